@@ -13,7 +13,7 @@ from typing import Any
 from hil.annual.bound.optimum import prove_hours, sum_optimum
 from hil.annual.energy_account import KEYS, AnnualAccount
 from hil.annual.limits import PLATFORMS
-from hil.annual.load_profile import LoadProfile
+from hil.annual.load_profile import YearLoad
 from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
@@ -95,7 +95,7 @@ def _make_site(arguments: argparse.Namespace, weather: Weather) -> AnnualSite:
         arguments.it_kw,
         arguments.seed,
         limits=PLATFORMS[arguments.platform],
-        load=LoadProfile(arguments.load, arguments.seed),
+        load=YearLoad(arguments.load, arguments.seed),
         deviations=deviations,
         wet_above_c=arguments.wet_above,
         water_kwh_m3=arguments.water_price,

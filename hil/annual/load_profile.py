@@ -25,7 +25,7 @@ _CHECKPOINT_EVERY_S, _CHECKPOINT_S = 1800, 60
 
 
 @dataclass(frozen=True)
-class LoadProfile:
+class YearLoad:
     """A load; `name` is one of `PROFILES`."""
 
     name: str = "constant"

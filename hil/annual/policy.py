@@ -29,7 +29,7 @@ from agent.core.actuator import AT_LEAST, PROTECTION
 from agent.core.config_records import LoopConfig
 from hil.annual.power_cap import PowerCap
 from hil.annual.site import AnnualSite
-from hil.annual.unit_file import Unit, UnitSensors, read_unit
+from hil.annual.unit_file import UnitSensors, YearUnit, read_unit
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
 from hil.plant.plant import Plant
@@ -88,7 +88,7 @@ class Policy:
 class ColdloopPolicy(Policy):
     """The agent's control code with the settings of a unit: optimiser, dew-point limit, fans."""
 
-    def __init__(self, site: AnnualSite, unit: Unit | None = None) -> None:
+    def __init__(self, site: AnnualSite, unit: YearUnit | None = None) -> None:
         super().__init__(site)
         self.unit = unit or read_unit(None, site)
         self.sensors = self.unit.sensors
@@ -193,9 +193,10 @@ class ColdloopPolicy(Policy):
 class SetpointPolicy(ColdloopPolicy):
     """The same without optimiser: the set-point or, if higher, the dew-point limit is held."""
 
-    def __init__(self, site: AnnualSite, setpoint_c: float, unit: Unit | None = None) -> None:
-        super().__init__(site, unit)
-        self.cooling.optimizer = None
+    def __init__(self, site: AnnualSite, setpoint_c: float, unit: YearUnit | None = None) -> None:
+        unit = unit or read_unit(None, site)
+        settings = {key: part for key, part in unit.settings.items() if key != "optimum"}
+        super().__init__(site, unit._replace(settings=settings))
         self.cooling.set_target(setpoint_c)
 
 
@@ -331,7 +332,7 @@ class CommercialCduPolicy(_ValvePolicy):
         return min(max(error_k / self._PB_K * 100.0 + self._integral, 0.0), 100.0)
 
 
-def make_policy(name: str, site: AnnualSite, unit: Unit | None = None) -> Policy:
+def make_policy(name: str, site: AnnualSite, unit: YearUnit | None = None) -> Policy:
     """Return the policy `name` (not `optimum`, see `optimum`); raises `BenchError` for others."""
     if name == "coldloop":
         return ColdloopPolicy(site, unit)

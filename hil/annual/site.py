@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from hil.annual.limits import PLATFORMS, PlatformLimits
-from hil.annual.load_profile import LoadProfile
+from hil.annual.load_profile import YearLoad
 from hil.plant.air.cooler import CoolerParameters, scaled
 from hil.plant.air.weather import Weather
 from hil.plant.facility import Facility, FacilityParameters
@@ -59,7 +59,7 @@ class AnnualSite:
     it_kw: float = 1000.0
     seed: int = 1
     limits: PlatformLimits = PLATFORMS["W45"]
-    load: LoadProfile = field(default_factory=LoadProfile)
+    load: YearLoad = field(default_factory=YearLoad)
     deviations: Deviations = Deviations()
     wet_above_c: float = WET_ABOVE_C
     water_kwh_m3: float = WATER_KWH_M3

@@ -41,7 +41,7 @@ class UnitSensors(NamedTuple):
     facility_flow: bool
 
 
-class Unit(NamedTuple):
+class YearUnit(NamedTuple):
     """A compiled unit: sections of the control code, loops, sensors, and what the record names."""
 
     settings: dict[str, Any]
@@ -52,7 +52,7 @@ class Unit(NamedTuple):
     digest: str
 
 
-def read_unit(path: Path | None, site: AnnualSite) -> Unit:
+def read_unit(path: Path | None, site: AnnualSite) -> YearUnit:
     """Read and compile a unit's file, or the default for the site; raises `BenchError`."""
     if path is None:
         return compile_unit(write_unit(site), "default")
@@ -63,7 +63,7 @@ def read_unit(path: Path | None, site: AnnualSite) -> Unit:
     return compile_unit(raw, str(path), path)
 
 
-def compile_unit(raw: Any, name: str, path: Path | None = None) -> Unit:
+def compile_unit(raw: Any, name: str, path: Path | None = None) -> YearUnit:
     """Check a configuration as the agent does, and take the sections of its control code."""
     try:
         config = load(raw, read_profiles(None if path is None else str(path)))
@@ -86,7 +86,7 @@ def compile_unit(raw: Any, name: str, path: Path | None = None) -> Unit:
     digest = hashlib.sha256(text).hexdigest()[:16]
     supply, pressure = config.supply, config.pressure
     settings = _control_settings(section, supply, pressure)
-    return Unit(settings, supply, pressure, sensors, name, digest)
+    return YearUnit(settings, supply, pressure, sensors, name, digest)
 
 
 def _control_settings(
@@ -120,8 +120,20 @@ def _control_settings(
 
 def write_unit(site: AnnualSite) -> dict[str, Any]:
     """Write the default configuration for a site."""
-    p = site.row
-    devices = [
+    return {
+        "version": 1,
+        "site": "reference",
+        "unit": "year",
+        "buses": {name: f"serial:/dev/{name}{_BAUD}" for name in ("field", "air", "fans")},
+        "devices": _devices(),
+        "control": _control(site),
+        "limits": {"supply_max_c": 50, "stale_s": 5},
+        "cooling": _cooling(site),
+    }
+
+
+def _devices() -> list[dict[str, Any]]:
+    return [
         _device("rpu", "field", 1, "orv3_rpu"),
         _device("valve", "field", 2, "belimo_valve"),
         _device("pump-a", "field", 3, "abb_acs580"),
@@ -133,6 +145,33 @@ def write_unit(site: AnnualSite) -> dict[str, Any]:
         _device("meter-pumps", "air", 6, "abb_meter"),
         *[_device(f"fan{i}", "fans", i, "abb_acs580") for i in (1, 2, 3)],
     ]
+
+
+def _control(site: AnnualSite) -> dict[str, Any]:
+    p = site.row
+    return {
+        "supply": {
+            "setpoint_c": 32,
+            "sensor": "rpu",
+            "valve": "valve",
+            "min_pct": 20,
+            "max_pct": 100,
+            "safe_pct": 60,
+            "rate_pct_per_s": _rounded(100.0 / p.valve_stroke_s),
+        },
+        "dp": {
+            "setpoint_kpa": _rounded(p.row_kpa),
+            "sensor": "rpu",
+            "pumps": ["pump-a", "pump-b"],
+            "min_pct": _rounded(site.min_pump_pct),
+            "max_pct": 100,
+            "safe_pct": 90,
+            "rate_pct_per_s": 2,
+        },
+    }
+
+
+def _cooling(site: AnnualSite) -> dict[str, Any]:
     fans: dict[str, Any] = {
         "drives": ["fan1", "fan2", "fan3"],
         "min_pct": 0,
@@ -143,48 +182,20 @@ def write_unit(site: AnnualSite) -> dict[str, Any]:
     if site.kind != "dry":
         fans["wet_above_c"] = site.wet_above_c if site.kind == "adiabatic" else -50
     return {
-        "version": 1,
-        "site": "reference",
-        "unit": "year",
-        "buses": {name: f"serial:/dev/{name}{_BAUD}" for name in ("field", "air", "fans")},
-        "devices": devices,
-        "control": {
-            "supply": {
-                "setpoint_c": 32,
-                "sensor": "rpu",
-                "valve": "valve",
-                "min_pct": 20,
-                "max_pct": 100,
-                "safe_pct": 60,
-                "rate_pct_per_s": _rounded(100.0 / p.valve_stroke_s),
-            },
-            "dp": {
-                "setpoint_kpa": _rounded(p.row_kpa),
-                "sensor": "rpu",
-                "pumps": ["pump-a", "pump-b"],
-                "min_pct": _rounded(site.min_pump_pct),
-                "max_pct": 100,
-                "safe_pct": 90,
-                "rate_pct_per_s": 2,
-            },
+        "facility": "valve",
+        "exchanger": _exchanger(site),
+        "lag_s": site.row.temperature_lag_s,
+        "low_c": 20,
+        "high_c": site.limits.supply_max_c - _SUPPLY_MARGIN_K,
+        "pumps": {},
+        "dew": {
+            "sensors": ["room1", "room2"],
+            "margin_k": DEW_MARGIN_K,
+            "allowance_k": 1,
+            "fallback_c": min(33, site.limits.supply_max_c - _SUPPLY_MARGIN_K),
         },
-        "limits": {"supply_max_c": 50, "stale_s": 5},
-        "cooling": {
-            "facility": "valve",
-            "exchanger": _exchanger(site),
-            "lag_s": p.temperature_lag_s,
-            "low_c": 20,
-            "high_c": site.limits.supply_max_c - _SUPPLY_MARGIN_K,
-            "pumps": {},
-            "dew": {
-                "sensors": ["room1", "room2"],
-                "margin_k": DEW_MARGIN_K,
-                "allowance_k": 1,
-                "fallback_c": min(33, site.limits.supply_max_c - _SUPPLY_MARGIN_K),
-            },
-            "fans": fans,
-            "optimum": _optimum(site),
-        },
+        "fans": fans,
+        "optimum": _optimum(site),
     }
 
 

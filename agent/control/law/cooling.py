@@ -304,7 +304,7 @@ class CoolingControl:
     def _follow_pads(self, readings: ControlReadings) -> None:
         """Find out if the pads are wet: by their effect if it is measured, else by the thermostat.
 
-        A change runs the optimiser at once: the fans need another speed.
+        A change runs the optimiser immediately: the fans need another speed.
         """
         start_above_c: float | None = self.settings["fans"].get("wet_above_c")
         air_c, inlet_c = readings.air_c, readings.adiabatic_air_c

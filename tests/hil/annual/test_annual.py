@@ -17,13 +17,13 @@ from hil.annual.bound.proof import SearchProof
 from hil.annual.bound.steady_search import SteadySearch
 from hil.annual.energy_account import KEYS, AnnualAccount
 from hil.annual.limits import PLATFORMS
-from hil.annual.load_profile import PROFILES, LoadProfile
+from hil.annual.load_profile import PROFILES, YearLoad
 from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.power_cap import PowerCap
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite, Deviations
-from hil.annual.unit_file import Unit, UnitSensors, compile_unit, write_unit
+from hil.annual.unit_file import UnitSensors, YearUnit, compile_unit, write_unit
 from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
 from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
@@ -291,7 +291,7 @@ def test_default_unit_is_written_read_and_gives_the_same_run(tmp_path: Path) -> 
     assert records[1]["unit"]["unit"] == str(path)
 
 
-def changed_unit(site: AnnualSite, **without: tuple[str, ...]) -> Unit:
+def changed_unit(site: AnnualSite, **without: tuple[str, ...]) -> YearUnit:
     """Compile the default unit without some keys of the sections of `cooling`."""
     raw = write_unit(site)
     for section, keys in without.items():
@@ -362,7 +362,7 @@ def test_dropouts_stop_and_cost_little() -> None:
 
 @pytest.mark.parametrize("name", words.LOADS)
 def test_load_profiles_are_fractions_and_repeat(name: str) -> None:
-    one, two = LoadProfile(name), LoadProfile(name)
+    one, two = YearLoad(name), YearLoad(name)
     levels = [one.at(60.0 * i) for i in range(0, 14 * 1440, 7)]
     assert levels == [two.at(60.0 * i) for i in range(0, 14 * 1440, 7)]
     assert all(0.25 <= level <= 1.0 for level in levels)
@@ -370,12 +370,12 @@ def test_load_profiles_are_fractions_and_repeat(name: str) -> None:
 
 
 def test_training_has_checkpoints_of_a_minute() -> None:
-    profile = LoadProfile("training")
+    profile = YearLoad("training")
     assert [profile.at(1800.0 * 3 + s) for s in (0, 59, 60, 1799)] == [0.5, 0.5, 1.0, 1.0]
 
 
 def test_bound_of_a_varying_load_is_below_the_controller() -> None:
-    site = AnnualSite(load_weather("dubai"), "adiabatic", load=LoadProfile("steps"))
+    site = AnnualSite(load_weather("dubai"), "adiabatic", load=YearLoad("steps"))
     account = AnnualRun(site, make_policy("coldloop", site)).run(12, SUMMER)
     bound = sum_optimum(site, 12, SUMMER)
     assert bound.it_j == pytest.approx(account.it_j, rel=0.02)
