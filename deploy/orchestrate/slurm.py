@@ -65,6 +65,7 @@ class SlurmActuator:
         self._resumed_at: float | None = None
         self._weighed_at: float | None = None
         self._ours: set[str] = set()
+        self._missing: set[str] = set()
         self._nodes: dict[str, SlurmNode] = {}
         self.report = SlurmReport()
 
@@ -143,6 +144,9 @@ class SlurmActuator:
 
     def _hold_licences(self, decisions: list[RowDecision], now: float) -> None:
         present = self._client.licences()
+        for name in sorted({d.row.licence for d in decisions} - set(present) - self._missing):
+            self._missing.add(name)
+            self._log(f"slurm: no licence {name} in slurm.conf")
         held = self._client.reservations().get(self._settings.reservation, {})
         wanted = {}
         for name in sorted({decision.row.licence for decision in decisions} & set(present)):

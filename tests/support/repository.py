@@ -31,6 +31,7 @@ REALTIME = (
     "tests/hil/page/test_page.py",
     "tests/hil/run/test_real_time.py",
     "tests/cli/test_agent_command.py",
+    "tests/deploy/northbound/process/test_isolation.py",
     "tests/hil/test_demo.py",
     "tests/oracle/modbus/test_modbus_command.py",
     "tests/drivers/test_time_ports.py",

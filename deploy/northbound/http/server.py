@@ -53,6 +53,10 @@ class HttpServer:
         """Call `job` at an interval while the server runs. An exception of it ends the server."""
         self._jobs.append((job, seconds))
 
+    def close(self) -> None:
+        """Close the listening socket of a server that does not run."""
+        self._socket.close()
+
     def stop(self, delay_s: float = 0.0) -> None:
         """End `run` soon; from the thread of the server."""
         if self._stop is not None:

@@ -84,6 +84,14 @@ def test_a_time_of_another_run_is_not_used() -> None:
     assert log.events[0].created is None
 
 
+def test_the_start_has_the_time_of_the_system_clock_if_it_was_set() -> None:
+    log = EventLog()
+    log.note_start(datetime(1970, 1, 1, tzinfo=UTC))
+    assert not log.events
+    log.note_start(UTC_NOW)
+    assert (log.events[0].key, log.events[0].created) == ("ServerStarted", UTC_NOW)
+
+
 def test_the_ring_is_bounded() -> None:
     log = EventLog()
     for number in range(600):
