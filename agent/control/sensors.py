@@ -97,10 +97,11 @@ class ControlSensors:
 
     def _point(self, section: "dict[str, Any]", key: str, point: str) -> "PointSensor | None":
         """Return the sensor of the device that `key` of the section names; None without it."""
-        if key not in section:
+        name = section.get(key)
+        if name is None:
             return None
         agent = self._agent
-        return PointSensor(agent.fieldbus.session(section[key]), point, agent.config.stale_us)
+        return PointSensor(agent.fieldbus.session(name), point, agent.config.stale_us)
 
     def read_optimum(self, now: int) -> None:
         """Take the readings that only the optimiser needs."""

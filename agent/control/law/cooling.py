@@ -35,6 +35,8 @@ _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY, _GAP = 15 * SECOND, 330 * SECOND
 """Without air or load the last optimum stays for `_GAP` after it is due."""
+_HEAT_S = 300.0
+"""Time constant of the mean heat that stands in for a meter of the load."""
 _ADIABATIC_HYST_K = 1.0
 _WET_K = 1.5
 """Cooling of the air by the pads from which they count as wet."""
@@ -108,6 +110,8 @@ class CoolingControl:
         self._fan_elapsed_s = 0.0
         self._optimize_due = 0
         self._optimum_valid_until = 0
+        self._mean_heat_kw: float | None = None
+        self._heat_at = 0
         self.optimal_pump_pct: float | None = None
         self._build_options(settings)
 
@@ -169,8 +173,26 @@ class CoolingControl:
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
         """Update `target_c` and `optimal_pump_pct` by the optimiser every `every_s` seconds."""
-        if self.optimizer is not None and now >= self._optimize_due:
+        if self.optimizer is None:
+            return
+        if readings.load_kw is None:
+            self._filter_heat(readings, now)
+        if now >= self._optimize_due:
             self._run_optimizer(readings, now)
+
+    def _filter_heat(self, readings: ControlReadings, now: int) -> None:
+        """Update the mean heat of the loop: after a change of the flow, the heat at one time is
+        wrong until the coolant has circulated.
+        """
+        heat_kw, mean_kw = self._heat_kw(readings), self._mean_heat_kw
+        dt = (now - self._heat_at) / SECOND
+        if heat_kw is not None:
+            self._heat_at = now
+            weight = 1.0 if mean_kw is None or dt > _HEAT_S else dt / (dt + _HEAT_S)
+            mean_kw = heat_kw if mean_kw is None else mean_kw
+            self._mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
+        elif dt > _HEAT_S:
+            self._mean_heat_kw = None
 
     def optimal_dp_kpa(self, design_kpa: float) -> float:
         """Return the dP for the flow of the optimiser, kPa: proportional to the flow squared.
@@ -334,7 +356,7 @@ class CoolingControl:
         optimizer.set_pads(pads_k)
         load = readings.load_kw
         if load is None:
-            load = self._heat_kw(readings)
+            load = self._mean_heat_kw
         if air is None or load is None:
             if now < self._optimum_valid_until:  # a short gap: the last point stays
                 self._optimize_due = now + _RETRY

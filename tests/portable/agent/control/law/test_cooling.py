@@ -246,3 +246,20 @@ def test_adiabatic_cooling_starts_above_its_temperature():
             cooling.step(make_readings(air_c=air), second * SECOND, 1.0)
         seen.append(cooling.adiabatic_on)
     eq(seen, [False, True, True, False])
+
+
+def test_heat_stands_in_for_a_meter_as_a_mean():
+    """A short error of the flow does not move the optimum; a lost flow ends the mean."""
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    readings = make_readings(air_c=28.0, load_kw=None)
+    for second in range(600):
+        cooling.optimise(readings, second * SECOND)
+    mean_kw = cooling._mean_heat_kw
+    readings.flow_lpm = 2.0 * readings.flow_lpm
+    for second in range(600, 610):
+        cooling.optimise(readings, second * SECOND)
+    assert mean_kw < cooling._mean_heat_kw < 1.05 * mean_kw
+    readings.flow_lpm = None
+    for second in range(610, 1000):
+        cooling.optimise(readings, second * SECOND)
+    eq(cooling._mean_heat_kw, None)
