@@ -201,7 +201,7 @@ def test_alarms_are_notified_listed_and_acknowledged() -> None:
         assert "error" in client.ask("acknowledge", object=[5, 103], state=3, at=milliseconds)
         assert client.ask("acknowledge", at=milliseconds, **fields) is None
         assert [r[0] for r in writer.requests] == [
-            UnitCommand("acknowledge", {"alarm": "leak_warning:tray"})
+            UnitCommand("acknowledge", {"code": "leak_warning:tray"})
         ]
         rig.next_record(_alarm("active_acknowledged"))
         assert "ack-notification" in _notice(receiver, rig.port)
