@@ -29,10 +29,10 @@ PAGE = ROOT / "docs" / "operator" / "redfish.md"
 class WebProcess:
     """`coldloop northbound serve web` and an agent whose record is renewed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: str = "metrics") -> None:
         self.folder = folder
         self.port = free_port()
-        http = {"address": "127.0.0.1", "port": self.port, "serves": ["redfish", "metrics"]}
+        http = {"address": "127.0.0.1", "port": self.port, "serves": ["redfish", room]}
         self.config = write_config(folder, http=http)
         self.state = folder / "state"
         self._rig = started(WRITES, identity={"serial_number": "SN-1", "model": "CDU-100"})
