@@ -1,6 +1,6 @@
 # Each target is one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea docs reference readability lock deb compiled sbom advisories bare-root clean
+.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea docs reference readability lock deb bundle compiled sbom advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -66,6 +66,9 @@ deb: dev ## builds the Debian package in dist/
 
 compiled: dev ## a copy of the packages with compiled modules in build/compiled; about twice as fast
 	@$(PY) -m deploy.release.compiled $(ARGS)
+
+bundle: ## builds the update of a server, without the bench, into dist/
+	@$(PY) -m deploy.release.bundle
 
 sbom: ## writes the bill of materials (CycloneDX), dist/sbom.cdx.json
 	@$(PY) -m deploy.release.sbom

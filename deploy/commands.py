@@ -91,6 +91,7 @@ def fleet(argv: list[str]) -> int:
 FIRMWARE: dict[str, tuple[str, str]] = {
     "build": ("deploy.firmware.command_build", "build an image for a board"),
     "run": ("deploy.firmware.command_run", "run an image under QEMU, UARTs on terminals"),
+    "emulate": ("deploy.firmware.rp2.command_emulate", "run the RP2040 image in an emulator"),
     "flash": ("deploy.firmware.command_flash", "write an image and a configuration to a board"),
 }
 

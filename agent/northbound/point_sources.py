@@ -172,6 +172,7 @@ class Sources:
         self._add_humidity()
         self._add_leaks()
         self._add_margin()
+        self._add_heat()
 
     def _add(self, key: str, source: "Source") -> None:
         if key not in self.by_key:
@@ -269,6 +270,32 @@ class Sources:
             return supply_raw - dew_raw, GOOD, age
 
         self._add("dew_margin", read)
+
+    def _add_heat(self) -> None:
+        """Compute the heat of the coolant, if `throttle` does not measure it."""
+        exchanger = self._sections.get("cooling", {}).get("exchanger")
+        reads = [
+            self.by_key.get(key)
+            for key in ("secondary_flow", "supply_temperature", "return_temperature")
+        ]
+        if exchanger is not None and "throttle" not in self._sections and None not in reads:
+            self._add("heat", _heat_source(reads, exchanger["tcs_j_lk"]))
+
+
+def _heat_source(reads: "list[Any]", j_lk: float) -> "Source":
+    """Return the source of flow times temperature difference times heat capacity, W.
+
+    It is uncertain: the heat capacity is that of the configuration.
+    """
+
+    def read(now: int) -> "Value":
+        (flow, _, age), (supply, _, _), (returned, _, _) = [source(now) for source in reads]
+        if flow is None or supply is None or returned is None:
+            return None, BAD, age
+        watts = flow / 1000 / 60 * (returned - supply) / 1000 * j_lk
+        return round_half_away(watts), UNCERTAIN, age
+
+    return read
 
 
 def _dew_source(air: "Source", humidity: "Source") -> "Source":

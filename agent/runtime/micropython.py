@@ -17,6 +17,7 @@ import time
 
 from agent.config.profile_files import ProfileFiles
 from agent.port_numbers import CONSOLE
+from agent.runtime.board_watch import BoardWatch
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
 from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
@@ -197,7 +198,7 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
     agent requests a restart: a board resets, a shell script calls again.
     """
     crashes = CrashLimit()
-    boot_loop = BootLoop(_boot_store(path))
+    boot_loop = BootLoop(_boot_store(path, flash))
     while True:
         boot_loop.begin(monotonic())
         try:
@@ -212,8 +213,13 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
         gc.collect()
 
 
-def _boot_store(path: str) -> "micropython_store.Store | None":
-    """Return the store that counts the starts; None: the configuration has none, or is invalid."""
+def _boot_store(path: str, flash: "SlotFlash | None") -> "micropython_store.Store | None":
+    """Return the store that counts the starts; None: there is none.
+
+    A board has one in any case; elsewhere a valid configuration names it.
+    """
+    if flash is not None:
+        return micropython_store.Store(parse_address("store:" + flash.folder))
     try:
         with open(path) as file:
             raw = json.load(file)
@@ -232,11 +238,15 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     from agent.config.load import unload_checks  # noqa: PLC0415 - a shell drives any agent
     from agent.core.errors import ConfigError  # noqa: PLC0415
 
+    text = raw = None
     try:
-        with open(path) as file:
-            text = file.read()
-        raw = parse(text, path)
-        config, boot = _choose(raw, path, flash, boot_loop.level)
+        try:
+            with open(path) as file:
+                text = file.read()
+            raw = parse(text, path)
+            config, boot = _choose(raw, path, flash, boot_loop.level)
+        except (ConfigError, OSError) as error:
+            config, boot = _choose_confirmed(path, flash, error)
         if boot_loop.level:
             from agent.config.protection_only import protection_only  # noqa: PLC0415
 
@@ -254,8 +264,37 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     openers = _openers()
     if flash is not None:
         openers["store"] = _slot_opener(flash)
-    code = run(agent, lambda: boot_loop.check(monotonic()), openers, console=CONSOLE)
+    watch = BoardWatch(flash, agent, boot_loop)
+    code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE)
     return code if code in (RESTART, LEAVE) else 0
+
+
+def _choose_confirmed(
+    path: str, flash: "SlotFlash | None", fault: Exception
+) -> "tuple[Config, BootState | None]":
+    """Select the confirmed configuration of a board whose file is damaged.
+
+    Raises `fault` if there is none, and for a decommissioned unit.
+    """
+    if flash is None:
+        raise fault
+    from agent.config.load import load  # noqa: PLC0415 - rare, as the others
+    from agent.core.errors import ConfigError  # noqa: PLC0415
+    from agent.remote.storage.running_slot import RunningSlot  # noqa: PLC0415
+    from agent.remote.update.boot import DECOMMISSIONED_KEY, start_confirmed  # noqa: PLC0415
+
+    store = micropython_store.Store(parse_address("store:" + flash.folder))
+    profiles = _profiles()
+    try:
+        if store.read(DECOMMISSIONED_KEY) is not None:
+            raise fault
+        config, boot = start_confirmed(store.read, lambda changed: load(changed, profiles))
+    except (ConfigError, errors.PortError):
+        raise fault
+    print_line("%s: %s" % (path, fault))
+    print_line("coldloop agent: running the confirmed configuration in " + flash.folder)
+    boot.limit_to_board(RunningSlot(flash.slot, flash.release, flash.slot_bytes))
+    return config, boot
 
 
 def _slot_opener(flash: "SlotFlash") -> "Opener":
@@ -288,7 +327,11 @@ def _choose(
     store = Store(address)
     try:
         config, boot = start_config(
-            raw, store.read, lambda changed: load(changed, profiles), level > 0, store.write
+            raw,
+            store.read,
+            lambda changed: load(changed, profiles),
+            level > 0 or getattr(flash, "confirmed_only", False),
+            store.write,
         )
     except DecommissionedError:
         from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trace of jobs on a real Slurm, with and without `coldloop orchestrate`, in a warm hour.
 
-    python -m benchmarks.orchestrate.job_trace [--jobs 14] [--speed 20] [--json]
+    python -m benchmarks.orchestrate.job_trace [--jobs 14] [--speed 20] [--water 38 42 45] [--json]
 
-Four nodes (slurmd) of one emulated row of 100 kW. The facility water becomes 42 degC behind a
-fouled exchanger, later it is cold again. Each job needs a node and 20 kW; it ends when its work is
+Four nodes (slurmd) of one emulated row of 100 kW. The facility water becomes warm behind a fouled
+exchanger, later it is cold again. Each job needs a node and 20 kW; it ends when its work is
 done, so a power limit makes it longer. Both runs have the same jobs and the same weather.
 
 Real: Slurm 24.11 (munged, slurmctld, slurmd), its jobs as processes, the command, the agent.
@@ -30,6 +30,10 @@ from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
 
 NODES, JOB_KW, BASE_KW, CASE_LIMIT_C = 4, 20, 10.0, 85.0
 _WARM_S, _COLD_S = 100.0, 1000.0
+FIGURES = (
+    "completed", "makespan_s", "case_c", "throttled_h", "throttled_kwh", "it_kwh", "pump_kwh",
+    "leakage_kwh", "suspended_jobs",
+)  # fmt: skip
 _WORK_S = 240.0
 _JOB = """import sys, time
 work, path = float(sys.argv[1]), sys.argv[2]
@@ -62,19 +66,25 @@ conf = "{conf}"
 suspend = ["gentle"]
 partition_down = ["batch"]
 """
-EVENTS = (
-    ScenarioEvent(at_s=_WARM_S, do="hx_fouling", value=65.0, for_s=_COLD_S - _WARM_S),
-    ScenarioEvent(at_s=_WARM_S, do="fws_temperature", value=42.0),
-    ScenarioEvent(at_s=_COLD_S, do="fws_temperature", value=24.0),
-)
 
 
-def run_trace(is_orchestrated: bool, jobs: int, speed: float, horizon_s: float) -> Record:
+def events(water_c: float) -> tuple[ScenarioEvent, ...]:
+    """Return a fouled exchanger with warm facility water, then cold water."""
+    return (
+        ScenarioEvent(at_s=_WARM_S, do="hx_fouling", value=65.0, for_s=_COLD_S - _WARM_S),
+        ScenarioEvent(at_s=_WARM_S, do="fws_temperature", value=water_c),
+        ScenarioEvent(at_s=_COLD_S, do="fws_temperature", value=24.0),
+    )
+
+
+def run_trace(
+    is_orchestrated: bool, jobs: int, speed: float, horizon_s: float, water_c: float = 42.0
+) -> Record:
     """Run the trace once; return its record."""
     folder = Path(tempfile.mkdtemp(prefix="trace"))
     folder.chmod(0o755)
     cluster = SlurmCluster(folder / "slurm", NODES)
-    hall = CoupledHall(SlurmClient(str(cluster.conf)), folder, speed, BASE_KW, EVENTS)
+    hall = CoupledHall(SlurmClient(str(cluster.conf)), folder, speed, BASE_KW, events(water_c))
     process = None
     try:
         cluster.start()
@@ -161,17 +171,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=14)
     parser.add_argument("--speed", type=float, default=20.0)
-    parser.add_argument("--horizon", type=float, default=1800.0, help="virtual s of each run")
+    parser.add_argument("--horizon", type=float, default=1900.0, help="virtual s of each run")
+    parser.add_argument("--water", type=float, nargs="+", default=[38.0, 42.0, 45.0])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    runs = {
-        name: run_trace(is_on, arguments.jobs, arguments.speed, arguments.horizon)
-        for name, is_on in (("without", False), ("with", True))
-    }
-    record = {**describe_machine(), "speed": arguments.speed, **runs}
-    names = [name for name in runs["without"] if name != "series"]
-    rows = [[name, runs["without"][name], runs["with"][name]] for name in names]
-    show(record, arguments.json, ["figure", "without", "with orchestrate"], rows)
+    rows, runs = [], {}
+    for water_c in arguments.water:
+        for name, is_on in (("without", False), ("with", True)):
+            run = run_trace(is_on, arguments.jobs, arguments.speed, arguments.horizon, water_c)
+            runs[f"{name} {water_c:g}"] = run
+            rows.append([f"{water_c:g} degC, {name}", *(run[figure] for figure in FIGURES)])
+    record = {**describe_machine(), "speed": arguments.speed, "runs": runs}
+    show(record, arguments.json, ["", *FIGURES], rows)
 
 
 if __name__ == "__main__":

@@ -2,5 +2,5 @@
 """Debian package: content (`tree`), manual page (`manual_page`), build (`build`).
 
 Not a Debian source package. The agent needs newer libraries than Debian has. So the package holds a
-virtual environment below /opt/coldloop, with the packages of the locks.
+virtual environment below /usr/lib/coldloop, with the packages of the locks.
 """

@@ -3,15 +3,14 @@
 
 Does not use `venv`: its scripts contain absolute paths. The tree has the same three parts
 (bin/python, pyvenv.cfg, site-packages) and a launcher that finds its own folder, so it also runs in
-another place. The target interpreter writes the bytecode with unchecked hashes, so it contains no
-times, and with a fixed hash seed, so sets have one order.
+another place. It has no bytecode: the installation writes it, and the removal deletes it.
 """
 
+import email.utils
 import gzip
 import hashlib
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,9 @@ from deploy.debian import manual_page
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = Path(__file__).resolve().parent / "files"
-HOME = "opt/coldloop"
+HOME = "usr/lib/coldloop"
+MAINTAINER = os.environ.get("COLDLOOP_MAINTAINER", "The coldloop project <coldloop@example.org>")
+"""Name and address of those who build the package; a site names its own."""
 _LAUNCHER = """#!/bin/sh
 exec "$(dirname -- "$(realpath -- "$0")")/python" -P -m coldloop "$@"
 """
@@ -30,6 +31,7 @@ INSTALL_PATHS = {
     "coldloop.service": "usr/lib/systemd/system/coldloop.service",
     "60-coldloop.rules": "usr/lib/udev/rules.d/60-coldloop.rules",
     "copyright": "usr/share/doc/coldloop/copyright",
+    "lintian-overrides": "usr/share/lintian/overrides/coldloop",
     "site.conf": "etc/systemd/system/coldloop.service.d/site.conf",
     "61-coldloop-ports.rules": "etc/udev/rules.d/61-coldloop-ports.rules",
     "northbound/site.conf": "etc/systemd/system/coldloop-northbound@.service.d/site.conf",
@@ -72,14 +74,14 @@ def lay_out(top: Path, site: Path, facts: PackageFacts) -> None:
     day = time.strftime("%Y-%m-%d", time.gmtime(facts.epoch))
     doc = top / "usr/share/doc/coldloop"
     _write(doc / "examples/unit.json", (FILES / "unit.json").read_bytes())
-    _write(doc / "changelog.gz", _gzip((ROOT / "CHANGELOG.md").read_bytes()))
+    _write(doc / "changelog.gz", _gzip(_changelog(facts).encode()))
+    _write(doc / "NEWS.md.gz", _gzip((ROOT / "CHANGELOG.md").read_bytes()))
     page = manual_page.page(facts.version, day).encode()
     _write(top / "usr/share/man/man1/coldloop.1.gz", _gzip(page))
     (top / "usr/bin").mkdir(parents=True)
-    (top / "usr/bin/coldloop").symlink_to(f"../../{HOME}/bin/coldloop")
+    (top / "usr/bin/coldloop").symlink_to(f"../{HOME.removeprefix('usr/')}/bin/coldloop")
     for folder in PRIVATE + SITE_FOLDERS:
         (top / folder).mkdir(parents=True)
-    compile_all(top, facts.python)
     _write_checksums(top / HOME / f"lib/python{facts.python}/site-packages")
     _set_modes_and_dates(top, facts.epoch)
 
@@ -109,13 +111,13 @@ def _make_environment(home: Path, site: Path, python: str) -> None:
     _write(home / "pyvenv.cfg", settings.encode())
 
 
-def compile_all(top: Path, python: str) -> None:
-    """Write the bytecode with the paths of the installed files."""
-    options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(top), "-p", "/")
-    subprocess.run(
-        [f"/usr/bin/python{python}", "-m", "compileall", *options, str(top / HOME / "lib")],
-        check=True,
-        env={"PYTHONHASHSEED": "0", "PATH": os.defpath},
+def _changelog(facts: PackageFacts) -> str:
+    """Return the changelog in the format of Debian (deb-changelog(5)): one entry."""
+    date = email.utils.formatdate(facts.epoch, usegmt=False).replace("-0000", "+0000")
+    return (
+        f"coldloop ({facts.version}) stable; urgency=medium\n\n"
+        "  * New version; /usr/share/doc/coldloop/NEWS.md.gz has the changes.\n\n"
+        f" -- {MAINTAINER}  {date}\n"
     )
 
 
@@ -168,7 +170,7 @@ def write_control(top: Path, facts: PackageFacts) -> None:
 
 
 def _control_text(facts: PackageFacts, kib: int) -> str:
-    """Return the control file. The bytecode ties the package to one version of Python."""
+    """Return the control file. The environment ties the package to one version of Python."""
     text = (FILES / "control").read_text(encoding="utf-8")
     major, minor = facts.python.split(".")
     return text.format(
@@ -177,4 +179,5 @@ def _control_text(facts: PackageFacts, kib: int) -> str:
         python=facts.python,
         next_python=f"{major}.{int(minor) + 1}",
         kib=kib,
+        maintainer=MAINTAINER,
     )

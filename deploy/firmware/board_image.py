@@ -12,9 +12,12 @@ from deploy.firmware.boards import QemuBoard
 from deploy.firmware.build_tools import CACHE, find_mpy_cross, find_program, lock_cache
 from deploy.firmware.memory_layout import add_header
 from deploy.firmware.micropython_source import ensure_source, run
+from deploy.firmware.supervisor.frozen import frozen_files, write_frozen
+from deploy.firmware.supervisor.release_keys import UNSIGNED, Signing
 
+_BOARD_DATA = b"UARTS = {n: {'capacity': 65536} for n in range(1, 5)}\n"
+"""The UARTs of QEMU take all bytes immediately."""
 PORT = Path(__file__).resolve().parent / "mps2"
-_FROZEN = ("_slots.py", "_start.py")
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,27 @@ class Image:
     app: Path
 
 
-def build_firmware(board: QemuBoard, heap: int = 262_144, cache: Path = CACHE) -> Path:
-    """Build firmware.elf; reuse objects that did not change. Raises FirmwareError."""
+def build_firmware(
+    board: QemuBoard, heap: int = 262_144, cache: Path = CACHE, keys: tuple[bytes, ...] = ()
+) -> Path:
+    """Build firmware.elf; reuse objects that did not change. Raises FirmwareError.
+
+    `keys`: release keys; the board starts only applications that one of them signed.
+    """
     with lock_cache(cache):
-        return _make_firmware(board, heap, cache)
+        return _make_firmware(board, heap, cache, keys)
 
 
-def _make_firmware(board: QemuBoard, heap: int, cache: Path) -> Path:
+def _make_firmware(board: QemuBoard, heap: int, cache: Path, keys: tuple[bytes, ...]) -> Path:
     find_program("arm-none-eabi-gcc")
     tree = ensure_source(cache)
-    build = cache / f"build-{board.name}-{heap}-{_hash_sources()}"
-    manifest = _write_manifest(build, cache)
+    files = {
+        **frozen_files(keys),
+        "_start.py": (PORT / "_start.py").read_bytes(),
+        "_board_data.py": _BOARD_DATA,
+    }
+    build = cache / f"build-{board.name}-{heap}-{_hash_sources(files)}"
+    manifest = _write_manifest(build, cache, files)
     command = ["make", f"-j{os.cpu_count() or 1}", "-C", str(PORT), f"MPY_DIR={tree}"]
     command += [f"BUILD={build}", f"CPU={board.cpu}", f"HEAP={heap}", *board.flags]
     command += [f"FROZEN_MANIFEST={manifest}"]
@@ -45,7 +58,7 @@ def _make_firmware(board: QemuBoard, heap: int, cache: Path) -> Path:
     return build / "firmware.elf"
 
 
-def _hash_sources() -> str:
+def _hash_sources(files: dict[str, bytes]) -> str:
     """Return a name for this state of the sources of the board and for this checkout.
 
     make compares only the times of files, and two checkouts must not share objects.
@@ -53,15 +66,18 @@ def _hash_sources() -> str:
     digest = hashlib.sha256(str(PORT).encode())
     for path in sorted(path for path in PORT.iterdir() if path.is_file()):  # no __pycache__
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name, content in sorted(files.items()):
+        digest.update(name.encode() + b"\0" + content)
     return digest.hexdigest()[:8]
 
 
-def _write_manifest(build: Path, cache: Path) -> Path:
-    """Write the list of the frozen files: the start-up and the names of the application."""
+def _write_manifest(build: Path, cache: Path, files: dict[str, bytes]) -> Path:
+    """Write the frozen files and their list: the start-up and the names of the application."""
     frozen = build / "frozen"
     frozen.mkdir(parents=True, exist_ok=True)
     manifest = frozen / "manifest.py"
-    lines = f'freeze("{PORT}", {_FROZEN})\nfreeze_mpy("{frozen}", "_names.mpy")\n'
+    names = tuple(write_frozen(frozen, files))
+    lines = f'freeze("{frozen}", {names})\nfreeze_mpy("{frozen}", "_names.mpy")\n'
     for path, content in (
         (frozen / "_names.mpy", qstr_module(cache / "mpy")),
         (manifest, lines.encode()),
@@ -72,11 +88,17 @@ def _write_manifest(build: Path, cache: Path) -> Path:
 
 
 def build(
-    board: QemuBoard, out: Path, config: bytes | None = None, release: int = 1, heap: int = 262_144
+    board: QemuBoard,
+    out: Path,
+    config: bytes | None = None,
+    release: int = 1,
+    heap: int = 262_144,
+    signing: Signing = UNSIGNED,
 ) -> Image:
-    """Build both files into `out`. Raises FirmwareError."""
+    """Build both files into `out`. Raises FirmwareError, and ValueError for a wrong release."""
     out.mkdir(parents=True, exist_ok=True)
     elf, image = out / "firmware.elf", out / "app.bin"
-    elf.write_bytes(build_firmware(board, heap).read_bytes())
-    image.write_bytes(add_header(build_application(config), release))
+    elf.write_bytes(build_firmware(board, heap, keys=signing.trusted).read_bytes())
+    application = build_application(config)
+    image.write_bytes(add_header(application, release, signing.floor, signing.sign))
     return Image(board, elf, image)

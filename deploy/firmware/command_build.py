@@ -10,7 +10,8 @@ from deploy.firmware.board_image import build
 from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
-from deploy.firmware.rp2 import RP2_BOARDS, build_uf2
+from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
+from deploy.firmware.supervisor.release_keys import add_arguments, read_signing
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
 BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unix_float32.NAME)
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", type=int, default=1, metavar="N", help="number of the release (1)"
     )
+    add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
@@ -36,11 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.board == unix_float32.NAME:
         record = {"board": unix_float32.NAME, "interpreter": str(unix_float32.build_unix_f32())}
     elif arguments.board in RP2_BOARDS:
-        record = build_uf2(RP2_BOARDS[arguments.board], arguments.out, config)
+        record = build_uf2(
+            RP2_BOARDS[arguments.board],
+            arguments.out,
+            Rp2Options(config, arguments.release, read_signing(arguments)),
+        )
     else:
         board = QEMU_BOARDS[arguments.board]
-        image = build(board, arguments.out, config, arguments.release)
-        length, release, digest = read_header(image.app.read_bytes())
+        signing = read_signing(arguments)
+        image = build(board, arguments.out, config, arguments.release, signing=signing)
+        length, release, digest, _ = read_header(image.app.read_bytes())
         record = {
             "board": board.name,
             "firmware": str(image.firmware),

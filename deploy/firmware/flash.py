@@ -2,15 +2,14 @@
 """Flashing of a board: the image through the drive of the boot loader, the rest with mpremote."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from deploy.errors import FirmwareError
-from deploy.firmware.application.profile_trim import trim_profile
 
 UF2_MAGIC = (b"UF2\n", b"\x57\x51\x5d\x9e")
 BLOCK = 512
@@ -18,11 +17,15 @@ _IDENTITY = (
     "import sys,machine,binascii;"
     "print(sys.implementation[2],binascii.hexlify(machine.unique_id()).decode())"
 )
-_FOLDERS = (
-    "import os\nfor place in ('/drivers','/drivers/profiles'):\n"
-    " try: os.mkdir(place)\n except OSError: pass"
+_STORE = (
+    "import os\n"
+    "for name in ('unit.seal','unit.copy'):\n"
+    " try: os.remove('/flash/'+name)\n"
+    " except OSError: pass\n"
+    "os.rename('/flash/unit.new','/flash/unit.json')"
 )
-_PROFILES = Path(__file__).resolve().parents[2] / "drivers" / "profiles"
+"""Without seal and copy the supervisor takes the file as new. The rename is atomic."""
+_RECOVERY_S = 90
 
 
 def check_uf2(path: Path) -> None:
@@ -63,27 +66,42 @@ def mpremote(port: str, *arguments: str) -> str:
     return completed.stdout.strip()
 
 
-def provision(port: str, config: bytes | None) -> list[str]:
-    """Write the configuration and its profiles to the board; read their hashes back.
+def open_prompt(port: str) -> None:
+    """Leave the agent, and open the prompt from the recovery mode. FirmwareError: no answer."""
+    try:
+        import serial  # noqa: PLC0415 - needs no extra, but a test replaces this function
+        from serial.tools import list_ports  # noqa: PLC0415
 
-    Returns the identity of the board and the hashes as lines.
+        if port == "auto":
+            port = next((entry.device for entry in list_ports.comports() if entry.vid), "")
+        with serial.Serial(port, 115200, timeout=1) as line:
+            line.write(b"\x03\r")
+            end = time.monotonic() + _RECOVERY_S
+            while time.monotonic() < end:
+                text = line.readline()
+                if b">>>" in text:
+                    return
+                if b"recovery mode" in text or b"commands:" in text:
+                    line.write(b"prompt\r")
+    except (OSError, ValueError) as error:
+        raise FirmwareError(f"{port or 'no USB serial port'}: {error}") from None
+    raise FirmwareError(f"{port}: no prompt; does the board run our firmware?")
+
+
+def provision(port: str, config: bytes | None) -> list[str]:
+    """Write the configuration to the board; read its hash back.
+
+    Returns the identity of the board and the hash as lines. The profiles are in the application.
     """
+    open_prompt(port)
     lines = [f"board       {mpremote(port, 'exec', _IDENTITY)}"]
     if config is None:
         return lines
-    mpremote(port, "exec", _FOLDERS)
-    for name in profiles_of(config):
-        data = trim_profile(_PROFILES / f"{name}.json")
-        _copy_and_verify(port, f"/drivers/profiles/{name}.json", data)
-        lines.append(f"map         {name}")
-    lines.append(f"unit.json   {_copy_and_verify(port, '/unit.json', config)}")
+    digest = _copy_and_verify(port, "/flash/unit.new", config)
+    mpremote(port, "exec", _STORE)
+    lines.append(f"unit.json   {digest}")
     mpremote(port, "reset")
     return lines
-
-
-def profiles_of(config: bytes) -> list[str]:
-    """Return the names of the profiles that the devices of a configuration use, sorted."""
-    return sorted({device["profile"] for device in json.loads(config).get("devices", [])})
 
 
 def _copy_and_verify(port: str, target: str, data: bytes) -> str:

@@ -27,7 +27,7 @@ LOCKS = {
 """Lock in requirements/ and the scope of its packages: extras are optional."""
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_UPLOT = ROOT / "hil" / "page" / "static" / "uplot"
+_UPLOT = ROOT / "agent" / "tools" / "web" / "static" / "uplot"
 
 
 def pinned_components(text: str, scope: str) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ def _component(name: str, version: str, purl: str, scope: str) -> dict[str, Any]
 
 
 def vendored_components() -> list[dict[str, Any]]:
-    """List the vendored packages: uPlot, on the page of the bench."""
+    """List the vendored packages: uPlot, on the pages."""
     head = (_UPLOT / "uPlot.iife.min.js").read_text(encoding="utf-8")[:400]
     match = re.search(r"v(\d+\.\d+\.\d+)", head)
     version = match.group(1) if match else "unknown"

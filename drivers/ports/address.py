@@ -2,7 +2,7 @@
 """The address of a port: one text form for all kinds of port on all platforms.
 
     serial:/dev/ttyUSB0?baud=19200&parity=E&stop=1&rs485=1     a tty
-    uart:1?baud=9600                                           a UART of a board, by number
+    uart:1?baud=9600&rs485=1                                   a UART of a board, by number
     tcp:broker.example:1883     tcp:[::1]:502                  a host and a port
     rtu+tcp:HOST:PORT?baud=19200    rtu+udp:HOST:PORT          Modbus RTU through a gateway
     ascii:/dev/ttyUSB0?baud=9600    ascii+tcp:HOST:PORT        Modbus ASCII on a tty, by a gateway
@@ -62,7 +62,7 @@ _MAX_UTC = 99_999_999_999
 # kind -> its options, in canonical order
 OPTIONS: "dict[str, tuple[str, ...]]" = {
     "serial": _LINE + ("rs485", "de", "before", "after", "units"),
-    "uart": _LINE,
+    "uart": _LINE + ("rs485",),
     "tcp": (),
     "rtu+tcp": _LINE + ("units",),
     "rtu+udp": _LINE + ("units",),

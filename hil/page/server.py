@@ -20,6 +20,7 @@ from typing import Any
 
 from microdot import Microdot, Request, Response, send_file
 
+from agent.tools.web.shared_files import SHARED, read_shared
 from hil.errors import BenchError
 from hil.page.connections import ConnectionPool
 from hil.page.hub import BroadcastHub
@@ -30,17 +31,14 @@ _FILES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "view.js": "text/javascript",
-    "plots.js": "text/javascript",
     "sky.js": "text/javascript",
-    "uplot/uPlot.iife.min.js": "text/javascript",
-    "uplot/uPlot.min.css": "text/css",
-    "uplot/LICENSE": "text/plain",
+    "texts_zh.js": "text/javascript",
 }
 _REPORTS = ("report.html", "report.pdf", "record.json", "junit.xml", "manifest.json")
 _MAX_NAME = 200
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src data:",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
 }
@@ -188,6 +186,8 @@ async def _add_headers(_request: Request, response: Response) -> Response:
 
 
 async def _send_static(_request: Request, name: str) -> Any:
+    if name in SHARED:
+        return Response(read_shared(name), headers={"Content-Type": SHARED[name]})
     if name not in _FILES:
         return "no such file", 404
     return send_file(str(_STATIC.joinpath(name)), content_type=_FILES[name])

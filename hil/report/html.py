@@ -23,10 +23,10 @@ _NUMBER = re.compile(r"-?\d[\d.]*(?:e[+-]?\d+)?")
 
 def write_page(record: Record) -> str:
     """Write the page."""
-    style = _read_static("hil.page", "uplot/uPlot.min.css") + _read_static(
+    style = _read_static("agent.tools.web", "uplot/uPlot.min.css") + _read_static(
         "hil.report", "report.css"
     )
-    script = _read_static("hil.page", "uplot/uPlot.iife.min.js") + _read_static(
+    script = _read_static("agent.tools.web", "uplot/uPlot.iife.min.js") + _read_static(
         "hil.report", "report.js"
     )
     runs = "".join(_run_section(i, run) for i, run in enumerate(record["runs"]))

@@ -109,7 +109,11 @@ def describe_interpreter(dut: str) -> str:
     if dut == "cpython":
         return f"{platform.python_implementation()} {platform.python_version()}"
     if dut != "micropython":
-        return {"unix-f32": "MicroPython, 32-bit floats", "qemu": "MicroPython image in QEMU"}[dut]
+        return {
+            "unix-f32": "MicroPython, 32-bit floats",
+            "qemu": "MicroPython image in QEMU",
+            "rp2040": "MicroPython image in rp2040js",
+        }[dut]
     command = ["micropython", "-c", "import sys; print(sys.version)"]
     try:
         process = subprocess.run(

@@ -23,12 +23,14 @@ from hil.scenario.channels import Series, select_channels
 from hil.scenario.judge import ExpectationResult
 from hil.scenario.model import Scenario
 from hil.scenario.questions import Answer, make_unanswered
+from hil.shells.dut_rp2040 import Rp2040Dut
 from hil.shells.lockstep import LockStepDut
 
 DUTS: dict[str, DutFactory] = {
     "cpython": InProcessDut,
     "micropython": LockStepDut,
     "unix-f32": UnixF32,
+    "rp2040": Rp2040Dut,
 }
 """Controllers under test for virtual time."""
 

@@ -104,6 +104,11 @@ class SiteServers:
             ("login", f"admin, password in {self._state / 'initial_password'}"),
         ]
 
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the servers."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def stop(self) -> None:
         """Terminate the servers; kill them after 5 s."""
         process = self._process

@@ -121,6 +121,7 @@ class VirtualRun:
             lambda: receiver_endpoint.baud,
         )
         receiver_endpoint.connect(receiver_line)
+        chunk: int | None = getattr(self.dut, "chunk", None)
         receiver_choice.connect_pulses(
             world,
             testbed.receiver,
@@ -130,9 +131,11 @@ class VirtualRun:
         )
         bus_endpoint = SerialEndpoint(shell, FIRST_BUS)
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
-        bus_endpoint.connect(
-            SerialLine(world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS)
-        )
+        bus_line = SerialLine(world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS)
+        bus_endpoint.connect(bus_line)
+        if chunk is not None:  # the controller has UARTs with short FIFOs
+            for line in (receiver_line, bus_line):
+                line.set_chunk(chunk)
         shell.endpoints.update({RECEIVER: receiver_endpoint, FIRST_BUS: bus_endpoint})
         broker_endpoint = TcpEndpoint(
             shell, BROKER, testbed.broker, int(testbed.settings.broker_latency_ms * 1000)

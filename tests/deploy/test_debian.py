@@ -121,11 +121,11 @@ def test_modes_and_owners(package: Path) -> None:
     assert modes["/etc/coldloop/tls/"] == "drwx------"
     assert modes.pop("/etc/coldloop/northbound/") == "drwx------"
     assert modes["/etc/coldloop/profiles/"] == "drwxr-xr-x"  # empty: files in it are the site's
-    assert modes["/opt/coldloop/bin/coldloop"] == "-rwxr-xr-x"
-    del modes["/etc/coldloop/tls/"], modes["/opt/coldloop/bin/coldloop"]
+    assert modes["/usr/lib/coldloop/bin/coldloop"] == "-rwxr-xr-x"
+    del modes["/etc/coldloop/tls/"], modes["/usr/lib/coldloop/bin/coldloop"]
     assert set(modes.values()) <= {"drwxr-xr-x", "-rw-r--r--", "lrwxrwxrwx"}
     tops = {name.split("/")[1] for name in modes} - {""}
-    assert tops == {"etc", "opt", "usr"}
+    assert tops == {"etc", "usr"}
 
 
 def test_package_description(package: Path) -> None:
@@ -147,8 +147,30 @@ def test_checksums_are_right(package: Path, unpacked: Path) -> None:
     sums = (control / "md5sums").read_text().splitlines()
     listed = {line.split("  ", 1)[1] for line in sums}
     there = {str(p.relative_to(unpacked)) for p in unpacked.rglob("*") if not p.is_dir()}
-    assert there - listed == {"opt/coldloop/bin/python", "usr/bin/coldloop"}
+    assert there - listed == {"usr/lib/coldloop/bin/python", "usr/bin/coldloop"}
     program_output("sh", "-c", f"cd {unpacked} && md5sum --quiet -c {control}/md5sums")
+
+
+def test_no_bytecode_and_a_changelog_of_debian(unpacked: Path) -> None:
+    assert list(unpacked.rglob("__pycache__")) == []
+    text = program_output("zcat", str(unpacked / "usr/share/doc/coldloop/changelog.gz"))
+    changelog = unpacked.parent / "changelog"
+    changelog.write_text(text)
+    parsed = program_output(require_program("dpkg-parsechangelog"), "-l", str(changelog))
+    assert "Version: 0.2.0\n" in parsed
+    assert f"Maintainer: {tree.MAINTAINER}\n" in parsed
+
+
+def test_lintian_finds_no_error(package: Path, tmp_path: Path) -> None:
+    """Without the two tags about the compression, which the package of a release has."""
+    lintian = require_program("lintian")
+    path = tmp_path / f"coldloop_0.2.0_{package_facts().architecture}.deb"
+    shutil.copyfile(package, path)
+    tags = ",".join(f"uses-no-compression-for-{part}-tarball" for part in ("data", "control"))
+    command = [lintian, "--fail-on", "error", "--allow-root", "--no-cfg"]
+    command += ["--suppress-tags", tags, str(path)]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout
 
 
 def test_a_start_reports_changed_files(unpacked: Path, tmp_path: Path) -> None:
@@ -158,12 +180,10 @@ def test_a_start_reports_changed_files(unpacked: Path, tmp_path: Path) -> None:
     assert len(listed) == sum(path.is_file() for path in site.rglob("*")) - 1
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    bytecode = next((folder / "agent/safety/__pycache__").glob("supervisor.*.pyc"))
-    data = bytearray(bytecode.read_bytes())
-    data[100] ^= 1
-    bytecode.write_bytes(data)
-    (folder / "deploy/firmware/rp2.py").unlink()
-    names = [bytecode.relative_to(folder).as_posix(), "deploy/firmware/rp2.py"]
+    changed = folder / "agent/safety/supervisor.py"
+    changed.write_bytes(changed.read_bytes() + b"\n")
+    (folder / "deploy/firmware/qemu.py").unlink()
+    names = [changed.relative_to(folder).as_posix(), "deploy/firmware/qemu.py"]
     assert cpython_checksums.changed_files(folder) == names
     command = [f"/usr/bin/python{HERE}", "-m", "coldloop", "agent", "--config", "/nowhere"]
     completed = subprocess.run(
@@ -186,8 +206,8 @@ def test_it_runs_where_it_was_unpacked(unpacked: Path) -> None:
     sample = str(unpacked / "usr/share/doc/coldloop/examples/unit.json")
     assert program_output(command, "agent", "--check", "--config", sample).endswith("good\n")
     code = "import serial, cryptography.x509, sys; print(serial.__file__, sys.prefix)"
-    where = program_output(str(unpacked / "opt/coldloop/bin/python"), "-P", "-c", code).split()
-    assert all(path.startswith(f"{unpacked}/opt/coldloop") for path in where)
+    where = program_output(str(unpacked / "usr/lib/coldloop/bin/python"), "-P", "-c", code).split()
+    assert all(path.startswith(f"{unpacked}/usr/lib/coldloop") for path in where)
 
 
 @pytest.mark.parametrize("name", ["bench", "demo", "hil"])
@@ -253,7 +273,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     python.chmod(0o755)
     unit = tree.FILES / name
     for path in (unit, *unit.parent.glob("*.socket")):
-        text = path.read_text().replace("/opt/coldloop/bin/python", str(python))
+        text = path.read_text().replace("/usr/lib/coldloop/bin/python", str(python))
         (tmp_path / path.name.replace("@.", "@web.")).write_text(text)
     units = [str(path) for path in sorted(tmp_path.glob("coldloop*"))]
     reported = program_output(require_program("systemd-analyze"), "verify", "--man=no", *units)
@@ -326,7 +346,7 @@ def test_upgrade_and_removal_keep_configuration_and_log(installed: Path, tmp_pat
     assert "Version: 2" in dpkg(installed, "-s", "coldloop")
     assert is_site_data_kept(installed)
     dpkg(installed, "-r", "coldloop")
-    assert not (installed / "opt/coldloop").exists()
+    assert not (installed / "usr/lib/coldloop").exists()
     assert is_site_data_kept(installed)
     dpkg(installed, "-i", str(tmp_path / "2.deb"))
     assert is_site_data_kept(installed)

@@ -4,11 +4,12 @@
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from deploy.release import advisories, sbom
+from deploy.release import advisories, bundle, sbom
 from tests.support.repository import ROOT, project_settings
 
 
@@ -66,3 +67,28 @@ def test_an_unknown_result_is_an_error_only_when_strict(
     assert "not checked" in capsys.readouterr().out
     monkeypatch.setattr("shutil.which", lambda _: "/nowhere/pip-audit")
     assert advisories.main(["--strict"]) == advisories.UNKNOWN
+
+
+def test_the_bundle_of_a_server_fits_an_update_and_runs(tmp_path: Path) -> None:
+    assert bundle.main(["--out", str(tmp_path)]) == 0
+    (path,) = tmp_path.iterdir()
+    data = path.read_bytes()
+    assert len(data) <= bundle.MAX_BYTES
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        record = archive.read(next(name for name in names if name.endswith("/RECORD"))).decode()
+    assert [name for name in names if name.startswith("hil/")] == ["hil/__init__.py"]
+    assert {line.split(",")[0] for line in record.splitlines()} == set(names)
+    sample = ROOT / "deploy" / "examples" / "unit.json"
+    command = [sys.executable, "-P", "-m", "coldloop", "agent", "--check", "--config", str(sample)]
+    completed = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(path)},
+        check=False,
+    )
+    assert completed.stdout.endswith("good\n"), completed.stderr
+    assert bundle.main(["--out", str(tmp_path)]) == 0
+    assert path.read_bytes() == data

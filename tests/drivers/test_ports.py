@@ -327,6 +327,8 @@ class UartModel:
 
 
 def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = types.SimpleNamespace(ticks_us=lambda: 0, ticks_diff=lambda one, other: one - other)
+    monkeypatch.setattr(micropython_uart, "time", ticks)
     monkeypatch.setitem(sys.modules, "machine", types.SimpleNamespace(UART=UartModel))
     port = micropython_uart.open_port(parse_address("uart:1?baud=19200&parity=E"), no_wake)
     uart = port.pollable
@@ -344,6 +346,50 @@ def test_uart(monkeypatch: pytest.MonkeyPatch) -> None:
         port.set_options("baud=4000000")
     port.close()
     assert not uart.open
+
+
+class DirectionPin:
+    OUT = 1
+
+    def __init__(self, number: int, mode: int = 0, value: int = 0) -> None:
+        self.number, self.levels = number, [value]
+
+    def value(self, level: int) -> None:
+        self.levels.append(level)
+
+
+def test_direction_pin_of_a_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    class IdleUart(UartModel):
+        IRQ_TXIDLE = 32
+
+        def __init__(self, number: int, **pins: object) -> None:
+            UartModel.__init__(self, number)
+            self.pins = pins
+
+        def irq(self, handler: object, trigger: int, hard: bool) -> None:
+            self.handler = handler
+
+        def txdone(self) -> bool:
+            return True
+
+    description = {1: {"tx": 4, "rx": 5, "direction": 6, "capacity": 288, "tx_buffer": 256}}
+    machine = types.SimpleNamespace(UART=IdleUart, Pin=DirectionPin)
+    ticks = types.SimpleNamespace(ticks_us=lambda: 0, ticks_diff=lambda one, other: one - other)
+    monkeypatch.setattr(micropython_uart, "time", ticks)
+    monkeypatch.setitem(sys.modules, "machine", machine)
+    monkeypatch.setitem(sys.modules, "_board_data", types.SimpleNamespace(UARTS=description))
+    port = micropython_uart.open_port(parse_address("uart:1?baud=19200&rs485=1"), no_wake)
+    uart = port.pollable
+    assert isinstance(uart, IdleUart)
+    assert uart.settings["txbuf"] == 256
+    assert [uart.pins[name].number for name in ("tx", "rx")] == [4, 5]  # type: ignore[attr-defined]
+    port.write(b"hello")
+    assert port._direction.levels == [0, 1]
+    uart.handler(uart)  # type: ignore[operator]
+    port.close()
+    assert port._direction.levels == [0, 1, 0, 0]
+    with pytest.raises(PortError, match="direction pin"):
+        micropython_uart.open_port(parse_address("uart:0?rs485=1"), no_wake)
 
 
 def test_missing_uart(monkeypatch: pytest.MonkeyPatch) -> None:

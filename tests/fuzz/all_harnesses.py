@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import protocol_harnesses, record_harnesses, unit_harnesses
+from tests.fuzz import protocol_harnesses, record_harnesses, unit_harnesses, web_harnesses
 from tests.fuzz.harness import Harness
 
 
@@ -13,5 +13,6 @@ def make_all() -> dict[str, Harness]:
         protocol_harnesses.make_harnesses()
         + record_harnesses.make_harnesses()
         + unit_harnesses.make_harnesses()
+        + web_harnesses.make_harnesses()
     )
     return {harness.name: harness for harness in found}

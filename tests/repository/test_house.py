@@ -24,7 +24,7 @@ CAPACITY = {
     "": 21,
     "agent": 21,
     "deploy": 17,
-    "deploy/firmware": 16,
+    "deploy/firmware": 17,
     "hil": 21,
     "tests/deploy": 17,
     "tests/portable/agent": 16,

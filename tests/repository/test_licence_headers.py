@@ -15,7 +15,7 @@ LINES = {
     ".js": "// SPDX-License-Identifier: Apache-2.0",
     ".css": "/* SPDX-License-Identifier: Apache-2.0 */",
 }
-VENDORED = ("hil/page/static/uplot/",)
+VENDORED = ("agent/tools/web/static/uplot/",)
 
 
 def licence_line(name: str, text: str) -> str | None:
@@ -41,7 +41,7 @@ def test_source_files_have_a_licence_line() -> None:
         ("a.py", "", LINES[".py"]),
         ("tool", "#!/bin/sh\n", LINES[".sh"]),
         ("a.md", "# title\n", None),
-        ("hil/page/static/uplot/uPlot.iife.min.js", "", None),
+        ("agent/tools/web/static/uplot/uPlot.iife.min.js", "", None),
     ],
 )
 def test_the_kind_of_a_file_selects_the_line(name: str, text: str, line: str | None) -> None:

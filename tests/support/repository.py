@@ -31,6 +31,7 @@ REALTIME = (
     "tests/hil/page/test_page.py",
     "tests/hil/run/test_real_time.py",
     "tests/cli/test_agent_command.py",
+    "tests/deploy/northbound/process/test_isolation.py",
     "tests/hil/test_demo.py",
     "tests/oracle/modbus/test_modbus_command.py",
     "tests/drivers/test_time_ports.py",
@@ -112,8 +113,11 @@ def compile_to(folder: Path, names: list[str]) -> None:
         temporary.rename(target)
 
 
-BOARD_START = "deploy/firmware/mps2/_slots.py"
-"""Frozen into an image, so it is not in the portable list; the tests of its slots need it."""
+SUPERVISOR = tuple(
+    f"deploy/firmware/supervisor/_{name}.py"
+    for name in ("files", "failures", "recovery", "slots", "supervisor", "unit_file")
+)
+"""Frozen into an image, so they are not in the portable list; their tests need them."""
 
 
 @functools.cache
@@ -123,7 +127,7 @@ def compiled_flash() -> Path:
     A board needs heap to compile sources, but not to import .mpy files.
     """
     folder = ROOT / ".pytest_cache" / "flash"
-    compile_to(folder, [*portable_files(), BOARD_START])
+    compile_to(folder, [*portable_files(), *SUPERVISOR])
     profiles = folder / "drivers" / "profiles"
     profiles.mkdir(exist_ok=True)
     for source in (ROOT / "drivers" / "profiles").glob("*.json"):

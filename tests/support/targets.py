@@ -55,7 +55,7 @@ TIMEOUT_S = 280  # for the tests of one file, also at a load of 20; a hang fails
 _BOARD_TIMEOUT_S = 280  # for a batch; less than the limit of pytest for one test
 _BATCH = 6  # tests in one run on the image, which takes thirty times as long as this machine
 _BOOT_S = 60
-_PROMPT = "prompt follows"
+_RECOVERY, _PROMPT = "recovery mode", "prompt follows"
 
 
 @functools.cache
@@ -174,6 +174,8 @@ class TargetBoard:
         else:
             self._stop()
             self._machine = Machine(self._image)
+        self._machine.wait_for(_RECOVERY, _BOOT_S)
+        self._machine.type("prompt\r")
         self._machine.wait_for(_PROMPT, _BOOT_S)
         return self._machine
 

@@ -3,7 +3,7 @@
 
 Does not keep accounts; see `deploy.northbound.access`. A correct pair of user and password is kept
 for 60 s as a keyed hash, because a check of the password needs 50 ms of CPU by design. A change of
-an account empties this table.
+an account empties this table. One thread checks passwords, so a flood of logins stops no request.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from microdot import Request
@@ -118,6 +119,7 @@ class Authenticator:
     def __init__(self, sessions: SessionStore, protocol: str) -> None:
         self._protocol = protocol
         self._sessions = sessions
+        self._thread = ThreadPoolExecutor(1, "password")
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, tuple[float, Session]] = {}
 
@@ -146,8 +148,8 @@ class Authenticator:
 
     async def login(self, user: str, password: str, address: str) -> Session | Refusal:
         """Open a session."""
-        return await asyncio.to_thread(
-            self._sessions.login, user, password, address, self._protocol
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._sessions.login, user, password, address, self._protocol
         )
 
     async def _check(self, user: str, password: str, address: str) -> Session | Refusal:
@@ -157,8 +159,8 @@ class Authenticator:
         known = self._known.get(key)
         if known is not None and now - known[0] < _CACHE_S:
             return known[1]
-        found = await asyncio.to_thread(
-            self._sessions.check, user, password, address, self._protocol
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._sessions.check, user, password, address, self._protocol
         )
         if isinstance(found, Session):
             if len(self._known) >= _CACHE_SIZE:

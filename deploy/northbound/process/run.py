@@ -12,12 +12,15 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from deploy.errors import OpsError
 from deploy.northbound.process.context import ServerContext, make_context
 from deploy.northbound.process.settings import PROCESSES, SiteSettings
 
 _TICK_S = 0.25
+Service = Callable[[ServerContext], Coroutine[Any, Any, None]]
 
 
 def run_process(process: str, settings: SiteSettings) -> int:
@@ -30,18 +33,27 @@ def run_process(process: str, settings: SiteSettings) -> int:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OpsError(f"{settings.state}: {error.strerror}") from None
+    services = {name: _load(name) for name in names}
     context = make_context(process, settings)
-    return asyncio.run(_serve(context, names))
+    return asyncio.run(_serve(context, services))
 
 
-async def _serve(context: ServerContext, names: list[str]) -> int:
+def _load(name: str) -> Service:
+    """Import a service. Raises `OpsError` if a package that it needs is not installed."""
+    try:
+        service: Service = importlib.import_module(f"deploy.northbound.{name}.service").serve
+    except ImportError as error:
+        raise OpsError(f"northbound.{name}: {error}") from None
+    return service
+
+
+async def _serve(context: ServerContext, services: dict[str, Service]) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    tasks = {
-        loop.create_task(importlib.import_module(_module(name)).serve(context)): name
-        for name in names
+    tasks: dict[asyncio.Task[Any], str] = {
+        loop.create_task(serve(context)): name for name, serve in services.items()
     }
     tasks[loop.create_task(_tick(context))] = "tick"
     waiting = loop.create_task(stop.wait())
@@ -57,10 +69,6 @@ async def _serve(context: ServerContext, names: list[str]) -> int:
     await asyncio.gather(*tasks, waiting, return_exceptions=True)
     context.audit.flush()
     return code
-
-
-def _module(name: str) -> str:
-    return f"deploy.northbound.{name}.service"
 
 
 async def _tick(context: ServerContext) -> None:

@@ -9,7 +9,7 @@ the agent. The ring is in memory; the agent has the durable history of alarms.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from deploy.northbound.redfish.messages import Json
 from deploy.northbound.redfish.registry import SEVERITY, alarm_key, message_id
@@ -18,6 +18,8 @@ from deploy.northbound.redfish.sensors import UNIT, utc_text
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 
 RING = 256
+_SOFTWARE_DATE = datetime(2026, 1, 1, tzinfo=UTC)
+_STARTED = "The server started. The time is that of the system clock and is not verified."
 _STATE_KEY = {"normal": "UnitStateNormal", "degraded": "UnitStateDegraded"}
 _CHANGE_KEY = {
     "active_acknowledged": "AlarmAcknowledged",
@@ -74,6 +76,18 @@ class EventLog:
         self._state = ""
         self._uptime_us = 0
         self._next = 1
+
+    def note_start(self, system_time: datetime) -> None:
+        """Add the start of the server. Its time is that of the system clock and says so.
+
+        So the log has an entry with a time also while the unit does not know UTC. A system clock
+        that was never set gives no entry.
+        """
+        if system_time < _SOFTWARE_DATE:
+            return
+        event = self._make(Snapshot(), key="ServerStarted", args=(), severity="OK", text=_STARTED)
+        event.created = system_time
+        self._publish(event)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call `subscriber` for each event from now on."""

@@ -6,9 +6,10 @@ Does not filter; an unknown parameter with a dollar sign is answered with 501, a
 
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from deploy.northbound.redfish.messages import Json, RedfishError, message, not_found
-from deploy.northbound.redfish.resource import Call, Resource, ResourceTree
+from deploy.northbound.redfish.messages import Json, RedfishError, message
+from deploy.northbound.redfish.resource import Resource, ResourceTree
 
 _EXPAND = re.compile(r"([.*~])(?:\(\$levels=([1-9]\d?)\))?")
 _MAX_LEVELS = 3
@@ -46,9 +47,9 @@ class Query:
         if self._collection and (self._top is not None or self._skip):
             end = None if self._top is None else self._skip + self._top
             body = {**body, "Members": body["Members"][self._skip : end]}
-        if self._expand and self._expand != "~":  # links of dependency are not expanded
-            budget = [_MAX_EXPANDED]
-            body = _expanded(tree, body, self._levels, budget, visible)
+        if self._expand:
+            expansion = _Expansion(tree, self._expand, visible)
+            body = expansion.expand(body, self._levels)
         if self._select:
             body = _selected(body, self._select)
         return body
@@ -73,35 +74,39 @@ def _parse_number(arguments: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
-def _expanded(
-    tree: ResourceTree, body: Json, levels: int, budget: list[int], visible: Visible
-) -> Json:
-    """Replace the references of a body, but not those in Links, by their resources."""
+class _Expansion:
+    """Replaces references by resources: `.` those outside of Links, `~` those in Links, `*` all."""
 
-    def visit(value: object, name: str) -> object:
+    def __init__(self, tree: ResourceTree, kind: str, visible: Visible) -> None:
+        self._tree = tree
+        self._kind = kind
+        self._visible = visible
+        self._budget = _MAX_EXPANDED
+
+    def expand(self, body: Json, levels: int) -> Json:
+        """Return a body with its references expanded."""
+        return {name: self._visit(value, levels, name == "Links") for name, value in body.items()}
+
+    def _visit(self, value: Any, levels: int, in_links: bool) -> Any:
         if isinstance(value, list):
-            return [visit(item, name) for item in value]
+            return [self._visit(item, levels, in_links) for item in value]
         if not isinstance(value, dict):
             return value
-        if set(value) == {"@odata.id"} and name not in ("RelatedItem", "OriginOfCondition"):
-            found = tree.find(value["@odata.id"])
-            if found is None or found.build is None or budget[0] <= 0 or not visible(found):
-                return value
-            budget[0] -= 1
-            inner = found.body()
-            return _expanded(tree, inner, levels - 1, budget, visible) if levels > 1 else inner
-        return {key: item if key == "Links" else visit(item, key) for key, item in value.items()}
-
-    return {key: item if key == "Links" else visit(item, key) for key, item in body.items()}
+        if set(value) != {"@odata.id"}:
+            return {
+                name: self._visit(item, levels, in_links or name == "Links")
+                for name, item in value.items()
+            }
+        if self._kind != "*" and in_links != (self._kind == "~"):
+            return value
+        found = self._tree.find(value["@odata.id"])
+        if found is None or found.build is None or not self._budget or not self._visible(found):
+            return value
+        self._budget -= 1
+        inner = found.body()
+        return self.expand(inner, levels - 1) if levels > 1 else inner
 
 
 def _selected(body: Json, names: list[str]) -> Json:
     keep = {name.split("/", 1)[0] for name in names}
     return {key: value for key, value in body.items() if key.startswith("@") or key in keep}
-
-
-def require(resource: Resource | None, call: Call) -> Resource:
-    """Return the resource. Raises RedfishError: there is none."""
-    if resource is None:
-        raise not_found(call.path)
-    return resource

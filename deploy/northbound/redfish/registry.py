@@ -26,6 +26,11 @@ _CHANGES = {
     "UnitStateDegraded": ("Warning", "The state of the unit is %1; it was %2.", ["s", "s"]),
     "UnitStateCritical": ("Critical", "The state of the unit is %1; it was %2.", ["s", "s"]),
     "UnknownAlarm": ("Warning", "%1: %2", ["code", "text"]),
+    "ServerStarted": (
+        "OK",
+        "The server started. The time is that of the system clock and is not verified.",
+        [],
+    ),
     "TestEvent": ("OK", "Test of the delivery of events.", []),
 }
 

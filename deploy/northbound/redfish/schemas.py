@@ -24,7 +24,7 @@ VERSIONS = {
     "EventService": "1_9_0",
     "Filter": "1_1_0",
     "LeakDetection": "1_1_0",
-    "LeakDetector": "1_1_0",
+    "LeakDetector": "1_5_0",
     "LogEntry": "1_13_0",
     "LogService": "1_4_0",
     "Manager": "1_18_0",

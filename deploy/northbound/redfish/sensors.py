@@ -18,8 +18,8 @@ CHASSIS = f"{ROOT}/Chassis/1"
 UNIT = f"{ROOT}/ThermalEquipment/CDUs/1"
 MANAGER = f"{ROOT}/Managers/1"
 SENSORS = f"{CHASSIS}/Sensors"
-_ALWAYS = {"pump1_speed"}
-"""Points whose part is in the tree before the first record: a unit has at least one pump."""
+_ALWAYS = {"pump1_speed", "leak1"}
+"""Points whose part is always in the tree: the OCP profile demands a pump and a leak detector."""
 _PLACES = {
     "primary": f"{UNIT}/PrimaryCoolantConnectors/1",
     "secondary": f"{UNIT}/SecondaryCoolantConnectors/1",
@@ -169,6 +169,12 @@ def unit_status(snapshot: Snapshot) -> Json:
     """Return the Status of the unit: from its state; not known: UnavailableOffline."""
     state, health = _HEALTH.get(snapshot.unit_state, ("UnavailableOffline", "Critical"))
     return {"State": state, "Health": health, "HealthRollup": health}
+
+
+def name_of(snapshot: Snapshot, name: str) -> Json:
+    """Return the property with site and unit; nothing if the record does not have them."""
+    text = f"{snapshot.identity.site}/{snapshot.identity.unit}".strip("/")
+    return {name: text} if text else {}
 
 
 def utc_text(value: Any) -> str | None:

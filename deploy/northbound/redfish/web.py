@@ -4,6 +4,8 @@
 Does not listen; see `deploy.northbound.http.service`.
 """
 
+from datetime import UTC, datetime
+
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.redfish.build import RedfishParts, build_service
 from deploy.northbound.redfish.event_log import EventLog
@@ -17,6 +19,7 @@ def add_routes(site: WebSite) -> None:
     """Add the routes below /redfish."""
     context = site.context
     events = EventLog()
+    events.note_start(datetime.now(UTC))
     parts = RedfishParts(
         context.source,
         site.accounts,

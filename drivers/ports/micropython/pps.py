@@ -2,7 +2,8 @@
 """PPS on a board: an edge on a pin (`pps:15`, `pps:15?edge=fall`), MicroPython's `machine.Pin`.
 
 The interrupt only stores `ticks_us` in a preallocated buffer. It allocates nothing and can thus be
-a hard interrupt, some microseconds late at most. `read` converts the ticks to microseconds of the
+a hard interrupt, some microseconds late at most. ESP32 has soft interrupts only; they can be late
+by milliseconds. `read` converts the ticks to microseconds of the
 runtime, 8 bytes, big-endian; the I/O loop makes a `pulse` of them. The loop reads at least once a
 control cycle, before the bytes of the receiver; the time of the edge stays exact. `machine` is
 imported only when a port is opened. Not tested on a real board.
@@ -33,7 +34,10 @@ class PpsPinPort(StreamPort):
         self._edge_record = array("l", [0, 0])  # ticks of the last edge, number of edges
         self._edges_read = 0
         self._ticks = time.ticks_us  # type: ignore[attr-defined]
-        pin.irq(handler=self._on_edge, trigger=trigger, hard=True)
+        try:
+            pin.irq(handler=self._on_edge, trigger=trigger, hard=True)
+        except TypeError:  # ESP32: no hard interrupts
+            pin.irq(handler=self._on_edge, trigger=trigger)
 
     def _on_edge(self, _pin: "Any") -> None:
         record = self._edge_record

@@ -24,12 +24,13 @@ _REASONS = {
 
 
 class WatchdogPort(StreamPort):
-    """One watchdog: a board's (`wdt`) or the open file of a device."""
+    """One watchdog: a board's (the class `wdt`) or the open file of a device."""
 
     def __init__(self, address: "Address", wdt: "Any", file: "Any") -> None:
         """Store the result of `open_port`."""
         StreamPort.__init__(self, address)
         self._wdt = wdt
+        self._started: Any = None
         self._file = file
 
     def read(self) -> "bytes | None":
@@ -39,7 +40,9 @@ class WatchdogPort(StreamPort):
     def write(self, data: bytes) -> int:
         """Service the watchdog once, independent of the length of the data."""
         if self._file is None:
-            self._wdt.feed()
+            if self._started is None:
+                self._started = self._wdt(timeout=TIMEOUT_MS)
+            self._started.feed()
             return len(data)
         try:
             self._file.write(b"\0")
@@ -60,7 +63,7 @@ def open_port(address: "Address", _wake: "Wake") -> WatchdogPort:
             from machine import WDT  # type: ignore[import-not-found]  # noqa: PLC0415 - boards only
         except ImportError:
             raise make_error(address, "this build has no watchdog of a board")
-        return WatchdogPort(address, WDT(timeout=TIMEOUT_MS), None)
+        return WatchdogPort(address, WDT, None)
     try:
         return WatchdogPort(address, None, open(address.path, "r+b", 0))
     except OSError as error:

@@ -2,7 +2,7 @@
 "use strict";
 // Receives frames and states, sends requests, draws with View.
 (() => {
-  const { id, make } = View;
+  const { id, make } = View, t = Texts.text;
   const token = new URLSearchParams(location.search).get("token");
   const withToken = (path) => path + (token ? "?token=" + encodeURIComponent(token) : "");
   const reportAt = (run, name) => withToken("reports/" + encodeURIComponent(run) + "/" + name);
@@ -160,7 +160,7 @@
     catalogue = await guarded(() => request("catalogue"));
     if (!catalogue) return;
     const group = (label, list) => make("optgroup", { label }, ...list.map((s) => make("option", { value: s.name, textContent: s.name + ", " + durationText(s.seconds), title: s.title })));
-    form.elements.suite.replaceChildren(group("suites", catalogue.suites), group("scenarios", catalogue.scenarios));
+    form.elements.suite.replaceChildren(group(t("suites"), catalogue.suites), group(t("scenarios"), catalogue.scenarios));
     showTitle();
     showHistory();
   }
@@ -189,8 +189,11 @@
     });
     source.addEventListener("break", () => { Plots.addBreak(); loadFaults(); });
     source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
-    source.onerror = () => { id("mode").textContent = "no connection"; id("mode").className = "pill lost"; };
+    source.onerror = () => { id("mode").textContent = t("no connection"); id("mode").className = "pill lost"; };
   }
   Plots.start(id("plots"), id("plottools"));
+  Texts.bind(id("language"));
+  Texts.onChange(() => { Plots.rebuild(); if (state) onState(state); });
+  Texts.apply();
   connect();
 })();

@@ -2,26 +2,28 @@
 "use strict";
 // Draws frames and states; sends no requests.
 const View = (() => {
-  const id = (name) => document.getElementById(name);
-  const { make, text: number, DIGITS } = Plots;
+  const { id, make, number } = Dom, { DIGITS } = Plots, t = Texts.text;
   const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
 
   const READ_KEYS = { supply: "seen", return: "return_read", dp: "dp_read", valve: "valve_read", pump1: "pump1_read", pump2: "pump2_read" };
+  const LABELS = ["facility", "exchanger", "supply", "return", "racks", "case"];
+  const VALUES = ["fws", "fws_flow", "valve", "supply", "dp", "return", "flow", "load", "case", "pump1", "pump2"];
+  let drawn = 0;
   function showLoop(curves, row) {
     const value = (key) => row[curves.findIndex((c) => c.key === key) + 1];
+    const pumps = value("pump2_read") === null && value("pump2") === null ? 1 : 2;
+    if (drawn !== pumps) { drawn = pumps; Pid.build(id("loop"), { pumps, labels: LABELS, values: VALUES }); }
     for (const c of curves) { // as the controller reads it; the true value only where it reads none
-      const text = id("v-" + c.key), shown = value(READ_KEYS[c.key] || c.key) ?? value(c.key);
-      if (text) text.textContent = number(shown, DIGITS[c.key] ?? 1) + " " + c.unit;
+      const shown = value(READ_KEYS[c.key] || c.key) ?? value(c.key);
+      Pid.showValue(c.key, number(shown, DIGITS[c.key] ?? 1) + " " + c.unit);
     }
-    id("pump2").style.visibility = id("v-pump2").style.visibility = id("arrow2").style.visibility = value("pump2_read") === null && value("pump2") === null ? "hidden" : "";
-    for (const key of ["pump1", "pump2"]) id(key).setAttribute("class", "part " + ((value(READ_KEYS[key]) ?? value(key)) > 1 ? "ok" : "off"));
-    id("valve").setAttribute("class", "part " + ((value("valve_read") ?? value("valve")) > 1 ? "ok" : "off"));
-    id("racks").setAttribute("class", "part " + (value("case") > 80 ? "hurt" : "ok"));
+    for (const key of ["pump1", "pump2", "valve"]) Pid.showPart(key, (value(READ_KEYS[key]) ?? value(key)) > 1 ? "ok" : "off");
+    Pid.showPart("racks", value("case") > 80 ? "hurt" : "ok");
   }
 
   function showHeader(state) {
     const agent = state.agent, mode = id("mode");
-    mode.textContent = state.mode === "free" ? "free" : "running " + state.scenario;
+    mode.textContent = state.mode === "free" ? t("free") : t("running") + " " + state.scenario;
     mode.className = "pill " + state.mode;
     id("utc").textContent = clock(agent.utc_us);
     id("clock").textContent = agent.clock ? agent.clock.state : "–";
@@ -42,16 +44,16 @@ const View = (() => {
     if (!last) return;
     place.className = "verdict " + last.verdict;
     const [verdictText, text, next, link] = place.children;
-    verdictText.textContent = VERDICT_TEXTS[last.verdict];
+    verdictText.textContent = t(VERDICT_TEXTS[last.verdict]);
     text.textContent = [last.suite, last.serial, (last.verdict_text || "").replace(VERDICT_TEXTS[last.verdict], "").replace(/^, /, ""), last.text].filter(Boolean).join(" · ");
-    next.textContent = last.next ? "Check next: " + last.next : "";
+    next.textContent = last.next ? t("Check next: ") + last.next : "";
     link.hidden = !last.report;
     if (last.report) link.href = reportAt(last.report, "report.html");
   }
 
   function showPhases(list) {
     id("phases").replaceChildren(...list.map((p) => make("div", { className: "phase" },
-      make("span", { textContent: p.name }), make("b", { className: p.verdict, textContent: VERDICT_TEXTS[p.verdict] || p.verdict }),
+      make("span", { textContent: p.name }), make("b", { className: p.verdict, textContent: t(VERDICT_TEXTS[p.verdict] || p.verdict) }),
       make("progress", { max: 1, value: p.share }))));
   }
 
@@ -70,7 +72,7 @@ const View = (() => {
       if (at !== null) bar.append(Object.assign(make("i"), { style: `left:${at}%` }));
       return make("div", { className: "limit" },
         make("span", { textContent: f.about, title: f.measure }), make("b", { textContent: number(f.value, 2) + unit(f) }),
-        bar, make("small", { textContent: between(f) + ", " + f.window }), make("b", { className: f.verdict, textContent: SHORT_TEXTS[f.verdict] || f.verdict }),
+        bar, make("small", { textContent: between(f) + ", " + f.window }), make("b", { className: f.verdict, textContent: t(SHORT_TEXTS[f.verdict] || f.verdict) }),
         make("small", { textContent: f.worst === null || f.verdict === "waiting" ? "" : "worst so far " + number(f.worst, 2) + unit(f) + " at " + number(f.worst_at_s, 0) + " s" }));
     }));
   }

@@ -127,6 +127,17 @@ class SlurmCluster:
         """Return the numbers of jobs in `states`, such as R or PD,S."""
         return [int(n) for n in self.run("squeue", "-h", "-t", states, "-o", "%i").split()]
 
+    def restart_controller(self, pause_s: float, poll: Callable[[], object]) -> None:
+        """Kill slurmctld and start it again after `pause_s`; call `poll` in the meantime."""
+        self._daemons[1].kill()
+        self._daemons[1].wait()
+        end = time.monotonic() + pause_s
+        while time.monotonic() < end:
+            poll()
+            time.sleep(0.1)
+        self._start("slurmctld", "-D", "-f", str(self.conf))
+        self._daemons[1] = self._daemons.pop()
+
     def close(self) -> None:
         """End all jobs and daemons."""
         self.run("scancel", "--user=root", "--signal=KILL")

@@ -5,6 +5,7 @@ The short form of `benchmarks.orchestrate.job_trace`. The times of the rules are
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.orchestrate.job_trace import CASE_LIMIT_C, run_trace
 from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
 from deploy.orchestrate.settings import RowSettings, RuleSettings, SlurmSettings
 from deploy.orchestrate.slurm import SlurmActuator
 from deploy.orchestrate.slurm_client import SlurmClient
 from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
 from tests.support.programs import require_program
+from tests.support.repository import ROOT
 
 ROW = RowSettings("row1", ("n1", "n2"), 100.0, base_kw=10.0, status="-")
 RULES = RuleSettings(change_s=0.0)
@@ -52,8 +55,11 @@ partition_down = ["batch"]
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SlurmCluster]:
-    for program in ("munged", "slurmctld", "slurmd", "sbatch"):
-        require_program(program)
+    require_program("munged")
+    require_program("slurmctld")
+    require_program("slurmd")
+    if os.geteuid() != 0:
+        pytest.skip("slurmd starts jobs only as root")
     folder = Path(tempfile.mkdtemp(prefix="slurm"))
     made = SlurmCluster(folder)
     try:
@@ -156,9 +162,11 @@ def test_each_level_is_found_and_undone_by_another_process(cluster: SlurmCluster
     second = make_actuator(cluster)
     second.apply([decide(SUSPEND, 1.0)], 10.0)
     assert set(SlurmClient(str(cluster.conf)).partition_states().values()) == {"UP"}
-    second.apply([decide(DRAIN, 5.0)], 11.0)
+    second.apply([decide(FREE, 5.0)], 11.0)
     assert cluster.jobs("S") == [job]  # 20 kW do not fit
-    second.apply([decide(DRAIN, 30.0)], 12.0)
+    (node,) = (j.nodes[0] for j in SlurmClient(str(cluster.conf)).jobs() if j.number == job)
+    assert second.report.drained == [node]  # its processors stay its own
+    second.apply([decide(FREE, 30.0)], 12.0)
     assert cluster.jobs("S") == []
     comments = {j.number: j.admin_comment for j in SlurmClient(str(cluster.conf)).jobs()}
     assert comments[job] == "keep this"
@@ -263,7 +271,9 @@ def test_no_reading_holds_then_drains(cluster: SlurmCluster, rig: Orchestrator) 
     wait_for(lambda: is_clean(cluster), cluster)
 
 
-@pytest.mark.parametrize("after_s", [0.5, 1.0, 1.7, 2.6])
+@pytest.mark.parametrize(
+    "after_s", [1.7, *(pytest.param(s, marks=pytest.mark.soak) for s in (0.2, 0.5, 1.0, 2.6, 4.0))]
+)
 def test_a_kill_leaves_nothing_for_ever(
     cluster: SlurmCluster, rig: Orchestrator, after_s: float
 ) -> None:
@@ -291,3 +301,78 @@ def test_a_kill_leaves_nothing_for_ever(
     wait_for(is_over, cluster)
     rig.stop(signal.SIGTERM)
     wait_for(lambda: is_clean(cluster), cluster)
+
+
+@pytest.mark.soak
+def test_the_controller_of_slurm_is_away_for_some_seconds(
+    cluster: SlurmCluster, rig: Orchestrator
+) -> None:
+    rig.tell(80.0)
+    rig.start()
+    wait_for(lambda: rig.record()["rows"][0].get("level") == "free", cluster)
+    cluster.restart_controller(3.0, lambda: rig.tell(-60.0, "lost"))
+
+    def is_drained() -> bool:
+        rig.tell(-60.0, "lost")
+        return set(states(cluster).values()) == {"drain"}
+
+    wait_for(is_drained, cluster)
+    cluster.restart_controller(3.0, lambda: rig.tell(80.0))
+
+    def is_free() -> bool:
+        rig.tell(80.0)
+        nodes = SlurmClient(str(cluster.conf)).nodes().values()
+        return not any("DRAIN" in node.states for node in nodes)
+
+    wait_for(is_free, cluster)
+    rig.stop(signal.SIGTERM)
+    wait_for(lambda: is_clean(cluster), cluster)
+
+
+def test_a_missing_licence_is_reported(cluster: SlurmCluster) -> None:
+    row = RowSettings("row1", ("n1",), 100.0, licence="other", status="-")
+    lines: list[str] = []
+    actuator = make_actuator(cluster, lines)
+    for second in range(3):
+        actuator.apply([RowDecision(row, FREE, 50e3, 90e3, "", None)], float(second))
+    assert lines == ["slurm: no licence other in slurm.conf"]
+    actuator.undo()
+
+
+def test_a_lever_that_is_now_off_is_undone(cluster: SlurmCluster) -> None:
+    job = cluster.submit("sleep 60", "-n1", "-p", "gentle", "-L", "coolkw:20")
+    wait_for(lambda: job in cluster.jobs("R"), cluster)
+    first = make_actuator(cluster)
+    first.apply([decide(SUSPEND, -5.0, new=True)], 0.0)
+    assert cluster.jobs("S") == [job]
+    off = SlurmSettings(licences=False, drain=False, weights=False)
+    second = SlurmActuator(SlurmClient(str(cluster.conf)), off, RULES, print)
+    second.apply([decide(SUSPEND, -5.0)], 1.0)
+    wait_for(lambda: is_clean(cluster), cluster)
+
+
+@pytest.mark.soak
+def test_the_plug_in_asks_for_the_heat_of_a_job() -> None:
+    require_program("slurmctld")
+    folder = Path(tempfile.mkdtemp(prefix="slurm"))
+    made = SlurmCluster(folder)
+    shutil.copy(ROOT / "deploy/examples/job_submit.lua", folder)
+    made.conf.write_text(made.conf.read_text() + "JobSubmitPlugins=lua\n")
+    try:
+        made.start()
+        jobs = [made.submit("sleep 60", *o) for o in (("-N2",), ("-n1", "-L", "coolkw:7"), ())]
+        lines = dict(s.split() for s in made.run("squeue", "-h", "-o", "%i %W").splitlines())
+        assert [lines[str(job)] for job in jobs] == ["coolkw:2", "coolkw:7", "coolkw:1"]
+    finally:
+        made.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.soak
+def test_a_trace_of_jobs_with_the_emulated_hall() -> None:
+    require_program("slurmctld")
+    record = run_trace(True, jobs=8, speed=20.0, horizon_s=900.0)
+    assert record["completed"] == 8
+    assert record["case_c"] < CASE_LIMIT_C
+    assert record["left_drained"] == []
+    assert record["undo_exit"] == 0

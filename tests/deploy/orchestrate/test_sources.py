@@ -15,6 +15,7 @@ from threading import Thread
 import pytest
 
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.metrics import metrics_text as unit_page
 from deploy.northbound.snapshot import AlarmItem
 from deploy.orchestrate import metrics_text, publish
 from deploy.orchestrate.forecast import HOUR_MS, fall_within, forecast, quantile
@@ -112,7 +113,19 @@ def test_an_absent_unit_gives_no_reading() -> None:
     assert StatusFile("/no/such/file").read() is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"mono_us":', "\0", '{"mono_us": null}', "5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        '{"mono_us": 1, "throttle": {"headroom_w": NaN, "heat_w": 1e999}}',
+        '{"mono_us":',
+        "\0",
+        '{"mono_us": null}',
+        "5",
+    ],
+)
 def test_a_damaged_status_has_no_headroom(tmp_path: Path, text: str) -> None:
     path = tmp_path / "status.json"
     path.write_text(text)
@@ -208,6 +221,23 @@ def test_the_record_of_points() -> None:
     for _ in range(300):
         fake.step()
         source.read()
+
+
+@pytest.mark.parametrize("open_metrics", [False, True])
+def test_the_page_of_the_unit_has_the_values_of_its_record(open_metrics: bool) -> None:
+    fake = FakeSource(2)
+    seen = set()
+    for _ in range(200):
+        fake.step()
+        fake.replace(stale=False, age_ms=400)
+        direct = PointsFolder("", fake).read()
+        page = parse_metrics(unit_page(fake.snapshot, open_metrics=open_metrics))
+        assert direct is not None
+        assert page is not None
+        assert (page.headroom_w, page.heat_w) == (direct.headroom_w, direct.heat_w)
+        assert (page.state, page.unit_state) == (direct.state, direct.unit_state)
+        seen.add((page.headroom_w is None, page.unit_state))
+    assert len(seen) > 4
 
 
 def test_without_history_nothing_is_guessed() -> None:

@@ -63,6 +63,23 @@ def test_axe_finds_no_serious_violation_on_a_phone(bench: PageBench, browser: Br
     phone.close()
 
 
+def test_the_page_is_in_chinese_for_a_chinese_browser(bench: PageBench, browser: Browser) -> None:
+    context = browser.new_context(locale="zh-CN")
+    chinese = context.new_page()
+    chinese.goto(bench.address)
+    expect(chinese.locator("#mode")).to_have_text("空闲")
+    expect(chinese.locator("#go")).to_have_text("开始")
+    expect(chinese.locator("#loop")).to_contain_text("换热器")
+    keys = chinese.evaluate(
+        "[...document.querySelectorAll('[data-t]')].map(e => [e.dataset.t, e.textContent])"
+    )
+    assert [key for key, text in keys if key == text and key != "UTC"] == []
+    assert find_violations(chinese) == []
+    chinese.locator("#language").select_option("en")
+    expect(chinese.locator("#go")).to_have_text("Start")
+    context.close()
+
+
 def test_each_button_and_field_has_a_name(full_page: Page) -> None:
     names = full_page.evaluate(
         """[...document.querySelectorAll("button,input,select")].filter(e => !(

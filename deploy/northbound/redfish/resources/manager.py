@@ -25,7 +25,7 @@ from deploy.northbound.redfish.resource import (
 )
 from deploy.northbound.redfish.resources.certificates import CERTIFICATES
 from deploy.northbound.redfish.resources.chassis import unit_uuid
-from deploy.northbound.redfish.sensors import CHASSIS, MANAGER, UNIT, SensorModel, utc_text
+from deploy.northbound.redfish.sensors import CHASSIS, MANAGER, UNIT, SensorModel, name_of, utc_text
 
 _RESET = f"{MANAGER}/Actions/Manager.Reset"
 _RESET_INFO = f"{MANAGER}/ResetActionInfo"
@@ -67,15 +67,16 @@ class ManagerResources:
         tree.add_members(interfaces, self._interface)
 
     def _root(self) -> Json:
-        plate = self._sensors.read().identity
+        snapshot = self._sensors.read()
+        plate = snapshot.identity
         return {
             "RedfishVersion": "1.20.0",
             "UUID": unit_uuid(plate.serial_number or plate.unit, "service"),
             "Vendor": plate.manufacturer or "coldloop",
             "Product": plate.model or "coolant distribution unit",
-            "ServiceIdentification": f"{plate.site}/{plate.unit}".strip("/"),
+            **name_of(snapshot, "ServiceIdentification"),
             "ProtocolFeaturesSupported": {
-                "ExpandQuery": {"ExpandAll": True, "Levels": True, "Links": False,
+                "ExpandQuery": {"ExpandAll": True, "Levels": True, "Links": True,
                                 "NoLinks": True, "MaxLevels": 3},
                 "FilterQuery": False,
                 "OnlyMemberQuery": True,

@@ -14,13 +14,14 @@ from deploy.northbound.redfish.sensors import (
     MANAGER,
     UNIT,
     SensorModel,
+    name_of,
     point_status,
     unit_status,
 )
 
 _THERMAL = f"{ROOT}/ThermalEquipment"
 _COOLANT = {
-    "CoolantType": "Water",
+    "CoolantType": None,
     "DensityKgPerCubicMeter": None,
     "SpecificHeatkJoulesPerKgK": None,
 }
@@ -105,7 +106,6 @@ class ThermalResources:
     def _unit(self) -> Json:
         snapshot = self._sensors.read()
         plate = snapshot.identity
-        pumps = [link(f"{UNIT}/Pumps/{number}") for number in self._pumps()]
         content: Json = {
             "EquipmentType": "CDU",
             "Manufacturer": plate.manufacturer or None,
@@ -116,11 +116,10 @@ class ThermalResources:
             "ProductionDate": production_date(plate.production_date),
             "Version": None,
             "FirmwareVersion": snapshot.software or "unknown",
-            "UserLabel": f"{plate.site}/{plate.unit}".strip("/"),
+            **name_of(snapshot, "UserLabel"),
             "CoolingCapacityWatts": None,
             "Coolant": dict(_COOLANT),
             "Status": unit_status(snapshot),
-            "PumpRedundancy": [_redundancy(pumps)] if len(pumps) > 1 else [],
             "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         }
         for name in _PARTS:
@@ -175,7 +174,7 @@ class ThermalResources:
     def _filter(self) -> Json:
         snapshot = self._sensors.read()
         return {
-            "HotPluggable": False,
+            "HotPluggable": None,
             "Replaceable": True,
             "RatedServiceHours": None,
             "ServiceHours": snapshot.value("filter_hours"),
@@ -195,7 +194,7 @@ class ThermalResources:
             words = "Critical" if level < _LEVEL_CRITICAL else words
             status["Health"] = words
         return {
-            "ReservoirType": "Reserve",
+            "ReservoirType": None,
             "CapacityLiters": None,
             "FluidLevelStatus": words,
             **self._sensors.excerpts("reservoir"),
@@ -227,14 +226,13 @@ class ThermalResources:
     def _leak(self, number: str) -> Json:
         key, snapshot = f"leak{number}", self._sensors.read()
         point, status = snapshot.points[key], point_status(key, snapshot)
-        state = "Unavailable"
+        state = "Absent" if status["State"] == "Absent" else "Unavailable"
         if point.raw is not None:
             state = "Critical" if point.raw else "OK"
             status["Health"] = state
         return {
-            "LeakDetectorType": "Moisture",
+            "LeakDetectorType": None,
             "DetectorState": state,
-            "PhysicalContext": "Chassis",
             "Status": status,
             "Location": part_location(f"Leak detector {number}", int(number)),
         }
@@ -251,24 +249,12 @@ def _worst(words: list[str]) -> str:
     return next((word for word in ("Critical", "Warning") if word in words), "OK")
 
 
-def _redundancy(pumps: list[Json]) -> Json:
-    return {
-        "RedundancyType": "NPlusM",
-        "MinNeededInGroup": 1,
-        "RedundancyGroup": pumps,
-        "Status": {"State": "Enabled", "Health": "OK"},
-    }
-
-
 def part_location(label: str, number: int) -> Json:
     """Return the Location of a replaceable part inside the cabinet."""
     return {
         "PartLocation": {
             "ServiceLabel": label,
-            "LocationType": "Slot",
             "LocationOrdinalValue": number,
-            "Orientation": "FrontToBack",
-            "Reference": "Front",
         }
     }
 

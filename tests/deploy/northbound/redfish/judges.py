@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.data import data_folder
+
 PROFILES = ("OCPCoolantDistributionUnit", "OCPLiquidCoolingBaseline", "OCPServiceBaseline")
 PINS = {
     "csdl_2026_1.tar.xz": ("91c91f92e460e82bf85cfa2e7c4d09187122eb1c7919157e05c3fa89dbbd8ea9"),
@@ -46,7 +48,7 @@ class Verdict:
 
 def redfish_data() -> Path:
     """Return the folder with schemas and profiles; skip the calling test if it is missing."""
-    folder = Path(os.environ.get("COLDLOOP_DATA", "data")) / "redfish"
+    folder = data_folder() / "redfish"
     if not folder.is_dir():
         pytest.skip(f"data missing: {folder}")
     for name, digest in PINS.items():

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -120,12 +121,14 @@ class ServiceBench:
         authorities: str = "",
         must_change: str = "",
     ) -> None:
+        self.folder = folder
         self.source = FakeSource(1)
         self.writer = FakeWriter()
         self.audit = FakeAudit()
         self.events = EventLog()
+        self.events.note_start(datetime.now(UTC))
         accounts = FakeAccounts(must_change)
-        sessions = FakeSessions(accounts)
+        self.sessions = sessions = FakeSessions(accounts)
         self.certificates = CertificateStore(folder / "https", "cdu.test", ["127.0.0.1"])
         self.server = HttpServer(listen("http", "127.0.0.1", 0), self.certificates.context, limits)
         self.restarts = 0

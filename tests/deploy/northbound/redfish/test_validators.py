@@ -21,6 +21,17 @@ DEPRECATED = ("LeakDetectors", "LeakDetection")
 """The OCP profile demands what the schema bundle 2026.1 marks as deprecated."""
 
 
+def test_protocol_and_use_cases_without_data(tmp_path: Path) -> None:
+    with ServiceBench(tmp_path, networks=VALIDATOR_NETWORKS) as bench:
+        set_state(bench, "sensors_lost")
+        protocol = run_protocol_validator(bench.url, PASSWORD, tmp_path / "protocol")
+        assert protocol.failures == []
+        assert protocol.counts["PASS"] > 300
+        cases = run_use_cases(bench.url, PASSWORD, tmp_path / "cases")
+        assert cases.failures == []
+        assert cases.counts["PASS"] > 20
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("state", STATES)
 def test_validators_find_no_failure(state: str, tmp_path: Path) -> None:

@@ -14,6 +14,11 @@ class MachineUart:
         self.waiting = b""
         self.came = None
         self.options = {}
+        self.written = b""
+
+    def write(self, data):
+        self.written += data
+        return len(data)
 
     def init(self, **options):
         self.options = options
@@ -93,3 +98,34 @@ def test_uart_without_arrival_time():
         with_fake_time(test)
     finally:
         MachineUart.arrived = arrived
+
+
+def test_write_never_exceeds_what_the_line_has_sent():
+    def test(time):
+        for wrap in (0, Time.ROUND - 5000):
+            uart, time.now = MachineUart(), wrap
+            port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
+            capacity, data, sent = micropython_uart.UNKNOWN_CAPACITY, bytes(range(200)), 0
+            start = time.now
+            while sent < len(data):
+                taken = port.write(data[sent:])
+                sent += taken
+                line_has_sent = (time.now - start) // 10  # 10 us a byte
+                assert sent - line_has_sent <= capacity, (sent, line_has_sent)
+                time.now += 7
+            eq(uart.written, data)
+            assert time.now - start < 10 * (len(data) + 2), time.now - start
+
+    with_fake_time(test)
+
+
+def test_write_after_a_long_rest():
+    def test(time):
+        uart = MachineUart()
+        port = micropython_uart.UartPort(parse_address("uart:1?baud=1000000"), uart)
+        for rest in (0, Time.ROUND // 2 + 5, Time.ROUND - 3, Time.ROUND + 7):
+            time.now += rest
+            eq(port.write(b"12345678"), 8)
+            time.now += 80
+
+    with_fake_time(test)

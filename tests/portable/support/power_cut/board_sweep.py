@@ -21,7 +21,7 @@ from agent.agent import Agent
 from agent.remote.message import manifest
 from agent.remote.storage.running_slot import RunningSlot
 from agent.remote.update import boot
-from deploy.firmware.mps2 import _slots
+from deploy.firmware.supervisor import _files, _slots
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import slot_store, store
 from protocols.signed_message import MANIFEST
@@ -45,11 +45,11 @@ CHUNK = 800  # does not divide any length
 MESSAGES = {}
 
 
-def application(release, size=1500):
+def application(release, size=1436):
     """Return the output of `coldloop firmware build`, with noise for a ROMFS."""
     romfs = RigLcg(release).bytes(size)
-    header = b"CLDLOOP1" + struct.pack("<II", size, release) + hashlib.sha256(romfs).digest()
-    return header + bytes(16) + romfs
+    head = _slots.MAGIC + struct.pack("<IIII", size, release, 0, 0)
+    return head + hashlib.sha256(head + romfs).digest() + bytes(72) + romfs
 
 
 OLD, NEW = application(1), application(2)
@@ -115,7 +115,7 @@ class BoardStore:
         self._port = slot_store.SlotStorePort(address, lambda: None, flash)
 
     def _use(self):
-        for module in (store, _slots):
+        for module in (store, _files):
             module.open = self.disk.open
             module.os = self.disk
         store.sync = self.disk.sync
@@ -142,24 +142,25 @@ class BoardStore:
 
 def select_slot(disk, nor):
     """Do the work of a start: count a trial, check the slots; return (slot, release) or None."""
-    _slots.open, _slots.os = disk.open, disk
+    _files.open, _files.os = disk.open, disk
     slots, record = _slots.start_order(_slots.read_record())
     if record is not None:
         _slots.write_record(record)
         disk.sync_folder()
     for slot in slots:
         cells = bytes(nor.cells[slot])
-        size, release = struct.unpack("<II", cells[8:16])
-        if (
-            cells[:8] == b"CLDLOOP1"
-            and hashlib.sha256(cells[64 : 64 + size]).digest() == (cells[16:48])
-        ):
-            eq(cells[: 64 + size], {1: OLD, 2: NEW, 3: THIRD}[release])
-            return slot, release
+
+        def read(at, size, cells=cells):
+            return cells[at : at + size]
+
+        found = _slots.check_slot(read, SLOT_BYTES, (), None)
+        if found is not None:
+            eq(found.image, {1: OLD, 2: NEW, 3: THIRD}[found.release][_slots.HEAD :])
+            return slot, found.release
     return None
 
 
-THIRD = application(3, 900)
+THIRD = application(3, 836)
 
 
 class BoardRig(RemoteRig):

@@ -4,7 +4,7 @@
 import sys
 
 from agent.remote.storage.software_slots import load_releases
-from deploy.firmware.mps2 import _slots
+from deploy.firmware.supervisor import _files, _slots
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.micropython.slot_store import SlotStorePort
@@ -146,17 +146,19 @@ def test_fetch_continues_after_a_restart():
     eq((rig.restarts, select_slot(left, flash)), (1, (1, 2)))
 
 
-def test_start_up_ignores_damaged_records():
+def test_start_up_uses_the_copy_of_a_damaged_record():
     disk, _ = make_fetched_rig()
-    path = _slots.RECORD
-    whole = disk.names[path][0]
-    for at in range(0, len(whole), 5):
-        disk.names[path][0] = whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :]
-        eq(_slots.start_order(_slots.read_record()), ([0, 1], None))
-    disk.names[path][0] = whole
+    wholes = [disk.names[path][0] for path in _slots.RECORDS]
     eq(_slots.start_order(_slots.read_record())[0], [1, 0])
+    for at in range(0, len(wholes[0]), 5):
+        for path, whole in zip(_slots.RECORDS, wholes):
+            disk.names[path][0] = whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :]
+            eq(_slots.read_record() is None, path == _slots.RECORDS[1])
+        eq(_slots.start_order(_slots.read_record()), ([0, 1], None))
+        for path, whole in zip(_slots.RECORDS, wholes):
+            disk.names[path][0] = whole
     counted = _slots.start_order(_slots.read_record())[1]
-    eq(load_releases(lambda _: counted).trial.starts, 1)
+    eq(load_releases(lambda _: _files.seal(counted)).trial.starts, 1)
 
 
 def test_chunk_is_written_in_slices():

@@ -7,12 +7,7 @@ const Plots = (() => {
   const MIN_SPANS = { "°C": 5, kPa: 20, "L/min": 20, kW: 10, W: 200, "%": 10, ms: 20, rows: 5 };
   const DIGITS = { flow: 0, fws_flow: 0, pump_w: 0, waiting: 0 };
   const HEIGHT = 180, MAX_FULL_S = 120; // 10 Hz for two minutes, then 1 Hz
-  const make = (tag, fields = {}, ...children) => {
-    const element = Object.assign(document.createElement(tag), fields);
-    element.append(...children);
-    return element;
-  };
-  const text = (value, digits = 1) => (value === null || value === undefined ? "–" : Number(value).toFixed(digits));
+  const { make, number: text } = Dom;
   let place, curves = [], plots = [], rows = [], run = null, marks = [];
   let view = null, span = 300, paused = false, isUtc = true, needsDraw = true, drawMs = 0;
 
@@ -35,7 +30,7 @@ const Plots = (() => {
       this.curves = list;
       this.unit = list[0].unit;
       this.box = place.appendChild(make("figure", { ariaLabel: title }));
-      this.box.append(make("h3", { textContent: title }));
+      this.box.append(make("h3", { textContent: Texts.text(title) }));
     }
     limits() { return run ? run.limits.filter((l) => this.curves.some((c) => c.key === l.curve && c.unit === this.unit)) : []; }
     open() {
@@ -187,13 +182,15 @@ const Plots = (() => {
   let tools = null;
   function reflect() {
     if (!tools) return;
-    tools.querySelector("[data-do=pause]").setAttribute("aria-pressed", paused);
-    tools.querySelector("[data-do=time]").textContent = isUtc ? "UTC" : "Elapsed";
+    const [pause, time] = ["pause", "time"].map((name) => tools.querySelector(`[data-do=${name}]`));
+    if (pause) pause.setAttribute("aria-pressed", paused);
+    if (time) time.textContent = isUtc ? "UTC" : Texts.text("Elapsed");
   }
   function start(target, toolbar) {
     place = target;
     tools = toolbar;
     tools.onclick = (event) => { const action = ACTIONS[event.target.dataset.do]; if (action) action(); };
+    span = Number(tools.querySelector("select").value);
     tools.querySelector("select").onchange = (event) => { span = Number(event.target.value); follow(); };
     const KEYS = { ArrowLeft: "back", ArrowRight: "forth", "+": "closer", "-": "wider", Home: "follow" };
     tools.onkeydown = (event) => {

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Descriptions of boards, one TOML file a board: pins, UARTs, buffers, flash, watchdog.
+
+A new board needs a new file only. The firmware freezes `UARTS` and `PINS` of its board as
+`_board_data`; the ports of the agent read it (drivers/ports/micropython/board_data.py). The tests
+compare the pins with the tables of the chips in the source of MicroPython.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+_UART_KEYS = ("tx", "rx", "direction", "tx_buffer", "rx_buffer", "capacity")
+
+
+def names() -> list[str]:
+    """Return the names of the described boards."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return the description of a board."""
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def board_module(name: str) -> bytes:
+    """Return the module `_board_data` of a board."""
+    data = load(name)
+    uarts = {
+        uart["number"]: {key: uart[key] for key in _UART_KEYS if key in uart}
+        for uart in data["uart"]
+    }
+    return f"UARTS = {uarts!r}\nPINS = {data['pins']!r}\n".encode()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start of an RP2040 or RP2350: its flash, slots and watchdog, for the supervisor.
+
+Frozen into the image as main.py with deploy/firmware/supervisor, because the port starts USB, the
+service console, before main.py only. The storage region of the port
+(`rp2.Flash`) holds slot a, slot b and the files, in this order; `_layout` has the sizes. A slot is
+read in place. An erase or a program stops the interrupts; one call erases 4 KiB or programs at most
+1 KiB.
+"""
+
+import os
+
+import _board_data  # type: ignore[import-not-found] # noqa: F401 - loaded for the ports
+import _keys  # type: ignore[import-not-found]
+import _layout  # type: ignore[import-not-found]
+import _runner  # type: ignore[import-not-found]
+import machine  # type: ignore[import-not-found]
+import rp2  # type: ignore[import-not-found]
+import vfs  # type: ignore[import-not-found]
+
+BLOCK = 4096
+PAGE = 256
+_CLEAR = 0x3000
+"""Offset of the address that clears the written bits of a register (RP2040 datasheet, 2.1.2)."""
+
+
+class Rp2Hardware:
+    """The board; see `Board` in _supervisor.py."""
+
+    keys = _keys.KEYS
+    room = _layout.SLOT_BYTES
+
+    def __init__(self) -> None:
+        self.is_power_on = machine.reset_cause() == machine.PWRON_RESET
+        self.cause = "power on" if self.is_power_on else "watchdog or requested"
+        self._watchdog: object = None
+        self._flash = rp2.Flash(start=0, len=2 * _layout.SLOT_BYTES)
+        self._files = rp2.Flash(start=2 * _layout.SLOT_BYTES)
+
+    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        """Check a signature."""
+        from _ed25519 import verify  # type: ignore[import-not-found] # noqa: PLC0415 - rare
+
+        self.feed()
+        return bool(verify(key, message, signature))
+
+    def log(self, text: str) -> None:
+        """Print a line on the console."""
+        print("coldloop: " + text)
+
+    def start_watchdog(self) -> None:
+        """Start the watchdog."""
+        self._watchdog = machine.WDT(timeout=_runner.WATCHDOG_MS)
+
+    def feed(self) -> None:
+        """Service the watchdog."""
+        self._watchdog.feed()  # type: ignore[attr-defined]
+
+    def stop_watchdog(self) -> None:
+        """Stop the watchdog: bit ENABLE of its register CTRL (RP2040 datasheet, 4.7.6)."""
+        machine.mem32[_layout.WATCHDOG_CTRL + _CLEAR] = 1 << 30
+
+    def mount(self) -> bool:
+        """Mount the storage. A blank one is formatted, a damaged one is not."""
+        start = memoryview(self._files)[: 2 * BLOCK]
+        if bytes(start) == b"\xff" * len(start):
+            self.erase_storage()
+        try:
+            vfs.mount(vfs.VfsLfs2(self._files, progsize=PAGE), "/flash")
+            if "store" not in os.listdir("/flash"):
+                os.mkdir("/flash/store")
+        except OSError:
+            return False
+        return True
+
+    def erase_storage(self) -> None:
+        """Format the storage."""
+        self.log("storage: formatted")
+        vfs.VfsLfs2.mkfs(self._files, progsize=PAGE)
+
+    def read_slot(self, number: int, at: int, size: int) -> bytes:
+        """Return a part of a slot, without a copy."""
+        start = number * self.room + at
+        return memoryview(self._flash)[start : start + size]  # type: ignore[return-value]
+
+    def erase(self, slot: int, at: int) -> None:
+        """Erase a sector of a slot."""
+        self._flash.ioctl(6, (slot * self.room + at) // BLOCK)
+
+    def program(self, slot: int, at: int, data: bytes) -> None:
+        """Program an erased range of a slot. The flash needs whole pages; 1 bits change nothing."""
+        start = slot * self.room + at
+        before, after = start % PAGE, -(start + len(data)) % PAGE
+        page = b"\xff" * before + data + b"\xff" * after
+        begin = start - before
+        self._flash.writeblocks(begin // BLOCK, page, begin % BLOCK)
+
+    def load(self, image: bytes) -> None:
+        """Make an application importable."""
+        _runner.load(image)
+
+    def run(self, path: str, number: int, release: int, count: object) -> int:
+        """Run the agent."""
+        return int(_runner.run_agent(self, path, number, release, count))
+
+
+_runner.start(Rp2Hardware())

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images for RP2350 and RP2040 boards: Debian's source of MicroPython's rp2 port and our code.
+
+    firmware   MicroPython, frozen: the supervisor and the names of the application
+    slot a, b  an application each; the image holds slot a
+    files      LittleFS
+
+`picotool info` reads the identity of an image. Debian removes the SDKs and libraries from the
+source; they come from other packages (PACKAGES, and the source packages of lwip and mbedtls).
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import FirmwareError
+from deploy.firmware.application.qstr_pool import qstr_module
+from deploy.firmware.application.romfs import build_application
+from deploy.firmware.board_files import board_module
+from deploy.firmware.build_tools import CACHE, find_program, lock_cache
+from deploy.firmware.memory_layout import add_header, read_header
+from deploy.firmware.micropython_source import ensure_source, fetch_source, run
+from deploy.firmware.rp2 import uf2
+from deploy.firmware.supervisor.frozen import frozen_files, write_frozen
+from deploy.firmware.supervisor.release_keys import UNSIGNED, Signing
+
+PACKAGES = (
+    "gcc-arm-none-eabi",
+    "libnewlib-arm-none-eabi",
+    "libstdc++-arm-none-eabi-newlib",
+    "cmake",
+    "pico-sdk-source",
+    "picotool",
+)
+"""Debian packages that the build needs; 2.5 GB on the disk."""
+
+_SOURCES = Path("/usr/src")
+
+
+@dataclass(frozen=True)
+class Rp2Board:
+    """A board of the rp2 port: its name there, its flash and the parts of the flash.
+
+    `watchdog`: address of the register CTRL of the watchdog.
+    """
+
+    name: str
+    board: str
+    flash_kib: int
+    slot_kib: int
+    files_kib: int
+    watchdog: int
+
+    @property
+    def storage_kib(self) -> int:
+        """The part that the port leaves to us: slots and files."""
+        return 2 * self.slot_kib + self.files_kib
+
+    @property
+    def slots_start(self) -> int:
+        """Byte of the flash at which slot a begins."""
+        return (self.flash_kib - self.storage_kib) * 1024
+
+
+RP2_BOARDS: dict[str, Rp2Board] = {
+    "rp2350": Rp2Board("rp2350", "RPI_PICO2", 4096, 1024, 1408, 0x400D8000),
+    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 704, 192, 0x40058000),
+}
+_BOOT = b"import machine\nmachine.WDT(timeout=8000)\n"
+"""The watchdog starts before anything else."""
+_CONSOLE = re.compile(r"(#define MICROPY_HW_USB_CDC_TX_TIMEOUT +).+")
+_ROMFS = "\n#define MICROPY_HW_ROMFS_BYTES (4096)\n"
+"""An empty partition before the slots. It switches on the file system that runs in place."""
+_STORAGE = re.compile(r"(#define MICROPY_HW_FLASH_STORAGE_BYTES +).+")
+
+
+@dataclass(frozen=True)
+class Rp2Options:
+    """Options of an image; see `build_uf2`."""
+
+    config: bytes | None = None
+    release: int = 1
+    signing: Signing = UNSIGNED
+
+
+def build_uf2(board: Rp2Board, out: Path, options: Rp2Options | None = None) -> dict[str, Any]:
+    """Build an image and its application. FirmwareError names a missing package.
+
+    `config` goes into the application.
+    """
+    options = options or Rp2Options()
+    with lock_cache(CACHE / "rp2"):
+        folder = _build_firmware(board, options.signing.trusted)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        application = add_header(
+            build_application(options.config),
+            options.release,
+            options.signing.floor,
+            options.signing.sign,
+            board.slot_kib * 1024,
+        )
+    except ValueError as error:
+        raise FirmwareError(f"{board.name}: {error}") from None
+    used = (folder / "firmware.bin").stat().st_size
+    sizes = _check_size(board, used)
+    bundle, target = out / f"app-{board.name}.bin", out / f"firmware-{board.name}.uf2"
+    bundle.write_bytes(application)
+    image = (folder / "firmware.uf2").read_bytes()
+    target.write_bytes(
+        uf2.add_parts(image, uf2.FAMILIES[board.name], {board.slots_start: application})
+    )
+    return {
+        "board": board.name,
+        "uf2": str(target),
+        "bytes": target.stat().st_size,
+        **sizes,
+        "app": str(bundle),
+        "app_bytes": len(application),
+        "app_room": board.slot_kib * 1024,
+        "release": options.release,
+        "app_sha256": read_header(application).digest,
+        **_read_image_info(target),
+    }
+
+
+def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
+    """Build the firmware without an application; return the folder of the build."""
+    tree = _link_packages(ensure_source(CACHE))
+    manifest = _write_manifest(board, keys)
+    folder = CACHE / f"build-{board.name}-slots"
+    digest = _hash_files(manifest.parent)
+    stamp = folder / "built"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
+        return folder
+    stamp.unlink(missing_ok=True)
+    _make_cross(tree)
+    port = tree / "ports" / "rp2"
+    _console_without_waits(port)
+    settings = {
+        "PICO_BUILD_DOCS": "0",
+        "MICROPY_BOARD": board.board,
+        "MICROPY_BOARD_DIR": str(_copy_board(port, board)),
+        "MICROPY_FROZEN_MANIFEST": str(manifest),
+    }
+    definitions = [f"-D{key}={value}" for key, value in settings.items()]
+    run([find_program("cmake"), "-S", str(port), "-B", str(folder), *definitions], tree)
+    run(["make", "-C", str(folder), f"-j{os.cpu_count() or 1}"], tree)
+    stamp.write_text(digest, encoding="utf-8")
+    return folder
+
+
+def _hash_files(folder: Path) -> str:
+    """Return a hash of the frozen files, of this module and of this checkout."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for path in sorted(folder.glob("*.*py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _check_size(board: Rp2Board, used: int) -> dict[str, int]:
+    """Check that the firmware ends before the slots start. Raises FirmwareError."""
+    room = board.slots_start - 4096
+    if used > room:
+        raise FirmwareError(f"{board.name}: {used} bytes do not fit the {room} before the slots")
+    return {"binary": used, "room": room}
+
+
+def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
+    """Write the frozen files and their list. Our start-up replaces that of the port.
+
+    The port runs `_boot.py`, starts USB, and runs `main.py`. A frozen file has precedence over a
+    file of the storage, and nothing is mounted before.
+    """
+    folder = CACHE / f"frozen-{board.name}"
+    layout = f"SLOT_BYTES = {board.slot_kib * 1024}\nWATCHDOG_CTRL = {board.watchdog:#x}\n"
+    files = {
+        **frozen_files(keys),
+        "_boot.py": _BOOT,
+        "main.py": Path(__file__).with_name("_start.py").read_bytes(),
+        "_layout.py": layout.encode(),
+        "_board_data.py": board_module(board.name),
+    }
+    names = tuple(write_frozen(folder, files))
+    write_frozen(folder, {"_names.mpy": qstr_module(CACHE / "mpy")})
+    lines = [
+        f'freeze("{folder}", {names})',
+        f'freeze_mpy("{folder}", "_names.mpy")',
+        'freeze("$(PORT_DIR)/modules", "rp2.py")',
+    ]
+    write_frozen(folder, {"manifest.py": ("\n".join(lines) + "\n").encode()})
+    return folder / "manifest.py"
+
+
+def _copy_board(port: Path, board: Rp2Board) -> Path:
+    """Copy the board of the port, with our size of the file system."""
+    folder = CACHE / f"board-{board.name}" / board.board
+    shutil.copytree(port / "boards" / board.board, folder, dirs_exist_ok=True)
+    header = folder / "mpconfigboard.h"
+    text = header.read_text(encoding="utf-8")
+    size = f"({board.storage_kib} * 1024)"
+    changed, count = _STORAGE.subn(lambda match: match[1] + size, text)
+    if count != 1:
+        raise FirmwareError(f"{header}: no storage size in it")
+    header.write_text(changed + _ROMFS, encoding="utf-8")
+    return folder
+
+
+def _link_packages(tree: Path) -> Path:
+    """Link Debian's packages to the places of the removed submodules."""
+    for name in ("pico-sdk", "tinyusb"):
+        package = next(iter(sorted(_SOURCES.glob(f"{name}*"))), None)
+        if package is None:
+            raise FirmwareError(f"{name}: not installed; apt-get install {' '.join(PACKAGES)}")
+        _link(tree / "lib" / name, package)
+    for name in ("mbedtls", "lwip"):
+        _link(tree / "lib" / name, fetch_source(CACHE, name))
+    readme = tree / "lib" / "micropython-lib" / "README.md"
+    readme.parent.mkdir(exist_ok=True)
+    readme.touch()
+    return tree
+
+
+def _console_without_waits(port: Path) -> None:
+    """Let the console drop output that is not read within 2 ms; the port waits 500 ms."""
+    header = port / "mphalport.h"
+    text = header.read_text(encoding="utf-8")
+    changed, count = _CONSOLE.subn(lambda match: match[1] + "(2)", text)
+    if count != 1:
+        raise FirmwareError(f"{header}: no time-out of the console in it")
+    if changed != text:
+        header.write_text(changed, encoding="utf-8")
+
+
+def _link(link: Path, target: Path) -> None:
+    if link.is_symlink():
+        return
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(target)
+
+
+def _make_cross(tree: Path) -> None:
+    run(["make", "-C", str(tree / "mpy-cross"), f"-j{os.cpu_count() or 1}"], tree)
+
+
+def _read_image_info(image: Path) -> dict[str, str]:
+    """Return the output of picotool for an image: chip, SDK, size."""
+    completed = subprocess.run(
+        [find_program("picotool"), "info", "-a", str(image)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    fields = dict(re.findall(r"^ *([\w ]+?): +(.+)$", completed.stdout, re.MULTILINE))
+    keys = ("target chip", "sdk version", "binary end", "image type")
+    return {key: fields[key] for key in keys if key in fields}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// A Pico board: RP2040 of rp2040js with our executor, UARTs, flash chip, watchdog and USB console.
+//
+// `reset` starts the chip again; the flash, and after a reset by the watchdog its scratch registers
+// and reason, remain. The second core never starts: MicroPython needs it for threads only.
+import { FastCore } from './fast_core.mjs';
+import { FlashChip, PowerCut } from './flash_chip.mjs';
+import { Pl011 } from './pl011.mjs';
+import { IRQ, RP2040, SimulationClock, USBCDC } from './rp2040js.mjs';
+
+const UARTS = [0x40034, 0x40038];
+const WATCHDOG = 0x40058;
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+export class Board {
+  /** `output(kind, number, bytes)`: 'uart', 'console', 'gpio' or 'reset'. */
+  constructor(rom, flashSize, output) {
+    this.rom = rom;
+    this.output = output;
+    this.flashBytes = new Uint8Array(16 * 1024 * 1024).fill(0xff);
+    this.chip = new FlashChip(this.flashBytes, flashSize);
+    this.bootNanos = 0;
+    this.instructions = 0;
+    this.idleNanos = 0;
+    this.clock = new SimulationClock();
+    this.isOn = false;
+    this.resetDue = false;
+  }
+
+  get nanos() { return this.clock.nanos; }
+
+  /** Switch the power on. */
+  powerOn() {
+    this.boot(null);
+    this.isOn = true;
+  }
+
+  powerOff() {
+    this.isOn = false;
+    this.count();
+    this.clock.nextAlarm = null;
+  }
+
+  count() {
+    if (this.core) {
+      this.instructions += this.core.instructions;
+      this.idleNanos += this.core.idleNanos;
+      this.core.instructions = this.core.idleNanos = 0;
+    }
+  }
+
+  boot(kept) {
+    this.count();
+    this.clock.nextAlarm = null;
+    const mcu = new RP2040(this.clock);
+    mcu.logger = SILENT;
+    mcu.bootrom.set(this.rom);
+    mcu.reset();
+    mcu.flash = this.flashBytes;
+    mcu.flash16 = new Uint16Array(this.flashBytes.buffer);
+    mcu.flashView = new DataView(this.flashBytes.buffer);
+    this.mcu = mcu;
+    this.uarts = UARTS.map((page, number) => {
+      const irq = number ? IRQ.UART1 : IRQ.UART0;
+      const uart = new Pl011(mcu, `UART${number}`, irq, (value) => this.output('uart', number, value));
+      mcu.peripherals[page] = mcu.uart[number] = uart;
+      return uart;
+    });
+    const watchdog = mcu.peripherals[WATCHDOG];
+    if (kept) {
+      watchdog.scratchData.set(kept.scratch);
+      watchdog.reason = kept.reason;
+    }
+    watchdog.onWatchdogTrigger = () => {
+      this.resetDue = true;
+      this.core.stopped = true;
+    };
+    mcu.gpio.forEach((pin, number) => pin.addListener((state) => this.output('gpio', number, state)));
+    this.console = new USBCDC(mcu.usbCtrl);
+    this.console.onSerialData = (data) => this.output('console', 0, data);
+    this.holdReads(mcu.usbCtrl);
+    const memory = (address, size) => {
+      const result = new Uint8Array(size);
+      for (let i = 0; i < size; i++) result[i] = mcu.readUint8(address + i);
+      return result;
+    };
+    const calls = this.chip.romCalls(new Uint16Array(mcu.bootrom.buffer), (nanos) =>
+      this.clock.tick(nanos),
+    );
+    const romCalls = new Map();
+    calls.forEach((call, address) => romCalls.set(address, (R) => call(R, memory)));
+    this.core = new FastCore(mcu, romCalls);
+    mcu.core.PC = 0x10000000;
+    this.resetDue = false;
+  }
+
+  /** Answer a read of the console only when there are data.
+   *
+   * rp2040js answers at once, also with no byte. The device then asks again: an endless sequence of
+   * interrupts, so that the core never sleeps.
+   */
+  holdReads(usb) {
+    this.waitingRead = null;
+    const answer = usb.onEndpointRead;
+    usb.onEndpointRead = (endpoint, size) => {
+      if (this.console.txFIFO.empty) this.waitingRead = [endpoint, size];
+      else answer(endpoint, size);
+    };
+    this.answerRead = () => {
+      const read = this.waitingRead;
+      this.waitingRead = null;
+      if (read) answer(...read);
+    };
+  }
+
+  /** Run until `until` (ns). Return false if the power failed. */
+  run(until) {
+    while (this.clock.nanos < until && this.isOn) {
+      try {
+        this.core.run(until);
+      } catch (error) {
+        if (!(error instanceof PowerCut)) throw error;
+        this.powerOff();
+        return false;
+      }
+      if (this.resetDue) {
+        const watchdog = this.mcu.peripherals[WATCHDOG];
+        const kept = { scratch: Uint32Array.from(watchdog.scratchData), reason: watchdog.reason };
+        this.output('reset', kept.reason, 0);
+        this.boot(kept);
+      }
+    }
+    return this.isOn;
+  }
+
+  feedUart(number, bytes) {
+    const uart = this.uarts[number];
+    for (const value of bytes) uart.feed(value);
+  }
+
+  typeConsole(bytes) {
+    for (const value of bytes) this.console.sendSerialByte(value);
+    this.answerRead();
+  }
+}

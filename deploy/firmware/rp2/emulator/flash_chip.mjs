@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flash chip behind the ROM functions of the RP2040: wear, time and power cuts.
+//
+// The ROM functions would drive the SSI, which rp2040js does not model. They are replaced at their
+// entry (table of the ROM, RP2040 datasheet, 2.8.3). Interrupts are off during them, so the time
+// passes in one piece. Times: typical values of the W25Q16JV (45 ms a sector, 0.4 ms a page).
+import { readFileSync, writeFileSync, existsSync } from 'node:fs';
+
+export const SECTOR = 4096;
+const PAGE = 256;
+const ERASE_NANOS = 45e6;
+const PROGRAM_NANOS = 0.4e6;
+
+export class FlashChip {
+  /** `cutAt`: number of the step (erase or page) at which the power fails, or -1. */
+  constructor(bytes, size) {
+    this.bytes = bytes;
+    this.size = size;
+    this.erases = new Uint32Array(size / SECTOR);
+    this.steps = 0;
+    this.cutAt = -1;
+    this.longest = 0;
+    this.wrongPrograms = 0;
+  }
+
+  /** Erase sectors; return the time in ns. Throws PowerCut. */
+  erase(offset, count) {
+    for (let at = offset; at < offset + count; at += SECTOR) {
+      this.step(() => {
+        // A cut leaves a part of the sector erased.
+        this.bytes.fill(0xff, at, at + SECTOR / 2);
+      });
+      this.bytes.fill(0xff, at, at + SECTOR);
+      this.erases[at / SECTOR]++;
+    }
+    return (count / SECTOR) * ERASE_NANOS;
+  }
+
+  /** Program; bits can only become 0. Return the time in ns. Throws PowerCut. */
+  program(offset, data) {
+    for (let at = 0; at < data.length; at += PAGE) {
+      const size = Math.min(PAGE, data.length - at);
+      const write = (length) => {
+        for (let i = 0; i < length; i++) {
+          const old = this.bytes[offset + at + i];
+          if ((old & data[at + i]) !== data[at + i]) this.wrongPrograms++;
+          this.bytes[offset + at + i] = old & data[at + i];
+        }
+      };
+      this.step(() => write(size >> 1));
+      write(size);
+    }
+    return Math.ceil(data.length / PAGE) * PROGRAM_NANOS;
+  }
+
+  step(partly) {
+    if (this.steps === this.cutAt) {
+      partly();
+      throw new PowerCut();
+    }
+    this.steps++;
+  }
+
+  /** The functions that replace the ROM, by address; `spend(ns)` advances the time. */
+  romCalls(rom16, spend) {
+    const calls = new Map();
+    const nothing = () => {};
+    const add = (name, call) => calls.set(romFunction(rom16, name), call);
+    for (const name of ['IF', 'EX', 'FC', 'CX']) add(name, nothing);
+    add('RE', (R) => this.spendFor(spend, this.erase(R[0], R[1])));
+    add('RP', (R, memory) => this.spendFor(spend, this.program(R[0], memory(R[1] >>> 0, R[2]))));
+    return calls;
+  }
+
+  spendFor(spend, nanos) {
+    this.longest = Math.max(this.longest, nanos);
+    spend(nanos);
+  }
+}
+
+export class PowerCut extends Error {}
+
+/** Return the address of a function of the ROM by its two letters. */
+function romFunction(rom16, name) {
+  const wanted = name.charCodeAt(0) | (name.charCodeAt(1) << 8);
+  for (let at = rom16[0x14 / 2] / 2; rom16[at] !== 0; at += 2) {
+    if (rom16[at] === wanted) return rom16[at + 1] & ~1;
+  }
+  throw new Error(`the ROM has no function ${name}`);
+}
+
+/** Fill the flash from a file; a missing file is an erased flash. */
+export function loadFlash(bytes, path, size) {
+  bytes.fill(0xff);
+  if (existsSync(path)) bytes.set(readFileSync(path).subarray(0, size));
+}
+
+export function saveFlash(bytes, path, size) {
+  writeFileSync(path, bytes.subarray(0, size));
+}

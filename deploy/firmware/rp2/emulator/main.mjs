@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// The emulator as a program: requests on standard input, one reply to each on standard output.
+//
+//     node main.mjs ROM FLASH FLASH_BYTES
+//
+// Request: kind (1 byte), number (1), value (8, big-endian), length (4), data. Reply: length (4),
+// then outputs: kind (1), number (1), time in ns (8), length (4), data. Kinds of requests:
+//
+//     R  run until `value` ns         U  bytes arrive at UART `number`
+//     1  power on    0  power off     T  bytes arrive at the USB console
+//     G  level `value` at a pin       C  cut the power at flash step `value`
+//     W  write the flash to its file  S  figures as JSON
+//
+// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures.
+import { readFileSync, writeSync, readSync } from 'node:fs';
+import { Board } from './board.mjs';
+import { loadFlash, saveFlash } from './flash_chip.mjs';
+
+const [romPath, flashPath, flashBytes] = process.argv.slice(2);
+const size = Number(flashBytes);
+const HEAD = 14;
+const KINDS = { uart: 'u', console: 'c', gpio: 'g', reset: 'r' };
+let outputs = [];
+
+const rom = readFileSync(romPath);
+const words = new Uint32Array(rom.buffer, rom.byteOffset, rom.length / 4);
+const board = new Board(words, size, (kind, number, data) => {
+  const bytes = Buffer.from(typeof data === 'number' ? [data] : data);
+  emit(KINDS[kind], number, bytes);
+});
+loadFlash(board.flashBytes, flashPath, size);
+
+/** Add an output; bytes of one line in a row become one output. */
+function emit(kind, number, bytes) {
+  outputs.push([kind, number, board.nanos, bytes]);
+}
+
+function figures() {
+  board.count();
+  return {
+    nanos: board.nanos,
+    instructions: board.instructions,
+    idle_nanos: board.idleNanos,
+    flash_steps: board.chip.steps,
+    erases: Array.from(board.chip.erases),
+    longest_flash_nanos: board.chip.longest,
+    wrong_programs: board.chip.wrongPrograms,
+    overruns: board.uarts ? board.uarts.map((uart) => uart.overruns) : [],
+    bauds: board.uarts ? board.uarts.map((uart) => uart.baud) : [],
+  };
+}
+
+function execute(kind, number, value, data) {
+  switch (kind) {
+    case 'R':
+      if (board.isOn && !board.run(value)) emit('x', 0, Buffer.alloc(0));
+      if (board.nanos < value) board.clock.tick(value - board.nanos);
+      break;
+    case 'U': board.feedUart(number, data); break;
+    case 'T': board.typeConsole(data); break;
+    case 'G': board.mcu.gpio[number].setInputValue(value !== 0); break;
+    case '1': board.powerOn(); break;
+    case '0': board.powerOff(); break;
+    case 'C': board.chip.cutAt = value < 0 ? -1 : board.chip.steps + value; break;
+    case 'W': saveFlash(board.flashBytes, flashPath, size); break;
+    case 'S': emit('s', 0, Buffer.from(JSON.stringify(figures()))); break;
+    default: throw new Error(`unknown request ${kind}`);
+  }
+}
+
+function reply() {
+  const parts = outputs.map(([kind, number, nanos, bytes]) => {
+    const head = Buffer.alloc(14);
+    head.write(kind, 0, 'latin1');
+    head[1] = number;
+    head.writeBigUInt64BE(BigInt(Math.round(nanos)), 2);
+    head.writeUInt32BE(bytes.length, 10);
+    return Buffer.concat([head, bytes]);
+  });
+  outputs = [];
+  const body = Buffer.concat(parts);
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(body.length);
+  writeAll(Buffer.concat([head, body]));
+}
+
+function writeAll(data) {
+  for (let at = 0; at < data.length; ) at += writeSync(1, data, at);
+}
+
+function readAll(length) {
+  const data = Buffer.alloc(length);
+  for (let at = 0; at < length; ) {
+    const count = readSync(0, data, at, length - at, null);
+    if (count === 0) process.exit(0);
+    at += count;
+  }
+  return data;
+}
+
+for (;;) {
+  const head = readAll(HEAD);
+  const value = Number(head.readBigInt64BE(2));
+  execute(String.fromCharCode(head[0]), head[1], value, readAll(head.readUInt32BE(10)));
+  reply();
+}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all boards do alike: load an application, run its agent, read lines, end.
+
+Frozen into the firmware; does not run on CPython. `SlotFlash` in
+drivers/ports/micropython/slot_store.py describes `Flash`.
+"""
+
+import select
+import sys
+import time
+
+import _recovery  # type: ignore[import-not-found]
+import _slots  # type: ignore[import-not-found]
+import _supervisor  # type: ignore[import-not-found]
+import machine  # type: ignore[import-not-found]
+import vfs  # type: ignore[import-not-found]
+
+WATCHDOG_MS = 8000
+_POLL_MS = 100
+
+
+class Flash:
+    """The flash with the slots, for the agent. `driver` is the board.
+
+    `confirmed_only`: a configuration on trial ends. `feed` services the watchdog; `mark_calm` ends
+    the count of failed starts.
+    """
+
+    sector_bytes = 4096
+    folder = _slots.FOLDER
+
+    def __init__(self, driver: object, number: int, release: int, count: object) -> None:
+        self.slot = number
+        self.release = release
+        self.slot_bytes = driver.room  # type: ignore[attr-defined]
+        self.confirmed_only = count.level >= 2  # type: ignore[attr-defined]
+        self.erase = driver.erase  # type: ignore[attr-defined]
+        self.program = driver.program  # type: ignore[attr-defined]
+        self.feed = driver.feed  # type: ignore[attr-defined]
+        self.mark_calm = count.clear  # type: ignore[attr-defined]
+
+
+class ServiceUart:
+    """The service UART: standard input and output."""
+
+    def __init__(self, feed: object) -> None:
+        self._feed = feed
+        self._poll = select.poll()
+        self._poll.register(sys.stdin, select.POLLIN)
+
+    def write_line(self, text: str) -> None:
+        """Print a line."""
+        print("coldloop: " + text)
+
+    def read_line(self, timeout_ms: int) -> "str | None":
+        """Return a line; None: it did not end in time."""
+        line, start = "", time.ticks_ms()  # type: ignore[attr-defined]
+        while time.ticks_diff(time.ticks_ms(), start) < timeout_ms:  # type: ignore[attr-defined]
+            self._feed()  # type: ignore[operator]
+            if not self._poll.poll(_POLL_MS):
+                continue
+            character = sys.stdin.read(1)
+            if character in "\r\n":
+                return line
+            line = (line + character)[-256:]
+        return None
+
+
+def load(image: bytes) -> None:
+    """Make an application importable, and nothing else."""
+    vfs.mount(vfs.VfsRom(image), "/rom")
+    sys.path[:] = ["/rom"]
+
+
+def run_agent(board: object, path: str, number: int, release: int, count: object) -> int:
+    """Run the agent of the loaded application; return its exit code."""
+    from agent.runtime.micropython import main  # noqa: PLC0415 - it is on /rom
+
+    return main(path, Flash(board, number, release, count))
+
+
+def start(board: object) -> None:
+    """Run the unit. Returns only for the prompt."""
+    outcome = _supervisor.RESET
+    try:
+        outcome = _supervisor.supervise(board)
+    except KeyboardInterrupt:
+        outcome = _supervisor.RECOVER
+    except Exception as error:
+        _supervisor.keep_crash(error, board.log)  # type: ignore[attr-defined]
+    if outcome == _supervisor.RECOVER:
+        console = ServiceUart(board.feed)  # type: ignore[attr-defined]
+        cause, erase = board.cause, board.erase_storage  # type: ignore[attr-defined]
+        try:
+            if _recovery.recover(console, cause, erase) == _recovery.PROMPT:
+                board.stop_watchdog()  # type: ignore[attr-defined]
+                console.write_line("prompt follows")
+                return
+        except KeyboardInterrupt:
+            pass
+    machine.reset()

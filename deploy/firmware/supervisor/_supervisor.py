@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Supervisor of a board: starts the newest good application on the newest good configuration.
+
+Frozen into the firmware. Does not touch the hardware; a `Board` does (mps2/_start.py,
+rp2/_start.py). A start has these steps:
+
+1. The watchdog starts. From here on a hang ends in a reset.
+2. The storage is mounted. Without it the configuration in the application runs.
+3. _failures.py tells from the failed starts what to run. The recovery mode comes last.
+4. _slots.py selects the slot: the one on trial, the confirmed one, the other one.
+5. _unit_file.py checks and repairs the configuration file.
+6. The agent runs. If it refuses a configuration, the next one is tried in the same start.
+
+Each end is a reset or the recovery mode, never a prompt. An exception is kept in CRASH over the
+reset. The outputs stay safe: before the first write of the agent, the communication timeouts of the
+drives apply.
+"""
+
+import io
+import sys
+
+try:
+    import _failures  # type: ignore[import-not-found]
+    import _files  # type: ignore[import-not-found]
+    import _slots  # type: ignore[import-not-found]
+    import _unit_file  # type: ignore[import-not-found]
+except ImportError:  # in the tests
+    from deploy.firmware.supervisor import _failures, _files, _slots, _unit_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Protocol
+
+    class Board(Protocol):
+        """A board. `room`: bytes of a slot; `keys`: release keys; `cause`: of the reset."""
+
+        cause: str
+        is_power_on: bool
+        room: int
+        keys: tuple[bytes, ...]
+        verify: Callable[..., bool] | None
+
+        def log(self, text: str) -> None: ...
+        def start_watchdog(self) -> None: ...
+        def mount(self) -> bool: ...
+        def read_slot(self, number: int, at: int, size: int) -> bytes: ...
+        def load(self, image: bytes) -> None: ...
+        def run(
+            self, path: str, number: int, release: int, count: "_failures.FailureCount"
+        ) -> int: ...
+
+
+CRASH = "/flash/boot.crash"
+MAX_CRASH = 2048  # bytes
+RESET, RECOVER = 0, 1
+_RESTARTED, _INVALID = 4, 2
+"""Results of `main` in agent/runtime/micropython.py."""
+
+
+def supervise(board: "Board") -> int:
+    """Run the agent once; return RESET or RECOVER."""
+    board.start_watchdog()
+    board.log("reset: " + board.cause)
+    if not board.mount():
+        board.log("storage: not usable")
+    count = _failures.FailureCount(board.is_power_on)
+    if count.level:
+        board.log("%d failed starts: %s" % (count.failures, _failures.NAMES[count.level]))
+    if count.level == _failures.RECOVERY:
+        count.clear()
+        return RECOVER
+    chosen = choose_slot(board, count.level)
+    if chosen is None:
+        board.log("no application")
+        return RECOVER
+    number, slot, is_trial = chosen
+    count.begin(is_trial)
+    if not is_trial:
+        _slots.raise_floor(slot.floor)
+    try:
+        board.load(slot.image)
+        return _run(board, count, number, slot.release, is_trial)
+    except Exception as error:
+        count.fail(is_trial)
+        keep_crash(error, board.log)
+        return RESET
+
+
+def choose_slot(board: "Board", level: int) -> "tuple[int, _slots.Slot, bool] | None":
+    """Return the number of the slot, its content, and whether it is on trial."""
+    body = _slots.read_record()
+    newest = 0
+    if body is None:
+        newest = _slots.newest_slot(lambda number: board.read_slot(number, 0, _slots.HEAD))
+    order, changed = _slots.start_order(body, newest)
+    if changed is not None:
+        _slots.write_record(changed)
+    elif level == _failures.OTHER:
+        order = order[::-1]
+    floor = _slots.read_floor()
+    for place, number in enumerate(order):
+        slot = _check_slot(board, number)
+        name = _slots.NAMES[number]
+        if slot is None:
+            board.log("slot %s: empty or damaged" % name)
+        elif slot.release < floor:
+            board.log("slot %s: release %d is below %d" % (name, slot.release, floor))
+        else:
+            is_trial = changed is not None and place == 0
+            text = "".join(["%02x" % byte for byte in slot.hash])
+            text += ", on trial" if is_trial else ""
+            board.log("slot %s, release %d, sha256 %s" % (name, slot.release, text))
+            return number, slot, is_trial
+    return None
+
+
+def _check_slot(board: "Board", number: int) -> "_slots.Slot | None":
+    def read(at: int, size: int) -> bytes:
+        return board.read_slot(number, at, size)
+
+    return _slots.check_slot(read, board.room, board.keys, board.verify)
+
+
+def _run(
+    board: "Board", count: "_failures.FailureCount", number: int, release: int, is_trial: bool
+) -> int:
+    """Run the agent on the first configuration that it accepts."""
+    paths = _config_paths(board, count.level)
+    if not paths:
+        board.log("no configuration")
+        count.end()
+        return RECOVER
+    for path in paths:
+        board.log("configuration " + path)
+        code = board.run(path, number, release, count)
+        board.log("the agent ended with %d" % code)
+        if code != _INVALID:
+            count.end()
+            return RESET if code == _RESTARTED else RECOVER
+    if _unit_file.is_decommissioned():
+        count.end()
+        return RECOVER
+    count.fail(is_trial)  # the other slot can accept a configuration that this one refuses
+    return RESET
+
+
+def _config_paths(board: "Board", level: int) -> "list[str]":
+    """Return the configurations in the order of the attempts.
+
+    Without a usable file the agent takes the confirmed configuration of its store.
+    """
+    paths = []
+    has_file = _unit_file.repair(board.log)
+    if has_file or _files.read(_slots.FOLDER + "/config.record") is not None:
+        paths.append(_unit_file.UNIT)
+    if _files.read(_unit_file.IMAGE) is not None:
+        paths.insert(0 if level == _failures.IMAGE else len(paths), _unit_file.IMAGE)
+    return paths
+
+
+def keep_crash(error: Exception, log: "Callable[[str], None]") -> None:
+    """Print an exception, and keep it over the reset."""
+    text = trace(error)
+    log("the agent failed")
+    for line in text.splitlines():
+        log(line)
+    _files.replace(CRASH, _files.seal(text.encode()[-MAX_CRASH:]))
+
+
+def trace(error: Exception) -> str:
+    """Return the trace of an exception."""
+    output = io.StringIO()
+    module: Any = sys
+    if hasattr(module, "print_exception"):  # MicroPython
+        module.print_exception(error, output)
+        return output.getvalue()
+    return repr(error)

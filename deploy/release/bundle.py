@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundle for an update of a server: our wheel without the bench and the packaging.
+
+    python -m deploy.release.bundle [--out dist]
+
+An update has at most MAX_BYTES (220 chunks of 7168 bytes). The whole wheel is larger. The same
+source gives the same bytes. Does not send the bundle; see `coldloop config update`.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from agent.remote.message.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_BYTES = MAX_CHUNKS * MAX_CHUNK_BYTES
+DROPPED = ("hil/", "deploy/debian/", "deploy/container/")
+"""A controller does not run these."""
+KEPT = ("hil/__init__.py",)
+"""`coldloop` checks that each package comes from the same distribution."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Build the bundle; print its path and size. Returns 1 if it is too large for an update."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.release.bundle", description=__doc__)
+    parser.add_argument("--out", default="dist", metavar="FOLDER", type=Path)
+    out: Path = parser.parse_args(argv).out
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+        subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+        wheel = next(Path(folder).glob("*.whl"))
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / wheel.name.replace("-py3-", "-update.py3-")
+        path.write_bytes(reduce_wheel(wheel))
+    size = path.stat().st_size
+    print(f"{path}: {size} bytes of {MAX_BYTES}")
+    return 0 if size <= MAX_BYTES else 1
+
+
+def is_dropped(entry: str) -> bool:
+    """Return whether a file, or its line of RECORD, is left out."""
+    return entry.startswith(DROPPED) and not entry.startswith(KEPT)
+
+
+def reduce_wheel(wheel: Path) -> bytes:
+    """Return a wheel without the dropped folders; its RECORD lists what remains."""
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
+            for name in sorted(source.namelist()):
+                if is_dropped(name):
+                    continue
+                data = source.read(name)
+                if name.endswith(".dist-info/RECORD"):
+                    lines = data.decode().splitlines(keepends=True)
+                    data = "".join(e for e in lines if not is_dropped(e)).encode()
+                entry = zipfile.ZipInfo(name, _EPOCH)
+                entry.external_attr = 0o644 << 16
+                target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
+        file.seek(0)
+        return file.read()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller under test as the RP2040 image in an emulator, in virtual time.
+
+    UART 0  GNSS receiver    UART 1  field bus    USB console  status once a second, console lines
+
+Does not emulate the chip: `coldloop firmware emulate` runs it (rp2040js). The emulator runs in
+slices of SLICE_US. So bytes of the image reach the bench up to one slice late. The bench models the
+time of the lines; the UARTs of the chip model their FIFOs. An RP2040 has no third line: there is no
+broker, and an expectation about it has no value.
+"""
+
+import contextlib
+import json
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from agent.port_numbers import CONSOLE, FIRST_BUS, RECEIVER, STATE
+from agent.telemetry.status import KEY
+from hil.errors import BenchError
+from hil.kernel.dut import Actions, StepResult
+
+ROOT = Path(__file__).resolve().parents[2]
+SLICE_US = 500
+CHUNK = 8
+"""Bytes that arrive immediately: a quarter of the FIFO of the chip."""
+_UARTS = {RECEIVER: 0, FIRST_BUS: 1}
+_PORTS = {number: port for port, number in _UARTS.items()}
+_REQUEST = struct.Struct(">cBqI")
+_LENGTH = struct.Struct(">I")
+_OUTPUT = struct.Struct(">cBQI")
+_MARK = KEY.encode() + b"\0"
+_LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit )[^\n]*\n")
+"""A line of the start-up or of the agent, beside the status."""
+_folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {}
+"""The flash of each run, by the identity of its configuration: it stays over a power cut."""
+
+
+class Rp2040Dut:
+    """The emulated board. Raises BenchError if the emulator ends unexpectedly."""
+
+    chunk = CHUNK
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        _profiles: dict[str, dict[str, Any]],
+        _records: dict[str, bytes] | None = None,
+    ) -> None:
+        board_config = make_config(config)
+        if id(config) not in _folders:
+            _folders[id(config)] = (config, tempfile.TemporaryDirectory())
+        folder = Path(_folders[id(config)][1].name)
+        (folder / "unit.json").write_text(json.dumps(board_config))
+        self._command = [sys.executable, str(ROOT / "coldloop.py"), "firmware", "emulate"]
+        self._command += ["--flash", str(folder / "flash.bin"), "--config"]
+        self._command.append(str(folder / "unit.json"))
+        made = subprocess.run(
+            [*self._command, "--build"], capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            raise BenchError(f"rp2040: {made.stderr.strip()}")
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._origin_us = 0
+        self._console = b""
+        self._addresses = {
+            RECEIVER: board_config["receiver"]["port"],
+            FIRST_BUS: next(iter(board_config["buses"].values())),
+        }
+        self.figures: dict[str, Any] = {}
+
+    def start(self, now: int) -> StepResult:
+        """Switch the power on."""
+        self._origin_us = now
+        self._ask(b"1")
+        opened: Actions = [
+            (port, "open", str(address).encode()) for port, address in self._addresses.items()
+        ]
+        return now + SLICE_US, opened
+
+    def receive(self, port: int, data: bytes, now: int) -> StepResult:
+        """Deliver bytes from a port."""
+        actions = self._run(now)
+        if port in _UARTS:
+            self._ask(b"U", _UARTS[port], 0, data)
+        return now + SLICE_US, actions
+
+    def event(self, port: int, kind: str, now: int) -> StepResult:
+        """Deliver an event of a port: only a pulse reaches the chip."""
+        actions = self._run(now)
+        if kind == "pulse":
+            self._ask(b"G", 15, 1)
+            self._ask(b"G", 15, 0)
+        return now + SLICE_US, actions
+
+    def wake(self, now: int) -> StepResult:
+        """Run the chip until now."""
+        return now + SLICE_US, self._run(now)
+
+    def inject(self, piece: str, call: int) -> None:
+        """Raise BenchError: nothing reaches into the image."""
+        raise BenchError(f"rp2040: {piece}: this controller takes no injected exception")
+
+    def read_figures(self) -> dict[str, Any]:
+        """Return the figures of the emulator: instructions, erases, lost bytes."""
+        for kind, _, data in self._ask(b"S"):
+            if kind == b"s":
+                self.figures = json.loads(data)
+        return self.figures
+
+    def close(self) -> None:
+        """Store the flash and end the emulator; repeated calls are harmless."""
+        if self._process.poll() is None:
+            with contextlib.suppress(BenchError):
+                self.read_figures()
+                self._ask(b"W")
+            self._process.terminate()
+        self._process.wait(10)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _run(self, now: int) -> Actions:
+        """Run until now; return what the image has written."""
+        actions: Actions = []
+        for kind, number, data in self._ask(b"R", 0, (now - self._origin_us) * 1000):
+            if kind == b"u":
+                port = _PORTS[number]
+                before = actions.pop()[2] if actions and actions[-1][0] == port else b""
+                actions.append((port, "write", before + data))
+            elif kind == b"c":
+                actions += self._on_console(data)
+            elif kind == b"r":
+                actions.append((CONSOLE, "write", b"the board was reset, reason %d" % number))
+        return actions
+
+    def _on_console(self, data: bytes) -> Actions:
+        """Split the console into lines and records of the status.
+
+        A record ends when the next one begins. A line in the middle makes it unreadable; then the
+        status stays as it was.
+        """
+        self._console += data
+        actions: Actions = []
+        end = self._console.rfind(_MARK)
+        if end > 0:
+            before, self._console = self._console[:end], self._console[end:]
+            record = before[max(before.rfind(_MARK), 0) :]
+            actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(before)]
+            with contextlib.suppress(ValueError):
+                json.loads(_LINE.sub(b"", record).removeprefix(_MARK))
+                actions.append((STATE, "write", _LINE.sub(b"", record)))
+        return actions
+
+    def _ask(
+        self, kind: bytes, number: int = 0, value: int = 0, data: bytes = b""
+    ) -> list[tuple[bytes, int, bytes]]:
+        """Send a request; return the outputs."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(_REQUEST.pack(kind, number, value, len(data)) + data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise BenchError("rp2040: the emulator ended; see above") from None
+        body = self._read(_LENGTH.unpack(self._read(4))[0])
+        outputs, at = [], 0
+        while at < len(body):
+            output_kind, output_number, _, size = _OUTPUT.unpack_from(body, at)
+            at += _OUTPUT.size
+            outputs.append((output_kind, output_number, body[at : at + size]))
+            at += size
+        return outputs
+
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(size)
+        if len(data) < size:
+            raise BenchError("rp2040: the emulator ended; see above")
+        return data
+
+
+def make_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration for the board: its ports, no broker."""
+    changed: dict[str, Any] = json.loads(json.dumps(config))
+    changed.pop("broker", None)
+    changed["state"] = "uart:99"
+    receiver = changed["receiver"]
+    receiver["port"] = "uart:0?" + str(receiver["port"]).partition("?")[2]
+    name, address = next(iter(changed["buses"].items()))
+    changed["buses"] = {name: "uart:1?" + str(address).partition("?")[2]}
+    return changed

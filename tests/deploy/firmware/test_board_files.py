@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Descriptions of boards against the tables of the chips in the source of MicroPython."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.firmware import board_files
+from deploy.firmware.build_tools import CACHE
+from deploy.firmware.micropython_source import ensure_source
+from deploy.firmware.rp2.build import RP2_BOARDS
+from tests.support.programs import require_program
+
+MAX_FRAME = 256  # bytes of a Modbus RTU frame
+
+
+@pytest.fixture(scope="module")
+def source() -> Path:
+    require_program("arm-none-eabi-gcc")  # with it, the source is needed for the image anyway
+    return ensure_source(CACHE)
+
+
+def functions(path: Path) -> dict[str, set[str]]:
+    """Return the alternate functions of each pin of a table of MicroPython."""
+    result = {}
+    for cells in csv.reader(path.read_text(encoding="utf-8").splitlines()):
+        row = [cell.strip() for cell in cells]
+        names = {name for cell in row[1:] for name in re.split(r"[,/]", cell)}
+        result[row[0]] = names
+        if len(row) > 1 and re.fullmatch(r"P[A-K]\d+", row[1]):
+            result[row[1]] = names
+    return result
+
+
+def pins_of(board: dict[str, Any]) -> list[Any]:
+    uarts = [
+        uart[key] for uart in board["uart"] for key in ("tx", "rx", "direction") if key in uart
+    ]
+    return [*uarts, *board["pins"].values()]
+
+
+@pytest.mark.parametrize("name", board_files.names())
+def test_each_pin_has_one_use(name: str) -> None:
+    pins = pins_of(board_files.load(name))
+    assert len(pins) == len(set(pins))
+    numbers = [uart["number"] for uart in board_files.load(name)["uart"]]
+    assert len(numbers) == len(set(numbers))
+
+
+@pytest.mark.parametrize("name", board_files.names())
+def test_the_board_exists_in_the_port(name: str, source: Path) -> None:
+    board = board_files.load(name)
+    assert (source / "ports" / board["port"] / "boards" / board["board"]).is_dir()
+
+
+@pytest.mark.parametrize("name", ["rp2040", "rp2350"])
+def test_pins_of_rp2(name: str, source: Path) -> None:
+    table = functions(source / "ports/rp2/boards/rp2_af.csv")
+    board = board_files.load(name)
+    for uart in board["uart"]:
+        assert f"UART{uart['number']}_TX" in table[f"GPIO{uart['tx']}"]
+        assert f"UART{uart['number']}_RX" in table[f"GPIO{uart['rx']}"]
+        assert uart["capacity"] >= MAX_FRAME
+    assert RP2_BOARDS[name].flash_kib == board["flash"]["kib"]
+    assert RP2_BOARDS[name].board == board["board"]
+
+
+def test_pins_of_stm32h743(source: Path) -> None:
+    table = functions(source / "ports/stm32/boards/stm32h743_af.csv")
+    header = source / "ports/stm32/boards/NUCLEO_H743ZI/mpconfigboard.h"
+    text = header.read_text(encoding="utf-8")
+    for uart in board_files.load("stm32h743")["uart"]:
+        number = uart["number"]
+        for key in ("tx", "rx"):
+            pin = uart[key]
+            kinds = {f"{kind}{number}_{key.upper()}" for kind in ("USART", "UART")}
+            assert kinds & table[pin], (pin, table[pin])
+            assert f"MICROPY_HW_UART{number}_{key.upper()}         (pin_{pin[1:]})" in text
+
+
+def test_pins_of_imxrt1062(source: Path) -> None:
+    folder = source / "ports/mimxrt/boards"
+    table = functions(folder / "MIMXRT1062_af.csv")
+    text = (folder / "TEENSY41/mpconfigboard.h").read_text(encoding="utf-8")
+    index = re.search(r"UART_INDEX +\{([ \d,]+)\}", text)
+    assert index is not None
+    peripherals = [int(number) for number in index[1].split(",")]
+    for uart in board_files.load("imxrt1062")["uart"]:
+        peripheral = f"LPUART{peripherals[uart['number']]}"
+        assert uart["peripheral"] == peripheral
+        assert f"{peripheral}_TXD" in table[uart["tx"]]
+        assert f"{peripheral}_RXD" in table[uart["rx"]]
+
+
+def test_pins_of_esp32s3() -> None:
+    """GPIO 26 to 32 belong to the flash, 0, 3, 45, 46 select the start, 19 and 20 are USB."""
+    board = board_files.load("esp32s3")
+    used = set(pins_of(board))
+    assert used <= set(range(49)) - set(range(22, 33)) - {0, 3, 19, 20, 45, 46}
+
+
+@pytest.mark.parametrize("name", board_files.names())
+def test_a_direction_pin_needs_an_interrupt_of_the_port(name: str, source: Path) -> None:
+    board = board_files.load(name)
+    text = (source / "ports" / board["port"] / "machine_uart.c").read_text(encoding="utf-8")
+    has_interrupt = "MP_QSTR_IRQ_TXIDLE" in text
+    for uart in board["uart"]:
+        assert has_interrupt or "direction" not in uart
+        assert ("MP_QSTR_txbuf" in text) == ("tx_buffer" in uart)
+
+
+def test_module_of_a_board() -> None:
+    scope: dict[str, Any] = {}
+    exec(board_files.board_module("rp2040"), scope)
+    assert scope["UARTS"][1]["direction"] == 6
+    assert scope["PINS"]["pps"] == 15

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RP2040 image: UF2 files, and the executor of the emulator against rp2040js."""
+
+import argparse
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.errors import FirmwareError
+from deploy.firmware.memory_layout import add_header, read_header
+from deploy.firmware.rp2 import emulator_package, uf2
+from deploy.firmware.rp2.command_emulate import MAIN
+from deploy.firmware.supervisor import _slots, release_keys
+from deploy.firmware.supervisor.frozen import frozen_files
+from deploy.ops import keys
+from hil.run.recorded import DUTS
+from hil.run.virtual import VirtualRun
+from hil.scenario.loader import find
+from protocols.signing import ed25519
+from tests.support.programs import MISSING, require_program
+
+FAMILY = uf2.FAMILIES["rp2040"]
+ROM = Path(os.environ.get("COLDLOOP_DATA", "/nowhere")) / "rp2040" / "bootrom_b1.bin"
+
+
+def block(address: int, data: bytes, family: int = FAMILY) -> bytes:
+    head = struct.pack("<8I", 0x0A324655, 0x9E5D5157, 0x2000, address, 256, 0, 1, family)
+    return head + data.ljust(476, b"\0") + struct.pack("<I", 0x0AB16F30)
+
+
+def test_parts_are_added_to_a_uf2_file() -> None:
+    other = block(0x10FFFF00, b"errata", 0xE48BFF57)
+    firmware = block(0x10000000, b"\x11" * 256)
+    result = uf2.add_parts(other + firmware, FAMILY, {4096: b"\x22" * 300})
+    assert result.startswith(other)
+    assert len(result) == 4 * 512
+    numbers = [struct.unpack_from("<8I", result, at)[5:7] for at in (512, 1024, 1536)]
+    assert numbers == [(0, 3), (1, 3), (2, 3)]
+    flash = uf2.flash_image(result, FAMILY, 8192)
+    assert flash[:256] == b"\x11" * 256
+    assert flash[4096:4396] == b"\x22" * 300
+    assert flash[4396:] == b"\xff" * (8192 - 4396)
+    with pytest.raises(ValueError, match="block 0: not UF2"):
+        uf2.read_blocks(b"x" * 512, FAMILY)
+
+
+def test_head_of_an_application() -> None:
+    image = add_header(b"romfs", 7, 3, lambda message: message[:4] * 16)
+    assert read_header(image).signature == b"cold" * 16
+    assert (read_header(image).release, read_header(image).length) == (7, 5)
+    for floor, release in ((8, 7), (-1, 7), (0, 1 << 32)):
+        with pytest.raises(ValueError, match="floor"):
+            add_header(b"romfs", release, floor)
+    with pytest.raises(ValueError, match="do not fit"):
+        add_header(b"romfs", 1, room=128)
+    for at in range(len(image)):
+        damaged = bytearray(image)
+        damaged[at] ^= 1
+        if not 56 <= at < 128:  # signature and filler
+            with pytest.raises(ValueError, match="damaged"):
+                read_header(bytes(damaged))
+
+
+def test_release_keys_are_frozen() -> None:
+    files = frozen_files((b"k" * 32,))
+    assert files["_keys.py"] == f"KEYS = {(b'k' * 32,)!r}\n".encode()
+    assert b"from _sha512 import" in files["_ed25519.py"]
+    with pytest.raises(FirmwareError, match="32 bytes"):
+        frozen_files((b"short",))
+
+
+def test_a_signed_application_is_accepted_by_the_supervisor(tmp_path: Path) -> None:
+    """`cryptography` signs, the frozen code verifies."""
+    keys.make_key(tmp_path, "release", 1, "limits", "")
+    keys.make_key(tmp_path, "other", 2, "limits", "")
+    parser = argparse.ArgumentParser()
+    release_keys.add_arguments(parser)
+    options = ["--sign", str(tmp_path / "release.key"), "--trust", str(tmp_path / "other.json")]
+    signing = release_keys.read_signing(parser.parse_args([*options, "--floor", "2"]))
+    image = add_header(b"romfs" * 99, 7, signing.floor, signing.sign)
+
+    def check(data: bytes, trusted: tuple[bytes, ...]) -> bool:
+        found = _slots.check_slot(
+            lambda at, size: data[at : at + size], 4096, trusted, ed25519.verify
+        )
+        return found is not None
+
+    assert check(image, signing.trusted)
+    assert not check(image, signing.trusted[:1])
+    assert not check(add_header(b"romfs" * 99, 7), signing.trusted)
+    for at in range(120):
+        assert not check(image[:at] + bytes((image[at] ^ 1,)) + image[at + 1 :], signing.trusted)
+    with pytest.raises(FirmwareError, match="not a private key"):
+        release_keys.read_signing(parser.parse_args(["--sign", str(tmp_path / "none.key")]))
+    with pytest.raises(FirmwareError, match="not a public key"):
+        release_keys.read_signing(parser.parse_args(["--trust", str(tmp_path / "release.key")]))
+
+
+def emulator_environment() -> dict[str, str]:
+    require_program("node")
+    try:
+        return {**os.environ, "RP2040JS": str(emulator_package.install())}
+    except FirmwareError as error:
+        pytest.skip(f"{MISSING}rp2040js ({error})")
+
+
+def test_the_executor_equals_rp2040js() -> None:
+    """Instructions with random registers; the script names the cases where rp2040js is wrong."""
+    command = ["node", str(Path(__file__).with_name("compare_cores.mjs")), str(MAIN.parent)]
+    completed = subprocess.run(
+        [*command, "60000"], capture_output=True, text=True, env=emulator_environment(), check=False
+    )
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert json.loads(completed.stdout) == {"compared": 60000}
+
+
+@pytest.mark.soak
+def test_the_rp2040_image_controls_a_row() -> None:
+    """The first 12 s of `smoke` on emulated silicon; a broker has no line on this board."""
+    for program in ("node", "npm", "cmake", "picotool"):
+        require_program(program)
+    if not ROM.is_file():
+        pytest.skip(f"{MISSING}boot ROM of the RP2040 (COLDLOOP_DATA)")
+    scenario = find("smoke")
+    run = VirtualRun(scenario, 1, DUTS["rp2040"])
+    try:
+        run.shell.start()
+        for second in range(1, 13):
+            run.shell.run(second * 1_000_000)
+            run.testbed.plant.advance(second * 1_000_000)
+            run.status = json.loads(run.status_text) if run.status_text else None
+    finally:
+        run.dut.close()
+    values = {
+        n: run.sample(n) for n in ("clock", "missed_ticks", "modbus_errors", "alarms", "state")
+    }
+    assert values == {"clock": 1, "missed_ticks": 0, "modbus_errors": 0, "alarms": 0, "state": 0}
+    figures = run.dut.figures  # type: ignore[attr-defined]
+    assert figures["overruns"] == [0, 0]
+    assert figures["wrong_programs"] == 0
+    assert sum(figures["erases"]) <= 8

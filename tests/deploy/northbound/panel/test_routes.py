@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Routes of the panel without a browser: roles, second confirmation, bad requests."""
+
+import http.client
+import json
+import math
+import random
+from collections.abc import Iterator
+from email.message import Message
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from deploy.northbound.access.types import Outcome, SetPointChange, UnitCommand
+from deploy.northbound.panel.actions import ACTIONS
+from tests.deploy.northbound.panel.panel_server import ALARMS, PASSWORD, PanelServer, make_alarm
+
+HAND: dict[str, int | str] = {"mode": "hand", "minutes": 5, "valve_pct": 40, "pump_pct": 60}
+VALUES: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1, 241, 2.5, 1e308, -1e308, 10**400, "", "x", "\0", "hand", "é" * 300),
+    *([], {}, [1], {"a": 1}, math.nan, math.inf, ALARMS[0].id, "supply_setpoint", "valve"),
+)
+NAMES = (*ACTIONS, "confirm", "decommission", "restart", "__init__", "")
+KEYS = ("code", "minutes", "reason", "mode", "valve_pct", "pump_pct", "what", "key", "value")
+
+
+@pytest.fixture
+def server() -> Iterator[PanelServer]:
+    panel = PanelServer()
+    yield panel
+    panel.close()
+
+
+def fetch(
+    server: PanelServer, path: str, body: bytes | None = None, headers: Any = None
+) -> tuple[int, Message, bytes]:
+    """Send one request, a POST with a body; give status, headers and body of the answer."""
+    connection = http.client.HTTPConnection(urlsplit(server.origin).netloc, timeout=20)
+    try:
+        connection.request("GET" if body is None else "POST", path, body, headers or {})
+        reply = connection.getresponse()
+        return reply.status, reply.headers, reply.read()
+    finally:
+        connection.close()
+
+
+def call(server: PanelServer, path: str, fields: Any = None, token: str = "") -> tuple[int, Any]:
+    """Send one request of the page; give its status and its JSON."""
+    headers = {"X-Coldloop": "1", "Content-Type": "application/json", "X-Auth-Token": token}
+    body = None if fields is None else json.dumps(fields).encode()
+    status, _, data = fetch(server, f"/panel/api/{path}", body, headers)
+    is_json = data.startswith((b"{", b"["))
+    return status, json.loads(data) if is_json else data
+
+
+def sign_in(server: PanelServer, user: str = "operator") -> str:
+    status, body = call(server, "login", {"user": user, "password": PASSWORD})
+    assert status == 200
+    return str(body["token"])
+
+
+def act(server: PanelServer, token: str, action: str, **arguments: Any) -> tuple[int, Any]:
+    """Do an action with both steps."""
+    fields: dict[str, Any] = {"action": action, "arguments": arguments}
+    if action in ACTIONS and ACTIONS[action].confirmed:
+        status, body = call(server, "prepare", fields, token)
+        if status != 200:
+            return status, body
+        fields = {"code": body["code"]}
+    return call(server, "act", fields, token)
+
+
+def test_state_has_values_in_units_and_not_known_is_null(server: PanelServer) -> None:
+    _, state = call(server, "state")
+    assert state["points"]["supply_temperature"] == [32.14, "good", 300]
+    assert state["points"]["filter_pressure"][:2] == [None, "bad"]
+    assert state["setpoints"]["supply_setpoint"]["high"] == 45
+    server.source.stop()
+    _, state = call(server, "state")
+    assert state["stale"] is True
+    assert {tuple(p[:2]) for p in state["points"].values()} == {(None, "absent")}
+
+
+def test_all_get_routes_are_open_and_change_nothing(server: PanelServer) -> None:
+    for path in ("state", "catalogue", "trend", "trend?minutes=x", "trend?minutes=-5"):
+        assert call(server, path)[0] == 200
+    assert call(server, "result/1")[0] == 404
+    for path in ("prepare", "act", "login", "logout", "password"):
+        assert call(server, path)[0] in {404, 405}
+    assert server.writer.requests == []
+
+
+def test_qr_code_is_of_the_serial_number(server: PanelServer) -> None:
+    status, headers, data = fetch(server, "/panel/api/serial.svg")
+    assert (status, headers["Content-Type"]) == (200, "image/svg+xml")
+    assert data.startswith(b"<svg")
+
+
+@pytest.mark.parametrize("action", sorted(ACTIONS))
+def test_an_action_needs_a_session_and_its_role(server: PanelServer, action: str) -> None:
+    fields = {"action": action, "arguments": {}}
+    for path in ("prepare", "act"):
+        assert call(server, path, fields)[0] == 401
+        assert call(server, path, fields, "operator-9")[0] == 401
+    reader = sign_in(server, "reader")
+    assert act(server, reader, action)[0] == 403
+    assert server.audit.entries[-1][-1] == "refused: role"
+    assert server.writer.requests == []
+
+
+def test_a_new_account_changes_its_password_first(server: PanelServer) -> None:
+    token = sign_in(server, "new")
+    assert act(server, token, "release")[1] == {"error": "password"}
+    assert call(server, "password", {"password": "short"}, token)[0] == 400
+    status, body = call(server, "password", {"password": "a longer password"}, token)
+    assert (status, body["must_change"]) == (200, False)
+    assert act(server, token, "release")[0] == 401, "the old session has ended"
+    assert act(server, body["token"], "release")[0] == 202
+
+
+def test_a_risk_needs_the_second_step_with_the_same_arguments(server: PanelServer) -> None:
+    token = sign_in(server)
+    fields = {"action": "mode", "arguments": HAND}
+    assert call(server, "act", fields, token) == (409, {"error": "confirm"})
+    _, prepared = call(server, "prepare", fields, token)
+    other = sign_in(server, "admin")
+    assert call(server, "act", {"code": prepared["code"]}, other)[0] == 409
+    changed = {"code": prepared["code"], "action": "mode", "arguments": {**HAND, "pump_pct": 0}}
+    assert call(server, "act", changed, token)[0] == 202
+    assert call(server, "act", {"code": prepared["code"]}, token)[0] == 409, "valid once"
+    ((request, user, address, protocol),) = server.writer.requests
+    assert request == UnitCommand("override", HAND)
+    assert (user, address, protocol) == ("operator", "127.0.0.1", "panel")
+
+
+def test_requests_of_the_actions(server: PanelServer) -> None:
+    token, code = sign_in(server), ALARMS[0].id
+    assert act(server, token, "acknowledge", code=code)[0] == 202
+    assert act(server, token, "shelve", code=code, minutes=60, reason="work")[0] == 202
+    assert act(server, token, "setpoint", key="supply_setpoint", value=31.5)[0] == 202
+    assert act(server, token, "proof", what="valve")[0] == 202
+    assert [request for request, *_ in server.writer.requests] == [
+        UnitCommand("acknowledge", {"code": code}),
+        UnitCommand("shelve", {"code": code, "minutes": 60, "reason": "work"}),
+        SetPointChange("supply_setpoint", 31_500),
+        UnitCommand("proof", {"what": "valve"}),
+    ]
+    server.writer.results["1"] = Outcome("refused", "busy")
+    assert call(server, "result/1") == (200, {"state": "refused", "reason": "busy"})
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments"),
+    [
+        ("mode", {**HAND, "minutes": 241}),
+        ("mode", {**HAND, "minutes": True}),
+        ("mode", {**HAND, "valve_pct": None}),
+        ("mode", {**HAND, "mode": "auto"}),
+        ("setpoint", {"key": "supply_setpoint", "value": 45.01}),
+        ("setpoint", {"key": "supply_setpoint", "value": math.nan}),
+        ("setpoint", {"key": "heat", "value": 1}),
+        ("acknowledge", {"code": "no_such_alarm"}),
+        ("shelve", {"code": ALARMS[0].id, "minutes": 481, "reason": "work"}),
+        ("shelve", {"code": ALARMS[0].id, "minutes": 60, "reason": " "}),
+        ("shelve", {"code": "flow_low", "minutes": 60, "reason": "work"}),
+        ("proof", {"what": "all"}),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    server: PanelServer, action: str, arguments: dict[str, Any]
+) -> None:
+    server.source.replace(alarms=(*ALARMS, make_alarm("flow_low")))
+    assert act(server, sign_in(server), action, **arguments)[0] == 400
+    assert server.writer.requests == []
+
+
+def test_random_actions_reach_the_writer_only_in_range(server: PanelServer) -> None:
+    rng = random.Random(21)
+    token = sign_in(server)
+    for _ in range(400):
+        arguments = {rng.choice(KEYS): rng.choice(VALUES) for _ in range(rng.randrange(5))}
+        status, _ = act(server, token, rng.choice(NAMES), **arguments)
+        assert status in {202, 400}, arguments
+    for request, *_ in server.writer.requests:
+        if isinstance(request, SetPointChange):
+            assert 15_000 <= request.raw <= 200_000
+        else:
+            assert request.name in {"acknowledge", "shelve", "unshelve", "reset", "override"} | {
+                "release",
+                "rotate",
+                "proof",
+            }
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b"1", b"{", b"\xff", b"[" * 4000, b'"x"'])
+def test_a_body_that_is_no_object_is_refused(server: PanelServer, body: bytes) -> None:
+    assert fetch(server, "/panel/api/login", body, {"X-Coldloop": "1"})[0] == 400
+
+
+def test_a_post_of_a_foreign_page_is_refused(server: PanelServer) -> None:
+    body = json.dumps({"user": "operator", "password": PASSWORD}).encode()
+    assert fetch(server, "/panel/api/login", body)[0] == 403
+    assert server.logins.sessions == {}
+
+
+def test_without_a_way_in_there_is_no_sign_in() -> None:
+    panel = PanelServer(writable=False)
+    try:
+        assert call(panel, "state")[1]["can_sign_in"] is False
+        assert call(panel, "login", {"user": "operator", "password": PASSWORD})[0] == 403
+        assert call(panel, "act", {"action": "release"}, "operator-0")[0] == 401
+    finally:
+        panel.close()
+
+
+def test_files_have_a_strict_policy_and_an_entity_tag(server: PanelServer) -> None:
+    _, headers, data = fetch(server, "/panel")
+    policy = headers["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    assert b"http" not in data, "no external asset"
+    _, headers, _ = fetch(server, "/panel/static/panel.js")
+    known = {"If-None-Match": headers["ETag"]}
+    assert fetch(server, "/panel/static/panel.js", headers=known)[0] == 304
+    for name in ("../routes.py", "%2e%2e/state.py", "x", ""):
+        assert fetch(server, f"/panel/static/{name}")[0] == 404

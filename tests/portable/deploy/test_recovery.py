@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recovery mode of a board: its commands, and what a disturbed line cannot do."""
+
+import binascii
+import hashlib
+
+from deploy.firmware.supervisor import _files, _recovery, _supervisor, _unit_file
+from tests.portable.support.check import eq
+from tests.portable.support.power_cut.flash_model import Disk
+from tests.portable.support.power_cut.supervisor_rig import content, sealed_disk, write
+
+CONFIG = b'{"unit": "new"}' * 20
+
+
+class ScriptConsole:
+    """Gives the lines of a script, then none."""
+
+    def __init__(self, lines):
+        self.script, self.lines = list(lines), []
+
+    def read_line(self, _timeout_ms):
+        return self.script.pop(0) if self.script else None
+
+    def write_line(self, text):
+        self.lines.append(text)
+
+
+def recover(lines, disk=None):
+    disk = disk or Disk()
+    _files.open, _files.os = disk.open, disk
+    console, erased = ScriptConsole(lines), []
+    return _recovery.recover(console, "watchdog", lambda: erased.append(1)), console.lines, erased
+
+
+def send(config, expected=None):
+    lines = [binascii.b2a_base64(config[at : at + 57]).decode() for at in range(0, len(config), 57)]
+    return [
+        "config " + (expected or binascii.hexlify(hashlib.sha256(config).digest()).decode())
+    ] + (lines + ["."])
+
+
+def test_without_input_the_board_starts_again():
+    eq(recover([])[0], _recovery.RESET)
+    eq(recover(["", "noise \x00", "reset"])[0], _recovery.RESET)
+
+
+def test_prompt_is_only_for_the_whole_word():
+    eq(recover(["prompt "])[0], _recovery.PROMPT)
+    eq(recover(["prompts", "xprompt", "prompt now"])[0], _recovery.RESET)
+
+
+def test_configuration_is_stored_after_a_good_hash():
+    disk = sealed_disk()
+    _, lines, _ = recover(send(CONFIG), disk)
+    eq((lines[1], content(disk, _unit_file.UNIT)), ("stored", CONFIG))
+    eq((content(disk, _unit_file.SEAL), content(disk, _unit_file.COPY)), (None, None))
+
+
+def test_damaged_configuration_changes_nothing():
+    disk = sealed_disk()
+    before = {path: node[0] for path, node in disk.names.items()}
+    for lines in (
+        send(CONFIG, "00" * 32),
+        send(CONFIG)[:-1],
+        send(CONFIG)[:1] + ["*", "."],
+        send(bytes(_recovery.MAX_CONFIG + 100)),
+    ):
+        assert recover(lines, disk)[1][1].startswith("refused"), lines[:2]
+    eq({path: node[0] for path, node in disk.names.items()}, before)
+
+
+def test_format_needs_a_second_line():
+    eq(recover(["format", "no"])[2], [])
+    eq(recover(["format"])[2], [])
+    eq(recover(["format", "yes"])[2], [1])
+
+
+def test_status_shows_the_last_crash():
+    disk = Disk()
+    write(disk, _supervisor.CRASH, _files.seal(b"Traceback\nOSError: 5"))
+    eq(recover(["status"], disk)[1][1:], ["reset: watchdog", "Traceback", "OSError: 5"])
+    write(disk, _supervisor.CRASH, b"torn")
+    eq(recover(["status"], disk)[1][1:], ["reset: watchdog", "no crash"])
