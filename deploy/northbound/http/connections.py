@@ -29,7 +29,17 @@ class HttpConnection:
     `started`: its task runs.
     """
 
-    __slots__ = ("address", "busy", "requests", "socket", "started", "stream", "task", "writer")
+    __slots__ = (
+        "address",
+        "busy",
+        "reader",
+        "requests",
+        "socket",
+        "started",
+        "stream",
+        "task",
+        "writer",
+    )
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self.socket = sock
@@ -39,6 +49,7 @@ class HttpConnection:
         self.started = False
         self.requests = 0
         self.task: asyncio.Task[None] | None = None
+        self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
 
 
@@ -116,8 +127,8 @@ class ConnectionGate:
         return any(found in network for network in self._networks)
 
     def _evict(self, candidates: list[HttpConnection]) -> bool:
-        """Close the oldest connection that waits for a request."""
-        for connection in candidates:
+        """Close the oldest connection without any request, else the oldest that waits for one."""
+        for connection in sorted(candidates, key=lambda entry: entry.requests > 0):
             if not connection.busy and connection.task is not None:
                 self._open.pop(connection, None)
                 self._cancel(connection)
@@ -137,7 +148,7 @@ class ConnectionGate:
         connection.started = True
         try:
             reader, writer = await self._start_tls(connection)
-            connection.writer = writer
+            connection.reader, connection.writer = reader, writer
             await self._serve_requests(connection, reader, writer)
         except (OSError, asyncio.IncompleteReadError):  # TimeoutError and SSLError included
             pass
@@ -218,7 +229,12 @@ class ConnectionGate:
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:
-            await self._write_stream(writer, response)
+            chunked = request.http_version == "1.1"
+            gone = asyncio.get_running_loop().create_task(_wait_for_end(connection.reader))
+            try:
+                await self._write_stream(writer, response, gone, chunked=chunked)
+            finally:
+                gone.cancel()
             return False
         await self._write(writer, response, request, keep=keep)
         return keep
@@ -236,14 +252,34 @@ class ConnectionGate:
         async with asyncio.timeout(self._limits.answer_s):
             await writer.drain()
 
-    async def _write_stream(self, writer: asyncio.StreamWriter, response: Response) -> None:
-        writer.write(encode_head(response, None, keep=False))
+    async def _write_stream(
+        self,
+        writer: asyncio.StreamWriter,
+        response: Response,
+        gone: asyncio.Task[None],
+        *,
+        chunked: bool,
+    ) -> None:
+        """Write the parts of a stream until its end, or until the client is gone."""
+        writer.write(encode_head(response, None, keep=False, chunked=chunked))
         body: Any = response.body
         try:
-            async for part in body:
-                writer.write(part.encode() if isinstance(part, str) else part)
+            while True:
+                part = asyncio.ensure_future(anext(body, None))
+                await asyncio.wait({part, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if not part.done():
+                    part.cancel()
+                    await asyncio.wait({part})
+                    return
+                data = part.result()
+                if data is None:
+                    break
+                data = data.encode() if isinstance(data, str) else data
+                writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
                 async with asyncio.timeout(self._limits.answer_s):
                     await writer.drain()
+            if chunked:
+                writer.write(b"0\r\n\r\n")
         finally:
             await body.aclose()
 
@@ -253,3 +289,10 @@ class ConnectionGate:
         with contextlib.suppress(OSError, ssl.SSLError):
             async with asyncio.timeout(1.0):
                 await writer.wait_closed()
+
+
+async def _wait_for_end(reader: asyncio.StreamReader | None) -> None:
+    """Return when the client has ended the connection; what it sends is dropped."""
+    with contextlib.suppress(OSError):
+        while reader is not None and await reader.read(1024):
+            pass

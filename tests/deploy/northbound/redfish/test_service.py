@@ -373,6 +373,12 @@ def test_the_first_password_must_be_changed(tmp_path) -> None:
         assert (status, keys(body)) == (403, ["PasswordChangeRequired"])
         own = f"{ROOT}/AccountService/Accounts/admin"
         assert client.get(own)["PasswordChangeRequired"]
+        root = client.get(f"{ROOT}?$expand=*($levels=3)")  # no way around by a query
+        assert root["Chassis"] == {"@odata.id": f"{ROOT}/Chassis"}
+        for change in ({"UserName": "root"}, {"Password": "Fresh-Battery-9", "RoleId": "ReadOnly"}):
+            assert client.call("PATCH", own, change)[0] == 403
+        assert client.call("DELETE", own)[0] == 403
+        assert client.call("POST", f"{ROOT}/AccountService/Accounts", {})[0] == 403
         assert client.call("PATCH", own, {"Password": "Fresh-Battery-9"})[0] == 200
         assert not client.get(own)["PasswordChangeRequired"]
         client.link.close()
