@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """BACnet service: the process `bacnet`, `northbound.bacnet` of the configuration.
 
-Copies each record of the agent into the objects. Without `northbound.writes` the device is
-read-only: no acknowledgement and no set-point.
+Copies each record of the agent into the objects, and fills the trend logs from the agent's log.
+Without `northbound.writes` the device is read-only: no acknowledgement and no set-point.
 """
 
 import asyncio
 
 from deploy.errors import OpsError
 from deploy.northbound.bacnet.device import make_device
+from deploy.northbound.bacnet.log_fill import fill_from_log
 from deploy.northbound.process.context import ServerContext
 
 _REFRESH_S = 0.25
@@ -23,6 +24,7 @@ async def serve(context: ServerContext) -> None:
     except ValueError as error:
         raise OpsError(f"northbound.bacnet: {error}") from None
     current: tuple[int, bool] | None = None
+    filling = asyncio.create_task(fill_from_log(device.trends, context.settings.raw))
     try:
         while True:
             snapshot = context.source.read()
@@ -31,4 +33,5 @@ async def serve(context: ServerContext) -> None:
                 device.update(snapshot)
             await asyncio.sleep(_REFRESH_S)
     finally:
+        filling.cancel()
         device.close()

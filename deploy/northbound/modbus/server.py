@@ -52,7 +52,7 @@ class RequestHandler(Protocol):
 class ModbusLimits:
     """Limits of the server. Times in s; `requests_per_s` and `burst` are for one address."""
 
-    connections: int = 8
+    connections: int = 16
     per_address: int = 4
     idle_s: float = 60.0
     requests_per_s: float = 50.0

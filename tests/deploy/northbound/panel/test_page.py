@@ -312,7 +312,9 @@ def test_a_role_without_the_right_is_shown(server: PanelServer, open_page: OpenP
     assert server.writer.requests == []
 
 
-def test_a_wrong_password_and_a_lock_out_are_shown(server: PanelServer, open_page: OpenPage) -> None:
+def test_a_wrong_password_and_a_lock_out_are_shown(
+    server: PanelServer, open_page: OpenPage
+) -> None:
     page = open_page()
     page.locator("#account").click()
     page.locator("input[name=user]").fill("operator")
@@ -389,6 +391,16 @@ def test_targets_are_large_enough_for_a_finger(open_page: OpenPage, size: str) -
         page.keyboard.press("Escape")
         go_to(page, view)
     assert small == []
+
+
+@pytest.mark.parametrize("size", ["touch 7 inch", "phone"])
+def test_a_view_opened_by_its_address_keeps_the_header(open_page: OpenPage, size: str) -> None:
+    for view in ("control", "unit"):
+        page = open_page(view, size=size)
+        page.reload()
+        expect(page.locator("body[data-ready]")).to_be_attached()
+        expect(page.locator("header")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.body.scrollHeight <= innerHeight")
 
 
 def test_hostile_texts_never_become_markup(server: PanelServer, open_page: OpenPage) -> None:
