@@ -110,6 +110,7 @@ _BACNET = object_of(
         "device": integer("device instance", 0, 4_194_302),
         "vendor": integer("vendor identifier of ASHRAE; 999: none", 0, 65_535, 999),
         "networks": _clients("networks that can acknowledge alarms and write; empty: none"),
+        "recipients": _clients("receivers of event notifications: HOST:PORT"),
         "foreign": text("address of a BBMD with which the device registers: HOST:PORT", 64),
     },
 )

@@ -9,6 +9,8 @@ as one of the two signatures of the role `limits`.
                  most `step` from the value in force, at most one change in `every_s`
     commands     those of `commands`; `confirm` and `rollback` only for the own change on trial;
                  `override` for at most `override_min`
+    rate         `_BURST` messages, then one in `_REFILL_US`: each one is written to the flash and
+                 to the audit log
 """
 
 from agent.remote.message.reject import Rejection
@@ -42,6 +44,9 @@ COMMANDS = (
 """Commands that a configuration can permit."""
 _OWN_TRIAL = ("confirm", "rollback")
 _NANO = 10**9
+_LONGEST_CONFIRM_S = 3600
+"""A trial of the site must not keep the changes of operators out for long."""
+_BURST, _REFILL_US = 20, 15 * SECOND
 
 
 class SiteWrites:
@@ -54,6 +59,8 @@ class SiteWrites:
         self.trial_counter = 0
         self._now = 0
         self.changed_at: int | None = None
+        self._budget_us = _BURST * _REFILL_US
+        self._budget_at = 0
 
     def set_time(self, now: int) -> None:
         """Set the time for `every_s`; once in each tick."""
@@ -63,6 +70,8 @@ class SiteWrites:
         """Raise `Rejection` if the section does not permit the message."""
         if not self.is_on:
             raise Rejection("wrong_role", "northbound.writes is not configured")
+        if self._budget(self._now) < _REFILL_US:
+            raise Rejection("busy", "too many messages of the site")
         if message.group:
             raise Rejection("wrong_role", "a site key signs for its unit only")
         if message.KIND == PATCH:
@@ -77,6 +86,8 @@ class SiteWrites:
 
         if message.not_before_s:
             raise Rejection("wrong_role", "a site key signs no change for later")
+        if message.confirm_s > _LONGEST_CONFIRM_S:
+            raise Rejection("out_of_range", "confirm: at most %d s" % _LONGEST_CONFIRM_S)
         if len(message.changes) != 1:
             raise Rejection("wrong_role", "a site key changes one set-point at a time")
         key, value = message.changes[0]
@@ -113,8 +124,14 @@ class SiteWrites:
             if type(minutes) is not int or not 1 <= minutes <= limit:
                 raise Rejection("out_of_range", "minutes: 1 to %d" % limit)
 
+    def _budget(self, now: int) -> int:
+        """Return the budget of messages, in µs of refill."""
+        return min(_BURST * _REFILL_US, self._budget_us + now - self._budget_at)
+
     def on_accepted(self, message: "Any", now: int) -> None:
         """Record an accepted message: the next change must wait."""
+        self._budget_us = self._budget(now) - _REFILL_US
+        self._budget_at = now
         if message.KIND == PATCH:
             self.changed_at = now
             self.trial_counter = message.counter

@@ -5,14 +5,17 @@ Does not read units; see `deploy.orchestrate.sources`. An unknown key is an erro
 misspelled limit cannot be ignored. docs/operator/orchestrate.md has an example.
 """
 
+import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
 
 _MAX_ROWS = 1000
+_MAX_NODES = 10_000
+_NODE_LIST = re.compile(r"([\w.-]+)(?:\[(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)\]([\w.-]*))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,10 @@ def parse(text: str) -> OrchestrateSettings:
     entries = raw.pop("row", None)
     if not isinstance(entries, list) or not 1 <= len(entries) <= _MAX_ROWS:
         raise DeployError(f"[[row]]: needs 1 to {_MAX_ROWS} tables")
-    rows = tuple(_build(RowSettings, entry, f"row {i + 1}") for i, entry in enumerate(entries))
+    rows = tuple(
+        replace(row, nodes=expand_nodes(row.nodes))
+        for row in (_build(RowSettings, e, f"row {i + 1}") for i, e in enumerate(entries))
+    )
     sections = {
         name: _build(kind, raw.pop(name), name) for name, kind in _SECTIONS.items() if name in raw
     }
@@ -153,6 +159,26 @@ def _build(kind: Any, raw: object, where: str, **given: Any) -> Any:
 
 def _is_needed(entry: Any) -> bool:
     return not isinstance(entry.default, (int, float, str, tuple)) and entry.name != "rows"
+
+
+def expand_nodes(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of node lists such as n[001-064,070]. Raises DeployError."""
+    names: list[str] = []
+    for text in texts:
+        found = _NODE_LIST.fullmatch(text)
+        if found is None:
+            raise DeployError(f"nodes: {text!r} is not a name or a list such as n[1-4]")
+        head, ranges, tail = found.groups()
+        if ranges is None:
+            names.append(text)
+            continue
+        for part in ranges.split(","):
+            first, _, last = part.partition("-")
+            numbers = range(int(first), int(last or first) + 1)
+            if not 1 <= len(numbers) <= _MAX_NODES:
+                raise DeployError(f"nodes: {text!r}: 1 to {_MAX_NODES} nodes in a range")
+            names += [f"{head}{number:0{len(first)}}{tail}" for number in numbers]
+    return tuple(names)
 
 
 def _convert(value: object, kind: str, where: str) -> object:

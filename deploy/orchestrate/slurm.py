@@ -66,6 +66,8 @@ class SlurmActuator:
         self._weighed_at: float | None = None
         self._ours: set[str] = set()
         self._missing: set[str] = set()
+        self._jobs: list[SlurmJob] = []
+        self._is_started = False
         self._nodes: dict[str, SlurmNode] = {}
         self.report = SlurmReport()
 
@@ -99,6 +101,19 @@ class SlurmActuator:
         if failures:
             raise SlurmError("; ".join(failures))
 
+    def _undo_unused(self, rows: int) -> None:
+        """Undo what a process with another configuration has left by levers that are now off."""
+        settings = self._settings
+        if not settings.drain:
+            self._undo_nodes()
+        if not settings.suspend:
+            self._undo_jobs()
+        if not settings.licences:
+            self._undo_licences()
+        if not settings.weights or rows < 2:
+            self._reset_weights(self._client.nodes().values())
+        self._is_started = True
+
     def _undo_nodes(self) -> None:
         nodes = self._client.nodes()
         self._partitions_up({p for node in nodes.values() for p in _marks(node)})
@@ -121,6 +136,9 @@ class SlurmActuator:
 
     def apply(self, decisions: list[RowDecision], now: float) -> None:
         """Bring Slurm to the decisions. Raises SlurmError; the next call continues."""
+        if not self._is_started:
+            self._undo_unused(len(decisions))
+        self._jobs = self._client.jobs() if self._settings.suspend else []
         if self._settings.licences:
             self._hold_licences(decisions, now)
         calls = self._client.changes
@@ -152,8 +170,10 @@ class SlurmActuator:
         for name in sorted({decision.row.licence for decision in decisions} & set(present)):
             rows = [decision for decision in decisions if decision.row.licence == name]
             licence = present[name]
+            waiting = sum(j.licences.get(name, 0) for j in self._jobs if _is_suspended(j))
             free = min(
-                free_kw(rows, licence.used, self._rules.reserve_pct), licence.total - licence.used
+                free_kw(rows, licence.used, self._rules.reserve_pct, waiting),
+                licence.total - licence.used,
             )
             free = self._limit_release(name, free, now)
             # Without free licences all are held, so that the end of a job starts no other one.
@@ -202,10 +222,16 @@ class SlurmActuator:
 
     def _drain(self, decisions: list[RowDecision]) -> None:
         for decision in decisions:
+            for name in sorted(set(decision.row.nodes) - set(self._nodes) - self._missing):
+                self._missing.add(name)
+                self._log(f"slurm: no node {name}")
             present = [self._nodes[name] for name in decision.row.nodes if name in self._nodes]
             if decision.level < DRAIN:
                 self._ours -= set(decision.row.nodes)
-                self._resume_nodes([node for node in present if node.reason.startswith(PREFIX)])
+                # The processors of a suspended job are free for others, so its node stays drained.
+                kept = {name for job in self._jobs if _is_suspended(job) for name in job.nodes}
+                ours = [node for node in present if node.reason.startswith(PREFIX)]
+                self._resume_nodes([node for node in ours if node.name not in kept])
                 continue
             # A person who resumes a node that we drained has the last word until the next time.
             free = [
@@ -272,14 +298,16 @@ class SlurmActuator:
     # Suspension.
 
     def _suspend(self, decisions: list[RowDecision], now: float) -> None:
-        jobs = self._client.jobs()
+        calls = self._client.changes
         for decision in decisions:
-            here = [job for job in jobs if set(job.nodes) & set(decision.row.nodes)]
+            here = [job for job in self._jobs if set(job.nodes) & set(decision.row.nodes)]
             if decision.level >= SUSPEND:
                 self._suspend_one(decision, here, now)
             elif decision.level < SUSPEND:
                 self._resume_one(decision, here, now)
-        self.report.suspended = [job.number for job in self._client.jobs() if _is_suspended(job)]
+        if self._client.changes != calls:
+            self._jobs = self._client.jobs()
+        self.report.suspended = [job.number for job in self._jobs if _is_suspended(job)]
 
     def _is_due(self, now: float) -> bool:
         return self._resumed_at is None or now - self._resumed_at >= self._rules.change_s
@@ -289,7 +317,9 @@ class SlurmActuator:
         running = [
             job
             for job in jobs
-            if "RUNNING" in job.states and job.partition in self._settings.suspend
+            if "RUNNING" in job.states
+            and job.partition in self._settings.suspend
+            and not _is_suspended(job)  # a person has resumed it
         ]
         if not running or not (decision.is_new or self._is_due(now)):
             return
@@ -353,14 +383,17 @@ class SlurmActuator:
                 self._client.control("update", f"nodename={node.name}", f"comment={rest}")
 
 
-def free_kw(decisions: list[RowDecision], used_kw: int, reserve_pct: float) -> int:
+def free_kw(
+    decisions: list[RowDecision], used_kw: int, reserve_pct: float, waiting_kw: int = 0
+) -> int:
     """Return the licences in kW that may start now.
 
     The lower of two: capacity less what is used and what no job asks for; and the headroom. The
     first counts a job from its start, before its heat shows. The second counts heat that no job
-    has asked for. Both leave `reserve_pct` of the rating. A row that drains adds nothing.
+    has asked for, and leaves `waiting_kw` for suspended jobs: they are resumed first. Both leave
+    `reserve_pct` of the rating. A row that drains adds nothing.
     """
-    capacity_kw = headroom_kw = 0.0
+    capacity_kw, headroom_kw = 0.0, -float(waiting_kw)
     for decision in decisions:
         row = decision.row
         reserve_kw = row.rated_kw * reserve_pct / 100.0

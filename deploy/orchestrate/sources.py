@@ -12,6 +12,7 @@ headroom is therefore reduced by what the capacity has fallen within such a time
 
 import contextlib
 import json
+import math
 import ssl
 import threading
 import time
@@ -174,7 +175,9 @@ def choose(readings: list[RowReading | None], limit_s: dict[str, float]) -> RowR
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _word(value: object, words: tuple[str, ...]) -> str:

@@ -317,6 +317,21 @@ def northbound_points() -> str:
     )
 
 
+def bacnet_pics() -> str:
+    """Return the conformance statement of the BACnet server."""
+    import asyncio
+
+    from deploy.northbound.bacnet.pics import pics_page
+
+    async def make() -> str:
+        page = pics_page(NOTE)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()  # of the objects, which belong to no device here
+        return page
+
+    return asyncio.run(make())
+
+
 def _yes(value: object) -> str:
     return "yes" if value else ""
 
@@ -530,6 +545,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "../drivers/tools/lib/commands.json": command_spec,
     "config.schema.json": schema_file,
     "reference/alarms.md": alarms,
+    "reference/bacnet_pics.md": bacnet_pics,
     "reference/commands.md": commands,
     "reference/configuration.md": configuration,
     "reference/mutation.md": mutation,

@@ -17,7 +17,7 @@ with trusted UTC only: a false time of an earlier message must not lock the unit
 
 from agent.core.tunable import LIMITS
 from agent.remote.message.counter import epoch_of, seconds_of
-from agent.remote.message.header import EPOCH_S, MAX_AHEAD_S, UNDATED_AHEAD_S
+from agent.remote.message.header import EPOCH_S, MAX_AHEAD_S, SITE_AHEAD_S, UNDATED_AHEAD_S
 from agent.remote.message.keyring import Keyring
 from agent.remote.message.reject import Rejection
 from protocols.errors import DecodeError
@@ -139,9 +139,14 @@ class MessageVerification:
             raise Rejection("wrong_role", "a new epoch needs two signatures")
 
     def _check_ahead(self, passed_utc_s: int, utc_s: int) -> None:
-        """Bound the counter. Without UTC the first message of an epoch has no bound."""
+        """Bound the counter. Without UTC the first message of an epoch has no bound.
+
+        A site key has a small one: it must not keep the messages of operators out for a day.
+        """
         ahead_s = EPOCH_S + seconds_of(self.message.counter) - passed_utc_s
         limit_s = MAX_AHEAD_S if utc_s else UNDATED_AHEAD_S
+        if self.is_site and ahead_s > SITE_AHEAD_S:
+            raise Rejection("ahead", "%d s; at most %d" % (ahead_s, SITE_AHEAD_S))
         if ahead_s > limit_s and (utc_s or passed_utc_s > EPOCH_S):
             raise Rejection("ahead", "%d s; at most %d" % (ahead_s, limit_s))
 

@@ -3,7 +3,7 @@
 
 Does not check passwords; see `deploy.northbound.access.accounts`. At most `MAX_SESSIONS` exist. A
 session ends after `idle_s` without a request, and when the account changes or ends. Only hashes of
-the tokens are kept.
+the tokens are kept. A login can run in another thread; so loops use a copy of the table.
 """
 
 import hashlib
@@ -67,7 +67,7 @@ class Sessions:
     def all(self) -> list[Session]:
         """Return all sessions, without their tokens."""
         self._expire()
-        return [session for session, _ in self._sessions.values()]
+        return [session for session, _ in list(self._sessions.values())]
 
     def close(self, session_id: str) -> bool:
         """End a session; return whether it existed."""
@@ -78,9 +78,9 @@ class Sessions:
         self._drop(lambda session: session.user == user)
 
     def _drop(self, matches: Callable[[Session], bool]) -> bool:
-        keys = [key for key, (session, _) in self._sessions.items() if matches(session)]
+        keys = [key for key, (session, _) in list(self._sessions.items()) if matches(session)]
         for key in keys:
-            del self._sessions[key]
+            self._sessions.pop(key, None)
         return bool(keys)
 
     def set_idle(self, seconds: int) -> Refusal | None:
@@ -93,9 +93,9 @@ class Sessions:
 
     def _expire(self) -> None:
         now = self._clock()
-        old = [key for key, (_, used) in self._sessions.items() if now - used > self.idle_s]
+        old = [key for key, (_, used) in list(self._sessions.items()) if now - used > self.idle_s]
         for key in old:
-            del self._sessions[key]
+            self._sessions.pop(key, None)
 
 
 def _session(session_id: str, account: UserAccount, address: str) -> Session:

@@ -42,6 +42,8 @@ _KEPT = 64
 _TIMEOUT_S = 30.0
 _COMMAND_EXPIRES_S = 120
 _CHANGE_EXPIRES_S = 3600
+_UNDATED_EXPIRES_S = 30 * 86_400
+"""Without UTC the unit counts the time since its last message; the counter prevents a replay."""
 _CONFIRM_S = 1800
 _MAX_PENDING = 4
 _TRIES = 3
@@ -287,9 +289,10 @@ def _times(
 
     While the unit does not know UTC, the time is that of its last accepted message.
     """
-    now_s = EPOCH_S + max(seconds_of(counter) for counter in report.counters)
-    if snapshot.utc is not None:
-        now_s = int(snapshot.utc.timestamp())
+    if snapshot.utc is None:
+        now_s = EPOCH_S + max(last, *(seconds_of(counter) for counter in report.counters)) + 1
+        return messages.MessageTimes(now_s, _UNDATED_EXPIRES_S, _CONFIRM_S)
+    now_s = int(snapshot.utc.timestamp())
     if last < now_s - EPOCH_S + messages.ACCEPTED_AHEAD_S:
         now_s = max(now_s, EPOCH_S + last + 1)
     is_command = isinstance(request, UnitCommand)

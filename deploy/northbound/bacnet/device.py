@@ -20,6 +20,7 @@ from bacpypes3.apdu import (
     GetEventInformationRequest,
     IAmRequest,
     IHaveRequest,
+    ReadPropertyRequest,
     ReadRangeRequest,
     SimpleAckPDU,
     SubscribeCOVRequest,
@@ -50,6 +51,7 @@ from deploy.northbound.snapshot import Snapshot
 MAX_SUBSCRIPTIONS = 64
 MAX_LIFETIME_S = 8 * 3600
 _MAX_ROUTERS = 64
+_ANY_INSTANCE = 4194303
 SERVICES = (
     "acknowledgeAlarm",
     "subscribeCOV",
@@ -171,6 +173,23 @@ class BacnetDevice(Application):
         """Refuse: any client could make the device silent."""
         self._record(apdu, "device-communication-control", "", "refused")
         raise ExecutionError("services", "serviceRequestDenied")
+
+    # Reads. Instance 4194303 of the device object is this device (clause 15.5.2).
+
+    async def do_ReadPropertyRequest(self, apdu: ReadPropertyRequest) -> None:  # noqa: N802
+        """Answer with a property."""
+        apdu.objectIdentifier = self._resolve(apdu.objectIdentifier)
+        await super().do_ReadPropertyRequest(apdu)
+
+    async def do_ReadPropertyMultipleRequest(self, apdu: Any) -> None:  # noqa: N802
+        """Answer with properties of several objects."""
+        for spec in apdu.listOfReadAccessSpecs:
+            spec.objectIdentifier = self._resolve(spec.objectIdentifier)
+        await super().do_ReadPropertyMultipleRequest(apdu)
+
+    def _resolve(self, identifier: Any) -> Any:
+        own = self.device_object.objectIdentifier
+        return own if (identifier[0], identifier[1]) == (own[0], _ANY_INSTANCE) else identifier
 
     # Alarms, logs, subscriptions.
 

@@ -144,7 +144,7 @@ class EventServices:
         """Acknowledge each source of the number; an error if the first is refused."""
         waiting = [i for i in alarm.items if i.state.endswith("_unacknowledged")]
         for item in waiting:
-            command = UnitCommand("acknowledge", {"alarm": item.id})
+            command = UnitCommand("acknowledge", {"code": item.id})
             answer = self._writer.submit(command, user, source, PROTOCOL) if self._writer else None
             if answer is None or isinstance(answer, Refusal):
                 raise ExecutionError("services", "serviceRequestDenied")

@@ -3,7 +3,7 @@
 
 Does not read a unit: the list is that of the software. It comes from the point table and from the
 columns of each protocol. The EPICS is the list of objects in the form of ANSI/ASHRAE 135.1, clause
-4; the PICS is docs/operator/bacnet.md.
+4; the PICS is docs/reference/bacnet_pics.md.
 """
 
 import argparse

@@ -9,6 +9,7 @@ the same address. Connections are kept for further requests.
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import socket
 import ssl
@@ -22,6 +23,9 @@ from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
 
+_COLLECT_EVERY = 16
+"""Closed connections until a collection: asyncio leaves a cycle with a TLS buffer of 256 KiB."""
+
 
 class HttpConnection:
     """One accepted socket. `busy`: it has a complete request. `stream`: no deadline.
@@ -29,7 +33,17 @@ class HttpConnection:
     `started`: its task runs.
     """
 
-    __slots__ = ("address", "busy", "requests", "socket", "started", "stream", "task", "writer")
+    __slots__ = (
+        "address",
+        "busy",
+        "reader",
+        "requests",
+        "socket",
+        "started",
+        "stream",
+        "task",
+        "writer",
+    )
 
     def __init__(self, sock: socket.socket, address: str) -> None:
         self.socket = sock
@@ -39,6 +53,7 @@ class HttpConnection:
         self.started = False
         self.requests = 0
         self.task: asyncio.Task[None] | None = None
+        self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
 
 
@@ -51,6 +66,8 @@ class ConnectionGate:
         context: ssl.SSLContext | None,
         limits: HttpLimits,
         networks: Sequence[str] = (),
+        *,
+        collects: bool = False,
     ) -> None:
         self._app: Any = app
         self._context = context
@@ -58,6 +75,8 @@ class ConnectionGate:
         self._rate = HttpRateLimit(limits)
         self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
         self._open: dict[HttpConnection, None] = {}
+        self._closed = 0
+        self._collects = collects
         self.counters = {"accepted": 0, "evicted": 0, "handshake_failed": 0, "limited": 0}
 
     @property
@@ -116,8 +135,8 @@ class ConnectionGate:
         return any(found in network for network in self._networks)
 
     def _evict(self, candidates: list[HttpConnection]) -> bool:
-        """Close the oldest connection that waits for a request."""
-        for connection in candidates:
+        """Close the oldest connection without any request, else the oldest that waits for one."""
+        for connection in sorted(candidates, key=lambda entry: entry.requests > 0):
             if not connection.busy and connection.task is not None:
                 self._open.pop(connection, None)
                 self._cancel(connection)
@@ -137,7 +156,7 @@ class ConnectionGate:
         connection.started = True
         try:
             reader, writer = await self._start_tls(connection)
-            connection.writer = writer
+            connection.reader, connection.writer = reader, writer
             await self._serve_requests(connection, reader, writer)
         except (OSError, asyncio.IncompleteReadError):  # TimeoutError and SSLError included
             pass
@@ -147,6 +166,9 @@ class ConnectionGate:
                 connection.writer.transport.abort()
             else:
                 connection.socket.close()
+            self._closed += 1
+            if self._collects and self._closed % _COLLECT_EVERY == 0:
+                gc.collect()
 
     async def _start_tls(
         self, connection: HttpConnection
@@ -218,7 +240,12 @@ class ConnectionGate:
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:
-            await self._write_stream(writer, response)
+            chunked = request.http_version == "1.1"
+            gone = asyncio.get_running_loop().create_task(_wait_for_end(connection.reader))
+            try:
+                await self._write_stream(writer, response, gone, chunked=chunked)
+            finally:
+                gone.cancel()
             return False
         await self._write(writer, response, request, keep=keep)
         return keep
@@ -236,14 +263,34 @@ class ConnectionGate:
         async with asyncio.timeout(self._limits.answer_s):
             await writer.drain()
 
-    async def _write_stream(self, writer: asyncio.StreamWriter, response: Response) -> None:
-        writer.write(encode_head(response, None, keep=False))
+    async def _write_stream(
+        self,
+        writer: asyncio.StreamWriter,
+        response: Response,
+        gone: asyncio.Task[None],
+        *,
+        chunked: bool,
+    ) -> None:
+        """Write the parts of a stream until its end, or until the client is gone."""
+        writer.write(encode_head(response, None, keep=False, chunked=chunked))
         body: Any = response.body
         try:
-            async for part in body:
-                writer.write(part.encode() if isinstance(part, str) else part)
+            while True:
+                part = asyncio.ensure_future(anext(body, None))
+                await asyncio.wait({part, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if not part.done():
+                    part.cancel()
+                    await asyncio.wait({part})
+                    return
+                data = part.result()
+                if data is None:
+                    break
+                data = data.encode() if isinstance(data, str) else data
+                writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
                 async with asyncio.timeout(self._limits.answer_s):
                     await writer.drain()
+            if chunked:
+                writer.write(b"0\r\n\r\n")
         finally:
             await body.aclose()
 
@@ -253,3 +300,10 @@ class ConnectionGate:
         with contextlib.suppress(OSError, ssl.SSLError):
             async with asyncio.timeout(1.0):
                 await writer.wait_closed()
+
+
+async def _wait_for_end(reader: asyncio.StreamReader | None) -> None:
+    """Return when the client has ended the connection; what it sends is dropped."""
+    with contextlib.suppress(OSError):
+        while reader is not None and await reader.read(1024):
+            pass

@@ -40,8 +40,14 @@ def encode_reply(response: Response, *, keep: bool, head_only: bool = False) -> 
     return head if head_only else head + data
 
 
-def encode_head(response: Response, length: int | None, *, keep: bool) -> bytes:
-    """Return the head. `length` None: the body ends with the connection."""
+def encode_head(
+    response: Response, length: int | None, *, keep: bool, chunked: bool = False
+) -> bytes:
+    """Return the head. `length` None: the body ends with the connection.
+
+    `chunked`: the body is sent as chunks; some clients give an event to their user only at the end
+    of a chunk.
+    """
     status = response.status_code
     try:
         phrase = HTTPStatus(status).phrase
@@ -50,6 +56,8 @@ def encode_head(response: Response, length: int | None, *, keep: bool) -> bytes:
     fields: dict[str, str] = {**_SECURITY, **dict(response.headers.items())}
     if length is not None and status not in (204, 304):
         fields["Content-Length"] = str(length)
+    if chunked:
+        fields["Transfer-Encoding"] = "chunked"
     fields["Connection"] = "keep-alive" if keep else "close"
     lines = [f"HTTP/1.1 {status} {phrase}"]
     lines += [f"{name}: {_clean(value)}" for name, value in fields.items()]

@@ -32,7 +32,7 @@ _MAX_READ = 125
 _LONGEST_OBJECT = 64
 
 _DECODER = DecodePDU(True)
-logging.getLogger("pymodbus_internal").disabled = True  # a log line for each bad frame
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)  # a line for each bad frame
 
 
 class RegisterSource(Protocol):

@@ -27,8 +27,8 @@ _BUFFER_BYTES = 1024
 _FRAME_S = 10.0
 _HANDSHAKE_S = 5.0
 _GATEWAY_TARGET = 11  # exception 0B: the unit id is not ours
-UNIT_IDS = (0, 1, 255)
-"""Accepted unit ids. The guide recommends 255, clients use 0 or 1 (section 4.4.2.1)."""
+_ANY_UNIT = (0, 255)
+"""Unit ids of a server that is no gateway (section 4.4.2.1 of the guide)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class RequestHandler(Protocol):
 class ModbusLimits:
     """Limits of the server. Times in s; `requests_per_s` and `burst` are for one address."""
 
-    connections: int = 8
+    connections: int = 16
     per_address: int = 4
     idle_s: float = 60.0
     requests_per_s: float = 50.0
@@ -72,7 +72,11 @@ class ServerCounters:
 
 
 class ModbusTcpServer:
-    """Serves on one socket. `find_role` returns role and name in a client's certificate (DER)."""
+    """Serves on one socket.
+
+    `find_role` returns role and name in a client's certificate (DER). `is_allowed` decides on
+    the address of a client. `unit`: accepted unit id, beside 0 and 255.
+    """
 
     def __init__(
         self,
@@ -81,12 +85,14 @@ class ModbusTcpServer:
         tls: ssl.SSLContext | None = None,
         find_role: Callable[[bytes], tuple[str, str]] | None = None,
         is_allowed: Callable[[str], bool] | None = None,
+        unit: int = 1,
     ) -> None:
         self.counters = ServerCounters()
         self._handler = handler
         self._limits = limits or ModbusLimits()
         self._tls, self._find_role = tls, find_role
         self._is_allowed = is_allowed or (lambda _address: True)
+        self._units = (*_ANY_UNIT, unit)
         self._open: dict[asyncio.StreamWriter, str] = {}
         self._budget = RequestBudget(self._limits.requests_per_s, self._limits.burst)
         self._server: asyncio.Server | None = None
@@ -161,7 +167,7 @@ class ModbusTcpServer:
             if delay := self._budget.delay(client.address, clock()):
                 self.counters.delayed += 1
                 await asyncio.sleep(delay)
-            if unit in UNIT_IDS:
+            if unit in self._units:
                 reply = self._handler.answer(pdu, client)
             else:
                 reply = bytes((pdu[0] | 0x80, _GATEWAY_TARGET))

@@ -15,8 +15,8 @@ Does not decode requests; see `requests`. Does not check signatures; the agent d
 """
 
 import ipaddress
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.northbound.access.types import (
@@ -63,12 +63,10 @@ _EXCEPTIONS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 3, 6: 6, 7: 6, 8: 6, 9: 4, 10: 4
 class ModbusWriteRules:
     """Rules of writes. `sources`: networks of clients without TLS that may write; default none.
 
-    `steps`: largest change of a set-point, raw; a set-point without a step takes any value within
-    its limits. Times in s.
+    Limits and the largest step are those of the set-point. Times in s.
     """
 
     sources: tuple[str, ...] = ()
-    steps: Mapping[str, int] = field(default_factory=dict)
     interval_s: float = 60.0
     keep_alive_s: float = 60.0
 
@@ -192,8 +190,7 @@ class UnitRegisters:
     def _check_value(self, setpoint: SetPoint, raw: int, now: float) -> int:
         if not setpoint.low <= raw <= setpoint.high:
             return 4
-        step = self._rules.steps.get(setpoint.key)
-        if step is not None and abs(raw - (setpoint.configured or 0)) > step:
+        if setpoint.step and abs(raw - (setpoint.configured or 0)) > setpoint.step:
             return 5
         if self._submissions:
             return 7

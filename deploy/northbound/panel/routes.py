@@ -6,6 +6,7 @@ change nothing. A POST must be JSON and carry the header X-Coldloop; an action a
 token of its session in X-Auth-Token. The page keeps the token in memory only, not in a cookie: a
 foreign page has no way to use it, and a reload of the page ends the access.
 
+    GET  /                                 to /panel
     GET  /panel, /panel/static/NAME        the page
     GET  /panel/api/state                  the values now; also as events: /panel/events
     GET  /panel/api/catalogue              alarms, points and limits of actions (constant)
@@ -51,6 +52,7 @@ class PanelRoutes:
     def register(self, app: Microdot) -> None:
         """Add all routes to `app`."""
         routes: Any = app
+        routes.get("/")(self._redirect)
         routes.get("/panel")(self._index)
         routes.get("/panel/")(self._index)
         routes.get("/panel/static/<path:name>")(self._static)
@@ -68,6 +70,9 @@ class PanelRoutes:
             ("act", self._act),
         ):
             routes.post(f"/panel/api/{name}")(_json_route(handler))
+
+    async def _redirect(self, _request: Request) -> _Reply:
+        return _reply(b"", 302, {"Location": "/panel"})
 
     async def _index(self, request: Request) -> _Reply:
         return await self._static(request, "index.html")

@@ -36,7 +36,7 @@ class Call:
     address: str = ""
     session: str = ""
     body: Json = field(default_factory=dict)
-    base: str = ""
+    must_change: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
 
     def may(self, privilege: str) -> bool:

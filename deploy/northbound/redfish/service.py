@@ -8,6 +8,7 @@ list, the service root, $metadata, odata and a new session are open.
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -106,20 +107,32 @@ class RedfishService:
         base = Call(
             path, address=address, query={name: request.args[name] for name in request.args}
         )
-        if isinstance(found, Session):
-            own = f"{ACCOUNTS}/{found.user}"
-            if found.must_change and path != own and path not in _OPEN:
-                ends = request.method == "DELETE" and path == f"{SESSIONS}/{found.id}"
-                if not ends:
-                    raise RedfishError(403, message("PasswordChangeRequired", own))
-            return Call(path, found.user, found.role, address, found.id, query=base.query)
         reads = request.method in ("GET", "HEAD")
+        if isinstance(found, Session):
+            if found.must_change and reads and path in _OPEN:
+                return base
+            if found.must_change:
+                self._check_first_step(request, path, found)
+            query = {} if found.must_change else base.query
+            return Call(
+                path, found.user, found.role, address, found.id,
+                must_change=found.must_change, query=query,
+            )  # fmt: skip
         if opens_session or (path in _OPEN and reads and found is None):
             return base
         if isinstance(found, Refusal) and found.retry_s:
             headers = {**_CHALLENGE, "Retry-After": str(found.retry_s)}
             raise RedfishError(401, message("NoValidSession"), headers=headers)
         raise RedfishError(401, message("NoValidSession"), headers=_CHALLENGE)
+
+    @staticmethod
+    def _check_first_step(request: Request, path: str, session: Session) -> None:
+        """Permit only to read the own account, to set its password, and to end the session."""
+        own = f"{ACCOUNTS}/{session.user}"
+        permitted = {("GET", own), ("HEAD", own), ("PATCH", own)}
+        permitted.add(("DELETE", f"{SESSIONS}/{session.id}"))
+        if (request.method, path) not in permitted:
+            raise RedfishError(403, message("PasswordChangeRequired", own))
 
     @staticmethod
     def _may(call: Call, privilege: str, resource: Resource) -> bool:
@@ -171,7 +184,7 @@ class RedfishService:
             raise RedfishError(403, message("InsufficientPrivilege"))
         self._check_tag(request, resource)
         body = {} if method == "DELETE" else parse_body(request)
-        full = Call(call.path, call.user, call.role, call.address, call.session, body)
+        full = replace(call, body=body)
         if isinstance(part, Method):
             return part.run(full)
         return self._patch(resource, full)
@@ -190,6 +203,8 @@ class RedfishService:
             raise RedfishError(400, message("NoOperation"))
         if resource.patch is None:
             raise RedfishError(405, message("OperationNotAllowed"))
+        if call.must_change and set(values) != {"Password"}:
+            raise RedfishError(403, message("PasswordChangeRequired", resource.path))
         accepted, problems, current = {}, [], resource.body()
         for name, value in values.items():
             check = resource.patch.properties.get(name)

@@ -8,7 +8,7 @@ import pytest
 from deploy.errors import DeployError
 from deploy.orchestrate.reading import AgeTracker, RowReading
 from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision, RowRules
-from deploy.orchestrate.settings import RowSettings, RuleSettings, parse
+from deploy.orchestrate.settings import RowSettings, RuleSettings, expand_nodes, parse
 from deploy.orchestrate.slurm import free_kw
 from deploy.orchestrate.slurm_client import parse_licences
 
@@ -101,6 +101,8 @@ def test_free_licences_are_the_lower_of_capacity_and_headroom() -> None:
     assert free(FREE, 5, 40, 0) == 0
     assert free(DRAIN, 50, 40, 0) == 0
     assert free(FREE, -50, 40, 0) == 0
+    decision = RowDecision(row, FREE, 50e3, 90e3, "", None)
+    assert free_kw([decision], 30, 7.0, 20) == 23  # a suspended job of 20 kW is resumed first
 
 
 def test_licence_lists() -> None:
@@ -116,6 +118,14 @@ def test_the_age_of_a_record_counts_by_the_monotonic_clock() -> None:
     now[0] += 5
     assert tracker.age_s(1, -1000.0) == 35.0  # the wall clock was set
     assert tracker.age_s(2, 9999.0) == 0.0
+
+
+def test_node_lists() -> None:
+    assert expand_nodes(("n[1-3,7]", "gpu")) == ("n1", "n2", "n3", "n7", "gpu")
+    assert expand_nodes(("r1-n[08-10]-x",)) == ("r1-n08-x", "r1-n09-x", "r1-n10-x")
+    for text in ("n[1-", "n[3-1]", "n[1-99999]", "a b", "", "n[a]", "$(x)"):
+        with pytest.raises(DeployError, match="nodes"):
+            expand_nodes((text,))
 
 
 GOOD = '[[row]]\nname="a"\nnodes=["n1"]\nrated_kw=100\nstatus="s"\n'

@@ -162,9 +162,11 @@ def test_each_level_is_found_and_undone_by_another_process(cluster: SlurmCluster
     second = make_actuator(cluster)
     second.apply([decide(SUSPEND, 1.0)], 10.0)
     assert set(SlurmClient(str(cluster.conf)).partition_states().values()) == {"UP"}
-    second.apply([decide(DRAIN, 5.0)], 11.0)
+    second.apply([decide(FREE, 5.0)], 11.0)
     assert cluster.jobs("S") == [job]  # 20 kW do not fit
-    second.apply([decide(DRAIN, 30.0)], 12.0)
+    (node,) = (j.nodes[0] for j in SlurmClient(str(cluster.conf)).jobs() if j.number == job)
+    assert second.report.drained == [node]  # its processors stay its own
+    second.apply([decide(FREE, 30.0)], 12.0)
     assert cluster.jobs("S") == []
     comments = {j.number: j.admin_comment for j in SlurmClient(str(cluster.conf)).jobs()}
     assert comments[job] == "keep this"
@@ -335,6 +337,18 @@ def test_a_missing_licence_is_reported(cluster: SlurmCluster) -> None:
         actuator.apply([RowDecision(row, FREE, 50e3, 90e3, "", None)], float(second))
     assert lines == ["slurm: no licence other in slurm.conf"]
     actuator.undo()
+
+
+def test_a_lever_that_is_now_off_is_undone(cluster: SlurmCluster) -> None:
+    job = cluster.submit("sleep 60", "-n1", "-p", "gentle", "-L", "coolkw:20")
+    wait_for(lambda: job in cluster.jobs("R"), cluster)
+    first = make_actuator(cluster)
+    first.apply([decide(SUSPEND, -5.0, new=True)], 0.0)
+    assert cluster.jobs("S") == [job]
+    off = SlurmSettings(licences=False, drain=False, weights=False)
+    second = SlurmActuator(SlurmClient(str(cluster.conf)), off, RULES, print)
+    second.apply([decide(SUSPEND, -5.0)], 1.0)
+    wait_for(lambda: is_clean(cluster), cluster)
 
 
 @pytest.mark.soak

@@ -113,7 +113,19 @@ def test_an_absent_unit_gives_no_reading() -> None:
     assert StatusFile("/no/such/file").read() is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"mono_us":', "\0", '{"mono_us": null}', "5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        '{"mono_us": 1, "throttle": {"headroom_w": NaN, "heat_w": 1e999}}',
+        '{"mono_us":',
+        "\0",
+        '{"mono_us": null}',
+        "5",
+    ],
+)
 def test_a_damaged_status_has_no_headroom(tmp_path: Path, text: str) -> None:
     path = tmp_path / "status.json"
     path.write_text(text)

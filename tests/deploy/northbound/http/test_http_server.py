@@ -114,6 +114,9 @@ def test_a_client_that_waits_for_continue_gets_it(bench: ServiceBench) -> None:
 def test_half_open_connections_are_bounded_and_stop_no_client(tmp_path: Path) -> None:
     with ServiceBench(tmp_path, limits=HttpLimits()) as bench:
         address = ("127.0.0.1", bench.server.port)
+        kept = connect(bench)  # a client that has shown a request keeps its place
+        kept.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(4096).startswith(b"HTTP/1.1 200")
         silent = []
         for _number in range(1000):
             silent.append(socket.create_connection(address, 5))
@@ -122,9 +125,12 @@ def test_half_open_connections_are_bounded_and_stop_no_client(tmp_path: Path) ->
             for _number in range(5):
                 answer = exchange(bench, b"GET /redfish HTTP/1.1\r\n" + HEAD + b"\r\n")
                 assert status(answer) == 200
+            kept.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
             assert bench.server.gate.open_count <= 32
             assert bench.server.gate.counters["evicted"] >= 900
         finally:
+            kept.close()
             for entry in silent:
                 entry.close()
 

@@ -30,9 +30,9 @@ PRESSURE = layout.slot_address(1, "wanted")
 LOCAL = ModbusClient("127.0.0.1")
 
 
-def _configure(raw: int) -> object:
+def _configure(raw: int, step: int = 0) -> object:
     def change(source: FakeSource) -> None:
-        setpoint = SetPoint("supply_setpoint", raw, 15_000, 45_000, True)
+        setpoint = SetPoint("supply_setpoint", raw, 15_000, 45_000, True, step=step)
         source.replace(setpoints={**source.snapshot.setpoints, "supply_setpoint": setpoint})
 
     return change
@@ -81,8 +81,8 @@ def test_results_of_the_unit(state: str | None, result: int) -> None:
 )
 def test_limits_and_largest_step(counts: int, reason: int) -> None:
     writer = FakeWriter()
-    rules = ModbusWriteRules(("127.0.0.0/8",), {"supply_setpoint": 5000})
-    rig = ModbusRig(writer, rules)
+    rig = ModbusRig(writer, LOOPBACK)
+    rig.next_record(_configure(32_000, step=5000))
     _alive(rig)
     assert rig.registers.write(SUPPLY, counts, LOCAL) == 3
     assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, reason)

@@ -121,6 +121,7 @@ class ServiceBench:
         authorities: str = "",
         must_change: str = "",
     ) -> None:
+        self.folder = folder
         self.source = FakeSource(1)
         self.writer = FakeWriter()
         self.audit = FakeAudit()

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import sseclient
 
 from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.redfish.event_log import EventLog
@@ -139,9 +141,25 @@ def test_curl_gets_an_alarm_by_the_stream_within_two_seconds(bench: ServiceBench
         assert record["Severity"] == "Critical"
         assert record["OriginOfCondition"] == {"@odata.id": f"{ROOT}/ThermalEquipment/CDUs/1"}
         client.terminate()
-        bench.source.replace(alarms=())
-        wait_until(lambda: admin.get(SUBSCRIPTIONS)["Members@odata.count"] == 0)
+        wait_until(lambda: admin.get(SUBSCRIPTIONS)["Members@odata.count"] == 0, 10)
         admin.link.close()
+
+
+def test_sseclient_gets_an_event_immediately(bench: ServiceBench) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(
+            f"{bench.url}{ROOT}/EventService/SSE", auth=("reader", PASSWORD), stream=True,
+            verify=str(bench.folder / "https" / "certificate.pem"),
+        )  # fmt: skip
+        events = sseclient.SSEClient(answer).events()
+        wait_until(lambda: len(bench.service._events.subscriptions) == 1)
+        raised = time.monotonic()
+        bench.source.replace(alarms=(ALARM,))
+        event = next(events)
+        assert time.monotonic() - raised < 2.0
+        assert json.loads(event.data)["Events"][0]["MessageId"] == "Coldloop.1.0.SupplyHigh"
+        answer.close()
 
 
 def test_a_client_connects_again_and_gets_what_it_missed(bench: ServiceBench) -> None:

@@ -26,6 +26,13 @@ from tests.portable.support.remote_rig import (
 )
 
 HEAP = "512wK"
+LONG = (
+    "test_site_key_has_a_budget_of_messages",
+    "test_site_key_is_limited",
+    "test_site_key_does_not_keep_operators_out",
+    "test_set_points_have_a_least_interval",
+    "test_alarms_follow_isa_18_2",
+)
 SITE = 9
 MINOR = AlarmRecord("minor", DEGRADED, "m", "", True)
 MAJOR = AlarmRecord("major", SAFE, "M", "", True)
@@ -74,9 +81,12 @@ class SiteRig(RemoteRig):
 
 
 def started(writes=None, **settings):
+    """Return a unit that knows the time of a message of an operator, but no UTC."""
     rig = SiteRig(writes, **settings)
     rig.run(6)
     eq(rig.agent.supervisor.state, "normal")
+    rig.send(make_command("acknowledge", counter_s=START_S - 1))
+    rig.run(2)
     return rig
 
 
@@ -145,7 +155,7 @@ def test_without_writes_a_site_key_signs_nothing():
     rig.post(make_patch(rig, [(SETPOINT, 31)], (SITE,)))
     eq(rig.manager.rejections.last[0], "wrong_role")
     rig.post(make_command("acknowledge", signers=(SITE,)))
-    eq(rig.manager.rejections.count, 2)
+    eq(rig.manager.rejections.last, ("wrong_role", "northbound.writes is not configured"))
     eq(rig.slot_state(), before)
 
 
@@ -261,6 +271,31 @@ def test_ended_alarms_are_bounded():
         rig.agent.alarms.clear("minor:s%d" % i, i)
     eq(len(states.entries), 32)
     eq(states.entries[0].code, "minor:s68")
+
+
+def test_site_key_does_not_keep_operators_out():
+    rig = started(WRITES)
+    patch = [(SETPOINT, 31)]
+    rig.post(make_patch(rig, patch, (SITE,), confirm_s=7200))
+    eq(rig.manager.rejections.last[0], "out_of_range")
+    rig.post(make_command("acknowledge", signers=(SITE,)))
+    counter_s = START_S + 3 * 3600
+    rig.post(make_command("acknowledge", signers=(SITE,), counter_s=counter_s))
+    eq(rig.manager.rejections.last[0], "ahead")
+    rig.post(make_command("acknowledge", counter_s=counter_s))
+    eq(rig.manager.results[-1][:9], str(COUNTER + 3 * 3600) + " ")
+
+
+def test_site_key_has_a_budget_of_messages():
+    rig = started(WRITES)
+    for i in range(25):
+        rig.post(make_command("acknowledge", signers=(SITE,), counter_s=START_S + i))
+    eq(rig.manager.rejections.last, ("busy", "too many messages of the site"))
+    used = len([1 for _, action, _ in rig.audit_entries() if action == "command acknowledge"])
+    assert 21 <= used <= 25, used
+    rig.run(31)
+    rig.post(make_command("acknowledge", signers=(SITE,), counter_s=START_S + 100))
+    eq(rig.manager.rejections.last[0], "unsupported")  # accepted: there is no alarm
 
 
 def test_foreign_key_is_unknown():

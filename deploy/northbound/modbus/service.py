@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Modbus service of the process `web`: `northbound.modbus` of the configuration.
+
+With `certificate`, `key` and `client_ca` the port speaks Modbus/TCP Security only: a second, open
+port would make the roles worthless. Without `northbound.writes` the server is read-only.
+"""
+
+import asyncio
+import ipaddress
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import OpsError
+from deploy.northbound.modbus.requests import ModbusRequests
+from deploy.northbound.modbus.roles import find_role, make_tls_context
+from deploy.northbound.modbus.server import ModbusTcpServer
+from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
+from deploy.northbound.process.context import ServerContext
+from deploy.northbound.process.listener import listen
+
+_REFRESH_S = 0.2
+_DEFAULT_INTERVAL_S = 60
+_TLS_KEYS = ("certificate", "key", "client_ca")
+
+
+async def serve(context: ServerContext) -> None:
+    """Serve until cancelled. Raises OpsError: an address or a file is wrong."""
+    section = context.section("modbus")
+    writes: Mapping[str, Any] = context.settings.section.get("writes", {})
+    rules = ModbusWriteRules(
+        tuple(section.get("writers", ())), float(writes.get("every_s", _DEFAULT_INTERVAL_S))
+    )
+    writer = context.writer if context.settings.key_file() is not None else None
+    memory = context.settings.state / "modbus-restore.json"
+    network_check(rules.sources)
+    registers = UnitRegisters(context.source, context.audit, time.monotonic, writer, rules, memory)
+    tls = make_context(section, context.settings.path.parent)
+    server = ModbusTcpServer(
+        ModbusRequests(registers),
+        tls=tls,
+        find_role=find_role,
+        is_allowed=network_check(section.get("networks", ())),
+        unit=section["unit"],
+    )
+    await server.start(listen("modbus", section["address"], section["port"]))
+    try:
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            registers.refresh()
+    finally:
+        await server.stop()
+
+
+def make_context(section: Mapping[str, Any], folder: Path) -> ssl.SSLContext | None:
+    """Return the TLS settings; None: no TLS. Files are relative to `folder`. Raises OpsError."""
+    given = [key for key in _TLS_KEYS if section.get(key)]
+    if not given:
+        return None
+    if len(given) < len(_TLS_KEYS):
+        missing = ", ".join(key for key in _TLS_KEYS if key not in given)
+        raise OpsError(f"northbound.modbus: Modbus/TCP Security also needs {missing}")
+    try:
+        return make_tls_context(*(folder / section[key] for key in _TLS_KEYS))
+    except OSError as error:  # ssl.SSLError too
+        raise OpsError(f"northbound.modbus: certificate, key or client_ca: {error}") from None
+
+
+def network_check(networks: tuple[str, ...]) -> Callable[[str], bool] | None:
+    """Return the test of an address; None: all are permitted. Raises OpsError: no network."""
+    try:
+        parsed = [ipaddress.ip_network(text) for text in networks]
+    except ValueError as error:
+        raise OpsError(f"northbound: networks: {error}") from None
+    if not parsed:
+        return None
+
+    def is_allowed(text: str) -> bool:
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        return any(address in network for network in parsed)
+
+    return is_allowed

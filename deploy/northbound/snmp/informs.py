@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Informs: tells each receiver of raised, cleared and acknowledged alarms (RFC 3416, 4.2.7).
+
+snmpinform of net-snmp sends and repeats each inform until the receiver confirms it. Each receiver
+has a queue and a task of its own, so a dead receiver delays no other. The queue is bounded: the
+oldest inform is dropped and counted. At the start each active alarm is reported once, because
+alarms can have changed while the process did not run. The keys are in a private file,
+not in the arguments.
+"""
+
+import asyncio
+import os
+import shutil
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snmp.tree import ALARMS, NOTIFICATIONS, alarm_rows, alarm_values
+
+RAISED, CLEARED, ACKNOWLEDGED = 1, 2, 3
+_QUEUE = 256
+_RETRIES, _TIMEOUT_S = 5, 2
+_LONGEST_SEND_S = 30.0
+_COLUMNS = (3, 4, 5, 6, 7)  # as mib_text.NOTIFIED
+_TYPES = {"string": "s", "integer": "i"}
+
+
+@dataclass(frozen=True, slots=True)
+class Inform:
+    """A notification of an alarm. `index`: of its row in the table of alarms."""
+
+    kind: int
+    index: tuple[int, ...]
+    alarm: AlarmItem
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of snmpinform after the receiver."""
+        result = ["", _dotted((*NOTIFICATIONS, self.kind))]
+        values = alarm_values(self.alarm)
+        for column in _COLUMNS:
+            value = values[column]
+            if value is not None:
+                oid = _dotted((*ALARMS, 1, 1, column, *self.index))
+                result += [oid, _TYPES[value.kind], value.text]
+        return result
+
+
+class AlarmChanges:
+    """Finds the informs of a new snapshot. A stale snapshot knows no alarms and changes nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Inform] = {}
+
+    def update(self, snapshot: Snapshot) -> list[Inform]:
+        """Return the informs since the last snapshot."""
+        if snapshot.stale:
+            return []
+        rows = {alarm.id: (index, alarm) for index, alarm in alarm_rows(snapshot.alarms)}
+        informs = []
+        for name, (index, alarm) in rows.items():
+            old = self._known.get(name)
+            kind = _kind(old.alarm if old else None, alarm)
+            current = Inform(kind, index, alarm)
+            if kind:
+                informs.append(current)
+            self._known[name] = current
+        for name in [name for name in self._known if name not in rows]:
+            gone = self._known.pop(name)
+            if gone.alarm.active:
+                informs.append(Inform(CLEARED, gone.index, gone.alarm))
+        return informs
+
+
+def _kind(old: AlarmItem | None, new: AlarmItem) -> int:
+    if new.active and (old is None or not old.active):
+        return RAISED
+    if old is not None and old.active and not new.active:
+        return CLEARED
+    was_waiting = old is not None and old.state.endswith("_unacknowledged")
+    return ACKNOWLEDGED if was_waiting and new.state == "active_acknowledged" else 0
+
+
+@dataclass(slots=True)
+class InformCounters:
+    """Informs since the start."""
+
+    confirmed: int = 0
+    failed: int = 0
+    dropped: int = 0
+
+
+@dataclass(slots=True)
+class InformSender:
+    """Sends to one receiver, HOST:PORT. `folder`: of snmp.conf with user and keys."""
+
+    receiver: str
+    folder: Path
+    program: str = field(default_factory=lambda: shutil.which("snmpinform") or "snmpinform")
+    counters: InformCounters = field(default_factory=InformCounters)
+    _queue: deque[Inform] = field(default_factory=lambda: deque(maxlen=_QUEUE))
+    _event: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, inform: Inform) -> None:
+        """Append an inform; the oldest one is dropped if the queue is full."""
+        if len(self._queue) == _QUEUE:
+            self.counters.dropped += 1
+        self._queue.append(inform)
+        self._event.set()
+
+    async def run(self) -> None:
+        """Send for ever, in order."""
+        while True:
+            await self._event.wait()
+            self._event.clear()
+            while self._queue:
+                if await self._send(self._queue.popleft()):
+                    self.counters.confirmed += 1
+                else:
+                    self.counters.failed += 1
+
+    async def _send(self, inform: Inform) -> bool:
+        """Send one inform; return whether the receiver has confirmed it."""
+        command = [self.program, "-v3", "-r", str(_RETRIES), "-t", str(_TIMEOUT_S), self.receiver]
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                *inform.arguments(),
+                env=client_environment(self.folder),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        except OSError:
+            return False
+        try:
+            return await asyncio.wait_for(process.wait(), _LONGEST_SEND_S) == 0
+        except TimeoutError:
+            return False
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+def client_environment(folder: Path) -> Mapping[str, str]:
+    """Return the environment of a client program. A text that begins with - is no option."""
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "SNMPCONFPATH": str(folder / "client"),
+        "SNMP_PERSISTENT_DIR": str(folder / "client"),
+        "MIBS": "",
+        "POSIXLY_CORRECT": "1",
+    }
+
+
+def _dotted(oid: tuple[int, ...]) -> str:
+    return "." + ".".join(map(str, oid))

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SNMP process: starts snmpd of net-snmp, watches it, and sends informs.
+
+Does not answer requests: snmpd does, with `responder` for the values of the unit. snmpd is started
+again if it ends, after 1 to 10 s. All other lines of snmpd go to the journal.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import OpsError
+from deploy.northbound.snapshot import SnapshotReader
+from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
+from deploy.northbound.snmp.informs import AlarmChanges, InformSender
+
+_POLL_S = 0.25
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 10.0
+_STEADY_S = 30.0
+_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
+_UNUSED = "-smux,mteTrigger,mteTriggerConf"
+
+
+@dataclass(frozen=True, slots=True)
+class SnmpSettings:
+    """Section `northbound.snmp`. `folder`: own folder in `northbound.state`."""
+
+    address: str
+    port: int
+    user: str
+    keys: Path
+    folder: Path
+    record: Path
+    receivers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, section: Mapping[str, Any], base: Path, state: Path, record: Path
+    ) -> "SnmpSettings":
+        """Build from the configuration; `keys` is relative to `base`.
+
+        Raises OpsError: `user` or `keys` is missing.
+        """
+        for key in ("user", "keys"):
+            if not section.get(key):
+                raise OpsError(f"northbound.snmp.{key} is missing: SNMPv3 needs a user and keys")
+        return cls(
+            section["address"],
+            section.get("port", 1161),
+            section["user"],
+            base / section["keys"],
+            (state / "snmp").absolute(),
+            record.absolute(),
+            tuple(section.get("receivers", ())),
+        )
+
+
+class SnmpProcess:
+    """`listen`: number of sockets that systemd has passed; snmpd takes them over."""
+
+    def __init__(self, settings: SnmpSettings, reader: SnapshotReader, listen: int = 0) -> None:
+        self._settings, self._reader, self._listen = settings, reader, listen
+        self.daemon_pid = 0
+        self.starts = 0
+        self.senders = [InformSender(text, settings.folder) for text in settings.receivers]
+
+    async def run(self) -> None:
+        """Run until cancelled. Raises OpsError: the settings are wrong, or no snmpd."""
+        settings = self._settings
+        program = shutil.which("snmpd", path=f"{os.environ.get('PATH', '')}:{_PATH}")
+        if program is None:
+            raise OpsError("no snmpd: apt install snmpd snmp")
+        user = read_user(settings.user, settings.keys)
+        snapshot = self._reader.read()
+        tasks = [sender.run() for sender in self.senders]
+        async with asyncio.TaskGroup() as group:
+            for task in (*tasks, self._watch_alarms()):
+                group.create_task(task)
+            pause = _FIRST_PAUSE_S
+            while True:
+                configuration = write_daemon_files(
+                    settings.folder,
+                    user,
+                    settings.address,
+                    settings.port,
+                    settings.record,
+                    snapshot,
+                )
+                lasted = await self._run_daemon(program, configuration)
+                pause = _FIRST_PAUSE_S if lasted > _STEADY_S else min(2 * pause, _LAST_PAUSE_S)
+                await asyncio.sleep(pause)
+                snapshot = self._reader.read()
+
+    async def _run_daemon(self, program: str, configuration: Path) -> float:
+        """Run snmpd until it ends; return how long it ran, s."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        command = [program, "-f", "-LOw", "-c", str(configuration), "-I", _UNUSED]
+        process = await asyncio.create_subprocess_exec(
+            *self._with_sockets(command),
+            env=self._environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            close_fds=not self._listen,
+        )
+        self.daemon_pid, self.starts = process.pid, self.starts + 1
+        try:
+            await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), 5)
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        return clock() - started
+
+    def _with_sockets(self, command: Sequence[str]) -> list[str]:
+        """Pass on sockets of systemd: their process id must be that of snmpd."""
+        if not self._listen:
+            return list(command)
+        return ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "snmpd", *command]
+
+    def _environment(self) -> dict[str, str]:
+        folder = self._settings.folder
+        result = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "SNMP_PERSISTENT_DIR": str(folder / "engine"),
+            "SNMPCONFPATH": str(folder / "engine"),  # not /etc/snmp
+            "MIBS": "",
+            "PYTHONPATH": os.pathsep.join(_import_path()),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        if self._listen:
+            result["LISTEN_FDS"] = str(self._listen)
+        return result
+
+    async def _watch_alarms(self) -> None:
+        changes = AlarmChanges()
+        while True:
+            for inform in changes.update(self._reader.read()):
+                for sender in self.senders:
+                    sender.put(inform)
+            await asyncio.sleep(_POLL_S)
+
+
+def _import_path() -> list[str]:
+    """Return the folder of the package, for the program that snmpd starts."""
+    return [str(Path(__file__).resolve().parents[3])]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Program that snmpd starts: answers its requests with values of the unit (pass_persist).
+
+The protocol is that of snmpd.conf(5): lines on standard input, lines on standard output. It knows
+no writes: each `set` is answered with `not-writable`. A bad line gets an answer too, so snmpd never
+waits. snmpd starts the program again if it ends.
+
+    python -m deploy.northbound.snmp.responder FOLDER SOFTWARE
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TextIO
+
+from deploy.northbound.record import SnapshotSource
+from deploy.northbound.snapshot import SnapshotReader
+from deploy.northbound.snmp.tree import Oid, SnmpTree, SnmpValue
+
+_NONE = "NONE\n"
+_RENEW_S = 0.25
+_LONGEST_LINE = 2048
+_MOST_NUMBERS = 128  # in an object identifier (RFC 2578, section 3.5)
+
+
+class PassResponder:
+    """Answers requests. `clock` returns monotonic seconds."""
+
+    def __init__(self, reader: SnapshotReader, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reader, self._clock = reader, clock
+        self._tree = SnmpTree(reader.read())
+        self._read_at = clock()
+
+    def serve(self, lines: TextIO, output: TextIO) -> None:
+        """Answer all requests until the end of the input."""
+        while command := lines.readline(_LONGEST_LINE):
+            rest = _Rest(lines)
+            output.write(self.answer(command.strip(), rest))
+            output.flush()
+
+    def answer(self, command: str, rest: Iterable[str]) -> str:
+        """Return the answer to a command; `rest` gives its further lines."""
+        lines = iter(rest)
+        name = command.lower()
+        if name == "ping":
+            return "PONG\n"
+        if name == "set":
+            next(lines, "")
+            next(lines, "")
+            return "not-writable\n"
+        if name not in ("get", "getnext"):
+            return _NONE
+        oid = parse_oid(next(lines, ""))
+        if oid is None:
+            return _NONE
+        tree = self._current()
+        if name == "get":
+            value = tree.get(oid)
+            return _NONE if value is None else _format(oid, value)
+        found = tree.following(oid)
+        return _NONE if found is None else _format(*found)
+
+    def _current(self) -> SnmpTree:
+        now = self._clock()
+        if now - self._read_at >= _RENEW_S:
+            self._tree, self._read_at = SnmpTree(self._reader.read()), now
+        return self._tree
+
+
+class _Rest:
+    """The further lines of a request, read when they are needed."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self._lines = lines
+
+    def __iter__(self) -> "_Rest":
+        return self
+
+    def __next__(self) -> str:
+        line = self._lines.readline(_LONGEST_LINE)
+        if not line:
+            raise StopIteration
+        return line
+
+
+def parse_oid(line: str) -> Oid | None:
+    """Return the numbers of an object identifier, with or without the first dot; None: wrong."""
+    parts = line.strip().removeprefix(".").split(".")
+    if len(parts) > _MOST_NUMBERS or not all(p.isascii() and p.isdigit() for p in parts):
+        return None
+    numbers = tuple(int(part) for part in parts if len(part) <= 10)
+    return numbers if len(numbers) == len(parts) else None
+
+
+def _format(oid: Oid, value: SnmpValue) -> str:
+    return f".{'.'.join(map(str, oid))}\n{value.kind}\n{value.text}\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Serve on standard input and output."""
+    source = SnapshotSource(Path(arguments[0]), " ".join(arguments[1:]))
+    PassResponder(source).serve(sys.stdin, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MIB and the responder: smilint, values, order, hostile lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snmp import tree
+from deploy.northbound.snmp.mib_text import mib_text
+from deploy.northbound.snmp.responder import PassResponder, parse_oid
+from tests.support.data import data_file
+from tests.support.programs import require_program
+from tests.support.repository import ROOT
+
+MIB = ROOT / "deploy" / "northbound" / "snmp" / "COLDLOOP-MIB"
+
+
+def test_the_file_is_that_of_the_tables() -> None:
+    assert MIB.read_text() == mib_text()
+
+
+def test_smilint_has_no_remark(tmp_path: Path) -> None:
+    smilint = require_program("smilint")
+    shutil.copy(MIB, tmp_path / "COLDLOOP-MIB")
+    done = subprocess.run(
+        [smilint, "-l", "6", "-s", "-m", str(tmp_path / "COLDLOOP-MIB")],
+        capture_output=True, text=True, check=False, timeout=60,
+        env={"SMIPATH": f"{data_file('mibs')}:{tmp_path}", "PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert done.stdout + done.stderr == ""  # the exit code is 0 with errors too
+
+
+def test_values_are_in_order_and_complete() -> None:
+    source = FakeSource(2)
+    for _ in range(50):
+        source.step()
+        snapshot = source.snapshot
+        tested = tree.SnmpTree(snapshot)
+        walked = []
+        oid: tree.Oid = tree.ROOT
+        while (found := tested.following(oid)) is not None:
+            assert found[0] > oid
+            oid = found[0]
+            assert tested.get(oid) == found[1]
+            walked.append(oid)
+        assert walked == sorted(tested.values)
+        for key, point in tree.snmp_points().items():
+            known = snapshot.points[key].raw is not None
+            assert (point.oid in tested.values) == known, key
+
+
+def test_each_type_holds_the_whole_range_of_its_point() -> None:
+    for key, point in tree.snmp_points().items():
+        for raw in (point.row.low, point.row.high):
+            assert point.value(raw) is not None, key
+
+
+def test_a_stale_record_has_no_readings() -> None:
+    tested = tree.SnmpTree(Snapshot(age_ms=5000))
+    assert tested.get((*tree.UNIT, 10, 0)) == tree.SnmpValue("integer", "2")
+    assert not [oid for oid in tested.values if oid[: len(tree.READINGS)] == tree.READINGS]
+
+
+def test_texts_are_one_line() -> None:
+    for content in ("a\nb", "\x00\x1b[31m", "é" * 300, "\ud800", "NONE\n.1.3\ninteger\n5"):
+        line = tree.text(content).text
+        assert "\n" not in line
+        assert line.isprintable()
+        assert len(line.encode()) <= 255
+
+
+def test_two_alarms_of_one_number_have_two_rows() -> None:
+    alarms = tuple(
+        AlarmItem(301, "device_lost", name, 2, "shelved", "t", "a") for name in ("b", "a")
+    )
+    rows = [(index, alarm.name) for index, alarm in tree.alarm_rows(alarms)]
+    assert rows == [((301, 1), "a"), ((301, 2), "b")]
+
+
+def _responder(seed: int = 1) -> PassResponder:
+    return PassResponder(FakeSource(seed))
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        ("PING\n", "PONG\n"),
+        ("set\n.1.3\ninteger 5\nPING\n", "not-writable\nPONG\n"),
+        ("get\n.1.3.6\n", "NONE\n"),
+        ("get\n\n", "NONE\n"),
+        ("get\n", "NONE\n"),
+        ("get\n.1.x\n", "NONE\n"),
+        ("getnext\n.1.3.6.1.4.1.8072.9999.9999.4711\n", "NONE\n"),
+        ("what\n", "NONE\n"),
+    ],
+)
+def test_answers(lines: str, answer: str) -> None:
+    output = io.StringIO()
+    _responder().serve(io.StringIO(lines), output)
+    assert output.getvalue() == answer
+
+
+def test_object_identifiers() -> None:
+    assert parse_oid(".1.3.6\n") == (1, 3, 6)
+    assert parse_oid("1.3.6") == (1, 3, 6)
+    for line in ("", ".", "1..3", "1.-3", "1.٣", "1." * 200 + "1", "1.99999999999", "1 .3"):
+        assert parse_oid(line) is None, line
+
+
+@pytest.mark.parametrize("count", [5_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+def test_hostile_lines(count: int) -> None:
+    rng = random.Random(6)
+    words = ["get", "getnext", "set", "PING", ".1.3.6.1.4.1.8072.9999.9999.4710.1", "", "\x00"]
+    lines = "".join(
+        rng.choice(words) + rng.choice(("\n", "\n", " \n", "." + str(rng.getrandbits(40)) + "\n"))
+        for _ in range(count)
+    )
+    output = io.StringIO()
+    _responder().serve(io.StringIO(lines + "x" * 10_000 + "\n"), output)
+    assert output.getvalue().count("\n") >= count / 4
