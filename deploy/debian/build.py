@@ -116,8 +116,8 @@ def fetch(
     """Fill `site` with the locked packages and our wheel. `platforms`: tags of the wheels."""
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
     target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
-    target += tuple(option for tag in platforms for option in ("--platform", tag))
-    common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target)
+    tags = [option for tag in platforms for option in ("--platform", tag)]
+    common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target, *tags)
     pip = (sys.executable, "-m", "pip", "install", *common)
     locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
     _run(*pip, "--require-hashes", *locks, epoch=epoch)
