@@ -312,7 +312,9 @@ def test_a_role_without_the_right_is_shown(server: PanelServer, open_page: OpenP
     assert server.writer.requests == []
 
 
-def test_a_wrong_password_and_a_lock_out_are_shown(server: PanelServer, open_page: OpenPage) -> None:
+def test_a_wrong_password_and_a_lock_out_are_shown(
+    server: PanelServer, open_page: OpenPage
+) -> None:
     page = open_page()
     page.locator("#account").click()
     page.locator("input[name=user]").fill("operator")
