@@ -292,7 +292,7 @@ class CoolingComponent(Component):
         for i, (air, humidity) in enumerate(self.sensors.room_sensors):
             cooling.add_humidity(i, air.value(now), humidity.value(now), now)
         if self.sensors.outdoor is not None:
-            self.readings.air_c = self.sensors.outdoor.value(now)
+            self.sensors.read_optimum(now)
             cooling.optimise(self.readings, now)
             self._optimise_dp(cooling)
         else:
@@ -313,27 +313,10 @@ class CoolingComponent(Component):
                 self._conditions.append((HUMIDITY_APART, "", HUMIDITY_APART.text))
 
     def _optimise_dp(self, cooling: CoolingControl) -> None:
-        """Ramp the dP set-point to the flow of the optimiser. dP is proportional to the flow
-        squared.
-        """
+        """Ramp the dP set-point to that of the optimiser."""
         loop = self.agent.pressure_loop
         config = loop.config
-        speed = cooling.optimal_pump_pct
-        target_kpa = config.setpoint
-        if speed is not None:
-            model = self.settings["optimum"]
-            flow = 0.0 if cooling.optimizer is None else cooling.optimizer.flow_lpm(speed)
-            fraction = flow / cooling.exchanger.design_lpm
-            target_kpa = config.setpoint * fraction * fraction
-            min_kpa = model["dp_min_kpa"]
-            target_kpa = (
-                min_kpa
-                if target_kpa < min_kpa
-                else config.setpoint
-                if fraction > 1.0
-                else target_kpa
-            )
-        difference = target_kpa - loop.setpoint
+        difference = cooling.optimal_dp_kpa(config.setpoint) - loop.setpoint
         step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
         loop.set_setpoint(loop.setpoint + step)
 

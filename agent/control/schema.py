@@ -73,6 +73,11 @@ _OPTIMUM = object_of(
     ["pump_w", "full_lpm", "fan_w", "cooler_kw_k", "design_kw", "air"],
     {
         "air": name("device that measures TemperatureCelsius of the outdoor air"),
+        "wet_air": name(
+            "device that measures TemperatureCelsius of the air behind the pads of the cooler"
+        ),
+        "it_meter": name("device that measures PowerWatts of the IT; without it: heat of the loop"),
+        "pump_meter": name("device that measures PowerWatts of all pumps of the row"),
         "every_s": number("period of the optimisation, s", 60, 86_400, 600),
         "design_kw": number("IT power of the row, kW", 1, 10_000),
         "pump_w": number("electric power of the pumps at full speed, W", 1, 1e6),
@@ -87,7 +92,10 @@ _OPTIMUM = object_of(
         "plate_r1_k_kw": number(
             "resistance of the cold plate, part proportional to flow^-0.7, K/kW", 0, 100, 10
         ),
-        "leak_pct_k": number("chip leakage, % of the load per K of case temperature", 0, 2, 0),
+        "leak_pct_k": number("chip leakage, % of design_kw per K of case temperature", 0, 2, 0),
+        "water_w_k": number(
+            "price of the pads' water as power, W per K of cooling at full fan speed", 0, 1e6, 0
+        ),
         "case_max_c": number("maximum case temperature, °C", 40, 110, 75),
         "pump_min_pct": number("minimum pump speed, %", 10, 100, 30),
         "fan_min_pct": number("minimum fan speed, %", 0, 100, 10),
@@ -100,6 +108,7 @@ _OPTIMUM = object_of(
             "highest mid-range position, %; without both keys the position is constant", 20, 100
         ),
         "dp_min_kpa": number("minimum dP of the racks, kPa", 1, 400, 20),
+        "dp_max_kpa": number("maximum dP of the racks, kPa; without it: control.dp", 1, 400),
     },
 )
 
@@ -118,6 +127,11 @@ _FANS = object_of(
         "rate_pct_per_s": number("rate limit of the speed, % per second", 0.05, 10, 0.5),
         "middle_pct": number("position to which the fans move the valve, %", 20, 100, 70),
         "auto_reset": number("maximum resets of tripped drives in an hour", 0, 10, 3),
+        "wet_above_c": number(
+            "outdoor temperature above which the cooler wets its pads by its own thermostat, °C",
+            -60,
+            60,
+        ),
     },
 )
 
@@ -184,6 +198,12 @@ def check_effect(raw: "dict[str, Any]", errors: "list[str]") -> None:
     optimum = cooling.get("optimum", {})
     if "cooler_ntu" in optimum and "cooler_ua_kw_k" in optimum:
         errors.append("cooling.optimum.cooler_ntu: cooler_ua_kw_k replaces it")
+    wet_above = "wet_above_c" in cooling.get("fans", {})
+    for key in ("wet_air", "water_w_k"):
+        if key in optimum and not wet_above:
+            errors.append("cooling.optimum.%s: has no effect without fans.wet_above_c" % key)
+    if wet_above and "optimum" not in cooling:
+        errors.append("cooling.fans.wet_above_c: has no effect without cooling.optimum")
     if "facility_w" in optimum and "middle_min_pct" not in optimum:
         errors.append("cooling.optimum.facility_w: has no effect without middle_min_pct")
 
@@ -205,7 +225,9 @@ def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "
     if slot and "throttle" in raw and raw["throttle"]["slot"] != slot:
         errors.append("cooling.pumps.slot: %d is not throttle.slot" % slot)
     if "optimum" in cooling:
-        required.append(("optimum.air", cooling["optimum"]["air"], "TemperatureCelsius"))
+        for key, point in _OPTIMUM_POINTS:
+            if key in cooling["optimum"]:
+                required.append(("optimum." + key, cooling["optimum"][key], point))
         _check_optimum(cooling, errors)
     if "fans" in cooling:
         _check_fans(raw, profiles, errors)
@@ -215,6 +237,15 @@ def check(raw: "dict[str, Any]", profiles: "dict[str, DeviceProfile]", errors: "
             errors.append("cooling.%s: no device is named %s" % (path, device))
         elif not profile.has_point(point):
             errors.append("cooling.%s: %s reads no %s" % (path, device, point))
+
+
+_OPTIMUM_POINTS = (
+    ("air", "TemperatureCelsius"),
+    ("wet_air", "TemperatureCelsius"),
+    ("it_meter", "PowerWatts"),
+    ("pump_meter", "PowerWatts"),
+)
+"""(key of `optimum` that names a device, point that it must have)."""
 
 
 def _check_optimum(cooling: "dict[str, Any]", errors: "list[str]") -> None:

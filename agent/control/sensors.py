@@ -44,7 +44,7 @@ _SUPPLY, _RETURN, _FLOW = (
 )
 _FWS_SUPPLY, _FWS_RETURN = "PrimarySupplyTemperatureCelsius", "PrimaryReturnTemperatureCelsius"
 _FWS_FLOW = "PrimaryFlowLitersPerMinute"
-_AIR, _HUMIDITY = "TemperatureCelsius", "HumidityPercent"
+_AIR, _HUMIDITY, _POWER = "TemperatureCelsius", "HumidityPercent", "PowerWatts"
 REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
@@ -78,11 +78,11 @@ class ControlSensors:
             self.room_sensors.append(
                 (PointSensor(session, _AIR, stale), PointSensor(session, _HUMIDITY, stale))
             )
-        self.outdoor: PointSensor | None = None
-        if "optimum" in settings:
-            self.outdoor = PointSensor(
-                agent.fieldbus.session(settings["optimum"]["air"]), _AIR, stale
-            )
+        optimum = settings.get("optimum", {})
+        self.outdoor = self._point(optimum, "air", _AIR)
+        self._wet_air = self._point(optimum, "wet_air", _AIR)
+        self._it_meter = self._point(optimum, "it_meter", _POWER)
+        self._pump_meter = self._point(optimum, "pump_meter", _POWER)
         self.validator = SensorValidator(_MAX_DIFFERENCE_K)
         self.heat_balance = (
             HeatBalanceCheck(settings["balance_pct"]) if settings["balance_pct"] else None
@@ -94,6 +94,23 @@ class ControlSensors:
         self.flow = ValidatedSensor("flow", self._flow, stale)
         self.dp = ValidatedSensor("dp", agent.dp_sensor, stale)
         self._checked = (self.supply, self.returned, self.flow, self.dp)
+
+    def _point(self, section: "dict[str, Any]", key: str, point: str) -> "PointSensor | None":
+        """Return the sensor of the device that `key` of the section names; None without it."""
+        name = section.get(key)
+        if name is None:
+            return None
+        agent = self._agent
+        return PointSensor(agent.fieldbus.session(name), point, agent.config.stale_us)
+
+    def read_optimum(self, now: int) -> None:
+        """Take the readings that only the optimiser needs."""
+        readings = self._readings
+        readings.air_c = value_or_none(self.outdoor, now)
+        readings.adiabatic_air_c = value_or_none(self._wet_air, now)
+        watts = value_or_none(self._it_meter, now)
+        readings.load_kw = None if watts is None else watts / 1000.0
+        readings.pump_w = value_or_none(self._pump_meter, now)
 
     def set_exchanger(self, exchanger: "Exchanger | None") -> None:
         """Set the model for the estimates; called once."""

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from benchmarks.common import Record, describe_machine, progress, show
-from hil.annual.optimum import sum_optimum
+from hil.annual.bound.optimum import sum_optimum
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build of the Debian package: `make deb`.
 
-    python -m deploy.debian.build [--out dist]
+    python -m deploy.debian.build [--out dist] [--arch arm64]
 
 A clean tree of the same commit gives the same bytes: locked hashes, one date (SOURCE_DATE_EPOCH or
 the date of the last commit), no paths of this machine, one thread of xz. The environment is for the
@@ -24,6 +24,10 @@ from deploy.debian import tree
 LOCKS = tuple(
     tree.ROOT / "requirements" / name for name in ("agent.txt", "ops.txt", "northbound.txt")
 )
+PLATFORMS = {
+    "arm64": ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
+}
+"""Tags of the wheels of an architecture. armhf has none of cffi, which `cryptography` needs."""
 DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date for a tree without a repository
 
 
@@ -31,23 +35,32 @@ def main(argv: list[str] | None = None) -> int:
     """Build the package; print its path, size and hash."""
     parser = argparse.ArgumentParser(prog="python -m deploy.debian.build", description=__doc__)
     parser.add_argument("--out", default="dist", metavar="FOLDER", type=Path)
-    out: Path = parser.parse_args(argv).out
-    path = build(out)
+    parser.add_argument(
+        "--arch",
+        choices=sorted(PLATFORMS),
+        help="another architecture than this machine's; its wheels are not run here",
+    )
+    arguments = parser.parse_args(argv)
+    path = build(arguments.out, arguments.arch)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     print(f"{path}: {path.stat().st_size} bytes, sha256 {digest}")
     return 0
 
 
-def build(out: Path) -> Path:
-    """Build the package into `out`; return its path. Exits with the output of a failed command."""
+def build(out: Path, architecture: str | None = None) -> Path:
+    """Build the package into `out`; return its path. Exits with the output of a failed command.
+
+    `architecture`: as in dpkg; None: that of this machine.
+    """
     project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     version, python, epoch = project["version"], debian_python(), source_date()
-    architecture = program_output("dpkg", "--print-architecture")
+    platforms = PLATFORMS.get(architecture or "", ())
+    architecture = architecture or program_output("dpkg", "--print-architecture")
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"coldloop_{version}_{architecture}.deb"
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        fetch(work / "site", work / "wheels", project, python, epoch)
+        fetch(work / "site", work / "wheels", project, python, epoch, platforms)
         pack(
             path,
             work / "site",
@@ -92,11 +105,19 @@ def program_output(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def fetch(site: Path, wheels: Path, project: dict[str, Any], python: str, epoch: int) -> None:
-    """Fill `site` with the locked packages and our wheel."""
+def fetch(
+    site: Path,
+    wheels: Path,
+    project: dict[str, Any],
+    python: str,
+    epoch: int,
+    platforms: tuple[str, ...] = (),
+) -> None:
+    """Fill `site` with the locked packages and our wheel. `platforms`: tags of the wheels."""
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
     target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
-    common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target)
+    tags = [option for tag in platforms for option in ("--platform", tag)]
+    common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target, *tags)
     pip = (sys.executable, "-m", "pip", "install", *common)
     locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
     _run(*pip, "--require-hashes", *locks, epoch=epoch)

@@ -10,16 +10,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hil.annual.bound.optimum import prove_hours, sum_optimum
 from hil.annual.energy_account import KEYS, AnnualAccount
-from hil.annual.optimum import sum_optimum
+from hil.annual.limits import PLATFORMS
+from hil.annual.load_profile import YearLoad
 from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
-from hil.annual.site import AnnualSite
+from hil.annual.site import AnnualSite, Deviations
+from hil.annual.unit_file import read_unit, write_unit
 from hil.errors import BenchError
-from hil.plant.air.weather import WeatherError, load_weather
+from hil.plant.air.weather import Weather, WeatherError, load_weather
 
-_MIN_KW, _MAX_KW = 50.0, 20_000.0
+_MIN_KW, _MAX_KW = 50.0, 10_000.0
 _MIN_HOURS = 1
 _TICK_S = 0.5
 
@@ -31,23 +34,33 @@ def run(arguments: argparse.Namespace) -> int:
     except WeatherError as error:
         raise BenchError(str(error)) from None
     _check(arguments, len(weather.hours))
-    site = AnnualSite(weather, arguments.rejection, arguments.it_kw, arguments.seed)
+    site = _make_site(arguments, weather)
+    if arguments.write_unit is not None:
+        _write(arguments.write_unit, json.dumps(write_unit(site), indent=1) + "\n", "--write-unit")
+        return 0
     hours = arguments.hours or len(weather.hours)
     progress = _Progress() if sys.stderr.isatty() else None
     wall_start, cpu_start = time.perf_counter(), time.process_time()
+    unit: dict[str, Any] | None = None
+    proof: dict[str, Any] | None = None
     if arguments.policy == "optimum":
+        proof = prove_hours(site, hours, arguments.start)
         account = sum_optimum(site, hours, arguments.start, progress, arguments.every)
     else:
-        policy = make_policy(arguments.policy, site)
-        annual_run = AnnualRun(site, policy, arguments.humidity, arguments.coarse)
+        policy = make_policy(arguments.policy, site, read_unit(arguments.unit, site))
+        unit = policy.record()
+        annual_run = AnnualRun(
+            site, policy, arguments.humidity, arguments.coarse, dropout_pct=arguments.dropouts
+        )
         account = annual_run.run(hours, arguments.start, progress, arguments.every)
         annual_run.assert_balances()
     record = account.record(arguments.policy, time.perf_counter() - wall_start)
+    record["unit"], record["proof"] = unit, proof
     record["cpu_s"] = round(time.process_time() - cpu_start, 1)
     if progress is not None:
         progress.end()
     if arguments.plot is not None:
-        _write(arguments.plot, render_page(record, account, weather.source))
+        _write(arguments.plot, render_page(record, account, weather.source), "--plot")
     print(
         json.dumps({key: record[key] for key in KEYS}) if arguments.json else format_record(record)
     )
@@ -62,16 +75,38 @@ def _check(arguments: argparse.Namespace, hours: int) -> None:
         ("--start", arguments.start, 0, hours - 1),
         ("--coarse", arguments.coarse, 1, 5),
         ("--every", arguments.every, 1, 365),
+        ("--exchanger-ua", arguments.exchanger_ua, 0.3, 1.5),
+        ("--cooler-ua", arguments.cooler_ua, 0.3, 1.5),
+        ("--recirculation", arguments.recirculation, 0.0, 10.0),
+        ("--wet-above", arguments.wet_above, -50.0, 60.0),
+        ("--water-price", arguments.water_price, 0.0, 200.0),
+        ("--dropouts", arguments.dropouts, 0.0, 50.0),
     ):
         if value is not None and not low <= value <= high:
             raise BenchError(f"{name}: {value:g} is outside {low:g} to {high:g}")
 
 
-def _write(path: Path, html: str) -> None:
+def _make_site(arguments: argparse.Namespace, weather: Weather) -> AnnualSite:
+    """Return the site of the arguments."""
+    deviations = Deviations(arguments.exchanger_ua, arguments.cooler_ua, arguments.recirculation)
+    return AnnualSite(
+        weather,
+        arguments.rejection,
+        arguments.it_kw,
+        arguments.seed,
+        limits=PLATFORMS[arguments.platform],
+        load=YearLoad(arguments.load, arguments.seed),
+        deviations=deviations,
+        wet_above_c=arguments.wet_above,
+        water_kwh_m3=arguments.water_price,
+    )
+
+
+def _write(path: Path, text: str, option: str) -> None:
     try:
-        path.write_text(html, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise BenchError(f"--plot: {path}: {error.strerror}") from None
+        raise BenchError(f"{option}: {path}: {error.strerror}") from None
 
 
 def format_record(record: dict[str, Any]) -> str:
@@ -87,7 +122,14 @@ def format_record(record: dict[str, Any]) -> str:
             f"  loop        {record['loop_pct_of_it']:.3f} % of IT (pumps {loop['pumps']:.3f}, "
             f"facility pump {loop['facility_pump']:.3f}, fans {loop['fans']:.3f})"
         ),
-        f"  PUE         {record['pue']:.3f} (1 + {parts})",
+        (
+            f"  leakage     {record['leak_pct_of_it']:.3f} % of IT; water at its price "
+            f"{record['water_price_pct_of_it']:.3f} %; total cost {record['cost_pct_of_it']:.3f} %"
+        ),
+        (
+            f"  PUE         {record['pue']:.3f} (1 + {parts}); "
+            f"{record['pue_leakage_apart']:.3f} with the leakage apart"
+        ),
         f"  water       {record['wue_l_per_kwh']:.3f} L/kWh",
         f"  shed        {record['hours_shed']:.1f} h, {record['energy_shed_pct']:.3f} % of energy",
         (
@@ -99,9 +141,19 @@ def format_record(record: dict[str, Any]) -> str:
             f"  valve       {record['valve_travel_pct']:.0f} % of travel, "
             f"{record['reversals']} reversals"
         ),
+        f"  platform    {_describe(record['site']['platform'])}",
+        f"  unit        {_describe(record['unit'])}",
+        *([f"  proof       {_describe(record['proof'])}"] if record["proof"] else []),
         f"  took        {record['wall_s']:.1f} s",
     ]
     return "\n".join(lines)
+
+
+def _describe(values: dict[str, Any] | None) -> str:
+    """Return names and values in one line."""
+    if values is None:
+        return "none"
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 class _Progress:

@@ -9,7 +9,7 @@ relative to the IT energy.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.annual.site import AnnualSite
 
@@ -21,7 +21,12 @@ KEYS = (
     "policy",
     "it_mwh",
     "loop_pct_of_it",
+    "leak_pct_of_it",
+    "water_price_pct_of_it",
+    "cost_pct_of_it",
+    "cost_mwh",
     "pue",
+    "pue_leakage_apart",
     "pue_parts",
     "wue_l_per_kwh",
     "hours_shed",
@@ -30,9 +35,26 @@ KEYS = (
     "worst_case_c",
     "valve_travel_pct",
     "reversals",
+    "valve_travel_pct_week",
+    "site",
+    "unit",
+    "proof",
     "wall_s",
 )
 """The keys that `--json` prints, in order; the rest of the record is for the text and the plot."""
+
+
+class StepPowers(NamedTuple):
+    """Powers of a step, W: IT with its leakage, the leakage, the load that is not served, the
+    pumps, the facility pump and the fans.
+    """
+
+    it: float
+    leak: float
+    shed: float
+    pump: float
+    facility: float
+    fan: float
 
 
 @dataclass
@@ -57,7 +79,8 @@ class AnnualAccount:
     facility_j: float = 0.0
     fan_j: float = 0.0
     water_kg: float = 0.0
-    demand_j: float = 0.0
+    leak_j: float = 0.0
+    not_served_j: float = 0.0
     shed_s: float = 0.0
     below_margin_s: float = 0.0
     min_margin_k: float = 99.0
@@ -81,18 +104,17 @@ class AnnualAccount:
         sums.facility_kwh += facility / 1000.0
         sums.fan_kwh += fan / 1000.0
 
-    def add_step(
-        self, dt: float, powers_w: tuple[float, float, float, float, float], is_shed: bool
-    ) -> None:
-        """Add `dt` seconds: powers of IT, IT demand, pumps, facility pump and fans, W."""
-        it, demand, pump, facility, fan = powers_w
+    def add_step(self, dt: float, powers_w: StepPowers) -> None:
+        """Add `dt` seconds."""
+        it, leak, shed, pump, facility, fan = powers_w
         self.seconds += dt
         self.it_j += it * dt
-        self.demand_j += demand * dt
+        self.leak_j += leak * dt
+        self.not_served_j += shed * dt
         self.pump_j += pump * dt
         self.facility_j += facility * dt
         self.fan_j += fan * dt
-        if is_shed:
+        if shed > 0.0:
             self.shed_s += dt
 
     def add_extremes(self, dt: float, dew_margin_k: float, case_c: float) -> None:
@@ -129,8 +151,14 @@ class AnnualAccount:
         """Energy of the cooling loop: both pumps and the fans, J."""
         return self.pump_j + self.facility_j + self.fan_j
 
+    @property
+    def cost_j(self) -> float:
+        """Loop, leakage, and water at its price as energy, J."""
+        return self.loop_j + self.leak_j + self.site.water_j(self.water_kg)
+
     def record(self, policy: str, wall_s: float) -> dict[str, Any]:
         """Return the record: the keys that `--json` prints (`KEYS`) and more."""
+        site, it_j = self.site, self.it_j or 1.0
         it_kwh = self.it_j / 3.6e6 or 1.0
         loop = self.loop_j / self.it_j if self.it_j else 0.0
         parts = {name: kwh / it_kwh for name, kwh in sorted(self.parts_kwh.items())}
@@ -142,20 +170,35 @@ class AnnualAccount:
             "it_mwh": round(it_kwh / 1000.0, 1),
             "loop_pct_of_it": round(100.0 * loop, 3),
             "loop_parts_pct": {
-                "pumps": round(100.0 * self.pump_j / self.it_j, 3),
-                "facility_pump": round(100.0 * self.facility_j / self.it_j, 3),
-                "fans": round(100.0 * self.fan_j / self.it_j, 3),
+                "pumps": round(100.0 * self.pump_j / it_j, 3),
+                "facility_pump": round(100.0 * self.facility_j / it_j, 3),
+                "fans": round(100.0 * self.fan_j / it_j, 3),
             },
+            "leak_pct_of_it": round(100.0 * self.leak_j / it_j, 3),
+            "water_price_pct_of_it": round(100.0 * site.water_j(self.water_kg) / it_j, 3),
+            "cost_pct_of_it": round(100.0 * self.cost_j / it_j, 3),
+            "cost_mwh": round(self.cost_j / 3.6e9, 3),
             "pue": round(1.0 + sum(parts.values()), 4),
+            "pue_leakage_apart": round(
+                it_j * (1.0 + sum(parts.values())) / max(it_j - self.leak_j, 1.0), 4
+            ),
             "pue_parts": {name: round(fraction, 4) for name, fraction in parts.items()},
             "wue_l_per_kwh": round(self.water_kg / it_kwh, 3),
             "hours_shed": round(self.shed_s / _H, 1),
-            "energy_shed_pct": round(100.0 * (1.0 - self.it_j / self.demand_j), 4),
+            "energy_shed_pct": round(
+                100.0 * self.not_served_j / (self.it_j + self.not_served_j or 1.0), 4
+            ),
             "hours_below_dew_margin": round(self.below_margin_s / _H, 2),
             "least_dew_margin_k": round(self.min_margin_k, 2),
             "worst_case_c": round(self.max_case_c, 1),
             "valve_travel_pct": round(self.travel_pct, 0),
             "reversals": self.reversals,
+            "valve_travel_pct_week": round(
+                self.travel_pct * 7.0 * 24.0 * _H / max(self.seconds, 1.0), 0
+            ),
+            "site": site.record(),
+            "unit": None,
+            "proof": None,
             "hours": round(self.seconds / _H, 1),
             "wall_s": round(wall_s, 1),
         }

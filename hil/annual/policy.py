@@ -3,9 +3,10 @@
 
     policy.step(readings, case_c, now, dt)   once a control step, with `ControlReadings` of the
     agent
-    outputs are attributes: valve_pct, pump_pct, fan_pct, wet, limit_kw
+    outputs are attributes: valve_pct, pump_pct, fan_pct, limit_kw
 
-`coldloop` is the agent's own `CoolingControl` with optimiser and dew-point limit. `track:C` is the
+`coldloop` is the agent's own `CoolingControl` and supply loop with the configuration of a unit
+(`unit_file`). `track:C` is the
 same with a fixed set-point instead of the optimiser: the supply is C or, if higher, the dew-point
 limit. `fixed:C` uses the agent's loops for supply and dP: the fans hold the supply at C, the pumps
 have design flow, the valve is open. `phosphor` and `pi` are two published control laws on the
@@ -17,46 +18,45 @@ from __future__ import annotations
 
 from typing import Any
 
+from agent.control.actuator.arbiter import Arbiter
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
+from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.loop.pressure_loop import PressureLoop
+from agent.control.loop.supply_feedforward import SupplyLoopFf
 from agent.control.loop.supply_loop import SupplyLoop
+from agent.core.actuator import AT_LEAST, PROTECTION
 from agent.core.config_records import LoopConfig
 from hil.annual.power_cap import PowerCap
-from hil.annual.site import (
-    CASE_MAX_C,
-    DEW_MARGIN_K,
-    MIN_PUMP_PCT,
-    SUPPLY_MAX_C,
-    WET_ABOVE_C,
-    AnnualSite,
-)
+from hil.annual.site import AnnualSite
+from hil.annual.unit_file import UnitSensors, YearUnit, read_unit
 from hil.annual.words import POLICIES
 from hil.errors import BenchError
-from hil.plant.facility import facility_pump_w
+from hil.plant.plant import Plant
 
 _MIN_C = 15.0
 _SETPOINT_C, _FACILITY_C = 32.0, 27.0
-_SETPOINT_MARGIN_K = 0.6
-"""Distance of the set-point below its limit: load shedding starts at the limit."""
-_MIDRANGE_LIMITS = {"middle_min_pct": 52.0, "middle_max_pct": 92.0}
-"""Range in which the optimiser can move the valve's mid-range position."""
-_CASE_GUARD_K, _GUARD_PCT_K = 0.5, 15.0
-"""Cases within this distance of their limit get this additional flow immediately."""
+_DP_KPA_S = 0.2
+"""Ramp of the dP set-point, kPa/s, as in `agent.control.component`."""
+_COARSE_SHARE = 0.3
 
 
 class Policy:
-    """The outputs, and the power cap that all policies have."""
+    """The outputs, and the power cap that all policies have. `sensors`: its readings."""
+
+    sensors = UnitSensors(2, True, True, True, True, True)
 
     def __init__(self, site: AnnualSite) -> None:
         self.site = site
         self.valve_pct = 60.0
         self.pump_pct = 90.0
         self.fan_pct = 30.0
-        self.wet = False
         self.limit_kw: float | None = None
         self.setpoint_c = _SETPOINT_C
-        self._power_cap = PowerCap(site.it_kw, CASE_MAX_C, SUPPLY_MAX_C)
+        self._power_cap = PowerCap(site.it_kw, site.limits.case_max_c, site.limits.supply_max_c)
+
+    def use_plant(self, plant: Plant) -> None:
+        """Take the plant for readings that are not in `ControlReadings`."""
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
@@ -66,7 +66,9 @@ class Policy:
     def step(self, readings: ControlReadings, case_c: float, now: int, dt: float) -> None:
         """Step by `dt` seconds to `now`, monotonic µs."""
         self.update_outputs(readings, now, dt)
-        supply_c = readings.supply_c if readings.supply_c is not None else SUPPLY_MAX_C
+        supply_c = readings.supply_c
+        if supply_c is None:
+            supply_c = self.site.limits.supply_max_c
         self.limit_kw = self._power_cap.step(case_c, supply_c, dt)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
@@ -78,158 +80,124 @@ class Policy:
         """Distance of the set-point to its target, K; 0 for a policy that never moves it."""
         return 0.0
 
-
-class _AnnualControl(CoolingControl):
-    """The agent's control code with two more inputs."""
-
-    def track_valve(self, valve_pct: float) -> None:
-        """Continue from a valve position that another rule has set, %."""
-        self.valve_pct = valve_pct
-        self.feedforward.track(valve_pct)
-
-    def hold_setpoint(self, setpoint_c: float) -> None:
-        """Ramp to `setpoint_c` and hold it; the optimiser is off."""
-        self.optimizer = None
-        self.target_c = setpoint_c
+    def record(self) -> dict[str, Any]:
+        """Return what the policy was, for the record of a run."""
+        return {"unit": None}
 
 
 class ColdloopPolicy(Policy):
-    """The agent's control code with all functions: optimiser, dew-point limit, fans."""
+    """The agent's control code with the settings of a unit: optimiser, dew-point limit, fans."""
 
-    def __init__(self, site: AnnualSite, sensors: int = 2) -> None:
+    def __init__(self, site: AnnualSite, unit: YearUnit | None = None) -> None:
         super().__init__(site)
-        self.cooling = _AnnualControl(unit_settings(site, sensors))
+        self.unit = unit or read_unit(None, site)
+        self.sensors = self.unit.sensors
+        self.cooling = CoolingControl(self.unit.settings)
         self.cooling.track(self.valve_pct, self.pump_pct, self.fan_pct)
+        self._readings = ControlReadings()
+        exchanger = self.cooling.exchanger
+        self._raw, self._row = RowReadings(), RowPlausibility(exchanger, exchanger.design_lpm)
+        self._plant: Plant | None = None
+        self._supply, self._valve = _InputSensor(), _OutputActuator(self.valve_pct)
+        self._arbiter = Arbiter()
+        sensor: Any = self._supply
+        valve: Any = self._valve
+        self._loop = SupplyLoopFf(
+            self.unit.supply, sensor, valve, self._arbiter, self.cooling, self._readings
+        )
+        self._dp_kpa = self.unit.pressure.setpoint
+        self._has_fans = "fans" in self.unit.settings
 
     def set_humidity(
         self, sensor: int, air_c: float | None, rh_pct: float | None, now: int
     ) -> None:
-        """Pass the reading to the agent."""
-        self.cooling.add_humidity(sensor, air_c, rh_pct, now)
+        """Pass the reading to the agent, if the unit has this sensor."""
+        if sensor < self.sensors.humidity:
+            self.cooling.add_humidity(sensor, air_c, rh_pct, now)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """Step the agent's cooling."""
-        cooling = self.cooling
-        cooling.step(readings, now, dt)
-        self.valve_pct, self.pump_pct = cooling.valve_pct, cooling.pump_pct
-        self.fan_pct = cooling.fan_pct
-        boost = self._power_cap.boost
+        """Step the agent's control code as `agent.control.component` does."""
+        cooling, boost = self.cooling, self._power_cap.boost
+        self._check_sensors(readings, dt)
+        cooling.optimise(readings, now)
+        cooling.ramp_setpoint(now, dt)
+        self._arbiter.begin_cycle()
         if boost > 0.0:
-            self._raise_outputs(100.0 * boost)
-            self.pump_pct += (100.0 - MIN_PUMP_PCT) * self._power_cap.flow_trim
-        excess_k = self._power_cap.case_over_k + _CASE_GUARD_K
-        if excess_k > 0.0:
-            self.pump_pct += _GUARD_PCT_K * excess_k
-        self.pump_pct = min(max(self.pump_pct, MIN_PUMP_PCT), 100.0)
-        self.wet = cooling.adiabatic_on or self.site.kind == "tower"
+            self._arbiter.claim(PROTECTION, "cap", AT_LEAST, 100.0 * boost, "power cap")
+        vars(self._readings).update(vars(readings))
+        self._supply.reading = readings.supply_c
+        self._loop.step(now, dt)
+        self.valve_pct = self._valve.pct
+        self._step_pumps(readings, dt)
+        if self._has_fans:
+            cooling.step_fans(readings, dt)
+            if cooling.fan_pct < 100.0 * boost:
+                cooling.track_fans(100.0 * boost)
+            self.fan_pct = cooling.fan_pct
+        else:
+            self.fan_pct = 100.0
         self.setpoint_c = cooling.setpoint_c
 
-    def _raise_outputs(self, min_pct: float) -> None:
-        """Open valve and fans to `min_pct` at least; their controllers track this."""
-        cooling = self.cooling
-        if self.valve_pct < min_pct:
-            self.valve_pct = min_pct
-            cooling.track_valve(min_pct)
-        if self.fan_pct < min_pct:
-            self.fan_pct = min_pct
-            cooling.track_fans(min_pct)
+    def use_plant(self, plant: Plant) -> None:
+        """Read the return of the facility water from `plant`."""
+        self._plant = plant
+
+    def _check_sensors(self, readings: ControlReadings, dt: float) -> None:
+        """Check the readings of the row as the unit does; estimate those that are missing."""
+        raw, row, cooling = self._raw, self._row, self.cooling
+        raw.supply_c, raw.return_c = readings.supply_c, readings.return_c
+        raw.flow_lpm, raw.dp_kpa = readings.flow_lpm, readings.dp_kpa
+        raw.fws_supply_c, raw.fws_flow_lpm = readings.fws_supply_c, readings.fws_flow_lpm
+        raw.fws_return_c = None if self._plant is None else round(self._plant.fws_out_c, 2)
+        raw.pump_pct = readings.pump_pct
+        row.step(raw, dt)
+        cooling.exchanger.set_ua_steady(row.ua_steady)
+        readings.supply_c, readings.return_c = row.supply.value, row.returned.value
+        readings.flow_lpm, readings.dp_kpa = row.flow.value, row.dp.value
+        cooling.set_uncertainty(row.supply.uncertainty)
+
+    def _step_pumps(self, readings: ControlReadings, dt: float) -> None:
+        """Ramp the dP set-point to that of the optimiser; hold it with the pumps."""
+        cooling, config = self.cooling, self.unit.pressure
+        target_kpa = cooling.optimal_dp_kpa(config.setpoint)
+        max_step = _DP_KPA_S * dt
+        self._dp_kpa += min(max(target_kpa - self._dp_kpa, -max_step), max_step)
+        if readings.dp_kpa is not None and dt <= 1.0:
+            self.pump_pct = cooling.pump_flow.step(self._dp_kpa, readings.dp_kpa, dt)
+        elif readings.dp_kpa is not None:
+            # the loop is faster than a coarse step: a part of the way by the affinity laws
+            ratio = (self._dp_kpa / max(readings.dp_kpa, 1.0)) ** 0.5
+            self.pump_pct += _COARSE_SHARE * (min(max(ratio, 0.8), 1.2) - 1.0) * self.pump_pct
+            cooling.pump_flow.track(self.pump_pct)
+        if self._power_cap.boost > 0.0:
+            self.pump_pct += (100.0 - config.min_pct) * self._power_cap.flow_trim
+        self.pump_pct = min(max(self.pump_pct, config.min_pct), config.max_pct)
+
+    def shut_valve(self) -> None:
+        """Shut the valve after this step, with bumpless transfer."""
+        self.valve_pct = 0.0
+        self._valve.request(0.0)
+        self.cooling.track_valve(0.0)
 
     @property
     def setpoint_error_k(self) -> float:
         """Distance of the set-point to its target, K."""
         return float(self.cooling.target_c - self.cooling.setpoint_c)
 
+    def record(self) -> dict[str, Any]:
+        """Return the unit: name, hash of its configuration, sensors."""
+        unit = self.unit
+        return {"unit": unit.name, "unit_sha256": unit.digest, **unit.sensors._asdict()}
+
 
 class SetpointPolicy(ColdloopPolicy):
     """The same without optimiser: the set-point or, if higher, the dew-point limit is held."""
 
-    def __init__(self, site: AnnualSite, setpoint_c: float, sensors: int = 2) -> None:
-        super().__init__(site, sensors)
-        self.cooling.hold_setpoint(setpoint_c)
-
-
-def unit_settings(site: AnnualSite, sensors: int) -> dict[str, Any]:
-    """Return the sections of a unit's configuration for the site, as after commissioning."""
-    p = site.row
-    wet_above = {"adiabatic": WET_ABOVE_C, "tower": -50.0}.get(site.kind)
-    return {
-        "exchanger": {
-            "ua_kw_k": p.hx_ua_kw_k,
-            "tcs_lpm": p.tcs_design_lpm,
-            "fws_lpm": p.hx_fws_design_lpm,
-            "tcs_j_lk": 0.001 * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk,
-            "fws_j_lk": 0.001 * p.fws_rho_kg_m3 * p.fws_cp_j_kgk,
-            "fws_open_lpm": p.fws_open_lpm,
-            "rangeability": p.valve_rangeability,
-            "authority": p.valve_authority,
-        },
-        "supply": {
-            "setpoint_c": _SETPOINT_C,
-            "low_c": 20.0,
-            "high_c": SUPPLY_MAX_C - _SETPOINT_MARGIN_K,
-            "min_pct": 20.0,
-            "max_pct": 100.0,
-            "rate_pct_per_s": 100.0 / p.valve_stroke_s,
-            "lag_s": p.temperature_lag_s,
-        },
-        "pumps": {
-            "mode": "flow",
-            "setpoint": p.tcs_design_lpm,
-            "min_pct": MIN_PUMP_PCT,
-            "max_pct": 100.0,
-            "rate_pct_per_s": 2.0,
-        },
-        "dew": {
-            "sensors": sensors,
-            "margin_k": DEW_MARGIN_K,
-            "allowance_k": 1.0,
-            "fallback_c": 33.0,
-        },
-        "fans": {
-            "min_pct": 0.0,
-            "max_pct": 100.0,
-            "middle_pct": 72.0,
-            "rate_pct_per_s": 0.5,
-            **({"wet_above_c": wet_above} if wet_above is not None else {}),
-        },
-        "optimum": _optimum_settings(site),
-    }
-
-
-def _optimum_settings(site: AnnualSite) -> dict[str, Any]:
-    """Return the optimiser's settings.
-
-    The optimiser's model is simpler than the plant in three points, so these figures are fitted.
-    The flow is linear in the pumps' speed from `zero_pct` (correct at half and full flow). The
-    cases are a wall along the coolant: 22.6 K/kW gives the plant's case rise within 0.3 K from half
-    to full flow. A tower is a power of the fans' speed. The optimiser learns the rest.
-    """
-    p, cooler, megawatts = site.row, site.cooler, site.it_kw / 1000.0
-    return {
-        "every_s": 900,
-        "design_kw": site.it_kw,
-        "pump_w": 13_500.0 * megawatts,
-        "full_lpm": 1.16 * p.tcs_design_lpm,
-        "zero_pct": 28.0,
-        "facility_w": facility_pump_w(site.water, 1.0, p.hx_fws_design_lpm),
-        "fan_w": 1000.0 * (cooler.tower_fan_kw if site.kind == "tower" else cooler.fan_kw),
-        "cooler_kw_k": 60.0 * megawatts,
-        "cooler_ntu": 0.1,
-        "middle_pct": 72.0,
-        "plate_r0_k_kw": 22.6,
-        "plate_r1_k_kw": 0.0,
-        "leak_pct_k": 0.0,
-        "case_max_c": CASE_MAX_C - 1.0,
-        "pump_min_pct": MIN_PUMP_PCT,
-        "fan_min_pct": 0.0,
-        **(_MIDRANGE_LIMITS if site.kind != "tower" else {}),
-        **({} if site.kind == "tower" else _cooler_settings(site)),
-    }
-
-
-def _cooler_settings(site: AnnualSite) -> dict[str, float]:
-    """Return the settings of a dry or adiabatic cooler from its data sheet."""
-    return {"cooler_ua_kw_k": site.cooler.ua_kw_k, "cooler_air_kw_k": site.cooler.air_kw_k}
+    def __init__(self, site: AnnualSite, setpoint_c: float, unit: YearUnit | None = None) -> None:
+        unit = unit or read_unit(None, site)
+        settings = {key: part for key, part in unit.settings.items() if key != "optimum"}
+        super().__init__(site, unit._replace(settings=settings))
+        self.cooling.set_target(setpoint_c)
 
 
 class _InputSensor:
@@ -292,7 +260,7 @@ class FixedSupplyPolicy(Policy):
         fans: Any = self._fans
         pump: Any = self._pump
         self._supply_loop = SupplyLoop(_loop_config(setpoint_c, "c", 2.0, 150.0, 0.0), supply, fans)
-        row = _loop_config(site.row.row_kpa, "kpa", 0.05, 10.0, MIN_PUMP_PCT)
+        row = _loop_config(site.row.row_kpa, "kpa", 0.05, 10.0, site.min_pump_pct)
         self._dp_loop = PressureLoop(row, dp, [pump])
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
@@ -301,7 +269,6 @@ class FixedSupplyPolicy(Policy):
         self._supply_loop.step(now, dt)
         self._dp_loop.step(now, dt)
         self.fan_pct, self.pump_pct = self._fans.pct, self._pump.pct
-        self.wet = self.site.is_wet(readings.air_c if readings.air_c is not None else WET_ABOVE_C)
 
 
 class _ValvePolicy(Policy):
@@ -318,8 +285,6 @@ class _ValvePolicy(Policy):
             self.valve_pct = self.valve_output(readings.supply_c - _SETPOINT_C, dt)
         if readings.fws_supply_c is not None:
             self.fan_pct = self._facility.step(readings.fws_supply_c - _FACILITY_C, dt)
-        if readings.air_c is not None:
-            self.wet = self.site.is_wet(readings.air_c)
 
     def valve_output(self, error_k: float, dt: float) -> float:
         """Return the opening of the valve, %, for a supply that is `error_k` too warm."""
@@ -367,10 +332,10 @@ class CommercialCduPolicy(_ValvePolicy):
         return min(max(error_k / self._PB_K * 100.0 + self._integral, 0.0), 100.0)
 
 
-def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
+def make_policy(name: str, site: AnnualSite, unit: YearUnit | None = None) -> Policy:
     """Return the policy `name` (not `optimum`, see `optimum`); raises `BenchError` for others."""
     if name == "coldloop":
-        return ColdloopPolicy(site, sensors)
+        return ColdloopPolicy(site, unit)
     if name == "phosphor":
         return PhosphorPolicy(site)
     if name == "pi":
@@ -381,12 +346,12 @@ def make_policy(name: str, site: AnnualSite, sensors: int = 2) -> Policy:
             celsius = float(text)
         except ValueError:
             celsius = 0.0
-        if not _MIN_C <= celsius <= SUPPLY_MAX_C:
-            expected = f"a supply of {_MIN_C:g} to {SUPPLY_MAX_C:g} degC"
+        if not _MIN_C <= celsius <= site.limits.supply_max_c:
+            expected = f"a supply of {_MIN_C:g} to {site.limits.supply_max_c:g} degC"
             raise BenchError(f"{name}: {expected}, such as {kind}:30")
         return (
             FixedSupplyPolicy(site, celsius)
             if kind == "fixed"
-            else SetpointPolicy(site, celsius, sensors)
+            else SetpointPolicy(site, celsius, unit)
         )
     raise BenchError(f"{name}: no such policy: give {', '.join(POLICIES)}")

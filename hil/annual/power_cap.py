@@ -11,7 +11,7 @@ an actuator has a reserve.
 from __future__ import annotations
 
 _RELEASED_FRACTION = 1.2
-_CASE_MARGIN_K = 0.3
+_CASE_MARGIN_K = 0.15
 _SUPPLY_SWING_K = 0.2  # the loop can swing this far around its highest set-point
 _GAIN = 0.012  # fraction of the load for 1 K
 _INTEGRAL_S = 300.0

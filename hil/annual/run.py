@@ -11,9 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hil.annual.energy_account import AnnualAccount
+from hil.annual.energy_account import AnnualAccount, StepPowers
 from hil.annual.policy import Policy
-from hil.annual.sampled_sensors import SampledSensors
+from hil.annual.sampled_sensors import DROPOUT_PCT, SampledSensors
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.errors import BenchError
 from hil.plant.air.weather import Hour
@@ -41,15 +41,18 @@ class AnnualRun:
         faults: str = "none",
         coarse_s: int = 5,
         account: AnnualAccount | None = None,
+        dropout_pct: float = DROPOUT_PCT,
     ) -> None:
         self.site, self.policy = site, policy
         self.plant: Plant = site.build_plant()
-        self.sensors = SampledSensors(self.plant, faults)
+        policy.use_plant(self.plant)
+        self.sensors = SampledSensors(self.plant, policy, faults, site.seed, dropout_pct)
         self.account = account or AnnualAccount(site)
         self.coarse_s = coarse_s
         self._now_s = 0
         self._steady_s = 0
         self._step_s = 1
+        self._wet = False
         self._direction = 0
         self._extreme_pct = self.plant.valve.position_pct
 
@@ -99,6 +102,7 @@ class AnnualRun:
         facility = self.plant.facility
         water = facility.water_kg if facility is not None else 0.0
         for minute in range(_MINUTE):
+            self._set_load(3600 * hour + 60 * minute)
             self._run_minute(self.site.weather.at(hour + minute / _MINUTE), count)
         self.assert_balances()
         if not count:
@@ -115,6 +119,11 @@ class AnnualRun:
         account.add_hour(next(i for i, end in enumerate(_MONTHS) if day < end), watts)
         if hour % 24 == 12:
             self._record_noon(self.site.weather.at(hour))
+
+    def _set_load(self, second: int) -> None:
+        """Set the demand of a minute; a constant load keeps what others have set."""
+        if self.site.load.name != "constant":
+            self.plant.set_load(self.site.it_kw * self.site.load.at(second))
 
     def _record_noon(self, weather: Hour) -> None:
         """Record the values of a day for the plot, at noon."""
@@ -140,29 +149,39 @@ class AnnualRun:
             return
         facility.set_air(weather.air())
         room_c = max(_ROOM_C, weather.dew_c + 1.0)
+        self.sensors.begin_minute(self._now_s * _SECOND)
         self.sensors.sample_room(policy, room_c, weather.dew_c, self._now_s * _SECOND)
         dew_limit_c = weather.dew_c + DEW_MARGIN_K
         sample, valve, pump, load = self.sensors.sample, plant.valve, plant.pumps[0], plant.load
-        demand_w = 1000.0 * self.site.it_kw
+        self._wet = self.site.is_wet(weather.dry_c, self._wet)
         remaining_s = _MINUTE
         while remaining_s > 0:
             dt = self._choose_step(remaining_s)
             remaining_s -= dt
             self._now_s += dt
             now = self._now_s * _SECOND
-            policy.step(sample(), plant.case_c, now, dt)
+            policy.step(sample(now), plant.case_c, now, dt)
             valve.command(policy.valve_pct)
             pump.command(policy.pump_pct, 10.0)
-            facility.command(policy.fan_pct, policy.wet)
+            facility.command(policy.fan_pct, self._wet)
             load.set_limit(policy.limit_kw)
             plant.advance(now)
             if not count:
                 self._extreme_pct = valve.position_pct
                 continue
             self._count_reversal(valve.position_pct)
-            pump_w, facility_w, fan_w = plant.pump_electric_w, facility.pump_w, facility.fan_w
-            powers_w = (1000.0 * plant.it_kw, demand_w, pump_w, facility_w, fan_w)
-            account.add_step(dt, powers_w, policy.limit_kw is not None)
+            limit_kw, shed_kw = policy.limit_kw, 0.0
+            if limit_kw is not None and limit_kw < load.demand_kw:
+                shed_kw = load.demand_kw - limit_kw
+            powers_w = StepPowers(
+                1000.0 * plant.it_kw,
+                1000.0 * plant.leak_kw,
+                1000.0 * shed_kw,
+                plant.pump_electric_w,
+                facility.pump_w,
+                facility.fan_w,
+            )
+            account.add_step(dt, powers_w)
             account.add_extremes(dt, plant.supply_true_c - dew_limit_c, plant.case_c)
 
     def _choose_step(self, remaining_s: int) -> int:

@@ -14,3 +14,9 @@ CLIMATES = ("dubai", "abu-dhabi", "johannesburg", "cape-town")
 
 FAULTS = ("none", "dead", "both-dead")
 """Faults of the humidity sensors: none; one dead from the second month; both dead from then."""
+
+PLATFORMS = ("W45", "W40", "W32")
+"""Classes of limits of the platform."""
+
+LOADS = ("constant", "week", "training", "inference", "steps")
+"""IT loads."""

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from hil.annual.energy_account import AnnualAccount
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
-from hil.annual.site import CASE_MAX_C, AnnualSite
+from hil.annual.site import AnnualSite
 from hil.annual.words import CLIMATES, KINDS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
@@ -90,7 +90,7 @@ class FaultInjector:
         self.max_case_c = max(self.max_case_c, account.max_case_c)
         self.min_margin_k = min(self.min_margin_k, account.min_margin_k)
         fault_name = "no fault" if self._active is None else self._active.fault
-        if account.max_case_c > CASE_MAX_C + ALLOWANCE_K:
+        if account.max_case_c > self._annual_run.site.limits.case_max_c + ALLOWANCE_K:
             self.failures.append(
                 f"case_c: {account.max_case_c:.1f} in hour {hours_done}, {fault_name}"
             )

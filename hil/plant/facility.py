@@ -16,6 +16,7 @@ plant.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 from hil.plant.air.cooler import (
     Air,
@@ -26,6 +27,7 @@ from hil.plant.air.cooler import (
     water_kg_s,
 )
 from hil.plant.fluid.parameters import PlantParameters
+from hil.plant.power.part_load import electric_fraction, parabola
 
 _FAN_PCT_S = 3.0
 """Rate of the fan speed, %/s (assumed: ramp of the drives)."""
@@ -136,7 +138,7 @@ class Facility:
         )
         self._hot_refill = min(water * dt_s / self._hot_j_k, 1.0)
         self._cold_refill = min(water * dt_s / self._cold_j_k, 1.0)
-        self.fan_w = fan_w(cooler, kind, fan)
+        self.fan_w = fan_w(cooler, kind, fan, air.density)
         self.pump_w = facility_pump_w(
             p, lpm / self._row.hx_fws_design_lpm, self._row.hx_fws_design_lpm
         )
@@ -160,7 +162,12 @@ class Facility:
 def facility_pump_w(p: FacilityParameters, flow_fraction: float, design_lpm: float) -> float:
     """Return the electric power of the facility pump at a fraction of its design flow, W.
 
-    Design flow times head over the efficiency, times V (0.3 + 0.7 V^2).
+    Design flow times head over the efficiency at the rated load. The hydraulic power falls with
+    V (0.3 + 0.7 V^2), the electric power less (`hil.plant.power.part_load`).
     """
+    if flow_fraction <= 0.0:
+        return 0.0
     full = design_lpm / 60.0 * p.pump_kpa / p.pump_efficiency
-    return full * flow_fraction * (0.3 + 0.7 * flow_fraction * flow_fraction)
+    head = 0.3 + 0.7 * flow_fraction * flow_fraction
+    best = parabola(flow_fraction / sqrt(head))
+    return full * electric_fraction(flow_fraction * head / best)

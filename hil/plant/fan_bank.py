@@ -36,6 +36,9 @@ class FanBank(Facility):
             speeds = [shaft.speed_pct for shaft in self.shafts]
             self.fan_pct = self.fan_command_pct = sum(speeds) / len(speeds)
         cold = super().step(dt_s, lpm, heat_w)
-        fan_powers_w = [fan_w(self.cooler, self.kind, s.speed_pct / 100.0) for s in self.shafts]
+        density = self.air.density
+        fan_powers_w = [
+            fan_w(self.cooler, self.kind, s.speed_pct / 100.0, density) for s in self.shafts
+        ]
         self.fan_w = sum(fan_powers_w) / len(fan_powers_w)
         return cold

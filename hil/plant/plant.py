@@ -43,10 +43,18 @@ from hil.plant.fluid.sensor_set import SensorSet
 from hil.plant.fluid.valve import Actuator, valve_flow_lpm
 from hil.plant.inventory import Inventory, head_fraction
 from hil.plant.power.load_schedule import LoadSchedule
-from hil.plant.steady_state import shaft_w, steady_return_c, steady_supply_c, steady_valve_pct
+from hil.plant.power.server import LEAK_AT_C
+from hil.plant.steady_state import (
+    pump_electric_w,
+    shaft_w,
+    steady_return_c,
+    steady_supply_c,
+    steady_valve_pct,
+)
 from hil.plant.thermal_loop import EnergyBalance, ThermalLoop
 
 _SECOND_US = 1_000_000
+_MAX_LEAK_C = 110.0  # devices shut down above: the leakage does not run away
 _MIN_PIPE_L = 10.0  # more than the flow in one step of 2 s at the default size
 
 
@@ -80,6 +88,8 @@ class Plant:
             raise ValueError(f"pipe volume: at least {_MIN_PIPE_L:g} L")
         self.parameters = p
         self.steps = 0
+        self._leak_kw = p.leak_fraction * p.rack_design_kw * p.racks
+        self.leak_kw = self._leak_kw  # at the present case temperature
         self.load = LoadSchedule(p.start_it_kw)
         self._facility_supply = FacilitySupply(p, start_us)
         self._fouling = 1.0
@@ -219,11 +229,6 @@ class Plant:
     def fws_out_c(self) -> float:
         """Facility water leaving the exchanger, degC."""
         return self._thermal.fws_out_c(self.fws_c)
-
-    @property
-    def pump_electric_w(self) -> float:
-        """Electric power of the pumps, W."""
-        return self.shaft_w / self.parameters.motor_efficiency
 
     @property
     def cooling_w(self) -> float:
@@ -380,6 +385,8 @@ class Plant:
         if renew_noise and self.facility is None:
             self.fws_c = self._facility_supply.step(now, max(1.0, self._dt_s), self.hx_w)
         demand_kw = self.load.power_kw(now)
+        if self._leak_kw > 0.0:
+            demand_kw = self._step_leakage(demand_kw)
         self.it_kw = demand_kw + (self.it_kw - demand_kw) * self._it_decay
         if self._inventory is not None:
             self._step_inventory(dt, self._inventory)
@@ -390,6 +397,13 @@ class Plant:
         self._thermal.set_heat_fractions(self.load.rack_fractions)
         self._thermal.step(dt, litres, self.it_kw, self.fws_c, powers_w)
         self._sensors.step(self._true_values(), dt, renew_noise)
+
+    def _step_leakage(self, demand_kw: float) -> float:
+        """Update the leakage of the chips; return the demand (given at 60 degC) with it, kW."""
+        p, cases = self.parameters, self._thermal.rack_case_c
+        kelvin = min(sum(cases) / len(cases), _MAX_LEAK_C) - LEAK_AT_C
+        self.leak_kw = self._leak_kw * exp(p.leak_per_k * kelvin)
+        return max(demand_kw + self.leak_kw - self._leak_kw, 0.0)
 
     def _step_inventory(self, dt: float, inventory: Inventory) -> None:
         """Step the inventory: a leak removes loop coolant, the reservoir adds its own."""
@@ -429,7 +443,9 @@ class Plant:
         self.point = operating_point(self._network, speeds, self._stuck_open)
         flow = self.point.flow_lpm
         self.dp_kpa = self._network.row_kpa * (flow / p.tcs_design_lpm) ** 2
-        self.shaft_w = shaft_w(p, self.point)
+        self.shaft_w = shaft_w(p, self.point, speeds)
+        running = sum(1 for lpm in self.point.pump_lpm if lpm > 0.0)
+        self.pump_electric_w = pump_electric_w(p, self.shaft_w, running)
         self.fws_flow_lpm = valve_flow_lpm(p, self.valve.opening_pct) * self._fws_pressure**0.5
         shares = self._row.flow_shares(p.rack_fraction)
         self._thermal.set_flows(flow, self.fws_flow_lpm, self._fouling, dt, shares)

@@ -2,9 +2,10 @@
 """Larger plants from the row's parameters: the same plant for any IT power.
 
 This is the reference plant of the annual figures: 1.5 L/min and 3 K of approach for each kW, 600 L
-of coolant for each MW. The case temperature is q R above the supply. Pumps have an efficiency of
-70 %, motors 93 %, drives 97 %. The head is 0.3 + 0.7 V^2 of the design head, with V the fraction of
-the design flow.
+of coolant for each MW. The cases are a wall along the coolant, as on the bench. At their best
+points pumps have an efficiency of 70 %, motors 93 %, drives 97 %; they fall at part load. The chips
+leak 4 % of the power at 60 degC. The head is 0.3 + 0.7 V^2 of the design head, with V the fraction
+of the design flow.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ _STATIC_FRACTION = 0.3
 _ROW_FRACTION = 0.66  # of the quadratic part: across the racks
 _SHUTOFF_KPA = 400.0
 _MAX_FLOW_RATIO = 1.15  # flow at full speed over the design flow
+_BEST_FLOW_RATIO = 1.10  # flow of the best efficiency at full speed over the design flow, assumed
+_MOTOR_RESERVE = 1.1  # rated power of the motor over the shaft power at full speed, assumed
+_LEAK_FRACTION = 0.04  # 40 W of 1 kW at 60 degC, as in `hil.plant.power.server`
 
 
 def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
@@ -39,7 +43,6 @@ def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
         reservoir_l=12.0 * k,
         fws_volume_l=200.0 * k,
         plate_j_k=p.plate_j_k * k,
-        plate_wall=False,
         hx_ua_kw_k=33.3 * k,
         hx_fws_design_lpm=141.0 * k,
         fws_open_lpm=141.0 * k,
@@ -50,6 +53,9 @@ def reference_parameters(it_kw: float, **changes: object) -> PlantParameters:
         inner_kpa=(1.0 - _ROW_FRACTION) * quadratic,
         pump_shutoff_kpa=_SHUTOFF_KPA,
         pump_slope_kpa_lpm2=(_SHUTOFF_KPA - at_full) / (_MAX_FLOW_RATIO * design) ** 2,
+        pump_bep_lpm=_BEST_FLOW_RATIO * design,
+        pump_rated_w=_MOTOR_RESERVE * at_full * _MAX_FLOW_RATIO * design / 60.0 / p.pump_efficiency,
+        leak_fraction=_LEAK_FRACTION,
         flow_noise_lpm=0.2 * k,
         start_it_kw=it_kw,
         start_pump_pct=(90.0, 0.0),

@@ -7,10 +7,13 @@ follow from the exchanger's heat per kelvin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hil.plant.fluid.exchanger import capacity_w_k, exchanger_conductance_w_k
 from hil.plant.fluid.hydraulics import OperatingPoint, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.valve import valve_flow_lpm
+from hil.plant.power.part_load import electric_fraction, pump_fraction
 
 
 def steady_return_c(
@@ -45,9 +48,28 @@ def steady_valve_pct(
     return 0.5 * (low + high)
 
 
-def shaft_w(p: PlantParameters, point: OperatingPoint) -> float:
-    """Return the shaft power of all pumps, W: it heats the coolant."""
+def shaft_w(
+    p: PlantParameters, point: OperatingPoint, speeds_pct: Sequence[float] | None = None
+) -> float:
+    """Return the shaft power of all pumps, W: it heats the coolant.
+
+    With `speeds_pct` and `pump_bep_lpm` the efficiency falls away from the best point.
+    """
+    if speeds_pct is not None and p.pump_bep_lpm > 0.0:
+        return sum(
+            point.head_kpa * lpm / 60.0 / (p.pump_efficiency * pump_fraction(p, lpm, speed))
+            for lpm, speed in zip(point.pump_lpm, speeds_pct, strict=True)
+            if lpm > 0.0
+        )
     flow = point.flow_lpm
     if point.pump_lpm and min(point.pump_lpm) < 0.0:  # the pumps also pump the backflow
         flow = sum(lpm for lpm in point.pump_lpm if lpm > 0.0)
     return point.head_kpa * flow / 60.0 / p.pump_efficiency
+
+
+def pump_electric_w(p: PlantParameters, shaft_power_w: float, running: int = 1) -> float:
+    """Return the electric power of `running` equal pumps with this shaft power together, W."""
+    if p.pump_rated_w <= 0.0:
+        return shaft_power_w / p.motor_efficiency
+    rated_w = p.pump_rated_w * max(running, 1)
+    return rated_w / p.motor_efficiency * electric_fraction(shaft_power_w / rated_w)

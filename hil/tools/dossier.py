@@ -11,9 +11,14 @@ from pathlib import Path
 
 from drivers.tools.lib.parser import Parser
 from hil.errors import BenchError
-from hil.report.dossier.inputs import read_evidence, read_input
+from hil.report.dossier.inputs import (
+    DossierInput,
+    SuppliedEvidence,
+    read_evidence,
+    read_input,
+)
 from hil.report.dossier.page import PDF, write_dossier
-from hil.report.dossier.sections import build_sections
+from hil.report.dossier.sections import Section, build_sections
 from hil.tools.arguments import path_argument
 
 
@@ -44,13 +49,21 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _build(inputs: list[DossierInput], supplied: list[SuppliedEvidence]) -> list[Section]:
+    """Build the sections; a file with the marks of a kind can still have another form."""
+    try:
+        return build_sections(inputs, supplied)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise BenchError(f"the form of an input is wrong: {error!r}") from None
+
+
 def dossier(argv: list[str]) -> int:
     """Write the dossier; print the paths. Exit 1: there is no PDF, because Chromium is missing."""
     arguments = build_parser().parse_args(argv)
     try:
         inputs = [read_input(Path(path)) for path in arguments.file]
         supplied = [read_evidence(text) for text in arguments.evidence]
-        sections = build_sections(inputs, supplied)
+        sections = _build(inputs, supplied)
         paths = write_dossier(arguments.title, sections, Path(arguments.out))
     except BenchError as error:
         sys.stderr.write(f"coldloop dossier: {error}\n")

@@ -4,7 +4,7 @@
 import argparse
 
 from hil.annual import command
-from hil.annual.words import CLIMATES, FAULTS, KINDS, POLICIES
+from hil.annual.words import CLIMATES, FAULTS, KINDS, LOADS, PLATFORMS, POLICIES
 from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
@@ -45,11 +45,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="time step in a steady state, 1 to 5 s (5)",
     )
+    _add_site_arguments(parser)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the sensors (1)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     parser.add_argument(
         "--plot", type=path_argument, metavar="FILE.html", help="write plots of the year"
     )
+
+
+def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the unit and of its site."""
+    parser.add_argument(
+        "--unit",
+        type=path_argument,
+        metavar="FILE.json",
+        help="configuration of the unit whose control code runs (a default for the site)",
+    )
+    parser.add_argument(
+        "--write-unit",
+        type=path_argument,
+        metavar="FILE.json",
+        help="write the default configuration for the site and end",
+    )
+    parser.add_argument(
+        "--platform", choices=PLATFORMS, default="W45", help="class of flow and limits (W45)"
+    )
+    parser.add_argument("--load", choices=LOADS, default="constant", help="IT load (constant)")
+    numbers = (
+        ("--exchanger-ua", 1.0, "F", "real over design UA of the exchanger (1)"),
+        ("--cooler-ua", 1.0, "F", "real over design UA of the cooler (1)"),
+        ("--recirculation", 0.0, "K", "warm exhaust air at the cooler, K (0)"),
+        ("--wet-above", 30.0, "C", "thermostat of the pads of an adiabatic cooler (30)"),
+        ("--water-price", 10.0, "KWH", "price of a cubic metre of water, as energy (10)"),
+        ("--dropouts", 0.1, "PCT", "part of the minutes in which a sensor drops out (0.1)"),
+    )
+    for name, default, metavar, text in numbers:
+        parser.add_argument(name, type=float, default=default, metavar=metavar, help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:

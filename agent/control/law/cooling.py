@@ -33,7 +33,15 @@ _SETPOINT_K_S = 1 / 50
 _SETPOINT_PCT_S = 1 / 5
 _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
+_RETRY, _GAP = 15 * SECOND, 330 * SECOND
+"""Without air or load the last optimum stays for `_GAP` after it is due."""
+_HEAT_S = 300.0
+"""Time constant of the mean heat that stands in for a meter of the load."""
 _ADIABATIC_HYST_K = 1.0
+_WET_K = 1.5
+"""Cooling of the air by the pads from which they count as wet."""
+_VALVE_BAND_PCT = 6.0
+"""Least move of the mid-range position: each move is travel of the valve."""
 _STEADY_K = 29 / 100
 
 
@@ -69,8 +77,7 @@ class CoolingControl:
     wet_above_c}, `optimum` (see `SetpointOptimizer`; also `every_s`, `design_kw`).
 
     Outputs: `valve_pct`, `pump_pct`, `fan_pct`, `adiabatic_on` (water on the pads or in the tower).
-    The configuration of a unit has no key for `wet_above_c`, and no unit has an output for the
-    water: only the model of a year (`hil.annual`) sets it.
+    The cooler wets its pads by its own thermostat at `wet_above_c`; the unit only follows it.
     `min_setpoint_c`: limit by the dew point. `setpoint_c`: the present set-point.
     """
 
@@ -102,6 +109,9 @@ class CoolingControl:
         self.fans: FanControl | None = None
         self._fan_elapsed_s = 0.0
         self._optimize_due = 0
+        self._optimum_valid_until = 0
+        self._mean_heat_kw: float | None = None
+        self._heat_at = 0
         self.optimal_pump_pct: float | None = None
         self._build_options(settings)
 
@@ -163,8 +173,41 @@ class CoolingControl:
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
         """Update `target_c` and `optimal_pump_pct` by the optimiser every `every_s` seconds."""
-        if self.optimizer is not None and now >= self._optimize_due:
+        if self.optimizer is None:
+            return
+        if readings.load_kw is None:
+            self._filter_heat(readings, now)
+        if now >= self._optimize_due:
             self._run_optimizer(readings, now)
+
+    def _filter_heat(self, readings: ControlReadings, now: int) -> None:
+        """Update the mean heat of the loop: after a change of the flow, the heat at one time is
+        wrong until the coolant has circulated.
+        """
+        heat_kw, mean_kw = self._heat_kw(readings), self._mean_heat_kw
+        dt = (now - self._heat_at) / SECOND
+        if heat_kw is not None:
+            self._heat_at = now
+            weight = 1.0 if mean_kw is None or dt > _HEAT_S else dt / (dt + _HEAT_S)
+            mean_kw = heat_kw if mean_kw is None else mean_kw
+            self._mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
+        elif dt > _HEAT_S:
+            self._mean_heat_kw = None
+
+    def optimal_dp_kpa(self, design_kpa: float) -> float:
+        """Return the dP for the flow of the optimiser, kPa: proportional to the flow squared.
+
+        `design_kpa`: dP at the design flow; also the result without a speed of the optimiser.
+        """
+        optimizer, speed = self.optimizer, self.optimal_pump_pct
+        if optimizer is None or speed is None:
+            return design_kpa
+        fraction = optimizer.flow_lpm(speed) / self.exchanger.design_lpm
+        target_kpa = design_kpa * fraction * fraction
+        min_kpa: float = optimizer.model["dp_min_kpa"]
+        max_kpa: float = optimizer.model.get("dp_max_kpa", design_kpa)
+        target_kpa = max_kpa if target_kpa > max_kpa else target_kpa
+        return min_kpa if target_kpa < min_kpa else target_kpa
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
         """Move the set-point to the target. It is never below the dew-point limit or above
@@ -278,10 +321,25 @@ class CoolingControl:
                 effectiveness if effectiveness > 0.05 else 0.05
             )
             self.fan_pct = fans.step(fws_supply_c - target_c, dt)
+        self._follow_pads(readings)
+
+    def _follow_pads(self, readings: ControlReadings) -> None:
+        """Find out if the pads are wet: by their effect if it is measured, else by the thermostat.
+
+        A change runs the optimiser immediately: the fans need another speed.
+        """
         start_above_c: float | None = self.settings["fans"].get("wet_above_c")
-        if start_above_c is not None and readings.air_c is not None:
-            threshold_c = start_above_c - _ADIABATIC_HYST_K if self.adiabatic_on else start_above_c
-            self.adiabatic_on = readings.air_c > threshold_c
+        air_c, inlet_c = readings.air_c, readings.adiabatic_air_c
+        if start_above_c is None or air_c is None:
+            return
+        was_on = self.adiabatic_on
+        if inlet_c is not None:
+            self.adiabatic_on = air_c - inlet_c > _WET_K
+        else:
+            threshold_c = start_above_c - _ADIABATIC_HYST_K if was_on else start_above_c
+            self.adiabatic_on = air_c > threshold_c
+        if self.adiabatic_on != was_on:
+            self._optimize_due = 0
 
     def _run_optimizer(self, readings: ControlReadings, now: int) -> None:
         """Run the optimiser, if air temperature and load are known."""
@@ -291,14 +349,21 @@ class CoolingControl:
         self._optimize_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
         self._adapt_models(readings)
         air = readings.air_c
+        pads_k = 0.0
         if self.adiabatic_on and readings.adiabatic_air_c is not None:
+            pads_k = 0.0 if air is None else air - readings.adiabatic_air_c
             air = readings.adiabatic_air_c
+        optimizer.set_pads(pads_k)
         load = readings.load_kw
         if load is None:
-            load = self._heat_kw(readings)
+            load = self._mean_heat_kw
         if air is None or load is None:
+            if now < self._optimum_valid_until:  # a short gap: the last point stays
+                self._optimize_due = now + _RETRY
+                return
             self.target_c, self.optimal_pump_pct = supply["setpoint_c"], None
             return
+        self._optimum_valid_until = self._optimize_due + _GAP
         min_supply_c = supply["low_c"]
         if self.min_setpoint_c is not None and self.min_setpoint_c > min_supply_c:
             min_supply_c = self.min_setpoint_c
@@ -306,7 +371,8 @@ class CoolingControl:
         self.target_c, self.optimal_pump_pct = best.supply_c, best.pump_pct
         if self.fans is not None:
             self.fans.set_feedforward(best.fan_pct)
-            if best.valve_target_pct:
+            change = best.valve_target_pct - self._valve_target_pct
+            if best.valve_target_pct and not -_VALVE_BAND_PCT < change < _VALVE_BAND_PCT:
                 self._valve_target_pct = best.valve_target_pct
 
     def _heat_kw(self, readings: ControlReadings) -> "float | None":

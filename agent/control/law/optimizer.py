@@ -19,7 +19,8 @@ improves exchanger and cooler. This costs less than fans near their full speed.
     fans: G(n) = heat / (fws_return - air), from a table of an air-side effectiveness-NTU model;
     if UA of the cooler is configured, G(n, water) of a counter-flow cooler (Kays and London)
     facility pump = facility_w V (0.3 + 0.7 V^2), V: flow over its design flow
-    chip leakage = `leak_pct_k` percent of the load per kelvin of case temperature
+    chip leakage = `leak_pct_k` percent of the design power per kelvin of case temperature
+    water of wetted pads = `water_w_k` W for each kelvin of their cooling, proportional to the fans
 """
 
 from agent.control.law.deterministic_math import exp, pow_det
@@ -39,6 +40,8 @@ _CACHED_SIDES = 12
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
 """Tested neighbours. The last two follow the limit of the case temperature."""
 _INFEASIBLE = 1e30
+_KEPT_SHARE = 1001 / 1000
+"""Power of the last point over that of the best up to which the last is kept."""
 _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
 
@@ -85,7 +88,8 @@ class SetpointOptimizer:
     Optional: `zero_pct` (pump speed at which flow begins, static head), `facility_w` (power of the
     facility pump at the design flow), `cooler_ua_kw_k` with `cooler_air_kw_k` (UA and heat capacity
     rate of the air at full speed; they replace `cooler_kw_k` and `cooler_ntu`), `middle_min_pct`
-    and `middle_max_pct` (range of the mid-range position; without them it is constant).
+    and `middle_max_pct` (range of the mid-range position; without them it is constant),
+    `water_w_k` (price of the water as power).
     """
 
     def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", design_kw: float) -> None:
@@ -100,7 +104,12 @@ class SetpointOptimizer:
         self._zero: float = model.get("zero_pct", 0.0)
         self._air_c = 0.0
         self._supply_limits = (0.0, 0.0)
-        self._load_w = 0.0
+        self._load_w = self._water_w = 0.0
+        self._leak_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
+
+    def set_pads(self, kelvin: float) -> None:
+        """Set by how much wetted pads cool the air, K; 0: they are dry."""
+        self._water_w = self.model.get("water_w_k", 0.0) * (kelvin if kelvin > 0.0 else 0.0)
 
     def find_optimum(
         self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
@@ -131,8 +140,19 @@ class SetpointOptimizer:
             for kn, ks in _NEIGHBOURS:
                 self._evaluate_inside(n + kn * step_n, s + ks * step_s, best)
             self._search_valve(best, step_n, step_s)
-        self.best = best
+        self.best = best = self._keep_last(best)
         return best
+
+    def _keep_last(self, best: OptimalPoint) -> OptimalPoint:
+        """Return the last point with its present values if the best is hardly cheaper: each move
+        of the set-points costs travel of the valve.
+        """
+        last, kept = self.best, OptimalPoint()
+        if not last.valve_target_pct:
+            return best
+        self._set_side(last.valve_target_pct)
+        self._evaluate_inside(last.pump_pct, last.supply_c, kept)
+        return kept if kept.power_w < best.power_w * _KEPT_SHARE else best
 
     def flow_lpm(self, pump_pct: float) -> float:
         """Return the secondary flow at a pump speed in percent, L/min; at least 1."""
@@ -199,7 +219,7 @@ class SetpointOptimizer:
             fan = 100.0
         f = fan / 100.0
         power_w += model["fan_w"] * f * f * f
-        power_w += heat * model["leak_pct_k"] / 100.0 * case_c
+        power_w += self._water_w * f + self._leak_w_k * case_c
         if excess_k > 0.0:
             power_w += 1e8 * excess_k + 1e7
         if power_w < best.power_w:

@@ -47,7 +47,7 @@ def _return_freed_memory() -> None:
     process grew from 40 to 96 MiB.
     """
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 20)
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 1 << 17)
 
 
 def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:

@@ -5,6 +5,7 @@ Does not have routes. A room is a module with `add_routes(site)`; it is imported
 `northbound.http.serves` names it. A room that is not installed is left out.
 """
 
+import gc
 import importlib
 import importlib.util
 import ipaddress
@@ -37,6 +38,8 @@ async def serve(context: ServerContext) -> None:
     for name in context.section("http").get("serves") or _ROOMS:
         if importlib.util.find_spec(_ROOMS[name]) is not None:
             importlib.import_module(_ROOMS[name]).add_routes(site)
+    gc.collect()
+    gc.freeze()  # what lives from the start to the end need not be searched again
     await site.server.run()
     raise RestartRequestError("restart of the northbound server")
 
@@ -54,7 +57,7 @@ def make_site(context: ServerContext) -> WebSite:
     )
     listener = listen("http", section["address"], section["port"])
     networks = section.get("networks") or ()
-    server = HttpServer(listener, certificates.context, networks=networks)
+    server = HttpServer(listener, certificates.context, networks=networks, collects=True)
     login = Authenticator(context.sessions, "redfish")
     context.accounts.observe(lambda _user: login.forget())
     return WebSite(

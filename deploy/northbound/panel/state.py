@@ -71,7 +71,9 @@ def _setpoint(item: SetPoint) -> dict[str, Any]:
     row = point_table()[item.key]
     configured = None if item.configured is None else _rounded(row.value(item.configured))
     low, high = _rounded(row.value(item.low)), _rounded(row.value(item.high))
-    return {"configured": configured, "low": low, "high": high, "writable": item.writable}
+    step = _rounded(row.value(item.step))
+    limits = {"low": low, "high": high, "step": step}
+    return {"configured": configured, **limits, "writable": item.writable}
 
 
 def _rounded(value: float | None) -> float | None:

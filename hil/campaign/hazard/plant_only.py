@@ -20,7 +20,6 @@ from typing import Any
 
 from agent.control.law.cooling import ControlReadings
 from agent.control.law.dew_guard import DewGuard
-from agent.control.law.plausibility import RowPlausibility, RowReadings
 from hil.annual.energy_account import AnnualAccount
 from hil.annual.policy import ColdloopPolicy
 from hil.annual.run import AnnualRun
@@ -30,7 +29,6 @@ from hil.campaign.hazard.injected import InjectedFault, faults_by_word
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.plant.air.weather import load_weather
-from hil.plant.plant import Plant
 
 WORDS = (
     "supply_offset",
@@ -59,29 +57,12 @@ class CheckedPolicy(ColdloopPolicy):
 
     def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
-        exchanger = self.cooling.exchanger
-        self._plant: Plant | None = None
-        self._raw, self._guard = RowReadings(), DewGuard()
-        self._row = RowPlausibility(exchanger, exchanger.design_lpm)
-
-    def use_plant(self, plant: Plant) -> None:
-        """Read the return of the facility water from `plant`."""
-        self._plant = plant
+        self._guard = DewGuard()
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
-        """Check the readings, step the control code, and shut the valve near the dew point."""
-        raw, row, cooling = self._raw, self._row, self.cooling
-        raw.supply_c, raw.return_c = readings.supply_c, readings.return_c
-        raw.flow_lpm, raw.dp_kpa = readings.flow_lpm, readings.dp_kpa
-        raw.fws_supply_c, raw.fws_flow_lpm = readings.fws_supply_c, readings.fws_flow_lpm
-        raw.fws_return_c = None if self._plant is None else round(self._plant.fws_out_c, 2)
-        raw.pump_pct = readings.pump_pct
-        row.step(raw, dt)
-        cooling.exchanger.set_ua_steady(row.ua_steady)
-        readings.supply_c, readings.return_c = row.supply.value, row.returned.value
-        readings.flow_lpm, readings.dp_kpa = row.flow.value, row.dp.value
-        cooling.set_uncertainty(row.supply.uncertainty)
+        """Step the control code, and shut the valve near the dew point."""
         super().update_outputs(readings, now, dt)
+        cooling, row = self.cooling, self._row
         limit, supply_c = cooling.dew_limit, readings.supply_c
         if limit is None or limit.guard_c is None or supply_c is None:
             return
@@ -89,8 +70,7 @@ class CheckedPolicy(ColdloopPolicy):
             supply_c - row.supply.uncertainty, limit.guard_c, limit.dew_c is not None, dt
         )
         if self._guard.closing and supply_c < cooling.settings["supply"]["high_c"]:
-            self.valve_pct = 0.0
-            cooling.track_valve(0.0)
+            self.shut_valve()
 
 
 class HazardAccount(AnnualAccount):

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from hil.plant.air.psychrometrics import saturation_pa
 from hil.plant.fluid.exchanger import counterflow_effectiveness
+from hil.plant.power.part_load import electric_fraction
 
 KINDS = ("dry", "adiabatic", "tower")
 
@@ -40,6 +41,7 @@ class CoolerParameters:
     tower_ntu: float = 2.5  # assumed
     cycles: float = 4.0  # assumed: cycles of concentration; 1/(n-1) of the evaporated water is bled
     drift_fraction: float = 0.05  # assumed: additional water loss of pads or fill
+    recirculation_k: float = 0.0  # warm exhaust air at the inlet: the intake is warmer by this
 
 
 @dataclass(slots=True)
@@ -53,11 +55,12 @@ class Air:
 
 def intake_c(p: CoolerParameters, kind: str, air: Air, wet: bool) -> float:
     """Return the air temperature at the inlet of the cooler, degC."""
+    warmer_k = p.recirculation_k
     if kind == "tower":
-        return air.wet_c if wet else air.dry_c
+        return (air.wet_c if wet else air.dry_c) + warmer_k
     if kind == "adiabatic" and wet:
-        return air.dry_c - p.pad_effectiveness * (air.dry_c - air.wet_c)
-    return air.dry_c
+        return air.dry_c - p.pad_effectiveness * (air.dry_c - air.wet_c) + warmer_k
+    return air.dry_c + warmer_k
 
 
 def cooler_conductance_w_k(
@@ -88,10 +91,15 @@ def saturated_ratio(celsius: float) -> float:
     return 1.0 + 2.5e6 / 1006.0 * slope
 
 
-def fan_w(p: CoolerParameters, kind: str, fan: float) -> float:
-    """Return the electric power of the fans at a speed of 0 to 1, W."""
+def fan_w(p: CoolerParameters, kind: str, fan: float, density: float = 1.0) -> float:
+    """Return the electric power of the fans at a speed of 0 to 1 and an air density, W.
+
+    The shaft power follows the fan laws: cube of the speed, proportional to the density. Motor and
+    converter lose more at part load (`hil.plant.power.part_load`).
+    """
     full = p.tower_fan_kw if kind == "tower" else p.fan_kw
-    return 1000.0 * full * fan**3
+    load = density * fan**3
+    return 1000.0 * full * electric_fraction(load)
 
 
 def water_kg_s(
@@ -104,7 +112,7 @@ def water_kg_s(
         evaporated = max(heat_w, 0.0) * 0.9 / EVAPORATION_J_KG  # 90 %: the rest leaves as warm air
     else:
         n = max(fan, p.natural_draught) * air.density
-        kelvin = air.dry_c - intake_c(p, kind, air, wet)
+        kelvin = air.dry_c + p.recirculation_k - intake_c(p, kind, air, wet)
         evaporated = 1000.0 * p.air_kw_k * n * kelvin / EVAPORATION_J_KG
     return evaporated * (1.0 + 1.0 / (p.cycles - 1.0) + p.drift_fraction)
 
@@ -123,4 +131,5 @@ def scaled(p: CoolerParameters, megawatts: float) -> CoolerParameters:
         tower_ntu=p.tower_ntu,
         cycles=p.cycles,
         drift_fraction=p.drift_fraction,
+        recirculation_k=p.recirculation_k,
     )

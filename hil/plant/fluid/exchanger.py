@@ -50,14 +50,11 @@ def plate_conductance_w_k(p: PlantParameters, rack_lpm: float, rack_design_lpm: 
     """Return the thermal conductance between a rack's cases and its coolant inlet, W/K.
 
     The cases are one wall at one temperature: effectiveness = 1 - exp(-1 / (R C)). R is the
-    resistance of one device over the number of devices in the rack. Without `plate_wall`, R is the
-    resistance between inlet and case (the simpler rule of the annual figures).
+    resistance of one device over the number of devices in the rack.
     """
     if rack_lpm <= 0.0:
         return 0.0
     devices = p.rack_design_kw / p.plate_device_kw
     r = p.plate_r0_k_w + p.plate_r1_k_w * (rack_lpm / rack_design_lpm) ** p.plate_exponent
-    if not p.plate_wall:
-        return float(devices / r)
     c = capacity_w_k(rack_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
     return c * (1.0 - exp(-devices / (r * c)))

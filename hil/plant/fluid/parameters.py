@@ -20,6 +20,9 @@ class PlantParameters:
     rack_fraction: tuple[float, ...] = (0.25, 0.25, 0.25, 0.25)  # of IT power and of flow, design
     rack_design_kw: float = 25.0  # design, 25 devices of 1 kW
     it_lag_s: float = 2.0  # assumed: load step to heat at the die, power supplies included
+    # Leakage of the chips, as in `hil.plant.power.server`; 0: the load is given with its leakage
+    leak_fraction: float = 0.0  # of the design power at 60 degC
+    leak_per_k: float = 0.012  # assumed: e-fold in 83 K
 
     # Secondary coolant (TCS): 25 % propylene glycol at 40 degC, CoolProp 8 INCOMP::MPG[0.25].
     tcs_rho_kg_m3: float = 1009.9  # table
@@ -33,8 +36,6 @@ class PlantParameters:
     plate_r1_k_w: float = 0.010  # assumed, 1 kW device
     plate_exponent: float = -0.7  # usual for turbulent-transitional channels
     plate_device_kw: float = 1.0  # the device of the two resistances
-    # the cases are one wall along the coolant; if false, R counts from the inlet
-    plate_wall: bool = True
     plate_j_k: float = 10_000.0  # assumed, case, lid and plate of one whole rack
 
     # Plate heat exchanger: 3 K approach at equal rates, NTU 3.4 (scaled from 333 kW/K per MW).
@@ -64,7 +65,10 @@ class PlantParameters:
     pump_rpm: float = 4800.0  # at 100 %, design
     pump_slew_pct_s: float = 100.0  # assumed, rotor and fluid; the ramp of the drive is slower
     pump_efficiency: float = 0.70  # assumed
-    motor_efficiency: float = 0.93 * 0.97  # assumed, motor and inverter
+    motor_efficiency: float = 0.93 * 0.97  # assumed, motor and inverter at their rated power
+    # Part load (`hil.plant.power.part_load`); 0: the efficiencies are constant
+    pump_bep_lpm: float = 0.0  # flow of one pump at its best efficiency and full speed
+    pump_rated_w: float = 0.0  # rated shaft power of the motor of one pump
 
     # Secondary hydraulics: static part (non-return valve, quick couplings) and quadratic parts.
     static_kpa: float = 2.0  # assumed, cracking pressure

@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
-_DEVIATION_C = 60.0
+LEAK_AT_C = 60.0
+"""Case temperature of the stated leakage, degC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class ServerModel:
     @property
     def leakage_w(self) -> float:
         """Leakage at the present case temperature, W."""
-        return self.p.leakage_w * exp(self.p.leakage_per_k * (self.case_c - _DEVIATION_C))
+        return self.p.leakage_w * exp(self.p.leakage_per_k * (self.case_c - LEAK_AT_C))
 
     def step(self, dt_s: float, inlet_c: float, plate_conductance_w_k: float) -> float:
         """Step by `dt_s` with coolant at `inlet_c`; return the heat to it, W."""

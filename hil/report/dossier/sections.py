@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hil.errors import BenchError
+from hil.record import trust_store
 from hil.record.provenance import describe_run_verdict
 from hil.report.dossier.clauses import NOT_COVERED, devices_text, map_clauses
 from hil.report.dossier.derating import derating, load_profiles
@@ -79,7 +80,8 @@ def _describe(entry: DossierInput) -> str:
     if entry.kind == "record":
         return (
             f"serial {content['serial'] or 'none'}, ended {content['ended_utc']}: "
-            f"{content['verdict_text']}"
+            f"{content['verdict_text']}; key {content['key'][:12]} of "
+            f"{'a known' if trust_store.is_known(content['key']) else 'AN UNKNOWN'} bench"
         )
     if entry.kind in ("ledger", "unit"):
         return f"{content['site']}/{content['unit']}"

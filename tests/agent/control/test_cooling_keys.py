@@ -14,7 +14,7 @@ import pytest
 
 from agent.config.load import load
 from agent.control.law.cooling import ControlReadings, CoolingControl
-from agent.control.schema import COOLING
+from agent.control.schema import COOLING, check_effect
 from agent.core.errors import ConfigError
 from tests.portable.agent.control.test_component import make_models, make_rig
 from tests.portable.support.agent_rig import config
@@ -30,7 +30,7 @@ BASE: dict[str, Any] = {
     "fans": {"min_pct": 10.0, "max_pct": 95.0, "rate_pct_per_s": 0.5, "middle_pct": 70.0},
     "optimum": {**OPTIMUM, "every_s": 60, "dp_min_kpa": 20.0, "leak_pct_k": 0.5},
 }
-MORE = {"zero_pct": 20.0, "facility_w": 20_000.0}
+MORE = {"zero_pct": 20.0, "facility_w": 20_000.0, "water_w_k": 2000.0}
 """Values of keys without a default."""
 PAIRED = {
     "cooler_ua_kw_k": {"cooler_ua_kw_k": 30.0, "cooler_air_kw_k": 30.0},
@@ -42,6 +42,7 @@ PAIRED = {
 READ = {
     *("port", "facility", "spare_supply", "supply_offset_k", "return_offset_k", "valve_apart_pct"),
     *("valve_apart_s", "balance_pct", "optimum.air", "optimum.dp_min_kpa", "dew.sensors"),
+    *("optimum.dp_max_kpa", "optimum.it_meter", "optimum.pump_meter", "optimum.wet_air"),
     *("fans.drives", "fans.auto_reset", "pumps.mode", "pumps.setpoint_lpm", "pumps.setpoint_k"),
     *("pumps.rotate_h", "pumps.stagger_s", "pumps.slot", "pumps.slot_s", "pumps.auto_reset"),
     "pumps.glance_ms",
@@ -81,6 +82,7 @@ def outputs(section: dict[str, Any]) -> list[float]:
         readings.fws_flow_lpm = 90.0
         readings.air_c, readings.pump_w = -5.0 + 35.0 * slow, 900.0
         readings.load_kw = 95.0
+        readings.adiabatic_air_c = readings.air_c - 8.0 * (i > 250)
         if "dew" in section:
             humid = None if i < 30 or 300 < i < 420 else 40.0 + 50.0 * slow
             cooling.add_humidity(0, 38.0, humid, i * SECOND)
@@ -107,7 +109,9 @@ def changed(section: dict[str, Any], path: str, factor: float) -> dict[str, Any]
 def test_a_key_of_a_law_changes_an_output(path: str) -> None:
     base = copy.deepcopy(BASE)
     top, _, key = path.partition(".")
-    if top != "optimum" and path != "low_c":
+    if key == "water_w_k":
+        base["fans"]["wet_above_c"] = 10.0
+    if top != "optimum" and path not in ("low_c", "fans.wet_above_c"):
         del base["optimum"]  # it replaces set-points
     if top in ("optimum", "fans") or path == "low_c":
         del base["dew"]
@@ -193,3 +197,21 @@ def test_rotation_needs_two_pumps() -> None:
     raw["cooling"] = {"facility": "valve", "pumps": {"rotate_h": 24}}
     with pytest.raises(ConfigError, match="no effect with one pump"):
         load(raw, make_models())
+
+
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [
+        ({"optimum": {"wet_air": "outdoor"}}, "cooling.optimum.wet_air: has no effect"),
+        ({"optimum": {"water_w_k": 10}}, "cooling.optimum.water_w_k: has no effect"),
+    ],
+)
+def test_keys_of_the_pads_need_the_thermostat(section: dict[str, Any], text: str) -> None:
+    errors: list[str] = []
+    raw = {"cooling": section, "control": {"dp": {"pumps": ["a", "b"]}}}
+    check_effect(raw, errors)
+    assert errors[0].startswith(text)
+    raw["cooling"] = {**section, "fans": {"wet_above_c": 30}}
+    errors.clear()
+    check_effect(raw, errors)
+    assert errors == []

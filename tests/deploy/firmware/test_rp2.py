@@ -6,6 +6,7 @@ import json
 import os
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,16 @@ from deploy.firmware.rp2.command_emulate import MAIN
 from deploy.firmware.supervisor import _slots, release_keys
 from deploy.firmware.supervisor.frozen import frozen_files
 from deploy.ops import keys
+from hil.bench.testbed import Testbed
+from hil.bench.testbed_settings import TestbedSettings
+from hil.kernel.world import World
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
+from hil.shells.dut_rp2040 import make_config
 from protocols.signing import ed25519
 from tests.support.programs import MISSING, require_program
+from tests.support.repository import ROOT
 
 FAMILY = uf2.FAMILIES["rp2040"]
 ROM = Path(os.environ.get("COLDLOOP_DATA", "/nowhere")) / "rp2040" / "bootrom_b1.bin"
@@ -118,13 +124,41 @@ def test_the_executor_equals_rp2040js() -> None:
     assert json.loads(completed.stdout) == {"compared": 60000}
 
 
-@pytest.mark.soak
-def test_the_rp2040_image_controls_a_row() -> None:
-    """The first 12 s of `smoke` on emulated silicon; a broker has no line on this board."""
+def require_rp2_tools() -> None:
     for program in ("node", "npm", "cmake", "picotool"):
         require_program(program)
     if not ROM.is_file():
         pytest.skip(f"{MISSING}boot ROM of the RP2040 (COLDLOOP_DATA)")
+
+
+@pytest.mark.soak
+def test_a_power_cut_at_each_flash_step_leaves_a_running_agent(tmp_path: Path) -> None:
+    require_rp2_tools()
+    config, flash = tmp_path / "unit.json", tmp_path / "flash.bin"
+    testbed = Testbed(World(1, 0), TestbedSettings(pumps=1))
+    addresses = ("serial:/r?baud=115200", "serial:/b?baud=19200&parity=E", "tcp:x:1", "store:/s")
+    config.write_text(json.dumps(make_config(testbed.config(*addresses))))
+    command = [sys.executable, "-m", "coldloop", "firmware", "emulate", "--build"]
+    command += ["--flash", str(flash), "--config", str(config)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    script = str(Path(__file__).with_name("power_cuts.mjs"))
+    completed = subprocess.run(
+        ["node", script, str(MAIN.parent), str(ROM), str(flash)],
+        capture_output=True,
+        text=True,
+        env=emulator_environment(),
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    result = json.loads(completed.stdout)
+    assert result["steps"] > 5
+    assert (result["failed"], result["wrong"]) == ([], 0)
+
+
+@pytest.mark.soak
+def test_the_rp2040_image_controls_a_row() -> None:
+    """The first 12 s of `smoke` on emulated silicon; a broker has no line on this board."""
+    require_rp2_tools()
     scenario = find("smoke")
     run = VirtualRun(scenario, 1, DUTS["rp2040"])
     try:

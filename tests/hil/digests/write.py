@@ -40,6 +40,7 @@ _REASONS = (
     ("cooling", "estimates learn only from readings that fit each other"),
     ("remote", "messages are contained and checked in another order"),
     ("remote", "counters have an epoch and seconds; a report names its command"),
+    ("cooling", "the optimiser keeps a point that is hardly dearer; fans and pumps at part load"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2

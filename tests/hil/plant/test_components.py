@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -37,6 +38,7 @@ from hil.plant.plant import Plant
 from hil.plant.power.electrical_chain import ElectricalChain
 from hil.plant.power.grid import Grid
 from hil.plant.power.optics import ALARM_C, OpticalModule
+from hil.plant.power.part_load import electric_fraction, parabola, pump_fraction
 from hil.plant.power.server import ServerModel
 from hil.plant.room import Room
 from hil.plant.scale import reference_parameters
@@ -106,7 +108,10 @@ def test_cooling_rises_with_fan_speed_and_power_with_its_cube() -> None:
     assert cools[0] > 0.0
     assert cools[-1] < WATER
     assert fan_w(COOLER, "dry", 1.0) == 30_000.0
-    assert fan_w(COOLER, "dry", 0.5) == pytest.approx(30_000.0 / 8)
+    assert fan_w(COOLER, "dry", 0.5) == pytest.approx(30_000.0 * electric_fraction(1 / 8))
+    assert fan_w(COOLER, "dry", 0.0) == 0.0
+    thin = fan_w(COOLER, "dry", 1.0, 0.8)
+    assert thin == pytest.approx(30_000.0 * electric_fraction(0.8))
     assert cooler_conductance_w_k(COOLER, "dry", air, False, 0.0, 1.0) == 0.0
 
 
@@ -154,15 +159,50 @@ def test_reference_plant_matches_reference_figures() -> None:
     plant = Plant(Random(1), p, quantum_us=SECOND)
     assert plant.flow_true_lpm == pytest.approx(1500.0, rel=0.01)
     share = plant.pump_electric_w / 1e6
-    assert share == pytest.approx(0.0103, rel=0.02)  # 260 kPa, 0.70 x 0.93 x 0.97
+    assert share == pytest.approx(0.0103, rel=0.02)  # 260 kPa, 0.70 x 0.93 x 0.97 at this point
     assert shaft_w(p, plant.point) == pytest.approx(25e-3 * 260e3 / 0.7, rel=0.02)
     facility = FacilityParameters()
     assert facility_pump_w(facility, 1.0, 1410.0) / 1e6 == pytest.approx(0.0086, rel=0.02)
     half = facility_pump_w(facility, 0.5, 1410.0) / facility_pump_w(facility, 1.0, 1410.0)
-    assert half == pytest.approx(0.5 * (0.3 + 0.7 * 0.25))
+    assert half == pytest.approx(electric_fraction(0.5 * 0.475 / parabola(0.5 / 0.475**0.5)))
+    assert half > 0.5 * 0.475  # more than the hydraulic power: part load
     assert reference_parameters(500.0).tcs_design_lpm == 750.0
     with pytest.raises(ValueError, match="50 kW"):
         reference_parameters(10.0)
+
+
+def test_part_load_efficiency_falls_towards_no_load() -> None:
+    """The example of EnergyPlus: 92.5 % of the motor's best at a quarter of its load."""
+    assert electric_fraction(1.0) == 1.0
+    fractions = [n / 20 / electric_fraction(n / 20) for n in range(1, 8)]
+    assert fractions == sorted(fractions)
+    assert 0.7 < fractions[0] < fractions[-1] < 1.02
+    assert electric_fraction(0.0) == 0.0
+    p = reference_parameters(1000.0)
+    assert pump_fraction(p, p.pump_bep_lpm / 2, 50.0) == 1.0  # affinity: the same point
+    assert pump_fraction(p, p.pump_bep_lpm / 2, 100.0) == 0.75
+    assert pump_fraction(p, 100.0, 0.0) == parabola(5.0) == 0.2
+
+
+def test_leakage_follows_the_cases_and_heats_the_coolant() -> None:
+    plant = reference_plant()
+    plant.advance(3600 * SECOND)
+    expected_kw = 40.0 * math.exp(0.012 * (plant.case_c - 60.0))
+    assert plant.leak_kw == pytest.approx(expected_kw, rel=1e-3)
+    assert plant.it_kw == pytest.approx(1000.0 - 40.0 + plant.leak_kw, rel=1e-4)
+    energy = plant.energy()
+    assert abs(energy.residual_j) < 1e-6 * energy.in_j
+    assert Plant(Random(1)).leak_kw == 0.0  # a row of the bench: its load is given with leakage
+
+
+def test_hottest_case_has_the_rise_of_the_coolant() -> None:
+    """Wall along the coolant: effectiveness 1 - exp(-1/(R C)) of each device."""
+    p = reference_parameters(1000.0)
+    plant = Plant(Random(1), p, quantum_us=SECOND)
+    c = plant.flow_true_lpm / 60_000.0 * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk
+    r = (0.018 + 0.010 * (plant.flow_true_lpm / 1500.0) ** -0.7) / 1000.0
+    rise_k = 1e6 / (c * (1.0 - math.exp(-1.0 / (r * c))))
+    assert plant.case_c - plant.rack_in_c == pytest.approx(rise_k, abs=0.01)
 
 
 @pytest.mark.parametrize("kind", ["dry", "adiabatic", "tower"])
@@ -203,7 +243,8 @@ def test_higher_fan_speed_cools_the_plant() -> None:
     facility.command(90.0, facility.wet)
     plant.advance(7200 * SECOND)
     assert plant.supply_true_c < warm - 2.0
-    assert facility.rejected_w == pytest.approx(1e6 + plant.shaft_w + facility.pump_w, rel=0.001)
+    heat_w = 1000.0 * plant.it_kw + plant.shaft_w + facility.pump_w
+    assert facility.rejected_w == pytest.approx(heat_w, rel=0.001)
     facility.set_stopped(True)
     plant.advance(7500 * SECOND)
     assert plant.supply_true_c > warm

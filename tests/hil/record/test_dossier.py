@@ -167,6 +167,29 @@ def test_a_load_profile_names_missing_intervals() -> None:
     assert load_profiles(rows[:2]) == []
 
 
+def test_a_file_of_another_form_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for i, content in enumerate(
+        (
+            {**LEDGER, "intervals": [{}]},
+            {**LEDGER, "intervals": 5},
+            {"bands": {"L1": {}}, "fixes_pct": 3, "epochs": {}},
+            {"latency": [1]},
+            {"site": "s", "unit": "u", "buses": 3},
+            {"by_month": {}, "figures": [{}], "missing": [1]},
+        )
+    ):
+        path = write(tmp_path / f"{i}.json", content)
+        assert main(["dossier", str(path), "--out", str(tmp_path / "out")]) == 2, content
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_unknown_bench_is_named(record: Path) -> None:
+    files = cells(build_sections([read_input(record)], []), "Evidence")
+    assert "AN UNKNOWN bench" in files[0][2]
+
+
 def test_texts_are_escaped() -> None:
     page = format_page("<b>", [Section("<i>", ("<script>",))])
     assert "<script>" not in page

@@ -70,7 +70,7 @@ const Control = (() => {
       }, "");
       change.ariaLabel = t("change") + ": " + title;
       change.disabled = !limits.writable;
-      return make("div", { className: "setpoint" }, make("b", { textContent: title }), make("p", { className: "hint", textContent: t("from to", { low: limits.low, high: limits.high, unit }) + (limits.writable ? "" : " · " + t("not writable")) }), field, problem, change);
+      return make("div", { className: "setpoint" }, make("b", { textContent: title }), make("p", { className: "hint", textContent: t("from to", { low: limits.low, high: limits.high, unit }) + (limits.step ? " · " + t("step", { step: limits.step, unit }) : "") + (limits.writable ? "" : " · " + t("not writable")) }), field, problem, change);
     }))];
   }
   function testCard() {

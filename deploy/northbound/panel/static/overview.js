@@ -16,7 +16,7 @@ const Overview = (() => {
   const narrow = () => matchMedia("(max-width:43rem)").matches;
   const present = (state, key) => (state.points[key] || [null, "absent"])[1] !== "absent";
   function draw(state) { // the parts that the unit has; without data the last diagram stays
-    const keys = Object.keys(VALUES).filter((key) => ALWAYS.includes(key) || present(state, VALUES[key]));
+    const keys = Object.keys(VALUES).filter((key) => ALWAYS.includes(key) || (present(state, VALUES[key]) && !(narrow() && key === "dp_setpoint")));
     const layout = JSON.stringify([keys, narrow(), Texts.language]);
     if (layout === drawn || (state.stale && drawn && JSON.parse(drawn)[1] === narrow() && JSON.parse(drawn)[2] === Texts.language)) return;
     drawn = layout;

@@ -393,6 +393,16 @@ def test_targets_are_large_enough_for_a_finger(open_page: OpenPage, size: str) -
     assert small == []
 
 
+@pytest.mark.parametrize("size", ["touch 7 inch", "phone"])
+def test_a_view_opened_by_its_address_keeps_the_header(open_page: OpenPage, size: str) -> None:
+    for view in ("control", "unit"):
+        page = open_page(view, size=size)
+        page.reload()
+        expect(page.locator("body[data-ready]")).to_be_attached()
+        expect(page.locator("header")).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.body.scrollHeight <= innerHeight")
+
+
 def test_hostile_texts_never_become_markup(server: PanelServer, open_page: OpenPage) -> None:
     alarms = [
         dataclasses.replace(

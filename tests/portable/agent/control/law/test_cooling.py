@@ -199,10 +199,42 @@ def test_optimiser_ramps_setpoints_and_is_optional():
         before = cooling.pump_pct
     assert cooling.target_c != 32.0
     assert 29.9 < cooling.setpoint_c < 34.1
-    cooling.step(
-        make_readings(), 700 * SECOND, 1.0
-    )  # no air temperature: back to the configured value
-    eq(cooling.target_c, 32.0)
+    last_c = cooling.target_c
+    due = int(OPTIMUM["every_s"])
+    for second in range(100, due + 400, 5):
+        air_c = 28.0 if second < due else None  # no air temperature: the last point for 330 s
+        cooling.step(make_readings(air_c=air_c, load_kw=60.0), second * SECOND, 5.0)
+        if second <= due + 300:
+            eq(cooling.target_c, last_c)
+    eq(cooling.target_c, 32.0)  # then back to the configured value
+
+
+def test_pads_are_seen_by_their_effect_and_their_water_has_a_price():
+    plain = make_optimizer(fan_min_pct=0.0)
+    priced = make_optimizer(fan_min_pct=0.0, water_w_k=500.0)
+    dry = plain.find_optimum(80.0, 26.0, 20.0, 45.0)
+    eq(priced.find_optimum(80.0, 26.0, 20.0, 45.0).fan_pct, dry.fan_pct)
+    priced.set_pads(8.0)
+    assert priced.find_optimum(80.0, 26.0, 20.0, 45.0).fan_pct < dry.fan_pct
+    cooling = CoolingControl(settings(fans=FANS))
+    for inlet_c, is_on in ((22.0, True), (31.9, False), (None, True)):
+        readings = make_readings(air_c=32.0)
+        readings.adiabatic_air_c = inlet_c
+        cooling.step(readings, SECOND, 10.0)
+        eq(cooling.adiabatic_on, is_on)
+
+
+def test_dp_of_the_optimum_has_limits():
+    cooling = CoolingControl(settings(fans=FANS, optimum=dict(OPTIMUM, dp_min_kpa=20.0)))
+    eq(cooling.optimal_dp_kpa(80.0), 80.0)  # no speed yet
+    cooling.optimal_pump_pct = 100.0
+    eq(cooling.optimal_dp_kpa(80.0), 80.0)
+    wider = dict(OPTIMUM, dp_min_kpa=20.0, dp_max_kpa=100.0)
+    high = CoolingControl(settings(fans=FANS, optimum=wider))
+    high.optimal_pump_pct = 100.0
+    assert 80.0 < high.optimal_dp_kpa(80.0) <= 100.0
+    cooling.optimal_pump_pct = 10.0
+    eq(cooling.optimal_dp_kpa(80.0), 20.0)
 
 
 def test_adiabatic_cooling_starts_above_its_temperature():
@@ -214,3 +246,20 @@ def test_adiabatic_cooling_starts_above_its_temperature():
             cooling.step(make_readings(air_c=air), second * SECOND, 1.0)
         seen.append(cooling.adiabatic_on)
     eq(seen, [False, True, True, False])
+
+
+def test_heat_stands_in_for_a_meter_as_a_mean():
+    """A short error of the flow does not move the optimum; a lost flow ends the mean."""
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    readings = make_readings(air_c=28.0, load_kw=None)
+    for second in range(600):
+        cooling.optimise(readings, second * SECOND)
+    mean_kw = cooling._mean_heat_kw
+    readings.flow_lpm = 2.0 * readings.flow_lpm
+    for second in range(600, 610):
+        cooling.optimise(readings, second * SECOND)
+    assert mean_kw < cooling._mean_heat_kw < 1.05 * mean_kw
+    readings.flow_lpm = None
+    for second in range(610, 1000):
+        cooling.optimise(readings, second * SECOND)
+    eq(cooling._mean_heat_kw, None)

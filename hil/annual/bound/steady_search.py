@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cheapest steady state of the site, found by global search: the bound for every controller.
+
+Cost = pumps + facility pump + fans + leakage of the chips + water at its price, W. Variables are
+the pump speed, the valve and the fan speed, and whether an adiabatic cooler is wet. For given flows
+and fans the temperatures follow in closed form, with the leakage by Newton's method:
+
+    case = intake + (Q + S + F) (1/Gc - 1/Cf) + (Q + S)/Gx - Q/Ct + Q/Gp
+
+Q is the IT power with its leakage, S the shaft power of the pumps, F the power of the facility
+pump. Gc, Gx and Gp are the conductances of cooler, exchanger and cold plates, Cf and Ct the
+capacity rates. A coarse grid of flows is refined around its best points down to 1/64 of each range.
+On each pair of flows the fans are searched continuously. `proof` bounds the error of this search.
+
+If no state holds the limits, load is shed: as little as the largest flows and full fans allow.
+Results are cached for 0.25 K of intake, 0.01 of density, 0.5 K of the pads and 1 % of load. All are
+rounded to the cheap side, so that the result stays a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil, exp, floor
+
+from hil.annual.site import DEW_MARGIN_K, AnnualSite
+from hil.plant.air.cooler import (
+    EVAPORATION_J_KG,
+    Air,
+    cooler_conductance_w_k,
+    fan_w,
+    intake_c,
+)
+from hil.plant.air.weather import Hour
+from hil.plant.facility import facility_pump_w
+from hil.plant.fluid.exchanger import capacity_w_k, exchanger_conductance_w_k, plate_conductance_w_k
+from hil.plant.fluid.hydraulics import operating_point
+from hil.plant.fluid.valve import valve_flow_lpm
+from hil.plant.power.server import LEAK_AT_C
+from hil.plant.steady_state import pump_electric_w, shaft_w
+
+LATTICE = 64
+_COARSE = 8
+_KEPT = 3  # coarse points from which the search is refined
+_BISECTIONS = 18
+_GOLDEN = 0.381966
+_GOLDEN_STEPS = 14
+MIN_VALVE_PCT = 20.0
+_MAX_CASE_C = 200.0
+_WATER_STEPS = 2.0
+_KELVIN_STEPS, _DENSITY_STEPS = 4.0, 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPair:
+    """A pair of flows: power, capacity rates and conductances, which no temperature changes."""
+
+    pump_pct: float
+    valve_pct: float
+    pump_w: float
+    facility_w: float
+    shaft_w: float
+    tcs_w_k: float
+    fws_w_k: float
+    exchange_w_k: float
+    plate_w_k: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a search depends on: work of the chips W, air at the cooler, price of water."""
+
+    work_w: float
+    intake_c: float
+    density: float
+    wet: bool
+    pads_k: float
+    min_supply_c: float
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyPoint:
+    """A steady state and its cost; powers in W, water in kg/s."""
+
+    cost_w: float
+    load_fraction: float
+    fan_speed: float
+    wet: bool
+    pair: FlowPair
+    it_w: float
+    leak_w: float
+    fan_w: float
+    water_kg_s: float
+    supply_c: float
+    case_c: float
+
+    @property
+    def loop_w(self) -> float:
+        """Power of pumps, facility pump and fans, W."""
+        return self.pair.pump_w + self.pair.facility_w + self.fan_w
+
+
+class SteadySearch:
+    """Finds the cheapest point for any air and load; caches the results."""
+
+    def __init__(self, site: AnnualSite) -> None:
+        self.site = site
+        p = site.row
+        self.leak_w = 1000.0 * p.leak_fraction * p.rack_design_kw * p.racks
+        self._pairs: dict[tuple[int, int], FlowPair] = {}
+        self._cache: dict[Conditions, SteadyPoint | None] = {}
+        self._shed_cache: dict[tuple[float, ...], SteadyPoint] = {}
+
+    # The plant in steady state.
+
+    def pair(self, i: int, j: int) -> FlowPair:
+        """Return the pair of flows at a point of the lattice (0 to `LATTICE` on each axis)."""
+        pair = self._pairs.get((i, j))
+        if pair is None:
+            low = self.site.min_pump_pct
+            pump_pct = low + (100.0 - low) * i / LATTICE
+            valve_pct = MIN_VALVE_PCT + (100.0 - MIN_VALVE_PCT) * j / LATTICE
+            pair = self._pairs[i, j] = self.make_pair(pump_pct, valve_pct)
+        return pair
+
+    def make_pair(self, pump_pct: float, valve_pct: float) -> FlowPair:
+        """Return the pair of flows of a pump speed and a valve position, %."""
+        p, site = self.site.row, self.site
+        speeds = (pump_pct, 0.0)
+        point = operating_point(p, list(speeds))
+        tcs_lpm, fws_lpm = point.flow_lpm, valve_flow_lpm(p, valve_pct)
+        shaft = shaft_w(p, point, speeds)
+        share = 1.0 / p.racks
+        return FlowPair(
+            pump_pct,
+            valve_pct,
+            pump_electric_w(p, shaft),
+            facility_pump_w(site.water, fws_lpm / p.hx_fws_design_lpm, p.hx_fws_design_lpm),
+            shaft,
+            capacity_w_k(tcs_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk),
+            capacity_w_k(fws_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk),
+            exchanger_conductance_w_k(p, tcs_lpm, fws_lpm, site.deviations.exchanger_ua),
+            p.racks * plate_conductance_w_k(p, tcs_lpm * share, p.tcs_design_lpm * share),
+        )
+
+    def evaluate(self, pair: FlowPair, fan: float, c: Conditions) -> SteadyPoint | None:
+        """Return the steady state at these flows and fans; None if it breaks a limit."""
+        cooler, kind = self.site.cooler, self.site.kind
+        air = Air(c.intake_c, c.intake_c, c.density)
+        # the intake is given: recirculation and pads are already in it
+        g = cooler_conductance_w_k(cooler, kind, air, c.wet, pair.fws_w_k, fan)
+        cold_k_w = 1.0 / g - 1.0 / pair.fws_w_k
+        fixed_w = pair.shaft_w + pair.facility_w
+        offset = c.intake_c + fixed_w * cold_k_w + pair.shaft_w / pair.exchange_w_k
+        supply_k_w = cold_k_w + 1.0 / pair.exchange_w_k - 1.0 / pair.tcs_w_k
+        case_k_w = supply_k_w + 1.0 / pair.plate_w_k
+        case = self.solve_case(offset, case_k_w, c.work_w)
+        if case is None:
+            return None
+        leak = self.leak_at(case)
+        it_w = c.work_w + leak
+        supply = offset + it_w * supply_k_w
+        limits = self.site.limits
+        if case > limits.case_max_c or supply > limits.supply_max_c or supply < c.min_supply_c:
+            return None
+        fans = fan_w(cooler, kind, fan, c.density)
+        water = self.water_kg_s(c, fan, it_w + fixed_w)
+        cost = pair.pump_w + pair.facility_w + fans + leak + self.site.water_j(water)
+        return SteadyPoint(cost, 1.0, fan, c.wet, pair, it_w, leak, fans, water, supply, case)
+
+    def leak_at(self, case_c: float) -> float:
+        """Return the leakage of all chips, W."""
+        return self.leak_w * exp(self.site.row.leak_per_k * (case_c - LEAK_AT_C))
+
+    def solve_case(self, offset_c: float, k_w: float, work_w: float) -> float | None:
+        """Return the case temperature: T = offset + k (work + leakage(T)); None: no solution."""
+        case, rate = offset_c + k_w * (work_w + self.leak_w), self.site.row.leak_per_k
+        for _ in range(6):
+            if case > _MAX_CASE_C:
+                return None
+            leak = self.leak_at(case)
+            slope = 1.0 - k_w * leak * rate
+            if slope <= 0.05:
+                return None
+            step = (case - offset_c - k_w * (work_w + leak)) / slope
+            case -= step
+            if -1e-4 < step < 1e-4:
+                break
+        return case
+
+    def water_kg_s(self, c: Conditions, fan: float, heat_w: float) -> float:
+        """Return the water consumption, kg/s, as in `hil.plant.air.cooler`."""
+        cooler, kind = self.site.cooler, self.site.kind
+        if not c.wet or kind == "dry":
+            return 0.0
+        if kind == "tower":
+            evaporated = max(heat_w, 0.0) * 0.9 / EVAPORATION_J_KG
+        else:
+            n = max(fan, cooler.natural_draught) * c.density
+            evaporated = 1000.0 * cooler.air_kw_k * n * c.pads_k / EVAPORATION_J_KG
+        return evaporated * (1.0 + 1.0 / (cooler.cycles - 1.0) + cooler.drift_fraction)
+
+    # The search.
+
+    def find_optimum(self, hour: Hour, load: float = 1.0) -> SteadyPoint:
+        """Return the cheapest point in the weather of an hour at a fraction of the load."""
+        load = floor(100.0 * load + 1e-6) / 100.0
+        kinds = {"dry": (False,), "tower": (True,)}.get(self.site.kind, (False, True))
+        best: SteadyPoint | None = None
+        for wet in kinds:
+            point = self._cached(self.conditions(hour, load, wet))
+            if point is not None and (best is None or point.cost_w < best.cost_w):
+                best = point
+        if best is not None:
+            return replace(best, load_fraction=load)
+        return self._shed(self.conditions(hour, load, kinds[-1]), load)
+
+    def conditions(self, hour: Hour, load: float, wet: bool) -> Conditions:
+        """Return the conditions of an hour, rounded to the cheap side."""
+        air, cooler = hour.air(), self.site.cooler
+        intake = floor(_KELVIN_STEPS * intake_c(cooler, self.site.kind, air, wet)) / _KELVIN_STEPS
+        pads = air.dry_c + cooler.recirculation_k - intake_c(cooler, self.site.kind, air, wet)
+        return Conditions(
+            1000.0 * self.site.it_kw * load - self.leak_w,
+            intake,
+            ceil(_DENSITY_STEPS * air.density) / _DENSITY_STEPS,
+            wet,
+            floor(_WATER_STEPS * pads) / _WATER_STEPS if wet else 0.0,
+            floor(hour.dew_c + DEW_MARGIN_K),
+        )
+
+    def _cached(self, c: Conditions) -> SteadyPoint | None:
+        """Search without the dew point first: it rarely matters, and then fewer results differ."""
+        point = self._searched(replace(c, min_supply_c=-100.0))
+        if point is None or point.supply_c >= c.min_supply_c:
+            return point
+        return self._searched(c)
+
+    def _searched(self, c: Conditions) -> SteadyPoint | None:
+        if c not in self._cache:
+            self._cache[c] = self.search(c)
+        return self._cache[c]
+
+    def search(self, c: Conditions) -> SteadyPoint | None:
+        """Return the cheapest point within the limits; None if there is none."""
+        found: dict[tuple[int, int], SteadyPoint | None] = {}
+
+        def cheapest(i: int, j: int) -> float:
+            if (i, j) not in found:
+                found[i, j] = self.best_fans(self.pair(i, j), c)
+            point = found[i, j]
+            return point.cost_w if point is not None else 1e30
+
+        coarse = range(0, LATTICE + 1, LATTICE // _COARSE)
+        starts = sorted((cheapest(i, j), i, j) for i in coarse for j in coarse)[:_KEPT]
+        for _, i, j in starts:
+            _refine(cheapest, i, j)
+        points = [point for point in found.values() if point is not None]
+        return min(points, key=lambda point: point.cost_w, default=None)
+
+    def best_fans(self, pair: FlowPair, c: Conditions) -> SteadyPoint | None:
+        """Return the cheapest state at these flows: from the slowest fans that hold the limits."""
+        low = self._slowest_fans(pair, c)
+        if low is None:
+            return None
+        a, b = low, 1.0
+        best = self.evaluate(pair, low, c)
+        x1, x2 = a + _GOLDEN * (b - a), b - _GOLDEN * (b - a)
+        p1, p2 = self.evaluate(pair, x1, c), self.evaluate(pair, x2, c)
+        for _ in range(_GOLDEN_STEPS):
+            c1 = p1.cost_w if p1 is not None else 1e30
+            c2 = p2.cost_w if p2 is not None else 2e30
+            for point in (p1, p2):
+                if point is not None and (best is None or point.cost_w < best.cost_w):
+                    best = point
+            if c1 < c2:
+                b, x2, p2 = x2, x1, p1
+                x1 = a + _GOLDEN * (b - a)
+                p1 = self.evaluate(pair, x1, c)
+            else:
+                a, x1, p1 = x1, x2, p2
+                x2 = b - _GOLDEN * (b - a)
+                p2 = self.evaluate(pair, x2, c)
+        return best
+
+    def _slowest_fans(self, pair: FlowPair, c: Conditions) -> float | None:
+        """Return the slowest fans that hold case and supply; None if full speed does not."""
+        free = replace(c, min_supply_c=-100.0)
+        if self.evaluate(pair, 1.0, free) is None:
+            return None
+        low, high = 0.0, 1.0
+        if self.evaluate(pair, low, free) is not None:
+            return low
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            if self.evaluate(pair, middle, free) is None:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _shed(self, c: Conditions, load: float) -> SteadyPoint:
+        """Return the point with the largest load that full flows and fans can take."""
+        key = (c.work_w, c.intake_c, c.density, c.pads_k, c.wet)
+        if key in self._shed_cache:
+            return self._shed_cache[key]
+        full_w = 1000.0 * self.site.it_kw
+        low, high = 0, int(200.0 * load)
+        point: SteadyPoint | None = None
+        while high - low > 1:
+            middle = (low + high) // 2
+            reduced = replace(c, work_w=full_w * middle / 200.0 - self.leak_w, min_supply_c=-100.0)
+            found = self._hardest(reduced)
+            if found is None:
+                high = middle
+            else:
+                low, point = middle, replace(found, load_fraction=middle / 200.0)
+        if point is None:
+            point = self._off()
+        self._shed_cache[key] = point
+        return point
+
+    def _off(self) -> SteadyPoint:
+        """Return the row without load: in this air the cooler takes none within the limits."""
+        pair, limits = self.pair(0, 0), self.site.limits
+        cost_w = pair.pump_w + pair.facility_w
+        ends = (limits.supply_max_c, limits.case_max_c)
+        return SteadyPoint(cost_w, 0.0, 0.0, False, pair, 0.0, 0.0, 0.0, 0.0, *ends)
+
+    def _hardest(self, c: Conditions) -> SteadyPoint | None:
+        """Return a state with full fans that holds the limits; None if there is none."""
+        for i in range(LATTICE, -1, -LATTICE // _COARSE):
+            for j in range(LATTICE, LATTICE // 2 - 1, -LATTICE // _COARSE):
+                point = self.evaluate(self.pair(i, j), 1.0, c)
+                if point is not None:
+                    return point
+        return None
+
+
+def _refine(cost: Callable[[int, int], float], i: int, j: int) -> None:
+    """Move to cheaper neighbours on the lattice, then halve the step, down to one."""
+    step = LATTICE // _COARSE // 2
+    while step >= 1:
+        moved = False
+        here = cost(i, j)
+        for di, dj in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1)):
+            x, y = i + di * step, j + dj * step
+            if 0 <= x <= LATTICE and 0 <= y <= LATTICE and cost(x, y) < here:
+                i, j, here, moved = x, y, cost(x, y), True
+        if not moved:
+            step //= 2
