@@ -22,7 +22,7 @@ from hil.annual.unit_file import read_unit, write_unit
 from hil.errors import BenchError
 from hil.plant.air.weather import Weather, WeatherError, load_weather
 
-_MIN_KW, _MAX_KW = 50.0, 20_000.0
+_MIN_KW, _MAX_KW = 50.0, 10_000.0
 _MIN_HOURS = 1
 _TICK_S = 0.5
 

@@ -170,9 +170,9 @@ class AnnualAccount:
             "it_mwh": round(it_kwh / 1000.0, 1),
             "loop_pct_of_it": round(100.0 * loop, 3),
             "loop_parts_pct": {
-                "pumps": round(100.0 * self.pump_j / self.it_j, 3),
-                "facility_pump": round(100.0 * self.facility_j / self.it_j, 3),
-                "fans": round(100.0 * self.fan_j / self.it_j, 3),
+                "pumps": round(100.0 * self.pump_j / it_j, 3),
+                "facility_pump": round(100.0 * self.facility_j / it_j, 3),
+                "fans": round(100.0 * self.fan_j / it_j, 3),
             },
             "leak_pct_of_it": round(100.0 * self.leak_j / it_j, 3),
             "water_price_pct_of_it": round(100.0 * site.water_j(self.water_kg) / it_j, 3),

@@ -97,7 +97,7 @@ class SiteServers:
         """Return name and address of each server, and the first login."""
         base = f"https://{_HOST}:{self._http}"
         return [
-            ("panel", f"{base}/"),
+            ("panel", f"{base}/panel"),
             ("redfish", f"{base}/redfish/v1"),
             ("metrics", f"{base}/metrics"),
             ("modbus", f"tcp:{_HOST}:{self._modbus}"),

@@ -63,6 +63,8 @@ def place(protocol: str, row: PointRow) -> str:
         total = "_total" if row.kind == "counter" else ""
         labels = f"{{{column['labels']}}}" if "labels" in column else ""
         return f"coldloop_{column['name']}{total}{labels}"
+    if protocol == "snmp":
+        return f"{column['name']}.{row.instance}"
     return " ".join(str(value) for value in column.values() if isinstance(value, str | int))
 
 

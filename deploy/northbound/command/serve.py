@@ -76,7 +76,7 @@ def list_addresses(settings: SiteSettings) -> list[str]:
         http = section["http"]
         host = f"[{http['address']}]" if ":" in http["address"] else http["address"]
         base = f"https://{host}:{http['port']}"
-        pages = {"panel": "/", "redfish": "/redfish/v1", "metrics": "/metrics"}
+        pages = {"panel": "/panel", "redfish": "/redfish/v1", "metrics": "/metrics"}
         lines += [f"{name:<9} {base}{pages[name]}" for name in http["serves"] or pages]
     for name, scheme in (("modbus", "tcp"), ("bacnet", "udp"), ("snmp", "udp")):
         if name in section:

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the panel on an HTTP server of microdot: files, state, events, trends, actions.
 
-Does not check what the agent may do; see `deploy.northbound.access`. All GET routes are open and
-change nothing. A POST must be JSON and carry the header X-Coldloop; an action also carries the
-token of its session in X-Auth-Token. The page keeps the token in memory only, not in a cookie: a
-foreign page has no way to use it, and a reload of the page ends the access.
+Does not check what the agent may do; see `deploy.northbound.access`. All GET routes but the result
+of an action are open, and none changes anything. A POST must be JSON and carry the header
+X-Coldloop; an action also carries the token of its session in X-Auth-Token. The page keeps the
+token in memory only, not in a cookie: a foreign page has no way to use it, and a reload of the page
+ends the access.
 
     GET  /                                 to /panel
     GET  /panel, /panel/static/NAME        the page
@@ -14,7 +15,7 @@ foreign page has no way to use it, and a reload of the page ends the access.
     GET  /panel/api/serial.svg             QR code of the serial number
     POST /panel/api/login, logout, password
     POST /panel/api/prepare, act           an action; first step and second step, or the only one
-    GET  /panel/api/result/ID              state of a submitted action
+    GET  /panel/api/result/ID              state of a submitted action, in a session
 """
 
 import asyncio
@@ -215,8 +216,10 @@ class PanelRoutes:
             return _refused(found, 403)
         return _json({"id": found.id}, 202)
 
-    async def _result(self, _request: Request, id: str) -> _Reply:  # noqa: A002 - as in the path
+    async def _result(self, request: Request, id: str) -> _Reply:  # noqa: A002 - as in the path
         writer = self._services.writer
+        if self._session(request) is None:
+            return _json({"error": "session"}, 401)
         outcome = None if writer is None or len(id) > _MAX_LOGIN_TEXT else writer.result(id)
         if outcome is None:
             return _json({"error": "no such action"}, 404)

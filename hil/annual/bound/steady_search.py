@@ -316,9 +316,16 @@ class SteadySearch:
             else:
                 low, point = middle, replace(found, load_fraction=middle / 200.0)
         if point is None:
-            raise ValueError("the cooler takes no load in this air")
+            point = self._off()
         self._shed_cache[key] = point
         return point
+
+    def _off(self) -> SteadyPoint:
+        """Return the row without load: in this air the cooler takes none within the limits."""
+        pair, limits = self.pair(0, 0), self.site.limits
+        cost_w = pair.pump_w + pair.facility_w
+        ends = (limits.supply_max_c, limits.case_max_c)
+        return SteadyPoint(cost_w, 0.0, 0.0, False, pair, 0.0, 0.0, 0.0, 0.0, *ends)
 
     def _hardest(self, c: Conditions) -> SteadyPoint | None:
         """Return a state with full fans that holds the limits; None if there is none."""

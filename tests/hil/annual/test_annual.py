@@ -188,6 +188,15 @@ def test_search_finds_minimum_load_reduction() -> None:
     assert search.find_optimum(site.weather.hours[0]).load_fraction == 1.0
 
 
+def test_air_above_the_limit_takes_no_load() -> None:
+    """A supply of 32 degC cannot come from dry air of 40 degC: all load is shed, nothing fails."""
+    site = AnnualSite(load_weather("dubai"), "dry", limits=PLATFORMS["W32"])
+    account = sum_optimum(site, 2, 5000 - 5000 % 24 + 12)
+    assert account.it_j == 0.0
+    assert account.not_served_j == 2.0 * 3.6e9
+    assert account.record("optimum", 1.0)["energy_shed_pct"] == 100.0
+
+
 @pytest.mark.parametrize(("kind", "load"), [("adiabatic", 1.0), ("dry", 0.6), ("tower", 1.0)])
 def test_search_is_proven_within_half_a_percent(kind: str, load: float) -> None:
     """Branch and bound over all states of an hour, in winter and in summer."""

@@ -9,7 +9,7 @@ const Link = (() => {
   const tell = (name, value) => listeners[name].forEach((call) => call(value));
 
   async function get(path) {
-    const reply = await fetch("/panel/api/" + path, { cache: "no-store" });
+    const reply = await fetch("/panel/api/" + path, { cache: "no-store", headers: session ? { "X-Auth-Token": session.token } : {} });
     if (!reply.ok) throw new Error(String(reply.status));
     return reply.json();
   }

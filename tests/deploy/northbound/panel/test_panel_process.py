@@ -99,7 +99,9 @@ class SitePanel:
         return reply.status_code, reply.json
 
     def result(self, number: str) -> Any:
-        return asyncio.run(self._client.get(f"/panel/api/result/{number}")).json["state"]
+        headers = {"X-Auth-Token": self.token}
+        path = f"/panel/api/result/{number}"
+        return asyncio.run(self._client.get(path, headers=headers)).json["state"]
 
 
 def test_actions_of_the_panel_reach_a_real_agent(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_state_has_values_in_units_and_not_known_is_null(server: PanelServer) ->
 def test_all_get_routes_are_open_and_change_nothing(server: PanelServer) -> None:
     for path in ("state", "catalogue", "trend", "trend?minutes=x", "trend?minutes=-5"):
         assert call(server, path)[0] == 200
-    assert call(server, "result/1")[0] == 404
+    assert call(server, "result/1")[0] == 401
     for path in ("prepare", "act", "login", "logout", "password"):
         assert call(server, path)[0] in {404, 405}
     assert server.writer.requests == []
@@ -147,7 +147,8 @@ def test_requests_of_the_actions(server: PanelServer) -> None:
         UnitCommand("proof", {"what": "valve"}),
     ]
     server.writer.results["1"] = Outcome("refused", "busy")
-    assert call(server, "result/1") == (200, {"state": "refused", "reason": "busy"})
+    assert call(server, "result/9", token=token)[0] == 404
+    assert call(server, "result/1", token=token) == (200, {"state": "refused", "reason": "busy"})
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_settings_have_defaults_and_relative_keys(tmp_path: Path) -> None:
     assert settings.key_file() == tmp_path / "site.key"
     assert settings.processes() == ["web"]
     assert list_addresses(settings) == [
-        "panel     https://127.0.0.1:8443/",
+        "panel     https://127.0.0.1:8443/panel",
         "redfish   https://127.0.0.1:8443/redfish/v1",
         "metrics   https://127.0.0.1:8443/metrics",
     ]
