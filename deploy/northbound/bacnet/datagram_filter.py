@@ -7,7 +7,7 @@ one for all addresses too.
 """
 
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Awaitable, Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class DatagramCounters:
     accepted: int = 0
     malformed: int = 0
     over_limit: int = 0
+    failed: int = 0
 
 
 class DatagramFilter:
@@ -38,13 +39,17 @@ class DatagramFilter:
         self._each = RequestBudget(_PER_ADDRESS, _PER_ADDRESS)
         self._all = RequestBudget(_TOTAL, _TOTAL)
 
-    def attach(self, server: Any) -> None:
-        """Stand in front of a datagram server of bacpypes3."""
+    def attach(self, server: Any, finish: Callable[[], Awaitable[None]]) -> None:
+        """Stand in front of a datagram server of bacpypes3; `finish` runs after each datagram."""
         forward = server.confirmation
 
         async def confirm(pdu: Any) -> None:
             if self.accepts(bytes(pdu.pduData), str(pdu.pduSource)):
-                await forward(pdu)
+                try:
+                    await forward(pdu)
+                    await finish()
+                except Exception:  # noqa: BLE001 - a bad datagram must not end the server
+                    self.counters.failed += 1
 
         server.confirmation = confirm
 

@@ -22,12 +22,14 @@ from bacpypes3.apdu import (
     IHaveRequest,
     ReadPropertyRequest,
     ReadRangeRequest,
+    RejectPDU,
     SimpleAckPDU,
     SubscribeCOVRequest,
     WritePropertyMultipleError,
     WritePropertyRequest,
 )
 from bacpypes3.app import Application, DeviceInfoCache
+from bacpypes3.appservice import AWAIT_RESPONSE, IDLE
 from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupported
 from bacpypes3.errors import ExecutionError
 from bacpypes3.local.device import DeviceObject
@@ -157,7 +159,28 @@ class BacnetDevice(Application):
         device.systemStatus = "operational" if operational else "non-operational"
         identifier = device.objectIdentifier
         for transition in self.alarms.update(snapshot.alarms, snapshot.utc, snapshot.stale):
-            self.events.notify(transition, identifier, self.request)
+            self.events.notify(transition, identifier, self._send)
+
+    def _send(self, message: Any) -> None:
+        """Send a notification. A recipient that does not answer is no fault of the device."""
+        self.request(message).add_done_callback(_ignore_result)
+
+    def cov_confirmation(self, cov: Any, future: Any) -> None:
+        """Ignore the answer of a subscriber; bacpypes3 raises what it has not answered."""
+        _ignore_result(future)
+
+    async def reject_undecoded(self) -> None:
+        """Reject the requests that bacpypes3 could not decode; it would wait 3 s for an answer.
+
+        All others have their answer when this is called, because no handler waits. A transaction
+        that has not begun would stay for ever: bacpypes3 does not remove it after an error.
+        """
+        transactions = self.asap.serverTransactions
+        for transaction in [tr for tr in transactions if tr.state == IDLE]:
+            transactions.remove(transaction)
+        for transaction in [tr for tr in transactions if tr.state == AWAIT_RESPONSE]:
+            reject = RejectPDU(invoke_id=transaction.invokeID, reason="invalid-tag")
+            await transaction.confirmation(reject)
 
     # Refused or not needed.
 
@@ -296,6 +319,12 @@ class BacnetDevice(Application):
         self.audit.record(source, source, PROTOCOL, action, target, result)
 
 
+def _ignore_result(future: Any) -> None:
+    """Take an exception out of a future, so that it is not reported as lost."""
+    if not future.cancelled():
+        future.exception()
+
+
 def make_device(
     settings: dict[str, Any],
     snapshot: Snapshot,
@@ -304,7 +333,8 @@ def make_device(
 ) -> BacnetDevice:
     """Build the device and bind its socket; needs a running event loop.
 
-    `settings`: section `northbound.bacnet`. `snapshot`: for the name plate.
+    `settings`: section `northbound.bacnet`. `snapshot`: for the name plate. Raises ValueError:
+    an address or a network is wrong.
     """
     from deploy.northbound.bacnet.event_services import make_destination  # noqa: PLC0415
 
@@ -327,6 +357,8 @@ def make_device(
         daylightSavingsStatus=False,
         databaseRevision=1,
     )
+    if "/" not in settings["address"]:
+        raise ValueError("address: a prefix length is needed for broadcasts, such as 10.0.0.5/24")
     address = f"{settings['address']}:{settings.get('port', 47808)}"
     port = NetworkPortObject(address, objectIdentifier=("network-port", 1), objectName="BACnet/IP")
     if settings.get("foreign"):
@@ -347,5 +379,5 @@ def make_device(
     app.writer, app.audit = writer, audit
     app.events = EventServices(alarms, app.permitted, writer, audit)
     for link in app.link_layers.values():
-        DatagramFilter(app.asap.serverTransactions).attach(link.server)
+        DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)
     return app

@@ -44,7 +44,7 @@ class ServedSite:
             "port": f"local:{folder / 'record'}",
             "state": str(folder / "state"),
             "modbus": {"address": "127.0.0.1", "port": self.ports["modbus"]},
-            "bacnet": {"address": "127.0.0.1", "port": self.ports["bacnet"], "device": 1},
+            "bacnet": {"address": "127.0.0.1/24", "port": self.ports["bacnet"], "device": 1},
             "snmp": {
                 "address": "127.0.0.1",
                 "port": self.ports["snmp"],

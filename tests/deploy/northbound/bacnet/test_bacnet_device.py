@@ -164,6 +164,8 @@ def test_requests_at_the_edges() -> None:
             )
         segmented = datagram(bytes((0x0C, 5, 9, 0, 1, 12)) + object_id(0, 1) + b"\x19\x55")
         assert "segmentation-not-supported" in dissect(ask(rig.port, segmented))
+        for bad in (confirmed(99, b""), confirmed(READ, b"\xff\xff"), confirmed(READ, b"")):
+            assert "invalid-tag" in dissect(ask(rig.port, bad))
         for obj, wanted in (((0, 999), "unknown-object"), ((0, 1), "unknown-property")):
             reply = ask(rig.port, confirmed(READ, object_id(*obj) + b"\x1a\x13\x88"))
             assert wanted in dissect(reply)

@@ -85,7 +85,7 @@ async def _attack(count: int) -> dict[str, Any]:
     loop.set_exception_handler(lambda _loop, context: faults.append(context))
     writer, audit = FakeWriter(), FakeAudit()
     audit.record = lambda *_: None  # type: ignore[method-assign]
-    settings = {"address": "127.0.0.1", "port": free_udp_port(), "device": 1}
+    settings = {"address": "127.0.0.1/24", "port": free_udp_port(), "device": 1}
     settings["networks"] = ["192.0.2.0/24"]
     app: Any = make_device(settings, FakeSource(1).read(), audit, writer)
     app.update(FakeSource(1).read())
@@ -131,7 +131,7 @@ def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["transactions"] <= 64
     assert result["subscriptions"] <= 64
     assert result["grown"] < 4_000_000
-    assert result["replies"] > count / 50
+    assert result["replies"] > count / 5
 
 
 def test_the_filter_drops_what_is_no_bacnet() -> None:
