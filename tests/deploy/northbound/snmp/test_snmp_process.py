@@ -38,8 +38,9 @@ _LINE = re.compile(r"^(\.[0-9.]+) = (?:[A-Za-z0-9-]+: )?(.*)$", re.MULTILINE)
 
 def _walk(rig: SnmpRig, oid: str = ROOT) -> dict[str, str]:
     text = rig.ask("snmpwalk", oid)
-    values = {name: value.strip('"') for name, value in _LINE.findall(text)}
-    return {name: value for name, value in values.items() if not value.startswith("No ")}
+    found = [(name, value.strip('"')) for name, value in _LINE.findall(text)]
+    # the remark at the end has the name of the last value
+    return {name: value for name, value in found if not value.startswith("No ")}
 
 
 def test_snmpd_serves_the_unit(tmp_path: Path) -> None:
