@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundle for an update of a server: our wheel without the bench and the packaging.
+"""Bundle for an update of a server: our wheel without what a controller does not run.
 
     python -m deploy.release.bundle [--out dist]
 
@@ -18,8 +18,16 @@ from agent.remote.message.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = MAX_CHUNKS * MAX_CHUNK_BYTES
-DROPPED = ("hil/", "deploy/debian/", "deploy/container/")
-"""A controller does not run these."""
+DROPPED = (
+    "hil/",
+    "deploy/container/",
+    "deploy/debian/",
+    "deploy/firmware/application/",
+    "deploy/firmware/mps2/",
+    "deploy/firmware/rp2/",
+    "deploy/orchestrate/",
+)
+"""A controller does not run these: the bench, packages and images, the scheduler of a site."""
 KEPT = ("hil/__init__.py",)
 """`coldloop` checks that each package comes from the same distribution."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
