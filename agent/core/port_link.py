@@ -8,8 +8,8 @@ end, because the agent continues to cool without the port.
 A path that loses all packets gives no event for 10 s, and its system repeats a lost SYN after 1, 3
 and 7 s. So an attempt of a link with `has_connect_timeout` ends after 1.9 s, or twice the time of
 the last successful one, and the next begins immediately. Thus at most a second passes from the end
-of an outage to the next SYN. Each 512th attempt lasts 10 s, for a path that has become slower. Only an
-address in numbers has the timeout: a board waits while it looks up a name.
+of an outage to the next SYN. Each 512th attempt lasts 10 s, for a path that has become slower. Only
+an address in numbers has the timeout: a board waits while it looks up a name.
 
 A broker can accept the connection and then reject the client. For such a port `needs_handshake` is
 True: the pause returns to 1 s only after `confirm_handshake`, not after `opened`.
