@@ -48,7 +48,7 @@ def read_user(name: str, keys: Path) -> SnmpUser:
         mode, content = keys.stat().st_mode, keys.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise OpsError(f"northbound.snmp.keys: {error}") from error
-    if mode & 0o077:
+    if mode & _forbidden(keys):
         raise OpsError(f"{keys}: others can read it: chmod 600 {keys}")
     found = dict(line.split(":", 1) for line in content.splitlines() if ":" in line)
     values = [found.get(key, "").strip() for key in _KEYS]
@@ -58,6 +58,15 @@ def read_user(name: str, keys: Path) -> SnmpUser:
     if values[0] == values[1]:
         raise OpsError(f"{keys}: authentication and privacy need different passphrases")
     return SnmpUser(name, *values)
+
+
+def _forbidden(path: Path) -> int:
+    """Return the mode bits that a secret must not have.
+
+    A credential of systemd is readable by an access list, which shows as a right of the group.
+    """
+    folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    return 0o037 if folder and path.resolve().is_relative_to(Path(folder).resolve()) else 0o077
 
 
 def write_daemon_files(

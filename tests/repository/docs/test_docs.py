@@ -74,10 +74,12 @@ def test_the_files_in_the_architecture_exist() -> None:
 
 
 def test_the_definitions_in_the_architecture_exist() -> None:
-    """Forms: `path`, `Class.method` or `NAME` in `path`."""
+    """Forms: `path`, `Class.method`; `NAME` in `path`; `NAME` of `path`."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     found = re.findall(r"`([\w/]+/\w+\.py)`, `([A-Za-z_.]+)`", text)
-    found += [(path, name) for name, path in re.findall(r"`([A-Za-z_.]+)` in `([\w/]+\.py)`", text)]
+    found += [
+        (path, name) for name, path in re.findall(r"`([A-Za-z_.]+)` (?:in|of) `([\w/]+\.py)`", text)
+    ]
     assert found
     missing = []
     for path, name in found:

@@ -281,6 +281,21 @@ def test_bad_users_are_refused(tmp_path: Path, name: str, content: str, mode: in
         read_user(name, keys)
 
 
+def test_a_credential_of_systemd_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "northbound_snmp.keys"
+    keys.write_text("authentication: 123456789012\nprivacy: 223456789012\n")
+    keys.chmod(0o440)
+    with pytest.raises(OpsError):
+        read_user("u", keys)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_user("u", keys).name == "u"
+    keys.chmod(0o444)
+    with pytest.raises(OpsError):
+        read_user("u", keys)
+
+
 def test_files_are_private_and_take_no_directives(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     keys.write_text("authentication: 123456789012\nprivacy: 223456789012\n")
