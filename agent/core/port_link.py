@@ -6,13 +6,13 @@ Does not read the bytes of the port. The runtime answers an `open` with the even
 end, because the agent continues to cool without the port.
 
 A path that loses all packets gives no event for 10 s, and its system repeats a lost SYN after 1, 3
-and 7 s. So an attempt of a link with `renews` ends after 1.9 s, or twice the time of the last
-successful one, and the next begins immediately. Thus at most a second passes from the end of an
-outage to the next SYN. Each 512th attempt lasts 10 s, for a path that has become slower. Only an
-address in numbers is renewed: a board waits while it looks up a name.
+and 7 s. So an attempt of a link with `has_connect_timeout` ends after 1.9 s, or twice the time of
+the last successful one, and the next begins immediately. Thus at most a second passes from the end
+of an outage to the next SYN. Each 512th attempt lasts 10 s, for a path that has become slower. Only
+an address in numbers has the timeout: a board waits while it looks up a name.
 
 A broker can accept the connection and then reject the client. For such a port `needs_handshake` is
-True: the pause returns to 1 s only after `mark_good`, not after `opened`.
+True: the pause returns to 1 s only after `confirm_handshake`, not after `opened`.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -20,20 +20,20 @@ from protocols.time_units import NEVER, SECOND
 
 PORT = AlarmRecord("port", NORMAL, "cannot use port", "port", False)
 
-_FIRST_RETRY = SECOND
-_LONGEST_RETRY = 30 * SECOND
-_ATTEMPT = 1_900_000
-_LONG_ATTEMPTS = 512
+_MIN_BACKOFF = SECOND
+_MAX_BACKOFF = 30 * SECOND
+_CONNECT_TIMEOUT = 1_900_000
+_LONG_ATTEMPT_EVERY = 512
 
 
 class PortLink:
     """Keeps `port` open at `address`. Times are monotonic microseconds.
 
-    `needs_handshake`: the owner calls `mark_good` after the handshake. `requests`: waiting for
-    `outbox`. `renews`: attempts without an answer are renewed; see the module.
+    `needs_handshake`: the owner calls `confirm_handshake` after the handshake. `requests`: waiting
+    for `outbox`. `has_connect_timeout`: attempts without an answer are renewed; see the module.
     """
 
-    renews = False
+    has_connect_timeout = False
 
     def __init__(self, port: int, name: str, address: str, needs_handshake: bool = False) -> None:
         self.port = port
@@ -44,18 +44,18 @@ class PortLink:
         self.due = NEVER
         self.address = address
         self._needs_handshake = needs_handshake
-        self._pause = _FIRST_RETRY
-        self._started_at = self._connect_us = self._attempts = 0
+        self._backoff_us = _MIN_BACKOFF
+        self._started_at = self._connect_time_us = self._attempts = 0
         self.requests: list[tuple[int, str, bytes]] = []
 
     def begin(self, now: int) -> None:
         """Request to open the port, and renew an attempt without an answer."""
         self._started_at = now
         self.start()
-        if self.renews and self._connect_us and _is_number(self.address):
+        if self.has_connect_timeout and self._connect_time_us and _is_number(self.address):
             self._attempts += 1
-            if self._attempts % _LONG_ATTEMPTS:
-                self.due = now + max(_ATTEMPT, 2 * self._connect_us)
+            if self._attempts % _LONG_ATTEMPT_EVERY:
+                self.due = now + max(_CONNECT_TIMEOUT, 2 * self._connect_time_us)
 
     def start(self) -> None:
         """Request to open the port."""
@@ -68,26 +68,26 @@ class PortLink:
             self.up = True
             self.opens += 1
             self._attempts = 0
-            connect_us = max(1, now - self._started_at)
-            if self._connect_us:  # it can contain the second before a repeated SYN
-                connect_us = min(connect_us, self._connect_us * 17 // 16 + 1)
-            self._connect_us = connect_us
+            connect_time_us = max(1, now - self._started_at)
+            if self._connect_time_us:  # it can contain the second before a repeated SYN
+                connect_time_us = min(connect_time_us, self._connect_time_us * 17 // 16 + 1)
+            self._connect_time_us = connect_time_us
             self.due = NEVER
             if not self._needs_handshake:
-                self.mark_good()
+                self.confirm_handshake()
         elif kind in ("failed", "closed"):
             self.up = False
             self.failures += 1
-            self.due = now + self._pause
-            self._pause = min(2 * self._pause, _LONGEST_RETRY)
+            self.due = now + self._backoff_us
+            self._backoff_us = min(2 * self._backoff_us, _MAX_BACKOFF)
 
-    def mark_good(self) -> None:
+    def confirm_handshake(self) -> None:
         """Record a successful handshake: the next pause is 1 s again."""
-        self._pause = _FIRST_RETRY
+        self._backoff_us = _MIN_BACKOFF
 
     def retry_now(self, now: int) -> None:
         """Retry now and start again with a pause of 1 s."""
-        self._pause = _FIRST_RETRY
+        self._backoff_us = _MIN_BACKOFF
         if not self.up:
             self.due = now
 

@@ -182,7 +182,7 @@ class PowerLimitComponent(Component):
         answers = self.services[index].answer_count
         self.services[index].receive(data, now)
         if self.services[index].answer_count != answers:
-            self.links[index].mark_good()
+            self.links[index].confirm_handshake()
         self._check_links(now)
 
     def wake(self, now: int) -> None:

@@ -23,7 +23,7 @@ _CHECK_PERIOD = 10 * SECOND
 class TlsLink(PortLink):
     """A `PortLink` that passes UTC to the port."""
 
-    renews = True
+    has_connect_timeout = True
 
     def __init__(self, port: int, name: str, address: str, clock: "UtcClock") -> None:
         PortLink.__init__(self, port, name, address, needs_handshake=True)

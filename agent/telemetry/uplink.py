@@ -38,7 +38,7 @@ _PUBLISH_OVERHEAD = 128
 class BrokerLink(PortLink):
     """The link to a broker without TLS."""
 
-    renews = True
+    has_connect_timeout = True
 
 
 def make_broker_link(port: int, address: "Address", clock: "UtcClock") -> PortLink:
@@ -194,7 +194,7 @@ class Uplink:
             elif kind == "connected":
                 self.connected = True
                 self.last_error = ""
-                self.link.mark_good()
+                self.link.confirm_handshake()
                 if self._send_window is None:
                     self._queue_connect_msgs()
             elif kind == "message":

@@ -2,8 +2,8 @@
 """Processes of a campaign: forked from one that has loaded the code; PyPy for a long campaign.
 
 Does not know what a job is. `run_jobs` forks its processes from a server that has imported the
-module of the job once, so no process loads it again. `hand_over` runs the same command with PyPy,
-where `make pypy` has installed it. PyPy is slow until its compiler has seen the code: about a
+module of the job once, so no process loads it again. `rerun_on_pypy` runs the same command with
+PyPy, where `make pypy` has installed it. PyPy is slow until its compiler has seen the code: about a
 minute of computing time in each process. So a short campaign stays on this interpreter. Both give
 the same digests.
 """
@@ -83,7 +83,7 @@ def _end_processes() -> None:
         process.join(_END_S)
 
 
-def hand_over(tool: str, arguments: argparse.Namespace, cpu_s: float) -> int | None:
+def rerun_on_pypy(tool: str, arguments: argparse.Namespace, cpu_s: float) -> int | None:
     """Run `coldloop hil TOOL` with PyPy if that is wanted and sensible; return its exit code.
 
     `cpu_s` is the estimated computing time of each process on CPython, s. None: go on here. Raises

@@ -33,7 +33,7 @@ from hil.campaign.draw import (
 from hil.campaign.nth_failure import KINDS, choose_places, run_one
 from hil.campaign.nth_failure import SECONDS as SWEEP_S
 from hil.campaign.progress import ProgressLine
-from hil.campaign.workers import INTERRUPTED, add_options, hand_over
+from hil.campaign.workers import INTERRUPTED, add_options, rerun_on_pypy
 from hil.campaign.workers import run_jobs as run_in_processes
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise BenchError(f"--hours: {arguments.hours} is outside 1 to 8760")
     workers = arguments.workers or os.cpu_count() or 1
     if arguments.cluster is None and arguments.dut == "cpython":
-        code = hand_over("campaign", arguments, _estimate_s(arguments) / workers)
+        code = rerun_on_pypy("campaign", arguments, _estimate_s(arguments) / workers)
         if code is not None:
             return code
     if arguments.clock:

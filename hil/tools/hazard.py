@@ -26,15 +26,15 @@ from hil.campaign.hazard.injected import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
 from hil.campaign.progress import ProgressLine
-from hil.campaign.reproduce import page as reproduce
-from hil.campaign.workers import INTERRUPTED, add_options, hand_over, run_jobs
+from hil.campaign.reproduce import page as before_after
+from hil.campaign.workers import INTERRUPTED, add_options, rerun_on_pypy, run_jobs
 from hil.errors import BenchError
 from hil.run.recorded import DUTS
 from hil.scenario.suggestion import suggest_name
 from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil hazard --pairs 200 --keep out/hazard"
-_CASE_S = 1.2
+_CPU_S_PER_CASE = 1.2
 """Computing time of a case on CPython, s."""
 _TRIPLE_FRACTION = 10
 
@@ -87,10 +87,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.fmea is not None:
         return _run_fmea(arguments, workers)
     if arguments.before_after is not None:
-        return _run_cases(arguments, workers)
+        return _run_before_after(arguments, workers)
     jobs = _make_jobs(arguments)
     if arguments.dut == "cpython":
-        code = hand_over("hazard", arguments, len(jobs) * _CASE_S / max(workers, 1))
+        code = rerun_on_pypy("hazard", arguments, len(jobs) * _CPU_S_PER_CASE / max(workers, 1))
         if code is not None:
             return code
     tally, started_s = HazardTally(), time.perf_counter()
@@ -130,24 +130,26 @@ def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
     return 0
 
 
-def _run_cases(arguments: argparse.Namespace, workers: int) -> int:
+def _run_before_after(arguments: argparse.Namespace, workers: int) -> int:
     """Run the named cases and write the page; exit 1 if a scenario fails."""
     figures = {}
-    jobs = [(case, arguments.dut) for case in reproduce.load_cases() if case.run]
-    for case, figure in run_jobs(_measure_case, jobs, workers):
+    jobs = [(case, arguments.dut) for case in before_after.load_cases() if case.run]
+    for case, figure in run_jobs(_measure_before_after, jobs, workers):
         figures[case] = figure
         if not arguments.json:
             verdict = "pass" if figure.is_passed else "FAIL"
             print(f"{case.point:4} {verdict} {case.run:30} {figure.value}", flush=True)
-    arguments.before_after.write_text(reproduce.write_page(figures), encoding="utf-8")
+    arguments.before_after.write_text(before_after.write_page(figures), encoding="utf-8")
     if arguments.json:
         records = {f"{c.run} {c.measure} {c.want}": f.value for c, f in figures.items()}
         print(json.dumps(records))
     return 0 if all(figure.is_passed for figure in figures.values()) else 1
 
 
-def _measure_case(case: reproduce.Case, dut: str) -> tuple[reproduce.Case, reproduce.Figure]:
-    return case, reproduce.measure(case, DUTS[dut])
+def _measure_before_after(
+    case: before_after.Case, dut: str
+) -> tuple[before_after.Case, before_after.Figure]:
+    return case, before_after.measure(case, DUTS[dut])
 
 
 def _measure(row: FmeaRow, dut: str) -> FmeaResult:

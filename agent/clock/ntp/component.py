@@ -125,7 +125,7 @@ class NtpComponent(Component):
     def link_receive(self, index: int, data: bytes, now: int) -> None:
         """Handle a reply of a further server."""
         if self._receive(index + 1, data, now):
-            self.links[index].mark_good()
+            self.links[index].confirm_handshake()
 
     def _receive(self, index: int, data: bytes, now: int) -> bool:
         server = self.servers[index]

@@ -90,7 +90,7 @@ class ReceiverGroup(Component):
     def link_event(self, index: int, kind: str, now: int) -> None:
         """Handle an event of the port of a further receiver."""
         if kind == "opened":
-            self.links[index].mark_good()
+            self.links[index].confirm_handshake()
 
     def link_receive(self, index: int, data: bytes, now: int) -> None:
         """Handle bytes of a further receiver."""

@@ -51,7 +51,7 @@ def test_pause_is_kept_until_handshake():
         pauses.append(link.due // SECOND)
     eq(pauses, [1, 2, 4, 8])
     link.event("opened", 0)
-    link.mark_good()
+    link.confirm_handshake()
     link.close(0)
     eq(link.due, SECOND)
 
