@@ -100,7 +100,7 @@ def test_the_age_is_that_of_the_record_itself(tmp_path: Path) -> None:
     source = SnapshotSource(tmp_path, clock=lambda: now[0])
     assert source.read().age_ms == 2000
     change_record(tmp_path, mono_us=now[0])
-    now[0] += 15_000_000  # the agent stopped after this record; nobody has read for 15 s
+    now[0] += 15_000_000  # the agent stopped after this record; no read for 15 s
     snapshot = source.read()
     assert (snapshot.stale, snapshot.age_ms) == (True, 15_000)
     assert snapshot.value("supply_temperature") is None
