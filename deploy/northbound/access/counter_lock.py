@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.northbound.access.private_file import write_private
+from deploy.northbound.access.private_file import replace_private
 
 FILE, LOCK = "counters.json", "counters.lock"
 _TRIES, _PAUSE_S = 20, 0.002
@@ -33,7 +33,7 @@ class SharedCounters:
         """Store values durably. Raises OSError: the table of before is unchanged."""
         values = {**self.values, **changes}
         if self._path is not None and values != self.values:
-            write_private(self._path, json.dumps(values))
+            replace_private(self._path, json.dumps(values))
         self.values = values
 
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 
-def write_private(path: Path, text: str) -> None:
+def replace_private(path: Path, text: str) -> None:
     """Replace a file; it is durable on return. Raises OSError: the old file is unchanged."""
     new = path.with_name(path.name + ".new")
     try:

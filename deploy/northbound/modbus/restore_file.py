@@ -8,7 +8,7 @@ import contextlib
 import json
 from pathlib import Path
 
-from deploy.northbound.access.private_file import write_private
+from deploy.northbound.access.private_file import replace_private
 from deploy.northbound.modbus import layout
 
 
@@ -40,4 +40,4 @@ class RestoreFile:
 
     def _write(self, values: dict[str, int]) -> None:
         if self._path is not None:
-            write_private(self._path, json.dumps(values))
+            replace_private(self._path, json.dumps(values))
