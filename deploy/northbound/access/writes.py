@@ -3,7 +3,7 @@
 
 Does not decide alone: the agent checks each message against `northbound.writes` again, and a change
 is on trial as one of an operator. This module confirms the own change when the trial asks for it.
-After a restart nobody follows the change of before; if it is still on trial, it is rolled back.
+After a restart no process follows the change of before; if it is still on trial, it is rolled back.
 
     submit ─▶ pending ─▶ trial ─▶ confirmed          a change
                  └─▶ refused  └─▶ rolled_back
@@ -46,7 +46,7 @@ _CHANGE_EXPIRES_S = 3600
 _UNDATED_EXPIRES_S = 30 * 86_400
 """Without UTC the unit counts the time since its last message; the counter prevents a replay."""
 _CONFIRM_S, _LONGEST_CONFIRM_S = 120, 3600
-"""Time to confirm after the health window. A trial that nobody confirms keeps other changes out."""
+"""Time to confirm after the health window. A trial without a confirm keeps other changes out."""
 _MAX_PENDING = 4
 _TRIAL_RETRY_S = 30
 _AGAIN_S = 5

@@ -248,7 +248,7 @@ def test_a_restart_of_another_process_ends_no_trial(site: SiteBench) -> None:
     assert site.writer.result(name) == Outcome("confirmed")
 
 
-def test_a_trial_that_nobody_follows_ends_soon(site: SiteBench) -> None:
+def test_a_trial_without_a_server_ends_soon(site: SiteBench) -> None:
     site.submit(SetPointChange("supply_setpoint", 31_000))
     site.run(1)
     site.writer = site.new_writer("bacnet")
@@ -256,7 +256,7 @@ def test_a_trial_that_nobody_follows_ends_soon(site: SiteBench) -> None:
     assert site.setpoint() == 32
 
 
-def test_the_trial_of_another_server_refuses_a_change_at_once(site: SiteBench) -> None:
+def test_the_trial_of_another_server_refuses_a_change(site: SiteBench) -> None:
     other = site.new_writer("bacnet")
     site.submit(SetPointChange("supply_setpoint", 31_000))
     site.run(2)
