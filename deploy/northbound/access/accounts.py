@@ -113,7 +113,9 @@ class Accounts:
         with self._checking:
             return self._check(user, password, address, protocol)
 
-    def _check(self, user: str, password: str, address: str, protocol: str) -> UserAccount | Refusal:
+    def _check(
+        self, user: str, password: str, address: str, protocol: str
+    ) -> UserAccount | Refusal:
         self._read()
         known = _NAME.fullmatch(user) is not None
         shown = user if known else "?"

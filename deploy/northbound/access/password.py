@@ -23,8 +23,11 @@ _SALT_BYTES, _KEY_BYTES = 16, 32
 _CONTAINED_NAME = 3
 """Characters from which on a user name makes a password that contains it weak."""
 _KNOWN = frozenset(
-    "password passwort passw0rd p@ssword administrator admin root welcome letmein changeme "
-    "qwerty qwertyuiop qwertzuiop iloveyou coldloop".split()
+    (
+        *("password", "passwort", "passw0rd", "p@ssword", "administrator", "admin", "root"),
+        *("welcome", "letmein", "changeme", "qwerty", "qwertyuiop", "qwertzuiop", "iloveyou"),
+        "coldloop",
+    )
 )
 """Words that are no password, also with digits and signs before or after them."""
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"

@@ -93,7 +93,8 @@ class Sessions:
         if account is None or not account.enabled:
             return None
         session = replace(session, role=account.role, must_change=account.must_change)
-        self._sessions[_key(token)] = (session, self._clock())
+        if _key(token) in self._sessions:
+            self._sessions[_key(token)] = (session, self._clock())
         return session
 
     def all(self) -> list[Session]:
