@@ -65,9 +65,11 @@ def _read(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     """Return the configuration of a unit or of a file, without secrets."""
     if Path(name).is_file():
         try:
-            raw: dict[str, Any] = canonical.without_secrets(read_file(name))
+            raw = canonical.without_secrets(read_file(name))
         except ConfigError as error:
             raise OpsError(str(error)) from None
+        if not isinstance(raw, dict):
+            raise OpsError(f"{name}: not a configuration, because it is no JSON object")
         return raw
     try:
         unit = parse_unit_name(name)

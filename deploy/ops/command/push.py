@@ -44,7 +44,7 @@ from deploy.ops.keys import Key
 from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
-from deploy.ops.unit_config.archive import ConfigArchive
+from deploy.ops.unit_config.archive import MAX_ENTRIES, ConfigArchive
 from deploy.ops.unit_config.dry_run import print_dry_run
 from deploy.ops.unit_config.published import collect_configs, list_differences
 from deploy.relay.terminal_text import printable
@@ -67,10 +67,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("changes", metavar="PATH=VALUE", nargs="*", help="the changes")
     parser.add_argument(
         "--archived",
-        type=int,
+        type=_parse_count,
         metavar="N",
         help="instead of changes: the values of one unit before its last N changes from here",
     )
+    parser.add_argument("--yes", action="store_true", help="with --archived: do not ask")
     parser.add_argument("--group", metavar="NAME", help="send one message to the units of a group")
     add_broker(parser)
     add_keys(parser, required=False)
@@ -117,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
         archive = ConfigArchive(open_ledger().path.parent / "configurations")
         if arguments.archived is not None:
             requested = _find_archived(archive, pattern, units, configs, arguments.archived)
+            if not (arguments.dry_run or arguments.yes or _confirm()):
+                raise OpsError("not sent; --yes sends without the question")
         if arguments.dry_run:
             return print_dry_run(sorted(units), configs, requested, arguments.json)
         for name in units:
@@ -136,6 +139,20 @@ def run(arguments: argparse.Namespace) -> int:
     print(json.dumps(outcome) if arguments.json else _format_outcome(outcome))
     success_state = CONFIRMED if not arguments.no_confirm else "trial"
     return 0 if rollout.count_states().get(success_state, 0) == len(units) else 1
+
+
+def _parse_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_ENTRIES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_ENTRIES}")
+    return int(text)
+
+
+def _confirm() -> bool:
+    """Ask on the terminal; without one the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    print("send this change? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _find_archived(

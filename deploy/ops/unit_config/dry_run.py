@@ -19,39 +19,48 @@ from typing import Any, NamedTuple
 
 from agent.commands import read_config
 from agent.core.errors import ConfigError
-from agent.remote.message.patch import apply_changes
+from agent.core.tunable import LIMITS
+from agent.remote.message.header import EPOCH_S
+from agent.remote.message.patch import decode_patch, encode_patch
 from agent.remote.message.reject import Rejection
-from agent.remote.message.steps import check_steps
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
 from deploy.ops.unit_config.published import Difference, list_differences
 from deploy.relay.terminal_text import printable
 from protocols.cbor import Decimal
+from protocols.errors import EncodeError
 
 PASS, FAIL, REFUSED = "pass", "fail", "refused"
 _TIMEOUT_S = 1800
+_COUNTER_S, _CONFIRM_S = EPOCH_S + 86_400, 3600
+"""Any counter and time of confirmation: they are not tried."""
+_REACH = ("site", "unit", "broker", "remote")
+"""Keys by which operators reach the unit; a twin has no broker."""
 
 
 class DryRun(NamedTuple):
     """Result for one unit.
 
     `faults`: why the unit refuses the change, or what fails with it. `known_faults`: what fails
-    with it and without it.
+    with it and without it. `notes`: what the operator must know and no twin shows.
     """
 
     differences: list[Difference]
     verdict: str
     faults: list[str]
     known_faults: list[str]
+    notes: list[str]
 
 
 def try_change(raw: dict[str, Any], changes: list[Change]) -> DryRun:
     """Try `changes` on the configuration `raw`. Raises `OpsError` if the bench cannot run."""
     try:
-        changed = apply_changes(raw, changes)
-        check_steps(raw, changed, None, has_quorum=False)
-    except Rejection as error:
-        return DryRun([], REFUSED, [str(error)], [])
+        # The very message, because the limits of a message count too.
+        patch = decode_patch(encode_patch(_COUNTER_S, 0, _COUNTER_S, _CONFIRM_S, changes))
+        changed = patch.encode_changes(raw, keep=True)[1]
+    except (Rejection, EncodeError) as error:
+        return DryRun([], REFUSED, [str(error)], [], [])
+    notes = _list_notes(raw, changed, patch.required_role())
     plain = json.loads(json.dumps(changed, default=_as_number))
     differences = list_differences(raw, plain)
     with tempfile.TemporaryDirectory(prefix="coldloop-dry-run-") as folder:
@@ -62,14 +71,24 @@ def try_change(raw: dict[str, Any], changes: list[Change]) -> DryRun:
             read_config(str(file))
         except ConfigError as error:
             lines = [line.removeprefix(f"{file}: ") for line in str(error).splitlines()]
-            return DryRun(differences, REFUSED, lines, [])
+            return DryRun(differences, REFUSED, lines, [], notes)
         failures = _run_twin(file)
         before = (
             {_expectation(failure) for failure in _run_twin(file_before)} if failures else set()
         )
     faults = [failure for failure in failures if _expectation(failure) not in before]
     known = [failure for failure in failures if failure not in faults]
-    return DryRun(differences, FAIL if faults else PASS, faults, known)
+    return DryRun(differences, FAIL if faults else PASS, faults, known, notes)
+
+
+def _list_notes(raw: dict[str, Any], changed: dict[str, Any], role: int) -> list[str]:
+    notes = []
+    if role == LIMITS:
+        notes.append("needs two signatures, one of them by a key of the role limits")
+    reach = [key for key in _REACH if raw.get(key) != changed.get(key)]
+    if reach:
+        notes.append(f"changes {', '.join(reach)}: no twin shows whether the unit stays reachable")
+    return notes
 
 
 def _expectation(failure: str) -> str:
@@ -86,13 +105,16 @@ def _as_number(value: object) -> float:
 def _run_twin(file: Path) -> list[str]:
     """Return the failures of the acceptance with twins."""
     command = [sys.executable, "-m", "coldloop", "hil", "run", "acceptance", "--json"]
-    process = subprocess.run(
-        [*command, "--unit", str(file)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_TIMEOUT_S,
-    )
+    try:
+        process = subprocess.run(
+            [*command, "--unit", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise OpsError(f"--dry-run: the bench did not end within {_TIMEOUT_S} s") from None
     try:
         runs = json.loads(process.stdout)["runs"]
         return [f"{run['scenario']}: {failure}" for run in runs for failure in run["failures"]]
@@ -137,6 +159,7 @@ def _print_result(name: str, result: DryRun) -> None:
         f"  {row.path}: {json.dumps(row.first)} -> {json.dumps(row.second)}"
         for row in result.differences
     ]
+    lines += [f"  note: {note}" for note in result.notes]
     lines += [f"  {fault}" for fault in result.faults]
     if result.known_faults:
         lines.append(f"  {len(result.known_faults)} failures, also without the change:")

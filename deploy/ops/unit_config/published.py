@@ -4,6 +4,7 @@
 Does not change a unit. A unit publishes its whole configuration without secrets after each change.
 """
 
+import math
 import time
 from collections.abc import Collection
 from typing import Any, NamedTuple
@@ -67,4 +68,17 @@ def list_differences(first: Any, second: Any, path: str = "") -> list[Difference
             name = f"{path}.{key}" if path else key
             different += list_differences(first.get(key), second.get(key), name)
         return different
-    return [] if first == second else [Difference(path, first, second)]
+    return [] if _is_equal(first, second) else [Difference(path, first, second)]
+
+
+def _is_equal(first: Any, second: Any) -> bool:
+    """Compare JSON values: 1 and 1.0 are equal, 1 and true are not, "not a number" is itself."""
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_is_equal, first, second))
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_is_equal(first[k], second[k]) for k in first)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, float) and isinstance(second, float) and math.isnan(first):
+        return math.isnan(second)
+    return bool(first == second)

@@ -21,6 +21,8 @@ from deploy.errors import OpsError
 from deploy.ops import change_parser, external_signer, keys, messages
 from deploy.ops.command import command as config_command
 from deploy.ops.command.show import report_to_json
+from deploy.ops.unit_config.archive import ConfigArchive
+from deploy.ops.unit_config.published import list_differences
 from protocols.cbor import Decimal
 from protocols.signed_message import PATCH, build_signing_input, unpack
 from tests.support.cli_tools import wait_until
@@ -169,6 +171,11 @@ def test_a_dry_run_sends_nothing_and_says_what_would_happen(site: RemoteSite) ->
         assert refused.returncode == 1, refused.stdout + refused.stderr
         assert "fleet/u0000: refused" in refused.stdout
         assert words in refused.stdout
+    place = config("push", "fleet/u0000", "remote.port=store:/nowhere", *options)
+    assert "only the site file can change it" in place.stdout
+    moved = config("push", "fleet/u0000", "limits.supply_max_c=46", "site=elsewhere", *options)
+    assert "note: needs two signatures" in moved.stdout
+    assert "note: changes site: no twin shows" in moved.stdout
     starved = config("push", "fleet/u0000", "control.supply.max_pct=20", *options)
     assert (starved.returncode, starved.stderr) == (1, "")
     assert "fleet/u0000: fail" in starved.stdout
@@ -183,29 +190,58 @@ def test_an_archived_configuration_comes_back(
 ) -> None:
     monkeypatch.setenv("COLDLOOP_LEDGER", str(site.folder / "own" / "ledger.jsonl"))
     unit = "fleet/u0001"
-    for change in (f"{SETPOINT}=33", f"{SETPOINT}=33.5", f"{SETPOINT}=34"):
-        assert site("push", unit, change)[0] == 0
+    for value in (33, 33.5, 33, 34):  # a value that comes twice counts twice
+        assert site("push", unit, f"{SETPOINT}={value}")[0] == 0
     options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--key", f"{site.folder}/one.key"]
-    back = config("push", unit, "--archived", "2", *options)
-    assert (back.returncode, back.stderr.splitlines()) == (
-        0,
-        [f"{SETPOINT}: 34 -> 33"],
-    ), back.stdout
-    assert site.units[1].agent.supply_loop.setpoint == 33
+    asked = config("push", unit, "--archived", "3", *options)
+    assert (asked.returncode, asked.stderr.splitlines()) == (
+        2,
+        [
+            f"{SETPOINT}: 34 -> 33",
+            "coldloop config push: not sent; --yes sends without the question",
+        ],
+    )
+    back = config("push", unit, "--archived", "2", "--yes", *options)
+    assert (back.returncode, back.stderr.splitlines()) == (0, [f"{SETPOINT}: 34 -> 33.5"])
+    assert site.units[1].agent.supply_loop.setpoint == 33.5
     for wrong, words in (
-        ([unit, "--archived", "9"], "the archive has 3 other configurations, not 9"),
-        ([unit, "--archived", "0"], "not 0"),
+        ([unit, "--archived", "9"], "the archive has 5 earlier configurations, not 9"),
+        ([unit, "--archived", "0"], "'0' is not a number from 1 to 50"),
         (["fleet/*", "--archived", "1"], "name one unit"),
         ([unit, f"{SETPOINT}=33", "--archived", "1"], "name one unit, and no PATH=VALUE"),
     ):
         refused = config("push", *wrong, *options)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
         assert words in refused.stderr
-    file = next((site.folder / "own" / "configurations").iterdir())
+
+
+def test_a_damaged_archive_stops_no_push(tmp_path: Path, capsys: Any) -> None:
+    archive = ConfigArchive(tmp_path / "configurations")
+    for number in range(1, 4):
+        archive.add("s/u", bytes([number]) * 32, {"value": number})
+    assert archive.earlier("s/u", bytes([3]) * 32, 1) == {"value": 2}
+    file = tmp_path / "configurations" / "s.u.jsonl"
     assert file.stat().st_mode & 0o777 == 0o600
-    file.write_text(file.read_text() + "{}\n")
-    damaged = config("push", unit, "--archived", "1", *options)
-    assert "line 5 is damaged" in damaged.stderr
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(OpsError, match="line 3 is damaged"):
+        archive.earlier("s/u", bytes([3]) * 32, 1)
+    victim = tmp_path / "victim"
+    victim.write_text("keep")
+    archive.add("s/u", bytes([4]) * 32, {"value": 4})
+    assert "line 3: damaged; kept as s.u.damaged-" in capsys.readouterr().err
+    assert archive.earlier("s/u", bytes([4]) * 32, 1) == {"value": 2}
+    file.unlink()
+    file.symlink_to(victim)
+    archive.add("s/u", bytes([5]) * 32, {"value": 5})
+    assert victim.read_text() == "keep"
+    assert not file.is_symlink()
+
+
+def test_values_of_another_type_differ() -> None:
+    nan = float("nan")
+    first = {"a": 1.0, "b": 1, "c": nan, "d": [1, True], "e": {"f": False}}
+    second = {"a": 1, "b": True, "c": nan, "d": [1, 1], "e": {"f": 0}}
+    assert [row.path for row in list_differences(first, second)] == ["b", "d", "e.f"]
 
 
 def test_a_push_without_a_key_is_refused(site: RemoteSite) -> None:
