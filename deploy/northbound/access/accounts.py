@@ -87,7 +87,7 @@ class Accounts:
     # Reading.
 
     def refresh(self) -> None:
-        """Take over what another process has changed. The observers hear of it."""
+        """Take over what another process has changed, and call the observers."""
         self._read()
 
     def all(self) -> list[UserAccount]:

@@ -76,7 +76,7 @@ class Sessions:
     def may_reuse(self, user: str, address: str) -> bool:
         """Return whether a password that was checked before still counts: nothing is locked.
 
-        Changes of accounts by another process are taken over first; the observers hear of them.
+        Changes of accounts by another process are taken over first, and the observers are called.
         """
         self._accounts.refresh()
         return self._accounts.lockout.remaining_s(user, address) == 0
