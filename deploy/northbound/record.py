@@ -2,15 +2,20 @@
 """Reader of the record of points that the agent writes (`agent.northbound.point_record`).
 
 Does not keep history. `SnapshotSource.read` never raises: without a valid, recent record all values
-are not known. A record is recent if its file changed at most `STALE_MS` ago by the clock of this
-process; at the first read the time of the file counts. So a step of the system clock cannot make an
-old record look new for long.
+are not known. The age of a record is its `mono_us` against the monotonic clock of this machine,
+which is also that of the agent. So the age is right at the first read, after a long pause between
+two reads, and after a step of the system clock. At the first read the time of the file counts too:
+the record can be from before a restart of the machine. A record from the future is not valid.
+
+The folder belongs to the agent, but a reader must not wait for it: only a regular file is read, of
+at most `_MAX_BYTES`, and no link is followed.
 """
 
 import json
 import os
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,10 +36,13 @@ from deploy.northbound.snapshot import (
     Snapshot,
     absent_points,
 )
+from drivers.ports.cpython.clock import monotonic
 
 POINTS, LAYOUT = "points.json", "layout.json"
 _VERSION = 1
 _MAX_BYTES = 1 << 20
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAX_AHEAD_US = 100_000
 _UNIT_STATES = ("normal", "degraded", "safe", "stopped")
 _DETAILS = ("devices", "remote", "safety", "cooling", "commands")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,13 +51,19 @@ _QUALITY_NUMBERS = ("good", "bad")
 
 
 class SnapshotSource:
-    """The folder of the record. `software`: text of the version of the installed package."""
+    """The folder of the record. `software`: text of the version of the installed package.
 
-    def __init__(self, folder: Path, software: str = "") -> None:
+    `clock`: the monotonic clock of the agent, µs.
+    """
+
+    def __init__(
+        self, folder: Path, software: str = "", clock: Callable[[], int] = monotonic
+    ) -> None:
         self._folder = folder
         self._software = software
+        self._clock = clock
         self._stamp: tuple[int, int, int] | None = None
-        self._seen = 0.0
+        self._written_us = 0
         self._snapshot = Snapshot()
         self._layout_stamp: tuple[int, int, int] | None = None
         self._layout: list[tuple[str, str, int, int]] = []
@@ -61,8 +75,10 @@ class SnapshotSource:
             return Snapshot(sequence=self._snapshot.sequence)
         if stamp != self._stamp:
             self._take(stamp)
-        age_ms = int((time.monotonic() - self._seen) * 1000)
+        age_ms = max(0, (self._clock() - self._written_us) // 1000)
         snapshot = self._snapshot
+        if snapshot.stale:
+            return snapshot
         if age_ms > STALE_MS or snapshot.unit_state == "unknown":
             return Snapshot(
                 sequence=snapshot.sequence, age_ms=age_ms, identity=snapshot.identity,
@@ -74,16 +90,24 @@ class SnapshotSource:
         """Parse a new record. An invalid one leaves nothing of the record before."""
         is_first = self._stamp is None
         self._stamp = stamp
-        self._seen = time.monotonic()
-        if is_first:
-            self._seen -= max(0.0, time.time() - stamp[0] / 1e9)
         try:
             raw = _read_json(self._folder / POINTS)
             self._take_layout()
+            self._written_us = self._time_of(raw)
+            if is_first:
+                file_age_us = max(0, (time.time_ns() - stamp[0]) // 1000)
+                self._written_us = min(self._written_us, self._clock() - file_age_us)
             self._snapshot = _snapshot(raw, self._layout, self._software)
         except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError,
                 RecursionError, OverflowError):  # fmt: skip
             self._snapshot = Snapshot(sequence=self._snapshot.sequence)
+
+    def _time_of(self, raw: dict[str, Any]) -> int:
+        """Return the monotonic time of a record, µs. Raises ValueError: it is in the future."""
+        written_us = _integer_or_none(raw["mono_us"])
+        if written_us is None or written_us > self._clock() + _MAX_AHEAD_US:
+            raise ValueError("not a time of this machine")
+        return written_us
 
     def _take_layout(self) -> None:
         stamp = _file_stamp(self._folder / LAYOUT)
@@ -97,15 +121,20 @@ class SnapshotSource:
 
 
 def _file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with each new file; None: no regular file."""
     try:
-        info = os.stat(path)
+        info = os.stat(path, follow_symlinks=False)
     except OSError:
+        return None
+    if not stat.S_ISREG(info.st_mode):
         return None
     return info.st_mtime_ns, info.st_ino, info.st_size
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
+    with open(os.open(path, _OPEN_FLAGS), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a regular file")
         data = file.read(_MAX_BYTES + 1)
     raw = json.loads(data)
     if len(data) > _MAX_BYTES or not isinstance(raw, dict) or raw.get("version") != _VERSION:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads files that other people wrote: regular files only, with a size limit.
+"""Reads files that other people wrote, and writes results: regular files only.
 
-Does not check the content. A device such as /dev/zero has no end, and a FIFO can wait for ever.
-Therefore a file is opened without waiting, and its kind and size are checked before it is read.
+Does not check the content. Files are read with a size limit. A device such as /dev/zero has no end,
+and a FIFO can wait for ever. Therefore a file is opened without waiting, and its kind and size are
+checked before it is read.
 """
 
 import os
@@ -42,6 +43,33 @@ def read_regular(path: Path, max_bytes: int, follow_links: bool = False) -> byte
         raise BenchError(f"{path}: {error.strerror}") from None
     except ValueError:
         raise BenchError(f"{path}: not the name of a file") from None
+
+
+def check_target(path: Path) -> None:
+    """Raise `BenchError` if `path` is there and no regular file: a folder, a link, a device."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise BenchError(f"{path}: {getattr(error, 'strerror', 'not a name')}") from None
+    if stat.S_ISLNK(mode):
+        raise BenchError(f"{path}: a symbolic link, not a regular file; it is not overwritten")
+    if not stat.S_ISREG(mode):
+        raise BenchError(f"{path}: not a regular file; it is not overwritten")
+
+
+def write_regular(path: Path, text: str) -> None:
+    """Write UTF-8 text; a symbolic link is not followed. Raises `BenchError`."""
+    check_target(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        with open(os.open(path, flags, 0o666), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+    except UnicodeEncodeError:
+        raise BenchError(f"{path}: the text has characters that UTF-8 does not have") from None
 
 
 def _read_all(handle: int, path: Path, max_bytes: int) -> bytes:

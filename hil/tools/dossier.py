@@ -2,7 +2,7 @@
 """`coldloop dossier`: a document of what was measured on a unit, for the file of a platform.
 
 Does not measure, and does not estimate what was not measured. Exit 2: a file is damaged, unknown,
-or a record whose hash or signature is wrong.
+has an impossible figure, belongs to another unit, or is a record with a wrong hash or signature.
 """
 
 import argparse

@@ -39,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the report. Exit 1: months are missing, so the figures are interim."""
     from agent.commands import read_config  # noqa: PLC0415
 
-    components = read_config(arguments.config).components
+    config = read_config(arguments.config)
+    components = config.components
     section, address = next(
         ((raw, at) for name, raw, at in components if name == "ledger"), (None, None)
     )
@@ -49,7 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.store or ("" if address is None else address.path)
     if not folder:
         raise ConfigError(f"{arguments.config}: ledger.port: missing, so no month is stored")
-    report = build_report(read_months(Path(folder) / KEY), section, site)
+    report = {
+        "site": config.site,
+        "unit": config.unit,
+        **build_report(read_months(Path(folder) / KEY), section, site),
+    }
     print(json.dumps(report) if arguments.json else "\n".join(render(report)))
     return int(bool(report["missing"]))
 

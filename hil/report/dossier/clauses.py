@@ -2,8 +2,9 @@
 """The map of clauses: for each clause the supporting evidence, or "not covered".
 
 Does not state conformity. A run supports a clause if it passed a requirement that the map names
-(clauses.toml), and the row says whether its devices were real or emulated. A file supports the
-clause for which a person gave it.
+(clauses.toml), and the row says whether its devices were real or emulated. A report supports a
+clause with a figure for it, and without a failed verdict. A document supports the clause for which
+a person gave it.
 """
 
 import tomllib
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 from importlib import resources
 
 from hil.errors import BenchError
+from hil.report.dossier.figures import measured
 from hil.report.dossier.inputs import DossierInput, SuppliedEvidence
 
 NOT_COVERED = "not covered"
-_GENERAL = {"annual": "ledger"}
-"""Kinds of input that support what another kind supports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,20 @@ def map_clauses(
                     if e.clause == clause["id"]
                 ),
                 *_runs(inputs, clause.get("requirements", [])),
-                *(
-                    f"{i.name}"
-                    for i in inputs
-                    if clause.get("input", "") in (i.kind, _GENERAL.get(i.kind))
-                ),
+                *_figures(inputs, clause.get("figure", "")),
             ),
         )
         for clause in clauses
     ]
+
+
+def _figures(inputs: Sequence[DossierInput], quantity: str) -> list[str]:
+    lines = []
+    for entry in inputs:
+        remark = measured(entry.kind, entry.content).get(quantity)
+        if remark is not None:
+            lines.append(f"{entry.name}, {remark}" if remark else entry.name)
+    return lines
 
 
 def _runs(inputs: Sequence[DossierInput], names: Sequence[str]) -> list[str]:

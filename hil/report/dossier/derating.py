@@ -100,6 +100,25 @@ def load_profiles(rows: list[list[Any]]) -> list[LoadProfile]:
     return profiles
 
 
+def missing_profiles(rows: list[list[Any]]) -> list[tuple[str, str]]:
+    """Return each unit of the rows without a load profile, with the reason."""
+    shown = {profile.unit for profile in load_profiles(rows)}
+    reasons = []
+    for unit in sorted({row[0] for row in rows} - shown):
+        values = [value for name, _, signal, value in rows if name == unit and signal == MEAN]
+        if not values:
+            reason = f"no values of {MEAN} with UTC"
+        elif len(values) == 1:
+            reason = "there is only one value"
+        else:
+            reason = (
+                f"all {len(values)} values are equal ({values[0] / 1000:.2f} kW), so the length "
+                "of the intervals is not known"
+            )
+        reasons.append((unit, reason))
+    return reasons
+
+
 def _profile(unit: str, means: dict[int, float], peaks: dict[int, float]) -> LoadProfile | None:
     """Return the profile; None: fewer than two intervals.
 

@@ -5,6 +5,7 @@ Does not collect; see `hil.report.dossier.sections`. All texts are escaped, beca
 device wrote some of them. The PDF needs Chromium (`hil.report.pdf`).
 """
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from html import escape
@@ -12,22 +13,28 @@ from importlib import resources
 from pathlib import Path
 
 from hil.errors import BenchError
+from hil.record.regular_file import check_target, write_regular
 from hil.report.dossier.sections import Section, Table
 from hil.report.pdf import print_pdf
-from hil.run.recorded import write_json
 
 HTML, PDF, JSON = "dossier.html", "dossier.pdf", "dossier.json"
 
 
 def write_dossier(title: str, sections: list[Section], folder: Path) -> list[Path]:
-    """Write the files into `folder`; return their paths. Raises BenchError."""
+    """Write the files into `folder`; return their paths. Raises BenchError.
+
+    Nothing is written if one of the names is a folder or a symbolic link.
+    """
+    content = {"title": title, "sections": [asdict(s) for s in sections]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for name in (HTML, JSON, PDF):
+            check_target(folder / name)
         (folder / PDF).unlink(missing_ok=True)
-        (folder / HTML).write_text(format_page(title, sections), encoding="utf-8")
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
-    write_json(folder / JSON, {"title": title, "sections": [asdict(s) for s in sections]})
+    write_regular(folder / HTML, format_page(title, sections))
+    write_regular(folder / JSON, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     printed = [folder / PDF] if print_pdf(folder / HTML, folder / PDF) else []
     return [folder / HTML, folder / JSON, *printed]
 

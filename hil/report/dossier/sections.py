@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hil.errors import BenchError
 from hil.record import trust_store
 from hil.record.provenance import describe_run_verdict
 from hil.report.dossier.clauses import NOT_COVERED, devices_text, map_clauses
-from hil.report.dossier.derating import derating, load_profiles
+from hil.report.dossier.derating import derating, load_profiles, missing_profiles
+from hil.report.dossier.figures import footprint_figures, has_coexistence, is_year
+from hil.report.dossier.identity import check_identity, name_unit
 from hil.report.dossier.inputs import DossierInput, SuppliedEvidence
 
 NOT_MEASURED = "not measured"
@@ -42,11 +43,9 @@ def build_sections(
     inputs: Sequence[DossierInput], supplied: Sequence[SuppliedEvidence]
 ) -> list[Section]:
     """Return all sections in the order of the document. Raises BenchError."""
-    serials = {str(entry.content["serial"]) for entry in _of(inputs, "record")} - {""}
-    if len(serials) > 1:
-        raise BenchError(f"records of different units: serial numbers {', '.join(sorted(serials))}")
+    remarks = check_identity(inputs, supplied)
     return [
-        _evidence(inputs, supplied),
+        _evidence(inputs, supplied, remarks),
         _derating(inputs),
         _load_profile(inputs),
         _link(inputs),
@@ -60,7 +59,11 @@ def _of(inputs: Sequence[DossierInput], kind: str) -> list[DossierInput]:
     return [entry for entry in inputs if entry.kind == kind]
 
 
-def _evidence(inputs: Sequence[DossierInput], supplied: Sequence[SuppliedEvidence]) -> Section:
+def _evidence(
+    inputs: Sequence[DossierInput],
+    supplied: Sequence[SuppliedEvidence],
+    remarks: Sequence[str],
+) -> Section:
     files = [(entry.name, entry.kind, _describe(entry), entry.sha256) for entry in inputs]
     files += [(e.name, "supplied", f"for {e.clause}", e.sha256) for e in supplied]
     table = Table("", ("file", "kind", "content", "sha256"), tuple(files))
@@ -72,7 +75,7 @@ def _evidence(inputs: Sequence[DossierInput], supplied: Sequence[SuppliedEvidenc
             f"{emulated} of {len(runs)} runs had emulated devices: their figures describe the "
             "bench and the controller, not the hydraulics of the unit."
         )
-    return Section("Evidence", tuple(notes), (table,))
+    return Section("Evidence", (*notes, *remarks), (table,))
 
 
 def _describe(entry: DossierInput) -> str:
@@ -83,8 +86,8 @@ def _describe(entry: DossierInput) -> str:
             f"{content['verdict_text']}; key {content['key'][:12]} of "
             f"{'a known' if trust_store.is_known(content['key']) else 'AN UNKNOWN'} bench"
         )
-    if entry.kind in ("ledger", "unit"):
-        return f"{content['site']}/{content['unit']}"
+    if entry.kind in ("ledger", "unit", "annual"):
+        return name_unit(content) or "names no unit"
     return f"{len(content['rows'])} values" if entry.kind == "rows" else ""
 
 
@@ -129,7 +132,13 @@ def _load_profile(inputs: Sequence[DossierInput]) -> Section:
                 f"to UTC, from {_utc(profile.first_ms)} to {_utc(profile.last_ms)}; "
                 f"{profile.missing_count} are missing{_first(profile.missing)}."
             )
-    return Section("Load profile", tuple(notes) or (NOT_MEASURED,), tuple(tables))
+        notes += [
+            f"{unit} in {entry.name}: {NOT_MEASURED}: {reason}."
+            for unit, reason in missing_profiles(entry.content["rows"])
+        ]
+    if not tables:
+        notes.insert(0, NOT_MEASURED)
+    return Section("Load profile", tuple(notes), tuple(tables))
 
 
 def _first(missing: tuple[int, ...]) -> str:
@@ -150,14 +159,20 @@ def _link(inputs: Sequence[DossierInput]) -> Section:
         )  # fmt: skip
         head = ("class", "carrier", "records", "50 % below s", "90 %", "99 %")
         tables.append(Table(f"Delivery times, {entry.name}", head, rows))
-    notes = () if tables else (NOT_MEASURED,)
-    return Section("Link and radio", notes, tuple(tables))
+    notes = [] if tables else [NOT_MEASURED]
+    notes += [
+        f"{entry.name}: supports no clause; verdict {entry.content['verdict']}, and a loss in "
+        "epochs at rest and in transmission is necessary."
+        for entry in _of(inputs, "coexistence")
+        if not has_coexistence(entry.content)
+    ]
+    return Section("Link and radio", tuple(notes), tuple(tables))
 
 
 def _coexistence(entry: DossierInput) -> Table:
     content = entry.content
     rows = [
-        (f"C/N0 {band}, dBHz", f"{value['rest_dbhz']}", f"loss {_text(value['loss_db'])} dB")
+        (f"C/N0 {band}, dBHz", _text(value["rest_dbhz"]), f"loss {_text(value['loss_db'])} dB")
         for band, value in content["bands"].items()
     ]
     for key, name in (("fixes_pct", "fixes, %"), ("time_error_ms", "time error, ms")):
@@ -190,11 +205,14 @@ def _pue(inputs: Sequence[DossierInput]) -> Section:
         )
         head = ("interval", "since", "IT kWh", "PUE", "partial PUE loop", "WUE L/kWh", "ERF")
         name = f"{content['site']}/{content['unit']}, category {content['category']}"
+        whole = any(is_year(content, item) for item in content["intervals"])
+        if not rows:
+            notes.append(f"{name}: {NOT_MEASURED}: the file has no interval.")
+            continue
         tables.append(Table(name, head, rows))
-        is_year = any(item["interval"] == "year" for item in content["intervals"])
         notes.append(
             f"{name} of ISO/IEC 30134-2; all energy is {content['total_is']}; {content['months']} "
-            f"whole months. {'' if is_year else 'The PUE is an interim value: under 12 months.'}"
+            f"whole months. {'' if whole else 'The PUE is an interim value: under 12 months.'}"
         )
     for entry in _of(inputs, "annual"):
         content = entry.content
@@ -235,15 +253,16 @@ def _interfaces(inputs: Sequence[DossierInput]) -> Section:
         title = f"Interfaces by the configuration {entry.name}"
         tables += [Table(title, ("name", "address"), _ports(entry.content))]
     for entry in _of(inputs, "footprint"):
-        rows = tuple((key, _text(value)) for key, value in sorted(entry.content.items()))
+        figures = footprint_figures(entry.content)
+        rows = tuple((key, _text(value)) for key, value in sorted(figures.items()))
         tables.append(Table(f"Footprint, {entry.name}", ("figure", "value"), rows))
     notes = () if _of(inputs, "footprint") else (f"Footprint: {NOT_MEASURED}.",)
     return Section("Interfaces and footprints", notes, tuple(tables))
 
 
 def _ports(config: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
-    """Return the addresses of a configuration, without their options: those can have secrets."""
-    found = [(f"bus {name}", str(address)) for name, address in sorted(config["buses"].items())]
+    """Return the addresses of a configuration, without options and logins: those are secrets."""
+    found = [(f"bus {name}", address) for name, address in sorted(config["buses"].items())]
     for name in ("receiver", "broker"):
         section = config.get(name)
         address = (
@@ -251,7 +270,18 @@ def _ports(config: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
         )
         if isinstance(address, str):
             found.append((name, address))
-    return tuple((name, address.partition("?")[0]) for name, address in found)
+    return tuple((name, _public_address(address)) for name, address in found)
+
+
+def _public_address(address: object) -> str:
+    """Return an address without options and login; only its kind, if an option contains `@`."""
+    if not isinstance(address, str):
+        return "not a text"
+    head, _, options = address.partition("?")
+    kind, _, rest = head.partition(":")
+    if "@" in options:
+        return f"{kind}: (address not shown: it has a login)"
+    return f"{kind}:{rest.rpartition('@')[2]}" if "@" in rest else head
 
 
 def _clauses(inputs: Sequence[DossierInput], supplied: Sequence[SuppliedEvidence]) -> Section:

@@ -4,6 +4,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from agent.northbound.point_sources import UNITS, WHOLE
 from deploy.northbound.points.point_table import point_table
 from deploy.northbound.record import LAYOUT, POINTS, SnapshotSource
 from deploy.northbound.snapshot import STALE_MS, Snapshot
+from drivers.ports.cpython.clock import monotonic
+from tests.deploy.northbound.record_writer import stamped
 from tests.portable.agent.northbound.test_component import WRITES, SiteRig, started
 
 
 def write_record(rig: SiteRig, folder: Path) -> None:
     for name, data in rig.records.items():
         new = folder / f"{name}.new"
-        new.write_bytes(data)
+        new.write_bytes(stamped(data))
         os.replace(new, folder / name)
 
 
@@ -88,10 +91,79 @@ def test_an_old_record_has_no_values(tmp_path: Path) -> None:
     assert source.read().unit_state == "normal"
 
 
+def test_the_age_is_that_of_the_record_itself(tmp_path: Path) -> None:
+    """Also at the first read, and at the first one after a long time without a read."""
+    rig = started()
+    now = [monotonic()]
+    write_record(rig, tmp_path)
+    change_record(tmp_path, mono_us=now[0] - 2_000_000)
+    source = SnapshotSource(tmp_path, clock=lambda: now[0])
+    assert source.read().age_ms == 2000
+    change_record(tmp_path, mono_us=now[0])
+    now[0] += 15_000_000  # the agent stopped after this record; no read for 15 s
+    snapshot = source.read()
+    assert (snapshot.stale, snapshot.age_ms) == (True, 15_000)
+    assert snapshot.value("supply_temperature") is None
+    change_record(tmp_path, mono_us=now[0] - 1_000_000)
+    snapshot = source.read()
+    assert (snapshot.stale, snapshot.age_ms) == (False, 1000)
+
+
+@pytest.mark.parametrize("shift_s", [-10, 3600])
+def test_a_record_with_another_time_has_no_values(tmp_path: Path, shift_s: int) -> None:
+    rig = started()
+    write_record(rig, tmp_path)
+    source = SnapshotSource(tmp_path)
+    assert not source.read().stale
+    change_record(tmp_path, mono_us=monotonic() + shift_s * 1_000_000)
+    for reader in (source, SnapshotSource(tmp_path)):
+        snapshot = reader.read()
+        assert snapshot.stale
+        assert snapshot.value("supply_temperature") is None
+
+
+def _make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _make_link(path: Path) -> None:
+    target = path.with_name("elsewhere")
+    path.with_name("kept").replace(target)
+    path.symlink_to(target)
+
+
+def _make_large(path: Path) -> None:
+    path.write_bytes(b" " * (2 << 20) + path.with_name("kept").read_bytes())
+
+
+@pytest.mark.parametrize("name", [POINTS, LAYOUT])
+@pytest.mark.parametrize("make", [_make_fifo, _make_link, Path.mkdir, _make_large])
+def test_only_a_regular_file_is_read(
+    tmp_path: Path, make: Callable[[Path], None], name: str
+) -> None:
+    rig = started()
+    write_record(rig, tmp_path)
+    source = SnapshotSource(tmp_path)
+    assert source.read().devices
+    (tmp_path / name).replace(tmp_path / "kept")
+    make(tmp_path / name)
+    if name == LAYOUT:
+        change_record(tmp_path, mono_us=monotonic())
+    for reader in (source, SnapshotSource(tmp_path)):
+        snapshot = reader.read()
+        assert not snapshot.devices
+    if (tmp_path / name).is_dir():
+        (tmp_path / name).rmdir()
+    write_record(rig, tmp_path)
+    assert source.read().devices
+
+
 @pytest.mark.parametrize(
     "fields",
     [
         {"version": 2},
+        {"mono_us": None},
+        {"mono_us": 1.5},
         {"points": None},
         {"points": {"heat": [1.5, "good", 0]}},
         {"points": {"heat": []}},

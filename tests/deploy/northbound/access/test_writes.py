@@ -21,6 +21,7 @@ from deploy.northbound.access.writes import Writer
 from deploy.northbound.record import SnapshotSource
 from deploy.ops import keys
 from drivers.ports.cpython.local import SOCKET
+from tests.deploy.northbound.record_writer import stamped
 from tests.portable.agent.northbound.test_component import LOCAL, SITE, WRITES, SiteRig
 
 ALARM = AlarmRecord("device_lost", DEGRADED, "no answer from", "device", True)
@@ -65,7 +66,7 @@ class SiteBench:
                     break
             self.rig.run(0.5)
             for name, data in self.rig.records.items():
-                (self.folder / "new").write_bytes(data)
+                (self.folder / "new").write_bytes(stamped(data))
                 os.replace(self.folder / "new", self.folder / name)
             self.writer.tick()
 

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.mib_text import mib_text
 from deploy.northbound.snmp.responder import PassResponder, parse_oid
+from drivers.ports.cpython.clock import monotonic
+from tests.deploy.northbound.record_writer import write_record
 from tests.support.data import data_file
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
@@ -84,6 +87,27 @@ def test_two_alarms_of_one_number_have_two_rows() -> None:
     )
     rows = [(index, alarm.name) for index, alarm in tree.alarm_rows(alarms)]
     assert rows == [((301, 1), "a"), ((301, 2), "b")]
+
+
+def test_after_a_pause_of_the_manager_no_old_value_is_new(tmp_path: Path) -> None:
+    """The unit stops after one more record; the next request comes 15 s later."""
+    source, now = FakeSource(2), [monotonic()]
+    source.replace(age_ms=0)
+    write_record(tmp_path, source.snapshot)
+    reader = SnapshotSource(tmp_path, clock=lambda: now[0])
+    responder = PassResponder(reader, lambda: now[0] / 1e6)
+    age, stale = ((*tree.UNIT, number, 0) for number in (7, 10))
+
+    def get(oid: tree.Oid) -> str:
+        return responder.answer("get", [".".join(map(str, oid))]).split("\n")[2]
+
+    assert get(stale) == "1"
+    source.replace(age_ms=0)
+    write_record(tmp_path, source.snapshot)
+    now[0] = monotonic() + 15_000_000
+    assert (get(stale), int(get(age)) >= 15_000) == ("2", True)
+    readings = "." + ".".join(map(str, tree.READINGS))
+    assert not responder.answer("getnext", [readings]).startswith(readings + ".")
 
 
 def _responder(seed: int = 1) -> PassResponder:
