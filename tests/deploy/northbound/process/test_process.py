@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import types
@@ -82,6 +83,36 @@ def test_without_the_section_the_servers_are_off(
     assert "this process is off" in capsys.readouterr().err
     assert northbound(["--config", str(path)]) == 2
     assert northbound(["--config", str(tmp_path / "none.json")]) == 2
+
+
+def test_several_processes_are_children_and_a_wrong_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(
+        tmp_path, http={"address": "127.0.0.1"}, bacnet={"address": "127.0.0.1", "device": 7}
+    )
+    started: list[str] = []
+
+    class EndedChild:
+        def __init__(self, command: list[str]) -> None:
+            started.append(command[5])
+
+        def poll(self) -> int:
+            return 0
+
+        def wait(self, timeout: float) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", EndedChild)
+    options = ["--config", str(path)]
+    assert northbound(["web", "bacnet", "web", *options]) == 1
+    assert northbound(["serve", *options]) == 1
+    assert started == ["web", "bacnet", "web", "bacnet"]
+    assert northbound(["serve", "web", "snmp", *options]) == 2
+    assert "no section for snmp" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        northbound(["serve", "web", "opcua", *options])
+    assert "no process opcua; there are web, bacnet, snmp" in capsys.readouterr().err
 
 
 def test_sockets_of_systemd_are_used_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
