@@ -20,7 +20,7 @@ import pytest
 from deploy.commands import northbound
 from deploy.errors import OpsError
 from deploy.northbound.access.accounts import INITIAL, Accounts
-from deploy.northbound.access.counter_lock import FILE, shared_counters
+from deploy.northbound.access.counter_lock import FILE, LOCK, shared_counters
 from deploy.northbound.command.serve import list_addresses
 from deploy.northbound.process import listener
 from deploy.northbound.process.run import run_process
@@ -179,19 +179,22 @@ def test_a_process_ends_with_its_service_or_by_a_signal(
 
 def test_counters_are_shared_and_a_stopped_process_does_not_block(tmp_path: Path) -> None:
     with shared_counters(tmp_path) as counters:
-        counters["1"] = 7
+        counters.store({"1": 7})
     with shared_counters(tmp_path) as counters:
-        assert counters == {"1": 7}
+        assert counters.values == {"1": 7}
     for content in ("", "{", "[1]", '{"1": "x"}', '{"1": -1}', '{"1": 1e9}'):
         (tmp_path / FILE).write_text(content)
         with shared_counters(tmp_path) as counters:
-            assert counters == {}
-    with (tmp_path / FILE).open("r+") as holder:
+            assert counters.values == {}
+    with (tmp_path / LOCK).open("r+") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
         with pytest.raises(OSError, match="another process"), shared_counters(tmp_path):
             pass
-    with shared_counters(tmp_path / "none") as counters:
-        assert counters == {}
+    with pytest.raises(FileNotFoundError), shared_counters(tmp_path / "none"):
+        pass
+    with shared_counters(None) as counters:
+        counters.store({"1": 7})
+        assert counters.values == {"1": 7}
 
 
 def test_account_commands(
