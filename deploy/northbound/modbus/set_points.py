@@ -139,7 +139,7 @@ class UnitRegisters:
             reason = self._change(key, value, client) if key else 3
         if reason:
             target = key or str(address)
-            user = client.name or client.role
+            user = client.name or client.address
             self._audit.record(
                 user, client.address, _PROTOCOL, "write", target, f"refused: {REASONS[reason]}"
             )
