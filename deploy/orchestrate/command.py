@@ -103,7 +103,10 @@ def _undo(service: Service) -> int:
 
 
 def _serve(service: Service, settings: OrchestrateSettings) -> int:
-    """Run until SIGTERM or SIGINT, then undo."""
+    """Run until SIGTERM or SIGINT, then undo.
+
+    Nothing is undone because of an error: heat may be lost just then. The next pass tries again.
+    """
     stop = threading.Event()
 
     def on_signal(_: int, __: FrameType | None) -> None:
@@ -113,17 +116,23 @@ def _serve(service: Service, settings: OrchestrateSettings) -> int:
         signal.signal(number, on_signal)
     server = PublishServer(settings.listen, lambda: service.record) if settings.listen else None
     failure = ""
+    while not stop.is_set():
+        text = _step(service)
+        if text != failure:
+            print_line(text or "works again")
+        failure = text
+        stop.wait(settings.rules.poll_s)
+    if server is not None:
+        server.close()
+    return _undo(service)
+
+
+def _step(service: Service) -> str:
+    """Do one pass; return its error, "": none."""
     try:
-        while not stop.is_set():
-            try:
-                service.step()
-            except DeployError as error:  # the record could not be written
-                if str(error) != failure:
-                    print_line(str(error))
-                failure = str(error)
-            stop.wait(settings.rules.poll_s)
-    finally:
-        if server is not None:
-            server.close()
-        result = _undo(service)
-    return result
+        service.step()
+    except DeployError as error:  # the record could not be written
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - an end would take the protection away
+        return f"error in a pass, the levels stay: {error!r}"
+    return ""

@@ -8,6 +8,7 @@ the objects themselves, so a new process finds and undoes them.
 The account needs the verbs get and patch on `nodes` and `nodes/status`, and nothing else.
 """
 
+import http.client
 import json
 import ssl
 import urllib.error
@@ -29,6 +30,7 @@ JSON_PATCH = "application/json-patch+json"
 _TIMEOUT_S = 10
 _MAX_BYTES = 4_000_000
 _HEARTBEAT_S = 30.0
+_WRONG_FORM = (ValueError, KeyError, TypeError, AttributeError)
 _RESOURCE_STEP = 0.02
 """A resource that grows by less than this part of the row's share is not written."""
 
@@ -67,7 +69,7 @@ class KubernetesClient:
                 found = json.loads(reply.read(_MAX_BYTES))
         except urllib.error.HTTPError as error:
             raise KubernetesError(f"{method} {path}: status {error.code}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             raise KubernetesError(f"{method} {path}: {error}") from None
         if not isinstance(found, dict):
             raise KubernetesError(f"{method} {path}: not an object")
@@ -102,12 +104,15 @@ class KubernetesActuator:
         """Return the level of each row by its taints. Raises KubernetesError."""
         levels = {}
         for row in rows:
-            effects = {
-                taint.get("effect")
-                for name in row.nodes
-                for taint in _taints(self._node(name))
-                if taint.get("key") == objects.TAINT
-            }
+            try:
+                effects = {
+                    taint.get("effect")
+                    for name in row.nodes
+                    for taint in _taints(self._node(name))
+                    if _ours(taint)
+                }
+            except _WRONG_FORM as error:
+                raise KubernetesError(f"{row.name}: not the form of a Node: {error!r}") from None
             level = DRAIN if effects else FREE
             levels[row.name] = SUSPEND if "NoExecute" in effects else level
         return levels
@@ -133,6 +138,8 @@ class KubernetesActuator:
                     act(name, subject)
                 except KubernetesError as error:
                     failures.append(str(error))
+                except _WRONG_FORM as error:
+                    failures.append(f"{name}: not the form of a Node: {error!r}")
         if failures:
             raise KubernetesError("; ".join(failures[:3]))
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snapshot import Snapshot
-from deploy.orchestrate.reading import UNIT_STATES, RowReading, limits_state
+from deploy.orchestrate.reading import RowReading, limits_state, make_reading
 
 
 class _Reader(Protocol):
@@ -33,11 +33,11 @@ class PointsFolder:
             return None
         headroom_w, heat_w = (_good(snapshot, key) for key in ("headroom", "heat"))
         ages = [snapshot.points[key].age_ms or 0 for key in ("headroom", "heat")]
-        return RowReading(
+        return make_reading(
             headroom_w,
             heat_w,
             limits_state({alarm.code for alarm in snapshot.alarms if alarm.active}, headroom_w),
-            snapshot.unit_state if snapshot.unit_state in UNIT_STATES else "",
+            snapshot.unit_state,
             max([snapshot.age_ms or 0, *ages]) / 1000.0,
             "points",
         )

@@ -4,12 +4,15 @@
 Does not fetch; see `deploy.orchestrate.sources`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 STATES = ("free", "derated", "limited", "lost", "shed")
 """States of the power limits, as the agent names them."""
 UNIT_STATES = ("normal", "degraded", "safe", "stopped")
+_MAX_W = 1e12
+"""The largest `rated_kw` of a configuration. A larger power is no measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,34 @@ class RowReading:
         if self.headroom_w is None or self.heat_w is None:
             return None
         return max(0.0, self.heat_w + self.headroom_w)
+
+
+def make_reading(
+    headroom: object, heat: object, state: object, unit_state: object, age_s: float, source: str
+) -> RowReading:
+    """Return a reading of values that may be anything. A value that is no power is not known.
+
+    A state that is not of `STATES` and `UNIT_STATES` is not taken as a good one: the reading has no
+    powers. A heat below 0 is an error of the meter: it counts as 0, and reduces the headroom.
+    """
+    limits, unit = _word(state, STATES), _word(unit_state, UNIT_STATES)
+    headroom_w, heat_w = power_w(headroom), power_w(heat)
+    if not limits or not unit:
+        headroom_w = heat_w = None
+    if headroom_w is not None and heat_w is not None and heat_w < 0.0:
+        headroom_w, heat_w = headroom_w + heat_w, 0.0
+    return RowReading(headroom_w, heat_w, limits, unit, age_s, source)
+
+
+def power_w(value: object) -> float | None:
+    """Return a power in W; None: not a finite number of at most 1e12 W."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    return float(value) if -_MAX_W <= value <= _MAX_W and not math.isnan(value) else None
+
+
+def _word(value: object, words: tuple[str, ...]) -> str:
+    return value if isinstance(value, str) and value in words else ""
 
 
 def limits_state(alarm_codes: set[str], headroom_w: float | None) -> str:

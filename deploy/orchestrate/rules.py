@@ -114,7 +114,7 @@ class RowRules:
 
     def _step_known(self, now: float, reading: RowReading) -> None:
         rules, rated_w = self._rules, self.row.rated_kw * 1000.0
-        headroom_w = 0.0 if reading.headroom_w is None else reading.headroom_w
+        headroom_w = min(0.0 if reading.headroom_w is None else reading.headroom_w, rated_w)
         is_heat_lost = _is_heat_lost(reading)
         if is_heat_lost:
             headroom_w = min(headroom_w, 0.0)

@@ -2,7 +2,8 @@
 """The loop of `coldloop orchestrate`: read the rows, decide, act, publish.
 
 Does not contain the rules; see `deploy.orchestrate.rules`. An error of the scheduler or of a source
-is one line in the log and ends nothing: the next pass tries again.
+is one line in the log and ends nothing: the next pass tries again. A source with an error that it
+should have handled has no reading; the other rows go on.
 """
 
 import time
@@ -14,10 +15,13 @@ from deploy.errors import DeployError
 from deploy.orchestrate import publish
 from deploy.orchestrate.forecast import CapacityForecast, forecast
 from deploy.orchestrate.points_source import PointsFolder
+from deploy.orchestrate.reading import RowReading
 from deploy.orchestrate.rules import LEVELS, RowDecision, RowRules
 from deploy.orchestrate.settings import OrchestrateSettings, RowSettings
 from deploy.orchestrate.sources import MetricsPage, Source, StatusFile, choose
 from deploy.orchestrate.store_source import StoreSource
+
+_MAX_ERRORS = 1000
 
 
 class Scheduler(Protocol):
@@ -60,6 +64,7 @@ class Service:
         self._history: dict[str, dict[int, float]] = {}
         self._hours: dict[str, list[CapacityForecast]] = {}
         self._error = ""
+        self._source_errors: set[str] = set()
         self.record: publish.Record | None = None
 
     def _make_sources(self, row: RowSettings) -> list[Source]:
@@ -125,11 +130,23 @@ class Service:
             self._rules = rules
         return rules
 
-    def _read(self, name: str) -> Any:
+    def _read(self, name: str) -> RowReading | None:
         rules = self._settings.rules
         limits = dict.fromkeys(("points", "status", "metrics"), rules.lost_age_s)
         limits["store"] = rules.store_age_s
-        return choose([source.read() for source in self._sources[name]], limits)
+        readings: list[RowReading | None] = []
+        for source in self._sources[name]:
+            try:
+                readings.append(source.read())
+            except Exception as error:  # noqa: BLE001 - one row must not end the others
+                self._report_source(f"{name}: {type(source).__name__}: {error!r}")
+        return choose(readings, limits)
+
+    def _report_source(self, text: str) -> None:
+        """Log an error of a source once."""
+        if text not in self._source_errors and len(self._source_errors) < _MAX_ERRORS:
+            self._source_errors.add(text)
+            self._log(text)
 
     def _forecasts(self) -> dict[str, list[CapacityForecast]]:
         """Return the forecasts; they are new only when the history is."""

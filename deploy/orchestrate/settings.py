@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from agent.config.validate import is_valid_name
 from deploy.errors import DeployError
 
 _MAX_ROWS = 1000
@@ -203,6 +204,8 @@ def _check(settings: OrchestrateSettings) -> None:
     if len(set(nodes)) < len(nodes):
         raise DeployError("a node is in two rows")
     for row in settings.rows:
+        if not is_valid_name(row.name):  # it stands in marks, in the log and on the pages
+            raise DeployError(f"row {row.name!r}: name: 1 to 32 of a-z, 0-9, _ and -")
         if row.rated_kw <= 0 or not row.base_kw < row.rated_kw:
             raise DeployError(f"row {row.name}: rated_kw must be above base_kw")
         if not (row.metrics or row.points or row.status or (row.unit and settings.store)):

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of scontrol and squeue, and what they tell. Slurm 24.11 with its JSON output.
 
-Does not decide; see `deploy.orchestrate.slurm`. scontrol needs about 15 ms a call, so changes of
+Does not decide; see `deploy.orchestrate.slurm`. An answer of another form than that of Slurm is a
+SlurmError, never part of a state. scontrol needs about 15 ms a call, so changes of
 several nodes are one call. SOURCE: scontrol(1), squeue(1) of 24.11.5.
 """
 
 import json
 import os
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from deploy.errors import DeployError
 
+_T = TypeVar("_T")
 _TIMEOUT_S = 20
+_MAX_CHARS = 200
+_WRONG_FORM = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
 
 
 class SlurmError(DeployError):
@@ -77,6 +81,8 @@ class SlurmClient:
             )
         except FileNotFoundError:
             raise SlurmError(f"{words[0]}: not installed (Debian: slurm-client)") from None
+        except OSError as error:
+            raise SlurmError(f"{words[0]}: {error.strerror or error}") from None
         except subprocess.TimeoutExpired:
             raise SlurmError(f"{words[0]} {words[1]}: no answer in {_TIMEOUT_S} s") from None
         if done.returncode != 0:
@@ -89,43 +95,28 @@ class SlurmClient:
         self.changes += 1
         self.call("scontrol", *words)
 
-    def _show(self, *words: str) -> Any:
-        text = self.call(*words, "--json")
+    def _show(self, words: tuple[str, ...], key: str, parse: Callable[[Any], _T]) -> list[_T]:
+        """Return the parsed entries of the list `key`. Raises SlurmError."""
+        what, text = " ".join(words), self.call(*words, "--json")
         try:
-            return json.loads(text)
-        except ValueError:
-            raise SlurmError(f"{' '.join(words)}: the output is not JSON") from None
+            entries = json.loads(text)[key]
+            if not isinstance(entries, list):
+                raise SlurmError(f"{what}: {key} is not a list")
+            return [parse(entry) for entry in entries]
+        except _WRONG_FORM as error:
+            raise SlurmError(f"{what}: not the form of Slurm: {error!r}"[:_MAX_CHARS]) from None
 
     def nodes(self) -> dict[str, SlurmNode]:
         """Return all nodes."""
-        entries = self._show("scontrol", "show", "nodes")["nodes"]
-        return {
-            entry["name"]: SlurmNode(
-                entry["name"],
-                frozenset(entry["state"]),
-                entry.get("reason") or "",
-                entry.get("comment") or "",
-                int(entry.get("weight") or 1),
-            )
-            for entry in entries
-        }
+        found = self._show(("scontrol", "show", "nodes"), "nodes", _parse_node)
+        return {node.name: node for node in found}
 
     def jobs(self) -> list[SlurmJob]:
         """Return the running and suspended jobs."""
-        entries = self._show("squeue", "--states=RUNNING,SUSPENDED")["jobs"]
-        nodes = self._expand({entry.get("nodes") or "" for entry in entries})
-        return [
-            SlurmJob(
-                int(entry["job_id"]),
-                frozenset(entry["job_state"]),
-                entry.get("partition") or "",
-                nodes[entry.get("nodes") or ""],
-                parse_licences(entry.get("licenses") or ""),
-                entry.get("admin_comment") or "",
-                int((entry.get("start_time") or {}).get("number") or 0),
-            )
-            for entry in entries
-        ]
+        words = ("squeue", "--states=RUNNING,SUSPENDED")
+        found = self._show(words, "jobs", _parse_job)
+        nodes = self._expand({text for _, text in found})
+        return [replace(job, nodes=nodes[text]) for job, text in found]
 
     def _expand(self, lists: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the node names of host lists such as n[1-4]."""
@@ -138,23 +129,83 @@ class SlurmClient:
 
     def licences(self) -> dict[str, SlurmLicence]:
         """Return all licences."""
-        entries = self._show("scontrol", "show", "licenses")["licenses"]
-        return {
-            entry["LicenseName"]: SlurmLicence(
-                entry["LicenseName"], int(entry["Total"]), int(entry["Used"])
-            )
-            for entry in entries
-        }
+        found = self._show(("scontrol", "show", "licenses"), "licenses", _parse_licence)
+        return {licence.name: licence for licence in found}
 
     def reservations(self) -> dict[str, dict[str, int]]:
         """Return the licences that each reservation holds, by its name."""
-        entries = self._show("scontrol", "show", "reservation")["reservations"]
-        return {entry["name"]: parse_licences(entry.get("licenses") or "") for entry in entries}
+        words = ("scontrol", "show", "reservation")
+        return dict(self._show(words, "reservations", _parse_reservation))
 
     def partition_states(self) -> dict[str, str]:
         """Return the state of each partition: UP, DOWN, DRAIN, INACTIVE."""
-        entries = self._show("scontrol", "show", "partition")["partitions"]
-        return {entry["name"]: entry["partition"]["state"][0] for entry in entries}
+        return dict(self._show(("scontrol", "show", "partition"), "partitions", _parse_partition))
+
+
+def _parse_node(entry: Any) -> SlurmNode:
+    return SlurmNode(
+        _text(entry["name"], is_needed=True),
+        _states(entry["state"]),
+        _text(entry.get("reason")),
+        _text(entry.get("comment")),
+        _count(entry.get("weight"), 1),
+    )
+
+
+def _parse_job(entry: Any) -> tuple[SlurmJob, str]:
+    """Return a job without its nodes, and the host list of them."""
+    job = SlurmJob(
+        _count(entry["job_id"]),
+        _states(entry["job_state"]),
+        _text(entry.get("partition")),
+        (),
+        parse_licences(_text(entry.get("licenses"))),
+        _text(entry.get("admin_comment")),
+        _count(entry.get("start_time")),
+    )
+    return job, _text(entry.get("nodes"))
+
+
+def _parse_licence(entry: Any) -> SlurmLicence:
+    name = _text(entry["LicenseName"], is_needed=True)
+    return SlurmLicence(name, _count(entry["Total"]), _count(entry["Used"]))
+
+
+def _parse_reservation(entry: Any) -> tuple[str, dict[str, int]]:
+    return _text(entry["name"], is_needed=True), parse_licences(_text(entry.get("licenses")))
+
+
+def _parse_partition(entry: Any) -> tuple[str, str]:
+    states = entry["partition"]["state"]
+    if not isinstance(states, list):
+        raise TypeError("state is not a list")
+    return _text(entry["name"], is_needed=True), _text(states[0], is_needed=True)
+
+
+def _text(value: Any, *, is_needed: bool = False) -> str:
+    """Return a text; null is an empty one. Raises TypeError."""
+    if value is None and not is_needed:
+        return ""
+    if not isinstance(value, str) or (is_needed and not value):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _states(value: Any) -> frozenset[str]:
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"{value!r} is not a list of states")
+    return frozenset(_text(state, is_needed=True) for state in value)
+
+
+def _count(value: Any, default: int = 0) -> int:
+    """Return a count: a number, or an object of it as later versions write. Raises TypeError."""
+    if isinstance(value, dict):
+        value = value["number"] if value.get("set", True) else None
+    if value is None:
+        return default
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{value!r} is not a count")
+    return value or default
 
 
 def parse_licences(text: str) -> dict[str, int]:

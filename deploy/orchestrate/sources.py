@@ -11,24 +11,18 @@ headroom is therefore reduced by what the capacity has fallen within such a time
 """
 
 import contextlib
+import http.client
 import json
-import math
 import ssl
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from deploy.orchestrate import metrics_text
-from deploy.orchestrate.reading import (
-    STATES,
-    UNIT_STATES,
-    AgeTracker,
-    RowReading,
-    limits_state,
-)
+from deploy.orchestrate.reading import AgeTracker, RowReading, limits_state, make_reading
 from deploy.orchestrate.settings import RowSettings
 
 _MAX_BYTES = 1_000_000
@@ -56,17 +50,21 @@ class StatusFile:
         """Return the reading; None: no file, or not a status."""
         try:
             shown_age_s = time.time() - self._path.stat().st_mtime
-            status = json.loads(self._path.read_bytes())
+            with self._path.open("rb") as file:
+                data = file.read(_MAX_BYTES + 1)
+            status = json.loads(data) if len(data) <= _MAX_BYTES else {}
             mark = status["mono_us"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if type(mark) is not int:  # NaN is never equal to itself, so it would always look new
             return None
         limits = status.get("throttle")
         limits = limits if isinstance(limits, dict) else {}
-        return RowReading(
-            _number(limits.get("headroom_w")),
-            _number(limits.get("heat_w")),
-            _word(limits.get("state"), STATES),
-            _word(status.get("state"), UNIT_STATES),
+        return make_reading(
+            limits.get("headroom_w"),
+            limits.get("heat_w"),
+            limits.get("state"),
+            status.get("state"),
             self._age.age_s(mark, shown_age_s),
             "status",
         )
@@ -107,7 +105,7 @@ class MetricsPage:
     def _poll(self) -> None:
         while not self._is_closed.wait(self._period_s if self._latest else 0.05):
             asked_at = self._clock()
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
                 found = parse_metrics(fetch(self._settings))
                 self._latest = (asked_at, found) if found is not None else self._latest
             if self._latest is None:
@@ -144,11 +142,11 @@ def parse_metrics(text: str) -> RowReading | None:
         for name, labels, value in samples
         if name == "coldloop_alarm" and value == 1.0
     }
-    return RowReading(
+    return make_reading(
         headroom_w,
         heat_w,
         limits_state(codes, headroom_w),
-        _word(metrics_text.select_state(samples, "coldloop_unit_state", "state"), UNIT_STATES),
+        metrics_text.select_state(samples, "coldloop_unit_state", "state"),
         max(0.0, age_s),
         "metrics",
     )
@@ -172,13 +170,3 @@ def choose(readings: list[RowReading | None], limit_s: dict[str, float]) -> RowR
         if reading.age_s <= limit_s[reading.source] and reading.capacity_w is not None:
             return reading
     return min(present, key=lambda reading: reading.age_s, default=None)
-
-
-def _number(value: Any) -> float | None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _word(value: object, words: tuple[str, ...]) -> str:
-    return value if isinstance(value, str) and value in words else ""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from deploy.errors import DeployError
 from deploy.ops.fleet.store_reader import FleetReader
 from deploy.orchestrate.forecast import HOUR_MS, fall_within
-from deploy.orchestrate.reading import STATES, UNIT_STATES, RowReading
+from deploy.orchestrate.reading import STATES, RowReading, make_reading, power_w
 
 HEADROOM, HEAT, STATE = "throttle.HeadroomWatts", "throttle.HeatWatts", "throttle.State"
 _HISTORY_MS = 14 * 24 * HOUR_MS
@@ -64,14 +64,14 @@ class StoreSource:
             return None
         oldest_ms = min(values[HEADROOM][0], values[HEAT][0])
         age_s = max(0.0, (self._clock_ms() - oldest_ms) / 1000.0)
-        state = int(values.get(STATE, (0, -1.0))[1] or 0) if STATE in values else -1
+        state = power_w(values[STATE][1]) if STATE in values else None
         unit_state = units[0]["state"] if units else ""
         fallen_w = fall_within(self._hours, age_s / 3600.0)
-        return RowReading(
-            _minus(values[HEADROOM][1], fallen_w),
+        return make_reading(
+            _minus(power_w(values[HEADROOM][1]), fallen_w),
             values[HEAT][1],
-            STATES[state] if 0 <= state < len(STATES) else "",
-            unit_state if unit_state in UNIT_STATES else "",
+            STATES[int(state)] if state is not None and 0 <= state < len(STATES) else "",
+            unit_state,
             age_s,
             "store",
         )

@@ -133,3 +133,18 @@ def test_plain_http_to_another_host_is_refused() -> None:
         KubernetesClient(KubernetesSettings("http://10.0.0.1:8080"))
     with pytest.raises(KubernetesError, match="https"):
         KubernetesClient(KubernetesSettings("http://127.0.0.1.example.org"))
+
+
+@pytest.mark.parametrize("node", [{"spec": None}, {"spec": []}, {"spec": {"taints": [5]}}])
+def test_a_node_of_another_form_is_one_error(
+    actuator: KubernetesActuator, monkeypatch: pytest.MonkeyPatch, node: dict[str, object]
+) -> None:
+    monkeypatch.setattr(actuator, "_node", lambda _: node)
+    calls = (
+        lambda: actuator.levels((ROW,)),
+        lambda: actuator.apply([decide(DRAIN)], 0.0),
+        actuator.undo,
+    )
+    for call in calls:
+        with pytest.raises(KubernetesError, match="not the form of a Node"):
+            call()
