@@ -11,7 +11,6 @@ deleted.
 """
 
 import json
-import os
 import re
 import threading
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.lockout import Lockout
+from deploy.northbound.access.private_file import replace_private
 from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
 
 FILE, INITIAL = "accounts.json", "initial_password"
@@ -77,7 +77,7 @@ class Accounts:
         secret = passwords.random_password()
         first = UserAccount(FIRST_USER, ADMINISTRATOR, passwords.make_hash(secret), True, True)
         try:
-            _write_private(self._folder / INITIAL, f"{secret}\n")
+            replace_private(self._folder / INITIAL, f"{secret}\n")
         except OSError as error:
             raise OpsError(f"{self._folder / INITIAL}: {error.strerror}") from None
         refusal = self._store({FIRST_USER: first})
@@ -273,7 +273,7 @@ class Accounts:
         """Write accounts, then use them. If they cannot be written, nothing changes."""
         entries = [asdict(replace(account, locked=False)) for account in accounts.values()]
         try:
-            _write_private(self._folder / FILE, json.dumps(entries, indent=1) + "\n")
+            replace_private(self._folder / FILE, json.dumps(entries, indent=1) + "\n")
             self._stamp = _stamp_of(self._folder / FILE)
         except OSError as error:
             return Refusal(f"the accounts cannot be stored: {error.strerror}", storage=True)
@@ -298,18 +298,3 @@ def _parse(entries: list[dict[str, object]]) -> Iterator[tuple[str, UserAccount]
             flags = entry.get("enabled") is True, entry.get("must_change") is True
             counts = int(entry.get("changes") or 0), int(entry.get("unlocks") or 0)  # type: ignore[call-overload]
             yield user, UserAccount(user, role, text, *flags, False, *counts)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file that only its user can read; it is durable on return."""
-    new = path.with_name(path.name + ".new")
-    try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(new, path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise

@@ -50,7 +50,8 @@ _CONFIRM_S, _LONGEST_CONFIRM_S = 120, 3600
 _MAX_PENDING = 4
 _TRIAL_RETRY_S = 30
 _AGAIN_S = 5
-"""A confirm or rollback without effect is sent again after this time."""
+"""A confirm or rollback without effect is sent again after this time; it doubles. The unit writes
+an entry of its audit log for each one."""
 _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
@@ -76,7 +77,8 @@ class _Pending:
     sent_at: float = 0.0
     tries: int = 0
     outcome: Outcome = field(default_factory=lambda: Outcome("pending"))
-    confirm_sent_at: float | None = None
+    confirm_at: float = 0.0
+    confirm_pause_s: float = _AGAIN_S
 
     def is_done(self) -> bool:
         """Whether the state is final."""
@@ -119,7 +121,8 @@ class Writer:
         self._process = process.name
         self._confirm_s = min(process.health_s + _CONFIRM_S, _LONGEST_CONFIRM_S)
         self._abandoned = _last_change(process.state, process.name)
-        self._rolled_back_at: float | None = None
+        self._rollback_at = clock()
+        self._rollback_pause_s: float = _AGAIN_S
         self._started_at = clock()
         self._key: keys.Key | None = None
         self._no_key = "northbound.writes has no key"
@@ -262,7 +265,7 @@ class Writer:
             self._end_abandoned(remote, snapshot)
 
     def _end_abandoned(self, remote: dict[str, Any], snapshot: Snapshot) -> None:
-        """Roll back the change of the process before this one; again each `_AGAIN_S`."""
+        """Roll back the change of the process before this one."""
         if not self._abandoned or self._key is None:
             return
         if remote.get("trial") != self._abandoned:
@@ -271,8 +274,9 @@ class Writer:
                 self._abandoned = 0
             return
         now = self._clock()
-        if self._rolled_back_at is None or now - self._rolled_back_at >= _AGAIN_S:
-            self._rolled_back_at = now
+        if now >= self._rollback_at:
+            self._rollback_at = now + self._rollback_pause_s
+            self._rollback_pause_s *= 2
             rollback = UnitCommand("rollback", {"counter": self._abandoned})
             pending = _Pending(rollback, self._process, "local", "restart", COMMAND)
             refusal = self._send(pending, snapshot)
@@ -302,9 +306,10 @@ class Writer:
     def _confirm(self, pending: _Pending, snapshot: Snapshot) -> None:
         """Confirm the own change; again if it is still on trial after some seconds."""
         now = self._clock()
-        if pending.confirm_sent_at is not None and now - pending.confirm_sent_at < _AGAIN_S:
+        if now < pending.confirm_at:
             return
-        pending.confirm_sent_at = now
+        pending.confirm_at = now + pending.confirm_pause_s
+        pending.confirm_pause_s *= 2
         confirm = UnitCommand("confirm", {"counter": pending.counter})
         self._send(_Pending(confirm, pending.user, pending.address, "", COMMAND), snapshot)
 

@@ -99,6 +99,10 @@ class RedfishService:
         headers = {"Allow": allow, **reply.headers}
         return _response(Reply(reply.status, reply.body, headers), resource.schema)
 
+    def end_streams(self, user: str) -> None:
+        """End the streams of events of a user whose account has changed."""
+        self._events.end_streams(user)
+
     # --- access ---------------------------------------------------------------------------------
 
     async def _identify(self, request: Request, path: str) -> Call:

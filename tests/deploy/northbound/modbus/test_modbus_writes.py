@@ -87,7 +87,9 @@ def test_limits_and_largest_step(counts: int, reason: int) -> None:
     assert rig.registers.write(SUPPLY, counts, LOCAL) == 3
     assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, reason)
     assert writer.requests == []
-    assert rig.audit.entries[-1][-1] == f"refused: {REASONS[reason]}"
+    user, address, *_, result = rig.audit.entries[-1]
+    assert (user, address) == (LOCAL.address, LOCAL.address), "as in the entry of an accepted write"
+    assert result == f"refused: {REASONS[reason]}"
 
 
 def test_one_change_at_a_time_and_not_often() -> None:
