@@ -89,14 +89,23 @@ def make_parser() -> Parser:
     return parser
 
 
+def _optional_label(text: str) -> str:
+    """Return a label, or the empty text of an argument that is not given."""
+    return label_argument(text) if text else ""
+
+
 def _add_scan_and_labels(parser: Parser) -> None:
     add_scan(parser.add_argument_group("scan"))  # type: ignore[arg-type]  # has add_argument
     labels = parser.add_argument_group("record and report")
     labels.add_argument(
-        "--serial", type=label_argument, default="", metavar="SN", help="serial number of the unit"
+        "--serial", type=_optional_label, default="", metavar="SN", help="serial number of the unit"
     )
     labels.add_argument(
-        "--operator", type=label_argument, default="", metavar="NAME", help="name of the technician"
+        "--operator",
+        type=_optional_label,
+        default="",
+        metavar="NAME",
+        help="name of the technician",
     )
     labels.add_argument("--key", type=Path, metavar="FILE", help="key file of the bench")
     parser.add_argument("--from", dest="first", choices=STEPS, help="repeat from this step")

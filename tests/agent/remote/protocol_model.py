@@ -123,6 +123,7 @@ def check(unit: ModelUnit, message: Message, utc_s: int) -> None:
     checked._base_hash = b""
     context = VerifyContext("s/u", [GROUP], slots.version, b"", slots.counters)
     keyring = Keyring(suspended_of(unit).accepted(KEYS))
+    checked.is_site = keyring.is_site(checked.signers)
     checked.check_age(keyring, context, utc_s or EPOCH_S, utc_s)
 
 

@@ -264,6 +264,12 @@ def test_a_corrected_fault_is_tested_again(
     assert (site / "report-old1" / "record.json").exists()
 
 
+def test_a_run_without_labels_is_good(cdu: str, site: Path) -> None:
+    words = command(cdu, site, "--to", "scan")
+    at = words.index("--serial")
+    assert main(words[:at] + words[at + 2 :]) == 0
+
+
 def test_untested_outputs_are_not_controlled_without_a_question(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

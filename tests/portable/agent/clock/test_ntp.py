@@ -237,9 +237,9 @@ def test_link_of_a_server_is_good_after_a_usable_reply():
     link.event("failed", 0)
     link.event("failed", 0)
     servers.ntp.link_receive(0, b"x", 0)
-    eq(link._pause, 4 * SECOND)
+    eq(link._backoff_us, 4 * SECOND)
     servers.run([0, 0])
-    eq(link._pause, SECOND)
+    eq(link._backoff_us, SECOND)
 
 
 def test_status_of_several_servers():

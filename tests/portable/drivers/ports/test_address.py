@@ -140,7 +140,7 @@ def test_bad_options():
         "unknown option 'speed' (serial takes baud, parity, stop, rs485, de, before, after, units)",
     )
     check_rejected("tcp:a:1?ca=/x", "unknown option 'ca' (tcp takes no options)")
-    check_rejected("uart:1?rs485=1", "unknown option 'rs485'")
+    check_rejected("uart:1?de=5", "unknown option 'de' (uart takes baud, parity, stop, rs485)")
     check_rejected("serial:x?baud", "option 'baud' has no value")
     check_rejected("serial:x?baud=", "option 'baud' has no value")
     check_rejected("serial:x?baud=300&baud=600", "given twice")
