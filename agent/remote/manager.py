@@ -463,5 +463,7 @@ class RemoteManager(Component):
             )
 
     def status(self, _: int) -> JsonObject:
-        """Return the running version, the trial and the results of the last messages."""
-        return build_report(self)
+        """Return the report, with the last rejections: the servers follow their messages."""
+        report = build_report(self)
+        report.pairs.append(("refusals", [list(entry) for entry in self.rejections.recent]))
+        return report

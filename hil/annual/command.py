@@ -18,10 +18,14 @@ from hil.annual.plot import render_page
 from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite, Deviations
-from hil.annual.unit_file import read_unit, write_unit
+from hil.annual.unit_file import format_unit, read_unit, write_unit
 from hil.errors import BenchError
 from hil.plant.air.weather import Weather, WeatherError, load_weather
+from hil.record.regular_file import check_target, write_regular
 
+_OUTPUT_ONLY = ("json", "plot", "write_unit")
+"""Arguments that do not change a figure. All others are in the record."""
+_UNIT_POLICIES = ("coldloop", "track")
 _MIN_KW, _MAX_KW = 50.0, 10_000.0
 _MIN_HOURS = 1
 _TICK_S = 0.5
@@ -34,9 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     except WeatherError as error:
         raise BenchError(str(error)) from None
     _check(arguments, len(weather.hours))
+    _check_targets(arguments)
     site = _make_site(arguments, weather)
     if arguments.write_unit is not None:
-        _write(arguments.write_unit, json.dumps(write_unit(site), indent=1) + "\n", "--write-unit")
+        _write(arguments.write_unit, format_unit(write_unit(site)), "--write-unit")
         return 0
     hours = arguments.hours or len(weather.hours)
     progress = _Progress() if sys.stderr.isatty() else None
@@ -47,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         proof = prove_hours(site, hours, arguments.start)
         account = sum_optimum(site, hours, arguments.start, progress, arguments.every)
     else:
-        policy = make_policy(arguments.policy, site, read_unit(arguments.unit, site))
+        year_unit = read_unit(arguments.unit, site) if uses_unit(arguments.policy) else None
+        policy = make_policy(arguments.policy, site, year_unit)
         unit = policy.record()
         annual_run = AnnualRun(
             site, policy, arguments.humidity, arguments.coarse, dropout_pct=arguments.dropouts
@@ -56,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         annual_run.assert_balances()
     record = account.record(arguments.policy, time.perf_counter() - wall_start)
     record["unit"], record["proof"] = unit, proof
+    record["arguments"] = list_arguments(arguments)
+    record["notes"] = [] if unit is None else unit.pop("notes", [])
     record["cpu_s"] = round(time.process_time() - cpu_start, 1)
     if progress is not None:
         progress.end()
@@ -69,6 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace, hours: int) -> None:
     """Check the ranges of the arguments; raises `BenchError`."""
+    if arguments.unit is not None and not uses_unit(arguments.policy):
+        names = ", ".join(_UNIT_POLICIES)
+        raise BenchError(f"--unit: the policy {arguments.policy} uses no unit; only {names} do")
+    if arguments.unit is not None and arguments.write_unit is not None:
+        raise BenchError("--unit: --write-unit writes the default of the site and reads no unit")
     for name, value, low, high in (
         ("--it-kw", arguments.it_kw, _MIN_KW, _MAX_KW),
         ("--hours", arguments.hours, _MIN_HOURS, 10 * hours),
@@ -84,6 +97,30 @@ def _check(arguments: argparse.Namespace, hours: int) -> None:
     ):
         if value is not None and not low <= value <= high:
             raise BenchError(f"{name}: {value:g} is outside {low:g} to {high:g}")
+
+
+def _check_targets(arguments: argparse.Namespace) -> None:
+    """Refuse a folder or a symbolic link as an output, before the year is simulated."""
+    for option, path in (("--plot", arguments.plot), ("--write-unit", arguments.write_unit)):
+        if path is not None:
+            try:
+                check_target(path)
+            except BenchError as error:
+                raise BenchError(f"{option}: {error}") from None
+
+
+def uses_unit(policy: str) -> bool:
+    """Return whether the control code of a policy has the settings of a unit."""
+    return policy.partition(":")[0] in _UNIT_POLICIES
+
+
+def list_arguments(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return all arguments that can change a figure, by name."""
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in sorted(vars(arguments).items())
+        if name not in _OUTPUT_ONLY and isinstance(value, str | int | float | Path | None)
+    }
 
 
 def _make_site(arguments: argparse.Namespace, weather: Weather) -> AnnualSite:
@@ -104,9 +141,9 @@ def _make_site(arguments: argparse.Namespace, weather: Weather) -> AnnualSite:
 
 def _write(path: Path, text: str, option: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"{option}: {path}: {error.strerror}") from None
+        write_regular(path, text)
+    except BenchError as error:
+        raise BenchError(f"{option}: {error}") from None
 
 
 def format_record(record: dict[str, Any]) -> str:
@@ -142,11 +179,22 @@ def format_record(record: dict[str, Any]) -> str:
             f"{record['reversals']} reversals"
         ),
         f"  platform    {_describe(record['site']['platform'])}",
-        f"  unit        {_describe(record['unit'])}",
+        *_describe_unit(record["unit"]),
         *([f"  proof       {_describe(record['proof'])}"] if record["proof"] else []),
+        f"  arguments   {_describe(record['arguments'])}",
+        *(f"  note        {note}" for note in record["notes"]),
         f"  took        {record['wall_s']:.1f} s",
     ]
     return "\n".join(lines)
+
+
+def _describe_unit(unit: dict[str, Any] | None) -> list[str]:
+    """Return the unit and its profiles in two lines; the hashes of profiles are shortened."""
+    if unit is None:
+        return ["  unit        none"]
+    values = dict(unit)
+    profiles = {name: digest[:12] for name, digest in values.pop("profiles_sha256").items()}
+    return [f"  unit        {_describe(values)}", f"  profiles    {_describe(profiles)}"]
 
 
 def _describe(values: dict[str, Any] | None) -> str:

@@ -15,10 +15,15 @@ from hil.annual.site import AnnualSite
 
 _H = 3600.0
 
+FORMAT = "coldloop-year-1"
+"""Marks the record of a simulated year, so that no reader takes it for a measurement."""
+
 KEYS = (
+    "format",
     "weather",
     "rejection",
     "policy",
+    "hours",
     "it_mwh",
     "loop_pct_of_it",
     "leak_pct_of_it",
@@ -39,6 +44,8 @@ KEYS = (
     "site",
     "unit",
     "proof",
+    "arguments",
+    "notes",
     "wall_s",
 )
 """The keys that `--json` prints, in order; the rest of the record is for the text and the plot."""
@@ -164,6 +171,7 @@ class AnnualAccount:
         parts = {name: kwh / it_kwh for name, kwh in sorted(self.parts_kwh.items())}
         parts = {"loop": loop, **parts}
         return {
+            "format": FORMAT,
             "weather": self.site.weather.name,
             "rejection": self.site.kind,
             "policy": policy,
@@ -199,6 +207,8 @@ class AnnualAccount:
             "site": site.record(),
             "unit": None,
             "proof": None,
+            "arguments": {},
+            "notes": [],
             "hours": round(self.seconds / _H, 1),
             "wall_s": round(wall_s, 1),
         }

@@ -185,9 +185,15 @@ class ColdloopPolicy(Policy):
         return float(self.cooling.target_c - self.cooling.setpoint_c)
 
     def record(self) -> dict[str, Any]:
-        """Return the unit: name, hash of its configuration, sensors."""
+        """Return the unit: name, hashes of its file and profiles, sensors, notes."""
         unit = self.unit
-        return {"unit": unit.name, "unit_sha256": unit.digest, **unit.sensors._asdict()}
+        return {
+            "unit": unit.name,
+            "unit_sha256": unit.digest,
+            "profiles_sha256": unit.profile_digests,
+            **unit.sensors._asdict(),
+            "notes": list(unit.notes),
+        }
 
 
 class SetpointPolicy(ColdloopPolicy):

@@ -10,7 +10,6 @@ has. What a file leaves out, the control code does not get.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +17,20 @@ from typing import Any, NamedTuple
 from agent.config.load import load
 from agent.core.config_records import LoopConfig
 from agent.core.errors import ConfigError
-from drivers.tools.lib.profile_folders import read_profiles
+from agent.runtime.cpython_start import read_file
+from drivers.tools.lib.profile_folders import profile_files, read_profiles
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.errors import BenchError
 from hil.plant.facility import facility_pump_w
+from hil.record.regular_file import SMALL_BYTES, read_regular
+from hil.record.strict_json import sha256
 
 _SUPPLY_MARGIN_K = 0.6
 """Distance of the highest set-point below its limit: load shedding starts at the limit."""
 _CASE_MARGIN_K = 0.6
 _FULL_FLOW = 1.16
+_DESIGN_TOLERANCE = 0.05
+"""`design_kw` may differ by this fraction from the IT power of the row without a note."""
 _BAUD = "?baud=115200&parity=E"
 
 
@@ -42,7 +46,11 @@ class UnitSensors(NamedTuple):
 
 
 class YearUnit(NamedTuple):
-    """A compiled unit: sections of the control code, loops, sensors, and what the record names."""
+    """A compiled unit: sections of the control code, loops, sensors, and what the record names.
+
+    `digest`: SHA-256 of the bytes of the file. `profile_digests`: the same of each profile that the
+    unit uses. `supply_max_c`: its alarm limit. `notes`: settings that do not fit the site.
+    """
 
     settings: dict[str, Any]
     supply: LoopConfig
@@ -50,23 +58,64 @@ class YearUnit(NamedTuple):
     sensors: UnitSensors
     name: str
     digest: str
+    profile_digests: dict[str, str]
+    supply_max_c: float
+    notes: tuple[str, ...] = ()
 
 
 def read_unit(path: Path | None, site: AnnualSite) -> YearUnit:
-    """Read and compile a unit's file, or the default for the site; raises `BenchError`."""
+    """Read and compile a unit's file (JSON or TOML, read as the agent reads it), or the default.
+
+    Raises `BenchError`.
+    """
     if path is None:
-        return compile_unit(write_unit(site), "default")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BenchError(f"--unit: {path}: {error}") from None
-    return compile_unit(raw, str(path), path)
+        unit = compile_unit(write_unit(site), "default")
+    else:
+        try:
+            digest = sha256(read_regular(path, SMALL_BYTES, follow_links=True))
+            raw = read_file(str(path))
+        except (BenchError, ConfigError) as error:
+            raise BenchError(f"--unit: {str(error).splitlines()[0]}") from None
+        except RecursionError:
+            raise BenchError(f"--unit: {path}: nested too deeply") from None
+        unit = compile_unit(raw, str(path), path)._replace(digest=digest)
+    return unit._replace(notes=_notes(unit, site))
+
+
+def format_unit(raw: Any) -> str:
+    """Return the text of a configuration file, as `--write-unit` writes it."""
+    return json.dumps(raw, indent=1) + "\n"
+
+
+def _notes(unit: YearUnit, site: AnnualSite) -> tuple[str, ...]:
+    """Return notes about settings of the unit that do not fit the site."""
+    notes = []
+    highest_c, high_c = site.limits.supply_max_c, unit.settings["supply"]["high_c"]
+    if unit.supply_max_c < highest_c:
+        notes.append(
+            f"limits.supply_max_c of the unit is {unit.supply_max_c:g} degC. The year does not use "
+            f"it: it sheds load at the limit of the platform, {highest_c:g} degC"
+        )
+    if high_c > highest_c:
+        notes.append(
+            f"cooling.high_c of the unit is {high_c:g} degC, above the {highest_c:g} degC of the "
+            "platform"
+        )
+    design_kw = unit.settings.get("optimum", {}).get("design_kw")
+    if design_kw is not None and abs(design_kw / site.it_kw - 1.0) > _DESIGN_TOLERANCE:
+        notes.append(
+            f"cooling.optimum.design_kw of the unit is {design_kw:g}, and the row has "
+            f"{site.it_kw:g} kW"
+        )
+    return tuple(notes)
 
 
 def compile_unit(raw: Any, name: str, path: Path | None = None) -> YearUnit:
     """Check a configuration as the agent does, and take the sections of its control code."""
     try:
         config = load(raw, read_profiles(None if path is None else str(path)))
+    except RecursionError:
+        raise BenchError(f"--unit: {name}: nested too deeply") from None
     except ConfigError as error:
         raise BenchError(f"--unit: {name}: {str(error).splitlines()[0]}") from None
     section = next((s for n, s, _ in config.components if n == "cooling"), {})
@@ -82,11 +131,15 @@ def compile_unit(raw: Any, name: str, path: Path | None = None) -> YearUnit:
         "pump_meter" in optimum,
         facility.profile.has_point("PrimaryFlowLitersPerMinute"),
     )
-    text = json.dumps(raw, sort_keys=True).encode()
-    digest = hashlib.sha256(text).hexdigest()[:16]
+    digest = sha256(format_unit(raw).encode())
+    files = profile_files(None if path is None else str(path))
+    used = sorted({device["profile"] for device in raw["devices"]})
+    profile_digests = {model: sha256(files[model].read_bytes()) for model in used}
     supply, pressure = config.supply, config.pressure
     settings = _control_settings(section, supply, pressure)
-    return YearUnit(settings, supply, pressure, sensors, name, digest)
+    return YearUnit(
+        settings, supply, pressure, sensors, name, digest, profile_digests, config.supply_max_c
+    )
 
 
 def _control_settings(

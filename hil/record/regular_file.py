@@ -61,15 +61,17 @@ def check_target(path: Path) -> None:
 
 def write_regular(path: Path, text: str) -> None:
     """Write UTF-8 text; a symbolic link is not followed. Raises `BenchError`."""
+    try:
+        data = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BenchError(f"{path}: the text has characters that UTF-8 does not have") from None
     check_target(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        with open(os.open(path, flags, 0o666), "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(os.open(path, flags, 0o666), "wb") as file:
+            file.write(data)
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from None
-    except UnicodeEncodeError:
-        raise BenchError(f"{path}: the text has characters that UTF-8 does not have") from None
 
 
 def _read_all(handle: int, path: Path, max_bytes: int) -> bytes:

@@ -9,6 +9,8 @@ from protocols.time_units import SECOND
 
 _REPORT_INTERVAL = 10 * SECOND
 """Shortest interval of reports about rejections. A flood of bad messages causes no traffic."""
+_RECENT = 4
+"""Refusals that the record for the servers of the site has: each one sends its own messages."""
 _AUDIT_INTERVAL = 600 * SECOND
 """Shortest interval of audit entries about messages without a valid signature. They are counted in
 one entry, so a flood of bad messages does not displace other entries."""
@@ -52,13 +54,14 @@ class Rejection(Exception):  # noqa: N818 - a verdict, not a fault
 
 class RejectionLog:
     """Count, last rejection, and when to report them. `last`: reason and detail of the message
-    `last_message`: kind and counter.
+    `last_message`: kind and counter. `recent`: kind, counter, reason and detail of the last ones.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.last = ("", "")
         self.last_message = (0, 0)
+        self.recent: list[tuple[int, int, str, str]] = []
         self._is_due = False
         self._report_at = 0
         self._unaudited = 0
@@ -69,6 +72,9 @@ class RejectionLog:
         self.count += 1
         self.last = (rejection.reason, rejection.detail[:120])
         self.last_message = rejection.message
+        if self.last_message[1]:
+            self.recent = self.recent[1 - _RECENT :]
+            self.recent.append(self.last_message + self.last)
         self._is_due = True
         self._unaudited += not audited
 

@@ -11,7 +11,6 @@ deleted.
 """
 
 import json
-import os
 import re
 import threading
 import time
@@ -19,8 +18,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.lockout import Lockout
+from deploy.northbound.access.private_file import replace_private
 from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
 
 FILE, INITIAL = "accounts.json", "initial_password"
@@ -34,7 +35,11 @@ _WRONG = "wrong user name or password"
 
 @dataclass(frozen=True, slots=True)
 class UserAccount:
-    """An account. `must_change`: only a new password is permitted. `locked`: by failed logins."""
+    """An account. `must_change`: only a new password is permitted. `locked`: by failed logins.
+
+    `changes`, `unlocks`: numbers of changes and of unlocks. So another process also sees a change
+    that was taken back, and an unlock.
+    """
 
     user: str
     role: str
@@ -42,6 +47,8 @@ class UserAccount:
     enabled: bool = True
     must_change: bool = False
     locked: bool = False
+    changes: int = 0
+    unlocks: int = 0
 
 
 class Accounts:
@@ -54,7 +61,8 @@ class Accounts:
         self._folder = folder
         self._audit = audit
         self._lock = threading.RLock()
-        self._stamp: tuple[int, int] | None = None
+        self._checking = threading.Lock()
+        self._stamp: tuple[int, ...] | None = None
         self._accounts: dict[str, UserAccount] = {}
         self._observers: list[Callable[[str], None]] = []
         if not (folder / FILE).exists():
@@ -67,12 +75,20 @@ class Accounts:
 
     def _make_first(self) -> None:
         secret = passwords.random_password()
-        _write_private(self._folder / INITIAL, f"{secret}\n")
         first = UserAccount(FIRST_USER, ADMINISTRATOR, passwords.make_hash(secret), True, True)
-        self._accounts = {FIRST_USER: first}
-        self._write()
+        try:
+            replace_private(self._folder / INITIAL, f"{secret}\n")
+        except OSError as error:
+            raise OpsError(f"{self._folder / INITIAL}: {error.strerror}") from None
+        refusal = self._store({FIRST_USER: first})
+        if refusal is not None:
+            raise OpsError(refusal.reason)
 
     # Reading.
+
+    def refresh(self) -> None:
+        """Take over what another process has changed, and call the observers."""
+        self._read()
 
     def all(self) -> list[UserAccount]:
         """Return all accounts, with `locked` as it is now."""
@@ -92,8 +108,14 @@ class Accounts:
         """Return the account of a correct password. Each result is in the audit log.
 
         A correct and a wrong name take the same time. While the user or the address is locked, no
-        password is checked.
+        password is checked. One password is checked at a time, so parallel attempts count too.
         """
+        with self._checking:
+            return self._check(user, password, address, protocol)
+
+    def _check(
+        self, user: str, password: str, address: str, protocol: str
+    ) -> UserAccount | Refusal:
         self._read()
         known = _NAME.fullmatch(user) is not None
         shown = user if known else "?"
@@ -120,17 +142,20 @@ class Accounts:
         with self._lock:
             self._read()
             reason = self._reason_against(user, role) or passwords.weakness(password, user)
-            if user in self._accounts:
+            if self._is_taken(user):
                 reason = f"{user} exists already"
             if len(self._accounts) >= MAX_ACCOUNTS:
                 reason = f"at most {MAX_ACCOUNTS} accounts"
             if reason:
                 return Refusal(reason)
-            self._accounts[user] = UserAccount(
-                user, role, passwords.make_hash(password), enabled, must_change
-            )
-            self._write()
-        return None
+            new = UserAccount(user, role, passwords.make_hash(password), enabled, must_change)
+            return self._store({**self._accounts, user: new})
+
+    def _is_taken(self, name: str, owner: str = "") -> bool:
+        """Return whether another account has the name; capital letters make no difference."""
+        return any(
+            known.casefold() == name.casefold() for known in self._accounts if known != owner
+        )
 
     @staticmethod
     def _reason_against(user: str, role: str) -> str:
@@ -161,7 +186,7 @@ class Accounts:
                 enabled=account.enabled if enabled is None else enabled,
             )
             reason = self._reason_against(new.user, new.role) or self._last_administrator(user, new)
-            if new.user != user and new.user in self._accounts:
+            if new.user != user and self._is_taken(new.user, user):
                 reason = f"{new.user} exists already"
             if password is not None and not reason:
                 reason = passwords.weakness(password, new.user)
@@ -171,11 +196,17 @@ class Accounts:
                 return Refusal(reason)
             if password is not None:
                 new = replace(new, hash=passwords.make_hash(password), must_change=False)
-            self._accounts = {
-                (new.user if key == user else key): (new if key == user else other)
-                for key, other in self._accounts.items()
-            }
-            self._write()
+            if new != account:
+                new = replace(new, changes=account.changes + 1)
+            new = replace(new, unlocks=account.unlocks + unlock)
+            refusal = self._store(
+                {
+                    (new.user if key == user else key): (new if key == user else other)
+                    for key, other in self._accounts.items()
+                }
+            )
+            if refusal is not None:
+                return refusal
             if unlock:
                 self.lockout.unlock(user)
         self._after_change(user, account, new)
@@ -185,7 +216,7 @@ class Accounts:
         """Delete the initial password; report rights that have changed."""
         if old.must_change and not new.must_change and user == FIRST_USER:
             (self._folder / INITIAL).unlink(missing_ok=True)
-        if old != new:
+        if _has_changed(old, new):
             self._report(user)
 
     def remove(self, user: str) -> Refusal | None:
@@ -197,8 +228,9 @@ class Accounts:
             reason = self._last_administrator(user, None)
             if reason:
                 return Refusal(reason)
-            del self._accounts[user]
-            self._write()
+            refusal = self._store({k: a for k, a in self._accounts.items() if k != user})
+            if refusal is not None:
+                return refusal
         self._report(user)
         return None
 
@@ -221,8 +253,7 @@ class Accounts:
         with self._lock:
             path = self._folder / FILE
             try:
-                info = path.stat()
-                stamp = (info.st_mtime_ns, info.st_ino)
+                stamp = _stamp_of(path)
                 if stamp == self._stamp:
                     return
                 before = self._accounts if self._stamp is not None else {}
@@ -232,14 +263,32 @@ class Accounts:
                 before, accounts = self._accounts, {}
             self._accounts = accounts
         for user, account in before.items():
-            if accounts.get(user) != account:
+            found = accounts.get(user)
+            if _has_changed(account, found):
                 self._report(user)
+            if found is not None and found.unlocks != account.unlocks:
+                self.lockout.unlock(user)
 
-    def _write(self) -> None:
-        entries = [asdict(replace(account, locked=False)) for account in self._accounts.values()]
-        _write_private(self._folder / FILE, json.dumps(entries, indent=1) + "\n")
-        info = (self._folder / FILE).stat()
-        self._stamp = (info.st_mtime_ns, info.st_ino)
+    def _store(self, accounts: dict[str, UserAccount]) -> Refusal | None:
+        """Write accounts, then use them. If they cannot be written, nothing changes."""
+        entries = [asdict(replace(account, locked=False)) for account in accounts.values()]
+        try:
+            replace_private(self._folder / FILE, json.dumps(entries, indent=1) + "\n")
+            self._stamp = _stamp_of(self._folder / FILE)
+        except OSError as error:
+            return Refusal(f"the accounts cannot be stored: {error.strerror}", storage=True)
+        self._accounts = accounts
+        return None
+
+
+def _has_changed(old: UserAccount, new: UserAccount | None) -> bool:
+    """Return whether an account has other rights; an unlock changes none."""
+    return new is None or replace(new, unlocks=old.unlocks) != old
+
+
+def _stamp_of(path: Path) -> tuple[int, ...]:
+    info = path.stat()
+    return info.st_mtime_ns, info.st_ctime_ns, info.st_ino, info.st_size
 
 
 def _parse(entries: list[dict[str, object]]) -> Iterator[tuple[str, UserAccount]]:
@@ -247,15 +296,5 @@ def _parse(entries: list[dict[str, object]]) -> Iterator[tuple[str, UserAccount]
         user, role, text = str(entry["user"]), str(entry["role"]), str(entry["hash"])
         if _NAME.fullmatch(user) and role in ROLES:
             flags = entry.get("enabled") is True, entry.get("must_change") is True
-            yield user, UserAccount(user, role, text, *flags)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Replace a file that only its user can read; it is durable on return."""
-    new = path.with_name(path.name + ".new")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(new, path)
+            counts = int(entry.get("changes") or 0), int(entry.get("unlocks") or 0)  # type: ignore[call-overload]
+            yield user, UserAccount(user, role, text, *flags, False, *counts)

@@ -11,6 +11,7 @@ written in a window. So a flood neither fills the disk nor hides other entries f
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -92,7 +93,7 @@ class ServerAudit:
                 self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600
             )
             try:
-                os.write(file, line.encode())
+                _append_whole(file, line.encode())
             finally:
                 os.close(file)
         except OSError:
@@ -121,6 +122,14 @@ class ServerAudit:
                     _end_line(path)
                 return int(str(last["n"])), str(last["hash"])
         return 0, _START
+
+
+def _append_whole(file: int, data: bytes) -> None:
+    """Append all of `data` or nothing: a part of an entry would break the chain. Raises OSError."""
+    length = os.fstat(file).st_size
+    if os.write(file, data) < len(data):
+        os.ftruncate(file, length)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _end_line(path: Path) -> None:

@@ -2,7 +2,8 @@
 """Last counters of signed messages, shared by the processes that have the same site key.
 
 The agent accepts each counter once and only growing ones. So a process holds the lock while it
-signs and sends. Without a folder that it can write, the processes rely on the report of the unit.
+signs and sends. It stores the counter before it sends: without room on the disk nothing is sent.
+The table also has the last change of each process, `trial PROCESS`.
 """
 
 import contextlib
@@ -13,33 +14,42 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-FILE = "counters.json"
+from deploy.northbound.access.private_file import replace_private
+
+FILE, LOCK = "counters.json", "counters.lock"
 _TRIES, _PAUSE_S = 20, 0.002
+_MAX_BYTES = 4096
+_MAX_COUNTER = 1 << 64
+
+
+class SharedCounters:
+    """The table while the lock is held. `values`: by kind of message, and `trial PROCESS`."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._path = None if folder is None else folder / FILE
+        self.values = {} if self._path is None else _read(self._path)
+
+    def store(self, changes: dict[str, int]) -> None:
+        """Store values durably. Raises OSError: the table of before is unchanged."""
+        values = {**self.values, **changes}
+        if self._path is not None and values != self.values:
+            replace_private(self._path, json.dumps(values))
+        self.values = values
 
 
 @contextlib.contextmanager
-def shared_counters(folder: Path | None) -> Iterator[dict[str, int]]:
-    """Give the last counters by kind of message, and store their changes at the end.
+def shared_counters(folder: Path | None) -> Iterator[SharedCounters]:
+    """Give the table under its lock; without a folder, an empty one.
 
-    Raises OSError if another process keeps the lock.
+    Raises OSError if another process keeps the lock, or if the folder cannot be written.
     """
     if folder is None:
-        yield {}
+        yield SharedCounters(None)
         return
-    try:
-        file = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError:
-        yield {}
-        return
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         _lock(file)
-        counters = _parse(os.read(file, 4096))
-        before = dict(counters)
-        yield counters
-        if counters != before:
-            os.lseek(file, 0, os.SEEK_SET)
-            os.ftruncate(file, 0)
-            os.write(file, json.dumps(counters).encode())
+        yield SharedCounters(folder)
     finally:
         os.close(file)
 
@@ -56,9 +66,13 @@ def _lock(file: int) -> None:
     raise OSError("another process signs")
 
 
-def _parse(data: bytes) -> dict[str, int]:
-    with contextlib.suppress(ValueError, RecursionError):
-        found = json.loads(data)
+def _read(path: Path) -> dict[str, int]:
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            found = json.loads(os.read(file, _MAX_BYTES))
+        finally:
+            os.close(file)
         if isinstance(found, dict):
-            return {k: v for k, v in found.items() if type(v) is int and 0 <= v < 1 << 32}
+            return {k: v for k, v in found.items() if type(v) is int and 0 <= v < _MAX_COUNTER}
     return {}

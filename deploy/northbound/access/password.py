@@ -9,8 +9,10 @@ import contextlib
 import ctypes
 import hashlib
 import hmac
+import re
 import secrets
 from functools import cache
+from itertools import pairwise
 
 MIN_LENGTH, MAX_LENGTH = 10, 128
 """Characters of a password."""
@@ -18,6 +20,16 @@ _N, _R, _P = 1 << 14, 8, 1
 _MMAP_THRESHOLD = -3
 """M_MMAP_THRESHOLD of mallopt(3)."""
 _SALT_BYTES, _KEY_BYTES = 16, 32
+_CONTAINED_NAME = 3
+"""Characters from which on a user name makes a password that contains it weak."""
+_KNOWN = frozenset(
+    (
+        *("password", "passwort", "passw0rd", "p@ssword", "administrator", "admin", "root"),
+        *("welcome", "letmein", "changeme", "qwerty", "qwertyuiop", "qwertzuiop", "iloveyou"),
+        "coldloop",
+    )
+)
+"""Words that are no password, also with digits and signs before or after them."""
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without characters that look alike."""
 
@@ -62,11 +74,21 @@ def weakness(password: str, user: str) -> str:
         return f"a password has {MIN_LENGTH} to {MAX_LENGTH} characters"
     if not password.isprintable():
         return "a password has printable characters only"
-    if user.lower() in password.lower():
+    low = password.casefold()
+    if len(user) >= _CONTAINED_NAME and user.casefold() in low:
         return "a password does not contain the user name"
     if len(set(password)) < 5:
         return "a password has at least 5 different characters"
+    if password.isdecimal() or _neighbours(low) * 2 > len(low):
+        return "a password is no number and no row of neighbours such as 1234 or abcd"
+    if re.sub(r"^[\W\d_]+|[\W\d_]+$", "", low) in _KNOWN:
+        return "this password is too well known"
     return ""
+
+
+def _neighbours(text: str) -> int:
+    """Return how many characters are equal or next to the one before."""
+    return sum(abs(ord(a) - ord(b)) <= 1 for a, b in pairwise(text))
 
 
 def random_password() -> str:

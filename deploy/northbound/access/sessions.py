@@ -4,17 +4,22 @@
 Does not check passwords; see `deploy.northbound.access.accounts`. At most `MAX_SESSIONS` exist. A
 session ends after `idle_s` without a request, and when the account changes or ends. Only hashes of
 the tokens are kept. A login can run in another thread; so loops use a copy of the table.
+
+If all places are taken, a login takes the place of a session with a lower role: of the lowest role
+the one that was not used for longest. So readers never keep an administrator out.
 """
 
 import hashlib
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from deploy.northbound.access.accounts import Accounts, UserAccount
-from deploy.northbound.access.types import Refusal, Session
+from deploy.northbound.access.types import ROLES, Refusal, Session
 
+TOO_MANY = "too many sessions"
 MAX_SESSIONS = 16
 MAX_OF_USER = 8
 IDLE_RANGE_S = (30, 86_400)
@@ -29,6 +34,7 @@ class Sessions:
         self._clock = clock
         self._sessions: dict[str, tuple[Session, float]] = {}
         self._next_id = 1
+        self._opening = threading.Lock()
         accounts.observe(self.close_of)
 
     def login(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
@@ -36,22 +42,48 @@ class Sessions:
         account = self._accounts.check(user, password, address, protocol)
         if isinstance(account, Refusal):
             return account
-        own = sum(session.user == user for session in self.all())
-        if len(self._sessions) >= MAX_SESSIONS or own >= MAX_OF_USER:
-            return Refusal("too many sessions", self.idle_s)
+        with self._opening:
+            return self._open(account, address)
+
+    def _open(self, account: UserAccount, address: str) -> Session | Refusal:
+        own = sum(session.user == account.user for session in self.all())
+        if own >= MAX_OF_USER or not self._make_place(account.role):
+            return Refusal(TOO_MANY, self.idle_s)
         token = secrets.token_hex(32)
         session = _session(str(self._next_id), account, address)
         self._next_id += 1
         self._sessions[_key(token)] = (session, self._clock())
         return replace(session, token=token)
 
+    def _make_place(self, role: str) -> bool:
+        """Return whether there is a place; if not, end a session with a lower role first."""
+        if len(self._sessions) < MAX_SESSIONS:
+            return True
+        rank = ROLES.index
+        key, (session, _) = min(
+            list(self._sessions.items()), key=lambda entry: (rank(entry[1][0].role), entry[1][1])
+        )
+        if rank(session.role) >= rank(role):
+            return False
+        self._sessions.pop(key, None)
+        return True
+
     def check(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
         """Check a password for one request, as HTTP Basic does. No session is kept."""
         account = self._accounts.check(user, password, address, protocol)
         return account if isinstance(account, Refusal) else _session("", account, address)
 
+    def may_reuse(self, user: str, address: str) -> bool:
+        """Return whether a password that was checked before still counts: nothing is locked.
+
+        Changes of accounts by another process are taken over first, and the observers are called.
+        """
+        self._accounts.refresh()
+        return self._accounts.lockout.remaining_s(user, address) == 0
+
     def find(self, token: str) -> Session | None:
         """Return the session of a token and renew it. Its role is that of the account now."""
+        self._accounts.refresh()  # ends the sessions of accounts that have changed
         self._expire()
         found = self._sessions.get(_key(token))
         if found is None:
@@ -61,7 +93,8 @@ class Sessions:
         if account is None or not account.enabled:
             return None
         session = replace(session, role=account.role, must_change=account.must_change)
-        self._sessions[_key(token)] = (session, self._clock())
+        if _key(token) in self._sessions:
+            self._sessions[_key(token)] = (session, self._clock())
         return session
 
     def all(self) -> list[Session]:

@@ -32,10 +32,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refused request. `retry_s`: time after which a new attempt has a chance, 0: none."""
+    """A refused request. `retry_s`: time after which a new attempt has a chance, 0: none.
+
+    `storage`: the state folder cannot store the change; nothing has changed.
+    """
 
     reason: str
     retry_s: int = 0
+    storage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

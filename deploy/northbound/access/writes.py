@@ -3,6 +3,7 @@
 
 Does not decide alone: the agent checks each message against `northbound.writes` again, and a change
 is on trial as one of an operator. This module confirms the own change when the trial asks for it.
+After a restart no process follows the change of before; if it is still on trial, it is rolled back.
 
     submit ─▶ pending ─▶ trial ─▶ confirmed          a change
                  └─▶ refused  └─▶ rolled_back
@@ -44,8 +45,13 @@ _COMMAND_EXPIRES_S = 120
 _CHANGE_EXPIRES_S = 3600
 _UNDATED_EXPIRES_S = 30 * 86_400
 """Without UTC the unit counts the time since its last message; the counter prevents a replay."""
-_CONFIRM_S = 1800
+_CONFIRM_S, _LONGEST_CONFIRM_S = 120, 3600
+"""Time to confirm after the health window. A trial without a confirm keeps other changes out."""
 _MAX_PENDING = 4
+_TRIAL_RETRY_S = 30
+_AGAIN_S = 5
+"""A confirm or rollback without effect is sent again after this time; it doubles. The unit writes
+an entry of its audit log for each one."""
 _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
@@ -71,18 +77,28 @@ class _Pending:
     sent_at: float = 0.0
     tries: int = 0
     outcome: Outcome = field(default_factory=lambda: Outcome("pending"))
-    confirm_sent_at: float | None = None
+    confirm_at: float = 0.0
+    confirm_pause_s: float = _AGAIN_S
 
     def is_done(self) -> bool:
         """Whether the state is final."""
         return self.outcome.state in {"confirmed", "refused", "rolled_back"}
 
 
+@dataclass(frozen=True, slots=True)
+class WriterProcess:
+    """`state`: folder of the counters that processes share. `health_s`: health window, s."""
+
+    state: Path | None = None
+    name: str = "web"
+    health_s: int = 120
+
+
 class Writer:
     """The submissions of a process; implements `WriteAccess`. Call `tick` some times a second.
 
     `unit`: SITE/UNIT. `folder`: of the record of points. `key`: file of the site key; None: no
-    writes. `state`: folder of the counters that processes share. `clock`: monotonic seconds.
+    writes. `clock`: monotonic seconds.
     """
 
     def __init__(
@@ -92,15 +108,22 @@ class Writer:
         key: Path | None,
         source: SnapshotReader,
         audit: AuditSink,
-        state: Path | None = None,
+        process: WriterProcess | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        process = process or WriterProcess()
         self._source = source
         self._audit = audit
-        self._state = state
+        self._state = process.state
         self._clock = clock
         self._socket_path = str(folder / SOCKET)
         self._unit = unit
+        self._process = process.name
+        self._confirm_s = min(process.health_s + _CONFIRM_S, _LONGEST_CONFIRM_S)
+        self._abandoned = _last_change(process.state, process.name)
+        self._rollback_at = clock()
+        self._rollback_pause_s: float = _AGAIN_S
+        self._started_at = clock()
         self._key: keys.Key | None = None
         self._no_key = "northbound.writes has no key"
         self._submissions: OrderedDict[str, _Pending] = OrderedDict()
@@ -131,7 +154,10 @@ class Writer:
             if not isinstance(permitted, list) or request.name not in permitted:
                 return Refusal(f"northbound.writes does not permit {request.name}")
             return None
-        return _setpoint_refusal(request, snapshot.setpoints.get(request.key))
+        found = _setpoint_refusal(request, snapshot.setpoints.get(request.key))
+        if found is None and _is_on_trial(snapshot):
+            return Refusal("another change is on trial", _TRIAL_RETRY_S)
+        return found
 
     def submit(
         self, request: Request, user: str, address: str, protocol: str
@@ -144,7 +170,7 @@ class Writer:
         if refusal is None and len(busy) >= _MAX_PENDING:
             refusal = Refusal("other requests are on their way", 5)
         if refusal is None and is_change and any(p.kind == PATCH for p in busy):
-            refusal = Refusal("another change is on trial", 30)
+            refusal = Refusal("another change is on trial", _TRIAL_RETRY_S)
         pending = _Pending(request, user, address, protocol, PATCH if is_change else COMMAND)
         if refusal is None:
             refusal = self._send(pending, snapshot)
@@ -179,12 +205,19 @@ class Writer:
         """Sign a request for the present state of the unit and send it."""
         try:
             with shared_counters(self._state) as counters:
-                last = counters.get(str(pending.kind), 0)
+                last = counters.values.get(str(pending.kind), 0)
                 counter, data = self._sign(pending.request, snapshot, last)
-                counters[str(pending.kind)] = seconds_of(counter)
-                self._post(data)
-        except (OpsError, OSError, ValueError, TypeError, KeyError) as error:
+                values = {str(pending.kind): seconds_of(counter)}
+                if pending.kind == PATCH:
+                    values[f"trial {self._process}"] = counter
+                counters.store(values)
+                refusal = self._post(data)
+        except OSError as error:
+            return Refusal(f"the counter cannot be stored: {error}", 5)
+        except (OpsError, ValueError, TypeError, KeyError) as error:
             return Refusal(f"the agent cannot be reached: {error}", 5)
+        if refusal is not None:
+            return refusal
         pending.counter, pending.sent_at = counter, self._clock()
         pending.tries += 1
         return None
@@ -192,7 +225,7 @@ class Writer:
     def _sign(self, request: Request, snapshot: Snapshot, last: int) -> tuple[int, bytes]:
         """Return counter and message. `last`: the last counter of another process."""
         report = _report(snapshot)
-        times = _times(request, snapshot, report, last)
+        times = _times(request, snapshot, report, last, self._confirm_s)
         key = [self._key] if self._key is not None else []
         if isinstance(request, UnitCommand):
             pairs = list(request.arguments.items())
@@ -203,17 +236,22 @@ class Writer:
         change = (path if number is None else number, value)
         return messages.sign_patch(self._unit, report, [change], key, times)
 
-    def _post(self, data: bytes) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)
-            sock.sendto(data, self._socket_path)
+    def _post(self, data: bytes) -> Refusal | None:
+        """Send a message. A refusal: nothing was sent."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.sendto(data, self._socket_path)
+        except OSError as error:
+            return Refusal(f"the agent cannot be reached: {error}", 5)
+        return None
 
     # Results.
 
     def tick(self) -> None:
         """Compare the open submissions with the record of the agent. Never raises."""
         waiting = [p for p in self._submissions.values() if not p.is_done()]
-        if not waiting:
+        if not waiting and not self._abandoned:
             return
         snapshot = self._source.read()
         if snapshot.stale:
@@ -224,6 +262,26 @@ class Writer:
         if isinstance(remote, dict):
             for pending in waiting:
                 self._follow(pending, remote, snapshot)
+            self._end_abandoned(remote, snapshot)
+
+    def _end_abandoned(self, remote: dict[str, Any], snapshot: Snapshot) -> None:
+        """Roll back the change of the process before this one."""
+        if not self._abandoned or self._key is None:
+            return
+        if remote.get("trial") != self._abandoned:
+            # A message that was sent just before the restart is in the record some seconds later.
+            if self._clock() - self._started_at > _TIMEOUT_S:
+                self._abandoned = 0
+            return
+        now = self._clock()
+        if now >= self._rollback_at:
+            self._rollback_at = now + self._rollback_pause_s
+            self._rollback_pause_s *= 2
+            rollback = UnitCommand("rollback", {"counter": self._abandoned})
+            pending = _Pending(rollback, self._process, "local", "restart", COMMAND)
+            refusal = self._send(pending, snapshot)
+            reason = "" if refusal is None else f": {refusal.reason}"
+            self._record(pending, f"refused{reason}" if reason else f"sent {pending.counter}")
 
     def _follow(self, pending: _Pending, remote: dict[str, Any], snapshot: Snapshot) -> None:
         outcome = _outcome(pending, remote)
@@ -248,9 +306,10 @@ class Writer:
     def _confirm(self, pending: _Pending, snapshot: Snapshot) -> None:
         """Confirm the own change; again if it is still on trial after some seconds."""
         now = self._clock()
-        if pending.confirm_sent_at is not None and now - pending.confirm_sent_at < 5:
+        if now < pending.confirm_at:
             return
-        pending.confirm_sent_at = now
+        pending.confirm_at = now + pending.confirm_pause_s
+        pending.confirm_pause_s *= 2
         confirm = UnitCommand("confirm", {"counter": pending.counter})
         self._send(_Pending(confirm, pending.user, pending.address, "", COMMAND), snapshot)
 
@@ -283,7 +342,11 @@ def _report(snapshot: Snapshot) -> messages.UnitReport:
 
 
 def _times(
-    request: Request, snapshot: Snapshot, report: messages.UnitReport, last: int
+    request: Request,
+    snapshot: Snapshot,
+    report: messages.UnitReport,
+    last: int,
+    confirm_s: int,
 ) -> messages.MessageTimes:
     """Return the times of a message by the clock of the unit.
 
@@ -291,21 +354,35 @@ def _times(
     """
     if snapshot.utc is None:
         now_s = EPOCH_S + max(last, *(seconds_of(counter) for counter in report.counters)) + 1
-        return messages.MessageTimes(now_s, _UNDATED_EXPIRES_S, _CONFIRM_S)
+        return messages.MessageTimes(now_s, _UNDATED_EXPIRES_S, confirm_s)
     now_s = int(snapshot.utc.timestamp())
     if last < now_s - EPOCH_S + messages.ACCEPTED_AHEAD_S:
         now_s = max(now_s, EPOCH_S + last + 1)
     is_command = isinstance(request, UnitCommand)
     return messages.MessageTimes(
-        now_s, _COMMAND_EXPIRES_S if is_command else _CHANGE_EXPIRES_S, _CONFIRM_S
+        now_s, _COMMAND_EXPIRES_S if is_command else _CHANGE_EXPIRES_S, confirm_s
     )
+
+
+def _last_change(state: Path | None, process: str) -> int:
+    """Return the counter of the last change of the process before this one; 0: none."""
+    try:
+        with shared_counters(state) as counters:
+            return counters.values.get(f"trial {process}", 0)
+    except OSError:
+        return 0
+
+
+def _is_on_trial(snapshot: Snapshot) -> bool:
+    remote = snapshot.details.get("remote")
+    return isinstance(remote, dict) and bool(remote.get("trial"))
 
 
 def _outcome(pending: _Pending, remote: dict[str, Any]) -> Outcome | None:
     """Return the state of a submission in the report; None: the report does not have it."""
-    if list(remote.get("refused_message") or []) == [pending.kind, pending.counter]:
-        refusal = remote.get("refusal") or ["", ""]
-        return Outcome("refused", ": ".join(str(text) for text in refusal if text))
+    for refused in remote.get("refusals") or []:
+        if list(refused[:2]) == [pending.kind, pending.counter]:
+            return Outcome("refused", ": ".join(str(text) for text in refused[2:] if text))
     if pending.kind == COMMAND:
         start = f"{pending.counter} "
         for line in remote.get("results") or []:

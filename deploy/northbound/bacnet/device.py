@@ -50,9 +50,14 @@ from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.snapshot import Snapshot
 
-MAX_SUBSCRIPTIONS = 64
+MAX_SUBSCRIPTIONS = 192
+"""COV subscriptions of all clients; the last `MAX_OF_CLIENT` are for permitted clients."""
+MAX_OF_CLIENT = 64
+"""COV subscriptions of one host, whatever its ports."""
+_MAX_UNANSWERED = 128
 MAX_LIFETIME_S = 8 * 3600
 _MAX_ROUTERS = 64
+_LOWEST_PRIORITY = 16
 _ANY_INSTANCE = 4194303
 SERVICES = (
     "acknowledgeAlarm",
@@ -141,6 +146,7 @@ class BacnetDevice(Application):
     permitted: PermittedNetworks
     writer: WriteAccess | None
     audit: AuditSink
+    unanswered: dict[Any, bool]
 
     def get_services_supported(self) -> ServicesSupported:
         """Return the services that are not refused always."""
@@ -162,12 +168,33 @@ class BacnetDevice(Application):
             self.events.notify(transition, identifier, self._send)
 
     def _send(self, message: Any) -> None:
-        """Send a notification. A recipient that does not answer is no fault of the device."""
-        self.request(message).add_done_callback(_ignore_result)
+        """Send a notification. A recipient that does not answer is no fault of the device.
+
+        Above a number of unanswered ones the notification is dropped: bacpypes3 searches without
+        end for a free invoke id if a recipient has all 256.
+        """
+        if len(self._requests.get(message.pduDestination, ())) < _MAX_UNANSWERED:
+            self.request(message).add_done_callback(_ignore_result)
+
+    def cov_notification(self, cov: Any, apdu: Any) -> None:
+        """Send a change. A subscription has one unanswered notification at most.
+
+        Changes in the meantime are one more notification, with the newest value.
+        """
+        if cov.confirmed:
+            if cov in self.unanswered:
+                self.unanswered[cov] = True
+                return
+            self.unanswered[cov] = False
+        super().cov_notification(cov, apdu)
 
     def cov_confirmation(self, cov: Any, future: Any) -> None:
         """Ignore the answer of a subscriber; bacpypes3 raises what it has not answered."""
         _ignore_result(future)
+        has_changed = self.unanswered.pop(cov, False)
+        detection = self._cov_detections.get(cov.obj_id)
+        if has_changed and detection is not None and cov in detection.cov_subscriptions:
+            detection.send_cov_notifications(cov)
 
     async def reject_undecoded(self) -> None:
         """Reject the requests that bacpypes3 could not decode; it would wait 3 s for an answer.
@@ -236,13 +263,21 @@ class BacnetDevice(Application):
         if apdu.issueConfirmedNotifications is not None or apdu.lifetime is not None:
             if not 0 < int(apdu.lifetime or 0) <= MAX_LIFETIME_S:
                 raise ExecutionError("services", "valueOutOfRange")
-            if not self._has_subscription(apdu) and self.subscriptions() >= MAX_SUBSCRIPTIONS:
+            if not self._has_subscription(apdu) and not self._has_room(apdu.pduSource):
                 raise ExecutionError("resources", "noSpaceToAddListElement")
         await super().do_SubscribeCOVRequest(apdu)
 
     def subscriptions(self) -> int:
         """Return the number of subscriptions."""
         return sum(len(d.cov_subscriptions) for d in self._cov_detections.values())
+
+    def _has_room(self, source: Any) -> bool:
+        """Return whether a client can have one more subscription."""
+        host = host_of(source)
+        held = [c for d in self._cov_detections.values() for c in d.cov_subscriptions]
+        most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(source) else MAX_OF_CLIENT)
+        own = sum(host_of(c.client_addr) == host for c in held)
+        return len(held) < most and own < MAX_OF_CLIENT
 
     def _has_subscription(self, apdu: SubscribeCOVRequest) -> bool:
         detection = self._cov_detections.get(apdu.monitoredObjectIdentifier)
@@ -295,12 +330,16 @@ class BacnetDevice(Application):
     def _submit(self, apdu: Any, identifier: Any, entry: Any) -> None:
         if self.get_object_id(identifier) is None:
             raise ExecutionError("object", "unknownObject")
+        if entry.priority is not None and not 1 <= int(entry.priority) <= _LOWEST_PRIORITY:
+            raise ExecutionError("services", "parameterOutOfRange")
         point = self.points.find(identifier)
         is_value = str(entry.propertyIdentifier) == "present-value"
         if self.writer is None or not self.permitted.has(apdu.pduSource):
             raise ExecutionError("property", "writeAccessDenied")
         if point is None or not is_value or not point.row.setpoint:
             raise ExecutionError("property", "writeAccessDenied")
+        if entry.propertyArrayIndex is not None:
+            raise ExecutionError("property", "propertyIsNotAnArray")
         value_in = getattr(entry, "propertyValue", None) or entry.value
         try:
             value = float(value_in.cast_out(Real))
@@ -376,7 +415,7 @@ def make_device(
     )
     app.points, app.alarms, app.trends = points, alarms, trends
     app.permitted = PermittedNetworks(settings.get("networks", ()))
-    app.writer, app.audit = writer, audit
+    app.writer, app.audit, app.unanswered = writer, audit, {}
     app.events = EventServices(alarms, app.permitted, writer, audit)
     for link in app.link_layers.values():
         DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)

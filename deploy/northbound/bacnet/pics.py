@@ -80,7 +80,7 @@ def _facts() -> list[tuple[str, str]]:
         ("segmentation", "transmits segmented replies; receives no segmented requests"),
         ("longest APDU", "1476"),
         ("character set", "ISO 10646 (UTF-8)"),
-        ("COV", f"{device.MAX_SUBSCRIPTIONS} subscriptions, {device.MAX_LIFETIME_S // 3600} h"),
+        ("COV", _cov_text()),
         ("trend logs", f"{RECORDS} records each, one a minute, UTC"),
         ("device address binding", "none"),
     ]
@@ -108,3 +108,8 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
         f"|{'---|' * len(head)}",
         *(f"| {' | '.join(row)} |" for row in rows),
     ]
+
+
+def _cov_text() -> str:
+    total, each = device.MAX_SUBSCRIPTIONS, device.MAX_OF_CLIENT
+    return f"{total} subscriptions, {each} of one client, {device.MAX_LIFETIME_S // 3600} h"

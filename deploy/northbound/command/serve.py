@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop northbound serve`: run the servers that the configuration names.
 
-With a process (`web`, `bacnet`, `snmp`) this process serves, as systemd starts it. Without one,
-each configured process is a child of its own.
+With one process (`web`, `bacnet`, `snmp`) this process serves, as systemd starts it. With several,
+or without one (all that are configured), each is a child of its own.
 """
 
 import argparse
@@ -23,11 +23,13 @@ EXAMPLE = f"coldloop northbound serve web --config {CONFIG}"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "process",
+        "processes",
         metavar="PROCESS",
-        nargs="?",
-        choices=tuple(PROCESSES),
-        help=f"{', '.join(PROCESSES)}; none: all that the configuration names",
+        nargs="*",
+        type=_process,
+        default=[],
+        help="web (Redfish, metrics, panel, Modbus), bacnet or snmp; without PROCESS: "
+        "each one that the configuration names",
     )
     parser.add_argument(
         "--config", metavar="FILE", default=CONFIG, help=f"configuration of the agent ({CONFIG})"
@@ -40,14 +42,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = read_settings(arguments.config, arguments.state)
-    if arguments.process is not None:
-        return run_process(arguments.process, settings)
-    return _run_all(settings, arguments)
+    names = list(dict.fromkeys(arguments.processes))
+    if len(names) == 1:
+        return run_process(names[0], settings)
+    return _run_all(settings, arguments, names)
 
 
-def _run_all(settings: SiteSettings, arguments: argparse.Namespace) -> int:
+def _process(text: str) -> str:
+    """Return the name of a process. Raises `ArgumentTypeError`."""
+    if text not in PROCESSES:
+        raise argparse.ArgumentTypeError(f"no process {text}; there are {', '.join(PROCESSES)}")
+    return text
+
+
+def _run_all(settings: SiteSettings, arguments: argparse.Namespace, names: list[str]) -> int:
     """Start a child for each process; return 1 as soon as one ends."""
-    processes = settings.processes()
+    configured = settings.processes()
+    processes = names or configured
+    for name in names:
+        if name not in configured:
+            raise OpsError(f"{settings.path}: northbound has no section for {name}")
     if not processes:
         raise OpsError(f"{settings.path}: northbound has no http, modbus, bacnet or snmp")
     options = ["--config", arguments.config, "--state", str(settings.state)]

@@ -28,7 +28,7 @@ _COLLECT_EVERY = 16
 
 
 class HttpConnection:
-    """One accepted socket. `busy`: it has a complete request. `stream`: no deadline.
+    """One accepted socket. `busy`: it has a complete request. `stream`: its group; no deadline.
 
     `started`: its task runs.
     """
@@ -49,7 +49,7 @@ class HttpConnection:
         self.socket = sock
         self.address = address
         self.busy = False
-        self.stream = False
+        self.stream = ""
         self.started = False
         self.requests = 0
         self.task: asyncio.Task[None] | None = None
@@ -102,12 +102,17 @@ class ConnectionGate:
                 self._cancel(connection)
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def open_stream(self, request: Request) -> bool:
-        """Make the answer to `request` a stream without a deadline; False: too many streams."""
-        if sum(connection.stream for connection in self._open) >= self._limits.streams:
-            return False
+    def open_stream(self, request: Request, group: str) -> bool:
+        """Make the answer to `request` a stream without a deadline; False: too many streams.
+
+        Each group has its own places, so clients without login take none of those with one.
+        """
         connection: HttpConnection = request.g.connection
-        connection.stream = True
+        others = [entry for entry in self._open if entry.stream == group]
+        own = [entry for entry in others if entry.address == connection.address]
+        if len(others) >= self._limits.streams or len(own) >= self._limits.address_streams:
+            return False
+        connection.stream = group
         return True
 
     def _admit(self, sock: socket.socket, address: str) -> None:

@@ -11,7 +11,10 @@ from deploy.northbound.rate_limit import RequestBudget
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Limits of the server. Sizes in bytes, times in seconds, rates in requests a second."""
+    """Limits of the server. Sizes in bytes, times in seconds, rates in requests a second.
+
+    `streams`: in each group; `address_streams`: of them for one address.
+    """
 
     head: int = 8192
     fields: int = 64
@@ -21,6 +24,7 @@ class HttpLimits:
     connections: int = 32
     address_connections: int = 16
     streams: int = 4
+    address_streams: int = 3
     handshake_s: float = 5.0
     request_s: float = 10.0
     idle_s: float = 30.0

@@ -3,7 +3,8 @@
 
 Does not keep accounts; see `deploy.northbound.access`. A correct pair of user and password is kept
 for 60 s as a keyed hash, because a check of the password needs 50 ms of CPU by design. A change of
-an account empties this table. One thread checks passwords, so a flood of logins stops no request.
+an account empties this table, and a locked user or address does not use it. One thread checks
+passwords, so a flood of logins stops no request.
 """
 
 import asyncio
@@ -92,6 +93,10 @@ class SessionStore(Protocol):
         """Check a password without a place among the sessions. Slow by design."""
         ...
 
+    def may_reuse(self, user: str, address: str) -> bool:
+        """Return whether a password that was checked before still counts."""
+        ...
+
     def login(self, user: str, password: str, address: str, protocol: str) -> Session | Refusal:
         """Check a password and open a session. Slow by design."""
         ...
@@ -122,9 +127,11 @@ class Authenticator:
         self._thread = ThreadPoolExecutor(1, "password")
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, tuple[float, Session]] = {}
+        self._forgotten = 0
 
     def forget(self) -> None:
         """Empty the table of checked passwords."""
+        self._forgotten += 1
         self._known.clear()
 
     async def identify(self, request: Request, address: str) -> Session | Refusal | None:
@@ -156,13 +163,15 @@ class Authenticator:
         text = f"{user}\0{password}\0{address}".encode()
         key = hmac.new(self._key, text, hashlib.sha256).digest()
         now = time.monotonic()
-        known = self._known.get(key)
+        may_reuse = self._sessions.may_reuse(user, address)
+        known = self._known.get(key) if may_reuse else None
         if known is not None and now - known[0] < _CACHE_S:
             return known[1]
+        forgotten = self._forgotten
         found = await asyncio.get_running_loop().run_in_executor(
             self._thread, self._sessions.check, user, password, address, self._protocol
         )
-        if isinstance(found, Session):
+        if isinstance(found, Session) and forgotten == self._forgotten:
             if len(self._known) >= _CACHE_SIZE:
                 del self._known[next(iter(self._known))]
             self._known[key] = (now, found)

@@ -79,26 +79,33 @@ def _common(snapshot: Snapshot) -> list[int]:
 
 
 def _status(snapshot: Snapshot, writes: WriteState) -> list[int]:
+    """Without a recent record the alarms are not known; a bit cannot say that, a register does."""
     alarms = [a for a in snapshot.alarms if a.state != "shelved"]
     listed = sorted(snapshot.alarms, key=_importance)[: layout.LISTED_ALARMS]
     rest = [0] * (layout.LISTED_ALARMS - len(listed))
     age = snapshot.age_ms
+    counts = [
+        len([a for a in alarms if a.active]),
+        min((a.priority for a in alarms if a.active), default=0),
+        len([a for a in alarms if a.state in _UNACKNOWLEDGED]),
+    ]
+    entries = [a.number for a in listed] + rest
+    entries += [a.priority << 8 | _ALARM_STATES.get(a.state, 0) for a in listed] + rest
+    if snapshot.stale:
+        counts, entries = [_UNKNOWN] * len(counts), [_UNKNOWN] * len(entries)
     registers = [
         layout.MAP_VERSION,
         snapshot.sequence & 0xFFFF,
         _UNKNOWN if age is None else min(age // 100, _UNKNOWN - 1),
         0 if snapshot.stale else _STATES.get(snapshot.unit_state, 0),
-        len([a for a in alarms if a.active]),
-        min((a.priority for a in alarms if a.active), default=0),
-        len([a for a in alarms if a.state in _UNACKNOWLEDGED]),
+        *counts,
         int(writes.enabled),
         *words(_utc_seconds(snapshot), "u32"),
         _bound_ms(snapshot),
-        0,
+        int(not snapshot.stale),
         *_quality_bits(snapshot),
+        *entries,
     ]
-    registers += [a.number for a in listed] + rest
-    registers += [a.priority << 8 | _ALARM_STATES.get(a.state, 0) for a in listed] + rest
     return registers + [0] * (layout.STATUS_LENGTH - len(registers))
 
 

@@ -68,7 +68,7 @@ STATUS_FIELDS = {
     "writes": 7,
     "utc": 8,
     "utc_bound": 10,
-    "reserved": 11,
+    "alarms_known": 11,
     "quality": 12,
     "alarms": 12 + QUALITY_WORDS,
     "alarm_states": 12 + QUALITY_WORDS + LISTED_ALARMS,

@@ -8,6 +8,7 @@ import contextlib
 import json
 from pathlib import Path
 
+from deploy.northbound.access.private_file import replace_private
 from deploy.northbound.modbus import layout
 
 
@@ -24,20 +25,19 @@ class RestoreFile:
             self.values = {}
 
     def keep(self, key: str, raw: int) -> None:
-        """Keep the first value of a key."""
+        """Keep the first value of a key. Raises OSError: it cannot be stored and is not kept."""
         if key not in self.values:
-            self.values[key] = raw
-            self._write()
+            values = {**self.values, key: raw}
+            self._write(values)
+            self.values = values
 
     def forget(self, key: str) -> None:
         """Forget a key."""
         if key in self.values:
             del self.values[key]
-            self._write()
+            with contextlib.suppress(OSError):  # a full disk: after a restart it returns once more
+                self._write(self.values)
 
-    def _write(self) -> None:
+    def _write(self, values: dict[str, int]) -> None:
         if self._path is not None:
-            part = self._path.with_suffix(".part")
-            with contextlib.suppress(OSError):  # a full disk: the values stay in memory
-                part.write_text(json.dumps(self.values))
-                part.replace(self._path)
+            replace_private(self._path, json.dumps(values))

@@ -41,7 +41,8 @@ _RESULTS = {
     "refused": _REFUSED,
     "rolled_back": _ROLLED_BACK,
 }
-_RETRY_S = 60.0
+_RETRY_S, _LONGEST_RETRY_S = 5.0, 60.0
+"""A return that the unit refuses is sent again; the pause doubles."""
 REASONS = {
     0: "none",
     1: "the configuration does not permit writes",
@@ -88,6 +89,8 @@ class UnitRegisters:
         self._networks = [ipaddress.ip_network(text) for text in self._rules.sources]
         self._slots: dict[str, SlotState] = {}
         self._submissions: dict[str, str] = {}
+        self._returning: dict[str, SlotState] = {}
+        self._pause_s = _RETRY_S
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
         self._keep_alive = 0
@@ -139,7 +142,7 @@ class UnitRegisters:
             reason = self._change(key, value, client) if key else 3
         if reason:
             target = key or str(address)
-            user = client.name or client.role
+            user = client.name or client.address
             self._audit.record(
                 user, client.address, _PROTOCOL, "write", target, f"refused: {REASONS[reason]}"
             )
@@ -168,6 +171,7 @@ class UnitRegisters:
         """Take a new number; the same number again is a client that hangs."""
         if value != self._keep_alive:
             self._keep_alive = value
+            self._pause_s = _RETRY_S
             self._alive_until = self._clock() + self._rules.keep_alive_s
 
     def _change(self, key: str, counts: int, client: ModbusClient) -> int:
@@ -203,31 +207,51 @@ class UnitRegisters:
     def _submit(self, setpoint: SetPoint, counts: int, raw: int, client: ModbusClient) -> int:
         key = setpoint.key
         user = client.name or client.address
-        if not self._send(SetPointChange(key, raw), user, client.address):
-            return 9
-        self._memory.keep(key, setpoint.configured or 0)
+        is_new = key not in self._memory.values
+        try:
+            self._memory.keep(key, setpoint.configured or 0)
+        except OSError:
+            return 9  # a change that could not return is not made
+        reason = self._send(SetPointChange(key, raw), user, client.address)
+        if reason:
+            if is_new:
+                self._memory.forget(key)
+            return reason
         self._changed_at[key] = self._clock()
         writes = self._slots.get(key, SlotState()).writes + 1
         self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
         return 0
 
-    def _send(self, change: SetPointChange, user: str, address: str) -> bool:
+    def _send(self, change: SetPointChange, user: str, address: str) -> int:
+        """Submit a change; return 0 or a reason."""
         if self._writer is None:
-            return False
+            return 1
         answer = self._writer.submit(change, user, address, _PROTOCOL)
         if isinstance(answer, Refusal):
-            return False
+            return _reason_of(answer.reason)
         self._submissions[change.key] = answer.id
-        return True
+        return 0
 
     def _update_result(self, key: str, submission: str) -> None:
         """Take over the state of a submission; one that is unknown was lost: rolled back."""
         outcome = self._writer.result(submission) if self._writer else None
         result = _RESULTS.get(outcome.state, _REFUSED) if outcome else _ROLLED_BACK
         state = self._slots.get(key, SlotState())
-        self._slots[key] = replace(state, result=result, reason=9 if result == _REFUSED else 0)
+        reason = _reason_of(outcome.reason) if outcome and result == _REFUSED else 0
+        self._slots[key] = replace(state, result=result, reason=reason)
+        if key in self._returning:
+            self._slots[key] = replace(state, result=result, reason=8)
         if result != _ON_TRIAL:
             del self._submissions[key]
+            self._end_return(key, result)
+
+    def _end_return(self, key: str, result: int) -> None:
+        """A return that failed leaves the result of the client's change, and is tried again."""
+        before = self._returning.pop(key, None)
+        if before is not None and result != _KEPT:
+            self._slots[key] = replace(before, reason=8)
+            self._retry_at = self._clock() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_RETRY_S)
 
     def _configured(self, key: str) -> int | None:
         setpoint = self._snapshot.setpoints.get(key)
@@ -240,11 +264,20 @@ class UnitRegisters:
         key, raw = next(iter(self._memory.values.items()))
         if self._configured(key) == raw:
             self._memory.forget(key)
+            self._pause_s = _RETRY_S
             return
         self._retry_at = now + _RETRY_S
-        writes = self._slots.get(key, SlotState()).writes
-        if self._send(SetPointChange(key, raw), "keep-alive ended", ""):
-            self._slots[key] = SlotState(None, _ON_TRIAL, 8, writes)
+        before = self._slots.get(key, SlotState())
+        if not self._send(SetPointChange(key, raw), "keep-alive ended", ""):
+            self._returning[key] = before
+            self._slots[key] = SlotState(None, _ON_TRIAL, 8, before.writes)
+
+
+def _reason_of(text: str) -> int:
+    """Return the number of a reason of the agent or of `WriteAccess`."""
+    if "one change in" in text or "too many messages" in text:
+        return 6
+    return 7 if text.startswith(("busy", "another change", "other requests")) else 9
 
 
 def _slot_of(address: int) -> str:

@@ -2,10 +2,10 @@
 """Routes of the panel on an HTTP server of microdot: files, state, events, trends, actions.
 
 Does not check what the agent may do; see `deploy.northbound.access`. All GET routes but the result
-of an action are open, and none changes anything. A POST must be JSON and carry the header
-X-Coldloop; an action also carries the token of its session in X-Auth-Token. The page keeps the
-token in memory only, not in a cookie: a foreign page has no way to use it, and a reload of the page
-ends the access.
+of an action are open, and none changes anything. A POST must be JSON, carry the header X-Coldloop
+and, if a browser names the page that sends it, come from a page of this server. An action also
+carries the token of its session in X-Auth-Token. The page keeps the token in memory only, not in a
+cookie: a foreign page has no way to use it, and a reload of the page ends the access.
 
     GET  /                                 to /panel
     GET  /panel, /panel/static/NAME        the page
@@ -25,6 +25,7 @@ from typing import Any, TypeGuard
 
 from microdot import Microdot, Request, Response
 
+from deploy.northbound.access.sessions import TOO_MANY
 from deploy.northbound.access.types import OPERATOR, Refusal, Session
 from deploy.northbound.panel.actions import ACTIONS, ActionError, UnitRequest, make_request
 from deploy.northbound.panel.confirmation import VALID_S, Confirmations
@@ -243,6 +244,8 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
     async def route(request: Request) -> _Reply:
         if request.headers.get("X-Coldloop") != "1":
             return _json({"error": "the header X-Coldloop is missing"}, 403)
+        if _is_foreign(request):
+            return _json({"error": "another page sends this request"}, 403)
         if request.content_length > _MAX_BODY:
             return _json({"error": "too long"}, 413)
         try:
@@ -254,6 +257,18 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
         return await handler(request, fields)
 
     return route
+
+
+def _is_foreign(request: Request) -> bool:
+    """Return whether a browser says that a page of another origin sends the request."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin").lower()
+    if site not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return False
+    host = request.headers.get("Host", "").lower()
+    return origin.lower() not in (f"https://{host}", f"http://{host}")
 
 
 def _is_text(value: object) -> TypeGuard[str]:
@@ -270,6 +285,10 @@ def _session_json(session: Session) -> dict[str, Any]:
 
 
 def _refused(refusal: Refusal, status: int) -> _Reply:
+    """Answer a refusal; `status`: if the cause is the request and not the server."""
+    if refusal.reason == TOO_MANY:
+        status = 503
+    status = 507 if refusal.storage else status
     headers = {"Retry-After": str(refusal.retry_s)} if refusal.retry_s else {}
     return _json({"error": refusal.reason, "retry_s": refusal.retry_s}, status, headers)
 

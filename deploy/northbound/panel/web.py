@@ -22,8 +22,8 @@ from deploy.northbound.process.context import ServerContext
 class StreamGate(Protocol):
     """Counts the streams of the server."""
 
-    def open_stream(self, request: Any) -> bool:
-        """Return whether the answer to `request` may be a stream."""
+    def open_stream(self, request: Any, group: str) -> bool:
+        """Return whether the answer to `request` may be a stream of this group."""
         ...
 
 
@@ -101,7 +101,7 @@ def add_routes(site: PanelSite) -> None:
         context.audit,
         PanelLogins(site.accounts, site.sessions),
         None if context.writer.why_off() else context.writer,
-        open_stream=site.server.gate.open_stream,
+        open_stream=lambda request: site.server.gate.open_stream(request, PROTOCOL),
         config=context.settings.raw,
     )
     PanelRoutes(services).register(site.server.app)

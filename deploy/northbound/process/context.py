@@ -12,9 +12,12 @@ from typing import Any
 from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.audit import ServerAudit
 from deploy.northbound.access.sessions import Sessions
-from deploy.northbound.access.writes import Writer
+from deploy.northbound.access.writes import Writer, WriterProcess
 from deploy.northbound.process.settings import SiteSettings
 from deploy.northbound.record import SnapshotSource
+
+_HEALTH_S = 120
+"""Default of `remote.health_s`, s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,21 @@ def make_context(process: str, settings: SiteSettings) -> ServerContext:
     audit = ServerAudit(settings.state, process)
     source = SnapshotSource(settings.folder, software_version())
     unit = f"{settings.site}/{settings.unit}"
-    writer = Writer(unit, settings.folder, settings.key_file(), source, audit, settings.state)
+    identity = WriterProcess(settings.state, process, _health_s(settings.raw))
+    writer = Writer(unit, settings.folder, settings.key_file(), source, audit, identity)
     accounts = None
     sessions = None
     if process == "web" and "http" in settings.section:
         accounts = Accounts(settings.state, audit)
         sessions = Sessions(accounts)
     return ServerContext(process, settings, source, audit, writer, accounts, sessions)
+
+
+def _health_s(raw: dict[str, Any]) -> int:
+    """Return the health window of a trial, s. The agent checks the file; here it can be wrong."""
+    remote = raw.get("remote")
+    found = remote.get("health_s") if isinstance(remote, dict) else None
+    return found if type(found) is int else _HEALTH_S
 
 
 def software_version() -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from microdot import Microdot, Request, Response
 
+from deploy.northbound.access.sessions import TOO_MANY
 from deploy.northbound.access.types import AuditSink, Refusal, Session
 from deploy.northbound.http.connections import ConnectionGate
 from deploy.northbound.http.login import Authenticator
@@ -97,6 +98,10 @@ class RedfishService:
             return _response(Reply(error.status, error.body(), headers), "")
         headers = {"Allow": allow, **reply.headers}
         return _response(Reply(reply.status, reply.body, headers), resource.schema)
+
+    def end_streams(self, user: str) -> None:
+        """End the streams of events of a user whose account has changed."""
+        self._events.end_streams(user)
 
     # --- access ---------------------------------------------------------------------------------
 
@@ -239,7 +244,7 @@ class RedfishService:
                 raise RedfishError(400, problem)
         found = await self._login.login(body["UserName"], body["Password"], call.address)
         if isinstance(found, Refusal):
-            if found.retry_s and "session" in found.reason:
+            if found.reason == TOO_MANY:
                 text = message("ServiceTemporarilyUnavailable", found.retry_s)
                 raise RedfishError(503, text, headers={"Retry-After": str(found.retry_s)})
             raise RedfishError(401, message("NoValidSession"), headers=_CHALLENGE)
@@ -271,7 +276,7 @@ class RedfishService:
     def _open_stream(self, request: Request, call: Call) -> Response:
         if not call.may("Login"):
             raise RedfishError(403, message("InsufficientPrivilege"))
-        if self._gate is None or not self._gate.open_stream(request):
+        if self._gate is None or not self._gate.open_stream(request, "redfish"):
             text = message("ServiceTemporarilyUnavailable", 30)
             raise RedfishError(503, text, headers={"Retry-After": "30"})
         self._audit.record(call.user, call.address, "redfish", "stream", STREAM, "200")

@@ -4,6 +4,7 @@
 Does not listen; see `deploy.northbound.http.service`.
 """
 
+from collections import deque
 from datetime import UTC, datetime
 
 from deploy.northbound.http.site import WebSite
@@ -34,4 +35,13 @@ def add_routes(site: WebSite) -> None:
     )
     service, _tree = build_service(parts, events)
     service.register(site.server.app, site.server.gate)
+    changed: deque[str] = deque()  # also from the thread that checks passwords
+    site.accounts.observe(changed.append)
+
+    def end_streams() -> None:
+        site.accounts.refresh()
+        while changed:
+            service.end_streams(changed.popleft())
+
+    site.server.every(_COMPARE_S, end_streams)
     site.server.every(_COMPARE_S, lambda: events.update(context.source.read()))

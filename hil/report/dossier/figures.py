@@ -17,6 +17,7 @@ Content = dict[str, Any]
 PUE, WUE, COEXISTENCE = "pue", "wue", "coexistence"
 """Quantities that clauses.toml names."""
 _INTERVALS = ("year", "interim", "month", "day")
+_NAMED = ("ledger", "annual", "unit")
 _MONTHS = 12
 _MOST = 1e15
 _LEAST = {"pue_milli": 1000, "loop_pue_milli": 1000, "erf_milli": 0, "wue_milli": 0}
@@ -27,6 +28,9 @@ _VERDICT_OK = "ok"
 
 def check_figures(kind: str, content: Content) -> None:
     """Check the figures of an input; raises BenchError that names the figure."""
+    for key in ("site", "unit"):
+        if kind in _NAMED and content.get(key) is not None:
+            _text(content[key], key)
     check = _CHECKS.get(kind)
     if check is not None:
         check(content)
@@ -72,6 +76,7 @@ def _measured_ledger(content: Content) -> dict[str, str]:
 
 def _check_ledger(content: Content) -> None:
     _check_category(content)
+    _text(content["total_is"], "total_is")
     _number(content["months"], "months", 0, 1200)
     for item in content["intervals"]:
         name = item["interval"]
@@ -91,8 +96,12 @@ def _check_annual(content: Content) -> None:
         raise BenchError(f"interval {content['interval']!r}: there are 12 months, interim")
     if content["interval"] == "12 months" and content["missing"]:
         raise BenchError("interval 12 months: months are missing")
+    for month in content["missing"]:
+        _text(month, "missing")
     for figure in content["figures"]:
-        name = figure["name"]
+        name = _text(figure["name"], "name of a figure")
+        if figure["unit"]:
+            _text(figure["unit"], f"{name}: unit")
         _optional(figure["value"], name, *_ANNUAL_RANGE.get(name, (0.0, _MOST)))
         _optional(figure["uncertainty_pct"], f"{name}: uncertainty_pct", 0.0)
 
@@ -103,6 +112,7 @@ def _check_category(content: Content) -> None:
 
 
 def _check_coexistence(content: Content) -> None:
+    _text(content["verdict"], "verdict")
     for state in ("rest", "transmitting"):
         _optional(content["epochs"].get(state), f"epochs {state}", 0)
         _optional(content["fixes_pct"].get(state), f"fixes_pct {state}", 0, 100)
@@ -117,6 +127,8 @@ def _check_coexistence(content: Content) -> None:
 
 def _check_latency(content: Content) -> None:
     for row in content["latency"]:
+        _text(row["class"], "class")
+        _text(row["carrier"], "carrier")
         _number(row["count"], "count", 0)
         for share in (50, 90, 99):
             _optional(row.get(f"p{share}_s"), f"p{share}_s", 0)
@@ -142,6 +154,12 @@ def _check_rows(content: Content) -> None:
             raise BenchError(f"{unit}: {signal}: {value} is no measured value")
         if value < 0 and signal.endswith("Watts") and signal.startswith("throttle.Load"):
             raise BenchError(f"{unit}: {signal}: {value:g} W: a load is not negative")
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise BenchError(f"{name}: {value!r:.40} is no text")
+    return value
 
 
 def _optional(value: object, name: str, low: float, high: float = _MOST) -> None:

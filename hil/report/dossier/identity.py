@@ -15,11 +15,7 @@ from hil.report.dossier.inputs import DossierInput, SuppliedEvidence
 def name_unit(content: dict[str, Any]) -> str:
     """Return SITE/UNIT of a report or a configuration; "" if it names no unit."""
     site, unit = content.get("site"), content.get("unit")
-    if site is None and unit is None:
-        return ""
-    if not isinstance(site, str) or not isinstance(unit, str) or not site or not unit:
-        raise BenchError("site and unit are not names")
-    return f"{site}/{unit}"
+    return f"{site}/{unit}" if site and unit else ""
 
 
 def check_identity(

@@ -136,6 +136,8 @@ def _load_profile(inputs: Sequence[DossierInput]) -> Section:
             f"{unit} in {entry.name}: {NOT_MEASURED}: {reason}."
             for unit, reason in missing_profiles(entry.content["rows"])
         ]
+        if not entry.content["rows"]:
+            notes.append(f"{entry.name}: {NOT_MEASURED}: the file has no row with UTC.")
     if not tables:
         notes.insert(0, NOT_MEASURED)
     return Section("Load profile", tuple(notes), tuple(tables))

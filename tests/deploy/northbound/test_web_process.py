@@ -17,6 +17,8 @@ from typing import Self
 
 import pytest
 
+from deploy.northbound.access.accounts import Accounts
+from deploy.northbound.access.types import FakeAudit
 from tests.deploy.northbound.process.test_process import write_config
 from tests.deploy.northbound.test_record import write_record
 from tests.portable.agent.northbound.test_component import WRITES, started
@@ -117,6 +119,22 @@ def test_the_commands_of_the_page_work(web: WebProcess) -> None:
     assert "SupplyTemperature" in text
     assert "SN-1\n" in text  # sushy
     assert "northbound.writes has no key" in text  # the set-point
+
+
+def test_a_stream_ends_with_its_account(web: WebProcess) -> None:
+    accounts = Accounts(web.state, FakeAudit())
+    assert accounts.add("otto", "horse-battery-9", "Operator") is None
+    curl = [require_program("curl"), "-skN", "-u", "otto:horse-battery-9"]
+    url = f"https://127.0.0.1:{web.port}/redfish/v1/EventService/SSE"
+    stream = subprocess.Popen([*curl, url], stdout=subprocess.PIPE, text=True)
+    try:
+        assert stream.stdout is not None
+        assert stream.stdout.readline() == ": connected\n"
+        assert accounts.remove("otto") is None
+        stream.communicate(timeout=10)
+        assert stream.returncode == 0
+    finally:
+        stream.kill()
 
 
 def test_hostile_bytes_and_a_restart_leave_the_process_alive(web: WebProcess) -> None:

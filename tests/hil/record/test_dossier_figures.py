@@ -112,6 +112,13 @@ def _with(content: dict[str, Any], *keys: Any) -> dict[str, Any]:
         _with(COEXISTENCE, "epochs", "rest", -1),
         _with(LATENCY, "latency", 0, "count", -1),
         _with(LATENCY, "latency", 0, "p50_s", "soon"),
+        _with(LATENCY, "latency", 0, "class", 1),
+        _with(LATENCY, "latency", 0, "carrier", None),
+        _with(LEDGER, "total_is", {"a": 1}),
+        _with(LEDGER, "site", ["x"]),
+        _with(ANNUAL, "missing", [1]),
+        _with(ANNUAL, "figures", 0, "name", 5),
+        _with(COEXISTENCE, "verdict", None),
         {"peak_kib": "text"},
         {"peak_kib": -1},
         _with(HEAP, "peaks", "smoke", "much"),
@@ -178,6 +185,8 @@ def test_the_same_file_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_load_of_equal_values_has_a_reason(tmp_path: Path) -> None:
+    empty = build_sections([rows(tmp_path / "0.csv", "s/u", ())], [])[2]
+    assert "no row" in empty.notes[1]
     for path, watts, reason in (
         ("a.csv", (5000.0,) * 5, "all 5 values are equal (5.00 kW)"),
         ("b.csv", (5000.0,), "only one value"),

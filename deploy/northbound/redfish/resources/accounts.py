@@ -149,7 +149,10 @@ class AccountResources:
         return Reply(204)
 
     def _require(self, refusal: Refusal | None, name: str) -> None:
+        if refusal is not None and refusal.storage:
+            raise RedfishError(507, {**message("GeneralError"), "Message": refusal.reason})
         if refusal is not None:
+            name = "Password" if "password" in refusal.reason else name
             text = message("PropertyValueConflict", name, "UserName", related=[name])
             raise RedfishError(400, {**text, "Message": refusal.reason})
 

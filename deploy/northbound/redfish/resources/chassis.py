@@ -38,6 +38,7 @@ _CONTROLS = {
     "DeltaPressure": ("pressure_setpoint", "differential_pressure", "PressurekPa", "kPa"),
 }
 """Controls: id, key of the set-point, key of the controlled point, ControlType, unit."""
+_STALE_RETRY_S = 5
 _NAMESPACE = uuid.UUID("6f1c5a52-8d0e-4b63-9c53-0f1f0c1d9c2e")
 
 
@@ -52,6 +53,7 @@ class ChassisResources:
     def __init__(self, tree: ResourceTree, sensors: SensorModel, tasks: TaskList) -> None:
         self._sensors = sensors
         self._tasks = tasks
+        self._setpoints: frozenset[str] = frozenset()
         tree.add(
             collection(f"{ROOT}/Chassis", "ChassisCollection", "Chassis", lambda: ["1"]),
             Resource(CHASSIS, "Chassis", "Cabinet of the unit", self._chassis),
@@ -93,15 +95,22 @@ class ChassisResources:
         return Resource(f"{SENSORS}/{name}", "Sensor", title, lambda: self._sensors.sensor(key))
 
     def _controls(self) -> list[str]:
-        setpoints = self._sensors.read().setpoints
-        return [name for name, entry in _CONTROLS.items() if entry[0] in setpoints]
+        """Return the controls of the newest record with values; a stale one removes none."""
+        snapshot = self._sensors.read()
+        if not snapshot.stale:
+            self._setpoints = frozenset(snapshot.setpoints)
+        return [name for name, entry in _CONTROLS.items() if entry[0] in self._setpoints]
 
     def _control(self, name: str) -> Resource | None:
-        if name not in self._controls():
+        snapshot, known = self._sensors.read(), self._controls()
+        never_read = snapshot.stale and not self._setpoints
+        if name not in known and not (never_read and name in _CONTROLS):
             return None
         key = _CONTROLS[name][0]
         patch = None
-        if self._sensors.read().setpoints[key].writable:
+        if snapshot.stale:
+            patch = PropertyPatch({"SetPoint": lambda _value: None}, _refuse_stale)
+        elif key in snapshot.setpoints and snapshot.setpoints[key].writable:
             patch = PropertyPatch({"SetPoint": lambda value: self._check(key, value)},
                           lambda call, values: self._write(key, call, values))  # fmt: skip
         title = point_table()[key].title
@@ -149,6 +158,12 @@ class ChassisResources:
             text = message("PropertyNotWritable", "SetPoint", related=["SetPoint"])
             raise RedfishError(400, {**text, "Resolution": result.reason})
         return result
+
+
+def _refuse_stale(_call: Call, _values: Json) -> Reply:
+    """Refuse a write while the agent does not run: whether it is permitted is not known."""
+    text = message("ServiceTemporarilyUnavailable", _STALE_RETRY_S)
+    raise RedfishError(503, text, headers={"Retry-After": str(_STALE_RETRY_S)})
 
 
 def _scaled(key: str, raw: int | None) -> float:

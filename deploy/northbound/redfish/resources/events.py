@@ -164,6 +164,12 @@ class EventResources:
             with contextlib.suppress(asyncio.QueueFull):
                 subscription.queue.put_nowait(None)
 
+    def end_streams(self, user: str) -> None:
+        """End the streams of a user: the account has changed. Its deliveries by push stay."""
+        for subscription in tuple(self.subscriptions.values()):
+            if subscription.stream and subscription.user == user:
+                self.end(subscription.id)
+
     def _create(self, call: Call) -> Reply:
         body = call.body
         problems = _problems(body)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounts, lock-out, sessions: what a login gives, and when it ends."""
 
+import errno
 import os
 import stat
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.accounts import FILE, FIRST_USER, INITIAL, Accounts
 from deploy.northbound.access.sessions import MAX_OF_USER, MAX_SESSIONS, Sessions
@@ -152,6 +154,20 @@ def test_sessions_are_bounded(server: AccessBench) -> None:
     assert server.sessions.all() == []
 
 
+def test_a_higher_role_takes_the_place_of_the_oldest_lowest(server: AccessBench) -> None:
+    server.accounts.add("ruth", GOOD, READ_ONLY)
+    for user in ("rita", "ruth"):
+        for _ in range(MAX_OF_USER):
+            server.now += 1
+            server.session(user)
+    first = server.sessions.all()[0]
+    assert isinstance(server.login("otto"), Session)
+    assert first not in server.sessions.all()
+    assert isinstance(server.login("ada"), Session)
+    assert isinstance(server.login("ruth"), Refusal)
+    assert len(server.sessions.all()) == MAX_SESSIONS
+
+
 def test_an_idle_session_ends_and_a_used_one_stays(server: AccessBench) -> None:
     used, idle = server.session("ada"), server.session("otto")
     for _ in range(3):
@@ -192,10 +208,77 @@ def test_the_last_administrator_stays(server: AccessBench) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["short", "x" * 129, "aaaaaaaaaaaa", "my-ada-password", "tab\tinside-it"]
+    "word",
+    [
+        *("short", "x" * 129, "aaaaaaaaaaaa", "my-ada-password", "tab\tinside-it"),
+        *("1234567890", "9876543210", "8462913750", "abcdefghij", "Password123!", "Qwertyuiop1"),
+    ],
 )
 def test_weak_passwords_are_refused(server: AccessBench, word: str) -> None:
     assert isinstance(server.accounts.change("ada", password=word), Refusal)
+
+
+def test_a_short_user_name_may_be_in_a_password(server: AccessBench) -> None:
+    assert server.accounts.add("a", GOOD, READ_ONLY) is None
+
+
+def test_names_differ_by_more_than_capital_letters(server: AccessBench) -> None:
+    assert isinstance(server.accounts.add("ADMIN", GOOD, READ_ONLY), Refusal)
+    assert isinstance(server.accounts.change("otto", name="Rita"), Refusal)
+    assert server.accounts.change("otto", name="Otto") is None
+
+
+def test_another_process_unlocks_in_a_running_server(server: AccessBench, tmp_path: Path) -> None:
+    for _ in range(5):
+        server.login("rita", "wrong-password")
+    assert isinstance(server.login("rita"), Refusal)
+    session = server.session("otto")
+    other = Accounts(tmp_path, FakeAudit())
+    for user in ("rita", "otto"):
+        assert other.change(user, unlock=True) is None
+    assert isinstance(server.login("rita"), Session)
+    assert server.sessions.find(session.token) is not None  # an unlock ends no session
+
+
+def test_a_change_that_another_process_takes_back_ends_the_sessions(
+    server: AccessBench, tmp_path: Path
+) -> None:
+    session, other = server.session("otto"), Accounts(tmp_path, FakeAudit())
+    assert other.change("otto", role=READ_ONLY) is None
+    assert server.sessions.find(session.token) is None
+    assert other.change("otto", role=OPERATOR) is None
+    assert server.sessions.find(session.token) is None
+    session = server.session("otto")
+    for role in (READ_ONLY, OPERATOR):
+        assert other.change("otto", role=role) is None
+    assert server.sessions.find(session.token) is None
+
+
+def test_a_full_disk_changes_nothing(
+    server: AccessBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    text, session = (tmp_path / FILE).read_text(), server.session("rita")
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        for refusal in (
+            server.accounts.add("eva", GOOD, READ_ONLY),
+            server.accounts.change("rita", password="other-password-1"),
+            server.accounts.remove("rita"),
+        ):
+            assert isinstance(refusal, Refusal)
+            assert refusal.storage
+            assert "No space left" in refusal.reason
+        (tmp_path / "new").mkdir()
+        with pytest.raises(OpsError, match="No space left"):
+            Accounts(tmp_path / "new", FakeAudit())
+    assert (tmp_path / FILE).read_text() == text
+    assert sorted(path.name for path in tmp_path.rglob("*.new")) == []
+    assert server.accounts.find("eva") is None
+    assert server.sessions.find(session.token) is not None
+    assert isinstance(server.login("rita"), Session)
 
 
 def test_the_file_is_read_again(server: AccessBench, tmp_path: Path) -> None:

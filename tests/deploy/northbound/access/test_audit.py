@@ -2,7 +2,10 @@
 """The audit log of the servers: chained entries, floods are counted, files are bounded."""
 
 import json
+import os
 from pathlib import Path
+
+import pytest
 
 from deploy.northbound.access import audit
 from deploy.northbound.access.audit import ServerAudit, read_entries, verify
@@ -113,3 +116,19 @@ def test_a_full_disk_or_a_truncated_line_does_not_stop_the_server(tmp_path: Path
     write(log_in(tmp_path, AuditClock()), 3)
     assert [e["n"] for e in read_entries(tmp_path / "web.log")] == [1, 2]
     assert verify(tmp_path, "web")[1] == []
+
+
+def test_a_full_disk_leaves_no_part_of_an_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_in(tmp_path, AuditClock())
+    write(log, 1)
+    whole = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, data: whole(file, data[:20]))
+        write(log, 2)
+    assert log.failures == 1
+    write(log, 3)
+    entries, faults = verify(tmp_path, "web")
+    assert [(e["n"], e["user"]) for e in entries] == [(1, "user1"), (2, "user3")]
+    assert faults == []

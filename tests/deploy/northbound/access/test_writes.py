@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes and commands of the site: signed, sent, followed, with a real agent behind the socket."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
+from deploy.northbound.access.counter_lock import FILE
 from deploy.northbound.access.types import (
     FakeAudit,
     Outcome,
@@ -17,7 +19,7 @@ from deploy.northbound.access.types import (
     Submission,
     UnitCommand,
 )
-from deploy.northbound.access.writes import Writer
+from deploy.northbound.access.writes import Writer, WriterProcess
 from deploy.northbound.record import SnapshotSource
 from deploy.ops import keys
 from drivers.ports.cpython.local import SOCKET
@@ -51,10 +53,11 @@ class SiteBench:
             if key["number"] == SITE:
                 key["public"] = number_and_key["public"]
 
-    def new_writer(self) -> Writer:
+    def new_writer(self, process: str = "web") -> Writer:
         source = SnapshotSource(self.folder)
         key = self.folder / "site.key"
-        return Writer("s1/u1", self.folder, key, source, self.audit, self.folder, lambda: self.now)
+        identity = WriterProcess(self.folder, process, 30)
+        return Writer("s1/u1", self.folder, key, source, self.audit, identity, lambda: self.now)
 
     def run(self, seconds: int) -> None:
         for _ in range(seconds * 2):
@@ -156,7 +159,7 @@ def test_commands_have_a_result(site: SiteBench) -> None:
 
 
 def test_two_processes_with_one_key_do_not_lose_a_command(site: SiteBench) -> None:
-    other = site.new_writer()
+    other = site.new_writer("bacnet")
     site.rig.agent.alarms.update(ALARM, "valve", True, site.rig.now)
     site.rig.agent.alarms.update(ALARM, "lag", True, site.rig.now)
     site.run(1)
@@ -200,3 +203,91 @@ def test_a_lost_message_times_out(site: SiteBench) -> None:
     site.run(32)
     assert site.writer.result(name) == Outcome("refused", "no answer of the agent")
     assert site.writer.result("99") is None
+
+
+def test_without_room_for_the_counter_nothing_is_sent(
+    site: SiteBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.submit(UnitCommand("acknowledge", {"code": "nothing"}))
+    site.run(3)
+    stored = (site.folder / FILE).read_text()
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _no_space)
+        assert "cannot be stored" in site.refusal(SetPointChange("supply_setpoint", 31_000))
+    with pytest.raises(BlockingIOError):
+        site.socket.recv(4096)
+    assert (site.folder / FILE).read_text() == stored
+    assert not list(site.folder.glob("*.new"))
+    assert isinstance(site.submit(SetPointChange("supply_setpoint", 31_000)), str)
+
+
+def _no_space(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_after_a_restart_the_change_of_before_is_rolled_back(site: SiteBench) -> None:
+    site.submit(SetPointChange("supply_setpoint", 31_000))
+    site.run(3)
+    assert site.setpoint() == 31
+    site.writer = site.new_writer()
+    site.run(10)
+    assert site.setpoint() == 32
+    assert site.rig.slot_state()[0] == 0
+    site.run(60)
+    name = site.submit(SetPointChange("supply_setpoint", 31_500))
+    site.run(45)
+    assert site.writer.result(name) == Outcome("confirmed")
+
+
+def test_a_restart_of_another_process_ends_no_trial(site: SiteBench) -> None:
+    name = site.submit(SetPointChange("supply_setpoint", 31_000))
+    site.run(3)
+    other = site.new_writer("bacnet")
+    for _ in range(40):
+        site.run(1)
+        other.tick()
+    assert site.writer.result(name) == Outcome("confirmed")
+
+
+def test_a_trial_without_a_server_ends_soon(site: SiteBench) -> None:
+    site.submit(SetPointChange("supply_setpoint", 31_000))
+    site.run(1)
+    site.writer = site.new_writer("bacnet")
+    site.run(190)
+    assert site.setpoint() == 32
+
+
+def test_the_trial_of_another_server_refuses_a_change(site: SiteBench) -> None:
+    other = site.new_writer("bacnet")
+    site.submit(SetPointChange("supply_setpoint", 31_000))
+    site.run(2)
+    found = other.submit(SetPointChange("supply_setpoint", 31_500), "b", "10.0.0.8", "bacnet")
+    assert found == Refusal("another change is on trial", 30)
+    assert other.permitted(SetPointChange("supply_setpoint", 31_500)) == found
+
+
+def test_each_server_finds_the_refusal_of_its_message(site: SiteBench) -> None:
+    other = site.new_writer("bacnet")
+    shelve = UnitCommand("shelve", {"code": "nothing", "minutes": 5})
+    change = SetPointChange("supply_setpoint", 31_000)
+    site.submit(change)
+    site.run(45)
+    first = site.submit(SetPointChange("supply_setpoint", 31_500))
+    second = other.submit(change, "b", "10.0.0.8", "bacnet")
+    assert isinstance(second, Submission)
+    site.submit(shelve)
+    site.run(3)
+    other.tick()
+    busy = Outcome("refused", "busy: one change in 60 s")
+    assert (site.writer.result(first), other.result(second.id)) == (busy, busy)
+
+
+def test_a_rollback_that_the_unit_refuses_is_sent_seldom(site: SiteBench) -> None:
+    site.submit(SetPointChange("supply_setpoint", 31_000))
+    site.run(3)
+    site.rig.agent.service("site_writes").trial_counter = 0  # as after a restart of the unit
+    site.writer = site.new_writer()
+    before = site.rig.manager.rejections.count
+    site.run(185)
+    assert site.setpoint() == 32
+    assert 2 <= site.rig.manager.rejections.count - before <= 6

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import socket
+import struct
 import tracemalloc
 from typing import Any
 
@@ -13,15 +16,21 @@ from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
 from deploy.northbound.bacnet.datagram_filter import DatagramFilter
-from deploy.northbound.bacnet.device import BoundedRouterCache, make_device
+from deploy.northbound.bacnet.device import (
+    MAX_OF_CLIENT,
+    MAX_SUBSCRIPTIONS,
+    BoundedRouterCache,
+    make_device,
+)
 from deploy.northbound.fake_source import FakeSource
-from tests.deploy.northbound.bacnet.bacnet_rig import free_udp_port
+from tests.deploy.northbound.bacnet.bacnet_rig import BacnetRig, free_udp_port
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
     EVENTS,
     READ,
     READ_RANGE,
     WRITE,
+    ask,
     confirmed,
     datagram,
     object_id,
@@ -129,9 +138,88 @@ def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["faults"] == []
     assert result["writes"] == 0
     assert result["transactions"] <= 64
-    assert result["subscriptions"] <= 64
+    assert result["subscriptions"] <= MAX_SUBSCRIPTIONS - MAX_OF_CLIENT
     assert result["grown"] < 4_000_000
     assert result["replies"] > count / 5
+
+
+def _subscribe(sock: socket.socket, port: int, process: int) -> bytes:
+    """Ask for confirmed notifications of AI 1 for 60 s; return the kind of the reply."""
+    data = bytes((0x09, process)) + object_id(0, 1, 1) + b"\x29\x01\x39\x3c"
+    sock.sendto(confirmed(5, data, process), ("127.0.0.1", port))
+    while True:
+        reply = sock.recv(2000)[6:]
+        if reply[0] & 0xF0 != 0:  # not a notification
+            return reply
+
+
+def test_a_silent_subscriber_stops_neither_the_device_nor_other_clients() -> None:
+    """It has all its subscriptions, and answers no confirmed notification."""
+    rig = BacnetRig(networks=["127.0.0.9/32"])
+    with rig.serve(), contextlib.ExitStack() as stack:
+        hosts = [2, 2, 3, 4, 9]
+        socks = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in hosts]
+        for sock, host in zip(socks, hosts, strict=True):
+            sock.bind((f"127.0.0.{host}", 0))
+            sock.settimeout(5)
+        silent, port = socks[0], rig.port
+        for process in range(64):
+            assert _subscribe(silent, port, process)[0] == 0x20
+        assert _subscribe(silent, port, 99)[0] == 0x50
+        assert _subscribe(socks[1], port, 99)[0] == 0x50, "another port of the same host"
+        for process in range(64):
+            assert _subscribe(socks[2], port, process)[0] == 0x20
+        assert _subscribe(socks[3], port, 1)[0] == 0x50, "the rest is for permitted networks"
+        assert _subscribe(socks[4], port, 1)[0] == 0x20
+        for number in range(8):  # more than 256 notifications
+            raw = 30_000 + 1000 * number
+            rig.next_record(lambda s, raw=raw: s.set_point("supply_temperature", raw))
+        assert max(len(held) for held in rig.device._requests.values()) <= 64
+        assert _subscribe(silent, port, 1)[0] == 0x20, "renewed"
+        assert rig.errors == []
+
+
+def test_the_next_notification_has_the_newest_value() -> None:
+    rig = BacnetRig()
+    with rig.serve(), socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(5)
+        rig.next_record(lambda s: s.set_point("supply_temperature", 30_000))
+        assert _subscribe(sock, rig.port, 1)[0] == 0x20
+        first = sock.recv(2000)
+        assert struct.pack(">f", 30.0) in first
+        for raw in (31_000, 32_000, 33_000):
+            rig.next_record(lambda s, raw=raw: s.set_point("supply_temperature", raw))
+        answer = b"\x81\x0a\x00\x09\x01\x00\x20" + first[8:9] + b"\x01"
+        sock.sendto(answer, ("127.0.0.1", rig.port))
+        assert struct.pack(">f", 33.0) in sock.recv(2000)
+
+
+@pytest.mark.parametrize(
+    ("tail", "error"),
+    [
+        (b"\x39\x10", None),
+        (b"\x39\x01", None),
+        (b"\x39\x11", (5, 80)),
+        (b"\x39\x00", (5, 80)),
+        (b"\x3a\x01\x00", (5, 80)),
+    ],
+)
+def test_priorities_of_a_write(tail: bytes, error: tuple[int, int] | None) -> None:
+    writer = FakeWriter()
+    rig = BacnetRig(writer, networks=["127.0.0.0/8"])
+    with rig.serve():
+        value = b"\x3e\x44" + struct.pack(">f", 33.0) + b"\x3f"
+        last = tail.replace(b"\x39", b"\x49").replace(b"\x3a", b"\x4a")
+        reply = ask(rig.port, confirmed(WRITE, object_id(2, 11) + b"\x19\x55" + value + last))
+        if error is None:
+            assert reply[6] == 0x20
+        else:
+            assert (reply[6], reply[10], reply[12]) == (0x50, *error)
+        assert len(writer.requests) == (error is None)
+        indexed = b"\x19\x55\x29\x01" + value
+        reply = ask(rig.port, confirmed(WRITE, object_id(2, 11) + indexed))
+        assert (reply[6], reply[10], reply[12]) == (0x50, 2, 50)
 
 
 def test_the_filter_drops_what_is_no_bacnet() -> None:

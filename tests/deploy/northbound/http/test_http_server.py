@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTPS server: strict requests, limits, half-open connections, kept connections, TLS."""
 
+import asyncio
+import base64
 import contextlib
 import socket
 import ssl
@@ -8,11 +10,24 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from microdot import Microdot
 
+from deploy.northbound.access.accounts import Accounts
+from deploy.northbound.access.sessions import Sessions
+from deploy.northbound.access.types import FakeAudit, Refusal, Session
+from deploy.northbound.http.connections import ConnectionGate, HttpConnection
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
-from tests.deploy.northbound.redfish.service_bench import METRICS_TOKEN, ServiceBench
+from deploy.northbound.http.login import Authenticator
+from tests.deploy.northbound.redfish.service_bench import (
+    LIMITS,
+    METRICS_TOKEN,
+    PASSWORD,
+    ServiceBench,
+)
 from tests.support.programs import require_program
 
 SHORT = HttpLimits(
@@ -133,6 +148,61 @@ def test_half_open_connections_are_bounded_and_stop_no_client(tmp_path: Path) ->
             kept.close()
             for entry in silent:
                 entry.close()
+
+
+def test_streams_have_a_limit_for_each_group_and_address() -> None:
+    gate = ConnectionGate(Microdot(), None, LIMITS)
+    ours, theirs = socket.socketpair()
+
+    def opened(group: str, address: str) -> bool:
+        connection = HttpConnection(ours, address)
+        gate._open[connection] = None
+        request: Any = SimpleNamespace(g=SimpleNamespace(connection=connection))
+        return gate.open_stream(request, group)
+
+    assert [opened("panel", "10.0.0.1") for _n in range(4)] == [True, True, True, False]
+    assert [opened("panel", "10.0.0.2") for _n in range(2)] == [True, False]
+    assert [opened("redfish", f"10.0.0.{n}") for n in range(5)] == [True] * 4 + [False]
+    ours.close()
+    theirs.close()
+
+
+class BasicBench:
+    """An authenticator with real accounts; `status` is that of a request with Basic."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        accounts = Accounts(folder, FakeAudit())
+        accounts.add("otto", PASSWORD, "Operator")
+        self.login = Authenticator(Sessions(accounts), "redfish")
+        accounts.observe(lambda _user: self.login.forget())
+
+    def identify(self, password: str = PASSWORD) -> Session | Refusal | None:
+        value = base64.b64encode(f"otto:{password}".encode()).decode()
+        request = SimpleNamespace(headers={"authorization": f"Basic {value}"})
+        return asyncio.run(self.login.identify(request, "10.0.0.9"))  # type: ignore[arg-type]
+
+
+def test_a_change_by_another_process_ends_a_known_password(tmp_path: Path) -> None:
+    bench = BasicBench(tmp_path)
+    assert isinstance(bench.identify(), Session)
+    other = Accounts(tmp_path, FakeAudit())
+    other.change("otto", role="ReadOnly")
+    found = bench.identify()
+    assert isinstance(found, Session)
+    assert found.role == "ReadOnly"
+    other.remove("otto")
+    assert isinstance(bench.identify(), Refusal)
+
+
+def test_a_lock_out_holds_for_a_known_password(tmp_path: Path) -> None:
+    bench = BasicBench(tmp_path)
+    assert isinstance(bench.identify(), Session)
+    for _n in range(5):
+        assert isinstance(bench.identify("wrong-password"), Refusal)
+    found = bench.identify()
+    assert isinstance(found, Refusal)
+    assert found.retry_s > 0
 
 
 def test_a_client_that_speaks_no_tls_is_dropped(bench: ServiceBench) -> None:

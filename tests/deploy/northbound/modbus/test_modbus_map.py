@@ -62,6 +62,13 @@ def test_without_a_record_nothing_is_known() -> None:
     assert status[names["state"]] == 0
     assert status[names["age"]] == 0xFFFF
     assert status[names["utc"] : names["utc"] + 3] == [0xFFFF] * 3
+    assert status[names["alarm_count"] : names["writes"]] == [0xFFFF] * 3
+    assert status[names["alarms"] : names["alarms"] + 32] == [0xFFFF] * 32
+    assert status[names["alarms_known"]] == 0
+    known = build_image(Snapshot(stale=False, age_ms=0), WriteState())[layout.STATUS :]
+    assert known[names["alarm_count"] : names["writes"]] == [0, 0, 0]
+    assert known[names["alarms"] : names["alarms"] + 32] == [0] * 32
+    assert known[names["alarms_known"]] == 1
     assert status[names["quality"] : names["alarms"]] == [0] * layout.QUALITY_WORDS
 
 

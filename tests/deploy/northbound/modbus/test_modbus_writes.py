@@ -87,7 +87,9 @@ def test_limits_and_largest_step(counts: int, reason: int) -> None:
     assert rig.registers.write(SUPPLY, counts, LOCAL) == 3
     assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, reason)
     assert writer.requests == []
-    assert rig.audit.entries[-1][-1] == f"refused: {REASONS[reason]}"
+    user, address, *_, result = rig.audit.entries[-1]
+    assert (user, address) == (LOCAL.address, LOCAL.address), "as in the entry of an accepted write"
+    assert result == f"refused: {REASONS[reason]}"
 
 
 def test_one_change_at_a_time_and_not_often() -> None:
@@ -193,6 +195,90 @@ def test_only_wanted_and_keep_alive_are_written() -> None:
         if address not in (SUPPLY, PRESSURE, layout.KEEP_ALIVE):
             assert rig.registers.write(address, 3300, LOCAL) == 2
     assert writer.requests == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("busy: one change in 10 s", 6),
+        ("busy: too many messages of the site", 6),
+        ("busy: another change is on trial", 7),
+        ("out_of_range: supply_c: 25 to 35", 9),
+    ],
+)
+def test_reasons_of_the_unit(text: str, reason: int) -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("refused", text)
+    rig.registers.refresh()
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, reason)
+
+
+def test_a_trial_of_another_server_is_busy() -> None:
+    rig = ModbusRig(FakeWriter(Refusal("another change is on trial", 30)), LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (4, 7)
+
+
+def test_a_refused_return_is_sent_again_within_seconds() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    rig.time.now += 61
+    writer.refusal = Refusal("another change is on trial", 30)
+    rig.registers.refresh()
+    writer.refusal = None
+    rig.time.now += 5
+    rig.registers.refresh()
+    assert len(writer.requests) == 2
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (1, 8)
+    pauses = []
+    for _ in range(6):
+        count = len(writer.requests)
+        writer.results[str(count)] = Outcome("refused", "busy: one change in 10 s")
+        rig.registers.refresh()
+        assert (_slot(rig, "result"), _slot(rig, "reason")) == (2, 8)
+        begin = rig.time.now
+        while len(writer.requests) == count:
+            rig.time.now += 1
+            rig.registers.refresh()
+        pauses.append(rig.time.now - begin)
+    assert pauses == [5, 10, 20, 40, 60, 60]
+
+
+def test_without_room_for_the_value_to_return_to_nothing_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK, memory=tmp_path / "restore.json")
+    _alive(rig)
+    monkeypatch.setattr("os.fsync", no_space)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 4
+    assert writer.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_write_leaves_no_value_to_return_to(tmp_path: Path) -> None:
+    memory = tmp_path / "restore.json"
+    rig = ModbusRig(FakeWriter(Refusal("another change is on trial", 30)), LOOPBACK, memory=memory)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6
+    assert memory.read_text() == "{}"
+
+
+def test_the_user_of_a_refused_write_is_the_client() -> None:
+    rig = ModbusRig(FakeWriter(), LOOPBACK)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6
+    assert rig.audit.entries[-1][0] == "127.0.0.1"
 
 
 # --- Modbus/TCP Security -----------------------------------------------------------------------

@@ -69,8 +69,11 @@ class FakeLogins:
         self.roles["new"] = OPERATOR
         self.sessions: dict[str, Session] = {}
         self.locked_s = 0
+        self.refusal: Refusal | None = None
 
     def login(self, user: str, password: str, address: str) -> Session | Refusal:
+        if self.refusal is not None:
+            return self.refusal
         if self.locked_s:
             return Refusal("locked", self.locked_s)
         if user not in self.roles or password != PASSWORD:
@@ -88,6 +91,8 @@ class FakeLogins:
         self.sessions.pop(session.token, None)
 
     def change_password(self, session: Session, password: str) -> Session | Refusal:
+        if self.refusal is not None:
+            return self.refusal
         if len(password) < 10:
             return Refusal("at least 10 characters")
         del self.sessions[session.token]

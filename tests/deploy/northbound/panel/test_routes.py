@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deploy.northbound.access.types import Outcome, SetPointChange, UnitCommand
+from deploy.northbound.access.sessions import TOO_MANY
+from deploy.northbound.access.types import Outcome, Refusal, SetPointChange, UnitCommand
 from deploy.northbound.panel.actions import ACTIONS
 from tests.deploy.northbound.panel.panel_server import ALARMS, PASSWORD, PanelServer, make_alarm
 
@@ -202,7 +203,34 @@ def test_a_body_that_is_no_object_is_refused(server: PanelServer, body: bytes) -
 def test_a_post_of_a_foreign_page_is_refused(server: PanelServer) -> None:
     body = json.dumps({"user": "operator", "password": PASSWORD}).encode()
     assert fetch(server, "/panel/api/login", body)[0] == 403
+    known, host = {"X-Coldloop": "1"}, urlsplit(server.origin).netloc
+    for foreign in (
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": f"https://{host}.evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": f"https://{host}", "Sec-Fetch-Site": "cross-site"},
+    ):
+        assert fetch(server, "/panel/api/login", body, known | foreign)[0] == 403, foreign
     assert server.logins.sessions == {}
+    own = {"Origin": f"https://{host}", "Sec-Fetch-Site": "same-origin"}
+    assert fetch(server, "/panel/api/login", body, known | own)[0] == 200
+
+
+def test_a_login_that_the_server_cannot_take_is_no_wrong_password(server: PanelServer) -> None:
+    token = sign_in(server)
+    login = {"user": "operator", "password": PASSWORD}
+    for refusal, status in (
+        (Refusal(TOO_MANY, 600), 503),
+        (Refusal("the accounts cannot be stored", storage=True), 507),
+        (Refusal("wrong user name or password"), 401),
+    ):
+        server.logins.refusal = refusal
+        assert call(server, "login", login)[0] == status
+    server.logins.refusal = Refusal("full", storage=True)
+    assert call(server, "password", {"password": PASSWORD}, token)[0] == 507
 
 
 def test_without_a_way_in_there_is_no_sign_in() -> None:

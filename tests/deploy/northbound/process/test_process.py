@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import types
@@ -19,7 +20,7 @@ import pytest
 from deploy.commands import northbound
 from deploy.errors import OpsError
 from deploy.northbound.access.accounts import INITIAL, Accounts
-from deploy.northbound.access.counter_lock import FILE, shared_counters
+from deploy.northbound.access.counter_lock import FILE, LOCK, shared_counters
 from deploy.northbound.command.serve import list_addresses
 from deploy.northbound.process import listener
 from deploy.northbound.process.run import run_process
@@ -82,6 +83,36 @@ def test_without_the_section_the_servers_are_off(
     assert "this process is off" in capsys.readouterr().err
     assert northbound(["--config", str(path)]) == 2
     assert northbound(["--config", str(tmp_path / "none.json")]) == 2
+
+
+def test_several_processes_are_children_and_a_wrong_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(
+        tmp_path, http={"address": "127.0.0.1"}, bacnet={"address": "127.0.0.1", "device": 7}
+    )
+    started: list[str] = []
+
+    class EndedChild:
+        def __init__(self, command: list[str]) -> None:
+            started.append(command[5])
+
+        def poll(self) -> int:
+            return 0
+
+        def wait(self, timeout: float) -> int:
+            return 0
+
+    monkeypatch.setattr(subprocess, "Popen", EndedChild)
+    options = ["--config", str(path)]
+    assert northbound(["web", "bacnet", "web", *options]) == 1
+    assert northbound(["serve", *options]) == 1
+    assert started == ["web", "bacnet", "web", "bacnet"]
+    assert northbound(["serve", "web", "snmp", *options]) == 2
+    assert "no section for snmp" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        northbound(["serve", "web", "opcua", *options])
+    assert "no process opcua; there are web, bacnet, snmp" in capsys.readouterr().err
 
 
 def test_sockets_of_systemd_are_used_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,19 +179,22 @@ def test_a_process_ends_with_its_service_or_by_a_signal(
 
 def test_counters_are_shared_and_a_stopped_process_does_not_block(tmp_path: Path) -> None:
     with shared_counters(tmp_path) as counters:
-        counters["1"] = 7
+        counters.store({"1": 7})
     with shared_counters(tmp_path) as counters:
-        assert counters == {"1": 7}
+        assert counters.values == {"1": 7}
     for content in ("", "{", "[1]", '{"1": "x"}', '{"1": -1}', '{"1": 1e9}'):
         (tmp_path / FILE).write_text(content)
         with shared_counters(tmp_path) as counters:
-            assert counters == {}
-    with (tmp_path / FILE).open("r+") as holder:
+            assert counters.values == {}
+    with (tmp_path / LOCK).open("r+") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
         with pytest.raises(OSError, match="another process"), shared_counters(tmp_path):
             pass
-    with shared_counters(tmp_path / "none") as counters:
-        assert counters == {}
+    with pytest.raises(FileNotFoundError), shared_counters(tmp_path / "none"):
+        pass
+    with shared_counters(None) as counters:
+        counters.store({"1": 7})
+        assert counters.values == {"1": 7}
 
 
 def test_account_commands(

@@ -93,6 +93,9 @@ class FakeSessions:
     def login(self, user: str, password: str, address: str, _protocol: str):
         return self._accounts.login(user, password, address)
 
+    def may_reuse(self, _user: str, _address: str) -> bool:
+        return True
+
     def set_idle(self, seconds: int) -> None:
         self.idle_s = seconds
 
@@ -122,12 +125,13 @@ class ServiceBench:
         must_change: str = "",
     ) -> None:
         self.folder = folder
+        self.limits = limits
         self.source = FakeSource(1)
         self.writer = FakeWriter()
         self.audit = FakeAudit()
         self.events = EventLog()
         self.events.note_start(datetime.now(UTC))
-        accounts = FakeAccounts(must_change)
+        self.accounts = accounts = FakeAccounts(must_change)
         self.sessions = sessions = FakeSessions(accounts)
         self.certificates = CertificateStore(folder / "https", "cdu.test", ["127.0.0.1"])
         self.server = HttpServer(listen("http", "127.0.0.1", 0), self.certificates.context, limits)

@@ -181,7 +181,8 @@ def test_streams_are_bounded_and_deleting_a_subscription_ends_its_stream(
 ) -> None:
     curl = require_program("curl")
     command = [curl, "-skN", "-u", f"reader:{PASSWORD}", f"{bench.url}{ROOT}/EventService/SSE"]
-    streams = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _n in range(4)]
+    count = bench.limits.address_streams
+    streams = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _n in range(count)]
     admin = ApiClient(bench, "admin")
     try:
         for stream in streams:

@@ -294,6 +294,27 @@ def test_without_permission_a_set_point_is_read_only(bench: ServiceBench, admin:
     assert bench.writer.requests == []
 
 
+def test_a_set_point_without_an_agent_is_unavailable(bench: ServiceBench, admin: ApiClient) -> None:
+    before, shown = bench.source.snapshot, admin.get(f"{ROOT}/Chassis/1/Controls")["Members"]
+    bench.source.stop()
+    try:
+        status, _body, headers = admin.call("PATCH", CONTROL, {"SetPoint": 30})
+        assert (status, headers["Retry-After"]) == (503, "5")
+        assert admin.get(CONTROL)["SetPoint"] is None
+        assert admin.get(f"{ROOT}/Chassis/1/Controls")["Members"] == shown
+        assert admin.call("PATCH", CONTROL.replace("Supply", "Nothing"), {"SetPoint": 3})[0] == 404
+    finally:
+        bench.source.snapshot = before
+
+
+def test_a_server_that_starts_without_an_agent_refuses_set_points(tmp_path: Path) -> None:
+    with ServiceBench(tmp_path) as bench:
+        bench.source.stop()
+        client = ApiClient(bench, "admin")
+        assert client.call("PATCH", CONTROL, {"SetPoint": 30})[0] == 503
+        client.link.close()
+
+
 def test_a_set_point_is_a_task_until_it_is_confirmed(
     bench: ServiceBench, admin: ApiClient, writable: None
 ) -> None:
@@ -377,6 +398,24 @@ def test_an_account_is_created_used_and_deleted(bench: ServiceBench, admin: ApiC
     assert admin.call("POST", accounts, {**new, "UserName": "b", "Password": "short"})[0] == 400
     assert admin.call("DELETE", headers["Location"])[0] == 204
     assert admin.call("GET", headers["Location"])[0] == 404
+
+
+def test_a_full_disk_is_no_success(
+    bench: ServiceBench, admin: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = Refusal("the accounts cannot be stored: No space left on device", storage=True)
+    for name in ("add", "change", "remove"):
+        monkeypatch.setattr(bench.accounts, name, lambda *_a, **_k: refusal)
+    accounts = f"{ROOT}/AccountService/Accounts"
+    new = {"UserName": "eva", "Password": PASSWORD, "RoleId": "ReadOnly"}
+    for method, path, body in (
+        ("POST", accounts, new),
+        ("PATCH", f"{accounts}/reader", {"Enabled": False}),
+        ("DELETE", f"{accounts}/reader", None),
+    ):
+        status, error, _h = admin.call(method, path, body)
+        assert status == 507
+        assert "No space left" in error["error"]["message"]
 
 
 def test_a_closed_session_is_refused_and_its_token_is_never_shown(bench: ServiceBench) -> None:
