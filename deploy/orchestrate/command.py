@@ -6,8 +6,12 @@ administration runs, for example on the head node of Slurm. A unit holds no cred
 """
 
 import argparse
+import errno
+import hashlib
 import json
+import os
 import signal
+import socket
 import sys
 import threading
 from types import FrameType
@@ -44,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(argv: list[str]) -> int:
-    """Run the command. Exit 1: the undo was not complete. Exit 2: wrong use."""
+    """Run the command. Exit 1: the undo was not complete. Exit 2: wrong use, or not the owner."""
     arguments = build_parser().parse_args(argv)
     try:
         settings = settings_file.load(arguments.config)
@@ -53,6 +57,7 @@ def run(argv: list[str]) -> int:
             return 0
         acts = not (arguments.once or arguments.publish_only)
         scheduler = make_scheduler(settings) if acts else None
+        owner = own_scheduler(settings) if scheduler is not None else None
     except DeployError as error:
         sys.stderr.write(f"coldloop orchestrate: {error}\n")
         return 2
@@ -69,6 +74,8 @@ def run(argv: list[str]) -> int:
         return 2
     finally:
         service.close()
+        if owner is not None:
+            owner.close()
 
 
 def make_scheduler(settings: OrchestrateSettings) -> Scheduler | None:
@@ -85,6 +92,28 @@ def make_scheduler(settings: OrchestrateSettings) -> Scheduler | None:
             print_line,
         )
     return None
+
+
+def own_scheduler(settings: OrchestrateSettings) -> socket.socket:
+    """Return the lock of the scheduler on this machine. Raises DeployError: a process has it.
+
+    Two processes would undo the work of each other. The lock is a Unix socket without a file; the
+    kernel releases it with the process, also after SIGKILL.
+    """
+    place = ""
+    if settings.slurm is not None:
+        place = settings.slurm.conf or os.environ.get("SLURM_CONF", "")
+    elif settings.kubernetes is not None:
+        place = settings.kubernetes.server
+    lock = socket.socket(socket.AF_UNIX)
+    try:
+        lock.bind("\0coldloop-orchestrate-" + hashlib.sha256(place.encode()).hexdigest()[:32])
+    except OSError as error:
+        lock.close()
+        if error.errno != errno.EADDRINUSE:
+            raise DeployError(f"lock: {error.strerror}") from None
+        raise DeployError("another process acts on this scheduler; stop that one first") from None
+    return lock
 
 
 def print_line(text: str) -> None:

@@ -9,7 +9,7 @@ change carries its mark in Slurm, so a new process, also on another head node, f
     weight      the first weight of a node is in its comment: coldloop:weight=1
     drain       the reason of the node begins with coldloop:
     suspension  the admin comment of the job begins with coldloop:suspended
-    partition   the reasons of its drained nodes have down=NAME; written before the partition
+    partition   the reasons of all our drained nodes have down=NAME; written before the partition
 
 A mark is written before its change and removed after the change is undone. Nodes, jobs and
 partitions without a mark belong to other people and are never changed back.
@@ -28,6 +28,7 @@ PREFIX = "coldloop:"
 SUSPENDED = PREFIX + "suspended"
 _WEIGHT = PREFIX + "weight="
 _DOWN = "down="
+_BLANK = " "
 _UNAVAILABLE = frozenset(("DRAIN", "DOWN", "FAIL", "INVALID_REG", "FUTURE", "POWERED_DOWN"))
 _RELEASE_STEP = 3
 """Fewer licences are not released apart, so that a noisy reading makes no calls."""
@@ -65,6 +66,7 @@ class SlurmActuator:
         self._resumed_at: float | None = None
         self._weighed_at: float | None = None
         self._ours: set[str] = set()
+        self._set_down: set[str] = set()
         self._missing: set[str] = set()
         self._jobs: list[SlurmJob] = []
         self._is_started = False
@@ -110,16 +112,17 @@ class SlurmActuator:
             self._undo_jobs()
         if not settings.licences:
             self._undo_licences()
+        nodes = self._client.nodes().values()
         if not settings.weights or rows < 2:
-            self._reset_weights(self._client.nodes().values())
+            self._reset_weights(nodes)
+        self._report_unmarked({p for node in nodes for p in _marks(node)})
         self._is_started = True
 
     def _undo_nodes(self) -> None:
         nodes = self._client.nodes()
-        self._partitions_up({p for node in nodes.values() for p in _marks(node)})
-        for _ in range(2):  # the second time removes the reasons that are left
-            nodes = self._client.nodes()
-            self._resume_nodes([n for n in nodes.values() if n.reason.startswith(PREFIX)])
+        self._partitions_up({p for node in nodes.values() for p in _marks(node)} | self._set_down)
+        nodes = self._client.nodes()
+        self._resume_nodes([n for n in nodes.values() if n.reason.startswith(PREFIX)])
         self._reset_weights(nodes.values())
 
     def _undo_jobs(self) -> None:
@@ -144,7 +147,8 @@ class SlurmActuator:
         calls = self._client.changes
         self._nodes = self._client.nodes()
         if any(decision.level < DOWN for decision in decisions):
-            self._partitions_up({p for n in self._nodes.values() for p in _marks(n)})
+            marks = {p for n in self._nodes.values() for p in _marks(n)}
+            self._partitions_up(marks | self._set_down)
         if self._settings.drain:
             self._drain(decisions)
         if all(decision.level >= DOWN for decision in decisions):
@@ -166,6 +170,8 @@ class SlurmActuator:
             self._missing.add(name)
             self._log(f"slurm: no licence {name} in slurm.conf")
         held = self._client.reservations().get(self._settings.reservation, {})
+        if self.report.held and not held:  # another process has undone all
+            self._ours = set()
         wanted = {}
         for name in sorted({decision.row.licence for decision in decisions} & set(present)):
             rows = [decision for decision in decisions if decision.row.licence == name]
@@ -233,7 +239,9 @@ class SlurmActuator:
                 ours = [node for node in present if node.reason.startswith(PREFIX)]
                 self._resume_nodes([node for node in ours if node.name not in kept])
                 continue
-            # A person who resumes a node that we drained has the last word until the next time.
+            # A person who resumes a node that we drained has the last word until the next time. The
+            # undo of another process leaves a blank reason: such a node is drained again.
+            self._ours -= {node.name for node in present if node.reason == _BLANK}
             free = [
                 node
                 for node in present
@@ -250,35 +258,50 @@ class SlurmActuator:
             self._log(f"slurm: {names} drained: {reason}")
 
     def _resume_nodes(self, nodes: list[SlurmNode]) -> None:
-        """End the drain of nodes, then remove the reason: Slurm can keep it.
+        """End the drain of nodes and replace the reason by a blank: Slurm ignores an empty one.
 
         The state is `undrain`, not `resume`: a node that has failed in the meantime stays down.
         """
         drained = ",".join(node.name for node in nodes if "DRAIN" in node.states)
         if drained:
-            self._client.control("update", f"nodename={drained}", "state=undrain")
+            blank = f"reason={_BLANK}"
+            self._client.control("update", f"nodename={drained}", "state=undrain", blank)
             self._log(f"slurm: {drained} resumed")
-        stale = ",".join(node.name for node in nodes if "DRAIN" not in node.states)
-        if stale:
-            self._client.control("update", f"nodename={stale}", "reason=")
+        self._set_reason([node for node in nodes if "DRAIN" not in node.states], _BLANK)
+
+    def _set_reason(self, nodes: list[SlurmNode], reason: str) -> None:
+        if nodes:
+            names = ",".join(node.name for node in nodes)
+            self._client.control("update", f"nodename={names}", f"reason={reason}")
 
     # Partitions.
 
     def _partitions_down(self) -> None:
-        """Set the partitions down; the mark is in the reason of a node that we have drained."""
+        """Set the partitions down; their marks, in each node that we drained, are kept complete."""
         if not self._settings.partition_down:
             return
         states = self._client.partition_states()
         due = [name for name in self._settings.partition_down if states.get(name) == "UP"]
         mine = [node for node in self._client.nodes().values() if _is_drained(node)]
-        if not due or not mine:
+        if not mine:
             return
-        marks = "".join(f" {_DOWN}{name}" for name in due if name not in _marks(mine[0]))
-        reason = f"reason={mine[0].reason}{marks}"
-        self._client.control("update", f"nodename={mine[0].name}", reason)
+        known = self._set_down.union(*map(_marks, mine))
+        wanted = {*due, *(name for name in known if states.get(name) == "DOWN")}
+        for reason in sorted({n.reason for n in mine if not wanted <= _marks(n)}):
+            same = [node for node in mine if node.reason == reason]
+            marks = (f"{_DOWN}{name}" for name in sorted(wanted - _marks(same[0])))
+            self._set_reason(same, " ".join((reason, *marks)))
         for name in due:
             self._client.control("update", f"partitionname={name}", "state=down")
             self._log(f"slurm: partition {name} down")
+        self._set_down = wanted
+
+    def _report_unmarked(self, marks: set[str]) -> None:
+        """Log partitions that are down without a mark: they are not ours, or the mark is gone."""
+        wanted = set(self._settings.partition_down) - marks
+        states = self._client.partition_states() if wanted else {}
+        for name in sorted(name for name in wanted if states.get(name) == "DOWN"):
+            self._log(f"slurm: partition {name} is down without a mark of coldloop; it stays down")
 
     def _partitions_up(self, names: set[str]) -> None:
         """Set partitions up, then remove their marks."""
@@ -289,10 +312,11 @@ class SlurmActuator:
             if states.get(name) == "DOWN":
                 self._client.control("update", f"partitionname={name}", "state=up")
                 self._log(f"slurm: partition {name} up")
-        for node in self._client.nodes().values():
-            if _marks(node):
-                words = [word for word in node.reason.split() if not word.startswith(_DOWN)]
-                self._client.control("update", f"nodename={node.name}", f"reason={' '.join(words)}")
+        self._set_down = set()
+        marked = [node for node in self._client.nodes().values() if _marks(node)]
+        for reason in sorted({node.reason for node in marked}):
+            words = [word for word in reason.split() if not word.startswith(_DOWN)]
+            self._set_reason([node for node in marked if node.reason == reason], " ".join(words))
         self._nodes = self._client.nodes()
 
     # Suspension.

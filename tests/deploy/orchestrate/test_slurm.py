@@ -106,6 +106,7 @@ def is_clean(cluster: SlurmCluster) -> bool:
     nodes = client.nodes().values()
     return (
         all("DRAIN" not in node.states and node.comment == "" for node in nodes)
+        and not any("coldloop" in node.reason for node in nodes)
         and all(node.weight == 1 for node in nodes)
         and client.reservations() == {}
         and set(client.partition_states().values()) == {"UP"}
@@ -259,6 +260,63 @@ def test_heat_is_lost_and_comes_back(cluster: SlurmCluster, rig: Orchestrator) -
     assert rig.stop(signal.SIGTERM) == 0
     wait_for(lambda: is_clean(cluster), cluster)
     print(f"lost: drained after {lost_s:.1f} s; back: the job ran after {back_s:.1f} s")
+
+
+def test_a_partition_comes_back_when_a_person_changes_a_reason(cluster: SlurmCluster) -> None:
+    lines: list[str] = []
+    client = SlurmClient(str(cluster.conf))
+    first = make_actuator(cluster)
+    first.apply([decide(DOWN, -5.0, new=True)], 0.0)
+    cluster.run("scontrol", "update", "nodename=n1", "reason=disk")
+    assert make_actuator(cluster).levels((ROW,)) == {"row1": DOWN}
+    cluster.run("scontrol", "update", "nodename=n2", "reason=coldloop: n2")  # the marks are gone
+    first.apply([decide(DOWN, -5.0)], 1.0)
+    assert make_actuator(cluster).levels((ROW,)) == {"row1": DOWN}
+    cluster.run("scontrol", "update", "nodename=n2", "reason=fan")
+    other = make_actuator(cluster, lines)
+    other.apply([decide(FREE, 50.0)], 1.0)
+    assert len([line for line in lines if "down without a mark" in line]) == 2
+    first.apply([decide(SUSPEND, 5.0)], 2.0)
+    assert set(client.partition_states().values()) == {"UP"}
+    first.undo()
+    assert states(cluster) == {"n1": "drain", "n2": "drain"}  # of the person now
+    cluster.run("scontrol", "update", "nodename=n1,n2", "state=undrain", "reason= ")
+    assert is_clean(cluster)
+
+
+@pytest.mark.parametrize("licences", [True, False])
+def test_the_undo_of_another_process_is_noticed(cluster: SlurmCluster, licences: bool) -> None:
+    settings = SlurmSettings(licences=licences)
+    first = SlurmActuator(SlurmClient(str(cluster.conf)), settings, RULES, print)
+    first.apply([decide(DRAIN, -5.0, new=True)], 0.0)
+    make_actuator(cluster).undo()
+    assert is_clean(cluster)
+    first.apply([decide(DRAIN, -5.0)], 1.0)
+    assert {state.rstrip("*") for state in states(cluster).values()} == {
+        "drain"
+    }  # *: no answer yet
+    first.undo()
+    assert is_clean(cluster)
+
+
+def test_a_second_process_does_not_act(cluster: SlurmCluster, rig: Orchestrator) -> None:
+    rig.tell(80.0)
+    rig.start()
+
+    def is_drained() -> bool:
+        rig.tell(-60.0, "lost")
+        return set(states(cluster).values()) == {"drain"}
+
+    wait_for(is_drained, cluster)
+    command = [sys.executable, "-m", "coldloop", "orchestrate", "--config", str(rig.config)]
+    for words in ([], ["--undo"]):
+        done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert "another process acts on this scheduler" in done.stderr
+        assert is_drained()
+    rig.stop(signal.SIGKILL)
+    assert subprocess.run([*command, "--undo"], check=False).returncode == 0
+    assert is_clean(cluster)
 
 
 def test_no_reading_holds_then_drains(cluster: SlurmCluster, rig: Orchestrator) -> None:
