@@ -39,6 +39,7 @@ _REASONS = (
     ("throttle", "heat of a device is learned as a thermal resistance, at constant power"),
     ("cooling", "estimates learn only from readings that fit each other"),
     ("remote", "messages are contained and checked in another order"),
+    ("remote", "the status has the last refusals"),
     ("remote", "counters have an epoch and seconds; a report names its command"),
     ("cooling", "the optimiser keeps a point that is hardly dearer; fans and pumps at part load"),
 )
