@@ -20,8 +20,8 @@ from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite, Deviations
 from hil.annual.unit_file import format_unit, read_unit, write_unit
 from hil.errors import BenchError
+from hil.io.regular_file import check_target, write_regular
 from hil.plant.air.weather import Weather, WeatherError, load_weather
-from hil.record.regular_file import check_target, write_regular
 
 _OUTPUT_ONLY = ("json", "plot", "write_unit")
 """Arguments that do not change a figure. All others are in the record."""

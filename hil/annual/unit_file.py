@@ -21,9 +21,9 @@ from agent.runtime.cpython_start import read_file
 from drivers.tools.lib.profile_folders import profile_files, read_profiles
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.errors import BenchError
+from hil.io.regular_file import SMALL_BYTES, read_regular
+from hil.io.strict_json import sha256
 from hil.plant.facility import facility_pump_w
-from hil.record.regular_file import SMALL_BYTES, read_regular
-from hil.record.strict_json import sha256
 
 _SUPPLY_MARGIN_K = 0.6
 """Distance of the highest set-point below its limit: load shedding starts at the limit."""

@@ -24,7 +24,7 @@ from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, DrawRule
 from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
-from hil.record.strict_json import sha256
+from hil.io.strict_json import sha256
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, ScenarioEvent

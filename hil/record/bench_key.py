@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hil.errors import BenchError
-from hil.record.regular_file import SMALL_BYTES, read_regular
+from hil.io.regular_file import SMALL_BYTES, read_regular
 
 _RAW = serialization.Encoding.Raw
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
+from hil.io.regular_file import REPORT_BYTES, read_regular
+from hil.io.strict_json import canonical_json, parse_strict, sha256
 from hil.record.bench_key import BenchKey, is_valid_signature
-from hil.record.regular_file import REPORT_BYTES, read_regular
-from hil.record.strict_json import canonical_json, parse_strict, sha256
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = "coldloop-manifest-1"

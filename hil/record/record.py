@@ -18,10 +18,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hil.io.regular_file import REPORT_BYTES, read_regular
+from hil.io.strict_json import canonical_json, parse_strict, sha256
 from hil.record.bench_key import BenchKey, is_valid_signature
 from hil.record.provenance import SerialCheck, describe_verdict
-from hil.record.regular_file import REPORT_BYTES, read_regular
-from hil.record.strict_json import canonical_json, parse_strict, sha256
 from hil.scenario.channels import Series
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS, ExpectationResult
 from hil.scenario.model import Scenario

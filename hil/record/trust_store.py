@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hil.errors import BenchError
+from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular
 from hil.record.bench_key import BenchKey, default_path
-from hil.record.regular_file import SMALL_BYTES, MissingFileError, read_regular
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 

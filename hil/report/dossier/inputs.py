@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
+from hil.io.regular_file import REPORT_BYTES, read_regular
+from hil.io.strict_json import parse_strict, sha256
 from hil.record.record import FILE, find_problems
-from hil.record.regular_file import REPORT_BYTES, read_regular
-from hil.record.strict_json import parse_strict, sha256
 from hil.report.dossier.figures import check_figures
 
 Content = dict[str, Any]

@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.record.regular_file import check_target, write_regular
+from hil.io.regular_file import check_target, write_regular
 from hil.report.dossier.sections import Section, Table
 from hil.report.pdf import print_pdf
 

@@ -11,11 +11,11 @@ import pytest
 
 from hil.commands import hil
 from hil.errors import BenchError
+from hil.io.regular_file import MissingFileError, read_regular
+from hil.io.strict_json import parse_strict
 from hil.record.bench_key import default_path
 from hil.record.manifest import MANIFEST
 from hil.record.record import FILE
-from hil.record.regular_file import MissingFileError, read_regular
-from hil.record.strict_json import parse_strict
 from hil.record.trust_store import store_path
 from tests.support.cli_tools import SHORT, scenario_file
 
@@ -144,7 +144,7 @@ def test_a_file_of_very_many_values_is_not_parsed(
         assert hil(["verify", str(report)]) == 1
     assert "too many values" in capsys.readouterr().out
     with (
-        patch("hil.record.strict_json.MAX_VALUES", 2),
+        patch("hil.io.strict_json.MAX_VALUES", 2),
         pytest.raises(BenchError, match="too many values"),
     ):
         parse_strict(b'{"a": [1, 2, 3, 4]}', Path("x"))
