@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that only their user can read."""
+"""Files that only their user can read: written, or replaced as a whole.
 
+Does not lock. `replace_private` is for state that a process reads again: a power cut or a full disk
+leaves the old or the new file, and no part of the new one. It follows no link.
+"""
+
+import contextlib
 import os
 from pathlib import Path
 from typing import IO
@@ -21,3 +26,19 @@ def write_private(path: Path, data: bytes) -> None:
             file.write(data)
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Replace a file; it is durable on return. Raises OSError: the old file is unchanged."""
+    new = path.with_name(path.name + ".new")
+    try:
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(new, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise

@@ -21,8 +21,8 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.lockout import Lockout
-from deploy.northbound.access.private_file import replace_private
 from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
+from deploy.ops.private_file import replace_private
 
 FILE, INITIAL = "accounts.json", "initial_password"
 FIRST_USER = "admin"

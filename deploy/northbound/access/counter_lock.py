@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.northbound.access.private_file import replace_private
+from deploy.ops.private_file import replace_private
 
 FILE, LOCK = "counters.json", "counters.lock"
 _TRIES, _PAUSE_S = 20, 0.002

@@ -8,8 +8,8 @@ import contextlib
 import json
 from pathlib import Path
 
-from deploy.northbound.access.private_file import replace_private
 from deploy.northbound.modbus import layout
+from deploy.ops.private_file import replace_private
 
 
 class RestoreFile:

@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.northbound.snapshot import Snapshot
 from deploy.northbound.snmp.tree import ROOT
+from deploy.ops.private_file import replace_private
 
 SYSTEM = ".1.3.6.1.2.1.1"
 SUBTREE = "." + ".".join(map(str, ROOT))
@@ -98,7 +99,7 @@ def write_daemon_files(
         "",
     ]
     path = folder / "coldloop-snmpd.conf"
-    write_private(path, "\n".join(lines))
+    replace_private(path, "\n".join(lines))
     client = [
         "defVersion 3",
         "defSecurityLevel authPriv",
@@ -110,7 +111,7 @@ def write_daemon_files(
         "",
     ]
     (folder / "client").mkdir(mode=0o700, exist_ok=True)
-    write_private(folder / "client" / "snmp.conf", "\n".join(client))
+    replace_private(folder / "client" / "snmp.conf", "\n".join(client))
     _set_user(folder / "engine", user)
     return path
 
@@ -125,17 +126,7 @@ def _set_user(folder: Path, user: SnmpUser) -> None:
         old = []
     kept = [line for line in old if not line.startswith(("usmUser", "createUser"))]
     create = f'createUser {user.name} SHA-256 "{user.authentication}" AES "{user.privacy}"'
-    write_private(path, "\n".join([*kept, create, ""]))
-
-
-def write_private(path: Path, content: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-    part.replace(path)
+    replace_private(path, "\n".join([*kept, create, ""]))
 
 
 def _line(*texts: str) -> str:

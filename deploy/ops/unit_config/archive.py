@@ -15,7 +15,6 @@ import fcntl
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import OpsError
+from deploy.ops.private_file import replace_private
 
 MAX_ENTRIES = 50
 """Configurations that are kept for each unit."""
@@ -52,13 +52,7 @@ class ConfigArchive:
         when = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         entries.append({"when": when, "hash": digest.hex(), "config": raw})
         lines = [json.dumps(entry) + "\n" for entry in entries[-MAX_ENTRIES:]]
-        # A new file with a name of its own: no link is followed.
-        descriptor, name = tempfile.mkstemp(dir=self._folder)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(self._path(unit))
+        replace_private(self._path(unit), "".join(lines))
 
     def _set_aside(self, unit: str, damaged: list[int]) -> None:
         """Keep a damaged archive under another name; its good lines go on."""

@@ -17,6 +17,7 @@ from deploy.ops.private_file import write_private
 from deploy.relay.terminal_text import printable
 from protocols.signed_message import COMMAND, PATCH
 from tests.deploy.ops.test_config_command import BLANK, config
+from tests.deploy.ops.test_operator_input import REPORT
 
 NOW_S = EPOCH_S + 30_000_000
 NOW = NOW_S - EPOCH_S
@@ -78,21 +79,8 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize("change", BAD)
 def test_a_malformed_report_is_one_error(change: Any) -> None:
-    good = {
-        "version": 0,
-        "hash": "00" * 32,
-        "counters": [0, 0, 0],
-        "trial": None,
-        "phase": None,
-        "last": [0, "nothing", ""],
-        "refusal": ["", ""],
-        "refused": 0,
-        "audit": [0, ""],
-        "results": [],
-        "update": None,
-    }
-    messages.parse_report(json.dumps(good).encode())
-    raw = {**good, **change} if isinstance(change, dict) and change else change
+    messages.parse_report(json.dumps(REPORT).encode())
+    raw = {**REPORT, **change} if isinstance(change, dict) and change else change
     with pytest.raises(OpsError, match="not a report"):
         messages.parse_report(json.dumps(raw).encode())
     with pytest.raises(OpsError, match="not a report"):
