@@ -47,6 +47,7 @@ class Mps2Board:
     """The board; see `Board` in _supervisor.py."""
 
     keys = _keys.KEYS
+    keeps_marks = False
     room = ROOM
 
     def __init__(self) -> None:
