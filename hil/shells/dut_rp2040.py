@@ -52,6 +52,7 @@ class Rp2040Dut:
     """The emulated board. Raises BenchError if the emulator ends unexpectedly."""
 
     chunk = CHUNK
+    has_start_time = True
 
     def __init__(
         self,
@@ -72,16 +73,13 @@ class Rp2040Dut:
         )
         if made.returncode:
             raise BenchError(f"rp2040: {made.stderr.strip()}")
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
         self._origin_us = 0
-        self._past_ns = 0
         self._gateway_due: int | None = None
-        self._ask(b"L", 2, BROKER_BAUD, _BROKER_PINS)
         if not (folder / "started").exists():
-            (folder / "started").touch()
             self._first_start()
+            (folder / "started").touch()
+        self._process = self._start_emulator()
+        self._ask(b"L", 2, BROKER_BAUD, _BROKER_PINS)
         self._console = b""
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
@@ -90,13 +88,18 @@ class Rp2040Dut:
         if "broker" in board_config:
             self._addresses[BROKER] = board_config["broker"]["address"]
         self.figures: dict[str, Any] = {}
+        self.first_output_us: int | None = None
+        """Time from power on to the first byte on the field bus."""
 
     def _first_start(self) -> None:
         """Do what a factory does: start once, so that the board formats its storage."""
+        self._process = self._start_emulator()
         self._ask(b"1")
         self._ask(b"R", 0, FIRST_START_NS)
-        self._ask(b"0")
-        self._past_ns = FIRST_START_NS
+        self.close()
+
+    def _start_emulator(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def start(self, now: int) -> StepResult:
         """Switch the power on."""
@@ -158,10 +161,12 @@ class Rp2040Dut:
         if self._gateway_due is not None and now >= self._gateway_due:
             self._gateway_due = None
             actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
-        until = (now - self._origin_us) * 1000 + self._past_ns
+        until = (now - self._origin_us) * 1000
         for kind, number, data in self._ask(b"R", 0, until):
             if kind == b"u":
                 port = _PORTS[number]
+                if port == FIRST_BUS and self.first_output_us is None:
+                    self.first_output_us = now - self._origin_us
                 before = actions.pop()[2] if actions and actions[-1][0] == port else b""
                 actions.append((port, "write", before + data))
             elif kind == b"c":
@@ -189,9 +194,10 @@ class Rp2040Dut:
         if b"}" in data:
             text = _LINE.sub(b"", record)
             with contextlib.suppress(ValueError):
-                json.loads(text.removeprefix(_MARK))
+                status = json.loads(text.removeprefix(_MARK))
+                status["mono_us"] += self._origin_us  # as the bench counts
                 actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(record)]
-                actions.append((STATE, "write", text))
+                actions.append((STATE, "write", _MARK + json.dumps(status).encode()))
                 self._console = b""
         return actions
 

@@ -133,9 +133,7 @@ class PioUart(io.IOBase):  # poll() asks it
         size = min(len(data), len(self._buffer))
         self._buffer[:size] = data[:size]
         channel = self._number - _FIRST
-        control = self._sender.pack_ctrl(
-            size=0, inc_write=False, treq_sel=_TX_REQUEST + channel
-        )
+        control = self._sender.pack_ctrl(size=0, inc_write=False, treq_sel=_TX_REQUEST + channel)
         self._sender.config(
             read=self._buffer,
             write=_TX_FIFO + 4 * channel,

@@ -59,6 +59,7 @@ class UartPort(StreamPort):
         StreamPort.__init__(self, address)
         self._uart = uart
         self.pollable = uart
+        self.reads_all = True  # bytes that arrive during the work on others wait for the next step
         self._has_arrival_time = hasattr(uart, "arrived")
         data = uart_data(address.path)
         self._capacity: int = data.get("capacity", UNKNOWN_CAPACITY)
