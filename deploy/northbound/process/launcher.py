@@ -1,161 +1,189 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several server processes from one: the modules are loaded once, then each process is a fork.
+"""Several server processes from one: it loads the common modules, forks the others, then serves.
 
-Does not serve. The processes share the pages that they do not change, so all of them need half of
-the memory of separate programs. They share no state: one can die or hang without the others. A
-process that has served and ends is started again after 1 to 60 s. One that ends before it has
-served ends all, because its settings are wrong.
+The forks share the pages that nobody changes, so all of them need half of the memory of separate
+programs. They share no state: each can hang or die without the others. A fork that has served and
+ends is started again after 1 to 60 s, as a program of its own. One that ends before it has served
+ends all, because its settings are wrong. If the first process ends, the forks end too.
+
+The service `snmp` is in the first process: it reads nothing from the network. snmpd does, which is
+a process of its own.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import gc
 import os
-import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 
+from deploy.errors import OpsError
 from deploy.northbound.points.point_table import point_table
-from deploy.northbound.process.run import notify, run_process
+from deploy.northbound.process.context import ServerContext
+from deploy.northbound.process.run import notify_ready, run_process
 from deploy.northbound.process.settings import SiteSettings
 
-_POLL_S = 0.25
 _FIRST_PAUSE_S, _LAST_PAUSE_S, _STEADY_S = 1.0, 60.0, 60.0
 _STOP_S = 8.0
 _PR_SET_PDEATHSIG = 1
+_SNMP = "snmp"
 
 
 @dataclass(slots=True)
-class ServerProcess:
-    """One process. `pid`: 0 while it does not run; then it starts at `start_at`, monotonic s."""
+class ServerFork:
+    """A process beside the first one. `started_at`: monotonic s."""
 
     name: str
-    pid: int = 0
+    pid: int
+    started_at: float
     ready: bool = False
-    started_at: float = 0.0
-    start_at: float = 0.0
     pause_s: float = _FIRST_PAUSE_S
 
 
 def run_processes(names: Sequence[str], settings: SiteSettings) -> int:
     """Run the processes until SIGTERM or SIGINT; return 1 if one ends before it has served."""
+    own = [name for name in names if name != _SNMP] or list(names)
+    also = [_SNMP] if _SNMP in names and own != [_SNMP] else []
+    first, *others = own
+    if not others:
+        return run_process(first, settings, also=also)
     point_table()  # what only one process needs is loaded there
     gc.collect()
     gc.freeze()
-    return Launcher(names, settings).run()
+    return Launcher(first, also, others, settings).run()
 
 
 class Launcher:
-    """Starts the processes and watches them."""
+    """Forks `others`, serves `first` and `also` in this process, and watches the forks."""
 
-    def __init__(self, names: Sequence[str], settings: SiteSettings) -> None:
+    def __init__(
+        self, first: str, also: Sequence[str], others: Sequence[str], settings: SiteSettings
+    ) -> None:
+        self._first, self._also, self._others = first, also, others
         self._settings = settings
-        self._children = [ServerProcess(name) for name in names]
-        self._stopping = False
-        self._announced = False
+        self._forks: list[ServerFork] = []
+        self._is_serving = False
+        self._news, self._tell = os.pipe()
+        os.set_blocking(self._news, False)
 
     def run(self) -> int:
-        """Watch until a signal; then end all."""
-        read_end, write_end = os.pipe()
-        os.set_blocking(read_end, False)
-        with _stop_signals(self._stop):
-            try:
-                while not self._stopping:
-                    for child in self._children:
-                        if not child.pid and time.monotonic() >= child.start_at:
-                            self._start(child, read_end, write_end)
-                    self._read_ready(read_end)
-                    if not self._collect():
-                        return 1
-                return 0
-            finally:
-                self._end_all()
-                os.close(read_end)
-                os.close(write_end)
+        """Serve until a signal; then end the forks."""
+        try:
+            for number, name in enumerate(self._others):
+                self._forks.append(ServerFork(name, self._fork(number), time.monotonic()))
+            return run_process(
+                self._first, self._settings, self._serving, self._also, [self._watch]
+            )
+        finally:
+            self._end_all()
+            os.close(self._news)
+            os.close(self._tell)
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stopping = True
-
-    def _start(self, child: ServerProcess, read_end: int, write_end: int) -> None:
+    def _fork(self, number: int) -> int:
+        """Start a process that serves; return its id."""
         parent = os.getpid()
         sys.stdout.flush()
         sys.stderr.flush()
-        child.pid = os.fork()
-        child.started_at = time.monotonic()
-        if child.pid == 0:
-            code = 1
-            try:
-                os.close(read_end)
-                _become_child(parent)
-                number = self._children.index(child)
-                code = run_process(
-                    child.name, self._settings, lambda: os.write(write_end, bytes((number,)))
-                )
-            except BaseException as error:  # noqa: BLE001 - the fork must not run the parent's code
-                print(f"coldloop northbound: {error}", file=sys.stderr, flush=True)
-            finally:
-                os._exit(code)
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            os.close(self._news)
+            _become_fork(parent)
+            code = run_process(
+                self._others[number],
+                self._settings,
+                lambda: os.write(self._tell, bytes((number,))),
+            )
+        except BaseException as error:  # noqa: BLE001 - a fork must not run the rest of its parent
+            print(f"coldloop northbound: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
 
-    def _read_ready(self, read_end: int) -> None:
-        """Wait for news of the processes; tell systemd when all have served once."""
-        if select.select([read_end], [], [], _POLL_S)[0]:
-            for number in os.read(read_end, 64):
-                self._children[number].ready = True
-        if not self._announced and all(child.ready for child in self._children):
-            self._announced = True
-            notify("READY=1")
+    def _serving(self) -> None:
+        self._is_serving = True
+        self._announce()
 
-    def _collect(self) -> bool:
-        """Take note of ended processes; return False if one has never served."""
-        for child in self._children:
-            if not child.pid or os.waitpid(child.pid, os.WNOHANG)[0] == 0:
-                continue
-            child.pid = 0
-            if not child.ready:
-                return False
-            now = time.monotonic()
-            if now - child.started_at > _STEADY_S:
-                child.pause_s = _FIRST_PAUSE_S
-            child.start_at = now + child.pause_s
-            child.pause_s = min(2 * child.pause_s, _LAST_PAUSE_S)
-        return True
+    def _announce(self) -> None:
+        """Tell systemd when all processes serve."""
+        if self._is_serving and all(fork.ready for fork in self._forks):
+            self._is_serving = False  # once
+            notify_ready()
+
+    def _read_news(self) -> None:
+        for number in os.read(self._news, 64):
+            self._forks[number].ready = True
+        self._announce()
+
+    async def _watch(self, _context: ServerContext) -> None:
+        """Start a fork again when it ends. Raises OpsError: one has never served."""
+        asyncio.get_running_loop().add_reader(self._news, self._read_news)
+        async with asyncio.TaskGroup() as group:
+            for fork in self._forks:
+                group.create_task(self._keep(fork))
+
+    async def _keep(self, fork: ServerFork) -> None:
+        while True:
+            await _ended(fork.pid)
+            os.waitpid(fork.pid, 0)  # noqa: ASYNC222 - it has ended
+            fork.pid = 0
+            with contextlib.suppress(BlockingIOError):
+                self._read_news()
+            if not fork.ready:
+                raise OpsError(f"{fork.name} could not begin")
+            if time.monotonic() - fork.started_at > _STEADY_S:
+                fork.pause_s = _FIRST_PAUSE_S
+            await asyncio.sleep(fork.pause_s)
+            fork.pause_s = min(2 * fork.pause_s, _LAST_PAUSE_S)
+            fork.pid, fork.started_at = self._start_again(fork.name), time.monotonic()
+
+    def _start_again(self, name: str) -> int:
+        """Start a program that serves; a fork of a running event loop would not be safe."""
+        settings = self._settings
+        options = ["--config", str(settings.path), "--state", str(settings.state)]
+        command = [sys.executable, "-m", "coldloop", "northbound", "serve", name, *options]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
+        environment.pop("NOTIFY_SOCKET", None)
+        if os.environ.get("LISTEN_PID") == str(os.getpid()):
+            shell = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "coldloop", *command]
+            return os.posix_spawn(shell[0], shell, environment)
+        return os.posix_spawn(command[0], command, environment)
 
     def _end_all(self) -> None:
+        """End the forks: SIGTERM, after 8 s SIGKILL."""
         end = time.monotonic() + _STOP_S
-        for child in self._children:
-            if child.pid:
-                os.kill(child.pid, signal.SIGTERM)
-        for child in self._children:
-            while child.pid and os.waitpid(child.pid, os.WNOHANG)[0] == 0:
+        running = [fork.pid for fork in self._forks if fork.pid]
+        for pid in running:
+            os.kill(pid, signal.SIGTERM)
+        for pid in running:
+            while os.waitpid(pid, os.WNOHANG)[0] == 0:
                 if time.monotonic() > end:
-                    os.kill(child.pid, signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
                 time.sleep(0.02)
-            child.pid = 0
 
 
-@contextmanager
-def _stop_signals(handler: object) -> Iterator[None]:
-    """Call `handler` for SIGTERM and SIGINT."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, handler) for number in numbers]  # type: ignore[arg-type]
+async def _ended(pid: int) -> None:
+    """Wait until a child has ended; it is not collected."""
+    loop, descriptor = asyncio.get_running_loop(), os.pidfd_open(pid)
+    event = asyncio.Event()
+    loop.add_reader(descriptor, event.set)
     try:
-        yield
+        await event.wait()
     finally:
-        for number, old in zip(numbers, before, strict=True):
-            signal.signal(number, old)
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
-def _become_child(parent: int) -> None:
-    """Set up a fork: own sockets of systemd, own signals, an end with its parent."""
+def _become_fork(parent: int) -> None:
+    """Set up a fork: own sockets of systemd, an end with its parent."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
         raise SystemExit(1)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
     if os.environ.get("LISTEN_PID") == str(parent):
         os.environ["LISTEN_PID"] = str(os.getpid())
     os.environ.pop("NOTIFY_SOCKET", None)

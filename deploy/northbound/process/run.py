@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from deploy.errors import OpsError
@@ -29,9 +29,15 @@ def notify_ready() -> None:
 
 
 def run_process(
-    process: str, settings: SiteSettings, ready: Callable[[], object] = notify_ready
+    process: str,
+    settings: SiteSettings,
+    ready: Callable[[], object] = notify_ready,
+    also: Sequence[str] = (),
+    further: Sequence[Service] = (),
 ) -> int:
     """Serve until SIGTERM or SIGINT; call `ready` when the services have begun.
+
+    `also`: services of other processes. `further`: services that are not of the configuration.
 
     Raises `OpsError`: there is nothing to serve.
     """
@@ -43,7 +49,8 @@ def run_process(
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OpsError(f"{settings.state}: {error.strerror}") from None
-    services = {name: load_service(name) for name in names}
+    services = {name: load_service(name) for name in (*names, *also)}
+    services.update((str(number), serve) for number, serve in enumerate(further))
     context = make_context(process, settings)
     return asyncio.run(_serve(context, services, ready))
 

@@ -100,7 +100,7 @@ class SnmpProcess:
         started = clock()
         command = [program, "-f", "-LOw", "-c", str(configuration), "-I", _UNUSED]
         process = await asyncio.create_subprocess_exec(
-            *self._with_sockets(command),
+            *self._starter(command),
             env=self._environment(),
             stdin=asyncio.subprocess.DEVNULL,
             close_fds=not self._listen,
@@ -118,11 +118,14 @@ class SnmpProcess:
                     await process.wait()
         return clock() - started
 
-    def _with_sockets(self, command: Sequence[str]) -> list[str]:
-        """Pass on sockets of systemd: their process id must be that of snmpd."""
+    def _starter(self, command: Sequence[str]) -> list[str]:
+        """Pass on sockets of systemd, whose process id must be that of snmpd; end it with us."""
+        found = list(command)
+        if (setpriv := shutil.which("setpriv")) is not None:
+            found = [setpriv, "--pdeathsig", "TERM", *found]
         if not self._listen:
-            return list(command)
-        return ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "snmpd", *command]
+            return found
+        return ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "snmpd", *found]
 
     def _environment(self) -> dict[str, str]:
         folder = self._settings.folder
