@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several server processes from one: it loads the common modules, forks the others, then serves.
 
-The forks share the pages that nobody changes, so all of them need half of the memory of separate
+The forks share the pages that no process changes, so all need half of the memory of separate
 programs. They share no state: each can hang or die without the others. A fork that has served and
 ends is started again after 1 to 60 s, as a program of its own. One that ends before it has served
 ends all, because its settings are wrong. If the first process ends, the forks end too.

@@ -76,7 +76,7 @@ async def _serve(
     }
     tasks[loop.create_task(_tick(context))] = "tick"
     waiting = loop.create_task(stop.wait())
-    await asyncio.sleep(0)  # a service that cannot begin ends here, before it is said to be ready
+    await asyncio.sleep(0)  # a service that cannot begin ends here, before the process is ready
     if not any(task.done() for task in tasks):
         ready()
     done, _ = await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)

@@ -81,13 +81,13 @@ def test_a_signed_request_replaces_the_certificate_without_a_restart(
     assert done.stdout == "200"
     assert trusted.cert_store_stats()["x509_ca"] == 1
     again = CertificateStore(tmp_path / "https", "cdu.test")  # a restart keeps it
-    told = again.describe()
+    found = again.describe()
     parsed = x509.load_pem_x509_certificate(again.pem.encode())
-    assert told.issuer == {"CommonName": "Site authority"}
-    assert (told.not_before, told.not_after, told.serial_number) == (
+    assert found.issuer == {"CommonName": "Site authority"}
+    assert (found.not_before, found.not_after, found.serial_number) == (
         parsed.not_valid_before_utc, parsed.not_valid_after_utc, parsed.serial_number,
     )  # fmt: skip
-    assert told.fingerprint.replace(":", "").lower() == parsed.fingerprint(SHA256()).hex()
+    assert found.fingerprint.replace(":", "").lower() == parsed.fingerprint(SHA256()).hex()
 
 
 def test_a_certificate_of_another_key_changes_nothing(admin: ApiClient, tmp_path: Path) -> None:
