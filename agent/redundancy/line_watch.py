@@ -60,8 +60,8 @@ class LineWatch:
         elif event.kind != UNANSWERED:
             self._garbage = True
 
-    def take_heard(self, word: int = NO_WORD, command: int = NO_COMMAND, ready: bool = True) -> Heard:
+    def take_heard(self, command: int = NO_COMMAND, ready: bool = True) -> Heard:
         """Return what was heard since the last call."""
-        heard = Heard(self._reply, self._request, self._garbage, NO_BEACON, word, command, ready)
+        heard = Heard(self._reply, self._request, self._garbage, NO_BEACON, NO_WORD, command, ready)
         self._reply = self._request = self._garbage = False
         return heard

@@ -59,9 +59,7 @@ Timers = namedtuple(
 controllers differ by at least silence_ms + probe_ms. `collision_ms` differs by more than one frame,
 else two probes collide again and again."""
 
-Heard = namedtuple(
-    "Heard", ("reply", "request", "garbage", "beacon", "word", "command", "ready")
-)
+Heard = namedtuple("Heard", ("reply", "request", "garbage", "beacon", "word", "command", "ready"))
 """What was heard since the last step. `reply`: a reply to the own request. `request`: a valid
 request of another master. `garbage`: bytes that are neither. `beacon`, `word`, `command`: constants
 of this module. `ready`: all actuators were read or are known as failed, and the next epoch is
@@ -91,7 +89,7 @@ _MAX_CONFLICTS = 2
 
 
 def timers_of(node: str) -> Timers:
-    """Return the times of node `a` or `b`. Source: derivation in docs/engineer/redundancy.md."""
+    """Return the times of node `a` or `b`. `tests/agent/redundancy` explores all states."""
     return Timers(
         resign_ms=400,
         silence_ms=500,
@@ -129,7 +127,10 @@ def may_write(state: PairState, timers: Timers) -> bool:
 
     It must be active, with a fresh reply to its own request, and without garbage since then.
     """
-    return state.role == ACTIVE and state.reply_ms < timers.resign_ms and not state.disturbed
+    if state.role != ACTIVE or state.disturbed:
+        return False
+    is_fresh: bool = state.reply_ms < timers.resign_ms
+    return is_fresh
 
 
 def word_of(state: PairState, timers: Timers) -> int:
@@ -143,7 +144,8 @@ def word_of(state: PairState, timers: Timers) -> int:
 
 def is_deaf(state: PairState, timers: Timers) -> bool:
     """Return whether the peer says that it is active, while the line is silent."""
-    return state.word == WORD_ACTIVE and state.silence_ms >= timers.silence_ms
+    is_silent: bool = state.silence_ms >= timers.silence_ms
+    return is_silent and state.word == WORD_ACTIVE
 
 
 def step(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
@@ -186,7 +188,9 @@ def _silence_after(state: PairState, heard: Heard, elapsed_ms: int, timers: Time
     """
     if heard.request or heard.garbage or elapsed_ms > timers.read_reply_ms:
         return 0
-    return min(state.silence_ms + elapsed_ms, timers.silence_ms + timers.collision_ms)
+    longest_ms: int = timers.silence_ms + timers.collision_ms
+    silence_ms: int = state.silence_ms + elapsed_ms
+    return min(silence_ms, longest_ms)
 
 
 def _listen(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
@@ -270,7 +274,7 @@ def _offer(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> P
     return _age(state, role_ms, 0, 0)
 
 
-def _quiet(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
+def _quiet(state: PairState, _: Heard, elapsed_ms: int, timers: Timers) -> PairState:
     pause_ms = timers.listen_ms
     if state.failed_probes > 0:
         pause_ms = max(pause_ms, min(_FIRST_PAUSE_MS << state.failed_probes - 1, timers.pause_ms))
@@ -281,7 +285,7 @@ def _quiet(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> P
     return _age(state, role_ms, 0, 0)
 
 
-def _out(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
+def _out(state: PairState, heard: Heard, _: int, __: Timers) -> PairState:
     return _go(state, LISTEN) if heard.command == TAKE_IN else _age(state, 0, 0, 0)
 
 

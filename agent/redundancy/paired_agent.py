@@ -32,6 +32,7 @@ from protocols.time_units import MILLISECOND, NEVER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from agent.agent import Agent
 
@@ -77,6 +78,7 @@ class PairedAgent:
         self._open_ports: set[int] = set()
         self._stepped_at = self._now = self._sent_at = 0
         self._command = NO_COMMAND
+        self._has_read = False
 
     @property
     def role(self) -> str:
@@ -87,6 +89,15 @@ class PairedAgent:
     def can_write(self) -> bool:
         """Whether this controller may write to actuators now."""
         return may_write(self.state, self._timers)
+
+    @property
+    def watched_step(self) -> "int | None":
+        """Time of the last complete work for a watchdog, µs; see `Agent.watched_step`."""
+        return self._stepped_at if self.agent is None else self.agent.watched_step
+
+    def status_fields(self) -> "list[tuple[str, Any]]":
+        """Return the fields of the status."""
+        return [("node", self.node), ("role", self.role), ("takeovers", self.takeovers)]
 
     def command(self, command: int) -> None:
         """Take a command of `pair_table` at the next step."""
@@ -175,7 +186,7 @@ class PairedAgent:
 
     def _enter(self, before: int, now: int) -> None:
         role = self.state.role
-        self._out.append((CONSOLE, "write", b"pair %s: %s" % (self.node.encode(), self.role.encode())))
+        self._out.append((CONSOLE, "write", ("pair %s: %s" % (self.node, self.role)).encode()))
         if role == ACTIVE:
             self.takeovers += 1
         if role in _RUNNING:
@@ -197,7 +208,11 @@ class PairedAgent:
         return self._units[self._next_unit]
 
     def _start_agent(self, now: int) -> None:
+        self._has_read = False
         agent = self.agent = self._build()
+        component = agent.service("redundancy")
+        if component is not None:
+            component.set_source(self.status_fields)
         agent.start(now)
         for bus in agent.fieldbus.buses:
             bus.hold_writes(True, now)
@@ -210,4 +225,6 @@ class PairedAgent:
 
     def _is_ready(self) -> bool:
         """Return whether all polls of the first cycle are answered or have failed."""
-        return self.agent is not None and self.agent.fieldbus.polls_complete()
+        if not self._has_read and self.agent is not None:
+            self._has_read = self.agent.fieldbus.polls_complete()
+        return self._has_read

@@ -26,7 +26,7 @@ from hil.shells.virtual import VirtualShell
 
 _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
-_SAMPLE_US = 50_000
+_SAMPLE_US = 20_000
 _WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 FAULTS = ("power", "pause", "deaf", "mute")
 
@@ -169,7 +169,9 @@ class PairRun:
         )
 
     def _print(self, number: int, data: bytes) -> None:
-        self.console.append(f"{self.world.now / _SECOND:.3f} {'ab'[number]} {data.decode().strip()}")
+        self.console.append(
+            f"{self.world.now / _SECOND:.3f} {'ab'[number]} {data.decode().strip()}"
+        )
 
     def _observe(self, node: int, frame: bytes, now: int) -> None:
         if len(frame) > 3 and frame[1] in _WRITE_FUNCTIONS:
@@ -232,7 +234,7 @@ class PairRun:
         self.testbed.plant.advance(until)
 
     def judge_from(self, at_s: float) -> None:
-        """Sample gaps, steps of actuators and the supply temperature from `at_s`, each 50 ms."""
+        """Sample gaps, steps of actuators and the supply temperature from `at_s`, each 20 ms."""
         self._judged_from = self._able_at = int(at_s * _SECOND)
         self.world.schedule(self._judged_from, self._sample)
 

@@ -7,8 +7,8 @@ is 100 ms. In each step each controller can send one frame. An active controller
 collision one of them can reach a device, whose reply is garbage for the other controller; or none
 does, and each side hears garbage or nothing.
 
-Faults at any step: power off, pause, receiver dead, driver dead, link dead in one direction. Repairs
-at any later step are free. A planned swap counts as a fault.
+Faults at any step: power off, pause, receiver dead, driver dead, link dead in one direction.
+Repairs at any later step are free. A planned swap counts as a fault.
 
 Not in the model: late frames, dead devices, times finer than a step, replicated data.
 """
@@ -89,8 +89,8 @@ class PairModel:
     def run(self, first: World | None = None, limit: int = 10_000_000) -> Result:
         """Explore all states from `first`, by default the steady state.
 
-        The set holds hashes of 64 bits of the states. Stops at the first violation, or above `limit`
-        states with `MemoryError`.
+        The set holds hashes of 64 bits of the states. Stops at the first violation. Raises
+        `MemoryError` above `limit` states.
         """
         first = first or self.steady()
         result = Result(states=1)
@@ -185,7 +185,9 @@ class PairModel:
 
     @staticmethod
     def _with_node(world: World, node: int, state: Any) -> World:
-        return world._replace(nodes=(state, world.nodes[1]) if node == 0 else (world.nodes[0], state))
+        return world._replace(
+            nodes=(state, world.nodes[1]) if node == 0 else (world.nodes[0], state)
+        )
 
     def _advance(self, world: World) -> Iterator[tuple[World, bool]]:
         choices = [self._frames(world, node) for node in (0, 1)]
@@ -214,7 +216,9 @@ class PairModel:
         outcomes: list[tuple[tuple[bool, bool], tuple[str, str]]]
         if all(on_line):
             outcomes = [((True, True), ("b", "b"))]
-            outcomes += [((False, False), pair) for pair in (("g", "g"), ("g", ""), ("", "g"), ("", ""))]
+            outcomes += [
+                ((False, False), pair) for pair in (("g", "g"), ("g", ""), ("", "g"), ("", ""))
+            ]
             outcomes += [((True, False), ("r", "g")), ((False, True), ("g", "r"))]
         elif on_line[0]:
             outcomes = [((True, False), ("r", "q"))]
@@ -264,12 +268,8 @@ class PairModel:
         gap = 0
         if not writers and any(h.whole for h in health):
             gap = min(world.gap + 1, GAP_STEPS)
-        return (
-            World(
-                (nodes[0], nodes[1]), (health[0], health[1]), newer, writer, written, gap, world.faults
-            ),
-            broken,
-        )
+        states, healths = (nodes[0], nodes[1]), (health[0], health[1])
+        return World(states, healths, newer, writer, written, gap, world.faults), broken
 
     def _heard(self, world: World, node: int, sound: str) -> Any:
         table, peer = self.table, 1 - node
