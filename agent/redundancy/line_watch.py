@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one controller of a pair hears on its RS-485 line: replies to it, other masters, garbage.
+"""What one controller of a pair receives on its RS-485 line: replies, other masters, garbage.
 
 Does not send and does not decide; see `pair_table`. The frames come from the sniffer of the
 protocol package, which also gets the frames that the controller itself sends. So a reply counts
@@ -7,7 +7,7 @@ only for the request before it on the line. A frame that is equal to the last ow
 echo of the adapter, as long as no reply has come.
 """
 
-from agent.redundancy.pair_table import NO_BEACON, NO_COMMAND, NO_WORD, Heard
+from agent.redundancy.pair_table import NO_BEACON, NO_COMMAND, NO_WORD, LineEvents
 from protocols.modbus.sniffer import EXCEPTION, REPLY, REQUEST, UNANSWERED, Sniffer
 
 TYPE_CHECKING = False
@@ -60,8 +60,10 @@ class LineWatch:
         elif event.kind != UNANSWERED:
             self._garbage = True
 
-    def take_heard(self, command: int = NO_COMMAND, ready: bool = True) -> Heard:
-        """Return what was heard since the last call."""
-        heard = Heard(self._reply, self._request, self._garbage, NO_BEACON, NO_WORD, command, ready)
+    def take_events(self, command: int = NO_COMMAND, ready: bool = True) -> LineEvents:
+        """Return what was received since the last call."""
+        events = LineEvents(
+            self._reply, self._request, self._garbage, NO_BEACON, NO_WORD, command, ready
+        )
         self._reply = self._request = self._garbage = False
-        return heard
+        return events

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The states of one controller of a redundant pair on one RS-485 line, as a pure function.
 
-Does no input or output, and reads no clock: the caller reports what the port and the link heard,
+Does no input or output, and reads no clock: the caller reports what the port and the link received,
 and the time since the last report. Two functions tell what the controller may do in a state:
 `request_of` and `may_write`.
 
@@ -25,8 +25,8 @@ from collections import namedtuple
 LISTEN, STANDBY, PROBE, READ, ACTIVE, OFFER, QUIET, OUT = 0, 1, 2, 3, 4, 5, 6, 7
 
 NO_WORD, WORD_OTHER, WORD_READY, WORD_ACTIVE, WORD_OFFER = 0, 1, 2, 3, 4
-"""What the peer says over the link: nothing; any other state; standby that hears the line; active
-with replies; it offers its role."""
+"""State of the peer over the link: unknown; any other; standby that receives the frames of the
+line; active with replies; it offers its role."""
 
 NO_BEACON, OLDER_BEACON, NEWER_BEACON = 0, 1, 2
 """A beacon of an active peer on the line: none, or with an epoch below the own one, or not below.
@@ -59,13 +59,15 @@ Timers = namedtuple(
 controllers differ by at least silence_ms + probe_ms. `collision_ms` differs by more than one frame,
 else two probes collide again and again."""
 
-Heard = namedtuple("Heard", ("reply", "request", "garbage", "beacon", "word", "command", "ready"))
-"""What was heard since the last step. `reply`: a reply to the own request. `request`: a valid
+LineEvents = namedtuple(
+    "LineEvents", ("reply", "request", "garbage", "beacon", "word", "command", "ready")
+)
+"""What was received since the last step. `reply`: a reply to the own request. `request`: a valid
 request of another master. `garbage`: bytes that are neither. `beacon`, `word`, `command`: constants
 of this module. `ready`: all actuators were read or are known as failed, and the next epoch is
 durable."""
 
-SILENCE = Heard(False, False, False, NO_BEACON, NO_WORD, NO_COMMAND, True)
+SILENCE = LineEvents(False, False, False, NO_BEACON, NO_WORD, NO_COMMAND, True)
 
 PairState = namedtuple(
     "PairState",
@@ -139,28 +141,28 @@ def word_of(state: PairState, timers: Timers) -> int:
         return WORD_ACTIVE
     if state.role == OFFER:
         return WORD_OFFER
-    return WORD_READY if state.role == STANDBY and not is_deaf(state, timers) else WORD_OTHER
+    return WORD_READY if state.role == STANDBY and not is_isolated(state, timers) else WORD_OTHER
 
 
-def is_deaf(state: PairState, timers: Timers) -> bool:
-    """Return whether the peer says that it is active, while the line is silent."""
+def is_isolated(state: PairState, timers: Timers) -> bool:
+    """Return whether the peer is active by its word, while the line is silent."""
     is_silent: bool = state.silence_ms >= timers.silence_ms
     return is_silent and state.word == WORD_ACTIVE
 
 
-def step(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    """Return the state `elapsed_ms` after `state`, with what was heard at the end of this time.
+def step(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    """Return the state `elapsed_ms` after `state`, with what was received at the end of this time.
 
-    Call it for each frame heard, and before each request, at least each 100 ms.
+    Call it for each frame, and before each request, at least each 100 ms.
     """
-    state = _with_word(state, heard, elapsed_ms, timers)
-    if heard.command == TAKE_OUT:
+    state = _with_word(state, events, elapsed_ms, timers)
+    if events.command == TAKE_OUT:
         return _enter(OUT, state.word, state.word_ms, 0)
-    return _RULES[state.role](state, heard, elapsed_ms, timers)
+    return _RULES[state.role](state, events, elapsed_ms, timers)
 
 
-def _with_word(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    word, word_ms = heard.word, 0
+def _with_word(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    word, word_ms = events.word, 0
     if word == NO_WORD and state.word != NO_WORD:
         word, word_ms = state.word, state.word_ms + elapsed_ms
         if word_ms >= timers.link_ms:
@@ -181,45 +183,45 @@ def _age(state: PairState, role_ms: int, reply_ms: int, silence_ms: int) -> Pair
     return PairState(state.role, role_ms, reply_ms, silence_ms, *state[4:])
 
 
-def _silence_after(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> int:
+def _silence_after(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> int:
     """Return the time without a frame of another master, capped.
 
     A controller that was paused did not listen in this time.
     """
-    if heard.request or heard.garbage or elapsed_ms > timers.read_reply_ms:
+    if events.request or events.garbage or elapsed_ms > timers.read_reply_ms:
         return 0
     longest_ms: int = timers.silence_ms + timers.collision_ms
     silence_ms: int = state.silence_ms + elapsed_ms
     return min(silence_ms, longest_ms)
 
 
-def _listen(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    if heard.request or heard.word == WORD_ACTIVE:
+def _listen(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    if events.request or events.word == WORD_ACTIVE:
         return _go(state, STANDBY)
-    silence_ms = _silence_after(state, heard, elapsed_ms, timers)
+    silence_ms = _silence_after(state, events, elapsed_ms, timers)
     role_ms = min(state.role_ms + elapsed_ms, timers.listen_ms)
     if role_ms >= timers.listen_ms and silence_ms >= timers.silence_ms:
         return _go(state, PROBE)
     return _age(state, role_ms, 0, silence_ms)
 
 
-def _standby(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    if heard.word == WORD_OFFER:
+def _standby(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    if events.word == WORD_OFFER:
         return _go(state, READ)
-    silence_ms = _silence_after(state, heard, elapsed_ms, timers)
+    silence_ms = _silence_after(state, events, elapsed_ms, timers)
     needed_ms = timers.silence_ms + (timers.collision_ms if state.disturbed else 0)
     if silence_ms >= needed_ms and state.word != WORD_ACTIVE:
         return _go(state, PROBE)
-    disturbed = state.disturbed and not heard.request
+    disturbed = state.disturbed and not events.request
     return PairState(STANDBY, 0, 0, silence_ms, state.word, state.word_ms, disturbed, *state[7:])
 
 
-def _probe(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    if heard.word == WORD_ACTIVE:
+def _probe(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    if events.word == WORD_ACTIVE:
         return _go(state, STANDBY)
-    if heard.request or heard.garbage:
+    if events.request or events.garbage:
         return PairState(STANDBY, 0, 0, 0, state.word, state.word_ms, True, 0, state.failed_probes)
-    if heard.reply:
+    if events.reply:
         return _enter(READ, state.word, state.word_ms, 0)
     role_ms = state.role_ms + elapsed_ms
     if role_ms >= timers.probe_ms:
@@ -227,46 +229,46 @@ def _probe(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> P
     return _age(state, role_ms, 0, 0)
 
 
-def _read(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    if heard.request or heard.garbage or heard.word == WORD_ACTIVE:
+def _read(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    if events.request or events.garbage or events.word == WORD_ACTIVE:
         return _go(state, STANDBY)
-    reply_ms = 0 if heard.reply else state.reply_ms + elapsed_ms
+    reply_ms = 0 if events.reply else state.reply_ms + elapsed_ms
     if reply_ms > timers.read_reply_ms:
         return _fail(state)
     role_ms = state.role_ms + elapsed_ms
     if role_ms >= timers.read_ms:
-        if heard.ready and heard.reply:
+        if events.ready and events.reply:
             return _enter(ACTIVE, state.word, state.word_ms, 0)
         if role_ms >= timers.read_limit_ms:
             return _fail(state)
     return _age(state, role_ms, reply_ms, 0)
 
 
-def _active(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    conflicts = state.conflicts + (heard.beacon == OLDER_BEACON)
-    if heard.beacon == NEWER_BEACON or conflicts >= _MAX_CONFLICTS:
+def _active(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    conflicts = state.conflicts + (events.beacon == OLDER_BEACON)
+    if events.beacon == NEWER_BEACON or conflicts >= _MAX_CONFLICTS:
         return _go(state, QUIET)
     # After a pause the time is over, even if a reply waited in the buffer of the port.
     reply_ms = state.reply_ms + elapsed_ms
-    if reply_ms >= timers.resign_ms and not (heard.reply and elapsed_ms < timers.resign_ms):
+    if reply_ms >= timers.resign_ms and not (events.reply and elapsed_ms < timers.resign_ms):
         return _go(state, QUIET)
-    if heard.command == SWAP and state.word == WORD_READY:
+    if events.command == SWAP and state.word == WORD_READY:
         return _go(state, OFFER)
     return PairState(
         ACTIVE,
         0,
-        0 if heard.reply else reply_ms,
+        0 if events.reply else reply_ms,
         0,
         state.word,
         state.word_ms,
-        heard.garbage or (state.disturbed and not heard.reply),
+        events.garbage or (state.disturbed and not events.reply),
         conflicts,
         0,
     )
 
 
-def _offer(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> PairState:
-    if heard.request:
+def _offer(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    if events.request:
         return _go(state, STANDBY)
     role_ms = state.role_ms + elapsed_ms
     if role_ms >= timers.offer_ms:
@@ -274,7 +276,7 @@ def _offer(state: PairState, heard: Heard, elapsed_ms: int, timers: Timers) -> P
     return _age(state, role_ms, 0, 0)
 
 
-def _quiet(state: PairState, _: Heard, elapsed_ms: int, timers: Timers) -> PairState:
+def _quiet(state: PairState, _: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
     pause_ms = timers.listen_ms
     if state.failed_probes > 0:
         pause_ms = max(pause_ms, min(_FIRST_PAUSE_MS << state.failed_probes - 1, timers.pause_ms))
@@ -285,8 +287,8 @@ def _quiet(state: PairState, _: Heard, elapsed_ms: int, timers: Timers) -> PairS
     return _age(state, role_ms, 0, 0)
 
 
-def _out(state: PairState, heard: Heard, _: int, __: Timers) -> PairState:
-    return _go(state, LISTEN) if heard.command == TAKE_IN else _age(state, 0, 0, 0)
+def _out(state: PairState, events: LineEvents, _: int, __: Timers) -> PairState:
+    return _go(state, LISTEN) if events.command == TAKE_IN else _age(state, 0, 0, 0)
 
 
 _RULES = (_listen, _standby, _probe, _read, _active, _offer, _quiet, _out)

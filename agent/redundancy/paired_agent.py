@@ -158,7 +158,7 @@ class PairedAgent:
                 self._watch.sent(data, self._now)
                 self._sent_at = self._now
                 self._out.append((port, operation, data))
-            # The bus stays open; the agent was told so when it started.
+            # The bus stays open; the agent got the event when it started.
             return
         if operation == "open":
             self._open_ports.add(port)
@@ -170,9 +170,9 @@ class PairedAgent:
         elapsed_ms = (now - self._stepped_at) // MILLISECOND
         self._stepped_at += elapsed_ms * MILLISECOND
         before = self.state
-        heard = self._watch.take_heard(command=self._command, ready=self._is_ready())
+        events = self._watch.take_events(command=self._command, ready=self._is_ready())
         self._command = NO_COMMAND
-        self.state = step(before, heard, elapsed_ms, self._timers)
+        self.state = step(before, events, elapsed_ms, self._timers)
         if self.state.role != before.role:
             self._enter(before.role, now)
         agent = self.agent
@@ -180,8 +180,8 @@ class PairedAgent:
             bus = agent.fieldbus.buses[0]
             bus.hold_writes(not self.can_write, now)
             if now - self._sent_at >= _IDLE_US and not bus.pending_count:
-                # The polls leave the line idle for most of a cycle. The peer must hear this
-                # controller, and this controller must know that the devices hear it.
+                # The polls leave the line idle for most of a cycle. The peer must receive
+                # frames of this controller, and the replies show that the devices receive them too.
                 bus.submit(self._probed_unit(), self._probe_pdu, None, retries=0)
 
     def _enter(self, before: int, now: int) -> None:

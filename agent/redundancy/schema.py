@@ -26,7 +26,7 @@ _LONGEST_TIMEOUT_MS = 250
 """Longest silence of an active controller (300 ms) less one frame; see `pair_table`."""
 _KINDS = ("serial:", "uart:")
 _REFUSED = (
-    ("remote", "changes from afar are not replicated between the controllers yet"),
+    ("remote", "remote changes are not replicated between the controllers yet"),
     ("modem", "both controllers would use one subscription"),
 )
 
@@ -37,7 +37,7 @@ def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list
     if len(addresses) != 1 or not addresses[0].startswith(_KINDS):
         errors.append(
             "redundancy: needs exactly one bus, with an address serial: or uart:; "
-            "on Modbus TCP nobody hears the other controller"
+            "on Modbus TCP a controller does not receive the frames of the other one"
         )
     if config["bus_timeout_ms"] > _LONGEST_TIMEOUT_MS:
         errors.append(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One RS-485 line with several masters: each hears all others, and frames can collide.
+"""One RS-485 line with several masters: each receives all frames of others; frames can collide.
 
 Does not emulate a device; see `hil.devices`. A frame takes the time of its characters. Two frames
 at the same time destroy each other: all receivers get changed bytes at their ends. A frame arrives
-as one chunk when its last character has arrived. A receiver of a master can be deaf, and a driver
-mute. A babbling master sends bytes without an end.
+as one chunk when its last character has arrived. The receiver or the driver of a
+master can fail.
 """
 
 from collections.abc import Callable
@@ -35,15 +35,14 @@ class Master:
 
     to_agent: Callable[[bytes], None]
     rank: int
-    deaf: bool = False
-    mute: bool = False
+    receiver_failed: bool = False
+    driver_failed: bool = False
     busy_until: int = 0
 
 
 class SharedLine:
     """A half-duplex line with `device` (all devices) and masters; `char_us` for a character.
 
-    `observe` gets each frame of a master that reaches the devices: (master, frame, time).
     `collisions` counts destroyed frames.
     """
 
@@ -55,7 +54,7 @@ class SharedLine:
         self._wake_due = NEVER
         self.masters: list[Master] = []
         self.collisions = 0
-        self.observe: Callable[[int, bytes, int], None] = lambda *_: None
+        self._observe: Callable[[int, bytes, int], None] = lambda *_: None
         self._schedule_wake()
 
     def add_master(self, to_agent: Callable[[bytes], None], rank: int) -> "MasterPort":
@@ -63,10 +62,14 @@ class SharedLine:
         self.masters.append(Master(to_agent, rank))
         return MasterPort(self, len(self.masters) - 1)
 
+    def set_observer(self, observe: Callable[[int, bytes, int], None]) -> None:
+        """Call `observe(master, frame, time)` for each frame of a master without a collision."""
+        self._observe = observe
+
     def send(self, number: int, data: bytes) -> None:
         """Let a master send `data`, behind what it sends now."""
         master = self.masters[number]
-        if master.mute or not data:
+        if master.driver_failed or not data:
             return
         start = max(self._world.now, master.busy_until)
         master.busy_until = start + len(data) * self._char_us
@@ -89,11 +92,11 @@ class SharedLine:
             data = bytes(byte ^ _DAMAGE for byte in data)
         if done.source != _DEVICE:
             if not done.collided:
-                self.observe(done.source, data, self._world.now)
+                self._observe(done.source, data, self._world.now)
             self._reply(self._device.receive(data, self._world.now))
             self._schedule_wake()
         for number, master in enumerate(self.masters):
-            if number != done.source and not master.deaf:
+            if number != done.source and not master.receiver_failed:
                 self._world.schedule(self._world.now, master.to_agent, data, rank=master.rank)
 
     def _reply(self, replies: Replies) -> None:

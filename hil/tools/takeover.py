@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop hil takeover`: single faults of two redundant controllers on one emulated line.
 
-Exit 0: no run broke a limit of `hil.run.pair_campaign`. Virtual time; nothing here is real.
+Exit 0: no run broke a limit of `hil.campaign.pair.pair_cases`. Virtual time; nothing here is real.
 """
 
 import argparse
 import json
 import sys
 
-from hil.run.pair_campaign import all_cases, draw_cases, run_case
+from hil.campaign.pair.pair_cases import all_cases, draw_cases, run_case
 
 EXAMPLE = "coldloop hil takeover --runs 24"
 

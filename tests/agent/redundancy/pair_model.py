@@ -5,7 +5,7 @@ The controllers of the model are the table of the product (`agent.redundancy.pai
 is 100 ms. In each step each controller can send one frame. An active controller can be silent for
 300 ms at any time. Frames of both controllers in one step follow each other or collide. After a
 collision one of them can reach a device, whose reply is garbage for the other controller; or none
-does, and each side hears garbage or nothing.
+does, and each side receives garbage or nothing.
 
 Faults at any step: power off, pause, receiver dead, driver dead, link dead in one direction.
 Repairs at any later step are free. A planned swap counts as a fault.
@@ -47,7 +47,7 @@ class NodeHealth(NamedTuple):
         return self.power == ON and self.receiver and self.driver
 
 
-class World(NamedTuple):
+class ModelState(NamedTuple):
     """One state of the model. `writer` is 0, 1 or -1; ages are in steps and capped."""
 
     nodes: tuple[Any, Any]
@@ -67,7 +67,7 @@ class Result:
     states: int = 0
     depth: int = 0
     gap_ms: int = 0
-    violation: World | None = None
+    violation: ModelState | None = None
     roles: set[int] = field(default_factory=set)
 
 
@@ -84,9 +84,9 @@ class PairModel:
         timers = tuple(table.timers_of(name)._replace(pause_ms=1000) for name in "ab")
         self.timers = timers
         self._steps: dict[tuple[int, Any, Any, int], Any] = {}
-        self._heards: dict[tuple[Any, ...], Any] = {}
+        self._event_sets: dict[tuple[Any, ...], Any] = {}
 
-    def run(self, first: World | None = None, limit: int = 10_000_000) -> Result:
+    def run(self, first: ModelState | None = None, limit: int = 10_000_000) -> Result:
         """Explore all states from `first`, by default the steady state.
 
         The set holds hashes of 64 bits of the states. Stops at the first violation. Raises
@@ -115,10 +115,10 @@ class PairModel:
                 raise MemoryError(f"more than {limit} states")
         return result
 
-    def path_to(self, last: World, first: World | None = None) -> list[World]:
+    def path_to(self, last: ModelState, first: ModelState | None = None) -> list[ModelState]:
         """Return a shortest way to `last`, for a person who reads a violation."""
         first = first or self.steady()
-        before: dict[World, World | None] = {first: None}
+        before: dict[ModelState, ModelState | None] = {first: None}
         queue = deque([first])
         while queue and last not in before:
             world = queue.popleft()
@@ -131,24 +131,24 @@ class PairModel:
             path.append(world_before)
         return path[::-1]
 
-    def starting(self) -> World:
+    def starting(self) -> ModelState:
         """Return the state in which both controllers start in the same moment."""
         start = self.table.start()
         whole = NodeHealth()
-        return World((start, start), (whole, whole), -1, -1, CYCLE_STEPS, 0, self.faults)
+        return ModelState((start, start), (whole, whole), -1, -1, CYCLE_STEPS, 0, self.faults)
 
-    def steady(self) -> World:
+    def steady(self) -> ModelState:
         """Return the state after a start without faults: `a` is active, `b` is standby."""
         world = self.starting()
         while world.writer < 0 or world.nodes[1].role != self.table.STANDBY:
             world, _ = max(self._advance(world), key=lambda choice: choice[0].nodes[0].role)
         return world
 
-    def _successors(self, world: World) -> Iterator[tuple[World, bool]]:
+    def _successors(self, world: ModelState) -> Iterator[tuple[ModelState, bool]]:
         for event in self._events(world):
             yield from self._advance(event)
 
-    def _events(self, world: World) -> Iterator[World]:
+    def _events(self, world: ModelState) -> Iterator[ModelState]:
         """Yield the state without an event, and with each fault or repair."""
         yield world
         left = world.faults - 1
@@ -179,23 +179,23 @@ class PairModel:
                 yield self._changed(world, node, left if works else world.faults, changed)
 
     @staticmethod
-    def _changed(world: World, node: int, faults: int, health: NodeHealth) -> World:
+    def _changed(world: ModelState, node: int, faults: int, health: NodeHealth) -> ModelState:
         both = (health, world.health[1]) if node == 0 else (world.health[0], health)
         return world._replace(health=both, faults=faults, gap=0)
 
     @staticmethod
-    def _with_node(world: World, node: int, state: Any) -> World:
+    def _with_node(world: ModelState, node: int, state: Any) -> ModelState:
         return world._replace(
             nodes=(state, world.nodes[1]) if node == 0 else (world.nodes[0], state)
         )
 
-    def _advance(self, world: World) -> Iterator[tuple[World, bool]]:
+    def _advance(self, world: ModelState) -> Iterator[tuple[ModelState, bool]]:
         choices = [self._frames(world, node) for node in (0, 1)]
         for sends in itertools.product(*choices):
             for reached, sounds in self._wire(world, sends):
                 yield self._after(world, reached, sounds)
 
-    def _frames(self, world: World, node: int) -> tuple[int, ...]:
+    def _frames(self, world: ModelState, node: int) -> tuple[int, ...]:
         """Return the frames that a controller can send: an active one can be silent for 300 ms."""
         if world.health[node].power != ON:
             return (0,)
@@ -206,9 +206,9 @@ class PairModel:
         return (request,)
 
     def _wire(
-        self, world: World, sends: tuple[int, ...]
+        self, world: ModelState, sends: tuple[int, ...]
     ) -> Iterator[tuple[tuple[bool, bool], tuple[str, str]]]:
-        """Yield which frames reach the devices, and what each receiver hears.
+        """Yield which frames reach the devices, and what each receiver gets.
 
         Sounds: r reply to the own request, q request of the other, g garbage, b both r and q.
         """
@@ -228,14 +228,14 @@ class PairModel:
             outcomes = [((False, False), ("", ""))]
         done = set()
         for reached, sounds in outcomes:
-            heard = tuple(s if world.health[n].receiver else "" for n, s in enumerate(sounds))
-            if (reached, heard) not in done:
-                done.add((reached, heard))
-                yield reached, (heard[0], heard[1])
+            events = tuple(s if world.health[n].receiver else "" for n, s in enumerate(sounds))
+            if (reached, events) not in done:
+                done.add((reached, events))
+                yield reached, (events[0], events[1])
 
     def _after(
-        self, world: World, reached: tuple[bool, bool], sounds: tuple[str, str]
-    ) -> tuple[World, bool]:
+        self, world: ModelState, reached: tuple[bool, bool], sounds: tuple[str, str]
+    ) -> tuple[ModelState, bool]:
         table = self.table
         writers = [
             n for n in (0, 1) if reached[n] and table.may_write(world.nodes[n], self.timers[n])
@@ -251,7 +251,7 @@ class PairModel:
         for node in (0, 1):
             state, own = world.nodes[node], world.health[node]
             if own.power == ON:
-                after = self._step(node, state, self._heard(world, node, sounds[node]), STEP_MS)
+                after = self._step(node, state, self._events_of(world, node, sounds[node]), STEP_MS)
                 if after.role == table.ACTIVE != state.role:
                     newer = node
             else:
@@ -269,9 +269,9 @@ class PairModel:
         if not writers and any(h.whole for h in health):
             gap = min(world.gap + 1, GAP_STEPS)
         states, healths = (nodes[0], nodes[1]), (health[0], health[1])
-        return World(states, healths, newer, writer, written, gap, world.faults), broken
+        return ModelState(states, healths, newer, writer, written, gap, world.faults), broken
 
-    def _heard(self, world: World, node: int, sound: str) -> Any:
+    def _events_of(self, world: ModelState, node: int, sound: str) -> Any:
         table, peer = self.table, 1 - node
         word = table.NO_WORD
         if world.health[peer].power == ON and world.health[peer].link:
@@ -281,9 +281,9 @@ class PairModel:
             beacon = table.NEWER_BEACON if world.newer == peer else table.OLDER_BEACON
         command = table.SWAP if world.command == node else table.NO_COMMAND
         key = (sound, beacon, word, command)
-        heard = self._heards.get(key)
-        if heard is None:
-            heard = table.Heard(
+        events = self._event_sets.get(key)
+        if events is None:
+            events = table.LineEvents(
                 reply=sound in ("r", "b"),
                 request=sound in ("q", "b"),
                 garbage=sound == "g",
@@ -292,13 +292,13 @@ class PairModel:
                 command=command,
                 ready=True,
             )
-            self._heards[key] = heard
-        return heard
+            self._event_sets[key] = events
+        return events
 
-    def _step(self, node: int, state: Any, heard: Any, elapsed_ms: int) -> Any:
-        key = (node, state, heard, elapsed_ms)
+    def _step(self, node: int, state: Any, events: Any, elapsed_ms: int) -> Any:
+        key = (node, state, events, elapsed_ms)
         after = self._steps.get(key)
         if after is None:
-            after = self.table.step(state, heard, elapsed_ms, self.timers[node])
+            after = self.table.step(state, events, elapsed_ms, self.timers[node])
             self._steps[key] = after
         return after

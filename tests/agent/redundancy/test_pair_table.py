@@ -64,16 +64,16 @@ def test_three_faults() -> None:
 
 
 RESIGN = (
-    "if reply_ms >= timers.resign_ms and not (heard.reply and elapsed_ms < timers.resign_ms):",
+    "if reply_ms >= timers.resign_ms and not (events.reply and elapsed_ms < timers.resign_ms):",
     "if False:",
 )
 READ_TIME = ("if role_ms >= timers.read_ms:", "if role_ms >= 0:")
 READ_LINE = (
-    "if heard.request or heard.garbage or heard.word == WORD_ACTIVE:",
+    "if events.request or events.garbage or events.word == WORD_ACTIVE:",
     "if False:",
 )
 SILENCE = ("silence_ms >= needed_ms and", "silence_ms >= 100 and")
-DEAF = (" and state.word != WORD_ACTIVE:", ":")
+ISOLATED = (" and state.word != WORD_ACTIVE:", ":")
 COLLISION = ("collision_ms=0 if node", "collision_ms=200 if node")
 
 Changes = tuple[tuple[str, str], ...]
@@ -97,7 +97,7 @@ def test_two_writers_without_a_rule(changes: Changes, faults: int) -> None:
     ("change", "kinds"),
     [
         pytest.param(SILENCE, {"pause"}, id="short_silence"),
-        pytest.param(DEAF, {"port"}, id="deaf_standby_probes"),
+        pytest.param(ISOLATED, {"port"}, id="isolated_standby_probes"),
         pytest.param(COLLISION, {"pause", "power", "port"}, id="probes_collide_again"),
     ],
 )

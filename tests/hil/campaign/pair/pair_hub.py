@@ -13,6 +13,7 @@ import select
 import threading
 import time
 import tty
+from typing import Self
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -40,7 +41,7 @@ class PairHub:
         self._began_ns = time.monotonic_ns()
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> PairHub:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

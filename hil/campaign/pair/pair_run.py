@@ -28,7 +28,7 @@ _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
 _SAMPLE_US = 20_000
 _WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
-FAULTS = ("power", "pause", "deaf", "mute")
+FAULTS = ("power", "pause", "receiver", "driver")
 
 
 class Write(NamedTuple):
@@ -136,7 +136,7 @@ class PairRun:
             "store:/virtual/state",
         )
         self.line = SharedLine(self.world, self.testbed.bus, _CHAR_US)
-        self.line.observe = self._observe
+        self.line.set_observer(self._observe)
         self.writes: list[Write] = []
         self.console: list[str] = []
         self.agents: list[PairedAgent] = []
@@ -189,25 +189,25 @@ class PairRun:
             shell.endpoints[FIRST_BUS].close()
         elif kind == "pause":
             shell.paused = True
-        elif kind == "deaf":
-            self.line.masters[node].deaf = True
-        elif kind == "mute":
-            self.line.masters[node].mute = True
+        elif kind == "receiver":
+            self.line.masters[node].receiver_failed = True
+        elif kind == "driver":
+            self.line.masters[node].driver_failed = True
         else:
             raise ValueError(kind)
 
     def end_fault(self, kind: str, node: int) -> None:
-        """End the fault: the controller starts, goes on, or hears and sends again."""
+        """End the fault: the controller starts, goes on, or receives and sends again."""
         shell = self.shells[node]
         if kind == "power":
             self.agents[node] = self._make_agent(node)
             shell.switch_on(_PairedDut(self.agents[node]))
         elif kind == "pause":
             shell.resume()
-        elif kind == "deaf":
-            self.line.masters[node].deaf = False
+        elif kind == "receiver":
+            self.line.masters[node].receiver_failed = False
         else:
-            self.line.masters[node].mute = False
+            self.line.masters[node].driver_failed = False
 
     def start(self) -> None:
         """Start both controllers."""
@@ -262,7 +262,12 @@ class PairRun:
 
     def _is_whole(self, node: int) -> bool:
         shell, master = self.shells[node], self.line.masters[node]
-        return shell.is_on and not shell.paused and not master.deaf and not master.mute
+        return (
+            shell.is_on
+            and not shell.paused
+            and not master.receiver_failed
+            and not master.driver_failed
+        )
 
     def _is_able(self) -> bool:
         """Return whether a whole controller may write now."""

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hil.campaign.pair.pair_hub import PairHub
 from tests.support.cli_tools import TIMEOUT_S, wait_until
-from tests.support.pair_hub import PairHub
 from tests.support.repository import ROOT
 
 

@@ -9,9 +9,9 @@ from agent.commands import profiles
 from agent.config.load import load
 from agent.core.errors import ConfigError
 from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.pair.pair_cases import KINDS, PairCase, all_cases, run_case
+from hil.campaign.pair.pair_run import PairRun
 from hil.commands import hil
-from hil.run.pair_campaign import KINDS, PairCase, all_cases, run_case
-from hil.run.pair_run import PairRun
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.fault}-{kind.seconds}")
@@ -34,7 +34,7 @@ def test_a_fault_of_the_standby_changes_nothing() -> None:
 def test_the_standby_sends_nothing() -> None:
     run = PairRun(TestbedSettings())
     sent: list[int] = []
-    run.line.observe = lambda node, _frame, _now: sent.append(node)
+    run.line.set_observer(lambda node, _frame, _now: sent.append(node))
     run.start()
     run.run(30)
     assert set(sent) == {0}
