@@ -108,7 +108,7 @@ class PairedAgent:
     def start(self, now: int) -> None:
         """Open the bus and begin to listen. `now` is monotonic time in µs, here and below."""
         self._stepped_at = self._now = now
-        self._link.begin(now)
+        self._link.connect(now)
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Handle bytes from `port`."""
@@ -139,7 +139,7 @@ class PairedAgent:
 
     def deadline(self) -> int:
         """Return the time of the next `wake`."""
-        due = min(self._stepped_at + _STEP_US, self._link.due, self._watch.deadline())
+        due = min(self._stepped_at + _STEP_US, self._link.wake_at, self._watch.deadline())
         return min(due, self.agent.deadline() if self.agent is not None else NEVER)
 
     def outbox(self) -> "Actions":
@@ -194,7 +194,7 @@ class PairedAgent:
                 self._start_agent(now)
         elif before in _RUNNING:
             self._drop_agent()
-        if request_of(self.state) == PROBE_REQUEST and self._link.up:
+        if request_of(self.state) == PROBE_REQUEST and self._link.is_open:
             self._probe(now)
 
     def _probe(self, now: int) -> None:
