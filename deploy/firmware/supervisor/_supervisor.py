@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Board(Protocol):
-        """A board. `room`: bytes of a slot; `keys`: release keys; `cause`: of the reset.
+        """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset.
 
         `keeps_marks`: a slot that was good needs only its CRC at the next start; see _slots.py.
         """
 
         cause: str
         is_power_on: bool
-        room: int
+        slot_bytes: int
         keys: tuple[bytes, ...]
         keeps_marks: bool
         verify: Callable[..., bool] | None
@@ -126,7 +126,7 @@ def _check_slot(board: "Board", number: int, use_marks: bool) -> "_slots.Slot | 
         return board.read_slot(number, at, size)
 
     stored = _slots.read_mark(number) if use_marks else None
-    slot = _slots.check_slot(read, board.room, board.keys, board.verify, stored)
+    slot = _slots.check_slot(read, board.slot_bytes, board.keys, board.verify, stored)
     if slot is not None and use_marks:
         mark = _slots.make_mark(bytes(read(0, _slots.HEAD)), slot.image, board.keys)
         if mark != stored:
