@@ -178,7 +178,7 @@ def run(
     openers: "dict[str, Opener] | None" = None,
     out: "Callable[[str], None]" = print_line,
     console: int = -1,
-    starts: bool = False,
+    start: "Callable[[int], None] | None" = None,
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
@@ -186,15 +186,15 @@ def run(
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces those of
     this build. `out` prints one line for each change of a port's state, and the writes of the agent
-    to its port number `console`. `starts`: start the agent first.
+    to its port number `console`. `start`: starts the agent.
     """
     poller = MicroPoller()
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
     io_loop.opens_in_turn = True
     gc.collect()
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 3 // 4))  # type: ignore[attr-defined]
-    if starts:
-        agent.start(monotonic())
+    if start is not None:
+        start(monotonic())
     try:
         interrupted = io_loop.run(lambda: poller.signal > 0 or (until is not None and until()))
     finally:
@@ -279,7 +279,7 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     if flash is not None:
         openers["store"] = _slot_opener(flash)
     watch = BoardWatch(flash, agent, boot_loop)
-    code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, starts=True)
+    code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, start=agent.start)
     return code if code in (RESTART, LEAVE) else 0
 
 

@@ -116,7 +116,7 @@ class PioUart(io.IOBase):  # poll() asks it
             self._receive()
         return waiting
 
-    def read(self, size: int) -> "bytes | None":  # type: ignore[override]
+    def read(self, size: int) -> "bytes | None":
         """Return at most `size` received bytes; None if there are none."""
         size = min(size, self.any())
         if not size:
@@ -126,7 +126,7 @@ class PioUart(io.IOBase):  # poll() asks it
         self._taken += size
         return first + bytes(self._ring[: size - len(first)])
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: bytes) -> int:
         """Hand bytes to the DMA; 0 while it sends the ones before."""
         if self._sender.active():
             return 0
