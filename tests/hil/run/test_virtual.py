@@ -66,7 +66,6 @@ USUAL = [name for name in shipped_names() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "272wK",
     "disk-full": "304wK",
-    "link-outage": "304wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
