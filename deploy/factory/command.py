@@ -23,7 +23,7 @@ from typing import Any
 from deploy.errors import DeployError, FactoryError
 from deploy.factory.database import Database, UnitRow
 from deploy.factory.label import label_svg
-from deploy.factory.line import Station, check_serial, produce
+from deploy.factory.line import ProductionLine, check_serial, produce
 from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2 import uf2
@@ -76,7 +76,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
     with tempfile.TemporaryDirectory() as folder:
         image, made = _build(Path(folder), arguments.release)
         template = arguments.config.read_text(encoding="utf-8")
-        station = Station(
+        production = ProductionLine(
             arguments.out,
             image,
             made,
@@ -85,7 +85,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
             key.sign,
         )
         for serial in serials:
-            row = produce(station, database, serial)
+            row = produce(production, database, serial)
             failed += row.state != "good"
             if row.public is not None:
                 label = label_svg(serial, BOARD, arguments.release, row.public)
@@ -167,7 +167,7 @@ def is_signed(row: UnitRow, public: bytes) -> bool:
         good = ed25519.verify(public, row.record.encode(), bytes.fromhex(row.signature))
         fields = row.fields()
         stored = (row.serial, row.state, row.reason)
-        told = (fields["serial"], fields["state"], fields["reason"])
+        recorded = (fields["serial"], fields["state"], fields["reason"])
     except (ValueError, KeyError, TypeError):
         return False
-    return good and stored == told and row.public in (None, fields.get("public"))
+    return good and stored == recorded and row.public in (None, fields.get("public"))

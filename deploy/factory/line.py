@@ -32,7 +32,7 @@ FIRST_OUTPUT_MS = 1000
 
 
 @dataclass(frozen=True)
-class Station:
+class ProductionLine:
     """The line. `image`: flash content of each new unit; `made`: what the record says about it.
 
     `config(serial)` returns the configuration. `run_test(flash)` returns the name, the verdict and
@@ -55,44 +55,44 @@ def check_serial(serial: str) -> str:
     return serial
 
 
-def produce(station: Station, database: Database, serial: str) -> UnitRow:
+def produce(production: ProductionLine, database: Database, serial: str) -> UnitRow:
     """Produce a unit; store and return its row. A failure is a row, too."""
     check_serial(serial)
     found = database.find(serial)
     if found is not None and found.state == "good":
         raise FactoryError(f"{serial}: this unit exists and is good")
-    flash = station.folder / f"{serial}.bin"
-    shutil.copyfile(station.image, flash)
-    fields: dict[str, Any] = {"serial": serial, **station.made}
+    flash = production.folder / f"{serial}.bin"
+    shutil.copyfile(production.image, flash)
+    fields: dict[str, Any] = {"serial": serial, **production.made}
     reason = ""
     try:
-        fields |= _prepare(station, serial, flash)
+        fields |= _prepare(production, serial, flash)
         if database.has_key(fields["public"], serial):
             raise FactoryError("another unit has the same key")
-        fields["test"] = station.run_test(flash)
+        fields["test"] = production.run_test(flash)
         if fields["test"]["verdict"] != "pass":
             raise FactoryError(f"end-of-line test: {fields['test']['verdict']}")
     except FactoryError as error:
         reason = str(error)
-    row = make_row(station, fields, reason)
+    row = make_row(production, fields, reason)
     database.store(row)
     return row
 
 
-def make_row(station: Station, fields: dict[str, Any], reason: str) -> UnitRow:
+def make_row(production: ProductionLine, fields: dict[str, Any], reason: str) -> UnitRow:
     """Return the signed row. A failed unit has no key in the database: it can be made again."""
     state = "failed" if reason else "good"
     record = json.dumps({**fields, "state": state, "reason": reason}, sort_keys=True)
-    signature = station.sign(record.encode()).hex()
+    signature = production.sign(record.encode()).hex()
     public = None if reason else fields["public"]
     return UnitRow(str(fields["serial"]), state, reason, public, record, signature)
 
 
-def _prepare(station: Station, serial: str, flash: Path) -> dict[str, Any]:
+def _prepare(production: ProductionLine, serial: str, flash: Path) -> dict[str, Any]:
     """Make key and configuration, and start once; return what the record says about it."""
-    config = station.config(serial)
+    config = production.config(serial)
     digest = hashlib.sha256(config).hexdigest()
-    board = station.open_board(flash)
+    board = production.open_board(flash)
     try:
         board.power_on()
         board.read_until("recovery mode", _RECOVERY_MS)

@@ -15,7 +15,7 @@ from deploy.errors import FactoryError
 from deploy.factory.command import is_signed, next_serials
 from deploy.factory.database import Database, UnitRow
 from deploy.factory.label import label_svg
-from deploy.factory.line import Station, produce
+from deploy.factory.line import ProductionLine, produce
 from deploy.firmware.supervisor import _unit_key
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -78,7 +78,7 @@ def make(tmp_path: Path, database: Database, serial: str, **changes: Any) -> Uni
     image = tmp_path / "new.bin"
     image.write_bytes(b"\xff" * 64)
     verdict = changes.get("verdict", "pass")
-    station = Station(
+    production = ProductionLine(
         tmp_path,
         image,
         {"board": "rp2040", "release": 3, "app_sha256": "00"},
@@ -87,7 +87,7 @@ def make(tmp_path: Path, database: Database, serial: str, **changes: Any) -> Uni
         KEY.sign,
         board,  # type: ignore[arg-type]
     )
-    return produce(station, database, serial)
+    return produce(production, database, serial)
 
 
 def test_a_good_unit_has_a_signed_record(tmp_path: Path, database: Database) -> None:
