@@ -13,7 +13,7 @@ from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
-from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, SerialCheck
+from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, Provenance, SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
 from hil.run.provenance_recorder import ProvenanceRecorder
@@ -35,6 +35,8 @@ from hil.tools.commission.findings import (
     value_problems,
 )
 from hil.tools.commission.journal import Journal
+from hil.tools.commission.tuning.loop_tuning import describe_tuning
+from hil.tools.commission.tuning.tuning_record import record_tuning
 from hil.tools.commission.write_test import DONE, NOT_TESTED
 
 _TITLE = "live values, comparison with gauges, write test"
@@ -58,6 +60,9 @@ def run_real(
     qualifier = describe_extent(journal, on_devices)
     _move_away(folder / "report")
     recorded = [_record_facts(unit, journal, arguments.operator)]
+    if journal.get("tune"):
+        provenance = _provenance(unit, journal.done_at("tune"), journal.get("values"))
+        recorded.append(record_tuning(journal.get("tune"), unit.whole, provenance))
     if on_devices:
         recorded += [record_real_unit(unit, scenario) for scenario in suite.scenarios]
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
@@ -67,7 +72,8 @@ def run_real(
 def describe_extent(journal: Journal, on_devices: bool) -> str:
     """Return what a verdict on the devices covers; it is part of the verdict and of the title."""
     control = "controlled by the agent" if on_devices else "not controlled by the agent"
-    return f"{control}, {count_gauges(journal.get('values'))}"
+    parts = control, count_gauges(journal.get("values")), describe_tuning(journal.get("tune"))
+    return ", ".join(part for part in parts if part)
 
 
 def _move_away(folder: Path) -> None:
@@ -128,14 +134,16 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
     scenario = Scenario("commission", _TITLE, 1.0, TestbedSettings(), prompts=tuple(prompts))
     scenario = replace(scenario, text=write_toml(scenario))
     run_result = RunResult(scenario.name, 0, "cpython", tuple(failures), None, 1.0, 1.0)
-    origin = ProvenanceRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
-    origin = replace(
-        origin,
-        started_utc=journal.done_at("values"),
-        devices=tuple(_origin(unit, device, values) for device in unit.raw["devices"]),
-    )
+    origin = _provenance(unit, journal.done_at("values"), values)
     series = _series(values)
     return RecordedRun(scenario, run_result, results, series, [], unit.whole, answers, origin)
+
+
+def _provenance(unit: UnitFile, started_utc: str, values: dict[str, Any]) -> Provenance:
+    """Return the origin of a step of the dialogue: all devices are real."""
+    origin = ProvenanceRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
+    devices = tuple(_origin(unit, device, values) for device in unit.raw["devices"])
+    return replace(origin, started_utc=started_utc, devices=devices)
 
 
 def _answer(prompt: Prompt, value: float | str | None, operator: str) -> Answer:

@@ -31,6 +31,7 @@ from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.tuning.loop_tuning import LoopTuning
 from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
 from hil.tools.commission.write_test import (
     NOT_TESTED,
@@ -269,14 +270,21 @@ class Commissioning:
 
     def _test_output(self, device: dict[str, Any], access: DeviceAccess, point: str) -> WriteResult:
         """Test an output. Its old words are in the journal until the test has ended."""
-
-        def keep(old: OldWords | None) -> None:
-            pending = None if old is None else {"device": device, "old": old._asdict()}
-            self.journal.set_pending_write(pending)
-
-        result = run_write_test(access, point, keep)
+        result = run_write_test(access, point, lambda old: self._keep_words(device, old))
         self.journal.set_pending_write(None)
         return result
+
+    def _keep_words(self, device: dict[str, Any], old: OldWords | None) -> None:
+        """Store the old words of an output in the journal; None: the device has them again."""
+        pending = None if old is None else {"device": device, "old": old._asdict()}
+        self.journal.set_pending_write(pending)
+
+    def tune(self) -> list[dict[str, Any]]:
+        """Return the result of the step test of each loop; its gains are in unit.json."""
+        tuning = LoopTuning(self.arguments, self.dialogue, self._open, self._keep_words)
+        if self.arguments.mode == "monitor":
+            return []
+        return tuning.run(self.unit_file, self.journal.get("describe"))
 
     def restore_output(self) -> None:
         """Give an output its old words again, if its write test was interrupted."""
@@ -298,11 +306,10 @@ class Commissioning:
         self.journal.set_pending_write(None)
         self.dialogue.say(f"{where}: old words {old.words} are back after an interrupted test")
 
-    def _open(self, device: dict[str, Any]) -> DeviceAccess:
+    def _open(self, device: dict[str, Any], beside: DeviceAccess | None = None) -> DeviceAccess:
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
-        return DeviceAccess(
-            device["port"], device["unit"], raw_profile(device["profile"]), timeout_ms
-        )
+        raw = raw_profile(device["profile"])
+        return DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
 
     # 4. The configuration.
 
@@ -354,6 +361,7 @@ class Commissioning:
             "write-test": self.write_test,
             "propose": self.propose,
             "check": self.check,
+            "tune": self.tune,
         }
 
 
