@@ -49,12 +49,12 @@ class Gains(NamedTuple):
 
 
 def is_settled(start: float, samples: Sequence[Sample], noise: float) -> bool:
-    """Return whether the last third of the response has changed little."""
+    """Return whether the second half of the response has changed little: about four lags."""
     end_s = samples[-1][0]
-    tail = [value for at_s, value in samples if at_s >= 2.0 / 3.0 * end_s]
-    third = max(1, len(tail) // 4)
-    moved = abs(statistics.fmean(tail[-third:]) - statistics.fmean(tail[:third]))
-    total = abs(statistics.fmean(tail[-third:]) - start)
+    tail = [value for at_s, value in samples if at_s >= end_s / 2.0]
+    part = max(1, len(tail) // 4)
+    moved = abs(statistics.fmean(tail[-part:]) - statistics.fmean(tail[:part]))
+    total = abs(statistics.fmean(tail[-part:]) - start)
     return moved <= max(_SETTLED_SHARE * total, noise)
 
 
