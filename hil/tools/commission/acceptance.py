@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from drivers.tools.activity_line import ActivityLine
 from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.progress import ProgressLine
 from hil.errors import BenchError
 from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, Provenance, SerialCheck
 from hil.record.record import worst_verdict
@@ -47,7 +49,11 @@ def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> d
     unit = load_unit(unit_file)
     _move_away(folder / "report-twin")
     suite = build_suite(unit, is_real=False)
-    recorded = [record_twin(unit, scenario, 1, "cpython") for scenario in suite.scenarios]
+    recorded = []
+    with ProgressLine(len(suite.scenarios), "scenarios") as progress:
+        for scenario in suite.scenarios:
+            recorded.append(record_twin(unit, scenario, 1, "cpython"))
+            progress.update(len(recorded))
     return _write(suite, recorded, folder / "report-twin", arguments)
 
 
@@ -64,7 +70,9 @@ def run_real(
         provenance = _provenance(unit, journal.done_at("tune"), journal.get("values"))
         recorded.append(record_tuning(journal.get("tune"), unit.whole, provenance))
     if on_devices:
-        recorded += [record_real_unit(unit, scenario) for scenario in suite.scenarios]
+        for scenario in suite.scenarios:
+            with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
+                recorded.append(record_real_unit(unit, scenario))
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
 

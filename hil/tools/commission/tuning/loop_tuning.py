@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.core.tunable import TUNABLES
 from drivers.errors import PortError
+from drivers.tools.activity_line import ActivityLine
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
@@ -81,7 +82,8 @@ class LoopTuning:
         ):
             return {**result, "reason": ""}
         try:
-            tested = self._test(unit, loop, actuator, sensor, point)
+            with ActivityLine(f"step test of {result['point']}"):
+                tested = self._test(unit, loop, actuator, sensor, point)
         except PortError as error:
             return {**result, "state": FAILED, "reason": str(error)}
         found = {**result, **tested._asdict()}
