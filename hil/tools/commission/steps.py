@@ -31,7 +31,7 @@ from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
-from hil.tools.commission.tuning.loop_tuning import LoopTuning
+from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
 from hil.tools.commission.write_test import (
     NOT_TESTED,
@@ -281,7 +281,7 @@ class Commissioning:
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
-        tuning = LoopTuning(self.arguments, self.dialogue, self._open, self._keep_words)
+        tuning = LoopStepTests(self.arguments, self.dialogue, self._open, self._keep_words)
         if self.arguments.mode == "monitor":
             return []
         return tuning.run(self.unit_file, self.journal.get("describe"))

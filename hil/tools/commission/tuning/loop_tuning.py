@@ -38,7 +38,7 @@ _SUPPLY_MAX_C = 40.0
 _DIGITS = 3
 
 
-class LoopTuning:
+class LoopStepTests:
     """The tests of one unit. `open_device` opens a device; `keep` stores its words."""
 
     def __init__(
