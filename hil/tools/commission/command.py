@@ -29,7 +29,7 @@ from hil.tools.commission.findings import (
 )
 from hil.tools.commission.given_arguments import given_names, step_arguments, take_from_journal
 from hil.tools.commission.journal import Journal
-from hil.tools.commission.steps import Commissioning, parse_gauges
+from hil.tools.commission.steps import Commissioning, parse_gauges, parse_profiles
 from hil.tools.commission.tuning.loop_tuning import tune_problems
 from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
 from hil.tools.commission.write_test import SIGNALS
@@ -61,6 +61,13 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--table", type=Path, metavar="FILE", help="register table of the device")
     parser.add_argument("--model", default="site_cdu", metavar="NAME", help="name of its profile")
+    parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="UNIT=NAME",
+        help="profile of a unit that only resembles a model, such as 20=belimo_valve",
+    )
     parser.add_argument(
         "--gauge",
         action="append",
@@ -142,6 +149,7 @@ def commission(argv: list[str]) -> int:
 def _check_arguments(arguments: argparse.Namespace) -> None:
     """Raise BenchError for a value that a later step could not use."""
     parse_gauges(arguments.gauge)
+    parse_profiles(arguments.profile)
     for option, value, (low, high) in (
         ("--setpoint-c", arguments.setpoint_c, SETPOINT_C),
         ("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA),

@@ -20,7 +20,7 @@ _REPORT = ("serial", "operator", "key")
 _BY_STEP = {
     "ports": ("ports",),
     "scan": _SCAN,
-    "describe": ("table", "table_sha256", "model"),
+    "describe": ("table", "table_sha256", "model", "profile"),
     "values": ("gauge",),
     "write-test": ("write_test", "mode"),
     "propose": ("site", "name", "setpoint_c", "setpoint_kpa", "mode"),

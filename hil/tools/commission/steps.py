@@ -122,17 +122,30 @@ class Commissioning:
     def describe(self) -> list[dict[str, Any]]:
         """Return the devices: name, port, unit address, profile."""
         devices: list[dict[str, Any]] = []
-        unknown = [unit["unit"] for unit in self.journal.get("scan") if not unit["proven"]]
+        given = parse_profiles(self.arguments.profile)
+        scanned = self.journal.get("scan")
+        unknown = [u["unit"] for u in scanned if not u["proven"] and u["unit"] not in given]
+        absent = sorted(set(given) - {unit["unit"] for unit in scanned})
+        if absent:
+            raise BenchError(f"--profile: the unit {absent[0]} did not answer the scan")
         if self.dialogue.assume_yes and len(unknown) > 1:
             raise BenchError(
                 f"the units {', '.join(map(str, unknown))} are unknown, and --table describes one: "
                 "name it with --units, or answer the questions without --yes"
             )
-        for unit in self.journal.get("scan"):
+        for unit in scanned:
             where = f"{unit['port']} unit {unit['unit']}"
-            proposal = unit["model"] if unit["proven"] else "table"
-            if not unit["proven"] and self.arguments.table is None and self.dialogue.assume_yes:
-                raise BenchError(f"{where}: unknown model; describe it with --table FILE")
+            known = unit["model"] if unit["proven"] else "table"
+            proposal = given.get(unit["unit"], known)
+            if (
+                unit["unit"] in unknown
+                and self.arguments.table is None
+                and self.dialogue.assume_yes
+            ):
+                raise BenchError(
+                    f"{where}: unknown model; describe it with --table FILE, or name its profile "
+                    f"with --profile {unit['unit']}=NAME"
+                )
             answer = self.dialogue.ask(
                 f"{where}: name of a profile, `table` to describe it, `-` to leave it out", proposal
             )
@@ -387,6 +400,17 @@ def parse_gauges(texts: list[str]) -> dict[str, str]:
             _parse_gauge(number, "its unit")
         gauges[name] = number
     return gauges
+
+
+def parse_profiles(texts: list[str]) -> dict[int, str]:
+    """Return the names of --profile by unit address. Raises BenchError for a wrong form."""
+    found = {}
+    for text in texts:
+        unit, equals, name = text.partition("=")
+        if not (equals and unit.isdecimal() and name):
+            raise BenchError(f"--profile: {text!r} is not UNIT=NAME")
+        found[int(unit)] = name
+    return found
 
 
 def _parse_gauge(text: str, unit: str) -> float:
