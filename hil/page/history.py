@@ -10,7 +10,7 @@ from typing import Any
 
 from hil.errors import BenchError
 from hil.page.curves import MEASURE_CURVES
-from hil.record.record import FILE, read
+from hil.record.record import RECORD_FILE, read
 
 _MAX_RECORDS = 50
 
@@ -18,7 +18,7 @@ _MAX_RECORDS = 50
 def list_records(folder: Path, serial: str) -> list[dict[str, Any]]:
     """List the newest records of a folder; `serial` limits them to one serial number."""
     records: list[dict[str, Any]] = []
-    for path in sorted(folder.glob(f"*/{FILE}"), reverse=True):
+    for path in sorted(folder.glob(f"*/{RECORD_FILE}"), reverse=True):
         row = _read_row(path)
         if row is not None and serial in ("", row["serial"]):
             records.append(row)
@@ -42,7 +42,7 @@ def read_curves(folder: Path, report: str, scenario: str) -> dict[str, Any]:
 
     The run is that of `scenario`, or else the first with curves. Raises BenchError.
     """
-    known = {path.parent.name: path for path in folder.glob(f"*/{FILE}")}
+    known = {path.parent.name: path for path in folder.glob(f"*/{RECORD_FILE}")}
     if report not in known:
         raise BenchError(f"report: no record {report[:80]!r}")
     try:

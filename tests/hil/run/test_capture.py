@@ -10,7 +10,7 @@ import pytest
 from agent.port_numbers import FIRST_BUS, RECEIVER
 from hil.commands import hil
 from hil.io.register_trace import ReplayedRegisters, find_difference, register_writes
-from hil.record.record import FILE, read
+from hil.record.record import RECORD_FILE, read
 from hil.run.capture import CapturePlayer, compare_outputs, load
 from hil.run.recorded import DUTS
 from hil.scenario.loader import shipped_names
@@ -48,7 +48,7 @@ def test_a_replay_is_recorded_as_one(
     folder, key = tmp_path / "out" / "a", ["--key", str(tmp_path / "key")]
     with patch("hil.report.write.print_pdf", return_value=False):
         assert hil(["replay", str(capture_path), "--report", str(folder), *key]) == 0
-    record = read(folder / FILE)
+    record = read(folder / RECORD_FILE)
     assert record["verdict_text"] == "PASS, virtual time, 0 of 5 devices real, 5 replayed"
     devices = record["runs"][0]["provenance"]["devices"]
     assert {(d["kind"], d["port"]) for d in devices} == {("replayed", "capture run.jsonl")}
@@ -58,7 +58,8 @@ def test_a_replay_is_recorded_as_one(
     capture_path.write_text(capture.to_text())
     with patch("hil.report.write.print_pdf", return_value=False):
         assert hil(["replay", str(capture_path), "--report", str(folder), *key]) == 1
-    assert read(folder / FILE)["verdict_text"].startswith("NOT COMPLETE, virtual time, 0 of 5")
+    text = read(folder / RECORD_FILE)["verdict_text"]
+    assert text.startswith("NOT COMPLETE, virtual time, 0 of 5")
     assert capsys.readouterr().out.splitlines()[-1].startswith("NOT COMPLETE  0 operations")
 
 
