@@ -4,8 +4,8 @@
 Does not compute gains (`step_response`) and does not ask (`loop_tuning`). The output moves by a few
 percent and back. Each sample checks the limits: an alarm of the device, a value that is unknown or
 too far from its start, a supply that is too warm, an output that another master has changed. Then
-the test ends immediately. The old words are written back in each case, also after SIGINT, SIGTERM and
-SIGHUP, as in `hil.tools.commission.write_test`.
+the test ends immediately. The old words are written back in each case, also after SIGINT, SIGTERM
+and SIGHUP, as in `hil.tools.commission.write_test`.
 """
 
 import statistics
