@@ -14,6 +14,7 @@ import pytest
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython import local
+from drivers.ports.cpython.store import Store
 
 
 def no_wake() -> None:
@@ -108,3 +109,18 @@ def test_a_failed_write_fails_the_port(tmp_path: Path) -> None:
 
     wait_for(failed)
     port.close()
+
+
+def test_the_files_of_a_store_have_readers_only_with_a_group(tmp_path: Path) -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    for options, mode in (
+        ("", 0o600),
+        (f"?group={group}", 0o640),
+        ("?group=no-such-group-here", 0o600),
+    ):
+        store = Store(parse_address(f"store:{tmp_path}{options}"))
+        store.write("a", b"1")
+        store.append("b", b"2")
+        for key in "ab":
+            assert stat.S_IMODE((tmp_path / key).stat().st_mode) == mode, (options, key)
+            store.delete(key)
