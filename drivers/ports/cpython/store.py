@@ -41,7 +41,9 @@ def _opener(group: str) -> "Callable[[str, int], int]":
         found = os.open(path, flags, 0o600)  # a record can hold a secret
         if group:
             with contextlib.suppress(OSError, KeyError):
-                os.fchown(found, -1, grp.getgrnam(group).gr_gid)
+                number = grp.getgrnam(group).gr_gid
+                if os.fstat(found).st_gid != number:  # systemd's sandbox permits no chown
+                    os.fchown(found, -1, number)
                 os.fchmod(found, 0o640)
         return found
 
