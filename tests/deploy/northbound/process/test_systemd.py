@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The units of the package under a real systemd in namespaces: see deploy/debian/prove-systemd.sh."""
+"""The units of the package under a real systemd: see deploy/debian/prove-systemd.sh."""
 
 import os
 import subprocess
