@@ -14,8 +14,8 @@ import pytest
 from hil.errors import ScenarioError
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
-from hil.shells.lockstep import LockStepDut
 from protocols.modbus.crc import with_crc
+from tests.hil.digests.shared_runs import quick_lock_step
 from tests.hil.fault.guard_campaign import SITUATIONS, run_situation
 
 PIECES = (
@@ -67,7 +67,7 @@ def event(do: str, text: str, value: float | None = None, at_s: float = 15) -> s
 def check(text: str, dut: str = "cpython") -> VirtualRun:
     """Run; no tick is missed, and the expectations hold."""
     scenario = parse(ROW + text, "fault.toml")
-    run = VirtualRun(scenario, 1, *([LockStepDut] if dut == "micropython" else []))
+    run = VirtualRun(scenario, 1, *([quick_lock_step] if dut == "micropython" else []))
     try:
         run.run()
     finally:
@@ -81,7 +81,7 @@ def check(text: str, dut: str = "cpython") -> VirtualRun:
 @pytest.mark.parametrize("piece", PIECES)
 def test_sample_of_calls_of_every_piece(piece: str) -> None:
     rng = random.Random(piece)
-    for call in sorted({1, *(rng.randint(1, CALLS) for _ in range(SAMPLE // 5))}):
+    for call in sorted({1, *(rng.randint(1, CALLS) for _ in range(SAMPLE // 10))}):
         run = check(event("raise_in", piece, call))
         if call == 1:
             assert run.status is not None
@@ -157,7 +157,7 @@ def test_sample_of_calls_in_each_situation(situation: str) -> None:
     """Compared with the same run without a fault; `test_each_call_in_each_situation` has all."""
     out = io.StringIO()
     number = sorted(SITUATIONS).index(situation)
-    cases, bad = run_situation(situation, CALLS, out, (number, 40), slice(number, None, 6))
+    cases, bad = run_situation(situation, 60, out, (number, 12), slice(number, None, 6))
     assert (cases > 10, bad) == (True, 0), out.getvalue()
 
 
