@@ -211,7 +211,7 @@ class Sniffer:
         incomplete = False
         size = len(self._buffer) - at
         expected = self._expected_reply(at)
-        if size >= expected > 0 and crc16(self._buffer[at : at + expected]) == 0:
+        if size >= expected > 0 and is_intact(self._buffer[at : at + expected]):
             return expected, False
         if expected > size and not is_final:
             # One CRC of 256 ends with 0: the reply without its last byte can be a valid request.
