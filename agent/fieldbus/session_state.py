@@ -3,7 +3,7 @@
 
 Does not act: `agent.fieldbus.device_session` and `agent.fieldbus.write_cycle` report events and act
 by the states. How many cycles were silent, which request is on the bus and how many rounds have
-passed are their data. Whether the device is the model of its profile is told by its identity.
+passed are their data. The identity of the device is not a part of the tables.
 """
 
 UNKNOWN, ONLINE, LOST = 0, 1, 2
