@@ -83,7 +83,7 @@ EXTRAS = {
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
     ),
     "northbound": (
-        ("northbound",),
+        ("northbound", "factory"),
         ("bacpypes3", "cryptography", "microdot", "pymodbus", "segno"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),

@@ -85,7 +85,7 @@ def make(tmp_path: Path, database: Database, serial: str, **changes: Any) -> Uni
         lambda serial: b'{"unit": "%s"}' % serial.encode(),
         lambda _: {"name": "smoke", "verdict": verdict, "digest": "d"},
         KEY.sign,
-        board,  # type: ignore[arg-type]
+        board,
     )
     return produce(production, database, serial)
 
