@@ -56,6 +56,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument(
         "--test", default="smoke", metavar="NAME", help="scenario of the end-of-line test (smoke)"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON record a line")
     arguments = parser.parse_args(argv)
     try:
         action = {"make": _make, "list": _list, "verify": _verify}[arguments.action]
@@ -90,7 +91,7 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
             if row.public is not None:
                 label = label_svg(serial, BOARD, arguments.release, row.public)
                 (arguments.out / f"{serial}.svg").write_text(label, encoding="utf-8")
-            print(f"{row.serial}  {row.state}  {row.reason or row.public}", flush=True)
+            _print_row(row, arguments.json)
     return 1 if failed else 0
 
 
@@ -142,10 +143,15 @@ def _run_test(flash: Path, name: str) -> dict[str, Any]:
         raise FactoryError(f"end-of-line test: {completed.stderr.strip()[-200:]}") from None
 
 
-def _list(_arguments: argparse.Namespace, database: Database) -> int:
+def _list(arguments: argparse.Namespace, database: Database) -> int:
     for row in database.units():
-        print(f"{row.serial}  {row.state}  {row.reason or row.public}")
+        _print_row(row, arguments.json)
     return 0
+
+
+def _print_row(row: UnitRow, as_json: bool) -> None:
+    text = json.dumps(vars(row)) if as_json else ""
+    print(text or f"{row.serial}  {row.state}  {row.reason or row.public}", flush=True)
 
 
 def _verify(arguments: argparse.Namespace, database: Database) -> int:
@@ -153,9 +159,13 @@ def _verify(arguments: argparse.Namespace, database: Database) -> int:
         raise FactoryError("verify needs --public")
     public = bytes.fromhex(json.loads(arguments.public.read_text(encoding="utf-8"))["public"])
     wrong = [row.serial for row in database.units() if not is_signed(row, public)]
-    for serial in wrong:
-        print(f"{serial}  wrong")
-    print(f"{len(database.units())} units, {len(wrong)} wrong")
+    count = len(database.units())
+    if arguments.json:
+        print(json.dumps({"units": count, "wrong": wrong}))
+    else:
+        print(
+            "\n".join([*(f"{each}  wrong" for each in wrong), f"{count} units, {len(wrong)} wrong"])
+        )
     return 1 if wrong else 0
 
 
