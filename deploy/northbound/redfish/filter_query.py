@@ -35,7 +35,7 @@ def parse_filter(text: str) -> Test:
     """Return the test of an expression. Raises ValueError: it is not valid."""
     if len(text) > _MAX_LENGTH:
         raise ValueError("too long")
-    parser = _Parser(_tokens(text))
+    parser = _FilterParser(_tokens(text))
     found = parser.alternatives(0)
     parser.expect_end()
     return found
@@ -53,7 +53,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
-class _Parser:
+class _FilterParser:
     """Recursive descent; `not` binds before `and`, `and` before `or`."""
 
     def __init__(self, tokens: list[tuple[str, str]]) -> None:

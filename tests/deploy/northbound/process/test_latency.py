@@ -29,7 +29,7 @@ _ROOT = "." + ".".join(map(str, tree.ROOT)) + ".0."
 
 
 class ChangedRecords:
-    """Writes a record twice a second, as an agent; `change` writes a new one at once."""
+    """Writes a record twice a second, as an agent; `change` writes a new one immediately."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._source = folder, FakeSource(1)
