@@ -223,6 +223,7 @@ class RequestSender(BusCounters):
         if not self.serial:
             self.wake_at = self._timeout_at = now + timeout_us
             return
+        transaction.reply_prefix = client.reply_prefix
         request_chars, reply_chars = len(frame), client.reply_length
         self._request_chars = request_chars
         self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)

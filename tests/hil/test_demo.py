@@ -33,10 +33,12 @@ from tests.support.programs import free_port, require_program
 from tests.support.repository import ROOT
 
 SECONDS = "12"
+CPUS = os.cpu_count()
 GOOD: dict[str, Any] = {
     "verdict": "pass",
     "ticks": 600,
     "missed_ticks": 0,
+    "load": 0.1,
     "utc_error_ms": 3.2,
     "supply_c": 32.0,
     "worst_supply_c": 33.5,
@@ -329,6 +331,10 @@ def test_wrong_arguments_print_one_line_and_exit_2(
         ({}, None),
         ({"ticks": 0}, "a tick was missed"),
         ({"missed_ticks": 1}, "a tick was missed"),
+        (
+            {"missed_ticks": 1, "load": 1e3},
+            f"a tick was missed: other programs used this machine (load 1000.0 on {CPUS} CPUs)",
+        ),
         ({"modbus": {"transactions": 300, "errors": 1}}, "the bus had an error"),
         ({"modbus": {"transactions": 0, "errors": 0}}, "the bus had an error"),
         ({"worst_supply_c": 40.01}, "the supply temperature was above its limit"),

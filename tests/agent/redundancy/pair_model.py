@@ -212,8 +212,8 @@ class PairModel:
             yield reached, (both[0], both[1])
         if any(sends):
             for pair in (("g", "g"), ("g", ""), ("", "g"), ("", "")):
-                heard = [s if world.health[n].receiver else "" for n, s in enumerate(pair)]
-                yield (False, False), (heard[0], heard[1])
+                lost = [s if world.health[n].receiver else "" for n, s in enumerate(pair)]
+                yield (False, False), (lost[0], lost[1])
 
     def _frames(self, world: ModelState, node: int) -> tuple[int, ...]:
         """Return the frames that a controller can send: an active one can be silent for 300 ms."""
