@@ -76,8 +76,8 @@ def test_a_beacon_with_another_key_changes_nothing() -> None:
     run.start()
     run.run(10)
     pdu = build_request(b"x" * 32, UNITS["a"], Word(ACTIVE, 99, 1))
-    for tenth in range(9):
-        run.at(11 + tenth / 10, run.line.send, 1, build_frame(UNITS["a"], pdu))
+    for number in range(9):
+        run.at(11 + 0.37 * number, run.line.send, 1, build_frame(UNITS["a"], pdu))
     run.run(20)
     assert [agent.role for agent in run.agents] == ["active", "standby"]
     assert run.agents[0].beacons.rejected > 0
