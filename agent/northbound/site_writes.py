@@ -66,6 +66,10 @@ class SiteWrites:
         """Set the time for `every_s`; once in each tick."""
         self._now = now
 
+    def continue_trial(self, counter: int) -> None:
+        """Continue the trial of a change of the site after a restart."""
+        self.trial_counter = counter
+
     def check(self, message: "Any") -> None:
         """Raise `Rejection` if the section does not permit the message."""
         if not self.is_on:
