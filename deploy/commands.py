@@ -20,6 +20,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
     "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
+    "unit": ("deploy.ops.unit_config.command_unit", "make and enroll the keys of units"),
     "pki": ("deploy.ops.command.pki", "create, issue, revoke, rotate certificates"),
     "update": ("deploy.ops.command.update", "send an application update to a unit"),
     "history": ("deploy.ops.command.history", "show the audit log of a unit"),

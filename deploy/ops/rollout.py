@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.errors import OpsError
-from deploy.ops.messages import UnitReport
+from deploy.ops.unit_report import UnitReport
 from protocols.signed_message import PATCH
 
 WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (

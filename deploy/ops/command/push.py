@@ -37,16 +37,17 @@ from deploy.ops.arguments import (
     add_times,
     load_keys,
     message_times,
+    open_enrolled,
     open_ledger,
     open_session,
 )
 from deploy.ops.keys import Key
-from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
 from deploy.ops.unit_config.archive import MAX_ENTRIES, ConfigArchive
 from deploy.ops.unit_config.dry_run import print_dry_run
 from deploy.ops.unit_config.published import collect_configs, list_differences
+from deploy.ops.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 _WILD = frozenset("*?[")
@@ -207,11 +208,12 @@ class _ReportParser:
 
     def __init__(self) -> None:
         self._printed: set[str] = set()
+        self._enrolled = open_enrolled()
 
     def parse(self, name: str, payload: bytes) -> UnitReport | None:
-        """Parse a report. A malformed one is ignored: the unit counts as without an answer."""
+        """Parse a report. One that is malformed or not believed is ignored: no answer."""
         try:
-            return messages.parse_report(payload)
+            return self._enrolled.read(name, payload)
         except OpsError as error:
             if name not in self._printed:
                 self._printed.add(name)
