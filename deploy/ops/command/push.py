@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         name, started_at = new_name(), time.monotonic()
         journal = Journal(rollouts_folder(), name, is_new=True)
         journal.write(first_record(settings))
-        if not arguments.json:
+        if sys.stderr.isatty():
             print(f"rollout {name}", file=sys.stderr, flush=True)
         content = read_journal(rollouts_folder(), name)
         rollout = make_rollout(settings, keys, units, content)
