@@ -52,6 +52,12 @@ def promises() -> list[Promise]:
     return [Promise(**row) for row in tomllib.loads(LIST.read_text())["promise"]]
 
 
+def kept_results() -> dict[str, list[str]]:
+    """Return result and date of each fault that was run with `--write`."""
+    kept: dict[str, list[str]] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return kept
+
+
 def tracked_files() -> Iterator[str]:
     """Return the files of the repository, also new ones."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -120,8 +126,7 @@ def main() -> int:
     results = run([promise for promise in promises() if options.only in promise.key()])
     if options.write:
         date = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d")
-        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        kept |= {key: [result, date] for key, result in results.items()}
+        kept = kept_results() | {key: [result, date] for key, result in results.items()}
         known = {promise.key() for promise in promises()}
         kept = {key: kept[key] for key in sorted(kept, key=_number) if key in known}
         RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
