@@ -140,7 +140,7 @@ def test_set_point_outside_the_limits_of_the_cdu():
     raw = self_controlled()
     raw["points"][5]["limits"] = [200, 400]
     error = raises(ConfigError, load, one_device(control), {"one_cdu": raw})
-    eq("45 is outside what profile one_cdu lets be written, 20 to 40" in str(error), True)
+    eq("45 is outside what profile one_cdu lets be written, 20.0 to 40.0" in str(error), True)
 
 
 def test_shared_unit_is_stated_and_writes_other_registers():

@@ -2,9 +2,14 @@
 """Private certificate authority of a fleet: clients of the broker, their names and their rights.
 
     FOLDER/ca.pem, ca.key          the authority; ca.key stays with the operators, encrypted
+    FOLDER/ca.old-N.*              earlier intermediates; their certificates stay valid
     FOLDER/NAME.pem, NAME.key      a broker, a unit (SITE.UNIT), an operator, a reader
     FOLDER/acl                     rights at the broker, one block for each name
-    FOLDER/crl.pem                 the revoked certificates
+    FOLDER/crl.pem                 the revoked certificates, one list for each intermediate
+
+With a root (`create_root`, in a folder of its own on a machine without a network), the authority is
+an intermediate: `create` and `renew` need the root, `issue` and `revoke` do not. `ca.pem` holds the
+intermediates and the root, NAME.pem the certificate and its intermediate.
 
 Keys are EC P-256, which all TLS libraries of the agent support, also on boards. A certificate is
 for a server or for a client. The broker uses the common name as the user name and as the client
@@ -19,6 +24,8 @@ import datetime as dt
 import ipaddress
 import os
 import re
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -35,6 +42,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
+from deploy.ops.private_file import replace_private
 
 ROLES = ("broker", "unit", "operator", "reader")
 """A reader has no right to send. An operator and a reader can be limited to one site."""
@@ -42,32 +50,96 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252})")
 _CA_YEARS, _LEAF_YEARS = 30, 10
 _LONGEST_NAME = 40
+_END_OF_CRL = b"-----END X509 CRL-----\n"
 _BACKDATING = dt.timedelta(days=1)
 _YEAR = dt.timedelta(days=365)
 _UNIT_WRITE_TOPICS = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
 _UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
 
 
-def create(folder: Path, organisation: str, passphrase: str = "") -> Path:
-    """Make the authority; return ca.pem. Raises `OpsError` if the folder has one."""
-    if not 1 <= len(organisation) <= _LONGEST_NAME or not organisation.isprintable():
-        raise OpsError("the organisation needs 1 to 40 printable characters")
+@dataclass(frozen=True)
+class Authority:
+    """A key and its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
+def create_root(folder: Path, organisation: str, passphrase: str = "") -> Path:
+    """Make the root, which signs intermediates only; return its ca.pem. Raises `OpsError`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} coldloop CA")])
-    usage = _key_usage(authority=True)
-    certificate = (
-        _make_builder(name, name, key.public_key(), _CA_YEARS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, SHA256())
-    )
+    certificate = _sign_authority(key, f"{_checked(organisation)} coldloop root", None)
+    _write_key(folder / "ca.key", key, passphrase)
+    (folder / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    return folder / "ca.pem"
+
+
+def create(
+    folder: Path, organisation: str, passphrase: str = "", root: Authority | None = None
+) -> Path:
+    """Make the authority; return ca.pem. Raises `OpsError` if the folder has one.
+
+    `root`: it signs the authority, which is an intermediate then.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    number = "" if root is None else " " + secrets.token_hex(4)  # each has its own name
+    certificate = _sign_authority(key, f"{_checked(organisation)} coldloop CA{number}", root, 0)
     _write_key(folder / "ca.key", key, passphrase)
     path = folder / "ca.pem"
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    chain = [certificate] if root is None else [certificate, root.certificate]
+    path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
     (folder / "acl").write_text(_acl_head())
-    _write_crl(folder, key, certificate, [])
+    _write_crl(folder, Authority(key, certificate), [])
     return path
+
+
+def renew(folder: Path, organisation: str, passphrase: str, root: Authority) -> Path:
+    """Make a new intermediate; return ca.pem. Certificates of the earlier ones stay valid.
+
+    Revoke those, or rotate them one after another. Raises `OpsError`.
+    """
+    load_authority(folder, passphrase)  # the folder has one, and the passphrase is right
+    number = len(list(folder.glob("ca.old-*.pem"))) + 1
+    old = (folder / "ca.pem").read_bytes()
+    crl = (folder / "crl.pem").read_bytes()
+    for ending in ("pem", "key"):
+        (folder / f"ca.{ending}").replace(folder / f"ca.old-{number}.{ending}")
+    acl = (folder / "acl").read_text()
+    path = create(folder, organisation, passphrase, root)
+    (folder / "acl").write_text(acl)
+    first = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    path.write_bytes(first.public_bytes(Encoding.PEM) + old)
+    (folder / "crl.pem").write_bytes((folder / "crl.pem").read_bytes() + crl)
+    return path
+
+
+def _checked(organisation: str) -> str:
+    if not 1 <= len(organisation) <= _LONGEST_NAME or not organisation.isprintable():
+        raise OpsError("the organisation needs 1 to 40 printable characters")
+    return organisation
+
+
+def _sign_authority(
+    key: ec.EllipticCurvePrivateKey,
+    name: str,
+    root: Authority | None,
+    path_length: int = 1,
+) -> x509.Certificate:
+    """Return a certificate of an authority, by itself or by a root."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer = subject if root is None else root.certificate.subject
+    signer = key if root is None else root.key
+    public = key.public_key()
+    return (
+        _make_builder(subject, issuer, public, _CA_YEARS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+        )
+        .sign(signer, SHA256())
+    )
 
 
 def issue(
@@ -89,30 +161,34 @@ def issue(
     path = folder / f"{name}.pem"
     if path.exists():
         raise OpsError(f"{path}: exists; `config pki rotate` replaces it")
-    ca_key, ca = _load_authority(folder, passphrase)
+    issuer = load_authority(folder, passphrase)
     key = None if request is not None else ec.generate_private_key(ec.SECP256R1())
-    public = _requested_key(request or b"", name) if key is None else key.public_key()
+    public = requested_key(request or b"", name) if key is None else key.public_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     purpose = (
         ExtendedKeyUsageOID.SERVER_AUTH if role == "broker" else ExtendedKeyUsageOID.CLIENT_AUTH
     )
     builder = (
-        _make_builder(subject, ca.subject, public, _LEAF_YEARS)
+        _make_builder(subject, issuer.certificate.subject, public, _LEAF_YEARS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+            critical=False,
         )
     )
     if hosts:
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
-    certificate = builder.sign(ca_key, SHA256())
+    certificate = builder.sign(issuer.key, SHA256())
     if key is not None:
         _write_key(folder / f"{name}.key", key)
-    path.write_bytes(certificate.public_bytes(Encoding.PEM))
+    chain = [certificate]
+    if issuer.certificate.issuer != issuer.certificate.subject:
+        chain.append(issuer.certificate)  # the other side may know the root only
+    path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
     if role != "broker":
         _add_acl_entry(folder, name, role, site or "+")
     return path
@@ -134,13 +210,18 @@ def _check_names(name: str, role: str, hosts: list[str], site: str) -> None:
         raise OpsError(f"{site!r}: a site limits an operator or a reader")
 
 
+def is_name(name: str) -> bool:
+    """Return whether it is no pattern of the access list, no other line of it, no other file."""
+    is_own = name in ("ca", "acl", "crl", "invitations") or name.startswith("ca.old-")
+    return bool(_NAME.fullmatch(name)) and not is_own
+
+
 def _check_name(name: str) -> None:
-    """Refuse a name that is a pattern of the access list, another line of it, or another file."""
-    if not _NAME.fullmatch(name) or name in ("ca", "acl", "crl"):
+    if not is_name(name):
         raise OpsError(f"{name!r}: a name has letters, digits, '.', '_' and '-', 64 at most")
 
 
-def _requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
+def requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
     """Return the key of a signing request. Its other content is not used."""
     try:
         parsed = x509.load_pem_x509_csr(request)
@@ -156,18 +237,55 @@ def _requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
 
 
 def revoke(folder: Path, name: str, passphrase: str = "") -> Path:
-    """Revoke the certificate of `name`; return crl.pem. The broker reads it after a SIGHUP."""
+    """Revoke the certificate of `name` and remove its rights; return crl.pem.
+
+    The broker reads both after a SIGHUP. Then an open connection has no rights any more.
+    """
+    path = _revoke_certificate(folder, name, passphrase)
+    _remove_acl_entry(folder, name)
+    return path
+
+
+def _revoke_certificate(folder: Path, name: str, passphrase: str) -> Path:
     _check_name(name)
-    ca_key, ca = _load_authority(folder, passphrase)
-    serial = _load_certificate(folder / f"{name}.pem").serial_number
-    old = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
-    revoked = [entry.serial_number for entry in old]
-    _write_crl(folder, ca_key, ca, sorted({*revoked, serial}))
+    certificate = _load_certificate(folder / f"{name}.pem")
+    issuer = _issuer_of(certificate, folder, passphrase)
+    revoked = {certificate.serial_number}
+    others = []
+    for crl in _load_crls(folder):
+        if crl.issuer == issuer.certificate.subject:
+            revoked.update(entry.serial_number for entry in crl)
+        else:
+            others.append(crl)
+    _write_crl(folder, issuer, sorted(revoked), others)
     return folder / "crl.pem"
 
 
-def rotate(folder: Path, name: str, hosts: list[str], passphrase: str = "") -> Path:
-    """Replace the certificate of `name`: revoke the old one, rename its files to `.old`."""
+def _load_crls(folder: Path) -> list[x509.CertificateRevocationList]:
+    parts = (folder / "crl.pem").read_bytes().split(_END_OF_CRL)[:-1]
+    return [x509.load_pem_x509_crl(part + _END_OF_CRL) for part in parts]
+
+
+def _issuer_of(certificate: x509.Certificate, folder: Path, passphrase: str) -> Authority:
+    """Return the authority that has issued a certificate: the present one or an earlier one."""
+    for path in [folder / "ca.pem", *sorted(folder.glob("ca.old-*.pem"))]:
+        found = load_authority(folder, passphrase, path.stem)
+        if found.certificate.subject == certificate.issuer:
+            return found
+    raise OpsError(f"{folder}: has not issued this certificate")
+
+
+def rotate(
+    folder: Path,
+    name: str,
+    hosts: list[str],
+    passphrase: str = "",
+    request: bytes | None = None,
+) -> Path:
+    """Replace the certificate of `name`: revoke the old one, rename its files to `.old`.
+
+    `request`: a signing request with the new key, which stays where it is.
+    """
     _check_name(name)
     old = _load_certificate(folder / f"{name}.pem")
     purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -176,13 +294,13 @@ def rotate(folder: Path, name: str, hosts: list[str], passphrase: str = "") -> P
         names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         hosts = names.get_values_for_type(x509.DNSName)
         hosts += [str(a) for a in names.get_values_for_type(x509.IPAddress)]
-    revoke(folder, name, passphrase)
+    _revoke_certificate(folder, name, passphrase)
     for ending in (".pem", ".key"):
         if not (folder / (name + ending)).exists():
             continue  # the key of a signing request is elsewhere
         (folder / (name + ending)).replace(folder / (name + ending + ".old"))
     role = "broker" if is_broker else ("unit" if _is_unit(folder, name) else "operator")
-    return issue(folder, name, role, hosts, passphrase)
+    return issue(folder, name, role, hosts, passphrase, request)
 
 
 def _make_builder(
@@ -240,19 +358,19 @@ def is_encrypted(folder: Path) -> bool:
     return path.exists() and b"ENCRYPTED" in path.read_bytes()
 
 
-def _load_authority(
-    folder: Path, passphrase: str
-) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> Authority:
+    """Return the authority of a folder. Raises `OpsError`: none, or a wrong passphrase."""
     try:
-        secret = passphrase.encode() if is_encrypted(folder) else None
-        key = load_pem_private_key((folder / "ca.key").read_bytes(), secret)
+        pem = (folder / f"{stem}.key").read_bytes()
+        secret = passphrase.encode() if b"ENCRYPTED" in pem else None
+        key = load_pem_private_key(pem, secret)
     except OSError:
         raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
     except (ValueError, TypeError):
         raise OpsError(f"{folder / 'ca.key'}: no key, or the passphrase is wrong") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise OpsError(f"{folder / 'ca.key'}: not a key of this authority")
-    return key, _load_certificate(folder / "ca.pem")
+    return Authority(key, _load_certificate(folder / f"{stem}.pem"))
 
 
 def _load_certificate(path: Path) -> x509.Certificate:
@@ -263,16 +381,21 @@ def _load_certificate(path: Path) -> x509.Certificate:
 
 
 def _write_crl(
-    folder: Path, key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, serials: list[int]
+    folder: Path,
+    issuer: Authority,
+    serials: list[int],
+    others: list[x509.CertificateRevocationList] | None = None,
 ) -> None:
+    """Write the list of an issuer, and the lists of the other ones again."""
     now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateRevocationListBuilder().issuer_name(ca.subject)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
     builder = builder.last_update(now - _BACKDATING).next_update(now + _CA_YEARS * _YEAR)
     for serial in serials:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
         builder = builder.add_revoked_certificate(entry.build())
-    crl = builder.sign(key, SHA256())
-    (folder / "crl.pem").write_bytes(crl.public_bytes(Encoding.PEM))
+    lists = [builder.sign(issuer.key, SHA256()), *(others or [])]
+    data = b"".join(crl.public_bytes(Encoding.PEM) for crl in lists)
+    replace_private(folder / "crl.pem", data.decode())
 
 
 def _acl_head() -> str:
@@ -294,6 +417,15 @@ def _add_acl_entry(folder: Path, name: str, role: str, site: str) -> None:
         lines = lines if role == "operator" else []
         lines.append("topic read coldloop/v1/" + ("#" if site == "+" else f"{site}/#"))
     path.write_text(existing + f"\nuser {name}\n" + "\n".join(lines) + "\n")
+
+
+def _remove_acl_entry(folder: Path, name: str) -> None:
+    """Remove the rights of `name` from the access list."""
+    path = folder / "acl"
+    blocks = path.read_text().split("\n\n")
+    kept = [block for block in blocks if not block.startswith(f"user {name}\n")]
+    text = "\n\n".join(kept)
+    path.write_text(text if text.endswith("\n") else text + "\n")
 
 
 def _is_unit(folder: Path, name: str) -> bool:
