@@ -12,8 +12,8 @@ from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 from deploy.ops import external_signer, keys, ledger, messages
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.unit_config.enrolled import EnrolledUnits
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.enrolled import EnrolledUnits
+from deploy.ops.report.unit_report import UnitReport
 from drivers.tools.lib.parser import Parser
 
 REPORTED = "cfg/reported"

@@ -12,7 +12,7 @@ from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
 from deploy.ops.keys import Key
 from deploy.ops.ledger import Ledger
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import (
     COMMAND,
     PATCH,

@@ -36,7 +36,7 @@ from deploy.northbound.access.types import (
 from deploy.northbound.points.point_table import point_table
 from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
 from deploy.ops import keys, messages
-from deploy.ops.unit_report import UnitReport, parse_report
+from deploy.ops.report.unit_report import UnitReport, parse_report
 from drivers.ports.cpython.local import SOCKET
 from protocols.signed_message import COMMAND, PATCH
 

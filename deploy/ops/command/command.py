@@ -24,7 +24,7 @@ from deploy.ops.arguments import (
 )
 from deploy.ops.command.show import report_to_json, report_to_text
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import COMMAND as COMMAND_KIND
 
 EXAMPLE = "coldloop config command site/unit acknowledge --broker tcp:broker:1883 --key alice.key"

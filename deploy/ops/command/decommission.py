@@ -32,7 +32,7 @@ from deploy.ops.arguments import (
 )
 from deploy.ops.command.history import fetch_history
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 
 EXAMPLE = (
     "coldloop config decommission site/unit --out site-unit.log.json --broker tcp:broker:1883 "

@@ -37,6 +37,7 @@ from deploy.ops.arguments import (
     open_session,
 )
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.rollout.driver import (
     ReportParser,
     format_outcome,
@@ -57,7 +58,6 @@ from deploy.ops.rollout.state import CONFIRMED, Plan
 from deploy.ops.unit_config.archive import MAX_ENTRIES, ConfigArchive
 from deploy.ops.unit_config.dry_run import print_dry_run
 from deploy.ops.unit_config.published import collect_configs, list_differences
-from deploy.ops.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 _WILD = frozenset("*?[")

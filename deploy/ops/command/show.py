@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 from deploy.ops.arguments import add_broker, add_unit, open_session, wait_for_report
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"

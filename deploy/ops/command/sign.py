@@ -20,7 +20,7 @@ from deploy.ops.arguments import (
     open_ledger,
 )
 from deploy.ops.private_file import write_private
-from deploy.ops.unit_report import UnitReport, parse_report
+from deploy.ops.report.unit_report import UnitReport, parse_report
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "

@@ -37,7 +37,7 @@ from deploy.ops.arguments import (
     wait_for_report,
 )
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import MANIFEST
 
 EXAMPLE = (

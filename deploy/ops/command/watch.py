@@ -16,8 +16,8 @@ from deploy.ops.arguments import (
     parse_duration,
 )
 from deploy.ops.command.show import report_to_json
-from deploy.ops.unit_config.enrolled import EnrolledUnits
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.enrolled import EnrolledUnits
+from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config watch 'riyadh-2/*' --broker tls:broker.example:8883?ca=ca.pem"

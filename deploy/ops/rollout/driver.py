@@ -21,9 +21,9 @@ from deploy.ops.arguments import COMMAND, DESIRED, REPORTED, open_enrolled, open
 from deploy.ops.keys import Key
 from deploy.ops.ledger import default_path
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.rollout.journal import Journal, JournalContent, Settings
 from deploy.ops.rollout.state import WAITING, Plan, Rollout, RolloutUnit
-from deploy.ops.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 _TOGGLE = "toggle"

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.errors import OpsError
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import PATCH
 
 WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (

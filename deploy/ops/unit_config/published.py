@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from agent.remote.message import canonical
 from deploy.errors import OpsError
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.unit_config.enrolled import EnrolledUnits
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.enrolled import EnrolledUnits
+from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 from protocols.errors import DecodeError
 

@@ -16,7 +16,7 @@ from deploy.firmware import memory_layout
 from deploy.firmware.application.romfs import build_application
 from deploy.ops import keys
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.unit_report import parse_report
+from deploy.ops.report.unit_report import parse_report
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench

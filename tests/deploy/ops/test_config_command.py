@@ -23,9 +23,9 @@ from deploy.errors import OpsError
 from deploy.ops import change_parser, external_signer, keys
 from deploy.ops.command import command as config_command
 from deploy.ops.command.show import report_to_json
+from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.unit_config.archive import ConfigArchive
 from deploy.ops.unit_config.published import list_differences
-from deploy.ops.unit_report import UnitReport
 from protocols.cbor import Decimal
 from protocols.signed_message import PATCH, build_signing_input, unpack
 from tests.support.cli_tools import wait_until
@@ -414,7 +414,7 @@ def test_a_private_key_file_is_protected(tmp_path: Path) -> None:
 SIGN = """
 import json, os, pathlib, sys
 from deploy.ops import keys
-from deploy.ops.unit_report import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 path = pathlib.Path(os.environ["COLDLOOP_KEY"])
 text = sys.stdin.buffer.read()
 pathlib.Path(sys.argv[1]).write_bytes(text)

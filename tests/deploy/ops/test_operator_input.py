@@ -13,7 +13,7 @@ from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages, pki
 from deploy.ops.arguments import parse_unit_name
 from deploy.ops.command import push
-from deploy.ops.unit_report import parse_report
+from deploy.ops.report.unit_report import parse_report
 from protocols.signed_message import PATCH
 from tests.deploy.ops.test_config_command import BLANK
 

@@ -14,7 +14,7 @@ from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages
 from deploy.ops.command.show import report_to_text
 from deploy.ops.private_file import write_private
-from deploy.ops.unit_report import UnitReport, parse_report
+from deploy.ops.report.unit_report import UnitReport, parse_report
 from deploy.relay.terminal_text import printable
 from protocols.signed_message import COMMAND, PATCH
 from tests.deploy.ops.test_config_command import BLANK, config

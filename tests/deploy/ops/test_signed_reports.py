@@ -13,7 +13,7 @@ from agent.remote.storage.unit_key import read_unit_key
 from benchmarks.remote import fleet
 from deploy.errors import OpsError
 from deploy.ops import keys
-from deploy.ops.unit_config.enrolled import EnrolledUnits
+from deploy.ops.report.enrolled import EnrolledUnits
 from protocols.signing import report as signed_report
 from tests.deploy.ops.test_config_command import SETPOINT, RemoteSite, config
 from tests.support.programs import require_program

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 from deploy.ops.private_file import write_private
-from deploy.ops.unit_report import UnitReport, parse_report
+from deploy.ops.report.unit_report import UnitReport, parse_report
 from protocols.signing import report as signed_report
 from protocols.signing.ed25519 import is_valid_key
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Report of a unit (topic `cfg/reported`), parsed.
 
-Does not verify its signature; see `deploy.ops.unit_config.enrolled`. A unit or the holder of its
+Does not verify its signature; see `deploy.ops.report.enrolled`. A unit or the holder of its
 certificate can send anything, so each field is checked.
 """
 
@@ -41,7 +41,7 @@ class UnitReport:
     config: str = ""
     """Hash of the published configuration, hexadecimal; only in a signed report."""
     signed: bool = False
-    """The signature of the enrolled key is valid; see `deploy.ops.unit_config.enrolled`."""
+    """The signature of the enrolled key is valid; see `deploy.ops.report.enrolled`."""
 
     def on_trial(self) -> int | None:
         """Return the counter of the change or of the update on trial."""
