@@ -10,7 +10,12 @@ import pytest
 from tests.support.repository import ROOT
 
 _LINK = re.compile(r"(tests/[a-z_0-9/]+\.py)::(test_[a-z_0-9]+)")
-DOCUMENTS = ("docs/project/assurance.md", "docs/engineer/security.md", "docs/operator/roll_out.md")
+DOCUMENTS = (
+    "docs/project/assurance.md",
+    "docs/project/assessment.md",
+    "docs/engineer/security.md",
+    "docs/operator/roll_out.md",
+)
 
 
 @functools.cache
@@ -45,6 +50,21 @@ def test_checklist_is_complete_and_each_line_has_a_test() -> None:
             result[int(cells[0])] = cells[2]
     assert sorted(result) == list(range(1, 29))
     assert [number for number, shown in result.items() if not _LINK.search(shown)] == []
+
+
+def test_each_line_of_the_assessment_has_a_state_and_done_has_a_test() -> None:
+    lines = [line for line in rows("docs/project/assessment.md") if " state | how" not in line]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len(cells) > 60
+    states = {"done", "partly", "not done", "not applicable"}
+    assert [row for row in cells if len(row) != 3 or row[1] not in states] == []
+    assert [row[0] for row in cells if row[1] == "done" and not _LINK.search(row[2])] == []
+
+
+def test_the_policy_has_its_times() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    for words in ("3 working days", "30 days", "90 days", "five years", "VEX", "private"):
+        assert words in text, words
 
 
 def test_every_threat_names_a_test() -> None:
