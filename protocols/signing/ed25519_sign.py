@@ -96,6 +96,14 @@ class Signature:
         return bool(self.value)
 
 
+def public_key(seed: bytes) -> bytes:
+    """Return the public key of a seed, in one call: once, when a unit gets its key."""
+    multiple = BaseMultiple(secret_number(sha512(seed)))
+    while not multiple.step():
+        pass
+    return encode_point(multiple.point)
+
+
 def sign(seed: bytes, public: bytes, message: bytes) -> bytes:
     """Sign in one call. For tools and tests only: it takes too long for the agent."""
     signature = Signature(seed, public, message)

@@ -2,6 +2,9 @@
 """Offline root with intermediates, and enrolment as in RFC 7030, with openssl and curl."""
 
 import base64
+import contextlib
+import socket
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -188,6 +191,42 @@ def test_a_stranger_gets_no_certificate(site: EstSite) -> None:
         est.invite(site.pki, UNIT)
     with pytest.raises(OpsError, match="not a name of a unit"):
         est.invite(site.pki, "../x")
+
+
+def test_a_revoked_unit_does_not_enroll_again(site: EstSite) -> None:
+    """Also at a server that runs since before the revocation."""
+    authority.issue(site.pki, UNIT, "unit", [])
+    body = request(site.folder, UNIT, "own")
+    shown = ["--cert", str(site.pki / f"{UNIT}.pem"), "--key", str(site.pki / f"{UNIT}.key")]
+    authority.revoke(site.pki, UNIT)
+    assert site.post("simplereenroll", body, *shown)[0] == "403"
+    assert f"user {UNIT}\n" not in (site.pki / "acl").read_text()
+
+
+def test_a_slow_client_does_not_keep_others_out(
+    site: EstSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(est, "_TIMEOUT_S", 1.0)
+    context = ssl.create_default_context(cafile=str(site.pki / "ca.pem"))
+    place = ("127.0.0.1", site.server.server_port)
+    with (
+        socket.create_connection(place) as silent,  # no handshake
+        socket.create_connection(place) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as slow,
+    ):
+        stop = threading.Event()
+
+        def trickle() -> None:
+            with contextlib.suppress(OSError):
+                while not stop.wait(0.1):
+                    slow.sendall(b"G")
+
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        assert site.curl("cacerts").endswith("\n200")
+        stop.set()
+        thread.join()
+        assert silent.fileno() >= 0
 
 
 def test_an_operator_does_not_become_a_unit(site: EstSite) -> None:

@@ -21,10 +21,13 @@ ends a certificate.
 """
 
 import datetime as dt
+import fcntl
 import ipaddress
 import os
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +45,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
+from deploy.ops.pki import access_list
 from deploy.ops.private_file import replace_private
 
 ROLES = ("broker", "unit", "operator", "reader")
@@ -53,8 +57,6 @@ _LONGEST_NAME = 40
 _END_OF_CRL = b"-----END X509 CRL-----\n"
 _BACKDATING = dt.timedelta(days=1)
 _YEAR = dt.timedelta(days=365)
-_UNIT_WRITE_TOPICS = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
-_UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def create(
     path = folder / "ca.pem"
     chain = [certificate] if root is None else [certificate, root.certificate]
     path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
-    (folder / "acl").write_text(_acl_head())
+    (folder / "acl").write_text(access_list.head())
     _write_crl(folder, Authority(key, certificate), [])
     return path
 
@@ -158,6 +160,19 @@ def issue(
     operator or a reader.
     """
     _check_names(name, role, hosts, site)
+    with _locked(folder):
+        return _issue(folder, name, role, hosts, passphrase, request, site)
+
+
+def _issue(
+    folder: Path,
+    name: str,
+    role: str,
+    hosts: list[str],
+    passphrase: str,
+    request: bytes | None,
+    site: str = "",
+) -> Path:
     path = folder / f"{name}.pem"
     if path.exists():
         raise OpsError(f"{path}: exists; `config pki rotate` replaces it")
@@ -190,7 +205,7 @@ def issue(
         chain.append(issuer.certificate)  # the other side may know the root only
     path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
     if role != "broker":
-        _add_acl_entry(folder, name, role, site or "+")
+        access_list.add_entry(folder, name, role, site or "+")
     return path
 
 
@@ -241,13 +256,34 @@ def revoke(folder: Path, name: str, passphrase: str = "") -> Path:
 
     The broker reads both after a SIGHUP. Then an open connection has no rights any more.
     """
-    path = _revoke_certificate(folder, name, passphrase)
-    _remove_acl_entry(folder, name)
+    _check_name(name)
+    with _locked(folder):
+        path = _revoke_certificate(folder, name, passphrase)
+        access_list.remove_entry(folder, name)
     return path
 
 
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Change the folder alone: the enrolment server and a command can work at the same time."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_revoked(folder: Path, certificate: x509.Certificate) -> bool:
+    """Return whether a certificate is in the lists of the folder now."""
+    number = certificate.serial_number
+    return any(crl.get_revoked_certificate_by_serial_number(number) for crl in _load_crls(folder))
+
+
 def _revoke_certificate(folder: Path, name: str, passphrase: str) -> Path:
-    _check_name(name)
     certificate = _load_certificate(folder / f"{name}.pem")
     issuer = _issuer_of(certificate, folder, passphrase)
     revoked = {certificate.serial_number}
@@ -287,6 +323,13 @@ def rotate(
     `request`: a signing request with the new key, which stays where it is.
     """
     _check_name(name)
+    with _locked(folder):
+        return _rotate(folder, name, hosts, passphrase, request)
+
+
+def _rotate(
+    folder: Path, name: str, hosts: list[str], passphrase: str, request: bytes | None
+) -> Path:
     old = _load_certificate(folder / f"{name}.pem")
     purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     is_broker = ExtendedKeyUsageOID.SERVER_AUTH in purposes
@@ -299,8 +342,8 @@ def rotate(
         if not (folder / (name + ending)).exists():
             continue  # the key of a signing request is elsewhere
         (folder / (name + ending)).replace(folder / (name + ending + ".old"))
-    role = "broker" if is_broker else ("unit" if _is_unit(folder, name) else "operator")
-    return issue(folder, name, role, hosts, passphrase, request)
+    role = "broker" if is_broker else ("unit" if access_list.is_unit(folder, name) else "operator")
+    return _issue(folder, name, role, hosts, passphrase, request)
 
 
 def _make_builder(
@@ -396,38 +439,3 @@ def _write_crl(
     lists = [builder.sign(issuer.key, SHA256()), *(others or [])]
     data = b"".join(crl.public_bytes(Encoding.PEM) for crl in lists)
     replace_private(folder / "crl.pem", data.decode())
-
-
-def _acl_head() -> str:
-    return "# Written by `coldloop config pki`; each user has only the rights below its name.\n"
-
-
-def _add_acl_entry(folder: Path, name: str, role: str, site: str) -> None:
-    """Add the rights of `name` to the access list of the broker, once."""
-    path = folder / "acl"
-    existing = path.read_text() if path.exists() else _acl_head()
-    if f"\nuser {name}\n" in existing:
-        return
-    if role == "unit":
-        base = "coldloop/v1/" + name.replace(".", "/")
-        lines = [f"topic write {base}/{topic}" for topic in _UNIT_WRITE_TOPICS]
-        lines += [f"topic read {base}/{topic}" for topic in _UNIT_READ_TOPICS]
-    else:
-        lines = [f"topic write coldloop/v1/{site}/+/{topic}" for topic in _UNIT_READ_TOPICS]
-        lines = lines if role == "operator" else []
-        lines.append("topic read coldloop/v1/" + ("#" if site == "+" else f"{site}/#"))
-    path.write_text(existing + f"\nuser {name}\n" + "\n".join(lines) + "\n")
-
-
-def _remove_acl_entry(folder: Path, name: str) -> None:
-    """Remove the rights of `name` from the access list."""
-    path = folder / "acl"
-    blocks = path.read_text().split("\n\n")
-    kept = [block for block in blocks if not block.startswith(f"user {name}\n")]
-    text = "\n\n".join(kept)
-    path.write_text(text if text.endswith("\n") else text + "\n")
-
-
-def _is_unit(folder: Path, name: str) -> bool:
-    base = "coldloop/v1/" + name.replace(".", "/")
-    return f"topic write {base}/tele\n" in (folder / "acl").read_text()

@@ -22,10 +22,14 @@ import contextlib
 import hashlib
 import hmac
 import json
+import os
 import secrets
+import socket
 import ssl
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -120,8 +124,9 @@ class EstService:
         path = self._folder / f"{name}.pem"
         if not authority.is_name(name) or not path.exists():
             raise RefusedError(403, "unknown certificate")
-        if x509.load_pem_x509_certificate(path.read_bytes()) != certificate:
-            raise RefusedError(403, "not the present certificate of this unit")
+        is_present = x509.load_pem_x509_certificate(path.read_bytes()) == certificate
+        if not is_present or authority.is_revoked(self._folder, certificate):
+            raise RefusedError(403, "not the present certificate of this unit, or revoked")
         pem = self._request(name, request)
         try:
             authority.rotate(self._folder, name, [], self._passphrase, pem)
@@ -244,15 +249,39 @@ class EstServer(HTTPServer):
         """Accept a connection; the handshake has the same time limit."""
         raw, address = super().get_request()
         raw.settimeout(_TIMEOUT_S)
-        try:
-            return self._context.wrap_socket(raw, server_side=True), address
-        except OSError:
-            raw.close()
-            raise
+        with _deadline(raw):
+            try:
+                return self._context.wrap_socket(raw, server_side=True), address
+            except OSError:
+                raw.close()
+                raise
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Answer a request within the time limit: a slow client does not keep others out."""
+        with _deadline(request):
+            super().finish_request(request, client_address)
 
     def handle_error(self, _request: Any, _address: Any) -> None:
         """Say that a connection has ended; another client is not affected."""
         print(f"connection ended: {sys.exception()!r:.200}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _deadline(link: Any) -> Iterator[None]:
+    """Shut a connection after `_TIMEOUT_S`, whatever its client does."""
+
+    def shut() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            with socket.socket(fileno=os.dup(link.fileno())) as copy:
+                copy.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_TIMEOUT_S, shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def make_server(folder: Path, passphrase: str, name: str, listen: str) -> EstServer:

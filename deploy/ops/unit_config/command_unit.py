@@ -16,17 +16,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
+from agent.config.validate import is_valid_name
 from agent.core.errors import ConfigError
 from agent.remote.storage.unit_key import UNIT_KEY, read_unit_key, unit_key_write
 from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
-from deploy.ops.arguments import open_enrolled, parse_unit_name
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
+from protocols.signing.ed25519_sign import SEED_BYTES, public_key
 
 EXAMPLE = "coldloop config unit make /etc/coldloop/unit.json --out site.unit.json"
 
@@ -51,6 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise OpsError("config unit make: one configuration")
         _print_public(make_key(Path(names[0])), arguments)
         return 0
+    # a controller with the agent alone has no `cryptography`, which the operators' tools need
+    from deploy.ops.arguments import open_enrolled  # noqa: PLC0415
+
     enrolled = open_enrolled()
     for name in names:
         if arguments.action == "enroll":
@@ -88,9 +89,9 @@ def make_key(config: Path) -> dict[str, str]:
         if found is None:
             if store.read(UNIT_KEY) is not None:
                 raise OpsError(f"{folder / UNIT_KEY}: damaged; remove it to make another key")
-            private = Ed25519PrivateKey.generate()
-            public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            store.write(*unit_key_write(private.private_bytes_raw(), public))
+            seed = os.urandom(SEED_BYTES)
+            public = public_key(seed)
+            store.write(*unit_key_write(seed, public))
             _give_to_owner(folder)
         else:
             public = found[1]
@@ -117,7 +118,7 @@ def _print_public(public: dict[str, str], arguments: argparse.Namespace) -> None
 
 
 def _parse_unit(name: str) -> str:
-    try:
-        return parse_unit_name(name)
-    except argparse.ArgumentTypeError as error:
-        raise OpsError(str(error)) from None
+    parts = name.split("/")
+    if len(parts) != 2 or not all(map(is_valid_name, parts)):
+        raise OpsError(f"{name!r} is not a unit; write SITE/UNIT")
+    return name

@@ -4,7 +4,7 @@
 from protocols.signing import ed25519
 from protocols.signing import sha512 as sha512_module
 from protocols.signing.ed25519 import Verification, verify
-from protocols.signing.ed25519_sign import sign
+from protocols.signing.ed25519_sign import public_key, sign
 from protocols.signing.sha512 import Sha512, sha512
 from tests.portable.support.check import eq
 
@@ -52,6 +52,7 @@ def test_signatures_are_those_of_the_rfc():
         public, message, signature = load_vector(i)
         eq(sign(bytes.fromhex(SEEDS[i]), public, message), signature)
         assert sign(bytes.fromhex(SEEDS[i]), public, message + b"x") != signature
+        eq(public_key(bytes.fromhex(SEEDS[i])), public)
 
 
 def load_vector(index):
