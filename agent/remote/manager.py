@@ -376,7 +376,7 @@ class RemoteManager(Component):
     def request_report(self) -> None:
         """Publish the report at the next tick; then drop the code that only messages need."""
         self.report.make_due()
-        self.queue.is_unloaded = False
+        self.queue.keep_loaded()
 
     def final_report(self) -> None:
         """Publish the final report of a decommissioned unit."""

@@ -45,7 +45,7 @@ class MessageQueue:
 
     def __init__(self, manager: "QueueHost") -> None:
         self.due = NEVER
-        self.is_unloaded = True
+        self._is_unloaded = True
         self._manager = manager
         self._waiting: list[bytes] = []
         self._verification: MessageVerification | None = None
@@ -60,8 +60,12 @@ class MessageQueue:
             return
         if data not in self._waiting:
             self._waiting.append(data)
-            self.is_unloaded = False
+            self._is_unloaded = False
             self.due = now
+
+    def keep_loaded(self) -> None:
+        """Drop the code that only messages need not before the next step."""
+        self._is_unloaded = False
 
     def step(self, now: int) -> None:
         """Start the verification of the next message, or do its next slice."""
@@ -75,7 +79,7 @@ class MessageQueue:
             bool(self._waiting) and not manager.write_queue.is_busy()
         )
         self.due = now + SLICE_US if has_more else NEVER
-        if not (has_more or self.is_unloaded):
+        if not (has_more or self._is_unloaded):
             self._unload()
 
     def _unload(self) -> None:
@@ -84,7 +88,7 @@ class MessageQueue:
         if manager.schedule.counter() or manager.write_queue.is_busy():
             return
         if manager.drop_commands():
-            self.is_unloaded = True
+            self._is_unloaded = True
             module_unload.unload_modules(manager.trial_monitor is not None)
 
     def _start_check(self, data: bytes, now: int) -> None:

@@ -61,7 +61,7 @@ def _create(folder: Path, arguments: argparse.Namespace) -> Path:
     return pki.create(folder, arguments.name, passphrase, root)
 
 
-def _load_root(arguments: argparse.Namespace) -> pki.Authority:
+def _load_root(arguments: argparse.Namespace) -> pki.SigningAuthority:
     if arguments.root is None:
         raise OpsError("--root is needed: the folder of `config pki root`")
     folder = Path(arguments.root)

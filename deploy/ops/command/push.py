@@ -47,8 +47,8 @@ from deploy.ops.rollout.driver import (
     run_rollout,
 )
 from deploy.ops.rollout.journal import (
-    Journal,
-    Settings,
+    RolloutJournal,
+    RolloutSettings,
     encode_changes,
     first_record,
     new_name,
@@ -146,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
                 archive.add(name, units[name].base_hash, configs[name])
         settings = _settings(arguments, requested, sorted(units))
         name, started_at = new_name(), time.monotonic()
-        journal = Journal(rollouts_folder(), name, is_new=True)
+        journal = RolloutJournal(rollouts_folder(), name, is_new=True)
         journal.write(first_record(settings))
         if sys.stderr.isatty():
             print(f"rollout {name}", file=sys.stderr, flush=True)
@@ -161,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settings(
     arguments: argparse.Namespace, requested: list[change_parser.Change], names: list[str]
-) -> Settings:
+) -> RolloutSettings:
     """Return the settings of the rollout for its journal."""
     plan = Plan(
         arguments.canary / 100,
@@ -173,7 +173,7 @@ def _settings(
         arguments.after,
         arguments.soak,
     )
-    return Settings(
+    return RolloutSettings(
         encode_changes(requested),
         arguments.group or "",
         arguments.expires + arguments.after,

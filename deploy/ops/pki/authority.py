@@ -60,7 +60,7 @@ _YEAR = dt.timedelta(days=365)
 
 
 @dataclass(frozen=True)
-class Authority:
+class SigningAuthority:
     """A key and its certificate."""
 
     key: ec.EllipticCurvePrivateKey
@@ -77,7 +77,7 @@ def create_root(folder: Path, organisation: str, passphrase: str = "") -> Path:
 
 
 def create(
-    folder: Path, organisation: str, passphrase: str = "", root: Authority | None = None
+    folder: Path, organisation: str, passphrase: str = "", root: SigningAuthority | None = None
 ) -> Path:
     """Make the authority; return ca.pem. Raises `OpsError` if the folder has one.
 
@@ -91,11 +91,11 @@ def create(
     chain = [certificate] if root is None else [certificate, root.certificate]
     path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
     (folder / "acl").write_text(access_list.head())
-    _write_crl(folder, Authority(key, certificate), [])
+    _write_crl(folder, SigningAuthority(key, certificate), [])
     return path
 
 
-def renew(folder: Path, organisation: str, passphrase: str, root: Authority) -> Path:
+def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthority) -> Path:
     """Make a new intermediate; return ca.pem. Certificates of the earlier ones stay valid.
 
     Revoke those, or rotate them one after another. Raises `OpsError`.
@@ -124,7 +124,7 @@ def _checked(organisation: str) -> str:
 def _sign_authority(
     key: ec.EllipticCurvePrivateKey,
     name: str,
-    root: Authority | None,
+    root: SigningAuthority | None,
     path_length: int = 1,
 ) -> x509.Certificate:
     """Return a certificate of an authority, by itself or by a root."""
@@ -302,7 +302,7 @@ def _load_crls(folder: Path) -> list[x509.CertificateRevocationList]:
     return [x509.load_pem_x509_crl(part + _END_OF_CRL) for part in parts]
 
 
-def _issuer_of(certificate: x509.Certificate, folder: Path, passphrase: str) -> Authority:
+def _issuer_of(certificate: x509.Certificate, folder: Path, passphrase: str) -> SigningAuthority:
     """Return the authority that has issued a certificate: the present one or an earlier one."""
     for path in [folder / "ca.pem", *sorted(folder.glob("ca.old-*.pem"))]:
         found = load_authority(folder, passphrase, path.stem)
@@ -401,7 +401,7 @@ def is_encrypted(folder: Path) -> bool:
     return path.exists() and b"ENCRYPTED" in path.read_bytes()
 
 
-def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> Authority:
+def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> SigningAuthority:
     """Return the authority of a folder. Raises `OpsError`: none, or a wrong passphrase."""
     try:
         pem = (folder / f"{stem}.key").read_bytes()
@@ -413,7 +413,7 @@ def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> Authority
         raise OpsError(f"{folder / 'ca.key'}: no key, or the passphrase is wrong") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise OpsError(f"{folder / 'ca.key'}: not a key of this authority")
-    return Authority(key, _load_certificate(folder / f"{stem}.pem"))
+    return SigningAuthority(key, _load_certificate(folder / f"{stem}.pem"))
 
 
 def _load_certificate(path: Path) -> x509.Certificate:
@@ -425,7 +425,7 @@ def _load_certificate(path: Path) -> x509.Certificate:
 
 def _write_crl(
     folder: Path,
-    issuer: Authority,
+    issuer: SigningAuthority,
     serials: list[int],
     others: list[x509.CertificateRevocationList] | None = None,
 ) -> None:

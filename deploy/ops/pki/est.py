@@ -49,7 +49,7 @@ _MAX_BYTES = 8192
 _TIMEOUT_S = 10.0
 
 
-class RefusedError(Exception):
+class EnrolmentRefusedError(Exception):
     """A request that gets no certificate: HTTP status and text."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -106,32 +106,32 @@ class EstService:
         return _encode(chain)
 
     def enroll(self, user: str, password: str, request: bytes) -> bytes:
-        """Issue the first certificate of a unit. Raises `RefusedError`."""
+        """Issue the first certificate of a unit. Raises `EnrolmentRefusedError`."""
         invitations = _read_invitations(self._folder)
         expected, until = invitations.get(user, ("", 0))
         is_right = hmac.compare_digest(_hash(password), str(expected))
         if not is_right or time.time() > until:
-            raise RefusedError(401, "no invitation with this name and password")
+            raise EnrolmentRefusedError(401, "no invitation with this name and password")
         issued = self._issue(user, request)
         del invitations[user]
         _write_invitations(self._folder, invitations)
         return issued
 
     def reenroll(self, certificate: x509.Certificate, request: bytes) -> bytes:
-        """Replace the certificate of a unit, which it has shown. Raises `RefusedError`."""
+        """Replace the certificate of a unit, which it has shown. Raises `EnrolmentRefusedError`."""
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value) if names else ""
         path = self._folder / f"{name}.pem"
         if not authority.is_name(name) or not path.exists():
-            raise RefusedError(403, "unknown certificate")
+            raise EnrolmentRefusedError(403, "unknown certificate")
         is_present = x509.load_pem_x509_certificate(path.read_bytes()) == certificate
         if not is_present or authority.is_revoked(self._folder, certificate):
-            raise RefusedError(403, "not the present certificate of this unit, or revoked")
+            raise EnrolmentRefusedError(403, "not the present certificate of this unit, or revoked")
         pem = self._request(name, request)
         try:
             authority.rotate(self._folder, name, [], self._passphrase, pem)
         except OpsError as error:
-            raise RefusedError(400, str(error)) from None
+            raise EnrolmentRefusedError(400, str(error)) from None
         return _encode([x509.load_pem_x509_certificate(path.read_bytes())])
 
     def _issue(self, name: str, request: bytes) -> bytes:
@@ -139,7 +139,7 @@ class EstService:
         try:
             path = authority.issue(self._folder, name, "unit", [], self._passphrase, pem)
         except OpsError as error:
-            raise RefusedError(400, str(error)) from None
+            raise EnrolmentRefusedError(400, str(error)) from None
         return _encode([x509.load_pem_x509_certificate(path.read_bytes())])
 
     def _request(self, name: str, body: bytes) -> bytes:
@@ -149,7 +149,7 @@ class EstService:
             pem = x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
             authority.requested_key(pem, name)
         except (ValueError, binascii.Error, OpsError) as error:
-            raise RefusedError(400, f"not a signing request for {name}: {error}") from None
+            raise EnrolmentRefusedError(400, f"not a signing request for {name}: {error}") from None
         return pem
 
 
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Issue a certificate."""
         try:
             self._answer(200, self._enroll())
-        except RefusedError as refusal:
+        except EnrolmentRefusedError as refusal:
             print(f"refused: {refusal}", file=sys.stderr)
             self._answer(refusal.status, f"{refusal}\n".encode(), "text/plain")
         except OpsError as error:
@@ -185,15 +185,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _enroll(self) -> bytes:
         if self.path not in (PATH + "simpleenroll", PATH + "simplereenroll"):
-            raise RefusedError(404, "no such resource")
+            raise EnrolmentRefusedError(404, "no such resource")
         length = self.headers.get("Content-Length", "")
         if not length.isascii() or not length.isdigit() or not 0 < int(length) <= _MAX_BYTES:
-            raise RefusedError(400, f"a request of 1 to {_MAX_BYTES} bytes is needed")
+            raise EnrolmentRefusedError(400, f"a request of 1 to {_MAX_BYTES} bytes is needed")
         body = self.rfile.read(int(length))
         if self.path == PATH + "simplereenroll":
             shown = self._peer_certificate()
             if shown is None:
-                raise RefusedError(403, "the present certificate is needed")
+                raise EnrolmentRefusedError(403, "the present certificate is needed")
             return self.service.reenroll(shown, body)
         user, password = self._credentials()
         return self.service.enroll(user, password, body)
@@ -210,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ValueError, binascii.Error):
             user = password = ""
         if scheme.lower() != "basic" or not user:
-            raise RefusedError(401, "name and password of an invitation are needed")
+            raise EnrolmentRefusedError(401, "name and password of an invitation are needed")
         return user, password
 
     def _answer(self, status: int, body: bytes, kind: str = "application/pkcs7-mime") -> None:
@@ -271,9 +271,11 @@ def _deadline(link: Any) -> Iterator[None]:
     """Shut a connection after `_TIMEOUT_S`, whatever its client does."""
 
     def shut() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            with socket.socket(fileno=os.dup(link.fileno())) as copy:
-                copy.shutdown(socket.SHUT_RDWR)
+        with (
+            contextlib.suppress(OSError, ValueError),
+            socket.socket(fileno=os.dup(link.fileno())) as copy,
+        ):
+            copy.shutdown(socket.SHUT_RDWR)
 
     timer = threading.Timer(_TIMEOUT_S, shut)
     timer.daemon = True

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from deploy.ops.rollout.driver import (
     run_rollout,
 )
 from deploy.ops.rollout.journal import (
-    Journal,
     JournalContent,
+    RolloutJournal,
     is_driven,
     read_journal,
     send_request,
@@ -124,10 +125,9 @@ def _continue(arguments: argparse.Namespace, folder: Path, name: str) -> int:
     if arguments.broker is None or not arguments.key:
         raise OpsError(f"{name}: its process has died: --broker and --key continue it")
     keys = load_keys(arguments)
-    journal = Journal(folder, name)
+    journal = RolloutJournal(folder, name)
     journal.take_request()
-    content = read_journal(folder, name)
-    content.paused = False
+    content = replace(read_journal(folder, name), paused=False)
     with open_session(arguments) as session:
         units = _collect_reports(session, content, arguments.listen)
         started_at = time.monotonic()

@@ -22,7 +22,7 @@ from deploy.ops.keys import Key
 from deploy.ops.ledger import default_path
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
-from deploy.ops.rollout.journal import Journal, JournalContent, Settings
+from deploy.ops.rollout.journal import JournalContent, RolloutJournal, RolloutSettings
 from deploy.ops.rollout.state import WAITING, Plan, Rollout, RolloutUnit
 from deploy.relay.terminal_text import printable
 
@@ -53,7 +53,10 @@ def rollouts_folder() -> Path:
 
 
 def make_rollout(
-    settings: Settings, keys: list[Key], units: dict[str, UnitReport], content: JournalContent
+    settings: RolloutSettings,
+    keys: list[Key],
+    units: dict[str, UnitReport],
+    content: JournalContent,
 ) -> Rollout:
     """Return the rollout of a journal. `units`: the reports that are known already."""
     ledger = open_ledger()
@@ -94,7 +97,7 @@ def make_rollout(
 
 
 def _patch_factory(
-    settings: Settings,
+    settings: RolloutSettings,
     requested: list[change_parser.Change],
     keys: list[Key],
     units: dict[str, UnitReport],
@@ -128,7 +131,7 @@ def _patch_factory(
 
 
 def run_rollout(
-    rollout: Rollout, session: BrokerSession, journal: Journal, progress: bool = False
+    rollout: Rollout, session: BrokerSession, journal: RolloutJournal, progress: bool = False
 ) -> int:
     """Run the rollout until it is done; return the number of messages."""
     sent, parser = 0, ReportParser()
@@ -164,7 +167,7 @@ def _apply_request(rollout: Rollout, word: str) -> None:
     elif word == _TOGGLE:
         rollout.toggle_pause()
     elif word in ("pause", "resume"):
-        rollout.paused = word == "pause"
+        rollout.set_paused(word == "pause")
 
 
 @contextlib.contextmanager

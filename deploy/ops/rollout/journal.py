@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Journal of a rollout: another process continues the rollout after this one has died.
+"""RolloutJournal of a rollout: another process continues the rollout after this one has died.
 
     FOLDER/ID.jsonl     one JSON line for each event, durable before its message is sent
     FOLDER/ID.request   a word of another process: pause, resume or abort
@@ -36,7 +36,7 @@ _ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 
 
 @dataclass(frozen=True)
-class Settings:
+class RolloutSettings:
     """What a rollout needs beside the states of its units; times in seconds.
 
     `changes`: the changes in CBOR, hexadecimal. `group`: "" without one.
@@ -56,7 +56,7 @@ class Settings:
 
 
 def encode_changes(changes: list[Change]) -> str:
-    """Return changes for `Settings`."""
+    """Return changes for `RolloutSettings`."""
     return cbor.encode([list(change) for change in changes]).hex()
 
 
@@ -74,14 +74,14 @@ class UnitEntry:
 class JournalContent:
     """What a journal says."""
 
-    settings: Settings
+    settings: RolloutSettings
     units: dict[str, UnitEntry] = field(default_factory=dict)
     paused: bool = False
     aborted: str = ""
     ended: dict[str, int] | None = None
 
 
-class Journal:
+class RolloutJournal:
     """One rollout, open for its driver. Raises `OpsError`: another process drives it."""
 
     def __init__(self, folder: Path, name: str, is_new: bool = False) -> None:
@@ -188,7 +188,7 @@ def unit_record(unit: RolloutUnit) -> dict[str, Any]:
     return record
 
 
-def first_record(settings: Settings) -> dict[str, Any]:
+def first_record(settings: RolloutSettings) -> dict[str, Any]:
     """Return the first record of a rollout."""
     return {"rollout": asdict(settings)}
 
@@ -211,8 +211,8 @@ def read_journal(folder: Path, name: str) -> JournalContent:
     return content
 
 
-def _parse_settings(record: dict[str, Any]) -> Settings:
-    settings = Settings(**record["rollout"])
+def _parse_settings(record: dict[str, Any]) -> RolloutSettings:
+    settings = RolloutSettings(**record["rollout"])
     Plan(**settings.plan)
     return settings
 

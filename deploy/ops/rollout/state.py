@@ -273,6 +273,10 @@ class Rollout:
                 self.outbox.append((unit.name, "patch", message))
                 active += 1
 
+    def set_paused(self, is_paused: bool) -> None:
+        """Pause the rollout, or end the pause."""
+        self.paused = is_paused
+
     def toggle_pause(self) -> None:
         """Pause the rollout, or resume it. Units in progress continue."""
         self.paused = not self.paused

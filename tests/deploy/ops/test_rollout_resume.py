@@ -26,8 +26,8 @@ from deploy.ops.ledger import decode_message
 from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.rollout.driver import make_rollout, run_rollout
 from deploy.ops.rollout.journal import (
-    Journal,
-    Settings,
+    RolloutJournal,
+    RolloutSettings,
     encode_changes,
     first_record,
     is_driven,
@@ -113,18 +113,18 @@ def encode_report(report: UnitReport) -> bytes:
     return json.dumps(raw).encode()
 
 
-class MortalJournal(Journal):
+class MortalJournal(RolloutJournal):
     """A journal whose process dies before or after a write."""
 
     fleet: EmulatedFleet
 
     def write(self, *records: dict[str, Any]) -> None:
         self.fleet.count()
-        Journal.write(self, *records)
+        RolloutJournal.write(self, *records)
         self.fleet.count()
 
 
-def settings(**changes: Any) -> Settings:
+def settings(**changes: Any) -> RolloutSettings:
     plan = Plan(answer_s=60, trial_s=60)
     values: dict[str, Any] = {
         "changes": encode_changes(parse([f"{SETPOINT}=33"])),
@@ -135,7 +135,7 @@ def settings(**changes: Any) -> Settings:
         "cohorts": [NAMES[:1], NAMES[1:3], NAMES[3:]],
         "plan": asdict(plan),
     }
-    return Settings(**{**values, **changes})
+    return RolloutSettings(**{**values, **changes})
 
 
 def drive(folder: Path, name: str, fleet_: EmulatedFleet) -> dict[str, int]:
@@ -205,10 +205,10 @@ def test_a_truncated_last_line_is_removed_and_damage_is_an_error(own_ledger: Pat
 
 def test_only_one_process_drives_a_rollout(own_ledger: Path) -> None:
     name = new_name()
-    journal = Journal(own_ledger, name, is_new=True)
+    journal = RolloutJournal(own_ledger, name, is_new=True)
     assert is_driven(own_ledger, name)
     with pytest.raises(OpsError, match="another process"):
-        Journal(own_ledger, name)
+        RolloutJournal(own_ledger, name)
     send_request(own_ledger, name, "pause")
     assert journal.take_request() == "pause"
     assert journal.take_request() == ""
@@ -218,10 +218,9 @@ def test_only_one_process_drives_a_rollout(own_ledger: Path) -> None:
 
 def test_a_pause_starts_no_unit_and_a_request_ends_it(own_ledger: Path) -> None:
     units, name = EmulatedFleet(), new_name()
-    journal = Journal(own_ledger, name, is_new=True)
+    journal = RolloutJournal(own_ledger, name, is_new=True)
     journal.write(first_record(settings()))
-    content = read_journal(own_ledger, name)
-    content.paused = True
+    content = replace(read_journal(own_ledger, name), paused=True)
     rollout = make_rollout(content.settings, [KEY], dict(units.reports), content)
     for now in range(10):
         rollout.tick(now)
@@ -244,7 +243,7 @@ def test_cohorts_go_one_after_another_and_soak() -> None:
 def test_a_cohort_with_too_many_failures_stops_the_rollout(own_ledger: Path) -> None:
     units, name = EmulatedFleet(), new_name()
     units.failing = {NAMES[1]}
-    journal = Journal(own_ledger, name, is_new=True)
+    journal = RolloutJournal(own_ledger, name, is_new=True)
     plan = asdict(Plan(max_failures=0.3))
     journal.write(first_record(settings(plan=plan)))
     content = read_journal(own_ledger, name)
@@ -271,9 +270,9 @@ def test_the_next_cohort_waits_for_the_soak_time(own_ledger: Path) -> None:
     assert rollout.cohort() == 2
 
 
-def read_new(folder: Path, made: Settings) -> Any:
+def read_new(folder: Path, made: RolloutSettings) -> Any:
     name = new_name()
-    journal = Journal(folder, name, is_new=True)
+    journal = RolloutJournal(folder, name, is_new=True)
     journal.write(first_record(made))
     journal.close()
     return read_journal(folder, name)
