@@ -39,7 +39,8 @@ def profiles(config: str | None = None) -> dict[str, dict[str, Any]]:
 
 def read_config(path: str) -> Config:
     """Read and check a configuration file. Raises `ConfigError`; each line names the file."""
-    from agent.runtime.cpython_start import compile_config, read_file
+    from agent.config.text_file import read_file
+    from agent.runtime.cpython_start import compile_config
 
     return compile_config(read_file(path), path, profiles(path))
 
@@ -118,6 +119,10 @@ def _run(path: str, store: str) -> int:
             return 2
         try:
             code = _run_once(config, boot, crashes.count, boot_loop)
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            boot_loop.end(False)
+            return 2
         except Exception:
             if not crashes.allows_restart(cpython.monotonic()):
                 raise
@@ -132,10 +137,11 @@ def _run_once(
     config: Config, boot: "BootState | None", restarts: int, boot_loop: "BootLoop"
 ) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
+    from agent.redundancy.controller import make_controller
     from agent.runtime import cpython
     from agent.runtime.cpython_systemd import notifier_for
 
-    controller = Agent(config, boot, restarts, boot_loop.level)
+    controller = make_controller(config, lambda: Agent(config, boot, restarts, boot_loop.level))
     controller.start(cpython.monotonic())
     notifier = notifier_for(controller, config)
 

@@ -16,11 +16,11 @@ changed by another master (`is_foreign`). So was a single output that, after a w
 between the value before and the requested one. It is written again immediately.
 
 A request to a lost device can be out of date when the device replies again. Such a request waits
-until the loops have decided again. The write cycle acts by the states of `write_state`.
+until the loops have decided again. The write cycle acts by the states of `session_state`.
 """
 
 from agent.fieldbus.poll_cycle import WRITE_KIND, RequestTag
-from agent.fieldbus.write_state import (
+from agent.fieldbus.session_state import (
     BUSY,
     MADE,
     NONE,
@@ -31,6 +31,7 @@ from agent.fieldbus.write_state import (
     VERIFIED,
     WAITING,
     WITHHELD,
+    WRITE_TABLE,
     next_state,
 )
 from drivers.device.identity import MATCH
@@ -98,7 +99,7 @@ class WriteCycle:
         return self._foreign_cycles > 0
 
     def _handle(self, event: int) -> None:
-        self.state = next_state(self.state, event)
+        self.state = next_state(self.state, event, WRITE_TABLE)
 
     # Requests.
 

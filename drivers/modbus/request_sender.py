@@ -152,6 +152,11 @@ class RequestSender(BusCounters):
         """Take the time of the next polls, so that no probe delays them."""
         self.next_cycle_at = at
 
+    def hold_writes(self, held: bool, now: int) -> None:
+        """Keep writes and stops in the queue, or release them; polls go on."""
+        if self._request_queue.hold_urgent(held) and self.state != CLOSED:
+            self.wake_at = min(self.wake_at, now)
+
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
         if self.state == CLOSED:
@@ -204,6 +209,7 @@ class RequestSender(BusCounters):
         if not self.serial:
             self.wake_at = self._timeout_at = now + timeout_us
             return
+        transaction.reply_prefix = client.reply_prefix
         request_chars, reply_chars = len(frame), client.reply_length
         self._request_chars = request_chars
         self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)

@@ -25,6 +25,7 @@ from tests.hil.digests.shared_runs import (
 )
 from tests.support.cli_tools import (
     SHORT,
+    call_coldloop,
     check_one_line,
     run_coldloop,
     running_command,
@@ -65,7 +66,6 @@ USUAL = [name for name in shipped_names() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "272wK",
     "disk-full": "304wK",
-    "link-outage": "304wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
@@ -158,7 +158,7 @@ def test_other_cpython_and_hash_seed_give_the_same_digest() -> None:
 
 
 def test_json_record_is_complete() -> None:
-    process = run_coldloop("hil", "run", "smoke", "--seed", "7", "--json")
+    process = call_coldloop("hil", "run", "smoke", "--seed", "7", "--json")
     assert process.returncode == 0
     record = json.loads(check_one_line(process.stdout))
     assert record == {
@@ -197,7 +197,7 @@ def test_failing_scenario_exits_1_and_is_repeatable(tmp_path: Path) -> None:
 
 def test_failure_is_in_the_record(tmp_path: Path) -> None:
     path = scenario_file(tmp_path, FAILING)
-    process = run_coldloop("hil", "run", path, "--json", "--dut", "cpython")
+    process = call_coldloop("hil", "run", path, "--json", "--dut", "cpython")
     record = json.loads(check_one_line(process.stdout))
     assert (process.returncode, record["verdict"]) == (1, "fail")
     assert len(record["failures"]) == 1
@@ -241,7 +241,7 @@ def test_missing_micropython_names_the_package() -> None:
 def test_missing_micropython_prints_one_line_and_exits_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     for arguments in (("smoke",), ("smoke", "--real-time")):
-        process = run_coldloop("hil", "run", *arguments, "--dut", "micropython")
+        process = call_coldloop("hil", "run", *arguments, "--dut", "micropython")
         assert process.returncode == 2
         assert "micropython: not installed" in check_one_line(process.stderr)
 
@@ -252,18 +252,17 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
         require_program("micropython")
     text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
     arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
-    with running_command(*arguments) as one, running_command(*arguments) as two:
-        for process in (one, two):
+    for number, ended in (
+        (signal.SIGTERM, (2, "", "coldloop hil run: interrupted\n")),
+        (signal.SIGINT, (130, "", "")),
+    ):
+        with running_command(*arguments) as process:
             wait_until(
-                "the process handles signals",
-                lambda p=process: handles_signal(p.pid, signal.SIGTERM),
+                "it handles signals", lambda p=process: handles_signal(p.pid, signal.SIGTERM)
             )
-            cpu_before = cpu_s(process.pid)
-            wait_until(
-                "the process uses CPU time", lambda p=process, b=cpu_before: cpu_s(p.pid) > b + 0.3
-            )
-        assert wait_for_exit(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
-        assert wait_for_exit(two, signal.SIGINT) == (130, "", "")
+            start_s = cpu_s(process.pid)
+            wait_until("it uses CPU time", lambda p=process, s=start_s: cpu_s(p.pid) > s + 0.3)
+            assert wait_for_exit(process, number) == ended
 
 
 def handles_signal(pid: int, number: int) -> bool:

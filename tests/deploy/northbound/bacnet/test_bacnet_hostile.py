@@ -131,7 +131,7 @@ async def _attack(count: int) -> dict[str, Any]:
     return result
 
 
-@pytest.mark.parametrize("count", [3_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [1_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter._TOTAL", 1e9)
     result = asyncio.run(_attack(count))

@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The states of the requested outputs of one device, as a table.
+"""The states of one device session, as tables: its communication, and its requested outputs.
 
-Does not act: `agent.fieldbus.write_cycle` reports events and acts by the state. Which request is
-on the bus and how many rounds have passed are data of the write cycle.
+Does not act: `agent.fieldbus.device_session` and `agent.fieldbus.write_cycle` report events and act
+by the states. How many cycles were silent, which request is on the bus and how many rounds have
+passed are their data. The identity of the device is not a part of the tables.
 """
+
+UNKNOWN, ONLINE, LOST = 0, 1, 2
+"""The device has not replied yet; it replies; it did not reply for some cycles."""
+
+ANSWERED, MISSED = 0, 1
+"""A good reply; some cycles in a row without one."""
+
+COMM_TABLE = (
+    (UNKNOWN, ANSWERED, ONLINE),
+    (ONLINE, MISSED, LOST),
+    (LOST, ANSWERED, ONLINE),
+)
+"""(state, event, next state) of the communication."""
 
 NONE, PENDING, WAITING, SENT, VERIFIED = 0, 1, 2, 3, 4
 """Nothing is requested; the batch is not made (unknown device, values that cannot be encoded, or
@@ -15,7 +29,7 @@ REQUESTED, BUSY, MADE, SHOWN, UNSEEN, WITHHELD = 0, 1, 2, 3, 4, 5
 request is on the bus; a round shows the values; the device is silent or shows another value; the
 request is dropped."""
 
-TABLE = (
+WRITE_TABLE = (
     (NONE, REQUESTED, PENDING),
     (PENDING, REQUESTED, PENDING),
     (WAITING, REQUESTED, PENDING),
@@ -31,12 +45,12 @@ TABLE = (
     (SENT, WITHHELD, NONE),
     (VERIFIED, WITHHELD, NONE),
 )
-"""(state, event, next state)."""
+"""(state, event, next state) of the requested outputs."""
 
 
-def next_state(state: int, event: int) -> int:
+def next_state(state: int, event: int, table: "tuple[tuple[int, int, int], ...]") -> int:
     """Return the state after `event`. Raises `ValueError` if the table does not have the pair."""
-    for before, cause, after in TABLE:
+    for before, cause, after in table:
         if before == state and cause == event:
             return after
     raise ValueError("no transition from state %d by event %d" % (state, event))
