@@ -14,7 +14,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "keygen": ("deploy.ops.command.keygen", "make a key of an operator"),
     "sign": ("deploy.ops.command.sign", "write a signed change to a file"),
     "push": ("deploy.ops.command.push", "send a signed change to units, canaries first"),
-    "rollout": ("deploy.ops.rollout.command_rollout", "pause, resume or abort a rollout"),
+    "rollout": ("deploy.ops.fleet.rollout.command_rollout", "pause, resume or abort a rollout"),
     "show": ("deploy.ops.command.show", "show configuration, trial and last result of a unit"),
     "watch": ("deploy.ops.command.watch", "print each change in the reports of units"),
     "diff": ("deploy.ops.command.diff", "compare configurations of units and files"),

@@ -36,9 +36,7 @@ from deploy.ops.arguments import (
     open_ledger,
     open_session,
 )
-from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.report.unit_report import UnitReport
-from deploy.ops.rollout.driver import (
+from deploy.ops.fleet.rollout.driver import (
     ReportParser,
     format_outcome,
     make_rollout,
@@ -46,7 +44,7 @@ from deploy.ops.rollout.driver import (
     rollouts_folder,
     run_rollout,
 )
-from deploy.ops.rollout.journal import (
+from deploy.ops.fleet.rollout.journal import (
     RolloutJournal,
     RolloutSettings,
     encode_changes,
@@ -54,7 +52,9 @@ from deploy.ops.rollout.journal import (
     new_name,
     read_journal,
 )
-from deploy.ops.rollout.state import CONFIRMED, Plan
+from deploy.ops.fleet.rollout.state import CONFIRMED, Plan
+from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.unit_config.archive import MAX_ENTRIES, ConfigArchive
 from deploy.ops.unit_config.dry_run import print_dry_run
 from deploy.ops.unit_config.published import collect_configs, list_differences

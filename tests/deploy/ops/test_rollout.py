@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from deploy.errors import OpsError
+from deploy.ops.fleet.rollout.state import Plan, Rollout, RolloutUnit
 from deploy.ops.report.unit_report import UnitReport
-from deploy.ops.rollout.state import Plan, Rollout, RolloutUnit
 
 BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
 

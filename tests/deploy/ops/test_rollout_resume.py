@@ -21,11 +21,8 @@ from benchmarks.remote import fleet
 from deploy.errors import OpsError
 from deploy.ops.change_parser import parse
 from deploy.ops.command.push import make_cohorts
-from deploy.ops.keys import Key
-from deploy.ops.ledger import decode_message
-from deploy.ops.report.unit_report import UnitReport
-from deploy.ops.rollout.driver import make_rollout, run_rollout
-from deploy.ops.rollout.journal import (
+from deploy.ops.fleet.rollout.driver import make_rollout, run_rollout
+from deploy.ops.fleet.rollout.journal import (
     RolloutJournal,
     RolloutSettings,
     encode_changes,
@@ -35,7 +32,10 @@ from deploy.ops.rollout.journal import (
     read_journal,
     send_request,
 )
-from deploy.ops.rollout.state import Plan
+from deploy.ops.fleet.rollout.state import Plan
+from deploy.ops.keys import Key
+from deploy.ops.ledger import decode_message
+from deploy.ops.report.unit_report import UnitReport
 from tests.deploy.ops.test_config_command import BLANK, SETPOINT, RemoteSite, config
 from tests.support.cli_tools import wait_until
 

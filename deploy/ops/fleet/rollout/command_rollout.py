@@ -20,9 +20,7 @@ from typing import Any
 
 from deploy.errors import OpsError
 from deploy.ops.arguments import REPORTED, add_broker, add_keys, add_time, load_keys, open_session
-from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.report.unit_report import UnitReport
-from deploy.ops.rollout.driver import (
+from deploy.ops.fleet.rollout.driver import (
     ReportParser,
     format_outcome,
     make_rollout,
@@ -30,14 +28,16 @@ from deploy.ops.rollout.driver import (
     rollouts_folder,
     run_rollout,
 )
-from deploy.ops.rollout.journal import (
+from deploy.ops.fleet.rollout.journal import (
     JournalContent,
     RolloutJournal,
     is_driven,
     read_journal,
     send_request,
 )
-from deploy.ops.rollout.state import CONFIRMED, TRIAL
+from deploy.ops.fleet.rollout.state import CONFIRMED, TRIAL
+from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config rollout resume 20261128T101500-3fa2 --broker tcp:broker:1883 --key a.key"

@@ -26,8 +26,8 @@ from typing import Any
 
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
+from deploy.ops.fleet.rollout.state import STATES, WAITING, Plan, Rollout, RolloutUnit
 from deploy.ops.private_file import replace_private
-from deploy.ops.rollout.state import STATES, WAITING, Plan, Rollout, RolloutUnit
 from protocols import cbor
 from protocols.errors import DecodeError
 

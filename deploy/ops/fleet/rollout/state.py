@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """State of a rollout: cohorts one after another, in each of them waves.
 
-Does not connect to a broker and stores nothing (see `deploy.ops.rollout.journal`). Inputs are
+Does not connect to a broker and stores nothing (see `deploy.ops.fleet.rollout.journal`). Inputs are
 reports of units and the time; outputs are messages to send. The rules are those of hawkBit
 rollouts. The first cohort has the canaries: none may fail. A cohort starts only if all units before
 it are done, and after the soak time. If more units fail than the threshold allows, of a cohort or

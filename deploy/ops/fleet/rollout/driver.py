@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drives a rollout: reports in, messages out, each state stored before its message.
 
-Does not decide (see `deploy.ops.rollout.state`). SIGINT stops the rollout, SIGUSR1 pauses and
+Does not decide (see `deploy.ops.fleet.rollout.state`). SIGINT stops the rollout, SIGUSR1 pauses and
 resumes it; another process asks with `coldloop config rollout pause|resume|abort`. If this process
 dies at any moment, `coldloop config rollout resume` continues: a message that is stored but was
 perhaps not sent is sent again only if the report of its unit does not show it.
@@ -18,12 +18,12 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.ops import change_parser, messages
 from deploy.ops.arguments import COMMAND, DESIRED, REPORTED, open_enrolled, open_ledger
+from deploy.ops.fleet.rollout.journal import JournalContent, RolloutJournal, RolloutSettings
+from deploy.ops.fleet.rollout.state import WAITING, Plan, Rollout, RolloutUnit
 from deploy.ops.keys import Key
 from deploy.ops.ledger import default_path
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
-from deploy.ops.rollout.journal import JournalContent, RolloutJournal, RolloutSettings
-from deploy.ops.rollout.state import WAITING, Plan, Rollout, RolloutUnit
 from deploy.relay.terminal_text import printable
 
 _TOGGLE = "toggle"
