@@ -143,7 +143,7 @@ def open_enrolled() -> EnrolledUnits:
 
 
 def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> UnitReport:
-    """Wait for the retained report of `unit`. Raises `OpsError`: none, or it is not believed."""
+    """Wait for the retained report of `unit`. Raises `OpsError`: none, or it is not accepted."""
     enrolled = open_enrolled()
     session.subscribe(f"{unit}/{REPORTED}")
     end = time.monotonic() + seconds

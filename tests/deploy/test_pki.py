@@ -216,12 +216,12 @@ def test_a_slow_client_does_not_keep_others_out(
     ):
         stop = threading.Event()
 
-        def trickle() -> None:
+        def send_slowly() -> None:
             with contextlib.suppress(OSError):
                 while not stop.wait(0.1):
                     slow.sendall(b"G")
 
-        thread = threading.Thread(target=trickle)
+        thread = threading.Thread(target=send_slowly)
         thread.start()
         assert site.curl("cacerts").endswith("\n200")
         stop.set()

@@ -5,7 +5,7 @@
     site.trial   the counter of the last change of a site key, with a hash
 
 Does not sign; see `agent.remote.report_signer`. A damaged record counts as missing: the unit then
-sends reports without a signature, which the tools of operators do not believe. The key is erased
+sends reports without a signature, which the tools of operators do not accept. The key is erased
 with the store when the unit is decommissioned.
 """
 

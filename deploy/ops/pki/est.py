@@ -158,7 +158,7 @@ def _encode(chain: list[x509.Certificate]) -> bytes:
     return base64.encodebytes(der)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _EstHandler(BaseHTTPRequestHandler):
     """HTTP of `EstService`."""
 
     service: EstService
@@ -241,7 +241,7 @@ class EstServer(HTTPServer):
     def __init__(
         self, address: tuple[str, int], service: EstService, context: ssl.SSLContext
     ) -> None:
-        handler = type("EstHandler", (_Handler,), {"service": service})
+        handler = type("EstHandler", (_EstHandler,), {"service": service})
         super().__init__(address, handler)
         self._context = context
 

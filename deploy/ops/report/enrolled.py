@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enrolled units: the public keys by which the operators' tools believe a report.
+"""Enrolled units: the public keys by which the operators' tools accept a report.
 
     FOLDER/SITE.UNIT.json   {"unit", "public"}, written by `coldloop config unit make` at the unit
     FOLDER/SITE.UNIT.seen   {"number"}: number of the newest audit entry that a report has named
 
-Once one unit is enrolled, a report of another unit is not believed. Without any enrolled unit, all
+Once one unit is enrolled, a report of another unit is not accepted. Without any enrolled unit, all
 reports are taken as before, and `messages.next_counter` limits what a report can do. A report with
-an older audit entry than an earlier one is a repeated one and is not believed.
+an older audit entry than an earlier one is a repeated one and is not accepted.
 
 Does not enrol by itself: nobody but the person who provisions a unit knows its key.
 """
@@ -26,7 +26,7 @@ from protocols.signing import report as signed_report
 from protocols.signing.ed25519 import is_valid_key
 
 _KEY_BYTES = 32
-_UNTRUSTED = "its report is not believed: "
+_UNTRUSTED = "its report is not accepted: "
 _FORGOTTEN = (
     "it is older than one before: a repeated report, or a unit with an older store; if it was "
     "replaced or restored: `config unit forget`, then `config unit enroll`"
@@ -78,7 +78,7 @@ class EnrolledUnits:
             self._path(unit, suffix).unlink(missing_ok=True)
 
     def read(self, unit: str, payload: bytes) -> UnitReport:
-        """Parse and verify a report. Raises `OpsError`: it is malformed or not believed."""
+        """Parse and verify a report. Raises `OpsError`: it is malformed or not accepted."""
         if not self._publics:
             return parse_report(payload)
         public = self._publics.get(unit)

@@ -2,11 +2,11 @@
 """`coldloop config unit`: the key with which a unit signs its reports, and the enrolled units.
 
     make CONFIG     at the unit, once: makes the key in the store of its section `remote`
-    enroll FILE     at the operator: the tools believe the reports of this unit by this key
+    enroll FILE     at the operator: the tools accept the reports of this unit by this key
     forget UNIT     at the operator: the unit is not enrolled any more
     list            the enrolled units
 
-`make` prints the public part, which `--out` writes. Carry the file by hand: who can replace it can
+`make` prints the public part, which `--out` writes. Carry the file manually: who can replace it can
 lie for the unit. The private part never leaves the controller.
 """
 

@@ -3,7 +3,7 @@
 
 Does not change a unit. A unit publishes its whole configuration without secrets after each change.
 The configuration is not signed itself. The signed report of an enrolled unit has its hash, so
-another configuration is not believed.
+another configuration is not accepted.
 """
 
 import math
@@ -32,7 +32,7 @@ class Difference(NamedTuple):
 
 
 def fetch_config(session: BrokerSession, unit: str, enrolled: EnrolledUnits) -> dict[str, Any]:
-    """Return the configuration of a unit. Raises `OpsError`: none, or it is not believed."""
+    """Return the configuration of a unit. Raises `OpsError`: none, or it is not accepted."""
     session.subscribe(f"{unit}/{CONFIG}")
     session.subscribe(f"{unit}/{REPORTED}")
     is_checked = bool(enrolled.names())

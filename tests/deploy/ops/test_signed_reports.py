@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enrolled units: the tools believe signed reports only, and no other configuration."""
+"""Enrolled units: the tools accept signed reports only, and no other configuration."""
 
 import json
 import subprocess
@@ -141,12 +141,12 @@ def test_a_forged_report_moves_nothing(signed_site: RemoteSite) -> None:
         publish(site, "fleet/u0000/cfg/reported", payload)
         refused = config("show", "fleet/u0000", *options)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-        assert "not believed" in refused.stderr
+        assert "not accepted" in refused.stderr
     one = f"{site.folder}/one.key"
     pushed = config(
         "push", "fleet/*", f"{SETPOINT}=33.5", "--listen", "1s", *options, "--key", one, "--json"
     )
-    assert "fleet/u0000: its report is not believed" in pushed.stderr
+    assert "fleet/u0000: its report is not accepted" in pushed.stderr
     assert json.loads(pushed.stdout)["states"] == {"confirmed": 2}
     assert site.read_setpoints() == [33, 33.5, 33.5]
 

@@ -37,7 +37,7 @@ class ReportParser:
         self._enrolled = open_enrolled()
 
     def parse(self, name: str, payload: bytes) -> UnitReport | None:
-        """Parse a report. One that is malformed or not believed is ignored: no answer."""
+        """Parse a report. One that is malformed or not accepted is ignored: no answer."""
         try:
             return self._enrolled.read(name, payload)
         except OpsError as error:
