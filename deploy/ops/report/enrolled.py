@@ -8,7 +8,7 @@ Once one unit is enrolled, a report of another unit is not accepted. Without any
 reports are taken as before, and `messages.next_counter` limits what a report can do. A report with
 an older audit entry than an earlier one is a repeated one and is not accepted.
 
-Does not enrol by itself: nobody but the person who provisions a unit knows its key.
+Does not enroll by itself: only the person who provisions a unit knows its key.
 """
 
 import json
