@@ -24,7 +24,7 @@ NONE, PENDING, WAITING, SENT, VERIFIED = 0, 1, 2, 3, 4
 the loops decide first); the batch of an older request is on the bus; the batch is made; a poll
 round that began after the batch shows the values."""
 
-REQUESTED, BUSY, MADE, SHOWN, UNSEEN, WITHHELD = 0, 1, 2, 3, 4, 5
+REQUESTED, BUSY, WRITTEN, READ_BACK, NOT_READ_BACK, WITHHELD = 0, 1, 2, 3, 4, 5
 """New values, or the same ones again; an older batch is on the bus; a batch is made and its first
 request is on the bus; a round shows the values; the device is silent or shows another value; the
 request is dropped."""
@@ -36,10 +36,10 @@ WRITE_TABLE = (
     (SENT, REQUESTED, PENDING),
     (VERIFIED, REQUESTED, PENDING),
     (PENDING, BUSY, WAITING),
-    (PENDING, MADE, SENT),
-    (SENT, SHOWN, VERIFIED),
-    (VERIFIED, SHOWN, VERIFIED),
-    (VERIFIED, UNSEEN, SENT),
+    (PENDING, WRITTEN, SENT),
+    (SENT, READ_BACK, VERIFIED),
+    (VERIFIED, READ_BACK, VERIFIED),
+    (VERIFIED, NOT_READ_BACK, SENT),
     (PENDING, WITHHELD, NONE),
     (WAITING, WITHHELD, NONE),
     (SENT, WITHHELD, NONE),

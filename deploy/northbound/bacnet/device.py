@@ -10,6 +10,7 @@ no BBMD, routes nothing and keeps no table of other devices.
 Does not know values; see `point_objects` and `alarm_objects`.
 """
 
+import asyncio
 import datetime as dt
 import logging
 from typing import Any
@@ -34,7 +35,6 @@ from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupp
 from bacpypes3.errors import ExecutionError
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
-from bacpypes3.netservice import RouterInfoCache
 from bacpypes3.primitivedata import Date, Real, Time
 
 from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
@@ -47,6 +47,7 @@ from deploy.northbound.bacnet.event_services import (
     host_of,
 )
 from deploy.northbound.bacnet.point_objects import PointObjects
+from deploy.northbound.bacnet.router_cache import BoundedRouterCache
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.snapshot import Snapshot
 
@@ -56,7 +57,6 @@ MAX_OF_CLIENT = 64
 """COV subscriptions of one host, whatever its ports."""
 _MAX_UNANSWERED = 128
 MAX_LIFETIME_S = 8 * 3600
-_MAX_ROUTERS = 64
 _LOWEST_PRIORITY = 16
 _ANY_INSTANCE = 4194303
 SERVICES = (
@@ -120,22 +120,6 @@ class UnitDevice(DeviceObject):
         return supported
 
 
-class BoundedRouterCache(RouterInfoCache):
-    """Routes to other networks, learned from their messages; at most 64."""
-
-    async def set_path_info(self, snet: Any, dnet: Any, address: Any, status: Any) -> bool:
-        """Keep a route if there is room."""
-        if len(self.path_info) >= _MAX_ROUTERS and (snet, dnet) not in self.path_info:
-            return False
-        return bool(await super().set_path_info(snet, dnet, address, status))
-
-    async def set_router_dnets(self, snet: Any, address: Any, dnets: Any) -> bool:
-        """Keep the networks of a router if there is room."""
-        if len(self.router_dnets) >= _MAX_ROUTERS or len(dnets) > _MAX_ROUTERS:
-            return False
-        return bool(await super().set_router_dnets(snet, address, dnets))
-
-
 class BacnetDevice(Application):
     """The application. Make it with `make_device`."""
 
@@ -157,6 +141,7 @@ class BacnetDevice(Application):
 
     def update(self, snapshot: Snapshot) -> None:
         """Copy a snapshot into all objects; send notifications."""
+        self._end_subscriptions()
         self.points.update(snapshot)
         self.trends.add(snapshot)
         device = self.device_object
@@ -166,6 +151,18 @@ class BacnetDevice(Application):
         identifier = device.objectIdentifier
         for transition in self.alarms.update(snapshot.alarms, snapshot.utc, snapshot.stale):
             self.events.notify(transition, identifier, self._send)
+
+    def _end_subscriptions(self) -> None:
+        """End the subscriptions whose time is over, also if the timer is late.
+
+        bacpypes3 cannot encode a negative remaining time: one such subscription would keep the
+        notification from all others of its object.
+        """
+        now = asyncio.get_running_loop().time()
+        held = [cov for d in self._cov_detections.values() for cov in d.cov_subscriptions]
+        for cov in held:
+            if cov.cancel_handle is not None and cov.cancel_handle.when() <= now:
+                self.cancel_subscription(cov)
 
     def _send(self, message: Any) -> None:
         """Send a notification. A recipient that does not answer is no fault of the device.

@@ -2,6 +2,7 @@
 """`coldloop hil verify`: each byte of each file of a report, foreign keys, the known benches."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 from unittest.mock import patch
@@ -10,7 +11,7 @@ import pytest
 
 from hil.commands import hil
 from hil.record.bench_key import BenchKey
-from hil.record.manifest import MANIFEST, write_manifest
+from hil.record.manifest import MANIFEST, is_changed, write_manifest
 from hil.record.record import RECORD_FILE, read, seal
 from hil.run.recorded import write_json
 from tests.support.cli_tools import SHORT, scenario_file
@@ -60,6 +61,31 @@ def test_a_changed_byte_of_any_file_is_seen(report: Path) -> None:
     assert is_good(report)
     assert count_unseen_changes(report, SAMPLE_STEP) == dict.fromkeys(NAMES, 0)
     assert is_good(report)
+
+
+def test_each_byte_of_page_and_pdf_is_covered(report: Path) -> None:
+    """Each position of each file in memory, by the comparison that the command makes."""
+    (report / "report.pdf").write_bytes(random.Random(18).randbytes(30_000))  # as long as a PDF
+    names = [name for name in NAMES if name != MANIFEST]
+    write_manifest(report, names, BenchKey(default_key()))
+    assert is_good(report)
+    hashes = json.loads((report / MANIFEST).read_text())["files"]
+    assert sorted(hashes) == names
+    for name, digest in hashes.items():
+        data = bytearray((report / name).read_bytes())
+        assert not is_changed(bytes(data), digest)
+        for position in range(len(data)):
+            data[position] ^= 0x01
+            assert is_changed(bytes(data), digest), (name, position)
+            data[position] ^= 0x01
+
+
+def test_a_file_is_compared_in_the_command(report: Path) -> None:
+    """Without the comparison the command would accept each file: it is the one that it uses."""
+    (report / "report.pdf").write_bytes(b"other")
+    assert not is_good(report)
+    with patch("hil.record.manifest.is_changed", return_value=False):
+        assert is_good(report)
 
 
 @pytest.mark.soak
