@@ -236,7 +236,7 @@ _NO_CONTROL = dict.fromkeys(range(32), "?")
 
 
 class EstServer(HTTPServer):
-    """HTTPS; the handshake is made in the handler's time limit, so that no client blocks `accept`."""
+    """HTTPS; the handshake has a time limit too, so that no client blocks `accept`."""
 
     def __init__(
         self, address: tuple[str, int], service: EstService, context: ssl.SSLContext
