@@ -120,6 +120,25 @@ class UnitDevice(DeviceObject):
         return supported
 
 
+class SubscriptionTimer:
+    """The timer of a subscription whose rest is at least 1 s, also if the timer is late.
+
+    bacpypes3 cannot encode a negative rest: one such subscription would keep the notification from
+    all others of its object.
+    """
+
+    def __init__(self, timer: asyncio.TimerHandle) -> None:
+        self._timer = timer
+
+    def when(self) -> float:
+        """Return the end of the subscription, s of the event loop."""
+        return max(self._timer.when(), asyncio.get_running_loop().time() + 1)
+
+    def cancel(self) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
+
+
 class BacnetDevice(Application):
     """The application. Make it with `make_device`."""
 
@@ -141,7 +160,6 @@ class BacnetDevice(Application):
 
     def update(self, snapshot: Snapshot) -> None:
         """Copy a snapshot into all objects; send notifications."""
-        self._end_subscriptions()
         self.points.update(snapshot)
         self.trends.add(snapshot)
         device = self.device_object
@@ -151,18 +169,6 @@ class BacnetDevice(Application):
         identifier = device.objectIdentifier
         for transition in self.alarms.update(snapshot.alarms, snapshot.utc, snapshot.stale):
             self.events.notify(transition, identifier, self._send)
-
-    def _end_subscriptions(self) -> None:
-        """End the subscriptions whose time is over, also if the timer is late.
-
-        bacpypes3 cannot encode a negative remaining time: one such subscription would keep the
-        notification from all others of its object.
-        """
-        now = asyncio.get_running_loop().time()
-        held = [cov for d in self._cov_detections.values() for cov in d.cov_subscriptions]
-        for cov in held:
-            if cov.cancel_handle is not None and cov.cancel_handle.when() <= now:
-                self.cancel_subscription(cov)
 
     def _send(self, message: Any) -> None:
         """Send a notification. A recipient that does not answer is no fault of the device.
@@ -263,21 +269,25 @@ class BacnetDevice(Application):
             if not self._has_subscription(apdu) and not self._has_room(apdu.pduSource):
                 raise ExecutionError("resources", "noSpaceToAddListElement")
         await super().do_SubscribeCOVRequest(apdu)
+        for cov in self._held():
+            if isinstance(cov.cancel_handle, asyncio.TimerHandle):
+                cov.cancel_handle = SubscriptionTimer(cov.cancel_handle)
 
     def subscriptions(self) -> int:
         """Return the number of subscriptions."""
-        return sum(
-            len(cov_detection.cov_subscriptions) for cov_detection in self._cov_detections.values()
-        )
+        return len(self._held())
+
+    def _held(self) -> list[Any]:
+        return [
+            cov
+            for cov_detection in self._cov_detections.values()
+            for cov in cov_detection.cov_subscriptions
+        ]
 
     def _has_room(self, source: Any) -> bool:
         """Return whether a client can have one more subscription."""
         host = host_of(source)
-        held = [
-            cov_subscription
-            for cov_detection in self._cov_detections.values()
-            for cov_subscription in cov_detection.cov_subscriptions
-        ]
+        held = self._held()
         most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(source) else MAX_OF_CLIENT)
         own = sum(host_of(c.client_addr) == host for c in held)
         return len(held) < most and own < MAX_OF_CLIENT
