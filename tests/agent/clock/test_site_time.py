@@ -22,6 +22,7 @@ from agent.tools.clock.time_server_files import (
     grandmaster_command,
     ptp_text,
 )
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
 SETTINGS = ServerSettings("/run/coldloop.sock", 100, 20.0, ("10.0.0.0/8", "fd00::/8"))
@@ -152,7 +153,15 @@ def test_certificate_and_key_must_fit(tmp_path: Path) -> None:
     made = []
     for name in ("a", "b"):
         cert, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        argv = [
+            require_program("openssl"),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+        ]
         argv += ["-nodes", "-keyout", str(key), "-out", str(cert), "-subj", "/CN=x"]
         subprocess.run(argv, check=True, capture_output=True)
         made.append((str(cert), str(key)))
