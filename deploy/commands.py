@@ -42,6 +42,13 @@ def orchestrate(argv: list[str]) -> int:
     return run(argv)
 
 
+def factory(argv: list[str]) -> int:
+    """Produce units on emulated boards."""
+    from deploy.factory.command import run
+
+    return run(argv)
+
+
 def doctor(argv: list[str]) -> int:
     """Check whether this controller can run the agent."""
     from deploy.doctor.command import run

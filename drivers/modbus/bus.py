@@ -390,7 +390,8 @@ class Bus(RequestSender):
         for other in self._request_queue.take_polls(transaction.unit):
             health.store_probe(other.pdu, other.tag)
             self.count_result(TIMEOUT, False)
-            self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
+            if other.tag is not None:
+                self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the transaction again in front, or end it if it has no retries."""

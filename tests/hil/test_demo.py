@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -29,7 +30,7 @@ from tests.support.cli_tools import (
     wait_for_exit,
     wait_until,
 )
-from tests.support.programs import free_port, require_program
+from tests.support.programs import PATH, free_port, require_program
 from tests.support.repository import ROOT
 
 SECONDS = "12"
@@ -173,8 +174,9 @@ def test_lines_and_verdict_without_terminal(demos: DemoSet) -> None:
     was_late = "FAIL  a tick was missed" in out and late_ticks() > 0
     assert (code, err) == (int(was_late), ""), out
     page, *site, line, empty, verdict = out.splitlines()
+    snmp = ["snmp"] if shutil.which("snmpd", path=PATH) else []
     assert [text.split()[0] for text in site] == [
-        *("panel", "redfish", "metrics", "modbus", "login"),
+        *("panel", "redfish", "metrics", "modbus", "bacnet", *snmp, "login"),
     ]
     assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
     assert re.match(
