@@ -45,7 +45,7 @@ _FAR_K, _FAR_END_K = 4.0, 2.0
 
 
 class LoopWatch:
-    """The states of the three alarms."""
+    """The states of the four alarms."""
 
     def __init__(self, agent: "ControlContext") -> None:
         config = agent.config
