@@ -2,7 +2,7 @@
 """Images for RP2350 and RP2040 boards: Debian's source of MicroPython's rp2 port and our code.
 
     firmware   MicroPython, frozen: the supervisor and the names of the application
-    slot a, b  an application each; the image holds slot a
+    slot a, b  an application each; the image has it in both: a new unit survives a damage of one
     files      LittleFS
 
 `picotool info` reads the identity of an image. Debian removes the SDKs and libraries from the
@@ -69,6 +69,11 @@ class Rp2Board:
         """Byte of the flash at which slot a begins."""
         return (self.flash_kib - self.storage_kib) * 1024
 
+    @property
+    def slot_starts(self) -> tuple[int, int]:
+        """Bytes of the flash at which the slots begin."""
+        return self.slots_start, self.slots_start + self.slot_kib * 1024
+
 
 _CLOCK = b"""machine.mem32[0x40064000] = 0xC1
 import time
@@ -125,7 +130,9 @@ def build_uf2(board: Rp2Board, out: Path, options: Rp2Options | None = None) -> 
     bundle.write_bytes(application)
     image = (folder / "firmware.uf2").read_bytes()
     target.write_bytes(
-        uf2.add_parts(image, uf2.FAMILIES[board.name], {board.slots_start: application})
+        uf2.add_parts(
+            image, uf2.FAMILIES[board.name], dict.fromkeys(board.slot_starts, application)
+        )
     )
     return {
         "board": board.name,
