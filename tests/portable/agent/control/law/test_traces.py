@@ -27,7 +27,7 @@ from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.trace_records import RECORDS
 from tests.portable.agent.control.law.trace_tools import PARTS, Noise, Record
-from tests.portable.support.check import near
+from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
 
 FLOATS = 64  # the sums of many steps differ with 32 bits
@@ -430,3 +430,14 @@ if __name__ == "__main__":
         for value in globals()[trace]():
             print("        %.6f," % value)
         print("    ),")
+
+
+def test_a_sensor_is_stuck_only_while_a_related_value_moves():
+    for change, is_stuck in ((0.0, False), (9.0, True)):
+        validator = SensorValidator(1.0)
+        for i in range(1000):
+            related = 40.0 + (change if i > 10 else 0.0)
+            validator.validate(30.0, None, related, None, 1.0)
+        eq((change, validator.stuck), (change, is_stuck))
+    validator.validate(30.1, None, 49.0, None, 1.0)
+    eq(validator.stuck, False)
