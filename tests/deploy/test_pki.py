@@ -164,7 +164,7 @@ def test_a_unit_enrolls_once_and_again_with_its_certificate(site: EstSite) -> No
     assert f"user {UNIT}\n" in (site.pki / "acl").read_text()
 
 
-def test_a_stranger_gets_no_certificate(site: EstSite) -> None:
+def test_an_unknown_unit_gets_no_certificate(site: EstSite) -> None:
     password = site.invite(UNIT)
     own, other = request(site.folder, UNIT, "own"), request(site.folder, "s1.u2", "other")
     bad = site.folder / "bad"

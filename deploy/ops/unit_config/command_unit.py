@@ -16,10 +16,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from agent.config.text_file import read_file
 from agent.config.validate import is_valid_name
 from agent.core.errors import ConfigError
 from agent.remote.storage.unit_key import UNIT_KEY, read_unit_key, unit_key_write
-from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address

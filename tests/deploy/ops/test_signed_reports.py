@@ -62,7 +62,7 @@ def test_only_the_enrolled_key_vouches_for_a_report(tmp_path: Path) -> None:
             enrolled.read(unit, other)
 
 
-def test_a_repeated_report_is_not_believed(tmp_path: Path) -> None:
+def test_a_repeated_report_is_not_used(tmp_path: Path) -> None:
     enrolled = enrol(tmp_path, "s/u", SEEDS[0])
     enrolled.read("s/u", make_payload("s/u", SEEDS[0], 7))
     for again in (enrolled, EnrolledUnits(tmp_path / "units")):  # also after a restart of the tool
@@ -151,7 +151,7 @@ def test_a_forged_report_moves_nothing(signed_site: RemoteSite) -> None:
     assert site.read_setpoints() == [33, 33.5, 33.5]
 
 
-def test_another_published_configuration_is_not_believed(signed_site: RemoteSite) -> None:
+def test_another_published_configuration_is_not_used(signed_site: RemoteSite) -> None:
     site, options = signed_site, ["--broker", f"tcp:127.0.0.1:{signed_site.port}"]
     good = config("diff", "fleet/u0000", *options, "--json")
     assert (good.returncode, json.loads(good.stdout)["unit"]) == (0, "u0000")
