@@ -17,7 +17,7 @@ from pathlib import Path
 from hil.errors import BenchError
 from hil.record.bench_key import BenchKey, default_path
 from hil.record.label import check_label
-from hil.record.manifest import write_manifest
+from hil.record.manifest import MANIFEST, write_manifest
 from hil.record.provenance import SerialCheck
 from hil.record.record import RECORD_FILE, Record, build_suite_record, read, seal
 from hil.report.html import write_page
@@ -26,6 +26,8 @@ from hil.report.pdf import print_pdf
 from hil.run.recorded import RecordedRun, write_json
 from hil.scenario.suite import Suite
 
+REPORT_FILES = frozenset((RECORD_FILE, MANIFEST, "report.html", "report.pdf", "junit.xml"))
+"""The names of all files of a report."""
 NO_PREVIOUS = "0" * 64
 """`previous` of the first record of a folder."""
 
