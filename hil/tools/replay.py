@@ -13,6 +13,7 @@ import time
 from agent.port_numbers import FIRST_BUS
 from hil.errors import BenchError
 from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
+from hil.io.regular_file import write_whole
 from hil.record.provenance import VERDICT_TEXTS, VIRTUAL_TIME, SerialCheck
 from hil.report.write import Labels, write_all
 from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
@@ -104,6 +105,6 @@ def _store_capture(
     completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
     try:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        (arguments.keep / arguments.capture.name).write_text(completed.to_text(), encoding="utf-8")
     except OSError as error:
         raise BenchError(f"{arguments.keep}: {error.strerror}") from None
+    write_whole(arguments.keep / arguments.capture.name, completed.to_text().encode("utf-8"))
