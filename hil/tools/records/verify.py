@@ -7,7 +7,7 @@ of the bench is known. A key is known if it is that of this machine, if a person
 if `--key` names it. On a terminal the first use of a key asks. Otherwise the verdict is UNKNOWN,
 and the exit code 1.
 
-A report without its record is BAD, and so is a symbolic link to a folder: nobody sees behind it.
+A report without its record is BAD. So is a symbolic link to a folder: it is not followed.
 
 The record before this one in the chain can be elsewhere. Then a note says so.
 """

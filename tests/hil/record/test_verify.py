@@ -235,39 +235,39 @@ def verify_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, st
 def test_a_report_without_its_record_is_bad(
     report: Path, tmp_path: Path, left: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shelf = tmp_path / "shelf"
-    shutil.copytree(report, shelf / "good")
-    (shelf / "a" / "bare").mkdir(parents=True)
-    shutil.copy(report / left, shelf / "a" / "bare" / left)
-    assert verify_all(shelf, capsys) == {"good/record.json": "GOOD", "a/bare/record.json": "BAD"}
+    reports = tmp_path / "reports"
+    shutil.copytree(report, reports / "good")
+    (reports / "a" / "bare").mkdir(parents=True)
+    shutil.copy(report / left, reports / "a" / "bare" / left)
+    assert verify_all(reports, capsys) == {"good/record.json": "GOOD", "a/bare/record.json": "BAD"}
 
 
 def test_what_cannot_be_seen_in_a_folder_is_bad(
     report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Links to folders, links to nothing, a link in the place of a record."""
-    shelf, aside = tmp_path / "shelf", tmp_path / "aside"
-    shutil.copytree(report, shelf / "good")
+    reports, aside = tmp_path / "reports", tmp_path / "aside"
+    shutil.copytree(report, reports / "good")
     shutil.copytree(report, aside / "deep" / "one")
-    (shelf / "plain").mkdir()
-    (shelf / "plain" / "notes.txt").write_text("no report")
-    (shelf / "plain" / "notes.link").symlink_to("notes.txt")
-    assert verify_all(shelf, capsys) == {"good/record.json": "GOOD"}
-    (shelf / "linked").symlink_to(aside)
-    (shelf / "gone").symlink_to(tmp_path / "absent")
-    (shelf / "plain" / RECORD_FILE).symlink_to(report / RECORD_FILE)
+    (reports / "plain").mkdir()
+    (reports / "plain" / "notes.txt").write_text("no report")
+    (reports / "plain" / "notes.link").symlink_to("notes.txt")
+    assert verify_all(reports, capsys) == {"good/record.json": "GOOD"}
+    (reports / "linked").symlink_to(aside)
+    (reports / "gone").symlink_to(tmp_path / "absent")
+    (reports / "plain" / RECORD_FILE).symlink_to(report / RECORD_FILE)
     bad = dict.fromkeys(("linked", "gone", "plain/record.json"), "BAD")
-    assert verify_all(shelf, capsys) == {"good/record.json": "GOOD", **bad}
-    (tmp_path / "named").symlink_to(shelf / "good")
+    assert verify_all(reports, capsys) == {"good/record.json": "GOOD", **bad}
+    (tmp_path / "named").symlink_to(reports / "good")
     assert is_good(tmp_path / "named"), "a link that the person names is followed"
 
 
 def test_a_folder_that_cannot_be_read_is_bad(
     report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shelf = tmp_path / "shelf"
-    shutil.copytree(report, shelf / "good")
-    (shelf / "locked").mkdir()
+    reports = tmp_path / "reports"
+    shutil.copytree(report, reports / "good")
+    (reports / "locked").mkdir()
     scan = os.scandir
 
     def scan_unlocked(path: str) -> object:
@@ -276,4 +276,4 @@ def test_a_folder_that_cannot_be_read_is_bad(
         return scan(path)
 
     with patch("os.scandir", scan_unlocked):
-        assert verify_all(shelf, capsys) == {"good/record.json": "GOOD", "locked": "BAD"}
+        assert verify_all(reports, capsys) == {"good/record.json": "GOOD", "locked": "BAD"}
