@@ -284,7 +284,7 @@ class PairedAgent:
     def _replying_unit(self, bus: "Bus") -> int:
         """Return a unit that replied to its last request; any if there is none."""
         last = self._watch.replied_unit
-        for unit in [last, *self._units]:
+        for unit in [last] + self._units:
             if unit and not bus.unit_health(unit).consecutive_timeouts:
                 return unit
         return self._probed_unit()
