@@ -15,6 +15,8 @@ source is accepted again:
                 right. A source that returns to it is not rejected
 """
 
+from collections import namedtuple
+
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 from protocols.time_units import SECOND
@@ -31,6 +33,27 @@ RECOVERY = 1_200 * SECOND
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
 _SIGMAS = 8
+"""Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
+_MEAN_SIGMAS = 6
+"""Those of the mean of 256 samples or more."""
+_AVERAGED, _GROUPS = 16, 4
+"""Blocks in a mean, and such means in the mean of the longest time."""
+_NO_SENSOR = 1 << 29
+_FIT_SPAN = 4_200 * SECOND
+"""The line is fitted to this time: the rate changes with the temperature."""
+
+BlockMean = namedtuple("BlockMean", ("t", "mean", "cold", "warm"))
+"""The mean of a block at the time `t`, ns, and the range of the temperature since the last one."""
+
+
+def _mean_of(blocks: "list[BlockMean]") -> "BlockMean":
+    t0, mean0, n = blocks[0].t, blocks[0].mean, len(blocks)
+    return BlockMean(
+        t0 + sum([b.t - t0 for b in blocks]) // n,
+        mean0 + sum([b.mean - mean0 for b in blocks]) // n,
+        min([b.cold for b in blocks]),
+        max([b.warm for b in blocks]),
+    )
 
 
 class TimeSource:
@@ -76,7 +99,12 @@ class TimeSource:
         self._candidate_since = self._former_until = 0
         self._former_since: int | None = None
         """Since when the distance grows, because the rate was false; None: it does not."""
-        self._blocks: list[FitPoint] = []
+        self._blocks: list[BlockMean] = []
+        self._groups: list[BlockMean] = []
+        self._group_count = 0
+        self._cold: int | None = None
+        self._warm: int | None = None
+        """Range of the temperature since the last block."""
         self._temp_at = self._temp_integral = self._temp_gaps = 0
         self._temp_reference: int | None = None
         self._spacing = spacing
@@ -100,10 +128,10 @@ class TimeSource:
         error = _SIGMAS * max(self.sigma_ns, deviation) // isqrt(n)
         if is_mixed:
             # The latency can have changed within the block: one of its samples is right.
-            error = max(error, self.offset_fit.largest)
+            error = max(error, self.offset_fit.largest + _SIGMAS * self.sigma_ns)
         contradiction = self.measure(block.t, block.mean - error, block.mean + error)
         if contradiction or self.source_rejected:
-            self._blocks = []
+            self._drop_means()
             return contradiction
         if not is_mixed:
             self._average(block, n)
@@ -112,25 +140,52 @@ class TimeSource:
         return 0
 
     def _average(self, block: "FitPoint", n: int) -> None:
-        """Measure with the mean of 16 blocks: its noise is a quarter of that of one."""
+        """Measure with the mean of 16 blocks, and with that of 64: less noise, more curve."""
         blocks = self._blocks
-        blocks.append(block)
-        if len(blocks) < 16:
-            return
-        t0 = blocks[0].t
-        t = t0 + sum([b.t - t0 for b in blocks]) // 16
-        mean = blocks[0].mean + sum([b.mean - blocks[0].mean for b in blocks]) // 16
-        span = blocks[-1].t - t0
         centi_c = self._holdover.current_temperature(block.t)
-        excess = (
-            None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
-        )
-        # A change of the rate within the time curves the line: at most a quarter of its effect.
-        curve = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
-        error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + curve
+        cold, warm = self._cold, self._warm
+        if centi_c is None:
+            cold, warm = -_NO_SENSOR, _NO_SENSOR
+        elif cold is None or warm is None:
+            cold = warm = centi_c
+        blocks.append(BlockMean(block.t, block.mean, cold, warm))
+        self._cold = self._warm = centi_c
+        if len(blocks) < _AVERAGED:
+            return
+        self._measure_mean(blocks, n * _AVERAGED)
+        if self._blocks is not blocks:
+            return  # it contradicted the interval
+        self._group_count += 1
+        if self._group_count == _AVERAGED:
+            self._group_count = 0
+            self._groups.append(_mean_of(blocks))
+            if len(self._groups) == _GROUPS:
+                self._measure_mean(self._groups, n * _AVERAGED * _GROUPS)
+                if self._blocks is not blocks:
+                    return
+                self._groups.pop(0)
         blocks.pop(0)
-        if self.interval.present is not None and not self.source_rejected:
-            self.measure(t, mean - error, mean + error)
+
+    def _measure_mean(self, blocks: "list[BlockMean]", n: int) -> None:
+        """Measure with the mean of blocks of `n` samples in all."""
+        if self.interval.present is None or self.source_rejected:
+            return
+        mean, holdover = _mean_of(blocks), self._holdover
+        span = blocks[-1].t - blocks[0].t
+        if blocks is self._groups:
+            span += span // (_GROUPS - 1)
+        excess = None
+        if mean.warm < _NO_SENSOR:
+            excess = mean.warm - mean.cold
+        # A change of the rate within the time curves the line: at most a quarter of its effect.
+        curve = holdover.change_ppt(span, excess) * span // 4_000_000_000
+        error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n) + curve
+        self.measure(mean.t, mean.mean - error, mean.mean + error)
+
+    def _drop_means(self) -> None:
+        self._blocks = []
+        self._groups = []
+        self._group_count = 0
 
     def measure(self, t: int, lo: int, hi: int) -> int:
         """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""
@@ -173,6 +228,7 @@ class TimeSource:
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
         self._move_to(t, lo, hi)
+        self._former_until = max(self._former_until, t + RECOVERY)
         return True
 
     def _move_to(self, t: int, lo: int, hi: int) -> None:
@@ -188,7 +244,7 @@ class TimeSource:
             if self._former_since is not None:
                 self._former_since = t  # the growth until now is in the distance
             interval.begin(t, lo, hi, (low, high))
-        self._blocks = []
+        self._drop_means()
         self.offset_fit.clear()
         self.fit = None
 
@@ -201,9 +257,10 @@ class TimeSource:
         self._rate_was_false = self.interval.rate_is_false
         begin = self.interval.rewind(self._rate_was_false)
         self.offset_fit.drop_after(begin)
-        points = self.offset_fit.points
         self.fit = (
-            fit_line(points[-self._fit_points :]) if len(points) >= self._min_points else None
+            fit_line(self._recent_points())
+            if len(self.offset_fit.points) >= self._min_points
+            else None
         )
         self.source_rejected = True
         self._consistent = 0
@@ -224,10 +281,20 @@ class TimeSource:
             self._adopt_candidate(t)
 
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
+        """Accept the source again. A drag of time can pass the held interval on its way.
+
+        So the interval stays in the bound for `RECOVERY`.
+        """
+        interval = self.interval
+        low, high = self.stated(t)
         self.source_rejected = False
         self._candidate = None
-        if self.interval.add(t, lo, hi):
-            self.interval.begin(t, lo, hi)
+        if interval.add(t, lo, hi) or interval.present is None:
+            interval.begin(t, lo, hi)
+        else:
+            lo, hi = interval.present.lo, interval.present.hi
+        self._former = (min(low - lo, 0), max(high - hi, 0))
+        self._former_until = max(self._former_until, t + RECOVERY)
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
@@ -260,7 +327,7 @@ class TimeSource:
     def drop_open(self) -> None:
         """Drop the samples of the open block."""
         self.offset_fit.drop_open()
-        self._blocks = []
+        self._drop_means()
 
     def host_share(self, growth_ns: int) -> int:
         """Return the part of a growth that is due to slewing by the host, ns."""
@@ -295,6 +362,9 @@ class TimeSource:
     def advance(self, now: int) -> None:
         """Move the intervals to `now`; call it when the temperature changes."""
         self.interval.advance(now)
+        centi_c, cold, warm = self._holdover.centi_c, self._cold, self._warm
+        if centi_c is not None and cold is not None and warm is not None:
+            self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
         if self._candidate is not None:
             self._candidate.advance(now)
 
@@ -320,9 +390,17 @@ class TimeSource:
         slope = max(low, min(high, fit.slope))
         return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
 
+    def _recent_points(self) -> "list[FitPoint]":
+        points = self.offset_fit.points[-self._fit_points :]
+        since = points[-1].t - _FIT_SPAN
+        if points[0].t >= since:
+            return points
+        recent = [point for point in points if point.t >= since]
+        return recent if len(recent) >= self._min_points else points[-self._min_points :]
+
     def _refit(self) -> None:
         """Fit again after a new point. With pulses also train the temperature model."""
-        points = self.offset_fit.points[-self._fit_points :]
+        points = self._recent_points()
         self.fit = fit = fit_line(points)
         holdover, at = self._holdover, points[-1].t
         centi_c = holdover.current_temperature(at)
@@ -352,5 +430,5 @@ class TimeSource:
         self.interval.clear()
         self.source_rejected = False
         self._candidate = self._former = self._former_since = None
-        self._blocks = []
+        self._drop_means()
         self.sigma_ns = 0

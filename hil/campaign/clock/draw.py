@@ -83,7 +83,9 @@ def _draw_receiver(
     visible_ms = 20.0 + 4.0 * jitter_ms + 2.0 * slack_ppm * 16.0 * period_s / 1000.0
     if rng.random() < 0.2 and visible_ms < 150.0:
         size = rng.choice((-1.0, 1.0)) * rng.uniform(visible_ms, 170.0)
-        changes.append(Span(*_span(rng, seconds, 10.0, seconds), max(size, 10.0 - latency_ms)))
+        if size < 10.0 - latency_ms:
+            size = -size  # no latency is below 0
+        changes.append(Span(*_span(rng, seconds, 10.0, seconds), size))
     silent = [Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))]
     return SentenceModel(
         period_s,
@@ -130,6 +132,13 @@ def _draw_restarts(rng: random.Random, seconds: float) -> tuple[Restart, ...]:
     return tuple(Restart(at, rng.uniform(2.0, 300.0), rng.random() < 0.5) for at in apart)
 
 
+def _draw_slewing(rng: random.Random, seconds: float) -> tuple[Span, ...]:
+    """Return two spans, one after the other: a daemon slews by at most its limit."""
+    spans = [Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0))) for _ in "ab"]
+    first, second = sorted(spans, key=lambda span: span.from_s)
+    return first, replace(second, from_s=max(second.from_s, first.until_s))
+
+
 def _end_at_restarts(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> tuple[Span, ...]:
     """Return the changes of the latency; one above the stated error ends before a restart."""
     if receiver.stated_ms is None:
@@ -170,10 +179,7 @@ def draw_case(seed: int) -> ClockCase:
         leap_known = False
         until_s = rng.uniform(10.0, 1500.0)
         utc_error_s = (Span(0.0, until_s, rng.choice((18.0, 4.0, 14.0, 1.0, -1.0))),)
-    slewed = tuple(
-        Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0)))
-        for _ in range(0 if raw else 2)
-    )
+    slewed = () if raw else _draw_slewing(rng, seconds)
     restarts = (
         _draw_restarts(rng, seconds)
         if not utc_error_s and not leap_s and false_60_s is None

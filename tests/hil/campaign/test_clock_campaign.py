@@ -60,6 +60,33 @@ def test_one_step_of_the_latency_does_not_hide_itself() -> None:
         assert run_case(case).excess_us == 0, start
 
 
+@pytest.mark.parametrize("rate_ppm", [-73.3, 77.1, 166.3, -404.3])
+def test_drag_of_time_that_no_oscillator_explains(rate_ppm: float) -> None:
+    """The followed time moves by up to half a second; what was held before stays in the bound."""
+    receiver = SentenceModel(
+        spread_ms=1.0, jitter_ms=2.0, time_drag_ppm=(Span(600.0, 4800.0, rate_ppm),)
+    )
+    result = run_case(ClockCase(3, 7200.0, Oscillator(0.3, drift_limit=10.0), receiver))
+    assert result.excess_us == 0
+    assert (result.state, abs(result.error_us) < 5_000) == ("sync", True)
+
+
+def test_fast_drag_is_inside_the_bound_before_it_is_seen() -> None:
+    """Without a temperature sensor too: the prediction of minutes ago is in the bound."""
+    for seed in range(4):
+        receiver = SentenceModel(
+            spread_ms=3.0, jitter_ms=10.0, time_drag_ppm=(Span(900.0, 1500.0, -404.3),)
+        )
+        case = ClockCase(seed, 1500.0, Oscillator(5.0, drift_limit=50.0), receiver)
+        assert run_case(case).excess_us == 0
+
+
+def test_host_slews_at_most_by_its_limit() -> None:
+    for seed in range(300700, 300800):
+        first, second = draw_case(seed).slewed or (Span(0, 0), Span(0, 0))
+        assert second.from_s >= first.until_s
+
+
 def test_large_change_of_the_latency_ends_at_a_restart() -> None:
     case = draw_case(5028)
     (restart,) = case.restarts

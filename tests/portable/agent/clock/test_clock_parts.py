@@ -87,7 +87,7 @@ def followed(set_at=0):
 
 
 def test_the_former_time_stays_in_the_bound_as_long_as_it_was_supported():
-    for set_at, support_s in ((START, 1200), (START - 1300 * SECOND, 1300)):
+    for set_at, support_s in ((START, 2400), (START - 2500 * SECOND, 2500)):
         made, now = followed(set_at)
         end = START + support_s * SECOND
         eq((made.bound_us(end - 1) > 0, made.former_us), (True, -5 * SECOND))
@@ -104,7 +104,15 @@ def test_a_present_contradiction_keeps_the_former_time():
     made.add(9 * SECOND, LIMIT, now)
     eq((made.bound_us(now) > 9 * SECOND, made.former_us), (True, -5 * SECOND))
     made.clear()
-    eq((made.bound_us(now), made.former_us), (0, None))
+    eq(made.bound_us(now) > 0, True)
+    eq((made.bound_us(now + 1200 * SECOND), made.former_us), (0, None))
+
+
+def test_a_smaller_contradiction_keeps_the_former_time_too():
+    made, now = followed(START)
+    made.contradicted(now + 600 * SECOND)
+    eq(made.bound_us(now + 1799 * SECOND) > 0, True)
+    eq(made.bound_us(now + 1800 * SECOND), 0)
 
 
 def test_three_fixes_return_to_the_former_time():
