@@ -15,8 +15,7 @@ source is accepted again:
                 right. A source that returns to it is not rejected
 """
 
-from collections import namedtuple
-
+from agent.clock.estimate.line_end import BlockMean, line_end, mean_of
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 from protocols.time_units import SECOND
@@ -36,24 +35,15 @@ _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
 _MEAN_SIGMAS = 6
 """Those of the mean of 256 samples or more."""
-_AVERAGED, _GROUPS = 16, 4
-"""Blocks in a mean, and such means in the mean of the longest time."""
+_AVERAGED = 16
+"""Blocks in a mean, and means in a line."""
+_LONG_LINE, _MAX_JOINED = 8_192 * SECOND, 16
+"""A second line has this time, with means of at most so many blocks."""
 _NO_SENSOR = 1 << 29
+_OLD_LINE = 900 * SECOND
+"""Age of the middle of a line from which on the middle of the interval is as good."""
 _FIT_SPAN = 4_200 * SECOND
 """The line is fitted to this time: the rate changes with the temperature."""
-
-BlockMean = namedtuple("BlockMean", ("t", "mean", "cold", "warm"))
-"""The mean of a block at the time `t`, ns, and the range of the temperature since the last one."""
-
-
-def _mean_of(blocks: "list[BlockMean]") -> "BlockMean":
-    t0, mean0, n = blocks[0].t, blocks[0].mean, len(blocks)
-    return BlockMean(
-        t0 + sum([b.t - t0 for b in blocks]) // n,
-        mean0 + sum([b.mean - mean0 for b in blocks]) // n,
-        min([b.cold for b in blocks]),
-        max([b.warm for b in blocks]),
-    )
 
 
 class TimeSource:
@@ -101,7 +91,7 @@ class TimeSource:
         """Since when the distance grows, because the rate was false; None: it does not."""
         self._blocks: list[BlockMean] = []
         self._groups: list[BlockMean] = []
-        self._group_count = 0
+        self._unjoined = 0
         self._cold: int | None = None
         self._warm: int | None = None
         """Range of the temperature since the last block."""
@@ -140,7 +130,10 @@ class TimeSource:
         return 0
 
     def _average(self, block: "FitPoint", n: int) -> None:
-        """Measure with the mean of 16 blocks, and with that of 64: less noise, more curve."""
+        """Measure with the mean of 16 blocks, and with the end of a line through 16 means.
+
+        The means of a second line have some blocks each: less noise, more curve.
+        """
         blocks = self._blocks
         centi_c = self._holdover.current_temperature(block.t)
         cold, warm = self._cold, self._warm
@@ -153,39 +146,51 @@ class TimeSource:
         if len(blocks) < _AVERAGED:
             return
         self._measure_mean(blocks, n * _AVERAGED)
-        if self._blocks is not blocks:
-            return  # it contradicted the interval
-        self._group_count += 1
-        if self._group_count == _AVERAGED:
-            self._group_count = 0
-            self._groups.append(_mean_of(blocks))
-            if len(self._groups) == _GROUPS:
-                self._measure_mean(self._groups, n * _AVERAGED * _GROUPS)
-                if self._blocks is not blocks:
-                    return
-                self._groups.pop(0)
-        blocks.pop(0)
+        self._measure_line(blocks, n)
+        joined = _LONG_LINE // (block.t - blocks[0].t + 1)
+        joined = max(2, min(_MAX_JOINED, joined))
+        self._unjoined += 1
+        if self._blocks is blocks and self._unjoined >= joined:
+            self._unjoined = 0
+            groups = self._groups
+            groups.append(mean_of(blocks[-joined:]))
+            if len(groups) == _AVERAGED:
+                self._measure_line(groups, n * joined)
+                if self._groups is groups:
+                    groups.pop(0)
+        if self._blocks is blocks:
+            blocks.pop(0)
+
+    def _change_ppt(self, blocks: "list[BlockMean]") -> int:
+        """Return the largest change of the rate within the time of some means, ppt."""
+        cold, warm = min([b.cold for b in blocks]), max([b.warm for b in blocks])
+        span = blocks[-1].t - blocks[0].t
+        return self._holdover.change_ppt(span, warm - cold if warm < _NO_SENSOR else None)
 
     def _measure_mean(self, blocks: "list[BlockMean]", n: int) -> None:
         """Measure with the mean of blocks of `n` samples in all."""
         if self.interval.present is None or self.source_rejected:
             return
-        mean, holdover = _mean_of(blocks), self._holdover
+        mean = mean_of(blocks)
         span = blocks[-1].t - blocks[0].t
-        if blocks is self._groups:
-            span += span // (_GROUPS - 1)
-        excess = None
-        if mean.warm < _NO_SENSOR:
-            excess = mean.warm - mean.cold
         # A change of the rate within the time curves the line: at most a quarter of its effect.
-        curve = holdover.change_ppt(span, excess) * span // 4_000_000_000
+        curve = self._change_ppt(blocks) * span // 4_000_000_000
         error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n) + curve
         self.measure(mean.t, mean.mean - error, mean.mean + error)
+
+    def _measure_line(self, blocks: "list[BlockMean]", n: int) -> None:
+        """Measure with the end of a line through means of `n` samples each."""
+        if self.interval.present is None or self.source_rejected:
+            return
+        error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
+        found = line_end(blocks, error, self._change_ppt(blocks))
+        if found is not None:
+            self.measure(found[2], found[0], found[1])
 
     def _drop_means(self) -> None:
         self._blocks = []
         self._groups = []
-        self._group_count = 0
+        self._unjoined = 0
 
     def measure(self, t: int, lo: int, hi: int) -> int:
         """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""
@@ -388,6 +393,11 @@ class TimeSource:
             return FittedLine(now, max(lo, min(hi, level)), 0, slope, 0, 0)
         level = fit.at(now) + self.temp_drift_ns(now)
         slope = max(low, min(high, fit.slope))
+        if fit.t - self.offset_fit.points[0].t > _OLD_LINE:
+            # The bound reaches to the farther end of the interval: near one end it would double.
+            whole_lo, whole_hi = self.interval.stated(now)
+            quarter, middle = (whole_hi - whole_lo) // 8, (whole_lo + whole_hi) // 2
+            level = max(middle - quarter, min(middle + quarter, level))
         return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
 
     def _recent_points(self) -> "list[FitPoint]":
