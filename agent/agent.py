@@ -84,7 +84,7 @@ class Agent:
             radius_m=config.radius_m,
             stated=StatedErrors(*config.clock_errors),
         )
-        self.ticks = TickScheduler(config.tick_us, config.phase_us, config.ticks_per_cycle)
+        self.ticks = TickScheduler(config.tick_us, config.tick_offset_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
         self._build_ports(config)
@@ -253,9 +253,9 @@ class Agent:
     def start(self, now: int) -> None:
         """Request to open all ports and schedule the first tick."""
         for link in self.links:
-            link.start()
+            link.request_open()
         if self.uplink is not None:
-            self.uplink.link.begin(now)
+            self.uplink.link.connect(now)
         for component in self.components:
             self.start_component(component, now)
         self.ticks.start(now)
@@ -297,7 +297,7 @@ class Agent:
     def _collect(self, bus: Bus, now: int) -> None:
         self.fieldbus.dispatch_results(bus)
         link = self._bus_links[bus.port - FIRST_BUS]
-        if link.up and not bus.open:
+        if link.is_open and not bus.open:
             # The stream is invalid or silent: the bus has requested to close the port.
             self._link_event(link, "closed", now)
 
@@ -327,7 +327,7 @@ class Agent:
 
     def _link_event(self, link: PortLink, kind: str, now: int) -> None:
         link.event(kind, now)
-        self.alarms.update(PORT, link.name, not link.up, now, alarm_text(PORT, link.name))
+        self.alarms.update(PORT, link.name, not link.is_open, now, alarm_text(PORT, link.name))
 
     def wake(self, now: int) -> None:
         """Do all work that is due at `now`."""
@@ -342,7 +342,7 @@ class Agent:
                 except Exception as error:
                     self.guard.handle(bus, error, now)
         for link in self.links:
-            if now >= link.due:
+            if now >= link.wake_at:
                 try:
                     link.wake(now)
                 except Exception as error:
@@ -362,8 +362,8 @@ class Agent:
             if bus.wake_at < due:
                 due = bus.wake_at
         for link in self.links:
-            if link.due < due:
-                due = link.due
+            if link.wake_at < due:
+                due = link.wake_at
         piece: Any = None
         try:
             for piece in self.with_deadline:
@@ -444,6 +444,10 @@ class Agent:
                     self.uplink.flush()
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
-        if self._state_link is not None and self._state_link.up and self._status_writer.is_due(now):
+        if (
+            self._state_link is not None
+            and self._state_link.is_open
+            and self._status_writer.is_due(now)
+        ):
             for chunk in self._status_writer.tick(now):
                 self._out.append((STATE, "write", chunk))

@@ -118,6 +118,10 @@ def _run(path: str, store: str) -> int:
             return 2
         try:
             code = _run_once(config, boot, crashes.count, boot_loop)
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            boot_loop.end(False)
+            return 2
         except Exception:
             if not crashes.allows_restart(cpython.monotonic()):
                 raise
@@ -132,10 +136,11 @@ def _run_once(
     config: Config, boot: "BootState | None", restarts: int, boot_loop: "BootLoop"
 ) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
+    from agent.redundancy.controller import make_controller
     from agent.runtime import cpython
     from agent.runtime.cpython_systemd import notifier_for
 
-    controller = Agent(config, boot, restarts, boot_loop.level)
+    controller = make_controller(config, lambda: Agent(config, boot, restarts, boot_loop.level))
     controller.start(cpython.monotonic())
     notifier = notifier_for(controller, config)
 

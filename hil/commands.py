@@ -38,6 +38,10 @@ HIL: dict[str, tuple[str, str]] = {
         "hil.tools.hall",
         "test that many rows apply a power cap at the same UTC time without a network",
     ),
+    "takeover": (
+        "hil.tools.takeover",
+        "run faults of two redundant controllers on one line",
+    ),
     "compare": ("hil.tools.records.compare", "compare records: changes and worse results"),
     "verify": (
         "hil.tools.records.verify",

@@ -3,8 +3,10 @@
 
 A test marked `realtime` mostly waits: for ticks, for timeouts, for other programs. Several of them
 run side by side. The other tests use the cores meanwhile, with a lower priority. So a program of a
-test in real time gets a core as soon as it needs one. The output of the part in real time follows
-that of the others. Arguments are passed to pytest.
+test in real time gets a core as soon as it needs one. The other tests have one process more than
+the machine has cores, because some of them wait for programs too. Their order is that of
+tests/distribution.py. The output of the part in real
+time follows that of the others. Arguments are passed to pytest.
 """
 
 import os
@@ -20,14 +22,15 @@ _NICENESS = "10"  # of the other tests
 
 
 def _command(marks: str, processes: int, *arguments: str) -> list[str]:
-    spread = ["-n", str(processes), "--dist", "loadfile"]
+    spread = ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     return [sys.executable, "-m", "pytest", *spread, "-m", f"{marks} and not soak", *arguments]
 
 
 def main(arguments: list[str]) -> int:
     """Run both parts; return the worst exit code. A part without tests is not a failure."""
-    others = ["nice", "-n", _NICENESS, *_command("not realtime", os.cpu_count() or 1, *arguments)]
-    realtime = _command("realtime", _WAITING, "--no-loadscope-reorder", *(arguments or REALTIME))
+    processes = (os.cpu_count() or 1) + 1
+    others = ["nice", "-n", _NICENESS, *_command("not realtime", processes, *arguments)]
+    realtime = _command("realtime", _WAITING, *(arguments or REALTIME))
     with tempfile.TemporaryFile() as output:
         waiting = subprocess.Popen(realtime, stdout=output, stderr=subprocess.STDOUT)
         with waiting:

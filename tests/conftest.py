@@ -16,6 +16,7 @@ import ast
 import collections
 import faulthandler
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
@@ -24,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from tests.distribution import TEST_RUNS, TestSpread, rank
 from tests.support.programs import MISSING
 from tests.support.repository import REALTIME, ROOT
 from tests.support.targets import close_all, max_batch, run_tests, targets
@@ -33,14 +35,19 @@ NOT_RUN = (MISSING, "data missing: ")
 _REALTIME_PATHS = {ROOT / name for name in REALTIME}
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Restore SIGINT if it is ignored, because programs that tests start would ignore it too.
 
-    The ledger of signed messages is not that of the user.
+    The ledger of signed messages is not that of the user. Each session has its own results of
+    scenarios, which its workers share.
 
-    A worker ignores it, and a shell ignores it for background processes.
+    A worker ignores SIGINT, and a shell ignores it for background processes.
     """
-    os.environ.setdefault("COLDLOOP_LEDGER", f"{tempfile.mkdtemp(prefix='ledger')}/ledger.jsonl")
+    if not hasattr(config, "workerinput"):
+        folder = tempfile.mkdtemp(prefix="coldloop-tests")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["COLDLOOP_LEDGER"] = f"{folder}/ledger.jsonl"
+        os.environ[TEST_RUNS] = folder
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -143,11 +150,18 @@ def parse_output(output: str) -> tuple[dict[str, str], str]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the gates first, because their failures explain later ones. Mark REALTIME."""
-    items.sort(key=lambda item: item.path.name != "test_gates.py")
+    """Sort the files by their rank. Mark REALTIME."""
+    # A test of this file runs it on files outside of the repository.
+    items.sort(key=lambda item: rank(Path(os.path.relpath(item.path, ROOT))))
     for item in items:
         if item.path in _REALTIME_PATHS:
             item.add_marker(pytest.mark.realtime)
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TestSpread:
+    """Spread the tests as tests/distribution.py says."""
+    return TestSpread(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

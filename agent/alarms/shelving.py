@@ -43,7 +43,11 @@ class Shelving:
     def alarms(self, now_s: float) -> list[ShelvedAlarm]:
         """Return the alarms that are shelved now."""
         self._read()
-        return [a for a in self._alarms if a.from_s <= now_s < min(a.until_s, _latest(a.from_s))]
+        return [
+            alarm
+            for alarm in self._alarms
+            if alarm.from_s <= now_s < min(alarm.until_s, _latest(alarm.from_s))
+        ]
 
     def codes(self, unit: str, now_s: float) -> set[str]:
         """Return the codes of a unit that are shelved now."""

@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 _RECEIVER_KINDS = ("serial", "uart", "tcp")
 _BROKER_KINDS = ("tcp", "tls", "serial", "uart")  # serial: through a transparent modem
 _STATE_KINDS = ("store", "uart")  # a board without a disk writes its state on a serial line
-_CHECKED_SECTIONS = ("cooling", "safety", "throttle", "ledger", "remote", "northbound")
+_CHECKED_SECTIONS = (
+    "cooling",
+    "safety",
+    "throttle",
+    "ledger",
+    "remote",
+    "northbound",
+    "redundancy",
+)
 _NEED_ACTUATORS = ("cooling", "safety", "throttle")
 
 

@@ -6,7 +6,8 @@ gives one speed for all fans; each drive gets it as its reference.
 
 If a fan is lost or has tripped, the other fans run faster immediately. The valve opens further,
 because the facility water becomes warmer. The fans run at full speed in two cases that last
-for `_FAULT_S`: the return or the facility water temperature is unknown, or the unit state is safe.
+for `_FULL_SPEED_S`: the return or the facility water temperature is unknown, or the unit state
+is safe.
 Tripped drives are reset like pumps (`agent.control.actuator.reset_drives`).
 
 The drives get the output of the arbiter of the fans; a drive in local mode gets no writes. A fan
@@ -31,7 +32,7 @@ FAN_TRIP = AlarmRecord("fan_trip", DEGRADED, "a fan's drive has tripped:", "devi
 FAN_INPUTS_LOST = AlarmRecord(
     "fans_blind", DEGRADED, "fans at full speed: return or facility water is not known", "", True
 )
-_FAULT_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
+_FULL_SPEED_S = 2.5  # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 
 
 def _fan_drive(agent: "ControlContext", name: str) -> PumpActuator:
@@ -55,9 +56,9 @@ class FanGroup:
         self.max_pct: float = settings["max_pct"]
         self.drives = [_fan_drive(agent, name) for name in settings["drives"]]
         self.at_full_speed = False
-        self._inputs_missing = False
-        self._initialized = False
-        self._fault_s = 0.0
+        self._are_inputs_unknown = False
+        self._has_started = False
+        self._no_control_s = 0.0
         self._drive_reset = DriveReset(self.drives, settings["auto_reset"])
         self._arbiter = agent.arbiters[FANS]
         self._readings = readings
@@ -66,11 +67,11 @@ class FanGroup:
         """Advance by `dt` seconds and request the speed of the drives."""
         cooling, readings = self.cooling, self._readings
         reset_index = self._drive_reset.step(now, self._arbiter.locked)
-        self._inputs_missing = readings.return_c is None or readings.fws_supply_c is None
-        fault = self._inputs_missing or self.agent.supervisor.state == "safe"
-        self._fault_s = self._fault_s + dt if fault else 0.0
-        self.at_full_speed = self._fault_s >= _FAULT_S
-        if not self._initialized and not self._initialize():
+        self._are_inputs_unknown = readings.return_c is None or readings.fws_supply_c is None
+        is_uncontrolled = self._are_inputs_unknown or self.agent.supervisor.state == "safe"
+        self._no_control_s = self._no_control_s + dt if is_uncontrolled else 0.0
+        self.at_full_speed = self._no_control_s >= _FULL_SPEED_S
+        if not self._has_started and not self._start_bumpless():
             return
         if self.at_full_speed:
             cooling.track_fans(self.max_pct)
@@ -84,18 +85,23 @@ class FanGroup:
         for drive in self.drives:
             self._move(drive, decided)
 
-    def _initialize(self) -> bool:
-        """Continue from the present speed; True when started. Without readings, wait `_FAULT_S`."""
+    def _start_bumpless(self) -> bool:
+        """Continue from the present speed; True when started.
+
+        Without readings, wait `_FULL_SPEED_S`.
+        """
         speeds = [speed for speed in [drive.speed() for drive in self.drives] if speed is not None]
-        if speeds and not self._inputs_missing:
+        if speeds and not self._are_inputs_unknown:
             self.cooling.track_fans(max(speeds))
-            self._initialized = True
-        return self._initialized or self.at_full_speed
+            self._has_started = True
+        return self._has_started or self.at_full_speed
 
     def _request_all(self, reset_index: int) -> None:
         """Divide the air flow among the available fans. A lost fan gets the request too."""
         locked = self._arbiter.locked
-        available = [d for d in self.drives if d.available() and d.session.name not in locked]
+        available = [
+            drive for drive in self.drives if drive.available() and drive.session.name not in locked
+        ]
         speed = self.max_pct
         if available:
             speed = self.cooling.fan_pct * len(self.drives) / len(available)
@@ -120,6 +126,6 @@ class FanGroup:
             for drive in self.drives
             if drive.tripped()
         ]
-        if self.at_full_speed and self._inputs_missing:
+        if self.at_full_speed and self._are_inputs_unknown:
             conditions.append((FAN_INPUTS_LOST, "", FAN_INPUTS_LOST.text))
         return conditions

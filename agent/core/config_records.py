@@ -128,7 +128,7 @@ class Config:
         self.components = parsed.components
         self.component_ports = parsed.component_ports
         self.tick_us: int = control["tick_ms"] * MILLISECOND
-        self.phase_us: int = control["slot_ms"] * MILLISECOND
+        self.tick_offset_us: int = control["slot_ms"] * MILLISECOND
         self.ticks_per_cycle: int = control["cycle_ms"] // control["tick_ms"]
         self.supply = LoopConfig(control["supply"], "c", _valves(control["supply"]))
         self.pressure = LoopConfig(control["dp"], "kpa", control["dp"].get("pumps", []))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One port that must be open: opens it, retries with back-off, counts failures.
+"""One port that must be open: opens it and retries with back-off.
 
 Does not read the bytes of the port. The runtime answers an `open` with the event `opened` or
 `failed`. The event `closed` ends an open port. The link retries after 1, 2, 4 … 30 s, without an
@@ -30,7 +30,8 @@ class PortLink:
     """Keeps `port` open at `address`. Times are monotonic microseconds.
 
     `needs_handshake`: the owner calls `confirm_handshake` after the handshake. `requests`: waiting
-    for `outbox`. `has_connect_timeout`: attempts without an answer are renewed; see the module.
+    for `outbox`. `wake_at`: the next retry, or NEVER. `has_connect_timeout`: attempts without
+    an answer are renewed; see the module.
     """
 
     has_connect_timeout = False
@@ -38,47 +39,43 @@ class PortLink:
     def __init__(self, port: int, name: str, address: str, needs_handshake: bool = False) -> None:
         self.port = port
         self.name = name
-        self.up = False
-        self.opens = 0
-        self.failures = 0
-        self.due = NEVER
+        self.is_open = False
+        self.wake_at = NEVER
         self.address = address
         self._needs_handshake = needs_handshake
         self._backoff_us = _MIN_BACKOFF
         self._started_at = self._connect_time_us = self._attempts = 0
         self.requests: list[tuple[int, str, bytes]] = []
 
-    def begin(self, now: int) -> None:
+    def connect(self, now: int) -> None:
         """Request to open the port, and renew an attempt without an answer."""
         self._started_at = now
-        self.start()
+        self.request_open()
         if self.has_connect_timeout and self._connect_time_us and _is_number(self.address):
             self._attempts += 1
             if self._attempts % _LONG_ATTEMPT_EVERY:
-                self.due = now + max(_CONNECT_TIMEOUT, 2 * self._connect_time_us)
+                self.wake_at = now + max(_CONNECT_TIMEOUT, 2 * self._connect_time_us)
 
-    def start(self) -> None:
+    def request_open(self) -> None:
         """Request to open the port."""
-        self.due = NEVER
+        self.wake_at = NEVER
         self.requests.append((self.port, "open", self.address.encode()))
 
     def event(self, kind: str, now: int) -> None:
         """Handle the event `opened`, `failed` or `closed` of the port."""
         if kind == "opened":
-            self.up = True
-            self.opens += 1
+            self.is_open = True
             self._attempts = 0
             connect_time_us = max(1, now - self._started_at)
             if self._connect_time_us:  # it can contain the second before a repeated SYN
                 connect_time_us = min(connect_time_us, self._connect_time_us * 17 // 16 + 1)
             self._connect_time_us = connect_time_us
-            self.due = NEVER
+            self.wake_at = NEVER
             if not self._needs_handshake:
                 self.confirm_handshake()
         elif kind in ("failed", "closed"):
-            self.up = False
-            self.failures += 1
-            self.due = now + self._backoff_us
+            self.is_open = False
+            self.wake_at = now + self._backoff_us
             self._backoff_us = min(2 * self._backoff_us, _MAX_BACKOFF)
 
     def confirm_handshake(self) -> None:
@@ -88,12 +85,12 @@ class PortLink:
     def retry_now(self, now: int) -> None:
         """Retry now and start again with a pause of 1 s."""
         self._backoff_us = _MIN_BACKOFF
-        if not self.up:
-            self.due = now
+        if not self.is_open:
+            self.wake_at = now
 
     def suspend(self) -> None:
         """Stop the retries until `retry_now` is called."""
-        self.due = NEVER
+        self.wake_at = NEVER
 
     def close(self, now: int) -> None:
         """Close the port and open it again after the pause."""
@@ -102,14 +99,14 @@ class PortLink:
 
     def reopen(self) -> None:
         """Close the connection and open a new one, for a server of one request each."""
-        self.up = False
+        self.is_open = False
         self.requests.append((self.port, "close", b""))
-        self.start()
+        self.request_open()
 
     def wake(self, now: int) -> None:
         """Retry if the pause has ended."""
-        if now >= self.due:
-            self.begin(now)
+        if now >= self.wake_at:
+            self.connect(now)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":
         """Return the requests for the port."""

@@ -20,9 +20,9 @@ LATENESS_EDGES = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000)
 class TickScheduler:
     """The schedule of one unit. Times are monotonic microseconds."""
 
-    def __init__(self, period_us: int, phase_us: int, per_cycle: int) -> None:
+    def __init__(self, period_us: int, tick_offset_us: int, per_cycle: int) -> None:
         self.period = period_us
-        self.phase_us = phase_us
+        self.tick_offset_us = tick_offset_us
         self.per_cycle = per_cycle
         self.due = 0
         self.count = 0
@@ -54,7 +54,7 @@ class TickScheduler:
             self.lateness[0] += 1
         else:
             self._count_late(late_us)
-        elapsed_us = due + (offset or 0) - self.phase_us
+        elapsed_us = due + (offset or 0) - self.tick_offset_us
         self.tick_number = (elapsed_us + period // 2) // period
         index, per_cycle = self.cycle_index + 1, self.per_cycle
         is_aligned = self.tick_number % per_cycle == 0 and index > per_cycle // 2

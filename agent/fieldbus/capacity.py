@@ -35,7 +35,7 @@ def wire_for(address: "Address") -> "WireTime":
 def _has_actuators(devices: "list[DeviceConfig]") -> bool:
     """Return whether one of the devices on a bus is a pump, a fan or a valve."""
     profiles = [device.profile for device in devices]
-    return True in [bool(p.pump or p.valve or p.fan) for p in profiles]
+    return True in [bool(profile.pump or profile.valve or profile.fan) for profile in profiles]
 
 
 def make_poll_plans(

@@ -48,13 +48,13 @@ class Fieldbus:
             bus = self.buses[self.names.index(device.bus)]
             self.sessions.append(DeviceSession(number, device, bus, _poll_plans(config, device)))
         for bus in self.buses:
-            blocks = sum([s.block_count for s in self.sessions if s.bus is bus])
+            blocks = sum([session.block_count for session in self.sessions if session.bus is bus])
             bus.raise_queue_limit(2 * blocks)  # a rejected block can become two
         self._overload_cycles = [0] * len(self.buses)
 
     def session(self, name: str) -> DeviceSession:
         """Return the session of the device `name`."""
-        return next(s for s in self.sessions if s.name == name)
+        return next(session for session in self.sessions if session.name == name)
 
     def claim_outputs(self, name: str) -> "SessionView":
         """Return the device `name` for one more actuator; see `DeviceSession.claim_outputs`."""
@@ -110,7 +110,7 @@ class Fieldbus:
         """Return the names of the buses on which no device replies."""
         lost = []
         for name, bus in zip(self.names, self.buses):
-            device_lost = [s.lost for s in self.sessions if s.bus is bus]
+            device_lost = [session.lost for session in self.sessions if session.bus is bus]
             if device_lost and False not in device_lost:
                 lost.append(name)
         return lost

@@ -47,10 +47,10 @@ class ConstellationCheck:
         """Add the satellites of an epoch."""
         shifts: list[int] = []
         excluded_count = used_count = 0
-        for gnss in sorted({s.gnss for s in satellites}):
-            members = [s for s in satellites if s.gnss == gnss]
-            cn0 = sorted([s.cn0 or 0 for s in members])
-            used = len([s for s in members if s.used])
+        for gnss in sorted({satellite.gnss for satellite in satellites}):
+            members = [satellite for satellite in satellites if satellite.gnss == gnss]
+            cn0 = sorted([member.cn0 or 0 for member in members])
+            used = len([member for member in members if member.used])
             used_count += used >= _MIN_SIGNALS
             constellation = self._constellations.setdefault(gnss, _Constellation())
             strong = len([c for c in cn0 if c >= _STRONG_DBHZ])

@@ -90,7 +90,9 @@ class ReceiverSetup(Component):
     def _update_alarm(self, now: int) -> None:
         if self.setup is None or not self.setup.done:
             return
-        failed = [o.name for o in self.setup.results if o.outcome not in ACCEPTED_OUTCOMES]
+        failed = [
+            result.name for result in self.setup.results if result.outcome not in ACCEPTED_OUTCOMES
+        ]
         text = GNSS_SETUP.text + " " + ", ".join(failed)
         self.agent.alarms.update(GNSS_SETUP, "", bool(failed), now, text)
 
@@ -104,7 +106,9 @@ class ReceiverSetup(Component):
         """Return the outcome of each step."""
         outcomes = self.setup.results if self.setup is not None else []
         shown = [
-            JsonObject([("step", o.name), ("verdict", o.outcome), ("seen", o.observed)])
-            for o in outcomes
+            JsonObject(
+                [("step", outcome.name), ("verdict", outcome.outcome), ("seen", outcome.observed)]
+            )
+            for outcome in outcomes
         ]
         return JsonObject([("runs", self.runs), ("steps", shown)])

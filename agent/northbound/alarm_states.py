@@ -136,4 +136,10 @@ class AlarmStates:
 
     def count(self, now: int) -> int:
         """Return the number of active alarms that are not shelved."""
-        return len([e for e in self.entries if e.cleared_at is None and e.shelved_until <= now])
+        return len(
+            [
+                entry
+                for entry in self.entries
+                if entry.cleared_at is None and entry.shelved_until <= now
+            ]
+        )

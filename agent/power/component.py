@@ -204,9 +204,9 @@ class PowerLimitComponent(Component):
         for service, link in zip(self.services, self.links):
             if service.close_requested:
                 reconnect = service.take_close_request() == "again"
-                if link.up and reconnect:
+                if link.is_open and reconnect:
                     link.reopen()
-                elif link.up:
+                elif link.is_open:
                     link.close(now)
         for load in self.loads:
             load.adopt_limit(now)
@@ -260,7 +260,7 @@ class PowerLimitComponent(Component):
         """
         clock, ticks = self.agent.clock, self.agent.ticks
         stagger_us = self.settings["slot"] * self.settings["stagger_ms"] * 1000
-        utc = ticks.tick_number * ticks.period + ticks.phase_us - stagger_us
+        utc = ticks.tick_number * ticks.period + ticks.tick_offset_us - stagger_us
         if clock.utc(now) is None or clock.state(now) not in ("sync", "holdover"):
             utc = 0
         entry = self.plan.pop_due(utc)

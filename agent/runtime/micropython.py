@@ -256,9 +256,7 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
         return 2
     unload_checks()
     gc.collect()
-    from agent.agent import Agent  # noqa: PLC0415 - now there is room for its code
-
-    agent = Agent(config, boot, restarts, boot_loop.level)
+    agent = _make_controller(config, boot, restarts, boot_loop.level)
     del text, raw, config
     agent.start(monotonic())
     openers = _openers()
@@ -267,6 +265,19 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     watch = BoardWatch(flash, agent, boot_loop)
     code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE)
     return code if code in (RESTART, LEAVE) else 0
+
+
+def _make_controller(
+    config: "Config", boot: "BootState | None", restarts: int, level: int
+) -> "Any":
+    """Return the agent, or one controller of a pair around it."""
+    from agent.agent import Agent  # noqa: PLC0415 - now there is room for its code
+
+    if not [1 for section, _, _ in config.components if section == "redundancy"]:
+        return Agent(config, boot, restarts, level)
+    from agent.redundancy.controller import make_controller  # noqa: PLC0415 - few units are pairs
+
+    return make_controller(config, lambda: Agent(config, boot, restarts, level))
 
 
 def _choose_confirmed(

@@ -18,7 +18,7 @@ def notify_uplink(uplink: "UplinkView", service: bool, ready: bool, now: int) ->
     """
     link = uplink.link
     out: Actions = []
-    if link.up and not (service and uplink.connected):
+    if link.is_open and not (service and uplink.connected):
         out.append((link.port, "close", b""))
         uplink.event("closed", now)
     if service or not ready:

@@ -212,7 +212,7 @@ class ContactPredictor:
         if since is not None and since <= utc_us + lead_us:
             return True
         soon = utc_us + lead_us
-        return any(w.start_us <= soon and utc_us < w.end_us for w in self.windows)
+        return any(window.start_us <= soon and utc_us < window.end_us for window in self.windows)
 
     def open_start(self) -> "int | None":
         """Return the start of a window without a known end."""

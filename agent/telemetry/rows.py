@@ -31,7 +31,9 @@ class Telemetry:
         self._sessions = fieldbus.sessions
         self.components: list[Component] = []
         self._guard = guard
-        self._readings = [r for s in fieldbus.sessions for r in s.device.readings]
+        self._readings = [
+            reading for session in fieldbus.sessions for reading in session.device.readings
+        ]
 
     def stop_queue(self) -> None:
         """Stop queueing rows, because a log takes them (`agent.log`)."""
@@ -48,8 +50,8 @@ class Telemetry:
         self.seq += 1
         oldest = now - stale_us
         values = [
-            str(r.raw) if r.quality == "good" and r.read_at >= oldest else "null"
-            for r in self._readings
+            str(reading.raw) if reading.quality == "good" and reading.read_at >= oldest else "null"
+            for reading in self._readings
         ]
         for component in self.components:
             try:

@@ -199,7 +199,7 @@ def _clock(agent: "StatusSource", now: int) -> str:
         clock.leap.leap_s,
         clock.late,
         clock.whole_second_steps,
-        ",".join([_evidence(e) for e in clock.evidence_log.entries]),
+        ",".join([_evidence(entry) for entry in clock.evidence_log.entries]),
     )
 
 
@@ -247,11 +247,11 @@ def _modbus(agent: "StatusSource", now: int) -> str:
     return _MODBUS % (
         fieldbus.transactions(),
         fieldbus.errors(),
-        _texts([s.name for s in fieldbus.sessions if s.lost]),
-        sum([b.discarded_bytes for b in buses]),
-        sum([b.crc_errors for b in buses]),
-        sum([b.other_unit_frames for b in buses]),
-        sum([b.unsolicited for b in buses]),
+        _texts([session.name for session in fieldbus.sessions if session.lost]),
+        sum([bus.discarded_bytes for bus in buses]),
+        sum([bus.crc_errors for bus in buses]),
+        sum([bus.other_unit_frames for bus in buses]),
+        sum([bus.unsolicited for bus in buses]),
         buses_json(fieldbus, now),
         devices_json(fieldbus),
     )

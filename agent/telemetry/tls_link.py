@@ -32,30 +32,30 @@ class TlsLink(PortLink):
         self._now = 0
         self._base_address = address + ("&" if "?" in address else "?")
 
-    def start(self) -> None:
+    def request_open(self) -> None:
         """Request that the port opens, with the present UTC."""
         utc_s = self._utc_s(self._now)
         self.dates_checked = utc_s > 0
         self.address = self._base_address + "utc=%d" % utc_s
-        PortLink.start(self)
+        PortLink.request_open(self)
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the port."""
         PortLink.event(self, kind, now)
         if kind == "opened" and not self.dates_checked:
-            self.due = now + _CHECK_PERIOD
+            self.wake_at = now + _CHECK_PERIOD
 
     def wake(self, now: int) -> None:
         """Retry, or reopen the connection to have the dates checked with a trusted UTC."""
         self._now = now
-        if now < self.due:
+        if now < self.wake_at:
             return
-        if not self.up:
+        if not self.is_open:
             PortLink.wake(self, now)
         elif not self.dates_checked and self._utc_s(now):
             self.close(now)
         else:
-            self.due = NEVER if self.dates_checked else now + _CHECK_PERIOD
+            self.wake_at = NEVER if self.dates_checked else now + _CHECK_PERIOD
 
     def _utc_s(self, now: int) -> int:
         """Return trusted UTC in s; 0: unknown."""

@@ -110,7 +110,7 @@ class Uplink:
 
     def _on_log_record(self, now: int) -> None:
         self._now = now
-        if self.link.up:
+        if self.link.is_open:
             self.flush()
 
     def set_birth(self, birth: bytes) -> None:
@@ -137,9 +137,9 @@ class Uplink:
 
     def wake(self, now: int) -> None:
         """Handle a deadline: keep-alive, time-out or the next connection attempt."""
-        was_up = self.link.up
+        was_open = self.link.is_open
         self.link.wake(now)
-        if was_up and not self.link.up:  # the link reopens to check the certificate again
+        if was_open and not self.link.is_open:  # the link reopens to check the certificate again
             self.connected = False
             self._client.connection_closed(now)
         self._client.wake(now)
@@ -147,8 +147,8 @@ class Uplink:
 
     def deadline(self) -> int:
         """Return the next deadline, monotonic µs."""
-        due, link_due = self._client.deadline(), self.link.due
-        return due if due < link_due else link_due
+        due, link_wake_at = self._client.deadline(), self.link.wake_at
+        return due if due < link_wake_at else link_wake_at
 
     def listen(self, topic: str, listener: "Listener") -> None:
         """Call `listener(payload, now)` for messages on `topic` of this unit."""
@@ -205,7 +205,7 @@ class Uplink:
                 self._client.connection_closed(now)
                 self.link.close(now)
                 self._notify_link(False, now)
-        if self.connected or (self._send_window is not None and self.link.up):
+        if self.connected or (self._send_window is not None and self.link.is_open):
             self.flush()
 
     def flush(self) -> None:
@@ -237,7 +237,7 @@ class Uplink:
         """Return the requests for the port, in order."""
         link = self.link
         out = link.outbox() if link.requests else []
-        if link.up:
+        if link.is_open:
             data = self._client.take_output()
             if data:
                 out.extend([(link.port, "write", packet) for packet in data])

@@ -63,7 +63,7 @@ def _print_list(shelving: Shelving, now: float, as_json: bool) -> None:
     alarms = shelving.alarms(now)
     if as_json:
         names = ("unit", "code", "from_s", "until_s", "reason")
-        print(json.dumps([{name: getattr(a, name) for name in names} for a in alarms]))
+        print(json.dumps([{name: getattr(alarm, name) for name in names} for alarm in alarms]))
         return
     for a in alarms:
         print(f"{a.unit}  {a.code}  until {iso8601(int(a.until_s * 1e6))}  {a.reason}")

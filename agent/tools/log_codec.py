@@ -70,22 +70,22 @@ def measure(names: list[str], columns: Columns, rows: int) -> dict[str, object]:
         schema = Schema([(name or "?", "", 1, 1) for name in names])
     except EncodeError as error:
         raise AgentError(str(error)) from None
-    total, zlib_bytes, roundtrip = 0, 0, True
+    block_bytes, zlib_bytes, roundtrip = 0, 0, True
     for start_row in range(0, len(columns[0]), rows):
-        part = [column[start_row : start_row + rows] for column in columns]
+        block_columns = [column[start_row : start_row + rows] for column in columns]
         try:
-            data = block.encode(schema.number, start_row, part)
+            data = block.encode(schema.number, start_row, block_columns)
         except EncodeError as error:
             raise AgentError(f"rows from {start_row + 1}: {error}") from None
-        roundtrip = roundtrip and block.decode(data, len(part)).columns == part
-        total += len(data)
-        zlib_bytes += len(zlib.compress(zigzag_deltas(part), 9))
+        roundtrip = roundtrip and block.decode(data, len(block_columns)).columns == block_columns
+        block_bytes += len(data)
+        zlib_bytes += len(zlib.compress(zigzag_deltas(block_columns), 9))
     values = len(columns) * len(columns[0])
     return {
         "block": rows,
         "values": values,
-        "bytes": total,
-        "bits_per_value": round(8 * total / values, 4),
+        "bytes": block_bytes,
+        "bits_per_value": round(8 * block_bytes / values, 4),
         "zlib_bits_per_value": round(8 * zlib_bytes / values, 4),
         "roundtrip": roundtrip,
     }
@@ -119,13 +119,13 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"deltas and zlib -9  {record['zlib_bits_per_value']:>7} bits per value")
     if compress is not None:
         rows = arguments.block
-        parts = [
+        blocks = [
             [column[start_row : start_row + rows] for column in columns]
             for start_row in range(0, len(columns[0]), rows)
         ]
         bits = (
             8
-            * sum(len(compress(zigzag_deltas(part))) for part in parts)
+            * sum(len(compress(zigzag_deltas(block_columns))) for block_columns in blocks)
             / float(str(record["values"]))
         )
         print(f"deltas and zstd -19 {bits:>7.4f} bits per value")

@@ -152,10 +152,7 @@ def _mode(path: Path, package_path: str) -> int:
 def write_control(top: Path, facts: PackageFacts) -> None:
     """Write the control files, DEBIAN/*, of the tree below `top`."""
     files = sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
-    checksums = [
-        f"{hashlib.md5(p.read_bytes(), usedforsecurity=False).hexdigest()}  {p.relative_to(top)}\n"
-        for p in files
-    ]
+    checksums = [f"{_md5(file)}  {file.relative_to(top)}\n" for file in files]
     conffiles = [f"/{target}\n" for target in INSTALL_PATHS.values() if target.startswith("etc/")]
     kib = sum(-(-path.stat().st_size // 1024) for path in files)
     debian = top / "DEBIAN"
@@ -167,6 +164,10 @@ def write_control(top: Path, facts: PackageFacts) -> None:
     for path in (debian, *debian.iterdir()):
         path.chmod(0o755 if path.is_dir() or path.name in SCRIPTS else 0o644)
         os.utime(path, (facts.epoch, facts.epoch))
+
+
+def _md5(file: Path) -> str:
+    return hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def _control_text(facts: PackageFacts, kib: int) -> str:

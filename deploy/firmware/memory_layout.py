@@ -39,15 +39,15 @@ def add_header(
     release: int,
     floor: int = 0,
     sign: Callable[[bytes], bytes] | None = None,
-    room: int = SLOT_BYTES,
+    slot_bytes: int = SLOT_BYTES,
 ) -> bytes:
     """Return an application with its head.
 
     `floor`: the oldest release that may run after this one. `sign` returns the Ed25519 signature of
-    a message. Raises ValueError if the application is larger than a slot of `room` bytes.
+    a message. Raises ValueError if the application is larger than a slot of `slot_bytes` bytes.
     """
-    if len(romfs) + HEADER_BYTES > room:
-        raise ValueError(f"{len(romfs)} bytes do not fit a slot of {room - HEADER_BYTES}")
+    if len(romfs) + HEADER_BYTES > slot_bytes:
+        raise ValueError(f"{len(romfs)} bytes do not fit a slot of {slot_bytes - HEADER_BYTES}")
     if not 0 <= floor <= release <= MAX_RELEASE:
         raise ValueError(f"release {release}, floor {floor}: not 0 <= floor <= release")
     hashed = _HASHED.pack(MAGIC, len(romfs), release, floor)

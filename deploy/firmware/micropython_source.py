@@ -97,7 +97,7 @@ def _find_mirror() -> tuple[str, str]:
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             parts = line.split()
             if parts[:1] == ["deb"] and "main" in parts:
-                arguments = [w for w in parts[1:] if not w.startswith("[")]
+                arguments = [part for part in parts[1:] if not part.startswith("[")]
                 return arguments[0], arguments[1]
     raise FirmwareError("no Debian mirror in /etc/apt; the source package needs one")
 

@@ -117,7 +117,10 @@ class SnapshotSource:
         self._layout = []
         if stamp is not None:
             points = _read_json(self._folder / LAYOUT)["points"]
-            self._layout = [(str(p[0]), str(p[1] or ""), int(p[2]), int(p[3])) for p in points]
+            self._layout = [
+                (str(point[0]), str(point[1] or ""), int(point[2]), int(point[3]))
+                for point in points
+            ]
 
 
 def _file_stamp(path: Path) -> tuple[int, int, int] | None:

@@ -36,9 +36,9 @@ def join_segments(segments: Iterable[bytes], reported: tuple[int, str] | None = 
         if previous is not None:
             _check_continuity(previous, reader, history)
         history.entries += [
-            _entry_record(e)
-            for e in reader.entries
-            if previous is None or e[0] > _last_number(previous)
+            _entry_record(entry)
+            for entry in reader.entries
+            if previous is None or entry[0] > _last_number(previous)
         ]
         previous = reader
     if previous is not None:

@@ -185,7 +185,11 @@ def expand_nodes(texts: tuple[str, ...]) -> tuple[str, ...]:
 def _convert(value: object, kind: str, where: str) -> object:
     if "tuple" in kind:
         texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and texts and all(isinstance(t, str) and t for t in texts):
+        if (
+            isinstance(texts, list)
+            and texts
+            and all(isinstance(text, str) and text for text in texts)
+        ):
             return tuple(texts)
         raise DeployError(f"{where}: not a text or a list of texts")
     if "float" in kind and type(value) in (int, float) and 0 <= value < 1e9:  # type: ignore[operator]

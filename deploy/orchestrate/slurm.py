@@ -147,7 +147,7 @@ class SlurmActuator:
         calls = self._client.changes
         self._nodes = self._client.nodes()
         if any(decision.level < DOWN for decision in decisions):
-            marks = {p for n in self._nodes.values() for p in _marks(n)}
+            marks = {p for node in self._nodes.values() for p in _marks(node)}
             self._partitions_up(marks | self._set_down)
         if self._settings.drain:
             self._drain(decisions)
@@ -159,8 +159,10 @@ class SlurmActuator:
             self._weigh(decisions, now)
         if self._client.changes != calls:
             self._nodes = self._client.nodes()
-        self.report.drained = sorted(n.name for n in self._nodes.values() if _is_drained(n))
-        self.report.down = sorted({p for n in self._nodes.values() for p in _marks(n)})
+        self.report.drained = sorted(
+            node.name for node in self._nodes.values() if _is_drained(node)
+        )
+        self.report.down = sorted({p for node in self._nodes.values() for p in _marks(node)})
 
     # Licences.
 

@@ -65,7 +65,7 @@ def reduce_wheel(wheel: Path) -> bytes:
                 data = source.read(name)
                 if name.endswith(".dist-info/RECORD"):
                     lines = data.decode().splitlines(keepends=True)
-                    data = "".join(e for e in lines if not is_dropped(e)).encode()
+                    data = "".join(line for line in lines if not is_dropped(line)).encode()
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)

@@ -124,4 +124,4 @@ def decode_text(words: "Sequence[int]", swapped: bool = False) -> str:
         letters.extend(pair)
     if 0 in letters:
         letters = letters[: letters.index(0)]
-    return "".join([chr(c) if 32 <= c < 127 else "?" for c in letters]).rstrip()
+    return "".join([chr(letter) if 32 <= letter < 127 else "?" for letter in letters]).rstrip()

@@ -65,7 +65,10 @@ class Point:
     `low` and `high` bound the plausible raw values, `limits` (low, high) the values that can be
     written; for floats these are counts. `none` are raw values that mean "no value". `field` is
     (lowest bit, number of bits). `step` is (numerator, denominator): counts in one unit of the
-    device, for floats and linked points.
+    device, for floats and linked points. `mul` and `add` change the raw value to the count. A
+    linked point names other points: `exponent` (scale factor) or `bottom` and `top` (ends of its
+    range; `full` is the raw value at the top). `needs`: points and values to write before this
+    one. `verify` and `within`: how a poll shows a written value.
 
     The class attributes are the values of most points. They cost a point no heap. `values` are the
     other attributes; see `drivers.device.profile_loader.point_values`.

@@ -41,7 +41,7 @@ def _check_systems(
     view = epoch.satellite_view
     if not view.has_gsv or not view.complete:
         return None
-    found = [s.gnss for s in view.satellites if s.signals or s.used]
+    found = [satellite.gnss for satellite in view.satellites if satellite.signals or satellite.used]
     systems = [name for name in _CHECKED_SYSTEMS if name in found]
     observation.text = " ".join(systems)
     return systems == [name for name in _CHECKED_SYSTEMS if name in step.value]

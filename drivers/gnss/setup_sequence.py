@@ -63,7 +63,9 @@ class SetupSequence:
 
     def succeeded(self) -> bool:
         """Return True if every step is done, was already set, or is unproven."""
-        return self.done and not [o for o in self.results if o.outcome not in ACCEPTED_OUTCOMES]
+        return self.done and not [
+            result for result in self.results if result.outcome not in ACCEPTED_OUTCOMES
+        ]
 
     def _current_step(self) -> "SetupStep":
         return self._steps[len(self.results)]

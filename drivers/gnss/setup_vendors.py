@@ -75,7 +75,7 @@ class CasicCommands:
         """PCAS04: the sum of GPS 1, BeiDou 2, GLONASS 4."""
         if "GAL" in systems:
             raise DriverError("constellations: this maker's receivers have no GAL")
-        return [build_sentence("PCAS04,%d" % sum([_CASIC_BITS[s] for s in systems]))]
+        return [build_sentence("PCAS04,%d" % sum([_CASIC_BITS[system] for system in systems]))]
 
     def kinds(self, kinds: "Names", _rate_ms: int) -> "list[bytes]":
         """PCAS03: one number per kind, the interval in fixes; TXT stays for the antenna state."""

@@ -72,7 +72,7 @@ def plan_blocks(
 
 
 def _sorted_spans(points: "Sequence[PlannedItem]") -> "list[ReadBlock]":
-    return sorted({ReadBlock(p.function, p.address, p.registers) for p in points})
+    return sorted({ReadBlock(point.function, point.address, point.registers) for point in points})
 
 
 def _touches_hole(span: "ReadBlock", holes: "Sequence[ReadBlock]") -> bool:

@@ -57,7 +57,9 @@ class PollPlan:
         self.excluded: list[ReadBlock] = []
         self.retry_at = NEVER
         self.blocks: list[ReadBlock] = []
-        self._spans = sorted({ReadBlock(p.function, p.address, p.registers) for p in points})
+        self._spans = sorted(
+            {ReadBlock(point.function, point.address, point.registers) for point in points}
+        )
         self._points = list(points)
         self._wire = wire
         self._holes = list(holes)
@@ -147,7 +149,9 @@ class PollPlan:
             self._answered_blocks.append(block)
             if self._tentative_borders and len(self._answered_blocks) == len(self.blocks):
                 self._removed_border = self._tentative_borders.pop()
-                self._borders = [b for b in self._borders if b[0] != self._removed_border]
+                self._borders = [
+                    border for border in self._borders if border[0] != self._removed_border
+                ]
                 self._replan()
 
     def retry_excluded(self, now: int) -> bool:

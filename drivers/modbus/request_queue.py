@@ -5,7 +5,8 @@ Does not know whether the line is free; the bus does. There are two queues. `pol
 first out. `urgent` holds writes and stops, the highest priority in front. A newer write removes an
 older one to the same registers from the queue. Thus an old value never follows a newer one.
 
-Both lists stay the same objects, because the bus keeps references to them.
+`hold_urgent` keeps writes and stops back, for a controller that is not the active one of a pair;
+polls go on. Both lists stay the same objects, because the bus keeps references to them.
 """
 
 from drivers.modbus.transaction import POLL, Transaction, same_reply_shape, supersedes
@@ -23,10 +24,22 @@ class RequestQueue:
     def __init__(self) -> None:
         self.polls: list[Transaction] = []
         self.urgent: list[Transaction] = []
+        self._held: list[Transaction] | None = None
+
+    def hold_urgent(self, held: bool) -> bool:
+        """Keep writes and stops back, or release them. Return whether one can be sent now."""
+        if held and self._held is None:
+            self._held = self.urgent[:]
+            self.urgent.clear()
+        elif not held and self._held is not None:
+            self.urgent.extend(self._held)
+            self._held = None
+            return bool(self.urgent)
+        return False
 
     def add_urgent(self, transaction: Transaction) -> "list[Transaction]":
         """Queue a write or a stop; remove and return the older writes that it supersedes."""
-        urgent = self.urgent
+        urgent = self.urgent if self._held is None else self._held
         superseded = [other for other in urgent if supersedes(transaction, other)]
         for other in superseded:
             urgent.remove(other)
@@ -37,7 +50,8 @@ class RequestQueue:
 
     def requeue(self, transaction: Transaction, at_front: bool) -> bool:
         """Queue a transaction again; return False if a newer write superseded it meanwhile."""
-        queue = self.urgent if transaction.priority else self.polls
+        urgent = self.urgent if self._held is None else self._held
+        queue = urgent if transaction.priority else self.polls
         at = 0
         if transaction.priority:
             for other in queue:
@@ -56,7 +70,9 @@ class RequestQueue:
 
     def take_all(self) -> "list[Transaction]":
         """Remove and return all requests."""
-        transactions = self.urgent + self.polls
+        transactions = (self._held or []) + self.urgent + self.polls
+        if self._held is not None:
+            self._held.clear()
         self.urgent.clear()
         self.polls.clear()
         return transactions

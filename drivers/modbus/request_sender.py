@@ -152,6 +152,11 @@ class RequestSender(BusCounters):
         """Take the time of the next polls, so that no probe delays them."""
         self.next_cycle_at = at
 
+    def hold_writes(self, held: bool, now: int) -> None:
+        """Keep writes and stops in the queue, or release them; polls go on."""
+        if self._request_queue.hold_urgent(held) and self.state != CLOSED:
+            self.wake_at = min(self.wake_at, now)
+
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
         if self.state == CLOSED:

@@ -135,7 +135,7 @@ class RedfishClient:
         """Return the timeout of the pending request; shorter for a reading if a limit is due."""
         is_read = self._pending is not None and self._pending[0] == READ
         is_urgent = is_read and True in [
-            t.limit_due <= self._sent_at + _REPLY_TIMEOUT for t in self.targets
+            target.limit_due <= self._sent_at + _REPLY_TIMEOUT for target in self.targets
         ]
         return self._sent_at + (_READ_TIMEOUT if is_urgent else _REPLY_TIMEOUT)
 

@@ -83,12 +83,17 @@ def _show(arguments: argparse.Namespace) -> int:
     print_line("source: %s" % profile.source)
     print_line("hardware: %s" % ("tested" if profile.met_hardware else "not tested yet"))
     rows: list[tuple[str, ...]] = [("address", "function", "type", "name", "unit", "write limits")]
-    rows += [_format_row(p, p.kind, p.name, p.unit, _format_limits(p)) for p in profile.points]
     rows += [
-        _format_row(b, "bit %d" % (b.mask.bit_length() - 1), b.name, "alarm" if b.alarm else "", "")
-        for b in profile.bits
+        _format_row(point, point.kind, point.name, point.unit, _format_limits(point))
+        for point in profile.points
     ]
-    rows += [_format_row(t, "text", t.name, "", "") for t in profile.texts]
+    rows += [
+        _format_row(
+            bit, "bit %d" % (bit.mask.bit_length() - 1), bit.name, "alarm" if bit.alarm else "", ""
+        )
+        for bit in profile.bits
+    ]
+    rows += [_format_row(text, "text", text.name, "", "") for text in profile.texts]
     rows[1:] = sorted(rows[1:], key=lambda row: (int(row[1]), int(row[0])))
     for line in format_table(rows):
         print_line(line)

@@ -49,8 +49,16 @@ class EpochChecks:
         if len(self._reference_positions) < _REFERENCE_EPOCHS:
             self._reference_positions.append((epoch.lat_e7, epoch.lon_e7))
             return ""
-        north = epoch.lat_e7 - sum(p[0] for p in self._reference_positions) / _REFERENCE_EPOCHS
-        east = epoch.lon_e7 - sum(p[1] for p in self._reference_positions) / _REFERENCE_EPOCHS
+        north = (
+            epoch.lat_e7
+            - sum(reference_position[0] for reference_position in self._reference_positions)
+            / _REFERENCE_EPOCHS
+        )
+        east = (
+            epoch.lon_e7
+            - sum(reference_position[1] for reference_position in self._reference_positions)
+            / _REFERENCE_EPOCHS
+        )
         metres = hypot(north, east * cos(radians(epoch.lat_e7 / 1e7))) * _M_PER_E7
         if metres <= _RADIUS_M:
             return ""

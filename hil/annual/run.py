@@ -197,7 +197,7 @@ class AnnualRun:
         step_s = min(step_s, remaining_s)
         if step_s != self._step_s:
             self._step_s = step_s
-            plant.set_quantum(step_s * _SECOND)
+            plant.set_step(step_s * _SECOND)
             plant.resume_at(self._now_s * _SECOND)
         return step_s
 

@@ -88,7 +88,7 @@ class AnnualSite:
 
     def build_plant(self) -> Plant:
         """Build the plant with its facility, in the steady state of a medium operating point."""
-        plant = Plant(Random(f"{self.seed}/year"), self.row, quantum_us=1_000_000)
+        plant = Plant(Random(f"{self.seed}/year"), self.row, step_us=1_000_000)
         facility = Facility(self.row, self.cooler, self.kind, self.water, _START_C)
         facility.start_fans(30.0)
         facility.set_air(self.weather.at(0.0).air())

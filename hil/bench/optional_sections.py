@@ -15,7 +15,7 @@ from agent.port_numbers import FIRST_BUS
 from hil.bench import operator_messages, receiver_choice, sections_cooling, testbed_satcom
 from hil.bench.testbed_settings import TestbedSettings
 
-_ENERGY_SECTION: dict[str, Any] = {
+_LEDGER_SECTION: dict[str, Any] = {
     "port": "store:/virtual/ledger",
     "save_s": 30,
     "meters": [
@@ -26,9 +26,9 @@ _ENERGY_SECTION: dict[str, Any] = {
 }
 """The section `ledger` of a row with `meters = 2`."""
 
-SECTIONS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
+SECTION_WRITERS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "log": lambda _: {"port": "store:/virtual/log", "at_risk_s": 10, "ack_key": "c0" * 16},
-    "ledger": lambda _: dict(_ENERGY_SECTION),
+    "ledger": lambda _: dict(_LEDGER_SECTION),
     "cooling": sections_cooling.write_cooling,
     "safety": sections_cooling.write_safety,
     "throttle": lambda _: {},  # `hil.bench.load_bank` writes it: it has the loads
@@ -59,7 +59,7 @@ class SectionPort(NamedTuple):
 
 def write_sections(settings: TestbedSettings) -> dict[str, Any]:
     """Write the sections that `settings` names."""
-    return {name: SECTIONS[name](settings) for name in section_names(settings)}
+    return {name: SECTION_WRITERS[name](settings) for name in section_names(settings)}
 
 
 def section_names(settings: TestbedSettings) -> list[str]:
@@ -67,7 +67,7 @@ def section_names(settings: TestbedSettings) -> list[str]:
     return [name.strip() for name in settings.parts.split(",") if name.strip()]
 
 
-def number_ports(config: dict[str, Any]) -> list[SectionPort]:
+def assign_ports(config: dict[str, Any]) -> list[SectionPort]:
     """Number the ports of the optional sections in `config` as the agent numbers them."""
     sections = [s.section for s in COMPONENTS if "port" in config.get(s.section, {})]
     first_port = FIRST_BUS + len(config["buses"])
@@ -79,4 +79,4 @@ def number_ports(config: dict[str, Any]) -> list[SectionPort]:
 
 def first_free_port(config: dict[str, Any]) -> int:
     """Return the first port number after those of the optional sections."""
-    return FIRST_BUS + len(config["buses"]) + len(number_ports(config))
+    return FIRST_BUS + len(config["buses"]) + len(assign_ports(config))

@@ -148,7 +148,9 @@ class StoreEndpoint:
     def _fail_full(self, op: str, key: str, payload: bytes) -> None:
         """Fail like a full disk: an append leaves the part that fits."""
         if op == "append" and self.capacity is not None:
-            free_bytes = max(0, self.capacity - sum(len(r) for r in self.records.values()))
+            free_bytes = max(
+                0, self.capacity - sum(len(record) for record in self.records.values())
+            )
             self.records[key] = self.records.get(key, b"") + payload[:free_bytes]
         self.failures += 1
         self._discard_requests()

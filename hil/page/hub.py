@@ -106,7 +106,7 @@ class BroadcastHub:
         return queue
 
     def _make_hello(self) -> PageMessage:
-        curves = [vars(c) for c in self.curves]
+        curves = [vars(curve) for curve in self.curves]
         hello = {"curves": curves, "history": list(self._history), "state": self._state}
         return PageMessage("hello", json.dumps(hello, separators=(",", ":")))
 

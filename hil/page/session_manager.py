@@ -26,7 +26,7 @@ from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
 from hil.page.session import BenchSession
 from hil.record.label import check_label
-from hil.record.record import FILE, read
+from hil.record.record import RECORD_FILE, read
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
 from hil.run.device_serial import read_serial
@@ -314,7 +314,7 @@ class SessionManager:
         """List the newest records; `serial` limits them to one serial number."""
         serial = _get_text(arguments, "serial", "")
         records: list[dict[str, Any]] = []
-        for path in sorted(self._records.glob(f"*/{FILE}"), reverse=True):
+        for path in sorted(self._records.glob(f"*/{RECORD_FILE}"), reverse=True):
             row = _read_history_row(path)
             if row is not None and serial in ("", row["serial"]):
                 records.append(row)

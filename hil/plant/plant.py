@@ -73,7 +73,7 @@ class Plant:
         rng: Random,
         parameters: PlantParameters | None = None,
         start_us: int = 0,
-        quantum_us: int = 250_000,
+        step_us: int = 250_000,
     ) -> None:
         """Start in the steady state of the start point.
 
@@ -95,8 +95,8 @@ class Plant:
         self._fouling = 1.0
         self._fws_pressure = 1.0
         self._reset_optional()
-        self._due_us = start_us + quantum_us
-        self._set_steady_state(quantum_us)
+        self._due_us = start_us + step_us
+        self._set_steady_state(step_us)
         self._sensors = SensorSet(rng, p, self._dt_s, self._true_values())
 
     # Construction.
@@ -111,7 +111,7 @@ class Plant:
         self._network = self.parameters
         self._leak_w = 0.0
 
-    def _set_steady_state(self, quantum_us: int) -> None:
+    def _set_steady_state(self, step_us: int) -> None:
         """Set every state to the steady state."""
         p = self.parameters
         self.pumps = [PlantPump(p.pump_slew_pct_s, n, n) for n in p.start_pump_pct]
@@ -127,24 +127,24 @@ class Plant:
             steady_supply_c(p, p.start_it_kw, self.point, valve_pct),
             steady_return_c(p, p.start_it_kw, self.point, valve_pct),
         )
-        self._apply_quantum(quantum_us)
+        self._apply_step(step_us)
         self._thermal.start(self.it_kw, self.shaft_w)
 
-    def set_quantum(self, quantum_us: int) -> None:
+    def set_step(self, step_us: int) -> None:
         """Set the step length (1 ms to 5 s) from the next step.
 
         The flow in one step must be smaller than the volume of the smaller pipe. Raises
         `ValueError` outside the range.
         """
-        self._apply_quantum(quantum_us)
-        self._sensors.set_quantum(self._dt_s)
+        self._apply_step(step_us)
+        self._sensors.set_step(self._dt_s)
 
-    def _apply_quantum(self, quantum_us: int) -> None:
-        if not 1_000 <= quantum_us <= 5_000_000:
-            raise ValueError("quantum_us: 1 ms to 5 s")
-        self.quantum_us = quantum_us
-        self._dt_s = quantum_us / _SECOND_US
-        self._noise_every = max(1, _SECOND_US // quantum_us)
+    def _apply_step(self, step_us: int) -> None:
+        if not 1_000 <= step_us <= 5_000_000:
+            raise ValueError("step_us: 1 ms to 5 s")
+        self.step_us = step_us
+        self._dt_s = step_us / _SECOND_US
+        self._noise_every = max(1, _SECOND_US // step_us)
         self._it_decay = exp(-self._dt_s / self.parameters.it_lag_s)
         self._update_flows()
 
@@ -362,14 +362,14 @@ class Plant:
     # Time.
 
     def resume_at(self, now: int) -> None:
-        """After `set_quantum`: count the next step from `now`, the end of the last step."""
-        self._due_us = now + self.quantum_us
+        """After `set_step`: count the next step from `now`, the end of the last step."""
+        self._due_us = now + self.step_us
 
     def advance(self, now: int) -> None:
         """Step up to `now` (monotonic, µs), in complete steps only."""
         while self._due_us <= now:
             self._step(self._due_us)
-            self._due_us += self.quantum_us
+            self._due_us += self.step_us
 
     def _step(self, now: int) -> None:
         """Execute one step that ends at `now`, µs."""

@@ -72,7 +72,9 @@ class ComparisonRow:
     @property
     def has_worsened(self) -> bool:
         """True if the last record with this row has a worse verdict than the first one with it."""
-        ranks = [_VERDICT_RANK[c.verdict] for c in self.cells if c.verdict in _VERDICT_RANK]
+        ranks = [
+            _VERDICT_RANK[cell.verdict] for cell in self.cells if cell.verdict in _VERDICT_RANK
+        ]
         return len(ranks) > 1 and ranks[-1] > ranks[0]
 
 

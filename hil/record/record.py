@@ -28,7 +28,7 @@ from hil.scenario.model import Scenario
 from hil.scenario.questions import Answer, count_unanswered, list_denials
 
 FORMAT = "coldloop-record-2"
-FILE = "record.json"
+RECORD_FILE = "record.json"
 _RUN_KEYS = {"scenario", "verdict", "findings", "answers", "provenance", "series", "channels"}
 _ROOT = Path(__file__).resolve().parents[2]
 _FIRMWARE = ("agent", "drivers", "protocols")

@@ -132,7 +132,7 @@ def _requirements_section(record: Record) -> str:
 
 
 def _passed_text(verdicts: list[str]) -> str:
-    passed, marginal = sum(v != FAIL for v in verdicts), verdicts.count(MARGINAL)
+    passed, marginal = sum(verdict != FAIL for verdict in verdicts), verdicts.count(MARGINAL)
     return f"{passed} of {len(verdicts)}" + (f", {marginal} marginal" if marginal else "")
 
 

@@ -17,8 +17,8 @@ def origin_section(record: Record) -> str:
     """Write time, interpreter and load of the runs, and one row for each device."""
     provenances = [run["provenance"] for run in record["runs"]]
     facts = (
-        ("time", _join({f"{p['time']} time" for p in provenances})),
-        ("interpreter", _join({p["interpreter"] for p in provenances})),
+        ("time", _join({f"{provenance['time']} time" for provenance in provenances})),
+        ("interpreter", _join({provenance["interpreter"] for provenance in provenances})),
         ("load of the machine", _load_text(provenances)),
     )
     items = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts)
@@ -35,7 +35,7 @@ def _join(texts: set[str]) -> str:
 
 
 def _load_text(provenances: list[dict[str, Any]]) -> str:
-    loads = [p["load"] for p in provenances]
+    loads = [provenance["load"] for provenance in provenances]
     highest = max(max(load["at_start"], load["at_end"]) for load in loads)
     return f"{highest:g} at most, mean of 1 min, on {loads[0]['cpus']:g} CPUs"
 

@@ -19,14 +19,14 @@ from hil.record.bench_key import BenchKey, default_path
 from hil.record.label import check_label
 from hil.record.manifest import write_manifest
 from hil.record.provenance import SerialCheck
-from hil.record.record import FILE, Record, build_suite_record, read, seal
+from hil.record.record import RECORD_FILE, Record, build_suite_record, read, seal
 from hil.report.html import write_page
 from hil.report.junit import write_junit
 from hil.report.pdf import print_pdf
 from hil.run.recorded import RecordedRun, write_json
 from hil.scenario.suite import Suite
 
-NO_RECORD = "0" * 64
+NO_PREVIOUS = "0" * 64
 """`previous` of the first record of a folder."""
 
 
@@ -63,8 +63,8 @@ def write_all(
     )
     key = BenchKey(labels.key or default_path())
     record = seal(unsigned, newest_hash(folder.parent), key)
-    write_json(folder / FILE, record)
-    return [folder / FILE, *write_reports(record, folder, key)]
+    write_json(folder / RECORD_FILE, record)
+    return [folder / RECORD_FILE, *write_reports(record, folder, key)]
 
 
 def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
@@ -74,10 +74,10 @@ def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
     """
     if key.public != record.get("key"):
         raise BenchError(
-            f"{folder / FILE}: signed by another bench; only it can sign reports of it"
+            f"{folder / RECORD_FILE}: signed by another bench; only it can sign reports of it"
         )
     paths = _write_files(record, folder)
-    names = [FILE, *(path.name for path in paths)]
+    names = [RECORD_FILE, *(path.name for path in paths)]
     return [*paths, write_manifest(folder, names, key)]
 
 
@@ -95,8 +95,8 @@ def newest_hash(folder: Path) -> str:
     A damaged record is left out: it must not cost the results of the run that has just ended.
     """
     records = []
-    for path in folder.glob(f"*/{FILE}"):
+    for path in folder.glob(f"*/{RECORD_FILE}"):
         with contextlib.suppress(BenchError):
             records.append(read(path))
     newest = max(records, key=lambda r: str(r.get("ended_utc")), default=None)
-    return NO_RECORD if newest is None else str(newest.get("hash"))
+    return NO_PREVIOUS if newest is None else str(newest.get("hash"))

@@ -158,7 +158,7 @@ class VirtualRun:
 
     def _connect_components(self, config: dict[str, Any]) -> None:
         """Connect the stores of the components, the modem and the load bank."""
-        for port, section, address in optional_sections.number_ports(config):
+        for port, section, address in optional_sections.assign_ports(config):
             if address.startswith(("store:", "local:")):
                 store = StoreEndpoint(self.shell, port, self.world.random("store " + section))
                 self.shell.endpoints[port] = self.testbed.stores[section] = store

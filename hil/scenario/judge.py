@@ -187,8 +187,11 @@ class Evaluator:
 
     def __init__(self, scenario: Scenario) -> None:
         self._trackers = [
-            _ExpectationTracker(e, scenario.seconds if e.until_s is None else e.until_s)
-            for e in scenario.expectations
+            _ExpectationTracker(
+                expectation,
+                scenario.seconds if expectation.until_s is None else expectation.until_s,
+            )
+            for expectation in scenario.expectations
         ]
 
     def sample(self, at_s: float, read: ReadMeasure) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from agent.alarms.catalogue import catalogue
-from hil.bench.optional_sections import SECTIONS, section_names
+from hil.bench.optional_sections import SECTION_WRITERS, section_names
 from hil.bench.receiver_choice import parse_start_us
 from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.devices.gnss.dialects import DIALECTS
@@ -49,8 +49,8 @@ def find_problems(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(f"row.{name}", f"{value} is outside {low:g} to {high:g}")
     yield from _check_receiver(scenario.settings)
     for name in section_names(scenario.settings):
-        if name not in SECTIONS:
-            yield Problem("row.parts", f"unknown {name!r}" + suggest_name(name, SECTIONS))
+        if name not in SECTION_WRITERS:
+            yield Problem("row.parts", f"unknown {name!r}" + suggest_name(name, SECTION_WRITERS))
     for i, event in enumerate(scenario.events):
         yield from _check_event(event, scenario, f"event[{i}]")
     for i, expectation in enumerate(scenario.expectations):

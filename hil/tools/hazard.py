@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
                 tally.add(result)
                 progress.update(tally.runs, f"{tally.failed} with violations")
                 if result.violations:
-                    _report(result, arguments)
+                    _print_violations(result, arguments)
     except KeyboardInterrupt:
         interrupted = True
     wall_s = round(time.perf_counter() - started_s, 1)
@@ -119,7 +119,7 @@ def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
     """Measure all rows and write the page; exit 0 also if a row is late."""
     rows = [row for row in load_rows() if row.run]
     found = {}
-    for result in run_jobs(_measure, [(row, arguments.dut) for row in rows], workers):
+    for result in run_jobs(_measure_fmea_row, [(row, arguments.dut) for row in rows], workers):
         found[result.row.number] = result
         if not arguments.json:
             print(f"{result.row.number:4} {result.verdict:9} {result.row.name}", flush=True)
@@ -152,7 +152,7 @@ def _measure_before_after(
     return case, before_after.measure(case, DUTS[dut])
 
 
-def _measure(row: FmeaRow, dut: str) -> FmeaResult:
+def _measure_fmea_row(row: FmeaRow, dut: str) -> FmeaResult:
     return measure_row(row, DUTS[dut], dut)
 
 
@@ -171,7 +171,7 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
     return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
 
 
-def _report(result: CaseResult, arguments: argparse.Namespace) -> None:
+def _print_violations(result: CaseResult, arguments: argparse.Namespace) -> None:
     """Print the violations, and write the shrunk scenario."""
     if not arguments.json:
         print(f"{'FAIL' if result.failures else 'exempt'}  seed {result.seed}  {result.title}")
@@ -206,9 +206,9 @@ def _print_summary(record: dict[str, Any]) -> None:
     for reason, count in record["exempt_reasons"].items():
         print(f"  exempt {count:4}  {reason}")
     print(f"pairs seen {record['pairs_seen']} of {record['pairs']}")
-    print(f"rows of the FMEA not hit: {_join(record['fmea_never_hit'])}")
-    print(f"words without an alarm: {_join(record['silent_words'])}")
-    print(f"alarm codes never raised: {_join(record['codes_never_raised'])}")
+    print(f"rows of the FMEA not hit: {_join_texts(record['fmea_never_hit'])}")
+    print(f"words without an alarm: {_join_texts(record['silent_words'])}")
+    print(f"alarm codes never raised: {_join_texts(record['codes_never_raised'])}")
 
 
 def _verdict_text(record: dict[str, Any]) -> str:
@@ -217,7 +217,7 @@ def _verdict_text(record: dict[str, Any]) -> str:
     return "INTERRUPTED" if record["interrupted"] else "PASS"
 
 
-def _join(values: list[Any]) -> str:
+def _join_texts(values: list[Any]) -> str:
     return ", ".join(str(value) for value in values) or "none"
 
 

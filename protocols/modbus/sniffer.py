@@ -38,6 +38,7 @@ _MAX_FRAME = 256
 _MIN_FRAME = 4  # unit, function, CRC
 _EXCEPTION_SIZE = 5
 _CHECKED_FUNCTIONS = (1, 2, 3, 4, 5, 6, 15, 16, 22, 23, DEVICE_ID)
+_READ_FUNCTIONS = (1, 2, 3, 4)
 _DIAGNOSTICS = 8  # echoes its request ("Return query data"), or returns a counter
 
 # function -> (length, index of the byte that counts further ones or -1), CRC included
@@ -191,7 +192,7 @@ class Sniffer:
         """Remove complete frames from the buffer. `is_final`: no bytes will follow these."""
         at = 0
         while at < len(self._buffer):
-            size, incomplete = self._frame_at(at)
+            size, incomplete = self._frame_at(at, is_final)
             if size == _NO_FRAME and is_final and at == 0 and self._is_one_frame():
                 size = len(self._buffer)
             if size:
@@ -205,16 +206,32 @@ class Sniffer:
         if is_final or len(self._buffer) > _MAX_FRAME:
             self._discard(len(self._buffer))
 
-    def _frame_at(self, at: int) -> "tuple[int, bool]":
+    def _frame_at(self, at: int, is_final: bool) -> "tuple[int, bool]":
         """Return (length of the intact frame at `at` or 0, True if a frame can still complete)."""
         incomplete = False
         size = len(self._buffer) - at
+        expected = self._expected_reply(at)
+        if size >= expected > 0 and crc16(self._buffer[at : at + expected]) == 0:
+            return expected, False
+        if expected > size and not is_final:
+            # One CRC of 256 ends with 0: the reply without its last byte can be a valid request.
+            return _NO_FRAME, True
         for length in _possible_lengths(self._buffer[at : at + _MAX_FRAME]):
             if length == _LENGTH_UNKNOWN or size < length <= _MAX_FRAME:
                 incomplete = True
             elif _MIN_FRAME <= length <= size and crc16(self._buffer[at : at + length]) == 0:
                 return length, False
         return _NO_FRAME, incomplete
+
+    def _expected_reply(self, at: int) -> int:
+        """Return the length of the reply to the pending read that begins at `at`, or 0."""
+        request, data = self._pending_request, self._buffer[at : at + 3]
+        if request is None or len(data) < 3 or data[:2] != request.data[:2]:
+            return 0
+        if data[1] not in _READ_FUNCTIONS:
+            return 0
+        length = 3 + expected_length(request.data[1:-2], b"")
+        return length if data[2] == length - 5 else 0
 
     def _is_one_frame(self) -> bool:
         return _MIN_FRAME <= len(self._buffer) <= _MAX_FRAME and crc16(self._buffer) == 0

@@ -16,7 +16,7 @@ from binascii import a2b_base64, b2a_base64
 
 from protocols.errors import DecodeError
 from protocols.modem.checksum import crc16
-from protocols.modem.strict_json import load
+from protocols.modem.strict_json import parse_object
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _parse_response(line: bytes) -> "JsprResponse | None":
     if len(code) != 3 or not code.isdigit() or not target:
         return None
     try:
-        return int(code), target.decode(), load(text.decode())
+        return int(code), target.decode(), parse_object(text.decode())
     except (DecodeError, ValueError):  # UnicodeError is a ValueError
         return None
 

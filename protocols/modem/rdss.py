@@ -80,5 +80,5 @@ def parse_beam_power(fields: "list[bytes]") -> "int | None":
     """Parse the highest beam power, 0 to 4, of a $BDPWI."""
     if fields[0] != b"BDPWI":
         return None
-    powers = [int(f) for f in fields[2:] if f.isdigit() and len(f) == 1]
+    powers = [int(field) for field in fields[2:] if field.isdigit() and len(field) == 1]
     return max(powers) if powers else 0

@@ -18,7 +18,7 @@ _DIGITS = "0123456789"
 _LITERALS = (("true", True), ("false", False), ("null", None))
 
 
-def load(text: str) -> "dict[str, Any]":
+def parse_object(text: str) -> "dict[str, Any]":
     """Parse one object; raises `DecodeError`."""
     value, end = _parse_value(text, _skip_space(text, 0), _MAX_DEPTH)
     if _skip_space(text, end) != len(text) or not isinstance(value, dict):
@@ -50,28 +50,28 @@ def _parse_value(text: str, at: int, depth: int) -> "tuple[Any, int]":
 
 
 def _parse_string(text: str, at: int) -> "tuple[str, int]":
-    parts = ""
+    unescaped = ""
     start = at
     while text[at : at + 1] not in ('"', ""):
         if text[at] == "\\":
-            parts += text[start:at] + _ESCAPES.get(text[at + 1 : at + 2], "?")
+            unescaped += text[start:at] + _ESCAPES.get(text[at + 1 : at + 2], "?")
             at += 1
             start = at + 1
         at += 1
     if at >= len(text):
         raise DecodeError("a text has no end")
-    return parts + text[start:at], at + 1
+    return unescaped + text[start:at], at + 1
 
 
 def _parse_container(text: str, at: int, depth: int) -> "tuple[Any, int]":
     """Parse a list or an object."""
     is_object = text[at] == "{"
-    close = "}" if is_object else "]"
-    found: dict[str, Any] = {}
+    closing = "}" if is_object else "]"
+    members: dict[str, Any] = {}
     items: list[Any] = []
     at = _skip_space(text, at + 1)
-    while text[at : at + 1] != close:
-        if found or items:
+    while text[at : at + 1] != closing:
+        if members or items:
             if text[at : at + 1] != ",":
                 raise DecodeError("no comma at %d" % at)
             at = _skip_space(text, at + 1)
@@ -82,9 +82,9 @@ def _parse_container(text: str, at: int, depth: int) -> "tuple[Any, int]":
             at = _skip_space(text, at)
             if text[at : at + 1] != ":":
                 raise DecodeError("no colon at %d" % at)
-            found[name], at = _parse_value(text, _skip_space(text, at + 1), depth)
+            members[name], at = _parse_value(text, _skip_space(text, at + 1), depth)
         else:
             item, at = _parse_value(text, at, depth)
             items.append(item)
         at = _skip_space(text, at)
-    return (found if is_object else items), at + 1
+    return (members if is_object else items), at + 1

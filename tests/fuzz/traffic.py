@@ -51,7 +51,7 @@ value = 33
 def place_names(run: VirtualRun) -> dict[int, str]:
     """Return the names of the ports by number."""
     names = {RECEIVER: "receiver", BROKER: "broker", FIRST_BUS: "bus"}
-    names |= {port: section for port, section, _ in optional_sections.number_ports(run.config)}
+    names |= {port: section for port, section, _ in optional_sections.assign_ports(run.config)}
     for port in run.shell.endpoints:
         names.setdefault(port, "bmc")
     return names

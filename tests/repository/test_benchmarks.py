@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks: each runs once with a small size and returns its figures; speed is not checked."""
+"""Benchmarks: each runs once with a small size and returns its figures; speed is not checked.
 
+Those whose subject has other tests run in `make soak`: digests, page, sky, codec, link, year.
+"""
+
+import importlib
 import json
 import shutil
 import subprocess
@@ -52,6 +56,7 @@ def benchmark(name: str, *options: str, code: int = 0) -> "dict[str, Any]":
     return record
 
 
+@pytest.mark.soak
 def test_speed() -> None:
     require_program("micropython")
     record = benchmark("bench.speed", "--seconds", "10", "--rounds", "1", "--profile")
@@ -103,12 +108,14 @@ def test_kept_history_is_valid() -> None:
         assert set(entry) == {"date", "revision", "cpython", "cpu", "load", "method", "ratios"}
 
 
+@pytest.mark.soak
 def test_startup() -> None:
     record = benchmark("runtime.startup", "--rounds", "1", "--seconds", "1")
     assert 0 < record["ready_s"]["min"] <= record["control_s"]["min"]
     assert 5 < record["pss_mib"]["max"] <= record["rss_mib"]["max"] <= record["peak_mib"]["max"]
 
 
+@pytest.mark.soak
 def test_throttle() -> None:
     record = benchmark("control.power_limits", "--phases", "1", "--rows", "2")
     assert record["lost"]["with flow"]["told_s"]["max"] <= 2.0
@@ -140,6 +147,7 @@ def test_table_of_laws() -> None:
     assert record["lost"] == []
 
 
+@pytest.mark.soak
 def test_digests() -> None:
     require_program("micropython")
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -220,6 +228,7 @@ def test_clock() -> None:
     assert len(record["figures"]) == 5
 
 
+@pytest.mark.soak
 def test_sky() -> None:
     record = benchmark("gnss.sky", "--days", "0.003")
     assert record["sky"]["alarms"] == []
@@ -237,23 +246,33 @@ def test_mutants_of_a_subject_are_killed(subject: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_help_shows_an_example(name: str) -> None:
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
-    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def test_help_shows_an_example(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"benchmarks.{name}").main()
+    output = capsys.readouterr().out
+    assert ended.value.code == 0
     assert "example: python -m benchmarks." in output
     assert "--json" in output
 
 
 @pytest.mark.parametrize("name", ["bench.digests", "bench.speed", "firmware.heap"])
-def test_usage_error_is_one_line(name: str) -> None:
+def test_usage_error_is_one_line(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     option = ["--scenario", "smok"] if name == "bench.speed" else ["smok"]
-    command = [sys.executable, "-m", f"benchmarks.{name}", *option]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert "did you mean smoke?" in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+    monkeypatch.setattr(sys, "argv", [name, *option])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"benchmarks.{name}").main()
+    output = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "did you mean smoke?" in output
+    assert len(output.splitlines()) == 1
 
 
+@pytest.mark.soak
 def test_nmea_beside_gpsdecode() -> None:
     """A minute of each vendor dialect, undamaged and damaged: both decoders agree."""
     require_program("gpsdecode")
@@ -269,6 +288,7 @@ def test_nmea_beside_gpsdecode() -> None:
             assert abs(capture["gpsd_distinct"] - capture["satellites"]) <= 1, name
 
 
+@pytest.mark.soak
 def test_year() -> None:
     record = benchmark(
         *("control.annual", "--hours", "24", "--start", "4800", "--speed-hours", "1"),
@@ -295,6 +315,7 @@ def test_satlink() -> None:
         assert 1.0 < record["day"][name] <= 1.2, name
 
 
+@pytest.mark.soak
 def test_codec() -> None:
     require_program("micropython")
     record = benchmark("telemetry.codec", "--seeds", "1-1", "--rows", "600", "--rounds", "1")
@@ -302,6 +323,7 @@ def test_codec() -> None:
     assert record["micropython"]["heap"] == "64wK"
 
 
+@pytest.mark.soak
 def test_link() -> None:
     record = benchmark("telemetry.outage", "--hours", "0.5")
     assert record["alarms_before_backlog"] is True
@@ -314,6 +336,7 @@ def test_relay() -> None:
     assert [run["blocks"] for run in record["runs"]] == [3]
 
 
+@pytest.mark.soak
 def test_page() -> None:
     record = benchmark("bench.page", "--clients", "3", "--seconds", "1", "--rounds", "1")
     assert [run["clients"] for run in record["stream"]] == [0, 3]

@@ -22,9 +22,9 @@ from tests.support.repository import (
     MICROPYTHON_OPTIONS,
     PACKAGES,
     ROOT,
+    TEST_OPTIONS,
     compiled_flash,
     find_tool,
-    heap_options,
     matches,
     micropython_environment,
     portable_files,
@@ -122,7 +122,7 @@ def importable_files() -> dict[tuple[str, ...], list[str]]:
     for name in portable_files():
         if name not in board_only and not name.endswith("__main__.py"):
             is_test = name.startswith("tests/")
-            options = heap_options(ROOT / name) if is_test else MICROPYTHON_OPTIONS
+            options = TEST_OPTIONS if is_test else MICROPYTHON_OPTIONS
             files.setdefault(options, []).append(name)
     return files
 

@@ -57,7 +57,12 @@ CORE = (
 )
 EXEMPT = {
     # only appends a request or changes three attributes of `PortLink`
-    "agent/agent.py": {"link.start", "self.uplink.link.start", "link.outbox", "link.event"},
+    "agent/agent.py": {
+        "link.request_open",
+        "self.uplink.link.connect",
+        "link.outbox",
+        "link.event",
+    },
     # inside of a guarded call of the agent
     "agent/core/component/component_set.py": {
         "component.receive",
@@ -84,7 +89,7 @@ EXEMPT = {
         *("self._record.event", "self._record.receive", "self._record.outbox"),
         "self.history.outbox",
     },
-    "agent/telemetry/tls_link.py": {"PortLink.start", "PortLink.event", "PortLink.wake"},
+    "agent/telemetry/tls_link.py": {"PortLink.request_open", "PortLink.event", "PortLink.wake"},
     "agent/telemetry/uplink.py": {
         *("self.link.event", "self.link.wake", "link.outbox", "self._send_window.flush"),
         *("self._client.receive", "self._client.wake", "self._client.deadline"),

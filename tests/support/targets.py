@@ -30,8 +30,8 @@ from deploy.firmware.unix_float32 import build_unix_f32
 from tests.support.programs import require_program
 from tests.support.repository import (
     ROOT,
+    TEST_OPTIONS,
     compiled_flash,
-    heap_options,
     micropython_environment,
 )
 
@@ -115,7 +115,7 @@ def _unix_f32() -> Path:
 def _process(interpreter: str, path: Path, tests: list[str]) -> str:
     module = module_name(path.relative_to(ROOT).as_posix())
     process = subprocess.Popen(
-        [interpreter, *heap_options(path), "-m", "tests.portable.support.runner", module, *tests],
+        [interpreter, *TEST_OPTIONS, "-m", "tests.portable.support.runner", module, *tests],
         cwd=compiled_flash(),
         env=micropython_environment(compiled_flash()),
         stdin=subprocess.DEVNULL,

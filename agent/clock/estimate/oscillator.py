@@ -72,7 +72,9 @@ def fit_line(points: "list[FitPoint]") -> FittedLine:
     """Fit a line through three or more points."""
     n = len(points)
     t, level, envelope = mean_point(points)
-    pairs = [((p.t - t) // 1000, p.envelope - envelope) for p in points]  # ms: small squares
+    pairs = [
+        ((point.t - t) // 1000, point.envelope - envelope) for point in points
+    ]  # ms: small squares
     sxx = sum([x * x for x, _ in pairs]) or 1
     slope = sum([x * y for x, y in pairs]) * 1_000_000 // sxx
     square = sum([(y - slope * x // 1_000_000) ** 2 for x, y in pairs])
@@ -115,7 +117,7 @@ class OffsetFit:
             return None
         block = self.current_block()
         self.deviation = self._deviation(block)
-        self.largest = max([abs(y - block.mean) for y in self._values])
+        self.largest = max([abs(value - block.mean) for value in self._values])
         self.drop_open()
         return block
 
@@ -135,8 +137,8 @@ class OffsetFit:
         """Return the open block; it has at least one sample."""
         times, values = self._times, self._values
         n = len(times)
-        t = times[0] + sum([x - times[0] for x in times]) // n
-        mean = values[0] + sum([y - values[0] for y in values]) // n
+        t = times[0] + sum([time - times[0] for time in times]) // n
+        mean = values[0] + sum([value - values[0] for value in values]) // n
         if not self._envelope_rank or n < self.size:
             return FitPoint(t, mean, mean)
         return FitPoint(t, mean, sorted(values)[-self._envelope_rank])
@@ -189,7 +191,7 @@ def mean_point(points: "list[FitPoint]") -> "FitPoint":
     n = len(points)
     t, mean, envelope = points[0]
     return FitPoint(
-        t + sum([p.t - t for p in points]) // n,
-        mean + sum([p.mean - mean for p in points]) // n,
-        envelope + sum([p.envelope - envelope for p in points]) // n,
+        t + sum([point.t - t for point in points]) // n,
+        mean + sum([point.mean - mean for point in points]) // n,
+        envelope + sum([point.envelope - envelope for point in points]) // n,
     )

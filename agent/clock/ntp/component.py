@@ -182,9 +182,9 @@ class NtpComponent(Component):
         """
         exchanges = [server.exchange for server in self.servers]
         pairs: list[tuple[str, Any]] = [
-            ("sent", sum([e.sent for e in exchanges])),
-            ("replies", sum([e.replies for e in exchanges])),
-            ("refused", sum([e.refused for e in exchanges])),
+            ("sent", sum([exchange.sent for exchange in exchanges])),
+            ("replies", sum([exchange.replies for exchange in exchanges])),
+            ("refused", sum([exchange.refused for exchange in exchanges])),
             ("difference_us", self._difference_us),
             ("uncertainty_us", self._uncertainty_us),
             ("agrees", self._agrees),

@@ -114,7 +114,7 @@ class Arbiter:
             ("output_milli_pct", None if output is None else round_half_away(output * 1000)),
             ("owner", owner),
             ("reason", reason),
-            ("losers", [_loser(c) for c in self.claims if c is not self._applied]),
+            ("losers", [_loser(claim) for claim in self.claims if claim is not self._applied]),
             ("locked", list(self.locked)),
         ]
         return JsonObject(fields)

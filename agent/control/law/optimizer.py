@@ -39,8 +39,8 @@ _VALVE_STEPS = (8.0, -8.0, 4.0, -4.0, 2.0, -2.0)
 _CACHED_SIDES = 12
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
 """Tested neighbours. The last two follow the limit of the case temperature."""
-_INFEASIBLE = 1e30
-_KEPT_SHARE = 1001 / 1000
+_INFEASIBLE_W = 1e30
+_KEEP_RATIO = 1001 / 1000
 """Power of the last point over that of the best up to which the last is kept."""
 _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
@@ -60,9 +60,9 @@ class FacilitySide:
         v = self.lpm / exchanger.fws_design_lpm
         self.watts: float = model.get("facility_w", 0.0) * v * (0.3 + 0.7 * v * v)
         if "cooler_ua_kw_k" in model:
-            self.fan_g = _counterflow_table(model, self.capacity)
+            self.fan_conductance = _counterflow_table(model, self.capacity)
         else:
-            self.fan_g = _cooler_table(model)
+            self.fan_conductance = _cooler_table(model)
 
 
 class OptimalPoint:
@@ -74,7 +74,7 @@ class OptimalPoint:
         self.fan_pct = 0.0
         self.case_c = 0.0
         self.valve_target_pct = 0.0
-        self.power_w = _INFEASIBLE
+        self.power_w = _INFEASIBLE_W
 
 
 class SetpointOptimizer:
@@ -101,11 +101,11 @@ class SetpointOptimizer:
         self.best = OptimalPoint()
         self._sides: list[FacilitySide] = []
         self._side = self._side_at(model["middle_pct"])
-        self._zero: float = model.get("zero_pct", 0.0)
+        self._flow_start_pct: float = model.get("zero_pct", 0.0)
         self._air_c = 0.0
         self._supply_limits = (0.0, 0.0)
         self._load_w = self._water_w = 0.0
-        self._leak_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
+        self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
     def set_pads(self, kelvin: float) -> None:
         """Set by how much wetted pads cool the air, K; 0: they are dry."""
@@ -125,21 +125,25 @@ class SetpointOptimizer:
         if max_supply_c < min_supply_c:
             max_supply_c = min_supply_c
         self._supply_limits = (min_supply_c, max_supply_c)
-        low_n = model["pump_min_pct"]
-        step_n = (100.0 - low_n) / (_SPEEDS - 1)
-        step_s = (max_supply_c - min_supply_c) / (_SUPPLIES - 1)
+        min_pump_pct = model["pump_min_pct"]
+        pump_step_pct = (100.0 - min_pump_pct) / (_SPEEDS - 1)
+        supply_step_k = (max_supply_c - min_supply_c) / (_SUPPLIES - 1)
         best = OptimalPoint()
         self._set_side(self.best.valve_target_pct or model["middle_pct"])
         for i in range(_SPEEDS):
             for j in range(_SUPPLIES):
-                self._evaluate(low_n + i * step_n, min_supply_c + j * step_s, best)
+                self._evaluate(
+                    min_pump_pct + i * pump_step_pct, min_supply_c + j * supply_step_k, best
+                )
         for _ in range(4):
-            step_n *= 0.5
-            step_s *= 0.5
+            pump_step_pct *= 0.5
+            supply_step_k *= 0.5
             n, s = best.pump_pct, best.supply_c
-            for kn, ks in _NEIGHBOURS:
-                self._evaluate_inside(n + kn * step_n, s + ks * step_s, best)
-            self._search_valve(best, step_n, step_s)
+            for pump_steps, supply_steps in _NEIGHBOURS:
+                self._evaluate_inside(
+                    n + pump_steps * pump_step_pct, s + supply_steps * supply_step_k, best
+                )
+            self._search_valve(best, pump_step_pct, supply_step_k)
         self.best = best = self._keep_last(best)
         return best
 
@@ -152,11 +156,11 @@ class SetpointOptimizer:
             return best
         self._set_side(last.valve_target_pct)
         self._evaluate_inside(last.pump_pct, last.supply_c, kept)
-        return kept if kept.power_w < best.power_w * _KEPT_SHARE else best
+        return kept if kept.power_w < best.power_w * _KEEP_RATIO else best
 
     def flow_lpm(self, pump_pct: float) -> float:
         """Return the secondary flow at a pump speed in percent, L/min; at least 1."""
-        fraction = (pump_pct - self._zero) / (100.0 - self._zero)
+        fraction = (pump_pct - self._flow_start_pct) / (100.0 - self._flow_start_pct)
         flow: float = self.model["full_lpm"] * fraction
         return flow if flow > 1.0 else 1.0
 
@@ -166,7 +170,7 @@ class SetpointOptimizer:
         if self.model["pump_min_pct"] <= pump_pct <= 100.0 and low <= supply_c <= high:
             self._evaluate(pump_pct, supply_c, best)
 
-    def _search_valve(self, best: OptimalPoint, step_n: float, step_s: float) -> None:
+    def _search_valve(self, best: OptimalPoint, pump_step_pct: float, supply_step_k: float) -> None:
         """Test other mid-range positions of the valve around the best point."""
         low, high = self.model.get("middle_min_pct"), self.model.get("middle_max_pct")
         if low is None or high is None:
@@ -177,8 +181,10 @@ class SetpointOptimizer:
                 self._set_side(valve_pct)
                 n, s = best.pump_pct, best.supply_c
                 self._evaluate(n, s, best)
-                for kn, ks in _NEIGHBOURS:
-                    self._evaluate_inside(n + kn * step_n, s + ks * step_s, best)
+                for pump_steps, supply_steps in _NEIGHBOURS:
+                    self._evaluate_inside(
+                        n + pump_steps * pump_step_pct, s + supply_steps * supply_step_k, best
+                    )
         self._set_side(best.valve_target_pct)
 
     def _set_side(self, valve_pct: float) -> None:
@@ -200,17 +206,17 @@ class SetpointOptimizer:
         side = self._side
         flow = self.flow_lpm(pump_pct)
         c = exchanger.tcs_capacity(flow)
-        rise = heat / c
+        rise_k = heat / c
         case_c = supply_c + self._case_k(flow, heat, c)
         excess_k = case_c - model["case_max_c"]
         effectiveness = exchanger.effectiveness_at(flow, side.lpm)
-        fws_supply_c = supply_c + rise - rise / effectiveness
+        fws_supply_c = supply_c + rise_k - rise_k / effectiveness
         fws_return_c = fws_supply_c + heat / side.capacity
-        gap = fws_return_c - self._air_c
+        approach_k = fws_return_c - self._air_c
         # Below the least gap it grows on, so that a warmer point is better than a colder one.
-        required_w_k = heat / (gap if gap > _MIN_GAP_K else _MIN_GAP_K)
-        if gap < _MIN_GAP_K:
-            required_w_k += 1000.0 * required_w_k * (_MIN_GAP_K - gap)
+        required_w_k = heat / (approach_k if approach_k > _MIN_GAP_K else _MIN_GAP_K)
+        if approach_k < _MIN_GAP_K:
+            required_w_k += 1000.0 * required_w_k * (_MIN_GAP_K - approach_k)
         fan = self._fan_speed(required_w_k)
         n = pump_pct / 100.0
         power_w = self.pump_factor * model["pump_w"] * n * n * n + side.watts
@@ -219,7 +225,7 @@ class SetpointOptimizer:
             fan = 100.0
         f = fan / 100.0
         power_w += model["fan_w"] * f * f * f
-        power_w += self._water_w * f + self._leak_w_k * case_c
+        power_w += self._water_w * f + self._leakage_w_k * case_c
         if excess_k > 0.0:
             power_w += 1e8 * excess_k + 1e7
         if power_w < best.power_w:
@@ -238,7 +244,7 @@ class SetpointOptimizer:
     def _fan_speed(self, required_w_k: float) -> float:
         """Return the fan speed for G of `required_w_k`, percent; above 100: not possible."""
         required = required_w_k / self.cooler_factor
-        table = self._side.fan_g
+        table = self._side.fan_conductance
         if required > table[-1]:
             return 100.0 + 100.0 * (required - table[-1]) / table[-1]
         low, high = 0, _FAN_POINTS - 1
@@ -258,18 +264,18 @@ class SetpointOptimizer:
         self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
     ) -> None:
         """Adapt the cooler factor slowly to a steady measurement."""
-        gap = fws_return_c - air_c
-        if gap < 1.0 or heat_w <= 0.0:
+        approach_k = fws_return_c - air_c
+        if approach_k < 1.0 or heat_w <= 0.0:
             return
         x = fan_pct / 100.0 * (_FAN_POINTS - 1)
         i = int(x)
         i = i if i < _FAN_POINTS - 1 else _FAN_POINTS - 2
-        table = self._side.fan_g
+        table = self._side.fan_conductance
         if "cooler_ua_kw_k" in self.model:
-            table = FacilitySide(self.model, self.exchanger, valve_pct).fan_g
+            table = FacilitySide(self.model, self.exchanger, valve_pct).fan_conductance
         model = table[i] + (x - i) * (table[i + 1] - table[i])
         if model > 0.0:
-            self.cooler_factor = _adapt(self.cooler_factor, heat_w / gap / model)
+            self.cooler_factor = _adapt(self.cooler_factor, heat_w / approach_k / model)
 
     def adapt_pumps(self, watts: float, pump_pct: float) -> None:
         """Adapt the pump factor slowly to the measured pump power."""
@@ -304,10 +310,10 @@ def _counterflow_table(model: "dict[str, Any]", water: float) -> "list[float]":
         air = 1000.0 * model["cooler_air_kw_k"] * n
         ua = 1000.0 * model["cooler_ua_kw_k"] * pow_det(n, _UA_EXPONENT)
         low, high = (air, water) if air < water else (water, air)
-        gap = 1.0 - low / high
-        if gap < 1 / 1000:
+        approach_k = 1.0 - low / high
+        if approach_k < 1 / 1000:
             table.append(low * ua / (low + ua))
         else:
-            e = exp(-ua / low * gap)
+            e = exp(-ua / low * approach_k)
             table.append(low * (1.0 - e) / (1.0 - low / high * e))
     return table

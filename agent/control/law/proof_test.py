@@ -10,11 +10,15 @@ seconds). The list holds the last `_MAX_RECORDS` records.
 """
 
 _STROKE_PCT = 5.0
-_FOLLOWED_PCT = 3.0
+_HIGH_PCT = 90.0  # above it the stroke is towards closed
+_LEAST_MOVE_PCT = 3.0
+_RETURN_BAND_PCT = 1.0
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_VALVE_S = 29.5
-_PUMPS_S = 239.5
+_VALVE_TIMEOUT_S = 29.5
+_PUMPS_TIMEOUT_S = 239.5
 _DP_FRACTION = 9 / 10
+_TURNS_PCT = 20.0
+_TAKE_OVER_S = 30.0
 _MAX_RECORDS = 8
 
 PASSED, FAILED, ABORTED = "passed", "failed", "broken off"
@@ -35,7 +39,9 @@ class ProofTests:
         """Start a partial stroke from `position`, percent."""
         self.running, self._elapsed_s, self._returning = "valve", 0.0, False
         self._start_pct = position
-        self._target_pct = position + _STROKE_PCT if position < 90.0 else position - _STROKE_PCT
+        self._target_pct = (
+            position + _STROKE_PCT if position < _HIGH_PCT else position - _STROKE_PCT
+        )
 
     def begin_pumps(self) -> None:
         """Start to observe a change of the lead pump."""
@@ -46,7 +52,7 @@ class ProofTests:
         if self.running != "valve":
             return None
         self._elapsed_s += dt
-        if position is None or self._elapsed_s > _VALVE_S:
+        if position is None or self._elapsed_s > _VALVE_TIMEOUT_S:
             self._finish(FAILED, now)
             return None
         target_pct = self._start_pct if self._returning else self._target_pct
@@ -55,10 +61,10 @@ class ProofTests:
             if self._target_pct > self._start_pct
             else self._start_pct - position
         )
-        if not self._returning and moved >= _FOLLOWED_PCT:
+        if not self._returning and moved >= _LEAST_MOVE_PCT:
             self._returning = True
             self._elapsed_s = 0.0
-        elif self._returning and moved < _FOLLOWED_PCT - 1.0:
+        elif self._returning and moved < _LEAST_MOVE_PCT - _RETURN_BAND_PCT:
             self._finish(PASSED, now)
             return None
         return target_pct
@@ -71,9 +77,14 @@ class ProofTests:
             return
         self._elapsed_s += dt
         dp_reached = dp_fraction is not None and dp_fraction >= _DP_FRACTION
-        if speed is not None and speed > 20.0 and dp_reached and self._elapsed_s > 30.0:
+        if (
+            speed is not None
+            and speed > _TURNS_PCT
+            and dp_reached
+            and self._elapsed_s > _TAKE_OVER_S
+        ):
             self._finish(PASSED, now)
-        elif self._elapsed_s > _PUMPS_S:
+        elif self._elapsed_s > _PUMPS_TIMEOUT_S:
             self._finish(FAILED, now)
 
     def abort(self, now: int, is_valve_stuck: bool = False) -> None:

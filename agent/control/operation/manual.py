@@ -93,7 +93,11 @@ class ManualControl:
         """Continue the mode `words`: people may work at the unit. Its time does not pass while the
         power is off, because the clock may be wrong.
         """
-        if len(words) != 4 or self.mode != "auto" or [w for w in words[1:] if not w.isdigit()]:
+        if (
+            len(words) != 4
+            or self.mode != "auto"
+            or [word for word in words[1:] if not word.isdigit()]
+        ):
             return False
         minutes = int(words[1][:9])
         if words[0] not in _MODES or not 1 <= minutes <= LONGEST_MIN:

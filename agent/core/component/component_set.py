@@ -59,7 +59,11 @@ class ComponentSet:
     def overriding(self, method: str) -> "list[Component]":
         """Return the components that override `method`."""
         default = getattr(Component, method)
-        return [c for c in self.components if getattr(type(c), method) is not default]
+        return [
+            component
+            for component in self.components
+            if getattr(type(component), method) is not default
+        ]
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Forward bytes from a port to its component."""

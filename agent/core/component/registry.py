@@ -84,6 +84,13 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         ("local",),
         "agent.northbound.schema",
     ),
+    ComponentSpec(
+        "redundancy",
+        "agent.redundancy.component",
+        "RedundancyComponent",
+        (),
+        "agent.redundancy.schema",
+    ),
 )
 """All optional components, in the order of their ports."""
 

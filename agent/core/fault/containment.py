@@ -176,7 +176,7 @@ class Containment:
         self._closing = True
         links = agent.links if agent.uplink is None else agent.links + [agent.uplink.link]
         for link in links:
-            if link.port == port and link.up:
+            if link.port == port and link.is_open:
                 link.requests.append((port, "close", b""))
                 agent.event(port, "closed", now)
                 link.retry_now(now + pause)

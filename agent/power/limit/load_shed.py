@@ -28,7 +28,7 @@ _SHED_INTERVAL = 5 * SECOND
 _CONFIRM_TIME = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
 _RESTORE_BELOW_K = 2
-_LONGEST_HOLD = 5
+_MAX_HOLD_DOUBLINGS = 5
 """A load that was overheated waits up to 2**5 times the hold time: its cause can still be there."""
 
 
@@ -60,8 +60,10 @@ class LoadShedding:
         """
         headroom = self._headroom
         self.follow_protection(now)
-        hot = [monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)]
-        for monitor in hot:
+        hot_modules = [
+            monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)
+        ]
+        for monitor in hot_modules:
             if monitor.load is not None and monitor.load.on and monitor.load.can_switch:
                 self._switch(monitor.load, False, now)
         if headroom.supply_c is None:
@@ -79,7 +81,7 @@ class LoadShedding:
             self._shed(now)
         elif (
             not overheating
-            and not hot
+            and not hot_modules
             and not shortfall_w
             and in_restore_slot
             and not headroom.heat_rejection_lost
@@ -94,8 +96,8 @@ class LoadShedding:
         limits = self._limits
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
         for load in self._loads:
-            must_go = limits.shed_reason or (is_lost and load.ineffective) or load.is_overheated
-            if load.on and load.can_switch and must_go:
+            must_shed = limits.shed_reason or (is_lost and load.ineffective) or load.is_overheated
+            if load.on and load.can_switch and must_shed:
                 target = load.target
                 if load.is_overheated:
                     load.count_heat_trip()
@@ -124,11 +126,13 @@ class LoadShedding:
 
     def _restore(self, supply_c: float, now: int) -> None:
         # The place decides between equal priorities: a sort of MicroPython is not stable.
-        off = [(-load.priority, place) for place, load in enumerate(self._loads) if not load.on]
-        for _, place in sorted(off):
-            load = self._loads[place]
+        off = [
+            (-load.priority, position) for position, load in enumerate(self._loads) if not load.on
+        ]
+        for _, position in sorted(off):
+            load = self._loads[position]
             cold_enough = supply_c <= load.load_class.derating_start_c() - _RESTORE_BELOW_K
-            hold_us = self._hold_us << min(load.heat_trips, _LONGEST_HOLD)
+            hold_us = self._hold_us << min(load.heat_trips, _MAX_HOLD_DOUBLINGS)
             if cold_enough and now - load.shed_at >= hold_us:
                 self._switch(load, True, now)
                 return

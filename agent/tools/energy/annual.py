@@ -82,7 +82,11 @@ def build_report(
     months, now_us = stored
     meters = [(raw["role"], f"{raw['device']}.{raw['point']}") for raw in section["meters"]]
     sheet = FigureSheet(site, meters)
-    whole = {_name(m.start_us): m for m in months if m.start_us and _is_whole(m.start_us)}
+    whole = {
+        _name(month.start_us): month
+        for month in months
+        if month.start_us and _is_whole(month.start_us)
+    }
     wanted = _last_names(now_us)
     found = [(name, whole[name]) for name in wanted if name in whole]
     return {

@@ -91,7 +91,7 @@ class FigureSheet:
         squares = [self._square(used[role], role) for role in parts]
         if total <= 0 or None in squares:
             return None
-        return math.sqrt(sum(s for s in squares if s is not None)) / total
+        return math.sqrt(sum(square for square in squares if square is not None)) / total
 
     def _square(self, energy: float, role: int) -> float | None:
         standard = self._standard[role]
@@ -107,11 +107,17 @@ class FigureSheet:
         if self.metered[FACILITY]:
             return _both(self._standard[FACILITY], u_it)
         others = [role for role in _PARTS[1:] if self.metered[role]]
-        rest, total = sum(used[role] for role in others), used[IT] + sum(used[r] for r in others)
+        rest, total = (
+            sum(used[role] for role in others),
+            used[IT] + sum(used[other] for other in others),
+        )
         squares = [self._square(used[role], role) for role in others]
         if u_it is None or None in squares or total <= 0:
             return None
-        return math.sqrt((rest * u_it) ** 2 + sum(s for s in squares if s is not None)) / total
+        return (
+            math.sqrt((rest * u_it) ** 2 + sum(square for square in squares if square is not None))
+            / total
+        )
 
     def _leakage(self, it: float, u_it: float | None) -> EnergyFigure:
         model = self._site.leakage

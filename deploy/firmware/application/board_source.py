@@ -166,7 +166,11 @@ def _names_read() -> frozenset[tuple[str, str]]:
                 case ast.Attribute(attr=name):
                     read.add(("", name))
                 case ast.ImportFrom(str(module), aliases):
-                    names = [a.name for a in aliases if (a.asname or a.name) not in replaced]
+                    names = [
+                        alias.name
+                        for alias in aliases
+                        if (alias.asname or alias.name) not in replaced
+                    ]
                     read |= {(module, name) for name in names}
     return frozenset(read)
 

@@ -6,12 +6,15 @@ names are sorted, and no file has a time.
 """
 
 import ast
+import contextlib
 import fnmatch
 import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from deploy.firmware.build_tools import CACHE, find_mpy_cross
 from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
+_KEPT_S = 86_400
 _SKIPPED = ("drivers/profiles/profile.schema.json",)
 
 
@@ -81,7 +85,7 @@ def _site_profiles(config: bytes | None) -> list[tuple[str, Path]]:
 
 def is_empty(name: str) -> bool:
     """Return whether a module has only a docstring: MicroPython imports a folder without it."""
-    return len(ast.parse((ROOT / name).read_bytes()).body) <= 1 and name.endswith("__init__.py")
+    return name.endswith("__init__.py") and len(ast.parse((ROOT / name).read_bytes()).body) <= 1
 
 
 def module_name(name: str) -> str:
@@ -94,10 +98,41 @@ def module_name(name: str) -> str:
 
 
 def compile_module(name: str, cache: Path) -> bytes:
-    """Compile a module with mpy-cross, or return the cached result. Raises FirmwareError."""
-    module = module_name(name)
-    source = board_source((ROOT / name).read_bytes(), module)
-    return compile_source(module, _short_names().shorten(module, source), cache)
+    """Compile a module with mpy-cross, or return the cached result. Raises FirmwareError.
+
+    Its source on a board takes long to make, because constants and short names depend on all
+    modules. So the cache also keeps the name of the result by the digest of all sources.
+    """
+    module, raw = module_name(name), (ROOT / name).read_bytes()
+    known = cache / "known" / _sources_digest() / hashlib.sha256(name.encode() + raw).hexdigest()
+    with contextlib.suppress(FileNotFoundError):
+        return (cache / known.read_text(encoding="ascii")).read_bytes()
+    source = _short_names().shorten(module, board_source(raw, module))
+    compiled = compile_source(module, source, cache)
+    _make_folder(known.parent)
+    temporary = known.with_suffix(f".{os.getpid()}")
+    temporary.write_text(_result_name(module, source), encoding="ascii")
+    temporary.rename(known)
+    return compiled
+
+
+@functools.cache
+def _sources_digest() -> str:
+    """Return the digest of all sources on boards and of the code that changes them."""
+    digest = hashlib.sha256()
+    for path in (*sources_on_boards(), *sorted(Path(__file__).parent.glob("*.py"))):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT)} {len(data)} ".encode() + data)
+    return digest.hexdigest()[:32]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder of one state of the sources; delete those of states of a day ago."""
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for other in folder.parent.iterdir():
+            if other.stat().st_mtime < time.time() - _KEPT_S:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 @functools.cache
@@ -111,7 +146,7 @@ def _short_names() -> ShortNames:
 
 def compile_source(module: str, source: bytes, cache: Path) -> bytes:
     """Compile the source of a module, or return the cached result. Raises FirmwareError."""
-    target = cache / (hashlib.sha256(module.encode() + b"\0" + source).hexdigest() + ".mpy")
+    target = cache / _result_name(module, source)
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(f".{os.getpid()}")
@@ -124,6 +159,10 @@ def compile_source(module: str, source: bytes, cache: Path) -> bytes:
             raise FirmwareError(f"{module}: mpy-cross: {completed.stderr.strip()}")
         temporary.rename(target)
     return target.read_bytes()
+
+
+def _result_name(module: str, source: bytes) -> str:
+    return hashlib.sha256(module.encode() + b"\0" + source).hexdigest() + ".mpy"
 
 
 def pack_romfs(files: dict[str, bytes]) -> bytes:

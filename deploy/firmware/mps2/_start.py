@@ -18,7 +18,7 @@ import vfs  # type: ignore[import-not-found]
 SLOTS = (("a", 0x200000), ("b", 0x300000))
 FLASH = 1024 * 1024  # bytes of storage
 BLOCK = 4096
-ROOM = 1024 * 1024  # bytes of a slot with its header
+SLOT_BYTES = 1024 * 1024  # bytes of a slot with its header
 _WATCHDOG = 0x40008000
 CAUSES = {
     machine.PWRON_RESET: "power on",
@@ -47,7 +47,7 @@ class Mps2Board:
     """The board; see `Board` in _supervisor.py."""
 
     keys = _keys.KEYS
-    room = ROOM
+    slot_bytes = SLOT_BYTES
 
     def __init__(self) -> None:
         self.cause = CAUSES.get(machine.reset_cause(), "unknown")
@@ -79,7 +79,7 @@ class Mps2Board:
 
     def mount(self) -> bool:
         """Mount the storage. A blank one is formatted, a damaged one is not."""
-        end = FLASH + len(SLOTS) * ROOM
+        end = FLASH + len(SLOTS) * SLOT_BYTES
         is_blank = board.open("flash.img") < end
         if is_blank:
             board.write(end - 1, b"\0")
@@ -103,10 +103,10 @@ class Mps2Board:
         """Copy written updates over the slots; the first byte of an unwritten slot is 0."""
         first = bytearray(1)
         for number, (_, address) in enumerate(SLOTS):
-            at = FLASH + number * ROOM
+            at = FLASH + number * SLOT_BYTES
             board.read(at, first)
             if first[0]:
-                board.load(address, at, ROOM)
+                board.load(address, at, SLOT_BYTES)
 
     def read_slot(self, number: int, at: int, size: int) -> bytes:
         """Return a part of a slot, without a copy."""
@@ -114,11 +114,11 @@ class Mps2Board:
 
     def erase(self, slot: int, at: int) -> None:
         """Erase a sector of a slot."""
-        board.write(FLASH + slot * ROOM + at, b"\xff" * BLOCK)
+        board.write(FLASH + slot * SLOT_BYTES + at, b"\xff" * BLOCK)
 
     def program(self, slot: int, at: int, data: bytes) -> None:
         """Program an erased range of a slot."""
-        board.write(FLASH + slot * ROOM + at, data)
+        board.write(FLASH + slot * SLOT_BYTES + at, data)
 
     def load(self, image: bytes) -> None:
         """Make an application importable."""

@@ -28,7 +28,7 @@ class Rp2Hardware:
     """The board; see `Board` in _supervisor.py."""
 
     keys = _keys.KEYS
-    room = _layout.SLOT_BYTES
+    slot_bytes = _layout.SLOT_BYTES
 
     def __init__(self) -> None:
         self.is_power_on = machine.reset_cause() == machine.PWRON_RESET
@@ -80,16 +80,16 @@ class Rp2Hardware:
 
     def read_slot(self, number: int, at: int, size: int) -> bytes:
         """Return a part of a slot, without a copy."""
-        start = number * self.room + at
+        start = number * self.slot_bytes + at
         return memoryview(self._flash)[start : start + size]  # type: ignore[return-value]
 
     def erase(self, slot: int, at: int) -> None:
         """Erase a sector of a slot."""
-        self._flash.ioctl(6, (slot * self.room + at) // BLOCK)
+        self._flash.ioctl(6, (slot * self.slot_bytes + at) // BLOCK)
 
     def program(self, slot: int, at: int, data: bytes) -> None:
         """Program an erased range of a slot. The flash needs whole pages; 1 bits change nothing."""
-        start = slot * self.room + at
+        start = slot * self.slot_bytes + at
         before, after = start % PAGE, -(start + len(data)) % PAGE
         page = b"\xff" * before + data + b"\xff" * after
         begin = start - before

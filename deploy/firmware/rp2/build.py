@@ -165,10 +165,12 @@ def _hash_files(folder: Path) -> str:
 
 def _check_size(board: Rp2Board, used: int) -> dict[str, int]:
     """Check that the firmware ends before the slots start. Raises FirmwareError."""
-    room = board.slots_start - 4096
-    if used > room:
-        raise FirmwareError(f"{board.name}: {used} bytes do not fit the {room} before the slots")
-    return {"binary": used, "room": room}
+    available = board.slots_start - 4096
+    if used > available:
+        raise FirmwareError(
+            f"{board.name}: {used} bytes do not fit the {available} before the slots"
+        )
+    return {"binary": used, "available": available}
 
 
 def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:

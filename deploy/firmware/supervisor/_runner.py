@@ -32,7 +32,7 @@ class Flash:
     def __init__(self, driver: object, number: int, release: int, count: object) -> None:
         self.slot = number
         self.release = release
-        self.slot_bytes = driver.room  # type: ignore[attr-defined]
+        self.slot_bytes = driver.slot_bytes  # type: ignore[attr-defined]
         self.confirmed_only = count.level >= 2  # type: ignore[attr-defined]
         self.erase = driver.erase  # type: ignore[attr-defined]
         self.program = driver.program  # type: ignore[attr-defined]

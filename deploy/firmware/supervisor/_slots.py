@@ -54,15 +54,15 @@ class Slot:
 
 
 def check_slot(
-    read: "Read", room: int, keys: "tuple[bytes, ...]", verify: "Callable[..., bool] | None"
+    read: "Read", slot_bytes: int, keys: "tuple[bytes, ...]", verify: "Callable[..., bool] | None"
 ) -> "Slot | None":
-    """Check a slot of `room` bytes; None if it holds no complete application.
+    """Check a slot of `slot_bytes` bytes; None if it holds no complete application.
 
     `read(at, size)` returns a part of the slot. Without `keys` no signature is needed.
     """
     head = bytes(read(0, HEAD))
     magic, length, release, floor, digest, signature = struct.unpack(_HEAD_FORM, head[:120])
-    if magic != MAGIC or not 0 < length <= room - HEAD:
+    if magic != MAGIC or not 0 < length <= slot_bytes - HEAD:
         return None
     image = read(HEAD, length)
     total = hashlib.sha256(head[:_HASHED])

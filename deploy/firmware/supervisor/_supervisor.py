@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Board(Protocol):
-        """A board. `room`: bytes of a slot; `keys`: release keys; `cause`: of the reset."""
+        """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset."""
 
         cause: str
         is_power_on: bool
-        room: int
+        slot_bytes: int
         keys: tuple[bytes, ...]
         verify: Callable[..., bool] | None
 
@@ -119,7 +119,7 @@ def _check_slot(board: "Board", number: int) -> "_slots.Slot | None":
     def read(at: int, size: int) -> bytes:
         return board.read_slot(number, at, size)
 
-    return _slots.check_slot(read, board.room, board.keys, board.verify)
+    return _slots.check_slot(read, board.slot_bytes, board.keys, board.verify)
 
 
 def _run(

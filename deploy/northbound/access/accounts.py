@@ -236,7 +236,7 @@ class Accounts:
 
     def _last_administrator(self, user: str, new: UserAccount | None) -> str:
         """Refuse a change that leaves no administrator."""
-        others = [a for a in self._accounts.values() if a.user != user]
+        others = [account for account in self._accounts.values() if account.user != user]
         left = others if new is None else [*others, new]
         if any(a.enabled and a.role == ADMINISTRATOR for a in left):
             return ""

@@ -269,12 +269,18 @@ class BacnetDevice(Application):
 
     def subscriptions(self) -> int:
         """Return the number of subscriptions."""
-        return sum(len(d.cov_subscriptions) for d in self._cov_detections.values())
+        return sum(
+            len(cov_detection.cov_subscriptions) for cov_detection in self._cov_detections.values()
+        )
 
     def _has_room(self, source: Any) -> bool:
         """Return whether a client can have one more subscription."""
         host = host_of(source)
-        held = [c for d in self._cov_detections.values() for c in d.cov_subscriptions]
+        held = [
+            cov_subscription
+            for cov_detection in self._cov_detections.values()
+            for cov_subscription in cov_detection.cov_subscriptions
+        ]
         most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(source) else MAX_OF_CLIENT)
         own = sum(host_of(c.client_addr) == host for c in held)
         return len(held) < most and own < MAX_OF_CLIENT

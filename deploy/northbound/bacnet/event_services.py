@@ -153,7 +153,9 @@ class EventServices:
         """Send a notification to the recipients of its class."""
         alarm = transition.alarm
         (found,) = [
-            c for c in self._alarms.classes if c.notificationClass == alarm.notification_class
+            notification_class
+            for notification_class in self._alarms.classes
+            if notification_class.notificationClass == alarm.notification_class
         ]
         for destination in found.recipientList:
             message = make_notification(transition, device, destination)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTPS server of the northbound process: one app, to which the rooms add their routes.
+"""The HTTPS server of the northbound process: one app; packages add their routes.
 
 Does not know resources. It gets its listening socket. `networks`: clients that may
 connect; none: all. `every` adds work at an interval.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The service `http` of the process `web`: the HTTPS server with the rooms that the site wants.
+"""The service `http` of the process `web`: the HTTPS server and its packages of routes.
 
-Does not have routes. A room is a module with `add_routes(site)`; it is imported only if
-`northbound.http.serves` names it. A room that is not installed is left out.
+Does not have routes. `_ROUTES` names modules with `add_routes(site)`; one is imported only if
+`northbound.http.serves` names it. A module that is not installed is left out.
 """
 
 import gc
@@ -20,7 +20,7 @@ from deploy.northbound.http.site import WebSite
 from deploy.northbound.process.context import ServerContext
 from deploy.northbound.process.listener import listen
 
-_ROOMS = {
+_ROUTES = {
     "redfish": "deploy.northbound.redfish.web",
     "metrics": "deploy.northbound.metrics",
     "panel": "deploy.northbound.panel.web",
@@ -35,9 +35,9 @@ class RestartRequestError(Exception):
 async def serve(context: ServerContext) -> None:
     """Serve until the task is cancelled. Raises RestartRequestError: `Manager.Reset`."""
     site = make_site(context)
-    for name in context.section("http").get("serves") or _ROOMS:
-        if importlib.util.find_spec(_ROOMS[name]) is not None:
-            importlib.import_module(_ROOMS[name]).add_routes(site)
+    for name in context.section("http").get("serves") or _ROUTES:
+        if importlib.util.find_spec(_ROUTES[name]) is not None:
+            importlib.import_module(_ROUTES[name]).add_routes(site)
     gc.collect()
     gc.freeze()  # what lives from the start to the end need not be searched again
     await site.server.run()

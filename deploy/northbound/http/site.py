@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the web server gives to the rooms that add routes to it.
+"""What the web server gives to the packages that add routes to it.
 
-Does not know the rooms. Each has `add_routes(site)`; see `deploy.northbound.http.service`.
+Does not know these packages. Each has `add_routes(site)`; see `deploy.northbound.http.service`.
 """
 
 from collections.abc import Callable

@@ -80,14 +80,14 @@ def _common(snapshot: Snapshot) -> list[int]:
 
 def _status(snapshot: Snapshot, writes: WriteState) -> list[int]:
     """Without a recent record the alarms are not known; a bit cannot say that, a register does."""
-    alarms = [a for a in snapshot.alarms if a.state != "shelved"]
+    alarms = [alarm for alarm in snapshot.alarms if alarm.state != "shelved"]
     listed = sorted(snapshot.alarms, key=_importance)[: layout.LISTED_ALARMS]
     rest = [0] * (layout.LISTED_ALARMS - len(listed))
     age = snapshot.age_ms
     counts = [
-        len([a for a in alarms if a.active]),
-        min((a.priority for a in alarms if a.active), default=0),
-        len([a for a in alarms if a.state in _UNACKNOWLEDGED]),
+        len([alarm for alarm in alarms if alarm.active]),
+        min((alarm.priority for alarm in alarms if alarm.active), default=0),
+        len([alarm for alarm in alarms if alarm.state in _UNACKNOWLEDGED]),
     ]
     entries = [a.number for a in listed] + rest
     entries += [a.priority << 8 | _ALARM_STATES.get(a.state, 0) for a in listed] + rest

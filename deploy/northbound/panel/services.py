@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the panel needs from the other rooms of `deploy.northbound`, as one record.
+"""What the panel needs from the other packages of `deploy.northbound`, as one record.
 
 Does not build them; `coldloop northbound` does. Tests give fakes.
 """

@@ -39,8 +39,14 @@ def state_json(snapshot: Snapshot) -> dict[str, Any]:
         "setpoints": {key: _setpoint(item) for key, item in snapshot.setpoints.items()},
         "alarms": [_alarm(item) for item in snapshot.alarms],
         "actuators": [
-            [_plain(a.name), _plain(a.holder), a.rank, _rounded(a.output), _plain(a.reason)]
-            for a in snapshot.actuators
+            [
+                _plain(actuator.name),
+                _plain(actuator.holder),
+                actuator.rank,
+                _rounded(actuator.output),
+                _plain(actuator.reason),
+            ]
+            for actuator in snapshot.actuators
         ],
         "clock": _plain(snapshot.clock),
         "link": _plain(snapshot.link),

@@ -97,7 +97,7 @@ class TrendStore:
         newest = self._newest
         rows: list[list[float | None]] = []
         last = None
-        for number in sorted(n for n in self._minutes if n > newest - minutes):
+        for number in sorted(minute for minute in self._minutes if minute > newest - minutes):
             if last is not None and number - last > 1:
                 rows.append([(last + 1) * _MINUTE_S, *([None] * len(KEYS))])
             rows.append([number * _MINUTE_S, *self._minutes[number].means()])

@@ -42,7 +42,7 @@ class AppServer(Protocol):
 
 
 class PanelSite(Protocol):
-    """What the web server gives to its rooms."""
+    """What the web server gives to each package of routes."""
 
     @property
     def server(self) -> AppServer:

@@ -146,7 +146,7 @@ def mib_text() -> str:
     """Return the whole module."""
     scalars, tables = _points()
     parts = [_HEAD, *(_object(o, "coldloopUnit") for o in UNIT)]
-    parts += [_object(o, "coldloopReadings") for o in scalars]
+    parts += [_object(scalar, "coldloopReadings") for scalar in scalars]
     parts.append(_table("Point", "coldloopTables", 1, _POINT, "All points with their quality."))
     for name, number in TABLE_NUMBERS.items():
         if name in tables:
@@ -158,7 +158,7 @@ def mib_text() -> str:
     groups = {
         "coldloopUnitGroup": UNIT,
         "coldloopReadingsGroup": scalars,
-        "coldloopTablesGroup": (*_POINT, *(o for t in tables.values() for o in t)),
+        "coldloopTablesGroup": (*_POINT, *(o for table in tables.values() for o in table)),
         "coldloopAlarmGroup": _ALARM,
     }
     parts += list(_conformance(groups))
@@ -207,8 +207,8 @@ def _table(
 ) -> str:
     """Return a table: its first columns are the index."""
     entry, kind = f"coldloop{name}Entry", f"Coldloop{name}Entry"
-    index = ", ".join(c.name for c in columns[:indexes])
-    fields = ",\n".join(f"    {c.name} {_base(c.syntax)}" for c in columns)
+    index = ", ".join(column.name for column in columns[:indexes])
+    fields = ",\n".join(f"    {column.name} {_base(column.syntax)}" for column in columns)
     head = (
         f"coldloop{name}Table OBJECT-TYPE\n    SYNTAX      SEQUENCE OF {kind}\n"
         f"    MAX-ACCESS  not-accessible\n    STATUS      current\n"
@@ -219,7 +219,7 @@ def _table(
         f"    ::= {{ coldloop{name}Table 1 }}\n\n"
         f"{kind} ::= SEQUENCE {{\n{fields}\n}}\n"
     )
-    return "\n".join([head, *(_object(c, entry) for c in columns)])
+    return "\n".join([head, *(_object(column, entry) for column in columns)])
 
 
 def _base(syntax: str) -> str:
@@ -238,7 +238,7 @@ def _notification(number: int, name: str) -> str:
 
 def _conformance(groups: dict[str, tuple[MibObject, ...]]) -> Iterator[str]:
     for number, (name, items) in enumerate(groups.items(), 1):
-        listed = ", ".join(o.name for o in items if o.access != "not-accessible")
+        listed = ", ".join(item.name for item in items if item.access != "not-accessible")
         yield _group("OBJECT-GROUP", name, "OBJECTS", listed, number)
     listed = ", ".join(NOTIFICATIONS)
     number = len(groups) + 1

@@ -3,8 +3,8 @@
 
 Sends nothing. Three steps: apply the change as a unit does, check the result as a unit does, and
 run `coldloop hil run acceptance --unit` in virtual time, with and without the change. The last step
-needs the bench (extra `bench`); it is a process of its own, because this room does not import the
-bench. A failure that the configuration also has without the change does not refuse the change.
+needs the bench (extra `bench`); it is a process of its own, because this package does not import
+the bench. A failure that the configuration also has without the change does not refuse the change.
 
 A twin shows what the profiles say, not what the CDU does. Values that only a unit has are not
 checked: its counters, its largest steps of a day, its secrets.

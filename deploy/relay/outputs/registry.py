@@ -27,11 +27,11 @@ class OutputSpec(NamedTuple):
     stores: bool = False
 
 
-_ROOM = "deploy.relay.outputs."
+_PACKAGE = "deploy.relay.outputs."
 OUTPUTS = (
     OutputSpec(
         "fleet",
-        _ROOM + "fleet_store:FleetStoreOutput",
+        _PACKAGE + "fleet_store:FleetStoreOutput",
         "FILE",
         "write the embedded store (SQLite), for `coldloop fleet` (default without another store: "
         "STORE with the suffix .fleet)",
@@ -39,28 +39,28 @@ OUTPUTS = (
     ),
     OutputSpec(
         "postgres",
-        _ROOM + "postgres_output:PostgresOutput",
+        _PACKAGE + "postgres_output:PostgresOutput",
         "URI",
         "write to PostgreSQL or TimescaleDB",
         stores=True,
     ),
     OutputSpec(
         "influx",
-        _ROOM + "influx_output:InfluxOutput",
+        _PACKAGE + "influx_output:InfluxOutput",
         "URL",
         "post InfluxDB lines, for example to VictoriaMetrics: http://HOST:8428/write",
         stores=True,
     ),
     OutputSpec(
         "parquet",
-        _ROOM + "parquet_output:ParquetOutput",
+        _PACKAGE + "parquet_output:ParquetOutput",
         "FOLDER",
         "write Parquet files by day and site",
         stores=True,
     ),
     OutputSpec(
         "kafka",
-        _ROOM + "kafka_output:KafkaOutput",
+        _PACKAGE + "kafka_output:KafkaOutput",
         "SERVERS/PREFIX",
         "produce to PREFIX.rows and PREFIX.notes of Kafka or Redpanda",
         stores=True,
@@ -71,20 +71,25 @@ OUTPUTS = (
         "GROUP",
         "publish Sparkplug B 3.0 in this group",
     ),
-    OutputSpec("json", _ROOM + "text_outputs:JsonOutput", "TOPIC", "publish JSON below this topic"),
+    OutputSpec(
+        "json",
+        _PACKAGE + "text_outputs:JsonOutput",
+        "TOPIC",
+        "publish JSON below this topic",
+    ),
     OutputSpec(
         "alarms",
-        _ROOM + "alarm_output:AlarmOutput",
+        _PACKAGE + "alarm_output:AlarmOutput",
         "TOPIC",
         "publish alarms that a person must get below TOPIC",
     ),
     OutputSpec(
         "lines",
-        _ROOM + "text_outputs:LinesOutput",
+        _PACKAGE + "text_outputs:LinesOutput",
         "FILE",
         "append InfluxDB lines to a file of at most 64 MiB; the one before is FILE.1",
     ),
-    OutputSpec("metrics", _ROOM + "metrics_output:MetricsOutput"),
+    OutputSpec("metrics", _PACKAGE + "metrics_output:MetricsOutput"),
 )
 
 

@@ -63,8 +63,12 @@ class ClockTally:
             "runs": self.runs,
             "days": round(self.virtual_s / 86_400, 1),
             "violations": [
-                {"seed": r.seed, "excess_us": r.excess_us, "first_s": r.first_s}
-                for r in self.violations
+                {
+                    "seed": violation.seed,
+                    "excess_us": violation.excess_us,
+                    "first_s": violation.first_s,
+                }
+                for violation in self.violations
             ],
             "median_bound_us": {
                 kind: round(median(values)) for kind, values in sorted(self.medians_us.items())

@@ -215,7 +215,7 @@ def _seconds(at_us: int | None, since_us: int) -> float | None:
 
 def write_page(results: dict[int, FmeaResult]) -> str:
     """Write the page of all rows as Markdown."""
-    counts = [sum(r.verdict == v for r in results.values()) for v in (MET, LATE, NONE)]
+    counts = [sum(result.verdict == v for result in results.values()) for v in (MET, LATE, NONE)]
     lines = [
         "# Failure mode and effects analysis, measured",
         "",

@@ -261,7 +261,7 @@ class Rpu(ModbusServer):
     def _show_alarms(self) -> None:
         """Show the RPU's own alarms, from true values, and the injected alarms."""
         plant, limits, registers = self.plant, self.limits, self.registers
-        seized = any(p.seized and p.target_pct > _RUNNING_PCT for p in plant.pumps)
+        seized = any(pump.seized and pump.target_pct > _RUNNING_PCT for pump in plant.pumps)
         blocked = registers[ALL_PUMPS] and plant.flow_true_lpm < limits.blocked_lpm
         registers[RESERVOIR] = int(not self.reservoir_low)
         registers[STATUS_ALARM] = (

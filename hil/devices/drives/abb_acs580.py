@@ -32,8 +32,8 @@ from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
 CONTROL, REF1, REF2, STATUS, ACT1, ACT2 = range(6)
-FULL = 20_000
-TORQUE_FULL = 10_000
+FULL_SPEED = 20_000
+FULL_TORQUE = 10_000
 
 OFF1, OFF2, OFF3, RUN = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 RAMP = (1 << 4) | (1 << 5) | (1 << 6)
@@ -44,8 +44,10 @@ OFF2_INACTIVE, OFF3_INACTIVE, INHIBITED, WARNING = 1 << 4, 1 << 5, 1 << 6, 1 << 
 AT_SETPOINT, REMOTE_ON, ABOVE_LIMIT = 1 << 8, 1 << 9, 1 << 10
 
 _COAST_PCT_S = 50.0
+_DC_DECIVOLTS = 5650.0
 _INT32 = RegisterFormat("i", swapped=True)
 _AT_SETPOINT_PCT = 1.0
+_WATTS_PER_CENTIAMPERE = 6.2  # 400 V, power factor 0.9 (assumed)
 
 PARAMETERS = (
     (1, 1),
@@ -117,10 +119,10 @@ class AbbAcs580(ModbusServer):
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
         self._updated_at = -1
-        self._steps = -1
+        self._shown_steps = -1
         self._parameters_shown = False
         self._control = 0x047F if self.running else 0x047E
-        self._reference = round(self.shaft.speed_pct / 100.0 * FULL)
+        self._reference = round(self.shaft.speed_pct / 100.0 * FULL_SPEED)
         self.registers = dict.fromkeys(range(6), 0)
         for group, index in PARAMETERS:
             self.registers.update(dict.fromkeys(_parameter_addresses(group, index), 0))
@@ -160,13 +162,13 @@ class AbbAcs580(ModbusServer):
         self.fault = code
         self.running = False
         self.inhibited = True
-        self._steps = -1
+        self._shown_steps = -1
         self.shaft.command(0.0, _COAST_PCT_S)
 
     def on_request(self, now: int) -> None:
         """End a loss of communication."""
         if self.watchdog.kick(now):
-            self._steps = -1
+            self._shown_steps = -1
             self.plant.advance(now)
             self._apply()
 
@@ -180,7 +182,7 @@ class AbbAcs580(ModbusServer):
         super().wake(now)
         if self.watchdog.check(now):
             self.plant.advance(now)
-            self._steps = -1
+            self._shown_steps = -1
             self._apply()
 
     def read_bits(self, address: int, count: int, coils: bool) -> list[bool] | int:
@@ -205,13 +207,13 @@ class AbbAcs580(ModbusServer):
         self.running = False
         self._control = self.registers[CONTROL] = 0x047E
         self._reference = self.registers[REF1] = 0
-        self._steps = -1
+        self._shown_steps = -1
         self._apply()
 
     def on_write(self, address: int, count: int, now: int) -> None:
         """Execute a new control word or reference."""
         self.plant.advance(now)
-        self._steps = -1
+        self._shown_steps = -1
         word = self.registers[CONTROL]
         if not word & REMOTE or self.local:
             return
@@ -240,7 +242,7 @@ class AbbAcs580(ModbusServer):
         if self.running and self.comm_lost:
             self.shaft.command(self.safe_pct, self.ramp_pct_s)
         elif self.running and self._control & RAMP == RAMP:
-            percent = min(self._reference, FULL) * 100.0 / FULL
+            percent = min(self._reference, FULL_SPEED) * 100.0 / FULL_SPEED
             self.shaft.command(percent, self.ramp_pct_s)
         else:
             coasting = self.fault or not self._control & OFF2
@@ -249,17 +251,17 @@ class AbbAcs580(ModbusServer):
     def refresh(self, now: int) -> None:
         """Show the shaft at time `now`."""
         self.plant.advance(now)
-        if self.plant.steps == self._steps:
+        if self.plant.steps == self._shown_steps:
             return
-        self._steps = self.plant.steps
+        self._shown_steps = self.plant.steps
         speed = self.shaft.speed_pct
         if self._updated_at >= 0 and speed > 0.0:
             self.hours += (now - self._updated_at) / 3600 / SECOND
         self._updated_at = now
         values = (
             (STATUS, self._status(speed)),
-            (ACT1, round(speed / 100.0 * FULL) & 0xFFFF),
-            (ACT2, round((speed / 100.0) ** 2 * TORQUE_FULL)),
+            (ACT1, round(speed / 100.0 * FULL_SPEED) & 0xFFFF),
+            (ACT2, round((speed / 100.0) ** 2 * FULL_TORQUE)),
         )
         for address, value in values:
             if self.registers[address] != value:
@@ -287,8 +289,8 @@ class AbbAcs580(ModbusServer):
         watts = self.watts(speed)
         values = {
             (1, 1): speed / 100.0 * self.plant.parameters.pump_rpm,
-            (1, 7): watts / 6.2,
-            (1, 11): 5650.0,
+            (1, 7): watts / _WATTS_PER_CENTIAMPERE,
+            (1, 11): _DC_DECIVOLTS,
             (1, 14): watts / 10.0,
             (4, 1): float(self.fault),
             (5, 3): self.hours,

@@ -120,7 +120,7 @@ class DanfossFc(TableServer):
     @property
     def electric_w(self) -> float:
         """This pump's part of the electric power, W."""
-        cubes = [p.speed_pct**3 for p in self.plant.pumps]
+        cubes = [pump.speed_pct**3 for pump in self.plant.pumps]
         return self.plant.pump_electric_w * cubes[self.index] / (sum(cubes) or 1.0)
 
     # Commands.

@@ -281,7 +281,9 @@ def _hdop(used: int) -> float:
 def _used_numbers(satellites: list[BasicSatellite]) -> list[str]:
     """Return the numbers of the usable satellites, highest first."""
     usable = [
-        s for s in satellites if s.cn0 >= _MIN_USED_CN0 and s.elevation >= _MIN_USED_ELEVATION
+        satellite
+        for satellite in satellites
+        if satellite.cn0 >= _MIN_USED_CN0 and satellite.elevation >= _MIN_USED_ELEVATION
     ]
     return [f"{s.number:02d}" for s in usable[:_MAX_USED]]
 

@@ -47,7 +47,9 @@ def _set_period(receiver: GnssReceiver, ms: int, now: int) -> bool:
 
 
 def _select_systems(receiver: GnssReceiver, requested: list[str]) -> bool:
-    supported = [s for s in receiver.dialect.signals if s in receiver.dialect.talkers]
+    supported = [
+        signal for signal in receiver.dialect.signals if signal in receiver.dialect.talkers
+    ]
     chosen = [s for s in supported if s in requested]
     if not chosen:
         return False

@@ -244,7 +244,9 @@ class SentenceWriter:
     def _gsv(self) -> list[str]:
         lines: list[str] = []
         for system in self._systems:
-            view = [s for s in self._report.satellites if s.system == system]
+            view = [
+                satellite for satellite in self._report.satellites if satellite.system == system
+            ]
             signals = [signal for signal, _, _ in self.dialect.signals[system]]
             if self.dialect.numbering == "allystar" and system == BEIDOU:
                 lines += self._gsv_set(system, [(s, g) for g in signals for s in view], "")
@@ -260,8 +262,10 @@ class SentenceWriter:
         self, system: str, entries: list[tuple[ListedSatellite, str]], signal: str
     ) -> list[str]:
         """Return one GSV set."""
-        entries = [e for e in entries if e[1] == signal or not signal or e[1] == "0"]
-        entries = [e for e in entries if e[1] in e[0].strengths][:_MAX_LISTED]
+        entries = [
+            entry for entry in entries if entry[1] == signal or not signal or entry[1] == "0"
+        ]
+        entries = [entry for entry in entries if entry[1] in entry[0].strengths][:_MAX_LISTED]
         talker = self.dialect.talkers[system]
         tail = f",{signal}" if self.dialect.signal_id_field and signal else ""
         if talker == "PQ":

@@ -154,7 +154,7 @@ def _cfg_gnss(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
 def _select_systems(receiver: GnssReceiver, systems: list[str], now: int) -> bool:
     if not systems:
         return False
-    receiver.select_systems([s for s in receiver.dialect.signals if s in systems])
+    receiver.select_systems([signal for signal in receiver.dialect.signals if signal in systems])
     receiver.restart(2, now)  # a change of systems restarts the GNSS part
     return True
 
@@ -176,7 +176,7 @@ def _cfg_valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
         value = int.from_bytes(payload[at + 4 : at + 4 + size], "little")
         at += 4 + size
         if key in _KEY_SYSTEMS:
-            systems = [s for s in systems if s != _KEY_SYSTEMS[key]]
+            systems = [system for system in systems if system != _KEY_SYSTEMS[key]]
             systems += [_KEY_SYSTEMS[key]] if value else []
         else:
             done = _set_key(receiver, key, value, now) and done

@@ -113,7 +113,9 @@ class Broker(FaultTarget):
     @property
     def client_ids(self) -> list[str]:
         """Ids of the connected clients, sorted."""
-        return sorted(s.client_id for s in self._sessions.values() if s.conn is not None)
+        return sorted(
+            session.client_id for session in self._sessions.values() if session.conn is not None
+        )
 
     # Connections.
 
@@ -171,7 +173,9 @@ class Broker(FaultTarget):
         """Return the earliest keepalive time-out; 0 if the broker is down with connections."""
         if self.down and self._connections:
             return 0
-        return min((c.deadline() for c in self._connections.values()), default=NEVER)
+        return min(
+            (connection.deadline() for connection in self._connections.values()), default=NEVER
+        )
 
     def _take_output(self) -> TcpReplies:
         out, self._out = self._out, []

@@ -133,7 +133,7 @@ class RedfishBmc(FaultTarget):
         out: TcpReplies = []
         while b"\r\n\r\n" in buffer:
             head, _, rest = buffer.partition(b"\r\n\r\n")
-            first, _, lines = head.partition(b"\r\n")
+            request_line, _, lines = head.partition(b"\r\n")
             try:
                 parser = email.parser.BytesParser()
                 fields = parser.parsebytes(lines + b"\r\n\r\n", headersonly=True)
@@ -141,7 +141,9 @@ class RedfishBmc(FaultTarget):
                 if len(rest) < length:
                     break
                 buffer = rest[length:]
-                out += self._handle_request(conn, first.decode(), dict(fields), rest[:length], now)
+                out += self._handle_request(
+                    conn, request_line.decode(), dict(fields), rest[:length], now
+                )
             except (ValueError, KeyError, TypeError, AttributeError):
                 self.malformed += 1
                 buffer = b""
@@ -152,10 +154,10 @@ class RedfishBmc(FaultTarget):
     # Requests.
 
     def _handle_request(
-        self, conn: int, first: str, fields: dict[str, str], body: bytes, now: int
+        self, conn: int, request_line: str, fields: dict[str, str], body: bytes, now: int
     ) -> TcpReplies:
         self.requests += 1
-        method, path, version = first.split(" ")
+        method, path, version = request_line.split(" ")
         if version != "HTTP/1.1" or "Host" not in fields:
             raise ValueError("no request of HTTP/1.1")
         if self.silent:
@@ -180,7 +182,7 @@ class RedfishBmc(FaultTarget):
             lines.append("Transfer-Encoding: chunked")
             half = len(text) // 2
             chunks = (text[:half], text[half:], b"")
-            text = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in chunks)
+            text = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
         elif text:
             lines.append(f"Content-Length: {len(text)}")
         head = "\r\n".join(lines).encode() + b"\r\n\r\n"

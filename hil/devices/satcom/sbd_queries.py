@@ -23,9 +23,9 @@ _DOWNLINK = Struct(
 )
 _SKY_CHECK_US = 2 * SECOND
 _ACQUIRE_US = 3 * SECOND
-_TICKS_FROM_US = 1_399_818_235_000_000  # 2014-05-11T14:23:55Z
-_EARTH_KM, _STEP_KM = 6376, 4
-_ERROR_M = 75_000
+_SYSTEM_TIME_EPOCH_US = 1_399_818_235_000_000  # 2014-05-11T14:23:55Z
+_EARTH_KM, _GRID_KM = 6376, 4
+_LOCATION_ERROR_M = 75_000
 
 
 class SbdBuffers:
@@ -66,11 +66,13 @@ class SbdBuffers:
         if argument:
             return None
         number = self.downlink_number if self.downlink else -1
-        held = f"{bool(self.uplink):d}, {self.uplink_number}, {bool(self.downlink):d}, {number}"
+        buffer_status = (
+            f"{bool(self.uplink):d}, {self.uplink_number}, {bool(self.downlink):d}, {number}"
+        )
         if name == "+SBDS":
-            return ["+SBDS: " + held]
+            return ["+SBDS: " + buffer_status]
         if name == "+SBDSX":
-            return [f"+SBDSX: {held}, {ring:d}, {waiting}"]
+            return [f"+SBDSX: {buffer_status}, {ring:d}, {waiting}"]
         if name == "+SBDTC":
             self.downlink = self.uplink[:270]
             size = len(self.downlink)
@@ -78,8 +80,13 @@ class SbdBuffers:
         if name == "+SBDC":
             self.uplink_number = 0
             return ["0"]
-        fixed = {"+SBDRB": [], "+SBDRT": [], "+SBDGW": ["+SBDGW:EMSS"], "+SBDGWN": ["+SBDGWN:1"]}
-        return fixed.get(name) if name != "+SBDLOE" else ["+SBDLOE:0,0"]
+        constant_replies = {
+            "+SBDRB": [],
+            "+SBDRT": [],
+            "+SBDGW": ["+SBDGW:EMSS"],
+            "+SBDGWN": ["+SBDGWN:1"],
+        }
+        return constant_replies.get(name) if name != "+SBDLOE" else ["+SBDLOE:0,0"]
 
 
 class NetworkReport:
@@ -98,7 +105,7 @@ class NetworkReport:
         self.ring_alert = False
         self.check_at = NEVER
         self._located_at = 0
-        self._rang = False
+        self._has_ring_alert = False
         self._reporting = [0, 0, 0]
         self._reported: list[int | None] = [None, None]
 
@@ -106,7 +113,7 @@ class NetworkReport:
         """Note a successful session: the gateway has reported the place."""
         self.registration = 2
         self._located_at = now
-        self.ring_alert = self._rang = False
+        self.ring_alert = self._has_ring_alert = False
 
     def detached(self) -> None:
         """Note that the gateway has detached the modem."""
@@ -114,7 +121,7 @@ class NetworkReport:
 
     def ring(self) -> None:
         """Note a ring alert."""
-        self.ring_alert = self._rang = True
+        self.ring_alert = self._has_ring_alert = True
 
     def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off."""
@@ -126,7 +133,7 @@ class NetworkReport:
         return self._radio.bars(now) if self.radio_on else 0
 
     def _ticks(self, now: int) -> int:
-        return (self._utc(now) - _TICKS_FROM_US) // 90_000 % (1 << 32)
+        return (self._utc(now) - _SYSTEM_TIME_EPOCH_US) // 90_000 % (1 << 32)
 
     def query(self, name: str, argument: str, now: int) -> list[str] | None:
         """Answer a query; None for an error or another command."""
@@ -140,7 +147,7 @@ class NetworkReport:
             return None
         if name in ("+CRIS", "+CRISX"):
             stamp = f",{self._ticks(now):08x}" if name == "+CRISX" else ""
-            return [f"{name}:000,{self._rang:03d}{stamp}"]
+            return [f"{name}:000,{self._has_ring_alert:03d}{stamp}"]
         if name in ("-MSSTM", "+CCLK", "-MSGEO", "-MSGEOS"):
             return self._network(name, now)
         return None
@@ -154,17 +161,18 @@ class NetworkReport:
         if name == "+CCLK":
             text = datetime.fromtimestamp(self._utc(now) / 1e6, UTC).strftime("%y/%m/%d,%H:%M:%S")
             return ["+CCLK:" + text]
-        return [self._place(name, now)]
+        return [self._geolocation(name, now)]
 
-    def _place(self, name: str, now: int) -> str:
+    def _geolocation(self, name: str, now: int) -> str:
         stamp = self._ticks(self._located_at or now)
         lat, lon = (value / 1e7 for value in self._site_e7)
         if name == "-MSGEOS":
-            errors = f"{_ERROR_M},{_ERROR_M},{_ERROR_M}"
+            errors = f"{_LOCATION_ERROR_M},{_LOCATION_ERROR_M},{_LOCATION_ERROR_M}"
             return f"-MSGEOS: {lat:.4f},{lon:.4f},0,{errors},{stamp:08x}"
-        unit = cos(radians(lat)) * cos(radians(lon)), cos(radians(lat)) * sin(radians(lon))
+        direction = cos(radians(lat)) * cos(radians(lon)), cos(radians(lat)) * sin(radians(lon))
         x, y, z = (
-            round(part * _EARTH_KM / _STEP_KM) * _STEP_KM for part in (*unit, sin(radians(lat)))
+            round(component * _EARTH_KM / _GRID_KM) * _GRID_KM
+            for component in (*direction, sin(radians(lat)))
         )
         return f"-MSGEO: {x},{y},{z},{stamp:08x}"
 

@@ -61,13 +61,13 @@ def _set_frequency(testbed: Testbed, hertz: float) -> None:
     testbed.surroundings.grid.set_frequency(hertz)
 
 
-def _fan_slice(value: float) -> slice:
+def _slice_of_fan(value: float) -> slice:
     return slice(int(value) - 1, int(value))
 
 
 def _cut_fan_power(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+    for drive in testbed.surroundings.fans[_slice_of_fan(value)]:
         drive.cut_power()
 
 
@@ -76,19 +76,19 @@ def _restore_fan_power(testbed: Testbed) -> None:
         drive.restore_power(testbed.world.now)
 
 
-def _silence_fan(testbed: Testbed, value: float) -> None:
-    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+def _stop_fan_replies(testbed: Testbed, value: float) -> None:
+    for drive in testbed.surroundings.fans[_slice_of_fan(value)]:
         drive.inject("dead", True)
 
 
-def _unsilence_fans(testbed: Testbed) -> None:
+def _resume_fan_replies(testbed: Testbed) -> None:
     for drive in testbed.surroundings.fans:
         drive.inject("dead", False)
 
 
 def _trip_fan(testbed: Testbed, value: float) -> None:
     testbed.plant.advance(testbed.world.now)
-    for drive in testbed.surroundings.fans[_fan_slice(value)]:
+    for drive in testbed.surroundings.fans[_slice_of_fan(value)]:
         drive.trip()
 
 
@@ -124,8 +124,8 @@ POWER_EVENTS: dict[str, FaultType] = {
     ),
     "fan_dead": FaultType(
         "the drive of fan number VALUE does not reply and goes to full speed",
-        _silence_fan,
-        _unsilence_fans,
+        _stop_fan_replies,
+        _resume_fan_replies,
         limits=_FAN_LIMITS,
     ),
     "fan_trip": FaultType("the drive of fan number VALUE trips", _trip_fan, limits=_FAN_LIMITS),

@@ -20,7 +20,7 @@ class PlantSensor:
     __slots__ = ("_decay", "_index", "_lag_s", "_lagged", "_table", "value")
 
     def __init__(
-        self, rng: Random, start: float, lag_s: float, sigma: float, quantum_s: float
+        self, rng: Random, start: float, lag_s: float, sigma: float, step_s: float
     ) -> None:
         """Start in steady state at `start`; `sigma` is the standard deviation of the noise."""
         self._lag_s = lag_s
@@ -28,11 +28,11 @@ class PlantSensor:
         self._table = [rng.gauss(0.0, sigma) for _ in range(_TABLE)]
         self._index = 0
         self.value = start + self._table[0]
-        self.set_quantum(quantum_s)
+        self.set_step(step_s)
 
-    def set_quantum(self, quantum_s: float) -> None:
+    def set_step(self, step_s: float) -> None:
         """Set the step length, s."""
-        self._decay = exp(-quantum_s / self._lag_s) if self._lag_s > 0.0 else 0.0
+        self._decay = exp(-step_s / self._lag_s) if self._lag_s > 0.0 else 0.0
 
     def step(self, true_value: float) -> None:
         """Follow `true_value` for one step; the noise changes only at `next_noise_sample`."""

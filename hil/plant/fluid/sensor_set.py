@@ -22,28 +22,30 @@ class SensorSet:
     def __init__(
         self,
         rng: Random,
-        p: PlantParameters,
-        quantum_s: float,
+        parameters: PlantParameters,
+        step_s: float,
         true_values: tuple[float, float, float, float],
     ) -> None:
         """Start in steady state at `true_values`: supply °C, return °C, flow L/min, dP kPa."""
         supply_c, return_c, flow_lpm, dp_kpa = true_values
-        lag, sigma = p.temperature_lag_s, p.temperature_noise_k
-        self.supply_c = PlantSensor(rng, supply_c, lag, sigma, quantum_s)
-        self.return_c = PlantSensor(rng, return_c, lag, sigma, quantum_s)
-        self.flow_lpm = PlantSensor(rng, flow_lpm, p.flow_lag_s, p.flow_noise_lpm, quantum_s)
-        lag, sigma = p.pressure_lag_s, p.pressure_noise_kpa
-        self.supply_kpa = PlantSensor(rng, p.suction_kpa + dp_kpa, lag, sigma, quantum_s)
-        self.return_kpa = PlantSensor(rng, p.suction_kpa, lag, sigma, quantum_s)
+        lag, sigma = parameters.temperature_lag_s, parameters.temperature_noise_k
+        self.supply_c = PlantSensor(rng, supply_c, lag, sigma, step_s)
+        self.return_c = PlantSensor(rng, return_c, lag, sigma, step_s)
+        self.flow_lpm = PlantSensor(
+            rng, flow_lpm, parameters.flow_lag_s, parameters.flow_noise_lpm, step_s
+        )
+        lag, sigma = parameters.pressure_lag_s, parameters.pressure_noise_kpa
+        self.supply_kpa = PlantSensor(rng, parameters.suction_kpa + dp_kpa, lag, sigma, step_s)
+        self.return_kpa = PlantSensor(rng, parameters.suction_kpa, lag, sigma, step_s)
         self._all = (self.supply_c, self.return_c, self.flow_lpm, self.supply_kpa, self.return_kpa)
-        self._suction_kpa = p.suction_kpa
+        self._suction_kpa = parameters.suction_kpa
         self._rng = rng
         self._faults: dict[str, PlantSensorFault] = {}
 
-    def set_quantum(self, quantum_s: float) -> None:
+    def set_step(self, step_s: float) -> None:
         """Set the step length, s."""
         for sensor in self._all:
-            sensor.set_quantum(quantum_s)
+            sensor.set_step(step_s)
 
     def set_suction(self, suction_kpa: float) -> None:
         """Set the true static pressure at the return side, kPa."""

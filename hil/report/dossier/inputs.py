@@ -25,7 +25,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.io.regular_file import REPORT_BYTES, read_regular
 from hil.io.strict_json import parse_strict, sha256
-from hil.record.record import FILE, find_problems
+from hil.record.record import RECORD_FILE, find_problems
 from hil.report.dossier.figures import check_figures
 
 Content = dict[str, Any]
@@ -64,7 +64,7 @@ class SuppliedEvidence:
 
 def read_input(path: Path) -> DossierInput:
     """Read a file, or the record in a folder. Raises BenchError."""
-    path = path / FILE if path.is_dir() else path
+    path = path / RECORD_FILE if path.is_dir() else path
     data = read_regular(path, REPORT_BYTES, follow_links=True)
     found = _recognise(data, path)
     try:

@@ -25,7 +25,7 @@ def write_dossier(title: str, sections: list[Section], folder: Path) -> list[Pat
 
     Nothing is written if one of the names is a folder or a symbolic link.
     """
-    content = {"title": title, "sections": [asdict(s) for s in sections]}
+    content = {"title": title, "sections": [asdict(section) for section in sections]}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in (HTML, JSON, PDF):

@@ -100,10 +100,11 @@ def _derating(inputs: Sequence[DossierInput]) -> Section:
                 continue
             rows = tuple(
                 (
-                    f"{p.supply_c} ± 0.5", f"{p.low_pct:.1f}", f"{p.high_pct:.1f}",
-                    NOT_MEASURED if p.case_c is None else f"{p.case_c:.1f}", str(p.samples),
+                    f"{point.supply_c} ± 0.5", f"{point.low_pct:.1f}", f"{point.high_pct:.1f}",
+                    NOT_MEASURED if point.case_c is None else f"{point.case_c:.1f}",
+                    str(point.samples),
                 )
-                for p in points
+                for point in points
             )  # fmt: skip
             clock = f"{run['provenance']['time']} time"
             origin = f"{run['scenario']} of {entry.name}, {devices_text(run)}, {clock}"
@@ -121,9 +122,9 @@ def _load_profile(inputs: Sequence[DossierInput]) -> Section:
     for entry in _of(inputs, "rows"):
         for profile in load_profiles(entry.content["rows"]):
             rows = tuple(
-                (f"{h.hour:02}", str(h.intervals), f"{h.mean_w / 1000:.2f}",
-                 f"{h.low_w / 1000:.2f}", f"{h.peak_w / 1000:.2f}")
-                for h in profile.hours
+                (f"{hour.hour:02}", str(hour.intervals), f"{hour.mean_w / 1000:.2f}",
+                 f"{hour.low_w / 1000:.2f}", f"{hour.peak_w / 1000:.2f}")
+                for hour in profile.hours
             )  # fmt: skip
             head = ("hour UTC", "intervals", "mean kW", "lowest mean kW", "peak kW")
             tables.append(Table(f"{profile.unit} in {entry.name}", head, rows))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
-from hil.bench.optional_sections import number_ports
+from hil.bench.optional_sections import assign_ports
 from hil.errors import BenchError
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
@@ -64,7 +64,7 @@ class TwinRun:
         )
         for port in (RECEIVER, BROKER):
             shell.endpoints[port] = SinkEndpoint(shell, port, lambda _: None)
-        for port, section, _ in number_ports(self.config):
+        for port, section, _ in assign_ports(self.config):
             random = self.world.random("store " + section)
             shell.endpoints[port] = StoreEndpoint(shell, port, random)
 

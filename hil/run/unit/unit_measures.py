@@ -47,7 +47,7 @@ def read(name: str, status: Status | None, plant: Plant | None) -> float | None:
     measure, _, source = name.partition(":")
     if measure == "alarm":
         codes = [alarm["code"] for alarm in status["alarms"]]
-        return float(any(c == source or c.partition(":")[0] == source for c in codes))
+        return float(any(code == source or code.partition(":")[0] == source for code in codes))
     if measure in ("pump_pct", "pump_command_pct"):
         key = "pumps_milli_pct" if measure == "pump_pct" else "pumps_asked_milli_pct"
         return _item(status["dp"][key], int(source))

@@ -8,7 +8,7 @@ them too.
 from dataclasses import MISSING, fields
 from typing import Any
 
-from hil.bench.optional_sections import SECTIONS
+from hil.bench.optional_sections import SECTION_WRITERS
 from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
@@ -84,6 +84,8 @@ def list_all() -> dict[str, list[Word]]:
         "faults": list_faults(),
         "measures": list_measures(),
         "row": list_row_keys(),
-        "parts": [{"name": name, "meaning": "section of the configuration"} for name in SECTIONS],
+        "parts": [
+            {"name": name, "meaning": "section of the configuration"} for name in SECTION_WRITERS
+        ],
         **{kind: [{"name": n, "meaning": t} for n, t in items] for kind, items in named},
     }

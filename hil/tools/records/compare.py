@@ -13,7 +13,7 @@ from pathlib import Path
 from hil.errors import BenchError
 from hil.record.compare import Cell, Comparison, ComparisonRow, compare
 from hil.record.label import escape_text
-from hil.record.record import FILE, FORMAT, Record, find_problems, read
+from hil.record.record import FORMAT, RECORD_FILE, Record, find_problems, read
 from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil compare out/monday out/tuesday"
@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare the records; print the differences."""
     paths = [
-        record_path / FILE if record_path.is_dir() else record_path
+        record_path / RECORD_FILE if record_path.is_dir() else record_path
         for record_path in arguments.record
     ]
     if len(paths) < 2:

@@ -20,8 +20,8 @@ from hil.errors import BenchError
 from hil.record import trust_store
 from hil.record.label import escape_text
 from hil.record.manifest import find_manifest_problems
-from hil.record.record import FILE, Record, find_problems, read
-from hil.report.write import NO_RECORD
+from hil.record.record import RECORD_FILE, Record, find_problems, read
+from hil.report.write import NO_PREVIOUS
 from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil verify out/acceptance"
@@ -89,7 +89,7 @@ def _add_chain_notes(checks: list[_Verification]) -> None:
     hashes = {check.record.get("hash") for check in checks}
     for check in checks:
         previous = check.record.get("previous")
-        if previous not in hashes and previous != NO_RECORD and not check.problems:
+        if previous not in hashes and previous != NO_PREVIOUS and not check.problems:
             check.notes.append(f"the record before it, {str(previous)[:16]}, is not among these")
 
 
@@ -137,7 +137,7 @@ def _print_check(check: _Verification) -> None:
 def _list_files(location: Path) -> list[Path]:
     if not location.is_dir():
         return [location]
-    paths = sorted(location.rglob(FILE))
+    paths = sorted(location.rglob(RECORD_FILE))
     if not paths:
-        raise BenchError(f"{location}: no {FILE} in it")
+        raise BenchError(f"{location}: no {RECORD_FILE} in it")
     return paths

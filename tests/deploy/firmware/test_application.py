@@ -10,9 +10,11 @@ import pytest
 from agent.commands import profiles
 from deploy.errors import FirmwareError
 from deploy.firmware import memory_layout
+from deploy.firmware.application import romfs
 from deploy.firmware.application.profile_trim import trim_profile
 from deploy.firmware.application.qstr_pool import add_qstrs, read_qstrs
 from deploy.firmware.application.romfs import (
+    compile_module,
     compile_source,
     pack_romfs,
     portable_modules,
@@ -26,6 +28,23 @@ from tests.support.repository import ROOT, portable_files
 def test_portable_modules_match_the_gates() -> None:
     expected = [n for n in portable_files() if n.split("/")[0] in ("agent", "drivers", "protocols")]
     assert portable_modules() == expected
+
+
+def test_a_result_is_kept_for_these_sources_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def shorten(raw: bytes, module: str) -> bytes:
+        made.append(module)
+        return b"x = %d\n" % len(made)
+
+    monkeypatch.setattr(romfs, "board_source", shorten)
+    results = [compile_module("protocols/rounding.py", tmp_path) for _ in range(2)]
+    monkeypatch.setattr(romfs, "_sources_digest", lambda: "another")
+    results.append(compile_module("protocols/rounding.py", tmp_path))
+    assert made == ["protocols.rounding"] * 2
+    assert results[0] == results[1] != results[2]
 
 
 def test_a_romfs_larger_than_a_slot_is_rejected() -> None:

@@ -294,10 +294,10 @@ def test_a_board_gets_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_image_that_overlaps_the_file_system_is_rejected() -> None:
     board = rp2.RP2_BOARDS["rp2040"]
-    room = 444 * 1024
-    assert rp2._check_size(board, room) == {"binary": room, "room": room}
+    available = 444 * 1024
+    assert rp2._check_size(board, available) == {"binary": available, "available": available}
     with pytest.raises(FirmwareError, match="do not fit"):
-        rp2._check_size(board, room + 1)
+        rp2._check_size(board, available + 1)
 
 
 @pytest.mark.soak
@@ -307,7 +307,7 @@ def test_images_for_rp2_boards(name: str, tmp_path: Path) -> None:
     require_program("picotool")
     record = rp2.build_uf2(rp2.RP2_BOARDS[name], tmp_path, None)
     flash.check_uf2(Path(record["uf2"]))
-    assert 300_000 < record["binary"] < record["room"]
+    assert 300_000 < record["binary"] < record["available"]
     reported = subprocess.run(
         ["picotool", "info", "-a", record["uf2"]], capture_output=True, text=True, check=True
     ).stdout

@@ -62,7 +62,7 @@ def test_head_of_an_application() -> None:
         with pytest.raises(ValueError, match="floor"):
             add_header(b"romfs", release, floor)
     with pytest.raises(ValueError, match="do not fit"):
-        add_header(b"romfs", 1, room=128)
+        add_header(b"romfs", 1, slot_bytes=128)
     for at in range(len(image)):
         damaged = bytearray(image)
         damaged[at] ^= 1

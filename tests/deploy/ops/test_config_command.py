@@ -157,9 +157,12 @@ def test_any_two_configurations_are_compared(site: RemoteSite) -> None:
 
 def test_a_dry_run_sends_nothing_and_says_what_would_happen(site: RemoteSite) -> None:
     options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--dry-run", "--listen", "1s"]
-    good = config("push", "fleet/*", f"{SETPOINT}=33", *options, "--json")
+    many = config("push", "fleet/*", "no.such=1", *options, "--json")
+    rows = json.loads(many.stdout)["dry_run"]
+    assert (many.returncode, [row["verdict"] for row in rows]) == (1, ["refused"] * 3), many.stdout
+    good = config("push", "fleet/u0001", f"{SETPOINT}=33", *options, "--json")
     rows = json.loads(good.stdout)["dry_run"]
-    assert (good.returncode, [row["verdict"] for row in rows]) == (0, ["pass"] * 3), good.stdout
+    assert (good.returncode, [row["verdict"] for row in rows]) == (0, ["pass"]), good.stdout
     assert rows[0]["differences"] == [{"path": SETPOINT, "first": 32, "second": 33}]
     for change, words in (
         (f"{SETPOINT}=45", "too_big_step"),

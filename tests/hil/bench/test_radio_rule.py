@@ -36,7 +36,7 @@ def test_moved_unit_stops_and_says_so(kind: str, monkeypatch: pytest.MonkeyPatch
     def in_uae(settings: Any) -> dict[str, Any]:
         return {**original(settings), "region": "uae", "licence": "test", "position_s": 3_600}
 
-    monkeypatch.setitem(optional_sections.SECTIONS, "modem", in_uae)
+    monkeypatch.setitem(optional_sections.SECTION_WRITERS, "modem", in_uae)
     text = _SCENARIO.replace('parts = "modem', f'modem = "{kind}"\nparts = "modem')
     run = VirtualRun(parse(text, "moved"), 1)
     try:

@@ -14,8 +14,8 @@ import pytest
 from hil.errors import ScenarioError
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
-from hil.shells.lockstep import LockStepDut
 from protocols.modbus.crc import with_crc
+from tests.hil.digests.shared_runs import quick_lock_step
 from tests.hil.fault.guard_campaign import SITUATIONS, run_situation
 
 PIECES = (
@@ -67,7 +67,7 @@ def event(do: str, text: str, value: float | None = None, at_s: float = 15) -> s
 def check(text: str, dut: str = "cpython") -> VirtualRun:
     """Run; no tick is missed, and the expectations hold."""
     scenario = parse(ROW + text, "fault.toml")
-    run = VirtualRun(scenario, 1, *([LockStepDut] if dut == "micropython" else []))
+    run = VirtualRun(scenario, 1, *([quick_lock_step] if dut == "micropython" else []))
     try:
         run.run()
     finally:

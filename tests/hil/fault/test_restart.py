@@ -11,7 +11,7 @@ from agent.control.operation.manual_commands import override
 from agent.core.actuator import SUPPLY, SetpointRequest
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse
-from hil.shells.lockstep import LockStepDut
+from tests.hil.digests.shared_runs import quick_lock_step
 
 ROW = """
 name = "restart"
@@ -33,7 +33,7 @@ def event(at_s: float, do: str, value: float | None = None, for_s: float | None 
 
 def run(events: str, seconds: int, dut: str = "cpython") -> VirtualRun:
     scenario = parse(ROW.format(seconds=seconds) + events, "restart.toml")
-    made = VirtualRun(scenario, 1, *([LockStepDut] if dut == "micropython" else []))
+    made = VirtualRun(scenario, 1, *([quick_lock_step] if dut == "micropython" else []))
     try:
         made.run()
     finally:

@@ -147,7 +147,7 @@ def test_scaled_cooler_has_same_figures_per_megawatt() -> None:
 
 def reference_plant(kind: str = "dry") -> Plant:
     p = reference_parameters(1000.0, start_supply_c=38.0, fws_c=30.0)
-    plant = Plant(Random(1), p, quantum_us=SECOND)
+    plant = Plant(Random(1), p, step_us=SECOND)
     plant.attach_facility(Facility(p, COOLER, kind, FacilityParameters(), 30.0))
     plant.facility.start_fans(40.0)
     plant.facility.set_air(Air(28.0, 20.0, 0.95))
@@ -156,7 +156,7 @@ def reference_plant(kind: str = "dry") -> Plant:
 
 def test_reference_plant_matches_reference_figures() -> None:
     p = reference_parameters(1000.0)
-    plant = Plant(Random(1), p, quantum_us=SECOND)
+    plant = Plant(Random(1), p, step_us=SECOND)
     assert plant.flow_true_lpm == pytest.approx(1500.0, rel=0.01)
     share = plant.pump_electric_w / 1e6
     assert share == pytest.approx(0.0103, rel=0.02)  # 260 kPa, 0.70 x 0.93 x 0.97 at this point
@@ -198,7 +198,7 @@ def test_leakage_follows_the_cases_and_heats_the_coolant() -> None:
 def test_hottest_case_has_the_rise_of_the_coolant() -> None:
     """Wall along the coolant: effectiveness 1 - exp(-1/(R C)) of each device."""
     p = reference_parameters(1000.0)
-    plant = Plant(Random(1), p, quantum_us=SECOND)
+    plant = Plant(Random(1), p, step_us=SECOND)
     c = plant.flow_true_lpm / 60_000.0 * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk
     r = (0.018 + 0.010 * (plant.flow_true_lpm / 1500.0) ** -0.7) / 1000.0
     rise_k = 1e6 / (c * (1.0 - math.exp(-1.0 / (r * c))))
@@ -206,11 +206,11 @@ def test_hottest_case_has_the_rise_of_the_coolant() -> None:
 
 
 @pytest.mark.parametrize("kind", ["dry", "adiabatic", "tower"])
-@pytest.mark.parametrize("quantum_s", [0.25, 1, 5])
-def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> None:
+@pytest.mark.parametrize("step_s", [0.25, 1, 5])
+def test_energy_and_mass_close_in_every_step(kind: str, step_s: float) -> None:
     """The balances close to 0.1 % of the flow of each step, with all inputs changing and a leak."""
     plant, rng = reference_plant(kind), Random(3)
-    plant.set_quantum(int(quantum_s * SECOND))
+    plant.set_step(int(step_s * SECOND))
     plant.resume_at(0)
     facility = plant.facility
     assert facility is not None
@@ -224,9 +224,9 @@ def test_energy_and_mass_close_in_every_step(kind: str, quantum_s: float) -> Non
             plant.set_load(rng.uniform(200.0, 1000.0))
             plant.inventory.set_leak(rng.uniform(0.0, 20.0))
             facility.set_air(Air(rng.uniform(10.0, 45.0), 10.0, rng.uniform(0.8, 1.0)))
-        plant.advance(int(i * quantum_s * SECOND))
+        plant.advance(int(i * step_s * SECOND))
         energy = plant.energy()
-        step_j = 1000.0 * plant.it_kw * quantum_s
+        step_j = 1000.0 * plant.it_kw * step_s
         assert abs(energy.residual_j - before.residual_j) <= 1e-3 * step_j, i
         assert abs(facility.residual_j - residual_before) <= 1e-3 * step_j, i
         assert abs(plant.missing_l) <= 1e-6, i

@@ -222,9 +222,9 @@ def test_simulation_ends_at_the_steady_state() -> None:
     assert row.hx_w == pytest.approx(100_000.0 + row.shaft_w, rel=1e-4)
 
 
-@pytest.mark.parametrize("quantum_us", [50_000, 250_000, 1_000_000, 2_000_000])
-def test_energy_balance_closes(quantum_us: int) -> None:
-    row = Plant(Random(2), P, quantum_us=quantum_us)
+@pytest.mark.parametrize("step_us", [50_000, 250_000, 1_000_000, 2_000_000])
+def test_energy_balance_closes(step_us: int) -> None:
+    row = Plant(Random(2), P, step_us=step_us)
     rng = Random(4)
     for second in range(0, 900, 30):
         row.advance(second * SECOND)
@@ -239,10 +239,10 @@ def test_energy_balance_closes(quantum_us: int) -> None:
     assert abs(energy.residual_j) < 1.0  # the accuracy of the method
 
 
-def test_longer_quantum_gives_same_run() -> None:
+def test_longer_step_gives_same_run() -> None:
     runs = []
-    for quantum_us in (50_000, 1_000_000):
-        row = Plant(Random(1), QUIET, quantum_us=quantum_us)
+    for step_us in (50_000, 1_000_000):
+        row = Plant(Random(1), QUIET, step_us=step_us)
         row.advance(10 * SECOND)
         row.set_load(100.0)
         row.advance(70 * SECOND)
@@ -339,8 +339,8 @@ def test_invalid_parameters_are_rejected() -> None:
     ):
         with pytest.raises(ValueError, match=r"\w"):
             Plant(Random(1), bad)
-    with pytest.raises(ValueError, match="quantum"):
-        Plant(Random(1), P, quantum_us=0)
+    with pytest.raises(ValueError, match="step_us"):
+        Plant(Random(1), P, step_us=0)
 
 
 def pi_run(kp: float, ti_s: float) -> tuple[float, float]:

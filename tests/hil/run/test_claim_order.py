@@ -14,20 +14,12 @@ from agent.core.actuator import EXACT, Claim
 from agent.safety.interlock import Interlock
 from hil.campaign.hazard.draw import DrawOptions, draw_case
 from hil.campaign.hazard.run import judge_order
-from hil.run.virtual import RunResult, VirtualRun
 from hil.scenario.loader import find
+from tests.hil.digests.shared_runs import run_scenario, shared_result
 from tests.hil.fault.component_orders import differing_orders
 
 SCENARIOS = ["leak-critical", "proof-stroke", "fans-blind"]
 MORE = ["room-humid", "drive-local"]
-
-
-def run(scenario: Any) -> RunResult:
-    run = VirtualRun(scenario, 1)
-    try:
-        return run.make_result("any", run.run())
-    finally:
-        run.dut.close()
 
 
 def permute(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
@@ -46,19 +38,19 @@ def permute(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     "name", [*SCENARIOS, *(pytest.param(name, marks=pytest.mark.soak) for name in MORE)]
 )
 def test_reversed_order_gives_the_same_digest(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = run(find(name)).digest
+    expected = shared_result(name).digest
     permute(monkeypatch, -1)
-    assert run(find(name)).digest == expected
+    assert run_scenario(name).digest == expected
 
 
 def test_every_order_of_a_leak_in_manual_mode_gives_the_same_digest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scenario = find("manual-leak")
-    expected = run(scenario).digest
+    expected = shared_result("manual-leak").digest
     for order in (5, 10, 17, 23):
         permute(monkeypatch, order)
-        assert run(scenario).digest == expected, order
+        assert run_scenario(scenario).digest == expected, order
 
 
 @pytest.mark.parametrize("name", ["manual-leak", "drive-local"])
@@ -80,7 +72,7 @@ def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     digests = set()
     for order in (0, -1):
         permute(monkeypatch, order)
-        digests.add(run(scenario).digest)
+        digests.add(run_scenario(scenario).digest)
     assert len(digests) == 2
 
 

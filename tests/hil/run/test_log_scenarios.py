@@ -1,45 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scenarios of the log on both interpreters, with the heap of a board, and with many seeds."""
+"""The scenarios of the log with the heap of a board, with many seeds, and with many power cuts."""
 
 import random
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from hil.devices.mqtt.session import QueuedPublish
-from hil.kernel.dut import DutFactory, InProcessDut
-from hil.run.virtual import RunResult, VirtualRun
+from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import ScenarioEvent
-from hil.shells.lockstep import LockStepDut
 from protocols.telemetry import block, varint
 from protocols.telemetry.message import MERGED, ROWS, parse_message
+from tests.hil.digests.shared_runs import board_lock_step, run_scenario, shared_result
 from tests.support.programs import require_program
-from tests.support.repository import compiled_flash
 
 NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")
 
 
-def run_scenario(name: str, seed: int = 1, make_dut: DutFactory = InProcessDut) -> RunResult:
-    run = VirtualRun(find(name), seed, make_dut)
-    try:
-        return run.make_result("", run.run())
-    finally:
-        run.dut.close()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_digest_is_equal_with_board_heap(name: str) -> None:
+@pytest.mark.soak
+def test_digest_of_a_half_open_link_is_equal_with_board_heap() -> None:
+    """The other scenarios of the log run so in `test_virtual.py`."""
     require_program("micropython")
-
-    # 304 KiB, measured need 288: the names lie in this heap; a board has them frozen in flash
-    def board(*given: Any) -> LockStepDut:
-        return LockStepDut(*given, path=compiled_flash(), heap="304wK")
-
-    on_cpython, on_board = run_scenario(name), run_scenario(name, make_dut=board)
-    assert on_cpython.failures == ()
-    assert (on_board.digest, on_board.failures) == (on_cpython.digest, ())
+    on_board = run_scenario("link-half-open", make_dut=board_lock_step("304wK"))
+    assert on_board.failures == ()
+    assert on_board.digest == shared_result("link-half-open").digest
 
 
 @pytest.mark.soak

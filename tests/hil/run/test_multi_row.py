@@ -7,7 +7,7 @@ import pytest
 
 from hil.commands import hil
 from hil.run.multi_row import run_row, run_rows
-from hil.shells.lockstep import LockStepDut
+from tests.hil.digests.shared_runs import quick_lock_step
 from tests.support.programs import require_program
 
 
@@ -27,7 +27,7 @@ def test_staggered_rows_act_in_sequence() -> None:
 
 def test_row_on_micropython_is_equal() -> None:
     require_program("micropython")
-    assert run_row(3, 0, LockStepDut) == run_row(3, 0)
+    assert run_row(3, 0, quick_lock_step) == run_row(3, 0)
 
 
 def test_multi_row_command(capsys: pytest.CaptureFixture[str]) -> None:

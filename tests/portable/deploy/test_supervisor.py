@@ -10,7 +10,7 @@ from tests.portable.support.power_cut.supervisor_rig import (
     CONFIG,
     GOOD,
     IMAGE_CONFIG,
-    ROOM,
+    SLOT_BYTES,
     CrashedAgent,
     SupervisedBoard,
     application,
@@ -62,7 +62,7 @@ def test_every_bit_of_a_slot_is_checked():
     whole = application(7, 3)
     for bit in range(8 * len(whole)):
         damaged = flip(whole, bit)
-        found = _slots.check_slot(lambda at, n, d=damaged: d[at : at + n], ROOM, (), None)
+        found = _slots.check_slot(lambda at, n, d=damaged: d[at : at + n], SLOT_BYTES, (), None)
         # Without release keys the signature and the 8 bytes behind it have no meaning.
         is_unused = 56 * 8 <= bit < 128 * 8
         eq((bit, found is not None), (bit, is_unused))

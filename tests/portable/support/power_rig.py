@@ -5,7 +5,6 @@ from agent.port_numbers import FIRST_BUS
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, config, profiles
 
-HEAP = "512wK"
 SERVICE = FIRST_BUS + 1
 PATH = "/redfish/v1/Chassis/%s/EnvironmentMetrics"
 PDU = 5

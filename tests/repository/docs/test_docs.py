@@ -74,18 +74,20 @@ def test_the_files_in_the_architecture_exist() -> None:
 
 
 def test_the_definitions_in_the_architecture_exist() -> None:
-    """Forms: `path`, `Class.method`; `NAME` in `path`; `NAME` of `path`."""
+    """Forms: `path`, `Class.method`; `A`, `B` in `path`; `A` of `path`; `path` (`A`, `B`)."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    found = re.findall(r"`([\w/]+/\w+\.py)`, `([A-Za-z_.]+)`", text)
-    found += [
-        (path, name) for name, path in re.findall(r"`([A-Za-z_.]+)` (?:in|of) `([\w/]+\.py)`", text)
-    ]
-    assert found
+    names = "((?:`[A-Za-z_.]+`(?:, | and | or )?)+)"
+    path = r"`([\w./]+/[\w.@-]+\.(?:py|toml|js|service))`"
+    found = re.findall(rf"{path}, {names}", text) + re.findall(rf"{path} \({names}", text)
+    found += [pair[::-1] for pair in re.findall(rf"{names} (?:in|of) {path}", text)]
+    assert len(found) > 100
     missing = []
-    for path, name in found:
-        source = (ROOT / path).read_text(encoding="utf-8")
-        parts = [] if name.endswith(".py") else name.split(".")
-        missing += [(path, part) for part in parts if not re.search(rf"\b{part}\b", source)]
+    for file, listed in found:
+        source = (ROOT / file).read_text(encoding="utf-8")
+        for name in re.findall("`([^`]+)`", listed):
+            if not name.endswith((".py", ".toml", ".js", ".css", ".html")):
+                parts = name.split(".")
+                missing += [(file, p) for p in parts if not re.search(rf"\b{p}\b", source)]
     assert missing == []
 
 

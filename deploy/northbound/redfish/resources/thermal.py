@@ -159,7 +159,10 @@ class ThermalResources:
         if status["State"] == "Enabled" and running.raw == 0:
             status["State"] = "StandbySpare"
         names = ("", f"pump{number}")
-        if any(a.active and a.code == "pump_trip" and a.name in names for a in snapshot.alarms):
+        if any(
+            alarm.active and alarm.code == "pump_trip" and alarm.name in names
+            for alarm in snapshot.alarms
+        ):
             status["Health"] = "Critical"
         return {
             "PumpType": "Liquid",

@@ -201,7 +201,7 @@ def fix_at(lat, lon):
 
 def test_distance_from_the_site():
     check = PositionCheck((0, 0))
-    eq((check.radius_m, check.site), (100, (0, 0)))
+    eq((check.radius_m, check.antenna_e7), (100, (0, 0)))
     for lat, lon, metres in (
         (0, 0, 0),
         (90_000, 0, 1001),
@@ -225,9 +225,9 @@ def test_the_site_is_the_mean_of_thirty_fixes():
     check = PositionCheck(None, 10)
     for i in range(29):
         eq(check.distance_m(fix_at(600_000_000 + i % 2 * 100, 50_000 + i % 2 * 300)), 0)
-        eq(check.site, None)
+        eq(check.antenna_e7, None)
     check.distance_m(fix_at(600_000_100, 50_300))
-    eq(check.site, (600_000_050, 50_150))
+    eq(check.antenna_e7, (600_000_050, 50_150))
     eq(check.distance_m(fix_at(600_000_050, 140_150)), 500)
     check = PositionCheck(None, 10)
     for lat, lon in ((0, 0), (900, 0), (0, 900), (901, 0), (901, 901), (901, 1802)):

@@ -27,7 +27,6 @@ LONG = (
 )
 
 
-HEAP = "512wK"
 STORE = FIRST_BUS + 1
 
 

@@ -33,7 +33,7 @@ def set_value(path, value):
 def test_valid_configuration_is_compiled():
     loaded = load(config(), profiles())
     eq((loaded.site, loaded.unit), ("s1", "u1"))
-    eq((loaded.tick_us, loaded.phase_us, loaded.ticks_per_cycle), (100_000, 0, 10))
+    eq((loaded.tick_us, loaded.tick_offset_us, loaded.ticks_per_cycle), (100_000, 0, 10))
     eq((loaded.stale_us, loaded.bus_timeout_us), (5_000_000, 50_000))
     eq([(d.name, d.bus, d.unit, d.profile.model) for d in loaded.devices][3][:3], ("lag", "bus", 4))
     eq((loaded.supply.sensor, loaded.supply.actuators), ("cdu", ["valve"]))

@@ -26,12 +26,11 @@ from tests.portable.support.check import eq, near, raises
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM
 
 LONG = (
-    "test_optimiser_stays_within_limits_and_can_stop",
     "test_dew_point_raises_setpoint_and_lost_sensors_raise_alarm",
+    "test_optimiser_stays_within_limits_and_can_stop",
 )
 
 
-HEAP = "512wK"
 ROOM1, ROOM2 = 5, 6
 FLOW, COLD = 5, 2
 TRIP, REMOTE = 8, 512

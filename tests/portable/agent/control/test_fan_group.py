@@ -10,7 +10,6 @@ from tests.portable.support.cooling_settings import EXCHANGER
 LONG = ("test_fans_start_bumpless_and_run_at_one_speed",)
 
 
-HEAP = "512wK"
 FAN1, FAN2 = 7, 8
 
 

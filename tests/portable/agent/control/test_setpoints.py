@@ -9,7 +9,6 @@ from tests.portable.agent.control.test_component import make_rig
 from tests.portable.support.agent_rig import AgentRig
 from tests.portable.support.check import eq
 
-HEAP = "512wK"
 SETPOINT, GAIN = 1, 3  # numbers of parameters of the supply loop
 
 

@@ -22,8 +22,6 @@ from agent.remote.command_table import CommandTable
 from agent.remote.message.command import ROLES
 from tests.portable.support.check import eq, raises
 
-HEAP = "512wK"
-
 
 def component_class(spec):
     return getattr(__import__(spec.module, None, None, (spec.cls,)), spec.cls)

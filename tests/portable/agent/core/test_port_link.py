@@ -10,23 +10,23 @@ OPEN = [(7, "open", b"serial:/dev/x")]
 
 def test_open_is_requested_once():
     link = PortLink(7, "bus", "serial:/dev/x")
-    link.start()
+    link.request_open()
     eq(link.outbox(), OPEN)
     eq(link.outbox(), [])
     link.event("opened", 5)
-    assert link.up
-    eq(link.due, NEVER)
+    assert link.is_open
+    eq(link.wake_at, NEVER)
 
 
 def test_retry_pause_doubles_up_to_30_s():
     link = PortLink(7, "bus", "serial:/dev/x")
-    link.start()
+    link.request_open()
     now, pauses = 0, []
     for _ in range(8):
         link.outbox()
         link.event("failed", now)
-        pauses.append((link.due - now) // SECOND)
-        now = link.due
+        pauses.append((link.wake_at - now) // SECOND)
+        now = link.wake_at
         link.wake(now)
         eq(link.outbox(), OPEN)
     eq(pauses, [1, 2, 4, 8, 16, 30, 30, 30])
@@ -38,8 +38,8 @@ def test_open_port_resets_the_pause():
         link.event("failed", 0)
     link.event("opened", 0)
     link.event("closed", 0)
-    eq(link.due, SECOND)
-    assert not link.up
+    eq(link.wake_at, SECOND)
+    assert not link.is_open
 
 
 def test_pause_is_kept_until_handshake():
@@ -48,12 +48,12 @@ def test_pause_is_kept_until_handshake():
     for _ in range(4):
         link.event("opened", 0)
         link.close(0)
-        pauses.append(link.due // SECOND)
+        pauses.append(link.wake_at // SECOND)
     eq(pauses, [1, 2, 4, 8])
     link.event("opened", 0)
     link.confirm_handshake()
     link.close(0)
-    eq(link.due, SECOND)
+    eq(link.wake_at, SECOND)
 
 
 def test_wakes_only_when_due():
@@ -63,4 +63,4 @@ def test_wakes_only_when_due():
     eq(link.outbox(), [])
     link.wake(SECOND)
     eq(link.outbox(), OPEN)
-    eq(link.due, NEVER)
+    eq(link.wake_at, NEVER)

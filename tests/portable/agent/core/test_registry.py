@@ -110,7 +110,7 @@ def test_further_ports_are_last_and_ordered_by_name():
     controller.receive(PART + 1, b"abc", 20)
     component = controller.components[0]
     eq([link.name for link in component.links], ["fake.a", "fake.b"])
-    eq([link.up for link in component.links], [False, True])
+    eq([link.is_open for link in component.links], [False, True])
     eq(component.calls[1:], [("link_event", 1, "opened", 10), ("link_receive", 1, b"abc", 20)])
     component.links[1].reopen()
     out = [action for action in controller.outbox() if action[0] == PART + 1]

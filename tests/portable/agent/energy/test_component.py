@@ -23,7 +23,6 @@ from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import CDU, AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
 
-HEAP = "512wK"
 HOUR = 3600 * SECOND
 
 

@@ -10,7 +10,6 @@ from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
 from tests.portable.support.nmeatext import gga, line, rmc
 
-HEAP = "512wK"
 GPS, BDS = "GP", "GB"
 
 

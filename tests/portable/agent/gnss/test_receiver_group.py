@@ -16,6 +16,11 @@ from tests.portable.support.agent_rig import config, profiles
 from tests.portable.support.check import eq, raises
 from tests.portable.support.reference_time import UTC, NoiseSource, ReferenceFix
 
+LONG = (
+    "test_main_receiver_with_a_false_time_is_outvoted",
+    "test_true_utc_stays_in_the_bound_with_a_minority_of_faults",
+)
+
 LATENCY_ERROR_MS = 10
 
 

@@ -12,7 +12,6 @@ from tests.portable.support.agent_rig import AgentRig, config
 from tests.portable.support.check import eq, raises
 from tests.portable.support.receiver_model import ReceiverModel
 
-HEAP = "512wK"
 KINDS = ("RMC", "GGA", "GSA", "GSV", "ZDA")
 
 

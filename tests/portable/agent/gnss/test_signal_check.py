@@ -8,6 +8,8 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.reference_time import NoiseSource
 
+LONG = ("test_clean_signals_raise_no_detector",)
+
 
 class SignalModel:
     """Twenty satellites that rise and set; C/N0 follows the elevation, with noise."""

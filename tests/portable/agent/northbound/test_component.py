@@ -25,7 +25,6 @@ from tests.portable.support.remote_rig import (
     remote_config,
 )
 
-HEAP = "512wK"
 LONG = (
     "test_site_key_has_a_budget_of_messages",
     "test_site_key_is_limited",

@@ -12,7 +12,6 @@ from tests.portable.support.agent_rig import CDU, VALVE, epoch
 from tests.portable.support.check import eq, raises
 from tests.portable.support.power_rig import PDU, PowerRig, load_section
 
-HEAP = "512wK"
 SUPPLY, FLOW, HERTZ, MODULE = 0, 5, 6, 7
 PRIMARY = 2
 

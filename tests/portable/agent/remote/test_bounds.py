@@ -27,7 +27,6 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"
 DAY = 24 * HOUR
 BOTH = (OPERATOR, LIMITER)
 LAST_S = EPOCH_S + (1 << 32) - 1

@@ -8,7 +8,6 @@ from tests.portable.support.agent_rig import AgentRig, RigLcg, config
 from tests.portable.support.check import eq
 from tests.portable.support.power_rig import PowerRig
 
-HEAP = "640wK"
 KEYS = ("code", "pct", "at_utc_s", "action", "value", "cancel", "mode", "minutes", "valve_pct",
         "pump_pct", "what", "port", "seconds")  # fmt: skip
 VALUES = (None, True, 0, 1, -1, 101, 1 << 40, -(1 << 63), "", "x", "setpoint_c", "cap_pct", b"",

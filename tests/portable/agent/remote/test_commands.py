@@ -30,9 +30,6 @@ from tests.portable.support.remote_rig import (
 LONG = ("test_power_cut_during_decommission",)
 
 
-HEAP = "512wK"
-
-
 class CommandRecorder(Component):
     """A component with two commands."""
 

@@ -19,7 +19,6 @@ from tests.portable.support.remote_rig import (
     remote_config,
 )
 
-HEAP = "1024wK"
 BOTH = (OPERATOR, LIMITER)
 SERVICE = power_rig.SERVICE + 1  # after the store of the section remote
 

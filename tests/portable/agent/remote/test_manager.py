@@ -20,8 +20,6 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"  # two agents, a signer, and their messages
-
 
 def test_setpoint_change_is_bumpless_and_confirmed():
     rig = start_rig()

@@ -12,7 +12,7 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"  # two agents, a signer, and their messages
+LONG = ("test_power_cut_at_every_record_leaves_old_or_new",)
 
 
 def test_power_cut_in_a_file_system_leaves_old_or_new():

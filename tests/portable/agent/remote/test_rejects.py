@@ -22,8 +22,6 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"  # two agents, a signer, and their messages
-
 
 def test_every_reject_reason():
     rig = start_rig()

@@ -21,7 +21,6 @@ from tests.portable.support.remote_rig import (
 )
 from tests.portable.support.remote_rig import remote_config as file
 
-HEAP = "512wK"
 SECRET_1, SECRET_2 = "hush-hush-1", "hush-hush-2"
 _WORDS = ("password", "secret", "token", "passphrase", "credential", "pin")
 

@@ -21,7 +21,6 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "640wK"
 CHUNK = 1000
 BUNDLE = RigLcg(3).bytes(2 * CHUNK + 100)
 

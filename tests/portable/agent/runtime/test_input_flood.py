@@ -13,7 +13,8 @@ from tests.portable.support.agent_rig import AgentRig, RigLcg, config, epoch
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import RemoteRig
 
-HEAP = "512wK"
+LONG = ("test_a_flood_of_changes_delays_no_cycle_and_writes_little",)
+
 SECONDS = 20
 NOISE = RigLcg(7).bytes(512)
 INPUTS = ((RECEIVER, "receiver"), (BROKER, "broker"), (FIRST_BUS, "bus"))

@@ -32,7 +32,7 @@ def requests(link):
 def test_certificate_dates_use_utc_if_trusted():
     clock = FakeClock()
     link = TlsLink(1, "broker", ADDRESS, clock)
-    link.start()
+    link.request_open()
     eq(requests(link), [("open", ADDRESS + "&utc=0")])
     clock.clock_state = "untrusted"
     link.event("failed", SECOND)
@@ -50,16 +50,16 @@ def test_certificate_dates_use_utc_if_trusted():
 def test_connection_is_reopened_once_utc_is_trusted():
     clock = FakeClock()
     link = TlsLink(1, "broker", "tls:broker:8883", clock)
-    link.start()
+    link.request_open()
     link.event("opened", SECOND)
     requests(link)
     for at in (11, 21, 31):
         link.wake(at * SECOND)
-        eq((requests(link), link.up), ([], True))
+        eq((requests(link), link.is_open), ([], True))
     clock.clock_state = "holdover"
     link.wake(41 * SECOND)
-    eq((requests(link), link.up), ([("close", "")], False))
-    link.wake(link.due)
+    eq((requests(link), link.is_open), ([("close", "")], False))
+    link.wake(link.wake_at)
     eq(requests(link), [("open", "tls:broker:8883?utc=%d" % (UTC_S + link._now // SECOND))])
     link.event("opened", 50 * SECOND)
     link.wake(100 * SECOND)

@@ -148,9 +148,9 @@ def test_silent_broker_is_closed_after_ten_seconds():
     rig = AgentRig()
     rig.broker.is_silent = True
     rig.run(9.9)
-    eq(rig.agent.uplink.link.up, True)
+    eq(rig.agent.uplink.link.is_open, True)
     rig.run(0.2)
-    eq((rig.agent.uplink.link.up, rig.agent.uplink.last_error), (False, "broken: no CONNACK"))
+    eq((rig.agent.uplink.link.is_open, rig.agent.uplink.last_error), (False, "broken: no CONNACK"))
 
 
 def test_garbage_from_the_broker_closes_the_connection():
@@ -158,7 +158,7 @@ def test_garbage_from_the_broker_closes_the_connection():
     rig.run(5)
     count = rig.agent.ticks.count
     rig.deliver("receive", BROKER, b"\xff\xff\xff\xff\xff\xff")
-    eq(rig.agent.uplink.link.up, False)
+    eq(rig.agent.uplink.link.is_open, False)
     assert rig.agent.uplink.last_error.startswith("broken: "), rig.agent.uplink.last_error
     rig.run(5)
     eq((rig.agent.uplink.connected, rig.agent.ticks.count), (True, count + 50))

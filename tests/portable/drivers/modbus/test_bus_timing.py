@@ -18,6 +18,8 @@ from tests.portable.support.serial_line_model import (
     measure_stop_delay,
 )
 
+LONG = ("test_stop_is_sent_within_one_transaction_and_t35",)
+
 
 def test_line_load_reaches_95_percent():
     for baud in (9600, 19200, 115200):

@@ -52,6 +52,16 @@ def test_every_split_gives_same_frames():
         eq(found, ["request", "reply", "request", "reply"])
 
 
+def test_reply_whose_crc_ends_with_zero_is_no_request():
+    # Without its last byte the reply is a valid frame of eight bytes, the length of a request.
+    request = with_crc(b"\x1f" + pdu.read_holding(0, 2))
+    reply = with_crc(b"\x1f\x03\x04\x04\x7f\x36\xa6")
+    eq(reply[-1], 0)
+    both = request + reply
+    for cut in range(1, len(both)):
+        eq(frame_kinds((10, both[:cut]), (1, both[cut:])), ["request", "reply"])
+
+
 def test_write_echo_is_reply_and_later_copy_is_request():
     eq(frame_kinds((10, WRITE_REQUEST), (5, WRITE_REQUEST)), ["request", "reply"])
     eq(

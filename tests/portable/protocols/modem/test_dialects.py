@@ -3,7 +3,7 @@
 
 from protocols.errors import DecodeError
 from protocols.modem import jspr, ntn, rdss
-from protocols.modem.strict_json import load
+from protocols.modem.strict_json import parse_object
 from tests.portable.support.check import eq, raises
 
 
@@ -22,8 +22,8 @@ def test_jspr_responses_in_any_chunks():
 
 
 def test_json_is_strict():
-    eq(load(' {"a": [1, -2, {"b": "x\\"y"}], "c": true, "d": null}')["a"][2], {"b": 'x"y'})
-    eq(load("{}"), {})
+    eq(parse_object(' {"a": [1, -2, {"b": "x\\"y"}], "c": true, "d": null}')["a"][2], {"b": 'x"y'})
+    eq(parse_object("{}"), {})
     for bad in (
         '{"a"',
         '{"a"}',
@@ -36,9 +36,9 @@ def test_json_is_strict():
         "",
         "{,}",
     ):
-        raises(DecodeError, load, bad)
-    raises(DecodeError, load, '{"a":' * 9 + "1" + "}" * 9)
-    raises(DecodeError, load, '{"a":1.5}')
+        raises(DecodeError, parse_object, bad)
+    raises(DecodeError, parse_object, '{"a":' * 9 + "1" + "}" * 9)
+    raises(DecodeError, parse_object, '{"a":1.5}')
 
 
 def test_jspr_request_field_order():

@@ -166,11 +166,11 @@ THIRD = application(3, 836)
 class BoardRig(RemoteRig):
     """A unit on the application that the start has selected."""
 
-    def __init__(self, disk, nor, room=SLOT_BYTES):
+    def __init__(self, disk, nor, slot_bytes=SLOT_BYTES):
         result = select_slot(disk, nor)
         assert result is not None, "nothing starts"
         self.slot, self.release = result
-        self.room = room
+        self.slot_bytes = slot_bytes
         file = remote_config()
         file["remote"]["health_s"] = 5
         file["remote"]["port"] = "store:" + _slots.FOLDER
@@ -178,7 +178,9 @@ class BoardRig(RemoteRig):
 
     def make(self, _raw, _models):
         ready, chosen = boot.start_config(self.file, self.store.read, self.check)
-        chosen.running_slot = RunningSlot(self.slot, self.release, self.room) if self.room else None
+        chosen.running_slot = (
+            RunningSlot(self.slot, self.release, self.slot_bytes) if self.slot_bytes else None
+        )
         return Agent(ready, chosen)
 
 

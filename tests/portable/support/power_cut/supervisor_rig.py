@@ -13,7 +13,7 @@ from tests.portable.support.power_cut.flash_model import Disk
 
 CONFIG = b'{"unit": "a", "supply_c": 32}'
 IMAGE_CONFIG = b'{"unit": "a", "supply_c": 30}'
-ROOM = 1024
+SLOT_BYTES = 1024
 GOOD = 0
 
 
@@ -36,7 +36,7 @@ def run_well(_board, _path):
 class SupervisedBoard:
     """The hardware; `calls` are the steps of a start."""
 
-    room = ROOM
+    slot_bytes = SLOT_BYTES
     keys = ()
 
     def __init__(self, disk=None, slots=None, agent=run_well, power_on=True):
@@ -63,7 +63,7 @@ class SupervisedBoard:
         return self.has_storage
 
     def read_slot(self, number, at, size):
-        return (self.slots[number] + b"\xff" * ROOM)[at : at + size]
+        return (self.slots[number] + b"\xff" * SLOT_BYTES)[at : at + size]
 
     def load(self, image):
         self.calls.append(("load", image[0]))

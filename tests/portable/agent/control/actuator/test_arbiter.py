@@ -25,9 +25,6 @@ from tests.portable.support.agent_rig import CDU, FLAGS, LAG, LEAD, RUN, STOP, A
 from tests.portable.support.agent_rig import VALVE as VALVE_UNIT
 from tests.portable.support.check import eq
 
-HEAP = "512wK"
-
-
 RANKS = (LOCKOUT, INTERLOCK, MANUAL, PROTECTION, PROOF)
 
 

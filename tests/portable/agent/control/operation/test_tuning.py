@@ -16,9 +16,6 @@ from tests.portable.support.cooling_settings import EXCHANGER
 LONG = ("test_a_test_proposes_gains_and_ends_bumpless", "test_alarms_modes_and_stops_end_a_test")
 
 
-HEAP = "768wK"
-
-
 def make_pi_rig():
     """Return a unit whose loop has no model: its own gains control the valve."""
     rig = make_rig(exchanger=None)

@@ -23,8 +23,6 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-HEAP = "512wK"
-
 
 def append_entry(log, store, text, result="done"):
     op, key, payload = log.prepare(1_800_000_000, [1, 2], text, 7, result)

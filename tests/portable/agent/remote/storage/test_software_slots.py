@@ -30,7 +30,6 @@ from tests.portable.support.remote_rig import START_S
 LONG = ("test_power_cut_at_every_step_leaves_old_or_new",)
 
 
-HEAP = "768wK"
 EVERY = 8 if sys.implementation.name == "micropython" else 1  # each of them in the soak
 
 

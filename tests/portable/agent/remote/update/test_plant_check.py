@@ -5,8 +5,6 @@ from agent.remote.update.plant_check import PlantCheck
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import COUNTER, PRESSURE, RETURN_C, make_patch, start_rig
 
-HEAP = "512wK"
-
 
 def make_check(**values):
     """Return a check with these values; the others are not measured."""

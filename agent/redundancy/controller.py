@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The object that the runtime runs: the agent, or one controller of a pair around it.
+
+Does not build the agent and does not run it.
+"""
+
+from agent.core.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.agent import Agent
+    from agent.core.config_records import Config
+    from agent.redundancy.paired_agent import PairedAgent
+
+
+def make_controller(config: "Config", build: "Callable[[], Agent]") -> "Agent | PairedAgent":
+    """Return what to run; `build` makes an agent of `config`. Raises `ConfigError`."""
+    for section, settings, _ in config.components:
+        if section == "redundancy":
+            from agent.redundancy.paired_agent import PairedAgent  # noqa: PLC0415 - few units are pairs
+
+            address = config.buses[0][1]
+            units = [device.unit for device in config.devices]
+            return PairedAgent(_node(settings), build, str(address), address.char_us, units)
+    return build()
+
+
+def _node(settings: "dict[str, Any]") -> str:
+    node: str = settings["node"]
+    if node != "file":
+        return node
+    path: str = settings["node_file"]
+    try:
+        with open(path) as file:
+            node = file.read(8).strip()
+    except OSError as error:
+        raise ConfigError("redundancy.node_file: cannot read %s: %s" % (path, error)) from error
+    if node not in ("a", "b"):
+        raise ConfigError("redundancy.node_file: %s has %r, not a or b" % (path, node))
+    return node

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one controller of a pair receives on its RS-485 line: replies, other masters, garbage.
+
+Does not send and does not decide; see `pair_table`. The frames come from the sniffer of the
+protocol package, which also gets the frames that the controller itself sends. So a reply counts
+only for the request before it on the line. A frame that is equal to the last own request is the
+echo of the adapter, as long as no reply has come.
+"""
+
+from agent.redundancy.pair_table import NO_BEACON, NO_COMMAND, NO_WORD, LineEvents
+from protocols.modbus.sniffer import EXCEPTION, REPLY, REQUEST, UNANSWERED, Sniffer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from protocols.modbus.sniffer import SniffedFrame
+
+
+class LineWatch:
+    """The listener of one line. `char_us` is the time of a character in microseconds."""
+
+    def __init__(self, char_us: int) -> None:
+        self._char_us = char_us
+        self._sniffer = Sniffer(char_us)
+        self._own: SniffedFrame | None = None
+        self._reply = self._request = self._garbage = False
+
+    def deadline(self) -> int:
+        """Return the time of the next `wake`, monotonic microseconds."""
+        return self._sniffer.deadline()
+
+    def sent(self, frame: bytes, now: int) -> None:
+        """Take a frame that the controller begins to send at `now`."""
+        self._own = None
+        for event in self._sniffer.feed(frame, now + len(frame) * self._char_us):
+            if event.kind == REQUEST:
+                self._own = event
+            else:
+                self._take(event)
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take received bytes; `now` is the arrival of the last one."""
+        for event in self._sniffer.feed(data, now):
+            self._take(event)
+
+    def wake(self, now: int) -> None:
+        """Handle the passing of time."""
+        for event in self._sniffer.wake(now):
+            self._take(event)
+
+    def _take(self, event: "SniffedFrame") -> None:
+        own = self._own
+        if event.kind in (REPLY, EXCEPTION):
+            if own is not None and event.request is own:
+                self._reply = True
+        elif event.kind == REQUEST:
+            if own is not None and event.data == own.data:
+                self._own = event  # the echo of the adapter: the reply belongs to it
+            else:
+                self._request = True
+        elif event.kind != UNANSWERED:
+            self._garbage = True
+
+    def take_events(self, command: int = NO_COMMAND, ready: bool = True) -> LineEvents:
+        """Return what was received since the last call."""
+        events = LineEvents(
+            self._reply, self._request, self._garbage, NO_BEACON, NO_WORD, command, ready
+        )
+        self._reply = self._request = self._garbage = False
+        return events

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one controller of a pair: it runs only while this controller has the field bus.
+
+Does not control anything itself, and does not open a port itself; the runtime does. It has the
+interface of `agent.agent.Agent` for the runtime. It owns the port of the bus in all roles, and
+listens. In the role READ it builds and starts an agent, which polls the devices; its writes wait.
+In the role ACTIVE they are released. When the controller gives up the role, the agent is dropped
+and its ports are closed. A later takeover is thus the same as a start of the agent, which takes the
+positions of the actuators from the devices.
+
+For one RTU bus. The line decides alone: no link between the controllers is needed.
+"""
+
+from agent.core.port_link import PortLink
+from agent.port_numbers import CONSOLE, FIRST_BUS
+from agent.redundancy.line_watch import LineWatch
+from agent.redundancy.pair_table import (
+    ACTIVE,
+    NO_COMMAND,
+    PROBE_REQUEST,
+    READ,
+    may_write,
+    request_of,
+    start,
+    step,
+    timers_of,
+)
+from protocols.modbus.pdu import read_holding
+from protocols.modbus.rtu import build_frame
+from protocols.time_units import MILLISECOND, NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from agent.agent import Agent
+
+    Actions = list[tuple[int, str, bytes]]
+
+ROLE_NAMES = ("listen", "standby", "probe", "read", "active", "offer", "quiet", "out")
+"""Names of the roles, by their numbers in `pair_table`."""
+
+_STEP_US = 20 * MILLISECOND
+_IDLE_US = 100 * MILLISECOND
+_RUNNING = (READ, ACTIVE)
+
+
+class PairedAgent:
+    """One controller of a pair.
+
+    `node` is "a" or "b"; both controllers have different ones. `build` makes the agent. `address`
+    and `char_us` are those of the bus. `units` are the unit addresses on it; the probe asks them
+    in turn. `takeovers` counts the times that this controller became active.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        build: "Callable[[], Agent]",
+        address: str,
+        char_us: int,
+        units: "list[int]",
+    ) -> None:
+        self.node = node
+        self.agent: Agent | None = None
+        self.state = start()
+        self.takeovers = 0
+        self._timers = timers_of(node)
+        self._build = build
+        self._units = units
+        self._next_unit = 0
+        # Both probes differ in length, so that a reply to one is not a reply to the other.
+        self._probe_pdu = read_holding(0, 1 if node == "a" else 2)
+        self._watch = LineWatch(char_us)
+        self._link = PortLink(FIRST_BUS, "bus", address)
+        self._out: Actions = []
+        self._open_ports: set[int] = set()
+        self._stepped_at = self._now = self._sent_at = 0
+        self._command = NO_COMMAND
+        self._has_read = False
+
+    @property
+    def role(self) -> str:
+        """The role by its name."""
+        return ROLE_NAMES[self.state.role]
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this controller may write to actuators now."""
+        return may_write(self.state, self._timers)
+
+    @property
+    def watched_step(self) -> "int | None":
+        """Time of the last complete work for a watchdog, µs; see `Agent.watched_step`."""
+        return self._stepped_at if self.agent is None else self.agent.watched_step
+
+    def status_fields(self) -> "list[tuple[str, Any]]":
+        """Return the fields of the status."""
+        return [("node", self.node), ("role", self.role), ("takeovers", self.takeovers)]
+
+    def command(self, command: int) -> None:
+        """Take a command of `pair_table` at the next step."""
+        self._command = command
+
+    # The interface for the runtime.
+
+    def start(self, now: int) -> None:
+        """Open the bus and begin to listen. `now` is monotonic time in µs, here and below."""
+        self._stepped_at = self._now = now
+        self._link.connect(now)
+
+    def receive(self, port: int, data: bytes, now: int) -> None:
+        """Handle bytes from `port`."""
+        self._now = now
+        if port == FIRST_BUS:
+            self._watch.receive(data, now)
+            self._step(now)
+        if self.agent is not None:
+            self.agent.receive(port, data, now)
+
+    def event(self, port: int, kind: str, now: int) -> None:
+        """Handle an event of `port`."""
+        self._now = now
+        if port == FIRST_BUS:
+            self._link.event(kind, now)
+        if self.agent is not None:
+            self.agent.event(port, kind, now)
+
+    def wake(self, now: int) -> None:
+        """Do all work that is due at `now`."""
+        self._now = now
+        self._link.wake(now)
+        self._watch.wake(now)
+        if now >= self._stepped_at + _STEP_US:
+            self._step(now)
+        if self.agent is not None and now >= self.agent.deadline():
+            self.agent.wake(now)
+
+    def deadline(self) -> int:
+        """Return the time of the next `wake`."""
+        due = min(self._stepped_at + _STEP_US, self._link.wake_at, self._watch.deadline())
+        return min(due, self.agent.deadline() if self.agent is not None else NEVER)
+
+    def outbox(self) -> "Actions":
+        """Return the requests for the ports, in order: (port, operation, data)."""
+        agent = self.agent
+        if agent is not None:
+            for port, operation, data in agent.outbox():
+                self._forward(port, operation, data)
+        out = self._out + self._link.outbox()
+        self._out = []
+        return out
+
+    def _forward(self, port: int, operation: str, data: bytes) -> None:
+        if port == FIRST_BUS:
+            if operation == "write":
+                self._watch.sent(data, self._now)
+                self._sent_at = self._now
+                self._out.append((port, operation, data))
+            # The bus stays open; the agent got the event when it started.
+            return
+        if operation == "open":
+            self._open_ports.add(port)
+        self._out.append((port, operation, data))
+
+    # Roles.
+
+    def _step(self, now: int) -> None:
+        elapsed_ms = (now - self._stepped_at) // MILLISECOND
+        self._stepped_at += elapsed_ms * MILLISECOND
+        before = self.state
+        events = self._watch.take_events(command=self._command, ready=self._is_ready())
+        self._command = NO_COMMAND
+        self.state = step(before, events, elapsed_ms, self._timers)
+        if self.state.role != before.role:
+            self._enter(before.role, now)
+        agent = self.agent
+        if agent is not None:
+            bus = agent.fieldbus.buses[0]
+            bus.hold_writes(not self.can_write, now)
+            if now - self._sent_at >= _IDLE_US and not bus.pending_count:
+                # The polls leave the line idle for most of a cycle. The peer must receive
+                # frames of this controller, and the replies show that the devices receive them too.
+                bus.submit(self._probed_unit(), self._probe_pdu, None, retries=0)
+
+    def _enter(self, before: int, now: int) -> None:
+        role = self.state.role
+        self._out.append((CONSOLE, "write", ("pair %s: %s" % (self.node, self.role)).encode()))
+        if role == ACTIVE:
+            self.takeovers += 1
+        if role in _RUNNING:
+            if self.agent is None:
+                self._start_agent(now)
+        elif before in _RUNNING:
+            self._drop_agent()
+        if request_of(self.state) == PROBE_REQUEST and self._link.is_open:
+            self._probe(now)
+
+    def _probe(self, now: int) -> None:
+        frame = build_frame(self._probed_unit(), self._probe_pdu)
+        self._watch.sent(frame, now)
+        self._out.append((FIRST_BUS, "write", frame))
+
+    def _probed_unit(self) -> int:
+        """Return the next unit to ask: one that does not reply must not stop the takeover."""
+        self._next_unit = (self._next_unit + 1) % len(self._units)
+        return self._units[self._next_unit]
+
+    def _start_agent(self, now: int) -> None:
+        self._has_read = False
+        agent = self.agent = self._build()
+        component = agent.service("redundancy")
+        if component is not None:
+            component.set_source(self.status_fields)
+        agent.start(now)
+        for bus in agent.fieldbus.buses:
+            bus.hold_writes(True, now)
+        agent.event(FIRST_BUS, "opened", now)
+
+    def _drop_agent(self) -> None:
+        self.agent = None
+        self._out.extend([(port, "close", b"") for port in sorted(self._open_ports)])
+        self._open_ports.clear()
+
+    def _is_ready(self) -> bool:
+        """Return whether all polls of the first cycle are answered or have failed."""
+        if not self._has_read and self.agent is not None:
+            self._has_read = self.agent.fieldbus.polls_complete()
+        return self._has_read

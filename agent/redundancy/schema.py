@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Section `redundancy` of the configuration: two controllers on one RS-485 bus.
+
+A part of `agent.config.schema`, loaded only with a configuration that has it. `check` refuses what
+the pair cannot do.
+"""
+
+from agent.core.schema.rules import enum, object_of, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.device.profile import DeviceProfile
+
+REDUNDANCY = object_of(
+    "two controllers on one RS-485 bus, of which one is active",
+    ["node"],
+    {
+        "node": enum("this controller; file: the letter stands in `node_file`", ["a", "b", "file"]),
+        "node_file": text("file with the letter a or b, so that both share one configuration"),
+    },
+)
+
+_LONGEST_TIMEOUT_MS = 250
+"""Longest silence of an active controller (300 ms) less one frame; see `pair_table`."""
+_KINDS = ("serial:", "uart:")
+_REFUSED = (
+    ("remote", "remote changes are not replicated between the controllers yet"),
+    ("modem", "both controllers would use one subscription"),
+)
+
+
+def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
+    """Add the problems of the section to `errors`."""
+    addresses = list(config["buses"].values())
+    if len(addresses) != 1 or not addresses[0].startswith(_KINDS):
+        errors.append(
+            "redundancy: needs exactly one bus, with an address serial: or uart:; "
+            "on Modbus TCP a controller does not receive the frames of the other one"
+        )
+    if config["bus_timeout_ms"] > _LONGEST_TIMEOUT_MS:
+        errors.append(
+            "redundancy: bus_timeout_ms is %d, at most %d: the active controller must not be "
+            "silent longer" % (config["bus_timeout_ms"], _LONGEST_TIMEOUT_MS)
+        )
+    if config["redundancy"]["node"] == "file" and "node_file" not in config["redundancy"]:
+        errors.append("redundancy: node is file, and node_file is missing")
+    for section, reason in _REFUSED:
+        if section in config:
+            errors.append("redundancy: not together with %s: %s" % (section, reason))

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two controllers of a pair on one emulated RS-485 line, in virtual time.
+
+Does not judge. Both run `agent.redundancy.paired_agent` around the agent of the product, with the
+devices and the plant of the testbed. The ports of both controllers apart from the bus are empty: no
+receiver and no broker. The run records who wrote to an actuator, and when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from agent.agent import Agent
+from agent.commands import profiles
+from agent.config.load import load
+from agent.port_numbers import CONSOLE, FIRST_BUS
+from agent.redundancy.paired_agent import PairedAgent
+from hil.bench.testbed import BUS_BAUD, Testbed
+from hil.bench.testbed_settings import TestbedSettings
+from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
+from hil.kernel.shared_line import SharedLine
+from hil.kernel.world import World
+from hil.run.virtual import START_UTC
+from hil.shells.virtual import VirtualShell
+
+_SECOND = 1_000_000
+_CHAR_US = -(-11 * _SECOND // BUS_BAUD)
+_SAMPLE_US = 20_000
+_WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
+FAULTS = ("power", "pause", "receiver", "driver")
+
+
+class Write(NamedTuple):
+    """A write request that reached the devices: controller (0 or 1), its end in µs, the frame."""
+
+    node: int
+    at: int
+    frame: bytes
+
+
+class _PairedDut:
+    """A controller of a pair as the shell steps it."""
+
+    def __init__(self, agent: PairedAgent) -> None:
+        self.agent = agent
+
+    def _result(self) -> tuple[int, list[tuple[int, str, bytes]]]:
+        actions = self.agent.outbox()
+        return self.agent.deadline(), actions
+
+    def start(self, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
+        self.agent.start(now)
+        return self._result()
+
+    def receive(self, port: int, data: bytes, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
+        self.agent.receive(port, data, now)
+        return self._result()
+
+    def event(self, port: int, kind: str, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
+        self.agent.event(port, kind, now)
+        return self._result()
+
+    def wake(self, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
+        self.agent.wake(now)
+        return self._result()
+
+    def inject(self, piece: str, call: int) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Do nothing: the controller holds no resource."""
+
+
+class _PausableShell(VirtualShell):
+    """A shell whose controller can stand still; bytes wait for it, as in a port's buffer."""
+
+    def __init__(self, world: World, dut: Any) -> None:
+        super().__init__(world, dut)
+        self.paused = False
+        self._waiting: list[tuple[int, bytes]] = []
+
+    @property
+    def due(self) -> int:
+        """Deadline of the controller; far away while it stands still."""
+        return 1 << 62 if self.paused or not self.is_on else self._deadline
+
+    def deliver(self, port: int, data: bytes) -> None:
+        if self.paused:
+            self._waiting.append((port, data))
+        else:
+            super().deliver(port, data)
+
+    def resume(self) -> None:
+        """End the pause: the controller gets what waited."""
+        self.paused = False
+        waiting, self._waiting = self._waiting, []
+        for port, data in waiting:
+            super().deliver(port, data)
+
+    def wake(self) -> None:
+        """Tell the controller that its deadline has passed."""
+        if self._dut is not None:
+            self._carry_out(self._dut.wake(self.world.now))
+
+
+class _NoPort:
+    """A port that cannot be opened."""
+
+    def __init__(self, shell: VirtualShell, port: int) -> None:
+        self._shell = shell
+        self._port = port
+
+    def open(self, address: bytes) -> None:
+        self._shell.world.schedule(
+            self._shell.world.now + 1000, self._shell.event, self._port, "failed", rank=self._port
+        )
+
+    def write(self, data: bytes) -> None:
+        """Discard the bytes."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class PairRun:
+    """Both controllers, "a" (0) and "b" (1), on one line. `writes`: all that reached a device."""
+
+    def __init__(self, settings: TestbedSettings, seed: int = 1) -> None:
+        self.world = World(seed, START_UTC)
+        self.testbed = Testbed(self.world, settings)
+        self.config = self.testbed.config(
+            "serial:/virtual/receiver?baud=9600",
+            f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
+            "tcp:broker.virtual:1883",
+            "store:/virtual/state",
+        )
+        self.line = SharedLine(self.world, self.testbed.bus, _CHAR_US)
+        self.line.set_observer(self._observe)
+        self.writes: list[Write] = []
+        self.console: list[str] = []
+        self.agents: list[PairedAgent] = []
+        self.shells = [self._make_node(number) for number in (0, 1)]
+        self.longest_gap_us = self.supply_error_k = self.largest_step_pct = 0.0
+        self._able_at = 0
+        self._commands = self._read_commands()
+        self._judged_from = 1 << 62
+
+    def _make_node(self, number: int) -> _PausableShell:
+        agent = self._make_agent(number)
+        self.agents.append(agent)
+        shell = _PausableShell(self.world, _PairedDut(agent))
+        for port in range(FIRST_BUS + 8):
+            shell.endpoints[port] = _NoPort(shell, port)
+        bus = SerialEndpoint(shell, FIRST_BUS)
+        bus.connect(self.line.add_master(bus.to_agent, FIRST_BUS))  # type: ignore[arg-type]
+        shell.endpoints[FIRST_BUS] = bus
+        shell.endpoints[CONSOLE] = ConsoleEndpoint(
+            shell, CONSOLE, lambda data: self._print(number, data), lambda: None
+        )
+        return shell
+
+    def _make_agent(self, number: int) -> PairedAgent:
+        config, loaded = self.config, profiles()
+        units = [device["unit"] for device in config["devices"]]
+        address = config["buses"]["bus"]
+        return PairedAgent(
+            "ab"[number], lambda: Agent(load(config, loaded)), address, _CHAR_US, units
+        )
+
+    def _print(self, number: int, data: bytes) -> None:
+        self.console.append(
+            f"{self.world.now / _SECOND:.3f} {'ab'[number]} {data.decode().strip()}"
+        )
+
+    def _observe(self, node: int, frame: bytes, now: int) -> None:
+        if len(frame) > 3 and frame[1] in _WRITE_FUNCTIONS:
+            self.writes.append(Write(node, now, frame))
+
+    def at(self, at_s: float, call: Callable[..., None], *args: Any) -> None:
+        """Call `call(*args)` at `at_s` seconds."""
+        self.world.schedule(int(at_s * _SECOND), call, *args)
+
+    def begin_fault(self, kind: str, node: int) -> None:
+        """Begin one of `FAULTS` at a controller."""
+        shell = self.shells[node]
+        if kind == "power":
+            shell.switch_off()
+            shell.endpoints[FIRST_BUS].close()
+        elif kind == "pause":
+            shell.paused = True
+        elif kind == "receiver":
+            self.line.masters[node].receiver_failed = True
+        elif kind == "driver":
+            self.line.masters[node].driver_failed = True
+        else:
+            raise ValueError(kind)
+
+    def end_fault(self, kind: str, node: int) -> None:
+        """End the fault: the controller starts, goes on, or receives and sends again."""
+        shell = self.shells[node]
+        if kind == "power":
+            self.agents[node] = self._make_agent(node)
+            shell.switch_on(_PairedDut(self.agents[node]))
+        elif kind == "pause":
+            shell.resume()
+        elif kind == "receiver":
+            self.line.masters[node].receiver_failed = False
+        else:
+            self.line.masters[node].driver_failed = False
+
+    def start(self) -> None:
+        """Start both controllers."""
+        for shell in self.shells:
+            shell.start()
+
+    def run(self, until_s: float) -> None:
+        """Run to `until_s` seconds."""
+        world, heap, until = self.world, self.world.heap, int(until_s * _SECOND)
+        while True:
+            shell = min(self.shells, key=lambda one: one.due)
+            due = shell.due
+            if heap and heap[0][0] <= due:
+                if heap[0][0] > until:
+                    break
+                call, args = world.pop_event()
+                call(*args)
+            elif due <= until:
+                world.advance_to(due)
+                shell.wake()
+            else:
+                break
+        world.advance_to(until)
+        self.testbed.plant.advance(until)
+
+    def judge_from(self, at_s: float) -> None:
+        """Sample gaps, steps of actuators and the supply temperature from `at_s`, each 20 ms."""
+        self._judged_from = self._able_at = int(at_s * _SECOND)
+        self.world.schedule(self._judged_from, self._sample)
+
+    def _read_commands(self) -> list[float]:
+        plant = self.testbed.plant
+        return [plant.valve_command_pct, *(pump.target_pct for pump in plant.pumps)]
+
+    def _sample(self) -> None:
+        plant, now = self.testbed.plant, self.world.now
+        plant.advance(now)
+        if now == self._judged_from or self._is_able():
+            self._able_at = now
+        elif any(self._is_whole(node) for node in (0, 1)):
+            self.longest_gap_us = max(self.longest_gap_us, now - self._able_at)
+        else:
+            self._able_at = now
+        commands = self._read_commands()
+        if now > self._judged_from:
+            steps = [abs(b - a) for a, b in zip(self._commands, commands, strict=True)]
+            self.largest_step_pct = max(self.largest_step_pct, *steps)
+        self._commands = commands
+        error_k = abs(plant.supply_true_c - self.testbed.settings.setpoint_c)
+        self.supply_error_k = max(self.supply_error_k, error_k)
+        self.world.schedule(now + _SAMPLE_US, self._sample)
+
+    def _is_whole(self, node: int) -> bool:
+        shell, master = self.shells[node], self.line.masters[node]
+        return (
+            shell.is_on
+            and not shell.paused
+            and not master.receiver_failed
+            and not master.driver_failed
+        )
+
+    def _is_able(self) -> bool:
+        """Return whether a whole controller may write now."""
+        return any(self._is_whole(node) and self.agents[node].can_write for node in (0, 1))
+
+    @property
+    def writer(self) -> int:
+        """The controller of the last write, or -1."""
+        return self.writes[-1].node if self.writes else -1
+
+    def closest_writes_us(self) -> int:
+        """Return the least time between writes of two controllers, µs; very large without."""
+        times = [
+            after.at - before.at
+            for before, after in zip(self.writes, self.writes[1:], strict=False)
+            if before.node != after.node
+        ]
+        return min(times, default=1 << 62)

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop hil takeover`: single faults of two redundant controllers on one emulated line.
+
+Exit 0: no run broke a limit of `hil.campaign.pair.pair_cases`. Virtual time; nothing here is real.
+"""
+
+import argparse
+import json
+import sys
+
+from hil.campaign.pair.pair_cases import all_cases, draw_cases, run_case
+
+EXAMPLE = "coldloop hil takeover --runs 24"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--runs", type=int, default=24, metavar="N", help="number of runs (24)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the times (1)")
+    parser.add_argument(
+        "--all", action="store_true", help="each kind of fault at each tick of 60 s (7,200 runs)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the cases; print the worst figures and each case that broke a limit."""
+    if not 1 <= arguments.runs <= 1_000_000:
+        print("coldloop hil takeover: --runs must be 1 to 1000000", file=sys.stderr)
+        return 2
+    cases = all_cases() if arguments.all else draw_cases(arguments.runs, arguments.seed)
+    verdicts = []
+    for case in cases:
+        verdicts.append(run_case(case))
+        if sys.stderr.isatty():
+            print(f"\r{len(verdicts)} runs", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    broken = [verdict for verdict in verdicts if verdict.problems]
+    apart = [verdict.apart_s for verdict in verdicts if verdict.apart_s is not None]
+    record = {
+        "runs": len(verdicts),
+        "broken": [
+            {"case": v.case.text(), "problems": v.problems, "gap_s": v.gap_s} for v in broken
+        ],
+        "longest_gap_s": max(v.gap_s for v in verdicts),
+        "least_time_between_writers_s": min(apart, default=None),
+        "largest_step_pct": round(max(v.step_pct for v in verdicts), 3),
+        "largest_supply_error_k": round(max(v.supply_k for v in verdicts), 3),
+    }
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        _print(record)
+    return 1 if broken else 0
+
+
+def _print(record: dict[str, object]) -> None:
+    print(f"{record['runs']} runs in virtual time, both controllers emulated")
+    print(f"longest time without a writer  {record['longest_gap_s']} s (limit 2)")
+    apart = record["least_time_between_writers_s"]
+    print(f"least time between two writers {apart} s (limit 1)")
+    print(f"largest step of an actuator    {record['largest_step_pct']} % (limit 1)")
+    print(f"largest error of the supply    {record['largest_supply_error_k']} K (limit 0.5)")
+    broken = record["broken"]
+    assert isinstance(broken, list)
+    for item in broken:
+        print(f"BROKEN: {item['case']}: {', '.join(item['problems'])}")

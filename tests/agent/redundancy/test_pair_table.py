@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the pair: properties in all states of the model, and rules taken out one by one."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+
+import pytest
+
+from agent.redundancy import pair_table
+from agent.redundancy.pair_table import ACTIVE, LISTEN, OFFER, PROBE, QUIET, READ, STANDBY
+from tests.agent.redundancy.pair_model import PairModel
+
+LONGEST_GAP_MS = 1900
+"""Longest time without a writer after one fault."""
+LONGEST_GAP_2_MS = 6100
+"""The same after two faults. It needs ports that fail and recover in the worst moments."""
+
+
+def changed_table(*changes: tuple[str, str]) -> ModuleType:
+    """Return a copy of the table with changed source text. Each text must occur exactly once."""
+    source = inspect.getsource(pair_table)
+    for old, new in changes:
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    module = ModuleType("changed_pair_table")
+    exec(compile(source, "changed_pair_table", "exec"), module.__dict__)
+    return module
+
+
+def test_one_fault() -> None:
+    result = PairModel(1).run()
+    assert result.violation is None
+    assert result.gap_ms <= LONGEST_GAP_MS
+    assert result.roles == {LISTEN, STANDBY, PROBE, READ, ACTIVE, OFFER, QUIET}
+
+
+def test_both_start_at_the_same_moment() -> None:
+    model = PairModel(0)
+    result = model.run(model.starting())
+    assert result.violation is None
+    assert result.gap_ms <= 2300
+
+
+def test_one_fault_during_the_start() -> None:
+    model = PairModel(1)
+    result = model.run(model.starting())
+    assert result.violation is None
+    assert result.gap_ms <= LONGEST_GAP_2_MS
+
+
+def test_two_faults() -> None:
+    result = PairModel(2).run()
+    assert result.violation is None
+    assert result.gap_ms <= LONGEST_GAP_2_MS
+    assert result.states > 100_000
+
+
+@pytest.mark.soak
+def test_three_faults() -> None:
+    result = PairModel(3).run(limit=60_000_000)
+    assert result.violation is None
+
+
+RESIGN = (
+    "if reply_ms >= timers.resign_ms and not (events.reply and elapsed_ms < timers.resign_ms):",
+    "if False:",
+)
+READ_TIME = ("if role_ms >= timers.read_ms:", "if role_ms >= 0:")
+READ_LINE = (
+    "if events.request or events.garbage or events.word == WORD_ACTIVE:",
+    "if False:",
+)
+SILENCE = ("silence_ms >= needed_ms and", "silence_ms >= 100 and")
+ISOLATED = (" and state.word != WORD_ACTIVE:", ":")
+COLLISION = ("collision_ms=0 if node", "collision_ms=200 if node")
+
+Changes = tuple[tuple[str, str], ...]
+
+
+@pytest.mark.parametrize(
+    ("changes", "faults"),
+    [
+        pytest.param((RESIGN,), 2, id="never_resigns"),
+        pytest.param((READ_LINE,), 2, id="read_ignores_the_line"),
+        pytest.param((READ_TIME,), 2, id="no_read_time"),
+        pytest.param((SILENCE, READ_TIME), 1, id="no_silence_no_read_time"),
+    ],
+)
+def test_two_writers_without_a_rule(changes: Changes, faults: int) -> None:
+    model = PairModel(faults, frozenset({"pause", "port"}), changed_table(*changes))
+    assert model.run().violation is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        pytest.param(SILENCE, {"pause"}, id="short_silence"),
+        pytest.param(ISOLATED, {"port"}, id="isolated_standby_probes"),
+        pytest.param(COLLISION, {"pause", "power", "port"}, id="probes_collide_again"),
+    ],
+)
+def test_longer_gap_without_a_rule(change: tuple[str, str], kinds: set[str]) -> None:
+    model = PairModel(1, frozenset(kinds), changed_table(change))
+    gaps = [model.run(first).gap_ms for first in (model.starting(), model.steady())]
+    assert gaps[0] > LONGEST_GAP_2_MS or gaps[1] > LONGEST_GAP_MS

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hub of pseudo-terminals in real time: two controllers and all emulated devices on one line.
+
+It passes the bytes of each controller to the other one and to the devices, and the replies of the
+devices to both. It records the writes: (controller, monotonic time in s).
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+import threading
+import time
+import tty
+from typing import Self
+
+from hil.bench.testbed import Testbed
+from hil.bench.testbed_settings import TestbedSettings
+from hil.kernel.world import World
+from hil.run.virtual import START_UTC
+
+_WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
+
+
+class PairHub:
+    """Use it in a `with` block. `paths` are the ports of both controllers."""
+
+    def __init__(self) -> None:
+        self._ends = [os.openpty() for _ in range(2)]
+        for near, far in self._ends:
+            tty.setraw(near)
+            tty.setraw(far)
+            os.set_blocking(near, False)
+        self.paths = [os.ttyname(far) for _, far in self._ends]
+        self.testbed = Testbed(World(1, START_UTC), TestbedSettings())
+        self.writes: list[tuple[int, float]] = []
+        self._replies: list[tuple[int, int, bytes]] = []
+        self._count = 0
+        self._stop = threading.Event()
+        self._began_ns = time.monotonic_ns()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        for near, far in self._ends:
+            os.close(near)
+            os.close(far)
+
+    def _now_us(self) -> int:
+        return (time.monotonic_ns() - self._began_ns) // 1000
+
+    def _run(self) -> None:
+        near = [end[0] for end in self._ends]
+        while not self._stop.is_set():
+            wait_s = 0.02
+            if self._replies:
+                wait_s = min(wait_s, max(0.0, (self._replies[0][0] - self._now_us()) / 1e6))
+            for ready in select.select(near, [], [], wait_s)[0]:
+                self._take(near.index(ready), os.read(ready, 512))
+            now = self._now_us()
+            self.testbed.plant.advance(now)
+            while self._replies and self._replies[0][0] <= now:
+                self._send(heapq.heappop(self._replies)[2], near)
+
+    def _take(self, source: int, data: bytes) -> None:
+        now = self._now_us()
+        if len(data) > 3 and data[1] in _WRITE_FUNCTIONS:
+            self.writes.append((source, time.monotonic()))
+        self._send(data, [self._ends[1 - source][0]])
+        for delay, reply in self.testbed.bus.receive(data, now):
+            self._count += 1
+            heapq.heappush(self._replies, (now + delay, self._count, reply))
+
+    @staticmethod
+    def _send(data: bytes, ends: list[int]) -> None:
+        for end in ends:
+            try:
+                os.write(end, data)
+            except BlockingIOError:  # a stopped controller does not read
+                continue

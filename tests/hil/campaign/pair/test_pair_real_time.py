@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two agents as processes on one emulated line, in real time: killed, and stopped for a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.hil.campaign.pair.pair_hub import PairHub
+from tests.support.cli_tools import TIMEOUT_S, wait_until
+from tests.support.repository import ROOT
+
+
+def write_config(hub: PairHub, folder: Path, node: int) -> Path:
+    """Write the configuration of a controller; both have the same, but for their ports."""
+    (folder / "state").mkdir(parents=True)
+    (folder / "node").write_text("ab"[node])
+    config = hub.testbed.config(
+        "tcp:127.0.0.1:8",
+        f"serial:{hub.paths[node]}?baud=19200&parity=E",
+        "tcp:127.0.0.1:9",
+        f"store:{folder}/state",
+    )
+    config["redundancy"] = {"node": "file", "node_file": str(folder / "node")}
+    path = folder / "unit.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+@contextmanager
+def running_pair(folder: Path) -> Iterator[tuple[PairHub, list[subprocess.Popen[bytes]]]]:
+    """Run the hub and both agents; `a` is active at the start."""
+    with PairHub() as hub:
+        paths = [write_config(hub, folder / "ab"[node], node) for node in (0, 1)]
+        processes = [start_agent(path) for path in paths]
+        try:
+            wait_until("a write of the first controller", lambda: hub.writes)
+            yield hub, processes
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGCONT)
+                    process.kill()
+                process.wait(TIMEOUT_S)
+
+
+def start_agent(config: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config", str(config)]
+    command += ["--store", str(config.parent)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ})
+
+
+def writers(hub: PairHub) -> list[int]:
+    return [node for node, _ in hub.writes]
+
+
+def least_time_apart_s(hub: PairHub) -> float:
+    pairs = zip(hub.writes, hub.writes[1:], strict=False)
+    return min((b[1] - a[1] for a, b in pairs if a[0] != b[0]), default=1e9)
+
+
+@pytest.mark.parametrize("name", ["kill", "stop"])
+def test_the_other_controller_takes_over(tmp_path: Path, name: str) -> None:
+    with running_pair(tmp_path) as (hub, processes):
+        first = writers(hub)[-1]
+        processes[first].send_signal(signal.SIGKILL if name == "kill" else signal.SIGSTOP)
+        wait_until("a write of the other one", lambda: writers(hub)[-1] != first)
+        if name == "stop":  # awake, it must not write again
+            processes[first].send_signal(signal.SIGCONT)
+            count = len(hub.writes)
+            wait_until("more writes", lambda: len(hub.writes) > count + 2)
+            assert set(writers(hub)[count:]) == {1 - first}
+        assert least_time_apart_s(hub) >= 1.0

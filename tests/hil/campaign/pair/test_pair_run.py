@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two controllers on one emulated line: one takes over, both never write in one cycle."""
+
+import json
+
+import pytest
+
+from agent.commands import profiles
+from agent.config.load import load
+from agent.core.errors import ConfigError
+from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.pair.pair_cases import KINDS, PairCase, all_cases, run_case
+from hil.campaign.pair.pair_run import PairRun
+from hil.commands import hil
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.fault}-{kind.seconds}")
+def test_one_fault_of_the_active_controller(kind) -> None:
+    verdict = run_case(PairCase(kind, 0, 43.7))
+    assert verdict.problems == ()
+
+
+def test_a_fault_of_the_standby_changes_nothing() -> None:
+    run = PairRun(TestbedSettings())
+    run.at(20, run.begin_fault, "power", 1)
+    run.at(25, run.end_fault, "power", 1)
+    run.start()
+    run.run(40)
+    assert [agent.role for agent in run.agents] == ["active", "standby"]
+    assert run.agents[0].takeovers == 1
+    assert {write.node for write in run.writes} == {0}
+
+
+def test_the_standby_sends_nothing() -> None:
+    run = PairRun(TestbedSettings())
+    sent: list[int] = []
+    run.line.set_observer(lambda node, _frame, _now: sent.append(node))
+    run.start()
+    run.run(30)
+    assert set(sent) == {0}
+
+
+def test_the_old_controller_returns_as_standby() -> None:
+    run = PairRun(TestbedSettings())
+    run.at(20, run.begin_fault, "power", 0)
+    run.at(30, run.end_fault, "power", 0)
+    run.start()
+    run.run(60)
+    assert [agent.role for agent in run.agents] == ["standby", "active"]
+
+
+def test_takeover_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert hil(["takeover", "--runs", "3", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["runs"], record["broken"]) == (3, [])
+    assert hil(["takeover", "--runs", "0"]) == 2
+
+
+def config_of_pair(**changes):
+    run = PairRun(TestbedSettings())
+    return {**run.config, "redundancy": {"node": "a"}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"buses": {"bus": "tcp:192.0.2.1:502"}}, "needs exactly one bus"),
+        ({"bus_timeout_ms": 300}, "bus_timeout_ms is 300, at most 250"),
+        ({"redundancy": {"node": "file"}}, "node_file is missing"),
+        ({"redundancy": {"node": "c"}}, "redundancy.node"),
+    ],
+)
+def test_what_a_pair_cannot_do_is_refused(changes, text: str) -> None:
+    load(config_of_pair(), profiles())
+    with pytest.raises(ConfigError, match=text):
+        load(config_of_pair(**changes), profiles())
+
+
+@pytest.mark.soak
+def test_every_kind_at_every_tick() -> None:
+    broken = [v for v in map(run_case, all_cases()) if v.problems]
+    assert broken == []
