@@ -133,7 +133,7 @@ def make_settings(raw: dict[str, Any], arguments: argparse.Namespace) -> ServerS
 
 def files_of(settings: ServerSettings) -> dict[str, str]:
     """Return the files: name and text."""
-    files = {"coldloop.conf": chrony_text(settings), "client.conf": client_text("HOST")}
+    files = {"coldloop.conf": chrony_text(settings), "client.conf": client_text("HOST", settings)}
     if settings.interface:
         files["ptp4l.conf"] = ptp_text(settings)
     return files

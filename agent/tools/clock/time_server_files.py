@@ -14,6 +14,7 @@ timestamps phc2sys keeps the clock of the interface at TAI, and the timescale is
 """
 
 import ipaddress
+import ssl
 from dataclasses import dataclass
 
 from agent.core.errors import ConfigError
@@ -50,9 +51,24 @@ class ServerSettings:
             raise ConfigError(f"--allow: {error}") from None
         if bool(self.certificate) != bool(self.key):
             raise ConfigError("NTS needs both --nts-cert and --nts-key")
+        if self.certificate:
+            check_certificate(self.certificate, self.key)
         texts = (self.socket, self.certificate, self.key, self.interface, self.folder)
         if any(char.isspace() for text in texts for char in text):
             raise ConfigError("a path or an interface has a blank")
+
+
+def check_certificate(certificate: str, key: str) -> None:
+    """Raise `ConfigError` if the files are missing, or if the key is not that of the certificate.
+
+    chronyd itself starts without NTS then, and only its log says so.
+    """
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except ssl.SSLError as error:
+        raise ConfigError(f"--nts-cert, --nts-key: {error.reason}") from None
+    except OSError as error:
+        raise ConfigError(f"--nts-cert, --nts-key: {error.strerror}") from None
 
 
 def chrony_text(settings: ServerSettings) -> str:
@@ -70,9 +86,18 @@ def chrony_text(settings: ServerSettings) -> str:
     return "\n".join(lines) + "\n"
 
 
-def client_text(host: str) -> str:
-    """Return the line for chronyd of a client: polls of 1 s leave a silent server after 8 s."""
-    return f"server {host} iburst minpoll 0 maxpoll 0\n"
+def client_text(host: str, settings: ServerSettings) -> str:
+    """Return the lines for chronyd of a client: polls of 1 s leave a silent server after 8 s.
+
+    With NTS the host is the name in the certificate. The client needs the certificate of the CA.
+    """
+    if not settings.certificate:
+        return f"server {host} iburst minpoll 0 maxpoll 0\n"
+    return (
+        f"server {host} nts iburst minpoll 0 maxpoll 0\n"
+        "# ntstrustedcerts FILE: the CA of the site, if the system does not know it\n"
+        "# nocerttimecheck 1: only for a client without a clock of its own at the start\n"
+    )
 
 
 def ptp_text(settings: ServerSettings, priority: int = 128) -> str:

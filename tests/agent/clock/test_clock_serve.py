@@ -142,8 +142,10 @@ class Site:
         return [*argv, "--folder", f"{folder}/files", *options]
 
     def chronyc(self, name: str, report: str) -> list[str]:
+        """Return the fields of a report; empty ones if chronyd does not answer in time."""
         path = f"{self.folder}/{name}/command.sock"
-        return sh("chronyc", "-h", path, "-c", report).stdout.strip().split(",")
+        fields = sh("chronyc", "-h", path, "-c", report).stdout.strip().split(",")
+        return fields + [""] * (16 - len(fields))
 
     def parent_class(self) -> str:
         argv = ("pmc", "-u", "-b", "0", "-s", f"{self.folder}/slave.sock")
@@ -221,3 +223,39 @@ def test_clients_follow_and_leave(site: Site) -> None:
                            text=True, check=False)  # fmt: skip
     assert check.returncode == 1
     assert "untrusted" in check.stderr
+
+
+@pytest.mark.realtime
+def test_client_with_nts(site: Site) -> None:
+    """Keys by TLS, then authenticated packets; a client without the certificate gets no time."""
+    folder = site.folder
+    cert, key = folder / "nts.pem", folder / "nts.key"
+    done = sh("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+              "-nodes", "-days", "2", "-keyout", str(key), "-out", str(cert), "-subj", "/CN=site",
+              "-addext", f"subjectAltName=IP:{ADDRESS}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    options = ("--nts-cert", str(cert), "--nts-key", str(key))
+    written = subprocess.run(site.serve("--write", f"{folder}/files", *options), cwd=ROOT,
+                             capture_output=True, text=True, check=False)  # fmt: skip
+    assert written.returncode == 0, written.stderr
+    text = (folder / "files" / "coldloop.conf").read_text()
+    (folder / "server.conf").write_text(text + SERVER_FILE.format(folder=folder / "server"))
+    lines = (folder / "files" / "client.conf").read_text().replace("HOST", ADDRESS)
+    rest = CLIENT_FILE.partition("\n")[2]
+    for name, trusted in (("client", f"ntstrustedcerts {cert}\n"), ("stranger", "")):
+        (folder / name).mkdir(mode=0o700, exist_ok=True)
+        own = rest.format(folder=folder / name)
+        (folder / f"{name}.conf").write_text(lines + trusted + own)
+    site.agent.start()
+    site.start(SERVER, require_program("chronyd"), "-x", "-d", "-f", f"{folder}/server.conf")
+    for name in ("client", "stranger"):
+        program = require_program("chronyd")
+        site.start(CLIENT, program, "-x", "-d", "-f", f"{folder}/{name}.conf")
+    wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)
+    wait_for(lambda: site.chronyc("client", "authdata")[1] == "NTS")
+    wait_for(lambda: int(site.chronyc("server", "serverstats")[7] or 0) > 0)
+    wait_for(lambda: site.chronyc("client", "tracking")[6])
+    rms_s = float(site.chronyc("client", "tracking")[6])
+    print(f"NTS rms {rms_s} s")
+    assert rms_s <= 0.2e-3
+    assert site.chronyc("stranger", "tracking")[1] != ADDRESS

@@ -2,6 +2,7 @@
 """The statement of a time server and its files: never better than the bound of the agent."""
 
 import json
+import subprocess
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from agent.tools.clock.site_time import Hysteresis, Statement, accuracy_code, st
 from agent.tools.clock.time_programs import Chronyd
 from agent.tools.clock.time_server_files import (
     ServerSettings,
+    check_certificate,
     chrony_text,
+    client_text,
     grandmaster_command,
     ptp_text,
 )
@@ -142,6 +145,25 @@ def test_the_check_lists_all_problems_as_json(tmp_path: Path, capsys: Any) -> No
     assert not record["served"]
     assert any("coldloop.conf: missing" in problem for problem in record["problems"])
     assert any("chronyd: no answer" in problem for problem in record["problems"])
+
+
+def test_certificate_and_key_must_fit(tmp_path: Path) -> None:
+    """chronyd starts without NTS if they do not, and its clients see no reason."""
+    made = []
+    for name in ("a", "b"):
+        cert, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
+        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        argv += ["-nodes", "-keyout", str(key), "-out", str(cert), "-subj", "/CN=x"]
+        subprocess.run(argv, check=True, capture_output=True)
+        made.append((str(cert), str(key)))
+    (cert, key), (_, other) = made
+    check_certificate(cert, key)
+    for pair in ((cert, other), (cert, f"{tmp_path}/none"), (key, key)):
+        with pytest.raises(ConfigError, match="--nts-cert"):
+            check_certificate(*pair)
+    with_nts = ServerSettings("/s", 1, 20.0, (), cert, key)
+    assert client_text("h", with_nts).startswith("server h nts iburst minpoll 0 maxpoll 0\n")
+    assert "nts" not in client_text("h", SETTINGS)
 
 
 def test_settings_come_from_the_configuration(tmp_path: Path, capsys: Any) -> None:
