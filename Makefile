@@ -24,8 +24,9 @@ pypy: ## .pypy with the same command; campaigns take half the time
 demo: setup ## agent, emulated row and broker, live; needs no hardware and no root
 	@.venv/bin/coldloop demo $(ARGS)
 
-test: dev ## installs missing test programs if possible, then runs the gates and all tests
-	@sh deploy/test-programs.sh
+test: ## as dev, and missing test programs if possible; then the gates and all tests
+	@sh deploy/test-programs.sh & programs=$$!; sh deploy/setup.sh dev; code=$$?; \
+		wait $$programs; exit $$code
 	@$(PY) -m tests $(ARGS)
 
 lint: dev ## the gates: MicroPython, ruff, types, import contracts

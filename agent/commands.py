@@ -39,7 +39,8 @@ def profiles(config: str | None = None) -> dict[str, dict[str, Any]]:
 
 def read_config(path: str) -> Config:
     """Read and check a configuration file. Raises `ConfigError`; each line names the file."""
-    from agent.runtime.cpython_start import compile_config, read_file
+    from agent.config.text_file import read_file
+    from agent.runtime.cpython_start import compile_config
 
     return compile_config(read_file(path), path, profiles(path))
 

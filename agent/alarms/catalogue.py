@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 PRIORITIES = {
@@ -88,7 +88,7 @@ def span_text(seconds: int) -> str:
 @cache
 def catalogue() -> Catalogue:
     """Return the catalogue of this package."""
-    text = (resources.files("agent.alarms") / "alarms.toml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "alarms.toml").read_text(encoding="utf-8")
     return parse(tomllib.loads(text))
 
 

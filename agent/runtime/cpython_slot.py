@@ -14,10 +14,11 @@ import os
 import sys
 from pathlib import Path
 
+from agent.config.text_file import read_file
 from agent.core.errors import ConfigError
 from agent.remote.storage import software_slots
 from agent.remote.storage.config_slots import with_copies
-from agent.runtime.cpython_start import read_file, store_address
+from agent.runtime.cpython_start import store_address
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store

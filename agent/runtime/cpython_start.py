@@ -9,12 +9,11 @@ An invalid file stops the start only if the store has no confirmed configuration
 """
 
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from agent.config import file
 from agent.config.load import load
+from agent.config.text_file import read_file
 from agent.core.config_records import Config
 from agent.core.errors import ConfigError, DecommissionedError
 from agent.remote import decommission
@@ -25,22 +24,6 @@ from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 
 Profiles = dict[str, dict[str, Any]]
-
-
-def read_file(path: str) -> Any:
-    """Read and parse a configuration. Raises `ConfigError`; each line names the file."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}; name the agent's configuration") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not UTF-8 text") from None
-    if not path.endswith(".toml"):
-        return file.parse(text, path)
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
 def compile_config(raw: Any, path: str, profiles: Profiles) -> Config:

@@ -14,6 +14,7 @@ The agent can rely on these rules:
 - "opened", "failed" (could not open, broke, or accepted no more data) and "closed" (the peer ended
   it) come in the step after the cause, never during the call whose outbox caused it;
 - "close" closes immediately, without an event; data that is not written yet is lost;
+- "open" takes effect immediately, or with `opens_in_turn` in one of the next steps, one port a step;
 - "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do
   nothing;
 - data that a port does not accept waits, up to BACKLOG bytes; beyond that the port fails. When all
@@ -52,7 +53,10 @@ SLICE = 4096  # bytes of a backlog offered to a port at a time
 
 
 class PortSlot:
-    """A port number: its port, its waiting data, and events for the agent."""
+    """A port number: its port, its waiting data, and events for the agent.
+
+    `requested`: the address that the next free step opens.
+    """
 
     def __init__(self, number: int, out: "Callable[[str], None]") -> None:
         """Start closed."""
@@ -61,6 +65,7 @@ class PortSlot:
         self.log = PortLog(number, out)
         self.port: Port | None = None
         self.opening = False
+        self.requested = b""
         self.open_deadline = NEVER
         self.backlog = bytearray()
         self.drain_event_due = False
@@ -100,6 +105,8 @@ class IoLoop:
         self._console = console
         self.restart_requested = self.leave_requested = False
         """The agent has requested a restart; the loop has ended."""
+        self.opens_in_turn = False
+        """A board takes 8 ms to open a port, and a tick must not wait for all of them."""
         self._last_agent_time = 0
         """Last time that was passed to the agent."""
         self._slots: list[PortSlot] = []
@@ -150,6 +157,8 @@ class IoLoop:
 
         Pulses come first: the second that a sentence names began before the sentence.
         """
+        if self.opens_in_turn:
+            self._open_next()
         for slot in self._slots:
             if slot.is_pps:
                 self._read_pulse(slot)
@@ -167,7 +176,7 @@ class IoLoop:
         """Return the time of the next `step` without a ready port. 0: immediately."""
         deadline = self._agent.deadline()
         for slot in self._slots:
-            if slot.events or slot.read_again:
+            if slot.events or slot.read_again or slot.requested:
                 return 0
             deadline = min(deadline, slot.open_deadline)
         return deadline
@@ -312,6 +321,7 @@ class IoLoop:
             self._poller.unwatch(slot.number)
             slot.watched = None
         slot.port = None
+        slot.requested = b""
         slot.opening = False
         slot.open_deadline = NEVER
         slot.backlog = bytearray()
@@ -373,9 +383,26 @@ class IoLoop:
         return slot
 
     def _open(self, slot: PortSlot, data: bytes) -> None:
-        """Open the address, or begin to."""
+        """Open the address, now or in one of the next steps."""
         self._close_port(slot)
-        address = parse_address(_text(data))
+        slot.requested = data
+        if not self.opens_in_turn:
+            self._open_now(slot)
+
+    def _open_next(self) -> None:
+        """Open one requested port."""
+        for slot in self._slots:
+            if slot.requested:
+                try:
+                    self._open_now(slot)
+                except (PortError, AddressError) as error:
+                    self._fail(slot, error)
+                return
+
+    def _open_now(self, slot: PortSlot) -> None:
+        """Open the address, or begin to."""
+        text, slot.requested = slot.requested, b""
+        address = parse_address(_text(text))
         slot.address = str(address)
         opener = self._openers.get(address.kind)
         if opener is None:
@@ -416,6 +443,7 @@ class IoLoop:
 
     def _close(self, slot: PortSlot, data: bytes) -> None:
         """Close without an event, because the agent requested it."""
+        slot.requested = b""
         if slot.port is not None:
             self._close_port(slot)
             slot.log.report("closed: %s" % slot.address, self._clock())

@@ -50,6 +50,10 @@ _CHECKED = "checked"
 _THRESHOLD = 32768
 """Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
 of it while code and configuration are loaded, a quarter while the agent runs."""
+_COLLECT_PERIOD = 100 * MILLISECOND
+_COLLECT_ROOM = 30 * MILLISECOND
+"""A garbage collection takes up to 30 ms on a small board. So the poller collects in a wait that is
+longer than this, once in a period, and no collection is left for a tick."""
 MAX_SLEEP = 60_000_000  # us: far less than half a period of the shortest counter
 
 # The only clock of the process. On the unix port it shows CLOCK_MONOTONIC.
@@ -103,6 +107,7 @@ class MicroPoller:
         self.signal = 0
         self._watched: list[tuple[int, object]] = []
         self._woken = False
+        self._collected_at = 0
         self.clock = monotonic
         if self._signals is not None:
             self.watch(_SIGNALS, self._signals.fileno(), False)
@@ -123,6 +128,14 @@ class MicroPoller:
 
     def wait(self, deadline: int) -> "list[int]":
         """Return the ready ports; none if the deadline (µs) passed or `wake` was called."""
+        now = self.clock()
+        if deadline - now > _COLLECT_ROOM and now - self._collected_at >= _COLLECT_PERIOD:
+            ready = self._poll.poll(0)
+            if ready:
+                self._woken = False
+                return self._numbers([entry[0] for entry in ready])
+            gc.collect()
+            self._collected_at = now
         remaining = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
         self._woken = False
         ready = self._poll.poll(max(remaining, 0) // MILLISECOND)
@@ -165,6 +178,7 @@ def run(
     openers: "dict[str, Opener] | None" = None,
     out: "Callable[[str], None]" = print_line,
     console: int = -1,
+    start: "Callable[[int], None] | None" = None,
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
@@ -172,12 +186,15 @@ def run(
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces those of
     this build. `out` prints one line for each change of a port's state, and the writes of the agent
-    to its port number `console`.
+    to its port number `console`. `start`: starts the agent.
     """
     poller = MicroPoller()
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
+    io_loop.opens_in_turn = True
     gc.collect()
-    gc.threshold(max(_THRESHOLD, gc.mem_free() // 4))  # type: ignore[attr-defined]
+    gc.threshold(max(_THRESHOLD, gc.mem_free() * 3 // 4))  # type: ignore[attr-defined]
+    if start is not None:
+        start(monotonic())
     try:
         interrupted = io_loop.run(lambda: poller.signal > 0 or (until is not None and until()))
     finally:
@@ -258,12 +275,11 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     gc.collect()
     agent = _make_controller(config, boot, restarts, boot_loop.level)
     del text, raw, config
-    agent.start(monotonic())
     openers = _openers()
     if flash is not None:
         openers["store"] = _slot_opener(flash)
     watch = BoardWatch(flash, agent, boot_loop)
-    code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE)
+    code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, start=agent.start)
     return code if code in (RESTART, LEAVE) else 0
 
 

@@ -27,6 +27,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 from mutmut.mutation.trampoline import set_mutant_under_test
 
+from tests.distribution import TEST_RUNS
+
 _MONITORING: Any = vars(sys)["monitoring"]  # newer than the oldest Python of the type checks
 _TOOL = _MONITORING.COVERAGE_ID
 _TIME_FACTOR, _TIME_MORE_S = 5.0, 2.0
@@ -59,6 +61,7 @@ class ForkedTests:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all tests without a mutant, then those of each mutant."""
+        os.environ.pop(TEST_RUNS, None)  # no test reads the run of another code
         self._items = session.items
         self._files = {str(mutant.path.resolve()) for mutant in self.mutants}
         set_mutant_under_test("")

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 
 from agent.commands import profiles
+from agent.config.text_file import read_file
 from agent.core.config_records import Config
 from agent.core.errors import ConfigError
-from agent.runtime.cpython_start import compile_config, read_file
+from agent.runtime.cpython_start import compile_config
 from deploy.doctor import machine
 from deploy.doctor.finding import BAD, WARNING, CheckResult, bad, good, render
 from deploy.doctor.network import check_broker

@@ -4,8 +4,9 @@
     NAME.key    private key, PEM (PKCS #8), mode 0600, with a passphrase unless --no-passphrase
     NAME.json   {"number", "public", "role"}: an entry of `remote.keys` in the units
 
-`cryptography` signs, in constant time. The units verify with `protocols.signing`. A key in a token,
-an agent or another machine has no private file; see `external_signer`.
+`cryptography` or libcrypto signs, in constant time. `cryptography` is imported only where it is
+needed: a server of the site has little memory. The units verify with `protocols.signing`. A key in
+a token, an agent or another machine has no private file; see `external_signer`.
 """
 
 import contextlib
@@ -13,24 +14,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-    Ed25519PrivateKey,
-    Ed25519PublicKey,
-)
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from typing import TYPE_CHECKING, Protocol
 
 from deploy.errors import OpsError
+from deploy.ops.raw_signer import load_plain_key
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ROLES = ("operate", "limits", "site")
 
@@ -55,13 +45,28 @@ class Key:
         return self.private_key.sign(text)
 
 
-def public_hex(private: Ed25519PrivateKey) -> str:
+def public_hex(private: "Ed25519PrivateKey") -> str:
     """Return the public key as in a configuration: 64 hexadecimal digits."""
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        PublicFormat,
+    )
+
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
 
 
 def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -> Path:
     """Make a key pair; return the public file. Raises `OpsError` if the name exists."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        BestAvailableEncryption,
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
+
     private = Ed25519PrivateKey.generate()
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
@@ -82,6 +87,16 @@ def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -
 
 def import_public_key(folder: Path, name: str, number: int, role: str, pem: Path) -> Path:
     """Write the public file of a key whose private part is elsewhere. Raises `OpsError`."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PublicKey,
+    )
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        PublicFormat,
+        load_pem_public_key,
+    )
+
     public: object = None
     public_path = folder / f"{name}.json"
     try:
@@ -107,15 +122,34 @@ def load(path: Path, passphrase: str) -> Key:
             raise OpsError(f"{path}: other users can read it; chmod 600 {path}")
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}; use a key made by `config keygen`") from None
+    plain = None if passphrase else load_plain_key(pem)
+    private: PrivateKey
+    if plain is not None:
+        private, own = plain, plain.public_hex()
+    else:
+        private, own = _load_protected(path, pem, passphrase)
+    public = read_public_key(path.with_suffix(".json"))
+    if public["public"] != own:
+        raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
+    return Key(int(str(public["number"])), str(public["role"]), private)
+
+
+def _load_protected(path: Path, pem: bytes, passphrase: str) -> tuple[PrivateKey, str]:
+    """Return a key in any PEM form, and its public key. Raises `OpsError`."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        load_pem_private_key,
+    )
+
     private: object = None
     with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
         private = load_pem_private_key(pem, passphrase.encode() or None)
     if not isinstance(private, Ed25519PrivateKey):
         raise OpsError(f"{path}: not an Ed25519 key, or the passphrase is wrong")
-    public = read_public_key(path.with_suffix(".json"))
-    if public["public"] != public_hex(private):
-        raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
-    return Key(int(str(public["number"])), str(public["role"]), private)
+    return private, public_hex(private)
 
 
 def read_public_key(path: Path) -> dict[str, object]:

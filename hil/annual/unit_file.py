@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.config.load import load
+from agent.config.text_file import read_file
 from agent.core.config_records import LoopConfig
 from agent.core.errors import ConfigError
-from agent.runtime.cpython_start import read_file
 from drivers.tools.lib.profile_folders import profile_files, read_profiles
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.errors import BenchError

@@ -2,12 +2,15 @@
 """The northbound servers of the demo: a child process, a site key, their section and addresses.
 
 Does not import the servers: `coldloop northbound` is another program for the bench. All addresses
-are on loopback, with free ports. If the servers end, the demo continues without them.
+are on loopback, with free ports. SNMP is left out where net-snmp is not installed. If the servers
+end, the demo continues without them.
 """
 
 import importlib.util
 import json
 import os
+import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -35,6 +38,9 @@ _WRITES: dict[str, Any] = {
     "every_s": 10,
     "commands": ["acknowledge", "shelve", "unshelve", "reset", "override", "release"],
 }
+_DEVICE = 4711
+_SNMP_USER = "reader"
+_SNMP_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 _HEALTH_S = 20
 _STOP_TIMEOUT_S = 5
 
@@ -52,6 +58,10 @@ class SiteServers:
         self._state = folder / "site"
         self._state.mkdir(mode=0o700)
         self._http, self._modbus = _free_port(), _free_port()
+        self._bacnet, self._snmp = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)
+        self._has_snmp = bool(
+            shutil.which("snmpd", path=f"{os.environ.get('PATH', '')}:{_SNMP_PATH}")
+        )
         self._public = _make_key(folder / "site.key")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,15 +79,26 @@ class SiteServers:
             "writes": {**_WRITES, "key": "site.key"},
             "http": {"address": _HOST, "port": self._http},
             "modbus": {"address": _HOST, "port": self._modbus, "writers": [f"{_HOST}/32"]},
+            "bacnet": {"address": f"{_HOST}/8", "port": self._bacnet, "device": _DEVICE},
         }
+        if self._has_snmp:
+            config["northbound"]["snmp"] = self._snmp_section()
         remote = config["remote"]
         remote["health_s"] = _HEALTH_S
         remote["keys"].append({"number": _SITE_KEY, "public": self._public, "role": "site"})
 
+    def _snmp_section(self) -> dict[str, Any]:
+        """Write the passphrases of the user; return the section."""
+        keys = self._folder / "snmp.keys"
+        keys.touch(mode=0o600)
+        texts = (f"{name}: {secrets.token_hex(12)}\n" for name in ("authentication", "privacy"))
+        keys.write_text("".join(texts), encoding="utf-8")
+        return {"address": _HOST, "port": self._snmp, "user": _SNMP_USER, "keys": keys.name}
+
     def start(self) -> None:
         """Start the servers with the configuration `unit.json` of the folder."""
         log = self._folder / "site.log"
-        command = [sys.executable, str(ROOT / "coldloop.py"), "northbound", "serve", "web"]
+        command = [sys.executable, str(ROOT / "coldloop.py"), "northbound", "serve", "all"]
         with log.open("wb") as target:
             self._process = subprocess.Popen(
                 [*command, "--config", str(self._folder / "unit.json")],
@@ -101,8 +122,20 @@ class SiteServers:
             ("redfish", f"{base}/redfish/v1"),
             ("metrics", f"{base}/metrics"),
             ("modbus", f"tcp:{_HOST}:{self._modbus}"),
+            ("bacnet", f"udp:{_HOST}:{self._bacnet}, device {_DEVICE}"),
+            *self._snmp_address(),
             ("login", f"admin, password in {self._state / 'initial_password'}"),
         ]
+
+    def _snmp_address(self) -> list[tuple[str, str]]:
+        keys = self._folder / "snmp.keys"
+        text = f"udp:{_HOST}:{self._snmp}, user {_SNMP_USER}, passphrases in {keys}"
+        return [("snmp", text)] if self._has_snmp else []
+
+    @property
+    def pid(self) -> int:
+        """Process id of the first server; the others are its children. 0: not started."""
+        return 0 if self._process is None else self._process.pid
 
     def send_signal(self, number: int) -> None:
         """Send a signal to the servers."""
@@ -122,8 +155,8 @@ class SiteServers:
             process.wait(_STOP_TIMEOUT_S)
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
+def _free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as sock:
         sock.bind((_HOST, 0))
         port: int = sock.getsockname()[1]
         return port

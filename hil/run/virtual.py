@@ -20,6 +20,7 @@ from hil.bench import optional_sections, receiver_choice
 from hil.bench.ground_station import MqttGround
 from hil.bench.testbed import BUS_BAUD, LinkControl, Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
+from hil.errors import BenchError
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import Dut, DutFactory, InProcessDut
@@ -35,6 +36,7 @@ START_UTC = 1_795_500_000_000_000
 """UTC at the start of a virtual run, µs: 2026-11-24T06:00:00Z. Settings can replace it."""
 
 _SECOND = 1_000_000
+_START_STEP_US, _START_TIMEOUT_US = 10_000, 10_000_000
 _BITS_8E1 = 11
 
 
@@ -100,7 +102,9 @@ class VirtualRun:
         self._connect_ports()
         self._connect_components(self.config)
         self.evaluator = Evaluator(scenario)
-        schedule(scenario, self.testbed)
+        self._start_us = 0
+        if not getattr(self.dut, "has_start_time", False):
+            schedule(scenario, self.testbed)
 
     def _make_dut(self, make_dut: DutFactory, config: dict[str, Any]) -> Dut:
         """Make the controller; with remote management it starts from the records of its store."""
@@ -231,15 +235,31 @@ class VirtualRun:
         """Run to the end of the scenario; give the wall time in s."""
         started_s = time.perf_counter()
         self.shell.start()
+        self.await_first_status()
         seconds = int(self.scenario.seconds)
         for second in range(1, seconds + 1):
-            self.shell.run(second * _SECOND)
-            self.testbed.plant.advance(second * _SECOND)
+            until = self._start_us + second * _SECOND
+            self.shell.run(until)
+            self.testbed.plant.advance(until)
             self.status = json.loads(self.status_text) if self.status_text else None
             self.evaluator.sample(second, self.sample)
             if on_second is not None:
                 on_second(second)
         return time.perf_counter() - started_s
+
+    def await_first_status(self) -> None:
+        """Run a board until its first status, where the scenario begins; as hil/run/real.py.
+
+        The agent of the other controllers runs from the start. Raises BenchError.
+        """
+        if not getattr(self.dut, "has_start_time", False):
+            return
+        while not self.status_text:
+            if self.world.now >= _START_TIMEOUT_US:
+                raise BenchError("the board sent no status in 10 s")
+            self.shell.run(self.world.now + _START_STEP_US)
+        self._start_us = self.world.now
+        schedule(self.scenario, self.testbed, self._start_us)
 
     def contained_faults(self) -> list[str]:
         """Give the exceptions that the controller has contained, unless the scenario injects any.

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller under test as the RP2040 image in an emulator, in virtual time.
 
-    UART 0  GNSS receiver    UART 1  field bus    USB console  status once a second, console lines
+    UART 0  GNSS receiver    UART 1  field bus    UART 2  broker, through a transparent gateway
+    USB console  status once a second, console lines
 
 Does not emulate the chip: `coldloop firmware emulate` runs it (rp2040js). The emulator runs in
 slices of SLICE_US. So bytes of the image reach the bench up to one slice late. The bench models the
-time of the lines; the UARTs of the chip model their FIFOs. An RP2040 has no third line: there is no
-broker, and an expectation about it has no value.
+time of the lines 0 and 1; the UARTs of the chip model their FIFOs. The emulator models line 2,
+which is made of PIO state machines, bit by bit. The gateway between line 2 and the broker connects
+again RECONNECT_US after its connection has ended, and says nothing about it to the board.
+
+The unit comes from a factory: a first start has formatted its storage before the run.
 """
 
 import contextlib
@@ -19,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from agent.port_numbers import CONSOLE, FIRST_BUS, RECEIVER, STATE
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.telemetry.status import KEY
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
@@ -28,7 +32,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SLICE_US = 500
 CHUNK = 8
 """Bytes that arrive immediately: a quarter of the FIFO of the chip."""
-_UARTS = {RECEIVER: 0, FIRST_BUS: 1}
+RECONNECT_US = 1_000_000
+FIRST_START_NS = 3_000_000_000
+_BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
+"""Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
+_UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
 _REQUEST = struct.Struct(">cBqI")
 _LENGTH = struct.Struct(">I")
@@ -44,6 +52,7 @@ class Rp2040Dut:
     """The emulated board. Raises BenchError if the emulator ends unexpectedly."""
 
     chunk = CHUNK
+    has_start_time = True
 
     def __init__(
         self,
@@ -64,16 +73,33 @@ class Rp2040Dut:
         )
         if made.returncode:
             raise BenchError(f"rp2040: {made.stderr.strip()}")
-        self._process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
         self._origin_us = 0
+        self._gateway_due: int | None = None
+        if not (folder / "started").exists():
+            self._first_start()
+            (folder / "started").touch()
+        self._process = self._start_emulator()
+        self._ask(b"L", 2, BROKER_BAUD, _BROKER_PINS)
         self._console = b""
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
             FIRST_BUS: next(iter(board_config["buses"].values())),
         }
+        if "broker" in board_config:
+            self._addresses[BROKER] = board_config["broker"]["address"]
         self.figures: dict[str, Any] = {}
+        self.first_output_us: int | None = None
+        """Time from power on to the first byte on the field bus."""
+
+    def _first_start(self) -> None:
+        """Do what a factory does: start once, so that the board formats its storage."""
+        self._process = self._start_emulator()
+        self._ask(b"1")
+        self._ask(b"R", 0, FIRST_START_NS)
+        self.close()
+
+    def _start_emulator(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def start(self, now: int) -> StepResult:
         """Switch the power on."""
@@ -94,6 +120,8 @@ class Rp2040Dut:
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port: only a pulse reaches the chip."""
         actions = self._run(now)
+        if port == BROKER and kind in ("closed", "failed"):
+            self._gateway_due = now + RECONNECT_US
         if kind == "pulse":
             self._ask(b"G", 15, 1)
             self._ask(b"G", 15, 0)
@@ -130,9 +158,15 @@ class Rp2040Dut:
     def _run(self, now: int) -> Actions:
         """Run until now; return what the image has written."""
         actions: Actions = []
-        for kind, number, data in self._ask(b"R", 0, (now - self._origin_us) * 1000):
+        if self._gateway_due is not None and now >= self._gateway_due:
+            self._gateway_due = None
+            actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
+        until = (now - self._origin_us) * 1000
+        for kind, number, data in self._ask(b"R", 0, until):
             if kind == b"u":
                 port = _PORTS[number]
+                if port == FIRST_BUS and self.first_output_us is None:
+                    self.first_output_us = now - self._origin_us
                 before = actions.pop()[2] if actions and actions[-1][0] == port else b""
                 actions.append((port, "write", before + data))
             elif kind == b"c":
@@ -144,19 +178,27 @@ class Rp2040Dut:
     def _on_console(self, data: bytes) -> Actions:
         """Split the console into lines and records of the status.
 
-        A record ends when the next one begins. A line in the middle makes it unreadable; then the
-        status stays as it was.
+        A record is complete if it is JSON. A line in the middle of it is taken out. An unreadable
+        record ends when the next one begins; then the status stays as it was.
         """
         self._console += data
         actions: Actions = []
-        end = self._console.rfind(_MARK)
-        if end > 0:
-            before, self._console = self._console[:end], self._console[end:]
-            record = before[max(before.rfind(_MARK), 0) :]
-            actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(before)]
+        found = self._console.rfind(_MARK)
+        if found < 0:
+            lines, end = self._console, self._console.rfind(b"\n") + 1
+            self._console = lines[end:]
+            return [(CONSOLE, "write", line.strip()) for line in _LINE.findall(lines[:end])]
+        before, record = self._console[:found], self._console[found:]
+        actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(before)]
+        self._console = record
+        if b"}" in data:
+            text = _LINE.sub(b"", record)
             with contextlib.suppress(ValueError):
-                json.loads(_LINE.sub(b"", record).removeprefix(_MARK))
-                actions.append((STATE, "write", _LINE.sub(b"", record)))
+                status = json.loads(text.removeprefix(_MARK))
+                status["mono_us"] += self._origin_us  # as the bench counts
+                actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(record)]
+                actions.append((STATE, "write", _MARK + json.dumps(status).encode()))
+                self._console = b""
         return actions
 
     def _ask(
@@ -187,9 +229,10 @@ class Rp2040Dut:
 
 
 def make_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration for the board: its ports, no broker."""
+    """Return the configuration for the board: its ports."""
     changed: dict[str, Any] = json.loads(json.dumps(config))
-    changed.pop("broker", None)
+    if "broker" in changed:
+        changed["broker"]["address"] = f"uart:2?baud={BROKER_BAUD}"
     changed["state"] = "uart:99"
     receiver = changed["receiver"]
     receiver["port"] = "uart:0?" + str(receiver["port"]).partition("?")[2]

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Helpers for tests of commands: processes, time limits, one-line checks."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import coldloop
 from tests.support.repository import ROOT
 
 COLDLOOP = (sys.executable, str(ROOT / "coldloop.py"))
@@ -38,6 +40,19 @@ def run_coldloop(
         timeout=timeout_s,
         stdin=subprocess.DEVNULL,
     )
+
+
+def call_coldloop(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in this process: for its output and exit code, not for its start."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = coldloop.main(list(arguments))
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, *texts)
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands import age_s, profiles, read_status
+from agent.config.text_file import read_file
 from agent.core.errors import ConfigError
-from agent.runtime.cpython_start import compile_config, read_file
+from agent.runtime.cpython_start import compile_config
 from agent.telemetry.status import KEY
 from agent.tools.clock.site_time import Hysteresis, Statement, state_time
 from agent.tools.clock.time_programs import Chronyd, Grandmaster, find_program

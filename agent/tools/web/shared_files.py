@@ -7,7 +7,7 @@ inline script and inline style. dom.js makes elements, texts.js has the language
 the piping and instrumentation diagram, plots.js draws curves with the vendored uPlot (MIT).
 """
 
-from importlib import resources
+from pathlib import Path
 
 _JAVASCRIPT, _CSS = "text/javascript; charset=utf-8", "text/css; charset=utf-8"
 SHARED = {
@@ -27,4 +27,4 @@ def read_shared(name: str) -> bytes:
     """Return the content of a shared file. Raises KeyError: the name is not in `SHARED`."""
     if name not in SHARED:
         raise KeyError(name)
-    return (resources.files("agent.tools.web") / "static" / name).read_bytes()
+    return (Path(__file__).parent / "static" / name).read_bytes()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
-_UART_KEYS = ("tx", "rx", "direction", "tx_buffer", "rx_buffer", "capacity")
+_UART_KEYS = ("tx", "rx", "direction", "tx_buffer", "rx_buffer", "capacity", "state_machine")
 
 
 def names() -> list[str]:

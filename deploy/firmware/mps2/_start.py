@@ -47,6 +47,7 @@ class Mps2Board:
     """The board; see `Board` in _supervisor.py."""
 
     keys = _keys.KEYS
+    keeps_marks = False
     slot_bytes = SLOT_BYTES
 
     def __init__(self) -> None:

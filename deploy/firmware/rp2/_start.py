@@ -28,6 +28,7 @@ class Rp2Hardware:
     """The board; see `Board` in _supervisor.py."""
 
     keys = _keys.KEYS
+    keeps_marks = _layout.KEEPS_MARKS
     slot_bytes = _layout.SLOT_BYTES
 
     def __init__(self) -> None:

@@ -46,7 +46,8 @@ _SOURCES = Path("/usr/src")
 class Rp2Board:
     """A board of the rp2 port: its name there, its flash and the parts of the flash.
 
-    `watchdog`: address of the register CTRL of the watchdog.
+    `watchdog`: address of the register CTRL of the watchdog. `start`: code before anything else of
+    ours. `keeps_marks`: see deploy/firmware/supervisor/_slots.py.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Rp2Board:
     slot_kib: int
     files_kib: int
     watchdog: int
+    start: bytes = b""
+    keeps_marks: bool = False
 
     @property
     def storage_kib(self) -> int:
@@ -67,9 +70,18 @@ class Rp2Board:
         return (self.flash_kib - self.storage_kib) * 1024
 
 
+_CLOCK = b"""machine.mem32[0x40064000] = 0xC1
+import time
+time.sleep_ms(1)
+machine.freq(200_000_000)
+"""
+"""An RP2040 at 200 MHz needs a core voltage of 1.15 V (register VREG, datasheet, 2.10.6).
+
+The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 2.1.1).
+"""
 RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board("rp2350", "RPI_PICO2", 4096, 1024, 1408, 0x400D8000),
-    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 704, 192, 0x40058000),
+    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 704, 192, 0x40058000, _CLOCK, True),
 }
 _BOOT = b"import machine\nmachine.WDT(timeout=8000)\n"
 """The watchdog starts before anything else."""
@@ -181,9 +193,10 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     """
     folder = CACHE / f"frozen-{board.name}"
     layout = f"SLOT_BYTES = {board.slot_kib * 1024}\nWATCHDOG_CTRL = {board.watchdog:#x}\n"
+    layout += f"KEEPS_MARKS = {board.keeps_marks}\n"
     files = {
         **frozen_files(keys),
-        "_boot.py": _BOOT,
+        "_boot.py": _BOOT + board.start,
         "main.py": Path(__file__).with_name("_start.py").read_bytes(),
         "_layout.py": layout.encode(),
         "_board_data.py": board_module(board.name),

@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     class Board(Protocol):
-        """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset."""
+        """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset.
+
+        `keeps_marks`: a slot that was good needs only its CRC at the next start; see _slots.py.
+        """
 
         cause: str
         is_power_on: bool
         slot_bytes: int
         keys: tuple[bytes, ...]
+        keeps_marks: bool
         verify: Callable[..., bool] | None
 
         def log(self, text: str) -> None: ...
@@ -70,7 +74,7 @@ def supervise(board: "Board") -> int:
     if count.level == _failures.RECOVERY:
         count.clear()
         return RECOVER
-    chosen = choose_slot(board, count.level)
+    chosen = choose_slot(board, count.level, board.keeps_marks and not count.failures)
     if chosen is None:
         board.log("no application")
         return RECOVER
@@ -87,7 +91,9 @@ def supervise(board: "Board") -> int:
         return RESET
 
 
-def choose_slot(board: "Board", level: int) -> "tuple[int, _slots.Slot, bool] | None":
+def choose_slot(
+    board: "Board", level: int, use_marks: bool
+) -> "tuple[int, _slots.Slot, bool] | None":
     """Return the number of the slot, its content, and whether it is on trial."""
     body = _slots.read_record()
     newest = 0
@@ -100,7 +106,7 @@ def choose_slot(board: "Board", level: int) -> "tuple[int, _slots.Slot, bool] | 
         order = order[::-1]
     floor = _slots.read_floor()
     for place, number in enumerate(order):
-        slot = _check_slot(board, number)
+        slot = _check_slot(board, number, use_marks)
         name = _slots.NAMES[number]
         if slot is None:
             board.log("slot %s: empty or damaged" % name)
@@ -115,11 +121,17 @@ def choose_slot(board: "Board", level: int) -> "tuple[int, _slots.Slot, bool] | 
     return None
 
 
-def _check_slot(board: "Board", number: int) -> "_slots.Slot | None":
+def _check_slot(board: "Board", number: int, use_marks: bool) -> "_slots.Slot | None":
     def read(at: int, size: int) -> bytes:
         return board.read_slot(number, at, size)
 
-    return _slots.check_slot(read, board.slot_bytes, board.keys, board.verify)
+    stored = _slots.read_mark(number) if use_marks else None
+    slot = _slots.check_slot(read, board.slot_bytes, board.keys, board.verify, stored)
+    if slot is not None and use_marks:
+        mark = _slots.make_mark(bytes(read(0, _slots.HEAD)), slot.image, board.keys)
+        if mark != stored:
+            _slots.write_mark(number, mark)
+    return slot
 
 
 def _run(

@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop northbound serve`: run the servers that the configuration names.
 
-With one process (`web`, `bacnet`, `snmp`) this process serves, as systemd starts it. With several,
-or without one (all that are configured), each is a child of its own.
+With one process (`web`, `bacnet`, `snmp`) this process serves. With several, or without one or with
+`all` (each that is configured), each is a fork of its own; see `process.launcher`.
 """
 
 import argparse
-import os
-import signal
-import subprocess
-import sys
-import time
 
 from deploy.errors import OpsError
+from deploy.northbound.process.launcher import run_processes
 from deploy.northbound.process.run import run_process
 from deploy.northbound.process.settings import PROCESSES, STATE, SiteSettings, read_settings
 
 CONFIG = "/etc/coldloop/unit.json"
+_ALL = "all"
 EXAMPLE = f"coldloop northbound serve web --config {CONFIG}"
 
 
@@ -28,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=_process,
         default=[],
-        help="web (Redfish, metrics, panel, Modbus), bacnet or snmp; without PROCESS: "
+        help="web (Redfish, metrics, panel, Modbus), bacnet or snmp; all, or without PROCESS: "
         "each one that the configuration names",
     )
     parser.add_argument(
@@ -43,20 +40,23 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = read_settings(arguments.config, arguments.state)
     names = list(dict.fromkeys(arguments.processes))
+    if _ALL in names:
+        return _run_all(settings, [])
     if len(names) == 1:
         return run_process(names[0], settings)
-    return _run_all(settings, arguments, names)
+    return _run_all(settings, names)
 
 
 def _process(text: str) -> str:
     """Return the name of a process. Raises `ArgumentTypeError`."""
-    if text not in PROCESSES:
-        raise argparse.ArgumentTypeError(f"no process {text}; there are {', '.join(PROCESSES)}")
+    known = (*PROCESSES, _ALL)
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"no process {text}; there are {', '.join(known)}")
     return text
 
 
-def _run_all(settings: SiteSettings, arguments: argparse.Namespace, names: list[str]) -> int:
-    """Start a child for each process; return 1 as soon as one ends."""
+def _run_all(settings: SiteSettings, names: list[str]) -> int:
+    """Run each process as a fork of this one."""
     configured = settings.processes()
     processes = names or configured
     for name in names:
@@ -64,23 +64,9 @@ def _run_all(settings: SiteSettings, arguments: argparse.Namespace, names: list[
             raise OpsError(f"{settings.path}: northbound has no section for {name}")
     if not processes:
         raise OpsError(f"{settings.path}: northbound has no http, modbus, bacnet or snmp")
-    options = ["--config", arguments.config, "--state", str(settings.state)]
-    command = [sys.executable, "-m", "coldloop", "northbound", "serve"]
-    children = [subprocess.Popen([*command, name, *options]) for name in processes]
     for address in list_addresses(settings):
         print(address, flush=True)
-    try:
-        while all(child.poll() is None for child in children):
-            time.sleep(0.2)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        for child in children:
-            if child.poll() is None:
-                os.kill(child.pid, signal.SIGTERM)
-        for child in children:
-            child.wait(timeout=10)
+    return run_processes(processes, settings)
 
 
 def list_addresses(settings: SiteSettings) -> list[str]:

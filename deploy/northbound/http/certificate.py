@@ -11,41 +11,42 @@ connections use it immediately; open ones keep the old one.
 
 import datetime as dt
 import hashlib
-import ipaddress
 import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import NameOID
 
 from deploy.errors import OpsError
 from deploy.ops.private_file import write_private
 
-_YEARS = 10
 _MAX_PEM = 32_768
 _MAX_CHAIN = 5
 _MAX_TEXT = 64
-_START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-"""Begin of a self-signed certificate: the clock of a unit can be wrong at the first start."""
+_END_OF_KEY = "-----END PRIVATE KEY-----\n"
 SUBJECT = {
-    "CommonName": NameOID.COMMON_NAME,
-    "Organization": NameOID.ORGANIZATION_NAME,
-    "OrganizationalUnit": NameOID.ORGANIZATIONAL_UNIT_NAME,
-    "City": NameOID.LOCALITY_NAME,
-    "State": NameOID.STATE_OR_PROVINCE_NAME,
-    "Country": NameOID.COUNTRY_NAME,
+    "CommonName": "commonName",
+    "Organization": "organizationName",
+    "OrganizationalUnit": "organizationalUnitName",
+    "City": "localityName",
+    "State": "stateOrProvinceName",
+    "Country": "countryName",
 }
+"""Parts of a subject: their names in Redfish and in the module ssl."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateText:
+    """What a certificate says. `subject`, `issuer`: by the keys of `SUBJECT`."""
+
+    subject: dict[str, str]
+    issuer: dict[str, str]
+    not_before: dt.datetime
+    not_after: dt.datetime
+    serial_number: int
+    fingerprint: str
 
 
 class CertificateStore:
@@ -76,45 +77,39 @@ class CertificateStore:
         """The certificate in use, with its chain."""
         return self._certificate.read_text(encoding="ascii")
 
-    @property
-    def certificate(self) -> x509.Certificate:
-        """The certificate in use."""
-        return x509.load_pem_x509_certificate(self.pem.encode())
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of the certificate, hexadecimal with colons."""
-        digest = hashlib.sha256(self.certificate.public_bytes(Encoding.DER)).hexdigest().upper()
-        return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
+    def describe(self) -> CertificateText:
+        """Return what the certificate in use says."""
+        # The function that the tests of Python use; the library for it needs 18 MiB of memory.
+        found = ssl._ssl._test_decode_cert(str(self._certificate))  # type: ignore[attr-defined]  # noqa: SLF001
+        der = ssl.PEM_cert_to_DER_cert(_first(self.pem))
+        digest = hashlib.sha256(der).hexdigest().upper()
+        return CertificateText(
+            _names(found["subject"]),
+            _names(found["issuer"]),
+            _time(found["notBefore"]),
+            _time(found["notAfter"]),
+            int(found["serialNumber"], 16),
+            ":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
+        )
 
     def make_request(self, subject: dict[str, str], names: Sequence[str] = ()) -> str:
         """Make a new key and return its CSR (PKCS #10) as PEM. Raises OpsError: a value."""
         if not all(1 <= len(text) <= _MAX_TEXT and text.isprintable() for text in subject.values()):
             raise OpsError(f"CSR: each part of the subject has 1 to {_MAX_TEXT} characters")
-        key = ec.generate_private_key(ec.SECP256R1())
-        try:
-            attributes = [x509.NameAttribute(SUBJECT[k], v) for k, v in subject.items()]
-            builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(attributes))
-            if names:
-                builder = builder.add_extension(_alternative_names(names), critical=False)
-            request = builder.sign(key, SHA256())
-        except (ValueError, TypeError) as error:
-            raise OpsError(f"CSR: {error}") from error
-        write_private(self._request, _key_pem(key))
-        return request.public_bytes(Encoding.PEM).decode()
+        from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
+
+        made = maker.make_request(subject, names)
+        write_private(self._request, made.key)
+        return made.result.decode()
 
     def replace(self, text: str) -> None:
         """Use a new certificate, with its chain, from now on. Raises OpsError; nothing changes."""
         if len(text) > _MAX_PEM:
             raise OpsError(f"certificate: at most {_MAX_PEM} bytes")
-        try:
-            chain = x509.load_pem_x509_certificates(text.encode("ascii"))
-        except ValueError as error:  # UnicodeError included
-            raise OpsError("certificate: not a PEM certificate") from error
-        if not 1 <= len(chain) <= _MAX_CHAIN:
-            raise OpsError(f"certificate: 1 to {_MAX_CHAIN} certificates")
-        key = self._matching_key(chain[0])
-        pem = b"".join(entry.public_bytes(Encoding.PEM) for entry in chain)
+        from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
+
+        pem, public = maker.read_chain(text, _MAX_CHAIN)
+        key = self._matching_key(public)
         self._check_usable(key, pem)
         try:
             _write(self._key, key)
@@ -124,13 +119,13 @@ class CertificateStore:
         self._request.unlink(missing_ok=True)
         self._load()
 
-    def _matching_key(self, certificate: x509.Certificate) -> bytes:
-        wanted = _public(certificate)
+    def _matching_key(self, wanted: bytes) -> bytes:
+        from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
+
         for path in (self._request, self._key):
             if path.is_file():
                 pem = path.read_bytes()
-                key = load_pem_private_key(pem, None)
-                if _raw(key.public_key()) == wanted:
+                if maker.public_key(pem) == wanted:
                     return pem
         raise OpsError("certificate: it does not belong to the key of the unit or of its CSR")
 
@@ -152,25 +147,25 @@ class CertificateStore:
             raise OpsError(f"{self._certificate}: TLS cannot use it with {self._key}") from error
 
     def _make_own(self, name: str, addresses: Sequence[str]) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name or "coldloop")])
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(_START)
-            .not_valid_after(max(_START, dt.datetime.now(dt.UTC)) + dt.timedelta(365 * _YEARS))
-            .add_extension(_alternative_names([name or "coldloop", *addresses]), critical=False)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        )
+        """Make key and certificate in another process: its memory is free again after it."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise OpsError(f"{self._folder}: {error.strerror}") from None
-        write_private(self._key, _key_pem(key))
-        _write(self._certificate, builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+        module = "deploy.northbound.http.certificate_maker"
+        done = subprocess.run(
+            [sys.executable, "-m", module, name or "coldloop", *addresses],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        key, end, certificate = done.stdout.partition(_END_OF_KEY)
+        if done.returncode or not certificate:
+            reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise OpsError(f"{self._certificate}: cannot be made: {reason}")
+        write_private(self._key, (key + end).encode())
+        _write(self._certificate, certificate.encode())
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -180,24 +175,17 @@ def _write(path: Path, data: bytes) -> None:
     os.replace(new, path)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _first(pem: str) -> str:
+    """Return the first certificate of a chain."""
+    end = "-----END CERTIFICATE-----"
+    return pem[pem.index("-----BEGIN") :].partition(end)[0] + end
 
 
-def _public(certificate: x509.Certificate) -> bytes:
-    return _raw(certificate.public_key())
+def _names(parts: Sequence[Sequence[tuple[str, str]]]) -> dict[str, str]:
+    """Return the parts of a name that Redfish has."""
+    found = {key: value for part in reversed(parts) for key, value in part}
+    return {key: found[name] for key, name in SUBJECT.items() if name in found}
 
 
-def _raw(key: object) -> bytes:
-    data: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]
-    return data
-
-
-def _alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
-    found: list[x509.GeneralName] = []
-    for name in names:
-        try:
-            found.append(x509.IPAddress(ipaddress.ip_address(name)))
-        except ValueError:
-            found.append(x509.DNSName(name))
-    return x509.SubjectAlternativeName(found)
+def _time(text: str) -> dt.datetime:
+    return dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(text), dt.UTC)

@@ -12,10 +12,7 @@ Does not issue certificates; see `deploy.ops.pki` and docs/operator.
 import ssl
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
-ROLE_OID = x509.ObjectIdentifier("1.3.6.1.4.1.50316.802.1")
+ROLE_OID = "1.3.6.1.4.1.50316.802.1"
 """Object identifier of the role (section 8.3 of the specification)."""
 ROLES = ("ReadOnly", "Operator", "Administrator")
 _UTF8_STRING = 0x0C
@@ -38,12 +35,15 @@ def find_role(certificate: bytes) -> tuple[str, str]:
 
     The role is "" if there is none or an unknown one.
     """
+    from cryptography import x509  # noqa: PLC0415 - only clients of Modbus/TCP Security need it
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
     name = ""
     try:
         parsed = x509.load_der_x509_certificate(certificate)
         names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value)[:_LONGEST_ROLE] if names else ""
-        value = parsed.extensions.get_extension_for_oid(ROLE_OID).value
+        value = parsed.extensions.get_extension_for_oid(x509.ObjectIdentifier(ROLE_OID)).value
     except x509.ExtensionNotFound:
         return "", name
     except (ValueError, x509.DuplicateExtension):

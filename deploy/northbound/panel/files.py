@@ -8,7 +8,7 @@ another place. `require-trusted-types-for` lets a browser refuse each text that 
 
 import hashlib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 from agent.tools.web.shared_files import SHARED, read_shared
@@ -56,7 +56,7 @@ def find_file(name: str) -> StaticFile | None:
     if name in SHARED:
         data, content_type = read_shared(name), SHARED[name]
     elif name in _OWN:
-        folder = resources.files("deploy.northbound.panel") / "static"
+        folder = Path(__file__).parent / "static"
         data, content_type = (folder / name).read_bytes(), _OWN[name]
     else:
         return None

@@ -7,7 +7,7 @@ alarms_zh.toml beside this file has them in Chinese.
 
 import tomllib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from agent.alarms.catalogue import catalogue, span_text
@@ -21,7 +21,7 @@ _TEXTS = ("means", "cause", "consequence", "do")
 @cache
 def chinese_texts() -> dict[str, dict[str, str]]:
     """Return the Chinese texts by code of the alarm."""
-    file = resources.files("deploy.northbound.panel") / "alarms_zh.toml"
+    file = Path(__file__).parent / "alarms_zh.toml"
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 

@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 KINDS = ("analog", "counter", "flag", "enum")
 GROUPS = (
     "secondary", "facility", "pumps", "reservoir", "filters", "leaks", "room", "power", "unit",
 )  # fmt: skip
+_FOLDER = Path(__file__).parent
 _NEEDED = {"title", "kind", "unit", "group"}
 _OPTIONAL = {"instances", "scale", "low", "high", "words", "setpoint", "needs"}
 
@@ -124,5 +125,4 @@ def _numbered(table: Mapping[str, Any], instance: int) -> Mapping[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    folder = resources.files("deploy.northbound.points")
-    return tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))

@@ -5,8 +5,9 @@ A service is a module `service` in a package of `deploy/northbound/`. It has
 `async def serve(context)`, which runs until it is cancelled.
 """
 
-import importlib.metadata
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from deploy.northbound.access.accounts import Accounts
@@ -61,8 +62,11 @@ def _health_s(raw: dict[str, Any]) -> int:
 
 
 def software_version() -> str:
-    """Return name and version of the installed package."""
-    try:
-        return f"coldloop {importlib.metadata.version('coldloop')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "coldloop"
+    """Return name and version of the installed package, from the name of its metadata folder.
+
+    importlib.metadata does the same with 2 MiB more memory.
+    """
+    for entry in sys.path:
+        for folder in Path(entry or ".").glob("coldloop-*.dist-info"):
+            return f"coldloop {folder.name.removeprefix('coldloop-').removesuffix('.dist-info')}"
+    return "coldloop"

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from deploy.errors import OpsError
@@ -23,8 +23,24 @@ _TICK_S = 0.25
 Service = Callable[[ServerContext], Coroutine[Any, Any, None]]
 
 
-def run_process(process: str, settings: SiteSettings) -> int:
-    """Serve until SIGTERM or SIGINT. Raises `OpsError`: there is nothing to serve."""
+def notify_ready() -> None:
+    """Tell systemd that the servers run."""
+    notify("READY=1")
+
+
+def run_process(
+    process: str,
+    settings: SiteSettings,
+    ready: Callable[[], object] = notify_ready,
+    also: Sequence[str] = (),
+    further: Sequence[Service] = (),
+) -> int:
+    """Serve until SIGTERM or SIGINT; call `ready` when the services have begun.
+
+    `also`: services of other processes. `further`: services that are not of the configuration.
+
+    Raises `OpsError`: there is nothing to serve.
+    """
     names = [name for name in PROCESSES[process] if name in settings.section]
     if not names:
         wanted = " or ".join(f"northbound.{name}" for name in PROCESSES[process])
@@ -33,12 +49,13 @@ def run_process(process: str, settings: SiteSettings) -> int:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OpsError(f"{settings.state}: {error.strerror}") from None
-    services = {name: _load(name) for name in names}
+    services = {name: load_service(name) for name in (*names, *also)}
+    services.update((str(number), serve) for number, serve in enumerate(further))
     context = make_context(process, settings)
-    return asyncio.run(_serve(context, services))
+    return asyncio.run(_serve(context, services, ready))
 
 
-def _load(name: str) -> Service:
+def load_service(name: str) -> Service:
     """Import a service. Raises `OpsError` if a package that it needs is not installed."""
     try:
         service: Service = importlib.import_module(f"deploy.northbound.{name}.service").serve
@@ -47,7 +64,9 @@ def _load(name: str) -> Service:
     return service
 
 
-async def _serve(context: ServerContext, services: dict[str, Service]) -> int:
+async def _serve(
+    context: ServerContext, services: dict[str, Service], ready: Callable[[], object]
+) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -57,7 +76,9 @@ async def _serve(context: ServerContext, services: dict[str, Service]) -> int:
     }
     tasks[loop.create_task(_tick(context))] = "tick"
     waiting = loop.create_task(stop.wait())
-    _notify("READY=1")
+    await asyncio.sleep(0)  # a service that cannot begin ends here, before the process is ready
+    if not any(task.done() for task in tasks):
+        ready()
     done, _ = await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
     code = 0
     for task in done - {waiting}:
@@ -79,8 +100,8 @@ async def _tick(context: ServerContext) -> None:
         await asyncio.sleep(_TICK_S)
 
 
-def _notify(text: str) -> None:
-    """Tell systemd (sd_notify(3)); without it nothing happens."""
+def notify(text: str) -> None:
+    """Tell systemd (sdnotify(3)); without it nothing happens."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.config.text_file import read_file
 from agent.config.validate import validate
 from agent.core.errors import ConfigError
 from agent.northbound.schema import NORTHBOUND
-from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
 from drivers.errors import AddressError
 from drivers.ports.address import parse_address

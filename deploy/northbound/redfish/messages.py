@@ -8,7 +8,7 @@ the handling of a request; the service makes the answer from it.
 import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 BASE = "Base.1.18"
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 @cache
 def _registry() -> dict[str, dict[str, str]]:
     """Read the messages; messages.toml beside this file has them."""
-    text = (resources.files("deploy.northbound.redfish") / _FILE).read_text(encoding="utf-8")
+    text = (Path(__file__).parent / _FILE).read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

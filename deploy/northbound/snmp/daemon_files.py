@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.northbound.snapshot import Snapshot
+from deploy.northbound.snmp import relay
 from deploy.northbound.snmp.tree import ROOT
 from deploy.ops.private_file import replace_private
 
@@ -71,21 +72,20 @@ def _forbidden(path: Path) -> int:
 
 
 def write_daemon_files(
-    folder: Path, user: SnmpUser, address: str, port: int, record: Path, snapshot: Snapshot
+    folder: Path, user: SnmpUser, address: str, port: int, snapshot: Snapshot
 ) -> Path:
     """Write the configuration of snmpd and of snmpinform; return the first.
 
-    `snapshot`: for the name plate and the version. `record`: folder that the responder reads.
+    `snapshot`: for the name plate.
     """
     identity = snapshot.identity
     if not _ADDRESS.fullmatch(address):
         raise OpsError("northbound.snmp.address: an IP address")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     transport = f"udp6:[{address}]" if ":" in address else f"udp:{address}"
-    command = f"{sys.executable} -m deploy.northbound.snmp.responder {record}"
-    software = " ".join(re.findall(r"[A-Za-z0-9.+-]+", snapshot.software))
-    if re.search(r"\s", f"{sys.executable}{record}"):
-        raise OpsError(f"{record}: no spaces in the path")
+    command = f"{sys.executable} -I -S {relay.__file__} {folder}"
+    if re.search(r"\s", f"{sys.executable}{relay.__file__}{folder}"):
+        raise OpsError(f"{folder}: no spaces in the path")
     lines = [
         f"agentAddress {transport}:{port}",
         f"sysDescr {_line(identity.manufacturer, identity.model) or 'coldloop'}",
@@ -95,7 +95,7 @@ def write_daemon_files(
         f"view unit included {SYSTEM}",
         f"view unit included {SUBTREE}",
         f"rouser {user.name} priv -V unit",
-        f"pass_persist {SUBTREE} {command} {software}",
+        f"pass_persist {SUBTREE} {command}",
         "",
     ]
     path = folder / "coldloop-snmpd.conf"

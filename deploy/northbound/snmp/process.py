@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SNMP process: starts snmpd of net-snmp, watches it, and sends informs.
 
-Does not answer requests: snmpd does, with `responder` for the values of the unit. snmpd is started
-again if it ends, after 1 to 10 s. All other lines of snmpd go to the journal.
+Does not answer requests: snmpd does, and asks `responder` here for the values of the unit. snmpd is
+started again if it ends, after 1 to 10 s. All other lines of snmpd go to the journal.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from deploy.errors import OpsError
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
+from deploy.northbound.snmp.responder import PassResponder, ResponderSocket
 
 _POLL_S = 0.25
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 10.0
@@ -35,13 +36,10 @@ class SnmpSettings:
     user: str
     keys: Path
     folder: Path
-    record: Path
     receivers: tuple[str, ...] = ()
 
     @classmethod
-    def of(
-        cls, section: Mapping[str, Any], base: Path, state: Path, record: Path
-    ) -> "SnmpSettings":
+    def of(cls, section: Mapping[str, Any], base: Path, state: Path) -> "SnmpSettings":
         """Build from the configuration; `keys` is relative to `base`.
 
         Raises OpsError: `user` or `keys` is missing.
@@ -55,7 +53,6 @@ class SnmpSettings:
             section["user"],
             base / section["keys"],
             (state / "snmp").absolute(),
-            record.absolute(),
             tuple(section.get("receivers", ())),
         )
 
@@ -79,7 +76,9 @@ class SnmpProcess:
         snapshot = self._reader.read()
         tasks = [sender.run() for sender in self.senders]
         async with asyncio.TaskGroup() as group:
-            for task in (*tasks, self._watch_alarms()):
+            settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            values = ResponderSocket(PassResponder(self._reader), settings.folder)
+            for task in (*tasks, self._watch_alarms(), values.serve()):
                 group.create_task(task)
             pause = _FIRST_PAUSE_S
             while True:
@@ -88,7 +87,6 @@ class SnmpProcess:
                     user,
                     settings.address,
                     settings.port,
-                    settings.record,
                     snapshot,
                 )
                 lasted = await self._run_daemon(program, configuration)
@@ -102,7 +100,7 @@ class SnmpProcess:
         started = clock()
         command = [program, "-f", "-LOw", "-c", str(configuration), "-I", _UNUSED]
         process = await asyncio.create_subprocess_exec(
-            *self._with_sockets(command),
+            *self._starter(command),
             env=self._environment(),
             stdin=asyncio.subprocess.DEVNULL,
             close_fds=not self._listen,
@@ -120,11 +118,14 @@ class SnmpProcess:
                     await process.wait()
         return clock() - started
 
-    def _with_sockets(self, command: Sequence[str]) -> list[str]:
-        """Pass on sockets of systemd: their process id must be that of snmpd."""
+    def _starter(self, command: Sequence[str]) -> list[str]:
+        """Pass on sockets of systemd, whose process id must be that of snmpd; end it with us."""
+        found = list(command)
+        if (setpriv := shutil.which("setpriv")) is not None:
+            found = [setpriv, "--pdeathsig", "TERM", *found]
         if not self._listen:
-            return list(command)
-        return ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "snmpd", *command]
+            return found
+        return ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "snmpd", *found]
 
     def _environment(self) -> dict[str, str]:
         folder = self._settings.folder
@@ -133,8 +134,6 @@ class SnmpProcess:
             "SNMP_PERSISTENT_DIR": str(folder / "engine"),
             "SNMPCONFPATH": str(folder / "engine"),  # not /etc/snmp
             "MIBS": "",
-            "PYTHONPATH": os.pathsep.join(_import_path()),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         if self._listen:
             result["LISTEN_FDS"] = str(self._listen)
@@ -147,8 +146,3 @@ class SnmpProcess:
                 for sender in self.senders:
                     sender.put(inform)
             await asyncio.sleep(_POLL_S)
-
-
-def _import_path() -> list[str]:
-    """Return the folder of the package, for the program that snmpd starts."""
-    return [str(Path(__file__).resolve().parents[3])]

@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Program that snmpd starts: answers its requests with values of the unit (pass_persist).
+"""Answers to the requests of snmpd with values of the unit (pass_persist).
 
-The protocol is that of snmpd.conf(5): lines on standard input, lines on standard output. It knows
-no writes: each `set` is answered with `not-writable`. A bad line gets an answer too, so snmpd never
-waits. snmpd starts the program again if it ends.
-
-    python -m deploy.northbound.snmp.responder FOLDER SOFTWARE
+The protocol is that of snmpd.conf(5): lines in, lines out; `relay` carries them from snmpd to a
+socket of the SNMP process. It knows no writes: each `set` is answered with `not-writable`. A bad
+line gets an answer too, so snmpd never waits.
 """
 
-import sys
+import asyncio
+import contextlib
+import os
+import socket
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
-from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snapshot import SnapshotReader
+from deploy.northbound.snmp.relay import SOCKET
 from deploy.northbound.snmp.tree import Oid, SnmpTree, SnmpValue
 
 _NONE = "NONE\n"
 _RENEW_S = 0.25
 _LONGEST_LINE = 2048
+_FURTHER = {"get": 1, "getnext": 1, "set": 2}
+"""Lines of a request after the command."""
+_LONGEST_S = 5.0
+_CONNECTIONS = 4
 _MOST_NUMBERS = 128  # in an object identifier (RFC 2578, section 3.5)
 
 
@@ -97,12 +102,54 @@ def _format(oid: Oid, value: SnmpValue) -> str:
     return f".{'.'.join(map(str, oid))}\n{value.kind}\n{value.text}\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Serve on standard input and output."""
-    source = SnapshotSource(Path(arguments[0]), " ".join(arguments[1:]))
-    PassResponder(source).serve(sys.stdin, sys.stdout)
-    return 0
+class ResponderSocket:
+    """The socket in `folder` at which the relays of snmpd ask."""
+
+    def __init__(self, responder: PassResponder, folder: Path) -> None:
+        self._responder, self._folder = responder, folder
+        self._open = 0
+
+    async def serve(self) -> None:
+        """Serve until cancelled."""
+        server = await asyncio.start_unix_server(
+            self._answer_relay, sock=_bind(self._folder), limit=_LONGEST_LINE
+        )
+        async with server:
+            await server.serve_forever()
+
+    async def _answer_relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answer until the relay closes. A line that is too long ends the connection."""
+        self._open += 1
+        try:
+            with contextlib.suppress(OSError, ValueError, TimeoutError):
+                while self._open <= _CONNECTIONS:
+                    line = await reader.readline()
+                    if not line:
+                        return
+                    command = line.decode("ascii", "replace").strip()
+                    rest = []
+                    for _ in range(_FURTHER.get(command.lower(), 0)):
+                        further = await asyncio.wait_for(reader.readline(), _LONGEST_S)
+                        rest.append(further.decode("ascii", "replace"))
+                    writer.write(self._responder.answer(command, rest).encode())
+                    await asyncio.wait_for(writer.drain(), _LONGEST_S)
+        finally:
+            self._open -= 1
+            writer.transport.abort()
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def _bind(folder: Path) -> socket.socket:
+    """Return a listening socket in a folder, whose path can be long."""
+    (folder / SOCKET).unlink(missing_ok=True)
+    found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(f"/proc/self/fd/{found}/{SOCKET}")
+        (folder / SOCKET).chmod(0o600)
+        sock.listen(_CONNECTIONS)
+        sock.setblocking(False)
+    finally:
+        os.close(found)
+    return sock

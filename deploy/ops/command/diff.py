@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agent.config.text_file import read_file
 from agent.core.errors import ConfigError
 from agent.remote.message import canonical
-from agent.runtime.cpython_start import read_file
 from deploy.errors import OpsError
 from deploy.ops import keys
 from deploy.ops.arguments import add_broker, open_session, parse_unit_name

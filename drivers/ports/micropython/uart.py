@@ -59,6 +59,7 @@ class UartPort(StreamPort):
         StreamPort.__init__(self, address)
         self._uart = uart
         self.pollable = uart
+        self.reads_all = True  # bytes that arrive during the work on others wait for the next step
         self._has_arrival_time = hasattr(uart, "arrived")
         data = uart_data(address.path)
         self._capacity: int = data.get("capacity", UNKNOWN_CAPACITY)
@@ -155,7 +156,7 @@ def open_port(address: "Address", _wake: "Wake") -> "Port":
     try:
         import machine  # type: ignore[import-not-found]  # noqa: PLC0415 - boards only
 
-        uart = machine.UART(int(address.path), **_pins(machine, address))
+        uart = _open_uart(machine, address)
         direction = _direction_pin(machine, address, uart)
     except (ImportError, AttributeError):
         raise make_error(address, "this machine has no UARTs: name a serial: port")
@@ -164,6 +165,18 @@ def open_port(address: "Address", _wake: "Wake") -> "Port":
     except OSError as error:
         raise translate_error(address, error, {})
     return UartPort(address, uart, direction)
+
+
+def _open_uart(machine: "Any", address: "Address") -> "Any":
+    """Return a UART of the chip, or one of its state machines."""
+    data = uart_data(address.path)
+    if "state_machine" not in data:
+        return machine.UART(int(address.path), **_pins(machine, address))
+    import rp2  # type: ignore[import-not-found]  # noqa: PLC0415 - its boards only
+
+    from drivers.ports.micropython.pio_uart import PioUart  # noqa: PLC0415
+
+    return PioUart(data, rp2, machine.Pin)
 
 
 def _pins(machine: "Any", address: "Address") -> "dict[str, Any]":

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands import profiles, read_config
+from agent.config.text_file import read_file
 from agent.core.errors import AgentError
-from agent.runtime.cpython_start import read_file
 from drivers.device.profile import DeviceProfile
 from hil.errors import BenchError
 

@@ -4,7 +4,6 @@
 import copy
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from agent.config.validate import validate
 from agent.core.component.registry import COMPONENTS, schema_module
 from agent.core.errors import ConfigError
 from tests.portable.support import agent_rig
+from tests.support.cli_tools import call_coldloop
 from tests.support.repository import ROOT
 
 EXAMPLE = ROOT / "deploy" / "examples" / "unit.json"
@@ -35,8 +35,7 @@ GOOD: list[dict[str, Any]] = [
 
 
 def agent(*words: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / "coldloop.py"), "agent", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return call_coldloop("agent", *words)
 
 
 def is_valid(raw: Any) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,7 +29,7 @@ from hil.errors import BenchError
 from hil.plant.air.cooler import KINDS
 from hil.plant.air.synthetic_climate import CLIMATES, synthesize_hours
 from hil.plant.air.weather import load_weather
-from tests.support.cli_tools import run_coldloop
+from tests.support.cli_tools import call_coldloop
 from tests.support.data import data_folder
 
 SUMMER = 4800
@@ -39,6 +40,7 @@ def make_site(weather: str = "dubai", kind: str = "adiabatic", it_kw: float = 10
     return AnnualSite(load_weather(weather), kind, it_kw)
 
 
+@functools.cache
 def run_period(
     policy: str, kind: str = "adiabatic", hours: int = 12, start: int = SUMMER
 ) -> AnnualAccount:
@@ -57,7 +59,7 @@ def test_argument_values_match_the_plant() -> None:
 @pytest.mark.parametrize("policy", words.POLICIES)
 def test_command_prints_every_key(policy: str, tmp_path: Path) -> None:
     drawn = tmp_path / "x.html"
-    done = run_coldloop(
+    done = call_coldloop(
         *("hil", "year", "--weather", "dubai", "--rejection", "adiabatic", "--policy", policy),
         *("--hours", "3", "--start", str(SUMMER + 10), "--json", "--plot", str(drawn)),
     )
@@ -73,7 +75,7 @@ def test_command_prints_every_key(policy: str, tmp_path: Path) -> None:
 
 
 def test_command_prints_text() -> None:
-    done = run_coldloop("hil", "year", "--weather", "cape-town", "--hours", "1")
+    done = call_coldloop("hil", "year", "--weather", "cape-town", "--hours", "1")
     assert done.returncode == 0, done.stderr
     assert "of IT" in done.stdout
     assert "PUE" in done.stdout
@@ -91,7 +93,7 @@ def test_command_prints_text() -> None:
     ],
 )
 def test_usage_error_is_one_line(options: tuple[str, ...], what: str) -> None:
-    done = run_coldloop("hil", "year", *options)
+    done = call_coldloop("hil", "year", *options)
     assert done.returncode == 2
     assert what in done.stderr
     assert done.stderr.count("\n") == 1
@@ -111,7 +113,7 @@ def test_lower_setpoint_costs_more() -> None:
 
 
 def test_same_seed_gives_same_year() -> None:
-    one, two = run_period("coldloop", hours=4), run_period("coldloop", hours=4)
+    one, two = (run_period.__wrapped__("coldloop", hours=4) for _ in range(2))
     assert one.loop_j == two.loop_j
     assert one.reversals == two.reversals
 
@@ -125,6 +127,7 @@ def test_one_day_in_seven_is_near_the_whole_year() -> None:
     assert sum_optimum(site, 9 * 24, SUMMER, every=7).seconds == account.seconds
 
 
+@pytest.mark.soak
 def test_coarse_steps_change_little() -> None:
     site = make_site()
     fine = AnnualRun(site, make_policy("coldloop", site), coarse_s=1).run(6, SUMMER)
@@ -289,10 +292,10 @@ def test_humid_month_stays_above_dew_point(faults: str) -> None:
 def test_default_unit_is_written_read_and_gives_the_same_run(tmp_path: Path) -> None:
     path = tmp_path / "unit.json"
     base = ("hil", "year", "--weather", "dubai", "--rejection", "adiabatic")
-    done = run_coldloop(*base, "--write-unit", str(path))
+    done = call_coldloop(*base, "--write-unit", str(path))
     assert done.returncode == 0, done.stderr
     records = [
-        json.loads(run_coldloop(*base, *more, "--hours", "2", "--json").stdout)
+        json.loads(call_coldloop(*base, *more, "--hours", "2", "--json").stdout)
         for more in ((), ("--unit", str(path)))
     ]
     assert records[0]["unit"]["unit_sha256"] == records[1]["unit"]["unit_sha256"]

@@ -213,9 +213,9 @@ def test_swept_run_differs_from_undisturbed_run(kind: str) -> None:
 
 
 def test_control_only_runs_hold_invariants(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["campaign", "--plant", "--hours", "12", "--seeds", "4", "--workers", "1", "--json"]
+    arguments = ["campaign", "--plant", "--hours", "6", "--seeds", "4", "--workers", "1", "--json"]
     assert hil(arguments) == 0
-    assert json.loads(capsys.readouterr().out)["virtual_hours"] == 48.0
+    assert json.loads(capsys.readouterr().out)["virtual_hours"] == 24.0
 
 
 def test_control_only_violation_is_reported(

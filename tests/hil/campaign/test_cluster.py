@@ -24,7 +24,7 @@ from hil.errors import BenchError
 from tests.support.programs import free_port
 from tests.support.repository import ROOT
 
-CAMPAIGN = ["campaign", "--seeds", "3", "--first", "9", "--seconds", "600", "--json"]
+CAMPAIGN = ["campaign", "--seeds", "2", "--first", "9", "--seconds", "600", "--json"]
 
 
 class FakeDaskClient:

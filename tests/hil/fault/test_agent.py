@@ -81,7 +81,7 @@ def check(text: str, dut: str = "cpython") -> VirtualRun:
 @pytest.mark.parametrize("piece", PIECES)
 def test_sample_of_calls_of_every_piece(piece: str) -> None:
     rng = random.Random(piece)
-    for call in sorted({1, *(rng.randint(1, CALLS) for _ in range(SAMPLE // 5))}):
+    for call in sorted({1, *(rng.randint(1, CALLS) for _ in range(SAMPLE // 10))}):
         run = check(event("raise_in", piece, call))
         if call == 1:
             assert run.status is not None
@@ -157,7 +157,7 @@ def test_sample_of_calls_in_each_situation(situation: str) -> None:
     """Compared with the same run without a fault; `test_each_call_in_each_situation` has all."""
     out = io.StringIO()
     number = sorted(SITUATIONS).index(situation)
-    cases, bad = run_situation(situation, CALLS, out, (number, 40), slice(number, None, 6))
+    cases, bad = run_situation(situation, 60, out, (number, 12), slice(number, None, 6))
     assert (cases > 10, bad) == (True, 0), out.getvalue()
 
 

@@ -63,6 +63,7 @@ def test_no_pure_class_extends_a_compiled_one() -> None:
     assert extended == []
 
 
+@pytest.mark.soak
 def test_mypyc_translates_the_listed_modules(tmp_path: Path) -> None:
     """Without a C compiler; mypyc refuses some code that mypy accepts."""
     compiled.copy_packages(tmp_path)

@@ -25,6 +25,7 @@ from tests.hil.digests.shared_runs import (
 )
 from tests.support.cli_tools import (
     SHORT,
+    call_coldloop,
     check_one_line,
     run_coldloop,
     running_command,
@@ -158,7 +159,7 @@ def test_other_cpython_and_hash_seed_give_the_same_digest() -> None:
 
 
 def test_json_record_is_complete() -> None:
-    process = run_coldloop("hil", "run", "smoke", "--seed", "7", "--json")
+    process = call_coldloop("hil", "run", "smoke", "--seed", "7", "--json")
     assert process.returncode == 0
     record = json.loads(check_one_line(process.stdout))
     assert record == {
@@ -197,7 +198,7 @@ def test_failing_scenario_exits_1_and_is_repeatable(tmp_path: Path) -> None:
 
 def test_failure_is_in_the_record(tmp_path: Path) -> None:
     path = scenario_file(tmp_path, FAILING)
-    process = run_coldloop("hil", "run", path, "--json", "--dut", "cpython")
+    process = call_coldloop("hil", "run", path, "--json", "--dut", "cpython")
     record = json.loads(check_one_line(process.stdout))
     assert (process.returncode, record["verdict"]) == (1, "fail")
     assert len(record["failures"]) == 1
@@ -241,7 +242,7 @@ def test_missing_micropython_names_the_package() -> None:
 def test_missing_micropython_prints_one_line_and_exits_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     for arguments in (("smoke",), ("smoke", "--real-time")):
-        process = run_coldloop("hil", "run", *arguments, "--dut", "micropython")
+        process = call_coldloop("hil", "run", *arguments, "--dut", "micropython")
         assert process.returncode == 2
         assert "micropython: not installed" in check_one_line(process.stderr)
 

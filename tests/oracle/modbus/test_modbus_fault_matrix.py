@@ -12,7 +12,7 @@ from protocols.modbus import pdu, rtu, tcp
 from tests.portable.drivers.modbus.faulty_server import fault_names
 from tests.portable.drivers.modbus.test_bus_faults import run_case
 
-SEEDS = 300
+SEEDS = 60
 SOAK_SEEDS = 3000
 
 
@@ -80,7 +80,7 @@ def run_fuzz(frames: int, seed: int) -> None:
 
 
 def test_noise_frames() -> None:
-    run_fuzz(30_000, 1)
+    run_fuzz(10_000, 1)
 
 
 @pytest.mark.soak

@@ -220,6 +220,43 @@ def test_a_trial_has_its_own_count():
     eq(board.count.failures, 0)
 
 
+def test_the_mark_of_a_good_slot_replaces_only_the_hash():
+    """Every damage of the slot or of the mark is found, and other keys make the mark void."""
+    disk = sealed_disk()
+    good, mark_path = application(1), _slots.MARKS[0]
+    assert content(disk, mark_path) is not None
+    verified = []
+
+    def run(slots, keys=(), on=disk, power_on=True):
+        board = SupervisedBoard(copy_disk(on), slots, power_on=power_on)
+        board.keys = keys
+        board.verify = lambda *_: bool(verified.append(1)) or False
+        start(board)
+        return board.runs()
+
+    for bit in range(8 * len(good)):
+        is_unused = 56 * 8 <= bit < 128 * 8
+        eq((bit, bool(run([flip(good, bit), b""]))), (bit, is_unused))
+    for bit in range(8 * len(content(disk, mark_path))):
+        damaged = copy_disk(disk)
+        write(damaged, mark_path, flip(content(disk, mark_path), bit))
+        eq((bit, run([good, b""], on=damaged)), (bit, [(UNIT, 0)]))
+    eq((verified, run([good, b""], (b"k" * 32,)), len(verified)), ([1], [], 1))
+
+
+def test_a_mark_is_not_used_after_a_failed_start():
+    disk = sealed_disk()
+    start(SupervisedBoard(disk, agent=crash, power_on=False))
+    seen = []
+    board = SupervisedBoard(disk, power_on=False)
+    check, _slots.read_mark = _slots.read_mark, seen.append
+    try:
+        start(board)
+    finally:
+        _slots.read_mark = check
+    eq((seen, board.runs()), ([], [(UNIT, 0)]))
+
+
 def test_older_release_than_the_floor_is_not_started():
     disk = sealed_disk()
     write(disk, _slots.RECORDS[0], record(1))

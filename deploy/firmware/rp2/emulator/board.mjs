@@ -5,6 +5,8 @@
 // and reason, remain. The second core never starts: MicroPython needs it for threads only.
 import { FastCore } from './fast_core.mjs';
 import { FlashChip, PowerCut } from './flash_chip.mjs';
+import { PinLine } from './pin_line.mjs';
+import { clockPio } from './pio_clock.mjs';
 import { Pl011 } from './pl011.mjs';
 import { IRQ, RP2040, SimulationClock, USBCDC } from './rp2040js.mjs';
 
@@ -25,6 +27,7 @@ export class Board {
     this.clock = new SimulationClock();
     this.isOn = false;
     this.resetDue = false;
+    this.pinLines = [];
   }
 
   get nanos() { return this.clock.nanos; }
@@ -39,6 +42,18 @@ export class Board {
     this.isOn = false;
     this.count();
     this.clock.nextAlarm = null;
+  }
+
+  /** Connect a line to two pins, as UART 2 and further ones; it stays over a reset. */
+  addPinLine(tx, rx, baud) {
+    this.pinLines.push({ tx, rx, baud });
+  }
+
+  connect({ tx, rx, baud }) {
+    const number = this.uarts.length;
+    this.uarts.push(
+      new PinLine(this.mcu, tx, rx, baud, (value) => this.output('uart', number, value)),
+    );
   }
 
   count() {
@@ -66,6 +81,8 @@ export class Board {
       mcu.peripherals[page] = mcu.uart[number] = uart;
       return uart;
     });
+    clockPio(mcu);
+    for (const line of this.pinLines) this.connect(line);
     const watchdog = mcu.peripherals[WATCHDOG];
     if (kept) {
       watchdog.scratchData.set(kept.scratch);
@@ -135,7 +152,8 @@ export class Board {
 
   feedUart(number, bytes) {
     const uart = this.uarts[number];
-    for (const value of bytes) uart.feed(value);
+    if (uart instanceof PinLine) uart.feed(bytes);
+    else for (const value of bytes) uart.feed(value);
   }
 
   typeConsole(bytes) {

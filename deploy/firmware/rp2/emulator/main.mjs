@@ -10,6 +10,7 @@
 //     1  power on    0  power off     T  bytes arrive at the USB console
 //     G  level `value` at a pin       C  cut the power at flash step `value`
 //     W  write the flash to its file  S  figures as JSON
+//     L  before power on: a line of `value` baud at two pins (data: output, input) as next UART
 //
 // Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures.
 import { readFileSync, writeSync, readSync } from 'node:fs';
@@ -37,6 +38,8 @@ function emit(kind, number, bytes) {
 
 function figures() {
   board.count();
+  const chipUarts = board.uarts ? board.uarts.slice(0, 2) : [];
+  const pinLines = board.uarts ? board.uarts.slice(2) : [];
   return {
     nanos: board.nanos,
     instructions: board.instructions,
@@ -45,8 +48,9 @@ function figures() {
     erases: Array.from(board.chip.erases),
     longest_flash_nanos: board.chip.longest,
     wrong_programs: board.chip.wrongPrograms,
-    overruns: board.uarts ? board.uarts.map((uart) => uart.overruns) : [],
-    bauds: board.uarts ? board.uarts.map((uart) => uart.baud) : [],
+    overruns: chipUarts.map((uart) => uart.overruns),
+    bauds: chipUarts.map((uart) => uart.baud),
+    wrong_stop_bits: pinLines.reduce((sum, line) => sum + line.wrong, 0),
   };
 }
 
@@ -59,6 +63,7 @@ function execute(kind, number, value, data) {
     case 'U': board.feedUart(number, data); break;
     case 'T': board.typeConsole(data); break;
     case 'G': board.mcu.gpio[number].setInputValue(value !== 0); break;
+    case 'L': board.addPinLine(data[0], data[1], value); break;
     case '1': board.powerOn(); break;
     case '0': board.powerOff(); break;
     case 'C': board.chip.cutAt = value < 0 ? -1 : board.chip.steps + value; break;

@@ -6,8 +6,6 @@ Does not handle keys; see `deploy.northbound.http.certificate`.
 
 from typing import Any
 
-from cryptography import x509
-
 from deploy.errors import OpsError
 from deploy.northbound.http.certificate import SUBJECT, CertificateStore
 from deploy.northbound.redfish.messages import Json, RedfishError, message
@@ -56,16 +54,16 @@ class CertificateResources:
         )  # fmt: skip
 
     def _certificate(self) -> Json:
-        found = self._store.certificate
+        found = self._store.describe()
         return {
             "CertificateString": self._store.pem,
             "CertificateType": "PEM" if self._store.pem.count("BEGIN") == 1 else "PEMchain",
-            "Issuer": _identifier(found.issuer),
-            "Subject": _identifier(found.subject),
-            "ValidNotBefore": utc_text(found.not_valid_before_utc),
-            "ValidNotAfter": utc_text(found.not_valid_after_utc),
+            "Issuer": found.issuer,
+            "Subject": found.subject,
+            "ValidNotBefore": utc_text(found.not_before),
+            "ValidNotAfter": utc_text(found.not_after),
             "SerialNumber": _octets(found.serial_number),
-            "Fingerprint": self._store.fingerprint,
+            "Fingerprint": found.fingerprint,
             "FingerprintHashAlgorithm": "TPM_ALG_SHA256",
         }
 
@@ -162,12 +160,3 @@ def _octets(number: int) -> str:
     text = f"{number:X}"
     text = text.zfill(len(text) + len(text) % 2)
     return ":".join(text[at : at + 2] for at in range(0, len(text), 2))
-
-
-def _identifier(name: x509.Name) -> Json:
-    found = {}
-    for key, oid in SUBJECT.items():
-        values = name.get_attributes_for_oid(oid)
-        if values:
-            found[key] = str(values[0].value)
-    return found

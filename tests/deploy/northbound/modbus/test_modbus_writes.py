@@ -325,7 +325,7 @@ class Authority:
             builder = builder.add_extension(usage, critical=True)
         if role is not None:
             builder = builder.add_extension(
-                x509.UnrecognizedExtension(ROLE_OID, role), critical=False
+                x509.UnrecognizedExtension(x509.ObjectIdentifier(ROLE_OID), role), critical=False
             )
         return builder.sign(self.key, SHA256())
 

@@ -15,7 +15,7 @@ STATIC = ROOT / "deploy/northbound/panel/static"
 def test_each_alarm_has_chinese_texts() -> None:
     assert set(chinese_texts()) == set(catalogue().entries)
     for code, texts in chinese_texts().items():
-        assert set(texts) == {"means", "do"}, code
+        assert set(texts) == {"means", "cause", "consequence", "do"}, code
         assert all(re.search("[\u4e00-\u9fff]", text) for text in texts.values()), code
 
 

@@ -43,7 +43,7 @@ class SnmpRig:
         keys.write_text(f"authentication: {AUTHENTICATION}\nprivacy: {PRIVACY}\n")
         keys.chmod(0o600)
         self.settings = SnmpSettings(
-            "127.0.0.1", free_udp_port(), USER, keys, folder / "state", self.record, receivers
+            "127.0.0.1", free_udp_port(), USER, keys, folder / "state", receivers
         )
         self.process = SnmpProcess(self.settings, SnapshotSource(self.record))
         self._loop = asyncio.new_event_loop()

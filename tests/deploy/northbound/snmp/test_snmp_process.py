@@ -304,14 +304,10 @@ def test_files_are_private_and_take_no_directives(tmp_path: Path) -> None:
     user = read_user("u", keys)
     assert "1234" not in repr(user)
     identity = Identity("s\nrwcommunity public", 'u"#', location="x\r\nrwuser u")
-    path = write_daemon_files(
-        tmp_path / "s", user, "127.0.0.1", 1161, tmp_path, Snapshot(identity=identity)
-    )
+    path = write_daemon_files(tmp_path / "s", user, "127.0.0.1", 1161, Snapshot(identity=identity))
     lines = path.read_text().splitlines()
     assert not [line for line in lines if line.startswith(("rw", "com2sec", "rocommunity"))]
     for file in (tmp_path / "s").rglob("*.conf"):
         assert file.stat().st_mode & 0o077 == 0
     with pytest.raises(OpsError):
-        write_daemon_files(
-            tmp_path / "s", user, "0.0.0.0\nx", 1161, tmp_path, Snapshot(identity=identity)
-        )
+        write_daemon_files(tmp_path / "s", user, "0.0.0.0\nx", 1161, Snapshot(identity=identity))

@@ -38,6 +38,7 @@ class SupervisedBoard:
 
     slot_bytes = SLOT_BYTES
     keys = ()
+    keeps_marks = True
 
     def __init__(self, disk=None, slots=None, agent=run_well, power_on=True):
         self.disk = Disk() if disk is None else disk

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launcher: forks serve, one that dies comes back alone, none stays, little memory."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.northbound.process.test_process import write_config
+from tests.deploy.northbound.test_record import write_record
+from tests.portable.agent.northbound.test_component import WRITES, started
+from tests.support.programs import free_port, require_program, wait_until_open
+from tests.support.repository import ROOT
+
+MEMORY_MIB = 64
+
+
+class ForkedServers:
+    """`coldloop northbound serve all` with each server."""
+
+    def __init__(self, folder: Path) -> None:
+        require_program("snmpd")
+        self.ports = [free_port(), free_port(), free_port(), free_port()]
+        http, modbus, bacnet, snmp = self.ports
+        keys = folder / "snmp.keys"
+        keys.write_text("authentication: authentication-1\nprivacy: privacy-secret-2\n")
+        keys.chmod(0o600)
+        self.config = write_config(
+            folder,
+            http={"address": "127.0.0.1", "port": http},
+            modbus={"address": "127.0.0.1", "port": modbus},
+            bacnet={"address": "127.0.0.1/8", "port": bacnet, "device": 7},
+            snmp={"address": "127.0.0.1", "port": snmp, "user": "reader", "keys": keys.name},
+        )
+        write_record(started(WRITES), folder)
+        command = [sys.executable, "-m", "coldloop", "northbound", "serve", "all"]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(str(folder / "notify"))
+            systemd.settimeout(60)
+            self.process = subprocess.Popen(
+                [*command, "--config", str(self.config)],
+                cwd=ROOT,
+                env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
+            )
+            assert systemd.recv(64) == b"READY=1"
+        wait_until_open(modbus, 60)
+
+    def children(self) -> list[int]:
+        """Return the forks, in the order of their start."""
+        return sorted(children_of(self.process.pid))
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(word) for word in text.split()]
+
+
+def share_kib(pid: int) -> int:
+    """Return the proportional set size of a process and of those that it started, without snmpd.
+
+    The size counts a page that n processes share as 1/n of a page in each.
+    """
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    name = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+    assert found is not None
+    own = 0 if name == "snmpd" else int(found[1])
+    return own + sum(share_kib(child) for child in children_of(pid))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}/smaps").exists()
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[ForkedServers]:
+    found = ForkedServers(tmp_path)
+    try:
+        yield found
+    finally:
+        if found.process.poll() is None:
+            found.process.kill()
+            found.process.wait(20)
+
+
+def test_forks_share_memory_and_one_comes_back_alone(servers: ForkedServers) -> None:
+    before = servers.children()
+    assert len(before) == 2  # bacnet and snmpd
+    assert share_kib(servers.process.pid) / 1024 <= MEMORY_MIB
+    os.kill(before[0], signal.SIGKILL)
+    wait_for(lambda: len(set(servers.children()) - set(before)) == 1)
+    wait_until_open(servers.ports[1], 60)
+    assert set(before[1:]) <= set(servers.children())
+    forks = servers.children()
+    assert servers.stop() == 0
+    assert not any(is_alive(pid) for pid in forks)
+
+
+def test_forks_end_with_a_killed_launcher(servers: ForkedServers) -> None:
+    forks = servers.children()
+    servers.process.kill()
+    wait_for(lambda: not any(is_alive(pid) for pid in forks))
+
+
+def test_a_server_that_cannot_begin_ends_all(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        config = write_config(
+            tmp_path,
+            modbus={"address": "127.0.0.1", "port": port},
+            bacnet={"address": "127.0.0.1/8", "port": free_port(), "device": 7},
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "coldloop", "northbound", "serve", "--config", str(config)],
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
