@@ -7,7 +7,7 @@
 
 chronyd alone hides an agent that does not trust its time: it coasts, and its clients see nothing.
 The supervisor then drops the measurements of chronyd, so that it is not synchronized, and stops
-ptp4l. Clients of chronyd with polls of 1 s leave after 8 s, those of ptp4l after 3 s.
+ptp4l. Clients of chronyd with polls of 0.5 s leave after 4 s, those of ptp4l after 3 s.
 """
 
 import argparse

@@ -79,7 +79,7 @@ def chrony_text(settings: ServerSettings) -> str:
         f"refclock SOCK {settings.socket} refid BDS {delay} poll 0 filter 2 prefer",
         f"maxclockerror {settings.drift_ppm:g}",
         *[f"allow {network}" for network in settings.clients],
-        "ratelimit interval 0 burst 16",
+        "ratelimit interval -3 burst 16",
     ]
     if settings.certificate:
         lines += [f"ntsservercert {settings.certificate}", f"ntsserverkey {settings.key}"]
@@ -87,14 +87,14 @@ def chrony_text(settings: ServerSettings) -> str:
 
 
 def client_text(host: str, settings: ServerSettings) -> str:
-    """Return the lines for chronyd of a client: polls of 1 s leave a silent server after 8 s.
+    """Return the lines for chronyd of a client: polls of 0.5 s leave a silent server after 4 s.
 
     With NTS the host is the name in the certificate. The client needs the certificate of the CA.
     """
     if not settings.certificate:
-        return f"server {host} iburst minpoll 0 maxpoll 0\n"
+        return f"server {host} iburst minpoll -1 maxpoll -1\n"
     return (
-        f"server {host} nts iburst minpoll 0 maxpoll 0\n"
+        f"server {host} nts iburst minpoll -1 maxpoll -1\n"
         "# ntstrustedcerts FILE: the CA of the site, if the system does not know it\n"
         "# nocerttimecheck 1: only for a client without a clock of its own at the start\n"
     )

@@ -27,7 +27,7 @@ SERVER, CLIENT = "coldloop-ta", "coldloop-tb"
 ADDRESS = "10.213.77.1"
 TIMEOUT_S = 60.0
 LEAVE_S = 12.0  # ten seconds, and the two of a loaded machine
-CLIENT_FILE = """server {address} iburst minpoll 0 maxpoll 0
+CLIENT_FILE = """server {address} iburst minpoll -1 maxpoll -1
 bindcmdaddress {folder}/command.sock
 cmdport 0
 port 0

@@ -162,7 +162,7 @@ def test_certificate_and_key_must_fit(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="--nts-cert"):
             check_certificate(*pair)
     with_nts = ServerSettings("/s", 1, 20.0, (), cert, key)
-    assert client_text("h", with_nts).startswith("server h nts iburst minpoll 0 maxpoll 0\n")
+    assert client_text("h", with_nts).startswith("server h nts iburst minpoll -1 maxpoll -1\n")
     assert "nts" not in client_text("h", SETTINGS)
 
 
