@@ -1,6 +1,6 @@
 # Each target is one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea docs reference readability lock deb bundle compiled sbom advisories bare-root clean
+.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea docs reference readability lock deb bundle compiled sbom vex advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -73,6 +73,9 @@ bundle: ## builds the update of a server, without the bench, into dist/
 
 sbom: ## writes the bill of materials (CycloneDX), dist/sbom.cdx.json
 	@$(PY) -m deploy.release.sbom
+
+vex: dev ## writes which known vulnerabilities affect it (CycloneDX VEX), dist/vex.cdx.json
+	@$(PY) -m deploy.release.vex
 
 advisories: ## checks the pinned packages for known vulnerabilities; before each release
 	@$(PY) -m deploy.release.advisories $(ARGS)

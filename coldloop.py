@@ -60,6 +60,7 @@ COMMANDS = {
     "dossier": ("hil.tools.dossier:dossier", "write a document of what was measured on a unit"),
     "config": ("deploy.commands:config", "operators: keys, signed changes, rollouts over MQTT"),
     "firmware": ("deploy.commands:firmware", "build, run and flash MicroPython images"),
+    "factory": ("deploy.commands:factory", "produce units: flash, key, test, label, record"),
     "northbound": (
         "deploy.commands:northbound",
         "serve the site: Redfish, metrics, panel, Modbus, BACnet, SNMP",
@@ -82,7 +83,7 @@ EXTRAS = {
         ("construct", "cryptography", "microdot", "pymodbus", "pynmea2", "sgp4"),
     ),
     "northbound": (
-        ("northbound",),
+        ("northbound", "factory"),
         ("bacpypes3", "cryptography", "microdot", "pymodbus", "segno"),
     ),
     "ops": (("config", "relay"), ("cryptography", "paho")),

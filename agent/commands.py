@@ -68,6 +68,7 @@ def agent(argv: list[str]) -> int:
         "--schema", action="store_true", help="print the JSON Schema of configurations"
     )
     parser.add_argument("--check", action="store_true", help="only check the configuration")
+    parser.add_argument("--json", action="store_true", help="with --check: print one JSON record")
     parser.add_argument(
         "--store",
         metavar="FOLDER",
@@ -80,14 +81,24 @@ def agent(argv: list[str]) -> int:
         print(schema_text(), end="")
         return 0
     if arguments.check:
-        try:
-            read_config(arguments.config)
-        except ConfigError as error:
-            print(error, file=sys.stderr)
-            return 2
-        print(f"{arguments.config}: good")
-        return 0
+        return _check(arguments.config, arguments.json)
     return _run(arguments.config, arguments.store)
+
+
+def _check(path: str, as_json: bool) -> int:
+    """Print "good", or one line for each error; as JSON like `coldloop config check`."""
+    errors: list[str] = []
+    try:
+        read_config(path)
+    except ConfigError as error:
+        errors = str(error).splitlines()
+    if as_json:
+        print(json.dumps({"file": path, "good": not errors, "errors": errors}))
+    elif errors:
+        print("\n".join(errors), file=sys.stderr)
+    else:
+        print(f"{path}: good")
+    return 2 if errors else 0
 
 
 def _run(path: str, store: str) -> int:

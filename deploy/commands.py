@@ -14,12 +14,14 @@ CONFIG: dict[str, tuple[str, str]] = {
     "keygen": ("deploy.ops.command.keygen", "make a key of an operator"),
     "sign": ("deploy.ops.command.sign", "write a signed change to a file"),
     "push": ("deploy.ops.command.push", "send a signed change to units, canaries first"),
+    "rollout": ("deploy.ops.fleet.rollout.command_rollout", "pause, resume or abort a rollout"),
     "show": ("deploy.ops.command.show", "show configuration, trial and last result of a unit"),
     "watch": ("deploy.ops.command.watch", "print each change in the reports of units"),
     "diff": ("deploy.ops.command.diff", "compare configurations of units and files"),
     "confirm": ("deploy.ops.command.confirm", "confirm the configuration or update on trial"),
     "rollback": ("deploy.ops.command.rollback", "end the trial and restore the confirmed state"),
     "cancel": ("deploy.ops.command.cancel", "drop a change that waits for its time"),
+    "unit": ("deploy.ops.unit_config.command_unit", "make and enroll the keys of units"),
     "pki": ("deploy.ops.command.pki", "create, issue, revoke, rotate certificates"),
     "update": ("deploy.ops.command.update", "send an application update to a unit"),
     "history": ("deploy.ops.command.history", "show the audit log of a unit"),
@@ -38,6 +40,13 @@ def relay(argv: list[str]) -> int:
 def orchestrate(argv: list[str]) -> int:
     """Publish the heat headroom of rows, and act on a scheduler."""
     from deploy.orchestrate.command import run
+
+    return run(argv)
+
+
+def factory(argv: list[str]) -> int:
+    """Produce units on emulated boards."""
+    from deploy.factory.command import run
 
     return run(argv)
 

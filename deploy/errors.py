@@ -3,6 +3,7 @@
 
 DeployError +-- OpsError        an operation of an operator is not possible
             +-- FirmwareError   an image cannot be built, run or written to a board
+            +-- FactoryError    a unit cannot be produced
 """
 
 
@@ -16,3 +17,7 @@ class OpsError(DeployError):
 
 class FirmwareError(DeployError):
     """An image cannot be built, run or written to a board."""
+
+
+class FactoryError(DeployError):
+    """A unit cannot be produced, or its record is not usable."""

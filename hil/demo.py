@@ -8,6 +8,7 @@ Elsewhere the demo prints a line every 5 s and ends after 60 s, unless `--second
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -174,6 +175,7 @@ class Demo:
             "verdict": "pass",
             "ticks": status["ticks"]["count"],
             "missed_ticks": status["ticks"]["missed"],
+            "load": round(os.getloadavg()[0], 1),
             "utc_error_ms": None if self._worst_utc_ms is None else round(self._worst_utc_ms, 3),
             "supply_c": round(bench.testbed.plant.supply_true_c, 2),
             "worst_supply_c": round(self._worst_supply_c, 2),
@@ -190,7 +192,7 @@ class Demo:
         """List the failed criteria of a record of the demo."""
         telemetry, utc = record["telemetry"], record["utc_error_ms"]
         checks = (
-            (record["ticks"] > 0 and record["missed_ticks"] == 0, "a tick was missed"),
+            (record["ticks"] > 0 and record["missed_ticks"] == 0, describe_missed(record["load"])),
             (
                 record["modbus"]["transactions"] > 0 and record["modbus"]["errors"] == 0,
                 "the bus had an error",
@@ -226,3 +228,11 @@ def _value_line(name: str, milli: int | None, unit: str, setpoint: int | None = 
 def _bar_line(name: str, milli_pct: int | None, width: int = 40) -> str:
     filled = 0 if milli_pct is None else max(0, min(width, milli_pct * width // 100_000))
     return f"{name:10} {number(milli_pct):>6} %    " + "#" * filled + "." * (width - filled)
+
+
+def describe_missed(load: float) -> str:
+    """Return the failure for a missed tick. `load`: mean number of running processes in 1 min."""
+    cpus = os.cpu_count() or 1
+    if load <= cpus:
+        return "a tick was missed"
+    return f"a tick was missed: other programs used this machine (load {load:.1f} on {cpus} CPUs)"

@@ -24,3 +24,17 @@ def divide_rounded(numerator: int, denominator: int) -> int:
     if numerator < 0:
         return -((denominator - 2 * numerator) // (2 * denominator))
     return (denominator + 2 * numerator) // (2 * denominator)
+
+
+def number_text(value: "float | int", places: int = 3) -> str:
+    """Return the digits of a number, rounded to `places`, without zeros at the end.
+
+    For texts that are hashed: `%s` and `%f` of a float differ between interpreters.
+    """
+    scaled = round_decimal(value * 10**places)
+    sign, scaled = ("-", -scaled) if scaled < 0 else ("", scaled)
+    digits = str(scaled)
+    digits = "0" * (places + 1 - len(digits)) + digits
+    whole, fraction = digits[: len(digits) - places], digits[len(digits) - places :]
+    fraction = fraction.rstrip("0")
+    return sign + whole + ("." + fraction if fraction else "")

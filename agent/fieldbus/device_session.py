@@ -19,6 +19,14 @@ from agent.fieldbus.poll_cycle import (
     PollCycle,
     RequestTag,
 )
+from agent.fieldbus.session_state import (
+    ANSWERED,
+    COMM_TABLE,
+    MISSED,
+    ONLINE,
+    UNKNOWN,
+    next_state,
+)
 from agent.fieldbus.write_cycle import WriteCycle
 from drivers.device.device import ModbusDevice
 from drivers.device.identity import MATCH, MISMATCH
@@ -46,10 +54,9 @@ _REIDENTIFY_US = 10_000 * MILLISECOND
 class DeviceSession:
     """One device with its bus, its polls, its requested outputs and its health.
 
-    `transactions` are the completed requests, `errors` those of them that were not "ok". `lost`:
-    the device did not reply for some cycles. `wants_poll`: a component needs an early poll in this
-    tick. `answered_at` is the monotonic time of its last good
-    reply in microseconds.
+    `comm_state` is one of `session_state`. `transactions` are the completed requests, `errors`
+    those of them that were not "ok". `wants_poll`: a component needs an early poll in this tick.
+    `answered_at` is the monotonic time of its last good reply in microseconds.
     """
 
     def __init__(
@@ -59,7 +66,7 @@ class DeviceSession:
         self.profile = config.profile
         self.bus = bus
         self.unit = config.unit
-        self.lost = True
+        self.comm_state = UNKNOWN
         self.wants_poll = False
         self.silent_cycles = 0
         self.answered_at = 0
@@ -82,6 +89,11 @@ class DeviceSession:
     def polls_complete(self) -> bool:
         """Return whether no fast poll of this device is pending."""
         return self._poll_cycle.is_complete()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the device has not replied yet, or not for some cycles."""
+        return self.comm_state != ONLINE
 
     @property
     def block_count(self) -> int:
@@ -165,8 +177,8 @@ class DeviceSession:
             self.silent_cycles += 1
             for cycle in self._cycles:
                 cycle.device_silent()
-            if self.silent_cycles >= _LOST_AFTER and not self.lost:
-                self.lost = True
+            if self.silent_cycles >= _LOST_AFTER and self.comm_state == ONLINE:
+                self.comm_state = next_state(ONLINE, MISSED, COMM_TABLE)
                 self.device.forget_identity()
         self._answered = False
 
@@ -250,10 +262,10 @@ class DeviceSession:
         self.errors += not ok
         if ok:
             self._answered = True
-            if self.lost:
+            if self.comm_state != ONLINE:
+                self.comm_state = next_state(self.comm_state, ANSWERED, COMM_TABLE)
                 for cycle in self._cycles:
                     cycle.device_recovered()
-            self.lost = False
             self.silent_cycles = 0
             self.answered_at = result.done_at
         tag = result.tag

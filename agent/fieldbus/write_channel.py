@@ -24,10 +24,14 @@ if TYPE_CHECKING:
         name: str
         profile: DeviceProfile
         device: ModbusDevice
-        lost: bool
         answered_at: int
         transactions: int
         cycle_us: int
+
+        @property
+        def lost(self) -> bool:
+            """Whether the device does not reply."""
+            ...
 
         def identify(self) -> None:
             """Read the identity of the device again."""

@@ -16,21 +16,22 @@ changed by another master (`is_foreign`). So was a single output that, after a w
 between the value before and the requested one. It is written again immediately.
 
 A request to a lost device can be out of date when the device replies again. Such a request waits
-until the loops have decided again. The write cycle acts by the states of `write_state`.
+until the loops have decided again. The write cycle acts by the states of `session_state`.
 """
 
 from agent.fieldbus.poll_cycle import WRITE_KIND, RequestTag
-from agent.fieldbus.write_state import (
+from agent.fieldbus.session_state import (
     BUSY,
-    MADE,
     NONE,
+    NOT_READ_BACK,
     PENDING,
+    READ_BACK,
     REQUESTED,
-    SHOWN,
-    UNSEEN,
     VERIFIED,
     WAITING,
     WITHHELD,
+    WRITE_TABLE,
+    WRITTEN,
     next_state,
 )
 from drivers.device.identity import MATCH
@@ -98,7 +99,7 @@ class WriteCycle:
         return self._foreign_cycles > 0
 
     def _handle(self, event: int) -> None:
-        self.state = next_state(self.state, event)
+        self.state = next_state(self.state, event, WRITE_TABLE)
 
     # Requests.
 
@@ -148,7 +149,7 @@ class WriteCycle:
         """Note that the device has not replied: it can have restarted with other values."""
         self._before = None
         if self.state == VERIFIED:
-            self._handle(UNSEEN)
+            self._handle(NOT_READ_BACK)
 
     def round_begins(self) -> None:
         """Note whether the poll round that begins now can verify the last write."""
@@ -190,7 +191,7 @@ class WriteCycle:
 
     def _start_batch(self, requests: "list[bytes]") -> None:
         """Give the bus a new batch; the rest of an older batch is not waited for."""
-        self._handle(MADE)
+        self._handle(WRITTEN)
         self._batch_number += 1
         self._batch_priority = self._priority
         self._batch_pdus = requests
@@ -229,11 +230,11 @@ class WriteCycle:
         if len(self._requested) != 1:
             self._before = None
             return False
-        index, wanted = self._requested[0]
+        index, requested_count = self._requested[0]
         before, self._before = self._before, self._device.readings[index].raw
         if before is None or self._device.readings[index].quality != "good":
             return False
-        return not min(before, wanted) <= self._before <= max(before, wanted)
+        return not min(before, requested_count) <= self._before <= max(before, requested_count)
 
     def verify(self) -> None:
         """After a complete poll round: check whether it shows the requested values."""
@@ -245,7 +246,7 @@ class WriteCycle:
             if self._verifying:
                 self._unverified_rounds = self._rounds_since_write = 0
                 self.unverified = False
-                self._handle(SHOWN)
+                self._handle(READ_BACK)
             return
         is_foreign = self.state == VERIFIED or (is_outside and self._acknowledged)
         if is_foreign and self._verifying and self.state != PENDING:

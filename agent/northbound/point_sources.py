@@ -74,12 +74,12 @@ _POINT_NAMES = (
 """Keys and the names of points in profiles that give them, in the order of preference."""
 
 
-def factor(unit: "str | None", wanted: str) -> "tuple[int, int] | None":
+def factor(unit: "str | None", target_unit: str) -> "tuple[int, int] | None":
     """Return the factor from one unit to another; None: they do not fit."""
-    if unit in (wanted, None):
+    if unit in (target_unit, None):
         return 1, 1
     for have, want, num, den in _FACTORS:
-        if (have, want) == (unit, wanted):
+        if (have, want) == (unit, target_unit):
             return num, den
     return None
 

@@ -14,6 +14,7 @@ as one of the two signatures of the role `limits`.
 """
 
 from agent.remote.message.reject import Rejection
+from protocols.rounding import number_text
 from protocols.signed_message import COMMAND, PATCH
 from protocols.time_units import SECOND
 
@@ -66,6 +67,10 @@ class SiteWrites:
         """Set the time for `every_s`; once in each tick."""
         self._now = now
 
+    def continue_trial(self, counter: int) -> None:
+        """Continue the trial of a change of the site after a restart."""
+        self.trial_counter = counter
+
     def check(self, message: "Any") -> None:
         """Raise `Rejection` if the section does not permit the message."""
         if not self.is_on:
@@ -106,10 +111,12 @@ class SiteWrites:
         limit, agent = self._limits[name], self._agent
         low, high = _nano(limit["low"]), _nano(limit["high"])
         if not low <= nano <= high:
-            raise Rejection("out_of_range", "%s: %s to %s" % (name, limit["low"], limit["high"]))
+            texts = name, number_text(limit["low"]), number_text(limit["high"])
+            raise Rejection("out_of_range", "%s: %s to %s" % texts)
         loop = agent.supply_loop if name == "supply_c" else agent.pressure_loop
         if abs(nano - _nano(loop.config.setpoint)) > _nano(limit["step"]):
-            raise Rejection("too_big_step", "%s: at most %s" % (name, limit["step"]))
+            step = number_text(limit["step"])
+            raise Rejection("too_big_step", "%s: at most %s" % (name, step))
 
     def _check_command(self, message: "SignedCommand") -> None:
         name = message.name

@@ -4,6 +4,7 @@
 Does not decide the role; see `agent.redundancy.paired_agent`, which runs the agent.
 """
 
+from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from agent.core.alarm_record import Condition
     from agent.core.context import Context
+
+
+STANDBY_LOST = AlarmRecord("standby_lost", NORMAL, "no standby controller replies", "", False)
 
 
 class RedundancyComponent(Component):
@@ -24,10 +29,18 @@ class RedundancyComponent(Component):
         Component.__init__(self, agent, settings, port)
         self.redundancy = self
         self._fields: Callable[[], list[tuple[str, Any]]] = list
+        self._standby_lost: Callable[[], bool] = bool
 
-    def set_source(self, fields: "Callable[[], list[tuple[str, Any]]]") -> None:
-        """Take the function that returns the fields of the status."""
+    def set_source(
+        self, fields: "Callable[[], list[tuple[str, Any]]]", standby_lost: "Callable[[], bool]"
+    ) -> None:
+        """Take the functions for the fields of the status, and for the alarm of the standby."""
         self._fields = fields
+        self._standby_lost = standby_lost
+
+    def active_conditions(self, now: int) -> "list[Condition]":
+        """Return the alarm of a standby that does not reply."""
+        return [(STANDBY_LOST, "", STANDBY_LOST.text)] if self._standby_lost() else []
 
     def status(self, now: int) -> JsonObject:
         """Return the node, its role and the number of its takeovers."""

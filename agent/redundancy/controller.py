@@ -24,7 +24,8 @@ def make_controller(config: "Config", build: "Callable[[], Agent]") -> "Agent | 
 
             address = config.buses[0][1]
             units = [device.unit for device in config.devices]
-            return PairedAgent(_node(settings), build, str(address), address.char_us, units)
+            key = bytes.fromhex(settings["key"])
+            return PairedAgent(_node(settings), build, str(address), address.char_us, units, key)
     return build()
 
 

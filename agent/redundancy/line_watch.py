@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 
 class LineWatch:
-    """The listener of one line. `char_us` is the time of a character in microseconds."""
+    """The listener of one line. `char_us` is the time of a character in microseconds.
 
-    def __init__(self, char_us: int) -> None:
+    `unit` and `peer_unit` are the addresses of both controllers. `beacons` holds the frames to
+    `unit`, `beacon_replies` the replies of `peer_unit`; the owner takes them.
+    """
+
+    def __init__(self, char_us: int, unit: int, peer_unit: int) -> None:
+        self._unit = unit
+        self._peer_unit = peer_unit
+        self.beacons: list[bytes] = []
+        self.beacon_replies: list[bytes] = []
         self._char_us = char_us
         self._sniffer = Sniffer(char_us)
         self._own: SniffedFrame | None = None
@@ -50,20 +58,28 @@ class LineWatch:
     def _take(self, event: "SniffedFrame") -> None:
         own = self._own
         if event.kind in (REPLY, EXCEPTION):
-            if own is not None and event.request is own:
+            if own is None or event.request is not own:
+                return
+            if event.unit == self._peer_unit:
+                self.beacon_replies.append(event.data)
+            else:
                 self._reply = True
         elif event.kind == REQUEST:
             if own is not None and event.data == own.data:
                 self._own = event  # the echo of the adapter: the reply belongs to it
             else:
                 self._request = True
+                if event.unit == self._unit:
+                    self.beacons.append(event.data)
         elif event.kind != UNANSWERED:
             self._garbage = True
 
-    def take_events(self, command: int = NO_COMMAND, ready: bool = True) -> LineEvents:
+    def take_events(
+        self, beacon: int = NO_BEACON, command: int = NO_COMMAND, ready: bool = True
+    ) -> LineEvents:
         """Return what was received since the last call."""
         events = LineEvents(
-            self._reply, self._request, self._garbage, NO_BEACON, NO_WORD, command, ready
+            self._reply, self._request, self._garbage, beacon, NO_WORD, command, ready
         )
         self._reply = self._request = self._garbage = False
         return events

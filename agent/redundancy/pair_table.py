@@ -75,7 +75,7 @@ PairState = namedtuple(
         "role",
         "role_ms",  # time in this role, as far as a rule needs it
         "reply_ms",  # time since the last reply to an own request (READ, ACTIVE)
-        "silence_ms",  # time without a frame of another master (LISTEN, STANDBY)
+        "silence_ms",  # time without a frame of another master (LISTEN, STANDBY, ACTIVE)
         "word",  # last word of the peer, NO_WORD when it is not fresh
         "word_ms",
         "disturbed",  # garbage since the last own reply (ACTIVE); the last probe collided (STANDBY)
@@ -249,22 +249,18 @@ def _active(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timer
     if events.beacon == NEWER_BEACON or conflicts >= _MAX_CONFLICTS:
         return _go(state, QUIET)
     # After a pause the time is over, even if a reply waited in the buffer of the port.
-    reply_ms = state.reply_ms + elapsed_ms
-    if reply_ms >= timers.resign_ms and not (events.reply and elapsed_ms < timers.resign_ms):
+    is_late = elapsed_ms >= timers.resign_ms
+    reply_ms = 0 if events.reply else min(state.reply_ms + elapsed_ms, timers.resign_ms)
+    # The requests of a third master: as long as both controllers receive them, the standby does
+    # not take over. So this controller stays active, and writes again after its next reply.
+    silence_ms = 0 if events.request else min(state.silence_ms + elapsed_ms, timers.resign_ms)
+    if is_late or (reply_ms >= timers.resign_ms and silence_ms >= timers.resign_ms):
         return _go(state, QUIET)
     if events.command == SWAP and state.word == WORD_READY:
         return _go(state, OFFER)
-    return PairState(
-        ACTIVE,
-        0,
-        0 if events.reply else reply_ms,
-        0,
-        state.word,
-        state.word_ms,
-        events.garbage or (state.disturbed and not events.reply),
-        conflicts,
-        0,
-    )
+    disturbed = events.garbage or (state.disturbed and not events.reply)
+    times = (0, reply_ms, silence_ms)
+    return PairState(ACTIVE, *times, state.word, state.word_ms, disturbed, conflicts, 0)
 
 
 def _offer(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:

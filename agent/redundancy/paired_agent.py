@@ -13,9 +13,11 @@ For one RTU bus. The line decides alone: no link between the controllers is need
 
 from agent.core.port_link import PortLink
 from agent.port_numbers import CONSOLE, FIRST_BUS
+from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import (
     ACTIVE,
+    NO_BEACON,
     NO_COMMAND,
     PROBE_REQUEST,
     READ,
@@ -51,7 +53,8 @@ class PairedAgent:
 
     `node` is "a" or "b"; both controllers have different ones. `build` makes the agent. `address`
     and `char_us` are those of the bus. `units` are the unit addresses on it; the probe asks them
-    in turn. `takeovers` counts the times that this controller became active.
+    in turn. `key` protects the beacons. `takeovers` counts the times that this controller became
+    active.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class PairedAgent:
         address: str,
         char_us: int,
         units: "list[int]",
+        key: bytes,
     ) -> None:
         self.node = node
         self.agent: Agent | None = None
@@ -72,11 +76,12 @@ class PairedAgent:
         self._next_unit = 0
         # Both probes differ in length, so that a reply to one is not a reply to the other.
         self._probe_pdu = read_holding(0, 1 if node == "a" else 2)
-        self._watch = LineWatch(char_us)
+        self.beacons = BeaconExchange(node, key)
+        self._watch = LineWatch(char_us, self.beacons.unit, self.beacons.peer_unit)
         self._link = PortLink(FIRST_BUS, "bus", address)
         self._out: Actions = []
         self._open_ports: set[int] = set()
-        self._stepped_at = self._now = self._sent_at = 0
+        self._stepped_at = self._now = self._sent_at = self._kept_at = 0
         self._command = NO_COMMAND
         self._has_read = False
 
@@ -97,7 +102,18 @@ class PairedAgent:
 
     def status_fields(self) -> "list[tuple[str, Any]]":
         """Return the fields of the status."""
-        return [("node", self.node), ("role", self.role), ("takeovers", self.takeovers)]
+        peer_role = self.beacons.peer_role
+        return [
+            ("node", self.node),
+            ("role", self.role),
+            ("takeovers", self.takeovers),
+            ("epoch", self.beacons.epoch),
+            ("peer", ROLE_NAMES[peer_role] if 0 <= peer_role < len(ROLE_NAMES) else None),
+        ]
+
+    def standby_lost(self) -> bool:
+        """Return whether no standby replies to this active controller."""
+        return self.beacons.standby_lost(self._now)
 
     def command(self, command: int) -> None:
         """Take a command of `pair_table` at the next step."""
@@ -170,7 +186,8 @@ class PairedAgent:
         elapsed_ms = (now - self._stepped_at) // MILLISECOND
         self._stepped_at += elapsed_ms * MILLISECOND
         before = self.state
-        events = self._watch.take_events(command=self._command, ready=self._is_ready())
+        beacon = self._take_beacons(now)
+        events = self._watch.take_events(beacon, self._command, self._is_ready())
         self._command = NO_COMMAND
         self.state = step(before, events, elapsed_ms, self._timers)
         if self.state.role != before.role:
@@ -179,16 +196,41 @@ class PairedAgent:
         if agent is not None:
             bus = agent.fieldbus.buses[0]
             bus.hold_writes(not self.can_write, now)
-            if now - self._sent_at >= _IDLE_US and not bus.pending_count:
+            if now - max(self._sent_at, self._kept_at) >= _IDLE_US:
+                self._kept_at = now
                 # The polls leave the line idle for most of a cycle. The peer must receive
                 # frames of this controller, and the replies show that the devices receive them too.
-                bus.submit(self._probed_unit(), self._probe_pdu, None, retries=0)
+                pdu = self.beacons.next_request(now) if self.state.role == ACTIVE else b""
+                if pdu:
+                    unit = self.beacons.peer_unit
+                    if bus.unit_health(unit).offline:
+                        bus.limit_timeout(unit, TIMEOUT_US)
+                    bus.submit(unit, pdu, None, retries=0)
+                else:
+                    bus.submit(self._probed_unit(), self._probe_pdu, None, retries=0)
+
+    def _take_beacons(self, now: int) -> int:
+        """Reply to beacons; return the constant of the last one for the table."""
+        beacon = NO_BEACON
+        for frame in self._watch.beacons:
+            beacon, reply = self.beacons.take_request(frame, self.state.role)
+            if reply:
+                self._watch.sent(reply, now)
+                self._out.append((FIRST_BUS, "write", reply))
+        for frame in self._watch.beacon_replies:
+            self.beacons.take_reply(frame, now)
+        self._watch.beacons.clear()
+        self._watch.beacon_replies.clear()
+        return beacon
 
     def _enter(self, before: int, now: int) -> None:
         role = self.state.role
         self._out.append((CONSOLE, "write", ("pair %s: %s" % (self.node, self.role)).encode()))
         if role == ACTIVE:
             self.takeovers += 1
+            self.beacons.begin_active(now)
+        elif before == ACTIVE:
+            self.beacons.end_active()
         if role in _RUNNING:
             if self.agent is None:
                 self._start_agent(now)
@@ -212,10 +254,11 @@ class PairedAgent:
         agent = self.agent = self._build()
         component = agent.service("redundancy")
         if component is not None:
-            component.set_source(self.status_fields)
+            component.set_source(self.status_fields, self.standby_lost)
         agent.start(now)
         for bus in agent.fieldbus.buses:
             bus.hold_writes(True, now)
+        agent.fieldbus.buses[0].limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
         agent.event(FIRST_BUS, "opened", now)
 
     def _drop_agent(self) -> None:

@@ -5,7 +5,7 @@ A part of `agent.config.schema`, loaded only with a configuration that has it. `
 the pair cannot do.
 """
 
-from agent.core.schema.rules import enum, object_of, text
+from agent.core.schema.rules import enum, hexadecimal, object_of, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 REDUNDANCY = object_of(
     "two controllers on one RS-485 bus, of which one is active",
-    ["node"],
+    ["node", "key"],
     {
         "node": enum("this controller; file: the letter stands in `node_file`", ["a", "b", "file"]),
+        "key": hexadecimal("secret of the pair; equal on both controllers", 64, 64),
         "node_file": text("file with the letter a or b, so that both share one configuration"),
     },
 )

@@ -6,12 +6,10 @@
     cfg/reported ◀── what runs, rejected messages with reason       slots ─▶ trial ─▶ confirmed
                                                                                 └─▶ rolled back
 
-Does not verify (see `agent.remote.message.verifier`), does not define the formats (see
+Does not verify (see `agent.remote.message_queue` and `agent.remote.message.verifier`), does not
+define the formats (see
 `agent.remote.message.patch`), does not order the writes (see `agent.remote.storage`), and does not
 contain the commands (see `agent.remote.command_table`).
-
-One message is verified at a time, few wait. Slow work is done in slices of less than a millisecond
-on a server, so that no tick is late. Ports are handled between two slices.
 
 A change that the running agent can apply (`agent.core.tunable`) is applied when it is durable. Any
 other change requests a restart; the trial continues afterwards. A command is executed when its
@@ -23,14 +21,16 @@ from agent.core.json_writer import JsonObject
 from agent.remote import module_unload
 from agent.remote.message.reject import Rejection, RejectionLog
 from agent.remote.message_clock import MessageClock
+from agent.remote.message_queue import NO_BOOT_STATE, MessageQueue
 from agent.remote.report import ReportPublisher, build_report
-from agent.remote.schedule import ScheduledChange, verify_context
+from agent.remote.schedule import ScheduledChange
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.config_slots import MAX_ALARMS, ConfigSlots, ConfigTrial
+from agent.remote.storage.unit_key import site_trial_write
 from agent.remote.storage.write_queue import WriteQueue
 from agent.remote.update.output_oscillation import OutputOscillation
-from protocols.signed_message import COMMAND, MANIFEST, MAX_BYTES
-from protocols.time_units import MILLISECOND, NEVER, SECOND
+from protocols.signed_message import COMMAND, MANIFEST
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,14 +62,11 @@ if TYPE_CHECKING:
 
 CHUNKS = "cfg/chunk"
 DESIRED, COMMANDS = "cfg/desired", "cmd"
-_MAX_WAITING = 4
-_SLICE_US = 4 * MILLISECOND
 _START_GRACE_S = 10
 """Time after a start before a fault counts against a trial, s. There are no readings yet."""
 _MAX_RESULTS = 8
 _STORE_TIMEOUT_US = 60 * SECOND
 """A store that cannot be written does not keep a trial running. The next start ends it."""
-_NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 
 
 class RemoteManager(Component):
@@ -91,12 +88,9 @@ class RemoteManager(Component):
         self.results: list[str] = []
         self.write_queue = WriteQueue(port, self.boot.audit)
         self._previous_config: tuple[Config, bytes] | None = None
-        self._waiting_messages: list[bytes] = []
-        self._verification: MessageVerification | None = None
+        self.queue = MessageQueue(self)
         self.schedule = ScheduledChange(self)
         self._restart_at = NEVER
-        self._due = NEVER
-        self._is_unloaded = True
         self.report = ReportPublisher(self)
         self._commands: CommandTable | None = None
         if agent.uplink is not None:
@@ -127,6 +121,8 @@ class RemoteManager(Component):
         self.write_queue.write_records(self.boot.writes, now)
         if trial is not None:
             self._start_monitor(now, trial, _START_GRACE_S, None, 1)
+            if trial.counter == self.boot.site_trial and self.site_check() is not None:
+                self.agent.service("site_writes").continue_trial(trial.counter)
 
     def _start_monitor(
         self,
@@ -156,15 +152,7 @@ class RemoteManager(Component):
 
     def message(self, data: bytes, now: int) -> None:
         """Add a message of any carrier to the queue."""
-        if not data:
-            return  # an empty retained message: it was deleted
-        if len(self._waiting_messages) >= _MAX_WAITING or len(data) > MAX_BYTES:
-            self.reject(Rejection("too_large" if len(data) > MAX_BYTES else "busy", "too many"))
-            return
-        if data not in self._waiting_messages:
-            self._waiting_messages.append(data)
-            self._is_unloaded = False
-            self._due = now
+        self.queue.add(data, now)
 
     def on_chunk(self, data: bytes, now: int) -> None:
         """Handle a chunk of an application update."""
@@ -182,7 +170,7 @@ class RemoteManager(Component):
 
     def tick(self, now: int) -> None:
         """Process messages, trials and reports."""
-        self._process(now)
+        self.queue.step(now)
         if self.trial_monitor is None:
             self.oscillation.tick(self.agent, now)
         self.schedule.tick(now)
@@ -201,12 +189,12 @@ class RemoteManager(Component):
 
     def wake(self, now: int) -> None:
         """Do the next slice."""
-        self._due = NEVER
-        self._process(now)
+        self.queue.step(now)
+        self.report.step(now)
 
     def deadline(self) -> int:
         """Return the time of the next slice."""
-        return self._due
+        return min(self.queue.due, self.report.due)
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""
@@ -225,64 +213,14 @@ class RemoteManager(Component):
         site: SiteWritesView | None = self.agent.service("site_writes")
         return None if site is None else site.check
 
-    # Processing of a message.
+    # Messages and trials.
 
-    def _process(self, now: int) -> None:
-        if self._verification is None and self._waiting_messages and not self.write_queue.is_busy():
-            self._start_check(self._waiting_messages.pop(0), now)
-        elif self._verification is not None:
-            self._check_slice(self._verification, now)
-        has_more = self._verification is not None or (
-            bool(self._waiting_messages) and not self.write_queue.is_busy()
-        )
-        self._due = now + _SLICE_US if has_more else NEVER
-        if not (has_more or self._is_unloaded):
-            self._unload()
-
-    def _unload(self) -> None:
-        """Drop the code that only messages need, when none is in progress."""
-        if self.schedule.counter() or self.write_queue.is_busy():
-            return
+    def drop_commands(self) -> bool:
+        """Drop the table of commands if none is in progress; return whether it is dropped."""
         if self._commands is not None and not self._commands.is_idle():
-            return
+            return False
         self._commands = None
-        self._is_unloaded = True
-        module_unload.unload_modules(self.trial_monitor is not None)
-
-    def _start_check(self, data: bytes, now: int) -> None:
-        module_unload.unload_verifier()
-        from agent.remote.message import verifier  # noqa: PLC0415 - see `agent.remote.module_unload`
-
-        try:
-            if not self.has_boot_state:
-                raise Rejection("store", _NO_BOOT_STATE)
-            if not self.write_queue.is_open():
-                raise Rejection("store", "it is not open")
-            self._verification = verifier.start_verification(
-                data,
-                self.accepted_keys(),
-                verify_context(self, verifier),
-                self.trusted_utc_s(now),
-                self.message_clock.passed_s(now),
-            )
-        except Rejection as rejection:
-            self.reject(rejection)
-
-    def _check_slice(self, verification: "MessageVerification", now: int) -> None:
-        try:
-            if not verification.step():
-                return
-        except Rejection as rejection:
-            self._verification = None
-            self.reject(rejection)
-            return
-        self._verification = None
-        module_unload.unload_verifier()
-        message = verification.message
-        if message.not_before_s > self.trusted_utc_s(now):
-            self.schedule.add(verification, now)
-            return
-        self.act_on(verification, now)
+        return True
 
     def act_on(self, verification: "MessageVerification", now: int) -> None:
         """Execute a verified message."""
@@ -303,7 +241,8 @@ class RemoteManager(Component):
                 self.audit_entry(signers, message.describe(), message.counter, "taken", now)
                 self.write_queue.write_records([slots.mark_taken(MANIFEST, message.counter)], now)
             else:
-                self._start_trial(message, signers, now)  # type: ignore[arg-type]
+                writes = [site_trial_write(message.counter)] if verification.is_site else []
+                self._start_trial(message, signers, writes, now)  # type: ignore[arg-type]
             self.accepted_count += 1
         except Rejection as rejection:
             self.reject(rejection, message, signers, now)
@@ -313,7 +252,13 @@ class RemoteManager(Component):
                 record = slots.mark_rejected(message.counter, rejection.reason)
             self.write_queue.write_records([record], now)
 
-    def _start_trial(self, message: "Patch", signers: "list[int]", now: int) -> None:
+    def _start_trial(
+        self,
+        message: "Patch",
+        signers: "list[int]",
+        writes: "list[tuple[str, bytes]]",
+        now: int,
+    ) -> None:
         boot, applies_live = self.boot, message.applies_live()
         boot.day.expire(now)
         from agent.remote.message import keyring  # noqa: PLC0415 - see `agent.remote.module_unload`
@@ -323,7 +268,7 @@ class RemoteManager(Component):
             boot.parsed_config(), boot.has_full_checker, boot.day, has_quorum
         )
         if boot.check is None:
-            raise Rejection("store", _NO_BOOT_STATE)
+            raise Rejection("store", NO_BOOT_STATE)
         config = self.agent.running_config()
         if applies_live or boot.has_full_checker:
             module_unload.unload_verifier()
@@ -332,7 +277,7 @@ class RemoteManager(Component):
             config = check_change(message, raw, boot, config)
         self.audit_entry(signers, message.describe(), message.counter, "taken", now)
         alarms = self.agent.alarms.codes()[:MAX_ALARMS]
-        writes = boot.day.add(message.moves, now)
+        writes += boot.day.add(message.moves, now)
         writes += boot.slots.start_trial(message.counter, message.confirm_s, alarms, data)
 
         def durable(then: int) -> None:
@@ -431,7 +376,7 @@ class RemoteManager(Component):
     def request_report(self) -> None:
         """Publish the report at the next tick; then drop the code that only messages need."""
         self.report.make_due()
-        self._is_unloaded = False
+        self.queue.keep_loaded()
 
     def final_report(self) -> None:
         """Publish the final report of a decommissioned unit."""

@@ -28,12 +28,18 @@ MESSAGE_MODULES = (
     "agent.remote.message.steps",
     "agent.remote.update.live_change",
     "agent.remote.decommission",
+    "agent.remote.report_signer",
+    "protocols.signing.report",
+    "protocols.signing.ed25519_sign",
     "protocols.signing.ed25519",
     "protocols.signing.sha512",
 )
 _SIGNATURE_MODULES = (
     "agent.remote.message.verifier",
     "agent.remote.message.keyring",
+    "agent.remote.report_signer",
+    "protocols.signing.report",
+    "protocols.signing.ed25519_sign",
     "protocols.signing.ed25519",
     "protocols.signing.sha512",
 )

@@ -3,16 +3,23 @@
 
 Does not collect the results; see `agent.remote.manager`. The report and the configuration without
 secrets are retained messages: the newest one replaces the one before.
+
+A unit with a key (`agent.remote.storage.unit_key`) signs its report, which then has the hash of the
+published configuration, too. A signature is made in slices; a newer report waits for its end.
 """
 
 from agent.core.json_writer import JsonObject, write
+from agent.remote import module_unload
 from agent.remote.message import canonical
+from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from agent.core.context import UplinkView
     from agent.remote.message.reject import RejectionLog
+    from agent.remote.report_signer import ReportSigner
     from agent.remote.schedule import ScheduledChange
     from agent.remote.storage.write_queue import RemoteHost
     from agent.remote.update.software_update import SoftwareUpdate
@@ -32,43 +39,87 @@ if TYPE_CHECKING:
 
 
 REPORTED, CONFIG = "cfg/reported", "cfg/config"
+SLICE_US = 4 * MILLISECOND
+"""Time between two slices of a signature or a verification."""
 
 
 class ReportPublisher:
-    """Publishes after a request, and after rejections."""
+    """Publishes after a request, and after rejections.
+
+    `due`: time of the next slice of a signature, `NEVER` if none is in progress.
+    """
 
     def __init__(self, manager: "ReportHost") -> None:
+        self.due = NEVER
         self._is_due = True
         self.is_last = False
         self._manager = manager
         self._published_config = b""
+        self._public_hash = ""
+        self._signer: ReportSigner | None = None
 
     def make_due(self) -> None:
         """Publish at the next tick."""
         self._is_due = True
 
     def tick(self, now: int) -> None:
-        """Publish if a report is due."""
+        """Publish if a report is due and none is being signed."""
         rejections = self._manager.rejections
-        if self._is_due or rejections.report_due(now):
+        if self._signer is None and (self._is_due or rejections.report_due(now)):
             self._is_due = False
             rejections.on_reported(now)
-            self._publish()
+            self._publish(now)
 
-    def _publish(self) -> None:
+    def _publish(self, now: int) -> None:
         manager, uplink = self._manager, self._manager.agent.uplink
         if uplink is None:
             return
+        if manager.boot.unit_key is not None:
+            self._publish_config(uplink)
+            self._start_signature(manager.boot.unit_key, now)
+            return
         uplink.publish_latest(REPORTED, write(build_report(manager)).encode(), True)
+        self._publish_config(uplink)
+
+    def _publish_config(self, uplink: "UplinkView") -> None:
+        manager = self._manager
         if self._published_config != manager.boot.config and manager.has_boot_state:
             self._published_config = manager.boot.config
             config = canonical.without_secrets(manager.boot.parsed_config())
-            uplink.publish_latest(CONFIG, canonical.encode_config(config), True)
+            payload = canonical.encode_config(config)
+            self._public_hash = canonical.hash_config(payload).hex()
+            uplink.publish_latest(CONFIG, payload, True)
+
+    def _start_signature(self, key: "tuple[bytes, bytes]", now: int) -> None:
+        from agent.remote.report_signer import ReportSigner  # noqa: PLC0415 - see `agent.remote.module_unload`
+
+        config = self._manager.agent.config
+        report = build_report(self._manager)
+        report.pairs.append(("config", self._public_hash))
+        unit = config.site + "/" + config.unit
+        self._signer = ReportSigner(key, unit, write(report).encode())
+        self.due = now
+
+    def step(self, now: int) -> None:
+        """Do the next slice of a signature; publish the report when it is complete."""
+        signer, uplink = self._signer, self._manager.agent.uplink
+        if signer is None:
+            return
+        self.due = now + SLICE_US
+        if signer.step():
+            self._signer = None
+            self.due = NEVER
+            module_unload.unload_verifier()
+            if uplink is not None:
+                uplink.publish_latest(REPORTED, signer.payload, True)
 
     def end(self) -> None:
         """Publish the final report of a decommissioned unit, and delete its configuration."""
         self.is_last = self._is_due = True
+        self._signer = None
+        self.due = NEVER
         self._published_config = self._manager.boot.config
+        self._public_hash = ""
         if self._manager.agent.uplink is not None:
             self._manager.agent.uplink.publish_latest(CONFIG, b"", True)
 
@@ -76,7 +127,7 @@ class ReportPublisher:
         """Return whether a report or the configuration waits to be sent."""
         uplink = self._manager.agent.uplink
         topics = [] if uplink is None else [t for t in (REPORTED, CONFIG) if uplink.is_pending(t)]
-        return self._is_due or bool(topics)
+        return self._is_due or self._signer is not None or bool(topics)
 
 
 def build_report(manager: "ReportHost") -> JsonObject:

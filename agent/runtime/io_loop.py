@@ -14,7 +14,7 @@ The agent can rely on these rules:
 - "opened", "failed" (could not open, broke, or accepted no more data) and "closed" (the peer ended
   it) come in the step after the cause, never during the call whose outbox caused it;
 - "close" closes immediately, without an event; data that is not written yet is lost;
-- "open" takes effect immediately, or with `opens_in_turn` in one of the next steps, one port a step;
+- "open" takes effect immediately; with `opens_in_turn` each step opens one port;
 - "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do
   nothing;
 - data that a port does not accept waits, up to BACKLOG bytes; beyond that the port fails. When all

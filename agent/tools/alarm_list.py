@@ -44,6 +44,7 @@ MODULES = (
     "agent.core.port_link",
     "agent.core.fault.containment",
     "agent.satcom.component",
+    "agent.redundancy.component",
 )
 """The modules with records. A record is a constant of its module or stands in a tuple of it."""
 

@@ -98,7 +98,34 @@ def coldloop_matcher_t35(kind: str, port: str) -> Read:
     return read
 
 
-def coldloop_device(kind: str, port: str) -> Read:
+def python_calls_t35(kind: str, port: str) -> Read:
+    """No Modbus at all: wait t3.5, write, wait, read. What the calls alone cost in Python."""
+    fd = open_port(kind, port)
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    frames: dict[tuple[int, int], bytes] = {}
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        from protocols.modbus import pdu, rtu
+
+        frame = frames.get((unit, address))
+        if frame is None:
+            frame = rtu.build_frame(unit, pdu.read_holding(address, COUNT))
+            frames[(unit, address)] = frame
+        select.select([], [], [], T35_S)
+        os.write(fd, frame)
+        poll.poll(1000)
+        return read_available(fd)[:COUNT]
+
+    return read
+
+
+def coldloop_device_no_t35(kind: str, port: str) -> Read:
+    """The complete bus and its device, without the silent interval: only for a comparison."""
+    return coldloop_device(kind, port, 0)
+
+
+def coldloop_device(kind: str, port: str, silence_us: int = -1) -> Read:
     """The complete bus, and a device that decodes and range-checks its points."""
     from drivers.device.device import GOOD, ModbusDevice
     from drivers.device.profile import DeviceProfile
@@ -110,7 +137,7 @@ def coldloop_device(kind: str, port: str) -> Read:
     raw = {"model": "bench", "title": "t", "source": "s", "met_hardware": False, "points": points}
     profile = DeviceProfile(raw)
     devices = {unit: ModbusDevice("d", unit, profile) for unit in range(1, 11)}
-    read_bus = coldloop(kind, port)
+    read_bus = coldloop(kind, port, silence_us)
 
     def read(unit: int, address: int) -> "Sequence[int] | None":
         values = read_bus(unit, address)
@@ -124,9 +151,16 @@ def coldloop_device(kind: str, port: str) -> Read:
     return read
 
 
-def coldloop(kind: str, port: str) -> Read:
-    """Our complete bus in real time; it does not decode."""
+def coldloop(kind: str, port: str, silence_us: int = -1) -> Read:
+    """Our complete bus in real time; it does not decode. `silence_us` replaces t3.5 if not -1.
+
+    A line that is faster than its wire time has no valid timing. The bus then also waits for a
+    second copy of a reply before it asks the same unit again; `silence_us` replaces this time too.
+    """
     from drivers.modbus.bus import Bus
+    from drivers.modbus.duplicate_filter import DuplicateFilter
+    from drivers.modbus.line_timer import LineTimer
+    from drivers.modbus.wire_time import WireTime
     from protocols.modbus import pdu
     from protocols.time_units import NEVER
 
@@ -134,6 +168,9 @@ def coldloop(kind: str, port: str) -> Read:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     bus = Bus(4, kind, 115200, 10, timeout_us=200_000)
+    if silence_us >= 0:
+        bus._line_timer = LineTimer(silence_us, silence_us)  # noqa: SLF001
+        bus._duplicate_filter = DuplicateFilter(WireTime(10_000_000), silence_us)  # noqa: SLF001
     bus.event("opened", time.monotonic_ns() // 1000)
 
     requests: dict[int, bytes] = {}  # as in the agent: made once
@@ -275,6 +312,8 @@ LIBRARIES = {
     "coldloop_matcher": coldloop_matcher,
     "coldloop_matcher_t35": coldloop_matcher_t35,
     "coldloop_device": coldloop_device,
+    "coldloop_device_no_t35": coldloop_device_no_t35,
+    "python_calls_t35": python_calls_t35,
     "pymodbus": pymodbus,
     "pymodbus_async": pymodbus_async,
     "umodbus": umodbus,

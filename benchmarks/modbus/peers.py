@@ -38,7 +38,13 @@ PEERS = ("pymodbus==3.16.1", "umodbus==1.0.4", "minimalmodbus==2.1.1", "pyserial
 CLIENTS = ("libmodbus", "coldloop", "umodbus", "pymodbus", "minimalmodbus")
 LIBMODBUS_T35 = "libmodbus, with t3.5"
 T35_US = 1750  # above 19200 baud
-SERIAL_ONLY = (LIBMODBUS_T35, "coldloop_matcher_t35", "minimalmodbus")
+SERIAL_ONLY = (
+    LIBMODBUS_T35,
+    "python_calls_t35",
+    "coldloop_matcher_t35",
+    "coldloop_device_no_t35",
+    "minimalmodbus",
+)
 ADDRESSES = (100, 140, 180, 220)
 FAULTY_REQUEST = 1
 
@@ -67,7 +73,8 @@ class PeerPrograms:
             return [str(self.binary), kind, port, *mode]
         if client == LIBMODBUS_T35:
             return [str(self.binary), kind, port, *mode, str(T35_US)]
-        python = sys.executable if client.startswith("coldloop") else str(self.python)
+        is_ours = client.startswith(("coldloop", "python"))
+        python = sys.executable if is_ours else str(self.python)
         return [python, str(HERE / "peer.py"), client, kind, port, *mode]
 
 
@@ -185,7 +192,14 @@ def cpu(programs: PeerPrograms, rounds: int) -> None:
     print("| client | TCP us, median (min) | x libmodbus | RTU us, median (min) | x libmodbus |")
     print("|---|---|---|---|---|")
     durations: dict[tuple[str, str], list[float]] = {}
-    ours = ("coldloop_matcher", "coldloop_matcher_t35", "coldloop", "coldloop_device")
+    ours = (
+        "python_calls_t35",
+        "coldloop_matcher",
+        "coldloop_matcher_t35",
+        "coldloop",
+        "coldloop_device",
+        "coldloop_device_no_t35",
+    )
     python_clients = ("umodbus", "pymodbus", "pymodbus_async", "minimalmodbus")
     clients = ("libmodbus", LIBMODBUS_T35, *ours, *python_clients)
     for _ in range(rounds):

@@ -72,15 +72,21 @@ def configuration(number: int, port: int, key: dict[str, Any]) -> dict[str, Any]
 class FleetUnit:
     """One agent and its socket; the store is a dictionary; the bus is never open."""
 
-    def __init__(self, raw: dict[str, Any], profile_files: dict[str, Any], broken: bool) -> None:
+    def __init__(
+        self,
+        raw: dict[str, Any],
+        profile_files: dict[str, Any],
+        broken: bool,
+        records: dict[str, bytes] | None = None,
+    ) -> None:
+        self.records: dict[str, bytes] = {} if records is None else records
         config, chosen = boot.start_config(
-            raw, lambda _: None, lambda changed: load(changed, profile_files)
+            raw, self.records.get, lambda changed: load(changed, profile_files)
         )
         self.agent = Agent(config, chosen)
         self.raw = raw
         self.port = int(raw["broker"]["address"].rsplit(":", 1)[1])
         self.is_faulty = broken
-        self.records: dict[str, bytes] = {}
         self.socket: socket.socket | None = None
         self.scheduled: list[tuple[int, str]] = []
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.satcom.tls_day import handshake
-from deploy.ops import pki
+from deploy.ops.pki import authority as pki
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.tcp import make_context
 from hil.bench.testbed_settings import TestbedSettings

@@ -12,6 +12,7 @@ from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
 from deploy.firmware.supervisor.release_keys import add_arguments, read_signing
+from drivers.tools.activity_line import ActivityLine
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
 BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unix_float32.NAME)
@@ -33,6 +34,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Build the image; print sizes and hashes."""
+    with ActivityLine(f"builds the image for {arguments.board}"):
+        record = _build(arguments)
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        for key, value in record.items():
+            print(f"{key:16} {value}")
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> dict[str, object]:
     config = None if arguments.config is None else read_config(arguments.config)
     record: dict[str, object]
     if arguments.board == unix_float32.NAME:
@@ -56,9 +68,4 @@ def run(arguments: argparse.Namespace) -> int:
             "release": release,
             "app_sha256": digest,
         }
-    if arguments.json:
-        print(json.dumps(record))
-    else:
-        for key, value in record.items():
-            print(f"{key:16} {value}")
-    return 0
+    return record

@@ -5,6 +5,7 @@ Not tested on a board. The steps are those of mpremote and of the boot loaders.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from deploy.firmware.config_file import read_config
@@ -21,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--port", default="auto", metavar="PORT", help="serial port of the board (auto)"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of the unit")
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,7 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
     config = None if arguments.config is None else read_config(arguments.config)
     if arguments.uf2 is not None:
         copy_uf2(arguments.uf2, arguments.drive)
+    lines = list[str]()
     if config is not None or arguments.uf2 is None:
         for line in provision(arguments.port, config):
-            print(line)
+            lines.append(line)
+            if not arguments.json:
+                print(line)
+    if arguments.json:
+        image = None if arguments.uf2 is None else str(arguments.uf2)
+        print(json.dumps({"image": image, "configured": config is not None, "lines": lines}))
     return 0

@@ -12,11 +12,14 @@ from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 from deploy.ops import external_signer, keys, ledger, messages
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.enrolled import EnrolledUnits
+from deploy.ops.report.unit_report import UnitReport
 from drivers.tools.lib.parser import Parser
 
 REPORTED = "cfg/reported"
 DESIRED, COMMAND = "cfg/desired", "cmd"
 PASSPHRASE = "COLDLOOP_PASSPHRASE"  # noqa: S105 - the name of a variable
+_NEXT_REPORT_S = 1.0
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -134,14 +137,27 @@ def open_ledger() -> ledger.Ledger:
     return ledger.Ledger(ledger.default_path())
 
 
-def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> messages.UnitReport:
-    """Wait for the retained report of `unit`. Raises `OpsError`."""
+def open_enrolled() -> EnrolledUnits:
+    """Open the enrolled units of this user, beside the ledger. Raises `OpsError`."""
+    return EnrolledUnits(ledger.default_path().parent / "units")
+
+
+def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> UnitReport:
+    """Wait for the retained report of `unit`. Raises `OpsError`: none, or it is not accepted."""
+    enrolled = open_enrolled()
     session.subscribe(f"{unit}/{REPORTED}")
     end = time.monotonic() + seconds
+    fault: OpsError | None = None
     while time.monotonic() < end:
         for topic, payload in session.messages(0.2):
             if topic == f"{unit}/{REPORTED}" and payload:
-                return messages.parse_report(payload)
+                try:
+                    return enrolled.read(unit, payload)
+                except OpsError as error:  # of another sender, or the next one is better
+                    fault = error
+                    end = min(end, time.monotonic() + _NEXT_REPORT_S)
+    if fault is not None:
+        raise OpsError(f"{unit}: {fault}")
     raise OpsError(
         f"{unit}: no report; check the name, and the section remote of its configuration"
     )

@@ -22,6 +22,12 @@ ROOT = "coldloop/v1/"
 CONNECT_S = 15.0
 
 
+def _with_kind(broker: str) -> str:
+    """Return the address; HOST:PORT alone is a TCP address, as in the other commands."""
+    host, _, port = broker.rpartition(":")
+    return f"tcp:{broker}" if host and port.isdecimal() and ":" not in host else broker
+
+
 class BrokerSession:
     """A connection, open after construction; a context manager. Raises `OpsError`."""
 
@@ -32,7 +38,7 @@ class BrokerSession:
         self._in_flight: list[Any] = []
         self._connect_results: queue.Queue[str] = queue.Queue()
         try:
-            address = parse_address(broker)
+            address = parse_address(_with_kind(broker))
         except AddressError as error:
             raise OpsError(str(error)) from None
         if address.kind not in ("tcp", "tls"):

@@ -44,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--publish-only", action="store_true", help="publish, but act on no scheduler"
     )
+    parser.add_argument(
+        "--json", action="store_true", help="with --check: print JSON; --once always does"
+    )
     return parser
 
 
@@ -53,7 +56,9 @@ def run(argv: list[str]) -> int:
     try:
         settings = settings_file.load(arguments.config)
         if arguments.check:
-            print(f"{arguments.config}: {len(settings.rows)} rows")
+            names = [row.name for row in settings.rows]
+            found = {"file": arguments.config, "good": True, "rows": names}
+            print(json.dumps(found) if arguments.json else f"{arguments.config}: {len(names)} rows")
             return 0
         acts = not (arguments.once or arguments.publish_only)
         scheduler = make_scheduler(settings) if acts else None

@@ -97,14 +97,16 @@ class SlurmClient:
 
     def _show(self, words: tuple[str, ...], key: str, parse: Callable[[Any], _T]) -> list[_T]:
         """Return the parsed entries of the list `key`. Raises SlurmError."""
-        what, text = " ".join(words), self.call(*words, "--json")
+        command_line, text = " ".join(words), self.call(*words, "--json")
         try:
             entries = json.loads(text)[key]
             if not isinstance(entries, list):
-                raise SlurmError(f"{what}: {key} is not a list")
+                raise SlurmError(f"{command_line}: {key} is not a list")
             return [parse(entry) for entry in entries]
         except _WRONG_FORM as error:
-            raise SlurmError(f"{what}: not the form of Slurm: {error!r}"[:_MAX_CHARS]) from None
+            raise SlurmError(
+                f"{command_line}: not the form of Slurm: {error!r}"[:_MAX_CHARS]
+            ) from None
 
     def nodes(self) -> dict[str, SlurmNode]:
         """Return all nodes."""

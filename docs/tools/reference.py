@@ -494,7 +494,24 @@ def mutation() -> str:
     text += "\n## Equivalent mutants\n\nNo test can detect these changes, so they do not count.\n\n"
     changes = sorted(equivalents().items(), key=lambda item: (item[0].function, item[0].after))
     cells = [[f"`{c.function}`", f"`{c.before}`", f"`{c.after}`", why] for c, why in changes]
-    return text + table(["function", "code", "mutant", "reason"], cells)
+    return text + table(["function", "code", "mutant", "reason"], cells) + _promise_faults()
+
+
+def _promise_faults() -> str:
+    """The faults of the promises of assurance.md, with the last result of each."""
+    from benchmarks.mutation.promises import kept_results, promises
+
+    text = (
+        "\n## Promises\n\nEach promise of [assurance](../project/assurance.md) is broken "
+        "deliberately. The test that it names must fail. `python -m benchmarks.mutation.promises "
+        "--write` runs them; a soak test runs all of them too.\n\n"
+    )
+    kept, rows = kept_results(), []
+    for promise in promises():
+        result = kept.get(promise.key(), ["not run", ""])
+        test = promise.test.partition("::")[2]
+        rows.append([str(promise.line), promise.what, f"`{promise.file}`", f"`{test}`", *result])
+    return text + table(["promise", "fault", "file", "test", "result", "date"], rows)
 
 
 def _describe_parser(parser: argparse.ArgumentParser) -> dict[str, Any]:

@@ -232,10 +232,10 @@ class Bus(RequestSender):
         """Handle a complete reply, valid or not."""
         earliest_end = self._sent_at
         if self.serial:
-            earliest_end = self._earliest_reply_end(result)
-            while self._duplicate_filter.is_premature(
-                transaction, self._reply_end(now) - earliest_end
-            ):
+            is_usual = result[0] == GOOD and not self.client.trailing_bytes  # without calls
+            earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
+            end = now if is_usual else self._reply_end(now)
+            while self._duplicate_filter.is_premature(transaction, end - earliest_end):
                 self.premature += 1
                 next_result = self.client.discard()
                 if next_result is None:
@@ -244,6 +244,7 @@ class Bus(RequestSender):
                     return
                 result = next_result
                 earliest_end = self._earliest_reply_end(result)
+                end = self._reply_end(now)
             if result[0] == GOOD and self.client.reply_length > _TIMING_MIN_CHARS:
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
@@ -389,7 +390,8 @@ class Bus(RequestSender):
         for other in self._request_queue.take_polls(transaction.unit):
             health.store_probe(other.pdu, other.tag)
             self.count_result(TIMEOUT, False)
-            self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
+            if other.tag is not None:
+                self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
 
     def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the transaction again in front, or end it if it has no retries."""

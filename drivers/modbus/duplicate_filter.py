@@ -88,10 +88,13 @@ class DuplicateFilter:
 
     def expect(self, prefix: bytes, until: int, now: int) -> None:
         """Record that a duplicate that begins with `prefix` can come until `until`."""
-        if now >= self._expected_until or len(self._expected) >= _MAX_PREFIXES:
-            self._expected = {}
-        self._expected[prefix] = max(until, self._expected.get(prefix, 0))
-        self._expected_until = max(self._expected_until, until)
+        expected = self._expected
+        if now >= self._expected_until or len(expected) >= _MAX_PREFIXES:
+            expected = self._expected = {}
+        if until > expected.get(prefix, 0):
+            expected[prefix] = until
+        if until > self._expected_until:
+            self._expected_until = until
 
     def blocked_until(self, transaction: "Transaction", now: int) -> int:
         """Return the time until which `transaction` must wait; 0 if it can be sent."""

@@ -85,6 +85,7 @@ class RequestSender(BusCounters):
         self._sent_at = 0
         self._request_chars = 0
         self._earliest_end = 0
+        self._own_turn_until = 0
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._incremental_count = 0
@@ -112,6 +113,12 @@ class RequestSender(BusCounters):
             min_us = _MIN_STREAM_US if self._is_network else _MIN_SERIAL_US
             self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
         return self._health[unit]
+
+    def limit_timeout(self, unit: int, timeout_us: int) -> None:
+        """Wait at most `timeout_us` for the replies of `unit`, and forget that it is offline."""
+        if unit in self._recovery_probe.offline:
+            self._recovery_probe.unit_answered(unit)
+        self._health[unit] = UnitHealth(min(_MIN_SERIAL_US, timeout_us), timeout_us)
 
     def deadline(self) -> int:
         """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""
@@ -177,7 +184,13 @@ class RequestSender(BusCounters):
             self._start_transaction(transaction, now)
 
     def _yield_to_master(self, now: int) -> bool:
-        """If another master has sent a request, wait for the reply to it."""
+        """If another master has sent a request, wait for the reply to it.
+
+        After each wait the bus has the line for as long: a master that sends without a pause must
+        not keep all polls back.
+        """
+        if now < self._own_turn_until:
+            return False
         request = self.client.pending_request()
         self._check_late_frames(now)
         self._bytes_since = 0
@@ -186,6 +199,7 @@ class RequestSender(BusCounters):
         self._stale_replies.expect_late(request[0], request[1], now)
         self.wake_at = now + _OTHER_MASTER_US
         self._line_timer.hold_polls(self.wake_at)
+        self._own_turn_until = self.wake_at + _OTHER_MASTER_US
         return True
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
@@ -209,6 +223,7 @@ class RequestSender(BusCounters):
         if not self.serial:
             self.wake_at = self._timeout_at = now + timeout_us
             return
+        transaction.reply_prefix = client.reply_prefix
         request_chars, reply_chars = len(frame), client.reply_length
         self._request_chars = request_chars
         self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)

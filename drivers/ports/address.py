@@ -69,7 +69,7 @@ OPTIONS: "dict[str, tuple[str, ...]]" = {
     "ascii": _LINE + ("bits", "rs485", "de", "before", "after", "units"),
     "ascii+tcp": _LINE + ("bits", "units"),
     "tls": _TLS,
-    "store": (),
+    "store": ("group",),
     "pps": ("edge",),
     "chrony": (),
     "ntp": (),
@@ -111,7 +111,7 @@ class Address:
     - ca, cert, key: paths of files
     - utc: seconds since 1970 for the check of certificate dates; 0: no check of dates
     - tls: 1.2 is the maximum version; sessions are resumed if the platform supports it
-    - group: group of the readers of a local folder
+    - group: group of the readers of a store or a local folder
 
     `bits_per_char` counts start, data, parity and stop bits. `char_us` is the time of one character
     in microseconds, rounded up.

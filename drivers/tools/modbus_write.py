@@ -264,7 +264,7 @@ def run(arguments: argparse.Namespace) -> int:
         value_before = plan.read_current()
         fault = plan.read_fault
         if fault is not None and fault.status != EXCEPTION:
-            text = "%s: %s to the read before the write; nothing written" % (
+            text = "%s: the read before the write: %s; nothing written" % (
                 plan.target,
                 describe_result(fault),
             )

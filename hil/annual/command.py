@@ -28,7 +28,7 @@ _OUTPUT_ONLY = ("json", "plot", "write_unit")
 _UNIT_POLICIES = ("coldloop", "track")
 _MIN_KW, _MAX_KW = 50.0, 10_000.0
 _MIN_HOURS = 1
-_TICK_S = 0.5
+_TICK_S, _SETTLE_S = 0.5, 2.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -210,17 +210,23 @@ class _Progress:
     def __init__(self) -> None:
         self._next = 0.0
         self._started = time.monotonic()
+        self._first: tuple[float, int] | None = None
 
     def __call__(self, done: int, hours: int, account: AnnualAccount) -> None:
         now = time.monotonic()
         if now < self._next and done < hours:
             return
         self._next = now + _TICK_S
-        remaining_s = (now - self._started) / done * (hours - done)
+        if self._first is None and now - self._started >= _SETTLE_S:
+            self._first = now, done  # the first hours are slow, because code is loaded
+        rest = ""
+        if self._first is not None and done > self._first[1]:
+            rate_s = (now - self._first[0]) / (done - self._first[1])
+            rest = f"about {rate_s * (hours - done):.0f} s left  "
         loop = 100.0 * account.loop_j / account.it_j if account.it_j else 0.0
         print(
             f"\r{100.0 * done / hours:5.1f} %  hour {done} of {hours}  loop {loop:.2f} % of IT  "
-            f"{remaining_s:.0f} s left  ",
+            f"{rest}",
             end="",
             file=sys.stderr,
             flush=True,

@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.page.catalogue import build_catalogue, fits_real_time, list_faults
+from hil.page.history import list_records, read_curves
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
 from hil.page.session import BenchSession
 from hil.record.label import check_label
-from hil.record.record import RECORD_FILE, read
+from hil.record.record import read
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, write_all
 from hil.run.device_serial import read_serial
@@ -36,7 +37,6 @@ from hil.scenario.judge import FAIL
 from hil.scenario.questions import list_denials
 from hil.scenario.suite import resolve
 
-_MAX_HISTORY = 50
 _MAX_TEXT = 400
 _MAX_NUMBER = 1e15
 
@@ -312,15 +312,12 @@ class SessionManager:
 
     def list_history(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """List the newest records; `serial` limits them to one serial number."""
-        serial = _get_text(arguments, "serial", "")
-        records: list[dict[str, Any]] = []
-        for path in sorted(self._records.glob(f"*/{RECORD_FILE}"), reverse=True):
-            row = _read_history_row(path)
-            if row is not None and serial in ("", row["serial"]):
-                records.append(row)
-            if len(records) == _MAX_HISTORY:
-                break
-        return records
+        return list_records(self._records, _get_text(arguments, "serial", ""))
+
+    def give_curves(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Give the curves of a run of a record."""
+        report, scenario = (_get_text(arguments, key, "") for key in ("report", "scenario"))
+        return read_curves(self._records, report, scenario)
 
 
 def _get_text(arguments: dict[str, Any], key: str, default: str | None = None) -> str:
@@ -347,16 +344,6 @@ def _get_label(arguments: dict[str, Any], key: str) -> str:
     return check_label(text, key) if text else ""
 
 
-def _read_history_row(path: Path) -> dict[str, Any] | None:
-    """Return the head of a record for the list; None: the file is no record."""
-    try:
-        record = read(path)
-        keys = ("suite", "serial", "operator", "ended_utc", "verdict")
-        return {"report": path.parent.name, **{key: str(record[key]) for key in keys}}
-    except (BenchError, KeyError):
-        return None
-
-
 def first_line(lines: list[str]) -> str:
     """Return the first line, and the number of further lines."""
     suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
@@ -373,4 +360,5 @@ _HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {
     "answer": SessionManager.answer_prompt,
     "serial": SessionManager.read_serial_number,
     "history": SessionManager.list_history,
+    "curves": SessionManager.give_curves,
 }

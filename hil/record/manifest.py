@@ -73,11 +73,16 @@ def _find_changes(folder: Path, hashes: dict[str, Any]) -> list[str]:
             problems.append(f"{name}: not the name of a file of this folder")
             continue
         try:
-            if sha256(read_regular(path, REPORT_BYTES)) != digest:
+            if is_changed(read_regular(path, REPORT_BYTES), digest):
                 problems.append(f"{name}: changed after it was signed")
         except BenchError as error:
             problems.append(f"{name}: {_cut_path(error, path)}")
     return problems
+
+
+def is_changed(data: bytes, digest: object) -> bool:
+    """Return whether the bytes of a file are not those that were signed."""
+    return sha256(data) != digest
 
 
 def _cut_path(error: BenchError, path: Path) -> str:

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from drivers.tools.activity_line import ActivityLine
 from hil.errors import BenchError
 from hil.shells.lockstep import LockStepDut
 
@@ -23,7 +24,8 @@ def build_interpreter() -> str:
     """Build the interpreter, or find it in the cache. Raises BenchError."""
     command = [sys.executable, str(ROOT / "coldloop.py"), "firmware", "build", "--json"]
     command += ["--board", "unix-f32"]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    with ActivityLine("builds the interpreter with 32-bit floats"):
+        process = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if process.returncode:
         raise BenchError(f"unix-f32: {process.stderr.strip()}")
     return str(json.loads(process.stdout)["interpreter"])

@@ -129,7 +129,7 @@ class SiteServers:
 
     def _snmp_address(self) -> list[tuple[str, str]]:
         keys = self._folder / "snmp.keys"
-        text = f"udp:{_HOST}:{self._snmp}, user {_SNMP_USER}, passphrases in {keys}"
+        text = f"udp:{_HOST}:{self._snmp}, {_SNMP_USER}, keys {keys}"
         return [("snmp", text)] if self._has_snmp else []
 
     @property

@@ -6,6 +6,7 @@ has an impossible figure, belongs to another unit, or is a record with a wrong h
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="CLAUSE=FILE",
         help="a document from elsewhere for a clause, such as the report of a laboratory",
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON record")
     return parser
 
 
@@ -68,7 +70,9 @@ def dossier(argv: list[str]) -> int:
     except BenchError as error:
         sys.stderr.write(f"coldloop dossier: {error}\n")
         return 2
-    for path in paths:
+    if arguments.json:
+        print(json.dumps({"files": [str(path) for path in paths]}))
+    for path in () if arguments.json else paths:
         print(path)
     if paths[-1].name != PDF:
         sys.stderr.write("coldloop dossier: no PDF: Chromium is missing\n")

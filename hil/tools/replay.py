@@ -2,18 +2,25 @@
 """`coldloop hil replay`: feed a capture to the controller and compare its operations.
 
 `--keep` stores the capture as a regression test; the tests replay all captures in that folder. If a
-capture has inputs only, the operations of the present code are added.
+capture has inputs only, the operations of the present code are added. `--report` writes a signed
+record, in which each device is "replayed".
 """
 
 import argparse
 import json
+import time
 
 from agent.port_numbers import FIRST_BUS
 from hil.errors import BenchError
 from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
+from hil.record.provenance import VERDICT_TEXTS, VIRTUAL_TIME, SerialCheck
+from hil.report.write import Labels, write_all
 from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
+from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS
-from hil.tools.arguments import path_argument
+from hil.scenario.judge import FAIL, PASS
+from hil.tools.arguments import label_argument, path_argument
+from hil.tools.records.replay_record import build_replay
 
 EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
 
@@ -37,10 +44,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="store it in this folder as a regression test",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
+    report = parser.add_argument_group("record and report")
+    report.add_argument(
+        "--report", type=path_argument, metavar="DIR", help="write record, page, PDF, JUnit"
+    )
+    report.add_argument(
+        "--operator", type=label_argument, metavar="NAME", help="name of the tester"
+    )
+    report.add_argument(
+        "--key",
+        type=path_argument,
+        metavar="FILE",
+        help="key file of the bench, if not the default",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay the capture; exit 1 if the operations differ."""
+    """Replay the capture; exit 1 if the operations differ, or a report has none to compare."""
+    started, origin = time.perf_counter(), ProvenanceRecorder(VIRTUAL_TIME, arguments.dut)
     capture = load(arguments.capture)
     captured = capture.outputs
     counts = arguments.counts
@@ -54,6 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
         difference_text = compare_outputs(captured, replayed)
     if arguments.keep is not None and difference_text is None:
         _store_capture(capture, replayed, arguments)
+    verdict = FAIL if difference_text else PASS
+    if arguments.report is not None:
+        wall_s = time.perf_counter() - started
+        name, dut = arguments.capture.name, arguments.dut
+        suite, recorded = build_replay(capture, name, difference_text, origin, dut, wall_s)
+        labels = Labels(SerialCheck(), arguments.operator or "", arguments.key)
+        write_all(suite, [recorded], arguments.report, labels)
+        verdict = recorded.verdict
     if arguments.json:
         print(
             json.dumps(
@@ -61,13 +90,10 @@ def run(arguments: argparse.Namespace) -> int:
             )
         )
     else:
-        print(
-            f"{'FAIL' if difference_text else 'PASS'}  {len(captured)} operations captured, "
-            f"{len(replayed)} now"
-        )
+        print(f"{VERDICT_TEXTS[verdict]}  {len(captured)} operations captured, {len(replayed)} now")
         if difference_text:
             print(f"  {difference_text}")
-    return 1 if difference_text else 0
+    return 0 if verdict == PASS else 1
 
 
 def _store_capture(

@@ -66,6 +66,7 @@ class AsciiClient:
     has_partial_frame = False
     is_deferred = False
     is_unproven = False
+    reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
 
     def __init__(self) -> None:
         self.line_echo = False

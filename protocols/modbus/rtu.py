@@ -28,21 +28,18 @@ The client leaves the next matching reply to it.
 import struct
 
 from protocols.errors import EncodeError
-from protocols.modbus.crc import crc16, with_crc
+from protocols.modbus.crc import MAX_KNOWN, is_intact, with_crc
+from protocols.modbus.expected_reply import ExpectedReply
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
     MAX_READ,
     READS,
-    UNSIZED,
     check_reply,
     expected_length,
     is_sized,
-    reply_length,
-    reply_prefix,
     reply_values,
-    struct_format,
 )
 
 TYPE_CHECKING = False
@@ -104,8 +101,10 @@ class RtuClient:
         self._last_reply = b""
         self._waiting = False
         self._exception_ambiguous = False
+        self._known: dict[tuple[int, bytes], ExpectedReply] = {}
+        self._reused = self._expected = ExpectedReply()
+        self.reply_prefix, self.reply_length = b"", self._expected.length
         self._clear()
-        self._set_expected(0, bytes((READS[0], 0, 0, 0, 0)), b"")
 
     def _clear(self) -> None:
         self.buffer = b""
@@ -114,51 +113,38 @@ class RtuClient:
         self._candidates: list[tuple[int, int]] = []
         self.is_deferred = False
 
-    def _set_expected(self, unit: int, pdu: bytes, request: bytes) -> None:
-        """Compute the prefix and the length of a good reply."""
-        self._unit = unit
-        self._pdu = pdu
-        self._request = request
-        self._function = function = pdu[0]
-        self._length_unknown = function in UNSIZED or not is_sized(function)
-        if function in READS:  # the usual case, without calls for speed
-            self._count = pdu[4]
-            self._reply_prefix = bytes((unit, function, 2 * pdu[4] & 0xFF))
-            self.reply_length = 5 + 2 * pdu[4]
-        else:
-            self._count = 0
-            self._reply_prefix = bytes((unit,)) + reply_prefix(pdu)
-            self.reply_length = reply_length(pdu) + 3
-
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
-        """Start a transaction; return the frame to send. Sets `reply_length`.
+        """Start a transaction; return the frame to send. Sets `reply_prefix` and `reply_length`.
 
         `exception_ambiguous`: an exception to an older request with this function can still arrive.
         The client then accepts no exception for this request. Raises `EncodeError` for an invalid
         unit.
         """
-        request = build_frame(unit, pdu)
+        expected = self._known.get((unit, pdu))
+        request = expected.request if expected is not None else build_frame(unit, pdu)
         if self.buffer:
             self._classify(self.buffer)
             self._clear()
+        if expected is None:
+            expected = self._prepare(unit, pdu, request)
+        self._expected = expected
+        self.reply_prefix = expected.prefix
+        self.reply_length = expected.length
         self._bytes_needed = _MIN_FRAME
         self.reason = ""
-        self._other_reply_due = False
-        self._set_expected(unit, pdu, request)
-        self.is_unproven = self._skip_echo = False
-        self._echo = b""
-        if request.startswith(self._reply_prefix):
-            self._prepare_echo(request)
+        self._other_reply_due = self.is_unproven = False
+        self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
         return request
 
-    def _prepare_echo(self, request: bytes) -> None:
-        """Store the part of the request that looks like a whole reply to it, if there is one."""
-        start = request[: self.reply_length] if is_sized(self._function) else request
-        if not crc16(start):
-            self._echo = start
-            self._skip_echo = self.line_echo
+    def _prepare(self, unit: int, pdu: bytes, request: bytes) -> ExpectedReply:
+        """Return what the reply must be; keep it for the next time, or use one record again."""
+        expected = self._reused
+        if pdu[0] in READS and len(self._known) < MAX_KNOWN:
+            expected = self._known[(unit, pdu)] = ExpectedReply()
+        expected.set_request(unit, pdu, request)
+        return expected
 
     def stop(self) -> None:
         """End the wait for a reply; count the received bytes, and set `reason` to the mismatch."""
@@ -196,8 +182,8 @@ class RtuClient:
             or last_frame[1] not in READS
             or last_frame[4]
             or not 1 <= last_frame[5] <= MAX_READ  # no device replies to such a read
-            or crc16(last_frame)
-            or last_frame == self._request
+            or not is_intact(last_frame)
+            or last_frame == self._expected.request
         ):
             return None
         return (last_frame[0], last_frame[1:6])
@@ -219,11 +205,12 @@ class RtuClient:
         size = len(self.buffer) + len(data)
         self.buffer = buffer = self.buffer + data if self.buffer else data
         if size >= self._bytes_needed and self._waiting:
+            expected = self._expected
             # The usual case: exactly the reply and no other bytes.
             is_exact_reply = (
-                size == self.reply_length and not self._echo and not self._length_unknown
+                size == self.reply_length and not expected.echo and not expected.length_unknown
             )
-            if is_exact_reply and buffer.startswith(self._reply_prefix) and crc16(buffer) == 0:
+            if is_exact_reply and buffer.startswith(expected.prefix) and is_intact(buffer):
                 self._waiting = False
                 self.trailing_bytes = 0
                 self._trailing_data = b""
@@ -232,11 +219,11 @@ class RtuClient:
                     self._clear()
                 else:
                     self.buffer = b""
-                if self._count:
+                if expected.count:
                     self.line_echo = False
                     self.echo_known = True
-                    return (GOOD, 0, struct.unpack_from(struct_format(self._count), buffer, 3))
-                return (GOOD, 0, reply_values(self._pdu, buffer[1:-2]))
+                    return (GOOD, 0, struct.unpack_from(expected.format, buffer, 3))
+                return (GOOD, 0, reply_values(expected.pdu, buffer[1:-2]))
             result = self._search(size)
             if result is not None:
                 return result
@@ -264,7 +251,9 @@ class RtuClient:
         incomplete = []
         bytes_needed = size + _MIN_FRAME - 1
         for at, end in self._candidates:
-            reply_end = self._reply_end(at, end) if self._length_unknown and end <= size else end
+            reply_end = (
+                self._reply_end(at, end) if self._expected.length_unknown and end <= size else end
+            )
             if reply_end > size:
                 incomplete.append((at, reply_end))
                 bytes_needed = min(bytes_needed, reply_end)
@@ -280,7 +269,8 @@ class RtuClient:
 
     def _scan(self, size: int) -> None:
         """Find the positions of our unit and function after the end of the last scan."""
-        buffer, unit_byte, expected_function = self.buffer, self._reply_prefix[:1], self._function
+        buffer, expected_function = self.buffer, self._expected.function
+        unit_byte = self._expected.prefix[:1]
         at = buffer.find(unit_byte, self._scan_offset)
         while 0 <= at < size - 1:
             function = buffer[at + 1]
@@ -293,20 +283,20 @@ class RtuClient:
 
     def _reply_end(self, at: int, end: int) -> int:
         """Return the end of a reply of unknown length, from its bytes up to `end`."""
-        if self.buffer[at + 1] != self._function:
+        if self.buffer[at + 1] != self._expected.function:
             return end
-        if not is_sized(self._function):  # the CRC alone shows the end
+        if not is_sized(self._expected.function):  # the CRC alone shows the end
             size = len(self.buffer)
-            return size if crc16(self.buffer[at:]) == 0 else size + 1
-        return at + 3 + expected_length(self._pdu, self.buffer[at + 1 :])
+            return size if is_intact(self.buffer[at:]) else size + 1
+        return at + 3 + expected_length(self._expected.pdu, self.buffer[at + 1 :])
 
     def _is_enclosed(self, at: int, end: int, size: int, is_silent: bool) -> bool:
         """Return whether another frame contains the candidate between `at` and `end`.
 
         If an incomplete frame can contain an intact candidate, set `is_deferred`.
         """
-        buffer = self.buffer
-        begin, can_enclose = len(self._request) if buffer.startswith(self._request) else 0, False
+        buffer, request, can_enclose = self.buffer, self._expected.request, False
+        begin = len(request) if buffer.startswith(request) else 0
         while begin < at:
             frame_end = _frame_end(buffer, begin, size)
             if frame_end > at:
@@ -316,7 +306,7 @@ class RtuClient:
             if not can_enclose:
                 can_enclose = _longest_end(buffer, begin) > size
             begin = frame_end or begin + 1
-        if can_enclose and not is_silent and crc16(buffer[at:end]) == 0:
+        if can_enclose and not is_silent and is_intact(buffer[at:end]):
             self.is_deferred = True
             return True
         return False
@@ -324,15 +314,15 @@ class RtuClient:
     def _is_reply(self, at: int, end: int) -> bool:
         """Return True if the complete candidate at `at` is the reply."""
         candidate = self.buffer[at:end]
-        if candidate[1] != self._function:
-            return not self._exception_ambiguous and crc16(candidate) == 0
-        if not candidate.startswith(self._reply_prefix):
+        if candidate[1] != self._expected.function:
+            return not self._exception_ambiguous and is_intact(candidate)
+        if not candidate.startswith(self._expected.prefix):
             return False
-        if crc16(candidate):
+        if not is_intact(candidate):
             self.counters.crc_errors += 1
             self.reason = "crc"
             return False
-        if candidate != self._echo:
+        if candidate != self._expected.echo:
             return True
         if self._skip_echo:
             self._skip_echo = False
@@ -360,17 +350,17 @@ class RtuClient:
         has_echo = self.counters.echoes != echoes_before
         self._without_echo = 0 if has_echo else self._without_echo + 1
         # More bytes before the reply can be a damaged echo, but not each time.
-        is_clear = 2 * at < len(self._request) or self._without_echo >= MAX_DAMAGED_ECHOES
-        if is_clear and not has_echo and buffer[at:end] != self._echo:
+        is_clear = 2 * at < len(self._expected.request) or self._without_echo >= MAX_DAMAGED_ECHOES
+        if is_clear and not has_echo and buffer[at:end] != self._expected.echo:
             self.line_echo = False
             self.echo_known = True
         if trailing:
             late_count = len(self.late_frames)
             self._classify(trailing)
             del self.late_frames[late_count:]  # the guard expects frames before the reply only
-        if buffer[at + 1] != self._function:
+        if buffer[at + 1] != self._expected.function:
             return (EXCEPTION, buffer[at + 2], ())
-        return (GOOD, 0, reply_values(self._pdu, buffer[at + 1 : end - 2]))
+        return (GOOD, 0, reply_values(self._expected.pdu, buffer[at + 1 : end - 2]))
 
     def _trim_buffer(self, count: int) -> None:
         """Bound the buffer: classify its first `count` bytes."""
@@ -396,9 +386,9 @@ class RtuClient:
 
     def _count_frame(self, frame: bytes) -> None:
         """Count one intact frame that is not the reply."""
-        if frame == self._request:
+        if frame == self._expected.request:
             self.counters.echoes += 1
-            if self._waiting and not self._echo:
+            if self._waiting and not self._expected.echo:
                 self.line_echo = self.echo_known = True
             return
         if len(self.late_frames) < _MAX_LATE:
@@ -407,19 +397,23 @@ class RtuClient:
             self.counters.unsolicited += 1
             if frame == self._last_reply:
                 self.duplicate_unit = frame[0]
-        elif frame[0] != self._unit:
+        elif frame[0] != self._expected.unit:
             self.counters.other_unit_frames += 1
         else:
             self._other_reply_due = self._other_reply_due or self._is_other_request(frame)
             self.counters.mismatches += 1
-            mismatch = check_reply(self._pdu, frame[1:-2])[0]
+            mismatch = check_reply(self._expected.pdu, frame[1:-2])[0]
             self.reason = "late exception" if mismatch == EXCEPTION else mismatch
 
     def _is_other_request(self, frame: bytes) -> bool:
         """Return True for another master's read whose reply has the same prefix as ours."""
-        if self._function not in READS or len(frame) != 8 or frame[1] != self._function:
+        if (
+            self._expected.function not in READS
+            or len(frame) != 8
+            or frame[1] != self._expected.function
+        ):
             return False
-        return frame[4] == 0 and frame[5] == self._count
+        return frame[4] == 0 and frame[5] == self._expected.count
 
 
 def _longest_end(data: bytes, at: int) -> int:
@@ -438,13 +432,13 @@ def _frame_end(data: bytes, at: int, size: int) -> int:
         return 0
     function = data[at + 1]
     if function & 0x80:
-        return at + _MIN_FRAME if crc16(data[at : at + _MIN_FRAME]) == 0 else 0
+        return at + _MIN_FRAME if is_intact(data[at : at + _MIN_FRAME]) else 0
     ends = [at + _FIXED_LENGTHS.get(function, 0)]
     count_index = at + _COUNT_INDEX.get(function, size)
     if count_index < size:
         ends.append(count_index + 3 + data[count_index])
     found = 0
     for end in ends:
-        if max(at, found) < end <= size and crc16(data[at:end]) == 0:
+        if max(at, found) < end <= size and is_intact(data[at:end]):
             found = end
     return found

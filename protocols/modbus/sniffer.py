@@ -19,7 +19,7 @@ standard. A complete run between two pauses with a right CRC is also a frame, ev
 not have its function. Lengths: "MODBUS Application Protocol Specification V1.1b3", section 6.
 """
 
-from protocols.modbus.crc import crc16
+from protocols.modbus.crc import is_intact
 from protocols.modbus.pdu import DEVICE_ID, GOOD, check_reply, expected_length
 from protocols.modbus.pdu import EXCEPTION as EXCEPTION_VERDICT
 from protocols.time_units import MILLISECOND, NEVER, SECOND
@@ -211,7 +211,7 @@ class Sniffer:
         incomplete = False
         size = len(self._buffer) - at
         expected = self._expected_reply(at)
-        if size >= expected > 0 and crc16(self._buffer[at : at + expected]) == 0:
+        if size >= expected > 0 and is_intact(self._buffer[at : at + expected]):
             return expected, False
         if expected > size and not is_final:
             # One CRC of 256 ends with 0: the reply without its last byte can be a valid request.
@@ -219,7 +219,7 @@ class Sniffer:
         for length in _possible_lengths(self._buffer[at : at + _MAX_FRAME]):
             if length == _LENGTH_UNKNOWN or size < length <= _MAX_FRAME:
                 incomplete = True
-            elif _MIN_FRAME <= length <= size and crc16(self._buffer[at : at + length]) == 0:
+            elif _MIN_FRAME <= length <= size and is_intact(self._buffer[at : at + length]):
                 return length, False
         return _NO_FRAME, incomplete
 
@@ -234,7 +234,7 @@ class Sniffer:
         return length if data[2] == length - 5 else 0
 
     def _is_one_frame(self) -> bool:
-        return _MIN_FRAME <= len(self._buffer) <= _MAX_FRAME and crc16(self._buffer) == 0
+        return _MIN_FRAME <= len(self._buffer) <= _MAX_FRAME and is_intact(self._buffer)
 
     def _flush(self) -> None:
         self._search(True)

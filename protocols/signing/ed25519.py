@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ed25519 verification (RFC 8032, 5.1.7), in slices, so that a signature delays no control cycle.
 
-Does not sign: secret keys stay with the operators, in a constant-time library. This module handles
-no secrets and is not constant-time.
+Does not sign: see `protocols.signing.ed25519_sign` for the reports of a unit. The secret keys of
+operators stay in a constant-time library. This module handles no secrets and is not constant-time.
 
     check = Verification(public_key, message, signature)
     while check.valid is None:
@@ -28,20 +28,21 @@ KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 
 _P = (1 << 255) - 19
-_ORDER = (1 << 252) + 27742317777372353535851937790883648493
+ORDER = (1 << 252) + 27742317777372353535851937790883648493
 _D = 0x52036CEE2B6FFE738CC740797779E89800700A4D4141D8AB75EB4DCA135978A3
 """-121665 / 121666"""
 _D2 = 2 * _D % _P
 _SQRT_MINUS_1 = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0
 """2^((p - 1) / 4)"""
-_IDENTITY = (0, 1, 1, 0)
+IDENTITY = (0, 1, 1, 0)
 _DIGITS = 127
 """Both numbers are below 2^253: digits of two bits, 126 to 0."""
 
 _HASH, _KEY, _TABLE, _MULTIPLY, _COMPARE, _DONE = 0, 1, 2, 3, 4, 5
 
 
-def _add(a: "Point", b: "Point") -> "Point":
+def add_points(a: "Point", b: "Point") -> "Point":
+    """Return the sum of two points."""
     ax, ay, az, at = a
     bx, by, bz, bt = b
     p = _P
@@ -53,7 +54,8 @@ def _add(a: "Point", b: "Point") -> "Point":
     return e * f % p, g * h % p, f * g % p, e * h % p
 
 
-def _double(a: "Point") -> "Point":
+def double_point(a: "Point") -> "Point":
+    """Return twice a point."""
     x, y, z, _ = a
     p = _P
     xx, yy = x * x % p, y * y % p
@@ -67,7 +69,7 @@ def _double(a: "Point") -> "Point":
 
 def _decode(data: bytes) -> "Point | None":
     """Decode a point (RFC 8032, 5.1.3); None if it is not canonical or not on the curve."""
-    number = _from_little_endian(data)
+    number = from_little_endian(data)
     sign, y = number >> 255, number & ((1 << 255) - 1)
     if y >= _P:
         return None
@@ -85,18 +87,20 @@ def _decode(data: bytes) -> "Point | None":
     return x, y, 1, x * y % _P
 
 
-def _encode(point: "Point") -> bytes:
+def encode_point(point: "Point") -> bytes:
+    """Encode a point (RFC 8032, 5.1.2): 32 bytes."""
     x, y, z, _ = point
     inverse = pow(z, _P - 2, _P)
     x, y = x * inverse % _P, y * inverse % _P
     return (y | (x & 1) << 255).to_bytes(KEY_BYTES, "little")
 
 
-def _from_little_endian(data: bytes) -> int:
+def from_little_endian(data: bytes) -> int:
+    """Return the number of bytes with the lowest first."""
     return int.from_bytes(data, "little")
 
 
-_BASE: "Point" = (
+BASE: "Point" = (
     0x216936D3CD6E53FEC0A4E231FDD6DC5C692CC7609525A7B2C9562D608F25D51A,
     0x6666666666666666666666666666666666666666666666666666666666666658,
     1,
@@ -115,14 +119,14 @@ class Verification:
         self.valid: bool | None = None
         self._public = public
         self._r = signature[:KEY_BYTES]
-        self._s = _from_little_endian(signature[KEY_BYTES:])
+        self._s = from_little_endian(signature[KEY_BYTES:])
         self._k = 0
-        self._point: Point = _IDENTITY
-        self._minus_key: Point = _IDENTITY
+        self._point: Point = IDENTITY
+        self._minus_key: Point = IDENTITY
         self._table: list[Point] = []
         self._digit = _DIGITS
         self._phase = _HASH
-        if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES or self._s >= _ORDER:
+        if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES or self._s >= ORDER:
             self._finish(False)
         else:
             self._hash = Sha512(self._r + public + message)
@@ -136,7 +140,7 @@ class Verification:
         """Do the next slice of work: at most about 25 point sums."""
         if self._phase == _HASH:
             if self._hash.step():
-                self._k = _from_little_endian(self._hash.digest()) % _ORDER
+                self._k = from_little_endian(self._hash.digest()) % ORDER
                 self._phase = _KEY
         elif self._phase == _KEY:
             self._decode_key()
@@ -145,7 +149,7 @@ class Verification:
         elif self._phase == _MULTIPLY:
             self._multiply(8)
         elif self._phase == _COMPARE:
-            self._finish(_encode(self._point) == self._r)
+            self._finish(encode_point(self._point) == self._r)
 
     def _decode_key(self) -> None:
         key = _decode(self._public)
@@ -161,11 +165,11 @@ class Verification:
         for i in range(4):
             for j in range(4):
                 if j:
-                    point = _add(self._table[-1], self._minus_key)
+                    point = add_points(self._table[-1], self._minus_key)
                 elif i:
-                    point = _add(self._table[4 * i - 4], _BASE)
+                    point = add_points(self._table[4 * i - 4], BASE)
                 else:
-                    point = _IDENTITY
+                    point = IDENTITY
                 self._table.append(point)
         self._phase = _MULTIPLY
 
@@ -177,16 +181,16 @@ class Verification:
                 break
             self._digit -= 1
             shift = 2 * self._digit
-            point = _double(_double(point))
+            point = double_point(double_point(point))
             index = (self._s >> shift & 3) << 2 | self._k >> shift & 3
             if index:
-                point = _add(point, self._table[index])
+                point = add_points(point, self._table[index])
         self._point = point
 
 
 def _has_small_order(point: "Point") -> bool:
     """Return whether a signature under this key proves nothing."""
-    x, y, z, _ = _double(_double(_double(point)))
+    x, y, z, _ = double_point(double_point(double_point(point)))
     return x == 0 and y == z
 
 

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import pytest
 
 from agent.fieldbus.poll_cycle import RequestTag
+from agent.fieldbus.session_state import NONE, PENDING, VERIFIED, WRITE_TABLE, next_state
 from agent.fieldbus.write_cycle import WriteCycle
-from agent.fieldbus.write_state import NONE, PENDING, TABLE, VERIFIED, next_state
 from drivers.device.identity import MATCH, MISMATCH
 from drivers.modbus.transaction import STOP
 
@@ -164,7 +164,7 @@ def test_all_short_sequences() -> None:
     rng = random.Random(1)
     for _ in range(1000):
         run_steps(rng.choices(INPUTS, k=30))
-    rows = {(before, after) for before, _, after in TABLE}
+    rows = {(before, after) for before, _, after in WRITE_TABLE}
     assert RecordingCycle.made == rows, RecordingCycle.made ^ rows
 
 
@@ -184,8 +184,8 @@ def test_a_stop_does_not_wait_for_a_batch() -> None:
 
 
 def test_a_pair_outside_the_table_raises() -> None:
-    pairs = [(state, event) for state, event, _ in TABLE]
+    pairs = [(state, event) for state, event, _ in WRITE_TABLE]
     assert len(pairs) == len(set(pairs))
-    assert next_state(NONE, TABLE[0][1]) == PENDING
+    assert next_state(NONE, WRITE_TABLE[0][1], WRITE_TABLE) == PENDING
     with pytest.raises(ValueError, match="no transition"):
-        next_state(NONE, 3)
+        next_state(NONE, 3, WRITE_TABLE)

@@ -18,6 +18,16 @@ from tests.support.cli_tools import COLDLOOP
 from tests.support.programs import require_program
 
 SPEC = load_spec()
+NO_JSON = {
+    "completion": "prints a script",
+    "firmware emulate": "its output is the log of the image",
+    "firmware run": "its output is the log of the image",
+    "modbus profile": "its own subcommands have it",
+    "northbound serve": "a service; its output is its log",
+}
+"""Commands without --json, and why."""
+MOST_MODULES = 100
+"""Modules that a help may import; Python itself starts with about 30."""
 COMMANDS = [name for name, spec in SPEC.items() if "groups" in spec]
 
 
@@ -37,6 +47,24 @@ def test_help_costs_little_more_than_the_start_of_python() -> None:
     assert cpu_s([*COLDLOOP, "--help"]) <= 3 * start_s
     for words in (("hil", "run"), ("hil", "campaign"), ("agent",), ("relay",), ("alarms",)):
         assert cpu_s([*COLDLOOP, *words, "--help"], 3) <= 8 * start_s, words
+
+
+@pytest.mark.parametrize("name", ["", "agent", "hil", "hil run", "relay", "config push", "demo"])
+def test_a_help_imports_few_modules(name: str) -> None:
+    """A number that does not depend on the load of the machine."""
+    command = [sys.executable, "-X", "importtime", *COLDLOOP[1:], *name.split(), "--help"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stderr.count("import time:") <= MOST_MODULES
+    assert not any(f" {layer}." in process.stderr for layer in ("hil", "agent", "deploy"))
+
+
+def test_each_command_prints_json_for_programs() -> None:
+    missing = {
+        name
+        for name in COMMANDS
+        if not any("--json" in o["flags"] for g in SPEC[name]["groups"] for o in g["options"])
+    }
+    assert missing == set(NO_JSON)
 
 
 @pytest.mark.soak

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from drivers.commands import modbus
+from protocols.modbus.crc import with_crc
 from tests.support.programs import free_port, wait_until_open
 from tests.support.repository import ROOT
 
@@ -128,3 +129,31 @@ def test_poll_of_a_silent_device_is_short(capsys: pytest.CaptureFixture[str]) ->
     reader.join(5)
     os.close(master)
     os.close(slave)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        (with_crc(b"\x05\x03\x82\x00\x01"), "no reply: 14 bytes came that are no frame"),
+        (with_crc(b"\x07\x03\x02\x00\x01"), "no reply: 2 frames of other units came"),
+        (b"", "no reply; `coldloop modbus scan` finds the units that reply"),
+    ],
+)
+def test_read_names_what_came_instead_of_a_reply(
+    answer: bytes, cause: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+
+    def answer_all() -> None:
+        for _ in range(2):  # two attempts
+            if len(os.read(master, 256)) and answer:
+                os.write(master, answer)
+
+    thread = threading.Thread(target=answer_all, daemon=True)
+    thread.start()
+    assert run("read", f"serial:{os.ttyname(slave)}", "5", "0", "--timeout-ms", "300") == 1
+    thread.join(10)
+    os.close(master)
+    os.close(slave)
+    assert cause in capsys.readouterr().err

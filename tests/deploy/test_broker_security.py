@@ -2,6 +2,7 @@
 """Shipped broker configuration: clients need a certificate, and a unit has only its topics."""
 
 import queue
+import signal
 import socket
 import ssl
 import subprocess
@@ -15,9 +16,9 @@ from cryptography import x509
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.errors import OpsError
-from deploy.ops import pki
 from deploy.ops.mqtt_session import disconnect
-from tests.support.cli_tools import TIMEOUT_S
+from deploy.ops.pki import authority as pki
+from tests.support.cli_tools import TIMEOUT_S, wait_until
 from tests.support.programs import free_port, require_program, wait_until_open
 
 CONF = Path("deploy/broker/mosquitto.conf")
@@ -295,6 +296,29 @@ def test_a_revoked_certificate_is_rejected_and_a_rotated_one_accepted(broker: Se
     broker.start()
     assert check_rejected(broker, old)
     assert handshake(broker, broker.context(UNIT))[:2] == b"\x20\x02"
+
+
+def test_a_revocation_takes_the_rights_of_an_open_connection(broker: SecureBroker) -> None:
+    """A reload (SIGHUP) is enough; the broker is not restarted."""
+    unit, alice = TlsClient(broker, UNIT), TlsClient(broker, "alice")
+    alice.subscribe("coldloop/v1/#")
+    unit.subscribe("coldloop/v1/s1/u1/cmd")
+    unit.publish("coldloop/v1/s1/u1/state", b"before")
+    assert alice.received.get(timeout=TIMEOUT_S)[1] == b"before"
+    old = broker.context(UNIT)
+    pki.revoke(broker.pki, UNIT)
+    other = TlsClient(broker, OTHER)
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGHUP)
+    wait_until("new connections are refused", lambda: check_rejected(broker, old))
+    unit.publish("coldloop/v1/s1/u1/state", b"after")
+    alice.publish("coldloop/v1/s1/u1/cmd", b"secret")
+    other.publish("coldloop/v1/s1/u2/state", b"other")
+    found = [alice.received.get(timeout=TIMEOUT_S)[1] for _ in range(2)]
+    assert found == [b"secret", b"other"]
+    assert unit.received.empty()
+    for client in (unit, alice, other):
+        client.close()
 
 
 def test_keys_are_private_and_never_overwritten(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ops import pki
+from deploy.ops.pki import authority as pki
 from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT, project_settings, repo_files
 

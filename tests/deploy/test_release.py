@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release import advisories, bundle, sbom
+from deploy.release import advisories, bundle, sbom, vex
 from tests.support.repository import ROOT, project_settings
 
 
@@ -44,6 +44,20 @@ def test_the_sbom_is_reproducible() -> None:
     locks["ops.txt"] = locks["ops.txt"].replace("==", "==9", 1)
     other = sbom.make_sbom(project_settings(), locks)
     assert other["serialNumber"] != first["serialNumber"]
+
+
+def test_the_vex_names_each_statement() -> None:
+    document = sbom.make_sbom(project_settings(), sbom.read_locks())
+    name = document["components"][0]["name"]
+    good = {"id": "CVE-1", "package": name, "state": "not_affected", "detail": "not loaded"}
+    good["justification"] = "code_not_reachable"
+    made = vex.make_vex([good], document)
+    assert made["vulnerabilities"][0]["affects"] == [{"ref": document["components"][0]["bom-ref"]}]
+    assert made["metadata"]["component"] == document["metadata"]["component"]
+    for change in ({"package": "none"}, {"state": "fine"}, {"justification": ""}, {"detail": ""}):
+        with pytest.raises(ValueError, match="CVE-1"):
+            vex.make_vex([{**good, **change}], document)
+    assert vex.make_vex([], document)["vulnerabilities"] == []
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython import local
+from drivers.ports.cpython.store import Store
 
 
 def no_wake() -> None:
@@ -108,3 +109,39 @@ def test_a_failed_write_fails_the_port(tmp_path: Path) -> None:
 
     wait_for(failed)
     port.close()
+
+
+def test_the_files_of_a_store_have_readers_only_with_a_group(tmp_path: Path) -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    for options, mode in (
+        ("", 0o600),
+        (f"?group={group}", 0o640),
+        ("?group=no-such-group-here", 0o600),
+    ):
+        store = Store(parse_address(f"store:{tmp_path}{options}"))
+        store.write("a", b"1")
+        store.append("b", b"2")
+        for key in "ab":
+            assert stat.S_IMODE((tmp_path / key).stat().st_mode) == mode, (options, key)
+            store.delete(key)
+
+
+def test_a_folder_that_gives_its_group_needs_no_chown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system call filter of the unit refuses chown; the setgid bit of the folder is enough."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    monkeypatch.setattr(os, "fchown", refuse)
+    tmp_path.chmod(0o2770)
+    group = grp.getgrgid(tmp_path.stat().st_gid).gr_name
+    port = open_local(tmp_path, f"?group={group}")
+    port.write(b"points.json\0{}")
+    wait_for((tmp_path / "points.json").exists)
+    port.close()
+    assert stat.S_IMODE((tmp_path / "points.json").stat().st_mode) == 0o640
+    Store(parse_address(f"store:{tmp_path}?group={group}")).append("log", b"1")
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o640

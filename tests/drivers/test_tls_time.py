@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ops import pki
+from deploy.ops.pki import authority as pki
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.tcp import TcpPort, open_port

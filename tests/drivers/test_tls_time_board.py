@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.ops import pki
+from deploy.ops.pki import authority as pki
 from tests.drivers.test_tls_time import NOW, YEAR, server
 from tests.support.programs import require_program
 from tests.support.repository import ROOT, micropython_environment

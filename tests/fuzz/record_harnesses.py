@@ -20,7 +20,7 @@ from agent.remote.message.verifier import MessageVerification
 from agent.remote.storage import audit, config_slots
 from agent.satcom import persistence
 from deploy.errors import OpsError
-from deploy.ops.messages import parse_report
+from deploy.ops.report.unit_report import parse_report
 from deploy.relay.database import RelayDatabase
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from protocols import cbor

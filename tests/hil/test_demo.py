@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -29,14 +30,16 @@ from tests.support.cli_tools import (
     wait_for_exit,
     wait_until,
 )
-from tests.support.programs import free_port, require_program
+from tests.support.programs import PATH, free_port, require_program
 from tests.support.repository import ROOT
 
 SECONDS = "12"
+CPUS = os.cpu_count()
 GOOD: dict[str, Any] = {
     "verdict": "pass",
     "ticks": 600,
     "missed_ticks": 0,
+    "load": 0.1,
     "utc_error_ms": 3.2,
     "supply_c": 32.0,
     "worst_supply_c": 33.5,
@@ -171,8 +174,9 @@ def test_lines_and_verdict_without_terminal(demos: DemoSet) -> None:
     was_late = "FAIL  a tick was missed" in out and late_ticks() > 0
     assert (code, err) == (int(was_late), ""), out
     page, *site, line, empty, verdict = out.splitlines()
+    snmp = ["snmp"] if shutil.which("snmpd", path=PATH) else []
     assert [text.split()[0] for text in site] == [
-        *("panel", "redfish", "metrics", "modbus", "login"),
+        *("panel", "redfish", "metrics", "modbus", "bacnet", *snmp, "login"),
     ]
     assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
     assert re.match(
@@ -329,6 +333,10 @@ def test_wrong_arguments_print_one_line_and_exit_2(
         ({}, None),
         ({"ticks": 0}, "a tick was missed"),
         ({"missed_ticks": 1}, "a tick was missed"),
+        (
+            {"missed_ticks": 1, "load": 1e3},
+            f"a tick was missed: other programs used this machine (load 1000.0 on {CPUS} CPUs)",
+        ),
         ({"modbus": {"transactions": 300, "errors": 1}}, "the bus had an error"),
         ({"modbus": {"transactions": 0, "errors": 0}}, "the bus had an error"),
         ({"worst_supply_c": 40.01}, "the supply temperature was above its limit"),

@@ -14,6 +14,7 @@ from benchmarks.remote import signing
 from protocols.cbor import MAX_INT, MIN_INT, Map, decode, encode
 from protocols.errors import DecodeError
 from protocols.signing.ed25519 import verify
+from protocols.signing.ed25519_sign import sign
 
 VALUES = st.recursive(
     st.none()
@@ -56,6 +57,8 @@ def test_signatures_match_cryptography() -> None:
         assert not verify(public, message + b"x", signature)
         other = Ed25519PrivateKey.from_private_bytes(rng.randbytes(32))
         assert not verify(public, message, other.sign(message))
+        seed = key.private_bytes_raw()
+        assert sign(seed, public, message) == signature
 
 
 @settings(max_examples=400, deadline=None)

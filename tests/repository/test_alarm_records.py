@@ -101,6 +101,7 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
     codes = {code for code, record in all_records().items() if not record.trial}
     assert codes == {
         "caps_restored",
+        "standby_lost",
         "port",
         "time_store",
         "time_server",

@@ -23,7 +23,7 @@ MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
     "agent": 22,
-    "deploy": 17,
+    "deploy": 18,
     "deploy/firmware": 17,
     "hil": 21,
     "tests/deploy": 17,

@@ -92,6 +92,7 @@ class HostileCase:
             for i, count in enumerate(counts)
         ]
         self.submitted: dict[tuple[int, bytes], int] = {}
+        self.asked: dict[object, tuple[object, int]] = {}  # tag -> request, its first attempt
         self.last_good: dict[tuple[int, bytes], int] = {}
         self.written = 0
 
@@ -141,17 +142,21 @@ class HostileCase:
             else:
                 self.now = max(self.now, due)
                 bus.wake(self.now)
+            for result in bus.take_results():  # first: what is sent next has not begun
+                self._judge(result)
             for _, op, frame in bus.outbox():
                 if op == "write":
                     self._serve(frame)
                 else:
                     self.arriving.clear()
-            for result in bus.take_results():
-                self._judge(result)
         raise AssertionError("the bus does not come to rest")
 
     def _serve(self, frame: bytes) -> None:
         is_serial = self.framing != "tcp"
+        asked = self.bus._transaction
+        assert asked is not None
+        if self.asked.get(asked.tag, (None, 0))[0] is not asked:
+            self.asked[asked.tag] = (asked, self.now)
         self.transaction = frame[:2]
         unit, request = (frame[0], frame[1:-2]) if self.framing == "rtu" else (frame[6], frame[7:])
         if self.framing == "ascii":
@@ -201,7 +206,7 @@ class HostileCase:
             ]:
                 self.false_success += 1
             return
-        submitted = self.submitted.pop(tag, 0)
+        self.submitted.pop(tag, 0)
         if status != "ok":
             return
         self.good += 1
@@ -216,9 +221,7 @@ class HostileCase:
             for n, s in enumerate(self.devices[unit].samples)
             if n & 0xFF == number and s.pdu == tag[1]
         ]
-        # The bus itself polls a unit that is online again; its result can come after a new poll.
-        limit = min(submitted, self.now - 3 * TIMEOUT_US)
-        if not fitting or fitting[-1].at < limit:
+        if not fitting or fitting[-1].at < self.asked[tag][1]:  # before the request was first sent
             self.old += 1
 
 

@@ -180,8 +180,8 @@ class FeedforwardControl:
         wanted_k = setpoint + rise_k - fws_supply_c
         if span_k < _MIN_RISE_K or wanted_k < _MIN_RISE_K or rise_k <= 0.0 or model <= 0.0:
             return position
-        wanted = rise_k / wanted_k * model / (rise_k / span_k)
-        valve_pct = exchanger.valve_for_effect(wanted)
+        required_effect = rise_k / wanted_k * model / (rise_k / span_k)
+        valve_pct = exchanger.valve_for_effect(required_effect)
         return self.low if valve_pct < self.low else min(valve_pct, self.high)
 
     def hold_integral(self) -> None:

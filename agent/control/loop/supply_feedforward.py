@@ -107,13 +107,18 @@ class SupplyLoopFf(SupplyLoop):
         self._command_pct = moved
 
     def _move_sticky(
-        self, sticky: "StickyMoves", wanted: float, command: float, position: float, dt: float
+        self,
+        sticky: "StickyMoves",
+        requested_pct: float,
+        command: float,
+        position: float,
+        dt: float,
     ) -> float:
         """Return the command for a valve with stiction, percent."""
         r, law = self.readings, self.cooling.feedforward
         sticky.add(r.supply_c or 0.0, r.return_c or 0.0, dt)
         if not sticky.is_due(self.setpoint):
-            return sticky.command(wanted, command, position, self._stiction_pct, dt)
+            return sticky.command(requested_pct, command, position, self._stiction_pct, dt)
         means = (sticky.supply_c, sticky.return_c, r.fws_supply_c or 0.0)
         target = law.steady_valve(self.setpoint, means[0], means[1], means[2], position)
         law.track(target)

@@ -88,9 +88,9 @@ class SupplyLoop:
         elif self._tuning_changed:
             self._pi.track(self._pi.output, error)
         self._tuning_changed = False
-        wanted = self._pi.step(error, dt)
-        moved = self._move(wanted)
-        if moved is not None and moved != wanted:
+        output_pct = self._pi.step(error, dt)
+        moved = self._move(output_pct)
+        if moved is not None and moved != output_pct:
             self._pi.track(moved, error)
 
     def request_safe(self) -> None:
@@ -101,9 +101,9 @@ class SupplyLoop:
     def _is_claimed(self) -> bool:
         return self.arbiter is not None and self.arbiter.winner() is not None
 
-    def _move(self, wanted: float) -> "float | None":
+    def _move(self, output_pct: float) -> "float | None":
         """Request the output of the arbiter from the valve and return it. None: no write."""
-        output = wanted if self.arbiter is None else self.arbiter.decide(wanted).output
+        output = output_pct if self.arbiter is None else self.arbiter.decide(output_pct).output
         if output is None:
             self.valve.withhold()
         else:

@@ -149,8 +149,8 @@ class ManualControl:
     def proof_status(self) -> "list[tuple[str, object]]":
         """Return the records of proof tests."""
         records = [
-            JsonObject([("at_us", at), ("what", what), ("result", result), ("s", seconds)])
-            for at, what, result, seconds in self.proofs.records
+            JsonObject([("at_us", at), ("what", actuator), ("result", result), ("s", seconds)])
+            for at, actuator, result, seconds in self.proofs.records
         ]
         return [("proofs", records)]
 

@@ -106,20 +106,20 @@ def set_pump_mode(manual: "ManualControl", mode: str, setpoint_milli: "int | Non
     return "pumps hold " + mode
 
 
-def start_proof_test(manual: "ManualControl", what: str) -> str:
+def start_proof_test(manual: "ManualControl", actuator: str) -> str:
     """Start a proof test, `valve` or `pumps`. Raises `CommandError`."""
     if manual.proofs.running:
         raise CommandError("a proof of %s runs" % manual.proofs.running)
     if manual.agent.supervisor.state != "normal":
         raise CommandError("only while the state is normal")
-    if what == "valve":
+    if actuator == "valve":
         position = manual.agent.valve.position()
         if position is None:
             raise CommandError("the valve's position is not known")
         manual.proofs.begin_valve(position)
-    elif what == "pumps":
+    elif actuator == "pumps":
         rotate(manual)
         manual.proofs.begin_pumps()
     else:
         raise CommandError("what: valve or pumps")
-    return "proof of %s begun" % what
+    return "proof of %s begun" % actuator

@@ -62,9 +62,9 @@ class ProofStore:
         if self.port < 0 or not records or records[-1] is self._last_record:
             return
         self._last_record = records[-1]
-        _, what, result, seconds = records[-1]
+        _, actuator, result, seconds = records[-1]
         at = 0 if utc_us is None else utc_us // 1_000_000
-        self.lines = (self.lines + ["%d %s %s %d" % (at, what, result, seconds)])[-_MAX_LINES:]
+        self.lines = (self.lines + ["%d %s %s %d" % (at, actuator, result, seconds)])[-_MAX_LINES:]
         self._write_due = True
         self._write()
 

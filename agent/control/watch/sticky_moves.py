@@ -73,9 +73,9 @@ class StickyMoves:
         return target
 
     def command(
-        self, wanted: float, command: float, position: float, stiction: float, dt: float
+        self, requested_pct: float, command: float, position: float, stiction: float, dt: float
     ) -> float:
-        """Return the command, percent. `wanted`: of the law. `command`: the last one."""
+        """Return the command, percent. `requested_pct`: of the law. `command`: the last one."""
         beyond = self._beyond
         if beyond is not None:
             distance = beyond - position
@@ -83,9 +83,9 @@ class StickyMoves:
                 return beyond
             self._beyond = None
             return self._target
-        change = wanted - position
+        change = requested_pct - position
         reach = _MARGIN * stiction
         if -reach < change < reach or not self._load_moved:
             return command
         self._since_s = 0.0
-        return wanted
+        return requested_pct

@@ -5,6 +5,7 @@ Does not check the tuning of the loop. Unloaded after loading; a signed change l
 """
 
 from agent.core.config_records import round_to_thousandth
+from protocols.rounding import number_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +30,14 @@ def check_outputs(
     for key in ("min_pct", "max_pct", "safe_pct"):
         raw = round_to_thousandth(loop[key]) * point.den / point.num
         if not low - 0.5 < raw < high + 0.5:
+            shown, limits = number_text(loop[key]), (_percent(low, point), _percent(high, point))
             errors.append(
                 "%s.%s: %s is outside what profile %s lets be written, %s to %s %%"
-                % (path, key, loop[key], profile.model, _percent(low, point), _percent(high, point))
+                % (path, key, shown, profile.model, limits[0], limits[1])
             )
     if role != "valve" and not low <= 0 <= high:
         errors.append("%s: profile %s does not let 0 be written" % (path, profile.model))
 
 
 def _percent(raw: int, point: "Point") -> str:
-    return "%.1f" % (raw * point.num / point.den)
+    return number_text(raw * point.num / point.den, 1)

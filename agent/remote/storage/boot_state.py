@@ -43,6 +43,8 @@ class BootState:
         self.received_chunks = 0
         self.day = DayValues()
         self.suspended = SuspendedKeys()
+        self.unit_key: tuple[bytes, bytes] | None = None
+        self.site_trial = 0
         self.running_slot: RunningSlot | None = RunningSlot()
         self.check: Callable[[dict[str, Any]], Config] | None = None
 
@@ -59,6 +61,10 @@ class BootState:
     def set_limits(self, day: DayValues, suspended: SuspendedKeys) -> None:
         """Set the values of this day and the suspended keys."""
         self.day, self.suspended = day, suspended
+
+    def set_unit(self, unit_key: "tuple[bytes, bytes] | None", site_trial: int) -> None:
+        """Set the key for reports, and the counter of the last change of a site key."""
+        self.unit_key, self.site_trial = unit_key, site_trial
 
     def set_config(self, config: bytes) -> None:
         """Set the configuration that runs now."""

@@ -19,7 +19,7 @@ The rule of a start, on all platforms:
 
 from agent.core.errors import ConfigError, DecommissionedError
 from agent.remote.message import canonical
-from agent.remote.storage import audit, config_slots
+from agent.remote.storage import audit, config_slots, unit_key
 from agent.remote.storage.boot_state import BootState
 from agent.remote.storage.day_values import DayValues
 from agent.remote.storage.suspended_keys import SuspendedKeys
@@ -109,6 +109,7 @@ def start_config(
     while True:
         boot.set_checker(check, log)
         boot.set_limits(day, suspended)
+        _load_unit(boot, read)
         _load_releases(boot, read)
         try:
             return check(boot.parsed_config()), boot
@@ -119,6 +120,12 @@ def start_config(
                 boot = _boot_file(file, boot.slots)
             else:
                 raise
+
+
+def _load_unit(boot: BootState, read: "Read") -> None:
+    """Read the key for reports and the last change of a site key. Most units have none."""
+    if read(unit_key.UNIT_KEY) is not None or read(unit_key.SITE_TRIAL) is not None:
+        boot.set_unit(unit_key.read_unit_key(read), unit_key.read_site_trial(read))
 
 
 def _load_releases(boot: BootState, read: "Read") -> None:
@@ -145,6 +152,7 @@ def start_confirmed(
     record.drop_trial()
     boot = BootState(config, record)
     boot.set_checker(check, audit.recover(read))
+    _load_unit(boot, read)
     return check(raw), boot
 
 

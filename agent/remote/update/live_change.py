@@ -14,10 +14,11 @@ from agent.core.config_records import round_to_thousandth
 from agent.core.errors import ConfigError
 from agent.core.schema.outputs import check_outputs
 from agent.core.tunable import without_effect
-from agent.remote.message.canonical import to_json
+from agent.remote.message.canonical import decimal_text, to_json
 from agent.remote.message.parameters import MILLI_TO_NANO, find_tunable, to_nano
 from agent.remote.message.reject import Rejection
 from protocols.cbor import Decimal
+from protocols.rounding import number_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def _apply_change(config: "Config", tunable: "Tunable | None", value: "Any") -> 
         if error:
             raise ConfigError(error)
     if not tunable.low * MILLI_TO_NANO <= to_nano(value) <= tunable.high * MILLI_TO_NANO:
-        limits = tunable.path, to_json(value), tunable.low / 1000, tunable.high / 1000
+        low, high = number_text(tunable.low / 1000), number_text(tunable.high / 1000)
+        limits = tunable.path, decimal_text(value), low, high
         raise ConfigError("%s: %s is outside %s to %s" % limits)
     owner = getattr(config, tunable.loop) if tunable.loop else config
     setattr(owner, tunable.attribute, round_to_thousandth(to_json(value)))
@@ -87,7 +89,8 @@ def _apply_change(config: "Config", tunable: "Tunable | None", value: "Any") -> 
 
 def _check(config: "Config", loop: "LoopConfig", role: str, path: str, errors: "list[str]") -> None:
     if not loop.min_pct < loop.max_pct:
-        errors.append("%s.min_pct: %s is not below max_pct" % (path, loop.min_pct))
+        shown = number_text(loop.min_pct)
+        errors.append("%s.min_pct: %s is not below max_pct" % (path, shown))
     outputs = {"min_pct": loop.min_pct, "max_pct": loop.max_pct, "safe_pct": loop.safe_pct}
     for device in config.devices:
         if device.name in loop.actuators:

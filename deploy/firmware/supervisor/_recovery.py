@@ -6,6 +6,7 @@ QUIET_MS it ends, and the board tries to start again. It services the watchdog.
 
     help             the commands
     status           the last crash and the reason of the reset
+    key              the public key of the unit; it is made if the unit has none
     config SHA256    a configuration follows as lines of Base64, then a line with a dot
     format           erase the storage; the next line must be `yes`
     reset            start again
@@ -19,8 +20,9 @@ try:
     import _files  # type: ignore[import-not-found]
     import _supervisor  # type: ignore[import-not-found]
     import _unit_file  # type: ignore[import-not-found]
+    import _unit_key  # type: ignore[import-not-found]
 except ImportError:  # in the tests
-    from deploy.firmware.supervisor import _files, _supervisor, _unit_file
+    from deploy.firmware.supervisor import _files, _supervisor, _unit_file, _unit_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 QUIET_MS = 60_000
 MAX_CONFIG = 65536  # bytes
 RESET, PROMPT = 0, 1
-_WORDS = "commands: help, status, config SHA256, format, reset, prompt"
+_WORDS = "commands: help, status, key, config SHA256, format, reset, prompt"
 
 
 def recover(console: "ServiceConsole", cause: str, erase: "Callable[[], None]") -> int:
@@ -54,6 +56,9 @@ def recover(console: "ServiceConsole", cause: str, erase: "Callable[[], None]") 
             _show_status(console, cause)
         elif len(words) == 2 and words[0] == "config":
             console.write_line(_receive(console, words[1]))
+        elif words == ["key"]:
+            public = _unit_key.make()
+            console.write_line("no key: storage" if public is None else "unit key " + _hex(public))
         elif words == ["format"]:
             if (console.read_line(QUIET_MS) or "").strip() == "yes":
                 erase()
@@ -82,9 +87,13 @@ def _receive(console: "ServiceConsole", expected: str) -> str:
             text.extend(binascii.a2b_base64(line.strip().encode()))
         except ValueError:
             return "refused: not Base64"
-    found = "".join(["%02x" % byte for byte in hashlib.sha256(text).digest()])
+    found = _hex(hashlib.sha256(text).digest())
     if found != expected:
         return "refused: the hash is " + found
     for path in (_unit_file.SEAL, _unit_file.COPY):
         _files.remove(path)
     return "stored" if _files.replace(_unit_file.UNIT, bytes(text)) else "refused: storage"
+
+
+def _hex(data: bytes) -> str:
+    return "".join(["%02x" % byte for byte in data])

@@ -36,6 +36,7 @@ from deploy.northbound.access.types import (
 from deploy.northbound.points.point_table import point_table
 from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
 from deploy.ops import keys, messages
+from deploy.ops.report.unit_report import UnitReport, parse_report
 from drivers.ports.cpython.local import SOCKET
 from protocols.signed_message import COMMAND, PATCH
 
@@ -336,15 +337,15 @@ def _decimal(raw: int) -> Any:
     return raw // 1000 if raw % 1000 == 0 else decimal(raw, 3)
 
 
-def _report(snapshot: Snapshot) -> messages.UnitReport:
+def _report(snapshot: Snapshot) -> UnitReport:
     """Return the report of the unit from the record. Raises `OpsError`: there is no `remote`."""
-    return messages.parse_report(json.dumps(snapshot.details.get("remote")).encode())
+    return parse_report(json.dumps(snapshot.details.get("remote")).encode())
 
 
 def _times(
     request: Request,
     snapshot: Snapshot,
-    report: messages.UnitReport,
+    report: UnitReport,
     last: int,
     confirm_s: int,
 ) -> messages.MessageTimes:

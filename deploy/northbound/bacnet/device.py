@@ -10,6 +10,7 @@ no BBMD, routes nothing and keeps no table of other devices.
 Does not know values; see `point_objects` and `alarm_objects`.
 """
 
+import asyncio
 import datetime as dt
 import logging
 from typing import Any
@@ -34,7 +35,6 @@ from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupp
 from bacpypes3.errors import ExecutionError
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
-from bacpypes3.netservice import RouterInfoCache
 from bacpypes3.primitivedata import Date, Real, Time
 
 from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
@@ -47,6 +47,7 @@ from deploy.northbound.bacnet.event_services import (
     host_of,
 )
 from deploy.northbound.bacnet.point_objects import PointObjects
+from deploy.northbound.bacnet.router_cache import BoundedRouterCache
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.snapshot import Snapshot
 
@@ -56,7 +57,6 @@ MAX_OF_CLIENT = 64
 """COV subscriptions of one host, whatever its ports."""
 _MAX_UNANSWERED = 128
 MAX_LIFETIME_S = 8 * 3600
-_MAX_ROUTERS = 64
 _LOWEST_PRIORITY = 16
 _ANY_INSTANCE = 4194303
 SERVICES = (
@@ -120,20 +120,23 @@ class UnitDevice(DeviceObject):
         return supported
 
 
-class BoundedRouterCache(RouterInfoCache):
-    """Routes to other networks, learned from their messages; at most 64."""
+class SubscriptionTimer:
+    """The timer of a subscription whose rest is at least 1 s, also if the timer is late.
 
-    async def set_path_info(self, snet: Any, dnet: Any, address: Any, status: Any) -> bool:
-        """Keep a route if there is room."""
-        if len(self.path_info) >= _MAX_ROUTERS and (snet, dnet) not in self.path_info:
-            return False
-        return bool(await super().set_path_info(snet, dnet, address, status))
+    bacpypes3 cannot encode a negative rest: one such subscription would keep the notification from
+    all others of its object.
+    """
 
-    async def set_router_dnets(self, snet: Any, address: Any, dnets: Any) -> bool:
-        """Keep the networks of a router if there is room."""
-        if len(self.router_dnets) >= _MAX_ROUTERS or len(dnets) > _MAX_ROUTERS:
-            return False
-        return bool(await super().set_router_dnets(snet, address, dnets))
+    def __init__(self, timer: asyncio.TimerHandle) -> None:
+        self._timer = timer
+
+    def when(self) -> float:
+        """Return the end of the subscription, s of the event loop."""
+        return max(self._timer.when(), asyncio.get_running_loop().time() + 1)
+
+    def cancel(self) -> None:
+        """Stop the timer."""
+        self._timer.cancel()
 
 
 class BacnetDevice(Application):
@@ -266,21 +269,25 @@ class BacnetDevice(Application):
             if not self._has_subscription(apdu) and not self._has_room(apdu.pduSource):
                 raise ExecutionError("resources", "noSpaceToAddListElement")
         await super().do_SubscribeCOVRequest(apdu)
+        for cov in self._held():
+            if isinstance(cov.cancel_handle, asyncio.TimerHandle):
+                cov.cancel_handle = SubscriptionTimer(cov.cancel_handle)
 
     def subscriptions(self) -> int:
         """Return the number of subscriptions."""
-        return sum(
-            len(cov_detection.cov_subscriptions) for cov_detection in self._cov_detections.values()
-        )
+        return len(self._held())
+
+    def _held(self) -> list[Any]:
+        return [
+            cov
+            for cov_detection in self._cov_detections.values()
+            for cov in cov_detection.cov_subscriptions
+        ]
 
     def _has_room(self, source: Any) -> bool:
         """Return whether a client can have one more subscription."""
         host = host_of(source)
-        held = [
-            cov_subscription
-            for cov_detection in self._cov_detections.values()
-            for cov_subscription in cov_detection.cov_subscriptions
-        ]
+        held = self._held()
         most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(source) else MAX_OF_CLIENT)
         own = sum(host_of(c.client_addr) == host for c in held)
         return len(held) < most and own < MAX_OF_CLIENT

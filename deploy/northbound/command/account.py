@@ -3,11 +3,12 @@
 
 import argparse
 import getpass
+import json
 import os
 import sys
 
 from deploy.errors import OpsError
-from deploy.northbound.access.accounts import Accounts
+from deploy.northbound.access.accounts import Accounts, UserAccount
 from deploy.northbound.access.audit import ServerAudit
 from deploy.northbound.access.types import ROLES, Refusal
 from deploy.northbound.command.serve import CONFIG
@@ -25,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", choices=ROLES, default=ROLES[0], help=f"({ROLES[0]})")
     parser.add_argument("--config", metavar="FILE", default=CONFIG, help=f"({CONFIG})")
     parser.add_argument("--state", metavar="FOLDER", default="", help="folder of the accounts")
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,6 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     accounts = Accounts(settings.state, ServerAudit(settings.state, "account"))
     if arguments.action == "list":
         for account in accounts.all():
+            if arguments.json:
+                print(json.dumps(_to_json(account)))
+                continue
             marks = ["" if account.enabled else "disabled", "initial" * account.must_change]
             print(f"{account.user:<33}{account.role:<15}{' '.join(filter(None, marks))}".rstrip())
         return 0
@@ -45,9 +50,22 @@ def run(arguments: argparse.Namespace) -> int:
         "root", "local", "command", f"account {arguments.action}", arguments.user,
         "done" if refusal is None else f"refused: {refusal.reason}",
     )  # fmt: skip
-    if refusal is not None:
+    if arguments.json:
+        reason = None if refusal is None else refusal.reason
+        record = {"user": arguments.user, "action": arguments.action, "refused": reason}
+        print(json.dumps(record))
+    elif refusal is not None:
         print(refusal.reason, file=sys.stderr)
     return 0 if refusal is None else 1
+
+
+def _to_json(account: UserAccount) -> dict[str, object]:
+    return {
+        "user": account.user,
+        "role": account.role,
+        "enabled": account.enabled,
+        "must_change": account.must_change,
+    }
 
 
 def _act(accounts: Accounts, arguments: argparse.Namespace) -> Refusal | None:

@@ -9,6 +9,7 @@ columns of each protocol. The EPICS is the list of objects in the form of ANSI/A
 import argparse
 import csv
 import io
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import resources
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--epics", action="store_true", help="print the objects as a BACnet EPICS")
+    form.add_argument("--json", action="store_true", help="print JSON, one object a line")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -36,6 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(csv_text())
     elif arguments.epics:
         sys.stdout.write(epics_text())
+    elif arguments.json:
+        for row in point_table().values():
+            fields = {name: getattr(row, name) for name in _HEAD}
+            print(json.dumps({**fields, **_places(row)}, ensure_ascii=False))
     else:
         for row in point_table().values():
             places = "  ".join(text for text in _places(row).values() if text)

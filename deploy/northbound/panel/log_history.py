@@ -29,6 +29,7 @@ _VALVE = {
 }
 _PRESSURE = {"DeltaPressurekPa": "differential_pressure"}
 _PUMP = "PumpSpeedPercent"
+_ROWS = (message.ROWS, message.MERGED)
 
 Sample = tuple[float, dict[str, float | None]]
 
@@ -59,17 +60,23 @@ def log_folder(config: Mapping[str, Any]) -> Path | None:
 def read_samples(folder: Path, columns: Mapping[str, str]) -> Iterator[list[Sample]]:
     """Yield the samples of each block, the newest segments first. Never raises."""
     schemas: dict[bytes, Schema] = {}
-    newest_s = 0
-    records = [record for file in _segment_files(folder) for record in _records(file)]
-    for record in records:
-        if record.kind == message.SCHEMA:
-            _add_schema(schemas, record.payload)
-    rows = [r for r in records if r.kind in (message.ROWS, message.MERGED)]
-    newest_s = max((record.stamp for record in rows), default=0)
-    for record in sorted(rows, key=lambda r: -r.stamp):
-        if record.stamp < newest_s - _DAY_S - 3600:
+    stamps: list[tuple[int, Path]] = []
+    for file in _segment_files(folder):  # one file in memory at a time: a log can have 100 MiB
+        newest_s = 0
+        for record in _records(file):
+            if record.kind == message.SCHEMA:
+                _add_schema(schemas, record.payload)
+            elif record.kind in _ROWS:
+                newest_s = max(newest_s, record.stamp)
+        stamps.append((newest_s, file))
+    oldest_s = max((newest_s for newest_s, _ in stamps), default=0) - _DAY_S - 3600
+    for newest_s, file in sorted(stamps, reverse=True):
+        if newest_s < oldest_s:
             return
-        yield _samples(record, schemas, columns)
+        rows = [record for record in _records(file) if record.kind in _ROWS]
+        for record in sorted(rows, key=lambda r: -r.stamp):
+            if record.stamp >= oldest_s:
+                yield _samples(record, schemas, columns)
 
 
 def _segment_files(folder: Path) -> list[Path]:

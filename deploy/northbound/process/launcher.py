@@ -101,7 +101,7 @@ class Launcher:
                 lambda: os.write(self._tell, bytes((number,))),
             )
         except BaseException as error:  # noqa: BLE001 - a fork must not run the rest of its parent
-            print(f"coldloop northbound: {error}", file=sys.stderr, flush=True)
+            print(f"coldloop northbound: {error!r}", file=sys.stderr, flush=True)
         finally:
             os._exit(code)
 

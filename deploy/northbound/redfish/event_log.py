@@ -3,7 +3,7 @@
 
 Does not send them over the network; see `deploy.northbound.redfish.resources.events`. An event
 without a known UTC has no time stamp. It gets one when the clock is known later in the same run of
-the agent. The ring is in memory; the agent has the durable history of alarms.
+the agent. The ring is in memory; `event_file` keeps it over restarts of the server.
 """
 
 from collections import deque
@@ -111,6 +111,17 @@ class EventLog:
             self._state = snapshot.unit_state
         if not snapshot.stale:
             self._compare_alarms(snapshot)
+
+    def restore(
+        self, events: list[UnitEvent], alarms: dict[str, AlarmItem], state: str, number: int
+    ) -> None:
+        """Begin with the events of an earlier run. `number`: id of the next event."""
+        self.events.extend(events)
+        self._alarms, self._state, self._next = alarms, state, number
+
+    def known(self) -> tuple[dict[str, AlarmItem], str, int]:
+        """Return the alarms and the state of the last record, and the id of the next event."""
+        return self._alarms, self._state, self._next
 
     def clear(self) -> None:
         """Drop the events."""

@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Query parameters of Redfish: only, $expand, $select, $top, $skip.
+"""Query parameters of Redfish: only, $expand, $filter, $select, $top, $skip.
 
-Does not filter; an unknown parameter with a dollar sign is answered with 501, as DSP0266 asks.
+An unknown parameter with a dollar sign is answered with 501, as DSP0266 asks. `filter_query` has
+the expressions of $filter.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deploy.northbound.redfish.filter_query import Test, parse_filter
 from deploy.northbound.redfish.messages import Json, RedfishError, message
 from deploy.northbound.redfish.resource import Resource, ResourceTree
 
 _EXPAND = re.compile(r"([.*~])(?:\(\$levels=([1-9]\d?)\))?")
 _MAX_LEVELS = 3
 _MAX_EXPANDED = 200
-_KNOWN = ("only", "$expand", "$select", "$top", "$skip")
+_KNOWN = ("only", "$expand", "$filter", "$select", "$top", "$skip")
 
 Visible = Callable[[Resource], bool]
 """Whether the caller may read a resource."""
@@ -31,9 +33,10 @@ class Query:
         self.only = "only" in arguments
         if self.only and (arguments["only"] or len(arguments) > 1):
             raise RedfishError(400, message("QueryParameterValueFormatError", "only", "only"))
-        if not self._collection and (self.only or {"$top", "$skip"} & set(arguments)):
+        if not self._collection and (self.only or {"$top", "$skip", "$filter"} & set(arguments)):
             raise RedfishError(400, message("QueryNotSupportedOnResource"))
         self._expand, self._levels = _parse_expand(arguments)
+        self._filter = _parse_filter(arguments)
         self._top = _parse_number(arguments, "$top")
         self._skip = _parse_number(arguments, "$skip") or 0
         self._select = [part for part in arguments.get("$select", "").split(",") if part]
@@ -44,6 +47,8 @@ class Query:
             found = tree.find(body["Members"][0]["@odata.id"])
             if found is not None and visible(found):
                 return found.body()
+        if self._filter is not None:
+            body = _filtered(body, self._filter, tree, visible)
         if self._collection and (self._top is not None or self._skip):
             end = None if self._top is None else self._skip + self._top
             body = {**body, "Members": body["Members"][self._skip : end]}
@@ -63,6 +68,29 @@ def _parse_expand(arguments: Mapping[str, str]) -> tuple[str, int]:
     if match is None:
         raise RedfishError(400, message("QueryParameterValueFormatError", text[:80], "$expand"))
     return match[1], min(int(match[2] or 1), _MAX_LEVELS)
+
+
+def _parse_filter(arguments: Mapping[str, str]) -> Test | None:
+    text = arguments.get("$filter")
+    try:
+        return None if text is None else parse_filter(text)
+    except ValueError:
+        raise RedfishError(
+            400, message("QueryParameterValueFormatError", str(text)[:80], "$filter")
+        ) from None
+
+
+def _filtered(body: Json, test: Test, tree: ResourceTree, visible: Visible) -> Json:
+    """Return a collection with the members that fit, and their number."""
+    members = []
+    for member in body["Members"]:
+        content: Json | None = member
+        if set(member) == {"@odata.id"}:
+            found = tree.find(member["@odata.id"])
+            content = found.body() if found is not None and visible(found) else None
+        if content is not None and test(content):
+            members.append(member)
+    return {**body, "Members": members, "Members@odata.count": len(members)}
 
 
 def _parse_number(arguments: Mapping[str, str], name: str) -> int | None:

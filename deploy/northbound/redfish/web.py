@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.redfish.build import RedfishParts, build_service
+from deploy.northbound.redfish.event_file import SAVE_S, EventFile
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import EventPush
 
@@ -20,6 +21,8 @@ def add_routes(site: WebSite) -> None:
     """Add the routes below /redfish."""
     context = site.context
     events = EventLog()
+    file = EventFile(context.settings.state / "redfish-events.json", events)
+    file.load()
     events.note_start(datetime.now(UTC))
     parts = RedfishParts(
         context.source,
@@ -45,3 +48,4 @@ def add_routes(site: WebSite) -> None:
 
     site.server.every(_COMPARE_S, end_streams)
     site.server.every(_COMPARE_S, lambda: events.update(context.source.read()))
+    site.server.every(SAVE_S, file.save)

@@ -24,7 +24,14 @@ _POLL_S = 0.25
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 10.0
 _STEADY_S = 30.0
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin"
-_UNUSED = "-smux,mteTrigger,mteTriggerConf"
+_MODULES = ",".join(
+    (
+        *("system_mib", "sysORTable", "snmp_mib", "setSerialNo", "pass", "pass_persist"),
+        *("snmpEngine", "snmpMPDStats", "usmConf", "usmUser", "usmStats"),
+        *("vacm_conf", "vacm_vars"),
+    )
+)
+"""Modules of snmpd; the others read /proc and the network, which the sandbox does not permit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class SnmpProcess:
         """Run snmpd until it ends; return how long it ran, s."""
         clock = asyncio.get_running_loop().time
         started = clock()
-        command = [program, "-f", "-LOw", "-c", str(configuration), "-I", _UNUSED]
+        command = [program, "-f", "-LOw", "-c", str(configuration), "-I", _MODULES]
         process = await asyncio.create_subprocess_exec(
             *self._starter(command),
             env=self._environment(),
@@ -120,8 +127,9 @@ class SnmpProcess:
 
     def _starter(self, command: Sequence[str]) -> list[str]:
         """Pass on sockets of systemd, whose process id must be that of snmpd; end it with us."""
-        found = list(command)
-        if (setpriv := shutil.which("setpriv")) is not None:
+        found, setpriv = list(command), shutil.which("setpriv")
+        # In a unit of systemd setpriv has no right to start, and systemd ends snmpd with the unit.
+        if setpriv is not None and "INVOCATION_ID" not in os.environ:
             found = [setpriv, "--pdeathsig", "TERM", *found]
         if not self._listen:
             return found

@@ -17,13 +17,14 @@ from deploy.ops.arguments import (
     add_time,
     add_unit,
     load_keys,
+    open_enrolled,
     open_ledger,
     open_session,
     wait_for_report,
 )
 from deploy.ops.command.show import report_to_json, report_to_text
-from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import COMMAND as COMMAND_KIND
 
 EXAMPLE = "coldloop config command site/unit acknowledge --broker tcp:broker:1883 --key alice.key"
@@ -110,13 +111,14 @@ def _with_text_names(command_arguments: list[change_parser.Change]) -> list[tupl
 def _wait_for_answer(
     session: BrokerSession, unit: str, before: UnitReport, counter: int, seconds: float
 ) -> UnitReport:
+    enrolled = open_enrolled()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for topic, payload in session.messages(0.2):
             if topic != f"{unit}/{REPORTED}" or not payload:
                 continue
             try:
-                report = messages.parse_report(payload)
+                report = enrolled.read(unit, payload)
             except OpsError:
                 continue  # the next one can be complete
             if is_answer(report, before, counter):

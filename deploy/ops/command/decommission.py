@@ -25,13 +25,14 @@ from deploy.ops.arguments import (
     add_time,
     add_unit,
     load_keys,
+    open_enrolled,
     open_ledger,
     open_session,
     wait_for_report,
 )
 from deploy.ops.command.history import fetch_history
-from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 
 EXAMPLE = (
     "coldloop config decommission site/unit --out site-unit.log.json --broker tcp:broker:1883 "
@@ -111,12 +112,16 @@ def _send_decommission(arguments: argparse.Namespace) -> UnitReport:
 def _wait_final_report(
     session: BrokerSession, unit: str, before: UnitReport, seconds: float
 ) -> UnitReport:
+    enrolled = open_enrolled()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for topic, payload in session.messages(0.2):
             if topic != f"{unit}/{REPORTED}" or not payload:
                 continue
-            report = messages.parse_report(payload)
+            try:
+                report = enrolled.read(unit, payload)
+            except OpsError:
+                continue  # of another sender; the unit repeats its own
             if report.decommissioned:
                 return report
             if report.refused > before.refused:

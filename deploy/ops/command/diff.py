@@ -16,7 +16,7 @@ from agent.core.errors import ConfigError
 from agent.remote.message import canonical
 from deploy.errors import OpsError
 from deploy.ops import keys
-from deploy.ops.arguments import add_broker, open_session, parse_unit_name
+from deploy.ops.arguments import add_broker, open_enrolled, open_session, parse_unit_name
 from deploy.ops.private_file import write_private
 from deploy.ops.unit_config.published import fetch_config, list_differences
 from deploy.relay.terminal_text import printable
@@ -78,7 +78,7 @@ def _read(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     if arguments.broker is None:
         raise OpsError(f"{name} is a unit: --broker is needed (there is no such file)")
     with open_session(arguments) as session:
-        return fetch_config(session, unit)
+        return fetch_config(session, unit, open_enrolled())
 
 
 def with_trusted_keys(raw: dict[str, Any], trusted: list[str]) -> dict[str, Any]:

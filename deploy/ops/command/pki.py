@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops import pki
 from deploy.ops.command.keygen import ask_passphrase
+from deploy.ops.pki import authority as pki
+from deploy.ops.pki import est
 
 EXAMPLE = "coldloop config pki issue --dir pki riyadh-2.row07-cdu1 --role unit"
-ACTIONS = ("create", "issue", "revoke", "rotate")
+ACTIONS = ("root", "create", "renew", "issue", "invite", "serve", "revoke", "rotate")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +30,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-passphrase", action="store_true", help="store the key of the authority unencrypted"
     )
+    parser.add_argument(
+        "--root", metavar="FOLDER", help="with create, renew: the root signs the authority"
+    )
+    parser.add_argument(
+        "--listen", metavar="HOST:PORT", default="127.0.0.1:8085", help="with serve (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the file as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do the action and print the written file."""
     folder = Path(arguments.dir)
-    if arguments.action == "create":
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        passphrase = "" if arguments.no_passphrase else ask_passphrase()
-        path = pki.create(folder, arguments.name, passphrase)
+    if arguments.action in ("root", "create"):
+        path = _create(folder, arguments)
     elif not folder.is_dir():
         raise OpsError(f"{folder}: no such folder; `config pki create` makes it")
     else:
@@ -47,9 +52,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _create(folder: Path, arguments: argparse.Namespace) -> Path:
+    root = None if arguments.root is None else _load_root(arguments)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    passphrase = "" if arguments.no_passphrase else ask_passphrase()
+    if arguments.action == "root":
+        return pki.create_root(folder, arguments.name, passphrase)
+    return pki.create(folder, arguments.name, passphrase, root)
+
+
+def _load_root(arguments: argparse.Namespace) -> pki.SigningAuthority:
+    if arguments.root is None:
+        raise OpsError("--root is needed: the folder of `config pki root`")
+    folder = Path(arguments.root)
+    return pki.load_authority(folder, ask_passphrase() if pki.is_encrypted(folder) else "")
+
+
 def _change(folder: Path, arguments: argparse.Namespace) -> Path:
     passphrase = ask_passphrase() if pki.is_encrypted(folder) else ""
     name, hosts = arguments.name, arguments.host
+    if arguments.action == "renew":
+        return pki.renew(folder, name, passphrase, _load_root(arguments))
+    if arguments.action == "invite":
+        return est.invite(folder, name)
+    if arguments.action == "serve":
+        return est.serve(folder, passphrase, name, arguments.listen)
     if arguments.action == "revoke":
         return pki.revoke(folder, name, passphrase)
     if arguments.action == "rotate":

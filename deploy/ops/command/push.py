@@ -2,7 +2,8 @@
 """`coldloop config push`: send a signed change to one unit or many, canaries first.
 
 Ctrl-C (SIGINT) stops the rollout: the command sends no new change and rolls back each unconfirmed
-trial. SIGUSR1 pauses and resumes it: units in progress continue, no new unit starts.
+trial. SIGUSR1 pauses and resumes it: units in progress continue, no new unit starts. The rollout
+has a journal, so `coldloop config rollout resume` continues it after this process has died.
 
 With `--dry-run` nothing is sent: the change is tried on each different configuration of the units,
 with emulated twins in virtual time (`deploy.ops.unit_config.dry_run`).
@@ -13,37 +14,47 @@ of a unit names its groups. A unit outside the group rejects the message (wrong_
 """
 
 import argparse
-import contextlib
 import fnmatch
 import json
+import math
 import re
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
-from deploy.ops import change_parser, messages
+from deploy.ops import change_parser
 from deploy.ops.arguments import (
-    COMMAND,
-    DESIRED,
     REPORTED,
     add_broker,
     add_keys,
     add_time,
     add_times,
     load_keys,
-    message_times,
     open_ledger,
     open_session,
 )
-from deploy.ops.keys import Key
-from deploy.ops.messages import UnitReport
+from deploy.ops.fleet.rollout.driver import (
+    ReportParser,
+    format_outcome,
+    make_rollout,
+    outcome_of,
+    rollouts_folder,
+    run_rollout,
+)
+from deploy.ops.fleet.rollout.journal import (
+    RolloutJournal,
+    RolloutSettings,
+    encode_changes,
+    first_record,
+    new_name,
+    read_journal,
+)
+from deploy.ops.fleet.rollout.state import CONFIRMED, Plan
 from deploy.ops.mqtt_session import BrokerSession
-from deploy.ops.rollout import CONFIRMED, Plan, Rollout, RolloutUnit
+from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.unit_config.archive import MAX_ENTRIES, ConfigArchive
 from deploy.ops.unit_config.dry_run import print_dry_run
 from deploy.ops.unit_config.published import collect_configs, list_differences
@@ -84,6 +95,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wave", type=int, default=Plan.wave, metavar="N", help="maximum in progress (50)"
     )
+    parser.add_argument(
+        "--cohort",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="units that go next, such as 'site/row1*'; repeat it; the rest is the last cohort",
+    )
+    add_time(parser, "--soak", 0, "pause after each cohort (0s)")
     add_time(parser, "--listen", 5, "time for the reports of the units (5s)")
     add_time(parser, "--answer", Plan.answer_s, "wait so long for a report (10m)")
     add_time(parser, "--trial", Plan.trial_s, "longest trial of a unit (1h)")
@@ -125,20 +144,59 @@ def run(arguments: argparse.Namespace) -> int:
         for name in units:
             if name in configs:
                 archive.add(name, units[name].base_hash, configs[name])
-        rollout = _make_rollout(arguments, requested, keys, units)
-        started_at = time.monotonic()
-        sent = run_rollout(rollout, session, progress=sys.stderr.isatty())
-    outcome = {
-        "units": len(units),
-        "states": rollout.count_states(),
-        "aborted": rollout.aborted,
-        "failed": {u.name: u.reason for u in rollout.units.values() if u.reason},
-        "messages": sent,
-        "seconds": round(time.monotonic() - started_at, 1),
-    }
-    print(json.dumps(outcome) if arguments.json else _format_outcome(outcome))
+        settings = _settings(arguments, requested, sorted(units))
+        name, started_at = new_name(), time.monotonic()
+        journal = RolloutJournal(rollouts_folder(), name, is_new=True)
+        journal.write(first_record(settings))
+        if sys.stderr.isatty():
+            print(f"rollout {name}", file=sys.stderr, flush=True)
+        content = read_journal(rollouts_folder(), name)
+        rollout = make_rollout(settings, keys, units, content)
+        sent = run_rollout(rollout, session, journal, progress=sys.stderr.isatty())
+    outcome = outcome_of(rollout, name, sent, started_at)
+    print(json.dumps(outcome) if arguments.json else format_outcome(outcome))
     success_state = CONFIRMED if not arguments.no_confirm else "trial"
     return 0 if rollout.count_states().get(success_state, 0) == len(units) else 1
+
+
+def _settings(
+    arguments: argparse.Namespace, requested: list[change_parser.Change], names: list[str]
+) -> RolloutSettings:
+    """Return the settings of the rollout for its journal."""
+    plan = Plan(
+        arguments.canary / 100,
+        arguments.failures / 100,
+        arguments.wave,
+        arguments.answer,
+        arguments.trial,
+        not arguments.no_confirm,
+        arguments.after,
+        arguments.soak,
+    )
+    return RolloutSettings(
+        encode_changes(requested),
+        arguments.group or "",
+        arguments.expires + arguments.after,
+        arguments.confirm,
+        arguments.after,
+        make_cohorts(names, arguments.cohort, plan.canary),
+        asdict(plan),
+    )
+
+
+def make_cohorts(names: list[str], patterns: list[str], canary: float) -> list[list[str]]:
+    """Return the cohorts: the units of each pattern, then the rest; without one the canaries."""
+    if not patterns:
+        count = max(1, math.ceil(canary * len(names)))
+        return [part for part in (names[:count], names[count:]) if part]
+    cohorts, rest = [], names
+    for pattern in patterns:
+        cohort = [name for name in rest if fnmatch.fnmatchcase(name, pattern)]
+        if not cohort:
+            raise OpsError(f"--cohort {pattern}: no unit that is not in an earlier cohort")
+        cohorts.append(cohort)
+        rest = [name for name in rest if name not in cohort]
+    return [*cohorts, rest] if rest else cohorts
 
 
 def _parse_count(text: str) -> int:
@@ -188,7 +246,7 @@ def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[st
     is_name = not _WILD.intersection(pattern)
     session.subscribe(f"{pattern}/{REPORTED}" if is_name else f"+/+/{REPORTED}")
     reports: dict[str, UnitReport] = {}
-    parser = _ReportParser()
+    parser = ReportParser()
     end = time.monotonic() + seconds
     while time.monotonic() < end and not (is_name and reports):
         for topic, payload in session.messages(0.2):
@@ -200,23 +258,6 @@ def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[st
     if not reports:
         raise OpsError(f"{pattern}: no report of such a unit within {seconds} s")
     return reports
-
-
-class _ReportParser:
-    """Parses reports, and prints the first fault of each unit."""
-
-    def __init__(self) -> None:
-        self._printed: set[str] = set()
-
-    def parse(self, name: str, payload: bytes) -> UnitReport | None:
-        """Parse a report. A malformed one is ignored: the unit counts as without an answer."""
-        try:
-            return messages.parse_report(payload)
-        except OpsError as error:
-            if name not in self._printed:
-                self._printed.add(name)
-                print(printable(f"{name}: {error}"), file=sys.stderr)
-            return None
 
 
 def _filter_by_group(
@@ -235,116 +276,3 @@ def _read_groups(raw: dict[str, Any]) -> list[str]:
     section = raw.get("remote")
     groups = section.get("groups") if isinstance(section, dict) else None
     return groups if isinstance(groups, list) else []
-
-
-def _patch_factory(
-    arguments: argparse.Namespace,
-    requested: list[change_parser.Change],
-    keys: list[Key],
-    units: dict[str, UnitReport],
-) -> Callable[[str, UnitReport], tuple[int, bytes]]:
-    """Return the function that makes the patch of a unit; a group shares one signed patch."""
-    times, ledger = message_times(arguments), open_ledger()
-    if arguments.group is None:
-        return lambda name, base: messages.sign_patch(
-            name, base, requested, keys, message_times(arguments), ledger
-        )
-    plausible, refused = messages.plausible_members(units, times.now_s)
-    group_patch = messages.sign_group_patch(
-        arguments.group, plausible, requested, keys, times, ledger
-    )
-
-    def patch_of(name: str, _base: UnitReport) -> tuple[int, bytes]:
-        if name in refused:
-            raise OpsError(refused[name])
-        return group_patch
-
-    return patch_of
-
-
-def _make_rollout(
-    arguments: argparse.Namespace,
-    requested: list[change_parser.Change],
-    keys: list[Key],
-    units: dict[str, UnitReport],
-) -> Rollout:
-    ledger = open_ledger()
-
-    def sign_command(name: str, base: UnitReport, word: str, counter: int) -> bytes:
-        when = messages.MessageTimes(int(time.time()), arguments.expires)
-        named = [("counter", counter)]
-        return messages.sign_command(name, base, word, named, keys, when, ledger)[1]
-
-    plan = Plan(
-        arguments.canary / 100,
-        arguments.failures / 100,
-        arguments.wave,
-        arguments.answer,
-        arguments.trial,
-        not arguments.no_confirm,
-        arguments.after,
-    )
-    return Rollout(
-        plan,
-        {name: RolloutUnit(name, report=units[name]) for name in sorted(units)},
-        _patch_factory(arguments, requested, keys, units),
-        lambda name, base, counter: sign_command(name, base, "confirm", counter),
-        lambda name, base, counter: sign_command(name, base, "rollback", counter),
-    )
-
-
-def run_rollout(rollout: Rollout, session: BrokerSession, progress: bool = False) -> int:
-    """Run the rollout until it is done; return the number of messages."""
-    sent, parser = 0, _ReportParser()
-    with _handle_signals(rollout):
-        while not rollout.is_done() or rollout.outbox:
-            for topic, payload in session.messages(0.05):
-                name = topic.removesuffix(f"/{REPORTED}")
-                is_report = payload and name in rollout.units and name != topic
-                report = parser.parse(name, payload) if is_report else None
-                if report is not None:
-                    rollout.report(name, report, time.monotonic())
-            rollout.tick(time.monotonic())
-            for name, kind, message in rollout.outbox:
-                topic = COMMAND if kind == "command" else DESIRED
-                session.publish_async(f"{name}/{topic}", message, retain=kind != "command")
-                sent += 1
-            rollout.outbox.clear()
-            if progress:
-                pause = " (pause)" if rollout.paused else ""
-                print(f"\r{rollout.count_states()}{pause}", end="", file=sys.stderr, flush=True)
-    return sent
-
-
-@contextlib.contextmanager
-def _handle_signals(rollout: Rollout) -> Iterator[None]:
-    """Stop the rollout on SIGINT; pause and resume it on SIGUSR1."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        if not rollout.aborted:
-            rollout.abort("stopped by the operator")
-
-    def pause(_number: int, _frame: object) -> None:
-        rollout.toggle_pause()
-
-    previous_handlers = [
-        (n, signal.signal(n, f)) for n, f in ((signal.SIGINT, stop), (signal.SIGUSR1, pause))
-    ]
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers:
-            signal.signal(number, handler)
-
-
-def _format_outcome(outcome: dict[str, object]) -> str:
-    lines = [f"{outcome['units']} units: {outcome['states']}, {outcome['messages']} messages"]
-    if outcome["aborted"]:
-        lines.append(f"stopped: {outcome['aborted']}")
-    failed = outcome["failed"]
-    if isinstance(failed, dict):
-        lines += [f"{name}: {reason}" for name, reason in failed.items()]
-    return "\n".join(map(printable, lines))

@@ -6,7 +6,7 @@ import dataclasses
 import json
 
 from deploy.ops.arguments import add_broker, add_unit, open_session, wait_for_report
-from deploy.ops.messages import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"
@@ -46,6 +46,8 @@ def report_to_text(unit: str, report: UnitReport) -> str:
         f"on trial: {trial}",
         f"last:     {report.last[0]} {report.last[1]} {report.last[2]}".rstrip(),
     ]
+    if not report.signed:
+        lines.append("report:   not signed: no unit is enrolled (`config unit`)")
     if report.refused:
         lines.append(f"refused:  {report.refused}, last: {': '.join(report.refusal)}")
     if report.scheduled is not None:

@@ -20,6 +20,7 @@ from deploy.ops.arguments import (
     open_ledger,
 )
 from deploy.ops.private_file import write_private
+from deploy.ops.report.unit_report import UnitReport, parse_report
 
 EXAMPLE = (
     "coldloop config sign site/unit control.supply.setpoint_c=32.5 --report report.json "
@@ -56,10 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _read_report(path: Path) -> messages.UnitReport:
+def _read_report(path: Path) -> UnitReport:
     try:
         raw = json.loads(path.read_text())
         raw["hash"] = raw.pop("base_hash")
-        return messages.parse_report(json.dumps(raw).encode())
+        return parse_report(json.dumps(raw).encode())
     except (OSError, ValueError, KeyError, AttributeError):
         raise OpsError(f"{path}: not a report; make one with `config show --json`") from None

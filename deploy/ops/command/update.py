@@ -31,12 +31,13 @@ from deploy.ops.arguments import (
     add_unit,
     load_keys,
     message_times,
+    open_enrolled,
     open_ledger,
     open_session,
     wait_for_report,
 )
-from deploy.ops.messages import UnitReport
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import MANIFEST
 
 EXAMPLE = (
@@ -144,13 +145,13 @@ def _send_chunks(
     sent, last_sent, sent_at = 0, -1, 0.0
     received, count = -1, -(-len(bundle) // chunk_size)
     end = time.monotonic() + arguments.wait
-    report = before
+    report, enrolled = before, open_enrolled()
     session.subscribe(f"{arguments.unit}/{REPORTED}")
     while time.monotonic() < end:
         for topic, payload in session.messages(0.05):
             if topic == f"{arguments.unit}/{REPORTED}" and payload:
                 with contextlib.suppress(OpsError):  # the next report can be complete
-                    report = messages.parse_report(payload)
+                    report = enrolled.read(arguments.unit, payload)
                 received = _received_chunks(report, counter, received)
         if received >= count:
             return sent

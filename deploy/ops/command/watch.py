@@ -8,10 +8,16 @@ import sys
 import time
 
 from deploy.errors import OpsError
-from deploy.ops import messages
-from deploy.ops.arguments import REPORTED, add_broker, open_session, parse_duration
+from deploy.ops.arguments import (
+    REPORTED,
+    add_broker,
+    open_enrolled,
+    open_session,
+    parse_duration,
+)
 from deploy.ops.command.show import report_to_json
-from deploy.ops.messages import UnitReport
+from deploy.ops.report.enrolled import EnrolledUnits
+from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config watch 'riyadh-2/*' --broker tls:broker.example:8883?ca=ca.pem"
@@ -36,19 +42,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the reports."""
     end = time.monotonic() + arguments.seconds if arguments.seconds else None
     last: dict[str, str] = {}
+    enrolled = open_enrolled()
     with open_session(arguments) as session:
         session.subscribe(f"+/+/{REPORTED}")
         while end is None or time.monotonic() < end:
             for topic, payload in session.messages(0.2):
                 name = topic.removesuffix(f"/{REPORTED}")
                 if payload and fnmatch.fnmatchcase(name, arguments.units):
-                    _print_report(name, payload, last, arguments.json)
+                    _print_report(enrolled, name, payload, last, arguments.json)
     return 0
 
 
-def _print_report(name: str, payload: bytes, last: dict[str, str], as_json: bool) -> None:
+def _print_report(
+    enrolled: EnrolledUnits, name: str, payload: bytes, last: dict[str, str], as_json: bool
+) -> None:
     try:
-        report = messages.parse_report(payload)
+        report = enrolled.read(name, payload)
     except OpsError as error:
         if last.get(name) != str(error):
             last[name] = str(error)

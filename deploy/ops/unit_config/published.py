@@ -2,19 +2,24 @@
 """The configuration that a unit publishes, and the differences of two configurations.
 
 Does not change a unit. A unit publishes its whole configuration without secrets after each change.
+The configuration is not signed itself. The signed report of an enrolled unit has its hash, so
+another configuration is not accepted.
 """
 
 import math
+import sys
 import time
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from agent.remote.message import canonical
 from deploy.errors import OpsError
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.enrolled import EnrolledUnits
+from deploy.ops.report.unit_report import UnitReport
+from deploy.relay.terminal_text import printable
 from protocols.errors import DecodeError
 
-CONFIG = "cfg/config"
+CONFIG, REPORTED = "cfg/config", "cfg/reported"
 _TIMEOUT_S = 10
 
 
@@ -26,37 +31,62 @@ class Difference(NamedTuple):
     second: Any
 
 
-def fetch_config(session: BrokerSession, unit: str) -> dict[str, Any]:
-    """Return the configuration of a unit. Raises `OpsError` if it publishes none."""
+def fetch_config(session: BrokerSession, unit: str, enrolled: EnrolledUnits) -> dict[str, Any]:
+    """Return the configuration of a unit. Raises `OpsError`: none, or it is not accepted."""
     session.subscribe(f"{unit}/{CONFIG}")
+    session.subscribe(f"{unit}/{REPORTED}")
+    is_checked = bool(enrolled.names())
+    config, report, fault = b"", None, "no configuration published; check its section remote"
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end:
         for topic, payload in session.messages(0.2):
             if topic == f"{unit}/{CONFIG}":
+                config = payload
+            elif topic == f"{unit}/{REPORTED}" and payload and is_checked:
                 try:
-                    return canonical.decode_config(payload)
-                except DecodeError as error:
-                    raise OpsError(f"{unit}: not a configuration: {error}") from None
-    raise OpsError(
-        f"{unit}: no configuration published; check the section remote of its configuration"
-    )
+                    report = enrolled.read(unit, payload)
+                except OpsError as error:
+                    fault = str(error)
+        if config and (not is_checked or (report is not None and is_of_report(config, report))):
+            try:
+                return canonical.decode_config(config)
+            except DecodeError as error:
+                raise OpsError(f"{unit}: not a configuration: {error}") from None
+        if config and report is not None:
+            fault = "the published configuration is not that of its signed report"
+    raise OpsError(f"{unit}: {fault}")
+
+
+def is_of_report(config: bytes, report: UnitReport) -> bool:
+    """Return whether an encoded configuration is that of a report. An unsigned one has no hash."""
+    return not report.signed or canonical.hash_config(config).hex() == report.config
 
 
 def collect_configs(
-    session: BrokerSession, units: Collection[str], seconds: float
+    session: BrokerSession, units: dict[str, UnitReport], seconds: float
 ) -> dict[str, dict[str, Any]]:
-    """Return the configurations of `units` that are published; wait `seconds` for the last one."""
+    """Return the configurations of `units` that are published; wait `seconds` for the last one.
+
+    One with another hash than the signed report of its unit is left out, with a message.
+    """
     session.subscribe(f"+/+/{CONFIG}" if len(units) > 1 else f"{next(iter(units))}/{CONFIG}")
     found: dict[str, dict[str, Any]] = {}
+    other: set[str] = set()
     end = time.monotonic() + seconds
     while time.monotonic() < end and len(found) < len(units):
         for topic, payload in session.messages(0.2):
             name = topic.removesuffix(f"/{CONFIG}")
             if name in units and name != topic:
+                if not is_of_report(payload, units[name]):
+                    other.add(name)
+                    continue
                 try:
                     found[name] = canonical.decode_config(payload)
                 except DecodeError:
                     found[name] = {}
+    for name in sorted(other - found.keys()):
+        text = f"{name}: left out: its published configuration is not that of its signed report"
+        print(printable(text), file=sys.stderr)
     return {name: raw for name, raw in found.items() if raw}
 
 

@@ -113,7 +113,8 @@ class LocalPort(StreamPort):
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
         try:
             if self._group >= 0:
-                os.fchown(file, -1, self._group)
+                if os.fstat(file).st_gid != self._group:  # systemd's sandbox permits no chown
+                    os.fchown(file, -1, self._group)
                 os.fchmod(file, mode)
             rest = memoryview(payload)
             while rest:
@@ -136,7 +137,7 @@ def open_port(address: Address, _wake: "Wake") -> LocalPort:
         _remove_stale(address, path)
         sock.setblocking(False)
         sock.bind(path)
-        if group >= 0:
+        if group >= 0 and os.stat(path).st_gid != group:
             os.chown(path, -1, group)
         os.chmod(path, 0o660 if group >= 0 else 0o600)
     except OSError as error:

@@ -4,10 +4,12 @@
 `Store` is the synchronous form, for commands and for the start. `StorePort` is the port. Its thread
 waits for the flash, so that no control cycle waits, and wakes the runtime when all data are durable
 ("drained"). A store on a tmpfs (`store:/run/coldloop`) writes no flash: use it for status
-snapshots.
+snapshots. With `?group=NAME` the members of the group can read the files; all others cannot.
+Without the right to give a file to the group, it stays private: a log matters more than readers.
 """
 
 import contextlib
+import grp
 import os
 import threading
 
@@ -25,14 +27,27 @@ from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, check_key,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.ports.base import Wake
 
 MAX_READ = 1 << 20  # bytes; no valid record is longer
 
 
-def _private(path: str, flags: int) -> int:
-    """Open a file that only its user can read: a record can hold a secret."""
-    return os.open(path, flags, 0o600)
+def _opener(group: str) -> "Callable[[str, int], int]":
+    """Return a function that opens a file for its user, and for the readers of a group."""
+
+    def open_file(path: str, flags: int) -> int:
+        found = os.open(path, flags, 0o600)  # a record can hold a secret
+        if group:
+            with contextlib.suppress(OSError, KeyError):
+                number = grp.getgrnam(group).gr_gid
+                if os.fstat(found).st_gid != number:  # systemd's sandbox permits no chown
+                    os.fchown(found, -1, number)
+                os.fchmod(found, 0o640)
+        return found
+
+    return open_file
 
 
 class Store:
@@ -41,6 +56,7 @@ class Store:
     def __init__(self, address: Address) -> None:
         """Store the address `store:FOLDER`; opens no file."""
         self._address = address
+        self._open = _opener(address.options.get("group", ""))
 
     def read(self, key: str) -> "bytes | None":
         """Return the record of a key, or None. Raises PortError."""
@@ -60,7 +76,7 @@ class Store:
         """Replace the record of a key; on return it is durable. Raises PortError."""
         path = self._path(key)
         try:
-            with open(path + TEMPORARY_SUFFIX, "wb", opener=_private) as file:
+            with open(path + TEMPORARY_SUFFIX, "wb", opener=self._open) as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -80,7 +96,7 @@ class Store:
         path = self._path(key)
         try:
             is_new = not os.path.exists(path)
-            with open(path, "ab", buffering=0, opener=_private) as file:
+            with open(path, "ab", buffering=0, opener=self._open) as file:
                 rest = memoryview(data)
                 while rest:
                     rest = rest[file.write(rest) :]

@@ -110,7 +110,7 @@ def describe_result(result: "TransactionResult") -> str:
         meaning = EXCEPTIONS.get(result.code, "not in the standard")
         return "exception %d (%s)" % (result.code, meaning)
     if result.status == "timeout":
-        return "no reply"
+        return "no reply" + (": " + result.reason if result.reason else "")
     if result.status == "busy":
         return "busy: exception %d (%s) to all attempts" % (result.code, EXCEPTIONS[result.code])
     if result.status == "unsure":

@@ -18,6 +18,7 @@ The next request opens a connection again that the peer closed. A serial line th
 """
 
 from drivers.errors import AddressError
+from drivers.modbus.transaction import TIMEOUT
 from drivers.ports.address import Address, parse_address
 from drivers.ports.base import make_error
 from drivers.ports.bus_address import BUS_KINDS, make_bus
@@ -69,6 +70,18 @@ def _other_count(request: bytes) -> "bytes | None":
     if function in pdu.BIT_READS:
         return pdu.read(function, address, 1 if count > _BYTE else _BYTE + 1)
     return pdu.read(function, address, 1 if count > 1 else 2)
+
+
+def _evidence(noise: int, foreign: int, echoes: int) -> str:
+    """Return what came instead of a reply, and its likely causes; empty if nothing came."""
+    if noise:
+        causes = "another baud rate or parity, noise, or a reply with a wrong length"
+        return "%d bytes came that are no frame (%s)" % (noise, causes)
+    if foreign:
+        return "%d frames of other units came (another master is on the line)" % foreign
+    if echoes:
+        return "only the sent bytes came back (the line echoes, and no device replies)"
+    return ""
 
 
 class BlockingModbusClient:
@@ -124,7 +137,7 @@ class BlockingModbusClient:
         return self._open_port
 
     def request(self, unit: int, request: bytes, retries: int = 1) -> "TransactionResult":
-        """Send one request and return its result.
+        """Send one request and return its result. The reason of a time-out names what came instead.
 
         The first good read of a unit on a serial line is confirmed, because the device can still
         owe a reply to an earlier program. A second read with another count follows. If its reply is
@@ -144,8 +157,21 @@ class BlockingModbusClient:
         return self._request(unit, request, retries)
 
     def _request(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
+        counters = self.bus.client.counters
+        noise, foreign, echoes = (
+            counters.discarded_bytes,
+            counters.other_unit_frames,
+            counters.echoes,
+        )
         try:
-            return self._transact(unit, request, retries)
+            result = self._transact(unit, request, retries)
+            if result.status == TIMEOUT:
+                result.reason = _evidence(
+                    counters.discarded_bytes - noise,
+                    counters.other_unit_frames - foreign,
+                    counters.echoes - echoes,
+                )
+            return result
         except BaseException:  # also KeyboardInterrupt
             self._abandon()
             raise

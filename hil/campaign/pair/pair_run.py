@@ -15,6 +15,7 @@ from agent.agent import Agent
 from agent.commands import profiles
 from agent.config.load import load
 from agent.port_numbers import CONSOLE, FIRST_BUS
+from agent.redundancy.beacon import UNITS
 from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -28,6 +29,8 @@ _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
 _SAMPLE_US = 20_000
 _WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
+KEY = bytes(range(32))
+"""Key of the pair."""
 FAULTS = ("power", "pause", "receiver", "driver")
 
 
@@ -135,6 +138,7 @@ class PairRun:
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
+        self.config["redundancy"] = {"node": "a", "key": KEY.hex()}
         self.line = SharedLine(self.world, self.testbed.bus, _CHAR_US)
         self.line.set_observer(self._observe)
         self.writes: list[Write] = []
@@ -165,7 +169,7 @@ class PairRun:
         units = [device["unit"] for device in config["devices"]]
         address = config["buses"]["bus"]
         return PairedAgent(
-            "ab"[number], lambda: Agent(load(config, loaded)), address, _CHAR_US, units
+            "ab"[number], lambda: Agent(load(config, loaded)), address, _CHAR_US, units, KEY
         )
 
     def _print(self, number: int, data: bytes) -> None:
@@ -174,7 +178,7 @@ class PairRun:
         )
 
     def _observe(self, node: int, frame: bytes, now: int) -> None:
-        if len(frame) > 3 and frame[1] in _WRITE_FUNCTIONS:
+        if frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS:
             self.writes.append(Write(node, now, frame))
 
     def at(self, at_s: float, call: Callable[..., None], *args: Any) -> None:

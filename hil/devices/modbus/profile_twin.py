@@ -83,6 +83,8 @@ class ProfileTwin(ProfileServer):
         self._shown: list[tuple[str, Callable[[], float]]] = list(self._measured())
         self._broken: dict[str, tuple[int, ...]] = {}
         self._steps = -1
+        self._parts: list[ProfileTwin] = []
+        self._part_versions = 0
         # After a restart the device has these values, not those of the running plant below.
         self._defaults = {a: self.registers[a] for a in self.writable if a in self.registers}
         self._connect(raw)
@@ -128,6 +130,29 @@ class ProfileTwin(ProfileServer):
         if feedback != role["setpoint"]:
             self._shown = [entry for entry in self._shown if entry[0] != feedback]
             self._shown.append((feedback, position))
+
+    def add_part(self, part: ProfileTwin) -> None:
+        """Let `part`, another profile of the same unit address, share the registers of this one.
+
+        Only this twin answers requests. Faults, restarts and writes of the address act here, and
+        are passed on.
+        """
+        pairs = (
+            (self.registers, part.registers),
+            (self._table(4), part._table(4)),
+            (self.coils, part.coils),
+            (self.discrete_inputs, part.discrete_inputs),
+        )
+        for own, other in pairs:
+            for address, word in other.items():  # two profiles can name bits of one register
+                own[address] = own.get(address, 0) | word
+        part.registers, part.inputs = self.registers, self.inputs
+        part.coils, part.discrete_inputs = self.coils, self.discrete_inputs
+        self.writable.update(part.writable)
+        self._writable_coils |= part._writable_coils
+        self._defaults.update(part._defaults)
+        self._parts.append(part)
+        self.version += 1
 
     # Values.
 
@@ -245,6 +270,12 @@ class ProfileTwin(ProfileServer):
 
     def refresh(self, now: int) -> None:
         """Show the plant at time `now`."""
+        for part in self._parts:
+            part.refresh(now)
+        versions = sum(part.version for part in self._parts)
+        if versions != self._part_versions:
+            self._part_versions = versions
+            self.version += 1
         self.plant.advance(now)
         steps = self.plant.steps
         if steps == self._steps:
@@ -283,6 +314,8 @@ class ProfileTwin(ProfileServer):
         self._act()
 
     def _act(self) -> None:
+        for part in self._parts:
+            part.on_restart(0)
         raw, roles = self._raw, self._roles
         if raw.get("valve") and roles.valve:
             position = self.value(raw["valve"]["setpoint"])

@@ -137,9 +137,35 @@
   async function showHistory() {
     const serial = id("start").elements.serial.value.trim();
     const list = await guarded(() => request("history", { serial })) || [];
-    id("history").replaceChildren(...list.map((r) => make("a", { href: reportAt(r.report, "report.html"), target: "_blank" },
-      make("b", { className: r.verdict, textContent: View.SHORT_TEXTS[r.verdict] }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: r.ended_utc.slice(0, 16).replace("T", " ") }))));
+    id("history").replaceChildren(...list.map(makeRecord));
     if (!list.length) id("history").append(make("p", { className: "dim", textContent: "no records" + (serial ? " of " + serial : "") }));
+  }
+
+  const MAX_OVERLAYS = 5;
+  const overlaid = new Map(); // report -> its curves
+  function makeRecord(r) {
+    const when = r.ended_utc.slice(0, 16).replace("T", " "), name = [r.suite, r.serial, when].filter(Boolean).join(" ");
+    const link = make("a", { href: reportAt(r.report, "report.html"), target: "_blank" },
+      make("b", { className: r.verdict, textContent: t(View.SHORT_TEXTS[r.verdict]) }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: when }));
+    const button = make("button", { className: "plain", textContent: t("Overlay"), ariaLabel: t("Overlay") + ": " + name });
+    const problem = make("small", { className: "problem", role: "alert" });
+    button.setAttribute("aria-pressed", overlaid.has(r.report));
+    button.onclick = async () => {
+      problem.textContent = "";
+      try {
+        if (overlaid.has(r.report)) overlaid.delete(r.report);
+        else if (overlaid.size === MAX_OVERLAYS) throw new Error(t("at most 5 runs can be overlaid"));
+        else overlaid.set(r.report, { ...await request("curves", { report: r.report, scenario: (state.run || {}).name || "" }), title: name });
+      } catch (error) { problem.textContent = error.message; }
+      button.setAttribute("aria-pressed", overlaid.has(r.report));
+      showOverlays();
+    };
+    return make("div", { className: "record" }, link, button, problem);
+  }
+  function showOverlays() {
+    const list = [...overlaid.values()];
+    Plots.setOverlays(list);
+    id("overlays").textContent = list.length ? t("Overlaid from the start of the run: ") + list.map((o, i) => `${i + 1} ${o.title}`).join(" · ") : "";
   }
 
   const form = id("start");

@@ -39,7 +39,10 @@ class TwinBus:
 
 
 class TwinRow:
-    """The plant, the twins by device name, and the buses in the order of their names."""
+    """The plant, the twins by device name, and the buses in the order of their names.
+
+    `hosts`: the twin that answers for a device: its own, or that of the device it is a part of.
+    """
 
     def __init__(self, world: World, unit: UnitFile) -> None:
         self.unit = unit
@@ -48,12 +51,13 @@ class TwinRow:
         self.valve_name: str = control.get("supply", {}).get("valve", "")
         self.plant = Plant(world.random("plant"), self._parameters(control))
         self.twins: dict[str, ProfileTwin] = {}
+        self.hosts: dict[str, ProfileTwin] = {}
         self.buses: list[TwinBus] = []
         for name in sorted(unit.raw["buses"]):
-            twins = [self._twin(d) for d in unit.raw["devices"] if d["bus"] == name]
+            twins = self._make_bus_twins(name)
             if twins:
                 address = parse_address(unit.raw["buses"][name])
-                self.buses.append(TwinBus(name, address, list(twins)))
+                self.buses.append(TwinBus(name, address, twins))
 
     def _parameters(self, control: dict[str, Any]) -> PlantParameters:
         pumps = max(1, len(self.pump_names))
@@ -66,8 +70,6 @@ class TwinRow:
     def _twin(self, device: dict[str, Any]) -> ProfileTwin:
         name, plant = device["name"], self.plant
         control = self.unit.raw["control"]
-        if "part_of" in device:
-            raise BenchError(f"{name}: a twin of a part of another device is not supported")
         roles = TwinRoles(
             valve=name == self.valve_name,
             pump=plant.pumps[self.pump_names.index(name)] if name in self.pump_names else None,
@@ -80,7 +82,22 @@ class TwinRow:
         except (KeyError, ValueError) as error:
             raise BenchError(f"{name} (profile {device['profile']}): {error}") from None
         self.twins[name] = twin
+        self.hosts[name] = self.twins[device["part_of"]] if "part_of" in device else twin
         return twin
+
+    def _make_bus_twins(self, bus: str) -> list[ModbusServer]:
+        """Return the twins of a bus, one for each unit address."""
+        servers: list[ModbusServer] = []
+        for device in self.unit.raw["devices"]:
+            if device["bus"] != bus:
+                continue
+            twin = self._twin(device)
+            host = self.hosts[device["name"]]
+            if host is twin:
+                servers.append(twin)
+            else:
+                host.add_part(twin)
+        return servers
 
     def config(self) -> dict[str, Any]:
         """Return the configuration for the twins."""

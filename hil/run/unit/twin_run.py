@@ -92,7 +92,7 @@ class TwinRun:
             self.row.plant.set_load(event.value)
 
     def _do_silent(self, event: ScenarioEvent, starts: bool) -> None:
-        self.row.twins[event.text].inject("dead", starts)
+        self.row.hosts[event.text].inject("dead", starts)
 
     def _do_unplug(self, event: ScenarioEvent, starts: bool) -> None:
         port = self._ports[event.text]
@@ -108,14 +108,14 @@ class TwinRun:
         self.row.twins[device].set_flag(bit, starts)
 
     def _do_reboot(self, event: ScenarioEvent, starts: bool) -> None:
-        self.row.twins[event.text].reboot(self.world.now)
+        self.row.hosts[event.text].reboot(self.world.now)
 
     def _do_foreign_write(self, event: ScenarioEvent, starts: bool) -> None:
         device, _, point = event.text.partition(".")
         self.row.twins[device].write_lowest(point, self.world.now)
 
     def _do_ignore_writes(self, event: ScenarioEvent, starts: bool) -> None:
-        self.row.twins[event.text].inject("ignore_writes", starts)
+        self.row.hosts[event.text].inject("ignore_writes", starts)
 
     def _do_restart_agent(self, event: ScenarioEvent, starts: bool) -> None:
         self._restart()

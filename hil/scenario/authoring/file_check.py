@@ -48,13 +48,16 @@ def check_text(text: str) -> list[LocatedProblem]:
     lines = map_lines(text)
     problems = list(reading.problems)
     problems += [
-        (path, what)
-        for path, what in _find_semantic_problems(reading.scenario, reading.positions)
+        (path, problem_text)
+        for path, problem_text in _find_semantic_problems(reading.scenario, reading.positions)
         if not _follows_from(path, reading.problems)
     ]
     if not reading.scenario.expectations and not problems:
         problems.append(("expect", "missing: a scenario without expectations cannot fail"))
-    located = {LocatedProblem(find_line(lines, path), path, what) for path, what in problems}
+    located = {
+        LocatedProblem(find_line(lines, path), path, problem_text)
+        for path, problem_text in problems
+    }
     return sorted(located)
 
 

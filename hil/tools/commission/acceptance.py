@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from drivers.tools.activity_line import ActivityLine
 from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.progress import ProgressLine
 from hil.errors import BenchError
-from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, SerialCheck
+from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, Provenance, SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
 from hil.run.provenance_recorder import ProvenanceRecorder
@@ -35,6 +37,8 @@ from hil.tools.commission.findings import (
     value_problems,
 )
 from hil.tools.commission.journal import Journal
+from hil.tools.commission.tuning.loop_tuning import describe_tuning
+from hil.tools.commission.tuning.tuning_record import record_tuning
 from hil.tools.commission.write_test import DONE, NOT_TESTED
 
 _TITLE = "live values, comparison with gauges, write test"
@@ -45,7 +49,11 @@ def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> d
     unit = load_unit(unit_file)
     _move_away(folder / "report-twin")
     suite = build_suite(unit, is_real=False)
-    recorded = [record_twin(unit, scenario, 1, "cpython") for scenario in suite.scenarios]
+    recorded = []
+    with ProgressLine(len(suite.scenarios), "scenarios") as progress:
+        for scenario in suite.scenarios:
+            recorded.append(record_twin(unit, scenario, 1, "cpython"))
+            progress.update(len(recorded))
     return _write(suite, recorded, folder / "report-twin", arguments)
 
 
@@ -58,8 +66,13 @@ def run_real(
     qualifier = describe_extent(journal, on_devices)
     _move_away(folder / "report")
     recorded = [_record_facts(unit, journal, arguments.operator)]
+    if journal.get("tune"):
+        provenance = _provenance(unit, journal.done_at("tune"), journal.get("values"))
+        recorded.append(record_tuning(journal.get("tune"), unit.whole, provenance))
     if on_devices:
-        recorded += [record_real_unit(unit, scenario) for scenario in suite.scenarios]
+        for scenario in suite.scenarios:
+            with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
+                recorded.append(record_real_unit(unit, scenario))
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
 
@@ -67,7 +80,8 @@ def run_real(
 def describe_extent(journal: Journal, on_devices: bool) -> str:
     """Return what a verdict on the devices covers; it is part of the verdict and of the title."""
     control = "controlled by the agent" if on_devices else "not controlled by the agent"
-    return f"{control}, {count_gauges(journal.get('values'))}"
+    parts = control, count_gauges(journal.get("values")), describe_tuning(journal.get("tune"))
+    return ", ".join(part for part in parts if part)
 
 
 def _move_away(folder: Path) -> None:
@@ -128,14 +142,16 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
     scenario = Scenario("commission", _TITLE, 1.0, TestbedSettings(), prompts=tuple(prompts))
     scenario = replace(scenario, text=write_toml(scenario))
     run_result = RunResult(scenario.name, 0, "cpython", tuple(failures), None, 1.0, 1.0)
-    origin = ProvenanceRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
-    origin = replace(
-        origin,
-        started_utc=journal.done_at("values"),
-        devices=tuple(_origin(unit, device, values) for device in unit.raw["devices"]),
-    )
+    origin = _provenance(unit, journal.done_at("values"), values)
     series = _series(values)
     return RecordedRun(scenario, run_result, results, series, [], unit.whole, answers, origin)
+
+
+def _provenance(unit: UnitFile, started_utc: str, values: dict[str, Any]) -> Provenance:
+    """Return the origin of a step of the dialogue: all devices are real."""
+    origin = ProvenanceRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
+    devices = tuple(_origin(unit, device, values) for device in unit.raw["devices"])
+    return replace(origin, started_utc=started_utc, devices=devices)
 
 
 def _answer(prompt: Prompt, value: float | str | None, operator: str) -> Answer:

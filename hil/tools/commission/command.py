@@ -29,7 +29,8 @@ from hil.tools.commission.findings import (
 )
 from hil.tools.commission.given_arguments import given_names, step_arguments, take_from_journal
 from hil.tools.commission.journal import Journal
-from hil.tools.commission.steps import Commissioning, parse_gauges
+from hil.tools.commission.steps import Commissioning, parse_gauges, parse_profiles
+from hil.tools.commission.tuning.loop_tuning import tune_problems
 from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
 from hil.tools.commission.write_test import SIGNALS
 from protocols.errors import ProtocolError
@@ -39,7 +40,7 @@ EXAMPLE = (
 )
 STEPS = (
     *("ports", "scan", "describe", "values", "write-test", "propose", "check"),
-    *("twin-acceptance", "site-acceptance"),
+    *("twin-acceptance", "tune", "site-acceptance"),
 )
 
 
@@ -61,6 +62,13 @@ def make_parser() -> Parser:
     parser.add_argument("--table", type=Path, metavar="FILE", help="register table of the device")
     parser.add_argument("--model", default="site_cdu", metavar="NAME", help="name of its profile")
     parser.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="UNIT=NAME",
+        help="profile of a unit that only resembles a model, such as 20=belimo_valve",
+    )
+    parser.add_argument(
         "--gauge",
         action="append",
         default=[],
@@ -69,6 +77,9 @@ def make_parser() -> Parser:
     )
     parser.add_argument(
         "--write-test", action="store_true", help="move each output by a small step and back"
+    )
+    parser.add_argument(
+        "--tune", action="store_true", help="tune the loops: a small step of each output, and back"
     )
     parser.add_argument(
         "--mode", choices=MODES, default="auto", help="monitor: the agent controls nothing"
@@ -138,6 +149,7 @@ def commission(argv: list[str]) -> int:
 def _check_arguments(arguments: argparse.Namespace) -> None:
     """Raise BenchError for a value that a later step could not use."""
     parse_gauges(arguments.gauge)
+    parse_profiles(arguments.profile)
     for option, value, (low, high) in (
         ("--setpoint-c", arguments.setpoint_c, SETPOINT_C),
         ("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA),
@@ -172,6 +184,8 @@ def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
         failed = "write-test"
     elif (journal.get("twin-acceptance") or {}).get("verdict") == FAIL:
         failed = "propose"
+    elif tune_problems(journal.get("tune")):
+        failed = "tune"
     elif (journal.get("site-acceptance") or {}).get("verdict") == FAIL:
         failed = "site-acceptance"
     if failed:
@@ -220,7 +234,7 @@ def _accept_on_site(
     problems = live_problems(
         *(journal.get(name) for name in ("propose", "values", "write-test")),
         is_asked=not arguments.yes,
-    )
+    ) + tune_problems(journal.get("tune"))
     for problem in problems:
         dialogue.say(f"  {problem}")
     if problems and arguments.yes and arguments.real:

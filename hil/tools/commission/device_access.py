@@ -44,10 +44,20 @@ class DeviceAccess:
     """One device on one port. Raises `PortError` if the port cannot be opened."""
 
     def __init__(
-        self, port: str, unit: int, raw: dict[str, Any], timeout_ms: int = TIMEOUT_MS
+        self,
+        port: str,
+        unit: int,
+        raw: dict[str, Any],
+        timeout_ms: int = TIMEOUT_MS,
+        beside: "DeviceAccess | None" = None,
     ) -> None:
-        self._client = BlockingModbusClient(port_address(port), timeout_ms * MILLISECOND)
-        self._unit = ProbedUnit(self._client, unit)
+        """Open the port. `beside`: an open device on the same port, whose line this one shares."""
+        self._is_owner = beside is None
+        if beside is None:
+            self.client = BlockingModbusClient(port_address(port), timeout_ms * MILLISECOND)
+        else:
+            self.client = beside.client
+        self._unit = ProbedUnit(self.client, unit)
         self.profile: DeviceProfile = Model(raw).profile_for(self._unit)
         self.device: ModbusDevice = probe_device(self._unit, self.profile)
         self.errors: list[str] = []
@@ -56,7 +66,8 @@ class DeviceAccess:
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._client.__exit__(*details)
+        if self._is_owner:
+            self.client.__exit__(*details)
 
     @property
     def identity(self) -> str:
@@ -69,7 +80,7 @@ class DeviceAccess:
         """Read all blocks; `errors` has a text for each that failed."""
         self.errors = []
         for request, tag in self.device.poll_requests():
-            result = self._client.request(self.device.unit, request)
+            result = self.client.request(self.device.unit, request)
             if result.status == pdu.GOOD:
                 self.device.store_block(tag, result.values, result.done_at)
             else:
@@ -94,6 +105,10 @@ class DeviceAccess:
             for i, point in enumerate(self.profile.points)
         ]
 
+    def good_values(self) -> dict[str, float]:
+        """Return the good values of the last poll by name."""
+        return {value.name: value.value for value in self.values() if value.quality == GOOD}
+
     def _quality(self, index: int) -> str:
         quality = self.device.readings[index].quality
         return BAD if quality == GOOD and self.implausible(index) else quality
@@ -112,7 +127,7 @@ class DeviceAccess:
 
     def request(self, request: bytes) -> TransactionResult:
         """Send one request. Raises `PortError`."""
-        return self._client.request(self.device.unit, request)
+        return self.client.request(self.device.unit, request)
 
     def read_words(self, function: int, address: int, count: int) -> tuple[list[int], str]:
         """Return the words of registers and an empty text, or no words and the problem."""

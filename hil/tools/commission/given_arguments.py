@@ -4,7 +4,7 @@
 Does not parse the command line. A step that is done keeps its arguments in the journal. An argument
 that is given again must have the same value, else the old result would be shown for another device
 or table. An argument that is not given gets its value from the journal. Permissions (`--real`,
-`--write-test`) are never taken from the journal.
+`--write-test`, `--tune`) are never taken from the journal.
 """
 
 import argparse
@@ -20,16 +20,17 @@ _REPORT = ("serial", "operator", "key")
 _BY_STEP = {
     "ports": ("ports",),
     "scan": _SCAN,
-    "describe": ("table", "table_sha256", "model"),
+    "describe": ("table", "table_sha256", "model", "profile"),
     "values": ("gauge",),
     "write-test": ("write_test", "mode"),
     "propose": ("site", "name", "setpoint_c", "setpoint_kpa", "mode"),
     "check": (),
     "twin-acceptance": _REPORT,
+    "tune": ("tune",),
     "site-acceptance": (*_REPORT, "real", "seconds"),
 }
 _FREE = ("timeout_ms",)  # changes no result
-_PERMISSIONS = ("write_test", "real")
+_PERMISSIONS = ("write_test", "tune", "real")
 
 
 def given_names(parser: argparse.ArgumentParser, argv: list[str]) -> set[str]:

@@ -9,6 +9,7 @@ devices in real time, and no fault is injected.
 import argparse
 from pathlib import Path
 
+from hil.campaign.progress import ProgressLine
 from hil.errors import BenchError
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
@@ -50,11 +51,13 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     if unit.left_out and not arguments.json:
         print(f"not tested here: the sections {', '.join(unit.left_out)}", flush=True)
     recorded = []
-    for scenario in suite.scenarios:
-        if is_real:
-            recorded.append(record_real_unit(unit, scenario, arguments.log))
-        else:
-            recorded.append(record_twin(unit, scenario, arguments.seed, arguments.dut))
+    with ProgressLine(len(suite.scenarios), "scenarios") as progress:
+        for scenario in suite.scenarios:
+            if is_real:
+                recorded.append(record_real_unit(unit, scenario, arguments.log))
+            else:
+                recorded.append(record_twin(unit, scenario, arguments.seed, arguments.dut))
+            progress.update(len(recorded))
     return suite, recorded
 
 

@@ -31,6 +31,7 @@ from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
 from hil.tools.commission.write_test import (
     NOT_TESTED,
@@ -121,17 +122,30 @@ class Commissioning:
     def describe(self) -> list[dict[str, Any]]:
         """Return the devices: name, port, unit address, profile."""
         devices: list[dict[str, Any]] = []
-        unknown = [unit["unit"] for unit in self.journal.get("scan") if not unit["proven"]]
+        given = parse_profiles(self.arguments.profile)
+        scanned = self.journal.get("scan")
+        unknown = [u["unit"] for u in scanned if not u["proven"] and u["unit"] not in given]
+        absent = sorted(set(given) - {unit["unit"] for unit in scanned})
+        if absent:
+            raise BenchError(f"--profile: the unit {absent[0]} did not answer the scan")
         if self.dialogue.assume_yes and len(unknown) > 1:
             raise BenchError(
                 f"the units {', '.join(map(str, unknown))} are unknown, and --table describes one: "
                 "name it with --units, or answer the questions without --yes"
             )
-        for unit in self.journal.get("scan"):
+        for unit in scanned:
             where = f"{unit['port']} unit {unit['unit']}"
-            proposal = unit["model"] if unit["proven"] else "table"
-            if not unit["proven"] and self.arguments.table is None and self.dialogue.assume_yes:
-                raise BenchError(f"{where}: unknown model; describe it with --table FILE")
+            known = unit["model"] if unit["proven"] else "table"
+            proposal = given.get(unit["unit"], known)
+            if (
+                unit["unit"] in unknown
+                and self.arguments.table is None
+                and self.dialogue.assume_yes
+            ):
+                raise BenchError(
+                    f"{where}: unknown model; describe it with --table FILE, or name its profile "
+                    f"with --profile {unit['unit']}=NAME"
+                )
             answer = self.dialogue.ask(
                 f"{where}: name of a profile, `table` to describe it, `-` to leave it out", proposal
             )
@@ -269,14 +283,21 @@ class Commissioning:
 
     def _test_output(self, device: dict[str, Any], access: DeviceAccess, point: str) -> WriteResult:
         """Test an output. Its old words are in the journal until the test has ended."""
-
-        def keep(old: OldWords | None) -> None:
-            pending = None if old is None else {"device": device, "old": old._asdict()}
-            self.journal.set_pending_write(pending)
-
-        result = run_write_test(access, point, keep)
+        result = run_write_test(access, point, lambda old: self._keep_words(device, old))
         self.journal.set_pending_write(None)
         return result
+
+    def _keep_words(self, device: dict[str, Any], old: OldWords | None) -> None:
+        """Store the old words of an output in the journal; None: the device has them again."""
+        pending = None if old is None else {"device": device, "old": old._asdict()}
+        self.journal.set_pending_write(pending)
+
+    def tune(self) -> list[dict[str, Any]]:
+        """Return the result of the step test of each loop; its gains are in unit.json."""
+        tuning = LoopStepTests(self.arguments, self.dialogue, self._open, self._keep_words)
+        if self.arguments.mode == "monitor":
+            return []
+        return tuning.run(self.unit_file, self.journal.get("describe"))
 
     def restore_output(self) -> None:
         """Give an output its old words again, if its write test was interrupted."""
@@ -298,11 +319,10 @@ class Commissioning:
         self.journal.set_pending_write(None)
         self.dialogue.say(f"{where}: old words {old.words} are back after an interrupted test")
 
-    def _open(self, device: dict[str, Any]) -> DeviceAccess:
+    def _open(self, device: dict[str, Any], beside: DeviceAccess | None = None) -> DeviceAccess:
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
-        return DeviceAccess(
-            device["port"], device["unit"], raw_profile(device["profile"]), timeout_ms
-        )
+        raw = raw_profile(device["profile"])
+        return DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
 
     # 4. The configuration.
 
@@ -354,6 +374,7 @@ class Commissioning:
             "write-test": self.write_test,
             "propose": self.propose,
             "check": self.check,
+            "tune": self.tune,
         }
 
 
@@ -379,6 +400,17 @@ def parse_gauges(texts: list[str]) -> dict[str, str]:
             _parse_gauge(number, "its unit")
         gauges[name] = number
     return gauges
+
+
+def parse_profiles(texts: list[str]) -> dict[int, str]:
+    """Return the names of --profile by unit address. Raises BenchError for a wrong form."""
+    found = {}
+    for text in texts:
+        unit, equals, name = text.partition("=")
+        if not (equals and unit.isdecimal() and name):
+            raise BenchError(f"--profile: {text!r} is not UNIT=NAME")
+        found[int(unit)] = name
+    return found
 
 
 def _parse_gauge(text: str, unit: str) -> float:

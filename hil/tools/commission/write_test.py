@@ -64,7 +64,7 @@ def run_write_test(
     index = access.device.point_index(name)
     point = access.profile.points[index]
     access.poll()
-    reason = _refusal(access, index)
+    reason = find_refusal(access, index)
     words, error = access.read_words(point.function, point.address, point.registers)
     reason = reason or error
     if reason:
@@ -74,7 +74,7 @@ def run_write_test(
     old = OldWords(name, point.function, point.address, words)
     keep(old)
     try:
-        state, reason = _write(access, index, target)
+        state, reason = write_count(access, index, target)
     finally:
         with deferred_signals():
             problem = restore(access, old)
@@ -86,7 +86,7 @@ def run_write_test(
     return WriteResult(name, point.unit, before * scale, target * scale, state, reason)
 
 
-def _refusal(access: DeviceAccess, index: int) -> str:
+def find_refusal(access: DeviceAccess, index: int) -> str:
     """Return why the test is not possible; empty if it is."""
     device = access.device
     alarms = device.active_alarm_bits()
@@ -114,7 +114,7 @@ def _target(access: DeviceAccess, point: Point, index: int, before: int) -> int:
     return max(low, min(high, target))
 
 
-def _write(access: DeviceAccess, index: int, count: int) -> tuple[str, str]:
+def write_count(access: DeviceAccess, index: int, count: int) -> tuple[str, str]:
     """Write a count and read it back; return (state, reason)."""
     try:
         for request in access.device.build_writes([(index, count)]):

@@ -136,7 +136,7 @@ def test_at_most_10_messages_in_10_minutes_of_any_changes() -> None:
     """The alarms of priority 1 do not count."""
     rng = random.Random(1)
     entries = list(catalogue().entries)
-    for _ in range(5):
+    for _ in range(2):
         found, sent, first, open_codes = AlarmFilter(), [], 0, set[str]()
         for now in range(0, 1_500_000, 1000):
             for _ in range(rng.randrange(3)):

@@ -22,6 +22,7 @@ from agent.tools.clock.time_server_files import (
     grandmaster_command,
     ptp_text,
 )
+from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
 SETTINGS = ServerSettings("/run/coldloop.sock", 100, 20.0, ("10.0.0.0/8", "fd00::/8"))
@@ -151,17 +152,18 @@ def test_certificate_and_key_must_fit(tmp_path: Path) -> None:
     """chronyd starts without NTS if they do not, and its clients see no reason."""
     made = []
     for name in ("a", "b"):
-        cert, key = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
-        argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-        argv += ["-nodes", "-keyout", str(key), "-out", str(cert), "-subj", "/CN=x"]
+        certificate, private = str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.key")
+        argv = [require_program("openssl"), "req", "-x509", "-newkey", "ec", "-nodes"]
+        argv += ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=x"]
+        argv += ["-keyout", private, "-out", certificate]
         subprocess.run(argv, check=True, capture_output=True)
-        made.append((str(cert), str(key)))
-    (cert, key), (_, other) = made
-    check_certificate(cert, key)
-    for pair in ((cert, other), (cert, f"{tmp_path}/none"), (key, key)):
+        made.append((certificate, private))
+    (first, key), (_, other) = made
+    check_certificate(first, key)
+    for pair in ((first, other), (first, f"{tmp_path}/none"), (key, key)):
         with pytest.raises(ConfigError, match="--nts-cert"):
             check_certificate(*pair)
-    with_nts = ServerSettings("/s", 1, 20.0, (), cert, key)
+    with_nts = ServerSettings("/s", 1, 20.0, (), first, key)
     assert client_text("h", with_nts).startswith("server h nts iburst minpoll -1 maxpoll -1\n")
     assert "nts" not in client_text("h", SETTINGS)
 

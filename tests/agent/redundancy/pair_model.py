@@ -139,6 +139,8 @@ class PairModel:
 
     def steady(self) -> ModelState:
         """Return the state after a start without faults: `a` is active, `b` is standby."""
+        if "third" in self.kinds:
+            return PairModel(self.faults, self.kinds - {"third"}, self.table).steady()
         world = self.starting()
         while world.writer < 0 or world.nodes[1].role != self.table.STANDBY:
             world, _ = max(self._advance(world), key=lambda choice: choice[0].nodes[0].role)
@@ -194,6 +196,24 @@ class PairModel:
         for sends in itertools.product(*choices):
             for reached, sounds in self._wire(world, sends):
                 yield self._after(world, reached, sounds)
+            if "third" in self.kinds:
+                for reached, sounds in self._third(world, sends):
+                    yield self._after(world, reached, sounds)
+
+    def _third(
+        self, world: ModelState, sends: tuple[int, ...]
+    ) -> Iterator[tuple[tuple[bool, bool], tuple[str, str]]]:
+        """Yield the outcomes with a request of a third master in this step.
+
+        It comes apart from the other frames, or destroys them and is destroyed.
+        """
+        for reached, sounds in self._wire(world, sends):
+            both = [_with_request(s, world.health[n].receiver) for n, s in enumerate(sounds)]
+            yield reached, (both[0], both[1])
+        if any(sends):
+            for pair in (("g", "g"), ("g", ""), ("", "g"), ("", "")):
+                lost = [s if world.health[n].receiver else "" for n, s in enumerate(pair)]
+                yield (False, False), (lost[0], lost[1])
 
     def _frames(self, world: ModelState, node: int) -> tuple[int, ...]:
         """Return the frames that a controller can send: an active one can be silent for 300 ms."""
@@ -210,7 +230,8 @@ class PairModel:
     ) -> Iterator[tuple[tuple[bool, bool], tuple[str, str]]]:
         """Yield which frames reach the devices, and what each receiver gets.
 
-        Sounds: r reply to the own request, q request of the other, g garbage, b both r and q.
+        Sounds: r reply to the own request, q request of the other, g garbage, b both r and q, t
+        request of a third master, u both r and t.
         """
         on_line = [bool(sends[n]) and world.health[n].driver for n in (0, 1)]
         outcomes: list[tuple[tuple[bool, bool], tuple[str, str]]]
@@ -267,7 +288,7 @@ class PairModel:
             newer = 0 if active[0] else 1 if active[1] else -1
         gap = 0
         if not writers and any(h.whole for h in health):
-            gap = min(world.gap + 1, GAP_STEPS)
+            gap = min(world.gap + 1, 1 if "third" in self.kinds else GAP_STEPS)
         states, healths = (nodes[0], nodes[1]), (health[0], health[1])
         return ModelState(states, healths, newer, writer, written, gap, world.faults), broken
 
@@ -284,8 +305,8 @@ class PairModel:
         events = self._event_sets.get(key)
         if events is None:
             events = table.LineEvents(
-                reply=sound in ("r", "b"),
-                request=sound in ("q", "b"),
+                reply=sound in ("r", "b", "u"),
+                request=sound in ("q", "b", "t", "u"),
                 garbage=sound == "g",
                 beacon=beacon,
                 word=word,
@@ -302,3 +323,9 @@ class PairModel:
             after = self.table.step(state, events, elapsed_ms, self.timers[node])
             self._steps[key] = after
         return after
+
+
+def _with_request(sound: str, receives: bool) -> str:
+    if not receives:
+        return sound
+    return {"": "t", "q": "q", "r": "u", "b": "b", "g": "t"}[sound]

@@ -57,6 +57,16 @@ def test_two_faults() -> None:
     assert result.states > 100_000
 
 
+def test_a_third_master_at_any_time() -> None:
+    assert PairModel(0, frozenset({"third"})).run().violation is None
+
+
+@pytest.mark.soak
+def test_a_fault_beside_a_third_master() -> None:
+    kinds = frozenset({"pause", "power", "port", "third"})
+    assert PairModel(1, kinds).run(limit=60_000_000).violation is None
+
+
 @pytest.mark.soak
 def test_three_faults() -> None:
     result = PairModel(3).run(limit=60_000_000)
@@ -64,7 +74,7 @@ def test_three_faults() -> None:
 
 
 RESIGN = (
-    "if reply_ms >= timers.resign_ms and not (events.reply and elapsed_ms < timers.resign_ms):",
+    "if is_late or (reply_ms >= timers.resign_ms and silence_ms >= timers.resign_ms):",
     "if False:",
 )
 READ_TIME = ("if role_ms >= timers.read_ms:", "if role_ms >= 0:")

@@ -14,8 +14,9 @@ import pytest
 from benchmarks.remote import fleet
 from deploy.firmware import memory_layout
 from deploy.firmware.application.romfs import build_application
-from deploy.ops import keys, messages
+from deploy.ops import keys
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import parse_report
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
@@ -49,7 +50,7 @@ class UpdateRig:
     def wait_for_report(self) -> list[Any]:
         """Return the state of updates in the last report of the unit."""
         for _, payload in self._link.messages(0.001):
-            self._update = messages.parse_report(payload).update or self._update
+            self._update = parse_report(payload).update or self._update
         return self._update or [0, 0, 0, 0, ""]
 
     def run_until(self, completed: Callable[[], bool], seconds: float, description: str) -> None:

@@ -13,14 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.commands import profiles
 from agent.remote.storage import software_slots
+from agent.remote.storage.unit_key import unit_key_write
 from benchmarks.remote import fleet
 from deploy.errors import OpsError
-from deploy.ops import change_parser, external_signer, keys, messages
+from deploy.ops import change_parser, external_signer, keys
 from deploy.ops.command import command as config_command
 from deploy.ops.command.show import report_to_json
+from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.unit_config.archive import ConfigArchive
 from deploy.ops.unit_config.published import list_differences
 from protocols.cbor import Decimal
@@ -32,7 +35,7 @@ Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
 SPEED = 10
 """Speed of the units' clocks: a health window of 5 s takes half a second."""
-BLANK = messages.UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
 
 
 def config(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,10 +43,20 @@ def config(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+def signed_unit(folder: Path, raw: dict[str, Any], seed: bytes) -> tuple[str, bytes]:
+    """Return the record of the key of a unit, and write its public part."""
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    public = {"unit": f"{raw['site']}/{raw['unit']}", "public": keys.public_hex(private)}
+    (folder / f"{raw['unit']}.json").write_text(json.dumps(public))
+    return unit_key_write(seed, bytes.fromhex(public["public"]))
+
+
 class RemoteSite:
     """Units of `fleet.FleetUnit` in a thread, and the keys of the operators."""
 
-    def __init__(self, folder: Path, port: int, health_s: int = 5) -> None:
+    def __init__(
+        self, folder: Path, port: int, health_s: int = 5, unit_seeds: tuple[bytes, ...] = ()
+    ) -> None:
         self.folder, self.port = folder, port
         public = []
         for name, number, role in (("one", 1, "operate"), ("two", 2, "limits")):
@@ -57,7 +70,8 @@ class RemoteSite:
             raw["remote"].update(keys=public, health_s=health_s)
             if number != 1:
                 raw["remote"]["groups"] = ["gulf"]
-            unit = fleet.FleetUnit(raw, profile_files, broken=False)
+            records = dict([signed_unit(folder, raw, unit_seeds[number])] if unit_seeds else [])
+            unit = fleet.FleetUnit(raw, profile_files, broken=False, records=records)
             fleet._replace_devices(unit)
             self.units.append(unit)
         self.stop = threading.Event()
@@ -400,6 +414,7 @@ def test_a_private_key_file_is_protected(tmp_path: Path) -> None:
 SIGN = """
 import json, os, pathlib, sys
 from deploy.ops import keys
+from deploy.ops.report.unit_report import UnitReport
 path = pathlib.Path(os.environ["COLDLOOP_KEY"])
 text = sys.stdin.buffer.read()
 pathlib.Path(sys.argv[1]).write_bytes(text)
@@ -452,7 +467,7 @@ def test_an_external_signature_is_verified(tmp_path: Path) -> None:
 class ReportQueue:
     """A broker session that returns these reports, one for each call."""
 
-    def __init__(self, *reports: messages.UnitReport) -> None:
+    def __init__(self, *reports: UnitReport) -> None:
         self.reports = list(reports)
 
     def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:

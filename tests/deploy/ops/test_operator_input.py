@@ -13,6 +13,7 @@ from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages, pki
 from deploy.ops.arguments import parse_unit_name
 from deploy.ops.command import push
+from deploy.ops.report.unit_report import parse_report
 from protocols.signed_message import PATCH
 from tests.deploy.ops.test_config_command import BLANK
 
@@ -68,7 +69,7 @@ def test_the_fault_of_a_report_names_its_field(name: str) -> None:
 
 def _fault(payload: bytes) -> str | None:
     try:
-        messages.parse_report(payload)
+        parse_report(payload)
     except OpsError as error:
         return str(error)
     return None

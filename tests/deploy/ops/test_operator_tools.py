@@ -14,6 +14,7 @@ from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages
 from deploy.ops.command.show import report_to_text
 from deploy.ops.private_file import write_private
+from deploy.ops.report.unit_report import UnitReport, parse_report
 from deploy.relay.terminal_text import printable
 from protocols.signed_message import COMMAND, PATCH
 from tests.deploy.ops.test_config_command import BLANK, config
@@ -24,7 +25,7 @@ NOW = NOW_S - EPOCH_S
 HOUR = 3600
 
 
-def reporting(counter: int) -> messages.UnitReport:
+def reporting(counter: int) -> UnitReport:
     return replace(BLANK, counters=(counter, counter, counter))
 
 
@@ -79,12 +80,12 @@ BAD: list[Any] = [
 
 @pytest.mark.parametrize("change", BAD)
 def test_a_malformed_report_is_one_error(change: Any) -> None:
-    messages.parse_report(json.dumps(REPORT).encode())
+    parse_report(json.dumps(REPORT).encode())
     raw = {**REPORT, **change} if isinstance(change, dict) and change else change
     with pytest.raises(OpsError, match="not a report"):
-        messages.parse_report(json.dumps(raw).encode())
+        parse_report(json.dumps(raw).encode())
     with pytest.raises(OpsError, match="not a report"):
-        messages.parse_report(b"[" * 100_000)
+        parse_report(b"[" * 100_000)
 
 
 def test_escapes_are_shown_and_not_sent() -> None:

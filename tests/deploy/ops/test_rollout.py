@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from deploy.errors import OpsError
-from deploy.ops import messages
-from deploy.ops.rollout import Plan, Rollout, RolloutUnit
+from deploy.ops.fleet.rollout.state import Plan, Rollout, RolloutUnit
+from deploy.ops.report.unit_report import UnitReport
 
-BLANK = messages.UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
 
 
 class RolloutRig:

@@ -6,12 +6,15 @@ import json
 import re
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from drivers.tools import activity_line
+from drivers.tools.activity_line import ActivityLine
 from hil.campaign.progress import ProgressLine, format_remaining
 from tests.support.cli_tools import running_command, wait_for_exit, wait_until
 
@@ -105,3 +108,14 @@ def test_an_interrupt_ends_soon_and_keeps_the_results(tool: str) -> None:
     assert json.loads(out)["interrupted"] is True
     assert "Traceback" not in err
     assert took_s < 5  # 1 s on a machine that is not busy
+
+
+def test_a_step_without_a_known_end_says_what_it_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity_line, "_LOG_S", 0.01)
+    with ActivityLine("builds the image"):
+        wait_until("a line", lambda: "builds the image, 0 s\n" in capsys.readouterr().err)
+    with pytest.raises(KeyboardInterrupt), ActivityLine("builds the image"):
+        raise KeyboardInterrupt
+    assert "activity" not in {thread.name for thread in threading.enumerate()}

@@ -245,7 +245,7 @@ def test_acs580_parameters_in_16_and_32_bits_low_word_first() -> None:
     master.now = 3_000_000
     assert master.read(UNIT, 400) == [0x2310]
     drive.fault = 0x0001_2345
-    drive._steps = -1
+    drive._shown_steps = -1
     assert master.read(UNIT, 20_801, 2) == [0x2345, 1]
     assert master.read_exception(UNIT, 101) == 2
     assert master.read_identity(UNIT, 4, 4) == {4: b"ACS580"}

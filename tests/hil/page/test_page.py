@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from hil.page.server import LOOPBACK
-from hil.record.record import FILE, find_problems, read
+from hil.record.record import RECORD_FILE, find_problems, read
 from tests.hil.bench.test_device_swap import DRIVE2, Cable
 from tests.support.cli_tools import wait_until
 from tests.support.libmodbus import LibmodbusDevice
@@ -142,7 +142,7 @@ def test_keyboard_run_survives_reload_and_is_signed(bench: PageBench, page: Page
     expect(page.locator(".limit")).to_have_count(2)
     expect(page.locator("#verdict strong")).to_have_text("PASS")
     expect(page.locator("#mode")).to_have_text("free")
-    record = read(next(bench.records.glob(f"*glance/{FILE}")))
+    record = read(next(bench.records.glob(f"*glance/{RECORD_FILE}")))
     assert find_problems(record) == []
     assert (record["serial"], record["operator"], record["verdict"]) == (SERIAL, "Ada", "pass")
     assert record["runs"][0]["answers"][0]["answer"] == "yes"
@@ -273,7 +273,7 @@ def test_foreign_requests_are_refused(bench: PageBench) -> None:
     assert http_status(bench.address + "state", Host="evil.example:80") == 403
     assert http_status(bench.address + "static/../server.py") == 404
     assert http_status(bench.address + "reports/../page.js") == 404
-    assert http_status(bench.address + f"reports/..%2f/{FILE}") == 404
+    assert http_status(bench.address + f"reports/..%2f/{RECORD_FILE}") == 404
     plain = urllib.request.Request(bench.address + "ask/abort", b"{}")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(plain, timeout=20)
@@ -298,7 +298,7 @@ def store_record(bench: PageBench, serial: str) -> None:
     folder.mkdir(parents=True)
     fields = {"suite": f"suite of {serial}", "operator": "Ada", "ended_utc": "2026-01-01T00:00:00Z"}
     record = {**fields, "serial": serial, "verdict": "marginal"}
-    (folder / FILE).write_text(json.dumps(record), encoding="utf-8")
+    (folder / RECORD_FILE).write_text(json.dumps(record), encoding="utf-8")
     (folder / "report.html").write_text(f"<h1>{serial}</h1>", encoding="utf-8")
 
 
@@ -336,7 +336,7 @@ def test_prompts_are_queued_and_run_waits_for_answers(bench: PageBench, page: Pa
     expect(question).to_have_text("And is the pan dry?")
     page.locator("#asking button[value=yes]").click()
     expect(page.locator("#mode")).to_have_text("free")
-    record = read(next(bench.records.glob(f"*asked/{FILE}")))
+    record = read(next(bench.records.glob(f"*asked/{RECORD_FILE}")))
     assert [a["answer"] for a in record["runs"][0]["answers"]] == ["yes", "yes"]
 
 

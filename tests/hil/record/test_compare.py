@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from hil.commands import hil
-from hil.record.record import FILE
+from hil.record.record import RECORD_FILE
 from tests.support.cli_tools import SHORT, scenario_file
 
 GOOD = '[[expect]]\nmeasure = "supply_c"\nunit = "Cel"\nmin = 20\nmax = 40\n'
@@ -67,7 +67,7 @@ def test_missing_row_is_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_modified_record_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, two = (record_run(tmp_path, name, GOOD) for name in ("one", "two"))
-    path = Path(two) / FILE
+    path = Path(two) / RECORD_FILE
     path.write_text(path.read_text().replace('"verdict": "pass"', '"verdict": "fail"', 1))
     capsys.readouterr()
     assert hil(["compare", one, two]) == 1

@@ -15,12 +15,12 @@ from hil.io.regular_file import MissingFileError, read_regular
 from hil.io.strict_json import parse_strict
 from hil.record.bench_key import default_path
 from hil.record.manifest import MANIFEST
-from hil.record.record import FILE
+from hil.record.record import RECORD_FILE
 from hil.record.trust_store import store_path
 from tests.support.cli_tools import SHORT, scenario_file
 
 TEXT = SHORT + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
-NAMES = ("junit.xml", MANIFEST, FILE, "report.html")
+NAMES = ("junit.xml", MANIFEST, RECORD_FILE, "report.html")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_file_of_a_report_that_is_not_regular_is_bad(
     text = capsys.readouterr().out
     assert text.startswith("BAD")
     assert "not a regular file" in text
-    if name == FILE:
+    if name == RECORD_FILE:
         assert hil(["report", str(report)]) == 2
         assert hil(["compare", str(report), str(report)]) == 2
 
@@ -139,7 +139,7 @@ def test_the_size_is_limited(tmp_path: Path) -> None:
 def test_a_file_of_very_many_values_is_not_parsed(
     report: Path, part: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (report / FILE).write_bytes(b'{"runs": [' + part * 1_000_001 + b"1]}")
+    (report / RECORD_FILE).write_bytes(b'{"runs": [' + part * 1_000_001 + b"1]}")
     with patch("json.loads", side_effect=AssertionError("parsed")):
         assert hil(["verify", str(report)]) == 1
     assert "too many values" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from hil.record.bench_key import BenchKey
 from hil.record.label import check_label, escape_text
 from hil.record.manifest import write_manifest
 from hil.record.provenance import SerialCheck, describe_verdict
-from hil.record.record import FILE, FORMAT, seal
+from hil.record.record import FORMAT, RECORD_FILE, seal
 from hil.report.write import Labels
 from hil.run.device_serial import _decode_text
 from hil.run.recorded import write_json
@@ -71,8 +71,8 @@ def test_texts_of_a_foreign_record_send_no_escapes_to_the_terminal(
             "key": suite,
         }
         sealed = seal({**record, "format": FORMAT}, "0" * 64, BenchKey(tmp_path / "key"))
-        write_json(folder / FILE, sealed)
-        write_manifest(folder, [FILE], BenchKey(tmp_path / "key"))
+        write_json(folder / RECORD_FILE, sealed)
+        write_manifest(folder, [RECORD_FILE], BenchKey(tmp_path / "key"))
         folders.append(str(folder))
     for words in (["verify", *folders], ["compare", "--all", *folders]):
         hil(words)

@@ -10,7 +10,7 @@ import pytest
 
 from hil.commands import hil
 from hil.record.provenance import SerialCheck, describe_verdict
-from hil.record.record import FILE, judge_run, read
+from hil.record.record import RECORD_FILE, judge_run, read
 from hil.scenario.model import Prompt
 from hil.scenario.questions import find_answer_problem, make_answer, make_unanswered
 from tests.support.cli_tools import SHORT, scenario_file
@@ -31,7 +31,7 @@ def record_run(folder: Path, text: str, *arguments: str) -> tuple[int, dict[str,
     command = ["run", scenario_file(folder, text), "--report", str(target)]
     with patch("hil.report.write.print_pdf", return_value=False):
         code = hil([*command, "--key", str(folder / "key"), *arguments])
-    return code, read(target / FILE)
+    return code, read(target / RECORD_FILE)
 
 
 def test_the_verdict_names_time_and_devices(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_an_interrupted_suite_keeps_its_runs_and_is_not_complete(tmp_path: Path)
     ):
         command = ["run", "cdu", "--report", str(folder), "--key", str(tmp_path / "key")]
         assert hil(command) == 130
-    record = read(folder / FILE)
+    record = read(folder / RECORD_FILE)
     assert record["verdict"] == "incomplete"
     planned = len(record["planned"])
     assert record["verdict_text"].startswith(f"NOT COMPLETE, 1 of {planned} scenarios run, ")

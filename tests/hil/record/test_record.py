@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hil.commands import hil
-from hil.record.record import FILE, find_problems, firmware_hash, read
+from hil.record.record import RECORD_FILE, find_problems, firmware_hash, read
 from hil.report.html import write_page
 from hil.report.pdf import find_chromium, print_pdf
 from hil.scenario.loader import find, shipped_names
@@ -34,7 +34,7 @@ def record_run(
     key = str(folder / "bench.key")
     with patch("hil.report.write.print_pdf", return_value=False):  # one test prints a PDF
         hil(["run", path, "--report", str(folder / name), "--key", key, *arguments])
-    return read(folder / name / FILE)
+    return read(folder / name / RECORD_FILE)
 
 
 def test_record_describes_run_and_device(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_record_describes_run_and_device(tmp_path: Path) -> None:
 def test_verify_names_file_and_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     record_run(tmp_path)
     capsys.readouterr()
-    path = tmp_path / "one" / FILE
+    path = tmp_path / "one" / RECORD_FILE
     path.write_text(path.read_text().replace('"verdict": "pass"', '"verdict": "fail"', 1))
     assert hil(["verify", str(tmp_path)]) == 1
     out = capsys.readouterr().out

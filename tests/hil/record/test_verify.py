@@ -2,6 +2,7 @@
 """`coldloop hil verify`: each byte of each file of a report, foreign keys, the known benches."""
 
 import json
+import random
 import shutil
 from pathlib import Path
 from unittest.mock import patch
@@ -10,13 +11,13 @@ import pytest
 
 from hil.commands import hil
 from hil.record.bench_key import BenchKey
-from hil.record.manifest import MANIFEST, write_manifest
-from hil.record.record import FILE, read, seal
+from hil.record.manifest import MANIFEST, is_changed, write_manifest
+from hil.record.record import RECORD_FILE, read, seal
 from hil.run.recorded import write_json
 from tests.support.cli_tools import SHORT, scenario_file
 
 TEXT = SHORT + '[[expect]]\nmeasure = "ticks"\nmin = 1\n'
-NAMES = ("junit.xml", MANIFEST, FILE, "report.html", "report.pdf")
+NAMES = ("junit.xml", MANIFEST, RECORD_FILE, "report.html", "report.pdf")
 PDF = b"%PDF-1.4 as if printed\n"
 SAMPLE_STEP = 997
 
@@ -62,6 +63,31 @@ def test_a_changed_byte_of_any_file_is_seen(report: Path) -> None:
     assert is_good(report)
 
 
+def test_each_byte_of_page_and_pdf_is_covered(report: Path) -> None:
+    """Each position of each file in memory, by the comparison that the command makes."""
+    (report / "report.pdf").write_bytes(random.Random(18).randbytes(30_000))  # as long as a PDF
+    names = [name for name in NAMES if name != MANIFEST]
+    write_manifest(report, names, BenchKey(default_key()))
+    assert is_good(report)
+    hashes = json.loads((report / MANIFEST).read_text())["files"]
+    assert sorted(hashes) == names
+    for name, digest in hashes.items():
+        data = bytearray((report / name).read_bytes())
+        assert not is_changed(bytes(data), digest)
+        for position in range(len(data)):
+            data[position] ^= 0x01
+            assert is_changed(bytes(data), digest), (name, position)
+            data[position] ^= 0x01
+
+
+def test_a_file_is_compared_in_the_command(report: Path) -> None:
+    """Without the comparison the command would accept each file: it is the one that it uses."""
+    (report / "report.pdf").write_bytes(b"other")
+    assert not is_good(report)
+    with patch("hil.record.manifest.is_changed", return_value=False):
+        assert is_good(report)
+
+
 @pytest.mark.soak
 def test_each_changed_byte_of_each_file_is_seen(report: Path) -> None:
     assert count_unseen_changes(report, 1) == dict.fromkeys(NAMES, 0)
@@ -82,12 +108,12 @@ def test_missing_added_and_swapped_files_are_seen(report: Path, tmp_path: Path) 
     for name in NAMES:
         kept = (report / name).read_bytes()
         (report / name).unlink()
-        assert hil(["verify", str(report / FILE), "--json"]) == 1, name
+        assert hil(["verify", str(report / RECORD_FILE), "--json"]) == 1, name
         (report / name).write_bytes(kept)
     other = tmp_path / "other"
     with patch("hil.report.write.print_pdf", print_as_pdf):
         hil(["run", scenario_file(tmp_path, TEXT), "--report", str(other), "--operator", "Ada"])
-    for name in ("report.html", FILE, MANIFEST):
+    for name in ("report.html", RECORD_FILE, MANIFEST):
         shutil.copy(report / name, tmp_path / "kept")
         shutil.copy(other / name, report / name)
         assert not is_good(report), name
@@ -99,7 +125,7 @@ def test_missing_added_and_swapped_files_are_seen(report: Path, tmp_path: Path) 
 def test_a_key_that_is_given_twice_is_refused(
     report: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = report / FILE
+    path = report / RECORD_FILE
     text = path.read_text().replace(
         '"verdict": "pass"', '"verdict": "fail",\n "verdict": "pass"', 1
     )
@@ -117,16 +143,16 @@ def default_key() -> Path:
 
 def sign_as_forger(folder: Path, key: BenchKey) -> None:
     """Sign a record and its manifest with another key, as a forger would."""
-    record = read(folder / FILE)
+    record = read(folder / RECORD_FILE)
     body = {k: v for k, v in record.items() if k not in ("hash", "signature", "key", "previous")}
-    write_json(folder / FILE, seal({**body, "operator": "Eve"}, record["previous"], key))
+    write_json(folder / RECORD_FILE, seal({**body, "operator": "Eve"}, record["previous"], key))
     write_manifest(folder, [name for name in NAMES if name != MANIFEST], key)
 
 
 def test_a_foreign_key_is_unknown_until_it_is_accepted(
     report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    foreign, own = BenchKey(tmp_path / "foreign"), read(report / FILE)["key"]
+    foreign, own = BenchKey(tmp_path / "foreign"), read(report / RECORD_FILE)["key"]
     sign_as_forger(report, foreign)
     capsys.readouterr()
     assert hil(["verify", str(report)]) == 1
@@ -163,15 +189,15 @@ def test_key_prints_the_key_of_the_records(
 ) -> None:
     capsys.readouterr()
     assert hil(["key", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["key"] == read(report / FILE)["key"]
+    assert json.loads(capsys.readouterr().out)["key"] == read(report / RECORD_FILE)["key"]
 
 
 @pytest.mark.parametrize("runs", [None, 5, [1], [{}], {"a": 1}])
 def test_a_signed_record_of_a_wrong_form_is_bad(report: Path, tmp_path: Path, runs: object) -> None:
     foreign = BenchKey(tmp_path / "foreign")
-    record = read(report / FILE)
+    record = read(report / RECORD_FILE)
     body = {k: v for k, v in record.items() if k not in ("hash", "signature", "key", "previous")}
-    write_json(report / FILE, seal({**body, "runs": runs}, record["previous"], foreign))
+    write_json(report / RECORD_FILE, seal({**body, "runs": runs}, record["previous"], foreign))
     write_manifest(report, [name for name in NAMES if name != MANIFEST], foreign)
     assert hil(["verify", str(report), "--key", foreign.public]) == 1
 
@@ -179,15 +205,15 @@ def test_a_signed_record_of_a_wrong_form_is_bad(report: Path, tmp_path: Path, ru
 def test_records_of_an_older_format_are_one_error(
     report: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record = read(report / FILE)
-    write_json(report / FILE, {**record, "format": "coldloop-record-1", "runs": [{}]})
+    record = read(report / RECORD_FILE)
+    write_json(report / RECORD_FILE, {**record, "format": "coldloop-record-1", "runs": [{}]})
     assert hil(["compare", str(report), str(report)]) == 2
     assert "format is 'coldloop-record-1', not coldloop-record-2" in capsys.readouterr().err
     assert hil(["verify", str(report)]) == 1
 
 
 def test_a_damaged_record_beside_it_does_not_prevent_a_record(report: Path, tmp_path: Path) -> None:
-    (report / FILE).write_text("")
+    (report / RECORD_FILE).write_text("")
     target = tmp_path / "next"
     with patch("hil.report.write.print_pdf", print_as_pdf):
         assert hil(["run", scenario_file(tmp_path, TEXT), "--report", str(target)]) == 0

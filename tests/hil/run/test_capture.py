@@ -3,12 +3,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from agent.port_numbers import FIRST_BUS, RECEIVER
 from hil.commands import hil
 from hil.io.register_trace import ReplayedRegisters, find_difference, register_writes
+from hil.record.record import RECORD_FILE, read
 from hil.run.capture import CapturePlayer, compare_outputs, load
 from hil.run.recorded import DUTS
 from hil.scenario.loader import shipped_names
@@ -37,6 +39,28 @@ def test_replay_repeats_captured_outputs(capture_path: Path, dut: str) -> None:
         require_program("micropython")
     assert hil(["replay", str(capture_path), "--dut", dut]) == 0
     assert hil(["replay", str(capture_path), "--dut", dut, "--counts", "0"]) == 0
+
+
+def test_a_replay_is_recorded_as_one(
+    capture_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its devices are replayed, not emulated or real; without operations it is not complete."""
+    folder, key = tmp_path / "out" / "a", ["--key", str(tmp_path / "key")]
+    with patch("hil.report.write.print_pdf", return_value=False):
+        assert hil(["replay", str(capture_path), "--report", str(folder), *key]) == 0
+    record = read(folder / RECORD_FILE)
+    assert record["verdict_text"] == "PASS, virtual time, 0 of 5 devices real, 5 replayed"
+    devices = record["runs"][0]["provenance"]["devices"]
+    assert {(d["kind"], d["port"]) for d in devices} == {("replayed", "capture run.jsonl")}
+    assert "<td>replayed</td>" in (folder / "report.html").read_text()
+    capture = load(capture_path)
+    capture.lines = capture.inputs
+    capture_path.write_text(capture.to_text())
+    with patch("hil.report.write.print_pdf", return_value=False):
+        assert hil(["replay", str(capture_path), "--report", str(folder), *key]) == 1
+    text = read(folder / RECORD_FILE)["verdict_text"]
+    assert text.startswith("NOT COMPLETE, virtual time, 0 of 5")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("NOT COMPLETE  0 operations")
 
 
 def test_power_cut_is_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

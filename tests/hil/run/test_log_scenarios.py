@@ -19,12 +19,13 @@ NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")
 
 
 @pytest.mark.soak
-def test_digest_of_a_half_open_link_is_equal_with_board_heap() -> None:
+@pytest.mark.parametrize("name", ["link-half-open", "link-outage"])
+def test_digest_is_equal_with_board_heap(name: str) -> None:
     """The other scenarios of the log run so in `test_virtual.py`."""
     require_program("micropython")
-    on_board = run_scenario("link-half-open", make_dut=board_lock_step("304wK"))
+    on_board = run_scenario(name, make_dut=board_lock_step("304wK"))
     assert on_board.failures == ()
-    assert on_board.digest == shared_result("link-half-open").digest
+    assert on_board.digest == shared_result(name).digest
 
 
 @pytest.mark.soak

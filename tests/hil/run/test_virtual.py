@@ -66,7 +66,6 @@ USUAL = [name for name in shipped_names() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "272wK",
     "disk-full": "304wK",
-    "link-outage": "304wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
@@ -253,18 +252,17 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
         require_program("micropython")
     text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
     arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
-    with running_command(*arguments) as one, running_command(*arguments) as two:
-        for process in (one, two):
+    for number, ended in (
+        (signal.SIGTERM, (2, "", "coldloop hil run: interrupted\n")),
+        (signal.SIGINT, (130, "", "")),
+    ):
+        with running_command(*arguments) as process:
             wait_until(
-                "the process handles signals",
-                lambda p=process: handles_signal(p.pid, signal.SIGTERM),
+                "it handles signals", lambda p=process: handles_signal(p.pid, signal.SIGTERM)
             )
-            cpu_before = cpu_s(process.pid)
-            wait_until(
-                "the process uses CPU time", lambda p=process, b=cpu_before: cpu_s(p.pid) > b + 0.3
-            )
-        assert wait_for_exit(one, signal.SIGTERM) == (2, "", "coldloop hil run: interrupted\n")
-        assert wait_for_exit(two, signal.SIGINT) == (130, "", "")
+            start_s = cpu_s(process.pid)
+            wait_until("it uses CPU time", lambda p=process, s=start_s: cpu_s(p.pid) > s + 0.3)
+            assert wait_for_exit(process, number) == ended
 
 
 def handles_signal(pid: int, number: int) -> bool:

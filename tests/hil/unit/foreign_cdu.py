@@ -6,7 +6,10 @@ port and serves until it is terminated. Further words: `alarm` (an alarm is on),
 writes of the valve without effect), `sticky` (the pump keeps the first written value), `no-value`
 and `zero` (measured values are the code of a broken sensor, or 0), `lag` (a read shows a written
 pump speed 1.5 s later), `slow` (a reply takes 0.5 s), `swapped` (the six values are floats with the
-low word first, from 0 on; status and alarm word follow). Registers, each 0.1 of its unit:
+low word first, from 0 on; status and alarm word follow), `quick` (the supply has a time constant of
+1 s), `idle` (no heat load: the valve has no effect), `trips` (an alarm comes with a valve above
+43 %), `runaway` (the supply warms by 60 K then), `plunge` (it cools by 60 K).
+Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
     4 pump speed command %   5 valve command %   6 status   7 alarm word
@@ -42,8 +45,14 @@ class Registers:
         """Advance the CDU by one step."""
         self.speed += max(-_SLEW, min(_SLEW, self.words[4] / 10 - self.speed))
         self.valve += max(-_SLEW, min(_SLEW, self.words[5] / 10 - self.valve))
-        target_c = 52.0 - 0.4 * self.valve
-        self.supply_c += (target_c - self.supply_c) * _STEP_S / _TIME_CONSTANT_S
+        target_c = 36.0 if "idle" in self.faults else 52.0 - 0.4 * self.valve
+        if self.valve > 43.0 and "runaway" in self.faults:
+            target_c += 60.0
+        if self.valve > 43.0 and "plunge" in self.faults:
+            target_c -= 60.0
+        self.words[7] |= int(self.valve > 43.0 and "trips" in self.faults)
+        lag_s = _TIME_CONSTANT_S if "quick" not in self.faults else 1.0
+        self.supply_c += (target_c - self.supply_c) * _STEP_S / lag_s
         self.words[0] = round(10 * self.supply_c)
         self.words[1] = self.words[0] + 60
         self.words[2] = round(10 * 10 * self.speed / 10)

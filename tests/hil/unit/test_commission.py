@@ -92,7 +92,7 @@ def test_it_continues_where_it_stopped(
     capsys.readouterr()
     assert main([*command(cdu, site)]) == 1  # the write test is not permitted
     text = capsys.readouterr().out
-    assert "step 3 of 9, describe: done at" in text
+    assert "step 3 of 10, describe: done at" in text
     assert "not answered: cdu.PumpSpeedControlPercent: write test" in text
     assert read(site / "report" / "record.json")["verdict"] == "incomplete"
     assert profile.read_text() == changed
@@ -192,7 +192,7 @@ def test_no_gauge_at_all_is_not_complete(
     words = [w.partition("=")[0] + "=none" if "=" in w else w for w in command(cdu, site)]
     assert main([*words, "--write-test"]) == 1
     text = capsys.readouterr().out
-    assert "NOT COMPLETE on the devices (not controlled by the agent, 0 of 4 gauges read)" in text
+    assert "NOT COMPLETE on the devices (not controlled by the agent, 0 of 4 gauges read, " in text
     assert "not answered: at least one value, compared with a gauge" in text
 
 

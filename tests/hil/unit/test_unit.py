@@ -15,6 +15,7 @@ from hil.run.unit.unit_suite import build_suite
 from tests.portable.agent.config.test_roles import (
     all_roles,
     cdu_profile,
+    command,
     one_device,
     self_controlled,
 )
@@ -61,6 +62,36 @@ def test_a_one_address_cdu_passes(tmp_path: Path, kind: str) -> None:
     assert ("unit-control" in found) == (kind != "monitor")
     assert ("unit-writes-refused/cdu" in found) == (kind != "monitor")
     assert "unit-alarm-bits/cdu" in found
+
+
+def second_pump() -> dict[str, Any]:
+    """Return the profile of a second pump in the same CDU; its fault is a bit of the same word."""
+    return {
+        **{key: cdu_profile()[key] for key in ("title", "source", "met_hardware", "defaults")},
+        "model": "second_pump",
+        "points": [command("PumpSpeedControlPercent", 8, "%", 1000)],
+        "flags": [
+            {"name": "Word", "address": 7, "bits": [None, None, "PumpFault"], "alarm": True},
+        ],
+        "pump": {"setpoint": "PumpSpeedControlPercent"},
+    }
+
+
+def test_a_part_of_a_device_has_a_twin_at_the_same_address(tmp_path: Path) -> None:
+    control = all_roles()
+    control["dp"]["pumps"] = ["cdu", "pump2"]
+    path = write_site(tmp_path, control, cdu_profile())
+    raw = json.loads(path.read_text())
+    part = {"name": "pump2", "bus": "bus", "unit": 7, "profile": "second_pump", "part_of": "cdu"}
+    raw["devices"].append(part)
+    path.write_text(json.dumps(raw))
+    (tmp_path / "profiles" / "second_pump.json").write_text(json.dumps(second_pump()))
+    unit = load_unit(path)
+    found = failures(unit)
+    assert not any(found.values()), found
+    assert {"unit-device-lost/pump2", "unit-device-restart/pump2"} <= set(found)
+    bits = {event.text for s in build_suite(unit, is_real=False).scenarios for event in s.events}
+    assert {"cdu.PumpFault", "pump2.PumpFault"} <= bits
 
 
 def test_the_sample_of_the_package_passes() -> None:

@@ -4,10 +4,10 @@
 import binascii
 import hashlib
 
-from deploy.firmware.supervisor import _files, _recovery, _supervisor, _unit_file
+from deploy.firmware.supervisor import _files, _recovery, _supervisor, _unit_file, _unit_key
 from tests.portable.support.check import eq
 from tests.portable.support.power_cut.flash_model import Disk
-from tests.portable.support.power_cut.supervisor_rig import content, sealed_disk, write
+from tests.portable.support.power_cut.supervisor_rig import content, flip, sealed_disk, write
 
 CONFIG = b'{"unit": "new"}' * 20
 
@@ -81,3 +81,17 @@ def test_status_shows_the_last_crash():
     eq(recover(["status"], disk)[1][1:], ["reset: watchdog", "Traceback", "OSError: 5"])
     write(disk, _supervisor.CRASH, b"torn")
     eq(recover(["status"], disk)[1][1:], ["reset: watchdog", "no crash"])
+
+
+def test_the_key_of_a_unit_is_made_once():
+    disk = Disk()
+    first = recover(["key", "key", "reset"], disk)[1]
+    keys = [line for line in first if line.startswith("unit key ")]
+    eq((len(keys), keys[0] == keys[1], len(keys[0])), (2, True, 9 + 64))
+    others = [line for line in recover(["key", "reset"])[1] if line.startswith("unit key ")]
+    assert others != keys[:1], others
+    path = _unit_key.PATH
+    good = content(disk, path)
+    write(disk, path, flip(good, 300))
+    lines = recover(["key", "reset"], disk)[1]
+    assert keys[0] not in lines, lines

@@ -8,7 +8,8 @@ const Plots = (() => {
   const DIGITS = { flow: 0, fws_flow: 0, pump_w: 0, waiting: 0 };
   const HEIGHT = 180, MAX_FULL_S = 120; // 10 Hz for two minutes, then 1 Hz
   const { make, number: text } = Dom;
-  let place, curves = [], plots = [], rows = [], run = null, marks = [];
+  const OVERLAY_DASHES = [[6, 3], [2, 2], [10, 4], [1, 3], [8, 2, 2, 2]];
+  let place, curves = [], plots = [], rows = [], run = null, marks = [], overlays = [];
   let view = null, span = 300, paused = false, isUtc = true, needsDraw = true, drawMs = 0;
 
   const origin = () => (isUtc ? 0 : run ? run.started : rows.length ? rows[0][0] : 0);
@@ -17,7 +18,7 @@ const Plots = (() => {
 
   function bounds(plot, unit, low, high) { // an axis spans at least MIN_SPANS, and shows the limits
     const limits = unit === plot.unit ? plot.limits().flatMap((l) => [l.min, l.max]).filter((v) => v !== null) : [];
-    const values = [low, high, ...limits].filter((v) => v !== null && v !== undefined && Number.isFinite(v));
+    const values = [low, high, ...limits, ...plot.overlayBounds(unit)].filter((v) => v !== null && v !== undefined && Number.isFinite(v));
     if (!values.length) return [0, MIN_SPANS[unit] || 1];
     const min = Math.min(...values), max = Math.max(...values);
     const more = Math.max(0.05 * (max - min), ((MIN_SPANS[unit] || 1) - (max - min)) / 2);
@@ -33,6 +34,11 @@ const Plots = (() => {
       this.box.append(make("h3", { textContent: Texts.text(title) }));
     }
     limits() { return run ? run.limits.filter((l) => this.curves.some((c) => c.key === l.curve && c.unit === this.unit)) : []; }
+    overlayBounds(unit) {
+      const keys = this.curves.filter((c) => c.unit === unit).map((c) => c.key);
+      const values = overlays.flatMap((o) => keys.flatMap((key) => o.curves[key] || [])).filter((v) => v !== null);
+      return values.length ? [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))] : [];
+    }
     open() {
       const units = [...new Set(this.curves.map((c) => c.unit))];
       const names = [...new Set(this.curves.map((c) => c.label.split(",")[0]))];
@@ -84,6 +90,7 @@ const Plots = (() => {
         line(x(run.started + l.from_s), y, x(run.started + l.until_s), y);
       }
       const color = getComputedStyle(document.body).color;
+      this.drawOverlays(u, x, color);
       const events = run ? run.events.map((e) => [run.started + e.at_s, e.text]) : [];
       ctx.strokeStyle = ctx.fillStyle = color;
       ctx.setLineDash([3, 4]);
@@ -93,8 +100,33 @@ const Plots = (() => {
       }
       ctx.restore();
     }
+    drawOverlays(u, x, color) {
+      const { ctx } = u, start = overlayStart();
+      ctx.strokeStyle = ctx.fillStyle = color;
+      overlays.forEach((o, number) => {
+        ctx.setLineDash(OVERLAY_DASHES[number % OVERLAY_DASHES.length].map((v) => v * devicePixelRatio));
+        for (const c of this.curves) {
+          const values = o.curves[c.key];
+          if (!values) continue;
+          let end = null, isDown = false;
+          ctx.beginPath();
+          values.forEach((v, i) => {
+            if (v === null) { isDown = false; return; }
+            end = [x(start + o.at_s[i]), u.valToPos(v, c.unit, true)];
+            if (isDown) ctx.lineTo(...end); else ctx.moveTo(...end);
+            isDown = true;
+          });
+          ctx.stroke();
+          if (end) ctx.fillText(String(number + 1), end[0] + 3, end[1]);
+        }
+      });
+      ctx.setLineDash([]);
+    }
   }
 
+  // Runs of before, on the time since the start: a thin line each, with its number at the end.
+  const overlayStart = () => (run ? run.started : last() - Math.max(0, ...overlays.map((o) => o.at_s[o.at_s.length - 1])));
+  function setOverlays(list) { overlays = list; needsDraw = true; }
   function build() {
     const groups = new Map();
     plots.forEach((p) => p.plot.destroy());
@@ -203,6 +235,7 @@ const Plots = (() => {
   return {
     start, add, addBreak, make, text, DIGITS, toCsv,
     setCurves: (list, history) => { curves = list; rows = history; build(); },
+    setOverlays, get overlays() { return overlays.map((o) => o.name); },
     setRun: (next) => { if (JSON.stringify(next) !== JSON.stringify(run)) { run = next; needsDraw = true; } },
     rebuild: build, fit: () => plots.forEach((p) => p.plot.setSize({ width: p.width(), height: HEIGHT })),
     get range() { return range(); }, get count() { return rows.length; },

@@ -12,6 +12,8 @@ import { IRQ, RP2040, SimulationClock, USBCDC } from './rp2040js.mjs';
 
 const UARTS = [0x40034, 0x40038];
 const WATCHDOG = 0x40058;
+const RING_OSCILLATOR = 0x40060;
+const RANDOM_BIT = 0x1c;
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 export class Board {
@@ -28,6 +30,17 @@ export class Board {
     this.isOn = false;
     this.resetDue = false;
     this.pinLines = [];
+    this.random = 1;
+  }
+
+  /** Random bits of the ring oscillator; `random` is the state, and a run has its own seed. */
+  randomBit() {
+    let x = this.random;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.random = x;
+    return x & 1;
   }
 
   get nanos() { return this.clock.nanos; }
@@ -81,6 +94,9 @@ export class Board {
       mcu.peripherals[page] = mcu.uart[number] = uart;
       return uart;
     });
+    const oscillator = mcu.peripherals[RING_OSCILLATOR];
+    const read = oscillator.readUint32.bind(oscillator);
+    oscillator.readUint32 = (offset) => (offset === RANDOM_BIT ? this.randomBit() : read(offset));
     clockPio(mcu);
     for (const line of this.pinLines) this.connect(line);
     const watchdog = mcu.peripherals[WATCHDOG];

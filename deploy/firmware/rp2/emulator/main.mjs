@@ -10,6 +10,7 @@
 //     1  power on    0  power off     T  bytes arrive at the USB console
 //     G  level `value` at a pin       C  cut the power at flash step `value`
 //     W  write the flash to its file  S  figures as JSON
+//     N  the seed of the random bits of the chip (not 0)
 //     L  before power on: a line of `value` baud at two pins (data: output, input) as next UART
 //
 // Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures.
@@ -63,6 +64,7 @@ function execute(kind, number, value, data) {
     case 'U': board.feedUart(number, data); break;
     case 'T': board.typeConsole(data); break;
     case 'G': board.mcu.gpio[number].setInputValue(value !== 0); break;
+    case 'N': board.random = Number(BigInt.asIntN(32, BigInt(value))) || 1; break;
     case 'L': board.addPinLine(data[0], data[1], value); break;
     case '1': board.powerOn(); break;
     case '0': board.powerOff(); break;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """LogService of the manager: the events of the unit as log entries, expanded in the collection.
 
-Does not keep a durable history. An event whose UTC is not known has no entry yet, because Created
-must be a time; it is among the events of the stream.
+Does not keep the events; see `event_log` and `event_file`. An event whose UTC is not known has no
+entry yet, because Created must be a time; it is among the events of the stream.
 """
 
 from collections.abc import Callable

@@ -78,7 +78,7 @@ class ManagerResources:
             "ProtocolFeaturesSupported": {
                 "ExpandQuery": {"ExpandAll": True, "Levels": True, "Links": True,
                                 "NoLinks": True, "MaxLevels": 3},
-                "FilterQuery": False,
+                "FilterQuery": True,
                 "OnlyMemberQuery": True,
                 "SelectQuery": True,
                 "ExcerptQuery": False,

@@ -25,7 +25,7 @@ MEMORY_MIB = 64
 class ForkedServers:
     """`coldloop northbound serve all` with each server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, receivers: tuple[str, ...] = ()) -> None:
         require_program("snmpd")
         self.ports = [free_port(), free_port(), free_port(), free_port()]
         http, modbus, bacnet, snmp = self.ports
@@ -37,7 +37,13 @@ class ForkedServers:
             http={"address": "127.0.0.1", "port": http},
             modbus={"address": "127.0.0.1", "port": modbus},
             bacnet={"address": "127.0.0.1/8", "port": bacnet, "device": 7},
-            snmp={"address": "127.0.0.1", "port": snmp, "user": "reader", "keys": keys.name},
+            snmp={
+                "address": "127.0.0.1",
+                "port": snmp,
+                "user": "reader",
+                "keys": keys.name,
+                "receivers": list(receivers),
+            },
         )
         write_record(started(WRITES), folder)
         command = [sys.executable, "-m", "coldloop", "northbound", "serve", "all"]

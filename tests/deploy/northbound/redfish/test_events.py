@@ -20,6 +20,7 @@ import requests
 import sseclient
 
 from deploy.northbound.http.certificate import CertificateStore
+from deploy.northbound.redfish.event_file import EventFile
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
 from deploy.northbound.snapshot import AlarmItem, Snapshot
@@ -43,6 +44,31 @@ def published(*snapshots: Snapshot) -> list[str]:
     for entry in snapshots:
         log.update(entry)
     return found
+
+
+def test_the_log_lasts_over_a_restart(tmp_path: Path) -> None:
+    """An alarm that stays is reported once; one that ended meanwhile is reported as cleared."""
+    first, path = EventLog(), tmp_path / "events.json"
+    other = replace(ALARM, name="other")
+    first.update(snapshot(ALARM, other))
+    file = EventFile(path, first)
+    file.save()
+    assert path.stat().st_mode & 0o077 == 0
+    second = EventLog()
+    EventFile(path, second).load()
+    assert [e.record() for e in second.events] == [e.record() for e in first.events]
+    second.update(snapshot(ALARM))
+    added = list(second.events)[len(first.events) :]
+    assert [(e.key, e.args) for e in added] == [("AlarmCleared", (other.id,))]
+    assert added[0].id > max(e.id for e in first.events)
+    text = path.read_text()
+    for damaged in ("", "{", "[]", text[:-9], text.replace('"next":', '"next":-'), "[" * 9999):
+        path.write_text(damaged)
+        third = EventLog()
+        EventFile(path, third).load()
+        assert not third.events
+        third.update(snapshot(ALARM))
+        assert third.events
 
 
 def test_an_alarm_is_raised_acknowledged_and_cleared_once() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.northbound.access.types import Outcome, Refusal, SetPointChange
 from deploy.northbound.points.point_table import columns, point_table
+from deploy.northbound.redfish.sensors import SENSORS
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
 
 ROOT = "/redfish/v1"
@@ -163,7 +164,8 @@ def test_a_member_by_only_and_expand(admin: ApiClient) -> None:
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("only=x", 400), ("$filter=a", 501), ("$top=-1", 400), ("$expand=x", 400), ("$top=1", 400),
+    [("only=x", 400), ("$filter=a", 400), ("$orderby=a", 501),
+     ("$top=-1", 400), ("$expand=x", 400), ("$top=1", 400),
      ("unknown=1", 200)],
 )  # fmt: skip
 def test_queries_that_are_not_valid(admin: ApiClient, query: str, status: int) -> None:
@@ -444,3 +446,12 @@ def test_the_first_password_must_be_changed(tmp_path) -> None:
         assert client.call("PATCH", own, {"Password": "Fresh-Battery-9"})[0] == 200
         assert not client.get(own)["PasswordChangeRequired"]
         client.link.close()
+
+
+def test_a_collection_is_filtered(admin: ApiClient) -> None:
+    everything = admin.get(SENSORS)
+    found = admin.get(f"{SENSORS}?$filter=ReadingUnits%20eq%20'Cel'")
+    assert 0 < found["Members@odata.count"] < everything["Members@odata.count"]
+    assert len(found["Members"]) == found["Members@odata.count"]
+    for member in found["Members"]:
+        assert admin.get(member["@odata.id"])["ReadingUnits"] == "Cel"

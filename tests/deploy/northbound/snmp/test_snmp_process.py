@@ -170,7 +170,7 @@ def test_random_datagrams(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _receiver(folder: Path) -> Iterator[tuple[int, Path]]:
+def inform_receiver(folder: Path) -> Iterator[tuple[int, Path]]:
     """Run snmptrapd; give its port and its file of received informs."""
     program = require_program("snmptrapd")
     port, log, conf = free_udp_port(), folder / "informs", folder / "trapd.conf"
@@ -194,8 +194,8 @@ def _alarm(state: str, text: str = "too hot", name: str = "rack 1") -> AlarmItem
     return AlarmItem(202, "supply_high", name, 1, state, text, "Act.")
 
 
-def test_informs_reach_the_receiver(tmp_path: Path) -> None:
-    with _receiver(tmp_path) as (port, log):
+def test_informs_reach_theinform_receiver(tmp_path: Path) -> None:
+    with inform_receiver(tmp_path) as (port, log):
         dead = f"127.0.0.1:{free_udp_port()}"
         rig = SnmpRig(tmp_path, (dead, f"127.0.0.1:{port}"))
         rig.source.replace(alarms=())

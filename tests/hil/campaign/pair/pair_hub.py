@@ -70,7 +70,7 @@ class PairHub:
 
     def _take(self, source: int, data: bytes) -> None:
         now = self._now_us()
-        if len(data) > 3 and data[1] in _WRITE_FUNCTIONS:
+        if data[0] < 240 and len(data) > 3 and data[1] in _WRITE_FUNCTIONS:
             self.writes.append((source, time.monotonic()))
         self._send(data, [self._ends[1 - source][0]])
         for delay, reply in self.testbed.bus.receive(data, now):

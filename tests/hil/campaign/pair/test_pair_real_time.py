@@ -29,7 +29,7 @@ def write_config(hub: PairHub, folder: Path, node: int) -> Path:
         "tcp:127.0.0.1:9",
         f"store:{folder}/state",
     )
-    config["redundancy"] = {"node": "file", "node_file": str(folder / "node")}
+    config["redundancy"] = {"node": "file", "node_file": str(folder / "node"), "key": "5a" * 32}
     path = folder / "unit.json"
     path.write_text(json.dumps(config))
     return path

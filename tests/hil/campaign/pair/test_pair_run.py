@@ -8,10 +8,13 @@ import pytest
 from agent.commands import profiles
 from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.redundancy.beacon import UNITS, Word, build_request
+from agent.redundancy.pair_table import ACTIVE, STANDBY
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.pair.pair_cases import KINDS, PairCase, all_cases, run_case
 from hil.campaign.pair.pair_run import PairRun
 from hil.commands import hil
+from protocols.modbus.rtu import build_frame
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.fault}-{kind.seconds}")
@@ -31,13 +34,53 @@ def test_a_fault_of_the_standby_changes_nothing() -> None:
     assert {write.node for write in run.writes} == {0}
 
 
-def test_the_standby_sends_nothing() -> None:
+def test_the_standby_sends_only_replies_to_beacons() -> None:
     run = PairRun(TestbedSettings())
-    sent: list[int] = []
-    run.line.set_observer(lambda node, _frame, _now: sent.append(node))
+    sent: list[bytes] = []
+    run.line.set_observer(lambda node, frame, _now: sent.append(frame) if node else None)
     run.start()
     run.run(30)
-    assert set(sent) == {0}
+    assert {frame[:2] for frame in sent} == {bytes((UNITS["b"], 23))}
+    assert 40 <= len(sent) <= 60  # two in a second
+    assert run.agents[0].beacons.peer_role == STANDBY
+
+
+def test_a_lost_standby_is_an_alarm_of_the_active_controller() -> None:
+    run = PairRun(TestbedSettings())
+    run.at(20, run.begin_fault, "power", 1)
+    run.at(40, run.end_fault, "power", 1)
+    run.start()
+    run.run(60)
+    alarms = [line.split(" ", 1) for line in run.console if "standby_lost" in line]
+    assert [text.split(":")[0] for _, text in alarms] == [
+        "a alarm raised standby_lost",
+        "a alarm cleared standby_lost",
+    ]
+    assert 23 <= float(alarms[0][0]) <= 25
+    assert 40 <= float(alarms[1][0]) <= 48
+
+
+def test_both_active_by_an_error_of_the_code_one_gives_up() -> None:
+    run = PairRun(TestbedSettings())
+    run.start()
+    run.run(20)
+    standby = run.agents[1]
+    standby.state = standby.state._replace(role=ACTIVE)
+    standby._enter(STANDBY, run.world.now)
+    run.run(40)
+    assert [agent.role for agent in run.agents].count("active") == 1
+
+
+def test_a_beacon_with_another_key_changes_nothing() -> None:
+    run = PairRun(TestbedSettings())
+    run.start()
+    run.run(10)
+    pdu = build_request(b"x" * 32, UNITS["a"], Word(ACTIVE, 99, 1))
+    for number in range(9):
+        run.at(11 + 0.37 * number, run.line.send, 1, build_frame(UNITS["a"], pdu))
+    run.run(20)
+    assert [agent.role for agent in run.agents] == ["active", "standby"]
+    assert run.agents[0].beacons.rejected > 0
 
 
 def test_the_old_controller_returns_as_standby() -> None:
@@ -58,7 +101,7 @@ def test_takeover_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def config_of_pair(**changes):
     run = PairRun(TestbedSettings())
-    return {**run.config, "redundancy": {"node": "a"}, **changes}
+    return {**run.config, "redundancy": {"node": "a", "key": "5a" * 32}, **changes}
 
 
 @pytest.mark.parametrize(
@@ -66,8 +109,8 @@ def config_of_pair(**changes):
     [
         ({"buses": {"bus": "tcp:192.0.2.1:502"}}, "needs exactly one bus"),
         ({"bus_timeout_ms": 300}, "bus_timeout_ms is 300, at most 250"),
-        ({"redundancy": {"node": "file"}}, "node_file is missing"),
-        ({"redundancy": {"node": "c"}}, "redundancy.node"),
+        ({"redundancy": {"node": "file", "key": "5a" * 32}}, "node_file is missing"),
+        ({"redundancy": {"node": "c", "key": "5a" * 32}}, "redundancy.node"),
     ],
 )
 def test_what_a_pair_cannot_do_is_refused(changes, text: str) -> None:

@@ -232,7 +232,7 @@ def test_the_site_is_the_mean_of_thirty_fixes():
     check = PositionCheck(None, 10)
     for lat, lon in ((0, 0), (900, 0), (0, 900), (901, 0), (901, 901), (901, 1802)):
         check.distance_m(fix_at(lat, lon))
-    eq(check._first_fixes, [(901, 1802)])
+    eq(check._survey, [(901, 1802)])
 
 
 def test_whole_seconds_and_time_scales():

@@ -158,9 +158,7 @@ def test_loop_outputs_are_checked_against_the_profile():
     narrow = profiles()
     narrow["valve"]["points"][0]["limits"] = [1000, 9000]
     lines = str(raises(ConfigError, load, config(), narrow)).split("\n")
-    expected = (
-        "control.supply.%s: %d is outside what profile valve lets be written, 10.0 to 90.0 %%"
-    )
+    expected = "control.supply.%s: %d is outside what profile valve lets be written, 10 to 90 %%"
     eq(lines, [expected % ("min_pct", 5), expected % ("max_pct", 100)])
     raw = config()
     raw["control"]["supply"].update({"min_pct": 10, "max_pct": 90})

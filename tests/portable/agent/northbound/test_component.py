@@ -57,10 +57,10 @@ def site_config(writes=None, **settings):
 class SiteRig(RemoteRig):
     """A unit with the folder of the servers: `records` by key."""
 
-    def __init__(self, writes=None, **settings):
+    def __init__(self, writes=None, store=None, **settings):
         self.records = {}
         self.writes = 0
-        RemoteRig.__init__(self, site_config(writes, **settings))
+        RemoteRig.__init__(self, site_config(writes, **settings), store)
 
     def perform(self, port, op, data):
         if port == LOCAL and op == "write":
@@ -168,6 +168,37 @@ def test_site_key_changes_a_permitted_set_point_on_trial():
     eq(rig.slot_state()[0], 1)
     entries = [(keys, action) for keys, action, _ in rig.audit_entries()]
     assert ((SITE,), "patch control.supply.setpoint_c=31") in entries
+
+
+def test_site_key_ends_its_trial_after_a_restart():
+    for word, state in (("rollback", "rolled_back"), ("confirm", "confirmed")):
+        rig = started(WRITES)
+        rig.post(make_patch(rig, [(SETPOINT, 31)], (SITE,)))
+        again = SiteRig(WRITES, store=rig.store)
+        again.run(30)
+        eq(again.slot_state()[1], COUNTER)
+        about = [("counter", COUNTER)]
+        again.post(make_command(word, about, (SITE,)))
+        eq((word, again.slot_state()[1:]), (word, (None, again.slot_state()[2])))
+        eq(again.slot_state()[2][:2], (COUNTER, state))
+
+
+def test_site_key_does_not_end_the_trial_of_an_operator_after_a_restart():
+    rig = started(WRITES)
+    rig.post(make_patch(rig, [(SETPOINT, 31)], (SITE,)))
+    rig.run(30)
+    rig.post(make_command("confirm", signers=(SITE,)))
+    rig.run(61)
+    rig.send(make_patch(rig, [(SETPOINT, 32)], counter_s=START_S + 1))
+    rig.run(1)
+    again = SiteRig(WRITES, store=rig.store)
+    again.run(6)
+    eq(again.slot_state()[1], COUNTER + 1)
+    for i in (0, 1):
+        about = [("counter", COUNTER + i)]
+        again.post(make_command("rollback", about, (SITE,), counter_s=START_S + 2 + i))
+        eq(again.manager.rejections.last[0], "wrong_role")
+    eq(again.slot_state()[1], COUNTER + 1)
 
 
 def test_site_key_is_limited():

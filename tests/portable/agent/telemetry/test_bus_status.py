@@ -3,6 +3,7 @@
 
 import json
 
+from agent.fieldbus.session_state import LOST, ONLINE
 from agent.telemetry import bus_status, bus_text, status
 from drivers.modbus.counters import BusCounters
 from protocols.modbus.rtu import RtuClient
@@ -38,12 +39,12 @@ def test_states_of_a_device():
     session = rig.agent.fieldbus.sessions[0]
     for owner, name, value, state in (
         (session._write_cycle, "unverified", True, "refuses"),
-        (session, "lost", True, "lost"),
+        (session, "comm_state", LOST, "lost"),
         (session._write_cycle, "unverified", False, "lost"),
     ):
         setattr(owner, name, value)
         eq(bus_status.device_state(session), state)
-    session.lost = False
+    session.comm_state = ONLINE
     session.device.identity = "unknown"
     eq(bus_status.device_state(session), "unproven")
     session.device.identity = "mismatch"

@@ -3,7 +3,7 @@
 
 from protocols.errors import EncodeError
 from protocols.modbus import pdu, rtu, tcp
-from protocols.modbus.crc import crc16, with_crc
+from protocols.modbus.crc import crc16, is_intact, with_crc
 from tests.portable.support.check import eq, raises
 
 
@@ -12,6 +12,29 @@ def test_crc_check_value_and_residue():
     eq(crc16(b""), 0xFFFF)
     eq(crc16(with_crc(b"\x01\x03\x00\x00\x00\x0a")), 0)
     eq(with_crc(b"\x01\x03\x00\x00\x00\x0a"), b"\x01\x03\x00\x00\x00\x0a\xc5\xcd")
+
+
+def test_intact_frames_are_those_whose_crc_is_0():
+    """CPython has a check of its own: it must agree with the CRC, frame by frame."""
+    state = 1
+    for size in range(2, 300):
+        body = bytearray(size - 2)
+        for i in range(size - 2):
+            state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+            body[i] = state >> 24
+        frame = bytearray(with_crc(bytes(body)))
+        eq(is_intact(bytes(frame)), True)
+        frame[state % size] ^= 1 << (state >> 20) % 8
+        eq(is_intact(bytes(frame)), False)
+        frame[(state >> 8) % size] ^= (state >> 12) & 0xFF
+        eq(is_intact(bytes(frame)), crc16(bytes(frame)) == 0)
+
+
+def test_no_short_text_is_an_intact_frame_by_chance():
+    found = [n for n in range(65536) if is_intact(bytes((n >> 8, n & 0xFF)))]
+    eq(found, [0xFFFF])
+    eq(is_intact(b""), False)
+    eq([n for n in range(256) if is_intact(bytes((n,)))], [])
 
 
 def test_requests_of_the_specification():

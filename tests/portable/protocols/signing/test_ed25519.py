@@ -4,6 +4,7 @@
 from protocols.signing import ed25519
 from protocols.signing import sha512 as sha512_module
 from protocols.signing.ed25519 import Verification, verify
+from protocols.signing.ed25519_sign import public_key, sign
 from protocols.signing.sha512 import Sha512, sha512
 from tests.portable.support.check import eq
 
@@ -36,6 +37,22 @@ VECTORS = (
         ),
     ),
 )
+
+
+SEEDS = (
+    "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+    "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+    "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+)
+"""Secret keys of the vectors."""
+
+
+def test_signatures_are_those_of_the_rfc():
+    for i in range(len(VECTORS)):
+        public, message, signature = load_vector(i)
+        eq(sign(bytes.fromhex(SEEDS[i]), public, message), signature)
+        assert sign(bytes.fromhex(SEEDS[i]), public, message + b"x") != signature
+        eq(public_key(bytes.fromhex(SEEDS[i])), public)
 
 
 def load_vector(index):
@@ -140,7 +157,7 @@ def test_constants_match_standards():
     eq(ed25519._D, -121665 * pow(121666, p - 2, p) % p)
     eq(ed25519._SQRT_MINUS_1, pow(2, (p - 1) // 4, p))
     y = 4 * pow(5, p - 2, p) % p
-    eq(ed25519._BASE, ed25519._decode(y.to_bytes(32, "little")))
+    eq(ed25519.BASE, ed25519._decode(y.to_bytes(32, "little")))
     primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
     low = (1 << 64) - 1
     cubes = [(mod_root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]

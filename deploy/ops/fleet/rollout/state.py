@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rollout of a change to many units: canaries first, then the rest in waves.
+"""State of a rollout: cohorts one after another, in each of them waves.
 
-Does not connect to a broker. Inputs are reports of units and the time; outputs are messages to
-send. The rules are those of hawkBit rollouts. The rest starts only if all canaries are done and
-enough of them are healthy. If more units fail than the threshold allows, the rollout stops: it
-sends no new change and rolls back each unconfirmed trial.
+Does not connect to a broker and stores nothing (see `deploy.ops.fleet.rollout.journal`). Inputs are
+reports of units and the time; outputs are messages to send. The rules are those of hawkBit
+rollouts. The first cohort has the canaries: none may fail. A cohort starts only if all units before
+it are done, and after the soak time. If more units fail than the threshold allows, of a cohort or
+of all, the rollout stops: it sends no new change and rolls back each unconfirmed trial.
 
     waiting ─▶ sent ─▶ trial ─▶ healthy ─▶ confirming ─▶ confirmed
                  └────────┴──────────┴─▶ failed (rejected, rolled back, timed out)
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from deploy.errors import OpsError
-from deploy.ops.messages import UnitReport
+from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import PATCH
 
 WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (
@@ -31,7 +32,9 @@ WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (
     "confirmed",
     "failed",
 )
+STATES = (WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED)
 _FINAL_STATES = (CONFIRMED, FAILED)
+_DEFAULT_COHORTS = 2
 _STILL_ARMED = (
     "the unit can still apply or keep the change; see `config show`, then `config cancel` or "
     "`config rollback`"
@@ -49,6 +52,10 @@ class RolloutUnit:
     report: UnitReport | None = None
     since_s: float = 0.0
     refused: int = 0
+    message: bytes = b""
+    """The signed change, for a second time after the tool was restarted."""
+    is_resumed: bool = False
+    """The tool was restarted in this state: whether its message was sent is not known."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ class Plan:
 
     `trial_s`: how long the roll-out waits for the end of the trial of a unit. The unit has its own
     limits: `health_s` of section `remote`, and the time limit for the confirmation.
-    `delay_s`: time from the message to the start of a scheduled change.
+    `delay_s`: time from the message to the start of a scheduled change. `soak_s`: pause after each
+    cohort.
     """
 
     canary: float = 0.05
@@ -67,6 +75,7 @@ class Plan:
     trial_s: int = 3600
     confirm: bool = True
     delay_s: int = 0
+    soak_s: int = 0
 
 
 @dataclass
@@ -78,16 +87,28 @@ class Rollout:
     patch: Callable[[str, UnitReport], tuple[int, bytes]]
     confirm: Callable[[str, UnitReport, int], bytes]
     rollback: Callable[[str, UnitReport, int], bytes]
+    cohorts: list[list[str]] = field(default_factory=list)
+    """Names of the units; empty: canaries, then the rest."""
     aborted: str = ""
     paused: bool = False
+    changed: set[str] = field(default_factory=set)
+    """Units whose state must be stored before the outbox is sent; the caller empties it."""
     _now_s: float = 0.0
     outbox: list[tuple[str, str, bytes]] = field(default_factory=list)
     """(unit, "patch" | "command" | "clear", message) to send; the caller empties it."""
 
+    def __post_init__(self) -> None:
+        """Make the cohorts if none are given."""
+        self._cohort_done_s: float | None = None
+        self._cohort = 0
+        if not self.cohorts:
+            names = list(self.units)
+            count = max(1, math.ceil(self.plan.canary * len(names)))
+            self.cohorts = [part for part in (names[:count], names[count:]) if part]
+
     def canaries(self) -> list[RolloutUnit]:
-        """Return the canaries: the first units, at least one."""
-        ordered = list(self.units.values())
-        return ordered[: max(1, math.ceil(self.plan.canary * len(ordered)))]
+        """Return the canaries: the units of the first cohort."""
+        return [self.units[name] for name in self.cohorts[0]]
 
     def report(self, name: str, report: UnitReport, now_s: float) -> None:
         """Handle a report of a unit."""
@@ -99,6 +120,20 @@ class Rollout:
             unit.refused = report.refused
         if unit.state in (SENT, TRIAL, CONFIRMING, ROLLING_BACK):
             self._apply_report(unit, report, now_s)
+        if unit.is_resumed and unit.state not in _FINAL_STATES:
+            self._send_again(unit, report, now_s)
+
+    def _send_again(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
+        """Send the message of a unit again, if its report does not show that it has it."""
+        unit.is_resumed = False
+        if unit.state == SENT:
+            if report.counters[PATCH - 1] < unit.counter and report.scheduled != unit.counter:
+                self.outbox.append((unit.name, "patch", unit.message))
+        elif unit.state == CONFIRMING:
+            self._set_state(unit, TRIAL, now_s)
+            self._apply_report(unit, report, now_s)
+        elif unit.state == ROLLING_BACK:
+            self._call_back(unit, unit.reason)
 
     def _apply_report(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
         if report.last[0] == unit.counter and report.last[1] != "nothing":
@@ -123,14 +158,18 @@ class Rollout:
         """Return whether the unit refused this change. An older unit does not name the message."""
         if report.refused_message is None:
             return report.refused > unit.refused
+        if report.refusal[0] == "replay" and report.counters[PATCH - 1] >= unit.counter:
+            return False  # the broker sent the accepted message again
         return report.refused_message == (PATCH, unit.counter)
 
     def _set_state(self, unit: RolloutUnit, state: str, now_s: float) -> None:
         unit.state, unit.since_s = state, now_s
+        self.changed.add(unit.name)
 
     def _finish(self, unit: RolloutUnit, confirmed: bool, reason: str) -> None:
         unit.state = CONFIRMED if confirmed else FAILED
         unit.reason = "" if confirmed else reason.strip()
+        self.changed.add(unit.name)
         self.outbox.append((unit.name, "clear", b""))
 
     def tick(self, now_s: float) -> None:
@@ -159,6 +198,7 @@ class Rollout:
     def _call_back(self, unit: RolloutUnit, reason: str) -> None:
         """Withdraw the change from a unit, on trial or scheduled. Its report decides the result."""
         if unit.report is None:
+            self._finish(unit, False, _join(reason, f"no report; {_STILL_ARMED}"))
             return
         try:
             message = self.rollback(unit.name, unit.report, unit.counter)
@@ -183,12 +223,41 @@ class Rollout:
         if not self.aborted and (failed > allowed or canary_failed):
             cause = "a canary failed" if canary_failed else f"{failed} units failed"
             self.abort(f"{cause}; {allowed} of {len(self.units)} are allowed")
+        if not self.aborted and len(self.cohorts) > _DEFAULT_COHORTS:
+            self._check_cohorts()
+
+    def _check_cohorts(self) -> None:
+        for number, names in enumerate(self.cohorts, 1):
+            failed = sum(_is_failed(self.units[name]) for name in names)
+            allowed = math.floor(self.plan.max_failures * len(names))
+            if failed > allowed:
+                self.abort(
+                    f"{failed} units of cohort {number} failed; {allowed} of {len(names)} are "
+                    "allowed"
+                )
+                return
+
+    def cohort(self) -> int:
+        """Return the number of the present cohort, from 1."""
+        return self._cohort + 1
+
+    def _advance_cohort(self, now_s: float) -> None:
+        """Go to the next cohort when all units before it are done and the soak time is over."""
+        final_states = (*_FINAL_STATES, TRIAL) if not self.plan.confirm else _FINAL_STATES
+        while self._cohort + 1 < len(self.cohorts):
+            names = self.cohorts[self._cohort]
+            if not all(self.units[name].state in final_states for name in names):
+                return
+            if self._cohort_done_s is None:
+                self._cohort_done_s = now_s
+            if now_s - self._cohort_done_s < self.plan.soak_s:
+                return
+            self._cohort += 1
+            self._cohort_done_s = None
 
     def _send_next(self, now_s: float) -> None:
-        stage = self.canaries()
-        final_states = (*_FINAL_STATES, TRIAL) if not self.plan.confirm else _FINAL_STATES
-        if all(unit.state in final_states for unit in stage):
-            stage = list(self.units.values())
+        self._advance_cohort(now_s)
+        stage = [self.units[name] for name in self.cohorts[self._cohort]]
         active = sum(unit.state in self._timed_states() for unit in self.units.values())
         for unit in stage:
             if active >= self.plan.wave:
@@ -199,10 +268,14 @@ class Rollout:
                 except OpsError as error:  # a report that is not plausible
                     self._finish(unit, False, str(error))
                     continue
-                unit.refused = unit.report.refused
+                unit.refused, unit.message = unit.report.refused, message
                 self._set_state(unit, SENT, now_s)
                 self.outbox.append((unit.name, "patch", message))
                 active += 1
+
+    def set_paused(self, is_paused: bool) -> None:
+        """Pause the rollout, or end the pause."""
+        self.paused = is_paused
 
     def toggle_pause(self) -> None:
         """Pause the rollout, or resume it. Units in progress continue."""

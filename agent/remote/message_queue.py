@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queue of received messages, and the verification of the first one in slices.
+
+Does not execute a verified message; see `agent.remote.manager`. The checks are in
+`agent.remote.message.verifier`.
+
+One message is verified at a time, few wait. Slow work is done in slices of less than a millisecond
+on a server, so that no tick is late. Ports are handled between two slices. The code that only
+messages need is dropped when none is in progress (`agent.remote.module_unload`).
+"""
+
+from agent.remote import module_unload
+from agent.remote.message.reject import Rejection
+from agent.remote.report import SLICE_US
+from agent.remote.schedule import verify_context
+from protocols.signed_message import MAX_BYTES
+from protocols.time_units import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from agent.remote.message.verifier import MessageVerification
+    from agent.remote.schedule import ScheduledChange, ScheduleHost
+    from agent.remote.update.trial import TrialMonitor
+
+    class QueueHost(ScheduleHost, Protocol):
+        """The remote manager as the queue uses it."""
+
+        has_boot_state: bool
+        schedule: ScheduledChange
+        trial_monitor: TrialMonitor | None
+
+        def drop_commands(self) -> bool:
+            """Drop the table of commands if none is in progress; return whether it is dropped."""
+            ...
+
+
+NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
+_MAX_WAITING = 4
+
+
+class MessageQueue:
+    """The messages of `manager`. `due`: time of the next slice, `NEVER` if nothing waits."""
+
+    def __init__(self, manager: "QueueHost") -> None:
+        self.due = NEVER
+        self._is_unloaded = True
+        self._manager = manager
+        self._waiting: list[bytes] = []
+        self._verification: MessageVerification | None = None
+
+    def add(self, data: bytes, now: int) -> None:
+        """Add a message of any carrier."""
+        if not data:
+            return  # an empty retained message: it was deleted
+        if len(self._waiting) >= _MAX_WAITING or len(data) > MAX_BYTES:
+            reason = "too_large" if len(data) > MAX_BYTES else "busy"
+            self._manager.reject(Rejection(reason, "too many"))
+            return
+        if data not in self._waiting:
+            self._waiting.append(data)
+            self._is_unloaded = False
+            self.due = now
+
+    def keep_loaded(self) -> None:
+        """Drop the code that only messages need not before the next step."""
+        self._is_unloaded = False
+
+    def step(self, now: int) -> None:
+        """Start the verification of the next message, or do its next slice."""
+        self.due = NEVER
+        manager = self._manager
+        if self._verification is not None:
+            self._check_slice(self._verification, now)
+        elif self._waiting and not manager.write_queue.is_busy():
+            self._start_check(self._waiting.pop(0), now)
+        has_more = self._verification is not None or (
+            bool(self._waiting) and not manager.write_queue.is_busy()
+        )
+        self.due = now + SLICE_US if has_more else NEVER
+        if not (has_more or self._is_unloaded):
+            self._unload()
+
+    def _unload(self) -> None:
+        """Drop the code that only messages need, when none is in progress."""
+        manager = self._manager
+        if manager.schedule.counter() or manager.write_queue.is_busy():
+            return
+        if manager.drop_commands():
+            self._is_unloaded = True
+            module_unload.unload_modules(manager.trial_monitor is not None)
+
+    def _start_check(self, data: bytes, now: int) -> None:
+        module_unload.unload_verifier()
+        from agent.remote.message import verifier  # noqa: PLC0415 - see `agent.remote.module_unload`
+
+        manager = self._manager
+        try:
+            if not manager.has_boot_state:
+                raise Rejection("store", NO_BOOT_STATE)
+            if not manager.write_queue.is_open():
+                raise Rejection("store", "it is not open")
+            self._verification = verifier.start_verification(
+                data,
+                manager.accepted_keys(),
+                verify_context(manager, verifier),
+                manager.trusted_utc_s(now),
+                manager.message_clock.passed_s(now),
+            )
+        except Rejection as rejection:
+            manager.reject(rejection)
+
+    def _check_slice(self, verification: "MessageVerification", now: int) -> None:
+        manager = self._manager
+        try:
+            if not verification.step():
+                return
+        except Rejection as rejection:
+            self._verification = None
+            manager.reject(rejection)
+            return
+        self._verification = None
+        module_unload.unload_verifier()
+        if verification.message.not_before_s > manager.trusted_utc_s(now):
+            manager.schedule.add(verification, now)
+            return
+        manager.act_on(verification, now)

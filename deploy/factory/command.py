@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop factory`: produce units, list them, verify their records.
+
+    make SERIAL...    produce units; --count N makes N from the first serial number on
+    list              the units of the database
+    verify            check all signatures with the public key of the factory
+
+Boards are emulated RP2040 (`coldloop firmware emulate`). The configuration is a file in which
+{serial} stands for the serial number in small letters.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import DeployError, FactoryError
+from deploy.factory.database import Database, UnitRow
+from deploy.factory.label import label_svg
+from deploy.factory.line import ProductionLine, check_serial, produce
+from deploy.firmware.config_file import read_config
+from deploy.firmware.memory_layout import read_header
+from deploy.firmware.rp2 import uf2
+from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
+from deploy.ops import keys
+from deploy.ops.arguments import PASSPHRASE
+
+BOARD = "rp2040"
+ROOT = Path(__file__).resolve().parents[2]
+FLASH = "COLDLOOP_RP2040_FLASH"
+"""Variable that names the flash of the unit under test for the bench (hil/shells/dut_rp2040.py)."""
+
+
+def run(argv: list[str]) -> int:
+    """Run the command. Returns 1 if a unit failed or a record is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="coldloop factory",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("action", choices=("make", "list", "verify"))
+    parser.add_argument("serials", metavar="SERIAL", nargs="*", help="serial numbers")
+    parser.add_argument("--database", type=Path, default=Path("units.sqlite"), metavar="FILE")
+    parser.add_argument("--out", type=Path, default=Path("out/factory"), metavar="DIR")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration of a unit")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="key of the factory")
+    parser.add_argument("--public", type=Path, metavar="FILE", help="its public file, for verify")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="number of units (1)")
+    parser.add_argument("--release", type=int, default=1, metavar="N", help="release (1)")
+    parser.add_argument(
+        "--test", default="smoke", metavar="NAME", help="scenario of the end-of-line test (smoke)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON record a line")
+    arguments = parser.parse_args(argv)
+    try:
+        action = {"make": _make, "list": _list, "verify": _verify}[arguments.action]
+        with contextlib.closing(Database(arguments.database)) as database:
+            return action(arguments, database)
+    except (DeployError, OSError) as error:
+        print(f"coldloop factory: {error}", file=sys.stderr)
+        return 2
+
+
+def _make(arguments: argparse.Namespace, database: Database) -> int:
+    if not arguments.serials or arguments.config is None or arguments.key is None:
+        raise FactoryError("make needs SERIAL, --config and --key")
+    serials = next_serials(arguments.serials, arguments.count)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    key = keys.load(arguments.key, os.environ.get(PASSPHRASE, ""))
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        image, made = _build(Path(folder), arguments.release)
+        template = arguments.config.read_text(encoding="utf-8")
+        production = ProductionLine(
+            arguments.out,
+            image,
+            made,
+            lambda serial: _make_config(template, serial, arguments.out),
+            lambda flash: _run_test(flash, arguments.test),
+            key.sign,
+        )
+        for serial in serials:
+            row = produce(production, database, serial)
+            failed += row.state != "good"
+            if row.public is not None:
+                label = label_svg(serial, BOARD, arguments.release, row.public)
+                (arguments.out / f"{serial}.svg").write_text(label, encoding="utf-8")
+            _print_row(row, arguments.json)
+    return 1 if failed else 0
+
+
+def next_serials(serials: list[str], count: int) -> list[str]:
+    """Return the serial numbers; `count` counts up from a single one. Raises FactoryError."""
+    if count == 1:
+        return [check_serial(serial) for serial in serials]
+    found = re.fullmatch(r"(.*?)(\d+)", serials[0])
+    if len(serials) != 1 or found is None or count < 1:
+        raise FactoryError("--count needs one serial number that ends with digits")
+    width, first = len(found[2]), int(found[2])
+    return [check_serial(f"{found[1]}{first + at:0{width}}") for at in range(count)]
+
+
+def _make_config(template: str, serial: str, folder: Path) -> bytes:
+    """Write and check the configuration of a unit; names of units have small letters."""
+    path = folder / f"{serial}.json"
+    path.write_text(template.replace("{serial}", serial.lower()), encoding="utf-8")
+    return read_config(path)
+
+
+def _build(folder: Path, release: int) -> tuple[Path, dict[str, Any]]:
+    """Build the flash content of a new unit; return it and what the record says about it."""
+    board = RP2_BOARDS[BOARD]
+    record = build_uf2(board, folder, Rp2Options(None, release))
+    image = uf2.flash_image(
+        Path(record["uf2"]).read_bytes(), uf2.FAMILIES[BOARD], board.flash_kib * 1024
+    )
+    path = folder / "new.bin"
+    path.write_bytes(image)
+    digest = read_header(Path(record["app"]).read_bytes()).digest
+    return path, {"board": BOARD, "release": release, "app_sha256": digest}
+
+
+def _run_test(flash: Path, name: str) -> dict[str, Any]:
+    """Run a scenario of the bench on the unit; return name, verdict and digest."""
+    command = [sys.executable, str(ROOT / "coldloop.py"), "hil", "run", name]
+    completed = subprocess.run(
+        [*command, "--dut", BOARD, "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, FLASH: str(flash)},
+        check=False,
+    )
+    try:
+        result = json.loads(completed.stdout.splitlines()[0])
+        return {"name": name, "verdict": result["verdict"], "digest": result["digest"]}
+    except (ValueError, IndexError, KeyError, TypeError):
+        raise FactoryError(f"end-of-line test: {completed.stderr.strip()[-200:]}") from None
+
+
+def _list(arguments: argparse.Namespace, database: Database) -> int:
+    for row in database.units():
+        _print_row(row, arguments.json)
+    return 0
+
+
+def _print_row(row: UnitRow, as_json: bool) -> None:
+    text = json.dumps(vars(row)) if as_json else ""
+    print(text or f"{row.serial}  {row.state}  {row.reason or row.public}", flush=True)
+
+
+def _verify(arguments: argparse.Namespace, database: Database) -> int:
+    if arguments.public is None:
+        raise FactoryError("verify needs --public")
+    public = bytes.fromhex(json.loads(arguments.public.read_text(encoding="utf-8"))["public"])
+    wrong = [row.serial for row in database.units() if not is_signed(row, public)]
+    count = len(database.units())
+    if arguments.json:
+        print(json.dumps({"units": count, "wrong": wrong}))
+    else:
+        print(
+            "\n".join([*(f"{each}  wrong" for each in wrong), f"{count} units, {len(wrong)} wrong"])
+        )
+    return 1 if wrong else 0
+
+
+def is_signed(row: UnitRow, public: bytes) -> bool:
+    """Return whether a row is what the factory signed."""
+    from protocols.signing import ed25519  # noqa: PLC0415 - the other actions do not need it
+
+    try:
+        good = ed25519.verify(public, row.record.encode(), bytes.fromhex(row.signature))
+        fields = row.fields()
+        stored = (row.serial, row.state, row.reason)
+        recorded = (fields["serial"], fields["state"], fields["reason"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    return good and stored == recorded and row.public in (None, fields.get("public"))

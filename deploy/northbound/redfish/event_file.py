@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The events of the log in a file, so that they last over a restart of the server.
+
+Does not log; see `event_log`. The file is replaced as a whole, at most each 2 s, and only after a
+change. A damaged file is left out: the log then begins empty. It also has the alarms of the last
+record, so that a restart reports an alarm neither twice nor never.
+"""
+
+import contextlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from deploy.northbound.redfish.event_log import RING, EventLog, UnitEvent
+from deploy.northbound.snapshot import AlarmItem
+from deploy.ops.private_file import replace_private
+
+SAVE_S = 2.0
+_VERSION = 1
+_MAX_BYTES = 1 << 20
+_MAX_ALARMS = 1000
+
+
+class EventFile:
+    """Loads and saves a log. `path`: a private file in the state folder."""
+
+    def __init__(self, path: Path, log: EventLog) -> None:
+        self._path, self._log = path, log
+        self._saved = ""
+
+    def load(self) -> None:
+        """Add the events of the file to the empty log."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            if self._path.stat().st_size > _MAX_BYTES:
+                return
+            data = json.loads(self._path.read_text(encoding="utf-8"))
+            if data["version"] != _VERSION:
+                return
+            events = [_event(fields) for fields in data["events"][-RING:]]
+            alarms = [_alarm(fields) for fields in data["alarms"][:_MAX_ALARMS]]
+            number, state = int(data["next"]), str(data["state"])
+            if number > max((event.id for event in events), default=0):
+                self._log.restore(events, {a.id: a for a in alarms}, state, number)
+
+    def save(self) -> None:
+        """Write the file if the log has changed. Without room it is tried again later."""
+        text = json.dumps(_content(self._log), separators=(",", ":"))
+        if text == self._saved:
+            return
+        with contextlib.suppress(OSError):
+            replace_private(self._path, text)
+            self._saved = text
+
+
+def _content(log: EventLog) -> dict[str, Any]:
+    alarms, state, number = log.known()
+    return {
+        "version": _VERSION,
+        "next": number,
+        "state": state,
+        "events": [
+            [e.id, e.key, e.args, e.severity, e.text, e.resolution, _text(e.created)]
+            for e in log.events
+            if not e.test
+        ],
+        "alarms": [
+            [a.number, a.code, a.name, a.priority, a.state, a.text, a.action]
+            for a in alarms.values()
+        ],
+    }
+
+
+def _text(created: datetime | None) -> str:
+    return "" if created is None else created.isoformat()
+
+
+def _event(fields: list[Any]) -> UnitEvent:
+    """Build an event of an earlier run. Raises ValueError, TypeError: it is damaged."""
+    number, key, args, severity, text, resolution, created = fields
+    at = datetime.fromisoformat(created) if created else None
+    if at is not None and at.tzinfo is None:
+        raise ValueError("no time zone")
+    texts = tuple(str(arg) for arg in args)
+    return UnitEvent(
+        int(number), str(key), texts, str(severity), str(text), str(resolution), at, -1
+    )
+
+
+def _alarm(fields: list[Any]) -> AlarmItem:
+    number, code, name, priority, state, text, action = fields
+    return AlarmItem(
+        int(number), str(code), str(name), int(priority), str(state), str(text), str(action)
+    )

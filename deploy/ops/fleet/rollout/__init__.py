@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rollout of a change to many units: rules, journal, and the loop that drives it."""

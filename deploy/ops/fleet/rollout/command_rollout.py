@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop config rollout`: list, show, pause, resume or abort a rollout of `config push`.
+
+    list        the rollouts of this user, the newest first
+    show ID     the states of its units
+    pause ID    units in progress continue, no new unit starts
+    resume ID   ends a pause; continues a rollout whose process has died (--broker, --key)
+    abort ID    no new change; rolls back each unconfirmed trial (--broker, --key if it has died)
+
+Does not sign a change that was sent before: its message is in the journal.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deploy.errors import OpsError
+from deploy.ops.arguments import REPORTED, add_broker, add_keys, add_time, load_keys, open_session
+from deploy.ops.fleet.rollout.driver import (
+    ReportParser,
+    format_outcome,
+    make_rollout,
+    outcome_of,
+    rollouts_folder,
+    run_rollout,
+)
+from deploy.ops.fleet.rollout.journal import (
+    JournalContent,
+    RolloutJournal,
+    is_driven,
+    read_journal,
+    send_request,
+)
+from deploy.ops.fleet.rollout.state import CONFIRMED, TRIAL
+from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.report.unit_report import UnitReport
+from deploy.relay.terminal_text import printable
+
+EXAMPLE = "coldloop config rollout resume 20261128T101500-3fa2 --broker tcp:broker:1883 --key a.key"
+_ACTIONS = ("list", "show", "pause", "resume", "abort")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("action", choices=_ACTIONS, help="see above")
+    parser.add_argument("id", metavar="ID", nargs="?", help="of the rollout; not with list")
+    add_broker(parser, required=False)
+    add_keys(parser, required=False)
+    add_time(parser, "--listen", 5, "time for the reports of the units (5s)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the action; return 0 if it is done, for resume if each unit has confirmed."""
+    folder, name = rollouts_folder(), arguments.id
+    if (arguments.action == "list") == (name is not None):
+        raise OpsError(f"config rollout {arguments.action}: name one rollout, none for list")
+    if arguments.action == "list":
+        return _list(folder, arguments.json)
+    content = read_journal(folder, name)
+    if arguments.action == "show":
+        return _show(name, content, arguments.json)
+    if content.ended is not None:
+        raise OpsError(f"{name}: has ended: {content.ended}")
+    if is_driven(folder, name):
+        send_request(folder, name, arguments.action)
+        print(f"{name}: its process was asked to {arguments.action}", file=sys.stderr)
+        return 0
+    if arguments.action == "pause":
+        raise OpsError(f"{name}: its process has died: it is paused already")
+    return _continue(arguments, folder, name)
+
+
+def _list(folder: Path, as_json: bool) -> int:
+    rows = []
+    for path in sorted(folder.glob("*.jsonl"), reverse=True):
+        try:
+            row = _summary(path.stem, read_journal(folder, path.stem))
+            row["state"] = row["state"] or ("runs" if is_driven(folder, path.stem) else "died")
+        except OpsError as error:
+            row = {"rollout": path.stem, "units": 0, "state": str(error), "states": {}}
+        rows.append(row)
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            line = f"{row['rollout']}  {row['state']}  {row['units']} units: {row['states']}"
+            print(printable(line))
+    return 0
+
+
+def _summary(name: str, content: JournalContent) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for entry in content.units.values():
+        counts[entry.state] = counts.get(entry.state, 0) + 1
+    state = "ended" if content.ended is not None else ""
+    return {"rollout": name, "units": len(content.units), "state": state, "states": counts}
+
+
+def _show(name: str, content: JournalContent, as_json: bool) -> int:
+    summary = _summary(name, content)
+    summary["paused"], summary["aborted"] = content.paused, content.aborted
+    rows = [
+        {"unit": unit, "cohort": number, "state": content.units[unit].state}
+        | {"reason": content.units[unit].reason}
+        for number, names in enumerate(content.settings.cohorts, 1)
+        for unit in names
+    ]
+    if as_json:
+        print(json.dumps({**summary, "rows": rows}))
+        return 0
+    print(f"{name}: {summary['units']} units: {summary['states']}")
+    for row in rows:
+        line = f"{row['cohort']}  {row['unit']}  {row['state']}  {row['reason']}"
+        print(printable(line.rstrip()))
+    return 0
+
+
+def _continue(arguments: argparse.Namespace, folder: Path, name: str) -> int:
+    """Continue a rollout whose process has died."""
+    if arguments.broker is None or not arguments.key:
+        raise OpsError(f"{name}: its process has died: --broker and --key continue it")
+    keys = load_keys(arguments)
+    journal = RolloutJournal(folder, name)
+    journal.take_request()
+    content = replace(read_journal(folder, name), paused=False)
+    with open_session(arguments) as session:
+        units = _collect_reports(session, content, arguments.listen)
+        started_at = time.monotonic()
+        rollout = make_rollout(content.settings, keys, units, content)
+        if arguments.action == "abort" and not rollout.aborted:
+            rollout.abort("stopped by the operator")
+        sent = run_rollout(rollout, session, journal, progress=sys.stderr.isatty())
+    outcome = outcome_of(rollout, name, sent, started_at)
+    print(json.dumps(outcome) if arguments.json else format_outcome(outcome))
+    if arguments.action == "abort":
+        return 0
+    wanted = CONFIRMED if rollout.plan.confirm else TRIAL
+    return 0 if rollout.count_states().get(wanted, 0) == len(rollout.units) else 1
+
+
+def _collect_reports(
+    session: BrokerSession, content: JournalContent, seconds: float
+) -> dict[str, UnitReport]:
+    """Return the retained reports of the units of a rollout."""
+    names = list(content.units)
+    session.subscribe(f"{names[0]}/{REPORTED}" if len(names) == 1 else f"+/+/{REPORTED}")
+    reports: dict[str, UnitReport] = {}
+    parser = ReportParser()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and len(reports) < len(names):
+        for topic, payload in session.messages(0.2):
+            name = topic.removesuffix(f"/{REPORTED}")
+            if payload and name in content.units:
+                report = parser.parse(name, payload)
+                if report is not None:
+                    reports[name] = report
+    if not reports:
+        raise OpsError(f"no report of a unit of this rollout within {seconds} s")
+    return reports

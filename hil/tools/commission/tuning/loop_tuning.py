@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step `tune` of `coldloop commission`: a step test of each loop, its gains in `unit.json`.
+
+Does not control the CDU: one output moves at a time, the others keep their values. A loop is left
+as it is if the technician does not permit its test, or if its value does not answer. Then it keeps
+its gains, and the report says so. The supply loop needs a heat load. A CDU that controls
+itself has no gains of the agent.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agent.core.tunable import TUNABLES
+from drivers.errors import PortError
+from drivers.tools.activity_line import ActivityLine
+from hil.errors import BenchError
+from hil.run.unit.unit_file import UnitFile, load_unit
+from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.dialogue import Dialogue
+from hil.tools.commission.tuning.step_response import Gains, find_gains
+from hil.tools.commission.tuning.step_test import LoopLimits, StepResult, StepTest
+from hil.tools.commission.write_test import DONE, FAILED, NOT_TESTED, OldWords
+
+Device = dict[str, Any]
+Keep = Callable[[Device, OldWords | None], None]
+
+_LIMITS = {
+    "supply": LoopLimits(5.0, 0.4, 4.0, 90.0, 300.0, "K"),
+    "dp": LoopLimits(4.0, 1.5, 40.0, 10.0, 40.0, "kPa"),
+}
+_OUTPUTS = {"supply": ("valve", "valve"), "dp": ("pumps", "pump")}
+"""Loop: key of its actuator in the configuration, and the role in the profile."""
+GAIN_KEYS = {"supply": "gain_pct_per_k", "dp": "gain_pct_per_kpa"}
+_SUPPLY_MAX_C = 40.0
+_DIGITS = 3
+
+
+class LoopStepTests:
+    """The tests of one unit. `open_device` opens a device; `keep` stores its words."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        dialogue: Dialogue,
+        open_device: Callable[[Device, DeviceAccess | None], DeviceAccess],
+        keep: Keep,
+    ) -> None:
+        self.arguments, self.dialogue = arguments, dialogue
+        self._open, self._keep = open_device, keep
+
+    def run(self, unit_file: Path, devices: list[Device]) -> list[dict[str, Any]]:
+        """Test each loop with an actuator, and write the gains. Return the results."""
+        unit = load_unit(unit_file)
+        by_name = {device["name"]: device for device in devices}
+        results = []
+        for loop, (key, _) in _OUTPUTS.items():
+            settings = unit.raw["control"].get(loop, {})
+            actuator = settings.get(key)
+            actuator = actuator[0] if isinstance(actuator, list) else actuator
+            if not actuator:
+                continue
+            result = self._tune(unit, loop, by_name[actuator], by_name[settings["sensor"]])
+            results.append(result)
+            self.dialogue.say(f"  {describe(result)}")
+        _write_gains(unit_file, results)
+        return results
+
+    def _tune(self, unit: UnitFile, loop: str, actuator: Device, sensor: Device) -> dict[str, Any]:
+        limits = _LIMITS[loop]
+        point = getattr(unit.compiled[actuator["name"]], _OUTPUTS[loop][1])["setpoint"]
+        result = {"loop": loop, "point": f"{actuator['name']}.{point}", "state": NOT_TESTED}
+        question = (
+            f"{result['point']}: step test of {limits.step_pct:g} %, up to "
+            f"{2 * limits.longest_s:.0f} s, to tune the loop?"
+        )
+        if not (
+            self.arguments.tune
+            or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
+        ):
+            return {**result, "reason": ""}
+        try:
+            with ActivityLine(f"step test of {result['point']}"):
+                tested = self._test(unit, loop, actuator, sensor, point)
+        except PortError as error:
+            return {**result, "state": FAILED, "reason": str(error)}
+        found = {**result, **tested._asdict()}
+        if tested.process is None:
+            return found
+        gains = _limit(loop, find_gains(tested.process))
+        return {**found, "process": tested.process._asdict(), "gains": gains}
+
+    def _test(
+        self, unit: UnitFile, loop: str, actuator: Device, sensor: Device, point: str
+    ) -> StepResult:
+        names = [p.name for p in unit.compiled[sensor["name"]].points]
+        points = {"SupplyTemperatureCelsius": 1.0}
+        if loop == "dp":
+            points = {"DeltaPressurekPa": 1.0}
+            if "DeltaPressurekPa" not in names:
+                points = {"SupplyPressurekPa": 1.0, "ReturnPressurekPa": -1.0}
+        supply_max_c = unit.raw.get("limits", {}).get("supply_max_c", _SUPPLY_MAX_C)
+        with self._open(actuator, None) as moved:
+            if sensor["name"] == actuator["name"]:
+                test = StepTest(moved, point, moved, points, _LIMITS[loop], supply_max_c)
+                return test.run(lambda old: self._keep(actuator, old))
+            beside = moved if sensor["port"] == actuator["port"] else None
+            with self._open(sensor, beside) as read:
+                test = StepTest(moved, point, read, points, _LIMITS[loop], supply_max_c)
+                return test.run(lambda old: self._keep(actuator, old))
+
+
+def _limit(loop: str, gains: Gains) -> dict[str, float]:
+    """Return the gains within the ranges of the configuration, rounded to its resolution."""
+    found = {}
+    for key, value in ((GAIN_KEYS[loop], gains.gain), ("integral_s", gains.integral_s)):
+        low, high = find_range(loop, key)
+        found[key] = round(min(max(value, low), high), _DIGITS)
+    return found
+
+
+def find_range(loop: str, key: str) -> tuple[float, float]:
+    """Return the smallest and the largest value of a key of a loop."""
+    rule = next(t for t in TUNABLES if t.path == f"control.{loop}.{key}")
+    return rule.low / 1000.0, rule.high / 1000.0
+
+
+def _write_gains(unit_file: Path, results: list[dict[str, Any]]) -> None:
+    """Write the found gains into the configuration; the other keys stay."""
+    raw = json.loads(unit_file.read_text(encoding="utf-8"))
+    for result in results:
+        raw["control"][result["loop"]].update(result.get("gains", {}))
+    text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
+    try:
+        unit_file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BenchError(f"{unit_file}: {error.strerror}") from None
+    load_unit(unit_file)
+
+
+def describe(result: dict[str, Any]) -> str:
+    """Return the line of one loop."""
+    head = f"{result['loop']} loop, {result['point']}"
+    if "gains" not in result:
+        reason = f" ({result['reason']})" if result["reason"] else ""
+        return f"{head}: {result['state']}, keeps its gains{reason}"
+    process, gains = result["process"], result["gains"]
+    values = ", ".join(f"{key} {value:g}" for key, value in gains.items())
+    return (
+        f"{head}: {values} (response {process['gain']:.2f} for each %, "
+        f"lag {process['lag_s']:.1f} s, delay {process['delay_s']:.1f} s)"
+    )
+
+
+def tune_problems(results: list[dict[str, Any]] | None) -> list[str]:
+    """Return a line for each test that did not end well; a loop without an answer is none."""
+    return [
+        f"step test of {result['point']}: {result['state']} {result['reason']}".rstrip()
+        for result in results or []
+        if result["state"] not in (DONE, NOT_TESTED, "refused")
+    ]
+
+
+def describe_tuning(results: list[dict[str, Any]] | None) -> str:
+    """Return which loops have gains of this unit, such as "loops tuned: dp"; part of a verdict."""
+    if not results:
+        return ""
+    tuned = [result["loop"] for result in results if "gains" in result]
+    return f"loops tuned: {', '.join(tuned) or 'none'}"

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guarded step test of one loop: a step of the output, the response, the old words, again.
+
+Does not compute gains (`step_response`) and does not ask (`loop_tuning`). The output moves by a few
+percent and back. Each sample checks the limits: an alarm of the device, a value that is unknown or
+too far from its start, a supply that is too warm, an output that another master has changed. Then
+the test ends immediately. The old words are written back in each case, also after SIGINT, SIGTERM
+and SIGHUP, as in `hil.tools.commission.write_test`.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from drivers.errors import PortError
+from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.tuning.step_response import (
+    Process,
+    Sample,
+    TuningError,
+    fit_process,
+    is_settled,
+    mean_process,
+)
+from hil.tools.commission.write_test import (
+    DONE,
+    FAILED,
+    LEFT,
+    REFUSED,
+    OldWords,
+    deferred_signals,
+    find_refusal,
+    restore,
+    write_count,
+)
+
+_PERIOD_S, _BASE_S, _LEAST_S = 0.2, 4.0, 5.0
+_MOST_MISSING = 5  # samples in a row
+_SUPPLY = "SupplyTemperatureCelsius"
+
+
+class LoopLimits(NamedTuple):
+    """Limits of a test: step, percent; changes of the value in its unit; times of one step, s.
+
+    `answer_s`: without a change within this time the test ends.
+    """
+
+    step_pct: float
+    least_change: float
+    largest_change: float
+    answer_s: float
+    longest_s: float
+    unit: str
+
+
+class StepResult(NamedTuple):
+    """Result of a step test. `samples`: time since the start, s, output, percent, and value."""
+
+    state: str
+    reason: str
+    process: Process | None
+    samples: list[tuple[float, float, float]]
+
+
+class StepTest:
+    """A test of the output `point` of `actuator`; the value is the sum of `signs` of `sensor`."""
+
+    def __init__(
+        self,
+        actuator: DeviceAccess,
+        point: str,
+        sensor: DeviceAccess,
+        points: dict[str, float],
+        limits: LoopLimits,
+        supply_max_c: float,
+    ) -> None:
+        self.actuator, self.sensor = actuator, sensor
+        self.points, self.limits = points, limits
+        self.supply_max_c = supply_max_c
+        self.samples: list[tuple[float, float, float]] = []
+        self._index = actuator.device.point_index(point)
+        self._point = actuator.profile.points[self._index]
+        self._started_s = time.monotonic()
+        self._before = self._count = 0
+        self._start = self._noise = 0.0
+        self._missing = 0
+
+    def run(self, keep: Callable[[OldWords | None], None]) -> StepResult:
+        """Run the test. `keep` gets the old words before the step, and None after it."""
+        self._poll()
+        reason = find_refusal(self.actuator, self._index)
+        point = self._point
+        words, error = self.actuator.read_words(point.function, point.address, point.registers)
+        if reason or error:
+            return StepResult(REFUSED, reason or error, None, [])
+        self._before = self._count = self.actuator.device.readings[self._index].raw
+        target = self._target()
+        process, problem = None, ""
+        try:
+            self._measure_base()
+        except (TuningError, PortError) as failure:
+            return StepResult(REFUSED, str(failure), None, self.samples)
+        old = OldWords(point.name, point.function, point.address, words)
+        keep(old)
+        try:
+            process = self._step_and_back(target, old)
+            state, reason = DONE, ""
+        except TuningError as failure:
+            state, reason = REFUSED, str(failure)
+        except PortError as failure:
+            state, reason = FAILED, str(failure)
+        finally:
+            with deferred_signals():
+                problem = restore(self.actuator, old)
+                if not problem:
+                    keep(None)
+        if problem:
+            return StepResult(LEFT, f"the old value is not back: {problem}", None, self.samples)
+        return StepResult(state, reason, process, self.samples)
+
+    def _target(self) -> int:
+        """Return the count of the step: up, or down at the upper limit."""
+        low, high = self._point.limits or (self._before, self._before)
+        step = max(1, self.actuator.device.to_count(self._index, self.limits.step_pct))
+        target = self._before + step if self._before + step <= high else self._before - step
+        return max(low, min(high, target))
+
+    def _measure_base(self) -> None:
+        """Measure the value before the step. Raises `TuningError` if it drifts."""
+        base = self._collect(_BASE_S, lambda _: False)
+        values = [value for _, value in base]
+        half = len(values) // 2
+        self._start = statistics.fmean(values[half:])
+        drift = abs(self._start - statistics.fmean(values[:half]))
+        self._noise = statistics.pstdev(values) if len(values) > 1 else 0.0
+        if drift > self.limits.least_change / 2.0:
+            raise TuningError(f"the value drifts by {drift:.2f} {self.limits.unit}; wait")
+
+    def _step_and_back(self, target: int, old: OldWords) -> Process:
+        scale = self._point.num / self._point.den
+        step_pct = (target - self._before) * scale
+        state, reason = write_count(self.actuator, self._index, target)
+        if state != DONE:
+            raise TuningError(reason)
+        self._count = target
+        there = self._respond(self._start, step_pct)
+        with deferred_signals():
+            problem = restore(self.actuator, old)
+        if problem:
+            raise TuningError(problem)
+        self._count = self._before
+        turned = statistics.fmean(value for _, value in there[1][-5:])
+        return mean_process(there[0], self._respond(turned, -step_pct)[0])
+
+    def _respond(self, start: float, step_pct: float) -> tuple[Process, list[Sample]]:
+        """Sample one response until it has settled; return its process and samples."""
+        limits, least = self.limits, max(self.limits.least_change, 3.0 * self._noise)
+
+        def is_over(samples: list[Sample]) -> bool:
+            at_s, value = samples[-1]
+            if at_s < _LEAST_S:
+                return False
+            if abs(value - start) < least:
+                return at_s >= limits.answer_s
+            return is_settled(start, samples, self._noise)
+
+        samples = self._collect(limits.longest_s, is_over)
+        process = fit_process(start, samples, step_pct, limits.least_change, self._noise)
+        if not is_settled(start, samples, self._noise):
+            raise TuningError(f"the value has not settled within {limits.longest_s:.0f} s")
+        return process, samples
+
+    def _collect(self, longest_s: float, is_over: Callable[[list[Sample]], bool]) -> list[Sample]:
+        """Sample the value until `is_over` or `longest_s`. Raises `TuningError` at a limit."""
+        started_s, samples = time.monotonic(), list[Sample]()
+        scale = self._point.num / self._point.den
+        while not samples or samples[-1][0] < longest_s:
+            self._poll()
+            value = self._value()
+            now_s = time.monotonic()
+            if value is None:
+                self._missing += 1
+                if self._missing > _MOST_MISSING:
+                    raise TuningError("the value is not known")
+            else:
+                self._missing = 0
+                samples.append((now_s - started_s, value))
+                self.samples.append((now_s - self._started_s, self._count * scale, value))
+                self._check(value)
+                if is_over(samples):
+                    break
+            time.sleep(_PERIOD_S)
+        return samples
+
+    def _poll(self) -> None:
+        self.actuator.poll()
+        if self.sensor is not self.actuator:
+            self.sensor.poll()
+
+    def _value(self) -> float | None:
+        """Return the measured value; None if a part of it is not good."""
+        found = self.sensor.good_values()
+        if not all(name in found for name in self.points):
+            return None
+        return sum(sign * found[name] for name, sign in self.points.items())
+
+    def _check(self, value: float) -> None:
+        """Raise `TuningError` if the test must end."""
+        alarms = self.actuator.device.active_alarm_bits() + self.sensor.device.active_alarm_bits()
+        if alarms:
+            raise TuningError(f"alarm {', '.join(dict.fromkeys(alarms))}")
+        supply_c = self.sensor.good_values().get(_SUPPLY)
+        if supply_c is not None and supply_c > self.supply_max_c:
+            raise TuningError(
+                f"the supply has {supply_c:.1f} °C, and {self.supply_max_c:g} is the limit"
+            )
+        start = self._start or value
+        if abs(value - start) > self.limits.largest_change:
+            raise TuningError(
+                f"the value is {abs(value - start):.1f} {self.limits.unit} from its start"
+            )
+        reading = self.actuator.device.readings[self._index]
+        if reading.quality == "good" and not self.actuator.device.readback_matches(
+            [(self._index, self._count)]
+        ):
+            raise TuningError("another master has changed the output")

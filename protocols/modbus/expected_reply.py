@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request determines of its RTU reply: how it begins, and where it ends.
+
+A plain record of `protocols.modbus.rtu`. Does not look at received bytes.
+"""
+
+from protocols.modbus.crc import is_intact
+from protocols.modbus.pdu import (
+    READS,
+    UNSIZED,
+    is_sized,
+    reply_length,
+    reply_prefix,
+    struct_format,
+)
+
+
+class ExpectedReply:
+    """The good reply to one request.
+
+    `prefix` is how it begins, from the unit address on. `length` is in bytes, with unit and CRC;
+    with `length_unknown` it is the least. `count` (registers) and `format` (of `struct`) are those
+    of a read of registers, else 0 and empty. `echo` is the part of the request that looks like a
+    whole reply to it; empty: there is none.
+    """
+
+    def __init__(self) -> None:
+        self.set_request(0, bytes((READS[0], 0, 0, 0, 0)), b"")
+
+    def set_request(self, unit: int, pdu: bytes, request: bytes) -> None:
+        """Describe the reply to `pdu`; `request` is its frame."""
+        self.unit = unit
+        self.pdu = pdu
+        self.request = request
+        self.function = function = pdu[0]
+        self.length_unknown = function in UNSIZED or not is_sized(function)
+        self.count = 0
+        self.format = ""
+        if function in READS:  # the usual case, without calls for speed
+            self.count = pdu[4]
+            if self.count:
+                self.format = struct_format(self.count)
+            self.prefix = bytes((unit, function, 2 * pdu[4] & 0xFF))
+            self.length = 5 + 2 * pdu[4]
+        else:
+            self.prefix = bytes((unit,)) + reply_prefix(pdu)
+            self.length = reply_length(pdu) + 3
+        self.echo = b""
+        if request.startswith(self.prefix):
+            start = request[: self.length] if is_sized(function) else request
+            if is_intact(start):
+                self.echo = start

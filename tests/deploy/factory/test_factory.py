@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Production of units with a board by a script: database, record, label, failures."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from deploy.errors import FactoryError
+from deploy.factory.command import is_signed, next_serials
+from deploy.factory.database import Database, UnitRow
+from deploy.factory.label import label_svg
+from deploy.factory.line import ProductionLine, produce
+from deploy.firmware.supervisor import _unit_key
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = KEY.public_key().public_bytes_raw()
+
+
+class ScriptedBoard:
+    """A board that answers as `answers` says; a missing word is a time-out."""
+
+    answers: ClassVar[dict[str, str]]
+    first_ms: ClassVar[float | None] = 735.0
+
+    def __init__(self, _flash: Path) -> None:
+        self.is_closed = False
+
+    def power_on(self) -> None:
+        pass
+
+    def power_off(self) -> None:
+        pass
+
+    def run_ms(self, milliseconds: int) -> None:
+        pass
+
+    def wait_for_output(self, within_ms: int) -> None:
+        pass
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def type_line(self, text: str) -> None:
+        assert len(text) <= 76
+
+    def read_until(self, word: str, within_ms: int) -> str:
+        if word not in self.answers:
+            raise FactoryError(f"the board did not say {word!r} within {within_ms} ms")
+        return self.answers[word]
+
+    def first_output_ms(self) -> float | None:
+        return self.first_ms
+
+
+def answers(public: str) -> dict[str, str]:
+    return {
+        "recovery mode": "coldloop: recovery mode: commands",
+        "unit key ": "coldloop: unit key " + public,
+        "coldloop: ": "coldloop: stored",
+        "port 4: opened": "port 4: opened: uart:1",
+    }
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    with contextlib.closing(Database(tmp_path / "units.sqlite")) as database:
+        yield database
+
+
+def make(tmp_path: Path, database: Database, serial: str, **changes: Any) -> UnitRow:
+    board = type("Board", (ScriptedBoard,), {"answers": answers("ab" * 32), **changes})
+    image = tmp_path / "new.bin"
+    image.write_bytes(b"\xff" * 64)
+    verdict = changes.get("verdict", "pass")
+    production = ProductionLine(
+        tmp_path,
+        image,
+        {"board": "rp2040", "release": 3, "app_sha256": "00"},
+        lambda serial: b'{"unit": "%s"}' % serial.encode(),
+        lambda _: {"name": "smoke", "verdict": verdict, "digest": "d"},
+        KEY.sign,
+        board,
+    )
+    return produce(production, database, serial)
+
+
+def test_a_good_unit_has_a_signed_record(tmp_path: Path, database: Database) -> None:
+    row = make(tmp_path, database, "U1")
+    fields = row.fields()
+    assert (row.state, row.public, fields["release"]) == ("good", "ab" * 32, 3)
+    assert fields["test"] == {"name": "smoke", "verdict": "pass", "digest": "d"}
+    assert fields["first_output_ms"] == 735.0
+    assert is_signed(row, PUBLIC)
+    assert database.units() == [row]
+    with pytest.raises(FactoryError, match="exists and is good"):
+        make(tmp_path, database, "U1")
+
+
+def test_every_change_of_a_row_is_found(tmp_path: Path, database: Database) -> None:
+    row = make(tmp_path, database, "U1")
+    for name, value in (
+        ("serial", "U2"),
+        ("state", "failed"),
+        ("reason", "x"),
+        ("public", "cd" * 32),
+        ("record", row.record.replace("735", "134")),
+        ("signature", "00" * 64),
+        ("signature", "none"),
+    ):
+        assert not is_signed(UnitRow(**{**vars(row), name: value}), PUBLIC), name
+    assert not is_signed(row, bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"verdict": "fail"}, "end-of-line test: fail"),
+        ({"first_ms": None}, "first byte"),
+        ({"first_ms": 1000.1}, "first byte"),
+        ({"answers": answers("short")}, "not a public key"),
+        ({"answers": {**answers("ab" * 32), "coldloop: ": "coldloop: refused"}}, "refused"),
+        *(
+            ({"answers": {k: v for k, v in answers("ab" * 32).items() if k != word}}, word)
+            for word in ("recovery mode", "unit key ", "port 4: opened")
+        ),
+    ],
+)
+def test_a_failed_unit_has_a_row_and_can_be_made_again(
+    tmp_path: Path, database: Database, changes: dict[str, Any], reason: str
+) -> None:
+    row = make(tmp_path, database, "U1", **changes)
+    assert (row.state, row.public) == ("failed", None)
+    assert reason in row.reason
+    assert is_signed(row, PUBLIC)
+    assert make(tmp_path, database, "U1").state == "good"
+    assert len(database.units()) == 1
+
+
+def test_two_units_never_have_one_key(tmp_path: Path, database: Database) -> None:
+    make(tmp_path, database, "U1")
+    row = make(tmp_path, database, "U2")
+    assert (row.state, row.reason) == ("failed", "another unit has the same key")
+
+
+def test_serial_numbers() -> None:
+    assert next_serials(["CDU-0099"], 3) == ["CDU-0099", "CDU-0100", "CDU-0101"]
+    assert next_serials(["a", "b"], 1) == ["a", "b"]
+    for serials, count in (
+        (["../x"], 1),
+        (["x" * 33], 1),
+        (["x"], 2),
+        (["a1", "a2"], 2),
+    ):
+        with pytest.raises(FactoryError):
+            next_serials(serials, count)
+
+
+def test_a_damaged_database_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"no database" * 100)
+    with pytest.raises(FactoryError, match="not a database"):
+        Database(tmp_path / "x")
+
+
+def test_label() -> None:
+    text = label_svg("U<1>", "rp2040", 3, "ab" * 32)
+    assert "U&lt;1&gt;" in text
+    assert text.count("<svg") == 2
+    assert "key abababababababab" in text
+
+
+def test_the_key_of_a_unit_is_that_of_its_seed() -> None:
+    for _ in range(10):
+        seed = os.urandom(32)
+        expected = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        assert _unit_key.public_key(seed) == expected
+
+
+def test_record_is_canonical(tmp_path: Path, database: Database) -> None:
+    row = make(tmp_path, database, "U1")
+    assert row.record == json.dumps(row.fields(), sort_keys=True)

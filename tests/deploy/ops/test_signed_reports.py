@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enrolled units: the tools accept signed reports only, and no other configuration."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.remote.storage.unit_key import read_unit_key
+from benchmarks.remote import fleet
+from deploy.errors import OpsError
+from deploy.ops import keys
+from deploy.ops.report.enrolled import EnrolledUnits
+from protocols.signing import report as signed_report
+from tests.deploy.ops.test_config_command import SETPOINT, RemoteSite, config
+from tests.support.programs import require_program
+
+SEEDS = tuple(bytes((number,)) * 32 for number in (1, 2, 3))
+TEXT = (
+    b'{"version":0,"hash":"%s","counters":[0,0,0],"trial":null,"phase":null,'
+    b'"last":[0,"nothing",""],"accepted":0,"refused":0,"refusal":["",""],"results":[],'
+    b'"update":null,"audit":[%d,"ab"],"config":"cd"}'
+)
+
+
+def make_payload(unit: str, seed: bytes, number: int = 1) -> bytes:
+    text = TEXT % (bytes(32).hex().encode(), number)
+    private = Ed25519PrivateKey.from_private_bytes(seed)
+    return signed_report.join(text, private.sign(signed_report.signing_input(unit, text)))
+
+
+def enrol(folder: Path, unit: str, seed: bytes) -> EnrolledUnits:
+    public = keys.public_hex(Ed25519PrivateKey.from_private_bytes(seed))
+    path = folder / "public.json"
+    path.write_text(json.dumps({"unit": unit, "public": public}))
+    enrolled = EnrolledUnits(folder / "units")
+    assert enrolled.add(path) == unit
+    return EnrolledUnits(folder / "units")
+
+
+def test_only_the_enrolled_key_vouches_for_a_report(tmp_path: Path) -> None:
+    blank = EnrolledUnits(tmp_path / "units")
+    payload = make_payload("s/u", SEEDS[0])
+    assert not blank.read("s/u", payload).signed
+    assert blank.read("s/u", payload).config == ""
+    enrolled = enrol(tmp_path, "s/u", SEEDS[0])
+    found = enrolled.read("s/u", payload)
+    assert (found.signed, found.config) == (True, "cd")
+    for unit, other, words in (
+        ("s/u", make_payload("s/u", SEEDS[1]), "not signed by the enrolled key"),
+        ("s/u", make_payload("s/v", SEEDS[0]), "not signed by the enrolled key"),
+        ("s/u", payload.replace(b'"version":0', b'"version":1'), "not signed by the enrolled"),
+        ("s/u", signed_report.split(payload)[0], "it is not signed"),
+        ("s/v", make_payload("s/v", SEEDS[1]), "not enrolled"),
+        ("s/u", b"", "it is not signed"),
+        ("s/u", make_payload("s/u", SEEDS[0])[:-2] + b',"x":1}', "it is not signed"),
+    ):
+        with pytest.raises(OpsError, match=words):
+            enrolled.read(unit, other)
+
+
+def test_a_repeated_report_is_not_believed(tmp_path: Path) -> None:
+    enrolled = enrol(tmp_path, "s/u", SEEDS[0])
+    enrolled.read("s/u", make_payload("s/u", SEEDS[0], 7))
+    for again in (enrolled, EnrolledUnits(tmp_path / "units")):  # also after a restart of the tool
+        with pytest.raises(OpsError, match="older than one before"):
+            again.read("s/u", make_payload("s/u", SEEDS[0], 6))
+        assert again.read("s/u", make_payload("s/u", SEEDS[0], 7)).audit[0] == 7
+    (tmp_path / "units" / "s.u.seen").write_text("{")
+    assert EnrolledUnits(tmp_path / "units").read("s/u", make_payload("s/u", SEEDS[0], 1)).signed
+
+
+def test_a_key_is_replaced_only_after_it_was_forgotten(tmp_path: Path) -> None:
+    enrolled = enrol(tmp_path, "s/u", SEEDS[0])
+    path = tmp_path / "public.json"
+    public = keys.public_hex(Ed25519PrivateKey.from_private_bytes(SEEDS[1]))
+    path.write_text(json.dumps({"unit": "s/u", "public": public}))
+    with pytest.raises(OpsError, match="another key"):
+        enrolled.add(path)
+    enrolled.forget("s/u")
+    assert enrolled.add(path) == "s/u"
+    for text in ("{}", "[", '{"unit": "s", "public": "00"}', '{"unit": "s/../x", "public": "00"}'):
+        path.write_text(text)
+        with pytest.raises(OpsError, match="not the public key of a unit"):
+            enrolled.add(path)
+
+
+def test_a_key_is_made_once_and_never_overwritten(tmp_path: Path) -> None:
+    raw = fleet.configuration(0, 1, {"number": 1, "public": "00" * 32, "role": "operate"})
+    raw["remote"]["port"] = f"store:{tmp_path}/store"
+    (tmp_path / "unit.json").write_text(json.dumps(raw))
+    first = config("unit", "make", f"{tmp_path}/unit.json", "--out", f"{tmp_path}/p.json", "--json")
+    assert (first.returncode, first.stderr) == (0, "")
+    again = config("unit", "make", f"{tmp_path}/unit.json", "--json")
+    assert json.loads(again.stdout) == json.loads(first.stdout)
+    assert json.loads((tmp_path / "p.json").read_text()) == json.loads(first.stdout)
+    record = tmp_path / "store" / "unit.key"
+    assert record.stat().st_mode & 0o777 == 0o600
+    record.write_bytes(record.read_bytes()[:-1])
+    damaged = config("unit", "make", f"{tmp_path}/unit.json")
+    assert (damaged.returncode, damaged.stderr.count("\n")) == (2, 1)
+    assert "damaged" in damaged.stderr
+
+
+@pytest.fixture
+def signed_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteSite]:
+    """Three units with keys; all are enrolled at the operator."""
+    monkeypatch.setenv("COLDLOOP_LEDGER", str(tmp_path / "own" / "ledger.jsonl"))
+    with fleet.broker(tmp_path) as port:
+        site = RemoteSite(tmp_path, port, unit_seeds=SEEDS)
+        enrolled = config("unit", "enroll", *(f"{tmp_path}/u000{i}.json" for i in range(3)))
+        assert enrolled.returncode == 0, enrolled.stderr
+        yield site
+        site.stop.set()
+        site.thread.join()
+
+
+def publish(site: RemoteSite, topic: str, payload: bytes) -> None:
+    """Publish a retained message as the holder of the unit's certificate can."""
+    file = site.folder / "forged"
+    file.write_bytes(payload)
+    program = require_program("mosquitto_pub")
+    place = ["-p", str(site.port), "-t", f"coldloop/v1/{topic}", "-q", "1", "-r"]
+    subprocess.run([program, *place, "-f", str(file)], check=True, timeout=30)
+
+
+def test_a_forged_report_moves_nothing(signed_site: RemoteSite) -> None:
+    site, options = signed_site, ["--broker", f"tcp:127.0.0.1:{signed_site.port}"]
+    assert site("push", "fleet/u0000", f"{SETPOINT}=33", "--listen", "1s")[0] == 0
+    code, shown = site("show", "fleet/u0000")
+    assert (code, shown["signed"], shown["version"]) == (0, True, 1)
+    forged = json.dumps({**shown, "hash": "00" * 32, "counters": [2**31, 2**31, 2**31]}).encode()
+    for payload in (
+        forged,
+        make_payload("fleet/u0000", SEEDS[1], 99),
+        make_payload("fleet/u0001", SEEDS[1], 99),
+    ):
+        publish(site, "fleet/u0000/cfg/reported", payload)
+        refused = config("show", "fleet/u0000", *options)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert "not accepted" in refused.stderr
+    one = f"{site.folder}/one.key"
+    pushed = config(
+        "push", "fleet/*", f"{SETPOINT}=33.5", "--listen", "1s", *options, "--key", one, "--json"
+    )
+    assert "fleet/u0000: its report is not accepted" in pushed.stderr
+    assert json.loads(pushed.stdout)["states"] == {"confirmed": 2}
+    assert site.read_setpoints() == [33, 33.5, 33.5]
+
+
+def test_another_published_configuration_is_not_believed(signed_site: RemoteSite) -> None:
+    site, options = signed_site, ["--broker", f"tcp:127.0.0.1:{signed_site.port}"]
+    good = config("diff", "fleet/u0000", *options, "--json")
+    assert (good.returncode, json.loads(good.stdout)["unit"]) == (0, "u0000")
+    publish(site, "fleet/u0000/cfg/config", b"\xa1\x64unit\x65u0000")
+    refused = config("diff", "fleet/u0000", *options)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "not that of its signed report" in refused.stderr
+    tried = config("push", "fleet/u0000", f"{SETPOINT}=33", *options, "--dry-run", "--listen", "1s")
+    assert "left out: its published configuration" in tried.stderr
+    assert tried.returncode != 0
+
+
+def test_a_unit_reads_the_key_that_the_tool_made(tmp_path: Path) -> None:
+    raw = fleet.configuration(0, 1, {"number": 1, "public": "00" * 32, "role": "operate"})
+    raw["remote"]["port"] = f"store:{tmp_path}/store"
+    (tmp_path / "unit.json").write_text(json.dumps(raw))
+    made = json.loads(config("unit", "make", f"{tmp_path}/unit.json", "--json").stdout)
+
+    def read(name: str) -> bytes | None:
+        path = tmp_path / "store" / name
+        return path.read_bytes() if path.exists() else None
+
+    found = read_unit_key(read)
+    assert found is not None
+    assert found[1].hex() == made["public"]
+    assert keys.public_hex(Ed25519PrivateKey.from_private_bytes(found[0])) == made["public"]
