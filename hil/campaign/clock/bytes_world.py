@@ -26,7 +26,7 @@ _SATELLITES = "GPGSV,1,1,04,05,41,120,38,13,22,311,35,15,67,010,44,24,35,220,40"
 
 
 @dataclass(frozen=True)
-class SerialLine:
+class LineModel:
     """The line. `chunk`: bytes that arrive together; `flips`: share of epochs with a flipped bit;
     `noise`: share of epochs with binary noise before them; `satellites`: GSV sentences per epoch.
     """
@@ -38,11 +38,11 @@ class SerialLine:
     satellites: int
 
 
-def draw_line(case: ClockCase) -> SerialLine:
+def draw_line(case: ClockCase) -> LineModel:
     """Draw the line of a case; it can carry its sentences."""
     rng = random.Random(f"line/{case.seed}")
     bauds = (115_200,) if case.receiver.period_s < 0.5 else (9_600, 38_400, 115_200)
-    return SerialLine(
+    return LineModel(
         rng.choice(bauds),
         rng.choice((1, 16, 64, 512)),
         rng.choice((0.0, 0.0, 0.001, 0.02)),
@@ -87,7 +87,7 @@ def epoch_bytes(utc_us: int, is_second_60: bool, satellites: int) -> bytes:
 class BytesWorld(ClockWorld):
     """The run of one case on a line; see `run_with_bytes`."""
 
-    def __init__(self, case: ClockCase, line: SerialLine) -> None:
+    def __init__(self, case: ClockCase, line: LineModel) -> None:
         self.line = line
         self._chunks: list[tuple[int, bytes]] = []
         self._free_at = 0

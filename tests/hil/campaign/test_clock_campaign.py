@@ -8,7 +8,7 @@ import pytest
 
 from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
-from hil.campaign.clock.bytes_world import BytesWorld, SerialLine, bytes_seed, civil, draw_line
+from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.cases import CASES
 from hil.campaign.clock.draw import draw_case
 from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
@@ -111,7 +111,7 @@ def test_a_day_with_all_bytes() -> None:
         CASES["leap-negative"], seconds=86_400.0, leap_s=1, leap_at_s=43_200.0,
         start_utc_us=CASES["leap-negative"].start_utc_us - 39_600_000_000,
     )  # fmt: skip
-    world_run = BytesWorld(case, SerialLine(9_600, 16, 0.001, 0.001, 1))
+    world_run = BytesWorld(case, LineModel(9_600, 16, 0.001, 0.001, 1))
     result = world_run.run()
     assert (result.excess_us, result.state) == (0, "sync")
     assert world_run.driver.counters()["bad_checksum"] > 0
@@ -136,7 +136,7 @@ def test_dates_of_the_line() -> None:
 def test_a_wrong_time_stamp_is_seen() -> None:
     """A driver that takes the last byte of a chunk for its first one is seen."""
     case = replace(CASES["latency-changes"], seconds=600.0)
-    late = BytesWorld(case, SerialLine(9_600, 512, 0.0, 0.0, 1))
+    late = BytesWorld(case, LineModel(9_600, 512, 0.0, 0.0, 1))
     late.driver._baud = 10_000_000
     assert late.run().excess_us > 0
 
