@@ -5,8 +5,8 @@ Does not run them; see `hil.campaign.clock.world`. A seed gives the same case on
 faults are those that a receiver, its wiring, the temperature and the host make. Deliberate false
 time is not drawn: without a second source the oscillator explains a slow drag. A latency changes
 within its stated error, or by so much that the oscillator cannot explain it. Such a change does not
-last over a restart, because the clock then has nothing else to compare it with: the statement is
-false.
+last over a restart and does not begin in an outage, because the clock then has nothing else to
+compare it with: the statement is false.
 """
 
 import math
@@ -18,6 +18,8 @@ from hil.campaign.clock.model import ClockCase, Oscillator, Pulses, Restart, Sen
 from protocols.calendar import utc_from_civil
 
 _DAY_S = 86_400.0
+_COMPARED_FIXES = 48
+"""Three blocks of fixes: then the clock has something to compare a latency with."""
 _PERIODS = ((0.05, 1), (0.1, 1), (0.2, 2), (1.0, 10), (2.0, 16), (5.0, 30), (10.0, 40))
 """Seconds between fixes, and how often it is drawn of 100."""
 _QUICK_S, _PULSES_S = 1_800.0, 21_600.0
@@ -139,18 +141,27 @@ def _draw_slewing(rng: random.Random, seconds: float) -> tuple[Span, ...]:
     return first, replace(second, from_s=max(second.from_s, first.until_s))
 
 
-def _end_at_restarts(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> tuple[Span, ...]:
-    """Return the changes of the latency; one above the stated error ends before a restart."""
+def _visible_changes(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> tuple[Span, ...]:
+    """Return the changes of the latency that the clock can compare with something.
+
+    One above the stated error ends before a restart. It does not begin in an outage, nor in the
+    first `_COMPARED_FIXES` after a start or an outage.
+    """
     if receiver.stated_ms is None:
         return receiver.latency
     slack_ms = receiver.spread_ms - abs(receiver.stated_ms - receiver.latency_ms)
+    compared_s = _COMPARED_FIXES * max(receiver.period_s, 0.5)
+    blind = [(0.0, compared_s)]
+    blind += [(span.from_s, span.until_s + compared_s) for span in receiver.silent]
+    blind += [(r.at_s, r.at_s + r.for_s + compared_s) for r in restarts]
     changes = []
     for span in receiver.latency:
-        ends = [r.at_s for r in restarts if span.from_s < r.at_s < span.until_s]
-        if abs(span.value) > slack_ms and ends:
-            changes.append(replace(span, until_s=min(ends)))
-        else:
+        if abs(span.value) <= slack_ms:
             changes.append(span)
+            continue
+        ends = [r.at_s for r in restarts if span.from_s < r.at_s < span.until_s]
+        if not any(start <= span.from_s < end for start, end in blind):
+            changes.append(replace(span, until_s=min([span.until_s, *ends])))
     return tuple(changes)
 
 
@@ -189,7 +200,7 @@ def draw_case(seed: int) -> ClockCase:
         seed,
         seconds,
         oscillator,
-        replace(receiver, utc_error_s=utc_error_s, latency=_end_at_restarts(receiver, restarts)),
+        replace(receiver, utc_error_s=utc_error_s, latency=_visible_changes(receiver, restarts)),
         pulses,
         start,
         leap_known,

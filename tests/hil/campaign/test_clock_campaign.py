@@ -95,6 +95,14 @@ def test_large_change_of_the_latency_ends_at_a_restart() -> None:
     assert [span.until_s for span in case.receiver.latency] == [restart.at_s]
 
 
+def test_large_change_of_the_latency_does_not_begin_in_an_outage() -> None:
+    for seed in (702032, 702798, 703197):
+        receiver = draw_case(seed).receiver
+        stated = receiver.stated_ms or 0.0
+        slack_ms = receiver.spread_ms - abs(stated - receiver.latency_ms)
+        assert all(abs(span.value) <= slack_ms for span in receiver.latency)
+
+
 def test_a_sample_of_random_cases() -> None:
     """The first hours of 40 cases; `make soak` runs thousands of whole cases."""
     tally = ClockTally()
