@@ -151,16 +151,16 @@ def _visible_changes(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> 
         return receiver.latency
     slack_ms = receiver.spread_ms - abs(receiver.stated_ms - receiver.latency_ms)
     compared_s = _COMPARED_FIXES * max(receiver.period_s, 0.5)
-    blind = [(0.0, compared_s)]
-    blind += [(span.from_s, span.until_s + compared_s) for span in receiver.silent]
-    blind += [(r.at_s, r.at_s + r.for_s + compared_s) for r in restarts]
+    unobserved = [(0.0, compared_s)]
+    unobserved += [(span.from_s, span.until_s + compared_s) for span in receiver.silent]
+    unobserved += [(r.at_s, r.at_s + r.for_s + compared_s) for r in restarts]
     changes = []
     for span in receiver.latency:
         if abs(span.value) <= slack_ms:
             changes.append(span)
             continue
         ends = [r.at_s for r in restarts if span.from_s < r.at_s < span.until_s]
-        if not any(start <= span.from_s < end for start, end in blind):
+        if not any(start <= span.from_s < end for start, end in unobserved):
             changes.append(replace(span, until_s=min([span.until_s, *ends])))
     return tuple(changes)
 
