@@ -139,6 +139,39 @@ def test_a_test_ends_at_its_limits_and_the_old_words_are_back(
     assert "pending-write" not in (site / "commission.json").read_text()
 
 
+def run_tune(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[dict[str, Any]]]:
+    """Run the step `tune` without a write test; return the exit code and its results."""
+    code = main([*command(cdu, site, "--tune", "--to", "tune", "--json")])
+    return code, json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("cdu", ["quick backward reversed"], indirect=True)
+def test_a_reversed_actuator_is_not_tuned(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, results = run_tune(cdu, site, capsys)
+    assert code == 1
+    assert [result["state"] for result in results] == ["failed", "failed"]
+    assert all("is reversed" in result["reason"] for result in results)
+    control = json.loads((site / "unit.json").read_text())["control"]
+    assert "gain_pct_per_k" not in control["supply"]
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("cdu", ["quick jammed"], indirect=True)
+def test_no_second_loop_is_tested_while_an_output_is_not_back(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, results = run_tune(cdu, site, capsys)
+    assert code == 1
+    assert [result["state"] for result in results] == ["left", "not tested"]
+    assert "pending-write" in (site / "commission.json").read_text()
+
+
 def test_a_loop_without_a_permission_keeps_its_gains(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

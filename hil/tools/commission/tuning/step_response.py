@@ -99,6 +99,15 @@ def mean_process(there: Process, back: Process) -> Process:
     return Process(*(statistics.fmean(pair) for pair in pairs))
 
 
+def check_direction(process: Process, sign: int) -> None:
+    """Raise `TuningError` if the value does not move to the side `sign` when the output rises."""
+    if process.gain * sign <= 0.0:
+        raise TuningError(
+            f"the value changed by {process.gain:+.2f} for each percent, which is the wrong "
+            "direction: the actuator or its register is reversed"
+        )
+
+
 def find_gains(process: Process, cycle_s: float = CYCLE_S) -> Gains:
     """Return the gains of a PI controller with the cycle `cycle_s`."""
     lag_s = max(process.lag_s, cycle_s)
