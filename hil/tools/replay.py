@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         difference_text = find_difference(captured, replayed, FIRST_BUS, counts)
     else:
         difference_text = compare_outputs(captured, replayed)
-    is_cut = bool(captured) and not capture.is_complete
+    is_cut = not capture.is_complete and (bool(captured) or not capture.lines)
     if arguments.keep is not None and difference_text is None and not is_cut:
         _store_capture(capture, replayed, arguments)
     verdict = FAIL if difference_text else INCOMPLETE if is_cut else PASS

@@ -244,6 +244,11 @@ def test_a_capture_that_was_cut_is_not_complete(
     assert hil(["replay", str(kept / capture_path.name)]) == 0, "it was kept with its end"
 
 
+def test_a_capture_without_lines_is_not_complete(capture_path: Path) -> None:
+    capture_path.write_text(capture_path.read_text().partition("\n")[0] + "\n")
+    assert hil(["replay", str(capture_path)]) == 1
+
+
 def test_stored_captures_are_replayed() -> None:
     """Replay all captures that `--keep tests/captures` has stored."""
     for path in STORED_CAPTURES:
