@@ -11,14 +11,14 @@ Has no queue and no time; see `drivers.modbus.bus`. The interface and the counte
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import with_crc
+from protocols.modbus.expected_reply import OTHER_MASTER, is_other_request
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
-    MAX_READ,
-    READS,
     check_reply,
     reply_length,
+    reply_prefix,
 )
 from protocols.modbus.rtu import MAX_DAMAGED_ECHOES, MAX_UNIT, UNITS
 
@@ -78,7 +78,8 @@ class AsciiClient:
         self.duplicate_unit = 0
         self.reply_length = 0
         self.buffer = b""
-        self._idle_body = b""
+        self.other_request = b""
+        self._other_reply_due = False
         self._last_reply = b""
         self._request_body = b""
         self._skip_echo = False
@@ -91,7 +92,8 @@ class AsciiClient:
         """Start a transaction; return the frame to send. Raises `EncodeError`."""
         frame = build_frame(unit, pdu)
         self.counters.discarded_bytes += len(self.buffer)
-        self.buffer = self._idle_body = b""
+        self.buffer = b""
+        self._other_reply_due = False
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
@@ -125,16 +127,15 @@ class AsciiClient:
         return unit
 
     def pending_request(self) -> "tuple[int, bytes] | None":
-        """Return the last read (unit, PDU) of another master on the idle line, or None."""
-        body, self._idle_body = self._idle_body, b""
-        is_read = len(body) == 6 and body[1] in READS and not body[4]
-        if self._waiting or not is_read or not 1 <= body[5] <= MAX_READ:
+        """As in RTU."""
+        if self._waiting:
             return None
-        return (body[0], body[1:]) if body != self._request_body else None
+        request, self.other_request = self.other_request, b""
+        return (request[0], request[1:]) if request else None
 
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
-        self.buffer = self._idle_body = b""
+        self.buffer = self.other_request = b""
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
@@ -183,16 +184,22 @@ class AsciiClient:
         if self._waiting and body == request and self._is_echo(body):
             return None
         if not self._waiting or body[0] != request[0]:
+            self._note_other(body)
             self._count_other(body)
             return None
         verdict, code, values = check_reply(request[1:], body[1:])
         is_reply = verdict == GOOD or (verdict == EXCEPTION and not self._exception_ambiguous)
         if not is_reply:
+            self._note_other(body)
             self.counters.mismatches += 1
-            self.reason = "late exception" if verdict == EXCEPTION else verdict
+            if self.reason != OTHER_MASTER:
+                self.reason = "late exception" if verdict == EXCEPTION else verdict
             self._keep(body)
             return None
         self._waiting = False
+        if self._other_reply_due and verdict == GOOD:
+            self.counters.other_unit_frames += 1
+            return (OTHER_MASTER, 0, ())
         self._last_reply = body
         if request[1] not in _ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
@@ -204,6 +211,21 @@ class AsciiClient:
         else:
             self.is_unproven = body == request and not self.echo_known
         return (verdict, code, values)
+
+    def _note_other(self, body: bytes) -> None:
+        """Record a request of another master, or the reply to it."""
+        own, other = self._request_body, self.other_request
+        if is_other_request(body):
+            if body == own:
+                return
+            self.other_request = body
+            if self._waiting and body[:2] == own[:2]:
+                self._exception_ambiguous = True
+                self.reason = OTHER_MASTER
+                if reply_prefix(body[1:]) == reply_prefix(own[1:]):
+                    self._other_reply_due = True
+        elif other and body[0] == other[0] and body[1] & 0x7F == other[1]:
+            self.other_request = b""  # answered
 
     def _damage(self) -> int:
         return self.counters.crc_errors + self.counters.discarded_bytes
@@ -223,7 +245,6 @@ class AsciiClient:
             self.counters.other_unit_frames += 1
         else:
             self.counters.unsolicited += 1
-            self._idle_body = body
             if body == self._last_reply:
                 self.duplicate_unit = body[0]
         self._keep(body)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request determines of its RTU reply: how it begins, and where it ends.
 
-A plain record of `protocols.modbus.rtu`. Does not look at received bytes.
+A plain record of `protocols.modbus.rtu`. Does not search the received bytes. `is_other_request`
+tells the requests of another master from replies.
 """
 
 from protocols.modbus.crc import is_intact
 from protocols.modbus.pdu import (
+    BIT_READS,
+    MAX_READ,
+    MAX_READ_BITS,
     READS,
     UNSIZED,
     is_sized,
@@ -13,6 +17,27 @@ from protocols.modbus.pdu import (
     reply_prefix,
     struct_format,
 )
+
+OTHER_MASTER = "another master is on the line"
+_WRITES = (15, 16)  # their request is longer than their reply
+_REQUEST_SIZE = 6  # of a read, and of the reply to a write: without CRC
+
+
+def is_other_request(body: bytes) -> bool:
+    """Return whether a frame without its CRC is a read or a write of several values.
+
+    Requests that look like their replies are none: functions 5, 6, 8 and 22, and reads of bits from
+    the addresses 768 to 1023. A read with a count that no device answers is none.
+    """
+    function, size = body[1], len(body)
+    if function in _WRITES:
+        return size > _REQUEST_SIZE
+    if size != _REQUEST_SIZE:
+        return False
+    count = body[4] << 8 | body[5]
+    if function in READS:
+        return 1 <= count <= MAX_READ
+    return function in BIT_READS and body[2] != 3 and 1 <= count <= MAX_READ_BITS
 
 
 class ExpectedReply:
