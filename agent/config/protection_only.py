@@ -11,8 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.config_records import Config
 
-_KEPT = ("cooling", "safety", "throttle", "remote", "retain")
-_KEPT_AT_LEAST = ("safety", "throttle")
+# A controller of a pair stays in the pair: alone it would write beside the other one.
+_KEPT = ("cooling", "safety", "throttle", "remote", "retain", "redundancy")
+_KEPT_AT_LEAST = ("safety", "throttle", "redundancy")
 
 
 def protection_only(config: "Config", level: int) -> "Config":

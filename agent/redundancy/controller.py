@@ -36,8 +36,8 @@ def _node(settings: "dict[str, Any]") -> str:
     path: str = settings["node_file"]
     try:
         with open(path) as file:
-            node = file.read(8).strip()
-    except OSError as error:
+            node = file.read(64).strip()
+    except (OSError, ValueError) as error:
         raise ConfigError("redundancy.node_file: cannot read %s: %s" % (path, error)) from error
     if node not in ("a", "b"):
         raise ConfigError("redundancy.node_file: %s has %r, not a or b" % (path, node))

@@ -8,11 +8,25 @@ echo of the adapter, as long as no reply has come.
 """
 
 from agent.redundancy.pair_table import NO_BEACON, NO_COMMAND, NO_WORD, LineEvents
-from protocols.modbus.sniffer import EXCEPTION, REPLY, REQUEST, UNANSWERED, Sniffer
+from protocols.modbus.sniffer import (
+    EXCEPTION,
+    REPLY,
+    REQUEST,
+    UNANSWERED,
+    UNSOLICITED,
+    Sniffer,
+)
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from protocols.modbus.sniffer import SniffedFrame
+
+
+_LATE_US = SECOND
+"""Time in which a late reply to an own request can come."""
+_LEAST_FRAME = 4
+"""Fewer bytes are noise, and not the rest of a request that another master has sent."""
 
 
 class LineWatch:
@@ -30,6 +44,9 @@ class LineWatch:
         self._char_us = char_us
         self._sniffer = Sniffer(char_us)
         self._own: SniffedFrame | None = None
+        self._recent: list[tuple[int, int, int]] = []  # unit, function, time of own requests
+        self.replied_unit = 0
+        self.has_same_node = False
         self._reply = self._request = self._garbage = False
 
     def deadline(self) -> int:
@@ -42,6 +59,8 @@ class LineWatch:
         for event in self._sniffer.feed(frame, now + len(frame) * self._char_us):
             if event.kind == REQUEST:
                 self._own = event
+                self._recent = [entry for entry in self._recent if now - entry[2] < _LATE_US]
+                self._recent.append((event.unit, event.function, now))
             else:
                 self._take(event)
 
@@ -64,6 +83,7 @@ class LineWatch:
                 self.beacon_replies.append(event.data)
             else:
                 self._reply = True
+                self.replied_unit = event.unit
         elif event.kind == REQUEST:
             if own is not None and event.data == own.data:
                 self._own = event  # the echo of the adapter: the reply belongs to it
@@ -71,8 +91,16 @@ class LineWatch:
                 self._request = True
                 if event.unit == self._unit:
                     self.beacons.append(event.data)
-        elif event.kind != UNANSWERED:
+                elif event.unit == self._peer_unit:
+                    self.has_same_node = True  # only a controller of the same letter asks it
+        elif event.kind == UNSOLICITED:
+            self._garbage = self._garbage or not self._is_late(event)
+        elif event.kind != UNANSWERED and len(event.data) >= _LEAST_FRAME:
             self._garbage = True
+
+    def _is_late(self, event: "SniffedFrame") -> bool:
+        """Return whether the frame can be a late or second reply to an own request."""
+        return (event.unit, event.function) in [entry[:2] for entry in self._recent]
 
     def take_events(
         self, beacon: int = NO_BEACON, command: int = NO_COMMAND, ready: bool = True

@@ -98,7 +98,7 @@ def timers_of(node: str) -> Timers:
         collision_ms=0 if node == "a" else 200,
         probe_ms=100,
         read_ms=900,
-        read_reply_ms=200,
+        read_reply_ms=300,
         read_limit_ms=3000,
         listen_ms=1000 if node == "a" else 1600,
         relisten_ms=700,
@@ -196,7 +196,9 @@ def _silence_after(state: PairState, events: LineEvents, elapsed_ms: int, timers
 
 
 def _listen(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
-    if events.request or events.word == WORD_ACTIVE:
+    if events.request:
+        return _enter(STANDBY, state.word, state.word_ms, 0)
+    if events.word == WORD_ACTIVE:
         return _go(state, STANDBY)
     silence_ms = _silence_after(state, events, elapsed_ms, timers)
     role_ms = min(state.role_ms + elapsed_ms, timers.listen_ms)
@@ -213,6 +215,8 @@ def _standby(state: PairState, events: LineEvents, elapsed_ms: int, timers: Time
     if silence_ms >= needed_ms and state.word != WORD_ACTIVE:
         return _go(state, PROBE)
     disturbed = state.disturbed and not events.request
+    if events.request and state.failed_probes > 0:
+        state = PairState(*state[:8], 0)
     return PairState(STANDBY, 0, 0, silence_ms, state.word, state.word_ms, disturbed, *state[7:])
 
 
@@ -245,7 +249,8 @@ def _read(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers)
 
 
 def _active(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
-    conflicts = state.conflicts + (events.beacon == OLDER_BEACON)
+    # Each reply shows that the devices receive this controller: conflicts before it do not count.
+    conflicts = (0 if events.reply else state.conflicts) + (events.beacon == OLDER_BEACON)
     if events.beacon == NEWER_BEACON or conflicts >= _MAX_CONFLICTS:
         return _go(state, QUIET)
     # After a pause the time is over, even if a reply waited in the buffer of the port.
@@ -272,7 +277,10 @@ def _offer(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers
     return _age(state, role_ms, 0, 0)
 
 
-def _quiet(state: PairState, _: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+def _quiet(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers) -> PairState:
+    if events.request and state.failed_probes > 0:
+        # The port receives again: the long pause after failed probes ends.
+        state = PairState(*state[:8], 0)
     pause_ms = timers.listen_ms
     if state.failed_probes > 0:
         pause_ms = max(pause_ms, min(_FIRST_PAUSE_MS << state.failed_probes - 1, timers.pause_ms))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
+    from drivers.modbus.bus import Bus
 
     Actions = list[tuple[int, str, bytes]]
 
@@ -45,6 +46,10 @@ ROLE_NAMES = ("listen", "standby", "probe", "read", "active", "offer", "quiet", 
 
 _STEP_US = 20 * MILLISECOND
 _IDLE_US = 100 * MILLISECOND
+_LATE_REPLY_MS = 200
+"""After a longer pause the beacons that waited are old: a reply would collide."""
+_BUFFERED_US = 50 * MILLISECOND
+"""Time in which the runtime reads what waited in the buffer of the port."""
 _RUNNING = (READ, ACTIVE)
 
 
@@ -83,7 +88,8 @@ class PairedAgent:
         self._open_ports: set[int] = set()
         self._stepped_at = self._now = self._sent_at = self._kept_at = 0
         self._command = NO_COMMAND
-        self._has_read = False
+        self._has_read = self._has_same_node = False
+        self._late_until = 0
 
     @property
     def role(self) -> str:
@@ -108,6 +114,7 @@ class PairedAgent:
             ("role", self.role),
             ("takeovers", self.takeovers),
             ("epoch", self.beacons.epoch),
+            ("rejected", self.beacons.rejected),
             ("peer", ROLE_NAMES[peer_role] if 0 <= peer_role < len(ROLE_NAMES) else None),
         ]
 
@@ -140,6 +147,7 @@ class PairedAgent:
         self._now = now
         if port == FIRST_BUS:
             self._link.event(kind, now)
+            self._restart_roles(now)
         if self.agent is not None:
             self.agent.event(port, kind, now)
 
@@ -182,11 +190,23 @@ class PairedAgent:
 
     # Roles.
 
+    def _restart_roles(self, now: int) -> None:
+        """Begin in LISTEN: without the port nothing was received, so nothing was silent."""
+        before, self.state = self.state.role, start()
+        self._stepped_at = now
+        if before != self.state.role:
+            self._enter(before, now)
+
     def _step(self, now: int) -> None:
+        if not self._link.is_open:
+            self._stepped_at = now
+            return
         elapsed_ms = (now - self._stepped_at) // MILLISECOND
         self._stepped_at += elapsed_ms * MILLISECOND
         before = self.state
-        beacon = self._take_beacons(now)
+        if elapsed_ms >= _LATE_REPLY_MS:
+            self._late_until = now + _BUFFERED_US
+        beacon = self._take_beacons(now, now >= self._late_until)
         events = self._watch.take_events(beacon, self._command, self._is_ready())
         self._command = NO_COMMAND
         self.state = step(before, events, elapsed_ms, self._timers)
@@ -207,25 +227,31 @@ class PairedAgent:
                         bus.limit_timeout(unit, TIMEOUT_US)
                     bus.submit(unit, pdu, None, retries=0)
                 else:
-                    bus.submit(self._probed_unit(), self._probe_pdu, None, retries=0)
+                    bus.submit(self._replying_unit(bus), self._probe_pdu, None, retries=0)
 
-    def _take_beacons(self, now: int) -> int:
-        """Reply to beacons; return the constant of the last one for the table."""
+    def _take_beacons(self, now: int, is_fresh: bool) -> int:
+        """Reply to the last beacon if it `is_fresh`; return its constant for the table."""
         beacon = NO_BEACON
         for frame in self._watch.beacons:
             beacon, reply = self.beacons.take_request(frame, self.state.role)
-            if reply:
+            if reply and is_fresh and frame is self._watch.beacons[-1]:
                 self._watch.sent(reply, now)
                 self._out.append((FIRST_BUS, "write", reply))
         for frame in self._watch.beacon_replies:
             self.beacons.take_reply(frame, now)
         self._watch.beacons.clear()
         self._watch.beacon_replies.clear()
+        if self._watch.has_same_node and not self._has_same_node:
+            self._has_same_node = True
+            self._print("the other controller is %s, too: give it the other letter" % self.node)
         return beacon
+
+    def _print(self, text: str) -> None:
+        self._out.append((CONSOLE, "write", ("pair %s: %s" % (self.node, text)).encode()))
 
     def _enter(self, before: int, now: int) -> None:
         role = self.state.role
-        self._out.append((CONSOLE, "write", ("pair %s: %s" % (self.node, self.role)).encode()))
+        self._print(self.role)
         if role == ACTIVE:
             self.takeovers += 1
             self.beacons.begin_active(now)
@@ -249,6 +275,20 @@ class PairedAgent:
         self._next_unit = (self._next_unit + 1) % len(self._units)
         return self._units[self._next_unit]
 
+    def _ask_another(self) -> None:
+        """Ask a device that replies, because one did not: it comes before the next try."""
+        if self.agent is not None:
+            bus = self.agent.fieldbus.buses[0]
+            bus.submit_first(self._replying_unit(bus), self._probe_pdu)
+
+    def _replying_unit(self, bus: "Bus") -> int:
+        """Return a unit that replied to its last request; any if there is none."""
+        last = self._watch.replied_unit
+        for unit in [last] + self._units:
+            if unit and not bus.unit_health(unit).consecutive_timeouts:
+                return unit
+        return self._probed_unit()
+
     def _start_agent(self, now: int) -> None:
         self._has_read = False
         agent = self.agent = self._build()
@@ -258,7 +298,9 @@ class PairedAgent:
         agent.start(now)
         for bus in agent.fieldbus.buses:
             bus.hold_writes(True, now)
-        agent.fieldbus.buses[0].limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
+        bus = agent.fieldbus.buses[0]
+        bus.limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
+        bus.set_timeout_listener(self._ask_another)
         agent.event(FIRST_BUS, "opened", now)
 
     def _drop_agent(self) -> None:

@@ -6,6 +6,7 @@ the pair cannot do.
 """
 
 from agent.core.schema.rules import enum, hexadecimal, object_of, text
+from agent.redundancy.beacon import UNITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ REDUNDANCY = object_of(
     },
 )
 
-_LONGEST_TIMEOUT_MS = 250
-"""Longest silence of an active controller (300 ms) less one frame; see `pair_table`."""
+_LONGEST_TIMEOUT_MS = 200
+"""Longest time between two replies in READ (300 ms) less one request to another device; see
+`pair_table`."""
 _KINDS = ("serial:", "uart:")
 _REFUSED = (
     ("remote", "remote changes are not replicated between the controllers yet"),
@@ -47,6 +49,17 @@ def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list
         )
     if config["redundancy"]["node"] == "file" and "node_file" not in config["redundancy"]:
         errors.append("redundancy: node is file, and node_file is missing")
+    for device in config["devices"]:
+        if device["unit"] in UNITS.values():
+            errors.append(
+                "redundancy: %s has unit %d, the address of a controller of the pair"
+                % (device["name"], device["unit"])
+            )
+    if config.get("safety", {}).get("port", "").startswith("watchdog:"):
+        errors.append(
+            "redundancy: not together with safety.port %s: a standby does not run the protection, "
+            "so the watchdog would restart it" % config["safety"]["port"]
+        )
     for section, reason in _REFUSED:
         if section in config:
             errors.append("redundancy: not together with %s: %s" % (section, reason))

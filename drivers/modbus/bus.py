@@ -378,6 +378,8 @@ class Bus(RequestSender):
             self._line_timer.reply_timed_out(now)
             self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         self._retry(transaction, now)
+        if self._timeout_listener is not None:
+            self._timeout_listener()
         self._timeouts_in_row += 1
         if self.client.has_partial_frame:
             self._close(now, "stream cut inside a reply")

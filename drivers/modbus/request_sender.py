@@ -9,20 +9,22 @@ go out first, then polls, then probes of offline units. A poll waits while a lat
 could match it.
 """
 
-from drivers.modbus.bus_state import CLOSED, SENT, next_state
+from drivers.modbus.bus_state import CLOSED, SENT, WAIT_REPLY, next_state
 from drivers.modbus.counters import BusCounters
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
 from drivers.modbus.line_timer import LineTimer
 from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.transaction import POLL, Transaction
 from drivers.modbus.unit_health import UnitHealth
 from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.modbus.transaction import Transaction
+    from collections.abc import Callable
+
     from drivers.modbus.wire_time import WireTime
     from protocols.modbus import rtu, tcp
     from protocols.modbus.ascii_mode import AsciiClient
@@ -87,6 +89,7 @@ class RequestSender(BusCounters):
         self._sent_at = 0
         self._request_chars = 0
         self._earliest_end = 0
+        self._timeout_listener: Callable[[], None] | None = None
         self._own_turn_until = 0
         self._other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
@@ -122,6 +125,19 @@ class RequestSender(BusCounters):
         if unit in self._recovery_probe.offline:
             self._recovery_probe.unit_answered(unit)
         self._health[unit] = UnitHealth(min(_MIN_SERIAL_US, timeout_us), timeout_us)
+
+    def set_timeout_listener(self, listener: "Callable[[], None]") -> None:
+        """Call `listener` after each timeout, before the next request; see `submit_first`."""
+        self._timeout_listener = listener
+
+    def submit_first(self, unit: int, pdu: bytes) -> None:
+        """Queue a poll without a result in front of polls and writes, unless the port is closed."""
+        if self.state == CLOSED:
+            return
+        queue = self._urgent or self._polls
+        queue.insert(0, Transaction(unit, pdu, None, POLL, 0, self.unit_health(unit)))
+        if self.state < WAIT_REPLY:
+            self.wake_at = min(self.wake_at, self._line_timer.drained_at)
 
     def deadline(self) -> int:
         """Return when to call `wake`; NEVER if there is nothing to send or to wait for."""

@@ -178,7 +178,7 @@ class PairRun:
         )
 
     def _observe(self, node: int, frame: bytes, now: int) -> None:
-        if frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS:
+        if len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS:
             self.writes.append(Write(node, now, frame))
 
     def at(self, at_s: float, call: Callable[..., None], *args: Any) -> None:

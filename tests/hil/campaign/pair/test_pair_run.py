@@ -108,7 +108,7 @@ def config_of_pair(**changes):
     ("changes", "text"),
     [
         ({"buses": {"bus": "tcp:192.0.2.1:502"}}, "needs exactly one bus"),
-        ({"bus_timeout_ms": 300}, "bus_timeout_ms is 300, at most 250"),
+        ({"bus_timeout_ms": 300}, "bus_timeout_ms is 300, at most 200"),
         ({"redundancy": {"node": "file", "key": "5a" * 32}}, "node_file is missing"),
         ({"redundancy": {"node": "c", "key": "5a" * 32}}, "redundancy.node"),
     ],
