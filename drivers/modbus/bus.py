@@ -18,10 +18,9 @@ one transaction and t3.5 after its request. A newer write to the same registers 
 one that waits, and the retries of the one on the wire.
 
 Late and duplicate replies. A late reply to a timed-out request must not match a new request
-(`stale_reply_guard`). The result is "unsure" instead of "ok" if the echo of a write can be the late
-echo of an older one or the echo of the line. It is "unsure" too if a reply can be that to another
-master, after the retries. The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6 mean
-"busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
+(`stale_reply_guard`). If a reply can be a late echo, the echo of the line or that to another
+master, the result is "unsure". The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6
+mean "busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
 
 Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is offline and gets no
 polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
@@ -29,8 +28,7 @@ result of a poll. Writes to the unit are still tried, once.
 
 TCP needs neither idle time nor a guard, because transaction numbers identify replies. The bus
 closes a stream that is out of step, ends inside a reply or is silent too long ("close" in the
-outbox). All pending requests are then "lost", until the port is reported open again. The bus acts
-by the states of `bus_state`.
+outbox). All pending requests are then "lost", until the port is open again (see `bus_state`).
 """
 
 from drivers.modbus.bus_state import (

@@ -235,7 +235,8 @@ class RequestSender(BusCounters):
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
-        if self.serial and (client.buffer or client.other_request):
+        is_urgent = self.serial and (transaction.priority or transaction.is_probe)
+        if is_urgent and (client.buffer or client.other_request):
             self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)

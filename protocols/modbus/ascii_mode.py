@@ -11,7 +11,7 @@ Has no queue and no time; see `drivers.modbus.bus`. The interface and the counte
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import with_crc
-from protocols.modbus.expected_reply import OTHER_MASTER, is_other_request
+from protocols.modbus.expected_reply import OTHER_MASTER, OtherRequests
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
@@ -59,7 +59,7 @@ def parse_frame(line: bytes) -> "bytes | None":
     return body[:-1] if sum(body) & 0xFF == 0 else None
 
 
-class AsciiClient:
+class AsciiClient(OtherRequests):
     """The reply matcher of one line; see the module."""
 
     stream_error = ""
@@ -78,7 +78,7 @@ class AsciiClient:
         self.duplicate_unit = 0
         self.reply_length = 0
         self.buffer = b""
-        self.other_request = b""
+        self._has_bytes = False
         self._other_reply_due = False
         self._last_reply = b""
         self._request_body = b""
@@ -94,6 +94,7 @@ class AsciiClient:
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._other_reply_due = False
+        self._due_since_start = 0
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
@@ -130,18 +131,20 @@ class AsciiClient:
         """As in RTU."""
         if self._waiting:
             return None
-        request, self.other_request = self.other_request, b""
-        return (request[0], request[1:]) if request else None
+        has_bytes, self._has_bytes = self._has_bytes, False
+        return self.report_other(has_bytes)
 
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
-        self.buffer = self.other_request = b""
+        self.buffer = b""
+        self.forget_other()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add characters; return (verdict, exception code, values) when the reply is complete."""
         buffer, result = self.buffer + data, None
+        self._has_bytes = True
         while True:
             start, end = buffer.find(b":"), buffer.find(b"\n")
             if start < 0:
@@ -200,6 +203,8 @@ class AsciiClient:
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
             return (OTHER_MASTER, 0, ())
+        if self.other_request[:1] == body[:1]:
+            self.own_reply_came()
         self._last_reply = body
         if request[1] not in _ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
@@ -214,18 +219,14 @@ class AsciiClient:
 
     def _note_other(self, body: bytes) -> None:
         """Record a request of another master, or the reply to it."""
-        own, other = self._request_body, self.other_request
-        if is_other_request(body):
-            if body == own:
-                return
-            self.other_request = body
-            if self._waiting and body[:2] == own[:2]:
-                self._exception_ambiguous = True
-                self.reason = OTHER_MASTER
-                if reply_prefix(body[1:]) == reply_prefix(own[1:]):
-                    self._other_reply_due = True
-        elif other and body[0] == other[0] and body[1] & 0x7F == other[1]:
-            self.other_request = b""  # answered
+        own = self._request_body
+        if body == own or not self.note_frame(body):
+            return
+        if self._waiting and body[:2] == own[:2]:
+            self._exception_ambiguous = True
+            self.reason = OTHER_MASTER
+            if reply_prefix(body[1:]) == reply_prefix(own[1:]):
+                self._other_reply_due = True
 
     def _damage(self) -> int:
         return self.counters.crc_errors + self.counters.discarded_bytes

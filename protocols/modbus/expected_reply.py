@@ -20,6 +20,7 @@ from protocols.modbus.pdu import (
 
 OTHER_MASTER = "another master is on the line"
 _WRITES = (15, 16)  # their request is longer than their reply
+_MAX_DUE = 8
 _REQUEST_SIZE = 6  # of a read, and of the reply to a write: without CRC
 
 
@@ -38,6 +39,52 @@ def is_other_request(body: bytes) -> bool:
     if function in READS:
         return 1 <= count <= MAX_READ
     return function in BIT_READS and body[2] != 3 and 1 <= count <= MAX_READ_BITS
+
+
+class OtherRequests:
+    """The requests of another master without a reply, a part of the client of a serial line.
+
+    `other_request` is the last one (unit and PDU), or empty.
+    """
+
+    other_request = b""
+    _other_due = 0
+    _due_since_start = 0
+    _other_reported = False
+
+    def note_frame(self, body: bytes) -> bool:
+        """Count a frame that is not ours; return whether it is a request."""
+        other = self.other_request
+        if is_other_request(body):
+            self.other_request = body
+            self._other_due = min(self._other_due + 1, _MAX_DUE)
+            self._due_since_start += 1
+            self._other_reported = False
+            return True
+        if other and body[0] == other[0] and body[1] & 0x7F == other[1]:
+            self._other_due -= 1
+            if self._other_due <= 0:
+                self.forget_other()
+        return False
+
+    def report_other(self, has_bytes: bool) -> "tuple[int, bytes] | None":
+        """Return the request (unit, PDU), or None; forget it if nothing came after a report."""
+        if self._other_reported and not has_bytes:
+            self.forget_other()
+        self._other_reported = True
+        request = self.other_request
+        return (request[0], request[1:]) if request else None
+
+    def own_reply_came(self) -> None:
+        """Only requests after ours are due: a device answers in the order of its requests."""
+        self._other_due = self._due_since_start
+        if not self._other_due:
+            self.other_request = b""
+
+    def forget_other(self) -> None:
+        """No reply is due."""
+        self.other_request = b""
+        self._other_due = 0
 
 
 class ExpectedReply:

@@ -30,7 +30,7 @@ import struct
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import MAX_KNOWN, is_intact, with_crc
-from protocols.modbus.expected_reply import OTHER_MASTER, ExpectedReply, is_other_request
+from protocols.modbus.expected_reply import OTHER_MASTER, ExpectedReply, OtherRequests
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
@@ -74,7 +74,7 @@ def build_frame(unit: int, pdu: bytes) -> bytes:
     return with_crc(bytes((unit,)) + pdu)
 
 
-class RtuClient:
+class RtuClient(OtherRequests):
     """The reply matcher of one line. `reason` names the error of the last reply.
 
     `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
@@ -97,7 +97,6 @@ class RtuClient:
         self.counters = FrameCounters()
         self.trailing_bytes = 0
         self.duplicate_unit = 0
-        self.other_request = b""
         self._other_reply_due = False
         self._trailing_data = b""
         self._last_reply = b""
@@ -135,6 +134,7 @@ class RtuClient:
         self._bytes_needed = _MIN_FRAME
         self.reason = ""
         self._other_reply_due = self.is_unproven = False
+        self._due_since_start = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
@@ -169,22 +169,22 @@ class RtuClient:
         return unit
 
     def pending_request(self) -> "tuple[int, bytes] | None":
-        """Return and clear the pending request (unit, PDU) of another master, or None.
+        """Return the pending request (unit, PDU) of another master, or None.
 
         Works only while no request is pending. Classifies the bytes received so far.
         """
         if self._waiting:
             return None
-        if self.buffer:
+        has_bytes = self.buffer != b""
+        if has_bytes:
             self._classify(self.buffer)
             self._clear()
-        request, self.other_request = self.other_request, b""
-        return (request[0], request[1:]) if request else None
+        return self.report_other(has_bytes)
 
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self.other_request = b""
+        self.forget_other()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
@@ -216,6 +216,8 @@ class RtuClient:
                     self._clear()
                 else:
                     self.buffer = b""
+                if self.other_request[:1] == buffer[:1]:
+                    self.own_reply_came()
                 if expected.count:
                     self.line_echo = False
                     self.echo_known = True
@@ -347,6 +349,8 @@ class RtuClient:
             self.trailing_bytes = len(trailing)
             self._classify(trailing)
             return (OTHER_MASTER, 0, ())
+        if self.other_request[:1] == buffer[at : at + 1]:
+            self.own_reply_came()
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
@@ -396,12 +400,7 @@ class RtuClient:
             return
         if len(self.late_frames) < _MAX_LATE:
             self.late_frames.append(frame)
-        other = self.other_request
-        is_request = is_other_request(frame[:-2])
-        if is_request:
-            self.other_request = frame[:-2]
-        elif other and frame[0] == other[0] and frame[1] & 0x7F == other[1]:
-            self.other_request = b""  # answered
+        is_request = self.note_frame(frame[:-2])
         if not self._waiting:
             self.counters.unsolicited += 1
             if frame == self._last_reply:

@@ -144,3 +144,14 @@ def test_ascii_mode():
     bus.receive(ascii_frame(5, OTHER), now + 5_000)
     bus.receive(ascii_frame(5, b"\x03\x04\x00\x63\x00\x64"), now + 30_000)
     eq(statuses(bus), [("unsure", REASON)])
+
+
+def test_two_requests_of_theirs_are_due():
+    """A slow device owes two replies; after the first one the second can still come."""
+    bus = make_bus()
+    bus.receive(THEIR_REQUEST, 1_000)
+    bus.receive(THEIR_REQUEST, 120_000)
+    bus.receive(THEIR_REPLY, 151_000)
+    bus.submit(5, READ, "read", retries=0)
+    now, frame = run_until_write(bus)
+    assert frame != with_crc(b"\x05" + READ) or now > 151_000 + LATE, (now, frame)

@@ -408,9 +408,7 @@ def test_a_reply_that_can_be_that_to_another_master():
     client.stop()
     client.feed(rtu.build_frame(5, pdu.read_holding(99, 2)))
     eq(client.pending_request(), (5, pdu.read_holding(99, 2)))
-    client.feed(
-        rtu.build_frame(5, pdu.read_holding(99, 2)) + with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
-    )
+    client.feed(their_reply)
     eq(client.pending_request(), None)
 
 
