@@ -29,7 +29,7 @@ class StepDispute:
         self.former_us: int | None = None
         self._drift_ppb = drift_ppb
         self._limit = self._since = self._count = 0
-        self._former_limit = self._former_at = self._former_until = 0
+        self._former_limit = self._former_at = self._former_until = self._former_support = 0
         self._returned = 0
         self._supported_since = set_at
 
@@ -37,6 +37,10 @@ class StepDispute:
         """A fix agrees with the clock: nothing contradicts it now."""
         self.step_us = None
         self._returned = 0
+
+    def contradicted(self, now: int) -> None:
+        """Fixes contradict the clock by less than a step: nothing supports the new time now."""
+        self._former_until = max(self._former_until, now + self._former_support)
 
     def drop_former(self) -> None:
         """An independent source agrees with the clock: no other time could be true."""
@@ -59,15 +63,22 @@ class StepDispute:
         self._count += 1
         return self._count >= CONSISTENT_COUNT and now - self._since >= RECOVERY
 
-    def follow(self, step_us: int, bound_us: int, now: int) -> None:
-        """The clock has moved by `step_us` to the fixes. `bound_us`: its bound before."""
+    def follow(
+        self, step_us: int, bound_us: int, now: int, contradicted_at: "int | None" = None
+    ) -> None:
+        """The clock has moved by `step_us` to the fixes. `bound_us`: its bound before.
+
+        `contradicted_at`: when fixes began to contradict it by less than a step; None: not before.
+        """
         if self._returned >= CONSISTENT_COUNT:
             self.former_us = None
         elif self.former_us is not None:
             self.former_us -= step_us
         else:
-            support = min(self._since - self._supported_since, MAX_SUPPORT)
-            self._former_until = self._since + max(support, RECOVERY)
+            until = self._since if contradicted_at is None else contradicted_at
+            support = min(until - self._supported_since, MAX_SUPPORT)
+            self._former_support = max(support, RECOVERY)
+            self._former_until = max(self._since + self._former_support, now + RECOVERY)
             self.former_us = -step_us
             self._former_limit = bound_us
             self._former_at = now

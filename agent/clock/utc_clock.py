@@ -107,6 +107,8 @@ class UtcClock(ClockOutput):
         self._period = SECOND
         self._late_count = 0
         self._step_s = 0
+        self._contradicted_at: int | None = None
+        """Since when the sentences contradict their interval; None: they do not."""
 
     def add_temperature(self, centi_c: int, now: int) -> None:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
@@ -355,6 +357,12 @@ class UtcClock(ClockOutput):
                 self.late += 1  # the pulses and the oscillator outvote the sentences
             elif residual:
                 self.reject("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
+            if not self.nmea.source_rejected:
+                self._contradicted_at = None
+            elif self._contradicted_at is None:
+                self._contradicted_at = now
+            elif self.dispute is not None:
+                self.dispute.contradicted(now)
             self._select_source(now)
         self._event(states.GOOD)
         self._good_count += 1
@@ -400,7 +408,8 @@ class UtcClock(ClockOutput):
     def _follow_fixes(self, dispute: "StepDispute", step_us: int, now: int) -> None:
         """Follow fixes that contradicted the clock: step by whole seconds, slew the rest."""
         bound = self.subsecond_bound_us(now) or 0
-        dispute.follow(step_us, bound, now)
+        dispute.follow(step_us, bound, now, self._contradicted_at)
+        self._contradicted_at = None
         seconds = (step_us + SECOND // 2) // SECOND
         rest = step_us - seconds * SECOND
         self.step_whole_seconds(seconds)

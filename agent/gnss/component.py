@@ -18,6 +18,7 @@ from agent.core.json_writer import JsonObject
 from agent.fieldbus.sensor import PointSensor, centi_or_none
 from agent.gnss.constellation_check import ConstellationCheck
 from agent.gnss.detectors import ADVISORIES, DETECTORS, DetectorSet
+from agent.gnss.gain_check import GainCheck
 from agent.gnss.signal_check import SignalCheck, mean_of_strongest
 from agent.gnss.tx_coexistence import TxCoexistence
 from protocols.time_units import MILLISECOND, SECOND
@@ -53,6 +54,9 @@ class IntegrityComponent(Component):
         self.advisories = DetectorSet(evidence_log, clear_count=_ADVISORY_CLEAR)
         self.signal_check = SignalCheck(self.detectors)
         self.constellation_check = ConstellationCheck(self.detectors)
+        self.gain_check = GainCheck(self.detectors)
+        self._cw_level: int | None = None
+        self._authenticated: bool | None = None
         self.coexistence = TxCoexistence(settings["tx_wait_s"] * SECOND)
         self.epochs = 0
         self._antenna: str | None = None
@@ -93,7 +97,10 @@ class IntegrityComponent(Component):
         self._last_epoch = now
         if epoch.valid:
             self._last_fix = now
-        self._antenna = epoch.antenna
+        self._antenna, self._cw_level = epoch.antenna, epoch.cw_level
+        self._authenticated = epoch.authenticated
+        decoder = self._decoder
+        self.gain_check.add_epoch(epoch.gain, None if decoder is None else decoder.vendor, now)
         self.detectors.report_receiver(epoch, now)
         self._check_leap(epoch.leap_s if epoch.valid else None, now)
         permille = epoch.group.occupancy_permille or 0
@@ -187,6 +194,9 @@ class IntegrityComponent(Component):
                 ("notices", self.advisories.active),
                 ("antenna", self._antenna),
                 ("leap_s", self._leap_s),
+                ("gain", self.gain_check.gain),
+                ("cw_level", self._cw_level),
+                ("authenticated", self._authenticated),
                 ("cn0_centi", None if level is None else level * 100 // 256),
                 ("derating_milli_db_per_c", self.signal_check.derating()),
                 ("tagged", self.coexistence.tx_affected),

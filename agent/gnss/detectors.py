@@ -30,6 +30,8 @@ DETECTORS = (
         "gnss_antenna_short", NORMAL, "the antenna or its cable is short-circuited", "", False)),
     ("jamming", AlarmRecord(
         "gnss_jamming", NORMAL, "the receiver itself reports jamming", "", False)),
+    ("gain", AlarmRecord(
+        "gnss_gain", NORMAL, "the receiver's gain fell: strong signals in its band", "", False)),
     ("spoofing", AlarmRecord(
         "gnss_spoofing", NORMAL, "the receiver itself reports spoofing", "", False)),
 )
@@ -93,7 +95,8 @@ class DetectorSet:
         report("antenna_open", epoch.antenna == "open", now, 1, 0)
         report("antenna_short", epoch.antenna == "short", now, 1, 0)
         report("jamming", epoch.jamming in ("warning", "critical"), now, 1, 0)
-        report("spoofing", epoch.spoofing in ("warning", "critical"), now, 1, 0)
+        is_spoofed = epoch.spoofing in ("warning", "critical") or epoch.authenticated is False
+        report("spoofing", is_spoofed, now, 1, 0)
 
     def integrity_failed(self) -> bool:
         """Return whether two or more detectors are active."""

@@ -21,6 +21,7 @@ The satellites are decoded on demand (`Epoch.satellite_view`).
 
 from drivers.gnss.epoch_sentences import EpochSentences
 from drivers.gnss.fix_rules import MIN_UTC_US, VALID_MODES, is_month_end, isqrt, undo_week_rollover
+from drivers.gnss.statements import Statements
 from protocols import calendar
 from protocols.nmea.satellite_sentences import Gsa, Gsv
 from protocols.nmea.satellite_view import SatelliteView
@@ -31,7 +32,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.gnss.sentence_group import SentenceGroup
     from protocols.nmea.nav_sentences import Gll, Gns
-    from protocols.nmea.vendor_sentences import VendorSentence
 
     PositionSentence = Rmc | Gga | Gns | Gll
 
@@ -58,7 +58,7 @@ class Epoch:
     flags       the reasons and: "no time", "no date", "dates differ", "leap second", "week
                 rollover", "time back", "time step", "positions differ", "datum", "raim",
                 "antenna open", "antenna short", "jamming", "line saturated", "damaged",
-                "spoofing", "malformed", "lost"; `all_flags` adds "incomplete"
+                "spoofing", "false signature", "malformed", "lost"; `all_flags` adds "incomplete"
     mode        1 no fix, 2 without height, 3 with height
     quality     of GGA
     lat_e7, lon_e7   1e-7 degrees
@@ -69,6 +69,7 @@ class Epoch:
     jamming     "ok", "warning", "critical": the last reported state
     spoofing    "ok", "warning", "critical": the last reported state
     leap_s      GPS time minus UTC that the receiver has from satellites, s; None: not reported
+    gain, cw_level, authenticated   see `protocols.nmea.vendor_sentences`; the last reported ones
     raim_satellite   the faulty satellite of the receiver's own RAIM, as sent
     """
 
@@ -96,6 +97,9 @@ class Epoch:
         self.jamming: str | None = None
         self.spoofing: str | None = None
         self.leap_s: int | None = None
+        self.gain: int | None = None
+        self.cw_level: int | None = None
+        self.authenticated: bool | None = None
         self.raim_satellite: int | None = None
         self.reported_used: int | None = None
         self.satellite_sentences: list[Gsv | Gsa] = []
@@ -139,7 +143,7 @@ class EpochDecoder:
     `vendor` is one of `protocols.nmea.satellite_id.VENDORS`; without it the decoder finds the
     vendor from the sentences. A date before `min_utc_us` counts as a week rollover.
 
-    frames   UBX frames of `Framer.frames`, which the next epoch reads
+    statements   what the receiver has stated; its `frames` are those of `Framer.frames`
     decoded, unknown, malformed   sentences: decoded, of an unknown kind, with a bad field
     """
 
@@ -149,11 +153,7 @@ class EpochDecoder:
         self.decoded = 0
         self.unknown = 0
         self.malformed = 0
-        self.antenna: str | None = None
-        self.jamming: str | None = None
-        self.spoofing: str | None = None
-        self.leap_s: int | None = None
-        self.frames: list[bytes] = []
+        self.statements = Statements()
         self._vendor_is_given = vendor is not None
         self._count = 0
         # only the needed values of the last epoch: a whole epoch takes 20 KiB on a small board
@@ -175,14 +175,11 @@ class EpochDecoder:
         self._count += 1
         epoch = Epoch(group, self._count, self)
         sentences = EpochSentences()
-        if self.frames:
-            self._read_frames()
+        if self.statements.frames:
+            self._set_vendor(self.statements.read_frames())
         for body in group.bodies:
             self._add_sentence(body, sentences, epoch)
-        epoch.antenna = self.antenna
-        epoch.jamming = self.jamming
-        epoch.spoofing = self.spoofing
-        epoch.leap_s = self.leap_s
+        self.statements.copy_to(epoch)
         _copy_measurements(epoch, sentences)
         epoch.reasons = _find_reasons(epoch, sentences)
         epoch.valid = not epoch.reasons
@@ -228,30 +225,13 @@ class EpochDecoder:
             return
         # a vendor sentence; its module is loaded only with the first one
         if hasattr(sentence, "jamming"):
-            self._apply_vendor(sentence)  # type: ignore[arg-type]  # only notices have it
+            self.statements.add(sentence)  # type: ignore[arg-type]  # only notices have it
+            self._set_vendor(sentence.vendor)  # type: ignore[union-attr]  # as above
         sentences.add(sentence)
 
-    def _read_frames(self) -> None:
-        """Read what the UBX frames before the end of this epoch state."""
-        from protocols.nmea.ubx_status import parse_frame  # noqa: PLC0415 - few receivers send them
-
-        for frame in self.frames:
-            notice = parse_frame(frame)
-            if notice is not None:
-                self._apply_vendor(notice)
-        self.frames.clear()
-
-    def _apply_vendor(self, sentence: "VendorSentence") -> None:
-        if sentence.antenna is not None:
-            self.antenna = sentence.antenna
-        if sentence.jamming is not None:
-            self.jamming = sentence.jamming
-        if sentence.spoofing is not None:
-            self.spoofing = sentence.spoofing
-        if sentence.leap_s is not None:
-            self.leap_s = sentence.leap_s if sentence.leap_known else None
-        if sentence.vendor is not None and not self._vendor_is_given:
-            self.vendor = sentence.vendor
+    def _set_vendor(self, vendor: "str | None") -> None:
+        if vendor is not None and not self._vendor_is_given:
+            self.vendor = vendor
 
     def _find_mode(self, epoch: Epoch) -> int:
         """Return the mode by GSA, else by the last GSA (if this one is missing), else by the
@@ -412,6 +392,7 @@ def _add_warnings(epoch: Epoch, sentences: EpochSentences, flags: "list[str]") -
         ("antenna short", epoch.antenna == "short"),
         ("jamming", epoch.jamming in ("warning", "critical")),
         ("spoofing", epoch.spoofing in ("warning", "critical")),
+        ("false signature", epoch.authenticated is False),
         ("line saturated", group.line_saturated),
         ("damaged", group.error_count > 0),
         ("malformed", sentences.malformed > 0),

@@ -199,7 +199,7 @@ class ReceiverDriver:
             from drivers.gnss.epoch import EpochDecoder  # noqa: PLC0415 - see above
 
             self._decoder = EpochDecoder(self._vendor, self._min_utc_us)
-            self.framer.keep_frames(self._decoder.frames)
+            self.framer.keep_frames(self._decoder.statements.frames)
         return self._decoder
 
     def take_epochs(self, now: "int | None" = None) -> "list[Epoch]":

@@ -17,6 +17,7 @@ REPORT_BYTES = 256 * 1024 * 1024
 SMALL_BYTES = 1024 * 1024
 """Limit of a key file and of the known benches."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class MissingFileError(BenchError):
@@ -66,10 +67,28 @@ def write_regular(path: Path, text: str) -> None:
     except UnicodeEncodeError:
         raise BenchError(f"{path}: the text has characters that UTF-8 does not have") from None
     check_target(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+    write_whole(path, data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all: a full disk leaves the file of before.
+
+    A symbolic link is replaced; the file behind it is not changed. Raises `BenchError`, also for a
+    folder, a device or a FIFO.
+    """
+    temporary = path.with_name(f".{path.name}.new")
     try:
-        with open(os.open(path, flags, 0o666), "wb") as file:
-            file.write(data)
+        if path.exists() and not (path.is_file() or path.is_symlink()):
+            raise BenchError(f"{path}: not a regular file; it is not overwritten")
+        temporary.unlink(missing_ok=True)
+        try:
+            with open(os.open(temporary, _NEW_FLAGS, 0o666), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from None
 

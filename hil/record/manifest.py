@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
-from hil.io.regular_file import REPORT_BYTES, read_regular
+from hil.io.regular_file import REPORT_BYTES, read_regular, write_whole
 from hil.io.strict_json import canonical_json, parse_strict, sha256
 from hil.record.bench_key import BenchKey, is_valid_signature
 
@@ -23,11 +23,11 @@ _HEX = re.compile(r"[0-9a-f]+")
 
 
 def write_manifest(folder: Path, names: list[str], key: BenchKey) -> Path:
-    """Sign the files `names` of a folder; give the path of the manifest."""
-    hashes = {name: sha256((folder / name).read_bytes()) for name in names}
+    """Sign the files `names` of a folder; give the path of the manifest. Raises BenchError."""
+    hashes = {name: sha256(read_regular(folder / name, REPORT_BYTES)) for name in names}
     body = {"format": MANIFEST_FORMAT, "files": hashes, "key": key.public}
     path = folder / MANIFEST
-    path.write_bytes(_encode({**body, "signature": key.sign(_signed_text(body))}))
+    write_whole(path, _encode({**body, "signature": key.sign(_signed_text(body))}))
     return path
 
 

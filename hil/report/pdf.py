@@ -6,8 +6,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from hil.io.regular_file import write_whole
+
 PROGRAM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _TIMEOUT_S = 120
+_PDF_END = b"%%EOF"
 
 
 def find_chromium() -> str | None:
@@ -16,11 +19,15 @@ def find_chromium() -> str | None:
 
 
 def print_pdf(page: Path, target: Path) -> bool:
-    """Print a page into `target`; False: no Chromium, or no output."""
+    """Print a page into `target`; False: no Chromium, or no complete output.
+
+    Raises BenchError if `target` cannot be written.
+    """
     program = find_chromium()
     if program is None:
         return False
     with tempfile.TemporaryDirectory() as profile:
+        printed = Path(profile) / "printed.pdf"
         command = [
             program,
             "--headless",
@@ -29,11 +36,15 @@ def print_pdf(page: Path, target: Path) -> bool:
             f"--user-data-dir={profile}",
             "--no-pdf-header-footer",
             "--virtual-time-budget=4000",
-            f"--print-to-pdf={target}",
+            f"--print-to-pdf={printed}",
             page.resolve().as_uri(),
         ]
         try:
             subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired:
             return False
-    return target.exists()
+        data = printed.read_bytes() if printed.is_file() else b""
+        if not data.rstrip().endswith(_PDF_END):  # missing, or cut by a full disk
+            return False
+        write_whole(target, data)
+    return True

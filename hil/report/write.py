@@ -7,17 +7,22 @@
     report.pdf    the page as PDF, if Chromium is installed (`hil.report.pdf`)
     manifest.json the hash of each file, signed (`hil.record.manifest`)
 
+Each file is written as a whole or not at all. A symbolic link in the place of a file is replaced.
+On a full disk the record can be there without its report, and `coldloop hil verify` says BAD.
+
 Records in folders of one parent folder make a chain: each holds the hash of the newest one.
 """
 
 import contextlib
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hil.errors import BenchError
+from hil.io.regular_file import write_whole
 from hil.record.bench_key import BenchKey, default_path
 from hil.record.label import check_label
-from hil.record.manifest import write_manifest
+from hil.record.manifest import MANIFEST, write_manifest
 from hil.record.provenance import SerialCheck
 from hil.record.record import RECORD_FILE, Record, build_suite_record, read, seal
 from hil.report.html import write_page
@@ -26,6 +31,8 @@ from hil.report.pdf import print_pdf
 from hil.run.recorded import RecordedRun, write_json
 from hil.scenario.suite import Suite
 
+REPORT_FILES = frozenset((RECORD_FILE, MANIFEST, "report.html", "report.pdf", "junit.xml"))
+"""The names of all files of a report."""
 NO_PREVIOUS = "0" * 64
 """`previous` of the first record of a folder."""
 
@@ -64,7 +71,13 @@ def write_all(
     key = BenchKey(labels.key or default_path())
     record = seal(unsigned, newest_hash(folder.parent), key)
     write_json(folder / RECORD_FILE, record)
-    return [folder / RECORD_FILE, *write_reports(record, folder, key)]
+    try:
+        return [folder / RECORD_FILE, *write_reports(record, folder, key)]
+    except BenchError as error:
+        raise BenchError(
+            f"{error}; the record is complete, so `coldloop hil report {shlex.quote(str(folder))}` "
+            "can write the report later"
+        ) from None
 
 
 def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
@@ -83,9 +96,13 @@ def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
 
 def _write_files(record: Record, folder: Path) -> list[Path]:
     html, xml, pdf = (folder / name for name in ("report.html", "junit.xml", "report.pdf"))
-    pdf.unlink(missing_ok=True)  # without Chromium the PDF of an older record would stay
-    html.write_text(write_page(record), encoding="utf-8")
-    xml.write_text(write_junit(record), encoding="utf-8")
+    try:  # what stays of an older record would be taken for that of this one
+        for path in (folder / MANIFEST, html, xml, pdf):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BenchError(f"{error.filename}: {error.strerror}") from None
+    write_whole(html, write_page(record).encode("utf-8"))
+    write_whole(xml, write_junit(record).encode("utf-8"))
     return [html, xml, *([pdf] if print_pdf(html, pdf) else [])]
 
 

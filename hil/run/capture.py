@@ -7,8 +7,11 @@
 
 Inputs are `start`, `stop`, `receive` and `event`; all other lines are outputs. `start` is power on;
 it holds the stored records of a unit with remote management. After `stop` the controller does
-nothing more. A capture from the field can hold inputs only. Then `CapturePlayer` gives the outputs
-of the present code.
+nothing more. A capture that does not end with `stop` was cut. A capture from the field can hold
+inputs only. Then `CapturePlayer` gives the outputs of the present code.
+
+A capture can come from other people. Each line is checked when it is read. The time of a replay is
+limited by the number of lines: the controller runs for at most a day between two of them.
 """
 
 import json
@@ -26,6 +29,9 @@ from hil.kernel.serial_line import NEVER
 FORMAT = "coldloop-capture-1"
 INPUTS = ("start", "stop", "receive", "event")
 NO_PORT = -1
+_MAX_GAP_US = 86_400_000_000
+_MAX_TIME_US = 10 * 366 * _MAX_GAP_US
+_MAX_PORT = 63
 
 
 @dataclass
@@ -50,6 +56,12 @@ class RunCapture:
         """Inputs of the controller."""
         return [line for line in self.lines if line[2] in INPUTS]
 
+    @property
+    def is_complete(self) -> bool:
+        """Return whether the last input is `stop`: nothing was cut from the end."""
+        inputs = self.inputs
+        return bool(inputs) and inputs[-1][2] == "stop"
+
     def to_text(self) -> str:
         """Write the capture as lines of JSON."""
         head = {"format": FORMAT, "config": self.config, "note": self.note}
@@ -62,23 +74,63 @@ class RunCapture:
 def parse(text: Iterable[str], source: str) -> RunCapture:
     """Read a capture; raises BenchError that names the line."""
     capture: RunCapture | None = None
+    running, last_us = True, 0  # without `start` the controller starts at the first line
     for number, line in enumerate(text, 1):
         try:
             entry = json.loads(line)
             if capture is None:
-                if entry["format"] != FORMAT:
-                    raise ValueError(f"format {entry['format']!r} is not {FORMAT}")
-                capture = RunCapture(entry["config"], note=str(entry.get("note", "")))
+                capture = _parse_head(entry)
                 continue
-            at_us, port, kind, data = entry
-            capture.lines.append((int(at_us), int(port), str(kind), bytes.fromhex(data)))
-        except (ValueError, KeyError, TypeError) as error:
+            parsed = _parse_line(entry)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BenchError(f"{source}:{number}: not a line of a capture: {error}") from None
+        gap_us = parsed[0] - last_us if capture.lines else 0
+        if gap_us < 0:
+            raise BenchError(f"{source}:{number}: the times do not increase")
+        if running and gap_us > _MAX_GAP_US:
+            raise BenchError(
+                f"{source}:{number}: more than a day after the line before it; the controller runs"
+            )
+        capture.lines.append(parsed)
+        last_us = parsed[0]
+        running = parsed[2] == "start" or (running and parsed[2] != "stop")
     if capture is None:
         raise BenchError(f"{source}: empty")
-    if capture.lines != sorted(capture.lines, key=lambda entry: entry[0]):
-        raise BenchError(f"{source}: the times do not increase")
     return capture
+
+
+def _parse_head(entry: Any) -> RunCapture:
+    if entry["format"] != FORMAT:
+        raise ValueError(f"format {entry['format']!r} is not {FORMAT}")
+    if not isinstance(entry["config"], dict):
+        raise TypeError("the configuration is not an object")
+    return RunCapture(entry["config"], note=str(entry.get("note", "")))
+
+
+def _parse_line(entry: Any) -> CaptureLine:
+    at_us, port, kind, text = entry
+    if type(at_us) is not int or not 0 <= at_us <= _MAX_TIME_US:
+        raise ValueError("the time is not a whole number of microseconds in ten years")
+    if type(port) is not int or not NO_PORT <= port <= _MAX_PORT:
+        raise ValueError(f"the port is not a number from {NO_PORT} to {_MAX_PORT}")
+    if not isinstance(kind, str):
+        raise TypeError("the kind is not a text")
+    data = bytes.fromhex(text)
+    if kind == "start":
+        _parse_records(data)
+    elif kind in ("receive", "event") and port == NO_PORT:
+        raise ValueError(f"{kind} without a port")
+    elif kind == "event":
+        data.decode("ascii")
+    return at_us, port, kind, data
+
+
+def _parse_records(data: bytes) -> dict[str, bytes]:
+    """Return the stored records of a line `start`."""
+    records = json.loads(data or b"{}")
+    if not isinstance(records, dict):
+        raise TypeError("the stored records are not an object")
+    return {name: bytes.fromhex(text) for name, text in records.items()}
 
 
 def load(path: Path) -> RunCapture:
@@ -185,7 +237,7 @@ class CapturePlayer:
 
     def _start(self, at_us: int, records: bytes) -> None:
         self._stop()
-        stored = {name: bytes.fromhex(text) for name, text in json.loads(records or b"{}").items()}
+        stored = _parse_records(records)
         self._dut = self._make_dut(self._capture.config, profiles(), stored)
         self._running = True
         self._process_step(self._dut.start(at_us), at_us)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hil.io.regular_file import write_whole
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.record.record import Record, build_run_record, judge_run
@@ -136,5 +137,6 @@ def repeat_command(name: str, seed: int, dut: str, real_time: bool) -> str:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write an indented JSON file."""
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write an indented JSON file as a whole; raises BenchError."""
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "surrogatepass"))

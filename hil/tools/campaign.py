@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hil.campaign.clock.bytes_world import bytes_seed, run_with_bytes
 from hil.campaign.clock.cases import CASES
+from hil.campaign.clock.model import ClockCase, ClockResult
 from hil.campaign.clock.report import ClockTally
 from hil.campaign.clock.report import run_seed as run_clock_seed
 from hil.campaign.clock.world import run_case
@@ -67,6 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     kind.add_argument(
         "--clock", action="store_true", help="run cases of sky, oscillator and host in memory"
+    )
+    parser.add_argument(
+        "--bytes", action="store_true", help="with --clock: sentences on a serial line, all bytes"
     )
     parser.add_argument(
         "--case", metavar="NAME", help="with --clock: run this named case, or `all` of them"
@@ -145,10 +150,12 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
             raise BenchError(f"--case: {arguments.case} is none of: {', '.join(CASES)}")
         names = list(CASES) if arguments.case == "all" else [arguments.case]
         for name in names:
-            tally.add(CASES[name], run_case(CASES[name]))
+            run = run_with_bytes if arguments.bytes else run_case
+            tally.add(CASES[name], run(CASES[name]))
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
-        interrupted = _run_clock_seeds(tally, seeds, workers)
+        function = bytes_seed if arguments.bytes else run_clock_seed
+        interrupted = _run_clock_seeds(tally, seeds, workers, function)
     record = tally.record()
     code = INTERRUPTED if interrupted else 1 if tally.violations else 0
     if arguments.json:
@@ -168,12 +175,17 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
     return code
 
 
-def _run_clock_seeds(tally: ClockTally, seeds: range, workers: int) -> bool:
+def _run_clock_seeds(
+    tally: ClockTally,
+    seeds: range,
+    workers: int,
+    function: Callable[[int], tuple[ClockCase, ClockResult]],
+) -> bool:
     """Run the seeds; return whether they were interrupted."""
     jobs = [(seed,) for seed in seeds]
     try:
         with ProgressLine(len(jobs), "cases") as progress:
-            for day, result in run_in_processes(run_clock_seed, jobs, workers):
+            for day, result in run_in_processes(function, jobs, workers):
                 tally.add(day, result)
                 progress.update(tally.runs, f"{len(tally.violations)} violations")
     except KeyboardInterrupt:

@@ -2,7 +2,9 @@
 """`coldloop hil replay`: feed a capture to the controller and compare its operations.
 
 `--keep` stores the capture as a regression test; the tests replay all captures in that folder. If a
-capture has inputs only, the operations of the present code are added. `--report` writes a signed
+capture has inputs only, the operations of the present code are added. A capture with operations
+that does not end with `stop` was cut. It is not stored, and the verdict is not complete. `--report`
+writes a signed
 record, in which each device is "replayed".
 """
 
@@ -13,12 +15,13 @@ import time
 from agent.port_numbers import FIRST_BUS
 from hil.errors import BenchError
 from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
+from hil.io.regular_file import write_whole
 from hil.record.provenance import VERDICT_TEXTS, VIRTUAL_TIME, SerialCheck
 from hil.report.write import Labels, write_all
-from hil.run.capture import CapturePlayer, RunCapture, compare_outputs, load
+from hil.run.capture import NO_PORT, CapturePlayer, RunCapture, compare_outputs, load
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS
-from hil.scenario.judge import FAIL, PASS
+from hil.scenario.judge import FAIL, INCOMPLETE, PASS
 from hil.tools.arguments import label_argument, path_argument
 from hil.tools.records.replay_record import build_replay
 
@@ -60,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay the capture; exit 1 if the operations differ, or a report has none to compare."""
+    """Replay the capture; exit 1 if operations differ, it was cut, or a report has none."""
     started, origin = time.perf_counter(), ProvenanceRecorder(VIRTUAL_TIME, arguments.dut)
     capture = load(arguments.capture)
     captured = capture.outputs
@@ -73,9 +76,10 @@ def run(arguments: argparse.Namespace) -> int:
         difference_text = find_difference(captured, replayed, FIRST_BUS, counts)
     else:
         difference_text = compare_outputs(captured, replayed)
-    if arguments.keep is not None and difference_text is None:
+    is_cut = bool(captured) and not capture.is_complete
+    if arguments.keep is not None and difference_text is None and not is_cut:
         _store_capture(capture, replayed, arguments)
-    verdict = FAIL if difference_text else PASS
+    verdict = FAIL if difference_text else INCOMPLETE if is_cut else PASS
     if arguments.report is not None:
         wall_s = time.perf_counter() - started
         name, dut = arguments.capture.name, arguments.dut
@@ -86,13 +90,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(
             json.dumps(
-                {"captured": len(captured), "now": len(replayed), "difference": difference_text}
+                {
+                    "captured": len(captured),
+                    "now": len(replayed),
+                    "difference": difference_text,
+                    "complete": not is_cut,
+                }
             )
         )
     else:
         print(f"{VERDICT_TEXTS[verdict]}  {len(captured)} operations captured, {len(replayed)} now")
         if difference_text:
             print(f"  {difference_text}")
+        if is_cut:
+            print("  the capture does not end with stop: it was cut")
     return 0 if verdict == PASS else 1
 
 
@@ -101,9 +112,11 @@ def _store_capture(
 ) -> None:
     """Write the capture with its operations into the folder of the tests."""
     lines = sorted(capture.inputs + replayed, key=lambda line: line[0])
+    if lines and not capture.is_complete:
+        lines.append((lines[-1][0], NO_PORT, "stop", b""))
     completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
     try:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-        (arguments.keep / arguments.capture.name).write_text(completed.to_text(), encoding="utf-8")
     except OSError as error:
         raise BenchError(f"{arguments.keep}: {error.strerror}") from None
+    write_whole(arguments.keep / arguments.capture.name, completed.to_text().encode("utf-8"))

@@ -29,8 +29,8 @@ MAX_PENDING = binary_sync.MAX_FRAME
 
 _MAX_TO_STAR = MAX_SENTENCE - 2
 _MAX_FAILURES = 64
-_UBX = 0xB5
-_MAX_KEPT_FRAME, _MAX_KEPT_FRAMES = 128, 8
+_RTCM, _LOG_MARK = 0xD3, b"#"
+_MAX_KEPT_FRAME, _MAX_KEPT_FRAMES, _MAX_LOG = 128, 8, 400
 _DOLLAR = 36
 _EXCLAMATION = 33
 _UNICORE_REPLY = b"command,"
@@ -106,7 +106,8 @@ class Framer:
     skipped_bytes      bytes outside of sentences and binary frames, without line ends
     failure_positions  for each failure in the last chunk (the first 64), the number of sentences
                        before it in this chunk
-    frames             the last short UBX frames, for a caller that clears the list; None: not kept
+    frames             the last short UBX and CASIC frames, and Unicore logs (`#…`), for a caller
+                       that clears the list; None: not kept
     binary             the skipped frames (`protocols.nmea.binary_sync.BinaryCounters`)
 
     Nothing inside a verified binary frame is a failure.
@@ -115,6 +116,7 @@ class Framer:
     """
 
     __slots__ = (
+        "_log",
         "_pending",
         "bad_checksum",
         "binary",
@@ -140,9 +142,10 @@ class Framer:
         self.binary = binary_sync.BinaryCounters()
         self.frames: list[bytes] | None = None
         self._pending = b""
+        self._log = b""
 
     def keep_frames(self, frames: "list[bytes]") -> None:
-        """Add the last short UBX frames to a list from now on; the caller clears it."""
+        """Add the last short frames and logs to a list from now on; the caller clears it."""
         self.frames = frames
 
     @property
@@ -224,15 +227,32 @@ class Framer:
         if not size or not binary_frames.is_checksum_valid(buffer[at : at + size]):
             return at + 1
         self.binary.add(buffer[at], size)
+        if buffer[at] != _RTCM and size <= _MAX_KEPT_FRAME:
+            self._keep(buffer[at : at + size])
+        return at + size
+
+    def _keep(self, frame: bytes) -> None:
         frames = self.frames
-        if frames is not None and buffer[at] == _UBX and size <= _MAX_KEPT_FRAME:
-            frames.append(buffer[at : at + size])
+        if frames is not None:
+            frames.append(frame)
             if len(frames) > _MAX_KEPT_FRAMES:
                 frames.pop(0)
-        return at + size
+
+    def _collect_log(self, gap: bytes) -> None:
+        """Collect the text from `#` to its line end; it can come in several chunks."""
+        log = self._log + gap if self._log else gap[gap.find(_LOG_MARK) :]
+        end = log.find(b"\n")
+        while end >= 0:
+            self._keep(log[:end])
+            at = log.find(_LOG_MARK, end)
+            log = log[at:] if at >= 0 else b""
+            end = log.find(b"\n")
+        self._log = log if len(log) <= _MAX_LOG else b""
 
     def _skip(self, gap: bytes) -> None:
         """Count bytes outside of sentences and frames."""
+        if self.frames is not None and (self._log or _LOG_MARK in gap):
+            self._collect_log(gap)
         if gap not in _LINE_ENDS:
             self.skipped_bytes += binary_sync.count_non_eol(gap)
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a u-blox receiver states about itself in UBX frames: leap seconds, antenna, interference.
 
-Reads NAV-TIMELS, NAV-STATUS, MON-HW and MON-RF. Does not check lengths and checksums of frames; see
-`protocols.nmea.framing`. The result is a `VendorSentence`, as for a sentence.
+Reads NAV-TIMELS, NAV-STATUS, NAV-PVT (authentication only), MON-HW, MON-RF and SEC-OSNMA. Does not
+check lengths and checksums of frames; see `protocols.nmea.framing`. The result is a
+`VendorSentence`, as for a sentence.
 
 Sources: u-blox M8 receiver description (UBX-13003221), 32.17 and 32.18; F9 HPG 1.32 interface
-description, 3.14 and 3.15. pyubx2 1.4 writes the frames of the tests.
+description, 3.14 and 3.15; F9 HPG 1.51, 3.15.16 and 3.19.1. pyubx2 1.4 wrote the first frames of
+the tests. BDSBAS has signatures too, but no known receiver reports their result.
 """
 
 from protocols.nmea.vendor_sentences import VendorSentence
@@ -19,6 +21,11 @@ _ANTENNA = {2: "ok", 3: "short", 4: "open"}
 _SPOOFING = (None, "ok", "warning", "critical")
 _SATELLITE_SOURCES = (2, 3, 4, 5, 8)
 """GPS, SBAS, BeiDou, Galileo, NavIC. Not: firmware (0), difference to GLONASS (1), aiding (6)."""
+
+_OSNMA_KEY_AT = {2: 12, 3: 20}
+"""Version of SEC-OSNMA: where `teslaKey` begins; four bytes later the satellites."""
+_NMA_FIX, _KEY_FALSE = 0x40, 2
+"""Bit 14 of `flags3` of NAV-PVT; `teslaKeyAuthStatus` fail."""
 
 
 def parse_frame(frame: bytes) -> "VendorSentence | None":
@@ -51,6 +58,32 @@ def _read_hardware(notice: VendorSentence, payload: bytes) -> bool:
     if len(payload) != 60:
         return False
     notice.state_health(_ANTENNA.get(payload[20]), _LEVELS[payload[22] >> 2 & 3])
+    notice.gain, notice.cw_level = payload[18] | payload[19] << 8, payload[45]
+    return True
+
+
+def _read_fix(notice: VendorSentence, payload: bytes) -> bool:
+    """Read NAV-PVT. The bit also is 0 if the receiver has no OSNMA: only 1 is a statement."""
+    if len(payload) != 92 or not payload[79] & _NMA_FIX:
+        return False
+    notice.authenticated = True
+    return True
+
+
+def _read_osnma(notice: VendorSentence, payload: bytes) -> bool:
+    """Read SEC-OSNMA, version 2 or 3: the state of the TESLA key, and the proven satellites.
+
+    A key that does not fit its chain is a false signature. No proven satellite is no statement.
+    """
+    at = _OSNMA_KEY_AT.get(payload[0] if payload else 0, len(payload))
+    if len(payload) < at + 8 or not payload[2] & 1:
+        return False
+    key = payload[at] & 7
+    general = payload[at + 4]
+    if key == _KEY_FALSE:
+        notice.authenticated = False
+    elif general & 63:
+        notice.authenticated = True
     return True
 
 
@@ -60,6 +93,9 @@ def _read_rf_blocks(notice: VendorSentence, payload: bytes) -> bool:
         return False
     worst = max([payload[at + 1] & 3 for at in range(4, len(payload), 24)])
     notice.state_health(_ANTENNA.get(payload[6]), _LEVELS[worst])
+    blocks = range(4, len(payload), 24)
+    notice.gain = min([payload[at + 14] | payload[at + 15] << 8 for at in blocks])
+    notice.cw_level = max([payload[at + 16] for at in blocks])
     return True
 
 
@@ -68,4 +104,6 @@ _READERS: "dict[tuple[int, int], Callable[[VendorSentence, bytes], bool]]" = {
     (0x01, 0x03): _read_status,
     (0x0A, 0x09): _read_hardware,
     (0x0A, 0x38): _read_rf_blocks,
+    (0x01, 0x07): _read_fix,
+    (0x27, 0x0A): _read_osnma,
 }

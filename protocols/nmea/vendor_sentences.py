@@ -10,6 +10,11 @@ function. A sentence of a known vendor with another tag is a `VendorSentence` wi
     spoofing  "ok", "warning" or "critical"; None if not reported
     leap_s    GPS time minus UTC in s, None if not reported. `leap_known`: from satellites, not from
               the firmware
+    gain      of the amplifier before the converter (AGC), in the unit of the vendor; None if not
+              reported. Interference makes it fall (u-blox; the others do not state the sense)
+    cw_level  strength of continuous waves, 0 to 255
+    authenticated   True: signatures prove the navigation data (OSNMA); False: a signature is
+              false; None: not reported
 
 Sources: CASIC protocol specification (PCAS, TXT); u-blox M8 protocol specification (ANTSTATUS;
 PUBX,04); Quectel LC29H, LC76G and LC02H protocol specifications (PQTM, PAIR: 0 unknown, 1 good,
@@ -56,7 +61,7 @@ class VendorSentence:
 
     tag        its first field without the `$`, such as b"GPTXT" or b"PQTMEPE"
     vendor     a key of the vendor tables, None if unknown
-    antenna, jamming   see the module
+    antenna, jamming, gain …   see the module
     text       the whole text of TXT; for others the fields after the tag
     severity   third field of TXT (u-blox, CASIC: 0 error, 1 warning, 2 notice, 7 user), else None
     reply      (command, done) if it answers a command
@@ -65,6 +70,9 @@ class VendorSentence:
 
     __slots__ = (
         "antenna",
+        "authenticated",
+        "cw_level",
+        "gain",
         "horizontal_mm",
         "jamming",
         "leap_known",
@@ -87,6 +95,9 @@ class VendorSentence:
         self.spoofing: str | None = None
         self.leap_s: int | None = None
         self.leap_known = False
+        self.gain: int | None = None
+        self.cw_level: int | None = None
+        self.authenticated: bool | None = None
         self.severity: int | None = None
         self.reply: tuple[bytes, bool] | None = None
         self.horizontal_mm: int | None = None

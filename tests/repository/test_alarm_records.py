@@ -118,6 +118,7 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
         "gnss_antenna_short",
         "gnss_jamming",
         "gnss_spoofing",
+        "gnss_gain",
         "gnss_desense",
     }
 

@@ -27,7 +27,7 @@ CAPACITY = {
     "deploy/firmware": 17,
     "hil": 21,
     "tests/deploy": 17,
-    "tests/portable/agent": 16,
+    "tests/portable/agent": 17,
 }
 """Folders with a larger capacity: the roots of the layers, and one package with one subject."""
 DATA = ("drivers/profiles", "hil/scenarios", "docs")

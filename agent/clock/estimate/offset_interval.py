@@ -10,8 +10,8 @@ largest change of the rate since (`agent.clock.estimate.holdover`). An empty int
 that a measurement or a limit is false. The interval then returns to an earlier mark.
 
 A false time can move the interval for some time before the intersection is empty. So the stated
-interval also contains the prediction from a mark that is `lag` old. Without a temperature sensor it
-does not: a drag of time then cannot be distinguished from warming.
+interval also contains the prediction from a mark that is `lag` old. Without a temperature sensor
+a drag that warming could explain stays unseen.
 
 Times are monotonic µs, offsets ns, rates parts per 10^12 (ppt). Method: set-membership estimation
 (Schweppe 1968; Milanese and Vicino 1991).
@@ -124,9 +124,9 @@ class OffsetInterval:
         if present is None:
             return 0, 0
         lo, hi = self.from_mark(present, now)
-        if present.centi_c is None:
-            return lo, hi
         old = self._old_mark(present.t - self._lag)
+        if old is self._marks[0] and present.centi_c is None:
+            old = None  # the begin is as wide as the first fixes
         if old is not None:
             old_lo, old_hi = self.from_mark(old, now)
             lo, hi = min(lo, old_lo), max(hi, old_hi)

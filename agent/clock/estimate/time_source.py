@@ -15,6 +15,7 @@ source is accepted again:
                 right. A source that returns to it is not rejected
 """
 
+from agent.clock.estimate.line_end import BlockMean, line_end, mean_of
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 from protocols.time_units import SECOND
@@ -31,6 +32,18 @@ RECOVERY = 1_200 * SECOND
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
 _SIGMAS = 8
+"""Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
+_MEAN_SIGMAS = 6
+"""Those of the mean of 256 samples or more."""
+_AVERAGED = 16
+"""Blocks in a mean, and means in a line."""
+_LONG_LINE, _MAX_JOINED = 8_192 * SECOND, 16
+"""A second line has this time, with means of at most so many blocks."""
+_NO_SENSOR = 1 << 29
+_OLD_LINE = 900 * SECOND
+"""Age of the middle of a line from which on the middle of the interval is as good."""
+_FIT_SPAN = 4_200 * SECOND
+"""The line is fitted to this time: the rate changes with the temperature."""
 
 
 class TimeSource:
@@ -76,7 +89,12 @@ class TimeSource:
         self._candidate_since = self._former_until = 0
         self._former_since: int | None = None
         """Since when the distance grows, because the rate was false; None: it does not."""
-        self._blocks: list[FitPoint] = []
+        self._blocks: list[BlockMean] = []
+        self._groups: list[BlockMean] = []
+        self._unjoined = 0
+        self._cold: int | None = None
+        self._warm: int | None = None
+        """Range of the temperature since the last block."""
         self._temp_at = self._temp_integral = self._temp_gaps = 0
         self._temp_reference: int | None = None
         self._spacing = spacing
@@ -100,10 +118,10 @@ class TimeSource:
         error = _SIGMAS * max(self.sigma_ns, deviation) // isqrt(n)
         if is_mixed:
             # The latency can have changed within the block: one of its samples is right.
-            error = max(error, self.offset_fit.largest)
+            error = max(error, self.offset_fit.largest + _SIGMAS * self.sigma_ns)
         contradiction = self.measure(block.t, block.mean - error, block.mean + error)
         if contradiction or self.source_rejected:
-            self._blocks = []
+            self._drop_means()
             return contradiction
         if not is_mixed:
             self._average(block, n)
@@ -112,25 +130,67 @@ class TimeSource:
         return 0
 
     def _average(self, block: "FitPoint", n: int) -> None:
-        """Measure with the mean of 16 blocks: its noise is a quarter of that of one."""
+        """Measure with the mean of 16 blocks, and with the end of a line through 16 means.
+
+        The means of a second line have some blocks each: less noise, more curve.
+        """
         blocks = self._blocks
-        blocks.append(block)
-        if len(blocks) < 16:
-            return
-        t0 = blocks[0].t
-        t = t0 + sum([b.t - t0 for b in blocks]) // 16
-        mean = blocks[0].mean + sum([b.mean - blocks[0].mean for b in blocks]) // 16
-        span = blocks[-1].t - t0
         centi_c = self._holdover.current_temperature(block.t)
-        excess = (
-            None if centi_c is None else self._holdover.lag_centi_c() * (1 + span // 120_000_000)
-        )
+        cold, warm = self._cold, self._warm
+        if centi_c is None:
+            cold, warm = -_NO_SENSOR, _NO_SENSOR
+        elif cold is None or warm is None:
+            cold = warm = centi_c
+        blocks.append(BlockMean(block.t, block.mean, cold, warm))
+        self._cold = self._warm = centi_c
+        if len(blocks) < _AVERAGED:
+            return
+        self._measure_mean(blocks, n * _AVERAGED)
+        self._measure_line(blocks, n)
+        joined = _LONG_LINE // (block.t - blocks[0].t + 1)
+        joined = max(2, min(_MAX_JOINED, joined))
+        self._unjoined += 1
+        if self._blocks is blocks and self._unjoined >= joined:
+            self._unjoined = 0
+            groups = self._groups
+            groups.append(mean_of(blocks[-joined:]))
+            if len(groups) == _AVERAGED:
+                self._measure_line(groups, n * joined)
+                if self._groups is groups:
+                    groups.pop(0)
+        if self._blocks is blocks:
+            blocks.pop(0)
+
+    def _change_ppt(self, blocks: "list[BlockMean]") -> int:
+        """Return the largest change of the rate within the time of some means, ppt."""
+        cold, warm = min([b.cold for b in blocks]), max([b.warm for b in blocks])
+        span = blocks[-1].t - blocks[0].t
+        return self._holdover.change_ppt(span, warm - cold if warm < _NO_SENSOR else None)
+
+    def _measure_mean(self, blocks: "list[BlockMean]", n: int) -> None:
+        """Measure with the mean of blocks of `n` samples in all."""
+        if self.interval.present is None or self.source_rejected:
+            return
+        mean = mean_of(blocks)
+        span = blocks[-1].t - blocks[0].t
         # A change of the rate within the time curves the line: at most a quarter of its effect.
-        curve = self._holdover.change_ppt(span, excess) * span // 4_000_000_000
-        error = _SIGMAS * self.sigma_ns // (4 * isqrt(n)) + curve
-        blocks.pop(0)
-        if self.interval.present is not None and not self.source_rejected:
-            self.measure(t, mean - error, mean + error)
+        curve = self._change_ppt(blocks) * span // 4_000_000_000
+        error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n) + curve
+        self.measure(mean.t, mean.mean - error, mean.mean + error)
+
+    def _measure_line(self, blocks: "list[BlockMean]", n: int) -> None:
+        """Measure with the end of a line through means of `n` samples each."""
+        if self.interval.present is None or self.source_rejected:
+            return
+        error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
+        found = line_end(blocks, error, self._change_ppt(blocks))
+        if found is not None:
+            self.measure(found[2], found[0], found[1])
+
+    def _drop_means(self) -> None:
+        self._blocks = []
+        self._groups = []
+        self._unjoined = 0
 
     def measure(self, t: int, lo: int, hi: int) -> int:
         """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""
@@ -173,6 +233,7 @@ class TimeSource:
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
         self._move_to(t, lo, hi)
+        self._former_until = max(self._former_until, t + RECOVERY)
         return True
 
     def _move_to(self, t: int, lo: int, hi: int) -> None:
@@ -188,7 +249,7 @@ class TimeSource:
             if self._former_since is not None:
                 self._former_since = t  # the growth until now is in the distance
             interval.begin(t, lo, hi, (low, high))
-        self._blocks = []
+        self._drop_means()
         self.offset_fit.clear()
         self.fit = None
 
@@ -201,9 +262,10 @@ class TimeSource:
         self._rate_was_false = self.interval.rate_is_false
         begin = self.interval.rewind(self._rate_was_false)
         self.offset_fit.drop_after(begin)
-        points = self.offset_fit.points
         self.fit = (
-            fit_line(points[-self._fit_points :]) if len(points) >= self._min_points else None
+            fit_line(self._recent_points())
+            if len(self.offset_fit.points) >= self._min_points
+            else None
         )
         self.source_rejected = True
         self._consistent = 0
@@ -224,10 +286,20 @@ class TimeSource:
             self._adopt_candidate(t)
 
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
+        """Accept the source again. A drag of time can pass the held interval on its way.
+
+        So the interval stays in the bound for `RECOVERY`.
+        """
+        interval = self.interval
+        low, high = self.stated(t)
         self.source_rejected = False
         self._candidate = None
-        if self.interval.add(t, lo, hi):
-            self.interval.begin(t, lo, hi)
+        if interval.add(t, lo, hi) or interval.present is None:
+            interval.begin(t, lo, hi)
+        else:
+            lo, hi = interval.present.lo, interval.present.hi
+        self._former = (min(low - lo, 0), max(high - hi, 0))
+        self._former_until = max(self._former_until, t + RECOVERY)
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
@@ -260,7 +332,7 @@ class TimeSource:
     def drop_open(self) -> None:
         """Drop the samples of the open block."""
         self.offset_fit.drop_open()
-        self._blocks = []
+        self._drop_means()
 
     def host_share(self, growth_ns: int) -> int:
         """Return the part of a growth that is due to slewing by the host, ns."""
@@ -295,6 +367,9 @@ class TimeSource:
     def advance(self, now: int) -> None:
         """Move the intervals to `now`; call it when the temperature changes."""
         self.interval.advance(now)
+        centi_c, cold, warm = self._holdover.centi_c, self._cold, self._warm
+        if centi_c is not None and cold is not None and warm is not None:
+            self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
         if self._candidate is not None:
             self._candidate.advance(now)
 
@@ -318,11 +393,24 @@ class TimeSource:
             return FittedLine(now, max(lo, min(hi, level)), 0, slope, 0, 0)
         level = fit.at(now) + self.temp_drift_ns(now)
         slope = max(low, min(high, fit.slope))
+        if fit.t - self.offset_fit.points[0].t > _OLD_LINE:
+            # The bound reaches to the farther end of the interval: near one end it would double.
+            whole_lo, whole_hi = self.interval.stated(now)
+            quarter, middle = (whole_hi - whole_lo) // 8, (whole_lo + whole_hi) // 2
+            level = max(middle - quarter, min(middle + quarter, level))
         return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
+
+    def _recent_points(self) -> "list[FitPoint]":
+        points = self.offset_fit.points[-self._fit_points :]
+        since = points[-1].t - _FIT_SPAN
+        if points[0].t >= since:
+            return points
+        recent = [point for point in points if point.t >= since]
+        return recent if len(recent) >= self._min_points else points[-self._min_points :]
 
     def _refit(self) -> None:
         """Fit again after a new point. With pulses also train the temperature model."""
-        points = self.offset_fit.points[-self._fit_points :]
+        points = self._recent_points()
         self.fit = fit = fit_line(points)
         holdover, at = self._holdover, points[-1].t
         centi_c = holdover.current_temperature(at)
@@ -352,5 +440,5 @@ class TimeSource:
         self.interval.clear()
         self.source_rejected = False
         self._candidate = self._former = self._former_since = None
-        self._blocks = []
+        self._drop_means()
         self.sigma_ns = 0

@@ -32,6 +32,7 @@ UNITS = {
     "antenna_open": "",
     "antenna_short": "",
     "jamming": "",
+    "gain": "of the vendor",
     "spoofing": "",
     "silent": "s",
     "no_fix": "s",

@@ -5,8 +5,8 @@ Does not run them; see `hil.campaign.clock.world`. A seed gives the same case on
 faults are those that a receiver, its wiring, the temperature and the host make. Deliberate false
 time is not drawn: without a second source the oscillator explains a slow drag. A latency changes
 within its stated error, or by so much that the oscillator cannot explain it. Such a change does not
-last over a restart, because the clock then has nothing else to compare it with: the statement is
-false.
+last over a restart and does not begin in an outage, because the clock then has nothing else to
+compare it with: the statement is false.
 """
 
 import math
@@ -18,6 +18,8 @@ from hil.campaign.clock.model import ClockCase, Oscillator, Pulses, Restart, Sen
 from protocols.calendar import utc_from_civil
 
 _DAY_S = 86_400.0
+_COMPARED_FIXES = 48
+"""Three blocks of fixes: then the clock has something to compare a latency with."""
 _PERIODS = ((0.05, 1), (0.1, 1), (0.2, 2), (1.0, 10), (2.0, 16), (5.0, 30), (10.0, 40))
 """Seconds between fixes, and how often it is drawn of 100."""
 _QUICK_S, _PULSES_S = 1_800.0, 21_600.0
@@ -83,7 +85,9 @@ def _draw_receiver(
     visible_ms = 20.0 + 4.0 * jitter_ms + 2.0 * slack_ppm * 16.0 * period_s / 1000.0
     if rng.random() < 0.2 and visible_ms < 150.0:
         size = rng.choice((-1.0, 1.0)) * rng.uniform(visible_ms, 170.0)
-        changes.append(Span(*_span(rng, seconds, 10.0, seconds), max(size, 10.0 - latency_ms)))
+        if size < 10.0 - latency_ms:
+            size = -size  # no latency is below 0
+        changes.append(Span(*_span(rng, seconds, 10.0, seconds), size))
     silent = [Span(*_span(rng, seconds, 5.0, 14_400.0)) for _ in range(rng.choice((0, 0, 1, 2, 5)))]
     return SentenceModel(
         period_s,
@@ -130,18 +134,34 @@ def _draw_restarts(rng: random.Random, seconds: float) -> tuple[Restart, ...]:
     return tuple(Restart(at, rng.uniform(2.0, 300.0), rng.random() < 0.5) for at in apart)
 
 
-def _end_at_restarts(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> tuple[Span, ...]:
-    """Return the changes of the latency; one above the stated error ends before a restart."""
+def _draw_slewing(rng: random.Random, seconds: float) -> tuple[Span, ...]:
+    """Return two spans, one after the other: a daemon slews by at most its limit."""
+    spans = [Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0))) for _ in "ab"]
+    first, second = sorted(spans, key=lambda span: span.from_s)
+    return first, replace(second, from_s=max(second.from_s, first.until_s))
+
+
+def _visible_changes(receiver: SentenceModel, restarts: tuple[Restart, ...]) -> tuple[Span, ...]:
+    """Return the changes of the latency that the clock can compare with something.
+
+    One above the stated error ends before a restart. It does not begin in an outage, nor in the
+    first `_COMPARED_FIXES` after a start or an outage.
+    """
     if receiver.stated_ms is None:
         return receiver.latency
     slack_ms = receiver.spread_ms - abs(receiver.stated_ms - receiver.latency_ms)
+    compared_s = _COMPARED_FIXES * max(receiver.period_s, 0.5)
+    unobserved = [(0.0, compared_s)]
+    unobserved += [(span.from_s, span.until_s + compared_s) for span in receiver.silent]
+    unobserved += [(r.at_s, r.at_s + r.for_s + compared_s) for r in restarts]
     changes = []
     for span in receiver.latency:
-        ends = [r.at_s for r in restarts if span.from_s < r.at_s < span.until_s]
-        if abs(span.value) > slack_ms and ends:
-            changes.append(replace(span, until_s=min(ends)))
-        else:
+        if abs(span.value) <= slack_ms:
             changes.append(span)
+            continue
+        ends = [r.at_s for r in restarts if span.from_s < r.at_s < span.until_s]
+        if not any(start <= span.from_s < end for start, end in unobserved):
+            changes.append(replace(span, until_s=min([span.until_s, *ends])))
     return tuple(changes)
 
 
@@ -170,10 +190,7 @@ def draw_case(seed: int) -> ClockCase:
         leap_known = False
         until_s = rng.uniform(10.0, 1500.0)
         utc_error_s = (Span(0.0, until_s, rng.choice((18.0, 4.0, 14.0, 1.0, -1.0))),)
-    slewed = tuple(
-        Span(*_span(rng, seconds, 20.0, 600.0), rng.choice((-500.0, 500.0)))
-        for _ in range(0 if raw else 2)
-    )
+    slewed = () if raw else _draw_slewing(rng, seconds)
     restarts = (
         _draw_restarts(rng, seconds)
         if not utc_error_s and not leap_s and false_60_s is None
@@ -183,7 +200,7 @@ def draw_case(seed: int) -> ClockCase:
         seed,
         seconds,
         oscillator,
-        replace(receiver, utc_error_s=utc_error_s, latency=_end_at_restarts(receiver, restarts)),
+        replace(receiver, utc_error_s=utc_error_s, latency=_visible_changes(receiver, restarts)),
         pulses,
         start,
         leap_known,

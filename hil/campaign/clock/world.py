@@ -117,7 +117,7 @@ class ClockWorld:
                 self._restart(restarts.pop(0))
                 k = math.ceil(self.second / step)
             silent = _holds(case.receiver.silent, self.second)
-            quiet = silent and not self._due and step < _QUIET_STEP_S
+            quiet = silent and not self.pending() and step < _QUIET_STEP_S
             if not silent:
                 self._second_begins(k, step)
             elapsed = _QUIET_STEP_S if quiet and k % round(_QUIET_STEP_S / step) == 0 else step
@@ -142,8 +142,7 @@ class ClockWorld:
         begin_ns, ppm = self.mono_ns, self._ppm(self.second + elapsed_s / 2)
         self.mono_ns += round(elapsed_s * (1e9 + ppm * 1e3))
         now, oscillator = self.mono_ns // 1000, self.case.oscillator
-        while self._due and self._due[0][0] <= now:
-            self.clock.add_fix(self._due.pop(0)[1])
+        self.deliver(now)
         end = self.second + elapsed_s
         if oscillator.sensor and end - self._sensed_s >= 10.0:
             sensed = self._ambient.sense(end, min(end - self._sensed_s, 1e4))
@@ -177,8 +176,7 @@ class ClockWorld:
         for edge_ms in edges:
             late_us = rng.gauss(0.0, pulses.jitter_us) + rng.random() * pulses.late_us
             at = self.mono_ns // 1000 + round(edge_ms * 1000 + late_us - shift_us)
-            while self._due and self._due[0][0] <= at:
-                self.clock.add_fix(self._due.pop(0)[1])
+            self.deliver(at)
             self.clock.add_pulse(at)
 
     def _send_fix(self, receiver: SentenceModel, shift_us: float) -> None:
@@ -200,12 +198,32 @@ class ClockWorld:
                 reasons = ("leap second",)
             elif second < case.false_60_s + 4:
                 utc -= _SECOND
-        stated = receiver.stated_ms or 0.0
-        fix = Fix(utc, arrival - round(stated * 1000), reasons)
+        self.send(utc, reasons, arrival)
+
+    def send(self, utc_us: int, reasons: tuple[str, ...], arrival: int) -> None:
+        """Send a fix, which arrives at a monotonic time (µs); see `hil.campaign.clock.bytes_world`.
+
+        `reasons`: why it is not valid.
+        """
+        stated_ms = self.case.receiver.stated_ms or 0.0
+        fix = Fix(utc_us, arrival - round(stated_ms * 1000), reasons)
         fix.lat_e7, fix.lon_e7 = 252_000_000, 552_000_000
         self._due.append((arrival, fix))
         if len(self._due) > 1:
             self._due.sort(key=lambda item: item[0])
+
+    def deliver(self, until: int) -> None:
+        """Give the clock the fixes that have arrived."""
+        while self._due and self._due[0][0] <= until:
+            self.clock.add_fix(self._due.pop(0)[1])
+
+    def pending(self) -> bool:
+        """Return whether a fix is on its way."""
+        return bool(self._due)
+
+    def forget_pending(self) -> None:
+        """The controller stopped: fixes on their way are lost."""
+        self._due = []
 
     def _restart(self, restart: Restart) -> None:
         at: float = self.second + restart.for_s
@@ -214,7 +232,7 @@ class ClockWorld:
         self.mono_ns += elapsed_ns
         if restart.power:
             self.mono_ns = 3_000_000_000
-        self._due = []
+        self.forget_pending()
         self.clock = self._make_clock(False, self._record)
 
     def _save(self, now: int) -> None:

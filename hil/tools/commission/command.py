@@ -16,20 +16,32 @@ from drivers.errors import DriverError
 from drivers.tools.lib.parser import Parser
 from drivers.tools.modbus_scan import add_scan
 from hil.errors import BenchError
+from hil.record.label import escape_text
 from hil.record.provenance import VERDICT_TEXTS
 from hil.scenario.judge import FAIL, INCOMPLETE
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
-from hil.tools.commission.dialogue import Dialogue
 from hil.tools.commission.findings import (
     gauge_problems,
     live_problems,
     value_problems,
     write_problems,
 )
-from hil.tools.commission.given_arguments import given_names, step_arguments, take_from_journal
-from hil.tools.commission.journal import Journal
-from hil.tools.commission.steps import Commissioning, parse_gauges, parse_profiles
+from hil.tools.commission.inputs.argument_values import (
+    check_name,
+    check_profile_name,
+    check_range,
+    parse_gauges,
+    parse_profiles,
+)
+from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.given_arguments import (
+    given_names,
+    step_arguments,
+    take_from_journal,
+)
+from hil.tools.commission.journal import Journal, lock_folder
+from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.tuning.loop_tuning import tune_problems
 from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
 from hil.tools.commission.write_test import SIGNALS
@@ -136,46 +148,29 @@ def commission(argv: list[str]) -> int:
             signal.signal(number, signal.default_int_handler)
     try:
         _check_arguments(arguments)
-        return _run(arguments, given_names(make_parser(), argv))
+        with lock_folder(arguments.dir):
+            return _run(arguments, given_names(make_parser(), argv))
     except (BenchError, DriverError, ProtocolError) as error:
         lines = str(error).splitlines()
-        parser.exit(2, "".join(f"{parser.prog}: {line}\n" for line in lines))
+        parser.exit(2, "".join(f"{parser.prog}: {escape_text(line)}\n" for line in lines))
     except KeyboardInterrupt:
-        _say_outputs(parser.prog, arguments.dir)
         again = shlex.join(["coldloop", "commission", "--dir", str(arguments.dir)])
-        parser.exit(130, f"\n{parser.prog}: stopped; `{again}` continues\n")
+        parser.exit(130, f"\n{parser.prog}: stopped; `{escape_text(again)}` continues\n")
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
     """Raise BenchError for a value that a later step could not use."""
     parse_gauges(arguments.gauge)
     parse_profiles(arguments.profile)
-    for option, value, (low, high) in (
-        ("--setpoint-c", arguments.setpoint_c, SETPOINT_C),
-        ("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA),
-    ):
-        if not low <= value <= high:  # also "not a number"
-            raise BenchError(f"{option}: {value:g} is outside {low} to {high}")
+    check_name("--site", arguments.site)
+    check_name("--name", arguments.name)
+    check_name("--model", arguments.model)
+    check_range("--setpoint-c", arguments.setpoint_c, SETPOINT_C)
+    check_range("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA)
 
 
-def _say_outputs(prog: str, folder: Path) -> None:
-    """Say in which state an interruption leaves the outputs of the CDU."""
-    try:
-        pending = Journal(folder).pending_write
-    except BenchError:
-        return
-    text = "the outputs of the CDU keep their present values; no program controls it"
-    if pending is not None:
-        old = pending["old"]
-        text = (
-            f"{old['point']} is perhaps not at its old words {old['words']} (register "
-            f"{old['address']}); the next call writes them back"
-        )
-    print(f"\n{prog}: {text}", file=sys.stderr, end="")
-
-
-def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
-    """A step that failed is not done: forget it and those after it."""
+def _find_failed(journal: Journal) -> str:
+    """Return the first step that must be repeated; empty if no step has failed."""
     values, writes = journal.get("values"), journal.get("write-test")
     failed = ""
     if values is not None and (value_problems(values) or gauge_problems(values)):
@@ -188,22 +183,30 @@ def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
         failed = "tune"
     elif (journal.get("site-acceptance") or {}).get("verdict") == FAIL:
         failed = "site-acceptance"
+    return failed
+
+
+def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
+    """A step that failed is not done: forget it and those after it."""
+    failed = _find_failed(journal)
     if failed:
         dialogue.say(f"step `{failed}` has failed before: it is repeated, and those after it")
         journal.forget(list(STEPS[STEPS.index(failed) :]))
 
 
 def _run(arguments: argparse.Namespace, given: set[str]) -> int:
-    try:
-        arguments.dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(f"{arguments.dir}: {error.strerror}") from None
     journal = Journal(arguments.dir)
     dialogue = Dialogue(arguments.yes, arguments.json)
     if arguments.first is not None:
         journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
     work = Commissioning(arguments, journal, dialogue)
-    work.restore_output()
+    for unit, name in parse_profiles(arguments.profile).items():
+        check_profile_name(name)
+        if "units" in given and unit not in arguments.units:
+            raise BenchError(f"--profile: the unit {unit} is not among --units")
+    problems = work.guard.restore_all()
+    if problems:
+        raise BenchError("\n".join(problems))
     _forget_failed(journal, dialogue)
     take_from_journal(arguments, given, STEPS, journal)
     functions: dict[str, Any] = {
@@ -211,18 +214,32 @@ def _run(arguments: argparse.Namespace, given: set[str]) -> int:
         "twin-acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),
         "site-acceptance": lambda: _accept_on_site(work, arguments, journal, dialogue),
     }
-    for number, name in enumerate(STEPS, 1):
-        head = f"step {number} of {len(STEPS)}, {name}"
-        if journal.get(name) is not None:
-            dialogue.say(f"{head}: done at {journal.done_at(name)}")
-        else:
-            dialogue.say(f"{head}:")
-            used = step_arguments(name, arguments)
-            journal.put(name, functions[name](), used)
-        dialogue.report(name, journal.get(name))
-        if name == arguments.last:
-            return 0
+    try:
+        for number, name in enumerate(STEPS, 1):
+            head = f"step {number} of {len(STEPS)}, {name}"
+            if journal.get(name) is not None:
+                dialogue.say(f"{head}: done at {journal.done_at(name)}")
+            else:
+                dialogue.say(f"{head}:")
+                used = step_arguments(name, arguments)
+                journal.put(name, functions[name](), used)
+            dialogue.report(name, journal.get(name))
+            if name == arguments.last != STEPS[-1]:
+                return _end_early(journal, work, dialogue)
+    except KeyboardInterrupt:
+        print(f"\ncoldloop commission: {work.guard.describe()}", file=sys.stderr, end="")
+        raise
     return _finish(journal, dialogue)
+
+
+def _end_early(journal: Journal, work: Commissioning, dialogue: Dialogue) -> int:
+    """Return the exit code after `--to STEP`: 1 if a step has failed."""
+    if work.guard.problems():
+        dialogue.say(work.guard.describe())
+    failed = _find_failed(journal)
+    if failed:
+        dialogue.say(f"step `{failed}` has failed; the next call repeats it")
+    return 1 if failed else 0
 
 
 def _accept_on_site(
@@ -239,9 +256,32 @@ def _accept_on_site(
         dialogue.say(f"  {problem}")
     if problems and arguments.yes and arguments.real:
         dialogue.say("  --real: the agent does not control a CDU with these problems")
-    is_permitted = arguments.real and not problems
-    on_devices = is_permitted or (not arguments.yes and dialogue.confirm(question))
-    return run_real(work.unit_file, arguments.dir, arguments, journal, on_devices)
+    unsafe = work.guard.problems() + tune_problems(journal.get("tune"))
+    is_permitted = arguments.real and not problems and not unsafe
+    on_devices = is_permitted or (not arguments.yes and not unsafe and dialogue.confirm(question))
+    if not on_devices:
+        return run_real(work.unit_file, arguments.dir, arguments, journal, False)
+    return _control_devices(work, arguments, journal)
+
+
+def _control_devices(
+    work: Commissioning, arguments: argparse.Namespace, journal: Journal
+) -> dict[str, Any]:
+    """Let the agent control the devices. Only after a pass the outputs keep its values."""
+    if arguments.mode != "monitor":
+        work.guard.keep_all(journal.get("describe"))
+    is_passed = False
+    try:
+        result = run_real(work.unit_file, arguments.dir, arguments, journal, True)
+        is_passed = result["verdict"] != FAIL
+    finally:
+        if is_passed:
+            work.guard.release_all()
+            work.dialogue.say("  the outputs keep the values that the agent gave them")
+        else:
+            for problem in work.guard.restore_all():
+                work.dialogue.say(f"  {problem}")
+    return result
 
 
 def _finish(journal: Journal, dialogue: Dialogue) -> int:

@@ -2,11 +2,18 @@
 """The journal of a commissioning: results of its steps, so that it can be continued later.
 
 Does not run steps; see `hil.tools.commission.steps`. The file is `commission.json` in the folder of
-the site. Each write replaces it as a whole.
+the site. Each write replaces it as a whole. `lock_folder` keeps a second program away from the
+folder and its outputs.
+
+The old words of an output stay in the journal from before its first write until they were read
+back as equal. A later test of the same output does not replace them.
 """
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +22,41 @@ from hil.errors import BenchError
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
+_PENDING = "pending-write"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file as a whole; after an error the old file is complete. Raises BenchError."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise BenchError(f"{path}: {error.strerror}") from None
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of a site and lock it. Raises BenchError if another program has it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise BenchError(f"{folder}: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise BenchError(
+            f"{folder}: another `coldloop commission` works with this folder; wait for its end"
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 class Journal:
@@ -23,7 +65,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._steps: dict[str, Any] = {}
-        self._pending: dict[str, Any] | None = None
+        self._pending: list[dict[str, Any]] = []
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -35,7 +77,8 @@ class Journal:
             if record["format"] != FORMAT:
                 raise ValueError
             self._steps = dict(record["steps"])
-            self._pending = record.get("pending-write")
+            pending = record.get(_PENDING, [])
+            self._pending = [pending] if isinstance(pending, dict) else list(pending)
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
@@ -61,13 +104,19 @@ class Journal:
         self._write()
 
     @property
-    def pending_write(self) -> dict[str, Any] | None:
-        """The old words of an output whose write test has not ended; None if there is none."""
-        return self._pending
+    def pending_writes(self) -> list[dict[str, Any]]:
+        """`device` and `old` words of each output that is perhaps not at its old words."""
+        return list(self._pending)
 
-    def set_pending_write(self, pending: dict[str, Any] | None) -> None:
-        """Store the old words before a write, or None after they are back."""
-        self._pending = pending
+    def keep_words(self, device: dict[str, Any], old: dict[str, Any]) -> None:
+        """Store the old words before a write. Words that are already pending are not replaced."""
+        if not any(_is_output(entry, device, old["point"]) for entry in self._pending):
+            self._pending.append({"device": device, "old": old})
+            self._write()
+
+    def forget_words(self, device: dict[str, Any], point: str) -> None:
+        """Remove the old words of an output that has them again."""
+        self._pending = [e for e in self._pending if not _is_output(e, device, point)]
         self._write()
 
     def forget(self, steps: list[str]) -> None:
@@ -78,15 +127,13 @@ class Journal:
 
     def _write(self) -> None:
         content: dict[str, Any] = {"format": FORMAT, "steps": self._steps}
-        if self._pending is not None:
-            content["pending-write"] = self._pending
-        text = json.dumps(content, indent=1, ensure_ascii=False)
-        temporary = self.path.with_suffix(".new")
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-        except OSError as error:
-            raise BenchError(f"{self.path}: {error.strerror}") from None
+        if self._pending:
+            content[_PENDING] = self._pending
+        write_whole(self.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _is_output(entry: dict[str, Any], device: dict[str, Any], point: str) -> bool:
+    """Return whether the entry is of this output."""
+    kept = entry["device"]
+    where = (kept["port"], kept["unit"], entry["old"]["point"])
+    return bool(where == (device["port"], device["unit"], point))

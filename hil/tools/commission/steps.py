@@ -7,9 +7,10 @@ says what to do.
 """
 
 import argparse
+import functools
 import json
-import math
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any
 
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
-from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.tools.lib.arguments import describe_port, raw_profile
 from drivers.tools.lib.modbus_client import port_address
@@ -27,26 +27,37 @@ from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
-from hil.tools.commission.dialogue import Dialogue
-from hil.tools.commission.journal import Journal
+from hil.tools.commission.inputs.argument_values import (
+    NO_GAUGE,
+    check_name,
+    check_profile_name,
+    check_range,
+    parse_answer,
+    parse_gauges,
+    parse_number,
+    parse_profiles,
+)
+from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.journal import Journal, write_whole
+from hil.tools.commission.output_guard import OutputGuard
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
-from hil.tools.commission.unit_draft import DraftDevice, Settings, describe_control, draft_unit
-from hil.tools.commission.write_test import (
-    NOT_TESTED,
-    OldWords,
-    WriteResult,
-    restore,
-    run_write_test,
+from hil.tools.commission.unit_draft import (
+    SETPOINT_C,
+    SETPOINT_KPA,
+    DraftDevice,
+    Settings,
+    describe_control,
+    draft_unit,
 )
+from hil.tools.commission.write_test import NOT_TESTED, run_write_test
 
-_NAME = re.compile("^[a-z0-9][a-z0-9_-]{0,31}$")  # as in the schema of the agent
 _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
 _SAMPLES, _TOLERANCE = 5, 0.05
 _LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0}
-_NO_GAUGE = "none"
+_ANOTHER_LEFT = "another output is not at its old value"
 
 
 class Commissioning:
@@ -59,6 +70,7 @@ class Commissioning:
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
         self.unit_file = self.folder / "unit.json"
+        self.guard = OutputGuard(journal, dialogue, self._open)
         use_folder(self.profiles)
 
     # 1. Ports and units.
@@ -146,14 +158,15 @@ class Commissioning:
                     f"{where}: unknown model; describe it with --table FILE, or name its profile "
                     f"with --profile {unit['unit']}=NAME"
                 )
-            answer = self.dialogue.ask(
-                f"{where}: name of a profile, `table` to describe it, `-` to leave it out", proposal
+            answer = self.dialogue.ask_valid(
+                f"{where}: name of a profile, `table` to describe it, `-` to leave it out",
+                proposal,
+                check_profile_name,
             )
             if answer == "-":
                 continue
             taken = [device["name"] for device in devices]
             model = self._describe_table(where) if answer == "table" else answer
-            raw_profile(model)
             name = self._device_name(where, model, taken)
             devices.append(
                 {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
@@ -166,18 +179,26 @@ class Commissioning:
         stem = re.sub("[^a-z0-9_-]", "", model.rpartition("_")[2].casefold()) or "device"
         names = [stem, *(f"{stem}{number}" for number in range(2, 20))]
         proposal = next(name for name in names if name not in taken)
-        name = self.dialogue.ask(f"{where}: name of the device", proposal)
-        if not _NAME.match(name) or name in taken:
-            raise BenchError(f"name {name!r}: in use, or not like cdu1 (a-z, 0-9, _ and -)")
-        return name
+
+        def parse(name: str) -> str:
+            if name in taken:
+                raise BenchError(f"name {name!r}: in use")
+            return check_name("name", name)
+
+        return self.dialogue.ask_valid(f"{where}: name of the device", proposal, parse)
 
     def _describe_table(self, where: str) -> str:
         """Make a profile from a table; write it into the folder of the site; return its name."""
-        model = self.dialogue.ask(f"{where}: name of the model", self.arguments.model)
-        if not _NAME.match(model):
-            raise BenchError(f"model {model!r} is not like acme_cdu (a-z, 0-9, _ and -)")
-        if model in package_models():
-            raise BenchError(f"model {model!r} is a profile of the package; choose another name")
+
+        def parse(model: str) -> str:
+            if model in package_models():
+                raise BenchError(
+                    f"model {model!r} is a profile of the package; choose another name"
+                )
+            return check_name("model", model)
+
+        question = f"{where}: name of the model"
+        model = self.dialogue.ask_valid(question, self.arguments.model, parse)
         if self.arguments.table is not None:
             text, source = _read_text(self.arguments.table), str(self.arguments.table)
         else:
@@ -193,9 +214,12 @@ class Commissioning:
         errors = check_profile(raw, model)
         if errors:
             raise BenchError("\n".join(errors))
-        self.profiles.mkdir(parents=True, exist_ok=True)
+        try:
+            self.profiles.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BenchError(f"{self.profiles}: {error.strerror}") from None
         path = self.profiles / f"{model}.json"
-        path.write_text(json.dumps(raw, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
         return model
@@ -250,11 +274,13 @@ class Commissioning:
             question = (
                 f"{name} is {value.value:.1f} {value.unit}; your gauge shows (none: no gauge)"
             )
-            text = self.dialogue.ask(question, "-")
-        if text in ("-", _NO_GAUGE):
-            found.append({**entry, "gauge": _NO_GAUGE if text == _NO_GAUGE else None})
+            text = self.dialogue.ask_valid(
+                question, "-", lambda answer: parse_answer(answer, value.unit)
+            )
+        if text in ("-", NO_GAUGE):
+            found.append({**entry, "gauge": NO_GAUGE if text == NO_GAUGE else None})
             return
-        gauge = _parse_gauge(text, value.unit)
+        gauge = float(text)
         tolerance = max(_LEAST_TOLERANCE[value.unit], abs(gauge) * _TOLERANCE)
         found.append({**entry, "gauge": gauge, "tolerance": tolerance})
         if abs(gauge - value.value) > tolerance:
@@ -268,56 +294,28 @@ class Commissioning:
         for device in self.journal.get("describe"):
             with self._open(device) as access:
                 for point in access.outputs():
-                    question = f"{device['name']}: move {point} by a small step and back?"
-                    allowed = self.arguments.write_test or (
-                        not self.dialogue.assume_yes and self.dialogue.confirm(question)
-                    )
                     name = f"{device['name']}.{point}"
+                    reason = _ANOTHER_LEFT if self.guard.problems() else ""
+                    question = f"{device['name']}: move {point} by a small step and back?"
+                    allowed = not reason and (
+                        self.arguments.write_test
+                        or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
+                    )
                     if not allowed:
-                        results.append({"point": name, "state": NOT_TESTED, "reason": ""})
+                        results.append({"point": name, "state": NOT_TESTED, "reason": reason})
                         continue
-                    result = self._test_output(device, access, point)
+                    keep = functools.partial(self.guard.keep, device, point)
+                    result = run_write_test(access, point, keep)
                     results.append({**result._asdict(), "point": name})
                     self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
         return results
 
-    def _test_output(self, device: dict[str, Any], access: DeviceAccess, point: str) -> WriteResult:
-        """Test an output. Its old words are in the journal until the test has ended."""
-        result = run_write_test(access, point, lambda old: self._keep_words(device, old))
-        self.journal.set_pending_write(None)
-        return result
-
-    def _keep_words(self, device: dict[str, Any], old: OldWords | None) -> None:
-        """Store the old words of an output in the journal; None: the device has them again."""
-        pending = None if old is None else {"device": device, "old": old._asdict()}
-        self.journal.set_pending_write(pending)
-
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
-        tuning = LoopStepTests(self.arguments, self.dialogue, self._open, self._keep_words)
+        tuning = LoopStepTests(self.arguments, self.dialogue, self._open, self.guard)
         if self.arguments.mode == "monitor":
             return []
         return tuning.run(self.unit_file, self.journal.get("describe"))
-
-    def restore_output(self) -> None:
-        """Give an output its old words again, if its write test was interrupted."""
-        pending = self.journal.pending_write
-        if pending is None:
-            return
-        device, old = pending["device"], OldWords(**pending["old"])
-        where = f"{device['port']} unit {device['unit']}: {old.point}, register {old.address}"
-        try:
-            with self._open(device) as access:
-                problem = restore(access, old)
-        except PortError as error:
-            problem = str(error)
-        if problem:
-            raise BenchError(
-                f"{where}: the write test was interrupted, and the old words {old.words} are not "
-                f"back: {problem}. Write them by hand, or call this command again"
-            )
-        self.journal.set_pending_write(None)
-        self.dialogue.say(f"{where}: old words {old.words} are back after an interrupted test")
 
     def _open(self, device: dict[str, Any], beside: DeviceAccess | None = None) -> DeviceAccess:
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
@@ -333,27 +331,49 @@ class Commissioning:
         settings = Settings(
             self.arguments.site,
             self.arguments.name,
-            self._setpoint("supply temperature set-point, °C", self.arguments.setpoint_c),
-            self._setpoint("differential pressure set-point, kPa", self.arguments.setpoint_kpa),
+            self._setpoint(
+                "supply temperature set-point, °C", self.arguments.setpoint_c, SETPOINT_C
+            ),
+            self._setpoint(
+                "differential pressure set-point, kPa", self.arguments.setpoint_kpa, SETPOINT_KPA
+            ),
             self.arguments.mode,
         )
         raw = draft_unit(devices, profiles, settings)
         text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
-        self.unit_file.write_text(text, encoding="utf-8")
+        self._keep_old_unit_file(text)
+        write_whole(self.unit_file, text)
         self.dialogue.say(f"  wrote {self.unit_file}")
         for line in describe_control(raw["control"]):
             self.dialogue.say(f"  {line}")
         control: dict[str, Any] = raw["control"]
         return control
 
-    def _setpoint(self, text: str, proposal: float) -> float:
+    def _keep_old_unit_file(self, text: str) -> None:
+        """Ask before a unit.json is replaced, and keep it as unit.json.old1, .old2 and so on."""
+        if not self.unit_file.exists():
+            return
+        try:
+            if self.unit_file.read_bytes() == text.encode():
+                return
+            number = 1
+            while (kept := self.unit_file.with_name(f"unit.json.old{number}")).exists():
+                number += 1
+            if not self.dialogue.confirm(f"{self.unit_file} exists; replace it ({kept.name})?"):
+                raise BenchError(f"{self.unit_file}: exists and is kept; use another --dir")
+            shutil.copy2(self.unit_file, kept)
+        except OSError as error:
+            raise BenchError(f"{self.unit_file}: {error.strerror}") from None
+        self.dialogue.say(f"  the earlier {self.unit_file.name} is now {kept}")
+
+    def _setpoint(self, text: str, proposal: float, limits: tuple[int, int]) -> float:
         if self.arguments.mode == "monitor":
             return proposal
-        answer = self.dialogue.ask(text, f"{proposal:g}")
-        try:
-            return float(answer)
-        except ValueError:
-            raise BenchError(f"{text}: {answer!r} is not a number") from None
+
+        def parse(answer: str) -> float:
+            return check_range(text, parse_number(text, answer), limits)
+
+        return self.dialogue.ask_valid(text, f"{proposal:g}", parse)
 
     def check(self) -> dict[str, Any]:
         """Check the configuration as the agent does."""
@@ -385,39 +405,3 @@ def _read_text(path: Path) -> str:
         raise BenchError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BenchError(f"{path}: not UTF-8 text") from None
-
-
-def parse_gauges(texts: list[str]) -> dict[str, str]:
-    """Return the texts of --gauge by point. Raises BenchError for one that is not valid."""
-    gauges = {}
-    for text in texts:
-        name, equals, number = text.partition("=")
-        if not equals:
-            raise BenchError(f"--gauge: {text!r} is not POINT=VALUE")
-        if name.rpartition(".")[2] not in GAUGED:
-            raise BenchError(f"--gauge: {name} is none of {', '.join(GAUGED)}")
-        if number != _NO_GAUGE:
-            _parse_gauge(number, "its unit")
-        gauges[name] = number
-    return gauges
-
-
-def parse_profiles(texts: list[str]) -> dict[int, str]:
-    """Return the names of --profile by unit address. Raises BenchError for a wrong form."""
-    found = {}
-    for text in texts:
-        unit, equals, name = text.partition("=")
-        if not (equals and unit.isdecimal() and name):
-            raise BenchError(f"--profile: {text!r} is not UNIT=NAME")
-        found[int(unit)] = name
-    return found
-
-
-def _parse_gauge(text: str, unit: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise BenchError(f"gauge {text!r} is not a number in {unit}, and not `{_NO_GAUGE}`")
-    return value

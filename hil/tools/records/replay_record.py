@@ -3,7 +3,7 @@
 
 Does not play a capture; see `hil.run.capture`. The bench cannot know whether the devices behind a
 capture were real, so the record does not say it. A capture with inputs only gives nothing to
-compare: the record is then not complete.
+compare, and one without `stop` was cut: the record is then not complete.
 """
 
 from dataclasses import replace
@@ -38,9 +38,10 @@ def build_replay(
     digest = sha256(capture.to_text().encode())
     seconds = max(1.0, capture.lines[-1][0] / _SECOND) if capture.lines else 1.0
     scenario = Scenario("replay", _TITLE, seconds, TestbedSettings())
-    prompts: tuple[Prompt, ...] = ()
-    if not capture.outputs:
-        prompts = (Prompt(0.0, "operations of a controller in the capture, to compare"),)
+    missing = [] if capture.outputs else ["operations of a controller in the capture, to compare"]
+    if not capture.is_complete:
+        missing.append("end of the capture (stop): it was cut")
+    prompts = tuple(Prompt(0.0, text) for text in missing)
     text = f"# capture {name}, SHA-256 {digest}\n{write_toml(scenario)}"
     scenario = replace(scenario, text=text, prompts=prompts)
     failures = () if difference_text is None else (difference_text,)

@@ -7,6 +7,8 @@ of the bench is known. A key is known if it is that of this machine, if a person
 if `--key` names it. On a terminal the first use of a key asks. Otherwise the verdict is UNKNOWN,
 and the exit code 1.
 
+A report without its record is BAD. So is a symbolic link to a folder: it is not followed.
+
 The record before this one in the chain can be elsewhere. Then a note says so.
 """
 
@@ -20,9 +22,10 @@ from hil.errors import BenchError
 from hil.record import trust_store
 from hil.record.label import escape_text
 from hil.record.manifest import find_manifest_problems
-from hil.record.record import RECORD_FILE, Record, find_problems, read
+from hil.record.record import Record, find_problems, read
 from hil.report.write import NO_PREVIOUS
 from hil.tools.arguments import path_argument
+from hil.tools.records.report_folders import list_reports
 
 EXAMPLE = "coldloop hil verify out/acceptance"
 GOOD, BAD, UNKNOWN = "GOOD", "BAD", "UNKNOWN"
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify the reports; exit 1 if one is not GOOD."""
     if arguments.key is not None and not trust_store.is_key(arguments.key):
         raise BenchError("--key: not a public key of 64 hexadecimal digits")
-    paths = [path for location in arguments.record for path in _list_files(location)]
+    paths = [path for location in arguments.record for path in list_reports(location)]
     checks = [_verify(path, arguments.key) for path in paths]
     _add_chain_notes(checks)
     for check in checks:
@@ -132,12 +135,3 @@ def _print_check(check: _Verification) -> None:
         print("  compare it with that of the bench (coldloop hil key); then add --trust")
     for line in (*check.problems, *check.notes):
         print(f"  {escape_text(line)}")
-
-
-def _list_files(location: Path) -> list[Path]:
-    if not location.is_dir():
-        return [location]
-    paths = sorted(location.rglob(RECORD_FILE))
-    if not paths:
-        raise BenchError(f"{location}: no {RECORD_FILE} in it")
-    return paths

@@ -8,12 +8,14 @@ import pytest
 
 from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
+from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.cases import CASES
 from hil.campaign.clock.draw import draw_case
 from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed
 from hil.campaign.clock.world import run_case
 from hil.commands import hil
+from protocols.calendar import civil_from_utc
 
 SLOW = ("rate-runaway", "rate-limit", "pulse-20hz", "pulse-5hz")
 """Cases that only the long test runs."""
@@ -60,10 +62,45 @@ def test_one_step_of_the_latency_does_not_hide_itself() -> None:
         assert run_case(case).excess_us == 0, start
 
 
+@pytest.mark.parametrize("rate_ppm", [-73.3, 77.1, 166.3, -404.3])
+def test_drag_of_time_that_no_oscillator_explains(rate_ppm: float) -> None:
+    """The followed time moves by up to half a second; what was held before stays in the bound."""
+    receiver = SentenceModel(
+        spread_ms=1.0, jitter_ms=2.0, time_drag_ppm=(Span(600.0, 4800.0, rate_ppm),)
+    )
+    result = run_case(ClockCase(3, 7200.0, Oscillator(0.3, drift_limit=10.0), receiver))
+    assert result.excess_us == 0
+    assert (result.state, abs(result.error_us) < 5_000) == ("sync", True)
+
+
+def test_fast_drag_is_inside_the_bound_before_it_is_seen() -> None:
+    """Without a temperature sensor too: the prediction of minutes ago is in the bound."""
+    for seed in range(4):
+        receiver = SentenceModel(
+            spread_ms=3.0, jitter_ms=10.0, time_drag_ppm=(Span(900.0, 1500.0, -404.3),)
+        )
+        case = ClockCase(seed, 1500.0, Oscillator(5.0, drift_limit=50.0), receiver)
+        assert run_case(case).excess_us == 0
+
+
+def test_host_slews_at_most_by_its_limit() -> None:
+    for seed in range(300700, 300800):
+        first, second = draw_case(seed).slewed or (Span(0, 0), Span(0, 0))
+        assert second.from_s >= first.until_s
+
+
 def test_large_change_of_the_latency_ends_at_a_restart() -> None:
     case = draw_case(5028)
     (restart,) = case.restarts
     assert [span.until_s for span in case.receiver.latency] == [restart.at_s]
+
+
+def test_large_change_of_the_latency_does_not_begin_in_an_outage() -> None:
+    for seed in (702032, 702798, 703197):
+        receiver = draw_case(seed).receiver
+        stated = receiver.stated_ms or 0.0
+        slack_ms = receiver.spread_ms - abs(stated - receiver.latency_ms)
+        assert all(abs(span.value) <= slack_ms for span in receiver.latency)
 
 
 def test_a_sample_of_random_cases() -> None:
@@ -74,6 +111,42 @@ def test_a_sample_of_random_cases() -> None:
         seconds = 300.0 if case.receiver.period_s < 1 else 900.0 if case.pulses else 14_400.0
         tally.add(case, run_case(replace(case, seconds=min(case.seconds, seconds))))
     assert tally.violations == []
+
+
+def test_a_day_with_all_bytes() -> None:
+    """Sentences at 1 Hz on a line of 9600 baud, with flipped bits, noise and a leap second."""
+    case = replace(
+        CASES["leap-negative"], seconds=86_400.0, leap_s=1, leap_at_s=43_200.0,
+        start_utc_us=CASES["leap-negative"].start_utc_us - 39_600_000_000,
+    )  # fmt: skip
+    world_run = BytesWorld(case, LineModel(9_600, 16, 0.001, 0.001, 1))
+    result = world_run.run()
+    assert (result.excess_us, result.state) == (0, "sync")
+    assert world_run.driver.counters()["bad_checksum"] > 0
+    assert world_run.clock.accepted > 86_000
+
+
+def test_a_sample_of_lines() -> None:
+    """The first half hour of random cases with all bytes."""
+    for seed in range(1, 13):
+        case = draw_case(seed)
+        seconds = 120.0 if case.receiver.period_s < 0.5 else 1800.0
+        short = replace(case, seconds=min(case.seconds, seconds))
+        assert BytesWorld(short, draw_line(short)).run().excess_us == 0, seed
+
+
+def test_dates_of_the_line() -> None:
+    for days in (0, 58, 59, 789, 11_016, 19_722, 20_788, 47_540):
+        year, month, day, _ = civil_from_utc(days * 86_400_000_000)
+        assert civil(days) == (year, month, day)
+
+
+def test_a_wrong_time_stamp_is_seen() -> None:
+    """A driver that takes the last byte of a chunk for its first one is seen."""
+    case = replace(CASES["latency-changes"], seconds=600.0)
+    late = BytesWorld(case, LineModel(9_600, 512, 0.0, 0.0, 1))
+    late.driver._baud = 10_000_000
+    assert late.run().excess_us > 0
 
 
 def test_a_false_bound_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +165,16 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert hil(["campaign", "--clock", "--case", "latency-unknown", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["violations"] == []
     assert hil(["campaign", "--clock", "--case", "no-such-case"]) == 2
+
+
+@pytest.mark.soak
+def test_a_hundred_days_with_all_bytes() -> None:
+    tally = ClockTally()
+    seed = 0
+    while tally.virtual_s < 100 * 86_400:
+        seed += 1
+        tally.add(*bytes_seed(seed))
+    assert tally.violations == []
 
 
 @pytest.mark.soak

@@ -28,6 +28,7 @@ _REASONS = (
         "",
         "statements of the receiver; bytes after a binary header wait for its checksum",
     ),
+    ("", "the clock measures with longer means; gain and signatures in the status"),
     ("", "late copies and echoes on the bus are no replies"),
     ("log", "blocks state their start and their columns, and have more modes"),
     ("log", "a start is logged, so that the ground ends the alarms before it"),

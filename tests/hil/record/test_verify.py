@@ -2,6 +2,7 @@
 """`coldloop hil verify`: each byte of each file of a report, foreign keys, the known benches."""
 
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -218,3 +219,61 @@ def test_a_damaged_record_beside_it_does_not_prevent_a_record(report: Path, tmp_
     with patch("hil.report.write.print_pdf", print_as_pdf):
         assert hil(["run", scenario_file(tmp_path, TEXT), "--report", str(target)]) == 0
     assert is_good(target)
+
+
+def verify_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Verify a folder of reports; give the verdict of each path below it."""
+    capsys.readouterr()
+    code = hil(["verify", str(folder), "--json"])
+    checks = json.loads(capsys.readouterr().out)
+    verdicts = {str(Path(c["file"]).relative_to(folder)): c["verdict"] for c in checks}
+    assert code == (set(verdicts.values()) != {"GOOD"})
+    return verdicts
+
+
+@pytest.mark.parametrize("left", [name for name in NAMES if name != RECORD_FILE])
+def test_a_report_without_its_record_is_bad(
+    report: Path, tmp_path: Path, left: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = tmp_path / "reports"
+    shutil.copytree(report, reports / "good")
+    (reports / "a" / "bare").mkdir(parents=True)
+    shutil.copy(report / left, reports / "a" / "bare" / left)
+    assert verify_all(reports, capsys) == {"good/record.json": "GOOD", "a/bare/record.json": "BAD"}
+
+
+def test_what_cannot_be_seen_in_a_folder_is_bad(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Links to folders, links to nothing, a link in the place of a record."""
+    reports, aside = tmp_path / "reports", tmp_path / "aside"
+    shutil.copytree(report, reports / "good")
+    shutil.copytree(report, aside / "deep" / "one")
+    (reports / "plain").mkdir()
+    (reports / "plain" / "notes.txt").write_text("no report")
+    (reports / "plain" / "notes.link").symlink_to("notes.txt")
+    assert verify_all(reports, capsys) == {"good/record.json": "GOOD"}
+    (reports / "linked").symlink_to(aside)
+    (reports / "gone").symlink_to(tmp_path / "absent")
+    (reports / "plain" / RECORD_FILE).symlink_to(report / RECORD_FILE)
+    bad = dict.fromkeys(("linked", "gone", "plain/record.json"), "BAD")
+    assert verify_all(reports, capsys) == {"good/record.json": "GOOD", **bad}
+    (tmp_path / "named").symlink_to(reports / "good")
+    assert is_good(tmp_path / "named"), "a link that the person names is followed"
+
+
+def test_a_folder_that_cannot_be_read_is_bad(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = tmp_path / "reports"
+    shutil.copytree(report, reports / "good")
+    (reports / "locked").mkdir()
+    scan = os.scandir
+
+    def scan_unlocked(path: str) -> object:
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    with patch("os.scandir", scan_unlocked):
+        assert verify_all(reports, capsys) == {"good/record.json": "GOOD", "locked": "BAD"}

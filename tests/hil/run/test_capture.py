@@ -11,7 +11,7 @@ from agent.port_numbers import FIRST_BUS, RECEIVER
 from hil.commands import hil
 from hil.io.register_trace import ReplayedRegisters, find_difference, register_writes
 from hil.record.record import RECORD_FILE, read
-from hil.run.capture import CapturePlayer, compare_outputs, load
+from hil.run.capture import CapturePlayer, compare_outputs, load, parse
 from hil.run.recorded import DUTS
 from hil.scenario.loader import shipped_names
 from tests.support.cli_tools import SHORT, scenario_file
@@ -173,17 +173,36 @@ def test_float32_writes_equal_within_one_count(name: str, tmp_path: Path) -> Non
     assert hil(["replay", str(path), "--dut", "unix-f32", "--counts", "1"]) == 0
 
 
+HEAD = '{"format": "coldloop-capture-1", "config": {}}\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "empty"),
         ("{}\n", ":1: not a line of a capture"),
+        ("[" * 200_000 + "\n", ":1: not a line of a capture"),
         ('{"format": "x", "config": {}}\n', "format 'x' is not"),
-        ('{"format": "coldloop-capture-1", "config": {}}\n[1, 2]\n', ":2: not a line"),
-        (
-            '{"format": "coldloop-capture-1", "config": {}}\n[2,0,"event",""]\n[1,0,"event",""]\n',
-            "do not increase",
+        ('{"format": "coldloop-capture-1", "config": 5}\n', "is not an object"),
+        (HEAD + "[1, 2]\n", ":2: not a line"),
+        (HEAD + '[2,0,"event",""]\n[1,0,"event",""]\n', "do not increase"),
+        (HEAD + "[" * 200_000 + "\n", ":2: not a line"),
+        *(
+            (HEAD + f'[{at},0,"event",""]\n', ":2: not a line of a capture: the time is not")
+            for at in ("1e400", "NaN", "-1", "1.5", "true", '"1"', "99999999999999999")
         ),
+        *(
+            (HEAD + f'[0,{port},"receive",""]\n', ":2: not a line")
+            for port in ("1e400", "-2", "-1", "99999", "true", '"1"')
+        ),
+        *((HEAD + f'[0,0,{kind},""]\n', ":2: not a line") for kind in ("5", "null", "[]")),
+        *((HEAD + f'[0,0,"event",{data}]\n', ":2: not a line") for data in ("5", '"ff"', '"0"')),
+        *(
+            (HEAD + f'[0,-1,"start","{data.hex()}"]\n', ":2: not a line")
+            for data in (b"[]", b"{", b'{"a": 5}', b"\xff", b"[" * 100_000)
+        ),
+        (HEAD + '[0,-1,"start",""]\n[86400000001,-1,"stop",""]\n', "more than a day"),
+        (HEAD + '[0,0,"event",""]\n[86400000001,0,"event",""]\n', "more than a day"),
     ],
 )
 def test_invalid_capture_prints_one_line(
@@ -193,6 +212,36 @@ def test_invalid_capture_prints_one_line(
     path.write_text(text)
     assert hil(["replay", str(path)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_unit_that_is_off_may_be_off_for_long() -> None:
+    month = 30 * 86_400_000_000
+    lines = [HEAD, '[0,-1,"start",""]', '[5,-1,"stop",""]', f'[{month},-1,"start",""]']
+    assert len(parse([*lines, f'[{month + 9},-1,"stop",""]'], "x").lines) == 4
+
+
+@pytest.mark.parametrize("lines", [1, 2, 40])
+def test_a_capture_that_was_cut_is_not_complete(
+    lines: int, capture_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The operations up to the cut are equal; those after it are not known."""
+    capture = load(capture_path)
+    last_us = capture.lines[-lines][0]
+    capture.lines = [line for line in capture.lines[:-lines] if line[0] < last_us]
+    capture_path.write_text(capture.to_text())
+    capsys.readouterr()
+    kept, folder = tmp_path / "kept", tmp_path / "report"
+    assert hil(["replay", str(capture_path), "--keep", str(kept)]) == 1
+    assert capsys.readouterr().out.startswith("NOT COMPLETE")
+    assert not kept.exists()
+    key = ["--key", str(tmp_path / "key")]
+    with patch("hil.report.write.print_pdf", return_value=False):
+        assert hil(["replay", str(capture_path), "--report", str(folder), *key]) == 1
+    assert read(folder / RECORD_FILE)["verdict_text"].startswith("NOT COMPLETE")
+    capture.lines = capture.inputs
+    capture_path.write_text(capture.to_text())
+    assert hil(["replay", str(capture_path), "--keep", str(kept)]) == 0
+    assert hil(["replay", str(kept / capture_path.name)]) == 0, "it was kept with its end"
 
 
 def test_stored_captures_are_replayed() -> None:

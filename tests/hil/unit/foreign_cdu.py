@@ -3,7 +3,9 @@
 
 Not an emulated device of the bench: it shares no code with it. `python foreign_cdu.py` prints its
 port and serves until it is terminated. Further words: `alarm` (an alarm is on), `deaf` (confirms
-writes of the valve without effect), `sticky` (the pump keeps the first written value), `no-value`
+writes of the valve without effect), `sticky` (the pump keeps the first written value until the
+valve is written), `jammed` (the valve keeps the first written value), `reversed` (the valve warms
+the supply), `backward` (more pump speed lowers the pressure), `no-value`
 and `zero` (measured values are the code of a broken sensor, or 0), `lag` (a read shows a written
 pump speed 1.5 s later), `slow` (a reply takes 0.5 s), `swapped` (the six values are floats with the
 low word first, from 0 on; status and alarm word follow), `quick` (the supply has a time constant of
@@ -38,14 +40,15 @@ class Registers:
         self.supply_c, self.speed, self.valve = 36.0, 60.0, 40.0
         self.faults = faults
         self.words = [360, 420, 600, 500, 600, 400, 3, int("alarm" in faults)]
-        self._is_pump_written = False
+        self._is_pump_written = self._is_valve_written = False
         self._shown_pump, self._shown_at = 600, 0.0
 
     def step(self) -> None:
         """Advance the CDU by one step."""
         self.speed += max(-_SLEW, min(_SLEW, self.words[4] / 10 - self.speed))
         self.valve += max(-_SLEW, min(_SLEW, self.words[5] / 10 - self.valve))
-        target_c = 36.0 if "idle" in self.faults else 52.0 - 0.4 * self.valve
+        sign = -1.0 if "reversed" in self.faults else 1.0
+        target_c = 36.0 if "idle" in self.faults else 36.0 - sign * 0.4 * (self.valve - 40.0)
         if self.valve > 43.0 and "runaway" in self.faults:
             target_c += 60.0
         if self.valve > 43.0 and "plunge" in self.faults:
@@ -56,7 +59,8 @@ class Registers:
         self.words[0] = round(10 * self.supply_c)
         self.words[1] = self.words[0] + 60
         self.words[2] = round(10 * 10 * self.speed / 10)
-        self.words[3] = round(10 * 140.0 * (self.speed / 100) ** 2)
+        speed = self.speed if "backward" not in self.faults else 120.0 - self.speed
+        self.words[3] = round(10 * 140.0 * (speed / 100) ** 2)
 
     def read(self, is_shown: bool = True) -> list[int]:
         """Return the registers as a client sees them."""
@@ -98,9 +102,11 @@ class Registers:
             return ExcCodes.ILLEGAL_VALUE
         for i, word in enumerate(written, address):
             is_kept = i == 4 and self._is_pump_written and "sticky" in self.faults
+            is_kept = is_kept or (i == 5 and self._is_valve_written and "jammed" in self.faults)
             if not is_kept and not (i == 5 and "deaf" in self.faults):
                 self.words[i] = word
-        self._is_pump_written = True
+            self._is_valve_written = self._is_valve_written or i == 5
+        self._is_pump_written = address == 4
         shown: list[Any] = values
         shown[:] = self.words[address : address + len(written)]
         return None
@@ -130,4 +136,4 @@ async def main(port: int, faults: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else 0, sys.argv[2:]))
+    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else 0, " ".join(sys.argv[2:]).split()))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop commission` from a CDU that it has never seen to a signed report."""
 
+import errno
 import json
 import signal
 import subprocess
@@ -13,7 +14,11 @@ from typing import Any
 import pytest
 
 from coldloop import main
+from hil.errors import BenchError
 from hil.record.record import read
+from hil.tools.commission.inputs.argument_values import check_range, parse_number
+from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.journal import lock_folder, write_whole
 
 _SERVER = Path(__file__).with_name("foreign_cdu.py")
 TABLE = """\
@@ -116,7 +121,7 @@ def test_an_open_question_or_a_false_gauge_is_no_pass(
     [
         ("alarm", ["refused", "refused"], [600, 400]),
         ("deaf", ["done", "failed"], [600, 400]),
-        ("sticky", ["left", "done"], [620, 400]),
+        ("sticky", ["left", "not tested"], [620, 400]),
     ],
     indirect=["cdu"],
 )
@@ -127,11 +132,125 @@ def test_the_write_test_is_guarded(
     registers: list[int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main([*command(cdu, site, "--write-test", "--to", "write-test", "--json")]) == 0
+    assert main([*command(cdu, site, "--write-test", "--to", "write-test", "--json")]) == 1
     result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
     assert [write["state"] for write in result] == states
     assert main(["modbus", "read", cdu, "7", "4", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["values"] == registers
+
+
+@pytest.mark.parametrize("cdu", ["sticky"], indirect=True)
+def test_an_output_that_did_not_return_keeps_its_old_words(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--write-test", "--to", "write-test")
+    assert main(words) == 1
+    assert "is perhaps not at its old words [600]" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "the old words [600] are not back" in capsys.readouterr().err
+    assert main(["modbus", "write", cdu, "7", "5", "400", "--yes"]) == 0  # releases the pump
+    assert main(words) in (0, 1)
+    assert "old words [600] are back" in capsys.readouterr().out
+
+
+def test_a_locked_folder_is_left_alone(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lock_folder(site), pytest.raises(SystemExit) as ended:
+        main(command(cdu, site))
+    assert ended.value.code == 2
+    assert "another `coldloop commission` works with this folder" in capsys.readouterr().err
+    assert not list(site.iterdir())
+
+
+def test_an_earlier_configuration_is_kept(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.mkdir()
+    (site / "unit.json").write_text("{}")
+    assert main(command(cdu, site, "--to", "check")) == 0
+    assert (site / "unit.json.old1").read_text() == "{}"
+    assert "unit.json.old1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["unit.json", "profiles"])
+def test_an_entry_of_another_kind_is_one_line(
+    cdu: str, site: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.mkdir()
+    (site / name).mkdir() if name == "unit.json" else (site / name).write_text("")
+    with pytest.raises(SystemExit) as ended:
+        main(command(cdu, site, "--to", "check"))
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert str(site / name) in error
+    assert "Traceback" not in error
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "unit.json"
+    write_whole(path, "old")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(BenchError, match="No space left on device"):
+        write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail"])
+def test_only_a_passed_acceptance_leaves_the_values_of_the_agent(
+    cdu: str,
+    site: Path,
+    verdict: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def moved(*_: object) -> dict[str, Any]:
+        assert main(["modbus", "write", cdu, "7", "5", "300", "--yes"]) == 0
+        return {"verdict": verdict, "failures": {}, "open": [], "files": ["x"]}
+
+    assert main([*command(cdu, site, "--write-test", "--to", "tune")]) == 0
+    monkeypatch.setattr("hil.tools.commission.command.run_real", moved)
+    main([*command(cdu, site, "--write-test", "--real")])
+    assert words_of(cdu, capsys, 4, 2) == [600, 300 if verdict == "pass" else 400]
+    assert "pending-write" not in (site / "commission.json").read_text()
+
+
+@pytest.mark.parametrize("cdu", ["zero"], indirect=True)
+def test_an_early_end_after_a_failed_step_is_no_success(cdu: str, site: Path) -> None:
+    assert main(command(cdu, site, "--to", "values")) == 1
+
+
+def test_a_wrong_answer_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(("9999", "nan", "x", "33"))
+    monkeypatch.setattr("hil.tools.commission.inputs.dialogue.prompt", lambda *_: next(answers))
+    dialogue = Dialogue(assume_yes=False, as_json=False)
+
+    def parse(text: str) -> float:
+        return check_range("set-point", parse_number("set-point", text), (15, 45))
+
+    assert dialogue.ask_valid("set-point", "32", parse) == 33.0
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_control_characters_do_not_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for as_json in (False, True):
+        dialogue = Dialogue(assume_yes=True, as_json=as_json)
+        dialogue.say("a\x1b[2J\x9b\u202e °C")
+        dialogue.report("ports", "a\x1b[2J\x9b\u202e °C")
+        text = capsys.readouterr().out
+        assert text.strip().isprintable()
+        assert as_json or "°C" in text
 
 
 FLOATS = """\
@@ -305,7 +424,7 @@ def test_an_interrupted_report_leaves_no_older_one(
         main([*words, "--from", "site-acceptance", "--real"])
     assert ended.value.code == 130
     assert not (site / "report").exists()
-    assert "the outputs of the CDU keep their present values" in capsys.readouterr().err
+    assert "the old value was written back" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cdu", ["slow"], indirect=True)
@@ -358,6 +477,16 @@ def test_mistakes_are_one_line_each(
         (["--setpoint-kpa", "-50"], "--setpoint-kpa: -50 is outside 5 to 400"),
         (["--gauge", "SupplyTemperatureCelsius=abc"], "gauge 'abc' is not a number"),
         (["--model", "optics_gateway"], "is a profile of the package"),
+        (["--model", "a/b"], "--model 'a/b' is not like acme_cdu"),
+        (["--site", "<b>x"], "--site '<b>x' is not like acme_cdu"),
+        (["--name", "\x1b[2J"], r"--name '\x1b[2J' is not like acme_cdu"),
+        (["--gauge", "DeltaPressurekPa=4"], "--gauge: DeltaPressurekPa is given twice"),
+        (["--profile", "7=../../etc/passwd"], "--profile '../../etc/passwd' is not like"),
+        (["--profile", "\u0667=belimo_valve"], "is not UNIT=NAME"),
+        (["--profile", "300=belimo_valve"], "is not UNIT=NAME"),
+        (["--profile", "7=belimo_valve", "--profile", "7=x"], "the unit 7 is given twice"),
+        (["--profile", "7=absent_cdu"], "no profile is named absent_cdu"),
+        (["--profile", "8=belimo_valve"], "the unit 8 is not among --units"),
     ):
         with pytest.raises(SystemExit):
             main([*command(cdu, site), *options])

@@ -21,6 +21,7 @@ from hil.tools.commission.tuning.step_response import (
     Process,
     TuningError,
     find_gains,
+    find_refresh_s,
     fit_process,
     is_settled,
     mean_process,
@@ -69,6 +70,41 @@ def test_the_gains_are_stable_with_a_plant_that_differs(
         tail = max(tail, abs(10.0 - value)) if second > 500 else tail
     assert tail < 0.05
     assert peak < 10.0 * 1.3
+
+
+@pytest.mark.parametrize("phase", range(20))
+@pytest.mark.parametrize(("lag_s", "delay_s"), [(8.0, 2.0), (3.0, 0.5), (20.0, 1.0)])
+def test_a_slow_sensor_gives_gains_that_are_stable(
+    phase: int, lag_s: float, delay_s: float
+) -> None:
+    """The sensor shows a new value each 10 s; the step comes at any time between two of them."""
+    true, offset = Process(-0.4, lag_s, delay_s), phase / 2.0
+
+    def see(at_s: float) -> float:
+        seen_s = 10.0 * math.floor((at_s + offset) / 10.0) - offset
+        return 30.0 - 2.0 * (1.0 - math.exp(-max(0.0, seen_s - delay_s) / lag_s))
+
+    samples = [(0.2 * i, round(see(0.2 * i), 2)) for i in range(600)]
+    gains = find_gains(fit_process(30.0, samples, 5.0, 0.4, 0.0))
+    pi = PiController(gains.gain, gains.integral_s, 0.0, 100.0, 100.0)
+    pi.track(50.0)
+    value, seen, tail, peak = 0.0, 0.0, 0.0, 0.0
+    outputs = [50.0] * (math.ceil(delay_s) + 1)
+    for second in range(900):
+        seen = value if second % 10 == 0 else seen
+        outputs.append(pi.step(2.0 - seen, 1.0))
+        target = -true.gain * (outputs[-1 - math.ceil(delay_s)] - 50.0)
+        value += (target - value) * (1.0 - math.exp(-1.0 / lag_s))
+        peak = max(peak, value)
+        tail = max(tail, abs(2.0 - value)) if second > 700 else tail
+    assert tail < 0.05
+    assert peak < 2.0 * 1.3
+
+
+def test_only_a_held_value_is_a_slow_sensor() -> None:
+    for process in (Process(-0.4, 8.0, 2.0), Process(1.7, 0.3, 8.0), Process(-0.4, 40.0, 0.0)):
+        samples = [(at_s, round(value, 1)) for at_s, value in respond(process, 5.0, 160.0)]
+        assert find_refresh_s(samples, process.gain * 5.0) == 0.0
 
 
 def test_a_response_that_says_nothing_gives_no_gains() -> None:
@@ -137,6 +173,39 @@ def test_a_test_ends_at_its_limits_and_the_old_words_are_back(
     assert "gain_pct_per_k" not in json.loads((site / "unit.json").read_text())["control"]["supply"]
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
     assert "pending-write" not in (site / "commission.json").read_text()
+
+
+def run_tune(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[int, list[dict[str, Any]]]:
+    """Run the step `tune` without a write test; return the exit code and its results."""
+    code = main([*command(cdu, site, "--tune", "--to", "tune", "--json")])
+    return code, json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("cdu", ["quick backward reversed"], indirect=True)
+def test_a_reversed_actuator_is_not_tuned(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, results = run_tune(cdu, site, capsys)
+    assert code == 1
+    assert [result["state"] for result in results] == ["failed", "failed"]
+    assert all("is reversed" in result["reason"] for result in results)
+    control = json.loads((site / "unit.json").read_text())["control"]
+    assert "gain_pct_per_k" not in control["supply"]
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("cdu", ["quick jammed"], indirect=True)
+def test_no_second_loop_is_tested_while_an_output_is_not_back(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, results = run_tune(cdu, site, capsys)
+    assert code == 1
+    assert [result["state"] for result in results] == ["left", "not tested"]
+    assert "pending-write" in (site / "commission.json").read_text()
 
 
 def test_a_loop_without_a_permission_keeps_its_gains(

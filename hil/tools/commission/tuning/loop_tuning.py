@@ -8,6 +8,7 @@ itself has no gains of the agent.
 """
 
 import argparse
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,21 +17,28 @@ from typing import Any
 from agent.core.tunable import TUNABLES
 from drivers.errors import PortError
 from drivers.tools.activity_line import ActivityLine
-from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.dialogue import Dialogue
-from hil.tools.commission.tuning.step_response import Gains, find_gains
+from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.journal import write_whole
+from hil.tools.commission.output_guard import OutputGuard
+from hil.tools.commission.tuning.step_response import (
+    Gains,
+    TuningError,
+    check_direction,
+    find_gains,
+)
 from hil.tools.commission.tuning.step_test import LoopLimits, StepResult, StepTest
-from hil.tools.commission.write_test import DONE, FAILED, NOT_TESTED, OldWords
+from hil.tools.commission.write_test import DONE, FAILED, NOT_TESTED
 
 Device = dict[str, Any]
-Keep = Callable[[Device, OldWords | None], None]
 
 _LIMITS = {
     "supply": LoopLimits(5.0, 0.4, 4.0, 90.0, 300.0, "K"),
     "dp": LoopLimits(4.0, 1.5, 40.0, 10.0, 40.0, "kPa"),
 }
+_SIGNS = {"supply": -1, "dp": 1}
+"""Loop: sign of its response. More valve cools the supply; more pump speed raises the pressure."""
 _OUTPUTS = {"supply": ("valve", "valve"), "dp": ("pumps", "pump")}
 """Loop: key of its actuator in the configuration, and the role in the profile."""
 GAIN_KEYS = {"supply": "gain_pct_per_k", "dp": "gain_pct_per_kpa"}
@@ -39,17 +47,17 @@ _DIGITS = 3
 
 
 class LoopStepTests:
-    """The tests of one unit. `open_device` opens a device; `keep` stores its words."""
+    """The tests of one unit. `open_device` opens a device; `guard` keeps its words."""
 
     def __init__(
         self,
         arguments: argparse.Namespace,
         dialogue: Dialogue,
         open_device: Callable[[Device, DeviceAccess | None], DeviceAccess],
-        keep: Keep,
+        guard: OutputGuard,
     ) -> None:
         self.arguments, self.dialogue = arguments, dialogue
-        self._open, self._keep = open_device, keep
+        self._open, self._guard = open_device, guard
 
     def run(self, unit_file: Path, devices: list[Device]) -> list[dict[str, Any]]:
         """Test each loop with an actuator, and write the gains. Return the results."""
@@ -72,6 +80,8 @@ class LoopStepTests:
         limits = _LIMITS[loop]
         point = getattr(unit.compiled[actuator["name"]], _OUTPUTS[loop][1])["setpoint"]
         result = {"loop": loop, "point": f"{actuator['name']}.{point}", "state": NOT_TESTED}
+        if self._guard.problems():
+            return {**result, "reason": "another output is not at its old value"}
         question = (
             f"{result['point']}: step test of {limits.step_pct:g} %, up to "
             f"{2 * limits.longest_s:.0f} s, to tune the loop?"
@@ -89,6 +99,10 @@ class LoopStepTests:
         found = {**result, **tested._asdict()}
         if tested.process is None:
             return found
+        try:
+            check_direction(tested.process, _SIGNS[loop])
+        except TuningError as error:
+            return {**found, "process": None, "state": FAILED, "reason": str(error)}
         gains = _limit(loop, find_gains(tested.process))
         return {**found, "process": tested.process._asdict(), "gains": gains}
 
@@ -101,15 +115,16 @@ class LoopStepTests:
             points = {"DeltaPressurekPa": 1.0}
             if "DeltaPressurekPa" not in names:
                 points = {"SupplyPressurekPa": 1.0, "ReturnPressurekPa": -1.0}
+        keep = functools.partial(self._guard.keep, actuator, point)
         supply_max_c = unit.raw.get("limits", {}).get("supply_max_c", _SUPPLY_MAX_C)
         with self._open(actuator, None) as moved:
             if sensor["name"] == actuator["name"]:
                 test = StepTest(moved, point, moved, points, _LIMITS[loop], supply_max_c)
-                return test.run(lambda old: self._keep(actuator, old))
+                return test.run(keep)
             beside = moved if sensor["port"] == actuator["port"] else None
             with self._open(sensor, beside) as read:
                 test = StepTest(moved, point, read, points, _LIMITS[loop], supply_max_c)
-                return test.run(lambda old: self._keep(actuator, old))
+                return test.run(keep)
 
 
 def _limit(loop: str, gains: Gains) -> dict[str, float]:
@@ -133,10 +148,7 @@ def _write_gains(unit_file: Path, results: list[dict[str, Any]]) -> None:
     for result in results:
         raw["control"][result["loop"]].update(result.get("gains", {}))
     text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
-    try:
-        unit_file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BenchError(f"{unit_file}: {error.strerror}") from None
+    write_whole(unit_file, text)
     load_unit(unit_file)
 
 

@@ -9,10 +9,12 @@ delay = t63 - lag (Smith, "Digital Computer Process Control", 1972, section 6.5)
 
 The gains follow the SIMC rule (Skogestad, Journal of Process Control 13, 2003): gain = lag /
 (process gain * (closed + delay)), integral time = min(lag, 4 (closed + delay)). The delay includes
-one cycle of the controller. `closed`, the wanted time constant, is twice the delay, and at least
-half of the lag: slower than the rule proposes, because a pump curve is not linear.
+one cycle of the controller, and the refresh period of a slow sensor. `closed`, the wanted time
+constant, is twice the delay, and at least half of the lag: slower than the rule proposes, because a
+pump curve is not linear.
 """
 
+import itertools
 import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,6 +26,7 @@ _LAG_FACTOR = 1.5
 _CLOSED_DELAYS, _CLOSED_LAGS = 2.0, 0.5
 _SETTLED_SHARE, _NOISES = 0.08, 3.0
 _LARGEST_RATIO = 2.0
+_JUMP_SHARE, _LEAST_REFRESH_S = 0.1, 0.7
 
 Sample = tuple[float, float]
 """Time since the step, s, and value."""
@@ -73,7 +76,24 @@ def fit_process(
         raise TuningError(f"the value changed by {abs(change):.2f}, and {least:.2f} is needed")
     early, late = (_time_of(start, samples, share * change) for share in _SHARES)
     lag_s = max(0.0, _LAG_FACTOR * (late - early))
-    return Process(change / step_pct, lag_s, max(0.0, late - lag_s))
+    delay_s = max(0.0, late - lag_s) + find_refresh_s(samples, change)
+    return Process(change / step_pct, lag_s, delay_s)
+
+
+def find_refresh_s(samples: Sequence[Sample], change: float) -> float:
+    """Return the period in which a slow sensor refreshes its value, s; 0.0 for a quick one.
+
+    It is the longest time of equal samples between two changes, of which the second one is a large
+    part of the response. The time before the first change is a delay of the process.
+    """
+    longest_s, changed_at_s = 0.0, -1.0
+    for (_, before), (at_s, value) in itertools.pairwise(samples):
+        if value == before:
+            continue
+        if changed_at_s >= 0.0 and abs(value - before) >= _JUMP_SHARE * abs(change):
+            longest_s = max(longest_s, at_s - changed_at_s)
+        changed_at_s = at_s
+    return longest_s if longest_s >= _LEAST_REFRESH_S else 0.0
 
 
 def _time_of(start: float, samples: Sequence[Sample], change: float) -> float:
@@ -97,6 +117,15 @@ def mean_process(there: Process, back: Process) -> Process:
         )
     pairs = zip(there, back, strict=True)
     return Process(*(statistics.fmean(pair) for pair in pairs))
+
+
+def check_direction(process: Process, sign: int) -> None:
+    """Raise `TuningError` if the value does not move to the side `sign` when the output rises."""
+    if process.gain * sign <= 0.0:
+        raise TuningError(
+            f"the value changed by {process.gain:+.2f} for each percent, which is the wrong "
+            "direction: the actuator or its register is reversed"
+        )
 
 
 def find_gains(process: Process, cycle_s: float = CYCLE_S) -> Gains:

@@ -7,6 +7,7 @@ Each table has a value on both sides of a limit.
 from agent.clock import clock_state as states
 from agent.clock.dispute import StepDispute
 from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.line_end import BlockMean, line_end
 from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.evidence import CHECKS, EvidenceLog, alarm_for, update_alarms
 from agent.clock.leap_second import (
@@ -87,7 +88,7 @@ def followed(set_at=0):
 
 
 def test_the_former_time_stays_in_the_bound_as_long_as_it_was_supported():
-    for set_at, support_s in ((START, 1200), (START - 1300 * SECOND, 1300)):
+    for set_at, support_s in ((START, 2400), (START - 2500 * SECOND, 2500)):
         made, now = followed(set_at)
         end = START + support_s * SECOND
         eq((made.bound_us(end - 1) > 0, made.former_us), (True, -5 * SECOND))
@@ -104,7 +105,15 @@ def test_a_present_contradiction_keeps_the_former_time():
     made.add(9 * SECOND, LIMIT, now)
     eq((made.bound_us(now) > 9 * SECOND, made.former_us), (True, -5 * SECOND))
     made.clear()
-    eq((made.bound_us(now), made.former_us), (0, None))
+    eq(made.bound_us(now) > 0, True)
+    eq((made.bound_us(now + 1200 * SECOND), made.former_us), (0, None))
+
+
+def test_a_smaller_contradiction_keeps_the_former_time_too():
+    made, now = followed(START)
+    made.contradicted(now + 600 * SECOND)
+    eq(made.bound_us(now + 1799 * SECOND) > 0, True)
+    eq(made.bound_us(now + 1800 * SECOND), 0)
 
 
 def test_three_fixes_return_to_the_former_time():
@@ -376,3 +385,30 @@ def test_the_coefficient_needs_pairs_spread_and_significance():
     model = TempcoModel(1000)
     model.restore(77)
     eq(model.slope, 77)
+
+
+def test_end_of_a_line_contains_the_truth():
+    """A rate that changes by at most `change`: the end is within the stated error."""
+    noise, n, spacing = 1_000, 16, 100_000_000
+    for change in (0, 40_000, 900_000):  # ppt
+        for kind in range(4):
+            blocks = []
+            y = rate = 0
+            for i in range(n):
+                sign = 1 if (i * 7 + kind) % 3 else -1
+                blocks.append(BlockMean(i * spacing, y + sign * noise, 0, 0))
+                rate = change * (kind * i % 5) // 4 if kind < 3 else change * i // n
+                if i < n - 1:
+                    y += rate * spacing // 1_000_000_000
+            found = line_end(blocks, noise, change)
+            assert found is not None
+            lo, hi, end = found
+            # the noise of this test is systematic: its weights have one sum of 2.4 at most
+            eq((lo - 3 * noise <= y <= hi + 3 * noise, end), (True, (n - 1) * spacing))
+    eq(line_end([BlockMean(5, 1, 0, 0)] * 4, 1, 1), None)
+
+
+def test_end_of_an_exact_line():
+    blocks = [BlockMean(i * 1_000_000, 7_000 * i, 0, 0) for i in range(16)]
+    lo, hi, end = line_end(blocks, 0, 0)
+    eq((lo <= 105_000 <= hi, hi - lo < 200, end), (True, True, 15_000_000))

@@ -4,6 +4,7 @@
 from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.port_numbers import RECEIVER
+from protocols.nmea.binary_frames import ubx_checksum
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import AgentRig, config, profiles
 from tests.portable.support.check import eq, raises
@@ -220,6 +221,27 @@ def test_receiver_reports_spoofing():
     roof.text = spoofed + line("GPTXT,01,01,02,ANTSTATUS=OPEN")
     roof.run(5)
     assert "gnss_suspect" in roof.codes()
+
+
+def hardware_frame(gain):
+    """Return UBX-MON-HW with a gain."""
+    payload = bytes(18) + bytes((gain & 255, gain >> 8, 2, 1, 4)) + bytes(37)
+    body = b"\x0a\x09\x3c\x00" + payload
+    return b"\xb5\x62" + body + ubx_checksum(body).to_bytes(2, "little")
+
+
+def test_fall_of_the_gain_is_seen():
+    roof = IntegrityRig()
+    roof.text = hardware_frame(4000)
+    roof.run(40)
+    eq(roof.codes(), [])
+    roof.text = hardware_frame(3100)
+    roof.run(5)
+    eq(roof.codes(), [])
+    roof.text = hardware_frame(2900)
+    roof.run(5)
+    eq(roof.codes(), ["gnss_gain"])
+    eq(roof.rig.agent.components[0].gain_check.gain, 2900)
 
 
 def test_leap_seconds_of_the_receiver_end_the_uncertainty():

@@ -7,9 +7,15 @@ proposal. With `as_json` each step prints one JSON object, and no other text.
 
 import json
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from drivers.errors import DriverError
 from drivers.tools.lib.arguments import confirm, prompt
+from hil.errors import BenchError
+from hil.record.label import escape_text
+
+T = TypeVar("T")
 
 
 class Dialogue:
@@ -22,15 +28,29 @@ class Dialogue:
     def say(self, text: str) -> None:
         """Print a line."""
         if not self.as_json:
-            print(text, flush=True)
+            print(escape_text(text), flush=True)
 
     def ask(self, question: str, proposal: str) -> str:
         """Return the answer; an empty one is the proposal. Raises `UsageError` off a terminal."""
-        return prompt(question, proposal, self.assume_yes)
+        return prompt(escape_text(question), escape_text(proposal), self.assume_yes)
+
+    def ask_valid(self, question: str, proposal: str, parse: Callable[[str], T]) -> T:
+        """Ask until `parse` takes the answer; return its result.
+
+        Raises the error of `parse` for the proposal itself.
+        """
+        while True:
+            answer = self.ask(question, proposal)
+            try:
+                return parse(answer)
+            except (BenchError, DriverError) as error:
+                if answer == proposal:
+                    raise
+                print(escape_text(error), file=sys.stderr, flush=True)
 
     def confirm(self, question: str) -> bool:
         """Return whether the answer is yes. Raises `UsageError` off a terminal."""
-        return confirm(question, self.assume_yes)
+        return confirm(escape_text(question), self.assume_yes)
 
     def read_lines(self, question: str) -> str:
         """Return pasted lines up to an empty one."""
@@ -45,4 +65,4 @@ class Dialogue:
     def report(self, step: str, result: Any) -> None:
         """Print the result of a step as JSON."""
         if self.as_json:
-            print(json.dumps({"step": step, "result": result}, ensure_ascii=False), flush=True)
+            print(json.dumps({"step": step, "result": result}), flush=True)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values of `coldloop commission`, from its command line and from its questions: their checks.
+
+Does not ask; see `hil.tools.commission.inputs.dialogue`. A value that is not valid
+raises BenchError with one line.
+"""
+
+import math
+import re
+
+from drivers.tools.lib.arguments import raw_profile
+from hil.errors import BenchError
+from hil.tools.commission.profile_draft import GAUGED
+
+_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")  # as in the schema of the agent
+_MAX_UNIT = 247
+NO_GAUGE = "none"
+
+
+def parse_gauges(texts: list[str]) -> dict[str, str]:
+    """Return the texts of --gauge by point. Raises BenchError for one that is not valid."""
+    gauges = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        if not equals:
+            raise BenchError(f"--gauge: {text!r} is not POINT=VALUE")
+        if name.rpartition(".")[2] not in GAUGED:
+            raise BenchError(f"--gauge: {name} is none of {', '.join(GAUGED)}")
+        if number != NO_GAUGE:
+            _parse_gauge(number, "its unit")
+        if name in gauges:
+            raise BenchError(f"--gauge: {name} is given twice")
+        gauges[name] = number
+    return gauges
+
+
+def parse_profiles(texts: list[str]) -> dict[int, str]:
+    """Return the names of --profile by unit address. Raises BenchError for a wrong form."""
+    found: dict[int, str] = {}
+    for text in texts:
+        unit, equals, name = text.partition("=")
+        if not (equals and re.fullmatch("[0-9]{1,3}", unit) and 1 <= int(unit) <= _MAX_UNIT):
+            raise BenchError(f"--profile: {text!r} is not UNIT=NAME, with a unit of 1 to 247")
+        if int(unit) in found:
+            raise BenchError(f"--profile: the unit {int(unit)} is given twice")
+        found[int(unit)] = check_name("--profile", name)
+    return found
+
+
+def check_name(where: str, text: str) -> str:
+    """Return a name of a site, unit, device or profile. Raises BenchError."""
+    if not _NAME.fullmatch(text):
+        raise BenchError(f"{where} {text!r} is not like acme_cdu (a-z, 0-9, _ and -)")
+    return text
+
+
+def check_profile_name(text: str) -> str:
+    """Return the name of a known profile, `table` or `-`. Raises BenchError, DriverError."""
+    if text not in ("table", "-"):
+        raw_profile(check_name("profile", text))
+    return text
+
+
+def check_range(where: str, value: float, limits: tuple[int, int]) -> float:
+    """Return a value within its limits. Raises BenchError, also for a value that is no number."""
+    low, high = limits
+    if not low <= value <= high:
+        raise BenchError(f"{where}: {value:g} is outside {low} to {high}")
+    return value
+
+
+def parse_answer(text: str, unit: str) -> str:
+    """Return the answer for a gauge. Raises BenchError for one that is not valid."""
+    if text not in ("-", NO_GAUGE):
+        _parse_gauge(text, unit)
+    return text
+
+
+def _parse_gauge(text: str, unit: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BenchError(f"gauge {text!r} is not a number in {unit}, and not `{NO_GAUGE}`")
+    return value
+
+
+def parse_number(where: str, text: str) -> float:
+    """Return a number. Raises BenchError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise BenchError(f"{where}: {text!r} is not a number") from None
