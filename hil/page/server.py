@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from microdot import Microdot, Request, Response, send_file
 
@@ -166,6 +167,7 @@ class PageServer:
         return {"answer": answer}
 
     async def _send_report(self, _request: Request, run: str, name: str) -> Any:
+        run = unquote(run, errors="surrogateescape")  # microdot leaves the escapes in a path
         path = self._records / run / name
         if "\0" in run or len(run) > _MAX_NAME:
             return "no such report", 404

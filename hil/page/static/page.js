@@ -137,16 +137,22 @@
   async function showHistory() {
     const serial = id("start").elements.serial.value.trim();
     const list = await guarded(() => request("history", { serial })) || [];
-    id("history").replaceChildren(...list.map(makeRecord));
+    const heads = list.map(recordName);
+    id("history").replaceChildren(...list.map((r, i) => makeRecord(r, heads.indexOf(heads[i]) !== heads.lastIndexOf(heads[i]))));
     if (!list.length) id("history").append(make("p", { className: "dim", textContent: "no records" + (serial ? " of " + serial : "") }));
   }
 
   const MAX_OVERLAYS = 5;
   const overlaid = new Map(); // report -> its curves
-  function makeRecord(r) {
-    const when = r.ended_utc.slice(0, 16).replace("T", " "), name = [r.suite, r.serial, when].filter(Boolean).join(" ");
+  const endOf = (r) => r.ended_utc.slice(0, 16).replace("T", " ");
+  const recordName = (r) => [r.suite, r.serial, endOf(r)].filter(Boolean).join(" ");
+  function makeRecord(r, isRepeated) {
+    const when = endOf(r), name = recordName(r) + (isRepeated ? ` (${r.folder})` : "");
     const link = make("a", { href: reportAt(r.report, "report.html"), target: "_blank" },
-      make("b", { className: r.verdict, textContent: t(View.SHORT_TEXTS[r.verdict]) }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: when }));
+      make("b", { className: r.problem ? "fail" : r.verdict, textContent: t(r.problem ? "NOT VALID" : View.SHORT_TEXTS[r.verdict] || r.verdict) }), make("span", { textContent: r.suite + " " + r.serial }), make("span", { textContent: when }));
+    if (isRepeated) link.append(make("small", { textContent: r.folder }));
+    link.title = r.folder;
+    if (!r.curves) return make("div", { className: "record" }, link, make("small", { className: "problem", textContent: r.problem }));
     const button = make("button", { className: "plain", textContent: t("Overlay"), ariaLabel: t("Overlay") + ": " + name });
     const problem = make("small", { className: "problem", role: "alert" });
     button.setAttribute("aria-pressed", overlaid.has(r.report));

@@ -12,6 +12,6 @@ Texts.add("zh-CN", {
   "satellites over the site": "站点上空的卫星", "C/N0 of the satellites": "卫星的载噪比 C/N0", "earlier": "更早", "later": "更晚", "zoom in": "放大", "zoom out": "缩小",
   "window of the curves": "曲线时间窗", "cooling loop": "冷却回路", "free": "空闲", "running": "运行中", "no connection": "连接中断", "PASS": "通过", "PASS, MARGINAL": "通过，临界", "MARGINAL": "临界",
   "NOT COMPLETE": "未完成", "FAIL": "不通过", "Check next: ": "下一步检查：", "report": "报告", "Yes": "是", "No": "否", "Store": "保存", "On": "开", "Off": "关", "Do": "执行", "Emulate": "仿真",
-  "Swap in": "接入", "emulated": "仿真", "no records": "没有记录", "Overlay": "叠加", "at most 5 runs can be overlaid": "最多叠加 5 次运行", "Overlaid from the start of the run: ": "从运行开始叠加：", "type the port of the real device": "请输入真实设备的端口", "suites": "套件", "scenarios": "场景", "supply": "供水", "return": "回水",
+  "Swap in": "接入", "emulated": "仿真", "no records": "没有记录", "Overlay": "叠加", "NOT VALID": "无效", "at most 5 runs can be overlaid": "最多叠加 5 次运行", "Overlaid from the start of the run: ": "从运行开始叠加：", "type the port of the real device": "请输入真实设备的端口", "suites": "套件", "scenarios": "场景", "supply": "供水", "return": "回水",
   "heat": "热量", "differential pressure": "压差", "flow": "流量", "valve": "阀门", "pumps": "水泵", "power": "功率", "time": "时间", "link": "链路",
 });
