@@ -18,10 +18,9 @@ one transaction and t3.5 after its request. A newer write to the same registers 
 one that waits, and the retries of the one on the wire.
 
 Late and duplicate replies. A late reply to a timed-out request must not match a new request
-(`stale_reply_guard`). If the echo of a write can be the late echo of an older one, or the echo of
-the line itself, the result is "unsure" instead of "ok". The bus discards duplicates
-(`duplicate_filter`). Exceptions 5 and 6 mean "busy": the bus repeats the request after a pause, at
-most `_BUSY_TRIES` times.
+(`stale_reply_guard`). If a reply can be a late echo, the echo of the line or that to another
+master, the result is "unsure". The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6
+mean "busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
 
 Offline units. After `unit_health.OFFLINE_AFTER` timeouts in a row a unit is offline and gets no
 polls: `submit` returns False. The bus sends probes (`recovery_probe`). The reply to a probe is the
@@ -29,8 +28,7 @@ result of a poll. Writes to the unit are still tried, once.
 
 TCP needs neither idle time nor a guard, because transaction numbers identify replies. The bus
 closes a stream that is out of step, ends inside a reply or is silent too long ("close" in the
-outbox). All pending requests are then "lost", until the port is reported open again. The bus acts
-by the states of `bus_state`.
+outbox). All pending requests are then "lost", until the port is open again (see `bus_state`).
 """
 
 from drivers.modbus.bus_state import (
@@ -63,6 +61,7 @@ from drivers.modbus.transaction import (
 from drivers.modbus.unit_health import OFFLINE_AFTER
 from drivers.modbus.wire_time import WireTime
 from protocols.errors import EncodeError
+from protocols.modbus.expected_reply import OTHER_MASTER
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, NEVER
 
@@ -82,6 +81,7 @@ _BUSY_US = 50 * MILLISECOND
 _RECOVERY_US = 50 * MILLISECOND
 _STREAM_TIMEOUTS = 2 * OFFLINE_AFTER
 _REPLY_STATUSES = (GOOD, EXCEPTION)
+_REASON_STATUSES = NO_REPLY_STATUSES + (AMBIGUOUS,)
 
 
 class Bus(RequestSender):
@@ -321,13 +321,15 @@ class Bus(RequestSender):
                 if transaction.unit in self._stale_replies.units:
                     until = self._duplicate_due(now, length)
                     self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
-        elif status in NO_REPLY_STATUSES:
+        elif status in _REASON_STATUSES:
             reason = self.client.reason
         if transaction.tag is None:
             return
         if status == GOOD:
             self.transactions += 1  # without a call for speed
-            status = AMBIGUOUS if transaction.is_ambiguous else GOOD
+            if transaction.is_ambiguous:
+                status = AMBIGUOUS
+                reason = OTHER_MASTER if now < self._other_until else ""
         else:
             self.count_result(status, transaction.is_probe)
         if not transaction.is_probe or status in _REPLY_STATUSES:
@@ -360,7 +362,7 @@ class Bus(RequestSender):
         self.handle(TIMED_OUT)
         self.client.stop()
         if self.client.late_frames:
-            self._check_late_frames(now)
+            self._note_other_master(now)
         self._bytes_since = 0
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
@@ -398,6 +400,9 @@ class Bus(RequestSender):
     def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the transaction again in front, or end it if it has no retries."""
         status = INVALID_REPLY if self.client.reason else TIMEOUT
+        if self.client.reason == OTHER_MASTER:
+            self._note_other_master(now)
+            status = AMBIGUOUS
         if self.client.reason:
             self.invalid_replies += 1
         else:

@@ -4,8 +4,9 @@
 Does not queue requests and does not evaluate replies; see `bus`, which extends this class.
 
 The line must be idle first (`line_timer`). If another master has just sent a request on the line,
-the bus leaves it the time of the reply. Urgent requests go out first, then polls, then probes of
-offline units. A poll waits while a late or duplicate reply could match it.
+the bus leaves it the time of the reply. After that its reply counts as a late one. Urgent requests
+go out first, then polls, then probes of offline units. A poll waits while a late or duplicate reply
+could match it.
 """
 
 from drivers.modbus.bus_state import CLOSED, SENT, WAIT_REPLY, next_state
@@ -18,7 +19,7 @@ from drivers.modbus.stale_reply_guard import StaleReplyGuard
 from drivers.modbus.transaction import POLL, Transaction
 from drivers.modbus.unit_health import UnitHealth
 from protocols.modbus.pdu import EXCEPTION
-from protocols.time_units import MILLISECOND, NEVER
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Action = tuple[int, str, bytes]
 
 _OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master
+_OTHER_SEEN_US = 30 * SECOND  # so long another master can be the reason of an "unsure" reply
 _MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
 _MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
 _LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
@@ -89,6 +91,7 @@ class RequestSender(BusCounters):
         self._earliest_end = 0
         self._timeout_listener: Callable[[], None] | None = None
         self._own_turn_until = 0
+        self._other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._incremental_count = 0
@@ -193,7 +196,12 @@ class RequestSender(BusCounters):
             has_pending = self._polls or self._recovery_probe.offline
             self.wake_at = self._line_timer.drained_at if has_pending else NEVER
             return
-        elif self.client.buffer and self.serial and self._polls and self._yield_to_master(now):
+        elif (
+            self.serial
+            and (self.client.buffer or self.client.other_request)
+            and self._polls
+            and self._yield_to_master(now)
+        ):
             return
         transaction = self._next_transaction(now)
         if transaction is not None:
@@ -205,22 +213,31 @@ class RequestSender(BusCounters):
         After each wait the bus has the line for as long: a master that sends without a pause must
         not keep all polls back.
         """
-        if now < self._own_turn_until:
-            return False
-        request = self.client.pending_request()
-        self._check_late_frames(now)
+        has_request = self._note_other_master(now)
         self._bytes_since = 0
-        if request is None:
+        if not has_request or now < self._own_turn_until:
             return False
-        self._stale_replies.expect_late(request[0], request[1], now)
         self.wake_at = now + _OTHER_MASTER_US
         self._line_timer.hold_polls(self.wake_at)
         self._own_turn_until = self.wake_at + _OTHER_MASTER_US
         return True
 
+    def _note_other_master(self, now: int) -> bool:
+        """Guard against the reply to another master; return whether one is due."""
+        request = self.client.pending_request()
+        self._check_late_frames(now)
+        if request is None:
+            return False
+        self._stale_replies.expect_late(request[0], request[1], now)
+        self._other_until = now + _OTHER_SEEN_US
+        return True
+
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
+        is_urgent = self.serial and (transaction.priority or transaction.is_probe)
+        if is_urgent and (client.buffer or client.other_request):
+            self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)

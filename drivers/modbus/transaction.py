@@ -33,7 +33,8 @@ class TransactionResult:
 
     `status` is one of:
         "ok"          a good reply; `values` are those of a read, a write has none
-        "unsure"      a reply that can be a late reply to an older request, or an echo of the line
+        "unsure"      a reply that can be a late reply to an older request, an echo of the line, or
+                      the reply to another master (`reason`)
         "exception"   the unit replied with exception `code`
         "busy"        the unit still replied with exception `code` (5 or 6) after the retries
         "timeout"     no reply

@@ -11,14 +11,14 @@ Has no queue and no time; see `drivers.modbus.bus`. The interface and the counte
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import with_crc
+from protocols.modbus.expected_reply import OTHER_MASTER, OtherRequests
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
-    MAX_READ,
-    READS,
     check_reply,
     reply_length,
+    reply_prefix,
 )
 from protocols.modbus.rtu import MAX_DAMAGED_ECHOES, MAX_UNIT, UNITS
 
@@ -59,7 +59,7 @@ def parse_frame(line: bytes) -> "bytes | None":
     return body[:-1] if sum(body) & 0xFF == 0 else None
 
 
-class AsciiClient:
+class AsciiClient(OtherRequests):
     """The reply matcher of one line; see the module."""
 
     stream_error = ""
@@ -78,7 +78,8 @@ class AsciiClient:
         self.duplicate_unit = 0
         self.reply_length = 0
         self.buffer = b""
-        self._idle_body = b""
+        self._has_bytes = False
+        self._other_reply_due = False
         self._last_reply = b""
         self._request_body = b""
         self._skip_echo = False
@@ -91,7 +92,9 @@ class AsciiClient:
         """Start a transaction; return the frame to send. Raises `EncodeError`."""
         frame = build_frame(unit, pdu)
         self.counters.discarded_bytes += len(self.buffer)
-        self.buffer = self._idle_body = b""
+        self.buffer = b""
+        self._other_reply_due = False
+        self._due_since_start = 0
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
@@ -125,22 +128,23 @@ class AsciiClient:
         return unit
 
     def pending_request(self) -> "tuple[int, bytes] | None":
-        """Return the last read (unit, PDU) of another master on the idle line, or None."""
-        body, self._idle_body = self._idle_body, b""
-        is_read = len(body) == 6 and body[1] in READS and not body[4]
-        if self._waiting or not is_read or not 1 <= body[5] <= MAX_READ:
+        """As in RTU."""
+        if self._waiting:
             return None
-        return (body[0], body[1:]) if body != self._request_body else None
+        has_bytes, self._has_bytes = self._has_bytes, False
+        return self.report_other(has_bytes)
 
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
-        self.buffer = self._idle_body = b""
+        self.buffer = b""
+        self.forget_other()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add characters; return (verdict, exception code, values) when the reply is complete."""
         buffer, result = self.buffer + data, None
+        self._has_bytes = True
         while True:
             start, end = buffer.find(b":"), buffer.find(b"\n")
             if start < 0:
@@ -183,16 +187,24 @@ class AsciiClient:
         if self._waiting and body == request and self._is_echo(body):
             return None
         if not self._waiting or body[0] != request[0]:
+            self._note_other(body)
             self._count_other(body)
             return None
         verdict, code, values = check_reply(request[1:], body[1:])
         is_reply = verdict == GOOD or (verdict == EXCEPTION and not self._exception_ambiguous)
         if not is_reply:
+            self._note_other(body)
             self.counters.mismatches += 1
-            self.reason = "late exception" if verdict == EXCEPTION else verdict
+            if self.reason != OTHER_MASTER:
+                self.reason = "late exception" if verdict == EXCEPTION else verdict
             self._keep(body)
             return None
         self._waiting = False
+        if self._other_reply_due and verdict == GOOD:
+            self.counters.other_unit_frames += 1
+            return (OTHER_MASTER, 0, ())
+        if self.other_request[:1] == body[:1]:
+            self.own_reply_came()
         self._last_reply = body
         if request[1] not in _ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
@@ -204,6 +216,17 @@ class AsciiClient:
         else:
             self.is_unproven = body == request and not self.echo_known
         return (verdict, code, values)
+
+    def _note_other(self, body: bytes) -> None:
+        """Record a request of another master, or the reply to it."""
+        own = self._request_body
+        if body == own or not self.note_frame(body):
+            return
+        if self._waiting and body[:2] == own[:2]:
+            self._exception_ambiguous = True
+            self.reason = OTHER_MASTER
+            if reply_prefix(body[1:]) == reply_prefix(own[1:]):
+                self._other_reply_due = True
 
     def _damage(self) -> int:
         return self.counters.crc_errors + self.counters.discarded_bytes
@@ -223,7 +246,6 @@ class AsciiClient:
             self.counters.other_unit_frames += 1
         else:
             self.counters.unsolicited += 1
-            self._idle_body = body
             if body == self._last_reply:
                 self.duplicate_unit = body[0]
         self._keep(body)

@@ -21,24 +21,25 @@ A frame can contain the bytes of another frame as its data. A candidate inside a
 not a reply. If the bytes before it can be the start of such a frame, the client defers its decision
 to the end of that frame. If the line becomes silent before that, `settle` decides.
 
-Another master can send our unit a request whose reply looks like ours. Its request arrives first.
-The client leaves the next matching reply to it.
+Another master can send our unit a request whose reply looks like ours. Both requests are pending,
+and nothing shows which one the device received first. Then the next matching reply is no reply: its
+verdict is `OTHER_MASTER`. `other_request` is the last request of another master without a reply.
 """
 
 import struct
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import MAX_KNOWN, is_intact, with_crc
-from protocols.modbus.expected_reply import ExpectedReply
+from protocols.modbus.expected_reply import OTHER_MASTER, ExpectedReply, OtherRequests
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
     GOOD,
-    MAX_READ,
     READS,
     check_reply,
     expected_length,
     is_sized,
+    reply_prefix,
     reply_values,
 )
 
@@ -73,7 +74,7 @@ def build_frame(unit: int, pdu: bytes) -> bytes:
     return with_crc(bytes((unit,)) + pdu)
 
 
-class RtuClient:
+class RtuClient(OtherRequests):
     """The reply matcher of one line. `reason` names the error of the last reply.
 
     `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
@@ -133,6 +134,7 @@ class RtuClient:
         self._bytes_needed = _MIN_FRAME
         self.reason = ""
         self._other_reply_due = self.is_unproven = False
+        self._due_since_start = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
@@ -167,38 +169,30 @@ class RtuClient:
         return unit
 
     def pending_request(self) -> "tuple[int, bytes] | None":
-        """Return the pending read (unit, PDU) of another master, or None.
+        """Return the pending request (unit, PDU) of another master, or None.
 
         Works only while no request is pending. Classifies the bytes received so far.
         """
-        received = self.buffer
-        if self._waiting or not received:
+        if self._waiting:
             return None
-        self._classify(received)
-        self._clear()
-        last_frame = received[-8:]
-        if (
-            len(last_frame) < 8
-            or last_frame[1] not in READS
-            or last_frame[4]
-            or not 1 <= last_frame[5] <= MAX_READ  # no device replies to such a read
-            or not is_intact(last_frame)
-            or last_frame == self._expected.request
-        ):
-            return None
-        return (last_frame[0], last_frame[1:6])
+        has_bytes = self.buffer != b""
+        if has_bytes:
+            self._classify(self.buffer)
+            self._clear()
+        return self.report_other(has_bytes)
 
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
+        self.forget_other()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add bytes; return (verdict, exception code, registers) when the reply is complete.
 
-        The verdict is "ok" or "exception". Each reply is returned once. Without a pending request,
-        the bytes are only counted, at the latest by the next `start`.
+        The verdict is "ok", "exception" or `OTHER_MASTER`. Each reply is returned once. Without a
+        pending request, the bytes are only counted, at the latest by the next `start`.
         """
         if len(data) > _MAX_CHUNK:
             return self._feed_chunks(data)
@@ -208,7 +202,10 @@ class RtuClient:
             expected = self._expected
             # The usual case: exactly the reply and no other bytes.
             is_exact_reply = (
-                size == self.reply_length and not expected.echo and not expected.length_unknown
+                size == self.reply_length
+                and not expected.echo
+                and not expected.length_unknown
+                and not self._other_reply_due
             )
             if is_exact_reply and buffer.startswith(expected.prefix) and is_intact(buffer):
                 self._waiting = False
@@ -219,6 +216,8 @@ class RtuClient:
                     self._clear()
                 else:
                     self.buffer = b""
+                if self.other_request[:1] == buffer[:1]:
+                    self.own_reply_came()
                 if expected.count:
                     self.line_echo = False
                     self.echo_known = True
@@ -337,13 +336,21 @@ class RtuClient:
         self._classify(buffer[:at])
         trailing = buffer[end:]
         self._clear()
-        if self._other_reply_due:  # this is the reply to the other master
-            self._other_reply_due = False
+        is_exception = buffer[at + 1] != self._expected.function
+        if is_exception and self._exception_ambiguous:  # can be that to the other master
             self.counters.other_unit_frames += 1
             self.buffer = trailing
             self._bytes_needed = _MIN_FRAME
             return self._search(len(trailing))
         self._waiting = False
+        if self._other_reply_due:
+            self.counters.other_unit_frames += 1
+            self._trailing_data = b""
+            self.trailing_bytes = len(trailing)
+            self._classify(trailing)
+            return (OTHER_MASTER, 0, ())
+        if self.other_request[:1] == buffer[at : at + 1]:
+            self.own_reply_came()
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
@@ -358,7 +365,7 @@ class RtuClient:
             late_count = len(self.late_frames)
             self._classify(trailing)
             del self.late_frames[late_count:]  # the guard expects frames before the reply only
-        if buffer[at + 1] != self._expected.function:
+        if is_exception:
             return (EXCEPTION, buffer[at + 2], ())
         return (GOOD, 0, reply_values(self._expected.pdu, buffer[at + 1 : end - 2]))
 
@@ -393,6 +400,7 @@ class RtuClient:
             return
         if len(self.late_frames) < _MAX_LATE:
             self.late_frames.append(frame)
+        is_request = self.note_frame(frame[:-2])
         if not self._waiting:
             self.counters.unsolicited += 1
             if frame == self._last_reply:
@@ -400,20 +408,16 @@ class RtuClient:
         elif frame[0] != self._expected.unit:
             self.counters.other_unit_frames += 1
         else:
-            self._other_reply_due = self._other_reply_due or self._is_other_request(frame)
             self.counters.mismatches += 1
+            if is_request and frame[1] == self._expected.function:
+                self._exception_ambiguous = True
+                self.reason = OTHER_MASTER
+                if reply_prefix(frame[1:-2]) == self._expected.prefix[1:]:
+                    self._other_reply_due = True
+            if self.reason == OTHER_MASTER:
+                return
             mismatch = check_reply(self._expected.pdu, frame[1:-2])[0]
             self.reason = "late exception" if mismatch == EXCEPTION else mismatch
-
-    def _is_other_request(self, frame: bytes) -> bool:
-        """Return True for another master's read whose reply has the same prefix as ours."""
-        if (
-            self._expected.function not in READS
-            or len(frame) != 8
-            or frame[1] != self._expected.function
-        ):
-            return False
-        return frame[4] == 0 and frame[5] == self._expected.count
 
 
 def _longest_end(data: bytes, at: int) -> int:

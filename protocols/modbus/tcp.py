@@ -47,6 +47,7 @@ class TcpClient:
     `stream_error` is empty, or the reason why the stream is unreadable: "protocol id" or "length".
     """
 
+    other_request = b""  # a stream has no other master
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
 
     def __init__(self) -> None:

@@ -322,6 +322,26 @@ def _echo(case: HostileCase, device: HostileDevice, request: bytes, now: int) ->
     return [echo, *_drop(case, device, request, now)]
 
 
+def _other_master(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    """Another master reads other registers with the same reply shape; the order is not known."""
+    own = _frame(case, device, request, now)
+    if request[0] not in pdu.READS or case.rng.randrange(3) == 0:
+        return [(5000, own)]
+    address = bytes((case.rng.choice((0, 1)), case.rng.randrange(128, 256)))
+    theirs = request[:1] + address + request[3:]
+    asked, reply = case.wrap(device.unit, theirs), _frame(case, device, theirs, now)
+    kind = case.rng.randrange(4)
+    if kind == 0:  # our request was first
+        return [(1000, asked), (30_000, own), (30_000, reply)]
+    if kind == 1:
+        return [(0, asked), (30_000, reply), (30_000, own)]
+    if kind == 2:  # our request is lost
+        return [(1000, asked), (30_000, reply)]
+    return [(5000, own), (20_000, asked), (20_000 + case.rng.randrange(400_000), reply)]
+
+
 def _damaged_echo(
     case: HostileCase, device: HostileDevice, request: bytes, now: int
 ) -> list[Chunk]:
@@ -371,6 +391,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "mix": _mix,
 }
 ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
+ASCII_BEHAVIOURS["other master"] = _other_master
 RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
 SIZES = ("one", "two", "many", "mixed")
 """Registers of each read: see `HostileCase`."""

@@ -113,7 +113,7 @@ def describe_result(result: "TransactionResult") -> str:
         return "no reply" + (": " + result.reason if result.reason else "")
     if result.status == "busy":
         return "busy: exception %d (%s) to all attempts" % (result.code, EXCEPTIONS[result.code])
-    if result.status == "unsure":
+    if result.status == "unsure" and not result.reason:
         return "unsure: the reply can be a late one to an earlier request, or an echo of the line"
     return "%s: %s" % (result.status, result.reason or "no reason known")
 

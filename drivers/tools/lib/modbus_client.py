@@ -140,8 +140,9 @@ class BlockingModbusClient:
         """Send one request and return its result. The reason of a time-out names what came instead.
 
         The first good read of a unit on a serial line is confirmed, because the device can still
-        owe a reply to an earlier program. A second read with another count follows. If its reply is
-        not the next one, the first read is repeated; now the guard against late replies knows.
+        owe a reply to an earlier program or to another master. A second read with another count
+        follows. If its reply is not the next one, the first read is repeated; now the guard against
+        late replies knows.
 
         Raises `PortError` if the port fails, `EncodeError` for an invalid unit.
         """
@@ -152,7 +153,10 @@ class BlockingModbusClient:
         if other is None:
             return result
         self._confirmed.add(unit)
-        if self._request(unit, other, 0).status in (GOOD, EXCEPTION):
+        counters = self.bus.client.counters
+        mismatches = counters.mismatches
+        confirmation = self._request(unit, other, 0)
+        if confirmation.status in (GOOD, EXCEPTION) and counters.mismatches == mismatches:
             return result
         return self._request(unit, request, retries)
 

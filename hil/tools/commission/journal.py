@@ -29,7 +29,8 @@ def write_whole(path: Path, text: str) -> None:
     """Replace a file as a whole; after an error the old file is complete. Raises BenchError."""
     temporary = path.with_name(path.name + ".new")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        temporary.unlink(missing_ok=True)  # never writes through a link
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -79,6 +80,8 @@ class Journal:
             self._steps = dict(record["steps"])
             pending = record.get(_PENDING, [])
             self._pending = [pending] if isinstance(pending, dict) else list(pending)
+            for entry in self._pending:
+                _is_output(entry, entry["device"], entry["old"]["words"])  # has these keys
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"

@@ -18,7 +18,7 @@ from hil.errors import BenchError
 from hil.record.record import read
 from hil.tools.commission.inputs.argument_values import check_range, parse_number
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.journal import lock_folder, write_whole
+from hil.tools.commission.journal import FORMAT, lock_folder, write_whole
 
 _SERVER = Path(__file__).with_name("foreign_cdu.py")
 TABLE = """\
@@ -191,7 +191,9 @@ def test_an_entry_of_another_kind_is_one_line(
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "unit.json"
+    (tmp_path / "unit.json.new").symlink_to(tmp_path / "elsewhere")
     write_whole(path, "old")
+    assert list(tmp_path.iterdir()) == [path]
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -491,10 +493,11 @@ def test_mistakes_are_one_line_each(
         with pytest.raises(SystemExit):
             main([*command(cdu, site), *options])
         assert problem in capsys.readouterr().err
-    (site / "commission.json").write_text("{}")
-    with pytest.raises(SystemExit):
-        main([*command(cdu, site)])
-    assert "not a journal of a commissioning" in capsys.readouterr().err
+    for content in ({}, {"format": FORMAT, "steps": {}, "pending-write": [{"device": 5}]}):
+        (site / "commission.json").write_text(json.dumps(content))
+        with pytest.raises(SystemExit):
+            main([*command(cdu, site)])
+        assert "not a journal of a commissioning" in capsys.readouterr().err
 
 
 @pytest.mark.soak

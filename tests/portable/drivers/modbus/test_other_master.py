@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Another master on the line: its reply is never taken as the reply to our request."""
+
+from drivers.modbus.transaction import WRITE
+from protocols.modbus import pdu
+from protocols.modbus.ascii_mode import build_frame as ascii_frame
+from protocols.modbus.crc import with_crc
+from tests.portable.drivers.modbus.bus_rig import (
+    LATE,
+    OTHER,
+    READ,
+    REPLY,
+    make_bus,
+    only_result,
+    run_until_write,
+)
+from tests.portable.support.check import eq
+
+REASON = "another master is on the line"
+THEIR_REQUEST = with_crc(b"\x05" + OTHER)
+THEIR_REPLY = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
+
+
+def start_read(retries=0):
+    """Send READ; return (bus, time)."""
+    bus = make_bus()
+    bus.submit(5, READ, "read", retries=retries)
+    return bus, run_until_write(bus)[0]
+
+
+def statuses(bus):
+    return [(result.status, result.reason) for result in bus.take_results()]
+
+
+def test_the_order_of_the_replies_does_not_matter():
+    """The device answers ours first or theirs first; each reply comes alone or with the request."""
+    for first, second in ((REPLY, THEIR_REPLY), (THEIR_REPLY, REPLY)):
+        for chunks in (
+            (THEIR_REQUEST, first, second),
+            (THEIR_REQUEST + first, second),
+            (THEIR_REQUEST + first + second,),
+            (THEIR_REQUEST[:3], THEIR_REQUEST[3:] + first + second),
+        ):
+            bus, now = start_read()
+            for i, chunk in enumerate(chunks):
+                bus.receive(chunk, now + 5_000 + 10_000 * i)
+            eq(statuses(bus), [("unsure", REASON)])
+            eq(bus.client.counters.other_unit_frames, 1)
+
+
+def test_the_read_is_repeated_when_the_line_is_quiet():
+    bus, now = start_read(retries=1)
+    bus.receive(THEIR_REQUEST, now + 2_000)
+    bus.receive(REPLY, now + 30_000)
+    eq(statuses(bus), [])
+    bus.receive(THEIR_REPLY, now + 40_000)
+    again, frame = run_until_write(bus)
+    eq((again > now + 40_000, frame), (True, with_crc(b"\x05" + READ)))
+    bus.receive(REPLY, again + 30_000)
+    result = only_result(bus)
+    eq((result.status, result.values), ("ok", (1, 2)))
+
+
+def test_a_request_before_ours_without_its_reply():
+    """It came while the line was idle, and its reply takes longer than the bus waits for it."""
+    for pause in (0, 150_000):
+        bus = make_bus()
+        bus.receive(THEIR_REQUEST, 1_000)
+        if pause:  # the bus had its own turn
+            bus.submit(9, READ, "other unit", retries=0)
+            now, _ = run_until_write(bus)
+            bus.receive(with_crc(b"\x09\x03\x04\x00\x01\x00\x02"), now + 20_000)
+            bus.receive(THEIR_REQUEST, now + 30_000)
+            eq(only_result(bus).status, "ok")
+        bus.submit(5, READ, "read", retries=0)
+        now, frame = run_until_write(bus)
+        assert frame != with_crc(b"\x05" + READ) or now > LATE, (pause, now)
+
+
+def test_a_request_that_our_reply_cannot_answer():
+    """Another length, another function or another unit: our reply is clear."""
+    for request in (b"\x05" + pdu.read_holding(99, 3), b"\x05" + pdu.read_input(99, 2)):
+        bus, now = start_read()
+        bus.receive(with_crc(request), now + 5_000)
+        bus.receive(REPLY, now + 30_000)
+        eq(only_result(bus).values, (1, 2))
+    bus, now = start_read()
+    bus.receive(with_crc(b"\x06" + OTHER), now + 5_000)
+    bus.receive(REPLY, now + 30_000)
+    eq(only_result(bus).values, (1, 2))
+
+
+def test_their_reply_does_not_answer_our_next_request():
+    """Their request came during our exchange of another shape; its reply is still due."""
+    bus, now = start_read()
+    bus.receive(with_crc(b"\x05" + pdu.read_holding(99, 3)), now + 5_000)
+    bus.receive(REPLY, now + 30_000)
+    eq(only_result(bus).status, "ok")
+    bus.submit(5, pdu.read_holding(16, 3), "three", retries=0)
+    next_at, frame = run_until_write(bus)
+    assert frame != with_crc(b"\x05" + pdu.read_holding(16, 3)) or next_at > now + LATE
+
+
+def test_our_echo_is_not_another_master():
+    bus, now = start_read()
+    bus.receive(with_crc(b"\x05" + READ), now + 1_000)
+    bus.receive(REPLY, now + 30_000)
+    eq(only_result(bus).values, (1, 2))
+
+
+def test_bits_are_compared_by_the_bytes_of_the_reply():
+    for count, status in ((5, "unsure"), (9, "ok")):
+        bus = make_bus()
+        bus.submit(5, pdu.read_coils(0, 3), "bits", retries=0)
+        now, _ = run_until_write(bus)
+        bus.receive(with_crc(b"\x05" + pdu.read_coils(70, count)), now + 5_000)
+        bus.receive(with_crc(b"\x05\x01\x01\x02"), now + 30_000)
+        eq(only_result(bus).status, status)
+
+
+def test_a_write_of_the_same_block():
+    """The reply to a write of several registers does not contain their values."""
+    bus = make_bus()
+    bus.submit(5, pdu.write_multiple(40, (1, 2)), "write", WRITE, retries=0)
+    now, frame = run_until_write(bus)
+    bus.receive(with_crc(b"\x05" + pdu.write_multiple(40, (3, 4))), now + 5_000)
+    bus.receive(with_crc(frame[:6]), now + 30_000)
+    eq(statuses(bus), [("unsure", REASON)])
+
+
+def test_an_exception_can_be_theirs():
+    bus, now = start_read()
+    bus.receive(with_crc(b"\x05" + pdu.read_holding(99, 3)), now + 5_000)
+    bus.receive(with_crc(b"\x05\x83\x02"), now + 30_000)
+    eq(statuses(bus), [])
+    bus.receive(REPLY, now + 40_000)
+    eq(only_result(bus).values, (1, 2))
+
+
+def test_ascii_mode():
+    bus = make_bus("ascii")
+    bus.submit(5, READ, "read", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive(ascii_frame(5, OTHER), now + 5_000)
+    bus.receive(ascii_frame(5, b"\x03\x04\x00\x63\x00\x64"), now + 30_000)
+    eq(statuses(bus), [("unsure", REASON)])
+
+
+def test_two_requests_of_theirs_are_due():
+    """A slow device owes two replies; after the first one the second can still come."""
+    bus = make_bus()
+    bus.receive(THEIR_REQUEST, 1_000)
+    bus.receive(THEIR_REQUEST, 120_000)
+    bus.receive(THEIR_REPLY, 151_000)
+    bus.submit(5, READ, "read", retries=0)
+    now, frame = run_until_write(bus)
+    assert frame != with_crc(b"\x05" + READ) or now > 151_000 + LATE, (now, frame)
