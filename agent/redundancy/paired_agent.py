@@ -286,12 +286,19 @@ class PairedAgent:
             bus.submit_first(unit, self._reads[unit])
 
     def _replying_unit(self, bus: "Bus") -> int:
-        """Return a unit that replied to its last request; any if there is none."""
+        """Return a unit that replied to its last request; any if there is none.
+
+        An active controller asks them in turn, because the guard against late replies can hold the
+        reads of one unit. In READ the health of most units is not known yet.
+        """
+        if self.state.role == ACTIVE:
+            for _ in self._units:
+                unit = self._probed_unit()
+                health = bus.unit_health(unit)
+                if health.response_us >= 0 and not health.consecutive_timeouts:
+                    return unit
         last = self._watch.replied_unit
-        for unit in [last] + self._units:
-            if unit in self._reads and not bus.unit_health(unit).consecutive_timeouts:
-                return unit
-        return self._probed_unit()
+        return last if last in self._reads else self._probed_unit()
 
     def _start_agent(self, now: int) -> None:
         self._has_read = False
