@@ -6,6 +6,7 @@
     FOLDER/NAME.pem, NAME.key      a broker, a unit (SITE.UNIT), an operator, a reader
     FOLDER/acl                     rights at the broker, one block for each name
     FOLDER/crl.pem                 the revoked certificates, one list for each intermediate
+    FOLDER/replaced                when a certificate that a unit has replaced is revoked
 
 With a root (`create_root`, in a folder of its own on a machine without a network), the authority is
 an intermediate: `create` and `renew` need the root, `issue` and `revoke` do not. `ca.pem` holds the
@@ -22,6 +23,7 @@ ends a certificate.
 
 import re
 import secrets
+import time
 from pathlib import Path
 
 from cryptography import x509
@@ -237,7 +239,8 @@ def revoke(folder: Path, name: str, passphrase: str = "") -> Path:
     """
     _check_name(name)
     with store.locked(folder):
-        path = _revoke_certificate(folder, name, passphrase)
+        revoke_replaced(folder, passphrase, name)
+        path = _revoke_certificate(folder, f"{name}.pem", passphrase)
         access_list.remove_entry(folder, name)
     return path
 
@@ -249,8 +252,21 @@ def is_revoked(folder: Path, certificate: x509.Certificate) -> bool:
     return any(crl.get_revoked_certificate_by_serial_number(number) for crl in lists)
 
 
-def _revoke_certificate(folder: Path, name: str, passphrase: str) -> Path:
-    certificate = store.load_certificate(folder / f"{name}.pem")
+def revoke_replaced(folder: Path, passphrase: str, name: str = "") -> None:
+    """Revoke the replaced certificates whose time is over, and that of `name`."""
+    with store.locked(folder):
+        waiting = store.read_table(folder / "replaced", 1)
+        over = [key for key, (until,) in waiting.items() if key == name or until <= time.time()]
+        for key in over:
+            if is_name(key) and (folder / f"{key}.pem.old").exists():
+                _revoke_certificate(folder, f"{key}.pem.old", passphrase)
+            del waiting[key]
+        if over:
+            store.write_table(folder / "replaced", waiting)
+
+
+def _revoke_certificate(folder: Path, file: str, passphrase: str) -> Path:
+    certificate = store.load_certificate(folder / file)
     issuer = store.issuer_of(certificate, folder, passphrase)
     revoked = {certificate.serial_number}
     others = []
@@ -271,12 +287,14 @@ def rotate(
     passphrase: str = "",
     request: bytes | None = None,
     rights: Rights | None = None,
+    until: float = 0,
 ) -> Path:
     """Replace the certificate of `name`: revoke the old one, copy its files to `.old`.
 
     The role and the site stay those of the old certificate, also after a revocation. Raises
     `OpsError`: it has none, and `rights` has none; or `rights` are others; then nothing changes.
-    `request`: a signing request with the new key, which stays where it is.
+    `request`: a signing request with the new key, which stays where it is; `until`: the old
+    certificate is revoked after this time (Unix time in s), not now.
     """
     _check_name(name)
     with store.locked(folder):
@@ -286,7 +304,12 @@ def rotate(
             hosts = hosts_of(old)
         _check_names(name, kept.role, hosts, kept.site)
         files = _sign(folder, name, kept, hosts, passphrase, request)
-        _revoke_certificate(folder, name, passphrase)
+        revoke_replaced(folder, passphrase, name)
+        if until:
+            waiting = store.read_table(folder / "replaced", 1)
+            store.write_table(folder / "replaced", waiting | {name: [int(until)]})
+        else:
+            _revoke_certificate(folder, f"{name}.pem", passphrase)
         if kept.role == "unit" or not (
             kept.role == "broker" or access_list.has_entry(folder, name)
         ):

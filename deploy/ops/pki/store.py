@@ -6,11 +6,13 @@ the old or the new file.
 """
 
 import fcntl
+import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -61,6 +63,27 @@ def replace(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
         replace_private(path, data.decode(), mode)
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
+
+
+def read_table(path: Path, numbers: int) -> dict[str, list[int]]:
+    """Return a JSON file of names with `numbers` integers each. Raises `OpsError`: damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise OpsError(f"{path}: {error}; it is damaged: remove it") from None
+    rows: list[Any] = list(found.values()) if isinstance(found, dict) else [None]
+    if not all(isinstance(row, list) and len(row) == numbers for row in rows):
+        raise OpsError(f"{path}: it is damaged: remove it")
+    if not all(type(number) is int for row in rows for number in row):
+        raise OpsError(f"{path}: it is damaged: remove it")
+    return dict(found)
+
+
+def write_table(path: Path, rows: dict[str, list[int]]) -> None:
+    """Write what `read_table` reads. Raises `OpsError`."""
+    replace(path, json.dumps(rows).encode(), 0o600)
 
 
 def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> bytes:
