@@ -163,8 +163,8 @@ def test_a_unit_enrolls_once_and_again_with_its_certificate(
     assert f"user {UNIT}\n" in (site.pki / "acl").read_text()
     assert not (site.pki / f"{UNIT}.key").exists()
     assert site.post("simpleenroll", body, "-u", f"{UNIT}:{password}") == (status, text)
-    stranger = request(site.folder, UNIT, "stranger")
-    assert site.post("simpleenroll", stranger, "-u", f"{UNIT}:{password}")[0] == "401"  # once
+    unknown = request(site.folder, UNIT, "unknown")
+    assert site.post("simpleenroll", unknown, "-u", f"{UNIT}:{password}")[0] == "401"  # once
     again = request(site.folder, UNIT, "second")
     shown = ["--cert", str(first), "--key", str(site.folder / "first.key")]
     status, text = site.post("simplereenroll", again, *shown)
@@ -172,7 +172,7 @@ def test_a_unit_enrolls_once_and_again_with_its_certificate(
     second = site.certificate(text, "second")
     assert program(*check[:-1], str(second)).endswith(": OK\n")
     assert site.post("simplereenroll", again, *shown) == (status, text)
-    assert site.post("simplereenroll", stranger, *shown)[0] == "403"
+    assert site.post("simplereenroll", unknown, *shown)[0] == "403"
     crl = x509.load_pem_x509_crl((site.pki / "crl.pem").read_bytes())
     assert not list(crl)
     table = {UNIT: [int(time.time())]}
