@@ -5,6 +5,7 @@ Does not build the agent and does not run it.
 """
 
 from agent.core.errors import ConfigError
+from protocols.modbus.pdu import read, read_holding
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
-    from agent.core.config_records import Config
+    from agent.core.config_records import Config, DeviceConfig
     from agent.redundancy.paired_agent import PairedAgent
 
 
@@ -23,10 +24,21 @@ def make_controller(config: "Config", build: "Callable[[], Agent]") -> "Agent | 
             from agent.redundancy.paired_agent import PairedAgent  # noqa: PLC0415 - few units are pairs
 
             address = config.buses[0][1]
-            units = [device.unit for device in config.devices]
+            reads = [(device.unit, _short_read(device)) for device in config.devices]
             key = bytes.fromhex(settings["key"])
-            return PairedAgent(_node(settings), build, str(address), address.char_us, units, key)
+            return PairedAgent(_node(settings), build, str(address), address.char_us, reads, key)
     return build()
+
+
+def _short_read(device: "DeviceConfig") -> bytes:
+    """Return a read of one point of a device, for a request while the line is idle.
+
+    A register of the profile: an exception would not tell which request it belongs to.
+    """
+    for point in device.profile.polled_items("fast"):
+        if point.registers > 0:
+            return read(point.function, point.address, point.registers)
+    return read_holding(0, 1)
 
 
 def _node(settings: "dict[str, Any]") -> str:

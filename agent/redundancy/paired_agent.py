@@ -57,7 +57,8 @@ class PairedAgent:
     """One controller of a pair.
 
     `node` is "a" or "b"; both controllers have different ones. `build` makes the agent. `address`
-    and `char_us` are those of the bus. `units` are the unit addresses on it; the probe asks them
+    and `char_us` are those of the bus. `reads` are the devices on it, each
+    with its unit address and a short read (PDU); the probe asks them
     in turn. `key` protects the beacons. `takeovers` counts the times that this controller became
     active.
     """
@@ -68,7 +69,7 @@ class PairedAgent:
         build: "Callable[[], Agent]",
         address: str,
         char_us: int,
-        units: "list[int]",
+        reads: "list[tuple[int, bytes]]",
         key: bytes,
     ) -> None:
         self.node = node
@@ -77,7 +78,8 @@ class PairedAgent:
         self.takeovers = 0
         self._timers = timers_of(node)
         self._build = build
-        self._units = units
+        self._units = [unit for unit, _ in reads]
+        self._reads = dict(reads)
         self._next_unit = 0
         # Both probes differ in length, so that a reply to one is not a reply to the other.
         self._probe_pdu = read_holding(0, 1 if node == "a" else 2)
@@ -227,7 +229,8 @@ class PairedAgent:
                         bus.limit_timeout(unit, TIMEOUT_US)
                     bus.submit(unit, pdu, None, retries=0)
                 else:
-                    bus.submit(self._replying_unit(bus), self._probe_pdu, None, retries=0)
+                    unit = self._replying_unit(bus)
+                    bus.submit(unit, self._reads[unit], None, retries=0)
 
     def _take_beacons(self, now: int, is_fresh: bool) -> int:
         """Reply to the last beacon if it `is_fresh`; return its constant for the table."""
@@ -279,13 +282,14 @@ class PairedAgent:
         """Ask a device that replies, because one did not: it comes before the next try."""
         if self.agent is not None:
             bus = self.agent.fieldbus.buses[0]
-            bus.submit_first(self._replying_unit(bus), self._probe_pdu)
+            unit = self._replying_unit(bus)
+            bus.submit_first(unit, self._reads[unit])
 
     def _replying_unit(self, bus: "Bus") -> int:
         """Return a unit that replied to its last request; any if there is none."""
         last = self._watch.replied_unit
         for unit in [last] + self._units:
-            if unit and not bus.unit_health(unit).consecutive_timeouts:
+            if unit in self._reads and not bus.unit_health(unit).consecutive_timeouts:
                 return unit
         return self._probed_unit()
 

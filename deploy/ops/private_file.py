@@ -28,11 +28,14 @@ def write_private(path: Path, data: bytes) -> None:
         raise OpsError(f"{path}: {error.strerror}") from None
 
 
-def replace_private(path: Path, text: str) -> None:
-    """Replace a file; it is durable on return. Raises OSError: the old file is unchanged."""
+def replace_private(path: Path, text: str, mode: int = 0o600) -> None:
+    """Replace a file; it is durable on return. Raises OSError: the old file is unchanged.
+
+    `mode`: another one for a file that others may read.
+    """
     new = path.with_name(path.name + ".new")
     try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
         with os.fdopen(file, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()

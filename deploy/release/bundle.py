@@ -22,12 +22,19 @@ DROPPED = (
     "hil/",
     "deploy/container/",
     "deploy/debian/",
+    "deploy/factory/",
+    "deploy/firmware/board_files/",
+    "deploy/firmware/supervisor/",
     "deploy/firmware/application/",
     "deploy/firmware/mps2/",
     "deploy/firmware/rp2/",
     "deploy/orchestrate/",
+    "deploy/relay/intake/",
+    "deploy/relay/outputs/",
+    "deploy/relay/sparkplug/",
 )
-"""A controller does not run these: the bench, packages and images, the scheduler of a site."""
+"""A controller does not run these: the bench, packages and images, the scheduler of a site, the
+relay on the ground."""
 KEPT = ("hil/__init__.py",)
 """`coldloop` checks that each package comes from the same distribution."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shipped broker configuration: clients need a certificate, and a unit has only its topics."""
 
+import contextlib
 import queue
 import signal
 import socket
@@ -311,7 +312,8 @@ def test_a_revocation_takes_the_rights_of_an_open_connection(broker: SecureBroke
     assert broker.process is not None
     broker.process.send_signal(signal.SIGHUP)
     wait_until("new connections are refused", lambda: check_rejected(broker, old))
-    unit.publish("coldloop/v1/s1/u1/state", b"after")
+    with contextlib.suppress(RuntimeError):  # the broker can have closed the connection
+        unit.publish("coldloop/v1/s1/u1/state", b"after")
     alice.publish("coldloop/v1/s1/u1/cmd", b"secret")
     other.publish("coldloop/v1/s1/u2/state", b"other")
     found = [alice.received.get(timeout=TIMEOUT_S)[1] for _ in range(2)]

@@ -73,12 +73,19 @@ def test_the_root_signs_intermediates_and_openssl_follows_the_chain(tmp_path: Pa
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_intermediate_makes_no_intermediate(tmp_path: Path) -> None:
+def test_an_intermediate_makes_no_intermediate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority refuses it, and openssl does not follow such a chain."""
     root, pki, below = tmp_path / "root", tmp_path / "pki", tmp_path / "below"
     for folder in (root, pki, below):
         folder.mkdir()
     authority.create_root(root, "test")
     authority.create(pki, "test", "", authority.load_authority(root, ""))
+    with pytest.raises(OpsError, match="no root"):
+        authority.create(below, "test", "", authority.load_authority(pki, ""))
+    assert not list(below.iterdir())
+    monkeypatch.setattr(authority, "check_root", lambda _root: None)
     authority.create(below, "test", "", authority.load_authority(pki, ""))
     leaf = authority.issue(below, UNIT, "unit", [])
     chain = tmp_path / "chain.pem"
@@ -234,5 +241,5 @@ def test_an_operator_does_not_become_a_unit(site: EstSite) -> None:
     authority.issue(site.pki, "alice", "operator", [])
     body = request(site.folder, UNIT, "own")
     shown = ["--cert", str(site.pki / "alice.pem"), "--key", str(site.pki / "alice.key")]
-    assert site.post("simplereenroll", body, *shown)[0] == "400"
+    assert site.post("simplereenroll", body, *shown)[0] == "403"
     assert not (site.pki / f"{UNIT}.pem").exists()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.ops.pki import authority as pki
+from deploy.ops.pki import certificates
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.tcp import TcpPort, open_port
@@ -34,8 +35,8 @@ def server(
     folder: Path, monkeypatch: pytest.MonkeyPatch, begins: timedelta, years: int
 ) -> Iterator[EchoServer]:
     """A server whose certificate starts `begins` ago and ends in `years` years."""
-    monkeypatch.setattr(pki, "_BACKDATING", begins)
-    monkeypatch.setattr(pki, "_LEAF_YEARS", years)
+    monkeypatch.setattr(certificates, "_BACKDATING", begins)
+    monkeypatch.setattr(certificates, "_LEAF_YEARS", years)
     pki.issue(folder, "broker", "broker", ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "broker.pem", folder / "broker.key")

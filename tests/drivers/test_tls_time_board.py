@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.ops.pki import authority as pki
+from deploy.ops.pki import certificates
 from tests.drivers.test_tls_time import NOW, YEAR, server
 from tests.support.programs import require_program
 from tests.support.repository import ROOT, micropython_environment
@@ -82,7 +83,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An authority that is older than every certificate it issues here."""
     folder = tmp_path / "pki"
     folder.mkdir()
-    monkeypatch.setattr(pki, "_BACKDATING", 4 * YEAR)
+    monkeypatch.setattr(certificates, "_BACKDATING", 4 * YEAR)
     pki.create(folder, "test")
     return folder
 

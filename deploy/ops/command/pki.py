@@ -9,6 +9,7 @@ from deploy.errors import OpsError
 from deploy.ops.command.keygen import ask_passphrase
 from deploy.ops.pki import authority as pki
 from deploy.ops.pki import est
+from deploy.ops.pki.certificates import Rights
 
 EXAMPLE = "coldloop config pki issue --dir pki riyadh-2.row07-cdu1 --role unit"
 ACTIONS = ("root", "create", "renew", "issue", "invite", "serve", "revoke", "rotate")
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="organisation, SITE.UNIT, broker, operator")
     parser.add_argument("--dir", metavar="FOLDER", default="pki", help="folder of the files (pki)")
     parser.add_argument(
-        "--role", choices=pki.ROLES, default="unit", help="role of the certificate (unit)"
+        "--role", choices=pki.ROLES, help="role of the certificate (unit; rotate: as before)"
     )
     parser.add_argument(
         "--host", metavar="HOST", action="append", default=[], help="host name of a broker"
@@ -79,10 +80,12 @@ def _change(folder: Path, arguments: argparse.Namespace) -> Path:
         return est.serve(folder, passphrase, name, arguments.listen)
     if arguments.action == "revoke":
         return pki.revoke(folder, name, passphrase)
-    if arguments.action == "rotate":
-        return pki.rotate(folder, name, hosts, passphrase)
     try:
         request = None if arguments.csr is None else Path(arguments.csr).read_bytes()
     except OSError as error:
         raise OpsError(f"{arguments.csr}: {error.strerror}") from None
-    return pki.issue(folder, name, arguments.role, hosts, passphrase, request, arguments.site)
+    role, site = arguments.role, arguments.site
+    if arguments.action == "rotate":
+        rights = None if role is None else Rights(role, site)
+        return pki.rotate(folder, name, hosts, passphrase, request, rights)
+    return pki.issue(folder, name, role or "unit", hosts, passphrase, request, site)

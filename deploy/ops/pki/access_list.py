@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Access list of the broker: the topics of each name, one block for each.
 
-Does not issue certificates; see `deploy.ops.pki.authority`, which checks the names.
+Does not issue certificates; see `deploy.ops.pki.authority`, which checks the names. A block goes
+from its line `user` to the next one, whatever spaces and empty lines are in it.
 """
 
 from pathlib import Path
+
+from deploy.errors import OpsError
+from deploy.ops.pki import store
 
 _UNIT_WRITE_TOPICS = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
 _UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
@@ -15,12 +19,8 @@ def head() -> str:
     return "# Written by `coldloop config pki`; each user has only the rights below its name.\n"
 
 
-def add_entry(folder: Path, name: str, role: str, site: str) -> None:
-    """Add the rights of `name` to the access list of the broker, once."""
-    path = folder / "acl"
-    existing = path.read_text() if path.exists() else head()
-    if f"\nuser {name}\n" in existing:
-        return
+def set_entry(folder: Path, name: str, role: str, site: str) -> None:
+    """Write the rights of `name` into the access list, instead of earlier ones of this name."""
     if role == "unit":
         base = "coldloop/v1/" + name.replace(".", "/")
         lines = [f"topic write {base}/{topic}" for topic in _UNIT_WRITE_TOPICS]
@@ -29,19 +29,53 @@ def add_entry(folder: Path, name: str, role: str, site: str) -> None:
         lines = [f"topic write coldloop/v1/{site}/+/{topic}" for topic in _UNIT_READ_TOPICS]
         lines = lines if role == "operator" else []
         lines.append("topic read coldloop/v1/" + ("#" if site == "+" else f"{site}/#"))
-    path.write_text(existing + f"\nuser {name}\n" + "\n".join(lines) + "\n")
+    rest = _without(_read(folder), name)
+    text = rest + f"\nuser {name}\n" + "\n".join(lines) + "\n"
+    store.replace(folder / "acl", text.encode())
 
 
 def remove_entry(folder: Path, name: str) -> None:
     """Remove the rights of `name` from the access list."""
-    path = folder / "acl"
-    blocks = path.read_text().split("\n\n")
-    kept = [block for block in blocks if not block.startswith(f"user {name}\n")]
-    text = "\n\n".join(kept)
-    path.write_text(text if text.endswith("\n") else text + "\n")
+    store.replace(folder / "acl", _without(_read(folder), name).encode())
+
+
+def has_entry(folder: Path, name: str) -> bool:
+    """Return whether `name` has rights."""
+    return any(_is_user(line, name) for line in _read(folder).splitlines())
 
 
 def is_unit(folder: Path, name: str) -> bool:
-    """Return whether `name` has the rights of a unit."""
-    base = "coldloop/v1/" + name.replace(".", "/")
-    return f"topic write {base}/tele\n" in (folder / "acl").read_text()
+    """Return whether `name` has the rights of a unit, and no right at another topic."""
+    base, is_own, topics = "coldloop/v1/" + name.replace(".", "/") + "/", False, []
+    for line in _read(folder).splitlines():
+        words = line.split()
+        if words[:1] == ["user"]:
+            is_own = _is_user(line, name)
+        elif is_own and words[:1] == ["topic"]:
+            topics.append(words[-1])
+    return bool(topics) and all(topic.startswith(base) for topic in topics)
+
+
+def _read(folder: Path) -> str:
+    path = folder / "acl"
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return head()
+    except (OSError, ValueError) as error:
+        raise OpsError(f"{path}: {error}") from None
+
+
+def _is_user(line: str, name: str) -> bool:
+    return line.split() == ["user", name]
+
+
+def _without(text: str, name: str) -> str:
+    """Return the access list without the blocks of `name`."""
+    kept, is_own = [], False
+    for line in text.splitlines():
+        if line.split()[:1] == ["user"]:
+            is_own = _is_user(line, name)
+        if not is_own or line.split()[:1] == ["pattern"]:  # a pattern is of all users
+            kept.append(line)
+    return "\n".join(kept).rstrip("\n") + "\n"

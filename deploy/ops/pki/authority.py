@@ -11,8 +11,8 @@ With a root (`create_root`, in a folder of its own on a machine without a networ
 an intermediate: `create` and `renew` need the root, `issue` and `revoke` do not. `ca.pem` holds the
 intermediates and the root, NAME.pem the certificate and its intermediate.
 
-Keys are EC P-256, which all TLS libraries of the agent support, also on boards. A certificate is
-for a server or for a client. The broker uses the common name as the user name and as the client
+The role and the site of a name stand in its certificate (`deploy.ops.pki.certificates`), and a
+rotation keeps them. The broker uses the common name as the user name and as the client
 identifier. So a client cannot disconnect another one, and each running tool needs its own name. A
 unit can make its key itself: `issue` signs its request (PKCS #10). Names are checked, because they
 stand in file names and in the access list. The clock of a unit
@@ -20,128 +20,139 @@ can be wrong when it connects (docs/engineer/security.md). So lifetimes are long
 ends a certificate.
 """
 
-import datetime as dt
-import fcntl
-import ipaddress
-import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
-from deploy.ops.pki import access_list
-from deploy.ops.private_file import replace_private
+from deploy.ops.pki import access_list, store
+from deploy.ops.pki.certificates import (
+    ROLES,
+    Rights,
+    SigningAuthority,
+    check_root,
+    check_time,
+    hosts_of,
+    make_crl,
+    requested_key,
+    rights_of,
+    sign_authority,
+    sign_leaf,
+    to_pem,
+)
+from deploy.ops.pki.store import is_encrypted, load_authority
 
-ROLES = ("broker", "unit", "operator", "reader")
-"""A reader has no right to send. An operator and a reader can be limited to one site."""
+__all__ = ["ROLES", "SigningAuthority", "is_encrypted", "load_authority", "requested_key"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,252})")
-_CA_YEARS, _LEAF_YEARS = 30, 10
 _LONGEST_NAME = 40
-_END_OF_CRL = b"-----END X509 CRL-----\n"
-_BACKDATING = dt.timedelta(days=1)
-_YEAR = dt.timedelta(days=365)
-
-
-@dataclass(frozen=True)
-class SigningAuthority:
-    """A key and its certificate."""
-
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
+_PRIVATE = 0o600
 
 
 def create_root(folder: Path, organisation: str, passphrase: str = "") -> Path:
     """Make the root, which signs intermediates only; return its ca.pem. Raises `OpsError`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = _sign_authority(key, f"{_checked(organisation)} coldloop root", None)
-    _write_key(folder / "ca.key", key, passphrase)
-    (folder / "ca.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    certificate = sign_authority(key, f"{_checked(organisation)} coldloop root", None)
+    files = {"ca.key": store.key_to_pem(key, passphrase), "ca.pem": to_pem([certificate])}
+    with store.locked(folder):
+        _write_new(folder, files)
     return folder / "ca.pem"
 
 
 def create(
     folder: Path, organisation: str, passphrase: str = "", root: SigningAuthority | None = None
 ) -> Path:
-    """Make the authority; return ca.pem. Raises `OpsError` if the folder has one.
+    """Make the authority; return ca.pem. Raises `OpsError` if the folder has or had one.
 
     `root`: it signs the authority, which is an intermediate then.
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    made = _make_authority(organisation, root)
+    files = {
+        "ca.key": store.key_to_pem(made.key, passphrase),
+        "ca.pem": to_pem([made.certificate] + ([] if root is None else [root.certificate])),
+        "acl": access_list.head().encode(),
+        "crl.pem": make_crl(made, []),
+    }
+    with store.locked(folder):
+        _write_new(folder, files)
+    return folder / "ca.pem"
+
+
+def _make_authority(organisation: str, root: SigningAuthority | None) -> SigningAuthority:
+    if root is not None:
+        check_root(root)
     number = "" if root is None else " " + secrets.token_hex(4)  # each has its own name
-    certificate = _sign_authority(key, f"{_checked(organisation)} coldloop CA{number}", root, 0)
-    _write_key(folder / "ca.key", key, passphrase)
-    path = folder / "ca.pem"
-    chain = [certificate] if root is None else [certificate, root.certificate]
-    path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
-    (folder / "acl").write_text(access_list.head())
-    _write_crl(folder, SigningAuthority(key, certificate), [])
-    return path
+    name = f"{_checked(organisation)} coldloop CA{number}"
+    key = ec.generate_private_key(ec.SECP256R1())
+    return SigningAuthority(key, sign_authority(key, name, root, 0))
+
+
+def _write_new(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files of a new authority, all or none. An earlier one stays as it is."""
+    found = [folder / name for name in ("ca.key", "ca.pem", "acl", "crl.pem")]
+    for path in [*found, *sorted(folder.glob("ca.old-*"))]:
+        if path.exists():
+            raise OpsError(f"{path}: exists; a new authority needs an empty folder")
+    try:
+        for name, data in files.items():
+            store.replace(folder / name, data, _mode(name))
+    except OpsError:
+        for name in files:
+            (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _mode(name: str) -> int:
+    return _PRIVATE if ".key" in name or name == "crl.pem" else 0o666
 
 
 def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthority) -> Path:
     """Make a new intermediate; return ca.pem. Certificates of the earlier ones stay valid.
 
-    Revoke those, or rotate them one after another. Raises `OpsError`.
+    Revoke those, or rotate them one after another. Raises `OpsError`: nothing has changed.
     """
-    load_authority(folder, passphrase)  # the folder has one, and the passphrase is right
-    number = len(list(folder.glob("ca.old-*.pem"))) + 1
-    old = (folder / "ca.pem").read_bytes()
-    crl = (folder / "crl.pem").read_bytes()
-    for ending in ("pem", "key"):
-        (folder / f"ca.{ending}").replace(folder / f"ca.old-{number}.{ending}")
-    acl = (folder / "acl").read_text()
-    path = create(folder, organisation, passphrase, root)
-    (folder / "acl").write_text(acl)
-    first = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    path.write_bytes(first.public_bytes(Encoding.PEM) + old)
-    (folder / "crl.pem").write_bytes((folder / "crl.pem").read_bytes() + crl)
-    return path
+    made = _make_authority(organisation, root)
+    with store.locked(folder):
+        load_authority(folder, passphrase)  # the folder has one, and the passphrase is right
+        old = {name: (folder / name).read_bytes() for name in ("ca.key", "ca.pem", "crl.pem")}
+        numbers = [int(p.stem[7:]) for p in folder.glob("ca.old-*.pem") if p.stem[7:].isdigit()]
+        stem = f"ca.old-{max(numbers, default=0) + 1}"
+        new = {
+            f"{stem}.key": old["ca.key"],
+            f"{stem}.pem": old["ca.pem"],
+            "crl.pem": make_crl(made, []) + old["crl.pem"],
+            "ca.key": store.key_to_pem(made.key, passphrase),
+            "ca.pem": to_pem([made.certificate]) + old["ca.pem"],
+        }
+        _write_all(folder, new)
+    return folder / "ca.pem"
+
+
+def _write_all(folder: Path, files: dict[str, bytes]) -> None:
+    """Replace files in their order. Raises `OpsError`: the earlier files are back."""
+    paths = [folder / name for name in files]
+    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    try:
+        for path in paths:
+            store.replace(path, files[path.name], _mode(path.name))
+    except OpsError:
+        for path, data in before.items():
+            if data is None:
+                path.unlink(missing_ok=True)
+            elif path.read_bytes() != data:
+                store.replace(path, data, _mode(path.name))
+        raise
 
 
 def _checked(organisation: str) -> str:
     if not 1 <= len(organisation) <= _LONGEST_NAME or not organisation.isprintable():
         raise OpsError("the organisation needs 1 to 40 printable characters")
     return organisation
-
-
-def _sign_authority(
-    key: ec.EllipticCurvePrivateKey,
-    name: str,
-    root: SigningAuthority | None,
-    path_length: int = 1,
-) -> x509.Certificate:
-    """Return a certificate of an authority, by itself or by a root."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    issuer = subject if root is None else root.certificate.subject
-    signer = key if root is None else root.key
-    public = key.public_key()
-    return (
-        _make_builder(subject, issuer, public, _CA_YEARS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_key_usage(authority=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
-        )
-        .sign(signer, SHA256())
-    )
 
 
 def issue(
@@ -160,53 +171,36 @@ def issue(
     operator or a reader.
     """
     _check_names(name, role, hosts, site)
-    with _locked(folder):
-        return _issue(folder, name, role, hosts, passphrase, request, site)
+    with store.locked(folder):
+        path = folder / f"{name}.pem"
+        if path.exists():
+            raise OpsError(f"{path}: exists; `config pki rotate` replaces it")
+        if request is None and path.with_suffix(".key").exists():
+            raise OpsError(f"{folder / name}.key: exists without a certificate; remove it")
+        files = _sign(folder, name, Rights(role, site), hosts, passphrase, request)
+        if role != "broker":  # rights without a certificate give nothing; the opposite is worse
+            access_list.set_entry(folder, name, role, site or "+")
+        _write_all(folder, files)
+    return path
 
 
-def _issue(
+def _sign(
     folder: Path,
     name: str,
-    role: str,
+    rights: Rights,
     hosts: list[str],
     passphrase: str,
     request: bytes | None,
-    site: str = "",
-) -> Path:
-    path = folder / f"{name}.pem"
-    if path.exists():
-        raise OpsError(f"{path}: exists; `config pki rotate` replaces it")
+) -> dict[str, bytes]:
+    """Return the new files of a name: the certificate, and the key if there is no request."""
     issuer = load_authority(folder, passphrase)
-    key = None if request is not None else ec.generate_private_key(ec.SECP256R1())
-    public = requested_key(request or b"", name) if key is None else key.public_key()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    purpose = (
-        ExtendedKeyUsageOID.SERVER_AUTH if role == "broker" else ExtendedKeyUsageOID.CLIENT_AUTH
-    )
-    builder = (
-        _make_builder(subject, issuer.certificate.subject, public, _LEAF_YEARS)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
-            critical=False,
-        )
-    )
-    if hosts:
-        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        builder = builder.add_extension(names, critical=False)
-    certificate = builder.sign(issuer.key, SHA256())
-    if key is not None:
-        _write_key(folder / f"{name}.key", key)
-    chain = [certificate]
-    if issuer.certificate.issuer != issuer.certificate.subject:
-        chain.append(issuer.certificate)  # the other side may know the root only
-    path.write_bytes(b"".join(part.public_bytes(Encoding.PEM) for part in chain))
-    if role != "broker":
-        access_list.add_entry(folder, name, role, site or "+")
-    return path
+    check_time(issuer)
+    if request is not None:
+        public = requested_key(request, name)
+        return {f"{name}.pem": sign_leaf(issuer, name, rights, hosts, public)}
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = sign_leaf(issuer, name, rights, hosts, key.public_key())
+    return {f"{name}.key": store.key_to_pem(key), f"{name}.pem": certificate}
 
 
 def _check_names(name: str, role: str, hosts: list[str], site: str) -> None:
@@ -236,79 +230,38 @@ def _check_name(name: str) -> None:
         raise OpsError(f"{name!r}: a name has letters, digits, '.', '_' and '-', 64 at most")
 
 
-def requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
-    """Return the key of a signing request. Its other content is not used."""
-    try:
-        parsed = x509.load_pem_x509_csr(request)
-    except ValueError:
-        raise OpsError("not a signing request in PEM (PKCS #10)") from None
-    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    public = parsed.public_key()
-    if not parsed.is_signature_valid or [str(n.value) for n in names] != [name]:
-        raise OpsError(f"the signing request is not for {name}, or its signature is not valid")
-    if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
-        raise OpsError("the signing request needs a key of the curve P-256")
-    return public
-
-
 def revoke(folder: Path, name: str, passphrase: str = "") -> Path:
     """Revoke the certificate of `name` and remove its rights; return crl.pem.
 
     The broker reads both after a SIGHUP. Then an open connection has no rights any more.
     """
     _check_name(name)
-    with _locked(folder):
+    with store.locked(folder):
         path = _revoke_certificate(folder, name, passphrase)
         access_list.remove_entry(folder, name)
     return path
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Change the folder alone: the enrolment server and a command can work at the same time."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def is_revoked(folder: Path, certificate: x509.Certificate) -> bool:
     """Return whether a certificate is in the lists of the folder now."""
+    lists = store.load_crls(folder)
     number = certificate.serial_number
-    return any(crl.get_revoked_certificate_by_serial_number(number) for crl in _load_crls(folder))
+    return any(crl.get_revoked_certificate_by_serial_number(number) for crl in lists)
 
 
 def _revoke_certificate(folder: Path, name: str, passphrase: str) -> Path:
-    certificate = _load_certificate(folder / f"{name}.pem")
-    issuer = _issuer_of(certificate, folder, passphrase)
+    certificate = store.load_certificate(folder / f"{name}.pem")
+    issuer = store.issuer_of(certificate, folder, passphrase)
     revoked = {certificate.serial_number}
     others = []
-    for crl in _load_crls(folder):
+    for crl in store.load_crls(folder):
         if crl.issuer == issuer.certificate.subject:
             revoked.update(entry.serial_number for entry in crl)
         else:
-            others.append(crl)
-    _write_crl(folder, issuer, sorted(revoked), others)
+            others.append(crl.public_bytes(Encoding.PEM))
+    data = b"".join([make_crl(issuer, sorted(revoked)), *others])
+    store.replace(folder / "crl.pem", data, _PRIVATE)
     return folder / "crl.pem"
-
-
-def _load_crls(folder: Path) -> list[x509.CertificateRevocationList]:
-    parts = (folder / "crl.pem").read_bytes().split(_END_OF_CRL)[:-1]
-    return [x509.load_pem_x509_crl(part + _END_OF_CRL) for part in parts]
-
-
-def _issuer_of(certificate: x509.Certificate, folder: Path, passphrase: str) -> SigningAuthority:
-    """Return the authority that has issued a certificate: the present one or an earlier one."""
-    for path in [folder / "ca.pem", *sorted(folder.glob("ca.old-*.pem"))]:
-        found = load_authority(folder, passphrase, path.stem)
-        if found.certificate.subject == certificate.issuer:
-            return found
-    raise OpsError(f"{folder}: has not issued this certificate")
 
 
 def rotate(
@@ -317,125 +270,47 @@ def rotate(
     hosts: list[str],
     passphrase: str = "",
     request: bytes | None = None,
+    rights: Rights | None = None,
 ) -> Path:
-    """Replace the certificate of `name`: revoke the old one, rename its files to `.old`.
+    """Replace the certificate of `name`: revoke the old one, copy its files to `.old`.
 
+    The role and the site stay those of the old certificate, also after a revocation. Raises
+    `OpsError`: it has none, and `rights` has none; or `rights` are others; then nothing changes.
     `request`: a signing request with the new key, which stays where it is.
     """
     _check_name(name)
-    with _locked(folder):
-        return _rotate(folder, name, hosts, passphrase, request)
+    with store.locked(folder):
+        old = store.load_certificate(folder / f"{name}.pem")
+        kept = _kept_rights(name, rights_of(old), rights)
+        if kept.role == "broker" and not hosts:
+            hosts = hosts_of(old)
+        _check_names(name, kept.role, hosts, kept.site)
+        files = _sign(folder, name, kept, hosts, passphrase, request)
+        _revoke_certificate(folder, name, passphrase)
+        if kept.role == "unit" or not (
+            kept.role == "broker" or access_list.has_entry(folder, name)
+        ):
+            access_list.set_entry(folder, name, kept.role, kept.site or "+")
+        _replace_pair(folder, name, files)
+    return folder / f"{name}.pem"
 
 
-def _rotate(
-    folder: Path, name: str, hosts: list[str], passphrase: str, request: bytes | None
-) -> Path:
-    old = _load_certificate(folder / f"{name}.pem")
-    purposes = old.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    is_broker = ExtendedKeyUsageOID.SERVER_AUTH in purposes
-    if is_broker and not hosts:
-        names = old.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        hosts = names.get_values_for_type(x509.DNSName)
-        hosts += [str(a) for a in names.get_values_for_type(x509.IPAddress)]
-    _revoke_certificate(folder, name, passphrase)
-    for ending in (".pem", ".key"):
-        if not (folder / (name + ending)).exists():
-            continue  # the key of a signing request is elsewhere
-        (folder / (name + ending)).replace(folder / (name + ending + ".old"))
-    role = "broker" if is_broker else ("unit" if access_list.is_unit(folder, name) else "operator")
-    return _issue(folder, name, role, hosts, passphrase, request)
+def _kept_rights(name: str, recorded: Rights | None, given: Rights | None) -> Rights:
+    found = recorded or given
+    if found is None:
+        raise OpsError(f"{name}: its certificate has no role; give --role, and --site")
+    if given not in (None, found):
+        raise OpsError(f"{name}: is {found.role} {found.site}".rstrip() + "; it keeps the role")
+    return found
 
 
-def _make_builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, years: int
-) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATING)
-        .not_valid_after(now + years * _YEAR)
-    )
-
-
-def _key_usage(authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _write_key(path: Path, key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> None:
-    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise OpsError(f"{path}: exists; `config pki rotate` replaces it") from None
-    except OSError as error:
-        raise OpsError(f"{path}: {error.strerror}") from None
-    with open(descriptor, "wb") as file:
-        file.write(pem)
-
-
-def is_encrypted(folder: Path) -> bool:
-    """Return whether the key of the authority needs a passphrase."""
-    path = folder / "ca.key"
-    return path.exists() and b"ENCRYPTED" in path.read_bytes()
-
-
-def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> SigningAuthority:
-    """Return the authority of a folder. Raises `OpsError`: none, or a wrong passphrase."""
-    try:
-        pem = (folder / f"{stem}.key").read_bytes()
-        secret = passphrase.encode() if b"ENCRYPTED" in pem else None
-        key = load_pem_private_key(pem, secret)
-    except OSError:
-        raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
-    except (ValueError, TypeError):
-        raise OpsError(f"{folder / 'ca.key'}: no key, or the passphrase is wrong") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise OpsError(f"{folder / 'ca.key'}: not a key of this authority")
-    return SigningAuthority(key, _load_certificate(folder / f"{stem}.pem"))
-
-
-def _load_certificate(path: Path) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
-        raise OpsError(f"{path}: not a certificate") from None
-
-
-def _write_crl(
-    folder: Path,
-    issuer: SigningAuthority,
-    serials: list[int],
-    others: list[x509.CertificateRevocationList] | None = None,
-) -> None:
-    """Write the list of an issuer, and the lists of the other ones again."""
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
-    builder = builder.last_update(now - _BACKDATING).next_update(now + _CA_YEARS * _YEAR)
-    for serial in serials:
-        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
-        builder = builder.add_revoked_certificate(entry.build())
-    lists = [builder.sign(issuer.key, SHA256()), *(others or [])]
-    data = b"".join(crl.public_bytes(Encoding.PEM) for crl in lists)
-    replace_private(folder / "crl.pem", data.decode())
+def _replace_pair(folder: Path, name: str, files: dict[str, bytes]) -> None:
+    """Write the new files of a name, and the earlier ones as `.old`."""
+    new = {}
+    for ending in (".key", ".pem"):
+        path = folder / (name + ending)
+        if path.exists():  # the key of a signing request is elsewhere
+            new[path.name + ".old"] = path.read_bytes()
+    _write_all(folder, new | files)
+    if f"{name}.key" not in files:
+        (folder / f"{name}.key").unlink(missing_ok=True)  # the new key is elsewhere

@@ -40,10 +40,12 @@ from cryptography.x509.oid import NameOID
 
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
-from deploy.ops.pki import authority
+from deploy.ops.pki import access_list, authority
+from deploy.ops.pki.certificates import Rights, rights_of
 from deploy.ops.private_file import replace_private
 
 PATH = "/.well-known/est/"
+UNIT = Rights("unit")
 _VALID_S = 24 * 3600
 _MAX_BYTES = 8192
 _TIMEOUT_S = 10.0
@@ -127,9 +129,13 @@ class EstService:
         is_present = x509.load_pem_x509_certificate(path.read_bytes()) == certificate
         if not is_present or authority.is_revoked(self._folder, certificate):
             raise EnrolmentRefusedError(403, "not the present certificate of this unit, or revoked")
+        recorded = rights_of(certificate)
+        is_unit = recorded == UNIT if recorded else access_list.is_unit(self._folder, name)
+        if not is_unit:
+            raise EnrolmentRefusedError(403, "only a unit enrolls again")
         pem = self._request(name, request)
         try:
-            authority.rotate(self._folder, name, [], self._passphrase, pem)
+            authority.rotate(self._folder, name, [], self._passphrase, pem, UNIT)
         except OpsError as error:
             raise EnrolmentRefusedError(400, str(error)) from None
         return _encode([x509.load_pem_x509_certificate(path.read_bytes())])

@@ -16,6 +16,7 @@ from agent.commands import profiles
 from agent.config.load import load
 from agent.port_numbers import CONSOLE, FIRST_BUS
 from agent.redundancy.beacon import UNITS
+from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -165,12 +166,11 @@ class PairRun:
         return shell
 
     def _make_agent(self, number: int) -> PairedAgent:
-        config, loaded = self.config, profiles()
-        units = [device["unit"] for device in config["devices"]]
-        address = config["buses"]["bus"]
-        return PairedAgent(
-            "ab"[number], lambda: Agent(load(config, loaded)), address, _CHAR_US, units, KEY
-        )
+        section = {**self.config["redundancy"], "node": "ab"[number]}
+        config, loaded = {**self.config, "redundancy": section}, profiles()
+        controller = make_controller(load(config, loaded), lambda: Agent(load(config, loaded)))
+        assert isinstance(controller, PairedAgent)
+        return controller
 
     def _print(self, number: int, data: bytes) -> None:
         self.console.append(

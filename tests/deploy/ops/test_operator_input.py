@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import OpsError
-from deploy.ops import keys, ledger, messages, pki
+from deploy.ops import keys, ledger, messages
 from deploy.ops.arguments import parse_unit_name
 from deploy.ops.command import push
+from deploy.ops.pki import authority as pki
 from deploy.ops.report.unit_report import parse_report
 from protocols.signed_message import PATCH
 from tests.deploy.ops.test_config_command import BLANK

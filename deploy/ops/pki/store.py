@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of the folder of an authority: read, replaced as a whole, and locked.
+
+Does not decide what is issued; see `deploy.ops.pki.authority`. A power cut or a full disk leaves
+the old or the new file.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from deploy.errors import OpsError
+from deploy.ops.pki.certificates import SigningAuthority
+from deploy.ops.private_file import replace_private
+
+_END_OF_CRL = b"-----END X509 CRL-----\n"
+_PUBLIC = 0o666
+_held = threading.local()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Change the folder alone: the enrolment server and a command can work at the same time.
+
+    A thread that has the folder already goes on. Raises `OpsError`: no such folder.
+    """
+    held: set[Path] = _held.__dict__.setdefault("folders", set())
+    key = folder.absolute()
+    if key in held:
+        yield
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        held.add(key)
+        yield
+    finally:
+        held.discard(key)
+        os.close(descriptor)
+
+
+def replace(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
+    """Replace a file, durable on return. Raises `OpsError`: the old file is unchanged."""
+    try:
+        replace_private(path, data.decode(), mode)
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}") from None
+
+
+def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> bytes:
+    """Return a private key in PEM, encrypted if there is a passphrase."""
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+
+
+def is_encrypted(folder: Path) -> bool:
+    """Return whether the key of the authority needs a passphrase."""
+    path = folder / "ca.key"
+    return path.exists() and b"ENCRYPTED" in path.read_bytes()
+
+
+def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> SigningAuthority:
+    """Return the authority of a folder. Raises `OpsError`: none, or a wrong passphrase."""
+    path = folder / f"{stem}.key"
+    try:
+        pem = path.read_bytes()
+        secret = passphrase.encode() if b"ENCRYPTED" in pem else None
+        key = load_pem_private_key(pem, secret)
+    except OSError:
+        raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
+    except (ValueError, TypeError):
+        raise OpsError(f"{path}: no key, or the passphrase is wrong") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise OpsError(f"{path}: not a key of this authority")
+    certificate = load_certificate(folder / f"{stem}.pem")
+    if certificate.public_key() != key.public_key():
+        raise OpsError(
+            f"{path}: does not fit {stem}.pem; copy the last ca.old-N.pem and .key back to it"
+        )
+    return SigningAuthority(key, certificate)
+
+
+def load_certificate(path: Path) -> x509.Certificate:
+    """Return the first certificate of a file. Raises `OpsError`."""
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        raise OpsError(f"{path}: not a certificate") from None
+
+
+def load_crls(folder: Path) -> list[x509.CertificateRevocationList]:
+    """Return the revocation lists, one for each intermediate. Raises `OpsError`."""
+    try:
+        parts = (folder / "crl.pem").read_bytes().split(_END_OF_CRL)[:-1]
+        return [x509.load_pem_x509_crl(part + _END_OF_CRL) for part in parts]
+    except (OSError, ValueError) as error:
+        raise OpsError(f"{folder / 'crl.pem'}: not a revocation list: {error}") from None
+
+
+def issuer_of(certificate: x509.Certificate, folder: Path, passphrase: str) -> SigningAuthority:
+    """Return the authority that has issued a certificate: the present one or an earlier one."""
+    for path in [folder / "ca.pem", *sorted(folder.glob("ca.old-*.pem"))]:
+        found = load_authority(folder, passphrase, path.stem)
+        if found.certificate.subject == certificate.issuer:
+            return found
+    raise OpsError(f"{folder}: has not issued this certificate")
