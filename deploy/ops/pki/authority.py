@@ -121,7 +121,7 @@ def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthori
     made = _make_authority(organisation, root)
     with store.locked(folder):
         load_authority(folder, passphrase)  # the folder has one, and the passphrase is right
-        old = {name: (folder / name).read_bytes() for name in ("ca.key", "ca.pem", "crl.pem")}
+        old = {name: store.read(folder / name) for name in ("ca.key", "ca.pem", "crl.pem")}
         numbers = [int(p.stem[7:]) for p in folder.glob("ca.old-*.pem") if p.stem[7:].isdigit()]
         stem = f"ca.old-{max(numbers, default=0) + 1}"
         new = {
@@ -138,7 +138,7 @@ def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthori
 def _write_all(folder: Path, files: dict[str, bytes]) -> None:
     """Replace files in their order. Raises `OpsError`: the earlier files are back."""
     paths = [folder / name for name in files]
-    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    before = {path: store.read(path) if path.exists() else None for path in paths}
     try:
         for path in paths:
             store.replace(path, files[path.name], _mode(path.name))
@@ -146,7 +146,7 @@ def _write_all(folder: Path, files: dict[str, bytes]) -> None:
         for path, data in before.items():
             if data is None:
                 path.unlink(missing_ok=True)
-            elif path.read_bytes() != data:
+            elif store.read(path) != data:
                 store.replace(path, data, _mode(path.name))
         raise
 
@@ -333,7 +333,7 @@ def _replace_pair(folder: Path, name: str, files: dict[str, bytes]) -> None:
     for ending in (".key", ".pem"):
         path = folder / (name + ending)
         if path.exists():  # the key of a signing request is elsewhere
-            new[path.name + ".old"] = path.read_bytes()
+            new[path.name + ".old"] = store.read(path)
     _write_all(folder, new | files)
     if f"{name}.key" not in files:
         (folder / f"{name}.key").unlink(missing_ok=True)  # the new key is elsewhere

@@ -92,7 +92,7 @@ class EstService:
 
     def ca_certificates(self) -> bytes:
         """Return the certificates of the authority, PKCS #7 in base64."""
-        chain = x509.load_pem_x509_certificates((self._folder / "ca.pem").read_bytes())
+        chain = x509.load_pem_x509_certificates(store.read(self._folder / "ca.pem"))
         return _encode(chain)
 
     def enroll(self, user: str, password: str, request: bytes) -> bytes:
@@ -201,7 +201,11 @@ class _EstHandler(BaseHTTPRequestHandler):
         if self.path != PATH + "cacerts":
             self._answer(404, b"no such resource\n", "text/plain")
             return
-        self._answer(200, self.service.ca_certificates())
+        try:
+            self._answer(200, self.service.ca_certificates())
+        except (OpsError, ValueError) as error:
+            print(error, file=sys.stderr)
+            self._answer(500, b"the authority has no certificate now\n", "text/plain")
 
     def do_POST(self) -> None:
         """Issue a certificate."""

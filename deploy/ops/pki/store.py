@@ -65,6 +65,14 @@ def replace(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
         raise OpsError(f"{path}: {error.strerror}") from None
 
 
+def read(path: Path) -> bytes:
+    """Return the content of a file. Raises `OpsError`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}") from None
+
+
 def read_table(path: Path, numbers: int) -> dict[str, list[int]]:
     """Return a JSON file of names with `numbers` integers each. Raises `OpsError`: damaged."""
     try:
@@ -95,7 +103,7 @@ def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> bytes:
 def is_encrypted(folder: Path) -> bool:
     """Return whether the key of the authority needs a passphrase."""
     path = folder / "ca.key"
-    return path.exists() and b"ENCRYPTED" in path.read_bytes()
+    return path.exists() and b"ENCRYPTED" in read(path)
 
 
 def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> SigningAuthority:
