@@ -137,9 +137,9 @@ def open_ledger() -> ledger.Ledger:
     return ledger.Ledger(ledger.default_path())
 
 
-def open_enrolled() -> EnrolledUnits:
+def open_enrolled(keep_damaged: bool = False) -> EnrolledUnits:
     """Open the enrolled units of this user, beside the ledger. Raises `OpsError`."""
-    return EnrolledUnits(ledger.default_path().parent / "units")
+    return EnrolledUnits(ledger.default_path().parent / "units", keep_damaged)
 
 
 def wait_for_report(session: BrokerSession, unit: str, seconds: float) -> UnitReport:

@@ -24,7 +24,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops import keys
 
 TIMEOUT_S = 120
@@ -35,7 +35,7 @@ _MAX_ERROR_TEXT = 200
 
 @dataclass(frozen=True)
 class ExternalSigner:
-    """Signs with a program for the public key of `path`. `sign` raises `OpsError`."""
+    """Signs with a program for the public key of `path`. `sign` raises `LocalError`."""
 
     command: str
     path: Path
@@ -47,7 +47,7 @@ class ExternalSigner:
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
         except InvalidSignature:
-            raise OpsError(
+            raise LocalError(
                 f"{self.command}: the signature is not from the key of {self.path}"
             ) from None
         return signature
@@ -64,14 +64,14 @@ class ExternalSigner:
                 env=environment,
             )
         except subprocess.TimeoutExpired:
-            raise OpsError(f"{self.command}: no signature within {TIMEOUT_S} s") from None
+            raise LocalError(f"{self.command}: no signature within {TIMEOUT_S} s") from None
         except (OSError, ValueError, IndexError) as error:
-            raise OpsError(f"{self.command!r}: cannot start: {error}") from None
+            raise LocalError(f"{self.command!r}: cannot start: {error}") from None
         if completed.returncode or len(completed.stdout) != _SIGNATURE_BYTES:
             error_text = " ".join(completed.stderr.decode(errors="replace").split())[
                 :_MAX_ERROR_TEXT
             ]
-            raise OpsError(
+            raise LocalError(
                 f"{self.command}: exit {completed.returncode}, {len(completed.stdout)} bytes where "
                 f"{_SIGNATURE_BYTES} are a signature. {error_text}".rstrip()
             )
@@ -88,6 +88,5 @@ def load(path: Path, command: str | None) -> keys.Key:
         Ed25519PublicKey.from_public_bytes(raw)
     except ValueError:
         raise OpsError(f"{path}: not a public key of 64 hexadecimal digits") from None
-    return keys.Key(
-        int(str(public["number"])), str(public["role"]), ExternalSigner(command, path, raw)
-    )
+    signer = ExternalSigner(command, path, raw)
+    return keys.Key(int(str(public["number"])), str(public["role"]), signer, raw.hex())

@@ -39,6 +39,8 @@ class Key:
     number: int
     role: str
     private_key: PrivateKey
+    public: str = ""
+    """The public key, 64 hexadecimal digits."""
 
     def sign(self, text: bytes) -> bytes:
         """Return a signature of 64 bytes."""
@@ -131,7 +133,7 @@ def load(path: Path, passphrase: str) -> Key:
     public = read_public_key(path.with_suffix(".json"))
     if public["public"] != own:
         raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
-    return Key(int(str(public["number"])), str(public["role"]), private)
+    return Key(int(str(public["number"])), str(public["role"]), private, own)
 
 
 def _load_protected(path: Path, pem: bytes, passphrase: str) -> tuple[PrivateKey, str]:

@@ -30,7 +30,7 @@ from agent.remote.message.command import decode_command
 from agent.remote.message.manifest import decode_manifest
 from agent.remote.message.patch import decode_patch
 from agent.remote.message.reject import Rejection
-from deploy.errors import OpsError
+from deploy.errors import LocalError
 from protocols.errors import ProtocolError
 from protocols.signed_message import COMMAND, MANIFEST, PATCH, build_signing_input, unpack
 
@@ -48,7 +48,7 @@ def default_path() -> Path:
 
 
 class Ledger:
-    """The counters and the end of the file `path`. Raises `OpsError`: it cannot be written."""
+    """The counters and the end of the file `path`. Raises `LocalError`: it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,7 +66,7 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         except OSError as error:
-            raise OpsError(f"{self.path}: {error.strerror}; set {VARIABLE}") from None
+            raise LocalError(f"{self.path}: {error.strerror}; set {VARIABLE}") from None
         with open(descriptor, "r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file
@@ -76,7 +76,7 @@ class Ledger:
         *lines, tail = file.read().split(b"\n")
         for line in lines:
             if not self._read_line(line + b"\n"):
-                raise OpsError(
+                raise LocalError(
                     f"{self.path}: line {self._number + 1} is damaged; restore a copy, or rename "
                     "the file: a new ledger counts from the clock and the reports"
                 )
@@ -130,15 +130,15 @@ class Ledger:
 
 
 def _append(file: IO[bytes], data: bytes, path: Path) -> None:
-    """Write at the end, all or nothing. Raises `OpsError`, for example if the disk is full."""
+    """Write at the end, all or nothing. Raises `LocalError`, for example if the disk is full."""
     size = os.fstat(file.fileno()).st_size
     try:
         written = os.write(file.fileno(), data)
     except OSError as error:
-        raise OpsError(f"{path}: {error.strerror}; nothing is sent") from None
+        raise LocalError(f"{path}: {error.strerror}; nothing is sent") from None
     if written != len(data):
         os.ftruncate(file.fileno(), size)
-        raise OpsError(f"{path}: written in part, the disk is full; nothing is sent")
+        raise LocalError(f"{path}: written in part, the disk is full; nothing is sent")
 
 
 def decode_message(message: bytes) -> Any:

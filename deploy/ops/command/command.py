@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from agent.remote.message.reject import REJECT_REASONS
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops import change_parser, messages
 from deploy.ops.arguments import (
     COMMAND,
@@ -119,6 +119,8 @@ def _wait_for_answer(
                 continue
             try:
                 report = enrolled.read(unit, payload)
+            except LocalError:
+                raise
             except OpsError:
                 continue  # the next one can be complete
             if is_answer(report, before, counter):

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops import messages
 from deploy.ops.arguments import (
     COMMAND,
@@ -120,6 +120,8 @@ def _wait_final_report(
                 continue
             try:
                 report = enrolled.read(unit, payload)
+            except LocalError:
+                raise
             except OpsError:
                 continue  # of another sender; the unit repeats its own
             if report.decommissioned:

@@ -53,12 +53,14 @@ from deploy.ops.fleet.rollout.journal import (
     read_journal,
 )
 from deploy.ops.fleet.rollout.state import CONFIRMED, Plan
+from deploy.ops.keys import Key
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
 from deploy.ops.unit_config.archive import MAX_ENTRIES, ConfigArchive
 from deploy.ops.unit_config.dry_run import print_dry_run
 from deploy.ops.unit_config.published import collect_configs, list_differences
 from deploy.relay.terminal_text import printable
+from protocols.signed_message import PATCH
 
 _WILD = frozenset("*?[")
 _PATTERN = re.compile(r"[a-z0-9_*?\[\]!-]+/[a-z0-9_*?\[\]!-]+")
@@ -144,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
         for name in units:
             if name in configs:
                 archive.add(name, units[name].base_hash, configs[name])
-        settings = _settings(arguments, requested, sorted(units))
+        settings = _settings(arguments, requested, units, keys)
         name, started_at = new_name(), time.monotonic()
         journal = RolloutJournal(rollouts_folder(), name, is_new=True)
         journal.write(first_record(settings))
@@ -160,7 +162,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(
-    arguments: argparse.Namespace, requested: list[change_parser.Change], names: list[str]
+    arguments: argparse.Namespace,
+    requested: list[change_parser.Change],
+    units: dict[str, UnitReport],
+    keys: list[Key],
 ) -> RolloutSettings:
     """Return the settings of the rollout for its journal."""
     plan = Plan(
@@ -179,8 +184,10 @@ def _settings(
         arguments.expires + arguments.after,
         arguments.confirm,
         arguments.after,
-        make_cohorts(names, arguments.cohort, plan.canary),
+        make_cohorts(sorted(units), arguments.cohort, plan.canary),
         asdict(plan),
+        signers=[key.public for key in keys if key.public],
+        newest={name: report.counters[PATCH - 1] for name, report in units.items()},
     )
 
 

@@ -7,7 +7,6 @@ command with the same file continues an interrupted update. The file is a wheel 
 """
 
 import argparse
-import contextlib
 import hashlib
 import json
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 from agent.remote.message import manifest
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.header import EPOCH_S
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.firmware import memory_layout
 from deploy.ops import messages
 from deploy.ops.arguments import (
@@ -150,8 +149,12 @@ def _send_chunks(
     while time.monotonic() < end:
         for topic, payload in session.messages(0.05):
             if topic == f"{arguments.unit}/{REPORTED}" and payload:
-                with contextlib.suppress(OpsError):  # the next report can be complete
+                try:
                     report = enrolled.read(arguments.unit, payload)
+                except LocalError:
+                    raise
+                except OpsError:
+                    pass  # the next report can be complete
                 received = _received_chunks(report, counter, received)
         if received >= count:
             return sent

@@ -13,6 +13,7 @@ lie for the unit. The private part never leaves the controller.
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from agent.config.validate import is_valid_name
 from agent.core.errors import ConfigError
 from agent.remote.storage.unit_key import UNIT_KEY, read_unit_key, unit_key_write
 from deploy.errors import OpsError
+from deploy.relay.terminal_text import printable
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
@@ -52,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     # a controller with the agent alone has no `cryptography`, which the operators' tools need
     from deploy.ops.arguments import open_enrolled  # noqa: PLC0415
 
-    enrolled = open_enrolled()
+    enrolled = open_enrolled(keep_damaged=arguments.action in ("forget", "list"))
+    for name in enrolled.damaged if arguments.action == "list" else ():
+        print(printable(f"{name}: damaged; `config unit forget` removes it"), file=sys.stderr)
     for name in names:
         if arguments.action == "enroll":
             name = enrolled.add(Path(name))  # noqa: PLW2901 - the unit of the file

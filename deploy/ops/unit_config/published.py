@@ -12,7 +12,7 @@ import time
 from typing import Any, NamedTuple
 
 from agent.remote.message import canonical
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.enrolled import EnrolledUnits
 from deploy.ops.report.unit_report import UnitReport
@@ -45,6 +45,8 @@ def fetch_config(session: BrokerSession, unit: str, enrolled: EnrolledUnits) -> 
             elif topic == f"{unit}/{REPORTED}" and payload and is_checked:
                 try:
                     report = enrolled.read(unit, payload)
+                except LocalError:
+                    raise
                 except OpsError as error:
                     fault = str(error)
         if config and (not is_checked or (report is not None and is_of_report(config, report))):

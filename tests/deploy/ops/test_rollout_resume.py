@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rollout goes on after its process has died, at each place where it can die."""
 
+import argparse
 import contextlib
+import errno
 import json
 import os
 import random
@@ -18,9 +20,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.remote import fleet
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
+from deploy.ops import keys
 from deploy.ops.change_parser import parse
 from deploy.ops.command.push import make_cohorts
+from deploy.ops.fleet.rollout import command_rollout
 from deploy.ops.fleet.rollout.driver import make_rollout, run_rollout
 from deploy.ops.fleet.rollout.journal import (
     RolloutJournal,
@@ -34,7 +38,7 @@ from deploy.ops.fleet.rollout.journal import (
 )
 from deploy.ops.fleet.rollout.state import Plan
 from deploy.ops.keys import Key
-from deploy.ops.ledger import decode_message
+from deploy.ops.ledger import Ledger, decode_message
 from deploy.ops.report.unit_report import UnitReport
 from tests.deploy.ops.test_config_command import BLANK, SETPOINT, RemoteSite, config
 from tests.support.cli_tools import wait_until
@@ -228,6 +232,132 @@ def test_a_pause_starts_no_unit_and_a_request_ends_it(own_ledger: Path) -> None:
     send_request(own_ledger, name, "resume")
     run_rollout(rollout, units, journal)  # type: ignore[arg-type]
     assert rollout.count_states() == {"confirmed": 4}
+    journal.close()
+
+
+def test_an_abort_is_kept_until_it_is_stored(own_ledger: Path) -> None:
+    units, name = EmulatedFleet(), new_name()
+    journal = RolloutJournal(own_ledger, name, is_new=True)
+    journal.write(first_record(settings()))
+    for word in ("abort", "resume", "pause"):  # no later word replaces it
+        send_request(own_ledger, name, word)
+    assert [journal.take_request() for _ in range(2)] == ["abort", "abort"]
+    journal.close()  # the process ends before it does it
+    options = ("--broker", "tcp:127.0.0.1:1", "--key", str(make_key(own_ledger.parent, "a", 1)))
+    resumed = config("rollout", "resume", name, *options)
+    assert resumed.returncode == 2
+    assert f"config rollout abort {name}" in resumed.stderr
+    assert drive(own_ledger, name, units) == {"waiting": 4}
+    assert read_journal(own_ledger, name).aborted == "stopped by the operator"
+    assert not list(own_ledger.glob("*.abort"))
+
+
+def make_key(folder: Path, name: str, number: int) -> Path:
+    return keys.make_key(folder, name, number, "operate", "").with_suffix(".key")
+
+
+@pytest.mark.parametrize("operation", range(1, 13))
+def test_a_full_disk_of_the_operator_is_no_failed_unit(
+    own_ledger: Path, monkeypatch: pytest.MonkeyPatch, operation: int
+) -> None:
+    units, name, count = EmulatedFleet(), new_name(), [0]
+    own_add, own_write = Ledger.add, RolloutJournal.write
+
+    def fail(own: Any, *arguments: Any) -> None:
+        count[0] += 1
+        if count[0] - 1 == operation:  # the first one is that of the settings
+            raise LocalError("No space left on device")
+        own(*arguments)
+
+    monkeypatch.setattr(Ledger, "add", lambda *a: fail(own_add, *a))
+    monkeypatch.setattr(RolloutJournal, "write", lambda *a: fail(own_write, *a))
+    with pytest.raises(LocalError, match="has stopped and has not ended"):
+        drive(own_ledger, name, units)
+    content = read_journal(own_ledger, name)
+    assert (content.ended, content.aborted) == (None, "")
+    assert "failed" not in {entry.state for entry in content.units.values()}
+    assert drive(own_ledger, name, units) == {"confirmed": 4}
+    assert all(len(found) == 1 for found in units.patches.values())
+
+
+def test_an_abort_on_a_full_disk_is_done_by_the_next_process(
+    own_ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units, name = EmulatedFleet(), new_name()
+    units.dies_at = 9
+    with pytest.raises(LaptopDiesError):
+        drive(own_ledger, name, units)
+    assert [n for n in NAMES if units.reports[n].trial is not None]
+    send_request(own_ledger, name, "abort")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail_write)
+        with pytest.raises(LocalError):
+            drive(own_ledger, name, units)
+    states = drive(own_ledger, name, units)
+    assert states.get("waiting", 0) >= 2
+    assert not [n for n in NAMES if units.reports[n].trial is not None]
+    assert read_journal(own_ledger, name).ended == states
+
+
+def fail_write(_file: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_another_key_and_a_newer_change_are_named(
+    own_ledger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units, name = EmulatedFleet(), new_name()
+    first, other = (make_key(own_ledger.parent, word, 1) for word in ("first", "other"))
+    signers = [keys.load(first, "").public]
+    made = settings(signers=signers, newest=dict.fromkeys(NAMES, 0))
+    journal = RolloutJournal(own_ledger, name, is_new=True)
+    journal.write(first_record(made))
+    journal.close()
+    monkeypatch.setattr(command_rollout, "open_session", lambda _: contextlib.nullcontext(units))
+    monkeypatch.setattr(units, "subscribe", lambda _: None, raising=False)
+
+    def resume(key: Path, *options: str) -> int:
+        parser = argparse.ArgumentParser()
+        command_rollout.configure(parser)
+        words = ["resume", name, "--broker", "x", "--key", str(key), *options]
+        return command_rollout.run(parser.parse_args(words))
+
+    with pytest.raises(OpsError, match="Use the same keys, or --force"):
+        resume(other)
+    newer = replace(BLANK, counters=(7, 0, 0))
+    units.reports[NAMES[2]] = newer
+    with pytest.raises(OpsError, match=f"1 waiting units have a newer change.*{NAMES[2]}"):
+        resume(first)
+    content = read_journal(own_ledger, name)
+    late = make_rollout(content.settings, [KEY], {NAMES[0]: newer}, content)  # seen after resume
+    late.tick(0)
+    assert late.outbox == [(NAMES[0], "clear", b"")]
+    assert "not overwritten" in late.units[NAMES[0]].reason
+    assert resume(other, "--force") == 0
+
+
+def test_any_damage_of_a_journal_is_an_error_with_text(own_ledger: Path) -> None:
+    units, name = EmulatedFleet(), new_name()
+    drive(own_ledger, name, units)
+    path = own_ledger / f"{name}.jsonl"
+    lines = path.read_bytes().splitlines()
+    values: list[Any] = [None, 1e999, -1, "x", [], [1], [[1]], {}, {"a": 1}, True]
+    for i in (0, 1, len(lines) - 1):
+        record = json.loads(lines[i])
+        inner = record["rollout"] if i == 0 else record
+        for field in [*inner, None]:
+            for value in values:
+                bad = value if field is None else {**inner, field: value}
+                bad = {"rollout": bad} if i == 0 else bad
+                damaged = [*lines[:i], json.dumps(bad).encode(), *lines[i + 1 :], b""]
+                path.write_bytes(b"\n".join(damaged))
+                with contextlib.suppress(OpsError):
+                    content = read_journal(own_ledger, name)
+                    make_rollout(content.settings, [KEY], {}, content).tick(0)
+    (own_ledger / f"{name}.request").write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\n".join([*lines, b""]))
+    journal = RolloutJournal(own_ledger, name)
+    assert journal.take_request() == ""
     journal.close()
 
 

@@ -2,6 +2,9 @@
 """Enrolled units: the tools accept signed reports only, and no other configuration."""
 
 import json
+import os
+import resource
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.remote.storage.unit_key import read_unit_key
 from benchmarks.remote import fleet
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops import keys
 from deploy.ops.report.enrolled import EnrolledUnits
 from protocols.signing import report as signed_report
@@ -69,8 +72,85 @@ def test_a_repeated_report_is_not_used(tmp_path: Path) -> None:
         with pytest.raises(OpsError, match="older than one before"):
             again.read("s/u", make_payload("s/u", SEEDS[0], 6))
         assert again.read("s/u", make_payload("s/u", SEEDS[0], 7)).audit[0] == 7
-    (tmp_path / "units" / "s.u.seen").write_text("{")
-    assert EnrolledUnits(tmp_path / "units").read("s/u", make_payload("s/u", SEEDS[0], 1)).signed
+    for text in ("{", "", "[]", '{"number": "7"}', '{"number": 1e999}'):
+        (tmp_path / "units" / "s.u.seen").write_text(text)
+        with pytest.raises(LocalError, match="config unit forget s/u"):
+            EnrolledUnits(tmp_path / "units").read("s/u", make_payload("s/u", SEEDS[0], 1))
+
+
+def test_the_number_only_grows_with_two_tools(tmp_path: Path) -> None:
+    first = enrol(tmp_path, "s/u", SEEDS[0])
+    second = EnrolledUnits(tmp_path / "units")
+    first.read("s/u", make_payload("s/u", SEEDS[0], 3))
+    second.read("s/u", make_payload("s/u", SEEDS[0], 9))
+    with pytest.raises(OpsError, match="older than one before"):
+        first.read("s/u", make_payload("s/u", SEEDS[0], 5))
+    assert json.loads((tmp_path / "units" / "s.u.seen").read_text()) == {"number": 9}
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file of this process can grow."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, previous)
+
+
+def write_public(path: Path, unit: str, seed: bytes) -> Path:
+    public = keys.public_hex(Ed25519PrivateKey.from_private_bytes(seed))
+    path.write_text(json.dumps({"unit": unit, "public": public}))
+    return path
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    enrolled = enrol(tmp_path, "s/u", SEEDS[0])
+    enrolled.read("s/u", make_payload("s/u", SEEDS[0], 3))
+    path = write_public(tmp_path / "other.json", "s/v", SEEDS[1])
+    before = {file: file.read_bytes() for file in (tmp_path / "units").iterdir()}
+    request.getfixturevalue("full_disk")
+    with pytest.raises(LocalError, match="File too large"):
+        enrolled.add(path)
+    with pytest.raises(LocalError, match="File too large"):
+        enrolled.read("s/u", make_payload("s/u", SEEDS[0], 4))
+    assert {file: file.read_bytes() for file in (tmp_path / "units").iterdir()} == before
+    assert EnrolledUnits(tmp_path / "units").names() == ["s/u"]
+
+
+def test_a_damaged_file_is_named_and_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLDLOOP_LEDGER", str(tmp_path / "ledger.jsonl"))
+    enrol(tmp_path, "s/u", SEEDS[0])
+    write_public(tmp_path / "units" / "s.w.json", "s/u", SEEDS[0])  # of another unit
+    (tmp_path / "units" / "s.v.json").write_text("")
+    with pytest.raises(LocalError, match="config unit forget s/v"):
+        EnrolledUnits(tmp_path / "units")
+    shown = config("unit", "list")
+    assert (shown.returncode, shown.stderr.count("damaged")) == (0, 2)
+    assert config("unit", "forget", "s/v", "s/w").returncode == 0
+    assert EnrolledUnits(tmp_path / "units").names() == ["s/u"]
+
+
+def test_two_units_do_not_share_a_key(tmp_path: Path) -> None:
+    enrolled = enrol(tmp_path, "s/u", SEEDS[0])
+    stale = EnrolledUnits(tmp_path / "units")
+    enrolled.add(write_public(tmp_path / "v.json", "s/v", SEEDS[1]))
+    for seed, other in ((SEEDS[0], "s/u"), (SEEDS[1], "s/v")):
+        with pytest.raises(OpsError, match=f"the key of {other}"):
+            stale.add(write_public(tmp_path / "w.json", "s/w", seed))
+    assert stale.add(write_public(tmp_path / "u.json", "s/u", SEEDS[0])) == "s/u"
+
+
+def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OpsError, match=r"not a regular file|Is a directory"):
+            EnrolledUnits(tmp_path / "units").add(path)
 
 
 def test_a_key_is_replaced_only_after_it_was_forgotten(tmp_path: Path) -> None:

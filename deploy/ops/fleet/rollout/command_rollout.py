@@ -11,6 +11,7 @@ Does not sign a change that was sent before: its message is in the journal.
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -22,6 +23,7 @@ from deploy.errors import OpsError
 from deploy.ops.arguments import REPORTED, add_broker, add_keys, add_time, load_keys, open_session
 from deploy.ops.fleet.rollout.driver import (
     ReportParser,
+    abort_rollout,
     format_outcome,
     make_rollout,
     outcome_of,
@@ -34,13 +36,18 @@ from deploy.ops.fleet.rollout.journal import (
     is_driven,
     read_journal,
     send_request,
+    wants_abort,
 )
-from deploy.ops.fleet.rollout.state import CONFIRMED, TRIAL
+from deploy.ops.fleet.rollout.state import CONFIRMED, TRIAL, WAITING
+from deploy.ops.keys import Key
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
+from protocols.signed_message import PATCH
 
 EXAMPLE = "coldloop config rollout resume 20261128T101500-3fa2 --broker tcp:broker:1883 --key a.key"
+_NAMED = 10
+"""Units that a message names."""
 _ACTIONS = ("list", "show", "pause", "resume", "abort")
 
 
@@ -50,6 +57,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", metavar="ID", nargs="?", help="of the rollout; not with list")
     add_broker(parser, required=False)
     add_keys(parser, required=False)
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with other keys than before; for resume also over a newer change of a unit",
+    )
     add_time(parser, "--listen", 5, "time for the reports of the units (5s)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -125,15 +137,30 @@ def _continue(arguments: argparse.Namespace, folder: Path, name: str) -> int:
     if arguments.broker is None or not arguments.key:
         raise OpsError(f"{name}: its process has died: --broker and --key continue it")
     keys = load_keys(arguments)
-    journal = RolloutJournal(folder, name)
+    with contextlib.closing(RolloutJournal(folder, name)) as journal:
+        return _drive(arguments, folder, journal, keys)
+
+
+def _drive(
+    arguments: argparse.Namespace, folder: Path, journal: RolloutJournal, keys: list[Key]
+) -> int:
+    name = journal.name
+    if arguments.action == "resume" and wants_abort(journal.path):
+        raise OpsError(f"{name}: an abort was asked for: `config rollout abort {name}` does it")
     journal.take_request()
     content = replace(read_journal(folder, name), paused=False)
+    if not arguments.force:
+        _check_signers(name, content, keys)
+    if arguments.action == "abort":
+        send_request(folder, name, "abort")  # it stays if no unit reports now
     with open_session(arguments) as session:
         units = _collect_reports(session, content, arguments.listen)
+        if arguments.action == "resume" and not content.aborted:
+            content = _check_newer(name, content, units, arguments.force)
         started_at = time.monotonic()
         rollout = make_rollout(content.settings, keys, units, content)
-        if arguments.action == "abort" and not rollout.aborted:
-            rollout.abort("stopped by the operator")
+        if arguments.action == "abort":
+            abort_rollout(rollout, journal)
         sent = run_rollout(rollout, session, journal, progress=sys.stderr.isatty())
     outcome = outcome_of(rollout, name, sent, started_at)
     print(json.dumps(outcome) if arguments.json else format_outcome(outcome))
@@ -141,6 +168,41 @@ def _continue(arguments: argparse.Namespace, folder: Path, name: str) -> int:
         return 0
     wanted = CONFIRMED if rollout.plan.confirm else TRIAL
     return 0 if rollout.count_states().get(wanted, 0) == len(rollout.units) else 1
+
+
+def _check_signers(name: str, content: JournalContent, keys: list[Key]) -> None:
+    """Raise `OpsError` if other keys sign than before: units that have the change refuse them."""
+    expected, given = set(content.settings.signers), {key.public for key in keys}
+    if expected and given != expected:
+        raise OpsError(
+            f"{name}: was signed with {len(expected)} keys, public "
+            f"{', '.join(sorted(public[:16] for public in expected))}; --key names "
+            f"{', '.join(sorted(public[:16] for public in given))}. Use the same keys, or --force "
+            "if the units trust these"
+        )
+
+
+def _check_newer(
+    name: str, content: JournalContent, units: dict[str, UnitReport], is_forced: bool
+) -> JournalContent:
+    """Raise `OpsError` if a waiting unit has a newer change; with `is_forced` it is overwritten."""
+    settings = content.settings
+    if is_forced:
+        return replace(content, settings=replace(settings, newest={}))
+    changed = [
+        unit
+        for unit, report in sorted(units.items())
+        if content.units[unit].state == WAITING
+        and unit in settings.newest
+        and report.counters[PATCH - 1] > settings.newest[unit]
+    ]
+    if changed:
+        raise OpsError(
+            f"{name}: {len(changed)} waiting units have a newer change than this rollout: "
+            f"{', '.join(changed[:_NAMED])}. `config rollout abort` ends it; `resume --force` "
+            "overwrites their change"
+        )
+    return content
 
 
 def _collect_reports(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops import change_parser, messages
 from deploy.ops.arguments import COMMAND, DESIRED, REPORTED, open_enrolled, open_ledger
 from deploy.ops.fleet.rollout.journal import JournalContent, RolloutJournal, RolloutSettings
@@ -40,6 +40,8 @@ class ReportParser:
         """Parse a report. One that is malformed or not accepted is ignored: no answer."""
         try:
             return self._enrolled.read(name, payload)
+        except LocalError:
+            raise
         except OpsError as error:
             if name not in self._printed:
                 self._printed.add(name)
@@ -75,6 +77,7 @@ def make_rollout(
             entry.reason,
             units.get(name),
             message=entry.message,
+            newest=settings.newest.get(name),
             is_resumed=entry.state != WAITING,
             since_s=time.monotonic(),
         )
@@ -133,7 +136,20 @@ def _patch_factory(
 def run_rollout(
     rollout: Rollout, session: BrokerSession, journal: RolloutJournal, progress: bool = False
 ) -> int:
-    """Run the rollout until it is done; return the number of messages."""
+    """Run the rollout until it is done; return the number of messages.
+
+    Raises `LocalError`: this computer failed. Nothing final is stored; another process continues.
+    """
+    try:
+        return _run(rollout, session, journal, progress)
+    except LocalError as error:
+        raise LocalError(
+            f"{error}; rollout {journal.name} has stopped and has not ended: `config rollout "
+            "resume` continues it, `config rollout abort` ends it"
+        ) from None
+
+
+def _run(rollout: Rollout, session: BrokerSession, journal: RolloutJournal, progress: bool) -> int:
     sent, parser = 0, ReportParser()
     with _catch_signals() as words:
         while not rollout.is_done() or rollout.outbox:
@@ -144,7 +160,7 @@ def run_rollout(
                 if report is not None:
                     rollout.report(name, report, time.monotonic())
             for word in [journal.take_request(), *words]:
-                _apply_request(rollout, word)
+                _apply_request(rollout, word, journal)
             words.clear()
             rollout.tick(time.monotonic())
             journal.store(rollout)
@@ -160,10 +176,24 @@ def run_rollout(
     return sent
 
 
-def _apply_request(rollout: Rollout, word: str) -> None:
+def abort_rollout(rollout: Rollout, journal: RolloutJournal) -> None:
+    """Store an abort of the operator, then do it: what stops it then is done by the next process.
+
+    Raises `LocalError`: it is not stored, or no rollback can be signed.
+    """
+    if not rollout.aborted:
+        rollout.aborted = "stopped by the operator"
+        journal.store(rollout)
+        journal.end_abort()
+        rollout.abort(rollout.aborted)
+    else:
+        journal.end_abort()
+
+
+def _apply_request(rollout: Rollout, word: str, journal: RolloutJournal) -> None:
     """Do what a signal or another process asked for."""
-    if word == "abort" and not rollout.aborted:
-        rollout.abort("stopped by the operator")
+    if word == "abort":
+        abort_rollout(rollout, journal)
     elif word == _TOGGLE:
         rollout.toggle_pause()
     elif word in ("pause", "resume"):

@@ -2,7 +2,8 @@
 """RolloutJournal of a rollout: another process continues the rollout after this one has died.
 
     FOLDER/ID.jsonl     one JSON line for each event, durable before its message is sent
-    FOLDER/ID.request   a word of another process: pause, resume or abort
+    FOLDER/ID.request   a word of another process: pause or resume
+    FOLDER/ID.abort     another process asks for an abort; kept until the abort is stored here
 
     {"rollout": {...}}                                    the settings, once
     {"unit", "state", "counter", "reason", "message"}     a unit has changed its state
@@ -14,8 +15,10 @@ was not sent. The process that drives the rollout holds a lock on the file, whic
 power cut can leave a part of the last line, which is removed. Damage elsewhere is an error.
 """
 
+import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 import secrets
@@ -24,9 +27,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.errors import OpsError
+from agent.config.validate import is_valid_name
+from deploy.errors import LocalError, OpsError
 from deploy.ops.change_parser import Change
-from deploy.ops.fleet.rollout.state import STATES, WAITING, Plan, Rollout, RolloutUnit
+from deploy.ops.fleet.rollout.state import FAILED, STATES, WAITING, Plan, Rollout, RolloutUnit
 from deploy.ops.private_file import replace_private
 from protocols import cbor
 from protocols.errors import DecodeError
@@ -39,7 +43,9 @@ _ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 class RolloutSettings:
     """What a rollout needs beside the states of its units; times in seconds.
 
-    `changes`: the changes in CBOR, hexadecimal. `group`: "" without one.
+    `changes`: the changes in CBOR, hexadecimal. `group`: "" without one. `signers`: public keys
+    that sign, hexadecimal. `newest`: counter of the newest change of each unit at the start. Both
+    are empty in the journal of an earlier version.
     """
 
     changes: str
@@ -49,6 +55,8 @@ class RolloutSettings:
     after_s: int
     cohorts: list[list[str]]
     plan: dict[str, Any]
+    signers: list[str] = field(default_factory=list)
+    newest: dict[str, int] = field(default_factory=dict)
 
     def requested(self) -> list[Change]:
         """Return the changes."""
@@ -114,17 +122,19 @@ class RolloutJournal:
         os.close(self._file)
 
     def write(self, *records: dict[str, Any]) -> None:
-        """Append records; they are durable on return. Raises `OpsError`: none was written."""
+        """Append records; they are durable on return. Raises `LocalError`: none was written."""
         data = b"".join(json.dumps(record).encode() + b"\n" for record in records)
         size = os.fstat(self._file).st_size
         try:
             written = os.write(self._file, data)
             os.fsync(self._file)
         except OSError as error:
-            raise OpsError(f"{self.path}: {error.strerror}; nothing is sent") from None
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, size)
+            raise LocalError(f"{self.path}: {error.strerror}; nothing is sent") from None
         if written != len(data):
             os.ftruncate(self._file, size)
-            raise OpsError(f"{self.path}: written in part, the disk is full; nothing is sent")
+            raise LocalError(f"{self.path}: written in part, the disk is full; nothing is sent")
 
     def store(self, rollout: Rollout) -> None:
         """Store what has changed, before the messages of it are sent."""
@@ -137,13 +147,34 @@ class RolloutJournal:
         rollout.changed.clear()
 
     def take_request(self) -> str:
-        """Return the request of another process, empty without one, and remove it."""
+        """Return the request of another process, empty without one, and remove it.
+
+        An abort stays until `end_abort`.
+        """
+        if wants_abort(self.path):
+            return "abort"
         try:
-            word = self._request.read_text().strip()
+            word = self._request.read_bytes().strip().decode(errors="replace")
             self._request.unlink()
         except OSError:
             return ""
         return word if word in REQUESTS else ""
+
+    def end_abort(self) -> None:
+        """Remove the request for an abort: the abort is stored."""
+        for path in (self.path.with_suffix(".abort"), self._request):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def wants_abort(path: Path) -> bool:
+    """Return whether an abort of the journal `path` was asked for and is not stored."""
+    if path.with_suffix(".abort").exists():
+        return True
+    try:  # of an earlier version
+        return path.with_suffix(".request").read_bytes().strip() == b"abort"
+    except OSError:
+        return False
 
 
 def journal_path(folder: Path, name: str) -> Path:
@@ -160,10 +191,11 @@ def new_name() -> str:
 
 def send_request(folder: Path, name: str, word: str) -> None:
     """Ask the process that drives a rollout. Raises `OpsError`."""
+    suffix = ".abort" if word == "abort" else ".request"  # no other word replaces an abort
     try:
-        replace_private(journal_path(folder, name).with_suffix(".request"), word)
+        replace_private(journal_path(folder, name).with_suffix(suffix), word)
     except OSError as error:
-        raise OpsError(f"{folder}: {error.strerror}") from None
+        raise LocalError(f"{folder}: {error.strerror}") from None
 
 
 def is_driven(folder: Path, name: str) -> bool:
@@ -206,15 +238,38 @@ def read_journal(folder: Path, name: str) -> JournalContent:
             _apply(json.loads(line), content)
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}; see `config rollout list`") from None
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError, DecodeError):
+    except (ArithmeticError, AttributeError, LookupError, RecursionError):
+        raise OpsError(f"{path}: damaged; see `config show` for each unit") from None
+    except (ValueError, TypeError, DecodeError):
         raise OpsError(f"{path}: damaged; see `config show` for each unit") from None
     return content
 
 
 def _parse_settings(record: dict[str, Any]) -> RolloutSettings:
     settings = RolloutSettings(**record["rollout"])
-    Plan(**settings.plan)
+    plan = Plan(**settings.plan)
+    names = [name for names in settings.cohorts for name in names]
+    numbers = [settings.expires_s, settings.confirm_s, settings.after_s, *settings.newest.values()]
+    shares = [plan.canary, plan.max_failures]
+    counts = [plan.wave, plan.answer_s, plan.trial_s, plan.delay_s, plan.soak_s]
+    if not all(
+        (
+            all(type(number) is int for number in [*numbers, *counts]),
+            all(type(share) in (int, float) and math.isfinite(share) for share in shares),
+            type(plan.confirm) is bool,
+            names and all(settings.cohorts) and len(set(names)) == len(names),
+            all(type(cohort) is list for cohort in settings.cohorts),
+            all(_is_unit(name) for name in names),
+            type(settings.group) is str,
+            all(type(key) is str for key in settings.signers),
+        )
+    ):
+        raise ValueError
     return settings
+
+
+def _is_unit(name: Any) -> bool:
+    return type(name) is str and name.count("/") == 1 and all(map(is_valid_name, name.split("/")))
 
 
 def _apply(record: dict[str, Any], content: JournalContent) -> None:
@@ -223,8 +278,12 @@ def _apply(record: dict[str, Any], content: JournalContent) -> None:
         entry.state, entry.counter = record["state"], int(record["counter"])
         entry.reason = record.get("reason", "")
         entry.message = bytes.fromhex(record.get("message", ""))
-        if entry.state not in STATES:
+        if entry.state not in STATES or type(entry.reason) is not str:
             raise ValueError(entry.state)
+        if entry.state not in (WAITING, FAILED) and not entry.message:
+            raise ValueError("without its message")
     content.paused = bool(record.get("paused", content.paused))
     content.aborted = str(record.get("aborted", content.aborted))
     content.ended = record.get("ended", None if "unit" in record else content.ended)
+    if content.ended is not None and type(content.ended) is not dict:
+        raise TypeError("ended")

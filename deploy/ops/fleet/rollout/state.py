@@ -13,13 +13,17 @@ of all, the rollout stops: it sends no new change and rolls back each unconfirme
 
 A unit without an answer is called back too: it can have the change on trial or scheduled.
 If a rollback and a confirmation cross, a unit can keep the change. The report of the unit decides.
+
+A `LocalError` (full disk, signer without an answer) is no failure of a unit. It passes through, so
+the rollout stops without a final state. A waiting unit that has a newer change does not get this
+one: it would overwrite that change.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deploy.errors import OpsError
+from deploy.errors import LocalError, OpsError
 from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import PATCH
 
@@ -54,6 +58,8 @@ class RolloutUnit:
     refused: int = 0
     message: bytes = b""
     """The signed change, for a second time after the tool was restarted."""
+    newest: int | None = None
+    """Counter of the newest change of the unit when the rollout was made; None: not checked."""
     is_resumed: bool = False
     """The tool was restarted in this state: whether its message was sent is not known."""
 
@@ -147,12 +153,20 @@ class Rollout:
             if unit.state == SENT:
                 self._set_state(unit, TRIAL, now_s)
             if report.phase == "confirm" and unit.state == TRIAL and self.plan.confirm:
-                self._set_state(unit, CONFIRMING, now_s)
-                self.outbox.append(
-                    (unit.name, "command", self.confirm(unit.name, report, unit.counter))
-                )
+                self._confirm(unit, report, now_s)
         elif unit.state == SENT and self._is_refused(unit, report):
             self._finish(unit, False, " ".join(report.refusal).strip())
+
+    def _confirm(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
+        try:
+            message = self.confirm(unit.name, report, unit.counter)
+        except LocalError:
+            raise
+        except OpsError as error:  # a report that is not plausible
+            self._call_back(unit, f"not confirmed: {error}")
+            return
+        self._set_state(unit, CONFIRMING, now_s)
+        self.outbox.append((unit.name, "command", message))
 
     def _is_refused(self, unit: RolloutUnit, report: UnitReport) -> bool:
         """Return whether the unit refused this change. An older unit does not name the message."""
@@ -202,6 +216,8 @@ class Rollout:
             return
         try:
             message = self.rollback(unit.name, unit.report, unit.counter)
+        except LocalError:
+            raise
         except OpsError as error:  # a report that is not plausible
             self._finish(unit, False, _join(reason, f"not called back: {error}; {_STILL_ARMED}"))
             return
@@ -263,8 +279,13 @@ class Rollout:
             if active >= self.plan.wave:
                 return
             if unit.state == WAITING and unit.report is not None:
+                if has_newer_change(unit, unit.report):
+                    self._finish(unit, False, "has a newer change, which is not overwritten")
+                    continue
                 try:
                     unit.counter, message = self.patch(unit.name, unit.report)
+                except LocalError:
+                    raise
                 except OpsError as error:  # a report that is not plausible
                     self._finish(unit, False, str(error))
                     continue
@@ -300,6 +321,12 @@ class Rollout:
         for unit in self.units.values():
             counts[unit.state] = counts.get(unit.state, 0) + 1
         return counts
+
+
+def has_newer_change(unit: RolloutUnit, report: UnitReport) -> bool:
+    """Return whether a waiting unit took another change after the rollout was made."""
+    is_waiting = unit.state == WAITING and unit.newest is not None
+    return is_waiting and report.counters[PATCH - 1] > (unit.newest or 0)
 
 
 def _is_failed(unit: RolloutUnit) -> bool:
