@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from cryptography import x509
 
 from deploy.errors import OpsError
-from deploy.ops.pki import authority, est
+from deploy.ops.pki import authority, est, store
+from tests.support.cli_tools import wait_until
 from tests.support.programs import free_port, require_program
 
 UNIT = "s1.u1"
@@ -144,7 +146,10 @@ def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[EstSite
     created.stop()
 
 
-def test_a_unit_enrolls_once_and_again_with_its_certificate(site: EstSite) -> None:
+def test_a_unit_enrolls_once_and_again_with_its_certificate(
+    site: EstSite,
+) -> None:
+    """A lost reply is repeated for the same key; the old certificate is revoked after a while."""
     assert "BEGIN CERTIFICATE" in site.certificate(
         site.curl("cacerts").rpartition("\n")[0], "ca"
     ).read_text()  # fmt: skip
@@ -157,14 +162,22 @@ def test_a_unit_enrolls_once_and_again_with_its_certificate(site: EstSite) -> No
     assert program(*check).endswith(": OK\n")
     assert f"user {UNIT}\n" in (site.pki / "acl").read_text()
     assert not (site.pki / f"{UNIT}.key").exists()
-    assert site.post("simpleenroll", body, "-u", f"{UNIT}:{password}")[0] == "401"  # once
+    assert site.post("simpleenroll", body, "-u", f"{UNIT}:{password}") == (status, text)
+    unknown = request(site.folder, UNIT, "unknown")
+    assert site.post("simpleenroll", unknown, "-u", f"{UNIT}:{password}")[0] == "401"  # once
     again = request(site.folder, UNIT, "second")
     shown = ["--cert", str(first), "--key", str(site.folder / "first.key")]
     status, text = site.post("simplereenroll", again, *shown)
     assert status == "200", text
     second = site.certificate(text, "second")
     assert program(*check[:-1], str(second)).endswith(": OK\n")
-    assert site.post("simplereenroll", again, *shown)[0] in ("403", "000")  # it is revoked
+    assert site.post("simplereenroll", again, *shown) == (status, text)
+    assert site.post("simplereenroll", unknown, *shown)[0] == "403"
+    crl = x509.load_pem_x509_crl((site.pki / "crl.pem").read_bytes())
+    assert not list(crl)
+    table = {UNIT: [int(time.time())]}
+    store.write_table(site.pki / "replaced", table)
+    assert site.post("simplereenroll", again, *shown)[0] == "403"  # it is revoked
     crl = x509.load_pem_x509_crl((site.pki / "crl.pem").read_bytes())
     old = x509.load_pem_x509_certificate(first.read_bytes())
     assert [entry.serial_number for entry in crl] == [old.serial_number]
@@ -234,6 +247,43 @@ def test_a_slow_client_does_not_keep_others_out(
         stop.set()
         thread.join()
         assert silent.fileno() >= 0
+
+
+def test_silent_connections_do_not_keep_others_out(site: EstSite) -> None:
+    place, idle = ("127.0.0.1", site.server.server_port), []
+    try:
+        idle = [socket.create_connection(place) for _ in range(12)]
+        started = time.monotonic()
+        assert site.curl("cacerts", "--interface", "127.0.0.2").endswith("\n200")
+        assert time.monotonic() - started < 1.5, "before the time limit of a handshake"
+        wait_until("the place is free", lambda: site.curl("cacerts").endswith("\n200"))
+    finally:
+        for link in idle:
+            link.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"s1.u1": 1}', '{"s1.u1": ["x", 1, 0]}', "[" * 9999]
+)
+@pytest.mark.parametrize("name", ["invitations", "replaced"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, text: str) -> None:
+    authority.create(tmp_path, "test")
+    (tmp_path / name).write_text(text)
+    read = est.invite if name == "invitations" else authority.revoke_replaced
+    with pytest.raises(OpsError, match=f"{name}.*damaged"):
+        read(tmp_path, UNIT)
+
+
+def test_a_revocation_takes_the_replaced_certificate_too(site: EstSite) -> None:
+    first = authority.issue(site.pki, UNIT, "unit", []).read_bytes()
+    serials = [x509.load_pem_x509_certificate(first).serial_number]
+    shown = ["--cert", str(site.pki / f"{UNIT}.pem"), "--key", str(site.pki / f"{UNIT}.key")]
+    assert site.post("simplereenroll", request(site.folder, UNIT, "own"), *shown)[0] == "200"
+    authority.revoke(site.pki, UNIT)
+    second = (site.pki / f"{UNIT}.pem").read_bytes()
+    serials.append(x509.load_pem_x509_certificate(second).serial_number)
+    crl = x509.load_pem_x509_crl((site.pki / "crl.pem").read_bytes())
+    assert sorted(entry.serial_number for entry in crl) == sorted(serials)
 
 
 def test_an_operator_does_not_become_a_unit(site: EstSite) -> None:

@@ -236,3 +236,25 @@ def test_a_request_with_another_curve_is_refused(tmp_path: Path) -> None:
     service = est.EstService(tmp_path, "")
     with pytest.raises(est.EnrolmentRefusedError, match="signing request"):
         service._request(UNIT, base64.encodebytes(unknown))
+
+
+@pytest.mark.parametrize("name", ["ca.key", "ca.pem", "crl.pem", "acl"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_missing_file_is_named(tmp_path: Path, name: str, is_folder: bool) -> None:
+    root, pki = tmp_path / "root", tmp_path / "pki"
+    root.mkdir()
+    pki.mkdir()
+    authority.create_root(root, "test")
+    signer = authority.load_authority(root, "")
+    authority.create(pki, "test", "", signer)
+    authority.issue(pki, UNIT, "unit", [])
+    (pki / name).unlink()
+    if is_folder:
+        (pki / name).mkdir()
+    for command in (
+        lambda: authority.renew(pki, "test", "", signer),
+        lambda: authority.rotate(pki, UNIT, []),
+        lambda: authority.revoke(pki, UNIT),
+    ):
+        fault = fault_of(command)
+        assert fault is None or str(pki) in fault

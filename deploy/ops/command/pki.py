@@ -55,7 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _create(folder: Path, arguments: argparse.Namespace) -> Path:
     root = None if arguments.root is None else _load_root(arguments)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OpsError(f"{folder}: {error.strerror}") from None
     passphrase = "" if arguments.no_passphrase else ask_passphrase()
     if arguments.action == "root":
         return pki.create_root(folder, arguments.name, passphrase)

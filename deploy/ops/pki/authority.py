@@ -6,6 +6,7 @@
     FOLDER/NAME.pem, NAME.key      a broker, a unit (SITE.UNIT), an operator, a reader
     FOLDER/acl                     rights at the broker, one block for each name
     FOLDER/crl.pem                 the revoked certificates, one list for each intermediate
+    FOLDER/replaced                when a certificate that a unit has replaced is revoked
 
 With a root (`create_root`, in a folder of its own on a machine without a network), the authority is
 an intermediate: `create` and `renew` need the root, `issue` and `revoke` do not. `ca.pem` holds the
@@ -22,6 +23,7 @@ ends a certificate.
 
 import re
 import secrets
+import time
 from pathlib import Path
 
 from cryptography import x509
@@ -119,7 +121,7 @@ def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthori
     made = _make_authority(organisation, root)
     with store.locked(folder):
         load_authority(folder, passphrase)  # the folder has one, and the passphrase is right
-        old = {name: (folder / name).read_bytes() for name in ("ca.key", "ca.pem", "crl.pem")}
+        old = {name: store.read(folder / name) for name in ("ca.key", "ca.pem", "crl.pem")}
         numbers = [int(p.stem[7:]) for p in folder.glob("ca.old-*.pem") if p.stem[7:].isdigit()]
         stem = f"ca.old-{max(numbers, default=0) + 1}"
         new = {
@@ -136,7 +138,7 @@ def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthori
 def _write_all(folder: Path, files: dict[str, bytes]) -> None:
     """Replace files in their order. Raises `OpsError`: the earlier files are back."""
     paths = [folder / name for name in files]
-    before = {path: path.read_bytes() if path.exists() else None for path in paths}
+    before = {path: store.read(path) if path.exists() else None for path in paths}
     try:
         for path in paths:
             store.replace(path, files[path.name], _mode(path.name))
@@ -144,7 +146,7 @@ def _write_all(folder: Path, files: dict[str, bytes]) -> None:
         for path, data in before.items():
             if data is None:
                 path.unlink(missing_ok=True)
-            elif path.read_bytes() != data:
+            elif store.read(path) != data:
                 store.replace(path, data, _mode(path.name))
         raise
 
@@ -237,7 +239,8 @@ def revoke(folder: Path, name: str, passphrase: str = "") -> Path:
     """
     _check_name(name)
     with store.locked(folder):
-        path = _revoke_certificate(folder, name, passphrase)
+        revoke_replaced(folder, passphrase, name)
+        path = _revoke_certificate(folder, f"{name}.pem", passphrase)
         access_list.remove_entry(folder, name)
     return path
 
@@ -249,8 +252,21 @@ def is_revoked(folder: Path, certificate: x509.Certificate) -> bool:
     return any(crl.get_revoked_certificate_by_serial_number(number) for crl in lists)
 
 
-def _revoke_certificate(folder: Path, name: str, passphrase: str) -> Path:
-    certificate = store.load_certificate(folder / f"{name}.pem")
+def revoke_replaced(folder: Path, passphrase: str, name: str = "") -> None:
+    """Revoke the replaced certificates whose time is over, and that of `name`."""
+    with store.locked(folder):
+        waiting = store.read_table(folder / "replaced", 1)
+        over = [key for key, (until,) in waiting.items() if key == name or until <= time.time()]
+        for key in over:
+            if is_name(key) and (folder / f"{key}.pem.old").exists():
+                _revoke_certificate(folder, f"{key}.pem.old", passphrase)
+            del waiting[key]
+        if over:
+            store.write_table(folder / "replaced", waiting)
+
+
+def _revoke_certificate(folder: Path, file: str, passphrase: str) -> Path:
+    certificate = store.load_certificate(folder / file)
     issuer = store.issuer_of(certificate, folder, passphrase)
     revoked = {certificate.serial_number}
     others = []
@@ -271,12 +287,14 @@ def rotate(
     passphrase: str = "",
     request: bytes | None = None,
     rights: Rights | None = None,
+    until: float = 0,
 ) -> Path:
     """Replace the certificate of `name`: revoke the old one, copy its files to `.old`.
 
     The role and the site stay those of the old certificate, also after a revocation. Raises
     `OpsError`: it has none, and `rights` has none; or `rights` are others; then nothing changes.
-    `request`: a signing request with the new key, which stays where it is.
+    `request`: a signing request with the new key, which stays where it is; `until`: the old
+    certificate is revoked after this time (Unix time in s), not now.
     """
     _check_name(name)
     with store.locked(folder):
@@ -286,7 +304,12 @@ def rotate(
             hosts = hosts_of(old)
         _check_names(name, kept.role, hosts, kept.site)
         files = _sign(folder, name, kept, hosts, passphrase, request)
-        _revoke_certificate(folder, name, passphrase)
+        revoke_replaced(folder, passphrase, name)
+        if until:
+            waiting = store.read_table(folder / "replaced", 1)
+            store.write_table(folder / "replaced", waiting | {name: [int(until)]})
+        else:
+            _revoke_certificate(folder, f"{name}.pem", passphrase)
         if kept.role == "unit" or not (
             kept.role == "broker" or access_list.has_entry(folder, name)
         ):
@@ -310,7 +333,7 @@ def _replace_pair(folder: Path, name: str, files: dict[str, bytes]) -> None:
     for ending in (".key", ".pem"):
         path = folder / (name + ending)
         if path.exists():  # the key of a signing request is elsewhere
-            new[path.name + ".old"] = path.read_bytes()
+            new[path.name + ".old"] = store.read(path)
     _write_all(folder, new | files)
     if f"{name}.key" not in files:
         (folder / f"{name}.key").unlink(missing_ok=True)  # the new key is elsewhere

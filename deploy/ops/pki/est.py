@@ -9,19 +9,20 @@ certificate.
     coldloop config pki invite SITE.UNIT    writes FOLDER/invitations, prints a password once
     coldloop config pki serve BROKER        serves with the certificate of BROKER until Ctrl-C
 
-A password is for one name, for one certificate, and for a day; only its hash is stored. A request
-and a reply are PKCS #10 and PKCS #7 in base64. The key of a unit never leaves it. A re-enrolment
-revokes the earlier certificate. `serve` needs the key of the intermediate, never that of the root.
-Not built: server-generated keys, attributes of requests (csrattrs), full CMC. One connection at a
-time, and each may last `_TIMEOUT_S`.
+A password is for one name, for one key, and for a day; only its hash is stored. A request and a
+reply are PKCS #10 and PKCS #7 in base64. The key of a unit never leaves it. The reply can be lost:
+the same key gets the same certificate again. A re-enrolment revokes the earlier certificate after
+`_GRACE_S`. `serve` needs the key of the intermediate, never that of the root. Each connection has a
+thread and may last `_TIMEOUT_S`; an address has `_PER_ADDRESS` at most.
+Not built: server-generated keys, attributes of requests (csrattrs), full CMC.
 """
 
 import base64
 import binascii
+import collections
 import contextlib
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import socket
@@ -30,7 +31,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,18 @@ from cryptography.x509.oid import NameOID
 
 from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
-from deploy.ops.pki import access_list, authority
+from deploy.ops.pki import access_list, authority, store
 from deploy.ops.pki.certificates import Rights, rights_of
-from deploy.ops.private_file import replace_private
 
 PATH = "/.well-known/est/"
 UNIT = Rights("unit")
 _VALID_S = 24 * 3600
 _MAX_BYTES = 8192
 _TIMEOUT_S = 10.0
+_HANDSHAKE_S = 2.0
+_PER_ADDRESS, _CONNECTIONS = 8, 64
+_GRACE_S = 3600
+_REVOKE_EVERY_S = 60
 
 
 class EnrolmentRefusedError(Exception):
@@ -66,34 +70,18 @@ def invite(folder: Path, name: str) -> Path:
         raise OpsError(f"{name}: not a name of a unit; write SITE.UNIT")
     if (folder / f"{name}.pem").exists():
         raise OpsError(f"{name}: has a certificate; it enrolls again with it, or `pki rotate`")
-    password = secrets.token_urlsafe(18)
-    invitations = _read_invitations(folder)
-    invitations[name] = [_hash(password), int(time.time()) + _VALID_S]
-    _write_invitations(folder, invitations)
+    password, path = secrets.token_urlsafe(18), folder / "invitations"
+    with store.locked(folder):
+        invitations = store.read_table(path, 3)
+        invitations[name] = [_hash(password), int(time.time()) + _VALID_S, 0]
+        store.write_table(path, invitations)
     print(f"password of {name}, for one certificate within a day: {password}")
-    return folder / "invitations"
+    return path
 
 
-def _hash(password: str) -> str:
+def _hash(password: str) -> int:
     # 144 random bits: no salt and no slow hash are needed
-    return hashlib.sha256(password.encode()).hexdigest()
-
-
-def _read_invitations(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "invitations").read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise OpsError(f"{folder / 'invitations'}: {error}; remove it and invite again") from None
-    return dict(found)
-
-
-def _write_invitations(folder: Path, invitations: dict[str, Any]) -> None:
-    try:
-        replace_private(folder / "invitations", json.dumps(invitations))
-    except OSError as error:
-        raise OpsError(f"{folder / 'invitations'}: {error.strerror}") from None
+    return int.from_bytes(hashlib.sha256(password.encode()).digest())
 
 
 class EstService:
@@ -104,49 +92,74 @@ class EstService:
 
     def ca_certificates(self) -> bytes:
         """Return the certificates of the authority, PKCS #7 in base64."""
-        chain = x509.load_pem_x509_certificates((self._folder / "ca.pem").read_bytes())
+        chain = x509.load_pem_x509_certificates(store.read(self._folder / "ca.pem"))
         return _encode(chain)
 
     def enroll(self, user: str, password: str, request: bytes) -> bytes:
-        """Issue the first certificate of a unit. Raises `EnrolmentRefusedError`."""
-        invitations = _read_invitations(self._folder)
-        expected, until = invitations.get(user, ("", 0))
-        is_right = hmac.compare_digest(_hash(password), str(expected))
-        if not is_right or time.time() > until:
-            raise EnrolmentRefusedError(401, "no invitation with this name and password")
-        issued = self._issue(user, request)
-        del invitations[user]
-        _write_invitations(self._folder, invitations)
-        return issued
+        """Issue the first certificate of a unit. Raises `EnrolmentRefusedError`.
+
+        The same request again gets the same certificate: the reply may be lost.
+        """
+        with store.locked(self._folder):
+            invitations = store.read_table(self._folder / "invitations", 3)
+            expected, until, used = invitations.get(user, [0, 0, 0])
+            is_right = hmac.compare_digest(_hash(password).to_bytes(32), _to_bytes(expected))
+            if not is_right or time.time() > until:
+                raise EnrolmentRefusedError(401, "no invitation with this name and password")
+            pem = self._request(user, request)
+            path = self._folder / f"{user}.pem"
+            if path.exists() and self._is_answered(path, user, pem):
+                return _encode([store.load_certificate(path)])
+            if used:
+                raise EnrolmentRefusedError(401, "the password was for another request")
+            with _refused_as(400):
+                authority.issue(self._folder, user, "unit", [], self._passphrase, pem)
+            invitations[user][2] = 1
+            store.write_table(self._folder / "invitations", invitations)
+            return _encode([store.load_certificate(path)])
 
     def reenroll(self, certificate: x509.Certificate, request: bytes) -> bytes:
-        """Replace the certificate of a unit, which it has shown. Raises `EnrolmentRefusedError`."""
+        """Replace the certificate of a unit, which it has shown. Raises `EnrolmentRefusedError`.
+
+        The replaced one is revoked after `_GRACE_S`. Until then it gets the same reply again.
+        """
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value) if names else ""
         path = self._folder / f"{name}.pem"
-        if not authority.is_name(name) or not path.exists():
-            raise EnrolmentRefusedError(403, "unknown certificate")
-        is_present = x509.load_pem_x509_certificate(path.read_bytes()) == certificate
-        if not is_present or authority.is_revoked(self._folder, certificate):
-            raise EnrolmentRefusedError(403, "not the present certificate of this unit, or revoked")
-        recorded = rights_of(certificate)
-        is_unit = recorded == UNIT if recorded else access_list.is_unit(self._folder, name)
-        if not is_unit:
-            raise EnrolmentRefusedError(403, "only a unit enrolls again")
-        pem = self._request(name, request)
-        try:
-            authority.rotate(self._folder, name, [], self._passphrase, pem, UNIT)
-        except OpsError as error:
-            raise EnrolmentRefusedError(400, str(error)) from None
-        return _encode([x509.load_pem_x509_certificate(path.read_bytes())])
+        with store.locked(self._folder):
+            authority.revoke_replaced(self._folder, self._passphrase)
+            if not authority.is_name(name) or not path.exists():
+                raise EnrolmentRefusedError(403, "unknown certificate")
+            if authority.is_revoked(self._folder, certificate):
+                raise EnrolmentRefusedError(403, "a revoked certificate")
+            recorded = rights_of(certificate)
+            if not (recorded == UNIT if recorded else access_list.is_unit(self._folder, name)):
+                raise EnrolmentRefusedError(403, "only a unit enrolls again")
+            if store.load_certificate(path) != certificate:
+                self._check_repeated(certificate, path, self._request(name, request))
+                return _encode([store.load_certificate(path)])
+            pem, until = self._request(name, request), time.time() + _GRACE_S
+            with _refused_as(400):
+                authority.rotate(self._folder, name, [], self._passphrase, pem, UNIT, until)
+            return _encode([store.load_certificate(path)])
 
-    def _issue(self, name: str, request: bytes) -> bytes:
-        pem = self._request(name, request)
-        try:
-            path = authority.issue(self._folder, name, "unit", [], self._passphrase, pem)
-        except OpsError as error:
-            raise EnrolmentRefusedError(400, str(error)) from None
-        return _encode([x509.load_pem_x509_certificate(path.read_bytes())])
+    def _check_repeated(self, shown: x509.Certificate, path: Path, pem: bytes) -> None:
+        """Raise `EnrolmentRefusedError` unless the reply to this request may have been lost."""
+        waiting = store.read_table(self._folder / "replaced", 1)
+        old = path.with_name(path.name + ".old")
+        is_last = path.stem in waiting and old.exists() and store.load_certificate(old) == shown
+        if not is_last or not self._is_answered(path, path.stem, pem):
+            raise EnrolmentRefusedError(403, "not the present certificate of this unit")
+
+    def _is_answered(self, path: Path, name: str, pem: bytes) -> bool:
+        """Return whether the certificate is valid and for the key of this request."""
+        present = store.load_certificate(path)
+        is_same = present.public_key() == authority.requested_key(pem, name)
+        return is_same and not authority.is_revoked(self._folder, present)
+
+    def revoke_replaced(self) -> None:
+        """Revoke the replaced certificates whose time is over."""
+        authority.revoke_replaced(self._folder, self._passphrase)
 
     def _request(self, name: str, body: bytes) -> bytes:
         """Return the request in PEM; check it before anything is changed."""
@@ -157,6 +170,18 @@ class EstService:
         except (ValueError, binascii.Error, OpsError) as error:
             raise EnrolmentRefusedError(400, f"not a signing request for {name}: {error}") from None
         return pem
+
+
+def _to_bytes(number: int) -> bytes:
+    return number.to_bytes(32) if 0 <= number < 1 << 256 else b""
+
+
+@contextlib.contextmanager
+def _refused_as(status: int) -> Iterator[None]:
+    try:
+        yield
+    except OpsError as error:
+        raise EnrolmentRefusedError(status, str(error)) from None
 
 
 def _encode(chain: list[x509.Certificate]) -> bytes:
@@ -176,7 +201,11 @@ class _EstHandler(BaseHTTPRequestHandler):
         if self.path != PATH + "cacerts":
             self._answer(404, b"no such resource\n", "text/plain")
             return
-        self._answer(200, self.service.ca_certificates())
+        try:
+            self._answer(200, self.service.ca_certificates())
+        except (OpsError, ValueError) as error:
+            print(error, file=sys.stderr)
+            self._answer(500, b"the authority has no certificate now\n", "text/plain")
 
     def do_POST(self) -> None:
         """Issue a certificate."""
@@ -241,31 +270,58 @@ class _EstHandler(BaseHTTPRequestHandler):
 _NO_CONTROL = dict.fromkeys(range(32), "?")
 
 
-class EstServer(HTTPServer):
-    """HTTPS; the handshake has a time limit too, so that no client blocks `accept`."""
+class EstServer(ThreadingHTTPServer):
+    """HTTPS in a thread for each connection; the handshake has a shorter time limit."""
+
+    daemon_threads = True
 
     def __init__(
         self, address: tuple[str, int], service: EstService, context: ssl.SSLContext
     ) -> None:
         handler = type("EstHandler", (_EstHandler,), {"service": service})
         super().__init__(address, handler)
-        self._context = context
+        self._context, self._service, self._revoke_at = context, service, 0.0
+        self._open: collections.Counter[str] = collections.Counter()
+        self._guard = threading.Lock()
 
-    def get_request(self) -> tuple[Any, Any]:
-        """Accept a connection; the handshake has the same time limit."""
-        raw, address = super().get_request()
-        raw.settimeout(_TIMEOUT_S)
-        with _deadline(raw):
-            try:
-                return self._context.wrap_socket(raw, server_side=True), address
-            except OSError:
-                raw.close()
-                raise
+    def verify_request(self, _request: Any, client_address: Any) -> bool:
+        """Count a connection; return False if there are too many, which closes it."""
+        with self._guard:
+            mine = self._open[client_address[0]]
+            if mine >= _PER_ADDRESS or self._open.total() >= _CONNECTIONS:
+                return False
+            self._open[client_address[0]] += 1
+        return True
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; then the address has a place again."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._guard:
+                self._open[client_address[0]] -= 1
+                self._open += collections.Counter()  # forgets addresses without a connection
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Answer a request within the time limit: a slow client does not keep others out."""
-        with _deadline(request):
-            super().finish_request(request, client_address)
+        """Do the handshake and answer, each within its time: a slow client ends."""
+        request.settimeout(_HANDSHAKE_S)
+        with _deadline(request, _HANDSHAKE_S):
+            link = self._context.wrap_socket(request, server_side=True)
+        try:
+            with _deadline(link, _TIMEOUT_S):
+                super().finish_request(link, client_address)
+        finally:
+            self.shutdown_request(link)
+
+    def service_actions(self) -> None:
+        """Revoke replaced certificates, once a minute."""
+        if time.monotonic() < self._revoke_at:
+            return
+        self._revoke_at = time.monotonic() + _REVOKE_EVERY_S
+        try:
+            self._service.revoke_replaced()
+        except OpsError as error:
+            print(error, file=sys.stderr)
 
     def handle_error(self, _request: Any, _address: Any) -> None:
         """Say that a connection has ended; another client is not affected."""
@@ -273,8 +329,8 @@ class EstServer(HTTPServer):
 
 
 @contextlib.contextmanager
-def _deadline(link: Any) -> Iterator[None]:
-    """Shut a connection after `_TIMEOUT_S`, whatever its client does."""
+def _deadline(link: Any, after_s: float) -> Iterator[None]:
+    """Shut a connection after `after_s`, whatever its client does."""
 
     def shut() -> None:
         with (
@@ -283,7 +339,7 @@ def _deadline(link: Any) -> Iterator[None]:
         ):
             copy.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(_TIMEOUT_S, shut)
+    timer = threading.Timer(after_s, shut)
     timer.daemon = True
     timer.start()
     try:

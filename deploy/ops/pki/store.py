@@ -6,11 +6,13 @@ the old or the new file.
 """
 
 import fcntl
+import json
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -63,6 +65,35 @@ def replace(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
         raise OpsError(f"{path}: {error.strerror}") from None
 
 
+def read(path: Path) -> bytes:
+    """Return the content of a file. Raises `OpsError`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}") from None
+
+
+def read_table(path: Path, numbers: int) -> dict[str, list[int]]:
+    """Return a JSON file of names with `numbers` integers each. Raises `OpsError`: damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise OpsError(f"{path}: {error}; it is damaged: remove it") from None
+    rows: list[Any] = list(found.values()) if isinstance(found, dict) else [None]
+    if not all(isinstance(row, list) and len(row) == numbers for row in rows):
+        raise OpsError(f"{path}: it is damaged: remove it")
+    if not all(type(number) is int for row in rows for number in row):
+        raise OpsError(f"{path}: it is damaged: remove it")
+    return dict(found)
+
+
+def write_table(path: Path, rows: dict[str, list[int]]) -> None:
+    """Write what `read_table` reads. Raises `OpsError`."""
+    replace(path, json.dumps(rows).encode(), 0o600)
+
+
 def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> bytes:
     """Return a private key in PEM, encrypted if there is a passphrase."""
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
@@ -72,7 +103,7 @@ def key_to_pem(key: ec.EllipticCurvePrivateKey, passphrase: str = "") -> bytes:
 def is_encrypted(folder: Path) -> bool:
     """Return whether the key of the authority needs a passphrase."""
     path = folder / "ca.key"
-    return path.exists() and b"ENCRYPTED" in path.read_bytes()
+    return path.exists() and b"ENCRYPTED" in read(path)
 
 
 def load_authority(folder: Path, passphrase: str, stem: str = "ca") -> SigningAuthority:
