@@ -295,6 +295,8 @@ def test_an_abort_on_a_full_disk_is_done_by_the_next_process(
             drive(own_ledger, name, units)
     states = drive(own_ledger, name, units)
     assert states.get("waiting", 0) >= 2
+    reasons = {entry.reason for entry in read_journal(own_ledger, name).units.values()}
+    assert reasons == {"", "called back"}  # the time of the call back starts at the abort
     assert not [n for n in NAMES if units.reports[n].trial is not None]
     assert read_journal(own_ledger, name).ended == states
 

@@ -118,6 +118,7 @@ class Rollout:
 
     def report(self, name: str, report: UnitReport, now_s: float) -> None:
         """Handle a report of a unit."""
+        self._now_s = now_s
         unit = self.units.get(name)
         if unit is None:
             return
@@ -305,6 +306,10 @@ class Rollout:
     def abort(self, reason: str) -> None:
         """Send no new change, and roll back each unconfirmed trial."""
         self.aborted = reason
+        active = {unit.name for unit in self.units.values() if unit.state == CONFIRMING}
+        self.outbox[:] = [  # a confirmation that is not sent yet would arrive first
+            entry for entry in self.outbox if entry[1] != "command" or entry[0] not in active
+        ]
         for unit in self.units.values():
             if unit.state in (SENT, TRIAL, CONFIRMING):
                 self._call_back(unit, "")
