@@ -45,24 +45,11 @@ DutFactory = Callable[..., Dut]
 """Arguments: configuration, profiles, stored records (only for a unit with section `remote`)."""
 
 
-class InProcessDut:
-    """The agent in the process of the bench."""
+class AgentDut:
+    """An agent in the process of the bench, or one controller of a pair around it."""
 
-    def __init__(
-        self,
-        config: dict[str, Any],
-        profiles: dict[str, dict[str, Any]],
-        records: dict[str, bytes] | None = None,
-    ) -> None:
-        """Build the agent; `records` is the store content of the section `remote`, if present."""
-        if "remote" in config:
-            stored_records = records or {}
-            active_config, boot = start_config(
-                config, stored_records.get, lambda changed: load(changed, profiles)
-            )
-            self.agent = Agent(active_config, boot)
-        else:
-            self.agent = Agent(load(config, profiles))
+    def __init__(self, agent: Any) -> None:
+        self.agent = agent
 
     def _step_result(self) -> StepResult:
         actions = self.agent.outbox()
@@ -103,3 +90,23 @@ class InProcessDut:
 
     def close(self) -> None:
         """Do nothing: the agent holds no resource."""
+
+
+class InProcessDut(AgentDut):
+    """The agent in the process of the bench."""
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        profiles: dict[str, dict[str, Any]],
+        records: dict[str, bytes] | None = None,
+    ) -> None:
+        """Build the agent; `records` is the store content of the section `remote`, if present."""
+        if "remote" in config:
+            stored_records = records or {}
+            active_config, boot = start_config(
+                config, stored_records.get, lambda changed: load(changed, profiles)
+            )
+            super().__init__(Agent(active_config, boot))
+        else:
+            super().__init__(Agent(load(config, profiles)))

@@ -49,7 +49,37 @@ class _FilteredPeer:
         return self._device.deadline()
 
 
-class SerialLine:
+class DeviceLine:
+    """A line with one emulated end: wakes `device` at its deadlines and sends what it then gives.
+
+    A subclass implements `_send`, and calls `_schedule_wake` at its end of `__init__` and after
+    each call of the device.
+    """
+
+    def __init__(self, world: World, device: LinePeer, char_us: int) -> None:
+        self._world = world
+        self._device = device
+        self._char_us = char_us
+        self._wake_due = NEVER
+
+    def _send(self, replies: Replies) -> None:
+        """Send what the device gave, as (delay in microseconds, bytes)."""
+        raise NotImplementedError
+
+    def _wake(self, due: int) -> None:
+        if due == self._wake_due:
+            self._wake_due = NEVER
+            self._send(self._device.wake(self._world.now))
+            self._schedule_wake()
+
+    def _schedule_wake(self) -> None:
+        due = self._device.deadline()
+        if due < self._wake_due:
+            self._wake_due = due
+            self._world.schedule(due, self._wake, due)
+
+
+class SerialLine(DeviceLine):
     """A full-duplex line: `char_us` microseconds a character, chunks of at most `chunk` bytes."""
 
     def __init__(
@@ -61,15 +91,12 @@ class SerialLine:
         rank: int,
         chunk: int = 512,
     ) -> None:
-        self._world = world
-        self._device = device
-        self._char_us = char_us
+        super().__init__(world, device, char_us)
         self._to_agent = to_agent
         self._rank = rank
         self.chunk = chunk
         self._out_busy_until = 0
         self._in_busy_until = 0
-        self._wake_due = NEVER
         self._schedule_wake()
 
     def write(self, data: bytes) -> None:
@@ -96,18 +123,6 @@ class SerialLine:
         if replies:
             self._send(replies)
         self._schedule_wake()
-
-    def _wake(self, due: int) -> None:
-        if due == self._wake_due:
-            self._wake_due = NEVER
-            self._send(self._device.wake(self._world.now))
-            self._schedule_wake()
-
-    def _schedule_wake(self) -> None:
-        due = self._device.deadline()
-        if due < self._wake_due:
-            self._wake_due = due
-            self._world.schedule(due, self._wake, due)
 
     def _send(self, replies: Replies) -> None:
         world, chunk = self._world, self.chunk

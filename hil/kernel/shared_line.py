@@ -10,10 +10,9 @@ master can fail.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hil.kernel.serial_line import LinePeer, Replies
+from hil.kernel.serial_line import DeviceLine, LinePeer, Replies
 from hil.kernel.world import World
 
-NEVER = 1 << 62
 _DEVICE = -1
 _DAMAGE = 0x5A
 
@@ -40,18 +39,15 @@ class Master:
     busy_until: int = 0
 
 
-class SharedLine:
+class SharedLine(DeviceLine):
     """A half-duplex line with `device` (all devices) and masters; `char_us` for a character.
 
     `collisions` counts destroyed frames.
     """
 
     def __init__(self, world: World, device: LinePeer, char_us: int) -> None:
-        self._world = world
-        self._device = device
-        self._char_us = char_us
+        super().__init__(world, device, char_us)
         self._on_line: list[Transmission] = []
-        self._wake_due = NEVER
         self.masters: list[Master] = []
         self.collisions = 0
         self._observe: Callable[[int, bytes, int], None] = lambda *_: None
@@ -93,28 +89,16 @@ class SharedLine:
         if done.source != _DEVICE:
             if not done.collided:
                 self._observe(done.source, data, self._world.now)
-            self._reply(self._device.receive(data, self._world.now))
+            self._send(self._device.receive(data, self._world.now))
             self._schedule_wake()
         for number, master in enumerate(self.masters):
             if number != done.source and not master.receiver_failed:
                 self._world.schedule(self._world.now, master.to_agent, data, rank=master.rank)
 
-    def _reply(self, replies: Replies) -> None:
+    def _send(self, replies: Replies) -> None:
         for delay, data in replies:
             if data:
                 self._world.schedule(self._world.now + delay, self._begin, _DEVICE, data)
-
-    def _wake(self, due: int) -> None:
-        if due == self._wake_due:
-            self._wake_due = NEVER
-            self._reply(self._device.wake(self._world.now))
-            self._schedule_wake()
-
-    def _schedule_wake(self) -> None:
-        due = self._device.deadline()
-        if due < self._wake_due:
-            self._wake_due = due
-            self._world.schedule(due, self._wake, due)
 
 
 class MasterPort:

@@ -21,6 +21,7 @@ from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
+from hil.kernel.dut import AgentDut
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
 from hil.run.virtual import START_UTC
@@ -43,37 +44,9 @@ class Write(NamedTuple):
     frame: bytes
 
 
-class _PairedDut:
-    """A controller of a pair as the shell steps it."""
-
-    def __init__(self, agent: PairedAgent) -> None:
-        self.agent = agent
-
-    def _result(self) -> tuple[int, list[tuple[int, str, bytes]]]:
-        actions = self.agent.outbox()
-        return self.agent.deadline(), actions
-
-    def start(self, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
-        self.agent.start(now)
-        return self._result()
-
-    def receive(self, port: int, data: bytes, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
-        self.agent.receive(port, data, now)
-        return self._result()
-
-    def event(self, port: int, kind: str, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
-        self.agent.event(port, kind, now)
-        return self._result()
-
-    def wake(self, now: int) -> tuple[int, list[tuple[int, str, bytes]]]:
-        self.agent.wake(now)
-        return self._result()
-
-    def inject(self, piece: str, call: int) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Do nothing: the controller holds no resource."""
+def is_device_write(frame: bytes) -> bool:
+    """Return whether a frame is a write to a device, and not a beacon."""
+    return len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS
 
 
 class _PausableShell(VirtualShell):
@@ -108,25 +81,6 @@ class _PausableShell(VirtualShell):
             self._carry_out(self._dut.wake(self.world.now))
 
 
-class _NoPort:
-    """A port that cannot be opened."""
-
-    def __init__(self, shell: VirtualShell, port: int) -> None:
-        self._shell = shell
-        self._port = port
-
-    def open(self, address: bytes) -> None:
-        self._shell.world.schedule(
-            self._shell.world.now + 1000, self._shell.event, self._port, "failed", rank=self._port
-        )
-
-    def write(self, data: bytes) -> None:
-        """Discard the bytes."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
 class PairRun:
     """Both controllers, "a" (0) and "b" (1), on one line. `writes`: all that reached a device."""
 
@@ -154,9 +108,11 @@ class PairRun:
     def _make_node(self, number: int) -> _PausableShell:
         agent = self._make_agent(number)
         self.agents.append(agent)
-        shell = _PausableShell(self.world, _PairedDut(agent))
+        shell = _PausableShell(self.world, AgentDut(agent))
         for port in range(FIRST_BUS + 8):
-            shell.endpoints[port] = _NoPort(shell, port)
+            missing = SerialEndpoint(shell, port)
+            missing.unplug()
+            shell.endpoints[port] = missing
         bus = SerialEndpoint(shell, FIRST_BUS)
         bus.connect(self.line.add_master(bus.to_agent, FIRST_BUS))  # type: ignore[arg-type]
         shell.endpoints[FIRST_BUS] = bus
@@ -178,7 +134,7 @@ class PairRun:
         )
 
     def _observe(self, node: int, frame: bytes, now: int) -> None:
-        if len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS:
+        if is_device_write(frame):
             self.writes.append(Write(node, now, frame))
 
     def at(self, at_s: float, call: Callable[..., None], *args: Any) -> None:
@@ -205,7 +161,7 @@ class PairRun:
         shell = self.shells[node]
         if kind == "power":
             self.agents[node] = self._make_agent(node)
-            shell.switch_on(_PairedDut(self.agents[node]))
+            shell.switch_on(AgentDut(self.agents[node]))
         elif kind == "pause":
             shell.resume()
         elif kind == "receiver":
@@ -276,11 +232,6 @@ class PairRun:
     def _is_able(self) -> bool:
         """Return whether a whole controller may write now."""
         return any(self._is_whole(node) and self.agents[node].can_write for node in (0, 1))
-
-    @property
-    def writer(self) -> int:
-        """The controller of the last write, or -1."""
-        return self.writes[-1].node if self.writes else -1
 
     def closest_writes_us(self) -> int:
         """Return the least time between writes of two controllers, µs; very large without."""

@@ -17,10 +17,9 @@ from typing import Self
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.pair.pair_run import is_device_write
 from hil.kernel.world import World
 from hil.run.virtual import START_UTC
-
-_WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 
 
 class PairHub:
@@ -70,7 +69,7 @@ class PairHub:
 
     def _take(self, source: int, data: bytes) -> None:
         now = self._now_us()
-        if data[0] < 240 and len(data) > 3 and data[1] in _WRITE_FUNCTIONS:
+        if is_device_write(data):
             self.writes.append((source, time.monotonic()))
         self._send(data, [self._ends[1 - source][0]])
         for delay, reply in self.testbed.bus.receive(data, now):
