@@ -18,7 +18,6 @@ from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import (
     ACTIVE,
     NO_BEACON,
-    NO_COMMAND,
     PROBE_REQUEST,
     READ,
     may_write,
@@ -57,10 +56,9 @@ class PairedAgent:
     """One controller of a pair.
 
     `node` is "a" or "b"; both controllers have different ones. `build` makes the agent. `address`
-    and `char_us` are those of the bus. `reads` are the devices on it, each
-    with its unit address and a short read (PDU); the probe asks them
-    in turn. `key` protects the beacons. `takeovers` counts the times that this controller became
-    active.
+    and `char_us` are those of the bus. `reads` are the devices on it, each with its unit address
+    and a short read (PDU); the probe asks them in turn. `key` protects the beacons. `takeovers`
+    counts the times that this controller became active.
     """
 
     def __init__(
@@ -89,7 +87,6 @@ class PairedAgent:
         self._out: Actions = []
         self._open_ports: set[int] = set()
         self._stepped_at = self._now = self._sent_at = self._kept_at = 0
-        self._command = NO_COMMAND
         self._has_read = self._has_same_node = False
         self._late_until = 0
 
@@ -123,10 +120,6 @@ class PairedAgent:
     def standby_lost(self) -> bool:
         """Return whether no standby replies to this active controller."""
         return self.beacons.standby_lost(self._now)
-
-    def command(self, command: int) -> None:
-        """Take a command of `pair_table` at the next step."""
-        self._command = command
 
     # The interface for the runtime.
 
@@ -209,8 +202,7 @@ class PairedAgent:
         if elapsed_ms >= _LATE_REPLY_MS:
             self._late_until = now + _BUFFERED_US
         beacon = self._take_beacons(now, now >= self._late_until)
-        events = self._watch.take_events(beacon, self._command, self._is_ready())
-        self._command = NO_COMMAND
+        events = self._watch.take_events(beacon, self._is_ready())
         self.state = step(before, events, elapsed_ms, self._timers)
         if self.state.role != before.role:
             self._enter(before.role, now)
@@ -307,9 +299,8 @@ class PairedAgent:
         if component is not None:
             component.set_source(self.status_fields, self.standby_lost)
         agent.start(now)
-        for bus in agent.fieldbus.buses:
-            bus.hold_writes(True, now)
         bus = agent.fieldbus.buses[0]
+        bus.hold_writes(True, now)
         bus.limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
         bus.set_timeout_listener(self._ask_another)
         agent.event(FIRST_BUS, "opened", now)
