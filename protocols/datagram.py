@@ -21,10 +21,9 @@ identifies the unit (serial number of the modem, address of the socket).
 all bytes before the tag. The unit and the relay share the key of 32 bytes. HMAC: RFC 2104.
 """
 
-from hashlib import sha256
-
 from protocols.errors import DecodeError, EncodeError
 from protocols.modem.checksum import crc16
+from protocols.signing.hmac_sha256 import hmac
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ SEQUENCE_MODULUS = 1 << 24
 HEADER_BYTES, FRAG_HEADER_BYTES, TAG_BYTES = 4, 6, 8
 MAX_FRAGMENTS = 256
 _DOMAIN = b"coldloop datagram, 1\0"
-_HMAC_BLOCK = 64
 
 
 def split(kind: int, number: int, content: bytes, max_size: int) -> "list[bytes]":
@@ -103,9 +101,7 @@ def reassemble(parts: "list[bytes]") -> bytes:
 
 def make_tag(key: bytes, unit: str, data: bytes) -> bytes:
     """Return the 8-byte tag that authenticates `data` for `unit` ("SITE/UNIT")."""
-    key = key + b"\0" * (_HMAC_BLOCK - len(key))
-    inner = sha256(bytes([b ^ 0x36 for b in key]) + _DOMAIN + unit.encode() + b"\0" + data)
-    return sha256(bytes([b ^ 0x5C for b in key]) + inner.digest()).digest()[:TAG_BYTES]
+    return hmac(key, _DOMAIN + unit.encode() + b"\0" + data)[:TAG_BYTES]
 
 
 def pack_ack(key: bytes, unit: str, ranges: "Ranges") -> bytes:

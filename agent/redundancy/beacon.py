@@ -16,7 +16,7 @@ import struct
 from collections import namedtuple
 
 from protocols.modbus.pdu import read_write
-from protocols.telemetry.receipt import hmac
+from protocols.signing.hmac_sha256 import hmac
 
 VERSION = 1
 UNITS = {"a": 246, "b": 247}

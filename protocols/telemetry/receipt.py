@@ -9,9 +9,8 @@ receipt without a right mac is invalid. A repeated receipt has no effect: it onl
 records.
 """
 
-import hashlib
-
 from protocols.errors import DecodeError
+from protocols.signing.hmac_sha256 import hmac
 from protocols.telemetry import varint
 from protocols.telemetry.message import CLASSES, GENERATION_BYTES
 
@@ -24,8 +23,6 @@ MARK = 0xA1
 MAC_BYTES = 8
 SCHEMA_MISSING = 1
 MAX_RANGES = 64
-_BLOCK = 64  # bytes of a block of SHA-256
-_INNER, _OUTER = 0x36, 0x5C
 
 
 class Receipt:
@@ -35,15 +32,6 @@ class Receipt:
         self.generation = generation
         self.flags = flags
         self.ranges = ranges
-
-
-def hmac(key: bytes, message: bytes) -> bytes:
-    """Return the HMAC-SHA256; MicroPython has no module for it."""
-    if len(key) > _BLOCK:
-        key = hashlib.sha256(key).digest()
-    key = key + bytes(_BLOCK - len(key))
-    inner = hashlib.sha256(bytes([byte ^ _INNER for byte in key]) + message).digest()
-    return hashlib.sha256(bytes([byte ^ _OUTER for byte in key]) + inner).digest()
 
 
 def _mac(key: bytes, unit: str, body: bytes) -> bytes:
