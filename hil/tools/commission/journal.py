@@ -13,32 +13,17 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
+from hil.io.regular_file import write_whole
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
 _PENDING = "pending-write"
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a file as a whole; after an error the old file is complete. Raises BenchError."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        temporary.unlink(missing_ok=True)  # never writes through a link
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise BenchError(f"{path}: {error.strerror}") from None
 
 
 @contextmanager
@@ -132,7 +117,7 @@ class Journal:
         content: dict[str, Any] = {"format": FORMAT, "steps": self._steps}
         if self._pending:
             content[_PENDING] = self._pending
-        write_whole(self.path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _is_output(entry: dict[str, Any], device: dict[str, Any], point: str) -> bool:

@@ -25,6 +25,7 @@ from drivers.tools.lib.profile_folders import package_models, use_folder
 from drivers.tools.lib.scan_records import FoundUnit
 from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
+from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
 from hil.tools.commission.inputs.argument_values import (
@@ -38,7 +39,7 @@ from hil.tools.commission.inputs.argument_values import (
     parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.journal import Journal, write_whole
+from hil.tools.commission.journal import Journal
 from hil.tools.commission.output_guard import OutputGuard
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
@@ -219,7 +220,7 @@ class Commissioning:
         except OSError as error:
             raise BenchError(f"{self.profiles}: {error.strerror}") from None
         path = self.profiles / f"{model}.json"
-        write_whole(path, json.dumps(raw, indent=1, ensure_ascii=False) + "\n")
+        write_whole(path, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
         return model
@@ -342,7 +343,7 @@ class Commissioning:
         raw = draft_unit(devices, profiles, settings)
         text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
         self._keep_old_unit_file(text)
-        write_whole(self.unit_file, text)
+        write_whole(self.unit_file, text.encode())
         self.dialogue.say(f"  wrote {self.unit_file}")
         for line in describe_control(raw["control"]):
             self.dialogue.say(f"  {line}")

@@ -15,10 +15,11 @@ import pytest
 
 from coldloop import main
 from hil.errors import BenchError
+from hil.io.regular_file import write_whole
 from hil.record.record import read
 from hil.tools.commission.inputs.argument_values import check_range, parse_number
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.journal import FORMAT, lock_folder, write_whole
+from hil.tools.commission.journal import FORMAT, lock_folder
 
 _SERVER = Path(__file__).with_name("foreign_cdu.py")
 TABLE = """\
@@ -191,8 +192,8 @@ def test_an_entry_of_another_kind_is_one_line(
 
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "unit.json"
-    (tmp_path / "unit.json.new").symlink_to(tmp_path / "elsewhere")
-    write_whole(path, "old")
+    (tmp_path / ".unit.json.new").symlink_to(tmp_path / "elsewhere")
+    write_whole(path, b"old")
     assert list(tmp_path.iterdir()) == [path]
 
     def full(_: int) -> None:
@@ -200,7 +201,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(BenchError, match="No space left on device"):
-        write_whole(path, "new")
+        write_whole(path, b"new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -17,10 +17,10 @@ from typing import Any
 from agent.core.tunable import TUNABLES
 from drivers.errors import PortError
 from drivers.tools.activity_line import ActivityLine
+from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.journal import write_whole
 from hil.tools.commission.output_guard import OutputGuard
 from hil.tools.commission.tuning.step_response import (
     Gains,
@@ -148,7 +148,7 @@ def _write_gains(unit_file: Path, results: list[dict[str, Any]]) -> None:
     for result in results:
         raw["control"][result["loop"]].update(result.get("gains", {}))
     text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
-    write_whole(unit_file, text)
+    write_whole(unit_file, text.encode())
     load_unit(unit_file)
 
 
