@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops.private_file import write_private
+from deploy.ops.private_file import replace_private, write_private
 
 _MAX_PEM = 32_768
 _MAX_CHAIN = 5
@@ -170,9 +170,10 @@ class CertificateStore:
 
 def _write(path: Path, data: bytes) -> None:
     """Replace a file in one step, so that a power cut leaves the old or the new one."""
-    new = path.with_suffix(".new")
-    write_private(new, data)
-    os.replace(new, path)
+    try:
+        replace_private(path, data.decode())
+    except OSError as error:
+        raise OpsError(f"{path}: {error.strerror}") from None
 
 
 def _first(pem: str) -> str:
