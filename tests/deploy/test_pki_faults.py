@@ -117,12 +117,7 @@ def test_a_revocation_removes_a_block_with_spaces(tmp_path: Path) -> None:
 
 
 def test_a_wrong_renewal_changes_nothing(tmp_path: Path) -> None:
-    root, pki = tmp_path / "root", tmp_path / "pki"
-    root.mkdir()
-    pki.mkdir()
-    authority.create_root(root, "test")
-    signer = authority.load_authority(root, "")
-    authority.create(pki, "test", "", signer)
+    pki, signer = _make_authorities(tmp_path)
     authority.issue(pki, UNIT, "unit", [])
     authority.revoke(pki, UNIT)
     before = state(pki)
@@ -136,6 +131,17 @@ def test_a_wrong_renewal_changes_nothing(tmp_path: Path) -> None:
             authority.create(pki, "test", "", signer)
         (pki / "kept").rename(pki / missing)
     assert state(pki) == before
+
+
+def _make_authorities(folder: Path) -> tuple[Path, certificates.SigningAuthority]:
+    """Make a root and an intermediate; return the folder of the latter and the root's key."""
+    root, pki = folder / "root", folder / "pki"
+    root.mkdir()
+    pki.mkdir()
+    authority.create_root(root, "test")
+    signer = _authority(root)
+    authority.create(pki, "test", "", signer)
+    return pki, signer
 
 
 def _authority(folder: Path) -> certificates.SigningAuthority:
@@ -241,12 +247,7 @@ def test_a_request_with_another_curve_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ca.key", "ca.pem", "crl.pem", "acl"])
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_missing_file_is_named(tmp_path: Path, name: str, is_folder: bool) -> None:
-    root, pki = tmp_path / "root", tmp_path / "pki"
-    root.mkdir()
-    pki.mkdir()
-    authority.create_root(root, "test")
-    signer = authority.load_authority(root, "")
-    authority.create(pki, "test", "", signer)
+    pki, signer = _make_authorities(tmp_path)
     authority.issue(pki, UNIT, "unit", [])
     (pki / name).unlink()
     if is_folder:

@@ -27,7 +27,6 @@ from agent.config.validate import is_valid_name
 from deploy.errors import OpsError
 from deploy.ops import change_parser
 from deploy.ops.arguments import (
-    REPORTED,
     add_broker,
     add_keys,
     add_time,
@@ -37,7 +36,8 @@ from deploy.ops.arguments import (
     open_session,
 )
 from deploy.ops.fleet.rollout.driver import (
-    ReportParser,
+    WILD,
+    collect_reports,
     format_outcome,
     make_rollout,
     outcome_of,
@@ -62,7 +62,6 @@ from deploy.ops.unit_config.published import collect_configs, list_differences
 from deploy.relay.terminal_text import printable
 from protocols.signed_message import PATCH
 
-_WILD = frozenset("*?[")
 _PATTERN = re.compile(r"[a-z0-9_*?\[\]!-]+/[a-z0-9_*?\[\]!-]+")
 EXAMPLE = (
     "coldloop config push 'riyadh-2/*' control.supply.setpoint_c=32.5 "
@@ -126,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     requested: list[change_parser.Change] = []
     if arguments.archived is None:
         requested = change_parser.parse(change_texts)
-    elif change_texts or _WILD.intersection(pattern):
+    elif change_texts or WILD.intersection(pattern):
         raise OpsError("--archived: name one unit, and no PATH=VALUE")
     if not arguments.key and not arguments.dry_run:
         raise OpsError("--key is needed to send a change")
@@ -250,18 +249,10 @@ def _check_names(pattern: str, group: str | None) -> None:
 
 def _find_units(session: BrokerSession, pattern: str, seconds: float) -> dict[str, UnitReport]:
     """Return the units that match and report; a name ends the wait at its report."""
-    is_name = not _WILD.intersection(pattern)
-    session.subscribe(f"{pattern}/{REPORTED}" if is_name else f"+/+/{REPORTED}")
-    reports: dict[str, UnitReport] = {}
-    parser = ReportParser()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not (is_name and reports):
-        for topic, payload in session.messages(0.2):
-            name = topic.removesuffix(f"/{REPORTED}")
-            if payload and fnmatch.fnmatchcase(name, pattern):
-                report = parser.parse(name, payload)
-                if report is not None:
-                    reports[name] = report
+    count = sys.maxsize if WILD.intersection(pattern) else 1
+    reports = collect_reports(
+        session, pattern, lambda name: fnmatch.fnmatchcase(name, pattern), count, seconds
+    )
     if not reports:
         raise OpsError(f"{pattern}: no report of such a unit within {seconds} s")
     return reports

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import OpsError
-from deploy.ops.arguments import REPORTED, add_broker, add_keys, add_time, load_keys, open_session
+from deploy.ops.arguments import add_broker, add_keys, add_time, load_keys, open_session
 from deploy.ops.fleet.rollout.driver import (
-    ReportParser,
     abort_rollout,
+    collect_reports,
     format_outcome,
     make_rollout,
     outcome_of,
@@ -209,18 +209,9 @@ def _collect_reports(
     session: BrokerSession, content: JournalContent, seconds: float
 ) -> dict[str, UnitReport]:
     """Return the retained reports of the units of a rollout."""
-    names = list(content.units)
-    session.subscribe(f"{names[0]}/{REPORTED}" if len(names) == 1 else f"+/+/{REPORTED}")
-    reports: dict[str, UnitReport] = {}
-    parser = ReportParser()
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and len(reports) < len(names):
-        for topic, payload in session.messages(0.2):
-            name = topic.removesuffix(f"/{REPORTED}")
-            if payload and name in content.units:
-                report = parser.parse(name, payload)
-                if report is not None:
-                    reports[name] = report
+    names = content.units
+    pattern = next(iter(names)) if len(names) == 1 else "*"
+    reports = collect_reports(session, pattern, names.__contains__, len(names), seconds)
     if not reports:
         raise OpsError(f"no report of a unit of this rollout within {seconds} s")
     return reports

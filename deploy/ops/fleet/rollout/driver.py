@@ -27,6 +27,8 @@ from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
 
 _TOGGLE = "toggle"
+WILD = frozenset("*?[")
+"""Characters of a pattern of units."""
 
 
 class ReportParser:
@@ -47,6 +49,32 @@ class ReportParser:
                 self._printed.add(name)
                 print(printable(f"{name}: {error}"), file=sys.stderr)
             return None
+
+
+def collect_reports(
+    session: BrokerSession,
+    pattern: str,
+    is_wanted: Callable[[str], bool],
+    count: int,
+    seconds: float,
+) -> dict[str, UnitReport]:
+    """Return the retained reports of the wanted units, at most `count` of them.
+
+    `pattern`: a unit, or more than one. Waits at most `seconds`.
+    """
+    is_name = not WILD.intersection(pattern)
+    session.subscribe(f"{pattern}/{REPORTED}" if is_name else f"+/+/{REPORTED}")
+    reports: dict[str, UnitReport] = {}
+    parser = ReportParser()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and len(reports) < count:
+        for topic, payload in session.messages(0.2):
+            name = topic.removesuffix(f"/{REPORTED}")
+            if payload and is_wanted(name):
+                report = parser.parse(name, payload)
+                if report is not None:
+                    reports[name] = report
+    return reports
 
 
 def rollouts_folder() -> Path:
