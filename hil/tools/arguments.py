@@ -24,3 +24,17 @@ def label_argument(text: str) -> str:
         return check_label(text, "label")
     except BenchError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("label: ")) from None
+
+
+def add_report_options(group: "argparse._ArgumentGroup") -> None:
+    """Add the options of a signed report: its folder, the tester, the key of the bench."""
+    group.add_argument(
+        "--report", type=path_argument, metavar="DIR", help="write record, page, PDF, JUnit"
+    )
+    group.add_argument("--operator", type=label_argument, metavar="NAME", help="name of the tester")
+    group.add_argument(
+        "--key",
+        type=path_argument,
+        metavar="FILE",
+        help="key file of the bench, if not the default",
+    )

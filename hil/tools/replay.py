@@ -22,7 +22,7 @@ from hil.run.capture import NO_PORT, CapturePlayer, RunCapture, compare_outputs,
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS
 from hil.scenario.judge import FAIL, INCOMPLETE, PASS
-from hil.tools.arguments import label_argument, path_argument
+from hil.tools.arguments import add_report_options, path_argument
 from hil.tools.records.replay_record import build_replay
 
 EXAMPLE = "coldloop hil replay field.jsonl --keep tests/captures"
@@ -48,18 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
     report = parser.add_argument_group("record and report")
-    report.add_argument(
-        "--report", type=path_argument, metavar="DIR", help="write record, page, PDF, JUnit"
-    )
-    report.add_argument(
-        "--operator", type=label_argument, metavar="NAME", help="name of the tester"
-    )
-    report.add_argument(
-        "--key",
-        type=path_argument,
-        metavar="FILE",
-        help="key file of the bench, if not the default",
-    )
+    add_report_options(report)
 
 
 def run(arguments: argparse.Namespace) -> int:

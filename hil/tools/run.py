@@ -25,7 +25,7 @@ from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.scenario.model import Scenario
 from hil.scenario.questions import list_denials
 from hil.scenario.suite import Suite, resolve
-from hil.tools.arguments import label_argument, path_argument
+from hil.tools.arguments import add_report_options, label_argument, path_argument
 from hil.tools.commission.run_unit import add_unit_options, repeat_unit_command, run_unit
 
 EXAMPLE = "coldloop hil run acceptance --report out/a --answers - --operator Ada"
@@ -68,9 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="write all inputs and outputs of the controller",
     )
     report = parser.add_argument_group("record and report")
-    report.add_argument(
-        "--report", type=path_argument, metavar="DIR", help="write record, page, PDF, JUnit"
-    )
+    add_report_options(report)
     report.add_argument(
         "--serial",
         type=label_argument,
@@ -78,18 +76,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="serial number; must be that of the CDU",
     )
     report.add_argument(
-        "--operator", type=label_argument, metavar="NAME", help="name of the tester"
-    )
-    report.add_argument(
         "--answers",
         metavar="FILE",
         help="answers to the questions, one a line in their order; - asks on this terminal",
-    )
-    report.add_argument(
-        "--key",
-        type=path_argument,
-        metavar="FILE",
-        help="key file of the bench, if not the default",
     )
 
 

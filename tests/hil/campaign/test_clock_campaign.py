@@ -2,7 +2,9 @@
 """Cases of the clock in memory: true UTC is inside the stated bound, whatever is drawn."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -167,23 +169,24 @@ def test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert hil(["campaign", "--clock", "--case", "no-such-case"]) == 2
 
 
-@pytest.mark.soak
-def test_a_hundred_days_with_all_bytes() -> None:
+def tally_days(days: int, run: Callable[[int], Any]) -> ClockTally:
+    """Run the seeds from 1 on for a number of virtual days."""
     tally = ClockTally()
     seed = 0
-    while tally.virtual_s < 100 * 86_400:
+    while tally.virtual_s < days * 86_400:
         seed += 1
-        tally.add(*bytes_seed(seed))
-    assert tally.violations == []
+        tally.add(*run(seed))
+    return tally
+
+
+@pytest.mark.soak
+def test_a_hundred_days_with_all_bytes() -> None:
+    assert tally_days(100, bytes_seed).violations == []
 
 
 @pytest.mark.soak
 def test_ten_thousand_cases() -> None:
-    tally = ClockTally()
-    seed = 0
-    while tally.virtual_s < 10_000 * 86_400:
-        seed += 1
-        tally.add(*run_seed(seed))
+    tally = tally_days(10_000, run_seed)
     assert tally.violations == []
     medians = tally.record()["median_bound_us"]
     assert isinstance(medians, dict)
