@@ -7,7 +7,7 @@ only for the request before it on the line. A frame that is equal to the last ow
 echo of the adapter, as long as no reply has come.
 """
 
-from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, LineEvents
+from agent.redundancy.pair_table import LineEvents
 from protocols.modbus.sniffer import (
     EXCEPTION,
     REPLY,
@@ -102,8 +102,8 @@ class LineWatch:
         """Return whether the frame can be a late or second reply to an own request."""
         return (event.unit, event.function) in [entry[:2] for entry in self._recent]
 
-    def take_events(self, beacon: int, ready: bool) -> LineEvents:
-        """Return what was received since the last call, with `beacon` and `ready`."""
+    def take_events(self, beacon: int, word: int, command: int, ready: bool) -> LineEvents:
+        """Return what was received since the last call, with the other events."""
         seen = (self._reply, self._request, self._garbage)
         self._reply = self._request = self._garbage = False
-        return LineEvents(*seen, beacon, NO_WORD, NO_COMMAND, ready)
+        return LineEvents(*seen, beacon, word, command, ready)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What passes from one controller of a pair to the other, and when a planned swap is due.
+
+Does not send; see `paired_agent`. The state is that of `agent.retain`: set-points of operators,
+latched causes, manual mode with its end, suspect sensors. Positions come from the devices.
+
+A swap is due by time (a proof test of the standby), or when this controller is not fit and the
+other one is. At most `MAX_SWAPS` in an hour, so that two half-failed controllers do not alternate.
+"""
+
+from agent.redundancy.pair_table import NO_COMMAND, SWAP
+from protocols.time_units import NEVER, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.agent import Agent
+
+MAX_SWAPS = 3
+_HOUR_US = 3600 * SECOND
+_UNFIT_US = 10 * SECOND
+
+
+def _retained(agent: "Agent") -> "Any":
+    """Return the component `retain`, or one that only collects and restores."""
+    from agent.retain.component import Retain  # noqa: PLC0415 - for pairs with a link
+
+    for component in agent.components:
+        if isinstance(component, Retain):
+            return component
+    return Retain(agent, {}, -1)  # type: ignore[arg-type]  # the agent has what it uses
+
+
+def read_state(agent: "Agent", now: int) -> bytes:
+    """Return the state of a running agent for the other controller."""
+    state: bytes = _retained(agent).state(now)
+    return state
+
+
+def restore_state(agent: "Agent", state: bytes, now: int) -> None:
+    """Give the state of the other controller to an agent that has just started."""
+    _retained(agent).take_over(state, now)
+
+
+class SwapRule:
+    """When a planned swap is due. `rotate_us`: 0 for no rotation. Times are monotonic µs."""
+
+    def __init__(self, rotate_us: int) -> None:
+        self._rotate_us = rotate_us
+        self._active_since = self._fit_at = NEVER
+        self._takeovers: list[int] = []
+        self._swaps: list[int] = []
+        self.reason = ""
+
+    def begin_active(self, now: int) -> None:
+        """This controller became active."""
+        self._active_since = self._fit_at = now
+        self._takeovers = [at for at in self._takeovers if now - at < _HOUR_US][-9:] + [now]
+
+    def is_flapping(self, now: int) -> bool:
+        """Return whether it became active more than `MAX_SWAPS` times in the last hour."""
+        return len([at for at in self._takeovers if now - at < _HOUR_US]) > MAX_SWAPS
+
+    def command(self, is_fit: bool, peer_is_fit: bool, now: int) -> int:
+        """Return `SWAP` when a swap is due, for the table of roles."""
+        if is_fit:
+            self._fit_at = now
+        self._swaps = [at for at in self._swaps if now - at < _HOUR_US]
+        if not peer_is_fit or len(self._swaps) >= MAX_SWAPS:
+            return NO_COMMAND
+        if now - self._fit_at > _UNFIT_US:
+            self.reason = "health"
+        elif is_fit and self._rotate_us and now - self._active_since >= self._rotate_us:
+            self.reason = "time"
+        else:
+            return NO_COMMAND
+        return SWAP
+
+    def count_swap(self, now: int) -> None:
+        """A swap begins."""
+        self._swaps.append(now)
