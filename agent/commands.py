@@ -340,6 +340,23 @@ def link(argv: list[str]) -> int:
     return CommandGroup("link", LINK, example, (AgentError,)).run(argv)
 
 
+def pair(argv: list[str]) -> int:
+    """Run `coldloop pair`."""
+    from agent.tools import pair as tool
+
+    parser = Parser(
+        prog="coldloop pair",
+        description="Show the role of this controller of a redundant pair, or command it.",
+        epilog=f"example: {tool.EXAMPLE}",
+    )
+    tool.configure(parser)
+    try:
+        return tool.run(parser.parse_args(argv))
+    except AgentError as error:
+        print(f"coldloop pair: {error}", file=sys.stderr)
+        return 2
+
+
 def telemetry(argv: list[str]) -> int:
     """Run a subcommand of `coldloop telemetry`."""
     errors = (AgentError, OSError, UnicodeDecodeError)

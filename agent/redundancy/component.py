@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 
 STANDBY_LOST = AlarmRecord("standby_lost", NORMAL, "no standby controller replies", "", False)
-PAIR_LINK_LOST = AlarmRecord("pair_link_lost", NORMAL, "no message of the other controller", "", False)
+PAIR_LINK_LOST = AlarmRecord(
+    "pair_link_lost", NORMAL, "no message of the other controller", "", False
+)
 PAIR_FLAPPING = AlarmRecord("pair_flapping", NORMAL, "too many takeovers in an hour", "", False)
 
 

@@ -33,12 +33,15 @@ def make_controller(config: "Config", build: "Callable[[], Agent]") -> "Agent | 
 
 
 def _pair_settings(config: "Config", settings: "dict[str, Any]") -> "PairSettings":
+    from agent.redundancy.beacon import PEER  # noqa: PLC0415 - few units are pairs
     from agent.redundancy.pair_settings import PairSettings  # noqa: PLC0415 - few units are pairs
 
     bus = config.buses[0][1]
     node = _node(settings)
     names = port_names(config)
-    addresses = {name: address for section, name, address in config.component_ports if section == SECTION}
+    addresses = {
+        name: address for section, name, address in config.component_ports if section == SECTION
+    }
     store = link = None
     for section, _, address in config.components:
         if section == SECTION and address is not None:

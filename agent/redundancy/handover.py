@@ -2,7 +2,9 @@
 """What passes from one controller of a pair to the other, and when a planned swap is due.
 
 Does not send; see `paired_agent`. The state is that of `agent.retain`: set-points of operators,
-latched causes, manual mode with its end, suspect sensors. Positions come from the devices.
+latched causes, manual mode with its end, suspect sensors. Positions come from the devices. The last
+commands of the actuators go with it: if a device is at its command, the new controller holds this
+command until its loop asks for another one, so that no register changes by a count.
 
 A swap is due by time (a proof test of the standby), or when this controller is not fit and the
 other one is. At most `MAX_SWAPS` in an hour, so that two half-failed controllers do not alternate.
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from agent.agent import Agent
 
 MAX_SWAPS = 3
+_COMMAND = "command."
+_NEAR_PCT = 0.5
 _HOUR_US = 3600 * SECOND
 _UNFIT_US = 10 * SECOND
 
@@ -29,13 +33,39 @@ def _retained(agent: "Agent") -> "Any":
     for component in agent.components:
         if isinstance(component, Retain):
             return component
-    return Retain(agent, {}, -1)  # type: ignore[arg-type]  # the agent has what it uses
+    return Retain(agent, {}, -1)
 
 
 def read_state(agent: "Agent", now: int) -> bytes:
     """Return the state of a running agent for the other controller."""
     state: bytes = _retained(agent).state(now)
-    return state
+    lines = []
+    for number, actuator in enumerate([agent.valve] + list(agent.pumps)):
+        percent = None if actuator is None else actuator.command_pct
+        if percent is not None:
+            lines.append("%s%d %d %d" % (_COMMAND, number, actuator.command_raw, percent * 1000))
+    return state + ("\n" + "\n".join(lines)).encode()
+
+
+def hold_commands(agent: "Agent", state: bytes) -> None:
+    """Hold the last commands of the other controller, where the device is at them.
+
+    Call it before the first step of the loops. They then write only what differs by a dead band.
+    """
+    actuators = [agent.valve] + list(agent.pumps)
+    for line in state.decode().split("\n"):
+        name, _, rest = line.partition(" ")
+        words = rest.split(" ")
+        if name[: len(_COMMAND)] != _COMMAND or len(words) != 2:
+            continue
+        actuator = actuators[int(name[len(_COMMAND) :])]
+        percent = int(words[1]) / 1000
+        position = actuator.position() if actuator is agent.valve else actuator.speed()
+        if position is not None and percent > 0 and abs(position - percent) <= _NEAR_PCT:
+            actuator.session.withhold_outputs()
+            actuator.command_pct, actuator.command_raw = percent, int(words[0])
+            if actuator is not agent.valve:
+                actuator.running = True
 
 
 def restore_state(agent: "Agent", state: bytes, now: int) -> None:

@@ -3,11 +3,11 @@
 
 Does not send; see `agent.redundancy.peer_link`. A line works on a serial port and in a datagram.
 
-    magic and version (4)  node (1)  word (1)  flags (1)  boots (4)  nonce (8)  echo (8)
+    magic and version (4)  node (1)  word (1)  flags (1)  session (8)  nonce (8)  echo (8)
     sequence (4)  epoch (4)  state (4)  received (4)  part (2)  parts (2)  bytes of the part
     code (8)
 
-`boots` counts the starts of the sender. `nonce` is new at each start, and `echo` is the nonce of
+`session` rises at each start of the sender, and with each new `nonce`. `echo` is the nonce of
 the other controller. So a recorded message is never valid again. `state` is the number of the
 sender's replicated state, `received` that of the last whole state that it has got. The code is
 HMAC-SHA256 of all before it with the key of the pair, cut to 64 bits.
@@ -20,7 +20,7 @@ from collections import namedtuple
 from protocols.signing.hmac_sha256 import hmac
 
 _MAGIC = b"CPL\x01"
-_FORMAT = ">4sBBBI8s8sIIIIHH"
+_FORMAT = ">4sBBBQ8s8sIIIIHH"
 _HEAD = struct.calcsize(_FORMAT)
 _CODE = 8
 MAX_PART = 240
@@ -34,7 +34,7 @@ LinkMessage = namedtuple(
         "node",
         "word",
         "flags",
-        "boots",
+        "session",
         "nonce",
         "echo",
         "sequence",
@@ -68,4 +68,4 @@ def parse_line(key: bytes, line: bytes) -> "LinkMessage | None":
     if raw[len(body) :] != hmac(key, body)[:_CODE]:
         return None
     fields = struct.unpack(_FORMAT, body[:_HEAD])
-    return LinkMessage(chr(fields[1]), *fields[2:], body[_HEAD:])
+    return LinkMessage(*((chr(fields[1]),) + fields[2:] + (body[_HEAD:],)))

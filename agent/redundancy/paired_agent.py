@@ -15,13 +15,14 @@ state of `agent.redundancy.handover` is replicated, and a planned swap is possib
 from agent.core.port_link import PortLink
 from agent.port_numbers import CONSOLE, FIRST_BUS
 from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
-from agent.redundancy.handover import SwapRule, read_state, restore_state
+from agent.redundancy.handover import SwapRule, hold_commands, read_state, restore_state
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import (
     ACTIVE,
     NO_BEACON,
     NO_COMMAND,
     OFFER,
+    OUT,
     PROBE_REQUEST,
     READ,
     STANDBY,
@@ -64,6 +65,8 @@ _LINK_US = 3 * SECOND
 _ASKED_US = 10 * SECOND
 """Time in which a swap must begin; then the command is dropped."""
 _RUNNING = (READ, ACTIVE)
+_STORED = (STANDBY, ACTIVE, OUT)
+"""Roles that last; the others are not worth a write to flash."""
 
 
 class PairedAgent:
@@ -79,9 +82,10 @@ class PairedAgent:
         self.state = start()
         self.takeovers = 0
         self.reason = ""
+        self._state = b""
         self._timers = timers_of(node)
         self._build = build
-        self._units = [unit for unit, _ in settings.reads]
+        self._units: list[int] = [unit for unit, _ in settings.reads]
         self._reads = dict(settings.reads)
         self._next_unit = 0
         # Both probes differ in length, so that a reply to one is not a reply to the other.
@@ -189,11 +193,16 @@ class PairedAgent:
         """Do all work that is due at `now`."""
         self._now = now
         self._link.wake(now)
+        self.ports.wake(now)
         self._watch.wake(now)
         if now >= self._stepped_at + _STEP_US:
             self._step(now)
-        if self.agent is not None and now >= self.agent.deadline():
-            self.agent.wake(now)
+        agent = self.agent
+        if agent is not None and now >= agent.deadline():
+            if self._state and agent.fieldbus.polls_complete():  # before the first loop
+                hold_commands(agent, self._state)
+                self._state = b""
+            agent.wake(now)
 
     def deadline(self) -> int:
         """Return the time of the next `wake`."""
@@ -250,8 +259,10 @@ class PairedAgent:
         self.state = step(before, events, elapsed_ms, self._timers)
         if self.state.role != before.role:
             self._enter(before.role, now)
+        if self.state.role in _STORED:
+            ports.epoch.store_role(self.role, self.beacons.epoch)
         word = word_of(self.state, self._timers)
-        ports.wake(word, self.beacons.epoch, ports.is_fit(), now)
+        ports.send(word, self.beacons.epoch, ports.is_fit(), now)
         agent = self.agent
         if agent is not None:
             bus = agent.fieldbus.buses[0]
@@ -377,9 +388,9 @@ class PairedAgent:
         if component is not None:
             component.set_source(self)
         agent.start(now)
-        state = self.ports.peer.replica(now)
-        if state is not None:
-            restore_state(agent, state, now)
+        self._state = self.ports.peer.replica(now)
+        if self._state:
+            restore_state(agent, self._state, now)
         for port in self.ports.open_ports():
             agent.event(port, "opened", now)
         bus = agent.fieldbus.buses[0]

@@ -2,8 +2,8 @@
 """The link between both controllers of a pair: the peer's word, and its replicated state.
 
 Does not decide and does not open a port; see `paired_agent`. Each controller sends a message each
-`PERIOD_US`. A message is taken only if it echoes the own nonce, and if its sequence rises. The nonce is new
-at each start, and when nothing came for `_RENEW_US`; so no recorded message is ever taken.
+`PERIOD_US`. A message is taken only if it echoes the own nonce, and if its sequence rises. The
+nonce is new at each start, and when nothing came for `_RENEW_US`. So no recorded message is taken.
 The active controller sends its state in parts, one in each message, until the other has all.
 
 Safety never rests on the link. Its words only make a takeover faster, or stop one.
@@ -41,8 +41,9 @@ class PeerLink:
         self._node = node
         self._key = key
         self._boots = -1
-        self._nonce = self._echo = self._session = _NONE
-        self._peer_boots = self._peer_sequence = -1
+        self._nonce = self._echo = self._peer_nonce = _NONE
+        self._session = 0
+        self._peer_session = self._peer_sequence = -1
         self._renewed_at = 0
         self._sequence = 0
         self._due = 0
@@ -62,15 +63,17 @@ class PeerLink:
     def start(self, boots: int, now: int) -> None:
         """Begin to send; `boots` counts the starts of this controller, which are durable."""
         self._boots = boots
+        self._session = boots << 32
         self._due = now
         self._renew(now)
 
     def _renew(self, now: int) -> None:
-        seed = b"nonce %s %d %d" % (self._node.encode(), self._boots, now)
+        self._session += 1
+        seed = b"nonce %s %d %d" % (self._node.encode(), self._session, now)
         self._nonce = hmac(self._key, seed)[:8]
         self._renewed_at = now
-        self._peer_boots = self._peer_sequence = -1
-        self._session = _NONE
+        self._peer_session = self._peer_sequence = -1
+        self._peer_nonce = _NONE
 
     # Sending.
 
@@ -102,7 +105,7 @@ class PeerLink:
             part = self._part % parts
             self._part = part + 1
             data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
-        fields = (self._node, word, FIT if is_fit else 0, self._boots, self._nonce)
+        fields = (self._node, word, FIT if is_fit else 0, self._session, self._nonce)
         numbers = (self._sequence, epoch, self._state_number, self._replica_number, part, parts)
         return build_line(self._key, LinkMessage(*fields, self._echo, *numbers, data))
 
@@ -124,17 +127,18 @@ class PeerLink:
             # It does not know this nonce yet: take its nonce for the echo, and nothing else.
             self._echo = message.nonce
             return
-        is_new = message.nonce != self._session
-        if message.boots <= self._peer_boots if is_new else message.sequence <= self._peer_sequence:
+        is_new = message.nonce != self._peer_nonce
+        is_old = is_new and message.session <= self._peer_session
+        if is_old or (not is_new and message.sequence <= self._peer_sequence):
             self.rejected += 1
             return
-        self._echo = self._session = message.nonce
+        self._echo = self._peer_nonce = message.nonce
         self._accept(message, now)
 
     def _accept(self, message: LinkMessage, now: int) -> None:
-        if message.boots != self._peer_boots:
+        if message.session >> 32 != self._peer_session >> 32:
             self._parts_number = self._replica_number = 0
-        self._peer_boots, self._peer_sequence = message.boots, message.sequence
+        self._peer_session, self._peer_sequence = message.session, message.sequence
         self._heard_at = now
         self._word = message.word
         self.peer_fit = bool(message.flags & FIT)
@@ -167,9 +171,9 @@ class PeerLink:
         """Return whether messages of the peer come."""
         return now - self._heard_at <= _LOST_US
 
-    def replica(self, now: int) -> "bytes | None":
-        """Return the state of the peer; None without a fresh one."""
-        return self._replica if now - self._replica_at <= _REPLICA_US else None
+    def replica(self, now: int) -> bytes:
+        """Return the state of the peer; empty without a fresh one."""
+        return self._replica if now - self._replica_at <= _REPLICA_US else b""
 
     def replica_age_us(self, now: int) -> "int | None":
         """Return the time since the peer confirmed the state; None if there is none."""

@@ -70,7 +70,7 @@ class PeerPorts:
             link.connect(now)
 
     def receive(self, port: int, data: bytes, epoch: int, now: int) -> int:
-        """Handle bytes of a port; `epoch` is the present one. Return a stored one, or the peer's."""
+        """Handle bytes of a port; `epoch` is the present one. Return one stored or of the peer."""
         if port == self._link_port:
             self.peer.receive(data, now)
             return self.peer.peer_epoch
@@ -89,10 +89,13 @@ class PeerPorts:
         if port == self._store_port:
             self.epoch.event(kind)
 
-    def wake(self, word: int, epoch: int, is_fit: bool, now: int) -> None:
-        """Send the message that is due, with the own word, epoch and fitness."""
+    def wake(self, now: int) -> None:
+        """Retry to open the ports that are due."""
         for link in self._links:
             link.wake(now)
+
+    def send(self, word: int, epoch: int, is_fit: bool, now: int) -> None:
+        """Send the message that is due, with the own word, epoch and fitness."""
         self.epoch.poll(now)
         if self.has_link and now >= self.peer.deadline():
             line = self.peer.next_line(word, epoch, is_fit, now)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a controller of a pair stores: its last epoch, its number of starts; and the command record.
+"""What a controller of a pair stores: its last epoch, its number of starts, its role; commands.
 
 Does not decide; see `paired_agent`. The next epoch is durable before the first write to a device.
 So a recorded beacon has no effect after a restart of both controllers. A store that fails does not
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 STATE_KEY = "pair.state"
 COMMAND_KEY = "pair.command"
+ROLE_KEY = "pair.role"
+"""Role and epoch, for `coldloop pair show`: the standby writes no status."""
 COMMANDS = {"swap": SWAP, "out": TAKE_OUT, "in": TAKE_IN}
 _MAX_NUMBER = 0xFFFFFFFF
 
@@ -49,6 +51,7 @@ class StoredEpoch:
         self._out: Actions = []
         self._poll_at = 0
         self._command = NO_COMMAND
+        self._role = b""
 
     @property
     def is_open(self) -> bool:
@@ -96,6 +99,14 @@ class StoredEpoch:
             self._write()
         return self._durable >= epoch
 
+    def store_role(self, role: str, epoch: int) -> None:
+        """Store the role if it has changed, and the `epoch` that was heard."""
+        text = b"%s %d" % (role.encode(), epoch)
+        if text != self._role and self._record.open and self.boots >= 0:
+            self._role = text
+            self.is_durable(epoch)
+            self._out.append((self._port, "write", ROLE_KEY.encode() + b"\0" + text))
+
     # Commands.
 
     def poll(self, now: int) -> None:
@@ -107,7 +118,11 @@ class StoredEpoch:
     def _take_command(self, payload: bytes, epoch: int) -> None:
         self._out.append((self._port, "delete", COMMAND_KEY.encode()))
         for name, command in COMMANDS.items():
-            if payload.strip() == command_text(self._key, name, epoch):
+            # A takeover that failed has stored its epoch too.
+            if payload.strip() in (
+                command_text(self._key, name, epoch),
+                command_text(self._key, name, self.epoch),
+            ):
                 self._command = command
 
     def take_command(self) -> int:
