@@ -24,6 +24,7 @@ from deploy.ops.report.enrolled import EnrolledUnits
 from protocols.signed_message import PATCH, unpack
 from protocols.signing import report as signed_report
 from tests.deploy.ops.test_config_command import SETPOINT, RemoteSite, config
+from tests.support.cli_tools import wait_until
 from tests.support.programs import require_program
 
 SEEDS = tuple(bytes((number,)) * 32 for number in (1, 2, 3))
@@ -247,6 +248,27 @@ def test_another_published_configuration_is_not_used(signed_site: RemoteSite) ->
     tried = config("push", "fleet/u0000", f"{SETPOINT}=33", *options, "--dry-run", "--listen", "1s")
     assert "left out: its published configuration" in tried.stderr
     assert tried.returncode != 0
+
+
+def test_a_unit_without_a_key_is_changed_in_a_fleet_of_its_own(
+    signed_site: RemoteSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, options = signed_site, ["--broker", f"tcp:127.0.0.1:{signed_site.port}"]
+    manager = next(c for c in site.units[2].agent.components if isinstance(c, RemoteManager))
+    manager.boot.unit_key = None  # a board
+    manager.report.make_due()
+    wanted = ["push", "fleet/u0002", f"{SETPOINT}=33", "--listen", "2s"]
+    wait_until(
+        "unsigned report",
+        lambda: "it is not signed" in config("show", "fleet/u0002", *options).stderr,
+    )
+    refused = config(*wanted, *options, "--key", f"{site.folder}/one.key")
+    assert (refused.returncode, site.read_setpoints()) == (2, [32, 32, 32])
+    assert "it is not signed" in refused.stderr
+    monkeypatch.setenv("COLDLOOP_LEDGER", str(site.folder / "boards" / "ledger.jsonl"))
+    code, outcome = site(*wanted)
+    assert (code, outcome["states"]) == (0, {"confirmed": 1})
+    assert site.read_setpoints() == [32, 32, 33]
 
 
 def swap_changes(site: RemoteSite, number: int, text: str) -> None:
