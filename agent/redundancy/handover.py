@@ -28,12 +28,12 @@ _UNFIT_US = 10 * SECOND
 
 def _retained(agent: "Agent") -> "Any":
     """Return the component `retain`, or one that only collects and restores."""
-    from agent.retain.component import Retain  # noqa: PLC0415 - for pairs with a link
+    retain = agent.service("retained_state")
+    if retain is None:
+        from agent.retain.component import Retain  # noqa: PLC0415 - for pairs with a link
 
-    for component in agent.components:
-        if isinstance(component, Retain):
-            return component
-    return Retain(agent, {}, -1)
+        retain = Retain(agent, {}, -1)
+    return retain
 
 
 def read_state(agent: "Agent", now: int) -> bytes:

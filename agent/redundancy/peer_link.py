@@ -34,7 +34,7 @@ _NONE = bytes(8)
 class PeerLink:
     """The link of controller `node` with the `key` of the pair. Times are monotonic µs.
 
-    `peer_epoch`, `peer_fit`: last told by the peer. `rejected` counts lines that were not taken.
+    `peer_epoch`, `peer_fit`: last report of the peer. `rejected` counts lines that were not taken.
     """
 
     def __init__(self, node: str, key: bytes) -> None:
@@ -49,7 +49,7 @@ class PeerLink:
         self._due = 0
         self._input = b""
         self._word = NO_WORD
-        self._heard_at = -NEVER
+        self._received_at = -NEVER
         self.peer_fit = False
         self.peer_epoch = 0
         self.rejected = 0
@@ -95,7 +95,7 @@ class PeerLink:
     def next_line(self, word: int, epoch: int, is_fit: bool, now: int) -> bytes:
         """Return the next message with the own `word`, epoch and fitness."""
         self._due = now + PERIOD_US
-        if now - max(self._heard_at, self._renewed_at) > _RENEW_US:
+        if now - max(self._received_at, self._renewed_at) > _RENEW_US:
             self._renew(now)
         self._sequence += 1
         part = parts = 0
@@ -139,7 +139,7 @@ class PeerLink:
         if message.session >> 32 != self._peer_session >> 32:
             self._parts_number = self._replica_number = 0
         self._peer_session, self._peer_sequence = message.session, message.sequence
-        self._heard_at = now
+        self._received_at = now
         self._word = message.word
         self.peer_fit = bool(message.flags & FIT)
         self.peer_epoch = message.epoch
@@ -169,7 +169,7 @@ class PeerLink:
 
     def is_up(self, now: int) -> bool:
         """Return whether messages of the peer come."""
-        return now - self._heard_at <= _LOST_US
+        return now - self._received_at <= _LOST_US
 
     def replica(self, now: int) -> bytes:
         """Return the state of the peer; empty without a fresh one."""

@@ -100,7 +100,7 @@ class StoredEpoch:
         return self._durable >= epoch
 
     def store_role(self, role: str, epoch: int) -> None:
-        """Store the role if it has changed, and the `epoch` that was heard."""
+        """Store the role if it has changed, and the `epoch` that was received."""
         text = b"%s %d" % (role.encode(), epoch)
         if text != self._role and self._record.open and self.boots >= 0:
             self._role = text

@@ -44,12 +44,14 @@ class Retain(Component):
     """The component. `restored`: number of lines that a component has taken back."""
 
     PORTS = ("store",)
+    PROVIDES = ("retained_state",)
     agent: "RetainContext"
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.history = AlarmHistory(port)
         self.restored = 0
+        self.retained_state = self
         self._ignores_record = False
         self._record = StoredRecord(port, KEY)
         self._stored = b""

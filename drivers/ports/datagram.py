@@ -24,7 +24,7 @@ _ANY = {True: "::", False: "0.0.0.0"}  # noqa: S104 - datagrams are signed by th
 
 
 class DatagramPort(StreamPort):
-    """One socket; it is open at once."""
+    """One socket; it is open immediately."""
 
     def __init__(self, address: "Address") -> None:
         """Bind and connect. Raises PortError."""

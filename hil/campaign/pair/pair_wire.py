@@ -42,7 +42,7 @@ class PairWireEnd:
         self._is_open = False
 
     def open(self, _address: bytes) -> None:
-        """Open at once; the event comes after it."""
+        """Open immediately; the event comes after it."""
         self._is_open = True
         self.shell.world.schedule(self.shell.world.now, self.shell.event, self._port, "opened")
 

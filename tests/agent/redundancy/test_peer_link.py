@@ -91,7 +91,7 @@ def test_recorded_messages_are_never_taken() -> None:
     assert b.take_word() == NO_WORD
 
 
-def test_a_replaced_controller_is_heard_again() -> None:
+def test_a_replaced_controller_is_accepted_again() -> None:
     a, b = PeerLink("a", KEY), PeerLink("b", KEY)
     a.start(40, 0)
     b.start(7, 0)

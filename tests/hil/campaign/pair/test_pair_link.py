@@ -37,7 +37,7 @@ def swap_times(run: PairRun, count: int, phase_s: float) -> Iterator[float]:
 
 
 @pytest.mark.parametrize("phase_s", [0.023, 0.171])
-def test_planned_swaps_leave_no_bump(phase_s: float) -> None:
+def test_planned_swaps_move_no_actuator(phase_s: float) -> None:
     run = linked_run()
     assert list(swap_times(run, 6, phase_s))
     run.judge_from(18)
