@@ -12,8 +12,8 @@ do not show them, the write is unverified, also if the request changed meanwhile
 continues to retry.
 
 An output that the polls have shown, and that has another value without a write of this session, was
-changed by another master (`changed_by_other`). So was a single output that, after a write, is neither
-between the value before and the requested one. It is written again immediately.
+changed by another master (`changed_by_other`). So was a single output that, after a write, is
+neither between the value before and the requested one. It is written again immediately.
 
 A request to a lost device can be out of date when the device replies again. Such a request waits
 until the loops have decided again. The write cycle acts by the states of `session_state`.
