@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agent.core.context import SessionView
     from agent.fieldbus.write_channel import WriteChannel
     from drivers.modbus.bus import Bus
-    from drivers.modbus.poll_plan import PollPlan
+    from drivers.modbus.plan.poll_plan import PollPlan
     from drivers.modbus.transaction import TransactionResult
 
     OutputPairs = list[tuple[int, int]]

@@ -2,7 +2,7 @@
 """What a device has rejected of its poll plan: borders, excluded points, the next try.
 
 Loaded at the first rejection, because most devices answer all blocks. Does not compute blocks; see
-`drivers.modbus.poll_plan`.
+`drivers.modbus.plan.poll_plan`.
 
 A device that rejects a block with exception 02 does not say which register is missing. So a border
 is put into the widest gap of the block, and the rest is planned again. If the device then rejects
@@ -14,7 +14,7 @@ starts. A block that the device answered before has no unreadable range. Its rej
 if it lasts for `LEARN_AFTER_US`.
 """
 
-from drivers.modbus.block_planner import find_split
+from drivers.modbus.plan.block_planner import find_split
 from drivers.modbus.register_span import ReadBlock, is_within
 from protocols.time_units import NEVER, SECOND
 
@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drivers.modbus.block_planner import PlannedItem
+    from drivers.modbus.plan.block_planner import PlannedItem
 
 RETRY_US = 60 * SECOND
 """Time after which an excluded point is tried again, at first."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poll plan of one device: the reads that fetch its points.
 
-Does not schedule polls and does not decode registers. `drivers.modbus.block_planner` computes the
-blocks. It is loaded for a plan, and MicroPython unloads it after the start. The plan learns from
-the reads that the device rejects; `drivers.modbus.plan_learning` has the rules, and is loaded at
-the first rejection.
+Does not schedule polls and does not decode registers. `drivers.modbus.plan.block_planner` computes
+the blocks. It is loaded for a plan, and MicroPython unloads it after the start. The plan learns
+from the reads that the device rejects; `drivers.modbus.plan.plan_learning` has the rules, and is
+loaded at the first rejection.
 """
 
 from protocols.modbus.pdu import MAX_READ
@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drivers.modbus.block_planner import PlannedItem
-    from drivers.modbus.plan_learning import PlanLearning
+    from drivers.modbus.plan.block_planner import PlannedItem
+    from drivers.modbus.plan.plan_learning import PlanLearning
     from drivers.modbus.register_span import ReadBlock
     from drivers.modbus.wire_time import WireTime
 
@@ -55,7 +55,7 @@ class PollPlan:
         self._replan()
 
     def _replan(self) -> None:
-        from drivers.modbus.block_planner import plan_blocks  # noqa: PLC0415 - unloaded after loading
+        from drivers.modbus.plan.block_planner import plan_blocks  # noqa: PLC0415 - unloaded after loading
 
         blocked, fixed = list(self._holes), self._fixed
         retry_spans: list[ReadBlock] = []
@@ -74,7 +74,7 @@ class PollPlan:
         if block not in self.blocks:
             return  # of an older plan
         if self._learning is None:
-            from drivers.modbus.plan_learning import PlanLearning  # noqa: PLC0415 - a rare rejection
+            from drivers.modbus.plan.plan_learning import PlanLearning  # noqa: PLC0415 - a rare rejection
 
             self._learning = PlanLearning(self._points, self._fixed)
         if self._learning.exclude(block, self._known_blocks, now):
