@@ -38,6 +38,10 @@ HIL: dict[str, tuple[str, str]] = {
         "hil.tools.hall",
         "test that many rows apply a power cap at the same UTC time without a network",
     ),
+    "group": (
+        "hil.tools.group",
+        "failures in a group of CDUs on one facility loop, in virtual time",
+    ),
     "takeover": (
         "hil.tools.takeover",
         "run faults of two redundant controllers on one line",

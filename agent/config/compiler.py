@@ -45,8 +45,9 @@ _CHECKED_SECTIONS = (
     "remote",
     "northbound",
     "redundancy",
+    "group",
 )
-_NEED_ACTUATORS = ("cooling", "safety", "throttle")
+_NEED_ACTUATORS = ("cooling", "safety", "throttle", "group")
 
 
 class ParsedConfig:

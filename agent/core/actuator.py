@@ -11,12 +11,13 @@ exact claims of the same rank on one actuator. So each cycle has one winner.
     MANUAL       an operating mode                  exact
     PROTECTION   slower protection                  bounds
     PROOF        a proof test                       exact
+    GROUP        a group of CDUs: standby, follower exact
     LOOP         the control loop, without a claim  exact
 """
 
 from collections import namedtuple
 
-LOOP, PROOF, PROTECTION, MANUAL, INTERLOCK, LOCKOUT = 10, 30, 40, 50, 60, 70
+LOOP, GROUP, PROOF, PROTECTION, MANUAL, INTERLOCK, LOCKOUT = 10, 20, 30, 40, 50, 60, 70
 """Ranks; the highest rank wins."""
 EXACT, AT_MOST, AT_LEAST = 0, 1, 2
 KINDS = ("exact", "at_most", "at_least")

@@ -6,10 +6,11 @@ and there is no link. They are open in all roles.
 """
 
 from agent.core.port_link import PortLink
-from agent.redundancy.link_message import MAX_LINE
+from agent.redundancy.beacon import PEER
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD
-from agent.redundancy.peer_link import PeerLink
 from agent.redundancy.stored_epoch import StoredEpoch
+from agent.signed_link.link_message import MAX_LINE
+from agent.signed_link.peer_link import PeerLink
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ class PeerPorts:
         link: "tuple[int, str] | None",
     ) -> None:
         self.epoch = StoredEpoch(-1 if store is None else store[0], key)
-        self.peer = PeerLink(node, key)
+        self.peer = PeerLink(node, PEER[node], key)
         self._links: list[PortLink] = []
         self._store_port = self._link_port = -1
         if store is not None:

@@ -104,6 +104,8 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
         "standby_lost",
         "pair_link_lost",
         "pair_flapping",
+        "group_link",
+        "group_rules",
         "port",
         "time_store",
         "time_server",

@@ -20,6 +20,7 @@ LINK_KINDS = {
     "ntp": ("ntp",),
     "receivers": ("serial", "uart", "tcp"),
     "redundancy": ("serial", "uart", "udp"),
+    "group": ("udp",),
 }
 """Kinds of address that the further `ports` of a section can have; others have `STREAM_KINDS`."""
 
@@ -95,6 +96,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         ("store",),
         "agent.redundancy.schema",
     ),
+    ComponentSpec("group", "agent.group.component", "GroupComponent", (), "agent.group.schema"),
 )
 """All optional components, in the order of their ports."""
 

@@ -4,9 +4,9 @@
 import random
 
 from agent.redundancy.line_watch import LineWatch
-from agent.redundancy.link_message import build_line, parse_line
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, WORD_ACTIVE, WORD_READY
-from agent.redundancy.peer_link import PeerLink
+from agent.signed_link.link_message import build_line, parse_line
+from agent.signed_link.peer_link import PeerLink
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 
@@ -15,7 +15,7 @@ MS = 1000
 
 
 def make_pair() -> tuple[PeerLink, PeerLink]:
-    links = PeerLink("a", KEY), PeerLink("b", KEY)
+    links = PeerLink("a", "b", KEY), PeerLink("b", "a", KEY)
     for link in links:
         link.start(1, 0)
     return links
@@ -73,12 +73,12 @@ def test_recorded_messages_are_never_taken() -> None:
     assert b.take_word() == NO_WORD
     # After a restart of the receiver, of the sender, and after a long silence.
     for boots in (2, 3):
-        fresh = PeerLink("b", KEY)
+        fresh = PeerLink("b", "a", KEY)
         fresh.start(boots, now)
         for line in recorded:
             fresh.receive(line, now)
         assert fresh.take_word() == NO_WORD
-    a2 = PeerLink("a", KEY)
+    a2 = PeerLink("a", "b", KEY)
     a2.start(2, now)
     now = exchange(a2, b, 5, now)
     b.take_word()
@@ -92,11 +92,11 @@ def test_recorded_messages_are_never_taken() -> None:
 
 
 def test_a_replaced_controller_is_accepted_again() -> None:
-    a, b = PeerLink("a", KEY), PeerLink("b", KEY)
+    a, b = PeerLink("a", "b", KEY), PeerLink("b", "a", KEY)
     a.start(40, 0)
     b.start(7, 0)
     now = exchange(a, b, 5, 0)
-    new = PeerLink("a", KEY)
+    new = PeerLink("a", "b", KEY)
     new.start(1, now)
     now = exchange(new, b, 5, now)
     b.take_word()

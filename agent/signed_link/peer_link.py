@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The link between both controllers of a pair: the peer's word, and its replicated state.
+"""A link to one other controller: its word, and its replicated state.
 
-Does not decide and does not open a port; see `paired_agent`. Each controller sends a message each
-`PERIOD_US`. A message is taken only if it echoes the own nonce, and if its sequence rises. The
-nonce is new at each start, and when nothing came for `_RENEW_US`. So no recorded message is taken.
-The active controller sends its state in parts, one in each message, until the other has all.
-
-Safety never rests on the link. Its words only make a takeover faster, or stop one.
+Does not decide and does not open a port; its owner does. Each side sends a message in each period.
+A message is taken only if it echoes the own nonce, and if its sequence rises. The nonce is new at
+each start, and when nothing came for `_RENEW_US`. So no recorded message is taken. A state is sent
+in parts, one in each message, until the other side has all.
 """
 
-from agent.redundancy.beacon import PEER
-from agent.redundancy.link_message import (
+from agent.signed_link.link_message import (
     FIT,
     MAX_LINE,
     MAX_PART,
@@ -18,12 +15,13 @@ from agent.redundancy.link_message import (
     build_line,
     parse_line,
 )
-from agent.redundancy.pair_table import NO_WORD
 from protocols.signing.hmac_sha256 import hmac
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
+NO_WORD = 0
 PERIOD_US = 100 * MILLISECOND
-_LOST_US = 400 * MILLISECOND
+LOST_US = 400 * MILLISECOND
+"""Period of the messages, and time without one after which the link is down, by default."""
 _RENEW_US = 10 * SECOND
 _REPLICA_US = 60 * SECOND
 """A state that was not confirmed for longer is not used at a takeover."""
@@ -32,13 +30,23 @@ _NONE = bytes(8)
 
 
 class PeerLink:
-    """The link of controller `node` with the `key` of the pair. Times are monotonic µs.
+    """The link of controller `node` to `peer`, each one character; both have the `key`.
 
+    Times are monotonic µs, also `period_us` and `lost_us`; see `PERIOD_US`.
     `peer_epoch`, `peer_fit`: last report of the peer. `rejected` counts lines that were not taken.
     """
 
-    def __init__(self, node: str, key: bytes) -> None:
+    def __init__(
+        self,
+        node: str,
+        peer: str,
+        key: bytes,
+        period_us: int = PERIOD_US,
+        lost_us: int = LOST_US,
+    ) -> None:
         self._node = node
+        self._peer = peer
+        self._period_us, self._lost_us = period_us, lost_us
         self._key = key
         self._boots = -1
         self._nonce = self._echo = self._peer_nonce = _NONE
@@ -94,7 +102,7 @@ class PeerLink:
 
     def next_line(self, word: int, epoch: int, is_fit: bool, now: int) -> bytes:
         """Return the next message with the own `word`, epoch and fitness."""
-        self._due = now + PERIOD_US
+        self._due = now + self._period_us
         if now - max(self._received_at, self._renewed_at) > _RENEW_US:
             self._renew(now)
         self._sequence += 1
@@ -117,7 +125,7 @@ class PeerLink:
         self._input = lines.pop()[:MAX_LINE]
         for line in lines:
             message = parse_line(self._key, line) if len(line) <= MAX_LINE else None
-            if message is None or message.node != PEER[self._node]:
+            if message is None or message.node != self._peer:
                 self.rejected += 1
             else:
                 self._take(message, now)
@@ -169,7 +177,7 @@ class PeerLink:
 
     def is_up(self, now: int) -> bool:
         """Return whether messages of the peer come."""
-        return now - self._received_at <= _LOST_US
+        return now - self._received_at <= self._lost_us
 
     def replica(self, now: int) -> bytes:
         """Return the state of the peer; empty without a fresh one."""

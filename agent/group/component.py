@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Component `group`: this CDU is one of 2 to 16 on one facility loop.
+
+There is no coordinator and no master. Each second each unit sends its fact to each other one, in a
+signed datagram (`agent.signed_link`), and computes the same from the facts that it has
+(`agent.group.staging`). A unit whose messages stop for `_LOST_US` is lost. Lost is not stopped: its
+pumps may run, so its capacity does not count, and another unit starts.
+
+A unit that is not selected closes its valve and stops its pumps (`Component.before_control`).
+Everything with a higher rank still acts: interlocks, manual mode, protection. It runs when it
+receives no other unit.
+
+With `header`, the units pump into one header. Only the lead integrates its pressure. The others
+take its speed. If not all units report to each other, each unit lowers its own set-point with its
+speed (droop), because several integrators on one pressure drift apart.
+"""
+
+from agent.core.actuator import EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
+from agent.core.alarm_record import NORMAL, AlarmRecord
+from agent.core.component.base import Component
+from agent.core.json_writer import JsonObject
+from agent.fieldbus.sensor import PointSensor
+from agent.group import rules
+from agent.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, is_healthy, parse_fact
+from agent.group.staging import Staging
+from agent.signed_link.peer_link import PeerLink
+from protocols.time_units import MILLISECOND, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.control.control_context import ControlContext
+    from agent.core.alarm_record import Condition
+    from agent.core.component.base import Actions
+
+GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "group", False)
+GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules than this unit:", "group", False)
+_LOST_US = 3500 * MILLISECOND
+_FIRST_US = 10 * SECOND
+"""Time after the start in which no unit is missed yet."""
+_UTC_BOUND_US = SECOND
+_WATER_J_L_K = 4000
+"""Heat capacity of a litre of coolant, J/K: water with 25 % glycol at 30 °C, within 5 %."""
+_DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
+"""Droop: kPa for each percent of speed, and the speed without a change of the set-point."""
+_OWNER = "group"
+
+
+class GroupMember:
+    """Another unit: its link and its last fact. `number`: 1 to 16."""
+
+    def __init__(self, name: str, number: int, port: int, link: PeerLink) -> None:
+        self.name, self.number, self.port, self.link = name, number, port, link
+        self.fact: Fact | None = None
+
+    def is_received(self, now: int) -> bool:
+        """Return whether its facts come."""
+        return self.fact is not None and self.link.is_up(now)
+
+
+class GroupComponent(Component):
+    """The component; see the module."""
+
+    CLAIMS = (ClaimSpec(VALVE, GROUP, EXACT), ClaimSpec(PUMPS, GROUP, EXACT))
+    PROVIDES = ("group",)
+    agent: "ControlContext"
+
+    def __init__(self, agent: "ControlContext", settings: "dict[str, Any]", port: int) -> None:
+        Component.__init__(self, agent, settings, port)
+        self.group = self
+        names = sorted(settings["ports"])
+        self._names = names
+        self.own = names.index(agent.config.unit) + 1
+        self._key = bytes.fromhex(settings["key"])
+        self._capacity_w = int(settings["capacity_kw"] * 1000)
+        self._period_s: int = settings["rotate_h"] * 3600
+        self._has_header = settings["shared"] == "header"
+        self._rules_hash = settings["rotate_h"] * 2 + self._has_header
+        device, _, point = settings["flow"].partition(".")
+        session = agent.fieldbus.session(device)
+        self._flow = PointSensor(session, point, 5 * SECOND)
+        self.members: list[GroupMember] = []
+        self.staging = Staging(len(names))
+        self.runs = True
+        self._is_whole = self._is_droop = False
+        self._facts: dict[int, Fact] = {}
+        self._started = self._due = 0
+        self._base_kpa = agent.config.pressure.setpoint
+        self._out: Actions = []
+
+    def start(self, now: int) -> None:
+        """Begin to send to all other units."""
+        self._started = self._due = now
+        for number, link in enumerate(self.links):
+            if number + 1 != self.own:
+                own, peer = chr(64 + self.own), chr(65 + number)
+                exchange = PeerLink(own, peer, self._key, SECOND, _LOST_US)
+                exchange.start(0, now)
+                name = self._names[number]
+                self.members.append(GroupMember(name, number + 1, link.port, exchange))
+
+    def link_receive(self, index: int, data: bytes, now: int) -> None:
+        """Take the message of a unit."""
+        for member in self.members:
+            if member.number == index + 1:
+                member.link.receive(data, now)
+                fact = parse_fact(member.link.replica(now))
+                if fact is not None:
+                    member.fact = fact
+
+    def _load_w(self, now: int) -> int:
+        sensor = self.agent.return_sensor
+        values = (
+            self._flow.value(now),
+            None if sensor is None else sensor.value(now),
+            self.agent.supply_sensor.value(now),
+        )
+        flow, warm, cold = values
+        if flow is None or warm is None or cold is None:
+            return 0
+        return max(0, min(int(flow / 60 * _WATER_J_L_K * (warm - cold)), 99_000_000))
+
+    def _own_fact(self, now: int) -> Fact:
+        agent = self.agent
+        flags = RUNNING if self.runs else 0
+        lost = [session.name for session in agent.fieldbus.sessions if session.lost]
+        has_pump = any(pump.available() for pump in agent.pumps)
+        if not lost and has_pump and agent.supply_sensor.value(now) is not None:
+            flags |= HEALTHY
+        if self._slot(now) is not None:
+            flags |= UTC_KNOWN
+        speeds = [pump.command_pct or 0.0 for pump in agent.pumps]
+        received = [member.number for member in self.members if member.is_received(now)]
+        return Fact(
+            flags,
+            rules.mask_of(self.staging.selected),
+            rules.mask_of(received + [self.own]),
+            self._capacity_w,
+            self._load_w(now),
+            int(max(speeds) * 1000) if speeds else 0,
+            self._rules_hash,
+            self._slot(now) or 0,
+        )
+
+    def _slot(self, now: int) -> "int | None":
+        """Return the number of the period of rotation; None while UTC is not good enough."""
+        clock: Any = self.agent.clock
+        utc, bound = clock.utc(now), clock.bound_us(now)
+        if utc is None or bound is None or bound > _UTC_BOUND_US:
+            return None
+        slot: int = utc // SECOND // self._period_s
+        return slot
+
+    def tick(self, now: int) -> None:
+        """Once a second: compute, then send the own fact."""
+        if now < self._due:
+            return
+        self._due += SECOND
+        facts = {member.number: member.fact for member in self.members if member.is_received(now)}
+        facts[self.own] = own = self._own_fact(now)
+        self._facts = facts  # type: ignore[assignment]  # received members have a fact
+        if now - self._started >= _FIRST_US:
+            self.staging.step(self._facts, self._slot(now), now // SECOND)
+            self.runs = rules.must_run(self._facts, self.own, self.staging.selected)
+            own = self._own_fact(now)
+        self._is_whole = rules.is_whole(self._facts, len(self._names))
+        fact = build_fact(own)
+        for member in self.members:
+            member.link.set_state(fact)
+            line = member.link.next_line(1, 0, is_healthy(own), now)
+            self._out.append((member.port, "write", line))
+        if self._has_header:
+            self._droop()
+
+    def _droop(self) -> None:
+        """Lower the own set-point with the speed while not all units report; else restore it."""
+        base, speed = self._base_kpa, max([p.command_pct or 0.0 for p in self.agent.pumps])
+        if self._is_whole:
+            if self._is_droop:
+                self._is_droop = False
+                self.agent.request_setpoint(SetpointRequest(_OWNER, "pressure", base))
+            return
+        self._is_droop = True
+        wanted = base - _DROOP_KPA_PCT * (speed - _BASE_PCT)
+        wanted = max(0.8 * base, min(1.2 * base, wanted))
+        self.agent.request_setpoint(SetpointRequest(_OWNER, "pressure", wanted))
+
+    def before_control(self, now: int, dt: float) -> None:
+        """Stop a unit that is not selected. With a header, take the speed of the lead."""
+        arbiters = self.agent.arbiters
+        if not self.runs:
+            for actuator in (VALVE, PUMPS):
+                arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
+            return
+        lead = self._facts.get(self.staging.lead)
+        is_follower = self._has_header and self._is_whole and self.staging.lead != self.own
+        if is_follower and lead is not None and lead.flags & RUNNING and lead.pump_milli:
+            arbiters[PUMPS].claim(GROUP, _OWNER, EXACT, lead.pump_milli / 1000, "lead")
+
+    def outbox(self) -> "Actions":
+        """Return the messages."""
+        out, self._out = self._out, []
+        return out
+
+    def active_conditions(self, now: int) -> "list[Condition]":
+        """Return the alarms: units that are not received, or have other rules."""
+        if now - self._started < _FIRST_US:
+            return []
+        found: list[Condition] = []
+        for member in self.members:
+            if not member.is_received(now):
+                found.append((GROUP_LINK, member.name, GROUP_LINK.text))
+            elif member.fact is not None and member.fact.rules != self._rules_hash:
+                found.append((GROUP_RULES, member.name, GROUP_RULES.text))
+        return found
+
+    def status(self, now: int) -> JsonObject:
+        """Return the view of this unit."""
+        names = self._names
+        return JsonObject(
+            [
+                ("number", self.own),
+                ("runs", self.runs),
+                ("lead", names[self.staging.lead - 1] if self.staging.lead else None),
+                ("selected", [names[unit - 1] for unit in self.staging.selected]),
+                ("received", [member.name for member in self.members if member.is_received(now)]),
+                ("reason", self.staging.reason),
+                ("changes", self.staging.changes),
+                ("whole", self._is_whole),
+                ("load_w", rules.load_w(self._facts)),
+            ]
+        )

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a unit of a group reports each second, and its form in a message.
+
+Does not send; see `agent.group.component`. All numbers are integers, so that all units compute the
+same. Units have the numbers 1 to 16, in the order of their names in the configuration.
+"""
+
+import struct
+from collections import namedtuple
+
+HEALTHY, RUNNING, UTC_KNOWN, LEAVING = 1, 2, 4, 8
+
+Fact = namedtuple(
+    "Fact",
+    (
+        "flags",
+        "selected",
+        "received",
+        "capacity_w",
+        "load_w",
+        "pump_milli",
+        "rules",
+        "slot",
+    ),
+)
+"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), LEAVING. `selected`: bit n - 1
+for each unit that shall run by its view. `received`: the units whose facts it has, in the same
+form. `capacity_w`, `load_w`: heat that it can reject, and that it rejects now. `pump_milli`: speed
+of its pumps, thousandths of a percent. `rules`: hash of the rules of its configuration. `slot`: its
+period of rotation, counted from 1970; 0: UTC is unknown."""
+
+_FORMAT = ">BHHIIIII"
+_LENGTH = struct.calcsize(_FORMAT)
+_MOST_W = 100_000_000
+
+
+def build_fact(fact: Fact) -> bytes:
+    """Return the bytes of a fact."""
+    return struct.pack(_FORMAT, *fact)
+
+
+def parse_fact(data: bytes) -> "Fact | None":
+    """Return the fact of `data`; None if it is none."""
+    if len(data) != _LENGTH:
+        return None
+    fact = Fact(*struct.unpack(_FORMAT, data))
+    is_possible = fact.capacity_w <= _MOST_W and fact.load_w <= _MOST_W
+    return fact if is_possible and fact.pump_milli <= 100_000 else None
+
+
+def is_healthy(fact: Fact) -> bool:
+    """Return whether a unit can cool."""
+    is_good: bool = fact.flags & (HEALTHY | LEAVING) == HEALTHY
+    return is_good

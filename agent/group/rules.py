@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of a group of CDUs, as pure functions of the facts that a unit has.
+
+Does not send and does not act; see `agent.group.component`. `facts` maps the number of a unit to
+its fact; the own unit is in it. While the views of two units differ, all rules fail to more
+cooling: a unit runs if any unit selects it.
+
+N+1: the selected units without the largest one carry the load.
+"""
+
+from agent.group.fact import is_healthy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.group.fact import Fact
+
+    Facts = dict[int, Fact]
+
+UP_PCT, DOWN_PCT, NEED_PCT = 85, 70, 110
+"""Load in percent of what the selected units carry without the largest one: a unit is added above
+the first, and removed if the rest stays below the second. The third is the margin after a loss."""
+
+
+def ring(first: int, count: int) -> "list[int]":
+    """Return the units 1 to `count` in the order of the ring from unit `first`."""
+    return [(first - 1 + i) % count + 1 for i in range(count)]
+
+
+def is_majority(facts: "Facts", count: int) -> bool:
+    """Return whether more than half of the `count` units report."""
+    return 2 * len(facts) > count
+
+
+def lead_of(facts: "Facts", count: int, slot: int) -> int:
+    """Return the lead: the first healthy unit in the ring from the unit of `slot`; 0: none.
+
+    `slot` counts the periods of rotation since 1970. A unit that does not report moves only its own
+    turn.
+    """
+    for unit in ring(slot % count + 1, count):
+        if unit in facts and is_healthy(facts[unit]):
+            return unit
+    return 0
+
+
+def load_w(facts: "Facts") -> int:
+    """Return the heat that all units reject, W."""
+    return sum([fact.load_w for fact in facts.values()])
+
+
+def spare_free_w(facts: "Facts", units: "list[int]") -> int:
+    """Return what healthy `units` can reject without the largest of them, W."""
+    capacities = [facts[unit].capacity_w for unit in units if unit in facts]
+    return sum(capacities) - max(capacities) if capacities else 0
+
+
+def healthy_order(facts: "Facts", count: int, lead: int) -> "list[int]":
+    """Return the healthy units in the order of the ring from the lead."""
+    order = ring(lead if lead else 1, count)
+    return [unit for unit in order if unit in facts and is_healthy(facts[unit])]
+
+
+def needed(facts: "Facts", order: "list[int]") -> "list[int]":
+    """Return the fewest units of `order` that carry the load with a margin; all if none do."""
+    load = load_w(facts)
+    for size in range(2, len(order)):
+        if 100 * spare_free_w(facts, order[:size]) >= NEED_PCT * load:
+            return order[:size]
+    return order
+
+
+def is_overloaded(facts: "Facts", selected: "list[int]") -> bool:
+    """Return whether the load is above what `selected` should carry."""
+    return 100 * load_w(facts) > UP_PCT * spare_free_w(facts, selected)
+
+
+def can_remove(facts: "Facts", selected: "list[int]", unit: int) -> bool:
+    """Return whether the rest of `selected` carries the load well without `unit`."""
+    rest = [other for other in selected if other != unit]
+    if len(rest) < 2 and len(rest) < len(facts):
+        return False
+    return 100 * load_w(facts) < DOWN_PCT * spare_free_w(facts, rest)
+
+
+def mask_of(units: "list[int]") -> int:
+    """Return the bits of units."""
+    mask = 0
+    for unit in units:
+        mask |= 1 << unit - 1
+    return mask
+
+
+def units_of(mask: int, count: int) -> "list[int]":
+    """Return the units of bits, in the order of their numbers."""
+    return [unit for unit in range(1, count + 1) if mask >> unit - 1 & 1]
+
+
+def must_run(facts: "Facts", own: int, selected: "list[int]") -> bool:
+    """Return whether the own unit runs: by its own view, or by that of any other unit."""
+    if own in selected or len(facts) == 1:
+        return True
+    return any(fact.selected >> own - 1 & 1 for unit, fact in facts.items() if unit != own)
+
+
+def is_whole(facts: "Facts", count: int) -> bool:
+    """Return whether all units report, and receive all others: one integrator is enough then."""
+    everyone = (1 << count) - 1
+    return len(facts) == count and all(fact.received == everyone for fact in facts.values())
+
+
+def asymmetric(facts: "Facts", own: int) -> "list[int]":
+    """Return the units that the own unit receives, and that do not receive it."""
+    return [
+        unit
+        for unit, fact in sorted(facts.items())
+        if unit != own and not fact.received >> own - 1 & 1
+    ]

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Failures of units and of the network of a group, each judged by what the plants see.
+
+Does not emulate; see `hil.campaign.group.group_run`. A run warms up for `WARM_S`, then one failure
+begins, and another one `SECOND_S` later in a double case. The limits are:
+
+- no supply temperature of a unit with a flow is more than `LIMIT_K` above its set-point;
+- no case is hotter than `CASE_C`;
+- at most one change of the stages in 300 s without a failure;
+- the speeds of the running units stay within `SPREAD_PCT`, while no unit has failed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hil.campaign.group.group_run import GroupRun
+
+WARM_S, SECOND_S, AFTER_S = 60.0, 20.0, 120.0
+LIMIT_K, CASE_C, SPREAD_PCT = 3.0, 70.0, 2.0
+KINDS = ("off", "pumps", "alone", "split", "deaf")
+"""A unit without power; with blocked pumps; cut off from all; half of the units cut off; a unit
+that receives nothing."""
+
+
+class GroupCase(NamedTuple):
+    """One run: the failures, each a kind and a unit. `units` carry `load_kw`."""
+
+    failures: tuple[tuple[str, int], ...]
+    units: int
+    load_kw: float
+
+    def text(self) -> str:
+        """Return the case as one line."""
+        return " and ".join(f"{kind} of {unit}" for kind, unit in self.failures)
+
+
+class GroupVerdict(NamedTuple):
+    """What a run showed."""
+
+    case: GroupCase
+    over_k: float
+    case_c: float
+    spread_pct: float
+    changes: int
+    running: int
+    speed: float
+    problems: tuple[str, ...]
+
+
+def begin(run: GroupRun, kind: str, unit: int) -> None:
+    """Begin a failure of `KINDS` at a unit."""
+    units = set(range(1, run.count + 1))
+    if kind == "off":
+        run.switch_off(unit)
+    elif kind == "pumps":
+        run.set_pumps_seized(unit, True)
+    elif kind == "alone":
+        run.lan.separate({unit}, units)
+    elif kind == "split":
+        run.lan.separate(set(range(1, run.count // 2 + 1)), units)
+    elif kind == "deaf":
+        run.lan.cut |= {(other, unit) for other in units - {unit}}
+    else:
+        raise ValueError(kind)
+
+
+def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
+    """Run one case and judge it."""
+    run = GroupRun(case.units, case.load_kw, seed)
+    run.start()
+    run.run(WARM_S)
+    over_k = hottest_c = spread_pct = 0.0
+    at_s = WARM_S
+    for number, (kind, unit) in enumerate(case.failures):
+        begin(run, kind, unit)
+        last = number == len(case.failures) - 1
+        end_s = at_s + (AFTER_S if last else SECOND_S)
+        while at_s < end_s:
+            at_s += 1.0
+            run.run(at_s)
+            over_k = max(over_k, over_setpoint_k(run))
+            hottest_c = max(hottest_c, *(bed.plant.case_c for bed in run.testbeds))
+            if {name for name, _ in case.failures} <= {"alone", "split", "deaf"}:
+                spread_pct = max(spread_pct, speed_spread_pct(run))
+    changes = max(run.group(unit).staging.changes for unit in range(1, case.units + 1))
+    checks = (
+        (over_k > LIMIT_K, "a supply was too warm"),
+        (hottest_c > CASE_C, "a case was too hot"),
+        (changes > 1, "too many changes of the stages"),
+        (spread_pct > SPREAD_PCT, "the speeds differ"),
+    )
+    problems = tuple(text for is_broken, text in checks if is_broken)
+    speed = run.world.now / 1e6 / run.cpu_s
+    count = len(run.running())
+    return GroupVerdict(case, over_k, hottest_c, spread_pct, changes, count, speed, problems)
+
+
+def over_setpoint_k(run: GroupRun) -> float:
+    """Return the largest excess of a supply temperature of a unit with a flow, K."""
+    beds = [run.testbeds[unit - 1] for unit in run.running()]
+    return max((bed.plant.supply_true_c - bed.settings.setpoint_c for bed in beds), default=99.0)
+
+
+def speed_spread_pct(run: GroupRun) -> float:
+    """Return the difference between the speeds of the running units, percent."""
+    speeds = [
+        max(pump.speed_pct for pump in run.testbeds[unit - 1].plant.pumps) for unit in run.running()
+    ]
+    return max(speeds) - min(speeds) if speeds else 0.0
+
+
+def draw_cases(count: int, load_kw: float, is_double: bool) -> Iterator[GroupCase]:
+    """Yield all single failures of unit 1 and of another unit, or all pairs of them."""
+    single = [(kind, unit) for kind in KINDS for unit in (1, count)]
+    for failures in itertools.combinations(single, 2) if is_double else [(one,) for one in single]:
+        yield GroupCase(tuple(failures), count, load_kw)

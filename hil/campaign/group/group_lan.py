@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network between the units of a group, in virtual time: datagrams with a delay.
+
+Does not emulate Ethernet. Each direction between two units can be cut. A part of the datagrams can
+be lost at random.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hil.shells.virtual import VirtualShell
+
+_DELAY_US = 500
+
+
+class GroupLan:
+    """`cut`: pairs (from, to) whose datagrams are lost. `loss`: share of lost datagrams."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.cut: set[tuple[int, int]] = set()
+        self.loss = 0.0
+        self.datagrams = 0
+        self._rng = rng
+        self._ends: dict[tuple[int, int], LanEnd] = {}
+
+    def add_end(self, own: int, peer: int, shell: VirtualShell, port: int) -> LanEnd:
+        """Return the end at unit `own` of the datagrams to and from unit `peer`."""
+        end = self._ends[own, peer] = LanEnd(self, own, peer, shell, port)
+        return end
+
+    def separate(self, some: set[int], units: set[int]) -> None:
+        """Cut all datagrams between `some` and the others of `units`."""
+        others = units - some
+        self.cut |= {(a, b) for a in some for b in others}
+        self.cut |= {(b, a) for a in some for b in others}
+
+    def send(self, own: int, peer: int, data: bytes) -> None:
+        """Carry a datagram."""
+        self.datagrams += 1
+        if (own, peer) in self.cut or (self.loss and self._rng.random() < self.loss):
+            return
+        end = self._ends.get((peer, own))
+        if end is not None:
+            world = end.shell.world
+            world.schedule(world.now + _DELAY_US, end.deliver, data)
+
+
+class LanEnd:
+    """The port of a unit; has the interface of an endpoint."""
+
+    def __init__(self, lan: GroupLan, own: int, peer: int, shell: VirtualShell, port: int) -> None:
+        self.shell = shell
+        self._lan, self._own, self._peer, self._port = lan, own, peer, port
+        self._is_open = False
+
+    def open(self, _address: bytes) -> None:
+        """Open immediately; the event comes after it."""
+        self._is_open = True
+        world = self.shell.world
+        world.schedule(world.now, self.shell.event, self._port, "opened")
+
+    def write(self, data: bytes) -> None:
+        """Send a datagram; one to the own address is dropped."""
+        if self._is_open and self._own != self._peer:
+            self._lan.send(self._own, self._peer, data)
+
+    def close(self) -> None:
+        """Close the port."""
+        self._is_open = False
+
+    def deliver(self, data: bytes) -> None:
+        """Give a datagram to the unit."""
+        if self._is_open and self.shell.is_on:
+            self.shell.deliver(self._port, data)
+
+    def request(self, *_: Any) -> None:
+        """Ignore requests of stores."""

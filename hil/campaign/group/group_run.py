@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A group of 2 to 16 CDUs in one virtual world, each with its own agent, devices and plant.
+
+Does not judge; see `hil.campaign.group.group_cases`. Shared are:
+
+- the network: `hil.campaign.group.group_lan`;
+- the facility loop: branches in parallel with a common pressure drop, so that each valve takes
+  pressure from the others: `(1 + gamma) / (1 + gamma (q / q0)^2)` of the design pressure;
+- the heat: the row's power is divided by the secondary flows, as of units that pump into one
+  header. The pressure of the header is not emulated: each plant has its own loop.
+
+The plants exchange heat and pressure each `_EXCHANGE_US`. The ports apart from the bus and the
+network are empty, but for the receiver with `is_timed`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from heapq import heappop, heappush
+from typing import Any
+
+from agent.agent import Agent
+from agent.commands import profiles
+from agent.config.load import load
+from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
+from hil.bench import receiver_choice
+from hil.bench.testbed import BUS_BAUD, Testbed
+from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.group.group_lan import GroupLan
+from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
+from hil.kernel.dut import AgentDut
+from hil.kernel.serial_line import NEVER, SerialLine
+from hil.kernel.world import World
+from hil.run.virtual import START_UTC
+from hil.shells.virtual import VirtualShell
+
+KEY = bytes(range(32))
+"""Key of the group."""
+CAPACITY_KW = 100.0
+_SECOND = 1_000_000
+_CHAR_US = -(-11 * _SECOND // BUS_BAUD)
+_EXCHANGE_US = 500_000
+_GAMMA = 1.0
+"""Common pressure drop over that of a branch at design flow."""
+_DESIGN_LPM = 144.0
+
+
+class _GroupShell(VirtualShell):
+    """A shell that a queue of several can wake."""
+
+    @property
+    def due(self) -> int:
+        """Deadline of the controller; far away without power."""
+        return self._deadline if self.is_on else NEVER
+
+    def wake(self) -> None:
+        """Tell the controller that its deadline has passed."""
+        if self._dut is not None:
+            self._carry_out(self._dut.wake(self.world.now))
+
+
+class GroupRun:
+    """The units of a group, numbered from 1. `load_kw`: heat of the row."""
+
+    def __init__(
+        self, count: int, load_kw: float, seed: int = 1, is_timed: bool = False, **section: Any
+    ) -> None:
+        self.count = count
+        self.load_kw = load_kw
+        self.world = World(seed, START_UTC)
+        self.lan = GroupLan(self.world.random("lan"))
+        self.names = [f"cdu{number:02d}" for number in range(1, count + 1)]
+        self.console: list[str] = []
+        self._section = section
+        self._is_timed = is_timed
+        self.testbeds: list[Testbed] = []
+        self.agents: list[Agent] = []
+        self.shells: list[_GroupShell] = []
+        self._configs: list[dict[str, Any]] = []
+        for number in range(1, count + 1):
+            self._add_unit(number, seed)
+        self.world.schedule(_EXCHANGE_US, self._exchange)
+        self.cpu_s = 0.0
+
+    def _add_unit(self, number: int, seed: int) -> None:
+        settings = replace(TestbedSettings(), it_kw=self.load_kw / self.count)
+        self.world.seed = seed * 100 + number  # each plant has its own noise
+        testbed = Testbed(self.world, settings)
+        config = testbed.config(
+            "serial:/virtual/receiver?baud=9600",
+            f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
+            "tcp:broker.virtual:1883",
+            "store:/virtual/state",
+        )
+        config["unit"] = self.names[number - 1]
+        config["group"] = {
+            "ports": {name: f"udp:10.0.0.{i + 1}:5247" for i, name in enumerate(self.names)},
+            "key": KEY.hex(),
+            "capacity_kw": CAPACITY_KW,
+            "flow": "rpu.FlowLitersPerMinute",
+            **self._section,
+        }
+        self.testbeds.append(testbed)
+        self._configs.append(config)
+        agent = self._make_agent(number)
+        self.agents.append(agent)
+        shell = _GroupShell(self.world, AgentDut(agent))
+        self.shells.append(shell)
+        self._connect(number, shell, testbed)
+
+    def _make_agent(self, number: int) -> Agent:
+        return Agent(load(self._configs[number - 1], profiles()))
+
+    def _connect(self, number: int, shell: _GroupShell, testbed: Testbed) -> None:
+        for port in (RECEIVER, BROKER, STATE):
+            missing = SerialEndpoint(shell, port)
+            missing.unplug()
+            shell.endpoints[port] = missing
+        if self._is_timed:
+            receiver = SerialEndpoint(shell, RECEIVER)
+            receiver.connect(
+                receiver_choice.connect_line(
+                    self.world,
+                    testbed.receiver,
+                    testbed.settings,
+                    receiver.to_agent,
+                    RECEIVER,
+                    lambda: receiver.baud,
+                )
+            )
+            shell.endpoints[RECEIVER] = receiver
+        bus = SerialEndpoint(shell, FIRST_BUS)
+        bus.connect(SerialLine(self.world, testbed.bus, _CHAR_US, bus.to_agent, FIRST_BUS))
+        shell.endpoints[FIRST_BUS] = bus
+        for peer in range(1, self.count + 1):
+            port = FIRST_BUS + peer
+            shell.endpoints[port] = self.lan.add_end(number, peer, shell, port)
+        shell.endpoints[CONSOLE] = ConsoleEndpoint(
+            shell, CONSOLE, lambda data: self._print(number, data), lambda: None
+        )
+
+    def _print(self, number: int, data: bytes) -> None:
+        self.console.append(f"{self.world.now / _SECOND:.1f} {number} {data.decode()}")
+
+    def _exchange(self) -> None:
+        """Divide heat and facility pressure between the plants."""
+        plants = [testbed.plant for testbed in self.testbeds]
+        for plant in plants:
+            plant.advance(self.world.now)
+        flows = [max(plant.flow_true_lpm, 0.0) for plant in plants]
+        total = sum(flows) or 1.0
+        opened = sum(plant.fws_flow_lpm / plant.fws_pressure**0.5 for plant in plants)
+        ratio = opened / (_DESIGN_LPM * self.count)
+        pressure = (1 + _GAMMA) / (1 + _GAMMA * ratio * ratio)
+        for plant, flow in zip(plants, flows, strict=True):
+            plant.set_load(self.load_kw * flow / total)
+            plant.set_fws_pressure(pressure)
+        self.world.schedule(self.world.now + _EXCHANGE_US, self._exchange)
+
+    # Faults.
+
+    def switch_off(self, number: int) -> None:
+        """Cut the power of a unit: its controller, and its pumps."""
+        shell = self.shells[number - 1]
+        shell.switch_off()
+        for endpoint in shell.endpoints.values():
+            endpoint.close()
+        self.set_pumps_seized(number, True)
+
+    def switch_on(self, number: int) -> None:
+        """Restore the power of a unit."""
+        self.set_pumps_seized(number, False)
+        self.agents[number - 1] = self._make_agent(number)
+        self.shells[number - 1].switch_on(AgentDut(self.agents[number - 1]))
+
+    def set_pumps_seized(self, number: int, is_seized: bool) -> None:
+        """Stop both pumps of a unit, or free them."""
+        for pump in self.testbeds[number - 1].plant.pumps:
+            pump.set_seized(is_seized)
+
+    def group(self, number: int) -> Any:
+        """Return the component of a unit."""
+        return self.agents[number - 1].service("group")
+
+    def running(self) -> list[int]:
+        """Return the units with a flow."""
+        return [
+            number
+            for number in range(1, self.count + 1)
+            if self.testbeds[number - 1].plant.flow_true_lpm > 10.0
+        ]
+
+    def start(self) -> None:
+        """Start all controllers."""
+        for shell in self.shells:
+            shell.start()
+
+    def run(self, until_s: float) -> None:
+        """Run to `until_s` seconds."""
+        began = time.process_time()
+        world, heap, until = self.world, self.world.heap, int(until_s * _SECOND)
+        queue: list[tuple[int, int]] = []
+        dues = [-1] * self.count
+        for number, shell in enumerate(self.shells):
+            dues[number] = shell.due
+            heappush(queue, (shell.due, number))
+        while True:
+            for number, shell in enumerate(self.shells):
+                if shell.due != dues[number]:
+                    dues[number] = shell.due
+                    heappush(queue, (shell.due, number))
+            while queue[0][0] != dues[queue[0][1]]:
+                heappop(queue)
+            due, number = queue[0]
+            if heap and heap[0][0] <= due:
+                if heap[0][0] > until:
+                    break
+                call, args = world.pop_event()
+                call(*args)
+            elif due <= until:
+                world.advance_to(due)
+                self.shells[number].wake()
+            else:
+                break
+        world.advance_to(until)
+        for testbed in self.testbeds:
+            testbed.plant.advance(until)
+        self.cpu_s += time.process_time() - began

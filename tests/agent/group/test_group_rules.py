@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of a group of CDUs without bytes: stages, rotation, losses, all cuts of the network."""
+
+import itertools
+import random
+
+import pytest
+
+from agent.group import rules
+from agent.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, parse_fact
+from agent.group.staging import Staging
+
+CAPACITY_W = 100_000
+
+
+class RuleGroup:
+    """Units that exchange facts once a second. `cuts`: pairs (from, to) that are lost."""
+
+    def __init__(self, count: int, load_w: int) -> None:
+        self.count = count
+        self.load_w = load_w
+        self.units = {unit: Staging(count) for unit in range(1, count + 1)}
+        self.healthy = set(self.units)
+        self.cuts: set[tuple[int, int]] = set()
+        self.period_s = 10**9
+        self.now_s = 0
+        self.running: set[int] = set(self.units)
+        self.history: list[tuple[int, frozenset[int]]] = []
+
+    def received_by(self, unit: int) -> list[int]:
+        return [
+            other
+            for other in self.units
+            if other == unit or (other in self.healthy and (other, unit) not in self.cuts)
+        ]
+
+    def step(self, seconds: int = 1) -> None:
+        for _ in range(seconds):
+            self._step()
+
+    def _step(self) -> None:
+        carrying = sorted(self.running & self.healthy)
+        facts = {
+            unit: Fact(
+                HEALTHY * (unit in self.healthy) | RUNNING * (unit in self.running) | UTC_KNOWN,
+                rules.mask_of(staging.selected),
+                rules.mask_of(self.received_by(unit)),
+                CAPACITY_W,
+                self.load_w // len(carrying) if unit in carrying else 0,
+                60_000,
+                1,
+                self.now_s // self.period_s,
+            )
+            for unit, staging in self.units.items()
+        }
+        running = set()
+        for unit in self.healthy:
+            view = {other: facts[other] for other in self.received_by(unit)}
+            self.units[unit].step(view, self.now_s // self.period_s, self.now_s)
+            if rules.must_run(view, unit, self.units[unit].selected):
+                running.add(unit)
+        if running != self.running:
+            self.history.append((self.now_s, frozenset(running)))
+        self.running = running
+        self.now_s += 1
+
+    def capacity_w(self) -> int:
+        return CAPACITY_W * len(self.running & self.healthy)
+
+
+def test_facts_survive_their_bytes() -> None:
+    source = random.Random(1)
+    for _ in range(200):
+        fact = Fact(
+            source.randrange(16),
+            source.randrange(1 << 16),
+            source.randrange(1 << 16),
+            source.randrange(10**8),
+            source.randrange(10**8),
+            source.randrange(100_001),
+            source.randrange(1 << 32),
+            source.randrange(1 << 32),
+        )
+        assert parse_fact(build_fact(fact)) == fact
+    assert parse_fact(b"") is None
+    assert parse_fact(b"\xff" * 25) is None
+
+
+@pytest.mark.parametrize("load_w", [30_000, 100_000, 170_000, 250_000, 290_000])
+def test_a_steady_load_ends_in_one_selection(load_w: int) -> None:
+    group = RuleGroup(4, load_w)
+    group.step(4000)
+    before = len(group.history)
+    group.step(6000)
+    assert len(group.history) == before
+    assert len({tuple(staging.selected) for staging in group.units.values()}) == 1
+    selected = group.units[1].selected
+    assert len(selected) == 4 or CAPACITY_W * (len(selected) - 1) >= load_w
+
+
+def test_a_changing_load_gives_at_most_one_change_in_300_s() -> None:
+    source = random.Random(2)
+    group = RuleGroup(8, 300_000)
+    for _ in range(40):
+        group.load_w = source.randrange(50_000, 650_000)
+        group.step(source.randrange(100, 900))
+    times = [at for at, _ in group.history]
+    assert len(times) >= 5
+    assert all(after - before >= 300 for before, after in itertools.pairwise(times))
+
+
+def test_a_lost_unit_is_replaced_in_the_next_second() -> None:
+    group = RuleGroup(4, 70_000)
+    group.step(4000)
+    assert len(group.running) == 2
+    lost = max(group.running)
+    group.healthy.discard(lost)
+    group.step(2)
+    assert len(group.running & group.healthy) == 2
+
+
+def test_the_lead_moves_around_the_ring_and_makes_before_it_breaks() -> None:
+    group = RuleGroup(4, 70_000)
+    group.step(4000)
+    group.period_s = 3000
+    leads: list[int] = []
+    for _ in range(16_000):
+        group.step()
+        assert group.capacity_w() >= 2 * CAPACITY_W
+        lead = group.units[1].lead
+        if not leads or leads[-1] != lead:
+            leads.append(lead)
+    assert set(leads) == {1, 2, 3, 4}
+    assert all(len(units) >= 2 for _, units in group.history)
+
+
+def test_two_halves_cool_with_more_units_and_agree_again() -> None:
+    group = RuleGroup(8, 250_000)
+    group.step(6000)
+    few = len(group.running)
+    assert few < 8
+    half = {1, 2, 3, 4}
+    group.cuts = {(a, b) for a in group.units for b in group.units if (a in half) != (b in half)}
+    group.step(600)
+    assert len(group.running) >= few
+    group.cuts = set()
+    group.step(8000)
+    assert len({tuple(staging.selected) for staging in group.units.values()}) == 1
+    assert group.capacity_w() - CAPACITY_W >= 250_000
+    assert len(group.running) <= few
+
+
+def all_cuts(count: int) -> list[tuple[int, int]]:
+    return list(itertools.permutations(range(1, count + 1), 2))
+
+
+def check_cuts(count: int, masks: range, load_w: int) -> None:
+    """With any cut of the network, what runs carries the load, and a healed network agrees."""
+    links = all_cuts(count)
+    warm = RuleGroup(count, load_w)
+    warm.step(4000)
+    for mask in masks:
+        group = RuleGroup(count, load_w)
+        for unit, staging in group.units.items():
+            staging.selected = list(warm.units[unit].selected)
+            staging.lead = warm.units[unit].lead
+        group.running = set(warm.running)
+        group.now_s = warm.now_s
+        group.cuts = {link for bit, link in enumerate(links) if mask >> bit & 1}
+        for _ in range(90):
+            group.step()
+            assert group.capacity_w() >= load_w, (mask, group.running)
+        group.cuts = set()
+        group.step(40)
+        assert len({tuple(staging.selected) for staging in group.units.values()}) == 1, mask
+
+
+def test_all_cuts_of_three_units() -> None:
+    check_cuts(3, range(1 << 6), 90_000)
+
+
+@pytest.mark.soak
+def test_all_cuts_of_four_units() -> None:
+    check_cuts(4, range(1 << 12), 140_000)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A group of CDUs in one virtual world: stages, failures, the signed facts."""
+
+import pytest
+
+from hil.campaign.group.group_cases import KINDS, GroupCase, over_setpoint_k, run_case
+from hil.campaign.group.group_run import GroupRun
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_single_failure_leaves_the_row_cooled(kind: str) -> None:
+    verdict = run_case(GroupCase(((kind, 1),), 3, 100.0))
+    assert verdict.problems == ()
+
+
+def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
+    run = GroupRun(3, 55.0)
+    run.start()
+    run.run(20)
+    for number in (1, 2, 3):
+        run.group(number).staging._under_s = 890  # 15 minutes are long for a test
+    run.run(40)
+    assert run.running() == [1, 2]
+    assert [run.group(number).runs for number in (1, 2, 3)] == [True, True, False]
+    assert not any("overheat" in line or "flow_low" in line for line in run.console)
+    run.switch_off(2)
+    run.run(90)
+    assert run.running() == [1, 3]
+    assert over_setpoint_k(run) < 3.0
+    assert any("1 alarm raised group_link:cdu02" in line for line in run.console)
+    run.switch_on(2)
+    run.run(145)
+    assert any("1 alarm cleared group_link:cdu02" in line for line in run.console)
+    selections = {tuple(run.group(number).staging.selected) for number in (1, 2, 3)}
+    assert len(selections) == 1
+
+
+def test_a_recorded_fact_and_another_key_are_not_taken() -> None:
+    run = GroupRun(2, 60.0)
+    sent: list[bytes] = []
+    send = run.lan.send
+
+    def record(own: int, peer: int, data: bytes) -> None:
+        if own == 2:
+            sent.append(data)
+        send(own, peer, data)
+
+    run.lan.send = record  # type: ignore[method-assign]
+    run.start()
+    run.run(20)
+    run.switch_off(2)
+    member = run.group(1).members[0]
+    run.run(25)
+    assert not member.is_received(run.world.now)
+    for data in sent:
+        run.group(1).link_receive(1, data, run.world.now)
+    assert not member.is_received(run.world.now)
+
+
+def test_followers_take_the_speed_of_the_lead_and_use_droop_without_it() -> None:
+    run = GroupRun(3, 100.0, shared="header")
+    run.start()
+    run.run(30)
+    lead = run.agents[0].pumps[0].command_pct
+    assert lead is not None
+    for agent in run.agents[1:]:
+        owner = agent.arbiters["pumps"].decision
+        assert owner is not None
+        assert (owner.owner, owner.reason) == ("group", "lead")
+        assert abs((agent.pumps[0].command_pct or 0.0) - lead) <= 2.0
+    run.lan.separate({1}, {1, 2, 3})
+    run.run(60)
+    for agent in run.agents:
+        owner = agent.arbiters["pumps"].decision
+        assert owner is not None
+        assert owner.owner == "loop"
+        assert agent.pressure_loop.config.setpoint != agent.config.pressure.setpoint
+    run.lan.cut.clear()
+    run.run(90)
+    assert {agent.pressure_loop.config.setpoint for agent in run.agents} == {
+        run.agents[0].config.pressure.setpoint
+    }
