@@ -97,6 +97,7 @@ _HTTP = object_of(
             3,
         ),
         "networks": _clients("networks that can connect; empty: all"),
+        "discovery": enum("Redfish discovery in the network of address", ["off", "ssdp"], "off"),
         "event_networks": _clients("networks to which Redfish events are sent; empty: none"),
     },
 )

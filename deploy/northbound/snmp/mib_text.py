@@ -205,6 +205,8 @@ def _of_point(point: SnmpPoint, number: int) -> MibObject:
         point.row.title
     )  # fmt: skip
     syntax = "ColdloopState" if point.type == "UnitState" else point.type
+    if point.type == "Enum":
+        syntax = _enum(point.row.words)
     return MibObject(point.name, number, syntax, f"{title}. No instance: not known.", point.units)
 
 

@@ -46,6 +46,7 @@ _PASS_TYPES = {
     "Counter64": "counter64",
     "TruthValue": "integer",
     "UnitState": "integer",
+    "Enum": "integer",
 }
 _RANGES = {
     "Integer32": (-(2**31), 2**31 - 1),
@@ -83,6 +84,8 @@ class SnmpPoint:
             return SnmpValue("integer", "1" if raw else "2")
         if self.type == "UnitState":
             return SnmpValue("integer", str(raw + 1)) if raw < len(STATES) else None
+        if self.type == "Enum":
+            return SnmpValue("integer", str(raw + 1))
         value = raw if self.divisor == 1 else round(raw / self.divisor)
         low, high = _RANGES[self.type]
         return SnmpValue(_PASS_TYPES[self.type], str(value)) if low <= value <= high else None

@@ -72,7 +72,7 @@ def _check_states(rig: SnmpRig, states: int) -> None:
                 assert got is None, key
             elif point.type == "TruthValue":
                 assert got == ("1" if raw else "2"), key
-            elif point.type == "UnitState":
+            elif point.type in ("UnitState", "Enum"):
                 assert got == str(raw + 1)
             else:
                 assert got is not None, key
