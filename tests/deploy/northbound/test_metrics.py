@@ -47,8 +47,8 @@ def test_values_are_equal_in_1000_random_states() -> None:
             name += "_total" if table[key].kind == "counter" else ""
             row, raw = table[key], source.snapshot.points[key].raw
             if row.kind == "enum":
-                told = [samples.get((name, tuple(_labels(column, word)))) for word in row.words]
-                assert told == [None if raw is None else n == raw for n in range(len(told))], key
+                shown = [samples.get((name, tuple(_labels(column, word)))) for word in row.words]
+                assert shown == [None if raw is None else n == raw for n in range(len(shown))], key
                 continue
             labels = dict(part.split("=") for part in column.get("labels", "").split(",") if part)
             at = (name, tuple(sorted((k, v.strip('"')) for k, v in labels.items())))

@@ -172,6 +172,19 @@ def _scaled(key: str, raw: int | None) -> float:
     return 0.0 if raw is None else round(point_table()[key].value(raw), 3)
 
 
+def _pair_values(snapshot: Snapshot) -> Iterator[Json]:
+    """Return the values of a pair of controllers, which has no sensors; words as words."""
+    for key, row in point_table().items():
+        point = snapshot.points[key]
+        if row.group != "pair" or snapshot.points["pair_role"].quality == "absent":
+            continue
+        value = None if point.raw is None else str(point.raw)
+        if point.raw is not None and row.words:
+            value = row.words[point.raw]
+        name = "".join(word.capitalize() for word in key.split("_"))
+        yield {"MetricId": name, "MetricValue": value}
+
+
 def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
     """Add the TelemetryService: one report with the readings of all sensors."""
     path = f"{ROOT}/TelemetryService"
@@ -193,22 +206,12 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
                 "MetricValue": None if reading is None else f"{reading:.12g}",
             }
             found.append({**value, "Timestamp": stamp} if stamp else value)
-        found += [{**value, "Timestamp": stamp} if stamp else value for value in pair(snapshot)]
+        found += [
+            {**value, "Timestamp": stamp} if stamp else value for value in _pair_values(snapshot)
+        ]
         head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)
         return {**head, "MetricValues": found}
-
-    def pair(snapshot: Snapshot) -> Iterator[Json]:
-        """Return the values of a pair of controllers, which has no sensors; words as words."""
-        for key, row in point_table().items():
-            point = snapshot.points[key]
-            if row.group != "pair" or snapshot.points["pair_role"].quality == "absent":
-                continue
-            value = None if point.raw is None else str(point.raw)
-            if point.raw is not None and row.words:
-                value = row.words[point.raw]
-            name = "".join(word.capitalize() for word in key.split("_"))
-            yield {"MetricId": name, "MetricValue": value}
 
     def describe() -> Json:
         return {
