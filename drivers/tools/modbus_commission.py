@@ -33,6 +33,7 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.scan_records import FoundUnit
+from drivers.tools.lib.whole_file import replace_file
 from drivers.tools.modbus_scan import add_scan, scan_port
 
 TYPE_CHECKING = False
@@ -285,7 +286,7 @@ def _build_configuration(
 
 def _write(output: Path, config: "dict[str, Any]") -> None:
     try:
-        output.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        replace_file(output, (json.dumps(config, indent=2) + "\n").encode())
     except OSError as error:
         raise UsageError("%s: %s; name another file with -o" % (output, error.strerror))
 

@@ -27,9 +27,12 @@ def format_remaining(seconds: float) -> str:
 
 
 class ProgressLine:
-    """The line of a command with `total` items. Use it in a `with` block."""
+    """The line of a command with `total` items. Use it in a `with` block.
 
-    def __init__(self, total: int, noun: str) -> None:
+    `total` None: the number is not known, and so is the remaining time.
+    """
+
+    def __init__(self, total: int | None, noun: str) -> None:
         self._total = total
         self._noun = noun
         self._is_terminal = sys.stderr.isatty()
@@ -42,19 +45,25 @@ class ProgressLine:
         """Tell how many items are done; `note` is shown behind them."""
         now = time.monotonic()
         self._points.append((now, done))
-        while len(self._points) > _MIN_POINTS and self._points[1][1] < done - self._total / 5:
+        window = done if self._total is None else self._total / 5
+        while len(self._points) > _MIN_POINTS and self._points[1][1] < done - window:
             self._points.popleft()
-        if now < self._next_s or done >= self._total:
+        if now < self._next_s or done == self._total:
             return
         self._next_s = now + (_TERMINAL_S if self._is_terminal else _LOG_S)
-        parts = (f"{done} of {self._total} {self._noun}", note, self._remaining_text(now, done))
+        count = (
+            f"{done} {self._noun}"
+            if self._total is None
+            else f"{done} of {self._total} {self._noun}"
+        )
+        parts = (count, note, self._remaining_text(now, done))
         self._write(", ".join(part for part in parts if part))
 
     def _remaining_text(self, now: float, done: int) -> str:
         first_s, first = self._points[0]
         if first == 0 and len(self._points) > _MIN_POINTS:
             first_s, first = self._points[1]
-        if done <= first or now - self._started_s < START_S:
+        if self._total is None or done <= first or now - self._started_s < START_S:
             return ""
         return format_remaining((now - first_s) / (done - first) * (self._total - done))
 
