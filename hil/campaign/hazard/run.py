@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one case, judges it each 250 ms, and shrinks it to the fewest events.
 
-Does not draw; see `hil.campaign.hazard.draw`. An exception of the controller violates I3. For I4
-the case runs again with the components in reverse order. The writes on the field bus must be the
-same.
+Does not draw; see `hil.campaign.hazard.case_generator`. An exception of the controller violates I3.
+For I4 the case runs again with the components in reverse order. The writes on the field bus must be
+the same.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
+from hil.campaign.hazard.case_generator import CaseOptions, HazardCase, generate_case
 from hil.campaign.hazard.exemptions import find_exemption
 from hil.campaign.hazard.invariants import INVARIANTS
 from hil.campaign.hazard.truth import STEP_US, Truth, take_truth
@@ -68,10 +68,10 @@ class ReversedDut(InProcessDut):
         self.agent.components.reverse()
 
 
-def run_case(seed: int, count: int, options: DrawOptions, dut: str, keep: bool) -> CaseResult:
+def run_case(seed: int, count: int, options: CaseOptions, dut: str, keep: bool) -> CaseResult:
     """Draw, run and judge one case; shrink it if it fails and `keep` is set."""
     started_s = time.process_time()
-    case = draw_case(seed, count, options)
+    case = generate_case(seed, count, options)
     words = tuple(sorted(fault.word for fault in case.faults))
     result = CaseResult(seed, count, words, case.scenario.title)
     result.virtual_s = case.scenario.seconds
