@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drivers.device.profile import DeviceProfile
+from drivers.ports.cpython.whole_file import replace_file
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -33,7 +34,6 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.scan_records import FoundUnit
-from drivers.tools.lib.whole_file import replace_file
 from drivers.tools.modbus_scan import add_scan, scan_port
 
 TYPE_CHECKING = False

@@ -10,7 +10,7 @@ import os
 import stat
 from pathlib import Path
 
-from drivers.tools.lib.whole_file import replace_file
+from drivers.ports.cpython.whole_file import replace_file
 from hil.errors import BenchError
 
 REPORT_BYTES = 256 * 1024 * 1024

@@ -86,7 +86,7 @@ class LockStepDut:
         try:
             self._send(lockstep_child.START, 0, 0, start_message)
             self._receive()
-        except KeyboardInterrupt:  # nobody else has this process yet
+        except KeyboardInterrupt:  # no owner has this process yet
             self._process.kill()
             raise
 

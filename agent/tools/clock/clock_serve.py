@@ -31,7 +31,7 @@ from agent.tools.clock.time_server_files import (
     grandmaster_command,
     ptp_text,
 )
-from drivers.tools.lib.whole_file import replace_file
+from drivers.ports.cpython.whole_file import replace_file
 
 EXAMPLE = "coldloop clock serve --config /etc/coldloop/unit.json --allow 10.0.0.0/8"
 _PERIOD_S = 1.0

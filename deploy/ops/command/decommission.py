@@ -33,7 +33,7 @@ from deploy.ops.arguments import (
 from deploy.ops.command.history import fetch_history
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
-from drivers.tools.lib.whole_file import replace_file
+from drivers.ports.cpython.whole_file import replace_file
 
 EXAMPLE = (
     "coldloop config decommission site/unit --out site-unit.log.json --broker tcp:broker:1883 "

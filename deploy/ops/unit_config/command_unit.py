@@ -26,7 +26,7 @@ from deploy.relay.terminal_text import printable
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
-from drivers.tools.lib.whole_file import replace_file
+from drivers.ports.cpython.whole_file import replace_file
 from protocols.signing.ed25519_sign import SEED_BYTES, public_key
 
 EXAMPLE = "coldloop config unit make /etc/coldloop/unit.json --out site.unit.json"
