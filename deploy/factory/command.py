@@ -91,8 +91,18 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
             if row.public is not None:
                 label = label_svg(serial, BOARD, arguments.release, row.public)
                 (arguments.out / f"{serial}.svg").write_text(label, encoding="utf-8")
+                write_enrolment(arguments.out, serial, row.public)
             _print_row(row, arguments.json)
     return 1 if failed_count else 0
+
+
+def write_enrolment(folder: Path, serial: str, public: str) -> Path:
+    """Write the public key of a unit for `coldloop config unit enroll`; return the file."""
+    raw = json.loads((folder / f"{serial}.json").read_text(encoding="utf-8"))
+    path = folder / f"{serial}.unit.json"
+    text = json.dumps({"unit": f"{raw['site']}/{raw['unit']}", "public": public})
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
 
 
 def next_serials(serials: list[str], count: int) -> list[str]:
