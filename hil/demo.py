@@ -31,12 +31,18 @@ _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 class Demo:
     """One run of the demo. `seconds` None: until interrupted. `broker`: HOST:PORT of another
-    broker.
+    broker. `keys`: public keys whose changes the unit takes; the load is then constant.
     """
 
     def __init__(
-        self, seconds: int | None, broker: str | None, as_json: bool, page: bool = False
+        self,
+        seconds: int | None,
+        broker: str | None,
+        as_json: bool,
+        page: bool = False,
+        keys: list[dict[str, Any]] | None = None,
     ) -> None:
+        self._keys = keys or []
         self._duration_s = seconds
         self._broker = broker
         self._as_json = as_json
@@ -52,7 +58,7 @@ class Demo:
     def run(self) -> int:
         """Run the demo; give 0 for pass, 1 for fail, 130 for Ctrl-C before a given duration."""
         with_site = self._with_page and are_installed()
-        settings = TestbedSettings(parts=PARTS if with_site else "")
+        settings = TestbedSettings(parts=PARTS if with_site else "remote" if self._keys else "")
         with (
             contextlib.ExitStack() as stack,
             RealBench(settings, seed=1, broker=self._broker) as bench,
@@ -62,7 +68,9 @@ class Demo:
             stack.enter_context(self._serve_page(bench))
             if with_site:
                 bench.add_site_servers()
-            bench.world.schedule(STEP_AT_S * _SECOND, bench.testbed.plant.set_load, STEP_KW)
+            bench.operator_keys = self._keys
+            if not self._keys:
+                bench.world.schedule(STEP_AT_S * _SECOND, bench.testbed.plant.set_load, STEP_KW)
             bench.world.schedule(_SECOND, self._on_second, bench)
             bench.start_agent(log=log)
             self._start_site(bench, stack)
@@ -147,6 +155,8 @@ class Demo:
         return "\n".join(lines)
 
     def _step_text(self) -> str:
+        if self._keys:
+            return "constant"
         if self._seconds < STEP_AT_S:
             return f"steps to {STEP_KW:.0f} kW in {STEP_AT_S - self._seconds} s"
         return f"stepped at {STEP_AT_S} s"
