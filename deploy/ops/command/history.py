@@ -2,6 +2,7 @@
 """`coldloop config history`: changes and commands of a unit with signer, time and result.
 
 The log comes from the unit, after a signed command, or from a copy of the folder of its store.
+With `--syslog` each entry also goes to a central log, in the form of RFC 5424.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from deploy.ops.arguments import (
     wait_for_report,
 )
 from deploy.ops.audit_reader import History
+from deploy.ops.audit_syslog import send_history
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.relay.terminal_text import printable
 
@@ -47,6 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_broker(parser, required=False)
     add_keys(parser, required=False)
     add_time(parser, "--answer", 60, "wait so long (1m)")
+    parser.add_argument(
+        "--syslog",
+        metavar="ADDRESS",
+        help="also send the entries to this log server: tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",
+    )
     parser.add_argument("--json", action="store_true", help="print the entries as JSON")
 
 
@@ -60,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise OpsError("use SITE/UNIT, --broker and --key, or --store")
     else:
         audit_log = fetch_history(arguments)
+    if arguments.syslog is not None:
+        send_history(arguments.syslog, arguments.unit or arguments.store, audit_log)
     if arguments.json:
         print(
             json.dumps(
