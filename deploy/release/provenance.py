@@ -6,8 +6,8 @@
 
 Writes a statement of in-toto (v1) with the predicate SLSA provenance v1, in an envelope of DSSE
 v1.0 with an Ed25519 signature. The key is one of `coldloop config keygen`; keep it away from the
-machine that builds. Without `--key` nothing is written. Does not build. It cannot prove that the
-build machine was honest: that is level 1 of SLSA, and a signature.
+machine that builds. Without `--key` nothing is written. Does not build. It cannot prove
+what the build machine did: that is level 1 of SLSA, and a signature.
 """
 
 import argparse

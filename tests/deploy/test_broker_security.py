@@ -212,7 +212,7 @@ def test_a_client_does_not_disconnect_another_one(broker: SecureBroker) -> None:
 def test_a_session_that_would_never_end_is_refused(
     broker: SecureBroker, keepalive_s: int, answer: int
 ) -> None:
-    """A packet of MQTT 3.1.1, 3.1 by hand: paho does not send each value."""
+    """The packet of MQTT 3.1.1, 3.1: paho does not send each value."""
     name = UNIT.encode()
     body = b"\x00\x04MQTT\x04\x02" + keepalive_s.to_bytes(2) + len(name).to_bytes(2) + name
     with (

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.remote.storage.audit import SEGMENTS, key_of
 from deploy.errors import OpsError
-from deploy.ops import audit_reader, keys, ledger, messages
+from deploy.ops import keys, ledger, messages
 from deploy.ops.arguments import (
     COMMAND,
     add_broker,
@@ -25,8 +25,8 @@ from deploy.ops.arguments import (
     parse_unit_name,
     wait_for_report,
 )
-from deploy.ops.audit_reader import History
-from deploy.ops.audit_syslog import send_history
+from deploy.ops.audit.reader import History, join_segments
+from deploy.ops.audit.syslog import send_history
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.relay.terminal_text import printable
 
@@ -112,7 +112,7 @@ def _read_store(folder: Path) -> History:
     if not folder.is_dir():
         raise OpsError(f"{folder}: no such folder; use the store of the section remote")
     paths = [folder / key_of(i) for i in range(SEGMENTS)]
-    return audit_reader.join_segments(path.read_bytes() for path in paths if path.exists())
+    return join_segments(path.read_bytes() for path in paths if path.exists())
 
 
 def fetch_history(arguments: argparse.Namespace) -> History:
@@ -128,7 +128,7 @@ def fetch_history(arguments: argparse.Namespace) -> History:
         session.subscribe(f"{unit}/{RECORD}/+")
         session.publish(f"{unit}/{COMMAND}", message)
         segments = _collect_segments(session, unit, arguments.answer)
-    return audit_reader.join_segments(segments, before.audit)
+    return join_segments(segments, before.audit)
 
 
 def _collect_segments(session: BrokerSession, unit: str, seconds: float) -> list[bytes]:

@@ -11,8 +11,8 @@ import pytest
 
 from agent.remote.storage.audit import SEGMENTS, AuditLog, key_of
 from deploy.errors import OpsError
-from deploy.ops import audit_syslog
-from deploy.ops.audit_reader import join_segments
+from deploy.ops.audit import syslog
+from deploy.ops.audit.reader import join_segments
 from tests.deploy.ops.test_config_command import config
 
 
@@ -129,7 +129,7 @@ def test_no_text_leaves_its_field(text: str) -> None:
         "counter": text,
         "result": text,
     }
-    message = audit_syslog.format_entry(f"s/{text}", entry).decode()
+    message = syslog.format_entry(f"s/{text}", entry).decode()
     assert SYSLOG.fullmatch(message)
     assert message.isascii() or message.replace("\ufeff", "").isprintable()
 
@@ -137,4 +137,4 @@ def test_no_text_leaves_its_field(text: str) -> None:
 def test_a_log_server_that_is_not_there_is_named() -> None:
     for address in ("tcp:127.0.0.1:9", "serial:/dev/null", "nonsense"):
         with pytest.raises(OpsError, match="syslog"):
-            audit_syslog.send_history(address, "s/u", join_segments([]))
+            syslog.send_history(address, "s/u", join_segments([]))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Audit entries for a central log: syslog (RFC 5424) over TCP or TLS with octet counting.
 
-Does not fetch or check the log of a unit; see `audit_reader`. The framing is that of RFC 5425, 4.3
+Does not fetch or check the log of a unit; see `reader`. The framing is that of RFC 5425, 4.3
 (TLS) and RFC 6587, 3.4.1 (TCP). The receiver sends no answer, so nothing proves that it has stored
 an entry: the number of each entry shows a gap. Facility 13 is "log audit".
 """
@@ -11,7 +11,7 @@ import ssl
 from typing import Any
 
 from deploy.errors import OpsError
-from deploy.ops.audit_reader import History
+from deploy.ops.audit.reader import History
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 
@@ -35,7 +35,7 @@ def format_entry(unit: str, entry: dict[str, Any]) -> bytes:
 
 
 def format_fault(unit: str, text: str) -> bytes:
-    """Return a fault of the chain as a message: somebody has changed the log."""
+    """Return a fault of the chain as a message: the log was changed."""
     return _message(_ALERT, unit, None, "fault", {}, text)
 
 
