@@ -99,9 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         if difference_text:
             print(f"  {difference_text}")
         if is_interrupted:
-            print(
-                f"  interrupted at {replayed[-1][0] / 1e6:.1f} s of the capture; no report is written"
-            )
+            at_s = replayed[-1][0] / 1e6
+            print(f"  interrupted at {at_s:.1f} s of the capture; no report is written")
         elif is_cut:
             print("  the capture does not end with stop: it was cut")
     if is_interrupted:
