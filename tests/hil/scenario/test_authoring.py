@@ -84,7 +84,7 @@ def test_the_command_prints_the_form_of_compilers(
     path.write_text(WRONG)
     assert hil(["check", str(path)]) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 14
     assert f"{path}:2: titel: unknown key (did you mean title?)" in lines
     assert hil(["check", str(path), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)[1]["line"] == 2
