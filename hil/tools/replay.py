@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     replayed = player.outputs
     if is_interrupted:
         captured, replayed = _until(captured, replayed), _until(replayed, replayed)
+        arguments.report = None  # a report of a part would be taken for that of the capture
     if not captured:
         difference_text = None
     elif counts is not None:
@@ -98,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         if difference_text:
             print(f"  {difference_text}")
         if is_interrupted:
-            print(f"  interrupted at {replayed[-1][0] / 1e6:.1f} s of the capture")
+            at_s = replayed[-1][0] / 1e6
+            print(f"  interrupted at {at_s:.1f} s of the capture; no report is written")
         elif is_cut:
             print("  the capture does not end with stop: it was cut")
     if is_interrupted:
