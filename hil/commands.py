@@ -40,11 +40,11 @@ HIL: dict[str, tuple[str, str]] = {
         "test that many rows apply a power cap at the same UTC time without a network",
     ),
     "group": (
-        "hil.tools.group",
+        "hil.tools.several.group",
         "failures in a group of CDUs on one facility loop, in virtual time",
     ),
     "takeover": (
-        "hil.tools.takeover",
+        "hil.tools.several.takeover",
         "run faults of two redundant controllers on one line",
     ),
     "compare": ("hil.tools.records.compare", "compare records: changes and worse results"),

@@ -2,7 +2,7 @@
 """Component `group`: this CDU is one of 2 to 16 on one facility loop.
 
 There is no coordinator and no master. Each second each unit sends its fact to each other one, in a
-signed datagram (`agent.signed_link`), and computes the same from the facts that it has
+signed datagram (`agent.core.signed_link`), and computes the same from the facts that it has
 (`agent.group.staging`). A unit whose messages stop for `_LOST_US` is lost. Lost is not stopped: its
 pumps may run, so its capacity does not count, and another unit starts.
 
@@ -19,11 +19,11 @@ from agent.core.actuator import EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointR
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
+from agent.core.signed_link.peer_link import PeerLink
 from agent.fieldbus.sensor import PointSensor
 from agent.group import rules
 from agent.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, is_healthy, parse_fact
 from agent.group.staging import Staging
-from agent.signed_link.peer_link import PeerLink
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False

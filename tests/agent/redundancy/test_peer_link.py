@@ -3,10 +3,10 @@
 
 import random
 
+from agent.core.signed_link.link_message import build_line, parse_line
+from agent.core.signed_link.peer_link import PeerLink
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, WORD_ACTIVE, WORD_READY
-from agent.signed_link.link_message import build_line, parse_line
-from agent.signed_link.peer_link import PeerLink
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One message on the link between both controllers of a pair, as a line of base64.
 
-Does not send; see `agent.signed_link.peer_link`. A line works on a serial port and in a datagram.
+Does not send; see `agent.core.signed_link.peer_link`. A line works on a serial port and as a
+datagram.
 
     magic and version (4)  node (1)  word (1)  flags (1)  session (8)  nonce (8)  echo (8)
     sequence (4)  epoch (4)  state (4)  received (4)  part (2)  parts (2)  bytes of the part

@@ -7,7 +7,7 @@ each start, and when nothing came for `_RENEW_US`. So no recorded message is tak
 in parts, one in each message, until the other side has all.
 """
 
-from agent.signed_link.link_message import (
+from agent.core.signed_link.link_message import (
     FIT,
     MAX_LINE,
     MAX_PART,
