@@ -6,11 +6,11 @@ and there is no link. They are open in all roles.
 """
 
 from agent.core.port_link import PortLink
-from agent.core.signed_link.link_message import MAX_LINE
-from agent.core.signed_link.peer_link import PeerLink
 from agent.redundancy.beacon import PEER
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD
 from agent.redundancy.stored_epoch import StoredEpoch
+from protocols.signing.link_message import MAX_LINE
+from protocols.signing.peer_link import PeerLink
 from protocols.time_units import NEVER
 
 TYPE_CHECKING = False

@@ -45,7 +45,7 @@ MODULES = (
     "agent.core.fault.containment",
     "agent.satcom.component",
     "agent.redundancy.component",
-    "agent.group.component",
+    "agent.control.group.component",
 )
 """The modules with records. A record is a constant of its module or stands in a tuple of it."""
 

@@ -96,7 +96,9 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         ("store",),
         "agent.redundancy.schema",
     ),
-    ComponentSpec("group", "agent.group.component", "GroupComponent", (), "agent.group.schema"),
+    ComponentSpec(
+        "group", "agent.control.group.component", "GroupComponent", (), "agent.control.group.schema"
+    ),
 )
 """All optional components, in the order of their ports."""
 

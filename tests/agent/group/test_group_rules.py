@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from agent.group import rules
-from agent.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, parse_fact
-from agent.group.staging import Staging
+from agent.control.group import rules
+from agent.control.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, parse_fact
+from agent.control.group.staging import Staging
 
 CAPACITY_W = 100_000
 

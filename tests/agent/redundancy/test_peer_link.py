@@ -3,12 +3,12 @@
 
 import random
 
-from agent.core.signed_link.link_message import build_line, parse_line
-from agent.core.signed_link.peer_link import PeerLink
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, WORD_ACTIVE, WORD_READY
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
+from protocols.signing.link_message import build_line, parse_line
+from protocols.signing.peer_link import PeerLink
 
 KEY = bytes(range(32))
 MS = 1000

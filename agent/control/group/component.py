@@ -2,9 +2,9 @@
 """Component `group`: this CDU is one of 2 to 16 on one facility loop.
 
 There is no coordinator and no master. Each second each unit sends its fact to each other one, in a
-signed datagram (`agent.core.signed_link`), and computes the same from the facts that it has
-(`agent.group.staging`). A unit whose messages stop for `_LOST_US` is lost. Lost is not stopped: its
-pumps may run, so its capacity does not count, and another unit starts.
+signed datagram (`protocols.signing`), and computes the same from the facts that it has
+(`agent.control.group.staging`). A unit whose messages stop for `_LOST_US` is lost. Lost is not
+stopped: its pumps may run, so its capacity does not count, and another unit starts.
 
 A unit that is not selected closes its valve and stops its pumps (`Component.before_control`).
 Everything with a higher rank still acts: interlocks, manual mode, protection. It runs when it
@@ -15,15 +15,23 @@ take its speed. If not all units report to each other, each unit lowers its own 
 speed (droop), because several integrators on one pressure drift apart.
 """
 
+from agent.control.group import rules
+from agent.control.group.fact import (
+    HEALTHY,
+    RUNNING,
+    UTC_KNOWN,
+    Fact,
+    build_fact,
+    is_healthy,
+    parse_fact,
+)
+from agent.control.group.staging import Staging
 from agent.core.actuator import EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
-from agent.core.signed_link.peer_link import PeerLink
 from agent.fieldbus.sensor import PointSensor
-from agent.group import rules
-from agent.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, is_healthy, parse_fact
-from agent.group.staging import Staging
+from protocols.signing.peer_link import PeerLink
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
@@ -34,8 +42,8 @@ if TYPE_CHECKING:
     from agent.core.alarm_record import Condition
     from agent.core.component.base import Actions
 
-GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "group", False)
-GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules than this unit:", "group", False)
+GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "port", False)
+GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules than this unit:", "port", False)
 _LOST_US = 3500 * MILLISECOND
 _FIRST_US = 10 * SECOND
 """Time after the start in which no unit is missed yet."""
@@ -47,7 +55,7 @@ _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
 _OWNER = "group"
 
 
-class GroupMember:
+class GroupUnit:
     """Another unit: its link and its last fact. `number`: 1 to 16."""
 
     def __init__(self, name: str, number: int, port: int, link: PeerLink) -> None:
@@ -80,7 +88,7 @@ class GroupComponent(Component):
         device, _, point = settings["flow"].partition(".")
         session = agent.fieldbus.session(device)
         self._flow = PointSensor(session, point, 5 * SECOND)
-        self.members: list[GroupMember] = []
+        self.members: list[GroupUnit] = []
         self.staging = Staging(len(names))
         self.runs = True
         self._is_whole = self._is_droop = False
@@ -98,7 +106,7 @@ class GroupComponent(Component):
                 exchange = PeerLink(own, peer, self._key, SECOND, _LOST_US)
                 exchange.start(0, now)
                 name = self._names[number]
-                self.members.append(GroupMember(name, number + 1, link.port, exchange))
+                self.members.append(GroupUnit(name, number + 1, link.port, exchange))
 
     def link_receive(self, index: int, data: bytes, now: int) -> None:
         """Take the message of a unit."""
@@ -124,7 +132,7 @@ class GroupComponent(Component):
     def _own_fact(self, now: int) -> Fact:
         agent = self.agent
         flags = RUNNING if self.runs else 0
-        lost = [session.name for session in agent.fieldbus.sessions if session.lost]
+        lost = [alarm for alarm in agent.alarms.active if alarm.code.startswith("device_lost")]
         has_pump = any(pump.available() for pump in agent.pumps)
         if not lost and has_pump and agent.supply_sensor.value(now) is not None:
             flags |= HEALTHY

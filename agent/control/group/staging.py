@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which units of a group run, over time: stages with delays, and rotation of the lead.
 
-Does not act; see `agent.group.component`. Each unit has one, and steps it once a second with its
-facts. A lost or failed unit is replaced at the next step. Other changes have delays, so that the
+Does not act; see `agent.control.group.component`. Each unit has one, and steps it once a second
+with its facts. A lost or failed unit is replaced at the next step. Other changes have delays, so that the
 group does not cycle: at most one in 300 s. A start takes effect immediately, a stop a second later.
 
 At the start all units run. After a change of the lead the new one runs for `PROVE_S` seconds
@@ -10,11 +10,11 @@ together with the others; then one unit stops. Units whose views differ take tha
 `AGREE_S` seconds; until then a unit runs if any view selects it.
 """
 
-from agent.group import rules
+from agent.control.group import rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.group.rules import Facts
+    from agent.control.group.rules import Facts
 
 UP_S, DOWN_S, CHANGE_S, PROVE_S, LEAST_ON_S, AGREE_S = 60, 900, 301, 120, 1800, 30
 

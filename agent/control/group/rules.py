@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules of a group of CDUs, as pure functions of the facts that a unit has.
 
-Does not send and does not act; see `agent.group.component`. `facts` maps the number of a unit to
-its fact; the own unit is in it. While the views of two units differ, all rules fail to more
+Does not send and does not act; see `agent.control.group.component`. `facts` maps the number
+of a unit to its fact; the own unit is in it. While the views of two units differ, all rules fail to more
 cooling: a unit runs if any unit selects it.
 
 N+1: the selected units without the largest one carry the load.
 """
 
-from agent.group.fact import is_healthy
+from agent.control.group.fact import is_healthy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.group.fact import Fact
+    from agent.control.group.fact import Fact
 
     Facts = dict[int, Fact]
 

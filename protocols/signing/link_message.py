@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One message on the link between both controllers of a pair, as a line of base64.
 
-Does not send; see `agent.core.signed_link.peer_link`. A line works on a serial port and as a
+Does not send; see `protocols.signing.peer_link`. A line works on a serial port and as a
 datagram.
 
     magic and version (4)  node (1)  word (1)  flags (1)  session (8)  nonce (8)  echo (8)

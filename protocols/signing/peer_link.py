@@ -7,7 +7,8 @@ each start, and when nothing came for `_RENEW_US`. So no recorded message is tak
 in parts, one in each message, until the other side has all.
 """
 
-from agent.core.signed_link.link_message import (
+from protocols.signing.hmac_sha256 import hmac
+from protocols.signing.link_message import (
     FIT,
     MAX_LINE,
     MAX_PART,
@@ -15,7 +16,6 @@ from agent.core.signed_link.link_message import (
     build_line,
     parse_line,
 )
-from protocols.signing.hmac_sha256 import hmac
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 NO_WORD = 0
