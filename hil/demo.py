@@ -15,7 +15,7 @@ from typing import Any
 
 from agent.telemetry.status_text import clock_text, number, utc_text
 from hil.bench.testbed_settings import TestbedSettings
-from hil.errors import BenchError
+from hil.errors import INTERRUPTED, BenchError
 from hil.measure.registry import utc_error_ms
 from hil.run.real import stop_on_signals
 from hil.run.real_bench import RealBench
@@ -56,7 +56,7 @@ class Demo:
         self._worst_utc_ms: float | None = None
 
     def run(self) -> int:
-        """Run the demo; give 0 for pass, 1 for fail."""
+        """Run the demo; give 0 for pass, 1 for fail, 130 for Ctrl-C before a given duration."""
         with_site = self._with_page and are_installed()
         settings = TestbedSettings(parts=PARTS if with_site else "remote" if self._keys else "")
         with (
@@ -82,7 +82,7 @@ class Demo:
                 raise
             record = self._make_record(bench)
         self._print_verdict(record)
-        return 0 if record["verdict"] == "pass" else 1
+        return {"pass": 0, "fail": 1}.get(record["verdict"], INTERRUPTED)
 
     @contextlib.contextmanager
     def _serve_page(self, bench: RealBench) -> Iterator[None]:
@@ -193,9 +193,15 @@ class Demo:
             "modbus": {key: status["modbus"][key] for key in ("transactions", "errors")},
             "telemetry": {key: status["telemetry"][key] for key in ("published", "acknowledged")},
         }
-        if self.list_failures(record):
+        if self._is_cut(bench):
+            record["verdict"] = "interrupted"
+        elif self.list_failures(record):
             record["verdict"] = "fail"
         return record
+
+    def _is_cut(self, bench: RealBench) -> bool:
+        """Return whether a signal came before the end; without a duration it is the end."""
+        return bench.shell.stopped and self._seconds < (self._duration_s or 0)
 
     @staticmethod
     def list_failures(record: dict[str, Any]) -> list[str]:
@@ -227,6 +233,8 @@ class Demo:
             print(json.dumps(record))
             return
         failures = self.list_failures(record)
+        if record["verdict"] == "interrupted":
+            failures = [f"after {self._seconds} of {self._duration_s} s: not judged"]
         print(f"\n{record['verdict'].upper()}  " + ("; ".join(failures) or "all within limits"))
 
 

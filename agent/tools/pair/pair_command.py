@@ -6,6 +6,7 @@ Does not talk to the agent by a socket: it writes a signed record to the store o
 """
 
 import argparse
+import json
 import os
 import time
 from typing import Any
@@ -19,28 +20,38 @@ from drivers.ports.cpython.store import Store
 _WAIT_S = 15.0
 
 
-def give(path: str, name: str, roles: tuple[str, ...]) -> int:
-    """Give the command `name` to the controller of the configuration at `path`.
+def give(arguments: argparse.Namespace, name: str, roles: tuple[str, ...]) -> int:
+    """Give the command `name` to the controller of the configuration.
 
     Wait until it has one of `roles`. Return the exit code. Raises `ConfigError`.
     """
-    store, key = open_store(path)
+    store, key = open_store(arguments.config)
     role, epoch = read_role(store)
     store.write(COMMAND_KEY, command_text(key, name, epoch))
     end = time.monotonic() + _WAIT_S
     while time.monotonic() < end:
-        role, _ = read_role(store)
+        role, epoch = read_role(store)
         if role in roles and store.read(COMMAND_KEY) is None:
-            print(f"role   {role}")
+            print_role(arguments, role, epoch)
             return 0
         time.sleep(0.1)
     store.delete(COMMAND_KEY)
-    print(f"coldloop pair: still {role} after {_WAIT_S:g} s: does the other controller run?")
+    reason = f"still {role} after {_WAIT_S:g} s: does the other controller run?"
+    print_role(arguments, role, epoch, reason)
     return 1
 
 
+def print_role(arguments: argparse.Namespace, role: str, epoch: int, problem: str = "") -> None:
+    """Print the result of a command, also as JSON: `problem` is why it was not done."""
+    if arguments.json:
+        print(json.dumps({"role": role, "epoch": epoch, "problem": problem}))
+    else:
+        print(f"coldloop pair: {problem}" if problem else f"role   {role}")
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the argument that names the configuration."""
+    """Add the arguments of each command."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--config", metavar="FILE", required=True, help="configuration of this controller"
     )

@@ -3,7 +3,7 @@
 
 import argparse
 
-from agent.tools.pair.pair_command import add_config, open_store, read_role
+from agent.tools.pair.pair_command import add_config, open_store, print_role, read_role
 
 EXAMPLE = "coldloop pair show --config /etc/coldloop/unit.json"
 
@@ -16,5 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the role that was stored last."""
     role, epoch = read_role(open_store(arguments.config)[0])
-    print(f"role   {role}\nepoch  {epoch}")
+    print_role(arguments, role, epoch)
+    if not arguments.json:
+        print(f"epoch  {epoch}")
     return 0

@@ -6,7 +6,7 @@ Exit 0: done. Exit 1: the controller did not do it in time.
 
 import argparse
 
-from agent.tools.pair.pair_command import add_config, give, open_store, read_role
+from agent.tools.pair.pair_command import add_config, give, open_store, print_role, read_role
 
 EXAMPLE = "coldloop pair swap --config /etc/coldloop/unit.json"
 
@@ -18,8 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Give the command and wait for the role that must follow."""
-    role, _ = read_role(open_store(arguments.config)[0])
+    role, epoch = read_role(open_store(arguments.config)[0])
     if role != "active":
-        print(f"coldloop pair: this controller is {role}; swap at the active one")
+        problem = f"this controller is {role}; swap at the active one"
+        print_role(arguments, role, epoch, problem)
         return 1
-    return give(arguments.config, "swap", ("standby",))
+    return give(arguments, "swap", ("standby",))

@@ -18,4 +18,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Give the command and wait for the role that must follow."""
-    return give(arguments.config, "out", ("out",))
+    return give(arguments, "out", ("out",))
