@@ -86,5 +86,9 @@ def test_laws_loads_and_the_optimiser_claim_no_actuator() -> None:
         assert place.startswith(("agent/control/", "agent/safety/", "agent/core/")), place
         assert not place.startswith("agent/control/law/"), place
     users = {place.split(":")[0] for place in places("request_setpoint")}
-    # `retain` repeats the last request of the optimiser after a restart
-    assert users == {"agent/power/component.py", "agent/retain/component.py"}
+    # `retain` repeats the last request of the optimiser after a restart; a group uses droop
+    assert users == {
+        "agent/control/group/component.py",
+        "agent/power/component.py",
+        "agent/retain/component.py",
+    }

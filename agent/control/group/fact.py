@@ -2,7 +2,8 @@
 """What a unit of a group reports each second, and its form in a message.
 
 Does not send; see `agent.control.group.component`. All numbers are integers, so that all
-units compute the same. Units have the numbers 1 to 16, in the order of their names in the configuration.
+units compute the same. Units have the numbers 1 to 16, in the order of their names in the
+configuration.
 """
 
 import struct

@@ -2,8 +2,8 @@
 """Rules of a group of CDUs, as pure functions of the facts that a unit has.
 
 Does not send and does not act; see `agent.control.group.component`. `facts` maps the number
-of a unit to its fact; the own unit is in it. While the views of two units differ, all rules fail to more
-cooling: a unit runs if any unit selects it.
+of a unit to its fact; the own unit is in it. While the views of two units differ, all rules fail to
+more cooling: a unit runs if any unit selects it.
 
 N+1: the selected units without the largest one carry the load.
 """
