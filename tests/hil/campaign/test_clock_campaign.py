@@ -12,6 +12,7 @@ from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
 from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.cases import CASES
+from hil.campaign.clock.drags import drag_seed
 from hil.campaign.clock.draw import draw_case
 from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed
@@ -83,6 +84,22 @@ def test_fast_drag_is_inside_the_bound_before_it_is_seen() -> None:
         )
         case = ClockCase(seed, 1500.0, Oscillator(5.0, drift_limit=50.0), receiver)
         assert run_case(case).excess_us == 0
+
+
+def test_slow_drags_stay_inside_the_bound() -> None:
+    """With and without pulses, with and without a sensor; until seen, and after."""
+    for seed in (*range(1, 9), 28, 29, 98):
+        case, result = drag_seed(seed)
+        assert result.excess_us == 0, case
+
+
+def test_a_drag_is_not_forgotten_when_it_is_seen() -> None:
+    """The interval that is held then began to move with the drag; it is not alone in the bound."""
+    receiver = SentenceModel(
+        jitter="usb", jitter_ms=0.5, spread_ms=1.0, time_drag_ppm=(Span(1200.0, 7200.0, -4.3),)
+    )
+    oscillator = Oscillator(-14.2, -0.31, drift_limit=50.0, tempco_limit=0.37, sensor=True)
+    assert run_case(ClockCase(28, 9000.0, oscillator, receiver)).excess_us == 0
 
 
 def test_host_slews_at_most_by_its_limit() -> None:
@@ -182,6 +199,11 @@ def tally_days(days: int, run: Callable[[int], Any]) -> ClockTally:
 @pytest.mark.soak
 def test_a_hundred_days_with_all_bytes() -> None:
     assert tally_days(100, bytes_seed).violations == []
+
+
+@pytest.mark.soak
+def test_a_thousand_drags() -> None:
+    assert [seed for seed in range(1, 1001) if drag_seed(seed)[1].excess_us > 0] == []
 
 
 @pytest.mark.soak
