@@ -82,6 +82,7 @@ class StepDispute:
             self.former_us = None
         elif self.former_us is not None:
             self.former_us -= step_us
+            self.contradicted(now)  # a drag can go on
         else:
             until = self._since if contradicted_at is None else contradicted_at
             support = min(until - self._supported_since, MAX_SUPPORT)
