@@ -24,8 +24,8 @@ _KINDS = tuple(product((True, False), (True, False)))
 """With a sensor, with pulses; one after the other."""
 
 
-def draw_drag(seed: int) -> ClockCase:
-    """Draw the drag of a seed."""
+def generate_drag(seed: int) -> ClockCase:
+    """Generate the drag of a seed."""
     rng = random.Random(f"drag/{seed}")
     has_sensor, has_pulses = _KINDS[seed % len(_KINDS)]
     start_s = rng.choice((306.0, 600.0, 1200.0, 3600.0, rng.uniform(300.0, 5000.0)))
@@ -51,6 +51,6 @@ def draw_drag(seed: int) -> ClockCase:
 
 
 def drag_seed(seed: int) -> tuple[ClockCase, ClockResult]:
-    """Draw and run the drag of a seed."""
-    case = draw_drag(seed)
+    """Generate and run the drag of a seed."""
+    case = generate_drag(seed)
     return case, run_case(case)
