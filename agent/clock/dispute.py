@@ -57,9 +57,12 @@ class StepDispute:
     def add(self, step_us: int, limit_us: int, now: int) -> bool:
         """Add a fix that contradicts the clock. Return True if the clock must follow it."""
         former = self.former_us
-        if former is not None and abs(step_us - former) <= limit_us + self._former_bound(now):
-            self._returned += 1
-            return self._returned >= CONSISTENT_COUNT
+        if former is not None:
+            # The bound of the former time grows. That it has reached the fixes is no return.
+            apart = abs(step_us - former)
+            if apart <= limit_us + self._former_bound(now) and 2 * apart <= abs(former):
+                self._returned += 1
+                return self._returned >= CONSISTENT_COUNT
         self._returned = 0
         before = self.step_us
         drift = self._drift_ppb * (now - self._since) // _PPB

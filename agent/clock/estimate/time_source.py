@@ -31,7 +31,7 @@ RECOVERY = 1_200 * SECOND
 """Consistent evidence against the held time, before it is followed."""
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
-_DOUBT = 7_200 * SECOND
+_LONGEST_DRAG = 7_200 * SECOND
 """How long a rejected interval stays in the bound after the source has returned to it."""
 _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
@@ -234,7 +234,7 @@ class TimeSource:
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
         self._move_to(t, lo, hi)
-        self._former_until = max(self._former_until, t + _DOUBT)
+        self._former_until = max(self._former_until, t + _LONGEST_DRAG)
         return True
 
     def _move_to(self, t: int, lo: int, hi: int) -> None:
@@ -288,7 +288,7 @@ class TimeSource:
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
         """Accept the source again. A drag of time can pass the held interval on its way.
 
-        So the interval stays in the bound for `_DOUBT`.
+        So the interval stays in the bound for `_LONGEST_DRAG`.
         """
         interval = self.interval
         low, high = self.stated(t)
@@ -301,7 +301,7 @@ class TimeSource:
             lo, hi = interval.present.lo, interval.present.hi
         self._former = (min(low - lo, 0), max(high - hi, 0))
         self._former_since = t
-        self._former_until = max(self._former_until, t + _DOUBT)
+        self._former_until = max(self._former_until, t + _LONGEST_DRAG)
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""

@@ -134,11 +134,17 @@ def test_three_fixes_return_to_the_former_time():
 
 
 def test_the_former_time_does_not_slew_with_the_clock():
-    made, now = followed()
+    made, _ = followed()
     made.track(-3000)
     eq(made.former_us, -5 * SECOND + 3000)
     made.track(-1000)
     eq(made.former_us, -5 * SECOND + 1000)
+
+
+def test_a_wide_bound_of_the_former_time_is_no_return():
+    made, now = followed()
+    later = now + 3_000_000 * SECOND  # its bound is 6000 s
+    eq([made.add(2 * SECOND, LIMIT, later) for _ in range(4)], [False] * 4)
 
 
 def test_a_second_move_keeps_the_first_time_and_a_reference_ends_it():
