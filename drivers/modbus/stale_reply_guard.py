@@ -23,6 +23,7 @@ never wait; an ambiguous echo is "unsure".
 """
 
 from drivers.modbus.transaction import reply_prefix_of
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS
 from protocols.modbus.pdu import (
     DIAGNOSTICS,
     READS,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 HOLD_FACTOR = 4
 _FORGET_US = 30 * SECOND
+_NONCE_STEP_US = 64
 _DIAGNOSTICS = bytes((DIAGNOSTICS,))
 _MAX_OPEN = 32  # open requests of one unit
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
@@ -216,6 +218,13 @@ class StaleReplyGuard:
         self.expect_late(transaction.unit, transaction.pdu, now, transaction)
         return is_own
 
+    def is_own_echo(self, unit: int, pdu: bytes) -> bool:
+        """Return whether a frame equal to its reply can be the reply to an open request."""
+        guard = self.units.get(unit)
+        if guard is None or pdu[0] not in ECHO_FUNCTIONS:
+            return False
+        return True in [request.pdu == pdu for request in guard.requests]
+
     def _check_in_step(self, unit: int, guard: UnitGuard) -> None:
         if not guard.requests:
             guard.handle(PROVEN)
@@ -308,7 +317,8 @@ class StaleReplyGuard:
                 return pdu
         if not diagnostics:
             return None
-        self._nonce = (self._nonce + 1) & 0xFFFF
+        # Another master of this kind also counts: both must not begin with the same number.
+        self._nonce = (self._nonce + 1 if self._nonce else now // _NONCE_STEP_US + 1) & 0xFFFF
         return diagnostics_echo(self._nonce)
 
 

@@ -11,7 +11,7 @@ Has no queue and no time; see `drivers.modbus.bus`. The interface and the counte
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import with_crc
-from protocols.modbus.expected_reply import OTHER_MASTER, OtherRequests
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS, OTHER_MASTER, OtherRequests
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_BUFFER = 513
 """Characters of the longest frame: colon, 255 bytes, CR, LF."""
-_ECHO_FUNCTIONS = (5, 6, 8, 22)
 _MAX_LATE = 16
 
 
@@ -98,7 +97,7 @@ class AsciiClient(OtherRequests):
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
-        self._skip_echo = self.line_echo and pdu[0] in _ECHO_FUNCTIONS
+        self._skip_echo = self.line_echo and pdu[0] in ECHO_FUNCTIONS
         self._had_echo = self.is_unproven = False
         self._damage_before = self._damage()
         self._exception_ambiguous = exception_ambiguous
@@ -206,7 +205,7 @@ class AsciiClient(OtherRequests):
         if self.other_request[:1] == body[:1]:
             self.own_reply_came()
         self._last_reply = body
-        if request[1] not in _ECHO_FUNCTIONS:
+        if request[1] not in ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
             self._without_echo = 0 if self._had_echo else self._without_echo + 1
             is_clear = self._damage() == self._damage_before
@@ -224,7 +223,8 @@ class AsciiClient(OtherRequests):
             return
         if self._waiting and body[:2] == own[:2]:
             self._exception_ambiguous = True
-            self.reason = OTHER_MASTER
+            if body[1] not in ECHO_FUNCTIONS:
+                self.reason = OTHER_MASTER
             if reply_prefix(body[1:]) == reply_prefix(own[1:]):
                 self._other_reply_due = True
 
@@ -233,7 +233,7 @@ class AsciiClient(OtherRequests):
 
     def _is_echo(self, body: bytes) -> bool:
         """Return whether the frame equal to the request is its echo, and count it."""
-        if body[1] not in _ECHO_FUNCTIONS:
+        if body[1] not in ECHO_FUNCTIONS:
             self._had_echo = self.line_echo = self.echo_known = True
         elif not self._skip_echo:
             return False
