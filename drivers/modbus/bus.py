@@ -36,21 +36,22 @@ from drivers.modbus.bus_state import (
     DECIDED,
     DEFER,
     DEFERRED,
-    IDLE,
     OPENED,
+    PORT_LOST,
     REPLIED,
     TIMED_OUT,
     WAIT_REPLY,
     next_state,
 )
 from drivers.modbus.counters import NO_REPLY_STATUSES
-from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER
 from drivers.modbus.request_sender import UART_FIFO_CHARS, RequestSender
 from drivers.modbus.transaction import (
     AMBIGUOUS,
     BUSY,
     INVALID_REPLY,
     POLL,
+    PORT_CLOSED,
+    SUPERSEDED,
     TIMEOUT,
     Transaction,
     TransactionResult,
@@ -111,6 +112,7 @@ class Bus(RequestSender):
         self._timeouts_in_row = 0
         self._deferred_at = 0
         self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
+        self.results: list[TransactionResult] = []
 
     def submit(
         self, unit: int, pdu: bytes, tag: "Any", priority: int = POLL, retries: int = 1
@@ -154,9 +156,22 @@ class Bus(RequestSender):
         if self._transaction is not None and supersedes(transaction, self._transaction):
             self._transaction.retries = 0
 
+    def _supersede(self, transaction: Transaction) -> None:
+        self.superseded += 1
+        self.results.append(
+            TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
+        )
+
     def raise_queue_limit(self, limit: int) -> None:
         """Accept at least `limit` polls, and as many urgent requests, in the queue."""
         self.queue_limit = max(self.queue_limit, limit)
+
+    def take_results(self) -> "list[TransactionResult]":
+        """Remove and return the results since the last call, in order."""
+        results = self.results
+        if results:
+            self.results = []
+        return results
 
     def event(self, kind: str, now: int) -> None:
         """Handle the port events "opened", "closed" and "failed"; ignore others."""
@@ -186,13 +201,6 @@ class Bus(RequestSender):
         client = self.client
         result = client.feed(data)
         transaction = self._transaction
-        if (
-            result is not None
-            and transaction is not None
-            and self.serial
-            and self._finish_usual(transaction, result, now)
-        ):
-            return
         if client.late_frames:
             self._check_late_frames(now)
         self._timeouts_in_row = 0
@@ -220,67 +228,13 @@ class Bus(RequestSender):
         elif result is not None and self._transaction is None:
             self._send(now)
 
-    def _finish_usual(self, transaction: Transaction, result: "ReplyResult", now: int) -> bool:
-        """Take a good reply in its time on a serial line; return False if anything is unusual.
-
-        The same as the general path, with few calls. After a wait the caches of the processor are
-        cold: then a transaction costs what it touches, not what it computes.
-        """
-        client, health, duplicates = self.client, transaction.health, self._duplicate_filter
-        timing_count = duplicates.timing_valid_count
-        is_valid = timing_count >= TIMING_VALID_AFTER
-        margin_us = now - self._earliest_end + duplicates.rounding_us
-        if (
-            result[0] != GOOD
-            or (is_valid and margin_us < health.min_response_us)
-            or client.trailing_bytes
-            or client.late_frames
-            or client.is_unproven
-            or self.state != WAIT_REPLY
-            or self._stale_replies.units
-            or health.offline
-            or transaction.tag is None
-            or transaction.is_ambiguous
-        ):
-            return False
-        if not is_valid:
-            duplicates.timing_valid_count = timing_count + 1 if margin_us >= 0 else 0
-            is_valid = duplicates.timing_valid_count >= TIMING_VALID_AFTER
-        self._timeouts_in_row = self._bytes_since = 0
-        if client.reply_length > _TIMING_MIN_CHARS:
-            self._incremental_count = (
-                self._incremental_count + 1 if transaction.has_partial_reply else 0
-            )
-        self.state = IDLE  # by REPLIED
-        self._transaction = None
-        health.reply_received(now - self._earliest_end, transaction.is_first_attempt)
-        if (
-            not is_valid
-            or not health.has_min_response
-            or health.sends_duplicates
-            or health.min_response_us < duplicates.certain_us
-        ):
-            duplicates.expect_duplicate(transaction, client.reply_length, now)
-        self.transactions += 1
-        self.results.append(
-            TransactionResult(transaction.tag, transaction.unit, GOOD, 0, result[2], now)
-        )
-        timer = self._line_timer
-        self.busy_us += now - self._sent_at + timer.gap_us
-        timer.t35_at = line_free_at = now + timer.gap_us
-        timer.drained_at = drained_at = now + timer.required_us
-        if not self._urgent:
-            has_pending = self._polls or self._recovery_probe.offline
-            line_free_at = drained_at if has_pending else NEVER
-        self.wake_at = line_free_at
-        return True
-
     def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
         """Handle a complete reply, valid or not."""
         earliest_end = self._sent_at
         if self.serial:
-            earliest_end = self._earliest_reply_end(result)
-            end = self._reply_end(now)
+            is_usual = result[0] == GOOD and not self.client.trailing_bytes  # without calls
+            earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
+            end = now if is_usual else self._reply_end(now)
             while self._duplicate_filter.is_premature(transaction, end - earliest_end):
                 self.premature += 1
                 next_result = self.client.discard()
@@ -397,6 +351,12 @@ class Bus(RequestSender):
         transaction.is_first_attempt = True
         self._requeue(transaction, False)
 
+    def _requeue(self, transaction: Transaction, at_front: bool) -> None:
+        """Queue the transaction again, unless a newer write superseded it meanwhile."""
+        self._transaction = None
+        if not self._request_queue.requeue(transaction, at_front):
+            self._supersede(transaction)
+
     def _time_out(self, transaction: Transaction, now: int) -> None:
         """End the wait for a reply: flush the line and guard against a late reply."""
         self.handle(TIMED_OUT)
@@ -424,6 +384,19 @@ class Bus(RequestSender):
         elif self._is_network and self._timeouts_in_row >= _STREAM_TIMEOUTS:
             self._close(now, "stream silent")
 
+    def _set_offline(self, transaction: Transaction, now: int) -> None:
+        """A unit went offline: end its queued polls immediately as timeouts."""
+        self._recovery_probe.unit_lost(transaction.unit)
+        transaction.retries = 0
+        health = transaction.health
+        if not transaction.priority:
+            health.store_probe(transaction.pdu, transaction.tag)
+        for other in self._request_queue.take_polls(transaction.unit):
+            health.store_probe(other.pdu, other.tag)
+            self.count_result(TIMEOUT, False)
+            if other.tag is not None:
+                self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
+
     def _retry(self, transaction: Transaction, now: int) -> None:
         """Queue the transaction again in front, or end it if it has no retries."""
         status = INVALID_REPLY if self.client.reason else TIMEOUT
@@ -443,3 +416,35 @@ class Bus(RequestSender):
         transaction.is_premature = False
         self.retries += 1
         self._requeue(transaction, True)
+
+    def _close(self, now: int, reason: str) -> None:
+        """Close an unusable stream; all pending requests are lost."""
+        if self.state != CLOSED:
+            self.stream_closes += 1
+            self.requests.append((self.port, "close", b""))
+            self._fail_all(now, reason)
+
+    def _fail_all(self, now: int, reason: str) -> None:
+        """End all requests as "lost", because the port closed; the reply guards stay."""
+        transactions = self._request_queue.take_all()
+        if self._transaction is not None:
+            transactions.insert(0, self._transaction)
+            if self.serial:
+                self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
+        transactions = [
+            transaction
+            for transaction in transactions
+            if transaction.tag is not None and not transaction.is_probe
+        ]
+        for transaction in transactions:
+            self.results.append(
+                TransactionResult(
+                    transaction.tag, transaction.unit, PORT_CLOSED, 0, (), now, reason
+                )
+            )
+        self.port_closed += len(transactions)
+        self.handle(PORT_LOST)
+        self._transaction = None
+        self.wake_at = NEVER
+        self._line_timer.line_closed()
+        self.client.reset()

@@ -25,24 +25,18 @@ _MAX_PREFIXES = 32
 
 
 class DuplicateFilter:
-    """Duplicates on one line; a duplicate can come until `flush_us` after its reply (us).
-
-    `timing_valid_count` is the number of replies in a row that took their wire time, within
-    `rounding_us`. A reply of a unit whose shortest response time is below `certain_us` can have a
-    duplicate that is not premature. At `expected_until` no duplicate can come any more.
-    """
+    """Duplicates on one line; a duplicate can come until `flush_us` after its reply (us)."""
 
     def __init__(self, wire_time: "WireTime", flush_us: int) -> None:
         self.timing_valid_count = 0
         self._wire_time = wire_time
         self._gap_us = wire_time.gap_us
         self._flush_us = flush_us
-        self.rounding_us = wire_time.chars_us(2)  # chunks are timed to within two characters
+        self._rounding_us = wire_time.chars_us(2)  # chunks are timed to within two characters
         self._window_us = min(
             flush_us, max(_DUPLICATE_US, wire_time.chars_us(16))
         ) - wire_time.chars_us(6)
-        self.certain_us = self._window_us - self._gap_us
-        self.expected_until = 0
+        self._expected_until = 0
         self._expected: dict[bytes, int] = {}
 
     def line_opened(self) -> None:
@@ -54,7 +48,7 @@ class DuplicateFilter:
 
         `margin_us` is the end of the reply less its earliest possible end, in microseconds.
         """
-        margin_us += self.rounding_us
+        margin_us += self._rounding_us
         if self.timing_valid_count < TIMING_VALID_AFTER:
             self.timing_valid_count = self.timing_valid_count + 1 if margin_us >= 0 else 0
             return False
@@ -85,9 +79,9 @@ class DuplicateFilter:
             and health.has_min_response
             and not health.sends_duplicates
         ):
-            if health.min_response_us >= self.certain_us:
-                return
             until = now + self._window_us - health.min_response_us
+            if until <= now + self._gap_us:
+                return
         else:
             until = now + self._wire_time.chars_us(length) + self._flush_us
         self.expect(reply_prefix_of(transaction), until, now)
@@ -95,23 +89,23 @@ class DuplicateFilter:
     def expect(self, prefix: bytes, until: int, now: int) -> None:
         """Record that a duplicate that begins with `prefix` can come until `until`."""
         expected = self._expected
-        if now >= self.expected_until or len(expected) >= _MAX_PREFIXES:
+        if now >= self._expected_until or len(expected) >= _MAX_PREFIXES:
             expected = self._expected = {}
         if until > expected.get(prefix, 0):
             expected[prefix] = until
-        if until > self.expected_until:
-            self.expected_until = until
+        if until > self._expected_until:
+            self._expected_until = until
 
     def blocked_until(self, transaction: "Transaction", now: int) -> int:
         """Return the time until which `transaction` must wait; 0 if it can be sent."""
-        if now >= self.expected_until:
+        if now >= self._expected_until:
             return 0
         until = self._expected.get(reply_prefix_of(transaction), 0)
         return until if until > now else 0
 
     def is_expected(self, start: bytes, now: int) -> bool:
         """Return whether a duplicate can come that begins like `start`."""
-        if now >= self.expected_until:
+        if now >= self._expected_until:
             return False
         for prefix, until in self._expected.items():
             if until > now and start.startswith(prefix):

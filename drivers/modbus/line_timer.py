@@ -18,8 +18,7 @@ _MAX_URGENT_WAIT_US = 20 * MILLISECOND
 class LineTimer:
     """Idle times of one line, in microseconds.
 
-    Writes and stops wait until `t35_at`, polls until `drained_at` (monotonic time). `required_us`
-    is the idle time before a poll.
+    Writes and stops wait until `t35_at`, polls until `drained_at` (monotonic time).
     """
 
     def __init__(self, gap_us: int, flush_us: int) -> None:
@@ -27,27 +26,27 @@ class LineTimer:
         self.flush_us = flush_us
         self.t35_at = 0
         self.drained_at = 0
-        self.required_us = gap_us
+        self._required_us = gap_us
         self._poll_limit_at = self._urgent_limit_at = NEVER
 
     def line_opened(self, now: int) -> None:
         """Record that the port opened."""
-        self.required_us = self.gap_us
+        self._required_us = self.gap_us
         self.drained_at = self.t35_at = now + self.gap_us
 
     def request_sent(self) -> None:
         """Record that a request was sent; this ends the flush time."""
-        self.required_us = self.gap_us
+        self._required_us = self.gap_us
         self._poll_limit_at = self._urgent_limit_at = NEVER
 
     def bytes_received(self, now: int) -> None:
         """Record bytes during a transaction."""
         self.t35_at = now + self.gap_us
-        self.drained_at = now + self.required_us
+        self.drained_at = now + self._required_us
 
     def reply_timed_out(self, now: int) -> None:
         """Start the flush time, so that a late reply does not match the next request."""
-        self.required_us = self.flush_us
+        self._required_us = self.flush_us
         self.drained_at = max(self.t35_at, now + self.flush_us)
         self._poll_limit_at = now + _MAX_POLL_WAIT_US
 

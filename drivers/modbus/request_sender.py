@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sending half of a bus: chooses the next request, puts it on the wire, and takes it back.
+"""The sending half of a bus: chooses the next request and puts it on the wire.
 
-Does not accept requests and does not evaluate replies; see `bus`, which extends this class.
+Does not queue requests and does not evaluate replies; see `bus`, which extends this class.
 
 The line must be idle first (`line_timer`). If another master has just sent a request on the line,
 the bus leaves it the time of the reply. After that its reply counts as a late one. Urgent requests
@@ -9,21 +9,14 @@ go out first, then polls, then probes of offline units. A poll waits while a lat
 could match it.
 """
 
-from drivers.modbus.bus_state import CLOSED, PORT_LOST, SENT, WAIT_REPLY, next_state
+from drivers.modbus.bus_state import CLOSED, SENT, WAIT_REPLY, next_state
 from drivers.modbus.counters import BusCounters
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
 from drivers.modbus.line_timer import LineTimer
 from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply_guard import StaleReplyGuard
-from drivers.modbus.transaction import (
-    POLL,
-    PORT_CLOSED,
-    SUPERSEDED,
-    TIMEOUT,
-    Transaction,
-    TransactionResult,
-)
+from drivers.modbus.transaction import POLL, Transaction
 from drivers.modbus.unit_health import UnitHealth
 from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER, SECOND
@@ -104,7 +97,6 @@ class RequestSender(BusCounters):
         self._incremental_count = 0
         self.wake_at = NEVER
         self.requests: list[Action] = []
-        self.results: list[TransactionResult] = []
 
     @property
     def open(self) -> bool:
@@ -158,13 +150,6 @@ class RequestSender(BusCounters):
             self.requests = []
         return actions
 
-    def take_results(self) -> "list[TransactionResult]":
-        """Remove and return the results since the last call, in order."""
-        results = self.results
-        if results:
-            self.results = []
-        return results
-
     def handle(self, event: int) -> None:
         """Change the state by an event of `drivers.modbus.bus_state`."""
         self.state = next_state(self.state, event)
@@ -200,20 +185,6 @@ class RequestSender(BusCounters):
 
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
-        polls, client, duplicates = self._polls, self.client, self._duplicate_filter
-        if (  # the usual case, without calls for speed
-            polls
-            and not self._urgent
-            and now >= self._line_timer.drained_at
-            and (now >= duplicates.expected_until or not duplicates.blocked_until(polls[0], now))
-            and not polls[0].not_before
-            and not self._stale_replies.units
-            and not client.buffer
-            and not client.other_request
-            and self.state != CLOSED
-        ):
-            self._start_transaction(polls.pop(0), now)
-            return
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
@@ -379,60 +350,3 @@ class RequestSender(BusCounters):
         if transaction.is_probe:
             self.probe_us += duration_us
             self._recovery_probe.probe_done(until, duration_us)
-
-    def _close(self, now: int, reason: str) -> None:
-        """Close an unusable stream; all pending requests are lost."""
-        if self.state != CLOSED:
-            self.stream_closes += 1
-            self.requests.append((self.port, "close", b""))
-            self._fail_all(now, reason)
-
-    def _fail_all(self, now: int, reason: str) -> None:
-        """End all requests as "lost", because the port closed; the reply guards stay."""
-        transactions = self._request_queue.take_all()
-        if self._transaction is not None:
-            transactions.insert(0, self._transaction)
-            if self.serial:
-                self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
-        transactions = [
-            transaction
-            for transaction in transactions
-            if transaction.tag is not None and not transaction.is_probe
-        ]
-        for transaction in transactions:
-            self.results.append(
-                TransactionResult(
-                    transaction.tag, transaction.unit, PORT_CLOSED, 0, (), now, reason
-                )
-            )
-        self.port_closed += len(transactions)
-        self.handle(PORT_LOST)
-        self._transaction = None
-        self.wake_at = NEVER
-        self._line_timer.line_closed()
-        self.client.reset()
-
-    def _requeue(self, transaction: Transaction, at_front: bool) -> None:
-        """Queue the transaction again, unless a newer write superseded it meanwhile."""
-        self._transaction = None
-        if not self._request_queue.requeue(transaction, at_front):
-            self._supersede(transaction)
-
-    def _set_offline(self, transaction: Transaction, now: int) -> None:
-        """A unit went offline: end its queued polls immediately as timeouts."""
-        self._recovery_probe.unit_lost(transaction.unit)
-        transaction.retries = 0
-        health = transaction.health
-        if not transaction.priority:
-            health.store_probe(transaction.pdu, transaction.tag)
-        for other in self._request_queue.take_polls(transaction.unit):
-            health.store_probe(other.pdu, other.tag)
-            self.count_result(TIMEOUT, False)
-            if other.tag is not None:
-                self.results.append(TransactionResult(other.tag, other.unit, TIMEOUT, 0, (), now))
-
-    def _supersede(self, transaction: Transaction) -> None:
-        self.superseded += 1
-        self.results.append(
-            TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
-        )
