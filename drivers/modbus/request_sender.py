@@ -198,7 +198,7 @@ class RequestSender(BusCounters):
             return
         elif (
             self.serial
-            and (self.client.buffer or self.client.other_request)
+            and (self.client.buffer or self.client.others)
             and self._polls
             and self._yield_to_master(now)
         ):
@@ -224,20 +224,23 @@ class RequestSender(BusCounters):
 
     def _note_other_master(self, now: int) -> bool:
         """Guard against the reply to another master; return whether one is due."""
-        request = self.client.pending_request()
-        is_own = request is not None and self._stale_replies.is_own_echo(request[0], request[1])
+        guard = self._stale_replies
+        others = [
+            body
+            for body in self.client.pending_requests()
+            if not guard.is_own_echo(body[0], body[1:])
+        ]
         self._check_late_frames(now)
-        if request is None or is_own:
-            return False
-        self._stale_replies.expect_late(request[0], request[1], now)
-        self._other_until = now + _OTHER_SEEN_US
-        return True
+        for body in others:
+            guard.expect_late(body[0], body[1:], now)
+            self._other_until = now + _OTHER_SEEN_US
+        return bool(others)
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
         is_urgent = self.serial and (transaction.priority or transaction.is_probe)
-        if is_urgent and (client.buffer or client.other_request):
+        if is_urgent and (client.buffer or client.others):
             self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)

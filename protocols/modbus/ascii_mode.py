@@ -71,6 +71,7 @@ class AsciiClient(OtherRequests):
         self.line_echo = False
         self.echo_known = False
         self.late_frames: list[bytes] = []
+        self.others: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
         self.trailing_bytes = 0
@@ -93,7 +94,7 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._other_reply_due = False
-        self._due_since_start = 0
+        self._since_start = 0
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
@@ -126,17 +127,17 @@ class AsciiClient(OtherRequests):
         unit, self.duplicate_unit = self.duplicate_unit, 0
         return unit
 
-    def pending_request(self) -> "tuple[int, bytes] | None":
+    def pending_requests(self) -> "list[bytes]":
         """As in RTU."""
         if self._waiting:
-            return None
+            return []
         has_bytes, self._has_bytes = self._has_bytes, False
-        return self.report_other(has_bytes)
+        return self.report_others(has_bytes)
 
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
-        self.forget_other()
+        self.others = []
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
@@ -202,8 +203,7 @@ class AsciiClient(OtherRequests):
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
             return (OTHER_MASTER, 0, ())
-        if self.other_request[:1] == body[:1]:
-            self.own_reply_came()
+        self.own_reply_came(body[0])
         self._last_reply = body
         if request[1] not in ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.

@@ -32,6 +32,7 @@ _COUNT_INDEX_23 = 10  # in a request of function 23
 _REPLY_SIZE = 6  # of the reply to a write of several values: without CRC
 _HEAD_23 = 11  # bytes before the values in a request of function 23
 _MAX_DUE = 8
+_KEPT_SIZE = 8  # of a request: what its reply can repeat
 
 
 def is_other_request(body: bytes) -> bool:
@@ -56,56 +57,51 @@ def is_other_request(body: bytes) -> bool:
 
 
 class OtherRequests:
-    """The requests of another master without a reply, a part of the client of a serial line.
+    """The requests of other masters without a reply, a part of the client of a serial line.
 
-    `other_request` is the last one (unit and PDU), or empty.
+    `others` holds the start of each (unit and PDU), the oldest first. A unit answers in the order
+    of its requests.
     """
 
-    other_request = b""
-    _other_due = 0
-    _due_since_start = 0
-    _other_reported = False
+    others: "list[bytes]"
+    _since_start = 0
+    _reported = False
     _exception_ambiguous = False
 
     def note_frame(self, body: bytes) -> bool:
-        """Count a frame that is not ours; return whether it is a request.
+        """Record a frame that is not ours; return whether it is a request.
 
         If request and reply are equal, the second of two equal frames is the reply. It can also be
         the late reply to an own request: then an exception is ambiguous.
         """
-        other = self.other_request
+        others = self.others
         if is_other_request(body) and not (
-            body[1] in ECHO_FUNCTIONS and (body == other or self._exception_ambiguous)
+            body[1] in ECHO_FUNCTIONS and (body in others or self._exception_ambiguous)
         ):
-            self.other_request = body
-            self._other_due = min(self._other_due + 1, _MAX_DUE)
-            self._due_since_start += 1
-            self._other_reported = False
+            del others[:-_MAX_DUE]
+            others.append(body[:_KEPT_SIZE])
+            self._since_start += 1
+            self._reported = False
             return True
-        if other and body[0] == other[0] and body[1] & 0x7F == other[1]:
-            self._other_due -= 1
-            if self._other_due <= 0:
-                self.forget_other()
+        for other in others:
+            if body[0] == other[0] and body[1] & 0x7F == other[1]:
+                others.remove(other)
+                break
         return False
 
-    def report_other(self, has_bytes: bool) -> "tuple[int, bytes] | None":
-        """Return the request (unit, PDU), or None; forget it if nothing came after a report."""
-        if self._other_reported and not has_bytes:
-            self.forget_other()
-        self._other_reported = True
-        request = self.other_request
-        return (request[0], request[1:]) if request else None
+    def report_others(self, has_bytes: bool) -> "list[bytes]":
+        """Return `others`; forget them if nothing came after a report."""
+        if self._reported and not has_bytes:
+            self.others = []
+        self._reported = True
+        return self.others
 
-    def own_reply_came(self) -> None:
-        """Only requests after ours are due: a device answers in the order of its requests."""
-        self._other_due = self._due_since_start
-        if not self._other_due:
-            self.other_request = b""
-
-    def forget_other(self) -> None:
-        """No reply is due."""
-        self.other_request = b""
-        self._other_due = 0
+    def own_reply_came(self, unit: int) -> None:
+        """Of the requests to this unit, only those after ours still have no reply."""
+        others = self.others
+        for other in others[: max(0, len(others) - self._since_start)]:
+            if other[0] == unit:
+                others.remove(other)
 
 
 class ExpectedReply:

@@ -23,7 +23,7 @@ to the end of that frame. If the line becomes silent before that, `settle` decid
 
 Another master can send our unit a request whose reply looks like ours. Both requests are pending,
 and nothing shows which one the device received first. Then the next matching reply is no reply: its
-verdict is `OTHER_MASTER`. `other_request` is the last request of another master without a reply.
+verdict is `OTHER_MASTER`. `others` are the requests of other masters without a reply.
 """
 
 import struct
@@ -97,6 +97,7 @@ class RtuClient(OtherRequests):
         self.is_deferred = self.is_unproven = False
         self._without_echo = 0
         self.late_frames: list[bytes] = []
+        self.others: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
         self.trailing_bytes = 0
@@ -138,7 +139,7 @@ class RtuClient(OtherRequests):
         self._bytes_needed = MIN_FRAME
         self.reason = ""
         self._other_reply_due = self.is_unproven = False
-        self._due_since_start = 0
+        self._since_start = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
@@ -172,23 +173,23 @@ class RtuClient(OtherRequests):
         unit, self.duplicate_unit = self.duplicate_unit, 0
         return unit
 
-    def pending_request(self) -> "tuple[int, bytes] | None":
-        """Return the pending request (unit, PDU) of another master, or None.
+    def pending_requests(self) -> "list[bytes]":
+        """Return the start of the pending requests (unit and PDU) of other masters.
 
         Works only while no request is pending. Classifies the bytes received so far.
         """
         if self._waiting:
-            return None
+            return []
         has_bytes = self.buffer != b""
         if has_bytes:
             self._classify(self.buffer)
             self._clear()
-        return self.report_other(has_bytes)
+        return self.report_others(has_bytes)
 
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self.forget_other()
+        self.others = []
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
@@ -220,8 +221,8 @@ class RtuClient(OtherRequests):
                     self._clear()
                 else:
                     self.buffer = b""
-                if self.other_request[:1] == buffer[:1]:
-                    self.own_reply_came()
+                if self.others:
+                    self.own_reply_came(expected.unit)
                 if expected.count:
                     self.line_echo = False
                     self.echo_known = True
@@ -353,8 +354,7 @@ class RtuClient(OtherRequests):
             self.trailing_bytes = len(trailing)
             self._classify(trailing)
             return (OTHER_MASTER, 0, ())
-        if self.other_request[:1] == buffer[at : at + 1]:
-            self.own_reply_came()
+        self.own_reply_came(self._expected.unit)
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)

@@ -249,3 +249,20 @@ def test_two_masters_of_this_kind_do_not_use_the_same_numbers():
         found = guard.proof_request(transaction, start + 600_000, NoDuplicates(), True)
         numbers.append(found)
     assert numbers[0] != numbers[1], numbers
+
+
+def test_two_requests_to_different_units_are_due():
+    """The later request must not hide the earlier one."""
+    bus = make_bus()
+    bus.receive(THEIR_REQUEST, 1_000)
+    bus.receive(with_crc(b"\x06" + OTHER), 50_000)
+    bus.submit(9, READ, "other unit", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive(with_crc(b"\x09\x03\x04\x00\x01\x00\x02"), now + 20_000)
+    for unit in (5, 6):
+        bus.submit(unit, READ, unit, retries=0)
+    frames = []
+    while len(frames) < 2:
+        now, frame = run_until_write(bus)
+        assert frame[1:6] != READ or now > LATE, (now, frame)
+        frames.append(frame)
