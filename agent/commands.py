@@ -175,7 +175,7 @@ def _check_ports(config: Config) -> bool:
     ports = [address for _, _, address in config.components]
     ports.extend([address for _, _, address in config.component_ports])
     addresses = [config.receiver, *buses, *ports, config.broker, config.state]
-    problems = cpython.preflight([str(a) for a in addresses if a is not None])
+    problems = cpython.check_addresses([str(a) for a in addresses if a is not None])
     for problem in problems:
         print(f"coldloop agent: {problem}", file=sys.stderr)
     return not problems

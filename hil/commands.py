@@ -197,11 +197,11 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_page(arguments: argparse.Namespace) -> int:
-    from hil.page.serve import serve
+    from hil.page.page_command import serve_page
     from hil.page.session_manager import SessionManager
 
     real_devices = dict(text.split("=", 1) for text in arguments.real)
-    return serve(
+    return serve_page(
         lambda hub: SessionManager(
             hub, arguments.records, arguments.dut, real_devices, arguments.key, arguments.scenario
         ),

@@ -50,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     except DriverError as error:
         raise AgentError(str(error)) from None
     watcher = ModemWatcher(arguments.kind, arguments.port, _make_printer(arguments.json))
-    end = NEVER
+    end_us = NEVER
     if arguments.seconds is not None:
-        end = cpython.monotonic() + arguments.seconds * SECOND
-    code = cpython.run(watcher, lambda: cpython.monotonic() >= end, console=CONSOLE)
+        end_us = cpython.monotonic() + arguments.seconds * SECOND
+    code = cpython.run(watcher, lambda: cpython.monotonic() >= end_us, console=CONSOLE)
     return 130 if code else int(not watcher.modem_state["ready"])
 
 
@@ -131,7 +131,7 @@ def _show_agent(arguments: argparse.Namespace) -> int:
     if config.state is None:
         raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
     path = Path(config.state.path) / KEY
-    end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
+    end_us = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
         try:
             status = json.loads(path.read_text(encoding="utf-8")).get("modem")
@@ -140,7 +140,7 @@ def _show_agent(arguments: argparse.Namespace) -> int:
         if status is None:
             raise AgentError(f"{arguments.config}: no modem in the status of the running agent")
         print(json.dumps(status) if arguments.json else status_page(status), flush=True)
-        if end is not None and time.monotonic() + 1 > end:
+        if end_us is not None and time.monotonic() + 1 > end_us:
             return 0 if status["ready"] else 1
         time.sleep(1)
 
@@ -148,7 +148,7 @@ def _show_agent(arguments: argparse.Namespace) -> int:
 def status_page(status: dict[str, Any]) -> str:
     """Return the modem status of the agent as text."""
     bars = status["bars"]
-    gauge = "?" if bars is None else "#" * bars + "." * (5 - bars)
+    signal_text = "?" if bars is None else "#" * bars + "." * (5 - bars)
     queued = dict(zip(("alarm", "live", "event", "bulk"), status["queued"], strict=True))
     queue_text = (
         ", ".join(f"{count} {name}" for name, count in queued.items() if count) or "nothing"
@@ -159,7 +159,7 @@ def status_page(status: dict[str, Any]) -> str:
     sessions_text = f"sessions {status['tried']} tried, {status['sent']} sent, "
     sessions_text += f"{status['failed']} failed{reason_text}"
     lines = [
-        f"modem    {status['kind']}  {ready}  [{gauge}]  {service}",
+        f"modem    {status['kind']}  {ready}  [{signal_text}]  {service}",
         f"queue    {queue_text} waiting, {status['unacknowledged']} unacknowledged",
         sessions_text,
         f"budget   {status['spent_bytes']} of {status['day_bytes']} bytes today",
@@ -175,7 +175,7 @@ def _windows_text(status: dict[str, Any]) -> str:
         return "none predicted"
     now = time.time()
     texts = []
-    for start, end, peak in status["ahead"][:3]:
-        when = "now" if start <= now < end else f"in {max(0, int(start - now)) // 60} min"
-        texts.append(f"{when} for {end - start} s, up to {peak} deg")
+    for start, end_us, peak in status["ahead"][:3]:
+        when = "now" if start <= now < end_us else f"in {max(0, int(start - now)) // 60} min"
+        texts.append(f"{when} for {end_us - start} s, up to {peak} deg")
     return "; ".join(texts)

@@ -13,8 +13,8 @@ from typing import Self
 
 START_S = 2.0
 """A command shorter than this has no progress line, s."""
-_TERMINAL_S, _LOG_S = 0.5, 30.0
-_MIN_POINTS = 3
+_TERMINAL_INTERVAL_S, _LOG_INTERVAL_S = 0.5, 30.0
+_MIN_SAMPLES = 3
 
 
 def format_remaining(seconds: float) -> str:
@@ -29,34 +29,42 @@ def format_remaining(seconds: float) -> str:
 class ProgressLine:
     """The line of a command with `total` items. Use it in a `with` block."""
 
-    def __init__(self, total: int, noun: str) -> None:
+    def __init__(self, total: int, item_name: str) -> None:
         self._total = total
-        self._noun = noun
+        self._item_name = item_name
         self._is_terminal = sys.stderr.isatty()
         self._started_s = time.monotonic()
-        self._next_s = self._started_s + (START_S if self._is_terminal else _LOG_S)
-        self._points: deque[tuple[float, int]] = deque(((self._started_s, 0),))
+        self._next_s = self._started_s + (START_S if self._is_terminal else _LOG_INTERVAL_S)
+        self._samples: deque[tuple[float, int]] = deque(((self._started_s, 0),))
         self._has_line = False
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, completed: int, note: str = "") -> None:
         """Tell how many items are done; `note` is shown behind them."""
-        now = time.monotonic()
-        self._points.append((now, done))
-        while len(self._points) > _MIN_POINTS and self._points[1][1] < done - self._total / 5:
-            self._points.popleft()
-        if now < self._next_s or done >= self._total:
+        now_s = time.monotonic()
+        self._samples.append((now_s, completed))
+        while (
+            len(self._samples) > _MIN_SAMPLES and self._samples[1][1] < completed - self._total / 5
+        ):
+            self._samples.popleft()
+        if now_s < self._next_s or completed >= self._total:
             return
-        self._next_s = now + (_TERMINAL_S if self._is_terminal else _LOG_S)
-        parts = (f"{done} of {self._total} {self._noun}", note, self._remaining_text(now, done))
+        self._next_s = now_s + (_TERMINAL_INTERVAL_S if self._is_terminal else _LOG_INTERVAL_S)
+        parts = (
+            f"{completed} of {self._total} {self._item_name}",
+            note,
+            self._remaining_text(now_s, completed),
+        )
         self._write(", ".join(part for part in parts if part))
 
-    def _remaining_text(self, now: float, done: int) -> str:
-        first_s, first = self._points[0]
-        if first == 0 and len(self._points) > _MIN_POINTS:
-            first_s, first = self._points[1]
-        if done <= first or now - self._started_s < START_S:
+    def _remaining_text(self, now_s: float, completed: int) -> str:
+        reference_s, reference_count = self._samples[0]
+        if reference_count == 0 and len(self._samples) > _MIN_SAMPLES:
+            reference_s, reference_count = self._samples[1]
+        if completed <= reference_count or now_s - self._started_s < START_S:
             return ""
-        return format_remaining((now - first_s) / (done - first) * (self._total - done))
+        return format_remaining(
+            (now_s - reference_s) / (completed - reference_count) * (self._total - completed)
+        )
 
     def _write(self, text: str) -> None:
         self._has_line = self._is_terminal

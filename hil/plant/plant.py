@@ -414,8 +414,8 @@ class Plant:
         joules = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk * kelvin
         if changed:
             self._update_network()
-        lost_l = inventory.capacity_l - inventory.reservoir_l
-        self._sensors.set_suction(p.suction_kpa - p.vessel_kpa_l * lost_l)
+        lost_l = inventory.capacity_l - inventory.reservoir_volume_l
+        self._sensors.set_suction(p.suction_kpa - p.vessel_slope_kpa_l * lost_l)
         self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
 
     def _update_network(self) -> None:
@@ -426,7 +426,7 @@ class Plant:
         self._network = replace(
             p,
             row_kpa=p.row_kpa * self._row.resistance_factor(p.rack_fraction),
-            inner_kpa=p.inner_kpa + filter_kpa,
+            cdu_internal_kpa=p.cdu_internal_kpa + filter_kpa,
             pump_shutoff_kpa=p.pump_shutoff_kpa * head,
         )
         self._update_flows()

@@ -21,7 +21,10 @@ from hil.campaign.clock.report import ClockTally
 from hil.campaign.clock.report import run_seed as run_clock_seed
 from hil.campaign.clock.world import run_case
 from hil.campaign.control_only import HOURS
-from hil.campaign.draw import (
+from hil.campaign.nth_failure import KINDS, choose_places, run_one
+from hil.campaign.nth_failure import SECONDS as SWEEP_S
+from hil.campaign.progress import ProgressLine
+from hil.campaign.random_campaign import (
     MIN_SECONDS,
     SECONDS,
     CampaignTally,
@@ -32,9 +35,6 @@ from hil.campaign.draw import (
     run_plant_hazards,
     run_seed,
 )
-from hil.campaign.nth_failure import KINDS, choose_places, run_one
-from hil.campaign.nth_failure import SECONDS as SWEEP_S
-from hil.campaign.progress import ProgressLine
 from hil.campaign.workers import INTERRUPTED, add_options, rerun_on_pypy
 from hil.campaign.workers import run_jobs as run_in_processes
 from hil.errors import BenchError

@@ -11,8 +11,8 @@ import os
 import time
 from typing import Any
 
+from hil.campaign.hazard.case_generator import LOADS_KW, SITES, CaseOptions
 from hil.campaign.hazard.coverage import HazardTally
-from hil.campaign.hazard.draw import LOADS_KW, SITES, DrawOptions
 from hil.campaign.hazard.exemptions import load_exemptions
 from hil.campaign.hazard.fmea import (
     FmeaResult,
@@ -22,7 +22,7 @@ from hil.campaign.hazard.fmea import (
     row_record,
     write_page,
 )
-from hil.campaign.hazard.injected import faults_by_word, load_table
+from hil.campaign.hazard.injected_faults import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
 from hil.campaign.progress import ProgressLine
@@ -165,7 +165,7 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
         if word not in faults_by_word():
             hint = suggest_name(word, faults_by_word())
             raise BenchError(f"--word: {word!r} is no fault{hint}")
-    options = DrawOptions(arguments.load, arguments.site, tuple(arguments.word))
+    options = CaseOptions(arguments.load, arguments.site, tuple(arguments.word))
     keep = arguments.keep is not None
     numbers = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
     return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
@@ -233,7 +233,7 @@ def _print_faults(as_json: bool) -> int:
         return 0
     for word, group in groups.items():
         print(f"{word:24} {group[0].kind:8} {', '.join(fault.text() for fault in group)}")
-    for word, reason in load_table("injected")["excluded"].items():
+    for word, reason in load_table("injected_faults")["excluded"].items():
         print(f"{word:24} excluded {reason}")
     for name, text in NAMES.items():
         print(f"{name}  {text}")

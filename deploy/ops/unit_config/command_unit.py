@@ -28,6 +28,7 @@ from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 from protocols.signing.ed25519_sign import SEED_BYTES, public_key
 
+_BOARD = "command `key` of its recovery mode, or `coldloop factory make`"
 EXAMPLE = "coldloop config unit make /etc/coldloop/unit.json --out site.unit.json"
 
 
@@ -84,7 +85,9 @@ def make_key(config: Path) -> dict[str, str]:
     except (KeyError, TypeError, DriverError):
         raise OpsError(f"{config}: site, unit and remote.port are needed") from None
     if address.kind != "store":
-        raise OpsError(f"{config}: remote.port is not store:FOLDER; a board has no key of its own")
+        raise OpsError(
+            f"{config}: remote.port is not store:FOLDER; a board makes its key itself: {_BOARD}"
+        )
     folder = Path(address.path)
     store = Store(address)
     try:

@@ -55,7 +55,14 @@ def running_pair(folder: Path) -> Iterator[tuple[PairHub, list[subprocess.Popen[
 def start_agent(config: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config", str(config)]
     command += ["--store", str(config.parent)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ})
+    with (config.parent / "console").open("wb") as console:
+        return subprocess.Popen(command, stdout=console, stderr=console, env={**os.environ})
+
+
+def roles(folder: Path, node: int) -> list[str]:
+    """Return the roles that a controller has printed."""
+    lines = (folder / "ab"[node] / "console").read_text().splitlines()
+    return [line.rpartition(": ")[2] for line in lines if "pair " in line]
 
 
 def writers(hub: PairHub) -> list[int]:
@@ -74,8 +81,10 @@ def test_the_other_controller_takes_over(tmp_path: Path, name: str) -> None:
         processes[first].send_signal(signal.SIGKILL if name == "kill" else signal.SIGSTOP)
         wait_until("a write of the other one", lambda: writers(hub)[-1] != first)
         if name == "stop":  # awake, it must not write again
-            processes[first].send_signal(signal.SIGCONT)
             count = len(hub.writes)
-            wait_until("more writes", lambda: len(hub.writes) > count + 2)
+            processes[first].send_signal(signal.SIGCONT)
+            wait_until("the role standby", lambda: roles(tmp_path, first)[-1:] == ["standby"])
+            hub.testbed.plant.set_load(60)  # an agent writes only what changes
+            wait_until("a write after it", lambda: len(hub.writes) > count)
             assert set(writers(hub)[count:]) == {1 - first}
         assert least_time_apart_s(hub) >= 1.0

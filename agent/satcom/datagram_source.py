@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.satcom.ram_queue import RamQueue
 
-    class LogSender(Protocol):
+    class RecordSender(Protocol):
         """The service `sender`: records of the log; see `agent.log.sender`."""
 
         receipt_timeout_us: int
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
             ...
 
 
-_GROUPS: "dict[int, tuple[int, ...]]" = {LIVE: (ALARM, LIVE), EVENT: (EVENT,), BULK: (BULK,)}
+_LOG_CLASSES: "dict[int, tuple[int, ...]]" = {LIVE: (ALARM, LIVE), EVENT: (EVENT,), BULK: (BULK,)}
 """Class of a datagram -> classes of the log in it."""
 
 
-class LogSource:
+class DatagramSource:
     """The source; see the module. Ids of the queue are negative here, ids of the log positive."""
 
     def __init__(
         self,
         agent: "Context",
-        sender: "LogSender",
+        sender: "RecordSender",
         queue: "RamQueue",
         timeout_us: int,
         authenticated: bool,
@@ -65,7 +65,7 @@ class LogSource:
         self._sender = sender
         self._queue = queue
         self._satcom_timeout_us = timeout_us
-        self._normal_timeout_us = sender.receipt_timeout_us
+        self._mqtt_timeout_us = sender.receipt_timeout_us
         self._authenticated = authenticated
 
     def _mqtt_is_down(self) -> bool:
@@ -73,32 +73,32 @@ class LogSource:
         uplink = self._agent.uplink
         is_down = uplink is None or not uplink.connected
         self._sender.set_receipt_timeout(
-            self._satcom_timeout_us if is_down else self._normal_timeout_us
+            self._satcom_timeout_us if is_down else self._mqtt_timeout_us
         )
         return is_down
 
     def next(self, limit: int, classes: "tuple[int, ...]") -> "tuple[list[int], bytes] | None":
         """Return the next content of the first class that has one."""
-        for kind in classes:
-            queued = self._queue.next(limit, (kind,))
+        for datagram_class in classes:
+            queued = self._queue.next(limit, (datagram_class,))
             if queued is not None:
-                return [-ident for ident in queued[0]], queued[1]
-            if kind in _GROUPS and self._mqtt_is_down():
-                ids, content = self._sender.next(limit, _GROUPS[kind])
+                return [-record_id for record_id in queued[0]], queued[1]
+            if datagram_class in _LOG_CLASSES and self._mqtt_is_down():
+                ids, content = self._sender.next(limit, _LOG_CLASSES[datagram_class])
                 if content:
                     return ids, content
         return None
 
-    def oldest_queued_at(self, kind: int) -> "int | None":
+    def oldest_queued_at(self, datagram_class: int) -> "int | None":
         """Return the time of the oldest content in the queue."""
-        return self._queue.oldest_queued_at(kind)
+        return self._queue.oldest_queued_at(datagram_class)
 
     def mark_accepted(self, ids: "list[int]") -> None:
         """The gateway has accepted the records: start the time-out of their receipt."""
-        self._sender.mark_accepted([ident for ident in ids if ident > 0])
+        self._sender.mark_accepted([record_id for record_id in ids if record_id > 0])
 
     def mark_acknowledged(self, ids: "list[int]") -> None:
         """Drop acknowledged records. The log drops them only for the ground relay."""
-        self._queue.mark_acknowledged([-ident for ident in ids if ident < 0])
+        self._queue.mark_acknowledged([-record_id for record_id in ids if record_id < 0])
         if self._authenticated:
-            self._sender.mark_acknowledged([ident for ident in ids if ident > 0])
+            self._sender.mark_acknowledged([record_id for record_id in ids if record_id > 0])

@@ -12,7 +12,7 @@ from hil.page.session_manager import SessionManager
 from hil.run.real_bench import RealBench
 
 
-def serve(
+def serve_page(
     make_manager: Callable[[BroadcastHub], SessionManager],
     records: Path,
     bind_address: tuple[str, int],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Block planner: the reads that fetch points in the least wire time.
 
-Does not learn from the device; see `drivers.modbus.poll_plan`. To read through a gap costs its
+Does not learn from the device; see `drivers.modbus.plan.poll_plan`. To read through a gap costs its
 registers. To end a block costs another request with its gap and turnaround. The cheaper choice
 depends on the wire, so dynamic programming finds the plan of least time.
 

@@ -2,9 +2,9 @@
 """Injected faults of the hazard generator: event words with values, from the registry and
 `injected.toml`.
 
-Does not draw; see `hil.campaign.hazard.draw`. Each word of `hil.fault.registry` is a fault or has a
-reason in the table. A fault is a false value (only a measured value is false), neutral (it does not
-act on the cooling), or a failure.
+Does not draw; see `hil.campaign.hazard.case_generator`. Each word of `hil.fault.registry` is a
+fault or has a reason in the table. A fault is a false value (only a measured value is false),
+neutral (it does not act on the cooling), or a failure.
 """
 
 import functools
@@ -39,9 +39,9 @@ class InjectedFault:
     for_s: float | None = None
 
     @property
-    def is_lasting(self) -> bool:
+    def is_permanent(self) -> bool:
         """Whether it changes the row for the rest of the run."""
-        return self.word in load_table("injected")["lasting"]
+        return self.word in load_table("injected_faults")["permanent"]
 
     @property
     def kind(self) -> str:
@@ -67,21 +67,23 @@ def load_table(name: str) -> dict[str, Any]:
 @functools.cache
 def faults_by_word() -> dict[str, tuple[InjectedFault, ...]]:
     """Give the faults of each word that is not excluded."""
-    table = load_table("injected")
+    table = load_table("injected_faults")
     faults = {
-        word: [InjectedFault(word, value) for value in _values(word, table["values"])]
+        word: [InjectedFault(word, value) for value in _injected_values(word, table["values"])]
         for word in sorted(EVENTS)
         if word not in table["excluded"]
     }
-    for cell in table["cell"]:
-        if cell.get("for_s"):
-            value = cell.get("value")
+    for combination in table["cell"]:
+        if combination.get("for_s"):
+            value = combination.get("value")
             value = None if value is None else float(value)
-            faults[cell["do"]].append(InjectedFault(cell["do"], value, float(cell["for_s"])))
+            faults[combination["do"]].append(
+                InjectedFault(combination["do"], value, float(combination["for_s"]))
+            )
     return {word: tuple(group) for word, group in faults.items()}
 
 
-def _values(word: str, table: dict[str, list[float]]) -> list[float | None]:
+def _injected_values(word: str, table: dict[str, list[float]]) -> list[float | None]:
     fault_type = EVENTS[word]
     if fault_type.limits is None:
         return [None]

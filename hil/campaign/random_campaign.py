@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A random campaign: draws scenarios, runs them, and keeps those that violate an invariant.
 
-Does not define the rules; see `hil.campaign.words`. From a seed, `draw` makes a scenario of one
-hour (or another duration). All faults end 4 minutes before its end. Safety: the invariants hold at
-all times. Liveness: at the end the unit is as before the faults. A seed gives the same scenario and
-the same run on any machine and interpreter. So the seed is enough to repeat a failure. The campaign
-also writes the scenario to a file, because a later version can have other rules.
+Does not define the rules; see `hil.campaign.words`. From a seed, `generate_scenario` makes a
+scenario of one hour (or another duration). All faults end 4 minutes before its end. Safety: the
+invariants hold at all times. Liveness: at the end the unit is as before the faults. A seed gives
+the same scenario and the same run on any machine and interpreter. So the seed is enough to repeat a
+failure. The campaign also writes the scenario to a file, because a later version can have other
+rules.
 """
 
 import platform
@@ -20,7 +21,7 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign import control_only, nth_failure, workers
 from hil.campaign.cluster import run_on_cluster
 from hil.campaign.hazard.plant_only import run_plant_pairs
-from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, DrawRule
+from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, FaultRule
 from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
@@ -36,7 +37,7 @@ _FIRST_S, _FAULT_FREE_S = 30, 240
 _MAX_EVENTS = 12
 
 
-def draw(seed: int, seconds: int = SECONDS) -> Scenario:
+def generate_scenario(seed: int, seconds: int = SECONDS) -> Scenario:
     """Draw the scenario of a seed; `seconds` is 600 or more."""
     rng = random.Random(f"campaign/{seed}/{seconds}")
     rules = rng.sample(DRAWN, rng.randint(1, _MAX_EVENTS))
@@ -56,7 +57,7 @@ def draw(seed: int, seconds: int = SECONDS) -> Scenario:
     )
 
 
-def _draw_settings(rules: list[DrawRule], rng: random.Random) -> TestbedSettings:
+def _draw_settings(rules: list[FaultRule], rng: random.Random) -> TestbedSettings:
     """Draw the settings of the row, with all that the drawn faults need."""
     needs_dialect = any(EVENTS[rule.fault].needs_dialect for rule in rules)
     components = {component for rule in rules for component in rule.components}
@@ -72,7 +73,7 @@ def _draw_settings(rules: list[DrawRule], rng: random.Random) -> TestbedSettings
     )
 
 
-def _draw_event(rule: DrawRule, rng: random.Random, last_s: int) -> ScenarioEvent:
+def _draw_event(rule: FaultRule, rng: random.Random, last_s: int) -> ScenarioEvent:
     at_s = rng.randint(_FIRST_S, last_s - max(rule.max_duration_s, 1))
     value = None
     if rule.low is not None and rule.high is not None:
@@ -107,7 +108,7 @@ class SeedResult:
 def run_seed(seed: int, seconds: int = SECONDS, dut: str = "cpython") -> SeedResult:
     """Draw and run one seed; an exception of the controller counts as a failure."""
     started_s = time.perf_counter()
-    scenario = round_trip(draw(seed, seconds))
+    scenario = round_trip(generate_scenario(seed, seconds))
     failures: list[str]
     digest = ""
     try:

@@ -24,7 +24,7 @@ from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, make_err
 from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD
 
-Warn = Callable[[str], None]
+WarnFunction = Callable[[str], None]
 
 
 def _print_warning(line: str) -> None:
@@ -32,28 +32,28 @@ def _print_warning(line: str) -> None:
     print("warning: " + line, file=sys.stderr, flush=True)
 
 
-def preflight(addresses: "Iterable[str]", warn: Warn = _print_warning) -> "list[str]":
+def check_addresses(addresses: "Iterable[str]", warn: WarnFunction = _print_warning) -> "list[str]":
     """Return one line for each error; call `warn` for each missing device or folder.
 
     An existing serial port is opened and closed again.
     """
     used_paths: set[str] = set()
-    problems = [_problem(text, used_paths, warn) for text in addresses]
-    return [problem for problem in problems if problem]
+    errors = [_find_error(text, used_paths, warn) for text in addresses]
+    return [error for error in errors if error]
 
 
-def _problem(text: str, used_paths: "set[str]", warn: Warn) -> str:
+def _find_error(text: str, used_paths: "set[str]", warn: WarnFunction) -> str:
     """Return the error of one address, or an empty text."""
     try:
         address = parse_address(text)
-        _check_unshared(address, used_paths)
+        _check_single_use(address, used_paths)
         _CHECKS[address.kind](address, warn)
     except (AddressError, PortError) as error:
         return str(error)
     return ""
 
 
-def _check_unshared(address: Address, used_paths: "set[str]") -> None:
+def _check_single_use(address: Address, used_paths: "set[str]") -> None:
     """Reject a serial line with two ports."""
     if address.kind not in LINE_KINDS:
         return
@@ -63,7 +63,7 @@ def _check_unshared(address: Address, used_paths: "set[str]") -> None:
     used_paths.add(real_path)
 
 
-def _check_serial(address: Address, warn: Warn) -> None:
+def _check_serial(address: Address, warn: WarnFunction) -> None:
     """Open a serial port once."""
     if not os.path.exists(address.path):
         warn(str(make_error(address, NO_PORT)))
@@ -71,12 +71,12 @@ def _check_serial(address: Address, warn: Warn) -> None:
     serial.open_port(address, lambda: None).close()
 
 
-def _check_tls(address: Address, _warn: Warn) -> None:
+def _check_tls(address: Address, _warn: WarnFunction) -> None:
     """Read the certificates once."""
     tcp.make_context(address)
 
 
-def _check_store(address: Address, warn: Warn) -> None:
+def _check_store(address: Address, warn: WarnFunction) -> None:
     """Check the folder."""
     if not os.path.exists(address.path):
         warn(str(make_error(address, STORE_REASONS[ENOENT])))
@@ -84,17 +84,17 @@ def _check_store(address: Address, warn: Warn) -> None:
         raise make_error(address, STORE_REASONS[ENOTDIR])
 
 
-def _skip_check(_address: Address, _warn: Warn) -> None:
+def _skip_check(_address: Address, _warn: WarnFunction) -> None:
     """The I/O loop retries a peer that is offline."""
 
 
-def _check_exists(address: Address, warn: Warn) -> None:
+def _check_exists(address: Address, warn: WarnFunction) -> None:
     """Warn if the device or socket does not exist yet."""
     if not os.path.exists(address.path):
         warn(str(make_error(address, NO_PORT)))
 
 
-def _check_watchdog(address: Address, warn: Warn) -> None:
+def _check_watchdog(address: Address, warn: WarnFunction) -> None:
     """Warn if there is no watchdog. systemd has one only for a unit."""
     if address.path == SYSTEMD:
         if "NOTIFY_SOCKET" not in os.environ:
@@ -105,7 +105,7 @@ def _check_watchdog(address: Address, warn: Warn) -> None:
         _check_exists(address, warn)
 
 
-def _reject_uart(address: Address, _warn: Warn) -> None:
+def _reject_uart(address: Address, _warn: WarnFunction) -> None:
     """Reject a UART: only a board has them."""
     raise make_error(address, "UARTs are for boards: name a serial: port here")
 

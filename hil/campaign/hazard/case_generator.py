@@ -10,20 +10,20 @@ import random
 from dataclasses import dataclass, replace
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.hazard.injected import InjectedFault, faults_by_word
+from hil.campaign.hazard.injected_faults import InjectedFault, faults_by_word
 from hil.campaign.words import DRAWN
 from hil.fault.registry import EVENTS
 from hil.scenario.model import Scenario, ScenarioEvent
 
-CALM_S, FAULT_S, RECOVERY_S = 120, 300, 310
+FAULT_FREE_S, FAULTY_S, RECOVERY_S = 120, 300, 310
 GAPS_S = (0, 3, 20, 60)
 LOADS_KW = (30.0, 60.0, 90.0)
 SITES = {
     "warm": TestbedSettings(),
     "cold": TestbedSettings(setpoint_c=20.0, fws_c=10.0, outdoor_c=6.0, room_humidity_pct=60.0),
 }
-RESTART = "board_restart"
-ORDERS = (
+RESTART_WORD = "board_restart"
+OPERATOR_COMMANDS = (
     "rotate_pumps",
     "hold_flow",
     "hold_dp",
@@ -32,10 +32,10 @@ ORDERS = (
     "reset_causes",
     "push_setpoint",
 )
-_PARTS = "cooling, safety, throttle, remote, log"
-_BETWEEN_FRACTION = 0.1
-_ENDING_FRACTION = 0.25
-_EXCLUSIVE = {"power_cut", RESTART}
+_SECTIONS = "cooling, safety, throttle, remote, log"
+_INTERMEDIATE_PROBABILITY = 0.1
+_CLEARED_PROBABILITY = 0.25
+_RESTART_FAULTS = {"power_cut", RESTART_WORD}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class HazardCase:
 
 
 @dataclass(frozen=True)
-class DrawOptions:
+class CaseOptions:
     """Fixed values of the options `--load` and `--site`; None: drawn."""
 
     load_kw: float | None = None
@@ -59,26 +59,26 @@ class DrawOptions:
     words: tuple[str, ...] = ()
 
 
-def draw_case(seed: int, count: int, options: DrawOptions) -> HazardCase:
+def generate_case(seed: int, count: int, options: CaseOptions) -> HazardCase:
     """Draw the case of a seed with `count` faults."""
     rng = random.Random(f"hazard/{seed}/{count}")
     faults = _draw_faults(rng, count, options.words)
     load_kw = rng.choice(LOADS_KW)
     site = rng.choice(sorted(SITES))
     gap_s = rng.choice(GAPS_S)
-    is_ending = rng.random() < _ENDING_FRACTION
-    between = _draw_between(rng, faults)
+    is_cleared = rng.random() < _CLEARED_PROBABILITY
+    intermediate = _draw_intermediate(rng, faults)
     load_kw = load_kw if options.load_kw is None else options.load_kw
     site = site if options.site is None else options.site
-    last_s = CALM_S + gap_s * (count - 1)
-    end_s = last_s + 60.0 if is_ending else None
-    events = [_make_event(fault, CALM_S + gap_s * i, end_s) for i, fault in enumerate(faults)]
+    last_s = FAULT_FREE_S + gap_s * (count - 1)
+    end_s = last_s + 60.0 if is_cleared else None
+    events = [_make_event(fault, FAULT_FREE_S + gap_s * i, end_s) for i, fault in enumerate(faults)]
     restart_s = None
-    if between is not None:
-        at_s = CALM_S + rng.randint(0, max(1, gap_s * (count - 1))) + 0.5
-        events.append(ScenarioEvent(at_s, between.word, between.value))
-        restart_s = at_s if between.word == RESTART else None
-    seconds = CALM_S + FAULT_S if end_s is None else int(end_s) + RECOVERY_S
+    if intermediate is not None:
+        at_s = FAULT_FREE_S + rng.randint(0, max(1, gap_s * (count - 1))) + 0.5
+        events.append(ScenarioEvent(at_s, intermediate.word, intermediate.value))
+        restart_s = at_s if intermediate.word == RESTART_WORD else None
+    seconds = FAULT_FREE_S + FAULTY_S if end_s is None else int(end_s) + RECOVERY_S
     scenario = Scenario(
         f"hazard-{seed}",
         f"{' and '.join(fault.text() for fault in faults)}, {load_kw:g} kW, {site} site",
@@ -95,16 +95,18 @@ def _draw_faults(
     groups = faults_by_word()
     while True:
         drawn = [*words, *rng.sample(sorted(set(groups) - set(words)), count)][:count]
-        if len(_EXCLUSIVE & set(drawn)) < 2:
+        if len(_RESTART_FAULTS & set(drawn)) < 2:
             return tuple(rng.choice(groups[word]) for word in drawn)
 
 
-def _draw_between(rng: random.Random, faults: tuple[InjectedFault, ...]) -> InjectedFault | None:
+def _draw_intermediate(
+    rng: random.Random, faults: tuple[InjectedFault, ...]
+) -> InjectedFault | None:
     """Draw a restart or an order between the faults, or nothing."""
-    if rng.random() >= _BETWEEN_FRACTION:
+    if rng.random() >= _INTERMEDIATE_PROBABILITY:
         return None
-    word = RESTART if rng.random() < 0.5 else rng.choice(ORDERS)
-    if word == RESTART and _EXCLUSIVE & {fault.word for fault in faults}:
+    word = RESTART_WORD if rng.random() < 0.5 else rng.choice(OPERATOR_COMMANDS)
+    if word == RESTART_WORD and _RESTART_FAULTS & {fault.word for fault in faults}:
         return None
     return rng.choice(faults_by_word()[word][:3])
 
@@ -119,7 +121,7 @@ def _make_event(fault: InjectedFault, at_s: float, end_s: float | None) -> Scena
 def _make_settings(faults: tuple[InjectedFault, ...], load_kw: float, site: str) -> TestbedSettings:
     """Make the row with all devices and sections that the faults need."""
     rules = [rule for rule in DRAWN if rule.fault in {fault.word for fault in faults}]
-    sections = _PARTS.split(", ")
+    sections = _SECTIONS.split(", ")
     sections += sorted({name for rule in rules for name in rule.components} - set(sections))
     needs_dialect = any(EVENTS[fault.word].needs_dialect for fault in faults)
     return replace(
