@@ -91,7 +91,7 @@ class RequestSender(BusCounters):
         self._earliest_end = 0
         self._timeout_listener: Callable[[], None] | None = None
         self._own_turn_until = 0
-        self._other_until = 0  # end of the time in which another master counts as present
+        self.other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._incremental_count = 0
@@ -232,8 +232,8 @@ class RequestSender(BusCounters):
         ]
         self._check_late_frames(now)
         for body in others:
-            guard.expect_late(body[0], body[1:], now)
-            self._other_until = now + _OTHER_SEEN_US
+            guard.expect_foreign(body[0], body[1:], now)
+            self.other_until = now + _OTHER_SEEN_US
         return bool(others)
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:

@@ -110,6 +110,7 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._waiting = False
+        self._since_start = 0
 
     def settle(self) -> "ReplyResult | None":
         """As in RTU; a frame cannot contain another one, so nothing is deferred."""
@@ -202,6 +203,7 @@ class AsciiClient(OtherRequests):
         self._waiting = False
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
+            self._since_start = 0  # one of both replies is still due
             return (OTHER_MASTER, 0, ())
         self.own_reply_came(body[0])
         self._last_reply = body

@@ -59,13 +59,14 @@ def is_other_request(body: bytes) -> bool:
 class OtherRequests:
     """The requests of other masters without a reply, a part of the client of a serial line.
 
-    `others` holds the start of each (unit and PDU), the oldest first. A unit answers in the order
-    of its requests.
+    `others` holds the start of each (unit and PDU), the oldest first. The last `_since_start` came
+    after our pending request. A unit answers in the order of its requests.
     """
 
     others: "list[bytes]"
     _since_start = 0
     _reported = False
+    _waiting = False
     _exception_ambiguous = False
 
     def note_frame(self, body: bytes) -> bool:
@@ -80,10 +81,12 @@ class OtherRequests:
         ):
             del others[:-_MAX_DUE]
             others.append(body[:_KEPT_SIZE])
-            self._since_start += 1
+            if self._waiting:
+                self._since_start += 1
             self._reported = False
             return True
-        for other in others:
+        # The reply to a request after ours comes after the reply to ours.
+        for other in others[: max(0, len(others) - self._since_start)]:
             if body[0] == other[0] and body[1] & 0x7F == other[1]:
                 others.remove(other)
                 break
@@ -102,6 +105,7 @@ class OtherRequests:
         for other in others[: max(0, len(others) - self._since_start)]:
             if other[0] == unit:
                 others.remove(other)
+        self._since_start = 0
 
 
 class ExpectedReply:

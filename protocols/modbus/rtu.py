@@ -158,6 +158,7 @@ class RtuClient(OtherRequests):
         self._classify(self.buffer)
         self._clear()
         self._waiting = False
+        self._since_start = 0
 
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
@@ -350,6 +351,7 @@ class RtuClient(OtherRequests):
         self._waiting = False
         if self._other_reply_due:
             self.counters.other_unit_frames += 1
+            self._since_start = 0  # one of both replies is still due
             self._trailing_data = b""
             self.trailing_bytes = len(trailing)
             self._classify(trailing)

@@ -266,3 +266,27 @@ def test_two_requests_to_different_units_are_due():
         now, frame = run_until_write(bus)
         assert frame[1:6] != READ or now > LATE, (now, frame)
         frames.append(frame)
+
+
+def test_a_master_that_never_pauses_does_not_keep_polls_back():
+    """It asks the same unit for as many registers, again and again, and gets its replies."""
+    bus = make_bus()
+    now, sent_at, theirs = 0, [], 0
+    bus.submit(5, READ, "read", retries=0)
+    while now < 20_000_000:
+        now += 10_000
+        phase = now % 200_000
+        if phase == 0:
+            bus.receive(THEIR_REQUEST, now)
+        elif phase == 150_000:
+            bus.receive(THEIR_REPLY, now)
+        if bus.deadline() <= now:
+            bus.wake(now)
+        sent_at += [now for _, _, data in bus.outbox() if data == with_crc(b"\x05" + READ)]
+        for result in bus.take_results():
+            assert result.status != "ok", result.values
+            theirs += 1
+            bus.submit(5, READ, "read", retries=0)
+    gaps = [b - a for a, b in zip(sent_at, sent_at[1:])]
+    assert len(sent_at) > 5, (sent_at, theirs)
+    assert max(gaps) < 5_000_000, max(gaps)
