@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 
 from agent.runtime.cpython_port_check import check_addresses
 from agent.runtime.io_loop import IoLoop
+from drivers.ports import datagram
 from drivers.ports.cpython import chrony, local, pps, serial, store, tcp, watchdog
 from drivers.ports.cpython.clock import monotonic
 
@@ -53,6 +54,7 @@ OPENERS: "dict[str, Opener]" = {
     "pps": pps.open_port,
     "chrony": chrony.open_port,
     "ntp": tcp.open_port,
+    "udp": datagram.open_port,
     "watchdog": watchdog.open_port,
     "local": local.open_port,
 }

@@ -123,6 +123,7 @@ _CHECKS = {
     "pps": _check_exists,
     "chrony": _check_exists,
     "ntp": _skip_check,
+    "udp": _skip_check,
     "watchdog": _check_watchdog,
     "local": _check_store,
 }

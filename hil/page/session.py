@@ -290,7 +290,7 @@ class BenchSession:
         return RecordedRun(
             scenario,
             run_result,
-            evaluator.results(),
+            evaluator.results(run_result.virtual_s if self.aborted else None),
             self._series,
             [],
             config,

@@ -22,7 +22,7 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
-    "agent": 22,
+    "agent": 23,
     "deploy": 18,
     "deploy/firmware": 17,
     "hil": 21,

@@ -17,7 +17,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.northbound.snapshot import AlarmItem, Snapshot
-from deploy.northbound.snmp.tree import ALARMS, NOTIFICATIONS, alarm_rows, alarm_values
+from deploy.northbound.snmp.tree import (
+    ALARMS,
+    NOTIFICATIONS,
+    ROOT,
+    Oid,
+    alarm_rows,
+    alarm_values,
+    moved,
+)
 
 RAISED, CLEARED, ACKNOWLEDGED = 1, 2, 3
 _QUEUE_LENGTH = 256
@@ -35,14 +43,14 @@ class Inform:
     index: tuple[int, ...]
     alarm: AlarmItem
 
-    def arguments(self) -> list[str]:
-        """Return the arguments of snmpinform after the receiver."""
-        result = ["", _format_oid((*NOTIFICATIONS, self.kind))]
+    def arguments(self, root: Oid = ROOT) -> list[str]:
+        """Return the arguments of snmpinform after the receiver. `root`: of the MIB."""
+        result = ["", _format_oid(moved((*NOTIFICATIONS, self.kind), root))]
         values = alarm_values(self.alarm)
         for column in _NOTIFIED_COLUMNS:
             value = values[column]
             if value is not None:
-                oid = _format_oid((*ALARMS, 1, 1, column, *self.index))
+                oid = _format_oid(moved((*ALARMS, 1, 1, column, *self.index), root))
                 result += [oid, _TYPE_LETTERS[value.kind], value.text]
         return result
 
@@ -97,6 +105,7 @@ class InformSender:
 
     receiver: str
     folder: Path
+    root: Oid = ROOT
     program: str = field(default_factory=lambda: shutil.which("snmpinform") or "snmpinform")
     counters: InformCounters = field(default_factory=InformCounters)
     _queue: deque[Inform] = field(default_factory=lambda: deque(maxlen=_QUEUE_LENGTH))
@@ -126,7 +135,7 @@ class InformSender:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                *inform.arguments(),
+                *inform.arguments(self.root),
                 env=client_environment(self.folder),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

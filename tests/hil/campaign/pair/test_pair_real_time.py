@@ -29,7 +29,16 @@ def write_config(hub: PairHub, folder: Path, node: int) -> Path:
         "tcp:127.0.0.1:9",
         f"store:{folder}/state",
     )
-    config["redundancy"] = {"node": "file", "node_file": str(folder / "node"), "key": "5a" * 32}
+    (folder / "pair").mkdir()
+    config["redundancy"] = {
+        "node": "file",
+        "node_file": str(folder / "node"),
+        "key": "5a" * 32,
+        "port": f"store:{folder}/pair",
+        "ports": {
+            name: f"udp:{address}" for name, address in zip("ab", hub.addresses, strict=True)
+        },
+    }
     path = folder / "unit.json"
     path.write_text(json.dumps(config))
     return path
@@ -65,6 +74,11 @@ def roles(folder: Path, node: int) -> list[str]:
     return [line.rpartition(": ")[2] for line in lines if "pair " in line]
 
 
+def give_swap(config: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "coldloop.py"), "pair", "swap", "--config", config]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
 def writers(hub: PairHub) -> list[int]:
     return [node for node, _ in hub.writes]
 
@@ -72,6 +86,24 @@ def writers(hub: PairHub) -> list[int]:
 def least_time_apart_s(hub: PairHub) -> float:
     pairs = zip(hub.writes, hub.writes[1:], strict=False)
     return min((b[1] - a[1] for a, b in pairs if a[0] != b[0]), default=1e9)
+
+
+def test_a_person_swaps_the_controllers(tmp_path: Path) -> None:
+    with running_pair(tmp_path) as (hub, processes):
+        first = writers(hub)[-1]
+        wait_until("a standby", lambda: roles(tmp_path, 1 - first)[-1:] == ["standby"])
+        config = str(tmp_path / "ab"[first] / "unit.json")
+        done = give_swap(config)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "role   standby\n", "")
+        wait_until("the new role", lambda: roles(tmp_path, 1 - first)[-1:] == ["active"])
+        assert "probe" not in roles(tmp_path, 1 - first)  # it was a swap, not a silence
+        hub.testbed.plant.set_load(60)  # an agent writes only what changes
+        wait_until("a write of the other one", lambda: writers(hub)[-1] != first)
+        assert least_time_apart_s(hub) >= 1.0
+        again = give_swap(config)
+        assert again.returncode == 1
+        assert "is standby; swap at the active one" in again.stdout
+        assert all(process.poll() is None for process in processes)
 
 
 @pytest.mark.parametrize("name", ["kill", "stop"])

@@ -27,9 +27,12 @@ def format_remaining(seconds: float) -> str:
 
 
 class ProgressLine:
-    """The line of a command with `total` items. Use it in a `with` block."""
+    """The line of a command with `total` items. Use it in a `with` block.
 
-    def __init__(self, total: int, item_name: str) -> None:
+    `total` None: the number is not known, and so is the remaining time.
+    """
+
+    def __init__(self, total: int | None, item_name: str) -> None:
         self._total = total
         self._item_name = item_name
         self._is_terminal = sys.stderr.isatty()
@@ -42,15 +45,14 @@ class ProgressLine:
         """Tell how many items are done; `note` is shown behind them."""
         now_s = time.monotonic()
         self._samples.append((now_s, completed))
-        while (
-            len(self._samples) > _MIN_SAMPLES and self._samples[1][1] < completed - self._total / 5
-        ):
+        window = completed if self._total is None else self._total / 5
+        while len(self._samples) > _MIN_SAMPLES and self._samples[1][1] < completed - window:
             self._samples.popleft()
-        if now_s < self._next_s or completed >= self._total:
+        if now_s < self._next_s or completed == self._total:
             return
         self._next_s = now_s + (_TERMINAL_INTERVAL_S if self._is_terminal else _LOG_INTERVAL_S)
         parts = (
-            f"{completed} of {self._total} {self._item_name}",
+            f"{completed}{'' if self._total is None else f' of {self._total}'} {self._item_name}",
             note,
             self._remaining_text(now_s, completed),
         )
@@ -60,7 +62,7 @@ class ProgressLine:
         reference_s, reference_count = self._samples[0]
         if reference_count == 0 and len(self._samples) > _MIN_SAMPLES:
             reference_s, reference_count = self._samples[1]
-        if completed <= reference_count or now_s - self._started_s < START_S:
+        if self._total is None or completed <= reference_count or now_s - self._started_s < START_S:
             return ""
         return format_remaining(
             (now_s - reference_s) / (completed - reference_count) * (self._total - completed)

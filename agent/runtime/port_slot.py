@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log of port states: one line for each change, with a limited rate.
+"""State of one port in the I/O loop, and the log of its changes with a limited rate.
 
-Does not log the plant: alarms and events leave through the ports of the agent.
+Does not move data; see `agent.runtime.io_loop`. Does not log the plant: alarms and events leave
+through the ports of the agent.
 
 A port that fails repeatedly logs its reason once, and again every ten minutes. A port that changes
 its state often logs ten lines, then one line every ten seconds with the number of suppressed lines.
 """
 
-from protocols.time_units import SECOND
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from drivers.ports.base import Port
 
 REPEAT = 600 * SECOND  # an unchanged line is repeated after this time
 BURST = 10  # lines in a burst of one port
@@ -63,3 +66,30 @@ class PortLog:
         if gained:
             self._tokens = min(BURST, self._tokens + gained)
             self._filled_at = now
+
+
+class PortSlot:
+    """A port number: its port, its waiting data, and events for the agent.
+
+    `requested`: the address that the next free step opens.
+    """
+
+    def __init__(self, number: int, out: "Callable[[str], None]") -> None:
+        """Start closed."""
+        self.number = number
+        self.address = ""
+        self.log = PortLog(number, out)
+        self.port: Port | None = None
+        self.opening = False
+        self.requested = b""
+        self.open_deadline = NEVER
+        self.backlog = bytearray()
+        self.drain_event_due = False
+        self.read_again = False
+        self.is_pps = False
+        self.events: list[str] = []
+        self.watched: tuple[object, bool] | None = None
+
+    def is_open(self) -> bool:
+        """Return whether data can be sent and received."""
+        return self.port is not None and not self.opening

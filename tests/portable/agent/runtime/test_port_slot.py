@@ -2,7 +2,7 @@
 """Log lines of ports, and the monotonic time from ticks that wrap."""
 
 from agent.runtime.monotonic import MonotonicCounter
-from agent.runtime.port_log import BURST, REFILL, REPEAT, PortLog
+from agent.runtime.port_slot import BURST, REFILL, REPEAT, PortLog
 from tests.portable.support.check import eq
 
 

@@ -1,18 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Acts on Slurm: licences, weights, drain, suspension, partitions.
+"""Acts on Slurm: weights, drain, suspension, partitions.
 
-Does not decide a level; see `deploy.orchestrate.rules`. There is no file of what was done: each
-change carries its mark in Slurm, so a new process, also on another head node, finds and undoes it.
-
-    licences    a reservation `coldloop` holds what may not start. It ends by itself after
-                `reservation_min` and is renewed each half of that
-    weight      the first weight of a node is in its comment: coldloop:weight=1
-    drain       the reason of the node begins with coldloop:
-    suspension  the admin comment of the job begins with coldloop:suspended
-    partition   the reasons of all our drained nodes have down=NAME; written before the partition
-
-A mark is written before its change and removed after the change is undone. Nodes, jobs and
-partitions without a mark belong to other people and are never changed back.
+Does not decide a level (see `deploy.orchestrate.rules`) and does not hold licences (see
+`deploy.orchestrate.slurm.licences`). There is no file of what was done. Each change carries its
+mark in Slurm (`deploy.orchestrate.slurm.marks`), so a new process, also on another head node, finds
+and undoes it. A mark is written before its change and removed after the change is undone. Nodes,
+jobs and partitions without a mark belong to other people and are never changed back.
 """
 
 import math
@@ -22,16 +15,21 @@ from typing import Any
 
 from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
 from deploy.orchestrate.settings import RowSettings, RuleSettings, SlurmSettings
-from deploy.orchestrate.slurm_client import SlurmClient, SlurmError, SlurmJob, SlurmNode
+from deploy.orchestrate.slurm.client import SlurmClient, SlurmError, SlurmJob, SlurmNode
+from deploy.orchestrate.slurm.licences import LicenceReservation
+from deploy.orchestrate.slurm.marks import (
+    DOWN_MARK,
+    PREFIX,
+    SUSPENDED,
+    WEIGHT_MARK,
+    down_partitions,
+    first_weight,
+    is_drained,
+    is_suspended,
+)
 
-PREFIX = "coldloop:"
-SUSPENDED = PREFIX + "suspended"
-_WEIGHT = PREFIX + "weight="
-_DOWN = "down="
 _BLANK = " "
 _UNAVAILABLE = frozenset(("DRAIN", "DOWN", "FAIL", "INVALID_REG", "FUTURE", "POWERED_DOWN"))
-_RELEASE_STEP = 3
-"""Fewer licences are not released apart, so that a noisy reading makes no calls."""
 _WEIGHT_STEPS = 4
 _WEIGHT_STEP = 100
 
@@ -60,9 +58,7 @@ class SlurmActuator:
         self._settings = settings
         self._rules = rules
         self._log = log
-        self._free: dict[str, int] = {}
-        self._released_at: dict[str, float] = {}
-        self._renewed_at: float | None = None
+        self._licences = LicenceReservation(client, settings, rules, log)
         self._resumed_at: float | None = None
         self._weighed_at: float | None = None
         self._ours: set[str] = set()
@@ -84,22 +80,23 @@ class SlurmActuator:
         nodes, jobs = self._client.nodes(), self._client.jobs()
         levels = {}
         for row in rows:
-            ours = [nodes[n] for n in row.nodes if n in nodes and _is_drained(nodes[n])]
+            ours = [nodes[n] for n in row.nodes if n in nodes and is_drained(nodes[n])]
             level = DRAIN if ours else FREE
-            if any(_is_suspended(job) and set(job.nodes) & set(row.nodes) for job in jobs):
+            if any(is_suspended(job) and set(job.nodes) & set(row.nodes) for job in jobs):
                 level = SUSPEND
-            levels[row.name] = DOWN if any(_marks(node) for node in ours) else level
+            levels[row.name] = DOWN if any(down_partitions(node) for node in ours) else level
         return levels
 
     def undo(self) -> None:
         """Undo everything that has a mark. A failure of one does not keep the others."""
         failures: list[str] = []
-        for step in (self._undo_nodes, self._undo_jobs, self._undo_licences):
+        for step in (self._undo_nodes, self._undo_jobs, self._licences.delete):
             try:
                 step()
             except SlurmError as error:
                 failures.append(str(error))
-        self._free, self._ours = {}, set()
+        self._licences.forget()
+        self._ours = set()
         if failures:
             raise SlurmError("; ".join(failures))
 
@@ -111,29 +108,26 @@ class SlurmActuator:
         if not settings.suspend:
             self._undo_jobs()
         if not settings.licences:
-            self._undo_licences()
+            self._licences.delete()
         nodes = self._client.nodes().values()
         if not settings.weights or rows < 2:
             self._reset_weights(nodes)
-        self._report_unmarked({p for node in nodes for p in _marks(node)})
+        self._report_unmarked({p for node in nodes for p in down_partitions(node)})
         self._is_started = True
 
     def _undo_nodes(self) -> None:
         nodes = self._client.nodes()
-        self._partitions_up({p for node in nodes.values() for p in _marks(node)} | self._set_down)
+        self._partitions_up(
+            {p for node in nodes.values() for p in down_partitions(node)} | self._set_down
+        )
         nodes = self._client.nodes()
         self._resume_nodes([n for n in nodes.values() if n.reason.startswith(PREFIX)])
         self._reset_weights(nodes.values())
 
     def _undo_jobs(self) -> None:
         for job in self._client.jobs():
-            if _is_suspended(job):
+            if is_suspended(job):
                 self._resume(job)
-
-    def _undo_licences(self) -> None:
-        if self._settings.reservation in self._client.reservations():
-            self._client.control("delete", f"reservationname={self._settings.reservation}")
-            self._log(f"slurm: reservation {self._settings.reservation} deleted")
 
     # Decisions.
 
@@ -143,11 +137,14 @@ class SlurmActuator:
             self._undo_unused(len(decisions))
         self._jobs = self._client.jobs() if self._settings.suspend else []
         if self._settings.licences:
-            self._hold_licences(decisions, now)
+            if self._licences.was_deleted():
+                self._ours = set()
+            self._licences.hold(decisions, self._jobs, now)
+            self.report.held = self._licences.held
         calls = self._client.changes
         self._nodes = self._client.nodes()
         if any(decision.level < DOWN for decision in decisions):
-            marks = {p for node in self._nodes.values() for p in _marks(node)}
+            marks = {p for node in self._nodes.values() for p in down_partitions(node)}
             self._partitions_up(marks | self._set_down)
         if self._settings.drain:
             self._drain(decisions)
@@ -159,72 +156,10 @@ class SlurmActuator:
             self._weigh(decisions, now)
         if self._client.changes != calls:
             self._nodes = self._client.nodes()
-        self.report.drained = sorted(
-            node.name for node in self._nodes.values() if _is_drained(node)
+        self.report.drained = sorted(node.name for node in self._nodes.values() if is_drained(node))
+        self.report.down = sorted(
+            {p for node in self._nodes.values() for p in down_partitions(node)}
         )
-        self.report.down = sorted({p for node in self._nodes.values() for p in _marks(node)})
-
-    # Licences.
-
-    def _hold_licences(self, decisions: list[RowDecision], now: float) -> None:
-        present = self._client.licences()
-        for name in sorted({d.row.licence for d in decisions} - set(present) - self._missing):
-            self._missing.add(name)
-            self._log(f"slurm: no licence {name} in slurm.conf")
-        held = self._client.reservations().get(self._settings.reservation, {})
-        if self.report.held and not held:  # another process has undone all
-            self._ours = set()
-        wanted = {}
-        for name in sorted({decision.row.licence for decision in decisions} & set(present)):
-            rows = [decision for decision in decisions if decision.row.licence == name]
-            licence = present[name]
-            waiting = sum(j.licences.get(name, 0) for j in self._jobs if _is_suspended(j))
-            free = min(
-                free_kw(rows, licence.used, self._rules.reserve_pct, waiting),
-                licence.total - licence.used,
-            )
-            free = self._limit_release(name, free, now)
-            # Without free licences all are held, so that the end of a job starts no other one.
-            count = licence.total - licence.used - free if free > 0 else licence.total
-            if count > 0:
-                wanted[name] = count
-        self._reserve(wanted, held, now)
-        self.report.held = wanted
-
-    def _limit_release(self, name: str, free: int, now: float) -> int:
-        """Return the free licences: fewer immediately, more at most once in `change_s`."""
-        before = self._free.get(name)
-        if before is not None and free > before:
-            if free - before < _RELEASE_STEP and before > 0:
-                return before
-            released_at = self._released_at.get(name)
-            if released_at is not None and now - released_at < self._rules.change_s:
-                return before
-            self._released_at[name] = now
-        self._free[name] = free
-        return free
-
-    def _reserve(self, wanted: dict[str, int], held: dict[str, int], now: float) -> None:
-        name, minutes = self._settings.reservation, self._settings.reservation_min
-        text = ",".join(f"{licence}:{count}" for licence, count in wanted.items())
-        is_due = self._renewed_at is None or now - self._renewed_at >= 30.0 * minutes
-        if wanted == held and not (held and is_due):
-            return
-        if not wanted:
-            self._client.control("delete", f"reservationname={name}")
-        elif held:
-            end = f"endtime=now+{minutes}minutes"
-            self._client.control("update", f"reservationname={name}", f"licenses={text}", end)
-        else:
-            options = ("starttime=now", f"duration={minutes}", "user=root")
-            flags = "flags=license_only,ignore_jobs"
-            self._client.control(
-                "create", "reservation", f"reservationname={name}", *options,
-                f"licenses={text}", flags,
-            )  # fmt: skip
-        if held != wanted:
-            self._log(f"slurm: reservation {name} holds {text or 'nothing'}")
-        self._renewed_at = now
 
     # Drain.
 
@@ -237,7 +172,7 @@ class SlurmActuator:
             if decision.level < DRAIN:
                 self._ours -= set(decision.row.nodes)
                 # The processors of a suspended job are free for others, so its node stays drained.
-                kept = {name for job in self._jobs if _is_suspended(job) for name in job.nodes}
+                kept = {name for job in self._jobs if is_suspended(job) for name in job.nodes}
                 ours = [node for node in present if node.reason.startswith(PREFIX)]
                 self._resume_nodes([node for node in ours if node.name not in kept])
                 continue
@@ -250,7 +185,7 @@ class SlurmActuator:
                 if not node.states & _UNAVAILABLE and node.name not in self._ours
             ]
             self._drain_nodes(free, f"{PREFIX} {decision.row.name} {decision.reason}")
-            self._ours |= {node.name for node in present if _is_drained(node)}
+            self._ours |= {node.name for node in present if is_drained(node)}
             self._ours |= {node.name for node in free}
 
     def _drain_nodes(self, nodes: list[SlurmNode], reason: str) -> None:
@@ -284,14 +219,14 @@ class SlurmActuator:
             return
         states = self._client.partition_states()
         due = [name for name in self._settings.partition_down if states.get(name) == "UP"]
-        mine = [node for node in self._client.nodes().values() if _is_drained(node)]
+        mine = [node for node in self._client.nodes().values() if is_drained(node)]
         if not mine:
             return
-        known = self._set_down.union(*map(_marks, mine))
+        known = self._set_down.union(*map(down_partitions, mine))
         wanted = {*due, *(name for name in known if states.get(name) == "DOWN")}
-        for reason in sorted({n.reason for n in mine if not wanted <= _marks(n)}):
+        for reason in sorted({n.reason for n in mine if not wanted <= down_partitions(n)}):
             same = [node for node in mine if node.reason == reason]
-            marks = (f"{_DOWN}{name}" for name in sorted(wanted - _marks(same[0])))
+            marks = (f"{DOWN_MARK}{name}" for name in sorted(wanted - down_partitions(same[0])))
             self._set_reason(same, " ".join((reason, *marks)))
         for name in due:
             self._client.control("update", f"partitionname={name}", "state=down")
@@ -315,9 +250,9 @@ class SlurmActuator:
                 self._client.control("update", f"partitionname={name}", "state=up")
                 self._log(f"slurm: partition {name} up")
         self._set_down = set()
-        marked = [node for node in self._client.nodes().values() if _marks(node)]
+        marked = [node for node in self._client.nodes().values() if down_partitions(node)]
         for reason in sorted({node.reason for node in marked}):
-            words = [word for word in reason.split() if not word.startswith(_DOWN)]
+            words = [word for word in reason.split() if not word.startswith(DOWN_MARK)]
             self._set_reason([node for node in marked if node.reason == reason], " ".join(words))
         self._nodes = self._client.nodes()
 
@@ -333,7 +268,7 @@ class SlurmActuator:
                 self._resume_one(decision, here, now)
         if self._client.changes != calls:
             self._jobs = self._client.jobs()
-        self.report.suspended = [job.number for job in self._jobs if _is_suspended(job)]
+        self.report.suspended = [job.number for job in self._jobs if is_suspended(job)]
 
     def _is_due(self, now: float) -> bool:
         return self._resumed_at is None or now - self._resumed_at >= self._rules.change_s
@@ -345,7 +280,7 @@ class SlurmActuator:
             for job in jobs
             if "RUNNING" in job.states
             and job.partition in self._settings.suspend
-            and not _is_suspended(job)  # a person has resumed it
+            and not is_suspended(job)  # a person has resumed it
         ]
         if not running or not (decision.is_new or self._is_due(now)):
             return
@@ -359,7 +294,7 @@ class SlurmActuator:
 
     def _resume_one(self, decision: RowDecision, jobs: list[SlurmJob], now: float) -> None:
         """Resume the oldest suspended job for which the headroom is sufficient."""
-        waiting = sorted((job for job in jobs if _is_suspended(job)), key=lambda job: job.start_s)
+        waiting = sorted((job for job in jobs if is_suspended(job)), key=lambda job: job.start_s)
         if not waiting or not self._is_due(now):
             return
         job = waiting[0]
@@ -388,65 +323,22 @@ class SlurmActuator:
             part = decision.headroom_w / (1000.0 * decision.row.rated_kw)
             step = _WEIGHT_STEPS - min(_WEIGHT_STEPS, max(0, math.floor(part * _WEIGHT_STEPS)))
             for node in (nodes[name] for name in decision.row.nodes if name in nodes):
-                first = _first_weight(node)
+                first = first_weight(node)
                 wanted = (node.weight if first is None else first) + step * _WEIGHT_STEP
                 if wanted != node.weight:
                     self._weighed_at = now
                     self._set_weight(node, wanted)
 
     def _set_weight(self, node: SlurmNode, weight: int) -> None:
-        if _first_weight(node) is None:
-            comment = f"{_WEIGHT}{node.weight} {node.comment}".strip()
+        if first_weight(node) is None:
+            comment = f"{WEIGHT_MARK}{node.weight} {node.comment}".strip()
             self._client.control("update", f"nodename={node.name}", f"comment={comment}")
         self._client.control("update", f"nodename={node.name}", f"weight={weight}")
 
     def _reset_weights(self, nodes: Iterable[SlurmNode]) -> None:
         for node in nodes:
-            first = _first_weight(node)
+            first = first_weight(node)
             if first is not None:
                 rest = node.comment.partition(" ")[2]
                 self._client.control("update", f"nodename={node.name}", f"weight={first}")
                 self._client.control("update", f"nodename={node.name}", f"comment={rest}")
-
-
-def free_kw(
-    decisions: list[RowDecision], used_kw: int, reserve_pct: float, waiting_kw: int = 0
-) -> int:
-    """Return the licences in kW that may start now.
-
-    The lower of two: capacity less what is used and what no job asks for; and the headroom. The
-    first counts a job from its start, before its heat shows. The second counts heat that no job
-    has asked for, and leaves `waiting_kw` for suspended jobs: they are resumed first. Both leave
-    `reserve_pct` of the rating. A row that drains adds nothing.
-    """
-    capacity_kw, headroom_kw = 0.0, -float(waiting_kw)
-    for decision in decisions:
-        row = decision.row
-        reserve_kw = row.rated_kw * reserve_pct / 100.0
-        capacity_kw += max(0.0, decision.capacity_w / 1000.0 - row.base_kw - reserve_kw)
-        if decision.level < DRAIN:
-            headroom_kw += max(0.0, decision.headroom_w / 1000.0 - reserve_kw)
-    return max(0, math.floor(min(capacity_kw - used_kw, headroom_kw)))
-
-
-def _is_suspended(job: SlurmJob) -> bool:
-    return job.admin_comment.startswith(SUSPENDED)
-
-
-def _is_drained(node: SlurmNode) -> bool:
-    """Return whether we have drained the node."""
-    return node.reason.startswith(PREFIX) and "DRAIN" in node.states
-
-
-def _marks(node: SlurmNode) -> set[str]:
-    """Return the partitions that we have set down, by the reason of a node."""
-    if not node.reason.startswith(PREFIX):
-        return set()
-    return {word[len(_DOWN) :] for word in node.reason.split() if word.startswith(_DOWN)}
-
-
-def _first_weight(node: SlurmNode) -> int | None:
-    if not node.comment.startswith(_WEIGHT):
-        return None
-    text = node.comment[len(_WEIGHT) :].split(" ", 1)[0]
-    return int(text) if text.isdecimal() else None

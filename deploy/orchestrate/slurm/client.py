@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Calls of scontrol and squeue, and what they tell. Slurm 24.11 with its JSON output.
 
-Does not decide; see `deploy.orchestrate.slurm`. An answer of another form than that of Slurm is a
-SlurmError, never part of a state. scontrol needs about 15 ms a call, so changes of
+Does not decide; see `deploy.orchestrate.slurm.actuator`. An answer of another form than that of
+Slurm is a SlurmError, never part of a state. scontrol needs about 15 ms a call, so changes of
 several nodes are one call. SOURCE: scontrol(1), squeue(1) of 24.11.5.
 """
 
