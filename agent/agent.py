@@ -327,7 +327,10 @@ class Agent:
 
     def _link_event(self, link: PortLink, kind: str, now: int) -> None:
         link.event(kind, now)
-        self.alarms.update(PORT, link.name, not link.is_open, now, alarm_text(PORT, link.name))
+        self._update_port_alarm(link, now)
+
+    def _update_port_alarm(self, link: PortLink, now: int) -> None:
+        self.alarms.update(PORT, link.name, not link.is_sound, now, alarm_text(PORT, link.name))
 
     def wake(self, now: int) -> None:
         """Do all work that is due at `now`."""
@@ -345,6 +348,8 @@ class Agent:
             if now >= link.wake_at:
                 try:
                     link.wake(now)
+                    if link.is_sound:
+                        self._update_port_alarm(link, now)
                 except Exception as error:
                     link.close(now)
                     self.guard.handle(link.port, error, now)
