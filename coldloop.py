@@ -46,6 +46,7 @@ COMMANDS = {
     "ledger": ("agent.commands:ledger", "report energy and water: PUE, WUE, ERF, losses"),
     "clock": ("agent.commands:clock", "report the clock of the agent, or show it live"),
     "link": ("agent.commands:link", "show a satellite modem and its next contact windows"),
+    "pair": ("agent.commands:pair", "show or change which of two controllers is active"),
     "telemetry": (
         "agent.commands:telemetry",
         "print a telemetry log; measure the codec on a table",

@@ -38,9 +38,7 @@ from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.safety.supervisor import Supervisor
 from agent.telemetry import status
 from agent.telemetry.rows import Telemetry
-from agent.telemetry.uplink import Uplink, make_broker_link
 from drivers.gnss.fix_rules import RELEASE_UTC_US
-from drivers.gnss.receiver import ReceiverDriver
 from drivers.modbus.bus import Bus
 
 TYPE_CHECKING = False
@@ -54,6 +52,8 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config
     from agent.core.context import PortListener
     from agent.remote.storage.boot_state import BootState
+    from agent.telemetry.uplink import Uplink
+    from drivers.gnss.receiver import ReceiverDriver
 
 
 class Agent:
@@ -87,7 +87,15 @@ class Agent:
         self.ticks = TickScheduler(config.tick_us, config.tick_offset_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
         self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
-        self._build_ports(config)
+        from agent.agent_ports import AgentPorts  # noqa: PLC0415 - so that it can be unloaded
+
+        ports = AgentPorts(config, self.clock, self.telemetry, self._birth_message())
+        self.receiver: ReceiverDriver | None = ports.receiver
+        self.uplink: Uplink | None = ports.uplink
+        self.links: list[PortLink] = ports.links
+        self._first_component = ports.first_component
+        self._bus_links = ports.bus_links
+        self._state_link: PortLink | None = ports.state_link
         self._out: Actions = []
         self.port_listeners: list[PortListener] = []
         self._failed_checks: list[str] = []
@@ -110,37 +118,9 @@ class Agent:
 
             providers.append(BootLoopAlarm())
         self._build_loops(config, providers)
-        drop_modules(("agent.control.loop_parts",))
+        drop_modules(("agent.agent_ports", "agent.control.loop_parts"))
         single_write = config.state is not None and config.state.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
-
-    def _build_ports(self, config: "Config") -> None:
-        self.receiver: ReceiverDriver | None = None
-        self.uplink: Uplink | None = None
-        self.links: list[PortLink] = []
-        if config.receiver is not None:
-            address = config.receiver
-            self.receiver = ReceiverDriver(
-                RECEIVER,
-                address.baud,
-                address.bits_per_char,
-                config.receiver_latency_us,
-                min_utc_us=RELEASE_UTC_US,
-            )
-            self.links.append(PortLink(RECEIVER, "receiver", str(address)))
-        self._first_component = FIRST_BUS + len(config.buses)
-        self._bus_links = [
-            PortLink(FIRST_BUS + i, name, str(address))
-            for i, (name, address) in enumerate(config.buses)
-        ]
-        self.links.extend(self._bus_links)
-        if config.broker is not None:
-            link = make_broker_link(BROKER, config.broker, self.clock)
-            self.uplink = Uplink(config, link, self.telemetry, self._birth_message())
-        self._state_link: PortLink | None = None
-        if config.state is not None:
-            self._state_link = PortLink(STATE, "state", str(config.state))
-            self.links.append(self._state_link)
 
     def _build_actuators(self, config: "Config") -> None:
         self.arbiters: dict[str, Arbiter] = {}

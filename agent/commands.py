@@ -175,7 +175,7 @@ def _check_ports(config: Config) -> bool:
     ports = [address for _, _, address in config.components]
     ports.extend([address for _, _, address in config.component_ports])
     addresses = [config.receiver, *buses, *ports, config.broker, config.state]
-    problems = cpython.preflight([str(a) for a in addresses if a is not None])
+    problems = cpython.check_addresses([str(a) for a in addresses if a is not None])
     for problem in problems:
         print(f"coldloop agent: {problem}", file=sys.stderr)
     return not problems
@@ -303,19 +303,19 @@ ALARMS = {
 
 LINK = {
     "watch": (
-        "agent.tools.satcom_watch",
+        "agent.tools.satcom.satcom_watch",
         "signal, registration, contact windows, queue and budget, live",
     ),
     "passes": (
-        "agent.tools.satcom_passes",
+        "agent.tools.satcom.satcom_passes",
         "contact windows of the next hours, as a table and a plot",
     ),
     "latency": (
-        "agent.tools.satcom_latency",
+        "agent.tools.satcom.satcom_latency",
         "time from a record to the receipt of the ground, by carrier and class",
     ),
     "coexistence": (
-        "agent.tools.satcom_coexistence",
+        "agent.tools.satcom.satcom_coexistence",
         "effect of transmissions on the receiver, measured as a table",
     ),
 }
@@ -338,6 +338,18 @@ def link(argv: list[str]) -> int:
     """Run a subcommand of `coldloop link`."""
     example = "passes --config /etc/coldloop/unit.json --hours 12"
     return CommandGroup("link", LINK, example, (AgentError,)).run(argv)
+
+
+def pair(argv: list[str]) -> int:
+    """Run a subcommand of `coldloop pair`."""
+    tools = {
+        "show": ("agent.tools.pair.show", "role of this controller, also at the standby"),
+        "swap": ("agent.tools.pair.swap", "give the active role to the other controller"),
+        "out": ("agent.tools.pair.take_out", "take this controller out of the pair"),
+        "in": ("agent.tools.pair.take_in", "take this controller into the pair again"),
+    }
+    example = "swap --config /etc/coldloop/unit.json"
+    return CommandGroup("pair", tools, example, (ConfigError,)).run(argv)
 
 
 def telemetry(argv: list[str]) -> int:

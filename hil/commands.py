@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from agent.core.errors import AgentError
 from drivers.tools.lib.command_group import CommandGroup
@@ -76,6 +77,14 @@ def demo(argv: list[str]) -> int:
         metavar="ADDRESS",
         help="use this MQTT broker, tcp:HOST:PORT, instead of the emulated one",
     )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        type=path_argument,
+        default=[],
+        metavar="FILE",
+        help="public key of an operator whose changes the unit takes; two or more",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record at the end")
     parser.add_argument("--no-page", action="store_true", help="do not serve the live page")
     arguments = parser.parse_args(argv)
@@ -88,11 +97,27 @@ def demo(argv: list[str]) -> int:
     if arguments.broker is not None:
         broker = arguments.broker.removeprefix("tcp:")
         _check_broker(parser, broker)
+    keys = _read_keys(parser, arguments.trust)
     from hil.demo import Demo
 
     return _run_guarded(
-        "coldloop demo", Demo(seconds, broker, arguments.json, not arguments.no_page).run
+        "coldloop demo",
+        Demo(seconds, broker, arguments.json, not arguments.no_page, keys).run,
     )
+
+
+def _read_keys(parser: Parser, paths: list[Path]) -> list[dict[str, Any]]:
+    """Return the public keys that `coldloop config keygen` wrote."""
+    keys = []
+    for path in paths:
+        try:
+            key = json.loads(path.read_text(encoding="utf-8"))
+            keys.append({name: key[name] for name in ("number", "public", "role")})
+        except (OSError, ValueError, LookupError, TypeError):
+            parser.error(f"--trust: {path} is not a public key of `coldloop config keygen`")
+    if len(keys) == 1:
+        parser.error("--trust: a unit needs two keys, one of them with the role limits")
+    return keys
 
 
 def _check_broker(parser: Parser, text: str) -> None:
@@ -197,11 +222,11 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_page(arguments: argparse.Namespace) -> int:
-    from hil.page.serve import serve
+    from hil.page.page_command import serve_page
     from hil.page.session_manager import SessionManager
 
     real_devices = dict(text.split("=", 1) for text in arguments.real)
-    return serve(
+    return serve_page(
         lambda hub: SessionManager(
             hub, arguments.records, arguments.dut, real_devices, arguments.key, arguments.scenario
         ),

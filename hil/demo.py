@@ -15,7 +15,7 @@ from typing import Any
 
 from agent.telemetry.status_text import clock_text, number, utc_text
 from hil.bench.testbed_settings import TestbedSettings
-from hil.errors import BenchError
+from hil.errors import INTERRUPTED, BenchError
 from hil.measure.registry import utc_error_ms
 from hil.run.real import stop_on_signals
 from hil.run.real_bench import RealBench
@@ -31,12 +31,18 @@ _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 class Demo:
     """One run of the demo. `seconds` None: until interrupted. `broker`: HOST:PORT of another
-    broker.
+    broker. `keys`: public keys whose changes the unit takes; the load is then constant.
     """
 
     def __init__(
-        self, seconds: int | None, broker: str | None, as_json: bool, page: bool = False
+        self,
+        seconds: int | None,
+        broker: str | None,
+        as_json: bool,
+        page: bool = False,
+        keys: list[dict[str, Any]] | None = None,
     ) -> None:
+        self._keys = keys or []
         self._duration_s = seconds
         self._broker = broker
         self._as_json = as_json
@@ -50,9 +56,9 @@ class Demo:
         self._worst_utc_ms: float | None = None
 
     def run(self) -> int:
-        """Run the demo; give 0 for pass, 1 for fail."""
+        """Run the demo; give 0 for pass, 1 for fail, 130 for Ctrl-C before a given duration."""
         with_site = self._with_page and are_installed()
-        settings = TestbedSettings(parts=PARTS if with_site else "")
+        settings = TestbedSettings(parts=PARTS if with_site else "remote" if self._keys else "")
         with (
             contextlib.ExitStack() as stack,
             RealBench(settings, seed=1, broker=self._broker) as bench,
@@ -62,7 +68,9 @@ class Demo:
             stack.enter_context(self._serve_page(bench))
             if with_site:
                 bench.add_site_servers()
-            bench.world.schedule(STEP_AT_S * _SECOND, bench.testbed.plant.set_load, STEP_KW)
+            bench.operator_keys = self._keys
+            if not self._keys:
+                bench.world.schedule(STEP_AT_S * _SECOND, bench.testbed.plant.set_load, STEP_KW)
             bench.world.schedule(_SECOND, self._on_second, bench)
             bench.start_agent(log=log)
             self._start_site(bench, stack)
@@ -74,7 +82,7 @@ class Demo:
                 raise
             record = self._make_record(bench)
         self._print_verdict(record)
-        return 0 if record["verdict"] == "pass" else 1
+        return {"pass": 0, "fail": 1}.get(record["verdict"], INTERRUPTED)
 
     @contextlib.contextmanager
     def _serve_page(self, bench: RealBench) -> Iterator[None]:
@@ -147,6 +155,8 @@ class Demo:
         return "\n".join(lines)
 
     def _step_text(self) -> str:
+        if self._keys:
+            return "constant"
         if self._seconds < STEP_AT_S:
             return f"steps to {STEP_KW:.0f} kW in {STEP_AT_S - self._seconds} s"
         return f"stepped at {STEP_AT_S} s"
@@ -183,9 +193,15 @@ class Demo:
             "modbus": {key: status["modbus"][key] for key in ("transactions", "errors")},
             "telemetry": {key: status["telemetry"][key] for key in ("published", "acknowledged")},
         }
-        if self.list_failures(record):
+        if self._is_cut(bench):
+            record["verdict"] = "interrupted"
+        elif self.list_failures(record):
             record["verdict"] = "fail"
         return record
+
+    def _is_cut(self, bench: RealBench) -> bool:
+        """Return whether a signal came before the end; without a duration it is the end."""
+        return bench.shell.stopped and self._seconds < (self._duration_s or 0)
 
     @staticmethod
     def list_failures(record: dict[str, Any]) -> list[str]:
@@ -217,6 +233,8 @@ class Demo:
             print(json.dumps(record))
             return
         failures = self.list_failures(record)
+        if record["verdict"] == "interrupted":
+            failures = [f"after {self._seconds} of {self._duration_s} s: not judged"]
         print(f"\n{record['verdict'].upper()}  " + ("; ".join(failures) or "all within limits"))
 
 

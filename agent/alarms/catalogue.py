@@ -24,10 +24,10 @@ MAX_RESPOND_S = {1: 300, 2: 1800, 3: 86_400, 4: 604_800}
 UNKNOWN_PRIORITY = 2
 """Priority of a code without an entry: the unit has other software than the reader."""
 
-_LISTS = ("planned", "retired")
-_TEXTS = ("means", "cause", "consequence", "do")
-_NEEDED = {"number", "priority", "respond_s", *_TEXTS}
-_OPTIONAL = {"reset", "suppressed_by", "state", "siblings"}
+_CODE_LISTS = ("planned", "retired")
+_TEXT_FIELDS = ("means", "cause", "consequence", "do")
+_REQUIRED_FIELDS = {"number", "priority", "respond_s", *_TEXT_FIELDS}
+_OPTIONAL_FIELDS = {"reset", "suppressed_by", "state", "siblings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ class Catalogue:
     def find(self, text: str) -> AlarmEntry | None:
         """Find an entry by `CODE`, `CODE:SOURCE` or number. None: unknown."""
         if text.isdecimal():
-            return next((e for e in self.entries.values() if e.number == int(text)), None)
+            return next(
+                (entry for entry in self.entries.values() if entry.number == int(text)), None
+            )
         return self.entries.get(text.partition(":")[0])
 
     def priority(self, code: str) -> int:
@@ -94,7 +96,7 @@ def catalogue() -> Catalogue:
 
 def parse(data: dict[str, Any]) -> Catalogue:
     """Build a catalogue from the content of alarms.toml. Raises ValueError: all problems."""
-    packages = {key: value for key, value in data.items() if key not in _LISTS}
+    packages = {key: value for key, value in data.items() if key not in _CODE_LISTS}
     tables = [
         (code, table)
         for package in packages.values()
@@ -120,7 +122,10 @@ def parse(data: dict[str, Any]) -> Catalogue:
 
 def _field_problems(code: str, table: dict[str, Any]) -> Iterator[str]:
     """Find missing, unknown and wrong fields of one entry."""
-    missing, unknown = _NEEDED - set(table), set(table) - _NEEDED - _OPTIONAL
+    missing, unknown = (
+        _REQUIRED_FIELDS - set(table),
+        set(table) - _REQUIRED_FIELDS - _OPTIONAL_FIELDS,
+    )
     if missing:
         yield f"{code}: missing {', '.join(sorted(missing))}"
     if unknown:
@@ -132,7 +137,7 @@ def _field_problems(code: str, table: dict[str, Any]) -> Iterator[str]:
         yield f"{code}: priority {priority} is not 1 to 4"
     elif not 0 < respond_s <= MAX_RESPOND_S[priority]:
         yield f"{code}: respond_s is not 1 to {MAX_RESPOND_S[priority]} (priority {priority})"
-    for name in _TEXTS:
+    for name in _TEXT_FIELDS:
         if not str(table[name]).strip():
             yield f"{code}: {name} is empty"
 

@@ -46,7 +46,7 @@ _CHECKED_SECTIONS = (
     "northbound",
     "redundancy",
 )
-_NEED_ACTUATORS = ("cooling", "safety", "throttle")
+_NEED_ACTUATORS = ("cooling", "safety")
 
 
 class ParsedConfig:
@@ -282,13 +282,25 @@ def _check_components(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list
     for device in reversed(parsed.devices):
         profiles[device.name] = device.profile
     control = raw["control"]
-    has_actuators = "valve" in control["supply"] and "pumps" in control["dp"]
+    supply = control["supply"]
+    has_actuators = "valve" in supply and "pumps" in control["dp"]
     for section in _CHECKED_SECTIONS:
         if section in raw and section in _NEED_ACTUATORS and not has_actuators:
             errors.append("%s: needs control.supply.valve and control.dp.pumps" % section)
+        elif (
+            section == "throttle"
+            and section in raw
+            and not ("sensor" in supply and _has_device(supply))
+        ):
+            errors.append("throttle: needs control.supply.sensor, and valve or cdu")
         elif section in raw:
             spec = [spec for spec in COMPONENTS if spec.section == section][0]  # noqa: RUF015
             schema_module(spec, "check").check(raw, profiles, errors)
+
+
+def _has_device(supply: "dict[str, Any]") -> bool:
+    """Return whether a device cools the supply: its valve, or a CDU that controls itself."""
+    return "valve" in supply or "cdu" in supply
 
 
 def _check_capacity(cycle_us: int, parsed: ParsedConfig, errors: "list[str]") -> None:

@@ -23,7 +23,7 @@ _PREFIXES = (
     "agent.core.component.registry",
     "agent.core.tunable",
     "agent.fieldbus.capacity",
-    "drivers.modbus.block_planner",
+    "drivers.modbus.plan.block_planner",
 )
 
 

@@ -29,18 +29,18 @@ def check_loops(raw: "dict[str, Any]", parsed: "list[DeviceConfig]", errors: "li
     _check_form("control.supply", supply, "valve", "setpoint_c", errors)
     _check_form("control.dp", dp, "pumps", "setpoint_kpa", errors)
     if "sensor" in supply:
-        _require(devices, supply["sensor"], "control.supply.sensor", _reads_supply, errors)
+        _require_device(devices, supply["sensor"], "control.supply.sensor", _supply_problem, errors)
     if "sensor" in dp:
-        _require(devices, dp["sensor"], "control.dp.sensor", _reads_pressure, errors)
+        _require_device(devices, dp["sensor"], "control.dp.sensor", _pressure_problem, errors)
     if "valve" in supply:
-        _require(devices, supply["valve"], "control.supply.valve", _is_valve, errors)
+        _require_device(devices, supply["valve"], "control.supply.valve", _valve_problem, errors)
         _check_range("control.supply", supply, errors)
         check_outputs(devices.get(supply["valve"]), "valve", supply, "control.supply", errors)
     _check_pumps(dp, devices, errors)
     for path, loop, key in (("control.supply", supply, "supply"), ("control.dp", dp, "dp")):
         if "cdu" in loop:
-            test = _takes_supply if key == "supply" else _takes_pressure
-            _require(devices, loop["cdu"], path + ".cdu", test, errors)
+            find_problem = _cdu_supply_problem if key == "supply" else _cdu_dp_problem
+            _require_device(devices, loop["cdu"], path + ".cdu", find_problem, errors)
             _check_setpoint(devices.get(loop["cdu"]), key, loop, path, errors)
 
 
@@ -62,10 +62,10 @@ def _check_form(
 
 def _check_pumps(dp: "dict[str, Any]", devices: "Devices", errors: "list[str]") -> None:
     pumps = dp.get("pumps", [])
-    for i, pump in enumerate(pumps):
-        _require(devices, pump, "control.dp.pumps[%d]" % i, _is_pump, errors)
-        if pump in pumps[:i]:
-            errors.append("control.dp.pumps[%d]: %s is named twice" % (i, pump))
+    for index, pump in enumerate(pumps):
+        _require_device(devices, pump, "control.dp.pumps[%d]" % index, _pump_problem, errors)
+        if pump in pumps[:index]:
+            errors.append("control.dp.pumps[%d]: %s is named twice" % (index, pump))
     if pumps:
         _check_range("control.dp", dp, errors)
     for pump in pumps:
@@ -105,7 +105,7 @@ def check_shared_unit(
     for other in others:
         if (other.bus, other.unit) != (device.bus, device.unit):
             continue
-        shared = _written(device.profile) & _written(other.profile)
+        shared = _writable_registers(device.profile) & _writable_registers(other.profile)
         if shared:
             errors.append(
                 "%s.unit: writes register %d of unit %d, as %s does"
@@ -113,7 +113,7 @@ def check_shared_unit(
             )
 
 
-def _written(profile: "DeviceProfile") -> "set[int]":
+def _writable_registers(profile: "DeviceProfile") -> "set[int]":
     """Return the addresses of the registers that a profile can write."""
     addresses: set[int] = set()
     for point in profile.points:
@@ -122,7 +122,7 @@ def _written(profile: "DeviceProfile") -> "set[int]":
     return addresses
 
 
-def _reads_supply(profile: "DeviceProfile") -> "str | None":
+def _supply_problem(profile: "DeviceProfile") -> "str | None":
     return (
         None
         if profile.has_point("SupplyTemperatureCelsius")
@@ -130,36 +130,38 @@ def _reads_supply(profile: "DeviceProfile") -> "str | None":
     )
 
 
-def _reads_pressure(profile: "DeviceProfile") -> "str | None":
+def _pressure_problem(profile: "DeviceProfile") -> "str | None":
     if profile.has_point("DeltaPressurekPa"):
         return None
     both = profile.has_point("SupplyPressurekPa") and profile.has_point("ReturnPressurekPa")
     return None if both else "reads neither DeltaPressurekPa nor both pressures"
 
 
-def _is_valve(profile: "DeviceProfile") -> "str | None":
+def _valve_problem(profile: "DeviceProfile") -> "str | None":
     return None if profile.valve else "is no valve"
 
 
-def _is_pump(profile: "DeviceProfile") -> "str | None":
+def _pump_problem(profile: "DeviceProfile") -> "str | None":
     return None if profile.pump else "is no pump"
 
 
-def _takes_supply(profile: "DeviceProfile") -> "str | None":
+def _cdu_supply_problem(profile: "DeviceProfile") -> "str | None":
     return None if "supply" in profile.cdu else "takes no set-point of the supply temperature"
 
 
-def _takes_pressure(profile: "DeviceProfile") -> "str | None":
+def _cdu_dp_problem(profile: "DeviceProfile") -> "str | None":
     return None if "dp" in profile.cdu else "takes no set-point of the differential pressure"
 
 
-def _require(devices: "Devices", name: str, path: str, test: "Any", errors: "list[str]") -> None:
+def _require_device(
+    devices: "Devices", name: str, path: str, find_problem: "Any", errors: "list[str]"
+) -> None:
     if name not in devices:
         errors.append("%s: no device is named %s" % (path, name))
         return
     profile = devices[name]
     problem = (
-        None if profile is None else test(profile)
+        None if profile is None else find_problem(profile)
     )  # an invalid profile is reported once, elsewhere
     if profile is not None and problem:
         errors.append("%s: %s (profile %s) %s" % (path, name, profile.model, problem))

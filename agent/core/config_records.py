@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from drivers.device.profile import DeviceProfile
-    from drivers.modbus.poll_plan import PollPlan
+    from drivers.modbus.plan.poll_plan import PollPlan
     from drivers.ports.address import Address
 
     class ParsedNames(Protocol):

@@ -4,8 +4,8 @@
 Used while a configuration is loaded; see `agent.config.compiler`. MicroPython then unloads it.
 """
 
-from drivers.modbus.block_planner import plan_time_us
-from drivers.modbus.poll_plan import PollPlan
+from drivers.modbus.plan.block_planner import plan_time_us
+from drivers.modbus.plan.poll_plan import PollPlan
 from drivers.ports.address import modbus_framing
 from drivers.ports.bus_address import wire_time
 from protocols.time_units import MILLISECOND
@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.config_records import Config, DeviceConfig
     from drivers.device.profile import DeviceProfile
-    from drivers.modbus.block_planner import PlannedItem
+    from drivers.modbus.plan.block_planner import PlannedItem
     from drivers.modbus.register_span import ReadBlock
     from drivers.modbus.wire_time import WireTime
     from drivers.ports.address import Address

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from agent.core.context import SessionView
     from agent.fieldbus.write_channel import WriteChannel
     from drivers.modbus.bus import Bus
-    from drivers.modbus.poll_plan import PollPlan
+    from drivers.modbus.plan.poll_plan import PollPlan
     from drivers.modbus.transaction import TransactionResult
 
-    Pairs = list[tuple[int, int]]
+    OutputPairs = list[tuple[int, int]]
 
 OVERLOADED_AFTER = 3
 """Cycles in a row with incomplete polls, before the bus is reported as overloaded."""
@@ -82,7 +82,7 @@ class DeviceSession:
         self._probes = self.device.identity_probes()
         self._probes_pending = 0
         self._reidentify_at = 0
-        self._answered = False
+        self._has_answered = False
         self.cycle_us = 0
         self._watchdog_due = 0
 
@@ -111,9 +111,9 @@ class DeviceSession:
         return True in [cycle.unverified for cycle in self._cycles]
 
     @property
-    def is_foreign(self) -> bool:
+    def changed_by_other(self) -> bool:
         """Whether another master has changed an output of this device."""
-        return True in [cycle.is_foreign for cycle in self._cycles]
+        return True in [cycle.changed_by_other for cycle in self._cycles]
 
     @property
     def write_error(self) -> str:
@@ -173,14 +173,14 @@ class DeviceSession:
         self._poll_cycle.poll_fast()
 
     def _update_comm_state(self) -> None:
-        if not self._answered:
+        if not self._has_answered:
             self.silent_cycles += 1
             for cycle in self._cycles:
                 cycle.device_silent()
             if self.silent_cycles >= _LOST_AFTER and self.comm_state == ONLINE:
                 self.comm_state = next_state(ONLINE, MISSED, COMM_TABLE)
                 self.device.forget_identity()
-        self._answered = False
+        self._has_answered = False
 
     # Identity and watchdog.
 
@@ -236,7 +236,7 @@ class DeviceSession:
         """
         return self._write_cycle.ramp_limited(i, value, self.cycle_us)
 
-    def request_outputs(self, outputs: "Pairs", stop: bool = False) -> None:
+    def request_outputs(self, outputs: "OutputPairs", stop: bool = False) -> None:
         """Request that points (index, count) be written and verified.
 
         A `stop` goes out before all other requests. The session does not send outputs that cannot
@@ -261,7 +261,7 @@ class DeviceSession:
         self.transactions += 1
         self.errors += not ok
         if ok:
-            self._answered = True
+            self._has_answered = True
             if self.comm_state != ONLINE:
                 self.comm_state = next_state(self.comm_state, ANSWERED, COMM_TABLE)
                 for cycle in self._cycles:
@@ -272,7 +272,7 @@ class DeviceSession:
         kind = tag.block
         if kind >= 0:
             is_round_complete = self._poll_cycle.handle_result(tag, result)
-            if is_round_complete and self._answered and self.device.identity != MISMATCH:
+            if is_round_complete and self._has_answered and self.device.identity != MISMATCH:
                 for cycle in self._cycles:
                     cycle.verify()
         elif kind == RECOVERY_KIND:

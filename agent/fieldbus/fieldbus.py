@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config, DeviceConfig
     from agent.core.context import SessionView
     from drivers.modbus.bus import Bus
-    from drivers.modbus.poll_plan import PollPlan
+    from drivers.modbus.plan.poll_plan import PollPlan
 
 
 def _poll_plans(config: "Config", device: "DeviceConfig") -> "tuple[PollPlan, PollPlan]":

@@ -6,20 +6,20 @@ Does not decide when a cycle begins and does not decode registers; see `device_s
 
 The bus reads fast points in every cycle. It spreads slow points over their own period. A pending
 poll is not sent again, so a slow bus does not grow a queue. The blocks come from
-`drivers.modbus.poll_plan`. When the device rejects a block, the plan changes.
+`drivers.modbus.plan.poll_plan`. When the device rejects a block, the plan changes.
 """
 
 from collections import namedtuple
 
 from drivers.device.identity import TaggedRequest
-from drivers.modbus.poll_plan import ILLEGAL_DATA_CODES
+from drivers.modbus.plan.poll_plan import ILLEGAL_DATA_CODES
 from drivers.modbus.transaction import OK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.device.device import ModbusDevice
     from drivers.modbus.bus import Bus
-    from drivers.modbus.poll_plan import PollPlan
+    from drivers.modbus.plan.poll_plan import PollPlan
     from drivers.modbus.transaction import TransactionResult
 
 RequestTag = namedtuple("RequestTag", ("session", "block", "number"))

@@ -12,8 +12,8 @@ do not show them, the write is unverified, also if the request changed meanwhile
 continues to retry.
 
 An output that the polls have shown, and that has another value without a write of this session, was
-changed by another master (`is_foreign`). So was a single output that, after a write, is neither
-between the value before and the requested one. It is written again immediately.
+changed by another master (`changed_by_other`). So was a single output that, after a write, is
+neither between the value before and the requested one. It is written again immediately.
 
 A request to a lost device can be out of date when the device replies again. Such a request waits
 until the loops have decided again. The write cycle acts by the states of `session_state`.
@@ -94,7 +94,7 @@ class WriteCycle:
         self._before: int | None = None
 
     @property
-    def is_foreign(self) -> bool:
+    def changed_by_other(self) -> bool:
         """Whether another master has changed an output of this device in the last cycles."""
         return self._foreign_cycles > 0
 
@@ -248,8 +248,8 @@ class WriteCycle:
                 self.unverified = False
                 self._handle(READ_BACK)
             return
-        is_foreign = self.state == VERIFIED or (is_outside and self._acknowledged)
-        if is_foreign and self._verifying and self.state != PENDING:
+        changed_by_other = self.state == VERIFIED or (is_outside and self._acknowledged)
+        if changed_by_other and self._verifying and self.state != PENDING:
             self._foreign_cycles = _FOREIGN_CYCLES
             self._start_write()
             return

@@ -96,7 +96,7 @@ class Sender:
                     record_store.advance(record_store.now)
                     return ids, b"".join(parts) if ids else b""
                 room = limit if ids else max(limit, max_single)
-                if size + message.OVERHEAD + len(record.payload) > room:
+                if size + message.MAX_RECORD_HEADER + len(record.payload) > room:
                     if ids:
                         return ids, b"".join(parts)
                     return self._next_chunk(class_index, record, room)

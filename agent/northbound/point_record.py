@@ -78,12 +78,15 @@ def build(component: "RecordHost", now: int) -> bytes:
         ("safety", _component_status(agent, "safety", now)),
         ("cooling", _component_status(agent, "cooling", now)),
     ]
+    pair = _component_status(agent, "redundancy", now)
+    if pair is not None:
+        pairs.append(("pair", pair))
     text = write(JsonObject(pairs))[:-1]
-    points, values = _points(component, now), _values(agent, now)
+    points, values = _points(component, pair, now), _values(agent, now)
     return (text + ',"points":' + points + ',"values":' + values + "}").encode()
 
 
-def _points(component: "RecordHost", now: int) -> str:
+def _points(component: "RecordHost", pair: "JsonObject | None", now: int) -> str:
     agent: Any = component.agent
     sources = component.sources
     if sources is None:
@@ -91,6 +94,12 @@ def _points(component: "RecordHost", now: int) -> str:
     parts = [_point_text(key, sources.by_key[key](now)) for key in sources.order]
     for key, value in component_values(agent, component.started_at, now):
         parts.append(_point_text(key, value))
+    if pair is not None:
+        from agent.northbound.pair_points import pair_values  # noqa: PLC0415 - few units are pairs
+
+        codes = [entry.code for entry in component.alarm_states.entries if not entry.cleared_at]
+        for key, value in pair_values(pair, codes):
+            parts.append(_point_text(key, value))
     state = agent.supervisor.state
     number = _STATES.index(state) if state in _STATES else 0
     parts.append(_point_text("unit_state", (number, "good", 0)))
@@ -238,13 +247,14 @@ def _link(agent: "Any") -> "JsonObject | None":
     )
 
 
-def _component_status(agent: "Any", section: str, now: int) -> "object":
+def _component_status(agent: "Any", section: str, now: int) -> "JsonObject | None":
     """Return the status of a component of this unit; None without it."""
     for i, (name, _, _) in enumerate(agent.config.components):
         if name == section:
             component = agent.components[i]
             try:
-                return component.status(now)
+                status: JsonObject | None = component.status(now)
+                return status
             except Exception as error:  # noqa: BLE001 - the guard handles it
                 agent.guard.handle(component, error, now)
     return None

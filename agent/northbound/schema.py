@@ -28,6 +28,9 @@ IDENTITY = (
 )
 """Keys of `northbound.identity` and their meaning."""
 
+_OID_PATTERN = "^1.3.6.1.4.1(.[1-9][0-9]*)+$"
+"""MicroPython's `re` has no counted repeats; the server checks the numbers."""
+
 
 def _setpoint(quantity: str, low: int, high: int, step: int) -> "Rule":
     return object_of(
@@ -65,6 +68,16 @@ def _port(number: int) -> "Rule":
     return integer("port", 1, 65_535, number)
 
 
+def _oid() -> "Rule":
+    rule = text(
+        "object identifier of the MIB, below the enterprise number of the owner: "
+        "1.3.6.1.4.1.NUMBER.N; absent: 1.3.6.1.4.1.8072.9999.9999.4710 (netSnmpPlaygroundOID)",
+        128,
+    )
+    rule["pattern"] = _OID_PATTERN
+    return rule
+
+
 def _clients(description: str) -> "Rule":
     return list_of(description, text("network, for example 10.0.0.0/24", 64), 0, 16)
 
@@ -84,6 +97,7 @@ _HTTP = object_of(
             3,
         ),
         "networks": _clients("networks that can connect; empty: all"),
+        "discovery": enum("Redfish discovery in the network of address", ["off", "ssdp"], "off"),
         "event_networks": _clients("networks to which Redfish events are sent; empty: none"),
     },
 )
@@ -122,6 +136,7 @@ _SNMP = object_of(
         "port": _port(1161),
         "user": text("user name of SNMPv3", 32),
         "keys": text("file of the keys of SNMPv3, for snmpd"),
+        "oid": _oid(),
         "receivers": _clients("receivers of informs: HOST:PORT"),
     },
 )

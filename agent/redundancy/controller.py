@@ -5,7 +5,9 @@ Does not build the agent and does not run it.
 """
 
 from agent.core.errors import ConfigError
+from agent.port_numbers import port_names
 from protocols.modbus.pdu import read, read_holding
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,20 +16,53 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.core.config_records import Config, DeviceConfig
+    from agent.redundancy.pair_settings import PairSettings
     from agent.redundancy.paired_agent import PairedAgent
+
+SECTION = "redundancy"
 
 
 def make_controller(config: "Config", build: "Callable[[], Agent]") -> "Agent | PairedAgent":
     """Return what to run; `build` makes an agent of `config`. Raises `ConfigError`."""
     for section, settings, _ in config.components:
-        if section == "redundancy":
+        if section == SECTION:
             from agent.redundancy.paired_agent import PairedAgent  # noqa: PLC0415 - few units are pairs
 
-            address = config.buses[0][1]
-            reads = [(device.unit, _short_read(device)) for device in config.devices]
-            key = bytes.fromhex(settings["key"])
-            return PairedAgent(_node(settings), build, str(address), address.char_us, reads, key)
+            return PairedAgent(_pair_settings(config, settings), build)
     return build()
+
+
+def _pair_settings(config: "Config", settings: "dict[str, Any]") -> "PairSettings":
+    from agent.redundancy.beacon import PEER  # noqa: PLC0415 - few units are pairs
+    from agent.redundancy.pair_settings import PairSettings  # noqa: PLC0415 - few units are pairs
+
+    bus = config.buses[0][1]
+    node = _node(settings)
+    names = port_names(config)
+    addresses = {
+        name: address for section, name, address in config.component_ports if section == SECTION
+    }
+    store = link = None
+    for section, _, address in config.components:
+        if section == SECTION and address is not None:
+            store = (names.index(SECTION), str(address))
+    if "link" in addresses:
+        link = (names.index(SECTION + ".link"), str(addresses["link"]))
+    elif addresses:
+        own, peer = addresses[node], addresses[PEER[node]]
+        text = "%s?from=%s" % (peer.location(), own.location().partition(":")[2])
+        link = (names.index("%s.%s" % (SECTION, node)), text)
+    return PairSettings(
+        node,
+        bytes.fromhex(settings["key"]),
+        str(bus),
+        bus.char_us,
+        [(device.unit, _short_read(device)) for device in config.devices],
+        store,
+        link,
+        [names.index("%s.%s" % (SECTION, name)) for name in addresses],
+        settings.get("rotate_h", 0) * 3600 * SECOND,
+    )
 
 
 def _short_read(device: "DeviceConfig") -> bytes:

@@ -4,10 +4,11 @@
 Does not send and does not decide; see `pair_table`. The frames come from the sniffer of the
 protocol package, which also gets the frames that the controller itself sends. So a reply counts
 only for the request before it on the line. A frame that is equal to the last own request is the
-echo of the adapter, as long as no reply has come.
+echo of the adapter, if it comes once, soon, and before a reply. The other controller can send the
+same request later.
 """
 
-from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, LineEvents
+from agent.redundancy.pair_table import LineEvents
 from protocols.modbus.sniffer import (
     EXCEPTION,
     REPLY,
@@ -16,7 +17,7 @@ from protocols.modbus.sniffer import (
     UNSOLICITED,
     Sniffer,
 )
-from protocols.time_units import SECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 _LATE_US = SECOND
 """Time in which a late reply to an own request can come."""
+_ECHO_US = 50 * MILLISECOND
+"""Longest delay of the echo of an adapter."""
 _LEAST_FRAME = 4
 """Fewer bytes are noise, and not the rest of a request that another master has sent."""
 
@@ -44,6 +47,7 @@ class LineWatch:
         self._char_us = char_us
         self._sniffer = Sniffer(char_us)
         self._own: SniffedFrame | None = None
+        self._echo_until = 0
         self._recent: list[tuple[int, int, int]] = []  # unit, function, time of own requests
         self.replied_unit = 0
         self.has_same_node = False
@@ -59,6 +63,7 @@ class LineWatch:
         for event in self._sniffer.feed(frame, now + len(frame) * self._char_us):
             if event.kind == REQUEST:
                 self._own = event
+                self._echo_until = event.end + _ECHO_US
                 self._recent = [entry for entry in self._recent if now - entry[2] < _LATE_US]
                 self._recent.append((event.unit, event.function, now))
             else:
@@ -79,13 +84,16 @@ class LineWatch:
         if event.kind in (REPLY, EXCEPTION):
             if own is None or event.request is not own:
                 return
+            self._echo_until = 0
             if event.unit == self._peer_unit:
                 self.beacon_replies.append(event.data)
             else:
                 self._reply = True
                 self.replied_unit = event.unit
         elif event.kind == REQUEST:
-            if own is not None and event.data == own.data:
+            is_echo = own is not None and event.data == own.data
+            if is_echo and event.end <= self._echo_until:
+                self._echo_until = 0
                 self._own = event  # the echo of the adapter: the reply belongs to it
             else:
                 self._request = True
@@ -102,8 +110,8 @@ class LineWatch:
         """Return whether the frame can be a late or second reply to an own request."""
         return (event.unit, event.function) in [entry[:2] for entry in self._recent]
 
-    def take_events(self, beacon: int, ready: bool) -> LineEvents:
-        """Return what was received since the last call, with `beacon` and `ready`."""
+    def take_events(self, beacon: int, word: int, command: int, ready: bool) -> LineEvents:
+        """Return what was received since the last call, with the other events."""
         seen = (self._reply, self._request, self._garbage)
         self._reply = self._request = self._garbage = False
-        return LineEvents(*seen, beacon, NO_WORD, NO_COMMAND, ready)
+        return LineEvents(*seen, beacon, word, command, ready)

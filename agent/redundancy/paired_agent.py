@@ -8,27 +8,38 @@ In the role ACTIVE they are released. When the controller gives up the role, the
 and its ports are closed. A later takeover is thus the same as a start of the agent, which takes the
 positions of the actuators from the devices.
 
-For one RTU bus. The line decides alone: no link between the controllers is needed.
+For one RTU bus. The line decides alone: no link between the controllers is needed. With a link the
+state of `agent.redundancy.handover` is replicated, and a planned swap is possible.
 """
 
 from agent.core.port_link import PortLink
 from agent.port_numbers import CONSOLE, FIRST_BUS
 from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
+from agent.redundancy.handover import SwapRule, hold_commands, read_state, restore_state
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import (
     ACTIVE,
     NO_BEACON,
+    NO_COMMAND,
+    OFFER,
+    OUT,
     PROBE_REQUEST,
     READ,
+    STANDBY,
+    SWAP,
+    TAKE_OUT,
+    WORD_READY,
     may_write,
     request_of,
     start,
     step,
     timers_of,
+    word_of,
 )
+from agent.redundancy.peer_ports import PeerPorts
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
-from protocols.time_units import MILLISECOND, NEVER
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +47,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.agent import Agent
+    from agent.redundancy.pair_settings import PairSettings
     from drivers.modbus.bus import Bus
 
     Actions = list[tuple[int, str, bytes]]
@@ -49,41 +61,42 @@ _LATE_REPLY_MS = 200
 """After a longer pause the beacons that waited are old: a reply would collide."""
 _BUFFERED_US = 50 * MILLISECOND
 """Time in which the runtime reads what waited in the buffer of the port."""
+_LINK_US = 3 * SECOND
+_ASKED_US = 10 * SECOND
+"""Time in which a swap must begin; then the command is dropped."""
 _RUNNING = (READ, ACTIVE)
+_STORED = (STANDBY, ACTIVE, OUT)
+"""Roles that last; the others are not worth a write to flash."""
 
 
 class PairedAgent:
-    """One controller of a pair.
+    """One controller of a pair; `build` makes the agent.
 
-    `node` is "a" or "b"; both controllers have different ones. `build` makes the agent. `address`
-    and `char_us` are those of the bus. `reads` are the devices on it, each with its unit address
-    and a short read (PDU); the probe asks them in turn. `key` protects the beacons. `takeovers`
-    counts the times that this controller became active.
+    `takeovers` counts the times that this controller became active. `reason` tells why it did so
+    the last time: silence or swap.
     """
 
-    def __init__(
-        self,
-        node: str,
-        build: "Callable[[], Agent]",
-        address: str,
-        char_us: int,
-        reads: "list[tuple[int, bytes]]",
-        key: bytes,
-    ) -> None:
-        self.node = node
+    def __init__(self, settings: "PairSettings", build: "Callable[[], Agent]") -> None:
+        node = self.node = settings.node
         self.agent: Agent | None = None
         self.state = start()
         self.takeovers = 0
+        self.reason = ""
+        self._state = b""
         self._timers = timers_of(node)
         self._build = build
-        self._units = [unit for unit, _ in reads]
-        self._reads = dict(reads)
+        self._units: list[int] = [unit for unit, _ in settings.reads]
+        self._reads = dict(settings.reads)
         self._next_unit = 0
         # Both probes differ in length, so that a reply to one is not a reply to the other.
         self._probe_pdu = read_holding(0, 1 if node == "a" else 2)
-        self.beacons = BeaconExchange(node, key)
-        self._watch = LineWatch(char_us, self.beacons.unit, self.beacons.peer_unit)
-        self._link = PortLink(FIRST_BUS, "bus", address)
+        self.beacons = BeaconExchange(node, settings.key)
+        self.ports = PeerPorts(node, settings.key, settings.store, settings.link)
+        self._closed_ports = settings.link_ports
+        self._swaps = SwapRule(settings.rotate_us)
+        self._state_at = self._active_at = self._asked_until = 0
+        self._watch = LineWatch(settings.char_us, self.beacons.unit, self.beacons.peer_unit)
+        self._link = PortLink(FIRST_BUS, "bus", settings.bus_address)
         self._out: Actions = []
         self._open_ports: set[int] = set()
         self._stepped_at = self._now = self._sent_at = self._kept_at = 0
@@ -115,7 +128,30 @@ class PairedAgent:
             ("epoch", self.beacons.epoch),
             ("rejected", self.beacons.rejected),
             ("peer", ROLE_NAMES[peer_role] if 0 <= peer_role < len(ROLE_NAMES) else None),
+            ("reason", self.reason),
+            ("active_s", (self._now - self._active_at) // SECOND),
+            ("fit", self.ports.is_fit()),
+        ] + self._link_fields()
+
+    def _link_fields(self) -> "list[tuple[str, Any]]":
+        ports = self.ports
+        if not ports.has_link:
+            return []
+        return [
+            ("link", ports.peer.is_up(self._now)),
+            ("peer_fit", ports.peer.peer_fit),
+            ("in_sync", ports.peer.is_in_sync()),
+            ("link_rejected", ports.peer.rejected),
         ]
+
+    def is_flapping(self) -> bool:
+        """Return whether this controller took over too often in the last hour."""
+        return self._swaps.is_flapping(self._now)
+
+    def link_lost(self) -> bool:
+        """Return whether a link is configured and no message of the peer comes."""
+        ports, now = self.ports, self._now
+        return ports.has_link and now - self._active_at > _LINK_US and not ports.peer.is_up(now)
 
     def standby_lost(self) -> bool:
         """Return whether no standby replies to this active controller."""
@@ -127,6 +163,7 @@ class PairedAgent:
         """Open the bus and begin to listen. `now` is monotonic time in µs, here and below."""
         self._stepped_at = self._now = now
         self._link.connect(now)
+        self.ports.start(now)
 
     def receive(self, port: int, data: bytes, now: int) -> None:
         """Handle bytes from `port`."""
@@ -134,6 +171,10 @@ class PairedAgent:
         if port == FIRST_BUS:
             self._watch.receive(data, now)
             self._step(now)
+        elif self.ports.owns(port):
+            beacons = self.beacons
+            beacons.epoch = max(beacons.epoch, self.ports.receive(port, data, beacons.epoch, now))
+            return
         if self.agent is not None:
             self.agent.receive(port, data, now)
 
@@ -143,6 +184,8 @@ class PairedAgent:
         if port == FIRST_BUS:
             self._link.event(kind, now)
             self._restart_roles(now)
+        elif self.ports.owns(port):
+            self.ports.event(port, kind, now)
         if self.agent is not None:
             self.agent.event(port, kind, now)
 
@@ -150,15 +193,21 @@ class PairedAgent:
         """Do all work that is due at `now`."""
         self._now = now
         self._link.wake(now)
+        self.ports.wake(now)
         self._watch.wake(now)
         if now >= self._stepped_at + _STEP_US:
             self._step(now)
-        if self.agent is not None and now >= self.agent.deadline():
-            self.agent.wake(now)
+        agent = self.agent
+        if agent is not None and now >= agent.deadline():
+            if self._state and agent.fieldbus.polls_complete():  # before the first loop
+                hold_commands(agent, self._state)
+                self._state = b""
+            agent.wake(now)
 
     def deadline(self) -> int:
         """Return the time of the next `wake`."""
         due = min(self._stepped_at + _STEP_US, self._link.wake_at, self._watch.deadline())
+        due = min(due, self.ports.deadline())
         return min(due, self.agent.deadline() if self.agent is not None else NEVER)
 
     def outbox(self) -> "Actions":
@@ -167,7 +216,7 @@ class PairedAgent:
         if agent is not None:
             for port, operation, data in agent.outbox():
                 self._forward(port, operation, data)
-        out = self._out + self._link.outbox()
+        out = self._out + self._link.outbox() + self.ports.outbox()
         self._out = []
         return out
 
@@ -178,6 +227,8 @@ class PairedAgent:
                 self._sent_at = self._now
                 self._out.append((port, operation, data))
             # The bus stays open; the agent got the event when it started.
+            return
+        if self.ports.owns(port) or port in self._closed_ports:
             return
         if operation == "open":
             self._open_ports.add(port)
@@ -202,10 +253,16 @@ class PairedAgent:
         if elapsed_ms >= _LATE_REPLY_MS:
             self._late_until = now + _BUFFERED_US
         beacon = self._take_beacons(now, now >= self._late_until)
-        events = self._watch.take_events(beacon, self._is_ready())
+        ports = self.ports
+        command = self._take_command(now)
+        events = self._watch.take_events(beacon, ports.take_word(), command, self._is_ready())
         self.state = step(before, events, elapsed_ms, self._timers)
         if self.state.role != before.role:
             self._enter(before.role, now)
+        if self.state.role in _STORED:
+            ports.epoch.store_role(self.role, self.beacons.epoch)
+        word = word_of(self.state, self._timers)
+        ports.send(word, self.beacons.epoch, ports.is_fit(), now)
         agent = self.agent
         if agent is not None:
             bus = agent.fieldbus.buses[0]
@@ -223,6 +280,31 @@ class PairedAgent:
                 else:
                     unit = self._replying_unit(bus)
                     bus.submit(unit, self._reads[unit], None, retries=0)
+
+    def _take_command(self, now: int) -> int:
+        """Return the command of a person, or the swap that is due; replicate the state."""
+        ports = self.ports
+        command = ports.take_command()
+        agent = self.agent
+        if self.state.role != ACTIVE or agent is None:
+            return command if command != SWAP else NO_COMMAND
+        if not ports.has_link:
+            return command
+        if command == NO_COMMAND:
+            is_ready = ports.peer.peer_fit and self.state.word == WORD_READY
+            command = self._swaps.command(ports.is_fit(), is_ready, now)
+            if command == SWAP and now >= self._asked_until:
+                self._print("swap by %s" % self._swaps.reason)
+        if command == SWAP:
+            self._asked_until = now + _ASKED_US
+        is_asked = now < self._asked_until
+        if now >= self._state_at or is_asked:
+            self._state_at = now + SECOND
+            ports.peer.set_state(read_state(agent, now))
+        if command == TAKE_OUT or not is_asked:
+            return command
+        # The swap begins when the peer has the last state; it is dropped when the peer cannot.
+        return SWAP if ports.peer.is_in_sync() else NO_COMMAND
 
     def _take_beacons(self, now: int, is_fresh: bool) -> int:
         """Reply to the last beacon if it `is_fresh`; return its constant for the table."""
@@ -249,8 +331,15 @@ class PairedAgent:
         self._print(self.role)
         if role == ACTIVE:
             self.takeovers += 1
+            self._active_at = now
+            self._asked_until = 0
             self.beacons.begin_active(now)
-        elif before == ACTIVE:
+            self._swaps.begin_active(now)
+        elif role == OFFER:
+            self._swaps.count_swap(now)
+        elif role == READ:
+            self.reason = "swap" if before == STANDBY else "silence"
+        if before == ACTIVE:
             self.beacons.end_active()
         if role in _RUNNING:
             if self.agent is None:
@@ -297,8 +386,13 @@ class PairedAgent:
         agent = self.agent = self._build()
         component = agent.service("redundancy")
         if component is not None:
-            component.set_source(self.status_fields, self.standby_lost)
+            component.set_source(self)
         agent.start(now)
+        self._state = self.ports.peer.replica(now)
+        if self._state:
+            restore_state(agent, self._state, now)
+        for port in self.ports.open_ports():
+            agent.event(port, "opened", now)
         bus = agent.fieldbus.buses[0]
         bus.hold_writes(True, now)
         bus.limit_timeout(self.beacons.peer_unit, TIMEOUT_US)
@@ -311,7 +405,9 @@ class PairedAgent:
         self._open_ports.clear()
 
     def _is_ready(self) -> bool:
-        """Return whether all polls of the first cycle are answered or have failed."""
+        """Return whether all polls of the first cycle are done, and the next epoch is durable."""
         if not self._has_read and self.agent is not None:
             self._has_read = self.agent.fieldbus.polls_complete()
-        return self._has_read
+        if self.state.role != READ:
+            return self._has_read
+        return self.ports.epoch.is_durable(self.beacons.epoch + 1) and self._has_read

@@ -5,8 +5,10 @@ A part of `agent.config.schema`, loaded only with a configuration that has it. `
 the pair cannot do.
 """
 
-from agent.core.schema.rules import enum, hexadecimal, object_of, text
+from agent.core.schema.rules import enum, hexadecimal, integer, object_of, text
 from agent.redundancy.beacon import UNITS
+from drivers.errors import AddressError
+from drivers.ports.address import parse_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,12 +23,28 @@ REDUNDANCY = object_of(
         "node": enum("this controller; file: the letter stands in `node_file`", ["a", "b", "file"]),
         "key": hexadecimal("secret of the pair; equal on both controllers", 64, 64),
         "node_file": text("file with the letter a or b, so that both share one configuration"),
+        "port": text(
+            "folder of its own that survives a power cut, for the epoch; "
+            "for example store:/var/lib/coldloop/pair"
+        ),
+        "ports": object_of(
+            "link between the controllers: `link` for a serial line, or `a` and `b` with the "
+            "addresses of both controllers for datagrams",
+            [],
+            {
+                "link": text("serial line to the other controller, 57,600 bit/s or more"),
+                "a": text("address of controller a, for example udp:10.0.0.1:5246"),
+                "b": text("address of controller b, for example udp:10.0.0.2:5246"),
+            },
+        ),
+        "rotate_h": integer("planned swap after this time as a proof test, h", 1, 8760),
     },
 )
 
 _LONGEST_TIMEOUT_MS = 200
 """Longest time between two replies in READ (300 ms) less one request to another device; see
 `pair_table`."""
+_LEAST_BAUD = 57600
 _KINDS = ("serial:", "uart:")
 _REFUSED = (
     ("remote", "remote changes are not replicated between the controllers yet"),
@@ -47,6 +65,7 @@ def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list
             "redundancy: bus_timeout_ms is %d, at most %d: the active controller must not be "
             "silent longer" % (config["bus_timeout_ms"], _LONGEST_TIMEOUT_MS)
         )
+    _check_link(config["redundancy"], errors)
     if config["redundancy"]["node"] == "file" and "node_file" not in config["redundancy"]:
         errors.append("redundancy: node is file, and node_file is missing")
     for device in config["devices"]:
@@ -63,3 +82,32 @@ def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list
     for section, reason in _REFUSED:
         if section in config:
             errors.append("redundancy: not together with %s: %s" % (section, reason))
+
+
+def _is_fast(text: str) -> bool:
+    try:
+        return parse_address(text).baud >= _LEAST_BAUD
+    except AddressError:  # the compiler tells it
+        return True
+
+
+def _check_link(section: "dict[str, Any]", errors: "list[str]") -> None:
+    """Check the link: one serial line, or datagrams between both addresses; with a store."""
+    ports = section.get("ports", {})
+    names = sorted(ports)
+    if names not in ([], ["link"], ["a", "b"]):
+        errors.append("redundancy.ports: has %s, not link alone, or a and b" % ", ".join(names))
+    for name in names:
+        is_line = ports[name].startswith(_KINDS)
+        if is_line != (name == "link"):
+            errors.append(
+                "redundancy.ports.%s: %s" % (name, "is udp:" if is_line else "is serial: or uart:")
+            )
+        elif is_line and not _is_fast(ports[name]):
+            errors.append("redundancy.ports.link: needs baud=%d or more" % _LEAST_BAUD)
+    if names and "port" not in section:
+        errors.append(
+            "redundancy.ports: needs redundancy.port: the link counts the starts of a controller"
+        )
+    if "rotate_h" in section and not names:
+        errors.append("redundancy.rotate_h: needs redundancy.ports: a planned swap uses the link")

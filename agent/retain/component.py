@@ -44,12 +44,15 @@ class Retain(Component):
     """The component. `restored`: number of lines that a component has taken back."""
 
     PORTS = ("store",)
+    PROVIDES = ("retained_state",)
     agent: "RetainContext"
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         self.history = AlarmHistory(port)
         self.restored = 0
+        self.retained_state = self
+        self._ignores_record = False
         self._record = StoredRecord(port, KEY)
         self._stored = b""
         self._due = self._started = 0
@@ -76,9 +79,16 @@ class Retain(Component):
     def receive(self, data: bytes, now: int) -> None:
         """Handle the stored state."""
         payload = self._record.receive(data)
-        if payload is None:
-            return
-        for line in payload[:_MAX_BYTES].split(b"\n"):
+        if payload is not None and not self._ignores_record:
+            self._restore_all(payload, now)
+
+    def take_over(self, state: bytes, now: int) -> None:
+        """Restore the `state` of another controller of the unit. The own record does not count."""
+        self._ignores_record = True
+        self._restore_all(state, now)
+
+    def _restore_all(self, state: bytes, now: int) -> None:
+        for line in state[:_MAX_BYTES].split(b"\n"):
             try:
                 section, _, text = line.decode().partition(" ")
             except UnicodeError:
@@ -106,6 +116,10 @@ class Retain(Component):
         if words[0] == str(to_thousandths(config.setpoint)) and words[1].isdigit():
             self.agent.request_setpoint(SetpointRequest("retain", key, int(words[1]) / 1000))
             self.restored += 1
+
+    def state(self, now: int) -> bytes:
+        """Return the state that must survive a restart, or a change of the controller."""
+        return "\n".join(self._lines(now)).encode()
 
     def _lines(self, now: int) -> "list[str]":
         agent = self.agent
@@ -136,7 +150,7 @@ class Retain(Component):
         if not record.open or not record.loaded:
             return
         self._out = self.history.outbox()
-        text = "\n".join(self._lines(now)).encode()
+        text = self.state(now)
         if text != self._stored and len(text) <= _MAX_BYTES:
             self._stored = text
             record.write(text)

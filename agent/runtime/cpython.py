@@ -3,9 +3,9 @@
 
 Does not contain the I/O loop; see `agent.runtime.io_loop`.
 
-    run        steps the loop until `until()`, SIGTERM or SIGINT; then writes the rest of the outbox
-               and closes the ports
-    preflight  reports wrong addresses before the start, so that no half-started agent is left
+    run              steps the loop until `until()`, SIGTERM or SIGINT; then writes the rest of the
+                     outbox and closes the ports
+    check_addresses  reports wrong addresses before the start, so that no half-started agent is left
 
 The wait uses select(2), in two steps. Its timeout has a resolution of µs, that of epoll ms. But the
 kernel can return late by 0.1 % (fs/select.c, select_estimate_accuracy): 100 us on a 10 Hz tick. So
@@ -25,8 +25,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from agent.runtime.cpython_preflight import preflight
+from agent.runtime.cpython_port_check import check_addresses
 from agent.runtime.io_loop import IoLoop
+from drivers.ports import datagram
 from drivers.ports.cpython import chrony, local, pps, serial, store, tcp, watchdog
 from drivers.ports.cpython.clock import monotonic
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from agent.runtime.loop_interfaces import AgentInterface
     from drivers.ports.base import Opener
 
-__all__ = ["OPENERS", "SelectPoller", "monotonic", "preflight", "print_line", "run"]
+__all__ = ["OPENERS", "SelectPoller", "check_addresses", "monotonic", "print_line", "run"]
 
 NEAR = 2_000  # us before the deadline at which the first step of a wait ends
 FAR = 20_000  # longest wait in one step, us: 0.1 % of it is below the resolution
@@ -53,6 +54,7 @@ OPENERS: "dict[str, Opener]" = {
     "pps": pps.open_port,
     "chrony": chrony.open_port,
     "ntp": tcp.open_port,
+    "udp": datagram.open_port,
     "watchdog": watchdog.open_port,
     "local": local.open_port,
 }

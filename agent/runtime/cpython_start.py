@@ -59,27 +59,27 @@ def choose_config(
     value is None if the unit accepts no remote changes.
     """
 
-    def check(raw: dict[str, Any]) -> Config:
+    def compile_raw(raw: dict[str, Any]) -> Config:
         return compile_config(raw, path, profiles)
 
     try:
         raw = read_file(path)
         port = store_address(raw)
         if port is None:
-            return check(raw), None
-        return _start_from_store(raw, path, port, check, confirmed_only)
+            return compile_raw(raw), None
+        return _start_from_store(raw, path, port, compile_raw, confirmed_only)
     except DecommissionedError:
         raise
     except ConfigError as error:
-        return _load_confirmed(error, store, check)
+        return _load_confirmed(error, store, compile_raw)
 
 
 def _start_from_store(
-    raw: Any, path: str, port: str, check: Any, confirmed_only: bool
+    raw: Any, path: str, port: str, compile_raw: Any, confirmed_only: bool
 ) -> tuple[Config, BootState]:
     read, write = _record_reader(port), _record_writer(port)
     try:
-        return boot.start_config(raw, read, check, confirmed_only, write)
+        return boot.start_config(raw, read, compile_raw, confirmed_only, write)
     except DecommissionedError:
         raise DecommissionedError(f"{path}: {decommission.erase_unit(path, raw, read)}") from None
 
@@ -90,15 +90,15 @@ def store_address(raw: Any) -> str | None:
     return str(section.get("port")) if isinstance(section, dict) else None
 
 
-def _load_confirmed(fault: ConfigError, store: str, check: Any) -> tuple[Config, BootState]:
+def _load_confirmed(error: ConfigError, store: str, compile_raw: Any) -> tuple[Config, BootState]:
     try:
-        config, found = boot.start_confirmed(_record_reader(f"store:{store}"), check)
+        config, boot_state = boot.start_confirmed(_record_reader(f"store:{store}"), compile_raw)
     except ConfigError:
-        raise fault from None
+        raise error from None
     print(
-        f"{fault}\ncoldloop agent: running the confirmed configuration in {store}", file=sys.stderr
+        f"{error}\ncoldloop agent: running the confirmed configuration in {store}", file=sys.stderr
     )
-    return config, found
+    return config, boot_state
 
 
 def _record_reader(address: str) -> Any:

@@ -28,7 +28,7 @@ The agent can rely on these rules:
 - "set" with "restart" or "leave" on the console ends the loop: the runtime restarts the agent.
 """
 
-from agent.runtime.port_log import PortLog
+from agent.runtime.port_slot import PortSlot
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.address import parse_address
 from drivers.ports.base import BACKLOG, CHUNK, CONNECT_TIMEOUT, make_error
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.runtime.loop_interfaces import AgentInterface, PollerInterface
-    from drivers.ports.base import Opener, Port
+    from drivers.ports.base import Opener
 
 
 MAX_WAIT = 250_000  # longest time between two calls of `until`, us
@@ -50,33 +50,6 @@ RESTART = -1  # return value of `run` if the agent requests a restart
 LEAVE = -2  # the same, and a person leaves the boot loop (`agent.runtime.boot_loop`)
 MAX_PORTS = 64  # an agent that opens more has an error
 SLICE = 4096  # bytes of a backlog offered to a port at a time
-
-
-class PortSlot:
-    """A port number: its port, its waiting data, and events for the agent.
-
-    `requested`: the address that the next free step opens.
-    """
-
-    def __init__(self, number: int, out: "Callable[[str], None]") -> None:
-        """Start closed."""
-        self.number = number
-        self.address = ""
-        self.log = PortLog(number, out)
-        self.port: Port | None = None
-        self.opening = False
-        self.requested = b""
-        self.open_deadline = NEVER
-        self.backlog = bytearray()
-        self.drain_event_due = False
-        self.read_again = False
-        self.is_pps = False
-        self.events: list[str] = []
-        self.watched: tuple[object, bool] | None = None
-
-    def is_open(self) -> bool:
-        """Return whether data can be sent and received."""
-        return self.port is not None and not self.opening
 
 
 class IoLoop:

@@ -77,6 +77,7 @@ def _openers() -> "dict[str, Opener]":
 
         for kind in ("tcp", "tls", "rtu+tcp", "ascii+tcp"):
             openers[kind] = tcp.open_port
+        openers["udp"] = _open_datagrams
     except ImportError:
         pass
 
@@ -162,6 +163,12 @@ class MicroPoller:
     def wake(self) -> None:
         """Make the next wait return immediately."""
         self._woken = True
+
+
+def _open_datagrams(address: "Address", wake: "Wake") -> "Port":
+    from drivers.ports import datagram  # noqa: PLC0415 - for pairs and groups only
+
+    return datagram.open_port(address, wake)
 
 
 def print_line(line: str) -> None:

@@ -159,7 +159,7 @@ class Supervisor:
             (DEVICE_LOST, [session.name for session in lost_sessions]),
             (PUMP_TRIP, [pump.session.name for pump in pressure.pumps if pump.tripped()]),
             (WRITE_REFUSED, [session.name for session in sessions if session.write_unverified]),
-            (FOREIGN_MASTER, [session.name for session in sessions if session.is_foreign]),
+            (FOREIGN_MASTER, [session.name for session in sessions if session.changed_by_other]),
             (IDENTITY, [session.name for session in sessions if session.identity_mismatch]),
             (BUS_OVERLOAD, self._fieldbus.overloaded_buses()),
             (DEVICE_ALARM, _device_alarms(sessions)),

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from agent.clock.clock_context import ClockContext
     from agent.core.component.base import Actions
-    from agent.satcom.log_source import LogSender
+    from agent.satcom.datagram_source import RecordSender
     from agent.satcom.pass_predictor import ContactPredictor
     from agent.satcom.transfer import OutgoingMessage
 
@@ -101,7 +101,7 @@ class SatcomComponent(Component):
         self._reserved_bytes = self._radio_since = self._check_due = 0
         self._radio_on = True
         self._row_due = 0
-        self._log_sender: LogSender | None = None
+        self._log_sender: RecordSender | None = None
         self._row_requested = False
         self._ring_due = 0
         self._ring_pause = _RING_PAUSE
@@ -142,15 +142,15 @@ class SatcomComponent(Component):
 
             self.predictor = make_predictor(self.settings, place)
 
-    def _use_log(self, sender: "LogSender") -> None:
+    def _use_log(self, sender: "RecordSender") -> None:
         """Send the records of the log too. Rows of the queue are then not needed."""
-        from agent.satcom.log_source import LogSource  # noqa: PLC0415 - only with a log
+        from agent.satcom.datagram_source import DatagramSource  # noqa: PLC0415 - only with a log
 
         self._log_sender = sender
         timeout_us = self.settings["ack_s"] * SECOND
         authenticated = "key" in self.settings
         self.messages.set_source(
-            LogSource(self.agent, sender, self.queue, timeout_us, authenticated)
+            DatagramSource(self.agent, sender, self.queue, timeout_us, authenticated)
         )
 
     # Inputs.

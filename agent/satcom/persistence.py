@@ -55,9 +55,9 @@ class LinkState:
 
 def decode(payload: bytes) -> "LinkState | None":
     """Decode a record. None: it is damaged."""
-    body, _, check = payload.rpartition(b" ")
+    body, _, checksum = payload.rpartition(b" ")
     try:
-        if len(check) != 4 or int(check, 16) != crc16(body):
+        if len(checksum) != 4 or int(checksum, 16) != crc16(body):
             return None
         values = [int(word) for word in body.split(b" ")]
     except ValueError:
@@ -89,8 +89,8 @@ class SatcomStore(Component):
         self._requested_number = self._writing_number = -1
         self._requested: LinkState | None = None
         self._writing: LinkState | None = None
-        self._answers: list[bytes | None] = []
-        self._open = False
+        self._replies: list[bytes | None] = []
+        self._is_open = False
         self._out: Actions = []
 
     @property
@@ -101,11 +101,11 @@ class SatcomStore(Component):
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         if kind == "opened":
-            self._open = True
+            self._is_open = True
             self._writing = None
             self._writing_number = -1
             if not self.loaded:
-                self._answers = []
+                self._replies = []
                 for key in RECORD_KEYS + (RECEIVED_KEY,):
                     self._out.append((self.port, "get", key.encode()))
             self._write()
@@ -116,7 +116,7 @@ class SatcomStore(Component):
                 self.received_number, self._writing_number = self._writing_number, -1
             self._write()
         else:
-            self._open = False
+            self._is_open = False
             self._writing = None
             self._writing_number = -1
 
@@ -124,15 +124,15 @@ class SatcomStore(Component):
         """Handle the answer to a `get`."""
         if self.loaded:
             return
-        _, nul, payload = data.partition(b"\0")
-        self._answers.append(payload if nul else None)
-        if len(self._answers) == len(RECORD_KEYS) + 1:
-            self._load_number(self._answers.pop())
+        _, separator, payload = data.partition(b"\0")
+        self._replies.append(payload if separator else None)
+        if len(self._replies) == len(RECORD_KEYS) + 1:
+            self._load_number(self._replies.pop())
             self._load()
 
     def _load_number(self, payload: "bytes | None") -> None:
-        body, _, check = (payload or b"").rpartition(b" ")
-        if body and body.isdigit() and check == b"%04x" % crc16(body):
+        body, _, checksum = (payload or b"").rpartition(b" ")
+        if body and body.isdigit() and checksum == b"%04x" % crc16(body):
             self.received_number = self.initial_number = int(body)
 
     def store_number(self, number: int) -> None:
@@ -141,7 +141,7 @@ class SatcomStore(Component):
         self._write()
 
     def _load(self) -> None:
-        payloads = [payload for payload in self._answers if payload is not None]
+        payloads = [payload for payload in self._replies if payload is not None]
         records = [
             record for record in [decode(payload) for payload in payloads] if record is not None
         ]
@@ -162,8 +162,8 @@ class SatcomStore(Component):
 
     def _write(self) -> None:
         record = self._requested
-        busy = self._writing is not None or self._writing_number >= 0
-        if busy or not self._open or not self.loaded:
+        is_busy = self._writing is not None or self._writing_number >= 0
+        if is_busy or not self._is_open or not self.loaded:
             return
         if record is None:
             self._write_number()

@@ -53,9 +53,9 @@ class RamQueue:
         self._entries.append(QueueEntry(self._last_number, kind, content, now))
         if len(self._entries) > _MAX_ENTRIES:
             lowest = max([entry.kind for entry in self._entries])
-            for i, entry in enumerate(self._entries):
+            for index, entry in enumerate(self._entries):
                 if entry.kind == lowest:
-                    self._entries.pop(i)
+                    self._entries.pop(index)
                     self.dropped += 1
                     return
 
@@ -136,16 +136,18 @@ def encode_row(agent: "Context", now: int, utc_us: "int | None") -> bytes:
         for reading, point in zip(session.device.readings, session.profile.points):
             names += (session.name + "." + point.name + "\n").encode()
             good = reading.quality == "good" and reading.read_at >= oldest_read_at
-            _varint(body, _zigzag(reading.raw) + 1 if good and reading.raw is not None else 0)
+            _append_varint(
+                body, _encode_zigzag(reading.raw) + 1 if good and reading.raw is not None else 0
+            )
     seconds = 0 if utc_us is None else utc_us // SECOND & 0xFFFFFFFF
     return seconds.to_bytes(4, "big") + crc16(names).to_bytes(2, "big") + bytes(body)
 
 
-def _zigzag(value: int) -> int:
+def _encode_zigzag(value: int) -> int:
     return 2 * value if value >= 0 else -2 * value - 1
 
 
-def _varint(body: bytearray, value: int) -> None:
+def _append_varint(body: bytearray, value: int) -> None:
     while value > 127:
         body.append(value & 127 | 128)
         value >>= 7

@@ -73,7 +73,7 @@ def build_report(component: "SatcomState", now: int) -> JsonObject:
             ("spent_bytes", budget.spent),
             ("window_spent_bytes", budget.window_spent),
             ("windows", component.window_stats.count),
-            ("useful_windows", component.window_stats.useful),
+            ("useful_windows", component.window_stats.success_windows),
             ("last", [window.to_json() for window in component.window_stats.recent]),
             ("ahead", _window_list(component)),
         ]

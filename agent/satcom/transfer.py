@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfer of messages: split into datagrams, number, send part by part, repeat until acknowledged.
 
-Does not queue contents (see `agent.satcom.ram_queue` and `agent.satcom.log_source`) and does not
-control the radio. At most one message of a class is in progress, so an alarm can be sent between
-two parts of a long message. The numbers come from a stored range and none is used twice. So the
-ground relay can detect a repetition. A message stays until the ground relay acknowledges it. If
+Does not queue contents (see `agent.satcom.ram_queue` and `agent.satcom.datagram_source`) and does
+not control the radio. At most one message of a class is in progress, so an alarm can be sent
+between two parts of a long message. The numbers come from a stored range and none is used twice. So
+the ground relay can detect a repetition. A message stays until the ground relay acknowledges it. If
 that takes too long, the message is sent again under the same number.
 """
 

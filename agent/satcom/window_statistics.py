@@ -20,7 +20,7 @@ class ContactWindow:
         self.tried = 0
         self.sent = 0
         self.bytes = 0
-        self.first_us: int | None = None
+        self.first_delay_us: int | None = None
 
     def to_json(self) -> JsonObject:
         """Return the window for the status."""
@@ -32,7 +32,7 @@ class ContactWindow:
                 ("tried", self.tried),
                 ("sent", self.sent),
                 ("bytes", self.bytes),
-                ("first_us", self.first_us),
+                ("first_us", self.first_delay_us),
             ]
         )
 
@@ -42,7 +42,7 @@ class WindowStatistics:
 
     def __init__(self) -> None:
         self.count = 0
-        self.useful = 0
+        self.success_windows = 0
         self.open_window: ContactWindow | None = None
         self.recent: list[ContactWindow] = []
 
@@ -68,8 +68,8 @@ class WindowStatistics:
             return
         window.tried += 1
         if succeeded:
-            self.useful += window.sent == 0
+            self.success_windows += window.sent == 0
             window.sent += 1
             window.bytes += size
-            if window.first_us is None:
-                window.first_us = now - window.start
+            if window.first_delay_us is None:
+                window.first_delay_us = now - window.start

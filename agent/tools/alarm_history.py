@@ -45,20 +45,20 @@ def read_history(folder: Path) -> list[AlarmChange]:
     """Read all changes, oldest first. A damaged line is skipped. Raises AgentError."""
     if not folder.is_dir():
         raise AgentError(f"{folder}: no such folder; name the store of the section `retain`")
-    found = []
+    changes = []
     for segment in range(SEGMENTS):
         path = folder / segment_key(segment * LINES)
         if path.exists():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-            found += [change for change in map(_parse, lines) if change is not None]
-    return sorted(found, key=lambda change: change.number)
+            changes += [change for change in map(_parse_line, lines) if change is not None]
+    return sorted(changes, key=lambda change: change.number)
 
 
-def _parse(line: str) -> AlarmChange | None:
-    number, _, rest = line.partition(" ")
-    utc_s, _, rest = rest.partition(" ")
-    change, _, rest = rest.partition(" ")
-    code, _, text = rest.partition(" ")
+def _parse_line(line: str) -> AlarmChange | None:
+    number, _, remaining = line.partition(" ")
+    utc_s, _, remaining = remaining.partition(" ")
+    change, _, remaining = remaining.partition(" ")
+    code, _, text = remaining.partition(" ")
     if change not in ("raised", "cleared") or not code:
         return None
     if not (number + utc_s).isdecimal() or len(number) > 12 or not 0 < len(utc_s) <= 12:
@@ -68,15 +68,15 @@ def _parse(line: str) -> AlarmChange | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the changes, oldest first."""
-    found = read_history(Path(arguments.store))
+    changes = read_history(Path(arguments.store))
     if arguments.code is not None:
-        found = [c for c in found if arguments.code in (c.code, c.code.partition(":")[0])]
+        changes = [c for c in changes if arguments.code in (c.code, c.code.partition(":")[0])]
     if arguments.last is not None:
-        found = found[-arguments.last :] if arguments.last > 0 else []
+        changes = changes[-arguments.last :] if arguments.last > 0 else []
     if arguments.json:
-        print(json.dumps([change._asdict() for change in found]))
+        print(json.dumps([change._asdict() for change in changes]))
         return 0
-    for change in found:
+    for change in changes:
         time = "UTC unknown         "
         if change.utc_s is not None:
             time = datetime.fromtimestamp(change.utc_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

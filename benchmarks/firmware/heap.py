@@ -58,7 +58,8 @@ def board_kib(unix_bytes: int) -> float:
 def code_kib(flash: Path) -> float:
     """Return the length of the .mpy files that the agent imports, KiB."""
     names = "[m.__file__ for m in sys.modules.values() if hasattr(m, '__file__')]"
-    code = "import sys; import agent.agent; from hil.shells import lockstep_child; "
+    code = "import sys; import agent.agent, agent.telemetry.uplink, drivers.gnss.receiver; "
+    code += "from hil.shells import lockstep_child; "
     code += f"print('\\n'.join({names}))"
     output = subprocess.run(
         ["micropython", "-X", f"heapsize={BOARD_KIB}wK", "-c", code],

@@ -9,7 +9,7 @@ import csv
 import os
 from pathlib import Path
 
-from drivers.modbus.block_planner import plan_blocks, plan_time_us
+from drivers.modbus.plan.block_planner import plan_blocks, plan_time_us
 from drivers.modbus.register_span import ReadBlock
 from drivers.modbus.wire_time import WireTime
 from protocols.time_units import SECOND

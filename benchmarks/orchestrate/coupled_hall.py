@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deploy.orchestrate.slurm_client import SlurmClient, SlurmError
+from deploy.orchestrate.slurm.client import SlurmClient, SlurmError
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, ScenarioEvent

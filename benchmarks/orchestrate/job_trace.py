@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.common import Record, describe_machine, progress, show
 from benchmarks.orchestrate.coupled_hall import CoupledHall
-from deploy.orchestrate.slurm_client import SlurmClient
+from deploy.orchestrate.slurm.client import SlurmClient
 from hil.scenario.model import ScenarioEvent
 from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
 

@@ -65,6 +65,8 @@ def _check_server(name: str, scheme: str, section: dict[str, Any], key: str) -> 
     if not networks and not address.is_loopback and key:
         todo = f"name the networks in northbound.{name}.{key}, or use a firewall"
         return warning(where, text, todo)
+    if section.get("discovery") == "ssdp":
+        text += "; answers discovery (SSDP, udp:1900)"
     return good(where, text)
 
 

@@ -12,7 +12,7 @@ import socket
 import stat
 from collections.abc import Iterator
 
-from agent.runtime.cpython_preflight import preflight
+from agent.runtime.cpython_port_check import check_addresses
 from deploy.doctor.finding import CheckResult, bad, good, warning
 from deploy.doctor.northbound import check_local
 from drivers.ports.address import Address
@@ -44,7 +44,7 @@ def _check_device(name: str, address: Address, running: bool) -> CheckResult:
     if not _is_open_to_agent(mode):
         text = f"{path}: the user of the agent cannot read and write it"
         return bad(where, f"{text} (mode {mode.st_mode & 0o777:o})", _RIGHTS_HINT)
-    problem = "".join(preflight([str(address)], lambda _: None))
+    problem = "".join(check_addresses([str(address)], lambda _: None))
     if BUSY in problem and running:
         return good(where, f"{path}: present, open in the agent")
     if problem:

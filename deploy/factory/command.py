@@ -30,11 +30,10 @@ from deploy.firmware.rp2 import uf2
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
 from deploy.ops import keys
 from deploy.ops.arguments import PASSPHRASE
+from drivers.ports.cpython.emulator_pipe import FLASH_VARIABLE
 
 BOARD = "rp2040"
 ROOT = Path(__file__).resolve().parents[2]
-FLASH = "COLDLOOP_RP2040_FLASH"
-"""Variable that names the flash of the unit under test for the bench (hil/shells/dut_rp2040.py)."""
 
 
 def run(argv: list[str]) -> int:
@@ -73,37 +72,47 @@ def _make(arguments: argparse.Namespace, database: Database) -> int:
     serials = next_serials(arguments.serials, arguments.count)
     arguments.out.mkdir(parents=True, exist_ok=True)
     key = keys.load(arguments.key, os.environ.get(PASSPHRASE, ""))
-    failed = 0
+    failed_count = 0
     with tempfile.TemporaryDirectory() as folder:
-        image, made = _build(Path(folder), arguments.release)
+        image, build_record = _build_image(Path(folder), arguments.release)
         template = arguments.config.read_text(encoding="utf-8")
         production = ProductionLine(
             arguments.out,
             image,
-            made,
+            build_record,
             lambda serial: _make_config(template, serial, arguments.out),
             lambda flash: _run_test(flash, arguments.test),
             key.sign,
         )
         for serial in serials:
             row = produce(production, database, serial)
-            failed += row.state != "good"
+            failed_count += row.state != "good"
             if row.public is not None:
                 label = label_svg(serial, BOARD, arguments.release, row.public)
                 (arguments.out / f"{serial}.svg").write_text(label, encoding="utf-8")
+                write_enrolment(arguments.out, serial, row.public)
             _print_row(row, arguments.json)
-    return 1 if failed else 0
+    return 1 if failed_count else 0
+
+
+def write_enrolment(folder: Path, serial: str, public: str) -> Path:
+    """Write the public key of a unit for `coldloop config unit enroll`; return the file."""
+    raw = json.loads((folder / f"{serial}.json").read_text(encoding="utf-8"))
+    path = folder / f"{serial}.unit.json"
+    text = json.dumps({"unit": f"{raw['site']}/{raw['unit']}", "public": public})
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
 
 
 def next_serials(serials: list[str], count: int) -> list[str]:
     """Return the serial numbers; `count` counts up from a single one. Raises FactoryError."""
     if count == 1:
         return [check_serial(serial) for serial in serials]
-    found = re.fullmatch(r"(.*?)(\d+)", serials[0])
-    if len(serials) != 1 or found is None or count < 1:
+    match = re.fullmatch(r"(.*?)(\d+)", serials[0])
+    if len(serials) != 1 or match is None or count < 1:
         raise FactoryError("--count needs one serial number that ends with digits")
-    width, first = len(found[2]), int(found[2])
-    return [check_serial(f"{found[1]}{first + at:0{width}}") for at in range(count)]
+    width, first = len(match[2]), int(match[2])
+    return [check_serial(f"{match[1]}{first + offset:0{width}}") for offset in range(count)]
 
 
 def _make_config(template: str, serial: str, folder: Path) -> bytes:
@@ -113,7 +122,7 @@ def _make_config(template: str, serial: str, folder: Path) -> bytes:
     return read_config(path)
 
 
-def _build(folder: Path, release: int) -> tuple[Path, dict[str, Any]]:
+def _build_image(folder: Path, release: int) -> tuple[Path, dict[str, Any]]:
     """Build the flash content of a new unit; return it and what the record says about it."""
     board = RP2_BOARDS[BOARD]
     record = build_uf2(board, folder, Rp2Options(None, release))
@@ -133,7 +142,7 @@ def _run_test(flash: Path, name: str) -> dict[str, Any]:
         [*command, "--dut", BOARD, "--json"],
         capture_output=True,
         text=True,
-        env={**os.environ, FLASH: str(flash)},
+        env={**os.environ, FLASH_VARIABLE: str(flash)},
         check=False,
     )
     try:
@@ -158,15 +167,20 @@ def _verify(arguments: argparse.Namespace, database: Database) -> int:
     if arguments.public is None:
         raise FactoryError("verify needs --public")
     public = bytes.fromhex(json.loads(arguments.public.read_text(encoding="utf-8"))["public"])
-    wrong = [row.serial for row in database.units() if not is_signed(row, public)]
+    invalid = [row.serial for row in database.units() if not is_signed(row, public)]
     count = len(database.units())
     if arguments.json:
-        print(json.dumps({"units": count, "wrong": wrong}))
+        print(json.dumps({"units": count, "wrong": invalid}))
     else:
         print(
-            "\n".join([*(f"{each}  wrong" for each in wrong), f"{count} units, {len(wrong)} wrong"])
+            "\n".join(
+                [
+                    *(f"{serial}  wrong" for serial in invalid),
+                    f"{count} units, {len(invalid)} wrong",
+                ]
+            )
         )
-    return 1 if wrong else 0
+    return 1 if invalid else 0
 
 
 def is_signed(row: UnitRow, public: bytes) -> bool:
@@ -174,10 +188,10 @@ def is_signed(row: UnitRow, public: bytes) -> bool:
     from protocols.signing import ed25519  # noqa: PLC0415 - the other actions do not need it
 
     try:
-        good = ed25519.verify(public, row.record.encode(), bytes.fromhex(row.signature))
+        is_valid = ed25519.verify(public, row.record.encode(), bytes.fromhex(row.signature))
         fields = row.fields()
         stored = (row.serial, row.state, row.reason)
         recorded = (fields["serial"], fields["state"], fields["reason"])
     except (ValueError, KeyError, TypeError):
         return False
-    return good and stored == recorded and row.public in (None, fields.get("public"))
+    return is_valid and stored == recorded and row.public in (None, fields.get("public"))

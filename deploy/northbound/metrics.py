@@ -86,6 +86,9 @@ def _points(snapshot: Snapshot) -> Iterator[MetricFamily]:
         if value is None:
             continue
         text = column.get("labels", "")
+        if row.kind == "enum":
+            samples += _words(row, text, snapshot.points[key].raw)
+            continue
         samples.append(MetricSample(f"{{{text}}}" if text else "", value * column.get("factor", 1)))
     for name, samples in grouped.items():
         row, column = about[name]
@@ -98,6 +101,12 @@ def _points(snapshot: Snapshot) -> Iterator[MetricFamily]:
     )
     text = "Quality of a point: 0 good, 1 uncertain, 2 bad, 3 absent"
     yield MetricFamily("point_quality", "gauge", text, quality)
+
+
+def _words(row: PointRow, labels: str, raw: int | None) -> Iterator[MetricSample]:
+    """Return a sample for each word of an enumeration: 1 for the one in force."""
+    for number, word in enumerate(row.words):
+        yield MetricSample("{" + labels.replace("{word}", word) + "}", int(number == raw))
 
 
 def _one(value: float) -> MetricSample:

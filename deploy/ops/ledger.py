@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ledger of signed messages on the operator's computer: one JSON line for each, in a hash chain.
 
-Does not read the audit log of a unit; see `audit_reader`. The ledger gives the next counter: a tool
+Does not read the audit log of a unit; see `audit.reader`. The ledger gives the next counter: a tool
 uses its own ledger and its own clock, and a report only within `messages.ACCEPTED_AHEAD_S`.
 Another person checks a copy of it with `coldloop config history --ledger FILE --trust NAME.json`.
 

@@ -22,8 +22,8 @@ from deploy.orchestrate.kubernetes import KubernetesActuator, KubernetesClient
 from deploy.orchestrate.publish import PublishServer
 from deploy.orchestrate.service import Scheduler, Service
 from deploy.orchestrate.settings import OrchestrateSettings
-from deploy.orchestrate.slurm import SlurmActuator
-from deploy.orchestrate.slurm_client import SlurmClient
+from deploy.orchestrate.slurm.actuator import SlurmActuator
+from deploy.orchestrate.slurm.client import SlurmClient
 from drivers.tools.lib.parser import Parser
 
 

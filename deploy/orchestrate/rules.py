@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a row acts: levels, hysteresis and the lost signal.
 
-Does not know a scheduler; see `deploy.orchestrate.slurm`. It has no clock: `step(now, reading)`.
+Does not know a scheduler; see `deploy.orchestrate.slurm.actuator`. It has no clock: `step(now,
+reading)`.
 
     FREE      only the licences follow the capacity
     DRAIN     no new job on the nodes of the row

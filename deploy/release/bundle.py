@@ -28,13 +28,15 @@ DROPPED = (
     "deploy/firmware/application/",
     "deploy/firmware/mps2/",
     "deploy/firmware/rp2/",
+    "deploy/ops/pki/",
     "deploy/orchestrate/",
     "deploy/relay/intake/",
     "deploy/relay/outputs/",
     "deploy/relay/sparkplug/",
+    "deploy/release/",
 )
-"""A controller does not run these: the bench, packages and images, the scheduler of a site, the
-relay on the ground."""
+"""A controller does not run these: the bench, packages and images, the authority of certificates,
+the scheduler of a site, the relay on the ground, the steps of a release."""
 KEPT = ("hil/__init__.py",)
 """`coldloop` checks that each package comes from the same distribution."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -249,7 +249,7 @@ class DeviceProfile:
         return self._bit_indexes[name]
 
     def polled_items(self, poll: str = "") -> "list[Point | Bit | Text]":
-        """Return the items of one poll class, or of both, for `drivers.modbus.poll_plan`."""
+        """Return the items of one poll class, or of both, for `drivers.modbus.plan.poll_plan`."""
         found: list[Point | Bit | Text] = []
         found.extend(self.points)
         found.extend(self.bits)

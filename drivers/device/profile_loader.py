@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from drivers.modbus.block_planner import PlannedItem
+    from drivers.modbus.plan.block_planner import PlannedItem
 
     Raw = dict[str, Any]
 

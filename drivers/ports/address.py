@@ -11,6 +11,7 @@
     pps:/dev/pps0     pps:15?edge=fall                         pulses: a device, a pin of a board
     chrony:/run/chrony.coldloop.sock                           chronyd's socket for time samples
     ntp:10.0.0.1:123                                           an NTP server (UDP)
+    udp:10.0.0.2:5246?from=10.0.0.1:5246                       signed datagrams to one host
     watchdog:/dev/watchdog   watchdog:systemd   watchdog:board a watchdog
     local:/run/coldloop?group=coldloop-northbound              records for other processes here
 
@@ -51,6 +52,7 @@ _VALUES = {
     "utc": [],
     "tls": ["1.2"],
     "group": [],
+    "from": [],
 }
 _DEFAULTS = {"baud": "9600", "parity": "N", "stop": "1", "rs485": "0", "edge": "rise"}
 _DEFAULTS.update({"units": "247", "before": "0", "after": "0"})
@@ -73,6 +75,7 @@ OPTIONS: "dict[str, tuple[str, ...]]" = {
     "pps": ("edge",),
     "chrony": (),
     "ntp": (),
+    "udp": ("from",),
     "watchdog": (),
     "local": ("group",),
 }
@@ -89,12 +92,13 @@ KINDS = (
     "pps",
     "chrony",
     "ntp",
+    "udp",
     "watchdog",
     "local",
 )
 LINE_KINDS = ("serial", "uart", "ascii")
 """Kinds of a line of this machine; a line belongs to one port only."""
-_HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp", "ntp")
+_HOSTS = ("tcp", "tls", "rtu+tcp", "rtu+udp", "ascii+tcp", "ntp", "udp")
 
 
 class Address:
@@ -112,6 +116,7 @@ class Address:
     - utc: seconds since 1970 for the check of certificate dates; 0: no check of dates
     - tls: 1.2 is the maximum version; sessions are resumed if the platform supports it
     - group: group of the readers of a store or a local folder
+    - from: HOST:PORT, the own end of datagrams; by default the port of the peer, on all interfaces
 
     `bits_per_char` counts start, data, parity and stop bits. `char_us` is the time of one character
     in microseconds, rounded up.
@@ -136,7 +141,7 @@ class Address:
         self.delays_ms = (int(self._value("before")), int(self._value("after")))
         self.max_unit = 255 if kind in ("tcp", "tls") else int(self._value("units"))
         self.edge = self._value("edge")
-        self.options = {name: values[name] for name in _TLS + ("group",) if name in values}
+        self.options = {name: values[name] for name in _TLS + ("group", "from") if name in values}
         self.bits_per_char = 1 + self.data_bits + (self.parity != "N") + self.stop
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
 
@@ -239,6 +244,8 @@ def _parse_options(kind: str, query: str) -> "dict[str, str]":
             if not chip:
                 raise AddressError("de %r is not CHIP:NUMBER, such as /dev/gpiochip0:17" % value)
             _parse_number("GPIO line", line, 0, _MAX_GPIO)
+        if name == "from":
+            _parse_host_port(value)
         if name in ("before", "after"):
             _parse_number(name, value, 0, _MAX_DELAY_MS)
         values[name] = value
@@ -285,3 +292,9 @@ def _parse_number(name: str, text: str, low: int, high: int) -> int:
     if not digits or not low <= int(text) <= high:
         raise AddressError("%s %r is not a number from %d to %d" % (name, text, low, high))
     return int(text)
+
+
+def local_end(address: Address) -> "tuple[str, int]":
+    """Return host and port of the own end of datagrams; the host is empty for all interfaces."""
+    text = address.options.get("from")
+    return ("", address.port) if text is None else _parse_host_port(text)

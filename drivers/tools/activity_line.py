@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A line on stderr while a long step works whose end is not known: what it does, and for how long.
 
-Does not estimate the rest; `hil.campaign.progress` does, for steps that are counted. On a terminal
+Does not estimate the rest; `hil.io.progress` does, for steps that are counted. On a terminal
 it renews its line each half second. Elsewhere it prints a line each 30 s, so that a log shows that
 the command works. A step shorter than 2 s has no line.
 """

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from drivers.device.profile import DeviceProfile
+from drivers.ports.cpython.whole_file import replace_file
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -285,7 +286,7 @@ def _build_configuration(
 
 def _write(output: Path, config: "dict[str, Any]") -> None:
     try:
-        output.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        replace_file(output, (json.dumps(config, indent=2) + "\n").encode())
     except OSError as error:
         raise UsageError("%s: %s; name another file with -o" % (output, error.strerror))
 

@@ -13,7 +13,7 @@ import time
 
 from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
-from drivers.modbus.poll_plan import ILLEGAL_DATA_CODES, PollPlan
+from drivers.modbus.plan.poll_plan import ILLEGAL_DATA_CODES, PollPlan
 from drivers.modbus.transaction import TIMEOUT
 from drivers.tools.lib.arguments import (
     BAD_EXIT,

@@ -47,7 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run `check` or `show`."""
-    return (_check if arguments.command == "check" else _show)(arguments)
+    return (_run_check if arguments.command == "check" else _run_show)(arguments)
 
 
 def find_errors(name: str) -> "list[str]":
@@ -59,22 +59,22 @@ def find_errors(name: str) -> "list[str]":
     return check_profile(raw, name)
 
 
-def _check(arguments: argparse.Namespace) -> int:
+def _run_check(arguments: argparse.Namespace) -> int:
     has_errors = False
     for name in arguments.files:
-        found = find_errors(name)
-        has_errors = has_errors or bool(found)
+        errors = find_errors(name)
+        has_errors = has_errors or bool(errors)
         if arguments.json:
-            print_json({"file": name, "good": not found, "errors": found})
+            print_json({"file": name, "good": not errors, "errors": errors})
             continue
-        for error in found:
+        for error in errors:
             print_line(error)
-        if not found:
+        if not errors:
             print_line("%s: good" % name)
     return BAD_EXIT if has_errors else GOOD_EXIT
 
 
-def _show(arguments: argparse.Namespace) -> int:
+def _run_show(arguments: argparse.Namespace) -> int:
     profile = DeviceProfile(raw_profile(arguments.profile), include_unpolled=True)
     if arguments.json:
         print_json(raw_profile(arguments.profile))

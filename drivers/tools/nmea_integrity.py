@@ -17,12 +17,12 @@ from math import cos, hypot, radians
 from drivers.gnss.epoch import Epoch
 from protocols.time_units import SECOND
 
-_REFERENCE_EPOCHS, _RADIUS_M, _KM_FROM_M = 10, 100, 10_000
+_REFERENCE_EPOCHS, _MAX_MOVE_M, _KM_FROM_M = 10, 100, 10_000
 _M_PER_E7 = 0.011_132
 _STRONGEST, _MIN_SIGNALS = 8, 8
-_MINUTE, _DROP_DB = 60, 3.0
+_LEVEL_EPOCHS, _DROP_DB = 60, 3.0
 _EQUAL_EPOCHS, _EQUAL_FRACTION = 10, 0.7
-_SCALES = {4: "BDT", 14: "BDT as GPST", 18: "GPST"}
+_TIME_SCALES = {4: "BDT", 14: "BDT as GPST", 18: "GPST"}
 _TOLERANCE_US = 600_000
 
 
@@ -31,7 +31,7 @@ class EpochChecks:
 
     def __init__(self) -> None:
         self._reference_positions: list[tuple[int, int]] = []
-        self._levels: list[float] = []
+        self._recent_levels: list[float] = []
         self._equal_fractions: list[float] = []
 
     def check_epoch(self, epoch: Epoch, error_us: "int | None") -> "list[str]":
@@ -49,18 +49,16 @@ class EpochChecks:
         if len(self._reference_positions) < _REFERENCE_EPOCHS:
             self._reference_positions.append((epoch.lat_e7, epoch.lon_e7))
             return ""
-        north = (
+        north_e7 = (
             epoch.lat_e7
-            - sum(reference_position[0] for reference_position in self._reference_positions)
-            / _REFERENCE_EPOCHS
+            - sum(reference[0] for reference in self._reference_positions) / _REFERENCE_EPOCHS
         )
-        east = (
+        east_e7 = (
             epoch.lon_e7
-            - sum(reference_position[1] for reference_position in self._reference_positions)
-            / _REFERENCE_EPOCHS
+            - sum(reference[1] for reference in self._reference_positions) / _REFERENCE_EPOCHS
         )
-        metres = hypot(north, east * cos(radians(epoch.lat_e7 / 1e7))) * _M_PER_E7
-        if metres <= _RADIUS_M:
+        metres = hypot(north_e7, east_e7 * cos(radians(epoch.lat_e7 / 1e7))) * _M_PER_E7
+        if metres <= _MAX_MOVE_M:
             return ""
         return f"moved {metres / 1000:.0f} km" if metres > _KM_FROM_M else f"moved {metres:.0f} m"
 
@@ -70,12 +68,14 @@ class EpochChecks:
         strengths = [
             cn0 for satellite in epoch.satellite_view.satellites for _, _, cn0 in satellite.signals
         ]
-        top = sorted(strengths)[-_STRONGEST:]
-        level = sum(top) / len(top) if top else 0.0
-        usual = sum(self._levels) / len(self._levels) if self._levels else level
-        is_weaker = usual - level >= _DROP_DB
+        strongest = sorted(strengths)[-_STRONGEST:]
+        level = sum(strongest) / len(strongest) if strongest else 0.0
+        mean_level = (
+            sum(self._recent_levels) / len(self._recent_levels) if self._recent_levels else level
+        )
+        is_weaker = mean_level - level >= _DROP_DB
         if not is_weaker:
-            self._levels = [*self._levels[1 - _MINUTE :], level]
+            self._recent_levels = [*self._recent_levels[1 - _LEVEL_EPOCHS :], level]
         self._equal_fractions = [
             *self._equal_fractions[1 - _EQUAL_EPOCHS :],
             _equal_fraction(strengths),
@@ -85,7 +85,7 @@ class EpochChecks:
             and sum(self._equal_fractions) >= _EQUAL_FRACTION * _EQUAL_EPOCHS
         )
         return [
-            f"signals {usual - level:.0f} dB weaker" if is_weaker else "",
+            f"signals {mean_level - level:.0f} dB weaker" if is_weaker else "",
             "signals alike" if is_equal else "",
         ]
 
@@ -100,7 +100,7 @@ def _equal_fraction(strengths: "list[int]") -> float:
 
 def _check_time_scale(error_us: "int | None") -> str:
     """Return the time scale that fits the time error of a receiver; empty if none fits."""
-    for seconds, name in _SCALES.items():
+    for seconds, name in _TIME_SCALES.items():
         if error_us is not None and abs(error_us + seconds * SECOND) < _TOLERANCE_US:
             return f"time looks like {name}"
     return ""

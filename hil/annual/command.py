@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import sys
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hil.annual.bound.optimum import prove_hours, sum_optimum
@@ -19,7 +22,8 @@ from hil.annual.policy import make_policy
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite, Deviations
 from hil.annual.unit_file import format_unit, read_unit, write_unit
-from hil.errors import BenchError
+from hil.errors import INTERRUPTED, BenchError
+from hil.io.progress import ProgressLine
 from hil.io.regular_file import check_target, write_regular
 from hil.plant.air.weather import Weather, WeatherError, load_weather
 
@@ -28,11 +32,13 @@ _OUTPUT_ONLY = ("json", "plot", "write_unit")
 _UNIT_POLICIES = ("coldloop", "track")
 _MIN_KW, _MAX_KW = 50.0, 10_000.0
 _MIN_HOURS = 1
-_TICK_S, _SETTLE_S = 0.5, 2.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; return exit code 0. Raises `BenchError`."""
+    """Run the command; return exit code 0, or 130 with the hours until Ctrl-C.
+
+    Raises `BenchError`.
+    """
     try:
         weather = load_weather(arguments.weather)
     except WeatherError as error:
@@ -44,13 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
         _write(arguments.write_unit, format_unit(write_unit(site)), "--write-unit")
         return 0
     hours = arguments.hours or len(weather.hours)
-    progress = _Progress() if sys.stderr.isatty() else None
+    progress = _YearProgress(hours)
     wall_start, cpu_start = time.perf_counter(), time.process_time()
     unit: dict[str, Any] | None = None
     proof: dict[str, Any] | None = None
     if arguments.policy == "optimum":
         proof = prove_hours(site, hours, arguments.start)
-        account = sum_optimum(site, hours, arguments.start, progress, arguments.every)
+        with progress.until_interrupted():
+            sum_optimum(site, hours, arguments.start, progress, arguments.every)
     else:
         year_unit = read_unit(arguments.unit, site) if uses_unit(arguments.policy) else None
         policy = make_policy(arguments.policy, site, year_unit)
@@ -58,21 +65,24 @@ def run(arguments: argparse.Namespace) -> int:
         annual_run = AnnualRun(
             site, policy, arguments.humidity, arguments.coarse, dropout_pct=arguments.dropouts
         )
-        account = annual_run.run(hours, arguments.start, progress, arguments.every)
+        with progress.until_interrupted():
+            annual_run.run(hours, arguments.start, progress, arguments.every)
         annual_run.assert_balances()
+    account = progress.account
+    assert account is not None  # at least one hour
     record = account.record(arguments.policy, time.perf_counter() - wall_start)
     record["unit"], record["proof"] = unit, proof
     record["arguments"] = list_arguments(arguments)
     record["notes"] = [] if unit is None else unit.pop("notes", [])
     record["cpu_s"] = round(time.process_time() - cpu_start, 1)
-    if progress is not None:
-        progress.end()
+    record["interrupted"] = progress.is_interrupted
     if arguments.plot is not None:
         _write(arguments.plot, render_page(record, account, weather.source), "--plot")
-    print(
-        json.dumps({key: record[key] for key in KEYS}) if arguments.json else format_record(record)
-    )
-    return 0
+    if arguments.json:
+        print(json.dumps({key: record[key] for key in (*KEYS, "interrupted")}))
+    else:
+        print(format_record(record))
+    return INTERRUPTED if progress.is_interrupted else 0
 
 
 def _check(arguments: argparse.Namespace, hours: int) -> None:
@@ -151,6 +161,7 @@ def format_record(record: dict[str, Any]) -> str:
     parts = ", ".join(f"{name} {share:.3f}" for name, share in record["pue_parts"].items())
     loop = record["loop_parts_pct"]
     lines = [
+        *(["INTERRUPTED: the figures are those of the hours until then"] * record["interrupted"]),
         (
             f"{record['weather']}, {record['rejection']}, policy {record['policy']}: "
             f"{record['hours']:.0f} h, {record['it_mwh']:.0f} MWh of IT"
@@ -204,34 +215,37 @@ def _describe(values: dict[str, Any] | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-class _Progress:
-    """One progress line on the terminal, twice a second."""
+class _YearProgress:
+    """The progress line of a year. SIGINT ends the year after the present hour, a clean state."""
 
-    def __init__(self) -> None:
-        self._next = 0.0
-        self._started = time.monotonic()
-        self._first: tuple[float, int] | None = None
+    def __init__(self, hours: int) -> None:
+        self.line = ProgressLine(hours, "hours")
+        self.account: AnnualAccount | None = None
+        self.is_interrupted = False
+        self._stops = False
 
-    def __call__(self, done: int, hours: int, account: AnnualAccount) -> None:
-        now = time.monotonic()
-        if now < self._next and done < hours:
-            return
-        self._next = now + _TICK_S
-        if self._first is None and now - self._started >= _SETTLE_S:
-            self._first = now, done  # the first hours are slow, because code is loaded
-        rest = ""
-        if self._first is not None and done > self._first[1]:
-            rate_s = (now - self._first[0]) / (done - self._first[1])
-            rest = f"about {rate_s * (hours - done):.0f} s left  "
+    def __call__(self, done: int, _hours: int, account: AnnualAccount) -> None:
+        self.account = account
         loop = 100.0 * account.loop_j / account.it_j if account.it_j else 0.0
-        print(
-            f"\r{100.0 * done / hours:5.1f} %  hour {done} of {hours}  loop {loop:.2f} % of IT  "
-            f"{rest}",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
+        self.line.update(done, f"loop {loop:.2f} % of IT")
+        if self._stops:
+            raise KeyboardInterrupt
 
-    def end(self) -> None:
-        """End the progress line."""
-        print(file=sys.stderr)
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._stops or self.account is None:
+            signal.default_int_handler(number, frame)
+        self._stops = True
+
+    @contextlib.contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Suppress the KeyboardInterrupt of the end of an hour. The first hour has no result."""
+        before = signal.signal(signal.SIGINT, self._stop)
+        try:
+            with self.line:
+                yield
+        except KeyboardInterrupt:
+            if self.account is None or not self.account.it_j:
+                raise
+            self.is_interrupted = True
+        finally:
+            signal.signal(signal.SIGINT, before)

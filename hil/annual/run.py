@@ -77,9 +77,9 @@ class AnnualRun:
             before = valve.travel_pct
             self._run_hour(start_hour + i, count=True)
             travel += valve.travel_pct - before
+            self.account.set_travel(travel)
             if progress is not None:
                 progress(i + 1, hours, self.account)
-        self.account.set_travel(travel)
         return self.account
 
     def assert_balances(self) -> None:

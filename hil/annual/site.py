@@ -20,8 +20,8 @@ from hil.plant.fluid.hydraulics import operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
 from hil.plant.power.electrical_chain import ElectricalChain
+from hil.plant.reference_plant import reference_parameters
 from hil.plant.room import Room
-from hil.plant.scale import reference_parameters
 
 OTHER_FRACTION = 0.01
 """Power of lighting, controls and similar over IT power, from the reference."""

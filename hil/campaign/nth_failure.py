@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sweep over the n-th failure, n from 1 to N: of a store request, a bus reply or a broker packet.
 
-Does not draw faults; see `hil.campaign.draw`. In each run exactly one place fails, and the sweep
-visits all places, as the tests of SQLite do for allocations and writes. One run without a failure
-counts the places N. After the failure the unit must be as before.
+Does not draw faults; see `hil.campaign.random_campaign`. In each run exactly one place fails, and
+the sweep visits all places, as the tests of SQLite do for allocations and writes. One run without a
+failure counts the places N. After the failure the unit must be as before.
 
     store    odd n: power cut immediately after the n-th request, for 3 s;
              even n: the port fails at the n-th request, as with removed media

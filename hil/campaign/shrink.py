@@ -52,11 +52,15 @@ def _explain(
 
 @dataclass
 class ShrinkResult:
-    """The shrunk scenario, the number of runs, and the failures of the original."""
+    """The shrunk scenario, the number of runs, and the failures of the original.
+
+    `is_interrupted`: the scenario still fails, but it can have events that are not needed.
+    """
 
     scenario: Scenario
     runs: int
     failing: tuple[str, ...]
+    is_interrupted: bool = False
 
 
 def find_failures(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
@@ -78,20 +82,26 @@ def find_failures(scenario: Scenario, seed: int, dut: str) -> tuple[str, ...]:
 def shrink(
     scenario: Scenario, seed: int, dut: str, progress: Callable[[int, int], None] | None = None
 ) -> ShrinkResult:
-    """Shrink a failing scenario; raises BenchError if it passes."""
+    """Shrink a failing scenario, until Ctrl-C; raises BenchError if it passes."""
     original = find_failures(scenario, seed, dut)
     if not original:
         raise BenchError(f"{scenario.name}: passes with seed {seed}; there is nothing to shrink")
-    runs = 1
+    runs, smallest, is_interrupted = 1, scenario.events, False
 
     def fails(events: ScenarioEvents) -> bool:
-        nonlocal runs
+        nonlocal runs, smallest
         runs += 1
         if progress is not None:
             progress(runs, len(events))
         failures = find_failures(replace(scenario, events=events), seed, dut)
-        return bool(set(original) & set(failures))
+        is_failing = bool(set(original) & set(failures))
+        if is_failing and len(events) < len(smallest):
+            smallest = events
+        return is_failing
 
-    needed = quickxplain(scenario.events, fails)
-    shrunk = replace(scenario, name=f"{scenario.name}-shrunk", events=needed, cases=())
-    return ShrinkResult(shrunk, runs, original)
+    try:
+        smallest = quickxplain(scenario.events, fails)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    shrunk = replace(scenario, name=f"{scenario.name}-shrunk", events=smallest, cases=())
+    return ShrinkResult(shrunk, runs, original, is_interrupted)

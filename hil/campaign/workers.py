@@ -25,8 +25,6 @@ AUTO, CPYTHON, PYPY = "auto", "cpython", "pypy"
 _ROOT = Path(__file__).resolve().parents[2]
 PYPY_PROGRAM = _ROOT / ".pypy" / "bin" / "python"
 _END_S = 0.5
-INTERRUPTED = 130
-"""Exit code of a command that SIGINT or SIGTERM ended, with the results until then."""
 LONG_S = 120.0
 """Computing time of a process, s, from which PyPy is faster in sum."""
 

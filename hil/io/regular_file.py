@@ -10,6 +10,7 @@ import os
 import stat
 from pathlib import Path
 
+from drivers.ports.cpython.whole_file import replace_file
 from hil.errors import BenchError
 
 REPORT_BYTES = 256 * 1024 * 1024
@@ -17,7 +18,6 @@ REPORT_BYTES = 256 * 1024 * 1024
 SMALL_BYTES = 1024 * 1024
 """Limit of a key file and of the known benches."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class MissingFileError(BenchError):
@@ -76,21 +76,36 @@ def write_whole(path: Path, data: bytes) -> None:
     A symbolic link is replaced; the file behind it is not changed. Raises `BenchError`, also for a
     folder, a device or a FIFO.
     """
-    temporary = path.with_name(f".{path.name}.new")
     try:
         if path.exists() and not (path.is_file() or path.is_symlink()):
             raise BenchError(f"{path}: not a regular file; it is not overwritten")
-        temporary.unlink(missing_ok=True)
-        try:
-            with open(os.open(temporary, _NEW_FLAGS, 0o666), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        replace_file(path, data)
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from None
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write UTF-8 text as `write_whole` does; a device such as /dev/stdout is written directly.
+
+    Raises `BenchError`.
+    """
+    try:
+        replace_file(path, text.encode())
+    except OSError as error:
+        raise BenchError(f"{path}: {error.strerror}") from None
+
+
+def write_into(folder: Path, name: str, text: str) -> Path:
+    """Write UTF-8 text as a whole into a folder, which is made if needed; give the file.
+
+    Raises `BenchError`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{folder}: {error.strerror}") from None
+    write_whole(folder / name, text.encode())
+    return folder / name
 
 
 def _read_all(handle: int, path: Path, max_bytes: int) -> bytes:

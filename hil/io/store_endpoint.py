@@ -14,7 +14,7 @@ from collections.abc import Callable
 from drivers.ports.store_request import format_listing
 from hil.shells.virtual import VirtualShell
 
-_OPEN_US = 1_000
+_OPEN_DELAY_US = 1_000
 DELAY_US = 2_000
 """Time of one request, µs, as measured for an append with fsync on MicroPython's unix port."""
 
@@ -37,7 +37,7 @@ class StoreEndpoint:
         self._shell = shell
         self._port = port
         self._rng = rng
-        self._delay = delay_us
+        self._delay_us = delay_us
         self._open = False
         self._generation = 0
         self._requests: list[Request] = []
@@ -55,9 +55,9 @@ class StoreEndpoint:
         self._accepts_request = accepts
 
     def open(self, address: bytes) -> None:
-        """Open the port after `_OPEN_US`."""
+        """Open the port after `_OPEN_DELAY_US`."""
         self._generation += 1
-        self._schedule(_OPEN_US, self._opened)
+        self._schedule(_OPEN_DELAY_US, self._on_opened)
 
     def _schedule(self, delay: int, call: Callable[[], None]) -> None:
         world = self._shell.world
@@ -70,7 +70,7 @@ class StoreEndpoint:
         if generation == self._generation:
             call()
 
-    def _opened(self) -> None:
+    def _on_opened(self) -> None:
         self._open = not self.absent
         self._shell.event(self._port, "failed" if self.absent else "opened")
 
@@ -78,23 +78,23 @@ class StoreEndpoint:
         """Queue the write of one whole record."""
         self.request("write", data)
 
-    def request(self, op: str, data: bytes) -> None:
+    def request(self, operation: str, data: bytes) -> None:
         """Queue one request."""
-        if self._accepts_request is not None and not self._accepts_request(op, data):
+        if self._accepts_request is not None and not self._accepts_request(operation, data):
             return
         if not self._open:
             return
         key, _, payload = data.partition(b"\0")
-        self._requests.append((op, key.decode(), payload))
+        self._requests.append((operation, key.decode(), payload))
         if len(self._requests) == 1:
-            self._schedule(self._delay, self._step)
+            self._schedule(self._delay_us, self._execute_next)
 
     def close(self) -> None:
         """Execute the queued writes: closing a file loses nothing."""
         while self._open and self._requests:
-            op, key, payload = self._requests.pop(0)
-            if op not in ("get", "list") and self._fits(op, key, payload):
-                self._carry_out(op, key, payload)
+            operation, key, payload = self._requests.pop(0)
+            if operation not in ("get", "list") and self._fits(operation, key, payload):
+                self._execute(operation, key, payload)
         self._discard_requests()
 
     def _discard_requests(self) -> None:
@@ -102,52 +102,52 @@ class StoreEndpoint:
         self._open = False
         self._requests = []
 
-    def _fits(self, op: str, key: str, payload: bytes) -> bool:
-        if self.capacity is None or op == "delete":
+    def _fits(self, operation: str, key: str, payload: bytes) -> bool:
+        if self.capacity is None or operation == "delete":
             return True
         used = sum(len(record) for record in self.records.values())
         return used + len(payload) <= self.capacity  # a write needs space next to the old record
 
-    def _carry_out(self, op: str, key: str, payload: bytes) -> None:
+    def _execute(self, operation: str, key: str, payload: bytes) -> None:
         self.durable_writes += 1
-        if op == "write":
+        if operation == "write":
             self.records[key] = payload
-        elif op == "append":
+        elif operation == "append":
             self.records[key] = self.records.get(key, b"") + payload
         else:
             deleted = self.records.pop(key, b"")
             for observer in self._delete_observers:
                 observer(key, deleted)
 
-    def _step(self) -> None:
+    def _execute_next(self) -> None:
         """Execute the oldest request, reply, and continue."""
-        op, key, payload = self._requests[0]
-        answer = b""
-        if op == "get":
+        operation, key, payload = self._requests[0]
+        reply = b""
+        if operation == "get":
             found = self.records.get(key)
-            answer = key.encode() + (b"" if found is None else b"\0" + found)
-        elif op == "list":
-            answer = format_listing(list(self.records))
-        elif self._fits(op, key, payload):
-            self._carry_out(op, key, payload)
+            reply = key.encode() + (b"" if found is None else b"\0" + found)
+        elif operation == "list":
+            reply = format_listing(list(self.records))
+        elif self._fits(operation, key, payload):
+            self._execute(operation, key, payload)
         else:
-            self._fail_full(op, key, payload)
+            self._fail_full(operation, key, payload)
             return
         self._requests.pop(0)
         if self._requests:
-            self._schedule(self._delay, self._step)
+            self._schedule(self._delay_us, self._execute_next)
         else:
-            self._schedule(0, self._drained)
-        if answer:
-            self._shell.deliver(self._port, answer)
+            self._schedule(0, self._on_drained)
+        if reply:
+            self._shell.deliver(self._port, reply)
 
-    def _drained(self) -> None:
+    def _on_drained(self) -> None:
         if not self._requests:
             self._shell.event(self._port, "drained")
 
-    def _fail_full(self, op: str, key: str, payload: bytes) -> None:
+    def _fail_full(self, operation: str, key: str, payload: bytes) -> None:
         """Fail like a full disk: an append leaves the part that fits."""
-        if op == "append" and self.capacity is not None:
+        if operation == "append" and self.capacity is not None:
             free_bytes = max(
                 0, self.capacity - sum(len(record) for record in self.records.values())
             )
@@ -166,13 +166,13 @@ class StoreEndpoint:
     def cut_power(self) -> None:
         """Cut the power: queued requests are lost, the present request can be half done."""
         if self._requests:
-            op, key, payload = self._requests[0]
-            if op == "append":
+            operation, key, payload = self._requests[0]
+            if operation == "append":
                 part = payload[: self._rng.randrange(len(payload) + 1)]
                 if part:
-                    self._carry_out(op, key, part)
-            elif op in ("write", "delete") and self._rng.random() < 0.5:
-                self._carry_out(op, key, payload)
+                    self._execute(operation, key, part)
+            elif operation in ("write", "delete") and self._rng.random() < 0.5:
+                self._execute(operation, key, payload)
         self._discard_requests()
 
     def flip_bit(self, key: str, bit: int) -> None:

@@ -18,11 +18,11 @@ Status = dict[str, Any] | None
 ReadFunction = Callable[[Testbed, Status], float | None]
 
 
-def _plant_value(name: str) -> ReadFunction:
+def _make_plant_reader(name: str) -> ReadFunction:
     return lambda testbed, _: float(getattr(testbed.plant, name))
 
 
-def _pump_speed(number: int) -> ReadFunction:
+def _make_speed_reader(number: int) -> ReadFunction:
     def read(testbed: Testbed, _: Status) -> float | None:
         pumps = testbed.plant.pumps
         return float(pumps[number].speed_pct) if number < len(pumps) else None
@@ -30,7 +30,7 @@ def _pump_speed(number: int) -> ReadFunction:
     return read
 
 
-def _status_value(*path: str | int, scale: float = 1.0) -> ReadFunction:
+def _make_status_reader(*path: str | int, scale: float = 1.0) -> ReadFunction:
     """Make the function that reads a number of the status; an int of `path` is an index."""
 
     def read(_: Testbed, status: Status) -> float | None:
@@ -49,7 +49,7 @@ def _read_utc_error_ms(testbed: Testbed, status: Status) -> float | None:
     return None if status is None else utc_error_ms(testbed, status)
 
 
-def _count_queued(_: Testbed, status: Status) -> float | None:
+def _read_queued_rows(_: Testbed, status: Status) -> float | None:
     telemetry = (status or {}).get("telemetry")
     return float(telemetry["queued"]) if telemetry else None
 
@@ -65,67 +65,74 @@ class _CurveReader(NamedTuple):
     device: str = ""
 
 
-def _true(key: str, plot: str, unit: str, label: str, name: str, device: str) -> _CurveReader:
+def _plant_curve(
+    key: str, plot: str, unit: str, label: str, name: str, device: str
+) -> _CurveReader:
     """Make the curve of a true value of the plant."""
     curve = Curve(key, plot, unit, f"{label}, true", "true")
-    return _CurveReader(curve, _plant_value(name), device)
+    return _CurveReader(curve, _make_plant_reader(name), device)
 
 
-def _read(key: str, plot: str, unit: str, label: str, *path: str | int) -> _CurveReader:
+def _measured_curve(key: str, plot: str, unit: str, label: str, *path: str | int) -> _CurveReader:
     """Make the curve of a value as the controller reads it, from thousandths in its status."""
     curve = Curve(key, plot, unit, f"{label}, as read", "read")
-    return _CurveReader(curve, _status_value(*path, scale=0.001))
+    return _CurveReader(curve, _make_status_reader(*path, scale=0.001))
 
 
-def _asked(key: str, plot: str, unit: str, label: str, *path: str | int) -> _CurveReader:
+def _setpoint_curve(key: str, plot: str, unit: str, label: str, *path: str | int) -> _CurveReader:
     """Make the curve of a set-point, or of a requested output, from thousandths."""
-    return _CurveReader(Curve(key, plot, unit, label, "set"), _status_value(*path, scale=0.001))
+    return _CurveReader(
+        Curve(key, plot, unit, label, "set"), _make_status_reader(*path, scale=0.001)
+    )
 
 
 def _pump_curves(number: int) -> tuple[_CurveReader, ...]:
-    i, label = number - 1, f"pump {number}"
+    index, label = number - 1, f"pump {number}"
     true = Curve(f"pump{number}", "pumps", "%", f"{label}, true", "true")
     return (
-        _read(f"pump{number}_read", "pumps", "%", label, "dp", "pumps_milli_pct", i),
-        _asked(
-            f"pump{number}_set", "pumps", "%", f"{label}, set", "dp", "pumps_asked_milli_pct", i
+        _measured_curve(f"pump{number}_read", "pumps", "%", label, "dp", "pumps_milli_pct", index),
+        _setpoint_curve(
+            f"pump{number}_set", "pumps", "%", f"{label}, set", "dp", "pumps_asked_milli_pct", index
         ),
-        _CurveReader(true, _pump_speed(i), f"drive{number}"),
+        _CurveReader(true, _make_speed_reader(index), f"drive{number}"),
     )
 
 
 _READERS = (
-    _read("seen", "supply", "°C", "supply", "supply", "milli_c"),
-    _asked("set", "supply", "°C", "set-point", "supply", "setpoint_milli_c"),
-    _true("supply", "supply", "°C", "supply", "supply_true_c", "rpu"),
-    _read("return_read", "return", "°C", "return", "supply", "return_milli_c"),
-    _true("return", "return", "°C", "return", "return_true_c", "rpu"),
-    _true("case", "heat", "°C", "hottest case", "case_c", "rpu"),
-    _true("fws", "heat", "°C", "facility water", "fws_c", "rpu"),
-    _read("dp_read", "differential pressure", "kPa", "pressure", "dp", "milli_kpa"),
-    _asked("set_dp", "differential pressure", "kPa", "set-point", "dp", "setpoint_milli_kpa"),
-    _true("dp", "differential pressure", "kPa", "pressure", "dp_kpa", "rpu"),
-    _true("flow", "flow", "L/min", "flow", "flow_true_lpm", "rpu"),
-    _true("fws_flow", "flow", "L/min", "facility flow", "fws_flow_lpm", "valve"),
-    _read("valve_read", "valve", "%", "valve", "supply", "valve_milli_pct"),
-    _asked("valve_set", "valve", "%", "valve, set", "supply", "valve_asked_milli_pct"),
-    _true("valve", "valve", "%", "valve", "valve_position_pct", "valve"),
+    _measured_curve("seen", "supply", "°C", "supply", "supply", "milli_c"),
+    _setpoint_curve("set", "supply", "°C", "set-point", "supply", "setpoint_milli_c"),
+    _plant_curve("supply", "supply", "°C", "supply", "supply_true_c", "rpu"),
+    _measured_curve("return_read", "return", "°C", "return", "supply", "return_milli_c"),
+    _plant_curve("return", "return", "°C", "return", "return_true_c", "rpu"),
+    _plant_curve("case", "heat", "°C", "hottest case", "case_c", "rpu"),
+    _plant_curve("fws", "heat", "°C", "facility water", "fws_c", "rpu"),
+    _measured_curve("dp_read", "differential pressure", "kPa", "pressure", "dp", "milli_kpa"),
+    _setpoint_curve(
+        "set_dp", "differential pressure", "kPa", "set-point", "dp", "setpoint_milli_kpa"
+    ),
+    _plant_curve("dp", "differential pressure", "kPa", "pressure", "dp_kpa", "rpu"),
+    _plant_curve("flow", "flow", "L/min", "flow", "flow_true_lpm", "rpu"),
+    _plant_curve("fws_flow", "flow", "L/min", "facility flow", "fws_flow_lpm", "valve"),
+    _measured_curve("valve_read", "valve", "%", "valve", "supply", "valve_milli_pct"),
+    _setpoint_curve("valve_set", "valve", "%", "valve, set", "supply", "valve_asked_milli_pct"),
+    _plant_curve("valve", "valve", "%", "valve", "valve_position_pct", "valve"),
     *_pump_curves(1),
     *_pump_curves(2),
-    _true("load", "power", "kW", "IT load", "it_kw", ""),
-    _true("pump_w", "power", "W", "pumps", "pump_electric_w", ""),
+    _plant_curve("load", "power", "kW", "IT load", "it_kw", ""),
+    _plant_curve("pump_w", "power", "W", "pumps", "pump_electric_w", ""),
     _CurveReader(Curve("utc", "time", "ms", "UTC error"), _read_utc_error_ms),
     _CurveReader(
-        Curve("bound", "", "ms", "stated bound"), _status_value("clock", "bound_us", scale=0.001)
+        Curve("bound", "", "ms", "stated bound"),
+        _make_status_reader("clock", "bound_us", scale=0.001),
     ),
-    _CurveReader(Curve("waiting", "link", "rows", "telemetry waiting"), _count_queued),
-    _CurveReader(Curve("ticks", "", "", "ticks"), _status_value("ticks", "count")),
-    _CurveReader(Curve("missed", "", "", "missed ticks"), _status_value("ticks", "missed")),
-    _CurveReader(Curve("errors", "", "", "bus errors"), _status_value("modbus", "errors")),
-    _CurveReader(Curve("used", "", "", "satellites used"), _status_value("receiver", "used")),
+    _CurveReader(Curve("waiting", "link", "rows", "telemetry waiting"), _read_queued_rows),
+    _CurveReader(Curve("ticks", "", "", "ticks"), _make_status_reader("ticks", "count")),
+    _CurveReader(Curve("missed", "", "", "missed ticks"), _make_status_reader("ticks", "missed")),
+    _CurveReader(Curve("errors", "", "", "bus errors"), _make_status_reader("modbus", "errors")),
+    _CurveReader(Curve("used", "", "", "satellites used"), _make_status_reader("receiver", "used")),
 )
 
-MEASURE_CURVES = {
+CURVE_OF_MEASURE = {
     "supply_c": "supply",
     "case_c": "case",
     "dp_kpa": "dp",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
-from hil.page.curves import MEASURE_CURVES
+from hil.page.curves import CURVE_OF_MEASURE
 from hil.record.label import escape_text
 from hil.record.record import RECORD_FILE, Record, find_problems, read
 
@@ -99,7 +99,7 @@ def read_curves(folder: Path, report: str, scenario: str) -> dict[str, Any]:
     return {
         "name": _shorten(str(chosen["scenario"])),
         "at_s": series["at_s"],
-        "curves": {MEASURE_CURVES[measure]: series[measure] for measure in _find_curves(series)},
+        "curves": {CURVE_OF_MEASURE[measure]: series[measure] for measure in _find_curves(series)},
     }
 
 
@@ -119,7 +119,7 @@ def _find_curves(series: object) -> list[str]:
         return []
     if not all(map(_is_number, times)) or any(b <= a for a, b in pairwise(times)):
         return []
-    return [measure for measure in MEASURE_CURVES if _is_curve(series.get(measure), len(times))]
+    return [measure for measure in CURVE_OF_MEASURE if _is_curve(series.get(measure), len(times))]
 
 
 def _is_curve(values: object, count: int) -> bool:

@@ -14,7 +14,7 @@ from hil.devices.gnss.basic_sky import BasicSky
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES, read
-from hil.page.curves import MEASURE_CURVES, read_frame
+from hil.page.curves import CURVE_OF_MEASURE, read_frame
 from hil.page.hub import BroadcastHub
 from hil.record.provenance import REAL_TIME
 from hil.report.next_steps import next_step
@@ -135,14 +135,14 @@ class BenchSession:
             return None
         limits = [
             {
-                "curve": MEASURE_CURVES[expectation.measure],
+                "curve": CURVE_OF_MEASURE[expectation.measure],
                 "min": expectation.min,
                 "max": expectation.max,
                 "from_s": expectation.from_s + (expectation.within_s or 0.0),
                 "until_s": expectation.until_s or scenario.seconds,
             }
             for expectation in scenario.expectations
-            if expectation.measure in MEASURE_CURVES and not expectation.never
+            if expectation.measure in CURVE_OF_MEASURE and not expectation.never
         ]
         events = [{"at_s": event.at_s, "text": event.do} for event in scenario.events]
         return {
@@ -290,7 +290,7 @@ class BenchSession:
         return RecordedRun(
             scenario,
             run_result,
-            evaluator.results(),
+            evaluator.results(run_result.virtual_s if self.aborted else None),
             self._series,
             [],
             config,

@@ -35,19 +35,19 @@ class Inventory:
 
     def __init__(self, p: PlantParameters) -> None:
         """Start with a full loop, the reservoir at its start level, and no air."""
-        self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.cdu_l
-        self.capacity_l = p.reservoir_l
-        self.reservoir_l = p.reservoir_l
+        self.loop_l = p.supply_pipe_l + p.return_pipe_l + p.cdu_volume_l
+        self.capacity_l = p.reservoir_volume_l
+        self.reservoir_volume_l = p.reservoir_volume_l
         self.leak_lpm = self.makeup_lpm = 0.0
         self.lost_l = self.made_up_l = self.air_l = 0.0
-        self._vent_tau_s = p.vent_s
-        self._start_l = self.loop_l + self.reservoir_l
+        self._vent_tau_s = p.air_separator_s
+        self._start_l = self.loop_l + self.reservoir_volume_l
         self._air_admitted = False
 
     @property
     def level_pct(self) -> float:
         """Reservoir level, %."""
-        return 100.0 * self.reservoir_l / self.capacity_l
+        return 100.0 * self.reservoir_volume_l / self.capacity_l
 
     @property
     def air_pct(self) -> float:
@@ -57,7 +57,7 @@ class Inventory:
     @property
     def residual_l(self) -> float:
         """Return held + lost - made up - held at the start, L: 0 if no mass is lost."""
-        stored_l = self.loop_l - self.air_l + self.reservoir_l
+        stored_l = self.loop_l - self.air_l + self.reservoir_volume_l
         return stored_l + self.lost_l - self.made_up_l - self._start_l
 
     def set_leak(self, lpm: float) -> None:
@@ -70,8 +70,8 @@ class Inventory:
 
     def refill(self) -> None:
         """Fill the reservoir up now."""
-        self.made_up_l += self.capacity_l - self.reservoir_l
-        self.reservoir_l = self.capacity_l
+        self.made_up_l += self.capacity_l - self.reservoir_volume_l
+        self.reservoir_volume_l = self.capacity_l
 
     def admit_air(self, percent: float) -> None:
         """Replace `percent` of the loop's coolant with air; the coolant is lost."""
@@ -83,18 +83,20 @@ class Inventory:
     def step(self, dt_s: float) -> bool:
         """Step by `dt_s`; return whether the air in the loop changed (flows must be updated)."""
         before = self.air_l
-        out = min(self.leak_lpm * dt_s / 60.0, self.reservoir_l + self.loop_l - self.air_l)
+        out = min(self.leak_lpm * dt_s / 60.0, self.reservoir_volume_l + self.loop_l - self.air_l)
         self.lost_l += out
-        from_reservoir = min(out, self.reservoir_l)
-        self.reservoir_l -= from_reservoir
+        from_reservoir = min(out, self.reservoir_volume_l)
+        self.reservoir_volume_l -= from_reservoir
         self.air_l += out - from_reservoir
-        made_up = min(self.makeup_lpm * dt_s / 60.0, self.capacity_l - self.reservoir_l)
-        self.reservoir_l += made_up
+        made_up = min(self.makeup_lpm * dt_s / 60.0, self.capacity_l - self.reservoir_volume_l)
+        self.reservoir_volume_l += made_up
         self.made_up_l += made_up
-        if self.air_l > 0.0 and self.reservoir_l > 0.0:
-            vented = min(self.air_l * (1.0 - exp(-dt_s / self._vent_tau_s)), self.reservoir_l)
+        if self.air_l > 0.0 and self.reservoir_volume_l > 0.0:
+            vented = min(
+                self.air_l * (1.0 - exp(-dt_s / self._vent_tau_s)), self.reservoir_volume_l
+            )
             self.air_l -= vented
-            self.reservoir_l -= vented
+            self.reservoir_volume_l -= vented
         changed = self._air_admitted or abs(self.air_l - before) > 1e-9
         self._air_admitted = False
         return changed

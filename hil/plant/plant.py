@@ -34,7 +34,6 @@ from random import Random
 
 from hil.plant.facility import Facility
 from hil.plant.facility_supply import FacilitySupply
-from hil.plant.fluid.exchanger import capacity_w_k
 from hil.plant.fluid.hydraulics import PlantPump, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.row_valves import RowValves
@@ -42,6 +41,7 @@ from hil.plant.fluid.sensor_fault import PlantSensorFault
 from hil.plant.fluid.sensor_set import SensorSet
 from hil.plant.fluid.valve import Actuator, valve_flow_lpm
 from hil.plant.inventory import Inventory, head_fraction
+from hil.plant.plant_outputs import PlantOutputs
 from hil.plant.power.load_schedule import LoadSchedule
 from hil.plant.power.server import LEAK_AT_C
 from hil.plant.steady_state import (
@@ -51,14 +51,14 @@ from hil.plant.steady_state import (
     steady_supply_c,
     steady_valve_pct,
 )
-from hil.plant.thermal_loop import EnergyBalance, ThermalLoop
+from hil.plant.thermal_loop import ThermalLoop
 
 _SECOND_US = 1_000_000
 _MAX_LEAK_C = 110.0  # devices shut down above: the leakage does not run away
 _MIN_PIPE_L = 10.0  # more than the flow in one step of 2 s at the default size
 
 
-class Plant:
+class Plant(PlantOutputs):
     """The row. Devices read attributes and call `pumps[i].command` and `valve.command`.
 
     Call `advance(now)` first: the attributes are those of the last complete step before `now`.
@@ -148,108 +148,7 @@ class Plant:
         self._it_decay = exp(-self._dt_s / self.parameters.it_lag_s)
         self._update_flows()
 
-    # Sensor values and other outputs.
-
-    @property
-    def supply_c(self) -> float:
-        """Sensed supply temperature at the CDU's outlet, degC."""
-        return self._sensors.supply_c.value
-
-    @property
-    def return_c(self) -> float:
-        """Sensed return temperature at the CDU's inlet, degC."""
-        return self._sensors.return_c.value
-
-    @property
-    def flow_lpm(self) -> float:
-        """Sensed secondary flow, L/min."""
-        return max(self._sensors.flow_lpm.value, 0.0)
-
-    @property
-    def supply_kpa(self) -> float:
-        """Sensed pressure at the CDU's outlet, kPa (gauge)."""
-        return self._sensors.supply_kpa.value
-
-    @property
-    def return_kpa(self) -> float:
-        """Sensed pressure at the CDU's inlet, kPa (gauge)."""
-        return self._sensors.return_kpa.value
-
-    @property
-    def flow_true_lpm(self) -> float:
-        """Secondary flow, L/min."""
-        return self.point.flow_lpm
-
-    @property
-    def supply_true_c(self) -> float:
-        """Supply temperature at the exchanger's outlet, degC."""
-        return self._thermal.supply_c
-
-    @property
-    def return_true_c(self) -> float:
-        """Return temperature at the exchanger's inlet, degC."""
-        return self._thermal.return_c
-
-    @property
-    def rack_in_c(self) -> float:
-        """Coolant temperature at the racks' inlet, degC."""
-        return self._thermal.rack_in_c
-
-    @property
-    def rack_case_c(self) -> list[float]:
-        """Case temperature of each rack, degC."""
-        return self._thermal.rack_case_c
-
-    @property
-    def hx_w(self) -> float:
-        """Heat from the coolant into the facility water, W."""
-        return self._thermal.hx_w
-
-    @property
-    def case_c(self) -> float:
-        """Hottest case of the row, degC."""
-        return max(self._thermal.rack_case_c)
-
-    @property
-    def load_kw(self) -> float:
-        """IT power that the schedule asks for, before lag and limit, kW."""
-        return self.load.demand_kw
-
-    @property
-    def valve_position_pct(self) -> float:
-        """Stroke of the facility water valve, %."""
-        return self.valve.position_pct
-
-    @property
-    def valve_command_pct(self) -> float:
-        """Commanded stroke of the facility water valve, %."""
-        return self.valve.command_pct
-
-    @property
-    def fws_out_c(self) -> float:
-        """Facility water leaving the exchanger, degC."""
-        return self._thermal.fws_out_c(self.fws_c)
-
-    @property
-    def cooling_w(self) -> float:
-        """Heat that the CDU computes from its own sensors, W."""
-        p = self.parameters
-        c = capacity_w_k(self.flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
-        return c * (self.return_c - self.supply_c)
-
-    def pump_rpm(self, index: int) -> float:
-        """Shaft speed of a pump, 1/min."""
-        return self.pumps[index].speed_pct * self.parameters.pump_rpm / 100.0
-
-    def energy(self) -> EnergyBalance:
-        """Return the energy account since the start."""
-        return self._thermal.energy()
-
-    @property
-    def missing_l(self) -> float:
-        """Missing coolant, L: 0 for a plant that conserves mass."""
-        pipes = self._thermal.missing_l()
-        return pipes + (self._inventory.residual_l if self._inventory is not None else 0.0)
+    # Inputs.
 
     def set_load(self, kw: float) -> None:
         """Step the row's IT power to `kw` now."""
@@ -258,11 +157,6 @@ class Plant:
     def set_fws(self, celsius: float, rate_k_min: float = 0.0) -> None:
         """Move the facility water to `celsius`: immediately, or at `rate_k_min` K/min."""
         self._facility_supply.set_target(celsius, rate_k_min)
-
-    @property
-    def fws_target_c(self) -> float:
-        """Target of the facility water's temperature, degC."""
-        return self._facility_supply.target_c
 
     def set_rejection_lost(self, is_lost: bool) -> None:
         """Stop the facility's coolers (a fault), or start them again."""
@@ -345,13 +239,6 @@ class Plant:
             self._inventory = Inventory(self.parameters)
         return self._inventory
 
-    @property
-    def filter_kpa(self) -> float:
-        """Pressure lost in the filter, kPa."""
-        p = self.parameters
-        clean = p.filter_kpa * (self.point.flow_lpm / p.tcs_design_lpm) ** 2
-        return clean / (1.0 - self._clogging) ** 2
-
     def sensor_fault(self, name: str) -> PlantSensorFault:
         """Return the faults of a sensor: supply_c, return_c, flow_lpm, supply_kpa, return_kpa.
 
@@ -414,8 +301,8 @@ class Plant:
         joules = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk * kelvin
         if changed:
             self._update_network()
-        lost_l = inventory.capacity_l - inventory.reservoir_l
-        self._sensors.set_suction(p.suction_kpa - p.vessel_kpa_l * lost_l)
+        lost_l = inventory.capacity_l - inventory.reservoir_volume_l
+        self._sensors.set_suction(p.suction_kpa - p.vessel_slope_kpa_l * lost_l)
         self._leak_w = joules / dt if self.point.flow_lpm > 0.0 else 0.0
 
     def _update_network(self) -> None:
@@ -426,7 +313,7 @@ class Plant:
         self._network = replace(
             p,
             row_kpa=p.row_kpa * self._row.resistance_factor(p.rack_fraction),
-            inner_kpa=p.inner_kpa + filter_kpa,
+            cdu_internal_kpa=p.cdu_internal_kpa + filter_kpa,
             pump_shutoff_kpa=p.pump_shutoff_kpa * head,
         )
         self._update_flows()

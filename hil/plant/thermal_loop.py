@@ -70,13 +70,13 @@ class ThermalLoop:
         self._tcs_c_w_k = capacity_w_k(flow_lpm, p.tcs_rho_kg_m3, p.tcs_cp_j_kgk)
         self._fws_c_w_k = capacity_w_k(fws_flow_lpm, p.fws_rho_kg_m3, p.fws_cp_j_kgk)
         self._hx_w_k = exchanger_conductance_w_k(p, flow_lpm, fws_flow_lpm, fouling)
-        self._hx_decay = exp(-self._tcs_c_w_k * dt_s / p.hx_j_k)
+        self._hx_decay = exp(-self._tcs_c_w_k * dt_s / p.hx_capacity_j_k)
         design = p.tcs_design_lpm
         self._plate_w_k = [
             plate_conductance_w_k(p, flow_lpm * share, design * fraction)
             for share, fraction in zip(shares, p.rack_fraction, strict=True)
         ]
-        self._plate_decay = [exp(-g * dt_s / p.plate_j_k) for g in self._plate_w_k]
+        self._plate_decay = [exp(-g * dt_s / p.plate_capacity_j_k) for g in self._plate_w_k]
 
     def set_heat_fractions(self, fractions: tuple[float, ...] | None) -> None:
         """Set the part of the IT power in each rack; None: as designed."""
@@ -115,7 +115,7 @@ class ThermalLoop:
     def _step_racks(self, dt: float, rack_in: float, it_kw: float) -> float:
         """Step the cases; return the mean heat into the coolant, W."""
         case, plates, decays = self.rack_case_c, self._plate_w_k, self._plate_decay
-        it_w, mass, total = 1000.0 * it_kw, self._p.plate_j_k, 0.0
+        it_w, mass, total = 1000.0 * it_kw, self._p.plate_capacity_j_k, 0.0
         for i, fraction in enumerate(self._heat_fractions):
             q = it_w * fraction
             before = case[i]
@@ -141,7 +141,7 @@ class ThermalLoop:
         before = self.supply_c
         after = self.supply_c = end + (before - end) * self._hx_decay
         self._out_j += q * dt
-        return end - self._p.hx_j_k * (after - before) / (c * dt)
+        return end - self._p.hx_capacity_j_k * (after - before) / (c * dt)
 
     def fws_out_c(self, fws_c: float) -> float:
         """Return the temperature of the facility water at the exchanger's outlet, degC."""
@@ -162,5 +162,5 @@ class ThermalLoop:
         p = self._p
         litres = self._supply_pipe.litre_degrees() + self._return_pipe.litre_degrees()
         stored = 0.001 * litres * p.tcs_rho_kg_m3 * p.tcs_cp_j_kgk
-        stored += p.hx_j_k * self.supply_c
-        return stored + p.plate_j_k * sum(self.rack_case_c)
+        stored += p.hx_capacity_j_k * self.supply_c
+        return stored + p.plate_capacity_j_k * sum(self.rack_case_c)

@@ -58,7 +58,10 @@ class Labels:
 def write_all(
     suite: Suite, recorded_runs: list[RecordedRun], folder: Path, labels: Labels
 ) -> list[Path]:
-    """Write the record and its reports into a folder; raises BenchError."""
+    """Write the record and its reports into a folder; raises BenchError.
+
+    An interrupted run has no PDF: Chromium takes seconds, and the person wants the end.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -72,7 +75,8 @@ def write_all(
     record = seal(unsigned, newest_hash(folder.parent), key)
     write_json(folder / RECORD_FILE, record)
     try:
-        return [folder / RECORD_FILE, *write_reports(record, folder, key)]
+        with_pdf = not any(run.is_interrupted for run in recorded_runs)
+        return [folder / RECORD_FILE, *write_reports(record, folder, key, with_pdf)]
     except BenchError as error:
         raise BenchError(
             f"{error}; the record is complete, so `coldloop hil report {shlex.quote(str(folder))}` "
@@ -80,9 +84,10 @@ def write_all(
         ) from None
 
 
-def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
+def write_reports(record: Record, folder: Path, key: BenchKey, with_pdf: bool = True) -> list[Path]:
     """Write HTML, JUnit and, if Chromium is installed, PDF; sign all files; give the paths.
 
+    Ctrl-C while Chromium prints leaves a signed report without PDF.
     Raises BenchError if another bench has signed the record.
     """
     if key.public != record.get("key"):
@@ -90,8 +95,13 @@ def write_reports(record: Record, folder: Path, key: BenchKey) -> list[Path]:
             f"{folder / RECORD_FILE}: signed by another bench; only it can sign reports of it"
         )
     paths = _write_files(record, folder)
-    names = [RECORD_FILE, *(path.name for path in paths)]
-    return [*paths, write_manifest(folder, names, key)]
+    try:
+        if with_pdf and print_pdf(folder / "report.html", folder / "report.pdf"):
+            paths.append(folder / "report.pdf")
+    finally:
+        names = [RECORD_FILE, *(path.name for path in paths)]
+        manifest = write_manifest(folder, names, key)
+    return [*paths, manifest]
 
 
 def _write_files(record: Record, folder: Path) -> list[Path]:
@@ -103,7 +113,7 @@ def _write_files(record: Record, folder: Path) -> list[Path]:
         raise BenchError(f"{error.filename}: {error.strerror}") from None
     write_whole(html, write_page(record).encode("utf-8"))
     write_whole(xml, write_junit(record).encode("utf-8"))
-    return [html, xml, *([pdf] if print_pdf(html, pdf) else [])]
+    return [html, xml]
 
 
 def newest_hash(folder: Path) -> str:

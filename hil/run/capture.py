@@ -15,7 +15,7 @@ limited by the number of lines: the controller runs for at most a day between tw
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -172,13 +172,25 @@ class CapturingDut:
 
     def receive(self, port: int, data: bytes, now: int) -> StepResult:
         """Deliver bytes."""
-        self._lines.append((now, port, "receive", bytes(data)))
-        return self._record_step(self._dut.receive(port, data, now), now)
+        return self._step(
+            (now, port, "receive", bytes(data)), lambda: self._dut.receive(port, data, now)
+        )
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
         """Deliver an event of a port."""
-        self._lines.append((now, port, "event", kind.encode()))
-        return self._record_step(self._dut.event(port, kind, now), now)
+        return self._step(
+            (now, port, "event", kind.encode()), lambda: self._dut.event(port, kind, now)
+        )
+
+    def _step(self, line: CaptureLine, call: Callable[[], StepResult]) -> StepResult:
+        """Record an input and its outputs; Ctrl-C within the step leaves neither."""
+        count = len(self._lines)
+        self._lines.append(line)
+        try:
+            return self._record_step(call(), line[0])
+        except KeyboardInterrupt:
+            del self._lines[count:]
+            raise
 
     def wake(self, now: int) -> StepResult:
         """Tell the controller that its deadline has passed."""

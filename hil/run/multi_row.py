@@ -94,13 +94,22 @@ def run_row(row: int, stagger_ms: int, make_dut: Callable[..., Any] | None = Non
 def run_rows(
     rows: int, stagger_ms: int = 0, progress: Callable[[int], None] | None = None
 ) -> dict[str, Any]:
-    """Run `rows` rows; give the record of `coldloop hil hall --json`."""
+    """Run `rows` rows, until Ctrl-C; give the record of `coldloop hil hall --json`.
+
+    Raises KeyboardInterrupt before the end of the first row.
+    """
     started_s = time.perf_counter()
     results = []
-    for row in range(rows):
-        results.append(run_row(row, stagger_ms))
-        if progress is not None:
-            progress(row + 1)
+    is_interrupted = False
+    try:
+        for row in range(rows):
+            results.append(run_row(row, stagger_ms))
+            if progress is not None:
+                progress(row + 1)
+    except KeyboardInterrupt:
+        if not results:
+            raise
+        rows, is_interrupted = len(results), True
     capped_times = [result.capped_us for result in results if result.capped_us is not None]
     rises_per_second = Counter(result.rise_us[0] // _SECOND for result in results if result.rise_us)
     delays_us = [
@@ -111,6 +120,7 @@ def run_rows(
     is_within_tick = len(delays_us) == rows and min(delays_us) >= 0 and max(delays_us) <= _TICK_US
     return {
         "rows": rows,
+        "interrupted": is_interrupted,
         "link": "down",
         "tick_ms": _TICK_US // 1000,
         "stagger_ms": stagger_ms,

@@ -14,7 +14,7 @@ from hil.errors import BenchError
 from hil.measure.registry import read
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
-from hil.run.virtual import RunResult
+from hil.run.virtual import RunResult, name_interruption
 from hil.scenario.channels import Series
 from hil.scenario.judge import Evaluator
 from hil.scenario.model import Scenario
@@ -52,7 +52,11 @@ class RealRun:
         self._start_us = 0
 
     def run(self, log: Path | None = None) -> RunResult:
-        """Run the scenario to its end and judge it."""
+        """Run the scenario to its end and judge it.
+
+        SIGINT and SIGTERM end the run: the result is that of the seconds until then. Raises
+        KeyboardInterrupt in the first second.
+        """
         if self.dut == "qemu":
             QemuDut.build_image()
         with RealBench(self.scenario.settings, self.seed, make_board_agent=QemuDut) as bench:
@@ -65,15 +69,16 @@ class RealRun:
             bench.world.schedule(self._start_us + _SECOND, self._sample, bench)
             end = self._start_us + int(self.scenario.seconds * _SECOND) + _SECOND // 2
             bench.shell.run(end)
-            if bench.shell.stopped:
-                raise BenchError("interrupted")
+            if bench.shell.stopped and not self._seconds:
+                raise KeyboardInterrupt
             self.devices = bench.device_swap.devices()
             wall_s = (bench.shell.now() - self._start_us) / _SECOND
+        failures = name_interruption(self.scenario, self._seconds) or self.evaluator.failures()
         return RunResult(
             self.scenario.name,
             self.seed,
             self.dut,
-            tuple(self.evaluator.failures()),
+            tuple(failures),
             None,
             float(self._seconds),
             wall_s,
@@ -90,7 +95,7 @@ class RealRun:
         for second in range(1, _START_TIMEOUT_S):
             bench.shell.run(second * _SECOND)
             if bench.shell.stopped:
-                raise BenchError("interrupted")
+                raise KeyboardInterrupt
             if bench.status() is not None:
                 return bench.shell.now()
             code = bench.agent_exit_code()
@@ -99,10 +104,12 @@ class RealRun:
         raise BenchError(f"the agent sent no status in {_START_TIMEOUT_S} s; see --log")
 
     def _sample(self, bench: RealBench) -> None:
-        self._seconds += 1
+        if bench.shell.stopped:
+            return
         code = bench.agent_exit_code()
         if code is not None:
-            raise BenchError(f"the agent ended with exit code {code} after {self._seconds} s")
+            raise BenchError(f"the agent ended with exit code {code} after {self._seconds + 1} s")
+        self._seconds += 1
         self.status = bench.status()
         self.evaluator.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
         if self.series is not None:

@@ -44,6 +44,8 @@ _BITS_8E1 = 11
 _FLEET_RANK = 100
 _BUS_OPTIONS = f"baud={BUS_BAUD}&parity=E"
 _VIRTUAL_FOLDER = "/virtual/"
+_HEALTH_S = 15
+"""Health window of a change from the keys of operators, s."""
 
 
 class RealBench:
@@ -74,6 +76,8 @@ class RealBench:
         self.broker: TcpListener | None = None
         self._agent: AgentSubprocess | None = None
         self.site_servers: SiteServers | None = None
+        self.operator_keys: list[dict[str, Any]] = []
+        """Public keys of operators instead of those of the bench; the part `remote` uses them."""
         self._make_board_agent = make_board_agent
         self._board_agent: BoardAgent | None = None
         self._connect_ports()
@@ -211,6 +215,8 @@ class RealBench:
             (self.folder / "modem").mkdir(exist_ok=True)
             config["modem_store"]["port"] = f"store:{self.folder}/modem"
         self._assign_folders(config)
+        if self.operator_keys:
+            config["remote"].update(keys=list(self.operator_keys), health_s=_HEALTH_S)
         if self.site_servers is not None:
             self.site_servers.extend(config)
         return config

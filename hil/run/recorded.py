@@ -7,11 +7,13 @@ Does not contain the runs (see `hil.run.virtual`, `hil.run.real`) and does not w
 
 import json
 import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Self
 
-from hil.io.regular_file import write_whole
+from hil.io.regular_file import write_output, write_whole
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.record.record import Record, build_run_record, judge_run
@@ -50,6 +52,17 @@ class RecordedRun:
     provenance: Provenance
 
     @property
+    def is_interrupted(self) -> bool:
+        """Whether the run ended before its scenario."""
+        return ended_s(self.scenario, self.run_result) is not None
+
+    def complete(self) -> Self:
+        """Return this run. Raises KeyboardInterrupt if it was interrupted."""
+        if self.is_interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    @property
     def verdict(self) -> str:
         """The verdict of limits, failures and questions."""
         verdicts = [result.verdict for result in self.results]
@@ -73,6 +86,11 @@ class RecordedRun:
         )
 
 
+def ended_s(scenario: Scenario, run_result: RunResult) -> float | None:
+    """Return the time at which a run was interrupted; None: it has reached its end."""
+    return run_result.virtual_s if run_result.virtual_s < int(scenario.seconds) else None
+
+
 def list_unanswered(scenario: Scenario) -> list[Answer]:
     """Return the questions of a run without a technician: none is answered."""
     return [make_unanswered(prompt, prompt.at_s) for prompt in scenario.prompts]
@@ -81,29 +99,75 @@ def list_unanswered(scenario: Scenario) -> list[Answer]:
 def record_virtual(
     scenario: Scenario, seed: int, dut: str, capture_file: Path | None = None
 ) -> RecordedRun:
-    """Run a scenario in virtual time; with `capture_file`, also write a capture."""
+    """Run a scenario in virtual time; with `capture_file`, also write a capture.
+
+    Ctrl-C ends the run (see `run_interruptibly`); the capture then has its inputs until then.
+    """
     origin = ProvenanceRecorder(VIRTUAL_TIME, dut)
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
     make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
     run = VirtualRun(scenario, seed, make_dut)
     series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
     try:
-        run_result = run.make_result(dut, run.run(lambda second: series.sample(second, run.sample)))
+        run_result = run.make_result(dut, run_interruptibly(run, series))
     finally:
         run.dut.close()
     if capture_file is not None:
         capture.set_config(run.config)
-        capture_file.write_text(capture.to_text(), encoding="utf-8")
+        write_output(capture_file, capture.to_text())
     return RecordedRun(
         scenario,
         run_result,
-        run.evaluator.results(),
+        run.evaluator.results(ended_s(scenario, run_result)),
         series,
         run.console,
         run.config,
         list_unanswered(scenario),
         origin.finish(run.config, run.status),
     )
+
+
+class _SteppedRun(Protocol):
+    """A run in virtual time that counts its seconds."""
+
+    seconds: int
+
+    def run(self, on_second: Callable[[int], None]) -> float: ...
+
+    def sample(self, name: str) -> float | None: ...
+
+
+def run_interruptibly(run: _SteppedRun, series: Series) -> float:
+    """Run to the end or to Ctrl-C, with samples for `series`; give the wall time in s.
+
+    Raises KeyboardInterrupt in the first second: there is no result yet.
+    """
+    started_s = time.perf_counter()
+    try:
+        return run.run(lambda second: series.sample(second, run.sample))
+    except KeyboardInterrupt:
+        if not run.seconds:
+            raise
+        return time.perf_counter() - started_s
+
+
+def record_until_interrupted(
+    scenarios: Sequence[Scenario], record: Callable[[Scenario], RecordedRun]
+) -> Iterator[RecordedRun]:
+    """Run the scenarios one after the other; the last result can be that of a part of a run.
+
+    Raises KeyboardInterrupt if there is no result at all.
+    """
+    for number, scenario in enumerate(scenarios):
+        try:
+            run = record(scenario)
+        except KeyboardInterrupt:
+            if number == 0:
+                raise
+            return
+        yield run
+        if run.is_interrupted:
+            return
 
 
 def _make_capturing_factory(make_dut: DutFactory, capture: RunCapture) -> DutFactory:
@@ -121,7 +185,7 @@ def record_real(
     return RecordedRun(
         scenario,
         run_result,
-        run.evaluator.results(),
+        run.evaluator.results(ended_s(scenario, run_result)),
         series,
         [],
         run.config,

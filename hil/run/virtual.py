@@ -67,6 +67,12 @@ class RunResult:
         }
 
 
+def name_interruption(scenario: Scenario, seconds: int) -> list[str]:
+    """Return the failure of a run that ended before its scenario; it is not judged further."""
+    total = int(scenario.seconds)
+    return [f"interrupted after {seconds} of {total} s"] if seconds < total else []
+
+
 @cache
 def _freeze_loaded_code() -> None:
     """Let the garbage collector skip what is loaded now: a scan takes 4 ms, a run often 60 ms."""
@@ -102,6 +108,7 @@ class VirtualRun:
         self._connect_ports()
         self._connect_components(self.config)
         self.evaluator = Evaluator(scenario)
+        self.seconds = 0
         self._start_us = 0
         if not getattr(self.dut, "has_start_time", False):
             schedule(scenario, self.testbed)
@@ -245,6 +252,7 @@ class VirtualRun:
             self.evaluator.sample(second, self.sample)
             if on_second is not None:
                 on_second(second)
+            self.seconds = second
         return time.perf_counter() - started_s
 
     def await_first_status(self) -> None:
@@ -271,13 +279,14 @@ class VirtualRun:
         return [line for line in self.console if " fault " in line]
 
     def make_result(self, dut: str, wall_s: float) -> RunResult:
-        """Return the result of the run."""
+        """Return the result of the run, or of its part until it was interrupted."""
+        failures = self.evaluator.failures() + self.contained_faults()
         return RunResult(
             self.scenario.name,
             self.world.seed,
             dut,
-            tuple(self.evaluator.failures() + self.contained_faults()),
+            tuple(name_interruption(self.scenario, self.seconds) or failures),
             self.shell.digest.text(),
-            float(int(self.scenario.seconds)),
+            float(self.seconds),
             wall_s,
         )

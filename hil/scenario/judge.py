@@ -7,7 +7,7 @@ limits, worst value, time. `results` has one entry for each expectation, for the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hil.scenario.model import Expectation, Scenario
 
@@ -208,6 +208,20 @@ class Evaluator:
             if failure is not None
         ]
 
-    def results(self) -> list[ExpectationResult]:
-        """Return the results in the order of the scenario."""
-        return [tracker.result() for tracker in self._trackers]
+    def results(self, ended_s: float | None = None) -> list[ExpectationResult]:
+        """Return the results in the order of the scenario.
+
+        `ended_s`: the time at which the run was interrupted. A limit whose window ends later fails
+        as not judged.
+        """
+        return [
+            tracker.result()
+            if ended_s is None or tracker.until_s <= ended_s
+            else _not_judged(tracker.result(), tracker.until_s)
+            for tracker in self._trackers
+        ]
+
+
+def _not_judged(result: ExpectationResult, until_s: float) -> ExpectationResult:
+    text = f"{result.measure}: not judged, its window ends at {until_s:g} s"
+    return replace(result, verdict=FAIL, took_s=None, failure=text, near=None)

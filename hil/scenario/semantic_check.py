@@ -119,6 +119,10 @@ def _check_receiver(settings: TestbedSettings) -> Iterator[Problem]:
 
 
 def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Iterator[Problem]:
+    if not 0 <= event.at_s <= scenario.seconds:
+        yield Problem(f"{key_path}.at_s", f"{event.at_s} is outside the scenario")
+    if event.for_s is not None and event.for_s <= 0:
+        yield Problem(f"{key_path}.for_s", f"{event.for_s} is not above 0")
     if event.do not in EVENTS:
         yield Problem(f"{key_path}.do", f"unknown {event.do!r}" + suggest_name(event.do, EVENTS))
         return
@@ -132,14 +136,8 @@ def _check_event(event: ScenarioEvent, scenario: Scenario, key_path: str) -> Ite
         yield Problem(f"{key_path}.text", f"{event.do} takes no text")
     elif check_text is not None and check_text(event.text):
         yield Problem(f"{key_path}.text", check_text(event.text))
-    if not 0 <= event.at_s <= scenario.seconds:
-        yield Problem(f"{key_path}.at_s", f"{event.at_s} is outside the scenario")
-    if event.for_s is None:
-        return
-    if EVENTS[event.do].undo is None:
+    if event.for_s is not None and EVENTS[event.do].undo is None:
         yield Problem(f"{key_path}.for_s", f"{event.do} has no end")
-    if event.for_s <= 0:
-        yield Problem(f"{key_path}.for_s", f"{event.for_s} is not above 0")
 
 
 def _check_value(

@@ -59,7 +59,12 @@ class LockStepDut:
         environment = {**os.environ, "MICROPYPATH": f"{path}:.frozen"}
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd=path
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                cwd=path,
+                process_group=0,  # Ctrl-C is for the bench, which then ends this process
             )
         except FileNotFoundError:
             message = f"{interpreter}: not installed; install Debian's package micropython"
@@ -78,8 +83,12 @@ class LockStepDut:
         start_message = json.dumps(
             {"config": config, "profiles": profile_texts, "records": record_texts}
         ).encode()
-        self._send(lockstep_child.START, 0, 0, start_message)
-        self._receive()
+        try:
+            self._send(lockstep_child.START, 0, 0, start_message)
+            self._receive()
+        except KeyboardInterrupt:  # no owner has this process yet
+            self._process.kill()
+            raise
 
     def _send(self, kind: int, port: int, now: int, data: bytes = b"") -> None:
         message = _HEADER(kind, port, now, len(data)) + data

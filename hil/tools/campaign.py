@@ -21,7 +21,9 @@ from hil.campaign.clock.report import ClockTally
 from hil.campaign.clock.report import run_seed as run_clock_seed
 from hil.campaign.clock.world import run_case
 from hil.campaign.control_only import HOURS
-from hil.campaign.draw import (
+from hil.campaign.nth_failure import KINDS, choose_places, run_one
+from hil.campaign.nth_failure import SECONDS as SWEEP_S
+from hil.campaign.random_campaign import (
     MIN_SECONDS,
     SECONDS,
     CampaignTally,
@@ -32,12 +34,11 @@ from hil.campaign.draw import (
     run_plant_hazards,
     run_seed,
 )
-from hil.campaign.nth_failure import KINDS, choose_places, run_one
-from hil.campaign.nth_failure import SECONDS as SWEEP_S
-from hil.campaign.progress import ProgressLine
-from hil.campaign.workers import INTERRUPTED, add_options, rerun_on_pypy
+from hil.campaign.workers import add_options, rerun_on_pypy
 from hil.campaign.workers import run_jobs as run_in_processes
-from hil.errors import BenchError
+from hil.errors import INTERRUPTED, BenchError
+from hil.io.progress import ProgressLine
+from hil.io.regular_file import write_into
 from hil.run.recorded import DUTS
 from hil.tools.arguments import path_argument
 
@@ -247,8 +248,6 @@ def _report_failure(result: SeedResult, arguments: argparse.Namespace) -> None:
             print(f"  {failure}")
         print(f"  again: {result.repeat_command(arguments.dut)}", flush=True)
     if arguments.keep is not None and result.text:
-        arguments.keep.mkdir(parents=True, exist_ok=True)
-        path = arguments.keep / f"campaign-{result.seed}.toml"
-        path.write_text(result.text, encoding="utf-8")
+        path = write_into(arguments.keep, f"campaign-{result.seed}.toml", result.text)
         if not arguments.json:
             print(f"  shrink: coldloop hil shrink {path} --seed {result.seed}", flush=True)

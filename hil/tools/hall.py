@@ -2,13 +2,16 @@
 """`coldloop hil hall`: test that many rows apply a power cap at the same UTC time without a
 network.
 
-Exit 0: each row acts within one tick of the scheduled time plus its delay (`--stagger-ms`).
+Exit 0: each row acts within one tick of the scheduled time plus its delay (`--stagger-ms`). Ctrl-C:
+exit 130, with the rows until then.
 """
 
 import argparse
 import json
 import sys
 
+from hil.errors import INTERRUPTED
+from hil.io.progress import ProgressLine
 from hil.run.multi_row import run_rows
 
 EXAMPLE = "coldloop hil hall --rows 64 --json"
@@ -30,22 +33,18 @@ def run(arguments: argparse.Namespace) -> int:
             "coldloop hil hall: --rows must be 1 to 1024, --stagger-ms 0 to 10000", file=sys.stderr
         )
         return 2
-    is_terminal = sys.stderr.isatty()
-
-    def progress(done: int) -> None:
-        if is_terminal:
-            print(f"\r{done} of {arguments.rows} rows", end="", file=sys.stderr, flush=True)
-
-    record = run_rows(arguments.rows, arguments.stagger_ms, progress)
-    if is_terminal:
-        print(file=sys.stderr)
+    with ProgressLine(arguments.rows, "rows") as progress:
+        record = run_rows(arguments.rows, arguments.stagger_ms, progress.update)
     if arguments.json:
         print(json.dumps(record))
     else:
         print(
+            f"{'INTERRUPTED  ' if record['interrupted'] else ''}"
             f"{record['acted']} of {record['rows']} rows acted, first "
             f"{record['first_us'] / 1000:.1f} ms, last {record['last_us'] / 1000:.1f} ms after "
             f"the scheduled time; link {record['link']}; largest clock error "
             f"{record['worst_clock_error_us'] / 1000:.1f} ms"
         )
+    if record["interrupted"]:
+        return INTERRUPTED
     return 0 if record["within_one_tick"] else 1

@@ -8,11 +8,13 @@ reviewed list of exemptions. Exit 1: a violation, or more exempt cases than the 
 import argparse
 import json
 import os
+import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
+from hil.campaign.hazard.case_generator import LOADS_KW, SITES, CaseOptions
 from hil.campaign.hazard.coverage import HazardTally
-from hil.campaign.hazard.draw import LOADS_KW, SITES, DrawOptions
 from hil.campaign.hazard.exemptions import load_exemptions
 from hil.campaign.hazard.fmea import (
     FmeaResult,
@@ -22,13 +24,14 @@ from hil.campaign.hazard.fmea import (
     row_record,
     write_page,
 )
-from hil.campaign.hazard.injected import faults_by_word, load_table
+from hil.campaign.hazard.injected_faults import faults_by_word, load_table
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
-from hil.campaign.progress import ProgressLine
 from hil.campaign.reproduce import page as before_after
-from hil.campaign.workers import INTERRUPTED, add_options, rerun_on_pypy, run_jobs
-from hil.errors import BenchError
+from hil.campaign.workers import add_options, rerun_on_pypy, run_jobs
+from hil.errors import INTERRUPTED, BenchError
+from hil.io.progress import ProgressLine
+from hil.io.regular_file import write_into, write_whole
 from hil.run.recorded import DUTS
 from hil.scenario.suggestion import suggest_name
 from hil.tools.arguments import path_argument
@@ -115,34 +118,63 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if tally.failed or tally.has_many_exempt else 0
 
 
+class _Interruptible:
+    """A block that Ctrl-C ends: its rows are printed, the page of all rows stays as it was."""
+
+    def __init__(self, page: Path, count: int) -> None:
+        self.is_interrupted = False
+        self.progress = ProgressLine(count, "rows")
+        self._page = page
+
+    def __enter__(self) -> Self:
+        self.progress.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> bool:
+        self.progress.__exit__(kind, *details)
+        self.is_interrupted = kind is KeyboardInterrupt
+        if self.is_interrupted:
+            print(f"interrupted: {self._page} is not written", file=sys.stderr)
+        return self.is_interrupted
+
+
 def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
     """Measure all rows and write the page; exit 0 also if a row is late."""
     rows = [row for row in load_rows() if row.run]
     found = {}
-    for result in run_jobs(_measure_fmea_row, [(row, arguments.dut) for row in rows], workers):
-        found[result.row.number] = result
-        if not arguments.json:
-            print(f"{result.row.number:4} {result.verdict:9} {result.row.name}", flush=True)
+    jobs = [(row, arguments.dut) for row in rows]
+    with _Interruptible(arguments.fmea, len(jobs)) as interruptible:
+        for result in run_jobs(_measure_fmea_row, jobs, workers):
+            found[result.row.number] = result
+            interruptible.progress.update(len(found))
+            if not arguments.json:
+                print(f"{result.row.number:4} {result.verdict:9} {result.row.name}", flush=True)
     results = dict(sorted(found.items()))
-    arguments.fmea.write_text(write_page(results), encoding="utf-8")
+    if not interruptible.is_interrupted:
+        write_whole(arguments.fmea, write_page(results).encode())
     if arguments.json:
         print(json.dumps([row_record(result) for result in results.values()]))
-    return 0
+    return INTERRUPTED if interruptible.is_interrupted else 0
 
 
 def _run_before_after(arguments: argparse.Namespace, workers: int) -> int:
     """Run the named cases and write the page; exit 1 if a scenario fails."""
     figures = {}
     jobs = [(case, arguments.dut) for case in before_after.load_cases() if case.run]
-    for case, figure in run_jobs(_measure_before_after, jobs, workers):
-        figures[case] = figure
-        if not arguments.json:
-            verdict = "pass" if figure.is_passed else "FAIL"
-            print(f"{case.point:4} {verdict} {case.run:30} {figure.value}", flush=True)
-    arguments.before_after.write_text(before_after.write_page(figures), encoding="utf-8")
+    with _Interruptible(arguments.before_after, len(jobs)) as interruptible:
+        for case, figure in run_jobs(_measure_before_after, jobs, workers):
+            figures[case] = figure
+            interruptible.progress.update(len(figures))
+            if not arguments.json:
+                verdict = "pass" if figure.is_passed else "FAIL"
+                print(f"{case.point:4} {verdict} {case.run:30} {figure.value}", flush=True)
+    if not interruptible.is_interrupted:
+        write_whole(arguments.before_after, before_after.write_page(figures).encode())
     if arguments.json:
         records = {f"{c.run} {c.measure} {c.want}": f.value for c, f in figures.items()}
         print(json.dumps(records))
+    if interruptible.is_interrupted:
+        return INTERRUPTED
     return 0 if all(figure.is_passed for figure in figures.values()) else 1
 
 
@@ -165,7 +197,7 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
         if word not in faults_by_word():
             hint = suggest_name(word, faults_by_word())
             raise BenchError(f"--word: {word!r} is no fault{hint}")
-    options = DrawOptions(arguments.load, arguments.site, tuple(arguments.word))
+    options = CaseOptions(arguments.load, arguments.site, tuple(arguments.word))
     keep = arguments.keep is not None
     numbers = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
     return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
@@ -181,9 +213,7 @@ def _print_violations(result: CaseResult, arguments: argparse.Namespace) -> None
         if result.failures:
             print(f"  again: {_repeat_command(result, arguments)}", flush=True)
     if arguments.keep is not None and result.text:
-        arguments.keep.mkdir(parents=True, exist_ok=True)
-        path = arguments.keep / f"hazard-{result.seed}-{result.count}.toml"
-        path.write_text(result.text, encoding="utf-8")
+        write_into(arguments.keep, f"hazard-{result.seed}-{result.count}.toml", result.text)
 
 
 def _repeat_command(result: CaseResult, arguments: argparse.Namespace) -> str:
@@ -233,7 +263,7 @@ def _print_faults(as_json: bool) -> int:
         return 0
     for word, group in groups.items():
         print(f"{word:24} {group[0].kind:8} {', '.join(fault.text() for fault in group)}")
-    for word, reason in load_table("injected")["excluded"].items():
+    for word, reason in load_table("injected_faults")["excluded"].items():
         print(f"{word:24} excluded {reason}")
     for name, text in NAMES.items():
         print(f"{name}  {text}")

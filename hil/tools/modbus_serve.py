@@ -91,7 +91,7 @@ def _set_values(server: ProfileServer, settings: "list[str]") -> None:
             raise UsageError(f"--value {text!r}: {name} has {count} word(s), not {len(words)}")
         if function in _BIT_FUNCTIONS and words[0] > 1:
             raise UsageError(f"--value {text!r}: {name} is a bit, 0 or 1")
-        server.set_words(name, words)
+        server.set_registers(name, words)
 
 
 def _serve_tcp(server: ProfileServer, address: Address, seconds: "int | None") -> None:

@@ -4,8 +4,8 @@
 `--keep` stores the capture as a regression test; the tests replay all captures in that folder. If a
 capture has inputs only, the operations of the present code are added. A capture with operations
 that does not end with `stop` was cut. It is not stored, and the verdict is not complete. `--report`
-writes a signed
-record, in which each device is "replayed".
+writes a signed record, in which each device is "replayed". Ctrl-C: exit 130, with the comparison
+until then.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import json
 import time
 
 from agent.port_numbers import FIRST_BUS
-from hil.errors import BenchError
+from hil.errors import INTERRUPTED
 from hil.io.register_trace import CaptureLine, ReplayedRegisters, find_difference
-from hil.io.regular_file import write_whole
+from hil.io.regular_file import write_into
 from hil.record.provenance import VERDICT_TEXTS, VIRTUAL_TIME, SerialCheck
 from hil.report.write import Labels, write_all
 from hil.run.capture import NO_PORT, CapturePlayer, RunCapture, compare_outputs, load
@@ -58,7 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
     captured = capture.outputs
     counts = arguments.counts
     registers = ReplayedRegisters(captured, FIRST_BUS, counts) if counts else None
-    replayed = CapturePlayer(capture, DUTS[arguments.dut], registers).play()
+    player = CapturePlayer(capture, DUTS[arguments.dut], registers)
+    is_interrupted = not _play(player)
+    replayed = player.outputs
+    if is_interrupted:
+        captured, replayed = _until(captured, replayed), _until(replayed, replayed)
+        arguments.report = None  # a report of a part would be taken for that of the capture
     if not captured:
         difference_text = None
     elif counts is not None:
@@ -66,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         difference_text = compare_outputs(captured, replayed)
     is_cut = not capture.is_complete and (bool(captured) or not capture.lines)
+    is_cut = is_cut or is_interrupted
     if arguments.keep is not None and difference_text is None and not is_cut:
         _store_capture(capture, replayed, arguments)
     verdict = FAIL if difference_text else INCOMPLETE if is_cut else PASS
@@ -84,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
                     "now": len(replayed),
                     "difference": difference_text,
                     "complete": not is_cut,
+                    "interrupted": is_interrupted,
                 }
             )
         )
@@ -91,9 +98,31 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{VERDICT_TEXTS[verdict]}  {len(captured)} operations captured, {len(replayed)} now")
         if difference_text:
             print(f"  {difference_text}")
-        if is_cut:
+        if is_interrupted:
+            at_s = replayed[-1][0] / 1e6
+            print(f"  interrupted at {at_s:.1f} s of the capture; no report is written")
+        elif is_cut:
             print("  the capture does not end with stop: it was cut")
+    if is_interrupted:
+        return INTERRUPTED
     return 0 if verdict == PASS else 1
+
+
+def _play(player: CapturePlayer) -> bool:
+    """Play a capture; return False for Ctrl-C. Raises KeyboardInterrupt before an operation."""
+    try:
+        player.play()
+    except KeyboardInterrupt:
+        if len(_until(player.outputs, player.outputs)) == 0:
+            raise
+        return False
+    return True
+
+
+def _until(lines: list[CaptureLine], replayed: list[CaptureLine]) -> list[CaptureLine]:
+    """Return the lines before the time of the last replayed one, whose step can be unfinished."""
+    end_us = replayed[-1][0] if replayed else 0
+    return [line for line in lines if line[0] < end_us]
 
 
 def _store_capture(
@@ -104,8 +133,4 @@ def _store_capture(
     if lines and not capture.is_complete:
         lines.append((lines[-1][0], NO_PORT, "stop", b""))
     completed = capture if capture.outputs else RunCapture(capture.config, lines, capture.note)
-    try:
-        arguments.keep.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(f"{arguments.keep}: {error.strerror}") from None
-    write_whole(arguments.keep / arguments.capture.name, completed.to_text().encode("utf-8"))
+    write_into(arguments.keep, arguments.capture.name, completed.to_text())

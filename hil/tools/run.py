@@ -2,25 +2,32 @@
 """`coldloop hil run`: run a scenario or a suite and judge it; `--report` also writes a record.
 
 Runs in virtual time unless `--real-time` is given. Exit 0: all passed, also if marginal. Exit 1: an
-expectation failed, or a question has no answer. Exit 130: interrupted; the record has the runs that
-had ended.
+expectation failed, or a question has no answer. Exit 130: interrupted; the record has the runs
+until then, the last one as failed.
 """
 
 import argparse
 import json
-import signal
+import shlex
 import sys
 from dataclasses import replace
-from types import FrameType
+from pathlib import Path
 
-from hil.campaign.workers import INTERRUPTED
-from hil.errors import BenchError
+from hil.errors import INTERRUPTED, BenchError
+from hil.io.regular_file import write_output
 from hil.record.provenance import SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
 from hil.run.answers import open_answers
 from hil.run.device_serial import check_serial, require_serial
-from hil.run.recorded import DUTS, RecordedRun, record_real, record_virtual, repeat_command
+from hil.run.recorded import (
+    DUTS,
+    RecordedRun,
+    record_real,
+    record_until_interrupted,
+    record_virtual,
+    repeat_command,
+)
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.scenario.model import Scenario
 from hil.scenario.questions import list_denials
@@ -82,20 +89,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Terminated(BaseException):
-    """SIGTERM arrived. Not an `Exception`: the guards of the agent contain those."""
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run the scenarios; print the results."""
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        return _run_all(arguments)
-    except _Terminated:
-        raise BenchError("interrupted") from None
-
-
-def _run_all(arguments: argparse.Namespace) -> int:
     if arguments.dut == "qemu":
         arguments.real_time = True  # QEMU runs in real time only
     _set_seconds(arguments)
@@ -116,10 +111,18 @@ def _run_all(arguments: argparse.Namespace) -> int:
                 print(f"  wrote {path}")
     if arguments.json:
         print(json.dumps(_json_record(suite.name, recorded)))
-    if len(recorded) < len(suite.scenarios):
+    if recorded[-1].is_interrupted or len(recorded) < len(suite.scenarios):
+        _say_interrupted(recorded, len(suite.scenarios), arguments.report)
         return INTERRUPTED
     verdict = worst_verdict([run_record.verdict for run_record in recorded])
     return 1 if verdict in (FAIL, INCOMPLETE) else 0
+
+
+def _say_interrupted(recorded: list[RecordedRun], count: int, folder: Path | None) -> None:
+    ended = sum(not run_record.is_interrupted for run_record in recorded)
+    print(f"interrupted after {ended} of {count} scenarios", file=sys.stderr)
+    if folder is not None:
+        print(f"`coldloop hil report {shlex.quote(str(folder))}` adds the PDF", file=sys.stderr)
 
 
 def _set_seconds(arguments: argparse.Namespace) -> None:
@@ -142,15 +145,14 @@ def _run_scenarios(
         require_serial(serial)
     answerer = open_answers(arguments.answers, arguments.operator)
     recorded: list[RecordedRun] = []
-    for scenario in suite.scenarios:
-        try:
-            completed = _run_one(scenario, arguments, real_devices)
-        except (KeyboardInterrupt, _Terminated):
-            if not recorded:
-                raise
-            print(f"interrupted after {len(recorded)} of {len(suite.scenarios)}", file=sys.stderr)
-            break
-        run_record = replace(completed, answers=answerer.answer_all(scenario))
+
+    def record(scenario: Scenario) -> RecordedRun:
+        return _run_one(scenario, arguments, real_devices)
+
+    for completed in record_until_interrupted(suite.scenarios, record):
+        run_record = completed
+        if not completed.is_interrupted:
+            run_record = replace(completed, answers=answerer.answer_all(completed.scenario))
         if not arguments.json:
             command = (arguments.scenario, arguments.seed, arguments.dut, arguments.real_time)
             _print_run(run_record, repeat_command(*command))
@@ -179,7 +181,7 @@ def _run_one(
     else:
         recorded = record_virtual(scenario, seed, dut, arguments.capture)
     if arguments.log is not None and not arguments.real_time:
-        arguments.log.write_text("\n".join([*recorded.console, ""]), encoding="utf-8")
+        write_output(arguments.log, "\n".join([*recorded.console, ""]))
     return recorded
 
 
@@ -216,7 +218,3 @@ def _json_record(suite: str, recorded: list[RecordedRun]) -> dict[str, object]:
         "verdict": worst_verdict([str(record["verdict"]) for record in records]),
         "runs": records,
     }
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated

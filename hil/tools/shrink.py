@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop hil shrink`: find the fewest events with which a scenario still fails."""
+"""`coldloop hil shrink`: find the fewest events with which a scenario still fails.
+
+Ctrl-C: exit 130, with the smallest failing scenario until then.
+"""
 
 import argparse
 import json
 import shlex
-import sys
 
-from hil.campaign.shrink import shrink
+from hil.campaign.shrink import ShrinkResult, shrink
+from hil.errors import INTERRUPTED
+from hil.io.progress import ProgressLine
+from hil.io.regular_file import write_output
 from hil.run.recorded import DUTS
 from hil.scenario.loader import find
 from hil.scenario.toml_writer import write_toml
@@ -29,22 +34,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Shrink the scenario; exit 0 if it failed and so has a shrunk form."""
     scenario = find(arguments.scenario)
-    progress = _print_progress if sys.stderr.isatty() else None
-    result = shrink(scenario, arguments.seed, arguments.dut, progress)
+    with ProgressLine(None, "runs") as progress:
+        result = shrink(
+            scenario,
+            arguments.seed,
+            arguments.dut,
+            lambda runs, events: progress.update(runs, f"{events} events"),
+        )
     text = write_toml(result.scenario)
     if arguments.out is not None:
-        arguments.out.write_text(text, encoding="utf-8")
-    count_before, count_after = len(scenario.events), len(result.scenario.events)
+        write_output(arguments.out, text)
     if arguments.json:
-        fails = list(result.failing)
-        print(
-            json.dumps(
-                {"before": count_before, "after": count_after, "runs": result.runs, "fails": fails}
-            )
-        )
-        return 0
+        print(json.dumps(_record(result, len(scenario.events))))
+    else:
+        _print(result, len(scenario.events), text, arguments)
+    return INTERRUPTED if result.is_interrupted else 0
+
+
+def _record(result: ShrinkResult, count_before: int) -> dict[str, object]:
+    return {
+        "before": count_before,
+        "after": len(result.scenario.events),
+        "runs": result.runs,
+        "fails": list(result.failing),
+        "interrupted": result.is_interrupted,
+    }
+
+
+def _print(
+    result: ShrinkResult, count_before: int, text: str, arguments: argparse.Namespace
+) -> None:
+    still = "left; interrupted" if result.is_interrupted else "are needed"
     print(
-        f"{count_before} events, {count_after} are needed; {result.runs} runs; "
+        f"{count_before} events, {len(result.scenario.events)} {still}; {result.runs} runs; "
         f"fails: {list(result.failing)}"
     )
     if arguments.out is None:
@@ -52,9 +74,3 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         name = shlex.quote(str(arguments.out))
         print(f"again: coldloop hil run {name} --seed {arguments.seed} --dut {arguments.dut}")
-    return 0
-
-
-def _print_progress(runs: int, events: int) -> None:
-    sys.stderr.write(f"\rrun {runs}: {events} events ")
-    sys.stderr.flush()

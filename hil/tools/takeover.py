@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop hil takeover`: single faults of two redundant controllers on one emulated line.
 
-Exit 0: no run broke a limit of `hil.campaign.pair.pair_cases`. Virtual time; nothing here is real.
+Exit 0: no run broke a limit of `hil.campaign.pair.pair_cases`. Ctrl-C: exit 130, with the
+runs until then. Virtual time; nothing here is real.
 """
 
 import argparse
 import json
 import sys
 
-from hil.campaign.pair.pair_cases import all_cases, draw_cases, run_case
+from hil.campaign.pair.pair_cases import PairVerdict, all_cases, draw_cases, run_case
+from hil.errors import INTERRUPTED
+from hil.io.progress import ProgressLine
 
 EXAMPLE = "coldloop hil takeover --runs 24"
 
@@ -28,18 +31,23 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.runs <= 1_000_000:
         print("coldloop hil takeover: --runs must be 1 to 1000000", file=sys.stderr)
         return 2
-    cases = all_cases() if arguments.all else draw_cases(arguments.runs, arguments.seed)
-    verdicts = []
-    for case in cases:
-        verdicts.append(run_case(case))
-        if sys.stderr.isatty():
-            print(f"\r{len(verdicts)} runs", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    cases = list(all_cases() if arguments.all else draw_cases(arguments.runs, arguments.seed))
+    verdicts: list[PairVerdict] = []
+    is_interrupted = False
+    try:
+        with ProgressLine(len(cases), "runs") as progress:
+            for case in cases:
+                verdicts.append(run_case(case))
+                progress.update(len(verdicts))
+    except KeyboardInterrupt:
+        if not verdicts:
+            raise
+        is_interrupted = True
     broken = [verdict for verdict in verdicts if verdict.problems]
     apart = [verdict.apart_s for verdict in verdicts if verdict.apart_s is not None]
     record = {
         "runs": len(verdicts),
+        "interrupted": is_interrupted,
         "broken": [
             {"case": v.case.text(), "problems": v.problems, "gap_s": v.gap_s} for v in broken
         ],
@@ -52,10 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(record))
     else:
         _print(record)
-    return 1 if broken else 0
+    return INTERRUPTED if is_interrupted else 1 if broken else 0
 
 
 def _print(record: dict[str, object]) -> None:
+    if record["interrupted"]:
+        print("INTERRUPTED")
     print(f"{record['runs']} runs in virtual time, both controllers emulated")
     print(f"longest time without a writer  {record['longest_gap_s']} s (limit 2)")
     apart = record["least_time_between_writers_s"]

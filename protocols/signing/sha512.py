@@ -4,9 +4,9 @@
 MicroPython has no SHA-512. Not for secrets (it is not constant-time). It is slow: on CPython,
 `hashlib` is a thousand times faster. The caller bounds the length of the message.
 
-The constants are the first 64 bits of the fractional parts of the cube roots (`_K`) and square
-roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5). They are literals,
-because a board needs too long to compute them. The tests compute them.
+The constants are the first 64 bits of the fractional parts of the cube roots (`_ROUND_CONSTANTS`)
+and square roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5.3.5). They are
+literals, because a board needs too long to compute them. The tests compute them.
 """
 
 BLOCK = 128
@@ -14,7 +14,7 @@ _ROUNDS = 80
 _MASK = (1 << 64) - 1
 
 
-_K = (
+_ROUND_CONSTANTS = (
     b"\x42\x8a\x2f\x98\xd7\x28\xae\x22\x71\x37\x44\x91\x23\xef\x65\xcd"
     b"\xb5\xc0\xfb\xcf\xec\x4d\x3b\x2f\xe9\xb5\xdb\xa5\x81\x89\xdb\xbc"
     b"\x39\x56\xc2\x5b\xf3\x48\xb5\x38\x59\xf1\x11\xf1\xb6\x05\xd0\x19"
@@ -101,18 +101,18 @@ class Sha512:
             words[i] = int.from_bytes(block[8 * i : 8 * i + 8], "big")
         for i in range(16, _ROUNDS):
             x, y = words[i - 15], words[i - 2]
-            xx, yy = x << 64 | x, y << 64 | y
-            sigma0 = (xx >> 1 ^ xx >> 8 ^ x >> 7) & mask
-            sigma1 = (yy >> 19 ^ yy >> 61 ^ y >> 6) & mask
+            x_doubled, y_doubled = x << 64 | x, y << 64 | y
+            sigma0 = (x_doubled >> 1 ^ x_doubled >> 8 ^ x >> 7) & mask
+            sigma1 = (y_doubled >> 19 ^ y_doubled >> 61 ^ y >> 6) & mask
             words[i] = (words[i - 16] + sigma0 + words[i - 7] + sigma1) & mask
         a, b, c, d, e, f, g, h = self._state
         for i in range(_ROUNDS):
-            ee = e << 64 | e
-            big_sigma1 = (ee >> 14 ^ ee >> 18 ^ ee >> 41) & mask
-            k = int.from_bytes(_K[8 * i : 8 * i + 8], "big")
+            e_doubled = e << 64 | e
+            big_sigma1 = (e_doubled >> 14 ^ e_doubled >> 18 ^ e_doubled >> 41) & mask
+            k = int.from_bytes(_ROUND_CONSTANTS[8 * i : 8 * i + 8], "big")
             t1 = h + big_sigma1 + (g ^ (e & (f ^ g))) + k + words[i]
-            aa = a << 64 | a
-            big_sigma0 = (aa >> 28 ^ aa >> 34 ^ aa >> 39) & mask
+            a_doubled = a << 64 | a
+            big_sigma0 = (a_doubled >> 28 ^ a_doubled >> 34 ^ a_doubled >> 39) & mask
             h, g, f, e = g, f, e, (d + t1) & mask
             d, c, b, a = c, b, a, (t1 + big_sigma0 + ((a & b) ^ (c & (a ^ b)))) & mask
         result = (a, b, c, d, e, f, g, h)

@@ -21,7 +21,7 @@ SCHEMA, ROWS, NOTE, SUMMARY, MERGED = 1, 2, 3, 4, 5
 """Kinds: the text of a schema, a block, a JSON object, a block of a summary, a merged block."""
 PACK, FRAGMENT = 0xD1, 0xD2
 GENERATION_BYTES = 3
-OVERHEAD = 12
+MAX_RECORD_HEADER = 12
 """Upper bound of the bytes of number, kind and length of a record."""
 MAX_FRAGMENTS = 1024
 MERGED_OFFSET = 1 << 44
@@ -88,21 +88,21 @@ def parse_message(message: bytes) -> "tuple[bytes, list[Record], RecordFragment 
     """Parse a message: generation, records, fragment. Raises DecodeError."""
     if len(message) <= GENERATION_BYTES or message[0] not in (PACK, FRAGMENT):
         raise DecodeError("no message of ours")
-    generation, at = bytes(message[1 : 1 + GENERATION_BYTES]), 1 + GENERATION_BYTES
+    generation, position = bytes(message[1 : 1 + GENERATION_BYTES]), 1 + GENERATION_BYTES
     if message[0] == FRAGMENT:
-        number, at = varint.get(message, at)
-        index, at = varint.get(message, at)
-        count, at = varint.get(message, at)
+        number, position = varint.get(message, position)
+        index, position = varint.get(message, position)
+        count, position = varint.get(message, position)
         if index >= count or count > MAX_FRAGMENTS:
             raise DecodeError("piece %d of %d" % (index, count))
-        return generation, [], RecordFragment(number, index, count, bytes(message[at:]))
+        return generation, [], RecordFragment(number, index, count, bytes(message[position:]))
     records = []
-    while at < len(message):
-        number, at = varint.get(message, at)
-        kind = message[at] if at < len(message) else 0
-        length, at = varint.get(message, at + 1)
-        if at + length > len(message):
+    while position < len(message):
+        number, position = varint.get(message, position)
+        kind = message[position] if position < len(message) else 0
+        length, position = varint.get(message, position + 1)
+        if position + length > len(message):
             raise DecodeError("a record is cut off")
-        records.append((number, kind, bytes(message[at : at + length])))
-        at += length
+        records.append((number, kind, bytes(message[position : position + length])))
+        position += length
     return generation, records, None

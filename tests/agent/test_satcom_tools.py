@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.tools import satcom_coexistence, satcom_latency
+from agent.tools.satcom import satcom_coexistence, satcom_latency
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.modems import make_driver
 from hil.bench import receiver_choice

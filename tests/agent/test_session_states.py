@@ -185,7 +185,7 @@ class SessionCase:
         return (
             session.comm_state,
             session.silent_cycles,
-            session._answered,
+            session._has_answered,
             session._probes_pending,
             session.device.identity,
             session.device.readings[0].raw,

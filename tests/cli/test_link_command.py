@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from agent.commands import link
-from agent.tools.satcom_passes import plot
-from agent.tools.satcom_watch import status_page
+from agent.tools.satcom.satcom_passes import plot
+from agent.tools.satcom.satcom_watch import status_page
 from hil.bench.testbed import SITE_E7, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.constellation import SHAPES

@@ -208,6 +208,21 @@ def test_a_client_does_not_disconnect_another_one(broker: SecureBroker) -> None:
         client.close()
 
 
+@pytest.mark.parametrize(("keepalive_s", "answer"), [(3600, 0), (3601, 2), (0, 2)])
+def test_a_session_that_would_never_end_is_refused(
+    broker: SecureBroker, keepalive_s: int, answer: int
+) -> None:
+    """The packet of MQTT 3.1.1, 3.1: paho does not send each value."""
+    name = UNIT.encode()
+    body = b"\x00\x04MQTT\x04\x02" + keepalive_s.to_bytes(2) + len(name).to_bytes(2) + name
+    with (
+        socket.create_connection(("127.0.0.1", broker.port), 10) as plain,
+        broker.context(UNIT).wrap_socket(plain, server_hostname="127.0.0.1") as link,
+    ):
+        link.sendall(bytes((0x10, len(body))) + body)
+        assert link.recv(4) == bytes((0x20, 2, 0, answer))
+
+
 def test_a_reader_only_reads_and_an_operator_has_its_site(tmp_path: Path) -> None:
     pki.create(tmp_path, "test")
     pki.issue(tmp_path, "eve", "reader", [])

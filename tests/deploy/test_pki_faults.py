@@ -3,6 +3,8 @@
 
 import base64
 import errno
+import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from deploy.errors import OpsError
@@ -157,7 +159,7 @@ def test_a_new_authority_needs_an_empty_folder(tmp_path: Path, name: str) -> Non
     assert state(tmp_path) == {name: b"x"}
 
 
-@pytest.mark.parametrize("count", range(6))
+@pytest.mark.parametrize("count", range(8))
 def test_a_full_disk_leaves_no_half_state(
     tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +192,95 @@ def test_a_full_disk_leaves_no_half_state(
     authority.load_authority(pki, "")
     assert "cfg/reported" in block(pki, UNIT)
     assert "+/" not in block(pki, UNIT).replace("record/+", "")
+
+
+class KilledError(BaseException):
+    """The process dies here: nothing of it runs any more."""
+
+
+@pytest.mark.parametrize("word", ["create", "issue", "revoke", "rotate", "renew"])
+def test_a_process_killed_at_each_write_is_completed_or_done_again(
+    tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = 0
+    while True:
+        folder = tmp_path / str(kills)
+        folder.mkdir()
+        root, pki = folder / "root", folder / "pki"
+        root.mkdir()
+        pki.mkdir()
+        authority.create_root(root, "test")
+        signer = authority.load_authority(root, "")
+        commands: dict[str, Callable[[], object]] = {
+            "create": functools.partial(authority.create, pki, "test", "", signer),
+            "issue": functools.partial(authority.issue, pki, UNIT, "unit", []),
+            "revoke": functools.partial(authority.revoke, pki, UNIT),
+            "rotate": functools.partial(authority.rotate, pki, UNIT, []),
+            "renew": functools.partial(authority.renew, pki, "test", "", signer),
+        }
+        before = {"create": 0, "issue": 1}.get(word, 2)
+        for command in list(commands.values())[:before]:
+            command()
+        with monkeypatch.context() as patch:
+            kill_at(patch, kills)
+            try:
+                commands[word]()
+            except KilledError:
+                kills += 1
+            else:
+                break
+        with store.locked(pki):
+            assert not (pki / "pending").exists()
+        again = fault_of(commands[word])
+        assert again is None or "exists" in again
+        authority.load_authority(pki, "")
+        if word != "create":
+            check_pair(pki, UNIT, is_revoked=word == "revoke")
+    assert kills >= 4
+
+
+def kill_at(patch: pytest.MonkeyPatch, count: int) -> None:
+    """End the process before its operation `count` on a file."""
+    left = [count]
+
+    def mortal(real: Callable[..., object]) -> Callable[..., object]:
+        def operation(*arguments: object, **options: object) -> object:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KilledError
+            return real(*arguments, **options)
+
+        return operation
+
+    patch.setattr(os, "replace", mortal(os.replace))
+    patch.setattr(os, "fsync", mortal(os.fsync))
+    patch.setattr(Path, "unlink", mortal(Path.unlink))
+
+
+def check_pair(pki: Path, name: str, is_revoked: bool) -> None:
+    """Check that a name has a certificate, its key, and its rights; all three or none."""
+    certificate = store.load_certificate(pki / f"{name}.pem")
+    key = load_pem_private_key((pki / f"{name}.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert key.public_key() == certificate.public_key()
+    assert authority.is_revoked(pki, certificate) == is_revoked
+    assert bool(block(pki, name)) != is_revoked
+
+
+def test_no_certificate_outlives_its_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "_CA_YEARS", 3)
+    pki, signer = _make_authorities(tmp_path)
+    monkeypatch.setattr(certificates, "_CA_YEARS", 30)
+    authority.issue(pki, UNIT, "unit", [])
+    authority.renew(pki, "test", "", signer)
+    ends = [
+        store.load_certificate(pki / name).not_valid_after_utc
+        for name in (f"{UNIT}.pem", "ca.old-1.pem", "ca.pem")
+    ]
+    assert ends[0] == ends[1]
+    assert ends[2] == signer.certificate.not_valid_after_utc
 
 
 def fault_of(command: Callable[[], object]) -> str | None:

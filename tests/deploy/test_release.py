@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Release steps: the bill of materials lists the pinned packages; the check of advisories."""
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release import advisories, bundle, sbom, vex
+from deploy.ops import keys
+from deploy.release import advisories, bundle, provenance, sbom, vex
 from tests.support.repository import ROOT, project_settings
 
 
@@ -106,3 +109,39 @@ def test_the_bundle_of_a_server_fits_an_update_and_runs(tmp_path: Path) -> None:
     assert completed.stdout.endswith("good\n"), completed.stderr
     assert bundle.main(["--out", str(tmp_path)]) == 0
     assert path.read_bytes() == data
+
+
+def test_provenance_names_files_and_commit_and_is_signed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "_commit", lambda: "ab" * 20)
+    monkeypatch.delenv("COLDLOOP_PASSPHRASE", raising=False)
+    for number, name in enumerate(("release", "other"), 1):
+        keys.make_key(tmp_path, name, number, "limits", "")
+    wheel, out = tmp_path / "x.whl", tmp_path / "provenance.json"
+    wheel.write_bytes(b"wheel")
+    made = ["--key", str(tmp_path / "release.key"), "--out", str(out), "--made", "make bundle"]
+    assert provenance.main([*made, str(wheel)]) == 0
+    checked = ["--check", str(out), "--trust", str(tmp_path / "release.json"), str(wheel)]
+    assert provenance.main(checked) == 0
+    envelope = json.loads(out.read_text())
+    statement = json.loads(base64.b64decode(envelope["payload"]))
+    assert statement["subject"][0]["digest"]["sha256"] == hashlib.sha256(b"wheel").hexdigest()
+    definition = statement["predicate"]["buildDefinition"]
+    assert definition["resolvedDependencies"][0]["digest"] == {"gitCommit": "ab" * 20}
+    public = json.loads((tmp_path / "release.json").read_text())["public"]
+    other = json.loads((tmp_path / "other.json").read_text())["public"]
+    assert provenance.check(envelope, public, [wheel]) == []
+    assert "not signed by this key" in provenance.check(envelope, other, [wheel])[0]
+    changed = base64.b64encode(base64.b64decode(envelope["payload"]) + b" ").decode()
+    for key, value in (("payload", changed), ("payloadType", "text/plain"), ("signatures", [])):
+        assert provenance.check({**envelope, key: value}, public, [wheel])
+    wheel.write_bytes(b"another")
+    assert provenance.main(checked) == 1
+    assert "x.whl: another content" in capsys.readouterr().out
+
+
+def test_the_signed_text_is_that_of_dsse() -> None:
+    """The example of protocol.md of DSSE v1.0."""
+    text = provenance.authenticated_text("http://example.com/HelloWorld", b"hello world")
+    assert text == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from agent.runtime import cpython, cpython_preflight
+from agent.runtime import cpython, cpython_port_check
 from drivers.errors import PortError
 from drivers.ports.address import KINDS, OPTIONS, parse_address
 from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, translate_error
@@ -36,7 +36,7 @@ def no_wake() -> None:
 
 def run_preflight(*addresses: str) -> tuple[list[str], list[str]]:
     warnings: list[str] = []
-    return cpython.preflight(addresses, warnings.append), warnings
+    return cpython.check_addresses(addresses, warnings.append), warnings
 
 
 def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_preflight_of_good_and_absent_ports(tmp_path: Path) -> None:
 
 
 def test_each_kind_has_a_check_before_the_start() -> None:
-    assert set(cpython_preflight._CHECKS) == set(OPTIONS) == set(KINDS)
+    assert set(cpython_port_check._CHECKS) == set(OPTIONS) == set(KINDS)
     assert set(cpython.OPENERS) == set(KINDS) - {"uart"}  # only a board has UARTs
 
 

@@ -90,7 +90,7 @@ class DemoSet:
         self.with_own_broker = start("--seconds", SECONDS, "--json")
         self.terminal = Terminal()
         stack.callback(self.terminal.close)
-        self.lines = start("--seconds", "6")
+        self.lines = start("--seconds", "9")
         self.without_broker = start(
             "--seconds", "6", "--broker", f"127.0.0.1:{free_port()}", "--json"
         )
@@ -260,7 +260,13 @@ def check_rows(rows: list[dict[str, Any]], points: list[list[Any]]) -> None:
 
 def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
     terminal = demos.terminal
-    pages = wait_until("eight pages", lambda: p if len(p := terminal.pages()) >= 8 else None)
+
+    def has_time() -> list[str] | None:
+        """Return the pages: UTC comes late on a busy machine, and it is a part of the verdict."""
+        pages = terminal.pages()
+        return pages if len(pages) >= 8 and "sync, within" in pages[-1] else None
+
+    pages = wait_until("eight pages, and UTC", has_time)
     for text in (
         "coldloop demo   ",
         "state NORMAL   stop: Ctrl-C",
@@ -294,7 +300,7 @@ def test_early_interrupt_ends_in_order() -> None:
         wait_until("there is an agent", lambda: children(process.pid))
         child_pids = children(process.pid)
         code, out, err = interrupt(process)
-    assert code in {1, 2}
+    assert code in {2, 130}
     assert "Traceback" not in out + err
     check_one_line(out or err)
     for child in child_pids:

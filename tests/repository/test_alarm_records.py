@@ -102,6 +102,8 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
     assert codes == {
         "caps_restored",
         "standby_lost",
+        "pair_link_lost",
+        "pair_flapping",
         "port",
         "time_store",
         "time_server",

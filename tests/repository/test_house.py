@@ -22,7 +22,7 @@ from tests.support.repository import PACKAGES, ROOT, portable_files, repo_files
 MAX_ENTRIES = 15
 CAPACITY = {
     "": 21,
-    "agent": 22,
+    "agent": 23,
     "deploy": 18,
     "deploy/firmware": 17,
     "hil": 21,
@@ -45,6 +45,9 @@ LONG_NAMES = {"do_handshake_on_connect"}
 """Names in the interface of a library."""
 BUILDS_IMPORTS = ("agent/core/component/registry.py", "drivers/modems/__init__.py")
 """Registries; no other code imports a module by a computed name."""
+
+_WAITS_BY_EVAL = {"wait_for_function", "add_script_tag"}
+"""Functions of playwright that a Content-Security-Policy without 'unsafe-eval' refuses."""
 
 
 def sources() -> list[str]:
@@ -132,6 +135,18 @@ def test_no_code_writes_an_attribute_of_another_class() -> None:
         assert foreign_writes(ROOT, files) == []
     finally:
         sys.setrecursionlimit(limit)
+
+
+def test_no_browser_test_waits_by_eval() -> None:
+    """The pages forbid eval, and `wait_for_function` uses it when its first look is too early."""
+    calls = [
+        f"{name}:{node.lineno}"
+        for name in sources()
+        if name.startswith("tests/")
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.Attribute) and node.attr in _WAITS_BY_EVAL
+    ]
+    assert not calls, "poll with tests.support.cli_tools.wait_until instead: " + ", ".join(calls)
 
 
 # --- words --------------------------------------------------------------------------------------

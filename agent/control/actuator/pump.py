@@ -44,7 +44,7 @@ class PumpActuator:
         self._trip_bit = role["trip"]
         self._reset = [(device.point_index(name), raw) for name, raw in role.get("reset", ())]
         self._deadband_raw = device.to_count(self._setpoint, _DEADBAND)
-        self._command_raw = 0
+        self.command_raw = 0
         self.running = self.stalled = False
         self.command_pct: float | None = None
         self._still_cycles = 0
@@ -61,11 +61,11 @@ class PumpActuator:
             percent, raw = self.session.ramp_limited(self._setpoint, percent)
         # Compared in register counts, so that floats of 32 and of 64 bits give the same result.
         within_deadband = (
-            self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
+            self.command_pct is not None and abs(raw - self.command_raw) < self._deadband_raw
         )
         if within_deadband and run == self.running:
             return
-        self.command_pct, self._command_raw, self.running = percent, raw, run
+        self.command_pct, self.command_raw, self.running = percent, raw, run
         reference = (self._setpoint, raw)
         pairs = [reference] + self._run if run else self._stop + [reference]
         self.session.request_outputs(pairs, stop=not run)

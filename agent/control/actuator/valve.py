@@ -41,7 +41,7 @@ class ValveActuator:
         self._setpoint = session.device.point_index(role["setpoint"])
         self._position = session.device.point_index(role["feedback"])
         self._deadband_raw = session.device.to_count(self._setpoint, _DEADBAND)
-        self._command_raw = 0
+        self.command_raw = 0
         self.command_pct: float | None = None
         self.is_reversed = self.is_limited = False
 
@@ -59,11 +59,11 @@ class ValveActuator:
         percent, raw = self.session.ramp_limited(self._setpoint, self._turn(percent))
         percent = self._turn(percent)
         within_deadband = (
-            self.command_pct is not None and abs(raw - self._command_raw) < self._deadband_raw
+            self.command_pct is not None and abs(raw - self.command_raw) < self._deadband_raw
         )
-        if within_deadband and raw != self._command_raw and 0 < percent < 100:
+        if within_deadband and raw != self.command_raw and 0 < percent < 100:
             return
-        self.command_pct, self._command_raw = percent, raw
+        self.command_pct, self.command_raw = percent, raw
         self.session.request_outputs([(self._setpoint, raw)])
 
     def withhold(self) -> None:

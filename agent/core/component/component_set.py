@@ -33,19 +33,19 @@ class ComponentSet:
 
     def __init__(self, agent: "Context", config: "Config", first_port: int) -> None:
         self.links: list[PortLink] = []
-        chosen = []
+        configured = []
         for section, settings, address in config.components:
             port = -1
             if address is not None:
                 port = first_port + len(self.links)
                 self.links.append(PortLink(port, section, str(address)))
-            chosen.append((section, settings, port))
-        self.components = _build(agent, chosen)
+            configured.append((section, settings, port))
+        self.components = _build(agent, configured)
         if not _IS_BOARD:
             from agent.core.component.declarations import check_declarations  # noqa: PLC0415
 
             check_declarations(self.components)
-        sections = [section for section, _, _ in chosen]
+        sections = [section for section, _, _ in configured]
         for section, name, address in config.component_ports:
             port = first_port + len(self.links)
             link = PortLink(port, section + "." + name, str(address), needs_handshake=True)
@@ -70,24 +70,26 @@ class ComponentSet:
         for component in self.components:
             if component.port == port:
                 component.receive(data, now)
-            for i, link in enumerate(component.links):
+            for index, link in enumerate(component.links):
                 if link.port == port:
-                    component.link_receive(i, data, now)
+                    component.link_receive(index, data, now)
 
     def event(self, port: int, kind: str, now: int) -> None:
         """Forward an event of a port to its component."""
         for component in self.components:
             if component.port == port:
                 component.event(kind, now)
-            for i, link in enumerate(component.links):
+            for index, link in enumerate(component.links):
                 if link.port == port:
-                    component.link_event(i, kind, now)
+                    component.link_event(index, kind, now)
 
 
-def _build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":
+def _build(
+    agent: "Context", configured: "list[tuple[str, dict[str, Any], int]]"
+) -> "list[Component]":
     """Build the components. MicroPython unloads the code that only the start needs."""
     from agent.core.component.registry import build  # noqa: PLC0415 - so that it can be unloaded
 
-    components = build(agent, chosen)
+    components = build(agent, configured)
     drop_modules(_ONLY_FOR_START)
     return components

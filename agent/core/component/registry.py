@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from agent.core.context import Context
 
 STREAM_KINDS = ("tcp", "tls")
-LINK_KINDS = {"ntp": ("ntp",), "receivers": ("serial", "uart", "tcp")}
+LINK_KINDS = {
+    "ntp": ("ntp",),
+    "receivers": ("serial", "uart", "tcp"),
+    "redundancy": ("serial", "uart", "udp"),
+}
 """Kinds of address that the further `ports` of a section can have; others have `STREAM_KINDS`."""
 
 ComponentSpec = namedtuple("ComponentSpec", ("section", "module", "cls", "port_kinds", "schema"))
@@ -88,7 +92,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "redundancy",
         "agent.redundancy.component",
         "RedundancyComponent",
-        (),
+        ("store",),
         "agent.redundancy.schema",
     ),
 )

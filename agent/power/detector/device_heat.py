@@ -7,10 +7,10 @@ not command loads; see `agent.power.component` and `agent.power.limit.load_shed`
 The expected temperature is the supply + the case rise of the class x power / rating x a factor. A
 case follows its power and the supply with a lag. So the expectation falls slowly, and rises
 immediately. The factor of a load is learned: its thermal resistance over that of its class. It
-comes from the first reading after `_CALM_S` of constant power, and then from readings near the
+comes from the first reading after `_STEADY_S` of constant power, and then from readings near the
 expectation. Before, it is 1: a case lags behind a power that rises, and its rise shows too little.
-While the power has not moved for `_CALM_S`, a case that is far below the expectation counts too. A
-load is
+While the power has not moved for `_STEADY_S`, a case that is far below the expectation counts too.
+A load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow
@@ -40,8 +40,8 @@ _STALE = 6 * SECOND
 _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
-_LEAST_RISE_K = 4.0
-_CALM_S, _CALM_SHARE = 60.0, 0.05
+_MIN_RISE_K = 4.0
+_STEADY_S, _STEADY_BAND = 60.0, 0.05
 _JUMP_K, _JUMP_K_S = 15.0, 5.0
 
 
@@ -51,14 +51,14 @@ class DeviceHeat:
     def __init__(self, load: "Load") -> None:
         self.load = load
         self.is_warm: bool | None = None
-        self._read_at = self._good_at = 0
+        self._read_at = self._valid_at = 0
         self._case_c: float | None = None
         self._supply_c: float | None = None
-        self._share = 0.0
-        self._factor: float | None = None
-        self._calm_s = self._calm_share = 0.0
+        self._power_ratio = 0.0
+        self._resistance_ratio: float | None = None
+        self._steady_s = self._steady_ratio = 0.0
         self._hot_since = 0
-        self._falls = False
+        self._is_falling = False
         self._hot_k = _HOT_K
 
     def step(self, supply_c: "float | None", now: int, is_branch_shut: bool = False) -> None:
@@ -78,14 +78,14 @@ class DeviceHeat:
         if not self._is_possible(target.case_c, now):
             self.is_warm = None
             return
-        share = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
-        self._share = _follow(self._share, share, dt)
-        is_calm = -_CALM_SHARE < share - self._calm_share < _CALM_SHARE
-        self._calm_s = self._calm_s + dt if is_calm else 0.0
-        if not is_calm:
-            self._calm_share = share
+        power_ratio = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
+        self._power_ratio = _follow_down(self._power_ratio, power_ratio, dt)
+        is_steady = -_STEADY_BAND < power_ratio - self._steady_ratio < _STEADY_BAND
+        self._steady_s = self._steady_s + dt if is_steady else 0.0
+        if not is_steady:
+            self._steady_ratio = power_ratio
         if supply_c is not None:
-            self._supply_c = _follow(self._supply_c, supply_c, dt)
+            self._supply_c = _follow_down(self._supply_c, supply_c, dt)
         if self._supply_c is None:
             return
         self._compare(target.case_c, dt, now)
@@ -94,34 +94,42 @@ class DeviceHeat:
         """Return whether heat can have moved the case from its last good reading."""
         last_c = self._case_c
         if last_c is not None:
-            most_k = _JUMP_K + _JUMP_K_S * min((now - self._good_at) / 1_000_000, _FOLLOW_S)
-            if not -most_k <= case_c - last_c <= most_k:
+            max_change_k = _JUMP_K + _JUMP_K_S * min((now - self._valid_at) / 1_000_000, _FOLLOW_S)
+            if not -max_change_k <= case_c - last_c <= max_change_k:
                 return False
-        self._falls = last_c is not None and case_c < last_c
-        self._case_c, self._good_at = case_c, now
+        self._is_falling = last_c is not None and case_c < last_c
+        self._case_c, self._valid_at = case_c, now
         return True
 
     def _compare(self, case_c: float, dt: float, now: int) -> None:
         load = self.load
-        rise_k, class_k = case_c - (self._supply_c or 0.0), load.load_class.rise_k * self._share
-        is_measurable = class_k > _LEAST_RISE_K
-        if self._factor is None and is_measurable and self._calm_s >= _CALM_S:
-            self._factor = max(0.0, min(1.0, rise_k / class_k))
-        factor = 1.0 if self._factor is None else self._factor
-        above_k = rise_k - class_k * factor
-        is_usual = above_k > -_LEARN_K or self._calm_s >= _CALM_S
-        if self._factor is not None and is_measurable and is_usual and above_k < _LEARN_K:
-            self._factor = factor + above_k / class_k * min(1.0, dt / _LEARN_S)
+        rise_k, class_k = (
+            case_c - (self._supply_c or 0.0),
+            load.load_class.rise_k * self._power_ratio,
+        )
+        is_measurable = class_k > _MIN_RISE_K
+        if self._resistance_ratio is None and is_measurable and self._steady_s >= _STEADY_S:
+            self._resistance_ratio = max(0.0, min(1.0, rise_k / class_k))
+        factor = 1.0 if self._resistance_ratio is None else self._resistance_ratio
+        excess_k = rise_k - class_k * factor
+        is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S
+        if (
+            self._resistance_ratio is not None
+            and is_measurable
+            and is_usual
+            and excess_k < _LEARN_K
+        ):
+            self._resistance_ratio = factor + excess_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
-        self.is_warm = above_k > (_END_K if self.is_warm else _WARM_K) and not self._falls
+        self.is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
         if not load.is_hot:
             self._hot_since = now
-        is_hot = case_c >= limit_c or above_k > (_END_K if load.is_hot else self._hot_k)
+        is_hot = case_c >= limit_c or excess_k > (_END_K if load.is_hot else self._hot_k)
         is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_TIME)
 
 
-def _follow(value: "float | None", new: float, dt: float) -> float:
+def _follow_down(value: "float | None", new: float, dt: float) -> float:
     """Return `new`, or the falling `value` if it is higher."""
     if value is None or new >= value:
         return new

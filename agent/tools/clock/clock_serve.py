@@ -31,6 +31,7 @@ from agent.tools.clock.time_server_files import (
     grandmaster_command,
     ptp_text,
 )
+from drivers.ports.cpython.whole_file import replace_file
 
 EXAMPLE = "coldloop clock serve --config /etc/coldloop/unit.json --allow 10.0.0.0/8"
 _PERIOD_S = 1.0
@@ -145,7 +146,7 @@ def write_files(settings: ServerSettings, folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files_of(settings).items():
-            (folder / name).write_text(text, encoding="utf-8")
+            replace_file(folder / name, text.encode())
     except OSError as error:
         raise ConfigError(f"{folder}: {error.strerror}") from None
     print(f"{folder}/coldloop.conf: link it into /etc/chrony/conf.d, then restart chronyd")

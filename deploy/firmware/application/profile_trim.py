@@ -15,8 +15,8 @@ from drivers.device import profile_entries
 from drivers.device.profile import NEVER
 from drivers.device.profile_check import check_profile
 
-_READER_KEYS = ("notes", "conflicts")
-_LISTS = {
+_DOCUMENTATION_KEYS = ("notes", "conflicts")
+_ENTRY_LISTS = {
     "points": profile_entries.POINT_DEFAULT_KEYS,
     "texts": profile_entries.ENTRY_DEFAULT_KEYS,
     "bits": profile_entries.ENTRY_DEFAULT_KEYS,
@@ -34,32 +34,32 @@ def trim_profile(path: Path) -> bytes:
     if errors:
         raise FirmwareError("\n".join(errors))
     referenced = profile_entries.referenced_names(raw)
-    profile = {key: value for key, value in raw.items() if key not in _READER_KEYS}
-    for key, shared in _LISTS.items():
+    profile = {key: value for key, value in raw.items() if key not in _DOCUMENTATION_KEYS}
+    for key, default_keys in _ENTRY_LISTS.items():
         if key in raw:
             profile[key] = [
-                entry for entry in raw[key] if _is_needed(entry, raw, shared, referenced)
+                entry for entry in raw[key] if _is_needed(entry, raw, default_keys, referenced)
             ]
             if not profile[key]:
                 del profile[key]
-    names = {entry.get("name") for key in _LISTS for entry in profile.get(key, ())}
-    for key in _LISTS:
+    names = {entry.get("name") for key in _ENTRY_LISTS for entry in profile.get(key, ())}
+    for key in _ENTRY_LISTS:
         if key in profile:
             profile[key] = [_without_notes(entry, names) for entry in profile[key]]
     return json.dumps(profile, separators=(",", ":")).encode()
 
 
 def _is_needed(
-    entry: dict[str, Any], raw: dict[str, Any], shared: tuple[str, ...], referenced: set[str]
+    entry: dict[str, Any], raw: dict[str, Any], default_keys: tuple[str, ...], referenced: set[str]
 ) -> bool:
-    polled = profile_entries.with_defaults(entry, raw, shared).get("poll") != NEVER
+    polled = profile_entries.with_defaults(entry, raw, default_keys).get("poll") != NEVER
     bits = set(entry.get("bits", ()))  # of a register of flags
     return polled or not entry.get("read", True) or bool(({entry.get("name")} | bits) & referenced)
 
 
 def _without_notes(entry: dict[str, Any], names: set[str | None]) -> dict[str, Any]:
     """Return a copy without its note and without an alias of a removed entry."""
-    remaining = {key: value for key, value in entry.items() if key != "note"}
-    if remaining.get("alias") not in names:
-        remaining.pop("alias", None)
-    return remaining
+    copy = {key: value for key, value in entry.items() if key != "note"}
+    if copy.get("alias") not in names:
+        copy.pop("alias", None)
+    return copy

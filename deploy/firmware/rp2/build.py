@@ -39,7 +39,7 @@ PACKAGES = (
 )
 """Debian packages that the build needs; 2.5 GB on the disk."""
 
-_SOURCES = Path("/usr/src")
+_PACKAGE_SOURCES = Path("/usr/src")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Rp2Board:
         return self.slots_start, self.slots_start + self.slot_kib * 1024
 
 
-_CLOCK = b"""machine.mem32[0x40064000] = 0xC1
+_CLOCK_SCRIPT = b"""machine.mem32[0x40064000] = 0xC1
 import time
 time.sleep_ms(1)
 machine.freq(200_000_000)
@@ -86,14 +86,14 @@ The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 
 """
 RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board("rp2350", "RPI_PICO2", 4096, 1024, 1408, 0x400D8000),
-    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 704, 192, 0x40058000, _CLOCK, True),
+    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 704, 192, 0x40058000, _CLOCK_SCRIPT, True),
 }
-_BOOT = b"import machine\nmachine.WDT(timeout=8000)\n"
+_BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"
 """The watchdog starts before anything else."""
-_CONSOLE = re.compile(r"(#define MICROPY_HW_USB_CDC_TX_TIMEOUT +).+")
-_ROMFS = "\n#define MICROPY_HW_ROMFS_BYTES (4096)\n"
+_CONSOLE_TIMEOUT = re.compile(r"(#define MICROPY_HW_USB_CDC_TX_TIMEOUT +).+")
+_ROMFS_DEFINITION = "\n#define MICROPY_HW_ROMFS_BYTES (4096)\n"
 """An empty partition before the slots. It switches on the file system that runs in place."""
-_STORAGE = re.compile(r"(#define MICROPY_HW_FLASH_STORAGE_BYTES +).+")
+_STORAGE_SIZE = re.compile(r"(#define MICROPY_HW_FLASH_STORAGE_BYTES +).+")
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,9 @@ def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
         return folder
     stamp.unlink(missing_ok=True)
-    _make_cross(tree)
+    _build_mpy_cross(tree)
     port = tree / "ports" / "rp2"
-    _console_without_waits(port)
+    _shorten_console_timeout(port)
     settings = {
         "PICO_BUILD_DOCS": "0",
         "MICROPY_BOARD": board.board,
@@ -203,7 +203,7 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     layout += f"KEEPS_MARKS = {board.keeps_marks}\n"
     files = {
         **frozen_files(keys),
-        "_boot.py": _BOOT + board.start,
+        "_boot.py": _BOOT_SCRIPT + board.start,
         "main.py": Path(__file__).with_name("_start.py").read_bytes(),
         "_layout.py": layout.encode(),
         "_board_data.py": board_module(board.name),
@@ -226,17 +226,17 @@ def _copy_board(port: Path, board: Rp2Board) -> Path:
     header = folder / "mpconfigboard.h"
     text = header.read_text(encoding="utf-8")
     size = f"({board.storage_kib} * 1024)"
-    changed, count = _STORAGE.subn(lambda match: match[1] + size, text)
+    changed, count = _STORAGE_SIZE.subn(lambda match: match[1] + size, text)
     if count != 1:
         raise FirmwareError(f"{header}: no storage size in it")
-    header.write_text(changed + _ROMFS, encoding="utf-8")
+    header.write_text(changed + _ROMFS_DEFINITION, encoding="utf-8")
     return folder
 
 
 def _link_packages(tree: Path) -> Path:
     """Link Debian's packages to the places of the removed submodules."""
     for name in ("pico-sdk", "tinyusb"):
-        package = next(iter(sorted(_SOURCES.glob(f"{name}*"))), None)
+        package = next(iter(sorted(_PACKAGE_SOURCES.glob(f"{name}*"))), None)
         if package is None:
             raise FirmwareError(f"{name}: not installed; apt-get install {' '.join(PACKAGES)}")
         _link(tree / "lib" / name, package)
@@ -248,11 +248,11 @@ def _link_packages(tree: Path) -> Path:
     return tree
 
 
-def _console_without_waits(port: Path) -> None:
+def _shorten_console_timeout(port: Path) -> None:
     """Let the console drop output that is not read within 2 ms; the port waits 500 ms."""
     header = port / "mphalport.h"
     text = header.read_text(encoding="utf-8")
-    changed, count = _CONSOLE.subn(lambda match: match[1] + "(2)", text)
+    changed, count = _CONSOLE_TIMEOUT.subn(lambda match: match[1] + "(2)", text)
     if count != 1:
         raise FirmwareError(f"{header}: no time-out of the console in it")
     if changed != text:
@@ -267,7 +267,7 @@ def _link(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-def _make_cross(tree: Path) -> None:
+def _build_mpy_cross(tree: Path) -> None:
     run(["make", "-C", str(tree / "mpy-cross"), f"-j{os.cpu_count() or 1}"], tree)
 
 

@@ -39,7 +39,7 @@ def repair(log: "Callable[[str], None]") -> bool:
     copy = _files.unseal(raw_copy)
     is_new = expected is None and raw_copy is None
     if text is not None and (is_new or _hash(text) == expected or text == copy):
-        _keep(text, expected, copy)
+        _write_seal_and_copy(text, expected, copy)
         return True
     if copy is None:
         if text is not None:
@@ -59,7 +59,7 @@ def is_decommissioned() -> bool:
     return _files.read(ENDED) is not None
 
 
-def _keep(text: bytes, expected: "bytes | None", copy: "bytes | None") -> None:
+def _write_seal_and_copy(text: bytes, expected: "bytes | None", copy: "bytes | None") -> None:
     """Make seal and copy, if they are missing or damaged."""
     if copy != text:
         _files.replace(COPY, _files.seal(text))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop northbound points`: the point list of all protocols as a table, CSV or BACnet EPICS.
+"""`coldloop northbound points`: the point list of all protocols as a table, CSV, EPICS or MIB.
 
 Does not read a unit: the list is that of the software. It comes from the point table and from the
 columns of each protocol. The EPICS is the list of objects in the form of ANSI/ASHRAE 135.1, clause
@@ -17,6 +17,9 @@ from typing import Any
 
 from deploy.northbound.modbus.layout import register_fields
 from deploy.northbound.points.point_table import PointRow, columns, point_table
+from deploy.northbound.snmp.mib_text import mib_text
+from deploy.northbound.snmp.process import read_root
+from deploy.northbound.snmp.tree import ROOT
 
 EXAMPLE = "coldloop northbound points --csv > points.csv"
 _PROTOCOLS = ("redfish", "prometheus", "modbus", "bacnet", "snmp")
@@ -29,7 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print CSV")
     form.add_argument("--epics", action="store_true", help="print the objects as a BACnet EPICS")
+    form.add_argument("--mib", action="store_true", help="print the MIB of SNMP")
     form.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    parser.add_argument(
+        "--oid", metavar="OID", default="", help="root of the MIB, northbound.snmp.oid of the unit"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,6 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(csv_text())
     elif arguments.epics:
         sys.stdout.write(epics_text())
+    elif arguments.mib:
+        root = read_root(arguments.oid) if arguments.oid else ROOT
+        sys.stdout.write(mib_text(root))
     elif arguments.json:
         for row in point_table().values():
             fields = {name: getattr(row, name) for name in _HEAD}

@@ -13,7 +13,7 @@ from deploy.northbound.process.run import run_process
 from deploy.northbound.process.settings import PROCESSES, STATE, SiteSettings, read_settings
 
 CONFIG = "/etc/coldloop/unit.json"
-_ALL = "all"
+_ALL_PROCESSES = "all"
 EXAMPLE = f"coldloop northbound serve web --config {CONFIG}"
 
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "processes",
         metavar="PROCESS",
         nargs="*",
-        type=_process,
+        type=_parse_process,
         default=[],
         help="web (Redfish, metrics, panel, Modbus), bacnet or snmp; all, or without PROCESS: "
         "each one that the configuration names",
@@ -40,22 +40,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     settings = read_settings(arguments.config, arguments.state)
     names = list(dict.fromkeys(arguments.processes))
-    if _ALL in names:
-        return _run_all(settings, [])
+    if _ALL_PROCESSES in names:
+        return _run_forked(settings, [])
     if len(names) == 1:
         return run_process(names[0], settings)
-    return _run_all(settings, names)
+    return _run_forked(settings, names)
 
 
-def _process(text: str) -> str:
+def _parse_process(text: str) -> str:
     """Return the name of a process. Raises `ArgumentTypeError`."""
-    known = (*PROCESSES, _ALL)
-    if text not in known:
-        raise argparse.ArgumentTypeError(f"no process {text}; there are {', '.join(known)}")
+    choices = (*PROCESSES, _ALL_PROCESSES)
+    if text not in choices:
+        raise argparse.ArgumentTypeError(f"no process {text}; there are {', '.join(choices)}")
     return text
 
 
-def _run_all(settings: SiteSettings, names: list[str]) -> int:
+def _run_forked(settings: SiteSettings, names: list[str]) -> int:
     """Run each process as a fork of this one."""
     configured = settings.processes()
     processes = names or configured
@@ -75,9 +75,9 @@ def list_addresses(settings: SiteSettings) -> list[str]:
     if "http" in section:
         http = section["http"]
         host = f"[{http['address']}]" if ":" in http["address"] else http["address"]
-        base = f"https://{host}:{http['port']}"
+        url = f"https://{host}:{http['port']}"
         pages = {"panel": "/panel", "redfish": "/redfish/v1", "metrics": "/metrics"}
-        lines += [f"{name:<9} {base}{pages[name]}" for name in http["serves"] or pages]
+        lines += [f"{name:<9} {url}{pages[name]}" for name in http["serves"] or pages]
     for name, scheme in (("modbus", "tcp"), ("bacnet", "udp"), ("snmp", "udp")):
         if name in section:
             lines.append(f"{name:<9} {scheme}:{section[name]['address']}:{section[name]['port']}")

@@ -20,16 +20,16 @@ from deploy.northbound.modbus.server import ModbusClient
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, SERVER_FAILURE = 1, 2, 3, 4
 SERVER_BUSY = 6
-_READS = {
+_READ_REPLIES = {
     3: register_message.ReadHoldingRegistersResponse,
     4: register_message.ReadInputRegistersResponse,
 }
-_WRITE_SINGLE, _WRITE_MULTIPLE, _IDENTIFY, _MEI = 6, 16, 43, 14
+_WRITE_SINGLE, _WRITE_MULTIPLE, _ENCAPSULATED, _MEI = 6, 16, 43, 14
 _BASIC, _REGULAR, _EXTENDED, _SPECIFIC = 1, 2, 3, 4
-_OBJECTS = {_BASIC: range(3), _REGULAR: range(7), _EXTENDED: range(256)}
+_CATEGORY_OBJECTS = {_BASIC: range(3), _REGULAR: range(7), _EXTENDED: range(256)}
 _CONFORMITY = 0x82  # regular identification, stream and individual access (section 6.21)
 _MAX_READ = 125
-_LONGEST_OBJECT = 64
+_MAX_OBJECT_LENGTH = 64
 
 _DECODER = DecodePDU(True)
 logging.getLogger("pymodbus").setLevel(logging.CRITICAL + 1)  # a line for each bad frame
@@ -58,7 +58,7 @@ class ModbusRequests:
             4: self._read,
             _WRITE_SINGLE: self._write_single,
             _WRITE_MULTIPLE: self._write_multiple,
-            _IDENTIFY: self._identify,
+            _ENCAPSULATED: self._read_identification,
         }
 
     def answer(self, pdu: bytes, client: ModbusClient) -> bytes:
@@ -76,49 +76,51 @@ class ModbusRequests:
         return bytes((reply.function_code,)) + reply.encode()
 
     def _read(self, pdu: bytes, _client: ModbusClient) -> ModbusPDU | int:
-        if len(pdu) != 5 or not 1 <= _u16(pdu, 3) <= _MAX_READ:
+        if len(pdu) != 5 or not 1 <= _read_u16(pdu, 3) <= _MAX_READ:
             return ILLEGAL_VALUE
         request = _decode(pdu)
         end = request.address + request.count
         if end > layout.MAP_SIZE:
             return ILLEGAL_ADDRESS
         values = self._source.registers()[request.address : end]
-        return _READS[pdu[0]](registers=values)
+        return _READ_REPLIES[pdu[0]](registers=values)
 
     def _write_single(self, pdu: bytes, client: ModbusClient) -> ModbusPDU | int:
         if len(pdu) != 5:
             return ILLEGAL_VALUE
-        address, value = _u16(pdu, 1), _u16(pdu, 3)
+        address, value = _read_u16(pdu, 1), _read_u16(pdu, 3)
         error = self._source.write(address, value, client)
         reply = register_message.WriteSingleRegisterResponse(address=address, registers=[value])
         return error or reply
 
     def _write_multiple(self, pdu: bytes, client: ModbusClient) -> ModbusPDU | int:
         """Write one register: a request that sets two set-points could be done by half."""
-        if len(pdu) < 8 or pdu[5] != 2 * _u16(pdu, 3) or len(pdu) != 6 + pdu[5]:
+        if len(pdu) < 8 or pdu[5] != 2 * _read_u16(pdu, 3) or len(pdu) != 6 + pdu[5]:
             return ILLEGAL_VALUE
-        if _u16(pdu, 3) != 1:
+        if _read_u16(pdu, 3) != 1:
             return ILLEGAL_ADDRESS
-        address = _u16(pdu, 1)
-        error = self._source.write(address, _u16(pdu, 6), client)
+        address = _read_u16(pdu, 1)
+        error = self._source.write(address, _read_u16(pdu, 6), client)
         return error or register_message.WriteMultipleRegistersResponse(address=address, count=1)
 
-    def _identify(self, pdu: bytes, _client: ModbusClient) -> ModbusPDU | int:
+    def _read_identification(self, pdu: bytes, _client: ModbusClient) -> ModbusPDU | int:
         """Device identification, section 6.21: an unknown object restarts the stream."""
         if len(pdu) < 2 or pdu[1] != _MEI:
             return ILLEGAL_FUNCTION
         if len(pdu) != 4 or not _BASIC <= pdu[2] <= _SPECIFIC:
             return ILLEGAL_VALUE
         code, first = pdu[2], pdu[3]
-        objects = {n: t[:_LONGEST_OBJECT] for n, t in self._source.identity().items()}
+        objects = {
+            number: text[:_MAX_OBJECT_LENGTH] for number, text in self._source.identity().items()
+        }
         if code == _SPECIFIC:
             if first not in objects:
                 return ILLEGAL_ADDRESS
             chosen = {first: objects[first]}
         else:
-            category = [n for n in sorted(objects) if n in _OBJECTS[code]]
+            category = [number for number in sorted(objects) if number in _CATEGORY_OBJECTS[code]]
             start = first if first in category else 0
-            chosen = {n: objects[n] for n in category if n >= start}
+            chosen = {number: objects[number] for number in category if number >= start}
         reply = mei_message.ReadDeviceInformationResponse(code, dict(chosen))
         reply.conformity = _CONFORMITY
         return reply
@@ -131,5 +133,5 @@ def _decode(pdu: bytes) -> ModbusPDU:
     return request
 
 
-def _u16(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "big")
+def _read_u16(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 2], "big")

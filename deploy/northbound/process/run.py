@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run of one process: its services side by side, until SIGTERM or the end of one of them.
 
-A service that ends or raises ends the process with code 1; systemd starts it again. Nothing here
-is needed by the agent.
+A service that ends or raises ends the process with code 1; systemd starts it again. Once a second
+the process reports that its event loop runs: to systemd (WatchdogSec=), or to the launcher that
+started it. Nothing here is needed by the agent.
 """
 
 import asyncio
@@ -19,7 +20,9 @@ from deploy.errors import OpsError
 from deploy.northbound.process.context import ServerContext, make_context
 from deploy.northbound.process.settings import PROCESSES, SiteSettings
 
-_TICK_S = 0.25
+_TICK_S, _REPORT_S = 0.25, 1.0
+REPORT_VARIABLE = "COLDLOOP_REPORT"
+"""Environment variable of a process that a launcher has started: its pipe and its number."""
 Service = Callable[[ServerContext], Coroutine[Any, Any, None]]
 
 
@@ -28,16 +31,35 @@ def notify_ready() -> None:
     notify("READY=1")
 
 
+def pipe_report(descriptor: int, number: int) -> Callable[[], object]:
+    """Return a function that reports to a launcher; it never waits."""
+
+    def report() -> None:
+        with contextlib.suppress(OSError):
+            os.write(descriptor, bytes((number,)))
+
+    return report
+
+
+def _report_alive() -> None:
+    """Report that the event loop runs, to the launcher or to systemd."""
+    found = os.environ.get(REPORT_VARIABLE, "").split()
+    if len(found) == 2 and all(word.isdecimal() for word in found):
+        pipe_report(int(found[0]), int(found[1]))()
+    else:
+        notify("WATCHDOG=1")
+
+
 def run_process(
     process: str,
     settings: SiteSettings,
     ready: Callable[[], object] = notify_ready,
-    also: Sequence[str] = (),
+    alive: Callable[[], object] = _report_alive,
     further: Sequence[Service] = (),
 ) -> int:
     """Serve until SIGTERM or SIGINT; call `ready` when the services have begun.
 
-    `also`: services of other processes. `further`: services that are not of the configuration.
+    `alive` is called once a second. `further`: services that are not of the configuration.
 
     Raises `OpsError`: there is nothing to serve.
     """
@@ -49,10 +71,10 @@ def run_process(
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise OpsError(f"{settings.state}: {error.strerror}") from None
-    services = {name: load_service(name) for name in (*names, *also)}
+    services = {name: load_service(name) for name in names}
     services.update((str(number), serve) for number, serve in enumerate(further))
     context = make_context(process, settings)
-    return asyncio.run(_serve(context, services, ready))
+    return asyncio.run(_serve(context, services, ready, alive))
 
 
 def load_service(name: str) -> Service:
@@ -65,7 +87,10 @@ def load_service(name: str) -> Service:
 
 
 async def _serve(
-    context: ServerContext, services: dict[str, Service], ready: Callable[[], object]
+    context: ServerContext,
+    services: dict[str, Service],
+    ready: Callable[[], object],
+    alive: Callable[[], object],
 ) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -74,7 +99,7 @@ async def _serve(
     tasks: dict[asyncio.Task[Any], str] = {
         loop.create_task(serve(context)): name for name, serve in services.items()
     }
-    tasks[loop.create_task(_tick(context))] = "tick"
+    tasks[loop.create_task(_tick(context, alive))] = "tick"
     waiting = loop.create_task(stop.wait())
     await asyncio.sleep(0)  # a service that cannot begin ends here, before the process is ready
     if not any(task.done() for task in tasks):
@@ -92,9 +117,14 @@ async def _serve(
     return code
 
 
-async def _tick(context: ServerContext) -> None:
-    """Follow the submissions and write the counts of the audit log."""
+async def _tick(context: ServerContext, alive: Callable[[], object]) -> None:
+    """Follow the submissions, write the counts of the audit log, report."""
+    clock = asyncio.get_running_loop().time
+    report_at = clock() + _REPORT_S
     while True:
+        if clock() >= report_at:
+            report_at = clock() + _REPORT_S
+            alive()
         context.writer.tick()
         context.audit.flush()
         await asyncio.sleep(_TICK_S)

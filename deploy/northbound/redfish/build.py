@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from deploy.northbound.access.types import AuditSink, WriteAccess
 from deploy.northbound.http.certificate import CertificateStore
+from deploy.northbound.http.discovery import DiscoveryResponder
 from deploy.northbound.http.login import AccountStore, Authenticator, SessionStore
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import EventPush
@@ -29,7 +30,10 @@ from deploy.northbound.snapshot import SnapshotReader
 
 @dataclass(frozen=True, slots=True)
 class RedfishParts:
-    """What the service needs. `restart`: ends the process soon; `port`: of HTTPS."""
+    """What the service needs. `restart`: ends the process soon; `port`: of HTTPS.
+
+    `discovery`: the responder of SSDP; None: off.
+    """
 
     source: SnapshotReader
     accounts: AccountStore
@@ -42,6 +46,7 @@ class RedfishParts:
     restart: Callable[[], None]
     port: int
     hold_s: float = 0.05
+    discovery: DiscoveryResponder | None = None
 
 
 def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService, ResourceTree]:
@@ -51,7 +56,7 @@ def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService
     tasks = TaskList(tree, sensors, parts.writer)
     ThermalResources(tree, sensors)
     ChassisResources(tree, sensors, tasks)
-    ManagerResources(tree, sensors, parts.restart, parts.port)
+    ManagerResources(tree, sensors, parts.restart, parts.port, parts.discovery)
     LogResources(tree, sensors, events)
     event_resources = EventResources(tree, sensors, events, parts.push)
     AccountResources(tree, parts.accounts, parts.sessions, parts.login.forget)

@@ -7,14 +7,38 @@ Does not listen; see `deploy.northbound.http.service`.
 from collections import deque
 from datetime import UTC, datetime
 
+from deploy.northbound.http.discovery import POLL_S, DiscoveryResponder
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.redfish.build import RedfishParts, build_service
 from deploy.northbound.redfish.event_file import SAVE_S, EventFile
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import EventPush
+from deploy.northbound.redfish.resource import ROOT
+from deploy.northbound.redfish.resources.manager import service_uuid
 
 _COMPARE_S = 0.25
 """Interval at which the snapshots are compared for events."""
+
+
+def _discovery(site: WebSite) -> DiscoveryResponder | None:
+    """Return the responder of SSDP, which the server polls; None: it is off."""
+    http = site.context.section("http")
+    if http["discovery"] == "off":
+        return None
+
+    def uuid() -> str:
+        plate = site.context.source.read().identity
+        return service_uuid(plate)
+
+    responder = DiscoveryResponder(
+        http["address"],
+        f"https://{http['address']}:{site.server.port}{ROOT}/",
+        uuid,
+        http.get("networks") or (),
+        site.context.settings.state,
+    )
+    site.server.every(POLL_S, responder.poll)
+    return responder
 
 
 def add_routes(site: WebSite) -> None:
@@ -35,6 +59,7 @@ def add_routes(site: WebSite) -> None:
         EventPush(context.section("http").get("event_networks") or ()),
         site.restart,
         site.server.port,
+        discovery=_discovery(site),
     )
     service, _tree = build_service(parts, events)
     service.register(site.server.app, site.server.gate)

@@ -16,11 +16,10 @@ from pathlib import Path
 from deploy.errors import OpsError
 from deploy.northbound.snapshot import Snapshot
 from deploy.northbound.snmp import relay
-from deploy.northbound.snmp.tree import ROOT
+from deploy.northbound.snmp.tree import ROOT, Oid
 from deploy.ops.private_file import replace_private
 
 SYSTEM = ".1.3.6.1.2.1.1"
-SUBTREE = "." + ".".join(map(str, ROOT))
 _USER = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _PASSPHRASE = re.compile(r"[!#-\[\]-~]{12,64}")  # printable ASCII without space, quote, backslash
 _KEYS = ("authentication", "privacy")
@@ -72,12 +71,13 @@ def _forbidden(path: Path) -> int:
 
 
 def write_daemon_files(
-    folder: Path, user: SnmpUser, address: str, port: int, snapshot: Snapshot
+    folder: Path, user: SnmpUser, address: str, port: int, snapshot: Snapshot, root: Oid = ROOT
 ) -> Path:
     """Write the configuration of snmpd and of snmpinform; return the first.
 
-    `snapshot`: for the name plate.
+    `snapshot`: for the name plate. `root`: of the MIB.
     """
+    subtree = "." + ".".join(map(str, root))
     identity = snapshot.identity
     if not _ADDRESS.fullmatch(address):
         raise OpsError("northbound.snmp.address: an IP address")
@@ -93,9 +93,9 @@ def write_daemon_files(
         f"sysLocation {_line(identity.location) or 'not set'}",
         "sysContact not set",
         f"view unit included {SYSTEM}",
-        f"view unit included {SUBTREE}",
+        f"view unit included {subtree}",
         f"rouser {user.name} priv -V unit",
-        f"pass_persist {SUBTREE} {command}",
+        f"pass_persist {subtree} {command}",
         "",
     ]
     path = folder / "coldloop-snmpd.conf"

@@ -17,14 +17,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.northbound.snapshot import AlarmItem, Snapshot
-from deploy.northbound.snmp.tree import ALARMS, NOTIFICATIONS, alarm_rows, alarm_values
+from deploy.northbound.snmp.tree import (
+    ALARMS,
+    NOTIFICATIONS,
+    ROOT,
+    Oid,
+    alarm_rows,
+    alarm_values,
+    moved,
+)
 
 RAISED, CLEARED, ACKNOWLEDGED = 1, 2, 3
-_QUEUE = 256
+_QUEUE_LENGTH = 256
 _RETRIES, _TIMEOUT_S = 5, 2
 _LONGEST_SEND_S = 30.0
-_COLUMNS = (3, 4, 5, 6, 7)  # as mib_text.NOTIFIED
-_TYPES = {"string": "s", "integer": "i"}
+_NOTIFIED_COLUMNS = (3, 4, 5, 6, 7)  # as mib_text.NOTIFIED
+_TYPE_LETTERS = {"string": "s", "integer": "i"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,15 @@ class Inform:
     index: tuple[int, ...]
     alarm: AlarmItem
 
-    def arguments(self) -> list[str]:
-        """Return the arguments of snmpinform after the receiver."""
-        result = ["", _dotted((*NOTIFICATIONS, self.kind))]
+    def arguments(self, root: Oid = ROOT) -> list[str]:
+        """Return the arguments of snmpinform after the receiver. `root`: of the MIB."""
+        result = ["", _format_oid(moved((*NOTIFICATIONS, self.kind), root))]
         values = alarm_values(self.alarm)
-        for column in _COLUMNS:
+        for column in _NOTIFIED_COLUMNS:
             value = values[column]
             if value is not None:
-                oid = _dotted((*ALARMS, 1, 1, column, *self.index))
-                result += [oid, _TYPES[value.kind], value.text]
+                oid = _format_oid(moved((*ALARMS, 1, 1, column, *self.index), root))
+                result += [oid, _TYPE_LETTERS[value.kind], value.text]
         return result
 
 
@@ -60,25 +68,25 @@ class AlarmChanges:
         rows = {alarm.id: (index, alarm) for index, alarm in alarm_rows(snapshot.alarms)}
         informs = []
         for name, (index, alarm) in rows.items():
-            old = self._known.get(name)
-            kind = _kind(old.alarm if old else None, alarm)
+            previous = self._known.get(name)
+            kind = _notification_kind(previous.alarm if previous else None, alarm)
             current = Inform(kind, index, alarm)
             if kind:
                 informs.append(current)
             self._known[name] = current
         for name in [name for name in self._known if name not in rows]:
-            gone = self._known.pop(name)
-            if gone.alarm.active:
-                informs.append(Inform(CLEARED, gone.index, gone.alarm))
+            removed = self._known.pop(name)
+            if removed.alarm.active:
+                informs.append(Inform(CLEARED, removed.index, removed.alarm))
         return informs
 
 
-def _kind(old: AlarmItem | None, new: AlarmItem) -> int:
-    if new.active and (old is None or not old.active):
+def _notification_kind(previous: AlarmItem | None, new: AlarmItem) -> int:
+    if new.active and (previous is None or not previous.active):
         return RAISED
-    if old is not None and old.active and not new.active:
+    if previous is not None and previous.active and not new.active:
         return CLEARED
-    was_waiting = old is not None and old.state.endswith("_unacknowledged")
+    was_waiting = previous is not None and previous.state.endswith("_unacknowledged")
     return ACKNOWLEDGED if was_waiting and new.state == "active_acknowledged" else 0
 
 
@@ -97,23 +105,24 @@ class InformSender:
 
     receiver: str
     folder: Path
+    root: Oid = ROOT
     program: str = field(default_factory=lambda: shutil.which("snmpinform") or "snmpinform")
     counters: InformCounters = field(default_factory=InformCounters)
-    _queue: deque[Inform] = field(default_factory=lambda: deque(maxlen=_QUEUE))
-    _event: asyncio.Event = field(default_factory=asyncio.Event)
+    _queue: deque[Inform] = field(default_factory=lambda: deque(maxlen=_QUEUE_LENGTH))
+    _has_informs: asyncio.Event = field(default_factory=asyncio.Event)
 
     def put(self, inform: Inform) -> None:
         """Append an inform; the oldest one is dropped if the queue is full."""
-        if len(self._queue) == _QUEUE:
+        if len(self._queue) == _QUEUE_LENGTH:
             self.counters.dropped += 1
         self._queue.append(inform)
-        self._event.set()
+        self._has_informs.set()
 
     async def run(self) -> None:
         """Send for ever, in order."""
         while True:
-            await self._event.wait()
-            self._event.clear()
+            await self._has_informs.wait()
+            self._has_informs.clear()
             while self._queue:
                 if await self._send(self._queue.popleft()):
                     self.counters.confirmed += 1
@@ -126,7 +135,7 @@ class InformSender:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                *inform.arguments(),
+                *inform.arguments(self.root),
                 env=client_environment(self.folder),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
@@ -155,5 +164,5 @@ def client_environment(folder: Path) -> Mapping[str, str]:
     }
 
 
-def _dotted(oid: tuple[int, ...]) -> str:
+def _format_oid(oid: tuple[int, ...]) -> str:
     return "." + ".".join(map(str, oid))

@@ -14,10 +14,13 @@ from textwrap import wrap
 
 from deploy.northbound.snmp.tree import (
     ALARM_STATES,
+    ENTERPRISES,
+    PLAYGROUND,
     QUALITIES,
     ROOT,
     STATES,
     TABLE_NUMBERS,
+    Oid,
     SnmpPoint,
     snmp_points,
 )
@@ -119,12 +122,9 @@ coldloopMIB MODULE-IDENTITY
         A value that is not known has no instance."
     REVISION "{_UPDATED}"
     DESCRIPTION "First version."
-    ::= {{ netSnmpPlayground {ROOT[-1]} }}
+    ::= {{ <parent> <number> }}
 
-netSnmp             OBJECT IDENTIFIER ::= {{ enterprises 8072 }}
-netSnmpExperimental OBJECT IDENTIFIER ::= {{ netSnmp 9999 }}
-netSnmpPlayground   OBJECT IDENTIFIER ::= {{ netSnmpExperimental 9999 }}
-
+<nodes>
 coldloopNotifications OBJECT IDENTIFIER ::= {{ coldloopMIB 0 }}
 coldloopObjects       OBJECT IDENTIFIER ::= {{ coldloopMIB 1 }}
 coldloopConformance   OBJECT IDENTIFIER ::= {{ coldloopMIB 2 }}
@@ -142,10 +142,26 @@ ColdloopState ::= TEXTUAL-CONVENTION
 """
 
 
-def mib_text() -> str:
-    """Return the whole module."""
+def _nodes(root: Oid) -> list[tuple[str, str, int]]:
+    """Return name, parent and number of each node between `enterprises` and the module."""
+    numbers = root[len(ENTERPRISES) : -1]
+    playground = root[: len(PLAYGROUND)] == PLAYGROUND
+    names = ["netSnmp", "netSnmpExperimental", "netSnmpPlayground"] if playground else []
+    names += [f"coldloopNode{n}" for n in range(len(names) + 1, len(numbers) + 1)]
+    return list(zip(names, ["enterprises", *names], numbers, strict=False))
+
+
+def _head(root: Oid) -> str:
+    nodes = _nodes(root)
+    lines = [f"{name} OBJECT IDENTIFIER ::= {{ {parent} {n} }}\n" for name, parent, n in nodes]
+    text = _HEAD.replace("<parent>", nodes[-1][0]).replace("<number>", str(root[-1]))
+    return text.replace("<nodes>", "".join(lines))
+
+
+def mib_text(root: Oid = ROOT) -> str:
+    """Return the whole module with `root` as its identifier."""
     scalars, tables = _points()
-    parts = [_HEAD, *(_object(o, "coldloopUnit") for o in UNIT)]
+    parts = [_head(root), *(_object(o, "coldloopUnit") for o in UNIT)]
     parts += [_object(scalar, "coldloopReadings") for scalar in scalars]
     parts.append(_table("Point", "coldloopTables", 1, _POINT, "All points with their quality."))
     for name, number in TABLE_NUMBERS.items():
@@ -189,6 +205,8 @@ def _of_point(point: SnmpPoint, number: int) -> MibObject:
         point.row.title
     )  # fmt: skip
     syntax = "ColdloopState" if point.type == "UnitState" else point.type
+    if point.type == "Enum":
+        syntax = _enum(point.row.words)
     return MibObject(point.name, number, syntax, f"{title}. No instance: not known.", point.units)
 
 

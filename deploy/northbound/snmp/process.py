@@ -18,11 +18,13 @@ from deploy.errors import OpsError
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
-from deploy.northbound.snmp.responder import PassResponder, ResponderSocket
+from deploy.northbound.snmp.responder import PassResponder, ResponderSocket, parse_oid
+from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
 
 _POLL_S = 0.25
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 10.0
 _STEADY_S = 30.0
+_LONGEST_ROOT = 32
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 _MODULES = ",".join(
     (
@@ -44,6 +46,7 @@ class SnmpSettings:
     keys: Path
     folder: Path
     receivers: tuple[str, ...] = ()
+    root: Oid = ROOT
 
     @classmethod
     def of(cls, section: Mapping[str, Any], base: Path, state: Path) -> "SnmpSettings":
@@ -61,7 +64,18 @@ class SnmpSettings:
             base / section["keys"],
             (state / "snmp").absolute(),
             tuple(section.get("receivers", ())),
+            read_root(section["oid"]) if "oid" in section else ROOT,
         )
+
+
+def read_root(text: str) -> Oid:
+    """Return the object identifier of the MIB. Raises OpsError: it is not below `ENTERPRISES`."""
+    root = parse_oid(text) or ()
+    if root[: len(ENTERPRISES)] != ENTERPRISES or len(root) < len(ENTERPRISES) + 2:
+        raise OpsError("northbound.snmp.oid: needs 1.3.6.1.4.1.NUMBER.N, with an enterprise number")
+    if len(root) > _LONGEST_ROOT or not all(0 < number < 2**32 for number in root):
+        raise OpsError(f"northbound.snmp.oid: at most {_LONGEST_ROOT} numbers of 1 to 4294967295")
+    return root
 
 
 class SnmpProcess:
@@ -71,7 +85,9 @@ class SnmpProcess:
         self._settings, self._reader, self._listen = settings, reader, listen
         self.daemon_pid = 0
         self.starts = 0
-        self.senders = [InformSender(text, settings.folder) for text in settings.receivers]
+        self.senders = [
+            InformSender(text, settings.folder, settings.root) for text in settings.receivers
+        ]
 
     async def run(self) -> None:
         """Run until cancelled. Raises OpsError: the settings are wrong, or no snmpd."""
@@ -84,7 +100,9 @@ class SnmpProcess:
         tasks = [sender.run() for sender in self.senders]
         async with asyncio.TaskGroup() as group:
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            values = ResponderSocket(PassResponder(self._reader), settings.folder)
+            values = ResponderSocket(
+                PassResponder(self._reader, root=settings.root), settings.folder
+            )
             for task in (*tasks, self._watch_alarms(), values.serve()):
                 group.create_task(task)
             pause = _FIRST_PAUSE_S
@@ -95,6 +113,7 @@ class SnmpProcess:
                     settings.address,
                     settings.port,
                     snapshot,
+                    settings.root,
                 )
                 lasted = await self._run_daemon(program, configuration)
                 pause = _FIRST_PAUSE_S if lasted > _STEADY_S else min(2 * pause, _LAST_PAUSE_S)

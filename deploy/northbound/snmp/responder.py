@@ -17,7 +17,7 @@ from typing import TextIO
 
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.relay import SOCKET
-from deploy.northbound.snmp.tree import Oid, SnmpTree, SnmpValue
+from deploy.northbound.snmp.tree import ROOT, Oid, SnmpTree, SnmpValue
 
 _NONE = "NONE\n"
 _RENEW_S = 0.25
@@ -30,11 +30,16 @@ _MOST_NUMBERS = 128  # in an object identifier (RFC 2578, section 3.5)
 
 
 class PassResponder:
-    """Answers requests. `clock` returns monotonic seconds."""
+    """Answers requests. `clock` returns monotonic seconds; `root` is that of the MIB."""
 
-    def __init__(self, reader: SnapshotReader, clock: Callable[[], float] = time.monotonic) -> None:
-        self._reader, self._clock = reader, clock
-        self._tree = SnmpTree(reader.read())
+    def __init__(
+        self,
+        reader: SnapshotReader,
+        clock: Callable[[], float] = time.monotonic,
+        root: Oid = ROOT,
+    ) -> None:
+        self._reader, self._clock, self._root = reader, clock, root
+        self._tree = SnmpTree(reader.read(), root)
         self._read_at = clock()
 
     def serve(self, lines: TextIO, output: TextIO) -> None:
@@ -69,7 +74,7 @@ class PassResponder:
     def _current(self) -> SnmpTree:
         now = self._clock()
         if now - self._read_at >= _RENEW_S:
-            self._tree, self._read_at = SnmpTree(self._reader.read()), now
+            self._tree, self._read_at = SnmpTree(self._reader.read(), self._root), now
         return self._tree
 
 

@@ -18,9 +18,11 @@ from deploy.northbound.snapshot import AlarmItem, Snapshot
 
 Oid = tuple[int, ...]
 
-PLAYGROUND: Oid = (1, 3, 6, 1, 4, 1, 8072, 9999, 9999)
-"""netSnmpPlaygroundOID: for tests, until there is an enterprise number of our own."""
+ENTERPRISES: Oid = (1, 3, 6, 1, 4, 1)
+PLAYGROUND: Oid = (*ENTERPRISES, 8072, 9999, 9999)
+"""netSnmpPlaygroundOID: the default while the project has no enterprise number."""
 ROOT: Oid = (*PLAYGROUND, 4710)
+"""Root of all numbers here. `northbound.snmp.oid` can name another one; see `moved`."""
 NOTIFICATIONS, OBJECTS = (*ROOT, 0), (*ROOT, 1)
 UNIT, READINGS, TABLES, ALARMS = ((*OBJECTS, n) for n in range(1, 5))
 TABLE_NUMBERS = {"Point": 1, "Pump": 2, "Fan": 3, "LeakDetector": 4}
@@ -44,6 +46,7 @@ _PASS_TYPES = {
     "Counter64": "counter64",
     "TruthValue": "integer",
     "UnitState": "integer",
+    "Enum": "integer",
 }
 _RANGES = {
     "Integer32": (-(2**31), 2**31 - 1),
@@ -81,6 +84,8 @@ class SnmpPoint:
             return SnmpValue("integer", "1" if raw else "2")
         if self.type == "UnitState":
             return SnmpValue("integer", str(raw + 1)) if raw < len(STATES) else None
+        if self.type == "Enum":
+            return SnmpValue("integer", str(raw + 1))
         value = raw if self.divisor == 1 else round(raw / self.divisor)
         low, high = _RANGES[self.type]
         return SnmpValue(_PASS_TYPES[self.type], str(value)) if low <= value <= high else None
@@ -116,11 +121,16 @@ def _point(row: PointRow, column: dict[str, Any]) -> SnmpPoint:
     )
 
 
-class SnmpTree:
-    """The values of one snapshot, in the order of object identifiers."""
+def moved(oid: Oid, root: Oid) -> Oid:
+    """Return an object identifier below `ROOT` as that below `root`."""
+    return (*root, *oid[len(ROOT) :])
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.values = dict(_all_values(snapshot))
+
+class SnmpTree:
+    """The values of one snapshot below `root`, in the order of object identifiers."""
+
+    def __init__(self, snapshot: Snapshot, root: Oid = ROOT) -> None:
+        self.values = {moved(oid, root): value for oid, value in _all_values(snapshot)}
         self._order = sorted(self.values)
 
     def get(self, oid: Oid) -> SnmpValue | None:

@@ -33,6 +33,7 @@ from deploy.ops.arguments import (
 from deploy.ops.command.history import fetch_history
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
+from drivers.ports.cpython.whole_file import replace_file
 
 EXAMPLE = (
     "coldloop config decommission site/unit --out site-unit.log.json --broker tcp:broker:1883 "
@@ -88,7 +89,7 @@ def _ask_confirmation(arguments: argparse.Namespace) -> None:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     try:
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        replace_file(path, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}; use a file that you can write") from None
 

@@ -2,6 +2,7 @@
 """`coldloop config history`: changes and commands of a unit with signer, time and result.
 
 The log comes from the unit, after a signed command, or from a copy of the folder of its store.
+With `--syslog` each entry also goes to a central log, in the form of RFC 5424.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from typing import Any
 
 from agent.remote.storage.audit import SEGMENTS, key_of
 from deploy.errors import OpsError
-from deploy.ops import audit_reader, keys, ledger, messages
+from deploy.ops import keys, ledger, messages
 from deploy.ops.arguments import (
     COMMAND,
     add_broker,
@@ -24,7 +25,8 @@ from deploy.ops.arguments import (
     parse_unit_name,
     wait_for_report,
 )
-from deploy.ops.audit_reader import History
+from deploy.ops.audit.reader import History, join_segments
+from deploy.ops.audit.syslog import send_history
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.relay.terminal_text import printable
 
@@ -47,6 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_broker(parser, required=False)
     add_keys(parser, required=False)
     add_time(parser, "--answer", 60, "wait so long (1m)")
+    parser.add_argument(
+        "--syslog",
+        metavar="ADDRESS",
+        help="also send the entries to this log server: tcp:HOST:PORT or tls:HOST:PORT?ca=FILE",
+    )
     parser.add_argument("--json", action="store_true", help="print the entries as JSON")
 
 
@@ -60,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise OpsError("use SITE/UNIT, --broker and --key, or --store")
     else:
         audit_log = fetch_history(arguments)
+    if arguments.syslog is not None:
+        send_history(arguments.syslog, arguments.unit or arguments.store, audit_log)
     if arguments.json:
         print(
             json.dumps(
@@ -103,7 +112,7 @@ def _read_store(folder: Path) -> History:
     if not folder.is_dir():
         raise OpsError(f"{folder}: no such folder; use the store of the section remote")
     paths = [folder / key_of(i) for i in range(SEGMENTS)]
-    return audit_reader.join_segments(path.read_bytes() for path in paths if path.exists())
+    return join_segments(path.read_bytes() for path in paths if path.exists())
 
 
 def fetch_history(arguments: argparse.Namespace) -> History:
@@ -119,7 +128,7 @@ def fetch_history(arguments: argparse.Namespace) -> History:
         session.subscribe(f"{unit}/{RECORD}/+")
         session.publish(f"{unit}/{COMMAND}", message)
         segments = _collect_segments(session, unit, arguments.answer)
-    return audit_reader.join_segments(segments, before.audit)
+    return join_segments(segments, before.audit)
 
 
 def _collect_segments(session: BrokerSession, unit: str, seconds: float) -> list[bytes]:

@@ -7,6 +7,7 @@
     FOLDER/acl                     rights at the broker, one block for each name
     FOLDER/crl.pem                 the revoked certificates, one list for each intermediate
     FOLDER/replaced                when a certificate that a unit has replaced is revoked
+    FOLDER/pending                 changes of a process that died (`deploy.ops.pki.store`)
 
 With a root (`create_root`, in a folder of its own on a machine without a network), the authority is
 an intermediate: `create` and `renew` need the root, `issue` and `revoke` do not. `ca.pem` holds the
@@ -100,13 +101,7 @@ def _write_new(folder: Path, files: dict[str, bytes]) -> None:
     for path in [*found, *sorted(folder.glob("ca.old-*"))]:
         if path.exists():
             raise OpsError(f"{path}: exists; a new authority needs an empty folder")
-    try:
-        for name, data in files.items():
-            store.replace(folder / name, data, _mode(name))
-    except OpsError:
-        for name in files:
-            (folder / name).unlink(missing_ok=True)
-        raise
+    _write_all(folder, files)
 
 
 def _mode(name: str) -> int:
@@ -136,19 +131,8 @@ def renew(folder: Path, organisation: str, passphrase: str, root: SigningAuthori
 
 
 def _write_all(folder: Path, files: dict[str, bytes]) -> None:
-    """Replace files in their order. Raises `OpsError`: the earlier files are back."""
-    paths = [folder / name for name in files]
-    before = {path: store.read(path) if path.exists() else None for path in paths}
-    try:
-        for path in paths:
-            store.replace(path, files[path.name], _mode(path.name))
-    except OpsError:
-        for path, data in before.items():
-            if data is None:
-                path.unlink(missing_ok=True)
-            elif store.read(path) != data:
-                store.replace(path, data, _mode(path.name))
-        raise
+    """Replace files together. Raises `OpsError`: the earlier files are back."""
+    store.write_all(folder, {name: (data, _mode(name)) for name, data in files.items()})
 
 
 def _checked(organisation: str) -> str:
@@ -223,7 +207,9 @@ def _check_names(name: str, role: str, hosts: list[str], site: str) -> None:
 
 def is_name(name: str) -> bool:
     """Return whether it is no pattern of the access list, no other line of it, no other file."""
-    is_own = name in ("ca", "acl", "crl", "invitations") or name.startswith("ca.old-")
+    is_own = name in ("ca", "acl", "crl", "invitations", "pending", "replaced") or name.startswith(
+        "ca.old-"
+    )
     return bool(_NAME.fullmatch(name)) and not is_own
 
 

@@ -86,7 +86,9 @@ def sign_authority(
     signer = key if root is None else root.key
     public = key.public_key()
     return (
-        _make_builder(subject, issuer, public, _CA_YEARS)
+        _make_builder(
+            subject, issuer, public, _CA_YEARS, None if root is None else root.certificate
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -114,7 +116,7 @@ def sign_leaf(
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if is_server else ExtendedKeyUsageOID.CLIENT_AUTH
     signer = issuer.key.public_key()
     builder = (
-        _make_builder(subject, issuer.certificate.subject, public, _LEAF_YEARS)
+        _make_builder(subject, issuer.certificate.subject, public, _LEAF_YEARS, issuer.certificate)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
@@ -163,9 +165,17 @@ def make_crl(issuer: SigningAuthority, serials: list[int]) -> bytes:
 
 
 def _make_builder(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, years: int
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey,
+    years: int,
+    signer: x509.Certificate | None = None,
 ) -> x509.CertificateBuilder:
+    """Start a certificate. It ends with that of its signer at the latest (RFC 5280, 6.1.3)."""
     now = dt.datetime.now(dt.UTC)
+    end = now + years * _YEAR
+    if signer is not None:
+        end = min(end, signer.not_valid_after_utc)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -173,7 +183,7 @@ def _make_builder(
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATING)
-        .not_valid_after(now + years * _YEAR)
+        .not_valid_after(end)
     )
 
 

@@ -276,11 +276,11 @@ class EstServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, address: tuple[str, int], service: EstService, context: ssl.SSLContext
+        self, address: tuple[str, int], service: EstService, contexts: "TlsContexts"
     ) -> None:
         handler = type("EstHandler", (_EstHandler,), {"service": service})
         super().__init__(address, handler)
-        self._context, self._service, self._revoke_at = context, service, 0.0
+        self._contexts, self._service, self._revoke_at = contexts, service, 0.0
         self._open: collections.Counter[str] = collections.Counter()
         self._guard = threading.Lock()
 
@@ -306,7 +306,7 @@ class EstServer(ThreadingHTTPServer):
         """Do the handshake and answer, each within its time: a slow client ends."""
         request.settimeout(_HANDSHAKE_S)
         with _deadline(request, _HANDSHAKE_S):
-            link = self._context.wrap_socket(request, server_side=True)
+            link = self._contexts.present().wrap_socket(request, server_side=True)
         try:
             with _deadline(link, _TIMEOUT_S):
                 super().finish_request(link, client_address)
@@ -348,19 +348,64 @@ def _deadline(link: Any, after_s: float) -> Iterator[None]:
         timer.cancel()
 
 
+class TlsContexts:
+    """The TLS context of the files of a folder; a new one after they have changed.
+
+    So `renew`, `revoke` and a new certificate of the server need no restart. If the new files
+    cannot be used, the context before stays. Raises OSError or ValueError: none can be made.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._guard = threading.Lock()
+        self._state = self._read_state()
+        self._context = self._load()
+
+    def present(self) -> ssl.SSLContext:
+        """Return the context of the present files."""
+        with self._guard:
+            state = self._read_state()
+            if state != self._state:
+                try:
+                    self._context, self._state = self._load(), state
+                except (OSError, ValueError) as error:
+                    print(f"the earlier certificates are used: {error}", file=sys.stderr)
+            return self._context
+
+    def _files(self) -> list[Path]:
+        names = ("ca.pem", "crl.pem", f"{self._name}.pem", f"{self._name}.key")
+        return [self._folder / name for name in names]
+
+    def _read_state(self) -> list[tuple[int, int] | None]:
+        state: list[tuple[int, int] | None] = []
+        for path in self._files():
+            try:
+                found = path.stat()
+                state.append((found.st_ino, found.st_mtime_ns))
+            except OSError:
+                state.append(None)
+        return state
+
+    def _load(self) -> ssl.SSLContext:
+        authorities, revoked, certificate, key = self._files()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(authorities)
+        context.load_verify_locations(revoked)
+        return context
+
+
 def make_server(folder: Path, passphrase: str, name: str, listen: str) -> EstServer:
     """Return the server with the certificate `name` of the folder. Raises `OpsError`."""
     host, _, port = listen.rpartition(":")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    authority.load_authority(folder, passphrase)
+    with store.locked(folder):  # completes what a process that died has begun
+        authority.load_authority(folder, passphrase)
     try:
-        context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
-        context.load_verify_locations(folder / "ca.pem")
-        context.load_verify_locations(folder / "crl.pem")
-        return EstServer((host, int(port)), EstService(folder, passphrase), context)
+        contexts = TlsContexts(folder, name)
+        return EstServer((host, int(port)), EstService(folder, passphrase), contexts)
     except (OSError, ValueError, OverflowError) as error:
         raise OpsError(f"{name}, {listen}: {error}") from None
 

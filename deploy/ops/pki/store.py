@@ -3,8 +3,14 @@
 
 Does not decide what is issued; see `deploy.ops.pki.authority`. A power cut or a full disk leaves
 the old or the new file.
+
+    FOLDER/pending    new contents of files that belong together, while they are replaced
+
+`write_all` stores all contents there first. If the process dies afterwards, the next one that locks
+the folder completes the work. If it dies before, nothing has changed.
 """
 
+import base64
 import fcntl
 import json
 import os
@@ -30,6 +36,7 @@ from deploy.ops.private_file import replace_private
 
 _END_OF_CRL = b"-----END X509 CRL-----\n"
 _PUBLIC = 0o666
+_PENDING = "pending"
 _held = threading.local()
 
 
@@ -50,6 +57,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise OpsError(f"{folder}: no authority; `config pki create` makes it") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _complete(folder)
         held.add(key)
         yield
     finally:
@@ -63,6 +71,40 @@ def replace(path: Path, data: bytes, mode: int = _PUBLIC) -> None:
         replace_private(path, data.decode(), mode)
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}") from None
+
+
+def write_all(folder: Path, files: dict[str, tuple[bytes, int]]) -> None:
+    """Replace files (content, mode) together. Raises `OpsError`: the earlier files are back."""
+    paths = [folder / name for name in files]
+    before = {path: read(path) if path.exists() else None for path in paths}
+    rows = {name: [base64.b64encode(data).decode(), mode] for name, (data, mode) in files.items()}
+    replace(folder / _PENDING, json.dumps(rows).encode(), 0o600)
+    try:
+        for path in paths:
+            replace(path, *files[path.name])
+    except OpsError:
+        (folder / _PENDING).unlink()
+        for path, data in before.items():
+            if data is None:
+                path.unlink(missing_ok=True)
+            elif read(path) != data:
+                replace(path, data, files[path.name][1])
+        raise
+    (folder / _PENDING).unlink()
+
+
+def _complete(folder: Path) -> None:
+    """Replace the files of a process that died in `write_all`. Raises `OpsError`."""
+    path = folder / _PENDING
+    if not path.exists():
+        return
+    try:
+        rows = json.loads(read(path))
+        for name, (text, mode) in rows.items():
+            replace(folder / Path(name).name, base64.b64decode(text), mode)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise OpsError(f"{path}: {error}; it is damaged: remove it") from None
+    path.unlink()
 
 
 def read(path: Path) -> bytes:

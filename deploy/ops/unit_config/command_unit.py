@@ -26,8 +26,10 @@ from deploy.relay.terminal_text import printable
 from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
+from drivers.ports.cpython.whole_file import replace_file
 from protocols.signing.ed25519_sign import SEED_BYTES, public_key
 
+_BOARD = "command `key` of its recovery mode, or `coldloop factory make`"
 EXAMPLE = "coldloop config unit make /etc/coldloop/unit.json --out site.unit.json"
 
 
@@ -84,7 +86,9 @@ def make_key(config: Path) -> dict[str, str]:
     except (KeyError, TypeError, DriverError):
         raise OpsError(f"{config}: site, unit and remote.port are needed") from None
     if address.kind != "store":
-        raise OpsError(f"{config}: remote.port is not store:FOLDER; a board has no key of its own")
+        raise OpsError(
+            f"{config}: remote.port is not store:FOLDER; a board makes its key itself: {_BOARD}"
+        )
     folder = Path(address.path)
     store = Store(address)
     try:
@@ -115,7 +119,7 @@ def _print_public(public: dict[str, str], arguments: argparse.Namespace) -> None
     text = json.dumps(public)
     if arguments.out is not None:
         try:
-            Path(arguments.out).write_text(text + "\n")
+            replace_file(Path(arguments.out), f"{text}\n".encode())
         except OSError as error:
             raise OpsError(f"{arguments.out}: {error.strerror}") from None
     print(text if arguments.json else f"for `config unit enroll` at the operators: {text}")

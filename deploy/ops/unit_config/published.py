@@ -12,12 +12,16 @@ import time
 from typing import Any, NamedTuple
 
 from agent.remote.message import canonical
+from agent.remote.message.parameters import path_of
+from agent.remote.message.patch import apply_changes
+from agent.remote.message.reject import Rejection
 from deploy.errors import LocalError, OpsError
+from deploy.ops.change_parser import Change
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.enrolled import EnrolledUnits
 from deploy.ops.report.unit_report import UnitReport
 from deploy.relay.terminal_text import printable
-from protocols.errors import DecodeError
+from protocols.errors import DecodeError, EncodeError
 
 CONFIG, REPORTED = "cfg/config", "cfg/reported"
 _TIMEOUT_S = 10
@@ -62,6 +66,31 @@ def fetch_config(session: BrokerSession, unit: str, enrolled: EnrolledUnits) -> 
 def is_of_report(config: bytes, report: UnitReport) -> bool:
     """Return whether an encoded configuration is that of a report. An unsigned one has no hash."""
     return not report.signed or canonical.hash_config(config).hex() == report.config
+
+
+def holds_changes(config: bytes, changes: list[Change]) -> bool:
+    """Return whether an encoded configuration has the values of `changes`.
+
+    A counter alone does not name a change: the holder of another key can sign one with the same
+    counter, and a unit takes the first that arrives. Secrets are not published, so not compared.
+    """
+    kept = [(key, value) for key, value in changes if value is not None]
+    try:
+        raw = canonical.decode_config(config)
+        wanted = apply_changes(raw, kept)
+        is_equal = canonical.encode_config(canonical.without_secrets(wanted)) == config
+    except (DecodeError, EncodeError, Rejection):
+        return False
+    removed = [path_of(key) or "" for key, value in changes if value is None]
+    return is_equal and not any(_has_path(raw, path.split(".")) for path in removed)
+
+
+def _has_path(raw: Any, keys: list[str]) -> bool:
+    for key in keys:
+        if not isinstance(raw, dict) or key not in raw:
+            return False
+        raw = raw[key]
+    return True
 
 
 def collect_configs(

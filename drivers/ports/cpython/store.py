@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_READ = 1 << 20  # bytes; no valid record is longer
 
 
-def _opener(group: str) -> "Callable[[str, int], int]":
+def _make_opener(group: str) -> "Callable[[str, int], int]":
     """Return a function that opens a file for its user, and for the readers of a group."""
 
     def open_file(path: str, flags: int) -> int:
@@ -56,7 +56,7 @@ class Store:
     def __init__(self, address: Address) -> None:
         """Store the address `store:FOLDER`; opens no file."""
         self._address = address
-        self._open = _opener(address.options.get("group", ""))
+        self._open = _make_opener(address.options.get("group", ""))
 
     def read(self, key: str) -> "bytes | None":
         """Return the record of a key, or None. Raises PortError."""
@@ -97,9 +97,9 @@ class Store:
         try:
             is_new = not os.path.exists(path)
             with open(path, "ab", buffering=0, opener=self._open) as file:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[file.write(rest) :]
+                remaining = memoryview(data)
+                while remaining:
+                    remaining = remaining[file.write(remaining) :]
                 os.fdatasync(file.fileno())
             if is_new:
                 self._sync_folder()
@@ -166,10 +166,10 @@ class StorePort(StreamPort):
         self.request("write", data)
         return len(data)
 
-    def request(self, op: str, data: bytes) -> None:
+    def request(self, operation: str, data: bytes) -> None:
         """Accept one request; see `drivers.ports.store_request`."""
         with self._condition:
-            self._pending.add(op, data)
+            self._pending.add(operation, data)
             self._busy = True
             self._condition.notify()
 
@@ -208,10 +208,10 @@ class StorePort(StreamPort):
         if not self._closed:
             self._condition.wait()
 
-    def _execute(self, op: str, key: str, payload: bytes) -> None:
+    def _execute(self, operation: str, key: str, payload: bytes) -> None:
         """Execute one request; store its reply or its error."""
         try:
-            reply = self._perform(op, key, payload)
+            reply = self._perform(operation, key, payload)
         except PortError as error:
             with self._condition:
                 self._error = error
@@ -221,16 +221,16 @@ class StorePort(StreamPort):
             with self._condition:
                 self._replies.append(reply)
 
-    def _perform(self, op: str, key: str, payload: bytes) -> bytes:
+    def _perform(self, operation: str, key: str, payload: bytes) -> bytes:
         """Execute one request; return its reply."""
-        if op == "get":
+        if operation == "get":
             found = self._store.read(key)
             return key.encode() + (b"" if found is None else b"\0" + found)
-        if op == "list":
+        if operation == "list":
             return self._store.list_keys()
-        if op == "delete":
+        if operation == "delete":
             self._store.delete(key)
-        elif op == "append":
+        elif operation == "append":
             self._store.append(key, payload)
         else:
             self._store.write(key, payload)

@@ -36,17 +36,19 @@ _CFLAG, _ISPEED, _OSPEED, _CC = 2, 4, 5, 6  # indices in the attribute list
 _VTIME, _VMIN = 5, 6  # indices in its last element
 _CLOCAL, _CREAD, _CS8 = 0x800, 0x80, 0x30
 _CSTOPB, _PARENB, _PARODD = 0x40, 0x100, 0x200
-_FRAME = _CSTOPB | _PARENB | _PARODD
-_PARITY = {"N": 0, "E": _PARENB, "O": _PARENB | _PARODD}
+_FRAME_MASK = _CSTOPB | _PARENB | _PARODD
+_PARITY_FLAGS = {"N": 0, "E": _PARENB, "O": _PARENB | _PARODD}
 # fmt: off
-_SPEED = {
+_SPEED_CODES = {
     300: 7, 600: 8, 1200: 9, 2400: 11, 4800: 12, 9600: 13, 19200: 14, 38400: 15,
     57600: 0x1001, 115200: 0x1002, 230400: 0x1003, 460800: 0x1004, 500000: 0x1005,
     576000: 0x1006, 921600: 0x1007, 1000000: 0x1008, 1152000: 0x1009, 1500000: 0x100A,
     2000000: 0x100B, 2500000: 0x100C, 3000000: 0x100D, 3500000: 0x100E, 4000000: 0x100F,
 }
 # fmt: on
-_PTS = "/dev/pts/"  # pseudo-terminals have no parity; the C library reports an error for it
+_PSEUDO_TERMINALS = (
+    "/dev/pts/"  # pseudo-terminals have no parity; the C library reports an error for it
+)
 
 
 class SerialPort(StreamPort):
@@ -144,13 +146,13 @@ def _is_tty(descriptor: int) -> bool:
 def _configure(descriptor: int, address: "Address") -> None:
     """Set baud rate and frame format; rejects a rate that the driver ignores."""
     attributes = termios.tcgetattr(descriptor)
-    parity = "N" if address.path.startswith(_PTS) else address.parity
+    parity = "N" if address.path.startswith(_PSEUDO_TERMINALS) else address.parity
     stop = _CSTOPB if address.stop == 2 else 0
-    line = attributes[_CFLAG] & ~_FRAME
-    attributes[_CFLAG] = line | _CLOCAL | _CREAD | _CS8 | _PARITY[parity] | stop
-    attributes[_ISPEED] = attributes[_OSPEED] = _SPEED[address.baud]
+    other_flags = attributes[_CFLAG] & ~_FRAME_MASK
+    attributes[_CFLAG] = other_flags | _CLOCAL | _CREAD | _CS8 | _PARITY_FLAGS[parity] | stop
+    attributes[_ISPEED] = attributes[_OSPEED] = _SPEED_CODES[address.baud]
     attributes[_CC][_VTIME] = 0
     attributes[_CC][_VMIN] = 0
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
-    if termios.tcgetattr(descriptor)[_OSPEED] != _SPEED[address.baud]:
+    if termios.tcgetattr(descriptor)[_OSPEED] != _SPEED_CODES[address.baud]:
         raise make_error(address, BAUD_REFUSED)

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-_SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
+_SECTION_HEADER, _INTERFACE_DESCRIPTION, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 6
 _LINK_TYPE = 252
 _OPTION_END, _OPTION_COMMENT = 0, 1
 _TAG_END, _TAG_DISSECTOR, _TAG_PORT_TYPE, _TAG_SOURCE, _TAG_DESTINATION = 0, 12, 24, 25, 26
@@ -21,18 +21,18 @@ _PORT_TYPE_TCP = 2
 _SLAVE_PORT, _MASTER_PORT = 502, 50000  # 502 is the default port of the dissector
 
 
-def _block(kind: int, body: bytes) -> bytes:
+def _encode_block(type_code: int, body: bytes) -> bytes:
     size = len(body) + 12
-    return struct.pack("<II", kind, size) + body + struct.pack("<I", size)
+    return struct.pack("<II", type_code, size) + body + struct.pack("<I", size)
 
 
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
+def _pad_to_4_bytes(payload: bytes) -> bytes:
+    return payload + bytes(-len(payload) % 4)
 
 
-def _tag(kind: int, data: bytes) -> bytes:
-    data = _padded(data)
-    return struct.pack(">HH", kind, len(data)) + data
+def _encode_tag(type_code: int, payload: bytes) -> bytes:
+    payload = _pad_to_4_bytes(payload)
+    return struct.pack(">HH", type_code, len(payload)) + payload
 
 
 class PcapngWriter:
@@ -41,26 +41,38 @@ class PcapngWriter:
     def __init__(self, file: "BinaryIO", interface: str) -> None:
         """Write the head; `interface` is the name of the port."""
         self._file = file
-        name = interface.encode()
-        options = struct.pack("<HH", 2, len(name)) + _padded(name) + struct.pack("<HH", 0, 0)
-        file.write(_block(_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
-        file.write(_block(_INTERFACE, struct.pack("<HHI", _LINK_TYPE, 0, 0) + options))
+        interface_name = interface.encode()
+        options = (
+            struct.pack("<HH", 2, len(interface_name))
+            + _pad_to_4_bytes(interface_name)
+            + struct.pack("<HH", 0, 0)
+        )
+        file.write(_encode_block(_SECTION_HEADER, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)))
+        file.write(
+            _encode_block(_INTERFACE_DESCRIPTION, struct.pack("<HHI", _LINK_TYPE, 0, 0) + options)
+        )
 
-    def write(self, data: bytes, utc_us: int, from_master: bool, is_frame: bool, note: str) -> None:
-        """Write one frame or other bytes; `note` is a comment, empty for none."""
+    def write(
+        self, payload: bytes, utc_us: int, from_master: bool, is_frame: bool, comment: str
+    ) -> None:
+        """Write one frame or other bytes; `comment` is its comment, empty for none."""
         source, destination = _SLAVE_PORT, _MASTER_PORT
         if from_master:
             source, destination = destination, source
-        packet = _tag(_TAG_DISSECTOR, b"mbrtu" if is_frame else b"data")
-        packet += _tag(_TAG_PORT_TYPE, struct.pack(">I", _PORT_TYPE_TCP))
-        packet += _tag(_TAG_SOURCE, struct.pack(">I", source))
-        packet += _tag(_TAG_DESTINATION, struct.pack(">I", destination))
-        packet += struct.pack(">HH", _TAG_END, 0) + data
-        head = struct.pack("<IIIII", 0, utc_us >> 32, utc_us & 0xFFFFFFFF, len(packet), len(packet))
+        packet = _encode_tag(_TAG_DISSECTOR, b"mbrtu" if is_frame else b"data")
+        packet += _encode_tag(_TAG_PORT_TYPE, struct.pack(">I", _PORT_TYPE_TCP))
+        packet += _encode_tag(_TAG_SOURCE, struct.pack(">I", source))
+        packet += _encode_tag(_TAG_DESTINATION, struct.pack(">I", destination))
+        packet += struct.pack(">HH", _TAG_END, 0) + payload
+        packet_header = struct.pack(
+            "<IIIII", 0, utc_us >> 32, utc_us & 0xFFFFFFFF, len(packet), len(packet)
+        )
         options = b""
-        if note:
-            text = note.encode()
-            options = struct.pack("<HH", _OPTION_COMMENT, len(text)) + _padded(text)
+        if comment:
+            text = comment.encode()
+            options = struct.pack("<HH", _OPTION_COMMENT, len(text)) + _pad_to_4_bytes(text)
             options += struct.pack("<HH", _OPTION_END, 0)
-        self._file.write(_block(_PACKET, head + _padded(packet) + options))
+        self._file.write(
+            _encode_block(_ENHANCED_PACKET, packet_header + _pad_to_4_bytes(packet) + options)
+        )
         self._file.flush()

@@ -44,7 +44,7 @@ def completion(commands: "Commands", argv: "list[str]") -> int:
     return 0
 
 
-def _flags(spec: "dict[str, Any]") -> "list[dict[str, Any]]":
+def _flag_options(spec: "dict[str, Any]") -> "list[dict[str, Any]]":
     return [option for group in spec["groups"] for option in group["options"] if option["flags"]]
 
 
@@ -56,7 +56,7 @@ def _takes_file(option: "dict[str, Any]") -> bool:
     return any(word in str(option["metavar"] or "") for word in _FILE_WORDS)
 
 
-def _values(option: "dict[str, Any]") -> "list[str]":
+def _choices(option: "dict[str, Any]") -> "list[str]":
     return option["choices"] or [] if option["nargs"] != 0 else []
 
 
@@ -64,17 +64,17 @@ def write_bash(commands: "Commands", specs: "Specs") -> str:
     """Write the script for bash."""
     cases = []
     for name, spec in sorted(specs.items()):
-        words = [flag for option in _flags(spec) for flag in option["flags"]]
+        words = [flag for option in _flag_options(spec) for flag in option["flags"]]
         cases.append('        "%s") words="%s";;' % (name, " ".join(words)))
-        for option in _flags(spec):
-            values = _values(option)
+        for option in _flag_options(spec):
+            values = _choices(option)
             if values:
                 keys = "|".join('"%s %s"' % (name, flag) for flag in option["flags"])
                 cases.append('        %s) words="%s";;' % (keys, " ".join(values)))
     for name in sorted(commands):
-        below = _subcommands(name, specs)
-        if below:
-            cases.append('        "%s") words="%s --help";;' % (name, " ".join(below)))
+        subcommands = _subcommands(name, specs)
+        if subcommands:
+            cases.append('        "%s") words="%s --help";;' % (name, " ".join(subcommands)))
     return _BASH % {"commands": " ".join(sorted(commands)), "cases": "\n".join(cases)}
 
 
@@ -125,20 +125,20 @@ def write_zsh(commands: "Commands", specs: "Specs") -> str:
         pattern = '"%s"' % name if " " in name else '"%s "*' % name
         lines.append("        %s) _arguments -s %s '*:file:_files';;" % (pattern, _zsh_flags(spec)))
     for name in sorted(commands):
-        below = _subcommands(name, specs)
-        if below:
-            lines.append('        "%s "*) compadd %s;;' % (name, " ".join(below)))
+        subcommands = _subcommands(name, specs)
+        if subcommands:
+            lines.append('        "%s "*) compadd %s;;' % (name, " ".join(subcommands)))
     return "\n".join([*lines, "        *) _files;;", "    esac", "}", '_coldloop "$@"', ""])
 
 
 def _zsh_flags(spec: "dict[str, Any]") -> str:
     words = []
-    for option in _flags(spec):
+    for option in _flag_options(spec):
         text = _quote(str(option["help"] or ""))
         for flag in option["flags"]:
             word = "%s[%s]" % (flag, text)
             if option["nargs"] != 0:
-                values = _values(option)
+                values = _choices(option)
                 action = (
                     "(%s)" % " ".join(values) if values else "_files" if _takes_file(option) else ""
                 )
@@ -154,17 +154,18 @@ def write_fish(commands: "Commands", specs: "Specs") -> str:
         lines.append(
             "complete -c coldloop -f -n __fish_use_subcommand -a %s -d '%s'" % (name, _quote(text))
         )
-        below = _subcommands(name, specs)
-        if below:
+        subcommands = _subcommands(name, specs)
+        if subcommands:
             lines.append(
                 "complete -c coldloop -f -n '__fish_seen_subcommand_from %s; and not "
-                "__fish_seen_subcommand_from %s' -a '%s'" % (name, " ".join(below), " ".join(below))
+                "__fish_seen_subcommand_from %s' -a '%s'"
+                % (name, " ".join(subcommands), " ".join(subcommands))
             )
     for name, spec in sorted(specs.items()):
-        seen = "; and ".join("__fish_seen_subcommand_from %s" % word for word in name.split())
+        condition = "; and ".join("__fish_seen_subcommand_from %s" % word for word in name.split())
         lines += [
-            "complete -c coldloop -n '%s' %s" % (seen, _fish_flag(option))
-            for option in _flags(spec)
+            "complete -c coldloop -n '%s' %s" % (condition, _fish_flag(option))
+            for option in _flag_options(spec)
         ]
     return "\n".join(lines) + "\n"
 
@@ -175,7 +176,7 @@ def _fish_flag(option: "dict[str, Any]") -> str:
         for flag in option["flags"]
     ]
     if option["nargs"] != 0:
-        values = _values(option)
+        values = _choices(option)
         words.append("-x -a '%s'" % " ".join(values) if values else "-r")
     return "%s -d '%s'" % (" ".join(words), _quote(str(option["help"] or "")))
 
@@ -185,7 +186,7 @@ def _write_man_pages(commands: "Commands", specs: "Specs", folder: str) -> int:
         os.makedirs(folder, exist_ok=True)
         pages = {"coldloop": _man_overview(commands, specs)}
         pages.update(
-            {"coldloop-" + name.replace(" ", "-"): _man(spec) for name, spec in specs.items()}
+            {"coldloop-" + name.replace(" ", "-"): _man_page(spec) for name, spec in specs.items()}
         )
         for name, text in pages.items():
             with open(os.path.join(folder, name + ".1"), "w", encoding="utf-8") as file:
@@ -197,26 +198,32 @@ def _write_man_pages(commands: "Commands", specs: "Specs", folder: str) -> int:
     return 0
 
 
-def _roff(text: str) -> str:
+def _escape_roff(text: str) -> str:
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join("\\&" + line if line[:1] in ".'" else line for line in text.splitlines())
 
 
-def _man_head(name: str, text: str) -> "list[str]":
+def _man_header(name: str, text: str) -> "list[str]":
     return [
         '.TH "%s" 1 "" coldloop' % name.upper(),
         ".SH NAME",
-        "%s \\- %s" % (_roff(name), _roff(text)),
+        "%s \\- %s" % (_escape_roff(name), _escape_roff(text)),
     ]
 
 
 def _man_overview(commands: "Commands", specs: "Specs") -> str:
-    lines = _man_head("coldloop", "agent and test bench of a coolant distribution unit")
+    lines = _man_header("coldloop", "agent and test bench of a coolant distribution unit")
     lines += [".SH SYNOPSIS", ".B coldloop", "COMMAND [OPTION]...", ".SH COMMANDS"]
     for name, text in commands.items():
-        below = ", ".join("coldloop-%s-%s(1)" % (name, word) for word in _subcommands(name, specs))
-        pages = below or "coldloop-%s(1)" % name
-        lines += [".TP", ".B " + _roff(name), "%s: %s" % (_roff(text), _roff(pages))]
+        subcommands = ", ".join(
+            "coldloop-%s-%s(1)" % (name, word) for word in _subcommands(name, specs)
+        )
+        pages = subcommands or "coldloop-%s(1)" % name
+        lines += [
+            ".TP",
+            ".B " + _escape_roff(name),
+            "%s: %s" % (_escape_roff(text), _escape_roff(pages)),
+        ]
     lines += [
         ".SH EXIT STATUS",
         "0 good, 1 judged bad, 2 wrong use or invalid file, 130 interrupted",
@@ -224,24 +231,28 @@ def _man_overview(commands: "Commands", specs: "Specs") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _man(spec: "dict[str, Any]") -> str:
+def _man_page(spec: "dict[str, Any]") -> str:
     name = spec["prog"].replace(" ", "-")
-    lines = _man_head(name, spec["description"].rstrip("."))
-    lines += [".SH SYNOPSIS", ".B " + _roff(spec["prog"]), "[OPTION]...", ".SH OPTIONS"]
+    lines = _man_header(name, spec["description"].rstrip("."))
+    lines += [".SH SYNOPSIS", ".B " + _escape_roff(spec["prog"]), "[OPTION]...", ".SH OPTIONS"]
     for group in spec["groups"]:
         for option in group["options"]:
             if option["help"] == argparse.SUPPRESS:
                 continue
             value = option["metavar"] or (option["dest"].upper() if option["nargs"] != 0 else "")
             value = "|".join(option["choices"]) if option["choices"] else str(value)
-            head = ", ".join(option["flags"]) or value
-            shown = "%s %s" % (head, value) if option["flags"] and option["nargs"] != 0 else head
-            lines += [".TP", ".B " + _roff(shown), _roff(option["help"] or "") or "\\&"]
+            title = ", ".join(option["flags"]) or value
+            shown = "%s %s" % (title, value) if option["flags"] and option["nargs"] != 0 else title
+            lines += [
+                ".TP",
+                ".B " + _escape_roff(shown),
+                _escape_roff(option["help"] or "") or "\\&",
+            ]
     if spec["epilog"]:
         lines += [
             ".SH EXAMPLE",
             ".nf",
-            _roff(spec["epilog"].removeprefix("example:").strip()),
+            _escape_roff(spec["epilog"].removeprefix("example:").strip()),
             ".fi",
         ]
     return "\n".join(lines) + "\n"

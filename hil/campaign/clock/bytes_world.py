@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass
 
 from drivers.gnss.receiver import ReceiverDriver
-from hil.campaign.clock.draw import draw_case
+from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.model import ClockCase, ClockResult
 from hil.campaign.clock.world import ClockWorld
 
@@ -152,5 +152,5 @@ def run_with_bytes(case: ClockCase) -> ClockResult:
 
 def bytes_seed(seed: int) -> tuple[ClockCase, ClockResult]:
     """Draw and run the case of a seed with all bytes."""
-    case = draw_case(seed)
+    case = generate_case(seed)
     return case, run_with_bytes(case)

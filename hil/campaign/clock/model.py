@@ -2,7 +2,7 @@
 """One case of a clock: the parameters of sky, temperature, oscillator, receiver, pulses and host.
 
 Has no bytes and no devices; see `hil.campaign.clock.world` for the run. A case is drawn by
-`hil.campaign.clock.draw` or defined in `hil.campaign.clock.cases`.
+`hil.campaign.clock.case_generator` or defined in `hil.campaign.clock.cases`.
 
 Times are seconds of true time since the start of the case. Frequencies are parts per million.
 """

@@ -4,19 +4,19 @@
 from dataclasses import dataclass, field
 from statistics import median
 
-from hil.campaign.clock.draw import draw_case
+from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.model import ClockCase, ClockResult
 from hil.campaign.clock.world import run_case
 
 _MAX_GPIO_US = 50.0
-"""In `draw` a pulse by GPIO is up to 10 us late, by a USB adapter 100 us and more."""
+"""In `case_generator` a pulse by GPIO is up to 10 us late, by a USB adapter 100 us and more."""
 _CALIBRATED_MS = 3.0
 """The latency error that a calibration states; 10 ms is that of a latency from a data sheet."""
 
 
 def run_seed(seed: int) -> tuple[ClockCase, ClockResult]:
     """Draw and run the case of a seed."""
-    case = draw_case(seed)
+    case = generate_case(seed)
     return case, run_case(case)
 
 

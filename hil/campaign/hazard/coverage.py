@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import combinations
 from typing import Any
 
-from hil.campaign.hazard.injected import faults_by_word, load_table
+from hil.campaign.hazard.injected_faults import faults_by_word, load_table
 from hil.campaign.hazard.run import CaseResult
 from hil.measure.registry import ALARM_CODES
 

@@ -7,8 +7,8 @@ Does not judge. Each entry names an invariant, the words of the faults, and a ph
 import functools
 from dataclasses import dataclass
 
-from hil.campaign.hazard.draw import HazardCase
-from hil.campaign.hazard.injected import load_table
+from hil.campaign.hazard.case_generator import HazardCase
+from hil.campaign.hazard.injected_faults import load_table
 
 
 @dataclass(frozen=True)

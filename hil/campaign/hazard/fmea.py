@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rows of the failure mode and effects analysis, measured: one run for each row.
 
-Does not draw pairs; see `hil.campaign.hazard.draw`. `fmea.toml` has the run of each row, and the
-longest times to the detection (`see_s`) and to the reaction (`act_s`), in s after the last event.
-A row is written as `WORD VALUE@SECOND, ...`; SECOND counts from the fault, 120 s after the start.
+Does not draw pairs; see `hil.campaign.hazard.case_generator`. `fmea.toml` has the run of each row,
+and the longest times to the detection (`see_s`) and to the reaction (`act_s`), in s after the last
+event. A row is written as `WORD VALUE@SECOND, ...`; SECOND counts from the fault, 120 s after the
+start.
 
     detection   first alarm after the last event
     limit       first limit below the rating, or first switching off, at a load
@@ -28,8 +29,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hil.bench.load_bank import LoadBank
-from hil.campaign.hazard.draw import SITES
-from hil.campaign.hazard.injected import load_table
+from hil.campaign.hazard.case_generator import SITES
+from hil.campaign.hazard.injected_faults import load_table
 from hil.campaign.hazard.truth import SECOND, STEP_US
 from hil.kernel.dut import DutFactory
 from hil.measure.hazard import OFF_FRACTION, first_limit_us

@@ -9,8 +9,8 @@ from typing import Any
 
 from agent.alarms.alarm_filter import AlarmFilter
 from agent.alarms.catalogue import catalogue
-from hil.campaign.hazard.draw import CALM_S, HazardCase
-from hil.campaign.hazard.injected import FALSE_VALUE, NEUTRAL
+from hil.campaign.hazard.case_generator import FAULT_FREE_S, HazardCase
+from hil.campaign.hazard.injected_faults import FALSE_VALUE, NEUTRAL
 from hil.campaign.hazard.truth import SECOND, STEP_US, Truth
 from hil.kernel.run_history import matches_code
 from hil.measure.hazard import OFF_FRACTION, reported_off
@@ -31,7 +31,7 @@ _LIMIT_US = 2 * SECOND
 _DEW_TOLERANCE_K = 0.05
 _HOLD_US = 60 * SECOND
 _STALE_US = 5 * SECOND
-_FIRST_FAULT_US = CALM_S * SECOND
+_FIRST_FAULT_US = FAULT_FREE_S * SECOND
 
 
 class Invariant:
@@ -252,7 +252,7 @@ class RecoveryInvariant(Invariant):
         status = truth.status
         if self.case.end_s is None or status is None or status["state"] == "normal":
             return
-        if any(fault.is_lasting for fault in self.case.faults):
+        if any(fault.is_permanent for fault in self.case.faults):
             return
         latched = [cause["code"] for cause in status.get("safety", {}).get("causes", [])]
         if not latched:

@@ -4,8 +4,8 @@
 Does not run the whole controller: no bus, no protection, no alarms. The control code gets its
 readings through the checks of the sensors (`agent.control.law.plausibility`) and has the guard of
 the dew point. Each hour can begin one or two faults of `WORDS`, with the values of
-`hil.campaign.hazard.injected`. They end together after whole hours. Judged on the truth of the
-plant:
+`hil.campaign.hazard.injected_faults`. They end together after whole hours. Judged on the truth of
+the plant:
 
     I1       the hottest case is at most 95 °C, and not above 85 °C for more than `_HOT_S`
     I2       the supply is not below the dew point of the room for more than `_WET_S`
@@ -25,7 +25,7 @@ from hil.annual.policy import ColdloopPolicy
 from hil.annual.run import AnnualRun
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.annual.words import CLIMATES, KINDS
-from hil.campaign.hazard.injected import InjectedFault, faults_by_word
+from hil.campaign.hazard.injected_faults import InjectedFault, faults_by_word
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.plant.air.weather import load_weather

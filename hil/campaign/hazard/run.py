@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs one case, judges it each 250 ms, and shrinks it to the fewest events.
 
-Does not draw; see `hil.campaign.hazard.draw`. An exception of the controller violates I3. For I4
-the case runs again with the components in reverse order. The writes on the field bus must be the
-same.
+Does not draw; see `hil.campaign.hazard.case_generator`. An exception of the controller violates I3.
+For I4 the case runs again with the components in reverse order. The writes on the field bus must be
+the same.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
+from hil.campaign.hazard.case_generator import CaseOptions, HazardCase, generate_case
 from hil.campaign.hazard.exemptions import find_exemption
 from hil.campaign.hazard.invariants import INVARIANTS
 from hil.campaign.hazard.truth import STEP_US, Truth, take_truth
@@ -26,7 +26,7 @@ from hil.scenario.model import Expectation, Scenario
 from hil.scenario.toml_writer import write_toml
 
 _WRITE_FUNCTIONS = (5, 6, 15, 16)
-_ORDER_EVERY = 20
+_ORDER_CHECK_SEEDS = 20
 """I4 doubles the time of a run, so only one seed of this many is run again."""
 
 
@@ -68,17 +68,21 @@ class ReversedDut(InProcessDut):
         self.agent.components.reverse()
 
 
-def run_case(seed: int, count: int, options: DrawOptions, dut: str, keep: bool) -> CaseResult:
+def run_case(seed: int, count: int, options: CaseOptions, dut: str, keep: bool) -> CaseResult:
     """Draw, run and judge one case; shrink it if it fails and `keep` is set."""
     started_s = time.process_time()
-    case = draw_case(seed, count, options)
+    case = generate_case(seed, count, options)
     words = tuple(sorted(fault.word for fault in case.faults))
     result = CaseResult(seed, count, words, case.scenario.title)
     result.virtual_s = case.scenario.seconds
-    found, result.codes = judge(case, DUTS[dut])
-    if seed % _ORDER_EVERY == 0 and dut == "cpython" and not any(v[0] == "I3" for v in found):
-        found += judge_order(case)
-    for name, at_s, text in found:
+    violations, result.codes = judge(case, DUTS[dut])
+    if (
+        seed % _ORDER_CHECK_SEEDS == 0
+        and dut == "cpython"
+        and not any(violation[0] == "I3" for violation in violations)
+    ):
+        violations += judge_component_order(case)
+    for name, at_s, text in violations:
         exemption = find_exemption(name, case, result.codes)
         reason = "" if exemption is None else exemption.reason
         result.violations.append(Violation(name, at_s, text, reason))
@@ -95,10 +99,10 @@ def judge(
     """Run a case; give the violations as (invariant, time, text), and the raised alarm codes."""
     invariants = [invariant(case) for invariant in INVARIANTS]
     run = VirtualRun(case.scenario, case.seed, make_dut)
-    found: list[tuple[str, float, str]] = []
+    violations: list[tuple[str, float, str]] = []
     truth: Truth | None = None
     try:
-        for truth in _samples(run):
+        for truth in _run_sampled(run):
             for invariant in invariants:
                 invariant.step(truth)
     except BenchError:
@@ -106,19 +110,19 @@ def judge(
     except Exception as error:  # noqa: BLE001 - whatever the controller dies of is a finding
         frame = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{type(error).__name__}: {error} ({frame.name}, line {frame.lineno})"
-        found.append(("I3", run.world.now / 1e6, text))
+        violations.append(("I3", run.world.now / 1e6, text))
     finally:
         run.dut.close()
     for invariant in invariants:
         if truth is not None:
             invariant.finish(truth)
         if invariant.violation is not None:
-            found.append((invariant.name, *invariant.violation))
+            violations.append((invariant.name, *invariant.violation))
     codes = {code.split(":")[0] for _, code, _ in run.testbed.history.raised}
-    return found, tuple(sorted(codes))
+    return violations, tuple(sorted(codes))
 
 
-def _samples(run: VirtualRun) -> "Any":
+def _run_sampled(run: VirtualRun) -> "Any":
     """Run to the end; give a sample of the truth each 250 ms."""
     run.shell.start()
     text, status = b"", None
@@ -131,7 +135,7 @@ def _samples(run: VirtualRun) -> "Any":
         yield take_truth(run.testbed, status, run.shell.is_on)
 
 
-def judge_order(case: HazardCase) -> list[tuple[str, float, str]]:
+def judge_component_order(case: HazardCase) -> list[tuple[str, float, str]]:
     """Judge I4: the writes on the field bus do not depend on the order of the components."""
     duts = (InProcessDut, ReversedDut)
     digests = [digest_writes(case.scenario, case.seed, make_dut) for make_dut in duts]
@@ -162,8 +166,8 @@ def shrink_case(case: HazardCase, names: set[str], make_dut: DutFactory) -> Scen
 
     def fails(events: ScenarioEvents) -> bool:
         scenario = replace(case.scenario, events=events)
-        found, _ = judge(replace(case, scenario=scenario), make_dut)
-        return bool(names & {name for name, _, _ in found})
+        violations, _ = judge(replace(case, scenario=scenario), make_dut)
+        return bool(names & {name for name, _, _ in violations})
 
     needed = quickxplain(case.scenario.events, fails)
     return replace(case.scenario, events=needed, expectations=_expectations(names))
@@ -181,5 +185,8 @@ def _expectations(names: set[str]) -> tuple[Expectation, ...]:
         "I8": Expectation("state", max=0.0, requirement="SAFE-1"),
         "I9": Expectation("setpoint_c", "Cel", min=15.0, requirement="COOL-4"),
     }
-    found = tuple(table[name] for name in sorted(names) if name in table)
-    return tuple(replace(e, from_s=700.0) if e.measure == "state" else e for e in found)
+    violations = tuple(table[name] for name in sorted(names) if name in table)
+    return tuple(
+        replace(expectation, from_s=700.0) if expectation.measure == "state" else expectation
+        for expectation in violations
+    )

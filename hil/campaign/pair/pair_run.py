@@ -8,6 +8,7 @@ receiver and no broker. The run records who wrote to an actuator, and when.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +21,9 @@ from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
+from hil.campaign.pair.pair_wire import PairWire
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
+from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
@@ -33,7 +36,9 @@ _SAMPLE_US = 20_000
 _WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 KEY = bytes(range(32))
 """Key of the pair."""
-FAULTS = ("power", "pause", "receiver", "driver")
+FAULTS = ("power", "pause", "receiver", "driver", "link", "store")
+STORE_PORT, LINK_PORT = FIRST_BUS + 1, FIRST_BUS + 2
+"""Ports of the redundancy section; the testbed has one bus and no other component with a port."""
 
 
 class Write(NamedTuple):
@@ -84,7 +89,9 @@ class _PausableShell(VirtualShell):
 class PairRun:
     """Both controllers, "a" (0) and "b" (1), on one line. `writes`: all that reached a device."""
 
-    def __init__(self, settings: TestbedSettings, seed: int = 1) -> None:
+    def __init__(
+        self, settings: TestbedSettings, seed: int = 1, is_linked: bool = False, **section: Any
+    ) -> None:
         self.world = World(seed, START_UTC)
         self.testbed = Testbed(self.world, settings)
         self.config = self.testbed.config(
@@ -93,7 +100,13 @@ class PairRun:
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
-        self.config["redundancy"] = {"node": "a", "key": KEY.hex()}
+        self.config["redundancy"] = {"node": "a", "key": KEY.hex(), **section}
+        if is_linked:
+            self.config["redundancy"].update(
+                port="store:/virtual/pair", ports={"link": "serial:/virtual/link?baud=115200"}
+            )
+        self.wire = PairWire()
+        self.stores: list[StoreEndpoint] = []
         self.line = SharedLine(self.world, self.testbed.bus, _CHAR_US)
         self.line.set_observer(self._observe)
         self.writes: list[Write] = []
@@ -116,6 +129,11 @@ class PairRun:
         bus = SerialEndpoint(shell, FIRST_BUS)
         bus.connect(self.line.add_master(bus.to_agent, FIRST_BUS))  # type: ignore[arg-type]
         shell.endpoints[FIRST_BUS] = bus
+        if "ports" in self.config["redundancy"]:
+            store = StoreEndpoint(shell, STORE_PORT, random.Random(number))
+            self.stores.append(store)
+            shell.endpoints[STORE_PORT] = store
+            shell.endpoints[LINK_PORT] = self.wire.add_end(shell, LINK_PORT)
         shell.endpoints[CONSOLE] = ConsoleEndpoint(
             shell, CONSOLE, lambda data: self._print(number, data), lambda: None
         )
@@ -153,6 +171,11 @@ class PairRun:
             self.line.masters[node].receiver_failed = True
         elif kind == "driver":
             self.line.masters[node].driver_failed = True
+        elif kind == "link":
+            self.wire.is_cut[node] = True
+        elif kind == "store":
+            self.stores[node].absent = True
+            self.stores[node].fail()
         else:
             raise ValueError(kind)
 
@@ -164,6 +187,10 @@ class PairRun:
             shell.switch_on(AgentDut(self.agents[node]))
         elif kind == "pause":
             shell.resume()
+        elif kind == "link":
+            self.wire.is_cut[node] = False
+        elif kind == "store":
+            self.stores[node].absent = False
         elif kind == "receiver":
             self.line.masters[node].receiver_failed = False
         else:

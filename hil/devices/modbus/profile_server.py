@@ -20,11 +20,11 @@ from hil.devices.modbus.server import HOLDING, ILLEGAL_ADDRESS, INPUT, ModbusSer
 
 Raw = dict[str, Any]
 
-_REGISTERS = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}
-_TABLE_DIGITS = {"0": 1, "1": 2, "3": INPUT, "4": HOLDING}
-_COILS, _DISCRETE = 1, 2
-_MAX_GAP = 126
-_FLOATS = {"f32": ">f", "f64": ">d"}
+_TYPE_REGISTERS = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}
+_FUNCTION_OF_DIGIT = {"0": 1, "1": 2, "3": INPUT, "4": HOLDING}
+_READ_COILS, _READ_DISCRETE = 1, 2
+_MAX_GAP_REGISTERS = 126
+_FLOAT_FORMATS = {"f32": ">f", "f64": ">d"}
 
 
 class ProfileServer(ModbusServer):
@@ -45,12 +45,12 @@ class ProfileServer(ModbusServer):
         if raw.get("scan"):
             self._add_sunspec_chain(raw["scan"])
         for entry in raw.get("points", []):
-            self._add_point(self._with_defaults(entry))
-        for entry in iter_bits(raw):
-            self._add_bit(self._with_defaults(entry))
+            self._add_point(self._complete_entry(entry))
+        for entry in iter_bit_entries(raw):
+            self._add_bit(self._complete_entry(entry))
         for entry in raw.get("texts", []):
-            fields = self._with_defaults(entry)
-            self._add_words(fields, [0x2020] * int(fields["registers"]))
+            fields = self._complete_entry(entry)
+            self._add_registers(fields, [0x2020] * int(fields["registers"]))
         self._fill_gaps()
         self.identity = {0: "coldloop", 1: str(raw.get("model", "")), 2: "profile"}
         for condition in raw.get("identity", []):
@@ -58,7 +58,7 @@ class ProfileServer(ModbusServer):
 
     # Entries.
 
-    def _with_defaults(self, entry: Raw) -> Raw:
+    def _complete_entry(self, entry: Raw) -> Raw:
         """Return the entry with the defaults of the profile, and its function and wire address."""
         raw = self._raw
         fields = {**raw.get("defaults", {}), **entry}
@@ -68,44 +68,50 @@ class ProfileServer(ModbusServer):
             digits = str(address)
             if isinstance(address, int) and address < 10_000:
                 digits = f"{address:05d}"
-            function = function or _TABLE_DIGITS[digits[0]]
+            function = function or _FUNCTION_OF_DIGIT[digits[0]]
             address = int(digits[1:])
         base = int(raw["scan"].get("usual", 0)) if raw.get("scan") else 0
         fields["address"] = int(address) - (notation != "base0") + base
         fields["function"] = function or HOLDING
         return fields
 
-    def _table(self, function: int) -> dict[int, int]:
+    def _registers_of(self, function: int) -> dict[int, int]:
         inputs = self.inputs if self.inputs is not None else {}
         return inputs if function == INPUT else self.registers
 
     def _add_point(self, fields: Raw) -> None:
-        kind = fields.get("type", "u16")
-        size = _REGISTERS.get(kind) or len(fields.get("weights", ())) or fields.get("registers", 1)
-        value = 0 if kind in _FLOATS else self._first_value(fields)
-        if kind in _FLOATS:
-            step = fields.get("step", [1, 1])
-            number = self._first_value(fields) * step[0] / step[1]
-            data = struct.pack(_FLOATS[kind], number)
+        data_type = fields.get("type", "u16")
+        count = (
+            _TYPE_REGISTERS.get(data_type)
+            or len(fields.get("weights", ()))
+            or fields.get("registers", 1)
+        )
+        value = 0 if data_type in _FLOAT_FORMATS else self._initial_value(fields)
+        if data_type in _FLOAT_FORMATS:
+            scaling = fields.get("step", [1, 1])
+            scaled_value = self._initial_value(fields) * scaling[0] / scaling[1]
+            data = struct.pack(_FLOAT_FORMATS[data_type], scaled_value)
             value = int.from_bytes(data, "big")
-        words = [value >> 16 * (size - 1 - i) & 0xFFFF for i in range(size)]
-        order = fields.get("order", "")
-        if order and order[0] in "CDGH":  # the low word first
+        words = [value >> 16 * (count - 1 - index) & 0xFFFF for index in range(count)]
+        byte_order = fields.get("order", "")
+        if byte_order and byte_order[0] in "CDGH":  # the low word first
             words.reverse()
-        self._add_words(fields, words)
+        self._add_registers(fields, words)
         if fields.get("write"):
             low, high = fields.get("limits", (0, 0xFFFF))
-            for i in range(size):
-                is_small = size == 1 and low >= 0
-                self.writable[fields["address"] + i] = (low, high) if is_small else (0, 0xFFFF)
+            for index in range(count):
+                has_limits = count == 1 and low >= 0
+                self.writable[fields["address"] + index] = (
+                    (low, high) if has_limits else (0, 0xFFFF)
+                )
 
     @staticmethod
-    def _first_value(fields: Raw) -> int:
+    def _initial_value(fields: Raw) -> int:
         low, high = fields.get("min", 0), fields.get("max", 0)
         return int(low) if low > 0 or high < 0 else 0
 
-    def _add_words(self, fields: Raw, words: Sequence[int]) -> None:
-        table = self._table(fields["function"])
+    def _add_registers(self, fields: Raw, words: Sequence[int]) -> None:
+        table = self._registers_of(fields["function"])
         for offset, word in enumerate(words):
             table.setdefault(fields["address"] + offset, word)
         self.names[fields["name"]] = (fields["function"], fields["address"], len(words))
@@ -113,14 +119,14 @@ class ProfileServer(ModbusServer):
     def _add_bit(self, fields: Raw) -> None:
         function, address = fields["function"], fields["address"]
         value = int(bool(fields.get("invert")))  # off
-        if function == _COILS:
+        if function == _READ_COILS:
             self.coils[address] = value
             if fields.get("write"):
                 self._writable_coils.add(address)
-        elif function == _DISCRETE:
+        elif function == _READ_DISCRETE:
             self.discrete_inputs[address] = value
         else:
-            table = self._table(function)
+            table = self._registers_of(function)
             table[address] = table.get(address, 0) | value << fields.get("bit", 0)
             if fields.get("write"):
                 self.writable.setdefault(address, (0, 0xFFFF))
@@ -131,7 +137,7 @@ class ProfileServer(ModbusServer):
         if "object" in condition:
             self.identity = {**self.identity, condition["object"]: str(text)}
             return
-        table = self._table(condition.get("function", HOLDING))
+        table = self._registers_of(condition.get("function", HOLDING))
         words = condition.get("words")
         if words is None and "between" in condition:
             words = [condition["between"][0]]
@@ -144,66 +150,68 @@ class ProfileServer(ModbusServer):
     def _add_sunspec_chain(self, scan: Raw) -> None:
         """The marker of SunSpec and the head of the model at its usual place."""
         first = int(scan["bases"][0])
-        usual = int(scan.get("usual", first + 4))
-        words = [*scan["words"], 1, max(0, usual - first - 6)]
+        first_point = int(scan.get("usual", first + 4))
+        words = [*scan["words"], 1, max(0, first_point - first - 6)]
         for offset, word in enumerate(words):
             self.registers[first + offset] = int(word)
-        self.registers[usual - 2] = int(scan["model"])
-        self.registers[usual - 1] = 105
-        self.registers[usual + 105], self.registers[usual + 106] = 0xFFFF, 0
+        self.registers[first_point - 2] = int(scan["model"])
+        self.registers[first_point - 1] = 105
+        self.registers[first_point + 105], self.registers[first_point + 106] = 0xFFFF, 0
 
     def _fill_gaps(self) -> None:
         """A model can read through the gaps of its map, if the profile does not exclude them."""
         base = int(self._raw["scan"].get("usual", 0)) if self._raw.get("scan") else 0
         holes = [
-            (hole["function"], at + base)
+            (hole["function"], address + base)
             for hole in self._raw.get("holes", [])
-            for at in range(hole["address"], hole["address"] + hole["count"])
+            for address in range(hole["address"], hole["address"] + hole["count"])
         ]
         for function in (HOLDING, INPUT):
-            table = self._table(function)
+            table = self._registers_of(function)
             used = sorted(table)
-            for first, after in itertools.pairwise(used):
-                if after - first <= _MAX_GAP:
-                    for at in range(first + 1, after):
-                        if (function, at) not in holes:
-                            table[at] = 0
+            for first, following in itertools.pairwise(used):
+                if following - first <= _MAX_GAP_REGISTERS:
+                    for address in range(first + 1, following):
+                        if (function, address) not in holes:
+                            table[address] = 0
 
     # Values.
 
-    def set_words(self, name: str, words: Sequence[int]) -> None:
+    def set_registers(self, name: str, words: Sequence[int]) -> None:
         """Set the registers of an entry, or one bit. Raises `KeyError` for an unknown name."""
         function, address, count = self.names[name]
-        if function in (_COILS, _DISCRETE):
-            table = self.coils if function == _COILS else self.discrete_inputs
+        if function in (_READ_COILS, _READ_DISCRETE):
+            table = self.coils if function == _READ_COILS else self.discrete_inputs
         else:
-            table = self._table(function)
+            table = self._registers_of(function)
         for offset, word in enumerate(words[:count]):
             table[address + offset] = word
         self.version += 1
 
     def write_bits(self, address: int, bits: Sequence[bool], now: int) -> int:
         """Write coils that the profile permits; return 0 or an exception code."""
-        wanted = range(address, address + len(bits))
-        if not self._writable_coils.issuperset(wanted):
+        addresses = range(address, address + len(bits))
+        if not self._writable_coils.issuperset(addresses):
             return ILLEGAL_ADDRESS
-        for at, bit in zip(wanted, bits, strict=True):
-            self.coils[at] = int(bit)
+        for coil, bit in zip(addresses, bits, strict=True):
+            self.coils[coil] = int(bit)
         self.writes += 1
         self.version += 1
         return 0
 
 
-def iter_bits(raw: Raw) -> Iterator[Raw]:
+def iter_bit_entries(raw: Raw) -> Iterator[Raw]:
     """Yield each bit of a profile as one entry, also those of the registers of flags."""
     yield from raw.get("bits", [])
-    for group in raw.get("flags", []):
-        for index, name in enumerate(group["bits"]):
+    for flag_register in raw.get("flags", []):
+        for index, name in enumerate(flag_register["bits"]):
             if name is not None:
                 fields = {
-                    key: group[key] for key in ("address", "function", "write") if key in group
+                    key: flag_register[key]
+                    for key in ("address", "function", "write")
+                    if key in flag_register
                 }
                 for key in ("alarm", "invert"):
-                    places = group.get(key, False)
-                    fields[key] = index in places if isinstance(places, list) else places
+                    setting = flag_register.get(key, False)
+                    fields[key] = index in setting if isinstance(setting, list) else setting
                 yield {**fields, "name": name, "bit": index}

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from hil.devices.base import MILLISECOND
-from hil.devices.modbus.profile_server import ProfileServer, iter_bits
+from hil.devices.modbus.profile_server import ProfileServer, iter_bit_entries
 from hil.plant.fluid.hydraulics import PlantPump
 from hil.plant.plant import Plant
 
@@ -78,8 +78,8 @@ class ProfileTwin(ProfileServer):
         super().__init__(raw, unit, turnaround_us)
         self.plant = plant
         self._roles = roles
-        self._points = {e["name"]: self._with_defaults(e) for e in raw.get("points", [])}
-        self._bits = {e["name"]: self._with_defaults(e) for e in iter_bits(raw)}
+        self._points = {e["name"]: self._complete_entry(e) for e in raw.get("points", [])}
+        self._bits = {e["name"]: self._complete_entry(e) for e in iter_bit_entries(raw)}
         self._shown: list[tuple[str, Callable[[], float]]] = list(self._measured())
         self._broken: dict[str, tuple[int, ...]] = {}
         self._steps = -1
@@ -139,7 +139,7 @@ class ProfileTwin(ProfileServer):
         """
         pairs = (
             (self.registers, part.registers),
-            (self._table(4), part._table(4)),
+            (self._registers_of(4), part._registers_of(4)),
             (self.coils, part.coils),
             (self.discrete_inputs, part.discrete_inputs),
         )
@@ -202,7 +202,7 @@ class ProfileTwin(ProfileServer):
 
     def _store_words(self, name: str, words: Sequence[int]) -> None:
         function, address, _ = self.names[name]
-        table = self._table(function)
+        table = self._registers_of(function)
         for offset, word in enumerate(words):
             if table.get(address + offset) != word:
                 table[address + offset] = word
@@ -212,7 +212,7 @@ class ProfileTwin(ProfileServer):
         """Return the value of a written point in its unit. Raises `KeyError`."""
         fields = self._points[name]
         function, address, count = self.names[name]
-        table = self._table(function)
+        table = self._registers_of(function)
         words = [table[address + i] for i in range(count)]
         order = fields.get("order", "")
         if order and order[0] in "BDFH":
@@ -245,7 +245,7 @@ class ProfileTwin(ProfileServer):
         if function in (1, 2):
             (self.coils if function == 1 else self.discrete_inputs)[address] = int(level)
         else:
-            table, mask = self._table(function), 1 << fields.get("bit", 0)
+            table, mask = self._registers_of(function), 1 << fields.get("bit", 0)
             word = table.get(address, 0)
             table[address] = word | mask if level else word & ~mask
         self.version += 1

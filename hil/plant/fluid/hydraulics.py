@@ -82,7 +82,7 @@ def operating_point(
     """
     if stuck_open:
         return _backflow_point(p, speeds_pct, stuck_open)
-    r = (p.row_kpa + p.inner_kpa) / p.tcs_design_lpm**2
+    r = (p.row_kpa + p.cdu_internal_kpa) / p.tcs_design_lpm**2
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
     high = max(shutoff, default=0.0)
     if high <= p.static_kpa:
@@ -127,13 +127,13 @@ def _backflow_point(
     p: PlantParameters, speeds_pct: list[float], stuck_open: frozenset[int]
 ) -> OperatingPoint:
     """Solve the network with backflow through some pumps; their flow is negative then."""
-    r = (p.row_kpa + p.inner_kpa) / p.tcs_design_lpm**2
+    r = (p.row_kpa + p.cdu_internal_kpa) / p.tcs_design_lpm**2
     k = p.pump_slope_kpa_lpm2
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
 
     def signed_flow(i: int, head: float) -> float:
         if i in stuck_open and head > shutoff[i]:
-            return -sqrt((head - shutoff[i]) / (k * p.nrv_slope))
+            return -sqrt((head - shutoff[i]) / (k * p.nrv_slope_ratio))
         return _pump_flow(shutoff[i], head, k)
 
     low, high = 0.0, max(shutoff, default=0.0)

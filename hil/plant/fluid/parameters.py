@@ -36,13 +36,13 @@ class PlantParameters:
     plate_r1_k_w: float = 0.010  # assumed, 1 kW device
     plate_exponent: float = -0.7  # usual for turbulent-transitional channels
     plate_device_kw: float = 1.0  # the device of the two resistances
-    plate_j_k: float = 10_000.0  # assumed, case, lid and plate of one whole rack
+    plate_capacity_j_k: float = 10_000.0  # assumed, case, lid and plate of one whole rack
 
     # Plate heat exchanger: 3 K approach at equal rates, NTU 3.4 (scaled from 333 kW/K per MW).
     hx_ua_kw_k: float = 33.3  # design
     hx_exponent: float = -0.8  # usual for plate exchangers
     hx_fws_design_lpm: float = 144.0  # design, the same capacity rate as the secondary
-    hx_j_k: float = 80_000.0  # assumed, 15 L of coolant and 40 kg of steel
+    hx_capacity_j_k: float = 80_000.0  # assumed, 15 L of coolant and 40 kg of steel
 
     # Facility water (FWS) and its control valve.
     fws_rho_kg_m3: float = 997.0  # table, water at 25 degC
@@ -53,7 +53,7 @@ class PlantParameters:
     fws_open_lpm: float = 240.0  # design, valve wide open
     valve_rangeability: float = 30.0  # usual for two-way control valves
     valve_authority: float = 0.3  # design, valve over total pressure drop when open
-    valve_leak: float = 0.0005  # assumed, share of Kvs when shut
+    valve_leak_fraction: float = 0.0005  # assumed, share of Kvs when shut
     valve_seat_pct: float = 5.0  # below this stroke the characteristic is linear down to the leak
     valve_stroke_s: float = 60.0  # usual for electric actuators (60 to 150 s)
     valve_deadband_pct: float = 0.25  # assumed, the drive does not start for a smaller error
@@ -73,18 +73,18 @@ class PlantParameters:
     # Secondary hydraulics: static part (non-return valve, quick couplings) and quadratic parts.
     static_kpa: float = 2.0  # assumed, cracking pressure
     row_kpa: float = 80.0  # design, across the row at the design flow (dP)
-    inner_kpa: float = 35.0  # design, exchanger, filter and pipes inside the CDU
-    filter_kpa: float = 8.0  # assumed, of `inner_kpa`: the clean filter at the design flow
+    cdu_internal_kpa: float = 35.0  # design, exchanger, filter and pipes inside the CDU
+    filter_kpa: float = 8.0  # assumed, of `cdu_internal_kpa`: the clean filter at the design flow
     suction_kpa: float = 150.0  # design, the expansion vessel holds the return side
-    vessel_kpa_l: float = 8.0  # assumed, fall of this pressure for each lost litre
+    vessel_slope_kpa_l: float = 8.0  # assumed, fall of this pressure for each lost litre
 
     # Used only if a scenario needs them: coolant, air, the facility's own water.
-    cdu_l: float = 15.0  # assumed, coolant inside the CDU
-    reservoir_l: float = 12.0  # assumed
+    cdu_volume_l: float = 15.0  # assumed, coolant inside the CDU
+    reservoir_volume_l: float = 12.0  # assumed
     reservoir_c: float = 28.0  # assumed, the reservoir stands in the room
-    vent_s: float = 900.0  # assumed, time constant of the air separator
+    air_separator_s: float = 900.0  # assumed, time constant of the air separator
     # assumed: ratio of the backflow slope of a stopped pump to its pump slope
-    nrv_slope: float = 4.0
+    nrv_slope_ratio: float = 4.0
     fws_volume_l: float = 400.0  # design, circulating facility water while the coolers are stopped
 
     # Sensors.

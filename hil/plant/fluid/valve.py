@@ -21,7 +21,7 @@ def inherent_flow_fraction(p: PlantParameters, position_pct: float) -> float:
     if position_pct >= seat:
         return float(p.valve_rangeability ** (position_pct / 100.0 - 1.0))
     at_seat = float(p.valve_rangeability ** (seat / 100.0 - 1.0))
-    return p.valve_leak + (at_seat - p.valve_leak) * max(position_pct, 0.0) / seat
+    return p.valve_leak_fraction + (at_seat - p.valve_leak_fraction) * max(position_pct, 0.0) / seat
 
 
 def valve_flow_lpm(p: PlantParameters, position_pct: float) -> float:

@@ -16,7 +16,7 @@ from hil.errors import BenchError
 from hil.run.agent_process import AgentSubprocess, agent_command
 from hil.run.unit import unit_measures
 from hil.run.unit.unit_file import UnitFile
-from hil.run.virtual import RunResult
+from hil.run.virtual import RunResult, name_interruption
 from hil.scenario.channels import Series
 from hil.scenario.judge import Evaluator
 from hil.scenario.model import Scenario
@@ -31,10 +31,15 @@ class RealUnitRun:
         self.evaluator = Evaluator(scenario)
         self.config: dict[str, Any] = {}
         self.status: dict[str, Any] | None = None
+        self.seconds = 0
         self._series = series
 
     def run(self, log: Path | None = None) -> RunResult:
-        """Run the agent for the duration of the scenario. Raises BenchError if the agent ends."""
+        """Run the agent for the duration of the scenario. Raises BenchError if the agent ends.
+
+        Ctrl-C ends the run: the result is that of the seconds until then. Raises KeyboardInterrupt
+        in the first second.
+        """
         started = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="coldloop-unit-") as name:
             folder = Path(name)
@@ -53,12 +58,15 @@ class RealUnitRun:
             agent = AgentSubprocess("cpython", [*agent_command("cpython", True), str(path)], log)
             try:
                 self._sample(folder, agent)
+            except KeyboardInterrupt:
+                if not self.seconds:
+                    raise
             finally:
                 agent.stop()
         wall_s = time.perf_counter() - started
-        failures = tuple(self.evaluator.failures())
-        seconds = float(int(self.scenario.seconds))
-        return RunResult(self.scenario.name, 0, "cpython", failures, None, seconds, wall_s)
+        failures = name_interruption(self.scenario, self.seconds) or self.evaluator.failures()
+        seconds = float(self.seconds)
+        return RunResult(self.scenario.name, 0, "cpython", tuple(failures), None, seconds, wall_s)
 
     def _sample(self, folder: Path, agent: AgentSubprocess) -> None:
         """Take one sample a second."""
@@ -74,6 +82,7 @@ class RealUnitRun:
                 self.status = None
             self.evaluator.sample(second, self.sample)
             self._series.sample(second, self.sample)
+            self.seconds = second
 
     def sample(self, name: str) -> float | None:
         """Read one measure now."""

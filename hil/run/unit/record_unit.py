@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION, REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.run.provenance_recorder import ProvenanceRecorder
-from hil.run.recorded import DUTS, RecordedRun
+from hil.run.recorded import DUTS, RecordedRun, ended_s, run_interruptibly
 from hil.run.unit.real_unit import RealUnitRun
 from hil.run.unit.twin_run import TwinRun
 from hil.run.unit.unit_file import UnitFile
@@ -47,12 +47,11 @@ def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> Reco
     run = TwinRun(unit, scenario, seed, DUTS[dut])
     series = Series(unit_channels(unit, True))
     try:
-        wall_s = run.run(lambda second: series.sample(second, run.sample))
-        result = run.make_result(dut, wall_s)
+        result = run.make_result(dut, run_interruptibly(run, series))
     finally:
         run.dut.close()
     provenance = _name_unidentified(unit, origin.finish(run.config, run.status))
-    results = run.evaluator.results()
+    results = run.evaluator.results(ended_s(scenario, result))
     return RecordedRun(scenario, result, results, series, run.console, run.config, [], provenance)
 
 
@@ -67,7 +66,7 @@ def record_real_unit(unit: UnitFile, scenario: Scenario, log: Path | None = None
         for device in unit.raw["devices"]
     ]
     provenance = _name_unidentified(unit, origin.finish(run.config, run.status, real_devices))
-    results = run.evaluator.results()
+    results = run.evaluator.results(ended_s(scenario, result))
     return RecordedRun(scenario, result, results, series, [], run.config, [], provenance)
 
 

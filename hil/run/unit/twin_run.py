@@ -21,7 +21,7 @@ from hil.kernel.world import World
 from hil.run.unit import unit_measures
 from hil.run.unit.twin_row import TwinBus, TwinRow
 from hil.run.unit.unit_file import UnitFile
-from hil.run.virtual import START_UTC, RunResult
+from hil.run.virtual import START_UTC, RunResult, name_interruption
 from hil.scenario.judge import Evaluator
 from hil.scenario.model import Scenario, ScenarioEvent
 from hil.shells.virtual import VirtualShell
@@ -50,6 +50,7 @@ class TwinRun:
         self._ports: dict[str, SerialEndpoint | TcpEndpoint] = {}
         self._connect()
         self.evaluator = Evaluator(scenario)
+        self.seconds = 0
         for event in scenario.events:
             self._schedule(event)
 
@@ -175,17 +176,22 @@ class TwinRun:
             self.status = json.loads(self._status_text) if self._status_text else None
             self.evaluator.sample(second, self.sample)
             on_second(second)
+            self.seconds = second
         return time.perf_counter() - started_s
 
     def make_result(self, dut: str, wall_s: float) -> RunResult:
-        """Return the result of the run. A contained exception of the agent is a failure."""
+        """Return the result of the run, or of its part until it was interrupted.
+
+        A contained exception of the agent is a failure.
+        """
         faults = [line for line in self.console if " fault " in line]
+        failures = self.evaluator.failures() + faults
         return RunResult(
             self.scenario.name,
             self.world.seed,
             dut,
-            tuple(self.evaluator.failures() + faults),
+            tuple(name_interruption(self.scenario, self.seconds) or failures),
             self.shell.digest.text(),
-            float(int(self.scenario.seconds)),
+            float(self.seconds),
             wall_s,
         )

@@ -7,10 +7,12 @@ the keys: the first line of the scenario names it.
 
 import argparse
 import json
+import os
 import re
 from pathlib import Path
 
 from hil.errors import BenchError
+from hil.io.regular_file import write_whole
 from hil.scenario.authoring.schema import schema_text
 from hil.tools.arguments import path_argument
 
@@ -72,13 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not _NAME.fullmatch(name):
         raise BenchError(f"{arguments.name!r}: a name has small letters, digits and hyphens")
     target, schema = arguments.folder / f"{name}.toml", arguments.folder / SCHEMA
-    try:
-        with target.open("x", encoding="utf-8") as file:
-            file.write(_TEXT.format(name=name, schema=SCHEMA))
-        schema.write_text(schema_text(), encoding="utf-8")
-    except FileExistsError:
-        raise BenchError(f"{target}: exists already") from None
-    except OSError as error:
-        raise BenchError(f"{error.filename}: {error.strerror}") from None
+    if os.path.lexists(target):
+        raise BenchError(f"{target}: exists already")
+    write_whole(schema, schema_text().encode())
+    write_whole(target, _TEXT.format(name=name, schema=SCHEMA).encode())
     print(json.dumps([str(target), str(schema)]) if arguments.json else f"{target}\n{schema}")
     return 0

@@ -10,7 +10,7 @@ import json
 from html import escape
 from typing import Any
 
-from hil.errors import BenchError
+from hil.io.regular_file import write_output
 from hil.scenario.authoring.schema import schema_text
 from hil.scenario.authoring.vocabulary import Word, list_all
 from hil.tools.arguments import path_argument
@@ -49,10 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.json:
         print(json.dumps(words, ensure_ascii=False))
     elif arguments.page is not None:
-        try:
-            arguments.page.write_text(_write_page(words), encoding="utf-8")
-        except OSError as error:
-            raise BenchError(f"{arguments.page}: {error.strerror}") from None
+        write_output(arguments.page, _write_page(words))
         print(arguments.page)
     else:
         _print_text(words)

@@ -13,8 +13,8 @@ from typing import Any
 
 from drivers.tools.activity_line import ActivityLine
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.progress import ProgressLine
 from hil.errors import BenchError
+from hil.io.progress import ProgressLine
 from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, Provenance, SerialCheck
 from hil.record.record import worst_verdict
 from hil.report.write import Labels, write_all
@@ -52,7 +52,7 @@ def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> d
     recorded = []
     with ProgressLine(len(suite.scenarios), "scenarios") as progress:
         for scenario in suite.scenarios:
-            recorded.append(record_twin(unit, scenario, 1, "cpython"))
+            recorded.append(record_twin(unit, scenario, 1, "cpython").complete())
             progress.update(len(recorded))
     return _write(suite, recorded, folder / "report-twin", arguments)
 
@@ -72,7 +72,7 @@ def run_real(
     if on_devices:
         for scenario in suite.scenarios:
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
-                recorded.append(record_real_unit(unit, scenario))
+                recorded.append(record_real_unit(unit, scenario).complete())
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
 

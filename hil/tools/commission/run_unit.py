@@ -9,12 +9,13 @@ devices in real time, and no fault is injected.
 import argparse
 from pathlib import Path
 
-from hil.campaign.progress import ProgressLine
 from hil.errors import BenchError
-from hil.run.recorded import RecordedRun
+from hil.io.progress import ProgressLine
+from hil.run.recorded import RecordedRun, record_until_interrupted
 from hil.run.unit.record_unit import record_real_unit, record_twin
 from hil.run.unit.unit_file import load_unit
 from hil.run.unit.unit_suite import build_suite
+from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
 
 SUITE = "acceptance"
@@ -38,7 +39,7 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
-    """Run the suite of a unit. Raises BenchError."""
+    """Run the suite of a unit, until Ctrl-C. Raises BenchError."""
     if arguments.scenario != SUITE:
         raise BenchError(f"--unit: only the suite `{SUITE}` follows a configuration")
     if any(arguments.real):
@@ -51,12 +52,15 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     if unit.left_out and not arguments.json:
         print(f"not tested here: the sections {', '.join(unit.left_out)}", flush=True)
     recorded = []
+
+    def record(scenario: Scenario) -> RecordedRun:
+        if is_real:
+            return record_real_unit(unit, scenario, arguments.log)
+        return record_twin(unit, scenario, arguments.seed, arguments.dut)
+
     with ProgressLine(len(suite.scenarios), "scenarios") as progress:
-        for scenario in suite.scenarios:
-            if is_real:
-                recorded.append(record_real_unit(unit, scenario, arguments.log))
-            else:
-                recorded.append(record_twin(unit, scenario, arguments.seed, arguments.dut))
+        for run in record_until_interrupted(suite.scenarios, record):
+            recorded.append(run)
             progress.update(len(recorded))
     return suite, recorded
 

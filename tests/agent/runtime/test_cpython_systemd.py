@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.commands import read_config
-from agent.runtime.cpython_preflight import preflight
+from agent.runtime.cpython_port_check import check_addresses
 from agent.runtime.cpython_systemd import SystemdNotifier, notifier_for
 from deploy.debian import tree
 from tests.support.cli_tools import running_command, wait_for_exit
@@ -100,7 +100,7 @@ def test_own_watchdog_needs_no_notifier(
 def test_a_missing_watchdog_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     warnings: list[str] = []
-    assert preflight(["watchdog:systemd", "watchdog:/dev/none"], warnings.append) == []
+    assert check_addresses(["watchdog:systemd", "watchdog:/dev/none"], warnings.append) == []
     assert ["Type=notify" in warnings[0], "no such port" in warnings[1]] == [True, True]
 
 

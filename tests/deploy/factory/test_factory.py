@@ -12,11 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from deploy.errors import FactoryError
-from deploy.factory.command import is_signed, next_serials
+from deploy.factory.command import is_signed, next_serials, write_enrolment
 from deploy.factory.database import Database, UnitRow
 from deploy.factory.label import label_svg
 from deploy.factory.line import ProductionLine, produce
 from deploy.firmware.supervisor import _unit_key
+from deploy.ops.report.enrolled import EnrolledUnits
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -146,6 +147,14 @@ def test_two_units_never_have_one_key(tmp_path: Path, database: Database) -> Non
     make(tmp_path, database, "U1")
     row = make(tmp_path, database, "U2")
     assert (row.state, row.reason) == ("failed", "another unit has the same key")
+
+
+def test_the_tools_of_operators_enroll_a_unit_of_the_factory(tmp_path: Path) -> None:
+    (tmp_path / "U1.json").write_text('{"site": "riyadh-2", "unit": "u1"}')
+    path = write_enrolment(tmp_path, "U1", PUBLIC.hex())
+    enrolled = EnrolledUnits(tmp_path / "units")
+    assert enrolled.add(path) == "riyadh-2/u1"
+    assert enrolled.public("riyadh-2/u1") == PUBLIC
 
 
 def test_serial_numbers() -> None:

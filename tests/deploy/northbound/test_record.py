@@ -12,7 +12,9 @@ import pytest
 
 from agent.alarms.catalogue import catalogue
 from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.northbound.pair_points import REASONS, ROLES
 from agent.northbound.point_sources import UNITS, WHOLE
+from agent.redundancy.paired_agent import ROLE_NAMES
 from deploy.northbound.points.point_table import point_table
 from deploy.northbound.record import LAYOUT, POINTS, SnapshotSource
 from deploy.northbound.snapshot import STALE_MS, Snapshot
@@ -40,6 +42,10 @@ def test_units_and_scales_are_those_of_the_table() -> None:
     for key, unit in UNITS.items():
         row = point_table()[key]
         assert (row.unit, row.scale) == (unit, 1 if unit in WHOLE else 0.001), key
+    table = point_table()
+    assert table["pair_role"].words == table["pair_peer_role"].words == ROLES
+    assert table["pair_takeover_reason"].words == REASONS
+    assert ROLES[1:] == ROLE_NAMES
 
 
 def test_a_real_record_is_complete(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from agent.remote.message import canonical
 from deploy.errors import OpsError
 from deploy.ops.fleet.rollout.state import Plan, Rollout, RolloutUnit
 from deploy.ops.report.unit_report import UnitReport
@@ -92,6 +93,31 @@ def test_a_unit_confirmed_before_the_rollback_counts_as_confirmed() -> None:
     assert rig.rollout.is_done()
     assert rig.rollout.count_states() == {"failed": 2, "confirmed": 1}
     assert rig.rollout.units["s/u2"].reason == "called back"
+
+
+def test_a_trial_counts_when_the_published_configuration_has_its_values() -> None:
+    good, other = canonical.hash_config(b"good").hex(), canonical.hash_config(b"other").hex()
+    signed = replace(BLANK, signed=True, trial=5, phase="confirm", config=good)
+    rig = RolloutRig(2, Plan(canary=1.0))
+    rig.rollout.holds = lambda config: config == b"good"
+    rig.rollout.tick(0)
+    rig.rollout.outbox.clear()
+    rig.rollout.report("s/u0", signed, 1)
+    rig.rollout.config("s/u0", b"before", 2)
+    assert rig.rollout.outbox == []
+    rig.rollout.config("s/u0", b"good", 3)
+    assert rig.rollout.outbox == [("s/u0", "command", b"confirm")]
+    rig.rollout.report("s/u0", replace(signed, trial=6, last=(5, "confirmed", ""), config=other), 4)
+    assert rig.rollout.units["s/u0"].state == "confirmed"
+    rig.rollout.report("s/u1", replace(signed, phase=None, config=other), 5)
+    rig.rollout.config("s/u1", b"other", 6)
+    assert rig.rollout.units["s/u1"].state == "sent", "it has not started the change yet"
+    rig.rollout.report("s/u1", replace(signed, config=other), 7)
+    assert rig.rollout.outbox[-1] == ("s/u1", "command", b"rollback")
+    confirmed = replace(signed, trial=None, phase=None, last=(5, "confirmed", ""), config=other)
+    rig.rollout.report("s/u1", confirmed, 8)
+    assert rig.rollout.units["s/u1"].state == "failed"
+    assert "another change" in rig.rollout.units["s/u1"].reason
 
 
 def test_one_failed_canary_stops_the_rollout() -> None:

@@ -66,6 +66,9 @@ class EmulatedFleet:
         if self.operations == self.dies_at:
             raise LaptopDiesError
 
+    def subscribe(self, _topic: str) -> None:
+        """Subscribe to nothing: all reports arrive."""
+
     def messages(self, _seconds: float) -> Iterator[tuple[str, bytes]]:
         for name, report in self.reports.items():
             yield f"{name}/cfg/reported", encode_report(report)

@@ -12,13 +12,19 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.remote.manager import RemoteManager
+from agent.remote.message import canonical
+from agent.remote.message.header import EPOCH_S
+from agent.remote.message.patch import decode_patch, encode_patch
 from agent.remote.storage.unit_key import read_unit_key
 from benchmarks.remote import fleet
 from deploy.errors import LocalError, OpsError
-from deploy.ops import keys
+from deploy.ops import change_parser, keys, messages
 from deploy.ops.report.enrolled import EnrolledUnits
+from protocols.signed_message import PATCH, unpack
 from protocols.signing import report as signed_report
 from tests.deploy.ops.test_config_command import SETPOINT, RemoteSite, config
+from tests.support.cli_tools import wait_until
 from tests.support.programs import require_program
 
 SEEDS = tuple(bytes((number,)) * 32 for number in (1, 2, 3))
@@ -242,6 +248,63 @@ def test_another_published_configuration_is_not_used(signed_site: RemoteSite) ->
     tried = config("push", "fleet/u0000", f"{SETPOINT}=33", *options, "--dry-run", "--listen", "1s")
     assert "left out: its published configuration" in tried.stderr
     assert tried.returncode != 0
+
+
+def test_a_unit_without_a_key_is_changed_in_a_fleet_of_its_own(
+    signed_site: RemoteSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, options = signed_site, ["--broker", f"tcp:127.0.0.1:{signed_site.port}"]
+    manager = next(c for c in site.units[2].agent.components if isinstance(c, RemoteManager))
+    manager.boot.unit_key = None  # a board
+    manager.report.make_due()
+    wanted = ["push", "fleet/u0002", f"{SETPOINT}=33", "--listen", "2s"]
+    wait_until(
+        "unsigned report",
+        lambda: "it is not signed" in config("show", "fleet/u0002", *options).stderr,
+    )
+    refused = config(*wanted, *options, "--key", f"{site.folder}/one.key")
+    assert (refused.returncode, site.read_setpoints()) == (2, [32, 32, 32])
+    assert "it is not signed" in refused.stderr
+    monkeypatch.setenv("COLDLOOP_LEDGER", str(site.folder / "boards" / "ledger.jsonl"))
+    code, outcome = site(*wanted)
+    assert (code, outcome["states"]) == (0, {"confirmed": 1})
+    assert site.read_setpoints() == [32, 32, 33]
+
+
+def swap_changes(site: RemoteSite, number: int, text: str) -> None:
+    """Deliver another change of key 1 to a unit instead of each one, with its counter.
+
+    The attacker holds key 1 and the network.
+    """
+    manager = next(c for c in site.units[number].agent.components if isinstance(c, RemoteManager))
+    deliver, key = manager.queue.add, keys.load(site.folder / "one.key", "")
+
+    def swap(data: bytes, now: int) -> None:
+        message = unpack(data) if data else None
+        if message is not None and message.kind == PATCH:
+            counter_s = EPOCH_S + decode_patch(message.body).counter
+            changes, version = change_parser.parse([text]), manager.boot.slots.version
+            body = encode_patch(counter_s, version, counter_s + 3600, 3600, changes)
+            base = canonical.hash_config(manager.boot.config)
+            data = messages.sign_message(PATCH, f"fleet/u000{number}", base, body, [key])
+        deliver(data, now)
+
+    manager.queue.add = swap  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("change", [f"{SETPOINT}=33", f"{SETPOINT}=33 limits.leak_trips=true"])
+def test_another_change_with_the_same_counter_is_not_confirmed(
+    signed_site: RemoteSite, change: str
+) -> None:
+    site = signed_site
+    swap_changes(site, 0, f"{SETPOINT}=31.5")
+    keys_ = ["--key", f"{site.folder}/one.key", "--key", f"{site.folder}/two.key"]
+    options = ["--broker", f"tcp:127.0.0.1:{site.port}", "--listen", "1s", "--json"]
+    pushed = config("push", "fleet/u0000", *change.split(), *keys_, *options)
+    outcome = json.loads(pushed.stdout)
+    assert (pushed.returncode, outcome["states"]) == (1, {"failed": 1})
+    assert "another change with the same counter" in outcome["failed"]["fleet/u0000"]
+    assert site.read_setpoints() == [32, 32, 32]
 
 
 def test_a_unit_reads_the_key_that_the_tool_made(tmp_path: Path) -> None:

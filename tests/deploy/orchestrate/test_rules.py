@@ -9,8 +9,8 @@ from deploy.errors import DeployError
 from deploy.orchestrate.reading import AgeTracker, RowReading
 from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision, RowRules
 from deploy.orchestrate.settings import RowSettings, RuleSettings, expand_nodes, parse
-from deploy.orchestrate.slurm import free_kw
-from deploy.orchestrate.slurm_client import parse_licences
+from deploy.orchestrate.slurm.client import parse_licences
+from deploy.orchestrate.slurm.licences import free_kw
 
 ROW = RowSettings("row1", ("n1",), 100.0, status="-")
 

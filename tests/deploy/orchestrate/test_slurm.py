@@ -21,8 +21,8 @@ import pytest
 from benchmarks.orchestrate.job_trace import CASE_LIMIT_C, run_trace
 from deploy.orchestrate.rules import DOWN, DRAIN, FREE, SUSPEND, RowDecision
 from deploy.orchestrate.settings import RowSettings, RuleSettings, SlurmSettings
-from deploy.orchestrate.slurm import SlurmActuator
-from deploy.orchestrate.slurm_client import SlurmClient
+from deploy.orchestrate.slurm.actuator import SlurmActuator
+from deploy.orchestrate.slurm.client import SlurmClient
 from tests.deploy.orchestrate.slurm_cluster import SlurmCluster
 from tests.support.programs import require_program
 from tests.support.repository import ROOT

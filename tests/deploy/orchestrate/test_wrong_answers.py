@@ -18,7 +18,7 @@ from deploy.orchestrate.reading import RowReading
 from deploy.orchestrate.rules import RowRules
 from deploy.orchestrate.service import Service
 from deploy.orchestrate.settings import OrchestrateSettings, RowSettings, RuleSettings
-from deploy.orchestrate.slurm_client import SlurmClient, SlurmError
+from deploy.orchestrate.slurm.client import SlurmClient, SlurmError
 from deploy.orchestrate.sources import StatusFile
 from tests.support.repository import ROOT
 

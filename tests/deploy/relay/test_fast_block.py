@@ -90,7 +90,7 @@ def test_a_relay_without_numba_reads_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_system_without_a_cache_folder_compiles_too() -> None:
-    code = "from deploy.relay.decode import fast_block as f; print(f._octave(300))"
+    code = "from deploy.relay.decode import fast_block as f; print(f._contexts_of_spread(300))"
     made = {**os.environ, "NUMBA_CACHE_DIR": "/proc/none", "HOME": "/proc/none"}
     found = subprocess.run(
         [sys.executable, "-c", code],

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from hil.campaign import workers
-from hil.campaign.draw import MIN_SECONDS, draw, run_seed
 from hil.campaign.nth_failure import KINDS, choose_places, make_base_scenario
+from hil.campaign.random_campaign import MIN_SECONDS, generate_scenario, run_seed
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.fault.registry import EVENTS
@@ -32,13 +32,13 @@ VIOLATED = (Expectation("supply_c", "Cel", max=5),)
 
 
 def test_seed_determines_scenario() -> None:
-    assert draw(7) == draw(7)
-    assert len({draw(seed).events for seed in range(20)}) == 20
+    assert generate_scenario(7) == generate_scenario(7)
+    assert len({generate_scenario(seed).events for seed in range(20)}) == 20
 
 
 def test_every_drawn_fault_exists_and_occurs() -> None:
     assert {rule.fault for rule in DRAWN} <= set(EVENTS)
-    drawn = {event.do for seed in range(400) for event in draw(seed).events}
+    drawn = {event.do for seed in range(400) for event in generate_scenario(seed).events}
     assert drawn == {rule.fault for rule in DRAWN}
 
 
@@ -51,7 +51,7 @@ def test_every_fault_has_a_rule_or_a_reason() -> None:
 
 def test_drawn_scenarios_are_valid() -> None:
     for seed in range(200):
-        assert find_problem(draw(seed)) is None
+        assert find_problem(generate_scenario(seed)) is None
     for rule in DRAWN:
         assert (rule.low is None) == (EVENTS[rule.fault].limits is None), rule
         assert not rule.max_duration_s or EVENTS[rule.fault].undo is not None, rule
@@ -67,7 +67,7 @@ def test_three_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> No
 def test_violation_is_stored_and_repeatable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hil.campaign.draw.SAFETY", VIOLATED)
+    monkeypatch.setattr("hil.campaign.random_campaign.SAFETY", VIOLATED)
     arguments = [
         "campaign",
         "--seeds",

@@ -11,8 +11,8 @@ import pytest
 from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
 from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
+from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.cases import CASES
-from hil.campaign.clock.draw import draw_case
 from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed
 from hil.campaign.clock.world import run_case
@@ -35,8 +35,8 @@ def test_case_stays_inside_the_bound(name: str) -> None:
 
 
 def test_a_seed_determines_the_day() -> None:
-    assert draw_case(5) == draw_case(5)
-    assert draw_case(5) != draw_case(6)
+    assert generate_case(5) == generate_case(5)
+    assert generate_case(5) != generate_case(6)
 
 
 def test_latency_changes_within_a_block() -> None:
@@ -87,19 +87,19 @@ def test_fast_drag_is_inside_the_bound_before_it_is_seen() -> None:
 
 def test_host_slews_at_most_by_its_limit() -> None:
     for seed in range(300700, 300800):
-        first, second = draw_case(seed).slewed or (Span(0, 0), Span(0, 0))
+        first, second = generate_case(seed).slewed or (Span(0, 0), Span(0, 0))
         assert second.from_s >= first.until_s
 
 
 def test_large_change_of_the_latency_ends_at_a_restart() -> None:
-    case = draw_case(5028)
+    case = generate_case(5028)
     (restart,) = case.restarts
     assert [span.until_s for span in case.receiver.latency] == [restart.at_s]
 
 
 def test_large_change_of_the_latency_does_not_begin_in_an_outage() -> None:
     for seed in (702032, 702798, 703197):
-        receiver = draw_case(seed).receiver
+        receiver = generate_case(seed).receiver
         stated = receiver.stated_ms or 0.0
         slack_ms = receiver.spread_ms - abs(stated - receiver.latency_ms)
         assert all(abs(span.value) <= slack_ms for span in receiver.latency)
@@ -109,7 +109,7 @@ def test_a_sample_of_random_cases() -> None:
     """The first hours of 40 cases; `make soak` runs thousands of whole cases."""
     tally = ClockTally()
     for seed in range(1, 41):
-        case = draw_case(seed)
+        case = generate_case(seed)
         seconds = 300.0 if case.receiver.period_s < 1 else 900.0 if case.pulses else 14_400.0
         tally.add(case, run_case(replace(case, seconds=min(case.seconds, seconds))))
     assert tally.violations == []
@@ -131,7 +131,7 @@ def test_a_day_with_all_bytes() -> None:
 def test_a_sample_of_lines() -> None:
     """The first half hour of random cases with all bytes."""
     for seed in range(1, 13):
-        case = draw_case(seed)
+        case = generate_case(seed)
         seconds = 120.0 if case.receiver.period_s < 0.5 else 1800.0
         short = replace(case, seconds=min(case.seconds, seconds))
         assert BytesWorld(short, draw_line(short)).run().excess_us == 0, seed

@@ -10,10 +10,15 @@ import pytest
 from hil.annual.site import AnnualSite
 from hil.bench.testbed import Testbed
 from hil.campaign.hazard import plant_only
+from hil.campaign.hazard.case_generator import CaseOptions, HazardCase, generate_case
 from hil.campaign.hazard.coverage import HazardTally
-from hil.campaign.hazard.draw import DrawOptions, HazardCase, draw_case
 from hil.campaign.hazard.exemptions import find_exemption, load_exemptions
-from hil.campaign.hazard.injected import FALSE_VALUE, InjectedFault, faults_by_word, load_table
+from hil.campaign.hazard.injected_faults import (
+    FALSE_VALUE,
+    InjectedFault,
+    faults_by_word,
+    load_table,
+)
 from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
 from hil.campaign.hazard.run import CaseResult, Violation, run_case
 from hil.campaign.hazard.truth import SECOND, take_truth
@@ -24,11 +29,11 @@ from hil.plant.air.weather import load_weather
 from hil.scenario.loader import find
 from hil.scenario.semantic_check import find_problem
 
-ANY = DrawOptions()
+ANY = CaseOptions()
 
 
 def make_case(*faults: InjectedFault) -> HazardCase:
-    case = draw_case(1, 2, DrawOptions(90.0, "warm", ("facility_flow_lost", "valve_stuck")))
+    case = generate_case(1, 2, CaseOptions(90.0, "warm", ("facility_flow_lost", "valve_stuck")))
     return replace(case, faults=faults, end_s=None, restart_s=None)
 
 
@@ -37,23 +42,23 @@ def make_invariant(name: str, case: HazardCase) -> Invariant:
 
 
 def test_seed_determines_the_case() -> None:
-    assert draw_case(7, 2, ANY) == draw_case(7, 2, ANY)
-    assert len({draw_case(seed, 2, ANY).scenario.title for seed in range(50)}) > 45
-    assert len(draw_case(7, 3, ANY).faults) == 3
+    assert generate_case(7, 2, ANY) == generate_case(7, 2, ANY)
+    assert len({generate_case(seed, 2, ANY).scenario.title for seed in range(50)}) > 45
+    assert len(generate_case(7, 3, ANY).faults) == 3
 
 
 def test_drawn_cases_are_valid() -> None:
     for seed in range(150):
         for count in (2, 3):
-            case = draw_case(seed, count, ANY)
+            case = generate_case(seed, count, ANY)
             assert find_problem(case.scenario) is None, case.scenario.title
 
 
 def test_every_event_is_a_fault_or_has_a_reason() -> None:
-    groups, table = faults_by_word(), load_table("injected")
+    groups, table = faults_by_word(), load_table("injected_faults")
     assert set(groups) | set(table["excluded"]) == set(EVENTS)
     assert set(table["values"]) <= set(EVENTS)
-    assert all(EVENTS[word].undo is None and why for word, why in table["lasting"].items())
+    assert all(EVENTS[word].undo is None and why for word, why in table["permanent"].items())
     for group in groups.values():
         for fault in group:
             limits = EVENTS[fault.word].limits
@@ -103,8 +108,8 @@ def test_exemption_with_an_alarm_needs_that_alarm() -> None:
 
 
 def test_exemption_ends_where_the_controller_had_time() -> None:
-    options = DrawOptions(90.0, "warm", ("pumps_seized", "power_cut"))
-    cases = [draw_case(seed, 2, options) for seed in range(30)]
+    options = CaseOptions(90.0, "warm", ("pumps_seized", "power_cut"))
+    cases = [generate_case(seed, 2, options) for seed in range(30)]
     starts = [{event.do: event.at_s for event in case.scenario.events} for case in cases]
     leads = [start["power_cut"] - start["pumps_seized"] for start in starts]
     exempt = [find_exemption("I1", case) is not None for case in cases]
@@ -163,7 +168,7 @@ def test_untrue_report_violates_i5() -> None:
 
 
 def test_shed_on_one_lie_violates_i6() -> None:
-    case = draw_case(1, 2, DrawOptions(90.0, "warm", ("supply_register", "sky_blocked")))
+    case = generate_case(1, 2, CaseOptions(90.0, "warm", ("supply_register", "sky_blocked")))
     invariant = make_invariant("I6", case)
     truth = _truth(case, now=200 * SECOND)
     truth.loads[0].is_on = False
@@ -183,7 +188,7 @@ def test_raised_limit_after_a_restart_violates_i9() -> None:
 
 
 def test_case_runs_the_same_twice() -> None:
-    options = DrawOptions(90.0, "warm", ("sky_blocked", "grid_frequency"))
+    options = CaseOptions(90.0, "warm", ("sky_blocked", "grid_frequency"))
     first, second = (run_case(3, 2, options, "cpython", keep=False) for _ in range(2))
     assert (first.violations, first.codes) == (second.violations, second.codes)
 

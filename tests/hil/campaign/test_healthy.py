@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from hil.campaign.hazard.draw import SITES
+from hil.campaign.hazard.case_generator import SITES
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, ScenarioEvent

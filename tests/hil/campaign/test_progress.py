@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,7 +16,10 @@ import pytest
 
 from drivers.tools import activity_line
 from drivers.tools.activity_line import ActivityLine
-from hil.campaign.progress import ProgressLine, format_remaining
+from hil.commands import hil
+from hil.io.progress import ProgressLine, format_remaining
+from hil.record.record import RECORD_FILE, find_problems, read
+from hil.scenario.channels import Series
 from tests.support.cli_tools import running_command, wait_for_exit, wait_until
 
 
@@ -33,7 +37,7 @@ def estimates(durations: list[float], capsys: pytest.CaptureFixture[str]) -> lis
     """Run items of these durations; give the estimates that were shown, in s."""
     clock, found = Clock(), []
     with (
-        patch("hil.campaign.progress.time", clock),
+        patch("hil.io.progress.time", clock),
         patch.object(sys.stderr, "isatty", return_value=True),
         ProgressLine(len(durations), "items") as progress,
     ):
@@ -108,6 +112,90 @@ def test_an_interrupt_ends_soon_and_keeps_the_results(tool: str) -> None:
     assert json.loads(out)["interrupted"] is True
     assert "Traceback" not in err
     assert took_s < 5  # 1 s on a machine that is not busy
+
+
+FAILING = """
+name = "failing"
+title = "two faults, one of them is needed"
+seconds = 5
+[[event]]
+at_s = 1
+do = "bus_silent"
+[[event]]
+at_s = 2
+do = "it_load"
+value = 20
+[[expect]]
+measure = "modbus_errors"
+max = 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "done"),
+    [
+        (("hall", "--rows", "5"), {"rows": 2}),
+        (("takeover", "--runs", "5"), {"runs": 2}),
+        (("year", "--weather", "dubai", "--hours", "5"), {"hours": 2}),
+        (("year", "--weather", "dubai", "--hours", "5", "--policy", "optimum"), {"hours": 2}),
+        (("shrink", "FILE"), {"before": 2, "after": 2}),
+    ],
+    ids=lambda value: "-".join(value).replace("--", "") if isinstance(value, tuple) else "",
+)
+def test_an_interrupt_after_two_items_keeps_them(
+    words: tuple[str, ...],
+    done: dict[str, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "failing.toml").write_text(FAILING)
+    calls = []
+
+    def update(_line: ProgressLine, *values: object) -> None:
+        calls.append(values)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressLine, "update", update)
+    arguments = [str(tmp_path / "failing.toml") if word == "FILE" else word for word in words]
+    assert hil([*arguments, "--json"]) == 130
+    record = json.loads(capsys.readouterr().out)
+    assert record["interrupted"] is True
+    assert {name: record[name] for name in done} == done
+
+
+def test_an_interrupted_run_is_a_failed_record_with_its_capture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scenarios before it are complete, those after it do not run; the capture can be read."""
+    sample, seconds = Series.sample, list[int]()
+
+    def interrupt_later(series: Series, second: int, value: Callable[[str], float | None]) -> None:
+        sample(series, second, value)
+        seconds.append(second)
+        if len(seconds) == 40 + 50:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Series, "sample", interrupt_later)
+    report, key = tmp_path / "report", tmp_path / "key"
+    words = ["--report", str(report), "--key", str(key), "--json"]
+    assert hil(["run", "acceptance", *words]) == 130
+    out, err = capsys.readouterr()
+    assert [run["verdict"] for run in json.loads(out)["runs"]] == ["incomplete", "fail"]
+    assert "interrupted after 1 of 7 scenarios" in err
+    record = read(report / RECORD_FILE)
+    assert find_problems(record) == []
+    assert record["verdict"] == "fail"
+    assert record["runs"][1]["failures"] == ["interrupted after 49 of 120 s"]
+    assert not (report / "report.pdf").exists()
+    assert hil(["verify", str(report), "--key", str(record["key"])]) == 0
+    seconds.clear()
+    seconds.extend(range(40))
+    capture = tmp_path / "run.jsonl"
+    assert hil(["run", "smoke", "--capture", str(capture)]) == 130
+    assert "interrupted after 49 of 120 s" in capsys.readouterr().out
+    assert hil(["replay", str(capture)]) == 0
 
 
 def test_a_step_without_a_known_end_says_what_it_does(

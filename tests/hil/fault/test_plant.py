@@ -54,7 +54,7 @@ def advance(testbed: Testbed, seconds: float) -> None:
 
 # fault, value, seconds, observed value, least change, largest remainder after the end
 MOVES: list[tuple[str, float, float, Callable[[Testbed], float], float, float]] = [
-    ("leak", 2.0, 60, lambda r: r.plant.inventory.reservoir_l, -1.9, 99.0),
+    ("leak", 2.0, 60, lambda r: r.plant.inventory.reservoir_volume_l, -1.9, 99.0),
     ("leak", 2.0, 60, lambda r: r.rpu.leakage, 256.0, 0.0),
     ("leak_detector", 0.0, 1, lambda r: r.rpu.leakage, 256.0, 0.0),
     ("air_in_loop", 8.0, 1, lambda r: r.plant.flow_true_lpm, -20.0, 99.0),
@@ -234,7 +234,7 @@ def test_backflow_reduces_row_flow() -> None:
     backflow = operating_point(P, [70.0, 0.0], frozenset({1}))
     assert backflow.pump_lpm[1] < 0.0
     assert backflow.pump_lpm[0] > closed.pump_lpm[0] > backflow.flow_lpm
-    r = (P.row_kpa + P.inner_kpa) / P.tcs_design_lpm**2
+    r = (P.row_kpa + P.cdu_internal_kpa) / P.tcs_design_lpm**2
     assert backflow.head_kpa == pytest.approx(P.static_kpa + r * backflow.flow_lpm**2, rel=1e-4)
 
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.hil.page.test_page import TIMEOUT_MS, PageBench, bench, browser, page
 from tests.hil.page.test_survival import ask_raw
 from tests.hil.page.test_view import find_violations, full_page, wait_for_frames
+from tests.support.cli_tools import wait_until
 
 __all__ = ["bench", "browser", "full_page", "page"]  # fixtures
 QUICK = """
@@ -42,7 +43,7 @@ def quick_file(bench: PageBench) -> str:
 
 def run_quick(bench: PageBench, page: Page) -> None:
     """Run the scenario `quick`, and wait for its end."""
-    count = page.locator("#history .record").count()
+    count = len(bench.request("history", serial=""))
     bench.request("start", suite=quick_file(bench))
     expect(page.locator("#history .record")).to_have_count(count + 1, timeout=TIMEOUT_MS)
     expect(page.locator("#mode")).to_have_text("free")
@@ -162,20 +163,30 @@ def test_runs_are_overlaid_by_the_keyboard(bench: PageBench, full_page: Page) ->
     assert full_page.evaluate("Plots.overlays") == ["quick"]
 
 
+def wait_for_still(page: Page, expression: str) -> object:
+    """Wait until an expression has the same value twice, half a second apart; give the value."""
+    values: list[object] = [None]
+
+    def is_still() -> bool:
+        values.append(page.evaluate(expression))
+        page.wait_for_timeout(500)
+        return bool(values[-1] == page.evaluate(expression))
+
+    wait_until("a still picture", is_still, TIMEOUT_MS / 1000)
+    return values[-1]
+
+
 def test_the_lines_of_a_run_are_drawn(bench: PageBench, full_page: Page) -> None:
     """The pixels of the plot differ with and without the overlay, while nothing else changes."""
-    if not full_page.locator("#history .record").count():
+    if not any(record["curves"] for record in bench.request("history", serial="")):
         run_quick(bench, full_page)
     wait_for_frames(full_page, 20)
     full_page.locator("[data-do=pause]").click()
-    full_page.wait_for_timeout(500)
     shot = "document.querySelector('#plots figure[aria-label=supply] canvas').toDataURL()"
-    before = full_page.evaluate(shot)
-    full_page.wait_for_timeout(500)
-    assert full_page.evaluate(shot) == before
+    before = wait_for_still(full_page, shot)
     full_page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
     full_page.locator("#history .record button").first.click()
-    full_page.wait_for_function(f"{shot} !== {before!r}", timeout=TIMEOUT_MS)
+    wait_until("the lines", lambda: full_page.evaluate(shot) != before, TIMEOUT_MS / 1000)
 
 
 def ask_curves(bench: PageBench, report: str) -> int:

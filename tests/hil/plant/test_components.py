@@ -40,8 +40,8 @@ from hil.plant.power.grid import Grid
 from hil.plant.power.optics import ALARM_C, OpticalModule
 from hil.plant.power.part_load import electric_fraction, parabola, pump_fraction
 from hil.plant.power.server import ServerModel
+from hil.plant.reference_plant import reference_parameters
 from hil.plant.room import Room
-from hil.plant.scale import reference_parameters
 from hil.plant.steady_state import shaft_w
 
 SECOND = 1_000_000

@@ -56,7 +56,7 @@ def test_one_pump_supplies_the_row_with_margin() -> None:
 def test_operating_point_lies_on_every_curve() -> None:
     for speeds in ([70.0, 0.0], [70.0, 70.0], [80.0, 75.0], [100.0, 40.0], [30.0, 100.0]):
         point = operating_point(P, speeds)
-        r = (P.row_kpa + P.inner_kpa) / P.tcs_design_lpm**2
+        r = (P.row_kpa + P.cdu_internal_kpa) / P.tcs_design_lpm**2
         system = P.static_kpa + r * point.flow_lpm**2
         assert system == pytest.approx(point.head_kpa, rel=1e-6), speeds
         for speed, flow in zip(speeds, point.pump_lpm, strict=True):
@@ -114,7 +114,7 @@ def test_valve_is_equal_percentage_and_shuts() -> None:
     ratio = inherent_flow_fraction(P, 60.0) / inherent_flow_fraction(P, 50.0)
     assert ratio == pytest.approx(P.valve_rangeability**0.1)
     assert inherent_flow_fraction(P, 100.0) == pytest.approx(1.0)
-    assert inherent_flow_fraction(P, 0.0) == pytest.approx(P.valve_leak)
+    assert inherent_flow_fraction(P, 0.0) == pytest.approx(P.valve_leak_fraction)
     assert valve_flow_lpm(P, 100.0) == pytest.approx(P.fws_open_lpm)
     flows = [valve_flow_lpm(P, x) for x in range(101)]
     assert flows == sorted(flows)

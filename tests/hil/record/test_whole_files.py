@@ -135,3 +135,48 @@ def test_a_file_of_before_stays_if_the_new_one_cannot_be_written(tmp_path: Path)
     for other in (tmp_path, tmp_path / "fifo", tmp_path / "none" / "file", Path("/dev/null")):
         with pytest.raises(BenchError):
             write_whole(other, b"new")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "SCENARIO", "--capture", "FILE"),
+        ("shrink", "FAILING", "--out", "FILE"),
+        ("words", "--page", "FILE"),
+    ],
+    ids=lambda words: " ".join(words[::2]),
+)
+def test_an_output_is_the_old_or_the_new_file(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, own = tmp_path / "out" / "file", tmp_path / "own"
+    for folder in (path.parent, own):
+        folder.mkdir()
+    failing = SHORT + '[[expect]]\nmeasure = "ticks"\nmin = 9999\n'
+    places = {
+        "FILE": str(path),
+        "SCENARIO": scenario_file(own, TEXT),
+        "FAILING": scenario_file(own, failing, "failing.toml"),
+    }
+    arguments = [places.get(word, word) for word in words]
+    path.write_text("old")
+    path.chmod(0o640)
+    with limited_files(10):
+        assert hil(arguments) == 2
+    assert "File too large" in capsys.readouterr().err
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
+    assert hil(arguments) == 0
+    assert path.read_text() != "old"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert hil([word.replace(str(path), "/dev/null") for word in arguments]) == 0
+
+
+def test_a_new_scenario_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    with limited_files(10):
+        assert hil(["new", "mine", "--folder", str(tmp_path)]) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert hil(["new", "mine", "--folder", str(tmp_path)]) == 0
+    text = (tmp_path / "mine.toml").read_text()
+    assert hil(["new", "mine", "--folder", str(tmp_path)]) == 2
+    assert (tmp_path / "mine.toml").read_text() == text

@@ -12,8 +12,8 @@ from agent.control.actuator.arbiter import Arbiter
 from agent.control.control_cycle import ControlCycle
 from agent.core.actuator import EXACT, Claim
 from agent.safety.interlock import Interlock
-from hil.campaign.hazard.draw import DrawOptions, draw_case
-from hil.campaign.hazard.run import judge_order
+from hil.campaign.hazard.case_generator import CaseOptions, generate_case
+from hil.campaign.hazard.run import judge_component_order
 from hil.scenario.loader import find
 from tests.hil.digests.shared_runs import run_scenario, shared_result
 from tests.hil.fault.component_orders import differing_orders
@@ -78,9 +78,11 @@ def test_last_claim_wins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def find_order_effect() -> object:
     """Block a pump and let the mains dip: several components act in the same ticks."""
-    case = draw_case(1, 2, DrawOptions(90.0, "warm", ("pump_seized", "grid_dip")))
+    case = generate_case(1, 2, CaseOptions(90.0, "warm", ("pump_seized", "grid_dip")))
     events = tuple(replace(e, at_s=e.at_s - 100.0, for_s=None) for e in case.scenario.events)
-    return judge_order(replace(case, scenario=replace(case.scenario, events=events, seconds=100)))
+    return judge_component_order(
+        replace(case, scenario=replace(case.scenario, events=events, seconds=100))
+    )
 
 
 def test_reversed_ticks_of_the_components_give_the_same_writes() -> None:

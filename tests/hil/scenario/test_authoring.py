@@ -37,6 +37,10 @@ a = 1
 at_s = 5
 do = "bmc_bussy"
 [[event]]
+at_s = -4
+do = "fan_tripp"
+for_s = -3
+[[event]]
 do = "it_load"
 [[expect]]
 measure = "supply_cc"
@@ -62,11 +66,14 @@ def test_all_mistakes_are_listed_with_their_lines() -> None:
         (5, "row.it_kw"),
         (6, "row.fanz"),
         (12, "event[0].do"),
-        (13, "event[1].at_s"),
-        (16, "expect[0].measure"),
-        (17, "expect[0].min"),
-        (21, "expect[1].unit"),
-        (23, "prompt[0].unit"),
+        (14, "event[1].at_s"),
+        (15, "event[1].do"),
+        (16, "event[1].for_s"),
+        (17, "event[2].at_s"),
+        (20, "expect[0].measure"),
+        (21, "expect[0].min"),
+        (25, "expect[1].unit"),
+        (27, "prompt[0].unit"),
     ]
 
 
@@ -77,7 +84,7 @@ def test_the_command_prints_the_form_of_compilers(
     path.write_text(WRONG)
     assert hil(["check", str(path)]) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 14
     assert f"{path}:2: titel: unknown key (did you mean title?)" in lines
     assert hil(["check", str(path), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)[1]["line"] == 2

@@ -10,7 +10,8 @@ and `zero` (measured values are the code of a broken sensor, or 0), `lag` (a rea
 pump speed 1.5 s later), `slow` (a reply takes 0.5 s), `swapped` (the six values are floats with the
 low word first, from 0 on; status and alarm word follow), `quick` (the supply has a time constant of
 1 s), `idle` (no heat load: the valve has no effect), `trips` (an alarm comes with a valve above
-43 %), `runaway` (the supply warms by 60 K then), `plunge` (it cools by 60 K).
+43 %), `busier` (the heat load rises once, with the first valve above 43 %), `runaway` (the supply
+warms by 60 K then), `plunge` (it cools by 60 K).
 Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
@@ -40,6 +41,7 @@ class Registers:
         self.supply_c, self.speed, self.valve = 36.0, 60.0, 40.0
         self.faults = faults
         self.words = [360, 420, 600, 500, 600, 400, 3, int("alarm" in faults)]
+        self._load_k = 0.0
         self._is_pump_written = self._is_valve_written = False
         self._shown_pump, self._shown_at = 600, 0.0
 
@@ -51,6 +53,9 @@ class Registers:
         target_c = 36.0 if "idle" in self.faults else 36.0 - sign * 0.4 * (self.valve - 40.0)
         if self.valve > 43.0 and "runaway" in self.faults:
             target_c += 60.0
+        if self.valve > 43.0 and "busier" in self.faults:
+            self._load_k = 1.2
+        target_c += self._load_k
         if self.valve > 43.0 and "plunge" in self.faults:
             target_c -= 60.0
         self.words[7] |= int(self.valve > 43.0 and "trips" in self.faults)

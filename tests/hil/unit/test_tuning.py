@@ -146,6 +146,18 @@ def test_both_loops_are_tuned_and_the_report_has_the_curves(
     assert main(["agent", "--config", str(site / "unit.json"), "--check"]) == 0
 
 
+@pytest.mark.realtime
+@pytest.mark.parametrize("cdu", ["quick busier"], indirect=True)
+def test_a_test_that_the_load_disturbs_is_repeated(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_tuning, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(loop_tuning, "_OUTPUTS", {"supply": ("valve", "valve")})
+    (supply,) = tune(cdu, site, capsys)
+    assert (supply["state"], supply["tries"]) == ("done", 2)
+    assert supply["process"]["gain"] == pytest.approx(-0.4, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("cdu", "reason"),
     [

@@ -4,6 +4,7 @@
 import binascii
 import hashlib
 
+from agent.remote.storage.unit_key import UNIT_KEY, read_unit_key
 from deploy.firmware.supervisor import _files, _recovery, _supervisor, _unit_file, _unit_key
 from tests.portable.support.check import eq
 from tests.portable.support.power_cut.flash_model import Disk
@@ -92,6 +93,9 @@ def test_the_key_of_a_unit_is_made_once():
     assert others != keys[:1], others
     path = _unit_key.PATH
     good = content(disk, path)
+    found = read_unit_key({UNIT_KEY: good}.get)
+    assert found is not None, "the agent does not read the key of the recovery mode"
+    eq((path.split("/")[-1], found[1].hex()), (UNIT_KEY, keys[0][9:]))
     write(disk, path, flip(good, 300))
     lines = recover(["key", "reset"], disk)[1]
     assert keys[0] not in lines, lines

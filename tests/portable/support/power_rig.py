@@ -36,6 +36,17 @@ def make_models():
     return by_name
 
 
+def control_itself(raw, models):
+    """Let the CDU of a configuration control itself: it gets the set-point of the supply only."""
+    setpoint = dict(models["cdu"]["points"][-1], name="SupplyTemperatureControlCelsius", address=8)
+    setpoint.update({"scale": [1, 10], "unit": "Cel", "write": True, "limits": [0, 500]})
+    models["cdu"]["points"].append(setpoint)
+    models["cdu"]["blocks"][0]["count"] = 9
+    models["cdu"]["cdu"] = {"supply": "SupplyTemperatureControlCelsius"}
+    raw["control"]["supply"] = {"setpoint_c": 32, "sensor": "cdu", "cdu": "cdu"}
+    del raw["control"]["dp"]
+
+
 def load_section(name, **options):
     raw = {"name": name, "class": "gpu", "max_w": 10_000, "min_w": 3_000}
     raw.update(options)
@@ -80,8 +91,8 @@ class BmcModel:
 class PowerRig(AgentRig):
     """The rig with the section; `component` is the power limit component, `bmc` its service."""
 
-    def __init__(self, records=None, **options):
-        raw = config()
+    def __init__(self, records=None, is_self_controlled=False, **options):
+        raw, models = config(), make_models()
         raw["devices"].append({"name": "strip", "bus": "bus", "unit": PDU, "profile": "strip"})
         raw["throttle"] = throttle_section(**options)
         self.bmc = BmcModel(self)
@@ -89,7 +100,9 @@ class PowerRig(AgentRig):
         self.store = SERVICE if "port" in options else -1
         self.service = SERVICE + ("port" in options)
         self.now = self.start = 0
-        AgentRig.__init__(self, raw, models=make_models())
+        if is_self_controlled:
+            control_itself(raw, models)
+        AgentRig.__init__(self, raw, models=models)
 
     def perform(self, port, op, data):
         if port == self.store and op in ("get", "write"):
@@ -109,7 +122,7 @@ class PowerRig(AgentRig):
     def set_registers(self):
         """Set registers of the larger devices."""
         registers = self.devices.registers
-        registers[CDU] = [320, 400, 3000, 2000, 0, 600, 5000, 400]
+        registers[CDU] = [320, 400, 3000, 2000, 0, 600, 5000, 400, 320]
         registers[VALVE] = [4000, 4000, 800, 240]
         registers[PDU] = [1, 1, 0, 0]
 

@@ -6,6 +6,7 @@ a task (202): the agent tests the change on trial before it is in force.
 """
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 from deploy.northbound.access.types import Refusal, SetPointChange
@@ -32,6 +33,7 @@ from deploy.northbound.redfish.sensors import (
     unit_status,
     utc_text,
 )
+from deploy.northbound.snapshot import Snapshot
 
 _CONTROLS = {
     "SupplyTemperature": ("supply_setpoint", "supply_temperature", "Temperature", "Cel"),
@@ -170,6 +172,19 @@ def _scaled(key: str, raw: int | None) -> float:
     return 0.0 if raw is None else round(point_table()[key].value(raw), 3)
 
 
+def _pair_values(snapshot: Snapshot) -> Iterator[Json]:
+    """Return the values of a pair of controllers, which has no sensors; words as words."""
+    for key, row in point_table().items():
+        point = snapshot.points[key]
+        if row.group != "pair" or snapshot.points["pair_role"].quality == "absent":
+            continue
+        value = None if point.raw is None else str(point.raw)
+        if point.raw is not None and row.words:
+            value = row.words[point.raw]
+        name = "".join(word.capitalize() for word in key.split("_"))
+        yield {"MetricId": name, "MetricValue": value}
+
+
 def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
     """Add the TelemetryService: one report with the readings of all sensors."""
     path = f"{ROOT}/TelemetryService"
@@ -191,6 +206,9 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
                 "MetricValue": None if reading is None else f"{reading:.12g}",
             }
             found.append({**value, "Timestamp": stamp} if stamp else value)
+        found += [
+            {**value, "Timestamp": stamp} if stamp else value for value in _pair_values(snapshot)
+        ]
         head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)
         return {**head, "MetricValues": found}

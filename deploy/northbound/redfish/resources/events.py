@@ -40,11 +40,11 @@ SERVICE = f"{ROOT}/EventService"
 STREAM = f"{SERVICE}/SSE"
 _SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
 _MAX_SUBSCRIPTIONS = 16
-_QUEUE = 64
+_QUEUE_LENGTH = 64
 KEEP_ALIVE_S = 20.0
-_MAX_TEXT = 1024
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
-_LISTS = ("RegistryPrefixes", "MessageIds", "ExcludeRegistryPrefixes", "ExcludeMessageIds",
+_MAX_TEXT_LENGTH = 1024
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+_FILTER_LISTS = ("RegistryPrefixes", "MessageIds", "ExcludeRegistryPrefixes", "ExcludeMessageIds",
           "ResourceTypes")  # fmt: skip
 
 
@@ -60,21 +60,23 @@ class Subscription:
     headers: dict[str, str] = field(default_factory=dict)
     filters: dict[str, list[str]] = field(default_factory=dict)
     origin: bool = False
-    queue: "asyncio.Queue[UnitEvent | None]" = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    queue: "asyncio.Queue[UnitEvent | None]" = field(
+        default_factory=lambda: asyncio.Queue(_QUEUE_LENGTH)
+    )
     alive: bool = True
 
-    def wants(self, event: UnitEvent) -> bool:
+    def accepts(self, event: UnitEvent) -> bool:
         """Return whether the filters of the subscription let an event pass."""
         if event.test:
             return True
-        full, lists = message_id(event.key), self.filters
-        short = {full, f"{PREFIX}.{event.key}"}
+        message_name, lists = message_id(event.key), self.filters
+        accepted_names = {message_name, f"{PREFIX}.{event.key}"}
         return (
             (not lists.get("RegistryPrefixes") or PREFIX in lists["RegistryPrefixes"])
-            and (not lists.get("MessageIds") or bool(short & set(lists["MessageIds"])))
+            and (not lists.get("MessageIds") or bool(accepted_names & set(lists["MessageIds"])))
             and (not lists.get("ResourceTypes") or "CoolingUnit" in lists["ResourceTypes"])
             and PREFIX not in lists.get("ExcludeRegistryPrefixes", ())
-            and not short & set(lists.get("ExcludeMessageIds", ()))
+            and not accepted_names & set(lists.get("ExcludeMessageIds", ()))
         )
 
     def payload(self, event: UnitEvent) -> str:
@@ -108,7 +110,7 @@ class EventResources:
                        lambda: list(self.subscriptions), Method(self._create, COMPONENTS)),
             action(target, self._submit_test, MANAGER),
         )  # fmt: skip
-        tree.add_members(_SUBSCRIPTIONS, self._find)
+        tree.add_members(_SUBSCRIPTIONS, self._find_resource)
 
     def _service(self) -> Json:
         target = f"{SERVICE}/Actions/EventService.SubmitTestEvent"
@@ -133,7 +135,7 @@ class EventResources:
             "Actions": {"#EventService.SubmitTestEvent": {"target": target}},
         }  # fmt: skip
 
-    def _find(self, number: str) -> Resource | None:
+    def _find_resource(self, number: str) -> Resource | None:
         subscription = self.subscriptions.get(number)
         if subscription is None:
             return None
@@ -172,7 +174,7 @@ class EventResources:
 
     def _create(self, call: Call) -> Reply:
         body = call.body
-        problems = _problems(body)
+        problems = _find_problems(body)
         if problems:
             raise RedfishError(400, *problems)
         if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
@@ -183,16 +185,16 @@ class EventResources:
             text = message("PropertyValueFormatError", destination, "Destination",
                            related=["Destination"])  # fmt: skip
             raise RedfishError(400, {**text, "Resolution": refusal})
-        subscription = self._open(destination, body.get("Context") or "", call.user)
+        subscription = self._add_subscription(destination, body.get("Context") or "", call.user)
         for item in body.get("HttpHeaders") or []:
             subscription.headers.update(item)
-        subscription.filters = {name: body[name] for name in _LISTS if body.get(name)}
+        subscription.filters = {name: body[name] for name in _FILTER_LISTS if body.get(name)}
         self._push.start(subscription, lambda: self.end(subscription.id))
-        resource = self._find(subscription.id)
+        resource = self._find_resource(subscription.id)
         path = f"{_SUBSCRIPTIONS}/{subscription.id}"
         return Reply(201, resource.body() if resource else {}, {"Location": path})
 
-    def _open(self, destination: str, context: str, user: str) -> Subscription:
+    def _add_subscription(self, destination: str, context: str, user: str) -> Subscription:
         number = str(self._next)
         self._next += 1
         subscription = Subscription(number, destination, context, user)
@@ -205,7 +207,7 @@ class EventResources:
 
     def _distribute(self, event: UnitEvent) -> None:
         for subscription in tuple(self.subscriptions.values()):
-            if not subscription.wants(event):
+            if not subscription.accepts(event):
                 continue
             try:
                 subscription.queue.put_nowait(event)
@@ -218,7 +220,7 @@ class EventResources:
         """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or ""."""
         if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
             return
-        subscription = self._open(f"sse://{call.address}", "", call.user)
+        subscription = self._add_subscription(f"sse://{call.address}", "", call.user)
         subscription.stream = True
         try:
             yield ": connected\n\n"
@@ -247,42 +249,49 @@ def _destination(subscription: Subscription) -> Json:
         "EventFormatType": "Event",
         "DeliveryRetryPolicy": "TerminateAfterRetries",
         "HttpHeaders": [],
-        **{name: subscription.filters.get(name, []) for name in _LISTS},
+        **{name: subscription.filters.get(name, []) for name in _FILTER_LISTS},
         "Status": {"State": "Enabled", "Health": "OK"},
     }
 
 
 def _check_text(value: Any) -> Json | None:
-    if isinstance(value, str) and len(value) <= _MAX_TEXT:
+    if isinstance(value, str) and len(value) <= _MAX_TEXT_LENGTH:
         return None
     return message("PropertyValueTypeError", str(value)[:80], "Context", related=["Context"])
 
 
-_CHOICES = {
+_PROPERTY_CHOICES = {
     "Protocol": ("Redfish",),
     "SubscriptionType": ("RedfishEvent",),
     "EventFormatType": ("Event",),
     "DeliveryRetryPolicy": ("TerminateAfterRetries",),
 }
-_KNOWN = {"Destination", "Context", "HttpHeaders", "EventTypes", *_CHOICES, *_LISTS}
+_KNOWN_PROPERTIES = {
+    "Destination",
+    "Context",
+    "HttpHeaders",
+    "EventTypes",
+    *_PROPERTY_CHOICES,
+    *_FILTER_LISTS,
+}
 
 
-def _problems(body: Json) -> list[Json]:
+def _find_problems(body: Json) -> list[Json]:
     """Return the messages of a request for a subscription that is not valid."""
     found = [message("PropertyUnknown", name, related=[name])
-             for name in body if name not in _KNOWN and "@" not in name]  # fmt: skip
+             for name in body if name not in _KNOWN_PROPERTIES and "@" not in name]  # fmt: skip
     found += [
         message("PropertyMissing", name, related=[name])
         for name in ("Destination", "Protocol")
         if name not in body
     ]
-    for name, choices in _CHOICES.items():
+    for name, choices in _PROPERTY_CHOICES.items():
         if name in body and body[name] not in choices:
             value = str(body[name])[:80]
             found.append(message("PropertyValueNotInList", value, name, related=[name]))
     found += [
         message("PropertyValueTypeError", "...", name, related=[name])
-        for name in _LISTS
+        for name in _FILTER_LISTS
         if name in body and not _is_list(body[name])
     ]
     found += filter(None, [_check_text(body["Context"])] if body.get("Context") else [])
@@ -305,7 +314,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_address(value: Any) -> bool:
-    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
+    if not isinstance(value, str) or len(value) > _MAX_TEXT_LENGTH or not value.isprintable():
         return False
     try:
         parts = urlsplit(value)
@@ -320,8 +329,8 @@ def _are_headers(value: Any) -> bool:
     return all(
         isinstance(item, dict)
         and all(
-            _HEADER.fullmatch(name) and isinstance(text, str) and text.isprintable()
-            and text.isascii() and len(text) <= _MAX_TEXT
+            _HEADER_NAME.fullmatch(name) and isinstance(text, str) and text.isprintable()
+            and text.isascii() and len(text) <= _MAX_TEXT_LENGTH
             for name, text in item.items()
         )
         for item in value

@@ -10,12 +10,16 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from deploy.northbound.http.discovery import DiscoveryResponder
+from deploy.northbound.points.point_table import point_table
 from deploy.northbound.redfish.messages import Json, RedfishError, message
 from deploy.northbound.redfish.registry import registries_link
 from deploy.northbound.redfish.resource import (
     ROOT,
     Call,
+    PropertyPatch,
     Reply,
     Resource,
     ResourceTree,
@@ -26,6 +30,7 @@ from deploy.northbound.redfish.resource import (
 from deploy.northbound.redfish.resources.certificates import CERTIFICATES
 from deploy.northbound.redfish.resources.chassis import unit_uuid
 from deploy.northbound.redfish.sensors import CHASSIS, MANAGER, UNIT, SensorModel, name_of, utc_text
+from deploy.northbound.snapshot import Identity, Snapshot
 
 _RESET = f"{MANAGER}/Actions/Manager.Reset"
 _RESET_INFO = f"{MANAGER}/ResetActionInfo"
@@ -39,22 +44,35 @@ _ADDRESS, _MASK = 0x8915, 0x891B
 """ioctl numbers SIOCGIFADDR and SIOCGIFNETMASK of Linux."""
 
 
+def service_uuid(plate: Identity) -> str:
+    """Return the UUID of the Redfish service of a unit."""
+    return unit_uuid(plate.serial_number or plate.unit, "service")
+
+
 class ManagerResources:
     """Adds Managers, UpdateService and the service root. `restart`: ends the process later."""
 
     def __init__(
-        self, tree: ResourceTree, sensors: SensorModel, restart: Callable[[], None], port: int
+        self,
+        tree: ResourceTree,
+        sensors: SensorModel,
+        restart: Callable[[], None],
+        port: int,
+        discovery: DiscoveryResponder | None = None,
     ) -> None:
         self._sensors = sensors
         self._restart = restart
         self._port = port
+        self._discovery = discovery
+        switch = {"SSDP": _check_switch}
+        patch = PropertyPatch(switch, self._switch, "ConfigureManager") if discovery else None
         interfaces = f"{MANAGER}/EthernetInterfaces"
         tree.add(
             Resource(ROOT, "ServiceRoot", "coldloop", self._root, id="RootService"),
             collection(f"{ROOT}/Managers", "ManagerCollection", "Managers", lambda: ["1"]),
             Resource(MANAGER, "Manager", "Controller of the unit", self._manager),
             Resource(f"{MANAGER}/NetworkProtocol", "ManagerNetworkProtocol", "Network protocols",
-                     self._protocol),
+                     self._protocol, patch),
             collection(interfaces, "EthernetInterfaceCollection", "Network interfaces",
                        interface_names),
             Resource(_RESET_INFO, "ActionInfo", "Parameters of Reset", _reset_parameters),
@@ -71,7 +89,7 @@ class ManagerResources:
         plate = snapshot.identity
         return {
             "RedfishVersion": "1.20.0",
-            "UUID": unit_uuid(plate.serial_number or plate.unit, "service"),
+            "UUID": service_uuid(plate),
             "Vendor": plate.manufacturer or "coldloop",
             "Product": plate.model or "coolant distribution unit",
             **name_of(snapshot, "ServiceIdentification"),
@@ -96,6 +114,7 @@ class ManagerResources:
         snapshot = self._sensors.read()
         plate = snapshot.identity
         return {
+            **_redundancy(snapshot),
             "ManagerType": "Service",
             "UUID": unit_uuid(plate.serial_number or plate.unit, "manager"),
             "FirmwareVersion": snapshot.software or "unknown",
@@ -124,7 +143,12 @@ class ManagerResources:
 
     def _protocol(self) -> Json:
         name = socket.gethostname()
+        found: Json = {}
+        if self._discovery is not None:
+            discovery = self._discovery
+            found["SSDP"] = {"ProtocolEnabled": discovery.is_on, "Port": discovery.port}
         return {
+            **found,
             "HostName": name,
             "FQDN": name,
             "HTTPS": {"ProtocolEnabled": True, "Port": self._port,
@@ -132,6 +156,15 @@ class ManagerResources:
             "HTTP": {"ProtocolEnabled": False, "Port": None},
             "Status": {"State": "Enabled", "Health": "OK"},
         }  # fmt: skip
+
+    def _switch(self, _call: Call, values: Json) -> None:
+        """Switch the discovery on or off."""
+        if self._discovery is not None:
+            try:
+                self._discovery.switch(values["SSDP"]["ProtocolEnabled"])
+            except OSError as error:
+                text = {**message("GeneralError"), "Message": f"not stored: {error.strerror}"}
+                raise RedfishError(507, text) from None
 
     def _interface(self, name: str) -> Resource | None:
         if name not in interface_names():
@@ -149,6 +182,38 @@ class ManagerResources:
             "Status": {"State": "Enabled", "Health": "OK"},
             "RelatedItem": [link(UNIT), link(MANAGER)],
         }
+
+
+def _redundancy(snapshot: Snapshot) -> Json:
+    """Return the redundancy of a pair of controllers; empty: this controller has no pair."""
+    role, ready = snapshot.points["pair_role"], snapshot.points["pair_standby_ready"]
+    if role.quality == "absent":
+        return {}
+    health = {None: None, 0: "Warning", 1: "OK"}[ready.raw]
+    active = role.raw is not None and point_table()["pair_role"].words[role.raw] == "active"
+    group = {
+        "@odata.id": f"{MANAGER}#/Redundancy/0",
+        "@odata.type": "#Redundancy.v1_4_0.Redundancy",
+        "MemberId": "0",
+        "Name": "Pair of controllers",
+        "Mode": "Failover",
+        "MinNumNeeded": 1,
+        "MaxNumSupported": 2,
+        "RedundancyEnabled": True,
+        "RedundancySet": [link(MANAGER)],
+        "Status": {"State": "Enabled" if active else "StandbyOffline", "Health": health},
+    }
+    return {"Redundancy": [group], "Redundancy@odata.count": 1}
+
+
+def _check_switch(value: Any) -> Json | None:
+    """Return the message of a value that is not accepted: only `ProtocolEnabled` is writable."""
+    name = "SSDP/ProtocolEnabled"
+    if not isinstance(value, dict) or set(value) != {"ProtocolEnabled"}:
+        return message("PropertyNotWritable", "SSDP", related=["SSDP"])
+    if not isinstance(value["ProtocolEnabled"], bool):
+        return message("PropertyValueTypeError", "...", name, related=[name])
+    return None
 
 
 def _update_service() -> Json:

@@ -29,11 +29,11 @@ _EXCERPTS = (
     "HeatRemovedkW", "FlowLitersPerMinute", "SupplyTemperatureCelsius", "ReturnTemperatureCelsius",
     "DeltaTemperatureCelsius", "SupplyPressurekPa", "ReturnPressurekPa", "DeltaPressurekPa",
 )  # fmt: skip
-_PARTS = (
+_PART_LINKS = (
     "Pumps", "Filters", "Reservoirs", "PrimaryCoolantConnectors", "SecondaryCoolantConnectors",
     "LeakDetection", "EnvironmentMetrics",
 )  # fmt: skip
-_SIDES = (("Primary", "primary", "Facility"), ("Secondary", "secondary", "Secondary"))
+_CONNECTOR_SIDES = (("Primary", "primary", "Facility"), ("Secondary", "secondary", "Secondary"))
 _LEVEL_WARNING, _LEVEL_CRITICAL = 30.0, 10.0
 """Level of the reservoir in percent below which FluidLevelStatus is Warning or Critical."""
 
@@ -55,7 +55,7 @@ class ThermalResources:
         self._add_leaks(tree)
 
     def _add_connectors(self, tree: ResourceTree) -> None:
-        for side, key, label in _SIDES:
+        for side, key, label in _CONNECTOR_SIDES:
             path = f"{UNIT}/{side}CoolantConnectors"
             tree.add(
                 collection(path, "CoolantConnectorCollection", f"{label} connectors",
@@ -73,14 +73,14 @@ class ThermalResources:
             collection(f"{UNIT}/Reservoirs", "ReservoirCollection", "Reservoirs", lambda: ["1"]),
             Resource(f"{UNIT}/Reservoirs/1", "Reservoir", "Expansion reservoir", self._reservoir),
         )
-        tree.add_members(pumps, lambda number: self._member(pumps, number))
+        tree.add_members(pumps, lambda number: self._pump_resource(pumps, number))
 
     def _add_leaks(self, tree: ResourceTree) -> None:
         tree.add(Resource(f"{UNIT}/LeakDetection", "LeakDetection", "Leak detection", self._leaks))
         for parent in (f"{UNIT}/LeakDetection/LeakDetectors", f"{CHASSIS}/LeakDetectors"):
             tree.add(collection(parent, "LeakDetectorCollection", "Leak detectors",
                                 lambda: map(str, self._detectors())))  # fmt: skip
-            tree.add_members(parent, functools.partial(self._detector_at, parent))
+            tree.add_members(parent, functools.partial(self._detector_resource, parent))
 
     def _pumps(self) -> list[int]:
         return self._sensors.instances("pump{n}_speed")
@@ -88,12 +88,12 @@ class ThermalResources:
     def _detectors(self) -> list[int]:
         return self._sensors.instances("leak{n}")
 
-    def _member(self, parent: str, number: str) -> Resource | None:
+    def _pump_resource(self, parent: str, number: str) -> Resource | None:
         if number not in map(str, self._pumps()):
             return None
         return Resource(f"{parent}/{number}", "Pump", f"Pump {number}", lambda: self._pump(number))
 
-    def _detector_at(self, parent: str, number: str) -> Resource | None:
+    def _detector_resource(self, parent: str, number: str) -> Resource | None:
         if number not in map(str, self._detectors()):
             return None
         name = f"Leak detector {number}"
@@ -105,15 +105,15 @@ class ThermalResources:
 
     def _unit(self) -> Json:
         snapshot = self._sensors.read()
-        plate = snapshot.identity
+        nameplate = snapshot.identity
         content: Json = {
             "EquipmentType": "CDU",
-            "Manufacturer": plate.manufacturer or None,
-            "Model": plate.model or None,
-            "PartNumber": plate.part_number or None,
-            "SerialNumber": plate.serial_number or None,
-            "AssetTag": plate.asset_tag or None,
-            "ProductionDate": production_date(plate.production_date),
+            "Manufacturer": nameplate.manufacturer or None,
+            "Model": nameplate.model or None,
+            "PartNumber": nameplate.part_number or None,
+            "SerialNumber": nameplate.serial_number or None,
+            "AssetTag": nameplate.asset_tag or None,
+            "ProductionDate": production_date(nameplate.production_date),
             "Version": None,
             "FirmwareVersion": snapshot.software or "unknown",
             **name_of(snapshot, "UserLabel"),
@@ -122,7 +122,7 @@ class ThermalResources:
             "Status": unit_status(snapshot),
             "Links": {"Chassis": [link(CHASSIS)], "ManagedBy": [link(MANAGER)]},
         }
-        for name in _PARTS:
+        for name in _PART_LINKS:
             content[name] = link(f"{UNIT}/{name}")
         return content
 
@@ -191,15 +191,15 @@ class ThermalResources:
         snapshot = self._sensors.read()
         status = point_status("reservoir_level", snapshot)
         level = snapshot.value("reservoir_level")
-        words: str | None = None
+        level_status: str | None = None
         if level is not None:
-            words = "OK" if level >= _LEVEL_WARNING else "Warning"
-            words = "Critical" if level < _LEVEL_CRITICAL else words
-            status["Health"] = words
+            level_status = "OK" if level >= _LEVEL_WARNING else "Warning"
+            level_status = "Critical" if level < _LEVEL_CRITICAL else level_status
+            status["Health"] = level_status
         return {
             "ReservoirType": None,
             "CapacityLiters": None,
-            "FluidLevelStatus": words,
+            "FluidLevelStatus": level_status,
             **self._sensors.excerpts("reservoir"),
             "Status": status,
             "Location": part_location("Reservoir 1", 1),
@@ -208,7 +208,7 @@ class ThermalResources:
     def _leaks(self) -> Json:
         parent = f"{UNIT}/LeakDetection/LeakDetectors"
         detectors = [self._leak(str(number)) for number in self._detectors()]
-        worst = _worst([detector["Status"]["Health"] for detector in detectors])
+        worst = _worst_health([detector["Status"]["Health"] for detector in detectors])
         state = "Enabled" if detectors else "Absent"
         group: Json = {
             "GroupName": "All leak detectors",
@@ -243,13 +243,13 @@ class ThermalResources:
 
 def _difference(content: Json) -> float | None:
     """Return the absolute difference of the two temperatures; None: one is not known."""
-    supply = content["SupplyTemperatureCelsius"]["Reading"]
-    back = content["ReturnTemperatureCelsius"]["Reading"]
-    return None if supply is None or back is None else round(abs(back - supply), 3)
+    supply_c = content["SupplyTemperatureCelsius"]["Reading"]
+    return_c = content["ReturnTemperatureCelsius"]["Reading"]
+    return None if supply_c is None or return_c is None else round(abs(return_c - supply_c), 3)
 
 
-def _worst(words: list[str]) -> str:
-    return next((word for word in ("Critical", "Warning") if word in words), "OK")
+def _worst_health(level_status: list[str]) -> str:
+    return next((word for word in ("Critical", "Warning") if word in level_status), "OK")
 
 
 def part_location(label: str, number: int) -> Json:

@@ -8,6 +8,7 @@ perhaps not sent is sent again only if the report of its unit does not show it.
 """
 
 import contextlib
+import functools
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from deploy.ops.keys import Key
 from deploy.ops.ledger import default_path
 from deploy.ops.mqtt_session import BrokerSession
 from deploy.ops.report.unit_report import UnitReport
+from deploy.ops.unit_config.published import CONFIG, holds_changes
 from deploy.relay.terminal_text import printable
 
 _TOGGLE = "toggle"
@@ -116,6 +118,7 @@ def make_rollout(
         _patch_factory(settings, settings.requested(), keys, units),
         lambda name, base, counter: sign_command(name, base, "confirm", counter),
         lambda name, base, counter: sign_command(name, base, "rollback", counter),
+        functools.partial(holds_changes, changes=settings.requested()),
         settings.cohorts,
         content.aborted,
         content.paused,
@@ -179,6 +182,7 @@ def run_rollout(
 
 def _run(rollout: Rollout, session: BrokerSession, journal: RolloutJournal, progress: bool) -> int:
     sent, parser = 0, ReportParser()
+    session.subscribe(f"{next(iter(rollout.units)) if len(rollout.units) == 1 else '+/+'}/{CONFIG}")
     with _catch_signals() as words:
         while not rollout.is_done() or rollout.outbox:
             for topic, payload in session.messages(0.05):
@@ -187,6 +191,8 @@ def _run(rollout: Rollout, session: BrokerSession, journal: RolloutJournal, prog
                 report = parser.parse(name, payload) if is_report else None
                 if report is not None:
                     rollout.report(name, report, time.monotonic())
+                elif topic.endswith(f"/{CONFIG}"):
+                    rollout.config(topic.removesuffix(f"/{CONFIG}"), payload, time.monotonic())
             for word in [journal.take_request(), *words]:
                 _apply_request(rollout, word, journal)
             words.clear()

@@ -14,6 +14,10 @@ of all, the rollout stops: it sends no new change and rolls back each unconfirme
 A unit without an answer is called back too: it can have the change on trial or scheduled.
 If a rollback and a confirmation cross, a unit can keep the change. The report of the unit decides.
 
+A counter alone does not name a change: the holder of one stolen key can sign another change with
+the same counter. So a trial and a confirmation count only if the published configuration, whose
+hash is in the signed report, has the values of this change. Unsigned reports have no such hash.
+
 A `LocalError` (full disk, signer without an answer) is no failure of a unit. It passes through, so
 the rollout stops without a final state. A waiting unit that has a newer change does not get this
 one: it would overwrite that change.
@@ -25,6 +29,7 @@ from dataclasses import dataclass, field
 
 from deploy.errors import LocalError, OpsError
 from deploy.ops.report.unit_report import UnitReport
+from deploy.ops.unit_config.published import is_of_report
 from protocols.signed_message import PATCH
 
 WAITING, SENT, TRIAL, CONFIRMING, ROLLING_BACK, CONFIRMED, FAILED = (
@@ -43,6 +48,7 @@ _STILL_ARMED = (
     "the unit can still apply or keep the change; see `config show`, then `config cancel` or "
     "`config rollback`"
 )
+_OTHER = "it has another change with the same counter: a stolen key; see `config history`"
 
 
 @dataclass
@@ -60,6 +66,10 @@ class RolloutUnit:
     """The signed change, for a second time after the tool was restarted."""
     newest: int | None = None
     """Counter of the newest change of the unit when the rollout was made; None: not checked."""
+    config: bytes = b""
+    """The newest published configuration."""
+    is_held: bool = False
+    """Its configuration had the values of the change."""
     is_resumed: bool = False
     """The tool was restarted in this state: whether its message was sent is not known."""
 
@@ -93,6 +103,8 @@ class Rollout:
     patch: Callable[[str, UnitReport], tuple[int, bytes]]
     confirm: Callable[[str, UnitReport, int], bytes]
     rollback: Callable[[str, UnitReport, int], bytes]
+    holds: Callable[[bytes], bool] | None = None
+    """Whether a published configuration has the values of the change; None: not checked."""
     cohorts: list[list[str]] = field(default_factory=list)
     """Names of the units; empty: canaries, then the rest."""
     aborted: str = ""
@@ -130,6 +142,25 @@ class Rollout:
         if unit.is_resumed and unit.state not in _FINAL_STATES:
             self._send_again(unit, report, now_s)
 
+    def config(self, name: str, payload: bytes, now_s: float) -> None:
+        """Handle a published configuration. It can arrive after the report with its hash."""
+        unit = self.units.get(name)
+        if unit is not None:
+            unit.config = payload
+            if unit.report is not None and unit.state in (SENT, TRIAL, CONFIRMING, ROLLING_BACK):
+                self._apply_report(unit, unit.report, now_s)
+
+    def _is_other_change(self, unit: RolloutUnit, report: UnitReport) -> bool | None:
+        """Return whether the change with this counter is another one; None: not known yet."""
+        if unit.is_held or self.holds is None or not report.signed:
+            return False
+        is_running = report.trial is None or report.phase is not None
+        is_of_this = report.trial in (None, unit.counter) and is_running
+        if not is_of_this or not unit.config or not is_of_report(unit.config, report):
+            return None
+        unit.is_held = self.holds(unit.config)
+        return not unit.is_held
+
     def _send_again(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
         """Send the message of a unit again, if its report does not show that it has it."""
         unit.is_resumed = False
@@ -149,8 +180,16 @@ class Rollout:
                 if unit.state == ROLLING_BACK
                 else f"{report.last[1]} {report.last[2]}"
             )
-            self._finish(unit, report.last[1] == "confirmed", reason)
+            is_confirmed = report.last[1] == "confirmed"
+            is_other = self._is_other_change(unit, report) if is_confirmed else False
+            if is_other is not None:
+                self._finish(unit, is_confirmed and not is_other, _OTHER if is_other else reason)
         elif report.trial == unit.counter and unit.state != ROLLING_BACK:
+            is_other = self._is_other_change(unit, report)
+            if is_other:
+                self._call_back(unit, _OTHER)
+            if is_other is not False:
+                return
             if unit.state == SENT:
                 self._set_state(unit, TRIAL, now_s)
             if report.phase == "confirm" and unit.state == TRIAL and self.plan.confirm:

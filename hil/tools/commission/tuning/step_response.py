@@ -36,6 +36,10 @@ class TuningError(Exception):
     """The response gives no gains. The text says why."""
 
 
+class DisturbanceError(TuningError):
+    """Something else has changed the value, such as the heat load. A later test can succeed."""
+
+
 class Process(NamedTuple):
     """First-order lag with delay, s. `gain`: change of the value for each percent."""
 
@@ -108,10 +112,10 @@ def _time_of(start: float, samples: Sequence[Sample], change: float) -> float:
 
 
 def mean_process(there: Process, back: Process) -> Process:
-    """Return the mean of the step and of the step back. Raises `TuningError` if they differ."""
+    """Return the mean of step and step back. Raises `DisturbanceError` if they differ."""
     ratio = there.gain / back.gain
     if not 1.0 / _LARGEST_RATIO <= ratio <= _LARGEST_RATIO:
-        raise TuningError(
+        raise DisturbanceError(
             f"the way back differs ({there.gain:.2f} and {back.gain:.2f} for each percent): "
             "something else has changed the value"
         )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from drivers.errors import PortError
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.tuning.step_response import (
+    DisturbanceError,
     Process,
     Sample,
     TuningError,
@@ -55,12 +56,21 @@ class LoopLimits(NamedTuple):
 
 
 class StepResult(NamedTuple):
-    """Result of a step test. `samples`: time since the start, s, output, percent, and value."""
+    """Result of a step test. `samples`: time since the start, s, output, percent, and value.
+
+    `is_disturbed`: the value also changed by itself, so a later test can succeed.
+    """
 
     state: str
     reason: str
     process: Process | None
     samples: list[tuple[float, float, float]]
+    is_disturbed: bool = False
+
+
+def is_disturbance(failure: Exception) -> bool:
+    """Return whether a later test can succeed."""
+    return isinstance(failure, DisturbanceError)
 
 
 class StepTest:
@@ -96,18 +106,18 @@ class StepTest:
             return StepResult(REFUSED, reason or error, None, [])
         self._before = self._count = self.actuator.device.readings[self._index].raw
         target = self._target()
-        process, problem = None, ""
+        process, problem, is_disturbed = None, "", False
         try:
             self._measure_base()
         except (TuningError, PortError) as failure:
-            return StepResult(REFUSED, str(failure), None, self.samples)
+            return StepResult(REFUSED, str(failure), None, self.samples, is_disturbance(failure))
         old = OldWords(point.name, point.function, point.address, words)
         keep(old)
         try:
             process = self._step_and_back(target, old)
             state, reason = DONE, ""
         except TuningError as failure:
-            state, reason = REFUSED, str(failure)
+            state, reason, is_disturbed = REFUSED, str(failure), is_disturbance(failure)
         except PortError as failure:
             state, reason = FAILED, str(failure)
         finally:
@@ -117,7 +127,7 @@ class StepTest:
                     keep(None)
         if problem:
             return StepResult(LEFT, f"the old value is not back: {problem}", None, self.samples)
-        return StepResult(state, reason, process, self.samples)
+        return StepResult(state, reason, process, self.samples, is_disturbed)
 
     def _target(self) -> int:
         """Return the count of the step: up, or down at the upper limit."""
@@ -127,7 +137,7 @@ class StepTest:
         return max(low, min(high, target))
 
     def _measure_base(self) -> None:
-        """Measure the value before the step. Raises `TuningError` if it drifts."""
+        """Measure the value before the step. Raises `DisturbanceError` if it drifts."""
         base = self._collect(_BASE_S, lambda _: False)
         values = [value for _, value in base]
         half = len(values) // 2
@@ -135,7 +145,7 @@ class StepTest:
         drift = abs(self._start - statistics.fmean(values[:half]))
         self._noise = statistics.pstdev(values) if len(values) > 1 else 0.0
         if drift > self.limits.least_change / 2.0:
-            raise TuningError(f"the value drifts by {drift:.2f} {self.limits.unit}; wait")
+            raise DisturbanceError(f"the value drifts by {drift:.2f} {self.limits.unit}; wait")
 
     def _step_and_back(self, target: int, old: OldWords) -> Process:
         scale = self._point.num / self._point.den
@@ -168,7 +178,7 @@ class StepTest:
         samples = self._collect(limits.longest_s, is_over)
         process = fit_process(start, samples, step_pct, limits.least_change, self._noise)
         if not is_settled(start, samples, self._noise):
-            raise TuningError(f"the value has not settled within {limits.longest_s:.0f} s")
+            raise DisturbanceError(f"the value has not settled within {limits.longest_s:.0f} s")
         return process, samples
 
     def _collect(self, longest_s: float, is_over: Callable[[list[Sample]], bool]) -> list[Sample]:

@@ -520,8 +520,10 @@ def test_a_button_under_a_finger_is_not_replaced(server: PanelServer, open_page:
     page.evaluate("window.alarm = document.querySelector('#alarmlists .alarm')")
     for raw in (32_500, 32_600, 32_700):
         value = PointValue("supply_temperature", raw, "good", 100)
-        server.source.replace(points={**server.source.snapshot.points, "supply_temperature": value})
-        page.wait_for_timeout(1100)
+        points = {**server.source.snapshot.points, "supply_temperature": value}
+        identity = dataclasses.replace(server.source.snapshot.identity, unit=f"CDU-{raw}")
+        server.source.replace(points=points, identity=identity)
+        expect(page.locator("#unitname")).to_contain_text(f"CDU-{raw}")
     assert page.evaluate("window.kept.isConnected && window.kept.value") == "63"
     assert page.evaluate("window.alarm.isConnected")
 

@@ -20,12 +20,19 @@ from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT
 
 MEMORY_MIB = 64
+_SHORT = (
+    "import sys, coldloop; from deploy.northbound.process import launcher; "
+    "launcher._HUNG_S = %g; sys.exit(coldloop.main())"
+)
+_UNIT_NAME = ".1.3.6.1.4.1.8072.9999.9999.4710.1.1.1.0"
 
 
 class ForkedServers:
-    """`coldloop northbound serve all` with each server."""
+    """`coldloop northbound serve all` with each server. `hung_s`: instead of the 15 s."""
 
-    def __init__(self, folder: Path, receivers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, receivers: tuple[str, ...] = (), hung_s: float | None = None
+    ) -> None:
         require_program("snmpd")
         self.ports = [free_port(), free_port(), free_port(), free_port()]
         http, modbus, bacnet, snmp = self.ports
@@ -46,7 +53,10 @@ class ForkedServers:
             },
         )
         write_record(started(WRITES), folder)
-        command = [sys.executable, "-m", "coldloop", "northbound", "serve", "all"]
+        command = [sys.executable, "-m", "coldloop"]
+        if hung_s is not None:
+            command = [sys.executable, "-c", _SHORT % hung_s]
+        command += ["northbound", "serve", "all"]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
             systemd.bind(str(folder / "notify"))
             systemd.settimeout(60)
@@ -55,7 +65,9 @@ class ForkedServers:
                 cwd=ROOT,
                 env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify")},
             )
-            assert systemd.recv(64) == b"READY=1"
+            while (word := systemd.recv(64)) != b"READY=1":
+                assert word == b"WATCHDOG=1"
+            assert systemd.recv(64) == b"WATCHDOG=1"
         wait_until_open(modbus, 60)
 
     def children(self) -> list[int]:
@@ -109,7 +121,7 @@ def servers(tmp_path: Path) -> Iterator[ForkedServers]:
 
 def test_forks_share_memory_and_one_comes_back_alone(servers: ForkedServers) -> None:
     before = servers.children()
-    assert len(before) == 2  # bacnet and snmpd
+    assert len(before) == 3  # web, bacnet and snmpd
     assert share_kib(servers.process.pid) / 1024 <= MEMORY_MIB
     os.kill(before[0], signal.SIGKILL)
     wait_for(lambda: len(set(servers.children()) - set(before)) == 1)
@@ -118,6 +130,37 @@ def test_forks_share_memory_and_one_comes_back_alone(servers: ForkedServers) -> 
     forks = servers.children()
     assert servers.stop() == 0
     assert not any(is_alive(pid) for pid in forks)
+
+
+def _ask_snmp(servers: ForkedServers) -> str:
+    """Read the name of the unit by SNMPv3; at most 3 s."""
+    user = ["-u", "reader", "-a", "SHA-256", "-A", "authentication-1"]
+    address = f"127.0.0.1:{servers.ports[3]}"
+    done = subprocess.run(
+        [require_program("snmpget"), "-v3", "-l", "authPriv", *user, "-x", "AES",
+         "-X", "privacy-secret-2", "-t", "3", "-r", "0", address, _UNIT_NAME],
+        capture_output=True, text=True, check=False, env={"PATH": os.defpath, "MIBS": ""},
+        timeout=30,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+@pytest.mark.realtime
+def test_a_hung_server_delays_no_other_and_comes_back(tmp_path: Path) -> None:
+    servers = ForkedServers(tmp_path, hung_s=3)
+    try:
+        wait_for(lambda: "STRING" in _ask_snmp(servers))
+        web = servers.children()[0]
+        os.kill(web, signal.SIGSTOP)
+        assert "STRING" in _ask_snmp(servers)
+        wait_for(lambda: not is_alive(web))
+        wait_until_open(servers.ports[1], 60)
+        assert "STRING" in _ask_snmp(servers)
+        assert servers.process.poll() is None
+        assert servers.stop() == 0
+    finally:
+        servers.process.kill()
+        servers.process.wait(20)
 
 
 def test_forks_end_with_a_killed_launcher(servers: ForkedServers) -> None:

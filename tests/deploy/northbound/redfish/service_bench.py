@@ -17,6 +17,7 @@ from deploy.northbound.access.accounts import UserAccount
 from deploy.northbound.access.types import FakeAudit, FakeWriter, Refusal, Session
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.http.certificate import CertificateStore
+from deploy.northbound.http.discovery import DiscoveryResponder
 from deploy.northbound.http.limits import HttpLimits
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.server import HttpServer
@@ -123,6 +124,7 @@ class ServiceBench:
         networks: Sequence[str] = (),
         authorities: str = "",
         must_change: str = "",
+        discovery: DiscoveryResponder | None = None,
     ) -> None:
         self.folder = folder
         self.limits = limits
@@ -150,6 +152,7 @@ class ServiceBench:
             self._restart,
             self.server.port,
             hold_s=0.0,
+            discovery=discovery,
         )
         self.service, self.tree = build_service(parts, self.events)
         self.service.register(self.server.app, self.server.gate)

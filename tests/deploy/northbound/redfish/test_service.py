@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from deploy.northbound.access.types import Outcome, Refusal, SetPointChange
-from deploy.northbound.points.point_table import columns, point_table
 from deploy.northbound.redfish.sensors import SENSORS
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
 
@@ -119,27 +118,6 @@ def test_values_of_the_snapshot_are_in_sensors_and_excerpts(
     assert sensor["Reading"] is None
     assert sensor["Status"]["State"] == "UnavailableOffline"
     bench.source.set_point("return_temperature", 40_000)
-
-
-def test_values_are_equal_in_1000_random_states(tmp_path: Path) -> None:
-    table, found = point_table(), columns("redfish")
-    with ServiceBench(tmp_path) as bench:
-        client = ApiClient(bench, "reader")
-        for _number in range(1000):
-            bench.source.step()
-            report = client.get(f"{ROOT}/TelemetryService/MetricReports/All")
-            shown = {value["MetricId"]: value["MetricValue"] for value in report["MetricValues"]}
-            for key, column in found.items():
-                if column["sensor"] not in shown:
-                    assert table[key].instance, key  # a part that no record has had yet
-                    continue
-                raw, text = bench.source.snapshot.points[key].raw, shown[column["sensor"]]
-                if raw is None:
-                    assert text is None, key
-                else:
-                    expected = table[key].value(raw) * column.get("factor", 1)
-                    assert float(text) == pytest.approx(expected, abs=0.0006), key
-        client.link.close()
 
 
 def test_without_a_record_no_old_value_is_shown(bench: ServiceBench, admin: ApiClient) -> None:

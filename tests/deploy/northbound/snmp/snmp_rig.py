@@ -15,6 +15,7 @@ from pathlib import Path
 
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.record import SnapshotSource
+from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.process import SnmpProcess, SnmpSettings
 from tests.deploy.northbound.record_writer import write_record
 from tests.support.programs import require_program
@@ -32,7 +33,9 @@ def free_udp_port() -> int:
 class SnmpRig:
     """A fake unit, its record in a folder, and the process."""
 
-    def __init__(self, folder: Path, receivers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, receivers: tuple[str, ...] = (), root: tree.Oid = tree.ROOT
+    ) -> None:
         require_program("snmpd")
         self.source, self.folder = FakeSource(1), folder
         self.record = folder / "record"
@@ -43,7 +46,7 @@ class SnmpRig:
         keys.write_text(f"authentication: {AUTHENTICATION}\nprivacy: {PRIVACY}\n")
         keys.chmod(0o600)
         self.settings = SnmpSettings(
-            "127.0.0.1", free_udp_port(), USER, keys, folder / "state", receivers
+            "127.0.0.1", free_udp_port(), USER, keys, folder / "state", receivers, root
         )
         self.process = SnmpProcess(self.settings, SnapshotSource(self.record))
         self._loop = asyncio.new_event_loop()
@@ -90,15 +93,16 @@ class SnmpRig:
             assert time.monotonic() < end
 
     def ask(self, tool: str, *arguments: str, timeout: int = 3, options: str = "") -> str:
-        """Run a tool of net-snmp as the reader; return all that it prints."""
+        """Run a tool of net-snmp with its options as the reader; return all that it prints."""
         who = options.split() if options else [
             "-v3", "-l", "authPriv", "-u", USER, "-a", "SHA-256", "-A", AUTHENTICATION,
             "-x", "AES", "-X", PRIVACY,
         ]  # fmt: skip
         address = f"127.0.0.1:{self.settings.port}"
-        program = require_program(tool)
+        name, *own = tool.split()
         done = subprocess.run(
-            [program, *who, "-On", "-t", str(timeout), "-r", "1", address, *arguments],
+            [require_program(name), *own, *who, "-On", "-t", str(timeout), "-r", "1", address,
+             *arguments],
             capture_output=True, text=True, check=False, timeout=60,
             env={"PATH": os.environ["PATH"], "MIBS": "", "HOME": str(self.folder)},
         )  # fmt: skip

@@ -6,17 +6,19 @@ from __future__ import annotations
 import io
 import os
 import random
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from deploy.errors import OpsError
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 from deploy.northbound.snmp import tree
+from deploy.northbound.snmp.informs import AlarmChanges
 from deploy.northbound.snmp.mib_text import mib_text
+from deploy.northbound.snmp.process import read_root
 from deploy.northbound.snmp.responder import PassResponder, parse_oid
 from drivers.ports.cpython.clock import monotonic
 from tests.deploy.northbound.record_writer import write_record
@@ -31,15 +33,43 @@ def test_the_file_is_that_of_the_tables() -> None:
     assert MIB.read_text() == mib_text()
 
 
-def test_smilint_has_no_remark(tmp_path: Path) -> None:
+OTHER_ROOT = (1, 3, 6, 1, 4, 1, 55555, 7)
+
+
+@pytest.mark.parametrize("root", [tree.ROOT, OTHER_ROOT, (*OTHER_ROOT, 2, 3)])
+def test_smilint_has_no_remark(tmp_path: Path, root: tree.Oid) -> None:
     smilint = require_program("smilint")
-    shutil.copy(MIB, tmp_path / "COLDLOOP-MIB")
+    (tmp_path / "COLDLOOP-MIB").write_text(mib_text(root))
     done = subprocess.run(
         [smilint, "-l", "6", "-s", "-m", str(tmp_path / "COLDLOOP-MIB")],
         capture_output=True, text=True, check=False, timeout=60,
         env={"SMIPATH": f"{data_file('mibs')}:{tmp_path}", "PATH": os.environ["PATH"]},
     )  # fmt: skip
     assert done.stdout + done.stderr == ""  # the exit code is 0 with errors too
+
+
+def test_another_root_moves_all_numbers() -> None:
+    source = FakeSource(2)
+    while not (informs := AlarmChanges().update(source.snapshot)):
+        source.step()
+    snapshot = source.snapshot
+    here, there = tree.SnmpTree(snapshot), tree.SnmpTree(snapshot, OTHER_ROOT)
+    assert list(there.values.values()) == list(here.values.values())
+    assert {oid[: len(OTHER_ROOT)] for oid in there.values} == {OTHER_ROOT}
+    assert read_root("1.3.6.1.4.1.55555.7") == OTHER_ROOT
+    moved = [word for word in informs[0].arguments(OTHER_ROOT) if word.startswith(".1.3")]
+    assert len(moved) > 1
+    assert all(word.startswith(".1.3.6.1.4.1.55555.7.") for word in moved)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1.3.6.1.4.1", "1.3.6.1.4.1.9", "1.3.6.1.2.1.1.1", "1.3.6.1.4.1.0.1",
+     "1.3.6.1.4.1.4294967296.1", "1.3.6.1.4.1" + ".1" * 40],
+)  # fmt: skip
+def test_a_wrong_root_is_refused(text: str) -> None:
+    with pytest.raises(OpsError, match=r"northbound\.snmp\.oid"):
+        read_root(text)
 
 
 def test_values_are_in_order_and_complete() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import select
+import socket
 import threading
 import time
 import tty
@@ -22,8 +23,19 @@ from hil.kernel.world import World
 from hil.run.virtual import START_UTC
 
 
+def free_port(host: int) -> int:
+    """Return a UDP port of 127.0.0.`host` that is free now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((f"127.0.0.{host}", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class PairHub:
-    """Use it in a `with` block. `paths` are the ports of both controllers."""
+    """Use it in a `with` block. `paths` are the ports of both controllers.
+
+    `addresses`: free addresses for the datagrams of their link.
+    """
 
     def __init__(self) -> None:
         self._ends = [os.openpty() for _ in range(2)]
@@ -32,6 +44,7 @@ class PairHub:
             tty.setraw(far)
             os.set_blocking(near, False)
         self.paths = [os.ttyname(far) for _, far in self._ends]
+        self.addresses = [f"127.0.0.{host}:{free_port(host)}" for host in (1, 2)]
         self.testbed = Testbed(World(1, START_UTC), TestbedSettings())
         self.writes: list[tuple[int, float]] = []
         self._replies: list[tuple[int, int, bytes]] = []

@@ -29,7 +29,16 @@ def write_config(hub: PairHub, folder: Path, node: int) -> Path:
         "tcp:127.0.0.1:9",
         f"store:{folder}/state",
     )
-    config["redundancy"] = {"node": "file", "node_file": str(folder / "node"), "key": "5a" * 32}
+    (folder / "pair").mkdir()
+    config["redundancy"] = {
+        "node": "file",
+        "node_file": str(folder / "node"),
+        "key": "5a" * 32,
+        "port": f"store:{folder}/pair",
+        "ports": {
+            name: f"udp:{address}" for name, address in zip("ab", hub.addresses, strict=True)
+        },
+    }
     path = folder / "unit.json"
     path.write_text(json.dumps(config))
     return path
@@ -55,7 +64,19 @@ def running_pair(folder: Path) -> Iterator[tuple[PairHub, list[subprocess.Popen[
 def start_agent(config: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config", str(config)]
     command += ["--store", str(config.parent)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env={**os.environ})
+    with (config.parent / "console").open("wb") as console:
+        return subprocess.Popen(command, stdout=console, stderr=console, env={**os.environ})
+
+
+def roles(folder: Path, node: int) -> list[str]:
+    """Return the roles that a controller has printed."""
+    lines = (folder / "ab"[node] / "console").read_text().splitlines()
+    return [line.rpartition(": ")[2] for line in lines if "pair " in line]
+
+
+def give_swap(config: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "coldloop.py"), "pair", "swap", "--config", config]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
 def writers(hub: PairHub) -> list[int]:
@@ -67,6 +88,24 @@ def least_time_apart_s(hub: PairHub) -> float:
     return min((b[1] - a[1] for a, b in pairs if a[0] != b[0]), default=1e9)
 
 
+def test_a_person_swaps_the_controllers(tmp_path: Path) -> None:
+    with running_pair(tmp_path) as (hub, processes):
+        first = writers(hub)[-1]
+        wait_until("a standby", lambda: roles(tmp_path, 1 - first)[-1:] == ["standby"])
+        config = str(tmp_path / "ab"[first] / "unit.json")
+        done = give_swap(config)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "role   standby\n", "")
+        wait_until("the new role", lambda: roles(tmp_path, 1 - first)[-1:] == ["active"])
+        assert "probe" not in roles(tmp_path, 1 - first)  # it was a swap, not a silence
+        hub.testbed.plant.set_load(60)  # an agent writes only what changes
+        wait_until("a write of the other one", lambda: writers(hub)[-1] != first)
+        assert least_time_apart_s(hub) >= 1.0
+        again = give_swap(config)
+        assert again.returncode == 1
+        assert "is standby; swap at the active one" in again.stdout
+        assert all(process.poll() is None for process in processes)
+
+
 @pytest.mark.parametrize("name", ["kill", "stop"])
 def test_the_other_controller_takes_over(tmp_path: Path, name: str) -> None:
     with running_pair(tmp_path) as (hub, processes):
@@ -74,8 +113,10 @@ def test_the_other_controller_takes_over(tmp_path: Path, name: str) -> None:
         processes[first].send_signal(signal.SIGKILL if name == "kill" else signal.SIGSTOP)
         wait_until("a write of the other one", lambda: writers(hub)[-1] != first)
         if name == "stop":  # awake, it must not write again
-            processes[first].send_signal(signal.SIGCONT)
             count = len(hub.writes)
-            wait_until("more writes", lambda: len(hub.writes) > count + 2)
+            processes[first].send_signal(signal.SIGCONT)
+            wait_until("the role standby", lambda: roles(tmp_path, first)[-1:] == ["standby"])
+            hub.testbed.plant.set_load(60)  # an agent writes only what changes
+            wait_until("a write after it", lambda: len(hub.writes) > count)
             assert set(writers(hub)[count:]) == {1 - first}
         assert least_time_apart_s(hub) >= 1.0

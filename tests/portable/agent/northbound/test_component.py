@@ -105,6 +105,7 @@ def test_record_has_all_points_each_second():
     assert 0 <= age <= 1_500
     eq(points["unit_state"], [1, "good", 0])
     eq(points["uptime"][1], "good")
+    assert "pair_role" not in points, "the unit is no pair"
     eq(points["supply_setpoint"][:2], [32_000, "good"])
     assert "facility_supply_temperature" in points or "valve_position" in points
     layout = json.loads(rig.records["layout.json"])["points"]

@@ -41,6 +41,31 @@ def test_derating_curve_limits_the_loads():
     assert "throttled" in rig.alarm_codes()
 
 
+def test_a_cdu_that_controls_itself_has_its_loads_limited():
+    """The derating curve, with the rise of the supply, then the loads are shed."""
+    rig = make_rig(is_self_controlled=True)
+    eq(rig.bmc.received_limits, [])
+    eq(rig.agent.supply_loop.valve.position(), None)
+    eq((rig.component.state, rig.alarm_codes()), (0, []))
+    rig.set(CDU, SUPPLY, 550)
+    rig.set(CDU, 1, 600)
+    rig.run(20)
+    assert 6000 <= rig.bmc.limits["gpu1"] == rig.bmc.limits["gpu2"] <= 7300, rig.bmc.limits
+    assert "throttled" in rig.alarm_codes()
+    rig.set(CDU, SUPPLY, 820)
+    rig.set(CDU, 1, 830)
+    rig.run(60)
+    eq(rig.devices.registers[PDU][1], 0)
+    assert "load_shed:spare" in rig.alarm_codes()
+
+
+def test_a_self_controlled_cdu_that_is_lost_caps_the_loads():
+    rig = make_rig(is_self_controlled=True, blind_pct=50)
+    rig.devices.silent.add(CDU)
+    rig.run(30)
+    eq(rig.bmc.limits, {"gpu1": 5000, "gpu2": 5000})
+
+
 def test_flow_stop_limits_loads_within_two_seconds():
     rig = make_rig()
     began = (rig.now - rig.start) / SECOND

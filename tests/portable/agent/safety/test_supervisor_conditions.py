@@ -14,7 +14,7 @@ class QuietSession:
 
     def __init__(self, name):
         self.name, self.bits = name, []
-        self.lost = self.write_unverified = self.is_foreign = self.identity_mismatch = False
+        self.lost = self.write_unverified = self.changed_by_other = self.identity_mismatch = False
         self.device = self
 
     def active_alarm_bits(self):
@@ -80,7 +80,7 @@ def running(*providers):
 CASES = (
     ("lost", "device_lost", "no answer from", "degraded"),
     ("write_unverified", "write_refused", "does not take what is written:", "safe"),
-    ("is_foreign", "foreign_master", "an output was changed by another master:", "degraded"),
+    ("changed_by_other", "foreign_master", "an output was changed by another master:", "degraded"),
     (
         "identity_mismatch",
         "identity",

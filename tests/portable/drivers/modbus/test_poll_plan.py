@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poll plans: least wire time, unreadable ranges, atomic blocks, learning from rejections."""
 
-from drivers.modbus.block_planner import plan_blocks, plan_time_us
-from drivers.modbus.poll_plan import LEARN_AFTER_US, RETRY_US, PollPlan
+from drivers.modbus.plan.block_planner import plan_blocks, plan_time_us
+from drivers.modbus.plan.plan_learning import LEARN_AFTER_US, RETRY_US
+from drivers.modbus.plan.poll_plan import PollPlan
 from drivers.modbus.register_span import ReadBlock
 from drivers.modbus.wire_time import WireTime
 from tests.portable.support.check import eq

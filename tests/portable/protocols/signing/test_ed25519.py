@@ -161,5 +161,5 @@ def test_constants_match_standards():
     primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
     low = (1 << 64) - 1
     cubes = [(mod_root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
-    eq(sha512_module._K, b"".join(cubes))
+    eq(sha512_module._ROUND_CONSTANTS, b"".join(cubes))
     eq(list(sha512_module._INITIAL_STATE), [mod_root(n << 128, 2) & low for n in primes[:8]])

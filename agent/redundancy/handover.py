@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What passes from one controller of a pair to the other, and when a planned swap is due.
+
+Does not send; see `paired_agent`. The state is that of `agent.retain`: set-points of operators,
+latched causes, manual mode with its end, suspect sensors. Positions come from the devices. The last
+commands of the actuators go with it: if a device is at its command, the new controller holds this
+command until its loop asks for another one, so that no register changes by a count.
+
+A swap is due by time (a proof test of the standby), or when this controller is not fit and the
+other one is. At most `MAX_SWAPS` in an hour, so that two half-failed controllers do not alternate.
+"""
+
+from agent.redundancy.pair_table import NO_COMMAND, SWAP
+from protocols.time_units import NEVER, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from agent.agent import Agent
+
+MAX_SWAPS = 3
+_COMMAND = "command."
+_NEAR_PCT = 0.5
+_HOUR_US = 3600 * SECOND
+_UNFIT_US = 10 * SECOND
+
+
+def _retained(agent: "Agent") -> "Any":
+    """Return the component `retain`, or one that only collects and restores."""
+    retain = agent.service("retained_state")
+    if retain is None:
+        from agent.retain.component import Retain  # noqa: PLC0415 - for pairs with a link
+
+        retain = Retain(agent, {}, -1)
+    return retain
+
+
+def read_state(agent: "Agent", now: int) -> bytes:
+    """Return the state of a running agent for the other controller."""
+    state: bytes = _retained(agent).state(now)
+    lines = []
+    for number, actuator in enumerate([agent.valve] + list(agent.pumps)):
+        percent = None if actuator is None else actuator.command_pct
+        if percent is not None:
+            lines.append("%s%d %d %d" % (_COMMAND, number, actuator.command_raw, percent * 1000))
+    return state + ("\n" + "\n".join(lines)).encode()
+
+
+def hold_commands(agent: "Agent", state: bytes) -> None:
+    """Hold the last commands of the other controller, where the device is at them.
+
+    Call it before the first step of the loops. They then write only what differs by a dead band.
+    """
+    actuators = [agent.valve] + list(agent.pumps)
+    for line in state.decode().split("\n"):
+        name, _, rest = line.partition(" ")
+        words = rest.split(" ")
+        if name[: len(_COMMAND)] != _COMMAND or len(words) != 2:
+            continue
+        actuator = actuators[int(name[len(_COMMAND) :])]
+        percent = int(words[1]) / 1000
+        position = actuator.position() if actuator is agent.valve else actuator.speed()
+        if position is not None and percent > 0 and abs(position - percent) <= _NEAR_PCT:
+            actuator.session.withhold_outputs()
+            actuator.command_pct, actuator.command_raw = percent, int(words[0])
+            if actuator is not agent.valve:
+                actuator.running = True
+
+
+def restore_state(agent: "Agent", state: bytes, now: int) -> None:
+    """Give the state of the other controller to an agent that has just started."""
+    _retained(agent).take_over(state, now)
+
+
+class SwapRule:
+    """When a planned swap is due. `rotate_us`: 0 for no rotation. Times are monotonic µs."""
+
+    def __init__(self, rotate_us: int) -> None:
+        self._rotate_us = rotate_us
+        self._active_since = self._fit_at = NEVER
+        self._takeovers: list[int] = []
+        self._swaps: list[int] = []
+        self.reason = ""
+
+    def begin_active(self, now: int) -> None:
+        """This controller became active."""
+        self._active_since = self._fit_at = now
+        self._takeovers = [at for at in self._takeovers if now - at < _HOUR_US][-9:] + [now]
+
+    def is_flapping(self, now: int) -> bool:
+        """Return whether it became active more than `MAX_SWAPS` times in the last hour."""
+        return len([at for at in self._takeovers if now - at < _HOUR_US]) > MAX_SWAPS
+
+    def command(self, is_fit: bool, peer_is_fit: bool, now: int) -> int:
+        """Return `SWAP` when a swap is due, for the table of roles."""
+        if is_fit:
+            self._fit_at = now
+        self._swaps = [at for at in self._swaps if now - at < _HOUR_US]
+        if not peer_is_fit or len(self._swaps) >= MAX_SWAPS:
+            return NO_COMMAND
+        if now - self._fit_at > _UNFIT_US:
+            self.reason = "health"
+        elif is_fit and self._rotate_us and now - self._active_since >= self._rotate_us:
+            self.reason = "time"
+        else:
+            return NO_COMMAND
+        return SWAP
+
+    def count_swap(self, now: int) -> None:
+        """A swap begins."""
+        self._swaps.append(now)

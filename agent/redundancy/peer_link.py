@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The link between both controllers of a pair: the peer's word, and its replicated state.
+
+Does not decide and does not open a port; see `paired_agent`. Each controller sends a message each
+`PERIOD_US`. A message is taken only if it echoes the own nonce, and if its sequence rises. The
+nonce is new at each start, and when nothing came for `_RENEW_US`. So no recorded message is taken.
+The active controller sends its state in parts, one in each message, until the other has all.
+
+Safety never rests on the link. Its words only make a takeover faster, or stop one.
+"""
+
+from agent.redundancy.beacon import PEER
+from agent.redundancy.link_message import (
+    FIT,
+    MAX_LINE,
+    MAX_PART,
+    LinkMessage,
+    build_line,
+    parse_line,
+)
+from agent.redundancy.pair_table import NO_WORD
+from protocols.signing.hmac_sha256 import hmac
+from protocols.time_units import MILLISECOND, NEVER, SECOND
+
+PERIOD_US = 100 * MILLISECOND
+_LOST_US = 400 * MILLISECOND
+_RENEW_US = 10 * SECOND
+_REPLICA_US = 60 * SECOND
+"""A state that was not confirmed for longer is not used at a takeover."""
+_MAX_STATE = 4096
+_NONE = bytes(8)
+
+
+class PeerLink:
+    """The link of controller `node` with the `key` of the pair. Times are monotonic µs.
+
+    `peer_epoch`, `peer_fit`: last report of the peer. `rejected` counts lines that were not taken.
+    """
+
+    def __init__(self, node: str, key: bytes) -> None:
+        self._node = node
+        self._key = key
+        self._boots = -1
+        self._nonce = self._echo = self._peer_nonce = _NONE
+        self._session = 0
+        self._peer_session = self._peer_sequence = -1
+        self._renewed_at = 0
+        self._sequence = 0
+        self._due = 0
+        self._input = b""
+        self._word = NO_WORD
+        self._received_at = -NEVER
+        self.peer_fit = False
+        self.peer_epoch = 0
+        self.rejected = 0
+        self._state = b""
+        self._state_number = self._peer_received = self._part = 0
+        self._parts: list[bytes | None] = []
+        self._parts_number = self._replica_number = 0
+        self._replica = b""
+        self._replica_at = -NEVER
+
+    def start(self, boots: int, now: int) -> None:
+        """Begin to send; `boots` counts the starts of this controller, which are durable."""
+        self._boots = boots
+        self._session = boots << 32
+        self._due = now
+        self._renew(now)
+
+    def _renew(self, now: int) -> None:
+        self._session += 1
+        seed = b"nonce %s %d %d" % (self._node.encode(), self._session, now)
+        self._nonce = hmac(self._key, seed)[:8]
+        self._renewed_at = now
+        self._peer_session = self._peer_sequence = -1
+        self._peer_nonce = _NONE
+
+    # Sending.
+
+    def deadline(self) -> int:
+        """Return the time of the next message."""
+        return NEVER if self._boots < 0 else self._due
+
+    def set_state(self, state: bytes) -> None:
+        """Replicate `state`, at most 4 KiB; a longer one is not replicated."""
+        if state != self._state and len(state) <= _MAX_STATE:
+            self._state = state
+            self._state_number += 1
+            self._part = 0
+
+    def is_in_sync(self) -> bool:
+        """Return whether the peer has the last state."""
+        return self._state_number > 0 and self._peer_received == self._state_number
+
+    def next_line(self, word: int, epoch: int, is_fit: bool, now: int) -> bytes:
+        """Return the next message with the own `word`, epoch and fitness."""
+        self._due = now + PERIOD_US
+        if now - max(self._received_at, self._renewed_at) > _RENEW_US:
+            self._renew(now)
+        self._sequence += 1
+        part = parts = 0
+        data = b""
+        if self._state and not self.is_in_sync():
+            parts = -(-len(self._state) // MAX_PART)
+            part = self._part % parts
+            self._part = part + 1
+            data = self._state[part * MAX_PART : (part + 1) * MAX_PART]
+        fields = (self._node, word, FIT if is_fit else 0, self._session, self._nonce)
+        numbers = (self._sequence, epoch, self._state_number, self._replica_number, part, parts)
+        return build_line(self._key, LinkMessage(*fields, self._echo, *numbers, data))
+
+    # Receiving.
+
+    def receive(self, data: bytes, now: int) -> None:
+        """Take bytes of the link."""
+        lines = (self._input + data).split(b"\n")
+        self._input = lines.pop()[:MAX_LINE]
+        for line in lines:
+            message = parse_line(self._key, line) if len(line) <= MAX_LINE else None
+            if message is None or message.node != PEER[self._node]:
+                self.rejected += 1
+            else:
+                self._take(message, now)
+
+    def _take(self, message: LinkMessage, now: int) -> None:
+        if message.echo != self._nonce:
+            # It does not know this nonce yet: take its nonce for the echo, and nothing else.
+            self._echo = message.nonce
+            return
+        is_new = message.nonce != self._peer_nonce
+        is_old = is_new and message.session <= self._peer_session
+        if is_old or (not is_new and message.sequence <= self._peer_sequence):
+            self.rejected += 1
+            return
+        self._echo = self._peer_nonce = message.nonce
+        self._accept(message, now)
+
+    def _accept(self, message: LinkMessage, now: int) -> None:
+        if message.session >> 32 != self._peer_session >> 32:
+            self._parts_number = self._replica_number = 0
+        self._peer_session, self._peer_sequence = message.session, message.sequence
+        self._received_at = now
+        self._word = message.word
+        self.peer_fit = bool(message.flags & FIT)
+        self.peer_epoch = message.epoch
+        self._peer_received = message.received
+        if message.parts:
+            self._take_part(message)
+        if message.state and message.state == self._replica_number:
+            self._replica_at = now
+
+    def _take_part(self, message: LinkMessage) -> None:
+        if message.state != self._parts_number or message.parts != len(self._parts):
+            if message.parts * MAX_PART > _MAX_STATE + MAX_PART:
+                return
+            self._parts_number = message.state
+            self._parts = [None] * message.parts
+        if message.part < message.parts:
+            self._parts[message.part] = message.data
+        whole = [part for part in self._parts if part is not None]
+        if len(whole) == len(self._parts):
+            self._replica = b"".join(whole)
+            self._replica_number = message.state
+
+    def take_word(self) -> int:
+        """Return the word of the peer that came since the last call."""
+        word, self._word = self._word, NO_WORD
+        return word
+
+    def is_up(self, now: int) -> bool:
+        """Return whether messages of the peer come."""
+        return now - self._received_at <= _LOST_US
+
+    def replica(self, now: int) -> bytes:
+        """Return the state of the peer; empty without a fresh one."""
+        return self._replica if now - self._replica_at <= _REPLICA_US else b""
+
+    def replica_age_us(self, now: int) -> "int | None":
+        """Return the time since the peer confirmed the state; None if there is none."""
+        return now - self._replica_at if self._replica_number else None

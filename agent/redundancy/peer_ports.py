@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports of a controller of a pair apart from the bus: its store, and the link to its peer.
+
+Does not decide; see `paired_agent`. Both are optional. Without a store the epoch is not durable,
+and there is no link. They are open in all roles.
+"""
+
+from agent.core.port_link import PortLink
+from agent.redundancy.link_message import MAX_LINE
+from agent.redundancy.pair_table import NO_COMMAND, NO_WORD
+from agent.redundancy.peer_link import PeerLink
+from agent.redundancy.stored_epoch import StoredEpoch
+from protocols.time_units import NEVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.core.component.base import Actions
+
+
+class PeerPorts:
+    """Store and link of controller `node`. `store` and `link`: (port number, address) or None.
+
+    `epoch` holds what is stored, `peer` the exchange with the other controller.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        key: bytes,
+        store: "tuple[int, str] | None",
+        link: "tuple[int, str] | None",
+    ) -> None:
+        self.epoch = StoredEpoch(-1 if store is None else store[0], key)
+        self.peer = PeerLink(node, key)
+        self._links: list[PortLink] = []
+        self._store_port = self._link_port = -1
+        if store is not None:
+            self._store_port = store[0]
+            self._links.append(PortLink(store[0], "redundancy", store[1]))
+        if link is not None:
+            self._link_port = link[0]
+            self._links.append(PortLink(link[0], "redundancy.link", link[1]))
+        self._out: Actions = []
+
+    @property
+    def has_store(self) -> bool:
+        """Whether a store is configured."""
+        return self._store_port >= 0
+
+    @property
+    def has_link(self) -> bool:
+        """Whether a link is configured."""
+        return self._link_port >= 0
+
+    def owns(self, port: int) -> bool:
+        """Return whether `port` is one of these."""
+        return port >= 0 and port in (self._store_port, self._link_port)
+
+    def open_ports(self) -> "list[int]":
+        """Return the ports that are open."""
+        return [link.port for link in self._links if link.is_open]
+
+    def is_fit(self) -> bool:
+        """Return whether the next epoch can be made durable."""
+        return not self.has_store or self.epoch.is_open
+
+    def start(self, now: int) -> None:
+        """Open the ports."""
+        for link in self._links:
+            link.connect(now)
+
+    def receive(self, port: int, data: bytes, epoch: int, now: int) -> int:
+        """Handle bytes of a port; `epoch` is the present one. Return one stored or of the peer."""
+        if port == self._link_port:
+            self.peer.receive(data, now)
+            return self.peer.peer_epoch
+        boots = self.epoch.boots
+        self.epoch.receive(data, epoch)
+        if boots < 0 <= self.epoch.boots:
+            self.peer.start(self.epoch.boots, now)
+            return self.epoch.epoch
+        return 0
+
+    def event(self, port: int, kind: str, now: int) -> None:
+        """Handle an event of a port."""
+        for link in self._links:
+            if link.port == port:
+                link.event(kind, now)
+        if port == self._store_port:
+            self.epoch.event(kind)
+
+    def wake(self, now: int) -> None:
+        """Retry to open the ports that are due."""
+        for link in self._links:
+            link.wake(now)
+
+    def send(self, word: int, epoch: int, is_fit: bool, now: int) -> None:
+        """Send the message that is due, with the own word, epoch and fitness."""
+        self.epoch.poll(now)
+        if self.has_link and now >= self.peer.deadline():
+            line = self.peer.next_line(word, epoch, is_fit, now)
+            self._out.append((self._link_port, "write", line[: MAX_LINE + 1]))
+
+    def deadline(self) -> int:
+        """Return the time of the next retry of a port. Messages come with the steps of roles."""
+        due = NEVER
+        for link in self._links:
+            due = min(due, link.wake_at)
+        return due
+
+    def take_word(self) -> int:
+        """Return the word of the peer since the last call."""
+        return self.peer.take_word() if self.has_link else NO_WORD
+
+    def take_command(self) -> int:
+        """Return the command of a person since the last call."""
+        return self.epoch.take_command() if self.has_store else NO_COMMAND
+
+    def outbox(self) -> "Actions":
+        """Return the requests for the ports."""
+        out = []
+        for link in self._links:
+            out.extend(link.outbox())
+        out.extend(self.epoch.outbox())
+        out.extend(self._out)
+        self._out = []
+        return out

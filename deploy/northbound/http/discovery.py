@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Discovery of the Redfish service by SSDP (DSP0266, section Discovery): replies to M-SEARCH.
+
+Does not announce itself (NOTIFY), and is off unless `northbound.http.discovery` is `ssdp`. A reply
+has the address of the service and its UUID, nothing else. It is for IPv4.
+
+The source of a datagram can be forged. So a reply is at most 3 times as long as its request, goes
+at most `_TTL` routers far and only to `networks`; and replies have a rate for all clients together.
+A switch of the Redfish service (`ManagerNetworkProtocol.SSDP`) is kept in a file of the state.
+"""
+
+import contextlib
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deploy.errors import OpsError
+from deploy.northbound.rate_limit import RequestBudget
+from deploy.ops.private_file import replace_private
+
+PORT = 1900
+POLL_S = 0.1
+_GROUP = "239.255.255.250"
+_TARGET = "urn:dmtf-org:service:redfish-rest:1"
+_ANY_TARGET = "ssdp:all"
+_MINOR = 20
+"""Minor version of the protocol, as in `RedfishVersion` of the service root."""
+_TTL = 2
+_MAX_AGE_S = 1800
+_LONGEST_REQUEST, _LEAST_REQUEST = 1024, 90
+_RATE, _BURST = 5.0, 10.0
+_AT_ONCE = 32
+_SWITCH = "ssdp-off"
+
+
+class DiscoveryResponder:
+    """Replies on the interface with `address`. Call `poll` each `POLL_S`.
+
+    `url`: of the service root. `uuid`: of the service. `networks`: clients that get a reply; none:
+    all. `state`: folder of the switch. Raises OpsError: `address` is not of IPv4, or the port.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        url: str,
+        uuid: Callable[[], str],
+        networks: Sequence[str],
+        state: Path,
+        port: int = PORT,
+    ) -> None:
+        self._url, self._uuid, self.port = url, uuid, port
+        self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
+        self._switch = state / _SWITCH
+        self._budget = RequestBudget(_RATE, _BURST)
+        self.is_on = not self._switch.exists()
+        try:
+            self._requests = _join(address, port)
+            self._replies = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._replies.bind((address, 0))
+        except OSError as error:
+            raise OpsError(f"northbound.http.discovery: {address}:{port}: {error}") from None
+        self._replies.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _TTL)
+        self._replies.setblocking(False)
+
+    def switch(self, is_on: bool) -> None:
+        """Switch the replies on or off, also for later starts. Raises OSError: nothing changed."""
+        if is_on:
+            self._switch.unlink(missing_ok=True)
+        else:
+            replace_private(self._switch, "")
+        self.is_on = is_on
+
+    def poll(self) -> None:
+        """Reply to the requests that have come. Never raises."""
+        for _ in range(_AT_ONCE):
+            try:
+                data, (host, port) = self._requests.recvfrom(_LONGEST_REQUEST + 1)
+            except OSError:
+                return
+            if self.is_on and is_search(data) and self._permits(host):
+                with contextlib.suppress(OSError):
+                    self._replies.sendto(self._reply(), (host, port))
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._requests.close()
+        self._replies.close()
+
+    def _permits(self, host: str) -> bool:
+        found = ipaddress.ip_address(host)
+        if self._networks and not any(found in network for network in self._networks):
+            return False
+        return self._budget.take("", time.monotonic())
+
+    def _reply(self) -> bytes:
+        target = f"{_TARGET}:{_MINOR}"
+        lines = (
+            "HTTP/1.1 200 OK",
+            f"CACHE-CONTROL: max-age={_MAX_AGE_S}",
+            f"ST: {target}",
+            f"USN: uuid:{self._uuid()}::{target}",
+            f"AL: {self._url}",
+            "EXT:",
+        )
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def is_search(data: bytes) -> bool:
+    """Return whether a datagram asks for Redfish services (M-SEARCH, DSP0266 and UPnP 1.1)."""
+    if not _LEAST_REQUEST <= len(data) <= _LONGEST_REQUEST:
+        return False
+    first, *lines = data.decode("latin-1").split("\r\n")
+    if first.split() != ["M-SEARCH", "*", "HTTP/1.1"]:
+        return False
+    fields = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        fields[name.strip().upper()] = value.strip()
+    target = fields.get("ST", "")
+    known = target in (_TARGET, _ANY_TARGET) or target.startswith(f"{_TARGET}:")
+    return known and fields.get("MAN") == '"ssdp:discover"'
+
+
+def _join(address: str, port: int) -> socket.socket:
+    """Return a socket that gets the multicast requests on the interface with `address`."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((_GROUP, port))  # not the unicast address: fewer ways to misuse it
+        member = socket.inet_aton(_GROUP) + socket.inet_aton(address)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock
