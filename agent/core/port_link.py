@@ -14,9 +14,10 @@ an address in numbers has the timeout: a board waits while it looks up a name.
 A broker can accept the connection and then reject the client. For such a port `needs_handshake` is
 True: the pause returns to 1 s only after `confirm_handshake`, not after `opened`.
 
-A full or damaged disk opens too, and fails at the first write. So a store that opens after a
-failure is on trial for 15 s. Only then does the pause return to 1 s, and only then is the port
-sound. An owner of a store writes soon after it opens, because it repeats the write that failed.
+A full or damaged disk opens too, and fails at the first write. So a store that failed while it was
+open is on trial for 15 s when it opens again. Only after that does the pause return to 1 s, and
+only then is the port sound. An owner of a store writes soon after it opens, because it repeats the
+write that failed.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -47,7 +48,7 @@ class PortLink:
         self.is_open = self.is_sound = False
         self.wake_at = NEVER
         self.address = address
-        self._needs_trial = address.startswith("store:")
+        self._needs_trial = False
         self._needs_handshake = needs_handshake
         self._backoff_us = _MIN_BACKOFF
         self._started_at = self._connect_time_us = self._attempts = 0
@@ -76,12 +77,13 @@ class PortLink:
             if self._connect_time_us:  # it can contain the second before a repeated SYN
                 connect_time_us = min(connect_time_us, self._connect_time_us * 17 // 16 + 1)
             self._connect_time_us = connect_time_us
-            is_on_trial = self._needs_trial and self._backoff_us > _MIN_BACKOFF
-            self.is_sound = not is_on_trial
-            self.wake_at = now + _TRIAL if is_on_trial else NEVER
-            if not (self._needs_handshake or is_on_trial):
+            self.is_sound = not self._needs_trial
+            self.wake_at = now + _TRIAL if self._needs_trial else NEVER
+            if not (self._needs_handshake or self._needs_trial):
                 self.confirm_handshake()
         elif kind in ("failed", "closed"):
+            if self.is_open and self.address.startswith("store:"):
+                self._needs_trial = True
             self.is_open = self.is_sound = False
             self.wake_at = now + self._backoff_us
             self._backoff_us = min(2 * self._backoff_us, _MAX_BACKOFF)
@@ -116,7 +118,7 @@ class PortLink:
         if now < self.wake_at:
             return
         if self.is_open:
-            self.wake_at, self.is_sound = NEVER, True
+            self.wake_at, self.is_sound, self._needs_trial = NEVER, True, False
             self.confirm_handshake()
         else:
             self.connect(now)

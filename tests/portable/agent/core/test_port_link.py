@@ -83,8 +83,17 @@ def test_a_store_that_fails_after_it_opens_keeps_its_pause():
     eq(pauses, [1, 2, 4, 8, 16, 30, 30])
 
 
+def test_a_store_that_could_not_open_has_no_trial():
+    link = PortLink(7, "log", "store:/var/lib/log")
+    for _ in range(3):
+        link.event("failed", 0)
+    link.event("opened", SECOND)
+    eq((link.is_sound, link.wake_at), (True, NEVER))
+
+
 def test_a_store_is_sound_after_its_trial():
     link = PortLink(7, "log", "store:/var/lib/log")
+    link.event("opened", 0)
     for _ in range(3):
         link.event("failed", 0)
     link.outbox()

@@ -26,7 +26,10 @@ def probe_result(block, values, now=1):
 
 def test_a_session_has_no_error_before_its_first_write():
     session = SessionRig().session
-    eq((session.write_error, session.write_unverified, session.is_foreign), ("", False, False))
+    eq(
+        (session.write_error, session.write_unverified, session.changed_by_other),
+        ("", False, False),
+    )
     eq((session.lost, session.transactions, session.errors, session.block_count), (True, 0, 0, 1))
 
 
@@ -225,9 +228,9 @@ def test_a_channel_reports_with_the_session():
     eq((rig.session.write_error, rig.session.write_unverified), ("", False))
     rig.drive.table[1] = 7  # another master
     rig.cycle(3)
-    eq((rig.session.is_foreign, rig.drive.table[1]), (True, 100))
+    eq((rig.session.changed_by_other, rig.drive.table[1]), (True, 100))
     rig.cycle(62)
-    assert not rig.session.is_foreign
+    assert not rig.session.changed_by_other
 
 
 def test_a_channel_polls_early_and_follows_ramps():
