@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GOOD_EXIT = 0
 BAD_EXIT = 1
+INTERRUPTED_EXIT = 130
 UNITS = (1, 247)
 PORT_HELP = (
     "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, rtu+tcp:HOST:PORT, rtu+udp:HOST:PORT, "
