@@ -17,7 +17,7 @@ from drivers.modbus.wire_time import WireTime
 from protocols.modbus.crc import with_crc
 from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.agent.control.law.trace_tools import Noise
-from tests.portable.agent.fieldbus.test_device_session import FakeDrive, profile_json
+from tests.portable.agent.fieldbus.session_rig import FakeDrive, profile_json
 from tests.portable.support.check import eq
 
 MODULUS = 999_983
