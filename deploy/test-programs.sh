@@ -15,6 +15,7 @@ packages="$packages lintian nodejs" # the Debian package; the emulator of the RP
 packages="$packages slurm-wlm munge" # a scheduler that `coldloop orchestrate` acts on
 packages="$packages tshark wireshark-common" # reads captures of `modbus sniff --pcapng` and BACnet
 packages="$packages nodejs npm" # node-bacnet, a client of the northbound servers
+packages="$packages prometheus" # scrapes the northbound server; answers the queries of a dashboard
 packages="$packages snmpd snmp snmptrapd smitools" # SNMPv3: agent, client, receiver, MIB checker
 # The ARM image: compiler, headers, emulator, and apt for the source package of MicroPython.
 packages="$packages gcc-arm-none-eabi libnewlib-dev qemu-system-arm dpkg-dev make"

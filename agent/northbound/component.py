@@ -8,6 +8,9 @@ waits for them. The port is `drivers/ports/cpython/local.py`: a folder with the 
 datagram socket. A message goes to `agent.remote`, which verifies it, runs its trial and writes the
 audit log, as for a message over MQTT. `agent.northbound.site_writes` limits what a site key can do.
 
+A record follows the readings of a control cycle in the next tick, so a reading is not a second old
+when it is written. Without control, or with longer cycles, there is a record each second too.
+
 The component passes on one message in `_MESSAGE_US`; it drops others while `_MAX_WAITING` wait. So
 a process that sends without end does not displace the messages over MQTT.
 """
@@ -52,7 +55,8 @@ class NorthboundComponent(Component):
         self._waiting: list[bytes] = []
         self._next_message = 0
         self._open = False
-        self._due = 0
+        self._due = self._latest = 0
+        self._has_inputs = False
         self._out: Actions = []
 
     def start(self, now: int) -> None:
@@ -75,7 +79,7 @@ class NorthboundComponent(Component):
         if kind == "opened":
             layout = point_record.build_layout(self.agent)
             self._write(point_record.LAYOUT_KEY, layout)
-            self._due = now
+            self._due = self._latest = now
 
     def receive(self, data: bytes, now: int) -> None:
         """Queue a message of the socket."""
@@ -88,17 +92,33 @@ class NorthboundComponent(Component):
     def _write(self, key: str, data: bytes) -> None:
         self._out.append((self.port, "write", key.encode() + b"\0" + data))
 
+    def read_inputs(self, now: int, dt: float) -> None:
+        """Note that the devices are read."""
+        self._has_inputs = True
+
     def tick(self, now: int) -> None:
         """Write the record once a second; pass on a message."""
         self.site_writes.set_time(now)
         if self._waiting and now >= self._next_message and self._message is not None:
             self._next_message = now + _MESSAGE_US
             self._message(self._waiting.pop(0), now)
-        if not self._open or now < self._due:
+        if not self._open or now < (self._due if self._has_inputs else self._latest):
             return
-        self._due = now + SECOND - self.agent.ticks.period // 2
+        self._set_next(now)
         self.sequence += 1
         self._write(point_record.KEY, point_record.build(self, now))
+
+    def _set_next(self, now: int) -> None:
+        """Set the times of the next record: at the earliest after readings, and without them.
+
+        Readings of a cycle of a second come up to half a cycle earlier or later than those before.
+        """
+        ticks = self.agent.ticks
+        second = SECOND - ticks.period // 2
+        is_each = ticks.per_cycle * ticks.period == SECOND
+        self._due = now + (SECOND // 2 if is_each else second)
+        self._latest = now + second + (SECOND // 2 if is_each else 0)
+        self._has_inputs = False
 
     def outbox(self) -> "Actions":
         """Return the requests for the port."""

@@ -45,6 +45,7 @@ PAIR_FLAPPING = AlarmRecord("pair_flapping", NORMAL, "too many takeovers in an h
 class RedundancyComponent(Component):
     """The component; see the module."""
 
+    PORTS = ("store",)
     PROVIDES = ("redundancy",)
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:

@@ -30,11 +30,10 @@ from deploy.firmware.rp2 import uf2
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
 from deploy.ops import keys
 from deploy.ops.arguments import PASSPHRASE
+from drivers.ports.cpython.emulator_pipe import FLASH_VARIABLE
 
 BOARD = "rp2040"
 ROOT = Path(__file__).resolve().parents[2]
-FLASH_VARIABLE = "COLDLOOP_RP2040_FLASH"
-"""Variable that names the flash of the unit under test for the bench (hil/shells/dut_rp2040.py)."""
 
 
 def run(argv: list[str]) -> int:

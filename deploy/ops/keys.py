@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from deploy.errors import OpsError
+from deploy.ops.private_file import replace_private
 from deploy.ops.raw_signer import load_plain_key
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ def public_hex(private: "Ed25519PrivateKey") -> str:
 
 
 def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -> Path:
-    """Make a key pair; return the public file. Raises `OpsError` if the name exists."""
+    """Make a key pair; return the public file. Raises `OpsError` if the name exists.
+
+    A key without its public file is that of a process that died: its public file is written.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
         Ed25519PrivateKey,
     )
@@ -74,12 +78,20 @@ def make_key(folder: Path, name: str, number: int, role: str, passphrase: str) -
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     public = {"number": number, "public": public_hex(private), "role": role}
     path = folder / f"{name}.key"
+    public_path = folder / f"{name}.json"
+    if public_path.exists() and not path.exists():  # of a token
+        raise OpsError(f"{public_path}: exists; the command never overwrites a key")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(pem)
-        public_path = folder / f"{name}.json"
-        public_path.write_text(json.dumps(public) + "\n")
+        if path.exists() and not public_path.exists():  # an earlier process died between both
+            public["public"] = _load_private(path, path.read_bytes(), passphrase)[1]
+        else:
+            new = folder / f"{name}.key.new"
+            replace_private(new, pem.decode())
+            try:
+                os.link(new, path)
+            finally:
+                new.unlink()
+        replace_private(public_path, json.dumps(public) + "\n", 0o666)
     except FileExistsError:
         raise OpsError(f"{path}: exists; the command never overwrites a key") from None
     except OSError as error:
@@ -124,16 +136,19 @@ def load(path: Path, passphrase: str) -> Key:
             raise OpsError(f"{path}: other users can read it; chmod 600 {path}")
     except OSError as error:
         raise OpsError(f"{path}: {error.strerror}; use a key made by `config keygen`") from None
-    plain = None if passphrase else load_plain_key(pem)
-    private: PrivateKey
-    if plain is not None:
-        private, own = plain, plain.public_hex()
-    else:
-        private, own = _load_protected(path, pem, passphrase)
+    private, own = _load_private(path, pem, passphrase)
     public = read_public_key(path.with_suffix(".json"))
     if public["public"] != own:
         raise OpsError(f"{path}: {path.with_suffix('.json').name} belongs to another key")
     return Key(int(str(public["number"])), str(public["role"]), private, own)
+
+
+def _load_private(path: Path, pem: bytes, passphrase: str) -> tuple[PrivateKey, str]:
+    """Return a private key and its public key. Raises `OpsError`."""
+    plain = None if passphrase else load_plain_key(pem)
+    if plain is not None:
+        return plain, plain.public_hex()
+    return _load_protected(path, pem, passphrase)
 
 
 def _load_protected(path: Path, pem: bytes, passphrase: str) -> tuple[PrivateKey, str]:

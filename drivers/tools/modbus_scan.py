@@ -25,6 +25,7 @@ from drivers.ports.address import BAUDS, modbus_framing
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
+    INTERRUPTED_EXIT,
     Progress,
     UsageError,
     add_port,
@@ -85,10 +86,12 @@ class UnitScan:
         self._units = units
         self._functions = functions
         self._progress = progress
+        self.attempt = ScanAttempt(client.address)
+        """What was found until now."""
 
     def run(self) -> ScanAttempt:
         """Scan all units with all functions. Raises `PortError`."""
-        attempt = ScanAttempt(self._client.address)
+        attempt = self.attempt
         remaining = list(self._units)
         for function in self._functions:
             remaining = self._scan_function(function, remaining, attempt)
@@ -271,10 +274,16 @@ def _model_or_none(name: str) -> "Model | None":
 
 
 def scan_port(
-    arguments: argparse.Namespace, address: "Address", identify_models: bool
+    arguments: argparse.Namespace,
+    address: "Address",
+    identify_models: bool,
+    attempts: "list[ScanAttempt] | None" = None,
 ) -> "list[ScanAttempt]":
-    """Scan with each setting until one finds devices. Raises `PortError`."""
-    attempts = []
+    """Scan with each setting until one finds devices. Raises `PortError`.
+
+    `attempts`: a list to fill, which a caller has also after Ctrl-C.
+    """
+    attempts = [] if attempts is None else attempts
     progress = Progress()
     models = known_models() if identify_models else []
     options = port_settings(arguments, address)
@@ -287,10 +296,9 @@ def scan_port(
             for text in options:
                 if text:
                     client.set_options(text)
-                attempt = UnitScan(
-                    client, arguments.units, arguments.functions, progress, second_pass
-                ).run()
-                attempts.append(attempt)
+                scan = UnitScan(client, arguments.units, arguments.functions, progress, second_pass)
+                attempts.append(scan.attempt)
+                attempt = scan.run()
                 for found in attempt.found_units if identify_models else []:
                     progress.update("identifying unit %d" % found.unit)
                     identify_unit(client, found, models)
@@ -302,8 +310,16 @@ def scan_port(
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scan and print settings and replies; return 1 without a reply."""
-    attempts = scan_port(arguments, port_address(arguments.port), not arguments.no_identify)
+    """Scan and print settings and replies; return 1 without a reply.
+
+    Ctrl-C: print what was found until then; return 130.
+    """
+    attempts: list[ScanAttempt] = []
+    is_interrupted = False
+    try:
+        scan_port(arguments, port_address(arguments.port), not arguments.no_identify, attempts)
+    except KeyboardInterrupt:
+        is_interrupted = True
     found = [unit for attempt in attempts for unit in attempt.found_units]
     hints = find_hints(attempts)
     if arguments.json:
@@ -315,10 +331,15 @@ def run(arguments: argparse.Namespace) -> int:
                 "units": format_units(arguments.units),
                 "timeout_ms": arguments.timeout_ms,
                 "hints": hints,
+                "interrupted": is_interrupted,
             }
         )
     else:
+        if is_interrupted:
+            print_line("interrupted; found until then:")
         _show(found, attempts, hints, arguments)
+    if is_interrupted:
+        return INTERRUPTED_EXIT
     return GOOD_EXIT if found else BAD_EXIT
 
 

@@ -6,6 +6,7 @@ the interpreter under test.
 """
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,7 +29,8 @@ class RealRun:
     """A run of one scenario with one seed against an agent on the interpreter `dut`.
 
     `real_devices`: name -> address of real devices that replace emulated ones (see
-    `hil.bench.device_swap`). `series`, if given, gets one sample each second.
+    `hil.bench.device_swap`). `series`, if given, gets one sample each second, and
+    `on_second` is called with the number of the second.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class RealRun:
         dut: str,
         real_devices: dict[str, str] | None = None,
         series: Series | None = None,
+        on_second: Callable[[int], None] | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
@@ -45,6 +48,7 @@ class RealRun:
         self.status: dict[str, Any] | None = None
         self.evaluator = Evaluator(scenario)
         self.series = series
+        self._on_second = on_second
         self.config: dict[str, Any] = {}
         self.devices: list[dict[str, Any]] = []
         self._real_devices = real_devices or {}
@@ -114,6 +118,8 @@ class RealRun:
         self.evaluator.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
         if self.series is not None:
             self.series.sample(self._seconds, lambda name: read(bench.testbed, self.status, name))
+        if self._on_second is not None:
+            self._on_second(self._seconds)
         due = self._start_us + (self._seconds + 1) * _SECOND
         bench.world.schedule(due, self._sample, bench)
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from hil.io.progress import ProgressLine
 from hil.io.regular_file import write_output, write_whole
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.record.provenance import REAL_TIME, VIRTUAL_TIME, Provenance
@@ -109,7 +110,8 @@ def record_virtual(
     run = VirtualRun(scenario, seed, make_dut)
     series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
     try:
-        run_result = run.make_result(dut, run_interruptibly(run, series))
+        with ProgressLine(int(scenario.seconds), f"s of {scenario.name}") as progress:
+            run_result = run.make_result(dut, run_interruptibly(run, series, progress.update))
     finally:
         run.dut.close()
     if capture_file is not None:
@@ -137,14 +139,23 @@ class _SteppedRun(Protocol):
     def sample(self, name: str) -> float | None: ...
 
 
-def run_interruptibly(run: _SteppedRun, series: Series) -> float:
+def run_interruptibly(
+    run: _SteppedRun, series: Series, progress: Callable[[int], None] | None = None
+) -> float:
     """Run to the end or to Ctrl-C, with samples for `series`; give the wall time in s.
 
-    Raises KeyboardInterrupt in the first second: there is no result yet.
+    `progress` gets each second that is done. Raises KeyboardInterrupt in the first second: there
+    is no result yet.
     """
     started_s = time.perf_counter()
+
+    def on_second(second: int) -> None:
+        series.sample(second, run.sample)
+        if progress is not None:
+            progress(second)
+
     try:
-        return run.run(lambda second: series.sample(second, run.sample))
+        return run.run(on_second)
     except KeyboardInterrupt:
         if not run.seconds:
             raise
@@ -180,8 +191,9 @@ def record_real(
     """Run a scenario in real time; `real_devices` replace emulated devices."""
     series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
     origin = ProvenanceRecorder(REAL_TIME, dut)
-    run = RealRun(scenario, seed, dut, real_devices, series)
-    run_result = run.run(log)
+    with ProgressLine(int(scenario.seconds), f"s of {scenario.name}") as progress:
+        run = RealRun(scenario, seed, dut, real_devices, series, progress.update)
+        run_result = run.run(log)
     return RecordedRun(
         scenario,
         run_result,

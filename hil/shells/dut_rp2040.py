@@ -20,34 +20,33 @@ import json
 import os
 import re
 import shutil
-import struct
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from agent.telemetry.status import KEY
+from drivers.errors import PortError
+from drivers.ports.cpython.emulator_pipe import (
+    FLASH_VARIABLE,
+    EmulatorOutput,
+    EmulatorPipe,
+    emulator_command,
+)
 from hil.errors import BenchError
 from hil.kernel.dut import Actions, StepResult
 
-ROOT = Path(__file__).resolve().parents[2]
 SLICE_US = 500
 CHUNK = 8
 """Bytes that arrive immediately: a quarter of the FIFO of the chip."""
 RECONNECT_US = 1_000_000
 FIRST_START_NS = 3_000_000_000
-FLASH = "COLDLOOP_RP2040_FLASH"
-"""Variable: the flash of a unit. A copy of it is tested, with the configuration of the bench."""
 _STEP_NS, _ANSWER_NS = 20_000_000, 2_000_000_000
 _BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
 """Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
-_REQUEST = struct.Struct(">cBqI")
-_LENGTH = struct.Struct(">I")
-_OUTPUT = struct.Struct(">cBQI")
 _MARK = KEY.encode() + b"\0"
 _LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit )[^\n]*\n")
 """A line of the start-up or of the agent, beside the status."""
@@ -72,12 +71,11 @@ class Rp2040Dut:
             _folders[id(config)] = (config, tempfile.TemporaryDirectory())
         folder = Path(_folders[id(config)][1].name)
         (folder / "unit.json").write_text(json.dumps(board_config))
-        self._command = [sys.executable, str(ROOT / "coldloop.py"), "firmware", "emulate"]
-        self._command += ["--flash", str(folder / "flash.bin"), "--config"]
-        self._command.append(str(folder / "unit.json"))
+        self._command = emulator_command(folder / "flash.bin")
+        self._command += ["--config", str(folder / "unit.json")]
         self._origin_us = 0
         self._gateway_due: int | None = None
-        unit = os.environ.get(FLASH)
+        unit = os.environ.get(FLASH_VARIABLE)
         if unit and not (folder / "started").exists():
             shutil.copyfile(unit, folder / "flash.bin")
             self._install(json.dumps(board_config).encode())
@@ -89,8 +87,8 @@ class Rp2040Dut:
         if not (folder / "started").exists():
             self._first_start()
             (folder / "started").touch()
-        self._process = self._start_emulator()
-        self._ask(b"L", 2, BROKER_BAUD, _BROKER_PINS)
+        self._pipe = EmulatorPipe(self._command)
+        self._request(b"L", 2, BROKER_BAUD, _BROKER_PINS)
         self._console = b""
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
@@ -104,38 +102,35 @@ class Rp2040Dut:
 
     def _first_start(self) -> None:
         """Do what a factory does: start once, so that the board formats its storage."""
-        self._process = self._start_emulator()
-        self._ask(b"1")
-        self._ask(b"R", 0, FIRST_START_NS)
+        self._pipe = EmulatorPipe(self._command)
+        self._request(b"1")
+        self._request(b"R", 0, FIRST_START_NS)
         self.close()
 
     def _install(self, config: bytes) -> None:
         """Give a unit the configuration of the bench, through its recovery mode (Ctrl-C)."""
-        self._process = self._start_emulator()
-        self._ask(b"1")
+        self._pipe = EmulatorPipe(self._command)
+        self._request(b"1")
         now = FIRST_START_NS
-        self._ask(b"R", 0, now)
-        self._ask(b"T", 0, 0, b"\x03")
+        self._request(b"R", 0, now)
+        self._request(b"T", 0, 0, b"\x03")
         text = base64.b64encode(config).decode()
         lines = [text[at : at + 76] for at in range(0, len(text), 76)]
         answers = b""
         for line in ("", "config " + hashlib.sha256(config).hexdigest(), *lines, "."):
             now += _STEP_NS
-            self._ask(b"R", 0, now)
-            self._ask(b"T", 0, 0, line.encode() + b"\r")
-        for kind, _, data in self._ask(b"R", 0, now + _ANSWER_NS):
+            self._request(b"R", 0, now)
+            self._request(b"T", 0, 0, line.encode() + b"\r")
+        for kind, _, _, data in self._request(b"R", 0, now + _ANSWER_NS):
             answers += data if kind == b"c" else b""
         self.close()
         if b"stored" not in answers:
             raise BenchError(f"rp2040: the unit did not take the configuration: {answers!r}")
 
-    def _start_emulator(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
     def start(self, now: int) -> StepResult:
         """Switch the power on."""
         self._origin_us = now
-        self._ask(b"1")
+        self._request(b"1")
         opened: Actions = [
             (port, "open", str(address).encode()) for port, address in self._addresses.items()
         ]
@@ -145,7 +140,7 @@ class Rp2040Dut:
         """Deliver bytes from a port."""
         actions = self._run(now)
         if port in _UARTS:
-            self._ask(b"U", _UARTS[port], 0, data)
+            self._request(b"U", _UARTS[port], 0, data)
         return now + SLICE_US, actions
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
@@ -154,8 +149,8 @@ class Rp2040Dut:
         if port == BROKER and kind in ("closed", "failed"):
             self._gateway_due = now + RECONNECT_US
         if kind == "pulse":
-            self._ask(b"G", 15, 1)
-            self._ask(b"G", 15, 0)
+            self._request(b"G", 15, 1)
+            self._request(b"G", 15, 0)
         return now + SLICE_US, actions
 
     def wake(self, now: int) -> StepResult:
@@ -168,23 +163,17 @@ class Rp2040Dut:
 
     def read_figures(self) -> dict[str, Any]:
         """Return the figures of the emulator: instructions, erases, lost bytes."""
-        for kind, _, data in self._ask(b"S"):
+        for kind, _, _, data in self._request(b"S"):
             if kind == b"s":
                 self.figures = json.loads(data)
         return self.figures
 
     def close(self) -> None:
         """Store the flash and end the emulator; repeated calls are harmless."""
-        if self._process.poll() is None:
+        if self._pipe.is_running:
             with contextlib.suppress(BenchError):
                 self.read_figures()
-                self._ask(b"W")
-            self._process.terminate()
-        self._process.wait(10)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        self._pipe.close()
 
     def _run(self, now: int) -> Actions:
         """Run until now; return what the image has written."""
@@ -193,7 +182,7 @@ class Rp2040Dut:
             self._gateway_due = None
             actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
         until = (now - self._origin_us) * 1000
-        for kind, number, data in self._ask(b"R", 0, until):
+        for kind, number, _, data in self._request(b"R", 0, until):
             if kind == b"u":
                 port = _PORTS[number]
                 if port == FIRST_BUS and self.first_output_us is None:
@@ -232,31 +221,14 @@ class Rp2040Dut:
                 self._console = b""
         return actions
 
-    def _ask(
+    def _request(
         self, kind: bytes, number: int = 0, value: int = 0, data: bytes = b""
-    ) -> list[tuple[bytes, int, bytes]]:
+    ) -> list[EmulatorOutput]:
         """Send a request; return the outputs."""
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(_REQUEST.pack(kind, number, value, len(data)) + data)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise BenchError("rp2040: the emulator ended; see above") from None
-        body = self._read(_LENGTH.unpack(self._read(4))[0])
-        outputs, at = [], 0
-        while at < len(body):
-            output_kind, output_number, _, size = _OUTPUT.unpack_from(body, at)
-            at += _OUTPUT.size
-            outputs.append((output_kind, output_number, body[at : at + size]))
-            at += size
-        return outputs
-
-    def _read(self, size: int) -> bytes:
-        assert self._process.stdout is not None
-        data = self._process.stdout.read(size)
-        if len(data) < size:
-            raise BenchError("rp2040: the emulator ended; see above")
-        return data
+            return self._pipe.request(kind, number, value, data)
+        except PortError as error:
+            raise BenchError(f"rp2040: {error}") from None
 
 
 def make_config(config: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from agent.commands import read_config
 from drivers.commands import TOOLS, modbus
+from drivers.tools.modbus_scan import UnitScan
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
 from tests.support.bench_process import BenchThread
 
@@ -81,6 +82,27 @@ def test_scan_of_host_ignores_gateway_exceptions(
     found = only_json(capsys)
     assert {device["unit"] for device in found["devices"]} == set(TCP_UNITS.values())
     assert found["tried"][0]["gateway_refusals"] == 1
+
+
+def test_an_interrupted_scan_names_what_it_has_found(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = sorted(TCP_UNITS.values())[:2]
+    show = UnitScan._show_progress
+
+    def interrupt(scan: UnitScan, function: int, unit: int, *rest: Any) -> None:
+        if unit == second:
+            raise KeyboardInterrupt
+        show(scan, function, unit, *rest)
+
+    monkeypatch.setattr(UnitScan, "_show_progress", interrupt)
+    words = (ports["modbus_tcp"], "--units", f"{first},{second}", "--functions", "3")
+    assert run_command("scan", *words, "--json") == 130
+    found = only_json(capsys)
+    assert found["interrupted"] is True
+    assert [device["unit"] for device in found["devices"]] == [first]
+    assert run_command("scan", *words) == 130
+    assert "interrupted; found until then:" in capsys.readouterr().out
 
 
 def test_scan_without_reply_reports_attempts(

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import NameOID
 
 from deploy.errors import OpsError
+from deploy.ops import keys
 from deploy.ops.pki import authority, certificates, est, store
 from deploy.ops.pki.certificates import Rights
 from deploy.ops.private_file import replace_private
@@ -255,6 +256,32 @@ def kill_at(patch: pytest.MonkeyPatch, count: int) -> None:
     patch.setattr(os, "replace", mortal(os.replace))
     patch.setattr(os, "fsync", mortal(os.fsync))
     patch.setattr(Path, "unlink", mortal(Path.unlink))
+
+
+def test_a_key_of_an_operator_is_whole_after_a_kill_at_each_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kills = 0
+    while True:
+        folder = tmp_path / str(kills)
+        folder.mkdir()
+        with monkeypatch.context() as patch:
+            kill_at(patch, kills)
+            try:
+                keys.make_key(folder, "alice", 1, "operate", "a passphrase")
+            except KilledError:
+                kills += 1
+            else:
+                break
+        if not (folder / "alice.json").exists():
+            keys.make_key(folder, "alice", 1, "operate", "a passphrase")
+        assert keys.load(folder / "alice.key", "a passphrase").number == 1
+    assert kills >= 4
+    for missing in ((), ("alice.key",)):
+        for name in missing:
+            (folder / name).unlink()
+        with pytest.raises(OpsError, match="exists"):
+            keys.make_key(folder, "alice", 1, "operate", "a passphrase")
 
 
 def check_pair(pki: Path, name: str, is_revoked: bool) -> None:

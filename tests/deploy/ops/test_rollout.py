@@ -2,13 +2,17 @@
 """Roll-out: canaries first, then waves, and the thresholds that stop it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from agent.remote.message import canonical
+from agent.remote.message import canonical, patch
+from agent.remote.message.header import EPOCH_S
 from deploy.errors import OpsError
+from deploy.ops import change_parser
 from deploy.ops.fleet.rollout.state import Plan, Rollout, RolloutUnit
 from deploy.ops.report.unit_report import UnitReport
+from deploy.ops.unit_config.published import holds_changes
 
 BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
 
@@ -182,3 +186,30 @@ def test_a_pause_sends_nothing() -> None:
     assert rig.sent == []
     rig.rollout.toggle_pause()
     assert rig.finish() == {"confirmed": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_seen"),
+    [
+        ("control.supply.setpoint_c=32.50", True),
+        ("control.supply.kp=1e-3", True),
+        ("control.supply.setpoint_c=", True),
+        ('broker={"address":"tcp:b:1","password":"p"}', True),
+        ('devices=[{"name":"rpu","pin":"3"}]', True),
+        ("broker.password=p", False),
+    ],
+)
+def test_the_values_of_a_change_are_found_in_a_configuration(text: str, is_seen: bool) -> None:
+    """A secret is not published, so it is not compared."""
+    raw = {"control": {"supply": {"setpoint_c": 32, "kp": 0.1}}, "broker": {"password": "o"}}
+    base = canonical.decode_config(canonical.encode_config(raw))
+    changes = change_parser.parse([text])
+    message = patch.decode_patch(patch.encode_patch(EPOCH_S, 0, EPOCH_S, 0, changes))
+
+    def publish(config: dict[str, Any]) -> bytes:
+        return canonical.encode_config(canonical.without_secrets(config))
+
+    assert holds_changes(publish(patch.apply_changes(base, message.changes)), changes)
+    assert holds_changes(publish(base), changes) != is_seen
+    for damaged in (b"", b"\xff", b"\x80"):
+        assert not holds_changes(damaged, changes)

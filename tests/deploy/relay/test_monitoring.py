@@ -72,7 +72,7 @@ def test_promtool_accepts_the_rules(arguments: tuple[str, ...]) -> None:
 
 
 def test_the_dashboards_follow_the_schema() -> None:
-    assert [path.stem for path in BOARDS] == ["energy", "fleet", "link", "site", "unit"]
+    assert [path.stem for path in BOARDS] == ["cdu", "energy", "fleet", "link", "site", "unit"]
     for path in BOARDS:
         board = json.loads(path.read_text())
         jsonschema.validate(board, BOARD)

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import ssl
+import struct
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -16,6 +19,7 @@ import pytest
 from agent.alarms.catalogue import catalogue
 from deploy.northbound.modbus import layout
 from deploy.northbound.points.point_table import columns, point_table
+from drivers.ports.address import parse_address
 from hil.bench.testbed_settings import TestbedSettings
 from hil.run.real_bench import RealBench
 from hil.run.site_servers import PARTS, SiteServers, are_installed
@@ -25,6 +29,7 @@ from tests.hil.test_demo import late_ticks
 
 _SECOND = 1_000_000
 _CPU_PERCENT = 20
+_FRESH_S = 1.5
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _KINDS = {"analog-input": 0, "analog-value": 2, "binary-input": 3, "binary-value": 5}
 
@@ -56,6 +61,48 @@ def open_session(base: str, password: str) -> dict[str, str]:
     account = "/redfish/v1/AccountService/Accounts/admin"
     call("PATCH", account, {"Password": names["Password"]}, token)
     return {"X-Auth-Token": call("POST", sessions, names, {})["X-Auth-Token"]}
+
+
+class FreshnessSampler:
+    """Age of the supply temperature at a Modbus client: of the record, and of its reading.
+
+    `ages_s`: age of the reading by the clock of the agent, at the reply. The age of the reading in
+    a record comes from the file; the reply names the record by its heartbeat.
+    """
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.ages_s: list[float] = []
+        self._folder, self._port = folder, port
+        self._readings: dict[int, int] = {}
+        self._replies: list[tuple[int, int]] = []
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=run) for run in (self._watch, self._ask)]
+        for thread in self._threads:
+            thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            record = json.loads((self._folder / "points.json").read_bytes())
+            self._readings[record["sequence"]] = record["points"]["supply_temperature"][2]
+
+    def _ask(self) -> None:
+        request = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, layout.STATUS, 4)
+        with socket.create_connection(("127.0.0.1", self._port), 10) as sock:
+            while not self._ended.wait(0.2):
+                sock.sendall(request)
+                _, heartbeat, age, _ = struct.unpack(">HHHH", sock.recv(300)[9:17])
+                self._replies.append((heartbeat, age))
+
+    def stop(self) -> None:
+        """End both threads and compute the ages."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(20)
+        self.ages_s = [
+            age / 10 + self._readings[heartbeat] / 1000
+            for heartbeat, age in self._replies
+            if self._readings.get(heartbeat) is not None
+        ]
 
 
 def make_target(servers: SiteServers, state: Path) -> LoadTarget:
@@ -94,8 +141,11 @@ def test_all_clients_at_the_same_time() -> None:
         servers.start()
         bench.shell.run(8 * _SECOND)
         assert servers.is_running(), (bench.folder / "site.log").read_text()
-        clients = LoadClients(make_target(servers, bench.folder / "site"))
+        target = make_target(servers, bench.folder / "site")
+        clients = LoadClients(target)
         before = bench.status()
+        port = json.loads((bench.folder / "unit.json").read_bytes())["northbound"]["port"]
+        sampler = FreshnessSampler(Path(parse_address(port).path), target.modbus)
         clients.start()
         bench.shell.run(11 * _SECOND)
         began, used = time.monotonic(), cpu_s(servers.pid)
@@ -105,6 +155,7 @@ def test_all_clients_at_the_same_time() -> None:
         memory = share_kib(servers.pid) / 1024
         after = bench.status()
         counts = clients.stop()
+        sampler.stop()
         servers.stop()
     assert before is not None
     assert after is not None
@@ -116,6 +167,9 @@ def test_all_clients_at_the_same_time() -> None:
         f" {counts.notifications / (elapsed + 3):.1f} notifications/s; {counts.scrapes} scrapes; "
         f"ticks {before['ticks']} {after['ticks']}"
     )
+    ages = sorted(sampler.ages_s)
+    print(f"reading at a client: median {ages[len(ages) // 2]:.2f} s, at most {ages[-1]:.2f} s old")
+    assert ages[len(ages) * 9 // 10] <= _FRESH_S
     assert counts.errors == []
     assert counts.subscribed == SUBSCRIPTIONS
     assert counts.notifications >= SUBSCRIPTIONS
