@@ -146,6 +146,16 @@ def test_a_lost_reading_is_replaced_and_ends_the_stand_still():
     eq((check.stuck, check.sensors_disagree), (False, False))
 
 
+def test_a_lost_reading_does_not_end_the_suspicion_of_a_stuck_sensor():
+    check = SensorValidator(2.0)
+    for i in range(902):
+        check.validate(32.0, 31.0, 40.0 if i < 10 else 42.0, None, 1.0)
+    eq(check.stuck, True)
+    eq((check.validate(None, 31.0, 42.0, None, 1.0), check.stuck), (31.0, True))
+    eq((check.validate(32.0, 31.0, 42.0, None, 1.0), check.stuck), (31.0, True))
+    eq((check.validate(32.5, 31.0, 42.0, None, 1.0), check.stuck), (32.5, False))
+
+
 # Loops.
 
 
