@@ -307,7 +307,10 @@ class Agent:
 
     def _link_event(self, link: PortLink, kind: str, now: int) -> None:
         link.event(kind, now)
-        self.alarms.update(PORT, link.name, not link.is_open, now, alarm_text(PORT, link.name))
+        self._update_port_alarm(link, now)
+
+    def _update_port_alarm(self, link: PortLink, now: int) -> None:
+        self.alarms.update(PORT, link.name, not link.is_sound, now, alarm_text(PORT, link.name))
 
     def wake(self, now: int) -> None:
         """Do all work that is due at `now`."""
@@ -323,17 +326,22 @@ class Agent:
                     self.guard.handle(bus, error, now)
         for link in self.links:
             if now >= link.wake_at:
-                try:
-                    link.wake(now)
-                except Exception as error:
-                    link.close(now)
-                    self.guard.handle(link.port, error, now)
+                self._wake_link(link, now)
         for piece in self.with_deadline:
             try:
                 if now >= piece.deadline():
                     piece.wake(now)
             except Exception as error:
                 self.guard.handle(piece, error, now)
+
+    def _wake_link(self, link: PortLink, now: int) -> None:
+        try:
+            link.wake(now)
+            if link.is_sound:  # the trial of a store has ended
+                self._update_port_alarm(link, now)
+        except Exception as error:
+            link.close(now)
+            self.guard.handle(link.port, error, now)
 
     def deadline(self) -> int:
         """Return the time of the next `wake`, monotonic microseconds."""

@@ -4,9 +4,9 @@
 Does not follow changes; see `alarm_filter`. The catalogue names the root alarms of a code. A root
 explains an alarm only if both concern the same bus; where the bus of a device is not known, any bus
 counts. Only an alarm of priority 1 explains one of priority 1: a failure of the mains the loss of
-flow, or an earlier alarm of its own code, because the alarms of several loads have one cause
-(`siblings` in the catalogue). The first-out alarm is the
-earliest active alarm of priority 1 to 3 that no other active alarm explains.
+flow, a loss of coolant the loss of flow and the dry run, or an earlier alarm of its own code,
+because the alarms of several loads have one cause (`siblings` in the catalogue). The first-out
+alarm is the earliest active alarm of priority 1 to 3 that no other active alarm explains.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -13,6 +13,11 @@ an address in numbers has the timeout: a board waits while it looks up a name.
 
 A broker can accept the connection and then reject the client. For such a port `needs_handshake` is
 True: the pause returns to 1 s only after `confirm_handshake`, not after `opened`.
+
+A full or damaged disk opens too, and fails at the first write. So a store that failed while it was
+open is on trial for 15 s when it opens again. Only after that does the pause return to 1 s, and
+only then is the port sound. An owner of a store writes soon after it opens, because it repeats the
+write that failed.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -24,14 +29,15 @@ _MIN_BACKOFF = SECOND
 _MAX_BACKOFF = 30 * SECOND
 _CONNECT_TIMEOUT = 1_900_000
 _LONG_ATTEMPT_EVERY = 512
+_TRIAL = 15 * SECOND
 
 
 class PortLink:
     """Keeps `port` open at `address`. Times are monotonic microseconds.
 
     `needs_handshake`: the owner calls `confirm_handshake` after the handshake. `requests`: waiting
-    for `outbox`. `wake_at`: the next retry, or NEVER. `has_connect_timeout`: attempts without
-    an answer are renewed; see the module.
+    for `outbox`. `wake_at`: the next retry, the end of the trial, or NEVER. `has_connect_timeout`:
+    attempts without an answer are renewed; see the module. `is_sound`: open, and not on trial.
     """
 
     has_connect_timeout = False
@@ -39,9 +45,10 @@ class PortLink:
     def __init__(self, port: int, name: str, address: str, needs_handshake: bool = False) -> None:
         self.port = port
         self.name = name
-        self.is_open = False
+        self.is_open = self.is_sound = False
         self.wake_at = NEVER
         self.address = address
+        self._needs_trial = False
         self._needs_handshake = needs_handshake
         self._backoff_us = _MIN_BACKOFF
         self._started_at = self._connect_time_us = self._attempts = 0
@@ -70,11 +77,14 @@ class PortLink:
             if self._connect_time_us:  # it can contain the second before a repeated SYN
                 connect_time_us = min(connect_time_us, self._connect_time_us * 17 // 16 + 1)
             self._connect_time_us = connect_time_us
-            self.wake_at = NEVER
-            if not self._needs_handshake:
+            self.is_sound = not self._needs_trial
+            self.wake_at = now + _TRIAL if self._needs_trial else NEVER
+            if not (self._needs_handshake or self._needs_trial):
                 self.confirm_handshake()
         elif kind in ("failed", "closed"):
-            self.is_open = False
+            if self.is_open and self.address.startswith("store:"):
+                self._needs_trial = True
+            self.is_open = self.is_sound = False
             self.wake_at = now + self._backoff_us
             self._backoff_us = min(2 * self._backoff_us, _MAX_BACKOFF)
 
@@ -99,13 +109,18 @@ class PortLink:
 
     def reopen(self) -> None:
         """Close the connection and open a new one, for a server of one request each."""
-        self.is_open = False
+        self.is_open = self.is_sound = False
         self.requests.append((self.port, "close", b""))
         self.request_open()
 
     def wake(self, now: int) -> None:
-        """Retry if the pause has ended."""
-        if now >= self.wake_at:
+        """Retry if the pause has ended; end the trial of a store."""
+        if now < self.wake_at:
+            return
+        if self.is_open:
+            self.wake_at, self.is_sound, self._needs_trial = NEVER, True, False
+            self.confirm_handshake()
+        else:
             self.connect(now)
 
     def outbox(self) -> "list[tuple[int, str, bytes]]":

@@ -23,7 +23,8 @@ class Load:
     """A load. `limit_w` is the last limit; `on`: True if it should run.
 
     `service`, `index`: the Redfish service and the number of its target, or None. `watts`: points
-    that measure its power. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
+    that measure its power. `before_w`: its last measured power before the limit was lowered, or
+    None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
     `is_hot`, `is_overheated`: see `agent.power.detector.device_heat`. `heat_trips`: how often it
     was switched off for that.
@@ -41,6 +42,7 @@ class Load:
         self.on = True
         self.limit_known = False
         self.lowered_at = -(1 << 60)
+        self.before_w: int | None = None
         self.raised_at = -(1 << 60)
         self.shed_at = 0
         self.service: RedfishClient | None = None
@@ -57,6 +59,7 @@ class Load:
 
     def lower_limit(self, limit_w: int, now: int) -> None:
         """Lower the limit; see `send_limit`."""
+        self.before_w = self.drawn_w(-1)
         self.limit_w = limit_w
         self.lowered_at = now
 

@@ -5,7 +5,8 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
 
     level_low         the static pressure (return side) has fallen by `_FALL_KPA` from its mean
     coolant_loss      both pressures fall by more than `_FAST_KPA_S`: the reserve lasts a minute.
-                      The loads are limited, and in the next cycle switched off
+                      The loads are limited, and in the next cycle switched off. The alarm stays
+                      while the static pressure is low, because the coolant is missing
     filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`
     supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
 
@@ -56,6 +57,7 @@ class LoopWatch:
         self._static = find_point(pressure_device, "ReturnPressurekPa", -100.0, 1600.0)
         self._supply_kpa = find_point(pressure_device, "SupplyPressurekPa", -100.0, 1600.0)
         self.fast_count = self._loss_left = 0
+        self._is_unfilled = False
         self._pressures: list[tuple[int, float, float]] = []
         self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
         self.is_low = self.is_clogged = self.is_far = False
@@ -100,6 +102,7 @@ class LoopWatch:
         samples = self._pressures
         if self._loss_left:
             self._loss_left -= 1
+        self._is_unfilled = self._loss_left > 0 or (self._is_unfilled and self.is_low)
         if supply_kpa is None or return_kpa is None:
             samples.clear()
             return
@@ -140,7 +143,7 @@ class LoopWatch:
         found: list[Condition] = []
         if self.is_low:
             found.append((LEVEL_LOW, "", LEVEL_LOW.text))
-        if self._loss_left:
+        if self._loss_left or self._is_unfilled:
             found.append((COOLANT_LOSS, "", COOLANT_LOSS.text))
         if self.is_clogged:
             found.append((FILTER_HIGH, "", FILTER_HIGH.text))

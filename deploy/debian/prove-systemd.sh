@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs the units of the package under a real systemd, in namespaces of its own: agent, all servers,
-# snmpd in the sandbox, readers of the log, a killed server, a socket below 1024. Needs root, systemd,
-# net-snmp, curl, mbpoll. Changes nothing outside: /etc, /var and /usr are overlays on a tmpfs.
+# snmpd in the sandbox, readers of the log, trends of the panel from the log, killed and stopped servers,
+# a socket below 1024. Needs root, systemd, net-snmp, curl, mbpoll. Changes nothing outside: /etc, /var and /usr are overlays on a tmpfs.
 #
 #     deploy/debian/prove-systemd.sh dist/coldloop_VERSION_ARCH.deb
 #
@@ -76,6 +76,11 @@ as_server() { nsenter -t "$main" -m setpriv "--reuid=$user" "--regid=$group" --c
 as_server sh -c 'cat /var/lib/coldloop-log/log.* > /dev/null' || fail "log of the agent is not readable"
 ! as_server touch /var/lib/coldloop-log/x 2>/dev/null || fail "log of the agent is writable"
 ! as_server ls /var/lib/private/coldloop 2>/dev/null || fail "store of the agent is readable"
+web=$(pgrep -P "$main" | sort -n | head -1)
+kill -STOP "$web"
+snmp .1.3.6.1.4.1.8072.9999.9999.4710.1.1.4.0 | grep -q S-0001 || fail "a stopped web server delays SNMP"
+wait_for "! kill -0 $web"
+wait_for "curl -sk -m 5 https://127.0.0.1:8443/redfish | grep -q v1"
 kill -9 "$main"
 wait_for "snmp .1.3.6.1.4.1.8072.9999.9999.4710.1.1.4.0 | grep -q S-0001"
 [ "$(pgrep -c snmpd)" = 1 ] || fail "one snmpd"
@@ -85,9 +90,54 @@ printf '[Socket]\nService=coldloop-northbound@all.service\n' > /etc/systemd/syst
 systemctl daemon-reload && systemctl stop coldloop-northbound@all
 systemctl start coldloop-northbound-https.socket || fail "socket"
 wait_for "curl -sk -m 20 https://127.0.0.1/redfish | grep -q v1"
+systemctl stop coldloop-northbound@all coldloop-northbound-https.socket
 missed=$(python3 -c 'import json; print(json.load(open("/run/coldloop/status.json"))["ticks"]["missed"])')
+# Trends: a log of 30 min beside the record of an agent that knows UTC, both made here.
+cp /run/coldloop-site/points.json /run/proof/points.json
+systemctl stop coldloop
+rm -f /var/lib/coldloop-log/*
+/usr/lib/coldloop/bin/python /run/proof/make_log &
+maker=$!
+wait_for "test -s /run/coldloop-site/points.json"
+systemctl start coldloop-northbound@all || fail "start with a log"
+wait_for "curl -sk 'https://127.0.0.1:8443/panel/api/trend?minutes=60' | grep -q 32.1"
+kill $maker
 [ "$missed" = 0 ] || echo "note: the agent missed $missed ticks"
 echo proved
+EOF
+cat > "$work/make_log" <<'EOF'
+import json, os, time
+from agent.log.segment import LogRecord, frame, segment_name
+from protocols.telemetry import block, message
+from protocols.telemetry.schema import Schema
+
+FOLDER = "/run/coldloop-site/"
+schema = Schema([("t", "ms", 1, 1), ("rpu.SupplyTemperatureCelsius", "Cel", 1, 10)])
+generation = bytes(message.GENERATION_BYTES)
+records = [frame(generation, 0, LogRecord(1, 0, message.SCHEMA, schema.text))]
+for number in range(30):
+    writer = block.BlockWriter(schema.number, 60 * number, 60)
+    start_ms = int(time.time() * 1000) - (31 - number) * 60_000
+    writer.add([start_ms + 1000 * i for i in range(60)])
+    writer.add([321] * 60)
+    record = LogRecord(number + 2, 60 * (number + 1), message.ROWS, writer.finish())
+    records.append(frame(generation, 0, record))
+path = "/var/lib/coldloop-log/" + segment_name(generation, 0, 1)
+with open(path, "wb") as file:
+    file.write(b"".join(records))
+os.chmod(path, 0o640)
+point_record = json.load(open("/run/proof/points.json"))
+group = os.stat(FOLDER).st_gid
+while True:
+    point_record["sequence"] += 1
+    point_record["mono_us"] = time.monotonic_ns() // 1000
+    point_record["utc_us"], point_record["bound_us"] = time.time_ns() // 1000, 1000
+    with open(FOLDER + "new", "w") as file:
+        json.dump(point_record, file)
+    os.chown(FOLDER + "new", 0, group)
+    os.chmod(FOLDER + "new", 0o640)
+    os.replace(FOLDER + "new", FOLDER + "points.json")
+    time.sleep(0.5)
 EOF
 chmod +x "$work/start" "$work/check"
 unshare -m -p -f -C -u -i -n --kill-child "$work/start" "$work" </dev/null >/dev/null 2>&1 &

@@ -329,7 +329,7 @@ class Bus(RequestSender):
             self.transactions += 1  # without a call for speed
             if transaction.is_ambiguous:
                 status = AMBIGUOUS
-                reason = OTHER_MASTER if now < self._other_until else ""
+                reason = OTHER_MASTER if now < self.other_until else ""
         else:
             self.count_result(status, transaction.is_probe)
         if not transaction.is_probe or status in _REPLY_STATUSES:

@@ -91,7 +91,7 @@ class RequestSender(BusCounters):
         self._earliest_end = 0
         self._timeout_listener: Callable[[], None] | None = None
         self._own_turn_until = 0
-        self._other_until = 0  # end of the time in which another master counts as present
+        self.other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._incremental_count = 0
@@ -198,7 +198,7 @@ class RequestSender(BusCounters):
             return
         elif (
             self.serial
-            and (self.client.buffer or self.client.other_request)
+            and (self.client.buffer or self.client.others)
             and self._polls
             and self._yield_to_master(now)
         ):
@@ -224,19 +224,23 @@ class RequestSender(BusCounters):
 
     def _note_other_master(self, now: int) -> bool:
         """Guard against the reply to another master; return whether one is due."""
-        request = self.client.pending_request()
+        guard = self._stale_replies
+        others = [
+            body
+            for body in self.client.pending_requests()
+            if not guard.is_own_echo(body[0], body[1:])
+        ]
         self._check_late_frames(now)
-        if request is None:
-            return False
-        self._stale_replies.expect_late(request[0], request[1], now)
-        self._other_until = now + _OTHER_SEEN_US
-        return True
+        for body in others:
+            guard.expect_foreign(body[0], body[1:], now)
+            self.other_until = now + _OTHER_SEEN_US
+        return bool(others)
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
         is_urgent = self.serial and (transaction.priority or transaction.is_probe)
-        if is_urgent and (client.buffer or client.other_request):
+        if is_urgent and (client.buffer or client.others):
             self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)

@@ -23,6 +23,7 @@ never wait; an ambiguous echo is "unsure".
 """
 
 from drivers.modbus.transaction import reply_prefix_of
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS
 from protocols.modbus.pdu import (
     DIAGNOSTICS,
     READS,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 HOLD_FACTOR = 4
 _FORGET_US = 30 * SECOND
+_NONCE_STEP_US = 64
 _DIAGNOSTICS = bytes((DIAGNOSTICS,))
 _MAX_OPEN = 32  # open requests of one unit
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
@@ -146,6 +148,7 @@ class StaleReplyGuard:
         self._stale_us = stale_us
         self._hold_us = HOLD_FACTOR * stale_us
         self.units: dict[int, UnitGuard] = {}
+        self._foreign_holds: dict[int, int] = {}  # by unit
         self._number = 0  # of the last attempt that became open
         self._nonce = 0
 
@@ -177,6 +180,18 @@ class StaleReplyGuard:
         request.last = self._number
         request.open_until = now + self._stale_us
         guard.requests.append(request)
+
+    def expect_foreign(self, unit: int, pdu: bytes, now: int) -> None:
+        """Open a request of another master, which can follow another without end.
+
+        All within a hold time end their hold together: our polls must go on.
+        """
+        hold_until = self._foreign_holds.get(unit, 0)
+        if now - hold_until > self._hold_us:
+            hold_until = self._foreign_holds[unit] = now + self._hold_us
+        self.expect_late(unit, pdu, now)
+        guard = self.units[unit]
+        guard.hold_until = min(guard.hold_until, hold_until)
 
     def frame_seen(self, frame: bytes, now: int, seen_at: int) -> "bytes | None":
         """Record an intact frame that is not the reply; return its shape if it is a late reply.
@@ -216,6 +231,13 @@ class StaleReplyGuard:
         self.expect_late(transaction.unit, transaction.pdu, now, transaction)
         return is_own
 
+    def is_own_echo(self, unit: int, pdu: bytes) -> bool:
+        """Return whether a frame equal to its reply can be the reply to an open request."""
+        guard = self.units.get(unit)
+        if guard is None or pdu[0] not in ECHO_FUNCTIONS:
+            return False
+        return True in [request.pdu == pdu for request in guard.requests]
+
     def _check_in_step(self, unit: int, guard: UnitGuard) -> None:
         if not guard.requests:
             guard.handle(PROVEN)
@@ -239,17 +261,21 @@ class StaleReplyGuard:
         """Return the time until which a poll must wait; 0 if it can be sent.
 
         In the state SUSPECT it waits once in a hold time until a proof is possible. A fast sequence
-        of polls would otherwise keep its requests open and never be in step again.
+        of polls would otherwise keep its requests open and never be in step again. Another master
+        can open requests without end, so each wait has a limit.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or (guard.state == HELD) == (now >= guard.hold_until):
             return 0
         if not self._is_ambiguous(guard, transaction):
             return 0
+        limit = guard.hold_until
+        if guard.state != HELD:
+            limit += 2 * self._stale_us
         open_until = max([request.open_until for request in guard.requests])
         if now < open_until:
-            return open_until
-        return guard.hold_until if guard.state == HELD else 0
+            return min(open_until, limit) if now < limit else 0
+        return limit if guard.state == HELD else 0
 
     def _is_ambiguous(self, guard: UnitGuard, transaction: "Transaction") -> bool:
         reply = reply_prefix_of(transaction)
@@ -308,7 +334,8 @@ class StaleReplyGuard:
                 return pdu
         if not diagnostics:
             return None
-        self._nonce = (self._nonce + 1) & 0xFFFF
+        # Another master of this kind also counts: both must not begin with the same number.
+        self._nonce = (self._nonce + 1 if self._nonce else now // _NONCE_STEP_US + 1) & 0xFFFF
         return diagnostics_echo(self._nonce)
 
 

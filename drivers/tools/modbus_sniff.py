@@ -14,6 +14,7 @@ from pathlib import Path
 
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
+    EXCEPTIONS,
     GOOD_EXIT,
     UsageError,
     add_number,
@@ -27,7 +28,6 @@ from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from drivers.tools.lib.pcapng import PcapngWriter
 from protocols.modbus import pdu
-from protocols.modbus.pdu import EXCEPTIONS
 from protocols.modbus.sniffer import (
     CRC_ERROR,
     EXCEPTION,

@@ -11,7 +11,7 @@ Has no queue and no time; see `drivers.modbus.bus`. The interface and the counte
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import with_crc
-from protocols.modbus.expected_reply import OTHER_MASTER, OtherRequests
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS, OTHER_MASTER, OtherRequests
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MAX_BUFFER = 513
 """Characters of the longest frame: colon, 255 bytes, CR, LF."""
-_ECHO_FUNCTIONS = (5, 6, 8, 22)
 _MAX_LATE = 16
 
 
@@ -72,6 +71,7 @@ class AsciiClient(OtherRequests):
         self.line_echo = False
         self.echo_known = False
         self.late_frames: list[bytes] = []
+        self.others: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
         self.trailing_bytes = 0
@@ -94,11 +94,11 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._other_reply_due = False
-        self._due_since_start = 0
+        self._since_start = 0
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
-        self._skip_echo = self.line_echo and pdu[0] in _ECHO_FUNCTIONS
+        self._skip_echo = self.line_echo and pdu[0] in ECHO_FUNCTIONS
         self._had_echo = self.is_unproven = False
         self._damage_before = self._damage()
         self._exception_ambiguous = exception_ambiguous
@@ -110,6 +110,7 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._waiting = False
+        self._since_start = 0
 
     def settle(self) -> "ReplyResult | None":
         """As in RTU; a frame cannot contain another one, so nothing is deferred."""
@@ -127,17 +128,17 @@ class AsciiClient(OtherRequests):
         unit, self.duplicate_unit = self.duplicate_unit, 0
         return unit
 
-    def pending_request(self) -> "tuple[int, bytes] | None":
+    def pending_requests(self) -> "list[bytes]":
         """As in RTU."""
         if self._waiting:
-            return None
+            return []
         has_bytes, self._has_bytes = self._has_bytes, False
-        return self.report_other(has_bytes)
+        return self.report_others(has_bytes)
 
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
-        self.forget_other()
+        self.others = []
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
@@ -202,11 +203,11 @@ class AsciiClient(OtherRequests):
         self._waiting = False
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
+            self._since_start = 0  # one of both replies is still due
             return (OTHER_MASTER, 0, ())
-        if self.other_request[:1] == body[:1]:
-            self.own_reply_came()
+        self.own_reply_came(body[0])
         self._last_reply = body
-        if request[1] not in _ECHO_FUNCTIONS:
+        if request[1] not in ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
             self._without_echo = 0 if self._had_echo else self._without_echo + 1
             is_clear = self._damage() == self._damage_before
@@ -224,7 +225,8 @@ class AsciiClient(OtherRequests):
             return
         if self._waiting and body[:2] == own[:2]:
             self._exception_ambiguous = True
-            self.reason = OTHER_MASTER
+            if body[1] not in ECHO_FUNCTIONS:
+                self.reason = OTHER_MASTER
             if reply_prefix(body[1:]) == reply_prefix(own[1:]):
                 self._other_reply_due = True
 
@@ -233,7 +235,7 @@ class AsciiClient(OtherRequests):
 
     def _is_echo(self, body: bytes) -> bool:
         """Return whether the frame equal to the request is its echo, and count it."""
-        if body[1] not in _ECHO_FUNCTIONS:
+        if body[1] not in ECHO_FUNCTIONS:
             self._had_echo = self.line_echo = self.echo_known = True
         elif not self._skip_echo:
             return False

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request determines of its RTU reply: how it begins, and where it ends.
 
-A plain record of `protocols.modbus.rtu`. Does not search the received bytes. `is_other_request`
-tells the requests of another master from replies.
+Parts of `protocols.modbus.rtu`. Does not search the reply in the received bytes. `frame_end` finds
+the end of any frame. `is_other_request` tells the requests of another master from replies.
 """
 
 from protocols.modbus.crc import is_intact
 from protocols.modbus.pdu import (
-    BIT_READS,
     MAX_READ,
     MAX_READ_BITS,
+    READ_WRITE,
     READS,
     UNSIZED,
     is_sized,
@@ -19,72 +19,93 @@ from protocols.modbus.pdu import (
 )
 
 OTHER_MASTER = "another master is on the line"
-_WRITES = (15, 16)  # their request is longer than their reply
+MIN_FRAME = 5
+"""Bytes of an exception: unit, function, code, CRC."""
+ECHO_FUNCTIONS = (5, 6, 8, 22)
+"""Functions whose good reply is equal to the request."""
+FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 17: 4, 22: 10, 43: 7}
+"""Bytes of the frames of one length, by function. They are requests, but for 15 and 16: replies."""
+_WRITES = (15, 16)
+# function -> index of the byte count
+_COUNT_INDEX = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 17: 2, 23: 2}
+_COUNT_INDEX_23 = 10  # in a request of function 23
+_REPLY_SIZE = 6  # of the reply to a write of several values: without CRC
+_HEAD_23 = 11  # bytes before the values in a request of function 23
 _MAX_DUE = 8
-_REQUEST_SIZE = 6  # of a read, and of the reply to a write: without CRC
+_KEPT_SIZE = 8  # of a request: what its reply can repeat
 
 
 def is_other_request(body: bytes) -> bool:
-    """Return whether a frame without its CRC is a read or a write of several values.
+    """Return whether a frame without its CRC can be the request of another master.
 
-    Requests that look like their replies are none: functions 5, 6, 8 and 22, and reads of bits from
-    the addresses 768 to 1023. A read with a count that no device answers is none.
+    Reads of bits from the addresses 768 to 1023 look like their replies and count as these. A read
+    with a count that no device answers is no request.
     """
     function, size = body[1], len(body)
     if function in _WRITES:
-        return size > _REQUEST_SIZE
-    if size != _REQUEST_SIZE:
+        return size > _REPLY_SIZE
+    if function == READ_WRITE:
+        return size > _HEAD_23 and size == _HEAD_23 + body[10]
+    if size + 2 != FIXED_LENGTHS.get(function):
         return False
+    if function > READS[-1]:
+        return True
     count = body[4] << 8 | body[5]
     if function in READS:
         return 1 <= count <= MAX_READ
-    return function in BIT_READS and body[2] != 3 and 1 <= count <= MAX_READ_BITS
+    return body[2] != 3 and 1 <= count <= MAX_READ_BITS
 
 
 class OtherRequests:
-    """The requests of another master without a reply, a part of the client of a serial line.
+    """The requests of other masters without a reply, a part of the client of a serial line.
 
-    `other_request` is the last one (unit and PDU), or empty.
+    `others` holds the start of each (unit and PDU), the oldest first. The last `_since_start` came
+    after our pending request. A unit answers in the order of its requests.
     """
 
-    other_request = b""
-    _other_due = 0
-    _due_since_start = 0
-    _other_reported = False
+    others: "list[bytes]"
+    _since_start = 0
+    _reported = False
+    _waiting = False
+    _exception_ambiguous = False
 
     def note_frame(self, body: bytes) -> bool:
-        """Count a frame that is not ours; return whether it is a request."""
-        other = self.other_request
-        if is_other_request(body):
-            self.other_request = body
-            self._other_due = min(self._other_due + 1, _MAX_DUE)
-            self._due_since_start += 1
-            self._other_reported = False
+        """Record a frame that is not ours; return whether it is a request.
+
+        If request and reply are equal, the second of two equal frames is the reply. It can also be
+        the late reply to an own request: then an exception is ambiguous.
+        """
+        others = self.others
+        if is_other_request(body) and not (
+            body[1] in ECHO_FUNCTIONS and (body in others or self._exception_ambiguous)
+        ):
+            del others[:-_MAX_DUE]
+            others.append(body[:_KEPT_SIZE])
+            if self._waiting:
+                self._since_start += 1
+            self._reported = False
             return True
-        if other and body[0] == other[0] and body[1] & 0x7F == other[1]:
-            self._other_due -= 1
-            if self._other_due <= 0:
-                self.forget_other()
+        # The reply to a request after ours comes after the reply to ours.
+        for other in others[: max(0, len(others) - self._since_start)]:
+            if body[0] == other[0] and body[1] & 0x7F == other[1]:
+                others.remove(other)
+                break
         return False
 
-    def report_other(self, has_bytes: bool) -> "tuple[int, bytes] | None":
-        """Return the request (unit, PDU), or None; forget it if nothing came after a report."""
-        if self._other_reported and not has_bytes:
-            self.forget_other()
-        self._other_reported = True
-        request = self.other_request
-        return (request[0], request[1:]) if request else None
+    def report_others(self, has_bytes: bool) -> "list[bytes]":
+        """Return `others`; forget them if nothing came after a report."""
+        if self._reported and not has_bytes:
+            self.others = []
+        self._reported = True
+        return self.others
 
-    def own_reply_came(self) -> None:
-        """Only requests after ours are due: a device answers in the order of its requests."""
-        self._other_due = self._due_since_start
-        if not self._other_due:
-            self.other_request = b""
-
-    def forget_other(self) -> None:
-        """No reply is due."""
-        self.other_request = b""
-        self._other_due = 0
+    def own_reply_came(self, unit: int) -> None:
+        """Of the requests to this unit, only those after ours still have no reply."""
+        others = self.others
+        for other in others[: max(0, len(others) - self._since_start)]:
+            if other[0] == unit:
+                others.remove(other)
+        self._since_start = 0
 
 
 class ExpectedReply:
@@ -122,3 +143,35 @@ class ExpectedReply:
             start = request[: self.length] if is_sized(function) else request
             if is_intact(start):
                 self.echo = start
+
+
+def longest_end(data: bytes, at: int) -> int:
+    """Return the end of the longest frame that can begin at `at`; a byte follows `at`."""
+    if data[at + 1] & 0x80:
+        return at + MIN_FRAME
+    return max(_possible_ends(data, at))
+
+
+def _possible_ends(data: bytes, at: int) -> "list[int]":
+    """Return where a frame that begins at `at` can end, by its function and byte count."""
+    function, size = data[at + 1], len(data)
+    ends = [at + FIXED_LENGTHS.get(function, 0)]
+    count_index = at + _COUNT_INDEX.get(function, size)
+    if count_index < size:
+        ends.append(count_index + 3 + data[count_index])
+    if function == READ_WRITE and at + _COUNT_INDEX_23 < size:
+        ends.append(at + _COUNT_INDEX_23 + 3 + data[at + _COUNT_INDEX_23])
+    return ends
+
+
+def frame_end(data: bytes, at: int, size: int) -> int:
+    """Return the end of the longest intact frame that starts at `at`, or 0 if there is none."""
+    if size - at < MIN_FRAME:
+        return 0
+    if data[at + 1] & 0x80:
+        return at + MIN_FRAME if is_intact(data[at : at + MIN_FRAME]) else 0
+    found = 0
+    for end in _possible_ends(data, at):
+        if max(at, found) < end <= size and is_intact(data[at:end]):
+            found = end
+    return found

@@ -57,19 +57,6 @@ MAX_PDU = 253
 GOOD = "ok"
 EXCEPTION = "exception"
 
-EXCEPTIONS = {
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "device failure",
-    5: "acknowledge",
-    6: "device busy",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target does not answer",
-}
-"""Text of each exception code (section 7)."""
-
 _MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
 UNSIZED = (REPORT_ID, DEVICE_ID)
 """Functions whose reply gives its own length."""

@@ -23,14 +23,22 @@ to the end of that frame. If the line becomes silent before that, `settle` decid
 
 Another master can send our unit a request whose reply looks like ours. Both requests are pending,
 and nothing shows which one the device received first. Then the next matching reply is no reply: its
-verdict is `OTHER_MASTER`. `other_request` is the last request of another master without a reply.
+verdict is `OTHER_MASTER`. `others` are the requests of other masters without a reply.
 """
 
 import struct
 
 from protocols.errors import EncodeError
 from protocols.modbus.crc import MAX_KNOWN, is_intact, with_crc
-from protocols.modbus.expected_reply import OTHER_MASTER, ExpectedReply, OtherRequests
+from protocols.modbus.expected_reply import (
+    ECHO_FUNCTIONS,
+    MIN_FRAME,
+    OTHER_MASTER,
+    ExpectedReply,
+    OtherRequests,
+    frame_end,
+    longest_end,
+)
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
     EXCEPTION,
@@ -55,12 +63,8 @@ MAX_UNIT = 255
 """Highest unit; gateways use the reserved addresses 248 to 255."""
 _MAX_CHUNK = 256
 _MAX_FRAME = 256
-_MIN_FRAME = 5  # an exception: unit, function, code, CRC
 MAX_DAMAGED_ECHOES = 8  # so many replies in a row show that the line does not echo
 _MAX_LATE = 16  # frames kept for the guard against late replies
-# function -> possible lengths of its frames: a number, or the index of the byte count
-_FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 17: 4, 22: 10, 43: 7}
-_COUNT_INDEX = {1: 2, 2: 2, 3: 2, 4: 2, 15: 6, 16: 6, 17: 2, 23: 2}
 
 
 def build_frame(unit: int, pdu: bytes) -> bytes:
@@ -93,6 +97,7 @@ class RtuClient(OtherRequests):
         self.is_deferred = self.is_unproven = False
         self._without_echo = 0
         self.late_frames: list[bytes] = []
+        self.others: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
         self.trailing_bytes = 0
@@ -110,7 +115,7 @@ class RtuClient(OtherRequests):
     def _clear(self) -> None:
         self.buffer = b""
         self._scan_offset = 0
-        self._bytes_needed = _MIN_FRAME
+        self._bytes_needed = MIN_FRAME
         self._candidates: list[tuple[int, int]] = []
         self.is_deferred = False
 
@@ -131,10 +136,10 @@ class RtuClient(OtherRequests):
         self._expected = expected
         self.reply_prefix = expected.prefix
         self.reply_length = expected.length
-        self._bytes_needed = _MIN_FRAME
+        self._bytes_needed = MIN_FRAME
         self.reason = ""
         self._other_reply_due = self.is_unproven = False
-        self._due_since_start = 0
+        self._since_start = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
@@ -153,6 +158,7 @@ class RtuClient(OtherRequests):
         self._classify(self.buffer)
         self._clear()
         self._waiting = False
+        self._since_start = 0
 
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
@@ -160,31 +166,31 @@ class RtuClient(OtherRequests):
         self._waiting = True
         self.is_unproven = False
         self.buffer = self._trailing_data
-        self._bytes_needed = _MIN_FRAME
-        return self._search(len(self.buffer)) if len(self.buffer) >= _MIN_FRAME else None
+        self._bytes_needed = MIN_FRAME
+        return self._search(len(self.buffer)) if len(self.buffer) >= MIN_FRAME else None
 
     def take_duplicate(self) -> int:
         """Return and clear `duplicate_unit`."""
         unit, self.duplicate_unit = self.duplicate_unit, 0
         return unit
 
-    def pending_request(self) -> "tuple[int, bytes] | None":
-        """Return the pending request (unit, PDU) of another master, or None.
+    def pending_requests(self) -> "list[bytes]":
+        """Return the start of the pending requests (unit and PDU) of other masters.
 
         Works only while no request is pending. Classifies the bytes received so far.
         """
         if self._waiting:
-            return None
+            return []
         has_bytes = self.buffer != b""
         if has_bytes:
             self._classify(self.buffer)
             self._clear()
-        return self.report_other(has_bytes)
+        return self.report_others(has_bytes)
 
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self.forget_other()
+        self.others = []
         self._waiting = self.echo_known = False
         self._without_echo = 0
 
@@ -216,8 +222,8 @@ class RtuClient(OtherRequests):
                     self._clear()
                 else:
                     self.buffer = b""
-                if self.other_request[:1] == buffer[:1]:
-                    self.own_reply_came()
+                if self.others:
+                    self.own_reply_came(expected.unit)
                 if expected.count:
                     self.line_echo = False
                     self.echo_known = True
@@ -248,7 +254,7 @@ class RtuClient(OtherRequests):
         self._scan(size)
         self.is_deferred = False
         incomplete = []
-        bytes_needed = size + _MIN_FRAME - 1
+        bytes_needed = size + MIN_FRAME - 1
         for at, end in self._candidates:
             reply_end = (
                 self._reply_end(at, end) if self._expected.length_unknown and end <= size else end
@@ -276,7 +282,7 @@ class RtuClient(OtherRequests):
             if function == expected_function:
                 self._candidates.append((at, at + self.reply_length))
             elif function == expected_function | 0x80:
-                self._candidates.append((at, at + _MIN_FRAME))
+                self._candidates.append((at, at + MIN_FRAME))
             at = buffer.find(unit_byte, at + 1)
         self._scan_offset = max(self._scan_offset, size - 1)  # the last byte can be a unit
 
@@ -297,14 +303,14 @@ class RtuClient(OtherRequests):
         buffer, request, can_enclose = self.buffer, self._expected.request, False
         begin = len(request) if buffer.startswith(request) else 0
         while begin < at:
-            frame_end = _frame_end(buffer, begin, size)
-            if frame_end > at:
+            outer_end = frame_end(buffer, begin, size)
+            if outer_end > at:
                 return True
             # A frame can begin anywhere: the tail of an older frame can be before it. An intact
             # frame can be the start of a longer one by chance. The echo of the request is not.
             if not can_enclose:
-                can_enclose = _longest_end(buffer, begin) > size
-            begin = frame_end or begin + 1
+                can_enclose = longest_end(buffer, begin) > size
+            begin = outer_end or begin + 1
         if can_enclose and not is_silent and is_intact(buffer[at:end]):
             self.is_deferred = True
             return True
@@ -340,17 +346,17 @@ class RtuClient(OtherRequests):
         if is_exception and self._exception_ambiguous:  # can be that to the other master
             self.counters.other_unit_frames += 1
             self.buffer = trailing
-            self._bytes_needed = _MIN_FRAME
+            self._bytes_needed = MIN_FRAME
             return self._search(len(trailing))
         self._waiting = False
         if self._other_reply_due:
             self.counters.other_unit_frames += 1
+            self._since_start = 0  # one of both replies is still due
             self._trailing_data = b""
             self.trailing_bytes = len(trailing)
             self._classify(trailing)
             return (OTHER_MASTER, 0, ())
-        if self.other_request[:1] == buffer[at : at + 1]:
-            self.own_reply_came()
+        self.own_reply_came(self._expected.unit)
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
@@ -383,7 +389,7 @@ class RtuClient(OtherRequests):
         """Count the frames in `data` by their type, and all other bytes as noise."""
         at, size = 0, len(data)
         while at < size:
-            end = _frame_end(data, at, size)
+            end = frame_end(data, at, size)
             if end:
                 self._count_frame(data[at:end])
                 at = end
@@ -411,38 +417,11 @@ class RtuClient(OtherRequests):
             self.counters.mismatches += 1
             if is_request and frame[1] == self._expected.function:
                 self._exception_ambiguous = True
-                self.reason = OTHER_MASTER
+                if frame[1] not in ECHO_FUNCTIONS:  # one of these can also be a wrong reply
+                    self.reason = OTHER_MASTER
                 if reply_prefix(frame[1:-2]) == self._expected.prefix[1:]:
                     self._other_reply_due = True
             if self.reason == OTHER_MASTER:
                 return
             mismatch = check_reply(self._expected.pdu, frame[1:-2])[0]
             self.reason = "late exception" if mismatch == EXCEPTION else mismatch
-
-
-def _longest_end(data: bytes, at: int) -> int:
-    """Return the end of the longest frame that can begin at `at`, or 0; a byte follows `at`."""
-    function, count_index = data[at + 1], 0
-    if function & 0x80:
-        return at + _MIN_FRAME
-    count_index = at + _COUNT_INDEX.get(function, len(data))
-    counted = count_index + 3 + data[count_index] if count_index < len(data) else 0
-    return max(counted, at + _FIXED_LENGTHS[function] if function in _FIXED_LENGTHS else 0)
-
-
-def _frame_end(data: bytes, at: int, size: int) -> int:
-    """Return the end of the longest intact frame that starts at `at`, or 0 if there is none."""
-    if size - at < _MIN_FRAME:
-        return 0
-    function = data[at + 1]
-    if function & 0x80:
-        return at + _MIN_FRAME if is_intact(data[at : at + _MIN_FRAME]) else 0
-    ends = [at + _FIXED_LENGTHS.get(function, 0)]
-    count_index = at + _COUNT_INDEX.get(function, size)
-    if count_index < size:
-        ends.append(count_index + 3 + data[count_index])
-    found = 0
-    for end in ends:
-        if max(at, found) < end <= size and is_intact(data[at:end]):
-            found = end
-    return found

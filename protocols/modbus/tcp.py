@@ -47,7 +47,7 @@ class TcpClient:
     `stream_error` is empty, or the reason why the stream is unreadable: "protocol id" or "length".
     """
 
-    other_request = b""  # a stream has no other master
+    others = ()  # a stream has no other master
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
 
     def __init__(self) -> None:
@@ -112,9 +112,9 @@ class TcpClient:
         """As in RTU; a transaction number excludes duplicates."""
         return 0
 
-    def pending_request(self) -> "tuple[int, bytes] | None":
+    def pending_requests(self) -> "list[bytes]":
         """As in RTU; a stream has no other master."""
-        return None
+        return []
 
     def reset(self) -> None:
         """Start with an empty stream: the socket was opened or closed."""

@@ -55,7 +55,7 @@ def _matcher(client: Any) -> tuple[Feed, object]:
         client.discard()
         client.take_duplicate()
         client.stop()
-        client.pending_request()
+        client.pending_requests()
 
     return feed, client
 

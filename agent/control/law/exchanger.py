@@ -76,7 +76,7 @@ class Exchanger:
         self.valve_flow_factor = factor
 
     def set_shape(self, i: int, factor: float) -> None:
-        """Set the shape factor at `20 * i` percent; see `update_curve`."""
+        """Set the shape factor at `20 * i` percent; see `update_table`."""
         self.shape[i] = factor
         self._curve_changed = True
 

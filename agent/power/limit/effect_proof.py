@@ -7,6 +7,9 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             `ineffective`. So is a load with a service that has not confirmed the limit after
             `_ANSWER_TIME`. The other loads then get less. If an order of the protection or a loss
             of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
+            The alarm comes earlier, `_RESPONSE_TIME` after the limit must act, if the power has
+            not begun to fall: by less than 1/`_RESPONSE_DIVISOR` of the way to the limit. This
+            switches nothing off: a load can begin late.
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
             `_OFF_TIME`, or `_DECAY_TIME` after the effect time of its service, it is forced off
             again, by its service and by its outlets. A load without a measured power is never
@@ -30,6 +33,7 @@ SHED_FAILED = AlarmRecord(
 )
 
 _PROOF_TIME = 3 * SECOND
+_RESPONSE_TIME, _RESPONSE_DIVISOR = 900 * MILLISECOND, 8
 _ANSWER_TIME = 3500 * MILLISECOND
 _OFF_TIME, _DECAY_TIME = 4500 * MILLISECOND, 2500 * MILLISECOND
 _OFF_DIVISOR = 20
@@ -54,7 +58,8 @@ class EffectProof:
             else:
                 self._prove_off(load, now)
             text = alarm_text(LIMIT_INEFFECTIVE, load.name)
-            self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, load.ineffective, now, text)
+            is_active = load.on and (load.ineffective or _ignores_limit(load))
+            self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, is_active, now, text)
             failed = not load.on and load in self._failed
             text = alarm_text(SHED_FAILED, load.name)
             self._agent.alarms.update(SHED_FAILED, load.name, failed, now, text)
@@ -93,3 +98,21 @@ class EffectProof:
             if load not in self._failed:
                 self._failed.append(load)
             self._shedding.force_off(load, now)
+
+
+def _ignores_limit(load: "Load") -> bool:
+    """Return whether a confirmed limit shows no effect yet, before the proof time ends."""
+    target, before_w = load.target, load.before_w
+    if target is None or before_w is None or target.requested_w is None or target.deferred:
+        return False
+    if target.answered_at < load.lowered_at:
+        return False
+    acts_at = load.lowered_at + target.effect_us
+    drawn_w = load.drawn_w(acts_at + _RESPONSE_TIME)
+    if drawn_w is None or load.drawn_w(acts_at + _PROOF_TIME) is not None:
+        return False
+    limit_w = max(load.limit_w, target.target_w or 0)
+    return (
+        20 * drawn_w > 21 * limit_w
+        and (before_w - drawn_w) * _RESPONSE_DIVISOR < before_w - limit_w
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drivers.errors import DriverError, ProfileError
 from drivers.tools.lib.profile_folders import profile_files
-from protocols.modbus.pdu import EXCEPTION, EXCEPTIONS, GOOD
+from protocols.modbus.pdu import EXCEPTION, GOOD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,19 @@ PORT_HELP = (
     "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, rtu+tcp:HOST:PORT, rtu+udp:HOST:PORT, "
     "ascii:/dev/ttyUSB0, ascii+tcp:HOST:PORT, tls:HOST:802?ca=FILE, or a bare /dev/ttyUSB0"
 )
+
+EXCEPTIONS = {
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "device failure",
+    5: "acknowledge",
+    6: "device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target does not answer",
+}
+"""Text of each exception code ("MODBUS Application Protocol Specification V1.1b3", section 7)."""
 
 
 class UsageError(DriverError):

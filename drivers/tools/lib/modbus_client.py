@@ -18,13 +18,14 @@ The next request opens a connection again that the peer closed. A serial line th
 """
 
 from drivers.errors import AddressError
-from drivers.modbus.transaction import TIMEOUT
+from drivers.modbus.transaction import AMBIGUOUS, TIMEOUT
 from drivers.ports.address import Address, parse_address
 from drivers.ports.base import make_error
 from drivers.ports.bus_address import BUS_KINDS, make_bus
 from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
+from protocols.modbus.expected_reply import OTHER_MASTER
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -39,7 +40,7 @@ _QUIET_US = 2 * SECOND
 _RESYNC_US = 600 * MILLISECOND
 _MAX_REPLIES = 7
 _MAX_DRAIN = 64
-_LAST_ADDRESS = 65520  # below it, a longer read is possible
+_ADDRESSES = 65536
 _BYTE = 8  # bits of one byte of a reply
 _MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 TIMEOUT_US = 300 * MILLISECOND
@@ -61,15 +62,28 @@ def port_address(text: str) -> Address:
     return address
 
 
-def _other_count(request: bytes) -> "bytes | None":
-    """Return the same read with another length of reply; None if the request is no read."""
+def _longer_reads(request: bytes) -> "list[bytes]":
+    """Return the same read of one and of two more values; their replies differ in length.
+
+    Less than two if the request is no read, or near the longest one or the last address.
+    """
     function, count = request[0], request[3] << 8 | request[4] if len(request) == 5 else 0
-    address = request[1] << 8 | request[2] if count else 0
-    if not count or function not in (*pdu.READS, *pdu.BIT_READS) or address > _LAST_ADDRESS:
+    if not count or function not in _MAX_COUNT:
+        return []
+    address = request[1] << 8 | request[2]
+    step = _BYTE if function in pdu.BIT_READS else 1
+    limit = min(_MAX_COUNT[function], _ADDRESSES - address)
+    counts = (count + step, count + 2 * step)
+    return [pdu.read(function, address, size) for size in counts if size <= limit]
+
+
+def _shorter_read(request: bytes) -> "bytes | None":
+    """Return a read of one value, or None if the request is no longer read."""
+    is_read = len(request) == 5 and request[0] in _MAX_COUNT
+    count = request[3] << 8 | request[4] if is_read else 0
+    if count <= (_BYTE if is_read and request[0] in pdu.BIT_READS else 1):
         return None
-    if function in pdu.BIT_READS:
-        return pdu.read(function, address, 1 if count > _BYTE else _BYTE + 1)
-    return pdu.read(function, address, 1 if count > 1 else 2)
+    return pdu.read(request[0], request[1] << 8 | request[2], 1)
 
 
 def _evidence(noise: int, foreign: int, echoes: int) -> str:
@@ -84,6 +98,12 @@ def _evidence(noise: int, foreign: int, echoes: int) -> str:
     return ""
 
 
+def _cut(result: "TransactionResult", request: bytes) -> "TransactionResult":
+    """Keep the values of `request` in the result of a longer read."""
+    result.values = result.values[: request[3] << 8 | request[4]]
+    return result
+
+
 class BlockingModbusClient:
     """A Modbus line or connection, for a `with` block; `bus` holds the counters."""
 
@@ -96,6 +116,7 @@ class BlockingModbusClient:
         self._tag = 0
         self._discarded_before = 0
         self._confirmed: set[int] = set()
+        self._refuses_longer: set[int] = set()
         self._progress = Progress()
         self._quiet_since = monotonic_us()
         self.bus = self._make_bus()
@@ -140,25 +161,64 @@ class BlockingModbusClient:
         """Send one request and return its result. The reason of a time-out names what came instead.
 
         The first good read of a unit on a serial line is confirmed, because the device can still
-        owe a reply to an earlier program or to another master. A second read with another count
-        follows. If its reply is not the next one, the first read is repeated; now the guard against
-        late replies knows.
+        owe a reply to an earlier program or to another master. A longer read follows, and its
+        values are the result. If its reply is not the next one, the first read is repeated; now the
+        guard against late replies knows.
+
+        If another master asks for as many values, its reply looks like ours. Then a longer read
+        follows as well: its reply has another length.
 
         Raises `PortError` if the port fails, `EncodeError` for an invalid unit.
         """
         result = self._request(unit, request, retries)
-        if result.status != GOOD or unit in self._confirmed or not self.bus.serial:
-            return result
-        other = _other_count(request)
+        if result.status == GOOD and unit not in self._confirmed and self.bus.serial:
+            result = self._confirm(unit, request, retries, result)
+        if result.status == AMBIGUOUS and result.reason == OTHER_MASTER:
+            return self._read_longer(unit, request, retries) or result
+        return result
+
+    def _read_longer(self, unit: int, request: bytes, retries: int) -> "TransactionResult | None":
+        """Read more values than another master does, twice: the first can have an older reply.
+
+        None without two good replies.
+        """
+        found = None
+        longer = [] if unit in self._refuses_longer else _longer_reads(request)
+        for read in longer:
+            found = self._request(unit, read, retries)
+            if found.status == EXCEPTION:
+                self._refuses_longer.add(unit)
+            if found.status != GOOD:
+                return None
+        return _cut(found, request) if found is not None and len(longer) > 1 else None
+
+    def _confirm(
+        self, unit: int, request: bytes, retries: int, result: "TransactionResult"
+    ) -> "TransactionResult":
+        """Return the result of a request that was sent when no older reply was due."""
+        longer = _longer_reads(request)
+        other = longer[0] if longer else _shorter_read(request)
         if other is None:
             return result
         self._confirmed.add(unit)
         counters = self.bus.client.counters
         mismatches = counters.mismatches
         confirmation = self._request(unit, other, 0)
-        if confirmation.status in (GOOD, EXCEPTION) and counters.mismatches == mismatches:
-            return result
-        return self._request(unit, request, retries)
+        has_other_master = monotonic_us() < self.bus.other_until
+        if confirmation.status == EXCEPTION:
+            self._refuses_longer.add(unit)
+        if counters.mismatches == mismatches:
+            if longer and confirmation.status == GOOD:
+                return _cut(confirmation, request)
+            if confirmation.status in (GOOD, EXCEPTION) and not has_other_master:
+                return result
+        found = None
+        if has_other_master:
+            found = self._read_longer(unit, request, retries)
+        found = found or self._request(unit, request, retries)
+        if found.status == EXCEPTION:  # a late one, to the longer read
+            found = self._request(unit, request, retries)
+        return found
 
     def _request(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
         counters = self.bus.client.counters

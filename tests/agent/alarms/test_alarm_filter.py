@@ -184,3 +184,11 @@ def test_alarms_of_several_leaks_are_each_a_message() -> None:
     found.change(0, True, "leak_critical:pan")
     found.change(0, True, "leak_critical:floor")
     assert len(found.poll(100)) == 2
+
+
+def test_a_loss_of_coolant_explains_the_loss_of_flow_and_the_dry_run() -> None:
+    found = AlarmFilter()
+    raise_all(found, 0, "mains_low", "coolant_loss")
+    assert named(found.poll(0)) == ["raised mains_low", "raised coolant_loss"]
+    raise_all(found, 5_000, "flow_low", "dry_run")
+    assert named(found.poll(5_000)) == []

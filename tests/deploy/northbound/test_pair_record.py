@@ -41,6 +41,9 @@ def test_a_pair_has_points_before_and_after_a_takeover(tmp_path: Path) -> None:
     after = read(run, 1, tmp_path)
     assert after.points["pair_role"].raw == 5
     assert after.points["pair_standby_ready"].raw == 0, "the other controller has no power"
+    assert after.points["pair_takeover_reason"].raw == 1, "silence"
+    assert 15 <= (after.points["pair_active_time"].raw or 0) <= 20, "from 20 s to 40 s"
+    assert after.points["pair_fit"].raw == 1
     assert after.details["pair"]["node"] == "b"
     text = metrics_text(after, open_metrics=False)
     assert 'coldloop_pair_role{role="active"} 1\n' in text

@@ -31,6 +31,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterResponse,
 )
 
+from drivers.tools.lib.arguments import EXCEPTIONS
 from protocols.modbus import pdu, rtu, tcp
 from protocols.modbus.crc import crc16
 
@@ -115,7 +116,7 @@ def test_tcp_round_trip(kind: int, unit: int, address: int, values: list[int], s
     assert client.stream_error == ""
 
 
-@given(st.sampled_from((3, 4, 6, 16)), units, st.sampled_from(sorted(pdu.EXCEPTIONS)))
+@given(st.sampled_from((3, 4, 6, 16)), units, st.sampled_from(sorted(EXCEPTIONS)))
 def test_exceptions(kind: int, unit: int, code: int) -> None:
     raw = ExceptionResponse(kind, code)
     body = raw.function_code.to_bytes(1, "big") + raw.encode()

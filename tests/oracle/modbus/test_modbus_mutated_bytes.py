@@ -157,4 +157,4 @@ def test_any_chunks_into_each_client(
             assert len(client.buffer) <= ascii_mode.MAX_BUFFER
         client.settle()
         client.stop()
-        client.pending_request()
+        client.pending_requests()

@@ -27,6 +27,7 @@ from deploy.northbound.process import listener
 from deploy.northbound.process.run import run_process
 from deploy.northbound.process.settings import read_settings
 from tests.portable.agent.northbound.test_component import WRITES, site_config
+from tests.support.repository import ROOT
 
 
 def write_config(folder: Path, **sections: Any) -> Path:
@@ -217,6 +218,26 @@ def test_account_commands(
     log.write_text(log.read_text().replace("rita", "rota", 1))
     assert northbound(["audit", "--json", *options]) == 1
     assert "changed" in capsys.readouterr().err
+
+
+def test_the_commands_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_config(tmp_path, http={"address": "127.0.0.1"})
+    (tmp_path / "state").mkdir()
+    monkeypatch.setenv("COLDLOOP_PASSWORD", "horse-battery-9")
+    options = ["--config", str(path)]
+    assert northbound(["account", "add", "otto", *options]) == 0
+    page = (ROOT / "docs/operator/northbound.md").read_text(encoding="utf-8")
+    lines = [line.strip().partition("#")[0] for line in page.splitlines()]
+    commands = [line.split()[2:] for line in lines if line.startswith("coldloop northbound ")]
+    commands = [words for words in commands if words[0] in ("account", "audit")]
+    assert len(commands) == 5
+    for words in commands:
+        assert northbound([*words, *options]) == 0, words
+    capsys.readouterr()
+    assert northbound(["account", "list", *options]) == 0
+    assert "otto" in capsys.readouterr().out
 
 
 def test_names_of_the_folder_are_private(tmp_path: Path) -> None:

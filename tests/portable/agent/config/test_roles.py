@@ -7,6 +7,7 @@ from agent.core.errors import ConfigError
 from drivers.device.profile_check import check_profile
 from tests.portable.support.agent_rig import minimal_config, profiles
 from tests.portable.support.check import eq, raises
+from tests.portable.support.power_rig import PATH, load_section, throttle_section
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,6 +134,23 @@ def test_errors_of_the_forms():
         raw[section] = {}
         error = raises(ConfigError, load, raw, {"one_cdu": cdu_profile()})
         eq(section in str(error), True)
+
+
+def test_power_limits_need_the_supply_temperature_and_a_device_that_cools():
+    loads = [load_section("gpu1", port="bmc", path=PATH % "gpu1")]
+    for supply, is_valid in (
+        ({"setpoint_c": 32, "sensor": "cdu", "cdu": "cdu"}, True),
+        ({"setpoint_c": 32, "cdu": "cdu"}, False),
+        ({"sensor": "cdu"}, False),
+        ({}, False),
+    ):
+        raw = one_device({"supply": supply})
+        raw["throttle"] = throttle_section(loads=loads)
+        if is_valid:
+            eq(load(raw, {"one_cdu": self_controlled()}).components[0][0], "throttle")
+            continue
+        error = str(raises(ConfigError, load, raw, {"one_cdu": self_controlled()}))
+        eq("control.supply.sensor" in error, True)
 
 
 def test_set_point_outside_the_limits_of_the_cdu():

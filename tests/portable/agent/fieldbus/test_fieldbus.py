@@ -214,3 +214,23 @@ def test_sessions_recover_from_closed_bus():
     bench.cycle()
     eq(bench.bus.pending_count, 4)
     assert type(bench.bus) is Bus
+
+
+def test_a_bus_is_overloaded_after_three_cycles_with_incomplete_polls():
+    bench = FieldbusRig()
+    found = []
+    for _ in range(5):
+        bench.cycle()
+        found.append(bench.fieldbus.overloaded_buses())
+    eq(found, [[], [], [], ["bus"], ["bus"]])  # the first cycle begins without a pending poll
+    for name in ("cdu", "valve", "lead", "lag"):
+        bench.no_reply(name)
+    eq(bench.fieldbus.overloaded_buses(), ["bus"])
+    bench.cycle()
+    eq(bench.fieldbus.overloaded_buses(), [])
+
+
+def test_a_bus_that_answers_in_time_is_never_overloaded():
+    rig = AgentRig()
+    rig.run(8)
+    eq(rig.agent.fieldbus.overloaded_buses(), [])

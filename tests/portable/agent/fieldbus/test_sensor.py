@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reading has a value only while it is good: read, plausible and recent."""
 
-from agent.fieldbus.sensor import DifferenceSensor, PointSensor, pressure_sensor
+from agent.fieldbus.sensor import (
+    DifferenceSensor,
+    PointSensor,
+    centi_or_none,
+    pressure_sensor,
+    sensor_if_present,
+    value_or_none,
+)
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import FieldbusRig, config
 from tests.portable.support.check import eq
@@ -70,3 +77,24 @@ def test_own_pressure_point_is_preferred():
     dp = pressure_sensor(bench.session("meter"), STALE)
     bench.read("meter", 1234)
     eq((dp.name, dp.value(bench.now)), ("DeltaPressurekPa", 123.4))
+
+
+def test_a_sensor_names_its_device_and_point():
+    bench, supply = sensor()
+    eq((supply.name, supply.source),
+       ("SupplyTemperatureCelsius", "cdu.SupplyTemperatureCelsius"))  # fmt: skip
+    dp = pressure_sensor(bench.session("cdu"), STALE)
+    eq(dp.name, "SupplyPressurekPa - ReturnPressurekPa")
+
+
+def test_an_optional_sensor_exists_only_with_its_point():
+    bench, _ = sensor()
+    cdu = bench.session("cdu")
+    eq(sensor_if_present(cdu, "NoSuchPoint", STALE), None)
+    supply = sensor_if_present(cdu, "SupplyTemperatureCelsius", STALE)
+    eq((value_or_none(supply, bench.now), centi_or_none(supply, bench.now)), (None, None))
+    bench.read("cdu", 325, 400, 3000, 2000, 0)
+    eq((value_or_none(supply, bench.now), centi_or_none(supply, bench.now)), (32.5, 3250))
+    late = bench.now + STALE + 1
+    eq((value_or_none(supply, late), centi_or_none(supply, late)), (None, None))
+    eq((value_or_none(None, late), centi_or_none(None, late)), (None, None))

@@ -80,6 +80,22 @@ def test_fast_loss_of_coolant_limits_then_switches_off():
     eq((orders[0], orders[-1]), (2, 0))
 
 
+def test_the_loss_stays_an_alarm_until_the_static_pressure_is_back():
+    _, watch = make()
+    feed(watch, [150.0] * 60)
+    for i in range(7):
+        feed(watch, [150.0 - 4.0 * i])
+        feed_pressures(watch, [(230.0 - 4.0 * i, 150.0 - 4.0 * i)])
+    feed_pressures(watch, [(230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(7)])
+    eq(feed_pressures(watch, [(206.0, 126.0)] * 40)[-1], 0)
+    eq([record.code for record, _, _ in watch.active_conditions()], ["level_low", "coolant_loss"])
+    for kpa in (140.0, 145.0, 150.0, 150.0, 150.0, 150.0, 150.0, 150.0, 150.0, 150.0):
+        watch._add_static(kpa)
+    eq([record.code for record, _, _ in watch.active_conditions()], ["coolant_loss"])
+    feed_pressures(watch, [(230.0, 150.0)])
+    eq(watch.active_conditions(), [])
+
+
 def test_one_sensor_a_pump_or_a_slow_leak_is_no_fast_loss():
     for pairs in (
         [(230.0 - 4.0 * i, 150.0) for i in range(9)],

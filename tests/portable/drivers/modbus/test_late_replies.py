@@ -106,7 +106,7 @@ def test_function_8_ends_ambiguity_of_single_registers():
         wake_once(bus)
         eq(only_result(bus).status, "timeout")
         now, frame = run_until_write(bus)
-        eq(frame[:6], b"\x05" + pdu.diagnostics_echo(1))
+        eq(frame[:4], b"\x05\x08\x00\x00")
         bus.receive(with_crc(b"\x05\x03\x02\x00\x10"), now + 15_000)  # late, counted
         bus.receive(with_crc(reply) if reply else frame, now + 20_000)
         now, frame = run_until_write(bus)

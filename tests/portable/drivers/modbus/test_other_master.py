@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another master on the line: its reply is never taken as the reply to our request."""
 
-from drivers.modbus.transaction import WRITE
+from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.transaction import WRITE, Transaction
 from protocols.modbus import pdu
 from protocols.modbus.ascii_mode import build_frame as ascii_frame
 from protocols.modbus.crc import with_crc
@@ -10,6 +11,7 @@ from tests.portable.drivers.modbus.bus_rig import (
     OTHER,
     READ,
     REPLY,
+    TIMEOUT,
     make_bus,
     only_result,
     run_until_write,
@@ -19,6 +21,13 @@ from tests.portable.support.check import eq
 REASON = "another master is on the line"
 THEIR_REQUEST = with_crc(b"\x05" + OTHER)
 THEIR_REPLY = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
+
+
+class NoDuplicates:
+    """A duplicate filter that expects nothing."""
+
+    def is_expected(self, start, now):
+        return False
 
 
 def start_read(retries=0):
@@ -155,3 +164,129 @@ def test_two_requests_of_theirs_are_due():
     bus.submit(5, READ, "read", retries=0)
     now, frame = run_until_write(bus)
     assert frame != with_crc(b"\x05" + READ) or now > 151_000 + LATE, (now, frame)
+
+
+ECHOED = (
+    pdu.write_coil(40, 1),
+    pdu.write_single(40, 7),
+    pdu.diagnostics_echo(7),
+    pdu.mask_write(40, 1, 2),
+)
+"""Requests whose reply is equal to them."""
+
+
+def test_their_write_of_one_value_gets_the_time_of_its_reply():
+    """The bus waits for their reply; then the line is free. Without a reply it goes on."""
+    for request in ECHOED:
+        for has_reply in (True, False):
+            bus = make_bus()
+            bus.receive(with_crc(b"\x05" + request), 1_000)
+            if has_reply:
+                bus.receive(with_crc(b"\x05" + request), 20_000)
+            bus.submit(5, READ, "read", retries=0)
+            now, _ = run_until_write(bus)
+            eq((request[0], now > 90_000), (request[0], not has_reply))
+
+
+def test_an_exception_to_a_write_can_be_theirs():
+    """It is no result: our write is repeated, or stays without a reply."""
+    for own, theirs in (
+        (pdu.write_single(40, 8), pdu.write_single(40, 7)),
+        (pdu.write_coil(40, 0), pdu.write_coil(40, 1)),
+        (pdu.mask_write(40, 1, 3), pdu.mask_write(40, 1, 2)),
+        (pdu.read_write(40, 1, 9, (3,)), pdu.read_write(40, 2, 9, (1, 2))),
+    ):
+        bus = make_bus()
+        bus.submit(5, own, "write", WRITE, retries=0)
+        now, _ = run_until_write(bus)
+        bus.receive(with_crc(b"\x05" + theirs), now + 2_000)
+        bus.receive(with_crc(bytes((5, own[0] | 0x80, 2))), now + 20_000)
+        eq((own[0], statuses(bus)), (own[0], []))
+
+
+def test_function_23_of_both():
+    """Their reply has the byte count of ours, and nothing shows which one it is."""
+    own, theirs = pdu.read_write(40, 2, 9, (3,)), pdu.read_write(70, 2, 9, (1, 2, 3))
+    for is_ascii in (False, True):
+        bus = make_bus("ascii" if is_ascii else "rtu")
+        frame = (lambda body: ascii_frame(body[0], body[1:])) if is_ascii else with_crc
+        bus.submit(5, own, "both", WRITE, retries=0)
+        now, _ = run_until_write(bus)
+        bus.receive(frame(b"\x05" + theirs), now + 2_000)
+        bus.receive(frame(b"\x05\x17\x04\x00\x63\x00\x64"), now + 40_000)
+        eq(statuses(bus), [("unsure", REASON)])
+
+
+def test_a_late_reply_to_our_write_is_not_another_master():
+    """The first write of two is late, and its echo comes on the idle line."""
+    bus = make_bus()
+    bus.submit(5, pdu.write_single(40, 7), "first", WRITE, retries=0)
+    now, frame = run_until_write(bus)
+    late_at = now + TIMEOUT + 60_000
+    bus.wake(now + TIMEOUT + 20_000)
+    eq(only_result(bus).status, "timeout")
+    bus.submit(6, READ, "other unit", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive(with_crc(b"\x06\x03\x04\x00\x01\x00\x02"), now + 20_000)
+    eq(only_result(bus).status, "ok")
+    bus.receive(frame, late_at)
+    bus.submit(5, READ, "read", retries=0)
+    now, _ = run_until_write(bus)
+    assert now < late_at + 50_000, now - late_at
+    bus.receive(REPLY, now + 20_000)
+    result = only_result(bus)
+    eq((result.status, result.reason), ("ok", ""))
+
+
+def test_two_masters_of_this_kind_do_not_use_the_same_numbers():
+    """The request of one, a function 8, is equal to its reply: it must not prove anything to the
+    other."""
+    numbers = []
+    for start in (0, 400_000):
+        guard = StaleReplyGuard(LATE)
+        transaction = Transaction(5, pdu.read_holding(16, 1), "read", 0, 0, None)
+        guard.expect_late(5, pdu.read_holding(99, 1), start)
+        found = guard.proof_request(transaction, start + 600_000, NoDuplicates(), True)
+        numbers.append(found)
+    assert numbers[0] != numbers[1], numbers
+
+
+def test_two_requests_to_different_units_are_due():
+    """The later request must not hide the earlier one."""
+    bus = make_bus()
+    bus.receive(THEIR_REQUEST, 1_000)
+    bus.receive(with_crc(b"\x06" + OTHER), 50_000)
+    bus.submit(9, READ, "other unit", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive(with_crc(b"\x09\x03\x04\x00\x01\x00\x02"), now + 20_000)
+    for unit in (5, 6):
+        bus.submit(unit, READ, unit, retries=0)
+    frames = []
+    while len(frames) < 2:
+        now, frame = run_until_write(bus)
+        assert frame[1:6] != READ or now > LATE, (now, frame)
+        frames.append(frame)
+
+
+def test_a_master_that_never_pauses_does_not_keep_polls_back():
+    """It asks the same unit for as many registers, again and again, and gets its replies."""
+    bus = make_bus()
+    now, sent_at, theirs = 0, [], 0
+    bus.submit(5, READ, "read", retries=0)
+    while now < 20_000_000:
+        now += 10_000
+        phase = now % 200_000
+        if phase == 0:
+            bus.receive(THEIR_REQUEST, now)
+        elif phase == 150_000:
+            bus.receive(THEIR_REPLY, now)
+        if bus.deadline() <= now:
+            bus.wake(now)
+        sent_at += [now for _, _, data in bus.outbox() if data == with_crc(b"\x05" + READ)]
+        for result in bus.take_results():
+            assert result.status != "ok", result.values
+            theirs += 1
+            bus.submit(5, READ, "read", retries=0)
+    gaps = [b - a for a, b in zip(sent_at, sent_at[1:])]
+    assert len(sent_at) > 5, (sent_at, theirs)
+    assert max(gaps) < 5_000_000, max(gaps)

@@ -18,6 +18,7 @@ from drivers.modbus.stale_reply_guard import (
 from drivers.modbus.transaction import Transaction, reply_prefix_of, same_reply_shape, supersedes
 from drivers.modbus.unit_health import UnitHealth
 from drivers.modbus.wire_time import WireTime
+from protocols.modbus import pdu
 from protocols.time_units import NEVER, SECOND
 from tests.portable.support.check import eq, raises
 
@@ -259,8 +260,13 @@ def test_exceptions_of_a_function_are_ambiguous():
     guard, _ = parts()
     eq(guard.exception_ambiguous(request()), False)
     guard.expect_late(7, READ4, NOW)
-    for pdu, ambiguous in ((READ4, False), (READ2, True), (bytes((4, 0, 0, 0, 4)), False)):
-        eq(guard.exception_ambiguous(request(pdu)), ambiguous)
+    for read, ambiguous in ((READ4, False), (READ2, True), (bytes((4, 0, 0, 0, 4)), False)):
+        eq(guard.exception_ambiguous(request(read)), ambiguous)
+
+
+def number_of(request):
+    """Return the number of a function 8; it begins with the time."""
+    return request[3] << 8 | request[4]
 
 
 def test_requests_that_prove_the_order():
@@ -271,7 +277,9 @@ def test_requests_that_prove_the_order():
     eq(guard.proof_request(poll, NOW + 99_999, duplicates, True), None)
     later = NOW + 100_000
     found = [guard.proof_request(poll, later, duplicates, True) for _ in range(5)]
-    eq(found, [READ2, bytes((8, 0, 0, 0, 1)), READ2, bytes((8, 0, 0, 0, 2)), None])
+    first = number_of(found[1])
+    second = pdu.diagnostics_echo(first + 1)
+    eq(found, [READ2, pdu.diagnostics_echo(first), READ2, second, None])
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
     duplicates.expect(b"\x07\x03\x04", later + 1, later)
@@ -279,7 +287,8 @@ def test_requests_that_prove_the_order():
     eq(guard.proof_request(request(READ2), later, duplicates, False), None)
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
-    eq(guard.proof_request(write(1, "a"), later, duplicates, True), bytes((8, 0, 0, 0, 1)))
+    found = guard.proof_request(write(1, "a"), later, duplicates, True)
+    eq(found, pdu.diagnostics_echo(number_of(found)))
 
 
 def test_a_suspect_unit_is_tried_once_in_a_hold_time():

@@ -126,6 +126,38 @@ def test_the_power_is_measured_after_the_effect_time():
         eq((read_s, now_s, load.ineffective), (read_s, now_s, want))
 
 
+def begins_to_fall(power_w, before_w=1000, read_ms=11_901, **target):
+    """Return whether the alarm is active at 12 s, of a load that was limited to 600 W at 10 s."""
+    proof, alarms, load, _ = make_proof()
+    load.target.power_w, load.target.read_at = before_w, 9 * SECOND
+    load.lower_limit(600, 10 * SECOND)
+    load.target.requested_w = load.target.target_w = 600
+    load.target.answered_at, load.target.effect_us = 10 * SECOND, SECOND
+    load.target.power_w, load.target.read_at = power_w, read_ms * 1000
+    for name, value in target.items():
+        setattr(load.target, name, value)
+    eq((proof.step(12 * SECOND), load.ineffective), (False, False))
+    return ("limit_ineffective", "a") in alarms.active
+
+
+def test_a_power_that_does_not_begin_to_fall_is_an_early_alarm():
+    for power_w, before_w, read_ms, want in (
+        (1000, 1000, 11_901, True),
+        (951, 1000, 11_901, True),
+        (950, 1000, 11_901, False),  # it falls: an eighth of the way
+        (1000, 1000, 11_900, False),  # read before it must fall
+        (1000, 1000, 14_001, False),  # the proof itself decides
+        (1000, None, 11_901, False),
+        (None, 1000, 11_901, False),
+        (630, 631, 11_901, False),  # within the limit + 5 %
+        (631, 631, 11_901, True),
+    ):
+        got = begins_to_fall(power_w, before_w, read_ms)
+        eq((power_w, before_w, read_ms, got), (power_w, before_w, read_ms, want))
+    for name, value in (("answered_at", 9 * SECOND), ("deferred", True), ("requested_w", None)):
+        eq((name, begins_to_fall(1000, **{name: value})), (name, False))
+
+
 def test_a_service_without_an_answer_is_ineffective():
     proof, _, load = limited(None, 0, answered_s=9)
     proof.step(14 * SECOND)
