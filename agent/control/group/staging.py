@@ -3,7 +3,8 @@
 
 Does not act; see `agent.control.group.component`. Each unit has one, and steps it
 once a second with its facts. A lost or failed unit is replaced at the next step. Other changes have
-delays, so that the group does not cycle: at most one in 300 s. A start takes effect immediately, a stop a second later.
+delays, so that the group does not cycle: at most one in 300 s. A start takes effect immediately, a
+stop a second later.
 
 At the start all units run. After a change of the lead the new one runs for `PROVE_S` seconds
 together with the others; then one unit stops. Units whose views differ take that of the lead after
