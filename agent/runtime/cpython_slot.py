@@ -71,7 +71,7 @@ def _choose(store: Store, folder: Path) -> Path | None:
 
 def _exec_python(path: str) -> None:
     """Execute Python in this process, with `path` before the installed packages."""
-    variables = {k: v for k, v in os.environ.items() if k not in (SLOT, "PYTHONPATH")}
+    variables = {key: value for key, value in os.environ.items() if key not in (SLOT, "PYTHONPATH")}
     if path:
         variables.update({SLOT: path, "PYTHONPATH": path})
     elif "COLDLOOP_PYTHONPATH" in variables:

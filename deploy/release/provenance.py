@@ -43,7 +43,7 @@ def make_statement(files: list[Path], commit: str, made: str, when: str) -> dict
     locks = sorted((ROOT / "requirements").glob("*.txt"))
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": f.name, "digest": {"sha256": _digest(f)}} for f in files],
+        "subject": [{"name": file.name, "digest": {"sha256": _digest(file)}} for file in files],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
@@ -93,8 +93,8 @@ def check(envelope: Any, public: str, files: list[Path]) -> list[str]:
         return ["the envelope is damaged, or not signed by this key"]
     if kind != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
         return ["the envelope has no provenance"]
-    faults = [f"{f.name}: not in the statement" for f in files if f.name not in named]
-    known = [f for f in files if f.name in named]
+    faults = [f"{file.name}: not in the statement" for file in files if file.name not in named]
+    known = [file for file in files if file.name in named]
     return faults + [f"{f.name}: another content" for f in known if named[f.name] != _digest(f)]
 
 

@@ -38,8 +38,10 @@ _SWITCH = "ssdp-off"
 class DiscoveryResponder:
     """Replies on the interface with `address`. Call `poll` each `POLL_S`.
 
-    `url`: of the service root. `uuid`: of the service. `networks`: clients that get a reply; none:
-    all. `state`: folder of the switch. Raises OpsError: `address` is not of IPv4, or the port.
+    `url`: of the service root; `{host}` in it is the address that the client can use. `uuid`: of
+    the service. `networks`: clients that get a reply; none: all. `state`: folder of the switch.
+
+    Raises OpsError: `address` is not of IPv4, or the port.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class DiscoveryResponder:
         port: int = PORT,
     ) -> None:
         self._url, self._uuid, self.port = url, uuid, port
+        self._address = address
         self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
         self._switch = state / _SWITCH
         self._budget = RequestBudget(_RATE, _BURST)
@@ -82,7 +85,7 @@ class DiscoveryResponder:
                 return
             if self.is_on and is_search(data) and self._permits(host):
                 with contextlib.suppress(OSError):
-                    self._replies.sendto(self._reply(), (host, port))
+                    self._replies.sendto(self._reply(host), (host, port))
 
     def close(self) -> None:
         """Close the sockets."""
@@ -95,17 +98,30 @@ class DiscoveryResponder:
             return False
         return self._budget.take("", time.monotonic())
 
-    def _reply(self) -> bytes:
+    def _reply(self, client: str) -> bytes:
         target = f"{_TARGET}:{_MINOR}"
         lines = (
             "HTTP/1.1 200 OK",
             f"CACHE-CONTROL: max-age={_MAX_AGE_S}",
             f"ST: {target}",
             f"USN: uuid:{self._uuid()}::{target}",
-            f"AL: {self._url}",
+            f"AL: {self._url.format(host=own_address(self._address, client))}",
             "EXT:",
         )
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def own_address(address: str, client: str) -> str:
+    """Return `address`; of a server on all interfaces that which its packets to a client have.
+
+    Raises OSError: there is no way to the client.
+    """
+    if not ipaddress.ip_address(address).is_unspecified:
+        return address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((client, 9))  # sends nothing
+        found: str = probe.getsockname()[0]
+    return found
 
 
 def is_search(data: bytes) -> bool:

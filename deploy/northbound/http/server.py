@@ -52,6 +52,12 @@ class HttpServer:
         port: int = self._socket.getsockname()[1]
         return port
 
+    @property
+    def address(self) -> str:
+        """The address on which the server listens: of the configuration, or of systemd's socket."""
+        address: str = self._socket.getsockname()[0]
+        return address
+
     def every(self, seconds: float, job: Callable[[], None]) -> None:
         """Call `job` at an interval while the server runs. An exception of it ends the server."""
         self._jobs.append((job, seconds))

@@ -31,8 +31,8 @@ def _discovery(site: WebSite) -> DiscoveryResponder | None:
         return service_uuid(plate)
 
     responder = DiscoveryResponder(
-        http["address"],
-        f"https://{http['address']}:{site.server.port}{ROOT}/",
+        site.server.address,
+        f"https://{{host}}:{site.server.port}{ROOT}/",
         uuid,
         http.get("networks") or (),
         site.context.settings.state,

@@ -100,7 +100,7 @@ def _named_change(name: str, unit: str, before: UnitReport) -> list[change_parse
 def is_done(report: UnitReport, counter: int, name: str) -> bool:
     """Return whether the unit has done the command `name` with this counter."""
     start = f"{counter} {name}: "
-    texts = [r.removeprefix(start) for r in report.results if r.startswith(start)]
+    texts = [result.removeprefix(start) for result in report.results if result.startswith(start)]
     return bool(texts) and texts[-1].partition(":")[0] not in REJECT_REASONS
 
 

@@ -56,7 +56,7 @@ def build_replay(
 
 
 def _name_replayed(provenance: Provenance, source: str) -> Provenance:
-    devices = tuple(replace(d, kind=REPLAYED, port=source) for d in provenance.devices)
+    devices = tuple(replace(device, kind=REPLAYED, port=source) for device in provenance.devices)
     return replace(provenance, devices=devices)
 
 

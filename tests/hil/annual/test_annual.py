@@ -65,7 +65,7 @@ def test_command_prints_every_key(policy: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
-    assert tuple(record) == KEYS
+    assert tuple(record) == (*KEYS, "interrupted")
     assert record["policy"] == policy
     assert 2.0 < record["it_mwh"] <= 3.0
     assert record["pue"] == pytest.approx(1.0 + sum(record["pue_parts"].values()), abs=2e-4)

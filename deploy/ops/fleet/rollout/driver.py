@@ -265,7 +265,7 @@ def outcome_of(rollout: Rollout, name: str, sent: int, started_at: float) -> dic
         "units": len(rollout.units),
         "states": rollout.count_states(),
         "aborted": rollout.aborted,
-        "failed": {u.name: u.reason for u in rollout.units.values() if u.reason},
+        "failed": {unit.name: unit.reason for unit in rollout.units.values() if unit.reason},
         "messages": sent,
         "seconds": round(time.monotonic() - started_at, 1),
     }

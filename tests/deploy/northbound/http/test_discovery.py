@@ -14,13 +14,14 @@ import pytest
 import redfish
 
 from deploy.errors import OpsError
-from deploy.northbound.http.discovery import DiscoveryResponder, is_search
+from deploy.northbound.http.discovery import DiscoveryResponder, is_search, own_address
 from tests.deploy.northbound.redfish.service_bench import ServiceBench, set_state
 from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient
 from tests.deploy.northbound.snmp.snmp_rig import free_udp_port
 
 UUID = "a1a2a3a4-0000-4000-8000-0123456789ab"
 URL = "https://127.0.0.1:8443/redfish/v1/"
+TEMPLATE = "https://{host}:8443/redfish/v1/"
 SEARCH = (
     b'M-SEARCH * HTTP/1.1\r\nHost: 239.255.255.250:1900\r\nMan: "ssdp:discover"\r\n'
     b"ST: urn:dmtf-org:service:redfish-rest:1\r\nMX: 1\r\n\r\n"
@@ -30,7 +31,9 @@ SEARCH = (
 @contextlib.contextmanager
 def responder(folder: Path, networks: tuple[str, ...] = ()) -> Iterator[DiscoveryResponder]:
     """A responder on the loopback with a free port; `poll` is called as by the server."""
-    found = DiscoveryResponder("127.0.0.1", URL, lambda: UUID, networks, folder, free_udp_port())
+    found = DiscoveryResponder(
+        "127.0.0.1", TEMPLATE, lambda: UUID, networks, folder, free_udp_port()
+    )
     ended = threading.Event()
 
     def run() -> None:
@@ -125,6 +128,11 @@ def test_which_datagrams_ask_for_redfish() -> None:
         for _ in range(rng.randrange(1, 6)):
             data[rng.randrange(len(data))] = rng.randrange(256)
         is_search(bytes(data))
+
+
+def test_the_address_for_a_client() -> None:
+    assert own_address("10.0.0.5", "127.0.0.1") == "10.0.0.5"
+    assert own_address("0.0.0.0", "127.0.0.1") == "127.0.0.1"
 
 
 def test_an_address_of_ipv6_is_refused(tmp_path: Path) -> None:

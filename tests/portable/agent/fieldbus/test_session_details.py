@@ -120,6 +120,10 @@ def test_a_ramp_starts_at_the_reading_then_at_the_request():
     eq(rig.session.ramp_limited(1, 8.0), (6.5, 65))
     eq(rig.session.ramp_limited(1, 0.0), (2.5, 25))
     eq(rig.session.ramp_limited(1, 4.6), (4.6, 46))
+    rig = SessionRig(profile_with("SpeedControlPercent", scale=[4, 1], ramp=5))
+    eq(rig.session.ramp_limited(1, 80.0), (0.0, 0))  # no time has passed
+    rig.cycle()
+    eq(rig.session.ramp_limited(1, 80.0), (20.0, 5))
 
 
 # Writes without read-back.

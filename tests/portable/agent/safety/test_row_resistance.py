@@ -100,7 +100,7 @@ def test_small_readings_break_the_count():
     row = RowResistance()
     for reading in ((0.9, 150.0), (1.0, 3.0), (1.0, 3.0)):
         row.add(*reading)
-    eq((row._usual, row._number), (3.0, 2))
+    eq((row._mean, row._mean_count), (3.0, 2))
 
 
 def test_a_flow_that_moves_towards_the_usual_resistance_is_no_change():
@@ -120,18 +120,18 @@ def test_the_usual_resistance_is_a_slow_mean():
     row = RowResistance()
     row.add(100.0, 100.0)
     row.add(100.0, 109.0)
-    near(row._usual * 10_000, 104.5, 0.01)
-    eq(row._number, 2)
+    near(row._mean * 10_000, 104.5, 0.01)
+    eq(row._mean_count, 2)
     row = usual_row()
-    eq(row._number, 300)
+    eq(row._mean_count, 300)
     row.add(100.0, 111.0)  # outside of the band of the mean
-    near(row._usual * 10_000, 100.0, 1e-3)
+    near(row._mean * 10_000, 100.0, 1e-3)
     row.add(100.0, 103.0)
-    near(row._usual * 10_000, 100.01, 1e-3)
+    near(row._mean * 10_000, 100.01, 1e-3)
     for _ in range(303):
         row.add(100.0, 200.0)  # 301 of them as changed
-    near(row._usual * 10_000, 100.01 + 301 * 100 / 30_000, 0.02)
-    eq((row.is_changed, row._changed), (True, 301))
+    near(row._mean * 10_000, 100.01 + 301 * 100 / 30_000, 0.02)
+    eq((row.is_changed, row._changed_readings), (True, 301))
 
 
 def test_state_that_lasts_longer_after_a_start_is_adopted_once():

@@ -146,6 +146,16 @@ def test_a_lost_reading_is_replaced_and_ends_the_stand_still():
     eq((check.stuck, check.sensors_disagree), (False, False))
 
 
+def test_a_lost_reading_does_not_end_the_suspicion_of_a_stuck_sensor():
+    check = SensorValidator(2.0)
+    for i in range(902):
+        check.validate(32.0, 31.0, 40.0 if i < 10 else 42.0, None, 1.0)
+    eq(check.stuck, True)
+    eq((check.validate(None, 31.0, 42.0, None, 1.0), check.stuck), (31.0, True))
+    eq((check.validate(32.0, 31.0, 42.0, None, 1.0), check.stuck), (31.0, True))
+    eq((check.validate(32.5, 31.0, 42.0, None, 1.0), check.stuck), (32.5, False))
+
+
 # Loops.
 
 
@@ -257,7 +267,7 @@ class FixedOptimum:
         self.valve_pct, self.model = valve_pct, {}
 
     def set_pads(self, kelvin):
-        pass
+        self.pads_k = kelvin
 
     def find_optimum(self, *_):
         best = OptimalPoint()
@@ -282,3 +292,43 @@ def test_the_mid_range_position_moves_by_at_least_6_percent():
         control.optimise(readings, SECOND)
         eq((valve_pct, control._valve_target_pct), (valve_pct, target_pct))
         eq((control.target_c, control.optimal_pump_pct), (30.0, 60.0))
+
+
+def test_wet_pads_need_both_air_temperatures():
+    for air_c, pads_k in ((30.0, 8.0), (None, 0.0)):
+        control = CoolingControl(settings(fans=dict(FANS), optimum=dict(OPTIMUM)))
+        control.optimizer = FixedOptimum(70.0)
+        control.adiabatic_on = True
+        readings = ControlReadings()
+        readings.air_c, readings.adiabatic_air_c, readings.load_kw = air_c, 22.0, 50.0
+        control.optimise(readings, SECOND)
+        eq((air_c, control.optimizer.pads_k, control.target_c), (air_c, pads_k, 30.0))
+
+
+def test_fan_speed_at_both_ends_of_the_table():
+    made = optimizer(fan_min_pct=0.0)
+    table = made._side.fan_conductance
+    near(made._fan_speed(table[1] / 2.0), 2.5, 1e-3)
+    near(made._fan_speed(table[-1]), 100.0, 1e-3)
+    made.adapt_cooler(1.2 * 10.0 * table[-1], 30.0, 20.0, 100.0, 50.0)
+    near(made.cooler_factor, 1.01, 1e-6)
+
+
+def test_shares_are_limited_and_the_pump_factor_follows_slowly():
+    row, r = steady_row()
+    row.restore([1.0, 1.0, 2.0, 0.5], [])
+    eq((row.heat_share, row.model_share), (115 / 100, 85 / 100))
+    row, r = steady_row()
+    run(row, r, 60)
+    r.pump_pct = 77.0
+    run(row, r, 1)
+    near(row.learned()[0][1], 150.0 / 70.0, 0.01)
+
+
+def test_a_lively_humidity_sensor_has_moved_twelve_times():
+    for moves, is_frozen in ((11, False), (12, True)):
+        limit = DewPointLimit(DEW)
+        for i in range(moves):
+            limit.add_reading(0, 25.0, 50.0 + i % 2, (i + 1) * SECOND)
+        limit.add_reading(0, 25.0, 50.0 + (moves - 1) % 2, (moves + 117) * SECOND)
+        eq((moves, limit.frozen_sensors() == [0]), (moves, is_frozen))
