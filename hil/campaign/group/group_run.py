@@ -28,12 +28,12 @@ from hil.bench import receiver_choice
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.group.group_lan import GroupLan
+from hil.campaign.pair.pair_run import PausableShell
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.kernel.dut import AgentDut
-from hil.kernel.serial_line import NEVER, SerialLine
+from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.virtual import START_UTC
-from hil.shells.virtual import VirtualShell
 
 KEY = bytes(range(32))
 """Key of the group."""
@@ -44,20 +44,6 @@ _EXCHANGE_US = 500_000
 _GAMMA = 1.0
 """Common pressure drop over that of a branch at design flow."""
 _DESIGN_LPM = 144.0
-
-
-class _GroupShell(VirtualShell):
-    """A shell that a queue of several can wake."""
-
-    @property
-    def due(self) -> int:
-        """Deadline of the controller; far away without power."""
-        return self._deadline if self.is_on else NEVER
-
-    def wake(self) -> None:
-        """Tell the controller that its deadline has passed."""
-        if self._dut is not None:
-            self._carry_out(self._dut.wake(self.world.now))
 
 
 class GroupRun:
@@ -76,7 +62,7 @@ class GroupRun:
         self._is_timed = is_timed
         self.testbeds: list[Testbed] = []
         self.agents: list[Agent] = []
-        self.shells: list[_GroupShell] = []
+        self.shells: list[PausableShell] = []
         self._configs: list[dict[str, Any]] = []
         for number in range(1, count + 1):
             self._add_unit(number, seed)
@@ -105,14 +91,14 @@ class GroupRun:
         self._configs.append(config)
         agent = self._make_agent(number)
         self.agents.append(agent)
-        shell = _GroupShell(self.world, AgentDut(agent))
+        shell = PausableShell(self.world, AgentDut(agent))
         self.shells.append(shell)
         self._connect(number, shell, testbed)
 
     def _make_agent(self, number: int) -> Agent:
         return Agent(load(self._configs[number - 1], profiles()))
 
-    def _connect(self, number: int, shell: _GroupShell, testbed: Testbed) -> None:
+    def _connect(self, number: int, shell: PausableShell, testbed: Testbed) -> None:
         for port in (RECEIVER, BROKER, STATE):
             missing = SerialEndpoint(shell, port)
             missing.unplug()

@@ -54,7 +54,7 @@ def is_device_write(frame: bytes) -> bool:
     return len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS
 
 
-class _PausableShell(VirtualShell):
+class PausableShell(VirtualShell):
     """A shell whose controller can stand still; bytes wait for it, as in a port's buffer."""
 
     def __init__(self, world: World, dut: Any) -> None:
@@ -118,10 +118,10 @@ class PairRun:
         self._commands = self._read_commands()
         self._judged_from = 1 << 62
 
-    def _make_node(self, number: int) -> _PausableShell:
+    def _make_node(self, number: int) -> PausableShell:
         agent = self._make_agent(number)
         self.agents.append(agent)
-        shell = _PausableShell(self.world, AgentDut(agent))
+        shell = PausableShell(self.world, AgentDut(agent))
         for port in range(FIRST_BUS + 8):
             missing = SerialEndpoint(shell, port)
             missing.unplug()
