@@ -41,7 +41,7 @@ class ClockOutput:
         self.fix_timeout = _FIX_TIMEOUT
         """Time without a fix after which the clock is in holdover, µs."""
         fit = OffsetFit(16, 64, 4, 2)
-        self.nmea = TimeSource(fit, holdover, 500_000, 0, 8, 64 * SECOND, 256 * SECOND)
+        self.nmea = TimeSource(fit, holdover, 500_000, 0, 8, 128 * SECOND, 256 * SECOND)
         self.pps: PulseSource | None = None
         """The pulses; None before the first one."""
         self.dispute: StepDispute | None = None
@@ -67,7 +67,11 @@ class ClockOutput:
         return self.pps
 
     def _disputed_us(self, now: int) -> int:
-        return 0 if self.dispute is None else self.dispute.bound_us(now)
+        dispute = self.dispute
+        if dispute is None or self.offset is None:
+            return 0
+        dispute.track(self.offset)
+        return dispute.bound_us(now)
 
     def sources(self) -> "list[TimeSource]":
         """Return the sources that there are."""
@@ -95,6 +99,8 @@ class ClockOutput:
         """Step UTC by whole seconds: the receiver knows its leap seconds now."""
         self._base += seconds * SECOND
         self.offset = self._base + self._offset_ns // _NS
+        if self.dispute is not None:
+            self.dispute.offset_us += seconds * SECOND
         if self.leap.uncertain:
             self.leap.expect_month_end(self._anchor + self.offset)
         else:

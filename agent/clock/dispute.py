@@ -21,12 +21,14 @@ class StepDispute:
     """The contradiction, if there is one. `step_us`: fixes minus clock, None: no contradiction.
 
     `former_us`: the time that was held before the last change, minus the clock; None: none.
-    `set_at`: when the clock was set.
+    `set_at`: when the clock was set. `offset_us`: the offset of the clock to which `former_us` is
+    relative.
     """
 
     def __init__(self, drift_ppb: int, set_at: int) -> None:
         self.step_us: int | None = None
         self.former_us: int | None = None
+        self.offset_us = 0
         self._drift_ppb = drift_ppb
         self._limit = self._since = self._count = 0
         self._former_limit = self._former_at = self._former_until = self._former_support = 0
@@ -37,6 +39,12 @@ class StepDispute:
         """A fix agrees with the clock: nothing contradicts it now."""
         self.step_us = None
         self._returned = 0
+
+    def track(self, offset_us: int) -> None:
+        """The clock has slewed to an offset; the time that was held before has not."""
+        if self.former_us is not None:
+            self.former_us -= offset_us - self.offset_us
+        self.offset_us = offset_us
 
     def contradicted(self, now: int) -> None:
         """Fixes contradict the clock by less than a step: nothing supports the new time now."""
@@ -49,9 +57,12 @@ class StepDispute:
     def add(self, step_us: int, limit_us: int, now: int) -> bool:
         """Add a fix that contradicts the clock. Return True if the clock must follow it."""
         former = self.former_us
-        if former is not None and abs(step_us - former) <= limit_us + self._former_bound(now):
-            self._returned += 1
-            return self._returned >= CONSISTENT_COUNT
+        if former is not None:
+            # The bound of the former time grows. That it has reached the fixes is no return.
+            apart = abs(step_us - former)
+            if apart <= limit_us + self._former_bound(now) and 2 * apart <= abs(former):
+                self._returned += 1
+                return self._returned >= CONSISTENT_COUNT
         self._returned = 0
         before = self.step_us
         drift = self._drift_ppb * (now - self._since) // _PPB
@@ -74,6 +85,7 @@ class StepDispute:
             self.former_us = None
         elif self.former_us is not None:
             self.former_us -= step_us
+            self.contradicted(now)  # a drag can go on
         else:
             until = self._since if contradicted_at is None else contradicted_at
             support = min(until - self._supported_since, MAX_SUPPORT)

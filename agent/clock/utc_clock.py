@@ -87,9 +87,8 @@ class UtcClock(ClockOutput):
         holdover = Holdover(drift_ppb, tempco_ppb, stated.host_ppb)
         ClockOutput.__init__(self, holdover, LeapSecondTracker(leap_known), stated)
         self.drift_ppb = drift_ppb
-        self.accepted = self.rejected = self.late = 0
-        self.pulses = self.associated_pulses = 0
-        self.failed_signal_checks = 0
+        self.accepted = self.rejected = self.late = self.pulses = 0
+        self.associated_pulses = self.failed_signal_checks = 0
         self.evidence_log = EvidenceLog()
         self.position_check = PositionCheck(site_e7, radius_m)
         self.min_utc_us = min_utc_us
@@ -100,13 +99,11 @@ class UtcClock(ClockOutput):
         self.cross_checker: CrossCheck | None = None
         self.fix_filter: Callable[[Fix], bool] | None = None
         self._first_fixes: list[tuple[int, int]] = []
-        self._last_sample = self._set_at = 0
+        self._last_sample = self._set_at = self._late_count = self._step_s = 0
         self._window = (0, 0)
         """The interval of the sentences in which a second can begin, at `_window_at`."""
         self._window_at = -_WINDOW_FOR
         self._period = SECOND
-        self._late_count = 0
-        self._step_s = 0
         self._contradicted_at: int | None = None
         """Since when the sentences contradict their interval; None: they do not."""
 
@@ -260,9 +257,8 @@ class UtcClock(ClockOutput):
         if now - self._window_at > _WINDOW_FOR:
             self._window = self.errors.sentences(now)
             self._window_at = now
-        lo, hi = self._window
         pps = self._pulse_source()
-        residual, limit = pps.add_pulse(now, self._base, lo, hi)
+        residual, limit = pps.add_pulse(now, self._base, *self._window)
         if not residual:
             self.associated_pulses += 1
             self._select_source(now)
@@ -294,10 +290,9 @@ class UtcClock(ClockOutput):
 
     def _set_utc(self, base: int, level_ns: int, error_ns: int, now: int) -> None:
         """Set UTC to `base` (µs) and `level_ns`, with an error, and begin both sources again."""
-        for source in self.sources():
-            source.restart()
         rate, skew = self.rate_ppt, self.rate_skew_ppb * 1000
         for source in self.sources():
+            source.restart()
             source.set_rate(rate)
         limits = (rate - skew, rate + skew)
         self.nmea.interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
@@ -400,6 +395,7 @@ class UtcClock(ClockOutput):
             from agent.clock.dispute import StepDispute  # noqa: PLC0415 - rare, and memory is short
 
             dispute = self.dispute = StepDispute(self.holdover.limit_ppt // 1000, self._set_at)
+        dispute.track(self.offset or 0)
         if dispute.add(residual, allowed, now):
             self._follow_fixes(dispute, residual, now)
             return True
@@ -408,13 +404,18 @@ class UtcClock(ClockOutput):
     def _follow_fixes(self, dispute: "StepDispute", step_us: int, now: int) -> None:
         """Follow fixes that contradicted the clock: step by whole seconds, slew the rest."""
         bound = self.subsecond_bound_us(now) or 0
-        dispute.follow(step_us, bound, now, self._contradicted_at)
-        self._contradicted_at = None
         seconds = (step_us + SECOND // 2) // SECOND
         rest = step_us - seconds * SECOND
-        self.step_whole_seconds(seconds)
+        level = self._sentence_offset_ns(now) + rest * _NS
+        step_us = seconds * SECOND  # that of UTC; the fixes were compared with sentences
         if abs(rest) > _TOLERANCE:
-            level = self._sentence_offset_ns(now) + rest * _NS
+            step_us += (level - self._offset_at_ns(now)) // _NS
+        dispute.track(self.offset or 0)
+        dispute.follow(step_us, bound, now, self._contradicted_at)
+        self._contradicted_at = None
+        self.step_whole_seconds(seconds)
+        dispute.offset_us += step_us - seconds * SECOND
+        if abs(rest) > _TOLERANCE:
             for source in self.sources():
                 source.restart()
             self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)

@@ -16,6 +16,7 @@ from typing import Any
 
 from hil.campaign.clock.bytes_world import bytes_seed, run_with_bytes
 from hil.campaign.clock.cases import CASES
+from hil.campaign.clock.drags import drag_seed
 from hil.campaign.clock.model import ClockCase, ClockResult
 from hil.campaign.clock.report import ClockTally
 from hil.campaign.clock.report import run_seed as run_clock_seed
@@ -73,6 +74,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bytes", action="store_true", help="with --clock: sentences on a serial line, all bytes"
+    )
+    parser.add_argument(
+        "--drags", action="store_true", help="with --clock: a spoofer drags the time slowly"
     )
     parser.add_argument(
         "--case", metavar="NAME", help="with --clock: run this named case, or `all` of them"
@@ -156,6 +160,8 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
         function = bytes_seed if arguments.bytes else run_clock_seed
+        if arguments.drags:
+            function = drag_seed
         interrupted = _run_clock_seeds(tally, seeds, workers, function)
     record = tally.record()
     code = INTERRUPTED if interrupted else 1 if tally.violations else 0

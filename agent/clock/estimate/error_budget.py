@@ -45,9 +45,10 @@ class ErrorBudget:
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
 
-        It is at most a second wide. An unknown latency is above 0.
+        It is at most a second wide. An unknown latency is above 0. A drag moves pulses too, so it
+        is not in this interval.
         """
-        lo, hi = self._nmea.stated(now)
+        lo, hi = self._nmea.stated(now, False)
         lo, hi = lo - self.early_ns, hi + self.late_ns
         return lo, min(hi, lo + _MAX_LATENCY_NS - 1)
 

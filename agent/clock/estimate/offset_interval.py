@@ -10,8 +10,14 @@ largest change of the rate since (`agent.clock.estimate.holdover`). An empty int
 that a measurement or a limit is false. The interval then returns to an earlier mark.
 
 A false time can move the interval for some time before the intersection is empty. So the stated
-interval also contains the prediction from a mark that is `lag` old. Without a temperature sensor
-a drag that warming could explain stays unseen.
+interval also contains the prediction from a mark that is `lag` old, and from older marks: the
+source can be false since each of them. A mark does not count
+
+    if its prediction is so close to the interval that no drag of `_MIN_DRAG_PPB` began there
+    if it is older than `_GUARD`
+    if the source was true for less than 1 / `_SHARE` of the time since: its rate is not known
+
+When the intersection is empty, no mark is dropped any more, because the begin is unknown.
 
 Times are monotonic µs, offsets ns, rates parts per 10^12 (ppt). Method: set-membership estimation
 (Schweppe 1968; Milanese and Vicino 1991).
@@ -21,7 +27,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.holdover import Holdover
 
-_MARKS = 8
+_MARKS = 10
+_GUARD = 7_200_000_000
+"""A drag can last two hours."""
+_CALM_CENTI_C, _CALM_US_PER_CENTI_C = 500, 6_000_000
+"""A drag and a failure of the cooling at the same time are two faults: without a sensor, 0.1 degree
+a minute up to 5 degrees are allowed for a drag."""
+_SHARE = 8
+_MIN_DRAG_PPB = 1_000
+_FIRST_MARKS = 4
 _PPT_PER_UNIT = 1_000_000_000
 """Converts ns per µs to parts per 10^12: ns = ppt * us / 10^9."""
 _NEVER = 1 << 40
@@ -36,7 +50,7 @@ class Mark:
     temperature `centi_c` (None: no sensor). `cold`, `warm`: range of the temperature since then.
     """
 
-    __slots__ = ("centi_c", "cold", "hi", "lo", "rate_hi", "rate_lo", "rate_t", "t", "warm")
+    __slots__ = ("calm", "centi_c", "cold", "hi", "lo", "rate_hi", "rate_lo", "rate_t", "t", "warm")
 
     def __init__(self, t: int, lo: int, hi: int, rate_lo: int, rate_hi: int) -> None:
         self.t = self.rate_t = t
@@ -46,6 +60,7 @@ class Mark:
         self.rate_hi = rate_hi
         self.centi_c: int | None = None
         self.cold, self.warm = _NEVER, -_NEVER
+        self.calm: tuple[int, int] | None = None
 
     def copy(self) -> "Mark":
         """Return a copy whose range of temperatures is empty."""
@@ -88,29 +103,52 @@ class OffsetInterval:
     def rates(self, mark: Mark, now: int) -> "tuple[int, int]":
         """Return the limits of the rate at `now` from those of a mark, ppt."""
         if mark is not self.present:
-            return self._rates(mark, now)
+            return self._rates(mark, now, mark.cold, mark.warm)
         centi_c = self._holdover.centi_c
         if not self._cached_from <= now <= self._cached_until or centi_c != self._cached_centi_c:
-            self._cached = self._rates(mark, now + _CACHE_FOR)
+            self._cached = self._rates(mark, now + _CACHE_FOR, mark.cold, mark.warm)
             self._cached_from, self._cached_until = now, now + _CACHE_FOR
             self._cached_centi_c = centi_c
         return self._cached
 
-    def _rates(self, mark: Mark, now: int) -> "tuple[int, int]":
+    def _rates(self, mark: Mark, now: int, cold: int, warm: int) -> "tuple[int, int]":
         holdover = self._holdover
         centi_c = holdover.current_temperature(now)
         excess = None
         if centi_c is not None and mark.centi_c is not None:
-            excess = max(abs(centi_c - mark.centi_c), mark.warm - mark.centi_c)
-            excess = max(excess, mark.centi_c - mark.cold)
+            excess = max(abs(centi_c - mark.centi_c), warm - mark.centi_c, mark.centi_c - cold)
         change = holdover.change_ppt(abs(now - mark.rate_t), excess)
         limit = holdover.limit_ppt
         return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
 
+    def _calm_change(self, elapsed: int) -> int:
+        excess = min(_CALM_CENTI_C, elapsed // _CALM_US_PER_CENTI_C)
+        return self._holdover.change_ppt(elapsed, excess)
+
+    def _learn_calm_rate(self, mark: Mark) -> None:
+        """Limit the rate of a new mark by those before, while the temperature changes slowly."""
+        low, high = mark.rate_lo, mark.rate_hi
+        for before in self._marks:
+            elapsed = mark.t - before.t
+            change = self._calm_change(elapsed)
+            low = max(low, (mark.lo - before.hi) * _PPT_PER_UNIT // elapsed - change)
+            high = min(high, (mark.hi - before.lo) * _PPT_PER_UNIT // elapsed + change)
+        if low <= high:
+            mark.calm = (low, high)
+
+    def _calm_rates(self, mark: Mark, now: int) -> "tuple[int, int]":
+        """Return the limits from a mark without a sensor; not from one that warming moved."""
+        low, high = mark.calm or (mark.rate_lo, mark.rate_hi)
+        change, limit = self._calm_change(now - mark.t), self._holdover.limit_ppt
+        return max(low - change, -limit), min(high + change, limit)
+
     def from_mark(self, mark: Mark, now: int) -> "tuple[int, int]":
         """Return the interval at `now` from that of a mark, ns."""
+        return self._predict(mark, now, self.rates(mark, now))
+
+    def _predict(self, mark: Mark, now: int, limits: "tuple[int, int]") -> "tuple[int, int]":
         elapsed = now - mark.t
-        low, high = self.rates(mark, now)
+        low, high = limits
         if elapsed < 0:
             low, high = high, low
         return (
@@ -118,19 +156,48 @@ class OffsetInterval:
             mark.hi + high * elapsed // _PPT_PER_UNIT + 1,
         )
 
-    def stated(self, now: int) -> "tuple[int, int]":
-        """Return the interval at `now` with the prediction from an old mark, ns. Not for None."""
+    def stated(self, now: int, guarded: bool = True) -> "tuple[int, int]":
+        """Return the interval at `now` with the predictions from old marks, ns. Not for None.
+
+        `guarded`: with all that count; else only with the one that is `lag` old.
+        """
         present = self.present
         if present is None:
             return 0, 0
-        lo, hi = self.from_mark(present, now)
-        old = self._old_mark(present.t - self._lag)
-        if old is self._marks[0] and present.centi_c is None:
-            old = None  # the begin is as wide as the first fixes
-        if old is not None:
-            old_lo, old_hi = self.from_mark(old, now)
-            lo, hi = min(lo, old_lo), max(hi, old_hi)
+        lo, hi = own_lo, own_hi = self.from_mark(present, now)
+        before = present.t - self._lag
+        begin = self._marks[0]
+        cold, warm = _NEVER, -_NEVER
+        is_newest = True
+        for mark in reversed(self._marks):
+            cold, warm = min(cold, mark.cold), max(warm, mark.warm)
+            if mark.t > before and mark is not begin:
+                continue
+            age = present.rate_t - mark.t
+            if is_newest:
+                counts = mark is not begin or present.centi_c is not None
+            else:
+                counts = age <= _GUARD and age <= _SHARE * (mark.t - begin.t)
+            if counts:
+                rates = self._rates(mark, now, cold, warm)
+                if present.centi_c is None and not is_newest:
+                    rates = self._calm_rates(mark, now)
+                low, high = self._predict(mark, now, rates)
+                reach = 0 if is_newest else age * _MIN_DRAG_PPB // 1_000_000
+                if low < own_lo - reach:
+                    lo = min(lo, low)
+                if high > own_hi + reach:
+                    hi = max(hi, high)
+            if not guarded:
+                break
+            is_newest = False
         return lo, hi
+
+    def stated_rates(self, now: int) -> "tuple[int, int]":
+        """Return how fast the ends of the stated interval move, ppt."""
+        lo, hi = self.stated(now)
+        low, high = self.stated(now + self._lag)
+        return (low - lo) * _PPT_PER_UNIT // self._lag, (high - hi) * _PPT_PER_UNIT // self._lag
 
     def _old_mark(self, before: int) -> "Mark | None":
         """Return the newest mark that is not after `before`, else the oldest."""
@@ -176,7 +243,8 @@ class OffsetInterval:
         if hi < present.lo:
             return hi - present.lo
         present.lo, present.hi = max(lo, present.lo), min(hi, present.hi)
-        if present.t - self._marks[-1].t >= self._spacing:
+        spacing = self._spacing if len(self._marks) > _FIRST_MARKS else self._spacing // 2
+        if present.t - self._marks[-1].t >= spacing:
             return self._learn_rate(present)
         return 0
 
@@ -205,7 +273,10 @@ class OffsetInterval:
         present.rate_lo, present.rate_hi, present.rate_t = low, high, now
         present.centi_c = centi_c
         self._cached_until = -1
-        self._marks.append(present.copy())
+        mark = present.copy()
+        if centi_c is None:
+            self._learn_calm_rate(mark)
+        self._marks.append(mark)
         if len(self._marks) > _MARKS:
             self._merge_mark(now)
         return 0

@@ -31,6 +31,8 @@ RECOVERY = 1_200 * SECOND
 """Consistent evidence against the held time, before it is followed."""
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
+_LONGEST_DRAG = 7_200 * SECOND
+"""How long a rejected interval stays in the bound after the source has returned to it."""
 _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
 _MEAN_SIGMAS = 6
@@ -83,12 +85,10 @@ class TimeSource:
         self._former: tuple[int, int] | None = None
         """Distance of intervals that were held before: least and greatest, ns."""
         self._consistent = 0
-        self._rate_was_false = False
         self._held_rates = (0, 0)
         self._measured = self._distance = 0
         self._candidate_since = self._former_until = 0
-        self._former_since: int | None = None
-        """Since when the distance grows, because the rate was false; None: it does not."""
+        self._former_since = self._former_ppt = 0  # it grows: the source can still move
         self._blocks: list[BlockMean] = []
         self._groups: list[BlockMean] = []
         self._unjoined = 0
@@ -208,9 +208,10 @@ class TimeSource:
                 self._reject(t, lo, hi)
                 return contradiction
             if self._former is not None and t >= self._former_until:
-                self._former = self._former_since = None
+                self._former = None
+                self._former_ppt = 0
             return 0
-        held_lo, held_hi = interval.stated(t)
+        held_lo, held_hi = interval.from_mark(interval.present, t)
         # The held interval grows. That it has reached the source does not confirm it.
         distance = abs(lo + hi - held_lo - held_hi) // 2
         self._distance = max(self._distance, distance)
@@ -233,21 +234,20 @@ class TimeSource:
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
         self._move_to(t, lo, hi)
-        self._former_until = max(self._former_until, t + RECOVERY)
+        self._former_until = max(self._former_until, t + _LONGEST_DRAG)
         return True
 
     def _move_to(self, t: int, lo: int, hi: int) -> None:
         """Begin at a measurement; keep the distance of the interval before."""
         interval, former = self.interval, self._former_range(t)
         if interval.present is not None:
-            own_lo, own_hi = interval.from_mark(interval.present, t)
+            own_lo, own_hi = interval.stated(t)
             low, high = interval.rates(interval.present, t)
             self._former = (
                 min(own_lo + min(former[0], 0) - hi, 0),
                 max(own_hi + max(former[1], 0) - lo, 0),
             )
-            if self._former_since is not None:
-                self._former_since = t  # the growth until now is in the distance
+            self._former_since = t  # the growth until now is in the distance
             interval.begin(t, lo, hi, (low, high))
         self._drop_means()
         self.offset_fit.clear()
@@ -258,9 +258,8 @@ class TimeSource:
         present = self.interval.present
         if present is not None:
             self.rejected_limit_ns = (present.hi - present.lo) // 2
-            self._held_rates = self.interval.rates(present, t)
-        self._rate_was_false = self.interval.rate_is_false
-        begin = self.interval.rewind(self._rate_was_false)
+        begin = self.interval.rewind(self.interval.rate_is_false)
+        self._held_rates = self.interval.stated_rates(t)
         self.offset_fit.drop_after(begin)
         self.fit = (
             fit_line(self._recent_points())
@@ -270,7 +269,8 @@ class TimeSource:
         self.source_rejected = True
         self._consistent = 0
         self._candidate = None
-        held_lo, held_hi = self.interval.stated(t)
+        held = self.interval.present
+        held_lo, held_hi = (lo, hi) if held is None else self.interval.from_mark(held, t)
         self._distance = abs(lo + hi - held_lo - held_hi) // 2
         self._follow_candidate(t, lo, hi)
 
@@ -288,10 +288,11 @@ class TimeSource:
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
         """Accept the source again. A drag of time can pass the held interval on its way.
 
-        So the interval stays in the bound for `RECOVERY`.
+        So the interval stays in the bound for `_LONGEST_DRAG`.
         """
         interval = self.interval
         low, high = self.stated(t)
+        self._grow_former(interval.rates(interval.present, t) if interval.present else (0, 0))
         self.source_rejected = False
         self._candidate = None
         if interval.add(t, lo, hi) or interval.present is None:
@@ -299,7 +300,8 @@ class TimeSource:
         else:
             lo, hi = interval.present.lo, interval.present.hi
         self._former = (min(low - lo, 0), max(high - hi, 0))
-        self._former_until = max(self._former_until, t + RECOVERY)
+        self._former_since = t
+        self._former_until = max(self._former_until, t + _LONGEST_DRAG)
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
@@ -307,14 +309,16 @@ class TimeSource:
         if candidate is None or candidate.present is None:
             return
         self._former_until = t + MAX_SUPPORT
-        new_low, new_high = candidate.rates(candidate.present, t)
-        low, high = self._held_rates
-        if self._rate_was_false or low > new_high or high < new_low:
-            self._former_since = t
+        self._grow_former(candidate.rates(candidate.present, t))
         lo, hi = candidate.from_mark(candidate.present, t)
         self._move_to(t, lo, hi)
         self.source_rejected = False
         self._candidate = None
+
+    def _grow_former(self, rates: "tuple[int, int]") -> None:
+        """The distance grows by the difference of the rates: a drag can go on."""
+        low, high = self._held_rates
+        self._former_ppt = max(self._former_ppt, high - rates[0], rates[1] - low)
 
     def accept_candidate(self) -> None:
         """Follow the source from now on, without the held interval."""
@@ -323,7 +327,8 @@ class TimeSource:
             self.restart()
             return
         self._adopt_candidate(candidate.present.t)
-        self._former = self._former_since = None
+        self._former = None
+        self._former_ppt = 0
 
     def set_rate(self, rate_ppt: int) -> None:
         """Set the rate before a line is fitted, ppt."""
@@ -343,10 +348,13 @@ class TimeSource:
         """Return whether more than one interval could be true."""
         return self.source_rejected or self._former is not None
 
-    def stated(self, now: int) -> "tuple[int, int]":
-        """Return the interval at `now` with all that could be true, ns."""
+    def stated(self, now: int, guarded: bool = True) -> "tuple[int, int]":
+        """Return the interval at `now` with all that could be true, ns.
+
+        `guarded`: also after an unseen drag (`agent.clock.estimate.offset_interval`).
+        """
         interval = self.interval
-        lo, hi = interval.stated(now)
+        lo, hi = interval.stated(now, guarded)
         candidate = self._candidate
         if candidate is not None and candidate.present is not None:
             other = candidate.from_mark(candidate.present, now)
@@ -358,11 +366,8 @@ class TimeSource:
 
     def _former_range(self, now: int) -> "tuple[int, int]":
         low, high = self._former or (0, 0)
-        if self._former_since is not None:
-            growth = 2 * self._holdover.limit_ppt * max(0, now - self._former_since)
-            growth //= 1_000_000_000
-            return low - growth, high + growth
-        return low, high
+        growth = self._former_ppt * max(0, now - self._former_since) // 1_000_000_000
+        return low - growth, high + growth
 
     def advance(self, now: int) -> None:
         """Move the intervals to `now`; call it when the temperature changes."""
@@ -395,9 +400,9 @@ class TimeSource:
         slope = max(low, min(high, fit.slope))
         if fit.t - self.offset_fit.points[0].t > _OLD_LINE:
             # The bound reaches to the farther end of the interval: near one end it would double.
-            whole_lo, whole_hi = self.interval.stated(now)
-            quarter, middle = (whole_hi - whole_lo) // 8, (whole_lo + whole_hi) // 2
-            level = max(middle - quarter, min(middle + quarter, level))
+            whole_lo, whole_hi = self.interval.stated(now, False)
+            reach, middle = (whole_hi - whole_lo) // 16, (whole_lo + whole_hi) // 2
+            level = max(middle - reach, min(middle + reach, level))
         return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
 
     def _recent_points(self) -> "list[FitPoint]":
@@ -439,6 +444,7 @@ class TimeSource:
         self.fit = None
         self.interval.clear()
         self.source_rejected = False
-        self._candidate = self._former = self._former_since = None
+        self._candidate = self._former = None
+        self._former_ppt = 0
         self._drop_means()
         self.sigma_ns = 0

@@ -133,11 +133,26 @@ def test_three_fixes_return_to_the_former_time():
     eq((made.former_us, made.bound_us(now)), (None, 0))
 
 
+def test_the_former_time_does_not_slew_with_the_clock():
+    made, _ = followed()
+    made.track(-3000)
+    eq(made.former_us, -5 * SECOND + 3000)
+    made.track(-1000)
+    eq(made.former_us, -5 * SECOND + 1000)
+
+
+def test_a_wide_bound_of_the_former_time_is_no_return():
+    made, now = followed()
+    later = now + 3_000_000 * SECOND  # its bound is 6000 s
+    eq([made.add(2 * SECOND, LIMIT, later) for _ in range(4)], [False] * 4)
+
+
 def test_a_second_move_keeps_the_first_time_and_a_reference_ends_it():
     made, now = followed()
     contradict(made, 2 * SECOND, 1200, now)
     made.follow(2 * SECOND, 9, now + 1200 * SECOND)
     eq(made.former_us, -7 * SECOND)
+    eq(made.bound_us(now + 2399 * SECOND) > 7 * SECOND, True)  # as long again
     made.drop_former()
     eq(made.former_us, None)
 

@@ -97,7 +97,8 @@ def test_nmea_source_takes_over_without_pulses():
     eq(bench.state(), "sync")
     bench.run(20_000, ticks=1)
     assert bench.max_excess_us <= 0
-    assert bench.bound_us <= 60_000  # the precision of sentences
+    # The precision of sentences, and a drag of two hours that a crystal without a sensor hides.
+    assert bench.bound_us <= 100_000
 
 
 def test_rejection_lasts_until_consistent_or_cleared():
