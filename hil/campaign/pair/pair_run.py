@@ -68,6 +68,7 @@ class PausableShell(VirtualShell):
         return 1 << 62 if self.paused or not self.is_on else self._deadline
 
     def deliver(self, port: int, data: bytes) -> None:
+        """Deliver bytes to the controller, or keep them while it stands still."""
         if self.paused:
             self._waiting.append((port, data))
         else:
