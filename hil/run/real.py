@@ -58,7 +58,7 @@ class RealRun:
     def run(self, log: Path | None = None) -> RunResult:
         """Run the scenario to its end and judge it.
 
-        SIGINT and SIGTERM end the run: the result is that of the seconds until then. Raises
+        SIGINT, SIGTERM and SIGHUP end the run: the result is that of the seconds until then. Raises
         KeyboardInterrupt in the first second.
         """
         if self.dut == "qemu":
@@ -125,10 +125,12 @@ class RealRun:
 
 
 def stop_on_signals(bench: RealBench) -> None:
-    """Let SIGINT and SIGTERM stop the bench."""
+    """Let SIGINT, SIGTERM and SIGHUP stop the bench; a SIGHUP that nohup ignores stays ignored."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         bench.shell.stop()
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)

@@ -65,11 +65,11 @@ def find(name: str) -> Scenario:
 def _read(name: str) -> Scenario:
     if name.endswith(".toml"):
         try:
-            return parse(Path(name).read_text(encoding="utf-8"), name)
+            return parse(Path(name).read_text(encoding="utf-8-sig"), name)
         except OSError as error:
             raise ScenarioError(f"{name}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise ScenarioError(f"{name}: not UTF-8 text") from None
+            raise ScenarioError(f"{name}: not UTF-8 text; save it as UTF-8") from None
     files = shipped_files()
     names = sorted(files)
     if name not in files:

@@ -29,11 +29,11 @@ class LocatedProblem(NamedTuple):
 def check_file(path: Path) -> list[LocatedProblem]:
     """List the problems of a file, sorted by line. Raises ScenarioError if it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ScenarioError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ScenarioError(f"{path}: not UTF-8 text") from None
+        raise ScenarioError(f"{path}: not UTF-8 text; save it as UTF-8") from None
     return check_text(text)
 
 

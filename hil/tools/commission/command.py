@@ -40,7 +40,7 @@ from hil.tools.commission.inputs.given_arguments import (
     step_arguments,
     take_from_journal,
 )
-from hil.tools.commission.journal import Journal, lock_folder
+from hil.tools.commission.journal import Journal, PortLocks, lock_folder
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.tuning.loop_tuning import tune_problems
 from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
@@ -148,8 +148,8 @@ def commission(argv: list[str]) -> int:
             signal.signal(number, signal.default_int_handler)
     try:
         _check_arguments(arguments)
-        with lock_folder(arguments.dir):
-            return _run(arguments, given_names(make_parser(), argv))
+        with lock_folder(arguments.dir), PortLocks() as locks:
+            return _run(arguments, given_names(make_parser(), argv), locks)
     except (BenchError, DriverError, ProtocolError) as error:
         lines = str(error).splitlines()
         parser.exit(2, "".join(f"{parser.prog}: {escape_text(line)}\n" for line in lines))
@@ -194,12 +194,12 @@ def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
         journal.forget(list(STEPS[STEPS.index(failed) :]))
 
 
-def _run(arguments: argparse.Namespace, given: set[str]) -> int:
+def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> int:
     journal = Journal(arguments.dir)
     dialogue = Dialogue(arguments.yes, arguments.json)
     if arguments.first is not None:
         journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
-    work = Commissioning(arguments, journal, dialogue)
+    work = Commissioning(arguments, journal, dialogue, locks.lock)
     for unit, name in parse_profiles(arguments.profile).items():
         check_profile_name(name)
         if "units" in given and unit not in arguments.units:

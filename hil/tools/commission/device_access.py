@@ -136,6 +136,17 @@ class DeviceAccess:
             return [], describe_result(result)
         return list(result.values), ""
 
+    def polled_words(self, point: Point) -> list[int]:
+        """Return the words of a point from the last poll, as read; empty if it has none."""
+        words = []
+        for address in range(point.address, point.address + point.registers):
+            register = {"name": "", "function": point.function, "address": address, "mask": 0xFFFF}
+            word = self.device.register_value(Bit(register))
+            if word is None:
+                return []
+            words.append(word)
+        return words
+
     def implausible(self, index: int) -> str:
         """Return why the words of a float cannot be a value of a CDU; empty if they can.
 

@@ -12,12 +12,15 @@ back as equal. A later test of the same output does not replace them.
 import fcntl
 import json
 import os
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 
@@ -43,6 +46,47 @@ def lock_folder(folder: Path) -> Iterator[None]:
         ) from None
     finally:
         os.close(descriptor)
+
+
+class PortLocks:
+    """Keeps a second program on this machine away from the TCP endpoints of a commissioning.
+
+    The lock is an abstract socket of Linux: it has no file, is valid for all users, and ends with
+    the program. A serial port has its own lock.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, socket.socket] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        for held in self._held.values():
+            held.close()
+        self._held.clear()
+
+    def lock(self, port: str) -> None:
+        """Lock the endpoint of a port. Raises BenchError if another program has it."""
+        address = port_address(port)
+        if sys.platform != "linux" or not address.host:
+            return
+        try:
+            host = socket.gethostbyname(address.host)
+        except OSError:
+            host = address.host
+        name = f"\0coldloop-commission-{host}-{address.port}"
+        if name in self._held:
+            return
+        held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            held.bind(name)
+        except OSError:
+            held.close()
+            raise BenchError(
+                f"{port}: another `coldloop commission` works with this port; wait for its end"
+            ) from None
+        self._held[name] = held
 
 
 class Journal:

@@ -29,12 +29,16 @@ class OutputGuard:
         self._restored: list[str] = []
 
     def keep(self, device: Device, point: str, old: OldWords | None) -> None:
-        """Store the old words of an output; None: the device has them again."""
-        if old is not None:
+        """Store the old words of an output; None: the device has them again.
+
+        An entry without words: another master has the output, so they are not written back.
+        """
+        if old is not None and old.words:
             self._journal.keep_words(device, old._asdict())
             return
         self._journal.forget_words(device, point)
-        self._restored.append(point)
+        if old is None:
+            self._restored.append(point)
 
     def problems(self) -> list[str]:
         """Return a line for each output that is perhaps not at its old words."""

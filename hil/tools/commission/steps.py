@@ -52,7 +52,7 @@ from hil.tools.commission.unit_draft import (
     describe_control,
     draft_unit,
 )
-from hil.tools.commission.write_test import NOT_TESTED, run_write_test
+from hil.tools.commission.write_test import LEFT, NOT_TESTED, run_write_test
 
 _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
@@ -64,8 +64,15 @@ _ANOTHER_LEFT = "another output is not at its old value"
 class Commissioning:
     """The steps of one site. `folder`: the folder of the site."""
 
-    def __init__(self, arguments: argparse.Namespace, journal: Journal, dialogue: Dialogue) -> None:
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        journal: Journal,
+        dialogue: Dialogue,
+        lock_port: Callable[[str], None],
+    ) -> None:
         self.arguments = arguments
+        self.lock_port = lock_port
         self.journal = journal
         self.dialogue = dialogue
         self.folder: Path = arguments.dir
@@ -296,7 +303,8 @@ class Commissioning:
             with self._open(device) as access:
                 for point in access.outputs():
                     name = f"{device['name']}.{point}"
-                    reason = _ANOTHER_LEFT if self.guard.problems() else ""
+                    is_left = any(result["state"] == LEFT for result in results)
+                    reason = _ANOTHER_LEFT if is_left or self.guard.problems() else ""
                     question = f"{device['name']}: move {point} by a small step and back?"
                     allowed = not reason and (
                         self.arguments.write_test
@@ -319,6 +327,7 @@ class Commissioning:
         return tuning.run(self.unit_file, self.journal.get("describe"))
 
     def _open(self, device: dict[str, Any], beside: DeviceAccess | None = None) -> DeviceAccess:
+        self.lock_port(device["port"])
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
         raw = raw_profile(device["profile"])
         return DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
@@ -405,4 +414,4 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise BenchError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise BenchError(f"{path}: not UTF-8 text") from None
+        raise BenchError(f"{path}: not UTF-8 text; save it as UTF-8 (Excel: CSV UTF-8)") from None

@@ -7,6 +7,9 @@ is not plausible. The words of the registers before the test are kept as read: t
 before the first write, are written back afterwards, and are then compared. Thus an error in the
 type or the word order of the table cannot change the value that the device gets back.
 
+The old value and the old words are of one read. A value outside the step, from the old one to the
+tested one, is that of another master: it stays, and the test ends.
+
 SIGINT, SIGTERM and SIGHUP wait while the old words are written back.
 """
 
@@ -30,6 +33,7 @@ DONE, REFUSED, FAILED, LEFT = "done", "refused", "failed", "left"
 NOT_TESTED = "not tested"
 """States of a write test. `LEFT`: the device did not return to the old value."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+FOREIGN = "another master has changed the output"
 _STEPS = {"%": 2.0, "Cel": 0.5, "kPa": 2.0}
 _READBACKS, _PAUSE_S = 10, 0.2
 
@@ -59,14 +63,16 @@ def run_write_test(
 ) -> WriteResult:
     """Move a point by a small step and back.
 
-    `keep` gets the old words before the step, and None when the device has them again.
+    `keep` gets the old words before the step, and None when the device has them again. It gets an
+    entry without words if another master has the output: the old words must not be written later.
     """
     index = access.device.point_index(name)
     point = access.profile.points[index]
     access.poll()
     reason = find_refusal(access, index)
-    words, error = access.read_words(point.function, point.address, point.registers)
-    reason = reason or error
+    words = access.polled_words(point)
+    if not words:
+        reason = reason or "the present value cannot be read"
     if reason:
         return WriteResult(name, point.unit, None, None, REFUSED, reason)
     before = access.device.readings[index].raw
@@ -77,9 +83,7 @@ def run_write_test(
         state, reason = write_count(access, index, target)
     finally:
         with deferred_signals():
-            problem = restore(access, old)
-            if not problem:
-                keep(None)
+            problem = return_output(access, index, (before, target), old, keep)
     if problem:
         state, reason = LEFT, f"the device did not return to its old value: {problem}"
     scale = point.num / point.den
@@ -116,6 +120,7 @@ def _target(access: DeviceAccess, point: Point, index: int, before: int) -> int:
 
 def write_count(access: DeviceAccess, index: int, count: int) -> tuple[str, str]:
     """Write a count and read it back; return (state, reason)."""
+    before = access.device.readings[index].raw
     try:
         for request in access.device.build_writes([(index, count)]):
             result = access.request(request)
@@ -125,10 +130,52 @@ def write_count(access: DeviceAccess, index: int, count: int) -> tuple[str, str]
             access.poll()
             if access.device.readback_matches([(index, count)]):
                 return DONE, ""
+            if _is_foreign(access, index, (before, count)):
+                return FAILED, FOREIGN
             time.sleep(_PAUSE_S)
     except (EncodeError, PortError) as error:
         return FAILED, str(error)
     return FAILED, "the device does not show the written value"
+
+
+def return_output(
+    access: DeviceAccess,
+    index: int,
+    step: tuple[int, int],
+    old: OldWords,
+    keep: Callable[[OldWords | None], None],
+) -> str:
+    """Give an output its old words, but never over the value of another master.
+
+    `step`: the old and the tested count. Return the problem, or an empty text.
+    """
+    foreign = _find_foreign(access, index, step)
+    problem = "" if foreign else restore(access, old)
+    if problem:
+        foreign = _find_foreign(access, index, step)
+    if foreign:
+        keep(old._replace(words=[]))
+        return f"{foreign}; the old words {old.words} were not written over it"
+    if not problem:
+        keep(None)
+    return problem
+
+
+def _find_foreign(access: DeviceAccess, index: int, step: tuple[int, int]) -> str:
+    """Return the text for an output with the value of another master; empty if not or unknown."""
+    try:
+        access.poll()
+    except PortError:
+        return ""
+    if not _is_foreign(access, index, step):
+        return ""
+    return f"{FOREIGN}: it holds {access.polled_words(access.profile.points[index])}"
+
+
+def _is_foreign(access: DeviceAccess, index: int, step: tuple[int, int]) -> bool:
+    """Return whether the last poll shows a count outside the step; a count of rounding is free."""
+    reading = access.device.readings[index]
+    return reading.quality == GOOD_VALUE and not min(step) - 1 <= reading.raw <= max(step) + 1
 
 
 def restore(access: DeviceAccess, old: OldWords) -> str:

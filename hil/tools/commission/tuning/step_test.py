@@ -33,6 +33,7 @@ from hil.tools.commission.write_test import (
     deferred_signals,
     find_refusal,
     restore,
+    return_output,
     write_count,
 )
 
@@ -122,9 +123,8 @@ class StepTest:
             state, reason = FAILED, str(failure)
         finally:
             with deferred_signals():
-                problem = restore(self.actuator, old)
-                if not problem:
-                    keep(None)
+                step = (self._before, target)
+                problem = return_output(self.actuator, self._index, step, old, keep)
         if problem:
             return StepResult(LEFT, f"the old value is not back: {problem}", None, self.samples)
         return StepResult(state, reason, process, self.samples, is_disturbed)
