@@ -2,7 +2,7 @@
 """Ledger of signed messages on the operator's computer: one JSON line for each, in a hash chain.
 
 Does not read the audit log of a unit; see `audit.reader`. The ledger gives the next counter: a tool
-uses its own ledger and its own clock, and a report only within `messages.ACCEPTED_AHEAD_S`.
+uses its own ledger, its own clock and a report; `messages.next_counter` has the limits.
 Another person checks a copy of it with `coldloop config history --ledger FILE --trust NAME.json`.
 
     {"number", "when", "target", "counter", "what", "base", "message", "previous"}

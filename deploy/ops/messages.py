@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.remote.message import command, patch
 from agent.remote.message.counter import epoch_of, first_of, seconds_of
-from agent.remote.message.header import EPOCH_S
+from agent.remote.message.header import EPOCH_S, MAX_AHEAD_S
 from agent.remote.message.verifier import ANY_BASE
 from deploy.errors import OpsError
 from deploy.ops.change_parser import Change
@@ -26,7 +26,9 @@ EPOCH_COMMAND = "epoch"
 
 
 ACCEPTED_AHEAD_S = 12 * 3600
-"""A reported counter may be this far ahead of the clock of this computer, s. Units accept a day."""
+"""A reported counter without signature may be this far ahead of the clock here, s."""
+_SIGNED_AHEAD_S = MAX_AHEAD_S + 600
+"""The same for a signed report: what units accept, and ten minutes between two clocks."""
 
 
 def next_counter(kind: int, bases: list[UnitReport], now_s: int, last: int = 0) -> int:
@@ -42,16 +44,25 @@ def next_counter(kind: int, bases: list[UnitReport], now_s: int, last: int = 0) 
     seconds = now
     for base in bases:
         reported = seconds_of(base.counters[kind - 1])
-        if reported > now + ACCEPTED_AHEAD_S:
+        if reported > now + _accepted_ahead_s(base):
             raise OpsError(
                 f"the report has a counter {(reported - now) // 3600} h ahead of this clock: a "
                 "stolen key or certificate, or a wrong clock. Check both; then start the counters "
                 "again: `config command SITE/UNIT epoch` with two keys"
             )
         seconds = max(seconds, reported + 1)
-    if epoch_of(last) == epoch and seconds_of(last) <= now + ACCEPTED_AHEAD_S:
+    if epoch_of(last) == epoch and seconds_of(last) <= now + _SIGNED_AHEAD_S:
         seconds = max(seconds, seconds_of(last) + 1)
     return first_of(epoch) + seconds
+
+
+def _accepted_ahead_s(report: UnitReport) -> int:
+    """Return how far ahead of the clock the counters of a report may be, s.
+
+    The signature shows that the unit accepted the counter: a tool can always follow. So one stolen
+    key cannot take confirmation and rollback from the other operators.
+    """
+    return _SIGNED_AHEAD_S if report.signed else ACCEPTED_AHEAD_S
 
 
 def plausible_members(

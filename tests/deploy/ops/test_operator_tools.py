@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.remote.message.counter import first_of
-from agent.remote.message.header import EPOCH_S
+from agent.remote.message.header import EPOCH_S, MAX_AHEAD_S
 from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages
 from deploy.ops.command.show import report_to_text
@@ -46,6 +46,17 @@ def test_the_next_counter_is_the_time_or_one_more_than_the_last() -> None:
 def test_an_implausible_report_signs_nothing(counter: int) -> None:
     with pytest.raises(OpsError, match="stolen"):
         messages.next_counter(PATCH, [reporting(counter)], NOW_S)
+
+
+def test_a_tool_follows_each_counter_that_a_signed_report_can_have() -> None:
+    """A stolen key can send a counter one day ahead: others still confirm and roll back."""
+    for ahead_s in (12 * HOUR + 1, MAX_AHEAD_S):
+        signed = replace(reporting(NOW + ahead_s), signed=True)
+        following = NOW + ahead_s + 1
+        assert messages.next_counter(PATCH, [signed], NOW_S) == following
+        assert messages.next_counter(PATCH, [signed], NOW_S, following) == following + 1
+    with pytest.raises(OpsError, match="stolen"):
+        messages.next_counter(PATCH, [replace(signed, counters=(NOW + 25 * HOUR,) * 3)], NOW_S)
 
 
 def test_one_unit_does_not_move_the_counters_of_its_group() -> None:
