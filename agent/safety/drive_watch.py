@@ -95,6 +95,7 @@ class DriveWatch:
     def _check_stall(self, tripped: bool, now: int) -> bool:
         pump, speed = self.pump, self.speed_pct
         if pump.stalled:
+            self._has_turned, self._still_since = False, None  # it has `_START_TIME` again
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
             pump.set_stalled(not turns and now - self._stalled_at < _RETRY_TIME)
             self._has_failed = self._has_failed and pump.stalled
@@ -111,7 +112,5 @@ class DriveWatch:
         limit = _STALL_TIME if self._has_turned else _START_TIME
         if self._speed.read_at - self._still_since < limit:
             return False
-        pump.set_stalled(True)
-        self._stalled_at = now
-        self._has_turned, self._still_since = False, None
+        self.mark_stalled(now)
         return True

@@ -262,20 +262,24 @@ class StaleReplyGuard:
 
         In the state SUSPECT it waits once in a hold time until a proof is possible. A fast sequence
         of polls would otherwise keep its requests open and never be in step again. Another master
-        can open requests without end, so each wait has a limit.
+        can open requests without end, so beside it each wait has a limit.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or (guard.state == HELD) == (now >= guard.hold_until):
             return 0
         if not self._is_ambiguous(guard, transaction):
             return 0
-        limit = guard.hold_until
-        if guard.state != HELD:
-            limit += 2 * self._stale_us
         open_until = max([request.open_until for request in guard.requests])
+        if transaction.unit in self._foreign_holds:
+            limit = guard.hold_until
+            if guard.state != HELD:
+                limit += 2 * self._stale_us
+            if now >= limit:
+                return 0
+            open_until = min(open_until, limit)
         if now < open_until:
-            return min(open_until, limit) if now < limit else 0
-        return limit if guard.state == HELD else 0
+            return open_until
+        return guard.hold_until if guard.state == HELD else 0
 
     def _is_ambiguous(self, guard: UnitGuard, transaction: "Transaction") -> bool:
         reply = reply_prefix_of(transaction)

@@ -21,14 +21,14 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign import control_only, nth_failure, workers
 from hil.campaign.cluster import run_on_cluster
 from hil.campaign.hazard.plant_only import run_plant_pairs
-from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, FaultRule
+from hil.campaign.words import DEW, DRAWN, LIVENESS, SAFETY, STATE, FaultRule
 from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.io.strict_json import sha256
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
-from hil.scenario.model import Scenario, ScenarioEvent
+from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.toml_writer import round_trip, write_toml
 
 SECONDS = 3600
@@ -53,8 +53,16 @@ def generate_scenario(seed: int, seconds: int = SECONDS) -> Scenario:
         tuple(events),
         SAFETY
         + ((DEW,) if any(rule.humidity_sensors for rule in rules) else ())
-        + tuple(replace(event, from_s=seconds - 30) for event in LIVENESS),
+        + tuple(replace(event, from_s=seconds - 30) for event in _list_liveness(rules)),
     )
+
+
+def _list_liveness(rules: list[FaultRule]) -> list[Expectation]:
+    """Return what must hold at the end. Vented air takes coolant from the reservoir."""
+    takes_coolant = any(rule.takes_coolant for rule in rules)
+    return [
+        replace(event, max=1) if event is STATE and takes_coolant else event for event in LIVENESS
+    ]
 
 
 def _draw_settings(rules: list[FaultRule], rng: random.Random) -> TestbedSettings:

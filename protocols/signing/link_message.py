@@ -2,7 +2,8 @@
 """One message on the link between both controllers of a pair, as a line of base64.
 
 Does not send; see `protocols.signing.peer_link`. A line works on a serial port and as a
-datagram.
+datagram. It begins with a line feed: bytes without an end, which noise or a foreign datagram left
+before it, do not destroy it.
 
     magic and version (4)  node (1)  word (1)  flags (1)  session (8)  nonce (8)  echo (8)
     sequence (4)  epoch (4)  state (4)  received (4)  part (2)  parts (2)  bytes of the part
@@ -51,10 +52,10 @@ LinkMessage = namedtuple(
 
 
 def build_line(key: bytes, message: LinkMessage) -> bytes:
-    """Return the line of a message, with its end."""
+    """Return the line of a message, with the line feeds before it and at its end."""
     head = struct.pack(_FORMAT, _MAGIC, ord(message.node), *message[1:12])
     body = head + message.data
-    return binascii.b2a_base64(body + hmac(key, body)[:_CODE])
+    return b"\n" + binascii.b2a_base64(body + hmac(key, body)[:_CODE])
 
 
 def parse_line(key: bytes, line: bytes) -> "LinkMessage | None":

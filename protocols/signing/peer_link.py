@@ -124,6 +124,8 @@ class PeerLink:
         lines = (self._input + data).split(b"\n")
         self._input = lines.pop()[:MAX_LINE]
         for line in lines:
+            if not line:
+                continue
             message = parse_line(self._key, line) if len(line) <= MAX_LINE else None
             if message is None or message.node != self._peer:
                 self.rejected += 1

@@ -23,6 +23,7 @@ from agent.remote.message.canonical import decimal
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.header import EPOCH_S
 from agent.remote.message.parameters import number_of
+from agent.remote.message.reject import REJECT_REASONS
 from deploy.errors import OpsError
 from deploy.northbound.access.counter_lock import shared_counters
 from deploy.northbound.access.types import (
@@ -56,11 +57,6 @@ an entry of its audit log for each one."""
 _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
-_REASONS = (
-    "malformed", "too_large", "wrong_target", "unknown_signer", "wrong_role", "replay", "rollback",
-    "ahead", "wrong_base", "expired", "bad_signature", "not_yet", "unknown_key", "out_of_range",
-    "too_big_step", "busy", "no_trial", "unsupported", "store",
-)  # fmt: skip
 
 Request = SetPointChange | UnitCommand
 
@@ -400,5 +396,5 @@ def _outcome(pending: _Pending, remote: dict[str, Any]) -> Outcome | None:
 
 
 def _command_outcome(text: str) -> Outcome:
-    is_refused = text.partition(":")[0] in _REASONS
+    is_refused = text.partition(":")[0] in REJECT_REASONS
     return Outcome("refused" if is_refused else "confirmed", text)

@@ -3,6 +3,8 @@
 
 import random
 
+import pytest
+
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD, WORD_ACTIVE, WORD_READY
 from protocols.modbus.pdu import read_holding
@@ -118,6 +120,20 @@ def test_altered_bytes_and_noise_are_rejected() -> None:
         assert message is None or build_line(KEY, message) == line
         b.receive(bytes(source.randrange(256) for _ in range(source.randrange(600))), 0)
     assert b.take_word() == NO_WORD
+
+
+@pytest.mark.parametrize("rest", [b"x", b"Q1BMAW", b"\x00" * 2000, "truncated"])
+def test_bytes_without_an_end_do_not_destroy_the_next_message(rest: bytes | str) -> None:
+    """Without the key, such datagrams between the messages would end the link."""
+    a, b = make_pair()
+    now = exchange(a, b, 3, 0)
+    b.take_word()
+    for _ in range(5):
+        now += 100 * MS
+        line = a.next_line(WORD_ACTIVE, 3, True, now)
+        b.receive(line[:40] if isinstance(rest, str) else rest, now)
+        b.receive(line, now)
+        assert b.take_word() == WORD_ACTIVE
 
 
 def test_the_same_request_of_the_other_controller_is_no_echo() -> None:

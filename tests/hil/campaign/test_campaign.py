@@ -57,6 +57,17 @@ def test_drawn_scenarios_are_valid() -> None:
         assert not rule.max_duration_s or EVENTS[rule.fault].undo is not None, rule
 
 
+def test_only_a_fault_that_takes_coolant_may_leave_the_unit_degraded() -> None:
+    """Vented air takes coolant, and no run fills it up: `level_low` is true."""
+    limits = set()
+    for seed in range(100):
+        scenario = generate_scenario(seed)
+        has_air = any(event.do == "air_in_loop" for event in scenario.events)
+        state = [item for item in scenario.expectations if item.measure == "state"]
+        limits |= {(has_air, item.max) for item in state}
+    assert limits == {(False, 0), (True, 1)}
+
+
 def test_three_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> None:
     """A short campaign on two processes; `make soak` runs the long one."""
     assert hil(["campaign", *FEW, "--workers", "2", "--json"]) == 0

@@ -350,6 +350,18 @@ FAULTS = (
 """Faults of the record: attribute of `DryRow`, value, value afterwards."""
 
 
+def test_a_pump_that_is_tried_again_has_six_seconds_to_start():
+    for mark in (DriveWatch.mark_failed, DriveWatch.mark_stalled):
+        drive, pump = watch()
+        feed(drive, pump, (0, 70.0), (10_001, 70.0))
+        mark(drive, SECOND + 10_001 * MILLISECOND)
+        pump.running = False
+        eq((feed(drive, pump, (11_000, 0.0), (310_001, 0.0)), pump.stalled), ([], False))
+        pump.running = True
+        eq(feed(drive, pump, (310_100, 0.0), (310_600, 0.0), (316_000, 0.0)), [])
+        eq(feed(drive, pump, (316_100, 0.0)), [316_100])
+
+
 def trace_faults():
     noise, out = Noise(), Record()
     mains = {"device": "meter", "point": "VoltageVolts", "nominal_v": 230.0}

@@ -289,4 +289,5 @@ def test_a_master_that_never_pauses_does_not_keep_polls_back():
             bus.submit(5, READ, "read", retries=0)
     gaps = [b - a for a, b in zip(sent_at, sent_at[1:])]
     assert len(sent_at) > 5, (sent_at, theirs)
-    assert max(gaps) < 5_000_000, max(gaps)
+    assert gaps[0] < 6_000_000, gaps[0]  # four disambiguating requests, until it is recognised
+    assert max(gaps[1:]) < 2_000_000, max(gaps)
