@@ -80,6 +80,8 @@ class CommandGroup:
         arguments = parser.parse_args(argv)
         arguments.argv = argv
         signal.signal(signal.SIGTERM, _interrupt)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+            signal.signal(signal.SIGHUP, _interrupt)
         try:
             return int(tool.run(arguments))
         except self._errors as error:

@@ -252,7 +252,7 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
         require_program("micropython")
     text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
     arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         with running_command(*arguments) as process:
             wait_until_busy(process.pid)
             code, out, err = wait_for_exit(process, number)

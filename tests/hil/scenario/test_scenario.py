@@ -14,6 +14,7 @@ from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
 from hil.run.virtual import VirtualRun
+from hil.scenario.authoring.file_check import check_file
 from hil.scenario.loader import find, parse, shipped_names
 from hil.scenario.model import Expectation, ScenarioEvent
 from hil.scenario.suite import resolve, suite_names
@@ -160,12 +161,19 @@ def test_mistake_prints_one_line_that_names_it(
     assert message in line
 
 
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "mark.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SHORT.encode())
+    assert find(str(path)).name == "short"
+    assert check_file(path) == []
+
+
 def test_unreadable_file_prints_one_line(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\0")
     (tmp_path / "folder.toml").mkdir()
     for name, message in (
         ("none.toml", "No such file or directory"),
-        ("bytes.toml", "not UTF-8 text"),
+        ("bytes.toml", "not UTF-8 text; save it as UTF-8"),
         ("folder.toml", "Is a directory"),
     ):
         process = run_coldloop("hil", "run", str(tmp_path / name))

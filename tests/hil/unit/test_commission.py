@@ -555,7 +555,8 @@ def test_the_value_of_another_master_stays(
     assert result.state == "left"
     assert "another master has changed the output" in result.reason
     assert words == [300]
-    assert kept[-1] is not None and kept[-1].words == []
+    assert kept[-1] is not None
+    assert kept[-1].words == []
 
 
 def test_the_old_value_and_the_old_words_are_of_one_read(
