@@ -9,7 +9,8 @@ one change.
 
 If the client stops to write the keep-alive register, the set-points that were changed since then
 return to the values before the first change. These values are in a file, so a restart of the
-process in between loses nothing.
+process in between loses nothing. A value that no client of this process has written is the change
+of another user: it stays.
 
 Does not decode requests; see `requests`. Does not check signatures; the agent does.
 """
@@ -41,6 +42,7 @@ _RESULTS = {
     "refused": _REFUSED,
     "rolled_back": _ROLLED_BACK,
 }
+_FOREIGN = "no return: another user has changed the value"
 _RETRY_S, _LONGEST_RETRY_S = 5.0, 60.0
 """A return that the unit refuses is sent again; the pause doubles."""
 REASONS = {
@@ -90,6 +92,7 @@ class UnitRegisters:
         self._slots: dict[str, SlotState] = {}
         self._submissions: dict[str, str] = {}
         self._returning: dict[str, SlotState] = {}
+        self._written: dict[str, set[int]] = {}  # values since the keep-alive began
         self._pause_s = _RETRY_S
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
@@ -218,6 +221,7 @@ class UnitRegisters:
                 self._memory.forget(key)
             return reason
         self._changed_at[key] = self._clock()
+        self._written.setdefault(key, set()).add(raw)
         writes = self._slots.get(key, SlotState()).writes + 1
         self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
         return 0
@@ -262,8 +266,14 @@ class UnitRegisters:
         if self._submissions or self._snapshot.stale:
             return
         key, raw = next(iter(self._memory.values.items()))
-        if self._configured(key) == raw:
+        configured = self._configured(key)
+        written = self._written.get(key)  # None: written before a restart of this process
+        is_foreign = written is not None and configured not in (None, raw, *written)
+        if is_foreign:
+            self._audit.record("keep-alive ended", "", _PROTOCOL, "write", key, _FOREIGN)
+        if configured == raw or is_foreign:
             self._memory.forget(key)
+            self._written.pop(key, None)
             self._pause_s = _RETRY_S
             return
         self._retry_at = now + _RETRY_S

@@ -151,6 +151,23 @@ def test_the_set_point_returns_when_the_client_stops(tmp_path: Path) -> None:
     assert memory.read_text() == "{}"
 
 
+def test_a_later_change_of_another_user_stays(tmp_path: Path) -> None:
+    memory = tmp_path / "restore.json"
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK, memory=memory)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    rig.next_record(_configure(34_000))  # by an administrator
+    rig.time.now += 61
+    rig.registers.refresh()
+    rig.time.now += 3600
+    rig.registers.refresh()
+    assert len(writer.requests) == 1
+    assert memory.read_text() == "{}"
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 1}', '{"supply_setpoint": null}', "\x00"])
 def test_a_bad_memory_is_ignored(tmp_path: Path, text: str) -> None:
     memory = tmp_path / "restore.json"
