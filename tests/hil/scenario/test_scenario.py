@@ -163,7 +163,7 @@ def test_mistake_prints_one_line_that_names_it(
 
 def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "mark.toml"
-    path.write_bytes(b"\xef\xbb\xbf" + SHORT.encode())
+    path.write_bytes(f'\ufeff{SHORT}[[expect]]\nmeasure = "ticks"\nmin = 0\n'.encode())
     assert find(str(path)).name == "short"
     assert check_file(path) == []
 
