@@ -32,7 +32,7 @@ from protocols.modbus.pdu import (
     reply_length,
     reply_prefix,
 )
-from protocols.time_units import SECOND
+from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class StaleReplyGuard:
 
         All within a hold time end their hold together: our polls must go on.
         """
-        hold_until = self._foreign_holds.get(unit, 0)
+        hold_until = self._foreign_holds.get(unit, -NEVER)
         if now - hold_until > self._hold_us:
             hold_until = self._foreign_holds[unit] = now + self._hold_us
         self.expect_late(unit, pdu, now)
@@ -270,7 +270,7 @@ class StaleReplyGuard:
         if not self._is_ambiguous(guard, transaction):
             return 0
         open_until = max([request.open_until for request in guard.requests])
-        if transaction.unit in self._foreign_holds:
+        if now - self._foreign_holds.get(transaction.unit, -NEVER) < _FORGET_US:
             limit = guard.hold_until
             if guard.state != HELD:
                 limit += 2 * self._stale_us

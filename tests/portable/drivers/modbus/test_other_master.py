@@ -291,3 +291,22 @@ def test_a_master_that_never_pauses_does_not_keep_polls_back():
     assert len(sent_at) > 5, (sent_at, theirs)
     assert gaps[0] < 6_000_000, gaps[0]  # four disambiguating requests, until it is recognised
     assert max(gaps[1:]) < 2_000_000, max(gaps)
+
+
+def test_a_master_of_long_ago_does_not_end_waits():
+    """Without another master on the line, a recovered device proves that it is in step."""
+    waits = []
+    for had_master in (False, True):
+        guard = StaleReplyGuard(300_000)
+        if had_master:
+            guard.expect_foreign(5, OTHER, 0)
+            guard.update(1_000_000_000)
+            guard.update(2_000_000_000)
+        poll = Transaction(5, READ, "read", 0, 0, None)
+        waits.append([])
+        for now in range(2_100_000_000, 2_110_000_000, 100_000):
+            guard.expect_late(5, OTHER, now)
+            guard.update(now)
+            waits[-1].append(guard.blocked_until(poll, now))
+    eq(waits[0], waits[1])
+    assert waits[0][-1]
