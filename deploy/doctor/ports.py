@@ -119,12 +119,14 @@ def _check_connection(name: str, address: Address, running: bool) -> CheckResult
 
 
 def _check_udp(name: str, address: Address, _running: bool) -> CheckResult:
-    """Check that the name of a gateway has an address; UDP has no connection that could fail."""
+    """Check that the other end has an address; UDP has no connection that could fail."""
     where, endpoint = f"port {name}", address.location()
     try:
         socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
     except OSError as error:
         return bad(where, f"{endpoint}: {error.strerror or error}", "check the name and its DNS")
+    if address.kind == "udp":  # link of a pair or a group
+        return good(where, f"{endpoint}: UDP; the status of the unit shows whether it is received")
     return good(where, f"{endpoint}: UDP; `coldloop modbus scan` shows whether the gateway replies")
 
 
@@ -157,6 +159,7 @@ CHECKS = {
     "tcp": _check_connection,
     "rtu+tcp": _check_connection,
     "rtu+udp": _check_udp,
+    "udp": _check_udp,
     "ntp": _check_ntp,
     "ascii+tcp": _check_connection,
     "tls": _check_connection,

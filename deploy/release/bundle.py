@@ -34,9 +34,12 @@ DROPPED = (
     "deploy/relay/outputs/",
     "deploy/relay/sparkplug/",
     "deploy/release/",
+    "agent/runtime/micropython.py",
+    "drivers/ports/micropython/",
 )
-"""A controller does not run these: the bench, packages and images, the authority of certificates,
-the scheduler of a site, the relay on the ground, the steps of a release."""
+"""A controller with CPython does not run these: the bench, packages and images, the authority of
+certificates, the scheduler of a site, the relay on the ground, the steps of a release, the ports of
+boards."""
 KEPT = ("hil/__init__.py",)
 """`coldloop` checks that each package comes from the same distribution."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -188,6 +188,7 @@ def test_each_kind_of_port_has_a_check(lines: list[str]) -> None:
             (f"ascii+tcp:{none}", BAD),
             (f"rtu+udp:{here}", GOOD),
             ("rtu+udp:name.invalid:502", BAD),
+            (f"udp:{here}", GOOD),
             (f"ascii:{lines[0]}?baud=9600", GOOD),
             ("ascii:/dev/not-plugged-in", BAD),
             ("uart:1", BAD),

@@ -17,6 +17,7 @@ import pytest
 from agent.remote.message import manifest
 from agent.remote.storage import software_slots
 from deploy.ops import keys
+from deploy.release.bundle import is_dropped
 from drivers.ports.address import parse_address
 from drivers.ports.cpython.store import Store
 from tests.support.cli_tools import wait_until
@@ -31,14 +32,15 @@ BAD = "raise SystemExit(9)\n"
 def wheel(first_lines: str) -> bytes:
     """Return the packages of a controller as a zip, with code before the command dispatcher.
 
-    The bench is not in it: with the bench it has more bytes than a message has hashes for.
+    What the bundle of a server leaves out is not in it: it would have too many bytes.
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for package in ("agent", "deploy", "drivers", "protocols"):
             for path in (ROOT / package).rglob("*"):
-                if path.suffix in (".py", ".json"):
-                    archive.write(path, path.relative_to(ROOT).as_posix())
+                name = path.relative_to(ROOT).as_posix()
+                if path.suffix in (".py", ".json") and not is_dropped(name):
+                    archive.write(path, name)
         archive.writestr("hil/__init__.py", "")  # not that of this checkout
         archive.writestr("coldloop.py", first_lines + (ROOT / "coldloop.py").read_text())
     return out.getvalue()

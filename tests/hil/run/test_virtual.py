@@ -252,7 +252,10 @@ def test_signals_end_a_long_run(dut: str, tmp_path: Path) -> None:
         require_program("micropython")
     text = SHORT.replace("= 3", "= 1000000") + '[[expect]]\nmeasure = "ticks"\nmin = 0\n'
     arguments = ("hil", "run", scenario_file(tmp_path, text), "--dut", dut)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         with running_command(*arguments) as process:
             wait_until_busy(process.pid)
             code, out, err = wait_for_exit(process, number)

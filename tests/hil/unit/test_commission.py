@@ -359,7 +359,8 @@ def test_an_interrupted_write_test_gives_the_old_words_back(
     cdu: str, site: Path, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = command(cdu, site, "--write-test", "--to", "write-test")
-    code = "import sys, coldloop; sys.exit(coldloop.main(sys.argv[1:]))"
+    code = "import signal, sys, coldloop; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
+    code += "sys.exit(coldloop.main(sys.argv[1:]))"  # also below nohup, which ignores SIGHUP
     journal = site / "commission.json"
     with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE) as it:
         while "pending-write" not in (journal.read_text() if journal.exists() else ""):

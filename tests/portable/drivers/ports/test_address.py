@@ -122,7 +122,7 @@ def test_unknown_kind():
         "'ttyUSB0'",
         "serial:, uart:, tcp:, rtu+tcp:, rtu+udp:, ascii:, ascii+tcp:, tls:, store:",
     )
-    check_rejected("udp:a:1", "begins with none of")
+    check_rejected("sctp:a:1", "begins with none of")
     check_rejected("", "begins with none of")
 
 
