@@ -140,11 +140,13 @@ def check_record(out: str) -> dict[str, Any]:
 
 
 def late_ticks() -> int:
-    """Return the ticks that the demos may miss: none, but a few on a machine with much other work.
+    """Return the ticks that the demos may miss: none, but a few on a machine with other work.
 
-    The demos have no priority in time, and four run side by side.
+    The demos have no priority in time, and four with their servers run side by side. Other
+    processes of pytest are such work; the mean load follows only after a minute.
     """
-    return 3 if os.getloadavg()[0] > 4 * (os.cpu_count() or 1) else 0
+    is_shared = "PYTEST_XDIST_WORKER" in os.environ
+    return 3 if is_shared or os.getloadavg()[0] > 2 * (os.cpu_count() or 1) else 0
 
 
 def check_good(code: int, record: dict[str, Any]) -> None:
@@ -290,8 +292,10 @@ def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
     seconds = [int(re.search(r"coldloop demo   (\d+) s", page)[1]) for page in pages]  # type: ignore[index]
     assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
     terminal.process.send_signal(signal.SIGINT)
-    assert terminal.process.wait(TIMEOUT_S) == 0
-    assert terminal.read().endswith("\r\nPASS  all within limits\r\n")
+    code, text = terminal.process.wait(TIMEOUT_S), terminal.read()
+    was_late = "FAIL  a tick was missed" in text and late_ticks() > 0
+    assert code == int(was_late), text
+    assert was_late or text.endswith("\r\nPASS  all within limits\r\n")
 
 
 def test_early_interrupt_ends_in_order() -> None:
