@@ -8,8 +8,8 @@ be lost at random.
 from __future__ import annotations
 
 import random
-from typing import Any
 
+from hil.shells.several import MessageEnd
 from hil.shells.virtual import VirtualShell
 
 _DELAY_US = 500
@@ -23,11 +23,12 @@ class GroupLan:
         self.loss = 0.0
         self.datagrams = 0
         self._rng = rng
-        self._ends: dict[tuple[int, int], LanEnd] = {}
+        self._ends: dict[tuple[int, int], MessageEnd] = {}
 
-    def add_end(self, own: int, peer: int, shell: VirtualShell, port: int) -> LanEnd:
+    def add_end(self, own: int, peer: int, shell: VirtualShell, port: int) -> MessageEnd:
         """Return the end at unit `own` of the datagrams to and from unit `peer`."""
-        end = self._ends[own, peer] = LanEnd(self, own, peer, shell, port)
+        end = MessageEnd(shell, port, lambda data: self.send(own, peer, data))
+        self._ends[own, peer] = end
         return end
 
     def separate(self, some: set[int], units: set[int]) -> None:
@@ -37,7 +38,9 @@ class GroupLan:
         self.cut |= {(b, a) for a in some for b in others}
 
     def send(self, own: int, peer: int, data: bytes) -> None:
-        """Carry a datagram."""
+        """Carry a datagram; one to the own address is dropped."""
+        if own == peer:
+            return
         self.datagrams += 1
         if (own, peer) in self.cut or (self.loss and self._rng.random() < self.loss):
             return
@@ -45,35 +48,3 @@ class GroupLan:
         if end is not None:
             world = end.shell.world
             world.schedule(world.now + _DELAY_US, end.deliver, data)
-
-
-class LanEnd:
-    """The port of a unit; has the interface of an endpoint."""
-
-    def __init__(self, lan: GroupLan, own: int, peer: int, shell: VirtualShell, port: int) -> None:
-        self.shell = shell
-        self._lan, self._own, self._peer, self._port = lan, own, peer, port
-        self._is_open = False
-
-    def open(self, _address: bytes) -> None:
-        """Open immediately; the event comes after it."""
-        self._is_open = True
-        world = self.shell.world
-        world.schedule(world.now, self.shell.event, self._port, "opened")
-
-    def write(self, data: bytes) -> None:
-        """Send a datagram; one to the own address is dropped."""
-        if self._is_open and self._own != self._peer:
-            self._lan.send(self._own, self._peer, data)
-
-    def close(self) -> None:
-        """Close the port."""
-        self._is_open = False
-
-    def deliver(self, data: bytes) -> None:
-        """Give a datagram to the unit."""
-        if self._is_open and self.shell.is_on:
-            self.shell.deliver(self._port, data)
-
-    def request(self, *_: Any) -> None:
-        """Ignore requests of stores."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from heapq import heappop, heappush
 from typing import Any
 
 from agent.agent import Agent
@@ -28,12 +27,12 @@ from hil.bench import receiver_choice
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.group.group_lan import GroupLan
-from hil.campaign.pair.pair_run import PausableShell
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.virtual import START_UTC
+from hil.shells.several import PausableShell, run_shells
 
 KEY = bytes(range(32))
 """Key of the group."""
@@ -185,31 +184,8 @@ class GroupRun:
     def run(self, until_s: float) -> None:
         """Run to `until_s` seconds."""
         began = time.process_time()
-        world, heap, until = self.world, self.world.heap, int(until_s * _SECOND)
-        queue: list[tuple[int, int]] = []
-        dues = [-1] * self.count
-        for number, shell in enumerate(self.shells):
-            dues[number] = shell.due
-            heappush(queue, (shell.due, number))
-        while True:
-            for number, shell in enumerate(self.shells):
-                if shell.due != dues[number]:
-                    dues[number] = shell.due
-                    heappush(queue, (shell.due, number))
-            while queue[0][0] != dues[queue[0][1]]:
-                heappop(queue)
-            due, number = queue[0]
-            if heap and heap[0][0] <= due:
-                if heap[0][0] > until:
-                    break
-                call, args = world.pop_event()
-                call(*args)
-            elif due <= until:
-                world.advance_to(due)
-                self.shells[number].wake()
-            else:
-                break
-        world.advance_to(until)
+        until = int(until_s * _SECOND)
+        run_shells(self.world, self.shells, until)
         for testbed in self.testbeds:
             testbed.plant.advance(until)
         self.cpu_s += time.process_time() - began

@@ -28,7 +28,7 @@ from hil.kernel.dut import AgentDut
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
 from hil.run.virtual import START_UTC
-from hil.shells.virtual import VirtualShell
+from hil.shells.several import PausableShell, run_shells
 
 _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
@@ -52,39 +52,6 @@ class Write(NamedTuple):
 def is_device_write(frame: bytes) -> bool:
     """Return whether a frame is a write to a device, and not a beacon."""
     return len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS
-
-
-class PausableShell(VirtualShell):
-    """A shell whose controller can stand still; bytes wait for it, as in a port's buffer."""
-
-    def __init__(self, world: World, dut: Any) -> None:
-        super().__init__(world, dut)
-        self.paused = False
-        self._waiting: list[tuple[int, bytes]] = []
-
-    @property
-    def due(self) -> int:
-        """Deadline of the controller; far away while it stands still."""
-        return 1 << 62 if self.paused or not self.is_on else self._deadline
-
-    def deliver(self, port: int, data: bytes) -> None:
-        """Deliver bytes to the controller, or keep them while it stands still."""
-        if self.paused:
-            self._waiting.append((port, data))
-        else:
-            super().deliver(port, data)
-
-    def resume(self) -> None:
-        """End the pause: the controller gets what waited."""
-        self.paused = False
-        waiting, self._waiting = self._waiting, []
-        for port, data in waiting:
-            super().deliver(port, data)
-
-    def wake(self) -> None:
-        """Tell the controller that its deadline has passed."""
-        if self._dut is not None:
-            self._carry_out(self._dut.wake(self.world.now))
 
 
 class PairRun:
@@ -204,21 +171,8 @@ class PairRun:
 
     def run(self, until_s: float) -> None:
         """Run to `until_s` seconds."""
-        world, heap, until = self.world, self.world.heap, int(until_s * _SECOND)
-        while True:
-            shell = min(self.shells, key=lambda one: one.due)
-            due = shell.due
-            if heap and heap[0][0] <= due:
-                if heap[0][0] > until:
-                    break
-                call, args = world.pop_event()
-                call(*args)
-            elif due <= until:
-                world.advance_to(due)
-                shell.wake()
-            else:
-                break
-        world.advance_to(until)
+        until = int(until_s * _SECOND)
+        run_shells(self.world, self.shells, until)
         self.testbed.plant.advance(until)
 
     def judge_from(self, at_s: float) -> None:
