@@ -19,6 +19,7 @@ from typing import Any
 
 from microdot import Microdot, Request, Response
 
+from deploy.northbound.access.networks import is_in_networks
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
@@ -117,7 +118,7 @@ class ConnectionGate:
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         self.counters["accepted"] += 1
-        if self._networks and not self._permits(address):
+        if self._networks and not is_in_networks(address.partition("%")[0], self._networks):
             sock.close()
             self.counters["limited"] += 1
             return
@@ -133,11 +134,6 @@ class ConnectionGate:
         connection = HttpConnection(sock, address)
         self._open[connection] = None
         connection.task = asyncio.get_running_loop().create_task(self._run(connection))
-
-    def _permits(self, address: str) -> bool:
-        found = ipaddress.ip_address(address.partition("%")[0])
-        found = getattr(found, "ipv4_mapped", None) or found
-        return any(found in network for network in self._networks)
 
     def _evict(self, candidates: list[HttpConnection]) -> bool:
         """Close the oldest connection without any request, else the oldest that waits for one."""

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy.errors import OpsError
+from deploy.northbound.access.networks import is_in_networks
 from deploy.northbound.rate_limit import RequestBudget
 from deploy.ops.private_file import replace_private
 
@@ -93,8 +94,7 @@ class DiscoveryResponder:
         self._replies.close()
 
     def _permits(self, host: str) -> bool:
-        found = ipaddress.ip_address(host)
-        if self._networks and not any(found in network for network in self._networks):
+        if self._networks and not is_in_networks(host, self._networks):
             return False
         return self._budget.take("", time.monotonic())
 

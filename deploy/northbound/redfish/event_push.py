@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from deploy.northbound.access.networks import is_in_networks
 from deploy.northbound.redfish.event_log import UnitEvent
 
 _TIMEOUT_S = 5.0
@@ -61,10 +62,10 @@ class EventPush:
         if not self._networks:
             return "Push of events is off: http.event_networks permits no network."
         try:
-            address = ipaddress.ip_address(parts.hostname or "")
+            is_permitted = is_in_networks(parts.hostname or "", self._networks)
         except ValueError:
             return ""  # a name; each attempt looks it up
-        return "" if self._permits(address) else "http.event_networks does not permit this address."
+        return "" if is_permitted else "http.event_networks does not permit this address."
 
     def start(self, subscription: PushTarget, end: Callable[[], None]) -> None:
         """Deliver the events of a subscription in a task; `end`: called after the last failure."""
@@ -113,10 +114,6 @@ class EventPush:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for entry in found:
             address = str(entry[4][0])
-            if self._permits(ipaddress.ip_address(address.partition("%")[0])):
+            if is_in_networks(address.partition("%")[0], self._networks):
                 return address
         raise DeliveryError(f"{host}: no address in a permitted network")
-
-    def _permits(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self._networks)
