@@ -9,7 +9,6 @@ from agent.core.port_link import PortLink
 from agent.redundancy.beacon import PEER
 from agent.redundancy.pair_table import NO_COMMAND, NO_WORD
 from agent.redundancy.stored_epoch import StoredEpoch
-from protocols.signing.link_message import MAX_LINE
 from protocols.signing.peer_link import PeerLink
 from protocols.time_units import NEVER
 
@@ -100,7 +99,7 @@ class PeerPorts:
         self.epoch.poll(now)
         if self.has_link and now >= self.peer.deadline():
             line = self.peer.next_line(word, epoch, is_fit, now)
-            self._out.append((self._link_port, "write", line[: MAX_LINE + 1]))
+            self._out.append((self._link_port, "write", line))
 
     def deadline(self) -> int:
         """Return the time of the next retry of a port. Messages come with the steps of roles."""
