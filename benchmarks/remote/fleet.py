@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rollout to many controllers: final state of each, messages and time.
 
-    python -m benchmarks.remote.fleet [--units 1000] [--broken 0] [--canary 5]
+    python -m benchmarks.remote.fleet [--units 1000] [--broken 0] [--canary 5] [--signed]
 
 The agents run in one process, each with its remote manager, uplink, loops and safety, and with its
 own connection to a mosquitto on loopback. They have no bus, so their outputs are safe outputs.
 Another process runs `coldloop config push` with real keys. `--broken N`: the last N units roll back
-each change.
+each change. `--signed`: each unit has a key, is enrolled, and signs its reports.
 
 Does not measure the speed of a controller: all agents share one core.
 """
@@ -14,6 +14,7 @@ Does not measure the speed of a controller: all agents share one core.
 import argparse
 import contextlib
 import json
+import os
 import selectors
 import socket
 import subprocess
@@ -29,7 +30,9 @@ from agent.agent import Agent
 from agent.commands import profiles
 from agent.config.load import load
 from agent.port_numbers import BROKER
+from agent.remote.storage.unit_key import unit_key_write
 from agent.remote.update import boot
+from protocols.signing.ed25519_sign import public_key
 from tests.support.programs import free_port, require_program, wait_until_open
 
 STORE = 5
@@ -194,7 +197,21 @@ def broker(folder: Path) -> Iterator[int]:
             process.terminate()
 
 
-def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
+def enroll(units: int, folder: Path, environment: dict[str, str]) -> list[dict[str, bytes]]:
+    """Make and enroll a key for each unit; return the records of the stores with the keys."""
+    stores, files = [], []
+    for number in range(units):
+        seed = number.to_bytes(32, "big")
+        public = public_key(seed)
+        stores.append(dict([unit_key_write(seed, public)]))
+        files.append(folder / f"u{number:04d}.json")
+        files[-1].write_text(json.dumps({"unit": f"fleet/u{number:04d}", "public": public.hex()}))
+    command = [sys.executable, "-m", "coldloop", "config", "unit", "enroll", *map(str, files)]
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    return stores
+
+
+def rollout(units: int, broken: int, canary: float, signed: bool = False) -> dict[str, Any]:
     """Push a change to `units` controllers; return the outcome and the final states."""
     with tempfile.TemporaryDirectory() as name, broker(Path(name)) as port:
         command = [sys.executable, "-m", "coldloop", "config", "keygen", "ops", "--dir", name]
@@ -204,9 +221,12 @@ def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
             check=True,
         )
         key, maps = json.loads(completed.stdout), profiles()
+        environment = os.environ | {"COLDLOOP_LEDGER": f"{name}/ledger.jsonl"}
+        stores = enroll(units, Path(name), environment) if signed else [{} for _ in range(units)]
         fleet = []
-        for number in range(units):
-            unit = FleetUnit(configuration(number, port, key), maps, number >= units - broken)
+        for number, store in enumerate(stores):
+            raw = configuration(number, port, key)
+            unit = FleetUnit(raw, maps, number >= units - broken, store)
             _replace_devices(unit)
             fleet.append(unit)
         stop = threading.Event()
@@ -215,17 +235,21 @@ def rollout(units: int, broken: int, canary: float) -> dict[str, Any]:
         push = ["config", "push", "fleet/*", "control.supply.setpoint_c=33.5"]
         push += ["--broker", f"tcp:127.0.0.1:{port}", "--key", f"{name}/ops.key", "--json"]
         push += ["--canary", str(canary), "--listen", "10s", "--wave", "200"]
+        started = time.monotonic()
         pushed = subprocess.run(
             [sys.executable, "-m", "coldloop", *push],
+            env=environment,
             capture_output=True,
             check=False,
             timeout=LIMIT_S,
         )
+        seconds = time.monotonic() - started
         time.sleep(2)
         stop.set()
         thread.join()
         outcome: dict[str, Any] = json.loads(pushed.stdout or b"{}")
         outcome["exit"], outcome["stderr"] = pushed.returncode, pushed.stderr.decode()[-300:]
+        outcome["seconds"] = round(seconds, 1)
         outcome["failed"] = _tally(list(outcome.get("failed", {}).values()))
         outcome["setpoints"] = _tally([unit.agent.supply_loop.setpoint for unit in fleet])
         outcome["versions"] = _tally([_version(unit) for unit in fleet])
@@ -247,8 +271,10 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=1000)
     parser.add_argument("--broken", type=int, default=0)
     parser.add_argument("--canary", type=float, default=5)
+    parser.add_argument("--signed", action="store_true")
     arguments = parser.parse_args()
-    print(json.dumps(rollout(arguments.units, arguments.broken, arguments.canary), indent=2))
+    outcome = rollout(arguments.units, arguments.broken, arguments.canary, arguments.signed)
+    print(json.dumps(outcome, indent=2))
 
 
 if __name__ == "__main__":
