@@ -175,18 +175,21 @@ def test_lines_and_verdict_without_terminal(demos: DemoSet) -> None:
     code, out, err = wait_for_exit(demos.lines)
     was_late = "FAIL  a tick was missed" in out and late_ticks() > 0
     assert (code, err) == (int(was_late), ""), out
-    page, *site, line, empty, verdict = out.splitlines()
+    page, *site, empty, verdict = out.splitlines()
+    lines = [site.pop() for text in tuple(site) if text.startswith(" ")]
     snmp = ["snmp"] if shutil.which("snmpd", path=PATH) else []
     assert [text.split()[0] for text in site] == [
         *("panel", "redfish", "metrics", "modbus", "bacnet", *snmp, "login"),
     ]
     assert re.fullmatch(r"page  http://127\.0\.0\.1:\d+/", page)
-    assert re.match(
-        r"   5 s  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync|-- free)  "
-        r"load  50\.0 kW  supply 3\d\.\d C ",
-        line,
-    )  # UTC can come later on a busy machine; the records have it
-    assert line.endswith("alarms none")
+    assert len(lines) == 1 or (not lines and late_ticks()), out  # none: the agent started late
+    for line in lines:
+        assert re.match(
+            r"   5 s  (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z sync|-- free)  "
+            r"load  50\.0 kW  supply (3\d\.\d|--) C ",
+            line,
+        )  # values can come later on a busy machine; the records have them
+        assert line.endswith("alarms none")
     assert empty == ""
     assert was_late or verdict == "PASS  all within limits"
 
