@@ -43,7 +43,7 @@ from deploy.northbound.bacnet.datagram_filter import DatagramFilter
 from deploy.northbound.bacnet.event_services import (
     PROTOCOL,
     EventServices,
-    PermittedNetworks,
+    PermittedClients,
     host_of,
 )
 from deploy.northbound.bacnet.point_objects import PointObjects
@@ -147,7 +147,7 @@ class BacnetDevice(Application):
     alarms: AlarmObjects
     trends: TrendLogs
     events: EventServices
-    permitted: PermittedNetworks
+    permitted: PermittedClients
     writer: WriteAccess | None
     audit: AuditSink
     unanswered: dict[Any, bool]
@@ -422,7 +422,7 @@ def make_device(
         objects, DeviceInfoCache(), BoundedRouterCache()
     )
     app.points, app.alarms, app.trends = points, alarms, trends
-    app.permitted = PermittedNetworks(settings.get("networks", ()))
+    app.permitted = PermittedClients(settings.get("networks", ()))
     app.writer, app.audit, app.unanswered = writer, audit, {}
     app.events = EventServices(alarms, app.permitted, writer, audit)
     bind(app.asap, RequestCheck(audit, PROTOCOL), app.nsap)

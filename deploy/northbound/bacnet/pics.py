@@ -32,7 +32,7 @@ _INTRODUCTION = (
     "laboratory has tested it."
 )
 _REFUSED = (
-    "DeviceCommunicationControl and ReinitializeDevice are refused: the device has no DM-DCC-B and "
+    "DeviceCommunicationControl and ReinitializeDevice are rejected: the device has no DM-DCC-B and "
     "no DM-RD-B."
 )
 _OBJECTS = (
