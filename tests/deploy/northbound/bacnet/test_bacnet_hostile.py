@@ -105,8 +105,9 @@ async def _attack(count: int) -> dict[str, Any]:
     settings["networks"] = ["192.0.2.0/24"]
     app: Any = make_device(settings, FakeSource(1).read(), audit, writer)
     app.update(FakeSource(1).read())
-    await asyncio.sleep(0.1)
     (link,) = app.link_layers.values()
+    while link.server.local_transport is None:  # the socket is bound by a task
+        await asyncio.sleep(0.01)
     link.server.local_transport.close()
     silent = link.server.local_transport = _Silent()
     rng = random.Random(3)
