@@ -106,8 +106,7 @@ async def _attack(count: int) -> dict[str, Any]:
     app: Any = make_device(settings, FakeSource(1).read(), audit, writer)
     app.update(FakeSource(1).read())
     (link,) = app.link_layers.values()
-    while link.server.local_transport is None:  # the socket is bound by a task
-        await asyncio.sleep(0.01)
+    await link.server._local_transport_ready.wait()
     link.server.local_transport.close()
     silent = link.server.local_transport = _Silent()
     rng = random.Random(3)
