@@ -43,6 +43,13 @@ if [ -x $venv/bin/coldloop ] && includes && $venv/bin/python -c ''; then
     exit 0
 fi
 
+# An environment of another checkout is used as it is: it is never cleared and nothing is installed.
+if [ -L $venv ]; then
+    $venv/bin/python -c '' 2>/dev/null && exit 0
+    echo "setup: $venv is a link to $(readlink $venv), without a working interpreter; remove it" >&2
+    exit 2
+fi
+
 # An environment is made again if its interpreter is missing or its folder was moved.
 if ! suits $venv/bin/python || ! grep -qsF "$(pwd -P)/$venv" $venv/bin/activate; then
     python=$(find_python) || {

@@ -81,12 +81,17 @@ def build(component: "RecordHost", now: int) -> bytes:
     pair = _component_status(agent, "redundancy", now)
     if pair is not None:
         pairs.append(("pair", pair))
+    group = _component_status(agent, "group", now)
+    if group is not None:
+        pairs.append(("group", group))
     text = write(JsonObject(pairs))[:-1]
-    points, values = _points(component, pair, now), _values(agent, now)
+    points, values = _points(component, pair, group, now), _values(agent, now)
     return (text + ',"points":' + points + ',"values":' + values + "}").encode()
 
 
-def _points(component: "RecordHost", pair: "JsonObject | None", now: int) -> str:
+def _points(
+    component: "RecordHost", pair: "JsonObject | None", group: "JsonObject | None", now: int
+) -> str:
     agent: Any = component.agent
     sources = component.sources
     if sources is None:
@@ -99,6 +104,11 @@ def _points(component: "RecordHost", pair: "JsonObject | None", now: int) -> str
 
         codes = [entry.code for entry in component.alarm_states.entries if not entry.cleared_at]
         for key, value in pair_values(pair, codes):
+            parts.append(_point_text(key, value))
+    if group is not None:
+        from agent.northbound.group_points import group_values  # noqa: PLC0415 - as above
+
+        for key, value in group_values(_component(agent, "group"), group):
             parts.append(_point_text(key, value))
     state = agent.supervisor.state
     number = _STATES.index(state) if state in _STATES else 0
@@ -249,12 +259,20 @@ def _link(agent: "Any") -> "JsonObject | None":
 
 def _component_status(agent: "Any", section: str, now: int) -> "JsonObject | None":
     """Return the status of a component of this unit; None without it."""
+    component = _component(agent, section)
+    if component is None:
+        return None
+    try:
+        status: JsonObject | None = component.status(now)
+        return status
+    except Exception as error:  # noqa: BLE001 - the guard handles it
+        agent.guard.handle(component, error, now)
+    return None
+
+
+def _component(agent: "Any", section: str) -> "Any":
+    """Return the component of a section; None without it."""
     for i, (name, _, _) in enumerate(agent.config.components):
         if name == section:
-            component = agent.components[i]
-            try:
-                status: JsonObject | None = component.status(now)
-                return status
-            except Exception as error:  # noqa: BLE001 - the guard handles it
-                agent.guard.handle(component, error, now)
+            return agent.components[i]
     return None

@@ -44,7 +44,7 @@ _MAX_BYTES = 1 << 20
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAX_AHEAD_US = 100_000
 _UNIT_STATES = ("normal", "degraded", "safe", "stopped")
-_DETAILS = ("devices", "remote", "safety", "cooling", "commands", "pair")
+_DETAILS = ("devices", "remote", "safety", "cooling", "commands", "pair", "group")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_US = 250 * 366 * 86_400 * 1_000_000
 _QUALITY_NUMBERS = ("good", "bad")

@@ -122,3 +122,24 @@ def test_an_environment_from_the_registry(tmp_path: Path) -> None:
     assert not starts("hil")
     install("agent", "bench")
     assert [name for name in coldloop.COMMANDS if not starts(name)] == ["firmware"]
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_an_environment_of_another_checkout_is_never_cleared(tmp_path: Path, works: bool) -> None:
+    """`.venv` is a link: `venv --clear` would follow it and empty the other checkout's one."""
+    here, other = tmp_path / "here", tmp_path / "other" / ".venv"
+    (here / "deploy").mkdir(parents=True)
+    (here / "requirements").mkdir()
+    (other / "bin").mkdir(parents=True)
+    shutil.copy(ROOT / "deploy" / "setup.sh", here / "deploy")
+    for name in ("requirements/dev.txt", "pyproject.toml"):
+        (here / name).write_text("")
+    (other / "kept").write_text("")
+    if works:
+        (other / "bin" / "python").symlink_to(sys.executable)
+    (here / ".venv").symlink_to(other)
+    done = subprocess.run(
+        ["sh", "deploy/setup.sh", "dev"], cwd=here, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (0 if works else 2), done.stderr
+    assert (other / "kept").exists()

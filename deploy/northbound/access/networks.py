@@ -5,7 +5,7 @@ Does not read the configuration and does not look up names.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -18,3 +18,17 @@ def is_in_networks(address: str, networks: Sequence[Network]) -> bool:
     found = ipaddress.ip_address(address)
     found = getattr(found, "ipv4_mapped", None) or found
     return any(found in network for network in networks)
+
+
+class PermittedNetworks:
+    """Networks of clients, from their texts. Raises ValueError: not a network."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._networks = [ipaddress.ip_network(text) for text in networks]
+
+    def has(self, address: str) -> bool:
+        """Return whether one of them has the address; no for what is no address."""
+        try:
+            return is_in_networks(address, self._networks)
+        except ValueError:
+            return False

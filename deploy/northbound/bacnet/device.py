@@ -3,9 +3,9 @@
 
 Without `writer` all writes get WRITE_ACCESS_DENIED. With it, Present_Value of the two set-points
 can be written from the permitted networks; the object has the new value when the agent has kept
-the change. DeviceCommunicationControl is refused always: BACnet/IP has no proof of identity, and
-the service makes a device silent. Subscriptions (COV) have a number and a lifetime; the device is
-no BBMD, routes nothing and keeps no table of other devices.
+the change. DeviceCommunicationControl is not executed: BACnet/IP has no proof of identity, and the
+service makes a device silent. `request_check` rejects it. Subscriptions (COV) have a number and a
+lifetime; the device is no BBMD, routes nothing and keeps no table of other devices.
 
 Does not know values; see `point_objects` and `alarm_objects`.
 """
@@ -17,7 +17,6 @@ from typing import Any
 
 from bacpypes3.apdu import (
     AcknowledgeAlarmRequest,
-    DeviceCommunicationControlRequest,
     GetEventInformationRequest,
     IAmRequest,
     IHaveRequest,
@@ -32,6 +31,7 @@ from bacpypes3.apdu import (
 from bacpypes3.app import Application, DeviceInfoCache
 from bacpypes3.appservice import AWAIT_RESPONSE, IDLE
 from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupported
+from bacpypes3.comm import bind
 from bacpypes3.errors import ExecutionError
 from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
@@ -43,10 +43,11 @@ from deploy.northbound.bacnet.datagram_filter import DatagramFilter
 from deploy.northbound.bacnet.event_services import (
     PROTOCOL,
     EventServices,
-    PermittedNetworks,
+    PermittedClients,
     host_of,
 )
 from deploy.northbound.bacnet.point_objects import PointObjects
+from deploy.northbound.bacnet.request_check import RequestCheck
 from deploy.northbound.bacnet.router_cache import BoundedRouterCache
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.snapshot import Snapshot
@@ -146,7 +147,7 @@ class BacnetDevice(Application):
     alarms: AlarmObjects
     trends: TrendLogs
     events: EventServices
-    permitted: PermittedNetworks
+    permitted: PermittedClients
     writer: WriteAccess | None
     audit: AuditSink
     unanswered: dict[Any, bool]
@@ -202,6 +203,7 @@ class BacnetDevice(Application):
     async def reject_undecoded(self) -> None:
         """Reject the requests that bacpypes3 could not decode; it would wait 3 s for an answer.
 
+        Few are left: `request_check` has rejected what does not fit the parameters of a service.
         All others have their answer when this is called, because no handler waits. A transaction
         that has not begun would stay for ever: bacpypes3 does not remove it after an error.
         """
@@ -219,13 +221,6 @@ class BacnetDevice(Application):
 
     async def do_IHaveRequest(self, apdu: IHaveRequest) -> None:  # noqa: N802
         """Ignore other devices."""
-
-    async def do_DeviceCommunicationControlRequest(  # noqa: N802
-        self, apdu: DeviceCommunicationControlRequest
-    ) -> None:
-        """Refuse: any client could make the device silent."""
-        self._record(apdu, "device-communication-control", "", "refused")
-        raise ExecutionError("services", "serviceRequestDenied")
 
     # Reads. Instance 4194303 of the device object is this device (clause 15.5.2).
 
@@ -427,9 +422,10 @@ def make_device(
         objects, DeviceInfoCache(), BoundedRouterCache()
     )
     app.points, app.alarms, app.trends = points, alarms, trends
-    app.permitted = PermittedNetworks(settings.get("networks", ()))
+    app.permitted = PermittedClients(settings.get("networks", ()))
     app.writer, app.audit, app.unanswered = writer, audit, {}
     app.events = EventServices(alarms, app.permitted, writer, audit)
+    bind(app.asap, RequestCheck(audit, PROTOCOL), app.nsap)
     for link in app.link_layers.values():
         DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)
     return app

@@ -6,7 +6,6 @@ acknowledgement goes to the agent as a command; the object shows it when the age
 Only clients of the permitted networks can acknowledge.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -30,6 +29,7 @@ from bacpypes3.basetypes import (
 from bacpypes3.errors import ExecutionError
 from bacpypes3.pdu import Address
 
+from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.access.types import AuditSink, Refusal, UnitCommand, WriteAccess
 from deploy.northbound.bacnet.alarm_objects import (
     TO_NORMAL,
@@ -62,19 +62,15 @@ def make_destination(text: str, process: int = 1, confirmed: bool = True) -> Des
     )
 
 
-class PermittedNetworks:
-    """Networks whose clients can acknowledge and write. BACnet has no other proof of identity."""
+class PermittedClients:
+    """Clients that can acknowledge and write, by network. BACnet has no other proof of identity."""
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self._networks = [ipaddress.ip_network(text) for text in networks]
+        self._networks = PermittedNetworks(networks)
 
     def has(self, source: Any) -> bool:
         """Return whether the address of a request is in one of them."""
-        try:
-            address = ipaddress.ip_address(host_of(source))
-        except ValueError:
-            return False
-        return any(address in network for network in self._networks)
+        return self._networks.has(host_of(source))
 
 
 def host_of(source: Any) -> str:
@@ -88,7 +84,7 @@ class EventServices:
     def __init__(
         self,
         alarms: AlarmObjects,
-        permitted: PermittedNetworks,
+        permitted: PermittedClients,
         writer: WriteAccess | None,
         audit: AuditSink,
     ) -> None:

@@ -32,8 +32,8 @@ _INTRODUCTION = (
     "laboratory has tested it."
 )
 _REFUSED = (
-    "DeviceCommunicationControl and ReinitializeDevice are refused: the device has no DM-DCC-B and "
-    "no DM-RD-B."
+    "DeviceCommunicationControl and ReinitializeDevice are rejected: the device has no DM-DCC-B "
+    "and no DM-RD-B."
 )
 _OBJECTS = (
     "No object can be created or deleted. The device also has the objects device and network-port."

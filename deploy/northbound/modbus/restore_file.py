@@ -11,33 +11,46 @@ from pathlib import Path
 from deploy.northbound.modbus import layout
 from deploy.ops.private_file import replace_private
 
+_MOST_WRITTEN = 8
+
 
 class RestoreFile:
-    """Set-points to return to, by key; in a file if there is one."""
+    """Set-points to return to, by key; in a file if there is one.
+
+    `values`: before the first change. `written`: the newest values that the clients have written.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self.values: dict[str, int] = {}
+        self.written: dict[str, list[int]] = {}
         try:
             data = json.loads(path.read_text()) if path else {}
-            self.values = {k: int(v) for k, v in data.items() if k in layout.SETPOINT_SLOTS}
+            stored = {
+                key: [int(number) for number in numbers][: _MOST_WRITTEN + 1]
+                for key, numbers in data.items()
+                if key in layout.SETPOINT_SLOTS and numbers
+            }
         except (OSError, ValueError, TypeError, AttributeError):
-            self.values = {}
+            stored = {}
+        for key, (before, *written) in stored.items():
+            self.values[key], self.written[key] = before, written
 
-    def keep(self, key: str, raw: int) -> None:
-        """Keep the first value of a key. Raises OSError: it cannot be stored and is not kept."""
-        if key not in self.values:
-            values = {**self.values, key: raw}
-            self._write(values)
-            self.values = values
+    def keep(self, key: str, raw: int, wanted: int) -> None:
+        """Keep the first value of a key, and the wanted one. Raises OSError: nothing is kept."""
+        values = {**self.values, key: self.values.get(key, raw)}
+        written = {**self.written, key: [*self.written.get(key, []), wanted][-_MOST_WRITTEN:]}
+        self._write(values, written)
+        self.values, self.written = values, written
 
     def forget(self, key: str) -> None:
         """Forget a key."""
         if key in self.values:
-            del self.values[key]
+            del self.values[key], self.written[key]
             with contextlib.suppress(OSError):  # a full disk: after a restart it returns once more
-                self._write(self.values)
+                self._write(self.values, self.written)
 
-    def _write(self, values: dict[str, int]) -> None:
+    def _write(self, values: dict[str, int], written: dict[str, list[int]]) -> None:
         if self._path is not None:
-            replace_private(self._path, json.dumps(values))
+            data = {key: [raw, *written[key]] for key, raw in values.items()}
+            replace_private(self._path, json.dumps(data))

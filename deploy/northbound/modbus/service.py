@@ -6,7 +6,6 @@ port would make the roles worthless. Without `northbound.writes` the server is r
 """
 
 import asyncio
-import ipaddress
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import OpsError
+from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.modbus.requests import ModbusRequests
 from deploy.northbound.modbus.roles import find_role, make_tls_context
 from deploy.northbound.modbus.server import ModbusTcpServer
@@ -21,7 +21,8 @@ from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.process.context import ServerContext
 from deploy.northbound.process.listener import listen
 
-_REFRESH_S = 0.2
+_REFRESH_S = 0.05
+"""A look at the file takes about 0.02 ms, and a new image 0.1 ms."""
 _DEFAULT_INTERVAL_S = 60
 _TLS_KEYS = ("certificate", "key", "client_ca")
 
@@ -71,17 +72,7 @@ def make_context(section: Mapping[str, Any], folder: Path) -> ssl.SSLContext | N
 def network_check(networks: tuple[str, ...]) -> Callable[[str], bool] | None:
     """Return the test of an address; None: all are permitted. Raises OpsError: no network."""
     try:
-        parsed = [ipaddress.ip_network(text) for text in networks]
+        permitted = PermittedNetworks(networks)
     except ValueError as error:
         raise OpsError(f"northbound: networks: {error}") from None
-    if not parsed:
-        return None
-
-    def is_allowed(text: str) -> bool:
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            return False
-        return any(address in network for network in parsed)
-
-    return is_allowed
+    return permitted.has if networks else None

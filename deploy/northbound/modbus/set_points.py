@@ -9,17 +9,21 @@ one change.
 
 If the client stops to write the keep-alive register, the set-points that were changed since then
 return to the values before the first change. These values are in a file, so a restart of the
-process in between loses nothing. A value that no client of this process has written is the change
-of another user: it stays.
+process in between loses nothing.
+
+A value that no client of this server has written is the change of another user: it stays, at the
+end of the keep-alive and also if a client repeats its old value. Such a repetition is no new
+decision: it gets a reply without an exception, nothing is sent, and the result says `replaced`.
+Another value, or the old one after the value in force, is a new change.
 
 Does not decode requests; see `requests`. Does not check signatures; the agent does.
 """
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.access.types import (
     AuditSink,
     Refusal,
@@ -34,7 +38,9 @@ from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
 
 _PROTOCOL = "modbus"
 _WRITERS = ("Operator", "Administrator")
-_ON_TRIAL, _KEPT, _ROLLED_BACK, _REFUSED = 1, 2, 3, 4
+_ON_TRIAL, _KEPT, _ROLLED_BACK, _REFUSED, _REPLACED = 1, 2, 3, 4, 5
+_SETTLE_S = 5.0
+"""Time after a change is kept in which the record may still have the value before it."""
 _RESULTS = {
     "pending": _ON_TRIAL,
     "trial": _ON_TRIAL,
@@ -42,6 +48,7 @@ _RESULTS = {
     "refused": _REFUSED,
     "rolled_back": _ROLLED_BACK,
 }
+_REPEATED = "another user has changed the value: the client repeats its old one without effect"
 _FOREIGN = "no return: another user has changed the value"
 _RETRY_S, _LONGEST_RETRY_S = 5.0, 60.0
 """A return that the unit refuses is sent again; the pause doubles."""
@@ -57,6 +64,7 @@ REASONS = {
     8: "the keep-alive register was not written in time",
     9: "the unit refused the change",
     10: "the set-point is not known now",
+    11: "another user has changed the value",
 }
 """Numbers in the register `reason` of a set-point."""
 _EXCEPTIONS = {0: 0, 1: 1, 2: 1, 3: 2, 4: 3, 5: 3, 6: 6, 7: 6, 8: 6, 9: 4, 10: 4}
@@ -88,11 +96,11 @@ class UnitRegisters:
     ) -> None:
         self._reader, self._audit, self._clock, self._writer = reader, audit, clock, writer
         self._rules = rules or ModbusWriteRules()
-        self._networks = [ipaddress.ip_network(text) for text in self._rules.sources]
+        self._writers = PermittedNetworks(self._rules.sources)
         self._slots: dict[str, SlotState] = {}
         self._submissions: dict[str, str] = {}
         self._returning: dict[str, SlotState] = {}
-        self._written: dict[str, set[int]] = {}  # values since the keep-alive began
+        self._settled_at: dict[str, float] = {}  # from then on the record has the kept value
         self._pause_s = _RETRY_S
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
@@ -131,6 +139,8 @@ class UnitRegisters:
         for key, submission in list(self._submissions.items()):
             self._update_result(key, submission)
         now = self._clock()
+        for key in self._slots:
+            self._compare(key, now)
         if self._writer and self._memory.values and now >= max(self._alive_until, self._retry_at):
             self._return_set_points(now)
         self._image = build_image(self._snapshot, self._write_state(now))
@@ -164,11 +174,7 @@ class UnitRegisters:
             return 1
         if client.tls:
             return 0 if client.role in _WRITERS else 2
-        try:
-            address = ipaddress.ip_address(client.address)
-        except ValueError:
-            return 2
-        return 0 if any(address in network for network in self._networks) else 2
+        return 0 if self._writers.has(client.address) else 2
 
     def _accept_keep_alive(self, value: int) -> None:
         """Take a new number; the same number again is a client that hangs."""
@@ -187,10 +193,15 @@ class UnitRegisters:
         if setpoint is None or setpoint.configured is None or self._snapshot.stale:
             return 10
         state = self._slots.get(key, SlotState())
-        if state.wanted == counts and state.result in (_ON_TRIAL, _KEPT):
+        if state.wanted == counts and state.result in (_ON_TRIAL, _KEPT, _REPLACED):
             return 0
         if place.counts(setpoint.configured) & 0xFFFF == counts and key not in self._submissions:
             self._slots[key] = SlotState(counts, _KEPT, 0, state.writes)
+            self._settled_at[key] = now
+            return 0
+        written = self._memory.written.get(key, [])
+        if state.wanted is None and written[-1:] == [raw] and self._is_foreign(key):
+            self._replace(key, counts)  # repeated after a restart of this process
             return 0
         return self._check_value(setpoint, raw, now) or self._submit(setpoint, counts, raw, client)
 
@@ -212,7 +223,7 @@ class UnitRegisters:
         user = client.name or client.address
         is_new = key not in self._memory.values
         try:
-            self._memory.keep(key, setpoint.configured or 0)
+            self._memory.keep(key, setpoint.configured or 0, raw)
         except OSError:
             return 9  # a change that could not return is not made
         reason = self._send(SetPointChange(key, raw), user, client.address)
@@ -221,7 +232,6 @@ class UnitRegisters:
                 self._memory.forget(key)
             return reason
         self._changed_at[key] = self._clock()
-        self._written.setdefault(key, set()).add(raw)
         writes = self._slots.get(key, SlotState()).writes + 1
         self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
         return 0
@@ -246,6 +256,7 @@ class UnitRegisters:
         if key in self._returning:
             self._slots[key] = replace(state, result=result, reason=8)
         if result != _ON_TRIAL:
+            self._settled_at[key] = self._clock() + _SETTLE_S
             del self._submissions[key]
             self._end_return(key, result)
 
@@ -257,8 +268,32 @@ class UnitRegisters:
             self._retry_at = self._clock() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_RETRY_S)
 
+    def _compare(self, key: str, now: float) -> None:
+        """Mark the kept value of a client that another user has replaced, and the reverse."""
+        state, configured = self._slots[key], self._configured(key)
+        if state.wanted is None or configured is None or key in self._submissions:
+            return
+        in_force = layout.register_fields()[key].counts(configured) & 0xFFFF == state.wanted
+        if in_force:
+            self._settled_at[key] = now
+            if state.result == _REPLACED:
+                self._slots[key] = replace(state, result=_KEPT, reason=0)
+        elif state.result == _KEPT and now >= self._settled_at.get(key, 0.0):
+            self._replace(key, state.wanted)
+
+    def _replace(self, key: str, counts: int) -> None:
+        """Note that another user has changed the value; an entry of the audit log, once."""
+        state = self._slots.get(key, SlotState())
+        self._slots[key] = SlotState(counts, _REPLACED, 11, state.writes)
+        self._audit.record("", "", _PROTOCOL, "write", key, _REPEATED)
+
+    def _is_foreign(self, key: str) -> bool:
+        """Return whether the value in force is neither of a client nor from before its changes."""
+        configured, before = self._configured(key), self._memory.values.get(key)
+        return configured not in (None, before, *self._memory.written.get(key, ()))
+
     def _configured(self, key: str) -> int | None:
-        setpoint = self._snapshot.setpoints.get(key)
+        setpoint = None if self._snapshot.stale else self._snapshot.setpoints.get(key)
         return setpoint.configured if setpoint else None
 
     def _return_set_points(self, now: float) -> None:
@@ -266,14 +301,11 @@ class UnitRegisters:
         if self._submissions or self._snapshot.stale:
             return
         key, raw = next(iter(self._memory.values.items()))
-        configured = self._configured(key)
-        written = self._written.get(key)  # None: written before a restart of this process
-        is_foreign = written is not None and configured not in (None, raw, *written)
+        is_foreign = self._is_foreign(key)
         if is_foreign:
             self._audit.record("keep-alive ended", "", _PROTOCOL, "write", key, _FOREIGN)
-        if configured == raw or is_foreign:
+        if self._configured(key) == raw or is_foreign:
             self._memory.forget(key)
-            self._written.pop(key, None)
             self._pause_s = _RETRY_S
             return
         self._retry_at = now + _RETRY_S

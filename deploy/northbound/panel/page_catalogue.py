@@ -40,7 +40,13 @@ def catalogue_json() -> dict[str, Any]:
             for code, entry in catalogue().entries.items()
         },
         "points": {
-            key: {"title": row.title, "unit": row.unit, "group": row.group, "words": row.words}
+            key: {
+                "title": row.title,
+                "kind": row.kind,
+                "unit": row.unit,
+                "group": row.group,
+                "words": row.words,
+            }
             for key, row in point_table().items()
         },
         "actions": {name: {"confirmed": action.confirmed} for name, action in ACTIONS.items()},

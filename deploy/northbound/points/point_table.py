@@ -15,7 +15,7 @@ from typing import Any
 KINDS = ("analog", "counter", "flag", "enum")
 GROUPS = (
     "secondary", "facility", "pumps", "reservoir", "filters", "leaks", "room", "power", "unit",
-    "pair",
+    "pair", "group",
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _NEEDED = {"title", "kind", "unit", "group"}

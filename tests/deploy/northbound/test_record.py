@@ -12,6 +12,7 @@ import pytest
 
 from agent.alarms.catalogue import catalogue
 from agent.core.alarm_record import DEGRADED, AlarmRecord
+from agent.northbound import group_points
 from agent.northbound.pair_points import REASONS, ROLES
 from agent.northbound.point_sources import UNITS, WHOLE
 from agent.redundancy.paired_agent import ROLE_NAMES
@@ -46,6 +47,7 @@ def test_units_and_scales_are_those_of_the_table() -> None:
     assert table["pair_role"].words == table["pair_peer_role"].words == ROLES
     assert table["pair_takeover_reason"].words == REASONS
     assert ROLES[1:] == ROLE_NAMES
+    assert table["group_reason"].words == group_points.REASONS
 
 
 def test_a_real_record_is_complete(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ const Format = (() => {
     const [value, quality, ageMs] = state.points[key] || [null, "absent", null];
     const words = (catalogue.points[key] || {}).words || [];
     let text = quantity(value, unitOf(key));
-    if (words.length && Dom.known(value)) text = t("state." + words[value]);
-    else if (unitOf(key) === "1" && Dom.known(value) && key !== "alarm_count") text = t(value ? "yes" : "no");
+    if (words.length && Dom.known(value)) text = word("state.", words[value]);
+    else if ((catalogue.points[key] || {}).kind === "flag" && Dom.known(value)) text = t(value ? "yes" : "no");
     const age = Dom.known(ageMs) && ageMs > 2000 ? ", " + t("age", { age: duration(ageMs / 1000) }) : "";
     return { text, value, quality, title: pointTitle(key) + ": " + t("quality." + quality) + age };
   }

@@ -32,7 +32,8 @@ Texts.add("zh-CN", {
   "name plate": "铭牌", "identity.site": "站点", "identity.unit": "设备", "identity.manufacturer": "制造商", "identity.model": "型号", "identity.part_number": "部件号", "identity.serial_number": "序列号", "identity.production_date": "生产日期", "identity.location": "位置", "identity.asset_tag": "资产标签", qr: "序列号 {serial} 的二维码",
   versions: "版本", software: "软件", configuration: "配置", "change n": "更改 {n}", hash: "哈希", clock: "时钟", utc: "UTC", bound: "误差界限", link: "链路与流量预算", "all values": "全部数值", point: "测点", value: "数值", quality: "质量", "age of value": "时延",
   "field.state": "状态", "field.source": "来源", "field.flags": "标志", "field.connected": "已连接", "field.published": "已发布", "field.acknowledged": "已确认", "field.queued": "排队", "field.dropped": "丢弃", "field.model": "型号", "field.lost": "失联", "field.identity": "标识", "field.name": "名称", "field.mode": "模式", "field.lead": "主泵", "field.setpoint": "设定值", "field.floor": "最低设定值", "field.dew": "露点", "field.carrier": "承载", "field.budget_bytes": "预算，字节", "field.used_bytes": "已用，字节", "field.reason": "原因", "field.hash": "哈希", "field.last": "最近更改", "field.trial": "试运行", "field.output": "输出", "field.rotations": "切换次数", "field.kept": "验证测试", "field.node": "控制器", "field.role": "角色", "field.takeovers": "接管次数", "field.epoch": "任期号", "field.rejected": "拒收的信标", "field.peer": "对侧角色", "field.active_s": "任主控时间，秒", "field.fit": "可担任主控", "field.peer_fit": "对侧可担任主控", "field.in_sync": "已同步",
-  "part.devices": "总线设备", "part.remote": "远程配置", "part.safety": "安全", "part.cooling": "冷却控制", "part.commands": "授权命令", "part.pair": "冗余对", "part.group": "设备组",
+  "state.listen": "监听", "state.standby": "备用", "state.probe": "探测设备", "state.read": "读取设备", "state.active": "主控", "state.offer": "移交角色", "state.quiet": "静默", "state.out": "退出", "state.silence": "对侧静默", "state.swap": "计划切换", "state.command": "命令", "state.health": "健康状态", "state.time": "时间", "state.start": "启动", "state.load": "热负荷", "state.rotation": "主导轮换", "state.failure": "设备故障", "state.agreement": "采用主导设备的选择",
+  "part.devices": "总线设备", "part.remote": "远程配置", "part.safety": "安全", "part.cooling": "冷却控制", "part.commands": "授权命令", "part.pair": "冗余对", "part.group": "设备组", "group.lead": "主导设备", "group.selected": "选定运行的设备", "group.received": "可收到消息的其他设备",
 });
 // Titles of the points; English takes those of the point table, so its catalogue has only their keys.
 (() => {
@@ -43,6 +44,7 @@ Texts.add("zh-CN", {
     "fan{n}_speed": "{n} 号风机转速", reservoir_level: "储液箱液位", filter_pressure: "过滤器压差", filter_hours: "过滤器运行小时", "leak{n}": "{n} 号漏液检测", power: "设备电功率", energy: "设备电能", it_power: "负载电功率", headroom: "剩余散热能力", load_limit: "负载功率限值",
     supply_setpoint: "供水温度设定值", pressure_setpoint: "压差设定值", unit_state: "设备状态", alarm_count: "激活的报警数", clock_bound: "时钟误差界限", uptime: "控制程序运行时间",
     pair_role: "冗余对中本控制器的角色", pair_peer_role: "对侧控制器的角色", pair_takeover_reason: "最近一次接管的原因", pair_fit: "本控制器可担任主控", pair_standby_ready: "备用控制器可接管", pair_in_sync: "备用控制器状态已同步", pair_takeovers: "接管次数", pair_active_time: "距最近一次接管的时间",
+    group_runs: "本设备被选定运行", group_is_lead: "本设备为主导设备", group_lead: "主导设备编号（0：无）", group_number: "本设备在组内的编号", group_units: "组内设备数（含本设备）", group_selected: "选定运行的设备数", group_received: "本设备可收到消息的其他设备数", group_whole: "组内设备互相可收到消息", group_reason: "选定设备最近一次变更的原因", group_changes: "选定设备的变更次数（不计故障）", group_load: "可收到消息的设备的总热量",
   };
   for (const [key, text] of Object.entries(points)) { Texts.add("zh-CN", { ["point." + key]: text }); Texts.add("en", { ["point." + key]: "" }); }
 })();

@@ -23,16 +23,27 @@ const Unit = (() => {
     return parts;
   }
 
+  function redundancy(state) { // the pair of controllers and the group of units, if this unit has them
+    return ["pair", "group"].filter((part) => state.details[part]).map((part) => {
+      const keys = Object.keys(Format.catalogue.points).filter((key) => Format.catalogue.points[key].group === part && state.points[key]);
+      const pairs = keys.map((key) => [Format.pointTitle(key), Format.point(state, key).text]);
+      if (part === "group") for (const name of ["lead", "selected", "received"]) pairs.push([t("group." + name), [].concat(state.details.group[name] ?? []).join(", ") || "–"]);
+      const shown = card("part." + part, facts(pairs));
+      shown.classList.add(part);
+      return shown;
+    });
+  }
+
   const without = (map, names) => Object.fromEntries(Object.entries(map).filter(([name]) => !names.includes(name)));
 
   function build(state) {
     const identity = state.identity, name = card("name plate", facts(IDENTITY.filter((k) => identity[k]).map((k) => [t("identity." + k), identity[k]])));
     if (identity.serial_number) name.append(make("img", { className: "qr", src: "/panel/api/serial.svg?" + encodeURIComponent(identity.serial_number), alt: t("qr", { serial: identity.serial_number }) }));
     const versions = card("versions", facts([[t("software"), state.software || "–"], [t("configuration"), t("change n", { n: state.configuration[0] })], [t("hash"), state.configuration[1].slice(0, 16) || "–"]]));
-    const others = Object.entries(state.details).filter(([key, v]) => key !== "mode" && v && typeof v === "object").map(([key, v]) => make("details", { className: "card" }, make("summary", { textContent: Format.word("part.", key) }), ...tree(v)));
+    const others = Object.entries(state.details).filter(([key, v]) => key !== "mode" && key !== "group" && v && typeof v === "object").map(([key, v]) => make("details", { className: "card" }, make("summary", { textContent: Format.word("part.", key) }), ...tree(v)));
     return [make("div", { className: "grid" }, name, versions,
       card("clock", facts([[t("utc"), Format.utc(state.utc)], [t("bound"), known(state.utc_bound_us) ? "± " + Format.quantity(state.utc_bound_us, "us") : "–"]]), ...tree(without(state.clock, ["utc_us", "bound_us", "utc"]))),
-      card("link", ...tree(state.link)), ...others)];
+      card("link", ...tree(state.link)), ...redundancy(state), ...others)];
   }
   function pointTable(state) {
     const keys = Object.keys(Format.catalogue.points).filter((key) => state.points[key]);

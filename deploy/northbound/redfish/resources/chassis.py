@@ -172,11 +172,12 @@ def _scaled(key: str, raw: int | None) -> float:
     return 0.0 if raw is None else round(point_table()[key].value(raw), 3)
 
 
-def _pair_values(snapshot: Snapshot) -> Iterator[Json]:
-    """Return the values of a pair of controllers, which has no sensors; words as words."""
+def _values_without_sensors(snapshot: Snapshot) -> Iterator[Json]:
+    """Return the values of a pair of controllers and of a group of units; words as words."""
+    marks = {"pair": "pair_role", "group": "group_runs"}
     for key, row in point_table().items():
-        point = snapshot.points[key]
-        if row.group != "pair" or snapshot.points["pair_role"].quality == "absent":
+        point, mark = snapshot.points[key], marks.get(row.group)
+        if mark is None or snapshot.points[mark].quality == "absent":
             continue
         value = None if point.raw is None else str(point.raw)
         if point.raw is not None and row.words:
@@ -206,9 +207,8 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
                 "MetricValue": None if reading is None else f"{reading:.12g}",
             }
             found.append({**value, "Timestamp": stamp} if stamp else value)
-        found += [
-            {**value, "Timestamp": stamp} if stamp else value for value in _pair_values(snapshot)
-        ]
+        others = _values_without_sensors(snapshot)
+        found += [{**value, "Timestamp": stamp} if stamp else value for value in others]
         head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)
         return {**head, "MetricValues": found}

@@ -81,7 +81,8 @@ class BacnetRig:
     async def _make(self) -> BacnetDevice:
         device = make_device(self.settings, self.source.read(), self.audit, self.writer)
         device.update(self.source.read())
-        await asyncio.sleep(0.05)
+        for link in device.link_layers.values():
+            await link.server._local_transport_ready.wait()  # type: ignore[attr-defined]
         return device
 
     async def _stop(self) -> None:

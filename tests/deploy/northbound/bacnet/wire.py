@@ -28,9 +28,10 @@ def object_id(kind: int, instance: int, context: int = 0) -> bytes:
     return bytes((context << 4 | 0x0C,)) + (kind << 22 | instance).to_bytes(4, "big")
 
 
-def ask(port: int, request: bytes) -> bytes:
-    """Send a datagram, return the reply."""
+def ask(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
+    """Send a datagram from an address, return the reply."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((source, 0))
         sock.settimeout(5)
         sock.sendto(request, ("127.0.0.1", port))
         return sock.recv(2000)

@@ -168,7 +168,95 @@ def test_a_later_change_of_another_user_stays(tmp_path: Path) -> None:
     assert memory.read_text() == "{}"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"x": 1}', '{"supply_setpoint": null}', "\x00"])
+def _kept(rig: ModbusRig, writer: FakeWriter) -> None:
+    """A master sets 33 degrees, then an administrator 34."""
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.registers.refresh()  # the record still has the value before
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (2, 0)
+    rig.next_record(_configure(33_000))
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (2, 0)
+    rig.next_record(_configure(34_000))
+    assert (_slot(rig, "active"), _slot(rig, "wanted")) == (3400, 3300)
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (5, 11)
+
+
+def test_a_master_that_repeats_its_old_value_does_not_undo_a_later_change() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _kept(rig, writer)
+    for number in range(200):
+        rig.time.now += 30
+        _alive(rig, 2 + number)
+        assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0, "no exception: no fault of the master"
+        rig.next_record(_configure(34_000))
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (5, 11)
+    assert len(writer.requests) == 1
+    assert len([e for e in rig.audit.entries if "repeats" in e[-1]]) == 1
+    # another value is a new decision, also within one minute of the administrator's change
+    assert rig.registers.write(SUPPLY, 3350, LOCAL) == 0
+    assert writer.requests[-1][0] == SetPointChange("supply_setpoint", 33_500)
+
+
+def test_the_old_value_after_the_value_in_force_is_a_new_decision() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _kept(rig, writer)
+    rig.time.now += 61
+    _alive(rig, 2)
+    assert rig.registers.write(SUPPLY, 3400, LOCAL) == 0
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (2, 0)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    assert len(writer.requests) == 2
+    assert _slot(rig, "result") == 1
+
+
+def test_the_administrator_sets_the_old_value_again() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _kept(rig, writer)
+    rig.next_record(_configure(33_000))
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (2, 0)
+    rig.next_record(_configure(34_000))
+    assert _slot(rig, "result") == 5
+    rig.next_record(FakeSource.stop)  # not known: no change of the result
+    assert _slot(rig, "result") == 5
+
+
+def test_a_change_that_came_between_confirmation_and_record_is_seen_after_5_s() -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK)
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(34_000))
+    assert _slot(rig, "result") == 2
+    rig.time.now += 5
+    rig.registers.refresh()
+    assert (_slot(rig, "result"), _slot(rig, "reason")) == (5, 11)
+
+
+def test_a_restart_of_the_server_keeps_the_later_change(tmp_path: Path) -> None:
+    """The master repeats its value, and then ends."""
+    memory = tmp_path / "restore.json"
+    writer = FakeWriter()
+    _kept(ModbusRig(writer, LOOPBACK, memory=memory), writer)
+    again = ModbusRig(writer, LOOPBACK, memory=memory)
+    again.next_record(_configure(34_000))
+    _alive(again)
+    assert again.registers.write(SUPPLY, 3300, LOCAL) == 0
+    assert (_slot(again, "result"), _slot(again, "reason")) == (5, 11)
+    again.time.now += 61
+    again.registers.refresh()
+    assert len(writer.requests) == 1
+    assert memory.read_text() == "{}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"supply_setpoint": []}', '{"x": 1}', '{"supply_setpoint": null}', "\x00"],
+)
 def test_a_bad_memory_is_ignored(tmp_path: Path, text: str) -> None:
     memory = tmp_path / "restore.json"
     memory.write_text(text)

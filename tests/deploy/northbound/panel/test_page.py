@@ -512,6 +512,40 @@ def test_who_holds_each_actuator_and_the_unit_view(
     expect(page.locator("#unit tbody tr", has_text="Heat removed")).to_contain_text("92.4 kW")
 
 
+PAIR = {"pair_role": 5, "pair_peer_role": 2, "pair_takeover_reason": 1, "pair_standby_ready": 1}
+GROUP = {"group_runs": 1, "group_is_lead": 0, "group_lead": 2, "group_number": 1, "group_units": 3,
+         "group_selected": 2, "group_reason": 2, "group_load": 183_000}  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", ["en", "zh-CN"])
+def test_pair_and_group_are_shown_when_there(
+    server: PanelServer, open_page: OpenPage, locale: str
+) -> None:
+    page = open_page("unit", size="touch 15 inch", locale=locale)
+    expect(page.locator("#unit h2").first).to_be_visible()
+    pair, group = page.locator("#unit .card.pair"), page.locator("#unit .card.group")
+    expect(pair).to_have_count(0)
+    expect(group).to_have_count(0)
+    for key, raw in {**PAIR, **GROUP}.items():
+        server.source.set_point(key, raw)
+    facts = {"lead": "cdu02", "selected": ["cdu01", "cdu02"], "received": ["cdu02", "cdu03"]}
+    details = {**server.source.snapshot.details, "pair": {"node": "a"}, "group": facts}
+    server.source.replace(details=details)
+    wanted = {
+        "en": (("Active", "Standby", "Silence of the other controller"),
+               ("Heat load", "183.0 kW", "Lead", "cdu01, cdu02", "cdu02, cdu03")),
+        "zh-CN": (("主控", "备用", "对侧静默"), ("热负荷", "183.0 kW", "主导设备", "cdu01, cdu02")),
+    }[locale]  # fmt: skip
+    for card, texts in zip((pair, group), wanted, strict=True):
+        for text in texts:
+            expect(card).to_contain_text(text)
+        assert "state." not in (card.text_content() or "")
+    expect(group.locator("dd").nth(2)).to_have_text("2"), "the number of the lead, not yes"
+    assert find_violations(page) == []
+    server.source.replace(details={})
+    expect(group).to_have_count(0)
+
+
 def test_a_button_under_a_finger_is_not_replaced(server: PanelServer, open_page: OpenPage) -> None:
     """New values each second keep the elements: a touch hits what the person saw."""
     page = open_page("control")

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launcher: forks serve, one that dies comes back alone, none stays, little memory."""
 
+import contextlib
+import json
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +33,17 @@ _UNIT_NAME = ".1.3.6.1.4.1.8072.9999.9999.4710.1.1.1.0"
 
 
 class ForkedServers:
-    """`coldloop northbound serve all` with each server. `hung_s`: instead of the 15 s."""
+    """`coldloop northbound serve all` with each server. `hung_s`: instead of the 15 s.
+
+    `change` edits the section `northbound` of the configuration.
+    """
 
     def __init__(
-        self, folder: Path, receivers: tuple[str, ...] = (), hung_s: float | None = None
+        self,
+        folder: Path,
+        receivers: tuple[str, ...] = (),
+        hung_s: float | None = None,
+        change: Callable[[dict[str, Any]], object] = dict,
     ) -> None:
         require_program("snmpd")
         self.ports = [free_port(), free_port(), free_port(), free_port()]
@@ -52,6 +64,9 @@ class ForkedServers:
                 "receivers": list(receivers),
             },
         )
+        raw = json.loads(self.config.read_text())
+        change(raw["northbound"])
+        self.config.write_text(json.dumps(raw))
         write_record(started(WRITES), folder)
         command = [sys.executable, "-m", "coldloop"]
         if hung_s is not None:
@@ -130,6 +145,37 @@ def test_forks_share_memory_and_one_comes_back_alone(servers: ForkedServers) -> 
     forks = servers.children()
     assert servers.stop() == 0
     assert not any(is_alive(pid) for pid in forks)
+
+
+def test_a_thousand_half_open_connections_at_each_server(servers: ForkedServers) -> None:
+    """Clients from 100 addresses that send half a request. Others are served; memory is bounded."""
+    context = ssl._create_unverified_context()
+    with contextlib.ExitStack() as stack:
+        for port, half in zip(servers.ports[:2], (b"\x16\x03\x01", b"\x00\x01\x00"), strict=True):
+            for number in range(1000):
+                source = (f"127.0.4.{1 + number % 100}", 0)
+                sock = stack.enter_context(
+                    socket.create_connection(("127.0.0.1", port), 20, source)
+                )
+                with contextlib.suppress(ConnectionError):  # the server has closed it
+                    sock.sendall(half)
+                if number >= 400:
+                    sock.close()  # few descriptors in this process; the server sees both kinds
+            url = f"https://127.0.0.1:{servers.ports[0]}/redfish"
+            with urllib.request.urlopen(url, context=context, timeout=30) as reply:
+                assert reply.status == 200
+        assert share_kib(servers.process.pid) / 1024 <= MEMORY_MIB
+        assert "STRING" in _ask_snmp(servers)
+    request = b"\x00\x01\x00\x00\x00\x06\x01\x03\x00\x00\x00\x02"
+
+    def reads() -> bool:
+        sock = socket.create_connection(("127.0.0.1", servers.ports[1]), 20)
+        with sock, contextlib.suppress(ConnectionError):
+            sock.sendall(request)
+            return sock.recv(100)[9:13] == b"SunS"
+        return False
+
+    wait_for(reads)
 
 
 def _ask_snmp(servers: ForkedServers) -> str:

@@ -25,6 +25,19 @@ def check_pair(snapshot: Snapshot, shown: dict, client: ApiClient) -> None:
         assert pair["Status"]["Health"] == {None: None, 0: "Warning", 1: "OK"}[ready.raw]
 
 
+def check_group(snapshot: Snapshot, shown: dict) -> None:
+    """The points of the group are in the report while the unit is in a group."""
+    if snapshot.points["group_runs"].quality == "absent":
+        assert not any(name.startswith("Group") for name in shown)
+        return
+    for key, row in point_table().items():
+        if row.group == "group":
+            raw = snapshot.points[key].raw
+            word = row.words[raw] if row.words and raw is not None else raw
+            name = "".join(part.capitalize() for part in key.split("_"))
+            assert shown[name] == (None if raw is None else str(word)), key
+
+
 def test_values_are_equal_in_1000_random_states(tmp_path: Path) -> None:
     table, found = point_table(), columns("redfish")
     with ServiceBench(tmp_path) as bench:
@@ -44,4 +57,5 @@ def test_values_are_equal_in_1000_random_states(tmp_path: Path) -> None:
                     expected = table[key].value(raw) * column.get("factor", 1)
                     assert float(text) == pytest.approx(expected, abs=0.0006), key
             check_pair(bench.source.snapshot, shown, client)
+            check_group(bench.source.snapshot, shown)
         client.link.close()

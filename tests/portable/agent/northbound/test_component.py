@@ -121,6 +121,7 @@ def test_record_has_all_points_each_second():
     eq(points["unit_state"], [1, "good", 0])
     eq(points["uptime"][1], "good")
     assert "pair_role" not in points, "the unit is no pair"
+    assert "group_runs" not in points, "the unit is in no group"
     eq(points["supply_setpoint"][:2], [32_000, "good"])
     assert "facility_supply_temperature" in points or "valve_position" in points
     layout = json.loads(rig.records["layout.json"])["points"]
