@@ -40,7 +40,8 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
-from hil.tools.commission.output_guard import OutputGuard
+from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
 from hil.tools.commission.profile_draft import GAUGED, draft_profile
 from hil.tools.commission.register_table import parse_table
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
@@ -52,7 +53,6 @@ from hil.tools.commission.unit_draft import (
     describe_control,
     draft_unit,
 )
-from hil.tools.commission.write_test import LEFT, NOT_TESTED, run_write_test
 
 _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
@@ -78,7 +78,7 @@ class Commissioning:
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
         self.unit_file = self.folder / "unit.json"
-        self.guard = OutputGuard(journal, dialogue, self._open)
+        self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
 
     # 1. Ports and units.
@@ -240,7 +240,7 @@ class Commissioning:
         result: dict[str, Any] = {"devices": [], "gauges": []}
         for device in self.journal.get("describe"):
             samples = []
-            with self._open(device) as access:
+            with self.open_device(device) as access:
                 for _ in range(_SAMPLES):
                     access.poll()
                     samples.append({v.name: [v.value, v.quality] for v in access.values()})
@@ -300,7 +300,7 @@ class Commissioning:
         if self.arguments.mode == "monitor":
             return results  # the agent will write nothing
         for device in self.journal.get("describe"):
-            with self._open(device) as access:
+            with self.open_device(device) as access:
                 for point in access.outputs():
                     name = f"{device['name']}.{point}"
                     is_left = any(result["state"] == LEFT for result in results)
@@ -313,7 +313,7 @@ class Commissioning:
                     if not allowed:
                         results.append({"point": name, "state": NOT_TESTED, "reason": reason})
                         continue
-                    keep = functools.partial(self.guard.keep, device, point)
+                    keep = functools.partial(self.guard.keep, device)
                     result = run_write_test(access, point, keep)
                     results.append({**result._asdict(), "point": name})
                     self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
@@ -321,12 +321,15 @@ class Commissioning:
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
-        tuning = LoopStepTests(self.arguments, self.dialogue, self._open, self.guard)
+        tuning = LoopStepTests(self.arguments, self.dialogue, self.open_device, self.guard)
         if self.arguments.mode == "monitor":
             return []
         return tuning.run(self.unit_file, self.journal.get("describe"))
 
-    def _open(self, device: dict[str, Any], beside: DeviceAccess | None = None) -> DeviceAccess:
+    def open_device(
+        self, device: dict[str, Any], beside: DeviceAccess | None = None
+    ) -> DeviceAccess:
+        """Lock the port of a device and open it. Raises BenchError and DriverError."""
         self.lock_port(device["port"])
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
         raw = raw_profile(device["profile"])
