@@ -46,6 +46,7 @@ from hil.tools.commission.journal import Journal, lock_folder
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.output_guard import AgentGuard
 from hil.tools.commission.steps import Commissioning
+from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import tune_problems
 from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
 from protocols.errors import ProtocolError
@@ -168,6 +169,15 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     check_name("--model", arguments.model)
     check_range("--setpoint-c", arguments.setpoint_c, SETPOINT_C)
     check_range("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA)
+    _check_table(arguments)
+
+
+def _check_table(arguments: argparse.Namespace) -> None:
+    """Check the register table before a port is opened."""
+    if arguments.table is not None:
+        make_profile(
+            read_text(arguments.table), str(arguments.table), arguments.model, "register table"
+        )
 
 
 def _find_failed(journal: Journal) -> str:
@@ -210,6 +220,8 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
         raise BenchError("\n".join(problems))
     _forget_failed(journal, dialogue)
     take_from_journal(arguments, given, STEPS, journal)
+    if journal.get("describe") is None:
+        _check_table(arguments)
     functions: dict[str, Any] = {
         **work.steps(),
         "twin-acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from drivers.device.profile import DeviceProfile
-from drivers.device.profile_check import check_profile
 from drivers.ports.address import parse_address
 from drivers.tools.lib.arguments import describe_port, raw_profile
 from drivers.tools.lib.modbus_client import port_address
@@ -42,8 +41,8 @@ from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
-from hil.tools.commission.profile_draft import GAUGED, draft_profile
-from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.profile_draft import GAUGED
+from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,
@@ -208,7 +207,7 @@ class Commissioning:
         question = f"{where}: name of the model"
         model = self.dialogue.ask_valid(question, self.arguments.model, parse)
         if self.arguments.table is not None:
-            text, source = _read_text(self.arguments.table), str(self.arguments.table)
+            text, source = read_text(self.arguments.table), str(self.arguments.table)
         else:
             text = self.dialogue.read_lines(
                 "paste the register table (address; name; type; scale; unit; access; bits), "
@@ -218,10 +217,7 @@ class Commissioning:
         origin = f"register table, {source}"
         if self.arguments.operator:
             origin += f", entered by {self.arguments.operator}"
-        raw = draft_profile(parse_table(text, source), model, origin)
-        errors = check_profile(raw, model)
-        if errors:
-            raise BenchError("\n".join(errors))
+        raw = make_profile(text, source, model, origin)
         try:
             self.profiles.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -409,12 +405,3 @@ class Commissioning:
             "check": self.check,
             "tune": self.tune,
         }
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BenchError(f"{path}: not UTF-8 text; save it as UTF-8 (Excel: CSV UTF-8)") from None
