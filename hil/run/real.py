@@ -5,12 +5,12 @@ Does not give a digest: the times of a real run differ by microseconds. The agen
 the interpreter under test.
 """
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from drivers.tools.lib.end_signals import handle_end_signals
 from hil.errors import BenchError
 from hil.measure.registry import read
 from hil.run.dut_qemu import QemuDut
@@ -125,12 +125,9 @@ class RealRun:
 
 
 def stop_on_signals(bench: RealBench) -> None:
-    """Let SIGINT, SIGTERM and SIGHUP stop the bench; a SIGHUP that nohup ignores stays ignored."""
+    """Let SIGINT, SIGTERM and SIGHUP stop the bench; a signal that is ignored stays ignored."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         bench.shell.stop()
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, stop)
+    handle_end_signals(stop)

@@ -32,6 +32,7 @@ before the run starts. Times are seconds from the start of the run.
 """
 
 import math
+import re
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, NamedTuple
@@ -125,6 +126,8 @@ class Scenario:
 
 MAX_SECONDS = 10_000_000
 """Longest duration of a scenario, s."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+"""Form of the name of a scenario or of a case."""
 _REQUIRED_KEYS = ("name", "title", "seconds")
 _OPTIONAL_KEYS = ("realtime",)
 _TABLES = ("row", "event", "expect", "prompt", "case")
@@ -194,10 +197,22 @@ class _TomlReader:
     def check_type(self, expected_type: object, value: object, key_path: str) -> bool:
         name = expected_type.__name__ if isinstance(expected_type, type) else str(expected_type)
         kind = name.split(maxsplit=1)[0]  # the type of "float | None" is float
-        if _matches_type(kind, value):
-            return True
-        self.add(key_path, f"{value!r} is not {_TYPE_TEXTS[kind]}")
-        return False
+        if not _matches_type(kind, value):
+            self.add(key_path, f"{value!r} is not {_TYPE_TEXTS[kind]}")
+            return False
+        if isinstance(value, str) and not value.isprintable():
+            self.add(key_path, f"{value!r} has a character that cannot be printed")
+            return False
+        return True
+
+    def check_name(self, name: str, key_path: str) -> None:
+        """Check the name of a scenario or a case: a word of a command line and of `only`."""
+        if not NAME.fullmatch(name):
+            self.add(key_path, f"{name!r} is not like load-step: letters, digits, '-', '_' or '.'")
+
+    def check_filled(self, text: str, key_path: str) -> None:
+        if not text.strip():
+            self.add(key_path, "is empty")
 
 
 def parse_model(text: str, source: str) -> Scenario:
@@ -223,6 +238,8 @@ def read_model(text: str) -> ModelReading:
     events = reader.build_all(ScenarioEvent, table.get("event", []), "event")
     expectations = reader.build_all(Expectation, table.get("expect", []), "expect")
     prompts = reader.build_all(Prompt, table.get("prompt", []), "prompt")
+    for i, prompt in zip(reader.positions.get("prompt", []), prompts, strict=True):
+        reader.check_filled(prompt.text, f"prompt[{i}].text")
     scenario = Scenario(
         head.get("name", ""),
         head.get("title", ""),
@@ -251,6 +268,10 @@ def _check_top(table: dict[str, Any], reader: _TomlReader) -> dict[str, Any]:
             head[key] = table[key]
         elif key in _REQUIRED_KEYS and key not in table:
             reader.add(key, "missing")
+    if "name" in head:
+        reader.check_name(head["name"], "name")
+    if "title" in head:
+        reader.check_filled(head["title"], "title")
     return head
 
 
@@ -268,6 +289,7 @@ def _build_cases(
         if not isinstance(case_table, dict) or not isinstance(case_table.get("name"), str):
             reader.add(f"{key_path}.name", "missing: a text that names the case")
             continue
+        reader.check_name(case_table["name"], f"{key_path}.name")
         row = table.get("row", {})
         own_values = {key: value for key, value in case_table.items() if key != "name"}
         values = {**(row if isinstance(row, dict) else {}), **own_values}

@@ -19,6 +19,7 @@ from hil.measure.registry import ALARM_CODES, MEASURES
 from hil.scenario.fault_parts import VIRTUAL_FAULTS, find_limits, find_refusal
 from hil.scenario.model import MAX_SECONDS, Expectation, Prompt, Scenario, ScenarioEvent
 from hil.scenario.requirements import REQUIREMENTS
+from hil.scenario.row_check import find_config_problem, find_row_problems
 from hil.scenario.suggestion import suggest_name
 
 PROMPT_KINDS = ("confirm", "text", "number")
@@ -43,14 +44,7 @@ def find_problems(scenario: Scenario) -> Iterator[Problem]:
     """Find all problems of `scenario`."""
     if not 1 <= scenario.seconds <= MAX_SECONDS:
         yield Problem("seconds", f"{scenario.seconds} is outside 1 to {MAX_SECONDS}")
-    for name, (low, high) in LIMITS.items():
-        value = getattr(scenario.settings, name)
-        if not low <= value <= high:
-            yield Problem(f"row.{name}", f"{value} is outside {low:g} to {high:g}")
-    yield from _check_receiver(scenario.settings)
-    for name in section_names(scenario.settings):
-        if name not in SECTION_WRITERS:
-            yield Problem("row.parts", f"unknown {name!r}" + suggest_name(name, SECTION_WRITERS))
+    yield from _check_row(scenario.settings)
     for i, event in enumerate(scenario.events):
         yield from _check_event(event, scenario, f"event[{i}]")
     for i, expectation in enumerate(scenario.expectations):
@@ -60,6 +54,24 @@ def find_problems(scenario: Scenario) -> Iterator[Problem]:
     for i, prompt in enumerate(scenario.prompts):
         yield from _check_prompt(prompt, scenario.seconds, f"prompt[{i}]")
     yield from _check_real_time(scenario)
+
+
+def _check_row(settings: TestbedSettings) -> Iterator[Problem]:
+    """Check the keys one by one, and a row without a problem as a whole."""
+    problems = [Problem(f"row.{key}", text) for key, text in find_row_problems(settings)]
+    for name, (low, high) in LIMITS.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            problems.append(Problem(f"row.{name}", f"{value} is outside {low:g} to {high:g}"))
+    problems += _check_receiver(settings)
+    for name in section_names(settings):
+        if name not in SECTION_WRITERS:
+            hint = suggest_name(name, SECTION_WRITERS)
+            problems.append(Problem("row.parts", f"unknown {name!r}{hint}"))
+    yield from problems
+    reason = "" if problems else find_config_problem(settings)
+    if reason:
+        yield Problem("row", reason)
 
 
 def _check_prompt(prompt: Prompt, seconds: float, key_path: str) -> Iterator[Problem]:

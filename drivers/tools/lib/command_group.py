@@ -12,15 +12,14 @@ module, imported only when it runs, with three names:
 
 import difflib
 import importlib
-import signal
 import sys
 
+from drivers.tools.lib.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
 from drivers.tools.lib.profile_folders import add_profiles_option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FrameType
     from typing import Any
 
     Tools = dict[str, tuple[str, str]]
@@ -79,15 +78,9 @@ class CommandGroup:
             add_profiles_option(parser)
         arguments = parser.parse_args(argv)
         arguments.argv = argv
-        signal.signal(signal.SIGTERM, _interrupt)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
-            signal.signal(signal.SIGHUP, _interrupt)
+        raise_on_end_signals()
         try:
             return int(tool.run(arguments))
         except self._errors as error:
             sys.stderr.write("%s: %s\n" % (prog, error))
             return WRONG_USE
-
-
-def _interrupt(_number: int, _frame: "FrameType | None") -> None:
-    raise KeyboardInterrupt

@@ -8,10 +8,12 @@ operation. It gets the configuration without broker, receiver and stores.
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from agent.telemetry.status import KEY
+from drivers.tools.lib.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.agent_process import AgentSubprocess, agent_command
 from hil.run.unit import unit_measures
@@ -25,7 +27,13 @@ from hil.scenario.model import Scenario
 class RealUnitRun:
     """One scenario on real devices, ready to `run`."""
 
-    def __init__(self, unit: UnitFile, scenario: Scenario, series: Series) -> None:
+    def __init__(
+        self,
+        unit: UnitFile,
+        scenario: Scenario,
+        series: Series,
+        follow: Callable[[unit_measures.Status | None], None] | None = None,
+    ) -> None:
         self.unit = unit
         self.scenario = scenario
         self.evaluator = Evaluator(scenario)
@@ -33,6 +41,7 @@ class RealUnitRun:
         self.status: dict[str, Any] | None = None
         self.seconds = 0
         self._series = series
+        self._follow = follow
 
     def run(self, log: Path | None = None) -> RunResult:
         """Run the agent for the duration of the scenario. Raises BenchError if the agent ends.
@@ -62,7 +71,9 @@ class RealUnitRun:
                 if not self.seconds:
                     raise
             finally:
-                agent.stop()
+                with deferred_end_signals():
+                    agent.stop()
+                    self._read_status(folder)
         wall_s = time.perf_counter() - started
         failures = name_interruption(self.scenario, self.seconds) or self.evaluator.failures()
         seconds = float(self.seconds)
@@ -76,13 +87,18 @@ class RealUnitRun:
             code = agent.exit_code()
             if code is not None:
                 raise BenchError(f"{self.scenario.name}: the agent has ended with code {code}")
-            try:
-                self.status = json.loads((folder / KEY).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                self.status = None
+            self._read_status(folder)
             self.evaluator.sample(second, self.sample)
             self._series.sample(second, self.sample)
             self.seconds = second
+
+    def _read_status(self, folder: Path) -> None:
+        try:
+            self.status = json.loads((folder / KEY).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self.status = None
+        if self._follow is not None:
+            self._follow(self.status)
 
     def sample(self, name: str) -> float | None:
         """Read one measure now."""

@@ -4,6 +4,7 @@
 Does not write the record; see `hil.report.write`.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hil.run.recorded import DUTS, RecordedRun, ended_s, run_interruptibly
 from hil.run.unit.real_unit import RealUnitRun
 from hil.run.unit.twin_run import TwinRun
 from hil.run.unit.unit_file import UnitFile
+from hil.run.unit.unit_measures import Status
 from hil.scenario.channels import Channel, Series
 from hil.scenario.model import Scenario
 
@@ -55,11 +57,19 @@ def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> Reco
     return RecordedRun(scenario, result, results, series, run.console, run.config, [], provenance)
 
 
-def record_real_unit(unit: UnitFile, scenario: Scenario, log: Path | None = None) -> RecordedRun:
-    """Run a scenario in real time with the devices of the configuration."""
+def record_real_unit(
+    unit: UnitFile,
+    scenario: Scenario,
+    log: Path | None = None,
+    follow: Callable[[Status | None], None] | None = None,
+) -> RecordedRun:
+    """Run a scenario in real time with the devices of the configuration.
+
+    `follow` gets each status of the agent.
+    """
     origin = ProvenanceRecorder(REAL_TIME, "cpython")
     series = Series(unit_channels(unit, False))
-    run = RealUnitRun(unit, scenario, series)
+    run = RealUnitRun(unit, scenario, series, follow)
     result = run.run(log)
     real_devices = [
         {"port": device["bus"], "unit": device["unit"], "real": unit.raw["buses"][device["bus"]]}

@@ -11,11 +11,12 @@ from typing import Any
 from hil.bench.testbed_settings import LIMITS, TestbedSettings
 from hil.scenario.authoring.row_texts import ROW_TEXTS
 from hil.scenario.authoring.vocabulary import list_faults, list_measures
-from hil.scenario.model import Expectation, Prompt, ScenarioEvent
+from hil.scenario.model import NAME, Expectation, Prompt, ScenarioEvent
 from hil.scenario.requirements import REQUIREMENTS
 from hil.scenario.semantic_check import PROMPT_KINDS
 
 _KINDS = {"float": "number", "int": "integer", "str": "string", "bool": "boolean"}
+_FILLED = {"type": "string", "pattern": r"\S"}
 _TEXTS = {
     "at_s": "time from the start of the run, s",
     "do": "the fault or event; `coldloop hil words faults` lists them",
@@ -38,9 +39,10 @@ def make_schema() -> dict[str, Any]:
     faults = {"enum": [word["name"] for word in list_faults()], "description": _TEXTS["do"]}
     names = sorted({word["name"].partition(":")[0] for word in list_measures()})
     measure = {"type": "string", "pattern": f"^({'|'.join(names)})(:.*)?$"}
+    name = {"type": "string", "pattern": f"^{NAME.pattern}$"}
     properties = {
-        "name": {"type": "string", "description": "name of the scenario"},
-        "title": {"type": "string", "description": "one line for people"},
+        "name": {**name, "description": "name of the scenario"},
+        "title": {**_FILLED, "description": "one line for people"},
         "seconds": {"type": "number", "minimum": 1, "maximum": 10_000_000},
         "realtime": {"type": "boolean", "description": "it also runs in real time"},
         "row": _object(row, []),
@@ -52,8 +54,8 @@ def make_schema() -> dict[str, Any]:
                 requirement={"enum": ["", *REQUIREMENTS]},
             )
         ),
-        "prompt": _list(_class_rule(Prompt, ask={"enum": list(PROMPT_KINDS)})),
-        "case": _list(_object({**row, "name": {"type": "string"}}, ["name"])),
+        "prompt": _list(_class_rule(Prompt, ask={"enum": list(PROMPT_KINDS)}, text=_FILLED)),
+        "case": _list(_object({**row, "name": name}, ["name"])),
     }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",

@@ -7,6 +7,7 @@ record must not mix what was emulated with what was real: `report-twin` (virtual
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,9 @@ from hil.tools.commission.findings import (
     value_problems,
 )
 from hil.tools.commission.journal import Journal
+from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
 from hil.tools.commission.tuning.loop_tuning import describe_tuning
 from hil.tools.commission.tuning.tuning_record import record_tuning
-from hil.tools.commission.write_test import DONE, NOT_TESTED
 
 _TITLE = "live values, comparison with gauges, write test"
 
@@ -58,10 +59,17 @@ def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> d
 
 
 def run_real(
-    unit_file: Path, folder: Path, arguments: argparse.Namespace, journal: Journal, on_devices: bool
+    unit: UnitFile,
+    folder: Path,
+    arguments: argparse.Namespace,
+    journal: Journal,
+    follow: Callable[[dict[str, Any] | None], None] | None,
 ) -> dict[str, Any]:
-    """Write `report`; with `on_devices` first run the agent on the real devices."""
-    unit = load_unit(unit_file)
+    """Write `report`; with `follow` first run the agent on the real devices.
+
+    `follow` gets each status of the agent.
+    """
+    on_devices = follow is not None
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
     qualifier = describe_extent(journal, on_devices)
     _move_away(folder / "report")
@@ -72,7 +80,7 @@ def run_real(
     if on_devices:
         for scenario in suite.scenarios:
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
-                recorded.append(record_real_unit(unit, scenario).complete())
+                recorded.append(record_real_unit(unit, scenario, None, follow).complete())
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
 

@@ -7,17 +7,19 @@ after the last complete step; `--from STEP` repeats a step and those after it.
 
 import argparse
 import shlex
-import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from drivers.errors import DriverError
+from drivers.tools.lib.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
 from drivers.tools.modbus_scan import add_scan
 from hil.errors import BenchError
 from hil.record.label import escape_text
 from hil.record.provenance import VERDICT_TEXTS
+from hil.run.unit.unit_file import load_unit
 from hil.scenario.judge import FAIL, INCOMPLETE
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
@@ -40,11 +42,13 @@ from hil.tools.commission.inputs.given_arguments import (
     step_arguments,
     take_from_journal,
 )
-from hil.tools.commission.journal import Journal, PortLocks, lock_folder
+from hil.tools.commission.journal import Journal, lock_folder
+from hil.tools.commission.outputs.endpoint_lock import PortLocks
+from hil.tools.commission.outputs.output_guard import AgentGuard
 from hil.tools.commission.steps import Commissioning
+from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import tune_problems
 from hil.tools.commission.unit_draft import MODES, SETPOINT_C, SETPOINT_KPA
-from hil.tools.commission.write_test import SIGNALS
 from protocols.errors import ProtocolError
 
 EXAMPLE = (
@@ -143,9 +147,7 @@ def commission(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     if not 30 <= arguments.seconds <= 3600:
         parser.error(f"--seconds: {arguments.seconds} is outside 30 to 3600")
-    for number in SIGNALS[1:]:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, signal.default_int_handler)
+    raise_on_end_signals()
     try:
         _check_arguments(arguments)
         with lock_folder(arguments.dir), PortLocks() as locks:
@@ -167,6 +169,15 @@ def _check_arguments(arguments: argparse.Namespace) -> None:
     check_name("--model", arguments.model)
     check_range("--setpoint-c", arguments.setpoint_c, SETPOINT_C)
     check_range("--setpoint-kpa", arguments.setpoint_kpa, SETPOINT_KPA)
+    _check_table(arguments)
+
+
+def _check_table(arguments: argparse.Namespace) -> None:
+    """Check the register table before a port is opened."""
+    if arguments.table is not None:
+        make_profile(
+            read_text(arguments.table), str(arguments.table), arguments.model, "register table"
+        )
 
 
 def _find_failed(journal: Journal) -> str:
@@ -209,6 +220,8 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
         raise BenchError("\n".join(problems))
     _forget_failed(journal, dialogue)
     take_from_journal(arguments, given, STEPS, journal)
+    if journal.get("describe") is None:
+        _check_table(arguments)
     functions: dict[str, Any] = {
         **work.steps(),
         "twin-acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),
@@ -227,7 +240,8 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
             if name == arguments.last != STEPS[-1]:
                 return _end_early(journal, work, dialogue)
     except KeyboardInterrupt:
-        print(f"\ncoldloop commission: {work.guard.describe()}", file=sys.stderr, end="")
+        with suppress(OSError):  # the terminal is lost
+            print(f"\ncoldloop commission: {work.guard.describe()}", file=sys.stderr, end="")
         raise
     return _finish(journal, dialogue)
 
@@ -260,7 +274,7 @@ def _accept_on_site(
     is_permitted = arguments.real and not problems and not unsafe
     on_devices = is_permitted or (not arguments.yes and not unsafe and dialogue.confirm(question))
     if not on_devices:
-        return run_real(work.unit_file, arguments.dir, arguments, journal, False)
+        return run_real(load_unit(work.unit_file), arguments.dir, arguments, journal, None)
     return _control_devices(work, arguments, journal)
 
 
@@ -268,11 +282,12 @@ def _control_devices(
     work: Commissioning, arguments: argparse.Namespace, journal: Journal
 ) -> dict[str, Any]:
     """Let the agent control the devices. Only after a pass the outputs keep its values."""
-    if arguments.mode != "monitor":
-        work.guard.keep_all(journal.get("describe"))
+    unit = load_unit(work.unit_file)
+    agent_guard = AgentGuard(unit, journal.get("describe"), journal.pending, work.open_device)
     is_passed = False
     try:
-        result = run_real(work.unit_file, arguments.dir, arguments, journal, True)
+        agent_guard.keep_all()
+        result = run_real(unit, arguments.dir, arguments, journal, agent_guard.follow)
         is_passed = result["verdict"] != FAIL
     finally:
         if is_passed:

@@ -2,8 +2,8 @@
 """Live values of a device by its profile, and the words of its outputs.
 
 Does not ask questions (`hil.tools.commission.steps`) and does not write by itself
-(`hil.tools.commission.write_test`). A float that no CDU can have is bad, also if it is within the
-range of its point.
+(`hil.tools.commission.outputs.write_test`). A float that no CDU can have is bad, also if it is
+within the range of its point.
 """
 
 import math
@@ -80,18 +80,35 @@ class DeviceAccess:
         """Read all blocks; `errors` has a text for each that failed."""
         self.errors = []
         for request, tag in self.device.poll_requests():
-            result = self.client.request(self.device.unit, request)
-            if result.status == pdu.GOOD:
-                self.device.store_block(tag, result.values, result.done_at)
-            else:
-                block = self.device.blocks[tag]
-                last = block.address + block.count - 1
-                reason = describe_result(result)
-                self.errors.append(f"registers {block.address} to {last}: {reason}")
-                self.device.block_failed(tag, result.done_at)
+            self._poll_block(request, tag)
         problem = self.word_order_problem()
         if problem:
             self.errors.append(problem)
+
+    def poll_point(self, index: int) -> str:
+        """Read the block of one point, or all blocks if it needs others; return the problem.
+
+        Raises `PortError`. A point that is in no block cannot be read; that is no problem here.
+        """
+        point = self.profile.points[index]
+        self.errors = []
+        for request, tag in self.device.poll_requests():
+            block = self.device.blocks[tag]
+            last = block.address + block.count
+            is_in = block.function == point.function and block.address <= point.address < last
+            if is_in or point.is_linked:
+                self._poll_block(request, tag)
+        return "; ".join(self.errors)
+
+    def _poll_block(self, request: bytes, tag: int) -> None:
+        result = self.client.request(self.device.unit, request)
+        if result.status == pdu.GOOD:
+            self.device.store_block(tag, result.values, result.done_at)
+            return
+        block = self.device.blocks[tag]
+        last = block.address + block.count - 1
+        self.errors.append(f"registers {block.address} to {last}: {describe_result(result)}")
+        self.device.block_failed(tag, result.done_at)
 
     def values(self) -> list[LiveValue]:
         """Return the values of the last poll."""

@@ -7,7 +7,7 @@ as they are in the journal.
 
 from typing import Any
 
-from hil.tools.commission.write_test import DONE, NOT_TESTED
+from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
 
 _MEASURED = {
     "supply": (("SupplyTemperatureCelsius",),),

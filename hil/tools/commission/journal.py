@@ -6,23 +6,21 @@ the site. Each write replaces it as a whole. `lock_folder` keeps a second progra
 folder and its outputs.
 
 The old words of an output stay in the journal from before its first write until they were read
-back as equal. A later test of the same output does not replace them.
+back as equal (`hil.tools.commission.outputs.pending`).
 """
 
 import fcntl
 import json
 import os
-import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
+from hil.tools.commission.outputs.pending import PendingOutputs
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
@@ -48,54 +46,13 @@ def lock_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-class PortLocks:
-    """Keeps a second program on this machine away from the TCP endpoints of a commissioning.
-
-    The lock is an abstract socket of Linux: it has no file, is valid for all users, and ends with
-    the program. A serial port has its own lock.
-    """
-
-    def __init__(self) -> None:
-        self._held: dict[str, socket.socket] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_details: object) -> None:
-        for held in self._held.values():
-            held.close()
-        self._held.clear()
-
-    def lock(self, port: str) -> None:
-        """Lock the endpoint of a port. Raises BenchError if another program has it."""
-        address = port_address(port)
-        if sys.platform != "linux" or not address.host:
-            return
-        try:
-            host = socket.gethostbyname(address.host)
-        except OSError:
-            host = address.host
-        name = f"\0coldloop-commission-{host}-{address.port}"
-        if name in self._held:
-            return
-        held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            held.bind(name)
-        except OSError:
-            held.close()
-            raise BenchError(
-                f"{port}: another `coldloop commission` works with this port; wait for its end"
-            ) from None
-        self._held[name] = held
-
-
 class Journal:
-    """The journal in `folder`. Raises BenchError for a damaged file."""
+    """The journal in `folder`. `pending`: the outputs. Raises BenchError for a damaged file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._steps: dict[str, Any] = {}
-        self._pending: list[dict[str, Any]] = []
+        self.pending = PendingOutputs([], self._write)
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -108,9 +65,8 @@ class Journal:
                 raise ValueError
             self._steps = dict(record["steps"])
             pending = record.get(_PENDING, [])
-            self._pending = [pending] if isinstance(pending, dict) else list(pending)
-            for entry in self._pending:
-                _is_output(entry, entry["device"], entry["old"]["words"])  # has these keys
+            entries = [pending] if isinstance(pending, dict) else list(pending)
+            self.pending = PendingOutputs(entries, self._write)
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
@@ -135,22 +91,6 @@ class Journal:
         self._steps[step] = {"utc": utc, "arguments": arguments or {}, "result": result}
         self._write()
 
-    @property
-    def pending_writes(self) -> list[dict[str, Any]]:
-        """`device` and `old` words of each output that is perhaps not at its old words."""
-        return list(self._pending)
-
-    def keep_words(self, device: dict[str, Any], old: dict[str, Any]) -> None:
-        """Store the old words before a write. Words that are already pending are not replaced."""
-        if not any(_is_output(entry, device, old["point"]) for entry in self._pending):
-            self._pending.append({"device": device, "old": old})
-            self._write()
-
-    def forget_words(self, device: dict[str, Any], point: str) -> None:
-        """Remove the old words of an output that has them again."""
-        self._pending = [e for e in self._pending if not _is_output(e, device, point)]
-        self._write()
-
     def forget(self, steps: list[str]) -> None:
         """Remove the results of some steps."""
         for step in steps:
@@ -159,13 +99,6 @@ class Journal:
 
     def _write(self) -> None:
         content: dict[str, Any] = {"format": FORMAT, "steps": self._steps}
-        if self._pending:
-            content[_PENDING] = self._pending
+        if self.pending.entries:
+            content[_PENDING] = self.pending.entries
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _is_output(entry: dict[str, Any], device: dict[str, Any], point: str) -> bool:
-    """Return whether the entry is of this output."""
-    kept = entry["device"]
-    where = (kept["port"], kept["unit"], entry["old"]["point"])
-    return bool(where == (device["port"], device["unit"], point))

@@ -104,8 +104,11 @@ _RAW_RANGE = {
 }
 
 
-def draft_profile(rows: list[TableRow], model: str, source: str) -> Raw:
-    """Return the profile. Raises BenchError with a line for each row that it cannot convert."""
+def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "table") -> Raw:
+    """Return the profile; `source`: its origin.
+
+    Raises BenchError with a line for each row that it cannot convert: table, line, text.
+    """
     raw: Raw = {
         "model": model,
         "title": f"{model}, from a register table",
@@ -121,10 +124,11 @@ def draft_profile(rows: list[TableRow], model: str, source: str) -> Raw:
         try:
             name = _add_row(raw, row)
         except ValueError as error:
-            errors.append(f"line {row.line}: {error}")
+            errors.append(f"{table}:{row.line}: {error}")
             continue
         if name in taken:
-            errors.append(f"line {row.line}: {row.name!r} is {name}, which a line above is already")
+            problem = f"{row.name!r} is {name}, which a line above is already; rename one of them"
+            errors.append(f"{table}:{row.line}: {problem}")
         taken.add(name)
     if errors:
         raise BenchError("\n".join(errors))
@@ -143,6 +147,13 @@ def find_known(name: str) -> KnownPoint | None:
         if re.search(known.pattern, name.casefold()):
             return known
     return None
+
+
+def row_names(row: TableRow) -> list[str]:
+    """Return the names that a row can have in the profile: of its point, or of its bits."""
+    known = find_known(row.name)
+    texts = [row.name, *row.bits.values(), *(f"{row.name} bit {i}" for i in range(16))]
+    return [*([known.point] if known else []), *map(_camel, texts)]
 
 
 def _camel(text: str) -> str:
@@ -165,7 +176,10 @@ def _add_row(raw: Raw, row: TableRow) -> str:
     if known is not None and unit == "1":
         unit = known.unit
     if known is not None and unit != known.unit:
-        raise ValueError(f"{row.name!r} is in {row.unit}; {known.point} needs {known.unit}")
+        raise ValueError(
+            f"{row.name!r} is in {row.unit}; {known.point} needs {known.unit}: correct the unit or "
+            "the name"
+        )
     scale = row.scale * factor
     point: Raw = {"name": known.point if known else _camel(row.name), "address": row.address}
     if row.function == 4:
@@ -199,7 +213,7 @@ def _add_range(
             raise ValueError(f"{row.name!r} can be written: give min and max")
         return
     if not low < high:
-        raise ValueError(f"min {low} is not below max {high}")
+        raise ValueError(f"min {float(low):g} is not below max {float(high):g}; exchange them")
     unit = scale
     if "step" in point:
         unit = Fraction(point["step"][0], point["step"][1])
@@ -208,7 +222,9 @@ def _add_range(
         lowest, highest = _RAW_RANGE[row.kind]
         for key, given, count in (("min", row.low, first), ("max", row.high, last)):
             if given is not None and not lowest <= count <= highest:
-                raise ValueError(f"{key} {float(given):g} does not fit into {row.kind}")
+                raise ValueError(
+                    f"{key} {float(given):g} does not fit into {row.kind}; correct it, or the type"
+                )
         first, last = max(first, _RAW_RANGE[row.kind][0]), min(last, _RAW_RANGE[row.kind][1])
     if is_written:
         point["write"], point["limits"] = True, [int(first), int(last)]

@@ -49,6 +49,7 @@ _READ, _WRITTEN = (
     ("rw", "r/w", "wr", "read/write", "readwrite"),
 )
 _FIRST_REFERENCE = 30_001
+_LARGEST_SCALE, _LARGEST_LIMIT = 10**6, 10**12
 _TYPES = {
     "u16": ("u16", "uint16", "uint", "word", "unsigned", "unsigned16", "ushort", ""),
     "i16": ("i16", "int16", "int", "s16", "signed", "signed16", "short"),
@@ -82,9 +83,9 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
     lines = [(i, line) for i, line in lines if not line.lstrip().startswith("#")]
     if not lines:
-        raise BenchError(f"{source}: no registers")
+        raise BenchError(f"{source}:1: no registers; write one register in each line")
     separator = _find_separator([line for _, line in lines])
-    cells = [(i, _split(line, separator)) for i, line in lines]
+    cells = [(i, _split(line, separator, f"{source}:{i}")) for i, line in lines]
     columns = _find_columns(cells[0][1], f"{source}:{cells[0][0]}")
     if columns:
         cells = cells[1:]
@@ -93,7 +94,7 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     rows, errors = [], []
     mixed = _mixed_addresses(cells, columns)
     if mixed:
-        errors.append(f"{source}: {mixed}")
+        errors.append(f"{source}:{mixed}")
     for number, values in cells:
         fields = dict(zip(columns, values, strict=False))
         try:
@@ -104,7 +105,8 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     for row in rows:
         key = (row.function, row.address)
         if key in seen:
-            errors.append(f"{source}:{row.line}: address {row.address} is that of line {seen[key]}")
+            problem = f"address {row.address} is that of line {seen[key]}; give it once"
+            errors.append(f"{source}:{row.line}: {problem}")
         seen.setdefault(key, row.line)
     if errors:
         raise BenchError("\n".join(errors))
@@ -118,10 +120,14 @@ def _find_separator(lines: list[str]) -> str:
     return ""
 
 
-def _split(line: str, separator: str) -> list[str]:
+def _split(line: str, separator: str, where: str) -> list[str]:
     if not separator:
         return [cell.strip() for cell in re.split(r"\s{2,}", line.strip())]
-    cells = next(csv.reader([line.strip().strip("|")], delimiter=separator, skipinitialspace=True))
+    text = line.strip().strip("|")
+    try:
+        cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise BenchError(f"{where}: {error}; write one register in each line") from None
     return [cell.strip() for cell in cells]
 
 
@@ -141,30 +147,31 @@ def _find_columns(cells: list[str], where: str) -> list[str]:
         raise BenchError(f"{where}: column {', '.join(unknown)} is none of {known}, comment")
     twice = next((name for name in found if name and found.count(name) > 1), "")
     if twice:
-        raise BenchError(f"{where}: column {twice} is given twice")
+        raise BenchError(f"{where}: column {twice} is given twice; rename one to comment")
     return found
 
 
 def _mixed_addresses(cells: list[tuple[int, list[str]]], columns: list[str]) -> str:
-    """Return the problem of a table with references and addresses on the wire; else empty."""
+    """Return line and problem of a table with references and addresses on the wire; else empty."""
     at = columns.index("address")
-    given = [values[at] for _, values in cells if len(values) > at and values[at].isdigit()]
-    low = [text for text in given if int(text) < _FIRST_REFERENCE]
-    high = [text for text in given if int(text) >= _FIRST_REFERENCE]
+    given = [(i, v[at]) for i, v in cells if len(v) > at and v[at].isdecimal()]
+    low = [(i, text) for i, text in given if int(text) < _FIRST_REFERENCE]
+    high = [(i, text) for i, text in given if int(text) >= _FIRST_REFERENCE]
     if not low or not high:
         return ""
+    line = max(low[0][0], high[0][0])
     return (
-        f"addresses {low[0]} and {high[0]}: references and addresses on the wire are mixed; "
-        "write an address on the wire as 0x…"
+        f"{line}: addresses {low[0][1]} and {high[0][1]}: references and addresses on "
+        "the wire are mixed; write an address on the wire as 0x…"
     )
 
 
 def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
     name = fields.get("name", "")
     if not re.search("[A-Za-z]", name):
-        raise ValueError(f"{name!r} is no name of a register")
+        raise ValueError(f"{name!r} is no name of a register; write what it shows")
     if not name.isprintable():
-        raise ValueError(f"{name!r} has a character that cannot be printed")
+        raise ValueError(f"{name!r} has a character that cannot be printed; type the name again")
     bits = _parse_bits(fields.get("bits", ""))
     kind = _parse_type(fields.get("type", ""))
     function = fields.get("function", "")
@@ -210,9 +217,9 @@ def _parse_address(text: str) -> int:
     try:
         address = int(text, 16 if text.casefold().startswith("0x") else 10)
     except ValueError:
-        raise ValueError(f"address {text!r} is not a number") from None
+        raise ValueError(f"address {text!r} is not a number such as 4, 0x04 or 40005") from None
     if not 0 <= address <= 465_536:
-        raise ValueError(f"address {address} is outside 0 to 465536")
+        raise ValueError(f"address {address} is outside 0 to 465536; correct it")
     return address
 
 
@@ -229,9 +236,11 @@ def _parse_number(text: str, key: str) -> Fraction:
     try:
         value = Fraction(cleaned)
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{key} {text!r} is not a number") from None
-    if key == "scale" and value <= 0:
-        raise ValueError(f"scale {text!r} is not above 0")
+        raise ValueError(f"{key} {text!r} is not a number; write it as 0.1 or 1/10") from None
+    if key == "scale" and not 1 / _LARGEST_SCALE <= value <= _LARGEST_SCALE:
+        raise ValueError(f"scale {text!r} is not from 0.000001 to 1000000; correct it")
+    if abs(value) > _LARGEST_LIMIT:
+        raise ValueError(f"{key} {text!r} is too large; correct it")
     return value
 
 
@@ -244,8 +253,8 @@ def _parse_bits(text: str) -> dict[int, str]:
     for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
         match = _BIT.match(part.strip())
         if match is None or int(match[1]) > 15:
-            raise ValueError(f"bit {part!r} is not like 0=leak")
+            raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to 15")
         if int(match[1]) in found:
-            raise ValueError(f"bit {match[1]} is given twice")
+            raise ValueError(f"bit {match[1]} is given twice; give it once")
         found[int(match[1])] = match[2].strip()
     return found

@@ -3,10 +3,12 @@
 
 Does not contain the scenarios; see `hil.run.unit.unit_suite`. Without `--real`, each device of the
 configuration is an emulated twin in virtual time. With `--real`, the agent controls the real
-devices in real time, and no fault is injected.
+devices in real time, and no fault is injected. At the end their outputs return to the values of
+before (`hil.tools.commission.outputs.run_guard`).
 """
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from hil.errors import BenchError
@@ -17,6 +19,7 @@ from hil.run.unit.unit_file import load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
+from hil.tools.commission.outputs.run_guard import Follow, returned_outputs
 
 SUITE = "acceptance"
 
@@ -53,12 +56,16 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         print(f"not tested here: the sections {', '.join(unit.left_out)}", flush=True)
     recorded = []
 
+    follow_outputs: AbstractContextManager[Follow | None] = nullcontext()
+    if is_real:
+        follow_outputs = returned_outputs(unit)
+
     def record(scenario: Scenario) -> RecordedRun:
         if is_real:
-            return record_real_unit(unit, scenario, arguments.log)
+            return record_real_unit(unit, scenario, arguments.log, follow)
         return record_twin(unit, scenario, arguments.seed, arguments.dut)
 
-    with ProgressLine(len(suite.scenarios), "scenarios") as progress:
+    with follow_outputs as follow, ProgressLine(len(suite.scenarios), "scenarios") as progress:
         for run in record_until_interrupted(suite.scenarios, record):
             recorded.append(run)
             progress.update(len(recorded))

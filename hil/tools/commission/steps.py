@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from drivers.device.profile import DeviceProfile
-from drivers.device.profile_check import check_profile
 from drivers.ports.address import parse_address
 from drivers.tools.lib.arguments import describe_port, raw_profile
 from drivers.tools.lib.modbus_client import port_address
@@ -40,9 +39,10 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.journal import Journal
-from hil.tools.commission.output_guard import OutputGuard
-from hil.tools.commission.profile_draft import GAUGED, draft_profile
-from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
+from hil.tools.commission.profile_draft import GAUGED
+from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,
@@ -52,7 +52,6 @@ from hil.tools.commission.unit_draft import (
     describe_control,
     draft_unit,
 )
-from hil.tools.commission.write_test import LEFT, NOT_TESTED, run_write_test
 
 _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
@@ -78,7 +77,7 @@ class Commissioning:
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
         self.unit_file = self.folder / "unit.json"
-        self.guard = OutputGuard(journal, dialogue, self._open)
+        self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
 
     # 1. Ports and units.
@@ -208,7 +207,7 @@ class Commissioning:
         question = f"{where}: name of the model"
         model = self.dialogue.ask_valid(question, self.arguments.model, parse)
         if self.arguments.table is not None:
-            text, source = _read_text(self.arguments.table), str(self.arguments.table)
+            text, source = read_text(self.arguments.table), str(self.arguments.table)
         else:
             text = self.dialogue.read_lines(
                 "paste the register table (address; name; type; scale; unit; access; bits), "
@@ -218,10 +217,7 @@ class Commissioning:
         origin = f"register table, {source}"
         if self.arguments.operator:
             origin += f", entered by {self.arguments.operator}"
-        raw = draft_profile(parse_table(text, source), model, origin)
-        errors = check_profile(raw, model)
-        if errors:
-            raise BenchError("\n".join(errors))
+        raw = make_profile(text, source, model, origin)
         try:
             self.profiles.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -240,7 +236,7 @@ class Commissioning:
         result: dict[str, Any] = {"devices": [], "gauges": []}
         for device in self.journal.get("describe"):
             samples = []
-            with self._open(device) as access:
+            with self.open_device(device) as access:
                 for _ in range(_SAMPLES):
                     access.poll()
                     samples.append({v.name: [v.value, v.quality] for v in access.values()})
@@ -300,7 +296,7 @@ class Commissioning:
         if self.arguments.mode == "monitor":
             return results  # the agent will write nothing
         for device in self.journal.get("describe"):
-            with self._open(device) as access:
+            with self.open_device(device) as access:
                 for point in access.outputs():
                     name = f"{device['name']}.{point}"
                     is_left = any(result["state"] == LEFT for result in results)
@@ -313,7 +309,7 @@ class Commissioning:
                     if not allowed:
                         results.append({"point": name, "state": NOT_TESTED, "reason": reason})
                         continue
-                    keep = functools.partial(self.guard.keep, device, point)
+                    keep = functools.partial(self.guard.keep, device)
                     result = run_write_test(access, point, keep)
                     results.append({**result._asdict(), "point": name})
                     self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
@@ -321,12 +317,15 @@ class Commissioning:
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
-        tuning = LoopStepTests(self.arguments, self.dialogue, self._open, self.guard)
+        tuning = LoopStepTests(self.arguments, self.dialogue, self.open_device, self.guard)
         if self.arguments.mode == "monitor":
             return []
         return tuning.run(self.unit_file, self.journal.get("describe"))
 
-    def _open(self, device: dict[str, Any], beside: DeviceAccess | None = None) -> DeviceAccess:
+    def open_device(
+        self, device: dict[str, Any], beside: DeviceAccess | None = None
+    ) -> DeviceAccess:
+        """Lock the port of a device and open it. Raises BenchError and DriverError."""
         self.lock_port(device["port"])
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
         raw = raw_profile(device["profile"])
@@ -406,12 +405,3 @@ class Commissioning:
             "check": self.check,
             "tune": self.tune,
         }
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise BenchError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BenchError(f"{path}: not UTF-8 text; save it as UTF-8 (Excel: CSV UTF-8)") from None

@@ -65,6 +65,7 @@ def test_all_mistakes_are_listed_with_their_lines() -> None:
         (3, "seconds"),
         (5, "row.it_kw"),
         (6, "row.fanz"),
+        (7, "row.sky"),
         (12, "event[0].do"),
         (14, "event[1].at_s"),
         (15, "event[1].do"),
@@ -84,7 +85,7 @@ def test_the_command_prints_the_form_of_compilers(
     path.write_text(WRONG)
     assert hil(["check", str(path)]) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 14
+    assert len(lines) == 15
     assert f"{path}:2: titel: unknown key (did you mean title?)" in lines
     assert hil(["check", str(path), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)[1]["line"] == 2

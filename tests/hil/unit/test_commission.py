@@ -17,14 +17,15 @@ from coldloop import main
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.record.record import read
-from hil.tools.commission import write_test
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.argument_values import check_range, parse_number
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.journal import FORMAT, PortLocks, lock_folder
+from hil.tools.commission.journal import FORMAT, lock_folder
+from hil.tools.commission.outputs import write_test
+from hil.tools.commission.outputs.endpoint_lock import PortLocks
+from hil.tools.commission.outputs.pending import OldWords
 from hil.tools.commission.profile_draft import draft_profile
 from hil.tools.commission.register_table import parse_table
-from hil.tools.commission.write_test import OldWords
 from protocols.modbus import pdu
 
 _SERVER = Path(__file__).with_name("foreign_cdu.py")
@@ -524,7 +525,7 @@ def test_the_value_of_another_master_stays(
     cdu: str, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The write test does not write its old words over it, now or later."""
-    kept: list[OldWords | None] = []
+    kept: list[tuple[str, OldWords]] = []
     with DeviceAccess(cdu, 7, draft_profile(parse_table(TABLE, "t"), "acme", "t")) as access:
         output = access.outputs()[0]
         point = access.profile.points[access.device.point_index(output)]
@@ -544,26 +545,25 @@ def test_the_value_of_another_master_stays(
             with monkeypatch.context() as patch:
                 patch.setattr(access, "poll", change_and_poll)
                 result = write(*details)
-            assert result == ("failed", write_test.FOREIGN)
+            assert result == ("failed", write_test.ANOTHER_MASTER)
             return result
 
         def change() -> None:
             access.request(pdu.write_single(point.address, 300))
 
         monkeypatch.setattr(write_test, "write_count", other)
-        result = write_test.run_write_test(access, output, kept.append)
+        result = write_test.run_write_test(access, output, lambda *entry: kept.append(entry))
         words, _ = access.read_words(point.function, point.address, 1)
     assert result.state == "left"
     assert "another master has changed the output" in result.reason
     assert words == [300]
-    assert kept[-1] is not None
-    assert kept[-1].words == []
+    assert [state for state, _ in kept] == ["intended", "written", "foreign"]
 
 
 def test_the_old_value_and_the_old_words_are_of_one_read(
     cdu: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: list[OldWords | None] = []
+    kept: list[tuple[str, OldWords]] = []
     with DeviceAccess(cdu, 7, draft_profile(parse_table(TABLE, "t"), "acme", "t")) as access:
         output = access.outputs()[0]
         find = write_test.find_refusal
@@ -573,9 +573,8 @@ def test_the_old_value_and_the_old_words_are_of_one_read(
             return find(*details)
 
         monkeypatch.setattr(write_test, "find_refusal", change)
-        result = write_test.run_write_test(access, output, kept.append)
-    assert kept[0] is not None
-    assert (kept[0].words, result.before) == ([600], 60.0)
+        result = write_test.run_write_test(access, output, lambda *entry: kept.append(entry))
+    assert (kept[0][1].words, result.before) == ([600], 60.0)
 
 
 def test_one_endpoint_has_one_commissioning(cdu: str, site: Path) -> None:

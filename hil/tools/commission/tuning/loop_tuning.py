@@ -23,7 +23,8 @@ from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.output_guard import OutputGuard
+from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.write_test import DONE, FAILED, NOT_TESTED
 from hil.tools.commission.tuning.step_response import (
     Gains,
     TuningError,
@@ -31,7 +32,6 @@ from hil.tools.commission.tuning.step_response import (
     find_gains,
 )
 from hil.tools.commission.tuning.step_test import LoopLimits, StepResult, StepTest
-from hil.tools.commission.write_test import DONE, FAILED, NOT_TESTED
 
 Device = dict[str, Any]
 
@@ -129,7 +129,7 @@ class LoopStepTests:
             points = {"DeltaPressurekPa": 1.0}
             if "DeltaPressurekPa" not in names:
                 points = {"SupplyPressurekPa": 1.0, "ReturnPressurekPa": -1.0}
-        keep = functools.partial(self._guard.keep, actuator, point)
+        keep = functools.partial(self._guard.keep, actuator)
         supply_max_c = unit.raw.get("limits", {}).get("supply_max_c", _SUPPLY_MAX_C)
         with self._open(actuator, None) as moved:
             if sensor["name"] == actuator["name"]:

@@ -5,7 +5,7 @@ Does not compute gains (`step_response`) and does not ask (`loop_tuning`). The o
 percent and back. Each sample checks the limits: an alarm of the device, a value that is unknown or
 too far from its start, a supply that is too warm, an output that another master has changed. Then
 the test ends immediately. The old words are written back in each case, also after SIGINT, SIGTERM
-and SIGHUP, as in `hil.tools.commission.write_test`.
+and SIGHUP, as in `hil.tools.commission.outputs.write_test`.
 """
 
 import statistics
@@ -14,7 +14,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from drivers.errors import PortError
+from drivers.tools.lib.end_signals import deferred_end_signals
 from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.outputs.pending import INTENDED, OldWords
+from hil.tools.commission.outputs.way_back import restore
+from hil.tools.commission.outputs.write_test import (
+    DONE,
+    FAILED,
+    LEFT,
+    REFUSED,
+    find_range,
+    find_refusal,
+    way_back,
+    write_count,
+)
 from hil.tools.commission.tuning.step_response import (
     DisturbanceError,
     Process,
@@ -23,18 +36,6 @@ from hil.tools.commission.tuning.step_response import (
     fit_process,
     is_settled,
     mean_process,
-)
-from hil.tools.commission.write_test import (
-    DONE,
-    FAILED,
-    LEFT,
-    REFUSED,
-    OldWords,
-    deferred_signals,
-    find_refusal,
-    restore,
-    return_output,
-    write_count,
 )
 
 _PERIOD_S, _BASE_S, _LEAST_S = 0.2, 4.0, 5.0
@@ -97,8 +98,8 @@ class StepTest:
         self._start = self._noise = 0.0
         self._missing = 0
 
-    def run(self, keep: Callable[[OldWords | None], None]) -> StepResult:
-        """Run the test. `keep` gets the old words before the step, and None after it."""
+    def run(self, keep: Callable[[str, OldWords], None]) -> StepResult:
+        """Run the test. `keep` gets the states of the output; see `run_write_test`."""
         self._poll()
         reason = find_refusal(self.actuator, self._index)
         point = self._point
@@ -107,26 +108,25 @@ class StepTest:
             return StepResult(REFUSED, reason or error, None, [])
         self._before = self._count = self.actuator.device.readings[self._index].raw
         target = self._target()
-        process, problem, is_disturbed = None, "", False
+        process, is_disturbed = None, False
         try:
             self._measure_base()
         except (TuningError, PortError) as failure:
             return StepResult(REFUSED, str(failure), None, self.samples, is_disturbance(failure))
-        old = OldWords(point.name, point.function, point.address, words)
-        keep(old)
-        try:
-            process = self._step_and_back(target, old)
-            state, reason = DONE, ""
-        except TuningError as failure:
-            state, reason, is_disturbed = REFUSED, str(failure), is_disturbance(failure)
-        except PortError as failure:
-            state, reason = FAILED, str(failure)
-        finally:
-            with deferred_signals():
-                step = (self._before, target)
-                problem = return_output(self.actuator, self._index, step, old, keep)
-        if problem:
-            return StepResult(LEFT, f"the old value is not back: {problem}", None, self.samples)
+        ours = [find_range(self._before, target)]
+        old = OldWords(point.name, point.function, point.address, words, ours)
+        keep(INTENDED, old)
+        with way_back(self.actuator, old, keep) as problems:
+            try:
+                process = self._step_and_back(target, old)
+                state, reason = DONE, ""
+            except TuningError as failure:
+                state, reason, is_disturbed = REFUSED, str(failure), is_disturbance(failure)
+            except PortError as failure:
+                state, reason = FAILED, str(failure)
+        if problems:
+            reason = f"the old value is not back: {problems[0]}"
+            return StepResult(LEFT, reason, None, self.samples)
         return StepResult(state, reason, process, self.samples, is_disturbed)
 
     def _target(self) -> int:
@@ -150,12 +150,12 @@ class StepTest:
     def _step_and_back(self, target: int, old: OldWords) -> Process:
         scale = self._point.num / self._point.den
         step_pct = (target - self._before) * scale
-        state, reason = write_count(self.actuator, self._index, target)
+        state, reason = write_count(self.actuator, target, old)
         if state != DONE:
             raise TuningError(reason)
         self._count = target
         there = self._respond(self._start, step_pct)
-        with deferred_signals():
+        with deferred_end_signals():
             problem = restore(self.actuator, old)
         if problem:
             raise TuningError(problem)

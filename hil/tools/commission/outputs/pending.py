@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outputs that have perhaps not the words of before, with their state.
+
+Does not read or write devices; see `hil.tools.commission.outputs.output_guard`. Each change is
+stored before the next step of the program, so that it survives SIGKILL. The states of an output:
+
+    intended   its old words are known; no write was sent
+    written    a write was sent, or is sent next: only a read can show what the device has
+    restored   the device has its old words again: the entry is gone
+
+`ours` of an entry: the ranges of counts that this program or its agent can have written. A count
+outside them is the value of another master. An entry without `ours` is of an earlier version.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hil.errors import BenchError
+from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
+
+INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
+"""States of an output. `FOREIGN`: another master has it; as restored, the entry is gone."""
+FORMAT = "coldloop-outputs-1"
+
+Device = dict[str, Any]
+Ranges = list[list[int]]
+
+
+class OldWords(NamedTuple):
+    """The words of an output before its first write, and where they belong."""
+
+    point: str
+    function: int
+    address: int
+    words: list[int]
+    ours: Ranges | None = None
+
+
+class PendingOutputs:
+    """The entries; `store` writes them. Raises what `store` raises."""
+
+    def __init__(self, entries: list[dict[str, Any]], store: Callable[[], None]) -> None:
+        self.entries = entries
+        self._store = store
+        for entry in entries:
+            entry.setdefault("state", WRITTEN)
+            OldWords(**entry["old"])
+            _is_output(entry, entry["device"], entry["old"]["point"])  # has these keys
+
+    def set_state(self, device: Device, state: str, old: OldWords) -> None:
+        """Store the state of an output. The words of an entry that is pending are not replaced."""
+        found = [e for e in self.entries if _is_output(e, device, old.point)]
+        if state in (RESTORED, FOREIGN):
+            self.entries = [entry for entry in self.entries if entry not in found]
+        elif found:
+            found[0]["state"] = state
+            found[0]["old"]["ours"] = _join(found[0]["old"].get("ours"), old.ours)
+        else:
+            self.entries.append({"device": device, "old": old._asdict(), "state": state})
+        self._store()
+
+    def set_all(self, state: str, ours: Callable[[str, str], Ranges | None]) -> None:
+        """Set the state of all entries; `ours` gives new ranges by device name and point."""
+        before = json.dumps(self.entries)
+        for entry in self.entries:
+            entry["state"] = state
+            ranges = ours(entry["device"]["name"], entry["old"]["point"])
+            if ranges is not None:
+                entry["old"]["ours"] = ranges
+        if json.dumps(self.entries) != before:
+            self._store()
+
+    def forget_all(self) -> None:
+        """Forget all entries: the outputs shall keep their values."""
+        if self.entries:
+            self.entries = []
+            self._store()
+
+
+class OutputFile(PendingOutputs):
+    """The entries in a file of their own, which is there only while there are entries.
+
+    Raises BenchError for a damaged file, and if it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(_read(path), self._write)
+
+    def _write(self) -> None:
+        if not self.entries:
+            self.path.unlink(missing_ok=True)
+            return
+        content = {"format": FORMAT, "outputs": self.entries}
+        write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        record = json.loads(read_regular(path, SMALL_BYTES))
+        if record["format"] != FORMAT:
+            raise ValueError
+        entries = list(record["outputs"])
+        PendingOutputs(entries, lambda: None)
+    except MissingFileError:
+        return []
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(
+            f"{path}: not a journal of outputs; compare the outputs with your notes, then move the "
+            "file away"
+        ) from None
+    return entries
+
+
+def _join(old: Ranges | None, new: Ranges | None) -> Ranges | None:
+    """A test that is repeated can have written the values of both tests."""
+    return None if old is None or new is None else old + [r for r in new if r not in old]
+
+
+def _is_output(entry: dict[str, Any], device: Device, point: str) -> bool:
+    """Return whether the entry is of this output."""
+    kept = entry["device"]
+    where = (kept["port"], kept["unit"], entry["old"]["point"])
+    return bool(where == (device["port"], device["unit"], point))

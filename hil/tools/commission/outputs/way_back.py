@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives one output the words that it had before, but never over the value of another master.
+
+Does not keep the words; see `hil.tools.commission.outputs.pending`. The words are raw: an error in
+the type or the word order of a table cannot change the value that the device gets back. The output
+is read first. A count outside of what this program or its agent can have written stays.
+"""
+
+import time
+
+from drivers.device.device import GOOD as GOOD_VALUE
+from drivers.device.identity import MISMATCH
+from drivers.errors import PortError
+from drivers.tools.lib.arguments import describe_result
+from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.outputs.pending import FOREIGN, RESTORED, WRITTEN, OldWords
+from protocols.errors import EncodeError
+from protocols.modbus import pdu
+
+READBACKS, PAUSE_S = 10, 0.2
+
+
+def return_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
+    """Return the output to its old words: (state, problem). State `WRITTEN`: it is not there.
+
+    A device can show a written value late. So the old words are written also if it shows them now.
+    """
+    if access.device.identity == MISMATCH:
+        return WRITTEN, access.identity
+    foreign, unknown = _find_foreign(access, old)
+    if unknown:
+        return WRITTEN, unknown
+    problem = "" if foreign else restore(access, old)
+    if problem:
+        foreign, _ = _find_foreign(access, old)
+    if foreign:
+        return FOREIGN, f"{foreign}; the old words {old.words} were not written over it"
+    return (WRITTEN, problem) if problem else (RESTORED, "")
+
+
+def is_foreign(access: DeviceAccess, old: OldWords) -> bool:
+    """Return whether the last poll shows a value that is neither the old one nor ours."""
+    index = access.device.point_index(old.point)
+    reading = access.device.readings[index]
+    words = access.polled_words(access.profile.points[index])
+    if old.ours is None or not words or words == old.words:
+        return False
+    is_ours = any(low <= reading.raw <= high for low, high in old.ours)
+    return not (is_ours and reading.quality == GOOD_VALUE)
+
+
+def _find_foreign(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
+    """Return the text for the value of another master, and the reason if it is not known."""
+    index = access.device.point_index(old.point)
+    try:
+        error = access.poll_point(index)
+    except PortError as failure:
+        return "", str(failure)
+    if error or not is_foreign(access, old):
+        return "", error
+    words = access.polled_words(access.profile.points[index])
+    return f"another master has changed the output: it holds {words}", ""
+
+
+def restore(access: DeviceAccess, old: OldWords) -> str:
+    """Write the old words and compare them; return the problem, or an empty text."""
+    words: list[int] = []
+    error = ""
+    try:
+        result = access.request(_raw_write(access.profile.write_with, old))
+        if result.status not in (pdu.GOOD, pdu.EXCEPTION):
+            result = access.request(_raw_write(access.profile.write_with, old))
+        problem = "" if result.status == pdu.GOOD else describe_result(result)
+        for _ in range(READBACKS):
+            words, error = access.read_words(old.function, old.address, len(old.words))
+            if words == old.words:
+                return ""
+            if not words:
+                break
+            time.sleep(PAUSE_S)
+    except (EncodeError, PortError) as failure:
+        return str(failure)
+    return problem or error or f"the registers hold {words}, not {old.words}"
+
+
+def _raw_write(write_function: int, old: OldWords) -> bytes:
+    """Return the request that writes the words; the function codes are those of a normal write."""
+    if old.function == pdu.READ_COILS:
+        return pdu.write_coil(old.address, old.words[0])
+    if write_function == pdu.READ_WRITE:
+        return pdu.read_write(old.address, len(old.words), old.address, old.words)
+    if len(old.words) == 1 and write_function != pdu.WRITE_MULTIPLE:
+        return pdu.write_single(old.address, old.words[0])
+    return pdu.write_multiple(old.address, old.words)
