@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from hil.errors import BenchError
 from hil.run.agent_process import AgentSubprocess, agent_command
 from hil.run.unit import unit_measures
@@ -77,7 +77,7 @@ class RealUnitRun:
             if code is not None:
                 raise BenchError(f"{self.scenario.name}: the agent has ended with code {code}")
             try:
-                self.status = json.loads((folder / KEY).read_text(encoding="utf-8"))
+                self.status = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 self.status = None
             self.evaluator.sample(second, self.sample)

@@ -86,7 +86,7 @@ def run_write_test(
             problem = return_output(access, index, (before, target), old, keep)
     if problem:
         state, reason = LEFT, f"the device did not return to its old value: {problem}"
-    scale = point.num / point.den
+    scale = point.numerator / point.denominator
     return WriteResult(name, point.unit, before * scale, target * scale, state, reason)
 
 
