@@ -61,7 +61,7 @@ class Agent:
 
     `boot`: the selected software and configuration, and the check of a changed configuration; None
     on a unit that takes no changes from operators. `arbiters`: by actuator; empty on a unit without
-    components. `boot_level`: see `agent.runtime.boot_loop`. `supply_sensor` to
+    components. `fallback_level`: see `agent.runtime.boot_loop`. `supply_sensor` to
     `pumps`: the parts from which a component can build its own loop.
     """
 
@@ -70,7 +70,7 @@ class Agent:
         config: "Config",
         boot: "BootState | None" = None,
         restarts: int = 0,
-        boot_level: int = 0,
+        fallback_level: int = 0,
     ) -> None:
         self.config = config
         self.boot = boot
@@ -113,7 +113,7 @@ class Agent:
         if self.uplink is not None:
             self.with_deadline.append(self.uplink)
             self.with_outbox.append(self.uplink)
-        if boot_level:
+        if fallback_level:
             from agent.safety.boot_loop_alarm import BootLoopAlarm  # noqa: PLC0415 - rarely needed
 
             providers.append(BootLoopAlarm())

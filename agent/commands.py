@@ -16,8 +16,8 @@ from agent.agent import Agent
 from agent.core.config_records import Config
 from agent.core.errors import AgentError, ConfigError
 from agent.port_numbers import CONSOLE
-from agent.runtime.io_loop import LEAVE, RESTART
-from agent.telemetry.status import KEY, VERSION
+from agent.runtime.io_loop import LEAVE_BOOT_LOOP, RESTART
+from agent.telemetry.status import STATUS_FILE, STATUS_VERSION
 from drivers.tools.lib.command_group import CommandGroup
 from drivers.tools.lib.parser import Parser
 from drivers.tools.lib.profile_folders import add_profiles_option, read_profiles
@@ -117,10 +117,10 @@ def _run(path: str, store: str) -> int:
         first = False
         if boot_loop is None:
             boot_loop = BootLoop(boot_store(path, store))
-        level = boot_loop.begin(cpython.monotonic())
+        fallback_level = boot_loop.begin(cpython.monotonic())
         try:
-            config, boot = choose_config(path, store, profiles(path), level > 0)
-            config = protection_only(config, level)
+            config, boot = choose_config(path, store, profiles(path), fallback_level > 0)
+            config = protection_only(config, fallback_level)
         except ConfigError as error:
             print(error, file=sys.stderr)
             boot_loop.end(False)
@@ -139,8 +139,8 @@ def _run(path: str, store: str) -> int:
                 raise
             cpython.print_line(f"{traceback.format_exc()}coldloop agent: starts again")
             continue
-        boot_loop.end(code == LEAVE)
-        if code not in (RESTART, LEAVE):
+        boot_loop.end(code == LEAVE_BOOT_LOOP)
+        if code not in (RESTART, LEAVE_BOOT_LOOP):
             return 0
 
 
@@ -152,7 +152,9 @@ def _run_once(
     from agent.runtime import cpython
     from agent.runtime.cpython_systemd import notifier_for
 
-    controller = make_controller(config, lambda: Agent(config, boot, restarts, boot_loop.level))
+    controller = make_controller(
+        config, lambda: Agent(config, boot, restarts, boot_loop.fallback_level)
+    )
     controller.start(cpython.monotonic())
     notifier = notifier_for(controller, config)
 
@@ -192,7 +194,7 @@ def status(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the status as one JSON object")
     arguments = parser.parse_args(argv)
     try:
-        snapshot = read_status(state_folder(arguments) / KEY)
+        snapshot = read_status(state_folder(arguments) / STATUS_FILE)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
@@ -268,7 +270,7 @@ def read_status(path: Path) -> dict[str, Any]:
         raise ConfigError(f"coldloop status: {path}: {message}") from None
     except ValueError:
         snapshot = None
-    if not isinstance(snapshot, dict) or snapshot.get("version") != VERSION:
+    if not isinstance(snapshot, dict) or snapshot.get("version") != STATUS_VERSION:
         message = "not a status of this version; restart the agent with this coldloop"
         raise ConfigError(f"coldloop status: {path}: {message}")
     return snapshot

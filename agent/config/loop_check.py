@@ -90,8 +90,11 @@ def _check_setpoint(
         return
     point = profile.points[profile.point_index(profile.cdu[key])]
     low, high = point.limits or (0, 0)
-    if not low - 0.5 < loop[name] * point.den / point.num < high + 0.5:
-        limits = (low * point.num / point.den, high * point.num / point.den)
+    if not low - 0.5 < loop[name] * point.denominator / point.numerator < high + 0.5:
+        limits = (
+            low * point.numerator / point.denominator,
+            high * point.numerator / point.denominator,
+        )
         errors.append(
             "%s.%s: %s is outside what profile %s lets be written, %.1f to %.1f"
             % ((path, name, loop[name], profile.model) + limits)

@@ -16,14 +16,14 @@ _KEPT = ("cooling", "safety", "throttle", "remote", "retain", "redundancy")
 _KEPT_AT_LEAST = ("safety", "throttle", "redundancy")
 
 
-def protection_only(config: "Config", level: int) -> "Config":
-    """Return the part of `config` that runs at `level` of `agent.runtime.boot_loop`."""
-    if level == 0:
+def protection_only(config: "Config", fallback_level: int) -> "Config":
+    """Return the part of `config` that runs at `fallback_level` of `agent.runtime.boot_loop`."""
+    if fallback_level == 0:
         return config
     changed: Config = copy_record(config)
-    kept = _KEPT if level == 1 else _KEPT_AT_LEAST
+    kept = _KEPT if fallback_level == 1 else _KEPT_AT_LEAST
     changed.components = [entry for entry in config.components if entry[0] in kept]
     changed.component_ports = [entry for entry in config.component_ports if entry[0] in kept]
-    if level > 1:
+    if fallback_level > 1:
         changed.broker = changed.receiver = None
     return changed

@@ -115,7 +115,7 @@ class CoolingComponent(Component):
         self._trip_handled = self._is_fouled = False
         self.sensors = ControlSensors(agent, settings, self.readings)
         self.supply_sensor = self.sensors.supply
-        self.return_sensor, self.flow_sensor = self.sensors.returned, self.sensors.flow
+        self.return_sensor, self.flow_sensor = self.sensors.return_sensor, self.sensors.flow
         if "exchanger" in settings:
             self._build_supply_loop()
         if "pumps" in settings:
@@ -203,8 +203,8 @@ class CoolingComponent(Component):
         self._trip_handled = False
         exchanger = None if self.cooling is None else self.cooling.exchanger
         self._conditions = self.sensors.read(exchanger, now, dt)
-        if self.sensors.row is not None:
-            self.learned_store.step(self.sensors.row, now)
+        if self.sensors.plausibility is not None:
+            self.learned_store.step(self.sensors.plausibility, now)
 
     def before_control(self, now: int, dt: float) -> None:
         """Move the set-points, lock out drives in local mode, claim for a mode or a proof test."""

@@ -2,8 +2,8 @@
 """Sensors of the component `cooling`: validation, and the readings of a cycle.
 
 Does not react to a failed check; the supervisor gets it as an active condition. The loops, and
-other components by services, use `supply`, `returned`, `flow` and `dp`: the reading, or an estimate
-with its uncertainty (`agent.control.law.plausibility`), or None.
+other components by services, use `supply`, `return_sensor`, `flow` and `dp`: the reading, or an
+estimate with its uncertainty (`agent.control.law.plausibility`), or None.
 """
 
 from agent.control.law.checked_signal import RANGE, RATE, RELATION
@@ -29,10 +29,10 @@ SENSOR_RATE = AlarmRecord(
 SENSOR_STUCK = AlarmRecord(
     "sensor_stuck", DEGRADED, "supply temperature stands while the return moves", "", True
 )
-SENSOR_APART = AlarmRecord(
+SENSOR_DISCREPANCY = AlarmRecord(
     "sensor_apart", DEGRADED, "supply temperature and its spare differ", "", True
 )
-SENSOR_LIE = AlarmRecord("sensor_lie", DEGRADED, "%s is suspect (%s), %s", "signal", True)
+SENSOR_IMPLAUSIBLE = AlarmRecord("sensor_lie", DEGRADED, "%s is suspect (%s), %s", "signal", True)
 HEAT_BALANCE = AlarmRecord(
     "heat_balance", DEGRADED, "heat on both sides differs: a sensor is off", "", True
 )
@@ -80,20 +80,20 @@ class ControlSensors:
             )
         optimum = settings.get("optimum", {})
         self.outdoor = self._point(optimum, "air", _AIR)
-        self._wet_air = self._point(optimum, "wet_air", _AIR)
+        self._adiabatic_air = self._point(optimum, "wet_air", _AIR)
         self._it_meter = self._point(optimum, "it_meter", _POWER)
         self._pump_meter = self._point(optimum, "pump_meter", _POWER)
         self.validator = SensorValidator(_MAX_DIFFERENCE_K)
         self.heat_balance = (
             HeatBalanceCheck(settings["balance_pct"]) if settings["balance_pct"] else None
         )
-        self.raw = RowReadings()
-        self.row: RowPlausibility | None = None
+        self.inputs = RowReadings()
+        self.plausibility: RowPlausibility | None = None
         self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
-        self.returned = ValidatedSensor("return", self._return, stale)
+        self.return_sensor = ValidatedSensor("return", self._return, stale)
         self.flow = ValidatedSensor("flow", self._flow, stale)
         self.dp = ValidatedSensor("dp", agent.dp_sensor, stale)
-        self._checked = (self.supply, self.returned, self.flow, self.dp)
+        self._checked = (self.supply, self.return_sensor, self.flow, self.dp)
 
     def _point(self, section: "dict[str, Any]", key: str, point: str) -> "PointSensor | None":
         """Return the sensor of the device that `key` of the section names; None without it."""
@@ -107,7 +107,7 @@ class ControlSensors:
         """Take the readings that only the optimiser needs."""
         readings = self._readings
         readings.air_c = value_or_none(self.outdoor, now)
-        readings.adiabatic_air_c = value_or_none(self._wet_air, now)
+        readings.adiabatic_air_c = value_or_none(self._adiabatic_air, now)
         watts = value_or_none(self._it_meter, now)
         readings.load_kw = None if watts is None else watts / 1000.0
         readings.pump_w = value_or_none(self._pump_meter, now)
@@ -115,10 +115,10 @@ class ControlSensors:
     def set_exchanger(self, exchanger: "Exchanger | None") -> None:
         """Set the model for the estimates; called once."""
         design_lpm = _NO_MODEL_LPM if exchanger is None else exchanger.design_lpm
-        self.row = row = RowPlausibility(exchanger, design_lpm)
+        self.plausibility = row = RowPlausibility(exchanger, design_lpm)
         for sensor, signal in (
             (self.supply, row.supply),
-            (self.returned, row.returned),
+            (self.return_sensor, row.return_signal),
             (self.flow, row.flow),
             (self.dp, row.dp),
         ):
@@ -133,43 +133,43 @@ class ControlSensors:
         """Suspect a sensor as before the restart: it is valid again only by evidence."""
         for sensor in self._checked:
             if sensor.name == name and reason in REASONS:
-                sensor.accuse(reason)
+                sensor.mark_suspect(reason)
                 return True
         return False
 
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
         """Return supply and return temperature without offsets, °C."""
-        return self.supply.raw_value(now), self.returned.raw_value(now)
+        return self.supply.raw_value(now), self.return_sensor.raw_value(now)
 
     def read(self, exchanger: "Exchanger | None", now: int, dt: float) -> "list[Condition]":
         """Take the readings of a cycle. Return the active conditions of their checks."""
-        readings, settings, agent, raw = self._readings, self._settings, self._agent, self.raw
+        readings, settings, agent, inputs = self._readings, self._settings, self._agent, self.inputs
         supply_c, return_c = self.read_raw(now)
-        raw.return_c = None if return_c is None else return_c + settings["return_offset_k"]
+        inputs.return_c = None if return_c is None else return_c + settings["return_offset_k"]
         if supply_c is not None:
             supply_c += settings["supply_offset_k"]
-        raw.spare_c = value_or_none(self._redundant, now)
-        raw.supply_c = self.validator.validate(
-            supply_c, raw.spare_c, raw.return_c, self.supply.estimate(), dt
+        inputs.redundant_supply_c = value_or_none(self._redundant, now)
+        inputs.supply_c = self.validator.validate(
+            supply_c, inputs.redundant_supply_c, inputs.return_c, self.supply.last_value(), dt
         )
-        raw.flow_lpm = self.flow.raw_value(now)
-        raw.dp_kpa = self.dp.raw_value(now)
-        raw.fws_supply_c = readings.fws_supply_c = value_or_none(self._fws_supply, now)
-        raw.fws_return_c = value_or_none(self._fws_return, now)
-        raw.fws_flow_lpm = readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
-        raw.pump_pct = None
+        inputs.flow_lpm = self.flow.raw_value(now)
+        inputs.dp_kpa = self.dp.raw_value(now)
+        inputs.fws_supply_c = readings.fws_supply_c = value_or_none(self._fws_supply, now)
+        inputs.fws_return_c = value_or_none(self._fws_return, now)
+        inputs.fws_flow_lpm = readings.fws_flow_lpm = value_or_none(self._fws_flow, now)
+        inputs.pump_pct = None
         for pump in agent.pumps:
             speed = pump.speed()
-            if speed is not None and (raw.pump_pct is None or speed > raw.pump_pct):
-                raw.pump_pct = speed
-        if self.row is None:
+            if speed is not None and (inputs.pump_pct is None or speed > inputs.pump_pct):
+                inputs.pump_pct = speed
+        if self.plausibility is None:
             self.set_exchanger(exchanger)
-        if self.row is not None:
-            self.row.step(raw, dt)
+        if self.plausibility is not None:
+            self.plausibility.step(inputs, dt)
             if exchanger is not None:
-                exchanger.set_ua_steady(self.row.ua_steady)
+                exchanger.set_ua_steady(self.plausibility.ua_steady)
         readings.supply_c = self.supply.update(now)
-        readings.return_c = self.returned.update(now)
+        readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)
         readings.dp_kpa = self.dp.update(now)
         readings.valve_pct = agent.valve.position()
@@ -182,13 +182,13 @@ class ControlSensors:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in self._checked:
             if sensor.suspect and not (sensor.suspect == MISSING and self._is_lost(sensor)):
-                used = "no estimate" if sensor.estimate() is None else "an estimate is used"
-                text = SENSOR_LIE.text % (sensor.name, sensor.suspect, used)
-                conditions.append((SENSOR_LIE, sensor.name, text))
+                used = "no estimate" if sensor.last_value() is None else "an estimate is used"
+                text = SENSOR_IMPLAUSIBLE.text % (sensor.name, sensor.suspect, used)
+                conditions.append((SENSOR_IMPLAUSIBLE, sensor.name, text))
         if validator.stuck:
             conditions.append((SENSOR_STUCK, "", SENSOR_STUCK.text))
         if validator.sensors_disagree:
-            conditions.append((SENSOR_APART, "", SENSOR_APART.text))
+            conditions.append((SENSOR_DISCREPANCY, "", SENSOR_DISCREPANCY.text))
         return conditions
 
     def _is_lost(self, sensor: "ValidatedSensor") -> bool:
@@ -199,19 +199,25 @@ class ControlSensors:
 
     def _check_heat_balance(self, exchanger: "Exchanger | None", dt: float) -> "list[Condition]":
         """Compare the heat on both sides of the exchanger, if all readings are available."""
-        heat_balance, raw = self.heat_balance, self.raw
-        supply_c, return_c, flow_lpm = raw.supply_c, raw.return_c, raw.flow_lpm
-        t1, t2, v1 = raw.fws_supply_c, raw.fws_return_c, raw.fws_flow_lpm
+        heat_balance, inputs = self.heat_balance, self.inputs
+        supply_c, return_c, flow_lpm = inputs.supply_c, inputs.return_c, inputs.flow_lpm
+        fws_supply_c, fws_return_c, fws_flow_lpm = (
+            inputs.fws_supply_c,
+            inputs.fws_return_c,
+            inputs.fws_flow_lpm,
+        )
         if (
             heat_balance is None
             or exchanger is None
-            or None in (t1, t2, v1, flow_lpm, supply_c, return_c)
+            or None in (fws_supply_c, fws_return_c, fws_flow_lpm, flow_lpm, supply_c, return_c)
         ):
             return []
         heat_in_w = exchanger.tcs_capacity(flow_lpm or 0.0) * (
             (return_c or 0.0) - (supply_c or 0.0)
         )
-        heat_out_w = exchanger.fws_capacity(v1 or 0.0) * ((t2 or 0.0) - (t1 or 0.0))
+        heat_out_w = exchanger.fws_capacity(fws_flow_lpm or 0.0) * (
+            (fws_return_c or 0.0) - (fws_supply_c or 0.0)
+        )
         heat_balance.check(heat_in_w, heat_out_w, dt)
         if not heat_balance.unbalanced:
             return []
@@ -239,19 +245,19 @@ class ValidatedSensor:
         """Set the signal of the checks."""
         self._signal = signal
         if self.suspect:
-            signal.accuse(self.suspect)
+            signal.mark_suspect(self.suspect)
 
-    def accuse(self, reason: str) -> None:
+    def mark_suspect(self, reason: str) -> None:
         """Make the sensor suspect, also before its first cycle."""
         self.suspect = reason
         if self._signal is not None:
-            self._signal.accuse(reason)
+            self._signal.mark_suspect(reason)
 
     def raw_value(self, now: int) -> "float | None":
         """Return the reading before validation."""
         return None if self._raw_sensor is None else self._raw_sensor.value(now)
 
-    def estimate(self) -> "float | None":
+    def last_value(self) -> "float | None":
         """Return the value of the last cycle."""
         return None if self._signal is None else self._signal.value
 
@@ -278,4 +284,4 @@ class ValidatedSensor:
         at = self._validated_at
         if at is None or now - at > self._stale_us:
             return None if self.suspect else self.raw_value(now)
-        return self.estimate()
+        return self.last_value()

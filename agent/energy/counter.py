@@ -28,8 +28,8 @@ _MINUTE_US = 60 * SECOND
 _SLACK = 20_000_000
 """mWh (20 kWh) or mL above the limit of `max_w`, because counters have coarse steps."""
 
-MeterUnit = namedtuple("MeterUnit", ("unit", "is_counter", "num", "den"))
-"""A UCUM unit. One unit is num / den mWh or mL; for a rate, one unit during one microsecond."""
+MeterUnit = namedtuple("MeterUnit", ("unit", "is_counter", "numerator", "denominator"))
+"""A UCUM unit. One unit is numerator / denominator mWh or mL; for a rate, one unit in 1 µs."""
 
 UNITS = (
     MeterUnit("kW.h", True, 1_000_000, 1),
@@ -48,9 +48,9 @@ class CounterInput:
     def __init__(self, point: "Point", rollover_at: int, max_w: int) -> None:
         meter_unit = next(row for row in UNITS if row.unit == point.unit)
         self.is_counter: bool = meter_unit.is_counter
-        self.num: int = point.num * meter_unit.num
-        self.den: int = point.den * meter_unit.den
-        self.rollover_at = rollover_at * point.den // point.num
+        self.numerator: int = point.numerator * meter_unit.numerator
+        self.denominator: int = point.denominator * meter_unit.denominator
+        self.rollover_at = rollover_at * point.denominator // point.numerator
         self.max_w = max_w
         self.last_raw: int | None = None
         self.last_read_at = 0
@@ -99,9 +99,12 @@ class CounterInput:
         An unknown time, as after a restart, counts as one day.
         """
         gap_us = 24 * _HOUR_US if elapsed is None else elapsed
-        return step * self.num <= (self.max_w * gap_us // (_HOUR_US // 1000) + _SLACK) * self.den
+        return (
+            step * self.numerator
+            <= (self.max_w * gap_us // (_HOUR_US // 1000) + _SLACK) * self.denominator
+        )
 
     def _to_base_units(self, amount: int) -> int:
-        total = amount * self.num + self._remainder
-        self._remainder = total % self.den
-        return total // self.den
+        total = amount * self.numerator + self._remainder
+        self._remainder = total % self.denominator
+        return total // self.denominator

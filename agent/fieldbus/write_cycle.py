@@ -118,7 +118,7 @@ class WriteCycle:
             if index == i:
                 previous = requested
         count = device.ramp_limited(i, previous, count, elapsed_us)
-        return count * point.num / point.den, count
+        return count * point.numerator / point.denominator, count
 
     def request(self, outputs: "Pairs", stop: bool) -> None:
         """Request that (point index, count) pairs be written and verified."""

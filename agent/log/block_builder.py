@@ -28,7 +28,7 @@ def unit_schema(fieldbus: "FieldbusView") -> Schema:
     entries = [(TIME, "ms", 1, 1), (CLOCK, "1", 1, 1), (STATE, "1", 1, 1)]
     entries.extend(
         [
-            (session.name + "." + point.name, point.unit, point.num, point.den)
+            (session.name + "." + point.name, point.unit, point.numerator, point.denominator)
             for session in fieldbus.sessions
             for point in session.profile.points
         ]

@@ -17,7 +17,16 @@ from agent.core.json_writer import JsonObject, write
 from agent.log.block_builder import BlockBuilder, take_row, unit_schema
 from agent.log.record_store import RecordStore
 from agent.log.sender import Sender
-from protocols.telemetry.message import ALARM, BULK, CLASSES, LIVE, NOTE, ROWS, SCHEMA, SUMMARY
+from protocols.telemetry.message import (
+    ALARM,
+    BULK,
+    CLASSES,
+    JSON_EVENT,
+    LIVE,
+    ROWS,
+    SCHEMA,
+    SUMMARY,
+)
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
@@ -156,7 +165,7 @@ class LogComponent(Component):
             ("t", None if utc is None else utc // MILLISECOND),
             ("m", now // MILLISECOND),
         ]
-        self.record_store.append(group, NOTE, write(JsonObject(head + fields)).encode(), now)
+        self.record_store.append(group, JSON_EVENT, write(JsonObject(head + fields)).encode(), now)
 
     def _on_link(self, up: bool, now: int) -> None:
         """Handle a carrier that connected or disconnected. Close the open block, so that it is sent

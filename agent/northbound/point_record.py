@@ -47,7 +47,7 @@ _STATES = ("unknown", "normal", "degraded", "safe", "stopped")
 def build_layout(agent: "Any") -> bytes:
     """Return the layout: name, unit, numerator and denominator of each value of a device."""
     points = [
-        (session.name + "." + point.name, point.unit, point.num, point.den)
+        (session.name + "." + point.name, point.unit, point.numerator, point.denominator)
         for session in agent.fieldbus.sessions
         for point in session.profile.points
     ]

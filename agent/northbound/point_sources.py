@@ -78,9 +78,9 @@ def factor(unit: "str | None", target_unit: str) -> "tuple[int, int] | None":
     """Return the factor from one unit to another; None: they do not fit."""
     if unit in (target_unit, None):
         return 1, 1
-    for have, want, num, den in _FACTORS:
+    for have, want, numerator, denominator in _FACTORS:
         if (have, want) == (unit, target_unit):
-            return num, den
+            return numerator, denominator
     return None
 
 
@@ -91,9 +91,9 @@ class PointSource:
         self._session = session
         self._index = session.device.point_index(point)
         record = session.profile.points[self._index]
-        num, den = factor(record.unit, unit) or (1, 1)
-        self._num = record.num * num * (1 if unit in WHOLE else 1000)
-        self._den = record.den * den
+        numerator, denominator = factor(record.unit, unit) or (1, 1)
+        self._numerator = record.numerator * numerator * (1 if unit in WHOLE else 1000)
+        self._denominator = record.denominator * denominator
         self._stale_us = stale_us
 
     def __call__(self, now: int) -> "Value":
@@ -104,7 +104,11 @@ class PointSource:
         age = now - reading.read_at
         if reading.quality != "good" or age > self._stale_us:
             return None, BAD, age // MILLISECOND
-        return round_half_away(reading.raw * self._num / self._den), GOOD, age // MILLISECOND
+        return (
+            round_half_away(reading.raw * self._numerator / self._denominator),
+            GOOD,
+            age // MILLISECOND,
+        )
 
 
 def sensor_source(sensor: "SensorView") -> "Source":

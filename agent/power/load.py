@@ -103,7 +103,7 @@ class Load:
             if reading.quality != "good" or reading.read_at <= since:
                 return reported_w
             point = session.profile.points[index]
-            total_w += reading.raw * point.num // point.den
+            total_w += reading.raw * point.numerator // point.denominator
         return max(total_w, reported_w or 0) if self.watts else reported_w
 
     def min_permille(self) -> int:

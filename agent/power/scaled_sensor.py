@@ -20,4 +20,4 @@ class ScaledSensor:
         reading = self._reading
         if reading.quality != "good" or now - reading.read_at > self._stale_us:
             return None
-        return reading.raw * self._point.num * 1000 // self._point.den
+        return reading.raw * self._point.numerator * 1000 // self._point.denominator

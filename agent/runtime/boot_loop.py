@@ -5,13 +5,13 @@ Does not start the agent; see `agent.commands` and `agent.runtime.micropython`. 
 of the process, of the board, and after an exception of the core. An orderly end (a signal, a
 restart by request) takes its start back. `CALM_US` of running without a start ends the count.
 
-    starts         level       the agent runs
+    starts         fallback    the agent runs
     up to 5        FULL        the chosen configuration
     6 to 10        PROTECTION  the confirmed configuration, only the sections of the protection
     more           LEAST       the same, without network, receiver and model
 
-A level stays until a person leaves it (command `reset` with the code `boot_loop`), also over a
-restart. Without a store, the starts of this process count.
+A fallback level stays until a person leaves it (command `reset` with the code `boot_loop`), also
+over a restart. Without a store, the starts of this process count.
 """
 
 from drivers.errors import PortError
@@ -36,10 +36,10 @@ _MAX_COUNT = 99
 
 
 class BootLoop:
-    """The count of starts. `level`: see the module. `fault`: why the record cannot be used."""
+    """The count of starts. `fallback_level`: see the module. `fault`: error of the record."""
 
     def __init__(self, store: "StartRecord | None") -> None:
-        self.level = FULL
+        self.fallback_level = FULL
         self.starts = 0
         self.fault = ""
         self._store = store
@@ -56,23 +56,23 @@ class BootLoop:
             self.starts = int(data)
 
     def begin(self, now: int) -> int:
-        """Record a start; return its level."""
+        """Record a start; return its fallback level."""
         self._began, self._is_calm = now, False
         self._set(min(self.starts + 1, _MAX_COUNT))
         if self.starts > _MAX_PROTECTION:
-            self.level = LEAST
+            self.fallback_level = LEAST
         elif self.starts > _MAX_STARTS:
-            self.level = max(self.level, PROTECTION)
-        return self.level
+            self.fallback_level = max(self.fallback_level, PROTECTION)
+        return self.fallback_level
 
     def check(self, now: int) -> bool:
         """End the count after a calm time; called often while the agent runs. Returns False."""
         if not self._is_calm and now - self._began >= CALM_US:
             self._is_calm = True
-            if self.level == FULL:
+            if self.fallback_level == FULL:
                 self._set(0)
             else:  # the next start has the same level, and one more does not raise it
-                self._set(_MAX_PROTECTION if self.level == LEAST else _MAX_STARTS)
+                self._set(_MAX_PROTECTION if self.fallback_level == LEAST else _MAX_STARTS)
         return False
 
     def end(self, leaves: bool) -> None:
@@ -82,7 +82,7 @@ class BootLoop:
         was decommissioned.
         """
         if leaves:
-            self.level = FULL
+            self.fallback_level = FULL
             self._set(0)
         elif not self._is_calm:
             starts = max(self.starts - 1, 0)

@@ -144,7 +144,7 @@ def run(
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    Returns RESTART or LEAVE if the agent requests a restart.
+    Returns RESTART or LEAVE_BOOT_LOOP if the agent requests a restart.
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces OPENERS.
     `out` prints one line for each change of a port's state, and the writes of the agent to its port

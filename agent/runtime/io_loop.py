@@ -47,7 +47,7 @@ MAX_WAIT = 250_000  # longest time between two calls of `until`, us
 FLUSH_TIME = 2_000_000  # longest time for the last writes at the stop, us
 MAX_CHUNKS = 16  # chunks read from one port before the next port
 RESTART = -1  # return value of `run` if the agent requests a restart
-LEAVE = -2  # the same, and a person leaves the boot loop (`agent.runtime.boot_loop`)
+LEAVE_BOOT_LOOP = -2  # the same, and a person leaves the boot loop (`agent.runtime.boot_loop`)
 MAX_PORTS = 64  # an agent that opens more has an error
 SLICE = 4096  # bytes of a backlog offered to a port at a time
 
@@ -110,8 +110,8 @@ class IoLoop:
         return interrupted
 
     def result(self) -> int:
-        """Return RESTART or LEAVE if the agent has requested it, else 0."""
-        return LEAVE if self.leave_requested else RESTART if self.restart_requested else 0
+        """Return RESTART or LEAVE_BOOT_LOOP if the agent has requested it, else 0."""
+        return LEAVE_BOOT_LOOP if self.leave_requested else RESTART if self.restart_requested else 0
 
     def start(self) -> None:
         """Execute the first outbox of the agent."""

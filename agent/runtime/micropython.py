@@ -20,7 +20,7 @@ from agent.port_numbers import CONSOLE
 from agent.runtime.board_watch import BoardWatch
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
-from agent.runtime.io_loop import LEAVE, RESTART, IoLoop
+from agent.runtime.io_loop import LEAVE_BOOT_LOOP, RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
 from drivers import errors
 from drivers.ports.address import parse_address
@@ -189,7 +189,7 @@ def run(
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    Returns RESTART or LEAVE if the agent requests a restart.
+    Returns RESTART or LEAVE_BOOT_LOOP if the agent requests a restart.
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces those of
     this build. `out` prints one line for each change of a port's state, and the writes of the agent
@@ -227,8 +227,8 @@ def main(path: str, flash: "SlotFlash | None" = None) -> int:
         boot_loop.begin(monotonic())
         try:
             code = _run_once(path, flash, crashes.count, boot_loop)
-            boot_loop.end(code == LEAVE)
-            return RESTARTED if code in (RESTART, LEAVE) else code
+            boot_loop.end(code == LEAVE_BOOT_LOOP)
+            return RESTARTED if code in (RESTART, LEAVE_BOOT_LOOP) else code
         except Exception as error:
             if not crashes.allows_restart(monotonic()):
                 raise
@@ -268,26 +268,26 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
             with open(path) as file:
                 text = file.read()
             raw = parse(text, path)
-            config, boot = _choose(raw, path, flash, boot_loop.level)
+            config, boot = _choose(raw, path, flash, boot_loop.fallback_level)
         except (ConfigError, OSError) as error:
             config, boot = _choose_confirmed(path, flash, error)
-        if boot_loop.level:
+        if boot_loop.fallback_level:
             from agent.config.protection_only import protection_only  # noqa: PLC0415
 
-            config = protection_only(config, boot_loop.level)
+            config = protection_only(config, boot_loop.fallback_level)
     except (ConfigError, OSError) as error:
         print_line("%s: %s" % (path, error))
         return 2
     unload_checks()
     gc.collect()
-    agent = _make_controller(config, boot, restarts, boot_loop.level)
+    agent = _make_controller(config, boot, restarts, boot_loop.fallback_level)
     del text, raw, config
     openers = _openers()
     if flash is not None:
         openers["store"] = _slot_opener(flash)
     watch = BoardWatch(flash, agent, boot_loop)
     code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, start=agent.start)
-    return code if code in (RESTART, LEAVE) else 0
+    return code if code in (RESTART, LEAVE_BOOT_LOOP) else 0
 
 
 def _make_controller(

@@ -36,7 +36,7 @@ class RawPoint:
             return None
         if reading.raw in _SENTINELS:
             return None
-        value = reading.raw * self._point.num / self._point.den
+        value = reading.raw * self._point.numerator / self._point.denominator
         return value if self._low <= value <= self._high else None
 
 

@@ -82,7 +82,7 @@ class Telemetry:
         The value is raw * numerator / denominator, in the unit (UCUM).
         """
         points: list[object] = [
-            [session.name + "." + point.name, point.unit, point.num, point.den]
+            [session.name + "." + point.name, point.unit, point.numerator, point.denominator]
             for session in self._sessions
             for point in session.profile.points
         ]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from agent.clock.evidence import CheckEvidence
     from agent.telemetry.status_source import StatusSource
 
-KEY = "status.json"
-VERSION = 1
+STATUS_FILE = "status.json"
+STATUS_VERSION = 1
 _PERIOD = SECOND
 _WRITE_TIME = 800 * MILLISECOND
 _BOOL = ("false", "true")
@@ -139,7 +139,7 @@ class StatusWriter:
                 return []
             self._due = now + _PERIOD
             self._chunks = StatusChunks(self._agent)
-            begin = KEY + "\0"
+            begin = STATUS_FILE + "\0"
         try:
             return self._write(begin, now)
         except (MemoryError, RuntimeError):
@@ -174,7 +174,7 @@ def _milli_list(values: "list[float | None]") -> str:
 def _head(agent: "StatusSource", now: int) -> str:
     config = agent.config
     return _HEAD % (
-        VERSION,
+        STATUS_VERSION,
         quote(config.site),
         quote(config.unit),
         now,

@@ -13,7 +13,7 @@ from pathlib import Path
 from agent.alarms.shelving import FILE, MAX_HOURS, Shelving
 from agent.commands import add_status_options, read_status, state_folder
 from agent.core.errors import AgentError
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from protocols.calendar import iso8601
 
 EXAMPLE = "coldloop alarms shelve fan_trip:fan2 --hours 4 --reason 'fan on order'"
@@ -55,7 +55,7 @@ def _place(arguments: argparse.Namespace) -> tuple[Shelving, str]:
     if arguments.file is not None:
         return Shelving(Path(arguments.file)), arguments.unit or ""
     folder = state_folder(arguments)
-    snapshot = read_status(folder / KEY)
+    snapshot = read_status(folder / STATUS_FILE)
     return Shelving(folder / FILE), f"{snapshot['site']}/{snapshot['unit']}"
 
 

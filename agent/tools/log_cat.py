@@ -21,15 +21,15 @@ from protocols.telemetry.message import CLASSES
 from protocols.telemetry.schema import Schema, parse_schema
 
 EXAMPLE = "coldloop telemetry cat /var/lib/coldloop/log --csv"
-_KINDS = {
+_KIND_NAMES = {
     message.SCHEMA: "schema",
     message.ROWS: "rows",
-    message.NOTE: "note",
+    message.JSON_EVENT: "note",
     message.SUMMARY: "summary",
     message.MERGED: "rows",
 }
-_ROWS = (message.ROWS, message.MERGED)
-BLOCKS = (*_ROWS, message.SUMMARY)
+_ROW_KINDS = (message.ROWS, message.MERGED)
+BLOCK_KINDS = (*_ROW_KINDS, message.SUMMARY)
 
 
 class LogContents:
@@ -47,12 +47,14 @@ class LogContents:
         self.bytes = 0
         self.records: list[tuple[int, segment.LogRecord]] = []
         self.schemas: dict[bytes, Schema] = {}
-        for (generation, group, _), file in sorted(self.segments, key=lambda entry: entry[0][1:]):
+        for (generation, priority_class, _), file in sorted(
+            self.segments, key=lambda entry: entry[0][1:]
+        ):
             data = file.read_bytes()
-            scan = segment.scan(data, generation, group)
+            scan = segment.scan(data, generation, priority_class)
             self.bytes += len(data)
             self.damaged += scan.damaged
-            self.records += [(group, record) for record in scan.records]
+            self.records += [(priority_class, record) for record in scan.records]
         for _, record in self.records:
             if record.kind == message.SCHEMA:
                 self.add_schema(record.payload)
@@ -88,9 +90,11 @@ class LogContents:
             for (name, _, numerator, denominator), column in zip(
                 schema.entries, data.columns, strict=True
             ):
-                raw = column[index]
+                counts = column[index]
                 scaled = numerator != 1 or denominator != 1
-                row[name] = raw if raw is None or not scaled else raw * numerator / denominator
+                row[name] = (
+                    counts if counts is None or not scaled else counts * numerator / denominator
+                )
             yield row
 
 
@@ -105,18 +109,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_records(contents: LogContents) -> None:
-    for group, record in contents.records:
+    for priority_class, record in contents.records:
         head: dict[str, Any] = {
-            "class": CLASSES[group],
+            "class": CLASSES[priority_class],
             "id": record.ident,
-            "kind": _KINDS.get(record.kind, str(record.kind)),
+            "kind": _KIND_NAMES.get(record.kind, str(record.kind)),
         }
-        if record.kind == message.NOTE:
+        if record.kind == message.JSON_EVENT:
             try:
                 head["note"] = json.loads(record.payload)
             except ValueError:
                 head["bytes"] = record.payload.hex()
-        elif record.kind in BLOCKS:
+        elif record.kind in BLOCK_KINDS:
             head["rows"] = list(contents.rows(record))
         print(json.dumps(head))
 
@@ -125,7 +129,7 @@ def _print_csv(contents: LogContents) -> None:
     rows = [
         row
         for _, record in contents.records
-        if record.kind in _ROWS
+        if record.kind in _ROW_KINDS
         for row in contents.rows(record)
     ]
     names: list[str] = []

@@ -8,7 +8,7 @@ import argparse
 import json
 from typing import Any
 
-from agent.tools.log_cat import BLOCKS, LogContents, report_damage
+from agent.tools.log_cat import BLOCK_KINDS, LogContents, report_damage
 from protocols.telemetry.message import CLASSES
 
 EXAMPLE = "coldloop telemetry stats /var/lib/coldloop/log --json"
@@ -24,7 +24,7 @@ def stats(contents: LogContents) -> dict[str, Any]:
     """Return the totals of a log."""
     rows = values = block_bytes = 0
     for _, record in contents.records:
-        decoded = contents.decode(record) if record.kind in BLOCKS else None
+        decoded = contents.decode(record) if record.kind in BLOCK_KINDS else None
         if decoded is not None:
             rows += len(decoded[1].columns[0])
             values += len(decoded[1].columns[0]) * len(decoded[1].columns)

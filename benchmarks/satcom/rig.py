@@ -16,7 +16,7 @@ from agent.satcom.component import SatcomComponent
 from agent.satcom.persistence import SatcomStore
 from agent.satcom.schema import MODEM
 from hil.bench.testbed import SITE_E7
-from hil.bench.testbed_satcom import SatcomTestbed, write_section
+from hil.bench.testbed_satcom import SatcomTestbed, modem_section
 from hil.bench.testbed_settings import TestbedSettings
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
@@ -55,7 +55,7 @@ class SatcomRig:
         self.records: dict[str, bytes] = {}
         self._gap = gap_us
         errors: list[str] = []
-        raw = {**write_section(setting), **(modem or {})}
+        raw = {**modem_section(setting), **(modem or {})}
         self.settings: dict[str, Any] = validate(raw, MODEM, "modem", errors)
         assert not errors, errors
         self._boot_count = 0

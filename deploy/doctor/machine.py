@@ -15,7 +15,7 @@ from pathlib import Path
 
 from agent.commands import STALE_AFTER_S, age_s
 from agent.core.config_records import Config
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from deploy.doctor.finding import CheckResult, bad, good, warning
 from drivers.ports.address import Address
 
@@ -103,7 +103,7 @@ def check_status(address: Address | None) -> CheckResult | None:
     if address is None:
         return warning("agent", "writes no status", 'add "state": "store:/run/coldloop"')
     try:
-        snapshot = json.loads((Path(address.path) / KEY).read_text(encoding="utf-8"))
+        snapshot = json.loads((Path(address.path) / STATUS_FILE).read_text(encoding="utf-8"))
         state, age = str(snapshot["state"]), age_s(snapshot)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -196,11 +196,14 @@ def _devices(
 ) -> Mapping[str, DevicePoint]:
     if len(layout) != len(values):
         return {}
-    return {
-        name: DevicePoint(name, _integer_or_none(raw), num, den, unit, _QUALITY_NUMBERS[quality],
-                          _integer_or_none(age))
-        for (name, unit, num, den), (raw, quality, age) in zip(layout, values, strict=True)
-    }  # fmt: skip
+    points = {}
+    for entry, (raw, quality, age) in zip(layout, values, strict=True):
+        name, unit, numerator, denominator = entry
+        count, age_ms = _integer_or_none(raw), _integer_or_none(age)
+        points[name] = DevicePoint(
+            name, count, numerator, denominator, unit, _QUALITY_NUMBERS[quality], age_ms
+        )
+    return points
 
 
 def _integer_or_none(value: Any) -> int | None:

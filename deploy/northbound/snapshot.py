@@ -109,19 +109,22 @@ class ActuatorItem:
 
 @dataclass(frozen=True, slots=True)
 class DevicePoint:
-    """A point of a device, `DEVICE.POINT`. Value in `unit`: raw * num / den; None: not known."""
+    """A point of a device, `DEVICE.POINT`. Value in `unit`: raw * numerator / denominator.
+
+    None: not known.
+    """
 
     name: str
     raw: int | None
-    num: int
-    den: int
+    numerator: int
+    denominator: int
     unit: str
     quality: str
     age_ms: int | None
 
     def value(self) -> float | None:
         """Return the value in the unit; None: not known."""
-        return None if self.raw is None else self.raw * self.num / self.den
+        return None if self.raw is None else self.raw * self.numerator / self.denominator
 
 
 @dataclass(frozen=True, slots=True)

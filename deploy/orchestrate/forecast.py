@@ -26,7 +26,7 @@ class CapacityForecast:
     """Capacity in `lead_h` hours, W. `low_w`, `high_w`: None if the confidence is none."""
 
     lead_h: int
-    mid_w: float
+    expected_w: float
     low_w: float | None
     high_w: float | None
     errors: int

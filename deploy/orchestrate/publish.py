@@ -32,7 +32,7 @@ def build_record(
 ) -> Record:
     """Return the record. Powers in W; null: not known."""
     return {
-        "schema": "coldloop-headroom/1",
+        "schema": "coldloop-headroom/2",
         "time": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "rows": [_row(decision, forecasts.get(decision.row.name, [])) for decision in decisions],
         "scheduler": scheduler,
@@ -53,7 +53,7 @@ def _row(decision: RowDecision, hours: list[CapacityForecast]) -> Record:
         else {
             "headroom_w": _rounded(reading.headroom_w),
             "heat_w": _rounded(reading.heat_w),
-            "limits": reading.state or None,
+            "limit_state": reading.state or None,
             "unit_state": reading.unit_state or None,
             "age_s": round(reading.age_s, 1),
             "source": reading.source,
@@ -67,7 +67,7 @@ def _hour(forecast: CapacityForecast, decision: RowDecision) -> Record:
     reading = decision.reading
     heat_w = reading.heat_w if reading is not None else None
     entry: Record = {"confidence": forecast.confidence, **asdict(forecast)}
-    for name in ("mid", "low", "high"):
+    for name in ("expected", "low", "high"):
         capacity_w = entry[f"{name}_w"] = _rounded(entry[f"{name}_w"])
         if capacity_w is None or heat_w is None:
             entry[f"headroom_{name}_w"] = None
@@ -111,10 +111,10 @@ def format_metrics(record: Record) -> str:
     ages = [(r, row["reading"] and row["reading"]["age_s"]) for r, row in rows]
     family("reading_age_seconds", "Age of the reading of the unit.", ages)
     hours = [
-        (f'{r},lead_hours="{hour["lead_h"]}",limit="{name}"', hour[f"{name}_w"])
+        (f'{r},lead_hours="{hour["lead_h"]}",bound="{name}"', hour[f"{name}_w"])
         for r, row in rows
         for hour in row["hours"]
-        for name in ("low", "mid", "high")
+        for name in ("low", "expected", "high")
     ]
     family("forecast_capacity_watts", "Capacity in the next hours.", hours)
     held = [(f'licence="{_escape(n)}"', c) for n, c in record["scheduler"].get("held", {}).items()]

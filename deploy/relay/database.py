@@ -61,22 +61,43 @@ _MAX_CHUNK_BYTES = 4 << 20
 """Bytes of fragments without the rest of their record that are stored for each unit."""
 
 
+def record_class(number: int) -> int:
+    """Return the class of a record number, an index of `protocols.telemetry.message.CLASSES`."""
+    return number & 3
+
+
+def record_id(number: int) -> int:
+    """Return the id of a record number: it counts up from 1 in its class."""
+    return number >> 2
+
+
 class Entry(NamedTuple):
     """A record in the outbox.
 
-    `covers`: how many numbers it has. `output`: the only output that gets it; "": all. `final`:
-    it has waited for a date in vain and is delivered with the uptime only.
+    `record_count`: how many records of the unit it has; above 1 in a merged block. `output`: the
+    only output that gets it; "": all. `final`: it has waited for a date in vain and is delivered
+    with the uptime only.
     """
 
     id: int
     unit: str
     generation: bytes
     number: int
-    covers: int
+    record_count: int
     kind: int
     payload: bytes
     output: str = ""
     final: bool = False
+
+    @property
+    def record_class(self) -> int:
+        """Return the priority class; see `protocols.telemetry.message.CLASSES`."""
+        return record_class(self.number)
+
+    @property
+    def record_id(self) -> int:
+        """Return the number in its class, of the first record."""
+        return record_id(self.number)
 
 
 _ENTRY_COLUMNS = "id, unit, generation, number, count, kind, payload, output, final"
@@ -195,25 +216,25 @@ class RelayDatabase:
 
     def mark_received(self, unit: str, generation: bytes, number: int) -> bool:
         """Store that a record was received; return False for a duplicate. Needs a transaction."""
-        group, record_id = number & 3, number >> 2
-        key = (unit, generation, group)
+        ident = record_id(number)
+        key = (unit, generation, record_class(number))
         below = self.query(
             "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
             " AND first<=?"
             " ORDER BY first DESC LIMIT 1",
             *key,
-            record_id,
+            ident,
         )
-        if below and below[0][1] >= record_id:
+        if below and below[0][1] >= ident:
             return False
         above = self.query(
             "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
             " AND first=?",
             *key,
-            record_id + 1,
+            ident + 1,
         )
-        first, last = record_id, record_id
-        if below and below[0][1] == record_id - 1:
+        first, last = ident, ident
+        if below and below[0][1] == ident - 1:
             first = below[0][0]
         if above:
             last = above[0][1]
@@ -237,16 +258,16 @@ class RelayDatabase:
 
     def forget_record(self, entry: Entry) -> None:
         """Make a record unknown again: it is not stored, and its unit must keep it."""
-        group, first = entry.number & 3, entry.number >> 2
-        last = first + entry.covers - 1
+        priority_class, first = entry.record_class, entry.record_id
+        last = first + entry.record_count - 1
         delete = "DELETE FROM received WHERE unit=? AND generation=? AND class=? AND first=?"
         for low, high in self.query(
             "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
             " AND first<=?"
             " AND last>=?",
-            *(entry.unit, entry.generation, group, last, first),
+            *(entry.unit, entry.generation, priority_class, last, first),
         ):
-            key = (entry.unit, entry.generation, group)
+            key = (entry.unit, entry.generation, priority_class)
             self.execute(delete, *key, low)
             if low < first:
                 self.execute("INSERT INTO received VALUES (?,?,?,?,?)", *key, low, first - 1)

@@ -20,7 +20,7 @@ from deploy.relay.terminal_text import printable
 from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
 
-_KINDS = ("message", "schema", "rows", "note", "summary", "merged")
+_KIND_NAMES = ("message", "schema", "rows", "note", "summary", "merged")
 EXAMPLE = "coldloop relay quarantine list --store relay.db --unit s1/u1"
 
 
@@ -47,11 +47,11 @@ def _describe(held: Quarantined, with_payload: bool) -> dict[str, Any]:
         "unit": entry.unit,
         "reason": held.reason,
         "detail": held.detail,
-        "kind": _KINDS[entry.kind] if entry.kind < len(_KINDS) else str(entry.kind),
+        "kind": _KIND_NAMES[entry.kind] if entry.kind < len(_KIND_NAMES) else str(entry.kind),
         "log": entry.generation.hex(),
-        "class": CLASSES[entry.number & 3] if entry.number else "",
-        "record": entry.number >> 2,
-        "count": entry.covers,
+        "class": CLASSES[entry.record_class] if entry.number else "",
+        "record": entry.record_id,
+        "count": entry.record_count,
         "bytes": len(entry.payload),
         "received_ms": held.at_ms,
     }

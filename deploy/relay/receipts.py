@@ -61,9 +61,9 @@ class Receipts:
     def done(self, entry: Entry) -> None:
         """A record is delivered or in the quarantine."""
         self._waiting.pop(entry.id, None)
-        group, first = entry.number & 3, entry.number >> 2
+        first = entry.record_id
         if first and entry.generation and not entry.output:
-            span = (group, first, first + entry.covers - 1)
+            span = (entry.record_class, first, first + entry.record_count - 1)
             self._due.setdefault((entry.unit, entry.generation), []).append(span)
         for _, _, ids in self._datagrams:
             ids.discard(entry.id)

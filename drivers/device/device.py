@@ -204,7 +204,7 @@ class ModbusDevice:
                     continue
                 reading.raw = count
             else:
-                reading.raw = raw * point.mul + point.add
+                reading.raw = raw * point.count_factor + point.count_offset
             reading.quality = GOOD
 
     def _linked_count(self, point: "Point", raw: int) -> "int | None":
@@ -224,7 +224,8 @@ class ModbusDevice:
         if limits is None:
             return None
         return divide_rounded(
-            limits.low * point.full + raw * (limits.high - limits.low), point.full * limits.den
+            limits.low * point.full + raw * (limits.high - limits.low),
+            point.full * limits.denominator,
         )
 
     def setting_value(self, name: str) -> "LinkedSetting | None":
@@ -233,7 +234,7 @@ class ModbusDevice:
         if self.readings[i].quality != GOOD:
             return None
         point = self.profile.points[i]
-        return LinkedSetting(self.readings[i].raw, point.num, point.den)
+        return LinkedSetting(self.readings[i].raw, point.numerator, point.denominator)
 
     def range_limits(self, point: "Point") -> "RangeLimits | None":
         """Return the range of a point; None if a reading that it needs is not good."""
@@ -241,9 +242,12 @@ class ModbusDevice:
         top = self.setting_value(point.top) if point.top else LinkedSetting(0, 1, 1)
         if bottom is None or top is None:
             return None
-        bottom_den, top_den = bottom.den * point.num, top.den * point.num
-        low = bottom.count * bottom.num * point.den * top_den
-        high = top.count * top.num * point.den * bottom_den
+        bottom_den, top_den = (
+            bottom.denominator * point.numerator,
+            top.denominator * point.numerator,
+        )
+        low = bottom.count * bottom.numerator * point.denominator * top_den
+        high = top.count * top.numerator * point.denominator * bottom_den
         return RangeLimits(low, high, bottom_den * top_den)
 
     def _update_alarms(self, tag: int, values: "Values") -> None:
@@ -271,12 +275,12 @@ class ModbusDevice:
     def value(self, i: int) -> float:
         """Return point `i` in its unit. The caller checks quality and age of the reading first."""
         point = self.profile.points[i]
-        return self.readings[i].raw * point.num / point.den
+        return self.readings[i].raw * point.numerator / point.denominator
 
     def to_count(self, i: int, value: float) -> int:
         """Return the count nearest to `value` (in the unit of point `i`); halves away from zero."""
         point = self.profile.points[i]
-        return round_half_away(value * point.den / point.num)
+        return round_half_away(value * point.denominator / point.numerator)
 
     def is_bit_on(self, name: str) -> bool:
         """Return whether a bit was on when last read; False before that. Raises `ProfileError`."""

@@ -14,10 +14,11 @@ _MAX_COUNT = 0x7FFFFFFFFFFFFFFF
 _IEEE = ((23, 0xFF, -150), (52, 0x7FF, -1075))
 
 
-def float_to_count(bits: int, is_double: bool, num: int, den: int) -> "int | None":
-    """Return the integer nearest to (the float with these bits) * num / den; `den` is above 0.
+def float_to_count(bits: int, is_double: bool, numerator: int, denominator: int) -> "int | None":
+    """Return the integer nearest to (the float with these bits) * numerator / denominator.
 
-    Halves round away from zero. Return None for "not a number", infinity, or more than 63 bits.
+    `denominator` is above 0. Halves round away from zero. Return None for "not a number",
+    infinity, or more than 63 bits.
     """
     size, max_exponent, last_exponent = _IEEE[is_double]
     exponent = bits >> size & max_exponent
@@ -31,11 +32,11 @@ def float_to_count(bits: int, is_double: bool, num: int, den: int) -> "int | Non
         return None
     if shift < -192:
         return 0
-    scaled = fraction * num
+    scaled = fraction * numerator
     count = (
-        divide_rounded(scaled << shift, den)
+        divide_rounded(scaled << shift, denominator)
         if shift >= 0
-        else divide_rounded(scaled, den << -shift)
+        else divide_rounded(scaled, denominator << -shift)
     )
     if not -_MAX_COUNT <= count <= _MAX_COUNT:
         return None

@@ -13,10 +13,11 @@ have an error of one unit in the last place.
      "pump": {"setpoint": "SpeedControlPercent", "feedback": "…", "run": [["ControlWord", 1151]],
               "stop": [["ControlWord", 1150]], "trip": "Tripped"}}
 
-A compiled point gives a count, which is always an integer: value = count * num / den, in `unit`
-(UCUM: Cel, kPa, L/min, %). For most points the count is the register. Some registers have
-an offset, are floats, or need a scale factor or range from another register. Their count is the
-result of that conversion (`mul`, `add`, `step` and the links). Other modules only see counts.
+A compiled point gives a count, which is always an integer: value = count * numerator /
+denominator, in `unit` (UCUM: Cel, kPa, L/min, %). For most points the count is the register. Some
+registers have an offset, are floats, or need a scale factor or range from another register. Their
+count is the result of that conversion (`count_factor`, `count_offset`, `step` and the links). Other
+modules only see counts.
 
 Points of poll class "never" are for diagnostic commands. They are checked and then left out,
 unless `include_unpolled` is set. Thus a map of hundreds of registers costs a small controller only
@@ -39,11 +40,11 @@ if TYPE_CHECKING:
     Raw = dict[str, Any]
     Needs = list[tuple[str, int]]
 
-LinkedSetting = namedtuple("LinkedSetting", ("count", "num", "den"))
-"""A good reading that another point needs: value = count * num / den."""
+LinkedSetting = namedtuple("LinkedSetting", ("count", "numerator", "denominator"))
+"""A good reading that another point needs: value = count * numerator / denominator."""
 
-RangeLimits = namedtuple("RangeLimits", ("low", "high", "den"))
-"""Both ends of a range in counts of the point that needs it: low / den and high / den."""
+RangeLimits = namedtuple("RangeLimits", ("low", "high", "denominator"))
+"""Both ends of a range in counts of the point that needs it: `low` and `high` by `denominator`."""
 
 _ONLY_FOR_LOADING = (
     "number_types",
@@ -65,10 +66,10 @@ class Point:
     `low` and `high` bound the plausible raw values, `limits` (low, high) the values that can be
     written; for floats these are counts. `none` are raw values that mean "no value". `field` is
     (lowest bit, number of bits). `step` is (numerator, denominator): counts in one unit of the
-    device, for floats and linked points. `mul` and `add` change the raw value to the count. A
-    linked point names other points: `exponent` (scale factor) or `bottom` and `top` (ends of its
-    range; `full` is the raw value at the top). `needs`: points and values to write before this
-    one. `verify` and `within`: how a poll shows a written value.
+    device, for floats and linked points. The count is the raw value * `count_factor` +
+    `count_offset`. A linked point names other points: `exponent` (scale factor) or `bottom` and
+    `top` (ends of its range; `full` is the raw value at the top). `needs`: points and values to
+    write before this one. `verify` and `within`: how a poll shows a written value.
 
     The class attributes are the values of most points. They cost a point no heap. `values` are the
     other attributes; see `drivers.device.profile_loader.point_values`.
@@ -84,10 +85,10 @@ class Point:
     order = ByteOrder((0,), False)
     poll = FAST
     unit = "1"
-    num = 1
-    den = 1
-    mul = 1
-    add = 0
+    numerator = 1
+    denominator = 1
+    count_factor = 1
+    count_offset = 0
     step = (1, 1)
     none: "tuple[int, ...]" = ()
     limits: "tuple[int, int] | None" = None
@@ -111,7 +112,7 @@ class Point:
     def is_plain(self) -> bool:
         """Whether the count is exactly one or two whole registers."""
         is_integer = self.kind in ("u16", "i16", "u32", "i32") and not self.order.swapped
-        is_unscaled = self.mul == 1 and not (self.add or self.none or self.field)
+        is_unscaled = self.count_factor == 1 and not (self.count_offset or self.none or self.field)
         return is_integer and is_unscaled and not self.is_linked
 
     @property

@@ -115,18 +115,21 @@ def _set_scale(values: "Raw", fields: "Raw") -> None:
     numerator, denominator = fields.get("scale", (1, 1))
     shift = fields.get("offset", (0, 1))
     if "step" in fields:
-        num, den = values["num"], values["den"] = fields["step"]
-        values["step"] = _reduce(numerator * den, denominator * num)
+        step_numerator, step_denominator = fields["step"]
+        values["numerator"], values["denominator"] = step_numerator, step_denominator
+        values["step"] = _reduce(numerator * step_denominator, denominator * step_numerator)
         if shift[0]:
-            values["add"] = shift[0] * den // (shift[1] * num)
+            values["count_offset"] = shift[0] * step_denominator // (shift[1] * step_numerator)
         return
     denominator <<= fields.get("fraction", 0)
     if shift[0]:
         # value = (raw + shift / scale) * scale; a finer count if the sum is not an integer
-        values["add"], values["mul"] = _reduce(shift[0] * denominator, shift[1] * numerator)
-        denominator *= values["mul"]
+        values["count_offset"], values["count_factor"] = _reduce(
+            shift[0] * denominator, shift[1] * numerator
+        )
+        denominator *= values["count_factor"]
     if (numerator, denominator) != (1, 1):
-        values["num"], values["den"] = numerator, denominator
+        values["numerator"], values["denominator"] = numerator, denominator
 
 
 def _reduce(numerator: int, denominator: int) -> "tuple[int, int]":

@@ -26,7 +26,7 @@ def encode_words(device: "LinkedDevice", point: "Point", count: int) -> "list[in
     if type(raw) is not int or not low <= raw <= high:
         raise EncodeError("%s %r is not %d to %d" % (point_name, raw, low, high))
     if point.kind in FLOATS and not point.is_linked:
-        return encode(point.kind, raw - point.add, point.order, point.step)
+        return encode(point.kind, raw - point.count_offset, point.order, point.step)
     return encode(point.kind, raw, point.order)
 
 
@@ -44,11 +44,11 @@ def raw_value(device: "LinkedDevice", point: "Point", count: int) -> int:
                 "%s.%s: the range %s is not known yet" % (device.name, point.name, point.top)
             )
         return divide_rounded(
-            (count * limits.den - limits.low) * point.full, limits.high - limits.low
+            (count * limits.denominator - limits.low) * point.full, limits.high - limits.low
         )
     if point.is_float:
         return count
-    return divide_rounded(count - point.add, point.mul)
+    return divide_rounded(count - point.count_offset, point.count_factor)
 
 
 def _scaled_value(device: "LinkedDevice", point: "Point", count: int) -> int:

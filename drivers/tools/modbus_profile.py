@@ -116,5 +116,5 @@ def _format_limits(point: "Point") -> str:
 
 def convert_limit(point: "Point", limit: int) -> float:
     """Return a limit in the unit of the point. The limits of a float are counts."""
-    count = limit if point.kind in FLOATS else limit * point.mul + point.add
-    return count * point.num / point.den
+    count = limit if point.kind in FLOATS else limit * point.count_factor + point.count_offset
+    return count * point.numerator / point.denominator

@@ -176,7 +176,7 @@ class PointWrite(ProfileWrite):
         _check_limits(point, number)
         super().__init__(point.name, client, unit, profile)
         self._count = self.device.to_count(self._index, number)
-        self.requested = self._count * point.num / point.den
+        self.requested = self._count * point.numerator / point.denominator
 
     def build_requests(self) -> "list[bytes]":
         """Return the requests for the prerequisites and for the point."""
@@ -236,7 +236,7 @@ def _check_limits(point: "Point", number: float) -> None:
     if point.is_linked:  # its limits are raw values of the device, which are not known yet
         return
     low, high = sorted(convert_limit(point, limit) for limit in point.limits)
-    slack = 0.0 if point.kind in FLOATS else abs(point.num / point.den) / 2
+    slack = 0.0 if point.kind in FLOATS else abs(point.numerator / point.denominator) / 2
     if not low - slack < number < high + slack and not low <= number <= high:
         unit = "" if point.unit == "1" else " " + point.unit
         raise UsageError("%s %g%s is not %g to %g%s" % (point.name, number, unit, low, high, unit))

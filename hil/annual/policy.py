@@ -152,7 +152,7 @@ class ColdloopPolicy(Policy):
         raw.pump_pct = readings.pump_pct
         row.step(raw, dt)
         cooling.exchanger.set_ua_steady(row.ua_steady)
-        readings.supply_c, readings.return_c = row.supply.value, row.returned.value
+        readings.supply_c, readings.return_c = row.supply.value, row.return_signal.value
         readings.flow_lpm, readings.dp_kpa = row.flow.value, row.dp.value
         cooling.set_uncertainty(row.supply.uncertainty)
 

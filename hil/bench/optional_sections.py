@@ -33,7 +33,7 @@ SECTION_WRITERS: dict[str, Callable[[TestbedSettings], dict[str, Any]]] = {
     "safety": sections_cooling.write_safety,
     "throttle": lambda _: {},  # `hil.bench.load_bank` writes it: it has the loads
     "remote": operator_messages.write_section,
-    "modem": testbed_satcom.write_section,
+    "modem": testbed_satcom.modem_section,
     "modem_store": lambda _: {"port": "store:/virtual/modem"},
     "retain": lambda _: {"port": "store:/virtual/retain"},
     "northbound": lambda _: {"port": "local:/virtual/northbound"},

@@ -19,11 +19,13 @@ from hil.devices.satcom.rdss_terminal import RdssTerminal
 from hil.devices.satcom.sbd_modem import SbdModem
 from hil.kernel.world import World
 
-KEY = bytes(range(32))
+SATCOM_KEY = bytes(range(32))
+"""Secret that the modem and the ground share."""
 UNIT = "bench/cdu1"
-BAUDS = {"sbd": 19_200, "imt": 230_400, "ntn": 115_200, "ip": 115_200, "rdss": 115_200}
-KINDS = tuple(BAUDS)
+BAUD_RATES = {"sbd": 19_200, "imt": 230_400, "ntn": 115_200, "ip": 115_200, "rdss": 115_200}
+KINDS = tuple(BAUD_RATES)
 _BILLING = {"sbd": (50, 50), "imt": (1, 1), "ntn": (1, 1), "rdss": (1, 1), "ip": (1, 1)}
+"""Kind of modem: the fewest bytes that are billed, and the step of billing, bytes."""
 
 ModemDevice = SbdModem | ImtModem | NtnModem | RdssTerminal
 
@@ -42,11 +44,11 @@ class SatcomTestbed:
         )
         min_billed_bytes, billing_increment_bytes = _BILLING[settings.modem]
         self.gateway = MessageGateway(world.utc, min_billed_bytes, billing_increment_bytes)
-        self.ground = SatcomGround(self.gateway, UNIT, KEY if settings.modem_acks else b"")
+        self.ground = SatcomGround(self.gateway, UNIT, SATCOM_KEY if settings.modem_acks else b"")
         self.device = make_device(settings.modem, self.radio, self.gateway, world)
         self.inject: Callable[[bytes], None] = lambda _: None
         """Puts unsolicited bytes on the line of the modem; the runner sets it."""
-        self.char_us = -(-10 * 1_000_000 // BAUDS[settings.modem])
+        self.char_us = -(-10 * 1_000_000 // BAUD_RATES[settings.modem])
 
 
 def make_device(kind: str, radio: Radio, gateway: MessageGateway, world: World) -> ModemDevice:
@@ -60,12 +62,12 @@ def make_device(kind: str, radio: Radio, gateway: MessageGateway, world: World) 
     return NtnModem(radio, gateway, has_ip=kind == "ip")
 
 
-def write_section(settings: TestbedSettings) -> dict[str, Any]:
-    """Write the section `modem` of the unit's configuration."""
+def modem_section(settings: TestbedSettings) -> dict[str, Any]:
+    """Return the section `modem` of the unit's configuration."""
     kind = settings.modem
     min_billed_bytes, billing_increment_bytes = _BILLING[kind]
     config: dict[str, Any] = {
-        "port": f"serial:/virtual/modem?baud={BAUDS[kind]}",
+        "port": f"serial:/virtual/modem?baud={BAUD_RATES[kind]}",
         "kind": kind,
         "region": "bench",
         "day_bytes": settings.modem_day_bytes,
@@ -76,7 +78,7 @@ def write_section(settings: TestbedSettings) -> dict[str, Any]:
         "mask_deg": [round(settings.mask_deg)],
     }
     if settings.modem_acks:
-        config["key"] = KEY.hex()
+        config["key"] = SATCOM_KEY.hex()
     if settings.sky in SHAPES:
         config["constellation"] = SHAPES[settings.sky].section()
     return config

@@ -20,13 +20,13 @@ import tty
 from pathlib import Path
 from typing import Any
 
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from hil.bench import receiver_choice
 from hil.bench.agent_factory import AgentBench
 from hil.errors import BenchError
 
 _READ = 65536
-_RECORD_MARK = KEY.encode() + b"\0"
+_RECORD_MARK = STATUS_FILE.encode() + b"\0"
 _MAX_BUFFER = 1 << 20
 _FIFO_BYTES = 16
 """Bytes per chunk. QEMU forwards a chunk byte by byte. A long chunk at the time of its last byte

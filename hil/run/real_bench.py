@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from agent.port_numbers import FIRST_BUS, RECEIVER
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from hil.bench import receiver_choice
 from hil.bench.agent_factory import AgentFactory, BoardAgent
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS, DeviceFleet
@@ -29,7 +29,7 @@ from hil.bench.testbed import (
     LinkControl,
     Testbed,
 )
-from hil.bench.testbed_satcom import BAUDS
+from hil.bench.testbed_satcom import BAUD_RATES
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
@@ -210,7 +210,7 @@ class RealBench:
             (self.folder / "log").mkdir(exist_ok=True)
             config["log"]["port"] = f"store:{self.folder}/log"
         if "modem" in config and self.modem is not None:
-            baud = BAUDS[self.testbed.settings.modem]
+            baud = BAUD_RATES[self.testbed.settings.modem]
             config["modem"]["port"] = f"serial:{self.modem.path}?baud={baud}"
             (self.folder / "modem").mkdir(exist_ok=True)
             config["modem_store"]["port"] = f"store:{self.folder}/modem"
@@ -262,7 +262,7 @@ class RealBench:
         if self._board_agent is not None:
             return self._board_agent.status
         try:
-            text = (self.folder / KEY).read_text(encoding="utf-8")
+            text = (self.folder / STATUS_FILE).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
         status: dict[str, Any] = json.loads(text)

@@ -11,7 +11,7 @@ webhook, the gateways post uplink messages there, and `gateway` is the URL for d
 from dataclasses import replace
 from typing import Any
 
-from hil.bench.testbed_satcom import BAUDS, KINDS, SatcomTestbed
+from hil.bench.testbed_satcom import BAUD_RATES, KINDS, SatcomTestbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.gateway import UplinkDatagram
 from hil.devices.satcom.ntn_modem import NtnModem
@@ -76,7 +76,7 @@ class RealModems:
         satcom.inject = line.inject
         self._pty_ports.append(port)
         self.testbeds[kind] = satcom
-        self.ports[f"modem_{kind}"] = f"serial:{port.path}?baud={BAUDS[kind]}"
+        self.ports[f"modem_{kind}"] = f"serial:{port.path}?baud={BAUD_RATES[kind]}"
         if self._webhook is not None:
             satcom.gateway.observe_messages(lambda uplink: self._on_uplink(satcom, uplink))
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from drivers.errors import PortError
 from drivers.ports.cpython.emulator_pipe import (
     FLASH_VARIABLE,
@@ -47,7 +47,7 @@ _BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
 """Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
-_MARK = KEY.encode() + b"\0"
+_MARK = STATUS_FILE.encode() + b"\0"
 _LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit )[^\n]*\n")
 """A line of the start-up or of the agent, beside the status."""
 _folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {}

@@ -17,7 +17,7 @@ from protocols.telemetry import varint
 ALARM, LIVE, EVENT, BULK = 0, 1, 2, 3
 CLASSES = ("alarm", "live", "event", "bulk")
 """Class numbers are priorities: the lower goes first."""
-SCHEMA, ROWS, NOTE, SUMMARY, MERGED = 1, 2, 3, 4, 5
+SCHEMA, ROWS, JSON_EVENT, SUMMARY, MERGED = 1, 2, 3, 4, 5
 """Kinds: the text of a schema, a block, a JSON object, a block of a summary, a merged block."""
 PACK, FRAGMENT = 0xD1, 0xD2
 GENERATION_BYTES = 3

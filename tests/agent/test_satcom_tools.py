@@ -14,7 +14,7 @@ from drivers.gnss.receiver import ReceiverDriver
 from drivers.modems import make_driver
 from hil.bench import receiver_choice
 from hil.bench.testbed import SITE_E7
-from hil.bench.testbed_satcom import BAUDS, make_device
+from hil.bench.testbed_satcom import BAUD_RATES, make_device
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
@@ -36,7 +36,7 @@ def _probe(loss_db: float, sessions: int = 2) -> satcom_coexistence.CoexistenceP
     probe = satcom_coexistence.CoexistenceProbe(
         make_driver("sbd", 0, {}), driver, {0: "serial:/m", 1: "serial:/r"}, sessions, 20
     )
-    char_us = -(-10_000_000 // BAUDS["sbd"])
+    char_us = -(-10_000_000 // BAUD_RATES["sbd"])
     modem_line = SerialLine(
         world, device, char_us, lambda data: probe.receive(0, data, world.now), 0, 32
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.commands import clock
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from agent.tools.clock import clock_watch
 from agent.tools.clock.clock_text import evidence_lines, render_report, status_line
 from hil.run.virtual import VirtualRun
@@ -71,7 +71,7 @@ def write_status(folder: Path, snapshot: Snapshot, age_s: float = 0.2) -> str:
     """Write a status as if the agent had written it `age_s` ago; return its folder."""
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) // 1000
     changed = {**snapshot, "mono_us": now_us - int(age_s * 1e6)}
-    (folder / KEY).write_text(json.dumps(changed), encoding="utf-8")
+    (folder / STATUS_FILE).write_text(json.dumps(changed), encoding="utf-8")
     return str(folder)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.commands import STALE_AFTER_S, status
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find, parse
 from tests.support.cli_tools import SHORT, check_one_line, run_coldloop
@@ -30,7 +30,7 @@ def write_status(folder: Path, text: str, age_s: float = 0.2, **change: object) 
     snapshot = json.loads(text)
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) // 1000
     snapshot.update({"mono_us": now_us - int(age_s * 1e6), **change})
-    (folder / KEY).write_text(json.dumps(snapshot), encoding="utf-8")
+    (folder / STATUS_FILE).write_text(json.dumps(snapshot), encoding="utf-8")
     return str(folder)
 
 
@@ -137,12 +137,14 @@ def test_missing_status_is_one_line_and_exit_2(
     text: "str | None", message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if text is not None:
-        (tmp_path / KEY).write_bytes(text.encode("latin-1"))
+        (tmp_path / STATUS_FILE).write_bytes(text.encode("latin-1"))
     for more in ([], ["--json"]):
         assert status(["--state", str(tmp_path), *more]) == 2
         out, err = capsys.readouterr()
         assert out == ""
-        assert check_one_line(err).startswith(f"coldloop status: {tmp_path / KEY}: {message}")
+        assert check_one_line(err).startswith(
+            f"coldloop status: {tmp_path / STATUS_FILE}: {message}"
+        )
 
 
 def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def write_log(folder: Path) -> None:
         for seq in (1, 4)
     ]
     records = {
-        message.ALARM: [(message.SCHEMA, schema.text), (message.NOTE, b'{"code":"leak"}')],
+        message.ALARM: [(message.SCHEMA, schema.text), (message.JSON_EVENT, b'{"code":"leak"}')],
         message.BULK: [(message.ROWS, data) for data in blocks],
     }
     for group, entries in records.items():

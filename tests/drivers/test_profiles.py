@@ -122,7 +122,7 @@ def compare_row(profile: DeviceProfile, name: str, row: tuple[int, bool, str]) -
     address, signed, scale = row
     point = profile.points[profile.point_index(name)]
     assert (point.address, point.kind) == (address, "i16" if signed else "u16"), name
-    assert point.num / point.den == float(scale or 1), name
+    assert point.numerator / point.denominator == float(scale or 1), name
 
 
 def test_there_are_profiles() -> None:
@@ -238,7 +238,7 @@ def test_rpu_has_every_entry_of_the_source() -> None:
         elif row["format"] != "FLAGS":
             point = numbers[address]
             assert point.registers == length, row
-            assert point.num / point.den == float(row["scale"] or 1), row
+            assert point.numerator / point.denominator == float(row["scale"] or 1), row
             assert (point.kind == "i16") == (row["sign"] == "True"), row
     assert (entries, words) == ((243, 301) if is_complete(path) else STAND_IN_SIZE)
     named_bits = sum(1 for row in read_rows(path) if not row["begin"])

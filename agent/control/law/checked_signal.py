@@ -4,11 +4,11 @@
 Does not know the physics: the caller gives the estimate (`agent.control.law.plausibility`).
 
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
-make, by a reading that stands still while its estimate moves, or by the caller (`accuse`). While it
-is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the estimate
-within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After a value out
-of range or a change that is too fast, a second outside the band takes one second back. After an
-accusation by the caller it must agree without a break, and the mean difference must be in
+make, by a reading that stands still while its estimate moves, or by the caller (`mark_suspect`).
+While it is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the
+estimate within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After a
+value out of range or a change that is too fast, a second outside the band takes one second back.
+If the caller marked it, it must agree without a break, and the mean difference must be in
 `fine_band` too. Without an estimate it stays suspect.
 
 An estimate that was learned for a short time may be the wrong one: the sensor was false while it
@@ -59,18 +59,18 @@ class CheckedSignal:
         if raw is None:
             return None
         if not self.low <= raw <= self.high:
-            self.accuse(RANGE)
+            self.mark_suspect(RANGE)
             return None
         last, self.raw = self.raw, raw
         if last is not None:
             change = raw - last
             limit = (rise if change > 0 else fall) * self._elapsed_s + slack
             if not -limit <= change <= limit:
-                self.accuse(RATE)
+                self.mark_suspect(RATE)
         self._elapsed_s = 0.0
         return None if self.suspect else raw
 
-    def accuse(self, reason: str) -> None:
+    def mark_suspect(self, reason: str) -> None:
         """Make the signal suspect."""
         self._agree_s = 0.0
         if not self.suspect:
@@ -97,7 +97,7 @@ class CheckedSignal:
         has_moved = not -_STILL_K < estimate - self._still_at < _STILL_K
         self._apart_s = self._apart_s + dt if has_moved else 0.0
         if self._still_s >= _STILL_S and self._apart_s >= _TRANSIT_S:
-            self.accuse(RELATION)
+            self.mark_suspect(RELATION)
 
     def settle(
         self, raw: "float | None", estimate: "float | None", uncertainty: float, dt: float

@@ -57,7 +57,7 @@ class RowReadings:
         self.fws_return_c: float | None = None
         self.fws_flow_lpm: float | None = None
         self.pump_pct: float | None = None
-        self.spare_c: float | None = None
+        self.redundant_supply_c: float | None = None
 
 
 class RowPlausibility:
@@ -65,7 +65,7 @@ class RowPlausibility:
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
         self.supply = CheckedSignal(5.0, 75.0, 1.0, _RESTORE_K)
-        self.returned = CheckedSignal(5.0, 90.0, 1.0, _RESTORE_K)
+        self.return_signal = CheckedSignal(5.0, 90.0, 1.0, _RESTORE_K)
         tolerance = design_lpm / 10.0
         self.flow = CheckedSignal(-0.5, 16 * tolerance, tolerance, tolerance)
         self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
@@ -93,7 +93,7 @@ class RowPlausibility:
         flow = self.flow.value
         slow = 1.0 if self._moving_s <= 0.0 else 6.0
         supply = self.supply.read(r.supply_c, 8 / 10 * slow, 5 / 10 * slow, 17 / 10 * slow, dt)
-        return_c = self.returned.read(r.return_c, 15 / 10 * slow, slow, slow, dt)
+        return_c = self.return_signal.read(r.return_c, 15 / 10 * slow, slow, slow, dt)
         self._update_model(r, flow)
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
@@ -116,10 +116,10 @@ class RowPlausibility:
         self.heat_share, self.model_share = _share(factors[2]), _share(factors[3])
         for i, signal in enumerate(self._signals()):
             if i in suspects:
-                signal.accuse(RELATION)
+                signal.mark_suspect(RELATION)
 
     def _signals(self) -> "tuple[CheckedSignal, ...]":
-        return self.supply, self.returned, self.flow, self.dp
+        return self.supply, self.return_signal, self.flow, self.dp
 
     # Flow.
 
@@ -146,9 +146,9 @@ class RowPlausibility:
             self._flow_s = self._flow_s + dt if flow_apart else 0.0
             self._dp_s = self._dp_s + dt if dp_apart else 0.0
             if self._flow_s >= _FLOW_S:
-                self.flow.accuse(RELATION)
+                self.flow.mark_suspect(RELATION)
             if self._dp_s >= _FLOW_S:
-                self.dp.accuse(RELATION)
+                self.dp.mark_suspect(RELATION)
         source = by_pump if flow is None or self.flow.suspect else flow
         root = None if source is None or self._dp_factor <= 0.0 else source / self._dp_factor
         self.dp.settle(r.dp_kpa, None if root is None else root * root, 10.0, dt)
@@ -203,8 +203,8 @@ class RowPlausibility:
         if rise_k < -_MIN_RISE_K and q is not None and q > _MIN_RISE_K:
             self._gross_s += dt
             if self._gross_s >= _PROVE_S:  # they are swapped, or both false
-                self.supply.accuse(RELATION)
-                self.returned.accuse(RELATION)
+                self.supply.mark_suspect(RELATION)
+                self.return_signal.mark_suspect(RELATION)
             return
         if q is None or e is None or t1 is None or self._moving_s > 0.0:
             self._gross_s = self._fine_s = 0.0
@@ -230,7 +230,7 @@ class RowPlausibility:
         self._gross_s = self._gross_s + dt if gross else 0.0
         if self._fine_s >= _PROVE_S or self._gross_s >= _GROSS_S:
             suspect = self._find_suspect(self._fine, _FINE_K, e) if steady else gross
-            (self.supply if suspect == "supply" else self.returned).accuse(RELATION)
+            (self.supply if suspect == "supply" else self.return_signal).mark_suspect(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
 
     def _compare_facility(self, r: RowReadings, supply: "float | None", dt: float) -> None:
@@ -245,7 +245,7 @@ class RowPlausibility:
         apart = (supply or 0.0) - ((t1 or 0.0) + (q or 0.0) / e - (q or 0.0))
         self._alone_s = 0.0 if -_ALONE_K < apart < _ALONE_K else self._alone_s + dt
         if self._alone_s >= _GROSS_S:
-            self.supply.accuse(RELATION)
+            self.supply.mark_suspect(RELATION)
 
     def _update_steady(self, return_c: float, v1: float, dt: float) -> None:
         """Find out whether return and facility flow are steady."""
@@ -291,7 +291,7 @@ class RowPlausibility:
     def _settle(self, r: RowReadings, flow: "float | None", dt: float) -> None:
         """Set the value of both temperatures: the readings, or their estimates."""
         supply = None if self.supply.suspect else r.supply_c
-        return_c = None if self.returned.suspect else r.return_c
+        return_c = None if self.return_signal.suspect else r.return_c
         rise_k, uncertainty = self._rise(r, supply, return_c, flow, dt)
         t1, e, q = r.fws_supply_c, self.effectiveness, self.heat_rise_k
         by_supply = by_return = None
@@ -302,21 +302,21 @@ class RowPlausibility:
                 by_supply = t1 + q / e
             source = by_supply if return_c is None else return_c
             by_return = None if source is None else source - rise_k
-        spare = r.spare_c
+        spare = r.redundant_supply_c
         if spare is not None and (by_return is None or -_SPARE_K < spare - by_return < _SPARE_K):
             by_return, uncertainty = spare, 5 / 10
         # Coolant without flow does not change its temperature.
         flows = flow is not None and flow > self._design_lpm / 3.0
         flows = flows and self._moving_s < _FILTER_S - _SETTLED_S
-        for signal in (self.supply, self.returned):
+        for signal in (self.supply, self.return_signal):
             if signal.note_age(self._learned_s < _YOUNG_S):
                 self._learned_s = self._steady_s = 0.0
                 self._fine[:] = self._gross[:] = [0.0, 0.0]
-        self.returned.watch_still(r.return_c, by_supply if flows else None, dt)
+        self.return_signal.watch_still(r.return_c, by_supply if flows else None, dt)
         self.supply.watch_still(r.supply_c, by_return if flows else None, dt)
-        self.returned.settle(r.return_c, by_supply, uncertainty, dt)
+        self.return_signal.settle(r.return_c, by_supply, uncertainty, dt)
         self.supply.settle(r.supply_c, by_return, uncertainty, dt)
-        if self.supply.suspect or self.returned.suspect:
+        if self.supply.suspect or self.return_signal.suspect:
             self.ua_steady = False
 
     def _rise(

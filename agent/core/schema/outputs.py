@@ -28,7 +28,7 @@ def check_outputs(
     point = profile.points[profile.point_index(data["setpoint"])]
     low, high = point.limits or (0, 0)
     for key in ("min_pct", "max_pct", "safe_pct"):
-        raw = round_to_thousandth(loop[key]) * point.den / point.num
+        raw = round_to_thousandth(loop[key]) * point.denominator / point.numerator
         if not low - 0.5 < raw < high + 0.5:
             shown, limits = number_text(loop[key]), (_percent(low, point), _percent(high, point))
             errors.append(
@@ -40,4 +40,4 @@ def check_outputs(
 
 
 def _percent(raw: int, point: "Point") -> str:
-    return number_text(raw * point.num / point.den, 1)
+    return number_text(raw * point.numerator / point.denominator, 1)

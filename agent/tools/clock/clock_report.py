@@ -5,7 +5,7 @@ import argparse
 import json
 
 from agent.commands import STALE_AFTER_S, add_status_options, age_s, read_status, state_folder
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from agent.tools.clock.clock_text import render_report
 
 EXAMPLE = "coldloop clock report --config /etc/coldloop/unit.json"
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; return 0 if the status is recent and the clock is trusted, else 1."""
-    snapshot = read_status(state_folder(arguments) / KEY)
+    snapshot = read_status(state_folder(arguments) / STATUS_FILE)
     age = age_s(snapshot)
     if arguments.json:
         found = {key: snapshot[key] for key in (*_HEAD, *_PARTS) if key in snapshot}

@@ -21,7 +21,7 @@ from agent.commands import age_s, profiles, read_status
 from agent.config.text_file import read_file
 from agent.core.errors import ConfigError
 from agent.runtime.cpython_start import compile_config
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from agent.tools.clock.site_time import Hysteresis, Statement, state_time
 from agent.tools.clock.time_programs import Chronyd, Grandmaster, find_program
 from agent.tools.clock.time_server_files import (
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         return write_files(settings, Path(arguments.write))
     if config.state is None:
         raise ConfigError(f"{arguments.config}: state: missing; the agent writes no status")
-    status = Path(str(config.state.path)) / KEY
+    status = Path(str(config.state.path)) / STATUS_FILE
     chronyd = Chronyd(arguments.chronyd)
     folder = Path(arguments.folder)
     if arguments.check:

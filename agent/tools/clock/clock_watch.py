@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from agent.commands import add_status_options, read_status, state_folder
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from agent.tools.clock.clock_text import evidence_lines, status_line
 
 EXAMPLE = "coldloop clock watch --config /etc/coldloop/unit.json --seconds 60"
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGINT or `--seconds`; return 1 without a new status of the agent, else 0."""
-    path = state_folder(arguments) / KEY
+    path = state_folder(arguments) / STATUS_FILE
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     last = read_status(path)["mono_us"] if end is not None else None
     printed: list[tuple[str, int]] = []

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from agent.core.errors import ConfigError
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from protocols.calendar import iso8601
 
 EXAMPLE = "coldloop ledger report --config /etc/coldloop/unit.json"
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the report; return 0."""
     from agent.commands import read_status, state_folder  # noqa: PLC0415
 
-    snapshot = read_status(state_folder(arguments) / KEY)
+    snapshot = read_status(state_folder(arguments) / STATUS_FILE)
     ledger = snapshot.get("ledger")
     if ledger is None:
         raise ConfigError(

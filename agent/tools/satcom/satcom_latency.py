@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.commands import read_config
 from agent.core.errors import AgentError
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 
 EXAMPLE = "coldloop link latency --config /etc/coldloop/unit.json"
 _SHARES = (50, 90, 99)
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = read_config(arguments.config)
     if config.state is None:
         raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
-    path = Path(config.state.path) / KEY
+    path = Path(config.state.path) / STATUS_FILE
     try:
         log = json.loads(path.read_text(encoding="utf-8")).get("log")
     except (OSError, ValueError):

@@ -16,7 +16,7 @@ from agent.commands import read_config
 from agent.core.errors import AgentError
 from agent.port_numbers import CONSOLE
 from agent.runtime import cpython
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from drivers.errors import DriverError
 from drivers.modems import KINDS, make_driver
 from drivers.ports.address import parse_address
@@ -130,7 +130,7 @@ def _show_agent(arguments: argparse.Namespace) -> int:
     config = read_config(arguments.config)
     if config.state is None:
         raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
-    path = Path(config.state.path) / KEY
+    path = Path(config.state.path) / STATUS_FILE
     end_us = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
         try:

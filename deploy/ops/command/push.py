@@ -186,7 +186,7 @@ def _settings(
         make_cohorts(sorted(units), arguments.cohort, plan.canary),
         asdict(plan),
         signers=[key.public for key in keys if key.public],
-        newest={name: report.counters[PATCH - 1] for name, report in units.items()},
+        newest_counters={name: report.counters[PATCH - 1] for name, report in units.items()},
     )
 
 

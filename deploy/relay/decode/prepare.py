@@ -159,7 +159,7 @@ class Preparer:
         try:
             if entry.kind in BLOCKS:
                 return self._read_rows(entry, prepared)
-            if entry.kind == telemetry_message.NOTE:
+            if entry.kind == telemetry_message.JSON_EVENT:
                 return self._read_note(entry)
         except SizeError as error:
             raise HeldError("size", str(error)) from None

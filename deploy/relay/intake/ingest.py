@@ -10,7 +10,7 @@ goes to the quarantine. A message over the rate of its unit is discarded.
 import sqlite3
 from dataclasses import dataclass, field
 
-from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
 from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
@@ -127,7 +127,7 @@ class Ingest:
         self.counts["duplicates"] += decoded.is_duplicate
         for note in decoded.notes:
             received.entries.append(
-                self._database.enqueue(unit, b"", 0, 1, telemetry_message.NOTE, note)
+                self._database.enqueue(unit, b"", 0, 1, telemetry_message.JSON_EVENT, note)
             )
         if decoded.telemetry:
             self._ingest_message(unit, decoded.telemetry, received)
@@ -175,7 +175,7 @@ class Ingest:
         if pending_id:
             received.pending_ids.append(pending_id)
         else:
-            span = (number & 3, number >> 2, number >> 2)
+            span = (record_class(number), record_id(number), record_id(number))
             received.duplicates.append((unit, generation, span))
         return False
 
@@ -245,4 +245,6 @@ class Ingest:
                 self._database.forget_record(entry)
                 return
         # Stored, by either way: the unit can delete it.
-        received.duplicates.append((unit, generation, (number & 3, number >> 2, number >> 2)))
+        received.duplicates.append(
+            (unit, generation, (record_class(number), record_id(number), record_id(number)))
+        )

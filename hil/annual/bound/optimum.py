@@ -18,9 +18,10 @@ from hil.annual.site import DEW_MARGIN_K, AnnualSite
 from hil.plant.air.weather import Hour
 
 _HOUR_S = 3600.0
-_PARTS = 12
-_PROVEN, _TOLERANCE = 24, 0.003
-_ROUNDING = 0.0101  # of the load in the search
+_LEVELS_PER_HOUR = 12
+_PROVEN_HOURS = 24
+_PROOF_TOLERANCE = 0.003  # of the cost
+_LOAD_ROUNDING = 0.0101  # of the load: the search has steps of 1 %
 _MONTHS = (31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365)
 
 
@@ -45,11 +46,11 @@ def prove_hours(site: AnnualSite, hours: int, start_hour: int = 0) -> dict[str, 
     """Prove the search in some hours at full load; return how many, and the largest error, %."""
     search = SteadySearch(site)
     proof, proven, gap = SearchProof(search), 0, 0.0
-    for i in range(0, hours, max(hours // _PROVEN, 1)):
+    for i in range(0, hours, max(hours // _PROVEN_HOURS, 1)):
         hour = site.weather.at(start_hour + i + 0.5)
         for wet in (False, True) if site.kind == "adiabatic" else (site.kind == "tower",):
             conditions = search.conditions(hour, 1.0, wet)
-            result = proof.prove(replace(conditions, min_supply_c=-100.0), _TOLERANCE)
+            result = proof.prove(replace(conditions, min_supply_c=-100.0), _PROOF_TOLERANCE)
             if result is not None:
                 proven, gap = proven + 1, max(gap, result.gap)
     return {"searches_proven": proven, "largest_error_pct": round(100.0 * gap, 2)}
@@ -58,22 +59,26 @@ def prove_hours(site: AnnualSite, hours: int, start_hour: int = 0) -> dict[str, 
 def _add_hour(account: AnnualAccount, search: SteadySearch, number: int) -> None:
     """Add one hour of the year; its weather is the mean of both ends."""
     site, hour = account.site, account.site.weather.at(number + 0.5)
-    levels = [1.0] if site.load.name == "constant" else site.load.hour_levels(number, _PARTS)
+    levels = (
+        [1.0] if site.load.name == "constant" else site.load.hour_levels(number, _LEVELS_PER_HOUR)
+    )
     it = pump = facility = fan = 0.0
     point: SteadyPoint | None = None
     for load in levels:
         point = search.find_optimum(hour, load)
-        pair, dt = point.pair, _HOUR_S / len(levels)
-        missing = load - point.load_fraction
-        shed_w = 1000.0 * site.it_kw * missing if missing > _ROUNDING else 0.0
+        flows, dt = point.flows, _HOUR_S / len(levels)
+        unserved_fraction = load - point.load_fraction
+        shed_w = (
+            1000.0 * site.it_kw * unserved_fraction if unserved_fraction > _LOAD_ROUNDING else 0.0
+        )
         powers = StepPowers(
-            point.it_w, point.leak_w, shed_w, pair.pump_w, pair.facility_w, point.fan_w
+            point.it_w, point.chip_leakage_w, shed_w, flows.pump_w, flows.facility_w, point.fan_w
         )
         account.add_step(dt, powers)
         account.add_water(point.water_kg_s * dt)
         account.add_extremes(dt, point.supply_c - hour.dew_c - DEW_MARGIN_K, point.case_c)
-        it, pump = it + point.it_w * dt, pump + pair.pump_w * dt
-        facility, fan = facility + pair.facility_w * dt, fan + point.fan_w * dt
+        it, pump = it + point.it_w * dt, pump + flows.pump_w * dt
+        facility, fan = facility + flows.facility_w * dt, fan + point.fan_w * dt
     day = number // 24 % 365
     month = next(m for m, end in enumerate(_MONTHS) if day < end)
     account.add_hour(month, (it / _HOUR_S, pump / _HOUR_S, facility / _HOUR_S, fan / _HOUR_S))
@@ -89,6 +94,6 @@ def _noon(hour: Hour, point: SteadyPoint) -> dict[str, float]:
         "setpoint_c": point.supply_c,
         "case_c": point.case_c,
         "fan_pct": 100.0 * point.fan_speed,
-        "pump_pct": point.pair.pump_pct,
-        "valve_pct": point.pair.valve_pct,
+        "pump_pct": point.flows.pump_pct,
+        "valve_pct": point.flows.valve_pct,
     }

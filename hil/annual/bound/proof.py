@@ -19,7 +19,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from hil.annual.bound.steady_search import MIN_VALVE_PCT, Conditions, FlowPair, SteadySearch
+from hil.annual.bound.steady_search import MIN_VALVE_PCT, Conditions, FlowState, SteadySearch
 from hil.plant.air.cooler import Air, cooler_conductance_w_k, fan_w
 
 _MAX_BOXES = 20_000
@@ -51,7 +51,7 @@ class SearchProof:
 
     def __init__(self, search: SteadySearch) -> None:
         self._search = search
-        self._pairs: dict[tuple[float, float], FlowPair] = {}
+        self._flows_cache: dict[tuple[float, float], FlowState] = {}
 
     def prove(self, c: Conditions, tolerance: float = 0.005) -> Proof | None:
         """Return the proof for these conditions; None if the search found no state."""
@@ -74,18 +74,18 @@ class SearchProof:
                     heappush(heap, (bound, boxes, half))
         return Proof(best.cost_w, heap[0][0] if heap else best.cost_w, boxes)
 
-    def _pair(self, pump: float, valve: float) -> FlowPair:
-        pair = self._pairs.get((pump, valve))
-        if pair is None:
-            pair = self._pairs[pump, valve] = self._search.make_pair(pump, valve)
-        return pair
+    def _flows(self, pump: float, valve: float) -> FlowState:
+        flows = self._flows_cache.get((pump, valve))
+        if flows is None:
+            flows = self._flows_cache[pump, valve] = self._search.make_flows(pump, valve)
+        return flows
 
     def _bound(self, box: _Box, c: Conditions) -> float:
         """Return a lower bound of the cost in a box, W; infinity if it holds no state."""
         search, site = self._search, self._search.site
         (n1, n2), (v1, v2), (f1, f2) = box
-        low, high = self._pair(n1, v1), self._pair(n2, v2)
-        across = self._pair(n1, v2)
+        low, high = self._flows(n1, v1), self._flows(n2, v2)
+        across = self._flows(n1, v2)
         air = Air(c.intake_c, c.intake_c, c.density)
         g = cooler_conductance_w_k(site.cooler, site.kind, air, c.wet, low.fws_w_k, f2)
         cold_k_w = 1.0 / g - 1.0 / low.fws_w_k
@@ -96,12 +96,12 @@ class SearchProof:
         limits = site.limits
         if case is None or case > limits.case_max_c:
             return float("inf")
-        leak = search.leak_at(case)
-        if offset + (c.work_w + leak) * supply_k_w > limits.supply_max_c:
+        leakage_w = search.leakage_at_w(case)
+        if offset + (c.work_w + leakage_w) * supply_k_w > limits.supply_max_c:
             return float("inf")
         fans = fan_w(site.cooler, site.kind, f1, c.density)
-        water = search.water_kg_s(c, f1, c.work_w + leak + fixed_w)
-        return low.pump_w + low.facility_w + fans + leak + site.water_j(water)
+        water = search.water_kg_s(c, f1, c.work_w + leakage_w + fixed_w)
+        return low.pump_w + low.facility_w + fans + leakage_w + site.water_j(water)
 
 
 def _halves(box: _Box, first: _Box) -> tuple[_Box, _Box]:

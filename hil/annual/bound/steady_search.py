@@ -10,7 +10,7 @@ and fans the temperatures follow in closed form, with the leakage by Newton's me
 Q is the IT power with its leakage, S the shaft power of the pumps, F the power of the facility
 pump. Gc, Gx and Gp are the conductances of cooler, exchanger and cold plates, Cf and Ct the
 capacity rates. A coarse grid of flows is refined around its best points down to 1/64 of each range.
-On each pair of flows the fans are searched continuously. `proof` bounds the error of this search.
+For each of these flows the fans are searched continuously. `proof` bounds the error of the search.
 
 If no state holds the limits, load is shed: as little as the largest flows and full fans allow.
 Results are cached for 0.25 K of intake, 0.01 of density, 0.5 K of the pads and 1 % of load. All are
@@ -52,8 +52,8 @@ _KELVIN_STEPS, _DENSITY_STEPS = 4.0, 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class FlowPair:
-    """A pair of flows: power, capacity rates and conductances, which no temperature changes."""
+class FlowState:
+    """Flows of both circuits: power, capacity rates, conductances. No temperature changes them."""
 
     pump_pct: float
     valve_pct: float
@@ -86,9 +86,9 @@ class SteadyPoint:
     load_fraction: float
     fan_speed: float
     wet: bool
-    pair: FlowPair
+    flows: FlowState
     it_w: float
-    leak_w: float
+    chip_leakage_w: float
     fan_w: float
     water_kg_s: float
     supply_c: float
@@ -97,7 +97,7 @@ class SteadyPoint:
     @property
     def loop_w(self) -> float:
         """Power of pumps, facility pump and fans, W."""
-        return self.pair.pump_w + self.pair.facility_w + self.fan_w
+        return self.flows.pump_w + self.flows.facility_w + self.fan_w
 
 
 class SteadySearch:
@@ -106,32 +106,32 @@ class SteadySearch:
     def __init__(self, site: AnnualSite) -> None:
         self.site = site
         p = site.row
-        self.leak_w = 1000.0 * p.leak_fraction * p.rack_design_kw * p.racks
-        self._pairs: dict[tuple[int, int], FlowPair] = {}
+        self.chip_leakage_w = 1000.0 * p.leak_fraction * p.rack_design_kw * p.racks
+        self._flows_cache: dict[tuple[int, int], FlowState] = {}
         self._cache: dict[Conditions, SteadyPoint | None] = {}
         self._shed_cache: dict[tuple[float, ...], SteadyPoint] = {}
 
     # The plant in steady state.
 
-    def pair(self, i: int, j: int) -> FlowPair:
-        """Return the pair of flows at a point of the lattice (0 to `LATTICE` on each axis)."""
-        pair = self._pairs.get((i, j))
-        if pair is None:
+    def flows(self, i: int, j: int) -> FlowState:
+        """Return the flows at a point of the lattice (0 to `LATTICE` on each axis)."""
+        flows = self._flows_cache.get((i, j))
+        if flows is None:
             low = self.site.min_pump_pct
             pump_pct = low + (100.0 - low) * i / LATTICE
             valve_pct = MIN_VALVE_PCT + (100.0 - MIN_VALVE_PCT) * j / LATTICE
-            pair = self._pairs[i, j] = self.make_pair(pump_pct, valve_pct)
-        return pair
+            flows = self._flows_cache[i, j] = self.make_flows(pump_pct, valve_pct)
+        return flows
 
-    def make_pair(self, pump_pct: float, valve_pct: float) -> FlowPair:
-        """Return the pair of flows of a pump speed and a valve position, %."""
+    def make_flows(self, pump_pct: float, valve_pct: float) -> FlowState:
+        """Return the flows of a pump speed and a valve position, %."""
         p, site = self.site.row, self.site
         speeds = (pump_pct, 0.0)
         point = operating_point(p, list(speeds))
         tcs_lpm, fws_lpm = point.flow_lpm, valve_flow_lpm(p, valve_pct)
         shaft = shaft_w(p, point, speeds)
         share = 1.0 / p.racks
-        return FlowPair(
+        return FlowState(
             pump_pct,
             valve_pct,
             pump_electric_w(p, shaft),
@@ -143,46 +143,46 @@ class SteadySearch:
             p.racks * plate_conductance_w_k(p, tcs_lpm * share, p.tcs_design_lpm * share),
         )
 
-    def evaluate(self, pair: FlowPair, fan: float, c: Conditions) -> SteadyPoint | None:
+    def evaluate(self, flows: FlowState, fan: float, c: Conditions) -> SteadyPoint | None:
         """Return the steady state at these flows and fans; None if it breaks a limit."""
         cooler, kind = self.site.cooler, self.site.kind
         air = Air(c.intake_c, c.intake_c, c.density)
         # the intake is given: recirculation and pads are already in it
-        g = cooler_conductance_w_k(cooler, kind, air, c.wet, pair.fws_w_k, fan)
-        cold_k_w = 1.0 / g - 1.0 / pair.fws_w_k
-        fixed_w = pair.shaft_w + pair.facility_w
-        offset = c.intake_c + fixed_w * cold_k_w + pair.shaft_w / pair.exchange_w_k
-        supply_k_w = cold_k_w + 1.0 / pair.exchange_w_k - 1.0 / pair.tcs_w_k
-        case_k_w = supply_k_w + 1.0 / pair.plate_w_k
+        g = cooler_conductance_w_k(cooler, kind, air, c.wet, flows.fws_w_k, fan)
+        cold_k_w = 1.0 / g - 1.0 / flows.fws_w_k
+        fixed_w = flows.shaft_w + flows.facility_w
+        offset = c.intake_c + fixed_w * cold_k_w + flows.shaft_w / flows.exchange_w_k
+        supply_k_w = cold_k_w + 1.0 / flows.exchange_w_k - 1.0 / flows.tcs_w_k
+        case_k_w = supply_k_w + 1.0 / flows.plate_w_k
         case = self.solve_case(offset, case_k_w, c.work_w)
         if case is None:
             return None
-        leak = self.leak_at(case)
-        it_w = c.work_w + leak
+        leakage_w = self.leakage_at_w(case)
+        it_w = c.work_w + leakage_w
         supply = offset + it_w * supply_k_w
         limits = self.site.limits
         if case > limits.case_max_c or supply > limits.supply_max_c or supply < c.min_supply_c:
             return None
         fans = fan_w(cooler, kind, fan, c.density)
         water = self.water_kg_s(c, fan, it_w + fixed_w)
-        cost = pair.pump_w + pair.facility_w + fans + leak + self.site.water_j(water)
-        return SteadyPoint(cost, 1.0, fan, c.wet, pair, it_w, leak, fans, water, supply, case)
+        cost = flows.pump_w + flows.facility_w + fans + leakage_w + self.site.water_j(water)
+        return SteadyPoint(cost, 1.0, fan, c.wet, flows, it_w, leakage_w, fans, water, supply, case)
 
-    def leak_at(self, case_c: float) -> float:
+    def leakage_at_w(self, case_c: float) -> float:
         """Return the leakage of all chips, W."""
-        return self.leak_w * exp(self.site.row.leak_per_k * (case_c - LEAK_AT_C))
+        return self.chip_leakage_w * exp(self.site.row.leak_per_k * (case_c - LEAK_AT_C))
 
     def solve_case(self, offset_c: float, k_w: float, work_w: float) -> float | None:
         """Return the case temperature: T = offset + k (work + leakage(T)); None: no solution."""
-        case, rate = offset_c + k_w * (work_w + self.leak_w), self.site.row.leak_per_k
+        case, rate = offset_c + k_w * (work_w + self.chip_leakage_w), self.site.row.leak_per_k
         for _ in range(6):
             if case > _MAX_CASE_C:
                 return None
-            leak = self.leak_at(case)
-            slope = 1.0 - k_w * leak * rate
+            leakage_w = self.leakage_at_w(case)
+            slope = 1.0 - k_w * leakage_w * rate
             if slope <= 0.05:
                 return None
-            step = (case - offset_c - k_w * (work_w + leak)) / slope
+            step = (case - offset_c - k_w * (work_w + leakage_w)) / slope
             case -= step
             if -1e-4 < step < 1e-4:
                 break
@@ -221,7 +221,7 @@ class SteadySearch:
         intake = floor(_KELVIN_STEPS * intake_c(cooler, self.site.kind, air, wet)) / _KELVIN_STEPS
         pads = air.dry_c + cooler.recirculation_k - intake_c(cooler, self.site.kind, air, wet)
         return Conditions(
-            1000.0 * self.site.it_kw * load - self.leak_w,
+            1000.0 * self.site.it_kw * load - self.chip_leakage_w,
             intake,
             ceil(_DENSITY_STEPS * air.density) / _DENSITY_STEPS,
             wet,
@@ -247,7 +247,7 @@ class SteadySearch:
 
         def cheapest(i: int, j: int) -> float:
             if (i, j) not in found:
-                found[i, j] = self.best_fans(self.pair(i, j), c)
+                found[i, j] = self.best_fans(self.flows(i, j), c)
             point = found[i, j]
             return point.cost_w if point is not None else 1e30
 
@@ -258,15 +258,15 @@ class SteadySearch:
         points = [point for point in found.values() if point is not None]
         return min(points, key=lambda point: point.cost_w, default=None)
 
-    def best_fans(self, pair: FlowPair, c: Conditions) -> SteadyPoint | None:
+    def best_fans(self, flows: FlowState, c: Conditions) -> SteadyPoint | None:
         """Return the cheapest state at these flows: from the slowest fans that hold the limits."""
-        low = self._slowest_fans(pair, c)
+        low = self._slowest_fans(flows, c)
         if low is None:
             return None
         a, b = low, 1.0
-        best = self.evaluate(pair, low, c)
+        best = self.evaluate(flows, low, c)
         x1, x2 = a + _GOLDEN * (b - a), b - _GOLDEN * (b - a)
-        p1, p2 = self.evaluate(pair, x1, c), self.evaluate(pair, x2, c)
+        p1, p2 = self.evaluate(flows, x1, c), self.evaluate(flows, x2, c)
         for _ in range(_GOLDEN_STEPS):
             c1 = p1.cost_w if p1 is not None else 1e30
             c2 = p2.cost_w if p2 is not None else 2e30
@@ -276,24 +276,24 @@ class SteadySearch:
             if c1 < c2:
                 b, x2, p2 = x2, x1, p1
                 x1 = a + _GOLDEN * (b - a)
-                p1 = self.evaluate(pair, x1, c)
+                p1 = self.evaluate(flows, x1, c)
             else:
                 a, x1, p1 = x1, x2, p2
                 x2 = b - _GOLDEN * (b - a)
-                p2 = self.evaluate(pair, x2, c)
+                p2 = self.evaluate(flows, x2, c)
         return best
 
-    def _slowest_fans(self, pair: FlowPair, c: Conditions) -> float | None:
+    def _slowest_fans(self, flows: FlowState, c: Conditions) -> float | None:
         """Return the slowest fans that hold case and supply; None if full speed does not."""
         free = replace(c, min_supply_c=-100.0)
-        if self.evaluate(pair, 1.0, free) is None:
+        if self.evaluate(flows, 1.0, free) is None:
             return None
         low, high = 0.0, 1.0
-        if self.evaluate(pair, low, free) is not None:
+        if self.evaluate(flows, low, free) is not None:
             return low
         for _ in range(_BISECTIONS):
             middle = 0.5 * (low + high)
-            if self.evaluate(pair, middle, free) is None:
+            if self.evaluate(flows, middle, free) is None:
                 low = middle
             else:
                 high = middle
@@ -309,7 +309,9 @@ class SteadySearch:
         point: SteadyPoint | None = None
         while high - low > 1:
             middle = (low + high) // 2
-            reduced = replace(c, work_w=full_w * middle / 200.0 - self.leak_w, min_supply_c=-100.0)
+            reduced = replace(
+                c, work_w=full_w * middle / 200.0 - self.chip_leakage_w, min_supply_c=-100.0
+            )
             found = self._hardest(reduced)
             if found is None:
                 high = middle
@@ -322,16 +324,16 @@ class SteadySearch:
 
     def _off(self) -> SteadyPoint:
         """Return the row without load: in this air the cooler takes none within the limits."""
-        pair, limits = self.pair(0, 0), self.site.limits
-        cost_w = pair.pump_w + pair.facility_w
+        flows, limits = self.flows(0, 0), self.site.limits
+        cost_w = flows.pump_w + flows.facility_w
         ends = (limits.supply_max_c, limits.case_max_c)
-        return SteadyPoint(cost_w, 0.0, 0.0, False, pair, 0.0, 0.0, 0.0, 0.0, *ends)
+        return SteadyPoint(cost_w, 0.0, 0.0, False, flows, 0.0, 0.0, 0.0, 0.0, *ends)
 
     def _hardest(self, c: Conditions) -> SteadyPoint | None:
         """Return a state with full fans that holds the limits; None if there is none."""
         for i in range(LATTICE, -1, -LATTICE // _COARSE):
             for j in range(LATTICE, LATTICE // 2 - 1, -LATTICE // _COARSE):
-                point = self.evaluate(self.pair(i, j), 1.0, c)
+                point = self.evaluate(self.flows(i, j), 1.0, c)
                 if point is not None:
                     return point
         return None

@@ -22,8 +22,15 @@ from hil.devices.modbus.table_server import MeasuredPoint, TableServer
 from hil.plant.plant import Plant
 
 STATUS = 2000
-POWER, RUN, STANDBY, FAULT, LEVEL = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 8
-TARGET_C, DP_SET, FLOW_SET, DEW_OFFSET, MODE, TEMPERATURE_MODE = 5000, 5001, 5002, 5003, 5004, 5008
+POWERED_ON, RUN, STANDBY, FAULT, LEVEL_LOW = 1 << 0, 1 << 1, 1 << 2, 1 << 7, 1 << 8
+TARGET_C, DP_SET, FLOW_SET, DEW_OFFSET, PUMP_CONTROL_MODE, TEMPERATURE_MODE = (
+    5000,
+    5001,
+    5002,
+    5003,
+    5004,
+    5008,
+)
 DEW_FOLLOW, PUMP1_PCT, PUMP2_PCT, AUTO_START = 5009, 5014, 5015, 5019
 MANUAL_PUMP1, MANUAL_PUMP2, MANUAL_VALVE, MIN_PCT, MAX_PCT = 5020, 5021, 5022, 5030, 5031
 ROTATION_H, LEAD, VALVE_MANUAL = 5033, 5044, 5060
@@ -36,14 +43,14 @@ _I16_TENTH = RegisterFormat("h", 0.1, no_value=NO_VALUE)
 _U16_TENTH = RegisterFormat("H", 0.1, no_value=NO_VALUE & 0xFFFF)
 _BAR = RegisterFormat("H", 1.0, no_value=NO_VALUE & 0xFFFF)  # 0.01 bar is 1 kPa
 _TICK_US = SECOND // 2
-_FLOW_GAIN, _DP_GAIN, _VALVE_GAIN, _VALVE_DAMP = 0.08, 0.12, 0.35, 6.0
+_FLOW_KI, _DP_KI, _VALVE_KI, _VALVE_KD = 0.08, 0.12, 0.35, 6.0
 _RAMP_PCT_S = 10.0
 _DEFAULTS = {
     TARGET_C: (250, 150, 450),
     DP_SET: (8, 1, 40),
     FLOW_SET: (1500, 500, 3000),
     DEW_OFFSET: (20, 0, 100),
-    MODE: (_DP_MODE, 0, 1),
+    PUMP_CONTROL_MODE: (_DP_MODE, 0, 1),
     TEMPERATURE_MODE: (0, 0, 1),
     DEW_FOLLOW: (0, 0, 1),
     PUMP1_PCT: (0, 0, 100),
@@ -164,10 +171,10 @@ class KenmecLs80a(TableServer):
 
     def _move_pumps(self) -> None:
         registers, plant = self.registers, self.plant
-        if registers[MODE] == _FLOW:
-            step = _FLOW_GAIN * (registers[FLOW_SET] / 10.0 - plant.flow_lpm)
+        if registers[PUMP_CONTROL_MODE] == _FLOW:
+            step = _FLOW_KI * (registers[FLOW_SET] / 10.0 - plant.flow_lpm)
         else:
-            step = _DP_GAIN * (registers[DP_SET] * 10.0 - plant.dp_kpa)
+            step = _DP_KI * (registers[DP_SET] * 10.0 - plant.dp_kpa)
         low, high = registers[MIN_PCT], registers[MAX_PCT]
         self._speed_pct = min(max(self._speed_pct + step, low), high)
         lead = registers[LEAD] - 1
@@ -191,8 +198,7 @@ class KenmecLs80a(TableServer):
         elif self.registers[AUTO_START]:
             slope = (supply - self._last_supply_c) / dt
             valve.command(
-                valve.command_pct
-                + _VALVE_GAIN * dt * (supply - self.target_c + _VALVE_DAMP * slope)
+                valve.command_pct + _VALVE_KI * dt * (supply - self.target_c + _VALVE_KD * slope)
             )
         self._last_supply_c = supply
 
@@ -211,8 +217,8 @@ class KenmecLs80a(TableServer):
         """Update status, run times and the bits of function 02; return whether a value changed."""
         running = any(pump.speed_pct > 1.0 for pump in self.plant.pumps[:2])
         faulty = self.leak or self.level_low or not all(self._pump_ok)
-        status = POWER | (RUN if running else STANDBY) | (FAULT if faulty else 0)
-        changed = self.set_register(STATUS, status | (LEVEL if self.level_low else 0))
+        status = POWERED_ON | (RUN if running else STANDBY) | (FAULT if faulty else 0)
+        changed = self.set_register(STATUS, status | (LEVEL_LOW if self.level_low else 0))
         for first, seconds in zip(PUMP_HOURS, self._run_s, strict=True):
             total = int(seconds)
             split = (total % 60, total // 60 % 60, total // 3600 % 24, total // 86_400)

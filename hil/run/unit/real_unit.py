@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.telemetry.status import KEY
+from agent.telemetry.status import STATUS_FILE
 from drivers.tools.lib.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.agent_process import AgentSubprocess, agent_command
@@ -94,7 +94,7 @@ class RealUnitRun:
 
     def _read_status(self, folder: Path) -> None:
         try:
-            self.status = json.loads((folder / KEY).read_text(encoding="utf-8"))
+            self.status = json.loads((folder / STATUS_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             self.status = None
         if self._follow is not None:

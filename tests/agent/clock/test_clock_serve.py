@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from agent.telemetry.status import KEY, VERSION
+from agent.telemetry.status import STATUS_FILE, STATUS_VERSION
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
@@ -90,7 +90,7 @@ class StandInAgent(threading.Thread):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(daemon=True)
-        self.status, self.sock = folder / KEY, folder / "bds.sock"
+        self.status, self.sock = folder / STATUS_FILE, folder / "bds.sock"
         self.state = "sync"
         self.stopped = threading.Event()
 
@@ -99,7 +99,11 @@ class StandInAgent(threading.Thread):
             while not self.stopped.wait(0.5):
                 clock = {"state": self.state, "bound_us": 40, "source": "pulses", "flags": []}
                 raw_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW) // 1000
-                text = {"version": VERSION, "mono_us": raw_us, "clock": {**clock, "leap_s": 18}}
+                text = {
+                    "version": STATUS_VERSION,
+                    "mono_us": raw_us,
+                    "clock": {**clock, "leap_s": 18},
+                }
                 fresh = self.status.with_suffix(".new")
                 fresh.write_text(json.dumps(text), encoding="utf-8")
                 fresh.replace(self.status)
@@ -194,7 +198,7 @@ def test_clients_follow_and_leave(site: Site) -> None:
     slave = [require_program("ptp4l"), "-f", f"{folder}/slave.conf", "-m"]
     site.start(CLIENT, *slave)
     slave_log = folder / "2.log"
-    wait_for((folder / KEY).is_file)
+    wait_for((folder / STATUS_FILE).is_file)
     site.start(SERVER, *site.serve("--ptp", "clta"))
 
     wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)

@@ -10,7 +10,7 @@ import sys
 
 from agent.log.record_store import RecordStore
 from drivers.ports.address import parse_address
-from protocols.telemetry.message import NOTE
+from protocols.telemetry.message import JSON_EVENT
 
 SETTINGS = {"bytes": 1 << 18, "segment_bytes": 1024, "live_ttl_s": 0, "bulk_ttl_s": 0}
 
@@ -56,7 +56,7 @@ def main(folder):
         now += 1000
         for group in (3, serial % 4):
             serial += 1
-            record_store.append(group, NOTE, b"%d." % serial * (1 + serial % 40), now)
+            record_store.append(group, JSON_EVENT, b"%d." % serial * (1 + serial % 40), now)
         while record_store.oldest_unsaved() is not None:
             run_store(record_store, port, now)
         print_durable(record_store, printed_to)

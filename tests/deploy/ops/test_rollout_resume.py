@@ -31,7 +31,7 @@ from deploy.ops.fleet.rollout.journal import (
     RolloutSettings,
     encode_changes,
     first_record,
-    is_driven,
+    has_running_process,
     new_name,
     read_journal,
     send_request,
@@ -213,14 +213,14 @@ def test_a_truncated_last_line_is_removed_and_damage_is_an_error(own_ledger: Pat
 def test_only_one_process_drives_a_rollout(own_ledger: Path) -> None:
     name = new_name()
     journal = RolloutJournal(own_ledger, name, is_new=True)
-    assert is_driven(own_ledger, name)
+    assert has_running_process(own_ledger, name)
     with pytest.raises(OpsError, match="another process"):
         RolloutJournal(own_ledger, name)
     send_request(own_ledger, name, "pause")
     assert journal.take_request() == "pause"
     assert journal.take_request() == ""
     journal.close()
-    assert not is_driven(own_ledger, name)
+    assert not has_running_process(own_ledger, name)
 
 
 def test_a_pause_starts_no_unit_and_a_request_ends_it(own_ledger: Path) -> None:
@@ -314,7 +314,7 @@ def test_another_key_and_a_newer_change_are_named(
     units, name = EmulatedFleet(), new_name()
     first, other = (make_key(own_ledger.parent, word, 1) for word in ("first", "other"))
     signers = [keys.load(first, "").public]
-    made = settings(signers=signers, newest=dict.fromkeys(NAMES, 0))
+    made = settings(signers=signers, newest_counters=dict.fromkeys(NAMES, 0))
     journal = RolloutJournal(own_ledger, name, is_new=True)
     journal.write(first_record(made))
     journal.close()

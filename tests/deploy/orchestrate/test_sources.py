@@ -193,7 +193,7 @@ def test_a_daily_course_is_learnt_and_its_limits_contain_the_truth() -> None:
             total += 1
     assert 0.74 < inside / total < 0.88  # nominal 0.8
     newest = forecast({h: v for h, v in truth.items() if h <= 24 * 18 + 3}, 6, 100e3)[-1]
-    assert newest.mid_w == pytest.approx(daily(24 * 18 + 9), abs=6000)
+    assert newest.expected_w == pytest.approx(daily(24 * 18 + 9), abs=6000)
     assert newest.coverage is not None
 
 
@@ -248,7 +248,7 @@ def test_without_history_nothing_is_guessed() -> None:
     assert fall_within({5: 50e3}, 1.0) == 0.0
     assert quantile([1.0], 0.9) == 1.0
     gaps = {h: daily(h) for h in range(0, 400, 7)}
-    assert all(0 <= f.mid_w <= 100e3 for f in forecast(gaps, 48, 100e3))
+    assert all(0 <= f.expected_w <= 100e3 for f in forecast(gaps, 48, 100e3))
 
 
 def test_the_record_and_its_pages() -> None:
@@ -260,7 +260,7 @@ def test_the_record_and_its_pages() -> None:
     record = publish.build_record([decision], {row.name: hours}, {"held": {"coolkw": 3}}, now)
     assert record["time"] == "2026-11-28T08:00:00.000Z"
     hour = record["rows"][0]["hours"][2]
-    assert hour["headroom_mid_w"] == hour["mid_w"] - 40_000
+    assert hour["headroom_expected_w"] == hour["expected_w"] - 40_000
     server = publish.PublishServer("127.0.0.1:0", lambda: record)
     try:
         base = f"http://127.0.0.1:{server.port}"

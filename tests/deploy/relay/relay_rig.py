@@ -66,7 +66,7 @@ def bulk(ident: int) -> tuple[int, int, bytes]:
 
 
 def note_record(ident: int, payload: bytes) -> tuple[int, int, bytes]:
-    return ident * 4 + telemetry_message.ALARM, telemetry_message.NOTE, payload
+    return ident * 4 + telemetry_message.ALARM, telemetry_message.JSON_EVENT, payload
 
 
 ALARM = (4 + telemetry_message.ALARM, telemetry_message.SCHEMA, SCHEMA.text)

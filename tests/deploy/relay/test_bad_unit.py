@@ -80,7 +80,7 @@ class Mutator:
         if kind == 0:
             return number + 3, telemetry_message.ROWS, self._block()
         if kind == 1:
-            return number, telemetry_message.NOTE, self._mutate(draw.choice(_NOTES))
+            return number, telemetry_message.JSON_EVENT, self._mutate(draw.choice(_NOTES))
         if kind == 2:
             return number, telemetry_message.SCHEMA, self._mutate(SCHEMA.text)
         if kind == 3:

@@ -26,7 +26,7 @@ from deploy.relay.intake.downlink import Downlink, join_numbers
 from deploy.relay.intake.satcom_envelope import is_datagram
 from deploy.relay.outputs.base import Output, OutputContext
 from hil.bench.testbed import SITE_E7
-from hil.bench.testbed_satcom import KEY, UNIT
+from hil.bench.testbed_satcom import SATCOM_KEY, UNIT
 from hil.bench.testbed_settings import TestbedSettings
 from hil.io.mt_server import MtServer
 from hil.run.real_bench import RealBench
@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> No
 
 @pytest.fixture
 def rig() -> Iterator[PipelineRig]:
-    made = PipelineRig(keys={"s/keyed": KEY})
+    made = PipelineRig(keys={"s/keyed": SATCOM_KEY})
     yield made
     made.close()
 
@@ -67,7 +67,7 @@ def rig() -> Iterator[PipelineRig]:
 def one_record(ident: int, payload: bytes = b'{"a":1}') -> bytes:
     message = telemetry_message.begin_message(telemetry_message.PACK, GENERATION)
     telemetry_message.append_record(
-        message, (ident * 4 + telemetry_message.ALARM, telemetry_message.NOTE, payload)
+        message, (ident * 4 + telemetry_message.ALARM, telemetry_message.JSON_EVENT, payload)
     )
     return bytes(message)
 
@@ -156,7 +156,9 @@ def test_numbers_become_ranges() -> None:
 
 def test_acknowledgements_are_gathered() -> None:
     with closing(MtServer({IMEI: 270})) as server:
-        down = Downlink(server.url, {IMEI: "s/keyed", "1": "s/other"}, {"s/keyed": KEY}, 3600)
+        down = Downlink(
+            server.url, {IMEI: "s/keyed", "1": "s/other"}, {"s/keyed": SATCOM_KEY}, 3600
+        )
         for number in (4, 5, 6, 8):
             down.acknowledge("s/keyed", number)
         down.acknowledge("s/other", 4)  # no key
@@ -164,10 +166,10 @@ def test_acknowledgements_are_gathered() -> None:
         wait_until(lambda: down.failed == 1)
         down.close()
         assert (down.posted, len(server.queue)) == (1, 1)
-        body = datagram.verify_body(KEY, "s/keyed", server.queue[0][1])
+        body = datagram.verify_body(SATCOM_KEY, "s/keyed", server.queue[0][1])
         assert datagram.parse_ack(body) == [(4, 2), (8, 0)]
         with pytest.raises(DecodeError):
-            datagram.verify_body(KEY, "s/another", server.queue[0][1])
+            datagram.verify_body(SATCOM_KEY, "s/another", server.queue[0][1])
 
 
 def test_gateway_options(tmp_path: Path) -> None:
@@ -245,7 +247,7 @@ class SubscriberProcess:
 
 def start_relay(broker: int, http: int, gateway: str, folder: Path) -> "subprocess.Popen[str]":
     keys = folder / "keys"
-    keys.write_text(f"{UNIT} {KEY.hex()}\n")
+    keys.write_text(f"{UNIT} {SATCOM_KEY.hex()}\n")
     arguments = ["relay", "--broker", f"127.0.0.1:{broker}", "--store", str(folder / "relay.db")]
     arguments += [
         "--json",
@@ -298,8 +300,8 @@ class AgentProcess:
 
     def _configure(self, bench: RealBench, port: str) -> None:
         created = bench.config()
-        created["modem"].update(port=port, key=KEY.hex())
-        created["log"].update(ack_key=KEY.hex(), at_risk_s=5)
+        created["modem"].update(port=port, key=SATCOM_KEY.hex())
+        created["log"].update(ack_key=SATCOM_KEY.hex(), at_risk_s=5)
         bench.config = lambda *_: created  # type: ignore[method-assign]
 
     def close(self) -> None:

@@ -165,7 +165,7 @@ BIG_ROWS = block.encode(BIG_SCALE.number, 1, [[START_MS], [5]])
 def wide_number() -> bytes:
     message = telemetry_message.begin_message(telemetry_message.PACK, GENERATION)
     varint.put((1 << 67) + 3, message)
-    message += bytes([telemetry_message.NOTE, 2]) + b"{}"
+    message += bytes([telemetry_message.JSON_EVENT, 2]) + b"{}"
     return bytes(message)
 
 

@@ -295,7 +295,7 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         wait_until(lambda: bool(listener.payloads("NBIRTH")))
         note = (
             8 + telemetry_message.ALARM,
-            telemetry_message.NOTE,
+            telemetry_message.JSON_EVENT,
             b'{"alarm":"raised","code":"leak"}',
         )
         for message in (pack(ALARM, bulk(1), note), pack(bulk(1), bulk(2))):

@@ -5,7 +5,7 @@ import heapq
 from typing import Any
 
 from drivers.modems import make_driver
-from hil.bench.testbed_satcom import BAUDS, make_device
+from hil.bench.testbed_satcom import BAUD_RATES, make_device
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 from hil.kernel.serial_line import SerialLine
@@ -27,7 +27,7 @@ class ModemRig:
         self.driver: Any = make_driver(kind, 1, {"peer": 7})
         self.driver.set_utc(UTC)
         self.events: list[tuple[Any, ...]] = []
-        char_us = -(-10_000_000 // BAUDS[kind])
+        char_us = -(-10_000_000 // BAUD_RATES[kind])
         self.line = SerialLine(self.world, self.device, char_us, self._on_data, 1, chunk)
         self.driver.event("opened", 0)
         self._process_outbox()

@@ -217,7 +217,7 @@ def test_proof_sees_a_search_that_is_too_coarse() -> None:
     """With one pair of flows the search is no bound: the proof says by how much."""
     search = SteadySearch(make_site())
     c = replace(search.conditions(search.site.weather.hours[12], 1.0, False), min_supply_c=-100.0)
-    search.search = lambda c: search.best_fans(search.make_pair(95.0, 95.0), c)  # type: ignore[method-assign]
+    search.search = lambda c: search.best_fans(search.make_flows(95.0, 95.0), c)  # type: ignore[method-assign]
     result = SearchProof(search).prove(c)
     assert result is not None
     assert result.gap > 0.02
@@ -233,15 +233,15 @@ def test_steady_state_of_the_search_is_that_of_the_plant() -> None:
     assert facility is not None
     facility.set_air(hour.air())
     for second in range(0, 3 * 3600, 5):
-        plant.valve.command(best.pair.valve_pct)
-        plant.pumps[0].command(best.pair.pump_pct, 10.0)
+        plant.valve.command(best.flows.valve_pct)
+        plant.pumps[0].command(best.flows.pump_pct, 10.0)
         facility.command(100.0 * best.fan_speed, best.wet)
         plant.advance(second * 1_000_000)
     assert plant.case_c == pytest.approx(best.case_c, abs=0.35)  # conditions are rounded by 0.25 K
-    assert plant.pump_electric_w == pytest.approx(best.pair.pump_w, rel=0.01)
-    assert facility.pump_w == pytest.approx(best.pair.facility_w, rel=0.01)
+    assert plant.pump_electric_w == pytest.approx(best.flows.pump_w, rel=0.01)
+    assert facility.pump_w == pytest.approx(best.flows.facility_w, rel=0.01)
     assert facility.fan_w == pytest.approx(best.fan_w, rel=0.03)
-    assert 1000.0 * plant.leak_kw == pytest.approx(best.leak_w, rel=0.01)
+    assert 1000.0 * plant.leak_kw == pytest.approx(best.chip_leakage_w, rel=0.01)
 
 
 def test_balance_error_is_raised() -> None:

@@ -31,7 +31,7 @@ value = 1
 
 @pytest.mark.parametrize("kind", ["sbd", "imt"])
 def test_moved_unit_stops_and_says_so(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = testbed_satcom.write_section
+    original = testbed_satcom.modem_section
 
     def in_uae(settings: Any) -> dict[str, Any]:
         return {**original(settings), "region": "uae", "licence": "test", "position_s": 3_600}

@@ -185,7 +185,7 @@ def test_kenmec_automatic_control() -> None:
         master.read(UNIT, kenmec_ls80a.STATUS)[0] & (kenmec_ls80a.RUN | kenmec_ls80a.FAULT)
         == kenmec_ls80a.RUN
     )
-    master.write(UNIT, kenmec_ls80a.MODE, 0)
+    master.write(UNIT, kenmec_ls80a.PUMP_CONTROL_MODE, 0)
     master.write(UNIT, kenmec_ls80a.FLOW_SET, 1_200)
     master.advance(60.0)
     assert master.read(UNIT, 2061) == [pytest.approx(1_200, abs=15)]

@@ -159,7 +159,7 @@ def test_decoded_values_match_the_plant(name: str) -> None:
             values = master.read(UNITS[name], address, count, function)
         device.store_block(tag, values, 1)
     shown = {
-        point.name: reading.raw * point.num / point.den
+        point.name: reading.raw * point.numerator / point.denominator
         for point, reading in zip(profile.points, device.readings, strict=True)
         if reading.quality == "good"
     }

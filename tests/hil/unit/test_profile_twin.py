@@ -46,7 +46,7 @@ def test_both_readers_see_the_same_values(name: str) -> None:
     shown = dict(twin.shown_points())
     for i, point in enumerate(profile.points):
         if point.name in shown and point.poll != "never" and point.name in SOURCES:
-            resolution = abs(point.num / point.den) * 0.51
+            resolution = abs(point.numerator / point.denominator) * 0.51
             value = SOURCES[point.name](plant)
             assert device.readings[i].quality == "good", point.name
             assert abs(device.value(i) - value) <= resolution, point.name
@@ -75,7 +75,9 @@ def test_formats(form: dict[str, Any]) -> None:
     device = read(twin, profile, 10_000_000)
     index = profile.point_index("SupplyTemperatureCelsius")
     point = profile.points[index]
-    assert abs(device.value(index) - plant.supply_c) <= abs(point.num / point.den) * 0.51
+    assert (
+        abs(device.value(index) - plant.supply_c) <= abs(point.numerator / point.denominator) * 0.51
+    )
 
 
 @pytest.mark.parametrize("form", _FORMATS[:-1], ids=str)
@@ -98,7 +100,7 @@ def test_a_written_output_of_each_format_moves_the_valve(form: dict[str, Any]) -
     words = [pdu[i] << 8 | pdu[i + 1] for i in range(6 if pdu[0] == 16 else 3, len(pdu), 2)]
     assert twin.write(20, words, 1_000_000) == 0
     point = profile.points[index]
-    assert abs(plant.valve.command_pct - 9.0) <= abs(point.num / point.den)
+    assert abs(plant.valve.command_pct - 9.0) <= abs(point.numerator / point.denominator)
 
 
 def test_flags_with_inversion() -> None:

@@ -7,7 +7,7 @@ Other people's clients block in `readline`; here the world runs until a line or 
 import heapq
 from typing import Any
 
-from hil.bench.testbed_satcom import BAUDS, make_device
+from hil.bench.testbed_satcom import BAUD_RATES, make_device
 from hil.devices.satcom.gateway import MessageGateway
 from hil.devices.satcom.radio import Radio
 from hil.kernel.serial_line import SerialLine
@@ -27,7 +27,7 @@ class VirtualUart:
         self.gateway = MessageGateway(self.world.utc)
         self.device: Any = make_device(kind, self.radio, self.gateway, self.world)
         self.timeout = timeout
-        self.baudrate = BAUDS[kind]
+        self.baudrate = BAUD_RATES[kind]
         self.received = b""
         char_us = -(-10_000_000 // self.baudrate)
         self.line = SerialLine(self.world, self.device, char_us, self._on_data, 1, 32)

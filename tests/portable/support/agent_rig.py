@@ -22,8 +22,14 @@ REPLY_US = 5 * MILLISECOND
 SMALL = sys.implementation.name == "micropython"  # as its runtime does
 
 
-def _point(name, address, den, low, high, limits=None):
-    point = {"name": name, "address": address, "type": "i16", "scale": [1, den], "unit": "1"}
+def _point(name, address, denominator, low, high, limits=None):
+    point = {
+        "name": name,
+        "address": address,
+        "type": "i16",
+        "scale": [1, denominator],
+        "unit": "1",
+    }
     point.update({"min": low, "max": high})
     if limits:
         point.update({"write": True, "limits": limits})

@@ -169,7 +169,7 @@ class LogUnit:
         self.start()
 
     def append(self, group, payload):
-        self.record_store.append(group, message.NOTE, payload, self.now)
+        self.record_store.append(group, message.JSON_EVENT, payload, self.now)
         self.collect()
 
     def send(self, ground, limit=1000, groups=(0, 1, 2, 3), max_messages=1000):

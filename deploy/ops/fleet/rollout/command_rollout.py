@@ -33,7 +33,7 @@ from deploy.ops.fleet.rollout.driver import (
 from deploy.ops.fleet.rollout.journal import (
     JournalContent,
     RolloutJournal,
-    is_driven,
+    has_running_process,
     read_journal,
     send_request,
     wants_abort,
@@ -46,8 +46,8 @@ from deploy.relay.terminal_text import printable
 from protocols.signed_message import PATCH
 
 EXAMPLE = "coldloop config rollout resume 20261128T101500-3fa2 --broker tcp:broker:1883 --key a.key"
-_NAMED = 10
-"""Units that a message names."""
+_MAX_NAMED_UNITS = 10
+"""Units that a message names, at most."""
 _ACTIONS = ("list", "show", "pause", "resume", "abort")
 
 
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _show(name, content, arguments.json)
     if content.ended is not None:
         raise OpsError(f"{name}: has ended: {content.ended}")
-    if is_driven(folder, name):
+    if has_running_process(folder, name):
         send_request(folder, name, arguments.action)
         print(f"{name}: its process was asked to {arguments.action}", file=sys.stderr)
         return 0
@@ -92,7 +92,9 @@ def _list(folder: Path, as_json: bool) -> int:
     for path in sorted(folder.glob("*.jsonl"), reverse=True):
         try:
             row = _summary(path.stem, read_journal(folder, path.stem))
-            row["state"] = row["state"] or ("runs" if is_driven(folder, path.stem) else "died")
+            row["state"] = row["state"] or (
+                "runs" if has_running_process(folder, path.stem) else "died"
+            )
         except OpsError as error:
             row = {"rollout": path.stem, "units": 0, "state": str(error), "states": {}}
         rows.append(row)
@@ -138,10 +140,10 @@ def _continue(arguments: argparse.Namespace, folder: Path, name: str) -> int:
         raise OpsError(f"{name}: its process has died: --broker and --key continue it")
     keys = load_keys(arguments)
     with contextlib.closing(RolloutJournal(folder, name)) as journal:
-        return _drive(arguments, folder, journal, keys)
+        return _run_process(arguments, folder, journal, keys)
 
 
-def _drive(
+def _run_process(
     arguments: argparse.Namespace, folder: Path, journal: RolloutJournal, keys: list[Key]
 ) -> int:
     name = journal.name
@@ -188,19 +190,19 @@ def _check_newer(
     """Raise `OpsError` if a waiting unit has a newer change; with `is_forced` it is overwritten."""
     settings = content.settings
     if is_forced:
-        return replace(content, settings=replace(settings, newest={}))
+        return replace(content, settings=replace(settings, newest_counters={}))
     changed = [
         unit
         for unit, report in sorted(units.items())
         if content.units[unit].state == WAITING
-        and unit in settings.newest
-        and report.counters[PATCH - 1] > settings.newest[unit]
+        and unit in settings.newest_counters
+        and report.counters[PATCH - 1] > settings.newest_counters[unit]
     ]
     if changed:
         raise OpsError(
             f"{name}: {len(changed)} waiting units have a newer change than this rollout: "
-            f"{', '.join(changed[:_NAMED])}. `config rollout abort` ends it; `resume --force` "
-            "overwrites their change"
+            f"{', '.join(changed[:_MAX_NAMED_UNITS])}. `config rollout abort` ends it; "
+            "`resume --force` overwrites their change"
         )
     return content
 

@@ -107,7 +107,7 @@ def make_rollout(
             entry.reason,
             units.get(name),
             message=entry.message,
-            newest=settings.newest.get(name),
+            newest_counter=settings.newest_counters.get(name),
             is_resumed=entry.state != WAITING,
             since_s=time.monotonic(),
         )

@@ -44,8 +44,8 @@ class RolloutSettings:
     """What a rollout needs beside the states of its units; times in seconds.
 
     `changes`: the changes in CBOR, hexadecimal. `group`: "" without one. `signers`: public keys
-    that sign, hexadecimal. `newest`: counter of the newest change of each unit at the start. Both
-    are empty in the journal of an earlier version.
+    that sign, hexadecimal. `newest_counters`: counter of the newest change of each unit at the
+    start. Both are empty in the journal of an earlier version.
     """
 
     changes: str
@@ -56,7 +56,7 @@ class RolloutSettings:
     cohorts: list[list[str]]
     plan: dict[str, Any]
     signers: list[str] = field(default_factory=list)
-    newest: dict[str, int] = field(default_factory=dict)
+    newest_counters: dict[str, int] = field(default_factory=dict)
 
     def requested(self) -> list[Change]:
         """Return the changes."""
@@ -198,8 +198,8 @@ def send_request(folder: Path, name: str, word: str) -> None:
         raise LocalError(f"{folder}: {error.strerror}") from None
 
 
-def is_driven(folder: Path, name: str) -> bool:
-    """Return whether a process drives the rollout now."""
+def has_running_process(folder: Path, name: str) -> bool:
+    """Return whether a process runs the rollout now."""
     try:
         with journal_path(folder, name).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -246,10 +246,18 @@ def read_journal(folder: Path, name: str) -> JournalContent:
 
 
 def _parse_settings(record: dict[str, Any]) -> RolloutSettings:
-    settings = RolloutSettings(**record["rollout"])
+    fields = dict(record["rollout"])
+    if "newest" in fields:  # a journal of an earlier version
+        fields["newest_counters"] = fields.pop("newest")
+    settings = RolloutSettings(**fields)
     plan = Plan(**settings.plan)
     names = [name for names in settings.cohorts for name in names]
-    numbers = [settings.expires_s, settings.confirm_s, settings.after_s, *settings.newest.values()]
+    numbers = [
+        settings.expires_s,
+        settings.confirm_s,
+        settings.after_s,
+        *settings.newest_counters.values(),
+    ]
     shares = [plan.canary, plan.max_failures]
     counts = [plan.wave, plan.answer_s, plan.trial_s, plan.delay_s, plan.soak_s]
     if not all(

@@ -64,7 +64,7 @@ class RolloutUnit:
     refused: int = 0
     message: bytes = b""
     """The signed change, for a second time after the tool was restarted."""
-    newest: int | None = None
+    newest_counter: int | None = None
     """Counter of the newest change of the unit when the rollout was made; None: not checked."""
     config: bytes = b""
     """The newest published configuration."""
@@ -369,8 +369,8 @@ class Rollout:
 
 def has_newer_change(unit: RolloutUnit, report: UnitReport) -> bool:
     """Return whether a waiting unit took another change after the rollout was made."""
-    is_waiting = unit.state == WAITING and unit.newest is not None
-    return is_waiting and report.counters[PATCH - 1] > (unit.newest or 0)
+    is_waiting = unit.state == WAITING and unit.newest_counter is not None
+    return is_waiting and report.counters[PATCH - 1] > (unit.newest_counter or 0)
 
 
 def _is_failed(unit: RolloutUnit) -> bool:

@@ -148,7 +148,7 @@ class StepTest:
             raise DisturbanceError(f"the value drifts by {drift:.2f} {self.limits.unit}; wait")
 
     def _step_and_back(self, target: int, old: OldWords) -> Process:
-        scale = self._point.num / self._point.den
+        scale = self._point.numerator / self._point.denominator
         step_pct = (target - self._before) * scale
         state, reason = write_count(self.actuator, target, old)
         if state != DONE:
@@ -184,7 +184,7 @@ class StepTest:
     def _collect(self, longest_s: float, is_over: Callable[[list[Sample]], bool]) -> list[Sample]:
         """Sample the value until `is_over` or `longest_s`. Raises `TuningError` at a limit."""
         started_s, samples = time.monotonic(), list[Sample]()
-        scale = self._point.num / self._point.den
+        scale = self._point.numerator / self._point.denominator
         while not samples or samples[-1][0] < longest_s:
             self._poll()
             value = self._value()

@@ -26,9 +26,9 @@ from tests.portable.support.check import eq, raises
 HOUR = 3600 * SECOND
 
 
-def make_counter(unit="kW.h", den=100, rolls_at=0, most_w=100_000):
+def make_counter(unit="kW.h", denominator=100, rolls_at=0, most_w=100_000):
     raw = profiles()["meter"]
-    raw["points"][0].update({"unit": unit, "scale": [1, den], "type": "u16", "max": 65535})
+    raw["points"][0].update({"unit": unit, "scale": [1, denominator], "type": "u16", "max": 65535})
     return CounterInput(DeviceProfile(raw).points[0], rolls_at, most_w), Reading()
 
 

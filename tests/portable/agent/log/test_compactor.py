@@ -144,7 +144,7 @@ def test_live_blocks_and_notes_are_not_merged():
     unit.run_until_idle()
     for serial in range(12):
         unit.log(serial, LIVE)
-        unit.record_store.append(BULK, message.NOTE, b"note %d" % serial * 9, unit.now)
+        unit.record_store.append(BULK, message.JSON_EVENT, b"note %d" % serial * 9, unit.now)
         unit.run_until_idle()
     ground = GroundModel()
     unit.send(ground)
@@ -304,7 +304,7 @@ def test_random_power_cuts_lose_and_duplicate_nothing():
                 unit.log(serial)
                 serial += 1
                 if not rng.below(3):
-                    unit.record_store.append(ALARM, message.NOTE, b"alarm", unit.now)
+                    unit.record_store.append(ALARM, message.JSON_EVENT, b"alarm", unit.now)
                 for _ in range(rng.below(60)):
                     unit.step()
                 if rng.below(4) == 0:

@@ -26,11 +26,11 @@ class StartStore:
 
 def start(store, ends=False, runs_us=0, leaves=False):
     loop = BootLoop(store)
-    level = loop.begin(5 * SECOND)
+    fallback_level = loop.begin(5 * SECOND)
     loop.check(5 * SECOND + runs_us)
     if ends or leaves:
         loop.end(leaves)
-    return level
+    return fallback_level
 
 
 def test_the_sixth_start_is_a_boot_loop_and_the_eleventh_keeps_the_least():
@@ -58,8 +58,8 @@ def test_orderly_ends_do_not_count():
 def test_a_level_stays_until_a_person_leaves_it():
     store = StartStore()
     for _ in range(6):
-        level = start(store, runs_us=0)
-    eq(level, PROTECTION)
+        fallback_level = start(store, runs_us=0)
+    eq(fallback_level, PROTECTION)
     eq([start(store, ends=True, runs_us=2 * CALM_US) for _ in range(20)], [PROTECTION] * 20)
     eq(start(store, leaves=True), PROTECTION)
     eq(start(store), FULL)
@@ -114,7 +114,7 @@ def test_only_the_sections_of_the_protection_remain():
 
 
 class LoopRig(AgentRig):
-    level = LEAST
+    fallback_level = LEAST
 
     def make(self, raw, models):
         raw["safety"] = {"inputs": []}
@@ -122,8 +122,8 @@ class LoopRig(AgentRig):
 
 
 def test_the_loops_run_in_a_boot_loop_and_the_alarm_says_so():
-    for level in (PROTECTION, LEAST):
-        LoopRig.level = level
+    for fallback_level in (PROTECTION, LEAST):
+        LoopRig.fallback_level = fallback_level
         rig = LoopRig()
         rig.run(20)
         eq(rig.agent.supply_loop.at_fail_safe, False)

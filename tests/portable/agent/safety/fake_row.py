@@ -16,8 +16,8 @@ class RawReading:
 
 
 class RawScale:
-    def __init__(self, den):
-        self.num, self.den = 1, den
+    def __init__(self, denominator):
+        self.numerator, self.denominator = 1, denominator
 
 
 class SessionOfPoints:
@@ -26,7 +26,7 @@ class SessionOfPoints:
     def __init__(self, name, points):
         self.name, self.names = name, [point for point, _ in points]
         self.device = self.profile = self
-        self.points = [RawScale(den) for _, den in points]
+        self.points = [RawScale(denominator) for _, denominator in points]
         self.readings = [RawReading() for _ in points]
         self.pump = {"feedback": self.names[0]}
         self.failures = [0]
@@ -50,7 +50,7 @@ class SessionOfPoints:
         """Take the values of all points, in their units; None: the point is bad."""
         for reading, point, value in zip(self.readings, self.points, values):
             reading.quality = "bad" if value is None else "good"
-            reading.raw = 0 if value is None else int(value * point.den)
+            reading.raw = 0 if value is None else int(value * point.denominator)
             reading.read_at = now
         self.answered_at, self.failures = now, [0]
         self.transactions += 1

@@ -62,7 +62,7 @@ def test_rows_leave_as_blocks_and_not_as_json():
     rig.run(30)
     rig.take_messages()
     kinds = [rig.ground.received[number][0] for number in rig.ground.order]
-    eq(kinds[:2], [message.NOTE, message.SCHEMA])  # the note of the start
+    eq(kinds[:2], [message.JSON_EVENT, message.SCHEMA])  # the note of the start
     blocks = [
         rig.ground.received[n][1]
         for n in rig.ground.order
@@ -153,7 +153,7 @@ def test_few_messages_in_flight_while_broker_is_slow():
     rig = LogRig()
     rig.broker.acknowledges = False
     for i in range(20):
-        rig.log.record_store.append(BULK, message.NOTE, b"%d" % i * 700, rig.now)
+        rig.log.record_store.append(BULK, message.JSON_EVENT, b"%d" % i * 700, rig.now)
         rig.run(0.05)
     rig.run(1)
     eq(len([1 for _, topic, _ in rig.broker.published if topic.endswith("/tele")]), 2)

@@ -140,4 +140,4 @@ def test_record_without_memory_is_lost_as_a_whole():
             broken.clear()
         eq(writer.tick(rig.now + 100_000), [])
         first = writer.tick(rig.now + 1_000_000)[0]
-        eq(first[: len(status.KEY) + 2], status.KEY.encode() + b"\0{")
+        eq(first[: len(status.STATUS_FILE) + 2], status.STATUS_FILE.encode() + b"\0{")

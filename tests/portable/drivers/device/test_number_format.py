@@ -46,7 +46,7 @@ def test_signed_integers():
 
 
 def test_floats_are_decoded_without_float_arithmetic():
-    # Bits from the tables of IEEE 754: value * num / den, halves away from zero.
+    # Bits from the tables of IEEE 754: value * numerator / denominator, halves away from zero.
     cases = (
         (0x3F800000, False, 100, 1, 100),
         (0xBF800000, False, 100, 1, -100),
@@ -69,8 +69,11 @@ def test_floats_are_decoded_without_float_arithmetic():
         (0x41DFFFFFFFC00000, True, 1, 1, 2147483647),
         (0x44C80000, False, -1, 10, -160),
     )
-    for bits, is_double, num, den, count in cases:
-        eq((hex(bits), float_format.float_to_count(bits, is_double, num, den)), (hex(bits), count))
+    for bits, is_double, numerator, denominator, count in cases:
+        eq(
+            (hex(bits), float_format.float_to_count(bits, is_double, numerator, denominator)),
+            (hex(bits), count),
+        )
 
 
 def test_floats_are_encoded():

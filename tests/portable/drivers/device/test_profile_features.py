@@ -82,7 +82,7 @@ def test_offset_gives_integer_counts():
 
 
 def test_binary_fractions_and_fields():
-    eq(device([point("Q", 0, "i16", fraction=8)]).profile.points[0].den, 256)
+    eq(device([point("Q", 0, "i16", fraction=8)]).profile.points[0].denominator, 256)
     made = device(
         [
             point("Low", 0, field=[0, 4]),

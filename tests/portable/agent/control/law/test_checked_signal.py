@@ -26,7 +26,7 @@ def end_of_suspicion(gap, is_young, accusations=1):
     """Return the second in which a reading with a constant gap is valid again, or None."""
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
     for _ in range(accusations):
-        signal.accuse(RELATION)
+        signal.mark_suspect(RELATION)
         second = 0
         while signal.suspect and second < 600:
             second += 1
@@ -46,7 +46,7 @@ def test_small_gap_to_a_young_estimate_ends_the_suspicion():
 
 def test_gap_that_grows_is_not_adopted():
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
-    signal.accuse(RELATION)
+    signal.mark_suspect(RELATION)
     signal.note_age(True)
     for second in range(600):
         signal.settle(23.3 + 6.0 / 3600 * second, 23.0, 0.5, 1.0)  # 6 K/h
@@ -56,7 +56,7 @@ def test_gap_that_grows_is_not_adopted():
 def second_of_trust(reason, gaps, repeat):
     """Return the second in which a reading with these gaps, in turn, is valid again, or None."""
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
-    signal.accuse(reason)
+    signal.mark_suspect(reason)
     for second in range(600):
         signal.settle(23.0 + gaps[second // repeat % len(gaps)], 23.0, 0.5, 1.0)
         if not signal.suspect:

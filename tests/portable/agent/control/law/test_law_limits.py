@@ -29,7 +29,7 @@ def test_first_values_of_signals_and_readings():
     row = RowReadings()
     eq([getattr(row, name) for name in (
         "supply_c", "return_c", "flow_lpm", "dp_kpa", "fws_supply_c", "fws_return_c",
-        "fws_flow_lpm", "pump_pct", "spare_c")], [None] * 9)  # fmt: skip
+        "fws_flow_lpm", "pump_pct", "redundant_supply_c")], [None] * 9)  # fmt: skip
     point = OptimalPoint()
     eq((point.supply_c, point.pump_pct, point.fan_pct, point.case_c, point.valve_target_pct),
        (0.0,) * 5)  # fmt: skip
@@ -42,7 +42,7 @@ def test_ranges_of_the_four_signals_of_a_row():
     row = RowPlausibility(None, 150.0)
     for signal, low, high in (
         (row.supply, 5.0, 75.0),
-        (row.returned, 5.0, 90.0),
+        (row.return_signal, 5.0, 90.0),
         (row.flow, -0.5, 240.0),
         (row.dp, -100.0, 1600.0),
     ):
@@ -52,7 +52,7 @@ def test_ranges_of_the_four_signals_of_a_row():
 
 def test_a_signal_is_valid_exactly_when_the_minute_ends():
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.125)
-    signal.accuse(RANGE)
+    signal.mark_suspect(RANGE)
     for _ in range(118):
         signal.settle(32.0, 32.0, 0.5, 0.5)
     eq(signal.suspect, RANGE)  # 59.0 s
@@ -70,12 +70,12 @@ def test_learned_state_has_factors_and_suspects():
     near(factors[0], 150.0 / 80.0**0.5, 1e-4)
     near(factors[1], 150.0 / 70.0, 1e-4)
     eq((factors[2:], found), ([row.heat_share, row.model_share], []))
-    for i, signal in enumerate((row.supply, row.returned, row.flow, row.dp)):
+    for i, signal in enumerate((row.supply, row.return_signal, row.flow, row.dp)):
         other, _ = steady_row()
         other.restore(factors, [i])
         eq(other.learned(), (factors, [i]))
         eq(suspects(other)[i], RELATION)
-        signal.accuse(RANGE)
+        signal.mark_suspect(RANGE)
         eq(row.learned()[1], list(range(i + 1)))
 
 

@@ -29,7 +29,7 @@ def run(row, r, seconds):
 
 
 def suspects(row):
-    return row.supply.suspect, row.returned.suspect, row.flow.suspect, row.dp.suspect
+    return row.supply.suspect, row.return_signal.suspect, row.flow.suspect, row.dp.suspect
 
 
 def test_healthy_row_has_no_suspect():
@@ -91,8 +91,8 @@ def test_lies_of_the_return_are_replaced():
         run(row, r, 120)
         true_c, r.return_c = r.return_c, false_value
         run(row, r, 100)
-        eq((row.supply.suspect, row.returned.suspect != ""), ("", True))
-        near(row.returned.value, true_c, 0.1)
+        eq((row.supply.suspect, row.return_signal.suspect != ""), ("", True))
+        near(row.return_signal.value, true_c, 0.1)
 
 
 def test_slow_drift_is_found_by_two_relations():
@@ -111,11 +111,11 @@ def test_slow_drift_is_found_by_two_relations():
 def test_drifting_supply_is_found_while_the_return_is_suspect():
     row, r = steady_row()
     run(row, r, 120)
-    row.returned.accuse("rate")
+    row.return_signal.mark_suspect("rate")
     for _ in range(1200):
         r.supply_c += 1.2 / 60.0
         r.return_c += 1.2 / 60.0 if r.supply_c < 34.0 else -1.2 / 60.0
-        row.returned.accuse("rate")
+        row.return_signal.mark_suspect("rate")
         row.step(r, 1.0)
     eq(suspects(row)[:2], (RELATION, "rate"))
     near(row.supply.value, 32.0, 2.0)
@@ -127,7 +127,7 @@ def test_drift_of_the_return_is_not_taken_for_the_supply():
     for _ in range(600):
         r.return_c += 6.0 / 3600.0
         row.step(r, 1.0)
-    eq((row.supply.suspect, row.returned.suspect), ("", RELATION))
+    eq((row.supply.suspect, row.return_signal.suspect), ("", RELATION))
 
 
 def test_fouling_blames_no_sensor():
@@ -174,7 +174,7 @@ def test_swapped_temperatures_are_replaced_from_the_facility_side():
     r.supply_c, r.return_c = true_c, 32.0
     run(row, r, 60)
     near(row.supply.value, 32.0, 0.2)
-    near(row.returned.value, true_c, 0.2)
+    near(row.return_signal.value, true_c, 0.2)
 
 
 def test_without_a_model_the_last_rise_is_held_for_a_time():

@@ -31,11 +31,11 @@ def test_range_and_rate_of_a_signal():
     eq(made.read(None, 2.0, 1.0, 0.5, 1.0), None)
     eq(made.read(36.5, 2.0, 1.0, 0.5, 1.0), 36.5)  # two seconds have passed
     eq(made.read(39.25, 2.0, 1.0, 0.5, 1.0), None)
-    made.accuse(RELATION)
+    made.mark_suspect(RELATION)
     eq(made.suspect, RATE)  # the first reason stays
 
 
-def test_a_still_reading_is_accused_after_the_transit():
+def test_a_still_reading_is_suspect_after_the_transit():
     def still(seconds, moved, estimate=32.0, dt=0.5):
         made, at = signal(), 0.0
         made.watch_still(32.0, estimate, dt)
@@ -74,7 +74,7 @@ def restored_after(reason, raw, estimate, calm_s=7200.0):
     """Return the seconds after which a suspect signal is valid again, at most 4000."""
     made = signal()
     made.read(raw, 99.0, 99.0, 0.0, calm_s)
-    made.accuse(reason)
+    made.mark_suspect(reason)
     made.settle(99.0, 32.0, 0.5, 1.0)
     for second in range(1, 4001):
         made.settle(raw, estimate, 0.5, 1.0)
@@ -98,14 +98,14 @@ def test_a_signal_is_valid_again_by_a_minute_of_agreement():
     eq(60 < restored_after(RELATION, 32.0625, 32.0) < 200, True)
     eq(restored_after(RANGE, 32.0, None), 0)
     made = signal()
-    made.accuse(RANGE)
+    made.mark_suspect(RANGE)
     for second in range(1, 3700):
         made.settle(32.0, 32.0, 0.5, 1.0)
         if second == 60:
             eq(made.suspect, "")
-            made.accuse(RATE)  # a second fault in an hour
+            made.mark_suspect(RATE)  # a second fault in an hour
     eq(made.suspect, "")
-    made.accuse(RATE)
+    made.mark_suspect(RATE)
     for _ in range(59):
         made.settle(32.0, 32.0, 0.5, 1.0)
     made.settle(None, 32.0, 0.5, 1.0)
@@ -115,11 +115,11 @@ def test_a_signal_is_valid_again_by_a_minute_of_agreement():
 
 def test_a_second_fault_in_an_hour_needs_an_hour():
     made = signal()
-    made.accuse(RANGE)
+    made.mark_suspect(RANGE)
     for _ in range(60):
         made.settle(32.0, 32.0, 0.5, 1.0)
     eq(made.suspect, "")
-    made.accuse(RATE)
+    made.mark_suspect(RATE)
     for _ in range(3599):
         made.settle(32.0, 32.0, 0.5, 1.0)
     eq(made.suspect, RATE)
@@ -128,7 +128,7 @@ def test_a_second_fault_in_an_hour_needs_an_hour():
     for second in range(3600):
         eq(made._calm_s, float(second))
         made.read(32.0, 1.0, 1.0, 0.0, 1.0)
-    made.accuse(RATE)
+    made.mark_suspect(RATE)
     for _ in range(60):
         made.settle(32.0, 32.0, 0.5, 1.0)
     eq(made.suspect, "")

@@ -240,7 +240,7 @@ def trace_checked_signal():
         raw = noise.sometimes(30, None, value)
         signal.read(raw, 0.8, 0.5, 0.2, 1.0)
         if i % 4000 == 2000:
-            signal.accuse("relation")
+            signal.mark_suspect("relation")
         estimate = noise.sometimes(200, None, 32.0 + (0.2 if 2100 < i < 2600 else 0.0))
         signal.settle(raw, estimate, 0.5, 1.0)
         out.add(signal.value, signal.uncertainty, signal.suspect, signal.raw)
@@ -285,13 +285,13 @@ def trace_plausibility():
         supply = r.return_c - rise
         r.supply_c = supply + noise.number(-0.02, 0.02)
         r.fws_return_c = facility + 1000.0 * heat_kw / hx.fws_capacity(lpm)
-        r.spare_c = supply if i % 1000 > 900 else None
+        r.redundant_supply_c = supply if i % 1000 > 900 else None
         if i % 500 > 350:
             name, factor, offset, drift = FALSE_VALUES[i // 500 % len(FALSE_VALUES)]
             error = offset + drift * (i % 500 - 350)
             setattr(r, name, None if factor is None else factor * getattr(r, name) + error)
         row.step(r, 1.0)
-        for signal in (row.supply, row.returned, row.flow, row.dp):
+        for signal in (row.supply, row.return_signal, row.flow, row.dp):
             out.add(signal.value, signal.uncertainty, signal.suspect)
         out.add(row.ua_steady, row.heat_share, row.model_share, row.heat_rise_k)
         out.add(row.effectiveness)
