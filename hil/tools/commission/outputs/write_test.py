@@ -74,7 +74,7 @@ def run_write_test(
         state, reason = write_count(access, target, old)
     if problems:
         state, reason = LEFT, f"the device did not return to its old value: {problems[0]}"
-    scale = point.num / point.den
+    scale = point.numerator / point.denominator
     return WriteResult(name, point.unit, before * scale, target * scale, state, reason)
 
 
