@@ -2,29 +2,34 @@
 """The acceptance table of the hazard analysis: each line at 90 kW, at 30 kW and on a cold site.
 
 Does not define the faults; the lines name shipped scenarios. `acceptance.toml` has the lines, with
-the largest figures that the analysis permits. Each case of a scenario is one run. It gives:
+the figures that the analysis permits. Each case of a scenario is one run. It gives:
 
-    case_c   hottest case, degrees Celsius
-    dew_k    least margin of the supply above the dew point, K; from `dew_from_s` on
-    alarm_s  first alarm (of `code`, if given)
-    limit_s  first limit below the rating, or first switching off, on the wire
-    off_s    the last load has its order to switch off, on the wire
-    power_s  all loads draw less than 5 % of their rating; for information
-    count    largest value of the measure `count_of`
+    case_c    hottest case, degrees Celsius
+    dew_k     least margin of the supply above the dew point, K; from `dew_from_s` on
+    alarm_s   first alarm (of `code`, if given); 0 if it is active already
+    limit_s   first limit below the rating, or first order to switch off, on the wire
+    switch_s  first order to switch a load off, on the wire
+    off_s     the last load has its order to switch off, on the wire
+    power_s   all loads draw less than 5 % of their rating; for information
+    valve_s   the valve has a set-point below 1 %
+    count     largest value of the measure `count_of`
 
-Times are seconds after the first event `since` (the first event of the run, if not given). Orders
-and alarms have the time of the wire. Temperatures and powers are sampled each second. All
-expectations of the scenario are judged too. An entry of `[[line.beyond]]` names a figure that the
-analysis asks for and that the row cannot have: with the longest value that is accepted instead, and
-the physical reason. The verdict is then "reason". So no limit of the analysis is changed silently.
+Times are seconds after `since_s`, which is the first event if it is not given. `since` replaces it
+for the alarm and the orders: "limit", "switch" or "dew" (the supply is below the dew point). Orders
+and alarms have the time of the wire. The rest is sampled each second. All expectations of the
+scenario are judged too. `never` names figures that must not happen.
+
+A `[[line.beyond]]` names a figure that the row cannot have or does not need, with its physical
+reason. `accepted` is the longest value instead; without it the figure is not needed. The verdict is
+then "reason". So no limit of the analysis is changed silently.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hil.bench.load_bank import LoadBank
 from hil.campaign.hazard.injected_faults import load_table
+from hil.campaign.hazard.truth import SECOND
 from hil.kernel.dut import DutFactory
 from hil.kernel.run_history import matches_code
 from hil.measure.hazard import OFF_FRACTION, first_limit_us
@@ -35,12 +40,24 @@ from hil.scenario.model import Scenario
 MET, REASON, FAILED = "met", "reason", "failed"
 LOWEST = ("dew_k",)
 """Figures with a lower limit; the others have an upper limit."""
-FIGURES = ("case_c", "dew_k", "alarm_s", "limit_s", "off_s", "power_s", "count")
+FIGURES = (
+    "case_c",
+    "dew_k",
+    "alarm_s",
+    "limit_s",
+    "switch_s",
+    "off_s",
+    "power_s",
+    "valve_s",
+    "count",
+)
 _HEAD = (
-    "| line | scenario | case, °C | dew, K | alarm, s | limit, s | off, s | power, s | other "
-    "| verdict | MicroPython |"
+    "| line | scenario | case, °C | dew, K | alarm, s | limit, s | switch, s | off, s | power, s "
+    "| valve, s | count | verdict | MicroPython |"
 )
 _RATED_KW = 100.0
+_VALVE_SETPOINT, _SHUT_COUNTS = 0, 100
+"""Register of the set-point of the valve, and 1 % of its stroke."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +65,8 @@ class Beyond:
     """A figure that the analysis asks for and that is not possible; `only`: names of the cases."""
 
     figure: str
-    accepted: float
     reason: str
+    accepted: float | None = None
     only: str = ""
 
 
@@ -60,6 +77,7 @@ class Line:
     group: str
     name: str
     scenario: str
+    since_s: float | None = None
     since: str = ""
     code: str = ""
     count_of: str = ""
@@ -69,8 +87,11 @@ class Line:
     dew_k: float | None = None
     alarm_s: float | None = None
     limit_s: float | None = None
+    switch_s: float | None = None
     off_s: float | None = None
+    valve_s: float | None = None
     count: float | None = None
+    never: tuple[str, ...] = ()
     beyond: tuple[Beyond, ...] = ()
 
     def asked(self, figure: str) -> float | None:
@@ -98,12 +119,15 @@ class LineResult:
     def judge(self, figure: str) -> str:
         """Give the verdict of one figure."""
         asked, value = self.line.asked(figure), self.figures[figure]
+        if figure in self.line.never:
+            return MET if value is None else FAILED
         if asked is None or _holds(figure, value, asked):
             return MET
         excuse = self.line.excuse(figure, self.case)
-        if excuse is not None and _holds(figure, value, excuse.accepted):
-            return REASON
-        return FAILED
+        if excuse is None:
+            return FAILED
+        is_accepted = excuse.accepted is None or _holds(figure, value, excuse.accepted)
+        return REASON if is_accepted else FAILED
 
     @property
     def verdict(self) -> str:
@@ -123,7 +147,13 @@ def _holds(figure: str, value: float | None, limit: float) -> bool:
 def load_lines() -> tuple[Line, ...]:
     """Read all lines."""
     return tuple(
-        Line(**{**entry, "beyond": tuple(Beyond(**item) for item in entry.get("beyond", ()))})
+        Line(
+            **{
+                **entry,
+                "beyond": tuple(Beyond(**item) for item in entry.get("beyond", ())),
+                "never": tuple(entry.get("never", ())),
+            }
+        )
         for entry in load_table("acceptance")["line"]
     )
 
@@ -159,72 +189,102 @@ class _Watch:
         self._case_c, self._dew_k = 0.0, float("inf")
         self._count: float | None = None
         self._power_us: int | None = None
+        self._valve_us: int | None = None
+        self._wet_us: int | None = None
+        events = run.scenario.events
+        since_s = line.since_s
+        if since_s is None:
+            since_s = events[0].at_s if events else 0.0
+        self._since_us = int(since_s * SECOND)
 
     def sample(self, second: int) -> None:
         """Take the sample at the end of a second."""
-        testbed, line = self._run.testbed, self._line
-        since_us = self._since_us()
-        if since_us is None:
+        testbed, line, now = self._run.testbed, self._line, self._run.testbed.world.now
+        if now <= self._since_us:
             return
-        now = testbed.world.now
         self._case_c = max(self._case_c, testbed.plant.case_c)
+        margin_k = testbed.plant.supply_true_c - testbed.surroundings.room.dew_c
         if second >= line.dew_from_s:
-            margin = testbed.plant.supply_true_c - testbed.surroundings.room.dew_c
-            self._dew_k = min(self._dew_k, margin)
+            self._dew_k = min(self._dew_k, margin_k)
+        if self._wet_us is None and margin_k < 0.0:
+            self._wet_us = now
+        if self._valve_us is None and testbed.valve.registers[_VALVE_SETPOINT] < _SHUT_COUNTS:
+            self._valve_us = now
         if line.count_of:
             value = self._run.sample(line.count_of)
-            self._count = value if value is None else max(value, self._count or 0.0)
+            self._count = self._count if value is None else max(value, self._count or 0.0)
         bank = testbed.load_bank
         if bank is not None and self._power_us is None:
             drawn_kw = sum(load.watts(now) for load in bank.loads) / 1000.0
             self._power_us = now if drawn_kw < OFF_FRACTION * _RATED_KW else None
 
-    def _since_us(self) -> int | None:
-        """Give the time of the event; without any event the start of the run."""
-        if not self._run.scenario.events:
-            return 0
-        return self._run.testbed.history.event_us(self._line.since)
-
     def figures(self) -> dict[str, float | None]:
         """Give all figures of the run."""
-        testbed, since_us = self._run.testbed, self._since_us() or 0
-        bank = testbed.load_bank
-        raised = testbed.history.raised
-        alarms = [at for at, code, _ in raised if at >= since_us and _is_one_of(code, self._line)]
-        times = {
-            "alarm_s": min(alarms, default=None),
-            "limit_s": None if bank is None else first_limit_us(bank, since_us),
-            "off_s": None if bank is None else _all_ordered_us(bank, since_us),
-            "power_s": self._power_us,
+        bank, since_us = self._run.testbed.load_bank, self._since_us
+        orders: dict[str, int | None] = {}
+        if bank is not None:
+            off = _first_off_us(bank, since_us)
+            orders = {
+                "limit_s": first_limit_us(bank, since_us),
+                "switch_s": min(off.values(), default=None),
+                "off_s": max(off.values()) if len(off) == len(bank.loads) else None,
+            }
+        starts = {
+            "limit": orders.get("limit_s"),
+            "switch": orders.get("switch_s"),
+            "dew": self._wet_us,
         }
-        found: dict[str, float | None] = {
-            name: None if at is None else (at - since_us) / 1e6 for name, at in times.items()
+        start_us = starts[self._line.since] or since_us if self._line.since else since_us
+        figures: dict[str, float | None] = {
+            "case_c": self._case_c,
+            "dew_k": self._dew_k,
+            "count": self._count,
+            "alarm_s": _seconds(self._alarm_us(start_us), start_us),
+            "power_s": _seconds(self._power_us, since_us),
+            "valve_s": _seconds(self._valve_us, since_us),
         }
-        return {"case_c": self._case_c, "dew_k": self._dew_k, "count": self._count, **found}
+        for name in ("limit_s", "switch_s", "off_s"):
+            figures[name] = _seconds(orders.get(name), start_us)
+        return figures
+
+    def _alarm_us(self, since_us: int) -> int | None:
+        """Give the time of the first alarm of the line; one that is active already counts."""
+        active: dict[str, int] = {}
+        for at_us, is_raised, code in self._run.testbed.history.changes:
+            if not _is_one_of(code, self._line):
+                continue
+            if at_us >= since_us and is_raised:
+                return since_us if active else at_us
+            if is_raised:
+                active[code] = at_us
+            elif at_us < since_us:
+                active.pop(code, None)
+        return since_us if active else None
+
+
+def _seconds(at_us: int | None, since_us: int) -> float | None:
+    return None if at_us is None else (at_us - since_us) / SECOND
+
+
+def _first_off_us(bank: LoadBank, since_us: int) -> dict[str, int]:
+    """Give the time of the first order to switch off, by the name of the load."""
+    orders = [(at, name) for bmc in bank.bmcs.values() for at, name, is_on in bmc.resets if not is_on]
+    outlets = bank.pdu.loads
+    orders += [
+        (at, outlets[i].name)
+        for at, i, value in bank.pdu.switch_log
+        if value == 0 and i < len(outlets)
+    ]
+    names = {load.name for load in bank.loads}
+    found: dict[str, int] = {}
+    for at, name in sorted(orders):
+        if at >= since_us and name in names:
+            found.setdefault(name, at)
+    return found
 
 
 def _is_one_of(code: str, line: Line) -> bool:
     return not line.code or any(matches_code(code, name) for name in line.code.split())
-
-
-def _all_ordered_us(bank: LoadBank, since_us: int) -> int | None:
-    """Give the time at which the last load has its first order to switch off, or None."""
-    times = [
-        _first(
-            [at for bmc in bank.bmcs.values() for at, name, is_on in bmc.resets
-             if name == load.name and not is_on and at >= since_us]
-            + [at for at, i, value in bank.pdu.switch_log
-               if value == 0 and at >= since_us
-               and i < len(bank.pdu.loads) and bank.pdu.loads[i] is load]
-        )
-        for load in bank.loads
-    ]  # fmt: skip
-    known = [at for at in times if at is not None]
-    return max(known) if len(known) == len(times) else None
-
-
-def _first(times: Iterable[int]) -> int | None:
-    return min(times, default=None)
 
 
 def write_page(results: list[LineResult], others: dict[tuple[str, str], str]) -> str:
@@ -240,7 +300,7 @@ def write_page(results: list[LineResult], others: dict[tuple[str, str], str]) ->
         f"Met: {counts[MET]} runs. Met with a reason: {counts[REASON]}. Failed: {counts[FAILED]}.",
         "",
         _HEAD,
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_write_result(result, others) for result in results]
     reasons = [
@@ -307,7 +367,3 @@ def line_record(result: LineResult) -> dict[str, Any]:
         "digest": result.digest,
     }
 
-
-def without_tail(scenario: Scenario, seconds: float) -> Scenario:
-    """Give the scenario with a shorter duration, for a sample."""
-    return replace(scenario, seconds=min(scenario.seconds, seconds))
