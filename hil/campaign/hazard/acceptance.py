@@ -15,8 +15,9 @@ the figures that the analysis permits. Each case of a scenario is one run. It gi
     count     largest value of the measure `count_of`
 
 Times are seconds after `since_s`, which is the first event if it is not given. `since` replaces it
-for the alarm and the orders: "limit", "switch" or "dew" (the supply is below the dew point). Orders
-and alarms have the time of the wire. The rest is sampled each second. All expectations of the
+for the alarm and the orders: "limit", "switch" or "dew" (the supply is below the dew point). An
+order after the first event and before `since_s` has a negative time. Orders and alarms have the
+time of the wire. The rest is sampled each second. All expectations of the
 scenario are judged too. `never` names figures that must not happen.
 
 A `[[line.beyond]]` names a figure that the row cannot have or does not need, with its physical
@@ -192,10 +193,9 @@ class _Watch:
         self._valve_us: int | None = None
         self._wet_us: int | None = None
         events = run.scenario.events
-        since_s = line.since_s
-        if since_s is None:
-            since_s = events[0].at_s if events else 0.0
-        self._since_us = int(since_s * SECOND)
+        first_s = events[0].at_s if events else 0.0
+        self._first_us = int(first_s * SECOND)
+        self._since_us = int((first_s if line.since_s is None else line.since_s) * SECOND)
 
     def sample(self, second: int) -> None:
         """Take the sample at the end of a second."""
@@ -221,11 +221,12 @@ class _Watch:
     def figures(self) -> dict[str, float | None]:
         """Give all figures of the run."""
         bank, since_us = self._run.testbed.load_bank, self._since_us
+        first_us = self._first_us
         orders: dict[str, int | None] = {}
         if bank is not None:
-            off = _first_off_us(bank, since_us)
+            off = _first_off_us(bank, first_us)
             orders = {
-                "limit_s": first_limit_us(bank, since_us),
+                "limit_s": first_limit_us(bank, first_us),
                 "switch_s": min(off.values(), default=None),
                 "off_s": max(off.values()) if len(off) == len(bank.loads) else None,
             }
@@ -241,7 +242,7 @@ class _Watch:
             "count": self._count,
             "alarm_s": _seconds(self._alarm_us(start_us), start_us),
             "power_s": _seconds(self._power_us, since_us),
-            "valve_s": _seconds(self._valve_us, since_us),
+            "valve_s": _seconds(_not_before(self._valve_us, start_us), start_us),
         }
         for name in ("limit_s", "switch_s", "off_s"):
             figures[name] = _seconds(orders.get(name), start_us)
@@ -260,6 +261,10 @@ class _Watch:
             elif at_us < since_us:
                 active.pop(code, None)
         return since_us if active else None
+
+
+def _not_before(at_us: int | None, start_us: int) -> int | None:
+    return None if at_us is None else max(at_us, start_us)
 
 
 def _seconds(at_us: int | None, since_us: int) -> float | None:
