@@ -49,6 +49,7 @@ class DriveWatch:
         self._runs_since: int | None = None
         self._turns_since: int | None = None
         self._stalled_at = 0
+        self._alone_since: int | None = None
 
     def update(self, now: int) -> bool:
         """Read the drive. Return True if its shaft is found blocked now."""
@@ -109,11 +110,19 @@ class DriveWatch:
             self.pump.set_stalled(False)
             self._has_failed = False
 
-    def turns_alone(self, drives: "list[DriveWatch]", now: int) -> bool:
-        """Return whether no other pump turns, for longer than a run-up."""
-        since = self._turns_since
-        others = [d for d in drives if d is not self and d._turns_since is not None]
-        return since is not None and not others and now - since > _STEADY_TIME
+    @property
+    def is_turning(self) -> bool:
+        """Whether its shaft turns."""
+        return self._turns_since is not None
+
+    def prove_flow(self, is_alone: bool, now: int) -> None:
+        """End the suspicion after `_STEADY_TIME` of flow from this pump alone."""
+        if not is_alone:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since >= _STEADY_TIME:
+            self.clear_failed()
 
     def mark_stalled(self, now: int) -> None:
         """Mark the shaft as blocked; it is tried again after `_RETRY_TIME`."""

@@ -101,7 +101,7 @@ class Protection:
         self._full_until = self._take_over_until = 0
         self._dead_count = self._seen = 0
         self._cap_permille = 1000
-        self._is_stopping = self._had_power_loss = False
+        self._is_stopping = self._had_power_loss = self._is_no_pump = False
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
@@ -222,28 +222,36 @@ class Protection:
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
-            self._clear_suspects(now)
-            self._had_power_loss = self._has_shed = False
+            self._prove_suspects(now)
+            self._had_power_loss = self._has_shed = self._is_no_pump = False
             if limits is not None and now < self._hold_until:
                 limits.limit_all(_NO_FLOW)
             return
         # After a loss of power the loop starts the pumps one after the other, in its slot.
         self._had_power_loss = self._had_power_loss or self._is_powerless()
         has_spare = True in [drive.is_spare for drive in self.drives]
-        if flow.is_lost and has_spare and not self._is_stopping:
-            for drive in self.drives:
-                drive.mark_failed(now)
-        if flow.is_lost and True in [drive.gives_nothing(now) for drive in self.drives]:
-            for drive in self.drives:
-                drive.clear_failed()
+        if flow.is_lost and not self._is_stopping and not self._is_no_pump:
+            self._judge_pumps(has_spare, now)
         if limits is not None:
             self._limit_loads(limits, self._lost_since, now)
 
-    def _clear_suspects(self, now: int) -> None:
-        """A pump that turns alone while coolant flows is healthy."""
-        for drive in self.drives:
-            if drive.is_suspect and drive.turns_alone(self.drives, now):
+    def _judge_pumps(self, has_spare: bool, now: int) -> None:
+        """Use the spare pump. If it gives no flow either, no pump is the cause of this loss."""
+        if has_spare:
+            for drive in self.drives:
+                drive.mark_failed(now)
+        replaced = True in [drive.is_suspect for drive in self.drives]
+        if replaced and True in [drive.gives_nothing(now) for drive in self.drives]:
+            self._is_no_pump = True
+            for drive in self.drives:
                 drive.clear_failed()
+
+    def _prove_suspects(self, now: int) -> None:
+        """Coolant flows: a pump that turns alone gives it."""
+        count = sum([drive.is_turning for drive in self.drives])
+        for drive in self.drives:
+            if drive.is_suspect:
+                drive.prove_flow(drive.is_turning and count == 1, now)
 
     def _limit_loads(self, limits: "LoadLimitsView", lost_since: int, now: int) -> None:
         """Limit all loads; switch them off after `_SHED_TIME` without flow."""
