@@ -273,7 +273,9 @@ def _seconds(at_us: int | None, since_us: int) -> float | None:
 
 def _first_off_us(bank: LoadBank, since_us: int) -> dict[str, int]:
     """Give the time of the first order to switch off, by the name of the load."""
-    orders = [(at, name) for bmc in bank.bmcs.values() for at, name, is_on in bmc.resets if not is_on]
+    orders = [
+        (at, name) for bmc in bank.bmcs.values() for at, name, is_on in bmc.resets if not is_on
+    ]
     outlets = bank.pdu.loads
     orders += [
         (at, outlets[i].name)
@@ -292,8 +294,33 @@ def _is_one_of(code: str, line: Line) -> bool:
     return not line.code or any(matches_code(code, name) for name in line.code.split())
 
 
-def write_page(results: list[LineResult], others: dict[tuple[str, str], str]) -> str:
-    """Write the page as Markdown. `others`: digests on MicroPython by scenario and case."""
+Others = dict[tuple[Line, str], LineResult]
+"""Results on MicroPython by line and case."""
+
+
+def differs(result: LineResult, others: Others) -> bool:
+    """Return whether the run on MicroPython has another digest; False if there is none."""
+    other = others.get((result.line, result.case))
+    return other is not None and other.digest != result.digest
+
+
+def write_line(result: LineResult) -> str:
+    """Write a result as one line of text: line, case, interpreter, figures, verdict."""
+    line = result.line
+    cells = [
+        f"{name} {_cell(result, name)}"
+        for name in FIGURES
+        if line.asked(name) is not None or name in line.never
+    ]
+    text = "".join(f"; {failure}" for failure in result.failures)
+    return (
+        f"{result.verdict:7} {line.group:3} {line.scenario}/{result.case} {result.dut} "
+        f"{', '.join(cells)}{text}"
+    )
+
+
+def write_page(results: list[LineResult], others: Others) -> str:
+    """Write the page as Markdown."""
     counts = {v: sum(r.verdict == v for r in results) for v in (MET, REASON, FAILED)}
     lines = [
         "# Acceptance table of the hazard analysis, measured",
@@ -309,7 +336,8 @@ def write_page(results: list[LineResult], others: dict[tuple[str, str], str]) ->
     ]
     lines += [_write_result(result, others) for result in results]
     reasons = [
-        f"| {line.group} {line.name} | {b.figure} | {line.asked(b.figure):g} | {b.accepted:g} "
+        f"| {line.group} {line.name} | {b.figure} | {line.asked(b.figure):g} "
+        f"| {'not needed' if b.accepted is None else format(b.accepted, 'g')} "
         f"| {b.only or 'all'} | {b.reason} |"
         for line in dict.fromkeys(result.line for result in results)
         for b in line.beyond
@@ -338,10 +366,10 @@ _INTRODUCTION = (
 )
 
 
-def _write_result(result: LineResult, others: dict[tuple[str, str], str]) -> str:
+def _write_result(result: LineResult, others: Others) -> str:
     line = result.line
-    other = others.get((line.scenario, result.case))
-    compared = "-" if other is None else "equal" if other == result.digest else "differs"
+    compared = "differs" if differs(result, others) else "equal"
+    compared = compared if (line, result.case) in others else "-"
     cells = [f"{line.group} {line.name}", f"`{line.scenario}/{result.case}`"]
     cells += [_cell(result, figure) for figure in FIGURES]
     text = result.verdict + "".join(f"; {failure}" for failure in result.failures)
@@ -350,10 +378,12 @@ def _write_result(result: LineResult, others: dict[tuple[str, str], str]) -> str
 
 def _cell(result: LineResult, figure: str) -> str:
     value, asked = result.figures[figure], result.line.asked(figure)
-    if figure == "count" and asked is None:
+    if asked is None and figure in ("count", "valve_s"):
         return "-"
     digits = 0 if figure in ("case_c", "count") else 1
     text = "-" if value is None else f"{value:.{digits}f}"
+    if figure in result.line.never:
+        return f"{text} / never"
     return text if asked is None else f"{text} / {asked:g}"
 
 
@@ -371,4 +401,3 @@ def line_record(result: LineResult) -> dict[str, Any]:
         "failures": list(result.failures),
         "digest": result.digest,
     }
-
