@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 OVERLOADED_AFTER = 3
 """Cycles in a row with incomplete polls, before the bus is reported as overloaded."""
+_CONTEST_TIME = 200 * MILLISECOND
 _LOST_AFTER = 3
 _REIDENTIFY_US = 10_000 * MILLISECOND
 
@@ -81,7 +82,7 @@ class DeviceSession:
         self._cycles = [self._write_cycle]
         self._probes = self.device.identity_probes()
         self._probes_pending = 0
-        self._reidentify_at = 0
+        self._reidentify_at = self._contested_at = 0
         self._has_answered = False
         self.cycle_us = 0
         self._watchdog_due = 0
@@ -158,6 +159,18 @@ class DeviceSession:
     def poll_early(self) -> None:
         """Request the fast blocks at the end of this tick; see `Fieldbus.send_early_polls`."""
         self.wants_poll = True
+
+    def contest_due(self, now: int) -> bool:
+        """Return whether to read the outputs now, because another master changes them.
+
+        A reading each `_CONTEST_TIME` finds its next write soon. So the value of this session is in
+        force most of the time.
+        """
+        is_due = self.changed_by_other and now - self._contested_at >= _CONTEST_TIME
+        if not is_due or self.lost or not self.polls_complete():
+            return False
+        self._contested_at = now
+        return True
 
     def send_early_poll(self) -> None:
         """Send the polls that `poll_early` requested."""

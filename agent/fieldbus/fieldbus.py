@@ -86,7 +86,7 @@ class Fieldbus:
         the components asked for them changes nothing on the bus.
         """
         for session in self.sessions:
-            if session.wants_poll:
+            if session.wants_poll or session.contest_due(now):
                 try:
                     session.send_early_poll()
                 except Exception as error:

@@ -4,6 +4,12 @@
 Reads the drive itself, so a pressure sensor cannot hide a blocked pump. Does not command the
 drive. A blocked pump is marked `stalled`: the loops then use the other pump. It is tried again
 after `_RETRY_TIME`.
+
+A pump that turns while no coolant flows is replaced too (`mark_failed`). Its coupling can be
+broken, or a valve of the row is shut. It becomes the last pump (`PumpActuator.is_last`), so it
+never takes the lead by itself. If its replacement turns and gives no flow either, the pump was not
+the cause: it is available again (`clear_failed`). Else it is suspect until it has turned alone, and
+coolant has flowed.
 """
 
 from agent.safety.raw_point import RawPoint
@@ -20,12 +26,14 @@ _STARTS_IN = 400 * MILLISECOND
 _START_TIME = 6 * SECOND
 _RETRY_TIME = 300 * SECOND
 _STEADY_TIME = 10 * SECOND
+_GIVES_PCT, _GIVES_TIME = 40.0, 5 * SECOND
+"""A healthy pump gives flow at this speed, after this time of turning: a ramp to full speed."""
 
 
 class DriveWatch:
     """Watches `pump`. `speed_pct`: None if unknown. `is_dead`: it should turn and gives no flow,
     has tripped or is silent. A pump at rest is not dead. `silent_at`: since when, µs.
-    `is_away`: it has tripped or is silent.
+    `is_away`: it has tripped or is silent. `is_suspect`: it turned, and no coolant flowed.
     """
 
     def __init__(self, pump: "PumpActuator") -> None:
@@ -35,12 +43,13 @@ class DriveWatch:
         self.speed_pct: float | None = None
         self.is_dead = self.is_silent = self.is_away = False
         self.silent_at = 0
-        self.is_tripped = False
+        self.is_tripped = self.is_suspect = False
         self._has_turned = self._has_failed = False
         self._still_since: int | None = None
         self._runs_since: int | None = None
         self._turns_since: int | None = None
         self._stalled_at = 0
+        self._alone_since: int | None = None
 
     def update(self, now: int) -> bool:
         """Read the drive. Return True if its shaft is found blocked now."""
@@ -85,7 +94,35 @@ class DriveWatch:
         since = self._turns_since
         if since is not None and now - since > _STEADY_TIME and not self.pump.stalled:
             self.pump.set_stalled(True)
+            self.pump.is_last = self.is_suspect = True
             self._has_failed, self._stalled_at = True, now
+
+    def gives_nothing(self, now: int) -> bool:
+        """Return whether it turns so fast and so long that coolant should flow."""
+        speed, since = self.speed_pct, self._turns_since
+        turns = speed is not None and speed >= _GIVES_PCT and since is not None
+        return turns and not self.pump.stalled and now - (since or 0) >= _GIVES_TIME
+
+    def clear_failed(self) -> None:
+        """Make the pump available again: it was not the cause of the loss."""
+        self.is_suspect = False
+        if self._has_failed:
+            self.pump.set_stalled(False)
+            self._has_failed = False
+
+    @property
+    def is_turning(self) -> bool:
+        """Whether its shaft turns."""
+        return self._turns_since is not None
+
+    def prove_flow(self, is_alone: bool, now: int) -> None:
+        """End the suspicion after `_STEADY_TIME` of flow from this pump alone."""
+        if not is_alone:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since >= _STEADY_TIME:
+            self.clear_failed()
 
     def mark_stalled(self, now: int) -> None:
         """Mark the shaft as blocked; it is tried again after `_RETRY_TIME`."""

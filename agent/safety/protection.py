@@ -20,7 +20,7 @@ While another pump takes over from a dead one, the loads are not limited for `_T
 limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
 """
 
-from agent.core.alarm_record import DEGRADED, SAFE, AlarmRecord, alarm_text
+from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord, alarm_text
 from agent.safety.drive_watch import DriveWatch
 from agent.safety.flow_watch import FlowWatch
 from agent.safety.pump_curve import IMPELLER, PumpCurve
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 FLOW_LOW = AlarmRecord("flow_low", SAFE, "coolant does not flow", "", True)
 GAUGE_LIE = AlarmRecord("gauge_lie", DEGRADED, "disagrees with all others: gauge", "signal", True)
 PUMP_BLOCKED = AlarmRecord("pump_blocked", DEGRADED, "shaft does not turn:", "device", True)
+NO_PUMP_FLOW = AlarmRecord("pump_no_flow", NORMAL, "turned without flow:", "device", True)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
 _SHED_TIME = 2500 * MILLISECOND
@@ -100,7 +101,7 @@ class Protection:
         self._full_until = self._take_over_until = 0
         self._dead_count = self._seen = 0
         self._cap_permille = 1000
-        self._is_stopping = self._had_power_loss = False
+        self._is_stopping = self._had_power_loss = self._is_no_pump = False
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
@@ -156,7 +157,8 @@ class Protection:
         self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
         failing = sum([max(drive.pump.session.device.failures) > 0 for drive in self.drives])
         signs = (self.flow.suspect, self._mains_low, failing)
-        if signs > self._signs:
+        is_deciding = self._lost_since is not None and not self._has_shed
+        if signs > self._signs or is_deciding:  # switching off needs readings of this moment
             self._look_until = now + _LOOK_TIME
         self._signs = signs
 
@@ -220,18 +222,36 @@ class Protection:
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
-            self._had_power_loss = self._has_shed = False
+            self._prove_suspects(now)
+            self._had_power_loss = self._has_shed = self._is_no_pump = False
             if limits is not None and now < self._hold_until:
                 limits.limit_all(_NO_FLOW)
             return
         # After a loss of power the loop starts the pumps one after the other, in its slot.
         self._had_power_loss = self._had_power_loss or self._is_powerless()
         has_spare = True in [drive.is_spare for drive in self.drives]
-        if flow.is_lost and has_spare and not self._is_stopping:
-            for drive in self.drives:
-                drive.mark_failed(now)
+        if flow.is_lost and not self._is_stopping and not self._is_no_pump:
+            self._judge_pumps(has_spare, now)
         if limits is not None:
             self._limit_loads(limits, self._lost_since, now)
+
+    def _judge_pumps(self, has_spare: bool, now: int) -> None:
+        """Use the spare pump. If it gives no flow either, no pump is the cause of this loss."""
+        if has_spare:
+            for drive in self.drives:
+                drive.mark_failed(now)
+        replaced = True in [drive.is_suspect for drive in self.drives]
+        if replaced and True in [drive.gives_nothing(now) for drive in self.drives]:
+            self._is_no_pump = True
+            for drive in self.drives:
+                drive.clear_failed()
+
+    def _prove_suspects(self, now: int) -> None:
+        """Coolant flows: a pump that turns alone gives it."""
+        count = sum([drive.is_turning for drive in self.drives])
+        for drive in self.drives:
+            if drive.is_suspect:
+                drive.prove_flow(drive.is_turning and count == 1, now)
 
     def _limit_loads(self, limits: "LoadLimitsView", lost_since: int, now: int) -> None:
         """Limit all loads; switch them off after `_SHED_TIME` without flow."""
@@ -281,6 +301,9 @@ class Protection:
             if drive.is_blocked:
                 name = drive.pump.session.name
                 found.append((PUMP_BLOCKED, name, alarm_text(PUMP_BLOCKED, name)))
+            if drive.is_suspect and self._lost_since is None:
+                name = drive.pump.session.name
+                found.append((NO_PUMP_FLOW, name, alarm_text(NO_PUMP_FLOW, name)))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self.flow.outlier and self._lost_since is None:

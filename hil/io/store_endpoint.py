@@ -31,6 +31,7 @@ class StoreEndpoint:
         self.capacity: int | None = None
         self.absent = False
         self.failures = 0
+        self.full_us: int | None = None
         self.durable_writes = 0
         self._delete_observers: list[Callable[[str, bytes], None]] = []
         self._accepts_request: Callable[[str, bytes], bool] | None = None
@@ -153,6 +154,7 @@ class StoreEndpoint:
             )
             self.records[key] = self.records.get(key, b"") + payload[:free_bytes]
         self.failures += 1
+        self.full_us = self._shell.world.now if self.full_us is None else self.full_us
         self._discard_requests()
         self._shell.event(self._port, "full")
         self._shell.event(self._port, "failed")

@@ -66,6 +66,11 @@ COOLING_MEASURES = {
         "Cel", "true temperature of the facility water", lambda testbed, _, __: testbed.plant.fws_c
     ),
     "latched": Measure("", "latched conditions", _count_latched),
+    "local_writes": Measure(
+        "",
+        "writes to drives while they are in local mode",
+        lambda testbed, _, __: float(sum(drive.local_writes for drive in testbed.drives)),
+    ),
     "valve_travel_pct": Measure(
         "%",
         "travel of the valve since the start",

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
+from hil.campaign.hazard import acceptance
 from hil.campaign.hazard.case_generator import LOADS_KW, SITES, CaseOptions
 from hil.campaign.hazard.coverage import HazardTally
 from hil.campaign.hazard.exemptions import load_exemptions
@@ -79,6 +80,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="run the scenario of each fault of an earlier version, write the page FILE",
     )
+    parser.add_argument(
+        "--acceptance",
+        type=path_argument,
+        metavar="FILE",
+        help="run each line of the acceptance table, write the page FILE",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="with --acceptance: also run each line on MicroPython; the digests must be equal",
+    )
+    parser.add_argument(
+        "--line",
+        action="append",
+        default=[],
+        metavar="SCENARIO",
+        help="with --acceptance: only this scenario; its page is not complete",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
@@ -91,6 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_fmea(arguments, workers)
     if arguments.before_after is not None:
         return _run_before_after(arguments, workers)
+    if arguments.acceptance is not None:
+        return _run_acceptance(arguments, workers)
     jobs = _make_jobs(arguments)
     if arguments.dut == "cpython":
         code = rerun_on_pypy("hazard", arguments, len(jobs) * _CPU_S_PER_CASE / max(workers, 1))
@@ -176,6 +197,54 @@ def _run_before_after(arguments: argparse.Namespace, workers: int) -> int:
     if interruptible.is_interrupted:
         return INTERRUPTED
     return 0 if all(figure.is_passed for figure in figures.values()) else 1
+
+
+def _run_acceptance(arguments: argparse.Namespace, workers: int) -> int:
+    """Run the lines and write the page; exit 1 if a line fails or a digest differs."""
+    lines = [line for line in acceptance.load_lines() if _is_chosen(line, arguments.line)]
+    if not lines:
+        raise BenchError(f"--line: no line has the scenario {', '.join(arguments.line)}")
+    duts = [arguments.dut] + ["micropython"] * (arguments.compare and arguments.dut == "cpython")
+    order = [(line, case) for line in lines for case in acceptance.list_cases(line)]
+    jobs = [(line, case, dut) for line, case in order for dut in duts]
+    found: dict[tuple[acceptance.Line, str, str], acceptance.LineResult] = {}
+    started_s, cpu_s = time.perf_counter(), dict.fromkeys(duts, 0.0)
+    with _Interruptible(arguments.acceptance, len(jobs)) as interruptible:
+        for result, used_s in run_jobs(_measure_line, jobs, workers):
+            found[result.line, result.case, result.dut] = result
+            cpu_s[result.dut] += used_s
+            interruptible.progress.update(len(found))
+            if not arguments.json:
+                print(acceptance.write_line(result), flush=True)
+    results = [found[line, case, duts[0]] for line, case in order if (line, case, duts[0]) in found]
+    others = {(r.line, r.case): r for r in found.values() if r.dut != duts[0]}
+    if not interruptible.is_interrupted:
+        page = acceptance.write_page(results, others)
+        write_whole(arguments.acceptance, page.encode())
+    wall_s = round(time.perf_counter() - started_s, 1)
+    times = {"cpu_s": {dut: round(used_s, 1) for dut, used_s in cpu_s.items()}, "wall_s": wall_s}
+    if arguments.json:
+        print(json.dumps({"lines": [acceptance.line_record(r) for r in found.values()], **times}))
+    else:
+        print(f"CPU time, s: {times['cpu_s']}, wall time {wall_s} s")
+    if interruptible.is_interrupted:
+        return INTERRUPTED
+    differing = [r for r in results if acceptance.differs(r, others)]
+    failed = [r for r in found.values() if r.verdict == acceptance.FAILED]
+    return 1 if failed or differing else 0
+
+
+def _is_chosen(line: acceptance.Line, names: list[str]) -> bool:
+    return not names or line.scenario in names
+
+
+def _measure_line(
+    line: acceptance.Line, case: str, dut: str
+) -> tuple[acceptance.LineResult, float]:
+    started = os.times()
+    result = acceptance.measure_line(line, case, DUTS[dut], dut)
+    used = os.times()
+    return result, sum(used[:4]) - sum(started[:4])
 
 
 def _measure_before_after(

@@ -19,9 +19,11 @@ than their event: `since` is then the start of the times.
     switch      the first switching off at a load
     limit       the first limit at a load
     dew         the true supply is less than 1 K above the dew point
+    store_full  a write to a full store fails
 
 `code`: only this alarm counts as the detection, because others have another cause. `note` gives the
-physical reason where a time or a reaction of the analysis is not possible or not needed.
+physical reason where a time or a reaction of the analysis is not possible or not needed. `bound_act_s` is
+then the longest time that is accepted for the reaction; the verdict is "reason".
 """
 
 from collections.abc import Iterator
@@ -37,7 +39,7 @@ from hil.measure.hazard import OFF_FRACTION, first_limit_us
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Scenario, ScenarioEvent
 
-MET, LATE, NONE = "met", "late", "not seen"
+MET, REASON, LATE, NONE = "met", "reason", "late", "not seen"
 FAULT_S = 120.0
 _LEAST_S, _MOST_S = 120.0, 1500.0
 _START_KW = 90.0
@@ -53,8 +55,10 @@ _INTRODUCTION = (
     "of 20 °C, facility water of 10 °C and 60 % humidity.",
     "",
     "Some failures begin later than their event. `since` then names the start of the times: the",
-    "first write to the valve, the first limit, the first switching off, or a true supply less",
-    "than 1 K above the dew point. If a row names one alarm, only this alarm is its detection.",
+    "first write to the valve, the first limit, the first switching off, a true supply less",
+    "than 1 K above the dew point, or the first write to a full store. If a row names one alarm, only",
+    "this alarm is its detection. `reason`: the notes say why the time is not possible, and the run",
+    "meets the longest time that is accepted instead.",
 )
 _HEAD = (
     "| row | failure | run | first alarm | s | asked | reaction | s | asked | case, °C | verdict |"
@@ -78,6 +82,7 @@ class FmeaRow:
     code: str = ""
     since: str = ""
     note: str = ""
+    bound_act_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +101,17 @@ class FmeaResult:
         """Give "met", "late" or "not seen"."""
         if self.seen_s is None and self.row.see_s is not None:
             return NONE
-        pairs: list[tuple[float | None, float | None]] = [(self.seen_s, self.row.see_s)]
-        if self.row.reaction:
-            pairs.append((self.acted_s, self.row.act_s))
-        is_late = any(most is not None and (s is None or round(s, 1) > most) for s, most in pairs)
-        return LATE if is_late or self.case_c > _CASE_MAX_C else MET
+        row = self.row
+        if _is_late(self.seen_s, row.see_s) or self.case_c > _CASE_MAX_C:
+            return LATE
+        if not row.reaction or not _is_late(self.acted_s, row.act_s):
+            return MET
+        is_known = row.bound_act_s is not None and not _is_late(self.acted_s, row.bound_act_s)
+        return REASON if is_known else LATE
+
+
+def _is_late(seconds: float | None, most_s: float | None) -> bool:
+    return most_s is not None and (seconds is None or round(seconds, 1) > most_s)
 
 
 def load_rows() -> list[FmeaRow]:
@@ -165,6 +176,7 @@ def measure_row(row: FmeaRow, make_dut: DutFactory, dut: str = "cpython") -> Fme
         "pump": pump_us,
         "dew": dew_us,
         "valve_write": write_us,
+        "store_full": _first_full_us(run),
     }
     if row.since:
         since_us = found.get(row.since) or since_us
@@ -196,6 +208,11 @@ def _first_switch_us(bank: LoadBank | None, since_us: int) -> int | None:
     return min((at for at in times if at >= since_us), default=None)
 
 
+def _first_full_us(run: VirtualRun) -> int | None:
+    times = [store.full_us for store in run.testbed.stores.values()]
+    return min((at for at in times if at is not None), default=None)
+
+
 def _turning(run: VirtualRun) -> set[int]:
     pumps = run.testbed.plant.pumps
     return {i for i, pump in enumerate(pumps) if pump.speed_pct > _TURNS_PCT}
@@ -216,7 +233,8 @@ def _seconds(at_us: int | None, since_us: int) -> float | None:
 
 def write_page(results: dict[int, FmeaResult]) -> str:
     """Write the page of all rows as Markdown."""
-    counts = [sum(result.verdict == v for result in results.values()) for v in (MET, LATE, NONE)]
+    verdicts = [result.verdict for result in results.values()]
+    counts = [verdicts.count(verdict) for verdict in (MET, REASON, LATE, NONE)]
     lines = [
         "# Failure mode and effects analysis, measured",
         "",
@@ -224,7 +242,7 @@ def write_page(results: dict[int, FmeaResult]) -> str:
         "",
         *_INTRODUCTION,
         "",
-        f"Met: {counts[0]} rows. Late: {counts[1]}. Not seen: {counts[2]}.",
+        f"Met: {counts[0]} rows. Reason: {counts[1]}. Late: {counts[2]}. Not seen: {counts[3]}.",
         "",
         _HEAD,
         "|---|---|---|---|---|---|---|---|---|---|---|",

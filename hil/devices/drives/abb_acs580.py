@@ -115,6 +115,7 @@ class AbbAcs580(ModbusServer):
         self.safe_pct = safe_pct
         self.fault = 0
         self.trip_persists = self.local = False
+        self.local_writes = 0
         self.hours = 2345.0
         self.running = self.shaft.speed_pct > 0.0
         self.inhibited = False
@@ -215,6 +216,8 @@ class AbbAcs580(ModbusServer):
         self.plant.advance(now)
         self._shown_steps = -1
         word = self.registers[CONTROL]
+        if self.local:
+            self.local_writes += 1
         if not word & REMOTE or self.local:
             return
         rising = word & ~self._control

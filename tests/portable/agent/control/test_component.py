@@ -254,6 +254,21 @@ def test_trip_and_rotation_change_the_lead_pump():
     raises(CommandError, lambda: send_command(rig, "rotate"))
 
 
+def test_a_pump_that_gave_no_flow_is_the_last_to_lead():
+    rig = make_rig()
+    group, lead = rig.agent.pressure_loop, rig.agent.pumps[0]
+    eq((group.order, lead.session.name), ([0, 1], "lead"))
+    lead.set_stalled(True)
+    lead.is_last = True
+    rig.run(20)
+    eq((group.order, lead.is_last, control_words(rig)[1]), ([1, 0], False, RUN))
+    lead.set_stalled(False)
+    rig.run(60)
+    eq(group.order, [1, 0])
+    assert rig.devices.registers[LAG][1] > 7000, rig.devices.registers[LAG]
+    eq(send_command(rig, "rotate"), "lead is lead")
+
+
 def test_drive_in_local_mode_is_replaced_and_raises_alarm():
     rig = make_rig()
     rig.set(LEAD, 2, 0)
