@@ -140,6 +140,13 @@ def test_dry_run_needs_pumps_pressure_and_flow():
         eq(unit.conditions(), [])
         unit.step(0.001)
         eq(unit.conditions(), ["dry_run:"] * is_dry)
+    unit = FakeUnit([], dry_run_s=0.5)
+    unit.pressure_loop.sensor.shown = 9.0
+    unit.interlock.protection.flow.flow_low = True
+    unit.step(), unit.step(0.499)
+    eq(unit.conditions(), [])
+    unit.step(0.001)
+    eq(unit.conditions(), ["dry_run:"])
     unit = FakeUnit([], dry_run_s=0)
     unit.pressure_loop.sensor.shown = 0.0
     unit.interlock.protection.flow.flow_low = True
@@ -335,6 +342,12 @@ def test_watchdog_is_served_once_after_each_cycle_while_its_port_is_open():
         served.append(len(out))
     eq(served, [0, 1, 1, 0, 0, 1, 0])
     eq(status(unit)["fed_us"], unit.now - SECOND)
+
+
+def test_protection_and_stop_command_the_same_loads():
+    limits = RecordedLimits()
+    interlock = FakeUnit([], limits).interlock
+    eq((interlock.protection.limits, interlock.stop_order.limits), (limits, limits))
 
 
 def test_a_cause_that_does_not_latch_is_not_restored():

@@ -103,6 +103,8 @@ def test_each_condition_of_a_device():
         eq(unit.step(), (state, {code + ":a": text + " a"}))
         setattr(first, attribute, False)
         eq(unit.step(), ("normal", {}))
+        cleared = [(at, found) for at, kind, found in unit.alarms.history if kind == "cleared"]
+        eq(cleared, [(unit.now - SECOND, code + ":b"), (unit.now, code + ":a")])
 
 
 def test_each_condition_of_the_unit():
