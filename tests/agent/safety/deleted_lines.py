@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deletes statements of the protection one by one, each in a forked process, and runs the tests.
+"""Deletes statements of `agent/safety` one by one, each in a forked process, and runs the tests.
 
 Not a test; `tests.agent.safety.test_deleted_lines` starts it. The modules are imported and the
-tests collected once. In the child process the functions of the module get the code without the
-statement. The statements that no test noticed are deleted again, and the scenarios run until one
-is red. The output is a JSON list of the statements that nothing noticed: [file, line, text].
-Arguments: file:line, or nothing for all statements; `tests` before them: no scenarios.
+tests collected once. Each test runs once without a change, and the statements that it executes are
+noted (`sys.monitoring`, CPython 3.12 or later). In the child process the functions of the module
+get the code without the statement, and the tests run that execute it. The statements that no test
+noticed are deleted again, and the scenarios run until one is red. The output is a JSON list of the
+statements that nothing noticed: [file, line, text]. Arguments: file:line, or nothing for all
+statements; `tests` before them: no scenarios.
 """
 
 import ast
@@ -25,7 +27,10 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parents[3]
-FILES = ("drive_watch", "flow_watch", "protection", "stop_order")
+FILES = (
+    *("boot_loop_alarm", "drive_watch", "flow_watch", "interlock", "loop_watch", "protection"),
+    *("pump_curve", "raw_point", "row_resistance", "start_permit", "stop_order", "supervisor"),
+)
 TESTS = ("tests/portable/agent/safety", "tests/portable/agent/power/limit")
 SCENARIOS = (
     *("h1-pumps-seized", "h1-lead-pump-seized", "h1-pump-uncoupled", "h1-generator-15s"),
@@ -33,6 +38,8 @@ SCENARIOS = (
     *("h7-flow-register-0", "h6-loads-ignore"),
 )
 _CPU_TIME_S = 300
+_MONITORING: Any = vars(sys)["monitoring"]  # newer than the oldest Python of the type checks
+_TOOL = _MONITORING.COVERAGE_ID
 
 Statement = tuple[str, int, str]
 
@@ -131,22 +138,50 @@ class DeletingTests:
         self.cases = cases
         self.unnoticed: list[Statement] = []
         self.failed = ["pytest did not run"]
+        self._items: list[pytest.Item] = []
+        self._seconds: list[float] = []
+        self._tests: dict[tuple[str, int], set[int]] = {}
+        self._paths = {str(ROOT / f"agent/safety/{name}.py"): name for name in FILES}
+        self._now = 0
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run all tests once, then those without each statement, the fastest first."""
-        seconds, self.failed = {}, []
-        for item in session.items:
-            begin = time.process_time()
-            if not passes(item):
-                self.failed.append(item.nodeid)
-            seconds[item.nodeid] = time.process_time() - begin
+        """Run all tests once, then those of each statement without it, the fastest first."""
+        self._items = session.items
+        self._measure()
         gc.freeze()  # a child process then copies fewer pages
-        items = sorted(session.items, key=lambda item: seconds[item.nodeid])
         for case in [] if self.failed else self.cases:
-            if not is_noticed(case, lambda: all(map(passes, items))):
+            items = self._select(case)
+            if not items or not is_noticed(case, lambda: all(map(passes, items))):  # noqa: B023
                 self.unnoticed.append(case)
                 print(*case, file=sys.stderr, flush=True)
         return True
+
+    def _measure(self) -> None:
+        """Run each test; note its time and the lines that it executes."""
+        self.failed = []
+        _MONITORING.use_tool_id(_TOOL, "coldloop-deleted-lines")
+        _MONITORING.register_callback(_TOOL, _MONITORING.events.LINE, self._note_line)
+        _MONITORING.set_events(_TOOL, _MONITORING.events.LINE)
+        for number, item in enumerate(self._items):
+            self._now = number
+            _MONITORING.restart_events()
+            begin = time.process_time()
+            if not passes(item):
+                self.failed.append(item.nodeid)
+            self._seconds.append(time.process_time() - begin)
+        _MONITORING.set_events(_TOOL, 0)
+        _MONITORING.free_tool_id(_TOOL)
+
+    def _note_line(self, code: CodeType, line: int) -> Any:
+        if code.co_filename in self._paths:
+            place = self._paths[code.co_filename], line
+            self._tests.setdefault(place, set()).add(self._now)
+        return _MONITORING.DISABLE
+
+    def _select(self, case: Statement) -> list[pytest.Item]:
+        """Return the tests that execute a statement, the fastest first."""
+        numbers = self._tests.get(case[:2], set())
+        return [self._items[n] for n in sorted(numbers, key=lambda n: (self._seconds[n], n))]
 
 
 def is_noticed(case: Statement, is_green: Callable[[], bool]) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deleting any one statement of the protection turns a test or a hazard scenario red.
+"""Deleting any one statement of `agent/safety` turns a test or a hazard scenario red.
 
 `tests.agent.safety.deleted_lines` deletes them. `WITHOUT_EFFECT` has the statements that nothing
 can show.
