@@ -31,7 +31,10 @@ FILES = (
     *("boot_loop_alarm", "drive_watch", "flow_watch", "interlock", "loop_watch", "protection"),
     *("pump_curve", "raw_point", "row_resistance", "start_permit", "stop_order", "supervisor"),
 )
-TESTS = ("tests/portable/agent/safety", "tests/portable/agent/power/limit")
+TESTS = (
+    *("tests/portable/agent/safety", "tests/portable/agent/power/limit"),
+    "tests/portable/agent/runtime/test_boot_loop.py",
+)
 SCENARIOS = (
     *("h1-pumps-seized", "h1-lead-pump-seized", "h1-pump-uncoupled", "h1-generator-15s"),
     *("h1-isolating-valve", "h1-filter-clog-ramp", "h4-leak-30", "h4-emergency-stop"),
@@ -63,7 +66,7 @@ def statements() -> list[Statement]:
 
 
 def statements_of(name: str) -> Iterator[tuple[int, str]]:
-    """Return line and text of each simple statement in a function of a file.
+    """Return line and text (function: statement) of each simple statement of a file.
 
     Not the first values of attributes: without one, its first use raises `AttributeError`, or it is
     set before. So its deletion cannot change a reaction silently. Not `return None` at the end.
@@ -73,7 +76,7 @@ def statements_of(name: str) -> Iterator[tuple[int, str]]:
             for node in ast.walk(function):
                 is_first = function.name == "__init__" and is_first_value(node)
                 if is_deleted(node) and not is_first and not is_last_none(node, function):
-                    yield node.lineno, ast.unparse(node)
+                    yield node.lineno, f"{function.name}: {ast.unparse(node)}"
 
 
 def is_deleted(node: ast.AST) -> TypeGuard[ast.stmt]:

@@ -344,6 +344,44 @@ def test_watchdog_is_served_once_after_each_cycle_while_its_port_is_open():
     eq(status(unit)["fed_us"], unit.now - SECOND)
 
 
+def test_loads_are_limited_while_the_delay_of_a_stop_runs():
+    for reaction, is_limited in (("stop", True), ("shut_valve", False), ("cool", False)):
+        limits = RecordedLimits()
+        unit = FakeUnit([entry("contact", "c", reaction, 2.0)], limits)
+        eq((unit.step(), limits.take()), (([], []), []))
+        unit.panel.on = ("c",)
+        unit.step()
+        eq((reaction, limits.take()), (reaction, [("limit", "contact:c")] * is_limited))
+
+
+def test_a_loss_of_coolant_orders_the_loads_in_each_cycle():
+    limits = RecordedLimits()
+    unit = FakeUnit([], limits)
+    watch = unit.interlock.loop_watch
+    watch._add_pressures = lambda *_: None
+    watch._loss_left = 9
+    unit.step()
+    eq(limits.take(), [("limit", "coolant_loss")])
+    watch.fast_count = 2
+    unit.step()
+    eq(limits.take(), [("limit", "coolant_loss"), ("shed", "coolant_loss")])
+
+
+def test_start_permissives_are_asked_until_all_are_shown():
+    unit = FakeUnit([entry("contact", "c", "stop"), entry("contact", "d")])
+    permit, asked = unit.interlock.start_permit, []
+    permit.step = lambda now, is_read, is_stopping: asked.append((now, is_read, is_stopping))
+    unit.step()
+    eq(asked, [])
+    permit.missing = ["flow"]
+    unit.panel.lost = True
+    unit.interlock.inputs[1][0].on = None
+    unit.step()
+    unit.panel.lost, unit.panel.on = False, ("c",)
+    unit.step()
+    eq(asked, [(unit.now - SECOND, False, False), (unit.now, True, True)])
+
+
 def test_protection_and_stop_command_the_same_loads():
     limits = RecordedLimits()
     interlock = FakeUnit([], limits).interlock

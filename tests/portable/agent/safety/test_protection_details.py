@@ -180,3 +180,19 @@ def test_a_pump_group_without_a_spare_marks_none_as_failed():
     made.flow_share = made.pressure_share = 0.0
     made.step(100)
     eq([PumpOfSession("x").stalled, made.pumps[0].stalled], [False, False])
+
+
+def test_an_adopted_resistance_is_learned_again_and_a_changed_one_hides_the_curve():
+    made = DryRow(Protection)
+    protection, forgotten, added = made.protection, [], []
+    made.step(400)
+    protection.flow.forget = lambda: forgotten.append(made.now)
+    protection.curve.add = lambda flow, kpa, drives: added.append((flow, kpa, drives))
+    made.step(10)
+    eq((forgotten, len(added), added[0][0], added[0][2]), ([], 1, 150.0, protection.drives))
+    protection.resistance.add = lambda flow, kpa: flow == 150.0 and kpa > 79.0
+    made.step(10)
+    eq((len(forgotten), len(added)), (1, 2))
+    protection.resistance.is_changed = True
+    made.step(10)
+    eq((len(forgotten), len(added)), (2, 2))
