@@ -41,6 +41,7 @@ SECTIONS = {
     "retain": {"port": "store:/retain"},
     "ntp": {"port": "ntp:10.0.0.1:123"},
     "northbound": {"port": "local:/run/coldloop"},
+    "receivers": {"ports": {"b": "serial:/dev/ttyS7?baud=4800"}},
     "redundancy": {"port": "store:/pair", "node": "a", "key": "1b" * 32},
     "group": {
         "ports": {"u1": "udp:10.0.0.1:5247", "u2": "udp:10.0.0.2:5247"},
@@ -57,7 +58,6 @@ ELSEWHERE = (
     "receiver_setup",
     "modem",
     "modem_store",
-    "receivers",
 )
 """Sections that need more of a unit; `tests.hil.fault.guard_campaign` has them."""
 PIECES = CORE + tuple(sorted(SECTIONS))
