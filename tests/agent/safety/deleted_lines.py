@@ -71,7 +71,8 @@ def statements_of(name: str) -> Iterator[tuple[int, str]]:
     """Return line and text (function: statement) of each simple statement of a file.
 
     Not the first values of attributes: without one, its first use raises `AttributeError`, or it is
-    set before. So its deletion cannot change a reaction silently. Not `return None` at the end.
+    set before. So its deletion cannot change a reaction silently. Not `return None` or `return
+    False` at the end: the function then returns None, which is false too.
     """
     for function in ast.walk(ast.parse(source_of(name))):
         if isinstance(function, ast.FunctionDef):
@@ -88,8 +89,8 @@ def is_deleted(node: ast.AST) -> TypeGuard[ast.stmt]:
 
 
 def is_last_none(node: ast.AST, function: ast.FunctionDef) -> bool:
-    """Return whether a statement is `return None` at the end of its function."""
-    return node is function.body[-1] and ast.unparse(node) == "return None"
+    """Return whether a statement is `return None` or `return False` at the end of its function."""
+    return node is function.body[-1] and ast.unparse(node) in {"return None", "return False"}
 
 
 def is_first_value(node: ast.AST) -> bool:

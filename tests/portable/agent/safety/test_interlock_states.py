@@ -8,9 +8,10 @@ from agent.core.alarm_record import AlarmRecord
 from agent.core.errors import CommandError
 from agent.core.json_writer import write
 from agent.safety.interlock import INTERLOCKS, REACTIONS, InterlockInput
+from drivers.device.identity import MATCH
 from protocols.time_units import SECOND
-from tests.portable.agent.safety.fake_row import RecordedLimits
-from tests.portable.agent.safety.fake_unit import FakeUnit
+from tests.portable.agent.safety.fake_row import PumpOfSession, RecordedLimits, SessionOfPoints
+from tests.portable.agent.safety.fake_unit import DeviceOfBits, FakeUnit
 from tests.portable.support.check import eq, raises
 
 KINDS = ("emergency_stop", "leak_critical", "contact", "leak_warning")
@@ -380,6 +381,60 @@ def test_start_permissives_are_asked_until_all_are_shown():
     unit.panel.lost, unit.panel.on = False, ("c",)
     unit.step()
     eq(asked, [(unit.now - SECOND, False, False), (unit.now, True, True)])
+
+
+def test_missing_permissives_limit_the_loads_after_twenty_seconds():
+    limits = RecordedLimits()
+    unit = FakeUnit([], limits)
+    permit, start, shown = unit.interlock.start_permit, unit.now, []
+    permit.missing = ["inputs", "flow"]
+    permit._shown = lambda *_: shown
+    seen = []
+    for seconds, is_stopping in ((0, 0), (19.999999, 0), (20, 0), (30, 1), (49, 0), (50, 0)):
+        now = start + int(seconds * SECOND)
+        permit.step(now, True, bool(is_stopping))
+        texts = [text for _, _, text in permit.active_conditions(now)]
+        seen.append((len(limits.take()), len(texts)))
+    eq(seen, [(0, 0), (0, 0), (1, 1), (0, 0), (0, 0), (1, 1)])
+    eq(texts, ["not shown since the start, the loads are limited: inputs flow"])
+    shown.append("inputs")
+    permit.step(now, True, False)
+    eq((permit.missing, limits.take()), (["flow"], [("limit", "start")]))
+    shown[0] = "flow"
+    permit.step(now, True, False)
+    eq((permit.missing, limits.take(), permit.active_conditions(now)), ([], [], []))
+    permit.missing = ["flow"]
+    unit.interlock.protection.use_limits(None)
+    permit.step(now + SECOND, True, False)  # a unit without loads
+
+
+def test_what_is_shown_since_the_start():
+    unit = FakeUnit([])
+    permit, flow = unit.interlock.start_permit, unit.interlock.protection.flow
+    devices = unit.unit, DeviceOfBits("valve"), SessionOfPoints("p", [("a", 1)])
+    other = PumpOfSession("q")
+    other.session.identity = "other"
+    unit.supply_loop.valve.session = devices[1]
+    unit.pumps = [PumpOfSession("p"), other]
+    unit.pumps[0].session = devices[2]
+    for wrong in (0, 1, 2, 3):
+        for number, device in enumerate(devices):
+            device.identity = "other" if number == wrong else MATCH
+        eq((wrong, "identity" in permit._shown(unit.now, True)), (wrong, wrong == 3))
+    unit.pressure_loop.sensor.shown = None
+    for state, shown in (
+        ((False, None, "", False), ["pressure", "flow"]),
+        ((False, None, "", True), ["pressure"]),
+        ((None, False, "", False), ["flow"]),
+        ((True, False, "flow", False), ["flow"]),
+        ((True, False, "", False), []),
+        ((None, None, "", False), []),
+        ((None, True, "", False), []),
+    ):
+        flow.flow_low, flow.dp_low, flow.outlier, flow.is_lost = state
+        eq((state, permit._shown(unit.now, False)), (state, ["identity", "supply"] + shown))
+    unit.supply_loop.sensor.shown, unit.pressure_loop.sensor.shown = None, 80.0
+    eq(permit._shown(unit.now, True), ["identity", "pressure", "inputs"])
 
 
 def test_protection_and_stop_command_the_same_loads():

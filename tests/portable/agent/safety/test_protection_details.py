@@ -161,6 +161,8 @@ def test_a_shut_branch_is_told_to_the_loads():
     made.stopping = True
     made.step(1)
     eq(made.codes(), [])
+    made.protection.curve.is_weak = True
+    eq(made.codes(), ["impeller"])
 
 
 def test_power_that_comes_back_lets_the_loop_start_the_pumps():
