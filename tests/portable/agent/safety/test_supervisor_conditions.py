@@ -181,3 +181,16 @@ def test_the_worst_state_is_the_state_of_the_unit():
         unit = WatchedUnit([FixedProvider((AlarmRecord("p", found_state, "t", "", True), "", "t"))])
         unit.sessions[0].lost = lost
         eq(unit.step()[0], STATES[expected])
+
+
+def test_a_standing_condition_is_not_raised_again():
+    unit = running()
+    unit.sessions[0].lost = True
+    unit.step()
+    calls = []
+    unit.alarms.update = lambda *arguments: calls.append(arguments[1])
+    unit.step(), unit.step()
+    eq(calls, [])
+    unit.sessions[1].lost = True
+    unit.step()
+    eq(calls, ["a", "b"])
