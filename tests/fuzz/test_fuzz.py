@@ -34,6 +34,7 @@ FOUND: tuple[tuple[str, str], ...] = (
     ("device_receiver_unicore", "03200a"),
     ("device_modem_rdss_sealed", "0343435458412c312c322c332c3478787a"),
     ("device_modem_sbd", "0341542b53424457423db2300d"),
+    ("device_receiver_unicore", "031d0a1d0a"),
     ("pair_state", "686973746f727920c2b2"),
     ("pair_state", b"supply 32000 ".hex() + "39" * 4000),
 )
