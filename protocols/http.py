@@ -30,11 +30,15 @@ def build_request(
     if body or method in ("POST", "PATCH", "PUT"):
         lines.append("Content-Length: %d" % len(body))
     for line in lines:
-        if [c for c in line if c < " " or c > "~"]:
+        if not _is_printable(line):
             raise EncodeError("a request holds a control character or one outside ASCII")
     if " " in path or not path.startswith("/"):
         raise EncodeError("a path begins with / and holds no blank")
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def _is_printable(text: str) -> bool:
+    return not [c for c in text if c < " " or c > "~"]
 
 
 class Response:
@@ -51,6 +55,11 @@ class Response:
             if field_name == name:
                 return value
         return ""
+
+    def get_printable(self, name: str) -> str:
+        """Return a value that a later request sends back; empty if no request can hold it."""
+        value = self.get_field(name)
+        return value if _is_printable(value) else ""
 
     def closes_connection(self) -> bool:
         """Return True if the server closes the connection after this response."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 KEY = "retain.state"
 _MAX_BYTES = 4096
+_MAX_DIGITS = 9
 _WAIT = 10 * SECOND
 """Time to wait for the record. Then the unit runs without it, and the next state replaces it."""
 
@@ -93,7 +94,8 @@ class Retain(Component):
                 section, _, text = line.decode().partition(" ")
             except UnicodeError:
                 continue
-            self._restore(section, text, now)
+            if not _has_other_digits(text):
+                self._restore(section, text, now)
 
     def _restore(self, section: str, text: str, now: int) -> None:
         """Give a line to its component. An unknown line is dropped."""
@@ -113,7 +115,9 @@ class Retain(Component):
     def _restore_setpoint(self, key: str, words: "list[str]") -> None:
         """Use the requested set-point again, if the configured one is still the same."""
         config = self.agent.config.supply if key == SUPPLY else self.agent.config.pressure
-        if words[0] == str(to_thousandths(config.setpoint)) and words[1].isdigit():
+        if words[0] != str(to_thousandths(config.setpoint)) or len(words[1]) > _MAX_DIGITS:
+            return
+        if words[1].isdigit():
             self.agent.request_setpoint(SetpointRequest("retain", key, int(words[1]) / 1000))
             self.restored += 1
 
@@ -172,3 +176,11 @@ class Retain(Component):
                 ("dropped", self.history.dropped),
             ]
         )
+
+
+def _has_other_digits(text: str) -> bool:
+    """Return whether `text` has digits that only `str.isdigit` knows, such as a superscript.
+
+    `int` does not read them. MicroPython knows no others than 0 to 9.
+    """
+    return bool([c for c in text if c.isdigit() and not c.encode().isdigit()])

@@ -286,7 +286,7 @@ class RedfishClient:
         self._retry_at(action, index, self._pause_until)
 
     def _on_login(self, response: "Response", now: int) -> None:
-        token = response.get_field("x-auth-token")
+        token = response.get_printable("x-auth-token")
         if response.status in (200, 201) and token:
             self._token = token
             return
@@ -307,7 +307,7 @@ class RedfishClient:
             self.fault = "status %d for a reading" % response.status
             target.make_due(READ, now + REJECT_PAUSE)
             return
-        target.take_etag(response.get_field("etag"))
+        target.take_etag(response.get_printable("etag"))
         try:
             if response.body.rstrip()[-1:] != b"}":
                 raise ValueError  # MicroPython accepts a truncated object

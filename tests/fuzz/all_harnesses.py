@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
-from tests.fuzz import protocol_harnesses, record_harnesses, unit_harnesses, web_harnesses
+from tests.fuzz import (
+    peer_harnesses,
+    protocol_harnesses,
+    record_harnesses,
+    unit_harnesses,
+    web_harnesses,
+)
 from tests.fuzz.harness import Harness
 
 
@@ -13,6 +19,7 @@ def make_all() -> dict[str, Harness]:
         protocol_harnesses.make_harnesses()
         + record_harnesses.make_harnesses()
         + unit_harnesses.make_harnesses()
+        + peer_harnesses.make_harnesses()
         + web_harnesses.make_harnesses()
     )
     return {harness.name: harness for harness in found}

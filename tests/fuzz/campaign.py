@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzzing guided by coverage: `python -m tests.fuzz.campaign --out FOLDER [--runs N] [NAME …]`.
+"""Fuzzing guided by coverage: `python -m tests.fuzz.campaign --out FOLDER [--total N] [NAME …]`.
 
 Needs `atheris` (libFuzzer for Python), except with `--plain`: then the seeds are changed without
 coverage, which is about ten times faster. Does not run in `make test`; see `tests.fuzz.test_fuzz`.
 All modules are loaded with coverage tracing once. Then each harness has a process of its own, one
 after the other. Its corpus is FOLDER/NAME, so a later campaign continues from it.
 FOLDER/results.txt gets a line for each harness: name, number of inputs, seconds, and `good` or the
-exit code. An input that fails is in FOLDER/NAME.crash-HASH, or in FOLDER/NAME.log.
+exit code. FOLDER/ports.json has the inputs of each port of this call. An input that fails is in
+FOLDER/NAME.crash-HASH, or in FOLDER/NAME.log.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import mmap
 import os
 import random
@@ -26,10 +28,7 @@ from typing import Any
 
 from tests.fuzz.harness import MAX_INPUT
 from tests.fuzz.mutation import mutate
-
-_SLOW_SHARE = 20
-"""A harness of a whole unit gets this part of the inputs."""
-_SLOW = ("agent_", "stored_", "device_modbus_line", "sniffer", "config_cbor", "relay")
+from tests.fuzz.ports import counts_by_port, inputs_of
 
 
 def _load(plain: bool) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def _change_seeds(harness: Any, options: Any, counter: mmap.mmap) -> None:
     """Run without coverage. A failing input is in the log."""
     rng = random.Random(f"{harness.name}/{options.seed}")
     ends = time.monotonic() + options.seconds
-    for i in range(_runs_of(harness, options)):
+    for i in range(options.inputs[harness.name]):
         data = mutate(rng.choice(harness.seeds), harness.seeds, rng)
         try:
             harness.run(data)
@@ -71,11 +70,6 @@ def _change_seeds(harness: Any, options: Any, counter: mmap.mmap) -> None:
                 break
     counter[:8] = struct.pack("<q", harness.count)
     os._exit(0)
-
-
-def _runs_of(harness: Any, options: Any) -> int:
-    runs: int = options.runs // (_SLOW_SHARE if harness.name.startswith(_SLOW) else 1)
-    return runs
 
 
 def _fuzz(harness: Any, arguments: Any, counter: mmap.mmap) -> None:
@@ -94,7 +88,7 @@ def _fuzz(harness: Any, arguments: Any, counter: mmap.mmap) -> None:
     options = [
         sys.argv[0],
         str(corpus),
-        f"-runs={_runs_of(harness, arguments)}",
+        f"-runs={arguments.inputs[harness.name]}",
         f"-max_len={MAX_INPUT}",
         f"-seed={arguments.seed}",
         f"-max_total_time={arguments.seconds}",
@@ -107,7 +101,8 @@ def _fuzz(harness: Any, arguments: Any, counter: mmap.mmap) -> None:
     atheris.Fuzz()
 
 
-def _run_child(harness: Any, arguments: Any) -> str:
+def _run_child(harness: Any, arguments: Any) -> tuple[str, int]:
+    """Run one harness; return its line of the results, and the number of its inputs."""
     counter = mmap.mmap(-1, 8)
     started = time.monotonic()
     child = os.fork()
@@ -123,7 +118,7 @@ def _run_child(harness: Any, arguments: Any) -> str:
     code = os.waitstatus_to_exitcode(status)
     (count,) = struct.unpack("<q", counter[:8])
     seconds = time.monotonic() - started
-    return f"{harness.name} {count} {seconds:.0f} {'good' if code == 0 else code}"
+    return f"{harness.name} {count} {seconds:.0f} {'good' if code == 0 else code}", count
 
 
 def main(argv: list[str]) -> int:
@@ -131,21 +126,23 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tests.fuzz.campaign")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--runs", type=int, default=200_000, help="inputs of a fast harness")
+    parser.add_argument("--total", type=int, default=10_000_000, help="inputs of all harnesses")
     parser.add_argument("--seconds", type=int, default=900, help="limit of one harness")
     parser.add_argument("--plain", action="store_true", help="change the seeds without coverage")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    failed = False
-    for name, harness in _load(arguments.plain).items():
-        if arguments.names and name not in arguments.names:
-            continue
-        line = _run_child(harness, arguments)
+    failed, counts = False, {}
+    harnesses = _load(arguments.plain)
+    names = arguments.names or list(harnesses)
+    arguments.inputs = inputs_of(names, arguments.total)
+    for name in names:
+        line, counts[name] = _run_child(harnesses[name], arguments)
         failed = failed or not line.endswith(" good")
         with (arguments.out / "results.txt").open("a") as results:
             results.write(line + "\n")
         print(line, flush=True)
+    (arguments.out / "ports.json").write_text(json.dumps(counts_by_port(counts), indent=1))
     return int(failed)
 
 

@@ -40,6 +40,10 @@ _PDUS = (
     b"\x17\x00\x00\x00\x02\x00\x00\x00\x01\x02\x00\x01",
 )
 _STEP = 3_000
+_TLE = (
+    b"1 25544U 98067A   08264.51782528 -.00002182  00000-0 -11606-4 0  2927\n"
+    b"2 25544  51.6416 247.4627 0006703 130.5360 325.0288 15.72125391563537"
+)
 
 
 def _matcher(client: Any) -> tuple[Feed, object]:
@@ -327,7 +331,7 @@ def make_harnesses() -> list[Harness]:
         Harness("merged_block", _function(merged_block.split_blocks), (DecodeError,), records),
         Harness("http", _http, (DecodeError,), _places("bmc>")),
         Harness("redfish", _redfish, (), _places("bmc>")),
-        Harness("tle", _function(_tle), (DecodeError,), [b"1 25544U\n2 25544"]),
+        Harness("tle", _function(_tle), (DecodeError,), [_TLE]),
         Harness(
             "iso8601", _text(calendar.parse_iso8601), (DecodeError,), [b"2026-11-27T00:00:00Z"]
         ),

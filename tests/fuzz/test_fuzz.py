@@ -6,6 +6,7 @@ The sample changes the captures with fixed seeds. The soak test is guided by cov
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -18,9 +19,11 @@ import pytest
 from tests.fuzz.all_harnesses import make_all
 from tests.fuzz.harness import Harness, HarnessError, retained
 from tests.fuzz.mutation import mutate
+from tests.fuzz.ports import PORTS, counts_by_port, inputs_of, port_of
 from tests.support.repository import ROOT
 
 INPUTS = 120
+TOTAL = 10_000_000
 
 FOUND: tuple[tuple[str, str], ...] = (
     ("config_cbor", "a1a1616101616201"),
@@ -30,6 +33,10 @@ FOUND: tuple[tuple[str, str], ...] = (
     ("device_modem_rdss_sealed", "0343435458412c31"),
     ("device_receiver_unicore", "03200a"),
     ("device_modem_rdss_sealed", "0343435458412c312c322c332c3478787a"),
+    ("device_modem_sbd", "0341542b53424457423db2300d"),
+    ("device_receiver_unicore", "031d0a1d0a"),
+    ("pair_state", "686973746f727920c2b2"),
+    ("pair_state", b"supply 32000 ".hex() + "39" * 4000),
 )
 """Inputs (harness, hexadecimal) that have raised an exception once."""
 
@@ -63,8 +70,8 @@ def test_inputs_that_were_found(harnesses: dict[str, Harness]) -> None:
 def test_every_port_has_a_harness(harnesses: dict[str, Harness]) -> None:
     """To the agent and to the emulated devices."""
     places = {name.split("_", 1)[0] for name in harnesses}
-    assert {"agent", "stored", "device", "modem"} <= places
-    assert len(harnesses) >= 75
+    assert {"agent", "stored", "device", "modem", "pair", "group", "server"} <= places
+    assert len(harnesses) >= 95
 
 
 def test_harness_finds_a_wrong_exception_and_a_growing_parser() -> None:
@@ -85,11 +92,34 @@ def test_harness_finds_a_wrong_exception_and_a_growing_parser() -> None:
         harness.run(b"")
 
 
+def test_every_harness_has_a_port_and_every_port_a_harness(harnesses: dict[str, Harness]) -> None:
+    inputs = inputs_of(harnesses, 1_000_000)
+    assert sum(inputs.values()) >= 1_000_000
+    assert set(counts_by_port(inputs)) == set(PORTS)
+    with pytest.raises(KeyError):
+        port_of("unknown")
+
+
+def run_campaign(folder: Path, *options: str) -> dict[str, int]:
+    """Run the campaign; return the inputs of each port."""
+    command = [sys.executable, "-m", "tests.fuzz.campaign", "--out", str(folder), *options]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts: dict[str, int] = json.loads((folder / "ports.json").read_text(encoding="utf-8"))
+    return counts
+
+
+@pytest.mark.soak
+def test_ten_million_changed_inputs(tmp_path: Path) -> None:
+    """Without coverage; 12 minutes of CPU time. At least 20,000 inputs at each port."""
+    counts = run_campaign(tmp_path, "--plain", "--total", str(TOTAL))
+    assert sum(counts.values()) >= TOTAL
+    assert set(counts) == set(PORTS)
+    assert min(counts.values()) >= 1000
+
+
 @pytest.mark.soak
 def test_campaign_guided_by_coverage(tmp_path: Path) -> None:
-    """`COLDLOOP_FUZZ_RUNS`: inputs of a fast harness; 200,000 give 10 million in total."""
+    """`COLDLOOP_FUZZ_INPUTS`: inputs of all harnesses."""
     pytest.importorskip("atheris")
-    runs = os.environ.get("COLDLOOP_FUZZ_RUNS", "20000")
-    command = [sys.executable, "-m", "tests.fuzz.campaign", "--out", str(tmp_path), "--runs", runs]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout
+    run_campaign(tmp_path, "--total", os.environ.get("COLDLOOP_FUZZ_INPUTS", "1000000"))

@@ -20,7 +20,7 @@ MODEMS = {"sbd": "casic", "imt": "ublox", "ntn": "unicore", "rdss": "allystar", 
 """Kind of modem: dialect of the receiver in the same run."""
 _PARTS = (
     "cooling, safety, throttle, log, timekeeping, integrity, ledger, remote, receiver_setup, "
-    "modem, modem_store"
+    "modem, modem_store, retain, northbound"
 )
 _MAX = 80
 _SECONDS = 45

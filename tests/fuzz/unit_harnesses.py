@@ -46,7 +46,8 @@ class BenchUnit:
         self.run.shell.run(world.now + _PAUSE_US)
 
 
-def _to_agent(modem: str, place: str, with_check: bool = False) -> tuple[Feed, object]:
+def to_agent(modem: str, place: str, with_check: bool = False) -> tuple[Feed, object]:
+    """Return a harness of a port of the agent."""
     unit = BenchUnit.of(modem)
     port = unit.ports[place]
 
@@ -132,12 +133,12 @@ def make_harnesses() -> list[Harness]:
     for place in ("bus", "receiver", "broker", "bmc"):
         seeds = [bytes((3,)) + data for data in traffic[place + ">"]]
         found.append(
-            Harness("agent_" + place, lambda place=place: _to_agent("sbd", place), (), seeds)  # type: ignore[misc]
+            Harness("agent_" + place, lambda place=place: to_agent("sbd", place), (), seeds)  # type: ignore[misc]
         )
     found.append(
         Harness(
             "agent_bus_crc",
-            lambda: _to_agent("sbd", "bus", True),
+            lambda: to_agent("sbd", "bus", True),
             (),
             [bytes((3,)) + data[:-2] for data in traffic["bus>"]],
         )
@@ -145,7 +146,7 @@ def make_harnesses() -> list[Harness]:
     for kind in MODEMS:
         seeds = [bytes((3,)) + data for data in captured(kind).get("modem>", ())]
         found.append(
-            Harness("agent_modem_" + kind, lambda kind=kind: _to_agent(kind, "modem"), (), seeds)  # type: ignore[misc]
+            Harness("agent_modem_" + kind, lambda kind=kind: to_agent(kind, "modem"), (), seeds)  # type: ignore[misc]
         )
     for section in ("log", "remote", "timekeeping", "ledger", "throttle", "modem_store"):
         if section in BenchUnit.of("sbd").ports:

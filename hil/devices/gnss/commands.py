@@ -213,8 +213,9 @@ class LineInterpreter:
         while b"\n" in self._buffer or b"\r" in self._buffer:
             end = min(i for i in (self._buffer.find(b"\n"), self._buffer.find(b"\r")) if i >= 0)
             line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-            if line.strip():
-                answers += self._execute(receiver, line.decode("ascii", "replace").strip(), now)
+            text = line.decode("ascii", "replace").strip()
+            if text:  # `strip` also removes control characters that the one of bytes keeps
+                answers += self._execute(receiver, text, now)
         return [answer.encode("ascii", "replace") for answer in answers]
 
     def _execute(self, receiver: GnssReceiver, line: str, now: int) -> list[str]:

@@ -142,7 +142,8 @@ class IsuSettings:
         if argument == "=?":
             return [f"{name}:({setting.smallest}-{setting.largest})"]
         digits = argument[1:]
-        if not digits.isdigit() or not setting.smallest <= int(digits) <= setting.largest:
+        is_number = digits.isascii() and digits.isdigit() and len(digits) < 10
+        if not is_number or not setting.smallest <= int(digits) <= setting.largest:
             return None
         self.values[name] = int(digits)
         return []
@@ -155,7 +156,8 @@ class IsuSettings:
         if argument == "=?":
             return [f"+GEMON:(0-{_ENERGY_MODULUS - 1})"]
         digits = argument[1:]
-        if not digits.isdigit() or int(digits) >= _ENERGY_MODULUS:
+        is_number = digits.isascii() and digits.isdigit() and len(digits) < 20
+        if not is_number or int(digits) >= _ENERGY_MODULUS:
             return None
         self._energy_from, self._energy_at = int(digits), now
         return []

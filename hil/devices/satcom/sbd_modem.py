@@ -220,7 +220,7 @@ class SbdModem(EmulatedModem):
         )
 
     def _write(self, size: str, now: int) -> Lines:
-        if not size.isdigit():
+        if not (size.isascii() and size.isdigit()):
             return None
         if not 1 <= int(size) <= 340:
             return ["3"]

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deletes statements of the protection one by one, each in a forked process, and runs the tests.
+"""Deletes statements of `agent/safety` one by one, each in a forked process, and runs the tests.
 
 Not a test; `tests.agent.safety.test_deleted_lines` starts it. The modules are imported and the
-tests collected once. In the child process the functions of the module get the code without the
-statement. The statements that no test noticed are deleted again, and the scenarios run until one
-is red. The output is a JSON list of the statements that nothing noticed: [file, line, text].
-Arguments: file:line, or nothing for all statements; `tests` before them: no scenarios.
+tests collected once. Each test runs once without a change, and the statements that it executes are
+noted (`sys.monitoring`, CPython 3.12 or later). In the child process the functions of the module
+get the code without the statement, and the tests run that execute it. The statements that no test
+noticed are deleted again, and the scenarios run until one is red. The output is a JSON list of the
+statements that nothing noticed: [file, line, text]. Arguments: file:line, or nothing for all
+statements; `tests` before them: no scenarios.
 """
 
 import ast
@@ -25,14 +27,24 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parents[3]
-FILES = ("drive_watch", "flow_watch", "protection", "stop_order")
-TESTS = ("tests/portable/agent/safety", "tests/portable/agent/power/limit")
+FILES = (
+    *("boot_loop_alarm", "drive_watch", "flow_watch", "interlock", "loop_watch", "protection"),
+    *("pump_curve", "raw_point", "row_resistance", "start_permit", "stop_order", "supervisor"),
+)
+TESTS = (
+    *("tests/portable/agent/safety", "tests/portable/agent/power/limit"),
+    "tests/portable/agent/runtime/test_boot_loop.py",
+)
 SCENARIOS = (
     *("h1-pumps-seized", "h1-lead-pump-seized", "h1-pump-uncoupled", "h1-generator-15s"),
     *("h1-isolating-valve", "h1-filter-clog-ramp", "h4-leak-30", "h4-emergency-stop"),
     *("h7-flow-register-0", "h6-loads-ignore"),
 )
-_CPU_TIME_S = 300
+_CPU_TIME_S = 30
+_SCENARIOS_S = 300
+"""CPU time after which a deletion that makes a test loop counts as noticed."""
+_MONITORING: Any = vars(sys)["monitoring"]  # newer than the oldest Python of the type checks
+_TOOL = _MONITORING.COVERAGE_ID
 
 Statement = tuple[str, int, str]
 
@@ -56,17 +68,18 @@ def statements() -> list[Statement]:
 
 
 def statements_of(name: str) -> Iterator[tuple[int, str]]:
-    """Return line and text of each simple statement in a function of a file.
+    """Return line and text (function: statement) of each simple statement of a file.
 
     Not the first values of attributes: without one, its first use raises `AttributeError`, or it is
-    set before. So its deletion cannot change a reaction silently. Not `return None` at the end.
+    set before. So its deletion cannot change a reaction silently. Not `return None` or `return
+    False` at the end: the function then returns None, which is false too.
     """
     for function in ast.walk(ast.parse(source_of(name))):
         if isinstance(function, ast.FunctionDef):
             for node in ast.walk(function):
                 is_first = function.name == "__init__" and is_first_value(node)
                 if is_deleted(node) and not is_first and not is_last_none(node, function):
-                    yield node.lineno, ast.unparse(node)
+                    yield node.lineno, f"{function.name}: {ast.unparse(node)}"
 
 
 def is_deleted(node: ast.AST) -> TypeGuard[ast.stmt]:
@@ -76,8 +89,8 @@ def is_deleted(node: ast.AST) -> TypeGuard[ast.stmt]:
 
 
 def is_last_none(node: ast.AST, function: ast.FunctionDef) -> bool:
-    """Return whether a statement is `return None` at the end of its function."""
-    return node is function.body[-1] and ast.unparse(node) == "return None"
+    """Return whether a statement is `return None` or `return False` at the end of its function."""
+    return node is function.body[-1] and ast.unparse(node) in {"return None", "return False"}
 
 
 def is_first_value(node: ast.AST) -> bool:
@@ -131,26 +144,54 @@ class DeletingTests:
         self.cases = cases
         self.unnoticed: list[Statement] = []
         self.failed = ["pytest did not run"]
+        self._items: list[pytest.Item] = []
+        self._seconds: list[float] = []
+        self._tests: dict[tuple[str, int], set[int]] = {}
+        self._paths = {str(ROOT / f"agent/safety/{name}.py"): name for name in FILES}
+        self._now = 0
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Run all tests once, then those without each statement, the fastest first."""
-        seconds, self.failed = {}, []
-        for item in session.items:
-            begin = time.process_time()
-            if not passes(item):
-                self.failed.append(item.nodeid)
-            seconds[item.nodeid] = time.process_time() - begin
+        """Run all tests once, then those of each statement without it, the fastest first."""
+        self._items = session.items
+        self._measure()
         gc.freeze()  # a child process then copies fewer pages
-        items = sorted(session.items, key=lambda item: seconds[item.nodeid])
         for case in [] if self.failed else self.cases:
-            if not is_noticed(case, lambda: all(map(passes, items))):
+            items = self._select(case)
+            if not items or not is_noticed(case, lambda: all(map(passes, items))):  # noqa: B023
                 self.unnoticed.append(case)
                 print(*case, file=sys.stderr, flush=True)
         return True
 
+    def _measure(self) -> None:
+        """Run each test; note its time and the lines that it executes."""
+        self.failed = []
+        _MONITORING.use_tool_id(_TOOL, "coldloop-deleted-lines")
+        _MONITORING.register_callback(_TOOL, _MONITORING.events.LINE, self._note_line)
+        _MONITORING.set_events(_TOOL, _MONITORING.events.LINE)
+        for number, item in enumerate(self._items):
+            self._now = number
+            _MONITORING.restart_events()
+            begin = time.process_time()
+            if not passes(item):
+                self.failed.append(item.nodeid)
+            self._seconds.append(time.process_time() - begin)
+        _MONITORING.set_events(_TOOL, 0)
+        _MONITORING.free_tool_id(_TOOL)
 
-def is_noticed(case: Statement, is_green: Callable[[], bool]) -> bool:
-    """Return whether `is_green` is False in a process without a statement."""
+    def _note_line(self, code: CodeType, line: int) -> Any:
+        if code.co_filename in self._paths:
+            place = self._paths[code.co_filename], line
+            self._tests.setdefault(place, set()).add(self._now)
+        return _MONITORING.DISABLE
+
+    def _select(self, case: Statement) -> list[pytest.Item]:
+        """Return the tests that execute a statement, the fastest first."""
+        numbers = self._tests.get(case[:2], set())
+        return [self._items[n] for n in sorted(numbers, key=lambda n: (self._seconds[n], n))]
+
+
+def is_noticed(case: Statement, is_green: Callable[[], bool], seconds: int = _CPU_TIME_S) -> bool:
+    """Return whether `is_green` is False, or loops, in a process without a statement."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1] != 0
@@ -159,7 +200,7 @@ def is_noticed(case: Statement, is_green: Callable[[], bool]) -> bool:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        signal.setitimer(signal.ITIMER_PROF, _CPU_TIME_S)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
         delete(*case[:2])
         status = 0 if is_green() else 1
     finally:
@@ -189,7 +230,9 @@ def run(wanted: list[str]) -> int:
     pytest.main([*arguments, *TESTS], plugins=[plugin])
     unnoticed = plugin.unnoticed
     if not tests_only:
-        unnoticed = [case for case in unnoticed if not is_noticed(case, are_scenarios_green)]
+        unnoticed = [
+            case for case in unnoticed if not is_noticed(case, are_scenarios_green, _SCENARIOS_S)
+        ]
     print(json.dumps({"failed": plugin.failed, "unnoticed": unnoticed}))
     return 1 if plugin.failed or unnoticed else 0
 

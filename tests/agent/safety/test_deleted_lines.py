@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Deleting any one statement of the protection turns a test or a hazard scenario red.
+"""Deleting any one statement of `agent/safety` turns a test or a hazard scenario red.
 
 `tests.agent.safety.deleted_lines` deletes them. `WITHOUT_EFFECT` has the statements that nothing
 can show.
@@ -15,7 +15,7 @@ from tests.agent.safety.deleted_lines import statements
 from tests.support.repository import ROOT
 
 WITHOUT_EFFECT: dict[str, str] = {}
-"""Statements by their text, and why their deletion changes no reaction."""
+"""Statements (function: text), and why their deletion changes no reaction."""
 
 
 def unnoticed(*wanted: str) -> set[str]:

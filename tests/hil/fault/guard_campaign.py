@@ -54,7 +54,7 @@ parts = "{parts}"
 """
 _ALL = (
     "cooling, safety, throttle, log, timekeeping, integrity, ledger, remote, receiver_setup, "
-    "modem, modem_store"
+    "modem, modem_store, retain, northbound"
 )
 
 

@@ -35,6 +35,19 @@ def test_session_and_its_token():
     assert client.deadline() >= 10 * SECOND
 
 
+def test_a_token_and_a_tag_that_no_request_can_hold():
+    client, _ = make_client(True)
+    client.receive(b"HTTP/1.1 201 Created\r\nX-Auth-Token: t\x01\r\nContent-Length: 0\r\n\r\n", 1)
+    eq((client.take_output(), client.fault), ([], "login refused with 201"))
+    client, _ = make_client(False)
+    client.receive(b"HTTP/1.1 200 OK\r\nETag: a\x7f\r\nContent-Length: 2\r\n\r\n{}", 1)
+    target = client.targets[0]
+    target.needs_etag = True
+    client.set_limit(0, 500, 2)
+    (request,) = client.take_output()
+    eq((request[:6], b"If-Match" in request), (b"PATCH ", False))
+
+
 def test_readings_are_integer_watts_or_none():
     target = RedfishTarget(PATH, ENVIRONMENT)
     apply_reading(target, {"PowerLimitWatts": {"SetPoint": 499.6}, "PowerWatts": {"Reading": None}})

@@ -38,6 +38,13 @@ def test_request_injection_is_rejected():
     raises(EncodeError, build_request, "GET", "h", "/a", [("X", "a\nb")])
 
 
+def test_a_field_that_no_request_can_hold_is_not_sent_back():
+    for value, found in ((b"a b~", "a b~"), (b"a\xc3\xa9", ""), (b"a\x7f", ""), (b"a\x01b", "")):
+        (response,) = ResponseReader().feed(b"HTTP/1.1 204 OK\r\nETag: %s\r\n\r\n" % value)
+        eq((value, response.get_printable("etag")), (value, found))
+        build_request("GET", "h", "/", [("If-Match", response.get_printable("etag"))])
+
+
 def test_responses_in_any_chunks():
     data = PLAIN + CHUNKED + EMPTY + b"HTTP/1.1 100 Continue\r\n\r\n" + PLAIN
     for step in (1, 2, 3, 7, 1000):

@@ -103,10 +103,11 @@ class RecordedLimits:
 
 class RecordedAlarms:
     def __init__(self):
-        self.calls = []
+        self.calls, self.texts = [], []
 
     def update(self, record, source, is_active, now, text=""):
         self.calls.append((record.code, source, is_active, now))
+        self.texts.append(text)
 
 
 class SensorName:

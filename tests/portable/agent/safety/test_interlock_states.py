@@ -8,9 +8,10 @@ from agent.core.alarm_record import AlarmRecord
 from agent.core.errors import CommandError
 from agent.core.json_writer import write
 from agent.safety.interlock import INTERLOCKS, REACTIONS, InterlockInput
+from drivers.device.identity import MATCH
 from protocols.time_units import SECOND
-from tests.portable.agent.safety.fake_row import RecordedLimits
-from tests.portable.agent.safety.fake_unit import FakeUnit
+from tests.portable.agent.safety.fake_row import PumpOfSession, RecordedLimits, SessionOfPoints
+from tests.portable.agent.safety.fake_unit import DeviceOfBits, FakeUnit
 from tests.portable.support.check import eq, raises
 
 KINDS = ("emergency_stop", "leak_critical", "contact", "leak_warning")
@@ -140,6 +141,13 @@ def test_dry_run_needs_pumps_pressure_and_flow():
         eq(unit.conditions(), [])
         unit.step(0.001)
         eq(unit.conditions(), ["dry_run:"] * is_dry)
+    unit = FakeUnit([], dry_run_s=0.5)
+    unit.pressure_loop.sensor.shown = 9.0
+    unit.interlock.protection.flow.flow_low = True
+    unit.step(), unit.step(0.499)
+    eq(unit.conditions(), [])
+    unit.step(0.001)
+    eq(unit.conditions(), ["dry_run:"])
     unit = FakeUnit([], dry_run_s=0)
     unit.pressure_loop.sensor.shown = 0.0
     unit.interlock.protection.flow.flow_low = True
@@ -335,6 +343,104 @@ def test_watchdog_is_served_once_after_each_cycle_while_its_port_is_open():
         served.append(len(out))
     eq(served, [0, 1, 1, 0, 0, 1, 0])
     eq(status(unit)["fed_us"], unit.now - SECOND)
+
+
+def test_loads_are_limited_while_the_delay_of_a_stop_runs():
+    for reaction, is_limited in (("stop", True), ("shut_valve", False), ("cool", False)):
+        limits = RecordedLimits()
+        unit = FakeUnit([entry("contact", "c", reaction, 2.0)], limits)
+        eq((unit.step(), limits.take()), (([], []), []))
+        unit.panel.on = ("c",)
+        unit.step()
+        eq((reaction, limits.take()), (reaction, [("limit", "contact:c")] * is_limited))
+
+
+def test_a_loss_of_coolant_orders_the_loads_in_each_cycle():
+    limits = RecordedLimits()
+    unit = FakeUnit([], limits)
+    watch = unit.interlock.loop_watch
+    watch._add_pressures = lambda *_: None
+    watch._loss_left = 9
+    unit.step()
+    eq(limits.take(), [("limit", "coolant_loss")])
+    watch.fast_count = 2
+    unit.step()
+    eq(limits.take(), [("limit", "coolant_loss"), ("shed", "coolant_loss")])
+
+
+def test_start_permissives_are_asked_until_all_are_shown():
+    unit = FakeUnit([entry("contact", "c", "stop"), entry("contact", "d")])
+    permit, asked = unit.interlock.start_permit, []
+    permit.step = lambda now, is_read, is_stopping: asked.append((now, is_read, is_stopping))
+    unit.step()
+    eq(asked, [])
+    permit.missing = ["flow"]
+    unit.panel.lost = True
+    unit.interlock.inputs[1][0].on = None
+    unit.step()
+    unit.panel.lost, unit.panel.on = False, ("c",)
+    unit.step()
+    eq(asked, [(unit.now - SECOND, False, False), (unit.now, True, True)])
+
+
+def test_missing_permissives_limit_the_loads_after_twenty_seconds():
+    limits = RecordedLimits()
+    unit = FakeUnit([], limits)
+    permit, start, shown = unit.interlock.start_permit, unit.now, []
+    permit.missing = ["inputs", "flow"]
+    permit._shown = lambda *_: shown
+    seen = []
+    for seconds, is_stopping in ((0, 0), (19.999999, 0), (20, 0), (30, 1), (49, 0), (50, 0)):
+        now = start + int(seconds * SECOND)
+        permit.step(now, True, bool(is_stopping))
+        texts = [text for _, _, text in permit.active_conditions(now)]
+        seen.append((len(limits.take()), len(texts)))
+    eq(seen, [(0, 0), (0, 0), (1, 1), (0, 0), (0, 0), (1, 1)])
+    eq(texts, ["not shown since the start, the loads are limited: inputs flow"])
+    shown.append("inputs")
+    permit.step(now, True, False)
+    eq((permit.missing, limits.take()), (["flow"], [("limit", "start")]))
+    shown[0] = "flow"
+    permit.step(now, True, False)
+    eq((permit.missing, limits.take(), permit.active_conditions(now)), ([], [], []))
+    permit.missing = ["flow"]
+    unit.interlock.protection.use_limits(None)
+    permit.step(now + SECOND, True, False)  # a unit without loads
+
+
+def test_what_is_shown_since_the_start():
+    unit = FakeUnit([])
+    permit, flow = unit.interlock.start_permit, unit.interlock.protection.flow
+    devices = unit.unit, DeviceOfBits("valve"), SessionOfPoints("p", [("a", 1)])
+    other = PumpOfSession("q")
+    other.session.identity = "other"
+    unit.supply_loop.valve.session = devices[1]
+    unit.pumps = [PumpOfSession("p"), other]
+    unit.pumps[0].session = devices[2]
+    for wrong in (0, 1, 2, 3):
+        for number, device in enumerate(devices):
+            device.identity = "other" if number == wrong else MATCH
+        eq((wrong, "identity" in permit._shown(unit.now, True)), (wrong, wrong == 3))
+    unit.pressure_loop.sensor.shown = None
+    for state, shown in (
+        ((False, None, "", False), ["pressure", "flow"]),
+        ((False, None, "", True), ["pressure"]),
+        ((None, False, "", False), ["flow"]),
+        ((True, False, "flow", False), ["flow"]),
+        ((True, False, "", False), []),
+        ((None, None, "", False), []),
+        ((None, True, "", False), []),
+    ):
+        flow.flow_low, flow.dp_low, flow.outlier, flow.is_lost = state
+        eq((state, permit._shown(unit.now, False)), (state, ["identity", "supply"] + shown))
+    unit.supply_loop.sensor.shown, unit.pressure_loop.sensor.shown = None, 80.0
+    eq(permit._shown(unit.now, True), ["identity", "pressure", "inputs"])
+
+
+def test_protection_and_stop_command_the_same_loads():
+    limits = RecordedLimits()
+    interlock = FakeUnit([], limits).interlock
+    eq((interlock.protection.limits, interlock.stop_order.limits), (limits, limits))
 
 
 def test_a_cause_that_does_not_latch_is_not_restored():

@@ -3,8 +3,15 @@
 
 from agent.safety.loop_watch import LoopWatch
 from protocols.time_units import SECOND
+from tests.portable.agent.safety.fake_row import (
+    UNIT_POINTS,
+    RecordedLimits,
+    SessionOfPoints,
+    UnitOfSessions,
+)
+from tests.portable.agent.safety.fake_unit import FakeLoop
 from tests.portable.agent.safety.test_interlock import CDU, make_rig
-from tests.portable.support.check import eq
+from tests.portable.support.check import eq, near
 
 
 def make():
@@ -106,3 +113,129 @@ def test_one_sensor_a_pump_or_a_slow_leak_is_no_fast_loss():
         [(None if i % 3 == 2 else 230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(9)],
     ):
         eq(max(feed_pressures(make()[1], pairs)), 0)
+
+
+class LoopUnit(UnitOfSessions):
+    """A unit with a filter. `step` gives one cycle of readings and returns the active codes."""
+
+    def __init__(self):
+        self.unit = SessionOfPoints("cdu", UNIT_POINTS + [("FilterPressurekPa", 10)])
+        UnitOfSessions.__init__(self, self.unit, [])
+        self.supply_loop, self.now = FakeLoop(32.0), 100 * SECOND
+        self.watch = LoopWatch(self)
+
+    def step(self, count=1, supply_c=32.0, supply_kpa=280.0, return_kpa=200.0, filter_kpa=50.0):
+        for _ in range(count):
+            self.now += SECOND
+            self.unit.answer(self.now, supply_c, 150.0, supply_kpa, return_kpa, filter_kpa)
+            self.watch.step(self.now)
+        return [record.code for record, _, _ in self.watch.active_conditions()]
+
+
+def test_filter_is_an_alarm_after_five_readings():
+    for first, then, found in ((100.1, 100.1, True), (100.0, 100.1, False), (None, 100.1, False)):
+        unit = LoopUnit()
+        eq((unit.step(4, filter_kpa=100.1), unit.watch.is_clogged), ([], False))
+        unit = LoopUnit()
+        unit.step(1, filter_kpa=first)
+        eq((first, unit.step(4, filter_kpa=then)), (first, ["filter_high"] * found))
+    unit = LoopUnit()
+    unit.step(9, filter_kpa=120.0)
+    eq(unit.step(9, filter_kpa=80.1), ["filter_high"])
+    eq(unit.step(1, filter_kpa=80.0), [])
+    eq(unit.step(4, filter_kpa=120.0), [])
+    unit = LoopUnit()
+    unit.step(9, filter_kpa=120.0)
+    for seconds, count in ((119, 10), (2, 10)):  # an old reading does not count
+        unit.now += seconds * SECOND
+        unit.watch.step(unit.now)
+        eq((seconds, unit.watch._filter_count), (seconds, count))
+
+
+def test_supply_is_far_by_exact_limits():
+    for away_k, is_far in ((4.0, False), (4.1, True), (-4.0, False), (-4.1, True)):
+        unit = LoopUnit()
+        eq(unit.step(19, supply_c=32.0 + away_k), [])
+        eq((away_k, unit.step(1, supply_c=32.0 + away_k)), (away_k, ["supply_deviation"] * is_far))
+    eq(unit.step(1, supply_c=34.1), ["supply_deviation"])
+    eq(unit.step(1, supply_c=None), ["supply_deviation"])
+    eq(unit.step(1, supply_c=34.0), [])
+    eq(unit.step(19, supply_c=37.0), [])
+
+
+def test_a_cycle_takes_the_pressures_of_the_unit():
+    unit = LoopUnit()
+    unit.step(20)
+    found = [unit.step(1, return_kpa=200.0 - 2.0 * i) for i in range(9)]
+    eq((found[0], found[-1]), ([], ["level_low"]))
+    unit = LoopUnit()
+    unit.step(20)
+    orders = []
+    for i in range(1, 7):
+        unit.step(1, supply_kpa=280.0 - 4.0 * i, return_kpa=200.0 - 4.0 * i)
+        orders.append(unit.watch.loss_order)
+    eq(orders, [0, 0, 1, 2, 2, 2])
+    assert "coolant_loss" in unit.step(1, supply_kpa=256.0, return_kpa=176.0)
+
+
+def test_a_second_loss_begins_with_the_limit():
+    watch = make()[1]
+    falls = [(230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(7)]
+    orders = feed_pressures(watch, falls + [(206.0, 126.0)] * 40 + falls)
+    eq((orders[6], orders[46]), (2, 0))
+    eq(orders[49:], [0, 1, 2, 2, 2])
+
+
+def test_a_missing_pressure_begins_the_readings_again():
+    falls = [(230.0 - 4.0 * i, 150.0 - 4.0 * i) for i in range(8)]
+    for missing in ((None, 150.0), (230.0, None), (None, None)):
+        watch = make()[1]
+        eq(feed_pressures(watch, [falls[0], missing] + falls[1:]), [0] * 5 + [1, 2, 2, 2])
+
+
+def test_a_fall_that_is_exactly_the_limit_is_no_loss():
+    for fall, order in ((1.5, 0), (1.625, 2)):
+        watch = make()[1]
+        pairs = [(230.0 - fall * i, 150.0 - fall * i) for i in range(6)]
+        eq((fall, feed_pressures(watch, pairs)[-1]), (fall, order))
+
+
+def test_a_fall_of_the_difference_is_another_speed():
+    for more, order in ((3.0, 2), (5.0, 0)):
+        watch = make()[1]
+        pairs = [(230.0 - (4.0 + more) * i, 150.0 - 4.0 * i) for i in range(6)]
+        eq((more, feed_pressures(watch, pairs)[-1]), (more, order))
+
+
+def test_the_order_of_a_loss_is_limit_then_shed():
+    watch, found = make()[1], []
+    for left, count, orders in (
+        (0, 5, []),
+        (3, 0, ["limit"]),
+        (3, 1, ["limit"]),
+        (3, 2, ["limit", "shed"]),
+    ):
+        watch._loss_left, watch.fast_count = left, count
+        limits = RecordedLimits()
+        watch.order_loads(limits)
+        found.append((limits.take(), [(order, "coolant_loss") for order in orders]))
+    for got, expected in found:
+        eq(got, expected)
+
+
+def test_the_mean_of_the_static_pressure():
+    watch = make()[1]
+    for kpa, usual in ((100.0, 100.0), (95.0, 99.25), (120.0, 120.0), (115.0, 119.25)):
+        watch._add_static(kpa)
+        near(watch._usual, usual, 1e-4)
+    watch._add_static(125.0)  # the smoothed value is 120.45, above the mean: the mean follows it
+    near(watch._usual, 119.25 + 1.2 / 60, 1e-3)
+    for _ in range(8):
+        watch._add_static(120.45)
+    eq(watch._number, 2)
+    watch = make()[1]
+    for _ in range(2000):
+        watch._add_static(100.0)
+    before = watch._usual
+    watch._add_static(99.0)
+    near(before - watch._usual, 0.3 / 1800, 1e-4)

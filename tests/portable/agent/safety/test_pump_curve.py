@@ -47,3 +47,61 @@ def test_the_first_minute_is_learned():
     curve = PumpCurve()
     eq(give(curve, 10), 0)
     eq(give(curve, 300, speeds=(88.0, 0.0)), 0)
+
+
+def test_pumps_that_run_apart_begin_the_count_again():
+    curve = PumpCurve()
+    eq(give(curve, 100), 0)
+    eq(give(curve, 39, speeds=(88.0, 0.0)), 0)
+    for speeds in ((88.0, 91.1), (10.0, 0.0)):  # 3 % apart is the same speed; 10 % is at rest
+        give(curve, 1, speeds=speeds)
+        eq((speeds, curve._count), (speeds, 0))
+        eq(give(curve, 39, speeds=(88.0, 0.0)), 0)
+    eq(give(curve, 1, speeds=(88.0, 0.0)), 1)
+
+
+def test_a_reading_that_is_missing_or_small_keeps_the_count():
+    curve = PumpCurve()
+    eq(give(curve, 100), 0)
+    eq(give(curve, 39, speeds=(88.0, 0.0)), 0)
+    for missing in ({"flow": None}, {"kpa": None}, {"flow": 0.9}, {"kpa": 0.9}):
+        eq(give(curve, 1, **missing), 0)
+    eq(give(curve, 1, speeds=(88.0, 0.0)), 1)
+
+
+def test_the_exact_limits_of_a_weak_pump():
+    """At a speed of 64 %, flow 128 L/min and pressure 4096 kPa: ratios of 2 and 1."""
+    for flow, kpa, is_weak in (
+        (111.3, 3276.0, True),
+        (111.4, 3276.0, False),
+        (111.3, 3277.0, False),
+    ):
+        curve = PumpCurve()
+        give(curve, 100, 128.0, 4096.0, (64.0, 0.0))
+        eq((flow, kpa, give(curve, 60, flow, kpa, (64.0, 0.0))), (flow, kpa, 40 * is_weak))
+    curve = PumpCurve()
+    give(curve, 100, 128.0, 4096.0, (64.0, 0.0))
+    give(curve, 60, 100.0, 2000.0, (64.0, 0.0))
+    eq(give(curve, 1, 117.7, 4096.0, (64.0, 0.0)), 1)  # it ends at 92 %, not at 87 %
+    eq(give(curve, 1, 117.8, 4096.0, (64.0, 0.0)), 0)
+    eq(curve._count, 0)
+
+
+def test_the_usual_values_are_means_of_an_hour_for_each_number_of_pumps():
+    curve = PumpCurve()
+    give(curve, 1, 128.0, 4096.0, (64.0, 0.0))
+    give(curve, 1, 128.0, 4096.0, (64.0, 66.0))
+    give(curve, 1, 192.0, 8192.0, (64.0, 0.0))
+    eq(curve._usual[1], [2.5, 1.5, 2.0])
+    eq(curve._usual[2][2], 1.0)
+    give(curve, 3597, 160.0, 6144.0, (64.0, 0.0))
+    eq(curve._usual[1][2], 3599.0)
+    give(curve, 9, 160.0, 6144.0, (64.0, 0.0))
+    eq(curve._usual[1], [2.5, 1.5, 3600.0])
+
+
+def test_the_first_minute_ends_after_sixty_readings():
+    for learned, found in ((58, 0), (59, 40)):
+        curve = PumpCurve()
+        give(curve, learned + 1)
+        eq((learned, give(curve, 60, speeds=(88.0, 0.0))), (learned, found))

@@ -103,6 +103,8 @@ def test_each_condition_of_a_device():
         eq(unit.step(), (state, {code + ":a": text + " a"}))
         setattr(first, attribute, False)
         eq(unit.step(), ("normal", {}))
+        cleared = [(at, found) for at, kind, found in unit.alarms.history if kind == "cleared"]
+        eq(cleared, [(unit.now - SECOND, code + ":b"), (unit.now, code + ":a")])
 
 
 def test_each_condition_of_the_unit():
@@ -179,3 +181,16 @@ def test_the_worst_state_is_the_state_of_the_unit():
         unit = WatchedUnit([FixedProvider((AlarmRecord("p", found_state, "t", "", True), "", "t"))])
         unit.sessions[0].lost = lost
         eq(unit.step()[0], STATES[expected])
+
+
+def test_a_standing_condition_is_not_raised_again():
+    unit = running()
+    unit.sessions[0].lost = True
+    unit.step()
+    calls = []
+    unit.alarms.update = lambda *arguments: calls.append(arguments[1])
+    unit.step(), unit.step()
+    eq(calls, [])
+    unit.sessions[1].lost = True
+    unit.step()
+    eq(calls, ["a", "b"])

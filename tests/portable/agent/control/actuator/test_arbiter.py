@@ -53,7 +53,8 @@ def test_highest_exact_rank_wins_in_any_order():
 
 def test_no_claim_leaves_the_loop():
     eq(decide(), (40.0, "loop", True))
-    eq(Arbiter().winner(), None)
+    arbiter = Arbiter()
+    eq((arbiter.winner(), arbiter.decide(40.0)), (None, (40.0, "loop", "", True)))
 
 
 def test_bound_limits_a_winner_of_an_equal_or_a_lower_rank_only():
@@ -100,6 +101,9 @@ def test_claim_and_lock_end_with_their_cycle():
     arbiter = Arbiter()
     arbiter.claim(INTERLOCK, "safety", EXACT, 0.0, "leak")
     arbiter.lock_out("lead")
+    arbiter.lock_out("lag")
+    eq(arbiter.locked, ["lead", "lag"])
+    assert write(arbiter.status(PUMPS)).endswith('"locked":["lead","lag"]}')
     eq(arbiter.winner().output, 0.0)
     eq(arbiter.winner().output, 0.0)  # the winner can be read more than once
     arbiter.begin_cycle()

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protection: the range of each reading, what an alarm has, exact limits, what is restored."""
+
+from agent.safety.flow_watch import FlowWatch
+from agent.safety.protection import Protection
+from agent.safety.raw_point import read
+from agent.safety.row_resistance import RowResistance
+from protocols.time_units import MILLISECOND, SECOND
+from tests.portable.agent.safety.fake_row import (
+    UNIT_POINTS,
+    DryRow,
+    PumpOfSession,
+    SessionOfPoints,
+    UnitOfSessions,
+)
+from tests.portable.agent.safety.test_flow_watch import WatchedDrive
+from tests.portable.support.check import eq, near
+
+START = 50 * SECOND
+MAINS = {"device": "meter", "point": "VoltageVolts", "nominal_v": 230.0}
+RANGES = (
+    ("_flow_lpm", 1, 0.0, 20_000.0),
+    ("_supply_c", 0, 3.0, 84.0),
+    ("_supply_kpa", 2, -100.0, 1600.0),
+    ("_return_kpa", 3, -100.0, 1600.0),
+    ("_dp", 4, -50.0, 1000.0),
+    ("_mains", 0, 0.0, 100_000.0),
+)
+"""Reading, its place in its device, and the values between which it counts."""
+
+
+def test_each_reading_counts_in_its_range_only():
+    unit = SessionOfPoints("cdu", UNIT_POINTS + [("DeltaPressurekPa", 10)])
+    meter = SessionOfPoints("meter", [("VoltageVolts", 10)])
+    agent = UnitOfSessions(unit, [], [meter])
+    protection = Protection(agent, {"flow_lpm": 150.0, "mains": MAINS})
+    for name, place, low, high in RANGES:
+        session = meter if name == "_mains" else unit
+        for value, counts in ((low, 1), (high, 1), (low - 0.1, 0), (high + 0.1, 0)):
+            values = [50.0] * len(session.points)
+            values[place] = value
+            session.answer(START, *values)
+            found = read(getattr(protection, name), START)
+            eq((name, value, found is not None), (name, value, bool(counts)))
+
+
+def test_a_drive_counts_between_its_speeds():
+    for percent, counts in ((-110.0, 1), (-110.1, 0), (160.0, 1), (160.1, 0)):
+        made = DryRow(Protection)
+        made.pumps[0].session.answer(START, percent)
+        drive = made.protection.drives[0]
+        drive.update(START)
+        eq((percent, drive.speed_pct is not None), (percent, bool(counts)))
+
+
+def test_an_alarm_has_its_text_its_source_and_its_time():
+    made = DryRow(Protection, 1)
+    made.step(400)
+    made.pumps[0].has_tripped = True
+    made.step(10)
+    made.pumps[0].has_tripped, made.speeds = False, [70.0]
+    made.step(60)
+    made.speeds = [0.0]
+    made.step(40)
+    found = {}
+    for (code, source, is_active, at), text in zip(
+        made.agent.alarms.calls, made.agent.alarms.texts
+    ):
+        assert 0 < at <= made.now, at
+        found.setdefault((code, source, is_active), text)
+    eq(
+        found,
+        {
+            ("pump_trip", "p0", True): "drive has tripped: p0",
+            ("pump_trip", "p0", False): "drive has tripped: p0",
+            ("pump_blocked", "p0", True): "shaft does not turn: p0",
+            ("flow_low", "", True): "",
+        },
+    )
+    texts = [text for code, _, text in made.protection.active_conditions()]
+    eq(texts, ["coolant does not flow", "shaft does not turn: p0"])
+
+
+def test_a_restored_pump_is_tried_again_five_minutes_after_the_restart():
+    made = DryRow(Protection)
+    protection = made.protection
+    eq(protection.restore_stalled("p1", START), True)
+    drive = protection.drives[1]
+    drive.pump.session.answer(START, 0.0)
+    for ms, is_stalled in ((0, True), (299_999, True), (300_000, False)):
+        drive.update(START + ms * MILLISECOND)
+        eq((ms, drive.pump.stalled), (ms, is_stalled))
+
+
+def test_the_exact_limits_of_the_row_resistance():
+    """Numbers without a rounding error: a resistance of 1 kPa/(L/min)²."""
+    for kpa, is_changed in ((192.0, True), (192.5, False), (320.0, True), (319.5, False)):
+        row = RowResistance()
+        for _ in range(320):
+            row.add(16.0, 256.0)
+        for _ in range(3):
+            row.add(16.0, kpa)
+        eq((kpa, row.is_changed), (kpa, is_changed))
+
+
+def test_an_unknown_speed_counts_as_none():
+    """The mean falls to zero while the speed is not known; the other means follow the readings."""
+    flow_watch, now = FlowWatch(), START
+    for speed in [70.0] * 60 + [None] * 30:
+        now += SECOND
+        flow_watch.update(150.0, 80.0, [WatchedDrive(speed)], None, now, now, 1.0)
+    near(flow_watch._speed, 70.0 * (29 / 30) ** 30, 1e-3)
+    eq((flow_watch.is_lost, flow_watch.usual_lpm), (False, 150.0))
+
+
+def test_nothing_is_read_again_without_a_new_sign():
+    made = DryRow(Protection, mains=MAINS)
+    made.step(400)
+    eq((made.unit.again, made.pumps[0].session.again), (0, 0))
+    made.volts = 100.0
+    made.step(10)
+    assert made.unit.again > 0
+
+
+def test_a_lost_device_is_not_read_again():
+    made = DryRow(Protection)
+    made.step(400)
+    made.silent = ("p1",)
+    made.step(100)
+    assert made.pumps[1].session.lost
+    again = made.pumps[1].session.again
+    made.flow_lie = 0.0
+    made.step(30)
+    eq(made.pumps[1].session.again, again)
+
+
+def test_a_loss_ends_after_three_seconds_without_a_break():
+    made = DryRow(Protection)
+    made.step(400)
+    made.flow_share = made.pressure_share = 0.0
+    made.step(60)
+    eq(made.codes()[0], "flow_low")
+    protection = made.protection
+    protection.flow.is_lost = False
+    protection._evaluate = lambda _: None
+    steps = 0
+    while "flow_low" in made.codes() and steps < 99:
+        protection.step(made.now, False)
+        made.now += 100 * MILLISECOND
+        steps += 1
+    eq(steps, 31)
+
+
+def test_a_shut_branch_is_told_to_the_loads():
+    made = DryRow(Protection)
+    made.step(4000)
+    eq(made.limits.has_shut_branch, False)
+    made.pressure_share = 1.5
+    made.step(60)
+    eq((made.limits.has_shut_branch, made.codes()), (True, ["row_resistance"]))
+    made.stopping = True
+    made.step(1)
+    eq(made.codes(), [])
+    made.protection.curve.is_weak = True
+    eq(made.codes(), ["impeller"])
+
+
+def test_power_that_comes_back_lets_the_loop_start_the_pumps():
+    for is_away, floor in ((True, None), (False, 100.0)):
+        made = DryRow(Protection)
+        made.step(400)
+        made.flow_share = made.pressure_share = 0.0
+        for pump in made.pumps:
+            pump.has_tripped = is_away
+        made.step(30)
+        eq(made.protection.pump_floor(made.now), floor)
+
+
+def test_a_pump_group_without_a_spare_marks_none_as_failed():
+    made = DryRow(Protection, 1)
+    made.step(400)
+    made.flow_share = made.pressure_share = 0.0
+    made.step(100)
+    eq([PumpOfSession("x").stalled, made.pumps[0].stalled], [False, False])
+
+
+def test_an_adopted_resistance_is_learned_again_and_a_changed_one_hides_the_curve():
+    made = DryRow(Protection)
+    protection, forgotten, added = made.protection, [], []
+    made.step(400)
+    protection.flow.forget = lambda: forgotten.append(made.now)
+    protection.curve.add = lambda flow, kpa, drives: added.append((flow, kpa, drives))
+    made.step(10)
+    eq((forgotten, len(added), added[0][0], added[0][2]), ([], 1, 150.0, protection.drives))
+    protection.resistance.add = lambda flow, kpa: flow == 150.0 and kpa > 79.0
+    made.step(10)
+    eq((len(forgotten), len(added)), (1, 2))
+    protection.resistance.is_changed = True
+    made.step(10)
+    eq((len(forgotten), len(added)), (2, 2))
