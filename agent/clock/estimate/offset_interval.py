@@ -23,6 +23,8 @@ Times are monotonic µs, offsets ns, rates parts per 10^12 (ppt). Method: set-me
 (Schweppe 1968; Milanese and Vicino 1991).
 """
 
+from agent.clock.estimate.holdover import mean_distance, ramp_mean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.holdover import Holdover
@@ -48,9 +50,13 @@ class Mark:
 
     `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
     temperature `centi_c` (None: no sensor). `cold`, `warm`: range of the temperature since then.
+    `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`, `moved` two minutes before.
     """
 
-    __slots__ = ("calm", "centi_c", "cold", "hi", "lo", "rate_hi", "rate_lo", "rate_t", "t", "warm")
+    __slots__ = (
+        "calm", "centi_c", "cold", "hi", "integral", "lo", "moved", "rate_hi", "rate_lo", "rate_t",
+        "t", "warm",
+    )  # fmt: skip
 
     def __init__(self, t: int, lo: int, hi: int, rate_lo: int, rate_hi: int) -> None:
         self.t = self.rate_t = t
@@ -61,12 +67,21 @@ class Mark:
         self.centi_c: int | None = None
         self.cold, self.warm = _NEVER, -_NEVER
         self.calm: tuple[int, int] | None = None
+        self.integral = self.moved = 0
+
+    def sense(self, holdover: "Holdover") -> None:
+        """Store the temperature at `t`."""
+        self.centi_c = holdover.current_temperature(self.t)
+        self.integral = holdover.temperature_integral(self.t)
+        self.moved = holdover.moved_centi_c - holdover.lag_centi_c()
 
     def copy(self) -> "Mark":
         """Return a copy whose range of temperatures is empty."""
         other = Mark(self.t, self.lo, self.hi, self.rate_lo, self.rate_hi)
         other.rate_t = self.rate_t
         other.centi_c = self.centi_c
+        other.integral = self.integral
+        other.moved = self.moved
         return other
 
 
@@ -91,7 +106,7 @@ class OffsetInterval:
         limit = self._holdover.limit_ppt
         low, high = rate or (-limit, limit)
         self.present = Mark(t, lo, hi, min(max(low, -limit), limit), max(min(high, limit), -limit))
-        self.present.centi_c = self._holdover.current_temperature(t)
+        self.present.sense(self._holdover)
         self._marks = [self.present.copy()]
         self._cached_until = -1
 
@@ -122,8 +137,31 @@ class OffsetInterval:
         return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
 
     def _calm_change(self, elapsed: int) -> int:
-        excess = min(_CALM_CENTI_C, elapsed // _CALM_US_PER_CENTI_C)
-        return self._holdover.change_ppt(elapsed, excess)
+        """Return the mean change of the rate in a time, while the temperature changes slowly."""
+        excess = ramp_mean(elapsed // _CALM_US_PER_CENTI_C, _CALM_CENTI_C)
+        return self._holdover.mean_change_ppt(elapsed, excess)
+
+    def _mean_change(
+        self, mark: Mark, now: int, cold: int, warm: int, reference: "int | None"
+    ) -> int:
+        """Return how far the mean rate since a mark can be from that at a temperature, ppt.
+
+        `cold`, `warm`: range of the temperature since the mark. `reference`: None: no sensor.
+        """
+        holdover, elapsed = self._holdover, now - mark.t
+        if reference is None or mark.centi_c is None or elapsed <= 0:
+            return holdover.mean_change_ppt(elapsed, None)
+        mean = (holdover.temperature_integral(now) - mark.integral) // elapsed
+        cold, warm = min(cold, mark.centi_c), max(warm, mark.centi_c)
+        excess = mean_distance(cold, warm, mean, reference)
+        return holdover.mean_change_ppt(elapsed, excess + holdover.lag_excess(mark.moved, elapsed))
+
+    def _mean_rates(self, mark: Mark, now: int, cold: int, warm: int) -> "tuple[int, int]":
+        """Return the limits of the mean rate from a mark until `now`, ppt."""
+        is_sensed = self._holdover.current_temperature(now) is not None
+        change = self._mean_change(mark, now, cold, warm, mark.centi_c if is_sensed else None)
+        limit = self._holdover.limit_ppt
+        return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
 
     def _learn_calm_rate(self, mark: Mark) -> None:
         """Limit the rate of a new mark by those before, while the temperature changes slowly."""
@@ -179,7 +217,7 @@ class OffsetInterval:
             else:
                 counts = age <= _GUARD and age <= _SHARE * (mark.t - begin.t)
             if counts:
-                rates = self._rates(mark, now, cold, warm)
+                rates = self._mean_rates(mark, now, cold, warm)
                 if present.centi_c is None and not is_newest:
                     rates = self._calm_rates(mark, now)
                 low, high = self._predict(mark, now, rates)
@@ -253,15 +291,12 @@ class OffsetInterval:
         holdover, now = self._holdover, present.t
         centi_c = holdover.current_temperature(now)
         low, high = self.rates(present, now)
-        cold = warm = centi_c
+        cold = warm = centi_c or 0
         span = 0
         for mark in reversed(self._marks):
             elapsed = now - mark.t
-            excess = None
-            if centi_c is not None and cold is not None and warm is not None:
-                cold, warm = min(cold, mark.cold), max(warm, mark.warm)
-                excess = max(warm - centi_c, centi_c - cold)
-            change = holdover.change_ppt(elapsed, excess)
+            cold, warm = min(cold, mark.cold), max(warm, mark.warm)
+            change = self._mean_change(mark, now, cold, warm, centi_c)
             least = (present.lo - mark.hi) * _PPT_PER_UNIT // elapsed - change
             most = (present.hi - mark.lo) * _PPT_PER_UNIT // elapsed + change
             if least > high or most < low:
@@ -271,7 +306,7 @@ class OffsetInterval:
                 return span or (1 if gap > 0 else -1)
             low, high = max(low, least), min(high, most)
         present.rate_lo, present.rate_hi, present.rate_t = low, high, now
-        present.centi_c = centi_c
+        present.sense(holdover)
         self._cached_until = -1
         mark = present.copy()
         if centi_c is None:

@@ -102,6 +102,13 @@ def test_a_drag_is_not_forgotten_when_it_is_seen() -> None:
     assert run_case(ClockCase(28, 9000.0, oscillator, receiver)).excess_us == 0
 
 
+def test_what_a_drag_could_do_is_no_reason_to_leave_the_pulses() -> None:
+    """It moves the sentences too. Here their latency is unknown: UTC would be 135 ms wrong."""
+    result = run_case(replace(generate_case(270), seconds=600.0))
+    assert (result.excess_us, result.source) == (0, "pulses")
+    assert abs(result.error_us) < 20_000
+
+
 def test_host_slews_at_most_by_its_limit() -> None:
     for seed in range(300700, 300800):
         first, second = generate_case(seed).slewed or (Span(0, 0), Span(0, 0))
