@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _MARKS = 10
 _GUARD = 7_200_000_000
 """A drag can last two hours."""
+_RENEW = 1 << 62
+"""No time: the predictions are computed again."""
 _CALM_CENTI_C, _CALM_US_PER_CENTI_C = 500, 6_000_000
 """A drag and a failure of the cooling at the same time are two faults: without a sensor, 0.1 degree
 a minute up to 5 degrees are allowed for a drag."""
@@ -41,6 +43,8 @@ _FIRST_MARKS = 4
 _PPT_PER_UNIT = 1_000_000_000
 """Converts ns per µs to parts per 10^12: ns = ppt * us / 10^9."""
 _NEVER = 1 << 40
+_GUARDED_FOR = 4_000_000
+"""The predictions are computed for now and for so much later (µs); between them a line is above."""
 _CACHE_FOR = 8_000_000
 """The limits of the rate are computed this far ahead (µs), and used until then."""
 
@@ -97,6 +101,8 @@ class OffsetInterval:
         self._spacing = spacing
         self._lag = lag
         self._marks: list[Mark] = []
+        self._guarded: tuple[int, ...] = ()
+        self._guarded_from = _RENEW
         self._cached = (0, 0)
         self._cached_from = self._cached_until = 0
         self._cached_centi_c: int | None = None
@@ -109,6 +115,7 @@ class OffsetInterval:
         self.present.sense(self._holdover)
         self._marks = [self.present.copy()]
         self._cached_until = -1
+        self._guarded_from = _RENEW
 
     def clear(self) -> None:
         """Return to no interval."""
@@ -194,6 +201,14 @@ class OffsetInterval:
             mark.hi + high * elapsed // _PPT_PER_UNIT + 1,
         )
 
+    def growth(self, now: int) -> int:
+        """Return by how much half the interval has grown since its last measurement, ns."""
+        present = self.present
+        if present is None or now <= present.t:
+            return 0
+        lo, hi = self.from_mark(present, now)
+        return (hi - present.hi + present.lo - lo) // 2
+
     def stated(self, now: int, guarded: bool = True) -> "tuple[int, int]":
         """Return the interval at `now` with the predictions from old marks, ns. Not for None.
 
@@ -202,6 +217,22 @@ class OffsetInterval:
         present = self.present
         if present is None:
             return 0, 0
+        lo, hi = self.from_mark(present, now)
+        if not guarded:
+            low, high = self._predictions(present, now, False)
+            return min(lo, low), max(hi, high)
+        elapsed = now - self._guarded_from
+        if not 0 <= elapsed <= _GUARDED_FOR:
+            self._guarded_from, elapsed = now, 0
+            self._guarded = self._predictions(present, now, True)
+            self._guarded += self._predictions(present, now + _GUARDED_FOR, True)
+        low, high, low_then, high_then = self._guarded
+        low += (low_then - low) * elapsed // _GUARDED_FOR
+        high += (high_then - high) * elapsed // _GUARDED_FOR
+        return min(lo, low), max(hi, high)
+
+    def _predictions(self, present: Mark, now: int, guarded: bool) -> "tuple[int, int]":
+        """Return the lowest and highest prediction at `now`, or the interval itself, ns."""
         lo, hi = own_lo, own_hi = self.from_mark(present, now)
         before = present.t - self._lag
         begin = self._marks[0]
@@ -217,9 +248,10 @@ class OffsetInterval:
             else:
                 counts = age <= _GUARD and age <= _SHARE * (mark.t - begin.t)
             if counts:
-                rates = self._mean_rates(mark, now, cold, warm)
                 if present.centi_c is None and not is_newest:
                     rates = self._calm_rates(mark, now)
+                else:
+                    rates = self._mean_rates(mark, now, cold, warm)
                 low, high = self._predict(mark, now, rates)
                 reach = 0 if is_newest else age * _MIN_DRAG_PPB // 1_000_000
                 if low < own_lo - reach:
@@ -281,6 +313,7 @@ class OffsetInterval:
         if hi < present.lo:
             return hi - present.lo
         present.lo, present.hi = max(lo, present.lo), min(hi, present.hi)
+        self._guarded_from = _RENEW
         spacing = self._spacing if len(self._marks) > _FIRST_MARKS else self._spacing // 2
         if present.t - self._marks[-1].t >= spacing:
             return self._learn_rate(present)
@@ -344,5 +377,6 @@ class OffsetInterval:
         self._marks = [mark for mark in self._marks if mark.t <= old.t]
         self.present = old.copy()
         self._cached_until = -1
+        self._guarded_from = _RENEW
         self.present.cold, self.present.warm = self._marks[-1].cold, self._marks[-1].warm
         return old.t
