@@ -243,11 +243,11 @@ class OffsetInterval:
             if mark.t > before and mark is not begin:
                 continue
             age = present.rate_t - mark.t
-            if is_newest:
-                counts = mark is not begin or present.centi_c is not None
-            else:
-                counts = age <= _GUARD and age <= _SHARE * (mark.t - begin.t)
-            if counts:
+            if (
+                mark is not begin or present.centi_c is not None
+                if is_newest
+                else self._is_guard(mark, age)
+            ):
                 if present.centi_c is None and not is_newest:
                     rates = self._calm_rates(mark, now)
                 else:
@@ -262,6 +262,10 @@ class OffsetInterval:
                 break
             is_newest = False
         return lo, hi
+
+    def _is_guard(self, mark: Mark, age: int) -> bool:
+        """Return whether the source can be false since a mark."""
+        return age <= _GUARD and age <= _SHARE * (mark.t - self._marks[0].t)
 
     def stated_rates(self, now: int) -> "tuple[int, int]":
         """Return how fast the ends of the stated interval move, ppt."""
@@ -350,10 +354,14 @@ class OffsetInterval:
         return 0
 
     def _merge_mark(self, now: int) -> None:
-        """Remove the mark whose neighbours are closest, relative to their age."""
+        """Remove the mark whose neighbours are closest, relative to their age.
+
+        The first one after the begin stays while it counts: a drag can have begun after it.
+        """
         marks = self._marks
-        best, smallest = 1, None
-        for i in range(1, len(marks) - 1):
+        first = 2 if self._is_guard(marks[1], now - marks[1].t) else 1
+        best, smallest = first, None
+        for i in range(first, len(marks) - 1):
             if marks[i + 1].t > now - self._lag:
                 break
             share = (marks[i + 1].t - marks[i - 1].t) * 1_000 // (now - marks[i].t + 1)
