@@ -23,7 +23,7 @@ TOOLS = {
         "profile": ("drivers.tools.modbus_profile", "check a profile file, or show a profile"),
     },
     "nmea": {
-        "decode": ("agent.tools.clock.capture_verdicts", "print each epoch of a capture or port"),
+        "decode": ("agent.tools.clock.nmea_command", "print each epoch of a capture or port"),
         "monitor": ("drivers.tools.nmea_monitor", "show the satellites in view, live"),
         "setup": ("drivers.tools.nmea_setup", "set up a receiver and verify the result"),
     },

@@ -8,19 +8,21 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools.lib import byte_source
-from protocols import calendar
+from drivers.tools.nmea_json import EpochWriter, format_utc
 from protocols.nmea.satellite_id import VENDORS
 from protocols.nmea.satellite_view import SatelliteInView
 
 EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
 
 _MAX_EPOCHS = 4096  # more epochs than one chunk can close
+_BATCH = 64
+"""Epochs of a file that are printed together."""
 _MODES = {1: "no fix", 2: "2D", 3: "3D"}
 _ANY_BAUD = 115_200  # for a file, whose line speed is unknown and unused
 LETTERS = {
@@ -60,49 +62,6 @@ def iter_epochs(receiver: ReceiverDriver, chunks: byte_source.Chunks) -> Iterato
     except KeyboardInterrupt:
         pass
     yield from receiver.finish_stream()
-
-
-def format_utc(epoch: Epoch) -> "str | None":
-    """Return the UTC of an epoch as ISO 8601; None if it is unknown."""
-    return None if epoch.utc_us is None else calendar.iso8601(epoch.utc_us, epoch.in_leap_second)
-
-
-def build_record(epoch: Epoch) -> "dict[str, Any]":
-    """Return an epoch as a JSON object; without a valid fix it has no position."""
-    valid = epoch.valid
-    return {
-        "utc": format_utc(epoch),
-        "valid": valid,
-        "mode": epoch.mode,
-        "quality": epoch.quality,
-        "lat": _scaled(epoch.lat_e7 if valid else None, 10_000_000),
-        "lon": _scaled(epoch.lon_e7 if valid else None, 10_000_000),
-        "alt_m": _scaled(epoch.alt_mm if valid else None, 1000),
-        "used": epoch.used,
-        "visible": epoch.visible,
-        "complete": epoch.complete,
-        "satellites": [_satellite(satellite) for satellite in epoch.satellite_view.satellites],
-        "antenna": epoch.antenna,
-        "jamming": epoch.jamming,
-        "flags": list(epoch.all_flags()),
-    }
-
-
-def _scaled(value: "int | None", scale: int) -> "float | None":
-    return None if value is None else value / scale
-
-
-def _satellite(satellite: SatelliteInView) -> "dict[str, Any]":
-    return {
-        "gnss": satellite.gnss,
-        "sv": satellite.sv,
-        "elevation": satellite.elevation,
-        "azimuth": satellite.azimuth,
-        "used": satellite.used,
-        "signals": [
-            {"id": number, "name": name, "cn0": cn0} for number, name, cn0 in satellite.signals
-        ],
-    }
 
 
 def build_summary(receiver: ReceiverDriver, count: int) -> "dict[str, int]":
@@ -209,12 +168,20 @@ def print_epochs(
     Return 1 without a sentence or with a verdict of `judge`, 2 if the file or port cannot be read.
     """
     count = 0
+    writer = EpochWriter()
+    lines: list[str] = []
     try:
         receiver = make_receiver(text, vendor)
+        batch = 1 if receiver.timing_valid else _BATCH
         for epoch in iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
             count += 1
             verdicts = None if judge is None else judge.judge_epoch(epoch)
-            print(_format_line(epoch, verdicts, as_json), flush=receiver.timing_valid)
+            lines.append(_format_line(epoch, verdicts, writer if as_json else None))
+            if len(lines) >= batch:
+                print("\n".join(lines), flush=receiver.timing_valid)
+                lines.clear()
+        if lines:
+            print("\n".join(lines))
     except DriverError as error:
         print(f"coldloop nmea decode: {error}", file=sys.stderr)
         return 2
@@ -237,8 +204,9 @@ def print_epochs(
     return 1 if judge is not None and judge.counts else 0
 
 
-def _format_line(epoch: Epoch, verdicts: "list[str] | None", as_json: bool) -> str:
-    if as_json:
-        record = build_record(epoch)
-        return json.dumps(record if verdicts is None else {**record, "verdicts": verdicts})
+def _format_line(
+    epoch: Epoch, verdicts: "list[str] | None", writer: "EpochWriter | None"
+) -> str:
+    if writer is not None:
+        return writer.write(epoch, verdicts)
     return _format_epoch(epoch) + (f"  VERDICT {', '.join(verdicts)}" if verdicts else "")

@@ -19,9 +19,15 @@ _SIXTY_MINUTES = 600_000_000
 _ZERO_FRACTIONS = (b"00", b"000", b"0")
 _MAX_DIGITS = 9
 _HEX_DIGITS = b"0123456789ABCDEF"
-SHORT_NUMBERS = {str(n).encode(): n for n in range(100 if hasattr(b"", "isascii") else 10)}
+_IS_CPYTHON = hasattr(b"", "isascii")
+SHORT_NUMBERS = {str(n).encode(): n for n in range(100 if _IS_CPYTHON else 10)}
 """Short numbers by their text: a look-up is faster than a conversion. A board has memory for fewer
 of them."""
+THREE_DIGITS = SHORT_NUMBERS
+"""Numbers of up to three digits; on a board those of `SHORT_NUMBERS`."""
+if _IS_CPYTHON:
+    SHORT_NUMBERS.update({b"%02d" % n: n for n in range(10)})
+    THREE_DIGITS = {text % n: n for text in (b"%d", b"%02d", b"%03d") for n in range(1000)}
 
 
 def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":

@@ -103,33 +103,38 @@ class Gsv:
 
     def system(self) -> "int | None":
         """Return the NMEA 4.1 system id, which only Quectel's talker PQ adds; else None."""
-        f = self.body.rsplit(b",", 1)
-        return fields.parse_hex_digit(f[-1]) if self._extra_fields() == 2 else None
+        return self.content()[0]
 
     def signal(self) -> "int | None":
         """Return the NMEA 4.1 signal id, 0 to 15, or None. Its meaning depends on the vendor."""
-        extra = self._extra_fields()
+        extra = (self.body.count(b",") - 3) % 4
         return fields.parse_hex_digit(self.body.rsplit(b",", extra)[-extra]) if extra else None
 
-    def _extra_fields(self) -> int:
-        """Return the number of fields after the last group of four."""
-        return (self.body.count(b",") - 3) % 4
-
     def satellites(self) -> "list[GsvEntry]":
-        """Return (id, elevation in degrees, azimuth in degrees, C/N0 in dBHz) of each; None if
-        empty.
+        """Return the satellites of `content`."""
+        return self.content()[2]
+
+    def content(self) -> "tuple[int | None, int | None, list[GsvEntry]]":
+        """Return `system`, `signal`, and (id, elevation in degrees, azimuth in degrees, C/N0 in
+        dBHz) of each satellite; None if empty.
 
         Ids are as sent. Empty slots are left out. `DecodeError` if malformed.
         """
         f = self.body.split(b",")
+        extra = len(f) % 4
+        signal = fields.parse_hex_digit(f[-extra]) if extra else None
+        system = fields.parse_hex_digit(f[-1]) if extra == 2 else None
+        short, three = fields.SHORT_NUMBERS.get, fields.THREE_DIGITS.get
         found: list[GsvEntry] = []
         for at in range(4, len(f) - 3, 4):
-            entry = (
-                fields.parse_unsigned(f[at], 4, "satellite"),
-                fields.parse_decimal(f[at + 1], 0, "elevation"),
-                fields.parse_unsigned(f[at + 2], 3, "azimuth"),
-                fields.parse_unsigned(f[at + 3], 2, "cn0"),
-            )
-            if entry != (None, None, None, None):
-                found.append(entry)
-        return found
+            number, elevation = three(f[at]), three(f[at + 1])
+            azimuth, cn0 = three(f[at + 2]), short(f[at + 3])
+            if number is None or elevation is None or azimuth is None or cn0 is None:
+                number = fields.parse_unsigned(f[at], 4, "satellite")
+                elevation = fields.parse_decimal(f[at + 1], 0, "elevation")
+                azimuth = fields.parse_unsigned(f[at + 2], 3, "azimuth")
+                cn0 = fields.parse_unsigned(f[at + 3], 2, "cn0")
+                if number is None and elevation is None and azimuth is None and cn0 is None:
+                    continue
+            found.append((number, elevation, azimuth, cn0))
+        return system, signal, found

@@ -181,30 +181,47 @@ class SatelliteView:
                 self.open_sets[talker] = parts
 
     def _add_satellites(self, part: Gsv) -> None:
-        system = system_of(part.talker, part.system())
-        signal = part.signal()
-        entries = part.satellites()
-        self._listed_counts[part.talker] = self._listed_counts.get(part.talker, 0) + len(entries)
+        talker = part.talker
+        system_id, signal, entries = part.content()
+        system = system_of(talker, system_id)
+        self._listed_counts[talker] = self._listed_counts.get(talker, 0) + len(entries)
+        by_key, vendor = self._by_key, self._vendor
+        sent = 0
+        named = ""
+        name: str | None = None
         for number, elevation, azimuth, cn0 in entries:
-            satellite = self._find(system, number)
+            key = None if number is None else identify(system, number)
+            satellite = None if key is None else by_key.get(key)
+            if satellite is None:
+                satellite = self._create(system, key)
             if satellite is None:
                 self.complete = False
-                return
-            if system and number is not None and number <= _MAX_SHARED:
-                self.sent[system] = self.sent.get(system, 0) | 1 << number
-            _set_direction(satellite, elevation, azimuth)
-            if cn0:
-                name = signal_name(satellite.gnss, signal, self._vendor)
-                if signal is None and number is not None:
-                    name = implied_signal(system, number, self._vendor)
+                break
+            if number is not None and number <= _MAX_SHARED:
+                sent |= 1 << number
+            if satellite.elevation != elevation or satellite.azimuth != azimuth:
+                _set_direction(satellite, elevation, azimuth)
+            if not cn0:
+                continue
+            if signal is None:
+                name = None if number is None else implied_signal(system, number, vendor)
+            elif satellite.gnss != named:
+                named = satellite.gnss
+                name = signal_name(named, signal, vendor)
+            if satellite.signals:
                 _add_signal(satellite, (signal, name, cn0))
+            else:
+                satellite.signals.append((signal, name, cn0))
+        if system and sent:
+            self.sent[system] = self.sent.get(system, 0) | sent
 
-    def _find(self, system: str, number: "int | None") -> "SatelliteInView | None":
+    def _find(self, system: str, number: int) -> "SatelliteInView | None":
         """Return the entry of a satellite; creates it if needed. None above the maximum number."""
-        key = None if number is None else identify(system, number)
-        existing = None if key is None else self._by_key.get(key)
-        if existing is not None:
-            return existing
+        key = identify(system, number)
+        return self._by_key.get(key) or self._create(system, key)
+
+    def _create(self, system: str, key: "Key | None") -> "SatelliteInView | None":
+        """Add a satellite; `key` is None if the receiver does not give its number."""
         if len(self.satellites) >= _MAX_SATELLITES:
             return None
         if key is None:
@@ -253,10 +270,10 @@ def _set_direction(
 
 def _add_signal(satellite: SatelliteInView, signal: "Signal") -> None:
     """Add a signal; a repeated one replaces the earlier value."""
-    signals = satellite.signals
-    for at in range(len(signals)):
-        if signals[at][0] == signal[0] and signals[at][1] == signal[1]:
-            signals[at] = signal
+    signals, (number, name, _) = satellite.signals, signal
+    for old in signals:
+        if old[0] == number and old[1] == name:
+            signals[signals.index(old)] = signal
             return
     if len(signals) < _MAX_SIGNALS:
         signals.append(signal)

@@ -69,10 +69,8 @@ class ErrorBudget:
     def terms(self, source: "TimeSource", offset_ns: int, now: int) -> "list[tuple[str, int]]":
         """Return the terms of the bound: name and ns."""
         lo, hi = source.stated(now)
-        present = source.interval.present
-        then_lo, then_hi = source.stated(now if present is None else min(present.t, now))
-        samples = (then_hi - then_lo) // 2
-        growth = max(0, (hi - lo) // 2 - samples)
+        growth = min(source.interval.growth(now), (hi - lo) // 2)
+        samples = (hi - lo) // 2 - growth
         host = source.host_share(growth)
         system = self._system_ns(source)
         bound = max(hi - offset_ns, offset_ns - lo)

@@ -33,6 +33,23 @@ _AGEING_PPT_PER_S = 2
 _PPT_PER_PPB = 1_000
 
 
+def ramp_mean(end: int, limit: int) -> int:
+    """Return the mean of a ramp from 0 towards `end` that stops at `limit`."""
+    return (end + 1) // 2 if end <= limit else limit - limit * limit // (2 * end)
+
+
+def mean_distance(cold: int, warm: int, mean: int, reference: int) -> int:
+    """Return the largest mean distance from `reference` of values with that range and that mean.
+
+    Between `cold` and `warm` the distance is convex: the farthest values are those at both ends.
+    """
+    if reference <= cold or reference >= warm:
+        return abs(mean - reference)
+    mean = max(cold, min(warm, mean))
+    far = (warm - mean) * (reference - cold) + (mean - cold) * (warm - reference)
+    return far // (warm - cold) + 1
+
+
 class Holdover:
     """Limits for an oscillator with `tempco_ppb` (ppb per kelvin) and `drift_ppb` (all-in)."""
 
@@ -46,6 +63,8 @@ class Holdover:
         """The last temperature."""
         self.gaps = 0
         """Number of interruptions of the sensor."""
+        self.moved_centi_c = 0
+        """Sum of the changes from minute to minute, up and down."""
         self._sensed_at = 0
         self._integral = 0
         self._minute_at = 0
@@ -66,6 +85,8 @@ class Holdover:
         self.centi_c = centi_c
         self._sensed_at = now
         if self._minute is None or now - self._minute_at >= _LAG:
+            if self._minute is not None:
+                self.moved_centi_c += abs(centi_c - self._minute)
             self._minute_before = self._minute
             self._minute = centi_c
             self._minute_at = now
@@ -82,6 +103,30 @@ class Holdover:
         """Return the change of the last two minutes, by which the sensor can lag behind."""
         earlier = self._minute if self._minute_before is None else self._minute_before
         return abs((self.centi_c or 0) - (earlier or 0))
+
+    def lag_excess(self, moved_centi_c: int, elapsed: int) -> int:
+        """Return the mean difference between oscillator and sensor in a time, by their lag.
+
+        `moved_centi_c` is `moved_centi_c` two minutes before that time.
+        """
+        moved = self.moved_centi_c - moved_centi_c
+        if self._minute is not None:
+            moved += abs((self.centi_c or 0) - self._minute)
+        return moved * 2 * _LAG // elapsed
+
+    def mean_change_ppt(self, elapsed: int, excess_centi_c: "int | None") -> int:
+        """Return the largest mean of `change_ppt` over a time that ends or begins with no change.
+
+        `excess_centi_c`: mean difference of the temperatures with `lag_excess`; None: no sensor.
+        """
+        if excess_centi_c is None:
+            assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
+            excess_centi_c = ramp_mean(assumed, _RANGE_CENTI_C)
+        else:
+            excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+        change = self.tempco_ppb * excess_centi_c * (_PPT_PER_PPB // 100)
+        change += elapsed // SECOND * _AGEING_PPT_PER_S // 2 + 2 * self.host_ppt
+        return min(change, 2 * self.limit_ppt)
 
     def change_ppt(self, elapsed: int, excess_centi_c: "int | None") -> int:
         """Return the largest change of the rate in `elapsed` µs, ppt.

@@ -7,9 +7,9 @@ the value at the end directly:
 
     value = sum(w * y),   w = 1 / n + (t_end - t_mean) * (t - t_mean) / sum((t - t_mean) ^ 2)
     noise = sigma * sqrt(sum(w ^ 2))            about 2 sigma / sqrt(n)
-    curve = change * sum(|w| * (t_end - t))     about 0.6 * change * time
+    curve = sum(change * |w| * (t_end - t))     about 0.3 * largest change * time
 
-`change` is the largest change of the rate within the time, so the curve is a bound, not an
+`change` is the largest mean change of the rate from `t` to `t_end`, so the curve is a bound, not an
 estimate: y differs from its tangent at the end by at most change * (t_end - t).
 """
 
@@ -17,9 +17,15 @@ from collections import namedtuple
 
 from agent.clock.estimate.oscillator import isqrt
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.clock.estimate.holdover import Holdover
+
 BlockMean = namedtuple("BlockMean", ("t", "mean", "cold", "warm"))
 """The mean of blocks at the time `t`, ns, and the range of the temperature since the one before."""
 
+NO_SENSOR = 1 << 29
+"""`cold` is below 0 by this, and `warm` above, without a temperature sensor."""
 _SCALE = 1 << 16
 _PPT_PER_MS = 1_000_000
 """ns = ppt * ms / 10^6."""
@@ -36,13 +42,31 @@ def mean_of(blocks: "list[BlockMean]") -> "BlockMean":
     )
 
 
+def mean_changes(blocks: "list[BlockMean]", holdover: "Holdover") -> "list[int]":
+    """Return the largest mean change of the rate from each block to the last one, ppt."""
+    end = blocks[-1]
+    is_sensed = min([b.cold for b in blocks]) > -NO_SENSOR
+    lag = holdover.lag_centi_c()
+    changes = [0]
+    excess = 0
+    for i in range(len(blocks) - 1, 0, -1):
+        block = blocks[i]
+        excess += max(block.warm - end.cold, end.warm - block.cold)
+        elapsed = end.t - blocks[i - 1].t
+        mean = excess // len(changes) + lag if is_sensed else None
+        changes.append(holdover.mean_change_ppt(elapsed, mean))
+    changes.reverse()
+    return changes
+
+
 def line_end(
-    blocks: "list[BlockMean]", error_ns: int, change_ppt: int
+    blocks: "list[BlockMean]", error_ns: int, changes: "list[int]"
 ) -> "tuple[int, int, int] | None":
     """Return the lowest and highest value at the time of the last block, and that time.
 
-    `error_ns`: the error of one mean, as many standard deviations as the result shall have. None:
-    all blocks have one time.
+    `error_ns`: the error of one mean, as many standard deviations as the result shall have.
+    `changes`: largest mean change of the rate from each block to the end, ppt. None: all blocks
+    have one time.
     """
     n, end, base = len(blocks), blocks[-1].t, blocks[-1].mean
     ages = [(end - b.t) // 1000 for b in blocks]  # ms: small squares
@@ -51,12 +75,12 @@ def line_end(
     if not sxx:
         return None
     value = squares = curve = 0
-    for age, block in zip(ages, blocks):
+    for age, block, change in zip(ages, blocks, changes):
         weight = _SCALE // n + _SCALE * middle * (middle - age) // sxx
         value += weight * (block.mean - base)
         squares += weight * weight
-        curve += abs(weight) * age
-    error = error_ns * isqrt(squares) // _SCALE + change_ppt * curve // (_SCALE * _PPT_PER_MS) + 1
+        curve += abs(weight) * age * change
+    error = error_ns * isqrt(squares) // _SCALE + curve // (_SCALE * _PPT_PER_MS) + 1
     # The weights are rounded: their sum differs from 1 by at most n / _SCALE.
     error += max([abs(b.mean - base) for b in blocks]) * n // _SCALE
     middle_ns = base + value // _SCALE

@@ -23,6 +23,8 @@ Times are monotonic µs, offsets ns, rates parts per 10^12 (ppt). Method: set-me
 (Schweppe 1968; Milanese and Vicino 1991).
 """
 
+from agent.clock.estimate.holdover import mean_distance, ramp_mean
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.holdover import Holdover
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 _MARKS = 10
 _GUARD = 7_200_000_000
 """A drag can last two hours."""
+_RENEW = 1 << 62
+"""No time: the predictions are computed again."""
 _CALM_CENTI_C, _CALM_US_PER_CENTI_C = 500, 6_000_000
 """A drag and a failure of the cooling at the same time are two faults: without a sensor, 0.1 degree
 a minute up to 5 degrees are allowed for a drag."""
@@ -39,6 +43,8 @@ _FIRST_MARKS = 4
 _PPT_PER_UNIT = 1_000_000_000
 """Converts ns per µs to parts per 10^12: ns = ppt * us / 10^9."""
 _NEVER = 1 << 40
+_GUARDED_FOR = 4_000_000
+"""The predictions are computed for now and for so much later (µs); between them a line is above."""
 _CACHE_FOR = 8_000_000
 """The limits of the rate are computed this far ahead (µs), and used until then."""
 
@@ -48,9 +54,13 @@ class Mark:
 
     `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
     temperature `centi_c` (None: no sensor). `cold`, `warm`: range of the temperature since then.
+    `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`, `moved` two minutes before.
     """
 
-    __slots__ = ("calm", "centi_c", "cold", "hi", "lo", "rate_hi", "rate_lo", "rate_t", "t", "warm")
+    __slots__ = (
+        "calm", "centi_c", "cold", "hi", "integral", "lo", "moved", "rate_hi", "rate_lo", "rate_t",
+        "t", "warm",
+    )  # fmt: skip
 
     def __init__(self, t: int, lo: int, hi: int, rate_lo: int, rate_hi: int) -> None:
         self.t = self.rate_t = t
@@ -61,12 +71,21 @@ class Mark:
         self.centi_c: int | None = None
         self.cold, self.warm = _NEVER, -_NEVER
         self.calm: tuple[int, int] | None = None
+        self.integral = self.moved = 0
+
+    def sense(self, holdover: "Holdover") -> None:
+        """Store the temperature at `t`."""
+        self.centi_c = holdover.current_temperature(self.t)
+        self.integral = holdover.temperature_integral(self.t)
+        self.moved = holdover.moved_centi_c - holdover.lag_centi_c()
 
     def copy(self) -> "Mark":
         """Return a copy whose range of temperatures is empty."""
         other = Mark(self.t, self.lo, self.hi, self.rate_lo, self.rate_hi)
         other.rate_t = self.rate_t
         other.centi_c = self.centi_c
+        other.integral = self.integral
+        other.moved = self.moved
         return other
 
 
@@ -82,6 +101,8 @@ class OffsetInterval:
         self._spacing = spacing
         self._lag = lag
         self._marks: list[Mark] = []
+        self._guarded: tuple[int, ...] = ()
+        self._guarded_from = _RENEW
         self._cached = (0, 0)
         self._cached_from = self._cached_until = 0
         self._cached_centi_c: int | None = None
@@ -91,9 +112,10 @@ class OffsetInterval:
         limit = self._holdover.limit_ppt
         low, high = rate or (-limit, limit)
         self.present = Mark(t, lo, hi, min(max(low, -limit), limit), max(min(high, limit), -limit))
-        self.present.centi_c = self._holdover.current_temperature(t)
+        self.present.sense(self._holdover)
         self._marks = [self.present.copy()]
         self._cached_until = -1
+        self._guarded_from = _RENEW
 
     def clear(self) -> None:
         """Return to no interval."""
@@ -122,8 +144,31 @@ class OffsetInterval:
         return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
 
     def _calm_change(self, elapsed: int) -> int:
-        excess = min(_CALM_CENTI_C, elapsed // _CALM_US_PER_CENTI_C)
-        return self._holdover.change_ppt(elapsed, excess)
+        """Return the mean change of the rate in a time, while the temperature changes slowly."""
+        excess = ramp_mean(elapsed // _CALM_US_PER_CENTI_C, _CALM_CENTI_C)
+        return self._holdover.mean_change_ppt(elapsed, excess)
+
+    def _mean_change(
+        self, mark: Mark, now: int, cold: int, warm: int, reference: "int | None"
+    ) -> int:
+        """Return how far the mean rate since a mark can be from that at a temperature, ppt.
+
+        `cold`, `warm`: range of the temperature since the mark. `reference`: None: no sensor.
+        """
+        holdover, elapsed = self._holdover, now - mark.t
+        if reference is None or mark.centi_c is None or elapsed <= 0:
+            return holdover.mean_change_ppt(elapsed, None)
+        mean = (holdover.temperature_integral(now) - mark.integral) // elapsed
+        cold, warm = min(cold, mark.centi_c), max(warm, mark.centi_c)
+        excess = mean_distance(cold, warm, mean, reference)
+        return holdover.mean_change_ppt(elapsed, excess + holdover.lag_excess(mark.moved, elapsed))
+
+    def _mean_rates(self, mark: Mark, now: int, cold: int, warm: int) -> "tuple[int, int]":
+        """Return the limits of the mean rate from a mark until `now`, ppt."""
+        is_sensed = self._holdover.current_temperature(now) is not None
+        change = self._mean_change(mark, now, cold, warm, mark.centi_c if is_sensed else None)
+        limit = self._holdover.limit_ppt
+        return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
 
     def _learn_calm_rate(self, mark: Mark) -> None:
         """Limit the rate of a new mark by those before, while the temperature changes slowly."""
@@ -156,6 +201,14 @@ class OffsetInterval:
             mark.hi + high * elapsed // _PPT_PER_UNIT + 1,
         )
 
+    def growth(self, now: int) -> int:
+        """Return by how much half the interval has grown since its last measurement, ns."""
+        present = self.present
+        if present is None or now <= present.t:
+            return 0
+        lo, hi = self.from_mark(present, now)
+        return (hi - present.hi + present.lo - lo) // 2
+
     def stated(self, now: int, guarded: bool = True) -> "tuple[int, int]":
         """Return the interval at `now` with the predictions from old marks, ns. Not for None.
 
@@ -164,6 +217,22 @@ class OffsetInterval:
         present = self.present
         if present is None:
             return 0, 0
+        lo, hi = self.from_mark(present, now)
+        if not guarded:
+            low, high = self._predictions(present, now, False)
+            return min(lo, low), max(hi, high)
+        elapsed = now - self._guarded_from
+        if not 0 <= elapsed <= _GUARDED_FOR:
+            self._guarded_from, elapsed = now, 0
+            self._guarded = self._predictions(present, now, True)
+            self._guarded += self._predictions(present, now + _GUARDED_FOR, True)
+        low, high, low_then, high_then = self._guarded
+        low += (low_then - low) * elapsed // _GUARDED_FOR
+        high += (high_then - high) * elapsed // _GUARDED_FOR
+        return min(lo, low), max(hi, high)
+
+    def _predictions(self, present: Mark, now: int, guarded: bool) -> "tuple[int, int]":
+        """Return the lowest and highest prediction at `now`, or the interval itself, ns."""
         lo, hi = own_lo, own_hi = self.from_mark(present, now)
         before = present.t - self._lag
         begin = self._marks[0]
@@ -174,14 +243,15 @@ class OffsetInterval:
             if mark.t > before and mark is not begin:
                 continue
             age = present.rate_t - mark.t
-            if is_newest:
-                counts = mark is not begin or present.centi_c is not None
-            else:
-                counts = age <= _GUARD and age <= _SHARE * (mark.t - begin.t)
-            if counts:
-                rates = self._rates(mark, now, cold, warm)
+            if (
+                mark is not begin or present.centi_c is not None
+                if is_newest
+                else self._is_guard(mark, age)
+            ):
                 if present.centi_c is None and not is_newest:
                     rates = self._calm_rates(mark, now)
+                else:
+                    rates = self._mean_rates(mark, now, cold, warm)
                 low, high = self._predict(mark, now, rates)
                 reach = 0 if is_newest else age * _MIN_DRAG_PPB // 1_000_000
                 if low < own_lo - reach:
@@ -192,6 +262,10 @@ class OffsetInterval:
                 break
             is_newest = False
         return lo, hi
+
+    def _is_guard(self, mark: Mark, age: int) -> bool:
+        """Return whether the source can be false since a mark."""
+        return age <= _GUARD and age <= _SHARE * (mark.t - self._marks[0].t)
 
     def stated_rates(self, now: int) -> "tuple[int, int]":
         """Return how fast the ends of the stated interval move, ppt."""
@@ -243,6 +317,7 @@ class OffsetInterval:
         if hi < present.lo:
             return hi - present.lo
         present.lo, present.hi = max(lo, present.lo), min(hi, present.hi)
+        self._guarded_from = _RENEW
         spacing = self._spacing if len(self._marks) > _FIRST_MARKS else self._spacing // 2
         if present.t - self._marks[-1].t >= spacing:
             return self._learn_rate(present)
@@ -253,15 +328,12 @@ class OffsetInterval:
         holdover, now = self._holdover, present.t
         centi_c = holdover.current_temperature(now)
         low, high = self.rates(present, now)
-        cold = warm = centi_c
+        cold = warm = centi_c or 0
         span = 0
         for mark in reversed(self._marks):
             elapsed = now - mark.t
-            excess = None
-            if centi_c is not None and cold is not None and warm is not None:
-                cold, warm = min(cold, mark.cold), max(warm, mark.warm)
-                excess = max(warm - centi_c, centi_c - cold)
-            change = holdover.change_ppt(elapsed, excess)
+            cold, warm = min(cold, mark.cold), max(warm, mark.warm)
+            change = self._mean_change(mark, now, cold, warm, centi_c)
             least = (present.lo - mark.hi) * _PPT_PER_UNIT // elapsed - change
             most = (present.hi - mark.lo) * _PPT_PER_UNIT // elapsed + change
             if least > high or most < low:
@@ -271,7 +343,7 @@ class OffsetInterval:
                 return span or (1 if gap > 0 else -1)
             low, high = max(low, least), min(high, most)
         present.rate_lo, present.rate_hi, present.rate_t = low, high, now
-        present.centi_c = centi_c
+        present.sense(holdover)
         self._cached_until = -1
         mark = present.copy()
         if centi_c is None:
@@ -282,10 +354,14 @@ class OffsetInterval:
         return 0
 
     def _merge_mark(self, now: int) -> None:
-        """Remove the mark whose neighbours are closest, relative to their age."""
+        """Remove the mark whose neighbours are closest, relative to their age.
+
+        The first one after the begin stays while it counts: a drag can have begun after it.
+        """
         marks = self._marks
-        best, smallest = 1, None
-        for i in range(1, len(marks) - 1):
+        first = 2 if self._is_guard(marks[1], now - marks[1].t) else 1
+        best, smallest = first, None
+        for i in range(first, len(marks) - 1):
             if marks[i + 1].t > now - self._lag:
                 break
             share = (marks[i + 1].t - marks[i - 1].t) * 1_000 // (now - marks[i].t + 1)
@@ -309,5 +385,6 @@ class OffsetInterval:
         self._marks = [mark for mark in self._marks if mark.t <= old.t]
         self.present = old.copy()
         self._cached_until = -1
+        self._guarded_from = _RENEW
         self.present.cold, self.present.warm = self._marks[-1].cold, self._marks[-1].warm
         return old.t

@@ -115,7 +115,10 @@ class PulseBudget(ErrorBudget):
         return pps if pps.verified or not self._pulses_known else None
 
     def best_source(self, now: int) -> TimeSource:
-        """Return the source with the smaller bound."""
+        """Return the source with the smaller bound.
+
+        What a drag could do is no reason to leave the pulses: it moves both sources.
+        """
         pps, nmea = self._usable_pulses(), self._nmea
         if pps is None:
             return nmea
@@ -123,7 +126,7 @@ class PulseBudget(ErrorBudget):
             return pps
         widths = []
         for source in (pps, nmea):
-            lo, hi = source.stated(now)
+            lo, hi = source.stated(now, False)
             widths.append(hi - lo + 2 * self._system_ns(source))
         return pps if widths[0] <= widths[1] else nmea
 

@@ -15,7 +15,7 @@ source is accepted again:
                 right. A source that returns to it is not rejected
 """
 
-from agent.clock.estimate.line_end import BlockMean, line_end, mean_of
+from agent.clock.estimate.line_end import NO_SENSOR, BlockMean, line_end, mean_changes, mean_of
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 from protocols.time_units import SECOND
@@ -41,7 +41,6 @@ _AVERAGED = 16
 """Blocks in a mean, and means in a line."""
 _LONG_LINE, _MAX_JOINED = 8_192 * SECOND, 16
 """A second line has this time, with means of at most so many blocks."""
-_NO_SENSOR = 1 << 29
 _OLD_LINE = 900 * SECOND
 """Age of the middle of a line from which on the middle of the interval is as good."""
 _FIT_SPAN = 4_200 * SECOND
@@ -138,7 +137,7 @@ class TimeSource:
         centi_c = self._holdover.current_temperature(block.t)
         cold, warm = self._cold, self._warm
         if centi_c is None:
-            cold, warm = -_NO_SENSOR, _NO_SENSOR
+            cold, warm = -NO_SENSOR, NO_SENSOR
         elif cold is None or warm is None:
             cold = warm = centi_c
         blocks.append(BlockMean(block.t, block.mean, cold, warm))
@@ -165,7 +164,7 @@ class TimeSource:
         """Return the largest change of the rate within the time of some means, ppt."""
         cold, warm = min([b.cold for b in blocks]), max([b.warm for b in blocks])
         span = blocks[-1].t - blocks[0].t
-        return self._holdover.change_ppt(span, warm - cold if warm < _NO_SENSOR else None)
+        return self._holdover.change_ppt(span, warm - cold if warm < NO_SENSOR else None)
 
     def _measure_mean(self, blocks: "list[BlockMean]", n: int) -> None:
         """Measure with the mean of blocks of `n` samples in all."""
@@ -183,7 +182,7 @@ class TimeSource:
         if self.interval.present is None or self.source_rejected:
             return
         error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
-        found = line_end(blocks, error, self._change_ppt(blocks))
+        found = line_end(blocks, error, mean_changes(blocks, self._holdover))
         if found is not None:
             self.measure(found[2], found[0], found[1])
 

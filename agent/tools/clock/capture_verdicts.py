@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop nmea decode`: the decoder of `drivers.tools.nmea_decode`, with verdicts on request.
+"""The verdicts of `coldloop nmea decode --verdicts`; see `agent.tools.clock.nmea_command`.
 
-With `--verdicts` each epoch passes the checks that the running agent makes: those of the clock
+Each epoch passes the checks that the running agent makes: those of the clock
 (`agent.clock.utc_clock`) and those of the signals (`agent.gnss`). An epoch that fails a check has
 a verdict; the summary counts them. Nothing is configured, so the checks learn site and levels from
 the first epochs.
@@ -10,8 +10,6 @@ A capture has no arrival times. The checks then count one period for each epoch 
 period is the most frequent difference between the last times. If sentences were damaged, up to
 `_MAX_LOST` missing periods are explained by them. A pause of the recording is a verdict `step`.
 """
-
-import argparse
 
 from agent.clock.evidence import CHECKS
 from agent.clock.leap_second import time_scale_name
@@ -23,10 +21,8 @@ from agent.gnss.signal_check import SignalCheck
 from agent.tools.clock.clock_text import UNITS
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import Fix
-from drivers.tools import nmea_decode
 from protocols.time_units import SECOND
 
-EXAMPLE = nmea_decode.EXAMPLE
 _DRIFT_PPB = 50_000
 _FIRST_US = 1_000 * SECOND
 _PERIODS = 11
@@ -135,31 +131,3 @@ def _make_fix(epoch: Epoch, now: int) -> Fix:
     fix = Fix(epoch.utc_us, now, ("leap second",) if epoch.in_leap_second else ())
     fix.lat_e7, fix.lon_e7, fix.alt_mm = epoch.lat_e7, epoch.lon_e7, epoch.alt_mm
     return fix
-
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `coldloop nmea decode`."""
-    nmea_decode.configure(parser)
-    parser.add_argument(
-        "--verdicts",
-        action="store_true",
-        help="apply the integrity checks of the agent; exit code 1 if one fails",
-    )
-    parser.add_argument(
-        "--radius",
-        type=int,
-        default=100,
-        metavar="M",
-        help="largest distance from the first fixes in m, with --verdicts (default 100)",
-    )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run `coldloop nmea decode`."""
-    return nmea_decode.print_epochs(
-        arguments.source,
-        as_json=arguments.json,
-        vendor=arguments.vendor,
-        seconds=arguments.seconds,
-        judge=CaptureJudge(arguments.radius) if arguments.verdicts else None,
-    )

@@ -16,7 +16,6 @@ import sys
 
 from drivers.tools.lib.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
-from drivers.tools.lib.profile_folders import add_profiles_option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +74,8 @@ class CommandGroup:
         parser = Parser(prog=prog, description=description, epilog="example: %s" % tool.EXAMPLE)
         tool.configure(parser)
         if self.prog in _WITH_PROFILES:
+            from drivers.tools.lib.profile_folders import add_profiles_option  # noqa: PLC0415
+
             add_profiles_option(parser)
         arguments = parser.parse_args(argv)
         arguments.argv = argv

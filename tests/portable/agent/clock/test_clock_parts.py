@@ -6,8 +6,8 @@ Each table has a value on both sides of a limit.
 
 from agent.clock import clock_state as states
 from agent.clock.dispute import StepDispute
-from agent.clock.estimate.holdover import Holdover
-from agent.clock.estimate.line_end import BlockMean, line_end
+from agent.clock.estimate.holdover import Holdover, mean_distance, ramp_mean
+from agent.clock.estimate.line_end import BlockMean, line_end, mean_changes
 from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.evidence import CHECKS, EvidenceLog, alarm_for, update_alarms
 from agent.clock.leap_second import (
@@ -415,15 +415,49 @@ def test_end_of_a_line_contains_the_truth():
                 rate = change * (kind * i % 5) // 4 if kind < 3 else change * i // n
                 if i < n - 1:
                     y += rate * spacing // 1_000_000_000
-            found = line_end(blocks, noise, change)
+            found = line_end(blocks, noise, [change] * n)
             assert found is not None
             lo, hi, end = found
             # the noise of this test is systematic: its weights have one sum of 2.4 at most
             eq((lo - 3 * noise <= y <= hi + 3 * noise, end), (True, (n - 1) * spacing))
-    eq(line_end([BlockMean(5, 1, 0, 0)] * 4, 1, 1), None)
+    eq(line_end([BlockMean(5, 1, 0, 0)] * 4, 1, [1] * 4), None)
 
 
 def test_end_of_an_exact_line():
     blocks = [BlockMean(i * 1_000_000, 7_000 * i, 0, 0) for i in range(16)]
-    lo, hi, end = line_end(blocks, 0, 0)
+    lo, hi, end = line_end(blocks, 0, [0] * 16)
     eq((lo <= 105_000 <= hi, hi - lo < 200, end), (True, True, 15_000_000))
+
+
+def test_mean_changes_are_those_until_the_last_block():
+    """Without a sensor 1 degree a minute; with one, half of a steady warming, and the sensor."""
+    holdover = Holdover(50_000, 1_000)
+    far = 1 << 29
+    blind = [BlockMean(i * 60 * SECOND, 0, -far, far) for i in range(3)]
+    eq(mean_changes(blind, holdover), [1_010_000 + 120, 510_000 + 60, 0])
+    warm = [BlockMean(i * 60 * SECOND, 0, 10 * i - 10, 10 * i) for i in range(5)]
+    eq(mean_changes(warm, holdover), [400_000 + 240, 350_000 + 180, 300_000 + 120, 250_000 + 60, 0])
+
+
+def test_mean_of_a_ramp():
+    eq((ramp_mean(10, 100), ramp_mean(100, 100), ramp_mean(200, 100)), (5, 50, 75))
+
+
+def test_mean_distance_is_that_of_the_farthest_values():
+    """Values in a range and with a mean: all at both ends are the farthest."""
+    eq((mean_distance(0, 100, 30, 0), mean_distance(0, 100, 30, -10)), (30, 40))
+    eq((mean_distance(0, 100, 30, 100), mean_distance(5, 5, 5, 5)), (70, 0))
+    for values in ((0, 0, 0, 100), (0, 50, 100), (100, 90, 0), (10, 20, 80)):
+        for reference in range(-20, 130, 10):
+            mean = sum(values) // len(values)
+            distance = sum([abs(value - reference) for value in values]) // len(values)
+            farthest = mean_distance(min(values), max(values), mean, reference)
+            assert distance - 1 <= farthest <= 121, (values, reference)
+
+
+def test_lag_of_the_sensor_counts_for_two_minutes():
+    holdover = Holdover(50_000, 1_000)
+    for minute in range(11):  # 1 degree a minute
+        holdover.add_temperature(2_500 + 100 * minute, minute * 60 * SECOND)
+    eq(holdover.lag_excess(0, 600 * SECOND), 1_000 * 120 // 600)
+    eq(holdover.lag_excess(0, 6_000 * SECOND), 20)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An epoch of `coldloop nmea decode --json` as text.
+
+Does not decode; see `drivers.gnss.epoch`. `json.dumps` of nested objects took a third of the time
+of a long capture. Here the text of a satellite and of a signal is made once and found again, because
+both seldom change from one epoch to the next. The text is that of `json.dumps`
+(`tests/cli/test_nmea_decode.py` compares them).
+"""
+
+import json
+from typing import Any
+
+from drivers.gnss.epoch import Epoch
+from protocols import calendar
+from protocols.nmea.satellite_view import SatelliteInView
+
+_MAX_KEPT = 20_000
+
+
+def format_utc(epoch: Epoch) -> "str | None":
+    """Return the UTC of an epoch as ISO 8601; None if it is unknown."""
+    return None if epoch.utc_us is None else calendar.iso8601(epoch.utc_us, epoch.in_leap_second)
+
+
+def build_record(epoch: Epoch) -> "dict[str, Any]":
+    """Return an epoch as a JSON object without its satellites; a position needs a valid fix."""
+    valid = epoch.valid
+    return {
+        "utc": format_utc(epoch),
+        "valid": valid,
+        "mode": epoch.mode,
+        "quality": epoch.quality,
+        "lat": _scaled(epoch.lat_e7 if valid else None, 10_000_000),
+        "lon": _scaled(epoch.lon_e7 if valid else None, 10_000_000),
+        "alt_m": _scaled(epoch.alt_mm if valid else None, 1000),
+        "used": epoch.used,
+        "visible": epoch.visible,
+        "complete": epoch.complete,
+        "satellites": None,
+        "antenna": epoch.antenna,
+        "jamming": epoch.jamming,
+        "flags": list(epoch.all_flags()),
+    }
+
+
+def _scaled(value: "int | None", scale: int) -> "float | None":
+    return None if value is None else value / scale
+
+
+class EpochWriter:
+    """Writes epochs as JSON, one line each."""
+
+    def __init__(self) -> None:
+        self._heads: dict[tuple[object, ...], str] = {}
+        self._signals: dict[tuple[object, ...], str] = {}
+        self._encode = json.JSONEncoder().encode
+
+    def write(self, epoch: Epoch, verdicts: "list[str] | None") -> str:
+        """Return the line of an epoch, without its end. `verdicts`: None leaves them out."""
+        record = build_record(epoch)
+        if verdicts is not None:
+            record["verdicts"] = verdicts
+        text = self._encode(record)
+        satellites = ", ".join([self._satellite(s) for s in epoch.satellite_view.satellites])
+        return text.replace('"satellites": null', f'"satellites": [{satellites}]', 1)
+
+    def _satellite(self, satellite: SatelliteInView) -> str:
+        key = (
+            satellite.gnss, satellite.sv, satellite.elevation, satellite.azimuth, satellite.used,
+        )  # fmt: skip
+        head = self._heads.get(key)
+        if head is None:
+            head = self._head(key)
+        known = self._signals
+        texts = [known.get(signal) or self._signal(signal) for signal in satellite.signals]
+        return f'{head}{", ".join(texts)}]}}'
+
+    def _head(self, key: "tuple[object, ...]") -> str:
+        names = ("gnss", "sv", "elevation", "azimuth", "used")
+        text = self._encode({**dict(zip(names, key, strict=True)), "signals": []})
+        return _keep(self._heads, key, text[:-2])
+
+    def _signal(self, signal: "tuple[object, ...]") -> str:
+        text = self._encode(dict(zip(("id", "name", "cn0"), signal, strict=True)))
+        return _keep(self._signals, signal, text)
+
+
+def _keep(kept: "dict[tuple[object, ...], str]", key: "tuple[object, ...]", text: str) -> str:
+    """Keep a text; a capture of many hours must not fill the memory."""
+    if len(kept) >= _MAX_KEPT:
+        kept.clear()
+    kept[key] = text
+    return text
