@@ -24,6 +24,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.all_harnesses import GROUPS, make_all
 from tests.fuzz.harness import MAX_INPUT
 from tests.fuzz.mutation import mutate
 
@@ -32,19 +33,16 @@ _SLOW_SHARE = 20
 _SLOW = ("agent_", "stored_", "device_modbus_line", "sniffer", "config_cbor", "relay")
 
 
-def _load(plain: bool) -> dict[str, Any]:
+def _load(plain: bool, group: str) -> dict[str, Any]:
     if plain:
-        from tests.fuzz.all_harnesses import make_all  # noqa: PLC0415 - without coverage tracing
-
-        return dict(make_all())
+        return dict(make_all(group))
     import atheris  # noqa: PLC0415 - only a campaign needs it
 
     with (
         contextlib.redirect_stderr(io.StringIO()),
         atheris.instrument_imports(include=["protocols", "drivers", "agent", "hil", "deploy"]),
     ):
-        from tests.fuzz.all_harnesses import make_all  # noqa: PLC0415 - with coverage tracing
-    return dict(make_all())
+        return dict(make_all(group))
 
 
 def _write_seeds(folder: Path, seeds: list[bytes]) -> None:
@@ -135,10 +133,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seconds", type=int, default=900, help="limit of one harness")
     parser.add_argument("--plain", action="store_true", help="change the seeds without coverage")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--group", default="", choices=("", *GROUPS), help="only these harnesses")
     arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
     failed = False
-    for name, harness in _load(arguments.plain).items():
+    for name, harness in _load(arguments.plain, arguments.group).items():
         if arguments.names and name not in arguments.names:
             continue
         line = _run_child(harness, arguments)
