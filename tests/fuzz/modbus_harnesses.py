@@ -113,7 +113,7 @@ def _sealed_bus(framing: str, is_network: bool) -> tuple[Feed, object]:
                 bus.receive(chunk, now[0])
             bus.take_results()
         if len(bus.client.buffer) > _MAX_BUFFER:
-            raise HarnessError("the buffer has %d bytes" % len(bus.client.buffer))
+            raise HarnessError(f"the buffer has {len(bus.client.buffer)} bytes")
         if not bus.open:
             bus.event("opened", now[0])
 
@@ -137,7 +137,7 @@ def _sniffer() -> tuple[Feed, object]:
                 _capture_frame(capture, frame)
                 summary.add(frame)
         if len(sniffer._buffer) > _MAX_BUFFER:
-            raise HarnessError("the buffer has %d bytes" % len(sniffer._buffer))
+            raise HarnessError(f"the buffer has {len(sniffer._buffer)} bytes")
 
     return feed, sniffer
 
@@ -229,7 +229,7 @@ class NorthboundServer:
         if reply == bytes((data[0] | 0x80, 4)):
             raise HarnessError("exception 4 hides an error")
         if not 2 <= len(reply) <= pdu.MAX_PDU:
-            raise HarnessError("a reply of %d bytes" % len(reply))
+            raise HarnessError(f"a reply of {len(reply)} bytes")
 
     def stream(self, data: bytes) -> None:
         """One connection."""
@@ -242,7 +242,7 @@ class NorthboundServer:
         await self.server._serve(reader, writer)  # type: ignore[arg-type]
         for reply in writer.replies:
             if not 9 <= len(reply) <= 260:
-                raise HarnessError("a reply of %d bytes" % len(reply))
+                raise HarnessError(f"a reply of {len(reply)} bytes")
 
 
 def _northbound(method: str) -> tuple[Feed, object]:
