@@ -150,7 +150,8 @@ def _check_reply(data: bytes) -> None:
     verdict, code, values = pdu.check_reply(request, data[1:])
     if not verdict or not 0 <= code <= 255 or not all(0 <= value <= 65535 for value in values):
         raise HarnessError("no verdict")
-    pdu.parse_objects(values)
+    if request[0] == pdu.DEVICE_ID:
+        pdu.parse_objects(values)
 
 
 def _line_server() -> tuple[Feed, object]:
