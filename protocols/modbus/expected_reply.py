@@ -67,10 +67,12 @@ class OtherRequests:
     """The requests of other masters without a reply, a part of the client of a serial line.
 
     `others` holds the start of each (unit and PDU), the oldest first. The last `_since_start` came
-    after our pending request. A unit answers in the order of its requests.
+    after our pending request. A unit answers in the order of its requests. `lost_units` had more
+    requests than are kept.
     """
 
     others: "list[bytes]"
+    lost_units: "tuple[int, ...]" = ()
     _since_start = 0
     _reported = False
     _waiting = False
@@ -86,7 +88,10 @@ class OtherRequests:
         if is_other_request(body) and not (
             body[1] in ECHO_FUNCTIONS and (body in others or self._exception_ambiguous)
         ):
-            del others[:-_MAX_DUE]
+            if len(others) > _MAX_DUE:
+                lost = others.pop(0)[0]
+                if lost not in self.lost_units:
+                    self.lost_units = self.lost_units[-_MAX_DUE:] + (lost,)
             others.append(body[:_KEPT_SIZE])
             if self._waiting:
                 self._since_start += 1

@@ -32,6 +32,8 @@ FOUND: tuple[tuple[str, str], ...] = (
     ("device_modem_rdss_sealed", "0343435458412c31"),
     ("device_receiver_unicore", "03200a"),
     ("device_modem_rdss_sealed", "0343435458412c312c322c332c3478787a"),
+    ("modbus_table", "b2383b780a34303030313b79"),  # a superscript digit
+    ("modbus_table", "373b796f3b7531363b31653939393939393939"),  # a scale of 10^99999999
 )
 """Inputs (harness, hexadecimal) that have raised an exception once."""
 
