@@ -198,7 +198,7 @@ class RequestSender(BusCounters):
             return
         elif (
             self.serial
-            and (self.client.buffer or self.client.others)
+            and (self.client.buffer or self.client.others or self.client.lost_units)
             and self._polls
             and self._yield_to_master(now)
         ):
@@ -234,13 +234,16 @@ class RequestSender(BusCounters):
         for body in others:
             guard.expect_foreign(body[0], body[1:], now)
             self.other_until = now + _OTHER_SEEN_US
+        for unit in self.client.lost_units:
+            guard.expect_many(unit, now)
+        self.client.lost_units = ()
         return bool(others)
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
         is_urgent = self.serial and (transaction.priority or transaction.is_probe)
-        if is_urgent and (client.buffer or client.others):
+        if is_urgent and (client.buffer or client.others or client.lost_units):
             self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)

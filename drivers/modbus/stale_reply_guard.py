@@ -43,6 +43,8 @@ HOLD_FACTOR = 4
 _FORGET_US = 30 * SECOND
 _NONCE_STEP_US = 64
 _DIAGNOSTICS = bytes((DIAGNOSTICS,))
+_MANY = b"\0"  # in place of the requests of another master that were not counted
+_MANY_COUNT = 1 << 30
 _MAX_OPEN = 32  # open requests of one unit
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
 
@@ -72,8 +74,9 @@ class OpenRequest:
     """A request whose reply can still come, sent once or several times.
 
     `first` and `last` are the numbers of its first and last attempt without a reply. `owner` is the
-    transaction of all attempts, or None if there are several. `pdu` is empty for any request. The
-    request is kept until `open_until` (us) at least; it is closed if `first` is above `last`.
+    transaction of all attempts, or None if there are several. `pdu` is empty for any request, and
+    `_MANY` for an unknown number of any but function 8. The request is kept until `open_until` (us)
+    at least; it is closed if `first` is above `last`.
     """
 
     __slots__ = ("first", "last", "length", "open_until", "owner", "pdu", "reply_prefix")
@@ -87,11 +90,14 @@ class OpenRequest:
     def set_pdu(self, unit: int, pdu: bytes) -> None:
         """Set the request and the shape of its reply."""
         self.pdu = pdu
-        self.reply_prefix = bytes((unit,)) + (reply_prefix(pdu) if pdu else b"")
-        self.length = reply_length(pdu) + 3 if pdu and pdu[0] not in UNSIZED else 0
+        is_known = pdu not in (b"", _MANY)
+        self.reply_prefix = bytes((unit,)) + (reply_prefix(pdu) if is_known else b"")
+        self.length = reply_length(pdu) + 3 if is_known and pdu[0] not in UNSIZED else 0
 
     def fits(self, reply: bytes) -> bool:
         """Return whether `reply` (from the unit address on) can be the reply to this request."""
+        if self.pdu == _MANY:
+            return reply[1] & 0x7F != DIAGNOSTICS
         if reply[1] & 0x80:
             return not self.pdu or self.pdu[0] == reply[1] & 0x7F
         return reply.startswith(self.reply_prefix)
@@ -129,11 +135,12 @@ class UnitGuard:
         self.requests = [request for request in self.requests if now < request.open_until]
 
     def remove_closed(self, now: int) -> None:
-        """Remove closed requests whose time has passed."""
+        """Remove closed requests whose time has passed; `_MANY` ends after `_FORGET_US`."""
         self.requests = [
             request
             for request in self.requests
-            if now < request.open_until or request.first <= request.last
+            if now < request.open_until + (_FORGET_US if request.pdu == _MANY else 0)
+            or (request.first <= request.last and request.pdu != _MANY)
         ]
 
     def handle(self, event: int) -> None:
@@ -192,6 +199,16 @@ class StaleReplyGuard:
         self.expect_late(unit, pdu, now)
         guard = self.units[unit]
         guard.hold_until = min(guard.hold_until, hold_until)
+
+    def expect_many(self, unit: int, now: int) -> None:
+        """Open an unknown number of requests of another master: it sent more than are kept.
+
+        Only function 8 tells their replies from ours, or a time without any.
+        """
+        self.expect_foreign(unit, _MANY, now)
+        for request in self.units[unit].requests:
+            if request.pdu == _MANY:
+                request.last = self._number + _MANY_COUNT
 
     def frame_seen(self, frame: bytes, now: int, seen_at: int) -> "bytes | None":
         """Record an intact frame that is not the reply; return its shape if it is a late reply.
@@ -309,7 +326,7 @@ class StaleReplyGuard:
             return False
         for request in guard.requests:
             if request.pdu != transaction.pdu and (
-                not request.pdu or request.pdu[0] == transaction.pdu[0]
+                request.pdu in (b"", _MANY) or request.pdu[0] == transaction.pdu[0]
             ):
                 return True
         return False

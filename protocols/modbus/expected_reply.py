@@ -7,11 +7,15 @@ the end of any frame. `is_other_request` tells the requests of another master fr
 
 from protocols.modbus.crc import is_intact
 from protocols.modbus.pdu import (
+    DEVICE_ID,
+    MAX_PDU,
     MAX_READ,
     MAX_READ_BITS,
+    MEI,
     READ_WRITE,
     READS,
     UNSIZED,
+    expected_length,
     is_sized,
     reply_length,
     reply_prefix,
@@ -21,6 +25,7 @@ from protocols.modbus.pdu import (
 OTHER_MASTER = "another master is on the line"
 MIN_FRAME = 5
 """Bytes of an exception: unit, function, code, CRC."""
+_SHORTEST = 4  # bytes of the request of function 17
 ECHO_FUNCTIONS = (5, 6, 8, 22)
 """Functions whose good reply is equal to the request."""
 FIXED_LENGTHS = {1: 8, 2: 8, 3: 8, 4: 8, 5: 8, 6: 8, 8: 8, 15: 8, 16: 8, 17: 4, 22: 10, 43: 7}
@@ -32,6 +37,8 @@ _COUNT_INDEX_23 = 10  # in a request of function 23
 _REPLY_SIZE = 6  # of the reply to a write of several values: without CRC
 _HEAD_23 = 11  # bytes before the values in a request of function 23
 _MAX_DUE = 8
+_MEI = bytes((MEI,))
+_MORE = (b"\0", b"\xff")  # "more follows" in a reply of function 43: no, yes
 _KEPT_SIZE = 8  # of a request: what its reply can repeat
 
 
@@ -60,10 +67,12 @@ class OtherRequests:
     """The requests of other masters without a reply, a part of the client of a serial line.
 
     `others` holds the start of each (unit and PDU), the oldest first. The last `_since_start` came
-    after our pending request. A unit answers in the order of its requests.
+    after our pending request. A unit answers in the order of its requests. `lost_units` had more
+    requests than are kept.
     """
 
     others: "list[bytes]"
+    lost_units: "tuple[int, ...]" = ()
     _since_start = 0
     _reported = False
     _waiting = False
@@ -79,7 +88,10 @@ class OtherRequests:
         if is_other_request(body) and not (
             body[1] in ECHO_FUNCTIONS and (body in others or self._exception_ambiguous)
         ):
-            del others[:-_MAX_DUE]
+            if len(others) > _MAX_DUE:
+                lost = others.pop(0)[0]
+                if lost not in self.lost_units:
+                    self.lost_units = self.lost_units[-_MAX_DUE:] + (lost,)
             others.append(body[:_KEPT_SIZE])
             if self._waiting:
                 self._since_start += 1
@@ -161,15 +173,19 @@ def _possible_ends(data: bytes, at: int) -> "list[int]":
         ends.append(count_index + 3 + data[count_index])
     if function == READ_WRITE and at + _COUNT_INDEX_23 < size:
         ends.append(at + _COUNT_INDEX_23 + 3 + data[at + _COUNT_INDEX_23])
+    if function == DEVICE_ID and data[at + 2 : at + 3] == _MEI and data[at + 5 : at + 6] in _MORE:
+        body = data[at + 1 : at + 1 + MAX_PDU]  # a reply is a list of objects
+        ends.append(at + 3 + expected_length(body, body))
     return ends
 
 
 def frame_end(data: bytes, at: int, size: int) -> int:
     """Return the end of the longest intact frame that starts at `at`, or 0 if there is none."""
-    if size - at < MIN_FRAME:
+    if size - at < _SHORTEST:
         return 0
     if data[at + 1] & 0x80:
-        return at + MIN_FRAME if is_intact(data[at : at + MIN_FRAME]) else 0
+        end = at + MIN_FRAME
+        return end if end <= size and is_intact(data[at:end]) else 0
     found = 0
     for end in _possible_ends(data, at):
         if max(at, found) < end <= size and is_intact(data[at:end]):

@@ -57,7 +57,8 @@ MAX_PDU = 253
 GOOD = "ok"
 EXCEPTION = "exception"
 
-_MEI = 14  # "read device identification" among the interfaces of function 43 (section 6.21)
+MEI = 14
+"""Interface of function 43 that reads the identification of a device (section 6.21)."""
 UNSIZED = (REPORT_ID, DEVICE_ID)
 """Functions whose reply gives its own length."""
 _REPORT_SIZE = 2
@@ -184,7 +185,7 @@ def read_device_id(code: int = 1, first_object: int = 0) -> bytes:
     """
     _check("code", code, 1, 4)
     _check("object", first_object, 0, 255)
-    return bytes((DEVICE_ID, _MEI, code, first_object))
+    return bytes((DEVICE_ID, MEI, code, first_object))
 
 
 def diagnostics_echo(data: int) -> bytes:
@@ -386,6 +387,6 @@ def _check_echo(request: bytes, reply: bytes) -> str:
 def _check_device_id(request: bytes, reply: bytes) -> str:
     if len(reply) < _ID_HEADER_SIZE or len(reply) != expected_length(request, reply):
         return "length"
-    if reply[1] != _MEI:
+    if reply[1] != MEI:
         return "interface"
     return "" if reply[2] == request[2] else "code"

@@ -47,7 +47,7 @@ class TcpClient:
     `stream_error` is empty, or the reason why the stream is unreadable: "protocol id" or "length".
     """
 
-    others = ()  # a stream has no other master
+    others = lost_units = ()  # a stream has no other master
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
 
     def __init__(self) -> None:

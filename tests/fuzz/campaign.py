@@ -26,24 +26,22 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz.all_harnesses import GROUPS, make_all
 from tests.fuzz.harness import MAX_INPUT
 from tests.fuzz.mutation import mutate
 from tests.fuzz.ports import counts_by_port, inputs_of
 
 
-def _load(plain: bool) -> dict[str, Any]:
+def _load(plain: bool, group: str) -> dict[str, Any]:
     if plain:
-        from tests.fuzz.all_harnesses import make_all  # noqa: PLC0415 - without coverage tracing
-
-        return dict(make_all())
+        return dict(make_all(group))
     import atheris  # noqa: PLC0415 - only a campaign needs it
 
     with (
         contextlib.redirect_stderr(io.StringIO()),
         atheris.instrument_imports(include=["protocols", "drivers", "agent", "hil", "deploy"]),
     ):
-        from tests.fuzz.all_harnesses import make_all  # noqa: PLC0415 - with coverage tracing
-    return dict(make_all())
+        return dict(make_all(group))
 
 
 def _write_seeds(folder: Path, seeds: list[bytes]) -> None:
@@ -130,10 +128,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seconds", type=int, default=900, help="limit of one harness")
     parser.add_argument("--plain", action="store_true", help="change the seeds without coverage")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--group", default="", choices=("", *GROUPS), help="only these harnesses")
     arguments = parser.parse_args(argv)
     arguments.out.mkdir(parents=True, exist_ok=True)
     failed, counts = False, {}
-    harnesses = _load(arguments.plain)
+    harnesses = _load(arguments.plain, arguments.group)
     names = arguments.names or list(harnesses)
     arguments.inputs = inputs_of(names, arguments.total)
     for name in names:

@@ -11,9 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 PORTS: dict[str, tuple[str, ...]] = {
-    "Modbus RTU": ("rtu_", "agent_bus", "sniffer", "device_modbus_line"),
-    "Modbus TCP": ("tcp_", "device_modbus_tcp", "server_modbus"),
-    "Modbus ASCII": ("ascii_",),
+    "Modbus RTU": (
+        *("rtu_", "agent_bus", "sniffer", "device_modbus_line", "modbus_rtu_sealed"),
+        *("modbus_reply", "modbus_sniffer", "modbus_line_server"),
+    ),
+    "Modbus TCP": (
+        *("tcp_", "device_modbus_tcp", "server_modbus", "modbus_tcp_"),
+        *("modbus_northbound", "modbus_rtu_over_tcp"),
+    ),
+    "Modbus ASCII": ("ascii_", "modbus_ascii_"),
     "receiver, NMEA": ("nmea_", "receiver_driver", "agent_receiver", "device_receiver_"),
     "receiver, binary frames and logs": ("receiver_frames",),
     "modem": ("modem_", "agent_modem_", "device_modem_"),
@@ -30,7 +36,7 @@ PORTS: dict[str, tuple[str, ...]] = {
     "servers of the site": ("server_snmp", "web_routes"),
     "ground relay": (*("relay", "report", "telemetry_message", "schema", "block", "merged_block"),),
     "stores": ("stored_", "segment", "sealed_record", "schedule", "account"),
-    "texts of people": ("tle", "iso8601", "address"),
+    "texts of people": ("tle", "iso8601", "address", "modbus_table", "modbus_raw"),
 }
 """Port: how the names of its harnesses begin."""
 

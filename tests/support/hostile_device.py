@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 import struct
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +26,8 @@ CHAR_US = 573  # 8E1 at 19200 baud
 TIMEOUT_US = 200 * MILLISECOND
 HOSTILE_S, GOOD_S = 25, 70
 """The device is hostile, then it is good, long enough for every guard to end."""
+SETTLED_S = 4
+"""A case ends early after so many good seconds: nothing is open, and each block had good values."""
 UNITS = (3, 9)
 
 
@@ -43,6 +46,7 @@ class HostileDevice:
     unit: int
     rng: random.Random
     samples: list[Sampled] = field(default_factory=list)
+    by_number: dict[int, list[Sampled]] = field(default_factory=dict)  # low byte of the number
     owed: list[bytes] = field(default_factory=list)
     silent_until: int = 0
     behind: int = 0
@@ -50,7 +54,9 @@ class HostileDevice:
     def reply(self, request: bytes, now: int) -> bytes:
         """Execute a request; return the PDU of the reply."""
         number = len(self.samples)
-        self.samples.append(Sampled(now, request))
+        sampled = Sampled(now, request)
+        self.samples.append(sampled)
+        self.by_number.setdefault(number & 0xFF, []).append(sampled)
         function = request[0]
         if function in pdu.READS:
             address, count = struct.unpack(">HH", request[1:5])
@@ -59,6 +65,11 @@ class HostileDevice:
         if function == pdu.DIAGNOSTICS:
             return bytes((0x88, 1)) if self.unit == UNITS[0] else request
         return request[:5]
+
+    def forget_last(self) -> None:
+        """Take the last request back."""
+        self.samples.pop()
+        self.by_number[len(self.samples) & 0xFF].pop()
 
 
 Chunk = tuple[int, bytes]  # microseconds after the request, bytes
@@ -94,7 +105,7 @@ class HostileCase:
         self.submitted: dict[tuple[int, bytes], int] = {}
         self.asked: dict[object, tuple[object, int]] = {}  # tag -> request, its first attempt
         self.last_good: dict[tuple[int, bytes], int] = {}
-        self.written = 0
+        self.written = self.settled = 0
 
     # The bus.
 
@@ -112,7 +123,20 @@ class HostileCase:
             if self.rng.randrange(3) == 0:
                 self._submit_write()
             self._run_until((cycle + 1) * SECOND)
+            if self._is_settled():
+                break
         return self
+
+    def _is_settled(self) -> bool:
+        """Count good seconds: no guard, no offline unit, no late reply, and only good values."""
+        first = max(HOSTILE_S * SECOND, self.now - SECOND)
+        is_good = (
+            not (self.arriving or self.bus._stale_replies.units or self.bus.offline_units)
+            and all(self.last_good.get(tag, 0) > first for tag in self.blocks)
+            and not any(device.owed for device in self.devices.values())
+        )
+        self.settled = self.settled + 1 if is_good else 0
+        return self.settled >= SETTLED_S
 
     def _submit_write(self) -> None:
         unit, self.written = self.rng.choice(UNITS), self.written + 1
@@ -124,13 +148,12 @@ class HostileCase:
 
     def stuck(self) -> list[tuple[int, bytes]]:
         """Return the blocks without a good value in the last seconds."""
-        end = (HOSTILE_S + GOOD_S - 10) * SECOND
+        end = self.now - 10 * SECOND
         return [tag for tag in self.blocks if self.last_good.get(tag, 0) < end]
 
     def _run_until(self, until: int) -> None:
         bus = self.bus
         for _ in range(20_000):
-            self.arriving.sort()
             due = bus.deadline()
             at = self.arriving[0][0] if self.arriving else NEVER
             if min(due, at) > until:
@@ -169,7 +192,7 @@ class HostileCase:
         sent = self.now + (len(frame) * CHAR_US if is_serial else 100)
         good = [(5 * MILLISECOND, self.wrap(unit, device.reply(request, sent)))]
         if self.now < HOSTILE_S * SECOND:
-            device.samples.pop()
+            device.forget_last()
             good = self.behaviour(self, device, request, sent)
         elif device.owed:
             device.owed.clear()
@@ -190,7 +213,7 @@ class HostileCase:
             part = data[offset : offset + 16]
             at += len(part) * CHAR_US if self.framing != "tcp" else 10
             self.order += 1
-            self.arriving.append((at, self.order, part))
+            insort(self.arriving, (at, self.order, part))
         self.line_free_at = at
 
     # The judge.
@@ -216,11 +239,7 @@ class HostileCase:
             self.wrong += 1
             return
         number = values[0] & 0xFF
-        fitting = [
-            s
-            for n, s in enumerate(self.devices[unit].samples)
-            if n & 0xFF == number and s.pdu == tag[1]
-        ]
+        fitting = [s for s in self.devices[unit].by_number.get(number, ()) if s.pdu == tag[1]]
         if not fitting or fitting[-1].at < self.asked[tag][1]:  # before the request was first sent
             self.old += 1
 

@@ -36,6 +36,7 @@ REALTIME = (
     "tests/deploy/northbound/process/test_isolation.py",
     "tests/hil/test_demo.py",
     "tests/oracle/modbus/test_modbus_command.py",
+    "tests/oracle/modbus/test_modbus_shared_line.py",
     "tests/drivers/test_time_ports.py",
     "tests/oracle/test_bench.py",
     "tests/cli/test_link_command.py",

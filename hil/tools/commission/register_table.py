@@ -58,6 +58,8 @@ _TYPES = {
     "f32": ("f32", "float", "float32", "real"),
     "bits": ("bits", "bitfield", "flags", "bitmap", "bit"),
 }
+_DIGITS = re.compile(r"[0-9]{1,6}$")
+_NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _BIT = re.compile(r"^(?:bit\s*)?(\d{1,2})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
 
 
@@ -154,7 +156,7 @@ def _find_columns(cells: list[str], where: str) -> list[str]:
 def _mixed_addresses(cells: list[tuple[int, list[str]]], columns: list[str]) -> str:
     """Return line and problem of a table with references and addresses on the wire; else empty."""
     at = columns.index("address")
-    given = [(i, v[at]) for i, v in cells if len(v) > at and v[at].isdecimal()]
+    given = [(i, v[at]) for i, v in cells if len(v) > at and _DIGITS.match(v[at])]
     low = [(i, text) for i, text in given if int(text) < _FIRST_REFERENCE]
     high = [(i, text) for i, text in given if int(text) >= _FIRST_REFERENCE]
     if not low or not high:
@@ -234,7 +236,7 @@ def _parse_type(text: str) -> str:
 def _parse_number(text: str, key: str) -> Fraction:
     cleaned = text.replace(",", ".").removeprefix("x").removeprefix("*").strip()
     try:
-        value = Fraction(cleaned)
+        value = Fraction(cleaned if _NUMBER.match(cleaned) else "")
     except (ValueError, ZeroDivisionError):
         raise ValueError(f"{key} {text!r} is not a number; write it as 0.1 or 1/10") from None
     if key == "scale" and not 1 / _LARGEST_SCALE <= value <= _LARGEST_SCALE:

@@ -3,18 +3,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.support.hostile_device import (
-    ASCII_BEHAVIOURS,
-    BEHAVIOURS,
-    RTU_BEHAVIOURS,
-    SIZES,
-    HostileCase,
-)
+from tests.oracle.modbus.hostile_campaign import SCENARIOS, main, run_case
+from tests.support.hostile_device import SIZES, HostileCase
 
-_BY_FRAMING = {"rtu": RTU_BEHAVIOURS, "tcp": BEHAVIOURS, "ascii": ASCII_BEHAVIOURS}
-CASES = [(framing, name) for framing, known in _BY_FRAMING.items() for name in known]
 FOUND = (
     ("rtu", "echo", 6, "mixed"),  # a write is the first request, and the device is silent
     ("rtu", "sometimes behind", 818, "many"),  # the reply to a probe was that to a later poll
@@ -25,17 +20,17 @@ FOUND = (
 
 
 def check_case(framing: str, name: str, seed: int, sizes: str) -> HostileCase:
-    case = HostileCase(framing, RTU_BEHAVIOURS[name], seed, sizes).run()
-    counts = (case.wrong, case.old, case.false_success, case.stuck())
-    assert counts == (0, 0, 0, []), (framing, name, seed, sizes, counts)
+    case, bad = run_case(framing, name, seed, sizes)
+    assert not any(bad.values()), (framing, name, seed, sizes, bad)
     return case
 
 
-@pytest.mark.parametrize(("framing", "name"), CASES)
+@pytest.mark.parametrize(("framing", "name"), SCENARIOS)
 def test_sample(framing: str, name: str) -> None:
     for seed, sizes in enumerate(SIZES):
         case = check_case(framing, name, seed, sizes)
-        assert case.good > 180, case.good
+        assert case.settled
+        assert case.good > 20, case.good
 
 
 @pytest.mark.parametrize(("framing", "name", "seed", "sizes"), FOUND)
@@ -43,9 +38,16 @@ def test_found_cases(framing: str, name: str, seed: int, sizes: str) -> None:
     check_case(framing, name, seed, sizes)
 
 
+def test_campaign_counts_its_cases(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--framing", "tcp", "--seeds", "7:9", "--cpu-seconds", "0"]) == 0
+    counts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (counts["seeds"], counts["cases"]) == (1, 48)
+    assert counts["good"] > 1000
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize(("framing", "name"), CASES)
+@pytest.mark.parametrize(("framing", "name"), SCENARIOS)
 def test_1000_seeds(framing: str, name: str, sizes: str) -> None:
     for seed in range(1000):
         check_case(framing, name, seed, sizes)

@@ -310,3 +310,53 @@ def test_a_master_of_long_ago_does_not_end_waits():
             waits[-1].append(guard.blocked_until(poll, now))
     eq(waits[0], waits[1])
     assert waits[0][-1]
+
+
+def test_more_open_requests_than_are_kept():
+    """A slow device with a queue answers all of them before ours, seconds later.
+
+    Without function 8 the bus has good values again 30 s after the last of their requests.
+    """
+    for count, waits_for_ours, has_function_8 in (
+        (20, False, True),
+        (60, True, True),
+        (30, False, False),
+    ):
+        bus = make_bus()
+        now = 1_000
+        if waits_for_ours:
+            bus.submit(5, pdu.read_holding(16, 9), "nine", retries=0)
+            now, _ = run_until_write(bus)
+        for _ in range(count):
+            now += 9_000
+            bus.receive(THEIR_REQUEST, now)
+            if now >= bus.deadline():
+                bus.wake(now)
+                bus.outbox()
+        due, good = [THEIR_REPLY] * count, 0
+        step = 0
+        while good < 4 and step < 400:
+            step += 1
+            now += 150_000
+            if not step % 4:
+                bus.submit(5, READ, step, retries=0)
+            if due:
+                bus.receive(due.pop(0), now)
+            while bus.deadline() <= now:
+                bus.wake(now)
+                due += [_answer(data) for _, op, data in bus.outbox() if op == "write"]
+            if not has_function_8:
+                due = [frame for frame in due if frame[1] != 8]
+            for result in bus.take_results():
+                if result.status == "ok":
+                    good += 1
+                    eq(result.values, (1, 2))
+        assert good == 4, (count, good)
+
+
+def _answer(frame):
+    """A device with the values of REPLY, and function 8."""
+    if frame[1] == 8:
+        return frame
+    size = 2 * frame[5]
+    return with_crc(bytes((5, 3, size)) + (b"\x00\x01\x00\x02" * 5)[:size])
