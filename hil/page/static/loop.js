@@ -40,7 +40,7 @@ const Loop = (() => {
       const mark = quality === "uncertain" ? " ?" : quality === "bad" ? " ✗" : "";
       const prefix = key.endsWith("setpoint") ? t("set-point") + " " : "", unit = curve ? curve.unit : "%";
       const reading = prefix + number(shown, DIGITS[key] ?? 1) + " " + unit + mark;
-      Pid.showValue(key, reading, quality, t(quality));
+      Pid.showValue(key, reading, quality, quality === "good" ? "" : t(quality));
       if (shown !== null) texts.push((curve ? t(curve.label.split(",")[0]) : key) + " " + reading);
     }
     tellLoop(texts);
