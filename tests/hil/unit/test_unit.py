@@ -20,7 +20,6 @@ from tests.portable.agent.config.test_roles import (
     one_device,
     self_controlled,
 )
-from tests.portable.support.power_rig import PATH, load_section, throttle_section
 
 _SET_POINTS = {
     "supply": {"setpoint_c": 32, "sensor": "cdu", "cdu": "cdu"},
@@ -142,12 +141,10 @@ def write_loads(folder: Path) -> Path:
     """Write a site with a CDU that controls itself and two servers with limits."""
     path = write_site(folder, _SET_POINTS, self_controlled())
     raw = json.loads(path.read_text())
-    raw["throttle"] = throttle_section(
-        loads=[
-            load_section("gpu1", port="bmc", path=PATH % "gpu1", priority=7),
-            load_section("gpu2", port="bmc", path=PATH % "gpu2", priority=3),
-        ]
-    )
+    path_of = "/redfish/v1/Chassis/%s/EnvironmentMetrics"
+    load = {"class": "gpu", "max_w": 10_000, "min_w": 3_000, "port": "bmc"}
+    loads = [{**load, "name": name, "path": path_of % name} for name in ("gpu1", "gpu2")]
+    raw["throttle"] = {"ports": {"bmc": "tcp:bmc:80"}, "loads": loads}
     path.write_text(json.dumps(raw))
     return path
 
