@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.alarms.status_lines import alarm_line, alarm_rows
 from agent.telemetry.status_text import actuator_lines
+from hil.page.layout import find_qualities
 from hil.page.session import BenchSession
 from hil.record.provenance import SerialCheck
 from hil.run.recorded import RecordedRun
@@ -40,6 +41,8 @@ def state_message(
         "mode": "free" if job is None else "running",
         "dut": dut,
         "agent": {key: status.get(key) for key in ("unit", "state", "clock", "utc_us", "receiver")},
+        "layout": session.layout,
+        "qualities": find_qualities(status),
         "alarms": alarms,
         "actuators": [{"line": line, "do": ""} for line in actuator_lines(status)],
         "alarm_count": len(status.get("alarms", [])),

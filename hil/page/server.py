@@ -31,6 +31,7 @@ _STATIC = resources.files("hil.page") / "static"
 _FILES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
+    "loop.js": "text/javascript",
     "view.js": "text/javascript",
     "sky.js": "text/javascript",
     "texts_zh.js": "text/javascript",

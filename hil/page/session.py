@@ -6,6 +6,7 @@ frames at 10 Hz, evaluation and state once a second. A session without a scenari
 stopped.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 from hil.bench.testbed import SITE_E7
@@ -16,6 +17,7 @@ from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES, read
 from hil.page.curves import CURVE_OF_MEASURE, read_frame
 from hil.page.hub import BroadcastHub
+from hil.page.layout import find_layout
 from hil.record.provenance import REAL_TIME
 from hil.report.next_steps import next_step
 from hil.run.provenance_recorder import ProvenanceRecorder
@@ -64,6 +66,11 @@ class BenchSession:
         self._series = Series(select_channels(self.settings.pumps, self.settings.parts))
         latitude, longitude = (coordinate / 1e7 for coordinate in SITE_E7)
         self._sky = BasicSky(latitude, longitude, bench.world.random("page/sky"))
+
+    @functools.cached_property
+    def layout(self) -> dict[str, Any]:
+        """The parts of the row for the diagram."""
+        return find_layout(self.bench.config())
 
     @property
     def settings(self) -> TestbedSettings:

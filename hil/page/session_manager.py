@@ -11,7 +11,6 @@ before its start.
 """
 
 import queue
-import signal
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
@@ -19,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drivers.tools.lib.end_signals import handle_end_signals
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.page.catalogue import build_catalogue, fits_real_time, list_faults
@@ -91,8 +91,7 @@ class SessionManager:
 
     def run(self, on_start: Callable[[RealBench], None]) -> None:
         """Run until stopped; call `on_start(bench)` with each bench."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: self.stop())
+        handle_end_signals(lambda _number, _frame: self.stop())
         while not self._stopped:
             self._run_session(on_start)
 

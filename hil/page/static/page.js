@@ -217,7 +217,7 @@
     source.addEventListener("frame", (event) => {
       const row = JSON.parse(event.data);
       Plots.add(row);
-      View.showLoop(curves, row);
+      if (state && state.layout) Loop.show(curves, row, state.layout, state.qualities);
     });
     source.addEventListener("break", () => { Plots.addBreak(); loadFaults(); });
     source.addEventListener("state", (event) => onState(JSON.parse(event.data)));

@@ -3,7 +3,7 @@
 // Texts of the bench's page in simplified Chinese. The key is the English text. Texts of scenarios,
 // faults and alarms come from the bench and stay as they are.
 Texts.add("zh-CN", {
-  "Language": "语言", "Run": "运行", "Limits": "限值", "Alarms": "报警", "Actuators": "执行器", "Loop": "回路", "Faults": "故障", "Devices": "设备", "Satellites": "卫星", "History": "历史",
+  "Language": "语言", "set-point": "设定值", "uncertain": "不确定", "bad": "无效", "absent": "无数据", "Run": "运行", "Limits": "限值", "Alarms": "报警", "Actuators": "执行器", "Loop": "回路", "Faults": "故障", "Devices": "设备", "Satellites": "卫星", "History": "历史",
   "Prompt": "提问", "Serial number": "序列号", "Tested by": "测试人", "Scenario or suite": "场景或套件", "Window": "时间窗", "Start": "开始", "Repeat": "重复", "Abort": "中止", "Follow": "跟随",
   "Pause": "暂停", "Mark": "标记", "Elapsed": "已用时间", "UTC": "UTC", "clock": "时钟", "controller": "控制器", "alarms": "报警", "1 min": "1 分钟", "5 min": "5 分钟", "15 min": "15 分钟",
   "all": "全部", "scan or type; can be empty": "扫描或输入；可为空", "find a fault": "查找故障", "a run shows its limits here": "运行时在此显示限值",

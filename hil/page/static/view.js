@@ -2,36 +2,8 @@
 "use strict";
 // Draws frames and states; sends no requests.
 const View = (() => {
-  const { id, make, number } = Dom, { DIGITS } = Plots, t = Texts.text;
+  const { id, make, number } = Dom, t = Texts.text;
   const clock = (us) => (us ? new Date(us / 1000).toISOString().slice(11, 19) : "–");
-
-  const READ_KEYS = { supply: "seen", return: "return_read", dp: "dp_read", valve: "valve_read", pump1: "pump1_read", pump2: "pump2_read" };
-  const LABELS = ["facility", "exchanger", "supply", "return", "racks", "case"];
-  const VALUES = ["fws", "fws_flow", "valve", "supply", "dp", "return", "flow", "load", "case", "pump1", "pump2"];
-  let drawn = 0, toldAt = 0;
-  // The values as one text, for a screen reader; once a second, because a text that changes ten
-  // times a second cannot be read.
-  function tellLoop(texts) {
-    const now = performance.now();
-    if (now - toldAt < 1000) return;
-    toldAt = now;
-    id("loopvalues").textContent = texts.join("; ");
-  }
-  function showLoop(curves, row) {
-    const value = (key) => row[curves.findIndex((c) => c.key === key) + 1];
-    const pumps = value("pump2_read") === null && value("pump2") === null ? 1 : 2;
-    if (drawn !== pumps) { drawn = pumps; Pid.build(id("loop"), { pumps, labels: LABELS, values: VALUES }); }
-    const texts = [];
-    for (const c of curves) { // as the controller reads it; the true value only where it reads none
-      const shown = value(READ_KEYS[c.key] || c.key) ?? value(c.key);
-      const reading = number(shown, DIGITS[c.key] ?? 1) + " " + c.unit;
-      Pid.showValue(c.key, reading);
-      if (VALUES.includes(c.key) && shown !== null) texts.push(t(c.label.split(",")[0]) + " " + reading);
-    }
-    tellLoop(texts);
-    for (const key of ["pump1", "pump2", "valve"]) Pid.showPart(key, (value(READ_KEYS[key]) ?? value(key)) > 1 ? "ok" : "off");
-    Pid.showPart("racks", value("case") > 80 ? "hurt" : "ok");
-  }
 
   function showHeader(state) {
     const agent = state.agent, mode = id("mode");
@@ -100,5 +72,5 @@ const View = (() => {
     });
   }
 
-  return { id, make, showLoop, showHeader, showVerdict, showPhases, showLimits, showList, number, VERDICT_TEXTS, SHORT_TEXTS };
+  return { id, make, showHeader, showVerdict, showPhases, showLimits, showList, number, VERDICT_TEXTS, SHORT_TEXTS };
 })();

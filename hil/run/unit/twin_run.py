@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
-from hil.bench.optional_sections import assign_ports
+from hil.bench.optional_sections import assign_ports, first_free_port
+from hil.devices.power.redfish_bmc import RedfishBmc
 from hil.errors import BenchError
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
@@ -19,6 +20,8 @@ from hil.kernel.dut import Dut, DutFactory, InProcessDut
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
 from hil.run.unit import unit_measures
+from hil.run.unit.twin_loads import SECTION as LOADS
+from hil.run.unit.twin_loads import TwinLoads
 from hil.run.unit.twin_row import TwinBus, TwinRow
 from hil.run.unit.unit_file import UnitFile
 from hil.run.virtual import START_UTC, RunResult, name_interruption
@@ -44,11 +47,16 @@ class TwinRun:
         self.world = World(seed, START_UTC, 0)
         self.row = TwinRow(self.world, unit)
         self.config = self.row.config()
+        self.loads: TwinLoads | None = None
+        if scenario.settings.parts == LOADS:
+            self.loads = TwinLoads(unit.loads, self.row.plant)
+            self.loads.extend(self.config)
         self._make_dut: Callable[[], Dut] = lambda: make_dut(self.config, unit.raw_profiles)
         self.dut: Dut = self._make_dut()
         self.shell = VirtualShell(self.world, self.dut)
         self._ports: dict[str, SerialEndpoint | TcpEndpoint] = {}
         self._connect()
+        self._fws_c = self.row.plant.fws_c
         self.evaluator = Evaluator(scenario)
         self.seconds = 0
         for event in scenario.events:
@@ -68,6 +76,11 @@ class TwinRun:
         for port, section, _ in assign_ports(self.config):
             random = self.world.random("store " + section)
             shell.endpoints[port] = StoreEndpoint(shell, port, random)
+        if self.loads is not None:
+            free = first_free_port(self.config)
+            for i, name in enumerate(sorted(self.config[LOADS]["ports"])):
+                bmc = self.loads.services.get(name) or RedfishBmc([])
+                shell.endpoints[free + i] = TcpEndpoint(shell, free + i, bmc, _TCP_LATENCY_US)
 
     def _bus_endpoint(self, bus: TwinBus, port: int) -> SerialEndpoint | TcpEndpoint:
         if bus.is_tcp:
@@ -91,6 +104,10 @@ class TwinRun:
     def _do_it_load(self, event: ScenarioEvent, starts: bool) -> None:
         if starts and event.value is not None:
             self.row.plant.set_load(event.value)
+
+    def _do_fws_temp(self, event: ScenarioEvent, starts: bool) -> None:
+        if event.value is not None:
+            self.row.plant.set_fws(event.value if starts else self._fws_c)
 
     def _do_silent(self, event: ScenarioEvent, starts: bool) -> None:
         self.row.hosts[event.text].inject("dead", starts)
@@ -143,6 +160,8 @@ class TwinRun:
             return self._shown(name.removeprefix("shown:"))
         if name == "output_error_pct":
             return self._output_error()
+        if name in ("loads_limited", "load_limit_pct") and self.loads is not None:
+            return self.loads.limited() if name == "loads_limited" else self.loads.limit_pct()
         return unit_measures.read(name, self.status, self.row.plant)
 
     def _output_error(self) -> float | None:

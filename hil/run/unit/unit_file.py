@@ -19,12 +19,16 @@ from hil.errors import BenchError
 
 _KEPT = ("version", "site", "unit", "buses", "bus_timeout_ms", "devices", "control", "limits")
 _WITHOUT_PORTS = ("cooling", "safety")
+_LOADS = "throttle"
 STATE = "store:/virtual/state"
 
 
 @dataclass
 class UnitFile:
-    """A checked configuration. `raw`: as the bench runs it; `left_out`: its other sections."""
+    """A checked configuration. `raw`: as the bench runs it; `left_out`: its other sections.
+
+    `loads`: the section `throttle`, which the twins run and the real devices do not; {}: none.
+    """
 
     path: Path
     whole: dict[str, Any]
@@ -32,6 +36,7 @@ class UnitFile:
     left_out: list[str]
     raw_profiles: dict[str, dict[str, Any]]
     compiled: dict[str, DeviceProfile] = field(default_factory=dict)
+    loads: dict[str, Any] = field(default_factory=dict)
 
     def devices_with(self, role: str) -> list[str]:
         """Return the names of the devices whose profile has a role."""
@@ -51,4 +56,5 @@ def load_unit(path: Path) -> UnitFile:
     raw["state"] = STATE
     left_out = sorted(set(whole) - set(raw) - {"telemetry"})
     compiled = {device.name: device.profile for device in config.devices}
-    return UnitFile(path, whole, raw, left_out, {n: known[n] for n in used}, compiled)
+    loads = copy.deepcopy(whole.get(_LOADS, {}))
+    return UnitFile(path, whole, raw, left_out, {n: known[n] for n in used}, compiled, loads)

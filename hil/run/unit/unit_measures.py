@@ -14,6 +14,7 @@ Does not judge; see `hil.scenario.judge`. `read` takes the last status of the ag
     alarms                       number of active alarms
     true_supply_c, true_dp_kpa   of the plant; only if it is emulated
     output_error_pct, shown:DEVICE.POINT    registers of a twin; see `hil.run.unit.twin_run`
+    loads_limited, load_limit_pct           servers of the loads; see `hil.run.unit.twin_loads`
 """
 
 from typing import Any

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hil.bench.testbed_settings import TestbedSettings
+from hil.run.unit.twin_loads import SECTION, limited_loads
 from hil.run.unit.unit_file import UnitFile
 from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.suite import Suite
@@ -17,7 +18,7 @@ from hil.scenario.toml_writer import write_toml
 
 _START_S = 20.0
 """After this time all devices are identified and polled, and start-up alarms have ended."""
-_LOAD_KW, _HIGH_KW = 60.0, 90.0
+_LOAD_KW, _HIGH_KW, _HOT_C = 60.0, 90.0, 45.0
 _MAX_ALARM_BITS = 48
 
 
@@ -112,6 +113,7 @@ def _disturbing(unit: UnitFile) -> Iterator[Scenario]:
         ):  # the lag pump stands
             yield _refused_writes(name)
     yield from _alarm_bits(unit)
+    yield from _load_limit(unit)
     yield _scenario(
         "unit-agent-restart",
         "the agent restarts, and continues without an alarm",
@@ -135,6 +137,23 @@ def _load_step(unit: UnitFile) -> Scenario:
     events = (ScenarioEvent(30.0, "it_load", _LOAD_KW), ScenarioEvent(90.0, "it_load", _HIGH_KW))
     title = f"the load steps from {_LOAD_KW:.0f} to {_HIGH_KW:.0f} kW, the loops hold"
     return _scenario("unit-load-step", title, 420, checks, events)
+
+
+def _load_limit(unit: UnitFile) -> Iterator[Scenario]:
+    """Yield the test of the load limits, if the servers of the loads have a twin."""
+    if not limited_loads({SECTION: unit.loads}):
+        return
+    number = float(len(limited_loads({SECTION: unit.loads})))
+    checks = [
+        Expectation("loads_limited", max=0.0, from_s=_START_S, until_s=60.0),
+        Expectation("loads_limited", min=number, from_s=60.0, until_s=360.0, ever=True),
+        Expectation("load_limit_pct", "%", max=95.0, from_s=60.0, until_s=360.0, ever=True),
+    ]
+    event = ScenarioEvent(60.0, "fws_temp", _HOT_C, 300.0)
+    title = f"facility water of {_HOT_C:.0f} °C: each server gets a lower limit"
+    settings = TestbedSettings(parts=SECTION)
+    scenario = _scenario("unit-load-limit", title, 420, checks, (event,))
+    yield replace(scenario, settings=settings)
 
 
 def _silent_device(unit: UnitFile, name: str) -> Scenario:

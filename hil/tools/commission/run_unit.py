@@ -15,7 +15,8 @@ from hil.errors import BenchError
 from hil.io.progress import ProgressLine
 from hil.run.recorded import RecordedRun, record_until_interrupted
 from hil.run.unit.record_unit import record_real_unit, record_twin
-from hil.run.unit.unit_file import load_unit
+from hil.run.unit.twin_loads import SECTION, limited_loads
+from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
@@ -52,8 +53,8 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     unit = load_unit(arguments.unit)
     is_real = bool(arguments.real) or arguments.real_time
     suite = build_suite(unit, is_real, arguments.seconds)
-    if unit.left_out and not arguments.json:
-        print(f"not tested here: the sections {', '.join(unit.left_out)}", flush=True)
+    if not arguments.json:
+        _say_what_is_not_tested(unit, is_real)
     recorded = []
 
     follow_outputs: AbstractContextManager[Follow | None] = nullcontext()
@@ -70,6 +71,16 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
             recorded.append(run)
             progress.update(len(recorded))
     return suite, recorded
+
+
+def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
+    has_limits = not is_real and bool(limited_loads({SECTION: unit.loads}))
+    sections = [name for name in unit.left_out if not (has_limits and name == SECTION)]
+    if sections:
+        print(f"not tested here: the sections {', '.join(sections)}", flush=True)
+    if not has_limits:
+        reason = "real servers keep their power" if is_real else "no load has a Redfish service"
+        print(f"not tested here: limits of the loads; {reason}", flush=True)
 
 
 def repeat_unit_command(arguments: argparse.Namespace) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from agent.fieldbus.device_session import DeviceSession
 from hil.commands import hil
+from hil.devices.power.redfish_bmc import RedfishBmc
 from hil.run.unit.record_unit import record_twin
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
@@ -134,3 +135,35 @@ def test_the_command(
     assert [(row["name"], row["kind"]) for row in devices] == [("cdu", "emulated")]
     assert hil(["run", "smoke", "--unit", str(path)]) == 2
     assert hil(["run", "acceptance", "--unit", str(tmp_path / "none.json")]) == 2
+
+
+def write_loads(folder: Path) -> Path:
+    """Write a site with a CDU that controls itself and two servers with limits."""
+    path = write_site(folder, _SET_POINTS, self_controlled())
+    raw = json.loads(path.read_text())
+    path_of = "/redfish/v1/Chassis/%s/EnvironmentMetrics"
+    load = {"class": "gpu", "max_w": 10_000, "min_w": 3_000, "port": "bmc"}
+    loads = [{**load, "name": name, "path": path_of % name} for name in ("gpu1", "gpu2")]
+    raw["throttle"] = {"ports": {"bmc": "tcp:bmc:80"}, "loads": loads}
+    path.write_text(json.dumps(raw))
+    return path
+
+
+def test_limits_reach_the_servers_of_a_cdu_that_controls_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = load_unit(write_loads(tmp_path))
+    assert unit.left_out == ["broker", "throttle"]
+    assert failures(unit, "unit-load-limit") == {"unit-load-limit": ()}
+    monkeypatch.setattr(RedfishBmc, "_patch", lambda *_: (400, {}, []))
+    found = failures(unit, "unit-load-limit")["unit-load-limit"]
+    assert any("loads_limited" in line for line in found)
+
+
+def test_a_unit_without_loads_says_that_limits_are_not_tested(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_site(tmp_path, {"supply": {"sensor": "cdu"}}, cdu_profile())
+    assert hil(["run", "acceptance", "--unit", str(path)]) == 0
+    assert "not tested here: limits of the loads; no load has" in capsys.readouterr().out
+    assert "unit-load-limit" not in failures(load_unit(path), "unit-load")

@@ -41,8 +41,8 @@ const Texts = (() => {
   };
 })();
 Texts.add("en", {
-  "pid.facility": "facility water", "pid.exchanger": "exchanger", "pid.supply": "supply", "pid.return": "return", "pid.racks": "racks", "pid.dp": "pressure difference", "pid.fws_return": "facility return", "pid.case": "hottest case",
+  "pid.facility": "facility water", "pid.exchanger": "exchanger", "pid.supply": "supply", "pid.return": "return", "pid.racks": "racks", "pid.dp": "pressure difference", "pid.fws_return": "facility return", "pid.case": "hottest case", "pid.own": "controls itself",
 });
 Texts.add("zh-CN", {
-  "pid.facility": "一次侧供水", "pid.exchanger": "换热器", "pid.supply": "二次侧供水", "pid.return": "二次侧回水", "pid.racks": "机柜", "pid.dp": "压差", "pid.fws_return": "一次侧回水", "pid.case": "最热芯片外壳",
+  "pid.facility": "一次侧供水", "pid.exchanger": "换热器", "pid.supply": "二次侧供水", "pid.return": "二次侧回水", "pid.racks": "机柜", "pid.dp": "压差", "pid.fws_return": "一次侧回水", "pid.case": "最热芯片外壳", "pid.own": "自行控制",
 });

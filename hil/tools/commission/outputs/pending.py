@@ -91,7 +91,10 @@ class OutputFile(PendingOutputs):
 
     def _write(self) -> None:
         if not self.entries:
-            self.path.unlink(missing_ok=True)
+            try:
+                self.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise BenchError(f"{self.path}: {error.strerror}") from None
             return
         content = {"format": FORMAT, "outputs": self.entries}
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
