@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from drivers.ports.address import KINDS, Address, parse_address
+from drivers.ports.address import Address, parse_address
+from drivers.ports.address_text import KINDS
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 
 CHUNK = 4096
