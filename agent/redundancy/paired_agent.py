@@ -153,7 +153,9 @@ class PairedAgent:
     def link_lost(self) -> bool:
         """Return whether a link is configured and no message of the peer comes."""
         ports, now = self.ports, self._now
-        return ports.has_link and now - self._active_at > _LINK_GRACE_US and not ports.peer.is_up(now)
+        return (
+            ports.has_link and now - self._active_at > _LINK_GRACE_US and not ports.peer.is_up(now)
+        )
 
     def standby_lost(self) -> bool:
         """Return whether no standby replies to this active controller."""

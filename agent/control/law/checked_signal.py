@@ -6,8 +6,8 @@ Does not know the physics: the caller gives the estimate (`agent.control.law.pla
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
 make, by a reading that stands still while its estimate moves, or by the caller (`mark_suspect`).
 While it is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the
-estimate within the band for `_AGREE_S`, or for `_REPEATED_S` after a second fault in an hour. After a
-value out of range or a change that is too fast, a second outside the band takes one second back.
+estimate within the band for `_AGREE_S`, or for `_REPEATED_S` after a second fault in an hour. After
+a value out of range or a change that is too fast, a second outside the band takes one second back.
 If the caller marked it, it must agree without a break, and the mean difference must be in
 `fine_band` too. Without an estimate it stays suspect.
 

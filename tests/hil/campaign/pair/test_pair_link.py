@@ -198,7 +198,8 @@ def test_a_command_for_another_epoch_or_with_another_key_is_ignored() -> None:
     run = linked_run()
     run.start()
     run.run(20)
-    for text in (command_text(PAIR_KEY, "swap", 77), command_text(bytes(32), "swap", 1), b"\xff" * 50):
+    forged = command_text(bytes(32), "swap", 1)
+    for text in (command_text(PAIR_KEY, "swap", 77), forged, b"\xff" * 50):
         run.stores[0].records[COMMAND_KEY] = text
         run.run(run.world.now / 1e6 + 5)
         assert roles(run) == ["active", "standby"]
