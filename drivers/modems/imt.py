@@ -38,6 +38,7 @@ _SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
     ("PUT", "operationalState", [("state", "active")]),
     ("GET", "constellationState", []),
 )
+"""Verb, target and fields of each request, in their order."""
 
 
 _PUT_VERSION = b'PUT apiVersion {"active_version": {"major": %d, "minor": %d, "patch": %d}}\r'
