@@ -28,6 +28,7 @@ CONFIG: dict[str, tuple[str, str]] = {
     "command": ("deploy.ops.command.command", "send a signed command"),
     "decommission": ("deploy.ops.command.decommission", "make a unit erase its data and end"),
 }
+"""Subcommand of `coldloop config`: its module and its help text."""
 
 
 def relay(argv: list[str]) -> int:
@@ -69,6 +70,7 @@ NORTHBOUND: dict[str, tuple[str, str]] = {
     "audit": ("deploy.northbound.command.audit", "print the audit logs and check their chains"),
     "points": ("deploy.northbound.command.points", "print the point list of all protocols"),
 }
+"""Subcommand of `coldloop northbound`: its module and its help text."""
 
 
 def northbound(argv: list[str]) -> int:
@@ -89,6 +91,7 @@ FLEET: dict[str, tuple[str, str]] = {
     "versions": ("deploy.ops.fleet.command_versions", "list configurations and updates"),
     "export": ("deploy.ops.fleet.command_export", "print rows as CSV or JSON"),
 }
+"""Subcommand of `coldloop fleet`: its module and its help text."""
 
 
 def fleet(argv: list[str]) -> int:
@@ -103,6 +106,7 @@ FIRMWARE: dict[str, tuple[str, str]] = {
     "emulate": ("deploy.firmware.rp2.command_emulate", "run the RP2040 image in an emulator"),
     "flash": ("deploy.firmware.command_flash", "write an image and a configuration to a board"),
 }
+"""Subcommand of `coldloop firmware`: its module and its help text."""
 
 
 def firmware(argv: list[str]) -> int:

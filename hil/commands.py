@@ -55,6 +55,7 @@ HIL: dict[str, tuple[str, str]] = {
     "report": ("hil.tools.records.report", "write HTML, PDF and JUnit from a record"),
     "key": ("hil.tools.records.key", "print the public key of this bench"),
 }
+"""Subcommand of `coldloop hil`: its module and its help text."""
 
 _ERRORS = (BenchError, AgentError)
 _DEMO_SECONDS_OFF_TERMINAL = 60

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from agent.clock.estimate.pulse_source import PulseSource
     from agent.clock.estimate.selection import Interval
 
-_FIX_TIMEOUT = 3 * SECOND
-_SELECT_EVERY = 4 * SECOND
+_FIX_TIMEOUT_US = 3 * SECOND
+_SELECT_EVERY_US = 4 * SECOND
 _SLEW_DIVISOR = 100
-_MAX_SLEW = 900 * MILLISECOND
+_MAX_SLEW_US = 900 * MILLISECOND
 """A larger difference of a receiver that is followed from now on is a step by whole seconds."""
 _NS = 1_000
 
@@ -38,7 +38,7 @@ class ClockOutput:
         """Difference from a cross-check that disagrees, 0: none."""
         self.cover_us = 0
         """Distance to the end of the interval of several receivers, 0: none."""
-        self.fix_timeout = _FIX_TIMEOUT
+        self.fix_timeout = _FIX_TIMEOUT_US
         """Time without a fix after which the clock is in holdover, µs."""
         fit = OffsetFit(16, 64, 4, 2)
         self.nmea = TimeSource(fit, holdover, 500_000, 0, 8, 128 * SECOND, 256 * SECOND)
@@ -87,7 +87,7 @@ class ClockOutput:
 
     def _select_source(self, now: int, at_once: bool = False) -> None:
         """Follow the source with the smaller bound; from time to time is enough."""
-        if now - self._selected_at < _SELECT_EVERY and not at_once:
+        if now - self._selected_at < _SELECT_EVERY_US and not at_once:
             return
         self._selected_at = now
         self._source = self.errors.best_source(now)
@@ -115,7 +115,7 @@ class ClockOutput:
         """Follow another receiver; 0 is the main one. `interval`: UTC minus monotonic time, µs."""
         if self.offset is not None:
             step = (interval.low + interval.high) // 2 - self.offset
-            if abs(step) > _MAX_SLEW:
+            if abs(step) > _MAX_SLEW_US:
                 self.step_whole_seconds((step + SECOND // 2) // SECOND)
             self._begin_source(interval, stated, now)
         self.receiver = index

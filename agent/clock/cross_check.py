@@ -61,7 +61,7 @@ if TYPE_CHECKING:
             ...
 
 
-_HALF_SECOND = SECOND // 2
+_HALF_SECOND_US = SECOND // 2
 
 Reference = namedtuple("Reference", ("utc_us", "uncertainty_us", "mono_us"))
 """A reference time: UTC and its uncertainty at a monotonic time."""
@@ -102,12 +102,12 @@ class CrossCheck:
             clock.set_disagreement(0)
             earliest = max(clock_utc - bound, utc_us - uncertainty_us)
             self.confirmed_us = max(self.confirmed_us, earliest)
-            if limit < _HALF_SECOND and knows_leap:
+            if limit < _HALF_SECOND_US and knows_leap:
                 clock.leap.set_known()
             return True
         self._disagreements += 1
         if self._disagreements >= 2:
-            is_exact = limit < _HALF_SECOND and knows_leap
+            is_exact = limit < _HALF_SECOND_US and knows_leap
             seconds = whole_seconds(difference, limit) if is_exact else 0
             if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
                 clock.step_whole_seconds(seconds)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from agent.core.alarm_list import AlarmList
 
 _MAX_ENTRIES = 16
-_MERGE_WINDOW = 60 * SECOND
+_MERGE_WINDOW_US = 60 * SECOND
 
 # fmt: off
 CHECKS = (
@@ -86,7 +86,7 @@ class EvidenceLog:
         self.counts[check] = self.counts.get(check, 0) + 1
         entries = self.entries
         for entry in entries:
-            if entry.check == check and time - entry.time <= _MERGE_WINDOW:
+            if entry.check == check and time - entry.time <= _MERGE_WINDOW_US:
                 entry.time = time
                 entry.figure = figure
                 entry.limit = limit

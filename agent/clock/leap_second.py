@@ -23,9 +23,9 @@ MAX_STEP_S = 18
 LEAP_S = 18
 """GPS time minus UTC since 1 January 2017, in s (IERS Bulletin C 52)."""
 BDT_BEHIND_GPST = 14
-_GAP = 10 * SECOND
+_GAP_US = 10 * SECOND
 """A cold start without a fix is longer than this: the receiver needs a frame with the ephemeris."""
-_CONFIRM_FOR = 30 * SECOND
+_CONFIRM_FOR_US = 30 * SECOND
 
 
 def whole_seconds(step_us: int, tolerance_us: int) -> int:
@@ -67,7 +67,7 @@ class LeapSecondTracker:
     A leap second is possible at the end of a month. From one second before it (a negative one) it
     is unknown whether UTC steps, until a later fix is accepted. Until then the error bound is one
     second wider. `second_60_seen`: 23:59:60 was received. `applied`: UTC has stepped. After either,
-    fixes must agree for `_CONFIRM_FOR`, because a receiver can send a false 23:59:60.
+    fixes must agree for `_CONFIRM_FOR_US`, because a receiver can send a false 23:59:60.
     """
 
     def __init__(self, known: bool) -> None:
@@ -138,7 +138,7 @@ class LeapSecondTracker:
         if self.second_60_seen or self.applied:
             if since_end >= 0 and not self._agreed_since:
                 self._agreed_since = now
-            if since_end < 0 or now - self._agreed_since < _CONFIRM_FOR:
+            if since_end < 0 or now - self._agreed_since < _CONFIRM_FOR_US:
                 return
         elif since_end < SECOND:
             return
@@ -147,7 +147,7 @@ class LeapSecondTracker:
 
     def track(self, now: int, period: int = SECOND) -> None:
         """Handle the time of an accepted fix. `period`: usual time between fixes, µs."""
-        if self._last is None or now - self._last > max(_GAP, 3 * period):
+        if self._last is None or now - self._last > max(_GAP_US, 3 * period):
             self._since = now
         self._last = now
         if now - self._since >= UNCERTAIN_FOR:

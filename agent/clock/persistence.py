@@ -42,7 +42,7 @@ TIME_STORE = AlarmRecord(
 )
 KEY = "clock.state"
 VERSION = 1
-_MAX_MISMATCH = 2 * SECOND
+_MAX_MISMATCH_US = 2 * SECOND
 """A monotonic clock that leads to UTC within this limit does not do so by chance."""
 _AGEING_PPB = 100
 _RANGE_CENTI_C = 5_500
@@ -78,7 +78,7 @@ class TimeRecord:
         allowed = 300 * MILLISECOND + elapsed // 10_000  # 100 ppm
         return (
             elapsed >= 0
-            and allowed < _MAX_MISMATCH
+            and allowed < _MAX_MISMATCH_US
             and abs(utc_us - self.utc_us - elapsed) <= allowed
         )
 

@@ -39,22 +39,22 @@ if TYPE_CHECKING:
     from agent.clock.dispute import StepDispute
     from drivers.gnss.receiver import Fix
 
-_FIX_TIMEOUT = 3 * SECOND
-_MAX_PERIOD = 60 * SECOND
-_TOLERANCE = 200 * MILLISECOND
+_FIX_TIMEOUT_US = 3 * SECOND
+_MAX_PERIOD_US = 60 * SECOND
+_TOLERANCE_US = 200 * MILLISECOND
 """The arrival of a sentence varies by up to 170 ms on some receivers (gpsd-time-service-howto)."""
-_MAX_LATE = 900 * MILLISECOND
-"""A sentence between `_TOLERANCE` and this was delayed. It is not used; alone it is not a false
+_MAX_LATE_US = 900 * MILLISECOND
+"""A sentence between `_TOLERANCE_US` and this was delayed. It is not used; alone it is not a false
 time."""
 _FIRST_ERROR_NS = 100_000_000
 """Error of the mean of the first fixes: six standard deviations of 25 ms, of three fixes."""
-_WINDOW_FOR = 4 * SECOND
-_SAMPLE_SPACING = 450 * MILLISECOND
+_WINDOW_FOR_US = 4 * SECOND
+_SAMPLE_SPACING_US = 450 * MILLISECOND
 """Quicker fixes are checked, but give no sample: their latencies are not independent."""
 _NS = 1_000
 _ROLLOVER = ("week rollover",)
 _SECOND_60 = ("leap second",)
-_MAX_OFF_TIME = 10 * 366 * 86_400 * SECOND
+_MAX_OFF_US = 10 * 366 * 86_400 * SECOND
 """Largest difference between the earliest UTC and a date that was corrected for a week rollover."""
 
 
@@ -102,7 +102,7 @@ class UtcClock(ClockOutput):
         self._last_sample = self._set_at = self._late_count = self._step_s = 0
         self._window = (0, 0)
         """The interval of the sentences in which a second can begin, at `_window_at`."""
-        self._window_at = -_WINDOW_FOR
+        self._window_at = -_WINDOW_FOR_US
         self._period = SECOND
         self._contradicted_at: int | None = None
         """Since when the sentences contradict their interval; None: they do not."""
@@ -213,20 +213,20 @@ class UtcClock(ClockOutput):
         if utc_us is None or not _is_usable(fix):
             return False
         margin = utc_us - self.min_utc_us
-        if margin < 0 or (fix.reasons == _ROLLOVER and margin > _MAX_OFF_TIME):
+        if margin < 0 or (fix.reasons == _ROLLOVER and margin > _MAX_OFF_US):
             return self.reject("floor", now, margin, 0)
         distance = self.position_check.distance_m(fix)
         if distance > self.position_check.radius_m:
             return self.reject("position", now, distance, self.position_check.radius_m)
         if fix.line_overloaded or fix.reasons == _SECOND_60:
             return self._take_unusable_fix(fix.line_overloaded, utc_us, now)
-        self._apply_leap(now + _TOLERANCE)
+        self._apply_leap(now + _TOLERANCE_US)
         measured = utc_us - now
         if self.offset is None:
             return self._add_first_fix(measured, now)
         # Compared with sentences, not pulses: a latency that is not configured is not a false time.
         residual = measured - self._base - self._sentence_offset_ns(now) // _NS
-        allowed = _TOLERANCE
+        allowed = _TOLERANCE_US
         if now - self._last_good > self.fix_timeout and self._state != states.UNTRUSTED:
             lo, hi = self.nmea.stated(now)
             allowed += (hi - lo) // (2 * _NS)
@@ -254,7 +254,7 @@ class UtcClock(ClockOutput):
             or now - self._last_good > self.fix_timeout + SECOND
         ):
             return  # a receiver without a fix can send pulses too
-        if now - self._window_at > _WINDOW_FOR:
+        if now - self._window_at > _WINDOW_FOR_US:
             self._window = self.errors.sentences(now)
             self._window_at = now
         pps = self._pulse_source()
@@ -269,7 +269,7 @@ class UtcClock(ClockOutput):
 
     def _add_first_fix(self, measured: int, now: int) -> bool:
         first_fixes = self._first_fixes
-        if first_fixes and abs(measured - first_fixes[-1][1]) > _TOLERANCE:
+        if first_fixes and abs(measured - first_fixes[-1][1]) > _TOLERANCE_US:
             self._first_fixes = first_fixes = []
             self.rejected += 1
         first_fixes.append((now, measured))
@@ -300,7 +300,7 @@ class UtcClock(ClockOutput):
         self._anchor = now
         self._offset_ns = level_ns
         self._source = self.nmea
-        self._window_at = now - _WINDOW_FOR - 1
+        self._window_at = now - _WINDOW_FOR_US - 1
         self._rate_ppt = self.rate_ppt
         self._target_fit = FittedLine(now, level_ns, 0, self.rate_ppt, 0, 0)
         self.offset = base + level_ns // _NS
@@ -320,7 +320,7 @@ class UtcClock(ClockOutput):
         if clock_utc is None or leap.uncertain or leap.applied or self._state == states.UNTRUSTED:
             return False
         at_month_end = 0 <= utc_us - leap.month_end_us < SECOND
-        if not at_month_end or abs(clock_utc - utc_us) > _TOLERANCE:
+        if not at_month_end or abs(clock_utc - utc_us) > _TOLERANCE_US:
             return False
         leap.on_second_60()
         self._good_fix(now)
@@ -329,9 +329,9 @@ class UtcClock(ClockOutput):
     def _good_fix(self, now: int) -> None:
         """Handle the time of a good fix: it also shows the period of the receiver."""
         elapsed = now - self._last_good
-        if 0 < elapsed <= _MAX_PERIOD:
+        if 0 < elapsed <= _MAX_PERIOD_US:
             self._period = elapsed if elapsed < self._period else (3 * self._period + elapsed) // 4
-            self.fix_timeout = max(_FIX_TIMEOUT, 5 * self._period // 2)
+            self.fix_timeout = max(_FIX_TIMEOUT_US, 5 * self._period // 2)
         self._last_good = now
         self.leap.track(now, self._period)
 
@@ -345,7 +345,7 @@ class UtcClock(ClockOutput):
         self.leap.confirm(measured + now, now)
         if self.dispute is not None:
             self.dispute.clear()
-        if now - self._last_sample >= _SAMPLE_SPACING:
+        if now - self._last_sample >= _SAMPLE_SPACING_US:
             self._last_sample = now
             residual = self.nmea.add(now, (measured - self._base) * _NS)
             if residual and self._pulses_hold():
@@ -374,7 +374,7 @@ class UtcClock(ClockOutput):
 
     def _check_step(self, residual: int, now: int, allowed: int, utc_us: int) -> bool:
         """Check a fix with an error above the tolerance of a sentence."""
-        if -_MAX_LATE < residual < 0:
+        if -_MAX_LATE_US < residual < 0:
             self.late += 1
             self._late_count += 1
             if self._late_count < CONSISTENT_COUNT:
@@ -408,18 +408,18 @@ class UtcClock(ClockOutput):
         rest = step_us - seconds * SECOND
         level = self._sentence_offset_ns(now) + rest * _NS
         step_us = seconds * SECOND  # that of UTC; the fixes were compared with sentences
-        if abs(rest) > _TOLERANCE:
+        if abs(rest) > _TOLERANCE_US:
             step_us += (level - self._offset_at_ns(now)) // _NS
         dispute.track(self.offset or 0)
         dispute.follow(step_us, bound, now, self._contradicted_at)
         self._contradicted_at = None
         self.step_whole_seconds(seconds)
         dispute.offset_us += step_us - seconds * SECOND
-        if abs(rest) > _TOLERANCE:
+        if abs(rest) > _TOLERANCE_US:
             for source in self.sources():
                 source.restart()
             self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)
-            self._window_at = now - _WINDOW_FOR - 1
+            self._window_at = now - _WINDOW_FOR_US - 1
             self._select_source(now, True)
         self.leap.expect_month_end(now + (self.offset or 0))
         self._good_count = 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load a configuration, and unload the code that only loading needs.
 
-Does not check anything; see `agent.config.compiler`, which MicroPython unloads after loading. A
-module that keeps a reference to `load` keeps only this small module in memory.
+Does not check anything; see `agent.config.compiler`, which MicroPython unloads after loading. This
+small module stays in memory only while something has a reference to `load`.
 """
 
 import sys
@@ -24,6 +24,7 @@ _PREFIXES = (
     "agent.core.tunable",
     "agent.fieldbus.capacity",
     "drivers.modbus.plan.block_planner",
+    "drivers.ports.address_text",
 )
 
 
@@ -45,8 +46,6 @@ def unload_checks() -> None:
 
 
 def _is_only_for_loading(name: str) -> bool:
-    if name == "agent.config.load":
-        return False
     if name.startswith(_PREFIXES):
         return True
     return name.startswith("agent.") and ".schema" in name

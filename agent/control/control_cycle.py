@@ -29,7 +29,7 @@ if TYPE_CHECKING:
             ...
 
 
-_FIRST_READING_TIME = 3 * SECOND
+_FIRST_READING_US = 3 * SECOND
 """Time to wait for the first readings after a start. Then the loops request fail-safe outputs. So a
 restart of the agent does not move an actuator."""
 
@@ -79,7 +79,7 @@ class ControlCycle:
         if not half and not self._fieldbus.polls_complete():
             return False
         self.is_pending = False
-        if now - self._started < _FIRST_READING_TIME and not self._has_readings(now):
+        if now - self._started < _FIRST_READING_US and not self._has_readings(now):
             return False
         cycle_us = ticks.period * ticks.per_cycle
         elapsed = cycle_us if self.last_step is None else min(now - self.last_step, 3 * cycle_us)

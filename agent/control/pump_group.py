@@ -20,7 +20,7 @@ Grid dip. A tripped drive is reset, at most `auto_reset` times an hour
 (`agent.control.actuator.reset_drives`). A start delay applies after a loss of all pumps, and after
 a start of the agent with all pumps stopped. The first pump starts after `stagger_s` + `slot` *
 `slot_s`. Each unit of a site has its own slot, so the units do not start at the same time. Each
-further pump starts `_START_SPACING` after the last one.
+further pump starts `_START_SPACING_US` after the last one.
 """
 
 from agent.control.actuator.reset_drives import DriveReset
@@ -42,7 +42,7 @@ _CHECK_VALVE_OPENS = 8 / 10
 _SLOW_PER_S, _FAST_PER_S = 1 / 100, 1 / 20
 """Speed fraction per second, above and below `_CHECK_VALVE_OPENS`."""
 _RUNNING_BAND_PCT = 5.0
-_START_SPACING = 5 * SECOND
+_START_SPACING_US = 5 * SECOND
 
 
 class PumpGroup(PressureLoop):
@@ -293,7 +293,7 @@ class PumpGroup(PressureLoop):
         self._all_stopped = False
         for i in chosen[:1]:
             self.speed_fractions[i] = 1.0
-        self._next_start_at = now + _START_SPACING
+        self._next_start_at = now + _START_SPACING_US
         self.controller.track(
             self.controller.output if self.controller.output > 0 else self.config.safe_pct
         )

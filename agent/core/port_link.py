@@ -25,11 +25,11 @@ from protocols.time_units import NEVER, SECOND
 
 PORT = AlarmRecord("port", NORMAL, "cannot use port", "port", False)
 
-_MIN_BACKOFF = SECOND
-_MAX_BACKOFF = 30 * SECOND
+_MIN_BACKOFF_US = SECOND
+_MAX_BACKOFF_US = 30 * SECOND
 _CONNECT_TIMEOUT = 1_900_000
 _LONG_ATTEMPT_EVERY = 512
-_TRIAL = 15 * SECOND
+_TRIAL_US = 15 * SECOND
 
 
 class PortLink:
@@ -50,7 +50,7 @@ class PortLink:
         self.address = address
         self._needs_trial = False
         self._needs_handshake = needs_handshake
-        self._backoff_us = _MIN_BACKOFF
+        self._backoff_us = _MIN_BACKOFF_US
         self._started_at = self._connect_time_us = self._attempts = 0
         self.requests: list[tuple[int, str, bytes]] = []
 
@@ -78,7 +78,7 @@ class PortLink:
                 connect_time_us = min(connect_time_us, self._connect_time_us * 17 // 16 + 1)
             self._connect_time_us = connect_time_us
             self.is_sound = not self._needs_trial
-            self.wake_at = now + _TRIAL if self._needs_trial else NEVER
+            self.wake_at = now + _TRIAL_US if self._needs_trial else NEVER
             if not (self._needs_handshake or self._needs_trial):
                 self.confirm_handshake()
         elif kind in ("failed", "closed"):
@@ -86,15 +86,15 @@ class PortLink:
                 self._needs_trial = True
             self.is_open = self.is_sound = False
             self.wake_at = now + self._backoff_us
-            self._backoff_us = min(2 * self._backoff_us, _MAX_BACKOFF)
+            self._backoff_us = min(2 * self._backoff_us, _MAX_BACKOFF_US)
 
     def confirm_handshake(self) -> None:
         """Record a successful handshake: the next pause is 1 s again."""
-        self._backoff_us = _MIN_BACKOFF
+        self._backoff_us = _MIN_BACKOFF_US
 
     def retry_now(self, now: int) -> None:
         """Retry now and start again with a pause of 1 s."""
-        self._backoff_us = _MIN_BACKOFF
+        self._backoff_us = _MIN_BACKOFF_US
         if not self.is_open:
             self.wake_at = now
 

@@ -7,7 +7,7 @@ of the last twelve whole months. It writes the store every `save_s` seconds and 
 day. A power cut loses the integrated rates since the last write. It loses nothing of the counters,
 because the store also has their last readings.
 
-The component adds no energy until the store has answered, or until `_STORE_TIMEOUT`.
+The component adds no energy until the store has answered, or until `_STORE_TIMEOUT_US`.
 """
 
 from agent.core.component.base import Component
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 KEY = "ledger.now"
 MONTHS = 12
 _FORMAT = "ledger 1"
-_STORE_TIMEOUT = 20 * SECOND
+_STORE_TIMEOUT_US = 20 * SECOND
 POINTS = (
     ("ledger.PUE", "1", 1, 1000),
     ("ledger.LoopPUE", "1", 1, 1000),
@@ -153,7 +153,7 @@ class EnergyComponent(Component):
             return
         self._due = now + SECOND
         if not self._store.loaded:
-            if now - self._started >= _STORE_TIMEOUT:
+            if now - self._started >= _STORE_TIMEOUT_US:
                 self._store.stop_waiting()
             return
         utc = self.agent.clock.utc(now)

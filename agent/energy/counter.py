@@ -10,7 +10,7 @@ implausible step (more than `max_w` permits in the time between the readings) is
     backwards otherwise                                reset to 0: only the present reading counts
     forwards by too much                               jump (new meter): not counted
 Each of the three has a counter. A rate (W, L/min) is multiplied by the time since the last reading.
-A gap longer than `_MAX_GAP` counts nothing.
+A gap longer than `_MAX_GAP_US` counts nothing.
 """
 
 from collections import namedtuple
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from drivers.device.device import Reading
     from drivers.device.profile import Point
 
-_MAX_GAP = 30 * SECOND
+_MAX_GAP_US = 30 * SECOND
 _HOUR_US = 3600 * SECOND
 _MINUTE_US = 60 * SECOND
 _SLACK = 20_000_000
@@ -69,7 +69,9 @@ class CounterInput:
         if not self.is_counter:
             elapsed = reading.read_at - before
             return (
-                self._to_base_units(reading.raw * elapsed) if before and elapsed <= _MAX_GAP else 0
+                self._to_base_units(reading.raw * elapsed)
+                if before and elapsed <= _MAX_GAP_US
+                else 0
             )
         last, self.last_raw = self.last_raw, reading.raw
         if last is None:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from agent.clock.clock_context import ClockContext
     from drivers.gnss.epoch import Epoch
 
-_SILENCE_LIMIT = 10 * SECOND
-_DECODE_PERIOD = 700 * MILLISECOND
+_SILENCE_LIMIT_US = 10 * SECOND
+_DECODE_PERIOD_US = 700 * MILLISECOND
 """Shortest time between two decoded epochs. A board cannot decode ten epochs a second, and signal
 strengths change slowly."""
-_STARTUP_TIME = 120 * SECOND
+_STARTUP_US = 120 * SECOND
 """Time after a start before a missing fix or a large error bound is reported."""
-_LEAP_SECOND_TIME = 1_680 * SECOND
+_LEAP_SECOND_US = 1_680 * SECOND
 _ADVISORY_CLEAR = 5
 _LEAP_EPOCHS = 10
 
@@ -67,7 +67,7 @@ class IntegrityComponent(Component):
         self._sensor: PointSensor | None = None
         self._last_epoch = self._last_fix = self._started = 0
         self._due = 0
-        self._last_decode = -_DECODE_PERIOD
+        self._last_decode = -_DECODE_PERIOD_US
         self._reported: list[str] = []
         # Created now: on a small board a running agent has no memory left to load it.
         self._decoder = None if agent.receiver is None else agent.receiver.decoder
@@ -129,7 +129,7 @@ class IntegrityComponent(Component):
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:
         """Check the signal strengths, or measure the effect of a transmission on them."""
-        if now - self._last_decode < _DECODE_PERIOD:
+        if now - self._last_decode < _DECODE_PERIOD_US:
             return
         view = epoch.satellite_view
         if not view.has_gsv or not view.complete:
@@ -156,17 +156,17 @@ class IntegrityComponent(Component):
         silence_us, no_fix_us = now - self._last_epoch, now - self._last_fix
         report(
             "silent",
-            silence_us > _SILENCE_LIMIT,
+            silence_us > _SILENCE_LIMIT_US,
             now,
             silence_us // SECOND,
-            _SILENCE_LIMIT // SECOND,
+            _SILENCE_LIMIT_US // SECOND,
         )
-        started = now - self._started > _STARTUP_TIME
-        fix_lost = started and silence_us <= _SILENCE_LIMIT and no_fix_us > _SILENCE_LIMIT
-        report("no_fix", fix_lost, now, no_fix_us // SECOND, _SILENCE_LIMIT // SECOND)
+        started = now - self._started > _STARTUP_US
+        fix_lost = started and silence_us <= _SILENCE_LIMIT_US and no_fix_us > _SILENCE_LIMIT_US
+        report("no_fix", fix_lost, now, no_fix_us // SECOND, _SILENCE_LIMIT_US // SECOND)
         # After a cold start the leap seconds take 26 minutes, after a leap second half a minute.
         # During that time there is no alarm.
-        awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_TIME
+        awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_US
         awaiting_leap = awaiting_leap or clock.leap.second_60_seen or clock.leap.applied
         bound = clock.subsecond_bound_us(now) if awaiting_leap else clock.bound_us(now)
         if started:

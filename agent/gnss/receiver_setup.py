@@ -30,7 +30,7 @@ GNSS_SETUP = AlarmRecord(
 )
 RECEIVER = 0
 _LOST_EPOCHS = 30
-_REPEAT_PERIOD = 600 * SECOND
+_REPEAT_PERIOD_US = 600 * SECOND
 _PERSISTENT = ("constellations", "sentences", "rate")
 
 
@@ -71,7 +71,7 @@ class ReceiverSetup(Component):
             self._start_setup(now)
         elif not self.setup.done:
             self.setup.take_epoch(epoch, now)
-        elif self._is_setup_lost(epoch, now) and now - self._started_at > _REPEAT_PERIOD:
+        elif self._is_setup_lost(epoch, now) and now - self._started_at > _REPEAT_PERIOD_US:
             self._start_setup(now)
 
     def _start_setup(self, now: int) -> None:

@@ -20,7 +20,7 @@ Times are monotonic µs, levels 1/256 dBHz.
 from protocols.time_units import SECOND
 
 _MAX_WINDOWS = 8
-_INTEGRATION = SECOND
+_INTEGRATION_US = SECOND
 """The C/N0 of a receiver is a mean over about one second."""
 _SCALE = 256
 _MIN_SAMPLES = 4
@@ -72,7 +72,7 @@ class TxCoexistence:
     def is_tx_affected(self, epoch_us: int) -> bool:
         """Return whether the epoch was measured during a transmission."""
         for start, end in self._windows:
-            if start <= epoch_us and epoch_us - _INTEGRATION <= end:
+            if start <= epoch_us and epoch_us - _INTEGRATION_US <= end:
                 return True
         return False
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _SLICE_US = 4 * MILLISECOND
 _MAX_ROWS = 600
-_SCHEMA_INTERVAL = 60 * SECOND
+_SCHEMA_INTERVAL_US = 60 * SECOND
 """Shortest interval between two copies of the schema, when the ground relay reports that it lacks
 one."""
 
@@ -132,7 +132,7 @@ class LogComponent(Component):
         if self.record_store.schema == numbers and not is_missing:
             return
         self.sender.take_schema_request()
-        self._schema_not_before = now + _SCHEMA_INTERVAL
+        self._schema_not_before = now + _SCHEMA_INTERVAL_US
         self.record_store.append(ALARM, SCHEMA, self._schema.text, now)
         if self._summary is not None:
             self.record_store.append(ALARM, SCHEMA, self._summary.schema_out.text, now)

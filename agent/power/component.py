@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 KEY = "throttle.schedule"
 _LOOKAHEAD_S = 5.0
-_WATCH_TIME = 2 * SECOND
-_NO_SUPPLY_AFTER = 3 * SECOND
+_WATCH_US = 2 * SECOND
+_NO_SUPPLY_AFTER_US = 3 * SECOND
 """The control loops wait the same time for their first readings."""
 
 
@@ -248,7 +248,7 @@ class PowerLimitComponent(Component):
             device.step(supply_c, now, is_shut)
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
-                load.watch(_WATCH_TIME, now)
+                load.watch(_WATCH_US, now)
         self.load_limits.report_warm(all_warm(self.devices))
         return is_worse
 
@@ -325,7 +325,7 @@ class PowerLimitComponent(Component):
             supply_c = headroom.supply_c + max(0.0, headroom.rise_k_s) * _LOOKAHEAD_S
             predicted_c = self.measurement.inlet_trend.predicted_c
             max_permille = load.load_class.power_permille(max(supply_c, predicted_c or 0.0))
-        elif now - self._supply_known_at > _NO_SUPPLY_AFTER:
+        elif now - self._supply_known_at > _NO_SUPPLY_AFTER_US:
             max_permille = 10 * self.settings["blind_pct"]
         if load.is_hot:
             max_permille = 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.power.load import Load
 
-_HALF_CYCLE = SECOND // 2
+_HALF_CYCLE_US = SECOND // 2
 _SATURATED_PCT = 1.0
 _ABOVE_SETPOINT_K = 2.0
 _HOTTEST_C = 80
@@ -65,8 +65,8 @@ class PowerMeasurement:
         """Read the supply twice a cycle without a flow reading, to detect its rise sooner."""
         if (
             not self._has_flow(now)
-            and now - read_at >= _HALF_CYCLE
-            and now - self._polled_at >= _HALF_CYCLE
+            and now - read_at >= _HALF_CYCLE_US
+            and now - self._polled_at >= _HALF_CYCLE_US
         ):
             self._polled_at = now
             self._cdu_session.poll_early()

@@ -57,6 +57,7 @@ POINTS = (
     ("throttle.LoadMeanWatts", "W", 1, 1),
     ("throttle.LoadPeakWatts", "W", 1, 1),
 )
+"""Name, UCUM unit, numerator and denominator of the scale."""
 
 
 def update_state(component: "PowerState", now: int) -> int:

@@ -57,12 +57,14 @@ ROLE_NAMES = ("listen", "standby", "probe", "read", "active", "offer", "quiet", 
 
 _STEP_US = 20 * MILLISECOND
 _IDLE_US = 100 * MILLISECOND
+"""Silence of the bus after which the active controller sends a request: the peer must notice it."""
 _LATE_REPLY_MS = 200
 """After a longer pause the beacons that waited are old: a reply would collide."""
 _BUFFERED_US = 50 * MILLISECOND
 """Time in which the runtime reads what waited in the buffer of the port."""
-_LINK_US = 3 * SECOND
-_ASKED_US = 10 * SECOND
+_LINK_GRACE_US = 3 * SECOND
+"""Time after the start of the active role in which the link may be down without an alarm."""
+_SWAP_WAIT_US = 10 * SECOND
 """Time in which a swap must begin; then the command is dropped."""
 _RUNNING = (READ, ACTIVE)
 _STORED = (STANDBY, ACTIVE, OUT)
@@ -94,7 +96,7 @@ class PairedAgent:
         self.ports = PeerPorts(node, settings.key, settings.store, settings.link)
         self._closed_ports = settings.link_ports
         self._swaps = SwapRule(settings.rotate_us)
-        self._state_at = self._active_at = self._asked_until = 0
+        self._state_at = self._active_at = self._swap_until = 0
         self._watch = LineWatch(settings.char_us, self.beacons.unit, self.beacons.peer_unit)
         self._link = PortLink(FIRST_BUS, "bus", settings.bus_address)
         self._out: Actions = []
@@ -151,7 +153,9 @@ class PairedAgent:
     def link_lost(self) -> bool:
         """Return whether a link is configured and no message of the peer comes."""
         ports, now = self.ports, self._now
-        return ports.has_link and now - self._active_at > _LINK_US and not ports.peer.is_up(now)
+        return (
+            ports.has_link and now - self._active_at > _LINK_GRACE_US and not ports.peer.is_up(now)
+        )
 
     def standby_lost(self) -> bool:
         """Return whether no standby replies to this active controller."""
@@ -293,11 +297,11 @@ class PairedAgent:
         if command == NO_COMMAND:
             is_ready = ports.peer.peer_fit and self.state.word == WORD_READY
             command = self._swaps.command(ports.is_fit(), is_ready, now)
-            if command == SWAP and now >= self._asked_until:
+            if command == SWAP and now >= self._swap_until:
                 self._print("swap by %s" % self._swaps.reason)
         if command == SWAP:
-            self._asked_until = now + _ASKED_US
-        is_asked = now < self._asked_until
+            self._swap_until = now + _SWAP_WAIT_US
+        is_asked = now < self._swap_until
         if now >= self._state_at or is_asked:
             self._state_at = now + SECOND
             ports.peer.set_state(read_state(agent, now))
@@ -332,7 +336,7 @@ class PairedAgent:
         if role == ACTIVE:
             self.takeovers += 1
             self._active_at = now
-            self._asked_until = 0
+            self._swap_until = 0
             self.beacons.begin_active(now)
             self._swaps.begin_active(now)
         elif role == OFFER:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 KEY = "retain.state"
 _MAX_BYTES = 4096
 _MAX_DIGITS = 9
-_WAIT = 10 * SECOND
+_WAIT_US = 10 * SECOND
 """Time to wait for the record. Then the unit runs without it, and the next state replaces it."""
 
 
@@ -149,7 +149,7 @@ class Retain(Component):
             return
         self._due = now + SECOND
         record = self._record
-        if not record.loaded and now - self._started >= _WAIT:
+        if not record.loaded and now - self._started >= _WAIT_US:
             record.stop_waiting()
         if not record.open or not record.loaded:
             return

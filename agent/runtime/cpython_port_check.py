@@ -19,7 +19,8 @@ import sys
 from collections.abc import Callable, Iterable
 
 from drivers.errors import AddressError, PortError
-from drivers.ports.address import LINE_KINDS, Address, parse_address
+from drivers.ports.address import Address, parse_address
+from drivers.ports.address_text import LINE_KINDS
 from drivers.ports.base import ENOENT, ENOTDIR, NO_PORT, STORE_REASONS, make_error
 from drivers.ports.cpython import serial, tcp
 from drivers.ports.cpython.watchdog import SYSTEMD

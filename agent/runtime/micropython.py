@@ -50,8 +50,8 @@ _CHECKED = "checked"
 _THRESHOLD = 32768
 """Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
 of it while code and configuration are loaded, a quarter while the agent runs."""
-_COLLECT_PERIOD = 100 * MILLISECOND
-_COLLECT_ROOM = 30 * MILLISECOND
+_COLLECT_PERIOD_US = 100 * MILLISECOND
+_COLLECT_ROOM_US = 30 * MILLISECOND
 """A garbage collection takes up to 30 ms on a small board. So the poller collects in a wait that is
 longer than this, once in a period, and no collection is left for a tick."""
 MAX_SLEEP = 60_000_000  # us: far less than half a period of the shortest counter
@@ -130,7 +130,7 @@ class MicroPoller:
     def wait(self, deadline: int) -> "list[int]":
         """Return the ready ports; none if the deadline (µs) passed or `wake` was called."""
         now = self.clock()
-        if deadline - now > _COLLECT_ROOM and now - self._collected_at >= _COLLECT_PERIOD:
+        if deadline - now > _COLLECT_ROOM_US and now - self._collected_at >= _COLLECT_PERIOD_US:
             ready = self._poll.poll(0)
             if ready:
                 self._woken = False

@@ -3,7 +3,7 @@
 
 Reads the drive itself, so a pressure sensor cannot hide a blocked pump. Does not command the
 drive. A blocked pump is marked `stalled`: the loops then use the other pump. It is tried again
-after `_RETRY_TIME`.
+after `_RETRY_US`.
 
 A pump that turns while no coolant flows is replaced too (`mark_failed`). Its coupling can be
 broken, or a valve of the row is shut. It becomes the last pump (`PumpActuator.is_last`), so it
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _STILL_PCT, _TURNS_PCT = 2.0, 10.0
 _SILENT_POLLS = 2
-_STALL_TIME = 150 * MILLISECOND
-_STARTS_IN = 400 * MILLISECOND
-_START_TIME = 6 * SECOND
-_RETRY_TIME = 300 * SECOND
-_STEADY_TIME = 10 * SECOND
+_STALL_US = 150 * MILLISECOND
+_STARTS_IN_US = 400 * MILLISECOND
+_START_US = 6 * SECOND
+_RETRY_US = 300 * SECOND
+_STEADY_US = 10 * SECOND
 _GIVES_PCT, _GIVES_TIME = 40.0, 5 * SECOND
 """A healthy pump gives flow at this speed, after this time of turning: a ramp to full speed."""
 
@@ -73,7 +73,7 @@ class DriveWatch:
             self._runs_since = now
         tripped = self.is_tripped = not self.is_silent and pump.tripped()
         since = self._runs_since
-        late = since is not None and self._speed.read_at - since > _STARTS_IN
+        late = since is not None and self._speed.read_at - since > _STARTS_IN_US
         is_stalled = self._check_stall(tripped, now)
         self.is_away = tripped or self.is_silent
         self.is_dead = self.is_away or self.is_blocked or (is_still and late)
@@ -92,7 +92,7 @@ class DriveWatch:
     def mark_failed(self, now: int) -> None:
         """Use another pump: this one turns, and no coolant flows (a broken coupling)."""
         since = self._turns_since
-        if since is not None and now - since > _STEADY_TIME and not self.pump.stalled:
+        if since is not None and now - since > _STEADY_US and not self.pump.stalled:
             self.pump.set_stalled(True)
             self.pump.is_last = self.is_suspect = True
             self._has_failed, self._stalled_at = True, now
@@ -116,25 +116,25 @@ class DriveWatch:
         return self._turns_since is not None
 
     def prove_flow(self, is_alone: bool, now: int) -> None:
-        """End the suspicion after `_STEADY_TIME` of flow from this pump alone."""
+        """End the suspicion after `_STEADY_US` of flow from this pump alone."""
         if not is_alone:
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = now
-        elif now - self._alone_since >= _STEADY_TIME:
+        elif now - self._alone_since >= _STEADY_US:
             self.clear_failed()
 
     def mark_stalled(self, now: int) -> None:
-        """Mark the shaft as blocked; it is tried again after `_RETRY_TIME`."""
+        """Mark the shaft as blocked; it is tried again after `_RETRY_US`."""
         self.pump.set_stalled(True)
         self._stalled_at = now
 
     def _check_stall(self, tripped: bool, now: int) -> bool:
         pump, speed = self.pump, self.speed_pct
         if pump.stalled:
-            self._has_turned, self._still_since = False, None  # it has `_START_TIME` again
+            self._has_turned, self._still_since = False, None  # it has `_START_US` again
             turns = speed is not None and speed > _TURNS_PCT and not self._has_failed
-            pump.set_stalled(not turns and now - self._stalled_at < _RETRY_TIME)
+            pump.set_stalled(not turns and now - self._stalled_at < _RETRY_US)
             self._has_failed = self._has_failed and pump.stalled
             return False
         if tripped or speed is None or not pump.running:
@@ -146,7 +146,7 @@ class DriveWatch:
             return False
         if self._still_since is None:
             self._still_since = self._speed.read_at
-        limit = _STALL_TIME if self._has_turned else _START_TIME
+        limit = _STALL_US if self._has_turned else _START_US
         if self._speed.read_at - self._still_since < limit:
             return False
         self.mark_stalled(now)

@@ -19,7 +19,7 @@ reading alone against two others is false (`outlier`).
 
 Hot devices that confirm a low flow, or a low pressure, have shown which of both is true. The loads
 go off, the devices cool, and this indication is gone. Its result stays valid: the low reading
-counts alone, until it is not low any more, or for `_PROVEN_TIME`.
+counts alone, until it is not low any more, or for `_PROVEN_US`.
 
 The means do not follow readings that do not fit each other (`agent.safety.row_resistance`): a false
 sensor must not become the usual state.
@@ -40,11 +40,11 @@ _START_LEAST = 1.0
 _DP_BAND_KPA = 5.0
 _SAME_FLOW = 85 / 100
 """Part of the flow that belongs to a high pressure (flow ~ root of the pressure)."""
-_SIGN_TIME = 3 * SECOND
+_SIGN_US = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
-_LIE_TIME = 1 * SECOND
-_PROVEN_TIME = 600 * SECOND
-_NEW_LEVEL_TIME = 20 * SECOND
+_LIE_US = 1 * SECOND
+_PROVEN_US = 600 * SECOND
+_NEW_LEVEL_US = 20 * SECOND
 """A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
 
 
@@ -119,7 +119,7 @@ class FlowWatch:
                 self._learn(flow, kpa, speed or 0.0, min(1.0, dt / _MEAN_S))
             if not self.is_lost or self.is_gone or dead > 0:
                 self._low_since = now
-            elif now - self._low_since >= _NEW_LEVEL_TIME:
+            elif now - self._low_since >= _NEW_LEVEL_US:
                 self._learn(flow, kpa, speed or 0.0, 1.0)
 
     def _fastest(self, drives: "list[DriveWatch]") -> "float | None":
@@ -170,7 +170,7 @@ class FlowWatch:
             self._silent_since = now
         # If the unit is silent too, it is the bus.
         silent_at = max([drive.silent_at for drive in drives])
-        is_sign = unit_at > silent_at and now - self._silent_since < _SIGN_TIME
+        is_sign = unit_at > silent_at and now - self._silent_since < _SIGN_US
         return (2, True) if is_sign else (0, True)
 
     def _is_proven(self, is_hot: "bool | None", dp_low: "bool | None", now: int) -> bool:
@@ -180,7 +180,7 @@ class FlowWatch:
             if proven and proven != self._proven:
                 self._proven, self._proven_at = proven, now
         is_low = self.flow_low if self._proven == "flow" else dp_low
-        if is_low is not True or now - self._proven_at >= _PROVEN_TIME:
+        if is_low is not True or now - self._proven_at >= _PROVEN_US:
             self._proven = ""
         return self._proven != ""
 
@@ -204,7 +204,7 @@ class FlowWatch:
         return flow if flow > by_pressure else by_pressure
 
     def _find_outlier(self, dp_low: "bool | None", dead: int, now: int) -> None:
-        """A reading alone against the other and the drives, for `_LIE_TIME`, is false."""
+        """A reading alone against the other and the drives, for `_LIE_US`, is false."""
         outlier = ""
         if dead == 0 and not self.is_lost and self.flow_low is not None and dp_low is not None:
             if dp_low and not self.flow_low:
@@ -216,7 +216,7 @@ class FlowWatch:
             self.outlier = ""
         elif self._lie_since is None:
             self._lie_since = now
-        elif now - self._lie_since >= _LIE_TIME:
+        elif now - self._lie_since >= _LIE_US:
             self.outlier = outlier
 
     def forget(self) -> None:

@@ -82,7 +82,7 @@ _RUNNING_PCT = 5.0
 _RETURN_BAND_K = 5.0
 _RELEASE_K = 2.0
 """`overheat` ends this far below its limit, K: it is not on and off at the limit."""
-_LEAK_TIME = 10 * SECOND
+_LEAK_US = 10 * SECOND
 """Time for which the pumps cool loads that did not go off, although coolant leaks."""
 _SNAPSHOT_LENGTH = 120
 
@@ -223,7 +223,7 @@ class Interlock(Component):
     def _stop_output(self, trip_input: InterlockInput, now: int) -> "float | None":
         """Return the output of the pumps in a stop: None or the minimum until the loads are off."""
         is_leak = trip_input.kind == "leak_critical"
-        if self.stop_order.may_stop(trip_input.code, now, _LEAK_TIME if is_leak else 0):
+        if self.stop_order.may_stop(trip_input.code, now, _LEAK_US if is_leak else 0):
             return 0.0
         return self.agent.config.pressure.min_pct if self.stop_order.is_late(now) else None
 

@@ -41,7 +41,7 @@ _FAST_KPA_S, _FAST_SPAN = 15 / 10, 4
 _OFF_COUNT, _LOSS_COUNT = 2, 20
 _FILTER_KPA, _FILTER_END_KPA = 100.0, 80.0
 _FILTER_COUNT, _FAR_COUNT = 5, 20
-_FILTER_STALE = 120 * SECOND
+_FILTER_STALE_US = 120 * SECOND
 _FAR_K, _FAR_END_K = 4.0, 2.0
 
 
@@ -69,7 +69,7 @@ class LoopWatch:
         static_kpa = read(self._static, now)
         self._add_static(static_kpa)
         self._add_pressures(read(self._supply_kpa, now), static_kpa, now)
-        kpa = None if self._filter is None else self._filter.value(now, _FILTER_STALE)
+        kpa = None if self._filter is None else self._filter.value(now, _FILTER_STALE_US)
         if kpa is not None:
             limit = _FILTER_END_KPA if self.is_clogged else _FILTER_KPA
             self._filter_count = self._filter_count + 1 if kpa > limit else 0

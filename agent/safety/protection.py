@@ -7,7 +7,7 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
 
     finding                   reaction
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
-    no flow for `_SHED_TIME`  all loads off; the second time in `_AGAIN_TIME`, they stay off for
+    no flow for `_SHED_US`  all loads off; the second time in `_AGAIN_US`, they stay off for
                               that time: what reports the flow between may lie
     a pump is blocked         the other pump takes over (`PumpActuator.stalled`), full speed first
     mains voltage is low      as the first sign of no flow
@@ -16,8 +16,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     flow against pressure     nothing is limited; `row_resistance` (`agent.safety.row_resistance`)
     both against the speed    nothing is limited; `impeller` (`agent.safety.pump_curve`)
 
-While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_TIME`. The
-limits end when the flow is back for `_BACK_TIME`. The loads then rise step by step.
+While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_US`. The
+limits end when the flow is back for `_BACK_US`. The loads then rise step by step.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord, alarm_text
@@ -44,13 +44,13 @@ PUMP_BLOCKED = AlarmRecord("pump_blocked", DEGRADED, "shaft does not turn:", "de
 NO_PUMP_FLOW = AlarmRecord("pump_no_flow", NORMAL, "turned without flow:", "device", True)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
-_SHED_TIME = 2500 * MILLISECOND
-_BACK_TIME = 3 * SECOND
-_FULL_TIME = 8 * SECOND
-_TAKE_OVER_TIME = 2500 * MILLISECOND
-_AGAIN_TIME = 600 * SECOND
-_LOOK_AGAIN, _LOOK_TIME = 200 * MILLISECOND, 2 * SECOND
-_LONGEST_STEP = 500 * MILLISECOND
+_SHED_US = 2500 * MILLISECOND
+_BACK_US = 3 * SECOND
+_FULL_US = 8 * SECOND
+_TAKE_OVER_US = 2500 * MILLISECOND
+_AGAIN_US = 600 * SECOND
+_LOOK_AGAIN_US, _LOOK_US = 200 * MILLISECOND, 2 * SECOND
+_LONGEST_STEP_US = 500 * MILLISECOND
 _LOW_MAINS = 0.65
 _NO_FLOW, _LITTLE_FLOW = "no flow", "little flow"
 _FLOW_CAP = ((8, 300), (18, 580), (26, 760), (45, 1000))
@@ -117,7 +117,7 @@ class Protection:
         """
         self._is_stopping = is_stopping
         seen = sum([session.transactions for session in self._sessions])
-        if seen != self._seen or now - self._stepped_at >= _LONGEST_STEP:
+        if seen != self._seen or now - self._stepped_at >= _LONGEST_STEP_US:
             self._seen = seen
             self._evaluate(now)
         if now < self._look_until and not is_stopping:
@@ -130,7 +130,7 @@ class Protection:
         for drive in self.drives:
             was_tripped, name = drive.is_tripped, drive.pump.session.name
             if drive.update(now):
-                self._full_until = now + _FULL_TIME
+                self._full_until = now + _FULL_US
                 text = alarm_text(PUMP_BLOCKED, name)
                 self._agent.alarms.update(PUMP_BLOCKED, name, True, now, text)
             if drive.is_tripped != was_tripped:  # the supervisor is up to a cycle later
@@ -138,7 +138,7 @@ class Protection:
                 self._agent.alarms.update(PUMP_TRIP, name, drive.is_tripped, now, text)
         dead_count = sum([drive.is_dead for drive in self.drives])
         if dead_count > self._dead_count:
-            self._take_over_until = now + _TAKE_OVER_TIME
+            self._take_over_until = now + _TAKE_OVER_US
         self._dead_count = dead_count
         unit_at = self._sessions[0].answered_at
         flow_lpm, kpa = read(self._flow_lpm, now), self.read_dp(now)
@@ -159,7 +159,7 @@ class Protection:
         signs = (self.flow.suspect, self._mains_low, failing)
         is_deciding = self._lost_since is not None and not self._has_shed
         if signs > self._signs or is_deciding:  # switching off needs readings of this moment
-            self._look_until = now + _LOOK_TIME
+            self._look_until = now + _LOOK_US
         self._signs = signs
 
     def _is_powerless(self) -> bool:
@@ -200,7 +200,7 @@ class Protection:
 
     def _look_again(self, now: int) -> None:
         """Read the unit and the drives again, if they have answered the last polls."""
-        if now - self._looked_at < _LOOK_AGAIN:
+        if now - self._looked_at < _LOOK_AGAIN_US:
             return
         self._looked_at = now
         for session in self._sessions:
@@ -215,7 +215,7 @@ class Protection:
                 self._lost_since = now
                 if not self._is_stopping:
                     self._agent.alarms.update(FLOW_LOW, "", True, now)
-        elif self._lost_since is not None and now - self._back_since >= _BACK_TIME:
+        elif self._lost_since is not None and now - self._back_since >= _BACK_US:
             self._lost_since = None
         if limits is not None:
             limits.report_shut_branch(self.resistance.is_higher)
@@ -254,17 +254,17 @@ class Protection:
                 drive.prove_flow(drive.is_turning and count == 1, now)
 
     def _limit_loads(self, limits: "LoadLimitsView", lost_since: int, now: int) -> None:
-        """Limit all loads; switch them off after `_SHED_TIME` without flow."""
+        """Limit all loads; switch them off after `_SHED_US` without flow."""
         limits.limit_all(_NO_FLOW)
-        if self.flow.is_gone and now - lost_since >= _SHED_TIME:
+        if self.flow.is_gone and now - lost_since >= _SHED_US:
             limits.shed_all(_NO_FLOW)
             if not self._has_shed:
                 self._note_shed(now)
 
     def _note_shed(self, now: int) -> None:
         """Note that the loads go off. A second time soon: what reports the flow may be wrong."""
-        if self._shed_at is not None and now - self._shed_at < _AGAIN_TIME:
-            self._hold_until = now + _AGAIN_TIME
+        if self._shed_at is not None and now - self._shed_at < _AGAIN_US:
+            self._hold_until = now + _AGAIN_US
         self._has_shed, self._shed_at = True, now
 
     def pump_floor(self, now: int) -> "float | None":

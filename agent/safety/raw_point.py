@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import SessionView
 
-_STALE = 2500 * MILLISECOND
+_STALE_US = 2500 * MILLISECOND
 _SENTINELS = (0x7FFF, -0x8000, 0x8000, 0xFFFF)
 
 
@@ -29,7 +29,7 @@ class RawPoint:
         """Time of the reading, µs."""
         return self._reading.read_at
 
-    def value(self, now: int, stale_us: int = _STALE) -> "float | None":
+    def value(self, now: int, stale_us: int = _STALE_US) -> "float | None":
         """Return the value; None if it is old, a sentinel or not plausible."""
         reading = self._reading
         if reading.quality != "good" or now - reading.read_at > stale_us:

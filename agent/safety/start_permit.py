@@ -2,7 +2,7 @@
 """Start permissives: what the unit must have shown since its start before the loads get full power.
 
 A part of the component `safety`. Does not watch the unit afterwards: what was shown once stays
-shown, and the protection and the supervisor take over. It has no effect in the first `_START_TIME`.
+shown, and the protection and the supervisor take over. It has no effect in the first `_START_US`.
 Then all loads have their least power until everything is shown.
 
     identity    sensors, valve and at least one pump are the devices of their profiles
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 START_BLOCKED = AlarmRecord(
     "start_blocked", DEGRADED, "not shown since the start, the loads are limited: %s", "", True
 )
-_START_TIME = 20 * SECOND
+_START_US = 20 * SECOND
 _REASON = "start"
 
 
@@ -51,7 +51,7 @@ class StartPermit:
 
     def _is_late(self, now: int) -> bool:
         began = self._began
-        return bool(self.missing) and began is not None and now - began >= _START_TIME
+        return bool(self.missing) and began is not None and now - began >= _START_US
 
     def _shown(self, now: int, inputs_read: bool) -> "list[str]":
         agent, flow = self._agent, self._protection.flow

@@ -5,7 +5,7 @@ Does not decide that the unit must stop; see `agent.safety.interlock` and
 `agent.control.operation.manual`.
 Without pumps, a load at full power reaches its case limit in seconds. So each stop of the pumps
 first asks `may_stop`. It is True when the loads have proven by their power that they are off, at
-the latest after `_PROOF_TIME`. A unit without the component `throttle` cannot command loads: the
+the latest after `_PROOF_US`. A unit without the component `throttle` cannot command loads: the
 pumps stop immediately.
 """
 
@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.core.context import LoadLimitsView
 
-_PROOF_TIME = 5 * SECOND
-_ASKED_TIME = 3 * SECOND
+_PROOF_US = 5 * SECOND
+_ASKED_US = 3 * SECOND
 
 
 class StopOrder:
@@ -44,13 +44,13 @@ class StopOrder:
         if is_new:
             self._since, self._done = now, False
         self._asked_at = now
-        self._done = self._done or limits.proven_off() or now - self._since >= _PROOF_TIME + more_us
+        self._done = self._done or limits.proven_off() or now - self._since >= _PROOF_US + more_us
         return self._done
 
     def is_asked(self, now: int) -> bool:
         """Return whether a stop is in progress."""
-        return self._asked_at > 0 and now - self._asked_at <= _ASKED_TIME
+        return self._asked_at > 0 and now - self._asked_at <= _ASKED_US
 
     def is_late(self, now: int) -> bool:
         """Return whether the time for the proof has passed without it."""
-        return not self._done and now - self._since >= _PROOF_TIME
+        return not self._done and now - self._since >= _PROOF_US

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
             ...
 
 
-_START_GRACE = 5 * SECOND
+_START_GRACE_US = 5 * SECOND
 """After a start there are no readings yet: outputs are fail-safe, but no alarm is raised."""
 
 BUS_LOST = AlarmRecord("bus_lost", SAFE, "no device answers on bus", "bus", True)
@@ -119,7 +119,7 @@ class Supervisor:
         if self.providers:
             severity = max(severity, self._collect_conditions(now))
         self.state = STATES[severity]
-        if now - self._started < _START_GRACE or conditions == self._conditions:
+        if now - self._started < _START_GRACE_US or conditions == self._conditions:
             return
         self._conditions = conditions
         for record, names in conditions:

@@ -11,8 +11,8 @@ hours after the previous one. The cost of a datagram is its number of billed byt
 
 from protocols.time_units import SECOND
 
-_DAY = 86_400 * SECOND
-_MIN_DAY = 23 * 3_600 * SECOND
+_DAY_US = 86_400 * SECOND
+_MIN_DAY_US = 23 * 3_600 * SECOND
 
 
 class Price:
@@ -49,10 +49,10 @@ class Budget:
 
     def roll_day(self, utc_us: "int | None", now: int) -> bool:
         """Begin a new day if it is due. Return True if one began."""
-        today = None if utc_us is None else utc_us // _DAY
+        today = None if utc_us is None else utc_us // _DAY_US
         if utc_us is not None and today is not None and not self._anchored:
             self._anchored = True
-            self._day_start = now - utc_us % _DAY
+            self._day_start = now - utc_us % _DAY_US
             if today <= self.day:
                 return False
             # bytes sent before UTC was known count for today
@@ -61,11 +61,11 @@ class Budget:
         if self._day_start is None:
             self._day_start = now
         age = now - self._day_start
-        if today is not None and utc_us is not None and today > self.day and age >= _MIN_DAY:
-            self._day_start = now - utc_us % _DAY
+        if today is not None and utc_us is not None and today > self.day and age >= _MIN_DAY_US:
+            self._day_start = now - utc_us % _DAY_US
             self.restore(today, 0)
             return True
-        if age >= _DAY + SECOND and (today is None or today <= self.day):
+        if age >= _DAY_US + SECOND and (today is None or today <= self.day):
             self._day_start = now
             self.restore(self.day, 0)
             return True

@@ -50,12 +50,12 @@ MODEM = AlarmRecord("modem", NORMAL, "the satellite modem does not answer", "", 
 RADIO_RULE = AlarmRecord("radio_rule", NORMAL, "no transmission by satellite:", "", True)
 
 _OTHER_CLASSES = (LIVE, EVENT, BULK)
-_CHECK_INTERVAL = SECOND
-_RADIO_LEAD = 30 * SECOND
+_CHECK_INTERVAL_US = SECOND
+_RADIO_LEAD_US = 30 * SECOND
 """Time for which the radio is on before a window."""
-_LINGER = 5 * SECOND
+_LINGER_US = 5 * SECOND
 """Time for which the radio stays on after its last action."""
-_RING_PAUSE = 60 * SECOND
+_RING_PAUSE_US = 60 * SECOND
 _EVALUATIONS = 8
 _TIME_UNCERTAINTY = 1_500_000
 """Uncertainty of the network time, µs: ticks of 90 ms and the delay of the modem."""
@@ -104,7 +104,7 @@ class SatcomComponent(Component):
         self._log_sender: RecordSender | None = None
         self._row_requested = False
         self._ring_due = 0
-        self._ring_pause = _RING_PAUSE
+        self._ring_pause = _RING_PAUSE_US
         self._offsets_restored = False
         self._out: Actions = []
         self._handlers = self._event_handlers()
@@ -185,7 +185,7 @@ class SatcomComponent(Component):
         if self.predictor is not None and utc is not None:
             self.predictor.step(utc, _EVALUATIONS)
         if now >= self._check_due:
-            self._check_due = now + _CHECK_INTERVAL - self.agent.ticks.period // 2
+            self._check_due = now + _CHECK_INTERVAL_US - self.agent.ticks.period // 2
             self._check(now, utc)
 
     def _check(self, now: int, utc: "int | None") -> None:
@@ -244,7 +244,7 @@ class SatcomComponent(Component):
         link_usable = self.link_usable()
         if self.window_stats.update(link_usable or predicted is True, predicted is True, now):
             self.budget.new_window()
-            self._timer.advance(now + _CHECK_INTERVAL)
+            self._timer.advance(now + _CHECK_INTERVAL_US)
         self._correct_mask(now, predicted)
         if self.permit.reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
             return
@@ -261,9 +261,9 @@ class SatcomComponent(Component):
     def _control_radio(self, now: int, alarm: bool) -> bool:
         """Switch the radio as needed. Return True while it is on."""
         power = self.settings["power"]
-        soon = power != "alarms" and self.window_predicted(now, _RADIO_LEAD) is not False
+        soon = power != "alarms" and self.window_predicted(now, _RADIO_LEAD_US) is not False
         radio_needed = power == "always" or alarm or soon
-        if not radio_needed and now - self._timer.tried_at < _LINGER:
+        if not radio_needed and now - self._timer.tried_at < _LINGER_US:
             radio_needed = True
         if radio_needed != self._radio_on:
             self._switch_radio(radio_needed, now)
@@ -330,7 +330,11 @@ class SatcomComponent(Component):
     def _correct_mask(self, now: int, predicted: "bool | None") -> None:
         """Correct the horizon mask by the observed service while the radio receives."""
         listening = self._radio_on and self.modem.ready and self.service is not None
-        if self.predictor is not None and listening and now - self._radio_since >= 2 * _RADIO_LEAD:
+        if (
+            self.predictor is not None
+            and listening
+            and now - self._radio_since >= 2 * _RADIO_LEAD_US
+        ):
             utc = self.agent.clock.utc(now)
             self.predictor.follow_service(utc, predicted is True, self.service is True, now)
 
@@ -424,7 +428,7 @@ class SatcomComponent(Component):
         self._row_requested = True
 
     def _on_downlink(self, now: int, size: int) -> None:
-        self._ring_pause = _RING_PAUSE
+        self._ring_pause = _RING_PAUSE_US
         self.budget.spend(self.price.billed_bytes(size))
 
     def _on_received(self, now: int, content: bytes) -> None:

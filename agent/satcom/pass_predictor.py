@@ -40,7 +40,7 @@ _DEG = pi / 180.0
 
 ContactWindow = namedtuple("ContactWindow", ("start_us", "end_us", "peak_deg"))
 """A contact window, UTC, with its highest elevation."""
-_FOLLOW_INTERVAL = 10 * SECOND
+_FOLLOW_INTERVAL_US = 10 * SECOND
 
 
 class ConstellationModel:
@@ -246,7 +246,7 @@ class ContactPredictor:
         """Correct the mask, every 10 s at most, if service and prediction differ."""
         if utc is None or now < self._follow_due:
             return
-        self._follow_due = now + _FOLLOW_INTERVAL
+        self._follow_due = now + _FOLLOW_INTERVAL_US
         if predicted != service:
             self.correct_mask(utc, service)
 

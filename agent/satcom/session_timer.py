@@ -25,13 +25,13 @@ if TYPE_CHECKING:
             ...
 
 
-_ACQUIRE = 10 * SECOND
+_ACQUIRE_US = 10 * SECOND
 """Longest time for which an alarm waits for the network after the radio was switched on."""
-_FADING_WAIT = 20 * SECOND
+_FADING_WAIT_US = 20 * SECOND
 """Longest time for which an attempt waits for a signal that is absent."""
-_GOOD_BARS, _WEAK_WAIT = 2, 8 * SECOND
+_GOOD_BARS, _WEAK_WAIT_US = 2, 8 * SECOND
 """After a failure: bars for a new session without delay, and the time to wait for them."""
-_SESSION_TIME = 15 * SECOND
+_SESSION_US = 15 * SECOND
 """Duration of a session as announced to the GNSS receiver (`agent.gnss.tx_coexistence`)."""
 _PAUSES = {sbd.WAIT: WAIT, sbd.BLOCKED: HOUR, sbd.REJECTED: 600 * SECOND}
 
@@ -61,7 +61,7 @@ class SessionTimer:
         """Return whether the GNSS receiver permits a transmission now. An alarm does not wait."""
         free_at = now
         if self._coexistence is not None and not alarm:
-            free_at = self._coexistence.earliest_tx(now, _SESSION_TIME)
+            free_at = self._coexistence.earliest_tx(now, _SESSION_US)
             self._next_try = max(self._next_try, free_at)
         return free_at <= now
 
@@ -74,18 +74,20 @@ class SessionTimer:
         a signal always fails. After a failure at a weak signal, a retry has more success with the
         next satellite, some seconds later.
         """
-        acquiring = service is None and now - radio_since < _ACQUIRE
+        acquiring = service is None and now - radio_since < _ACQUIRE_US
         network_absent = service is False and now - self.tried_at < WAIT and self.tried_at > 0
-        no_signal = bars == 0 and now - max(self._failed_at, since) < _FADING_WAIT
+        no_signal = bars == 0 and now - max(self._failed_at, since) < _FADING_WAIT_US
         signal_weak = (
-            self._failed_at > 0 and (bars or 0) < _GOOD_BARS and now - self._failed_at < _WEAK_WAIT
+            self._failed_at > 0
+            and (bars or 0) < _GOOD_BARS
+            and now - self._failed_at < _WEAK_WAIT_US
         )
         return acquiring or network_absent or no_signal or signal_weak
 
     def begin(self, now: int) -> None:
         """Handle the begin of a session; it is announced to the GNSS receiver."""
         if self._coexistence is not None:
-            self._coexistence.announce_tx(now, now + _SESSION_TIME)
+            self._coexistence.announce_tx(now, now + _SESSION_US)
         self.tried_at = now
         self._next_try = now
 

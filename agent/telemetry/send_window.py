@@ -18,7 +18,7 @@ MESSAGE_BYTES, MAX_RECORD_BYTES = 2800, 3800
 """Largest size of a message: two TCP segments. Largest size of a message with a single record: six
 minutes of backlog in one block need more."""
 _MIN_WINDOW, _MAX_WINDOW = 2, 14
-_FAST_ACK, _SLOW_ACK = 2 * SECOND, 4 * SECOND
+_FAST_ACK_US, _SLOW_ACK_US = 2 * SECOND, 4 * SECOND
 
 
 class SendWindow:
@@ -48,9 +48,9 @@ class SendWindow:
         self.in_flight = max(0, self.in_flight - 1)
         self._sender.mark_accepted(tag[1])  # type: ignore[arg-type]
         ack_time = now - int(str(tag[2]))
-        if ack_time < _FAST_ACK:
+        if ack_time < _FAST_ACK_US:
             self.window = min(self.window + 1, _MAX_WINDOW)
-        elif ack_time > _SLOW_ACK:
+        elif ack_time > _SLOW_ACK_US:
             self.window = max(self.window - 1, _MIN_WINDOW)
 
     def reset(self) -> None:

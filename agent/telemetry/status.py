@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 STATUS_FILE = "status.json"
 STATUS_VERSION = 1
-_PERIOD = SECOND
-_WRITE_TIME = 800 * MILLISECOND
+_PERIOD_US = SECOND
+_WRITE_US = 800 * MILLISECOND
 _BOOL = ("false", "true")
 _HEAD = '{"version":%d,"site":%s,"unit":%s,"mono_us":%d,"utc_us":%s,"state":"%s"'
 _CLOCK = (
@@ -116,7 +116,7 @@ class StatusWriter:
         self._chunks = StatusChunks(agent)
         self._chunks_per_tick = self._chunks.remaining
         if not single_write:
-            ticks = max(1, _WRITE_TIME // agent.config.tick_us)
+            ticks = max(1, _WRITE_US // agent.config.tick_us)
             self._chunks_per_tick = -(-self._chunks.remaining // ticks)
         self._chunks.remaining = 0
 
@@ -137,7 +137,7 @@ class StatusWriter:
         if not self._chunks.remaining:
             if now < self._due:
                 return []
-            self._due = now + _PERIOD
+            self._due = now + _PERIOD_US
             self._chunks = StatusChunks(self._agent)
             begin = STATUS_FILE + "\0"
         try:

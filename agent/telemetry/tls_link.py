@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.utc_clock import UtcClock
 
-_CHECK_PERIOD = 10 * SECOND
+_CHECK_PERIOD_US = 10 * SECOND
 
 
 class TlsLink(PortLink):
@@ -43,7 +43,7 @@ class TlsLink(PortLink):
         """Handle an event of the port."""
         PortLink.event(self, kind, now)
         if kind == "opened" and not self.dates_checked:
-            self.wake_at = now + _CHECK_PERIOD
+            self.wake_at = now + _CHECK_PERIOD_US
 
     def wake(self, now: int) -> None:
         """Retry, or reopen the connection to have the dates checked with a trusted UTC."""
@@ -55,7 +55,7 @@ class TlsLink(PortLink):
         elif not self.dates_checked and self._utc_s(now):
             self.close(now)
         else:
-            self.wake_at = NEVER if self.dates_checked else now + _CHECK_PERIOD
+            self.wake_at = NEVER if self.dates_checked else now + _CHECK_PERIOD_US
 
     def _utc_s(self, now: int) -> int:
         """Return trusted UTC in s; 0: unknown."""

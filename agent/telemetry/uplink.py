@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Listener = Callable[[bytes, int], None]
 
 TOPIC_ROOT = "coldloop/v1/"
-_RESPONSE_TIMEOUT = 10 * SECOND
+_RESPONSE_TIMEOUT_US = 10 * SECOND
 """Time after which the agent leaves a broker that accepts the connection but does not reply."""
 _MAX_PACKET = 8192
 """Longest MQTT packet in bytes, unless `birth` of a unit with many points is longer."""
@@ -86,7 +86,7 @@ class Uplink:
             username=config.username,
             password=config.password,
             max_packet=max(_MAX_PACKET, len(birth) + _PUBLISH_OVERHEAD),
-            response_timeout_us=_RESPONSE_TIMEOUT,
+            response_timeout_us=_RESPONSE_TIMEOUT_US,
             expiry_s=config.expiry_s,
         )
         drop_modules(("protocols.mqtt.connect_packet",))

@@ -23,6 +23,7 @@ UNIT = "coldloop.service"
 EARLIEST_CLOCK_S = 1764547200  # 2025-12-01; an earlier clock is not set
 _WATCHDOG_US = 10_000_000  # WatchdogSec= of the unit file
 _NAMED_NETWORKS = {"localhost": ("127.0.0.0/8", "::1/128"), "any": ("0.0.0.0/0", "::/0")}
+"""Names of networks in a systemd unit, and their addresses."""
 
 
 def query_properties(*command: str) -> dict[str, str]:

@@ -166,4 +166,4 @@ CHECKS = {
     "store": _check_store,
     "local": check_local,
 }
-"""Kind of address: its check, for each kind of `drivers.ports.address.KINDS`."""
+"""Kind of address: its check, for each kind of `drivers.ports.address_text.KINDS`."""

@@ -25,7 +25,7 @@ _MAX_KEYS = 32
 _SATURATED_PERMILLE = 1000
 _OVERLOAD_PERMILLE = 900
 _OVERLOAD_GROUPS = 3
-_DAY = 86_400 * SECOND
+_DAY_US = 86_400 * SECOND
 _OVERHEAD = 6  # `$`, `*`, two digits, line end
 
 TIME_FIELD = {b"RMC,": 1, b"GGA,": 1, b"ZDA,": 1, b"GNS,": 1, b"GST,": 1, b"GBS,": 1, b"GLL,": 5}
@@ -245,7 +245,7 @@ class SentenceGrouper:
         group.timing_valid = self._line_rate is not None
         if self._line_rate is None or last is None or group.time_us is None:
             return
-        period = (group.time_us - last) % _DAY
+        period = (group.time_us - last) % _DAY_US
         if not 0 < period <= 10 * SECOND:
             return
         char_e6, baud = self._line_rate

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from drivers.gnss.epoch import Epoch
     from drivers.gnss.setup_step import SetupStep
 
-_DAY = 86_400 * SECOND
+_DAY_US = 86_400 * SECOND
 _CHECKED_SYSTEMS = ("BDS", "GPS", "GLO", "GAL")
 _SENTENCES = ("RMC", "GGA", "GSA", "GSV", "ZDA", "GLL", "VTG", "GST")
-_INTERRUPTION = 3 * SECOND
+_INTERRUPTION_US = 3 * SECOND
 
 
 class SetupObservation:
@@ -64,7 +64,7 @@ def _check_rate(
     previous, observation.time_us = observation.time_us, epoch.time_us
     if previous is None or epoch.time_us is None:
         return None
-    interval_us = (epoch.time_us - previous) % _DAY
+    interval_us = (epoch.time_us - previous) % _DAY_US
     observation.text = "%d ms" % (interval_us // 1000)
     return interval_us == step.int_value() * 1000
 
@@ -82,7 +82,7 @@ def _check_start(
 ) -> "bool | None":
     """The fix was lost or the stream paused, and the fix is back."""
     previous, observation.last_epoch_at = observation.last_epoch_at, now
-    if not epoch.valid or (previous is not None and now - previous > _INTERRUPTION):
+    if not epoch.valid or (previous is not None and now - previous > _INTERRUPTION_US):
         observation.interrupted = True
     observation.text = "fix" if epoch.valid else "no fix"
     if not observation.interrupted:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _HOLD_EPOCHS = 3
 _MAX_ATTEMPTS = 2
-_SETTLE_TIME = SECOND
+_SETTLE_US = SECOND
 _TIMEOUTS = {"constellations": 60 * SECOND, "start": 180 * SECOND}
-_DEFAULT_TIMEOUT = 20 * SECOND
+_DEFAULT_TIMEOUT_US = 20 * SECOND
 _HOT_START_TIMEOUT = 12 * SECOND
 """A hot start without an effect within this time is unproven."""
 
@@ -82,7 +82,7 @@ class SetupSequence:
         if self._current_step().name in ("save", "start", "baud"):
             self._send_commands(now)
         else:
-            self._timeout_at = now + _DEFAULT_TIMEOUT
+            self._timeout_at = now + _DEFAULT_TIMEOUT_US
 
     def _send_commands(self, now: int) -> None:
         step = self._current_step()
@@ -90,10 +90,10 @@ class SetupSequence:
         self._consecutive = 0
         self._observation = SetupObservation()
         self._actions += [("write", command) for command in step.commands]
-        self._settled_at = now + _SETTLE_TIME
-        self._timeout_at = now + _TIMEOUTS.get(step.name, _DEFAULT_TIMEOUT)
+        self._settled_at = now + _SETTLE_US
+        self._timeout_at = now + _TIMEOUTS.get(step.name, _DEFAULT_TIMEOUT_US)
         if step.name == "save":
-            self._timeout_at = now + _SETTLE_TIME
+            self._timeout_at = now + _SETTLE_US
         if step.name == "baud":
             self._actions.append(("set", b"baud=%d" % step.int_value()))
 

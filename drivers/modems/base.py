@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _MAX_EVENTS = 64
 _MAX_TIMEOUTS = 3
-_SETUP_PAUSE = 5 * SECOND
-_RESPONSE_TIMEOUT = 3 * SECOND
+_SETUP_PAUSE_US = 5 * SECOND
+_RESPONSE_TIMEOUT_US = 3 * SECOND
 
 
 class ModemDriver:
@@ -173,7 +173,7 @@ class AtModem(ModemDriver):
         self,
         text: bytes,
         callback: "CommandCallback | None" = None,
-        timeout_us: int = _RESPONSE_TIMEOUT,
+        timeout_us: int = _RESPONSE_TIMEOUT_US,
     ) -> None:
         """Queue a command; its end calls `callback(succeeded, now)`."""
         self._queue.append(AtCommand(text, timeout_us, callback))
@@ -212,7 +212,7 @@ class AtModem(ModemDriver):
 
     def _on_set_up(self, succeeded: bool, now: int) -> None:
         if not succeeded:
-            self._setup_due = now + _SETUP_PAUSE
+            self._setup_due = now + _SETUP_PAUSE_US
             return
         self.ready = True
         self._timeout_count = 0
@@ -261,7 +261,7 @@ class AtModem(ModemDriver):
             if self._timeout_count >= _MAX_TIMEOUTS:
                 self._timeout_count = 0
                 self._drop_commands(now)
-                self._setup_due = now + _SETUP_PAUSE
+                self._setup_due = now + _SETUP_PAUSE_US
                 self._poll_due = NEVER
             else:
                 events = self.reader.resume_lines()

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 TOPIC = 244
 """Cloudloop's topic RAW."""
-_RESPONSE_TIMEOUT = 3 * SECOND
-_MESSAGE_TIMEOUT = 300 * SECOND
-_SETUP_PAUSE = 5 * SECOND
+_RESPONSE_TIMEOUT_US = 3 * SECOND
+_MESSAGE_TIMEOUT_US = 300 * SECOND
+_SETUP_PAUSE_US = 5 * SECOND
 _MAX_TIMEOUTS = 3
 _MAX_INCOMING = 4096
 """Maximum bytes of a message from the ground; longer ones are dropped and counted."""
@@ -38,6 +38,7 @@ _SETUP_REQUESTS: "tuple[tuple[str, str, Fields], ...]" = (
     ("PUT", "operationalState", [("state", "active")]),
     ("GET", "constellationState", []),
 )
+"""Verb, target and fields of each request, in their order."""
 
 
 _PUT_VERSION = b'PUT apiVersion {"active_version": {"major": %d, "minor": %d, "patch": %d}}\r'
@@ -96,7 +97,7 @@ class ImtDriver(ModemDriver):
                 self._output.append(_PUT_VERSION % self._version)
             else:
                 self._output.append(jspr.build_request(verb, target, fields))
-            self._response_due = now + _RESPONSE_TIMEOUT
+            self._response_due = now + _RESPONSE_TIMEOUT_US
         else:
             self._response_due = NEVER
             self.ready = True
@@ -143,7 +144,7 @@ class ImtDriver(ModemDriver):
         self.faults += 1
         if not self.ready:
             self._response_due = NEVER
-            self._setup_due = now + _SETUP_PAUSE
+            self._setup_due = now + _SETUP_PAUSE_US
         elif self.busy and target.startswith("messageOriginate"):
             self._finish_send(sbd.RETRY, "%d to %s" % (code, target), now)
 
@@ -155,7 +156,7 @@ class ImtDriver(ModemDriver):
             if not self.ready or self._timeout_count >= _MAX_TIMEOUTS:
                 self._timeout_count = 0
                 self._drop_session(now)
-                self._setup_due = now + _SETUP_PAUSE
+                self._setup_due = now + _SETUP_PAUSE_US
         if now >= self._message_due:
             self._finish_send(sbd.RETRY, "no end of the message", now)
         if now >= self._setup_due and self._is_open:
@@ -165,7 +166,7 @@ class ImtDriver(ModemDriver):
             if self._radio_on:
                 self._output.append(jspr.build_request("GET", "operationalState", []))
                 self._output.append(jspr.build_request("GET", "constellationState", []))
-                self._response_due = min(self._response_due, now + _RESPONSE_TIMEOUT)
+                self._response_due = min(self._response_due, now + _RESPONSE_TIMEOUT_US)
         self._update_deadline()
 
     def set_radio(self, on: bool, now: int) -> None:
@@ -219,7 +220,7 @@ class ImtDriver(ModemDriver):
         self._tag = tag
         self._reference = self._reference % 99 + 1
         self._message_id = None
-        self._message_due = now + _MESSAGE_TIMEOUT
+        self._message_due = now + _MESSAGE_TIMEOUT_US
         self.emit("transmitting", True)
         self._output.append(
             jspr.build_request(

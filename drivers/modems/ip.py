@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_POLL_PERIOD = 2 * SECOND
+_POLL_PERIOD_US = 2 * SECOND
 
 
 class IpDriver(AtModem):
@@ -49,7 +49,7 @@ class IpDriver(AtModem):
         if self._radio_on:
             self.queue_command(b"AT+CEREG?\r")
             self.queue_command(b"AT+CSQ\r")
-        return now + _POLL_PERIOD
+        return now + _POLL_PERIOD_US
 
     def set_radio(self, on: bool, now: int) -> None:
         """Switch the radio on or off (+CFUN)."""

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SEND_TIMEOUT = 120 * SECOND
+_SEND_TIMEOUT_US = 120 * SECOND
 
 
 class NtnDriver(AtModem):
@@ -108,7 +108,7 @@ class NtnDriver(AtModem):
         self._tag = tag
         self.emit("transmitting", True)
         text = ntn.build_udp(content) if self._address else ntn.build_nidd(content)
-        self.queue_command(text, self._finish_send, _SEND_TIMEOUT)
+        self.queue_command(text, self._finish_send, _SEND_TIMEOUT_US)
         self._send_next(now)
         return True
 

@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_RESPONSE_TIMEOUT = 5 * SECOND
-_DEFAULT_INTERVAL = 60 * SECOND
+_RESPONSE_TIMEOUT_US = 5 * SECOND
+_DEFAULT_INTERVAL_US = 60 * SECOND
 _MAX_LINE = 2048
 
 
@@ -31,7 +31,7 @@ class RdssDriver(ModemDriver):
         self._response_due = NEVER
         self._poll_due = NEVER
         self._next_send_at = 0
-        self._interval_us = _DEFAULT_INTERVAL
+        self._interval_us = _DEFAULT_INTERVAL_US
 
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the port."""
@@ -116,7 +116,7 @@ class RdssDriver(ModemDriver):
             return False
         self.busy = True
         self._tag = tag
-        self._response_due = now + _RESPONSE_TIMEOUT
+        self._response_due = now + _RESPONSE_TIMEOUT_US
         self.emit("transmitting", True)
         self._output.append(rdss.build_message(self._peer, content))
         self._update_deadline()

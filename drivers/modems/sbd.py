@@ -26,10 +26,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_SESSION_TIMEOUT = 75 * SECOND
+_SESSION_TIMEOUT_US = 75 * SECOND
 _MAX_TRANSFERS = 3
-_TRANSFER_TIMEOUT = 10 * SECOND
-_TIME_PERIOD = 600 * SECOND
+_TRANSFER_TIMEOUT_US = 10 * SECOND
+_TIME_PERIOD_US = 600 * SECOND
 _DIGITS = (b"0", b"1", b"2", b"3")
 
 
@@ -112,7 +112,7 @@ class SbdDriver(AtModem):
         if not self.busy and self._radio_on:
             self.queue_command(b"AT+CSQF\r")
             if now >= self._time_due:
-                self._time_due = now + _TIME_PERIOD
+                self._time_due = now + _TIME_PERIOD_US
                 self.queue_command(b"AT-MSSTM\r")
         return now + POLL_PERIOD
 
@@ -166,7 +166,7 @@ class SbdDriver(AtModem):
             self._transfer_result = b""
             self._transfer_count += 1
             command = b"AT+SBDWB=%d\r" % len(self._content)
-            self.queue_command(command, self._on_transferred, _TRANSFER_TIMEOUT)
+            self.queue_command(command, self._on_transferred, _TRANSFER_TIMEOUT_US)
         elif self.state == sbd_state.CLEAR:
             self.queue_command(b"AT+SBDD0\r", self._on_buffer_cleared)
         elif self.state == sbd_state.SESSION:
@@ -175,7 +175,7 @@ class SbdDriver(AtModem):
             self._transmitting = True
             self.emit("transmitting", True)
             command = b"AT+SBDIXA\r" if self._fetching else b"AT+SBDIX\r"
-            self.queue_command(command, self._on_session_end, _SESSION_TIMEOUT)
+            self.queue_command(command, self._on_session_end, _SESSION_TIMEOUT_US)
 
     def _on_buffer_status(self, succeeded: bool, now: int) -> None:
         loaded = succeeded and self._mo_loaded

@@ -7,7 +7,8 @@ treat a line in the same way.
 
 from drivers.modbus.bus import Bus
 from drivers.modbus.wire_time import WireTime
-from drivers.ports.address import LINE_KINDS, modbus_framing
+from drivers.ports.address import modbus_framing
+from drivers.ports.address_text import LINE_KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ a limit is in force; see `drivers.redfish.target`.
 
 Order of requests: login, limits (increases last, so that reductions of heat go first), power
 on/off, readings. One request is pending at a time. If a limit is due and a reading has waited
-`_READ_TIMEOUT` for its answer, the client requests a new connection.
+`_READ_TIMEOUT_US` for its answer, the client requests a new connection.
 
 Secrets: name and password are only in the output bytes, a token only there and in this object. No
 text of this module contains them.
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from protocols.http import Response
 
 SESSIONS = "/redfish/v1/SessionService/Sessions"
-_REPLY_TIMEOUT = 5 * SECOND
-_READ_TIMEOUT = 500 * MILLISECOND
-_LOGIN_PAUSE = 15 * SECOND
+_REPLY_TIMEOUT_US = 5 * SECOND
+_READ_TIMEOUT_US = 500 * MILLISECOND
+_LOGIN_PAUSE_US = 15 * SECOND
 _MAX_PAUSE_S = 30
 _LOGIN = 0
 _UNAUTHORIZED = (401, 403)
@@ -135,9 +135,9 @@ class RedfishClient:
         """Return the timeout of the pending request; shorter for a reading if a limit is due."""
         is_read = self._pending is not None and self._pending[0] == READ
         is_urgent = is_read and True in [
-            target.limit_due <= self._sent_at + _REPLY_TIMEOUT for target in self.targets
+            target.limit_due <= self._sent_at + _REPLY_TIMEOUT_US for target in self.targets
         ]
-        return self._sent_at + (_READ_TIMEOUT if is_urgent else _REPLY_TIMEOUT)
+        return self._sent_at + (_READ_TIMEOUT_US if is_urgent else _REPLY_TIMEOUT_US)
 
     def take_close_request(self) -> str:
         """Return and clear `close_requested`."""
@@ -291,16 +291,16 @@ class RedfishClient:
             self._token = token
             return
         self.fault = "login refused with %d" % response.status
-        self._pause_until = now + _LOGIN_PAUSE
+        self._pause_until = now + _LOGIN_PAUSE_US
 
     def _on_denied(self, action: int, index: int, now: int) -> None:
-        """Log in again after an expired token. After a wrong password, wait `_LOGIN_PAUSE`."""
+        """Log in again after an expired token. After a wrong password, wait `_LOGIN_PAUSE_US`."""
         self._retry_at(action, index, now)
         if self._token:
             self._token = ""
             return
         self.fault = "access refused"
-        self._pause_until = now + _LOGIN_PAUSE
+        self._pause_until = now + _LOGIN_PAUSE_US
 
     def _on_reading(self, target: "RedfishTarget", response: "Response", now: int) -> None:
         if response.status != 200:

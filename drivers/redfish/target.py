@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 ENVIRONMENT, POWER = "environment", "power"
 LIMIT, SWITCH, READ = 1, 2, 3
 """Kinds of requests."""
-_POLL_PERIOD = 10 * SECOND
-_CASE_PERIOD = 2 * SECOND
+_POLL_PERIOD_US = 10 * SECOND
+_CASE_PERIOD_US = 2 * SECOND
 """Period of the readings of a target that reports a temperature."""
-_WATCH_TIME = 6 * SECOND
-_CONFIRM_PAUSE = SECOND
+_WATCH_US = 6 * SECOND
+_CONFIRM_PAUSE_US = SECOND
 REJECT_PAUSE = 30 * SECOND
-_RESEND_PAUSE = 10 * SECOND
+_RESEND_PAUSE_US = 10 * SECOND
 _UNVERIFIED_AFTER = 3
 _STALE_ETAG = (412, 428)
 
@@ -109,7 +109,7 @@ class RedfishTarget:
             return False
         self.requested_w = watts
         self.unverified_count = 0
-        self.watch(self.effect_us + _WATCH_TIME, now)
+        self.watch(self.effect_us + _WATCH_US, now)
         if (
             self.reported_w is not None
             and self.target_w == self.reported_w
@@ -125,13 +125,13 @@ class RedfishTarget:
             return False
         self.power_on, self.forced_off = on, force
         self.switch_due = now
-        self.watch(_WATCH_TIME, now)
+        self.watch(_WATCH_US, now)
         return True
 
     def watch(self, duration: int, now: int) -> None:
         """Read each second for `duration` from now on."""
         self.watch_until = max(self.watch_until, now + duration)
-        self.read_due = min(self.read_due, now + _CONFIRM_PAUSE)
+        self.read_due = min(self.read_due, now + _CONFIRM_PAUSE_US)
 
     def make_due(self, action: int, due: int) -> None:
         """Set the time of the next request of a kind."""
@@ -157,8 +157,8 @@ class RedfishTarget:
 
     def read_sent(self, now: int) -> None:
         """Schedule the next reading."""
-        period = _POLL_PERIOD if self.case_c is None else _CASE_PERIOD
-        self.read_due = now + (_CONFIRM_PAUSE if now < self.watch_until else period)
+        period = _POLL_PERIOD_US if self.case_c is None else _CASE_PERIOD_US
+        self.read_due = now + (_CONFIRM_PAUSE_US if now < self.watch_until else period)
 
     def take_etag(self, etag: str) -> None:
         """Store the tag of a reading."""
@@ -169,7 +169,7 @@ class RedfishTarget:
         if status < 300:
             self.rejected_status = 0
             self.answered_at = now
-            self.read_due = now + _CONFIRM_PAUSE
+            self.read_due = now + _CONFIRM_PAUSE_US
             return
         self.read_due = now  # reads the allowed range and the present tag
         self.accepted_at = None
@@ -200,12 +200,12 @@ class RedfishTarget:
             self.deferred or now - self.accepted_at < self.effect_us
         ):
             self.read_due = min(
-                self.read_due, now + (_POLL_PERIOD if self.deferred else _CONFIRM_PAUSE)
+                self.read_due, now + (_POLL_PERIOD_US if self.deferred else _CONFIRM_PAUSE_US)
             )
             return
         self.unverified_count += self.accepted_at is not None
         self.write_unverified = self.unverified_count >= _UNVERIFIED_AFTER
-        self.limit_due = now + (_RESEND_PAUSE if self.write_unverified else 0)
+        self.limit_due = now + (_RESEND_PAUSE_US if self.write_unverified else 0)
         self.accepted_at = None
 
 

@@ -21,7 +21,8 @@ devices with the same unit number.
 import argparse
 
 from drivers.errors import DriverError
-from drivers.ports.address import BAUDS, modbus_framing
+from drivers.ports.address import modbus_framing
+from drivers.ports.address_text import BAUDS
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,

@@ -43,6 +43,7 @@ LOGIN = ("coldloop", "bench-only")
 LOAD_FRACTIONS = (("gpu1", 0.35), ("gpu2", 0.35), ("cpu1", 0.2), ("storage", 0.1))
 _PRIORITIES = {"gpu1": 7, "gpu2": 5, "cpu1": 5, "storage": 2}
 _RACKS = {"gpu1": (0, 1), "gpu2": (2, 3)}
+"""Load: the racks that it has."""
 _OUTLETS = {"storage": 2, "gpu1": 3, "gpu2": 4, "cpu1": 5}
 _LAN_US = 500
 _RATED_KW = 100.0

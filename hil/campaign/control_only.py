@@ -33,6 +33,7 @@ DEW_ALLOWANCE_K = -2.0
 """Lowest margin: the margin above the dew point can be used up, the dew point is never reached."""
 _MAX_REST_H = 3
 _MAX_FAULT_H = 4
+"""Longest time between two faults, and of a fault, h."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ HISTORY_S = 900
 """Length of the history for a new page, s, with one frame a second."""
 _MAX_FRAMES = 64
 _MAX_QUEUED = 128
+"""Messages that wait for a browser: above the first it loses frames, at the second it restarts."""
 
 
 class PageMessage(NamedTuple):

@@ -11,14 +11,13 @@ import json
 import struct
 import sys
 
-from agent.config.load import load, unload_checks
-from agent.config.profile_files import ProfileFiles
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from agent.agent import Agent
+    from agent.config.profile_files import ProfileFiles
     from agent.core.component.base import Actions
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
@@ -120,13 +119,14 @@ def _live_bytes() -> int:
 
 def _build_agent(start_data: "dict[str, Any]") -> "Agent":
     """Build the agent. The checks are unloaded before the agent's code is loaded, to free heap."""
+    from agent.config.load import load, unload_checks  # noqa: PLC0415 - as on a board, dropped
+    from agent.config.profile_files import ProfileFiles  # noqa: PLC0415
+
     texts = start_data.pop("profiles")
     names = list(texts)
     if "remote" in start_data["config"]:
         texts.clear()
-        config, boot = _start_config(
-            start_data["config"], start_data["records"], ProfileFiles(names, _read_profile)
-        )
+        config, boot = _start_config(start_data, ProfileFiles(names, _read_profile), load)
     else:
         config, boot = (
             load(start_data["config"], ProfileFiles(names, lambda n: json.loads(texts[n]))),
@@ -149,10 +149,14 @@ def _read_profile(name: str) -> "dict[str, Any]":
 
 
 def _start_config(
-    raw: "dict[str, Any]", records: "dict[str, str]", profiles: ProfileFiles
+    start_data: "dict[str, Any]",
+    profiles: "ProfileFiles",
+    load: "Callable[[Any, ProfileFiles], Config]",
 ) -> "tuple[Config, BootState]":
     """Start from the stored records; check a changed configuration as the runtime does."""
     from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
+
+    raw, records = start_data["config"], start_data["records"]
 
     def read(key: str) -> "bytes | None":
         return bytes.fromhex(records[key]) if key in records else None

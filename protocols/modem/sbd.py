@@ -42,6 +42,7 @@ _STATUS: "dict[int, tuple[str, str]]" = {
     64: (BLOCKED, "band violation"),
     65: (WAIT, "the oscillator is not locked"),
 }
+"""Status of a session: what to do, and the reason."""
 NOT_TRANSMITTED = (15, 16, 32, 33, 34, 35, 36, 37, 38, 64, 65)
 """Statuses of sessions without a transmission: not billed."""
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     Range = tuple[int, int, int]
     """Class, first id, last id."""
 
-MARK = 0xA1
+MARK = 0xA1  # first byte of a receipt
 MAC_BYTES = 8
-SCHEMA_MISSING = 1
+SCHEMA_MISSING = 1  # flag
 MAX_RANGES = 64
 
 

@@ -15,7 +15,8 @@ from agent.commands import read_config
 from deploy.doctor import machine, network, ports
 from deploy.doctor.command import run
 from deploy.doctor.finding import BAD, GOOD
-from drivers.ports.address import KINDS, parse_address
+from drivers.ports.address import parse_address
+from drivers.ports.address_text import KINDS
 from tests.cli.test_agent_command import example
 from tests.support.programs import free_port
 

@@ -15,7 +15,8 @@ import serial
 
 from agent.runtime import cpython, cpython_port_check
 from drivers.errors import PortError
-from drivers.ports.address import KINDS, OPTIONS, parse_address
+from drivers.ports.address import parse_address
+from drivers.ports.address_text import KINDS, OPTIONS
 from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, translate_error
 from drivers.ports.cpython import serial as cpython_serial
 from drivers.ports.cpython import store as cpython_store

@@ -25,9 +25,9 @@ _RANGE_CENTI_C = 5_500
 _SENSOR_CENTI_C = 15
 """Largest difference between oscillator and sensor over some minutes, and its resolution."""
 _SENSOR_FAR_CENTI_C = 50
-_FAR = 1800 * SECOND
-_SENSOR_AGE = 300 * SECOND
-_LAG = 60 * SECOND
+_FAR_US = 1800 * SECOND
+_SENSOR_AGE_US = 300 * SECOND
+_LAG_US = 60 * SECOND
 _AGEING_PPT_PER_S = 2
 """0.17 ppm a day; crystals age by 1 to 5 ppm in the first year (Vig, Quartz Crystal Tutorial)."""
 _PPT_PER_PPB = 1_000
@@ -79,12 +79,12 @@ class Holdover:
         """Add the temperature near the oscillator, hundredths of a degree Celsius."""
         if self.centi_c is not None:
             self._integral += self.centi_c * (now - self._sensed_at)
-            if now - self._sensed_at > _SENSOR_AGE:
+            if now - self._sensed_at > _SENSOR_AGE_US:
                 self.gaps += 1
                 self._minute = self._minute_before = None
         self.centi_c = centi_c
         self._sensed_at = now
-        if self._minute is None or now - self._minute_at >= _LAG:
+        if self._minute is None or now - self._minute_at >= _LAG_US:
             if self._minute is not None:
                 self.moved_centi_c += abs(centi_c - self._minute)
             self._minute_before = self._minute
@@ -93,7 +93,7 @@ class Holdover:
 
     def current_temperature(self, now: int) -> "int | None":
         """Return the present temperature, None without a sensor or after an interruption."""
-        return self.centi_c if now - self._sensed_at <= _SENSOR_AGE else None
+        return self.centi_c if now - self._sensed_at <= _SENSOR_AGE_US else None
 
     def temperature_integral(self, now: int) -> int:
         """Return the integral of the temperature, hundredths of a degree Celsius times µs."""
@@ -112,7 +112,7 @@ class Holdover:
         moved = self.moved_centi_c - moved_centi_c
         if self._minute is not None:
             moved += abs((self.centi_c or 0) - self._minute)
-        return moved * 2 * _LAG // elapsed
+        return moved * 2 * _LAG_US // elapsed
 
     def mean_change_ppt(self, elapsed: int, excess_centi_c: "int | None") -> int:
         """Return the largest mean of `change_ppt` over a time that ends or begins with no change.
@@ -123,7 +123,7 @@ class Holdover:
             assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
             excess_centi_c = ramp_mean(assumed, _RANGE_CENTI_C)
         else:
-            excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+            excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR_US else _SENSOR_FAR_CENTI_C
         change = self.tempco_ppb * excess_centi_c * (_PPT_PER_PPB // 100)
         change += elapsed // SECOND * _AGEING_PPT_PER_S // 2 + 2 * self.host_ppt
         return min(change, 2 * self.limit_ppt)
@@ -138,7 +138,7 @@ class Holdover:
             assumed = elapsed * _SLEW_CENTI_C_PER_MIN // (60 * SECOND) + 1
             excess_centi_c = min(assumed, _RANGE_CENTI_C)
         else:
-            excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR else _SENSOR_FAR_CENTI_C
+            excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR_US else _SENSOR_FAR_CENTI_C
             excess_centi_c += self.lag_centi_c()
         change = self.tempco_ppb * excess_centi_c * (_PPT_PER_PPB // 100)
         change += elapsed // SECOND * _AGEING_PPT_PER_S + 2 * self.host_ppt

@@ -15,7 +15,7 @@ pairs count less. Rates are parts per 10^12, temperatures hundredths of a degree
 from agent.clock.estimate.oscillator import isqrt
 from protocols.time_units import SECOND
 
-_MIN_SPACING = 64 * SECOND
+_MIN_SPACING_US = 64 * SECOND
 """A rate is the slope over 64 s of pulses. Closer pairs would use the same pulses twice."""
 _MAX_PAIRS = 2048
 _MIN_PAIRS = 16
@@ -43,7 +43,7 @@ class TempcoModel:
         """Add a temperature and the rate at it."""
         if self._origin is None:
             self._origin = (centi_c, rate_ppt)
-        elif now - self._last < _MIN_SPACING:
+        elif now - self._last < _MIN_SPACING_US:
             return
         self._last = now
         t, f = centi_c - self._origin[0], rate_ppt - self._origin[1]

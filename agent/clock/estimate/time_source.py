@@ -31,7 +31,7 @@ RECOVERY = 1_200 * SECOND
 """Consistent evidence against the held time, before it is followed."""
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
-_LONGEST_DRAG = 7_200 * SECOND
+_LONGEST_DRAG_US = 7_200 * SECOND
 """How long a rejected interval stays in the bound after the source has returned to it."""
 _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
@@ -39,11 +39,11 @@ _MEAN_SIGMAS = 6
 """Those of the mean of 256 samples or more."""
 _AVERAGED = 16
 """Blocks in a mean, and means in a line."""
-_LONG_LINE, _MAX_JOINED = 8_192 * SECOND, 16
+_LONG_LINE_US, _MAX_JOINED = 8_192 * SECOND, 16
 """A second line has this time, with means of at most so many blocks."""
-_OLD_LINE = 900 * SECOND
+_OLD_LINE_US = 900 * SECOND
 """Age of the middle of a line from which on the middle of the interval is as good."""
-_FIT_SPAN = 4_200 * SECOND
+_FIT_SPAN_US = 4_200 * SECOND
 """The line is fitted to this time: the rate changes with the temperature."""
 
 
@@ -146,7 +146,7 @@ class TimeSource:
             return
         self._measure_mean(blocks, n * _AVERAGED)
         self._measure_line(blocks, n)
-        joined = _LONG_LINE // (block.t - blocks[0].t + 1)
+        joined = _LONG_LINE_US // (block.t - blocks[0].t + 1)
         joined = max(2, min(_MAX_JOINED, joined))
         self._unjoined += 1
         if self._blocks is blocks and self._unjoined >= joined:
@@ -233,7 +233,7 @@ class TimeSource:
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
         self._move_to(t, lo, hi)
-        self._former_until = max(self._former_until, t + _LONGEST_DRAG)
+        self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
         return True
 
     def _move_to(self, t: int, lo: int, hi: int) -> None:
@@ -287,7 +287,7 @@ class TimeSource:
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
         """Accept the source again. A drag of time can pass the held interval on its way.
 
-        So the interval stays in the bound for `_LONGEST_DRAG`.
+        So the interval stays in the bound for `_LONGEST_DRAG_US`.
         """
         interval = self.interval
         low, high = self.stated(t)
@@ -300,7 +300,7 @@ class TimeSource:
             lo, hi = interval.present.lo, interval.present.hi
         self._former = (min(low - lo, 0), max(high - hi, 0))
         self._former_since = t
-        self._former_until = max(self._former_until, t + _LONGEST_DRAG)
+        self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
@@ -397,7 +397,7 @@ class TimeSource:
             return FittedLine(now, max(lo, min(hi, level)), 0, slope, 0, 0)
         level = fit.at(now) + self.temp_drift_ns(now)
         slope = max(low, min(high, fit.slope))
-        if fit.t - self.offset_fit.points[0].t > _OLD_LINE:
+        if fit.t - self.offset_fit.points[0].t > _OLD_LINE_US:
             # The bound reaches to the farther end of the interval: near one end it would double.
             whole_lo, whole_hi = self.interval.stated(now, False)
             reach, middle = (whole_hi - whole_lo) // 16, (whole_lo + whole_hi) // 2
@@ -406,7 +406,7 @@ class TimeSource:
 
     def _recent_points(self) -> "list[FitPoint]":
         points = self.offset_fit.points[-self._fit_points :]
-        since = points[-1].t - _FIT_SPAN
+        since = points[-1].t - _FIT_SPAN_US
         if points[0].t >= since:
             return points
         recent = [point for point in points if point.t >= since]

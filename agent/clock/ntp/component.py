@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TIME_SERVER = AlarmRecord("time_server", NORMAL, "NTP server is not usable:", "port", False)
 _SAMPLE_AGE = 3
 _ALARM_ROUNDS = 3
-_REPLY_TIME = 2 * SECOND
+_REPLY_US = 2 * SECOND
 """From the requests of a round to its comparison."""
 
 
@@ -107,7 +107,7 @@ class NtpComponent(Component):
             return
         self._due = now + self._every
         if len(self.servers) > 1:
-            self._compare_at = now + _REPLY_TIME
+            self._compare_at = now + _REPLY_US
         for server in self.servers:
             server.begin_round()
             if server.open:

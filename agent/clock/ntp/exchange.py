@@ -6,7 +6,7 @@ Does not compare the replies with the clock; see `agent.clock.ntp.component`.
 A request has 48 bytes. Its transmit timestamp is a nonce; a reply must return it. The reply gives
 UTC at its arrival: the transmit time of the server plus half the delay. Its uncertainty is half the
 delay, half the root delay and the root dispersion of the server, and the configured error. A server
-that is not synchronized, or has an uncertainty above `_MAX_UNCERTAINTY`, is not used.
+that is not synchronized, or has an uncertainty above `_MAX_UNCERTAINTY_US`, is not used.
 """
 
 import struct
@@ -24,8 +24,8 @@ _MAX_STRATUM = 15
 _EPOCH_S = 2_208_988_800
 """From 1900 to 1970, s."""
 _ERA_S = 1 << 32
-_MAX_UNCERTAINTY = SECOND
-_TIMEOUT = 5 * SECOND
+_MAX_UNCERTAINTY_US = SECOND
+_TIMEOUT_US = 5 * SECOND
 
 
 def utc_of(seconds: int, fraction: int) -> int:
@@ -60,7 +60,7 @@ class NtpExchange:
     def receive(self, data: bytes, now: int) -> bool:
         """Handle a reply that arrived at `now`. Return whether it is usable: `sample` is new."""
         sent_at = self._sent_at
-        if len(data) >= _SIZE and sent_at is not None and now - sent_at <= _TIMEOUT:
+        if len(data) >= _SIZE and sent_at is not None and now - sent_at <= _TIMEOUT_US:
             sample = self._decode(struct.unpack(_PACKET, data[:_SIZE]), sent_at, now)
             if sample is not None:
                 self.sample = sample
@@ -80,6 +80,6 @@ class NtpExchange:
         delay = now - sent_at - (transmitted - received)
         root_us = (f[4] // 2 + f[5]) * SECOND >> 16
         uncertainty = delay // 2 + root_us + self._error_us
-        if delay < 0 or not transmitted or uncertainty > _MAX_UNCERTAINTY:
+        if delay < 0 or not transmitted or uncertainty > _MAX_UNCERTAINTY_US:
             return None
         return TimeSample(transmitted + delay // 2 - now, uncertainty, now)

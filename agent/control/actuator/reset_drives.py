@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Automatic reset of tripped drives: `_RESET_DELAY` after the trip, with a limit per hour.
+"""Automatic reset of tripped drives: `_RESET_DELAY_US` after the trip, with a limit per hour.
 
 Does not select the running pumps; see `agent.control.pump_group`.
 """
@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.actuator.pump import PumpActuator
 
-_RESET_DELAY = 5 * SECOND
-_HOUR = 3600 * SECOND
+_RESET_DELAY_US = 5 * SECOND
+_HOUR_US = 3600 * SECOND
 
 
 class DriveReset:
@@ -28,7 +28,7 @@ class DriveReset:
         cycle. `locked`: names of drives in local mode; they get no reset.
         """
         self._reset_times = [
-            tripped_at for tripped_at in self._reset_times if now - tripped_at < _HOUR
+            tripped_at for tripped_at in self._reset_times if now - tripped_at < _HOUR_US
         ]
         for i, drive in enumerate(self.drives):
             tripped_at = self._tripped_at[i]
@@ -36,7 +36,9 @@ class DriveReset:
                 self._tripped_at[i] = None
             elif tripped_at is None:
                 self._tripped_at[i] = now
-            elif now - tripped_at >= _RESET_DELAY and len(self._reset_times) < self._max_per_hour:
+            elif (
+                now - tripped_at >= _RESET_DELAY_US and len(self._reset_times) < self._max_per_hour
+            ):
                 self._reset_times.append(now)
                 self._tripped_at[i] = now
                 drive.reset()

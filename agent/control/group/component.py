@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 GROUP_LINK = AlarmRecord("group_link", NORMAL, "unit of the group not received:", "port", False)
 GROUP_RULES = AlarmRecord("group_rules", NORMAL, "other rules than this unit:", "port", False)
 _LOST_US = 3500 * MILLISECOND
-_FIRST_US = 10 * SECOND
+_START_GRACE_US = 10 * SECOND
 """Time after the start in which no unit is missed yet."""
 _UTC_BOUND_US = SECOND
 _WATER_J_L_K = 4000
@@ -168,7 +168,7 @@ class GroupComponent(Component):
         facts = {member.number: member.fact for member in self.members if member.is_received(now)}
         facts[self.own] = own = self._own_fact(now)
         self._facts = facts  # type: ignore[assignment]  # received members have a fact
-        if now - self._started >= _FIRST_US:
+        if now - self._started >= _START_GRACE_US:
             self.staging.step(self._facts, self._slot(now), now // SECOND)
             self.runs = rules.must_run(self._facts, self.own, self.staging.selected)
             own = self._own_fact(now)
@@ -213,7 +213,7 @@ class GroupComponent(Component):
 
     def active_conditions(self, now: int) -> "list[Condition]":
         """Return the alarms: units that are not received, or have other rules."""
-        if now - self._started < _FIRST_US:
+        if now - self._started < _START_GRACE_US:
             return []
         found: list[Condition] = []
         for member in self.members:

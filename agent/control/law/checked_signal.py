@@ -6,23 +6,23 @@ Does not know the physics: the caller gives the estimate (`agent.control.law.pla
 A signal becomes suspect immediately by a value out of range, by a change that the plant cannot
 make, by a reading that stands still while its estimate moves, or by the caller (`mark_suspect`).
 While it is suspect, `value` is the estimate. It is valid again only by evidence: it agrees with the
-estimate within the band for `_AGREE_S`, or for `_AGAIN_S` after a second fault in an hour. After a
-value out of range or a change that is too fast, a second outside the band takes one second back.
+estimate within the band for `_AGREE_S`, or for `_REPEATED_S` after a second fault in an hour. After
+a value out of range or a change that is too fast, a second outside the band takes one second back.
 If the caller marked it, it must agree without a break, and the mean difference must be in
 `fine_band` too. Without an estimate it stays suspect.
 
 An estimate that was learned for a short time may be the wrong one: the sensor was false while it
-was learned. Then a small difference that stays for `_YOUNG_S` is no evidence against
+was learned. Then a small difference that stays for `_ADOPT_S` is no evidence against
 the sensor. `note_age` tells the caller to learn again.
 """
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _AGREE_S = 59.5
-_AGAIN_S = 3599.5
+_REPEATED_S = 3599.5
 _FILTER_S = 30.0
-_YOUNG_S = 149.5
-_YOUNG_K = 45 / 100
-_STILL_S, _STILL_K, _TRANSIT_S = 19.5, 1.0, 59.5
+_ADOPT_S = 149.5
+_ADOPT_K = 45 / 100
+_STUCK_S, _STUCK_K, _TRANSIT_S = 19.5, 1.0, 59.5
 """A reading follows its estimate after the transit of the loop: 60 s at a third of the flow."""
 
 RANGE, RATE, RELATION = "range", "rate", "relation"
@@ -41,12 +41,12 @@ class CheckedSignal:
         self.uncertainty = 0.0
         self.suspect = ""
         self.raw: float | None = None
-        self._is_young = self._was_adopted = False
-        self._young_s = 0.0
-        self._elapsed_s = self._agree_s = self._gap = 0.0
-        self._calm_s = _AGAIN_S
-        self._still_raw: float | None = None
-        self._still_s = self._still_at = self._apart_s = 0.0
+        self._is_new_estimate = self._was_adopted = False
+        self._small_gap_s = 0.0
+        self._elapsed_s = self._agree_s = self._mean_gap = 0.0
+        self._since_fault_s = _REPEATED_S
+        self._stuck_raw: float | None = None
+        self._stuck_s = self._stuck_estimate = self._moved_s = 0.0
 
     def read(
         self, raw: "float | None", rise: float, fall: float, slack: float, dt: float
@@ -55,7 +55,7 @@ class CheckedSignal:
         `slack`: what noise can add to a change.
         """
         self._elapsed_s += dt
-        self._calm_s += dt
+        self._since_fault_s += dt
         if raw is None:
             return None
         if not self.low <= raw <= self.high:
@@ -75,28 +75,28 @@ class CheckedSignal:
         self._agree_s = 0.0
         if not self.suspect:
             self.suspect = reason
-            self._young_s = 0.0
+            self._small_gap_s = 0.0
 
     def note_age(self, is_young: bool) -> bool:
         """Note whether the estimate was learned for a short time only. Return whether its small
         difference was adopted since the last call.
         """
         was_adopted, self._was_adopted = self._was_adopted, False
-        self._is_young = is_young
+        self._is_new_estimate = is_young
         return was_adopted
 
     def watch_still(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
-        """Accuse a temperature that has not changed by one count in `_STILL_S`, although its
-        estimate has been more than `_STILL_K` from the value of that time for `_TRANSIT_S`.
+        """Mark a temperature suspect that has not changed by one count in `_STUCK_S`, although its
+        estimate has been more than `_STUCK_K` from the value of that time for `_TRANSIT_S`.
         """
-        if raw is None or estimate is None or raw != self._still_raw:
-            self._still_raw, self._still_s = None if estimate is None else raw, 0.0
-            self._still_at, self._apart_s = estimate or 0.0, 0.0
+        if raw is None or estimate is None or raw != self._stuck_raw:
+            self._stuck_raw, self._stuck_s = None if estimate is None else raw, 0.0
+            self._stuck_estimate, self._moved_s = estimate or 0.0, 0.0
             return
-        self._still_s += dt
-        has_moved = not -_STILL_K < estimate - self._still_at < _STILL_K
-        self._apart_s = self._apart_s + dt if has_moved else 0.0
-        if self._still_s >= _STILL_S and self._apart_s >= _TRANSIT_S:
+        self._stuck_s += dt
+        has_moved = not -_STUCK_K < estimate - self._stuck_estimate < _STUCK_K
+        self._moved_s = self._moved_s + dt if has_moved else 0.0
+        if self._stuck_s >= _STUCK_S and self._moved_s >= _TRANSIT_S:
             self.mark_suspect(RELATION)
 
     def settle(
@@ -108,28 +108,28 @@ class CheckedSignal:
             return
         self.value, self.uncertainty = estimate, uncertainty
         if raw is None or estimate is None:
-            self._agree_s, self._gap = 0.0, self.band
+            self._agree_s, self._mean_gap = 0.0, self.band
             return
         if not -self.band < raw - estimate < self.band:
             # The estimate is rough while the row moves: such a second counts against the signal.
             is_related = self.suspect == RELATION or self._agree_s < dt
             self._agree_s = 0.0 if is_related else self._agree_s - dt
-            self._gap = self.band
+            self._mean_gap = self.band
             return
-        self._gap += dt / (dt + _FILTER_S) * (raw - estimate - self._gap)
-        if self.suspect == RELATION and not -self.fine_band < self._gap < self.fine_band:
+        self._mean_gap += dt / (dt + _FILTER_S) * (raw - estimate - self._mean_gap)
+        if self.suspect == RELATION and not -self.fine_band < self._mean_gap < self.fine_band:
             self._agree_s = 0.0
             self._adopt(dt)
             return
         self._agree_s += dt
-        if self._agree_s >= (_AGREE_S if self._calm_s >= _AGAIN_S else _AGAIN_S):
+        if self._agree_s >= (_AGREE_S if self._since_fault_s >= _REPEATED_S else _REPEATED_S):
             self.suspect = ""
-            self._calm_s = 0.0
+            self._since_fault_s = 0.0
 
     def _adopt(self, dt: float) -> None:
-        """End the suspicion if a young estimate differs by little for `_YOUNG_S`."""
-        is_small = self._is_young and -_YOUNG_K < self._gap < _YOUNG_K
-        self._young_s = self._young_s + dt if is_small else 0.0
-        if self._young_s >= _YOUNG_S and self._calm_s >= _AGAIN_S:
+        """End the suspicion if a young estimate differs by little for `_ADOPT_S`."""
+        is_small = self._is_new_estimate and -_ADOPT_K < self._mean_gap < _ADOPT_K
+        self._small_gap_s = self._small_gap_s + dt if is_small else 0.0
+        if self._small_gap_s >= _ADOPT_S and self._since_fault_s >= _REPEATED_S:
             self.suspect, self._was_adopted = "", True
-            self._calm_s = 0.0
+            self._since_fault_s = 0.0

@@ -33,8 +33,8 @@ _SETPOINT_K_S = 1 / 50
 _SETPOINT_PCT_S = 1 / 5
 _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
-_RETRY, _GAP = 15 * SECOND, 330 * SECOND
-"""Without air or load the last optimum stays for `_GAP` after it is due."""
+_RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
+"""Without air or load the last optimum stays for `_GAP_US` after it is due."""
 _HEAT_S = 300.0
 """Time constant of the mean heat that stands in for a meter of the load."""
 _ADIABATIC_HYST_K = 1.0
@@ -359,11 +359,11 @@ class CoolingControl:
             load = self._mean_heat_kw
         if air is None or load is None:
             if now < self._optimum_valid_until:  # a short gap: the last point stays
-                self._optimize_due = now + _RETRY
+                self._optimize_due = now + _RETRY_US
                 return
             self.target_c, self.optimal_pump_pct = supply["setpoint_c"], None
             return
-        self._optimum_valid_until = self._optimize_due + _GAP
+        self._optimum_valid_until = self._optimize_due + _GAP_US
         min_supply_c = supply["low_c"]
         if self.min_setpoint_c is not None and self.min_setpoint_c > min_supply_c:
             min_supply_c = self.min_setpoint_c

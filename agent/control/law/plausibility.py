@@ -34,7 +34,7 @@ _FILTER_S = 60.0
 _HX_S = 8.0
 _HOLD_S = 200.0
 _FIRST_S, _SLOW_S, _LEARN_S = 59.5, 900.0, 14_400.0
-_YOUNG_S = 300.0
+_LONG_LEARNED_S = 300.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
@@ -309,7 +309,7 @@ class RowPlausibility:
         flows = flow is not None and flow > self._design_lpm / 3.0
         flows = flows and self._moving_s < _FILTER_S - _SETTLED_S
         for signal in (self.supply, self.return_signal):
-            if signal.note_age(self._learned_s < _YOUNG_S):
+            if signal.note_age(self._learned_s < _LONG_LEARNED_S):
                 self._learned_s = self._steady_s = 0.0
                 self._fine[:] = self._gross[:] = [0.0, 0.0]
         self.return_signal.watch_still(r.return_c, by_supply if flows else None, dt)

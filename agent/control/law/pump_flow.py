@@ -14,6 +14,7 @@ from agent.control.law.pi import PiController
 
 DP, FLOW, DELTA_T = "dp", "flow", "delta_t"
 _TUNING = {DP: (45 / 100, 4.0), FLOW: (45 / 100, 4.0), DELTA_T: (15 / 100, 20.0)}
+"""Mode: its gain, and its integral time in s."""
 
 
 class PumpFlowControl:

@@ -4,8 +4,8 @@
 Does not rotate the lead and has only dP as its mode; see `agent.control.pump_group`.
 
 A PI controller on dP: low dP increases the speed. The lag pump starts in two cases: the lead is not
-available, or the lead alone runs at its limit for `_LAG_START_DELAY`. The lag pump stops after both
-have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY`. Two running pumps get the same speed.
+available, or the lead alone runs at its limit for `_LAG_START_DELAY_US`. The lag pump stops after
+both have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY_US`. Two running pumps get the same speed.
 
 Without a good reading, the available pumps run at the fail-safe speed. When readings return, or
 after a restart of the agent, the same number of pumps continues to run.
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from agent.core.config_records import LoopConfig
     from agent.core.context import SensorView
 
-_LAG_START_DELAY = 10 * SECOND
-_LAG_STOP_DELAY = 120 * SECOND
+_LAG_START_DELAY_US = 10 * SECOND
+_LAG_STOP_DELAY_US = 120 * SECOND
 _LAG_STOP_PCT = 55.0
 """Percent. Below it, one pump below its limit can replace two on a quadratic system curve."""
 
@@ -127,9 +127,9 @@ class PressureLoop:
     def _stage_lag_pump(self, speed: float, now: int) -> None:
         """Start or stop the lag pump after its condition was true for its delay."""
         if self.lag_running:
-            due, delay = speed < _LAG_STOP_PCT, _LAG_STOP_DELAY
+            due, delay = speed < _LAG_STOP_PCT, _LAG_STOP_DELAY_US
         else:
-            due, delay = speed >= self.config.max_pct, _LAG_START_DELAY
+            due, delay = speed >= self.config.max_pct, _LAG_START_DELAY_US
         if not due:
             self._stage_since = None
         elif self._stage_since is None:

@@ -8,7 +8,7 @@ of before count.
 The record is a text: the factors of dP and pump speed, the shares of the relations R1 and R6, each
 in 1/1000000, then the numbers of the suspect signals, and a CRC of these words. It is written when
 a signal becomes suspect or valid, and when a factor has changed by more than `_CHANGE_PCT`, at most
-once in `_INTERVAL`. Without a store (no `port` in the section) nothing is kept.
+once in `_INTERVAL_US`. Without a store (no `port` in the section) nothing is kept.
 """
 
 from agent.core.stored_record import StoredRecord
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 KEY = "control.learned"
 _MILLION = 1_000_000
 _CHANGE_PCT = 2
-_INTERVAL = 600 * SECOND
+_INTERVAL_US = 600 * SECOND
 _FACTORS = 4
 
 
@@ -48,7 +48,7 @@ class LearnedStore:
         self._has_store = port >= 0
         self._loaded: list[int] = []
         self._written: list[int] = []
-        self._written_at = -_INTERVAL
+        self._written_at = -_INTERVAL_US
 
     def event(self, kind: str) -> None:
         """Handle an event of the store. The first `opened` requests the record."""
@@ -79,7 +79,9 @@ class LearnedStore:
         has_changed = len(old) < _FACTORS or True in [
             100 * abs(new - last) > _CHANGE_PCT * last for new, last in zip(numbers, old)
         ]
-        if suspects == old[_FACTORS:] and not (has_changed and now - self._written_at >= _INTERVAL):
+        if suspects == old[_FACTORS:] and not (
+            has_changed and now - self._written_at >= _INTERVAL_US
+        ):
             return
         if suspects and old:
             numbers = old[:_FACTORS]  # the factors of the time before the fault

@@ -41,14 +41,14 @@ LOOP_FAULT = AlarmRecord(
     "loop_fault", SAFE, "raised an exception, its safe output is requested: loop", "loop", True
 )
 
-_MINUTE = 60 * SECOND
+_MINUTE_US = 60 * SECOND
 _PORT_FAULTS = 3
 _LONGEST_CLOSED = 60
 _PART_FAULTS = 5
 _LONGEST_OFF, _ESSENTIAL_OFF = 300, 8
-_HOUR = 3600 * SECOND
+_HOUR_US = 3600 * SECOND
 _MAX_TIMES = 10
-_WAKE_PAUSE = 10 * MILLISECOND
+_WAKE_PAUSE_US = 10 * MILLISECOND
 _MAX_LOGGED = 16
 _LOOPS = ("supply", "pressure", "fans")
 
@@ -109,7 +109,7 @@ class Containment:
     def handle(self, piece: "Any", error: Exception, now: int, data: bytes) -> None:
         """Contain `error` of `piece`; see the module."""
         agent = self._agent
-        self.hold_until = now + _WAKE_PAUSE
+        self.hold_until = now + _WAKE_PAUSE_US
         if piece in agent.fieldbus.buses:
             piece = piece.port
         elif piece is agent.uplink:
@@ -124,14 +124,14 @@ class Containment:
         elif self._loop_name(piece):
             name = self._loop_name(piece)
             self._count("loop", name, error, data)
-            self._loops[name] = now + _MINUTE
+            self._loops[name] = now + _MINUTE_US
             try:
                 piece.request_safe()
             except Exception as second:
                 self._count("loop", name, second, b"")
         elif piece in agent.fieldbus.sessions:
             self._count("device", piece.name, error, data)
-            self._record_port(piece.bus.port).set_active(now + _MINUTE)
+            self._record_port(piece.bus.port).set_active(now + _MINUTE_US)
         else:
             self._count("listener", "", error, data)
             for listeners in (agent.port_listeners, agent.alarms.listeners):
@@ -167,12 +167,12 @@ class Containment:
         for bus in agent.fieldbus.buses:
             if bus.port == port:
                 bus.drop_input(now)
-        if record.add(now, _MINUTE) < _PORT_FAULTS or self._closing:
+        if record.add(now, _MINUTE_US) < _PORT_FAULTS or self._closing:
             return
         if now >= record.active_until:
             record.recovered()
         pause = record.next_pause()
-        record.set_active(now + pause + _MINUTE)
+        record.set_active(now + pause + _MINUTE_US)
         self._closing = True
         links = agent.links if agent.uplink is None else agent.links + [agent.uplink.link]
         for link in links:
@@ -190,7 +190,7 @@ class Containment:
             record = self._parts[section] = FaultRecord(section)
         if isinstance(part, StandIn):
             return
-        count = record.add(now, _HOUR)
+        count = record.add(now, _HOUR_US)
         stand_in = StandIn(self._agent, part, section)
         record.set_stand_in(stand_in)
         longest = _ESSENTIAL_OFF if part.ESSENTIAL else _LONGEST_OFF

@@ -10,7 +10,7 @@ intervals of all are compared (`agent.clock.estimate.selection`):
                the first receiver inside the majority
     silent     the followed receiver has no usable fix for 10 s: UTC follows the first other one
                that agrees with the held time
-    return     the main receiver was good for `_RETURN` without a pause: UTC follows it again
+    return     the main receiver was good for `_RETURN_US` without a pause: UTC follows it again
     bound      the bound of UTC contains the interval that is true if at most half are false
     compare    the other receivers are a cross-check of UTC, as a network time is: two rounds of
                disagreement make the clock untrusted, and its bound covers both times
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from drivers.gnss.receiver import Fix
 
 RECEIVER_APART = AlarmRecord("receiver_apart", NORMAL, "receiver is not used:", "port", False)
-_RETURN = 600 * SECOND
+_RETURN_US = 600 * SECOND
 
 
 class ReceiverGroup(Component):
@@ -137,7 +137,7 @@ class ReceiverGroup(Component):
         """Return the index of the receiver that UTC must follow."""
         followed, main = self.members[self.followed], self.members[0]
         since = main.good_since
-        if self.followed and since is not None and now - since >= _RETURN:
+        if self.followed and since is not None and now - since >= _RETURN_US:
             return 0
         if followed.outside >= ALARM_ROUNDS:
             return self._first_inside(selected)

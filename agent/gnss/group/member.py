@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from drivers.gnss.receiver import Fix, ReceiverDriver
 
 ALARM_ROUNDS = 3
-_SILENCE = 10 * SECOND
+_SILENCE_US = 10 * SECOND
 
 
 class GroupMember:
@@ -88,8 +88,8 @@ class GroupMember:
             self.good_since = now
 
     def is_silent(self, now: int) -> bool:
-        """Return whether the receiver has had no usable time for `_SILENCE`."""
-        return now - self._usable_at > _SILENCE
+        """Return whether the receiver has had no usable time for `_SILENCE_US`."""
+        return now - self._usable_at > _SILENCE_US
 
     def fault(self, now: int) -> str:
         """Return why the receiver is not usable; empty if it is."""

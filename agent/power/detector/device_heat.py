@@ -15,7 +15,7 @@ A load is
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow
     hot         more than `_HOT_K` above it, or at the limit of its class: its power is limited
-    overheated  hot, and near the limit of its class for `_LIMITED_TIME`: it is switched off
+    overheated  hot, and near the limit of its class for `_LIMITED_US`: it is switched off
 
 A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
 no flow. One device warm: its own branch is blocked.
@@ -35,8 +35,8 @@ DEVICE_HOT = AlarmRecord(
 _WARM_K, _HOT_K = 4.0, 8.0
 _END_K = 2.0
 _NEAR_LIMIT_K = 3.0
-_LIMITED_TIME = 5 * SECOND
-_STALE = 6 * SECOND
+_LIMITED_US = 5 * SECOND
+_STALE_US = 6 * SECOND
 _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
@@ -67,7 +67,12 @@ class DeviceHeat:
         """
         self._hot_k = _WARM_K if is_branch_shut else _HOT_K
         load, target = self.load, self.load.target
-        if target is None or target.case_c is None or now - target.read_at > _STALE or not load.on:
+        if (
+            target is None
+            or target.case_c is None
+            or now - target.read_at > _STALE_US
+            or not load.on
+        ):
             self.is_warm, self._case_c = None, None
             load.set_heat(False, False)
             return
@@ -126,7 +131,7 @@ class DeviceHeat:
             self._hot_since = now
         is_hot = case_c >= limit_c or excess_k > (_END_K if load.is_hot else self._hot_k)
         is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
-        load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_TIME)
+        load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
 
 
 def _follow_down(value: "float | None", new: float, dt: float) -> float:

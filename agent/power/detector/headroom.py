@@ -14,7 +14,7 @@ rise_k_s    rise of the supply in K/s, over the last `_HISTORY_LENGTH` readings;
 heat_rejection_lost   the facility water does not flow although the valve is open (two readings), or
             less than half of the loads' heat leaves the coolant and the supply would exceed
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
-            not rise, at the earliest `_CLEAR_TIME` after the last evidence
+            not rise, at the earliest `_CLEAR_US` after the last evidence
 
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
@@ -26,7 +26,7 @@ _HISTORY_LENGTH = 4
 _LOOKAHEAD_S = 30.0
 _FAST_K_S = 0.2
 _NOISE_FACTOR, _NOISE_DECAY = 3.0, 9 / 10
-_CLEAR_TIME = 10 * SECOND
+_CLEAR_US = 10 * SECOND
 _NO_FLOW_FRACTION = 0.05
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
@@ -142,5 +142,5 @@ class CoolingHeadroom:
             self.loss_reason = (
                 "the facility water stands still" if self.no_flow_count >= 2 else "supply rises"
             )
-        elif self._slope_k <= 0 and read_at - self._evidence_at >= _CLEAR_TIME:
+        elif self._slope_k <= 0 and read_at - self._evidence_at >= _CLEAR_US:
             self.heat_rejection_lost = False

@@ -2,9 +2,9 @@
 """Trend of the facility water: a fast rise shows that the coolers have failed.
 
 Does not limit loads; see `agent.power.component`. The supply follows the facility water by minutes.
-If its inlet rises by more than 1 K/min over `_SPAN`, the supply `_AHEAD_MIN` later is predicted:
+If its inlet rises by more than 1 K/min over `_SPAN_US`, the supply `_AHEAD_MIN` later is predicted:
 the inlet then, and the present distance from the inlet to the supply. The trend ends when the inlet
-has not risen for `_SPAN`. A jump is no trend: the sensor is faulty, or the supply shows it soon.
+has not risen for `_SPAN_US`. A jump is no trend: the sensor is faulty, or the supply shows it soon.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -12,8 +12,8 @@ from protocols.time_units import SECOND
 
 INLET_RISES = AlarmRecord("inlet_rises", NORMAL, "facility water warms fast", "", True)
 
-_SPAN, _STEP = 40 * SECOND, 5 * SECOND
-_SAMPLES = _SPAN // _STEP + 1
+_SPAN_US, _STEP_US = 40 * SECOND, 5 * SECOND
+_SAMPLES = _SPAN_US // _STEP_US + 1
 _RISE_K_MIN = 1.0
 _AHEAD_MIN = 9.0
 _LEAST_DISTANCE_K = 3.0
@@ -34,7 +34,7 @@ class InletTrend:
             self.predicted_c = None
             samples.clear()
             return
-        if samples and now - samples[-1][0] < _STEP:
+        if samples and now - samples[-1][0] < _STEP_US:
             return
         if samples and not -_JUMP_K < inlet_c - samples[-1][1] < _JUMP_K:
             samples.clear()
@@ -42,7 +42,7 @@ class InletTrend:
         if len(samples) > _SAMPLES:
             samples.pop(0)
         elapsed = now - samples[0][0]
-        if elapsed < _SPAN:
+        if elapsed < _SPAN_US:
             self.predicted_c = None
             return
         rate = (inlet_c - samples[0][1]) * 60_000_000 / elapsed

@@ -3,15 +3,15 @@
 
 Does not trust a confirmation. Does not choose limits; see `agent.power.component`.
 
-    limit   A load that draws more than its limit + 5 %, `_PROOF_TIME` after the limit must act, is
+    limit   A load that draws more than its limit + 5 %, `_PROOF_US` after the limit must act, is
             `ineffective`. So is a load with a service that has not confirmed the limit after
-            `_ANSWER_TIME`. The other loads then get less. If an order of the protection or a loss
+            `_ANSWER_US`. The other loads then get less. If an order of the protection or a loss
             of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
-            The alarm comes earlier, `_RESPONSE_TIME` after the limit must act, if the power has
+            The alarm comes earlier, `_RESPONSE_US` after the limit must act, if the power has
             not begun to fall: by less than 1/`_RESPONSE_DIVISOR` of the way to the limit. This
             switches nothing off: a load can begin late.
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
-            `_OFF_TIME`, or `_DECAY_TIME` after the effect time of its service, it is forced off
+            `_OFF_US`, or `_DECAY_US` after the effect time of its service, it is forced off
             again, by its service and by its outlets. A load without a measured power is never
             proven off.
 """
@@ -32,10 +32,10 @@ SHED_FAILED = AlarmRecord(
     "shed_failed", NORMAL, "was told to go off and still draws power:", "load", True
 )
 
-_PROOF_TIME = 3 * SECOND
-_RESPONSE_TIME, _RESPONSE_DIVISOR = 900 * MILLISECOND, 8
-_ANSWER_TIME = 3500 * MILLISECOND
-_OFF_TIME, _DECAY_TIME = 4500 * MILLISECOND, 2500 * MILLISECOND
+_PROOF_US = 3 * SECOND
+_RESPONSE_US, _RESPONSE_DIVISOR = 900 * MILLISECOND, 8
+_ANSWER_US = 3500 * MILLISECOND
+_OFF_US, _DECAY_US = 4500 * MILLISECOND, 2500 * MILLISECOND
 _OFF_DIVISOR = 20
 """A load that draws less than this part of its rating is off."""
 
@@ -70,11 +70,11 @@ class EffectProof:
         if target is None or load.limit_w >= load.max_w or target.deferred:
             return False
         requested_w = target.requested_w
-        if requested_w is None or now - lowered_at < _ANSWER_TIME:
+        if requested_w is None or now - lowered_at < _ANSWER_US:
             return load.ineffective
         if target.answered_at < lowered_at and not target.is_in_force:
             return True
-        acts_at = lowered_at + target.effect_us + _PROOF_TIME
+        acts_at = lowered_at + target.effect_us + _PROOF_US
         drawn_w = load.drawn_w(acts_at)
         if drawn_w is None or now < acts_at:
             return load.ineffective
@@ -92,7 +92,7 @@ class EffectProof:
             return
         load.set_proven_off(load.is_proven_off and drawn_w is None)
         effect_us = 0 if load.target is None else load.target.effect_us
-        if now - load.shed_at < max(_OFF_TIME, effect_us + _DECAY_TIME) or load.is_proven_off:
+        if now - load.shed_at < max(_OFF_US, effect_us + _DECAY_US) or load.is_proven_off:
             return
         if drawn_w is not None or load.target is not None:
             if load not in self._failed:
@@ -108,8 +108,8 @@ def _ignores_limit(load: "Load") -> bool:
     if target.answered_at < load.lowered_at:
         return False
     acts_at = load.lowered_at + target.effect_us
-    drawn_w = load.drawn_w(acts_at + _RESPONSE_TIME)
-    if drawn_w is None or load.drawn_w(acts_at + _PROOF_TIME) is not None:
+    drawn_w = load.drawn_w(acts_at + _RESPONSE_US)
+    if drawn_w is None or load.drawn_w(acts_at + _PROOF_US) is not None:
         return False
     limit_w = max(load.limit_w, target.target_w or 0)
     return (

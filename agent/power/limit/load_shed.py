@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 LOAD_SHED = AlarmRecord("load_shed", NORMAL, "is told to go off", "load", True)
 OFF_TEXT = "is switched off"
 """The text after the load was proven to be off."""
-_SHED_INTERVAL = 5 * SECOND
-_CONFIRM_TIME = 8 * SECOND
+_SHED_INTERVAL_US = 5 * SECOND
+_CONFIRM_US = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
 _RESTORE_BELOW_K = 2
 _MAX_HOLD_DOUBLINGS = 5
@@ -77,7 +77,7 @@ class LoadShedding:
         ]
         if not overheating or self._over_since is None:
             self._over_since = now
-        if overheating and now >= self._next_shed_at and now - self._over_since >= _CONFIRM_TIME:
+        if overheating and now >= self._next_shed_at and now - self._over_since >= _CONFIRM_US:
             self._shed(now)
         elif (
             not overheating
@@ -122,7 +122,7 @@ class LoadShedding:
         for load in switchable:
             if load.priority == lowest:
                 self._switch(load, False, now)
-        self._next_shed_at = now + _SHED_INTERVAL
+        self._next_shed_at = now + _SHED_INTERVAL_US
 
     def _restore(self, supply_c: float, now: int) -> None:
         # The place decides between equal priorities: a sort of MicroPython is not stable.

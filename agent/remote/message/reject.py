@@ -7,11 +7,11 @@ Update Framework and Uptane (replay, rollback, freeze).
 
 from protocols.time_units import SECOND
 
-_REPORT_INTERVAL = 10 * SECOND
+_REPORT_INTERVAL_US = 10 * SECOND
 """Shortest interval of reports about rejections. A flood of bad messages causes no traffic."""
 _RECENT = 4
 """Refusals that the record for the servers of the site has: each one sends its own messages."""
-_AUDIT_INTERVAL = 600 * SECOND
+_AUDIT_INTERVAL_US = 600 * SECOND
 """Shortest interval of audit entries about messages without a valid signature. They are counted in
 one entry, so a flood of bad messages does not displace other entries."""
 
@@ -85,7 +85,7 @@ class RejectionLog:
     def on_reported(self, now: int) -> None:
         """Handle a report."""
         if self._is_due:
-            self._report_at = now + _REPORT_INTERVAL
+            self._report_at = now + _REPORT_INTERVAL_US
         self._is_due = False
 
     def audit_due(self, now: int) -> bool:
@@ -95,5 +95,5 @@ class RejectionLog:
     def take_unaudited(self, now: int) -> "tuple[int, str]":
         """Return and clear their count, with the text of the last rejection."""
         count, self._unaudited = self._unaudited, 0
-        self._audit_at = now + _AUDIT_INTERVAL
+        self._audit_at = now + _AUDIT_INTERVAL_US
         return count, ": ".join(self.last).rstrip(": ")

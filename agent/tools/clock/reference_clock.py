@@ -28,8 +28,8 @@ _PULSE_ERROR_US = 100
 """A timestamp of the kernel, taken over into another clock."""
 _NTP_PORT = 123
 _NTP_EPOCH_S = 2_208_988_800
-_NTP_EVERY = 4 * SECOND
-_NTP_AGE = 64 * SECOND
+_NTP_EVERY_US = 4 * SECOND
+_NTP_AGE_US = 64 * SECOND
 _NTP_KEPT = 8
 _PACKET = struct.Struct(">BBbbII4sQQQQ")
 _STA_UNSYNC = 0x40
@@ -104,14 +104,14 @@ class NtpReference:
         except (OSError, ValueError) as error:
             raise ConfigError(f"ntp:{text}: {error}") from None
         self._socket.setblocking(False)
-        self._sent_at = -_NTP_EVERY
+        self._sent_at = -_NTP_EVERY_US
         self._nonce = 0
         self._offsets: list[tuple[int, int, int]] = []  # error, offset, time; µs
         self.error_us = 0
 
     def poll(self, now: int) -> None:
         """Send a request if one is due, and read the reply."""
-        if now - self._sent_at >= _NTP_EVERY:
+        if now - self._sent_at >= _NTP_EVERY_US:
             self._nonce = int.from_bytes(os.urandom(8), "big")
             self._sent_at = self._clock()
             request = _PACKET.pack(0x23, 0, 0, 0, 0, 0, b"", 0, 0, 0, self._nonce)
@@ -144,7 +144,7 @@ class NtpReference:
 
     def sample(self, utc_us: int, mono_us: int) -> int | None:
         """Return the latency."""
-        fresh = [item for item in self._offsets if mono_us - item[2] <= _NTP_AGE]
+        fresh = [item for item in self._offsets if mono_us - item[2] <= _NTP_AGE_US]
         return mono_us + min(fresh)[1] - utc_us if fresh else None
 
     def close(self) -> None:

@@ -33,6 +33,7 @@ _CHANGES = {
     ),
     "TestEvent": ("OK", "Test of the delivery of events.", []),
 }
+"""Key of a message: its severity, its text, and the names of its arguments."""
 
 
 def alarm_key(code: str) -> str:

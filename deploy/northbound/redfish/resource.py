@@ -23,6 +23,7 @@ PRIVILEGES = {
     "Operator": (LOGIN, SELF, COMPONENTS),
     "ReadOnly": (LOGIN, SELF),
 }
+"""Role: its privileges."""
 _VOLATILE = ("DateTime",)
 
 

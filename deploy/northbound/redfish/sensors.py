@@ -163,6 +163,7 @@ _HEALTH: dict[str, tuple[str, str | None]] = {
     "safe": ("Enabled", "Critical"),
     "stopped": ("StandbyOffline", "Critical"),
 }
+"""Unit state: State and Health of Redfish."""
 
 
 def unit_status(snapshot: Snapshot) -> Json:

@@ -53,6 +53,7 @@ _RANGES = {
     "Unsigned32": (0, 2**32 - 1),
     "Counter64": (0, 2**64 - 1),
 }
+"""Type of a value: its lowest and highest value."""
 _LONGEST_TEXT = 255
 
 

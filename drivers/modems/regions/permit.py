@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         latest_at: int
 
 
-_CONFIRM = 10 * SECOND
+_CONFIRM_US = 10 * SECOND
 DEFAULT_SYSTEMS = {"sbd": "sbd", "imt": "imt", "ntn": "ntn_l", "ip": "certus", "rdss": "rdss"}
 """Kind of modem -> system of its rule, without `system` in the configuration."""
 
@@ -69,7 +69,7 @@ class Permit:
             self._differs_since = None
         elif self._differs_since is None:
             self._differs_since = at
-        elif at - self._differs_since >= _CONFIRM:
+        elif at - self._differs_since >= _CONFIRM_US:
             self._inside = not self._inside
             self._differs_since = None
         self._known_at = at

@@ -11,7 +11,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-from drivers.ports.address import KINDS, Address, parse_address
+from drivers.ports.address import Address, parse_address
+from drivers.ports.address_text import KINDS
 
 CHUNK = 4096
 _FILE_CHUNK = 65_536

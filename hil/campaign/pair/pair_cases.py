@@ -73,7 +73,7 @@ def run_case(case: PairCase) -> PairVerdict:
     run.at(case.at_s, run.begin_fault, case.kind.fault, case.node)
     if case.kind.seconds:
         run.at(case.at_s + case.kind.seconds, run.end_fault, case.kind.fault, case.node)
-    run.judge_from(WARM_S - 5)
+    run.measure_from(WARM_S - 5)
     run.start()
     run.run(case.at_s + _AFTER_S)
     apart_us = run.closest_writes_us()

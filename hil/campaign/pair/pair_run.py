@@ -34,7 +34,7 @@ _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
 _SAMPLE_US = 20_000
 _WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
-KEY = bytes(range(32))
+PAIR_KEY = bytes(range(32))
 """Key of the pair."""
 FAULTS = ("power", "pause", "receiver", "driver", "link", "store")
 STORE_PORT, LINK_PORT = FIRST_BUS + 1, FIRST_BUS + 2
@@ -68,7 +68,7 @@ class PairRun:
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
-        self.config["redundancy"] = {"node": "a", "key": KEY.hex(), **section}
+        self.config["redundancy"] = {"node": "a", "key": PAIR_KEY.hex(), **section}
         if is_linked:
             self.config["redundancy"].update(
                 port="store:/virtual/pair", ports={"link": "serial:/virtual/link?baud=115200"}
@@ -82,9 +82,9 @@ class PairRun:
         self.agents: list[PairedAgent] = []
         self.shells = [self._make_node(number) for number in (0, 1)]
         self.longest_gap_us = self.supply_error_k = self.largest_step_pct = 0.0
-        self._able_at = 0
+        self._last_active_at = 0
         self._commands = self._read_commands()
-        self._judged_from = 1 << 62
+        self._measured_from = 1 << 62
 
     def _make_node(self, number: int) -> PausableShell:
         agent = self._make_agent(number)
@@ -175,10 +175,10 @@ class PairRun:
         run_shells(self.world, self.shells, until)
         self.testbed.plant.advance(until)
 
-    def judge_from(self, at_s: float) -> None:
+    def measure_from(self, at_s: float) -> None:
         """Sample gaps, steps of actuators and the supply temperature from `at_s`, each 20 ms."""
-        self._judged_from = self._able_at = int(at_s * _SECOND)
-        self.world.schedule(self._judged_from, self._sample)
+        self._measured_from = self._last_active_at = int(at_s * _SECOND)
+        self.world.schedule(self._measured_from, self._sample)
 
     def _read_commands(self) -> list[float]:
         plant = self.testbed.plant
@@ -187,14 +187,14 @@ class PairRun:
     def _sample(self) -> None:
         plant, now = self.testbed.plant, self.world.now
         plant.advance(now)
-        if now == self._judged_from or self._is_able():
-            self._able_at = now
-        elif any(self._is_whole(node) for node in (0, 1)):
-            self.longest_gap_us = max(self.longest_gap_us, now - self._able_at)
+        if now == self._measured_from or self._has_active():
+            self._last_active_at = now
+        elif any(self._is_fault_free(node) for node in (0, 1)):
+            self.longest_gap_us = max(self.longest_gap_us, now - self._last_active_at)
         else:
-            self._able_at = now
+            self._last_active_at = now
         commands = self._read_commands()
-        if now > self._judged_from:
+        if now > self._measured_from:
             steps = [abs(b - a) for a, b in zip(self._commands, commands, strict=True)]
             self.largest_step_pct = max(self.largest_step_pct, *steps)
         self._commands = commands
@@ -202,7 +202,7 @@ class PairRun:
         self.supply_error_k = max(self.supply_error_k, error_k)
         self.world.schedule(now + _SAMPLE_US, self._sample)
 
-    def _is_whole(self, node: int) -> bool:
+    def _is_fault_free(self, node: int) -> bool:
         shell, master = self.shells[node], self.line.masters[node]
         return (
             shell.is_on
@@ -211,9 +211,9 @@ class PairRun:
             and not master.driver_failed
         )
 
-    def _is_able(self) -> bool:
+    def _has_active(self) -> bool:
         """Return whether a whole controller may write now."""
-        return any(self._is_whole(node) and self.agents[node].can_write for node in (0, 1))
+        return any(self._is_fault_free(node) and self.agents[node].can_write for node in (0, 1))
 
     def closest_writes_us(self) -> int:
         """Return the least time between writes of two controllers, µs; very large without."""

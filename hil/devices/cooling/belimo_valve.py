@@ -14,10 +14,10 @@ from __future__ import annotations
 from hil.devices.modbus.server import ModbusServer
 from hil.plant.plant import Plant
 
-SETPOINT, POSITION, RELATIVE_FLOW, FLOW, INLET_T, OUTLET_T = 0, 4, 6, 7, 19, 21
+SETPOINT, POSITION, RELATIVE_FLOW, FLOW, INLET_TEMPERATURE, OUTLET_TEMPERATURE = 0, 4, 6, 7, 19, 21
 COOLING_KWH, HEATING_KWH = 65, 71
-FULL = 10_000
-BLOCK = 80
+FULL_SCALE = 10_000
+BLOCK_REGISTERS = 80
 
 
 _KWH_US = 3600 * 1_000_000 * 1000.0  # 1 kWh in W µs
@@ -37,9 +37,9 @@ class BelimoValve(ModbusServer):
         super().__init__(unit)
         self.plant = plant
         self.feedback_offset_pct = 0.0
-        self.registers = dict.fromkeys(range(BLOCK), 0)
+        self.registers = dict.fromkeys(range(BLOCK_REGISTERS), 0)
         self.registers[SETPOINT] = round(plant.valve.command_pct * 100.0)
-        self.writable = {SETPOINT: (0, FULL)}
+        self.writable = {SETPOINT: (0, FULL_SCALE)}
         self.energy_kwh = 15_000.0
         self._energy_at = -1
         self._shown_state: tuple[int, float] = (-1, 0.0)
@@ -54,8 +54,8 @@ class BelimoValve(ModbusServer):
         self.plant.valve.set_stuck(is_stuck)
 
     def clamp(self, maximum: int) -> None:
-        """Clamp written set-points to `maximum`, 0.01 % (a fault); `FULL` ends the fault."""
-        self.clamps = maximum < FULL
+        """Clamp written set-points to `maximum`, 0.01 % (a fault); `FULL_SCALE` ends the fault."""
+        self.clamps = maximum < FULL_SCALE
         self.writable[SETPOINT] = (0, maximum)
 
     def refresh(self, now: int) -> None:
@@ -73,11 +73,11 @@ class BelimoValve(ModbusServer):
         position = (plant.valve.position_pct + self.feedback_offset_pct) * 100.0
         lpm = plant.fws_flow_lpm
         values = (
-            (POSITION, min(max(round(position), 0), FULL)),
-            (RELATIVE_FLOW, min(round(lpm / plant.parameters.fws_open_lpm * FULL), 0xFFFF)),
+            (POSITION, min(max(round(position), 0), FULL_SCALE)),
+            (RELATIVE_FLOW, min(round(lpm / plant.parameters.fws_open_lpm * FULL_SCALE), 0xFFFF)),
             (FLOW, min(round(lpm / 60.0 * 1000.0), 0xFFFF)),
-            (INLET_T, round(plant.fws_c * 100.0) & 0xFFFF),
-            (OUTLET_T, round(plant.fws_out_c * 100.0) & 0xFFFF),
+            (INLET_TEMPERATURE, round(plant.fws_c * 100.0) & 0xFFFF),
+            (OUTLET_TEMPERATURE, round(plant.fws_out_c * 100.0) & 0xFFFF),
             (COOLING_KWH, energy & 0xFFFF),
             (COOLING_KWH + 1, energy >> 16),
         )

@@ -61,6 +61,7 @@ _WRITABLE = {
     41989: (0, 100),
     42112: (0, 1),
 }
+"""Address: lowest and highest value that a master can write."""
 
 SENSORS = {
     "flow_lpm": (36864, 4),

@@ -29,6 +29,7 @@ _BY_PHASE: tuple[tuple[str, int, PhaseSource], ...] = (
     ("thd_volts", 0xEA, lambda _, p: 1.8 + 0.1 * p),
     ("thd_amps", 0xF0, lambda _, p: 6.5 + 0.4 * p),
 )
+"""Name, address of phase 1, and the value of a phase."""
 
 
 class Sdm630(EmulatedMeter):

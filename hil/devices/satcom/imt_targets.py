@@ -17,6 +17,7 @@ NO_VERSION, BAD_VERB, ALREADY_SET, TOO_LONG, UNKNOWN, MALFORMED, NOT_ALLOWED, BA
 NO_SIM, NOT_PROVISIONED = 410, 418
 
 _VERSIONS = ((1, 7, 0), (1, 6, 1), (1, 6, 0), (1, 0, 0))
+"""Major, minor and patch number of each version of the interface."""
 _FIRMWARE = {
     "version": {"major": 1, "minor": 5, "patch": 5, "build_info": "EMULATED"},
     "hash": "00" * 32,

@@ -11,7 +11,7 @@ from typing import Any
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import LIMITS
-from hil.devices.cooling.belimo_valve import FULL
+from hil.devices.cooling.belimo_valve import FULL_SCALE
 from hil.devices.modbus.other_master import OtherMaster
 from hil.fault.base import FaultAction, FaultReset, FaultType, attribute_fault
 
@@ -116,8 +116,8 @@ BUS_EVENTS: dict[str, FaultType] = {
     "valve_clamps": FaultType(
         "the valve limits written values to VALUE (0.01 %)",
         lambda testbed, value: testbed.valve.clamp(int(value)),
-        lambda testbed: testbed.valve.clamp(FULL),
-        limits=(0, FULL),
+        lambda testbed: testbed.valve.clamp(FULL_SCALE),
+        limits=(0, FULL_SCALE),
     ),
     "pump_dead": FaultType(
         "the drive of pump number VALUE does not reply",

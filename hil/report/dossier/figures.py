@@ -23,6 +23,7 @@ _MOST = 1e15
 _LEAST = {"pue_milli": 1000, "loop_pue_milli": 1000, "erf_milli": 0, "wue_milli": 0}
 _HIGHEST = {"erf_milli": 1000}
 _ANNUAL_RANGE = {"PUE": (1.0, _MOST), "ERF": (0.0, 1.0)}
+"""Figure: its lowest and highest value."""
 _VERDICT_OK = "ok"
 
 

@@ -96,12 +96,14 @@ GAUGED = tuple(
 """Measured points beside which a unit has a gauge, or the technician holds one."""
 _TWO_WORDS = ("u32", "i32", "f32")
 _STEP = {"Cel": (1, 100), "kPa": (1, 10), "%": (1, 100)}
+"""Unit: one step of a register as a fraction."""
 _RAW_RANGE = {
     "u16": (0, 0xFFFF),
     "i16": (-0x8000, 0x7FFF),
     "u32": (0, 0xFFFFFFFF),
     "i32": (-0x80000000, 0x7FFFFFFF),
 }
+"""Type: its lowest and highest value."""
 
 
 def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "table") -> Raw:

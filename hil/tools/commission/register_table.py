@@ -43,6 +43,7 @@ _ALIASES = {
     "order": ("order", "word order", "byte order", "endianness"),
     "": ("comment", "comments", "remark", "remarks", "notes", "note", ""),
 }
+"""Column: the headings that it can have in a table of a vendor."""
 _ORDERS = ("", "ABCD", "CDAB", "BADC", "DCBA")
 _READ, _WRITTEN = (
     ("", "r", "ro", "read", "readonly"),
@@ -58,6 +59,7 @@ _TYPES = {
     "f32": ("f32", "float", "float32", "real"),
     "bits": ("bits", "bitfield", "flags", "bitmap", "bit"),
 }
+"""Type: the words that name it in a table of a vendor."""
 _DIGITS = re.compile(r"[0-9]{1,6}$")
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _BIT = re.compile(r"^(?:bit\s*)?(\d{1,2})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)

@@ -37,6 +37,7 @@ _STATES = {
     "refused": ("Exception", "Critical"),
     "rolled_back": ("Exception", "Critical"),
 }
+"""State of a change: TaskState and TaskStatus of Redfish."""
 
 
 @dataclass(slots=True)

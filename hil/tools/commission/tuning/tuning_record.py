@@ -20,6 +20,7 @@ from hil.tools.commission.tuning.loop_tuning import GAIN_KEYS, describe, find_ra
 
 _TITLE = "step test of each loop, and the gains from its response"
 _UNITS = {"supply": ("°C", "%/K"), "dp": ("kPa", "%/kPa")}
+"""Loop: units of its value and of its gain."""
 
 
 def record_tuning(

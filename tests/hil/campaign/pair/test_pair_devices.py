@@ -17,7 +17,7 @@ from agent.redundancy.controller import make_controller
 from agent.redundancy.pair_table import ACTIVE
 from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import KEY, PairRun
+from hil.campaign.pair.pair_run import PAIR_KEY, PairRun
 from protocols.modbus.rtu import build_frame
 
 
@@ -45,7 +45,7 @@ def test_single_noise_bytes_do_not_stop_a_takeover() -> None:
     for tenth in range(60):
         run.at(20 + 0.45 * tenth, run.line.send, 1, b"\x5a")
     run.at(20, run.begin_fault, "power", 0)
-    run.judge_from(19)
+    run.measure_from(19)
     run.start()
     run.run(24)
     assert run.agents[1].role == "active"
@@ -53,7 +53,7 @@ def test_single_noise_bytes_do_not_stop_a_takeover() -> None:
 
 def test_recorded_beacons_hours_apart_change_nothing() -> None:
     run = PairRun(TestbedSettings())
-    old = build_frame(UNITS["a"], build_request(KEY, UNITS["a"], Word(ACTIVE, 0, 7)))
+    old = build_frame(UNITS["a"], build_request(PAIR_KEY, UNITS["a"], Word(ACTIVE, 0, 7)))
     run.start()
     for number in range(6):
         run.at(20 + 5.21 * number, run.line.send, 1, old)
@@ -65,7 +65,7 @@ def test_a_paused_standby_does_not_answer_old_beacons() -> None:
     run = PairRun(TestbedSettings())
     run.at(20, run.begin_fault, "pause", 1)
     run.at(80, run.end_fault, "pause", 1)
-    run.judge_from(19)
+    run.measure_from(19)
     run.start()
     run.run(100)
     assert run.agents[0].takeovers == 1
@@ -87,7 +87,7 @@ def test_a_controller_in_a_boot_loop_stays_in_the_pair(level: int) -> None:
 def test_a_damaged_node_file_is_one_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "node"
     path.write_bytes(content)
-    section = {"node": "file", "node_file": str(path), "key": KEY.hex()}
+    section = {"node": "file", "node_file": str(path), "key": PAIR_KEY.hex()}
     config = load(pair_config(redundancy=section), profiles())
     with pytest.raises(ConfigError, match=r"redundancy\.node_file"):
         make_controller(config, lambda: Agent(config))
@@ -105,7 +105,7 @@ def test_a_watchdog_and_a_device_with_the_address_of_a_controller_are_refused() 
 
 def test_the_same_letter_is_printed_by_the_active_controller() -> None:
     run = PairRun(TestbedSettings())
-    frame = build_frame(UNITS["b"], build_request(KEY, UNITS["b"], Word(ACTIVE, 1, 1)))
+    frame = build_frame(UNITS["b"], build_request(PAIR_KEY, UNITS["b"], Word(ACTIVE, 1, 1)))
     run.start()
     for number in range(5):
         run.at(20 + 1.31 * number, run.line.send, 1, frame)

@@ -11,7 +11,7 @@ from agent.redundancy.beacon import UNITS, Word, build_request
 from agent.redundancy.pair_table import ACTIVE
 from agent.redundancy.stored_epoch import COMMAND_KEY, STATE_KEY, command_text
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import KEY, PairRun
+from hil.campaign.pair.pair_run import PAIR_KEY, PairRun
 from protocols.modbus.rtu import build_frame
 
 
@@ -26,7 +26,7 @@ def roles(run: PairRun) -> list[str]:
 def command(run: PairRun, node: int, name: str) -> None:
     """Give a command as `coldloop pair` does."""
     epoch = run.agents[node].beacons.epoch
-    run.stores[node].records[COMMAND_KEY] = command_text(KEY, name, epoch)
+    run.stores[node].records[COMMAND_KEY] = command_text(PAIR_KEY, name, epoch)
 
 
 def swap_times(run: PairRun, count: int, phase_s: float) -> Iterator[float]:
@@ -40,7 +40,7 @@ def swap_times(run: PairRun, count: int, phase_s: float) -> Iterator[float]:
 def test_planned_swaps_move_no_actuator(phase_s: float) -> None:
     run = linked_run()
     assert list(swap_times(run, 6, phase_s))
-    run.judge_from(18)
+    run.measure_from(18)
     run.start()
     run.run(70)
     assert [agent.takeovers for agent in run.agents] == [4, 3]
@@ -107,7 +107,7 @@ def test_a_cut_link_is_an_alarm_and_stops_swaps_but_no_takeover() -> None:
     run.at(20, run.begin_fault, "link", 1)
     run.at(30, command, run, 0, "swap")
     run.at(50, run.begin_fault, "power", 0)
-    run.judge_from(19)
+    run.measure_from(19)
     run.start()
     run.run(49)
     assert roles(run) == ["active", "standby"]
@@ -148,7 +148,7 @@ def test_recorded_beacons_have_no_effect_after_both_have_restarted() -> None:
     run.run(32)
     assert roles(run) == ["active", "standby"]
     assert run.agents[0].beacons.epoch > epoch
-    old = build_frame(UNITS["a"], build_request(KEY, UNITS["a"], Word(ACTIVE, epoch, 7)))
+    old = build_frame(UNITS["a"], build_request(PAIR_KEY, UNITS["a"], Word(ACTIVE, epoch, 7)))
     for number in range(3):
         run.at(33 + 1.7 * number, run.line.send, 1, old)
     run.run(45)
@@ -163,7 +163,7 @@ def test_a_dead_store_gives_the_role_to_the_other_one_and_stops_nothing(both: bo
     if both:
         run.at(20, run.begin_fault, "store", 1)
         run.at(45, run.begin_fault, "power", 0)
-    run.judge_from(19)
+    run.measure_from(19)
     run.start()
     run.run(60)
     assert roles(run)[1] == "active"
@@ -175,7 +175,7 @@ def test_a_rotation_by_time_proves_both() -> None:
     run = linked_run(rotate_h=1)
     for agent in run.agents:
         agent._swaps._rotate_us = 20_000_000  # an hour takes too long here
-    run.judge_from(15)
+    run.measure_from(15)
     run.start()
     run.run(70)
     assert sum(agent.takeovers for agent in run.agents) >= 3
@@ -198,7 +198,8 @@ def test_a_command_for_another_epoch_or_with_another_key_is_ignored() -> None:
     run = linked_run()
     run.start()
     run.run(20)
-    for text in (command_text(KEY, "swap", 77), command_text(bytes(32), "swap", 1), b"\xff" * 50):
+    forged = command_text(bytes(32), "swap", 1)
+    for text in (command_text(PAIR_KEY, "swap", 77), forged, b"\xff" * 50):
         run.stores[0].records[COMMAND_KEY] = text
         run.run(run.world.now / 1e6 + 5)
         assert roles(run) == ["active", "standby"]

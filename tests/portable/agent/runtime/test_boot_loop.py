@@ -118,7 +118,8 @@ class LoopRig(AgentRig):
 
     def make(self, raw, models):
         raw["safety"] = {"inputs": []}
-        return Agent(protection_only(load(raw, models), self.level), None, 0, self.level)
+        level = self.fallback_level
+        return Agent(protection_only(load(raw, models), level), None, 0, level)
 
 
 def test_the_loops_run_in_a_boot_loop_and_the_alarm_says_so():

@@ -2,7 +2,8 @@
 """Addresses: parsing, errors with reasons, canonical text."""
 
 from drivers.errors import AddressError
-from drivers.ports.address import BAUDS, MAX_TEXT, parse_address
+from drivers.ports.address import parse_address
+from drivers.ports.address_text import BAUDS, MAX_TEXT
 from tests.portable.support.check import eq, raises
 
 
