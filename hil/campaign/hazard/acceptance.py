@@ -31,12 +31,13 @@ from typing import Any
 from hil.bench.load_bank import LoadBank
 from hil.campaign.hazard.injected_faults import load_table
 from hil.campaign.hazard.truth import SECOND
-from hil.kernel.dut import DutFactory
+from hil.kernel.dut import Dut, DutFactory
 from hil.kernel.run_history import matches_code
 from hil.measure.hazard import OFF_FRACTION, first_limit_us
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import Scenario
+from hil.shells.lockstep import LockStepDut
 
 MET, REASON, FAILED = "met", "reason", "failed"
 LOWEST = ("dew_k",)
@@ -143,6 +144,14 @@ def _holds(figure: str, value: float | None, limit: float) -> bool:
     if value is None:
         return False
     return round(value, 2) >= limit if figure in LOWEST else round(value, 2) <= limit
+
+
+def quick_micropython(*given: Any) -> Dut:
+    """Make MicroPython with a large heap: a third of the computing time.
+
+    The heap of a board has tests of its own.
+    """
+    return LockStepDut(*given, heap="8M")
 
 
 def load_lines() -> tuple[Line, ...]:
