@@ -40,7 +40,7 @@ _MAX_EVENTS = 12
 _MEAN_S = 1800.0
 """Time constant of the mean in `agent.safety.loop_watch`, s."""
 NO_LEVEL_KPA, SURE_LEVEL_KPA = 2.4, 3.6
-"""The alarm `level_low` comes at a fall of 3 kPa: never below the first, always above the second."""
+"""The alarm `level_low` comes at 3 kPa: never below the first, always above the second."""
 RESTARTS = (
     "power_cut",
     "board_restart",

@@ -367,7 +367,7 @@ _INTRODUCTION = (
     "Each row is one run on the bench, in virtual time, seed 1. The devices and the plant are",
     "emulated. `90kw` and `30kw` have a set-point of 32 °C and facility water of 24 °C. `cold` has",
     "90 kW, a set-point of 20 °C, facility water of 10 °C and 60 % humidity in a room of 27 °C. A",
-    "cell has the measured figure and the limit of the analysis. Times are seconds after the fault.",
+    "cell has the figure and the limit of the analysis. Times are seconds after the fault.",
     "`limit` and `off` are orders on the wire: the first limit, and the order to the last load to",
     "switch off. `power` is the time until all loads draw less than 5 %: the services of the bench",
     "need 1 to 3 s more. The verdict contains all expectations of the scenario too. MicroPython:",
