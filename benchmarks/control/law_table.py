@@ -243,8 +243,8 @@ Four laws have the same plant, sensors and valve; the settings are those of the 
 cell is the mean of {seeds} seeds, in the order coldloop / PI / phosphor / IMC. The first column of
 figures is the time until the supply stays within 0.5 K of its set-point, in seconds. `-` means that
 a seed never does, or leaves this band in a square wave. Then follow the largest deviation above and
-below the set-point, K, and the travel of the valve in 40 minutes, percent. `worse` names the figures
-in which the mean of coldloop is larger than that of a peer. {revision}
+below the set-point, K, and the travel of the valve in 40 minutes, percent. `worse` names the
+figures in which the mean of coldloop is larger than that of a peer. {revision}
 
 | disturbance | settle, s | above, K | below, K | travel, % | worse |
 |---|---|---|---|---|---|
