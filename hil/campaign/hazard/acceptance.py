@@ -331,6 +331,8 @@ def write_line(result: LineResult) -> str:
 def write_page(results: list[LineResult], others: Others) -> str:
     """Write the page as Markdown."""
     counts = {v: sum(r.verdict == v for r in results) for v in (MET, REASON, FAILED)}
+    total = sum(len(list_cases(line)) for line in load_lines())
+    missing = [f"This page is not complete: {len(results)} of {total} runs.", ""]
     lines = [
         "# Acceptance table of the hazard analysis, measured",
         "",
@@ -338,6 +340,7 @@ def write_page(results: list[LineResult], others: Others) -> str:
         "",
         *_INTRODUCTION,
         "",
+        *(missing if len(results) < total else []),
         f"Met: {counts[MET]} runs. Met with a reason: {counts[REASON]}. Failed: {counts[FAILED]}.",
         "",
         _HEAD,
