@@ -73,7 +73,7 @@ class Beyond:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One line of the table: a scenario, and what the analysis permits (None: it asks nothing)."""
 
     group: str
@@ -111,7 +111,7 @@ class Line:
 class LineResult:
     """The run of one case of a line. `figures`: by name, None: it did not happen."""
 
-    line: Line
+    line: TableLine
     case: str
     figures: dict[str, float | None]
     failures: tuple[str, ...]
@@ -154,10 +154,10 @@ def quick_micropython(*given: Any) -> Dut:
     return LockStepDut(*given, heap="8M")
 
 
-def load_lines() -> tuple[Line, ...]:
+def load_lines() -> tuple[TableLine, ...]:
     """Read all lines."""
     return tuple(
-        Line(
+        TableLine(
             **{
                 **entry,
                 "beyond": tuple(Beyond(**item) for item in entry.get("beyond", ())),
@@ -168,7 +168,7 @@ def load_lines() -> tuple[Line, ...]:
     )
 
 
-def list_cases(line: Line) -> list[str]:
+def list_cases(line: TableLine) -> list[str]:
     """Give the names of the cases of a line: 90kw, 30kw, cold."""
     names = [_case_name(scenario) for scenario in find(line.scenario).expand_cases()]
     return [name for name in names if not line.only or name in line.only.split()]
@@ -178,7 +178,7 @@ def _case_name(scenario: Scenario) -> str:
     return scenario.name.partition("/")[2] or f"{scenario.settings.it_kw:g}kw"
 
 
-def measure_line(line: Line, case: str, make_dut: DutFactory, dut: str) -> LineResult:
+def measure_line(line: TableLine, case: str, make_dut: DutFactory, dut: str) -> LineResult:
     """Run one case of a line; give its figures."""
     scenario = next(s for s in find(line.scenario).expand_cases() if _case_name(s) == case)
     run = VirtualRun(scenario, 1, make_dut)
@@ -194,7 +194,7 @@ def measure_line(line: Line, case: str, make_dut: DutFactory, dut: str) -> LineR
 class _Watch:
     """Keeps the extremes of one run."""
 
-    def __init__(self, run: VirtualRun, line: Line) -> None:
+    def __init__(self, run: VirtualRun, line: TableLine) -> None:
         self._run, self._line = run, line
         self._case_c, self._dew_k = 0.0, float("inf")
         self._count: float | None = None
@@ -299,11 +299,11 @@ def _first_off_us(bank: LoadBank, since_us: int) -> dict[str, int]:
     return found
 
 
-def _is_one_of(code: str, line: Line) -> bool:
+def _is_one_of(code: str, line: TableLine) -> bool:
     return not line.code or any(matches_code(code, name) for name in line.code.split())
 
 
-Others = dict[tuple[Line, str], LineResult]
+Others = dict[tuple[TableLine, str], LineResult]
 """Results on MicroPython by line and case."""
 
 

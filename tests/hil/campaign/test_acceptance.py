@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from hil.campaign.hazard import acceptance
-from hil.campaign.hazard.acceptance import FAILED, FIGURES, MET, REASON, Beyond, Line, LineResult
+from hil.campaign.hazard.acceptance import (
+    FAILED,
+    FIGURES,
+    MET,
+    REASON,
+    Beyond,
+    LineResult,
+    TableLine,
+)
 from hil.campaign.hazard.case_generator import CaseOptions, HazardCase, generate_case
 from hil.campaign.hazard.coverage import choose_by_codes
 from hil.campaign.hazard.run import CaseResult, judge_run, run_case
@@ -37,13 +45,13 @@ def test_each_group_has_lines_and_each_line_has_limits() -> None:
             assert len(beyond.reason) > 40, line
 
 
-def make_result(line: Line, **figures: float | None) -> LineResult:
+def make_result(line: TableLine, **figures: float | None) -> LineResult:
     values: dict[str, float | None] = dict.fromkeys(FIGURES)
     return LineResult(line, "90kw", values | figures, (), "digest", "cpython")
 
 
 def test_a_limit_is_exceeded_only_with_a_reason() -> None:
-    line = Line("H1", "pumps", "h1-pumps-seized", case_c=85, dew_k=0, alarm_s=1)
+    line = TableLine("H1", "pumps", "h1-pumps-seized", case_c=85, dew_k=0, alarm_s=1)
     good = {"case_c": 85.004, "dew_k": 0.0, "alarm_s": 1.0}
     assert make_result(line, **good).verdict == MET
     for name, value in (("case_c", 85.01), ("dew_k", -0.01), ("alarm_s", 1.01), ("alarm_s", None)):
