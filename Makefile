@@ -1,6 +1,6 @@
 # Each target is one command. `make help` lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea docs reference readability lock deb bundle compiled sbom vex advisories bare-root clean
+.PHONY: help setup agent dev pypy demo test lint format soak mutation digests fmea hazard-table docs reference readability lock deb bundle compiled sbom vex advisories bare-root clean
 PY := .venv/bin/python
 ARGS :=
 
@@ -46,6 +46,9 @@ digests: dev ## writes the digests of the shipped scenarios (after a wanted chan
 fmea: dev ## measures the rows of the failure mode and effects analysis
 	@.venv/bin/coldloop hil hazard --fmea docs/reference/fmea.md
 	@.venv/bin/coldloop hil hazard --before-after docs/reference/before_after.md
+
+hazard-table: dev ## measures the acceptance table of the hazard analysis on both interpreters
+	@.venv/bin/coldloop hil hazard --acceptance docs/reference/hazard_table.md --compare
 
 mutation: dev ## mutation tests, mutmut; SUBJECT=laws selects a subject, N=200 the number of mutants
 	@$(PY) -m benchmarks.mutation.run $(SUBJECT:%=--subject %) $(N:%=--count %) $(ARGS)

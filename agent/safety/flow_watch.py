@@ -38,6 +38,7 @@ _GONE_FLOW, _GONE_DP = 0.25, 0.0625
 _LEAST_FLOW, _LEAST_DP = 0.15, 0.03
 _START_LEAST = 1.0
 _DP_BAND_KPA = 5.0
+_FITS_LOW, _FITS_HIGH = 3 / 4, 5 / 4
 _SAME_FLOW = 85 / 100
 """Part of the flow that belongs to a high pressure (flow ~ root of the pressure)."""
 _SIGN_US = 3 * SECOND
@@ -50,7 +51,9 @@ _NEW_LEVEL_US = 20 * SECOND
 
 class FlowWatch:
     """The decision. `is_lost`: no flow. `is_gone`: confirmed, not only a first sign. `suspect`: at
-    least one indication. `outlier`: "flow", "dp" or "".
+    least one indication. `outlier`: "flow", "dp" or "". `stays_gone`: the flow is almost zero, and
+    the pressure does not belong to the speed; it does not begin a loss, but continues one while the
+    pumps change over.
 
     `flow_low`, `dp_low`: of each reading; None: unknown.
 
@@ -61,7 +64,7 @@ class FlowWatch:
     def __init__(self, design_lpm: float = 0.0, design_kpa: float = 0.0) -> None:
         self._start_lpm = max(_START_LEAST, _LEAST_FLOW * design_lpm)
         self._start_kpa = max(_START_LEAST, _LEAST_DP * design_kpa)
-        self.is_lost = self.is_gone = self.suspect = False
+        self.is_lost = self.is_gone = self.suspect = self.stays_gone = False
         self.flow_low: bool | None = None
         self.dp_low: bool | None = None
         self.outlier = ""
@@ -109,6 +112,8 @@ class FlowWatch:
         used = None if self._proven == "dp" else flow
         confirmed = self._is_gone(used, kpa, dp_low) or is_hot is True
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
+        is_zero = flow is not None and self._flow is not None and flow < _GONE_FLOW * self._flow
+        self.stays_gone = is_zero and not self._fits_speed(kpa, speed)
         is_unread = flow is None and kpa is None
         self._unread_loss = is_unread and (self._unread_loss or (self.is_lost and is_hot is True))
         if self._unread_loss:
@@ -156,6 +161,14 @@ class FlowWatch:
             return flow is None or flow < least
         expected = expected if ratio < 1.0 else self._kpa
         return kpa < _LOW_DP * expected or kpa < _LEAST_DP * self._kpa
+
+    def _fits_speed(self, kpa: "float | None", speed: "float | None") -> bool:
+        """Return whether the pressure is about that of the usual row at this speed."""
+        if kpa is None:
+            return False
+        ratio = 1.0 if speed is None or self._speed <= 0 else speed / self._speed
+        expected = self._kpa * ratio * ratio
+        return _FITS_LOW * expected < kpa < _FITS_HIGH * expected
 
     def _dead_drives(
         self, drives: "list[DriveWatch]", unit_at: int, now: int

@@ -256,7 +256,8 @@ class Protection:
     def _limit_loads(self, limits: "LoadLimitsView", lost_since: int, now: int) -> None:
         """Limit all loads; switch them off after `_SHED_US` without flow."""
         limits.limit_all(_NO_FLOW)
-        if self.flow.is_gone and now - lost_since >= _SHED_US:
+        is_gone = self.flow.is_gone or self.flow.stays_gone
+        if is_gone and now - lost_since >= _SHED_US:
             limits.shed_all(_NO_FLOW)
             if not self._has_shed:
                 self._note_shed(now)

@@ -25,6 +25,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 from math import sqrt
+from pathlib import Path
 from statistics import fmean, pvariance
 from typing import Any
 
@@ -233,6 +234,57 @@ def _figures(t: dict[str, Any]) -> dict[str, float]:
     return {"settle": settle, "deviation": deviation, "travel": t["travel_pct"]}
 
 
+_PAGE = """# Laws of the supply temperature, compared
+
+For engineers of control. Written by `python -m benchmarks.control.law_table --page FILE`. Do not
+edit.
+
+Four laws have the same plant, sensors and valve; the settings are those of the nominal plant. Each
+cell is the mean of {seeds} seeds, in the order coldloop / PI / phosphor / IMC. The first column of
+figures is the time until the supply stays within 0.5 K of its set-point, in seconds. `-` means that
+a seed never does, or leaves this band in a square wave. Then follow the largest deviation above and
+below the set-point, K, and the travel of the valve in 40 minutes, percent. `worse` names the
+figures in which the mean of coldloop is larger than that of a peer. {revision}
+
+| disturbance | settle, s | above, K | below, K | travel, % | worse |
+|---|---|---|---|---|---|
+"""
+
+
+def write_page(record: dict[str, Any]) -> str:
+    """Write the table as Markdown; `record` is that of `main`."""
+    trials = record["trials"]
+    machine = record["machine"]
+    seeds = len({t["seed"] for t in trials})
+    lines = []
+    for case in dict.fromkeys(t["case"] for t in trials):
+        means = [
+            _means([t for t in trials if (t["case"], t["law"]) == (case, law)]) for law in LAWS
+        ]
+        cells = [
+            " / ".join("-" if m[name] >= _NEVER_S else f"{m[name]:.{digits}f}" for m in means)
+            for name, digits in _PAGE_FIGURES.items()
+        ]
+        worse = [n for n in _PAGE_FIGURES if means[0][n] > min(m[n] for m in means[1:])]
+        lines.append(f"| {case} | {' | '.join(cells)} | {', '.join(worse) or 'none'} |")
+    text = f"Measured on {machine['date'][:10]}, revision {machine['revision']}."
+    return _PAGE.format(seeds=seeds, revision=text) + "\n".join(lines) + "\n"
+
+
+_PAGE_FIGURES = {"settle": 0, "above": 2, "below": 2, "travel": 0}
+
+
+def _means(trials: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the means over the seeds; one seed that never settles makes the mean never."""
+    settle = [t["settle_s"] for t in trials]
+    return {
+        "settle": _NEVER_S if None in settle else fmean(settle),
+        "above": fmean(t["over_k"] for t in trials),
+        "below": fmean(t["under_k"] for t in trials),
+        "travel": fmean(t["travel_pct"] for t in trials),
+    }
+
+
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -241,6 +293,7 @@ def main() -> int:
     parser.add_argument("--case", choices=sorted(DISTURBANCES), action="append")
     parser.add_argument("--seconds", type=int, default=SECONDS)
     parser.add_argument("--seed", type=int, action="append")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="also write the table as a page")
     arguments = parser.parse_args()
     trials = []
     for case in arguments.case or DISTURBANCES:
@@ -250,6 +303,8 @@ def main() -> int:
             trials += [trial(law, case, arguments.seconds, seed) for seed in seeds]
     record: dict[str, Any] = {"machine": common.describe_machine(), "trials": trials}
     record["lost"] = lost(trials)
+    if arguments.page is not None:
+        arguments.page.write_text(write_page(record), encoding="utf-8")
     head = [
         "disturbance",
         "law",

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from math import exp, log
 from typing import Any
 
 from hil.bench.testbed_settings import TestbedSettings
@@ -26,6 +27,7 @@ from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import BenchError
 from hil.fault.registry import EVENTS
 from hil.io.strict_json import sha256
+from hil.plant.fluid.parameters import PlantParameters
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.model import Expectation, Scenario, ScenarioEvent
@@ -35,6 +37,19 @@ SECONDS = 3600
 MIN_SECONDS = 600
 _FIRST_S, _FAULT_FREE_S = 30, 240
 _MAX_EVENTS = 12
+_MEAN_S = 1800.0
+"""Time constant of the mean in `agent.safety.loop_watch`, s."""
+NO_LEVEL_KPA, SURE_LEVEL_KPA = 2.4, 3.6
+"""The alarm `level_low` comes at 3 kPa: never below the first, always above the second."""
+RESTARTS = (
+    "power_cut",
+    "board_restart",
+    "raise_in",
+    "roll_back_config",
+    "confirm_config",
+    "push_setpoint",
+)
+"""After a restart the mean begins with the pressure of that moment."""
 
 
 def generate_scenario(seed: int, seconds: int = SECONDS) -> Scenario:
@@ -45,24 +60,57 @@ def generate_scenario(seed: int, seconds: int = SECONDS) -> Scenario:
     events = sorted(
         (_draw_event(rule, rng, last_s) for rule in rules), key=lambda event: event.at_s
     )
+    settings = _draw_settings(rules, rng)
     return Scenario(
         f"campaign-{seed}",
         f"{len(events)} random faults of seed {seed}",
         seconds,
-        _draw_settings(rules, rng),
+        settings,
         tuple(events),
         SAFETY
         + ((DEW,) if any(rule.humidity_sensors for rule in rules) else ())
-        + tuple(replace(event, from_s=seconds - 30) for event in _list_liveness(rules)),
+        + tuple(
+            replace(item, from_s=seconds - 30) for item in list_liveness(events, settings, seconds)
+        ),
     )
 
 
-def _list_liveness(rules: list[FaultRule]) -> list[Expectation]:
-    """Return what must hold at the end. Vented air takes coolant from the reservoir."""
-    takes_coolant = any(rule.takes_coolant for rule in rules)
-    return [
-        replace(event, max=1) if event is STATE and takes_coolant else event for event in LIVENESS
-    ]
+def list_liveness(
+    events: list[ScenarioEvent], settings: TestbedSettings, seconds: int
+) -> list[Expectation]:
+    """Return what must hold at the end.
+
+    Vented air takes coolant from the reservoir. If the static pressure has fallen far enough, the
+    unit must be degraded by `level_low`, if it has fallen little, it must be normal, and nothing
+    else may degrade it. A unit without the section `safety` has no such alarm, and must be normal.
+    """
+    if not any(event.do == "air_in_loop" for event in events) or "safety" not in settings.parts:
+        return list(LIVENESS)
+    falls = [_static_fall_kpa(event, seconds) for event in events if event.do == "air_in_loop"]
+    others = [item for item in LIVENESS if item is not STATE]
+    others.append(Expectation("degrading:level_low", max=0, requirement="SAFE-1"))
+    low = Expectation("alarm:level_low", min=0, max=1, requirement="SAFE-1")
+    if sum(falls) < NO_LEVEL_KPA:
+        low = replace(low, max=0)
+    elif max(falls) > SURE_LEVEL_KPA and not any(event.do in RESTARTS for event in events):
+        low = replace(low, min=1)
+    return [*others, low]
+
+
+def _static_fall_kpa(event: ScenarioEvent, seconds: int) -> float:
+    """Return the largest fall of the static pressure below its mean, until the end, kPa.
+
+    The air leaves with the time constant of the separator, and coolant of the reservoir replaces
+    it. The mean of the unit follows with a time constant of `_MEAN_S`. The difference of both is
+    F k (exp(-t / mean) - exp(-t / separator)) with k = mean / (mean - separator).
+    """
+    plant = PlantParameters()
+    litres = plant.supply_pipe_l + plant.return_pipe_l + plant.cdu_volume_l
+    full_kpa = plant.vessel_slope_kpa_l * litres * (event.value or 0.0) / 100.0
+    vent_s = plant.air_separator_s
+    factor = _MEAN_S / (_MEAN_S - vent_s)
+    most_s = min(seconds - event.at_s, factor * vent_s * log(_MEAN_S / vent_s))
+    return full_kpa * factor * (exp(-most_s / _MEAN_S) - exp(-most_s / vent_s))
 
 
 def _draw_settings(rules: list[FaultRule], rng: random.Random) -> TestbedSettings:

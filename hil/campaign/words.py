@@ -17,8 +17,7 @@ class FaultRule:
 
     `max_duration_s` 0: the fault has no end. `components`: sections of the unit that the fault
     needs. `meters`, `humidity_sensors`, `fans`: devices that the fault needs on the bus. `texts`:
-    the possible texts of a fault that takes one. `takes_coolant`: the unit is degraded
-    (`level_low`) until a person fills it up, which no run does.
+    the possible texts of a fault that takes one.
     """
 
     fault: str
@@ -31,7 +30,6 @@ class FaultRule:
     humidity_sensors: int = 0
     fans: int = 0
     texts: tuple[str, ...] = ()
-    takes_coolant: bool = False
 
 
 _LOG = ("log",)
@@ -107,7 +105,7 @@ _TESTBED_RULES: tuple[FaultRule, ...] = (
     FaultRule("rack_blocked", 1, 4, 3, is_integer=True),
     FaultRule("valve_stuck", max_duration_s=40),
     FaultRule("valve_stiction", 0.5, 2, 60),
-    FaultRule("air_in_loop", 0.5, 5, 0, takes_coolant=True),
+    FaultRule("air_in_loop", 0.5, 5, 0),
     FaultRule("filter_clog", 5, 30, 60),
     FaultRule("hx_fouling", 1, 15, 0),
     FaultRule("fws_pressure", 70, 120, 60),
@@ -265,7 +263,8 @@ DEW = Expectation("dew_margin_k", "K", max=-0.001, never=True, requirement="COOL
 """Must hold at all times in rows with humidity sensors."""
 
 STATE = Expectation("state", max=0, requirement="SAFE-1")
-"""The unit is normal. Degraded is permitted after a fault that takes coolant."""
+"""The unit is normal. After air in the loop `hil.campaign.random_campaign` asks something else: the
+air takes coolant, and no run fills it up."""
 
 LIVENESS: tuple[Expectation, ...] = (
     STATE,

@@ -8,7 +8,7 @@ as `alarm:bus_lost`.
 
 from functools import cache
 
-from agent.core.alarm_record import STATES
+from agent.core.alarm_record import DEGRADED, STATES
 from agent.tools.alarm_list import all_records
 from hil.bench.testbed import Testbed
 from hil.measure.base import Measure, ReadFunction, Status
@@ -37,6 +37,12 @@ def _count_alarms(_: Testbed, status: Status, code: str) -> float:
     return float(
         sum(active_code == code or active_code.split(":")[0] == code for active_code in codes)
     )
+
+
+def _count_degrading(_: Testbed, status: Status, code: str) -> float:
+    """Count the alarms, other than `code`, that degrade the unit."""
+    found = [alarm["code"].split(":")[0] for alarm in status["alarms"]]
+    return float(sum(all_records()[name].state >= DEGRADED for name in found if name != code))
 
 
 def _plant_value(name: str) -> ReadFunction:
@@ -92,6 +98,12 @@ MEASURES: dict[str, Measure] = {
         "", "0 normal 1 degraded 2 safe 3 stopped", lambda _, s, __: STATES.index(s["state"])
     ),
     "alarm": Measure("", "active alarms with the code in the argument", _count_alarms, "alarm"),
+    "degrading": Measure(
+        "",
+        "active alarms that degrade the unit, without the code in the argument",
+        _count_degrading,
+        "alarm",
+    ),
     "alarms": Measure("", "active alarms", lambda _, s, __: len(s["alarms"])),
     "ticks": Measure("", "executed ticks", lambda _, s, __: s["ticks"]["count"]),
     "missed_ticks": Measure("", "missed ticks", lambda _, s, __: s["ticks"]["missed"]),

@@ -207,7 +207,7 @@ def _run_acceptance(arguments: argparse.Namespace, workers: int) -> int:
     duts = [arguments.dut] + ["micropython"] * (arguments.compare and arguments.dut == "cpython")
     order = [(line, case) for line in lines for case in acceptance.list_cases(line)]
     jobs = [(line, case, dut) for line, case in order for dut in duts]
-    found: dict[tuple[acceptance.Line, str, str], acceptance.LineResult] = {}
+    found: dict[tuple[acceptance.TableLine, str, str], acceptance.LineResult] = {}
     started_s, cpu_s = time.perf_counter(), dict.fromkeys(duts, 0.0)
     with _Interruptible(arguments.acceptance, len(jobs)) as interruptible:
         for result, used_s in run_jobs(_measure_line, jobs, workers):
@@ -234,15 +234,16 @@ def _run_acceptance(arguments: argparse.Namespace, workers: int) -> int:
     return 1 if failed or differing else 0
 
 
-def _is_chosen(line: acceptance.Line, names: list[str]) -> bool:
+def _is_chosen(line: acceptance.TableLine, names: list[str]) -> bool:
     return not names or line.scenario in names
 
 
 def _measure_line(
-    line: acceptance.Line, case: str, dut: str
+    line: acceptance.TableLine, case: str, dut: str
 ) -> tuple[acceptance.LineResult, float]:
     started = os.times()
-    result = acceptance.measure_line(line, case, DUTS[dut], dut)
+    make_dut = acceptance.quick_micropython if dut == "micropython" else DUTS[dut]
+    result = acceptance.measure_line(line, case, make_dut, dut)
     used = os.times()
     return result, sum(used[:4]) - sum(started[:4])
 

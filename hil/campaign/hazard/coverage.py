@@ -83,3 +83,18 @@ class HazardTally:
             "fmea_emulated": len(emulated),
             "fmea_never_hit": [row["number"] for row in emulated if not set(row["words"]) & seen],
         }
+
+
+def choose_by_codes(results: list[CaseResult], count: int) -> list[CaseResult]:
+    """Choose `count` results that raise the most different alarm codes.
+
+    The next one is always that with the most codes that no chosen one has; of equal ones the first.
+    """
+    chosen: list[CaseResult] = []
+    seen: set[str] = set()
+    for _ in range(min(count, len(results))):
+        rest = [result for result in results if result not in chosen]
+        best = max(rest, key=lambda result: len(set(result.codes) - seen))
+        chosen.append(best)
+        seen.update(best.codes)
+    return chosen

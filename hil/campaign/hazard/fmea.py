@@ -22,8 +22,8 @@ than their event: `since` is then the start of the times.
     store_full  a write to a full store fails
 
 `code`: only this alarm counts as the detection, because others have another cause. `note` gives the
-physical reason where a time or a reaction of the analysis is not possible or not needed. `bound_act_s` is
-then the longest time that is accepted for the reaction; the verdict is "reason".
+physical reason where a time or a reaction of the analysis is not possible or not needed.
+`bound_act_s` is then the longest time that is accepted for the reaction: the verdict is "reason".
 """
 
 from collections.abc import Iterator
@@ -55,10 +55,10 @@ _INTRODUCTION = (
     "of 20 °C, facility water of 10 °C and 60 % humidity.",
     "",
     "Some failures begin later than their event. `since` then names the start of the times: the",
-    "first write to the valve, the first limit, the first switching off, a true supply less",
-    "than 1 K above the dew point, or the first write to a full store. If a row names one alarm, only",
-    "this alarm is its detection. `reason`: the notes say why the time is not possible, and the run",
-    "meets the longest time that is accepted instead.",
+    "first write to the valve, the first limit, the first switching off, or the first write to a",
+    "full store. `dew` is a true supply less than 1 K above the dew point. If a row names one",
+    "alarm, only this alarm is its detection. `reason`: the notes say why the time is not possible.",
+    "The run meets the longest time that is accepted instead.",
 )
 _HEAD = (
     "| row | failure | run | first alarm | s | asked | reaction | s | asked | case, °C | verdict |"

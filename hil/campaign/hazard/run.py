@@ -97,8 +97,14 @@ def judge(
     case: HazardCase, make_dut: DutFactory
 ) -> tuple[list[tuple[str, float, str]], tuple[str, ...]]:
     """Run a case; give the violations as (invariant, time, text), and the raised alarm codes."""
+    return judge_run(case, VirtualRun(case.scenario, case.seed, make_dut))
+
+
+def judge_run(
+    case: HazardCase, run: VirtualRun
+) -> tuple[list[tuple[str, float, str]], tuple[str, ...]]:
+    """Judge a run of a case that has not begun; see `judge`. The run has a digest afterwards."""
     invariants = [invariant(case) for invariant in INVARIANTS]
-    run = VirtualRun(case.scenario, case.seed, make_dut)
     violations: list[tuple[str, float, str]] = []
     truth: Truth | None = None
     try:

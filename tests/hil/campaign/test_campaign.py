@@ -12,15 +12,21 @@ from typing import Any
 
 import pytest
 
+from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign import workers
 from hil.campaign.nth_failure import KINDS, choose_places, make_base_scenario
-from hil.campaign.random_campaign import MIN_SECONDS, generate_scenario, run_seed
+from hil.campaign.random_campaign import (
+    MIN_SECONDS,
+    generate_scenario,
+    list_liveness,
+    run_seed,
+)
 from hil.campaign.words import DRAWN, NOT_DRAWN
 from hil.commands import hil
 from hil.fault.registry import EVENTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
-from hil.scenario.model import Expectation
+from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.semantic_check import find_problem
 from tests.support.cli_tools import COLDLOOP
 from tests.support.programs import MISSING
@@ -57,15 +63,32 @@ def test_drawn_scenarios_are_valid() -> None:
         assert not rule.max_duration_s or EVENTS[rule.fault].undo is not None, rule
 
 
-def test_only_a_fault_that_takes_coolant_may_leave_the_unit_degraded() -> None:
-    """Vented air takes coolant, and no run fills it up: `level_low` is true."""
+def test_air_takes_coolant_and_the_right_end_is_asked() -> None:
+    """Vented air takes coolant, and no run fills it up: `level_low` is true, and nothing else."""
     limits = set()
-    for seed in range(100):
+    for seed in range(300):
         scenario = generate_scenario(seed)
         has_air = any(event.do == "air_in_loop" for event in scenario.events)
-        state = [item for item in scenario.expectations if item.measure == "state"]
-        limits |= {(has_air, item.max) for item in state}
-    assert limits == {(False, 0), (True, 1)}
+        asked = {item.measure: (item.min, item.max) for item in scenario.expectations}
+        assert ("state" in asked) != ("degrading:level_low" in asked)
+        assert has_air or asked["state"] == (None, 0)
+        limits.add(asked.get("alarm:level_low"))
+    assert {None, (0, 1), (1, 1)} <= limits <= {None, (0, 0), (0, 1), (1, 1)}
+
+
+@pytest.mark.parametrize(("percent", "is_low"), [(0.5, False), (5.0, True)])
+def test_a_unit_after_air_in_the_loop_ends_as_asked(percent: float, is_low: bool) -> None:
+    events = [ScenarioEvent(300.0, "air_in_loop", percent)]
+    settings = TestbedSettings(it_kw=60.0, parts="cooling, safety")
+    ends = [replace(item, from_s=860.0) for item in list_liveness(events, settings, 900)]
+    scenario = Scenario("air", "air", 900, settings, tuple(events), tuple(ends))
+    run = VirtualRun(scenario, 1)
+    run.run()
+    assert run.evaluator.failures() == []
+    low = next(item for item in ends if item.measure == "alarm:level_low")
+    assert (low.min, low.max) == ((1, 1) if is_low else (0, 0))
+    assert run.sample("degrading:level_low") == 0.0
+    assert run.sample("degrading:dew") == float(is_low)
 
 
 def test_three_seeds_without_violation(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,8 @@ _REASONS = (
     ("remote", "messages are contained and checked in another order"),
     ("remote", "the status has the last refusals"),
     ("remote", "counters have an epoch and seconds; a report names its command"),
+    ("safety", "flow is read again before loads go off; a pump is judged by its replacement"),
+    ("", "outputs that another master changes are read five times a second"),
     ("cooling", "the optimiser keeps a point that is hardly dearer; fans and pumps at part load"),
 )
 """(section of the row, reason)."""

@@ -237,6 +237,22 @@ def test_a_channel_reports_with_the_session():
     assert not rig.session.changed_by_other
 
 
+def test_outputs_that_another_master_changes_are_read_five_times_a_second():
+    rig = SessionRig().cycle()
+    rig.request(1, 50)
+    rig.cycle(4)
+    assert not rig.session.contest_due(rig.now)
+    rig.drive.table[1] = 7  # another master
+    rig.cycle(2)
+    eq((rig.session.changed_by_other, rig.drive.table[1]), (True, 50))
+    due = [rig.session.contest_due(rig.now + i * SECOND // 10) for i in range(6)]
+    eq(due, [True, False, True, False, True, False])
+    rig.session.poll_now()
+    assert not rig.session.contest_due(rig.now + SECOND)  # the last poll is not complete
+    rig.cycle(62)
+    assert not rig.session.contest_due(rig.now)
+
+
 def test_a_channel_polls_early_and_follows_ramps():
     rig = SessionRig(profile_with("SpeedControlPercent", ramp=20)).cycle()
     rig.session.claim_outputs()

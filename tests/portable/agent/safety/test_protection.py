@@ -131,6 +131,18 @@ def test_the_readings_are_fresh_when_the_loads_go_off():
     eq(first_orders(made, 60)[1], NEVER)
 
 
+def test_a_shut_valve_sheds_also_while_the_pumps_change_over():
+    """Their speeds change, so the pressure is only 1.4 times that of the speed for a moment."""
+    for share, is_shed in ((1.4, True), (1.0, False)):
+        made = row(pump_count=1)
+        made.flow_share, made.pressure_share = 0.0, 1.8
+        while made.codes() != ["flow_low"]:
+            made.step()
+        made.limits.take()
+        made.pressure_share = share
+        eq(first_orders(made, 29)[1] < NEVER, is_shed)
+
+
 def test_a_trip_is_an_alarm_in_the_tick_of_its_reading():
     made = row()
     made.pumps[0].has_tripped = True
