@@ -14,8 +14,9 @@ from typing import Any, Never
 import pytest
 
 from hil.kernel.raise_in import ERRORS, InjectedError, find_piece
-from tests.portable.agent.core import test_guard_pieces as unit
+from tests.portable.agent.core import test_guard_pieces
 
+_UNIT: Any = test_guard_pieces  # a portable module has no types
 CALLS = 200
 LONGEST_S = 230
 """A device is polled once a second."""
@@ -58,7 +59,7 @@ class ForkingCounter:
 
 def run_piece(piece: str) -> ForkingCounter:
     """Run the unit with copies for the calls of one piece."""
-    rig, counter = unit.make_rig(), ForkingCounter()
+    rig, counter = _UNIT.make_rig(), ForkingCounter()
     found = find_piece(rig.agent, piece)
     assert found is not None
     for name in found[1]:
@@ -67,7 +68,7 @@ def run_piece(piece: str) -> ForkingCounter:
     try:
         while second < end and (counter.is_copy or counter.count < CALLS):
             second += 1
-            unit.run_second(rig, second)
+            _UNIT.run_second(rig, second)
             if counter.is_copy and end == LONGEST_S:
                 end = second + AFTER_S
         if counter.is_copy:
@@ -81,11 +82,11 @@ def run_piece(piece: str) -> ForkingCounter:
 
 def _end_copy(rig: Any, case: tuple[str, int]) -> Never:
     """End a copy with 0 if the unit is good: one fault at least, and no other effect."""
-    os._exit(0 if unit.judge(rig, case) >= 1 else 2)
+    os._exit(0 if _UNIT.judge(rig, case) >= 1 else 2)
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("piece", unit.PIECES)
+@pytest.mark.parametrize("piece", _UNIT.PIECES)
 def test_each_of_the_first_200_calls(piece: str) -> None:
     counter = run_piece(piece)
     assert counter.failed == []
