@@ -27,7 +27,7 @@ LEAST = {"broker": 60, "chrony": 200, "ntp": 200, "pps": 200}
 _WORDS = ("injected", *(word for word in ERRORS if word != "heap"))
 
 
-class ForkingCounter:
+class CallForker:
     """Counts the calls of a piece; a copy of the process raises at each. `failed`: bad calls."""
 
     def __init__(self) -> None:
@@ -58,9 +58,9 @@ class ForkingCounter:
         return child == 0
 
 
-def run_piece(piece: str) -> ForkingCounter:
+def run_piece(piece: str) -> CallForker:
     """Run the unit with copies for the calls of one piece."""
-    rig, counter = _UNIT.make_rig(), ForkingCounter()
+    rig, counter = _UNIT.make_rig(), CallForker()
     found = find_piece(rig.agent, piece)
     assert found is not None
     for name in found[1]:

@@ -151,7 +151,7 @@ def test_a_loss_ends_after_three_seconds_without_a_break():
     eq(steps, 31)
 
 
-def test_a_shut_branch_is_told_to_the_loads():
+def test_a_shut_branch_is_reported_to_the_loads():
     made = DryRow(Protection)
     made.step(4000)
     eq(made.limits.has_shut_branch, False)
