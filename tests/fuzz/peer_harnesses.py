@@ -21,7 +21,7 @@ from agent.redundancy.beacon import parse_request as parse_beacon
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.peer_ports import PeerPorts
 from deploy.northbound.fake_source import FakeSource
-from deploy.northbound.modbus.set_points import ModbusClient
+from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.snmp.responder import PassResponder
 from drivers.gnss.receiver import ReceiverDriver
 from protocols.modbus.crc import with_crc

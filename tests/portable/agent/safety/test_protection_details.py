@@ -151,7 +151,7 @@ def test_a_loss_ends_after_three_seconds_without_a_break():
     eq(steps, 31)
 
 
-def test_a_shut_branch_is_told_to_the_loads():
+def test_a_shut_branch_is_reported_to_the_loads():
     made = DryRow(Protection)
     made.step(4000)
     eq(made.limits.has_shut_branch, False)
@@ -198,3 +198,17 @@ def test_an_adopted_resistance_is_learned_again_and_a_changed_one_hides_the_curv
     protection.resistance.is_changed = True
     made.step(10)
     eq((len(forgotten), len(added)), (2, 2))
+
+
+def test_a_low_pressure_in_the_first_reading_is_no_proof():
+    flow_watch = FlowWatch()
+    flow_watch.update(150.0, 0.5, [WatchedDrive(70.0)], None, SECOND, SECOND, 1.0)
+    eq((flow_watch.dp_low, flow_watch.is_lost, flow_watch.suspect), (True, False, True))
+
+
+def test_a_reading_that_is_not_used_adopts_nothing():
+    row = RowResistance()
+    row.add(100.0, 100.0)
+    for flow, kpa in ((None, 80.0), (100.0, None), (100.0, 2.9), (14.9, 80.0), (0.5, 80.0)):
+        eq((flow, kpa, row.add(flow, kpa)), (flow, kpa, False))
+    eq(RowResistance().add(0.9, 80.0), False)
