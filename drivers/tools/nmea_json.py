@@ -2,8 +2,8 @@
 """An epoch of `coldloop nmea decode --json` as text.
 
 Does not decode; see `drivers.gnss.epoch`. `json.dumps` of nested objects took a third of the time
-of a long capture. Here the text of a satellite and of a signal is made once and found again, because
-both seldom change from one epoch to the next. The text is that of `json.dumps`
+of a long capture. Here the text of a satellite and of a signal is made once and found again: both
+seldom change from one epoch to the next. The text is that of `json.dumps`
 (`tests/cli/test_nmea_decode.py` compares them).
 """
 
@@ -92,7 +92,7 @@ class EpochWriter:
             head = self._head(key)
         known = self._signals
         texts = [known.get(signal) or self._signal(signal) for signal in satellite.signals]
-        return f'{head}{", ".join(texts)}]}}'
+        return f"{head}{', '.join(texts)}]}}"
 
     def _head(self, key: "tuple[object, ...]") -> str:
         text = self._encode({**dict(zip(_NAMES, key, strict=True)), "signals": []})

@@ -291,7 +291,8 @@ def test_a_file_loads_no_port_and_no_clock(tmp_path: Path) -> None:
     code = (
         "import sys, coldloop\n"
         f"coldloop.main(['nmea', 'decode', '--json', {str(log)!r}])\n"
-        "print([name for name in sys.modules if name.startswith(('agent.clock', 'drivers.ports.c'))])"
+        "heads = ('agent.clock', 'drivers.ports.c')\n"
+        "print([name for name in sys.modules if name.startswith(heads)])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
     assert done.stdout.splitlines()[-1] == b"[]"
