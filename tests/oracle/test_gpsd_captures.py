@@ -43,7 +43,7 @@ _RANGES = (
 )  # fmt: skip
 
 
-class Fix(NamedTuple):
+class StatedFix(NamedTuple):
     """A fix of one sentence: time of day in ms, position in degrees."""
 
     time_ms: int
@@ -66,20 +66,20 @@ def _degrees(field: str, hemisphere: str) -> float:
     return -value if hemisphere in "SW" else value
 
 
-def _fix(time: str, position: list[str]) -> Fix | None:
+def _fix(time: str, position: list[str]) -> StatedFix | None:
     try:
         seconds = int(time[0:2]) * 3600 + int(time[2:4]) * 60 + float(time[4:])
-        return Fix(
+        return StatedFix(
             round(seconds * 1000), _degrees(*position[0:2]), _degrees(*position[2:4])
         )  # fmt: skip
     except (ValueError, IndexError, TypeError):
         return None
 
 
-def fixes(rows: list[list[str]]) -> tuple[list[Fix], list[Fix]]:
+def fixes(rows: list[list[str]]) -> tuple[list[StatedFix], list[StatedFix]]:
     """Return all positions with a time, and the fixes on which RMC and GGA of one time agree."""
-    stated: list[Fix] = []
-    good: dict[int, Fix] = {}
+    stated: list[StatedFix] = []
+    good: dict[int, StatedFix] = {}
     bad: set[int] = set()
     for row in rows:
         kind = row[0][2:5]
