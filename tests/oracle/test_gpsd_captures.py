@@ -174,7 +174,6 @@ def contradictions(path: Path) -> list[str]:
 
 @pytest.mark.soak
 def test_captures_of_gpsd(tmp_path: Path) -> None:
-    require_program("apt-get")
     require_program("dpkg-source")
     folder = Path(os.environ.get("COLDLOOP_GPSD_SOURCE", tmp_path))
     logs = sorted((fetch_source(folder, "gpsd") / "test" / "daemon").glob("*.log"))
