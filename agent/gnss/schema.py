@@ -36,7 +36,7 @@ RECEIVER_SETUP = object_of(
     {
         "maker": enum(
             "vendor of its commands; ublox is generation 9 and later",
-            ["casic", "unicore", "quectel", "ublox", "ublox8"],
+            ["casic", "unicore", "quectel", "ublox", "ublox8", "allystar", "st", "trimble"],
         ),
         "constellations": _list_of_enum(
             "constellations to receive; the others are switched off", ["BDS", "GPS", "GLO", "GAL"]

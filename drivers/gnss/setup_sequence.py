@@ -166,4 +166,8 @@ def is_acknowledged(bodies: "list[bytes]") -> bool:
             return True
         if body.startswith(b"PQTM") and body.endswith(b",OK"):
             return True
+        if body.startswith((b"PSTMSET", b"PSTMSAVE")) and body.split(b",", 1)[0].endswith(b"OK"):
+            return True
+        if body.startswith(b"PTNLR") and body.endswith(b",A"):
+            return True
     return False

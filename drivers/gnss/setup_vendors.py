@@ -6,11 +6,14 @@
     quectel   LC29H: `$PAIR…` and `$PQTM…` (LC29H GNSS protocol specification)
     ublox     generation 9 and later: UBX-CFG-VALSET to RAM, and to flash on save
     ublox8    up to generation 8: UBX-CFG-GNSS, -MSG, -RATE, -PRT, -RST, -CFG
+    allystar, st, trimble   see `drivers.gnss.setup_older_vendors`
 
 The numbers are from the vendors' documents and public drivers. Not tested with real receivers.
 """
 
 from drivers.errors import DriverError
+from drivers.gnss.setup_frames import build_sentence, build_ubx
+from drivers.gnss.setup_older_vendors import AllystarCommands, StCommands, TrimbleCommands
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,24 +51,6 @@ _UBX_SENTENCES = {
 _UBX_GNSS = {"GPS": (0, 8, 16), "GAL": (2, 4, 8), "BDS": (3, 8, 16), "GLO": (6, 8, 14)}
 """System: number in UBX-CFG-GNSS, reserved and maximum channels."""
 _UBX_STARTS = {"hot": 0x0000, "warm": 0x0001, "cold": 0xFFFF}
-
-
-def build_sentence(text: str) -> bytes:
-    """Return a text as an NMEA sentence: `$`, checksum, line end."""
-    check = 0
-    for byte in text.encode():
-        check ^= byte
-    return ("$%s*%02X\r\n" % (text, check)).encode()
-
-
-def build_ubx(kind: int, number: int, payload: bytes) -> bytes:
-    """Return a UBX frame: sync, class, id, length, payload, Fletcher checksum."""
-    body = bytes((kind, number)) + len(payload).to_bytes(2, "little") + payload
-    a = b = 0
-    for byte in body:
-        a = (a + byte) & 255
-        b = (b + a) & 255
-    return b"\xb5\x62" + body + bytes((a, b))
 
 
 class CasicCommands:
@@ -256,7 +241,14 @@ class Ublox8Commands:
 
 if TYPE_CHECKING:
     VendorCommands = (
-        CasicCommands | UnicoreCommands | QuectelCommands | UbloxCommands | Ublox8Commands
+        CasicCommands
+        | UnicoreCommands
+        | QuectelCommands
+        | UbloxCommands
+        | Ublox8Commands
+        | AllystarCommands
+        | StCommands
+        | TrimbleCommands
     )
 
 VENDOR_COMMANDS: "dict[str, VendorCommands]" = {
@@ -265,4 +257,7 @@ VENDOR_COMMANDS: "dict[str, VendorCommands]" = {
     "quectel": QuectelCommands(),
     "ublox": UbloxCommands(),
     "ublox8": Ublox8Commands(),
+    "allystar": AllystarCommands(),
+    "st": StCommands(),
+    "trimble": TrimbleCommands(),
 }

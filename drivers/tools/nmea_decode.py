@@ -204,9 +204,7 @@ def print_epochs(
     return 1 if judge is not None and judge.counts else 0
 
 
-def _format_line(
-    epoch: Epoch, verdicts: "list[str] | None", writer: "EpochWriter | None"
-) -> str:
+def _format_line(epoch: Epoch, verdicts: "list[str] | None", writer: "EpochWriter | None") -> str:
     if writer is not None:
         return writer.write(epoch, verdicts)
     return _format_epoch(epoch) + (f"  VERDICT {', '.join(verdicts)}" if verdicts else "")

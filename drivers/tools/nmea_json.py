@@ -2,8 +2,8 @@
 """An epoch of `coldloop nmea decode --json` as text.
 
 Does not decode; see `drivers.gnss.epoch`. `json.dumps` of nested objects took a third of the time
-of a long capture. Here the text of a satellite and of a signal is made once and found again, because
-both seldom change from one epoch to the next. The text is that of `json.dumps`
+of a long capture. Here the text of a satellite and of a signal is made once and found again: both
+seldom change from one epoch to the next. The text is that of `json.dumps`
 (`tests/cli/test_nmea_decode.py` compares them).
 """
 
@@ -15,6 +15,8 @@ from protocols import calendar
 from protocols.nmea.satellite_view import SatelliteInView
 
 _MAX_KEPT = 20_000
+_NAMES = ("gnss", "sv", "elevation", "azimuth", "used")
+_SIGNAL = ("id", "name", "cn0")
 
 
 def format_utc(epoch: Epoch) -> "str | None":
@@ -23,7 +25,26 @@ def format_utc(epoch: Epoch) -> "str | None":
 
 
 def build_record(epoch: Epoch) -> "dict[str, Any]":
-    """Return an epoch as a JSON object without its satellites; a position needs a valid fix."""
+    """Return an epoch as a JSON object; without a valid fix it has no position."""
+    satellites = [
+        {
+            **dict(zip(_NAMES, _describe(satellite), strict=True)),
+            "signals": [dict(zip(_SIGNAL, s, strict=True)) for s in satellite.signals],
+        }
+        for satellite in epoch.satellite_view.satellites
+    ]
+    return {**_build_head(epoch), "satellites": satellites}
+
+
+def _describe(satellite: SatelliteInView) -> "tuple[object, ...]":
+    """Return the values of `_NAMES`."""
+    return (
+        satellite.gnss, satellite.sv, satellite.elevation, satellite.azimuth, satellite.used,
+    )  # fmt: skip
+
+
+def _build_head(epoch: Epoch) -> "dict[str, Any]":
+    """Return an epoch without its satellites."""
     valid = epoch.valid
     return {
         "utc": format_utc(epoch),
@@ -57,7 +78,7 @@ class EpochWriter:
 
     def write(self, epoch: Epoch, verdicts: "list[str] | None") -> str:
         """Return the line of an epoch, without its end. `verdicts`: None leaves them out."""
-        record = build_record(epoch)
+        record = _build_head(epoch)
         if verdicts is not None:
             record["verdicts"] = verdicts
         text = self._encode(record)
@@ -65,23 +86,20 @@ class EpochWriter:
         return text.replace('"satellites": null', f'"satellites": [{satellites}]', 1)
 
     def _satellite(self, satellite: SatelliteInView) -> str:
-        key = (
-            satellite.gnss, satellite.sv, satellite.elevation, satellite.azimuth, satellite.used,
-        )  # fmt: skip
+        key = _describe(satellite)
         head = self._heads.get(key)
         if head is None:
             head = self._head(key)
         known = self._signals
         texts = [known.get(signal) or self._signal(signal) for signal in satellite.signals]
-        return f'{head}{", ".join(texts)}]}}'
+        return f"{head}{', '.join(texts)}]}}"
 
     def _head(self, key: "tuple[object, ...]") -> str:
-        names = ("gnss", "sv", "elevation", "azimuth", "used")
-        text = self._encode({**dict(zip(names, key, strict=True)), "signals": []})
+        text = self._encode({**dict(zip(_NAMES, key, strict=True)), "signals": []})
         return _keep(self._heads, key, text[:-2])
 
     def _signal(self, signal: "tuple[object, ...]") -> str:
-        text = self._encode(dict(zip(("id", "name", "cn0"), signal, strict=True)))
+        text = self._encode(dict(zip(_SIGNAL, signal, strict=True)))
         return _keep(self._signals, signal, text)
 
 

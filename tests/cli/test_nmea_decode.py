@@ -17,7 +17,7 @@ import pytest
 
 import coldloop
 from benchmarks.gnss.nmea_peers import micropython
-from drivers.tools import nmea_decode, nmea_monitor
+from drivers.tools import nmea_decode, nmea_json, nmea_monitor
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer
 from tests.support import nmea_captures
@@ -262,6 +262,40 @@ def receiver_port() -> Any:
     thread.join()
     os.close(near)
     os.close(far)
+
+
+def test_text_is_that_of_the_json_encoder(tmp_path: Path, capsys: Any) -> None:
+    """The texts of satellites and signals are put together from kept parts."""
+    stream = nmea_captures.DIALECTS["unicore"]() if "unicore" in nmea_captures.DIALECTS else b""
+    stream += nmea_captures.capture() + b"$GLGSV,1,1,01,,65,190,31*4E\r\n"
+    log = tmp_path / "log.nmea"
+    log.write_bytes(stream)
+    assert nmea_decode.print_epochs(str(log), as_json=True) == 0
+    for text in capsys.readouterr().out.splitlines():
+        assert json.dumps(json.loads(text)) == text
+
+
+def test_a_long_capture_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nmea_json, "_MAX_KEPT", 2)
+    kept: dict[tuple[object, ...], str] = {}
+    for number in range(5):
+        assert nmea_json._keep(kept, (number,), str(number)) == str(number)
+        assert kept[(number,)] == str(number)
+        assert len(kept) <= 2
+
+
+def test_a_file_loads_no_port_and_no_clock(tmp_path: Path) -> None:
+    """They take as long to load as the decoder itself."""
+    log = tmp_path / "log.nmea"
+    log.write_bytes(nmea_captures.capture(seconds=2))
+    code = (
+        "import sys, coldloop\n"
+        f"coldloop.main(['nmea', 'decode', '--json', {str(log)!r}])\n"
+        "heads = ('agent.clock', 'drivers.ports.c')\n"
+        "print([name for name in sys.modules if name.startswith(heads)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.splitlines()[-1] == b"[]"
 
 
 def test_live_port(receiver_port: str, capsys: Any) -> None:

@@ -6,10 +6,12 @@ side shows here. Does not use a port; see `tests/cli/test_nmea_setup.py`.
 """
 
 import heapq
+from typing import Any
 
 import pytest
 
 from agent.gnss.schema import RECEIVER_SETUP
+from drivers.errors import DriverError
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.gnss.setup_sequence import SetupSequence
 from drivers.gnss.setup_step import build_steps
@@ -37,6 +39,8 @@ VENDORS = [
     ("ublox", "ublox8"),
 ]
 """A dialect, and the vendor of its commands."""
+OTHERS = [("allystar", "allystar"), ("st", "st"), ("trimble", "trimble")]
+"""Vendors of which not all commands are public."""
 
 
 class ReceiverBench:
@@ -86,7 +90,7 @@ class ReceiverBench:
 
 def test_configuration_and_test_know_each_vendor() -> None:
     assert RECEIVER_SETUP["properties"]["maker"]["enum"] == list(VENDOR_COMMANDS)
-    assert {vendor for _, vendor in VENDORS} == set(VENDOR_COMMANDS)
+    assert {vendor for _, vendor in (*VENDORS, *OTHERS)} == set(VENDOR_COMMANDS)
 
 
 @pytest.mark.parametrize(("dialect", "vendor"), VENDORS)
@@ -142,6 +146,73 @@ def test_acknowledged_but_ignored_step_is_detected(dialect: str, vendor: str) ->
     assert bench.device.commands > 0
     # CASIC sends no acknowledgement; u-blox sends UBX, which is not a sentence
     assert setup.results[0].acknowledged == (vendor in ("unicore", "quectel"))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "systems", "kinds", "rate_ms", "baud"),
+    [
+        ("allystar", ("BDS",), (*KINDS, "GST"), 0, 57_600),
+        ("st", ("GAL", "BDS"), ("RMC", "GGA", "GSA", "GSV", "GLL"), 500, 0),
+        ("trimble", ("GPS",), (*KINDS, "GLL"), 2000, 38_400),
+    ],
+)
+def test_setup_of_a_vendor_with_fewer_commands(
+    dialect: str, systems: tuple[str, ...], kinds: tuple[str, ...], rate_ms: int, baud: int
+) -> None:
+    bench = ReceiverBench(dialect)
+    steps = build_steps(dialect, systems, kinds, rate_ms, baud, True, "cold")
+    setup = SetupSequence(steps, 0, bench.baud)
+    found = bench.set_up(setup)
+    assert [step for step, _ in found] == [step.name for step in steps]
+    assert {v for step, v in found if step != "save"} <= {"done", "already"}, found
+    sent = {kind for kind in CHECKED if bench.device.rate_divisors.get(kind)}
+    assert sent == set(kinds)
+    assert bench.device.period_us == (rate_ms or 1000) * 1000
+    assert bench.device.ignored == 0
+    # the receiver of Allystar acknowledges with frames
+    acknowledged = {result.name for result in setup.results if result.acknowledged}
+    assert acknowledged == (set() if dialect == "allystar" else acknowledged | {"sentences"})
+    if "ANT" in DIALECTS[dialect].order:
+        assert bench.device.rate_divisors["ANT"] == 1
+
+
+@pytest.mark.parametrize(("dialect", "vendor"), OTHERS)
+def test_ignored_commands_of_the_other_vendors_are_detected(dialect: str, vendor: str) -> None:
+    bench = ReceiverBench(dialect)
+    bench.device.ignores_commands = True
+    found = bench.set_up(SetupSequence(build_steps(vendor, (), ("RMC", "GGA")), 0, bench.baud))
+    assert found == [("sentences", "refused")]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "setting"),
+    [
+        ("allystar", {"rate_ms": 500}),
+        ("st", {"baud": 9600}),
+        ("st", {"kinds": ("RMC", "GGA", "ZDA")}),
+        ("trimble", {"systems": ("BDS",)}),
+        ("trimble", {"rate_ms": 500}),
+        ("trimble", {"kinds": ("RMC", "GGA", "GST")}),
+    ],
+)
+def test_a_setting_without_a_public_command_is_refused(
+    vendor: str, setting: dict[str, Any]
+) -> None:
+    with pytest.raises(DriverError):
+        build_steps(vendor, **setting)
+
+
+def test_frames_are_those_of_public_command_files() -> None:
+    """DATAGNSS, HD9310: GLL off, GPS and GLONASS; TAU1113: 115200 baud; TAU1201: cold start."""
+    commands = VENDOR_COMMANDS["allystar"]
+    assert bytes.fromhex("F1 D9 06 01 03 00 F0 01 00 FB 11") in commands.kinds(("RMC",), 1000)
+    assert commands.baud(115_200) == [
+        bytes.fromhex("F1 D9 06 00 08 00 00 00 00 00 00 C2 01 00 D1 E0")
+    ]
+    assert commands.start("cold") == [bytes.fromhex("F1 D9 06 40 01 00 01 48 22")]
+    assert commands.save() == [bytes.fromhex("F1 D9 06 09 08 00 00 00 00 00 2F 00 00 00 46 B7")]
+    assert VENDOR_COMMANDS["trimble"].baud(115_200) == [b"$PTNLSPT,115200,8,N,1,4,4*11\r\n"]
+    assert VENDOR_COMMANDS["st"].save() == [b"$PSTMSAVEPAR*58\r\n"]
 
 
 ROW = """

@@ -54,7 +54,8 @@ class Mark:
 
     `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
     temperature `centi_c` (None: no sensor). `cold`, `warm`: range of the temperature since then.
-    `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`, `moved` two minutes before.
+    `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`; `moved` is that of two
+    minutes before.
     """
 
     __slots__ = (

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Vendor commands of emulated receivers: CASIC PCAS, Unicore commands, Quectel PQTM and PAIR.
 
+ST and Trimble: `st_trimble`. Allystar: `allystar`.
+
 The set of each vendor is a table from command name to handler. An unknown command has no effect;
 the reply follows the vendor. Does not interpret UBX; see `ublox`. With the fault `ignores_commands`
 the receiver acknowledges without effect; CASIC firmware did this with messages that it never sends.
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from pynmea2 import NMEASentence
 
+from hil.devices.gnss import st_trimble
+from hil.devices.gnss.allystar import AllystarInterpreter
 from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
 from hil.devices.gnss.sentences import sentence
 from hil.devices.gnss.ublox import UbloxInterpreter
@@ -196,7 +200,12 @@ _QUECTEL: dict[str, CommandHandler] = {
     "PAIR864": lambda r, fields, now: _set_baud(r, int(fields[2]), now),
 }
 
-_TABLES = {"casic": _CASIC, "quectel": _QUECTEL}
+_TABLES: dict[str, Callable[[], dict[str, CommandHandler]]] = {
+    "casic": lambda: _CASIC,
+    "quectel": lambda: _QUECTEL,
+    "st": st_trimble.st_table,
+    "trimble": st_trimble.trimble_table,
+}
 
 
 class LineInterpreter:
@@ -205,6 +214,8 @@ class LineInterpreter:
     def __init__(self, maker: str) -> None:
         self._maker = maker
         self._buffer = b""
+        self._table = _TABLES[maker]() if maker in _TABLES else {}
+        self._answer = _ANSWERS.get(maker)
 
     def __call__(self, receiver: GnssReceiver, data: bytes, now: int) -> list[bytes]:
         """Process bytes; return the replies."""
@@ -230,12 +241,12 @@ class LineInterpreter:
             receiver.count_ignored(len(line))
             return []
         name, *fields = body.split(",")
-        table = _TABLES[self._maker]
+        table = self._table
         if name not in table:
             receiver.count_ignored(len(line))
-            return [] if self._maker == "casic" else [_unknown_answer(name)]
+            return [_unknown_answer(name)] if self._maker == "quectel" else []
         done = _carry_out(receiver, table[name], fields, now)
-        return [] if self._maker == "casic" else [_quectel_answer(name, done)]
+        return [] if self._answer is None else [self._answer(name, done)]
 
 
 def _carry_out(
@@ -246,7 +257,7 @@ def _carry_out(
         return True
     try:
         return handler(receiver, fields, now)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, KeyError):
         return False
 
 
@@ -268,8 +279,17 @@ def _unknown_answer(name: str) -> str:
     return sentence(f"{name},ERROR,3")
 
 
+_ANSWERS: dict[str, Callable[[str, bool], str]] = {
+    "quectel": _quectel_answer,
+    "st": st_trimble.st_answer,
+    "trimble": st_trimble.trimble_answer,
+}
+
+
 def make_interpreter(maker: str) -> Callable[[GnssReceiver, bytes, int], list[bytes]] | None:
     """Make the interpreter for the commands of `maker`; None if it has none."""
     if maker == "ublox":
         return UbloxInterpreter()
+    if maker == "allystar":
+        return AllystarInterpreter()
     return LineInterpreter(maker) if maker else None

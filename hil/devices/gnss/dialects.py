@@ -53,7 +53,8 @@ class Dialect:
     first_fix_s time to first fix after a cold, a warm, a hot start
     banner      texts after power-up
     reports     form of `ANT` and `JAM`: "txt", "ublox", "pqtm", "pstm", "ptnl"
-    commands    supported command set: "casic", "unicore", "quectel", "ublox", ""
+    commands    supported command set: "casic", "unicore", "quectel", "ublox", "allystar", "st",
+                "trimble", ""
     """
 
     name: str
@@ -201,6 +202,7 @@ DIALECTS: dict[str, Dialect] = {
             latency_us=90 * MILLISECOND,
             jitter_us=10 * MILLISECOND,
             reports="pstm",
+            commands="st",
         ),
         Dialect(
             "trimble",
@@ -216,6 +218,7 @@ DIALECTS: dict[str, Dialect] = {
             jitter_us=15 * MILLISECOND,
             baud=9600,
             reports="ptnl",
+            commands="trimble",
         ),
         Dialect(
             "allystar",
@@ -230,6 +233,7 @@ DIALECTS: dict[str, Dialect] = {
             jitter_us=10 * MILLISECOND,
             banner=("Allystar Technology", "HD8040"),
             reports="none",
+            commands="allystar",
         ),
     )
 }

@@ -32,6 +32,7 @@ _REASONS = (
     ("", "late copies and echoes on the bus are no replies"),
     ("", "requests of other masters and late echoes on the bus"),
     ("", "the bound of the clock contains slow drags"),
+    ("", "predictions of the clock by the mean temperature"),
     ("log", "blocks state their start and their columns, and have more modes"),
     ("log", "a start is logged, so that the ground ends the alarms before it"),
     ("log", "a store is on trial after a failure"),

@@ -433,8 +433,8 @@ def test_mean_changes_are_those_until_the_last_block():
     """Without a sensor 1 degree a minute; with one, half of a steady warming, and the sensor."""
     holdover = Holdover(50_000, 1_000)
     far = 1 << 29
-    blind = [BlockMean(i * 60 * SECOND, 0, -far, far) for i in range(3)]
-    eq(mean_changes(blind, holdover), [1_010_000 + 120, 510_000 + 60, 0])
+    unsensed = [BlockMean(i * 60 * SECOND, 0, -far, far) for i in range(3)]
+    eq(mean_changes(unsensed, holdover), [1_010_000 + 120, 510_000 + 60, 0])
     warm = [BlockMean(i * 60 * SECOND, 0, 10 * i - 10, 10 * i) for i in range(5)]
     eq(mean_changes(warm, holdover), [400_000 + 240, 350_000 + 180, 300_000 + 120, 250_000 + 60, 0])
 

@@ -120,6 +120,10 @@ def test_gsv() -> None:
     eq(last.signal(), 7)
     eq(gsv(b"GLGSV,1,1,01,,65,190,31").satellites(), [(None, 65, 190, 31)])
     eq(gsv(b"GLGSV,1,1,01,70,-05,190,31").satellites(), [(70, -5, 190, 31)])
+    eq(gsv(b"GPGSV,1,1,01,007,09,005,08").satellites(), [(7, 9, 5, 8)])
+    eq(gsv(b"GBGSV,1,1,01,0813,9,5,8,4").content(), (None, 4, [(813, 9, 5, 8)]))
+    for field in (b"02,65,2330,50", b"02,65,233,050", b"00002,65,233,50", b"02,65,233,5x"):
+        raises(DecodeError, gsv(b"GPGSV,1,1,01," + field).satellites)
     none = gsv(b"GPGSV,1,1,00,,,,,")
     eq((none.in_view, none.satellites(), none.signal()), (0, [], None))
     bare = gsv(b"GPGSV,1,1,00")
