@@ -401,6 +401,8 @@ class Bus(RequestSender):
         """Queue the transaction again in front, or end it if it has no retries."""
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason == OTHER_MASTER:
+            if transaction.unit in self._stale_replies.units:  # the frame can be an older reply
+                self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
             self._note_other_master(now)
             status = AMBIGUOUS
         if self.client.reason:

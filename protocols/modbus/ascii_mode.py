@@ -138,7 +138,7 @@ class AsciiClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
-        self.others = []
+        self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 

@@ -190,7 +190,7 @@ class RtuClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self.others = []
+        self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 

@@ -29,6 +29,7 @@ HOSTILE_S, GOOD_S = 25, 70
 SETTLED_S = 4
 """A case ends early after so many good seconds: nothing is open, and each block had good values."""
 UNITS = (3, 9)
+_SERVICE_US, _ASKED_US = 150 * MILLISECOND, 9 * MILLISECOND
 
 
 @dataclass
@@ -50,6 +51,7 @@ class HostileDevice:
     owed: list[bytes] = field(default_factory=list)
     silent_until: int = 0
     behind: int = 0
+    busy_until: int = 0
 
     def reply(self, request: bytes, now: int) -> bytes:
         """Execute a request; return the PDU of the reply."""
@@ -196,6 +198,10 @@ class HostileCase:
             good = self.behaviour(self, device, request, sent)
         elif device.owed:
             device.owed.clear()
+        if self.now >= HOSTILE_S * SECOND and device.busy_until:  # it serves its queue first
+            device.busy_until = max(sent, device.busy_until) + 5 * MILLISECOND
+            self.deliver(device.busy_until, good[0][1])
+            return
         for delay, data in good:
             self._schedule(sent + delay, data)
 
@@ -215,6 +221,11 @@ class HostileCase:
             self.order += 1
             insort(self.arriving, (at, self.order, part))
         self.line_free_at = at
+
+    def deliver(self, at: int, data: bytes) -> None:
+        """Let a whole frame arrive at a time, also beside other frames."""
+        self.order += 1
+        insort(self.arriving, (at, self.order, data))
 
     # The judge.
 
@@ -361,6 +372,24 @@ def _other_master(
     return [(5000, own), (20_000, asked), (20_000 + case.rng.randrange(400_000), reply)]
 
 
+def _queue(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    """A slow device that serves one request after the other, ours and those of another master.
+
+    Theirs come while ours is served. Each frame arrives whole, so that none is cut by another.
+    """
+    busy = max(device.busy_until, now) + _SERVICE_US
+    case.deliver(busy, _frame(case, device, request, now))
+    count = case.rng.choice((0, 0, 1, 1, 2, 12 if case.rng.randrange(8) == 0 else 1))
+    for i in range(count if request[0] in pdu.READS else 0):
+        words = bytes((1, case.rng.randrange(128, 256), 0, case.rng.choice((1, 2, 3, request[4]))))
+        asked_at = now + (1 + i) * _ASKED_US
+        busy += _SERVICE_US
+        case.deliver(asked_at, case.wrap(device.unit, request[:1] + words))
+        case.deliver(busy, _frame(case, device, request[:1] + words, asked_at))
+    device.busy_until = busy
+    return []
+
+
 def _damaged_echo(
     case: HostileCase, device: HostileDevice, request: bytes, now: int
 ) -> list[Chunk]:
@@ -410,7 +439,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "mix": _mix,
 }
 ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
-ASCII_BEHAVIOURS["other master"] = _other_master
+ASCII_BEHAVIOURS |= {"other master": _other_master, "queue": _queue}
 RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
 SIZES = ("one", "two", "many", "mixed")
 """Registers of each read: see `HostileCase`."""
