@@ -361,6 +361,8 @@ class Bus(RequestSender):
         """End the wait for a reply: flush the line and guard against a late reply."""
         self.handle(TIMED_OUT)
         self.client.stop()
+        if self.serial:  # before the requests of another master that came after this one
+            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         if self.client.late_frames:
             self._note_other_master(now)
         self._bytes_since = 0
@@ -374,7 +376,6 @@ class Bus(RequestSender):
                 self._set_offline(transaction, now)
         if self.serial:
             self._line_timer.reply_timed_out(now)
-            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         self._retry(transaction, now)
         if self._timeout_listener is not None:
             self._timeout_listener()
