@@ -88,6 +88,7 @@ class OtherRequests:
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     _since_start = 0
+    _since_reply = 0
     _reported = False
     _known_count = 0  # so many of `others`, the oldest, were reported
     _waiting = False
@@ -152,7 +153,13 @@ class OtherRequests:
         for index in range(len(self.others) - self._since_start - 1, -1, -1):
             if self.others[index][0] == unit:
                 self._drop(index)
+        self._since_reply = self._since_start
         self._since_start = 0
+
+    def reply_was_older(self) -> None:
+        """Take `own_reply_came` back: that reply is not ours, so ours is still due."""
+        self._since_start = self._since_reply
+        self._since_reply = 0
 
 
 class ExpectedReply:
