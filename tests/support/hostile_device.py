@@ -29,7 +29,7 @@ HOSTILE_S, GOOD_S = 25, 70
 SETTLED_S = 4
 """A case ends early after so many good seconds: nothing is open, and each block had good values."""
 UNITS = (3, 9)
-_SERVICE_US, _ASKED_US = 150 * MILLISECOND, 9 * MILLISECOND
+_SERVICE_US = 150 * MILLISECOND
 
 
 @dataclass
@@ -90,6 +90,7 @@ class HostileCase:
         self.now = 0
         self.order = 0
         self.arriving: list[tuple[int, int, bytes]] = []
+        self.asking: dict[int, tuple[HostileDevice, bytes]] = {}  # by the order of arrival
         self.line_free_at = 0
         self.wrong = self.old = self.false_success = self.good = self.calls = self.ambiguous = 0
         last = 1 + self.rng.randrange(12)
@@ -162,8 +163,11 @@ class HostileCase:
                 self.now = until
                 return
             if at <= due:
-                self.now, _, data = self.arriving.pop(0)
-                bus.receive(data, self.now)
+                self.now, order, data = self.arriving.pop(0)
+                if data:
+                    bus.receive(data, self.now)
+                if order in self.asking:
+                    self.enqueue(*self.asking.pop(order), self.now)
             else:
                 self.now = max(self.now, due)
                 bus.wake(self.now)
@@ -199,8 +203,8 @@ class HostileCase:
         elif device.owed:
             device.owed.clear()
         if self.now >= HOSTILE_S * SECOND and device.busy_until:  # it serves its queue first
-            device.busy_until = max(sent, device.busy_until) + 5 * MILLISECOND
-            self.deliver(device.busy_until, good[0][1])
+            device.forget_last()
+            self.own_request(device, request, sent)
             return
         for delay, data in good:
             self._schedule(sent + delay, data)
@@ -222,10 +226,27 @@ class HostileCase:
             insort(self.arriving, (at, self.order, part))
         self.line_free_at = at
 
-    def deliver(self, at: int, data: bytes) -> None:
-        """Let a whole frame arrive at a time, also beside other frames."""
+    def deliver(self, at: int, data: bytes, asks: HostileDevice | None = None) -> None:
+        """Let a whole frame arrive; if it `asks` a device, `data` is the PDU of another master."""
         self.order += 1
-        insort(self.arriving, (at, self.order, data))
+        insort(self.arriving, (at, self.order, self.wrap(asks.unit, data) if asks else data))
+        if asks:
+            self.asking[self.order] = (asks, data)
+
+    def own_request(self, device: HostileDevice, request: bytes, at: int) -> None:
+        """Let our request arrive at a device with a queue."""
+        self.order += 1
+        insort(self.arriving, (at, self.order, b""))
+        self.asking[self.order] = (device, request)
+
+    def enqueue(self, device: HostileDevice, request: bytes, now: int) -> None:
+        """Serve a request after those before it."""
+        device.busy_until = max(now, device.busy_until) + self.service_us()
+        self.deliver(device.busy_until, self.wrap(device.unit, device.reply(request, now)))
+
+    def service_us(self) -> int:
+        """Return the time that a device with a queue needs for one request."""
+        return _SERVICE_US if self.now < HOSTILE_S * SECOND else 5 * MILLISECOND
 
     # The judge.
 
@@ -375,18 +396,15 @@ def _other_master(
 def _queue(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
     """A slow device that serves one request after the other, ours and those of another master.
 
-    Theirs come while ours is served. Each frame arrives whole, so that none is cut by another.
+    Each frame arrives whole, so that none is cut by another.
     """
-    busy = max(device.busy_until, now) + _SERVICE_US
-    case.deliver(busy, _frame(case, device, request, now))
+    case.own_request(device, request, now)
     count = case.rng.choice((0, 0, 1, 1, 2, 12 if case.rng.randrange(8) == 0 else 1))
-    for i in range(count if request[0] in pdu.READS else 0):
+    asked_at = now
+    for _ in range(count if request[0] in pdu.READS else 0):
         words = bytes((1, case.rng.randrange(128, 256), 0, case.rng.choice((1, 2, 3, request[4]))))
-        asked_at = now + (1 + i) * _ASKED_US
-        busy += _SERVICE_US
-        case.deliver(asked_at, case.wrap(device.unit, request[:1] + words))
-        case.deliver(busy, _frame(case, device, request[:1] + words, asked_at))
-    device.busy_until = busy
+        asked_at += case.rng.randrange(9, 90) * MILLISECOND
+        case.deliver(asked_at, request[:1] + words, device)
     return []
 
 
