@@ -23,7 +23,7 @@ never wait; an ambiguous echo is "unsure".
 """
 
 from drivers.modbus.transaction import reply_prefix_of
-from protocols.modbus.expected_reply import ECHO_FUNCTIONS
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     DIAGNOSTICS,
     READS,
@@ -216,7 +216,7 @@ class StaleReplyGuard:
         The frame arrived at `seen_at`.
         """
         guard = self.units.get(frame[0])
-        if guard is None:
+        if guard is None or is_clear_request(frame[:-2]):
             return None
         fitting = [request for request in guard.requests if request.fits_frame(frame)]
         if not fitting:

@@ -67,6 +67,11 @@ def is_other_request(body: bytes) -> bool:
     return body[2] != 3 and 1 <= count <= MAX_READ_BITS
 
 
+def is_clear_request(body: bytes) -> bool:
+    """Return whether a frame without its CRC is a request that no reply is equal to."""
+    return body[1] not in ECHO_FUNCTIONS and is_other_request(body)
+
+
 def can_answer(body: bytes, request: bytes) -> bool:
     """Return whether a frame can answer a request; both from the unit on and without CRC.
 

@@ -234,7 +234,10 @@ class HostileCase:
             self.asking[self.order] = (asks, data)
 
     def own_request(self, device: HostileDevice, request: bytes, at: int) -> None:
-        """Let our request arrive at a device with a queue."""
+        """Let our request arrive at a device with a queue; the other master waits for its end."""
+        for entry in [e for e in self.arriving if e[0] <= at and e[1] in self.asking and e[2]]:
+            self.arriving.remove(entry)
+            insort(self.arriving, (at + MILLISECOND, *entry[1:]))
         self.order += 1
         insort(self.arriving, (at, self.order, b""))
         self.asking[self.order] = (device, request)
