@@ -299,6 +299,7 @@ class Bus(RequestSender):
                 self.handle(DECIDED)
                 result = self.client.settle()
                 self.wake_at = self._timeout_at
+                self._check_late_frames(self._deferred_at)  # they came before the reply
                 if result is not None:
                     self._on_reply(transaction, result, self._deferred_at)
                 if self._transaction is not None and now < self._timeout_at:
@@ -361,7 +362,7 @@ class Bus(RequestSender):
         """End the wait for a reply: flush the line and guard against a late reply."""
         self.handle(TIMED_OUT)
         self.client.stop()
-        if self.serial:  # before the requests of another master that came after this one
+        if self.serial:  # before those of another master that came after it
             self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         if self.client.late_frames:
             self._note_other_master(now)
@@ -402,8 +403,7 @@ class Bus(RequestSender):
         """Queue the transaction again in front, or end it if it has no retries."""
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason == OTHER_MASTER:
-            if transaction.unit in self._stale_replies.units:  # the frame can be an older reply
-                self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+            self._open_if_behind(transaction, now)
             self._note_other_master(now)
             status = AMBIGUOUS
         if self.client.reason:

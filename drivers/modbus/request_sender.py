@@ -240,6 +240,11 @@ class RequestSender(BusCounters):
         self.client.lost_units = ()
         return bool(others)
 
+    def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
+        """Open a request whose reply is not clear, if the unit owes older ones too."""
+        if transaction.unit in self._stale_replies.units:
+            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client
         exception_ambiguous = False
