@@ -434,11 +434,7 @@ class Bus(RequestSender):
             transactions.insert(0, self._transaction)
             if self.serial:
                 self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
-        transactions = [
-            transaction
-            for transaction in transactions
-            if transaction.tag is not None and not transaction.is_probe
-        ]
+        transactions = [t for t in transactions if t.tag is not None and not t.is_probe]
         for transaction in transactions:
             self.results.append(
                 TransactionResult(
