@@ -104,10 +104,9 @@ def python_calls_t35(kind: str, port: str) -> Read:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     frames: dict[tuple[int, int], bytes] = {}
+    from protocols.modbus import pdu, rtu
 
     def read(unit: int, address: int) -> "Sequence[int] | None":
-        from protocols.modbus import pdu, rtu
-
         frame = frames.get((unit, address))
         if frame is None:
             frame = rtu.build_frame(unit, pdu.read_holding(address, COUNT))

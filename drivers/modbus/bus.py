@@ -299,6 +299,7 @@ class Bus(RequestSender):
                 self.handle(DECIDED)
                 result = self.client.settle()
                 self.wake_at = self._timeout_at
+                self._check_late_frames(self._deferred_at)  # they came before the reply
                 if result is not None:
                     self._on_reply(transaction, result, self._deferred_at)
                 if self._transaction is not None and now < self._timeout_at:
@@ -361,6 +362,8 @@ class Bus(RequestSender):
         """End the wait for a reply: flush the line and guard against a late reply."""
         self.handle(TIMED_OUT)
         self.client.stop()
+        if self.serial:  # before those of another master that came after it
+            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         if self.client.late_frames:
             self._note_other_master(now)
         self._bytes_since = 0
@@ -374,7 +377,6 @@ class Bus(RequestSender):
                 self._set_offline(transaction, now)
         if self.serial:
             self._line_timer.reply_timed_out(now)
-            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         self._retry(transaction, now)
         if self._timeout_listener is not None:
             self._timeout_listener()
@@ -401,6 +403,7 @@ class Bus(RequestSender):
         """Queue the transaction again in front, or end it if it has no retries."""
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason == OTHER_MASTER:
+            self._open_if_behind(transaction, now)
             self._note_other_master(now)
             status = AMBIGUOUS
         if self.client.reason:
@@ -431,11 +434,7 @@ class Bus(RequestSender):
             transactions.insert(0, self._transaction)
             if self.serial:
                 self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
-        transactions = [
-            transaction
-            for transaction in transactions
-            if transaction.tag is not None and not transaction.is_probe
-        ]
+        transactions = [t for t in transactions if t.tag is not None and not t.is_probe]
         for transaction in transactions:
             self.results.append(
                 TransactionResult(

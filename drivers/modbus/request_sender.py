@@ -81,6 +81,7 @@ class RequestSender(BusCounters):
         self._health: dict[int, UnitHealth] = {}
         self._recovery_probe = RecoveryProbe(wire_time, line_flush_us)
         self._stale_replies = StaleReplyGuard(stale_us)
+        self.client.watch_owed(self._stale_replies.is_owed)
         self._duplicate_filter = DuplicateFilter(wire_time, line_flush_us)
         self._request_queue = RequestQueue()
         self._polls = self._request_queue.polls
@@ -238,6 +239,11 @@ class RequestSender(BusCounters):
             guard.expect_many(unit, now)
         self.client.lost_units = ()
         return bool(others)
+
+    def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
+        """Open a request whose reply is not clear, if the unit owes older ones too."""
+        if transaction.unit in self._stale_replies.units:
+            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
 
     def _start_transaction(self, transaction: "Transaction", now: int) -> None:
         client = self.client

@@ -23,7 +23,7 @@ never wait; an ambiguous echo is "unsure".
 """
 
 from drivers.modbus.transaction import reply_prefix_of
-from protocols.modbus.expected_reply import ECHO_FUNCTIONS
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     DIAGNOSTICS,
     READS,
@@ -102,10 +102,10 @@ class OpenRequest:
             return not self.pdu or self.pdu[0] == reply[1] & 0x7F
         return reply.startswith(self.reply_prefix)
 
-    def fits_frame(self, frame: bytes) -> bool:
-        """Return whether a whole frame, CRC included, can be the reply to this request."""
+    def fits_frame(self, frame: bytes, missing: int = 0) -> bool:
+        """Return whether a whole frame, of which `missing` bytes are cut off, can be the reply."""
         is_sized = self.length and not frame[1] & 0x80
-        return self.fits(frame) and (not is_sized or len(frame) == self.length)
+        return self.fits(frame) and (not is_sized or len(frame) + missing == self.length)
 
 
 class UnitGuard:
@@ -216,7 +216,7 @@ class StaleReplyGuard:
         The frame arrived at `seen_at`.
         """
         guard = self.units.get(frame[0])
-        if guard is None:
+        if guard is None or is_clear_request(frame[:-2]):
             return None
         fitting = [request for request in guard.requests if request.fits_frame(frame)]
         if not fitting:
@@ -247,6 +247,13 @@ class StaleReplyGuard:
         is_own = not [1 for request in fitting if request.owner is not transaction]
         self.expect_late(transaction.unit, transaction.pdu, now, transaction)
         return is_own
+
+    def is_owed(self, body: bytes) -> bool:
+        """Return whether a frame (unit and PDU) can be the reply to an open request."""
+        guard = self.units.get(body[0])
+        if guard is None:
+            return False
+        return True in [request.fits_frame(body, 2) for request in guard.requests]
 
     def is_own_echo(self, unit: int, pdu: bytes) -> bool:
         """Return whether a frame equal to its reply can be the reply to an open request."""

@@ -94,7 +94,7 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._other_reply_due = False
-        self._since_start = 0
+        self._since_start = self._since_reply = 0
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
@@ -119,6 +119,7 @@ class AsciiClient(OtherRequests):
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); wait for another."""
         self.counters.unsolicited += 1
+        self.reply_was_older()
         self._waiting = True
         self.is_unproven = False
         return None
@@ -138,7 +139,7 @@ class AsciiClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
-        self.others = []
+        self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 

@@ -22,6 +22,10 @@ from protocols.modbus.pdu import (
     struct_format,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 OTHER_MASTER = "another master is on the line"
 MIN_FRAME = 5
 """Bytes of an exception: unit, function, code, CRC."""
@@ -63,20 +67,42 @@ def is_other_request(body: bytes) -> bool:
     return body[2] != 3 and 1 <= count <= MAX_READ_BITS
 
 
+def is_clear_request(body: bytes) -> bool:
+    """Return whether a frame without its CRC is a request that no reply is equal to."""
+    return body[1] not in ECHO_FUNCTIONS and is_other_request(body)
+
+
+def can_answer(body: bytes, request: bytes) -> bool:
+    """Return whether a frame can answer a request; both from the unit on and without CRC.
+
+    The request can be cut off after `_KEPT_SIZE` bytes.
+    """
+    if body[0] != request[0] or body[1] & 0x7F != request[1]:
+        return False
+    return body[1] & 0x80 != 0 or body[1:].startswith(reply_prefix(request[1:]))
+
+
 class OtherRequests:
     """The requests of other masters without a reply, a part of the client of a serial line.
 
     `others` holds the start of each (unit and PDU), the oldest first. The last `_since_start` came
     after our pending request. A unit answers in the order of its requests. `lost_units` had more
-    requests than are kept.
+    requests than are kept. `watch_owed` gives the guard, which knows still older requests.
     """
 
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     _since_start = 0
+    _since_reply = 0
     _reported = False
+    _known_count = 0  # so many of `others`, the oldest, were reported
     _waiting = False
     _exception_ambiguous = False
+    _is_owed: "Callable[[bytes], bool] | None" = None
+
+    def watch_owed(self, is_owed: "Callable[[bytes], bool]") -> None:
+        """Ask `is_owed` whether a frame (without CRC) can be the reply to an older request."""
+        self._is_owed = is_owed
 
     def note_frame(self, body: bytes) -> bool:
         """Record a frame that is not ours; return whether it is a request.
@@ -89,7 +115,8 @@ class OtherRequests:
             body[1] in ECHO_FUNCTIONS and (body in others or self._exception_ambiguous)
         ):
             if len(others) > _MAX_DUE:
-                lost = others.pop(0)[0]
+                lost = others[0][0]
+                self._drop(0)
                 if lost not in self.lost_units:
                     self.lost_units = self.lost_units[-_MAX_DUE:] + (lost,)
             others.append(body[:_KEPT_SIZE])
@@ -98,26 +125,46 @@ class OtherRequests:
             self._reported = False
             return True
         # The reply to a request after ours comes after the reply to ours.
-        for other in others[: max(0, len(others) - self._since_start)]:
-            if body[0] == other[0] and body[1] & 0x7F == other[1]:
-                others.remove(other)
+        for index in range(len(others) - self._since_start):
+            if can_answer(body, others[index]):
+                # The guard counts the reply for a request that it knows, the earliest one.
+                is_owed = self._is_owed
+                if index < self._known_count or is_owed is None or not is_owed(body):
+                    self._drop(index)
                 break
         return False
+
+    def _drop(self, index: int) -> None:
+        """Remove a request from `others`."""
+        self.others.pop(index)
+        if index < self._known_count:
+            self._known_count -= 1
 
     def report_others(self, has_bytes: bool) -> "list[bytes]":
         """Return `others`; forget them if nothing came after a report."""
         if self._reported and not has_bytes:
-            self.others = []
+            self.forget_others()
         self._reported = True
+        self._known_count = len(self.others)
         return self.others
+
+    def forget_others(self) -> None:
+        """Forget all requests: the guard has them, or the line was opened."""
+        self.others = []
+        self._known_count = 0
 
     def own_reply_came(self, unit: int) -> None:
         """Of the requests to this unit, only those after ours still have no reply."""
-        others = self.others
-        for other in others[: max(0, len(others) - self._since_start)]:
-            if other[0] == unit:
-                others.remove(other)
+        for index in range(len(self.others) - self._since_start - 1, -1, -1):
+            if self.others[index][0] == unit:
+                self._drop(index)
+        self._since_reply = self._since_start
         self._since_start = 0
+
+    def reply_was_older(self) -> None:
+        """Take `own_reply_came` back: that reply is not ours, so ours is still due."""
+        self._since_start = self._since_reply
+        self._since_reply = 0
 
 
 class ExpectedReply:

@@ -139,7 +139,7 @@ class RtuClient(OtherRequests):
         self._bytes_needed = MIN_FRAME
         self.reason = ""
         self._other_reply_due = self.is_unproven = False
-        self._since_start = 0
+        self._since_start = self._since_reply = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
@@ -163,6 +163,7 @@ class RtuClient(OtherRequests):
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
         self.counters.unsolicited += 1
+        self.reply_was_older()
         self._waiting = True
         self.is_unproven = False
         self.buffer = self._trailing_data
@@ -190,7 +191,7 @@ class RtuClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self.others = []
+        self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
 

@@ -29,6 +29,7 @@ HOSTILE_S, GOOD_S = 25, 70
 SETTLED_S = 4
 """A case ends early after so many good seconds: nothing is open, and each block had good values."""
 UNITS = (3, 9)
+_SERVICE_US = 150 * MILLISECOND
 
 
 @dataclass
@@ -50,6 +51,7 @@ class HostileDevice:
     owed: list[bytes] = field(default_factory=list)
     silent_until: int = 0
     behind: int = 0
+    busy_until: int = 0
 
     def reply(self, request: bytes, now: int) -> bytes:
         """Execute a request; return the PDU of the reply."""
@@ -88,6 +90,7 @@ class HostileCase:
         self.now = 0
         self.order = 0
         self.arriving: list[tuple[int, int, bytes]] = []
+        self.asking: dict[int, tuple[HostileDevice, bytes]] = {}  # by the order of arrival
         self.line_free_at = 0
         self.wrong = self.old = self.false_success = self.good = self.calls = self.ambiguous = 0
         last = 1 + self.rng.randrange(12)
@@ -160,8 +163,11 @@ class HostileCase:
                 self.now = until
                 return
             if at <= due:
-                self.now, _, data = self.arriving.pop(0)
-                bus.receive(data, self.now)
+                self.now, order, data = self.arriving.pop(0)
+                if data:
+                    bus.receive(data, self.now)
+                if order in self.asking:
+                    self.enqueue(*self.asking.pop(order), self.now)
             else:
                 self.now = max(self.now, due)
                 bus.wake(self.now)
@@ -196,6 +202,10 @@ class HostileCase:
             good = self.behaviour(self, device, request, sent)
         elif device.owed:
             device.owed.clear()
+        if self.now >= HOSTILE_S * SECOND and device.busy_until:  # it serves its queue first
+            device.forget_last()
+            self.own_request(device, request, sent)
+            return
         for delay, data in good:
             self._schedule(sent + delay, data)
 
@@ -215,6 +225,31 @@ class HostileCase:
             self.order += 1
             insort(self.arriving, (at, self.order, part))
         self.line_free_at = at
+
+    def deliver(self, at: int, data: bytes, asks: HostileDevice | None = None) -> None:
+        """Let a whole frame arrive; if it `asks` a device, `data` is the PDU of another master."""
+        self.order += 1
+        insort(self.arriving, (at, self.order, self.wrap(asks.unit, data) if asks else data))
+        if asks:
+            self.asking[self.order] = (asks, data)
+
+    def own_request(self, device: HostileDevice, request: bytes, at: int) -> None:
+        """Let our request arrive at a device with a queue; the other master waits for its end."""
+        for entry in [e for e in self.arriving if e[0] <= at and e[1] in self.asking and e[2]]:
+            self.arriving.remove(entry)
+            insort(self.arriving, (at + MILLISECOND, *entry[1:]))
+        self.order += 1
+        insort(self.arriving, (at, self.order, b""))
+        self.asking[self.order] = (device, request)
+
+    def enqueue(self, device: HostileDevice, request: bytes, now: int) -> None:
+        """Serve a request after those before it."""
+        device.busy_until = max(now, device.busy_until) + self.service_us()
+        self.deliver(device.busy_until, self.wrap(device.unit, device.reply(request, now)))
+
+    def service_us(self) -> int:
+        """Return the time that a device with a queue needs for one request."""
+        return _SERVICE_US if self.now < HOSTILE_S * SECOND else 5 * MILLISECOND
 
     # The judge.
 
@@ -361,6 +396,21 @@ def _other_master(
     return [(5000, own), (20_000, asked), (20_000 + case.rng.randrange(400_000), reply)]
 
 
+def _queue(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
+    """A slow device that serves one request after the other, ours and those of another master.
+
+    Each frame arrives whole, so that none is cut by another.
+    """
+    case.own_request(device, request, now)
+    count = case.rng.choice((0, 0, 1, 1, 2, 12 if case.rng.randrange(8) == 0 else 1))
+    asked_at = now
+    for _ in range(count if request[0] in pdu.READS else 0):
+        words = bytes((1, case.rng.randrange(128, 256), 0, case.rng.choice((1, 2, 3, request[4]))))
+        asked_at += case.rng.randrange(9, 90) * MILLISECOND
+        case.deliver(asked_at, request[:1] + words, device)
+    return []
+
+
 def _damaged_echo(
     case: HostileCase, device: HostileDevice, request: bytes, now: int
 ) -> list[Chunk]:
@@ -410,7 +460,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "mix": _mix,
 }
 ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
-ASCII_BEHAVIOURS["other master"] = _other_master
+ASCII_BEHAVIOURS |= {"other master": _other_master, "queue": _queue}
 RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
 SIZES = ("one", "two", "many", "mixed")
 """Registers of each read: see `HostileCase`."""

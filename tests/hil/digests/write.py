@@ -31,6 +31,7 @@ _REASONS = (
     ("", "the clock measures with longer means; gain and signatures in the status"),
     ("", "late copies and echoes on the bus are no replies"),
     ("", "requests of other masters and late echoes on the bus"),
+    ("", "late replies beside another master are counted in their order"),
     ("", "the bound of the clock contains slow drags"),
     ("", "predictions of the clock by the mean temperature"),
     ("log", "blocks state their start and their columns, and have more modes"),

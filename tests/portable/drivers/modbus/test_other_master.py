@@ -354,6 +354,45 @@ def test_more_open_requests_than_are_kept():
         assert good == 4, (count, good)
 
 
+def test_the_reply_to_an_older_request_does_not_answer_a_newer_one():
+    """A slow device: their first request was noted, its reply comes after their second request.
+
+    The third case is a late reply to a request of our own.
+    """
+    other_shape = with_crc(b"\x05" + pdu.read_holding(99, 1))
+    for first, its_reply in (
+        (other_shape, with_crc(b"\x05\x03\x02\x00\x63")),
+        (THEIR_REQUEST, THEIR_REPLY),
+        (b"", REPLY),
+    ):
+        bus = make_bus()
+        bus.receive(first, 1_000)
+        bus.submit(9, READ, "other unit", retries=0)
+        if not first:
+            bus.submit(5, READ, "late", retries=0)
+        now = 0
+        while bus.pending_count:  # each request times out
+            now = bus.deadline()
+            bus.wake(now)
+        bus.outbox()
+        bus.take_results()
+        bus.receive(THEIR_REQUEST, now + 10_000)
+        bus.receive(its_reply, now + 90_000)
+        bus.submit(5, READ, "read", retries=0)
+        due, results, step = [THEIR_REPLY], [], 0
+        now += 100_000
+        while not results and step < 300:
+            step += 1
+            now += 75_000
+            if due and step > 1:  # ours can be on the wire before their reply
+                bus.receive(due.pop(0), now)
+            while bus.deadline() <= now:
+                bus.wake(now)
+                due += [_answer(data) for _, op, data in bus.outbox() if op == "write"]
+            results = bus.take_results()
+        assert results[0].status == "unsure" or results[0].values == (1, 2), results[0].values
+
+
 def _answer(frame):
     """A device with the values of REPLY, and function 8."""
     if frame[1] == 8:
