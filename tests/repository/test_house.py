@@ -59,14 +59,15 @@ def code() -> list[str]:
 
 
 @functools.cache
-def tree(name: str) -> ast.Module:
-    return ast.parse((ROOT / name).read_bytes())
+def nodes(name: str) -> tuple[ast.AST, ...]:
+    """Return all nodes of a file; each test here looks at them, so a file is parsed once."""
+    return tuple(ast.walk(ast.parse((ROOT / name).read_bytes())))
 
 
 def test_no_class_name_exists_twice() -> None:
     places = collections.defaultdict(list)
     for name in sources():
-        for node in ast.walk(tree(name)):
+        for node in nodes(name):
             if isinstance(node, ast.ClassDef):
                 places[node.name].append(name)
     twice = {
@@ -96,7 +97,7 @@ def test_portable_names_are_short() -> None:
     for name in portable_files():
         if name.startswith("tests/"):
             continue
-        for node in ast.walk(tree(name)):
+        for node in nodes(name):
             long |= {n for n in _names(node) if len(n.strip("_")) > LONGEST_NAME}
     assert not long - LONG_NAMES
 
@@ -115,7 +116,7 @@ def _names(node: ast.AST) -> list[str]:
 def test_only_the_registries_import_by_a_built_name() -> None:
     found = []
     for name in code():
-        for node in ast.walk(tree(name)):
+        for node in nodes(name):
             match node:
                 case ast.Call(func=ast.Name(id="__import__"), args=[ast.Constant(), *_]):
                     continue
@@ -143,7 +144,7 @@ def test_no_browser_test_waits_by_eval() -> None:
         f"{name}:{node.lineno}"
         for name in sources()
         if name.startswith("tests/")
-        for node in ast.walk(tree(name))
+        for node in nodes(name)
         if isinstance(node, ast.Attribute) and node.attr in _WAITS_BY_EVAL
     ]
     assert not calls, "poll with tests.support.cli_tools.wait_until instead: " + ", ".join(calls)
@@ -170,7 +171,7 @@ def prose(name: str) -> str:
     if name.endswith(".py"):
         strings = [
             node.value.value
-            for node in ast.walk(ast.parse(text))
+            for node in nodes(name)
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         ]
         comments = re.findall(r"(?:^|\s)# (.*)", text)
@@ -181,8 +182,19 @@ def prose(name: str) -> str:
 @functools.cache
 def name_words(name: str) -> list[tuple[str, str]]:
     """Return (word, name) for the words in the names that a file of code defines."""
-    names = sorted({own for node in ast.walk(tree(name)) for own in _names(node)})
+    names = sorted({own for node in nodes(name) for own in _names(node)})
     return [(word, own) for own in names for word in re.findall(_WORD, own)]
+
+
+@functools.cache
+def files_by_word() -> dict[str, set[str]]:
+    """Return the files whose prose has a word, by the word in lower case."""
+    found = collections.defaultdict(set)
+    for name in repo_files():
+        if name.endswith((".py", ".md")):
+            for word in re.findall(r"\w+", prose(name).lower()):
+                found[word].add(name)
+    return found
 
 
 def test_no_home_made_word_comes_back() -> None:
@@ -197,11 +209,13 @@ def test_no_home_made_word_comes_back() -> None:
 def _places(rule: dict[str, Any]) -> list[str]:
     """Return `file: word` for the places of the words of a rule."""
     pattern = re.compile(rf"\b(?:{rule['word']})\b", re.IGNORECASE)
+    is_phrase = " " in rule["word"]  # it can be in any file
+    files = set[str]().union(*(f for w, f in files_by_word().items() if pattern.fullmatch(w)))
     found = []
     for name in repo_files():
         if not name.endswith((".py", ".md")) or name.startswith(tuple(rule.get("allow", ["\0"]))):
             continue
-        if rule.get("prose", True):
+        if rule.get("prose", True) and (is_phrase or name in files):
             found += [f"{name}: {match.group()}" for match in pattern.finditer(prose(name))]
         if rule.get("names", True) and name.endswith(".py"):
             found += [f"{name}: {own}" for word, own in name_words(name) if pattern.fullmatch(word)]

@@ -18,10 +18,10 @@ Each line keeps its number.
 
 import ast
 import functools
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parents[3]
 _OPERATIONS: dict[type[ast.operator], Any] = {
@@ -60,8 +60,16 @@ def sources_on_boards() -> list[Path]:
     return sorted(path for folder in _READERS for path in (ROOT / folder).rglob("*.py"))
 
 
+@functools.lru_cache(maxsize=1024)  # more than the modules that MicroPython runs
+def all_nodes(source: bytes) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module, the module first. Several passes look at the same sources."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
 def without_type_blocks(source: bytes) -> bytes:
     """Return a module without its `if TYPE_CHECKING:` blocks."""
+    if b"TYPE_CHECKING" not in source:
+        return source
     lines = source.splitlines(keepends=True)
     for node in ast.parse(source).body:
         match node:
@@ -102,8 +110,8 @@ def without_variants(source: bytes) -> bytes:
 
 def without_constants(source: bytes, module: str = "") -> bytes:
     """Return `module` with the values of its private and imported constants in their place."""
-    tree = ast.parse(source)
-    nodes = list(ast.walk(tree))
+    nodes = all_nodes(source)
+    tree = _module(nodes)
     bound = _count_bindings(nodes)
     values = _known_values(module, tree, bound)
     lines = source.splitlines(keepends=True)
@@ -124,15 +132,15 @@ def _public_values(module: str) -> dict[str, Any]:
     path = ROOT / (module.replace(".", "/") + ".py")
     if module.split(".", maxsplit=1)[0] not in _PACKAGES or not path.exists():
         return {}
-    tree = ast.parse(path.read_bytes())
-    bound = _count_bindings(ast.walk(tree))
+    nodes = all_nodes(path.read_bytes())
+    tree, bound = _module(nodes), _count_bindings(nodes)
     values = _assigned_values(tree, bound, _imported_values(tree, bound))
     return {name: value for name, value in values.items() if isinstance(value, int | str)}
 
 
 def _known_values(module: str, tree: ast.Module, bound: Counter[str]) -> dict[str, Any]:
     imported = _imported_values(tree, bound, module)
-    read = {name for owner, name in _names_read() if owner in ("", module) or not module}
+    read = _names_read(module)
     stays = module.startswith("benchmarks.")  # such a module can stand in place of another one
     assigned = {
         name: value
@@ -142,40 +150,44 @@ def _known_values(module: str, tree: ast.Module, bound: Counter[str]) -> dict[st
     return imported | assigned
 
 
-@functools.cache
-def _names_read() -> frozenset[tuple[str, str]]:
-    """Return the names that a module reads from another one at run time, as (module, name).
+def _names_read(module: str) -> set[str]:
+    """Return the names that a module reads from `module` at run time; from any one if it is ""."""
+    read = _names_by_owner()
+    return read[""] | read[module] if module else set().union(*read.values())
 
-    The module is empty for an attribute of an object that can be a module.
+
+@functools.cache
+def _names_by_owner() -> dict[str, set[str]]:
+    """Return the names that a module reads from another one, by that one.
+
+    The owner is empty for an attribute of an object that can be a module.
     """
-    read = set()
+    read: dict[str, set[str]] = defaultdict(set)
     for path in sources_on_boards():
-        tree = ast.parse(without_type_blocks(path.read_bytes()))
-        nodes = list(ast.walk(tree))
+        nodes = all_nodes(without_type_blocks(path.read_bytes()))
         bound = _count_bindings(nodes)
         own = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        replaced = _imported_values(tree, bound, own)
+        replaced = _imported_values(_module(nodes), bound, own)
         imported = _imported_names(nodes)
-        inlined = [use for use, _ in _module_uses(nodes, bound)]
+        inlined = {use for use, _ in _module_uses(nodes, bound)}
         for node in nodes:
             match node:
                 case ast.Attribute() if node in inlined:
                     continue
                 case ast.Attribute(ast.Name(owner), name) if owner in imported:
-                    read.add((imported[owner], name))
+                    read[imported[owner]].add(name)
                 case ast.Attribute(attr=name):
-                    read.add(("", name))
+                    read[""].add(name)
                 case ast.ImportFrom(str(module), aliases):
-                    names = [
+                    read[module] |= {
                         alias.name
                         for alias in aliases
                         if (alias.asname or alias.name) not in replaced
-                    ]
-                    read |= {(module, name) for name in names}
-    return frozenset(read)
+                    }
+    return read
 
 
-def _imported_names(nodes: list[ast.AST]) -> dict[str, str]:
+def _imported_names(nodes: Sequence[ast.AST]) -> dict[str, str]:
     """Return the names that a module imports from others, each with its dotted name."""
     return {
         alias.asname or alias.name: f"{node.module}.{alias.name}"
@@ -185,7 +197,7 @@ def _imported_names(nodes: list[ast.AST]) -> dict[str, str]:
     }
 
 
-def _module_uses(nodes: list[ast.AST], bound: Counter[str]) -> list[tuple[ast.expr, Any]]:
+def _module_uses(nodes: Sequence[ast.AST], bound: Counter[str]) -> list[tuple[ast.expr, Any]]:
     """Return the places where `module.NAME` is read, with its value, if that is known."""
     imported = _imported_names(nodes)
     uses: list[tuple[ast.expr, Any]] = []
@@ -216,7 +228,7 @@ def _imports() -> frozenset[tuple[str, str]]:
     """Return all (module, name) that a module imports."""
     found = set()
     for path in sources_on_boards():
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        for node in all_nodes(path.read_bytes()):
             match node:
                 case ast.ImportFrom(str(module), aliases):
                     found |= {(module, alias.name) for alias in aliases}
@@ -249,6 +261,10 @@ def _constants(node: ast.stmt) -> list[tuple[str, ast.expr]]:
             if len(targets) == len(expressions):
                 found = [(name.id, value) for name, value in pairs if isinstance(name, ast.Name)]
     return [(name, value) for name, value in found if name.isupper()]
+
+
+def _module(nodes: Sequence[ast.AST]) -> ast.Module:
+    return cast("ast.Module", nodes[0])
 
 
 def _count_bindings(nodes: Iterable[ast.AST]) -> Counter[str]:
@@ -287,7 +303,7 @@ def _evaluate(node: ast.expr, known: dict[str, Any]) -> Any:
     return None
 
 
-def _uses(nodes: list[ast.AST]) -> list[ast.Name]:
+def _uses(nodes: Sequence[ast.AST]) -> list[ast.Name]:
     """Return the places where a name is read."""
     names = [node for node in nodes if isinstance(node, ast.Name)]
     return [node for node in names if isinstance(node.ctx, ast.Load)]

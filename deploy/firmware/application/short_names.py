@@ -22,7 +22,9 @@ import builtins
 import io
 import re
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from deploy.firmware.application.board_source import all_nodes
 
 _SCHEMA = ".schema"
 _ONLY_FOR_LOADING = ("agent.config.", "drivers.device.profile_")
@@ -70,7 +72,8 @@ class ShortNames:
                 row, start = token.start
                 line = lines[row - 1]
                 lines[row - 1] = line[:start] + short[token.string] + line[token.end[1] :]
-        _drop_slots(lines, ast.parse(source))
+        if b"__slots__" in source:
+            _drop_slots(lines, ast.parse(source))
         return "".join(lines).encode()
 
     def _is_private(self, name: str, modules: set[str]) -> bool:
@@ -113,15 +116,14 @@ class _Uses:
     """
 
     def __init__(self, module: str, source: bytes) -> None:
-        tree = ast.parse(source)
-        nodes = list(ast.walk(tree))
+        nodes = all_nodes(source)
         self.all = set(_WORD.findall(source.decode()))
         self._bound: set[str] = set()
         self.parameters: set[str] = set()
         self.fixed = {name for name in self.all if name[0] == "_"}
         for node in nodes:
             self._sort_name(node)
-        outside = _bound_outside_functions(tree)
+        outside = _bound_outside_functions(nodes[0])
         self.constants = {name for name in outside if name.isupper() and name[0] != "_"}
         if module.endswith(_SCHEMA):
             self.constants.clear()
@@ -163,14 +165,14 @@ class _Uses:
                 self.fixed |= {*name.split("."), as_name or ""}
 
 
-def _texts(nodes: list[ast.AST]) -> set[str]:
+def _texts(nodes: Sequence[ast.AST]) -> set[str]:
     """Return the texts of a module, without those of `__slots__`: one can name an attribute."""
     slots = [leaf for node in _slots(nodes) for leaf in ast.walk(node.value)]
     texts = [n for n in nodes if isinstance(n, ast.Constant) and n not in slots]
     return {node.value for node in texts if isinstance(node.value, str)}
 
 
-def _extended(nodes: list[ast.AST]) -> set[str]:
+def _extended(nodes: Sequence[ast.AST]) -> set[str]:
     """Return the modules from which a module imports the base classes of its classes."""
     imported = {
         alias.asname or alias.name: node.module or ""

