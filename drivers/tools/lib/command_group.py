@@ -14,7 +14,7 @@ import difflib
 import importlib
 import sys
 
-from drivers.tools.lib.end_signals import raise_on_end_signals
+from drivers.tools.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
 
 TYPE_CHECKING = False

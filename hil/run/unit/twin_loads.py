@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The IT loads of a unit: emulated Redfish services that obey the limits of the agent.
+"""The IT loads of a unit: emulated Redfish services that follow the limits of the agent.
 
 Does not emulate outlets: a load that can only be switched is part of the row without a limit. Each
 load with a port gets a service behind this port, at the chassis that its path names. Its rated

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.errors import DriverError
-from drivers.tools.lib.end_signals import raise_on_end_signals
+from drivers.tools.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
 from drivers.tools.modbus_scan import add_scan
 from hil.errors import BenchError

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from drivers.modbus.bus import TransactionResult
-from drivers.tools.lib.end_signals import END_SIGNALS, raise_on_end_signals
+from drivers.tools.end_signals import END_SIGNALS, raise_on_end_signals
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
@@ -34,7 +34,7 @@ _RAW = draft_profile(parse_table(TABLE, "t"), "acme", "t")
 _TRACED = ("/commission/outputs/", "/commission/journal.py")
 
 
-class Registers:
+class RegisterClient:
     """A client of a device that has these registers. `writes`: the number of requests to write."""
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ class Registers:
 
 
 @pytest.fixture
-def registers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registers]:
-    found = Registers()
+def registers(monkeypatch: pytest.MonkeyPatch) -> Iterator[RegisterClient]:
+    found = RegisterClient()
     module = "hil.tools.commission.device_access"
     monkeypatch.setattr(f"{module}.BlockingModbusClient", lambda *_: found)
     monkeypatch.setattr(f"{module}.probe_device", _identified)
@@ -113,7 +113,7 @@ def _open(device: dict[str, Any]) -> DeviceAccess:
     return DeviceAccess(device["port"], device["unit"], _RAW)
 
 
-def test_each_line_of_the_write_test(registers: Registers, tmp_path: Path) -> None:
+def test_each_line_of_the_write_test(registers: RegisterClient, tmp_path: Path) -> None:
     number, was_reached = 0, True
     while was_reached:
         number += 1
@@ -140,7 +140,7 @@ def _is_written(folder: Path) -> bool:
 
 
 def test_a_journal_without_ranges_is_one_of_an_earlier_version(
-    registers: Registers, tmp_path: Path
+    registers: RegisterClient, tmp_path: Path
 ) -> None:
     old = {"point": _POINT, "function": 3, "address": 4, "words": [600]}
     journal = Journal(tmp_path)
@@ -153,7 +153,7 @@ def test_a_journal_without_ranges_is_one_of_an_earlier_version(
 
 @pytest.mark.parametrize("word", [599, 621, 622, 1000])
 def test_after_sigkill_the_value_of_another_master_stays(
-    word: int, registers: Registers, tmp_path: Path
+    word: int, registers: RegisterClient, tmp_path: Path
 ) -> None:
     def killed(state: str, old: Any) -> None:
         if state in ("intended", "written"):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drivers.errors import DriverError
-from drivers.tools.lib.end_signals import deferred_end_signals
+from drivers.tools.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess
@@ -72,7 +72,7 @@ class OutputGuard:
     def restore_all(self) -> list[str]:
         """Write all pending words back; return a line for each that is not back.
 
-        A value of another master stays; that is said and is no problem. Signals wait meanwhile.
+        A value of another master stays; that is reported and is no problem. Signals wait meanwhile.
         """
         with deferred_end_signals():
             problems: list[str] = []
