@@ -12,7 +12,7 @@ from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.log_fill import fill_from_log
 from deploy.northbound.process.context import ServerContext
 
-_REFRESH_S = 0.25
+_REFRESH_S = 0.1
 
 
 async def serve(context: ServerContext) -> None:

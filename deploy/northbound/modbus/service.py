@@ -21,7 +21,8 @@ from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.process.context import ServerContext
 from deploy.northbound.process.listener import listen
 
-_REFRESH_S = 0.2
+_REFRESH_S = 0.05
+"""A look at the file takes about 0.02 ms, and a new image 0.1 ms."""
 _DEFAULT_INTERVAL_S = 60
 _TLS_KEYS = ("certificate", "key", "client_ca")
 

@@ -37,7 +37,7 @@ from deploy.northbound.panel.state import state_json
 from deploy.northbound.panel.trends import MINUTES, curves_json
 
 PROTOCOL = "panel"
-_PERIOD_S = 1.0
+_PERIOD_S, _LOOK_S = 1.2, 0.1
 _MAX_BODY = 4096
 _MAX_LOGIN_TEXT = 128
 _Reply = Response
@@ -102,9 +102,14 @@ class PanelRoutes:
         return _reply(self._stream(), 200, {"Content-Type": "text/event-stream"})
 
     async def _stream(self) -> AsyncIterator[str]:
+        """Send each new record soon after it is there; without one, the state each second."""
         while True:
+            sequence = self._services.source.read().sequence
             yield f"data: {json.dumps(self._state_now(), separators=(',', ':'))}\n\n"
-            await asyncio.sleep(_PERIOD_S)
+            for _ in range(round(_PERIOD_S / _LOOK_S)):
+                await asyncio.sleep(_LOOK_S)
+                if self._services.source.read().sequence != sequence:
+                    break
 
     async def _catalogue(self, _request: Request) -> _Reply:
         return _json(catalogue_json())

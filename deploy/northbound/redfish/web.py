@@ -16,7 +16,7 @@ from deploy.northbound.redfish.event_push import EventPush
 from deploy.northbound.redfish.resource import ROOT
 from deploy.northbound.redfish.resources.manager import service_uuid
 
-_COMPARE_S = 0.25
+_COMPARE_S, _ALARMS_S = 0.25, 0.1
 """Interval at which the snapshots are compared for events."""
 
 
@@ -72,5 +72,5 @@ def add_routes(site: WebSite) -> None:
             service.end_streams(changed.popleft())
 
     site.server.every(_COMPARE_S, end_streams)
-    site.server.every(_COMPARE_S, lambda: events.update(context.source.read()))
+    site.server.every(_ALARMS_S, lambda: events.update(context.source.read()))
     site.server.every(SAVE_S, file.save)

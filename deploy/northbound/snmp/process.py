@@ -21,7 +21,7 @@ from deploy.northbound.snmp.informs import AlarmChanges, InformSender
 from deploy.northbound.snmp.responder import PassResponder, ResponderSocket, parse_oid
 from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
 
-_POLL_S = 0.25
+_POLL_S = 0.1
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 10.0
 _STEADY_S = 30.0
 _LONGEST_ROOT = 32

@@ -101,7 +101,7 @@ class AccountResources:
             f"Account {user}",
             lambda: _account(account),
             PropertyPatch(properties, lambda call, values: self._change(user, call, values), SELF),
-            delete=Method(lambda _call: self._remove(user), USERS),
+            delete=Method(lambda call: self._remove(user, call), USERS),
             read=USERS,
             owner=user,
         )
@@ -143,7 +143,9 @@ class AccountResources:
         self._require(refusal, next(iter(values)))
         self._changed()
 
-    def _remove(self, user: str) -> Reply:
+    def _remove(self, user: str, call: Call) -> Reply:
+        if not call.may(USERS):  # the owner may read and set the password, no more
+            raise RedfishError(403, message("InsufficientPrivilege"))
         self._require(self._accounts.remove(user), "UserName")
         self._changed()
         return Reply(204)

@@ -5,6 +5,7 @@ import http.client
 import json
 import math
 import random
+import time
 from collections.abc import Iterator
 from email.message import Message
 from typing import Any
@@ -53,6 +54,27 @@ def call(server: PanelServer, path: str, fields: Any = None, token: str = "") ->
     status, _, data = fetch(server, f"/panel/api/{path}", body, headers)
     is_json = data.startswith((b"{", b"["))
     return status, json.loads(data) if is_json else data
+
+
+def test_the_stream_sends_a_new_record_soon(server: PanelServer) -> None:
+    """Not up to a second later: the page adds no age of its own to a value."""
+    connection = http.client.HTTPConnection(urlsplit(server.origin).netloc, timeout=20)
+    connection.request("GET", "/panel/events")
+    lines = connection.getresponse()
+    times = []
+    for number in range(5):
+        if number:
+            server.source.set_point("supply_temperature", 30_000 + number)
+        began = time.monotonic()
+        while (
+            json.loads((lines.readline().removeprefix(b"data: ").strip()) or b"{}").get("sequence")
+            != server.source.snapshot.sequence
+        ):
+            assert time.monotonic() - began < 10
+        times.append(time.monotonic() - began)
+    connection.close()
+    assert min(times[1:]) < 0.5
+    assert sorted(times[1:])[1] < 0.8, times
 
 
 def sign_in(server: PanelServer, user: str = "operator") -> str:

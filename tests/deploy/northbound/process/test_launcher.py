@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launcher: forks serve, one that dies comes back alone, none stays, little memory."""
 
+import json
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,10 +30,17 @@ _UNIT_NAME = ".1.3.6.1.4.1.8072.9999.9999.4710.1.1.1.0"
 
 
 class ForkedServers:
-    """`coldloop northbound serve all` with each server. `hung_s`: instead of the 15 s."""
+    """`coldloop northbound serve all` with each server. `hung_s`: instead of the 15 s.
+
+    `change` edits the section `northbound` of the configuration.
+    """
 
     def __init__(
-        self, folder: Path, receivers: tuple[str, ...] = (), hung_s: float | None = None
+        self,
+        folder: Path,
+        receivers: tuple[str, ...] = (),
+        hung_s: float | None = None,
+        change: Callable[[dict[str, Any]], object] = dict,
     ) -> None:
         require_program("snmpd")
         self.ports = [free_port(), free_port(), free_port(), free_port()]
@@ -52,6 +61,9 @@ class ForkedServers:
                 "receivers": list(receivers),
             },
         )
+        raw = json.loads(self.config.read_text())
+        change(raw["northbound"])
+        self.config.write_text(json.dumps(raw))
         write_record(started(WRITES), folder)
         command = [sys.executable, "-m", "coldloop"]
         if hung_s is not None:
