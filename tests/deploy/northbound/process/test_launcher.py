@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The launcher: forks serve, one that dies comes back alone, none stays, little memory."""
 
+import contextlib
 import json
 import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +145,37 @@ def test_forks_share_memory_and_one_comes_back_alone(servers: ForkedServers) -> 
     forks = servers.children()
     assert servers.stop() == 0
     assert not any(is_alive(pid) for pid in forks)
+
+
+def test_a_thousand_half_open_connections_at_each_server(servers: ForkedServers) -> None:
+    """Clients from 100 addresses that send half a request. Others are served; memory is bounded."""
+    context = ssl._create_unverified_context()
+    with contextlib.ExitStack() as stack:
+        for port, half in zip(servers.ports[:2], (b"\x16\x03\x01", b"\x00\x01\x00"), strict=True):
+            for number in range(1000):
+                source = (f"127.0.4.{1 + number % 100}", 0)
+                sock = stack.enter_context(
+                    socket.create_connection(("127.0.0.1", port), 20, source)
+                )
+                with contextlib.suppress(ConnectionError):  # the server has closed it
+                    sock.sendall(half)
+                if number >= 400:
+                    sock.close()  # few descriptors in this process; the server sees both kinds
+            url = f"https://127.0.0.1:{servers.ports[0]}/redfish"
+            with urllib.request.urlopen(url, context=context, timeout=30) as reply:
+                assert reply.status == 200
+        assert share_kib(servers.process.pid) / 1024 <= MEMORY_MIB
+        assert "STRING" in _ask_snmp(servers)
+    request = b"\x00\x01\x00\x00\x00\x06\x01\x03\x00\x00\x00\x02"
+
+    def reads() -> bool:
+        sock = socket.create_connection(("127.0.0.1", servers.ports[1]), 20)
+        with sock, contextlib.suppress(ConnectionError):
+            sock.sendall(request)
+            return sock.recv(100)[9:13] == b"SunS"
+        return False
+
+    wait_for(reads)
 
 
 def _ask_snmp(servers: ForkedServers) -> str:
