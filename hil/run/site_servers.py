@@ -42,7 +42,7 @@ _DEVICE = 4711
 _SNMP_USER = "reader"
 _SNMP_PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 _HEALTH_S = 20
-_STOP_TIMEOUT_S = 5
+_STOP_TIMEOUT_S = 15
 
 
 def are_installed() -> bool:
@@ -143,7 +143,7 @@ class SiteServers:
             self._process.send_signal(number)
 
     def stop(self) -> None:
-        """Terminate the servers; kill them after 5 s."""
+        """Terminate the servers; kill them after 15 s. snmpd has 5 s to write its file."""
         process = self._process
         if process is None or process.poll() is not None:
             return
