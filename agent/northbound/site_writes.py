@@ -44,10 +44,11 @@ COMMANDS = (
 )
 """Commands that a configuration can permit."""
 _OWN_TRIAL = ("confirm", "rollback")
-_NANO = 10**9
+_NANO = 10**9  # values of a patch are integers in 1e-9
 _LONGEST_CONFIRM_S = 3600
 """A trial of the site must not keep the changes of operators out for long."""
 _BURST, _REFILL_US = 20, 15 * SECOND
+"""Messages that a full budget permits, and the time that adds one."""
 
 
 class SiteWrites:

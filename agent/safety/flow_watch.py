@@ -43,7 +43,7 @@ _SAME_FLOW = 85 / 100
 """Part of the flow that belongs to a high pressure (flow ~ root of the pressure)."""
 _SIGN_US = 3 * SECOND
 """Time for which silent drives alone count. After it, flow or pressure must confirm the loss."""
-_LIE_US = 1 * SECOND
+_OUTLIER_US = 1 * SECOND
 _PROVEN_US = 600 * SECOND
 _NEW_LEVEL_US = 20 * SECOND
 """A flow that stays low, but not gone, is then the usual one. The cap by the flow protects."""
@@ -73,7 +73,7 @@ class FlowWatch:
         self._kpa = self._speed = 0.0
         self._read_speed: float | None = None  # at the last reading of the flow
         self._silent_since: int | None = None
-        self._lie_since: int | None = None
+        self._outlier_since: int | None = None
         self._low_since = 0
         self._unread_loss = False
         self._proven = ""
@@ -217,7 +217,7 @@ class FlowWatch:
         return flow if flow > by_pressure else by_pressure
 
     def _find_outlier(self, dp_low: "bool | None", dead: int, now: int) -> None:
-        """A reading alone against the other and the drives, for `_LIE_US`, is false."""
+        """A reading alone against the other and the drives, for `_OUTLIER_US`, is false."""
         outlier = ""
         if dead == 0 and not self.is_lost and self.flow_low is not None and dp_low is not None:
             if dp_low and not self.flow_low:
@@ -225,11 +225,11 @@ class FlowWatch:
             elif self.flow_low and not dp_low:
                 outlier = "flow"
         if not outlier:
-            self._lie_since = None
+            self._outlier_since = None
             self.outlier = ""
-        elif self._lie_since is None:
-            self._lie_since = now
-        elif now - self._lie_since >= _LIE_US:
+        elif self._outlier_since is None:
+            self._outlier_since = now
+        elif now - self._outlier_since >= _OUTLIER_US:
             self.outlier = outlier
 
     def forget(self) -> None:

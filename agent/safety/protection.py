@@ -7,8 +7,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
 
     finding                   reaction
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
-    no flow for `_SHED_US`  all loads off; the second time in `_AGAIN_US`, they stay off for
-                              that time: what reports the flow between may lie
+    no flow for `_SHED_US`  all loads off; the second time in `_SECOND_SHED_US`, they stay off for
+                              that time: what reports the flow between may be wrong
     a pump is blocked         the other pump takes over (`PumpActuator.stalled`), full speed first
     mains voltage is low      as the first sign of no flow
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
@@ -17,7 +17,7 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     both against the speed    nothing is limited; `impeller` (`agent.safety.pump_curve`)
 
 While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_US`. The
-limits end when the flow is back for `_BACK_US`. The loads then rise step by step.
+limits end when the flow is back for `_FLOW_RETURN_US`. The loads then rise step by step.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord, alarm_text
@@ -39,17 +39,19 @@ if TYPE_CHECKING:
     from agent.safety.raw_point import RawPoint
 
 FLOW_LOW = AlarmRecord("flow_low", SAFE, "coolant does not flow", "", True)
-GAUGE_LIE = AlarmRecord("gauge_lie", DEGRADED, "disagrees with all others: gauge", "signal", True)
+GAUGE_DISCREPANCY = AlarmRecord(
+    "gauge_lie", DEGRADED, "disagrees with all others: gauge", "signal", True
+)
 PUMP_BLOCKED = AlarmRecord("pump_blocked", DEGRADED, "shaft does not turn:", "device", True)
 NO_PUMP_FLOW = AlarmRecord("pump_no_flow", NORMAL, "turned without flow:", "device", True)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
 _SHED_US = 2500 * MILLISECOND
-_BACK_US = 3 * SECOND
+_FLOW_RETURN_US = 3 * SECOND
 _FULL_US = 8 * SECOND
 _TAKE_OVER_US = 2500 * MILLISECOND
-_AGAIN_US = 600 * SECOND
-_LOOK_AGAIN_US, _LOOK_US = 200 * MILLISECOND, 2 * SECOND
+_SECOND_SHED_US = 600 * SECOND
+_REPOLL_EVERY_US, _REPOLL_US = 200 * MILLISECOND, 2 * SECOND
 _LONGEST_STEP_US = 500 * MILLISECOND
 _LOW_MAINS = 0.65
 _NO_FLOW, _LITTLE_FLOW = "no flow", "little flow"
@@ -92,10 +94,10 @@ class Protection:
             self._mains = find_point(session, raw["point"], 0.0, 100_000.0)
             self._nominal_v = raw["nominal_v"]
         self._mains_low = False
-        self._stepped_at = self._looked_at = self._look_until = 0
+        self._stepped_at = self._repolled_at = self._repoll_until = 0
         self._signs = (False, False, 0)
         self._lost_since: int | None = None
-        self._back_since = self._hold_until = 0
+        self._flow_since = self._hold_until = 0
         self._shed_at: int | None = None
         self._has_shed = False
         self._full_until = self._take_over_until = 0
@@ -120,8 +122,8 @@ class Protection:
         if seen != self._seen or now - self._stepped_at >= _LONGEST_STEP_US:
             self._seen = seen
             self._evaluate(now)
-        if now < self._look_until and not is_stopping:
-            self._look_again(now)
+        if now < self._repoll_until and not is_stopping:
+            self._poll_again(now)
         self._react(now)
 
     def _evaluate(self, now: int) -> None:
@@ -159,7 +161,7 @@ class Protection:
         signs = (self.flow.suspect, self._mains_low, failing)
         is_deciding = self._lost_since is not None and not self._has_shed
         if signs > self._signs or is_deciding:  # switching off needs readings of this moment
-            self._look_until = now + _LOOK_US
+            self._repoll_until = now + _REPOLL_US
         self._signs = signs
 
     def _is_powerless(self) -> bool:
@@ -198,11 +200,11 @@ class Protection:
             return None
         return supply_kpa - return_kpa
 
-    def _look_again(self, now: int) -> None:
+    def _poll_again(self, now: int) -> None:
         """Read the unit and the drives again, if they have answered the last polls."""
-        if now - self._looked_at < _LOOK_AGAIN_US:
+        if now - self._repolled_at < _REPOLL_EVERY_US:
             return
-        self._looked_at = now
+        self._repolled_at = now
         for session in self._sessions:
             if not session.lost and session.polls_complete():
                 session.poll_early()
@@ -210,12 +212,12 @@ class Protection:
     def _react(self, now: int) -> None:
         flow, limits = self.flow, self.limits
         if self._is_lost(now):
-            self._back_since = now
+            self._flow_since = now
             if self._lost_since is None:
                 self._lost_since = now
                 if not self._is_stopping:
                     self._agent.alarms.update(FLOW_LOW, "", True, now)
-        elif self._lost_since is not None and now - self._back_since >= _BACK_US:
+        elif self._lost_since is not None and now - self._flow_since >= _FLOW_RETURN_US:
             self._lost_since = None
         if limits is not None:
             limits.report_shut_branch(self.resistance.is_higher)
@@ -264,8 +266,8 @@ class Protection:
 
     def _note_shed(self, now: int) -> None:
         """Note that the loads go off. A second time soon: what reports the flow may be wrong."""
-        if self._shed_at is not None and now - self._shed_at < _AGAIN_US:
-            self._hold_until = now + _AGAIN_US
+        if self._shed_at is not None and now - self._shed_at < _SECOND_SHED_US:
+            self._hold_until = now + _SECOND_SHED_US
         self._has_shed, self._shed_at = True, now
 
     def pump_floor(self, now: int) -> "float | None":
@@ -309,7 +311,7 @@ class Protection:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self.flow.outlier and self._lost_since is None:
             outlier = self.flow.outlier
-            found.append((GAUGE_LIE, outlier, alarm_text(GAUGE_LIE, outlier)))
+            found.append((GAUGE_DISCREPANCY, outlier, alarm_text(GAUGE_DISCREPANCY, outlier)))
         if self.resistance.is_changed and not self._is_stopping:
             found.append((ROW_RESISTANCE, "", ROW_RESISTANCE.text))
         if self.curve.is_weak:

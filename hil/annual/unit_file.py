@@ -29,6 +29,7 @@ _SUPPLY_MARGIN_K = 0.6
 """Distance of the highest set-point below its limit: load shedding starts at the limit."""
 _CASE_MARGIN_K = 0.6
 _FULL_FLOW = 1.16
+"""Flow at full pump speed, as a fraction of the design flow."""
 _DESIGN_TOLERANCE = 0.05
 """`design_kw` may differ by this fraction from the IT power of the row without a note."""
 _BAUD = "?baud=115200&parity=E"

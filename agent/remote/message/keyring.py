@@ -16,13 +16,14 @@ SITE = 0
 """Role of a key at the unit itself. It is never sufficient here; `agent.northbound.site_writes`
 has its limits."""
 ROLES = (("operate", OPERATE), ("limits", LIMITS), ("site", SITE))
+"""Name of a role in the configuration, and its number."""
 
 
 class Keyring:
     """Public keys by their number (0 to 255)."""
 
     def __init__(self, keys: "list[dict[str, Any]]") -> None:
-        self._keys: dict[int, tuple[bytes, int]] = {}
+        self._keys: dict[int, tuple[bytes, int]] = {}  # number: public key, role
         roles = dict(ROLES)
         for key in keys:
             self._keys[key["number"]] = (bytes.fromhex(key["public"]), roles[key["role"]])

@@ -163,7 +163,7 @@ def test_a_false_reading_is_named_after_a_second():
         eq(seen, ["", "", name, name])
         eq((watch.is_lost, watch.suspect), (False, True))
         feed(watch, 100.0, 80.0)
-        eq((watch.outlier, watch._lie_since), ("", None))
+        eq((watch.outlier, watch._outlier_since), ("", None))
     watch = usual()
     for now in (START, START + 9 * SECOND):
         feed(watch, None, 1.0, now=now)

@@ -126,7 +126,7 @@ def test_a_second_fault_in_an_hour_needs_an_hour():
     made.settle(32.0, 32.0, 0.5, 1.0)
     eq(made.suspect, "")
     for second in range(3600):
-        eq(made._calm_s, float(second))
+        eq(made._since_fault_s, float(second))
         made.read(32.0, 1.0, 1.0, 0.0, 1.0)
     made.mark_suspect(RATE)
     for _ in range(60):
