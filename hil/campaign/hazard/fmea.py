@@ -57,8 +57,8 @@ _INTRODUCTION = (
     "Some failures begin later than their event. `since` then names the start of the times: the",
     "first write to the valve, the first limit, the first switching off, or the first write to a",
     "full store. `dew` is a true supply less than 1 K above the dew point. If a row names one",
-    "alarm, only this alarm is its detection. `reason`: the notes say why the time is not possible.",
-    "The run meets the longest time that is accepted instead.",
+    "alarm, only this alarm is its detection. `reason`: the notes say why the time is not",
+    "possible. The run meets the longest time that is accepted instead.",
 )
 _HEAD = (
     "| row | failure | run | first alarm | s | asked | reaction | s | asked | case, °C | verdict |"
