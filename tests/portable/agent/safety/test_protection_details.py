@@ -221,3 +221,11 @@ def test_an_adopted_state_is_no_change_in_the_same_reading():
     while not row.add(150.0, 20.0):
         assert row._changed_readings < 99
     eq((row.is_changed, row._mean_count), (False, 1))
+
+
+def test_a_drive_that_fails_from_the_start_is_a_sign():
+    for failures, again in (([0], 0), ([1], 1)):
+        made = DryRow(Protection)
+        made.pumps[0].session.failures = failures
+        made.protection.step(made.now, False)
+        eq((failures, made.unit.again), (failures, again))
