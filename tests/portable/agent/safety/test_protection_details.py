@@ -212,3 +212,20 @@ def test_a_reading_that_is_not_used_adopts_nothing():
     for flow, kpa in ((None, 80.0), (100.0, None), (100.0, 2.9), (14.9, 80.0), (0.5, 80.0)):
         eq((flow, kpa, row.add(flow, kpa)), (flow, kpa, False))
     eq(RowResistance().add(0.9, 80.0), False)
+
+
+def test_an_adopted_state_is_no_change_in_the_same_reading():
+    row = RowResistance()
+    for _ in range(60):
+        row.add(150.0, 80.0)
+    while not row.add(150.0, 20.0):
+        assert row._changed_readings < 99
+    eq((row.is_changed, row._mean_count), (False, 1))
+
+
+def test_a_drive_that_fails_from_the_start_is_a_sign():
+    for failures, again in (([0], 0), ([1], 1)):
+        made = DryRow(Protection)
+        made.pumps[0].session.failures = failures
+        made.protection.step(made.now, False)
+        eq((failures, made.unit.again), (failures, again))
