@@ -408,14 +408,14 @@ class UtcClock(ClockOutput):
         rest = step_us - seconds * SECOND
         level = self._sentence_offset_ns(now) + rest * _NS
         step_us = seconds * SECOND  # that of UTC; the fixes were compared with sentences
-        if abs(rest) > _TOLERANCE_US:
+        if abs(rest) > min(_TOLERANCE_US, bound):  # else it is slewed
             step_us += (level - self._offset_at_ns(now)) // _NS
         dispute.track(self.offset or 0)
         dispute.follow(step_us, bound, now, self._contradicted_at)
         self._contradicted_at = None
         self.step_whole_seconds(seconds)
         dispute.offset_us += step_us - seconds * SECOND
-        if abs(rest) > _TOLERANCE_US:
+        if abs(rest) > min(_TOLERANCE_US, bound):
             for source in self.sources():
                 source.restart()
             self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)
