@@ -208,7 +208,7 @@ def run_line(period_s: float, polls: int, pause_s: float) -> tuple[PollCounts, i
         assert other.sent
         other.stop()
         alone = PollCounts()
-        ends = time.monotonic() + 120  # the queue of the device empties first
+        ends = time.monotonic() + 240  # the queue of the device empties first
         while not alone.good and time.monotonic() < ends:
             alone.poll(client, device, 2)
             time.sleep(pause_s)
@@ -231,7 +231,7 @@ def test_device_with_a_queue() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("period_s", [0.35, 0.5, 1.0])
+@pytest.mark.parametrize("period_s", [0.33, 0.35, 0.5, 1.0])
 def test_80_polls_of_a_slow_device(period_s: float) -> None:
     judge, _ = run_line(period_s, 80, 0.2)
     print(judge)
@@ -240,10 +240,10 @@ def test_80_polls_of_a_slow_device(period_s: float) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("period_s", [0.1, 0.14, 0.2])
-def test_80_polls_of_a_device_with_a_queue(period_s: float) -> None:
-    """The backlog grows to many seconds."""
-    judge, longest_queue = run_line(period_s, 80, 0.2)
+@pytest.mark.parametrize("period_s", [0.1, 0.13])
+def test_25_polls_of_a_device_with_a_queue(period_s: float) -> None:
+    """The backlog grows to half a minute."""
+    judge, longest_queue = run_line(period_s, 25, 0.2)
     print(judge, longest_queue)
     assert (judge.wrong, judge.old) == (0, 0), judge
     assert longest_queue > 12
