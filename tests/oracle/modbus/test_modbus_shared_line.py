@@ -58,7 +58,7 @@ class CountedRegisters:
             registers[register - start] = register << 8 | self.accesses & 0xFF
 
 
-class SharedLine:
+class QueuedLine:
     """Three pseudo-terminals: what one sends, the two others receive.
 
     The first is the device. Its input is a queue: it gets a request `DELAY_S` after the one before.
@@ -135,7 +135,7 @@ def serve(path: str, device: CountedRegisters) -> Iterator[None]:
         loop.close()
 
 
-class OtherMaster:
+class ImpatientMaster:
     """Sends a request in each period, with the number of registers that ours also has."""
 
     def __init__(self, path: str, period_s: float) -> None:
@@ -168,7 +168,7 @@ class OtherMaster:
 
 
 @dataclass
-class Judge:
+class PollCounts:
     """Counts the results of polls."""
 
     good: int = 0
@@ -191,13 +191,13 @@ class Judge:
             self.good += 1
 
 
-def run_line(period_s: float, polls: int, pause_s: float) -> tuple[Judge, int]:
+def run_line(period_s: float, polls: int, pause_s: float) -> tuple[PollCounts, int]:
     """Poll beside the other master, then alone until a good value; return counts and queue."""
-    line, device, judge = SharedLine(), CountedRegisters(), Judge()
+    line, device, judge = QueuedLine(), CountedRegisters(), PollCounts()
     with contextlib.ExitStack() as stack:
         stack.callback(line.close)
         stack.enter_context(serve(line.paths[0], device))
-        other = OtherMaster(line.paths[1], period_s)
+        other = ImpatientMaster(line.paths[1], period_s)
         stack.callback(other.close)
         address = port_address(f"serial:{line.paths[2]}?baud=115200")
         client = stack.enter_context(BlockingModbusClient(address))
@@ -207,8 +207,8 @@ def run_line(period_s: float, polls: int, pause_s: float) -> tuple[Judge, int]:
             time.sleep(pause_s)
         assert other.sent
         other.stop()
-        alone = Judge()
-        ends = time.monotonic() + 120  # the queue of the device empties first
+        alone = PollCounts()
+        ends = time.monotonic() + 240  # the queue of the device empties first
         while not alone.good and time.monotonic() < ends:
             alone.poll(client, device, 2)
             time.sleep(pause_s)
@@ -231,7 +231,7 @@ def test_device_with_a_queue() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("period_s", [0.35, 0.5, 1.0])
+@pytest.mark.parametrize("period_s", [0.33, 0.35, 0.5, 1.0])
 def test_80_polls_of_a_slow_device(period_s: float) -> None:
     judge, _ = run_line(period_s, 80, 0.2)
     print(judge)
@@ -240,10 +240,10 @@ def test_80_polls_of_a_slow_device(period_s: float) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("period_s", [0.1, 0.14, 0.2])
-def test_80_polls_of_a_device_with_a_queue(period_s: float) -> None:
-    """The backlog grows to many seconds."""
-    judge, longest_queue = run_line(period_s, 80, 0.2)
+@pytest.mark.parametrize("period_s", [0.1, 0.13])
+def test_25_polls_of_a_device_with_a_queue(period_s: float) -> None:
+    """The backlog grows to half a minute."""
+    judge, longest_queue = run_line(period_s, 25, 0.2)
     print(judge, longest_queue)
     assert (judge.wrong, judge.old) == (0, 0), judge
     assert longest_queue > 12
