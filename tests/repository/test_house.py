@@ -10,6 +10,7 @@ import functools
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def code() -> list[str]:
 def nodes(name: str) -> tuple[ast.AST, ...]:
     """Return all nodes of a file; each test here looks at them, so a file is parsed once."""
     return tuple(ast.walk(ast.parse((ROOT / name).read_bytes())))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _free_nodes() -> Iterator[None]:
+    """Free the nodes after the last test: each later garbage collection would visit them."""
+    yield
+    nodes.cache_clear()
 
 
 def test_no_class_name_exists_twice() -> None:

@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from deploy.firmware.application.board_source import all_nodes
 from deploy.firmware.application.romfs import compile_module, is_empty
 from deploy.firmware.build_tools import CACHE
 
@@ -114,6 +115,7 @@ def compile_to(folder: Path, names: list[str]) -> None:
         temporary = target.with_suffix(f".{os.getpid()}")  # another worker can write the same file
         temporary.write_bytes(compiled)
         temporary.rename(target)
+    all_nodes.cache_clear()  # each later garbage collection would visit them
 
 
 SUPERVISOR = tuple(
