@@ -15,10 +15,10 @@ the figures that the analysis permits. Each case of a scenario is one run. It gi
     count     largest value of the measure `count_of`
 
 Times are seconds after `since_s`, which is the first event if it is not given. `since` replaces it
-for the alarm and the orders: "limit", "switch" or "dew" (the supply is below the dew point). An
-order after the first event and before `since_s` has a negative time. Orders and alarms have the
-time of the wire. The rest is sampled each second. All expectations of the
-scenario are judged too. `never` names figures that must not happen.
+for the alarm and the orders: "limit", "switch" or "dew" (the supply is below the dew point). With
+`early`, an order after the first event and before `since_s` counts, and has a negative time.
+Orders and alarms have the time of the wire. The rest is sampled each second. All expectations of
+the scenario are judged too. `never` names figures that must not happen.
 
 A `[[line.beyond]]` names a figure that the row cannot have or does not need, with its physical
 reason. `accepted` is the longest value instead; without it the figure is not needed. The verdict is
@@ -85,6 +85,7 @@ class TableLine:
     count_of: str = ""
     only: str = ""
     dew_from_s: float = 0.0
+    early: bool = False
     case_c: float | None = None
     dew_k: float | None = None
     alarm_s: float | None = None
@@ -230,7 +231,7 @@ class _Watch:
     def figures(self) -> dict[str, float | None]:
         """Give all figures of the run."""
         bank, since_us = self._run.testbed.load_bank, self._since_us
-        first_us = self._first_us
+        first_us = self._first_us if self._line.early else since_us
         orders: dict[str, int | None] = {}
         if bank is not None:
             off = _first_off_us(bank, first_us)
