@@ -12,7 +12,7 @@ from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
 from deploy.firmware.supervisor.release_keys import add_arguments, read_signing
-from drivers.tools.activity_line import ActivityLine
+from drivers.tools.terminal.activity_line import ActivityLine
 
 EXAMPLE = "coldloop firmware build --board qemu-mps2 --out out/firmware"
 BOARDS = (*QEMU_BOARDS, *RP2_BOARDS, unix_float32.NAME)

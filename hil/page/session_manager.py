@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from drivers.tools.end_signals import handle_end_signals
+from drivers.tools.terminal.end_signals import handle_end_signals
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.page.catalogue import build_catalogue, fits_real_time, list_faults

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from drivers.tools.activity_line import ActivityLine
+from drivers.tools.terminal.activity_line import ActivityLine
 from hil.errors import BenchError
 from hil.shells.lockstep import LockStepDut
 

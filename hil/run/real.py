@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from drivers.tools.end_signals import handle_end_signals
+from drivers.tools.terminal.end_signals import handle_end_signals
 from hil.errors import BenchError
 from hil.measure.registry import read
 from hil.run.dut_qemu import QemuDut

@@ -14,8 +14,8 @@ import difflib
 import importlib
 import sys
 
-from drivers.tools.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
+from drivers.tools.terminal.end_signals import raise_on_end_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

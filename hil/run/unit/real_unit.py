@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.telemetry.status import STATUS_FILE
-from drivers.tools.end_signals import deferred_end_signals
+from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.agent_process import AgentSubprocess, agent_command
 from hil.run.unit import unit_measures

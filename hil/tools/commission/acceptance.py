@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from drivers.tools.activity_line import ActivityLine
+from drivers.tools.terminal.activity_line import ActivityLine
 from hil.bench.testbed_settings import TestbedSettings
 from hil.errors import BenchError
 from hil.io.progress import ProgressLine

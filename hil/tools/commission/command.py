@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from drivers.errors import DriverError
-from drivers.tools.end_signals import raise_on_end_signals
 from drivers.tools.lib.parser import Parser
 from drivers.tools.modbus_scan import add_scan
+from drivers.tools.terminal.end_signals import raise_on_end_signals
 from hil.errors import BenchError
 from hil.record.label import escape_text
 from hil.record.provenance import VERDICT_TEXTS

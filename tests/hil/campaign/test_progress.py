@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 
 from drivers.tools import activity_line
-from drivers.tools.activity_line import ActivityLine
+from drivers.tools.terminal.activity_line import ActivityLine
 from hil.commands import hil
 from hil.io.progress import ProgressLine, format_remaining
 from hil.record.record import RECORD_FILE, find_problems, read

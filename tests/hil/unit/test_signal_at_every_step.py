@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from drivers.modbus.bus import TransactionResult
-from drivers.tools.end_signals import END_SIGNALS, raise_on_end_signals
+from drivers.tools.terminal.end_signals import END_SIGNALS, raise_on_end_signals
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard

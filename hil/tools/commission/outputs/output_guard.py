@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drivers.errors import DriverError
-from drivers.tools.end_signals import deferred_end_signals
+from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess

@@ -22,8 +22,8 @@ from drivers.device.device import GOOD as GOOD_VALUE
 from drivers.device.identity import MISMATCH
 from drivers.device.profile import Point
 from drivers.errors import PortError
-from drivers.tools.end_signals import deferred_end_signals
 from drivers.tools.lib.arguments import describe_result
+from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.pending import INTENDED, WRITTEN, OldWords
 from hil.tools.commission.outputs.way_back import PAUSE_S, READBACKS, is_foreign, return_output

@@ -18,7 +18,7 @@ from typing import Any
 
 from agent.core.tunable import TUNABLES
 from drivers.errors import PortError
-from drivers.tools.activity_line import ActivityLine
+from drivers.tools.terminal.activity_line import ActivityLine
 from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from drivers.errors import PortError
-from drivers.tools.end_signals import deferred_end_signals
+from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.pending import INTENDED, OldWords
 from hil.tools.commission.outputs.way_back import restore
