@@ -116,7 +116,7 @@ def check_piece(piece, call, word):
     while counter.count < call and second < 40:
         second += 1
         run_second(rig, second)
-    for _ in range(5):  # a component is off for 1 s after its first exception
+    for _ in range(7):  # a pump whose first reading is lost starts up to 5 s later
         second += 1
         run_second(rig, second)
     faults = judge(rig, (piece, call, word))
