@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 OVERLOADED_AFTER = 3
 """Cycles in a row with incomplete polls, before the bus is reported as overloaded."""
-_CONTEST_TIME = 200 * MILLISECOND
+_CONTEST_US = 200 * MILLISECOND
 _LOST_AFTER = 3
 _REIDENTIFY_US = 10_000 * MILLISECOND
 
@@ -163,10 +163,10 @@ class DeviceSession:
     def contest_due(self, now: int) -> bool:
         """Return whether to read the outputs now, because another master changes them.
 
-        A reading each `_CONTEST_TIME` finds its next write soon. So the value of this session is in
+        A reading each `_CONTEST_US` finds its next write soon. So the value of this session is in
         force most of the time.
         """
-        is_due = self.changed_by_other and now - self._contested_at >= _CONTEST_TIME
+        is_due = self.changed_by_other and now - self._contested_at >= _CONTEST_US
         if not is_due or self.lost or not self.polls_complete():
             return False
         self._contested_at = now

@@ -26,7 +26,7 @@ _STARTS_IN_US = 400 * MILLISECOND
 _START_US = 6 * SECOND
 _RETRY_US = 300 * SECOND
 _STEADY_US = 10 * SECOND
-_GIVES_PCT, _GIVES_TIME = 40.0, 5 * SECOND
+_GIVES_PCT, _GIVES_US = 40.0, 5 * SECOND
 """A healthy pump gives flow at this speed, after this time of turning: a ramp to full speed."""
 
 
@@ -101,7 +101,7 @@ class DriveWatch:
         """Return whether it turns so fast and so long that coolant should flow."""
         speed, since = self.speed_pct, self._turns_since
         turns = speed is not None and speed >= _GIVES_PCT and since is not None
-        return turns and not self.pump.stalled and now - (since or 0) >= _GIVES_TIME
+        return turns and not self.pump.stalled and now - (since or 0) >= _GIVES_US
 
     def clear_failed(self) -> None:
         """Make the pump available again: it was not the cause of the loss."""

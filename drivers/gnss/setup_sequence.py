@@ -27,7 +27,7 @@ _MAX_ATTEMPTS = 2
 _SETTLE_US = SECOND
 _TIMEOUTS = {"constellations": 60 * SECOND, "start": 180 * SECOND}
 _DEFAULT_TIMEOUT_US = 20 * SECOND
-_HOT_START_TIMEOUT = 12 * SECOND
+_HOT_START_US = 12 * SECOND
 """A hot start without an effect within this time is unproven."""
 
 DONE, ALREADY_SET, REFUSED, UNVERIFIED, NO_DATA = "done", "already", "refused", "unproven", "silent"
