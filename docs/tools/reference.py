@@ -230,12 +230,14 @@ def configuration() -> str:
 
 def _tunable_keys() -> str:
     """The keys that a signed message can change by number."""
-    from agent.core.tunable import OPERATE, TUNABLES
+    from agent.core.tunable import TUNABLES
+    from agent.remote.message.keyring import ROLES
 
+    roles = {number: name for name, number in ROLES}
     rows = []
     for row in TUNABLES:
         low, high, step = (f"{value / 1000:.10g}" for value in (row.low, row.high, row.step))
-        role = "`operate`" if row.role == OPERATE else "`limits`"
+        role = f"`{roles[row.role]}`"
         restart = "no" if row.live else "yes"
         number = str(row.number)
         limits = f"{low} to {high}"

@@ -16,7 +16,7 @@ Body, CBOR: [counter, base version, expiry, not before, confirm minutes, changes
 Numbers are integers or decimal fractions.
 """
 
-from agent.core.tunable import LIMITS, OPERATE
+from agent.core.tunable import LIMITS
 from agent.remote.message.canonical import decimal_text, encode_config, to_cbor, to_json
 from agent.remote.message.header import (
     EPOCH_S,
@@ -62,9 +62,9 @@ class Patch:
         self.moves: list[tuple[int, int, int]] = []
 
     def required_role(self) -> int:
-        """Return the required role. `LIMITS` needs a second signature."""
+        """Return the role of all keys; `LIMITS`, with a second signature, if they differ."""
         roles = [role_of(key) for key, _ in self.changes]
-        return LIMITS if LIMITS in roles else OPERATE
+        return roles[0] if roles.count(roles[0]) == len(roles) else LIMITS
 
     def applies_live(self) -> bool:
         """Return whether the running agent applies it without a restart."""

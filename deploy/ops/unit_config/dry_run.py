@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from agent.commands import read_config
 from agent.core.errors import ConfigError
-from agent.core.tunable import LIMITS
+from agent.core.tunable import OPERATE
 from agent.remote.message.header import EPOCH_S
 from agent.remote.message.patch import decode_patch, encode_patch
 from agent.remote.message.reject import Rejection
@@ -83,7 +83,7 @@ def try_change(raw: dict[str, Any], changes: list[Change]) -> DryRun:
 
 def _list_notes(raw: dict[str, Any], changed: dict[str, Any], role: int) -> list[str]:
     notes = []
-    if role == LIMITS:
+    if role != OPERATE:
         notes.append("needs two signatures, one of them by a key of the role limits")
     reach = [key for key in _REACH if raw.get(key) != changed.get(key)]
     if reach:
