@@ -11,6 +11,7 @@ import pytest
 
 from agent.clock.leap_second import UNCERTAIN_FOR
 from agent.power.load_class import CLASSES
+from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
 from protocols.time_units import SECOND
 from tests.support.repository import PACKAGES, ROOT, repo_files
 
@@ -74,18 +75,20 @@ def test_the_files_in_the_architecture_exist() -> None:
 
 
 def test_the_definitions_in_the_architecture_exist() -> None:
-    """Forms: `path`, `Class.method`; `A`, `B` in `path`; `A` of `path`; `path` (`A`, `B`)."""
+    """Forms: `path`, `Class.method`; `path` `A`; `path` (`A`, `B`); `A`, `B` in `path`; `A` of
+    `path`; in `path` the object, `A` and `B`."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     names = "((?:`[A-Za-z_.]+`(?:, | and | or )?)+)"
     path = r"`([\w./]+/[\w.@-]+\.(?:py|toml|js|service))`"
-    found = re.findall(rf"{path}, {names}", text) + re.findall(rf"{path} \({names}", text)
+    found = re.findall(rf"{path},? {names}", text) + re.findall(rf"{path} \({names}", text)
     found += [pair[::-1] for pair in re.findall(rf"{names} (?:in|of) {path}", text)]
+    found += re.findall(rf"\bin {path} the ([^;.|]*)", text)
     assert len(found) > 100
     missing = []
     for file, listed in found:
         source = (ROOT / file).read_text(encoding="utf-8")
         for name in re.findall("`([^`]+)`", listed):
-            if not name.endswith((".py", ".toml", ".js", ".css", ".html")):
+            if "/" not in name and not name.endswith((".py", ".toml", ".js", ".css", ".html")):
                 parts = name.split(".")
                 missing += [(file, p) for p in parts if not re.search(rf"\b{p}\b", source)]
     assert missing == []
@@ -95,6 +98,26 @@ def test_the_wait_for_the_leap_seconds_is_that_of_the_code() -> None:
     wait = f"{UNCERTAIN_FOR // (60 * SECOND)} minutes"
     for name in ("README.md", "docs/engineer/time.md", "docs/technician/troubleshoot.md"):
         assert wait in (ROOT / name).read_text(encoding="utf-8"), name
+
+
+def test_the_number_of_models_is_that_of_the_profiles() -> None:
+    """Both pages count the models by hand-written lists."""
+    models = {Path(n).stem for n in repo_files() if re.fullmatch(r"drivers/profiles/\w+\.json", n)}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"works with (\d+) models", readme) == [str(len(models))]
+    page = (ROOT / "docs/engineer/emulated_devices.md").read_text(encoding="utf-8")
+    table = page[page.index("| Name | Device |") : page.index("Pumps, valves and CDUs act")]
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == sorted(models)
+
+
+def test_the_tables_of_the_fleet_are_those_of_the_code() -> None:
+    page = (ROOT / "docs/engineer/emulated_devices.md").read_text(encoding="utf-8")
+    table = page[page.index("| bus8 | unit |") : page.index("The fleet has its own plants")]
+    rows = re.findall(r"`(\w+)` \| (\d+)", table)
+    assert sorted(rows) == sorted((n, str(u)) for n, u in (LINE_UNITS | TCP_UNITS).items())
+    words = {4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten"}
+    assert f"{words[len(LINE_UNITS)]} models) and `modbus_tcp`" in page
+    assert f"the other {words[len(TCP_UNITS)]})" in page
 
 
 def test_the_derating_curves_are_those_of_the_code() -> None:
