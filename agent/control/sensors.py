@@ -167,7 +167,7 @@ class ControlSensors:
         if self.plausibility is not None:
             self.plausibility.step(inputs, dt)
             if exchanger is not None:
-                exchanger.set_ua_steady(self.plausibility.ua_steady)
+                exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
         readings.supply_c = self.supply.update(now)
         readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)

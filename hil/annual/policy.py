@@ -151,7 +151,7 @@ class ColdloopPolicy(Policy):
         raw.fws_return_c = None if self._plant is None else round(self._plant.fws_out_c, 2)
         raw.pump_pct = readings.pump_pct
         row.step(raw, dt)
-        cooling.exchanger.set_ua_steady(row.ua_steady)
+        cooling.exchanger.permit_ua_learning(row.may_learn_ua)
         readings.supply_c, readings.return_c = row.supply.value, row.return_signal.value
         readings.flow_lpm, readings.dp_kpa = row.flow.value, row.dp.value
         cooling.set_uncertainty(row.supply.uncertainty)

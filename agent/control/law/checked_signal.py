@@ -85,7 +85,7 @@ class CheckedSignal:
         self._is_new_estimate = is_young
         return was_adopted
 
-    def watch_still(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
+    def check_stuck(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
         """Mark a temperature suspect that has not changed by one count in `_STUCK_S`, although its
         estimate has been more than `_STUCK_K` from the value of that time for `_TRANSIT_S`.
         """

@@ -44,7 +44,7 @@ class Exchanger:
     L/min), `rangeability`, `authority`. `ua_factor`: real UA over UA of a clean exchanger.
     `valve_flow_factor`: real facility water flow over the flow of the characteristic. `shape`: its
     local correction at 0, 20 ... 100 %. `real_flows`: flow at each position of the table.
-    `ua_steady`: the readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the
+    `may_learn_ua`: the readings permit learning of `ua_factor`. `table_lpm`: secondary flow of the
     table.
     """
 
@@ -55,7 +55,7 @@ class Exchanger:
         self._tcs_w: float = model["tcs_j_lk"] / 60.0
         self._fws_w: float = model["fws_j_lk"] / 60.0
         self.ua_factor = 1.0
-        self.ua_steady = True
+        self.may_learn_ua = True
         self.valve_flow_factor = 1.0
         self.shape = [1.0] * _SHAPE_POINTS
         self._curve_changed = False
@@ -108,9 +108,9 @@ class Exchanger:
         lpm = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
         return lpm if lpm > _LEAST_RISE * last else _LEAST_RISE * last
 
-    def set_ua_steady(self, steady: bool) -> None:
+    def permit_ua_learning(self, is_permitted: bool) -> None:
         """Permit or stop the learning of `ua_factor`."""
-        self.ua_steady = steady
+        self.may_learn_ua = is_permitted
 
     def set_ua_factor(self, factor: float) -> None:
         """Set the ratio of the real UA to the UA of a clean exchanger."""

@@ -239,7 +239,7 @@ class FeedforwardControl:
         exchanger = self.exchanger
         if self._steady_s < _STEADY_S or return_c - fws_supply_c < _MIN_SPAN_K:
             return
-        if not exchanger.ua_steady:
+        if not exchanger.may_learn_ua:
             return
         lpm, self._fws_lpm = self._fws_lpm, None
         model = (

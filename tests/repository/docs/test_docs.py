@@ -101,7 +101,7 @@ def test_the_wait_for_the_leap_seconds_is_that_of_the_code() -> None:
 
 
 def test_the_number_of_models_is_that_of_the_profiles() -> None:
-    """Both pages count the models by hand-written lists."""
+    """Both pages have hand-written lists."""
     models = {Path(n).stem for n in repo_files() if re.fullmatch(r"drivers/profiles/\w+\.json", n)}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"works with (\d+) models", readme) == [str(len(models))]

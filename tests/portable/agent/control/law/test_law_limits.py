@@ -34,7 +34,7 @@ def test_first_values_of_signals_and_readings():
     eq((point.supply_c, point.pump_pct, point.fan_pct, point.case_c, point.valve_target_pct),
        (0.0,) * 5)  # fmt: skip
     plausibility = RowPlausibility(None, 150.0)
-    eq((plausibility.ua_steady, plausibility.heat_share, plausibility.model_share),
+    eq((plausibility.may_learn_ua, plausibility.heat_factor, plausibility.model_factor),
        (True, 1.0, 1.0))  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_learned_state_has_factors_and_suspects():
     factors, found = row.learned()
     near(factors[0], 150.0 / 80.0**0.5, 1e-4)
     near(factors[1], 150.0 / 70.0, 1e-4)
-    eq((factors[2:], found), ([row.heat_share, row.model_share], []))
+    eq((factors[2:], found), ([row.heat_factor, row.model_factor], []))
     for i, signal in enumerate((row.supply, row.return_signal, row.flow, row.dp)):
         other, _ = steady_row()
         other.restore(factors, [i])
@@ -99,19 +99,19 @@ def test_a_supply_alone_is_compared_above_an_effectiveness_of_5_percent():
     row, r = steady_row()
     run(row, r, 120)
     for effectiveness, alone_s in ((0.5, 1.0), (0.0625, 1.0), (0.03125, 0.0), (None, 0.0)):
-        row.heat_rise_k, row.effectiveness, row._moving_s, row._alone_s = (
+        row.heat_rise_k, row.effectiveness, row._moving_left_s, row._apart_s = (
             1.0,
             effectiveness,
             0.0,
             0.0,
         )
         row._compare_facility(r, 75.0, 1.0)
-        eq((effectiveness, row._alone_s), (effectiveness, alone_s))
+        eq((effectiveness, row._apart_s), (effectiveness, alone_s))
     row.effectiveness = 0.5
     for supply in (None, 25.0):
-        row._alone_s = 3.0
+        row._apart_s = 3.0
         row._compare_facility(r, supply, 1.0)
-        eq(row._alone_s, 0.0)
+        eq(row._apart_s, 0.0)
 
 
 # Dew point.
@@ -317,7 +317,7 @@ def test_fan_speed_at_both_ends_of_the_table():
 def test_shares_are_limited_and_the_pump_factor_follows_slowly():
     row, r = steady_row()
     row.restore([1.0, 1.0, 2.0, 0.5], [])
-    eq((row.heat_share, row.model_share), (115 / 100, 85 / 100))
+    eq((row.heat_factor, row.model_factor), (115 / 100, 85 / 100))
     row, r = steady_row()
     run(row, r, 60)
     r.pump_pct = 77.0

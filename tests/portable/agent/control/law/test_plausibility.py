@@ -37,7 +37,7 @@ def test_healthy_row_has_no_suspect():
     run(row, r, 600)
     eq(suspects(row), ("", "", "", ""))
     eq((row.supply.value, row.supply.uncertainty), (32.0, 0.0))
-    near(row.heat_share, 1.0, 1e-6)
+    near(row.heat_factor, 1.0, 1e-6)
 
 
 def test_lies_of_the_supply_are_replaced_immediately():
