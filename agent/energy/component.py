@@ -15,7 +15,7 @@ from agent.core.json_writer import JsonObject
 from agent.core.stored_record import StoredRecord
 from agent.energy import account as accounts
 from agent.energy.account import ROLES, Account
-from agent.energy.counter import CounterInput
+from agent.energy.counter import MeterReader
 from protocols.calendar import civil_from_utc
 from protocols.time_units import SECOND
 
@@ -54,7 +54,7 @@ class MeterInput:
         index = session.device.point_index(raw["point"])
         self.name: str = raw["device"] + "." + raw["point"]
         self.role = ROLES.index(raw["role"])
-        self.counter = CounterInput(session.profile.points[index], raw["rolls_at"], raw["most_w"])
+        self.counter = MeterReader(session.profile.points[index], raw["rolls_at"], raw["most_w"])
         self.reading: Reading = session.device.readings[index]
 
 

@@ -5,8 +5,8 @@ All values are integers: energy in mWh, water in mL. The remainder of a division
 steps lose nothing over a year.
 
 A counter (kWh, m3) gives the difference of two readings, also over a restart of the controller. An
-implausible step (more than `max_w` permits in the time between the readings) is not counted:
-    backwards, plausible with `rollover_at` added      rollover: counted
+implausible step (more than `max_rate` permits in the time between the readings) is not counted:
+    backwards, plausible with `rollover_raw` added      rollover: counted
     backwards otherwise                                reset to 0: only the present reading counts
     forwards by too much                               jump (new meter): not counted
 Each of the three has a counter. A rate (W, L/min) is multiplied by the time since the last reading.
@@ -26,7 +26,7 @@ _MAX_GAP_US = 30 * SECOND
 _HOUR_US = 3600 * SECOND
 _MINUTE_US = 60 * SECOND
 _SLACK = 20_000_000
-"""mWh (20 kWh) or mL above the limit of `max_w`, because counters have coarse steps."""
+"""mWh (20 kWh) or mL above the limit of `max_rate`, because counters have coarse steps."""
 
 MeterUnit = namedtuple("MeterUnit", ("unit", "is_counter", "numerator", "denominator"))
 """A UCUM unit. One unit is numerator / denominator mWh or mL; for a rate, one unit in 1 µs."""
@@ -42,16 +42,20 @@ UNITS = (
 )
 
 
-class CounterInput:
-    """One meter. `last_raw` is the last reading of a counter, None before the first."""
+class MeterReader:
+    """One meter. `last_raw` is the last reading of a counter, None before the first.
 
-    def __init__(self, point: "Point", rollover_at: int, max_w: int) -> None:
+    `rollover_at`: in the unit of the point, 0 if unknown; `rollover_raw`: in its counts.
+    `max_rate`: of plausible readings, W (water: mL/h).
+    """
+
+    def __init__(self, point: "Point", rollover_at: int, max_rate: int) -> None:
         meter_unit = next(row for row in UNITS if row.unit == point.unit)
         self.is_counter: bool = meter_unit.is_counter
         self.numerator: int = point.numerator * meter_unit.numerator
         self.denominator: int = point.denominator * meter_unit.denominator
-        self.rollover_at = rollover_at * point.denominator // point.numerator
-        self.max_w = max_w
+        self.rollover_raw = rollover_at * point.denominator // point.numerator
+        self.max_rate = max_rate
         self.last_raw: int | None = None
         self.last_read_at = 0
         self.rollovers = self.resets = self.jumps = 0
@@ -65,45 +69,47 @@ class CounterInput:
         """Return the mWh or mL since the last call; 0 without a good new reading."""
         if reading.quality != "good" or reading.read_at == self.last_read_at:
             return 0
-        before, self.last_read_at = self.last_read_at, reading.read_at
+        previous_at, self.last_read_at = self.last_read_at, reading.read_at
         if not self.is_counter:
-            elapsed = reading.read_at - before
+            elapsed_us = reading.read_at - previous_at
             return (
-                self._to_base_units(reading.raw * elapsed)
-                if before and elapsed <= _MAX_GAP_US
+                self._to_base_units(reading.raw * elapsed_us)
+                if previous_at and elapsed_us <= _MAX_GAP_US
                 else 0
             )
         last, self.last_raw = self.last_raw, reading.raw
         if last is None:
             return 0
-        return self._count_step(reading.raw, last, reading.read_at - before if before else None)
+        return self._count_step(
+            reading.raw, last, reading.read_at - previous_at if previous_at else None
+        )
 
-    def _count_step(self, raw: int, last: int, elapsed: "int | None") -> int:
+    def _count_step(self, raw: int, last: int, elapsed_us: "int | None") -> int:
         step = raw - last
-        if step >= 0 and self._is_plausible(step, elapsed):
+        if step >= 0 and self._is_plausible(step, elapsed_us):
             return self._to_base_units(step)
         if step >= 0:
             self.jumps += 1
             return 0
         if (
-            self.rollover_at
-            and step + self.rollover_at >= 0
-            and self._is_plausible(step + self.rollover_at, elapsed)
+            self.rollover_raw
+            and step + self.rollover_raw >= 0
+            and self._is_plausible(step + self.rollover_raw, elapsed_us)
         ):
             self.rollovers += 1
-            return self._to_base_units(step + self.rollover_at)
+            return self._to_base_units(step + self.rollover_raw)
         self.resets += 1
-        return self._to_base_units(raw) if self._is_plausible(raw, elapsed) else 0
+        return self._to_base_units(raw) if self._is_plausible(raw, elapsed_us) else 0
 
-    def _is_plausible(self, step: int, elapsed: "int | None") -> bool:
-        """Return whether the meter can have made a step in `elapsed` microseconds.
+    def _is_plausible(self, step: int, elapsed_us: "int | None") -> bool:
+        """Return whether the meter can have made a step in `elapsed_us` microseconds.
 
         An unknown time, as after a restart, counts as one day.
         """
-        gap_us = 24 * _HOUR_US if elapsed is None else elapsed
+        gap_us = 24 * _HOUR_US if elapsed_us is None else elapsed_us
         return (
             step * self.numerator
-            <= (self.max_w * gap_us // (_HOUR_US // 1000) + _SLACK) * self.denominator
+            <= (self.max_rate * gap_us // (_HOUR_US // 1000) + _SLACK) * self.denominator
         )
 
     def _to_base_units(self, amount: int) -> int:

@@ -68,11 +68,11 @@ class BlockBuilder:
         self.first_row_at: int | None = None
         self._max_rows = max_rows
         self.start_number = start_number
-        self._seq = 1
+        self._next_row_number = 1
         self._rows: list[Row] = []
-        self._coding: list[Row] = []
+        self._rows_in_coding: list[Row] = []
         self._writer: BlockWriter | None = None
-        self._column = 0
+        self._next_column = 0
         self._coding_first_at = 0
 
     def set_start_number(self, number: int) -> None:
@@ -96,12 +96,14 @@ class BlockBuilder:
         varint.put(self.first_row_at // MILLISECOND, extra)
         varint.put(len(self.schema.entries), extra)
         rows = self._rows
-        self._writer = BlockWriter(self.schema.number, self._seq, len(rows), bytes(extra))
-        self._seq += len(rows)
-        self._coding, self._rows = rows, []
+        self._writer = BlockWriter(
+            self.schema.number, self._next_row_number, len(rows), bytes(extra)
+        )
+        self._next_row_number += len(rows)
+        self._rows_in_coding, self._rows = rows, []
         self._coding_first_at = self.first_row_at
         self.first_row_at = None
-        self._column = 0
+        self._next_column = 0
 
     def is_coding(self) -> bool:
         """Return whether `step` has work."""
@@ -112,14 +114,14 @@ class BlockBuilder:
         writer = self._writer
         if writer is None:
             return None
-        end = min(self._column + _COLUMNS_PER_STEP, len(self.schema.entries))
-        for column in range(self._column, end):
-            writer.add([_in_range(row[column]) for row in self._coding])
-        self._column = end
+        end = min(self._next_column + _COLUMNS_PER_STEP, len(self.schema.entries))
+        for column in range(self._next_column, end):
+            writer.add([_in_range(row[column]) for row in self._rows_in_coding])
+        self._next_column = end
         if end < len(self.schema.entries):
             return None
         self._writer = None
-        self._coding = []
+        self._rows_in_coding = []
         if len(self._rows) >= self._max_rows:
             self.close_block()
         return writer.finish(), self._coding_first_at

@@ -17,8 +17,8 @@ The agent can rely on these rules:
 - "open" takes effect immediately; with `opens_in_turn` each step opens one port;
 - "open" on an open port closes it first; "write", "set" and "close" on a port that is not open do
   nothing;
-- data that a port does not accept waits, up to BACKLOG bytes; beyond that the port fails. When all
-  waiting data is written, "drained" follows. A store sends "drained" when the data is durable;
+- data that a port does not accept waits, up to MAX_BACKLOG bytes; beyond that the port fails. When
+  all waiting data is written, "drained" follows. A store sends "drained" when the data is durable;
 - "append", "delete", "get" and "list" are requests to stores (see
   drivers/ports/store_request.py). They are executed in order. One "receive" answers each "get" and
   "list", before "drained". A store without space sends "full" before "failed";
@@ -31,7 +31,7 @@ The agent can rely on these rules:
 from agent.runtime.port_slot import PortSlot
 from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.address import parse_address
-from drivers.ports.base import BACKLOG, CHUNK, CONNECT_TIMEOUT, make_error
+from drivers.ports.base import CHUNK, CONNECT_TIMEOUT, MAX_BACKLOG, make_error
 from drivers.ports.store_request import OPERATIONS
 from protocols.time_units import NEVER
 
@@ -406,10 +406,10 @@ class IoLoop:
             slot.drain_event_due = True
 
     def _queue(self, slot: PortSlot, rest: bytes) -> None:
-        """Queue data, up to BACKLOG bytes."""
-        if len(slot.backlog) + len(rest) > BACKLOG:
+        """Queue data, up to MAX_BACKLOG bytes."""
+        if len(slot.backlog) + len(rest) > MAX_BACKLOG:
             raise PortError(
-                "%s: the peer accepts no data (%d bytes wait)" % (slot.address, BACKLOG)
+                "%s: the peer accepts no data (%d bytes wait)" % (slot.address, MAX_BACKLOG)
             )
         slot.backlog.extend(rest)
         slot.drain_event_due = True

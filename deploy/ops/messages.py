@@ -126,7 +126,7 @@ def sign_patch(
         changes,
         times.not_before_s,
     )
-    return counter_s - EPOCH_S, sign_message(PATCH, unit, base.base_hash, body, keys, ledger)
+    return counter_s - EPOCH_S, sign_message(PATCH, unit, base.config_hash, body, keys, ledger)
 
 
 def sign_group_patch(

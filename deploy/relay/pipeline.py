@@ -27,8 +27,8 @@ from deploy.relay.quarantine import QuarantineTable
 from deploy.relay.receipts import DueReceipts, Receipts
 
 MAX_AHEAD = 5000
-_BATCH = 200
-_CACHED = 2000
+_PREPARE_BATCH = 200
+_MAX_CACHED_ITEMS = 2000
 _TIDY_S = 1.0
 _STOP_WAIT_S = 5.0
 """For the acknowledgements of batches in progress, at the end."""
@@ -62,10 +62,10 @@ class Pipeline:
         self.receipts = Receipts(settings.keys)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings
-        self._cache = ItemCache(_CACHED)
+        self._cache = ItemCache(_MAX_CACHED_ITEMS)
         positions = database.positions()
-        self._receipted = positions.get("", 0)
-        self._prepared = self._receipted
+        self._receipted_to = positions.get("", 0)
+        self._prepared_to = self._receipted_to
         self._has_new = True
         self._next_tidy = 0.0
 
@@ -78,7 +78,7 @@ class Pipeline:
             self.quarantine,
             self.preparer,
             self._cache,
-            lambda: self._prepared,
+            lambda: self._prepared_to,
         )
 
     def start(self) -> None:
@@ -119,7 +119,7 @@ class Pipeline:
 
     def prepare(self) -> bool:
         """Prepare the next records of the outbox; return whether there are more."""
-        entries = self.database.outbox(self._prepared, _BATCH)
+        entries = self.database.outbox(self._prepared_to, _PREPARE_BATCH)
         if not entries:
             self._has_new = False
             return False
@@ -127,7 +127,7 @@ class Pipeline:
         for entry in entries:
             if entry.id in prepared.items:
                 self.receipts.wait_for(entry)
-        for entry, reason in prepared.held:
+        for entry, reason in prepared.quarantined:
             self.receipts.done(entry)
             if reason == "schema":
                 self.receipts.request_schema(entry)
@@ -138,14 +138,14 @@ class Pipeline:
         for entry in prepared.messages:
             self._ingest_again(entry.id, entry.unit, entry.payload)
         self._cache.add(prepared.items)
-        self._prepared = entries[-1].id
+        self._prepared_to = entries[-1].id
         for worker in self.workers.values():
             worker.wake()
         return True
 
     def _ingest_again(self, entry_id: int, unit: str, message: bytes) -> None:
         """Ingest a message that comes from the quarantine."""
-        self.receipts.add(self.ingest.ingest_batch([(unit, message)], limited=False))
+        self.receipts.add(self.ingest.ingest_batch([(unit, message)], check_limits=False))
         with self.database.transaction():
             self.database.remove(entry_id)
 
@@ -160,7 +160,7 @@ class Pipeline:
             for name, worker in self.workers.items()
             if name in self._settings.required
         ]
-        return min(positions, default=self._prepared)
+        return min(positions, default=self._prepared_to)
 
     def process(self) -> bool:
         """Do the steps after the reception once; return whether there is more to prepare."""
@@ -182,19 +182,21 @@ class Pipeline:
         self._has_new = True  # another process can release records of the quarantine
         self.preparer.release_due()
         position = self._required_position()
-        last = min([worker.position for worker in self.workers.values()] or [self._prepared])
-        if position != self._receipted:
+        delivered_by_all = min(
+            [worker.position for worker in self.workers.values()] or [self._prepared_to]
+        )
+        if position != self._receipted_to:
             with self.database.transaction():
                 self.database.set_position("", position)
-                self.database.delete_delivered(min(last, position))
-            self._receipted = position
-            self._cache.discard(last)
+                self.database.delete_delivered(min(delivered_by_all, position))
+            self._receipted_to = position
+            self._cache.discard(delivered_by_all)
         self._skip_dead_outputs(position)
 
     def _skip_dead_outputs(self, position: int) -> None:
         for name, worker in self.workers.items():
-            is_far = position - worker.position > self._settings.optional_backlog
-            if is_far and name not in self._settings.required:
+            is_too_far_behind = position - worker.position > self._settings.optional_backlog
+            if is_too_far_behind and name not in self._settings.required:
                 worker.skip_to(position - self._settings.optional_backlog)
 
     def counts(self) -> dict[str, int]:
@@ -206,5 +208,5 @@ class Pipeline:
             counts[f"output_{name}_refused"] = worker.refused
             counts[f"output_{name}_skipped"] = worker.skipped
             counts[f"output_{name}_failing_now"] = int(worker.failing_since is not None)
-            counts[f"output_{name}_backlog_now"] = max(0, self._prepared - worker.position)
+            counts[f"output_{name}_backlog_now"] = max(0, self._prepared_to - worker.position)
         return counts

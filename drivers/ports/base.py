@@ -52,11 +52,12 @@ if TYPE_CHECKING:
         def set_options(self, text: str) -> None: ...  # noqa: D102
         def close(self) -> None: ...  # noqa: D102
 
+    # A port's own thread calls it when `read` or `is_drained` has something new for the runtime.
     Wake = Callable[[], None]
     Opener = Callable[[Address, Wake], Port]
 
 CHUNK = 1024  # maximum bytes per `read`
-BACKLOG = 65536  # maximum bytes that wait to be written; above it the port fails
+MAX_BACKLOG = 65536  # maximum bytes that wait to be written; above it the port fails
 CONNECT_TIMEOUT = 10_000_000  # us from "open" to "opened"
 
 # The numbers of Linux; MicroPython's errno module lacks half of the names.

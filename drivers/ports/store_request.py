@@ -11,7 +11,7 @@ Used by the stores of both platforms and of the bench. Does not access files. A 
 file; therefore its characters are limited.
 """
 
-from drivers.ports.base import BACKLOG, make_error
+from drivers.ports.base import MAX_BACKLOG, make_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class StoreQueue:
     Two rules save memory and flash writes. A new record replaces a pending one with its key, unless
     a request to append, delete or read the key came later. Thus snapshots faster than the flash
     need no memory. Appended data join the last request if it has the same key. The queue is limited
-    to BACKLOG bytes and MAX_PENDING requests.
+    to MAX_BACKLOG bytes and MAX_PENDING requests.
     """
 
     def __init__(self, address: "Address") -> None:
@@ -81,7 +81,7 @@ class StoreQueue:
             key, payload = split_record(self._address, data)
         elif op != "list":
             key = check_key(self._address, bytes(data))
-        if self._size + len(payload) > BACKLOG or len(self._requests) >= MAX_PENDING:
+        if self._size + len(payload) > MAX_BACKLOG or len(self._requests) >= MAX_PENDING:
             raise make_error(self._address, "too slow: %d bytes wait to be stored" % self._size)
         self._size += len(payload)
         if op == "write" and self._replace_pending(key, payload):

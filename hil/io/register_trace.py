@@ -18,12 +18,14 @@ _SINGLE_BYTES, _HEADER_BYTES, _MIN_TCP_BYTES = 6, 7, 12
 """Bytes: of a single write, before the values of a multiple write, of a TCP frame."""
 
 
-def register_writes(lines: list[CaptureLine], first_bus: int) -> list[tuple[int, int, int, int]]:
+def register_writes(
+    lines: list[CaptureLine], first_bus_port: int
+) -> list[tuple[int, int, int, int]]:
     """Return the register writes in RTU and TCP frames: port, unit, address, value."""
     return [
         (port, *write)
         for _, port, op, data in lines
-        if op == "write" and port >= first_bus
+        if op == "write" and port >= first_bus_port
         for write in _parse_writes(data)
     ]
 
@@ -41,28 +43,31 @@ def _parse_writes(frame: bytes) -> list[RegisterWrite]:
         return [(body[0], _read_u16(body, 2), _read_u16(body, 4))]
     if len(body) > _SINGLE_BYTES and body[1] == 16 and len(body) == _HEADER_BYTES + body[6]:
         first = _read_u16(body, 2)
-        values = [_read_u16(body, at) for at in range(_HEADER_BYTES, len(body), 2)]
+        values = [_read_u16(body, offset) for offset in range(_HEADER_BYTES, len(body), 2)]
         return [(body[0], first + n, value) for n, value in enumerate(values)]
     return []
 
 
-def _read_u16(data: bytes | bytearray, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "big")
+def _read_u16(data: bytes | bytearray, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 2], "big")
 
 
 def find_difference(
-    captured: list[CaptureLine], replayed: list[CaptureLine], first_bus: int, counts: int
+    captured: list[CaptureLine],
+    replayed: list[CaptureLine],
+    first_bus_port: int,
+    tolerance_counts: int,
 ) -> str | None:
-    """Return the first difference of register writes above `counts`, or None.
+    """Return the first difference of register writes above `tolerance_counts`, or None.
 
     This is for controllers with 32-bit floats: their loops can round differently.
     """
     captured_writes, replayed_writes = (
-        register_writes(captured, first_bus),
-        register_writes(replayed, first_bus),
+        register_writes(captured, first_bus_port),
+        register_writes(replayed, first_bus_port),
     )
     for number, (a, b) in enumerate(zip(captured_writes, replayed_writes, strict=False), 1):
-        if a[:3] != b[:3] or abs(a[3] - b[3]) > counts:
+        if a[:3] != b[:3] or abs(a[3] - b[3]) > tolerance_counts:
             return f"register write {number}: captured {a}, now {b}"
     if len(captured_writes) != len(replayed_writes):
         return f"captured {len(captured_writes)} register writes, now {len(replayed_writes)}"
@@ -70,51 +75,56 @@ def find_difference(
 
 
 class ReplayedRegisters:
-    """Replaces captured register values in replies by replayed values within `counts`.
+    """Replaces captured register values in replies by replayed values within `tolerance_counts`.
 
     `captured` are the operations of the captured controller. Only RTU: captures contain no device
     on TCP.
     """
 
-    def __init__(self, captured: list[CaptureLine], first_bus: int, counts: int) -> None:
-        self._counts = counts
-        self._captured: dict[int, list[tuple[int, bytes]]] = {}
-        for at, port, op, data in captured:
-            if op == "write" and port >= first_bus:
-                self._captured.setdefault(port, []).append((at, data))
-        self._write_index = dict.fromkeys(self._captured, 0)
-        self._request_index = dict.fromkeys(self._captured, 0)
+    def __init__(
+        self, captured: list[CaptureLine], first_bus_port: int, tolerance_counts: int
+    ) -> None:
+        self._tolerance_counts = tolerance_counts
+        self._captured_frames: dict[int, list[tuple[int, bytes]]] = {}
+        for at_us, port, op, data in captured:
+            if op == "write" and port >= first_bus_port:
+                self._captured_frames.setdefault(port, []).append((at_us, data))
+        self._write_index = dict.fromkeys(self._captured_frames, 0)
+        self._request_index = dict.fromkeys(self._captured_frames, 0)
         self._differences: dict[tuple[int, int, int], tuple[int, int]] = {}
 
     def record_write(self, port: int, frame: bytes) -> None:
         """Record the next frame of the replayed controller."""
-        if port not in self._captured:
+        if port not in self._captured_frames:
             return
-        number = self._write_index[port]
+        frame_index = self._write_index[port]
         self._write_index[port] += 1
-        if number >= len(self._captured[port]):
+        if frame_index >= len(self._captured_frames[port]):
             return
-        captured_writes = _parse_writes(self._captured[port][number][1])
-        for (unit, address, captured), replayed in zip(
+        captured_writes = _parse_writes(self._captured_frames[port][frame_index][1])
+        for (unit, address, captured_value), replayed in zip(
             captured_writes, _parse_writes(frame), strict=False
         ):
-            place = (port, unit, address)
-            if replayed[:2] != (unit, address) or abs(replayed[2] - captured) > self._counts:
+            register_key = (port, unit, address)
+            if (
+                replayed[:2] != (unit, address)
+                or abs(replayed[2] - captured_value) > self._tolerance_counts
+            ):
                 continue
-            self._differences.pop(place, None)
-            if replayed[2] != captured:
-                self._differences[place] = (captured, replayed[2])
+            self._differences.pop(register_key, None)
+            if replayed[2] != captured_value:
+                self._differences[register_key] = (captured_value, replayed[2])
 
-    def adapt_reply(self, port: int, at: int, data: bytes) -> bytes:
-        """Return the reply that was captured at `at`, with the replayed register values."""
-        frames = self._captured.get(port)
+    def adapt_reply(self, port: int, at_us: int, data: bytes) -> bytes:
+        """Return the reply that was captured at `at_us`, with the replayed register values."""
+        frames = self._captured_frames.get(port)
         if not frames or not self._differences:
             return data
-        number = self._request_index[port]
-        while number + 1 < len(frames) and frames[number + 1][0] <= at:
-            number += 1
-        self._request_index[port] = number
-        request = frames[number][1]
+        frame_index = self._request_index[port]
+        while frame_index + 1 < len(frames) and frames[frame_index + 1][0] <= at_us:
+            frame_index += 1
+        self._request_index[port] = frame_index
+        request = frames[frame_index][1]
         if data == request and data[1] == 6:
             first, offsets = _read_u16(data, 2), range(4, 6, 2)
         elif self._is_full_reply(request, data):
@@ -123,13 +133,13 @@ class ReplayedRegisters:
             return data
         body = bytearray(data[:-2])
         for n, offset in enumerate(offsets):
-            captured, replayed = self._differences.get((port, data[0], first + n), (-1, 0))
-            if _read_u16(body, offset) == captured:
+            captured_value, replayed = self._differences.get((port, data[0], first + n), (-1, 0))
+            if _read_u16(body, offset) == captured_value:
                 body[offset : offset + 2] = replayed.to_bytes(2, "big")
         return bytes(body) + FramerRTU.compute_CRC(bytes(body)).to_bytes(2, "big")
 
     def _is_full_reply(self, request: bytes, data: bytes) -> bool:
         """Return whether the data are exactly the requested holding registers."""
         count = _read_u16(request, 4)
-        has_count = data[:3] == request[:1] + bytes((3, 2 * count & 0xFF))
-        return has_count and request[1] == 3 and len(data) == 5 + 2 * count
+        header_matches = data[:3] == request[:1] + bytes((3, 2 * count & 0xFF))
+        return header_matches and request[1] == 3 and len(data) == 5 + 2 * count

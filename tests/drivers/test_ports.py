@@ -17,7 +17,7 @@ from agent.runtime import cpython, cpython_port_check
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.address_text import KINDS, OPTIONS
-from drivers.ports.base import BACKLOG, EIO, SERIAL_REASONS, translate_error
+from drivers.ports.base import EIO, MAX_BACKLOG, SERIAL_REASONS, translate_error
 from drivers.ports.cpython import serial as cpython_serial
 from drivers.ports.cpython import store as cpython_store
 from drivers.ports.cpython import tcp
@@ -200,7 +200,7 @@ def test_slow_flash_does_not_block(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert port.write(b"status\0%d" % count) == len(b"status\0%d" % count)
     assert not port.is_drained()
     with pytest.raises(PortError, match="too slow"):
-        port.write(b"other\0" + bytes(BACKLOG))
+        port.write(b"other\0" + bytes(MAX_BACKLOG))
     go_on.set()
     assert woken.wait(TIMEOUT_S)
     assert port.is_drained()
@@ -215,7 +215,7 @@ def test_store_queue_keeps_newest_of_each_key() -> None:
     taken = [pending.take(), pending.take(), pending.take()]
     assert taken == [("write", "a", b"3"), ("write", "b", b"2"), None]
     for _ in range(10):  # the limit counts pending bytes, not written bytes
-        pending.add("write", b"a\0" + bytes(BACKLOG - 10))
+        pending.add("write", b"a\0" + bytes(MAX_BACKLOG - 10))
         pending.take()
 
 

@@ -22,7 +22,7 @@ from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.peer_ports import PeerPorts
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.modbus.server import ModbusClient
-from deploy.northbound.snmp.responder import PassResponder
+from deploy.northbound.snmp.responder import PassPersistResponder
 from drivers.gnss.receiver import ReceiverDriver
 from protocols.modbus.crc import with_crc
 from protocols.modbus.pdu import read_holding
@@ -235,7 +235,7 @@ def _modbus_server() -> tuple[Feed, object]:
 
 def _snmp() -> tuple[Feed, object]:
     source = FakeSource(1)
-    responder = PassResponder(source, lambda: 0.0)
+    responder = PassPersistResponder(source, lambda: 0.0)
 
     def feed(data: bytes) -> None:
         responder.serve(io.StringIO(data.decode("latin-1")), io.StringIO())

@@ -111,7 +111,7 @@ def _relay() -> tuple[Feed, object]:
     pipeline = ClosingPipeline(RelayDatabase(":memory:", "r"), PipelineSettings())
 
     def feed(data: bytes) -> None:
-        pipeline.ingest.ingest_batch([("a/b", data)], limited=False)
+        pipeline.ingest.ingest_batch([("a/b", data)], check_limits=False)
         while pipeline.process():
             pipeline.take_receipts()
 

@@ -153,7 +153,7 @@ def write_files(settings: ServerSettings, folder: Path) -> int:
     print(f"{folder}/client.conf: the line for the clients; replace HOST")
     if settings.interface:
         print(f"{folder}/ptp4l.conf: the supervisor starts ptp4l with it")
-        if settings.hardware:
+        if settings.hardware_timestamps:
             print(f"run: phc2sys -s CLOCK_REALTIME -c {settings.interface} -O 37")
     print("then: coldloop clock serve, with the same options and without --write")
     return 0
@@ -188,7 +188,7 @@ class TimeSupervisor:
         if statement != self._printed:
             self._printed = statement
             print(describe(statement), flush=True)
-        if statement.served:
+        if statement.is_serving:
             self._withdrawn_s = None
             self._serve_ptp(statement)
         else:
@@ -201,7 +201,7 @@ class TimeSupervisor:
         if not grandmaster.running:
             self._stated = None
             grandmaster.start()
-        command = grandmaster_command(statement, self._settings.hardware)
+        command = grandmaster_command(statement, self._settings.hardware_timestamps)
         if statement != self._stated and grandmaster.state(command):
             self._stated = statement
 
@@ -218,7 +218,7 @@ class TimeSupervisor:
 
 def describe(statement: Statement) -> str:
     """Return a statement as one line."""
-    if not statement.served:
+    if not statement.is_serving:
         return f"time service   withdrawn: {statement.reason}"
     traceable = "traceable" if statement.traceable else "not traceable"
     return (
@@ -251,10 +251,12 @@ def check(
     elif not chronyd.is_serving():
         problems.append("chronyd: not synchronized")
     statement = read_statement(status, 0)
-    if not statement.served:
+    if not statement.is_serving:
         problems.append(f"agent: {statement.reason}")
     if as_json:
-        print(json.dumps({**statement._asdict(), "problems": problems}))
+        fields = statement._asdict()
+        served = fields.pop("is_serving")
+        print(json.dumps({"served": served, **fields, "problems": problems}))
         return 1 if problems else 0
     for problem in problems:
         print(f"coldloop clock serve: {problem}", file=sys.stderr)

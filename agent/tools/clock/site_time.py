@@ -42,7 +42,7 @@ BETTER_AFTER_S = 60.0
 class Statement(NamedTuple):
     """The statement. `utc_offset_s`: TAI minus UTC. `reason`: why nothing is served."""
 
-    served: bool
+    is_serving: bool
     clock_class: int
     accuracy: int
     traceable: bool

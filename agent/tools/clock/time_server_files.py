@@ -29,7 +29,7 @@ class ServerSettings:
 
     `socket`, `bound_ms`: those of the section `chrony`. `drift_ppm`: of the oscillator.
     `clients`: networks that may ask. `certificate`, `key`: files for NTS, or empty. `interface`:
-    the one of PTP, or empty. `hardware`: its timestamps. `folder`: for sockets of ptp4l.
+    the one of PTP, or empty. `hardware_timestamps`: it has them. `folder`: for sockets of ptp4l.
     """
 
     socket: str
@@ -39,7 +39,7 @@ class ServerSettings:
     certificate: str = ""
     key: str = ""
     interface: str = ""
-    hardware: bool = False
+    hardware_timestamps: bool = False
     folder: str = "/run/coldloop-time"
 
     def check(self) -> None:
@@ -100,14 +100,14 @@ def client_text(host: str, settings: ServerSettings) -> str:
     )
 
 
-def ptp_text(settings: ServerSettings, priority: int = 128) -> str:
+def ptp_text(settings: ServerSettings, priority2: int = 128) -> str:
     """Return the file for ptp4l. It starts with class 248: the supervisor states a better one."""
-    stamps = "hardware" if settings.hardware else "software"
+    stamps = "hardware" if settings.hardware_timestamps else "software"
     lines = [
         "# Written by coldloop clock serve. Do not edit.",
         "[global]",
         "serverOnly 1",
-        f"priority2 {priority}",
+        f"priority2 {priority2}",
         "clockClass 248",
         "clockAccuracy 0xFE",
         f"time_stamping {stamps}",
@@ -121,7 +121,7 @@ def ptp_text(settings: ServerSettings, priority: int = 128) -> str:
     return "\n".join(lines) + "\n"
 
 
-def grandmaster_command(statement: Statement, hardware: bool) -> str:
+def grandmaster_command(statement: Statement, hardware_timestamps: bool) -> str:
     """Return the command of pmc that states class, accuracy and time scale."""
     traceable = int(statement.traceable)
     fields = (
@@ -131,8 +131,8 @@ def grandmaster_command(statement: Statement, hardware: bool) -> str:
         ("currentUtcOffset", statement.utc_offset_s),
         ("leap61", 0),
         ("leap59", 0),
-        ("currentUtcOffsetValid", int(hardware and statement.served)),
-        ("ptpTimescale", int(hardware)),
+        ("currentUtcOffsetValid", int(hardware_timestamps and statement.is_serving)),
+        ("ptpTimescale", int(hardware_timestamps)),
         ("timeTraceable", traceable),
         ("frequencyTraceable", traceable),
         ("timeSource", f"0x{_TIME_SOURCE_GNSS:02X}"),

@@ -30,10 +30,10 @@ _MINOR = 20
 """Minor version of the protocol, as in `RedfishVersion` of the service root."""
 _TTL = 2
 _MAX_AGE_S = 1800
-_LONGEST_REQUEST, _LEAST_REQUEST = 1024, 90
+_MAX_REQUEST_BYTES, _MIN_REQUEST_BYTES = 1024, 90
 _RATE, _BURST = 5.0, 10.0
-_AT_ONCE = 32
-_SWITCH = "ssdp-off"
+_MAX_PER_POLL = 32
+_OFF_FILE = "ssdp-off"
 
 
 class DiscoveryResponder:
@@ -57,43 +57,43 @@ class DiscoveryResponder:
         self._url, self._uuid, self.port = url, uuid, port
         self._address = address
         self._networks = [ipaddress.ip_network(text, strict=False) for text in networks]
-        self._switch = state / _SWITCH
+        self._off_file = state / _OFF_FILE
         self._budget = RequestBudget(_RATE, _BURST)
-        self.is_on = not self._switch.exists()
+        self.is_on = not self._off_file.exists()
         try:
-            self._requests = _join(address, port)
-            self._replies = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._replies.bind((address, 0))
+            self._request_socket = _join(address, port)
+            self._reply_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._reply_socket.bind((address, 0))
         except OSError as error:
             raise OpsError(f"northbound.http.discovery: {address}:{port}: {error}") from None
-        self._replies.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _TTL)
-        self._replies.setblocking(False)
+        self._reply_socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, _TTL)
+        self._reply_socket.setblocking(False)
 
     def switch(self, is_on: bool) -> None:
         """Switch the replies on or off, also for later starts. Raises OSError: nothing changed."""
         if is_on:
-            self._switch.unlink(missing_ok=True)
+            self._off_file.unlink(missing_ok=True)
         else:
-            replace_private(self._switch, "")
+            replace_private(self._off_file, "")
         self.is_on = is_on
 
     def poll(self) -> None:
         """Reply to the requests that have come. Never raises."""
-        for _ in range(_AT_ONCE):
+        for _ in range(_MAX_PER_POLL):
             try:
-                data, (host, port) = self._requests.recvfrom(_LONGEST_REQUEST + 1)
+                data, (host, port) = self._request_socket.recvfrom(_MAX_REQUEST_BYTES + 1)
             except OSError:
                 return
-            if self.is_on and is_search(data) and self._permits(host):
+            if self.is_on and is_search(data) and self._take_permission(host):
                 with contextlib.suppress(OSError):
-                    self._replies.sendto(self._reply(host), (host, port))
+                    self._reply_socket.sendto(self._reply(host), (host, port))
 
     def close(self) -> None:
         """Close the sockets."""
-        self._requests.close()
-        self._replies.close()
+        self._request_socket.close()
+        self._reply_socket.close()
 
-    def _permits(self, host: str) -> bool:
+    def _take_permission(self, host: str) -> bool:
         if self._networks and not is_in_networks(host, self._networks):
             return False
         return self._budget.take("", time.monotonic())
@@ -126,7 +126,7 @@ def own_address(address: str, client: str) -> str:
 
 def is_search(data: bytes) -> bool:
     """Return whether a datagram asks for Redfish services (M-SEARCH, DSP0266 and UPnP 1.1)."""
-    if not _LEAST_REQUEST <= len(data) <= _LONGEST_REQUEST:
+    if not _MIN_REQUEST_BYTES <= len(data) <= _MAX_REQUEST_BYTES:
         return False
     first, *lines = data.decode("latin-1").split("\r\n")
     if first.split() != ["M-SEARCH", "*", "HTTP/1.1"]:

@@ -18,7 +18,7 @@ from deploy.errors import OpsError
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
-from deploy.northbound.snmp.responder import PassResponder, ResponderSocket, parse_oid
+from deploy.northbound.snmp.responder import PassPersistResponder, ResponderSocket, parse_oid
 from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
 
 _POLL_S = 0.1
@@ -101,7 +101,7 @@ class SnmpProcess:
         async with asyncio.TaskGroup() as group:
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             values = ResponderSocket(
-                PassResponder(self._reader, root=settings.root), settings.folder
+                PassPersistResponder(self._reader, root=settings.root), settings.folder
             )
             for task in (*tasks, self._watch_alarms(), values.serve()):
                 group.create_task(task)

@@ -20,16 +20,16 @@ from deploy.northbound.snmp.relay import SOCKET
 from deploy.northbound.snmp.tree import ROOT, Oid, SnmpTree, SnmpValue
 
 _NONE = "NONE\n"
-_RENEW_S = 0.25
+_TREE_MAX_AGE_S = 0.25
 _LONGEST_LINE = 2048
 _FURTHER = {"get": 1, "getnext": 1, "set": 2}
 """Lines of a request after the command."""
-_LONGEST_S = 5.0
-_CONNECTIONS = 4
+_IO_TIMEOUT_S = 5.0
+_MAX_CONNECTIONS = 4
 _MOST_NUMBERS = 128  # in an object identifier (RFC 2578, section 3.5)
 
 
-class PassResponder:
+class PassPersistResponder:
     """Answers requests. `clock` returns monotonic seconds; `root` is that of the MIB."""
 
     def __init__(
@@ -73,7 +73,7 @@ class PassResponder:
 
     def _current(self) -> SnmpTree:
         now = self._clock()
-        if now - self._read_at >= _RENEW_S:
+        if now - self._read_at >= _TREE_MAX_AGE_S:
             self._tree, self._read_at = SnmpTree(self._reader.read(), self._root), now
         return self._tree
 
@@ -110,9 +110,9 @@ def _format(oid: Oid, value: SnmpValue) -> str:
 class ResponderSocket:
     """The socket in `folder` at which the relays of snmpd ask."""
 
-    def __init__(self, responder: PassResponder, folder: Path) -> None:
+    def __init__(self, responder: PassPersistResponder, folder: Path) -> None:
         self._responder, self._folder = responder, folder
-        self._open = 0
+        self._open_count = 0
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -126,35 +126,35 @@ class ResponderSocket:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Answer until the relay closes. A line that is too long ends the connection."""
-        self._open += 1
+        self._open_count += 1
         try:
             with contextlib.suppress(OSError, ValueError, TimeoutError):
-                while self._open <= _CONNECTIONS:
+                while self._open_count <= _MAX_CONNECTIONS:
                     line = await reader.readline()
                     if not line:
                         return
                     command = line.decode("ascii", "replace").strip()
                     rest = []
                     for _ in range(_FURTHER.get(command.lower(), 0)):
-                        further = await asyncio.wait_for(reader.readline(), _LONGEST_S)
+                        further = await asyncio.wait_for(reader.readline(), _IO_TIMEOUT_S)
                         rest.append(further.decode("ascii", "replace"))
                     writer.write(self._responder.answer(command, rest).encode())
-                    await asyncio.wait_for(writer.drain(), _LONGEST_S)
+                    await asyncio.wait_for(writer.drain(), _IO_TIMEOUT_S)
         finally:
-            self._open -= 1
+            self._open_count -= 1
             writer.transport.abort()
 
 
 def _bind(folder: Path) -> socket.socket:
     """Return a listening socket in a folder, whose path can be long."""
     (folder / SOCKET).unlink(missing_ok=True)
-    found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(f"/proc/self/fd/{found}/{SOCKET}")
+        sock.bind(f"/proc/self/fd/{folder_fd}/{SOCKET}")
         (folder / SOCKET).chmod(0o600)
-        sock.listen(_CONNECTIONS)
+        sock.listen(_MAX_CONNECTIONS)
         sock.setblocking(False)
     finally:
-        os.close(found)
+        os.close(folder_fd)
     return sock

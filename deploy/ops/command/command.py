@@ -137,5 +137,5 @@ def is_answer(report: UnitReport, before: UnitReport, counter: int) -> bool:
     if any(result.startswith(f"{counter} ") for result in report.results):
         return True
     if report.refused_message is None:
-        return report.refused > before.refused
+        return report.refused_count > before.refused_count
     return report.refused_message == (COMMAND_KIND, counter)

@@ -127,6 +127,6 @@ def _wait_final_report(
                 continue  # of another sender; the unit repeats its own
             if report.decommissioned:
                 return report
-            if report.refused > before.refused:
-                raise OpsError(f"{unit}: rejected: {': '.join(report.refusal)}")
+            if report.refused_count > before.refused_count:
+                raise OpsError(f"{unit}: rejected: {': '.join(report.last_refusal)}")
     raise OpsError(f"{unit}: no final report within {seconds} s; see `config show`")

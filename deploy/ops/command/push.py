@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
             return print_dry_run(sorted(units), configs, requested, arguments.json)
         for name in units:
             if name in configs:
-                archive.add(name, units[name].base_hash, configs[name])
+                archive.add(name, units[name].config_hash, configs[name])
         settings = _settings(arguments, requested, units, keys)
         name, started_at = new_name(), time.monotonic()
         journal = RolloutJournal(rollouts_folder(), name, is_new=True)
@@ -229,7 +229,7 @@ def _find_archived(
     """Return the changes that bring an older configuration back, and print them."""
     if unit not in configs:
         raise OpsError(f"{unit}: no configuration published; check its section remote")
-    earlier = archive.earlier(unit, units[unit].base_hash, back)
+    earlier = archive.earlier(unit, units[unit].config_hash, back)
     different = list_differences(configs[unit], earlier)
     if not different:
         raise OpsError(f"{unit}: has the values of that configuration already")

@@ -11,6 +11,9 @@ from deploy.relay.terminal_text import printable
 
 EXAMPLE = "coldloop config show riyadh-2/row07-cdu1 --broker tls:broker.example:8883?ca=ca.pem"
 
+_KEYS = {"config_hash": "base_hash", "last_refusal": "refusal", "refused_count": "refused"}
+"""Keys of the JSON record that differ from the names of the fields."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -33,24 +36,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 def report_to_json(report: UnitReport) -> dict[str, object]:
     """Return a report as JSON."""
-    fields = dataclasses.asdict(report)
-    fields["base_hash"] = report.base_hash.hex()
+    fields = {_KEYS.get(name, name): v for name, v in dataclasses.asdict(report).items()}
+    fields["base_hash"] = report.config_hash.hex()
     return fields
 
 
 def report_to_text(unit: str, report: UnitReport) -> str:
     """Return a report as lines."""
     trial = "none" if report.trial is None else f"{report.trial} ({report.phase})"
+    last = report.last
     lines = [
-        f"{unit}: version {report.version}, {report.base_hash.hex()[:16]}",
+        f"{unit}: version {report.version}, {report.config_hash.hex()[:16]}",
         f"on trial: {trial}",
-        f"last:     {report.last[0]} {report.last[1]} {report.last[2]}".rstrip(),
+        f"last:     {last.counter} {last.result} {last.reason}".rstrip(),
     ]
     if not report.signed:
         lines.append("report:   not signed: no unit is enrolled (`config unit`)")
-    if report.refused:
-        lines.append(f"refused:  {report.refused}, last: {': '.join(report.refusal)}")
+    if report.refused_count:
+        reason = ": ".join(report.last_refusal)
+        lines.append(f"refused:  {report.refused_count}, last: {reason}")
     if report.scheduled is not None:
-        lines.append(f"waiting:  {report.scheduled}")
+        lines.append(f"scheduled: {report.scheduled}")
     lines += [f"command:  {result}" for result in report.results]
     return "\n".join(map(printable, lines))

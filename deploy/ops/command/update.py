@@ -176,6 +176,6 @@ def _received_chunks(report: UnitReport, counter: int, received: int) -> int:
     update: list[Any] | None = report.update
     if update is not None and update[1] == counter:
         return int(update[2])
-    if report.refusal[0] and received < 0 and report.counters[MANIFEST - 1] >= counter:
-        raise OpsError(f"rejected: {': '.join(report.refusal)}")
+    if report.last_refusal[0] and received < 0 and report.counters[MANIFEST - 1] >= counter:
+        raise OpsError(f"rejected: {': '.join(report.last_refusal)}")
     return received

@@ -85,6 +85,10 @@ def _format_report(report: UnitReport) -> str:
     trial = "" if report.trial is None else f", {report.trial} on trial ({report.phase})"
     update = report.update
     fetched = f", update {update[2]} of {update[3]}" if update and update[4] == "fetching" else ""
-    refused = f", {report.refused} refused: {report.refusal[0]}" if report.refused else ""
+    refused = (
+        f", {report.refused_count} refused: {report.last_refusal[0]}"
+        if report.refused_count
+        else ""
+    )
     last = " ".join(map(str, report.last)).rstrip()
     return f"version {report.version}{trial}{fetched}, last {last}{refused}"

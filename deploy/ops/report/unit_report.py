@@ -8,7 +8,7 @@ certificate can send anything, so each field is checked.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deploy.errors import OpsError
 from protocols.signed_message import KINDS
@@ -19,18 +19,28 @@ _HASH_BYTES = 32
 _NOT_A_REPORT = "not a report of this version"
 
 
+class LastChange(NamedTuple):
+    """The last change that ended: its counter, its result and the reason."""
+
+    counter: int
+    result: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class UnitReport:
     """Content of the retained topic `cfg/reported` of a unit."""
 
     version: int
-    base_hash: bytes
+    config_hash: bytes
+    """Of the confirmed configuration: the base of the next change."""
     counters: tuple[int, ...]
     trial: int | None
     phase: str | None
-    last: tuple[int, str, str]
-    refusal: tuple[str, str]
-    refused: int
+    last: LastChange
+    last_refusal: tuple[str, str]
+    """Reason and text."""
+    refused_count: int
     audit: tuple[int, str] = (0, "")
     results: tuple[str, ...] = ()
     update: list[Any] | None = None
@@ -68,7 +78,7 @@ def parse_report(payload: bytes, signed: bool = False) -> UnitReport:
         read("counters", _counters),
         read("trial", _optional),
         read("phase", lambda value: None if value is None else str(value)),
-        read("last", lambda value: (_integer(value[0]), str(value[1]), str(value[2]))),
+        read("last", lambda value: LastChange(_integer(value[0]), str(value[1]), str(value[2]))),
         read("refusal", lambda value: (str(value[0]), str(value[1]))),
         read("refused", _integer),
         read("audit", lambda value: (_integer(value[0]), str(value[1]))),

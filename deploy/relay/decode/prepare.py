@@ -42,11 +42,11 @@ class HeldError(Exception):
 class Prepared:
     """Result of one pass: items for the outputs, entries that left the outbox.
 
-    `held`: with the reason, in the quarantine. `dropped`: beyond the quota, without a receipt.
+    `quarantined`: with the reason. `dropped`: beyond the quota, without a receipt.
     """
 
     items: dict[int, Item] = field(default_factory=dict)
-    held: list[tuple[Entry, str]] = field(default_factory=list)
+    quarantined: list[tuple[Entry, str]] = field(default_factory=list)
     dropped: list[tuple[Entry, str]] = field(default_factory=list)
     messages: list[Entry] = field(default_factory=list)
     clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Preparer:
             with self._database.transaction():
                 for entry, reason in held:
                     is_stored = self._hold(entry, reason)
-                    place = prepared.held if is_stored else prepared.dropped
+                    place = prepared.quarantined if is_stored else prepared.dropped
                     place.append((entry, reason.reason))
                 for entry, clock in prepared.clocks:
                     self._store_clock(entry, clock)

@@ -68,12 +68,14 @@ class Ingest:
         self._limits = limits
         self._rate = RateLimiter(limits)
 
-    def ingest_batch(self, messages: list[tuple[str, bytes]], limited: bool = True) -> Received:
+    def ingest_batch(
+        self, messages: list[tuple[str, bytes]], check_limits: bool = True
+    ) -> Received:
         """Store (unit, message) in one transaction. Raises sqlite3.Error if nothing is stored."""
         counts_before = dict(self.counts)
         received = Received()
         for place, (unit, message) in enumerate(messages):
-            if limited and not self._admit(unit, message):
+            if check_limits and not self._admit(unit, message):
                 received.throttled.add(place)
         try:
             with self._database.transaction():

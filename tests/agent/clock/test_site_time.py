@@ -68,13 +68,13 @@ def test_served_statement(
 )
 def test_withheld_statement(status: dict[str, Any], age_s: float, reason: str) -> None:
     found = state_time(status, age_s)
-    assert (found.served, found.clock_class, found.accuracy) == (False, 248, 0xFE)
+    assert (found.is_serving, found.clock_class, found.accuracy) == (False, 248, 0xFE)
     assert reason in found.reason
 
 
 def test_error_of_the_system_clock_is_added() -> None:
     assert state_time(snapshot(), 1.0, 100).clock_class == 7
-    assert not state_time(snapshot(bound_us=999_999), 1.0, 2).served
+    assert not state_time(snapshot(bound_us=999_999), 1.0, 2).is_serving
 
 
 def test_accuracy_covers_the_bound() -> None:
@@ -116,12 +116,12 @@ def test_files() -> None:
 
 def test_time_scale_of_software_timestamps_is_not_ptp() -> None:
     good, bad = state_time(snapshot(), 1.0), state_time(snapshot("untrusted"), 1.0)
-    assert "clockClass 6 clockAccuracy 0x27" in grandmaster_command(good, hardware=False)
-    assert "ptpTimescale 0 timeTraceable 1" in grandmaster_command(good, hardware=False)
-    hardware = grandmaster_command(good, hardware=True)
+    assert "clockClass 6 clockAccuracy 0x27" in grandmaster_command(good, hardware_timestamps=False)
+    assert "ptpTimescale 0 timeTraceable 1" in grandmaster_command(good, hardware_timestamps=False)
+    hardware = grandmaster_command(good, hardware_timestamps=True)
     assert "currentUtcOffset 37 " in hardware
     assert "currentUtcOffsetValid 1 ptpTimescale 1 " in hardware
-    assert "clockClass 248 clockAccuracy 0xFE" in grandmaster_command(bad, hardware=True)
+    assert "clockClass 248 clockAccuracy 0xFE" in grandmaster_command(bad, hardware_timestamps=True)
 
 
 @pytest.mark.parametrize(

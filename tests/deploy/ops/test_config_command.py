@@ -473,7 +473,7 @@ class ReportQueue:
     def messages(self, seconds: float) -> Iterator[tuple[str, bytes]]:
         if self.reports:
             report = self.reports.pop(0)
-            fields = {**report_to_json(report), "hash": report.base_hash.hex()}
+            fields = {**report_to_json(report), "hash": report.config_hash.hex()}
             yield "s/u/cfg/reported", json.dumps(fields).encode()
 
 
@@ -490,8 +490,8 @@ def test_the_result_decides_when_a_command_is_done(refused: int, result: str) ->
     """The report with the counter of the command can come before the report with its result."""
     before = replace(BLANK, results=("6 restart: restarting",), refused_message=(0, 0))
     noted = replace(before, counters=(0, 7, 0))
-    other = replace(noted, refused=1, refused_message=(2, 6), refusal=("busy", ""))
-    answer = replace(other, refused=refused, results=(*before.results, result))
+    other = replace(noted, refused_count=1, refused_message=(2, 6), last_refusal=("busy", ""))
+    answer = replace(other, refused_count=refused, results=(*before.results, result))
     link: Any = ReportQueue(before, noted, other, answer)
     assert config_command._wait_for_answer(link, "s/u", before, 7, 5) == answer
     assert config_command.is_done(answer, 7, "confirm") == ("not_yet" not in result)
@@ -502,11 +502,13 @@ def test_the_result_decides_when_a_command_is_done(refused: int, result: str) ->
 
 def test_a_rejection_before_the_execution_is_an_answer() -> None:
     before = replace(BLANK, refused_message=(0, 0))
-    refused = replace(before, refused=1, refused_message=(2, 7), refusal=("wrong_role", ""))
+    refused = replace(
+        before, refused_count=1, refused_message=(2, 7), last_refusal=("wrong_role", "")
+    )
     link: Any = ReportQueue(before, refused)
     assert config_command._wait_for_answer(link, "s/u", before, 7, 5) == refused
     assert not config_command.is_done(refused, 7, "confirm")
-    old = replace(BLANK, refused=1)  # a unit that does not name the message
+    old = replace(BLANK, refused_count=1)  # a unit that does not name the message
     assert config_command.is_answer(old, BLANK, 7)
 
 

@@ -14,7 +14,7 @@ from deploy.errors import OpsError
 from deploy.ops import keys, ledger, messages
 from deploy.ops.command.show import report_to_text
 from deploy.ops.private_file import write_private
-from deploy.ops.report.unit_report import UnitReport, parse_report
+from deploy.ops.report.unit_report import LastChange, UnitReport, parse_report
 from deploy.relay.terminal_text import printable
 from protocols.signed_message import COMMAND, PATCH
 from tests.deploy.ops.test_config_command import BLANK, config
@@ -104,7 +104,11 @@ def test_escapes_are_shown_and_not_sent() -> None:
     assert printable(evil) == "\\x1b]0;owned\\x07\\x9b2J\\u202e\\r\\n"
     assert printable("17 °C") == "17 °C"
     report = replace(
-        BLANK, results=(evil,), refused=1, refusal=("busy", evil), last=(1, evil, evil)
+        BLANK,
+        results=(evil,),
+        refused_count=1,
+        last_refusal=("busy", evil),
+        last=LastChange(1, evil, evil),
     )
     text = report_to_text("s/u", report)
     assert "\x1b" not in text

@@ -11,10 +11,10 @@ from agent.remote.message.header import EPOCH_S
 from deploy.errors import OpsError
 from deploy.ops import change_parser
 from deploy.ops.fleet.rollout.state import Plan, Rollout, RolloutUnit
-from deploy.ops.report.unit_report import UnitReport
+from deploy.ops.report.unit_report import LastChange, UnitReport
 from deploy.ops.unit_config.published import holds_changes
 
-BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, LastChange(0, "nothing", ""), ("", ""), 0)
 
 
 class RolloutRig:
@@ -41,14 +41,16 @@ class RolloutRig:
             if message == b"patch":
                 report = replace(report, trial=5, phase="health")
             elif message == b"confirm":
-                report = replace(report, trial=None, last=(5, "confirmed", ""))
+                report = replace(report, trial=None, last=LastChange(5, "confirmed", ""))
             self.reports[name] = report
         self.rollout.outbox.clear()
         for name, report in self.reports.items():
             if report.trial and report.phase == "health" and name not in self.failing:
                 self.reports[name] = replace(report, phase="confirm")
             elif report.trial and name in self.failing:
-                self.reports[name] = replace(report, trial=None, last=(5, "rolled_back", "unwell"))
+                self.reports[name] = replace(
+                    report, trial=None, last=LastChange(5, "rolled_back", "unwell")
+                )
             self.rollout.report(name, self.reports[name], now)
 
     def finish(self) -> dict[str, int]:
@@ -87,13 +89,13 @@ def test_a_unit_confirmed_before_the_rollback_counts_as_confirmed() -> None:
     rig.rollout.outbox.clear()
     for name in rig.reports:
         rig.rollout.report(name, replace(BLANK, trial=5, phase="health"), 1)
-    rig.rollout.report("s/u0", replace(BLANK, last=(5, "rolled_back", "unwell")), 2)
+    rig.rollout.report("s/u0", replace(BLANK, last=LastChange(5, "rolled_back", "unwell")), 2)
     rig.rollout.tick(3)
     sent = [(name, kind) for name, kind, _ in rig.rollout.outbox if name != "s/u0"]
     assert sent == [(f"s/u{i}", kind) for i in (1, 2) for kind in ("clear", "command")]
     assert not rig.rollout.is_done()
-    rig.rollout.report("s/u1", replace(BLANK, last=(5, "confirmed", "")), 4)
-    rig.rollout.report("s/u2", replace(BLANK, last=(5, "rolled_back", "on demand")), 4)
+    rig.rollout.report("s/u1", replace(BLANK, last=LastChange(5, "confirmed", "")), 4)
+    rig.rollout.report("s/u2", replace(BLANK, last=LastChange(5, "rolled_back", "on demand")), 4)
     assert rig.rollout.is_done()
     assert rig.rollout.count_states() == {"failed": 2, "confirmed": 1}
     assert rig.rollout.units["s/u2"].reason == "called back"
@@ -111,14 +113,18 @@ def test_a_trial_counts_when_the_published_configuration_has_its_values() -> Non
     assert rig.rollout.outbox == []
     rig.rollout.config("s/u0", b"good", 3)
     assert rig.rollout.outbox == [("s/u0", "command", b"confirm")]
-    rig.rollout.report("s/u0", replace(signed, trial=6, last=(5, "confirmed", ""), config=other), 4)
+    rig.rollout.report(
+        "s/u0", replace(signed, trial=6, last=LastChange(5, "confirmed", ""), config=other), 4
+    )
     assert rig.rollout.units["s/u0"].state == "confirmed"
     rig.rollout.report("s/u1", replace(signed, phase=None, config=other), 5)
     rig.rollout.config("s/u1", b"other", 6)
     assert rig.rollout.units["s/u1"].state == "sent", "it has not started the change yet"
     rig.rollout.report("s/u1", replace(signed, config=other), 7)
     assert rig.rollout.outbox[-1] == ("s/u1", "command", b"rollback")
-    confirmed = replace(signed, trial=None, phase=None, last=(5, "confirmed", ""), config=other)
+    confirmed = replace(
+        signed, trial=None, phase=None, last=LastChange(5, "confirmed", ""), config=other
+    )
     rig.rollout.report("s/u1", confirmed, 8)
     assert rig.rollout.units["s/u1"].state == "failed"
     assert "another change" in rig.rollout.units["s/u1"].reason
@@ -145,7 +151,7 @@ def test_a_unit_without_answer_fails_and_is_called_back() -> None:
     assert "a canary failed" in rig.rollout.aborted
     assert not rig.rollout.is_done()
     late = replace(rig.rollout, units={"s/u0": replace(rig.rollout.units["s/u0"])}, outbox=[])
-    rig.rollout.report("s/u0", replace(BLANK, last=(5, "rejected", "cancelled")), 17)
+    rig.rollout.report("s/u0", replace(BLANK, last=LastChange(5, "rejected", "cancelled")), 17)
     assert rig.rollout.is_done()
     assert rig.rollout.count_states() == {"failed": 1, "waiting": 2}
     assert rig.rollout.units["s/u0"].reason == "no answer in state sent; called back"

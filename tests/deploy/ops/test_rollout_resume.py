@@ -24,6 +24,7 @@ from deploy.errors import LocalError, OpsError
 from deploy.ops import keys
 from deploy.ops.change_parser import parse
 from deploy.ops.command.push import make_cohorts
+from deploy.ops.command.show import report_to_json
 from deploy.ops.fleet.rollout import command_rollout
 from deploy.ops.fleet.rollout.driver import make_rollout, run_rollout
 from deploy.ops.fleet.rollout.journal import (
@@ -39,7 +40,7 @@ from deploy.ops.fleet.rollout.journal import (
 from deploy.ops.fleet.rollout.state import Plan
 from deploy.ops.keys import Key
 from deploy.ops.ledger import Ledger, decode_message
-from deploy.ops.report.unit_report import UnitReport
+from deploy.ops.report.unit_report import LastChange, UnitReport
 from tests.deploy.ops.test_config_command import BLANK, SETPOINT, RemoteSite, config
 from tests.support.cli_tools import wait_until
 
@@ -74,7 +75,9 @@ class EmulatedFleet:
             yield f"{name}/cfg/reported", encode_report(report)
             if report.trial is not None and report.phase == "health":
                 self.reports[name] = (
-                    replace(report, trial=None, last=(report.trial, "rolled_back", "unwell"))
+                    replace(
+                        report, trial=None, last=LastChange(report.trial, "rolled_back", "unwell")
+                    )
                     if name in self.failing
                     else replace(report, phase="confirm")
                 )
@@ -94,8 +97,8 @@ class EmulatedFleet:
                 about = (1, message.counter)
                 self.reports[name] = replace(
                     report,
-                    refused=report.refused + 1,
-                    refusal=("replay", ""),
+                    refused_count=report.refused_count + 1,
+                    last_refusal=("replay", ""),
                     refused_message=about,
                 )
                 return
@@ -110,13 +113,15 @@ class EmulatedFleet:
         report = replace(report, counters=(patch, message.counter, manifest))
         if report.trial is not None and message.arguments.get("counter") == report.trial:
             word = "confirmed" if message.name == "confirm" else "rolled_back"
-            report = replace(report, trial=None, phase=None, last=(report.trial, word, ""))
+            report = replace(
+                report, trial=None, phase=None, last=LastChange(report.trial, word, "")
+            )
         self.reports[name] = report
 
 
 def encode_report(report: UnitReport) -> bytes:
-    raw = asdict(report)
-    raw["hash"] = raw.pop("base_hash").hex()
+    raw = report_to_json(report)
+    raw["hash"] = raw.pop("base_hash")
     return json.dumps(raw).encode()
 
 
@@ -181,7 +186,7 @@ def test_a_rollout_goes_on_after_a_death_at_each_operation(own_ledger: Path) -> 
                 assert failing  # a stopped rollout has fewer operations
                 continue
             states = drive(own_ledger, name, units)
-            confirmed = [n for n in NAMES if units.reports[n].last[1] == "confirmed"]
+            confirmed = [n for n in NAMES if units.reports[n].last.result == "confirmed"]
             on_trial = [n for n in NAMES if units.reports[n].trial is not None]
             assert states.get("confirmed", 0) == len(confirmed), (dies_at, states)
             assert not on_trial, (dies_at, failing)
@@ -395,7 +400,7 @@ def test_the_next_cohort_waits_for_the_soak_time(own_ledger: Path) -> None:
     rollout = make_rollout(content.settings, [KEY], dict.fromkeys(NAMES, BLANK), content)
     rollout.tick(0)
     counter = rollout.units[NAMES[0]].counter
-    rollout.report(NAMES[0], replace(BLANK, last=(counter, "confirmed", "")), 1)
+    rollout.report(NAMES[0], replace(BLANK, last=LastChange(counter, "confirmed", "")), 1)
     rollout.outbox.clear()
     rollout.tick(2)
     rollout.tick(101)

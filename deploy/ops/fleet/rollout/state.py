@@ -136,7 +136,7 @@ class Rollout:
             return
         first, unit.report = unit.report is None, report
         if first:
-            unit.refused = report.refused
+            unit.refused = report.refused_count
         if unit.state in (SENT, TRIAL, CONFIRMING, ROLLING_BACK):
             self._apply_report(unit, report, now_s)
         if unit.is_resumed and unit.state not in _FINAL_STATES:
@@ -174,13 +174,13 @@ class Rollout:
             self._call_back(unit, unit.reason)
 
     def _apply_report(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
-        if report.last[0] == unit.counter and report.last[1] != "nothing":
+        if report.last.counter == unit.counter and report.last.result != "nothing":
             reason = (
                 _join(unit.reason, "called back")
                 if unit.state == ROLLING_BACK
-                else f"{report.last[1]} {report.last[2]}"
+                else f"{report.last.result} {report.last.reason}"
             )
-            is_confirmed = report.last[1] == "confirmed"
+            is_confirmed = report.last.result == "confirmed"
             is_other = self._is_other_change(unit, report) if is_confirmed else False
             if is_other is not None:
                 self._finish(unit, is_confirmed and not is_other, _OTHER if is_other else reason)
@@ -195,7 +195,7 @@ class Rollout:
             if report.phase == "confirm" and unit.state == TRIAL and self.plan.confirm:
                 self._confirm(unit, report, now_s)
         elif unit.state == SENT and self._is_refused(unit, report):
-            self._finish(unit, False, " ".join(report.refusal).strip())
+            self._finish(unit, False, " ".join(report.last_refusal).strip())
 
     def _confirm(self, unit: RolloutUnit, report: UnitReport, now_s: float) -> None:
         try:
@@ -211,8 +211,8 @@ class Rollout:
     def _is_refused(self, unit: RolloutUnit, report: UnitReport) -> bool:
         """Return whether the unit refused this change. An older unit does not name the message."""
         if report.refused_message is None:
-            return report.refused > unit.refused
-        if report.refusal[0] == "replay" and report.counters[PATCH - 1] >= unit.counter:
+            return report.refused_count > unit.refused
+        if report.last_refusal[0] == "replay" and report.counters[PATCH - 1] >= unit.counter:
             return False  # the broker sent the accepted message again
         return report.refused_message == (PATCH, unit.counter)
 
@@ -329,7 +329,7 @@ class Rollout:
                 except OpsError as error:  # a report that is not plausible
                     self._finish(unit, False, str(error))
                     continue
-                unit.refused, unit.message = unit.report.refused, message
+                unit.refused, unit.message = unit.report.refused_count, message
                 self._set_state(unit, SENT, now_s)
                 self.outbox.append((unit.name, "patch", message))
                 active += 1

@@ -19,7 +19,7 @@ from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.informs import AlarmChanges
 from deploy.northbound.snmp.mib_text import mib_text
 from deploy.northbound.snmp.process import read_root
-from deploy.northbound.snmp.responder import PassResponder, parse_oid
+from deploy.northbound.snmp.responder import PassPersistResponder, parse_oid
 from drivers.ports.cpython.clock import monotonic
 from tests.deploy.northbound.record_writer import write_record
 from tests.support.data import data_file
@@ -125,7 +125,7 @@ def test_after_a_pause_of_the_manager_no_old_value_is_new(tmp_path: Path) -> Non
     source.replace(age_ms=0)
     write_record(tmp_path, source.snapshot)
     reader = SnapshotSource(tmp_path, clock=lambda: now[0])
-    responder = PassResponder(reader, lambda: now[0] / 1e6)
+    responder = PassPersistResponder(reader, lambda: now[0] / 1e6)
     age, stale = ((*tree.UNIT, number, 0) for number in (7, 10))
 
     def get(oid: tree.Oid) -> str:
@@ -140,8 +140,8 @@ def test_after_a_pause_of_the_manager_no_old_value_is_new(tmp_path: Path) -> Non
     assert not responder.answer("getnext", [readings]).startswith(readings + ".")
 
 
-def _responder(seed: int = 1) -> PassResponder:
-    return PassResponder(FakeSource(seed))
+def _responder(seed: int = 1) -> PassPersistResponder:
+    return PassPersistResponder(FakeSource(seed))
 
 
 @pytest.mark.parametrize(

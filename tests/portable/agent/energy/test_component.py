@@ -16,7 +16,7 @@ from agent.energy.account import (
     decode,
     scaled_ratio,
 )
-from agent.energy.counter import CounterInput
+from agent.energy.counter import MeterReader
 from drivers.device.device import Reading
 from drivers.device.profile import DeviceProfile
 from protocols.time_units import SECOND
@@ -29,7 +29,7 @@ HOUR = 3600 * SECOND
 def make_counter(unit="kW.h", denominator=100, rolls_at=0, most_w=100_000):
     raw = profiles()["meter"]
     raw["points"][0].update({"unit": unit, "scale": [1, denominator], "type": "u16", "max": 65535})
-    return CounterInput(DeviceProfile(raw).points[0], rolls_at, most_w), Reading()
+    return MeterReader(DeviceProfile(raw).points[0], rolls_at, most_w), Reading()
 
 
 def add_reading(made, reading, raw, at):

@@ -3,7 +3,7 @@
 
 from agent.runtime.io_loop import IoLoop
 from drivers.errors import FullError, PortError
-from drivers.ports.base import BACKLOG, CONNECT_TIMEOUT
+from drivers.ports.base import CONNECT_TIMEOUT, MAX_BACKLOG
 from tests.portable.agent.runtime.loop_rig import NEVER, FakeAgent, FakePlatform
 from tests.portable.support.check import eq, raises
 
@@ -152,7 +152,7 @@ def test_backlog_is_bounded():
     w.open_ports(0)
     port = w.ports[1]
     port.room = 0
-    w.requests = [(0, "write", b"x" * BACKLOG)]
+    w.requests = [(0, "write", b"x" * MAX_BACKLOG)]
     w.io_loop.start()
     w.io_loop.step([])
     eq((w.take_calls(), port.closed), ([], False))
