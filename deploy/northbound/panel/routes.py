@@ -160,9 +160,9 @@ class PanelRoutes:
 
     async def _prepare(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         """Check an action and keep it; the answer has the code for the second step."""
-        session, name = self._session(request), str(fields.get("action"))
-        if session is None:
-            return _json({"error": "session"}, 401)
+        session, name = self._signed_in(request), str(fields.get("action"))
+        if isinstance(session, Response):
+            return session
         made = self._make(request, session, name, fields)
         if isinstance(made, Response):
             return made
@@ -171,9 +171,9 @@ class PanelRoutes:
 
     async def _act(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         """Submit an action: the prepared one of `code`, or one that needs no second step."""
-        session = self._session(request)
-        if session is None:
-            return _json({"error": "session"}, 401)
+        session = self._signed_in(request)
+        if isinstance(session, Response):
+            return session
         if "code" in fields:
             prepared = self._confirmations.take(str(fields["code"]), session.id)
             if prepared is None:
@@ -192,8 +192,6 @@ class PanelRoutes:
         writer = self._services.writer
         if writer is None:
             return _json({"error": "read only"}, 403)
-        if session.must_change:
-            return _json({"error": "password"}, 403)
         if not session.may(OPERATOR):
             self._audit(request, session, name, "refused: role")
             return _json({"error": "role"}, 403)
@@ -224,8 +222,9 @@ class PanelRoutes:
 
     async def _result(self, request: Request, id: str) -> _Reply:  # noqa: A002 - as in the path
         writer = self._services.writer
-        if self._session(request) is None:
-            return _json({"error": "session"}, 401)
+        session = self._signed_in(request)
+        if isinstance(session, Response):
+            return session
         outcome = None if writer is None or len(id) > _MAX_LOGIN_TEXT else writer.result(id)
         if outcome is None:
             return _json({"error": "no such action"}, 404)
@@ -237,6 +236,13 @@ class PanelRoutes:
         if logins is None or not 0 < len(token) <= _MAX_LOGIN_TEXT:
             return None
         return logins.find_session(token)
+
+    def _signed_in(self, request: Request) -> Session | Response:
+        """Return a session that can do more than change its password, or the refusal."""
+        session = self._session(request)
+        if session is None:
+            return _json({"error": "session"}, 401)
+        return _json({"error": "password"}, 403) if session.must_change else session
 
     def _audit(self, request: Request, session: Session, action: str, result: str) -> None:
         address = _address(request)

@@ -142,6 +142,23 @@ def test_a_new_account_changes_its_password_first(server: PanelServer) -> None:
     assert act(server, body["token"], "release")[0] == 202
 
 
+def test_an_initial_password_permits_only_its_change(server: PanelServer) -> None:
+    """Each route that needs a session refuses one that must change its password."""
+    actor = sign_in(server, "operator")
+    prepared = act(server, actor, "release")
+    code = call(server, "prepare", {"action": "reset", "arguments": {}}, actor)[1].get("code", "x")
+    token = sign_in(server, "new")
+    requests = {
+        "prepare": {"action": "reset", "arguments": {}},
+        "act": {"action": "release", "arguments": {}},
+    }
+    for path, fields in [*requests.items(), ("act", {"code": code})]:
+        assert call(server, path, fields, token) == (403, {"error": "password"}), path
+    result = f"result/{prepared[1]['id']}"
+    assert call(server, result, None, actor)[0] == 200
+    assert call(server, result, None, token) == (403, {"error": "password"})
+
+
 def test_a_risk_needs_the_second_step_with_the_same_arguments(server: PanelServer) -> None:
     token = sign_in(server)
     fields = {"action": "mode", "arguments": HAND}
