@@ -121,6 +121,8 @@ class BacnetDevice(SubscriptionServices):
     events: EventServices
     writer: WriteAccess | None
     audit: AuditSink
+    executed: int
+    """Requests that reached a service that changes the device."""
 
     def get_services_supported(self) -> ServicesSupported:
         """Return the services that are not refused always."""
@@ -212,6 +214,7 @@ class BacnetDevice(SubscriptionServices):
 
     async def do_AcknowledgeAlarmRequest(self, apdu: AcknowledgeAlarmRequest) -> None:  # noqa: N802
         """Pass an acknowledgement to the agent."""
+        self.executed += 1
         await self.response(self.events.acknowledge(apdu))
 
     async def do_ReadRangeRequest(self, apdu: ReadRangeRequest) -> None:  # noqa: N802
@@ -223,11 +226,13 @@ class BacnetDevice(SubscriptionServices):
 
     async def do_WritePropertyRequest(self, apdu: WritePropertyRequest) -> None:  # noqa: N802
         """Write a set-point, or refuse."""
+        self.executed += 1
         self._write(apdu, apdu.objectIdentifier, apdu)
         await self.response(SimpleAckPDU(context=apdu))
 
     async def do_WritePropertyMultipleRequest(self, apdu: Any) -> None:  # noqa: N802
         """Write one set-point; a request with several is refused whole."""
+        self.executed += 1
         entries = [
             (spec.objectIdentifier, entry)
             for spec in apdu.listOfWriteAccessSpecs
@@ -236,6 +241,8 @@ class BacnetDevice(SubscriptionServices):
         identifier, entry = entries[0] if entries else (("device", 4194303), None)
         try:
             if entry is None or len(entries) != 1:
+                target = f"{len(entries)} properties of {identifier}"
+                self._record(apdu, "write", target, "refused: writeAccessDenied")
                 raise ExecutionError("property", "writeAccessDenied")
             self._write(apdu, identifier, entry)
         except ExecutionError as error:
@@ -259,6 +266,9 @@ class BacnetDevice(SubscriptionServices):
             self._submit(apdu, identifier, entry)
         except ExecutionError as error:
             self._record(apdu, "write", target, f"refused: {error.errorCode}")
+            raise
+        except Exception as error:
+            self._record(apdu, "write", target, f"refused: {type(error).__name__}")
             raise
 
     def _submit(self, apdu: Any, identifier: Any, entry: Any) -> None:
@@ -345,8 +355,9 @@ def make_device(
     app.points, app.alarms, app.trends = points, alarms, trends
     app.permitted = PermittedClients(settings.get("networks", ()))
     app.writer, app.audit, app.unanswered, app.faults = writer, audit, {}, faults
+    app.executed = 0
     app.events = EventServices(alarms, app.permitted, writer, audit)
-    bind(app.asap, RequestCheck(audit, PROTOCOL), app.nsap)
+    bind(app.asap, RequestCheck(audit, PROTOCOL, lambda: app.executed), app.nsap)
     for link in app.link_layers.values():
         DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)
     return app

@@ -101,6 +101,10 @@ class EventServices:
                 user, source, PROTOCOL, "acknowledge", target, f"refused: {error.errorCode}"
             )
             raise
+        except Exception as error:
+            target, kind = str(request.eventObjectIdentifier), type(error).__name__
+            self._audit.record(user, source, PROTOCOL, "acknowledge", target, f"refused: {kind}")
+            raise
         return SimpleAckPDU(context=request)
 
     def _check(self, request: AcknowledgeAlarmRequest) -> AlarmObject:

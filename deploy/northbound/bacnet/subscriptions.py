@@ -49,7 +49,7 @@ class ChangeCriteria(EachSubscription, GenericCriteria):
 class IncrementCriteria(EachSubscription, COVIncrementCriteria):
     """A change by COV_Increment: analog objects. Without an increment: any change."""
 
-    @monitor_filter("presentValue")
+    @monitor_filter("presentValue")  # type: ignore[untyped-decorator]
     def present_value_filter(self, old_value: Any, new_value: Any) -> bool:
         """Return whether a change of Present_Value is reported."""
         if self.obj.covIncrement is None:

@@ -169,6 +169,11 @@ class UnitRegisters:
         self._image = build_image(self._snapshot, self._write_state(self._clock()))
         return _EXCEPTIONS[reason]
 
+    def refuse(self, function: int, reason: str, client: ModbusClient) -> None:
+        """Record an attempt to write that does not reach a register."""
+        user, target = client.name or client.address, f"function {function}"
+        self._audit.record(user, client.address, _PROTOCOL, "write", target, f"refused: {reason}")
+
     def _write_state(self, now: float) -> WriteState:
         left = max(0, int(self._alive_until - now))
         return WriteState(self._writer is not None, self._keep_alive, left, dict(self._slots))

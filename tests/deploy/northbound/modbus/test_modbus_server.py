@@ -248,6 +248,37 @@ def test_the_budget_of_requests() -> None:
     assert budget.addresses() <= 1024
 
 
+def test_each_attempt_to_change_has_an_entry() -> None:
+    """Malformed, of several registers, of other functions, and of a client without a role."""
+    writer = FakeWriter()
+    rig = ModbusRig(writer)
+    slot = layout.slot_address(0, "wanted")
+    attempts = [
+        struct.pack(">BHHB2H", 16, slot, 2, 4, 3300, 900),
+        struct.pack(">BHHB", 16, slot, 1, 2),
+        struct.pack(">BHHBHH", 16, slot, 1, 4, 3300, 0),
+        struct.pack(">BH", 6, slot),
+        bytes((6,)),
+        *(bytes((code, 0, 0, 0, 1)) for code in (5, 8, 15, 21, 22, 23)),
+    ]
+    for number, pdu in enumerate(attempts):
+        reply = rig.requests.answer(pdu, _READER)
+        assert reply[0] == pdu[0] | 0x80
+        assert len(rig.audit.entries) == number + 1, pdu
+        user, address, protocol, action, target, result = rig.audit.entries[-1]
+        assert (user, address, protocol, action) == ("192.0.2.1", "192.0.2.1", "modbus", "write")
+        assert target == f"function {pdu[0]}"
+        assert result.startswith("refused: ")
+    count = len(rig.audit.entries)
+    nobody = ModbusClient("192.0.2.2", "", "CN=x", tls=True)
+    rig.requests.answer(struct.pack(">BHH", 6, slot, 3300), nobody)
+    assert rig.audit.entries[-1][0] == "CN=x"
+    for pdu in (READ, bytes((3,)), bytes((17,)), bytes((43, 14, 1, 0))):
+        rig.requests.answer(pdu, _READER)
+    assert len(rig.audit.entries) == count + 1
+    assert writer.requests == []
+
+
 def test_random_requests_change_nothing() -> None:
     _fuzz(requests=20_000)
 

@@ -258,6 +258,36 @@ def test_a_post_of_a_foreign_page_is_refused(server: PanelServer) -> None:
     assert fetch(server, "/panel/api/login", body, known | own)[0] == 200
 
 
+def test_each_attempt_to_change_has_one_entry(server: PanelServer) -> None:
+    """Malformed, without a session, of a foreign page, of an old code."""
+    token, new = sign_in(server), sign_in(server, "new")
+    known = {"X-Coldloop": "1", "X-Auth-Token": token}
+    wrong = {"action": "set", "arguments": {"key": "x", "value": 1}}
+    attempts = [
+        ("act", b"[", known),
+        ("act", b"[]", known),
+        ("prepare", json.dumps(wrong).encode(), known),
+        ("act", b'{"code": "old"}', known),
+        ("act", b'{"action": "reset"}', known),
+        ("act", b'{"action": "release"}', {"X-Coldloop": "1"}),
+        ("act", b'{"action": "release"}', {"X-Auth-Token": token}),
+        ("act", b'{"action": "release"}', known | {"Sec-Fetch-Site": "cross-site"}),
+        ("act", b'{"action": "release"}', known | {"X-Auth-Token": new}),
+        ("password", b'{"password": 1}', known),
+        ("password", b'{"password": "short"}', known),
+        ("login", b'{"user": 1}', known),
+        ("login", b"{", known),
+    ]
+    for path, body, headers in attempts:
+        before = len(server.audit.entries)
+        assert fetch(server, f"/panel/api/{path}", body, headers)[0] >= 400, (path, body)
+        new_entries = server.audit.entries[before:]
+        assert len(new_entries) == 1, (path, body, new_entries)
+        assert new_entries[0][-1].startswith("refused"), new_entries
+        assert new_entries[0][3] in {path, "set", "release", "reset"}
+    assert server.writer.requests == []
+
+
 def test_a_login_that_the_server_cannot_take_is_no_wrong_password(server: PanelServer) -> None:
     token = sign_in(server)
     login = {"user": "operator", "password": PASSWORD}
