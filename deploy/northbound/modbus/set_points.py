@@ -50,7 +50,8 @@ _RESULTS = {
     "refused": _REFUSED,
     "rolled_back": _ROLLED_BACK,
 }
-_REPEATED = "another user has changed the value: the client repeats its old one without effect"
+_CHANGED = "another user has changed the value of the client"
+_REPEATED = "without effect: the client repeats its old value, another user has changed it"
 _FOREIGN = "no return: another user has changed the value"
 _RETRY_S, _LONGEST_RETRY_S = 5.0, 60.0
 """A return that the unit refuses is sent again; the pause doubles."""
@@ -100,6 +101,7 @@ class UnitRegisters:
         self._rules = rules or ModbusWriteRules()
         self._writers = PermittedNetworks(self._rules.sources)
         self._slots: dict[str, SlotState] = {}
+        self._repeated: set[str] = set()  # replaced values whose repetition is in the audit log
         self._submissions: dict[str, str] = {}
         self._returning: dict[str, SlotState] = {}
         self._settled_at: dict[str, float] = {}  # from then on the record has the kept value
@@ -201,6 +203,7 @@ class UnitRegisters:
         writes = self._slots.get(key, SlotState()).writes
         if is_repeated and self._decisions.is_replaced(key):
             self._slots[key] = SlotState(counts, _REPLACED, 11, writes)
+            self._record_repetition(key, client)
             return 0
         if now >= self._alive_until:
             return 8
@@ -210,7 +213,11 @@ class UnitRegisters:
             return 0
         active = _counts(key, setpoint.configured)
         is_kept = is_repeated and self._decisions.is_kept(key)
-        if key not in self._submissions and (is_kept or active == counts):
+        is_active = active == counts
+        if is_repeated and is_active and not is_kept and self._is_on_trial():
+            self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)  # after a restart
+            return 0
+        if key not in self._submissions and (is_kept or (is_active and not self._is_on_trial())):
             self._decisions.decide(key, counts, counts)
             self._slots[key] = SlotState(counts, _KEPT, 0, writes)
             if not is_kept:
@@ -306,6 +313,8 @@ class UnitRegisters:
         counts, configured = self._decisions.counts(key), self._configured(key)
         if counts is None or configured is None or key in self._submissions:
             return
+        if self._is_on_trial():  # the value in force may return
+            return
         active = _counts(key, configured)
         if active == counts:
             self._settled_at[key] = now
@@ -315,9 +324,25 @@ class UnitRegisters:
         state = self._slots.get(key, SlotState())
         if self._decisions.compare(key, active):
             self._slots[key] = SlotState(counts, _REPLACED, 11, state.writes)
-            self._audit.record("", "", _PROTOCOL, "write", key, _REPEATED)
+            self._repeated.discard(key)
+            self._audit.record("", "", _PROTOCOL, "write", key, _CHANGED)
         elif was_replaced and not self._decisions.is_replaced(key) and state.result == _REPLACED:
             self._slots[key] = replace(state, result=_KEPT, reason=0)
+        elif state.result == _ON_TRIAL:  # of before a restart
+            result = _KEPT if active == counts else _ROLLED_BACK
+            self._slots[key] = replace(state, result=result, reason=0)
+
+    def _record_repetition(self, key: str, client: ModbusClient) -> None:
+        """Record once that a client repeats a replaced value."""
+        if key not in self._repeated:
+            self._repeated.add(key)
+            user = client.name or client.address
+            self._audit.record(user, client.address, _PROTOCOL, "write", key, _REPEATED)
+
+    def _is_on_trial(self) -> bool:
+        """Return whether the unit tries a change, of whomever: the value in force is not kept."""
+        remote = self._snapshot.details.get("remote")
+        return isinstance(remote, dict) and bool(remote.get("trial"))
 
     def _is_foreign(self, key: str) -> bool:
         """Return whether the value in force is neither of a client nor from before its changes."""

@@ -227,6 +227,62 @@ def test_after_the_return_the_old_value_is_a_new_decision(tmp_path: Path) -> Non
     assert len(writer.requests) == 3
 
 
+def _on_trial(raw: int, *, trial: bool = True) -> Callable[[FakeSource], None]:
+    """The record while the unit tries a change: the value on trial is in force."""
+
+    def change(source: FakeSource) -> None:
+        _configure(raw)(source)
+        source.replace(details={"remote": {"trial": trial}})
+
+    return change
+
+
+def test_a_restart_during_the_trial_invents_no_other_user(tmp_path: Path) -> None:
+    """The unit takes the change back, and the master goes on: a new change."""
+    writer = FakeWriter()
+    memory = tmp_path / "restore.json"
+    rig = ModbusRig(writer, LOOPBACK, memory=memory)
+    rig.next_record(_configure(32_000))
+    master = _Master(rig)
+    master.alive()
+    assert master.write() == 0
+    rig.next_record(_on_trial(33_000))
+    again = ModbusRig(writer, LOOPBACK, memory=memory)
+    again.next_record(_on_trial(33_000))
+    master = _Master(again)
+    master.alive()
+    assert master.write() == 0
+    assert _slot(again) == (1, 0), "not kept yet"
+    again.next_record(_on_trial(32_000, trial=False))
+    assert _slot(again) == (3, 0)
+    assert again.audit.entries == []
+    assert master.write() == 0
+    assert _slot(again) == (1, 0)
+    assert writer.requests[-1][0] == SetPointChange("supply_setpoint", 33_000)
+    assert len(writer.requests) == 2
+
+
+def test_a_trial_of_another_user_is_no_change_yet(tmp_path: Path) -> None:
+    rig, master, writer = _make(tmp_path / "restore.json")
+    rig.next_record(_on_trial(34_000))
+    rig.time.now += 6
+    rig.registers.refresh()
+    assert _slot(rig) == (2, 0)
+    assert master.write() == 0
+    assert [e for e in rig.audit.entries if "another user" in e[-1]] == []
+    rig.next_record(_on_trial(33_000, trial=False))  # rolled back
+    assert _slot(rig) == (2, 0)
+    rig.next_record(_on_trial(34_000, trial=False))
+    assert _slot(rig) == (5, 11)
+    (entry,) = [e for e in rig.audit.entries if "another user" in e[-1]]
+    assert "repeats" not in entry[-1], "no client has repeated anything"
+    assert master.write() == 0
+    assert master.write() == 0
+    repeated = [e for e in rig.audit.entries if "repeats" in e[-1]]
+    assert [e[:2] for e in repeated] == [("127.0.0.1", "127.0.0.1")]
+    assert len(writer.requests) == 1
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{", '{"supply_setpoint": [1]}', '{"supply_setpoint": [[], 1, 1]}', "[" * 5000],
