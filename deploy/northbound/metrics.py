@@ -15,7 +15,7 @@ from typing import Any
 
 from microdot import Microdot, Request, Response
 
-from deploy.northbound.access.types import Session
+from deploy.northbound.access.types import READ_ONLY, Session
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response, plain_reply
 from deploy.northbound.http.site import WebSite
@@ -27,6 +27,7 @@ _OPEN_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BEARER_FILE = "metrics_token"
 _PERIOD_S = 1.0
+_REFUSED = {401: "a token is needed", 403: "the password must be changed first"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +187,9 @@ def add_metrics(
     scrape = _Scrape(source, now)
 
     async def send(request: Request) -> Response:
-        if not await _permitted(request, token, login):
-            return plain_reply(401, "a token is needed", {"WWW-Authenticate": "Bearer"})
+        status = await _refused(request, token, login)
+        if status:
+            return plain_reply(status, _REFUSED[status], {"WWW-Authenticate": "Bearer"})
         wanted = "application/openmetrics-text" in request.headers.get("accept", "")
         kind = _OPEN_TYPE if wanted else _TEXT_TYPE
         return make_response(scrape.text(open_metrics=wanted), 200, {"Content-Type": kind})
@@ -196,10 +198,16 @@ def add_metrics(
     routes.get("/metrics")(send)
 
 
-async def _permitted(request: Request, token: str, login: Authenticator | None) -> bool:
+async def _refused(request: Request, token: str, login: Authenticator | None) -> int:
+    """Return the status that refuses a request; 0: it has the token, or an account that may read.
+
+    An account with an initial password may only change it.
+    """
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
-        return bool(token) and hmac.compare_digest(value.strip().encode(), token.encode())
-    if login is None:
-        return False
-    return isinstance(await login.identify(request, request.client_addr[0]), Session)
+        has_token = bool(token) and hmac.compare_digest(value.strip().encode(), token.encode())
+        return 0 if has_token else 401
+    found = None if login is None else await login.identify(request, request.client_addr[0])
+    if not isinstance(found, Session):
+        return 401
+    return 0 if found.may(READ_ONLY) else 403

@@ -6,8 +6,11 @@ is a JSON object; `hash` is SHA-256 over the hash of the line before and the lin
 changed or missing line in the middle is found; a missing end is not.
 
 Equal entries within `_WINDOW_S` are one line with a count, and at most `_MAX_LINES` lines are
-written in a window. So a flood neither fills the disk nor hides other entries for long. The log has
-`_FILES` files of `_MAX_BYTES`; the oldest is deleted.
+written in a window, `_MAX_OF_SOURCE` of them of one source. So a flood neither fills the disk nor
+hides other entries for long. A log has `_FILES` files of `_MAX_BYTES`; the oldest is deleted.
+
+What is refused has a log of its own, NAME-refused. Anybody who reaches a port can fill that one; it
+takes no line, no count and no file from logins, writes and changes that were accepted.
 """
 
 import contextlib
@@ -22,15 +25,65 @@ from pathlib import Path
 
 _WINDOW_S = 10
 _MAX_LINES = 100
+_MAX_OF_SOURCE = 40
 _MAX_BYTES = 1 << 20
 _FILES = 4
 _LENGTH = 120
 _START = "0" * 64
 
+_REFUSED = ("refused", "locked", "without effect")
+_ERROR_STATUS = 400
+
 Entry = tuple[str, str, str, str, str, str]
 
 
+def log_names(name: str) -> tuple[str, str]:
+    """Return the logs of a server: of what was accepted, and of what was refused."""
+    return name, f"{name}-refused"
+
+
 class ServerAudit:
+    """The logs NAME.log and NAME-refused.log in `folder`. `clock`: monotonic seconds."""
+
+    def __init__(
+        self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        accepted, refused = log_names(name)
+        self._accepted = ChainedLog(folder, accepted, clock)
+        self._refused = ChainedLog(folder, refused, clock)
+
+    @property
+    def failures(self) -> int:
+        """Entries that could not be written."""
+        return self._accepted.failures + self._refused.failures
+
+    def record(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Append an entry. Never raises; `failures` counts entries that could not be written.
+
+        The source of a refusal is its address, because a client chooses the name of its user.
+        """
+        is_refused = _is_refused(result)
+        log = self._refused if is_refused else self._accepted
+        log.record(
+            (user, address, protocol, action, target, result), address if is_refused else user
+        )
+
+    def flush(self) -> None:
+        """Write the counts of a window that is over; call it also without new entries."""
+        self._accepted.flush()
+        self._refused.flush()
+
+
+def _is_refused(result: str) -> bool:
+    """Return whether a result is a refusal: a word, or a status of HTTP."""
+    return result.startswith(_REFUSED) or (
+        len(result) == 3 and result.isascii() and result.isdigit() and int(result) >= _ERROR_STATUS
+    )
+
+
+class ChainedLog:
     """The log NAME.log in `folder`. `clock`: monotonic seconds."""
 
     def __init__(
@@ -42,23 +95,28 @@ class ServerAudit:
         self._window_end = 0.0
         self._lines = 0
         self._counts: dict[Entry, int] = {}
+        self._of_source: dict[str, int] = {}
         self._number, self._hash = self._read_end()
 
-    def record(
-        self, user: str, address: str, protocol: str, action: str, target: str, result: str
-    ) -> None:
+    def record(self, texts: Entry, source: str) -> None:
         """Append an entry. Never raises; `failures` counts entries that could not be written."""
         self.flush()
-        texts = (user, address, protocol, action, target, result)
         entry: Entry = tuple(text[:_LENGTH] for text in texts)  # type: ignore[assignment]
-        if entry in self._counts or self._lines >= _MAX_LINES:
-            if entry not in self._counts and len(self._counts) >= 2 * _MAX_LINES:
-                entry = ("", "", "", "other", "", "")
+        if entry in self._counts:
+            self._counts[entry] += 1
+            return
+        source = source[:_LENGTH]
+        of_source = self._of_source.get(source, 0)
+        is_full = self._lines >= _MAX_LINES or of_source >= _MAX_OF_SOURCE
+        if is_full and (len(self._counts) >= 2 * _MAX_LINES or of_source >= 2 * _MAX_OF_SOURCE):
+            entry = ("", "", "", "other", "", "")
             self._counts[entry] = self._counts.get(entry, 0) + 1
             return
-        self._counts[entry] = 0
-        self._lines += 1
-        self._append(entry, 1)
+        self._of_source[source] = of_source + 1
+        self._counts[entry] = int(is_full)
+        if not is_full:
+            self._lines += 1
+            self._append(entry, 1)
 
     def flush(self) -> None:
         """Write the counts of a window that is over; call it also without new entries."""
@@ -66,7 +124,7 @@ class ServerAudit:
         if now < self._window_end:
             return
         counts, self._counts = self._counts, {}
-        self._window_end, self._lines = now + _WINDOW_S, 0
+        self._window_end, self._lines, self._of_source = now + _WINDOW_S, 0, {}
         for entry, count in counts.items():
             if count:
                 self._append(entry, count)

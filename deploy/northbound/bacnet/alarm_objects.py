@@ -26,6 +26,8 @@ from bacpypes3.primitivedata import Date, Time
 
 from agent.alarms.catalogue import UNKNOWN_PRIORITY, catalogue
 from deploy.northbound.bacnet.point_objects import FlaggedObject
+from deploy.northbound.bacnet.subscriptions import ChangeCriteria
+from deploy.northbound.bacnet.update_faults import UpdateFaults
 from deploy.northbound.snapshot import AlarmItem
 
 CLASSES = {1: (1, 64), 2: (2, 128), 3: (3, 192), 4: (3, 192)}
@@ -39,6 +41,8 @@ _LONGEST_TEXT = 160
 
 class FlaggedAlarm(FlaggedObject, BinaryValueObject):
     """A binary value."""
+
+    _cov_criteria = ChangeCriteria
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +102,17 @@ class AlarmObject:
         return self.object.eventState != 0 or self.is_unacknowledged
 
     def update(self, items: tuple[AlarmItem, ...], now: dt.datetime | None) -> Iterator[Transition]:
-        """Copy the alarms of this number; return the transitions to notify."""
+        """Copy the alarms of this number; return the transitions to notify.
+
+        Raises after the last transition what the object has raised.
+        """
         target, self.items = self.object, items
         live = [item for item in items if item.state != "shelved"]
         active = any(item.active for item in live)
         waiting = any(item.state.endswith("_unacknowledged") for item in live)
         was, was_waiting = str(target.eventState), self.is_unacknowledged
         state = "offnormal" if active else "normal"
-        target.publish(
+        fault = target.attempt_publish(
             presentValue="active" if any(item.active for item in items) else "inactive",
             eventAlgorithmInhibit=bool(items) and not live,
             reliability="no-fault-detected",
@@ -119,6 +126,8 @@ class AlarmObject:
             yield Transition(self, was, state, self.text or self.code)
         elif was_waiting and not waiting and items:
             yield Transition(self, state, "offnormal", self.text, acked=True)
+        if fault is not None:
+            raise fault
 
     def _stamp(self, transition: int, live: list[AlarmItem], now: dt.datetime | None) -> None:
         """Set time and text of a transition; the times of the agent have precedence."""
@@ -133,7 +142,8 @@ class AlarmObject:
 class AlarmObjects:
     """All alarm objects and the three notification classes."""
 
-    def __init__(self, recipients: Iterable[Any] = ()) -> None:
+    def __init__(self, recipients: Iterable[Any], faults: UpdateFaults) -> None:
+        self._faults = faults
         other = AlarmObject(0, "other", UNKNOWN_PRIORITY, "An alarm that has no number here.")
         self.by_number = {0: other}
         for entry in catalogue().entries.values():
@@ -174,10 +184,14 @@ class AlarmObjects:
             found.setdefault(item.number, []).append(item)
         transitions: list[Transition] = []
         for number, alarm in self.by_number.items():
-            if stale:
-                alarm.object.publish(reliability="communication-failure")
-            else:
-                transitions += alarm.update(tuple(found.get(number, ())), now)
+            try:
+                if stale:
+                    alarm.object.publish(reliability="communication-failure")
+                    continue
+                for transition in alarm.update(tuple(found.get(number, ())), now):
+                    transitions.append(transition)  # noqa: PERF402 - those before a fault stay
+            except Exception as error:  # noqa: BLE001 - the other alarms go on
+                self._faults.report(f"alarm {alarm.code}", error)
         return transitions
 
 

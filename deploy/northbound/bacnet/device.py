@@ -4,13 +4,12 @@
 Without `writer` all writes get WRITE_ACCESS_DENIED. With it, Present_Value of the two set-points
 can be written from the permitted networks; the object has the new value when the agent has kept
 the change. DeviceCommunicationControl is not executed: BACnet/IP has no proof of identity, and the
-service makes a device silent. `request_check` rejects it. Subscriptions (COV) have a number and a
-lifetime; the device is no BBMD, routes nothing and keeps no table of other devices.
+service makes a device silent. `request_check` rejects it. `subscriptions` has those of COV. The
+device is no BBMD, routes nothing and keeps no table of other devices.
 
 Does not know values; see `point_objects` and `alarm_objects`.
 """
 
-import asyncio
 import datetime as dt
 import logging
 from typing import Any
@@ -24,11 +23,10 @@ from bacpypes3.apdu import (
     ReadRangeRequest,
     RejectPDU,
     SimpleAckPDU,
-    SubscribeCOVRequest,
     WritePropertyMultipleError,
     WritePropertyRequest,
 )
-from bacpypes3.app import Application, DeviceInfoCache
+from bacpypes3.app import DeviceInfoCache
 from bacpypes3.appservice import AWAIT_RESPONSE, IDLE
 from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupported
 from bacpypes3.comm import bind
@@ -39,25 +37,18 @@ from bacpypes3.primitivedata import Date, Real, Time
 
 from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
 from deploy.northbound.bacnet.alarm_objects import AlarmObjects, date_time
+from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 from deploy.northbound.bacnet.datagram_filter import DatagramFilter
-from deploy.northbound.bacnet.event_services import (
-    PROTOCOL,
-    EventServices,
-    PermittedClients,
-    host_of,
-)
+from deploy.northbound.bacnet.event_services import EventServices
 from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.request_check import RequestCheck
 from deploy.northbound.bacnet.router_cache import BoundedRouterCache
+from deploy.northbound.bacnet.subscriptions import SubscriptionServices, ignore_result
 from deploy.northbound.bacnet.trend_log import TrendLogs
+from deploy.northbound.bacnet.update_faults import UpdateFaults
 from deploy.northbound.snapshot import Snapshot
 
-MAX_SUBSCRIPTIONS = 192
-"""COV subscriptions of all clients; the last `MAX_OF_CLIENT` are for permitted clients."""
-MAX_OF_CLIENT = 64
-"""COV subscriptions of one host, whatever its ports."""
 _MAX_UNANSWERED = 128
-MAX_LIFETIME_S = 8 * 3600
 _LOWEST_PRIORITY = 16
 _ANY_INSTANCE = 4194303
 SERVICES = (
@@ -121,36 +112,17 @@ class UnitDevice(DeviceObject):
         return supported
 
 
-class SubscriptionTimer:
-    """The timer of a subscription whose rest is at least 1 s, also if the timer is late.
-
-    bacpypes3 cannot encode a negative rest: one such subscription would keep the notification from
-    all others of its object.
-    """
-
-    def __init__(self, timer: asyncio.TimerHandle) -> None:
-        self._timer = timer
-
-    def when(self) -> float:
-        """Return the end of the subscription, s of the event loop."""
-        return max(self._timer.when(), asyncio.get_running_loop().time() + 1)
-
-    def cancel(self) -> None:
-        """Stop the timer."""
-        self._timer.cancel()
-
-
-class BacnetDevice(Application):
+class BacnetDevice(SubscriptionServices):
     """The application. Make it with `make_device`."""
 
     points: PointObjects
     alarms: AlarmObjects
     trends: TrendLogs
     events: EventServices
-    permitted: PermittedClients
     writer: WriteAccess | None
     audit: AuditSink
-    unanswered: dict[Any, bool]
+    executed: int
+    """Requests that reached a service that changes the device."""
 
     def get_services_supported(self) -> ServicesSupported:
         """Return the services that are not refused always."""
@@ -160,16 +132,29 @@ class BacnetDevice(Application):
         return supported
 
     def update(self, snapshot: Snapshot) -> None:
-        """Copy a snapshot into all objects; send notifications."""
-        self.points.update(snapshot)
-        self.trends.add(snapshot)
+        """Copy a snapshot into all objects; send notifications. A part that fails stops no other.
+
+        Never raises; `faults` counts what failed.
+        """
+        for part in (self.points.update, self.trends.add, self._update_state, self._update_alarms):
+            try:
+                part(snapshot)
+            except Exception as error:  # noqa: BLE001 - must not end the server
+                self.faults.report(part.__name__, error)
+
+    def _update_state(self, snapshot: Snapshot) -> None:
         device = self.device_object
         device.set_time(snapshot.utc)
         operational = not snapshot.stale
         device.systemStatus = "operational" if operational else "non-operational"
-        identifier = device.objectIdentifier
+
+    def _update_alarms(self, snapshot: Snapshot) -> None:
+        identifier = self.device_object.objectIdentifier
         for transition in self.alarms.update(snapshot.alarms, snapshot.utc, snapshot.stale):
-            self.events.notify(transition, identifier, self._send)
+            try:
+                self.events.notify(transition, identifier, self._send)
+            except Exception as error:  # noqa: BLE001 - the other recipients get theirs
+                self.faults.report(f"event of alarm {transition.alarm.code}", error)
 
     def _send(self, message: Any) -> None:
         """Send a notification. A recipient that does not answer is no fault of the device.
@@ -178,27 +163,7 @@ class BacnetDevice(Application):
         end for a free invoke id if a recipient has all 256.
         """
         if len(self._requests.get(message.pduDestination, ())) < _MAX_UNANSWERED:
-            self.request(message).add_done_callback(_ignore_result)
-
-    def cov_notification(self, cov: Any, apdu: Any) -> None:
-        """Send a change. A subscription has one unanswered notification at most.
-
-        Changes in the meantime are one more notification, with the newest value.
-        """
-        if cov.confirmed:
-            if cov in self.unanswered:
-                self.unanswered[cov] = True
-                return
-            self.unanswered[cov] = False
-        super().cov_notification(cov, apdu)
-
-    def cov_confirmation(self, cov: Any, future: Any) -> None:
-        """Ignore the answer of a subscriber; bacpypes3 raises what it has not answered."""
-        _ignore_result(future)
-        has_changed = self.unanswered.pop(cov, False)
-        detection = self._cov_detections.get(cov.obj_id)
-        if has_changed and detection is not None and cov in detection.cov_subscriptions:
-            detection.send_cov_notifications(cov)
+            self.request(message).add_done_callback(ignore_result)
 
     async def reject_undecoded(self) -> None:
         """Reject the requests that bacpypes3 could not decode; it would wait 3 s for an answer.
@@ -239,7 +204,7 @@ class BacnetDevice(Application):
         own = self.device_object.objectIdentifier
         return own if (identifier[0], identifier[1]) == (own[0], _ANY_INSTANCE) else identifier
 
-    # Alarms, logs, subscriptions.
+    # Alarms, logs.
 
     async def do_GetEventInformationRequest(  # noqa: N802
         self, apdu: GetEventInformationRequest
@@ -249,6 +214,7 @@ class BacnetDevice(Application):
 
     async def do_AcknowledgeAlarmRequest(self, apdu: AcknowledgeAlarmRequest) -> None:  # noqa: N802
         """Pass an acknowledgement to the agent."""
+        self.executed += 1
         await self.response(self.events.acknowledge(apdu))
 
     async def do_ReadRangeRequest(self, apdu: ReadRangeRequest) -> None:  # noqa: N802
@@ -256,52 +222,17 @@ class BacnetDevice(Application):
         known = self.get_object_id(apdu.objectIdentifier) is not None
         await self.response(self.trends.read_range(apdu, known))
 
-    async def do_SubscribeCOVRequest(self, apdu: SubscribeCOVRequest) -> None:  # noqa: N802
-        """Accept a subscription within the limits. One without an end is refused."""
-        if apdu.issueConfirmedNotifications is not None or apdu.lifetime is not None:
-            if not 0 < int(apdu.lifetime or 0) <= MAX_LIFETIME_S:
-                raise ExecutionError("services", "valueOutOfRange")
-            if not self._has_subscription(apdu) and not self._has_room(apdu.pduSource):
-                raise ExecutionError("resources", "noSpaceToAddListElement")
-        await super().do_SubscribeCOVRequest(apdu)
-        for cov in self._held():
-            if isinstance(cov.cancel_handle, asyncio.TimerHandle):
-                cov.cancel_handle = SubscriptionTimer(cov.cancel_handle)
-
-    def subscriptions(self) -> int:
-        """Return the number of subscriptions."""
-        return len(self._held())
-
-    def _held(self) -> list[Any]:
-        return [
-            cov
-            for cov_detection in self._cov_detections.values()
-            for cov in cov_detection.cov_subscriptions
-        ]
-
-    def _has_room(self, source: Any) -> bool:
-        """Return whether a client can have one more subscription."""
-        host = host_of(source)
-        held = self._held()
-        most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(source) else MAX_OF_CLIENT)
-        own = sum(host_of(c.client_addr) == host for c in held)
-        return len(held) < most and own < MAX_OF_CLIENT
-
-    def _has_subscription(self, apdu: SubscribeCOVRequest) -> bool:
-        detection = self._cov_detections.get(apdu.monitoredObjectIdentifier)
-        wanted = (apdu.pduSource, apdu.subscriberProcessIdentifier)
-        held = detection.cov_subscriptions if detection else ()
-        return any((cov.client_addr, cov.proc_id) == wanted for cov in held)
-
     # Writes.
 
     async def do_WritePropertyRequest(self, apdu: WritePropertyRequest) -> None:  # noqa: N802
         """Write a set-point, or refuse."""
+        self.executed += 1
         self._write(apdu, apdu.objectIdentifier, apdu)
         await self.response(SimpleAckPDU(context=apdu))
 
     async def do_WritePropertyMultipleRequest(self, apdu: Any) -> None:  # noqa: N802
         """Write one set-point; a request with several is refused whole."""
+        self.executed += 1
         entries = [
             (spec.objectIdentifier, entry)
             for spec in apdu.listOfWriteAccessSpecs
@@ -310,6 +241,8 @@ class BacnetDevice(Application):
         identifier, entry = entries[0] if entries else (("device", 4194303), None)
         try:
             if entry is None or len(entries) != 1:
+                target = f"{len(entries)} properties of {identifier}"
+                self._record(apdu, "write", target, "refused: writeAccessDenied")
                 raise ExecutionError("property", "writeAccessDenied")
             self._write(apdu, identifier, entry)
         except ExecutionError as error:
@@ -333,6 +266,9 @@ class BacnetDevice(Application):
             self._submit(apdu, identifier, entry)
         except ExecutionError as error:
             self._record(apdu, "write", target, f"refused: {error.errorCode}")
+            raise
+        except Exception as error:
+            self._record(apdu, "write", target, f"refused: {type(error).__name__}")
             raise
 
     def _submit(self, apdu: Any, identifier: Any, entry: Any) -> None:
@@ -364,12 +300,6 @@ class BacnetDevice(Application):
     def _record(self, apdu: Any, action: str, target: str, result: str) -> None:
         source = host_of(apdu.pduSource)
         self.audit.record(source, source, PROTOCOL, action, target, result)
-
-
-def _ignore_result(future: Any) -> None:
-    """Take an exception out of a future, so that it is not reported as lost."""
-    if not future.cancelled():
-        future.exception()
 
 
 def make_device(
@@ -414,18 +344,20 @@ def make_device(
         port.bacnetIPMode = IPMode.foreign
         port.fdBBMDAddress = HostNPort(settings["foreign"])
         port.fdSubscriptionLifetime = 300
-    points = PointObjects()
+    faults = UpdateFaults()
+    points = PointObjects(faults)
     recipients = [make_destination(text) for text in settings.get("recipients", ())]
-    alarms, trends = AlarmObjects(recipients), TrendLogs(points.by_key)
+    alarms, trends = AlarmObjects(recipients, faults), TrendLogs(points.by_key, faults)
     objects = [device, port, *points.objects(), *alarms.objects(), *trends.objects()]
     app: BacnetDevice = BacnetDevice.from_object_list(
         objects, DeviceInfoCache(), BoundedRouterCache()
     )
     app.points, app.alarms, app.trends = points, alarms, trends
     app.permitted = PermittedClients(settings.get("networks", ()))
-    app.writer, app.audit, app.unanswered = writer, audit, {}
+    app.writer, app.audit, app.unanswered, app.faults = writer, audit, {}, faults
+    app.executed = 0
     app.events = EventServices(alarms, app.permitted, writer, audit)
-    bind(app.asap, RequestCheck(audit, PROTOCOL), app.nsap)
+    bind(app.asap, RequestCheck(audit, PROTOCOL, lambda: app.executed), app.nsap)
     for link in app.link_layers.values():
         DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)
     return app

@@ -6,7 +6,7 @@ acknowledgement goes to the agent as a command; the object shows it when the age
 Only clients of the permitted networks can acknowledge.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from bacpypes3.apdu import (
@@ -29,7 +29,6 @@ from bacpypes3.basetypes import (
 from bacpypes3.errors import ExecutionError
 from bacpypes3.pdu import Address
 
-from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.access.types import AuditSink, Refusal, UnitCommand, WriteAccess
 from deploy.northbound.bacnet.alarm_objects import (
     TO_NORMAL,
@@ -38,8 +37,8 @@ from deploy.northbound.bacnet.alarm_objects import (
     AlarmObjects,
     Transition,
 )
+from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 
-PROTOCOL = "bacnet"
 _SUMMARIES = 20
 """Events in one reply; the client asks for the next ones (about 45 bytes each)."""
 _CHANGE_OF_STATE = 1  # BACnetEventType
@@ -60,22 +59,6 @@ def make_destination(text: str, process: int = 1, confirmed: bool = True) -> Des
         issueConfirmedNotifications=confirmed,
         transitions=[1, 1, 1],
     )
-
-
-class PermittedClients:
-    """Clients that can acknowledge and write, by network. BACnet has no other proof of identity."""
-
-    def __init__(self, networks: Iterable[str]) -> None:
-        self._networks = PermittedNetworks(networks)
-
-    def has(self, source: Any) -> bool:
-        """Return whether the address of a request is in one of them."""
-        return self._networks.has(host_of(source))
-
-
-def host_of(source: Any) -> str:
-    """Return the IP address of a BACnet address, without its port."""
-    return str(source).rpartition("@")[2].partition(":")[0]
 
 
 class EventServices:
@@ -117,6 +100,10 @@ class EventServices:
             self._audit.record(
                 user, source, PROTOCOL, "acknowledge", target, f"refused: {error.errorCode}"
             )
+            raise
+        except Exception as error:
+            target, kind = str(request.eventObjectIdentifier), type(error).__name__
+            self._audit.record(user, source, PROTOCOL, "acknowledge", target, f"refused: {kind}")
             raise
         return SimpleAckPDU(context=request)
 

@@ -7,10 +7,11 @@ Made from the device itself: objects, properties and limits are those of the cod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from deploy.northbound.bacnet import device
+from deploy.northbound.bacnet import subscriptions
 from deploy.northbound.bacnet.alarm_objects import AlarmObjects
 from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.trend_log import RECORDS, TrendLogs
+from deploy.northbound.bacnet.update_faults import UpdateFaults
 
 BIBBS = {
     "DS-RP-B": "ReadProperty",
@@ -42,8 +43,10 @@ _OBJECTS = (
 
 def pics_page(note: str) -> str:
     """Return the page; needs a running event loop, because the objects of bacpypes3 do."""
-    points = PointObjects()
-    objects = [*points.objects(), *AlarmObjects().objects(), *TrendLogs(points.by_key).objects()]
+    faults = UpdateFaults()
+    points = PointObjects(faults)
+    alarms, trends = AlarmObjects((), faults), TrendLogs(points.by_key, faults)
+    objects = [*points.objects(), *alarms.objects(), *trends.objects()]
     lines = [
         "# BACnet PICS",
         "",
@@ -111,5 +114,5 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _cov_text() -> str:
-    total, each = device.MAX_SUBSCRIPTIONS, device.MAX_OF_CLIENT
-    return f"{total} subscriptions, {each} of one client, {device.MAX_LIFETIME_S // 3600} h"
+    total, each = subscriptions.MAX_SUBSCRIPTIONS, subscriptions.MAX_OF_CLIENT
+    return f"{total} subscriptions, {each} of one client, {subscriptions.MAX_LIFETIME_S // 3600} h"

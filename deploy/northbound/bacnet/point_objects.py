@@ -8,17 +8,18 @@ NO_FAULT_DETECTED. A value of quality `uncertain` has no flag, because BACnet ha
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bacpypes3.basetypes import EngineeringUnits, Reliability
 from bacpypes3.local.analog import AnalogInputObject, AnalogValueObject
 from bacpypes3.local.binary import BinaryInputObject
-from bacpypes3.local.cov import GenericCriteria
 from bacpypes3.local.multistate import MultiStateValueObject
 from bacpypes3.local.object import Object
 from bacpypes3.object import PositiveIntegerValueObject
 
+from deploy.northbound.bacnet.subscriptions import ChangeCriteria, IncrementCriteria
+from deploy.northbound.bacnet.update_faults import UpdateFaults
 from deploy.northbound.points.point_table import PointRow, columns, point_table
 from deploy.northbound.snapshot import PointValue, Snapshot
 
@@ -41,36 +42,64 @@ class FlaggedObject(Object):
     """
 
     def publish(self, **properties: Any) -> None:
-        """Set properties; report the flags if they have changed."""
+        """Set properties; report the flags if they have changed. Raises the first fault."""
+        fault = self.attempt_publish(**properties)
+        if fault is not None:
+            raise fault
+
+    def attempt_publish(self, **properties: Any) -> Exception | None:
+        """Do the same and return the first fault.
+
+        A property that fails stops no other, and the object is unreliable.
+        """
         old = self.statusFlags
+        faults: list[Exception] = []
         for name, value in properties.items():
-            setattr(self, name, value)
+            self._attempt(faults, setattr, self, name, value)
+        if faults:
+            self._attempt(faults, setattr, self, "reliability", Reliability.unreliableOther)
         new = self.statusFlags
         if new != old:
-            for report in self._property_monitors["statusFlags"]:
-                report(old, new)
+            for report in list(self._property_monitors["statusFlags"]):
+                self._attempt(faults, report, old, new)
+        return faults[0] if faults else None
+
+    @staticmethod
+    def _attempt(faults: list[Exception], work: Callable[..., object], *arguments: Any) -> None:
+        try:
+            work(*arguments)
+        except Exception as error:  # noqa: BLE001 - any fault of the library
+            faults.append(error)
 
 
 class FlaggedInput(FlaggedObject, AnalogInputObject):
     """An analog input."""
 
+    _cov_criteria = IncrementCriteria
+
 
 class FlaggedValue(FlaggedObject, AnalogValueObject):
     """An analog value."""
+
+    _cov_criteria = IncrementCriteria
 
 
 class FlaggedBit(FlaggedObject, BinaryInputObject):
     """A binary input."""
 
+    _cov_criteria = ChangeCriteria
+
 
 class FlaggedState(FlaggedObject, MultiStateValueObject):
     """A multi-state value."""
+
+    _cov_criteria = ChangeCriteria
 
 
 class FlaggedInteger(FlaggedObject, PositiveIntegerValueObject):
     """A positive integer value, for counters that do not fit a 32-bit float."""
 
-    _cov_criteria = GenericCriteria
+    _cov_criteria = ChangeCriteria
 
 
 _CLASSES = {
@@ -131,7 +160,8 @@ class PointObject:
 class PointObjects:
     """All points of the table."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: UpdateFaults) -> None:
+        self._faults = faults
         self.by_key = {
             key: PointObject(point_table()[key], dict(column))
             for key, column in columns("bacnet").items()
@@ -156,9 +186,12 @@ class PointObjects:
         return None
 
     def update(self, snapshot: Snapshot) -> None:
-        """Copy all values of a snapshot; the limits of set-points too."""
+        """Copy all values of a snapshot; the limits of set-points too. Faults are counted."""
         for key, point in self.by_key.items():
-            point.update(snapshot.points[key], snapshot.stale)
+            try:
+                point.update(snapshot.points[key], snapshot.stale)
+            except Exception as error:  # noqa: BLE001 - the other points go on
+                self._faults.report(key, error)
         for key, setpoint in snapshot.setpoints.items():
             found = self.by_key.get(key)
             if found is not None:

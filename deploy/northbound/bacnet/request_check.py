@@ -19,7 +19,7 @@ The tags of a request (clause 20.2.1) are compared with the parameters of its se
 No request of one datagram is longer than the buffer, so buffer-overflow and other are not used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bacpypes3.apdu import RejectPDU
@@ -33,17 +33,23 @@ INCONSISTENT, DATA_TYPE, INVALID_TAG, MISSING, OUT_OF_RANGE, TOO_MANY, UNDEFINED
 )
 """BACnetRejectReason."""
 _CHANGING = {
+    0: "acknowledge",
     7: "atomic-write-file",
     8: "add-list-element",
     9: "remove-list-element",
     10: "create-object",
     11: "delete-object",
+    15: "write",
+    16: "write",
     17: "device-communication-control",
     20: "reinitialize-device",
     27: "life-safety-operation",
 }
 """Services that would change the device; the audit log has each attempt."""
-_SEGMENTED, _HEADER_BYTES = 0x08, 4
+_CHANGING_UNCONFIRMED = {6: "time-synchronization", 9: "time-synchronization", 10: "write-group"}
+"""The same without a reply."""
+_CONFIRMED, _UNCONFIRMED = 0, 1
+_SEGMENTED, _HEADER_BYTES, _SEGMENTED_BYTES = 0x08, 4, 6
 _APPLICATION, _CONTEXT, _OPENING, _CLOSING = range(4)
 _MAX_TAGS = 1500
 _LIST, _VALUE, _TIME_STAMP, _RANGE = "list", "value", "time stamp", "range"
@@ -261,10 +267,10 @@ def _read_number(data: bytes, at: int, count: int) -> tuple[int, int]:
 class RequestCheck(Client[PDU], Server[PDU]):
     """Stage between network and application that rejects requests; bind it between both."""
 
-    def __init__(self, audit: AuditSink, protocol: str) -> None:
+    def __init__(self, audit: AuditSink, protocol: str, executed: Callable[[], int]) -> None:
         Client.__init__(self)
         Server.__init__(self)
-        self._audit, self._protocol = audit, protocol
+        self._audit, self._protocol, self._executed = audit, protocol, executed
 
     async def indication(self, pdu: PDU) -> None:
         """Pass a message of the application on."""
@@ -273,20 +279,37 @@ class RequestCheck(Client[PDU], Server[PDU]):
     async def confirmation(self, pdu: PDU) -> None:
         """Pass a message of a client on, or reject it. Segments go on: they are aborted there."""
         data = bytes(pdu.pduData)
-        is_whole = len(data) >= _HEADER_BYTES and data[0] >> 4 == 0 and not data[0] & _SEGMENTED
-        if is_whole:
-            try:
-                check_request(data[3], data[_HEADER_BYTES:])
-            except RejectError as error:
-                self._record(pdu, data[3])
-                reject = RejectPDU(invoke_id=data[2], reason=error.reason)
-                reject.pduDestination = pdu.pduSource
-                await self.request(reject.encode())
-                return
-        await self.response(pdu)
+        kind = data[0] >> 4 if data else None
+        if kind == _UNCONFIRMED and len(data) > 1:
+            self._record(pdu, _CHANGING_UNCONFIRMED.get(data[1]), "not executed")
+        if kind != _CONFIRMED:
+            await self.response(pdu)
+        elif data[0] & _SEGMENTED:
+            if len(data) >= _SEGMENTED_BYTES and data[3] == 0:  # the first segment
+                self._record(pdu, _CHANGING.get(data[5]), "segmented")
+            await self.response(pdu)
+        elif len(data) < _HEADER_BYTES:
+            await self.response(pdu)
+        else:
+            await self._check(pdu, data)
 
-    def _record(self, pdu: PDU, service: int) -> None:
-        if service in _CHANGING:
+    async def _check(self, pdu: PDU, data: bytes) -> None:
+        """Reject a request, or pass it on and see that the service has been executed."""
+        try:
+            check_request(data[3], data[_HEADER_BYTES:])
+        except RejectError as error:
+            self._record(pdu, _CHANGING.get(data[3]), f"reject {error.reason}")
+            reject = RejectPDU(invoke_id=data[2], reason=error.reason)
+            reject.pduDestination = pdu.pduSource
+            await self.request(reject.encode())
+            return
+        before = self._executed()
+        await self.response(pdu)
+        if self._executed() == before:
+            self._record(pdu, _CHANGING.get(data[3]), "not decoded")
+
+    def _record(self, pdu: PDU, action: str | None, reason: str) -> None:
+        """Record an attempt to change the device. `action` None: the service changes nothing."""
+        if action is not None:
             source = str(pdu.pduSource).rpartition("@")[2].partition(":")[0]
-            action = _CHANGING[service]
-            self._audit.record(source, source, self._protocol, action, "", "refused")
+            self._audit.record(source, source, self._protocol, action, "", f"refused: {reason}")

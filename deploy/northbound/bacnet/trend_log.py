@@ -26,6 +26,7 @@ from bacpypes3.object import TrendLogObject
 
 from deploy.northbound.bacnet.alarm_objects import date_time
 from deploy.northbound.bacnet.point_objects import FAULT, NO_FLAGS, PointObject
+from deploy.northbound.bacnet.update_faults import UpdateFaults
 from deploy.northbound.snapshot import Snapshot
 
 LOGGED = (
@@ -132,7 +133,8 @@ class TrendLog:
 class TrendLogs:
     """All trend logs, and the service ReadRange."""
 
-    def __init__(self, points: dict[str, PointObject]) -> None:
+    def __init__(self, points: dict[str, PointObject], faults: UpdateFaults) -> None:
+        self._faults = faults
         self.by_key = {key: TrendLog(number, points[key]) for number, key in enumerate(LOGGED, 1)}
 
     def objects(self) -> Iterator[Any]:
@@ -141,8 +143,11 @@ class TrendLogs:
 
     def add(self, snapshot: Snapshot) -> None:
         """Record a snapshot in all logs."""
-        for log in self.by_key.values():
-            log.add(snapshot)
+        for key, log in self.by_key.items():
+            try:
+                log.add(snapshot)
+            except Exception as error:  # noqa: BLE001 - the other logs go on
+                self._faults.report(f"trend log of {key}", error)
 
     def fill(self, samples: Iterable[tuple[float, dict[str, float | None]]]) -> None:
         """Fill the logs with samples of several points (UTC s, value by key)."""

@@ -5,12 +5,12 @@ import argparse
 import json
 import sys
 
-from deploy.northbound.access.audit import verify
+from deploy.northbound.access.audit import log_names, verify
 from deploy.northbound.command.serve import CONFIG
 from deploy.northbound.process.settings import PROCESSES, read_settings
 
 EXAMPLE = "coldloop northbound audit --json"
-_LOGS = (*PROCESSES, "account")
+_LOGS = tuple(log for name in (*PROCESSES, "account") for log in log_names(name))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

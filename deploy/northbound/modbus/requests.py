@@ -25,6 +25,8 @@ _READ_REPLIES = {
     4: register_message.ReadInputRegistersResponse,
 }
 _WRITE_SINGLE, _WRITE_MULTIPLE, _ENCAPSULATED, _MEI = 6, 16, 43, 14
+_CHANGING = (5, 6, 8, 15, 16, 21, 22, 23)
+"""Functions that would change a device, diagnostics with its restart included: all are audited."""
 _BASIC, _REGULAR, _EXTENDED, _SPECIFIC = 1, 2, 3, 4
 _CATEGORY_OBJECTS = {_BASIC: range(3), _REGULAR: range(7), _EXTENDED: range(256)}
 _CONFORMITY = 0x82  # regular identification, stream and individual access (section 6.21)
@@ -47,6 +49,9 @@ class RegisterSource(Protocol):
     def write(self, address: int, value: int, client: ModbusClient) -> int:
         """Write one register; return 0 or an exception code."""
 
+    def refuse(self, function: int, reason: str, client: ModbusClient) -> None:
+        """Record an attempt to write that does not reach a register."""
+
 
 class ModbusRequests:
     """Answers the requests of all clients from one source."""
@@ -66,11 +71,15 @@ class ModbusRequests:
         code = pdu[0]
         function = self._functions.get(code)
         if function is None or not client.role:
+            if code in _CHANGING:
+                self._source.refuse(code, "illegal function", client)
             return bytes((code | 0x80, ILLEGAL_FUNCTION))
         try:
             reply = function(pdu, client)
-        except Exception:  # noqa: BLE001 - a fault of one request must not end the server
+        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the server
             reply = SERVER_FAILURE
+            if code in _CHANGING:
+                self._source.refuse(code, type(error).__name__, client)
         if isinstance(reply, int):
             reply = ExceptionResponse(code, reply)
         return bytes((reply.function_code,)) + reply.encode()
@@ -87,6 +96,7 @@ class ModbusRequests:
 
     def _write_single(self, pdu: bytes, client: ModbusClient) -> ModbusPDU | int:
         if len(pdu) != 5:
+            self._source.refuse(pdu[0], "malformed", client)
             return ILLEGAL_VALUE
         address, value = _read_u16(pdu, 1), _read_u16(pdu, 3)
         error = self._source.write(address, value, client)
@@ -96,8 +106,10 @@ class ModbusRequests:
     def _write_multiple(self, pdu: bytes, client: ModbusClient) -> ModbusPDU | int:
         """Write one register: a request that sets two set-points could be done by half."""
         if len(pdu) < 8 or pdu[5] != 2 * _read_u16(pdu, 3) or len(pdu) != 6 + pdu[5]:
+            self._source.refuse(pdu[0], "malformed", client)
             return ILLEGAL_VALUE
         if _read_u16(pdu, 3) != 1:
+            self._source.refuse(pdu[0], "several registers", client)
             return ILLEGAL_ADDRESS
         address = _read_u16(pdu, 1)
         error = self._source.write(address, _read_u16(pdu, 6), client)

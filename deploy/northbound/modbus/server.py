@@ -8,6 +8,10 @@ next frame is not known.
 
 Memory is bounded: a connection holds one frame, and a client that does not read its replies is
 closed. Each address has a budget of requests; a request above it waits.
+
+If all places are taken, a new connection gets the place of the oldest one without a request, else
+of one that is idle for `gives_way_s`: first of the address with the most connections. So silent
+clients and the half-open connections of a master that lost power keep no master out.
 """
 
 import asyncio
@@ -50,11 +54,16 @@ class RequestHandler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModbusLimits:
-    """Limits of the server. Times in s; `requests_per_s` and `burst` are for one address."""
+    """Limits of the server. Times in s; `requests_per_s` and `burst` are for one address.
+
+    `first_s`: until the first request; `idle_s`: between two requests.
+    """
 
     connections: int = 16
     per_address: int = 4
+    first_s: float = 5.0
     idle_s: float = 60.0
+    gives_way_s: float = 5.0
     requests_per_s: float = 50.0
     burst: float = 50.0
 
@@ -65,10 +74,20 @@ class ServerCounters:
 
     connections: int = 0
     refused: int = 0
+    evicted: int = 0
     requests: int = 0
     delayed: int = 0
     bad_frames: int = 0
     handshakes_failed: int = 0
+
+
+@dataclass(slots=True)
+class ModbusConnection:
+    """An open connection. `since`: s of the event loop, its begin or its newest request."""
+
+    address: str
+    since: float
+    requests: int = 0
 
 
 class ModbusTcpServer:
@@ -93,7 +112,7 @@ class ModbusTcpServer:
         self._tls, self._find_role = tls, find_role
         self._is_allowed = is_allowed or (lambda _address: True)
         self._units = (*_ANY_UNIT, unit)
-        self._open: dict[asyncio.StreamWriter, str] = {}
+        self._open: dict[asyncio.StreamWriter, ModbusConnection] = {}
         self._budget = RequestBudget(self._limits.requests_per_s, self._limits.burst)
         self._server: asyncio.Server | None = None
 
@@ -114,28 +133,46 @@ class ModbusTcpServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
         address = str(peer[0]) if peer else ""
-        if not self._has_room(address):
+        if not self._is_allowed(address) or not self._make_room(address):
             self.counters.refused += 1
             writer.transport.abort()
             return
-        self._open[writer] = address
+        now = asyncio.get_running_loop().time()
+        connection = self._open[writer] = ModbusConnection(address, now)
         self.counters.connections += 1
         try:
             with contextlib.suppress(OSError, EOFError, TimeoutError):
                 client = await self._identify(writer, address)
                 if client is not None:
-                    await self._answer_requests(reader, writer, client)
+                    await self._answer_requests(reader, writer, client, connection)
         finally:
-            del self._open[writer]
+            self._open.pop(writer, None)
             writer.transport.abort()
 
-    def _has_room(self, address: str) -> bool:
-        addresses = list(self._open.values())
-        return (
-            self._is_allowed(address)
-            and len(addresses) < self._limits.connections
-            and addresses.count(address) < self._limits.per_address
-        )
+    def _make_room(self, address: str) -> bool:
+        """Return whether an address has a place for one more; close another connection for it."""
+        every = list(self._open.items())
+        own = [entry for entry in every if entry[1].address == address]
+        if len(own) >= self._limits.per_address:
+            return self._close_one(own)
+        return len(every) < self._limits.connections or self._close_one(every)
+
+    def _close_one(self, candidates: list[tuple[asyncio.StreamWriter, ModbusConnection]]) -> bool:
+        """Close the oldest without a request, else an idle one; return whether there was one."""
+        now = asyncio.get_running_loop().time()
+        addresses = [connection.address for connection in self._open.values()]
+        giving_way = [
+            (c.requests > 0, -addresses.count(c.address) if c.requests else 0, c.since, number)
+            for number, (_, c) in enumerate(candidates)
+            if not c.requests or now - c.since >= self._limits.gives_way_s
+        ]
+        if not giving_way:
+            return False
+        writer = candidates[min(giving_way)[-1]][0]
+        del self._open[writer]
+        writer.transport.abort()
+        self.counters.evicted += 1
+        return True
 
     async def _identify(self, writer: asyncio.StreamWriter, address: str) -> ModbusClient | None:
         """Start TLS if it is configured; return the client, None: no certificate."""
@@ -152,18 +189,25 @@ class ModbusTcpServer:
         return ModbusClient(address, *self._find_role(certificate), tls=True)
 
     async def _answer_requests(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: ModbusClient
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        client: ModbusClient,
+        connection: ModbusConnection,
     ) -> None:
         """Answer requests until the client closes, is idle or sends a bad frame."""
         clock = asyncio.get_running_loop().time
         while True:
-            header = await asyncio.wait_for(reader.readexactly(_HEADER.size), self._limits.idle_s)
+            wait_s = self._limits.idle_s if connection.requests else self._limits.first_s
+            header = await asyncio.wait_for(reader.readexactly(_HEADER.size), wait_s)
             transaction, protocol, length, unit = _HEADER.unpack(header)
             if protocol or not _MIN_LENGTH <= length <= _MAX_LENGTH:
                 self.counters.bad_frames += 1
                 return
             pdu = await asyncio.wait_for(reader.readexactly(length - 1), _FRAME_S)
             self.counters.requests += 1
+            connection.requests += 1
+            connection.since = clock()
             if delay := self._budget.delay(client.address, clock()):
                 self.counters.delayed += 1
                 await asyncio.sleep(delay)

@@ -14,7 +14,8 @@ process in between loses nothing.
 A value that no client of this server has written is the change of another user: it stays, at the
 end of the keep-alive and also if a client repeats its old value. Such a repetition is no new
 decision: it gets a reply without an exception, nothing is sent, and the result says `replaced`.
-Another value, or the old one after the value in force, is a new change.
+Another value, or the old one after the value in force, is a new change. The register `result` only
+shows the last outcome: the fact `replaced` is in `decisions`, where no refusal can end it.
 
 Does not decode requests; see `requests`. Does not check signatures; the agent does.
 """
@@ -31,6 +32,7 @@ from deploy.northbound.access.types import (
     WriteAccess,
 )
 from deploy.northbound.modbus import layout
+from deploy.northbound.modbus.decisions import Decisions
 from deploy.northbound.modbus.image import SlotState, WriteState, build_image
 from deploy.northbound.modbus.restore_file import RestoreFile
 from deploy.northbound.modbus.server import ModbusClient
@@ -48,7 +50,8 @@ _RESULTS = {
     "refused": _REFUSED,
     "rolled_back": _ROLLED_BACK,
 }
-_REPEATED = "another user has changed the value: the client repeats its old one without effect"
+_CHANGED = "another user has changed the value of the client"
+_REPEATED = "without effect: the client repeats its old value, another user has changed it"
 _FOREIGN = "no return: another user has changed the value"
 _RETRY_S, _LONGEST_RETRY_S = 5.0, 60.0
 """A return that the unit refuses is sent again; the pause doubles."""
@@ -98,17 +101,20 @@ class UnitRegisters:
         self._rules = rules or ModbusWriteRules()
         self._writers = PermittedNetworks(self._rules.sources)
         self._slots: dict[str, SlotState] = {}
+        self._repeated: set[str] = set()  # replaced values whose repetition is in the audit log
         self._submissions: dict[str, str] = {}
         self._returning: dict[str, SlotState] = {}
         self._settled_at: dict[str, float] = {}  # from then on the record has the kept value
         self._pause_s = _RETRY_S
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
+        self._decisions = Decisions(memory and memory.with_name("modbus-decisions.json"))
         self._keep_alive = 0
         self._alive_until = 0.0
         self._retry_at = clock() + self._rules.keep_alive_s  # after a restart: time to go on
         self._snapshot = Snapshot()
         self._image: list[int] = []
+        self._take_up()
         self.refresh()
 
     @property
@@ -139,7 +145,7 @@ class UnitRegisters:
         for key, submission in list(self._submissions.items()):
             self._update_result(key, submission)
         now = self._clock()
-        for key in self._slots:
+        for key in self._decisions.set_points():
             self._compare(key, now)
         if self._writer and self._memory.values and now >= max(self._alive_until, self._retry_at):
             self._return_set_points(now)
@@ -165,6 +171,11 @@ class UnitRegisters:
         self._image = build_image(self._snapshot, self._write_state(self._clock()))
         return _EXCEPTIONS[reason]
 
+    def refuse(self, function: int, reason: str, client: ModbusClient) -> None:
+        """Record an attempt to write that does not reach a register."""
+        user, target = client.name or client.address, f"function {function}"
+        self._audit.record(user, client.address, _PROTOCOL, "write", target, f"refused: {reason}")
+
     def _write_state(self, now: float) -> WriteState:
         left = max(0, int(self._alive_until - now))
         return WriteState(self._writer is not None, self._keep_alive, left, dict(self._slots))
@@ -188,20 +199,29 @@ class UnitRegisters:
         now = self._clock()
         place = layout.register_fields()[key]
         setpoint, raw = self._snapshot.setpoints.get(key), place.raw(counts)
+        is_repeated = self._decisions.counts(key) == counts and key not in self._returning
+        writes = self._slots.get(key, SlotState()).writes
+        if is_repeated and self._decisions.is_replaced(key):
+            self._slots[key] = SlotState(counts, _REPLACED, 11, writes)
+            self._record_repetition(key, client)
+            return 0
         if now >= self._alive_until:
             return 8
         if setpoint is None or setpoint.configured is None or self._snapshot.stale:
             return 10
-        state = self._slots.get(key, SlotState())
-        if state.wanted == counts and state.result in (_ON_TRIAL, _KEPT, _REPLACED):
+        if is_repeated and key in self._submissions:
             return 0
-        if place.counts(setpoint.configured) & 0xFFFF == counts and key not in self._submissions:
-            self._slots[key] = SlotState(counts, _KEPT, 0, state.writes)
-            self._settled_at[key] = now
+        active = _counts(key, setpoint.configured)
+        is_kept = is_repeated and self._decisions.is_kept(key)
+        is_active = active == counts
+        if is_repeated and is_active and not is_kept and self._is_on_trial():
+            self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)  # after a restart
             return 0
-        written = self._memory.written.get(key, [])
-        if state.wanted is None and written[-1:] == [raw] and self._is_foreign(key):
-            self._replace(key, counts)  # repeated after a restart of this process
+        if key not in self._submissions and (is_kept or (is_active and not self._is_on_trial())):
+            self._decisions.decide(key, counts, counts)
+            self._slots[key] = SlotState(counts, _KEPT, 0, writes)
+            if not is_kept:
+                self._settled_at[key] = now
             return 0
         return self._check_value(setpoint, raw, now) or self._submit(setpoint, counts, raw, client)
 
@@ -234,6 +254,7 @@ class UnitRegisters:
         self._changed_at[key] = self._clock()
         writes = self._slots.get(key, SlotState()).writes + 1
         self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
+        self._decisions.decide(key, counts, _counts(key, setpoint.configured or 0))
         return 0
 
     def _send(self, change: SetPointChange, user: str, address: str) -> int:
@@ -258,6 +279,7 @@ class UnitRegisters:
         if result != _ON_TRIAL:
             self._settled_at[key] = self._clock() + _SETTLE_S
             del self._submissions[key]
+            self._settle_decision(key, result)
             self._end_return(key, result)
 
     def _end_return(self, key: str, result: int) -> None:
@@ -268,24 +290,59 @@ class UnitRegisters:
             self._retry_at = self._clock() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_RETRY_S)
 
-    def _compare(self, key: str, now: float) -> None:
-        """Mark the kept value of a client that another user has replaced, and the reverse."""
-        state, configured = self._slots[key], self._configured(key)
-        if state.wanted is None or configured is None or key in self._submissions:
-            return
-        in_force = layout.register_fields()[key].counts(configured) & 0xFFFF == state.wanted
-        if in_force:
-            self._settled_at[key] = now
-            if state.result == _REPLACED:
-                self._slots[key] = replace(state, result=_KEPT, reason=0)
-        elif state.result == _KEPT and now >= self._settled_at.get(key, 0.0):
-            self._replace(key, state.wanted)
+    def _settle_decision(self, key: str, result: int) -> None:
+        """A kept change is the value in force from now on; a kept return ends the decision."""
+        counts = self._decisions.counts(key)
+        if result == _KEPT and key in self._returning:
+            self._decisions.end(key)
+        elif result == _KEPT and counts is not None:
+            self._decisions.decide(key, counts, counts)
 
-    def _replace(self, key: str, counts: int) -> None:
-        """Note that another user has changed the value; an entry of the audit log, once."""
+    def _take_up(self) -> None:
+        """After a restart: go on with the decisions; those of an older program are in `_memory`."""
+        for key, written in self._memory.written.items():
+            if written and self._decisions.counts(key) is None:
+                before = _counts(key, self._memory.values[key])
+                self._decisions.decide(key, _counts(key, written[-1]), before)
+        for key in self._decisions.set_points():
+            if self._decisions.is_replaced(key):
+                self._slots[key] = SlotState(self._decisions.counts(key), _REPLACED, 11)
+
+    def _compare(self, key: str, now: float) -> None:
+        """Note that another user has replaced a decision, and the reverse."""
+        counts, configured = self._decisions.counts(key), self._configured(key)
+        if counts is None or configured is None or key in self._submissions:
+            return
+        if self._is_on_trial():  # the value in force may return
+            return
+        active = _counts(key, configured)
+        if active == counts:
+            self._settled_at[key] = now
+        elif now < self._settled_at.get(key, 0.0):
+            return
+        was_replaced = self._decisions.is_replaced(key)
         state = self._slots.get(key, SlotState())
-        self._slots[key] = SlotState(counts, _REPLACED, 11, state.writes)
-        self._audit.record("", "", _PROTOCOL, "write", key, _REPEATED)
+        if self._decisions.compare(key, active):
+            self._slots[key] = SlotState(counts, _REPLACED, 11, state.writes)
+            self._repeated.discard(key)
+            self._audit.record("", "", _PROTOCOL, "write", key, _CHANGED)
+        elif was_replaced and not self._decisions.is_replaced(key) and state.result == _REPLACED:
+            self._slots[key] = replace(state, result=_KEPT, reason=0)
+        elif state.result == _ON_TRIAL:  # of before a restart
+            result = _KEPT if active == counts else _ROLLED_BACK
+            self._slots[key] = replace(state, result=result, reason=0)
+
+    def _record_repetition(self, key: str, client: ModbusClient) -> None:
+        """Record once that a client repeats a replaced value."""
+        if key not in self._repeated:
+            self._repeated.add(key)
+            user = client.name or client.address
+            self._audit.record(user, client.address, _PROTOCOL, "write", key, _REPEATED)
+
+    def _is_on_trial(self) -> bool:
+        """Return whether the unit tries a change, of whomever: the value in force is not kept."""
+        remote = self._snapshot.details.get("remote")
+        return isinstance(remote, dict) and bool(remote.get("trial"))
 
     def _is_foreign(self, key: str) -> bool:
         """Return whether the value in force is neither of a client nor from before its changes."""
@@ -301,7 +358,7 @@ class UnitRegisters:
         if self._submissions or self._snapshot.stale:
             return
         key, raw = next(iter(self._memory.values.items()))
-        is_foreign = self._is_foreign(key)
+        is_foreign = self._decisions.is_replaced(key) or self._is_foreign(key)
         if is_foreign:
             self._audit.record("keep-alive ended", "", _PROTOCOL, "write", key, _FOREIGN)
         if self._configured(key) == raw or is_foreign:
@@ -320,6 +377,11 @@ def _reason_of(text: str) -> int:
     if "one change in" in text or "too many messages" in text:
         return 6
     return 7 if text.startswith(("busy", "another change", "other requests")) else 9
+
+
+def _counts(key: str, raw: int) -> int:
+    """Return the register of a raw value of a set-point."""
+    return layout.register_fields()[key].counts(raw) & 0xFFFF
 
 
 def _slot_of(address: int) -> str:

@@ -71,7 +71,7 @@ class PanelRoutes:
             ("prepare", self._prepare),
             ("act", self._act),
         ):
-            routes.post(f"/panel/api/{name}")(_json_route(handler))
+            routes.post(f"/panel/api/{name}")(self._audited(name, handler))
 
     async def _redirect(self, _request: Request) -> _Reply:
         return _reply(b"", 302, {"Location": "/panel"})
@@ -134,6 +134,7 @@ class PanelRoutes:
             return _json({"error": "read only"}, 403)
         if not _is_text(user) or not _is_text(password):
             return _json({"error": "login"}, 401)
+        request.g.recorded = True
         found = await asyncio.to_thread(logins.login, user, password, _address(request))
         if isinstance(found, Refusal):
             return _refused(found, 401)
@@ -153,6 +154,7 @@ class PanelRoutes:
         if not _is_text(password):
             return _json({"error": "password"}, 400)
         found = await asyncio.to_thread(logins.change_password, session, password)
+        request.g.recorded = True
         self._audit(
             request, session, "password", "refused" if isinstance(found, Refusal) else "set"
         )
@@ -160,9 +162,10 @@ class PanelRoutes:
 
     async def _prepare(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         """Check an action and keep it; the answer has the code for the second step."""
-        session, name = self._session(request), str(fields.get("action"))
-        if session is None:
-            return _json({"error": "session"}, 401)
+        session, name = self._signed_in(request), str(fields.get("action"))
+        request.g.action = name
+        if isinstance(session, Response):
+            return session
         made = self._make(request, session, name, fields)
         if isinstance(made, Response):
             return made
@@ -171,9 +174,11 @@ class PanelRoutes:
 
     async def _act(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
         """Submit an action: the prepared one of `code`, or one that needs no second step."""
-        session = self._session(request)
-        if session is None:
-            return _json({"error": "session"}, 401)
+        session = self._signed_in(request)
+        if "code" not in fields:
+            request.g.action = str(fields.get("action"))
+        if isinstance(session, Response):
+            return session
         if "code" in fields:
             prepared = self._confirmations.take(str(fields["code"]), session.id)
             if prepared is None:
@@ -192,10 +197,7 @@ class PanelRoutes:
         writer = self._services.writer
         if writer is None:
             return _json({"error": "read only"}, 403)
-        if session.must_change:
-            return _json({"error": "password"}, 403)
         if not session.may(OPERATOR):
-            self._audit(request, session, name, "refused: role")
             return _json({"error": "role"}, 403)
         arguments = fields.get("arguments")
         try:
@@ -208,7 +210,6 @@ class PanelRoutes:
             return _json({"error": str(error)}, 400)
         refusal = writer.permitted(made)
         if refusal is not None:
-            self._audit(request, session, name, f"refused: {refusal.reason}")
             return _refused(refusal, 403)
         return made
 
@@ -217,6 +218,7 @@ class PanelRoutes:
         writer = self._services.writer
         if writer is None:
             return _json({"error": "session"}, 401)
+        request.g.recorded = True
         found = writer.submit(made, session.user, _address(request), PROTOCOL)
         if isinstance(found, Refusal):
             return _refused(found, 403)
@@ -224,8 +226,9 @@ class PanelRoutes:
 
     async def _result(self, request: Request, id: str) -> _Reply:  # noqa: A002 - as in the path
         writer = self._services.writer
-        if self._session(request) is None:
-            return _json({"error": "session"}, 401)
+        session = self._signed_in(request)
+        if isinstance(session, Response):
+            return session
         outcome = None if writer is None or len(id) > _MAX_LOGIN_TEXT else writer.result(id)
         if outcome is None:
             return _json({"error": "no such action"}, 404)
@@ -238,9 +241,30 @@ class PanelRoutes:
             return None
         return logins.find_session(token)
 
-    def _audit(self, request: Request, session: Session, action: str, result: str) -> None:
-        address = _address(request)
-        self._services.audit.record(session.user, address, PROTOCOL, action[:40], "", result)
+    def _signed_in(self, request: Request) -> Session | Response:
+        """Return a session that can do more than change its password, or the refusal."""
+        session = self._session(request)
+        if session is None:
+            return _json({"error": "session"}, 401)
+        return _json({"error": "password"}, 403) if session.must_change else session
+
+    def _audited(self, name: str, handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
+        """Return the route of a POST; what it refuses is in the audit log."""
+        route = _json_route(handler)
+
+        async def run(request: Request) -> _Reply:
+            request.g.recorded, request.g.action = name == "logout", name
+            reply = await route(request)
+            if reply.status_code >= 400 and not request.g.recorded:
+                result = f"refused: {_error_of(reply)}"
+                self._audit(request, self._session(request), request.g.action, result)
+            return reply
+
+        return run
+
+    def _audit(self, request: Request, session: Session | None, action: str, result: str) -> None:
+        user, address = session.user if session else "", _address(request)
+        self._services.audit.record(user, address, PROTOCOL, action[:40], "", result)
 
 
 def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
@@ -262,6 +286,10 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
         return await handler(request, fields)
 
     return route
+
+
+def _error_of(reply: _Reply) -> str:
+    return str(json.loads(reply.body).get("error", ""))
 
 
 def _is_foreign(request: Request) -> bool:

@@ -79,7 +79,7 @@ class RedfishService:
         path = request.path.rstrip("/") or "/"
         if request.method == "POST":  # the same as a request to the collection
             path = path.removesuffix("/Members")
-        allow = "GET, HEAD"
+        allow, call = "GET, HEAD", Call(path, address=request.client_addr[0])
         try:
             if request.headers.get("odata-version", "4.0") != "4.0":
                 raise RedfishError(412, message("PreconditionFailed"))
@@ -94,10 +94,18 @@ class RedfishService:
             allow = resource.allow + (", POST" if path == SESSIONS else "")
             reply = await self._run(request, resource, call)
         except RedfishError as error:
+            self._audit_refused(request, call, error.status)
             headers = {"Allow": allow, **error.headers}
             return _response(Reply(error.status, error.body(), headers), "")
         headers = {"Allow": allow, **reply.headers}
         return _response(Reply(reply.status, reply.body, headers), resource.schema)
+
+    def _audit_refused(self, request: Request, call: Call, status: int) -> None:
+        """Record a refused attempt to change something; a wrong login has its entry already."""
+        is_login = call.path == SESSIONS and request.method == "POST" and status == 401
+        if request.method not in ("GET", "HEAD", "OPTIONS") and not is_login:
+            method, target = request.method, call.path
+            self._audit.record(call.user, call.address, "redfish", method, target, str(status))
 
     def end_streams(self, user: str) -> None:
         """End the streams of events of a user whose account has changed."""
@@ -184,8 +192,6 @@ class RedfishService:
         if part is None:
             raise RedfishError(405, message("OperationNotAllowed"))
         if not self._may(call, part.privilege, resource):
-            target = resource.path
-            self._audit.record(call.user, call.address, "redfish", method, target, "403")
             raise RedfishError(403, message("InsufficientPrivilege"))
         self._check_tag(request, resource)
         body = {} if method == "DELETE" else parse_body(request)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prometheus and OpenMetrics: both judges, values, unknown values, size and cost."""
 
+import asyncio
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -8,13 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from microdot import Microdot, Request
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_open_metrics,
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from deploy.northbound.access.types import ADMINISTRATOR, READ_ONLY, Refusal, Session
 from deploy.northbound.fake_source import FakeSource
-from deploy.northbound.metrics import _Scrape, metrics_text
+from deploy.northbound.metrics import _Scrape, add_metrics, metrics_text
 from deploy.northbound.points.point_table import columns, point_table
 from deploy.northbound.snapshot import Snapshot
 from tests.support.programs import require_program
@@ -114,3 +117,31 @@ def test_the_record_is_read_at_most_once_a_second() -> None:
         clock[0] = step / 10
         scrape.text(open_metrics=bool(step % 2))
     assert reads == [0.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        (Session("1", "reader", READ_ONLY, "127.0.0.1", ""), 200),
+        (Session("1", "admin", ADMINISTRATOR, "127.0.0.1", "", must_change=True), 403),
+        (Refusal("login"), 401),
+        (None, 401),
+    ],
+)
+def test_an_account_with_its_initial_password_reads_nothing(found: object, status: int) -> None:
+    class Login:
+        async def identify(self, _request: Request, _address: str) -> object:
+            return found
+
+    app: Any = Microdot()
+    add_metrics(app, FakeSource(1), "token", Login())  # type: ignore[arg-type]
+
+    async def ask(header: str) -> Any:
+        headers = {"authorization": header}
+        request = Request(app, ("127.0.0.1", 1), "GET", "/metrics", "1.1", headers)
+        return await app.dispatch_request(request)
+
+    reply = asyncio.run(ask("Basic eA=="))
+    assert reply.status_code == status
+    assert (b"coldloop_up" in reply.body) == (status == 200)
+    assert asyncio.run(ask("Bearer token")).status_code == 200

@@ -132,3 +132,53 @@ def test_a_full_disk_leaves_no_part_of_an_entry(
     entries, faults = verify(tmp_path, "web")
     assert [(e["n"], e["user"]) for e in entries] == [(1, "user1"), (2, "user3")]
     assert faults == []
+
+
+def test_refused_requests_hide_no_accepted_one(tmp_path: Path) -> None:
+    """A flood without a right, from one address or from many; then a login and a write."""
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    refused = ("refused: the client has no right to write", "403", "locked for 60 s", "404")
+    for i in range(20_000):
+        user, target, result = f"user{i}", f"register {i}", refused[i % 4]
+        log.record(user, f"10.0.{i % 7}.{i % 3}", "modbus", "write", target, result)
+    log.record("olga", "10.9.9.9", "panel", "login", "", "accepted")
+    log.record("olga", "10.9.9.9", "panel", "set", "supply_setpoint=33000", "sent 7")
+    log.record("olga", "10.9.9.9", "redfish", "PATCH", "/redfish/v1/x", "204")
+    entries, faults = verify(tmp_path, "web")
+    assert [e["action"] for e in entries] == ["login", "set", "PATCH"]
+    assert faults == []
+    clock.now += 11
+    log.flush()
+    entries, faults = verify(tmp_path, "web-refused")
+    assert len(entries) <= 210
+    assert sum(int(str(e.get("count", 1))) for e in entries) == 20_000
+    assert faults == []
+
+
+def test_one_address_hides_no_refusal_of_another(tmp_path: Path) -> None:
+    log = log_in(tmp_path, AuditClock())
+    for i in range(5_000):
+        log.record(f"u{i}", "10.0.0.1", "modbus", "write", f"register {i}", "refused: no right")
+    log.record("eve", "10.0.0.2", "redfish", "login", "", "refused")
+    entries, _ = verify(tmp_path, "web-refused")
+    assert entries[-1]["user"] == "eve"
+
+
+def test_refused_requests_push_no_accepted_one_out(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(audit, "_MAX_BYTES", 2_000)
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    write(log, 1)
+    for i in range(1_000):
+        log.record("", f"10.0.0.{i % 200}", "modbus", "write", str(i), "refused: no right")
+        clock.now += 1
+    assert [e["user"] for e in verify(tmp_path, "web")[0]] == ["user1"]
+
+
+def test_one_user_hides_no_other_user(tmp_path: Path) -> None:
+    log = log_in(tmp_path, AuditClock())
+    for i in range(5_000):
+        log.record("reader", f"10.0.0.{i}", "redfish", "login", "", "accepted")
+    write(log, 7)
+    assert verify(tmp_path, "web")[0][-1]["user"] == "user7"

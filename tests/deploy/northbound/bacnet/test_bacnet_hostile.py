@@ -20,8 +20,9 @@ from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
 from deploy.northbound.bacnet.datagram_filter import DatagramFilter
-from deploy.northbound.bacnet.device import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS, make_device
+from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.router_cache import BoundedRouterCache
+from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS
 from deploy.northbound.fake_source import FakeSource
 from tests.deploy.northbound.bacnet.bacnet_rig import BacnetRig, free_udp_port
 from tests.deploy.northbound.bacnet.wire import (

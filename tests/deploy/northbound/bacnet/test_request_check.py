@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import random
+import socket
 import struct
 
 import pytest
 
+from deploy.northbound.access.types import FakeWriter
 from deploy.northbound.bacnet.request_check import (
     INVALID_TAG,
     UNRECOGNIZED,
@@ -24,6 +26,7 @@ from tests.deploy.northbound.bacnet.wire import (
     WRITE,
     ask,
     confirmed,
+    datagram,
     dissect,
     object_id,
 )
@@ -142,6 +145,52 @@ def test_services_that_are_not_executed_are_not_recognized() -> None:
         }  # fmt: skip
         assert {entry[0] for entry in rig.audit.entries} >= {"127.0.0.8", "127.0.0.28"}
     assert rig.errors == []
+
+
+def test_each_attempt_to_change_has_an_entry() -> None:
+    """Malformed, of several properties, in segments, without a reply; none of them is sent."""
+    writer = FakeWriter()
+    rig = BacnetRig(writer, networks=["127.0.0.0/8"])
+    setpoint = object_id(2, 11)
+    one = b"\x09\x55\x2e\x44\x42\x04\x00\x00\x2f"
+    attempts = {
+        "two objects": (WRITE_MULTIPLE, (setpoint + b"\x1e" + one + b"\x1f") * 2),
+        "two properties": (WRITE_MULTIPLE, setpoint + b"\x1e" + one * 2 + b"\x1f"),
+        "no list": (WRITE_MULTIPLE, setpoint),
+        "no value": (WRITE, setpoint + b"\x19\x55\x3e\x3f"),
+        "one more argument": (WRITE, setpoint + PROPERTY + REAL + b"\x49\x08\x59\x01"),
+        "no bytes": (WRITE, b""),
+        "not decoded": (WRITE, setpoint + b"\x19\x55\x3e\x4f\x3f"),
+        "of bytes": (WRITE, setpoint + b"\x19\x55\x3e\x61\x00\x3f"),
+        "acknowledge": (ACKNOWLEDGE, b"\x09\x01"),
+        "time stamp": (ACKNOWLEDGE, ALARM_1 + b"\x29\x02\x3e\x09\x01\x0f" + TEXT_4 + STAMP_5),
+    }
+    with rig.serve():
+        for name, (service, data) in attempts.items():
+            before = len(rig.audit.entries)
+            reply = ask(rig.port, confirmed(service, data))
+            assert reply[6] in (0x50, 0x60, 0x70), name
+            assert len(rig.audit.entries) == before + 1, (name, rig.audit.entries[before:])
+            user, address, protocol, action, _, result = rig.audit.entries[-1]
+            assert (user, address, protocol) == ("127.0.0.1", "127.0.0.1", "bacnet")
+            assert action == ("acknowledge" if service == ACKNOWLEDGE else "write"), name
+            assert result.startswith("refused: "), name
+        before = len(rig.audit.entries)
+        with socket.socket(type=socket.SOCK_DGRAM) as sock:
+            for apdu in (
+                bytes((0x0C, 5, 9, 0, 1, WRITE)) + setpoint,
+                b"\x10\x06\xa4\x7e\x0b\x1c\x06\xb4\x08\x00\x00\x00",
+                b"\x10\x09\xa4\x7e\x0b\x1c\x06\xb4\x08\x00\x00\x00",
+                b"\x10\x0a\x09\x01",
+            ):
+                sock.sendto(datagram(apdu), ("127.0.0.1", rig.port))
+            assert ask(rig.port, confirmed(READ, OBJECT + PROPERTY))[6] == 0x30
+        actions = [entry[3] for entry in rig.audit.entries[before:]]
+        assert actions == ["write", "time-synchronization", "time-synchronization", "write-group"]
+        before = len(rig.audit.entries)
+        assert ask(rig.port, confirmed(READ, b""))[6] == 0x60
+        assert len(rig.audit.entries) == before, "a read is no attempt"
+    assert writer.requests == []
 
 
 def test_another_client_reads_the_reason() -> None:

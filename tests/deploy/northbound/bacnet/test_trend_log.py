@@ -14,13 +14,15 @@ import pytest
 from deploy.northbound.bacnet import log_fill
 from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.trend_log import RECORDS, TrendLogs
+from deploy.northbound.bacnet.update_faults import UpdateFaults
 from deploy.northbound.fake_source import FakeSource
 
 _START = dt.datetime(2026, 11, 28, 8, 0, 30, tzinfo=dt.UTC)
 
 
 async def _logs() -> TrendLogs:
-    logs = TrendLogs(PointObjects().by_key)
+    faults = UpdateFaults()
+    logs = TrendLogs(PointObjects(faults).by_key, faults)
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()  # of the objects, which belong to no device here
     return logs

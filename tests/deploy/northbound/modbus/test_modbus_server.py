@@ -7,6 +7,7 @@ import contextlib
 import random
 import socket
 import struct
+import time
 import tracemalloc
 
 import pytest
@@ -26,6 +27,7 @@ from tests.deploy.northbound.modbus.modbus_rig import (
 )
 
 _READER = ModbusClient("192.0.2.1")
+READ = struct.pack(">BHH", 3, 0, 2)
 
 
 def test_other_functions_are_refused() -> None:
@@ -51,7 +53,7 @@ def test_writes_are_refused_and_recorded() -> None:
 @pytest.mark.parametrize(
     ("pdu", "reply"),
     [
-        (struct.pack(">BHH", 3, 0, 2), b"\x03\x04SunS"),
+        (READ, b"\x03\x04SunS"),
         (struct.pack(">BHH", 4, 0, 2), b"\x04\x04SunS"),
         (struct.pack(">BHH", 3, 0, 0), b"\x83\x03"),
         (struct.pack(">BHH", 3, 0, 126), b"\x83\x03"),
@@ -88,13 +90,13 @@ def test_another_unit_id_gets_a_gateway_exception() -> None:
     rig = ModbusRig()
     with rig.serve() as port, socket.create_connection(("127.0.0.1", port)) as sock:
         for unit in (0, 1, 255):
-            assert ask(sock, struct.pack(">BHH", 3, 0, 2), unit)[:1] == b"\x03"
-        assert ask(sock, struct.pack(">BHH", 3, 0, 2), 2) == b"\x83\x0b"
+            assert ask(sock, READ, unit)[:1] == b"\x03"
+        assert ask(sock, READ, 2) == b"\x83\x0b"
 
 
 def test_frames_in_pieces_and_together() -> None:
     rig = ModbusRig()
-    read = frame(struct.pack(">BHH", 3, 0, 2))
+    read = frame(READ)
     with rig.serve() as port, socket.create_connection(("127.0.0.1", port)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in read:
@@ -116,15 +118,88 @@ def test_a_bad_header_ends_the_connection(header: str) -> None:
 
 def test_connections_are_limited_and_idle_ones_end() -> None:
     rig = ModbusRig()
-    limits = ModbusLimits(connections=3, per_address=3, idle_s=0.3)
-    with rig.serve(limits) as port:
-        socks = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
-        assert is_closed(socks[3])
-        assert all(is_closed(sock) for sock in socks[:3])
-        with socket.create_connection(("127.0.0.1", port)) as late:
-            assert ask(late, struct.pack(">BHH", 3, 0, 2)) == b"\x03\x04SunS"
-        for sock in socks:
-            sock.close()
+    limits = ModbusLimits(connections=3, per_address=3, idle_s=0.6)
+    with rig.serve(limits) as port, _Clients(port) as clients:
+        socks = [clients.connect() for _ in range(3)]
+        assert all(_is_answered(sock) for sock in socks)
+        assert not _is_answered(clients.connect())
+        assert all(is_closed(sock) for sock in socks)
+        assert _is_answered(clients.connect())
+
+
+class _Clients(contextlib.ExitStack):
+    """Connections to a port; all are closed at the end."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self._port = port
+
+    def connect(self, host: int = 1) -> socket.socket:
+        """Connect from 127.0.0.`host`."""
+        target, source = ("127.0.0.1", self._port), (f"127.0.0.{host}", 0)
+        return self.enter_context(socket.create_connection(target, 5, source))
+
+
+def _is_answered(sock: socket.socket) -> bool:
+    """Return whether a request has its reply; if not, the server has closed the connection."""
+    with contextlib.suppress(OSError):
+        return ask(sock, READ) == b"\x03\x04SunS"
+    return False
+
+
+def test_silent_connections_of_other_addresses_keep_no_master_out() -> None:
+    """16 places; the oldest silent one is closed for the master, one for each new connection."""
+    rig = ModbusRig()
+    with rig.serve(ModbusLimits(first_s=60.0)) as port, _Clients(port) as clients:
+        silent = [clients.connect(2 + number % 4) for number in range(16)]
+        server = rig.server
+        assert server is not None
+        wait_for(lambda: server.counters.connections == 16)
+        master = clients.connect()
+        assert _is_answered(master)
+        assert is_closed(silent[0])
+        silent += [clients.connect(2 + number % 4) for number in range(40)]  # again and again
+        wait_for(lambda: server.counters.evicted == 41)
+        assert _is_answered(master)
+        assert len(server._open) == 16
+
+
+def test_half_open_connections_of_a_master_keep_it_not_out() -> None:
+    """It has sent requests on four connections, and lost power. Active ones stay."""
+    rig = ModbusRig()
+    with rig.serve(ModbusLimits(gives_way_s=0.5)) as port, _Clients(port) as clients:
+        socks = [clients.connect() for _ in range(4)]
+        assert all(_is_answered(sock) for sock in socks)
+        assert not _is_answered(clients.connect()), "all four have just had a request"
+        time.sleep(0.3)
+        assert all(_is_answered(sock) for sock in socks[1:])
+        time.sleep(0.3)
+        assert _is_answered(clients.connect())
+        assert is_closed(socks[0])
+        assert all(_is_answered(sock) for sock in socks[1:])
+
+
+def test_idle_connections_of_many_addresses_keep_no_master_out() -> None:
+    """They have sent one request each: the address with the most connections gives way."""
+    rig = ModbusRig()
+    with rig.serve(ModbusLimits(gives_way_s=0.0)) as port, _Clients(port) as clients:
+        lone = clients.connect(9)
+        socks = [clients.connect(2 + number % 4) for number in range(15)]
+        assert all(_is_answered(sock) for sock in (lone, *socks))
+        master = clients.connect()
+        assert _is_answered(master)
+        assert _is_answered(lone)
+        assert is_closed(socks[0])
+
+
+def test_a_connection_without_a_request_ends_within_seconds() -> None:
+    assert ModbusLimits().first_s <= 5
+    rig = ModbusRig()
+    with rig.serve(ModbusLimits(first_s=0.2)) as port, _Clients(port) as clients:
+        silent, active = clients.connect(), clients.connect()
+        assert _is_answered(active)
+        assert is_closed(silent)
+        assert _is_answered(active)
 
 
 def test_a_thousand_half_open_connections() -> None:
@@ -159,7 +234,7 @@ def test_a_client_that_does_not_read_is_bounded() -> None:
 def _is_served(port: int) -> bool:
     """Return whether a new client gets a reply; connections before it can still be open."""
     with socket.create_connection(("127.0.0.1", port)) as sock, contextlib.suppress(OSError):
-        return ask(sock, struct.pack(">BHH", 3, 0, 2)) == b"\x03\x04SunS"
+        return ask(sock, READ) == b"\x03\x04SunS"
     return False
 
 
@@ -171,6 +246,37 @@ def test_the_budget_of_requests() -> None:
     for number in range(5000):
         budget.delay(str(number), 2.0)
     assert budget.addresses() <= 1024
+
+
+def test_each_attempt_to_change_has_an_entry() -> None:
+    """Malformed, of several registers, of other functions, and of a client without a role."""
+    writer = FakeWriter()
+    rig = ModbusRig(writer)
+    slot = layout.slot_address(0, "wanted")
+    attempts = [
+        struct.pack(">BHHB2H", 16, slot, 2, 4, 3300, 900),
+        struct.pack(">BHHB", 16, slot, 1, 2),
+        struct.pack(">BHHBHH", 16, slot, 1, 4, 3300, 0),
+        struct.pack(">BH", 6, slot),
+        bytes((6,)),
+        *(bytes((code, 0, 0, 0, 1)) for code in (5, 8, 15, 21, 22, 23)),
+    ]
+    for number, pdu in enumerate(attempts):
+        reply = rig.requests.answer(pdu, _READER)
+        assert reply[0] == pdu[0] | 0x80
+        assert len(rig.audit.entries) == number + 1, pdu
+        user, address, protocol, action, target, result = rig.audit.entries[-1]
+        assert (user, address, protocol, action) == ("192.0.2.1", "192.0.2.1", "modbus", "write")
+        assert target == f"function {pdu[0]}"
+        assert result.startswith("refused: ")
+    count = len(rig.audit.entries)
+    nobody = ModbusClient("192.0.2.2", "", "CN=x", tls=True)
+    rig.requests.answer(struct.pack(">BHH", 6, slot, 3300), nobody)
+    assert rig.audit.entries[-1][0] == "CN=x"
+    for pdu in (READ, bytes((3,)), bytes((17,)), bytes((43, 14, 1, 0))):
+        rig.requests.answer(pdu, _READER)
+    assert len(rig.audit.entries) == count + 1
+    assert writer.requests == []
 
 
 def test_random_requests_change_nothing() -> None:

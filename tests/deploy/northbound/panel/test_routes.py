@@ -142,6 +142,23 @@ def test_a_new_account_changes_its_password_first(server: PanelServer) -> None:
     assert act(server, body["token"], "release")[0] == 202
 
 
+def test_an_initial_password_permits_only_its_change(server: PanelServer) -> None:
+    """Each route that needs a session refuses one that must change its password."""
+    actor = sign_in(server, "operator")
+    prepared = act(server, actor, "release")
+    code = call(server, "prepare", {"action": "reset", "arguments": {}}, actor)[1].get("code", "x")
+    token = sign_in(server, "new")
+    requests = {
+        "prepare": {"action": "reset", "arguments": {}},
+        "act": {"action": "release", "arguments": {}},
+    }
+    for path, fields in [*requests.items(), ("act", {"code": code})]:
+        assert call(server, path, fields, token) == (403, {"error": "password"}), path
+    result = f"result/{prepared[1]['id']}"
+    assert call(server, result, None, actor)[0] == 200
+    assert call(server, result, None, token) == (403, {"error": "password"})
+
+
 def test_a_risk_needs_the_second_step_with_the_same_arguments(server: PanelServer) -> None:
     token = sign_in(server)
     fields = {"action": "mode", "arguments": HAND}
@@ -239,6 +256,36 @@ def test_a_post_of_a_foreign_page_is_refused(server: PanelServer) -> None:
     assert server.logins.sessions == {}
     own = {"Origin": f"https://{host}", "Sec-Fetch-Site": "same-origin"}
     assert fetch(server, "/panel/api/login", body, known | own)[0] == 200
+
+
+def test_each_attempt_to_change_has_one_entry(server: PanelServer) -> None:
+    """Malformed, without a session, of a foreign page, of an old code."""
+    token, new = sign_in(server), sign_in(server, "new")
+    known = {"X-Coldloop": "1", "X-Auth-Token": token}
+    wrong = {"action": "set", "arguments": {"key": "x", "value": 1}}
+    attempts = [
+        ("act", b"[", known),
+        ("act", b"[]", known),
+        ("prepare", json.dumps(wrong).encode(), known),
+        ("act", b'{"code": "old"}', known),
+        ("act", b'{"action": "reset"}', known),
+        ("act", b'{"action": "release"}', {"X-Coldloop": "1"}),
+        ("act", b'{"action": "release"}', {"X-Auth-Token": token}),
+        ("act", b'{"action": "release"}', known | {"Sec-Fetch-Site": "cross-site"}),
+        ("act", b'{"action": "release"}', known | {"X-Auth-Token": new}),
+        ("password", b'{"password": 1}', known),
+        ("password", b'{"password": "short"}', known),
+        ("login", b'{"user": 1}', known),
+        ("login", b"{", known),
+    ]
+    for path, body, headers in attempts:
+        before = len(server.audit.entries)
+        assert fetch(server, f"/panel/api/{path}", body, headers)[0] >= 400, (path, body)
+        new_entries = server.audit.entries[before:]
+        assert len(new_entries) == 1, (path, body, new_entries)
+        assert new_entries[0][-1].startswith("refused"), new_entries
+        assert new_entries[0][3] in {path, "set", "release", "reset"}
+    assert server.writer.requests == []
 
 
 def test_a_login_that_the_server_cannot_take_is_no_wrong_password(server: PanelServer) -> None:

@@ -220,6 +220,41 @@ def test_a_reader_reads_and_writes_nothing(bench: ServiceBench, writable: None) 
     reader.link.close()
 
 
+def test_each_attempt_to_change_has_one_entry(bench: ServiceBench, writable: None) -> None:
+    """Malformed, to places that take no change, without a login, without a right."""
+    admin, reader, no_one = (ApiClient(bench, user) for user in ("admin", "reader", ""))
+    attempts = [
+        (admin, "PATCH", CONTROL, []),
+        (admin, "PATCH", CONTROL, {}),
+        (admin, "PATCH", CONTROL, {"SetPoint": "x"}),
+        (admin, "PATCH", CONTROL, {"Nothing": 1}),
+        (admin, "PATCH", ROOT, {"SetPoint": 30}),
+        (admin, "DELETE", CONTROL, None),
+        (admin, "PUT", CONTROL, {"SetPoint": 30}),
+        (admin, "PATCH", f"{ROOT}/nothing", {"SetPoint": 30}),
+        (reader, "PATCH", CONTROL, {"SetPoint": 30}),
+        (no_one, "PATCH", CONTROL, {"SetPoint": 30}),
+        (no_one, "POST", f"{ROOT}/odata", {}),
+    ]
+    sent = len(bench.writer.requests)
+    for client, method, path, body in attempts:
+        before = len(bench.audit.entries)
+        status = client.call(method, path, body)[0]
+        assert status >= 400, (method, path)
+        new = bench.audit.entries[before:]
+        assert [entry[2:] for entry in new] == [("redfish", method, path, str(status))], (
+            method,
+            path,
+        )
+        assert (new[0][0] == "") == (client is no_one)
+    before = len(bench.audit.entries)
+    assert no_one.call("GET", CONTROL)[0] == 401
+    assert len(bench.audit.entries) == before, "a read is no attempt"
+    assert len(bench.writer.requests) == sent
+    for client in (admin, reader, no_one):
+        client.link.close()
+
+
 def test_expand_shows_no_account_of_others(bench: ServiceBench) -> None:
     reader = ApiClient(bench, "reader")
     members = reader.get(f"{ROOT}/AccountService/Accounts?$expand=*")["Members"]
