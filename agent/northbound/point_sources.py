@@ -150,12 +150,18 @@ def running_source(pump: "PumpView") -> "Source":
 
 
 def bit_source(session: "SessionView", bit: str) -> "Source":
-    """Return the source of an input bit. It is bad while the device is lost."""
+    """Return the source of an input bit. It is bad while the device is lost, or before a reading.
+
+    A bit that was not read yet is not off.
+    """
+    record = session.profile.bits[session.profile.bit_index(bit)]
 
     def read(now: int) -> "Value":
         age = (now - session.answered_at) // MILLISECOND
         if session.lost:
             return None, BAD, age
+        if session.device.register_value(record) is None:
+            return None, BAD, None
         return int(session.device.is_bit_on(bit)), GOOD, age
 
     return read

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sources of points whose device has not given a value yet."""
+
+from agent.northbound.point_sources import bit_source
+
+
+class Unread:
+    """Session, profile and device of one input bit. `word`: its register; None: not read yet."""
+
+    lost = False
+    answered_at = 2_000
+
+    def __init__(self, word):
+        self.word = word
+        self.device = self.profile = self
+        self.bits = ["wet"]
+
+    def bit_index(self, name):
+        return self.bits.index(name)
+
+    def register_value(self, bit):
+        return self.word
+
+    def is_bit_on(self, name):
+        return self.word is not None and self.word != 0
+
+
+def test_an_input_bit_that_was_not_read_is_not_off():
+    assert bit_source(Unread(None), "wet")(5_000) == (None, "bad", None)
+    assert bit_source(Unread(0), "wet")(5_000) == (0, "good", 3)
+    assert bit_source(Unread(1), "wet")(5_000) == (1, "good", 3)
+
+
+def test_an_input_bit_of_a_lost_device_is_not_known():
+    session = Unread(1)
+    session.lost = True
+    assert bit_source(session, "wet")(5_000) == (None, "bad", 3)
