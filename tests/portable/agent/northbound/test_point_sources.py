@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sources of points whose device has not given a value yet."""
+"""Sources of points whose device has not given a value yet, or gives none any more."""
 
-from agent.northbound.point_sources import bit_source
+from agent.northbound.point_sources import aged_source, bit_source, running_source
 
 
 class Unread:
@@ -35,3 +35,32 @@ def test_an_input_bit_of_a_lost_device_is_not_known():
     session = Unread(1)
     session.lost = True
     assert bit_source(session, "wet")(5_000) == (None, "bad", 3)
+
+
+class Drive:
+    """Session, device and last reading of a drive whose speed was read at 2 ms."""
+
+    read_at = 2_000
+
+    def __init__(self, speed):
+        self.device = self
+        self.readings = [self]
+        self.reported = speed
+
+    def point_index(self, name):
+        return ["speed"].index(name)
+
+    def speed(self):
+        return self.reported
+
+
+def test_a_speed_that_is_no_longer_read_is_not_known():
+    for reported, runs in ((50.0, 1), (0.5, 0)):
+        drive = Drive(reported)
+        speed = aged_source(drive.speed, drive, "speed", 10_000)
+        assert speed(5_000) == (int(reported * 1000), "good", 3)
+        assert speed(13_000) == (None, "bad", 11)
+        assert running_source(speed)(5_000) == (runs, "good", 3)
+        assert running_source(speed)(13_000) == (None, "bad", 11)
+    lost = Drive(None)
+    assert aged_source(lost.speed, lost, "speed", 10_000)(5_000) == (None, "bad", None)
