@@ -49,7 +49,7 @@ def read(run: GroupRun, number: int, folder: Path) -> Snapshot:
     return SnapshotSource(folder, clock=lambda: now).read()
 
 
-class NoReading:
+class DeadFlow:
     """A sensor that gives no value."""
 
     def value(self, now: int) -> float | None:
@@ -67,7 +67,7 @@ def test_the_load_of_a_group_is_not_known_while_the_heat_of_a_unit_is_not(
         assert (early[key].raw, early[key].quality) == (None, "bad"), "no decision yet"
     run.run(20)
     assert read(run, 1, tmp_path).points["group_load"].quality == "good"
-    monkeypatch.setattr(run.group(1), "_flow", NoReading())
+    monkeypatch.setattr(run.group(1), "_flow", DeadFlow())
     run.run(24)
     for number in (1, 2):
         found = read(run, number, tmp_path)
