@@ -366,7 +366,12 @@ def component_values(agent: "Context", start_us: int, now: int) -> "list[tuple[s
                 ("load_limit", "throttle.LimitWatts"),
             ):
                 raw = values[names.index(name)]
-                found.append((key, (raw, BAD if raw is None else GOOD, None)))
+                quality = BAD if raw is None else GOOD
+                if key == "it_power" and raw is not None:
+                    measurement: Any = component
+                    is_measured = measurement.measurement.is_load_measured(now)
+                    quality = GOOD if is_measured else UNCERTAIN
+                found.append((key, (raw, quality, None)))
     clock: Any = agent.clock
     bound = clock.bound_us(now)
     found.append(("clock_bound", (bound, BAD if bound is None else GOOD, None)))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources of points whose device has not given a value yet, or gives none any more."""
 
-from agent.northbound.point_sources import aged_source, bit_source, running_source
+from agent.northbound.point_sources import aged_source, bit_source, component_values, running_source
 
 
 class Unread:
@@ -64,3 +64,38 @@ def test_a_speed_that_is_no_longer_read_is_not_known():
         assert running_source(speed)(13_000) == (None, "bad", 11)
     lost = Drive(None)
     assert aged_source(lost.speed, lost, "speed", 10_000)(5_000) == (None, "bad", None)
+
+
+class Throttle:
+    """Agent, clock, component and measurement of loads with 90 kW. `measured`: all report it."""
+
+    POINTS = (
+        ("throttle.LoadWatts",),
+        ("throttle.HeatWatts",),
+        ("throttle.HeadroomWatts",),
+        ("throttle.LimitWatts",),
+    )
+
+    def __init__(self, measured, load_w=90_000):
+        self.measured, self.load_w = measured, load_w
+        self.clock = self.measurement = self
+        self.components = [self]
+
+    def values(self, now):
+        return [self.load_w, None, 0, 100_000]
+
+    def is_load_measured(self, now):
+        return self.measured
+
+    def bound_us(self, now):
+        return None
+
+
+def test_a_power_with_limits_of_loads_in_it_is_uncertain():
+    for measured, quality in ((True, "good"), (False, "uncertain")):
+        found = dict(component_values(Throttle(measured), 0, 0))
+        assert found["it_power"] == (90_000, quality, None)
+        assert found["load_limit"] == (100_000, "good", None)
+        assert found["headroom"] == (0, "good", None)
+        assert found["heat"] == (None, "bad", None)
+    assert dict(component_values(Throttle(True, None), 0, 0))["it_power"] == (None, "bad", None)
