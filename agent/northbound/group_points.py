@@ -3,7 +3,8 @@
 
 Does not decide anything. Units have the numbers of the group, from 1. The words are those of the
 point table of the servers; a test compares both. All values are those of this unit: two units that
-do not receive each other can differ.
+do not receive each other can differ. A value that the unit does not know has the quality bad: the
+load, if the heat of a unit is not known; the lead and `whole`, before the first decision.
 """
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ def group_values(group: "Any", status: "JsonObject") -> "list[tuple[str, Value]]
     lead = group.staging.lead
     return [
         ("group_runs", _number(fields["runs"])),
-        ("group_is_lead", _number(lead == group.own)),
+        ("group_is_lead", _number(None if lead is None else lead == group.own)),
         ("group_lead", _number(lead)),
         ("group_number", _number(group.own)),
         ("group_units", _number(len(group.members) + 1)),
@@ -45,4 +46,4 @@ def _reason(text: str) -> "Value":
 
 
 def _number(value: "Any") -> "Value":
-    return int(value), "good", 0
+    return (None, "bad", None) if value is None else (int(value), "good", 0)

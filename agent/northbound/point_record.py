@@ -111,8 +111,9 @@ def _points(
         for key, value in group_values(_component(agent, "group"), group):
             parts.append(_point_text(key, value))
     state = agent.supervisor.state
-    number = _STATES.index(state) if state in _STATES else 0
-    parts.append(_point_text("unit_state", (number, "good", 0)))
+    is_known = state in _STATES[1:]
+    value = (_STATES.index(state), "good", 0) if is_known else (None, "bad", None)
+    parts.append(_point_text("unit_state", value))
     parts.append(_point_text("alarm_count", (component.alarm_states.count(now), "good", 0)))
     return "{" + ",".join(parts) + "}"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from agent.core.context import Context, PumpView, SensorView, SessionView
+    from agent.core.context import Context, SensorView, SessionView
 
     Value = tuple[int | None, str, int | None]
     Source = Callable[[int], Value]
@@ -139,23 +139,49 @@ def value_source(read: "Callable[[], float | None]") -> "Source":
     return read_raw
 
 
-def running_source(pump: "PumpView") -> "Source":
-    """Return the source of "runs": the drive reports a speed above 1 %."""
+def aged_source(
+    read: "Callable[[], float | None]", session: "SessionView", point: str, stale_us: int
+) -> "Source":
+    """Return the source of a value that an actuator has from `point`; it is bad when it is old.
 
-    def read(_now: int) -> "Value":
-        speed = pump.speed()
-        return (None, BAD, None) if speed is None else (int(speed > 1), GOOD, None)
+    The device can still reply to other requests then.
+    """
+    index = session.device.point_index(point)
+
+    def read_raw(now: int) -> "Value":
+        value, age = read(), now - session.device.readings[index].read_at
+        if value is None:
+            return None, BAD, None
+        if age > stale_us:
+            return None, BAD, age // MILLISECOND
+        return round_half_away(value * 1000), GOOD, age // MILLISECOND
+
+    return read_raw
+
+
+def running_source(speed: "Source") -> "Source":
+    """Return the source of "runs": the drive reports a `speed` above 1 %."""
+
+    def read(now: int) -> "Value":
+        raw, quality, age = speed(now)
+        return (None if raw is None else int(raw > 1000)), quality, age
 
     return read
 
 
 def bit_source(session: "SessionView", bit: str) -> "Source":
-    """Return the source of an input bit. It is bad while the device is lost."""
+    """Return the source of an input bit. It is bad while the device is lost, or before a reading.
+
+    A bit that was not read yet is not off.
+    """
+    record = session.profile.bits[session.profile.bit_index(bit)]
 
     def read(now: int) -> "Value":
         age = (now - session.answered_at) // MILLISECOND
         if session.lost:
             return None, BAD, age
+        if session.device.register_value(record) is None:
+            return None, BAD, None
         return int(session.device.is_bit_on(bit)), GOOD, age
 
     return read
@@ -200,7 +226,10 @@ class Sources:
         if pressure.config.sensor:
             self._add("differential_pressure", sensor_source(pressure.sensor))
         if supply.config.is_driven:
-            self._add("valve_position", value_source(supply.valve.position))
+            session = agent.fieldbus.session(supply.config.actuators[0])
+            point = session.profile.valve["feedback"]
+            position = aged_source(supply.valve.position, session, point, self._stale_us)
+            self._add("valve_position", position)
             self._add("valve_command", value_source(lambda: supply.valve.command_pct))
         if supply.config.actuators:
             self._add("supply_setpoint", value_source(lambda: supply.setpoint))
@@ -215,10 +244,11 @@ class Sources:
 
     def _add_pump(self, i: int, name: str) -> None:
         pump, key = self._agent.pressure_loop.pumps[i], "pump%d" % (i + 1)
-        self._add(key + "_speed", value_source(pump.speed))
-        self._add(key + "_command", value_source(lambda: pump.command_pct))
-        self._add(key + "_running", running_source(pump))
         session = self._agent.fieldbus.session(name)
+        speed = aged_source(pump.speed, session, session.profile.pump["feedback"], self._stale_us)
+        self._add(key + "_speed", speed)
+        self._add(key + "_command", value_source(lambda: pump.command_pct))
+        self._add(key + "_running", running_source(speed))
         for point in ("RunHours", "ServiceHours", "PumpServiceHours"):
             if session.profile.has_point(point):
                 self._add(key + "_hours", PointSource(session, point, "h", self._stale_us))
@@ -336,7 +366,12 @@ def component_values(agent: "Context", start_us: int, now: int) -> "list[tuple[s
                 ("load_limit", "throttle.LimitWatts"),
             ):
                 raw = values[names.index(name)]
-                found.append((key, (raw, BAD if raw is None else GOOD, None)))
+                quality = BAD if raw is None else GOOD
+                if key == "it_power" and raw is not None:
+                    measurement: Any = component
+                    is_measured = measurement.measurement.is_load_measured(now)
+                    quality = GOOD if is_measured else UNCERTAIN
+                found.append((key, (raw, quality, None)))
     clock: Any = agent.clock
     bound = clock.bound_us(now)
     found.append(("clock_bound", (bound, BAD if bound is None else GOOD, None)))

@@ -84,6 +84,11 @@ class Load:
         return bool(self.outlets) or self.has_system
 
     @property
+    def is_measured(self) -> bool:
+        """True if `power_w` is a report and not the limit."""
+        return self.target is not None and self.target.power_w is not None
+
+    @property
     def power_w(self) -> int:
         """Its power: measured, otherwise at most its limit."""
         target = self.target

@@ -164,3 +164,9 @@ class PowerMeasurement:
             if milli is not None:
                 return milli // 1000
         return sum([load.power_w for load in self._loads])
+
+    def is_load_measured(self, now: int) -> bool:
+        """Return whether `load_w` is measured: else it has the limit of a load without a report."""
+        if self._meter is not None and self._meter.milli(now) is not None:
+            return True
+        return all(load.is_measured for load in self._loads if load.on)

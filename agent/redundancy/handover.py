@@ -4,7 +4,8 @@
 Does not send; see `paired_agent`. The state is that of `agent.retain`: set-points of operators,
 latched causes, manual mode with its end, suspect sensors. Positions come from the devices. The last
 commands of the actuators go with it: if a device is at its command, the new controller holds this
-command until its loop asks for another one, so that no register changes by a count.
+command until its loop asks for another one, so that no register changes by a count. While a swap
+is asked for, its reason goes with the state: only the controller that gives the role up knows it.
 
 A swap is due by time (a proof test of the standby), or when this controller is not fit and the
 other one is. At most `MAX_SWAPS` in an hour, so that two half-failed controllers do not alternate.
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_SWAPS = 3
 _COMMAND = "command."
+_REASON = "swap.reason "
+REASONS = ("command", "health", "time")
+"""Why a planned swap happens: by a person, by the fitness, by `rotate_h`."""
 _NEAR_PCT = 0.5
 _HOUR_US = 3600 * SECOND
 _UNFIT_US = 10 * SECOND
@@ -36,15 +40,32 @@ def _retained(agent: "Agent") -> "Any":
     return retain
 
 
-def read_state(agent: "Agent", now: int) -> bytes:
-    """Return the state of a running agent for the other controller."""
+def read_state(agent: "Agent", reason: str, now: int) -> bytes:
+    """Return the state of a running agent for the other controller.
+
+    `reason`: of the swap that is asked for, one of `REASONS`; empty: none is.
+    """
     state: bytes = _retained(agent).state(now)
     lines = []
     for number, actuator in enumerate([agent.valve] + list(agent.pumps)):
         percent = None if actuator is None else actuator.command_pct
         if percent is not None:
             lines.append("%s%d %d %d" % (_COMMAND, number, actuator.command_raw, percent * 1000))
+    if reason:
+        lines.append(_REASON + reason)
     return state + ("\n" + "\n".join(lines)).encode()
+
+
+def reason_of(state: bytes) -> str:
+    """Return the reason of the swap in the state of the other controller.
+
+    It is "swap" if the state has none, as that of older software.
+    """
+    for line in state.split(b"\n"):
+        for reason in REASONS:
+            if line == (_REASON + reason).encode():
+                return reason
+    return "swap"
 
 
 def hold_commands(agent: "Agent", state: bytes) -> None:

@@ -15,7 +15,13 @@ state of `agent.redundancy.handover` is replicated, and a planned swap is possib
 from agent.core.port_link import PortLink
 from agent.port_numbers import CONSOLE, FIRST_BUS
 from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
-from agent.redundancy.handover import SwapRule, hold_commands, read_state, restore_state
+from agent.redundancy.handover import (
+    SwapRule,
+    hold_commands,
+    read_state,
+    reason_of,
+    restore_state,
+)
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.pair_table import (
     ACTIVE,
@@ -74,8 +80,8 @@ _STORED = (STANDBY, ACTIVE, OUT)
 class PairedAgent:
     """One controller of a pair; `build` makes the agent.
 
-    `takeovers` counts the times that this controller became active. `reason` tells why it did so
-    the last time: silence or swap.
+    `takeovers` counts the times that this controller became active. `reason` tells why it took the
+    line the last time: silence, or the reason of the planned swap (see `handover`); empty: never.
     """
 
     def __init__(self, settings: "PairSettings", build: "Callable[[], Agent]") -> None:
@@ -96,7 +102,9 @@ class PairedAgent:
         self.ports = PeerPorts(node, settings.key, settings.store, settings.link)
         self._closed_ports = settings.link_ports
         self._swaps = SwapRule(settings.rotate_us)
-        self._state_at = self._active_at = self._swap_until = 0
+        self._state_at = self._swap_until = 0
+        self._active_at: int | None = None
+        self._swap_reason = self._read_reason = ""
         self._watch = LineWatch(settings.char_us, self.beacons.unit, self.beacons.peer_unit)
         self._link = PortLink(FIRST_BUS, "bus", settings.bus_address)
         self._out: Actions = []
@@ -123,6 +131,7 @@ class PairedAgent:
     def status_fields(self) -> "list[tuple[str, Any]]":
         """Return the fields of the status."""
         peer_role = self.beacons.peer_role
+        active_at = self._active_at
         return [
             ("node", self.node),
             ("role", self.role),
@@ -131,7 +140,7 @@ class PairedAgent:
             ("rejected", self.beacons.rejected),
             ("peer", ROLE_NAMES[peer_role] if 0 <= peer_role < len(ROLE_NAMES) else None),
             ("reason", self.reason),
-            ("active_s", (self._now - self._active_at) // SECOND),
+            ("active_s", None if active_at is None else (self._now - active_at) // SECOND),
             ("fit", self.ports.is_fit()),
         ] + self._link_fields()
 
@@ -139,10 +148,12 @@ class PairedAgent:
         ports = self.ports
         if not ports.has_link:
             return []
+        peer, is_up = ports.peer, ports.peer.is_up(self._now)
         return [
-            ("link", ports.peer.is_up(self._now)),
-            ("peer_fit", ports.peer.peer_fit),
-            ("in_sync", ports.peer.is_in_sync()),
+            ("link", is_up),
+            # The last report of a peer that is no longer received is not what it is now.
+            ("peer_fit", peer.peer_fit if is_up else None),
+            ("in_sync", peer.is_in_sync() if is_up else None),
             ("link_rejected", ports.peer.rejected),
         ]
 
@@ -152,10 +163,10 @@ class PairedAgent:
 
     def link_lost(self) -> bool:
         """Return whether a link is configured and no message of the peer comes."""
-        ports, now = self.ports, self._now
-        return (
-            ports.has_link and now - self._active_at > _LINK_GRACE_US and not ports.peer.is_up(now)
-        )
+        ports, now, since = self.ports, self._now, self._active_at
+        if since is None or now - since <= _LINK_GRACE_US:
+            return False
+        return ports.has_link and not ports.peer.is_up(now)
 
     def standby_lost(self) -> bool:
         """Return whether no standby replies to this active controller."""
@@ -294,17 +305,21 @@ class PairedAgent:
             return command if command != SWAP else NO_COMMAND
         if not ports.has_link:
             return command
+        reason = "command"
         if command == NO_COMMAND:
             is_ready = ports.peer.peer_fit and self.state.word == WORD_READY
             command = self._swaps.command(ports.is_fit(), is_ready, now)
+            reason = self._swaps.reason
             if command == SWAP and now >= self._swap_until:
-                self._print("swap by %s" % self._swaps.reason)
+                self._print("swap by %s" % reason)
         if command == SWAP:
+            if now >= self._swap_until:
+                self._swap_reason = reason
             self._swap_until = now + _SWAP_WAIT_US
         is_asked = now < self._swap_until
         if now >= self._state_at or is_asked:
             self._state_at = now + SECOND
-            ports.peer.set_state(read_state(agent, now))
+            ports.peer.set_state(read_state(agent, self._swap_reason if is_asked else "", now))
         if command == TAKE_OUT or not is_asked:
             return command
         # The swap begins when the peer has the last state; it is dropped when the peer cannot.
@@ -336,13 +351,16 @@ class PairedAgent:
         if role == ACTIVE:
             self.takeovers += 1
             self._active_at = now
+            self.reason = self._read_reason
             self._swap_until = 0
             self.beacons.begin_active(now)
             self._swaps.begin_active(now)
         elif role == OFFER:
             self._swaps.count_swap(now)
         elif role == READ:
-            self.reason = "swap" if before == STANDBY else "silence"
+            is_offered = before == STANDBY
+            replica = self.ports.peer.replica(now)
+            self._read_reason = reason_of(replica) if is_offered else "silence"
         if before == ACTIVE:
             self.beacons.end_active()
         if role in _RUNNING:

@@ -303,7 +303,8 @@ def points() -> str:
 
 def northbound_points() -> str:
     """Return the page of the points of the northbound servers."""
-    from deploy.northbound.command.points import protocols, table_rows
+    from deploy.northbound.command.point_words import PROTOCOLS
+    from deploy.northbound.command.points import flag_table, protocols, table_rows, word_table
 
     head = ("key", "point", "unit", *protocols())
     return (
@@ -316,6 +317,15 @@ def northbound_points() -> str:
         "    coldloop northbound points --epics > points.tpi   # BACnet, ANSI/ASHRAE 135.1\n\n"
         "The addresses of Modbus count from 0. The number is that of the first instance.\n\n"
         + table(head, [list(row) for row in table_rows()])
+        + "\n## Words and numbers\n\nThe number of a word is not the same in all protocols: BACnet "
+        "and SNMP count from 1. Prometheus and Redfish give the word. A state that is not known is "
+        "65535 over Modbus, `unknown` with the flag FAULT over BACnet, and no instance over SNMP. "
+        "The meaning: "
+        "[redundant pair](../technician/redundant_pair.md), [group](../technician/group.md), "
+        "[unit states](../operator/alarms.md).\n\n"
+        + table(("key", "word", *PROTOCOLS), [list(row) for row in word_table()])
+        + "\nFlags: points that are 0 or 1 over Modbus. BACnet names 0 inactive and 1 active.\n\n"
+        + table(("word", *PROTOCOLS), [list(row) for row in flag_table()])
     )
 
 

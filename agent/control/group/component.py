@@ -18,6 +18,7 @@ speed (droop), because several integrators on one pressure drift apart.
 from agent.control.group import rules
 from agent.control.group.fact import (
     HEALTHY,
+    LOAD_KNOWN,
     RUNNING,
     UTC_KNOWN,
     Fact,
@@ -113,11 +114,11 @@ class GroupComponent(Component):
         for member in self.members:
             if member.number == index + 1:
                 member.link.receive(data, now)
-                fact = parse_fact(member.link.replica(now))
-                if fact is not None:
-                    member.fact = fact
+                # A fact that cannot be read does not keep the last one: the unit is lost.
+                member.fact = parse_fact(member.link.replica(now))
 
-    def _load_w(self, now: int) -> int:
+    def _load_w(self, now: int) -> "int | None":
+        """Return the heat that this unit rejects, W; None: a sensor gives no value."""
         sensor = self.agent.return_sensor
         values = (
             self._flow.value(now),
@@ -126,7 +127,7 @@ class GroupComponent(Component):
         )
         flow, warm, cold = values
         if flow is None or warm is None or cold is None:
-            return 0
+            return None
         return max(0, min(int(flow / 60 * _WATER_J_L_K * (warm - cold)), 99_000_000))
 
     def _own_fact(self, now: int) -> Fact:
@@ -138,18 +139,26 @@ class GroupComponent(Component):
             flags |= HEALTHY
         if self._slot(now) is not None:
             flags |= UTC_KNOWN
-        speeds = [pump.command_pct or 0.0 for pump in agent.pumps]
+        load_w = self._load_w(now)
+        if load_w is not None:
+            flags |= LOAD_KNOWN
+        speed_pct = self._speed_pct()
         received = [member.number for member in self.members if member.is_received(now)]
         return Fact(
             flags,
             rules.mask_of(self.staging.selected),
             rules.mask_of(received + [self.own]),
             self._capacity_w,
-            self._load_w(now),
-            int(max(speeds) * 1000) if speeds else 0,
+            load_w or 0,
+            int((speed_pct or 0.0) * 1000),
             self._rules_hash,
             self._slot(now) or 0,
         )
+
+    def _speed_pct(self) -> "float | None":
+        """Return the largest command of a pump; None: no pump has one."""
+        known = [pump.command_pct for pump in self.agent.pumps if pump.command_pct is not None]
+        return max(known) if known else None
 
     def _slot(self, now: int) -> "int | None":
         """Return the number of the period of rotation; None while UTC is not good enough."""
@@ -182,12 +191,17 @@ class GroupComponent(Component):
             self._droop()
 
     def _droop(self) -> None:
-        """Lower the own set-point with the speed while not all units report; else restore it."""
-        base, speed = self._base_kpa, max([p.command_pct or 0.0 for p in self.agent.pumps])
+        """Lower the own set-point with the speed while not all units report; else restore it.
+
+        Without a known speed it stays as it is.
+        """
+        base, speed = self._base_kpa, self._speed_pct()
         if self._is_whole:
             if self._is_droop:
                 self._is_droop = False
                 self.agent.request_setpoint(SetpointRequest(_OWNER, "pressure", base))
+            return
+        if speed is None:
             return
         self._is_droop = True
         wanted = base - _DROOP_KPA_PCT * (speed - _BASE_PCT)
@@ -201,7 +215,7 @@ class GroupComponent(Component):
             for actuator in (VALVE, PUMPS):
                 arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
             return
-        lead = self._facts.get(self.staging.lead)
+        lead = self._facts.get(self.staging.lead or 0)
         is_follower = self._has_header and self._is_whole and self.staging.lead != self.own
         if is_follower and lead is not None and lead.flags & RUNNING and lead.pump_milli:
             arbiters[PUMPS].claim(GROUP, _OWNER, EXACT, lead.pump_milli / 1000, "lead")
@@ -224,8 +238,8 @@ class GroupComponent(Component):
         return found
 
     def status(self, now: int) -> JsonObject:
-        """Return the view of this unit."""
-        names = self._names
+        """Return the view of this unit. Null: not known, also before the first second."""
+        names, facts = self._names, self._facts
         return JsonObject(
             [
                 ("number", self.own),
@@ -235,7 +249,8 @@ class GroupComponent(Component):
                 ("received", [member.name for member in self.members if member.is_received(now)]),
                 ("reason", self.staging.reason),
                 ("changes", self.staging.changes),
-                ("whole", self._is_whole),
-                ("load_w", rules.load_w(self._facts)),
+                ("whole", self._is_whole if facts else None),
+                ("load_w", rules.load_w(facts)),
+                ("heat_unknown", [names[unit - 1] for unit in rules.without_load(facts)]),
             ]
         )

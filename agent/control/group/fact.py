@@ -9,7 +9,7 @@ configuration.
 import struct
 from collections import namedtuple
 
-HEALTHY, RUNNING, UTC_KNOWN, LEAVING = 1, 2, 4, 8
+HEALTHY, RUNNING, UTC_KNOWN, LEAVING, LOAD_KNOWN = 1, 2, 4, 8, 16
 
 Fact = namedtuple(
     "Fact",
@@ -24,10 +24,12 @@ Fact = namedtuple(
         "slot",
     ),
 )
-"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), LEAVING. `selected`: bit n - 1
-for each unit that shall run by its view. `received`: the units whose facts it has, in the same
-form. `capacity_w`, `load_w`: heat that it can reject, and that it rejects now. `pump_milli`: speed
-of its pumps, thousandths of a percent. `rules`: hash of the rules of its configuration. `slot`: its
+"""`flags`: HEALTHY (it can cool), RUNNING, UTC_KNOWN (within 1 s), LEAVING, LOAD_KNOWN. `selected`:
+bit n - 1 for each unit that shall run by its view. `received`: the units whose facts it has, in the
+same form. `capacity_w`, `load_w`: heat that it can reject, and that it rejects now; `load_w` has no
+meaning without LOAD_KNOWN. A unit with software before this flag never sets it, so its heat is not
+known. `pump_milli`: speed of its pumps, thousandths of a percent; 0: they stop, or the speed is not
+known. `rules`: hash of the rules of its configuration. `slot`: its
 period of rotation, counted from 1970; 0: UTC is unknown."""
 
 _FORMAT = ">BHHIIIII"
@@ -53,3 +55,9 @@ def is_healthy(fact: Fact) -> bool:
     """Return whether a unit can cool."""
     is_good: bool = fact.flags & (HEALTHY | LEAVING) == HEALTHY
     return is_good
+
+
+def load_of(fact: Fact) -> "int | None":
+    """Return the heat that a unit rejects, W; None: it is not known."""
+    load_w: int = fact.load_w
+    return load_w if fact.flags & LOAD_KNOWN else None

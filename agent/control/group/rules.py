@@ -6,9 +6,12 @@ of a unit to its fact; the own unit is in it. While the views of two units diffe
 more cooling: a unit runs if any unit selects it.
 
 N+1: the selected units without the largest one carry the load.
+
+The heat of a unit can be not known. It then counts with its capacity where a unit may start, and no
+unit stops.
 """
 
-from agent.control.group.fact import is_healthy
+from agent.control.group.fact import is_healthy, load_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +46,26 @@ def lead_of(facts: "Facts", count: int, slot: int) -> int:
     return 0
 
 
-def load_w(facts: "Facts") -> int:
-    """Return the heat that all units reject, W."""
-    return sum([fact.load_w for fact in facts.values()])
+def without_load(facts: "Facts") -> "list[int]":
+    """Return the units whose heat is not known."""
+    return [unit for unit, fact in sorted(facts.items()) if load_of(fact) is None]
+
+
+def load_w(facts: "Facts") -> "int | None":
+    """Return the heat that all units reject, W; None: that of a unit is not known."""
+    if not facts or without_load(facts):
+        return None
+    total: int = sum([fact.load_w for fact in facts.values()])
+    return total
+
+
+def most_load_w(facts: "Facts") -> int:
+    """Return the most heat that all units can reject now, W: their capacity if it is not known."""
+    total = 0
+    for fact in facts.values():
+        load = load_of(fact)
+        total += fact.capacity_w if load is None else load
+    return total
 
 
 def spare_free_w(facts: "Facts", units: "list[int]") -> int:
@@ -62,7 +82,7 @@ def healthy_order(facts: "Facts", count: int, lead: int) -> "list[int]":
 
 def needed(facts: "Facts", order: "list[int]") -> "list[int]":
     """Return the fewest units of `order` that carry the load with a margin; all if none do."""
-    load = load_w(facts)
+    load = most_load_w(facts)
     for size in range(2, len(order)):
         if 100 * spare_free_w(facts, order[:size]) >= NEED_PCT * load:
             return order[:size]
@@ -71,15 +91,21 @@ def needed(facts: "Facts", order: "list[int]") -> "list[int]":
 
 def is_overloaded(facts: "Facts", selected: "list[int]") -> bool:
     """Return whether the load is above what `selected` should carry."""
-    return 100 * load_w(facts) > UP_PCT * spare_free_w(facts, selected)
+    return 100 * most_load_w(facts) > UP_PCT * spare_free_w(facts, selected)
 
 
 def can_remove(facts: "Facts", selected: "list[int]", unit: int) -> bool:
-    """Return whether the rest of `selected` carries the load well without `unit`."""
+    """Return whether the rest of `selected` carries the load well without `unit`.
+
+    No unit is removed while the heat of any unit is not known.
+    """
+    load = load_w(facts)
+    if load is None:
+        return False
     rest = [other for other in selected if other != unit]
     if len(rest) < 2 and len(rest) < len(facts):
         return False
-    return 100 * load_w(facts) < DOWN_PCT * spare_free_w(facts, rest)
+    return 100 * load < DOWN_PCT * spare_free_w(facts, rest)
 
 
 def mask_of(units: "list[int]") -> int:

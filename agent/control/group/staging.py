@@ -4,7 +4,7 @@
 Does not act; see `agent.control.group.component`. Each unit has one, and steps it
 once a second with its facts. A lost or failed unit is replaced at the next step. Other changes have
 delays, so that the group does not cycle: at most one in 300 s. A start takes effect immediately, a
-stop a second later.
+stop a second later. No unit stops while the heat of a unit is not known.
 
 At the start all units run. After a change of the lead the new one runs for `PROVE_S` seconds
 together with the others; then one unit stops. Units whose views differ take that of the lead after
@@ -23,13 +23,13 @@ UP_S, DOWN_S, CHANGE_S, PROVE_S, LEAST_ON_S, AGREE_S = 60, 900, 301, 120, 1800, 
 class Staging:
     """The selection of one unit. `count`: number of units of the group. Times are seconds.
 
-    `lead`: the unit that controls what is shared. `selected`: the units that run. `reason`: of the
-    last change. `changes`: number of changes without a failure.
+    `lead`: the unit that controls what is shared; 0: none; None: no step yet. `selected`: the units
+    that run. `reason`: of the last change. `changes`: number of changes without a failure.
     """
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self.lead = 0
+        self.lead: int | None = None
         self.selected = list(range(1, count + 1))
         self.reason = "start"
         self.changes = 0
@@ -73,7 +73,7 @@ class Staging:
         for unit in order:
             if len(usable) >= 2 and 100 * rules.spare_free_w(
                 facts, self.selected
-            ) >= rules.NEED_PCT * rules.load_w(facts):
+            ) >= rules.NEED_PCT * rules.most_load_w(facts):
                 break
             if unit not in self.selected:
                 self._add(unit, "failure", now_s)
@@ -116,12 +116,15 @@ class Staging:
         """Take the selection of the lead if it differs from the own one for `AGREE_S`.
 
         Only if the lead has the facts of the same units: else its selection is for other ones.
+        While the heat of a unit is not known, no unit is removed.
         """
-        lead = facts.get(self.lead)
+        lead = facts.get(self.lead or 0)
         theirs = 0
         if lead is not None and lead.received == rules.mask_of(sorted(facts)):
             theirs = lead.selected
         own = rules.mask_of(self.selected)
+        if theirs and rules.load_w(facts) is None:
+            theirs |= own
         if not theirs or theirs == own:
             self._apart_s = 0
             return
@@ -131,4 +134,4 @@ class Staging:
             for unit in rules.units_of(theirs & ~own, self._count):
                 self._since_s[unit] = now_s
             self.selected = rules.units_of(theirs, self._count)
-            self.reason = "as lead %d" % self.lead
+            self.reason = "as lead %d" % (self.lead or 0)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from deploy.northbound.command import point_words
 from deploy.northbound.modbus.layout import register_fields
 from deploy.northbound.points.point_table import PointRow, columns, point_table
 from deploy.northbound.snmp.mib_text import mib_text
@@ -51,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.json:
         for row in point_table().values():
             fields = {name: getattr(row, name) for name in _HEAD}
-            print(json.dumps({**fields, **_places(row)}, ensure_ascii=False))
+            words = {name: point_words.numbered_words(name, row) for name in point_words.PROTOCOLS}
+            shown = {"words": words} if point_words.words_of(row) else {}
+            print(json.dumps({**fields, **_places(row), **shown}, ensure_ascii=False))
     else:
         for row in point_table().values():
             places = "  ".join(text for text in _places(row).values() if text)
@@ -93,13 +96,17 @@ def _places(row: PointRow) -> dict[str, str]:
 
 
 def csv_text() -> str:
-    """Return the list as CSV (RFC 4180) with one line for each point."""
+    """Return the list as CSV (RFC 4180) with one line for each point.
+
+    The last columns have the words of an enumeration or flag by their numbers in a protocol.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow([*_HEAD, *protocols()])
+    writer.writerow([*_HEAD, *protocols(), *(f"{name}_words" for name in point_words.PROTOCOLS)])
     for row in point_table().values():
         fields = (row.key, row.title, row.unit, row.kind, row.scale, row.low, row.high)
-        writer.writerow([*fields, *_places(row).values()])
+        words = [point_words.words_text(name, row) for name in point_words.PROTOCOLS]
+        writer.writerow([*fields, *_places(row).values(), *words])
     return stream.getvalue()
 
 
@@ -118,6 +125,17 @@ def table_rows() -> Iterator[tuple[str, ...]]:
             row.unit,
             *(f"`{text}`" if text else "-" for text in _places(row).values()),
         )
+
+
+def word_table() -> list[tuple[str, ...]]:
+    """Return the rows of the words of all enumerations, for the page in docs/reference."""
+    return point_words.word_rows([row for row in point_table().values() if row.kind == "enum"])
+
+
+def flag_table() -> list[tuple[str, ...]]:
+    """Return the rows of the words of a flag: those of the first one, as they are the same."""
+    flag = next(row for row in point_table().values() if row.kind == "flag")
+    return [cells[1:] for cells in point_words.word_rows([flag])]
 
 
 def _count(template: str) -> str:
@@ -150,4 +168,9 @@ def _epics_object(row: PointRow, column: Mapping[str, Any]) -> Iterator[str]:
         yield f"    cov-increment: {column['cov']}"
     if kind == "multi-state-value":
         yield f"    number-of-states: {len(row.words)}"
+        yield "    state-text: {" + ", ".join(f'"{word}"' for word in row.words) + "}"
+    if kind == "binary-input":
+        yield "    polarity: normal"
+        yield '    inactive-text: "off"'
+        yield '    active-text: "on"'
     yield "  }"

@@ -7,14 +7,26 @@ import random
 import pytest
 
 from agent.control.group import rules
-from agent.control.group.fact import HEALTHY, RUNNING, UTC_KNOWN, Fact, build_fact, parse_fact
+from agent.control.group.fact import (
+    HEALTHY,
+    LOAD_KNOWN,
+    RUNNING,
+    UTC_KNOWN,
+    Fact,
+    build_fact,
+    load_of,
+    parse_fact,
+)
 from agent.control.group.staging import Staging
 
 CAPACITY_W = 100_000
 
 
 class RuleGroup:
-    """Units that exchange facts once a second. `cuts`: pairs (from, to) that are lost."""
+    """Units that exchange facts once a second. `cuts`: pairs (from, to) that are lost.
+
+    `unmeasured`: units whose heat is not known.
+    """
 
     def __init__(self, count: int, load_w: int) -> None:
         self.count = count
@@ -22,6 +34,7 @@ class RuleGroup:
         self.units = {unit: Staging(count) for unit in range(1, count + 1)}
         self.healthy = set(self.units)
         self.cuts: set[tuple[int, int]] = set()
+        self.unmeasured: set[int] = set()
         self.period_s = 10**9
         self.now_s = 0
         self.running: set[int] = set(self.units)
@@ -42,11 +55,16 @@ class RuleGroup:
         carrying = sorted(self.running & self.healthy)
         facts = {
             unit: Fact(
-                HEALTHY * (unit in self.healthy) | RUNNING * (unit in self.running) | UTC_KNOWN,
+                HEALTHY * (unit in self.healthy)
+                | RUNNING * (unit in self.running)
+                | UTC_KNOWN
+                | LOAD_KNOWN * (unit not in self.unmeasured),
                 rules.mask_of(staging.selected),
                 rules.mask_of(self.received_by(unit)),
                 CAPACITY_W,
-                self.load_w // len(carrying) if unit in carrying else 0,
+                self.load_w // len(carrying)
+                if unit in carrying and unit not in self.unmeasured
+                else 0,
                 60_000,
                 1,
                 self.now_s // self.period_s,
@@ -72,7 +90,7 @@ def test_facts_survive_their_bytes() -> None:
     source = random.Random(1)
     for _ in range(200):
         fact = Fact(
-            source.randrange(16),
+            source.randrange(32),
             source.randrange(1 << 16),
             source.randrange(1 << 16),
             source.randrange(10**8),
@@ -84,6 +102,96 @@ def test_facts_survive_their_bytes() -> None:
         assert parse_fact(build_fact(fact)) == fact
     assert parse_fact(b"") is None
     assert parse_fact(b"\xff" * 25) is None
+
+
+def fact_of(load_w: int | None, selected: int = 0b1111, received: int = 0b1111) -> Fact:
+    """Return a fact of a healthy unit; None: its heat is not known."""
+    flags = HEALTHY | RUNNING | UTC_KNOWN | (0 if load_w is None else LOAD_KNOWN)
+    return Fact(flags, selected, received, CAPACITY_W, load_w or 0, 60_000, 1, 0)
+
+
+def test_a_fact_has_a_word_for_a_heat_that_is_not_known() -> None:
+    """The length is that of older software, whose facts have no such flag: not known."""
+    for load_w in (None, 0, 30_000):
+        data = build_fact(fact_of(load_w))
+        fact = parse_fact(data)
+        assert fact is not None
+        assert len(data) == 25
+        assert load_of(fact) == load_w
+    older = parse_fact(bytes((HEALTHY | RUNNING | UTC_KNOWN,)) + build_fact(fact_of(30_000))[1:])
+    assert older is not None
+    assert load_of(older) is None
+
+
+def test_an_unknown_heat_is_not_zero_in_any_rule() -> None:
+    known = {unit: fact_of(20_000) for unit in range(1, 5)}
+    facts = {**known, 3: fact_of(None)}
+    assert rules.load_w(known) == 80_000
+    assert rules.load_w(facts) is None
+    assert rules.load_w({}) is None
+    assert rules.without_load(facts) == [3]
+    assert rules.most_load_w(facts) == 60_000 + CAPACITY_W
+    for unit in known:
+        assert rules.can_remove(known, [1, 2, 3, 4], unit)
+        assert not rules.can_remove(facts, [1, 2, 3, 4], unit)
+    assert rules.needed(known, [1, 2, 3, 4]) == [1, 2]
+    assert rules.needed(facts, [1, 2, 3, 4]) == [1, 2, 3]
+    assert not rules.is_overloaded(known, [1, 2])
+    assert rules.is_overloaded(facts, [1, 2])
+
+
+@pytest.mark.parametrize("unmeasured", [1, 4])
+def test_no_unit_stops_while_a_heat_is_not_known(unmeasured: int) -> None:
+    group = RuleGroup(4, 70_000)
+    group.unmeasured = {unmeasured}
+    group.step(4000)
+    assert group.running == {1, 2, 3, 4}
+    group.unmeasured = set()
+    group.step(4000)
+    assert len(group.running) == 2
+
+
+def test_a_unit_starts_while_the_heat_of_a_running_one_is_not_known() -> None:
+    group = RuleGroup(4, 70_000)
+    group.step(4000)
+    assert len(group.running) == 2
+    group.unmeasured = {min(group.running)}
+    group.step(100)
+    assert len(group.running) == 3
+
+
+def test_a_rotation_stops_no_unit_while_a_heat_is_not_known() -> None:
+    group = RuleGroup(4, 70_000)
+    group.step(4000)
+    before = set(group.running)
+    group.unmeasured = {min(before)}
+    group.period_s = group.now_s
+    for _ in range(6000):
+        group.step()
+        assert group.running >= before
+        before = set(group.running)
+
+
+def test_the_selection_of_the_lead_removes_no_unit_while_a_heat_is_not_known() -> None:
+    for load_w, selected in ((None, [1, 2, 3, 4]), (20_000, [1, 2])):
+        staging = Staging(4)
+        facts = {unit: fact_of(20_000, 0b0011) for unit in range(1, 5)}
+        facts[3] = fact_of(load_w, 0b0011)
+        for now_s in range(40):
+            staging.step(facts, 0, now_s)
+        assert staging.lead == 1
+        assert staging.selected == selected
+
+
+def test_a_lost_unit_is_replaced_by_all_that_an_unknown_heat_can_need() -> None:
+    for load_w, count in ((None, 3), (20_000, 2)):
+        staging = Staging(5)
+        staging.step({unit: fact_of(20_000) for unit in range(1, 6)}, 0, 0)
+        staging.selected = [1, 5]
+        facts = {unit: fact_of(20_000, 0b10001, 0b01111) for unit in range(1, 5)}
+        facts[2] = fact_of(load_w, 0b10001, 0b01111)
+        staging.step(facts, 0, 1)
+        assert len(staging.selected) == count
 
 
 @pytest.mark.parametrize("load_w", [30_000, 100_000, 170_000, 250_000, 290_000])
@@ -127,7 +235,7 @@ def test_the_lead_moves_around_the_ring_and_makes_before_it_breaks() -> None:
     for _ in range(16_000):
         group.step()
         assert group.capacity_w() >= 2 * CAPACITY_W
-        lead = group.units[1].lead
+        lead = group.units[1].lead or 0
         if not leads or leads[-1] != lead:
             leads.append(lead)
     assert set(leads) == {1, 2, 3, 4}

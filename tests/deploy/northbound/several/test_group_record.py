@@ -6,6 +6,8 @@ The units and all devices are emulated, in virtual time.
 
 from pathlib import Path
 
+import pytest
+
 from agent.agent import Agent
 from agent.northbound import point_record
 from agent.port_numbers import FIRST_BUS
@@ -45,6 +47,34 @@ def read(run: GroupRun, number: int, folder: Path) -> Snapshot:
     (folder / point_record.LAYOUT_KEY).write_bytes(point_record.build_layout(agent))
     (folder / point_record.KEY).write_bytes(point_record.build(component, now))
     return SnapshotSource(folder, clock=lambda: now).read()
+
+
+class DeadFlow:
+    """A sensor that gives no value."""
+
+    def value(self, now: int) -> float | None:
+        return None
+
+
+def test_the_load_of_a_group_is_not_known_while_the_heat_of_a_unit_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = SiteGroup(2, 55.0)
+    run.start()
+    run.run(5)
+    early = read(run, 1, tmp_path).points
+    for key in ("group_lead", "group_is_lead"):
+        assert (early[key].raw, early[key].quality) == (None, "bad"), "no decision yet"
+    run.run(20)
+    assert read(run, 1, tmp_path).points["group_load"].quality == "good"
+    monkeypatch.setattr(run.group(1), "_flow", DeadFlow())
+    run.run(24)
+    for number in (1, 2):
+        found = read(run, number, tmp_path)
+        assert (found.points["group_load"].raw, found.points["group_load"].quality) == (None, "bad")
+        assert found.details["group"]["heat_unknown"] == ["cdu01"]
+        assert "coldloop_group_load_watts NaN" not in metrics_text(found, open_metrics=False)
+        assert "coldloop_group_load_watts 0" not in metrics_text(found, open_metrics=False)
 
 
 def test_a_group_has_points_before_and_after_a_loss(tmp_path: Path) -> None:

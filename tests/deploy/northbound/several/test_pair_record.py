@@ -25,6 +25,25 @@ def read(run: PairRun, number: int, folder: Path) -> Snapshot:
     return SnapshotSource(folder, clock=lambda: now).read()
 
 
+def test_nothing_is_known_of_a_takeover_before_the_first_one(tmp_path: Path) -> None:
+    run = PairRun(TestbedSettings(parts="northbound"))
+    run.at(20, run.begin_fault, "power", 0)
+    run.start()
+    run.run(20)
+    while run.agents[1].role != "read":
+        run.run(run.world.now / 1e6 + 0.05)
+    run.run(run.world.now / 1e6 + 0.3)
+    points = read(run, 1, tmp_path).points
+    assert points["pair_role"].raw == 4, "read"
+    assert points["pair_takeovers"].raw == 0
+    for key in ("pair_active_time", "pair_takeover_reason"):
+        assert (points[key].raw, points[key].quality) == (None, "bad"), key
+    run.run(30)
+    after = read(run, 1, tmp_path).points
+    assert after["pair_takeovers"].raw == 1
+    assert 0 < (after["pair_active_time"].raw or 0) < 10
+
+
 def test_a_pair_has_points_before_and_after_a_takeover(tmp_path: Path) -> None:
     run = PairRun(TestbedSettings(parts="northbound"))
     run.at(20, run.begin_fault, "power", 0)

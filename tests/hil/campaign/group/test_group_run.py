@@ -3,6 +3,7 @@
 
 import pytest
 
+from agent.core.actuator import SetpointRequest
 from hil.campaign.group.group_cases import KINDS, GroupCase, over_setpoint_k, run_case
 from hil.campaign.group.group_run import GroupRun
 
@@ -80,3 +81,68 @@ def test_followers_take_the_speed_of_the_lead_and_use_droop_without_it() -> None
     assert {agent.pressure_loop.config.setpoint for agent in run.agents} == {
         run.agents[0].config.pressure.setpoint
     }
+
+
+class NoReading:
+    """A sensor that gives no value."""
+
+    def value(self, now: int) -> float | None:
+        return None
+
+
+def test_a_lost_flow_sensor_is_a_heat_that_is_not_known_in_all_views(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = GroupRun(3, 55.0)
+    before = dict(run.group(1).status(0).pairs)
+    assert before["load_w"] is None, "no fact yet"
+    assert before["whole"] is None
+    run.start()
+    run.run(20)
+    for number in (1, 2, 3):
+        assert 40_000 < dict(run.group(number).status(run.world.now).pairs)["load_w"] < 70_000
+        run.group(number).staging._under_s = 890
+    monkeypatch.setattr(run.group(2), "_flow", NoReading())
+    run.run(50)
+    for number in (1, 2, 3):
+        status = dict(run.group(number).status(run.world.now).pairs)
+        assert status["load_w"] is None
+        assert status["heat_unknown"] == ["cdu02"]
+        assert status["whole"] is True
+        assert status["runs"] is True
+    assert run.running() == [1, 2, 3]
+
+
+def test_a_fact_that_cannot_be_read_does_not_keep_the_last_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = GroupRun(2, 60.0)
+    run.start()
+    run.run(20)
+    member = run.group(1).members[0]
+    assert member.is_received(run.world.now)
+    monkeypatch.setattr("agent.control.group.component.build_fact", lambda _: b"of a later form")
+    run.run(25)
+    assert member.link.is_up(run.world.now)
+    assert not member.is_received(run.world.now)
+    assert any("alarm raised group_link:cdu02" in line for line in run.console)
+
+
+def test_a_speed_that_is_not_known_does_not_move_the_set_point(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = GroupRun(2, 60.0, shared="header")
+    run.start()
+    run.run(20)
+    group = run.group(1)
+    asked: list[SetpointRequest] = []
+    monkeypatch.setattr(group.agent, "request_setpoint", asked.append)
+    group._is_whole = False
+    for pump in group.agent.pumps:
+        pump.command_pct = None
+    group._droop()
+    assert asked == []
+    group.agent.pumps[0].command_pct = 70.0
+    group._droop()
+    assert len(asked) == 1
+    assert asked[0].value == pytest.approx(group._base_kpa - 6.0)

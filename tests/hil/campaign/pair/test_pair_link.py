@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from agent.core.actuator import SetpointRequest
+from agent.northbound.pair_points import REASONS as WORDS
 from agent.redundancy.beacon import UNITS, Word, build_request
+from agent.redundancy.handover import REASONS, reason_of
 from agent.redundancy.pair_table import ACTIVE
 from agent.redundancy.stored_epoch import COMMAND_KEY, STATE_KEY, command_text
 from hil.bench.testbed_settings import TestbedSettings
@@ -44,7 +46,7 @@ def test_planned_swaps_move_no_actuator(phase_s: float) -> None:
     run.start()
     run.run(70)
     assert [agent.takeovers for agent in run.agents] == [4, 3]
-    assert {agent.reason for agent in run.agents} == {"swap"}
+    assert {agent.reason for agent in run.agents} == {"command"}
     assert run.longest_gap_us <= 1_200_000
     assert run.closest_writes_us() >= 1_000_000
     assert run.largest_step_pct <= 0.3
@@ -112,6 +114,8 @@ def test_a_cut_link_is_an_alarm_and_stops_swaps_but_no_takeover() -> None:
     run.run(49)
     assert roles(run) == ["active", "standby"]
     assert any("alarm raised pair_link_lost" in line for line in run.console)
+    fields = dict(run.agents[0].status_fields())
+    assert (fields["link"], fields["peer_fit"], fields["in_sync"]) == (False, None, None)
     run.run(60)
     assert roles(run)[1] == "active"
     assert run.longest_gap_us <= 2_000_000
@@ -169,6 +173,27 @@ def test_a_dead_store_gives_the_role_to_the_other_one_and_stops_nothing(both: bo
     assert roles(run)[1] == "active"
     assert run.longest_gap_us <= 2_000_000
     assert run.agents[1].takeovers == 1
+    assert run.agents[1].reason == ("silence" if both else "health")
+
+
+def test_a_dropped_swap_gives_no_reason_to_a_later_takeover() -> None:
+    run = linked_run()
+    run.at(20, command, run, 0, "swap")
+    run.at(20, run.begin_fault, "store", 1)
+    run.at(20.0, run.begin_fault, "link", 0)
+    run.at(45, run.begin_fault, "power", 0)
+    run.start()
+    run.run(50)
+    assert run.agents[0].takeovers == 1
+    assert (run.agents[1].role, run.agents[1].reason) == ("active", "silence")
+
+
+def test_a_state_without_a_reason_is_that_of_older_software() -> None:
+    assert reason_of(b"history 7\ncommand.0 100 50000") == "swap"
+    assert reason_of(b"history 7\ncommand.0 100 50000\nswap.reason x") == "swap"
+    for reason in REASONS:
+        assert reason_of(b"history 7\nswap.reason " + reason.encode()) == reason
+    assert set(REASONS) < set(WORDS)
 
 
 def test_a_rotation_by_time_proves_both() -> None:
@@ -179,6 +204,7 @@ def test_a_rotation_by_time_proves_both() -> None:
     run.start()
     run.run(70)
     assert sum(agent.takeovers for agent in run.agents) >= 3
+    assert {agent.reason for agent in run.agents} == {"time"}
     assert run.longest_gap_us <= 1_200_000
 
 

@@ -54,6 +54,10 @@ def test_values_of_a_unit_of_a_group():
 def test_the_lead_and_reasons():
     assert values(1)["group_is_lead"] == (1, "good", 0)
     assert values(0)["group_lead"] == (0, "good", 0)
+    assert values(None)["group_lead"] == (None, "bad", None)
+    assert values(None)["group_is_lead"] == (None, "bad", None)
+    assert values(load_w=None)["group_load"] == (None, "bad", None)
+    assert values(whole=None)["group_whole"] == (None, "bad", None)
     texts = ("start", "rotation: unit 2 starts", "failure: unit 3", "as lead 2")
     assert [values(reason=text)["group_reason"][0] for text in texts] == [1, 3, 4, 5]
     assert values(reason="x")["group_reason"] == (None, "bad", None)

@@ -45,3 +45,6 @@ def test_when_the_standby_is_ready():
 def test_unknown_words_are_not_known():
     assert values(role="x", reason="")["pair_role"] == (None, "bad", None)
     assert values(reason="")["pair_takeover_reason"] == (None, "bad", None)
+    assert values(active_s=None)["pair_active_time"] == (None, "bad", None)
+    assert values(in_sync=None)["pair_in_sync"] == (None, "bad", None)
+    assert values(peer_fit=None)["pair_standby_ready"] == (1, "good", 0), "it replies on the line"

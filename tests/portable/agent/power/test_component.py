@@ -274,6 +274,18 @@ def test_points_and_status():
     eq((shown["state"], shown["loads"][0]["shown_w"]), ("free", 10_000))
 
 
+def test_a_load_without_a_report_makes_the_sum_unmeasured():
+    """Its limit is in the sum; a load that is off draws nothing."""
+    rig = make_rig()
+    measurement = rig.component.measurement
+    silent = [load for load in rig.component.loads if not load.is_measured]
+    eq([load.name for load in silent], ["spare"])
+    eq((silent[0].on, silent[0].power_w), (True, silent[0].limit_w))
+    eq(measurement.is_load_measured(rig.now), False)
+    silent[0].on = False
+    eq(measurement.is_load_measured(rig.now), True)
+
+
 def test_invalid_section_is_rejected():
     wrong = [
         load_section("a", port="nowhere", path="/x"),
