@@ -10,7 +10,6 @@ At the first start there is one account, `admin`, with a random password in the 
 deleted.
 """
 
-import contextlib
 import json
 import re
 import threading
@@ -21,13 +20,11 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
-from deploy.northbound.access.account_lock import accounts_lock
 from deploy.northbound.access.lockout import Lockout
 from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
 from deploy.ops.private_file import replace_private
 
 FILE, INITIAL = "accounts.json", "initial_password"
-_BUSY_S = 1
 FIRST_USER = "admin"
 MAX_ACCOUNTS = 32
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
@@ -69,11 +66,7 @@ class Accounts:
         self._accounts: dict[str, UserAccount] = {}
         self._observers: list[Callable[[str], None]] = []
         if not (folder / FILE).exists():
-            with self._exclusive() as busy:
-                if busy is not None:
-                    raise OpsError(busy.reason)
-                if not (folder / FILE).exists():  # another process can have made it
-                    self._make_first()
+            self._make_first()
         self._read()
 
     def observe(self, observer: Callable[[str], None]) -> None:
@@ -146,9 +139,8 @@ class Accounts:
         self, user: str, password: str, role: str, enabled: bool = True, must_change: bool = False
     ) -> Refusal | None:
         """Add an account."""
-        with self._exclusive() as busy:
-            if busy is not None:
-                return busy
+        with self._lock:
+            self._read()
             reason = self._reason_against(user, role) or passwords.weakness(password, user)
             if self._is_taken(user):
                 reason = f"{user} exists already"
@@ -158,19 +150,6 @@ class Accounts:
                 return Refusal(reason)
             new = UserAccount(user, role, passwords.make_hash(password), enabled, must_change)
             return self._store({**self._accounts, user: new})
-
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[Refusal | None]:
-        """Keep all other threads and processes from a change; give the reason if it cannot be."""
-        with self._lock, contextlib.ExitStack() as stack:
-            try:
-                is_held = stack.enter_context(accounts_lock(self._folder))
-            except OSError as error:
-                yield Refusal(f"the accounts cannot be stored: {error.strerror}", storage=True)
-                return
-            if is_held:
-                self._read()
-            yield None if is_held else Refusal("another process changes the accounts", _BUSY_S)
 
     def _is_taken(self, name: str, owner: str = "") -> bool:
         """Return whether another account has the name; capital letters make no difference."""
@@ -195,9 +174,8 @@ class Accounts:
         unlock: bool = False,
     ) -> Refusal | None:
         """Change the given properties of an account, all or none."""
-        with self._exclusive() as busy:
-            if busy is not None:
-                return busy
+        with self._lock:
+            self._read()
             account = self._accounts.get(user)
             if account is None:
                 return Refusal(f"no account {user}")
@@ -243,9 +221,8 @@ class Accounts:
 
     def remove(self, user: str) -> Refusal | None:
         """Remove an account."""
-        with self._exclusive() as busy:
-            if busy is not None:
-                return busy
+        with self._lock:
+            self._read()
             if user not in self._accounts:
                 return Refusal(f"no account {user}")
             reason = self._last_administrator(user, None)

@@ -4,14 +4,12 @@
 import errno
 import os
 import stat
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from deploy.errors import OpsError
-from deploy.northbound.access import account_lock
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.accounts import FILE, FIRST_USER, INITIAL, Accounts
 from deploy.northbound.access.sessions import MAX_OF_USER, MAX_SESSIONS, Sessions
@@ -307,75 +305,3 @@ def test_an_unknown_user_takes_as_long_as_a_known_one(
     server.login("nobody-here", "wrong-password")
     server.login("rita", "wrong-password")
     assert len(checked) == 2
-
-
-@pytest.mark.parametrize("change", ["remove", "role", "disable"])
-def test_a_change_of_another_process_is_not_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
-) -> None:
-    """A user changes its password in the server, while the command ends its rights."""
-    server, command = Accounts(tmp_path, FakeAudit()), Accounts(tmp_path, FakeAudit())
-    assert server.add("eve", "Long-Password-9", "Operator") is None
-    hashing, go_on, answers = threading.Event(), threading.Event(), []
-    make_hash = passwords.make_hash
-
-    def slow_hash(text: str) -> str:
-        hashing.set()
-        assert go_on.wait(10)
-        return make_hash(text)
-
-    monkeypatch.setattr(passwords, "make_hash", slow_hash)
-    changes = {
-        "remove": lambda: command.remove("eve"),
-        "role": lambda: command.change("eve", role="ReadOnly"),
-        "disable": lambda: command.change("eve", enabled=False),
-    }
-    first = threading.Thread(
-        target=server.change, args=("eve",), kwargs={"password": "Other-Word-77"}
-    )
-    second = threading.Thread(target=lambda: answers.append(changes[change]()))
-    first.start()
-    assert hashing.wait(10)
-    second.start()
-    second.join(0.2)
-    go_on.set()
-    first.join(10)
-    second.join(10)
-    assert answers == [None]
-    for accounts in (server, command, Accounts(tmp_path, FakeAudit())):
-        found = accounts.find("eve")
-        if change == "remove":
-            assert found is None
-        else:
-            assert found is not None
-            assert (found.role == "ReadOnly") == (change == "role")
-            assert found.enabled == (change != "disable")
-
-
-def test_two_processes_lose_no_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "make_hash", lambda text: f"hash of {text}")
-    parts = [Accounts(tmp_path, FakeAudit()) for _ in range(2)]
-    refusals: list[object] = []
-
-    def add(number: int) -> None:
-        names = [f"u{number}-{i}" for i in range(7)]
-        refusals.extend(parts[number].add(name, "Long-Password-9", "ReadOnly") for name in names)
-
-    threads = [threading.Thread(target=add, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert refusals == [None] * 14
-    assert len(Accounts(tmp_path, FakeAudit()).all()) == 15
-
-
-def test_a_process_that_keeps_the_lock_refuses_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    accounts = Accounts(tmp_path, FakeAudit())
-    monkeypatch.setattr(account_lock, "_take", lambda _file, _wait_s: False)
-    refusal = accounts.add("eve", "Long-Password-9", "Operator")
-    assert refusal is not None
-    assert (refusal.reason, refusal.retry_s) == ("another process changes the accounts", 1)
-    assert accounts.find("eve") is None
