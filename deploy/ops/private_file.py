@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that only their user can read: written, or replaced as a whole.
 
-Does not lock. `replace_private` is for state that a process reads again: a power cut or a full disk
-leaves the old or the new file, and no part of the new one. It follows no link.
+Does not lock a read with the change after it. `replace_private` is for state that a process reads
+again: a power cut or a full disk leaves the old or the new file, and no part of the new one. It
+follows no link.
 """
 
 import contextlib
+import fcntl
 import os
+import time
 from pathlib import Path
 from typing import IO
 
 from deploy.errors import OpsError
+
+_WAIT_S, _PAUSE_S = 1.0, 0.002
+"""Longest wait for another process that replaces the same file, and the pause between tries, s."""
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -28,20 +34,64 @@ def write_private(path: Path, data: bytes) -> None:
         raise OpsError(f"{path}: {error.strerror}") from None
 
 
-def replace_private(path: Path, text: str, mode: int = 0o600) -> None:
+def replace_private(path: Path, text: str, mode: int = 0o600, to_owner: bool = False) -> None:
     """Replace a file; it is durable on return. Raises OSError: the old file is unchanged.
 
-    `mode`: another one for a file that others may read.
+    `mode`: another one for a file that others may read. `to_owner`: root gives the file to the
+    owner of its folder. Of several processes that replace a file, each one writes a whole new file.
     """
     new = path.with_name(path.name + ".new")
+    file = open_locked(new, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, mode)
     try:
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
         with os.fdopen(file, "w", encoding="utf-8") as stream:
+            if to_owner:
+                give_to_owner(file, path.parent)
+            os.ftruncate(file, 0)
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(new, path)
+            os.replace(new, path)
     except OSError:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
+
+
+def give_to_owner(file: int, folder: Path) -> None:
+    """As root, give an open file to the owner of its folder; else nothing."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            owner = folder.stat()
+            os.fchown(file, owner.st_uid, owner.st_gid)
+
+
+def open_locked(path: Path, flags: int, mode: int = 0o600) -> int:
+    """Open a file and lock it between processes; it still has its name. Raises OSError.
+
+    The lock ends when the file is closed. The wait has an end: a stopped process must not stop the
+    others.
+    """
+    end = time.monotonic() + _WAIT_S
+    while True:
+        file = os.open(path, flags, mode)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The process before may have moved the file to its place while this one waited.
+            if _is_at(path, file):
+                return file
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                os.close(file)
+                raise
+            time.sleep(_PAUSE_S)
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def _is_at(path: Path, file: int) -> bool:
+    """Return whether the open file still has its name."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(path.lstat(), os.fstat(file))
+    return False

@@ -3,13 +3,16 @@
 
 Does not keep sessions; see `deploy.northbound.access.sessions`. The file accounts.json in the state
 folder has names, roles and hashes of passwords. It is read again when it changes, so the command
-`coldloop northbound account` takes effect in a running server.
+`coldloop northbound account` takes effect in a running server. Each change holds the lock between
+processes: it reads the file, changes it, and replaces it as a whole. Hashes are made before.
 
 At the first start there is one account, `admin`, with a random password in the file
 `initial_password`. This password gives no other right than to set a new one; then the file is
 deleted.
 """
 
+import contextlib
+import errno
 import json
 import re
 import threading
@@ -17,20 +20,29 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.lockout import Lockout
+from deploy.northbound.access.state_lock import state_lock
 from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
 from deploy.ops.private_file import replace_private
 
-FILE, INITIAL = "accounts.json", "initial_password"
+FILE, INITIAL, LOCK = "accounts.json", "initial_password", "accounts.lock"
 FIRST_USER = "admin"
 MAX_ACCOUNTS = 32
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _UNKNOWN = passwords.make_hash(passwords.random_password())
 """Hash for an unknown user: its check takes as long as that of a known one."""
 _WRONG = "wrong user name or password"
+_CHANGED_MEANWHILE = "the account has changed meanwhile"
+_WAIT_S = 2.0
+"""Longest wait for a change of another process, s; a change takes some milliseconds."""
+
+
+class _StorageError(Exception):
+    """The file of the accounts cannot be read or locked; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +78,27 @@ class Accounts:
         self._accounts: dict[str, UserAccount] = {}
         self._observers: list[Callable[[str], None]] = []
         if not (folder / FILE).exists():
-            self._make_first()
+            self._begin()
         self._read()
 
     def observe(self, observer: Callable[[str], None]) -> None:
         """Call `observer` with the name of each account whose rights change or that ends."""
         self._observers.append(observer)
 
+    def _begin(self) -> None:
+        """Make the first account, if no other process was first. Raises OpsError."""
+        try:
+            with self._changing():
+                if not (self._folder / FILE).exists():
+                    self._make_first()
+        except _StorageError as error:
+            raise OpsError(f"{self._folder / FILE}: {error}") from None
+
     def _make_first(self) -> None:
         secret = passwords.random_password()
         first = UserAccount(FIRST_USER, ADMINISTRATOR, passwords.make_hash(secret), True, True)
         try:
-            replace_private(self._folder / INITIAL, f"{secret}\n")
+            replace_private(self._folder / INITIAL, f"{secret}\n", to_owner=True)
         except OSError as error:
             raise OpsError(f"{self._folder / INITIAL}: {error.strerror}") from None
         refusal = self._store({FIRST_USER: first})
@@ -135,21 +156,38 @@ class Accounts:
 
     # Changes.
 
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep all other threads and processes from a change; the accounts are those of the file.
+
+        Raises _StorageError: the lock or the file cannot be had.
+        """
+        with self._lock, contextlib.ExitStack() as stack:
+            try:
+                busy = "another process changes the accounts"
+                stack.enter_context(state_lock(self._folder / LOCK, _WAIT_S, busy))
+                self._read(for_change=True)
+            except OSError as error:
+                raise _StorageError(error.strerror) from None
+            yield
+
     def add(
         self, user: str, password: str, role: str, enabled: bool = True, must_change: bool = False
     ) -> Refusal | None:
         """Add an account."""
-        with self._lock:
-            self._read()
-            reason = self._reason_against(user, role) or passwords.weakness(password, user)
-            if self._is_taken(user):
-                reason = f"{user} exists already"
-            if len(self._accounts) >= MAX_ACCOUNTS:
-                reason = f"at most {MAX_ACCOUNTS} accounts"
-            if reason:
-                return Refusal(reason)
-            new = UserAccount(user, role, passwords.make_hash(password), enabled, must_change)
-            return self._store({**self._accounts, user: new})
+        reason = self._reason_against(user, role) or passwords.weakness(password, user)
+        if reason:
+            return Refusal(reason)
+        new = UserAccount(user, role, passwords.make_hash(password), enabled, must_change)
+        try:
+            with self._changing():
+                if self._is_taken(user):
+                    return Refusal(f"{user} exists already")
+                if len(self._accounts) >= MAX_ACCOUNTS:
+                    return Refusal(f"at most {MAX_ACCOUNTS} accounts")
+                return self._store({**self._accounts, user: new})
+        except _StorageError as error:
+            return _not_stored(str(error))
 
     def _is_taken(self, name: str, owner: str = "") -> bool:
         """Return whether another account has the name; capital letters make no difference."""
@@ -173,64 +211,85 @@ class Accounts:
         enabled: bool | None = None,
         unlock: bool = False,
     ) -> Refusal | None:
-        """Change the given properties of an account, all or none."""
-        with self._lock:
-            self._read()
-            account = self._accounts.get(user)
-            if account is None:
-                return Refusal(f"no account {user}")
-            new = replace(
-                account,
-                user=account.user if name is None else name,
-                role=account.role if role is None else role,
-                enabled=account.enabled if enabled is None else enabled,
-            )
-            reason = self._reason_against(new.user, new.role) or self._last_administrator(user, new)
-            if new.user != user and self._is_taken(new.user, user):
-                reason = f"{new.user} exists already"
-            if password is not None and not reason:
-                reason = passwords.weakness(password, new.user)
-                same = passwords.verify(password, account.hash)
-                reason = "the new password is the old one" if same else reason
+        """Change the given properties of an account, all or none.
+
+        A password is for the account of this moment: if another process removes or changes it
+        before the new one is stored, nothing is stored.
+        """
+        self._read()
+        seen = self._accounts.get(user)
+        if seen is None:
+            return Refusal(f"no account {user}")
+        given = {"user": name, "role": role, "enabled": enabled}
+        values: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if password is not None:
+            reason = self._reason_against_password(replace(seen, **values), password, user)
             if reason:
                 return Refusal(reason)
-            if password is not None:
-                new = replace(new, hash=passwords.make_hash(password), must_change=False)
-            if new != account:
-                new = replace(new, changes=account.changes + 1)
-            new = replace(new, unlocks=account.unlocks + unlock)
-            refusal = self._store(
-                {
-                    (new.user if key == user else key): (new if key == user else other)
-                    for key, other in self._accounts.items()
-                }
-            )
-            if refusal is not None:
-                return refusal
-            if unlock:
-                self.lockout.unlock(user)
-        self._after_change(user, account, new)
+            values |= {"hash": passwords.make_hash(password), "must_change": False}
+        try:
+            with self._changing():
+                old = self._accounts.get(user)
+                if old is None:
+                    return Refusal(f"no account {user}")
+                if password is not None and old.hash != seen.hash:
+                    return Refusal(_CHANGED_MEANWHILE)
+                found = self._change(old, values, unlock)
+                if isinstance(found, Refusal):
+                    return found
+                if old.must_change and not found.must_change and user == FIRST_USER:
+                    (self._folder / INITIAL).unlink(missing_ok=True)
+        except _StorageError as error:
+            return _not_stored(str(error))
+        if _has_changed(old, found):
+            self._report(user)
         return None
 
-    def _after_change(self, user: str, old: UserAccount, new: UserAccount) -> None:
-        """Delete the initial password; report rights that have changed."""
-        if old.must_change and not new.must_change and user == FIRST_USER:
-            (self._folder / INITIAL).unlink(missing_ok=True)
-        if _has_changed(old, new):
-            self._report(user)
+    def _reason_against_password(self, new: UserAccount, password: str, user: str) -> str:
+        """Return why a password is not accepted. `new`: the account after the change. Slow."""
+        reason = self._reason_against(new.user, new.role) or self._last_administrator(user, new)
+        reason = reason or passwords.weakness(password, new.user)
+        if not reason and passwords.verify(password, new.hash):
+            return "the new password is the old one"
+        return reason
+
+    def _change(
+        self, old: UserAccount, values: dict[str, Any], unlock: bool
+    ) -> UserAccount | Refusal:
+        """Store an account with new values; return it. The lock is held."""
+        user, new = old.user, replace(old, **values)
+        reason = self._reason_against(new.user, new.role) or self._last_administrator(user, new)
+        if new.user != user and self._is_taken(new.user, user):
+            reason = f"{new.user} exists already"
+        if reason:
+            return Refusal(reason)
+        if new != old:
+            new = replace(new, changes=old.changes + 1)
+        new = replace(new, unlocks=old.unlocks + unlock)
+        refusal = self._store(
+            {
+                (new.user if key == user else key): (new if key == user else other)
+                for key, other in self._accounts.items()
+            }
+        )
+        if refusal is None and unlock:
+            self.lockout.unlock(user)
+        return new if refusal is None else refusal
 
     def remove(self, user: str) -> Refusal | None:
         """Remove an account."""
-        with self._lock:
-            self._read()
-            if user not in self._accounts:
-                return Refusal(f"no account {user}")
-            reason = self._last_administrator(user, None)
-            if reason:
-                return Refusal(reason)
-            refusal = self._store({k: a for k, a in self._accounts.items() if k != user})
-            if refusal is not None:
-                return refusal
+        try:
+            with self._changing():
+                if user not in self._accounts:
+                    return Refusal(f"no account {user}")
+                reason = self._last_administrator(user, None)
+                if reason:
+                    return Refusal(reason)
+                refusal = self._store({k: a for k, a in self._accounts.items() if k != user})
+                if refusal is not None:
+                    return refusal
+        except _StorageError as error:
+            return _not_stored(str(error))
         self._report(user)
         return None
 
@@ -248,20 +307,32 @@ class Accounts:
 
     # The file.
 
-    def _read(self) -> None:
-        """Read the file if it has changed. An invalid file leaves no account."""
+    def _read(self, for_change: bool = False) -> None:
+        """Read the file if it has changed. An invalid file leaves no account.
+
+        `for_change`: read it in each case. Raises OSError then: it is not readable or not valid,
+        and a change would lose the accounts in it.
+        """
         with self._lock:
-            path = self._folder / FILE
+            path, before = self._folder / FILE, self._accounts
+            stamp: tuple[int, ...] | None = None  # an error: the next request tries again
+            accounts: dict[str, UserAccount] = {}
             try:
-                stamp = _stamp_of(path)
-                if stamp == self._stamp:
+                newest = _stamp_of(path)
+                if newest == self._stamp and not for_change:
                     return
-                before = self._accounts if self._stamp is not None else {}
-                self._stamp = stamp
-                accounts = dict(_parse(json.loads(path.read_text(encoding="utf-8"))))
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                before, accounts = self._accounts, {}
-            self._accounts = accounts
+                text = path.read_text(encoding="utf-8")
+                stamp = newest
+                accounts = dict(_parse(json.loads(text)))
+            except FileNotFoundError:
+                pass
+            except OSError:
+                if for_change:
+                    raise
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                if for_change:
+                    raise OSError(errno.EBADMSG, f"{FILE} is damaged") from None
+            self._stamp, self._accounts = stamp, accounts
         for user, account in before.items():
             found = accounts.get(user)
             if _has_changed(account, found):
@@ -273,12 +344,17 @@ class Accounts:
         """Write accounts, then use them. If they cannot be written, nothing changes."""
         entries = [asdict(replace(account, locked=False)) for account in accounts.values()]
         try:
-            replace_private(self._folder / FILE, json.dumps(entries, indent=1) + "\n")
+            text = json.dumps(entries, indent=1) + "\n"
+            replace_private(self._folder / FILE, text, to_owner=True)
             self._stamp = _stamp_of(self._folder / FILE)
         except OSError as error:
-            return Refusal(f"the accounts cannot be stored: {error.strerror}", storage=True)
+            return _not_stored(error.strerror)
         self._accounts = accounts
         return None
+
+
+def _not_stored(reason: str | None) -> Refusal:
+    return Refusal(f"the accounts cannot be stored: {reason}", storage=True)
 
 
 def _has_changed(old: UserAccount, new: UserAccount | None) -> bool:

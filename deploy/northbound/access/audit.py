@@ -8,6 +8,7 @@ changed or missing line in the middle is found; a missing end is not.
 Equal entries within `_WINDOW_S` are one line with a count, and at most `_MAX_LINES` lines are
 written in a window, `_MAX_OF_SOURCE` of them of one source. So a flood neither fills the disk nor
 hides other entries for long. A log has `_FILES` files of `_MAX_BYTES`; the oldest is deleted.
+Several processes can write one log: each entry follows the last one of the file, under a lock.
 
 What is refused has a log of its own, NAME-refused. Anybody who reaches a port can fill that one; it
 takes no line, no count and no file from logins, writes and changes that were accepted.
@@ -23,11 +24,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deploy.ops.private_file import open_locked
+
 _WINDOW_S = 10
 _MAX_LINES = 100
 _MAX_OF_SOURCE = 40
 _MAX_BYTES = 1 << 20
 _FILES = 4
+_ROTATIONS = 8
 _LENGTH = 120
 _START = "0" * 64
 
@@ -96,7 +100,8 @@ class ChainedLog:
         self._lines = 0
         self._counts: dict[Entry, int] = {}
         self._of_source: dict[str, int] = {}
-        self._number, self._hash = self._read_end()
+        self._number, self._hash = 0, _START
+        self._end = (0, 0)
 
     def record(self, texts: Entry, source: str) -> None:
         """Append an entry. Never raises; `failures` counts entries that could not be written."""
@@ -132,7 +137,7 @@ class ChainedLog:
     def _append(self, entry: Entry, count: int) -> None:
         user, address, protocol, action, target, result = entry
         fields: dict[str, object] = {
-            "n": self._number + 1,
+            "n": 0,
             "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "user": user,
             "address": address,
@@ -143,31 +148,41 @@ class ChainedLog:
         }
         if count > 1 or entry[3] == "other":
             fields["count"] = count
-        digest = chain(self._hash, fields)
-        line = json.dumps({**fields, "hash": digest}) + "\n"
         try:
-            self._rotate(len(line))
-            file = os.open(
-                self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600
-            )
-            try:
-                _append_whole(file, line.encode())
-            finally:
-                os.close(file)
+            self._write(fields)
         except OSError:
             self.failures += 1
-            return
-        self._number, self._hash = self._number + 1, digest
 
-    def _rotate(self, length: int) -> None:
-        """Begin a new file if this one is full. The chain continues."""
-        with contextlib.suppress(FileNotFoundError):
-            if self._path.stat().st_size + length <= _MAX_BYTES:
-                return
-            for i in range(_FILES - 1, 0, -1):
-                older = self._path if i == 1 else self._path.with_suffix(f".log.{i - 1}")
-                with contextlib.suppress(FileNotFoundError):
-                    os.replace(older, self._path.with_suffix(f".log.{i}"))
+    def _write(self, fields: dict[str, object]) -> None:
+        """Write an entry after the last one, also if another process wrote that. Raises OSError."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        for _ in range(_ROTATIONS):
+            file = open_locked(self._path, flags)
+            try:
+                if _end_of(file) != self._end:
+                    self._number, self._hash = self._read_end()
+                entry = {**fields, "n": self._number + 1}
+                digest = chain(self._hash, entry)
+                line = (json.dumps({**entry, "hash": digest}) + "\n").encode()
+                if not self._rotate(file, len(line)):
+                    _append_whole(file, line)
+                    self._number, self._hash = self._number + 1, digest
+                    self._end = _end_of(file)
+                    return
+            finally:
+                os.close(file)
+        raise OSError(errno.EAGAIN, "the file was replaced")
+
+    def _rotate(self, file: int, length: int) -> bool:
+        """Begin a new file if this one is full; return whether it is. The chain continues."""
+        size = os.fstat(file).st_size
+        if size == 0 or size + length <= _MAX_BYTES:
+            return False
+        for i in range(_FILES - 1, 0, -1):
+            older = self._path if i == 1 else self._path.with_suffix(f".log.{i - 1}")
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(older, self._path.with_suffix(f".log.{i}"))
+        return True
 
     def _read_end(self) -> tuple[int, str]:
         """Return number and hash of the last entry; an incomplete last line is ended."""
@@ -180,6 +195,12 @@ class ChainedLog:
                     _end_line(path)
                 return int(str(last["n"])), str(last["hash"])
         return 0, _START
+
+
+def _end_of(file: int) -> tuple[int, int]:
+    """Return what changes when another process appends to the log: the file and its length."""
+    info = os.fstat(file)
+    return info.st_ino, info.st_size
 
 
 def _append_whole(file: int, data: bytes) -> None:

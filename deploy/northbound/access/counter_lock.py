@@ -7,17 +7,16 @@ The table also has the last change of each process, `trial PROCESS`.
 """
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from deploy.northbound.access.state_lock import state_lock
 from deploy.ops.private_file import replace_private
 
 FILE, LOCK = "counters.json", "counters.lock"
-_TRIES, _PAUSE_S = 20, 0.002
+_WAIT_S = 0.04
 _MAX_BYTES = 4096
 _MAX_COUNTER = 1 << 64
 
@@ -46,24 +45,8 @@ def shared_counters(folder: Path | None) -> Iterator[SharedCounters]:
     if folder is None:
         yield SharedCounters(None)
         return
-    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        _lock(file)
+    with state_lock(folder / LOCK, _WAIT_S, "another process signs"):
         yield SharedCounters(folder)
-    finally:
-        os.close(file)
-
-
-def _lock(file: int) -> None:
-    """Lock a file. Does not wait long: a stopped process must not stop the others."""
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_PAUSE_S)
-        else:
-            return
-    raise OSError("another process signs")
 
 
 def _read(path: Path) -> dict[str, int]:

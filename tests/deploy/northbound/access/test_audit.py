@@ -38,6 +38,19 @@ def test_entries_are_chained_over_restarts(tmp_path: Path) -> None:
     assert faults == []
 
 
+def test_two_processes_continue_one_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_MAX_BYTES", 2_000)
+    clock = AuditClock()
+    logs = [log_in(tmp_path, clock) for _ in range(2)]
+    for i in range(20):
+        write(logs[i % 2], i)
+        clock.now += 11
+    entries, faults = verify(tmp_path, "web")
+    assert faults == []
+    assert [e["n"] for e in entries][-1] == 20
+    assert [log.failures for log in logs] == [0, 0]
+
+
 def test_a_changed_or_missing_line_is_found(tmp_path: Path) -> None:
     log = log_in(tmp_path, AuditClock())
     for i in range(5):
