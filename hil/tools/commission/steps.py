@@ -38,10 +38,18 @@ from hil.tools.commission.inputs.argument_values import (
     parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.row_roles import (
+    GAUGED,
+    MONITOR,
+    ROLES,
+    describe_doubt,
+    is_open,
+    point_of,
+)
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
-from hil.tools.commission.profile_draft import GAUGED
+from hil.tools.commission.register_table import TableRow
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
@@ -217,7 +225,8 @@ class Commissioning:
         origin = f"register table, {source}"
         if self.arguments.operator:
             origin += f", entered by {self.arguments.operator}"
-        raw = make_profile(text, source, model, origin)
+        choose = functools.partial(self._choose_role, source)
+        raw = make_profile(text, source, model, origin, choose)
         try:
             self.profiles.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -227,6 +236,25 @@ class Commissioning:
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
         return model
+
+    def _choose_role(self, table: str, row: TableRow) -> TableRow:
+        """Ask for the role of a row that only resembles a point; without an answer: monitored."""
+        where = f"{table}:{row.line}: {describe_doubt(row)}"
+        if not is_open(row):
+            self.dialogue.say(f"  {where}; it is only monitored")
+            return row
+
+        def parse(role: str) -> TableRow:
+            chosen = row._replace(role=role)
+            try:
+                point_of(chosen)
+            except ValueError as error:
+                raise BenchError(str(error)) from None
+            return chosen
+
+        remedy = f"the column `role` of the table can name it: {', '.join(ROLES)}"
+        self.dialogue.say(f"  {where}; it is only monitored; {remedy}")
+        return self.dialogue.ask_valid(f"{row.name}: role", MONITOR, parse)
 
     # 3. Values and the write test.
 
