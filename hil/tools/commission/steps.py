@@ -69,7 +69,10 @@ _ANOTHER_LEFT = "another output is not at its old value"
 
 
 class Commissioning:
-    """The steps of one site. `folder`: the folder of the site."""
+    """The steps of one site.
+
+    `folder`: the folder of the site. `answers`: the answers that replace an argument, by its name.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Commissioning:
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
         self.unit_file = self.folder / "unit.json"
+        self.answers: dict[str, Any] = {}
         self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
 
@@ -110,7 +114,9 @@ class Commissioning:
         texts = answer.split()
         if not texts:
             raise BenchError("no port is given; name a port")
-        return [str(port_address(text)) for text in texts]
+        ports = [str(port_address(text)) for text in texts]
+        self.answers["ports"] = texts
+        return ports
 
     def scan(self) -> list[dict[str, Any]]:
         """Return the units that answered."""
@@ -214,6 +220,7 @@ class Commissioning:
 
         question = f"{where}: name of the model"
         model = self.dialogue.ask_valid(question, self.arguments.model, parse)
+        self.answers["model"] = model
         if self.arguments.table is not None:
             text, source = read_text(self.arguments.table), str(self.arguments.table)
         else:
@@ -368,12 +375,8 @@ class Commissioning:
         settings = Settings(
             self.arguments.site,
             self.arguments.name,
-            self._setpoint(
-                "supply temperature set-point, °C", self.arguments.setpoint_c, SETPOINT_C
-            ),
-            self._setpoint(
-                "differential pressure set-point, kPa", self.arguments.setpoint_kpa, SETPOINT_KPA
-            ),
+            self._setpoint("supply temperature set-point, °C", "setpoint_c", SETPOINT_C),
+            self._setpoint("differential pressure set-point, kPa", "setpoint_kpa", SETPOINT_KPA),
             self.arguments.mode,
         )
         raw = draft_unit(devices, profiles, settings)
@@ -403,14 +406,16 @@ class Commissioning:
             raise BenchError(f"{self.unit_file}: {error.strerror}") from None
         self.dialogue.say(f"  the earlier {self.unit_file.name} is now {kept}")
 
-    def _setpoint(self, text: str, proposal: float, limits: tuple[int, int]) -> float:
+    def _setpoint(self, text: str, name: str, limits: tuple[int, int]) -> float:
+        proposal: float = getattr(self.arguments, name)
         if self.arguments.mode == "monitor":
             return proposal
 
         def parse(answer: str) -> float:
             return check_range(text, parse_number(text, answer), limits)
 
-        return self.dialogue.ask_valid(text, f"{proposal:g}", parse)
+        self.answers[name] = self.dialogue.ask_valid(text, f"{proposal:g}", parse)
+        return float(self.answers[name])
 
     def check(self) -> dict[str, Any]:
         """Check the configuration as the agent does."""
