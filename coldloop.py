@@ -21,6 +21,7 @@ import importlib.util
 import io
 import os
 import sys
+from contextlib import redirect_stdout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -107,25 +108,50 @@ def main(argv: "Sequence[str] | None" = None) -> int:
     """Run the subcommand that `argv` (default: the process's arguments) names.
 
     Returns:
-        The exit code: 0 good, 1 judged bad, 2 wrong use, 130 interrupted.
+        The exit code: 0 good, 1 judged bad, 2 wrong use, 130 interrupted, also by a closed output.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if sys.stdout is None:  # the caller has closed it: the exit code is the result
+        with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing):
+            return _run(arguments)
     _accept_any_encoding()
-    if not arguments or arguments[0].startswith("-"):
-        return _options(arguments)
+    return _run(arguments)
+
+
+def _run(arguments: "list[str]") -> int:
     try:
-        if _print_help(arguments):
-            return GOOD
-        return _load(arguments[0])(arguments[1:])
+        code = _call(arguments)
+        _flush(arguments)
+        return code
     except DispatchError as error:
         sys.stderr.write(f"{error.prog}: {error}\n")
         return WRONG_USE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has closed the pipe, as `head` does. Python must not report it again at exit.
+        # The reader has closed the pipe, as `head` does. The command has not finished: a test
+        # without a verdict is not good. Python must not report the pipe again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+
+
+def _call(arguments: "list[str]") -> int:
+    if not arguments or arguments[0].startswith("-"):
+        return _options(arguments)
+    if _print_help(arguments):
         return GOOD
+    return _load(arguments[0])(arguments[1:])
+
+
+def _flush(arguments: "list[str]") -> None:
+    """Write what is left of the output, so that a result which is lost is an error."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise DispatchError(f"output: {error.strerror}", *arguments[:1]) from None
 
 
 def _accept_any_encoding() -> None:

@@ -4,6 +4,7 @@
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -107,26 +108,59 @@ def test_ctrl_c_gives_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     assert command(monkeypatch, interrupted) == 130
 
 
-def test_closed_output_pipe_is_no_error() -> None:
-    code = (
+def probe(body: str) -> str:
+    """Return a program that runs a command with `body`."""
+    return (
         "import sys, types, coldloop\n"
         "module = sys.modules['probe'] = types.ModuleType('probe')\n"
         "def talk(argv):\n"
-        "    while True: print('x' * 1000)\n"
+        f"    {body}\n"
         "module.talk = talk\n"
         "coldloop.COMMANDS['probe'] = ('probe:talk', '')\n"
         "sys.exit(coldloop.main(['probe']))"
     )
+
+
+@pytest.mark.parametrize("body", ["while True: print('x' * 1000)", "input(); print('x'); return 0"])
+def test_a_closed_output_pipe_is_never_good(body: str) -> None:
+    """Also if the output is still in the buffer at the end of the command."""
+    code = probe(body)
     talker = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     with talker:
+        assert talker.stdin is not None
         assert talker.stdout is not None
         assert talker.stderr is not None
-        talker.stdout.read(10)
+        if "while" in body:
+            talker.stdout.read(10)
         talker.stdout.close()
+        talker.stdin.write(b"\n")
+        talker.stdin.close()
         assert talker.stderr.read() == b""
-    assert talker.returncode == 0
+    assert talker.returncode == 130
+
+
+@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize("write", ["print('x')", "sys.stdout.write('x')"])
+def test_without_any_output_the_exit_code_is_the_result(write: str, code: int) -> None:
+    words = shlex.join([sys.executable, "-c", probe(f"{write}; return {code}")])
+    ended = subprocess.run(f"{words} >&-", check=False, shell=True, cwd=ROOT, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (code, b"")
+
+
+def test_an_output_that_takes_nothing_is_one_line() -> None:
+    words = shlex.join([sys.executable, "-c", probe("print('x'); return 0")])
+    buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    ended = subprocess.run(
+        f"{words} >/dev/full", check=False, shell=True, cwd=ROOT, capture_output=True, env=buffered
+    )
+    assert ended.returncode == 2
+    assert ended.stderr == b"coldloop probe: output: No space left on device\n"
 
 
 def test_missing_library_is_one_line(

@@ -72,10 +72,12 @@ class RedfishBmc(FaultTarget):
         legacy_names: tuple[str, ...] = (),
         login: tuple[str, str] | None = None,
         min_fraction: float = 0.25,
+        both_names: tuple[str, ...] = (),
     ) -> None:
-        """Limits below `min_fraction` of the rating are rejected."""
+        """Limits below `min_fraction` of the rating are rejected. `both_names`: both schemas."""
         self.loads = {load.name: load for load in loads}
         self.legacy_names = legacy_names
+        self.both_names = both_names
         self.login = login
         self.min_fraction = min_fraction
         self.retry_after_s = 0
@@ -217,14 +219,16 @@ class RedfishBmc(FaultTarget):
                 load.switch(is_on, now)
             return 204, None, []
         schema = "Power" if load.name in self.legacy_names else "EnvironmentMetrics"
-        if segments[0] != "Chassis" or segments[2:] != [schema]:
+        schemas = ("EnvironmentMetrics", "Power") if load.name in self.both_names else (schema,)
+        if segments[0] != "Chassis" or len(segments) != 3 or segments[2] not in schemas:
             return 404, _error_body("ResourceMissingAtURI"), []
+        is_older = segments[2] == "Power"
         tag = f'W/"{self._version}"'
         if method == "GET":
-            return 200, self._resource(load, now), [("ETag", tag)]
+            return 200, self._resource(load, is_older, now), [("ETag", tag)]
         if self.requires_etag and fields.get("If-Match") != tag:
             return (412 if "If-Match" in fields else 428), _error_body("PreconditionFailed"), []
-        return self._patch(load, json.loads(body), now)
+        return self._patch(load, json.loads(body), is_older, now)
 
     def _create_session(self, body: dict[str, str]) -> tuple[int, object, list[tuple[str, str]]]:
         if self.login is None or (body["UserName"], body["Password"]) != self.login:
@@ -235,9 +239,9 @@ class RedfishBmc(FaultTarget):
         return 201, {"Id": str(self.logins)}, [("X-Auth-Token", token)]
 
     def _patch(
-        self, load: CappedLoad, body: dict[str, object], now: int
+        self, load: CappedLoad, body: dict[str, object], is_older: bool, now: int
     ) -> tuple[int, object, list[tuple[str, str]]]:
-        watts = _parse_limit(body, load.name in self.legacy_names)
+        watts = _parse_limit(body, is_older)
         if self.rejects_limits or not self.min_fraction * load.rated_w <= watts <= load.rated_w:
             return 400, _error_body("PropertyValueOutOfRange"), []
         self._version += 1
@@ -247,9 +251,9 @@ class RedfishBmc(FaultTarget):
             load.set_limit(watts, now)
         return 204, None, []
 
-    def _resource(self, load: CappedLoad, now: int) -> dict[str, object]:
+    def _resource(self, load: CappedLoad, is_older: bool, now: int) -> dict[str, object]:
         watts = round(load.watts(now), 1)
-        if load.name in self.legacy_names:
+        if is_older:
             limit = {"LimitInWatts": self.limits_w[load.name], "LimitException": "LogEventOnly"}
             control = {"PowerConsumedWatts": watts, "PowerCapacityWatts": int(load.rated_w)}
             return {"PowerControl": [{**control, "PowerLimit": limit}]}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.run.unit.twin_loads import SECTION, limited_loads
+from hil.run.unit.twin_loads import SECTION, plan_limits
 from hil.run.unit.unit_file import UnitFile
 from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.suite import Suite
@@ -18,7 +18,8 @@ from hil.scenario.toml_writer import write_toml
 
 _START_S = 20.0
 """After this time all devices are identified and polled, and start-up alarms have ended."""
-_LOAD_KW, _HIGH_KW, _HOT_C = 60.0, 90.0, 45.0
+_LOAD_KW, _HIGH_KW = 60.0, 90.0
+_OVERSHOOT_K = 3.0
 _MAX_ALARM_BITS = 48
 
 
@@ -141,16 +142,20 @@ def _load_step(unit: UnitFile) -> Scenario:
 
 def _load_limit(unit: UnitFile) -> Iterator[Scenario]:
     """Yield the test of the load limits, if the servers of the loads have a twin."""
-    if not limited_loads({SECTION: unit.loads}):
+    plan = plan_limits(unit.loads)
+    if not plan.loads:
         return
-    number = float(len(limited_loads({SECTION: unit.loads})))
+    number, pct = float(plan.chassis), plan.pct
     checks = [
-        Expectation("loads_limited", max=0.0, from_s=_START_S, until_s=60.0),
         Expectation("loads_limited", min=number, from_s=60.0, until_s=360.0, ever=True),
-        Expectation("load_limit_pct", "%", max=95.0, from_s=60.0, until_s=360.0, ever=True),
+        Expectation("load_limit_pct", "%", max=pct, from_s=60.0, until_s=360.0, ever=True),
     ]
-    event = ScenarioEvent(60.0, "fws_temp", _HOT_C, 300.0)
-    title = f"facility water of {_HOT_C:.0f} °C: each server gets a lower limit"
+    setpoint_c = unit.raw["control"].get("supply", {}).get("setpoint_c", 0.0)
+    if setpoint_c + _OVERSHOOT_K <= plan.is_free_c:
+        free = Expectation("loads_limited", max=0.0, from_s=_START_S, until_s=60.0)
+        checks.insert(0, free)
+    event = ScenarioEvent(60.0, "fws_temp", plan.water_c, 300.0)
+    title = f"facility water of {plan.water_c:.0f} °C: each server gets a lower limit"
     settings = TestbedSettings(parts=SECTION)
     scenario = _scenario("unit-load-limit", title, 420, checks, (event,))
     yield replace(scenario, settings=settings)

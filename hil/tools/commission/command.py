@@ -38,7 +38,11 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.given_arguments import (
+    check_done_steps,
     given_names,
+    keep_arguments,
+    keep_earlier,
+    permissions,
     step_arguments,
     take_from_journal,
 )
@@ -157,7 +161,9 @@ def commission(argv: list[str]) -> int:
         parser.exit(2, "".join(f"{parser.prog}: {escape_text(line)}\n" for line in lines))
     except KeyboardInterrupt:
         again = shlex.join(["coldloop", "commission", "--dir", str(arguments.dir)])
-        parser.exit(130, f"\n{parser.prog}: stopped; `{escape_text(again)}` continues\n")
+        permitted = " ".join(permissions(arguments))
+        note = f" (give {permitted} again)" if permitted else ""
+        parser.exit(130, f"\n{parser.prog}: stopped; `{escape_text(again)}` continues{note}\n")
 
 
 def _check_arguments(arguments: argparse.Namespace) -> None:
@@ -208,8 +214,7 @@ def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
 def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> int:
     journal = Journal(arguments.dir)
     dialogue = Dialogue(arguments.yes, arguments.json)
-    if arguments.first is not None:
-        journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
+    take_from_journal(arguments, given, journal)
     work = Commissioning(arguments, journal, dialogue, locks.lock)
     for unit, name in parse_profiles(arguments.profile).items():
         check_profile_name(name)
@@ -218,8 +223,7 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
     problems = work.guard.restore_all()
     if problems:
         raise BenchError("\n".join(problems))
-    _forget_failed(journal, dialogue)
-    take_from_journal(arguments, given, STEPS, journal)
+    _keep_arguments(arguments, given, journal, dialogue)
     if journal.get("describe") is None:
         _check_table(arguments)
     functions: dict[str, Any] = {
@@ -235,7 +239,9 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
             else:
                 dialogue.say(f"{head}:")
                 used = step_arguments(name, arguments)
-                journal.put(name, functions[name](), used)
+                result = functions[name]()
+                journal.put_call(work.answers)
+                journal.put(name, result, {**used, **_among(used, work.answers)})
             dialogue.report(name, journal.get(name))
             if name == arguments.last != STEPS[-1]:
                 return _end_early(journal, work, dialogue)
@@ -244,6 +250,23 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
             print(f"\ncoldloop commission: {work.guard.describe()}", file=sys.stderr, end="")
         raise
     return _finish(journal, dialogue)
+
+
+def _keep_arguments(
+    arguments: argparse.Namespace, given: set[str], journal: Journal, dialogue: Dialogue
+) -> None:
+    """Store the arguments; forget the steps that are repeated, but not their arguments."""
+    keep_earlier(journal)
+    if arguments.first is not None:
+        journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
+    _forget_failed(journal, dialogue)
+    check_done_steps(arguments, given, STEPS, journal)
+    for line in keep_arguments(arguments, given, journal):
+        dialogue.say(f"  {line}")
+
+
+def _among(names: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
+    return {name: answer for name, answer in answers.items() if name in names}
 
 
 def _end_early(journal: Journal, work: Commissioning, dialogue: Dialogue) -> int:

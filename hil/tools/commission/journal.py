@@ -5,6 +5,9 @@ Does not run steps; see `hil.tools.commission.steps`. The file is `commission.js
 the site. Each write replaces it as a whole. `lock_folder` keeps a second program away from the
 folder and its outputs.
 
+The arguments of all calls are in it too, before the first step: a step that is not finished, failed
+or is repeated gets them again.
+
 The old words of an output stay in the journal from before its first write until they were read
 back as equal (`hil.tools.commission.outputs.pending`).
 """
@@ -24,7 +27,7 @@ from hil.tools.commission.outputs.pending import PendingOutputs
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
-_PENDING = "pending-write"
+_PENDING, _CALLS = "pending-write", "arguments"
 
 
 @contextmanager
@@ -52,6 +55,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._steps: dict[str, Any] = {}
+        self._calls: dict[str, Any] = {}
         self.pending = PendingOutputs([], self._write)
         try:
             text = self.path.read_text(encoding="utf-8")
@@ -64,6 +68,7 @@ class Journal:
             if record["format"] != FORMAT:
                 raise ValueError
             self._steps = dict(record["steps"])
+            self._calls = dict(record.get(_CALLS, {}))
             pending = record.get(_PENDING, [])
             entries = [pending] if isinstance(pending, dict) else list(pending)
             self.pending = PendingOutputs(entries, self._write)
@@ -85,6 +90,18 @@ class Journal:
         """Return the arguments with which a step was done; empty if it is not done."""
         return dict(self._steps.get(step, {}).get("arguments", {}))
 
+    def call_arguments(self) -> dict[str, Any]:
+        """Return the arguments of all calls, also those of steps that are not done."""
+        found: dict[str, Any] = {}
+        for step in self._steps:
+            found.update(self.arguments(step))
+        return {**found, **self._calls}
+
+    def put_call(self, arguments: dict[str, Any]) -> None:
+        """Store the arguments of a call. Raises BenchError if the disk takes no file."""
+        self._calls.update(arguments)
+        self._write()
+
     def put(self, step: str, result: Any, arguments: dict[str, Any] | None = None) -> None:
         """Store the result of a step. Raises BenchError if the disk takes no file."""
         utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -99,6 +116,8 @@ class Journal:
 
     def _write(self) -> None:
         content: dict[str, Any] = {"format": FORMAT, "steps": self._steps}
+        if self._calls:
+            content[_CALLS] = self._calls
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

@@ -9,9 +9,17 @@ agent. A row with an unknown name becomes a point for the telemetry.
 
 import re
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from hil.errors import BenchError
+from hil.tools.commission.inputs.row_roles import (
+    MONITOR,
+    KnownPoint,
+    find_known,
+    free_name,
+    is_flags,
+    point_of,
+)
 from hil.tools.commission.register_table import TableRow
 
 Raw = dict[str, Any]
@@ -45,55 +53,6 @@ _UNITS: dict[str, tuple[str, Fraction]] = {
 """Unit of a table, in small letters: unit of the agent (UCUM), factor."""
 
 
-class KnownPoint(NamedTuple):
-    """A point that the agent knows: pattern of its name, unit, plausible or permitted range."""
-
-    pattern: str
-    point: str
-    unit: str
-    low: int
-    high: int
-    is_written: bool = False
-
-
-_SET = r"(set.?point|\bset\b|target|\bsp\b)"
-_COMMAND = r"(command|cmd|control|demand|reference|set.?point|\bset\b|output)"
-_PRIMARY = r"(primary|facility|fws)"
-KNOWN = (
-    KnownPoint(
-        rf"temp.*{_SET}|{_SET}.*temp", "SupplyTemperatureControlCelsius", "Cel", 15, 45, True
-    ),
-    KnownPoint(
-        rf"(diff|delta|\bdp\b).*{_SET}|{_SET}.*(diff|delta|\bdp\b)",
-        *("DeltaPressureControlkPa", "kPa", 5, 400, True),
-    ),
-    KnownPoint(rf"pump.*{_COMMAND}|{_COMMAND}.*pump", "PumpSpeedControlPercent", "%", 0, 100, True),
-    KnownPoint(rf"fan.*{_COMMAND}|{_COMMAND}.*fan", "FanSpeedControlPercent", "%", 0, 100, True),
-    KnownPoint(
-        rf"valve.*{_COMMAND}|{_COMMAND}.*valve", "ValvePositionControlPercent", "%", 0, 100, True
-    ),
-    KnownPoint(r"pump.*speed|speed.*pump", "PumpSpeedPercent", "%", -5, 120),
-    KnownPoint(r"fan.*speed|speed.*fan", "FanSpeedPercent", "%", -5, 120),
-    KnownPoint(r"valve", "ValvePositionPercent", "%", -5, 110),
-    KnownPoint(rf"{_PRIMARY}.*(flow)", "PrimaryFlowLitersPerMinute", "L/min", -10, 60_000),
-    KnownPoint(
-        rf"{_PRIMARY}.*(supply|inlet).*temp", "PrimarySupplyTemperatureCelsius", "Cel", -20, 120
-    ),
-    KnownPoint(
-        rf"{_PRIMARY}.*(return|outlet).*temp", "PrimaryReturnTemperatureCelsius", "Cel", -20, 120
-    ),
-    KnownPoint(r"dew", "DewPointCelsius", "Cel", -40, 60),
-    KnownPoint(r"(supply|outlet).*temp|temp.*supply", "SupplyTemperatureCelsius", "Cel", -20, 120),
-    KnownPoint(r"(return|inlet).*temp|temp.*return", "ReturnTemperatureCelsius", "Cel", -20, 120),
-    KnownPoint(r"diff.*press|delta.*p|\bdp\b", "DeltaPressurekPa", "kPa", -100, 2000),
-    KnownPoint(r"(supply|outlet).*press", "SupplyPressurekPa", "kPa", -100, 3000),
-    KnownPoint(r"(return|inlet).*press", "ReturnPressurekPa", "kPa", -100, 3000),
-    KnownPoint(r"flow", "FlowLitersPerMinute", "L/min", -10, 60_000),
-)
-GAUGED = tuple(
-    known.point for known in KNOWN if not known.is_written and known.unit in ("Cel", "kPa", "L/min")
-)
-"""Measured points beside which a unit has a gauge, or the technician holds one."""
 _TWO_WORDS = ("u32", "i32", "f32")
 _STEP = {"Cel": (1, 100), "kPa": (1, 10), "%": (1, 100)}
 """Unit: one step of a register as a fraction."""
@@ -143,19 +102,15 @@ def _notation(rows: list[TableRow]) -> str:
     return "reference" if all(row.address >= 30_001 for row in rows) else "base0"
 
 
-def find_known(name: str) -> KnownPoint | None:
-    """Return the point that the agent knows by this name of a table."""
-    for known in KNOWN:
-        if re.search(known.pattern, name.casefold()):
-            return known
-    return None
-
-
 def row_names(row: TableRow) -> list[str]:
     """Return the names that a row can have in the profile: of its point, or of its bits."""
-    known = find_known(row.name)
+    try:
+        known = point_of(row)
+    except ValueError:
+        known = None
     texts = [row.name, *row.bits.values(), *(f"{row.name} bit {i}" for i in range(16))]
-    return [*([known.point] if known else []), *map(_camel, texts)]
+    names = [*map(_camel, texts)]
+    return [*([known.point] if known else []), *names, free_name(names[0])]
 
 
 def _camel(text: str) -> str:
@@ -167,23 +122,23 @@ def _camel(text: str) -> str:
 def _add_row(raw: Raw, row: TableRow) -> str:
     """Add a row to the points or flags; return its name. Raises ValueError."""
     is_alarm = re.search("alarm|fault|warning", row.name.casefold()) is not None
-    is_word = re.search(r"\b(status|alarms?|faults?|warnings?)\b", row.name.casefold()) is not None
-    if row.kind == "bits" or (is_word and not row.unit and row.kind in ("u16", "i16")):
+    known = point_of(row)
+    if is_flags(row):
         return _add_flags(raw, row, is_alarm)
-    known = find_known(row.name)
     unit_name = row.unit.casefold().replace(" ", "")
     if unit_name not in _UNITS:
         raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
     unit, factor = _UNITS[unit_name]
-    if known is not None and unit == "1":
-        unit = known.unit
     if known is not None and unit != known.unit:
         raise ValueError(
             f"{row.name!r} is in {row.unit}; {known.point} needs {known.unit}: correct the unit or "
             "the name"
         )
     scale = row.scale * factor
-    point: Raw = {"name": known.point if known else _camel(row.name), "address": row.address}
+    point: Raw = {
+        "name": known.point if known else free_name(_camel(row.name)),
+        "address": row.address,
+    }
     if row.function == 4:
         point["function"] = 4
     point.update({"type": row.kind, "unit": unit})
@@ -195,10 +150,15 @@ def _add_row(raw: Raw, row: TableRow) -> str:
         point["step"] = list(_STEP.get(unit, (1, 100)))
     if known is None:
         point["poll"] = "slow"
-    is_written = row.is_written or (known is not None and known.is_written)
-    _add_range(point, row, known, scale, is_written)
+    _add_range(point, row, known, scale, _is_written(row, known))
     raw["points"].append(point)
     return str(point["name"])
+
+
+def _is_written(row: TableRow, known: KnownPoint | None) -> bool:
+    """Return whether the point can be written: never with access R, or if it is only monitored."""
+    is_monitored = known is None and (bool(row.role) or find_known(row.name) is not None)
+    return row.is_written and not is_monitored
 
 
 def _add_range(
@@ -212,7 +172,7 @@ def _add_range(
     high = row.high * factor if row.high is not None else high
     if low is None or high is None:
         if is_written:
-            raise ValueError(f"{row.name!r} can be written: give min and max")
+            raise ValueError(f"{row.name!r} can be written: give min and max, or role {MONITOR}")
         return
     if not low < high:
         raise ValueError(f"min {float(low):g} is not below max {float(high):g}; exchange them")
@@ -254,12 +214,13 @@ def _add_flags(raw: Raw, row: TableRow, is_alarm: bool) -> str:
 def _add_roles(raw: Raw) -> None:
     """Add the roles for which the points exist."""
     names = {point["name"] for point in raw["points"]}
+    written = {point["name"] for point in raw["points"] if point.get("write")}
     for role, setpoint, feedback in (
         ("pump", "PumpSpeedControlPercent", "PumpSpeedPercent"),
         ("fan", "FanSpeedControlPercent", "FanSpeedPercent"),
         ("valve", "ValvePositionControlPercent", "ValvePositionPercent"),
     ):
-        if setpoint in names:
+        if setpoint in written:
             raw[role] = {"setpoint": setpoint}
             if feedback in names:
                 raw[role]["feedback"] = feedback
@@ -274,7 +235,7 @@ def _add_roles(raw: Raw) -> None:
             ("supply", "SupplyTemperatureControlCelsius"),
             ("dp", "DeltaPressureControlkPa"),
         )
-        if name in names
+        if name in written
     }
     if cdu:
         raw["cdu"] = cdu

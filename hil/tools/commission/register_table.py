@@ -15,6 +15,8 @@ it the columns have this order. A line that begins with `#` is a comment.
     min, max  limits of a written value, in the unit
     bits      names of bits: "0=leak / 1=pump fault"
     function  3 (default) or 4
+    role      what the agent does with it: pump, fan, valve, temperature set-point,
+              pressure set-point, monitor, or the name of a point (default: by the name)
     order     of the bytes of u32, i32, f32: ABCD (default), CDAB (low word first), BADC, DCBA
     comment   is not read
 
@@ -41,6 +43,7 @@ _ALIASES = {
     "bits": ("bits", "bit names", "values"),
     "function": ("function", "fc", "function code"),
     "order": ("order", "word order", "byte order", "endianness"),
+    "role": ("role", "role in the agent", "agent"),
     "": ("comment", "comments", "remark", "remarks", "notes", "note", ""),
 }
 """Column: the headings that it can have in a table of a vendor."""
@@ -80,6 +83,7 @@ class TableRow(NamedTuple):
     bits: dict[int, str]
     function: int | None
     order: str = ""
+    role: str = ""
 
 
 def parse_table(text: str, source: str) -> list[TableRow]:
@@ -194,6 +198,7 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         bits,
         int(function) if function else None,
         _parse_order(fields.get("order", ""), kind),
+        " ".join(fields.get("role", "").split()),
     )
 
 

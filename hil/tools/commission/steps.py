@@ -38,10 +38,18 @@ from hil.tools.commission.inputs.argument_values import (
     parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.row_roles import (
+    GAUGED,
+    MONITOR,
+    ROLES,
+    describe_doubt,
+    is_open,
+    point_of,
+)
 from hil.tools.commission.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
-from hil.tools.commission.profile_draft import GAUGED
+from hil.tools.commission.register_table import TableRow
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
@@ -61,7 +69,10 @@ _ANOTHER_LEFT = "another output is not at its old value"
 
 
 class Commissioning:
-    """The steps of one site. `folder`: the folder of the site."""
+    """The steps of one site.
+
+    `folder`: the folder of the site. `answers`: the answers that replace an argument, by its name.
+    """
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class Commissioning:
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
         self.unit_file = self.folder / "unit.json"
+        self.answers: dict[str, Any] = {}
         self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
 
@@ -102,7 +114,9 @@ class Commissioning:
         texts = answer.split()
         if not texts:
             raise BenchError("no port is given; name a port")
-        return [str(port_address(text)) for text in texts]
+        ports = [str(port_address(text)) for text in texts]
+        self.answers["ports"] = texts
+        return ports
 
     def scan(self) -> list[dict[str, Any]]:
         """Return the units that answered."""
@@ -206,6 +220,7 @@ class Commissioning:
 
         question = f"{where}: name of the model"
         model = self.dialogue.ask_valid(question, self.arguments.model, parse)
+        self.answers["model"] = model
         if self.arguments.table is not None:
             text, source = read_text(self.arguments.table), str(self.arguments.table)
         else:
@@ -217,7 +232,8 @@ class Commissioning:
         origin = f"register table, {source}"
         if self.arguments.operator:
             origin += f", entered by {self.arguments.operator}"
-        raw = make_profile(text, source, model, origin)
+        choose = functools.partial(self._choose_role, source)
+        raw = make_profile(text, source, model, origin, choose)
         try:
             self.profiles.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -227,6 +243,25 @@ class Commissioning:
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
         return model
+
+    def _choose_role(self, table: str, row: TableRow) -> TableRow:
+        """Ask for the role of a row that only resembles a point; without an answer: monitored."""
+        where = f"{table}:{row.line}: {describe_doubt(row)}"
+        if not is_open(row):
+            self.dialogue.say(f"  {where}; it is only monitored")
+            return row
+
+        def parse(role: str) -> TableRow:
+            chosen = row._replace(role=role)
+            try:
+                point_of(chosen)
+            except ValueError as error:
+                raise BenchError(str(error)) from None
+            return chosen
+
+        remedy = f"the column `role` of the table can name it: {', '.join(ROLES)}"
+        self.dialogue.say(f"  {where}; it is only monitored; {remedy}")
+        return self.dialogue.ask_valid(f"{row.name}: role", MONITOR, parse)
 
     # 3. Values and the write test.
 
@@ -340,12 +375,8 @@ class Commissioning:
         settings = Settings(
             self.arguments.site,
             self.arguments.name,
-            self._setpoint(
-                "supply temperature set-point, °C", self.arguments.setpoint_c, SETPOINT_C
-            ),
-            self._setpoint(
-                "differential pressure set-point, kPa", self.arguments.setpoint_kpa, SETPOINT_KPA
-            ),
+            self._setpoint("supply temperature set-point, °C", "setpoint_c", SETPOINT_C),
+            self._setpoint("differential pressure set-point, kPa", "setpoint_kpa", SETPOINT_KPA),
             self.arguments.mode,
         )
         raw = draft_unit(devices, profiles, settings)
@@ -375,14 +406,16 @@ class Commissioning:
             raise BenchError(f"{self.unit_file}: {error.strerror}") from None
         self.dialogue.say(f"  the earlier {self.unit_file.name} is now {kept}")
 
-    def _setpoint(self, text: str, proposal: float, limits: tuple[int, int]) -> float:
+    def _setpoint(self, text: str, name: str, limits: tuple[int, int]) -> float:
+        proposal: float = getattr(self.arguments, name)
         if self.arguments.mode == "monitor":
             return proposal
 
         def parse(answer: str) -> float:
             return check_range(text, parse_number(text, answer), limits)
 
-        return self.dialogue.ask_valid(text, f"{proposal:g}", parse)
+        self.answers[name] = self.dialogue.ask_valid(text, f"{proposal:g}", parse)
+        return float(self.answers[name])
 
     def check(self) -> dict[str, Any]:
         """Check the configuration as the agent does."""

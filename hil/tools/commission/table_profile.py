@@ -7,10 +7,12 @@ Does not parse or convert by itself; see `hil.tools.commission.register_table` a
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from drivers.device.profile_check import check_profile
 from hil.errors import BenchError
+from hil.tools.commission.inputs.row_roles import describe_doubt
 from hil.tools.commission.profile_draft import Raw, draft_profile, row_names
 from hil.tools.commission.register_table import TableRow, parse_table
 
@@ -25,9 +27,20 @@ def read_text(path: Path) -> str:
         raise BenchError(f"{path}: not UTF-8 text; save it as UTF-8 (Excel: CSV UTF-8)") from None
 
 
-def make_profile(text: str, table: str, model: str, origin: str) -> Raw:
-    """Return the profile. Raises BenchError with a line for each problem: table, line, text."""
+def make_profile(
+    text: str,
+    table: str,
+    model: str,
+    origin: str,
+    choose: Callable[[TableRow], TableRow] | None = None,
+) -> Raw:
+    """Return the profile. Raises BenchError with a line for each problem: table, line, text.
+
+    `choose` gets each row that only resembles a point of the agent, and returns it with its role.
+    """
     rows = parse_table(text, table)
+    if choose is not None:
+        rows = [choose(row) if describe_doubt(row) else row for row in rows]
     raw = draft_profile(rows, model, origin, table)
     errors = check_profile(raw, model)
     if errors:

@@ -10,7 +10,7 @@ import re
 
 from drivers.tools.lib.arguments import raw_profile
 from hil.errors import BenchError
-from hil.tools.commission.profile_draft import GAUGED
+from hil.tools.commission.inputs.row_roles import GAUGED
 
 _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")  # as in the schema of the agent
 _MAX_UNIT = 247

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arguments of a continued commissioning, compared with those of the steps that are done.
 
-Does not parse the command line. A step that is done keeps its arguments in the journal. An argument
-that is given again must have the same value, else the old result would be shown for another device
-or table. An argument that is not given gets its value from the journal. Permissions (`--real`,
-`--write-test`, `--tune`) are never taken from the journal.
+Does not parse the command line. The journal has the arguments of all calls, from before the first
+step. An argument that is not given gets its value from there, so a step that was interrupted, has
+failed or is repeated has it again. An argument of a step that is done must have the same value,
+else the old result would be shown for another device or table. Another change is named.
+Permissions (`--real`, `--write-test`, `--tune`) are never taken from the journal.
 """
 
 import argparse
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,12 @@ _BY_STEP = {
 }
 _FREE = ("timeout_ms",)  # changes no result
 _PERMISSIONS = ("write_test", "tune", "real")
+_NOT_STORED = (*_PERMISSIONS, "table_sha256")
+_STORED = tuple(
+    dict.fromkeys(name for names in _BY_STEP.values() for name in names if name not in _NOT_STORED)
+)
+_BY_KEY = ("gauge", "profile")
+"""Lists of "KEY=VALUE"."""
 
 
 def given_names(parser: argparse.ArgumentParser, argv: list[str]) -> set[str]:
@@ -58,25 +66,64 @@ def _value(name: str, arguments: argparse.Namespace) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def take_from_journal(
+def take_from_journal(arguments: argparse.Namespace, given: set[str], journal: Journal) -> None:
+    """Give each argument that this call does not name the value of an earlier call.
+
+    A gauge or profile that is named again replaces the earlier one of the same point or unit.
+    """
+    stored = journal.call_arguments()
+    for name in set(_STORED) & set(stored):
+        old = stored[name]
+        if name not in given:
+            is_path = old is not None and name in ("table", "key")
+            setattr(arguments, name, Path(old) if is_path else old)
+        elif name in _BY_KEY:
+            named = {_key(text) for text in getattr(arguments, name)}
+            kept = [text for text in old if _key(text) not in named]
+            setattr(arguments, name, kept + getattr(arguments, name))
+
+
+def check_done_steps(
     arguments: argparse.Namespace, given: set[str], steps: tuple[str, ...], journal: Journal
 ) -> None:
-    """Compare the given arguments with the journal, and take the others from it.
-
-    Raises BenchError with a line for each argument that differs.
-    """
+    """Raise BenchError with a line for each given argument that a step had otherwise."""
     problems = []
     for step in steps:
         for name, old in journal.arguments(step).items():
-            if name in given and name not in _FREE:
-                new = _value(name, arguments)
-                if new != old:
-                    problems.append(_difference(name, old, new, step))
-            elif name not in (*given, *_PERMISSIONS, "table_sha256"):
-                is_path = old is not None and name in ("table", "key")
-                setattr(arguments, name, Path(old) if is_path else old)
+            new = _value(name, arguments) if name in given and name not in _FREE else old
+            if new != old:
+                problems.append(_difference(name, old, new, step))
     if problems:
         raise BenchError("\n".join(dict.fromkeys(problems)))
+
+
+def keep_arguments(
+    arguments: argparse.Namespace, given: set[str], journal: Journal
+) -> Iterator[str]:
+    """Store the arguments of this call in the journal; yield a line for each that has changed."""
+    old = journal.call_arguments()
+    new = {name: _value(name, arguments) for name in _STORED if name in given or name in old}
+    for name, value in new.items():
+        if name in old and old[name] != value:
+            yield f"{name}: {value!r}; an earlier call had {old[name]!r}"
+    journal.put_call(new)
+
+
+def keep_earlier(journal: Journal) -> None:
+    """Store the arguments of the steps that are done, before a step is forgotten."""
+    old = journal.call_arguments()
+    journal.put_call({name: value for name, value in old.items() if name in _STORED})
+
+
+def permissions(arguments: argparse.Namespace) -> list[str]:
+    """Return the permissions of this call as words of the command line."""
+    names = [name for name in (*_PERMISSIONS, "yes") if getattr(arguments, name)]
+    return ["--" + name.replace("_", "-") for name in names]
+
+
+def _key(text: str) -> str:
+    """Return the point or unit of "POINT=VALUE"."""
+    return text.partition("=")[0]
 
 
 def _difference(name: str, old: Any, new: Any, step: str) -> str:
