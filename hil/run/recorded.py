@@ -206,10 +206,13 @@ def record_real(
     )
 
 
-def repeat_command(name: str, seed: int, dut: str, real_time: bool) -> str:
-    """Return the command line that repeats a run."""
+def repeat_command(
+    name: str, seed: int, dut: str, real_time: bool, real_devices: Sequence[str] = ()
+) -> str:
+    """Return the command line that repeats a run; `real_devices`: each as NAME=PORT."""
     real = " --real-time" if real_time else ""
-    return f"coldloop hil run {shlex.quote(name)} --seed {seed} --dut {dut}{real}"
+    devices = "".join(f" --real {shlex.quote(device)}" for device in real_devices)
+    return f"coldloop hil run {shlex.quote(name)} --seed {seed} --dut {dut}{real}{devices}"
 
 
 def write_json(path: Path, value: object) -> None:

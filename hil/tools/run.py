@@ -45,7 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "scenario", metavar="NAME|FILE.toml", help="a name of `hil list`, or a file"
     )
-    parser.add_argument("--real-time", action="store_true", help="run in real time over real ports")
+    parser.add_argument(
+        "--real-time", action="store_true", help="run in real time over real ports; not with --unit"
+    )
     parser.add_argument(
         "--dut", choices=(*DUTS, "qemu"), default="cpython", help="the controller under test"
     )
@@ -91,7 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the scenarios; print the results."""
-    if arguments.dut == "qemu":
+    if arguments.dut == "qemu" and arguments.unit is None:
         arguments.real_time = True  # QEMU runs in real time only
     _set_seconds(arguments)
     arguments.serial, arguments.operator = arguments.serial or "", arguments.operator or ""
@@ -129,7 +131,7 @@ def _set_seconds(arguments: argparse.Namespace) -> None:
     """Set the default of --seconds. Raises BenchError if the run would ignore the option."""
     if arguments.seconds is None:
         arguments.seconds = _REAL_UNIT_S
-    elif arguments.unit is None or not (arguments.real or arguments.real_time):
+    elif arguments.unit is None or not arguments.real:
         raise BenchError("--seconds: only a run with --unit and --real has this duration")
 
 
@@ -155,7 +157,7 @@ def _run_scenarios(
             run_record = replace(completed, answers=answerer.answer_all(completed.scenario))
         if not arguments.json:
             command = (arguments.scenario, arguments.seed, arguments.dut, arguments.real_time)
-            _print_run(run_record, repeat_command(*command))
+            _print_run(run_record, repeat_command(*command, arguments.real))
         recorded.append(run_record)
     return suite, recorded, serial
 

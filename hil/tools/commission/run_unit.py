@@ -8,6 +8,7 @@ before (`hil.tools.commission.outputs.run_guard`).
 """
 
 import argparse
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -50,8 +51,9 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         raise BenchError("--unit: --real has no value; the configuration names the ports")
     if not 30 <= arguments.seconds <= 3600:
         raise BenchError(f"--seconds: {arguments.seconds} is outside 30 to 3600")
+    is_real = bool(arguments.real)
+    _check_options(arguments, is_real)
     unit = load_unit(arguments.unit)
-    is_real = bool(arguments.real) or arguments.real_time
     suite = build_suite(unit, is_real, arguments.seconds)
     if not arguments.json:
         _say_what_is_not_tested(unit, is_real)
@@ -73,6 +75,24 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     return suite, recorded
 
 
+def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:
+    """Raise BenchError for an option that a run of a unit would not follow.
+
+    Only `--real` lets the agent control real devices. No other option has this effect.
+    """
+    if arguments.dut == "qemu" or (is_real and arguments.dut != "cpython"):
+        raise BenchError(f"--dut: a run with --unit does not have {arguments.dut}")
+    if arguments.real_time and not is_real:
+        raise BenchError(
+            "--real-time: the twins of --unit run in virtual time; --real alone means the real "
+            "devices of the configuration"
+        )
+    if arguments.capture is not None:
+        raise BenchError("--capture: a run with --unit writes no capture")
+    if arguments.log is not None and not is_real:
+        raise BenchError("--log: with --unit it needs --real")
+
+
 def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
     has_limits = not is_real and bool(limited_loads({SECTION: unit.loads}))
     sections = [name for name in unit.left_out if not (has_limits and name == SECTION)]
@@ -84,6 +104,8 @@ def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
 
 
 def repeat_unit_command(arguments: argparse.Namespace) -> str:
-    """Return the command line that repeats a run."""
-    real = " --real" if arguments.real else ""
-    return f"coldloop hil run {SUITE} --unit {arguments.unit}{real} --seed {arguments.seed}"
+    """Return the command line that repeats a run, on the same devices and for the same time."""
+    words = ["coldloop", "hil", "run", SUITE, "--unit", str(arguments.unit)]
+    if arguments.real:
+        return shlex.join([*words, "--real", "--seconds", str(arguments.seconds)])
+    return shlex.join([*words, "--seed", str(arguments.seed), "--dut", arguments.dut])
