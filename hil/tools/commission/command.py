@@ -48,7 +48,7 @@ from hil.tools.commission.inputs.given_arguments import (
 )
 from hil.tools.commission.journal import Journal, lock_folder
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
-from hil.tools.commission.outputs.output_guard import AgentGuard
+from hil.tools.commission.outputs.output_guard import AgentGuard, restore_and_say, say_error
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import tune_problems
@@ -220,9 +220,8 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
         check_profile_name(name)
         if "units" in given and unit not in arguments.units:
             raise BenchError(f"--profile: the unit {unit} is not among --units")
-    problems = work.guard.restore_all()
-    if problems:
-        raise BenchError("\n".join(problems))
+    if restore_and_say(work.guard):
+        raise BenchError("outputs of an earlier test are not back; no step was done")
     _keep_arguments(arguments, given, journal, dialogue)
     if journal.get("describe") is None:
         _check_table(arguments)
@@ -248,6 +247,10 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal is lost
             print(f"\ncoldloop commission: {work.guard.describe()}", file=sys.stderr, end="")
+        raise
+    except BaseException:
+        for problem in work.guard.problems():
+            say_error(f"coldloop commission: {problem}; the next call writes them back")
         raise
     return _finish(journal, dialogue)
 
@@ -317,8 +320,7 @@ def _control_devices(
             work.guard.release_all()
             work.dialogue.say("  the outputs keep the values that the agent gave them")
         else:
-            for problem in work.guard.restore_all():
-                work.dialogue.say(f"  {problem}")
+            restore_and_say(work.guard)
     return result
 
 

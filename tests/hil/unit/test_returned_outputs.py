@@ -213,3 +213,20 @@ def test_an_output_that_cannot_be_read_is_not_started(
     monkeypatch.setattr(DeviceAccess, "poll_point", fail)
     assert main(run_command(unit)[3:]) == 2
     assert "no reply; the agent was not started" in capsys.readouterr().err
+
+
+@pytest.mark.realtime
+def test_a_journal_that_cannot_be_written_returns_the_outputs(unit: Path) -> None:
+    """As with a full disk: the run ends, each output is written back and named, then the file."""
+    path = journal_path(unit)
+    with subprocess.Popen(run_command(unit), stderr=subprocess.PIPE) as program:
+        wait_until_moved(unit, program)
+        path.rename(path.with_suffix(".kept"))
+        path.mkdir()
+        assert program.stderr is not None
+        lines = program.stderr.read().decode().splitlines()
+        assert program.wait(20) == 2, lines
+    path.rmdir()
+    assert words(unit) == _OLD
+    assert ["are back" in line for line in lines[-4:]] == [True, True, True, False], lines
+    assert "the outputs are back, but their journal cannot be written" in lines[-2]

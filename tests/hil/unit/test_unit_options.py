@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The options of `coldloop hil run --unit`: only `--real` reaches devices; the line that repeats."""
+"""The options of `coldloop hil run --unit`: only `--real` reaches devices; the repeat line."""
 
 import argparse
 import shlex

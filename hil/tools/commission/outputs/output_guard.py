@@ -6,10 +6,11 @@ The words are stored from before the first write until the device has them again
 the end of the program, and the next call returns them.
 """
 
+import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile
@@ -29,6 +30,15 @@ from hil.tools.commission.outputs.way_back import return_output
 Device = dict[str, Any]
 
 
+class Returned(NamedTuple):
+    """What became of one output. State `WRITTEN`: it is perhaps not at its old words."""
+
+    device: Device
+    old: OldWords
+    state: str
+    line: str
+
+
 class OutputGuard:
     """The outputs of one site. `open_device` opens a device; `say` prints a line."""
 
@@ -40,12 +50,15 @@ class OutputGuard:
     ) -> None:
         self._pending, self._say, self._open = pending, say, open_device
         self._restored: list[str] = []
+        self._file_error = ""
+        self.returned: list[Returned] = []
+        """The outputs of the last way back."""
 
     def keep(self, device: Device, state: str, old: OldWords) -> None:
-        """Store the state of an output."""
-        self._pending.set_state(device, state, old)
+        """Store the state of an output. Raises BenchError if the file cannot be written."""
         if state == RESTORED:
             self._restored.append(old.point)
+        self._pending.set_state(device, state, old)
 
     def problems(self) -> list[str]:
         """Return a line for each output that is perhaps not at its old words."""
@@ -70,53 +83,95 @@ class OutputGuard:
         self._pending.forget_all()
 
     def restore_all(self) -> list[str]:
-        """Write all pending words back; return a line for each that is not back.
+        """Write all pending words back; return a line for each problem, the outputs first.
 
         A value of another master stays; that is reported and is no problem. Signals wait meanwhile.
+        No error ends the way back: not of a device, of a profile, of the file or of the terminal.
         """
         with deferred_end_signals():
-            problems: list[str] = []
+            self.returned, self._file_error = [], ""
             for device, entries in self._by_device():
-                problems += self._restore_device(device, entries)
-            return problems
+                self._restore_device(device, entries)
+            problems = [r.line for r in self.returned if r.state == WRITTEN]
+            return [*problems, *self._file_problem(not problems)]
+
+    def _file_problem(self, are_back: bool) -> list[str]:
+        """Try to store the states again; return the problem if it is still there."""
+        if not self._file_error:
+            return []
+        try:
+            self._pending.store()
+        except BenchError as error:
+            outputs = "the outputs are back, but " if are_back else ""
+            text = "their journal cannot be written; mend this and call the command again"
+            return [f"{error}: {outputs}{text}"]
+        return []
+
+    def _settle(self, device: Device, state: str, old: OldWords) -> None:
+        """Store a state; an error of the file must not end the way back of the others."""
+        try:
+            self.keep(device, state, old)
+        except BenchError as error:
+            self._file_error = str(error)
 
     def _by_device(self) -> list[tuple[Device, list[dict[str, Any]]]]:
-        """Return the entries by device. Those without a write are forgotten."""
-        found: dict[tuple[str, int], tuple[Device, list[dict[str, Any]]]] = {}
+        """Return the entries by device and profile. Those without a write are forgotten."""
+        found: dict[tuple[str, int, str], tuple[Device, list[dict[str, Any]]]] = {}
         for entry in list(self._pending.entries):
             device = entry["device"]
             if entry["state"] == INTENDED:
-                self._pending.set_state(device, RESTORED, OldWords(**entry["old"]))
+                self._settle(device, FOREIGN, OldWords(**entry["old"]))  # it is as it was
                 continue
-            key = (device["port"], device["unit"])
+            key = (device["port"], device["unit"], device["profile"])
             found.setdefault(key, (device, []))[1].append(entry)
         return list(found.values())
 
-    def _restore_device(self, device: Device, entries: list[dict[str, Any]]) -> list[str]:
-        """Return the outputs of one device. After a failed port, the others are not tried."""
-        problems: list[str] = []
+    def _restore_device(self, device: Device, entries: list[dict[str, Any]]) -> None:
+        """Return the outputs of one device."""
+        outputs = [(entry["device"], OldWords(**entry["old"])) for entry in entries]
         try:
-            for name in dict.fromkeys(entry["device"]["profile"] for entry in entries):
-                with self._open({**device, "profile": name}) as access:
-                    for entry in entries:
-                        if entry["device"]["profile"] == name:
-                            problems += self._restore(access, entry["device"], entry["old"])
-        except DriverError as error:
-            left = [e for e in self._pending.entries if e in entries]
-            return [_left(e["device"], OldWords(**e["old"]), str(error)) for e in left]
-        return problems
+            with self._open(device) as access:
+                for output in outputs:
+                    self._restore(access, *output)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next device must return
+            tried = [(r.device, r.old) for r in self.returned]
+            for output in outputs:
+                if output not in tried:
+                    self._leave(*output, str(error) or repr(error))
 
-    def _restore(self, access: DeviceAccess, device: Device, raw: dict[str, Any]) -> list[str]:
-        old = OldWords(**raw)
-        state, problem = return_output(access, old)
+    def _restore(self, access: DeviceAccess, device: Device, old: OldWords) -> None:
+        try:
+            state, problem = return_output(access, old)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next output must return
+            state, problem = WRITTEN, str(error) or repr(error)
         if state == WRITTEN:
-            return [_left(device, old, problem)]
-        self.keep(device, state, old)
+            self._leave(device, old, problem)
+            return
+        line = f"{_where(device, old)}: old words {old.words} are back after a test"
         if state == FOREIGN:
-            self._say(f"{_where(device, old)}: {problem}")
-        else:
-            self._say(f"{_where(device, old)}: old words {old.words} are back after a test")
-        return []
+            line = f"{_where(device, old)}: {problem}"
+        self.returned.append(Returned(device, old, state, line))
+        self._settle(device, state, old)
+        with suppress(OSError, ValueError):  # the terminal is lost
+            self._say(line)
+
+    def _leave(self, device: Device, old: OldWords, problem: str) -> None:
+        self.returned.append(Returned(device, old, WRITTEN, _left(device, old, problem)))
+
+
+def say_error(line: str) -> None:
+    """Print a line on stderr; a lost terminal must not keep an output from its way back."""
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def restore_and_say(guard: OutputGuard) -> list[str]:
+    """Return the outputs and print each problem, before a signal that waits ends the program."""
+    with deferred_end_signals():
+        problems = guard.restore_all()
+        for problem in problems:
+            say_error(problem)
+    return problems
 
 
 class AgentGuard:

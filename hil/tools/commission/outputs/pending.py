@@ -39,11 +39,14 @@ class OldWords(NamedTuple):
 
 
 class PendingOutputs:
-    """The entries; `store` writes them. Raises what `store` raises."""
+    """The entries; `store` writes them. Raises what `store` raises; the entries are changed then.
+
+    Thus an error of the file does not change what this program knows of the outputs.
+    """
 
     def __init__(self, entries: list[dict[str, Any]], store: Callable[[], None]) -> None:
         self.entries = entries
-        self._store = store
+        self.store = store
         for entry in entries:
             entry.setdefault("state", WRITTEN)
             OldWords(**entry["old"])
@@ -59,7 +62,7 @@ class PendingOutputs:
             found[0]["old"]["ours"] = _join(found[0]["old"].get("ours"), old.ours)
         else:
             self.entries.append({"device": device, "old": old._asdict(), "state": state})
-        self._store()
+        self.store()
 
     def set_all(self, state: str, ours: Callable[[str, str], Ranges | None]) -> None:
         """Set the state of all entries; `ours` gives new ranges by device name and point."""
@@ -70,13 +73,13 @@ class PendingOutputs:
             if ranges is not None:
                 entry["old"]["ours"] = ranges
         if json.dumps(self.entries) != before:
-            self._store()
+            self.store()
 
     def forget_all(self) -> None:
         """Forget all entries: the outputs shall keep their values."""
         if self.entries:
             self.entries = []
-            self._store()
+            self.store()
 
 
 class OutputFile(PendingOutputs):

@@ -8,18 +8,24 @@ SIGKILL or a loss of power, the next call finds it and returns the outputs befor
 else. Ctrl-C, SIGTERM and SIGHUP wait while the outputs return.
 """
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from drivers.errors import DriverError
+from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
-from hil.tools.commission.outputs.output_guard import AgentGuard, Device, OutputGuard
+from hil.tools.commission.outputs.output_guard import (
+    AgentGuard,
+    Device,
+    OutputGuard,
+    restore_and_say,
+    say_error,
+)
 from hil.tools.commission.outputs.pending import OutputFile
 
 Follow = Callable[[dict[str, Any] | None], None]
@@ -56,6 +62,7 @@ def returned_outputs(unit: UnitFile) -> Iterator[Follow]:
             locks.lock(device["port"])
 
         def open_device(device: Device) -> DeviceAccess:
+            locks.lock(device["port"])  # that of a journal is perhaps another one
             raw = unit.raw_profiles.get(device["profile"])
             if raw is None:
                 raise BenchError(f"{device['profile']}: this profile is no longer in {unit.path}")
@@ -63,19 +70,18 @@ def returned_outputs(unit: UnitFile) -> Iterator[Follow]:
             return DeviceAccess(device["port"], device["unit"], raw, timeout_ms)
 
         pending = OutputFile(journal_path(unit.path))
-        guard = OutputGuard(pending, _say, open_device)
-        problems = guard.restore_all()
-        if problems:
-            raise BenchError("\n".join(problems))
+        guard = OutputGuard(pending, say_error, open_device)
+        if restore_and_say(guard):
+            raise BenchError("outputs of an earlier test are not back; the agent was not started")
         agent_guard = AgentGuard(unit, devices, pending, open_device)
         try:
             _keep_all(agent_guard)
             yield agent_guard.follow
         finally:
-            for line in guard.restore_all():
-                _say(line)
-            for name in agent_guard.unreadable:
-                _say(f"{name}: cannot be read, so it keeps what the agent wrote last")
+            with deferred_end_signals():
+                restore_and_say(guard)
+                for name in agent_guard.unreadable:
+                    say_error(f"{name}: cannot be read, so it keeps what the agent wrote last")
 
 
 _TIMEOUT_MS = 300
@@ -86,9 +92,3 @@ def _keep_all(agent_guard: AgentGuard) -> None:
         agent_guard.keep_all()
     except DriverError as error:
         raise BenchError(f"{error}; the agent was not started") from None
-
-
-def _say(line: str) -> None:
-    """Print a line; a lost terminal must not keep an output from its way back."""
-    with suppress(OSError, ValueError):
-        print(line, file=sys.stderr, flush=True)

@@ -115,9 +115,9 @@ def way_back(
     finally:
         with deferred_end_signals():
             state, problem = return_output(access, old)
-            keep(state, old)
             if problem:
                 problems.append(problem)
+            keep(state, old)
 
 
 def _target(access: DeviceAccess, point: Point, index: int, before: int) -> int:
