@@ -37,7 +37,7 @@ from hil.tools.commission.findings import (
     sensor_problems,
     value_problems,
 )
-from hil.tools.commission.journal import Journal
+from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
 from hil.tools.commission.tuning.loop_tuning import describe_tuning
 from hil.tools.commission.tuning.tuning_record import record_tuning

@@ -46,9 +46,15 @@ from hil.tools.commission.inputs.given_arguments import (
     step_arguments,
     take_from_journal,
 )
-from hil.tools.commission.journal import Journal, lock_folder
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
-from hil.tools.commission.outputs.output_guard import AgentGuard, restore_and_say, say_error
+from hil.tools.commission.outputs.journal import Journal, lock_folder
+from hil.tools.commission.outputs.output_guard import (
+    AgentGuard,
+    OutputGuard,
+    restore_and_say,
+    say_error,
+)
+from hil.tools.commission.outputs.site_journals import run_journals
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import tune_problems
@@ -220,7 +226,7 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
         check_profile_name(name)
         if "units" in given and unit not in arguments.units:
             raise BenchError(f"--profile: the unit {unit} is not among --units")
-    if restore_and_say(work.guard):
+    if restore_and_say(work.guard) + _restore_runs(work):
         raise BenchError("outputs of an earlier test are not back; no step was done")
     _keep_arguments(arguments, given, journal, dialogue)
     if journal.get("describe") is None:
@@ -270,6 +276,15 @@ def _keep_arguments(
 
 def _among(names: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
     return {name: answer for name, answer in answers.items() if name in names}
+
+
+def _restore_runs(work: Commissioning) -> list[str]:
+    """Return the outputs of an acceptance run in this folder that was interrupted."""
+    problems: list[str] = []
+    for pending in run_journals(work.folder):
+        guard = OutputGuard(pending, work.dialogue.say, work.open_device)
+        problems += restore_and_say(guard)
+    return problems
 
 
 def _end_early(journal: Journal, work: Commissioning, dialogue: Dialogue) -> int:

@@ -46,7 +46,7 @@ from hil.tools.commission.inputs.row_roles import (
     is_open,
     point_of,
 )
-from hil.tools.commission.journal import Journal
+from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
 from hil.tools.commission.register_table import TableRow

@@ -17,7 +17,7 @@ from drivers.errors import PortError
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, list_outputs
-from hil.tools.commission.outputs.run_guard import journal_path
+from hil.tools.commission.outputs.site_journals import journal_path
 from protocols.modbus import pdu
 from tests.hil.unit.test_commission import cdu, command, site
 

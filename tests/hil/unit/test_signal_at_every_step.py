@@ -19,7 +19,7 @@ import pytest
 from drivers.modbus.bus import TransactionResult
 from drivers.tools.terminal.end_signals import END_SIGNALS, raise_on_end_signals
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.journal import Journal
+from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.write_test import run_write_test
 from hil.tools.commission.profile_draft import draft_profile
@@ -31,7 +31,7 @@ _OLD = [360, 420, 600, 500, 600, 400, 3, 0]
 _DEVICE = {"name": "cdu", "port": "tcp:127.0.0.1:9", "unit": 7, "profile": "acme"}
 _POINT = "PumpSpeedControlPercent"
 _RAW = draft_profile(parse_table(TABLE, "t"), "acme", "t")
-_TRACED = ("/commission/outputs/", "/commission/journal.py")
+_TRACED = ("/commission/outputs/",)
 
 
 class RegisterClient:

@@ -68,10 +68,8 @@ def test_a_file_that_cannot_be_removed_either(
     problems = OutputGuard(pending, lines.append, open_device).restore_all()
     assert registers.words == _OLD
     assert len(lines) == 2
-    assert problems == [
-        "unit.json.outputs: No space left on device: the outputs are back, but their journal "
-        "cannot be written; mend this and call the command again"
-    ]
+    assert len(problems) == 1
+    assert "No space left on device: the outputs are back, but their journal" in problems[0]
 
 
 def test_an_entry_without_a_write_does_not_end_it(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
-from hil.tools.commission.journal import Journal
+from hil.tools.commission.outputs.journal import Journal
 
 _SCAN = ("units", "baud", "parity", "functions", "timeout_ms")
 _REPORT = ("serial", "operator", "key")

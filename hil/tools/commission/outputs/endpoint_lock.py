@@ -32,7 +32,7 @@ class PortLocks:
 
     def lock(self, port: str) -> None:
         """Lock the endpoint of a port. Raises BenchError if another program has it."""
-        name = _lock_name(port)
+        name = f"\0coldloop-commission-{endpoint(port)}"
         if sys.platform != "linux" or name in self._held:
             return
         held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -47,13 +47,13 @@ class PortLocks:
         self._held[name] = held
 
 
-def _lock_name(port: str) -> str:
-    """Return the name of the socket: equal for all addresses of the same endpoint."""
+def endpoint(port: str) -> str:
+    """Return the endpoint of a port: equal for all addresses of the same device."""
     address = port_address(port)
     if not address.host:
-        return f"\0coldloop-commission-{os.path.realpath(address.path)}"
+        return os.path.realpath(address.path)
     try:
         host = socket.gethostbyname(address.host)
     except OSError:
         host = address.host
-    return f"\0coldloop-commission-{host}-{address.port}"
+    return f"{host}-{address.port}"

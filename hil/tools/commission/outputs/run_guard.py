@@ -5,20 +5,22 @@ Does not run the scenarios; see `hil.tools.commission.run_unit`. An acceptance i
 the devices have the outputs of before, also after a pass. The journal is a file beside the
 configuration, with the ending `.outputs`. It is there only while outputs are perhaps moved. After
 SIGKILL or a loss of power, the next call finds it and returns the outputs before it does anything
-else. Ctrl-C, SIGTERM and SIGHUP wait while the outputs return.
+else. So does `coldloop commission` in this folder, and this command returns those of that one.
+Ctrl-C, SIGTERM and SIGHUP wait while the outputs return.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from agent.commands import profiles
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
+from hil.tools.commission.outputs.journal import lock_folder
 from hil.tools.commission.outputs.output_guard import (
     AgentGuard,
     Device,
@@ -27,13 +29,14 @@ from hil.tools.commission.outputs.output_guard import (
     say_error,
 )
 from hil.tools.commission.outputs.pending import OutputFile
+from hil.tools.commission.outputs.site_journals import (
+    commission_journal,
+    has_endpoint,
+    journal_path,
+    run_journals,
+)
 
 Follow = Callable[[dict[str, Any] | None], None]
-
-
-def journal_path(unit_file: Path) -> Path:
-    """Return the journal of the outputs of a configuration."""
-    return unit_file.with_name(unit_file.name + ".outputs")
 
 
 def unit_devices(unit: UnitFile) -> list[Device]:
@@ -63,15 +66,14 @@ def returned_outputs(unit: UnitFile) -> Iterator[Follow]:
 
         def open_device(device: Device) -> DeviceAccess:
             locks.lock(device["port"])  # that of a journal is perhaps another one
-            raw = unit.raw_profiles.get(device["profile"])
-            if raw is None:
-                raise BenchError(f"{device['profile']}: this profile is no longer in {unit.path}")
+            raw = _find_profile(unit, device["profile"])
             timeout_ms = unit.raw.get("bus_timeout_ms", _TIMEOUT_MS)
             return DeviceAccess(device["port"], device["unit"], raw, timeout_ms)
 
         pending = OutputFile(journal_path(unit.path))
         guard = OutputGuard(pending, say_error, open_device)
-        if restore_and_say(guard):
+        problems = restore_and_say(guard) + _restore_others(unit, devices, open_device)
+        if problems:
             raise BenchError("outputs of an earlier test are not back; the agent was not started")
         agent_guard = AgentGuard(unit, devices, pending, open_device)
         try:
@@ -85,6 +87,30 @@ def returned_outputs(unit: UnitFile) -> Iterator[Follow]:
 
 
 _TIMEOUT_MS = 300
+
+
+def _find_profile(unit: UnitFile, name: str) -> dict[str, Any]:
+    """Return a profile of the configuration, or one that only a journal names."""
+    raw = unit.raw_profiles.get(name) or profiles(str(unit.path)).get(name)
+    if not isinstance(raw, dict):
+        raise BenchError(f"the profile {name} is no longer beside {unit.path}")
+    return raw
+
+
+def _restore_others(
+    unit: UnitFile, devices: list[Device], open_device: Callable[[Device], DeviceAccess]
+) -> list[str]:
+    """Return the outputs of these devices that other journals of the folder name."""
+    folder, ports = unit.path.parent, [device["port"] for device in devices]
+    problems: list[str] = []
+    for pending in run_journals(folder):
+        if has_endpoint(pending, ports):
+            problems += restore_and_say(OutputGuard(pending, say_error, open_device))
+    if has_endpoint(commission_journal(folder), ports):
+        with lock_folder(folder):
+            guard = OutputGuard(commission_journal(folder), say_error, open_device)
+            problems += restore_and_say(guard)
+    return problems
 
 
 def _keep_all(agent_guard: AgentGuard) -> None:
