@@ -64,10 +64,12 @@ def run_real(
     arguments: argparse.Namespace,
     journal: Journal,
     follow: Callable[[dict[str, Any] | None], None] | None,
+    settle: Callable[[list[RecordedRun]], list[RecordedRun]] = list,
 ) -> dict[str, Any]:
     """Write `report`; with `follow` first run the agent on the real devices.
 
-    `follow` gets each status of the agent.
+    `follow` gets each status of the agent. `settle` gets the runs before the report is written, and
+    returns them with the outputs.
     """
     on_devices = follow is not None
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
@@ -82,6 +84,7 @@ def run_real(
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
                 recorded.append(record_real_unit(unit, scenario, None, follow).complete())
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
+    recorded = settle(recorded)
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
 
 

@@ -19,8 +19,10 @@ from drivers.tools.terminal.end_signals import raise_on_end_signals
 from hil.errors import BenchError
 from hil.record.label import escape_text
 from hil.record.provenance import VERDICT_TEXTS
+from hil.record.record import worst_verdict
+from hil.run.recorded import RecordedRun
 from hil.run.unit.unit_file import load_unit
-from hil.scenario.judge import FAIL, INCOMPLETE
+from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
 from hil.tools.commission.findings import (
@@ -54,6 +56,7 @@ from hil.tools.commission.outputs.output_guard import (
     restore_and_say,
     say_error,
 )
+from hil.tools.commission.outputs.output_record import add_outputs
 from hil.tools.commission.outputs.site_journals import run_journals
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile, read_text
@@ -325,16 +328,28 @@ def _control_devices(
     """Let the agent control the devices. Only after a pass the outputs keep its values."""
     unit = load_unit(work.unit_file)
     agent_guard = AgentGuard(unit, journal.get("describe"), journal.pending, work.open_device)
-    is_passed = False
+    is_passed, is_settled = False, False
+
+    def settle(recorded: list[RecordedRun]) -> list[RecordedRun]:
+        """Return the outputs if the runs are no pass; add them to the last run."""
+        nonlocal is_passed, is_settled
+        is_passed = worst_verdict([run.verdict for run in recorded]) in (PASS, MARGINAL)
+        problems = [] if is_passed else restore_and_say(work.guard)
+        is_settled = not is_passed
+        outputs = work.guard.outputs_to_keep() if is_passed else work.guard.returned
+        last = add_outputs(recorded[-1], outputs, problems, agent_guard.unreadable)
+        return [*recorded[:-1], last]
+
+    is_kept = False
     try:
         agent_guard.keep_all()
-        result = run_real(unit, arguments.dir, arguments, journal, agent_guard.follow)
-        is_passed = result["verdict"] != FAIL
+        result = run_real(unit, arguments.dir, arguments, journal, agent_guard.follow, settle)
+        is_kept = is_passed
     finally:
-        if is_passed:
+        if is_kept:
             work.guard.release_all()
             work.dialogue.say("  the outputs keep the values that the agent gave them")
-        else:
+        elif not is_settled:
             restore_and_say(work.guard)
     return result
 

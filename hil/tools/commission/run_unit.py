@@ -9,7 +9,7 @@ before (`hil.tools.commission.outputs.run_guard`).
 
 import argparse
 import shlex
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
 from pathlib import Path
 
 from hil.errors import BenchError
@@ -21,7 +21,7 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
-from hil.tools.commission.outputs.run_guard import Follow, returned_outputs
+from hil.tools.commission.outputs.run_guard import returned_outputs
 
 SUITE = "acceptance"
 
@@ -57,22 +57,25 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     suite = build_suite(unit, is_real, arguments.seconds)
     if not arguments.json:
         _say_what_is_not_tested(unit, is_real)
+    if not is_real:
+        return suite, _record_all(
+            suite, lambda scenario: record_twin(unit, scenario, arguments.seed, arguments.dut)
+        )
+    with returned_outputs(unit) as outputs:
+        recorded = _record_all(
+            suite,
+            lambda scenario: record_real_unit(unit, scenario, arguments.log, outputs.follow),
+        )
+    return suite, outputs.add_to(recorded)
+
+
+def _record_all(suite: Suite, record: Callable[[Scenario], RecordedRun]) -> list[RecordedRun]:
     recorded = []
-
-    follow_outputs: AbstractContextManager[Follow | None] = nullcontext()
-    if is_real:
-        follow_outputs = returned_outputs(unit)
-
-    def record(scenario: Scenario) -> RecordedRun:
-        if is_real:
-            return record_real_unit(unit, scenario, arguments.log, follow)
-        return record_twin(unit, scenario, arguments.seed, arguments.dut)
-
-    with follow_outputs as follow, ProgressLine(len(suite.scenarios), "scenarios") as progress:
+    with ProgressLine(len(suite.scenarios), "scenarios") as progress:
         for run in record_until_interrupted(suite.scenarios, record):
             recorded.append(run)
             progress.update(len(recorded))
-    return suite, recorded
+    return recorded
 
 
 def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:

@@ -11,7 +11,8 @@ pump speed 1.5 s later), `slow` (a reply takes 0.5 s), `swapped` (the six values
 low word first, from 0 on; status and alarm word follow), `quick` (the supply has a time constant of
 1 s), `idle` (no heat load: the valve has no effect), `trips` (an alarm comes with a valve above
 43 %), `busier` (the heat load rises once, with the first valve above 43 %), `runaway` (the supply
-warms by 60 K then), `plunge` (it cools by 60 K).
+warms by 60 K then), `plunge` (it cools by 60 K), `interlock` (a moved output refuses its first
+value).
 Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
@@ -105,6 +106,8 @@ class Registers:
             return ExcCodes.ILLEGAL_ADDRESS
         if any(not 0 <= word <= 1000 for word in written):
             return ExcCodes.ILLEGAL_VALUE
+        if "interlock" in self.faults and written[0] == {4: 600, 5: 400}[address]:
+            return ExcCodes.DEVICE_FAILURE
         for i, word in enumerate(written, address):
             is_kept = i == 4 and self._is_pump_written and "sticky" in self.faults
             is_kept = is_kept or (i == 5 and self._is_valve_written and "jammed" in self.faults)

@@ -19,6 +19,7 @@ from hil.tools.commission.outputs.agent_outputs import AgentRequests, list_outpu
 from hil.tools.commission.outputs.pending import (
     FOREIGN,
     INTENDED,
+    KEPT,
     RESTORED,
     WRITTEN,
     OldWords,
@@ -81,6 +82,13 @@ class OutputGuard:
     def release_all(self) -> None:
         """Forget the words: the outputs shall keep the values that the agent gave them."""
         self._pending.forget_all()
+
+    def outputs_to_keep(self) -> list[Returned]:
+        """Return the outputs that `release_all` would forget, for the record."""
+        return [
+            Returned(entry["device"], OldWords(**entry["old"]), KEPT, "")
+            for entry in self._pending.entries
+        ]
 
     def restore_all(self) -> list[str]:
         """Write all pending words back; return a line for each problem, the outputs first.

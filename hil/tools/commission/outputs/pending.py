@@ -22,6 +22,8 @@ from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, wri
 
 INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
 """States of an output. `FOREIGN`: another master has it; as restored, the entry is gone."""
+KEPT = "kept"
+"""The output shall keep the value of the agent; this state is only in a record."""
 FORMAT = "coldloop-outputs-1"
 
 Device = dict[str, Any]

@@ -17,6 +17,7 @@ from agent.commands import profiles
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
+from hil.run.recorded import RecordedRun
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
@@ -28,6 +29,7 @@ from hil.tools.commission.outputs.output_guard import (
     restore_and_say,
     say_error,
 )
+from hil.tools.commission.outputs.output_record import add_outputs
 from hil.tools.commission.outputs.pending import OutputFile
 from hil.tools.commission.outputs.site_journals import (
     commission_journal,
@@ -35,8 +37,6 @@ from hil.tools.commission.outputs.site_journals import (
     journal_path,
     run_journals,
 )
-
-Follow = Callable[[dict[str, Any] | None], None]
 
 
 def unit_devices(unit: UnitFile) -> list[Device]:
@@ -52,11 +52,32 @@ def unit_devices(unit: UnitFile) -> list[Device]:
     ]
 
 
+class OutputsOfRun:
+    """The outputs of a run: `follow` gets each status of the agent; the rest is there at its end.
+
+    `problems`: a line for each output that is perhaps not back, and for the journal.
+    """
+
+    def __init__(self, guard: OutputGuard, agent_guard: AgentGuard) -> None:
+        self.follow = agent_guard.follow
+        self.unreadable = agent_guard.unreadable
+        self.problems: list[str] = []
+        self._guard = guard
+
+    def add_to(self, recorded: list[RecordedRun]) -> list[RecordedRun]:
+        """Return the runs; the last one has the outputs as findings."""
+        last = [
+            add_outputs(run, self._guard.returned, self.problems, self.unreadable)
+            for run in recorded[-1:]
+        ]
+        return [*recorded[:-1], *last]
+
+
 @contextmanager
-def returned_outputs(unit: UnitFile) -> Iterator[Follow]:
+def returned_outputs(unit: UnitFile) -> Iterator[OutputsOfRun]:
     """Let the agent control the devices in a block, then return its outputs.
 
-    The block gives each status of the agent to the function. Raises BenchError if another program
+    The block gives each status of the agent to `follow`. Raises BenchError if another program
     has a port, if an output cannot be read before, or if one of an earlier run cannot return.
     """
     with PortLocks() as locks:
@@ -76,12 +97,13 @@ def returned_outputs(unit: UnitFile) -> Iterator[Follow]:
         if problems:
             raise BenchError("outputs of an earlier test are not back; the agent was not started")
         agent_guard = AgentGuard(unit, devices, pending, open_device)
+        outputs = OutputsOfRun(guard, agent_guard)
         try:
             _keep_all(agent_guard)
-            yield agent_guard.follow
+            yield outputs
         finally:
             with deferred_end_signals():
-                restore_and_say(guard)
+                outputs.problems = restore_and_say(guard)
                 for name in agent_guard.unreadable:
                     say_error(f"{name}: cannot be read, so it keeps what the agent wrote last")
 
