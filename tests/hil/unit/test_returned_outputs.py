@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from drivers.errors import PortError
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, list_outputs
+from hil.tools.commission.outputs.pending import OldWords, OutputFile
 from hil.tools.commission.outputs.site_journals import journal_path
 from protocols.modbus import pdu
 from tests.hil.unit.test_commission import cdu, command, site
@@ -202,6 +204,53 @@ def test_what_the_agent_can_have_written(unit: Path) -> None:
         assert requests.ranges(outputs[0], opened.device) is None
     assert valve[0][0] < 500 < valve[0][1] < 800
     assert pump[0][0] < 400 < pump[0][1]
+
+
+def _status(second: int, valve_pct: float, pump_pct: float) -> dict[str, Any]:
+    return {
+        "uptime_s": second,
+        "supply": {"valve_asked_milli_pct": valve_pct * 1000},
+        "dp": {"pumps_asked_milli_pct": [pump_pct * 1000]},
+    }
+
+
+def _is_ours(count: int, ranges: Any) -> bool:
+    return ranges is None or any(low <= count <= high for low, high in ranges)
+
+
+def test_a_device_can_hold_what_it_took_before_it_was_lost(unit: Path) -> None:
+    """The agent requests its fail-safe value for a long time; the device holds an earlier one."""
+    outputs = list_outputs(load_unit(unit))
+    pump = outputs[1]
+    requests = AgentRequests()
+    with access(unit) as opened:
+        for second in range(30):
+            requests.add(outputs, _status(second, 30.0, 45.8 if second < 10 else 80.0))
+        ranges = requests.ranges(pump, opened.device)
+    assert _is_ours(458, ranges)
+    assert _is_ours(800, ranges)
+    assert not _is_ours(300, ranges)
+
+
+def test_a_status_that_stands_still_is_not_known(unit: Path) -> None:
+    outputs = list_outputs(load_unit(unit))
+    requests = AgentRequests()
+    with access(unit) as opened:
+        for second in (0, 1, 2, 2, 2):
+            requests.add(outputs, _status(second, 30.0, 45.0))
+        assert requests.ranges(outputs[1], opened.device) is not None
+        requests.add(outputs, _status(2, 30.0, 45.0))
+        assert requests.ranges(outputs[1], opened.device) is None
+
+
+def test_unknown_requests_replace_known_ones(tmp_path: Path) -> None:
+    """Else the next call would take a value of the agent for that of another master."""
+    pending = OutputFile(tmp_path / "outputs")
+    device = {"name": "cdu", "port": "tcp:127.0.0.1:9", "unit": 7, "profile": "acme"}
+    pending.set_state(device, "intended", OldWords("Pump", 3, 4, [600]))
+    pending.set_all("written", lambda *_: [[590, 620]])
+    pending.set_all("written", lambda *_: None)
+    assert OutputFile(pending.path).entries[0]["old"]["ours"] is None
 
 
 def test_an_output_that_cannot_be_read_is_not_started(

@@ -40,7 +40,7 @@ def move(unit: Path, pending: PendingOutputs, port: str = "") -> None:
         old = OldWords(point, 3, address, [_OLD[address - 4]], [[390, 650]])
         pending.set_state(device, INTENDED, old)
         write(unit, address, word)
-    pending.set_all(WRITTEN, lambda *_: None)
+    pending.set_all(WRITTEN)
 
 
 @pytest.mark.parametrize("name", ["unit.json", "another.json"])

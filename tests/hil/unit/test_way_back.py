@@ -35,7 +35,7 @@ def moved(folder: Path, registers: RegisterClient, *devices: dict[str, Any]) -> 
     for device in devices or (_DEVICE,):
         for old in (_VALVE, _PUMP):
             pending.set_state(dict(device), INTENDED, old)
-    pending.set_all(WRITTEN, lambda *_: None)
+    pending.set_all(WRITTEN)
     registers.words[4:6] = [620, 430]
     return pending
 

@@ -3,8 +3,8 @@
 
 Does not read devices. The outputs follow from the configuration: the valve, the pumps and the fans
 with the words that start and stop them, and the set-points of a CDU that controls itself. The
-counts follow from the status of the agent, which has each second what it requests. An output can
-have moved since the last status, by its rate limit or to its fail-safe value.
+counts follow from the status of the agent, which has each second what it requests, over the whole
+run. An output can have moved since the last status, by its rate limit or to its fail-safe value.
 """
 
 from collections import deque
@@ -17,6 +17,7 @@ from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.outputs.pending import Ranges
 
 _SAMPLES = 5  # a device can show a write some seconds later
+_REPEATS = 3  # the status of an agent in operation changes each second
 _RATE_PCT_PER_S, _STALE_S = 10.0, 2.0
 _FEW_PCT = 1.0
 
@@ -96,33 +97,62 @@ def _point_of_need(profile: DeviceProfile, name: str) -> str:
     return next((p.name for p in profile.points if (p.function, p.address) == where), name)
 
 
-class AgentRequests:
-    """What the agent has requested in the last seconds."""
+class _Requests:
+    """The requests for one output: the last ones, and the lowest and highest of the whole run."""
 
     def __init__(self) -> None:
-        self._values: dict[tuple[str, str], deque[float | None]] = {}
+        self.last: deque[float | None] = deque(maxlen=_SAMPLES)
+        self.low, self.high = float("inf"), float("-inf")
+
+    def add(self, value: float | None) -> None:
+        self.last.append(value)
+        if value is not None:
+            self.low, self.high = min(self.low, value), max(self.high, value)
+
+    def known(self) -> list[float]:
+        """Return the last requests; empty if one of them is not known."""
+        return [] if None in self.last else [value for value in self.last if value is not None]
+
+
+class AgentRequests:
+    """What the agent has requested since its start.
+
+    A device that does not answer, or takes no write, holds a request of any time before. So the
+    requests of the whole run count, and not only the last ones.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, str], _Requests] = {}
+        self._status: dict[str, Any] | None = None
+        self._repeats = 0
 
     def add(self, outputs: list[MovedOutput], status: dict[str, Any] | None) -> None:
-        """Add the requests of a status; None: it could not be read."""
+        """Add the requests of a status; None: it could not be read.
+
+        A status that no longer changes is that of an agent that cannot write it: it is not known.
+        """
+        self._repeats = self._repeats + 1 if status == self._status else 0
+        self._status = status
         for output in outputs:
             if output.measure:
-                kept = self._values.setdefault(output[:2], deque(maxlen=_SAMPLES))
-                kept.append(_request(output, status))
+                kept = self._values.setdefault(output[:2], _Requests())
+                kept.add(None if self._repeats >= _REPEATS else _request(output, status))
 
     def ranges(self, output: MovedOutput, device: ModbusDevice) -> Ranges | None:
         """Return the counts that the agent can have written; None: they are not known."""
         if not output.measure:
             return [[count, count] for count in output.fixed] or None
-        values = self._values.get(output[:2])
-        known = [value for value in values or () if value is not None]
-        if values is None or len(known) < len(values):
+        requests = self._values.get(output[:2], _Requests())
+        known, limits = requests.known(), [requests.low, requests.high]
+        if not known:
             return None
         index = device.profile.point_index(output.point)
         if output.measure in ("supply", "dp"):
             key = "setpoint_c" if output.measure == "supply" else "setpoint_kpa"
-            return [_range(device, index, [*known, output.loop[key]], 0.0)]
+            return [_range(device, index, [*limits, output.loop[key]], 0.0)]
         rate = float(output.loop.get("rate_pct_per_s", _RATE_PCT_PER_S))
         found = [_range(device, index, known, _STALE_S * rate + _FEW_PCT)]
+        found.append(_range(device, index, limits, rate / 2.0 + _FEW_PCT))
         safe = output.loop.get("safe_pct", output.loop.get("max_pct", 100.0))
         return [*found, _range(device, index, [float(safe)], 0.0), [0, 0]]
 

@@ -210,7 +210,7 @@ class AgentGuard:
                 for output in self._outputs:
                     if output.device == name:
                         self._keep(access, device, output.point)
-        self._pending.set_all(WRITTEN, lambda *_: None)
+        self._pending.set_all(WRITTEN)
 
     def _keep(self, access: DeviceAccess, device: Device, name: str) -> None:
         index = access.device.point_index(name)

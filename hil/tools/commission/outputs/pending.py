@@ -66,14 +66,16 @@ class PendingOutputs:
             self.entries.append({"device": device, "old": old._asdict(), "state": state})
         self.store()
 
-    def set_all(self, state: str, ours: Callable[[str, str], Ranges | None]) -> None:
-        """Set the state of all entries; `ours` gives new ranges by device name and point."""
+    def set_all(self, state: str, ours: Callable[[str, str], Ranges | None] | None = None) -> None:
+        """Set the state of all entries; `ours` gives new ranges by device name and point.
+
+        Ranges that are not known replace earlier ones: an output at any value is then ours.
+        """
         before = json.dumps(self.entries)
         for entry in self.entries:
             entry["state"] = state
-            ranges = ours(entry["device"]["name"], entry["old"]["point"])
-            if ranges is not None:
-                entry["old"]["ours"] = ranges
+            if ours is not None:
+                entry["old"]["ours"] = ours(entry["device"]["name"], entry["old"]["point"])
         if json.dumps(self.entries) != before:
             self.store()
 
