@@ -12,7 +12,7 @@ from hil.errors import BenchError
 from hil.tools.commission.command import make_parser
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import KNOWN, ROLES
-from hil.tools.commission.journal import Journal
+from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile
 

@@ -4,16 +4,23 @@
 The journals are as after SIGKILL. The CDU is a process.
 """
 
+import copy
 import json
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coldloop import main
+from drivers.errors import PortError
 from hil.errors import BenchError
 from hil.run.unit.unit_file import load_unit
+from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import Journal, lock_folder
+from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
     INTENDED,
     WRITTEN,
@@ -110,3 +117,112 @@ def test_a_run_does_not_change_the_journal_of_a_commissioning_in_operation(
     ):
         pytest.fail("it ran")
     assert words(unit) == [617, 415]
+
+
+def test_an_address_that_is_no_longer_in_the_configuration_is_left_alone(
+    unit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another CDU can have it now; perhaps another program works with it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.0)
+        pending = OutputFile(journal_path(unit))
+        move(unit, pending, f"tcp:127.0.0.1:{server.getsockname()[1]}")
+        with pytest.raises(BenchError, match="not back"), returned_outputs(load_unit(unit)):
+            pytest.fail("it ran")
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    error = capsys.readouterr().err
+    assert error.count(f"this address is no longer in {unit}") == 2
+    assert f"write them yourself and delete {pending.path}" in error
+    pending.forget_all()
+
+
+def test_an_unknown_profile_names_output_words_and_way_out(
+    unit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pending = OutputFile(journal_path(unit))
+    move(unit, pending)
+    for entry in pending.entries:
+        entry["device"]["profile"] = "renamed"
+    pending.store()
+    with pytest.raises(BenchError, match="not back"), returned_outputs(load_unit(unit)):
+        pytest.fail("it ran")
+    error = capsys.readouterr().err
+    assert "PumpSpeedControlPercent, register 4: the old words [600] are not back" in error
+    assert "the profile renamed is no longer beside" in error
+    assert f"delete {pending.path}" in error
+    pending.forget_all()
+
+
+_GOOD = {
+    "device": {"name": "cdu", "port": "tcp:127.0.0.1:9", "unit": 7, "profile": "acme"},
+    "old": {"point": "Pump", "function": 3, "address": 4, "words": [600], "ours": [[590, 620]]},
+    "state": "written",
+}
+_WRONG: tuple[Any, ...] = (None, 7, "x", [], [7], {}, {"x": 1}, -1.5, True)
+
+
+def damaged() -> Iterator[Any]:
+    """Yield an entry with each value replaced by each wrong one that has another type."""
+    yield from _WRONG
+    for path in (["device"], ["old"], *(["device", k] for k in _GOOD["device"]),
+                 *(["old", k] for k in _GOOD["old"])):  # fmt: skip
+        for wrong in _WRONG:
+            entry = copy.deepcopy(_GOOD)
+            target: Any = entry
+            for key in path[:-1]:
+                target = target[key]
+            if type(target[path[-1]]) is not type(wrong):
+                target[path[-1]] = wrong
+                yield entry
+
+
+def fail_to_open(_: object) -> DeviceAccess:
+    raise PortError("no route")
+
+
+def test_each_damaged_entry_is_one_line_or_harmless(tmp_path: Path) -> None:
+    path, journal = tmp_path / "unit.json.outputs", tmp_path / "commission.json"
+    refused = 0
+    for entry in damaged():
+        path.write_text(json.dumps({"format": "coldloop-outputs-1", "outputs": [entry]}))
+        content = {"format": "coldloop-commission-1", "steps": {}, "pending-write": [entry]}
+        journal.write_text(json.dumps(content))
+        for read in (OutputFile, lambda _: Journal(tmp_path).pending):
+            try:
+                pending = read(path)
+            except BenchError as error:
+                assert "not a journal of" in str(error)  # noqa: PT017
+                refused += 1
+                continue
+            assert len(OutputGuard(pending, print, fail_to_open).restore_all()) < 2
+    assert refused > 140
+
+
+@pytest.mark.parametrize(
+    "steps",
+    ["[7]", '{"ports": 7}', '{"ports": {}}', '{"a": {"utc": "", "result": 1, "arguments": 5}}'],
+)
+def test_a_damaged_step_is_one_line(tmp_path: Path, steps: str) -> None:
+    text = f'{{"format": "coldloop-commission-1", "steps": {steps}}}'
+    (tmp_path / "commission.json").write_text(text)
+    with pytest.raises(BenchError, match="not a journal"):
+        Journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tcp:127.0.0.1:18701", "tcp:0.0.0.0:18701"),
+        ("tcp:127.0.0.1:18701", "tcp:localhost:18701"),
+        ("tcp:127.0.0.1:18701", "tcp:[::1]:18701"),
+        ("tcp:127.0.0.1:18701", "tcp:[::ffff:127.0.0.1]:18701"),
+        ("tcp:10.0.0.7:502", "tcp:[::ffff:10.0.0.7]:502"),
+    ],
+)
+def test_names_of_one_endpoint_have_one_lock(one: str, other: str) -> None:
+    with PortLocks() as locks, PortLocks() as others:
+        locks.lock(one)
+        with pytest.raises(BenchError, match="works with this port"):
+            others.lock(other)
+        others.lock("tcp:127.0.0.1:18702")

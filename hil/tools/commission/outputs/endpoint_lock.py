@@ -7,6 +7,7 @@ TCP endpoint (address and port after the look-up of the name) or of a serial dev
 its links). The agent in operation takes no such lock.
 """
 
+import ipaddress
 import os
 import socket
 import sys
@@ -32,8 +33,13 @@ class PortLocks:
 
     def lock(self, port: str) -> None:
         """Lock the endpoint of a port. Raises BenchError if another program has it."""
-        name = f"\0coldloop-commission-{endpoint(port)}"
-        if sys.platform != "linux" or name in self._held:
+        if sys.platform != "linux":
+            return
+        for endpoint in endpoints(port):
+            self._lock(port, f"\0coldloop-commission-{endpoint}")
+
+    def _lock(self, port: str, name: str) -> None:
+        if name in self._held:
             return
         held = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -47,13 +53,30 @@ class PortLocks:
         self._held[name] = held
 
 
-def endpoint(port: str) -> str:
-    """Return the endpoint of a port: equal for all addresses of the same device."""
+def endpoints(port: str) -> set[str]:
+    """Return the endpoints of a port, one for each address of its host.
+
+    Two ports with a common endpoint are the same device. A device with two addresses is seen as
+    one only by a name that has both.
+    """
     address = port_address(port)
     if not address.host:
-        return os.path.realpath(address.path)
+        return {os.path.realpath(address.path)}
     try:
-        host = socket.gethostbyname(address.host)
-    except OSError:
-        host = address.host
-    return f"{host}-{address.port}"
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        hosts = {_plain_address(str(entry[4][0])) for entry in found}
+    except (OSError, UnicodeError):
+        hosts = {address.host}
+    return {f"{host}-{address.port}" for host in hosts}
+
+
+def _plain_address(text: str) -> str:
+    """Return one form of the addresses that are the same: of this machine, and IPv4 in IPv6."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return text
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = mapped or address
+    is_own = address.is_unspecified or address == ipaddress.IPv6Address("::1")
+    return "127.0.0.1" if is_own else str(address)

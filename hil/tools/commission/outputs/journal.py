@@ -56,7 +56,7 @@ class Journal:
         self.path = folder / FILE
         self._steps: dict[str, Any] = {}
         self._calls: dict[str, Any] = {}
-        self.pending = PendingOutputs([], self._write)
+        self._set_pending([])
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -71,11 +71,17 @@ class Journal:
             self._calls = dict(record.get(_CALLS, {}))
             pending = record.get(_PENDING, [])
             entries = [pending] if isinstance(pending, dict) else list(pending)
-            self.pending = PendingOutputs(entries, self._write)
+            for step in self._steps.values():
+                _ = (step["utc"], step["result"], dict(step.get("arguments", {})))
+            self._set_pending(entries)
         except (ValueError, KeyError, TypeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
             ) from None
+
+    def _set_pending(self, entries: list[dict[str, Any]]) -> None:
+        self.pending = PendingOutputs(entries, self._write)
+        self.pending.way_out = f"delete `{_PENDING}` in {self.path}"
 
     def get(self, step: str) -> Any:
         """Return the result of a step; None if it is not done."""

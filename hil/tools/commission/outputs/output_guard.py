@@ -48,8 +48,11 @@ class OutputGuard:
         pending: PendingOutputs,
         say: Callable[[str], None],
         open_device: Callable[[Device], DeviceAccess],
+        is_ours: Callable[[Device], bool] = bool,
     ) -> None:
+        """`is_ours`: the devices whose outputs return; the other entries stay in the journal."""
         self._pending, self._say, self._open = pending, say, open_device
+        self._is_ours = is_ours
         self._restored: list[str] = []
         self._file_error = ""
         self.returned: list[Returned] = []
@@ -127,6 +130,8 @@ class OutputGuard:
         found: dict[tuple[str, int, str], tuple[Device, list[dict[str, Any]]]] = {}
         for entry in list(self._pending.entries):
             device = entry["device"]
+            if not self._is_ours(device):
+                continue
             if entry["state"] == INTENDED:
                 self._settle(device, FOREIGN, OldWords(**entry["old"]))  # it is as it was
                 continue
@@ -164,7 +169,12 @@ class OutputGuard:
             self._say(line)
 
     def _leave(self, device: Device, old: OldWords, problem: str) -> None:
-        self.returned.append(Returned(device, old, WRITTEN, _left(device, old, problem)))
+        line = (
+            f"{_where(device, old)}: the old words {old.words} are not back after a test: "
+            f"{problem}. Call this command again, or write them yourself and "
+            f"{self._pending.way_out}"
+        )
+        self.returned.append(Returned(device, old, WRITTEN, line))
 
 
 def say_error(line: str) -> None:
@@ -240,10 +250,3 @@ class AgentGuard:
 
 def _where(device: Device, old: OldWords) -> str:
     return f"{device['port']} unit {device['unit']}: {old.point}, register {old.address}"
-
-
-def _left(device: Device, old: OldWords, problem: str) -> str:
-    return (
-        f"{_where(device, old)}: the old words {old.words} are not back after a test: {problem}. "
-        "Write them yourself, or call this command again"
-    )

@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drivers.errors import DriverError
+from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
 
@@ -25,6 +27,7 @@ INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "forei
 KEPT = "kept"
 """The output shall keep the value of the agent; this state is only in a record."""
 FORMAT = "coldloop-outputs-1"
+_LOW_AND_HIGH = 2
 
 Device = dict[str, Any]
 Ranges = list[list[int]]
@@ -49,10 +52,10 @@ class PendingOutputs:
     def __init__(self, entries: list[dict[str, Any]], store: Callable[[], None]) -> None:
         self.entries = entries
         self.store = store
+        self.way_out = ""
+        """What to do with the file if the outputs were written by a person."""
         for entry in entries:
-            entry.setdefault("state", WRITTEN)
-            OldWords(**entry["old"])
-            _is_output(entry, entry["device"], entry["old"]["point"])  # has these keys
+            _check_entry(entry)
 
     def set_state(self, device: Device, state: str, old: OldWords) -> None:
         """Store the state of an output. The words of an entry that is pending are not replaced."""
@@ -95,6 +98,7 @@ class OutputFile(PendingOutputs):
     def __init__(self, path: Path) -> None:
         self.path = path
         super().__init__(_read(path), self._write)
+        self.way_out = f"delete {path}"
 
     def _write(self) -> None:
         if not self.entries:
@@ -122,6 +126,31 @@ def _read(path: Path) -> list[dict[str, Any]]:
             "file away"
         ) from None
     return entries
+
+
+def _check_entry(entry: dict[str, Any]) -> None:
+    """Check the form of an entry, and complete one of an earlier version.
+
+    Raises ValueError, KeyError and TypeError.
+    """
+    if not isinstance(entry, dict):
+        raise TypeError
+    entry.setdefault("state", WRITTEN)
+    device, old = entry["device"], OldWords(**entry["old"])
+    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    ranges = [list(pair) for pair in old.ours or ()]
+    if any(len(pair) != _LOW_AND_HIGH for pair in ranges) or not old.words:
+        raise ValueError
+    limits = [limit for pair in ranges for limit in pair]
+    numbers = [device["unit"], old.function, old.address, *old.words, *limits]
+    if not all(isinstance(number, int) for number in numbers):
+        raise ValueError
+    try:
+        port_address(device["port"])
+    except DriverError:
+        raise ValueError from None
 
 
 def _join(old: Ranges | None, new: Ranges | None) -> Ranges | None:

@@ -30,10 +30,10 @@ from hil.tools.commission.outputs.output_guard import (
     say_error,
 )
 from hil.tools.commission.outputs.output_record import add_outputs
-from hil.tools.commission.outputs.pending import OutputFile
+from hil.tools.commission.outputs.pending import OutputFile, PendingOutputs
 from hil.tools.commission.outputs.site_journals import (
     commission_journal,
-    has_endpoint,
+    is_at,
     journal_path,
     run_journals,
 )
@@ -86,7 +86,9 @@ def returned_outputs(unit: UnitFile) -> Iterator[OutputsOfRun]:
             locks.lock(device["port"])
 
         def open_device(device: Device) -> DeviceAccess:
-            locks.lock(device["port"])  # that of a journal is perhaps another one
+            if not is_at(device, [known["port"] for known in devices]):
+                raise BenchError(f"this address is no longer in {unit.path}")
+            locks.lock(device["port"])
             raw = _find_profile(unit, device["profile"])
             timeout_ms = unit.raw.get("bus_timeout_ms", _TIMEOUT_MS)
             return DeviceAccess(device["port"], device["unit"], raw, timeout_ms)
@@ -124,14 +126,17 @@ def _restore_others(
 ) -> list[str]:
     """Return the outputs of these devices that other journals of the folder name."""
     folder, ports = unit.path.parent, [device["port"] for device in devices]
-    problems: list[str] = []
-    for pending in run_journals(folder):
-        if has_endpoint(pending, ports):
-            problems += restore_and_say(OutputGuard(pending, say_error, open_device))
-    if has_endpoint(commission_journal(folder), ports):
+
+    def is_ours(device: Device) -> bool:
+        return is_at(device, ports)
+
+    def restore(pending: PendingOutputs) -> list[str]:
+        return restore_and_say(OutputGuard(pending, say_error, open_device, is_ours))
+
+    problems = [line for pending in run_journals(folder) for line in restore(pending)]
+    if any(is_ours(entry["device"]) for entry in commission_journal(folder).entries):
         with lock_folder(folder):
-            guard = OutputGuard(commission_journal(folder), say_error, open_device)
-            problems += restore_and_say(guard)
+            problems += restore(commission_journal(folder))
     return problems
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hil.errors import BenchError
-from hil.tools.commission.outputs.endpoint_lock import endpoint
+from hil.tools.commission.outputs.endpoint_lock import endpoints
 from hil.tools.commission.outputs.journal import Journal
-from hil.tools.commission.outputs.pending import OutputFile, PendingOutputs
+from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
 
 ENDING = ".outputs"
 
@@ -37,7 +37,7 @@ def commission_journal(folder: Path) -> PendingOutputs:
     return Journal(folder).pending
 
 
-def has_endpoint(pending: PendingOutputs, ports: list[str]) -> bool:
-    """Return whether an output of a journal is at the endpoint of one of the ports."""
-    ours = {endpoint(port) for port in ports}
-    return any(endpoint(entry["device"]["port"]) in ours for entry in pending.entries)
+def is_at(device: Device, ports: list[str]) -> bool:
+    """Return whether a device is at the endpoint of one of the ports."""
+    own = endpoints(device["port"])
+    return any(own & endpoints(port) for port in ports)
