@@ -23,7 +23,7 @@ from deploy.errors import OpsError
 from deploy.ops import change_parser, external_signer, keys
 from deploy.ops.command import command as config_command
 from deploy.ops.command.show import report_to_json
-from deploy.ops.report.unit_report import UnitReport
+from deploy.ops.report.unit_report import LastChange, UnitReport
 from deploy.ops.unit_config.archive import ConfigArchive
 from deploy.ops.unit_config.published import list_differences
 from protocols.cbor import Decimal
@@ -35,7 +35,7 @@ Run = Callable[..., tuple[int, Any]]
 SETPOINT = "control.supply.setpoint_c"
 SPEED = 10
 """Speed of the units' clocks: a health window of 5 s takes half a second."""
-BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, (0, "nothing", ""), ("", ""), 0)
+BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, LastChange(0, "nothing", ""), ("", ""), 0)
 
 
 def config(*arguments: str) -> subprocess.CompletedProcess[str]:
