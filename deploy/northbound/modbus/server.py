@@ -21,7 +21,7 @@ import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from deploy.northbound.rate_limit import RequestBudget
 
@@ -87,6 +87,7 @@ class ModbusConnection:
 
     address: str
     since: float
+    task: asyncio.Task[Any] | None = None
     requests: int = 0
 
 
@@ -138,7 +139,8 @@ class ModbusTcpServer:
             writer.transport.abort()
             return
         now = asyncio.get_running_loop().time()
-        connection = self._open[writer] = ModbusConnection(address, now)
+        connection = ModbusConnection(address, now, asyncio.current_task())
+        self._open[writer] = connection
         self.counters.connections += 1
         try:
             with contextlib.suppress(OSError, EOFError, TimeoutError):
@@ -168,9 +170,10 @@ class ModbusTcpServer:
         ]
         if not giving_way:
             return False
-        writer = candidates[min(giving_way)[-1]][0]
+        writer, connection = candidates[min(giving_way)[-1]]
         del self._open[writer]
-        writer.transport.abort()
+        if connection.task is not None:  # its end closes the connection, also in a handshake
+            connection.task.cancel()
         self.counters.evicted += 1
         return True
 

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import socket
 import ssl
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from deploy.northbound.modbus.roles import ROLE_OID, decode_role, encode_role, m
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.modbus.set_points import REASONS, ModbusWriteRules
 from deploy.northbound.snapshot import SetPoint
-from tests.deploy.northbound.modbus.modbus_rig import LOOPBACK, ModbusRig
+from tests.deploy.northbound.modbus.modbus_rig import LOOPBACK, ModbusRig, wait_for
 
 SUPPLY = layout.slot_address(0, "wanted")
 PRESSURE = layout.slot_address(1, "wanted")
@@ -456,6 +458,27 @@ def test_roles_of_certificates(tmp_path: Path) -> None:
                 assert written.isError() != writes, name
     users = {entry[0] for entry in rig.audit.entries}
     assert users == {"reader", "none", "broken", "unknown"}, "each attempt has an entry"
+
+
+def test_connections_without_a_handshake_keep_no_master_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path)
+    context = make_tls_context(*authority.issue("server"), tmp_path / "ca.pem")
+    rig = ModbusRig()
+    reader = authority.issue("reader", encode_role("ReadOnly"))
+    with rig.serve(tls=context) as port, contextlib.ExitStack() as stack:
+        for number in range(16):
+            source = (f"127.0.0.{2 + number % 4}", 0)
+            sock = socket.create_connection(("127.0.0.1", port), 5, source)
+            stack.enter_context(sock)
+        server = rig.server
+        assert server is not None
+        wait_for(lambda: server.counters.connections == 16)
+        with _tls_client(port, reader, tmp_path / "ca.pem") as client:
+            assert not client.read_holding_registers(0, count=2, device_id=1).isError()
+        assert server.counters.evicted == 1
+    assert caplog.records == []
 
 
 def test_foreign_and_missing_certificates(tmp_path: Path) -> None:
