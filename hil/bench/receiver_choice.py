@@ -91,14 +91,17 @@ def write_section(settings: TestbedSettings, port: str) -> dict[str, object]:
 
 
 def write_setup_section(settings: TestbedSettings) -> dict[str, object]:
-    """Write the section `receiver_setup`: BeiDou alone, and the sentences that the agent needs."""
+    """Write the section `receiver_setup`: BeiDou alone, and the sentences that the agent needs.
+
+    `allystar` has no public command for the rate.
+    """
     vendor = DIALECTS[settings.receiver_dialect].commands if settings.receiver_dialect else ""
-    return {
+    section: dict[str, object] = {
         "maker": vendor or "casic",
         "constellations": ["BDS"],
         "sentences": ["RMC", "GGA", "GSA", "GSV", "ZDA"],
-        "rate_ms": 1000,
     }
+    return section if vendor == "allystar" else {**section, "rate_ms": 1000}
 
 
 def line_baud(settings: TestbedSettings) -> int:

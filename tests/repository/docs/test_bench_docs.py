@@ -3,6 +3,7 @@
 
 import pytest
 
+from hil.campaign.hazard.invariants import NAMES
 from hil.commands import HIL, hil
 from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.gnss import RECEIVER_EVENTS
@@ -50,3 +51,9 @@ def test_every_fault_word_of_a_receiver_is_documented() -> None:
 def test_every_dialect_is_documented() -> None:
     for name in DIALECTS:
         assert f"| `{name}` |" in RECEIVERS, name
+
+
+def test_the_table_of_invariants_is_that_of_the_hazard_analysis() -> None:
+    page = (ROOT / "docs/technician/bench.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ")[0] for line in page.splitlines() if line.startswith("| I")]
+    assert rows == [f"| {name}" for name in NAMES]
