@@ -10,7 +10,7 @@ written in a window, `_MAX_OF_SOURCE` of them of one source. So a flood neither 
 hides other entries for long. A log has `_FILES` files of `_MAX_BYTES`; the oldest is deleted.
 Several processes can write one log: each entry follows the last one of the file, under a lock.
 
-What is refused has a log of its own, NAME-refused. Anybody who reaches a port can fill that one; it
+What is refused has a log of its own, NAME-refused. Each client that reaches a port can fill it. It
 takes no line, no count and no file from logins, writes and changes that were accepted.
 """
 

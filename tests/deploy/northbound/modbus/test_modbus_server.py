@@ -270,8 +270,8 @@ def test_each_attempt_to_change_has_an_entry() -> None:
         assert target == f"function {pdu[0]}"
         assert result.startswith("refused: ")
     count = len(rig.audit.entries)
-    nobody = ModbusClient("192.0.2.2", "", "CN=x", tls=True)
-    rig.requests.answer(struct.pack(">BHH", 6, slot, 3300), nobody)
+    outsider = ModbusClient("192.0.2.2", "", "CN=x", tls=True)
+    rig.requests.answer(struct.pack(">BHH", 6, slot, 3300), outsider)
     assert rig.audit.entries[-1][0] == "CN=x"
     for pdu in (READ, bytes((3,)), bytes((17,)), bytes((43, 14, 1, 0))):
         rig.requests.answer(pdu, _READER)
