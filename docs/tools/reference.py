@@ -138,7 +138,8 @@ def commands() -> str:
     text = (
         "# Commands\n\nFor everybody who types `coldloop`. " + NOTE + " The same text is in "
         "`coldloop COMMAND --help`.\n\n"
-        "Exit codes: 0 good, 1 judged bad, 2 wrong use, 130 interrupted, or the reader has closed the output.\n\n"
+        "Exit codes: 0 good, 1 judged bad, 2 wrong use, 130 interrupted, or the reader has closed "
+        "the output.\n\n"
     )
     text += table(("command", "purpose"), [(f"`{k}`", about) for k, (_, about) in front.items()])
     for name, (place, about) in front.items():
