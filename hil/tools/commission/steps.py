@@ -42,7 +42,7 @@ from hil.tools.commission.inputs.row_roles import (
     GAUGED,
     MONITOR,
     ROLES,
-    describe_doubt,
+    describe_unclear,
     is_open,
     point_of,
 )
@@ -246,7 +246,7 @@ class Commissioning:
 
     def _choose_role(self, table: str, row: TableRow) -> TableRow:
         """Ask for the role of a row that only resembles a point; without an answer: monitored."""
-        where = f"{table}:{row.line}: {describe_doubt(row)}"
+        where = f"{table}:{row.line}: {describe_unclear(row)}"
         if not is_open(row):
             self.dialogue.say(f"  {where}; it is only monitored")
             return row

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from drivers.device.profile_check import check_profile
 from hil.errors import BenchError
-from hil.tools.commission.inputs.row_roles import describe_doubt
+from hil.tools.commission.inputs.row_roles import describe_unclear
 from hil.tools.commission.profile_draft import Raw, draft_profile, row_names
 from hil.tools.commission.register_table import TableRow, parse_table
 
@@ -40,7 +40,7 @@ def make_profile(
     """
     rows = parse_table(text, table)
     if choose is not None:
-        rows = [choose(row) if describe_doubt(row) else row for row in rows]
+        rows = [choose(row) if describe_unclear(row) else row for row in rows]
     raw = draft_profile(rows, model, origin, table)
     errors = check_profile(raw, model)
     if errors:

@@ -141,12 +141,12 @@ def test_no_random_table_writes_a_register_that_it_calls_r() -> None:
                 assert (cells[5], cells[8] == "monitor") == ("RW", False), row
 
 
-_DOUBT = "9;Pump control override;u16;0.1;%;RW;;;\n10;Valve command;u16;0.1;%;R;;;\n"
+_UNCLEAR = "9;Pump control override;u16;0.1;%;RW;;;\n10;Valve command;u16;0.1;%;R;;;\n"
 
 
 def describe(tmp_path: Path, dialogue: Dialogue) -> dict[str, Any]:
     table = tmp_path / "t.csv"
-    table.write_text(_HEAD + _SENSORS + _DOUBT, encoding="utf-8")
+    table.write_text(_HEAD + _SENSORS + _UNCLEAR, encoding="utf-8")
     words = ["--dir", str(tmp_path), "--table", str(table), "--model", "acme_cdu"]
     journal = Journal(tmp_path)
     unit = {"port": "tcp:127.0.0.1:1", "unit": 7, "model": None, "proven": False}
@@ -158,7 +158,7 @@ def describe(tmp_path: Path, dialogue: Dialogue) -> dict[str, Any]:
     return result
 
 
-def test_with_yes_a_doubt_is_named_and_the_row_is_monitored(
+def test_with_yes_an_unclear_row_is_named_and_the_row_is_monitored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = describe(tmp_path, Dialogue(assume_yes=True, as_json=False))

@@ -117,7 +117,7 @@ def point_of(row: TableRow) -> KnownPoint | None:
     if row.role:
         return _named(row)
     known = find_known(row.name)
-    return known if known is not None and not _doubt(row, known) else None
+    return known if known is not None and not _find_reason(row, known) else None
 
 
 def _named(row: TableRow) -> KnownPoint | None:
@@ -138,20 +138,20 @@ def _named(row: TableRow) -> KnownPoint | None:
     return known
 
 
-def describe_doubt(row: TableRow) -> str:
+def describe_unclear(row: TableRow) -> str:
     """Return why a row that resembles a known point is only monitored; empty if it is clear."""
     known = find_known(row.name)
     if row.role or is_flags(row) or known is None:
         return ""
-    doubt = _doubt(row, known)
-    return f"{row.name!r} is not taken as {known.point}: {doubt}" if doubt else ""
+    reason = _find_reason(row, known)
+    return f"{row.name!r} is not taken as {known.point}: {reason}" if reason else ""
 
 
 def is_open(row: TableRow) -> bool:
-    """Return whether a person must name the role of a row in doubt: it could be an output."""
+    """Return whether a person must name the role of an unclear row: it could be an output."""
     known = find_known(row.name)
     is_output = known is not None and known.is_written and row.is_written
-    return is_output and bool(describe_doubt(row)) and not _has_no_unit(row)
+    return is_output and bool(describe_unclear(row)) and not _has_no_unit(row)
 
 
 def is_flags(row: TableRow) -> bool:
@@ -166,7 +166,7 @@ def free_name(name: str) -> str:
     return f"{name}Monitored" if name.casefold() in _POINTS else name
 
 
-def _doubt(row: TableRow, known: KnownPoint) -> str:
+def _find_reason(row: TableRow, known: KnownPoint) -> str:
     words = re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", row.name).casefold())
     if known.is_written:
         if not row.is_written:
