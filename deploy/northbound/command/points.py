@@ -17,7 +17,13 @@ from typing import Any
 
 from deploy.northbound.command import point_words
 from deploy.northbound.modbus.layout import register_fields
-from deploy.northbound.points.point_table import PointRow, columns, point_table
+from deploy.northbound.points.point_table import (
+    SEVERAL,
+    PointRow,
+    columns,
+    metric_id,
+    point_table,
+)
 from deploy.northbound.snmp.mib_text import mib_text
 from deploy.northbound.snmp.process import read_root
 from deploy.northbound.snmp.tree import ROOT
@@ -72,7 +78,8 @@ def place(protocol: str, row: PointRow) -> str:
     """Return where a protocol has a point, in its own terms; empty: nowhere."""
     column = columns(protocol).get(row.key)
     if column is None:
-        return ""
+        several = protocol == "redfish" and row.group in SEVERAL
+        return f"MetricReports/All {metric_id(row.key)}" if several else ""
     if protocol == "modbus":
         field = register_fields()[row.key]
         return f"{field.address} {field.kind} x {field.scale:g}"

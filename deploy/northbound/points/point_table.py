@@ -58,6 +58,15 @@ def point_table() -> Mapping[str, PointRow]:
     return {row.key: row for row in parse(_read("points"))}
 
 
+SEVERAL = {"pair": "pair_role", "group": "group_runs"}
+"""Groups of points of several controllers or units, with the point that each such unit has."""
+
+
+def metric_id(key: str) -> str:
+    """Return the MetricId of a point without a sensor in the metric report of Redfish."""
+    return "".join(word.capitalize() for word in key.split("_"))
+
+
 @cache
 def columns(protocol: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the columns of a protocol by key of the point; PROTOCOL.toml has them.

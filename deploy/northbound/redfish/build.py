@@ -4,7 +4,7 @@
 Does not listen; see `deploy.northbound.http.server`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from deploy.northbound.access.types import AuditSink, WriteAccess
@@ -32,7 +32,8 @@ from deploy.northbound.snapshot import SnapshotReader
 class RedfishParts:
     """What the service needs. `restart`: ends the process soon; `port`: of HTTPS.
 
-    `discovery`: the responder of SSDP; None: off.
+    `discovery`: the responder of SSDP; None: off. `configured`: points of the unit by its
+    configuration.
     """
 
     source: SnapshotReader
@@ -47,12 +48,13 @@ class RedfishParts:
     port: int
     hold_s: float = 0.05
     discovery: DiscoveryResponder | None = None
+    configured: Iterable[str] = ()
 
 
 def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService, ResourceTree]:
     """Return the service and its tree."""
     tree = ResourceTree()
-    sensors = SensorModel(parts.source, parts.hold_s)
+    sensors = SensorModel(parts.source, parts.hold_s, parts.configured)
     tasks = TaskList(tree, sensors, parts.writer)
     ThermalResources(tree, sensors)
     ChassisResources(tree, sensors, tasks)

@@ -7,6 +7,7 @@ in the tree from the first record on that has its points; a stale record does no
 """
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from deploy.northbound.points.point_table import PointRow, columns, point_table
@@ -34,14 +35,17 @@ class SensorModel:
     """The sensors of the unit; `read` gives the newest snapshot to all resources.
 
     `hold_s`: time for which a snapshot is used again, so that one request reads it once.
+    `configured`: keys of points that the unit has by its configuration, also without a record.
     """
 
-    def __init__(self, source: SnapshotReader, hold_s: float = 0.0) -> None:
+    def __init__(
+        self, source: SnapshotReader, hold_s: float = 0.0, configured: Iterable[str] = ()
+    ) -> None:
         self._source = source
         self._hold_s = hold_s
         self._until = 0.0
         self._snapshot = Snapshot()
-        self._seen: set[str] = set(_ALWAYS)
+        self._seen: set[str] = {*_ALWAYS, *configured}
         self._columns = columns("redfish")
         self._keys = {column["sensor"]: key for key, column in self._columns.items()}
         self._excerpts: dict[str, dict[str, str]] = {}
@@ -64,6 +68,10 @@ class SensorModel:
     def has(self, key: str) -> bool:
         """Return whether the unit has a point; True for a point without a number."""
         return key in self._seen or not point_table()[key].instance
+
+    def has_shown(self, key: str) -> bool:
+        """Return whether the unit has a point: in a record until now, or by its configuration."""
+        return key in self._seen
 
     def instances(self, template: str) -> list[int]:
         """Return the numbers of the instances that the unit has, for example of `leak{n}`."""

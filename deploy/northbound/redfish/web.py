@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from deploy.northbound.http.discovery import POLL_S, DiscoveryResponder
 from deploy.northbound.http.site import WebSite
+from deploy.northbound.points.point_table import SEVERAL
 from deploy.northbound.redfish.build import RedfishParts, build_service
 from deploy.northbound.redfish.event_file import SAVE_S, EventFile
 from deploy.northbound.redfish.event_log import EventLog
@@ -16,6 +17,8 @@ from deploy.northbound.redfish.event_push import EventPush
 from deploy.northbound.redfish.resource import ROOT
 from deploy.northbound.redfish.resources.manager import service_uuid
 
+_SECTIONS = {"redundancy": "pair", "group": "group"}
+"""Sections of the configuration that give the unit points of a pair or a group."""
 _COMPARE_S, _ALARMS_S = 0.25, 0.1
 """Interval at which the snapshots are compared for events."""
 
@@ -60,6 +63,7 @@ def add_routes(site: WebSite) -> None:
         site.restart,
         site.server.port,
         discovery=_discovery(site),
+        configured=[SEVERAL[g] for name, g in _SECTIONS.items() if name in context.settings.raw],
     )
     service, _tree = build_service(parts, events)
     service.register(site.server.app, site.server.gate)

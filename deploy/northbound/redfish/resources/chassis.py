@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from deploy.northbound.access.types import Refusal, SetPointChange
-from deploy.northbound.points.point_table import point_table
+from deploy.northbound.points.point_table import SEVERAL, metric_id, point_table
 from deploy.northbound.redfish.messages import Json, RedfishError, message
 from deploy.northbound.redfish.resource import (
     ROOT,
@@ -172,18 +172,17 @@ def _scaled(key: str, raw: int | None) -> float:
     return 0.0 if raw is None else round(point_table()[key].value(raw), 3)
 
 
-def _values_without_sensors(snapshot: Snapshot) -> Iterator[Json]:
+def _values_without_sensors(sensors: SensorModel, snapshot: Snapshot) -> Iterator[Json]:
     """Return the values of a pair of controllers and of a group of units; words as words."""
-    marks = {"pair": "pair_role", "group": "group_runs"}
     for key, row in point_table().items():
-        point, mark = snapshot.points[key], marks.get(row.group)
-        if mark is None or snapshot.points[mark].quality == "absent":
+        point, mark = snapshot.points[key], SEVERAL.get(row.group)
+        if mark is None or not sensors.has_shown(mark):
             continue
-        value = None if point.raw is None else str(point.raw)
-        if point.raw is not None and row.words:
-            value = row.words[point.raw]
-        name = "".join(word.capitalize() for word in key.split("_"))
-        yield {"MetricId": name, "MetricValue": value}
+        raw = None if snapshot.points[mark].quality == "absent" else point.raw
+        value = None if raw is None else str(raw)
+        if raw is not None and row.words:
+            value = row.words[raw]
+        yield {"MetricId": metric_id(key), "MetricValue": value}
 
 
 def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
@@ -207,7 +206,7 @@ def add_telemetry(tree: ResourceTree, sensors: SensorModel) -> None:
                 "MetricValue": None if reading is None else f"{reading:.12g}",
             }
             found.append({**value, "Timestamp": stamp} if stamp else value)
-        others = _values_without_sensors(snapshot)
+        others = _values_without_sensors(sensors, snapshot)
         found += [{**value, "Timestamp": stamp} if stamp else value for value in others]
         head: Json = {"Timestamp": stamp} if stamp else {}
         head["MetricReportDefinition"] = link(definition)

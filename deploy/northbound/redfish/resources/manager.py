@@ -114,7 +114,7 @@ class ManagerResources:
         snapshot = self._sensors.read()
         plate = snapshot.identity
         return {
-            **_redundancy(snapshot),
+            **(_redundancy(snapshot) if self._sensors.has_shown("pair_role") else {}),
             "ManagerType": "Service",
             "UUID": unit_uuid(plate.serial_number or plate.unit, "manager"),
             "FirmwareVersion": snapshot.software or "unknown",
@@ -185,12 +185,13 @@ class ManagerResources:
 
 
 def _redundancy(snapshot: Snapshot) -> Json:
-    """Return the redundancy of a pair of controllers; empty: this controller has no pair."""
+    """Return the redundancy of a pair of controllers; the state is not known without a record."""
     role, ready = snapshot.points["pair_role"], snapshot.points["pair_standby_ready"]
-    if role.quality == "absent":
-        return {}
     health = {None: None, 0: "Warning", 1: "OK"}[ready.raw]
     active = role.raw is not None and point_table()["pair_role"].words[role.raw] == "active"
+    state = "Enabled" if active else "StandbyOffline"
+    if role.raw is None:
+        state = "UnavailableOffline"
     group = {
         "@odata.id": f"{MANAGER}#/Redundancy/0",
         "@odata.type": "#Redundancy.v1_4_0.Redundancy",
@@ -201,7 +202,7 @@ def _redundancy(snapshot: Snapshot) -> Json:
         "MaxNumSupported": 2,
         "RedundancyEnabled": True,
         "RedundancySet": [link(MANAGER)],
-        "Status": {"State": "Enabled" if active else "StandbyOffline", "Health": health},
+        "Status": {"State": state, "Health": health},
     }
     return {"Redundancy": [group], "Redundancy@odata.count": 1}
 
