@@ -15,7 +15,6 @@
 import ast
 import collections
 import faulthandler
-import gc
 import os
 import shutil
 import signal
@@ -33,8 +32,6 @@ from tests.support.targets import close_all, max_batch, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_RUN = (MISSING, "data missing: ")
-_YOUNG_OBJECTS = 50_000
-"""A process of tests holds many objects that stay, so it looks for garbage less often."""
 _REALTIME_PATHS = {ROOT / name for name in REALTIME}
 
 
@@ -46,7 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker ignores SIGINT, and a shell ignores it for background processes.
     """
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="coldloop-tests")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

@@ -30,9 +30,7 @@ DROPPED = (
     "deploy/firmware/rp2/",
     "deploy/ops/pki/",
     "deploy/orchestrate/",
-    "deploy/relay/intake/",
-    "deploy/relay/outputs/",
-    "deploy/relay/sparkplug/",
+    "deploy/relay/",
     "deploy/release/",
     "agent/runtime/micropython.py",
     "drivers/ports/micropython/",
@@ -40,8 +38,9 @@ DROPPED = (
 """A controller with CPython does not run these: the bench, packages and images, the authority of
 certificates, the scheduler of a site, the relay on the ground, the steps of a release, the ports of
 boards."""
-KEPT = ("hil/__init__.py",)
-"""`coldloop` checks that each package comes from the same distribution."""
+KEPT = ("deploy/relay/__init__.py", "deploy/relay/terminal_text.py", "hil/__init__.py")
+"""`coldloop` checks that each package comes from the same distribution. `coldloop config` prints
+texts of units by `terminal_text`."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

@@ -206,8 +206,12 @@ class _TomlReader:
         return True
 
     def check_name(self, name: str, key_path: str) -> None:
-        """Check the name of a scenario or a case: a word of a command line and of `only`."""
-        if not NAME.fullmatch(name):
+        """Check the name of a scenario or a case: a word of a command line and of `only`.
+
+        A scenario that was written from a case has the name of both: SCENARIO/CASE.
+        """
+        parts = name.split("/", 1) if key_path == "name" else [name]
+        if not all(NAME.fullmatch(part) for part in parts):
             self.add(key_path, f"{name!r} is not like load-step: letters, digits, '-', '_' or '.'")
 
     def check_filled(self, text: str, key_path: str) -> None:

@@ -328,11 +328,11 @@ def _control_devices(
     """Let the agent control the devices. Only after a pass the outputs keep its values."""
     unit = load_unit(work.unit_file)
     agent_guard = AgentGuard(unit, journal.get("describe"), journal.pending, work.open_device)
-    is_passed, is_settled = False, False
+    is_kept, is_settled = False, False
 
     def settle(recorded: list[RecordedRun]) -> list[RecordedRun]:
         """Return the outputs if the runs are no pass; add them to the last run."""
-        nonlocal is_passed, is_settled
+        nonlocal is_settled
         is_passed = worst_verdict([run.verdict for run in recorded]) in (PASS, MARGINAL)
         problems = [] if is_passed else restore_and_say(work.guard)
         is_settled = not is_passed
@@ -340,11 +340,10 @@ def _control_devices(
         last = add_outputs(recorded[-1], outputs, problems, agent_guard.unreadable)
         return [*recorded[:-1], last]
 
-    is_kept = False
     try:
         agent_guard.keep_all()
         result = run_real(unit, arguments.dir, arguments, journal, agent_guard.follow, settle)
-        is_kept = is_passed
+        is_kept = result["verdict"] in (PASS, MARGINAL)
     finally:
         if is_kept:
             work.guard.release_all()

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import pytest
 
-from drivers.tools import activity_line
+from drivers.tools.terminal import activity_line
 from drivers.tools.terminal.activity_line import ActivityLine
 from hil.commands import hil
 from hil.io.progress import ProgressLine, format_remaining

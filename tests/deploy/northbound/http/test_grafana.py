@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.northbound.redfish.service_bench import METRICS_TOKEN, ServiceBench, set_state
+from tests.support.cli_tools import wait_until
 from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT
 
@@ -43,6 +44,15 @@ class PrometheusServer:
             cwd=folder, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until_open(self.port, 60)
+        wait_until("prometheus is ready", self._is_ready, 60)
+
+    def _is_ready(self) -> bool:
+        """Return whether it answers queries: the port is open before that."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=20):
+                return True
+        except OSError:
+            return False
 
     def ask(self, path: str, **fields: str) -> Any:
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(fields)}"
