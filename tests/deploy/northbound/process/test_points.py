@@ -37,6 +37,8 @@ def test_no_protocol_has_a_place_twice() -> None:
         places = [points.place(protocol, row) for row in point_table().values()]
         used = [place for place in places if place]
         assert len(used) == len(set(used)), protocol
+        if protocol == "redfish":  # the others are values of the metric report
+            used = [place for place in used if not place.startswith("MetricReports/")]
         assert len(used) == len(columns(protocol))
 
 
