@@ -7,6 +7,8 @@ do not receive each other can differ. A value that the unit does not know has th
 load, if the heat of a unit is not known; the lead and `whole`, before the first decision.
 """
 
+from agent.northbound.point_sources import number_value, word_value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -23,27 +25,21 @@ def group_values(group: "Any", status: "JsonObject") -> "list[tuple[str, Value]]
     fields: dict[str, Any] = dict(status.pairs)
     lead = group.staging.lead
     return [
-        ("group_runs", _number(fields["runs"])),
-        ("group_is_lead", _number(None if lead is None else lead == group.own)),
-        ("group_lead", _number(lead)),
-        ("group_number", _number(group.own)),
-        ("group_units", _number(len(group.members) + 1)),
-        ("group_selected", _number(len(fields["selected"]))),
-        ("group_received", _number(len(fields["received"]))),
-        ("group_whole", _number(fields["whole"])),
+        ("group_runs", number_value(fields["runs"])),
+        ("group_is_lead", number_value(None if lead is None else lead == group.own)),
+        ("group_lead", number_value(lead)),
+        ("group_number", number_value(group.own)),
+        ("group_units", number_value(len(group.members) + 1)),
+        ("group_selected", number_value(len(fields["selected"]))),
+        ("group_received", number_value(len(fields["received"]))),
+        ("group_whole", number_value(fields["whole"])),
         ("group_reason", _reason(fields["reason"])),
-        ("group_changes", _number(fields["changes"])),
-        ("group_load", _number(fields["load_w"])),
+        ("group_changes", number_value(fields["changes"])),
+        ("group_load", number_value(fields["load_w"])),
     ]
 
 
 def _reason(text: str) -> "Value":
     """Return the number of the reason of the last change: `load: unit 2 starts` is that of load."""
     word = "agreement" if text.startswith(_AGREEMENT) else text.partition(":")[0]
-    if word not in REASONS[1:]:
-        return None, "bad", None
-    return REASONS.index(word), "good", 0
-
-
-def _number(value: "Any") -> "Value":
-    return (None, "bad", None) if value is None else (int(value), "good", 0)
+    return word_value(word, REASONS)

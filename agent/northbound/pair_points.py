@@ -5,6 +5,8 @@ Does not decide anything. A field that the status does not have gives a point of
 words are those of the point table of the servers; a test compares both.
 """
 
+from agent.northbound.point_sources import number_value, word_value
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -20,14 +22,14 @@ def pair_values(status: "JsonObject", active_alarms: "list[str]") -> "list[tuple
     """Return key and value of each point. `active_alarms`: codes, for the readiness."""
     fields: dict[str, Any] = dict(status.pairs)
     return [
-        ("pair_role", _word(fields.get("role"), ROLES)),
-        ("pair_peer_role", _word(fields.get("peer"), ROLES)),
-        ("pair_takeover_reason", _word(fields.get("reason"), REASONS)),
-        ("pair_fit", _number(fields.get("fit"))),
-        ("pair_standby_ready", _number(_is_ready(fields, active_alarms))),
-        ("pair_in_sync", _number(fields.get("in_sync"))),
-        ("pair_takeovers", _number(fields.get("takeovers"))),
-        ("pair_active_time", _number(fields.get("active_s"))),
+        ("pair_role", word_value(fields.get("role"), ROLES)),
+        ("pair_peer_role", word_value(fields.get("peer"), ROLES)),
+        ("pair_takeover_reason", word_value(fields.get("reason"), REASONS)),
+        ("pair_fit", number_value(fields.get("fit"))),
+        ("pair_standby_ready", number_value(_is_ready(fields, active_alarms))),
+        ("pair_in_sync", number_value(fields.get("in_sync"))),
+        ("pair_takeovers", number_value(fields.get("takeovers"))),
+        ("pair_active_time", number_value(fields.get("active_s"))),
     ]
 
 
@@ -38,13 +40,3 @@ def _is_ready(fields: "dict[str, Any]", active_alarms: "list[str]") -> "bool | N
     if "standby_lost" in active_alarms or fields.get("peer_fit") is False:
         return False
     return bool(fields["peer"] == "standby")
-
-
-def _word(word: "Any", words: "tuple[str, ...]") -> "Value":
-    if word not in words[1:]:
-        return None, "bad", None
-    return words.index(word), "good", 0
-
-
-def _number(value: "Any") -> "Value":
-    return (None, "bad", None) if value is None else (int(value), "good", 0)

@@ -12,7 +12,7 @@ A value that is not good is null. UTC is null while it is unknown.
 
 from agent.core.actuator import ACTUATORS
 from agent.core.json_writer import JsonObject, write
-from agent.northbound.point_sources import component_values
+from agent.northbound.point_sources import component_values, number_value, word_value
 from agent.northbound.site_writes import SETPOINTS
 from protocols.rounding import round_half_away
 from protocols.time_units import MILLISECOND
@@ -110,11 +110,8 @@ def _points(
 
         for key, value in group_values(_component(agent, "group"), group):
             parts.append(_point_text(key, value))
-    state = agent.supervisor.state
-    is_known = state in _STATES[1:]
-    value = (_STATES.index(state), "good", 0) if is_known else (None, "bad", None)
-    parts.append(_point_text("unit_state", value))
-    parts.append(_point_text("alarm_count", (component.alarm_states.count(now), "good", 0)))
+    parts.append(_point_text("unit_state", word_value(agent.supervisor.state, _STATES)))
+    parts.append(_point_text("alarm_count", number_value(component.alarm_states.count(now))))
     return "{" + ",".join(parts) + "}"
 
 

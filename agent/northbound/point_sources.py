@@ -346,6 +346,16 @@ def _dew_source(air: "Source", humidity: "Source") -> "Source":
     return read
 
 
+def number_value(number: "int | bool | None") -> "Value":
+    """Return the value of a number that is known at this time; None: it is not known."""
+    return (None, BAD, None) if number is None else (int(number), GOOD, 0)
+
+
+def word_value(word: "Any", words: "tuple[str, ...]") -> "Value":
+    """Return the number of a word. It is not known if it is none of `words`, or the first one."""
+    return number_value(words.index(word) if word in words[1:] else None)
+
+
 def component_values(agent: "Context", start_us: int, now: int) -> "list[tuple[str, Value]]":
     """Return the keys that components and the clock give."""
     found: list[tuple[str, Value]] = []
