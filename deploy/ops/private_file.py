@@ -75,19 +75,27 @@ def open_locked(path: Path, flags: int, mode: int = 0o600) -> int:
     while True:
         file = os.open(path, flags, mode)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_until(file, end)
             # The process before may have moved the file to its place while this one waited.
             if _is_at(path, file):
                 return file
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                os.close(file)
-                raise
-            time.sleep(_PAUSE_S)
         except BaseException:
             os.close(file)
             raise
         os.close(file)
+
+
+def lock_until(file: int, end: float) -> None:
+    """Lock an open file between processes. `end`: of the wait, monotonic s. Raises OSError."""
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _is_at(path: Path, file: int) -> bool:

@@ -9,15 +9,12 @@ As root, the lock file belongs to the owner of the folder: the servers must be a
 
 import contextlib
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.ops.private_file import give_to_owner
-
-_PAUSE_S = 0.002
+from deploy.ops.private_file import give_to_owner, lock_until
 
 
 @contextlib.contextmanager
@@ -29,21 +26,10 @@ def state_lock(path: Path, wait_s: float, busy: str) -> Iterator[None]:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         give_to_owner(file, path.parent)
-        _lock(file, wait_s, busy)
+        try:
+            lock_until(file, time.monotonic() + wait_s)  # a stopped process must not stop others
+        except BlockingIOError:
+            raise OSError(errno.EAGAIN, busy) from None
         yield
     finally:
         os.close(file)
-
-
-def _lock(file: int, wait_s: float, busy: str) -> None:
-    """Lock a file. The wait has an end: a stopped process must not stop the others."""
-    end = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise OSError(errno.EAGAIN, busy) from None
-            time.sleep(_PAUSE_S)
-        else:
-            return
