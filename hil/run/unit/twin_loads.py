@@ -110,11 +110,6 @@ def plan_limits(section: dict[str, Any]) -> LimitTest:
     return LimitTest(tuple(raw["name"] for raw in found), water_c, chassis, pct, free_c)
 
 
-def limited_loads(unit: dict[str, Any]) -> list[str]:
-    """Return the loads of a configuration that have a twin with a limit that can be tested."""
-    return list(plan_limits(unit.get(SECTION, {})).loads)
-
-
 def _match(raw: dict[str, Any]) -> re.Match[str] | None:
     return _PATH.fullmatch(raw.get("path", ""))
 

@@ -16,7 +16,7 @@ from hil.errors import BenchError
 from hil.io.progress import ProgressLine
 from hil.run.recorded import RecordedRun, record_until_interrupted
 from hil.run.unit.record_unit import record_real_unit, record_twin
-from hil.run.unit.twin_loads import SECTION, limited_loads
+from hil.run.unit.twin_loads import SECTION, plan_limits
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
@@ -97,7 +97,7 @@ def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:
 
 
 def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
-    has_limits = not is_real and bool(limited_loads({SECTION: unit.loads}))
+    has_limits = not is_real and bool(plan_limits(unit.loads).loads)
     sections = [name for name in unit.left_out if not (has_limits and name == SECTION)]
     if sections:
         print(f"not tested here: the sections {', '.join(sections)}", flush=True)
