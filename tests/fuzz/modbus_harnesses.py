@@ -206,6 +206,15 @@ class _Writer:
         return
 
 
+_CLIENTS = (
+    ModbusClient("192.0.2.1"),
+    ModbusClient("127.0.0.1"),
+    ModbusClient("127.0.0.1", "", "", True),
+)
+_WRITES = ("06012000fa", "10012000010200fa")
+"""Requests to the registers of set-points."""
+
+
 class NorthboundServer:
     """The Modbus server for a building, without its socket."""
 
@@ -223,14 +232,13 @@ class NorthboundServer:
         self._loop.close()
 
     def answer(self, data: bytes) -> None:
-        """One request PDU; the server must not hide an error behind exception 4."""
-        if not data:
-            return
-        reply = self.requests.answer(data[:253], ModbusClient("127.0.0.1"))
-        if reply == bytes((data[0] | 0x80, 4)):
-            raise HarnessError("exception 4 hides an error")
-        if not 2 <= len(reply) <= pdu.MAX_PDU:
-            raise HarnessError(f"a reply of {len(reply)} bytes")
+        """One request PDU of each client; the server must not hide an error behind exception 4."""
+        for client in _CLIENTS if data else ():
+            reply = self.requests.answer(data[:253], client)
+            if reply == bytes((data[0] | 0x80, 4)):
+                raise HarnessError("exception 4 hides an error")
+            if not 2 <= len(reply) <= pdu.MAX_PDU:
+                raise HarnessError(f"a reply of {len(reply)} bytes")
 
     def stream(self, data: bytes) -> None:
         """One connection."""
@@ -292,7 +300,10 @@ def make_harnesses() -> list[Harness]:
         Harness("modbus_line_server", _line_server, (), requests),
         Harness("modbus_tcp_server", _tcp_server, (), requests),
         Harness(
-            "modbus_northbound", lambda: _northbound("answer"), (), [data[2:] for data in requests]
+            "modbus_northbound",
+            lambda: _northbound("answer"),
+            (),
+            [data[2:] for data in requests] + [bytes.fromhex(text) for text in _WRITES],
         ),
         Harness("modbus_northbound_stream", lambda: _northbound("stream"), (), streams),
         Harness("modbus_table", lambda: (_table, None), (BenchError,), tables),

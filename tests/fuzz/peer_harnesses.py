@@ -21,7 +21,6 @@ from agent.redundancy.beacon import parse_request as parse_beacon
 from agent.redundancy.line_watch import LineWatch
 from agent.redundancy.peer_ports import PeerPorts
 from deploy.northbound.fake_source import FakeSource
-from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.snmp.responder import PassPersistResponder
 from drivers.gnss.receiver import ReceiverDriver
 from protocols.modbus.crc import with_crc
@@ -30,7 +29,6 @@ from protocols.nmea import unicore_log
 from protocols.nmea.binary_frames import casic_checksum, crc24q, ubx_checksum
 from protocols.signing.hmac_sha256 import hmac
 from protocols.signing.peer_link import PeerLink
-from tests.deploy.northbound.modbus.modbus_rig import ModbusRig
 from tests.fuzz.harness import Feed, Harness, chunks
 from tests.fuzz.traffic import captured
 from tests.fuzz.unit_harnesses import BenchUnit, to_agent
@@ -221,18 +219,6 @@ def _retained() -> tuple[Feed, object]:
     return feed, None
 
 
-def _modbus_server() -> tuple[Feed, object]:
-    rig = ModbusRig()
-    rig.audit.record = lambda *_: None  # type: ignore[method-assign]
-    clients = (ModbusClient("192.0.2.1"), ModbusClient("127.0.0.1", "", "", True))
-
-    def feed(data: bytes) -> None:
-        if data[1:]:
-            rig.requests.answer(data[1:254], clients[data[0] & 1])
-
-    return feed, rig.registers
-
-
 def _snmp() -> tuple[Feed, object]:
     source = FakeSource(1)
     responder = PassPersistResponder(source, lambda: 0.0)
@@ -245,10 +231,6 @@ def _snmp() -> tuple[Feed, object]:
 
 _SNMP = ".1.3.6.1.4.1.8072.9999.9999.4711"
 _SNMP_SEEDS = [f"{word}\n{_SNMP}.1.1.0\nPING\n".encode() for word in ("get", "getnext", "set")]
-_MODBUS_SEEDS = [
-    _MODE + bytes.fromhex(text)
-    for text in ("0300000002", "0400000010", "06012000fa", "100120000102 00fa", "2b0e0100")
-]
 _STATE = (
     b"history 7\nsupply 32000 31000\npressure 80000 70000\ncooling mode manual 5 100 100\n",
     b"safety trip leak\nthrottle cap 50\ncooling order 1 0\ncooling frozen 1\n",
@@ -286,7 +268,6 @@ def make_harnesses() -> list[Harness]:
         Harness("ntp_reply", _ntp, (), [_MODE + data for data in ntp]),
         Harness("receiver_frames", _frames, (), _FRAMES),
         Harness("agent_local", lambda: to_agent("sbd", "northbound"), (), _local_seeds()),
-        Harness("server_modbus", _modbus_server, (), _MODBUS_SEEDS),
         Harness("server_snmp", _snmp, (), _SNMP_SEEDS),
     ]
 

@@ -16,7 +16,7 @@ PORTS: dict[str, tuple[str, ...]] = {
         *("modbus_reply", "modbus_sniffer", "modbus_line_server"),
     ),
     "Modbus TCP": (
-        *("tcp_", "device_modbus_tcp", "server_modbus", "modbus_tcp_"),
+        *("tcp_", "device_modbus_tcp", "modbus_tcp_"),
         *("modbus_northbound", "modbus_rtu_over_tcp"),
     ),
     "Modbus ASCII": ("ascii_", "modbus_ascii_"),
