@@ -84,12 +84,16 @@ class RealTimeShell:
         return monotonic_us() - self.base
 
     def run(self, until: int | None = None) -> None:
-        """Run until bench time `until` (None: without end) or until `stop`."""
+        """Run until bench time `until` (None: without end) or until `stop`.
+
+        All events up to `until` run, also when the machine wakes this thread too late.
+        """
         self._run_ended = False
         while not self.stopped and not self._run_ended:
             now = self.now()
             if until is not None and now >= until:
-                self.world.advance_to(now)  # new events must not lie in the past
+                self._run_due_events(until)
+                self.world.advance_to(self.now())  # new events must not lie in the past
                 return
             self._run_due_events(now)
             self._sleep(until)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of events, the order of the virtual shell's steps, and the digest."""
 
+import contextlib
 import random
+import time
 
 from hil.kernel.digest import Digest
 from hil.kernel.dut import StepResult
@@ -193,15 +195,25 @@ def test_two_records_differ_from_one_longer_record() -> None:
 
 def test_real_time_shell_executes_due_events() -> None:
     world = World(1, 0)
-    shell = RealTimeShell(world)
-    calls: list[tuple[str, int]] = []
-    world.schedule(30_000, lambda: calls.append(("second", world.now)))
-    world.schedule(10_000, lambda: calls.append(("first", world.now)))
-    shell.run(40_000)
-    assert [text for text, _ in calls] == ["first", "second"]
-    assert calls[0][1] >= 10_000
-    assert calls[1][1] >= 30_000
-    shell.close()
+    with contextlib.closing(RealTimeShell(world)) as shell:
+        calls: list[tuple[str, int]] = []
+        world.schedule(30_000, lambda: calls.append(("second", world.now)))
+        world.schedule(10_000, lambda: calls.append(("first", world.now)))
+        shell.run(40_000)
+        assert [text for text, _ in calls] == ["first", "second"]
+        assert calls[0][1] >= 10_000
+        assert calls[1][1] >= 30_000
+
+
+def test_real_time_shell_executes_due_events_when_it_wakes_too_late() -> None:
+    world = World(1, 0)
+    with contextlib.closing(RealTimeShell(world)) as shell:
+        calls: list[str] = []
+        world.schedule(1_000, lambda: time.sleep(0.01))  # ends after `until`
+        world.schedule(2_000, lambda: calls.append("before the end"))
+        shell.base -= 5_000  # both are due, and the end is past
+        shell.run(4_000)
+        assert calls == ["before the end"]
 
 
 def test_real_time_shell_stops_on_request() -> None:

@@ -213,10 +213,13 @@ def test_the_same_port_is_swapped_in_many_times(bench: PageBench) -> None:
     )
 
 
-def test_a_real_device_that_is_lost_fails_the_run(bench: PageBench) -> None:
+def test_a_real_device_that_is_lost_fails_the_run(bench: PageBench, tmp_path: Path) -> None:
     master, slave = os.openpty()
     tty.setraw(slave)
-    bench.request("swap", name="valve", port=f"serial:{os.ttyname(slave)}")
+    port = tmp_path / "port"  # the kernel gives the number of a closed terminal to the next one
+    port.symlink_to(os.ttyname(slave))
+    bench.request("swap", name="valve", port=f"serial:{port}")
+    port.unlink()
     os.close(master)
     os.close(slave)
     bench.request("start", suite=str(bench.records.parent / "glance.toml"))
