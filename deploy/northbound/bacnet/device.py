@@ -12,6 +12,7 @@ Does not know values; see `point_objects` and `alarm_objects`.
 
 import datetime as dt
 import logging
+from pathlib import Path
 from typing import Any
 
 from bacpypes3.apdu import (
@@ -35,7 +36,7 @@ from bacpypes3.local.device import DeviceObject
 from bacpypes3.local.networkport import NetworkPortObject
 from bacpypes3.primitivedata import Date, Real, Time
 
-from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
+from deploy.northbound.access.types import AuditSink, SetPointChange, WriteAccess
 from deploy.northbound.bacnet.alarm_objects import AlarmObjects, date_time
 from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 from deploy.northbound.bacnet.datagram_filter import DatagramFilter
@@ -43,6 +44,7 @@ from deploy.northbound.bacnet.event_services import EventServices
 from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.request_check import RequestCheck
 from deploy.northbound.bacnet.router_cache import BoundedRouterCache
+from deploy.northbound.bacnet.set_points import SetPointWrites
 from deploy.northbound.bacnet.subscriptions import SubscriptionServices, ignore_result
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.bacnet.update_faults import UpdateFaults
@@ -119,7 +121,8 @@ class BacnetDevice(SubscriptionServices):
     alarms: AlarmObjects
     trends: TrendLogs
     events: EventServices
-    writer: WriteAccess | None
+    set_points: SetPointWrites | None
+    """None: the device is read-only."""
     audit: AuditSink
     executed: int
     """Requests that reached a service that changes the device."""
@@ -136,7 +139,8 @@ class BacnetDevice(SubscriptionServices):
 
         Never raises; `faults` counts what failed.
         """
-        for part in (self.points.update, self.trends.add, self._update_state, self._update_alarms):
+        parts = [self.points.update, self.trends.add, self._update_state, self._update_alarms]
+        for part in parts if self.set_points is None else [*parts, self.set_points.update]:
             try:
                 part(snapshot)
             except Exception as error:  # noqa: BLE001 - must not end the server
@@ -278,7 +282,7 @@ class BacnetDevice(SubscriptionServices):
             raise ExecutionError("services", "parameterOutOfRange")
         point = self.points.find(identifier)
         is_value = str(entry.propertyIdentifier) == "present-value"
-        if self.writer is None or not self.permitted.has(apdu.pduSource):
+        if self.set_points is None or not self.permitted.has(apdu.pduSource):
             raise ExecutionError("property", "writeAccessDenied")
         if point is None or not is_value or not point.row.setpoint:
             raise ExecutionError("property", "writeAccessDenied")
@@ -293,8 +297,7 @@ class BacnetDevice(SubscriptionServices):
         if not low <= value <= high:  # also NaN
             raise ExecutionError("property", "valueOutOfRange")
         change = SetPointChange(point.row.key, round(value / point.factor))
-        source = host_of(apdu.pduSource)
-        if isinstance(self.writer.submit(change, source, source, PROTOCOL), Refusal):
+        if not self.set_points.submit(change, host_of(apdu.pduSource)):
             raise ExecutionError("property", "writeAccessDenied")
 
     def _record(self, apdu: Any, action: str, target: str, result: str) -> None:
@@ -307,10 +310,12 @@ def make_device(
     snapshot: Snapshot,
     audit: AuditSink,
     writer: WriteAccess | None = None,
+    state: Path | None = None,
 ) -> BacnetDevice:
     """Build the device and bind its socket; needs a running event loop.
 
-    `settings`: section `northbound.bacnet`. `snapshot`: for the name plate. Raises ValueError:
+    `settings`: section `northbound.bacnet`. `snapshot`: for the name plate. `state`: folder of the
+    decisions of clients on set-points. Raises ValueError:
     an address or a network is wrong.
     """
     from deploy.northbound.bacnet.event_services import make_destination  # noqa: PLC0415
@@ -354,7 +359,8 @@ def make_device(
     )
     app.points, app.alarms, app.trends = points, alarms, trends
     app.permitted = PermittedClients(settings.get("networks", ()))
-    app.writer, app.audit, app.unanswered, app.faults = writer, audit, {}, faults
+    app.audit, app.unanswered, app.faults = audit, {}, faults
+    app.set_points = None if writer is None else SetPointWrites(writer, audit, state=state)
     app.executed = 0
     app.events = EventServices(alarms, app.permitted, writer, audit)
     bind(app.asap, RequestCheck(audit, PROTOCOL, lambda: app.executed), app.nsap)

@@ -20,7 +20,7 @@ async def serve(context: ServerContext) -> None:
     writer = context.writer if context.settings.key_file() is not None else None
     section, first = context.section("bacnet"), context.source.read()
     try:
-        device = make_device(section, first, context.audit, writer)
+        device = make_device(section, first, context.audit, writer, context.settings.state)
     except ValueError as error:
         raise OpsError(f"northbound.bacnet: {error}") from None
     current: tuple[int, bool] | None = None

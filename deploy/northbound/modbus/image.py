@@ -156,13 +156,14 @@ def _setpoints(snapshot: Snapshot, writes: WriteState) -> list[int]:
         state = writes.slots.get(key, SlotState())
         unknown = layout.UNKNOWN[place.kind]
         limits = [place.counts(x) for x in (setpoint.low, setpoint.high)] if setpoint else []
+        configured = place.counts(setpoint.configured if setpoint else None)
         values = [
             unknown if state.wanted is None else state.wanted,
-            place.counts(setpoint.configured if setpoint else None),
+            place.counts(snapshot.points[key].raw),
             *(limits or [unknown, unknown]),
         ]
         registers += [value & 0xFFFF for value in values]
-        registers += [state.result, state.reason, state.writes & 0xFFFF, 0]
+        registers += [state.result, state.reason, state.writes & 0xFFFF, configured & 0xFFFF]
     return registers + [0] * (layout.SETPOINTS_LENGTH - len(registers))
 
 

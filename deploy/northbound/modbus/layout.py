@@ -86,9 +86,12 @@ SLOT_FIELDS = {
     "result": 4,
     "reason": 5,
     "writes": 6,
-    "reserved": 7,
+    "configured": 7,
 }
-"""Offset of each field in a slot of a set-point. Only `wanted` can be written."""
+"""Offset of each field in a slot of a set-point. Only `wanted` can be written.
+
+`active` is the value in force; `configured` the one to which the unit returns when it ends a limit.
+"""
 
 
 @dataclass(frozen=True, slots=True)

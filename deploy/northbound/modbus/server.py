@@ -44,6 +44,11 @@ class ModbusClient:
     name: str = ""
     tls: bool = False
 
+    @property
+    def user(self) -> str:
+        """The name for rights and the audit log: of the certificate, or the address."""
+        return self.name or self.address
+
 
 class RequestHandler(Protocol):
     """Executes the requests of all connections."""

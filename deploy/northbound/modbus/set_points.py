@@ -7,8 +7,8 @@ the keep-alive register is written, the value is within the limits and the large
 set-point changes at most once in `interval_s`. A client that writes the same value cyclically makes
 one change.
 
-If the client stops to write the keep-alive register, the set-points that were changed since then
-return to the values before the first change. These values are in a file, so a restart of the
+If a client stops to write the keep-alive register, the set-points that it was the last one to
+write return to the values before the first change. These values are in a file, so a restart of the
 process in between loses nothing.
 
 A value that no client of this server has written is the change of another user: it stays, at the
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deploy.northbound.access.decisions import Decisions
 from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.access.types import (
     AuditSink,
@@ -32,8 +33,8 @@ from deploy.northbound.access.types import (
     WriteAccess,
 )
 from deploy.northbound.modbus import layout
-from deploy.northbound.modbus.decisions import Decisions
 from deploy.northbound.modbus.image import SlotState, WriteState, build_image
+from deploy.northbound.modbus.keep_alives import KeepAlives
 from deploy.northbound.modbus.restore_file import RestoreFile
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
@@ -108,9 +109,9 @@ class UnitRegisters:
         self._pause_s = _RETRY_S
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
-        self._decisions = Decisions(memory and memory.with_name("modbus-decisions.json"))
-        self._keep_alive = 0
-        self._alive_until = 0.0
+        path = memory and memory.with_name("modbus-decisions.json")
+        self._decisions = Decisions(path, layout.SETPOINT_SLOTS)
+        self._keep_alives = KeepAlives(self._rules.keep_alive_s, clock)
         self._retry_at = clock() + self._rules.keep_alive_s  # after a restart: time to go on
         self._snapshot = Snapshot()
         self._image: list[int] = []
@@ -147,38 +148,36 @@ class UnitRegisters:
         now = self._clock()
         for key in self._decisions.set_points():
             self._compare(key, now)
-        if self._writer and self._memory.values and now >= max(self._alive_until, self._retry_at):
+        if self._writer and self._memory.values and now >= self._retry_at:
             self._return_set_points(now)
-        self._image = build_image(self._snapshot, self._write_state(now))
+        self._image = build_image(self._snapshot, self._write_state())
 
     def write(self, address: int, value: int, client: ModbusClient) -> int:
         """Write one register; return 0 or an exception code."""
         reason = self._check_client(client)
         key = _slot_of(address)
         if not reason and address == layout.KEEP_ALIVE:
-            self._accept_keep_alive(value)
+            self._accept_keep_alive(value, client)
         elif not reason:
             reason = self._change(key, value, client) if key else 3
         if reason:
             target = key or str(address)
-            user = client.name or client.address
-            self._audit.record(
-                user, client.address, _PROTOCOL, "write", target, f"refused: {REASONS[reason]}"
-            )
+            result = f"refused: {REASONS[reason]}"
+            self._audit.record(client.user, client.address, _PROTOCOL, "write", target, result)
             if key and reason > 2:
                 old = self._slots.get(key, SlotState())
                 self._slots[key] = replace(old, result=_REFUSED, reason=reason)
-        self._image = build_image(self._snapshot, self._write_state(self._clock()))
+        self._image = build_image(self._snapshot, self._write_state())
         return _EXCEPTIONS[reason]
 
     def refuse(self, function: int, reason: str, client: ModbusClient) -> None:
         """Record an attempt to write that does not reach a register."""
-        user, target = client.name or client.address, f"function {function}"
-        self._audit.record(user, client.address, _PROTOCOL, "write", target, f"refused: {reason}")
+        target, result = f"function {function}", f"refused: {reason}"
+        self._audit.record(client.user, client.address, _PROTOCOL, "write", target, result)
 
-    def _write_state(self, now: float) -> WriteState:
-        left = max(0, int(self._alive_until - now))
-        return WriteState(self._writer is not None, self._keep_alive, left, dict(self._slots))
+    def _write_state(self) -> WriteState:
+        alive = self._keep_alives
+        return WriteState(self._writer is not None, alive.number, alive.left_s(), dict(self._slots))
 
     def _check_client(self, client: ModbusClient) -> int:
         if self._writer is None:
@@ -187,12 +186,9 @@ class UnitRegisters:
             return 0 if client.role in _WRITERS else 2
         return 0 if self._writers.has(client.address) else 2
 
-    def _accept_keep_alive(self, value: int) -> None:
-        """Take a new number; the same number again is a client that hangs."""
-        if value != self._keep_alive:
-            self._keep_alive = value
+    def _accept_keep_alive(self, number: int, client: ModbusClient) -> None:
+        if self._keep_alives.write(client.user, number):
             self._pause_s = _RETRY_S
-            self._alive_until = self._clock() + self._rules.keep_alive_s
 
     def _change(self, key: str, counts: int, client: ModbusClient) -> int:
         """Submit a change; return 0 or a reason."""
@@ -205,7 +201,7 @@ class UnitRegisters:
             self._slots[key] = SlotState(counts, _REPLACED, 11, writes)
             self._record_repetition(key, client)
             return 0
-        if now >= self._alive_until:
+        if not self._keep_alives.is_alive(client.user):
             return 8
         if setpoint is None or setpoint.configured is None or self._snapshot.stale:
             return 10
@@ -218,7 +214,7 @@ class UnitRegisters:
             self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)  # after a restart
             return 0
         if key not in self._submissions and (is_kept or (is_active and not self._is_on_trial())):
-            self._decisions.decide(key, counts, counts)
+            self._decisions.decide(key, counts, counts, client.user)
             self._slots[key] = SlotState(counts, _KEPT, 0, writes)
             if not is_kept:
                 self._settled_at[key] = now
@@ -240,13 +236,12 @@ class UnitRegisters:
 
     def _submit(self, setpoint: SetPoint, counts: int, raw: int, client: ModbusClient) -> int:
         key = setpoint.key
-        user = client.name or client.address
         is_new = key not in self._memory.values
         try:
             self._memory.keep(key, setpoint.configured or 0, raw)
         except OSError:
             return 9  # a change that could not return is not made
-        reason = self._send(SetPointChange(key, raw), user, client.address)
+        reason = self._send(SetPointChange(key, raw), client.user, client.address)
         if reason:
             if is_new:
                 self._memory.forget(key)
@@ -254,7 +249,8 @@ class UnitRegisters:
         self._changed_at[key] = self._clock()
         writes = self._slots.get(key, SlotState()).writes + 1
         self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
-        self._decisions.decide(key, counts, _counts(key, setpoint.configured or 0))
+        base = _counts(key, setpoint.configured or 0)
+        self._decisions.decide(key, counts, base, client.user)
         return 0
 
     def _send(self, change: SetPointChange, user: str, address: str) -> int:
@@ -292,11 +288,10 @@ class UnitRegisters:
 
     def _settle_decision(self, key: str, result: int) -> None:
         """A kept change is the value in force from now on; a kept return ends the decision."""
-        counts = self._decisions.counts(key)
         if result == _KEPT and key in self._returning:
             self._decisions.end(key)
-        elif result == _KEPT and counts is not None:
-            self._decisions.decide(key, counts, counts)
+        elif result == _KEPT:
+            self._decisions.keep(key)
 
     def _take_up(self) -> None:
         """After a restart: go on with the decisions; those of an older program are in `_memory`."""
@@ -336,7 +331,7 @@ class UnitRegisters:
         """Record once that a client repeats a replaced value."""
         if key not in self._repeated:
             self._repeated.add(key)
-            user = client.name or client.address
+            user = client.user
             self._audit.record(user, client.address, _PROTOCOL, "write", key, _REPEATED)
 
     def _is_on_trial(self) -> bool:
@@ -354,10 +349,14 @@ class UnitRegisters:
         return setpoint.configured if setpoint else None
 
     def _return_set_points(self, now: float) -> None:
-        """Return one set-point after the other to its value before the first change."""
+        """Return the next set-point whose client has ended to its value before the first change."""
         if self._submissions or self._snapshot.stale:
             return
-        key, raw = next(iter(self._memory.values.items()))
+        is_alive, owner = self._keep_alives.is_alive, self._decisions.client
+        key = next((key for key in self._memory.values if not is_alive(owner(key))), None)
+        if key is None:
+            return
+        raw = self._memory.values[key]
         is_foreign = self._decisions.is_replaced(key) or self._is_foreign(key)
         if is_foreign:
             self._audit.record("keep-alive ended", "", _PROTOCOL, "write", key, _FOREIGN)

@@ -54,13 +54,16 @@ def test_a_change_is_tried_and_kept() -> None:
     _alive(rig)
     with rig.serve() as port, ModbusTcpClient("127.0.0.1", port=port) as client:
         assert not client.write_register(SUPPLY, 3300, device_id=1).isError()
-        read = client.read_holding_registers(SUPPLY, count=7, device_id=1).registers
-        assert read == [3300, 3200, 1500, 4500, 1, 0, 1]
+        read = client.read_holding_registers(SUPPLY, count=8, device_id=1).registers
+        active = layout.register_fields()["supply_setpoint"].counts(
+            rig.source.snapshot.points["supply_setpoint"].raw
+        )
+        assert read == [3300, active, 1500, 4500, 1, 0, 1, 3200]
         assert not client.write_registers(SUPPLY, [3300], device_id=1).isError()
     assert [r[0] for r in writer.requests] == [SetPointChange("supply_setpoint", 33_000)]
     writer.results["1"] = Outcome("confirmed")
     rig.next_record(_configure(33_000))
-    assert (_slot(rig, "active"), _slot(rig, "result")) == (3300, 2)
+    assert (_slot(rig, "configured"), _slot(rig, "result")) == (3300, 2)
 
 
 @pytest.mark.parametrize(("state", "result"), [("rolled_back", 3), ("refused", 4), (None, 3)])
@@ -153,6 +156,68 @@ def test_the_set_point_returns_when_the_client_stops(tmp_path: Path) -> None:
     assert memory.read_text() == "{}"
 
 
+def test_each_client_has_its_own_keep_alive(tmp_path: Path) -> None:
+    writer = FakeWriter()
+    rig = ModbusRig(writer, LOOPBACK, memory=tmp_path / "restore.json")
+    second = ModbusClient("127.0.0.2")
+    assert rig.registers.write(layout.KEEP_ALIVE, 1, second) == 0
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6  # the other one is alive
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    for number in range(2, 5):  # the first client ends, the second one goes on
+        rig.time.now += 30
+        assert rig.registers.write(layout.KEEP_ALIVE, number, second) == 0
+        rig.registers.refresh()
+    assert [request[0].raw for request in writer.requests] == [33_000, 32_000]
+
+
+def test_a_second_client_takes_a_set_point_over_with_the_same_value(tmp_path: Path) -> None:
+    writer = FakeWriter()
+    memory = tmp_path / "restore.json"
+    rig = ModbusRig(writer, LOOPBACK, memory=memory)
+    second = ModbusClient("127.0.0.2")
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 0
+    writer.results["1"] = Outcome("confirmed")
+    rig.next_record(_configure(33_000))
+    assert rig.registers.write(layout.KEEP_ALIVE, 1, second) == 0
+    assert rig.registers.write(SUPPLY, 3300, second) == 0
+    for number in range(2, 5):
+        rig.time.now += 30
+        assert rig.registers.write(layout.KEEP_ALIVE, number, second) == 0
+        rig.registers.refresh()
+    assert len(writer.requests) == 1
+    again = ModbusRig(writer, LOOPBACK, memory=memory)  # the server restarts and knows the client
+    again.next_record(_configure(33_000))
+    for number in range(5, 9):
+        _alive(again, number)
+        again.time.now += 30
+        again.registers.refresh()
+    assert [request[0].raw for request in writer.requests] == [33_000, 32_000]
+
+
+def test_a_client_that_hangs_does_not_live_again_beside_many_others() -> None:
+    rig = ModbusRig(FakeWriter(), LOOPBACK)
+    _alive(rig)
+    rig.time.now += 61
+    for number in range(1, 40):
+        other = ModbusClient(f"127.0.1.{number}")
+        assert rig.registers.write(layout.KEEP_ALIVE, number, other) == 0
+    _alive(rig)
+    assert rig.registers.write(SUPPLY, 3300, LOCAL) == 6
+
+
+def test_active_is_the_value_in_force_and_configured_the_one_of_the_configuration() -> None:
+    rig = ModbusRig()
+    rig.next_record(_configure(31_000))
+    rig.next_record(lambda source: source.set_point("supply_setpoint", 34_500))
+    assert (_slot(rig, "active"), _slot(rig, "configured")) == (3450, 3100)
+    rig.next_record(lambda source: source.set_point("supply_setpoint", None))
+    assert (_slot(rig, "active"), _slot(rig, "configured")) == (0x8000, 3100)
+
+
 def test_a_later_change_of_another_user_stays(tmp_path: Path) -> None:
     memory = tmp_path / "restore.json"
     writer = FakeWriter()
@@ -180,7 +245,7 @@ def _kept(rig: ModbusRig, writer: FakeWriter) -> None:
     rig.next_record(_configure(33_000))
     assert (_slot(rig, "result"), _slot(rig, "reason")) == (2, 0)
     rig.next_record(_configure(34_000))
-    assert (_slot(rig, "active"), _slot(rig, "wanted")) == (3400, 3300)
+    assert (_slot(rig, "configured"), _slot(rig, "wanted")) == (3400, 3300)
     assert (_slot(rig, "result"), _slot(rig, "reason")) == (5, 11)
 
 

@@ -1,46 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The last decision of the Modbus clients on each set-point, and whether another user replaced it.
+"""The last decision of a protocol's clients on each set-point; whether another user replaced it.
 
-A decision is a value that a client has written and that was sent to the unit, or was in force. It
-is replaced when the value in force changes without it. That fact ends only with another decision,
-or when the value in force becomes that of the decision again. No refusal, no silence, no stale
-record and no restart ends it: `Decisions` keeps it in a file.
+A decision is a number that a client has written and that was sent to the unit, or was in force: the
+counts of a register, or a raw value. It is replaced when the value in force changes without it.
+That fact ends only with another decision, or when the value in force becomes that of the decision
+again. No refusal, no silence, no stale record and no restart ends it: `Decisions` keeps it in a
+file.
 
-Does not decide on writes and knows no results; see `deploy.northbound.modbus.set_points`.
+Does not decide on writes and knows no results; see `deploy.northbound.modbus.set_points` and
+`deploy.northbound.bacnet.set_points`.
 """
 
 import contextlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy.northbound.modbus import layout
 from deploy.ops.private_file import replace_private
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A decision. `counts`: of the register. `base`: counts in force with it, or without it.
+    """A decision. `counts`: the number written. `base`: counts in force with it, or without it.
 
-    `replaced`: another user has changed the value since.
+    `replaced`: another user has changed the value since. `client`: the last one that has written
+    the value; "" if it is not known.
     """
 
     counts: int
     base: int
     replaced: bool = False
+    client: str = ""
 
 
 class Decisions:
-    """The decisions by key of the set-point; in a file if there is one. A bad file has none."""
+    """The decisions by key of the set-point; in a file if there is one. A bad file has none.
 
-    def __init__(self, path: Path | None) -> None:
+    `keys`: the set-points that the protocol writes.
+    """
+
+    def __init__(self, path: Path | None, keys: Collection[str]) -> None:
         self._path = path
         self._by_key: dict[str, Decision] = {}
         try:
             data = json.loads(path.read_text()) if path else {}
-            for key, (counts, base, replaced) in data.items():
-                if key in layout.SETPOINT_SLOTS:
-                    self._by_key[key] = Decision(int(counts), int(base), bool(replaced))
+            for key, (counts, base, replaced, *client) in data.items():
+                if key in keys:
+                    name = str(client[0]) if client else ""  # a file of before has none
+                    self._by_key[key] = Decision(int(counts), int(base), bool(replaced), name)
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             self._by_key = {}
 
@@ -53,6 +61,11 @@ class Decisions:
         found = self._by_key.get(key)
         return found.counts if found else None
 
+    def client(self, key: str) -> str:
+        """Return the client that has written the decision last; "" if it is not known."""
+        found = self._by_key.get(key)
+        return found.client if found else ""
+
     def is_replaced(self, key: str) -> bool:
         """Return whether another user has replaced the decision."""
         found = self._by_key.get(key)
@@ -63,12 +76,18 @@ class Decisions:
         found = self._by_key.get(key)
         return found is not None and not found.replaced and found.counts == found.base
 
-    def decide(self, key: str, counts: int, base: int) -> None:
-        """Take a decision over; the one before ends.
+    def decide(self, key: str, counts: int, base: int, client: str = "") -> None:
+        """Take a decision of `client` over; the one before ends.
 
         `base`: the counts in force before it, or `counts` if the unit has kept it.
         """
-        self._set(key, Decision(counts, base))
+        self._set(key, Decision(counts, base, client=client))
+
+    def keep(self, key: str) -> None:
+        """Note that the unit has kept the value of a decision."""
+        found = self._by_key.get(key)
+        if found is not None:
+            self._set(key, Decision(found.counts, found.counts, client=found.client))
 
     def end(self, key: str) -> None:
         """End a decision: the value has returned."""
@@ -80,7 +99,7 @@ class Decisions:
         if found is None:
             return False
         if active == found.counts:
-            self._set(key, Decision(found.counts, active))
+            self._set(key, Decision(found.counts, active, client=found.client))
         elif active != found.base and not found.replaced:
             self._set(key, replace(found, replaced=True))
             return True
@@ -94,6 +113,6 @@ class Decisions:
         if decision is not None:
             self._by_key[key] = decision
         if self._path is not None:
-            data = {k: [d.counts, d.base, d.replaced] for k, d in self._by_key.items()}
+            data = {k: [d.counts, d.base, d.replaced, d.client] for k, d in self._by_key.items()}
             with contextlib.suppress(OSError):
                 replace_private(self._path, json.dumps(data))
