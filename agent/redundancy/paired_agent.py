@@ -90,7 +90,7 @@ class PairedAgent:
         self.state = start()
         self.takeovers = 0
         self.reason = ""
-        self._state = b""
+        self._taken_state = b""
         self._timers = timers_of(node)
         self._build = build
         self._units: list[int] = [unit for unit, _ in settings.reads]
@@ -109,7 +109,7 @@ class PairedAgent:
         self._link = PortLink(FIRST_BUS, "bus", settings.bus_address)
         self._out: Actions = []
         self._open_ports: set[int] = set()
-        self._stepped_at = self._now = self._sent_at = self._kept_at = 0
+        self._stepped_at = self._now = self._sent_at = self._idle_request_at = 0
         self._has_read = self._has_same_node = False
         self._late_until = 0
 
@@ -214,9 +214,9 @@ class PairedAgent:
             self._step(now)
         agent = self.agent
         if agent is not None and now >= agent.deadline():
-            if self._state and agent.fieldbus.polls_complete():  # before the first loop
-                hold_commands(agent, self._state)
-                self._state = b""
+            if self._taken_state and agent.fieldbus.polls_complete():  # before the first loop
+                hold_commands(agent, self._taken_state)
+                self._taken_state = b""
             agent.wake(now)
 
     def deadline(self) -> int:
@@ -282,8 +282,8 @@ class PairedAgent:
         if agent is not None:
             bus = agent.fieldbus.buses[0]
             bus.hold_writes(not self.can_write, now)
-            if now - max(self._sent_at, self._kept_at) >= _IDLE_US:
-                self._kept_at = now
+            if now - max(self._sent_at, self._idle_request_at) >= _IDLE_US:
+                self._idle_request_at = now
                 # The polls leave the line idle for most of a cycle. The peer must receive
                 # frames of this controller, and the replies show that the devices receive them too.
                 pdu = self.beacons.next_request(now) if self.state.role == ACTIVE else b""
@@ -410,9 +410,9 @@ class PairedAgent:
         if component is not None:
             component.set_source(self)
         agent.start(now)
-        self._state = self.ports.peer.replica(now)
-        if self._state:
-            restore_state(agent, self._state, now)
+        self._taken_state = self.ports.peer.replica(now)
+        if self._taken_state:
+            restore_state(agent, self._taken_state, now)
         for port in self.ports.open_ports():
             agent.event(port, "opened", now)
         bus = agent.fieldbus.buses[0]

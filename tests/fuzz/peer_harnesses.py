@@ -14,7 +14,7 @@ import struct
 from typing import Any
 
 from agent.clock.ntp.exchange import NtpExchange
-from agent.control.group.fact import Fact, build_fact, parse_fact
+from agent.control.group.report import GroupReport, build_report, parse_report
 from agent.redundancy.beacon import UNITS, Word, build_reply, build_request
 from agent.redundancy.beacon import parse_reply as parse_beacon_reply
 from agent.redundancy.beacon import parse_request as parse_beacon
@@ -52,7 +52,7 @@ class _LinkEnds:
         self.now = 0
         for end in (self.link, self.peer):
             end.start(1, 0)
-            end.set_state(build_fact(Fact(3, 1, 1, 90_000, 60_000, 70_000, 48, 1)))
+            end.set_state(build_report(GroupReport(3, 1, 1, 90_000, 60_000, 70_000, 48, 1)))
 
     def bodies(self) -> list[bytes]:
         """Return the bodies of some messages of the peer."""
@@ -74,7 +74,7 @@ class _LinkEnds:
         self.now += _STEP
         for chunk in chunks(data):
             self.link.receive(chunk, self.now)
-        parse_fact(self.link.replica(self.now))
+        parse_report(self.link.replica(self.now))
         self.link.replica_age_us(self.now)
         self.link.take_word()
         self.link.is_up(self.now)
@@ -244,7 +244,7 @@ def _function(call: Any) -> Any:
 def make_harnesses() -> list[Harness]:
     """Return the harnesses of this file."""
     bodies = [_MODE + body for body in _LinkEnds(False).bodies()]
-    facts = [_MODE + body for body in _LinkEnds(True).bodies()]
+    reports = [_MODE + body for body in _LinkEnds(True).bodies()]
     lines = [_MODE + _sealed_line(body[1:]) for body in bodies]
     word = Word(1, 7, 3)
     beacons = [
@@ -263,8 +263,8 @@ def make_harnesses() -> list[Harness]:
         Harness("pair_beacon", _function(_beacon), (), [bytes(12), b"\x01\x01" + bytes(10)]),
         Harness("pair_state", _retained, (), [*_STATE, *stored]),
         Harness("group_link", _link(is_group=True, is_sealed=False), (), lines),
-        Harness("group_link_sealed", _link(is_group=True, is_sealed=True), (), facts),
-        Harness("group_fact", _function(parse_fact), (), [bytes(27), b"\x03" * 27]),
+        Harness("group_link_sealed", _link(is_group=True, is_sealed=True), (), reports),
+        Harness("group_report", _function(parse_report), (), [bytes(27), b"\x03" * 27]),
         Harness("ntp_reply", _ntp, (), [_MODE + data for data in ntp]),
         Harness("receiver_frames", _frames, (), _FRAMES),
         Harness("agent_local", lambda: to_agent("sbd", "northbound"), (), _local_seeds()),

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups of 2 to 16 CDUs without a coordinator: each unit computes the same from the same facts."""
+"""Groups of 2 to 16 CDUs without a coordinator: all compute the same from the same reports."""

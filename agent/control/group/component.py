@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `group`: this CDU is one of 2 to 16 on one facility loop.
 
-There is no coordinator and no master. Each second each unit sends its fact to each other one, in a
-signed datagram (`protocols.signing`), and computes the same from the facts that it has
+There is no coordinator and no master. Each second each unit sends its report to each other one, in
+a signed datagram (`protocols.signing`), and computes the same from the reports that it has
 (`agent.control.group.staging`). A unit whose messages stop for `_LOST_US` is lost. Lost is not
 stopped: its pumps may run, so its capacity does not count, and another unit starts.
 
@@ -16,15 +16,15 @@ speed (droop), because several integrators on one pressure drift apart.
 """
 
 from agent.control.group import rules
-from agent.control.group.fact import (
+from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
     RUNNING,
     UTC_KNOWN,
-    Fact,
-    build_fact,
+    GroupReport,
+    build_report,
     is_healthy,
-    parse_fact,
+    parse_report,
 )
 from agent.control.group.staging import Staging
 from agent.core.actuator import EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
@@ -57,15 +57,15 @@ _OWNER = "group"
 
 
 class GroupUnit:
-    """Another unit: its link and its last fact. `number`: 1 to 16."""
+    """Another unit: its link and its last report. `number`: 1 to 16."""
 
     def __init__(self, name: str, number: int, port: int, link: PeerLink) -> None:
         self.name, self.number, self.port, self.link = name, number, port, link
-        self.fact: Fact | None = None
+        self.report: GroupReport | None = None
 
     def is_received(self, now: int) -> bool:
-        """Return whether its facts come."""
-        return self.fact is not None and self.link.is_up(now)
+        """Return whether its reports come."""
+        return self.report is not None and self.link.is_up(now)
 
 
 class GroupComponent(Component):
@@ -93,7 +93,7 @@ class GroupComponent(Component):
         self.staging = Staging(len(names))
         self.runs = True
         self._is_whole = self._is_droop = False
-        self._facts: dict[int, Fact] = {}
+        self._reports: dict[int, GroupReport] = {}
         self._started = self._due = 0
         self._base_kpa = agent.config.pressure.setpoint
         self._out: Actions = []
@@ -114,8 +114,8 @@ class GroupComponent(Component):
         for member in self.members:
             if member.number == index + 1:
                 member.link.receive(data, now)
-                # A fact that cannot be read does not keep the last one: the unit is lost.
-                member.fact = parse_fact(member.link.replica(now))
+                # A report that cannot be read does not keep the last one: the unit is lost.
+                member.report = parse_report(member.link.replica(now))
 
     def _load_w(self, now: int) -> "int | None":
         """Return the heat that this unit rejects, W; None: a sensor gives no value."""
@@ -130,7 +130,7 @@ class GroupComponent(Component):
             return None
         return max(0, min(int(flow / 60 * _WATER_J_L_K * (warm - cold)), 99_000_000))
 
-    def _own_fact(self, now: int) -> Fact:
+    def _own_report(self, now: int) -> GroupReport:
         agent = self.agent
         flags = RUNNING if self.runs else 0
         lost = [alarm for alarm in agent.alarms.active if alarm.code.startswith("device_lost")]
@@ -144,7 +144,7 @@ class GroupComponent(Component):
             flags |= LOAD_KNOWN
         speed_pct = self._speed_pct()
         received = [member.number for member in self.members if member.is_received(now)]
-        return Fact(
+        return GroupReport(
             flags,
             rules.mask_of(self.staging.selected),
             rules.mask_of(received + [self.own]),
@@ -170,21 +170,23 @@ class GroupComponent(Component):
         return slot
 
     def tick(self, now: int) -> None:
-        """Once a second: compute, then send the own fact."""
+        """Once a second: compute, then send the own report."""
         if now < self._due:
             return
         self._due += SECOND
-        facts = {member.number: member.fact for member in self.members if member.is_received(now)}
-        facts[self.own] = own = self._own_fact(now)
-        self._facts = facts  # type: ignore[assignment]  # received members have a fact
+        reports = {
+            member.number: member.report for member in self.members if member.is_received(now)
+        }
+        reports[self.own] = own = self._own_report(now)
+        self._reports = reports  # type: ignore[assignment]  # received members have a report
         if now - self._started >= _START_GRACE_US:
-            self.staging.step(self._facts, self._slot(now), now // SECOND)
-            self.runs = rules.must_run(self._facts, self.own, self.staging.selected)
-            own = self._own_fact(now)
-        self._is_whole = rules.is_whole(self._facts, len(self._names))
-        fact = build_fact(own)
+            self.staging.step(self._reports, self._slot(now), now // SECOND)
+            self.runs = rules.must_run(self._reports, self.own, self.staging.selected)
+            own = self._own_report(now)
+        self._is_whole = rules.is_whole(self._reports, len(self._names))
+        report = build_report(own)
         for member in self.members:
-            member.link.set_state(fact)
+            member.link.set_state(report)
             line = member.link.next_line(1, 0, is_healthy(own), now)
             self._out.append((member.port, "write", line))
         if self._has_header:
@@ -215,7 +217,7 @@ class GroupComponent(Component):
             for actuator in (VALVE, PUMPS):
                 arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
             return
-        lead = self._facts.get(self.staging.lead or 0)
+        lead = self._reports.get(self.staging.lead or 0)
         is_follower = self._has_header and self._is_whole and self.staging.lead != self.own
         if is_follower and lead is not None and lead.flags & RUNNING and lead.pump_milli:
             arbiters[PUMPS].claim(GROUP, _OWNER, EXACT, lead.pump_milli / 1000, "lead")
@@ -233,13 +235,13 @@ class GroupComponent(Component):
         for member in self.members:
             if not member.is_received(now):
                 found.append((GROUP_LINK, member.name, GROUP_LINK.text))
-            elif member.fact is not None and member.fact.rules != self._rules_hash:
+            elif member.report is not None and member.report.rules != self._rules_hash:
                 found.append((GROUP_RULES, member.name, GROUP_RULES.text))
         return found
 
     def status(self, now: int) -> JsonObject:
         """Return the view of this unit. Null: not known, also before the first second."""
-        names, facts = self._names, self._facts
+        names, reports = self._names, self._reports
         return JsonObject(
             [
                 ("number", self.own),
@@ -249,8 +251,8 @@ class GroupComponent(Component):
                 ("received", [member.name for member in self.members if member.is_received(now)]),
                 ("reason", self.staging.reason),
                 ("changes", self.staging.changes),
-                ("whole", self._is_whole if facts else None),
-                ("load_w", rules.load_w(facts)),
-                ("heat_unknown", [names[unit - 1] for unit in rules.without_load(facts)]),
+                ("whole", self._is_whole if reports else None),
+                ("load_w", rules.load_w(reports)),
+                ("heat_unknown", [names[unit - 1] for unit in rules.without_load(reports)]),
             ]
         )

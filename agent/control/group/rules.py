@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules of a group of CDUs, as pure functions of the facts that a unit has.
+"""Rules of a group of CDUs, as pure functions of the reports that a unit has.
 
-Does not send and does not act; see `agent.control.group.component`. `facts` maps the number
-of a unit to its fact; the own unit is in it. While the views of two units differ, all rules fail to
+Does not send and does not act; see `agent.control.group.component`. `reports` maps the number of a
+unit to its report; the own unit is in it. While the views of two units differ, all rules fail to
 more cooling: a unit runs if any unit selects it.
 
 N+1: the selected units without the largest one carry the load.
@@ -11,13 +11,13 @@ The heat of a unit can be not known. It then counts with its capacity where a un
 unit stops.
 """
 
-from agent.control.group.fact import is_healthy, load_of
+from agent.control.group.report import is_healthy, load_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.group.fact import Fact
+    from agent.control.group.report import GroupReport
 
-    Facts = dict[int, Fact]
+    Reports = dict[int, GroupReport]
 
 UP_PCT, DOWN_PCT, NEED_PCT = 85, 70, 110
 """Load in percent of what the selected units carry without the largest one: a unit is added above
@@ -29,83 +29,83 @@ def ring(first: int, count: int) -> "list[int]":
     return [(first - 1 + i) % count + 1 for i in range(count)]
 
 
-def is_majority(facts: "Facts", count: int) -> bool:
+def is_majority(reports: "Reports", count: int) -> bool:
     """Return whether more than half of the `count` units report."""
-    return 2 * len(facts) > count
+    return 2 * len(reports) > count
 
 
-def lead_of(facts: "Facts", count: int, slot: int) -> int:
+def lead_of(reports: "Reports", count: int, slot: int) -> int:
     """Return the lead: the first healthy unit in the ring from the unit of `slot`; 0: none.
 
     `slot` counts the periods of rotation since 1970. A unit that does not report moves only its own
     turn.
     """
     for unit in ring(slot % count + 1, count):
-        if unit in facts and is_healthy(facts[unit]):
+        if unit in reports and is_healthy(reports[unit]):
             return unit
     return 0
 
 
-def without_load(facts: "Facts") -> "list[int]":
+def without_load(reports: "Reports") -> "list[int]":
     """Return the units whose heat is not known."""
-    return [unit for unit, fact in sorted(facts.items()) if load_of(fact) is None]
+    return [unit for unit, report in sorted(reports.items()) if load_of(report) is None]
 
 
-def load_w(facts: "Facts") -> "int | None":
+def load_w(reports: "Reports") -> "int | None":
     """Return the heat that all units reject, W; None: that of a unit is not known."""
-    if not facts or without_load(facts):
+    if not reports or without_load(reports):
         return None
-    total: int = sum([fact.load_w for fact in facts.values()])
+    total: int = sum([report.load_w for report in reports.values()])
     return total
 
 
-def most_load_w(facts: "Facts") -> int:
+def most_load_w(reports: "Reports") -> int:
     """Return the most heat that all units can reject now, W: their capacity if it is not known."""
     total = 0
-    for fact in facts.values():
-        load = load_of(fact)
-        total += fact.capacity_w if load is None else load
+    for report in reports.values():
+        load = load_of(report)
+        total += report.capacity_w if load is None else load
     return total
 
 
-def spare_free_w(facts: "Facts", units: "list[int]") -> int:
+def spare_free_w(reports: "Reports", units: "list[int]") -> int:
     """Return what healthy `units` can reject without the largest of them, W."""
-    capacities = [facts[unit].capacity_w for unit in units if unit in facts]
+    capacities = [reports[unit].capacity_w for unit in units if unit in reports]
     return sum(capacities) - max(capacities) if capacities else 0
 
 
-def healthy_order(facts: "Facts", count: int, lead: int) -> "list[int]":
+def healthy_order(reports: "Reports", count: int, lead: int) -> "list[int]":
     """Return the healthy units in the order of the ring from the lead."""
     order = ring(lead if lead else 1, count)
-    return [unit for unit in order if unit in facts and is_healthy(facts[unit])]
+    return [unit for unit in order if unit in reports and is_healthy(reports[unit])]
 
 
-def needed(facts: "Facts", order: "list[int]") -> "list[int]":
+def needed(reports: "Reports", order: "list[int]") -> "list[int]":
     """Return the fewest units of `order` that carry the load with a margin; all if none do."""
-    load = most_load_w(facts)
+    load = most_load_w(reports)
     for size in range(2, len(order)):
-        if 100 * spare_free_w(facts, order[:size]) >= NEED_PCT * load:
+        if 100 * spare_free_w(reports, order[:size]) >= NEED_PCT * load:
             return order[:size]
     return order
 
 
-def is_overloaded(facts: "Facts", selected: "list[int]") -> bool:
+def is_overloaded(reports: "Reports", selected: "list[int]") -> bool:
     """Return whether the load is above what `selected` should carry."""
-    return 100 * most_load_w(facts) > UP_PCT * spare_free_w(facts, selected)
+    return 100 * most_load_w(reports) > UP_PCT * spare_free_w(reports, selected)
 
 
-def can_remove(facts: "Facts", selected: "list[int]", unit: int) -> bool:
+def can_remove(reports: "Reports", selected: "list[int]", unit: int) -> bool:
     """Return whether the rest of `selected` carries the load well without `unit`.
 
     No unit is removed while the heat of any unit is not known.
     """
-    load = load_w(facts)
+    load = load_w(reports)
     if load is None:
         return False
     rest = [other for other in selected if other != unit]
-    if len(rest) < 2 and len(rest) < len(facts):
+    if len(rest) < 2 and len(rest) < len(reports):
         return False
-    return 100 * load < DOWN_PCT * spare_free_w(facts, rest)
+    return 100 * load < DOWN_PCT * spare_free_w(reports, rest)
 
 
 def mask_of(units: "list[int]") -> int:
@@ -121,23 +121,23 @@ def units_of(mask: int, count: int) -> "list[int]":
     return [unit for unit in range(1, count + 1) if mask >> unit - 1 & 1]
 
 
-def must_run(facts: "Facts", own: int, selected: "list[int]") -> bool:
+def must_run(reports: "Reports", own: int, selected: "list[int]") -> bool:
     """Return whether the own unit runs: by its own view, or by that of any other unit."""
-    if own in selected or len(facts) == 1:
+    if own in selected or len(reports) == 1:
         return True
-    return any(fact.selected >> own - 1 & 1 for unit, fact in facts.items() if unit != own)
+    return any(report.selected >> own - 1 & 1 for unit, report in reports.items() if unit != own)
 
 
-def is_whole(facts: "Facts", count: int) -> bool:
+def is_whole(reports: "Reports", count: int) -> bool:
     """Return whether all units report, and receive all others: one integrator is enough then."""
     everyone = (1 << count) - 1
-    return len(facts) == count and all(fact.received == everyone for fact in facts.values())
+    return len(reports) == count and all(report.received == everyone for report in reports.values())
 
 
-def asymmetric(facts: "Facts", own: int) -> "list[int]":
+def asymmetric(reports: "Reports", own: int) -> "list[int]":
     """Return the units that the own unit receives, and that do not receive it."""
     return [
         unit
-        for unit, fact in sorted(facts.items())
-        if unit != own and not fact.received >> own - 1 & 1
+        for unit, report in sorted(reports.items())
+        if unit != own and not report.received >> own - 1 & 1
     ]

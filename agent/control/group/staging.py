@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which units of a group run, over time: stages with delays, and rotation of the lead.
 
-Does not act; see `agent.control.group.component`. Each unit has one, and steps it
-once a second with its facts. A lost or failed unit is replaced at the next step. Other changes have
-delays, so that the group does not cycle: at most one in 300 s. A start takes effect immediately, a
-stop a second later. No unit stops while the heat of a unit is not known.
-
-At the start all units run. After a change of the lead the new one runs for `PROVE_S` seconds
-together with the others; then one unit stops. Units whose views differ take that of the lead after
-`AGREE_S` seconds; until then a unit runs if any view selects it.
+Does not act; see `agent.control.group.component`. Each unit has one, and steps it once a second
+with its reports. A lost or failed unit is replaced at the next step. Other changes have delays, so
+that the group does not cycle: at most one in 300 s. A start takes effect immediately, a stop a
+second later. No unit stops while the heat of a unit is not known. At the start all units run. After
+a change of the lead the new one runs for `PROVE_S` seconds together with the others; then one unit
+stops. Units whose views differ take that of the lead after `AGREE_S` seconds; until then a unit
+runs if any view selects it.
 """
 
 from agent.control.group import rules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.group.rules import Facts
+    from agent.control.group.rules import Reports
 
 UP_S, DOWN_S, CHANGE_S, PROVE_S, LEAST_ON_S, AGREE_S = 60, 900, 301, 120, 1800, 30
 
@@ -39,28 +38,28 @@ class Staging:
         self._since_s: dict[int, int] = {}
         self._prove_until = 0
 
-    def step(self, facts: "Facts", slot: "int | None", now_s: int) -> None:
-        """Take the `facts` of this second. `slot`: the period of rotation; None: UTC is unknown."""
-        is_majority = rules.is_majority(facts, self._count)
+    def step(self, reports: "Reports", slot: "int | None", now_s: int) -> None:
+        """Take the `reports` of this second. `slot`: period of rotation; None: UTC is unknown."""
+        is_majority = rules.is_majority(reports, self._count)
         if slot is None:  # the others know it
-            slot = max([fact.slot for fact in facts.values()])
+            slot = max([report.slot for report in reports.values()])
         if slot and (is_majority or not self._slot):
             self._slot = slot
-        before, self.lead = self.lead, rules.lead_of(facts, self._count, self._slot)
+        before, self.lead = self.lead, rules.lead_of(reports, self._count, self._slot)
         if self.lead != before and before and self.lead and self.lead not in self.selected:
             self._add(self.lead, "rotation", now_s)
             self._prove_until = now_s + PROVE_S
-        order = rules.healthy_order(facts, self._count, self.lead)
-        self._replace_lost(facts, order, now_s)
-        self._stage(facts, order, is_majority, now_s)
-        self._agree(facts, now_s)
+        order = rules.healthy_order(reports, self._count, self.lead)
+        self._replace_lost(reports, order, now_s)
+        self._stage(reports, order, is_majority, now_s)
+        self._agree(reports, now_s)
 
     def _add(self, unit: int, reason: str, now_s: int) -> None:
         self.selected = sorted(self.selected + [unit])
         self._since_s[unit] = now_s
         self.reason = "%s: unit %d starts" % (reason, unit)
 
-    def _replace_lost(self, facts: "Facts", order: "list[int]", now_s: int) -> None:
+    def _replace_lost(self, reports: "Reports", order: "list[int]", now_s: int) -> None:
         """Drop units that are lost or failed, and add others for them immediately."""
         usable = [unit for unit in self.selected if unit in order]
         if len(usable) == len(self.selected):
@@ -72,18 +71,18 @@ class Staging:
         self._under_s = 0
         for unit in order:
             if len(usable) >= 2 and 100 * rules.spare_free_w(
-                facts, self.selected
-            ) >= rules.NEED_PCT * rules.most_load_w(facts):
+                reports, self.selected
+            ) >= rules.NEED_PCT * rules.most_load_w(reports):
                 break
             if unit not in self.selected:
                 self._add(unit, "failure", now_s)
                 usable = self.selected
 
-    def _stage(self, facts: "Facts", order: "list[int]", is_majority: bool, now_s: int) -> None:
-        is_over = rules.is_overloaded(facts, self.selected)
+    def _stage(self, reports: "Reports", order: "list[int]", is_majority: bool, now_s: int) -> None:
+        is_over = rules.is_overloaded(reports, self.selected)
         self._over_s = self._over_s + 1 if is_over else 0
         last = self._last_in(order, now_s)
-        can_remove = is_majority and last and rules.can_remove(facts, self.selected, last)
+        can_remove = is_majority and last and rules.can_remove(reports, self.selected, last)
         self._under_s = self._under_s + 1 if can_remove else 0
         is_proven = self._prove_until and now_s >= self._prove_until
         if self._over_s >= UP_S and now_s - self._changed_s >= CHANGE_S:
@@ -112,18 +111,18 @@ class Staging:
                 return unit if now_s - since_s >= LEAST_ON_S else 0
         return 0
 
-    def _agree(self, facts: "Facts", now_s: int) -> None:
+    def _agree(self, reports: "Reports", now_s: int) -> None:
         """Take the selection of the lead if it differs from the own one for `AGREE_S`.
 
-        Only if the lead has the facts of the same units: else its selection is for other ones.
+        Only if the lead has the reports of the same units: else its selection is for other ones.
         While the heat of a unit is not known, no unit is removed.
         """
-        lead = facts.get(self.lead or 0)
+        lead = reports.get(self.lead or 0)
         theirs = 0
-        if lead is not None and lead.received == rules.mask_of(sorted(facts)):
+        if lead is not None and lead.received == rules.mask_of(sorted(reports)):
             theirs = lead.selected
         own = rules.mask_of(self.selected)
-        if theirs and rules.load_w(facts) is None:
+        if theirs and rules.load_w(reports) is None:
             theirs |= own
         if not theirs or theirs == own:
             self._apart_s = 0

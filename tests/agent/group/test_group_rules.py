@@ -7,15 +7,15 @@ import random
 import pytest
 
 from agent.control.group import rules
-from agent.control.group.fact import (
+from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
     RUNNING,
     UTC_KNOWN,
-    Fact,
-    build_fact,
+    GroupReport,
+    build_report,
     load_of,
-    parse_fact,
+    parse_report,
 )
 from agent.control.group.staging import Staging
 
@@ -23,7 +23,7 @@ CAPACITY_W = 100_000
 
 
 class RuleGroup:
-    """Units that exchange facts once a second. `cuts`: pairs (from, to) that are lost.
+    """Units that exchange reports once a second. `cuts`: pairs (from, to) that are lost.
 
     `unmeasured`: units whose heat is not known.
     """
@@ -53,8 +53,8 @@ class RuleGroup:
 
     def _step(self) -> None:
         carrying = sorted(self.running & self.healthy)
-        facts = {
-            unit: Fact(
+        reports = {
+            unit: GroupReport(
                 HEALTHY * (unit in self.healthy)
                 | RUNNING * (unit in self.running)
                 | UTC_KNOWN
@@ -73,7 +73,7 @@ class RuleGroup:
         }
         running = set()
         for unit in self.healthy:
-            view = {other: facts[other] for other in self.received_by(unit)}
+            view = {other: reports[other] for other in self.received_by(unit)}
             self.units[unit].step(view, self.now_s // self.period_s, self.now_s)
             if rules.must_run(view, unit, self.units[unit].selected):
                 running.add(unit)
@@ -86,10 +86,10 @@ class RuleGroup:
         return CAPACITY_W * len(self.running & self.healthy)
 
 
-def test_facts_survive_their_bytes() -> None:
+def test_reports_survive_their_bytes() -> None:
     source = random.Random(1)
     for _ in range(200):
-        fact = Fact(
+        report = GroupReport(
             source.randrange(32),
             source.randrange(1 << 16),
             source.randrange(1 << 16),
@@ -99,45 +99,47 @@ def test_facts_survive_their_bytes() -> None:
             source.randrange(1 << 32),
             source.randrange(1 << 32),
         )
-        assert parse_fact(build_fact(fact)) == fact
-    assert parse_fact(b"") is None
-    assert parse_fact(b"\xff" * 25) is None
+        assert parse_report(build_report(report)) == report
+    assert parse_report(b"") is None
+    assert parse_report(b"\xff" * 25) is None
 
 
-def fact_of(load_w: int | None, selected: int = 0b1111, received: int = 0b1111) -> Fact:
-    """Return a fact of a healthy unit; None: its heat is not known."""
+def report_of(load_w: int | None, selected: int = 0b1111, received: int = 0b1111) -> GroupReport:
+    """Return a report of a healthy unit; None: its heat is not known."""
     flags = HEALTHY | RUNNING | UTC_KNOWN | (0 if load_w is None else LOAD_KNOWN)
-    return Fact(flags, selected, received, CAPACITY_W, load_w or 0, 60_000, 1, 0)
+    return GroupReport(flags, selected, received, CAPACITY_W, load_w or 0, 60_000, 1, 0)
 
 
-def test_a_fact_has_a_word_for_a_heat_that_is_not_known() -> None:
-    """The length is that of older software, whose facts have no such flag: not known."""
+def test_a_report_has_a_flag_for_a_heat_that_is_not_known() -> None:
+    """The length is that of older software, whose reports have no such flag: not known."""
     for load_w in (None, 0, 30_000):
-        data = build_fact(fact_of(load_w))
-        fact = parse_fact(data)
-        assert fact is not None
+        data = build_report(report_of(load_w))
+        report = parse_report(data)
+        assert report is not None
         assert len(data) == 25
-        assert load_of(fact) == load_w
-    older = parse_fact(bytes((HEALTHY | RUNNING | UTC_KNOWN,)) + build_fact(fact_of(30_000))[1:])
+        assert load_of(report) == load_w
+    older = parse_report(
+        bytes((HEALTHY | RUNNING | UTC_KNOWN,)) + build_report(report_of(30_000))[1:]
+    )
     assert older is not None
     assert load_of(older) is None
 
 
 def test_an_unknown_heat_is_not_zero_in_any_rule() -> None:
-    known = {unit: fact_of(20_000) for unit in range(1, 5)}
-    facts = {**known, 3: fact_of(None)}
+    known = {unit: report_of(20_000) for unit in range(1, 5)}
+    reports = {**known, 3: report_of(None)}
     assert rules.load_w(known) == 80_000
-    assert rules.load_w(facts) is None
+    assert rules.load_w(reports) is None
     assert rules.load_w({}) is None
-    assert rules.without_load(facts) == [3]
-    assert rules.most_load_w(facts) == 60_000 + CAPACITY_W
+    assert rules.without_load(reports) == [3]
+    assert rules.most_load_w(reports) == 60_000 + CAPACITY_W
     for unit in known:
         assert rules.can_remove(known, [1, 2, 3, 4], unit)
-        assert not rules.can_remove(facts, [1, 2, 3, 4], unit)
+        assert not rules.can_remove(reports, [1, 2, 3, 4], unit)
     assert rules.needed(known, [1, 2, 3, 4]) == [1, 2]
-    assert rules.needed(facts, [1, 2, 3, 4]) == [1, 2, 3]
+    assert rules.needed(reports, [1, 2, 3, 4]) == [1, 2, 3]
     assert not rules.is_overloaded(known, [1, 2])
-    assert rules.is_overloaded(facts, [1, 2])
+    assert rules.is_overloaded(reports, [1, 2])
 
 
 @pytest.mark.parametrize("unmeasured", [1, 4])
@@ -175,10 +177,10 @@ def test_a_rotation_stops_no_unit_while_a_heat_is_not_known() -> None:
 def test_the_selection_of_the_lead_removes_no_unit_while_a_heat_is_not_known() -> None:
     for load_w, selected in ((None, [1, 2, 3, 4]), (20_000, [1, 2])):
         staging = Staging(4)
-        facts = {unit: fact_of(20_000, 0b0011) for unit in range(1, 5)}
-        facts[3] = fact_of(load_w, 0b0011)
+        reports = {unit: report_of(20_000, 0b0011) for unit in range(1, 5)}
+        reports[3] = report_of(load_w, 0b0011)
         for now_s in range(40):
-            staging.step(facts, 0, now_s)
+            staging.step(reports, 0, now_s)
         assert staging.lead == 1
         assert staging.selected == selected
 
@@ -186,11 +188,11 @@ def test_the_selection_of_the_lead_removes_no_unit_while_a_heat_is_not_known() -
 def test_a_lost_unit_is_replaced_by_all_that_an_unknown_heat_can_need() -> None:
     for load_w, count in ((None, 3), (20_000, 2)):
         staging = Staging(5)
-        staging.step({unit: fact_of(20_000) for unit in range(1, 6)}, 0, 0)
+        staging.step({unit: report_of(20_000) for unit in range(1, 6)}, 0, 0)
         staging.selected = [1, 5]
-        facts = {unit: fact_of(20_000, 0b10001, 0b01111) for unit in range(1, 5)}
-        facts[2] = fact_of(load_w, 0b10001, 0b01111)
-        staging.step(facts, 0, 1)
+        reports = {unit: report_of(20_000, 0b10001, 0b01111) for unit in range(1, 5)}
+        reports[2] = report_of(load_w, 0b10001, 0b01111)
+        staging.step(reports, 0, 1)
         assert len(staging.selected) == count
 
 

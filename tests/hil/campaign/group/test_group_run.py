@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A group of CDUs in one virtual world: stages, failures, the signed facts."""
+"""A group of CDUs in one virtual world: stages, failures, the signed reports."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
     assert len(selections) == 1
 
 
-def test_a_recorded_fact_and_another_key_are_not_taken() -> None:
+def test_a_recorded_report_and_another_key_are_not_taken() -> None:
     run = GroupRun(2, 60.0)
     sent: list[bytes] = []
     send = run.lan.send
@@ -95,7 +95,7 @@ def test_a_lost_flow_sensor_is_a_heat_that_is_not_known_in_all_views(
 ) -> None:
     run = GroupRun(3, 55.0)
     before = dict(run.group(1).status(0).pairs)
-    assert before["load_w"] is None, "no fact yet"
+    assert before["load_w"] is None, "no report yet"
     assert before["whole"] is None
     run.start()
     run.run(20)
@@ -113,7 +113,7 @@ def test_a_lost_flow_sensor_is_a_heat_that_is_not_known_in_all_views(
     assert run.running() == [1, 2, 3]
 
 
-def test_a_fact_that_cannot_be_read_does_not_keep_the_last_one(
+def test_a_report_that_cannot_be_read_does_not_keep_the_last_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = GroupRun(2, 60.0)
@@ -121,7 +121,7 @@ def test_a_fact_that_cannot_be_read_does_not_keep_the_last_one(
     run.run(20)
     member = run.group(1).members[0]
     assert member.is_received(run.world.now)
-    monkeypatch.setattr("agent.control.group.component.build_fact", lambda _: b"of a later form")
+    monkeypatch.setattr("agent.control.group.component.build_report", lambda _: b"of a later form")
     run.run(25)
     assert member.link.is_up(run.world.now)
     assert not member.is_received(run.world.now)
