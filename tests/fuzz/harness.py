@@ -58,9 +58,13 @@ class Harness:
             self.check_size()
 
     def close(self) -> None:
-        """Release what the parser holds outside of memory."""
-        if hasattr(self._parser, "close"):
-            self._parser.close()
+        """Release what the parser holds outside of memory.
+
+        Without a parser whose size is checked, this is the object of the function.
+        """
+        parser = self._parser or getattr(self._feed, "__self__", None)
+        if hasattr(parser, "close"):
+            parser.close()
 
     def check_size(self) -> None:
         """Check how much the parser retains."""
