@@ -56,3 +56,9 @@ def check(
         errors.append("group.flow: no device is named %s" % device)
     elif not profile.has_point(point):
         errors.append("group.flow: %s reads no %s" % (device, point))
+    sensor = config["control"]["supply"].get("sensor")
+    profile = devices.get(sensor)
+    if profile is None or not profile.has_point("ReturnTemperatureCelsius"):
+        errors.append(
+            "group: control.supply.sensor must read ReturnTemperatureCelsius, for the heat"
+        )

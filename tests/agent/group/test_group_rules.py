@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from agent.control.group import rules
+from agent.control.group import rules, schema
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -292,3 +292,25 @@ def test_all_cuts_of_three_units() -> None:
 @pytest.mark.soak
 def test_all_cuts_of_four_units() -> None:
     check_cuts(4, range(1 << 12), 140_000)
+
+
+def test_a_group_needs_the_return_temperature_for_its_heat() -> None:
+    profile = {"PowerWatts", "FlowLitersPerMinute", "SupplyTemperatureCelsius"}
+
+    class Profile:
+        def has_point(self, name: str) -> bool:
+            return name in profile
+
+    config = {
+        "unit": "cdu01",
+        "control": {"supply": {"sensor": "rpu"}},
+        "group": {"ports": {"cdu01": "", "cdu02": ""}, "flow": "rpu.FlowLitersPerMinute"},
+    }
+    errors: list[str] = []
+    schema.check(config, {"rpu": Profile()}, errors)
+    assert errors == [
+        "group: control.supply.sensor must read ReturnTemperatureCelsius, for the heat"
+    ]
+    profile.add("ReturnTemperatureCelsius")
+    schema.check(config, {"rpu": Profile()}, errors)
+    assert len(errors) == 1
