@@ -305,6 +305,21 @@ class BacnetDevice(SubscriptionServices):
         self.audit.record(source, source, PROTOCOL, action, target, result)
 
 
+def _make_port(settings: dict[str, Any]) -> NetworkPortObject:
+    """Return the port of the device. Raises ValueError: the address is wrong."""
+    if "/" not in settings["address"]:
+        raise ValueError("address: a prefix length is needed for broadcasts, such as 10.0.0.5/24")
+    address = f"{settings['address']}:{settings.get('port', 47808)}"
+    port = NetworkPortObject(address, objectIdentifier=("network-port", 1), objectName="BACnet/IP")
+    if settings.get("foreign"):
+        from bacpypes3.basetypes import HostNPort, IPMode  # noqa: PLC0415
+
+        port.bacnetIPMode = IPMode.foreign
+        port.fdBBMDAddress = HostNPort(settings["foreign"])
+        port.fdSubscriptionLifetime = 300
+    return port
+
+
 def make_device(
     settings: dict[str, Any],
     snapshot: Snapshot,
@@ -339,16 +354,7 @@ def make_device(
         daylightSavingsStatus=False,
         databaseRevision=1,
     )
-    if "/" not in settings["address"]:
-        raise ValueError("address: a prefix length is needed for broadcasts, such as 10.0.0.5/24")
-    address = f"{settings['address']}:{settings.get('port', 47808)}"
-    port = NetworkPortObject(address, objectIdentifier=("network-port", 1), objectName="BACnet/IP")
-    if settings.get("foreign"):
-        from bacpypes3.basetypes import HostNPort, IPMode  # noqa: PLC0415
-
-        port.bacnetIPMode = IPMode.foreign
-        port.fdBBMDAddress = HostNPort(settings["foreign"])
-        port.fdSubscriptionLifetime = 300
+    port = _make_port(settings)
     faults = UpdateFaults()
     points = PointObjects(faults)
     recipients = [make_destination(text) for text in settings.get("recipients", ())]

@@ -297,7 +297,7 @@ def test_all_cuts_of_four_units() -> None:
 def test_a_group_needs_the_return_temperature_for_its_heat() -> None:
     profile = {"PowerWatts", "FlowLitersPerMinute", "SupplyTemperatureCelsius"}
 
-    class Profile:
+    class FakeUnitProfile:
         def has_point(self, name: str) -> bool:
             return name in profile
 
@@ -307,10 +307,10 @@ def test_a_group_needs_the_return_temperature_for_its_heat() -> None:
         "group": {"ports": {"cdu01": "", "cdu02": ""}, "flow": "rpu.FlowLitersPerMinute"},
     }
     errors: list[str] = []
-    schema.check(config, {"rpu": Profile()}, errors)
+    schema.check(config, {"rpu": FakeUnitProfile()}, errors)
     assert errors == [
         "group: control.supply.sensor must read ReturnTemperatureCelsius, for the heat"
     ]
     profile.add("ReturnTemperatureCelsius")
-    schema.check(config, {"rpu": Profile()}, errors)
+    schema.check(config, {"rpu": FakeUnitProfile()}, errors)
     assert len(errors) == 1
