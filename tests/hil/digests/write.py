@@ -52,6 +52,7 @@ _REASONS = (
     ("", "outputs that another master changes are read five times a second"),
     ("cooling", "the optimiser keeps a point that is hardly dearer; fans and pumps at part load"),
     ("", "a lag pump that a protection or a lost sensor started stops when one is enough"),
+    ("throttle", "a load waits for its service before it starts again below its rating"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
