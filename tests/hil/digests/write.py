@@ -53,6 +53,7 @@ _REASONS = (
     ("cooling", "the optimiser keeps a point that is hardly dearer; fans and pumps at part load"),
     ("", "a lag pump that a protection or a lost sensor started stops when one is enough"),
     ("throttle", "a load waits for its service before it starts again below its rating"),
+    ("safety", "a loss of flow that comes back within 2 min keeps the pumps at full speed"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
