@@ -150,8 +150,9 @@ class PumpGroup(PressureLoop):
             self.controller.track(self.config.safe_pct)
             self._await_start()
             return
-        speed = self.controller.step(self.active_setpoint(), measured, dt)
-        self._stage_lag_pump(speed, now)
+        setpoint = self.active_setpoint()
+        speed = self.controller.step(setpoint, measured, dt)
+        self._stage_lag_pump(speed, self._is_held(setpoint - measured, setpoint), now)
         decided = self._decide(speed)
         if decided is not None and decided != speed:
             self.controller.track(decided)

@@ -111,6 +111,14 @@ class Load:
             total_w += reading.raw * point.numerator // point.denominator
         return max(total_w, reported_w or 0) if self.watts else reported_w
 
+    @property
+    def awaits_limit(self) -> bool:
+        """True if it has a limit that its service has not confirmed."""
+        target = self.target
+        if target is None or target.deferred or self.limit_w >= self.max_w:
+            return False
+        return target.answered_at < self.lowered_at and not target.is_in_force
+
     def min_permille(self) -> int:
         """Return its minimum power while it is on, permille of the rating."""
         return 1000 * self.min_w // self.max_w if self.can_limit else 1000

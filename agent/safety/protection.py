@@ -9,6 +9,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     no flow, first sign       all loads to their least power; all pumps to full speed; `flow_low`
     no flow for `_SHED_US`  all loads off; the second time in `_SECOND_SHED_US`, they stay off for
                               that time: what reports the flow between may be wrong
+    no flow again soon        the pumps stay at full speed for `_SECOND_SHED_US`: at the speed of
+                              the loop the flow is too little, for example at a false pressure
     a pump is blocked         the other pump takes over (`PumpActuator.stalled`), full speed first
     mains voltage is low      as the first sign of no flow
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
@@ -51,6 +53,8 @@ _FLOW_RETURN_US = 3 * SECOND
 _FULL_US = 8 * SECOND
 _TAKE_OVER_US = 2500 * MILLISECOND
 _SECOND_SHED_US = 600 * SECOND
+_RELAPSE_US = 120 * SECOND
+"""A loss that begins this time after the last one is the same one. The ramp down takes a minute."""
 _REPOLL_EVERY_US, _REPOLL_US = 200 * MILLISECOND, 2 * SECOND
 _LONGEST_STEP_US = 500 * MILLISECOND
 _LOW_MAINS = 0.65
@@ -97,7 +101,8 @@ class Protection:
         self._stepped_at = self._repolled_at = self._repoll_until = 0
         self._signs = (False, False, 0)
         self._lost_since: int | None = None
-        self._flow_since = self._hold_until = 0
+        self._flow_since = -_RELAPSE_US
+        self._hold_until = self._steady_until = 0
         self._shed_at: int | None = None
         self._has_shed = False
         self._full_until = self._take_over_until = 0
@@ -212,11 +217,9 @@ class Protection:
     def _react(self, now: int) -> None:
         flow, limits = self.flow, self.limits
         if self._is_lost(now):
-            self._flow_since = now
             if self._lost_since is None:
-                self._lost_since = now
-                if not self._is_stopping:
-                    self._agent.alarms.update(FLOW_LOW, "", True, now)
+                self._begin_loss(now)
+            self._flow_since = now
         elif self._lost_since is not None and now - self._flow_since >= _FLOW_RETURN_US:
             self._lost_since = None
         if limits is not None:
@@ -231,11 +234,22 @@ class Protection:
             return
         # After a loss of power the loop starts the pumps one after the other, in its slot.
         self._had_power_loss = self._had_power_loss or self._is_powerless()
+        if self._had_power_loss:
+            self._steady_until = 0
         has_spare = True in [drive.is_spare for drive in self.drives]
         if flow.is_lost and not self._is_stopping and not self._is_no_pump:
             self._judge_pumps(has_spare, now)
         if limits is not None:
             self._limit_loads(limits, self._lost_since, now)
+
+    def _begin_loss(self, now: int) -> None:
+        """Note a new loss. Soon after the last one, the speed of the loop was too low."""
+        self._lost_since = now
+        if self._is_stopping:
+            return
+        if now - self._flow_since < _RELAPSE_US and not self._mains_low:
+            self._steady_until = now + _SECOND_SHED_US
+        self._agent.alarms.update(FLOW_LOW, "", True, now)
 
     def _judge_pumps(self, has_spare: bool, now: int) -> None:
         """Use the spare pump. If it gives no flow either, no pump is the cause of this loss."""
@@ -274,7 +288,9 @@ class Protection:
         """Return the least output of all pumps, percent; None: no claim."""
         if self._is_stopping:
             return None
-        if now < self._full_until or (self._is_lost(now) and not self._had_power_loss):
+        if now < self._full_until or now < self._steady_until:
+            return 100.0
+        if self._is_lost(now) and not self._had_power_loss:
             return 100.0
         return None
 

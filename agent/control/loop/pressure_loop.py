@@ -7,6 +7,10 @@ A PI controller on dP: low dP increases the speed. The lag pump starts in two ca
 available, or the lead alone runs at its limit for `_LAG_START_DELAY_US`. The lag pump stops after
 both have run below `_LAG_STOP_PCT` for `_LAG_STOP_DELAY_US`. Two running pumps get the same speed.
 
+A bound, a fail-safe time or another pump at fault can start the lag pump too. Then one pump has
+been enough before: the lag pump also stops if both run at most as fast as that pump alone did while
+it held the set-point. After a start because one pump was not enough, only `_LAG_STOP_PCT` counts.
+
 Without a good reading, the available pumps run at the fail-safe speed. When readings return, or
 after a restart of the agent, the same number of pumps continues to run.
 
@@ -30,6 +34,8 @@ _LAG_START_DELAY_US = 10 * SECOND
 _LAG_STOP_DELAY_US = 120 * SECOND
 _LAG_STOP_PCT = 55.0
 """Percent. Below it, one pump below its limit can replace two on a quadratic system curve."""
+_HELD_PART = 20
+"""The set-point is held if the error is below this part of it: a twentieth."""
 
 
 class PressureLoop:
@@ -51,6 +57,7 @@ class PressureLoop:
         self._tuning_changed = False
         self.lag_running = False
         self._stage_since: int | None = None
+        self._alone_pct: float | None = None  # speed at which one pump held the set-point
         self._pi = PiController(
             config.gain, config.integral_s, config.min_pct, config.max_pct, config.rate_pct_per_s
         )
@@ -86,7 +93,7 @@ class PressureLoop:
             self._pi.track(self._pi.output, error)
         self._tuning_changed = False
         speed = self._pi.step(error, dt)
-        self._stage_lag_pump(speed, now)
+        self._stage_lag_pump(speed, self._is_held(error, self.setpoint), now)
         decided = self._decide(speed)
         if decided is not None and decided != speed:
             self._pi.track(decided, error)
@@ -124,17 +131,26 @@ class PressureLoop:
         speeds = [pump.speed() for pump in self.pumps]
         return [speed for speed in speeds if speed is not None and speed > 0]
 
-    def _stage_lag_pump(self, speed: float, now: int) -> None:
+    def _is_held(self, error: float, setpoint: float) -> bool:
+        return -setpoint < _HELD_PART * error < setpoint
+
+    def _stage_lag_pump(self, speed: float, is_held: bool, now: int) -> None:
         """Start or stop the lag pump after its condition was true for its delay."""
         if self.lag_running:
-            due, delay = speed < _LAG_STOP_PCT, _LAG_STOP_DELAY_US
+            alone = self._alone_pct
+            due = speed < _LAG_STOP_PCT or (alone is not None and speed <= alone)
+            delay = _LAG_STOP_DELAY_US
         else:
             due, delay = speed >= self.config.max_pct, _LAG_START_DELAY_US
+            if is_held and not due:
+                self._alone_pct = speed
         if not due:
             self._stage_since = None
         elif self._stage_since is None:
             self._stage_since = now
         elif now - self._stage_since >= delay:
+            if not self.lag_running:
+                self._alone_pct = None  # one pump is not enough
             self.lag_running = not self.lag_running
             self._stage_since = None
 

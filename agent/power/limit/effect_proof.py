@@ -72,7 +72,7 @@ class EffectProof:
         requested_w = target.requested_w
         if requested_w is None or now - lowered_at < _ANSWER_US:
             return load.ineffective
-        if target.answered_at < lowered_at and not target.is_in_force:
+        if load.awaits_limit:
             return True
         acts_at = lowered_at + target.effect_us + _PROOF_US
         drawn_w = load.drawn_w(acts_at)

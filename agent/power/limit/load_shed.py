@@ -4,7 +4,9 @@
 Does not set limits. They are sent first, and shedding waits until they had time to act.
 
 All loads of the lowest priority are switched off together. They are restored one by one, the
-highest priority first.
+highest priority first. A load whose service has not confirmed its limit waits `_SERVICE_WAIT_US`
+longer, because its outlets would switch it on with an unknown limit. After a loss of power the
+service starts in this time. If it stays silent, the load runs: the supply carries its full power.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -28,6 +30,7 @@ _SHED_INTERVAL_US = 5 * SECOND
 _CONFIRM_US = 8 * SECOND
 """Time for which the overheating must be predicted. Limits that were just sent act within it."""
 _RESTORE_BELOW_K = 2
+_SERVICE_WAIT_US = 300 * SECOND
 _MAX_HOLD_DOUBLINGS = 5
 """A load that was overheated waits up to 2**5 times the hold time: its cause can still be there."""
 
@@ -133,7 +136,8 @@ class LoadShedding:
             load = self._loads[position]
             cold_enough = supply_c <= load.load_class.derating_start_c() - _RESTORE_BELOW_K
             hold_us = self._hold_us << min(load.heat_trips, _MAX_HOLD_DOUBLINGS)
-            if cold_enough and now - load.shed_at >= hold_us:
+            wait_us = _SERVICE_WAIT_US if load.awaits_limit else 0
+            if cold_enough and now - load.shed_at >= hold_us + wait_us:
                 self._switch(load, True, now)
                 return
 

@@ -4,6 +4,7 @@
 from agent.control.actuator.arbiter import Arbiter
 from agent.control.actuator.pump import PumpActuator
 from agent.control.loop.pressure_loop import PressureLoop
+from agent.core.actuator import AT_LEAST, INTERLOCK
 from agent.fieldbus.sensor import pressure_sensor
 from protocols.time_units import SECOND
 from tests.portable.support.agent_rig import RUN, STOP, FieldbusRig, config
@@ -213,3 +214,49 @@ def test_new_tuning_applies_without_a_step_of_the_output():
     made.loop.set_setpoint(90.0)
     made.loop.at_fail_safe = False
     eq(made.loop.setpoint, 90.0)
+
+
+def raise_speed(made, seconds, tenths=1000):
+    """Hold a lower bound of 100 % for `seconds`, as the protection does without flow."""
+    for _ in range(seconds):
+        made.arbiter.begin_cycle()
+        made.arbiter.claim(INTERLOCK, "protection", AT_LEAST, 100.0, "no flow")
+        speeds = made.step(tenths)
+    made.arbiter.begin_cycle()
+    return speeds
+
+
+def settle(made, speed, is_alone):
+    """Hold the set-point at about `speed`, percent, until one pump runs alone, or 10 min."""
+    for second in range(600):
+        low = made.speeds()[0] < speed
+        found = made.step(980 if low else 1020)
+        if is_alone(found):
+            return second
+    return None
+
+
+def test_lag_pump_that_a_bound_started_stops_when_one_pump_had_been_enough():
+    made = PressureBench()
+    settle(made, 70.0, lambda speeds: 69 < speeds[0] < 71)
+    eq(raise_speed(made, 10), [100.0, 100.0])
+    settle(made, 65.0, lambda speeds: speeds[0] < 71)
+    taken = settle(made, 65.0, lambda speeds: speeds[1] == 0)
+    assert 120 <= (taken or 0) <= 150, taken
+    assert made.speeds()[0] > 60  # above the speed at which two pumps always become one
+
+
+def test_lag_pump_stays_if_two_pumps_need_more_speed_than_one_alone_before():
+    made = PressureBench()
+    settle(made, 70.0, lambda speeds: 69 < speeds[0] < 71)
+    raise_speed(made, 10)
+    eq(settle(made, 80.0, lambda speeds: speeds[1] == 0), None)  # the filter is clogged
+
+
+def test_lag_pump_does_not_alternate_if_one_pump_is_not_enough():
+    made = PressureBench()
+    settle(made, 70.0, lambda speeds: 69 < speeds[0] < 71)
+    for _ in range(60):
+        made.step(500)  # the lead alone at its limit
+    assert made.loop.lag_running
+    eq(settle(made, 65.0, lambda speeds: speeds[1] == 0), None)

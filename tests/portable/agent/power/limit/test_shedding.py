@@ -129,6 +129,33 @@ def test_what_keeps_loads_off():
     eq(hot.step(), [False, True])
 
 
+def test_a_load_waits_for_its_service_before_it_runs_below_its_rating():
+    for limit_w, is_in_force, answered_s, on in (
+        (500, False, 4, False),
+        (500, False, 6, True),
+        (500, True, 4, True),
+        (1000, False, 4, True),  # the rated power is no limit
+    ):
+        row = Row([make_load("a"), make_load("b", 1)])
+        first = row.loads[0]
+        for load in row.loads:
+            load.keep_off(0)
+        first.limit_w, first.lowered_at = limit_w, 5 * SECOND
+        first.target.is_in_force, first.target.answered_at = is_in_force, answered_s * SECOND
+        row.now = 100 * SECOND
+        eq(row.step(), [on, not on])  # the next load does not wait
+        first.target.answered_at = 100 * SECOND
+        eq(row.step(), [True, True])
+    row = Row([make_load()])
+    row.loads[0].keep_off(0)
+    row.loads[0].limit_w, row.loads[0].lowered_at = 500, 5 * SECOND
+    eq(row.step(360), [False])
+    eq(row.step(), [True])  # its service is silent for 300 s more than the hold time
+    row.loads[0].target.deferred = True  # such a limit is never confirmed
+    row.loads[0].keep_off(row.now - 60 * SECOND)
+    eq(row.step(), [True])
+
+
 def test_an_order_switches_off_immediately_and_by_force():
     row = Row(three())
     row.limits.shed_all("leak")
