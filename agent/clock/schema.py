@@ -25,6 +25,13 @@ PPS = object_of(
         "error_us": integer(
             "largest error of a pulse, µs; states also that the edge is the right one", 1, 100_000
         ),
+        "cable_ns": integer(
+            "delay of the antenna cable, ns: 5 ns a metre if its velocity factor is 0.66; the "
+            "pulses are taken as late by it. 0 if the receiver corrects them",
+            0,
+            10_000,
+            0,
+        ),
     },
 )
 
