@@ -4,7 +4,7 @@
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema.rules import NAME_PATTERN, integer, object_of, text
+from agent.core.schema.rules import NAME_PATTERN, enum, integer, object_of, text
 from agent.core.schema.sensor_source import TEMPERATURE_SOURCE
 
 TIMEKEEPING = object_of(
@@ -31,6 +31,9 @@ PPS = object_of(
             0,
             10_000,
             0,
+        ),
+        "quantisation": enum(
+            "correct each pulse by what the receiver states of it (UBX-TIM-TP)", ["yes", "no"], "no"
         ),
     },
 )

@@ -2,9 +2,13 @@
 """Corrections of pulses: the delay of the antenna cable, and the stated quantisation of a pulse."""
 
 from agent.clock.estimate.error_budget import StatedErrors
+from agent.clock.pps import PpsComponent
 from agent.clock.utc_clock import UtcClock
+from drivers.gnss.receiver import ReceiverDriver
+from protocols.nmea.binary_frames import ubx_checksum
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
+from tests.portable.support.nmeatext import rmc
 from tests.portable.support.reference_time import UTC, ClockRig
 
 _LAST_SUNDAY = (UTC // SECOND + 4 * 86_400) // 604_800 * 604_800 - 4 * 86_400
@@ -70,3 +74,43 @@ def test_quantisation_over_the_end_of_the_week():
         pulses.state_quantisation(week_s, 700)
         eq(pulses._correct(saturday + second * SECOND + 3, 0, -2500), -3200)
         eq(pulses._correct(saturday + (second + 1) * SECOND + 3, 0, -2500), -2500)
+
+
+class AgentStub:
+    """The parts of the agent that the component needs."""
+
+    def __init__(self, clock, receiver):
+        self.clock = clock
+        self.receiver = receiver
+
+
+def next_pulse_frame(week_s, early_ps):
+    """Return UBX-TIM-TP for a pulse in UTC."""
+    content = b"\x0d\x01\x10\x00" + (week_s * 1000).to_bytes(4, "little") + bytes(4)
+    content += (early_ps & 0xFFFFFFFF).to_bytes(4, "little") + b"\x8e\x09\x03\x30"
+    return b"\xb5\x62" + content + ubx_checksum(content).to_bytes(2, "little")
+
+
+def test_component_passes_on_what_the_receiver_states():
+    for wanted, early_ns in (("yes", 12), ("no", None)):
+        rig = pulse_rig(0, 0)
+        rig.run(30)
+        receiver = ReceiverDriver(0, 115_200)
+        component = PpsComponent(AgentStub(rig.clock, receiver), {"quantisation": wanted}, 9)
+        now = rig.mono_ns // 1000
+        receiver.receive(rmc("120000.00"), now)
+        component.tick(now + SECOND // 2)  # frames are kept from the first epoch on
+        receiver.receive(rmc("120001.00") + next_pulse_frame(345_601, 12_300), now + SECOND)
+        component.tick(now + 3 * SECOND // 2)
+        eq([value for name, value in component.status(now).pairs if name == "early_ns"],
+           [] if early_ns is None else [early_ns])  # fmt: skip
+        monday_noon = (_LAST_SUNDAY + 345_601) * SECOND
+        eq(rig.clock.pps._correct(monday_noon, 0, 100), 100 - (early_ns or 0))
+
+
+def test_component_without_pulses_or_receiver_does_nothing():
+    clock = pulse_rig(0, 0).clock
+    for receiver in (None, ReceiverDriver(0, 115_200)):
+        component = PpsComponent(AgentStub(clock, receiver), {"quantisation": "yes"}, 9)
+        component.tick(0)
+        eq(component.status(0).pairs, [("pulses", 0), ("used", 0)])
