@@ -104,7 +104,7 @@ class Epoch:
         self.cw_level: int | None = None
         self.authenticated: bool | None = None
         self.pulse: tuple[int, int] | None = None
-        self.ubx_replies = (0, 0)
+        self.ubx_replies = decoder.statements.ubx_replies
         self.raim_satellite: int | None = None
         self.reported_used: int | None = None
         self.satellite_sentences: list[Gsv | Gsa] = []
@@ -178,10 +178,10 @@ class EpochDecoder:
     def decode(self, group: "SentenceGroup") -> Epoch:
         """Decode a sentence group. Groups come in order; some can be missing."""
         self._count += 1
-        epoch = Epoch(group, self._count, self)
         sentences = EpochSentences()
         if self.statements.frames:
             self._set_vendor(self.statements.read_frames())
+        epoch = Epoch(group, self._count, self)
         for body in group.bodies:
             self._add_sentence(body, sentences, epoch)
         self.statements.copy_to(epoch)

@@ -70,9 +70,9 @@ class AntennaPosition:
 
     def place(self, latitude: float, longitude: float, height_m: float) -> None:
         """Set the position: degrees, and metres above the ellipsoid."""
-        self.lat_e7 = int(round(latitude * 10_000_000))
-        self.lon_e7 = int(round(longitude * 10_000_000))
-        self.height_cm = int(round(height_m * 100))
+        self.lat_e7 = round(latitude * 10_000_000)
+        self.lon_e7 = round(longitude * 10_000_000)
+        self.height_cm = round(height_m * 100)
 
     def ecef_cm(self) -> "tuple[int, int, int]":
         """Return the position in earth-centred coordinates, cm."""
@@ -82,7 +82,7 @@ class AntennaPosition:
         x = (normal + height) * cos(lat) * cos(lon)
         y = (normal + height) * cos(lat) * sin(lon)
         z = (normal * (1 - _WGS84_E2) + height) * sin(lat)
-        return int(round(x * 100)), int(round(y * 100)), int(round(z * 100))
+        return round(x * 100), round(y * 100), round(z * 100)
 
 
 def timing_steps(vendor: str, settings: "dict[str, Any]") -> "list[SetupStep]":
@@ -102,7 +102,7 @@ def timing_steps(vendor: str, settings: "dict[str, Any]") -> "list[SetupStep]":
     if survey:
         _check_ranges(survey)
         position = AntennaPosition(_SURVEY, survey["accuracy_mm"], survey["seconds"])
-        value = ("survey", str(position.seconds))
+        value: tuple[str, ...] = ("survey", str(position.seconds))
     elif fixed:
         _check_ranges(fixed)
         position = AntennaPosition(_FIXED, fixed["accuracy_mm"])

@@ -8,7 +8,6 @@ first frame.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from drivers.gnss.epoch import Epoch
     from protocols.nmea.vendor_sentences import VendorSentence
 
 _UBX, _CASIC = 0xB5, 0xBA
@@ -52,9 +51,8 @@ class Statements:
         self.frames.clear()
         return vendor
 
-    def copy_to(self, epoch: "Epoch") -> None:
+    def copy_to(self, epoch: object) -> None:
         """Set the attributes of a `drivers.gnss.epoch.Epoch`."""
-        epoch.ubx_replies = self.ubx_replies
         values = self._values
         for name in values:
             setattr(epoch, name, values[name])

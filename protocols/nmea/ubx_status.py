@@ -9,7 +9,8 @@ check lengths and checksums of frames; see `protocols.nmea.framing`. The result 
 Sources: u-blox M8 receiver description (UBX-13003221), 32.17 and 32.18; F9 HPG 1.32 interface
 description, 3.14, 3.15 and 3.17; F9 HPG 1.51, 3.15.16 and 3.19.1. The sign of the quantisation
 error is measured, a positive one is an early pulse: anderswallin.net, "uBlox F9T qErr correction"
-(2019). pyubx2 1.4 wrote the first frames of the tests. BDSBAS has signatures too, but no known receiver reports their result.
+(2019). pyubx2 wrote the first frames of the tests. BDSBAS has signatures too, but no known receiver
+reports their result.
 """
 
 from protocols.nmea.vendor_sentences import VendorSentence

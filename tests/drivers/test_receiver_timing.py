@@ -16,7 +16,7 @@ from drivers.gnss.setup_timing import timing_steps
 from hil.devices.gnss.timing import FIXED, MOVING, SURVEY
 from hil.devices.gnss.ublox_reports import PULSE, stated_early_ps
 from tests.drivers.test_receiver_setup import SECOND, ReceiverBench
-from tests.portable.support.agent_rig import config, profiles
+from tests.portable.support import agent_rig
 
 PLACE = {"latitude": 25.2, "longitude": 55.2, "height_m": -20.5, "accuracy_mm": 500}
 ECEF_CM = (329_564_113, 474_180_616, 269_912_849)
@@ -98,7 +98,8 @@ def test_statement_of_the_next_pulse_is_in_its_epoch() -> None:
 def test_configuration_that_the_receivers_cannot_do_is_refused(
     section: dict[str, Any], text: str
 ) -> None:
-    raw = config()
+    unit: Any = agent_rig
+    raw = unit.config()
     raw["receiver_setup"] = section
     with pytest.raises(ConfigError, match="receiver_setup: .*" + text):
-        load(raw, profiles())
+        load(raw, unit.profiles())

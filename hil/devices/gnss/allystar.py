@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from construct import StreamError, Byte, Bytes, Const, Int16ul, Struct, this
+from construct import Byte, Bytes, Const, Int16ul, StreamError, Struct, this
 
 from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
 from hil.devices.gnss.ublox_frame import checksum

@@ -189,9 +189,7 @@ _QUECTEL: dict[str, CommandHandler] = {
         _is_set(fields) and _set_period(r, int(fields[1]), now)
     ),
     "PQTMSAVEPAR": lambda _, __, ___: True,
-    "PQTMCFGPPS": lambda r, fields, _: (
-        _is_set(fields) and r.timing.set_quectel_pulse(fields[1:])
-    ),
+    "PQTMCFGPPS": lambda r, fields, _: _is_set(fields) and r.timing.set_quectel_pulse(fields[1:]),
     "PAIR004": lambda r, _, now: _restart(r, _HOT, now),
     "PAIR005": lambda r, _, now: _restart(r, _WARM, now),
     "PAIR006": lambda r, _, now: _restart(r, _COLD, now),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an emulated u-blox receiver states about itself: NAV-TIMELS, NAV-STATUS, MON-HW, TIM-TP, PUBX,04.
+"""What an emulated u-blox receiver states about itself: NAV-TIMELS, NAV-STATUS, MON-HW, TIM-TP
+and PUBX,04.
 
 Nothing is sent until CFG-MSG asks for it. construct builds the payloads.
 
