@@ -15,7 +15,7 @@ from drivers.gnss.setup_step import build_steps
 from drivers.gnss.setup_timing import timing_steps
 from hil.devices.gnss.timing import FIXED, MOVING, SURVEY
 from hil.devices.gnss.ublox_reports import PULSE, stated_early_ps
-from tests.drivers.test_receiver_setup import SECOND, ReceiverBench
+from tests.drivers.gnss.test_receiver_setup import SECOND, ReceiverBench
 from tests.portable.support import agent_rig
 
 PLACE = {"latitude": 25.2, "longitude": 55.2, "height_m": -20.5, "accuracy_mm": 500}
