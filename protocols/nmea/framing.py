@@ -178,8 +178,7 @@ class Framer:
         find = buffer.find
         while True:
             start = _find_mark(buffer, at) if has_exclamation else find(b"$", at)
-            if start < 0:
-                start = end
+            start = start if start >= 0 else end
             if has_sync:
                 sync = binary_sync.find_sync(buffer, at, start)
                 if sync >= 0:
@@ -206,9 +205,8 @@ class Framer:
                     if not difference or (
                         difference == _DOLLAR and body.startswith(_UNICORE_REPLY)
                     ):
-                        gap = buffer[accounted:start]
-                        if gap != b"\r\n" or self._log:
-                            self._skip(gap)
+                        if buffer[accounted:start] != b"\r\n" or self._log:
+                            self._skip(buffer[accounted:start])
                         found.append((base + start, body))
                         accounted = at = star + 3
                         continue

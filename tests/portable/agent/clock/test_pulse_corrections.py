@@ -76,7 +76,7 @@ def test_quantisation_over_the_end_of_the_week():
         eq(pulses._correct(saturday + (second + 1) * SECOND + 3, 0, -2500), -2500)
 
 
-class PulseAgent:
+class PulseAgentStub:
     """The parts of the agent that the component needs."""
 
     def __init__(self, clock, receiver):
@@ -96,7 +96,7 @@ def test_component_passes_on_what_the_receiver_states():
         rig = pulse_rig(0, 0)
         rig.run(30)
         receiver = ReceiverDriver(0, 115_200)
-        component = PpsComponent(PulseAgent(rig.clock, receiver), {"quantisation": wanted}, 9)
+        component = PpsComponent(PulseAgentStub(rig.clock, receiver), {"quantisation": wanted}, 9)
         now = rig.mono_ns // 1000
         receiver.receive(rmc("120000.00"), now)
         component.tick(now + SECOND // 2)  # frames are kept from the first epoch on
@@ -111,6 +111,6 @@ def test_component_passes_on_what_the_receiver_states():
 def test_component_without_pulses_or_receiver_does_nothing():
     clock = pulse_rig(0, 0).clock
     for receiver in (None, ReceiverDriver(0, 115_200)):
-        component = PpsComponent(PulseAgent(clock, receiver), {"quantisation": "yes"}, 9)
+        component = PpsComponent(PulseAgentStub(clock, receiver), {"quantisation": "yes"}, 9)
         component.tick(0)
         eq(component.status(0).pairs, [("pulses", 0), ("used", 0)])
