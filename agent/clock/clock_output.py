@@ -62,7 +62,7 @@ class ClockOutput:
             from agent.clock.estimate import pulse_source  # noqa: PLC0415 - most units have none
 
             stated = self.errors.stated
-            self.pps = pulse_source.PulseSource(self.holdover, stated.pulse_us)
+            self.pps = pulse_source.PulseSource(self.holdover, stated.pulse_us, stated.cable_ns)
             self.errors = pulse_source.PulseBudget(self.nmea, stated, self.pps)
         return self.pps
 

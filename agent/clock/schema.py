@@ -4,7 +4,7 @@
 A part of `agent.config.schema`; loaded only if a configuration has one of the sections.
 """
 
-from agent.core.schema.rules import NAME_PATTERN, integer, object_of, text
+from agent.core.schema.rules import NAME_PATTERN, enum, integer, object_of, text
 from agent.core.schema.sensor_source import TEMPERATURE_SOURCE
 
 TIMEKEEPING = object_of(
@@ -24,6 +24,16 @@ PPS = object_of(
         "port": text("PPS device or pin of a board, for example pps:/dev/pps0 or pps:15?edge=fall"),
         "error_us": integer(
             "largest error of a pulse, µs; states also that the edge is the right one", 1, 100_000
+        ),
+        "cable_ns": integer(
+            "delay of the antenna cable, ns: 5 ns a metre if its velocity factor is 0.66; the "
+            "pulses are taken as late by it. 0 if the receiver corrects them",
+            0,
+            10_000,
+            0,
+        ),
+        "quantisation": enum(
+            "correct each pulse by what the receiver states of it (UBX-TIM-TP)", ["yes", "no"], "no"
         ),
     },
 )

@@ -46,6 +46,7 @@ _CHECKED_SECTIONS = (
     "northbound",
     "redundancy",
     "group",
+    "receiver_setup",
 )
 _NEED_ACTUATORS = ("cooling", "safety", "group")
 

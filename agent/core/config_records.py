@@ -91,14 +91,14 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
     return int(latitude * 10_000_000), int(longitude * 10_000_000)
 
 
-def _clock_errors(raw: "dict[str, Any]") -> "tuple[int | None, int | None, int]":
+def _clock_errors(raw: "dict[str, Any]") -> "tuple[int | None, int | None, int, int]":
     """Return the fields of `agent.clock.estimate.error_budget.StatedErrors`."""
-    receiver, pulse_us = raw["receiver"], raw.get("pps", {}).get("error_us")
+    receiver, pulses = raw["receiver"], raw.get("pps", {})
     latency_us = None
     if receiver.get("latency_ms", 0):
         latency_us = to_thousandths(receiver.get("latency_error_ms", 10))
     host_ppb = to_thousandths(receiver.get("host_slew_ppm", 0))
-    return latency_us, pulse_us, host_ppb
+    return latency_us, pulses.get("error_us"), host_ppb, pulses.get("cable_ns", 0)
 
 
 class Config:

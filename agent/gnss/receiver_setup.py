@@ -31,7 +31,29 @@ GNSS_SETUP = AlarmRecord(
 RECEIVER = 0
 _LOST_EPOCHS = 30
 _REPEAT_PERIOD_US = 600 * SECOND
+_TIMING = ("pulse_ms", "survey", "fixed")
 _PERSISTENT = ("constellations", "sentences", "rate")
+
+
+def make_steps(settings: "dict[str, Any]") -> "list[SetupStep]":
+    """Return the steps for section `receiver_setup`.
+
+    The code for pulse and position is loaded only if they are set. Raises `DriverError` for a
+    setting that the receivers of the vendor do not have, or for which no command is known.
+    """
+    timing: tuple[SetupStep, ...] = ()
+    if [name for name in _TIMING if name in settings]:
+        from drivers.gnss.setup_timing import timing_steps  # noqa: PLC0415 - few units set them
+
+        timing = tuple(timing_steps(settings["maker"], settings))
+    return build_steps(
+        settings["maker"],
+        tuple(settings.get("constellations", [])),
+        tuple(settings.get("sentences", [])),
+        settings.get("rate_ms", 0),
+        save=settings["save"] == "yes",
+        timing=timing,
+    )
 
 
 class ReceiverSetup(Component):
@@ -39,13 +61,7 @@ class ReceiverSetup(Component):
 
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
-        self._steps: list[SetupStep] = build_steps(
-            settings["maker"],
-            tuple(settings.get("constellations", [])),
-            tuple(settings.get("sentences", [])),
-            settings.get("rate_ms", 0),
-            save=settings["save"] == "yes",
-        )
+        self._steps: list[SetupStep] = make_steps(settings)
         self.runs = 0
         self.setup: SetupSequence | None = None
         self._last_epoch: Epoch | None = None
@@ -68,17 +84,17 @@ class ReceiverSetup(Component):
 
     def _handle_epoch(self, epoch: "Epoch", now: int) -> None:
         if self.setup is None:
-            self._start_setup(now)
+            self._start_setup(epoch, now)
         elif not self.setup.done:
             self.setup.take_epoch(epoch, now)
         elif self._is_setup_lost(epoch, now) and now - self._started_at > _REPEAT_PERIOD_US:
-            self._start_setup(now)
+            self._start_setup(epoch, now)
 
-    def _start_setup(self, now: int) -> None:
+    def _start_setup(self, epoch: "Epoch", now: int) -> None:
         self.runs += 1
         self._started_at = now
         self._mismatch_count = 0
-        self.setup = SetupSequence(self._steps, now)
+        self.setup = SetupSequence(self._steps, now, 0, epoch.ubx_replies)
 
     def _is_setup_lost(self, epoch: "Epoch", now: int) -> bool:
         """Return whether the epochs have not shown the requested settings for `_LOST_EPOCHS`."""

@@ -70,6 +70,9 @@ class Epoch:
     spoofing    "ok", "warning", "critical": the last reported state
     leap_s      GPS time minus UTC that the receiver has from satellites, s; None: not reported
     gain, cw_level, authenticated   see `protocols.nmea.vendor_sentences`; the last reported ones
+    pulse       the last pulse that UBX-TIM-TP stated, in UTC: second in the week, ns by which it is
+                early
+    ubx_replies   UBX-ACK-ACK and UBX-ACK-NAK so far
     raim_satellite   the faulty satellite of the receiver's own RAIM, as sent
     """
 
@@ -100,6 +103,8 @@ class Epoch:
         self.gain: int | None = None
         self.cw_level: int | None = None
         self.authenticated: bool | None = None
+        self.pulse: tuple[int, int] | None = None
+        self.ubx_replies = decoder.statements.ubx_replies
         self.raim_satellite: int | None = None
         self.reported_used: int | None = None
         self.satellite_sentences: list[Gsv | Gsa] = []
@@ -173,10 +178,10 @@ class EpochDecoder:
     def decode(self, group: "SentenceGroup") -> Epoch:
         """Decode a sentence group. Groups come in order; some can be missing."""
         self._count += 1
-        epoch = Epoch(group, self._count, self)
         sentences = EpochSentences()
         if self.statements.frames:
             self._set_vendor(self.statements.read_frames())
+        epoch = Epoch(group, self._count, self)
         for body in group.bodies:
             self._add_sentence(body, sentences, epoch)
         self.statements.copy_to(epoch)

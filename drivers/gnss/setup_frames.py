@@ -25,3 +25,15 @@ def build_ubx(kind: int, number: int, payload: bytes, sync: bytes = UBX_SYNC) ->
         a = (a + byte) & 255
         b = (b + a) & 255
     return sync + body + bytes((a, b))
+
+
+def build_valset(pairs: "list[tuple[int, int, int]]") -> bytes:
+    """UBX-CFG-VALSET: version 0, to RAM; keys with values of `size` bytes, two's complement.
+
+    The receiver takes all of them or none.
+    """
+    payload = b"\x00\x01\x00\x00"
+    for key, value, size in pairs:
+        payload += key.to_bytes(4, "little")
+        payload += (value & ((1 << (8 * size)) - 1)).to_bytes(size, "little")
+    return build_ubx(0x06, 0x8A, payload)

@@ -8,8 +8,8 @@ options to set.
 
 A step works as follows. The sequence checks the setting in `_HOLD_EPOCHS` epochs; if it is already
 in effect, it sends nothing. Otherwise it sends the commands and checks the next epochs until the
-timeout (`_TIMEOUTS`), then a second time. A result without a visible effect (saving, a hot start)
-is "unproven".
+timeout (`_TIMEOUTS`), then a second time. A result without a visible effect (saving, a hot start,
+the pulse, the position) is "unproven"; it is "refused" if the receiver only answered UBX-ACK-NAK.
 """
 
 from drivers.gnss.setup_check import CHECKS, SetupObservation
@@ -25,12 +25,21 @@ if TYPE_CHECKING:
 _HOLD_EPOCHS = 3
 _MAX_ATTEMPTS = 2
 _SETTLE_US = SECOND
-_TIMEOUTS = {"constellations": 60 * SECOND, "start": 180 * SECOND}
+_TIMEOUTS = {
+    "constellations": 60 * SECOND,
+    "start": 180 * SECOND,
+    "save": SECOND,
+    "pulse": 3 * SECOND,
+    "position": 3 * SECOND,
+}
 _DEFAULT_TIMEOUT_US = 20 * SECOND
 _HOT_START_US = 12 * SECOND
 """A hot start without an effect within this time is unproven."""
 
 DONE, ALREADY_SET, REFUSED, UNVERIFIED, NO_DATA = "done", "already", "refused", "unproven", "silent"
+_UNSEEN = ("save", "pulse", "position")
+"""Steps whose effect no sentence shows."""
+_WITHOUT_CHECK = _UNSEEN + ("start", "baud")
 ACCEPTED_OUTCOMES = (DONE, ALREADY_SET, UNVERIFIED)
 
 
@@ -46,13 +55,23 @@ class SetupResult:
 
 
 class SetupSequence:
-    """The sequence; see the module. `results` has one entry per finished step."""
+    """The sequence; see the module. `results` has one entry per finished step.
 
-    def __init__(self, steps: "list[SetupStep]", now: int, baud: int = 0) -> None:
+    `replies`: `Epoch.ubx_replies` before the first command.
+    """
+
+    def __init__(
+        self,
+        steps: "list[SetupStep]",
+        now: int,
+        baud: int = 0,
+        replies: "tuple[int, int]" = (0, 0),
+    ) -> None:
         self.results: list[SetupResult] = []
         self._steps = steps
         self._baud = baud
         self._actions: Actions = []
+        self._replies = replies
         self._timeout_at = NEVER
         self._start_step(now)
 
@@ -73,13 +92,13 @@ class SetupSequence:
     def _start_step(self, now: int) -> None:
         """Start the next step: check its setting before any command is sent."""
         self._consecutive = self._attempts = self._epoch_count = 0
-        self._acknowledged = False
+        self._acknowledged = self._rejected = False
         self._observation = SetupObservation()
         self._settled_at = now
         self._timeout_at = NEVER
         if self.done:
             return
-        if self._current_step().name in ("save", "start", "baud"):
+        if self._current_step().name in _WITHOUT_CHECK:
             self._send_commands(now)
         else:
             self._timeout_at = now + _DEFAULT_TIMEOUT_US
@@ -92,8 +111,6 @@ class SetupSequence:
         self._actions += [("write", command) for command in step.commands]
         self._settled_at = now + _SETTLE_US
         self._timeout_at = now + _TIMEOUTS.get(step.name, _DEFAULT_TIMEOUT_US)
-        if step.name == "save":
-            self._timeout_at = now + _SETTLE_US
         if step.name == "baud":
             self._actions.append(("set", b"baud=%d" % step.int_value()))
 
@@ -103,6 +120,7 @@ class SetupSequence:
             return
         self._epoch_count += 1
         self._acknowledged = self._acknowledged or is_acknowledged(epoch.group.bodies)
+        self._take_replies(epoch.ubx_replies)
         if now < self._settled_at:
             return
         step = self._current_step()
@@ -118,13 +136,22 @@ class SetupSequence:
         elif not self._attempts and not is_fulfilled:
             self._send_commands(now)
 
+    def _take_replies(self, replies: "tuple[int, int]") -> None:
+        """Compare the number of UBX-ACK-ACK and UBX-ACK-NAK with that of the epoch before."""
+        last = self._replies
+        self._replies = replies
+        if self._attempts:
+            self._acknowledged = self._acknowledged or replies[0] > last[0]
+            self._rejected = self._rejected or replies[1] > last[1]
+
     def wake(self, now: int) -> None:
         """Handle the deadline."""
         if self.done or now < self._timeout_at:
             return
         step = self._current_step()
-        if step.name == "save":
-            self._finish_step(UNVERIFIED, now)
+        if step.name in _UNSEEN:
+            is_refused = self._rejected and not self._acknowledged
+            self._finish_step(REFUSED if is_refused else UNVERIFIED, now)
         elif step.name == "start" and not self._observation.interrupted:
             self._finish_step(UNVERIFIED if step.value[0] == "hot" else REFUSED, now)
         elif self._attempts < _MAX_ATTEMPTS:

@@ -36,12 +36,14 @@ def build_steps(
     baud: int = 0,
     save: bool = False,
     start: str = "",
+    timing: "tuple[SetupStep, ...]" = (),
 ) -> "list[SetupStep]":
     """Return the steps for a vendor of `drivers.gnss.setup_vendors.VENDOR_COMMANDS`, in order.
 
     An empty or zero argument leaves the setting unchanged. On a UM980 the rate is part of the
     sentence request, so that the rate step requests the sentences again. Raises `DriverError` for a
-    setting that the vendor's receivers do not support.
+    setting that the vendor's receivers do not support. `timing`: the steps of
+    `drivers.gnss.setup_timing`.
     """
     if vendor not in VENDOR_COMMANDS:
         raise DriverError(
@@ -59,6 +61,7 @@ def build_steps(
         steps.append(SetupStep("rate", (str(rate_ms),), commands.rate(rate_ms, kinds)))
     if baud:
         steps.append(SetupStep("baud", (str(baud),), commands.baud(baud)))
+    steps += timing
     if save:
         steps.append(SetupStep("save", (), commands.save()))
     if start:

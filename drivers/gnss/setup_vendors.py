@@ -12,7 +12,7 @@ The numbers are from the vendors' documents and public drivers. Not tested with 
 """
 
 from drivers.errors import DriverError
-from drivers.gnss.setup_frames import build_sentence, build_ubx
+from drivers.gnss.setup_frames import build_sentence, build_ubx, build_valset
 from drivers.gnss.setup_older_vendors import AllystarCommands, StCommands, TrimbleCommands
 
 TYPE_CHECKING = False
@@ -152,14 +152,6 @@ class QuectelCommands:
         return [build_sentence("PQTM" + start.upper())]
 
 
-def _valset(pairs: "list[tuple[int, int, int]]", layers: int = 1) -> bytes:
-    """UBX-CFG-VALSET: version 0, layers (1 RAM, 4 flash), keys with values of `size` bytes."""
-    payload = bytes((0, layers, 0, 0))
-    for key, value, size in pairs:
-        payload += key.to_bytes(4, "little") + value.to_bytes(size, "little")
-    return build_ubx(0x06, 0x8A, payload)
-
-
 def _save_ubx() -> "list[bytes]":
     """UBX-CFG-CFG: save all settings to battery-backed RAM, flash and EEPROM."""
     all_parts = (0x1F1F).to_bytes(4, "little")
@@ -176,7 +168,7 @@ class UbloxCommands:
 
     def systems(self, systems: "Names") -> "list[bytes]":
         """CFG-SIGNAL-…_ENA."""
-        return [_valset([(_UBX_SIGNAL[s], int(s in systems), 1) for s in _SYSTEMS])]
+        return [build_valset([(_UBX_SIGNAL[s], int(s in systems), 1) for s in _SYSTEMS])]
 
     def kinds(self, kinds: "Names", _rate_ms: int) -> "list[bytes]":
         """CFG-MSGOUT-NMEA_ID_… for UART1 and USB."""
@@ -184,15 +176,15 @@ class UbloxCommands:
         for kind in _SENTENCES:
             key = _UBX_SENTENCES[kind][0]
             pairs += [(key, int(kind in kinds), 1), (key + 2, int(kind in kinds), 1)]
-        return [_valset(pairs)]
+        return [build_valset(pairs)]
 
     def rate(self, rate_ms: int, _kinds: "Names") -> "list[bytes]":
         """CFG-RATE-MEAS, milliseconds."""
-        return [_valset([(_UBX_RATE, rate_ms, 2)])]
+        return [build_valset([(_UBX_RATE, rate_ms, 2)])]
 
     def baud(self, baud: int) -> "list[bytes]":
         """CFG-UART1-BAUDRATE."""
-        return [_valset([(_UBX_BAUD, baud, 4)])]
+        return [build_valset([(_UBX_BAUD, baud, 4)])]
 
     def save(self) -> "list[bytes]":
         """UBX-CFG-CFG."""

@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from protocols.nmea.vendor_sentences import VendorSentence
 
 _UBX, _CASIC = 0xB5, 0xBA
-NAMES = ("antenna", "jamming", "spoofing", "leap_s", "gain", "cw_level", "authenticated")
+NAMES = ("antenna", "jamming", "spoofing", "leap_s", "gain", "cw_level", "authenticated", "pulse")
 
 
 class Statements:
-    """The last statements; `frames`: binary frames and logs that are not read yet."""
+    """The last statements; `frames`: binary frames and logs that are not read yet.
+
+    `ubx_replies`: number of UBX-ACK-ACK and of UBX-ACK-NAK.
+    """
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
-        self._values: dict[str, str | int | bool | None] = {}
+        self.ubx_replies = (0, 0)
+        self._values: dict[str, str | int | bool | tuple[int, int] | None] = {}
 
     def add(self, sentence: "VendorSentence") -> None:
         """Add the statements of a sentence or frame; what it does not state stays."""
@@ -36,9 +40,14 @@ class Statements:
         vendor = None
         for frame in self.frames:
             notice = _parse_frame(frame)
-            if notice is not None:
-                self.add(notice)
-                vendor = notice.vendor
+            if notice is None:
+                continue
+            self.add(notice)
+            vendor = notice.vendor
+            if notice.reply is not None:
+                accepted, rejected = self.ubx_replies
+                done = notice.reply[1]
+                self.ubx_replies = (accepted + int(done), rejected + int(not done))
         self.frames.clear()
         return vendor
 

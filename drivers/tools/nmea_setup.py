@@ -10,11 +10,14 @@ import json
 import sys
 import termios
 import time
+from typing import Any
 
 from drivers.errors import DriverError, PortError
+from drivers.gnss.fix_rules import MIN_UTC_US
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.gnss.setup_sequence import SetupResult, SetupSequence
 from drivers.gnss.setup_step import KINDS, STARTS, SYSTEMS, SetupStep, build_steps
+from drivers.gnss.setup_timing import timing_steps
 from drivers.gnss.setup_vendors import VENDOR_COMMANDS
 from drivers.ports.base import make_error
 from drivers.tools.lib import byte_source
@@ -45,6 +48,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rate-ms", type=int, default=0, metavar="N", help="time between fixes")
     parser.add_argument("--baud", type=int, default=0, metavar="N", help="new speed of the line")
+    parser.add_argument(
+        "--pulse-ms", type=int, default=0, metavar="N", help="length of the pulse at each second"
+    )
+    parser.add_argument(
+        "--survey",
+        metavar="SECONDS[,MM]",
+        help="find the position of an antenna that does not move; least time, accuracy (2000)",
+    )
+    parser.add_argument(
+        "--fixed",
+        metavar="LAT,LON,HEIGHT_M[,MM]",
+        help="position of an antenna that does not move, height above the ellipsoid, error (1000)",
+    )
     parser.add_argument("--save", action="store_true", help="save the settings in the receiver")
     parser.add_argument(
         "--start", choices=STARTS, default="", help="restart the receiver at the end"
@@ -60,6 +76,31 @@ def _parse_list(text: "str | None", allowed: "tuple[str, ...]", option: str) -> 
     return words
 
 
+def _timing_settings(arguments: argparse.Namespace) -> "dict[str, Any]":
+    """Return pulse and position as in section `receiver_setup`."""
+    settings: dict[str, Any] = {}
+    if arguments.pulse_ms:
+        settings["pulse_ms"] = arguments.pulse_ms
+    for name, keys, accuracy_mm in (
+        ("survey", ["seconds"], 2_000),
+        ("fixed", ["latitude", "longitude", "height_m"], 1_000),
+    ):
+        text = getattr(arguments, name)
+        if not text:
+            continue
+        words = text.split(",")
+        try:
+            numbers = [float(word) for word in words]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (len(keys), len(keys) + 1):
+            raise DriverError(f"--{name}: {text!r} is not {', '.join(keys)}[, accuracy_mm]")
+        found = dict(zip([*keys, "accuracy_mm"], [*numbers, accuracy_mm], strict=False))
+        whole = {key: int(found[key]) for key in ("seconds", "accuracy_mm") if key in found}
+        settings[name] = {**found, **whole}
+    return settings
+
+
 def _requested_steps(arguments: argparse.Namespace) -> "list[SetupStep]":
     found = build_steps(
         arguments.maker,
@@ -69,6 +110,7 @@ def _requested_steps(arguments: argparse.Namespace) -> "list[SetupStep]":
         arguments.baud,
         arguments.save,
         arguments.start,
+        tuple(timing_steps(arguments.maker, _timing_settings(arguments))),
     )
     if not found:
         raise DriverError("no setting requested; see --help")
@@ -90,9 +132,16 @@ def run(arguments: argparse.Namespace) -> int:
         open_port.port.close()
 
 
+def _make_receiver(baud: int, bits_per_char: int) -> ReceiverDriver:
+    """Return a driver that keeps UBX frames from the first byte on, for the replies to commands."""
+    receiver = ReceiverDriver(0, baud, bits_per_char, max_epochs=16)
+    receiver.decoder.set_min_utc(MIN_UTC_US)  # the first use makes the decoder
+    return receiver
+
+
 def _run_setup(open_port: OpenPort, setup: SetupSequence, as_json: bool) -> int:
     address = open_port.address
-    receiver = ReceiverDriver(0, address.baud, address.bits_per_char, max_epochs=16)
+    receiver = _make_receiver(address.baud, address.bits_per_char)
     shown_count = 0
     while not setup.done:
         for op, data in setup.outbox():
@@ -101,7 +150,7 @@ def _run_setup(open_port: OpenPort, setup: SetupSequence, as_json: bool) -> int:
             else:
                 _set_port_options(open_port, data.decode())
                 baud = open_port.address.with_options(data.decode()).baud
-                receiver = ReceiverDriver(0, baud, address.bits_per_char, max_epochs=16)
+                receiver = _make_receiver(baud, address.bits_per_char)
         open_port.wait(min(monotonic_us() + _STEP_US, setup.deadline()))
         received = open_port.port.read()
         if received is None:

@@ -93,13 +93,16 @@ def write_section(settings: TestbedSettings, port: str) -> dict[str, object]:
 def write_setup_section(settings: TestbedSettings) -> dict[str, object]:
     """Write the section `receiver_setup`: BeiDou alone, and the sentences that the agent needs.
 
-    `allystar` has no public command for the rate.
+    Without what the receivers of a vendor do not have: `allystar` no public command for the rate,
+    `st` none for ZDA, `trimble` no BeiDou.
     """
     vendor = DIALECTS[settings.receiver_dialect].commands if settings.receiver_dialect else ""
+    vendor = vendor or "casic"
+    sentences = ["RMC", "GGA", "GSA", "GSV"]
     section: dict[str, object] = {
-        "maker": vendor or "casic",
-        "constellations": ["BDS"],
-        "sentences": ["RMC", "GGA", "GSA", "GSV", "ZDA"],
+        "maker": vendor,
+        "constellations": ["GPS" if vendor == "trimble" else "BDS"],
+        "sentences": sentences if vendor == "st" else [*sentences, "ZDA"],
     }
     return section if vendor == "allystar" else {**section, "rate_ms": 1000}
 

@@ -95,8 +95,13 @@ class Gga:
         self.time_us = fields.parse_time_of_day(f[1])
         self.lat_e7 = fields.parse_angle(f[2], f[3], b"NS", 90)
         self.lon_e7 = fields.parse_angle(f[4], f[5], b"EW", 180)
-        self.quality = fields.parse_unsigned(f[6], 1, "quality")
-        self.used = fields.parse_unsigned(f[7], 3, "used")
+        short = fields.SHORT_NUMBERS  # a look-up here is half as long as a call
+        quality, used = short.get(f[6]), short.get(f[7])
+        if quality is None or len(f[6]) > 1 or used is None:
+            quality = fields.parse_unsigned(f[6], 1, "quality")
+            used = fields.parse_unsigned(f[7], 3, "used")
+        self.quality = quality
+        self.used = used
         self.hdop_centi = fields.parse_decimal(f[8], 2, "hdop")
         self.alt_mm = fields.parse_decimal(f[9], 3, "altitude")
 
@@ -116,8 +121,10 @@ class Zda:
             raise DecodeError("fields")
         self.talker = body[:2]
         self.time_us = fields.parse_time_of_day(f[1])
-        day = fields.parse_unsigned(f[2], 2, "date")
-        month = fields.parse_unsigned(f[3], 2, "date")
+        day, month = fields.SHORT_NUMBERS.get(f[2]), fields.SHORT_NUMBERS.get(f[3])
+        if day is None or month is None:
+            day = fields.parse_unsigned(f[2], 2, "date")
+            month = fields.parse_unsigned(f[3], 2, "date")
         year = fields.parse_unsigned(f[4], 4, "date")
         self.date: tuple[int, int, int] | None = None
         if year is not None and month is not None and day is not None:

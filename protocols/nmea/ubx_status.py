@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a u-blox receiver states about itself in UBX frames: leap seconds, antenna, interference.
 
-Reads NAV-TIMELS, NAV-STATUS, NAV-PVT (authentication only), MON-HW, MON-RF and SEC-OSNMA. Does not
+Reads NAV-TIMELS, NAV-STATUS, NAV-PVT (authentication only), MON-HW, MON-RF, SEC-OSNMA, TIM-TP,
+ACK-ACK and ACK-NAK. Does not
 check lengths and checksums of frames; see `protocols.nmea.framing`. The result is a
 `VendorSentence`, as for a sentence.
 
 Sources: u-blox M8 receiver description (UBX-13003221), 32.17 and 32.18; F9 HPG 1.32 interface
-description, 3.14 and 3.15; F9 HPG 1.51, 3.15.16 and 3.19.1. pyubx2 1.4 wrote the first frames of
-the tests. BDSBAS has signatures too, but no known receiver reports their result.
+description, 3.14, 3.15 and 3.17; F9 HPG 1.51, 3.15.16 and 3.19.1. The sign of the quantisation
+error is measured, a positive one is an early pulse: anderswallin.net, "uBlox F9T qErr correction"
+(2019). pyubx2 wrote the first frames of the tests. BDSBAS has signatures too, but no known receiver
+reports their result.
 """
 
 from protocols.nmea.vendor_sentences import VendorSentence
@@ -24,6 +27,10 @@ _SATELLITE_SOURCES = (2, 3, 4, 5, 8)
 
 _OSNMA_KEY_AT = {2: 12, 3: 20}
 """Version of SEC-OSNMA: where `teslaKey` begins; four bytes later the satellites."""
+_PULSE_MASK, _PULSE_UTC = 0x13, 0x03
+"""TIM-TP: bit 0 time base UTC, bit 1 UTC is available, bit 4 the quantisation error is invalid."""
+_MOST_PS = 1_000_000
+"""A period of the receiver's clock is below 1 µs."""
 _NMA_FIX, _KEY_FALSE = 0x40, 2
 """Bit 14 of `flags3` of NAV-PVT; `teslaKeyAuthStatus` fail."""
 
@@ -99,6 +106,29 @@ def _read_rf_blocks(notice: VendorSentence, payload: bytes) -> bool:
     return True
 
 
+def _read_pulse(notice: VendorSentence, payload: bytes) -> bool:
+    """Read TIM-TP: the next pulse. Only in UTC: of other scales the leap seconds are uncertain."""
+    if len(payload) != 16 or payload[14] & _PULSE_MASK != _PULSE_UTC:
+        return False
+    milliseconds = int.from_bytes(payload[0:4], "little")
+    early_ps = int.from_bytes(payload[8:12], "little")
+    early_ps -= (early_ps & 0x80000000) << 1
+    if milliseconds % 1000 or payload[4:8] != b"\x00\x00\x00\x00" or abs(early_ps) > _MOST_PS:
+        return False
+    notice.pulse = (milliseconds // 1000, (early_ps + 500) // 1000)
+    return True
+
+
+def _read_accepted(notice: VendorSentence, payload: bytes) -> bool:
+    notice.reply = (payload, True)
+    return len(payload) == 2
+
+
+def _read_rejected(notice: VendorSentence, payload: bytes) -> bool:
+    notice.reply = (payload, False)
+    return len(payload) == 2
+
+
 _READERS: "dict[tuple[int, int], Callable[[VendorSentence, bytes], bool]]" = {
     (0x01, 0x26): _read_leap_seconds,
     (0x01, 0x03): _read_status,
@@ -106,4 +136,7 @@ _READERS: "dict[tuple[int, int], Callable[[VendorSentence, bytes], bool]]" = {
     (0x0A, 0x38): _read_rf_blocks,
     (0x01, 0x07): _read_fix,
     (0x27, 0x0A): _read_osnma,
+    (0x0D, 0x01): _read_pulse,
+    (0x05, 0x01): _read_accepted,
+    (0x05, 0x00): _read_rejected,
 }

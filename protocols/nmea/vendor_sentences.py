@@ -15,6 +15,7 @@ function. A sentence of a known vendor with another tag is a `VendorSentence` wi
     cw_level  strength of continuous waves, 0 to 255
     authenticated   True: signatures prove the navigation data (OSNMA); False: a signature is
               false; None: not reported
+    pulse     (second in the week of UTC, ns by which this pulse is early), None if not reported
 
 Sources: CASIC protocol specification (PCAS, TXT); u-blox M8 protocol specification (ANTSTATUS;
 PUBX,04); Quectel LC29H, LC76G and LC02H protocol specifications (PQTM, PAIR: 0 unknown, 1 good,
@@ -77,6 +78,7 @@ class VendorSentence:
         "jamming",
         "leap_known",
         "leap_s",
+        "pulse",
         "reply",
         "severity",
         "spoofing",
@@ -98,6 +100,7 @@ class VendorSentence:
         self.gain: int | None = None
         self.cw_level: int | None = None
         self.authenticated: bool | None = None
+        self.pulse: tuple[int, int] | None = None
         self.severity: int | None = None
         self.reply: tuple[bytes, bool] | None = None
         self.horizontal_mm: int | None = None

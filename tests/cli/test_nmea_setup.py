@@ -68,6 +68,11 @@ def test_setup_is_applied_and_observed() -> None:
         (["serial:/dev/none", "--maker", "casic"], "no setting requested"),
         (["serial:/dev/none", "--maker", "casic", "--constellations", "GAL"], "no GAL"),
         (["serial:/dev/none", "--maker", "casic", "--sentences", "XYZ"], "not one of RMC"),
+        (["serial:/dev/none", "--maker", "casic", "--pulse-ms", "100"], "pulse: no command"),
+        (["serial:/dev/none", "--maker", "ublox", "--pulse-ms", "900"], "outside 1 to 500"),
+        (["serial:/dev/none", "--maker", "ublox", "--survey", "1h"], "is not seconds[, acc"),
+        (["serial:/dev/none", "--maker", "ublox", "--fixed", "25.2,55.2"], "is not latitude, l"),
+        (["serial:/dev/none", "--maker", "ublox", "--fixed", "95,55,3"], "latitude: 95.0 is out"),
     ],
 )
 def test_usage_error_is_one_line(words: list[str], error: str) -> None:

@@ -22,12 +22,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.time_source import TimeSource
 
-StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb"))
+StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb", "cable_ns"))
 """What the configuration states: largest difference between the latency of the sentences and the
 configured one (µs), None: no latency is configured; error of the pulses (µs), None: not stated; how
-fast the host can slew the monotonic clock (ppb).
+fast the host can slew the monotonic clock (ppb); delay of the antenna cable (ns), by which the
+pulses are late.
 """
-CALIBRATED = StatedErrors(10_000, None, 0)
+CALIBRATED = StatedErrors(10_000, None, 0, 0)
 """A configured latency, without a calibration: receivers of one type differ by this."""
 _NS = 1_000
 _MAX_LATENCY_NS = 1_000_000_000

@@ -10,6 +10,10 @@ interval of the pulses, each pulse is compared with that. Edges of both directio
 their distance, and the spread is part of the bound; so they are not used until the sentences
 exclude one of them. A single wrong edge agrees with sentences that are known to 100 ms. So pulses
 are not used before the sentences are known to `_VERIFIED_NS`.
+
+Two corrections. The delay of the antenna cable is in each pulse. A receiver can also state how far
+the next pulse is from its second, because a pulse begins at a period of the receiver's clock
+(UBX-TIM-TP); see `state_quantisation`.
 """
 
 from agent.clock.estimate.error_budget import ErrorBudget
@@ -32,15 +36,22 @@ _VERIFIED_NS = 80_000_000
 _MIN_STRAY_COUNT = 8
 """Stray pulses in a row that agree, before they count as the pulses."""
 _SIGMAS = 8
+_WEEK_S = 604_800
+_SUNDAY_S = 345_600
+"""From the Sunday before 1970-01-01, a Thursday."""
 
 
 class PulseSource(TimeSource):
-    """The pulses. `error_us`: stated error of their path, None: the default of a GPIO."""
+    """The pulses. `error_us`: stated error of their path, None: the default of a GPIO. `cable_ns`:
+    delay of the antenna cable; a pulse comes so much after the beginning of its second.
+    """
 
-    def __init__(self, holdover: "Holdover", error_us: "int | None") -> None:
+    def __init__(self, holdover: "Holdover", error_us: "int | None", cable_ns: int) -> None:
         fit = OffsetFit(8, 64, 1, 0)
         TimeSource.__init__(self, fit, holdover, _MIN_NOISE_NS, 8, 8, 32 * SECOND, 64 * SECOND)
         self._error_ns = _PATH_NS if error_us is None else error_us * _NS_PER_US
+        self._cable_ns = cable_ns
+        self._quantised_s, self._quantised_ns = -1, 0
         self._stray_ns = self._stray_count = 0
         self.verified = error_us is not None
         """The pulses agreed with sentences that exclude a wrong edge, or their error is stated."""
@@ -49,33 +60,54 @@ class PulseSource(TimeSource):
         """Return the error of the path: as stated, or as wide as the pulses spread."""
         return max(self._error_ns, 4 * self.sigma_ns)
 
+    def state_quantisation(self, week_s: int, early_ns: int) -> None:
+        """Take the receiver's statement that one pulse comes `early_ns` before its second.
+
+        `week_s`: the second of that pulse in the week of UTC, from Sunday 00:00.
+        """
+        self._quantised_s, self._quantised_ns = week_s, early_ns
+
+    def _correct(self, now: int, base: int, offset_ns: int) -> int:
+        """Correct the offset by a pulse for its quantisation, if the receiver has stated it."""
+        if self._quantised_s >= 0:
+            second = (now + base + offset_ns // _NS_PER_US + SECOND // 2) // SECOND
+            if (second + _SUNDAY_S) % _WEEK_S == self._quantised_s:
+                return offset_ns - self._quantised_ns
+        return offset_ns
+
     def add_pulse(self, now: int, base: int, nmea_lo_ns: int, nmea_hi_ns: int) -> "tuple[int, int]":
         """Add a pulse at `now`. `nmea_lo_ns`, `nmea_hi_ns`: the offset from `base` (µs) by the
         sentences, ns.
 
         Return (0, 0), or the contradiction and its limit in ns.
         """
-        nmea_ns = _offset_ns(now, base, nmea_lo_ns)
+        nmea_ns = self._second_ns(now, base, nmea_lo_ns)
         present = self.interval.present
         margin = max(self._error_ns, _SIGMAS * self.sigma_ns)
         pulse_lo_ns = pulse_hi_ns = pulse_ns = 0
         if present is not None:
             pulse_lo_ns, pulse_hi_ns = self.interval.from_mark(present, now)
-            pulse_ns = _offset_ns(now, base, (pulse_lo_ns + pulse_hi_ns - _SECOND_NS) // 2)
+            pulse_ns = self._second_ns(now, base, (pulse_lo_ns + pulse_hi_ns - _SECOND_NS) // 2)
         agrees = present is not None and pulse_lo_ns - margin <= pulse_ns <= pulse_hi_ns + margin
         if nmea_ns > nmea_hi_ns:
             middle = (nmea_lo_ns + nmea_hi_ns) // 2
             if agrees and not self.verified:
                 self.restart()  # they began at a wrong edge
             half_ns = (nmea_hi_ns - nmea_lo_ns) // 2
-            return _offset_ns(now, base, middle - _SECOND_NS // 2) - middle, half_ns
+            return self._second_ns(now, base, middle - _SECOND_NS // 2) - middle, half_ns
         if present is None or self.source_rejected:
-            return self.add(now, nmea_ns), self.rejected_limit_ns
+            return self.add(now, self._correct(now, base, nmea_ns)), self.rejected_limit_ns
         if agrees:
             self._stray_count = 0
             self.verified = self.verified or nmea_hi_ns - nmea_lo_ns < _VERIFIED_NS
-            return self.add(now, pulse_ns), self.rejected_limit_ns
+            return self.add(now, self._correct(now, base, pulse_ns)), self.rejected_limit_ns
         return self._take_stray(now, pulse_ns, margin, pulse_ns - (pulse_lo_ns + pulse_hi_ns) // 2)
+
+    def _second_ns(self, now: int, base: int, lo: int) -> int:
+        """Return the smallest offset, at least `lo` ns, with which a second began `_cable_ns`
+        before `now`.
+        """
+        return lo + (self._cable_ns - (now + base) * _NS_PER_US - lo) % _SECOND_NS
 
     def _take_stray(self, now: int, pulse_ns: int, margin: int, residual: int) -> "tuple[int, int]":
         if self._stray_count and abs(pulse_ns - self._stray_ns) <= margin:
@@ -88,11 +120,6 @@ class PulseSource(TimeSource):
             self.measure(now, pulse_ns - margin, pulse_ns + margin)
             self.offset_fit.drop_open()
         return residual, margin
-
-
-def _offset_ns(now: int, base: int, lo: int) -> int:
-    """Return the smallest offset, at least `lo` ns, with which a second begins at `now`."""
-    return lo + (-(now + base) * _NS_PER_US - lo) % _SECOND_NS
 
 
 class PulseBudget(ErrorBudget):

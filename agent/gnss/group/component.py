@@ -65,7 +65,7 @@ class ReceiverGroup(Component):
         settings, config, clock = self.settings, self.agent.config, self.agent.clock
         latency, error = settings.get("latency_ms", 0), settings["latency_error_ms"]
         latency_us = to_thousandths(error) if latency else None
-        stated = StatedErrors(latency_us, None, config.clock_errors[2])
+        stated = StatedErrors(latency_us, None, config.clock_errors[2], 0)
         line = parse_address(link.address)
         driver = ReceiverDriver(
             link.port,

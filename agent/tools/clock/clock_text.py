@@ -141,7 +141,9 @@ def _signal_rows(signals: "Snapshot") -> "list[tuple[str, str]]":
 
 
 def _pulse_rows(pulses: "Snapshot") -> "list[tuple[str, str]]":
-    return [("pulses", "%d, %d with their UTC second" % (pulses["pulses"], pulses["used"]))]
+    text = "%d, %d with their UTC second" % (pulses["pulses"], pulses["used"])
+    early_ns = pulses.get("early_ns")
+    return [("pulses", text if early_ns is None else text + ", the last stated %+d ns" % early_ns)]
 
 
 def _chrony_rows(chrony: "Snapshot") -> "list[tuple[str, str]]":

@@ -91,7 +91,7 @@ class ClockWorld:
             int(oscillator.tempco_limit * 1000),
             case.start_utc_us - 86_400 * _SECOND,
             leap_known,
-            stated=StatedErrors(spread, None, 0 if case.raw_clock else 600_000),
+            stated=StatedErrors(spread, None, 0 if case.raw_clock else 600_000, 0),
         )
         if record:
             clock.restore(TimeRecord(record), None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from construct import Byte, Bytes, Const, Int16ul, Struct, this
+from construct import Byte, Bytes, Const, Int16ul, StreamError, Struct, this
 
 from hil.devices.gnss.elements import BEIDOU, GALILEO, GLONASS, GPS
 from hil.devices.gnss.ublox_frame import checksum
@@ -65,7 +65,7 @@ class AllystarInterpreter:
         if not done:
             try:
                 done = handler(receiver, bytes(message.payload), now)
-            except (struct.error, IndexError):
+            except (struct.error, IndexError, StreamError):
                 done = False
         content = struct.pack("<BBHBB", 0x05, int(done), 2, message.kind, message.id)
         return [_SYNC + content + checksum(content)]
@@ -113,5 +113,7 @@ _TABLE = {
     0x01: _set_message,
     0x09: lambda _, payload, __: len(payload) == 8,
     0x0C: _set_systems,
+    0x12: lambda receiver, payload, _: receiver.timing.set_survey(payload),
+    0x14: lambda receiver, payload, _: receiver.timing.set_ecef(payload),
     0x40: _restart,
 }

@@ -105,7 +105,9 @@ _UNICORE_KINDS = ("RMC", "GGA", "GLL", "GSA", "GSV", "VTG", "ZDA", "GST", "GNS")
 def _unicore_config(receiver: GnssReceiver, fields: list[str], now: int) -> bool:
     if len(fields) == 2 and fields[0].startswith("COM"):
         return _set_baud(receiver, int(fields[1]), now)
-    return bool(fields) and fields[0] in ("PPS", "SIGNALGROUP", "NMEAVERSION", "RTK", "ANTENNA")
+    if fields[:1] == ["PPS"]:
+        return receiver.timing.set_unicore_pulse(fields[1:])
+    return bool(fields) and fields[0] in ("SIGNALGROUP", "NMEAVERSION", "RTK", "ANTENNA")
 
 
 def _unicore_mask(receiver: GnssReceiver, fields: list[str], on: bool) -> bool:
@@ -187,7 +189,7 @@ _QUECTEL: dict[str, CommandHandler] = {
         _is_set(fields) and _set_period(r, int(fields[1]), now)
     ),
     "PQTMSAVEPAR": lambda _, __, ___: True,
-    "PQTMCFGPPS": lambda _, __, ___: True,
+    "PQTMCFGPPS": lambda r, fields, _: _is_set(fields) and r.timing.set_quectel_pulse(fields[1:]),
     "PAIR004": lambda r, _, now: _restart(r, _HOT, now),
     "PAIR005": lambda r, _, now: _restart(r, _WARM, now),
     "PAIR006": lambda r, _, now: _restart(r, _COLD, now),

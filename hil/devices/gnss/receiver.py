@@ -21,6 +21,7 @@ from hil.devices.base import MILLISECOND, NEVER, SECOND, FaultTarget, Replies
 from hil.devices.gnss.dialects import Dialect
 from hil.devices.gnss.sentences import EpochReport, ListedSatellite, SentenceWriter, sentence
 from hil.devices.gnss.sky import SkyModel, SkySatellite
+from hil.devices.gnss.timing import TimingSettings
 from hil.devices.gnss.ublox_reports import reports
 
 COLD, WARM, HOT = 0, 1, 2
@@ -104,6 +105,7 @@ class GnssReceiver(FaultTarget):
         self.uniform_cn0: float | None = None
         self.antenna = self.spoofing = "ok"
         self.reports: set[tuple[int, int]] = set()
+        self.timing = TimingSettings()
         self.temperature_c = _ROOM_C
         self.desense_db = self.burst_db = 0.0
         self.leap_midnights: list[int] = []

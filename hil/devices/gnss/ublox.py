@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """UBX commands of an emulated u-blox receiver; construct describes the frames.
 
-Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST and CFG-VALSET. The reply to each except
+Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST, CFG-TP5, CFG-TMODE2, CFG-TMODE3 and
+CFG-VALSET. The reply to each except
 CFG-RST is ACK-ACK or ACK-NAK. Other messages get no reply.
 
 Sources: u-blox M8 receiver description, 32 (UBX); F9 interface description (keys of CFG-VALSET).
@@ -39,6 +40,8 @@ _UART1 = 1
 _HOT_MASK, _WARM_MASK = 0x0000, 0x0001
 
 _KEY_BAUD, _KEY_RATE = 0x40520001, 0x30210001
+_KEY_REPORTS = {0x2091017E: (0x0D, 0x01), 0x20910180: (0x0D, 0x01)}
+"""CFG-MSGOUT of UART1 and USB."""
 _KEY_SYSTEMS = {0x1031001F: GPS, 0x10310021: GALILEO, 0x10310022: BEIDOU, 0x10310025: GLONASS}
 _KEY_KINDS = {
     0x209100BB: "GGA",
@@ -165,8 +168,21 @@ def _cfg_rst(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     return True
 
 
+def _knows_all_keys(receiver: GnssReceiver, payload: bytes) -> bool:
+    """Return whether all keys are known: the receiver takes all of them or none."""
+    at = 4
+    while at + 5 <= len(payload):
+        key = struct.unpack_from("<I", payload, at)[0]
+        at += 4 + _SIZES.get(key >> 28, 0)
+        if key not in _OWN_KEYS and not receiver.timing.knows_key(key):
+            return False
+    return True
+
+
 def _cfg_valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
-    at, done = 4, True
+    at, done = 4, _knows_all_keys(receiver, payload)
+    if not done:
+        return False
     systems = list(receiver.systems)
     while at + 5 <= len(payload):
         key = struct.unpack_from("<I", payload, at)[0]
@@ -180,6 +196,7 @@ def _cfg_valset(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
             systems += [_KEY_SYSTEMS[key]] if value else []
         else:
             done = _set_key(receiver, key, value, now) and done
+    receiver.timing.apply_keys()
     if systems != receiver.systems:
         done = _select_systems(receiver, systems, now) and done
     return done
@@ -190,13 +207,26 @@ def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
         return _set_baud(receiver, value, now)
     if key == _KEY_RATE:
         return _set_rate(receiver, value, now)
+    if key in _KEY_REPORTS:
+        receiver.request_report(_KEY_REPORTS[key], value > 0)
+        return True
+    if receiver.timing.knows_key(key):
+        receiver.timing.set_key(key, value, _SIZES[key >> 28])
+        return True
     kind = _KEY_KINDS.get(key)
     if kind is not None:
         receiver.rate_divisors[kind] = value
     return kind is not None
 
 
+_OWN_KEYS = {_KEY_BAUD, _KEY_RATE, *_KEY_SYSTEMS, *_KEY_KINDS, *_KEY_REPORTS}
+_OWN_KEYS |= {kind + port for kind in _KEY_KINDS for port in (1, 2)}
+"""The keys of UART2 and USB follow that of UART1."""
+
 _TABLE = {
+    (_CFG, 0x31): lambda receiver, payload, _: receiver.timing.set_tp5(payload),
+    (_CFG, 0x3D): lambda receiver, payload, _: receiver.timing.set_tmode2(payload),
+    (_CFG, 0x71): lambda receiver, payload, _: receiver.timing.set_tmode3(payload),
     (_CFG, 0x00): _cfg_prt,
     (_CFG, 0x01): _cfg_msg,
     (_CFG, 0x04): _cfg_rst,

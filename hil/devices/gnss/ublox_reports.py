@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an emulated u-blox receiver states about itself: NAV-TIMELS, NAV-STATUS, MON-HW, PUBX,04.
+"""What an emulated u-blox receiver states about itself: NAV-TIMELS, NAV-STATUS, MON-HW, TIM-TP
+and PUBX,04.
 
 Nothing is sent until CFG-MSG asks for it. construct builds the payloads.
 
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from construct import Int8sl, Int8ul, Int16ul, Int32sl, Int32ul, Padding, Struct
 
+from hil.devices.gnss.timing import TimingSettings
 from hil.devices.gnss.ublox_frame import build_frame
 
 
@@ -22,6 +24,7 @@ class ReportingReceiver(Protocol):
     spoofing: str
     has_fix: bool
     reports: set[tuple[int, int]]
+    timing: TimingSettings
 
     def knows_leap(self, instant: int) -> bool:
         """Return whether the leap seconds have come from a satellite."""
@@ -57,8 +60,21 @@ _HARDWARE: Any = Struct(Padding(20), "antenna" / Int8ul, "power" / Int8ul, "flag
 _ANTENNA = {"ok": 2, "short": 3, "open": 4}
 _LEVELS = {"ok": 1, "warning": 2, "critical": 3}
 
+_PULSE: Any = Struct(
+    "tow" / Int32ul,
+    "tow_rest" / Int32ul,
+    "early_ps" / Int32sl,
+    "week" / Int16ul,
+    "flags" / Int8ul,
+    "reference" / Int8ul,
+)
+_CLOCK_PS = 20_833
+"""A period of 48 MHz; a pulse begins at the nearest one."""
+_WEEK_S, _GPS_EPOCH_S = 604_800, 315_964_800
+
 TIMELS, STATUS, HARDWARE, TIME_SENTENCE = (0x01, 0x26), (0x01, 0x03), (0x0A, 0x09), (0xF1, 0x04)
-KINDS = (TIMELS, STATUS, HARDWARE, TIME_SENTENCE)
+PULSE = (0x0D, 0x01)
+KINDS = (TIMELS, STATUS, HARDWARE, PULSE, TIME_SENTENCE)
 
 
 def reports(receiver: ReportingReceiver, instant: int, jamming: str) -> bytes:
@@ -107,6 +123,29 @@ def _hardware(receiver: ReportingReceiver, _: int, jamming: str) -> bytes:
     return build_frame(*HARDWARE, payload)
 
 
+def stated_early_ps(second: int) -> int:
+    """Return the quantisation error of the pulse at a second, ps: a sawtooth."""
+    return second * 3_700 % _CLOCK_PS - _CLOCK_PS // 2
+
+
+def _pulse(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
+    """State the next pulse, in UTC or in GPS time."""
+    second = instant // 1_000_000 + 1
+    utc = receiver.timing.utc_grid
+    since = second - _GPS_EPOCH_S + (0 if utc else LEAP_S)
+    payload = _PULSE.build(
+        {
+            "tow": since % _WEEK_S * 1000,
+            "tow_rest": 0,
+            "early_ps": stated_early_ps(second),
+            "week": since // _WEEK_S,
+            "flags": 3 if utc else 2,
+            "reference": 0,
+        }
+    )
+    return build_frame(*PULSE, payload)
+
+
 def _time_sentence(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
     mark = "" if receiver.knows_leap(instant) else "D"
     body = f"PUBX,04,,,,,{LEAP_S}{mark},1930035,-2660.664,43"
@@ -120,5 +159,6 @@ _BUILDERS = {
     TIMELS: _timels,
     STATUS: _status,
     HARDWARE: _hardware,
+    PULSE: _pulse,
     TIME_SENTENCE: _time_sentence,
 }

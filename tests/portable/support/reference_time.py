@@ -87,6 +87,7 @@ class ClockRig:
         self.jitter_ms = jitter_ms
         self.latency_us = 0  # not in the configuration
         self.pps_us = pps_us
+        self.pulse_late_ns = 0
         self.second = 0
         self.mono_ns = 5_000_000_000
         self.outage = self.no_pulse = False
@@ -127,7 +128,8 @@ class ClockRig:
         utc = UTC + self.second * SECOND
         if self.pps_us is not None and not self.no_pulse:
             self.clock.add_pulse(
-                (mono + int(self.noise.normal(self.pps_us) * 1000)) // 1000 - shift_us
+                (mono + int(self.noise.normal(self.pps_us) * 1000) + self.pulse_late_ns) // 1000
+                - shift_us
             )
         late = int((self.noise.exponential(self.jitter_ms) - self.jitter_ms) * 1000)
         late += self.latency_us

@@ -171,8 +171,8 @@ def trace_budget():
     for latency_us, pulse_us in ((10_000, None), (None, None), (300, 20), (None, 5)):
         noise, holdover = Noise(), Holdover(20_000, 1_000, 50)
         nmea = TimeSource(OffsetFit(8, 16, 4, 2), holdover, 100_000, 0, 4, 32 * SECOND, 64 * SECOND)
-        stated = StatedErrors(latency_us, pulse_us, 50)
-        pps = PulseSource(holdover, stated.pulse_us)
+        stated = StatedErrors(latency_us, pulse_us, 50, 0)
+        pps = PulseSource(holdover, stated.pulse_us, stated.cable_ns)
         budgets = (ErrorBudget(nmea, stated), PulseBudget(nmea, stated, pps))
         now = START
         for step in range(300):

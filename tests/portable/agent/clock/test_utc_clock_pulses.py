@@ -118,7 +118,9 @@ def test_rejection_lasts_until_consistent_or_cleared():
 
 
 def test_pulses_correct_an_unconfigured_latency():
-    clock = UtcClock(50_000, 1_000, UTC - 86_400 * SECOND, True, stated=StatedErrors(None, None, 0))
+    clock = UtcClock(
+        50_000, 1_000, UTC - 86_400 * SECOND, True, stated=StatedErrors(None, None, 0, 0)
+    )
     bench = ClockRig(clock, 2, ppm=5.0, pps_us=1.0)
     bench.latency_us = 300_000
     bench.run(900)

@@ -31,7 +31,7 @@ class GroupConfig:
     tempco_ppb = 1_000
     position_e7 = None
     radius_m = 100
-    clock_errors = (LATENCY_ERROR_MS * 1000, None, 0)
+    clock_errors = (LATENCY_ERROR_MS * 1000, None, 0, 0)
 
 
 class GroupContext:

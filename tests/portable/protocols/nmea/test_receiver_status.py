@@ -20,6 +20,9 @@ SPOOFED = bytes.fromhex("b56201031000010000000300001000000000000000002831")
 HARDWARE = bytes.fromhex("b5620a093c00" + "00" * 20 + "04000c" + "00" * 37 + "5fa7")
 TWO_BANDS = bytes.fromhex("b5620a3834000002000000010200000000000000000000000000000000000000"
                           "000000030300000000000000000000000000000000000000000081a8")  # fmt: skip
+NEXT_PULSE = bytes.fromhex("b5620d011000e8739914000000007ce3ffff8e0903304d69")
+ACCEPTED = bytes.fromhex("b56205010200068a98c1")
+REJECTED = bytes.fromhex("b56205000200068a97bc")
 GPS_UTC = (
     b"#GPSUTCA,97,GPS,FINE,2379,372336000,0,0,18,20;2379,589824,-9.313225746154785e-10,"
     b"-1.776356839e-15,2441,7,18,18,0,0*8301ddef"
@@ -62,9 +65,28 @@ def test_interference_and_antenna() -> None:
     eq((statement(TWO_BANDS).antenna, statement(TWO_BANDS).jamming), ("ok", "critical"))
 
 
+def test_quantisation_of_the_next_pulse() -> None:
+    eq(statement(NEXT_PULSE).pulse, (345_601, -7))
+    for early_ps, early_ns in ((0, 0), (10_499, 10), (10_500, 11), (-999_999, -1000)):
+        value = (early_ps & 0xFFFFFFFF).to_bytes(4, "little")
+        eq(statement(NEXT_PULSE[:14] + value + NEXT_PULSE[18:]).pulse, (345_601, early_ns))
+    for at, value in ((20, 0x02), (20, 0x01), (20, 0x13), (6, 0xE9), (10, 1), (17, 0x7F)):
+        changed = NEXT_PULSE[:at] + bytes([value]) + NEXT_PULSE[at + 1 :]
+        eq(parse_frame(changed), None)
+
+
+def test_replies_to_commands() -> None:
+    eq(statement(ACCEPTED).reply, (b"\x06\x8a", True))
+    eq(statement(REJECTED).reply, (b"\x06\x8a", False))
+    receiver = ReceiverDriver(0, 9600, max_epochs=9, timing_valid=False)
+    receiver.decoder  # noqa: B018 - frames are kept from its first use on
+    receiver.receive(rmc("120000.00") + ACCEPTED + REJECTED + ACCEPTED + rmc("120001.00"), 0)
+    eq([epoch.ubx_replies for epoch in receiver.finish_stream()][-1], (2, 1))
+
+
 def test_other_frames_state_nothing() -> None:
-    eq(parse_frame(b"\xb5\x62\x05\x01\x02\x00\x06\x01\x0f\x38"), None)
-    for frame in (TIMELS, SPOOFED, HARDWARE, TWO_BANDS):
+    eq(parse_frame(b"\xb5\x62\x05\x02\x02\x00\x06\x01\x10\x3d"), None)
+    for frame in (TIMELS, SPOOFED, HARDWARE, TWO_BANDS, NEXT_PULSE, ACCEPTED, REJECTED):
         for size in range(len(frame) - 8):
             eq(parse_frame(frame[:6] + bytes(size) + b"\0\0"), None)
 
