@@ -72,7 +72,7 @@ class TimeRecord:
         self.min_utc_us = values[3] or 0
         self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = values[4:]
 
-    def monotonic_continued(self, utc_us: int, now: int) -> bool:
+    def is_on_same_monotonic(self, utc_us: int, now: int) -> bool:
         """Return whether the monotonic clock leads from the stored UTC to `utc_us`."""
         elapsed = now - self.mono_us
         allowed = 300 * MILLISECOND + elapsed // 10_000  # 100 ppm
@@ -148,7 +148,7 @@ class TimePersistence(Component):
         if model is not None and record.tempco_ppt is not None:
             model.restore(record.tempco_ppt)
         clock_utc = clock.utc(now)
-        if clock_utc is not None and record.monotonic_continued(clock_utc, now):
+        if clock_utc is not None and record.is_on_same_monotonic(clock_utc, now):
             clock.leap.set_known()
 
     def tick(self, now: int) -> None:
