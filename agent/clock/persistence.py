@@ -198,7 +198,7 @@ class TimePersistence(Component):
 
     def _save(self, now: int) -> None:
         clock = self.agent.clock
-        rate = clock.rate()
+        rate_ppt, skew_ppt = clock.rate() or (None, None)
         model = clock.holdover.tempco_model
         record = JsonObject(
             [
@@ -207,8 +207,8 @@ class TimePersistence(Component):
                 ("mono_us", now),
                 ("floor_us", self._current_min_utc(now)),
                 ("leap_s", clock.leap.leap_s),
-                ("rate_ppt", None if rate is None else rate[0]),
-                ("skew_ppt", None if rate is None else rate[1]),
+                ("rate_ppt", rate_ppt),
+                ("skew_ppt", skew_ppt),
                 ("tempco_ppt", None if model is None else model.slope),
                 ("centi_c", clock.holdover.current_temperature(now)),
             ]
@@ -225,7 +225,7 @@ class TimePersistence(Component):
         """Return the state of the record and the parameters of the oscillator."""
         clock = self.agent.clock
         model = clock.holdover.tempco_model
-        rate = clock.rate()
+        rate_ppt, skew_ppt = clock.rate() or (None, None)
         return JsonObject(
             [
                 ("found", self.record_found),
@@ -233,8 +233,8 @@ class TimePersistence(Component):
                 ("saved", self.saved),
                 ("floor_us", clock.min_utc_us),
                 ("leap_s", clock.leap.leap_s),
-                ("rate_ppt", None if rate is None else rate[0]),
-                ("skew_ppt", None if rate is None else rate[1]),
+                ("rate_ppt", rate_ppt),
+                ("skew_ppt", skew_ppt),
                 ("tempco_ppt", None if model is None else model.slope),
                 ("centi_c", clock.holdover.current_temperature(now)),
             ]

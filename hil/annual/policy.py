@@ -44,7 +44,14 @@ _COARSE_SHARE = 0.3
 class Policy:
     """The outputs, and the power cap that all policies have. `sensors`: its readings."""
 
-    sensors = UnitSensors(2, True, True, True, True, True)
+    sensors = UnitSensors(
+        humidity=2,
+        outdoor=True,
+        wet_air=True,
+        it_meter=True,
+        pump_meter=True,
+        facility_flow=True,
+    )
 
     def __init__(self, site: AnnualSite) -> None:
         self.site = site
@@ -282,7 +289,7 @@ class _ValvePolicy(Policy):
 
     def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
-        self._facility = PiController(4.0, 200.0, 0.0, 100.0, 0.5)
+        self._facility = PiController(gain=4.0, integral_s=200.0, low=0.0, high=100.0, rate=0.5)
         self._facility.track(self.fan_pct)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
