@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class KeptTime(Protocol):
-        """A stored time as the clock uses it; see `agent.clock.persistence`."""
+        """A stored time as `agent.clock.utc_clock` uses it; see `agent.clock.persistence`."""
 
         utc_us: int
         leap_s: int
         rate_ppt: "int | None"
+        """Rate of the oscillator, parts per 10^12."""
 
-        def monotonic_continued(self, utc_us: int, now: int) -> bool:
+        def is_on_same_monotonic(self, utc_us: int, now: int) -> bool:
             """Return whether the monotonic clock leads from the stored UTC to `utc_us` at `now`."""
             ...
 
@@ -34,7 +35,7 @@ GOOD = "good fix"
 SILENT = "no fix"
 CONTRADICTED = "contradicted"
 AGREED = "agreed"
-"""`CONSISTENT_COUNT` good fixes, and no source is rejected."""
+"""`time_source.CONSISTENT_COUNT` good fixes, and no source is rejected."""
 RESET = "reset"
 
 # fmt: off

@@ -72,7 +72,7 @@ class TimeRecord:
         self.min_utc_us = values[3] or 0
         self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = values[4:]
 
-    def monotonic_continued(self, utc_us: int, now: int) -> bool:
+    def is_on_same_monotonic(self, utc_us: int, now: int) -> bool:
         """Return whether the monotonic clock leads from the stored UTC to `utc_us`."""
         elapsed = now - self.mono_us
         allowed = 300 * MILLISECOND + elapsed // 10_000  # 100 ppm
@@ -148,7 +148,7 @@ class TimePersistence(Component):
         if model is not None and record.tempco_ppt is not None:
             model.restore(record.tempco_ppt)
         clock_utc = clock.utc(now)
-        if clock_utc is not None and record.monotonic_continued(clock_utc, now):
+        if clock_utc is not None and record.is_on_same_monotonic(clock_utc, now):
             clock.leap.set_known()
 
     def tick(self, now: int) -> None:
@@ -198,7 +198,7 @@ class TimePersistence(Component):
 
     def _save(self, now: int) -> None:
         clock = self.agent.clock
-        rate = clock.rate()
+        rate_ppt, skew_ppt = clock.rate() or (None, None)
         model = clock.holdover.tempco_model
         record = JsonObject(
             [
@@ -207,8 +207,8 @@ class TimePersistence(Component):
                 ("mono_us", now),
                 ("floor_us", self._current_min_utc(now)),
                 ("leap_s", clock.leap.leap_s),
-                ("rate_ppt", None if rate is None else rate[0]),
-                ("skew_ppt", None if rate is None else rate[1]),
+                ("rate_ppt", rate_ppt),
+                ("skew_ppt", skew_ppt),
                 ("tempco_ppt", None if model is None else model.slope),
                 ("centi_c", clock.holdover.current_temperature(now)),
             ]
@@ -225,7 +225,7 @@ class TimePersistence(Component):
         """Return the state of the record and the parameters of the oscillator."""
         clock = self.agent.clock
         model = clock.holdover.tempco_model
-        rate = clock.rate()
+        rate_ppt, skew_ppt = clock.rate() or (None, None)
         return JsonObject(
             [
                 ("found", self.record_found),
@@ -233,8 +233,8 @@ class TimePersistence(Component):
                 ("saved", self.saved),
                 ("floor_us", clock.min_utc_us),
                 ("leap_s", clock.leap.leap_s),
-                ("rate_ppt", None if rate is None else rate[0]),
-                ("skew_ppt", None if rate is None else rate[1]),
+                ("rate_ppt", rate_ppt),
+                ("skew_ppt", skew_ppt),
                 ("tempco_ppt", None if model is None else model.slope),
                 ("centi_c", clock.holdover.current_temperature(now)),
             ]

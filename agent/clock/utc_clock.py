@@ -95,7 +95,7 @@ class UtcClock(ClockOutput):
         self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
-        """The rate of the oscillator before it is measured, and its uncertainty."""
+        """The rate of the oscillator before it is measured, parts per 10^12; its uncertainty."""
         self.cross_checker: CrossCheck | None = None
         self.fix_filter: Callable[[Fix], bool] | None = None
         self._first_fixes: list[tuple[int, int]] = []
@@ -284,7 +284,7 @@ class UtcClock(ClockOutput):
         for t, m in first_fixes:
             self.nmea.add(t, (m - base) * _NS)
         self._event(states.SET)
-        if self.time_record is not None and self.time_record.monotonic_continued(base + now, now):
+        if self.time_record is not None and self.time_record.is_on_same_monotonic(base + now, now):
             self.leap.set_known()
         return True
 

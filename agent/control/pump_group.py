@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pump group: control of dP, flow or temperature difference, rotation, failover, staged start.
 
-Extends `PressureLoop`. Does not contain the control law; see `agent.control.law.pump_flow`.
+Extends `PressureLoop`. Does not contain the control law; see `agent.control.law.pump_speed`.
 
 Speed fraction. Each pump has a fraction, 0 to 1, of the speed of the loop. Running pumps have 1. A
 pump that starts or stops moves through the values from 0.4 to 1. Above `_CHECK_VALVE_OPENS` the
@@ -24,7 +24,7 @@ further pump starts `_START_SPACING_US` after the last one.
 """
 
 from agent.control.actuator.reset_drives import DriveReset
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
+from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from agent.control.loop.pressure_loop import PressureLoop
 from protocols.time_units import SECOND
 
@@ -66,7 +66,7 @@ class PumpGroup(PressureLoop):
             FLOW: settings["setpoint_lpm"],
             DELTA_T: settings["setpoint_k"],
         }
-        self.controller = PumpFlowControl(config.min_pct, config.max_pct, config.rate_pct_per_s)
+        self.controller = PumpSpeedControl(config.min_pct, config.max_pct, config.rate_pct_per_s)
         self.controller.set_mode(settings["mode"])
         self.order = list(range(len(self.pumps)))
         self.speed_fractions = [0.0] * len(self.pumps)

@@ -301,7 +301,7 @@ class PowerLimitComponent(Component):
         in_restore_slot = self._in_restore_slot()
         for load, target_w in zip(self.loads, targets):
             if (
-                load.on
+                load.is_on
                 and load.can_limit
                 and not load.ineffective
                 and self.limit_ramp.step_limit(load, target_w, in_restore_slot, now)
@@ -314,7 +314,7 @@ class PowerLimitComponent(Component):
     def _load_demand(self, load: "Load", now: int) -> LoadDemand:
         """Return the demand of a load. A load without a limit can use its rated power."""
         headroom = self.headroom
-        if not load.on:
+        if not load.is_on:
             return LoadDemand(load.priority, 0, 0)
         if load.ineffective:
             return LoadDemand(load.priority, load.power_w, load.power_w)

@@ -39,7 +39,7 @@ class Load:
         self.min_w = min_w
         self.max_w = max_w
         self.limit_w = max_w
-        self.on = True
+        self.is_on = True
         self.limit_known = False
         self.lowered_at = -(1 << 60)
         self.before_w: int | None = None
@@ -94,7 +94,7 @@ class Load:
         target = self.target
         if target is not None and target.power_w is not None:
             return target.power_w
-        return self.limit_w if self.on else 0
+        return self.limit_w if self.is_on else 0
 
     def drawn_w(self, since: int) -> "int | None":
         """Return its power as measured after `since`, the higher of two; None: not measured."""
@@ -177,12 +177,12 @@ class Load:
 
     def keep_off(self, now: int) -> None:
         """Keep it off, as before the restart; nothing is sent."""
-        self.on = False
+        self.is_on = False
         self.shed_at = now
 
     def switch(self, on: bool, now: int, force: bool = False) -> None:
         """Switch it on or off by its service. `force`: without a shutdown."""
-        self.on = on
+        self.is_on = on
         self.shed_at = now
         self.is_proven_off = self.ineffective = False
         if self.service is not None:

@@ -149,7 +149,7 @@ class PowerMeasurement:
                 [
                     max(load.min_w, load.max_w * load.load_class.power_permille(supply_c) // 1000)
                     for load in self._loads
-                    if load.on
+                    if load.is_on
                 ]
             )
             best_w = max(best_w or 0, min(heat_w, drawn_w))
@@ -169,4 +169,4 @@ class PowerMeasurement:
         """Return whether `load_w` is measured: else it has the limit of a load without a report."""
         if self._meter is not None and self._meter.milli(now) is not None:
             return True
-        return all(load.is_measured for load in self._loads if load.on)
+        return all(load.is_measured for load in self._loads if load.is_on)

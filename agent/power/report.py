@@ -65,7 +65,7 @@ def update_state(component: "PowerState", now: int) -> int:
     limit_w = sum([load.limit_w for load in component.loads])
     rated_w = sum([load.max_w for load in component.loads])
     headroom, alarms = component.headroom, component.agent.alarms
-    if False in [load.on for load in component.loads]:
+    if False in [load.is_on for load in component.loads]:
         new_state = SHED
     elif headroom.heat_rejection_lost:
         new_state = HEAT_LOST
@@ -101,7 +101,7 @@ def values(component: "PowerState", now: int) -> "list[int | None]":
     return [
         component.state,
         component.budget_w,
-        sum([load.limit_w if load.on else 0 for load in component.loads]),
+        sum([load.limit_w if load.is_on else 0 for load in component.loads]),
         component.measurement.load_w(now),
         headroom.heat_w,
         headroom_w,
@@ -138,7 +138,7 @@ def _load_status(load: "Load") -> JsonObject:
     return JsonObject(
         [
             ("name", load.name),
-            ("on", load.on),
+            ("on", load.is_on),
             ("limit_w", load.limit_w),
             ("shown_w", None if target is None else target.reported_w),
             ("watts", None if target is None else target.power_w),

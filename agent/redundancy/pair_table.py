@@ -67,7 +67,15 @@ request of another master. `garbage`: bytes that are neither. `beacon`, `word`, 
 of this module. `ready`: all actuators were read or are known as failed, and the next epoch is
 durable."""
 
-SILENCE = LineEvents(False, False, False, NO_BEACON, NO_WORD, NO_COMMAND, True)
+SILENCE = LineEvents(
+    reply=False,
+    request=False,
+    garbage=False,
+    beacon=NO_BEACON,
+    word=NO_WORD,
+    command=NO_COMMAND,
+    ready=True,
+)
 
 PairState = namedtuple(
     "PairState",
@@ -114,7 +122,17 @@ def start() -> PairState:
 
 
 def _enter(role: int, word: int, word_ms: int, failed_probes: int) -> PairState:
-    return PairState(role, 0, 0, 0, word, word_ms, False, 0, failed_probes)
+    return PairState(
+        role=role,
+        role_ms=0,
+        reply_ms=0,
+        silence_ms=0,
+        word=word,
+        word_ms=word_ms,
+        disturbed=False,
+        conflicts=0,
+        failed_probes=failed_probes,
+    )
 
 
 def request_of(state: PairState) -> int:
@@ -224,7 +242,17 @@ def _probe(state: PairState, events: LineEvents, elapsed_ms: int, timers: Timers
     if events.word == WORD_ACTIVE:
         return _go(state, STANDBY)
     if events.request or events.garbage:
-        return PairState(STANDBY, 0, 0, 0, state.word, state.word_ms, True, 0, state.failed_probes)
+        return PairState(
+            role=STANDBY,
+            role_ms=0,
+            reply_ms=0,
+            silence_ms=0,
+            word=state.word,
+            word_ms=state.word_ms,
+            disturbed=True,
+            conflicts=0,
+            failed_probes=state.failed_probes,
+        )
     if events.reply:
         return _enter(READ, state.word, state.word_ms, 0)
     role_ms = state.role_ms + elapsed_ms

@@ -54,8 +54,8 @@ class Decommission:
             return
         if not self._reported:
             self._reported = True
-            manager.final_report()
-        elif now >= self._report_until or not manager.report_pending():
+            manager.send_final_report()
+        elif now >= self._report_until or not manager.is_report_pending():
             self._recorded = True
             manager.write_queue.write_records([final_record(manager, now)], now)
             manager.write_queue.after_durable(lambda _: manager.agent.restart(), now)
@@ -64,14 +64,14 @@ class Decommission:
 def final_record(manager: "RemoteHost", now: int) -> "tuple[str, bytes]":
     """Return the write that decommissions the unit."""
     config, log = manager.agent.config, manager.write_queue.audit
-    parts = [
+    fields = [
         config.site + "/" + config.unit,
         manager.trusted_utc_s(now) or None,
         log.number,
         log.head,
     ]
     return DECOMMISSIONED_KEY, config_slots.with_hash(
-        cbor.encode(parts + [manager.boot.slots.origin])
+        cbor.encode(fields + [manager.boot.slots.site_file_hash])
     )
 
 
@@ -79,36 +79,36 @@ def erase_unit(path: str, raw: "dict[str, Any]", read: "Read") -> str:
     """Erase the data of a decommissioned unit. Return a text about it. `raw`: the parsed file
     `path`.
     """
-    parts = config_slots.decode_sealed(read(DECOMMISSIONED_KEY))
-    origin = parts[-1] if type(parts) is list and parts else b""
-    store = parse_address(str(raw["remote"].get("port"))).path
-    if origin and origin != canonical.hash_config(canonical.encode_config(raw)):
+    fields = config_slots.decode_hashed(read(DECOMMISSIONED_KEY))
+    site_file_hash = fields[-1] if type(fields) is list and fields else b""
+    store_folder = parse_address(str(raw["remote"].get("port"))).path
+    if site_file_hash and site_file_hash != canonical.hash_config(canonical.encode_config(raw)):
         return (
             "this controller was decommissioned; this file is another one and was left alone: take "
-            "%s/%s away to use the controller with it" % (store, DECOMMISSIONED_KEY)
+            "%s/%s away to use the controller with it" % (store_folder, DECOMMISSIONED_KEY)
         )
-    remaining = _erase_all(path, raw, read, store)
+    remaining = _erase_all(path, raw, read, store_folder)
     text = "decommissioned: its records, keys and this file are erased"
     return text + ("; CANNOT be erased, do it by hand: " + " ".join(remaining) if remaining else "")
 
 
-def _erase_all(path: str, raw: "dict[str, Any]", read: "Read", store: str) -> "list[str]":
+def _erase_all(path: str, raw: "dict[str, Any]", read: "Read", store_folder: str) -> "list[str]":
     """Erase in an order that a later start can continue. Return the names that remain."""
     folders, files = secret_paths(raw)
-    record = config_slots.load_slots(None, read)
-    for number in (0, 1) if record.origin else ():
+    slots = config_slots.load_slots(site_file_hash=None, read=read)
+    for number in (0, 1) if slots.site_file_hash else ():
         config = config_slots.read_config(number, read)
         if config is not None:
-            found = secret_paths(canonical.decode_config(config))
-            folders.extend(found[0])
-            files.extend(found[1])
+            more_folders, more_files = secret_paths(canonical.decode_config(config))
+            folders.extend(more_folders)
+            files.extend(more_files)
     remaining = []
     for file in files:
         remaining.extend(erase_file(file))
     for folder in folders:
-        if folder != store:
+        if folder != store_folder:
             remaining.extend(erase_records(folder, ()))
-    remaining.extend(erase_records(store, (DECOMMISSIONED_KEY,)))
+    remaining.extend(erase_records(store_folder, (DECOMMISSIONED_KEY,)))
     remaining.extend(erase_file(path))
     return sorted(set(remaining))
 
@@ -128,7 +128,7 @@ def secret_paths(raw: "Any", depth: int = 0) -> "tuple[list[str], list[str]]":
             files.append(address.options["key"])
     if isinstance(raw, (dict, list)) and depth < _MAX_DEPTH:
         for item in raw if isinstance(raw, list) else raw.values():
-            found = secret_paths(item, depth + 1)
-            folders.extend(found[0])
-            files.extend(found[1])
+            more_folders, more_files = secret_paths(item, depth + 1)
+            folders.extend(more_folders)
+            files.extend(more_files)
     return folders, files

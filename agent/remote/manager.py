@@ -305,7 +305,7 @@ class RemoteManager(Component):
         if monitor is None or config_trial is None:
             return
         phase = monitor.phase
-        reason = monitor.checked_step(now)
+        reason = monitor.guarded_step(now)
         if reason:
             self.roll_back(reason + (" " + monitor.reason if monitor.reason else ""), now)
             return
@@ -378,11 +378,11 @@ class RemoteManager(Component):
         self.report.make_due()
         self.queue.keep_loaded()
 
-    def final_report(self) -> None:
+    def send_final_report(self) -> None:
         """Publish the final report of a decommissioned unit."""
         self.report.end()
 
-    def report_pending(self) -> bool:
+    def is_report_pending(self) -> bool:
         """Return whether a report or the configuration waits to be sent."""
         return self.report.is_pending()
 

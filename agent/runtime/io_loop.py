@@ -237,7 +237,7 @@ class IoLoop:
             self._last_agent_time = now
             self._agent.receive(slot.number, data, now)
             self._run_outbox()
-            if port.reads_all and len(data) < CHUNK:
+            if port.read_empties_input and len(data) < CHUNK:
                 return
         slot.read_again = True
 

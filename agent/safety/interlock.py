@@ -101,8 +101,8 @@ class InterlockInput:
         self.reaction = next(row for row in REACTIONS if row[0] == (reaction or default))
         text = alarm_text(record, name)
         self.record = AlarmRecord(kind, self.reaction[1], text, record.per, record.trial)
-        self.on: bool | None = None
-        self.since: int | None = None
+        self.is_on: bool | None = None
+        self.on_since: int | None = None
         self.active = False
         self.acknowledged = False
         self.tripped_at = 0
@@ -110,15 +110,15 @@ class InterlockInput:
 
     def update(self, on: bool, now: int) -> bool:
         """Use the state of the input in this cycle. Return True if the cause becomes active now."""
-        self.on = on
+        self.is_on = on
         if not on:
-            self.since = None
+            self.on_since = None
             if not self.reaction[4]:
                 self.active = False
             return False
-        if self.since is None:
-            self.since = now
-        if self.active or now - self.since < self.delay_us:
+        if self.on_since is None:
+            self.on_since = now
+        if self.active or now - self.on_since < self.delay_us:
             return False
         self.active, self.acknowledged, self.tripped_at = True, False, now
         return True
@@ -189,7 +189,7 @@ class Interlock(Component):
         self.loop_watch.step(now)
         self._limit_early()
         if self.start_permit.missing:
-            is_read = None not in [cause.on for cause, _, _, _ in self.inputs]
+            is_read = None not in [cause.is_on for cause, _, _, _ in self.inputs]
             self.start_permit.step(now, is_read, self._is_stopping(now))
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
@@ -204,7 +204,7 @@ class Interlock(Component):
         if limits is not None:
             self.loop_watch.order_loads(limits)
             for cause in self.by_priority:
-                if cause.on and not cause.active and cause.reaction[3] == 0:
+                if cause.is_on and not cause.active and cause.reaction[3] == 0:
                     limits.limit_all(cause.code)
 
     def _claim(self, actuator: str, now: int) -> None:
@@ -390,7 +390,7 @@ class Interlock(Component):
             if trip_input.active and trip_input.reaction[4]
         ]
         for trip_input in matching:
-            if trip_input.on:
+            if trip_input.is_on:
                 raise CommandError("%s is still on" % trip_input.code)
         for trip_input in matching:
             trip_input.active = False
@@ -423,7 +423,7 @@ class Interlock(Component):
                                 ("code", trip_input.code),
                                 ("reaction", trip_input.reaction[0]),
                                 ("latched", trip_input.reaction[4]),
-                                ("on", bool(trip_input.on)),
+                                ("on", bool(trip_input.is_on)),
                                 ("acknowledged", trip_input.acknowledged),
                                 ("at_us", trip_input.tripped_at),
                                 ("evidence", trip_input.snapshot),

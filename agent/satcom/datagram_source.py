@@ -82,7 +82,8 @@ class DatagramSource:
         for datagram_class in classes:
             queued = self._queue.next(limit, (datagram_class,))
             if queued is not None:
-                return [-record_id for record_id in queued[0]], queued[1]
+                ids, content = queued
+                return [-record_id for record_id in ids], content
             if datagram_class in _LOG_CLASSES and self._mqtt_is_down():
                 ids, content = self._sender.next(limit, _LOG_CLASSES[datagram_class])
                 if content:

@@ -255,11 +255,12 @@ class ContactPredictor:
         angles = self.highest_satellite(utc_us)
         if angles is None:
             return
-        sector = self.sector(angles[1])
-        horizon = self.horizon_deg(angles[1])
-        if has_signal and angles[0] < horizon:
-            self.mask_offsets[sector] = max(_MIN_OFFSET, int(angles[0]) - self.mask[sector])
-        elif not has_signal and angles[0] >= horizon:
+        elevation, azimuth = angles
+        sector = self.sector(azimuth)
+        horizon = self.horizon_deg(azimuth)
+        if has_signal and elevation < horizon:
+            self.mask_offsets[sector] = max(_MIN_OFFSET, int(elevation) - self.mask[sector])
+        elif not has_signal and elevation >= horizon:
             self.mask_offsets[sector] = min(_MAX_OFFSET, self.mask_offsets[sector] + 1)
 
 

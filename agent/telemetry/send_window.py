@@ -47,10 +47,10 @@ class SendWindow:
         """Handle the acknowledgement of the broker."""
         self.in_flight = max(0, self.in_flight - 1)
         self._sender.mark_accepted(tag[1])  # type: ignore[arg-type]
-        ack_time = now - int(str(tag[2]))
-        if ack_time < _FAST_ACK_US:
+        ack_delay_us = now - int(str(tag[2]))
+        if ack_delay_us < _FAST_ACK_US:
             self.window = min(self.window + 1, _MAX_WINDOW)
-        elif ack_time > _SLOW_ACK_US:
+        elif ack_delay_us > _SLOW_ACK_US:
             self.window = max(self.window - 1, _MIN_WINDOW)
 
     def reset(self) -> None:

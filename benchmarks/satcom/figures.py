@@ -80,7 +80,7 @@ def alarm(seed: int, success_pct: float | None, late_pct: float) -> AlarmCost:
     messages = rig.satellite.gateway.messages
     if not messages:
         return AlarmCost(99, 99, 0, 600.0)
-    seconds = (messages[0].at - started_at) / SECOND
+    seconds = (messages[0].at_us - started_at) / SECOND
     return AlarmCost(device.sessions - before, device.transmissions - aired, len(messages), seconds)
 
 

@@ -66,7 +66,9 @@ class RateLimitedEnd(TcpEndpoint):
         wire = len(data) + _HEADS * -(-len(data) // _SEGMENT)
         self.sent += wire
         self._free_at = max(self._free_at, world.now) + wire * 8 * _SECOND // self.rate_bps
-        world.schedule(self._free_at + self.device_link.latency_us, self._arrive, self._conn, data)
+        world.schedule(
+            self._free_at + self.device_link.latency_us, self._arrive, self._conn_number, data
+        )
 
 
 def fill_flash(hours: float, seed: int, merge_rows: int) -> tuple[dict[str, bytes], int]:

@@ -72,10 +72,20 @@ class FakeSource:
             points=points,
             setpoints={
                 "supply_setpoint": SetPoint(
-                    "supply_setpoint", 32_000, 15_000, 45_000, False, "control.supply.setpoint_c"
+                    "supply_setpoint",
+                    configured=32_000,
+                    low=15_000,
+                    high=45_000,
+                    writable=False,
+                    path="control.supply.setpoint_c",
                 ),
                 "pressure_setpoint": SetPoint(
-                    "pressure_setpoint", 120_000, 20_000, 200_000, False, "control.dp.setpoint_kpa"
+                    "pressure_setpoint",
+                    configured=120_000,
+                    low=20_000,
+                    high=200_000,
+                    writable=False,
+                    path="control.dp.setpoint_kpa",
                 ),
             },
             alarms=alarms,
@@ -83,7 +93,14 @@ class FakeSource:
                 ActuatorItem("valve", "supply_loop", 0, 55.0),
                 ActuatorItem("pumps", "pressure_loop", 0, 71.5),
             ),
-            identity=Identity("demo", "row1-cdu1", "Example", "CDU-100", "P-1", "S-0001"),
+            identity=Identity(
+                site="demo",
+                unit="row1-cdu1",
+                manufacturer="Example",
+                model="CDU-100",
+                part_number="P-1",
+                serial_number="S-0001",
+            ),
             software="coldloop 0.2.0",
             configuration=(7, "ab" * 32),
             clock={"state": "synchronised"},

@@ -12,7 +12,7 @@ _MAX_ADDRESSES = 1024
 @dataclass(slots=True)
 class _Bucket:
     tokens: float
-    at: float
+    refilled_at_s: float
 
 
 @dataclass(slots=True)
@@ -49,6 +49,6 @@ class RequestBudget:
         self._buckets[address] = bucket
         if len(self._buckets) > _MAX_ADDRESSES:
             del self._buckets[next(iter(self._buckets))]
-        bucket.tokens = min(self.burst, bucket.tokens + (now - bucket.at) * self.rate)
-        bucket.at = now
+        bucket.tokens = min(self.burst, bucket.tokens + (now - bucket.refilled_at_s) * self.rate)
+        bucket.refilled_at_s = now
         return bucket

@@ -31,7 +31,7 @@ class BrokerSettings:
     address: tuple[str, int]
     username: str | None = None
     password: str | None = None
-    ca: str | None = None
+    ca_file: str | None = None
     certificate: str | None = None
     key: str | None = None
 
@@ -44,11 +44,11 @@ def make_client(settings: BrokerSettings, ident: str, clean: bool) -> mqtt.Clien
     client = mqtt.Client(CallbackAPIVersion.VERSION2, ident, clean_session=clean)
     if settings.username is not None:
         client.username_pw_set(settings.username, settings.password)
-    if settings.ca is not None or settings.certificate is not None:
+    if settings.ca_file is not None or settings.certificate is not None:
         try:
-            client.tls_set(settings.ca, settings.certificate, settings.key)
+            client.tls_set(settings.ca_file, settings.certificate, settings.key)
         except (OSError, ValueError, ssl.SSLError) as error:
-            names = (settings.ca, settings.certificate, settings.key)
+            names = (settings.ca_file, settings.certificate, settings.key)
             files = ", ".join(name for name in names if name)
             raise DeployError(f"{files}: {error}") from None
     client.reconnect_delay_set(1, 30)

@@ -9,7 +9,7 @@ interface:
     continue_open() -> bool   one step of opening; True when open. Called when `pollable` is ready,
                         or in every loop step while it is None
     wants_write         True while opening (or a TLS layer) waits until it can write
-    reads_all           True if `read` returns all available bytes, up to CHUNK: a shorter result
+    read_empties_input  True if `read` returns all available bytes, up to CHUNK: a shorter result
                         leaves nothing behind. TLS keeps bytes back, so it is False there
     read() -> bytes     at most CHUNK bytes, never waits; b"" no data, None closed by the peer
     write(data) -> int  number of accepted bytes, never waits
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         pollable: "object | None"
         wants_write: bool
         age_us: int
-        reads_all: bool
+        read_empties_input: bool
 
         def continue_open(self) -> bool: ...  # noqa: D102 - described in the module's docstring
         def read(self) -> "bytes | None": ...  # noqa: D102
@@ -132,7 +132,7 @@ class StreamPort:
         self.pollable: object | None = None
         self.wants_write = False
         self.age_us = 0
-        self.reads_all = False
+        self.read_empties_input = False
 
     def continue_open(self) -> bool:
         """Return True: the port is open."""

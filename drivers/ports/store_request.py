@@ -28,15 +28,15 @@ _KEY_CHARS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-
 def split_record(address: "Address", record: bytes) -> "tuple[str, bytes]":
     """Split `key NUL payload`, the format of a written record.
 
-    Raises PortError if there is no NUL, or if `check_key` rejects the key.
+    Raises PortError if there is no NUL, or if `decode_key` rejects the key.
     """
     key, nul, payload = bytes(record).partition(b"\0")
     if not nul:
         raise make_error(address, "a record without a key (key NUL payload)")
-    return check_key(address, key), payload
+    return decode_key(address, key), payload
 
 
-def check_key(address: "Address", key: bytes) -> str:
+def decode_key(address: "Address", key: bytes) -> str:
     """Return the key as text; raises PortError if it is not a plain file name.
 
     Plain: 1 to 64 letters, digits, `.`, `-`, `_`, without a dot at the start.
@@ -80,7 +80,7 @@ class StoreQueue:
         if op in ("write", "append"):
             key, payload = split_record(self._address, data)
         elif op != "list":
-            key = check_key(self._address, bytes(data))
+            key = decode_key(self._address, bytes(data))
         if self._size + len(payload) > MAX_BACKLOG or len(self._requests) >= MAX_PENDING:
             raise make_error(self._address, "too slow: %d bytes wait to be stored" % self._size)
         self._size += len(payload)

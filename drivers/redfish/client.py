@@ -191,7 +191,8 @@ class RedfishClient:
             return
         selected = self._most_urgent(now)
         if selected is not None:
-            self._send_request(selected[0], selected[1], now)
+            action, index = selected
+            self._send_request(action, index, now)
 
     def _most_urgent(self, now: int) -> "tuple[int, int] | None":
         """Return (action, index of the target) of the most urgent due request, or None."""

@@ -32,8 +32,8 @@ class PlatformLimits(NamedTuple):
 PLATFORMS = {
     limits.name: limits
     for limits in (
-        PlatformLimits("W45", 45.0, 1.0, 15.0, 75.0),
-        PlatformLimits("W40", 40.0, 1.2, 12.5, 75.0),
-        PlatformLimits("W32", 32.0, 1.5, 10.0, 75.0),
+        PlatformLimits("W45", supply_max_c=45.0, min_lpm_kw=1.0, max_rise_k=15.0, case_max_c=75.0),
+        PlatformLimits("W40", supply_max_c=40.0, min_lpm_kw=1.2, max_rise_k=12.5, case_max_c=75.0),
+        PlatformLimits("W32", supply_max_c=32.0, min_lpm_kw=1.5, max_rise_k=10.0, case_max_c=75.0),
     )
 }

@@ -44,7 +44,14 @@ _COARSE_SHARE = 0.3
 class Policy:
     """The outputs, and the power cap that all policies have. `sensors`: its readings."""
 
-    sensors = UnitSensors(2, True, True, True, True, True)
+    sensors = UnitSensors(
+        humidity=2,
+        outdoor=True,
+        wet_air=True,
+        it_meter=True,
+        pump_meter=True,
+        facility_flow=True,
+    )
 
     def __init__(self, site: AnnualSite) -> None:
         self.site = site
@@ -163,12 +170,12 @@ class ColdloopPolicy(Policy):
         max_step = _DP_KPA_S * dt
         self._dp_kpa += min(max(target_kpa - self._dp_kpa, -max_step), max_step)
         if readings.dp_kpa is not None and dt <= 1.0:
-            self.pump_pct = cooling.pump_flow.step(self._dp_kpa, readings.dp_kpa, dt)
+            self.pump_pct = cooling.pump_speed.step(self._dp_kpa, readings.dp_kpa, dt)
         elif readings.dp_kpa is not None:
             # the loop is faster than a coarse step: a part of the way by the affinity laws
             ratio = (self._dp_kpa / max(readings.dp_kpa, 1.0)) ** 0.5
             self.pump_pct += _COARSE_SHARE * (min(max(ratio, 0.8), 1.2) - 1.0) * self.pump_pct
-            cooling.pump_flow.track(self.pump_pct)
+            cooling.pump_speed.track(self.pump_pct)
         if self._power_cap.boost > 0.0:
             self.pump_pct += (100.0 - config.min_pct) * self._power_cap.flow_trim
         self.pump_pct = min(max(self.pump_pct, config.min_pct), config.max_pct)
@@ -282,7 +289,7 @@ class _ValvePolicy(Policy):
 
     def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
-        self._facility = PiController(4.0, 200.0, 0.0, 100.0, 0.5)
+        self._facility = PiController(gain=4.0, integral_s=200.0, low=0.0, high=100.0, rate=0.5)
         self._facility.track(self.fan_pct)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:

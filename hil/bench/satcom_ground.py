@@ -69,7 +69,7 @@ class SatcomGround(FaultTarget):
             self._received_numbers.add(fragment.number)
             self.counts[datagram.CLASSES[fragment.kind]] += 1
             if fragment.kind == datagram.ALARM:
-                self._read_alarms(content, uplink.at)
+                self._read_alarms(content, uplink.at_us)
         self._acknowledge(fragment.number, uplink.serial)
 
     def _join_fragments(self, fragment: datagram.Fragment) -> bytes | None:

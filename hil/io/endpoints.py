@@ -3,7 +3,8 @@
 
 Does not emulate devices; see `hil.devices`. An endpoint connects a port of the agent to a line or
 to a server. It sends the events `opened`, `failed` and `closed` like an operating system. It also
-has the faults of a port (unplugged, silent).
+has the faults of a port (unplugged, silent). Events of equal time come in the order of the port
+numbers (`rank` of the world).
 """
 
 from collections.abc import Callable
@@ -88,7 +89,7 @@ class TcpEndpoint:
         self._shell = shell
         self._port = port
         self.device_link = TcpDeviceLink(shell.world, server, latency_us, self._deliver, port)
-        self._conn = self._attempt = self._answered = 0
+        self._conn_number = self._attempt_number = self._answered_attempt = 0
         self._is_connected = False
         self.down = False
         self.silent = False
@@ -102,37 +103,41 @@ class TcpEndpoint:
         A lost SYN is repeated after 1, 3 and 7 s; the attempt fails after 10 s. A new attempt ends
         the one before.
         """
-        self._attempt += 1
+        self._attempt_number += 1
         now = self._shell.world.now
-        self._send_syn(self._attempt)
-        if self._answered == self._attempt:
+        self._send_syn(self._attempt_number)
+        if self._answered_attempt == self._attempt_number:
             return
         for delay_us in (1_000_000, 3_000_000, 7_000_000):
-            self._at(now + delay_us, self._send_syn, self._attempt)
-        self._at(now + _CONNECT_TIMEOUT_US, self._fail, self._attempt)
+            self._schedule(now + delay_us, self._send_syn, self._attempt_number)
+        self._schedule(now + _CONNECT_TIMEOUT_US, self._fail, self._attempt_number)
 
-    def _at(self, at: int, call: Callable[[int], None], attempt: int) -> None:
-        self._shell.world.schedule(at, call, attempt, rank=self._port)
+    def _schedule(self, at_us: int, call: Callable[[int], None], attempt: int) -> None:
+        self._shell.world.schedule(at_us, call, attempt, rank=self._port)
 
     def _send_syn(self, attempt: int) -> None:
-        if attempt == self._attempt and not self.silent and attempt != self._answered:
-            self._answered = attempt
+        if (
+            attempt == self._attempt_number
+            and not self.silent
+            and attempt != self._answered_attempt
+        ):
+            self._answered_attempt = attempt
             now = self._shell.world.now
-            self._at(now + 2 * self.device_link.latency_us, self._connected, attempt)
+            self._schedule(now + 2 * self.device_link.latency_us, self._connected, attempt)
 
     def _fail(self, attempt: int) -> None:
-        if attempt == self._attempt and attempt != self._answered:
+        if attempt == self._attempt_number and attempt != self._answered_attempt:
             self._shell.event(self._port, "failed")
 
     def _connected(self, attempt: int) -> None:
-        if attempt != self._attempt:
+        if attempt != self._attempt_number:
             return
         if self.down or self.silent:
             self._shell.event(self._port, "failed")
             return
-        self._conn += 1
+        self._conn_number += 1
         self._is_connected = True
-        self.device_link.opened(self._conn)
+        self.device_link.opened(self._conn_number)
         self._shell.event(self._port, "opened")
 
     def filter_writes(self, accepts: Callable[[bytes], bool]) -> None:
@@ -143,9 +148,11 @@ class TcpEndpoint:
         """Send bytes to the server."""
         if self._accepts_write is not None and not self._accepts_write(data):
             return
-        if self._is_connected and self._conn != self._dead_conn:
+        if self._is_connected and self._conn_number != self._dead_conn:
             world = self._shell.world
-            world.schedule(world.now + self.device_link.latency_us, self._arrive, self._conn, data)
+            world.schedule(
+                world.now + self.device_link.latency_us, self._arrive, self._conn_number, data
+            )
 
     def _arrive(self, conn: int, data: bytes) -> None:
         if self.cut_after is not None:
@@ -153,14 +160,14 @@ class TcpEndpoint:
             if self.cut_after <= 0:
                 self.cut_after = None
                 self.set_silent(True)
-        if data and self._is_connected and conn == self._conn:
+        if data and self._is_connected and conn == self._conn_number:
             self.device_link.receive(conn, data)
 
     def close(self) -> None:
         """Close the connection from the agent's side."""
         if self._is_connected:
             self._is_connected = False
-            self.device_link.closed(self._conn)
+            self.device_link.closed(self._conn_number)
 
     def set_down(self, down: bool) -> None:
         """Close the connection on both sides and refuse new ones while `down` is true."""
@@ -177,10 +184,10 @@ class TcpEndpoint:
         """Begin or end a silent link; a connection from before stays dead."""
         self.silent = silent
         if silent and self._is_connected:
-            self._dead_conn = self._conn
+            self._dead_conn = self._conn_number
 
     def _deliver(self, conn: int, data: bytes | None) -> None:
-        if not self._is_connected or conn != self._conn or conn == self._dead_conn:
+        if not self._is_connected or conn != self._conn_number or conn == self._dead_conn:
             return
         if data is None:
             self._is_connected = False
@@ -213,7 +220,10 @@ class SinkEndpoint:
 
 
 class ConsoleEndpoint(SinkEndpoint):
-    """The console: text lines, and the controller's request for a restart."""
+    """The console: text lines, and the controller's request for a restart.
+
+    In the outbox of the agent the request is the operation `set` with `restart` or `leave`.
+    """
 
     def __init__(
         self,
@@ -225,7 +235,7 @@ class ConsoleEndpoint(SinkEndpoint):
         super().__init__(shell, port, on_write)
         self._restart = restart
 
-    def set(self, data: bytes) -> None:
-        """Restart the controller after its present step."""
+    def set(self, _request: bytes) -> None:
+        """Restart the controller after its present step, whatever the request."""
         world = self._shell.world
         world.schedule(world.now, self._restart, rank=self._port)

@@ -55,11 +55,11 @@ class Facility:
         row: PlantParameters,
         cooler: CoolerParameters,
         kind: str,
-        p: FacilityParameters | None = None,
+        parameters: FacilityParameters | None = None,
         start_c: float = 27.0,
     ) -> None:
         """Start at `start_c` with the fans off."""
-        self.p = p or FacilityParameters()
+        self.parameters = parameters or FacilityParameters()
         self.cooler = cooler
         self.kind = kind
         self.air = Air()
@@ -71,7 +71,10 @@ class Facility:
         self._row = row
         self._w_lpm = row.fws_rho_kg_m3 * row.fws_cp_j_kgk / 60_000.0  # W/K for each L/min
         per_l = 0.001 * row.fws_rho_kg_m3 * row.fws_cp_j_kgk
-        self._hot_j_k, self._cold_j_k = self.p.hot_l * per_l, self.p.cold_l * per_l
+        self._hot_j_k, self._cold_j_k = (
+            self.parameters.hot_l * per_l,
+            self.parameters.cold_l * per_l,
+        )
         self._in_j = self._out_j = 0.0
         self._stored0_j = self._stored_j()
         self._key: tuple[float, ...] = ()
@@ -130,7 +133,7 @@ class Facility:
     def _update_rates(self, key: tuple[float, ...], lpm: float, dt_s: float) -> None:
         """Update the values that depend only on flow, fans and air."""
         self._key = key
-        p, cooler, kind, air = self.p, self.cooler, self.kind, self.air
+        p, cooler, kind, air = self.parameters, self.cooler, self.kind, self.air
         water, fan = lpm * self._w_lpm, self.fan_pct / 100.0
         self._intake_c = intake_c(cooler, kind, air, self.wet)
         self._rejection_w_k = (

@@ -82,7 +82,7 @@ class RealModems:
 
     def _on_uplink(self, satcom: SatcomTestbed, uplink: UplinkDatagram) -> None:
         if self._webhook is not None:
-            self._webhook.post(uplink, self.world.utc(uplink.at))
+            self._webhook.post(uplink, self.world.utc(uplink.at_us))
 
     def _send_downlink(self, server: MtServer) -> None:
         """Queue posted messages for their modems, and send a ring alert."""

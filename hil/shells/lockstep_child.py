@@ -69,13 +69,14 @@ class Child:
             message = self._read()
             if message is None:
                 return
-            if message[0] == MEMORY:
-                self._reply(_live_bytes() if message[1] else self._peak, [])
+            kind, port, now, data = message
+            if kind == MEMORY:
+                self._reply(_live_bytes() if port else self._peak, [])
                 continue
-            if message[0] == INJECT:
+            if kind == INJECT:
                 from hil.kernel.raise_in import inject  # noqa: PLC0415 - few runs need it
 
-                inject(agent, message[3].decode(), message[2])
+                inject(agent, data.decode(), now)
                 self._reply(0, [])
                 continue
             dispatch(agent, message)

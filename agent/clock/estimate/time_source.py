@@ -184,7 +184,8 @@ class TimeSource:
         error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
         found = line_end(blocks, error, mean_changes(blocks, self._holdover))
         if found is not None:
-            self.measure(found[2], found[0], found[1])
+            lo, hi, end = found
+            self.measure(end, lo, hi)
 
     def _drop_means(self) -> None:
         self._blocks = []
@@ -356,8 +357,8 @@ class TimeSource:
         lo, hi = interval.stated(now, guarded)
         candidate = self._candidate
         if candidate is not None and candidate.present is not None:
-            other = candidate.from_mark(candidate.present, now)
-            lo, hi = min(lo, other[0]), max(hi, other[1])
+            other_lo, other_hi = candidate.from_mark(candidate.present, now)
+            lo, hi = min(lo, other_lo), max(hi, other_hi)
         if self._former is None:
             return lo, hi
         low, high = self._former_range(now)

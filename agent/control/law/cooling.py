@@ -5,7 +5,7 @@ Does not read sensors or write actuators; `agent.control.component` does. Does n
 connects the laws:
 
 - the valve controls the supply temperature (`agent.control.law.feedforward`);
-- the pumps control dP, flow or temperature difference (`agent.control.law.pump_flow`);
+- the pumps control dP, flow or temperature difference (`agent.control.law.pump_speed`);
 - the fans move the valve to its mid-range position (`agent.control.law.fan`);
 - the dew point limits the set-point from below (`agent.control.law.dew_point`);
 - the optimiser moves the set-points (`agent.control.law.optimizer`).
@@ -18,7 +18,7 @@ sets `inputs_missing`: the caller must move the actuators to their fail-safe out
 
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
-from agent.control.law.pump_flow import DELTA_T, DP, PumpFlowControl
+from agent.control.law.pump_speed import DELTA_T, DP, PumpSpeedControl
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -92,10 +92,10 @@ class CoolingControl:
             supply["rate_pct_per_s"],
             supply["lag_s"],
         )
-        self.pump_flow = PumpFlowControl(
+        self.pump_speed = PumpSpeedControl(
             pumps["min_pct"], pumps["max_pct"], pumps["rate_pct_per_s"]
         )
-        self.pump_flow.set_mode(pumps["mode"])
+        self.pump_speed.set_mode(pumps["mode"])
         self.dew_limit: DewPointLimit | None = None
         self.target_c: float = supply["setpoint_c"]
         self.pump_setpoint: float = pumps["setpoint"]
@@ -155,7 +155,7 @@ class CoolingControl:
         """Continue from the present outputs, with bumpless transfer."""
         self.track_valve(valve_pct)
         self.pump_pct = pump_pct
-        self.pump_flow.track(pump_pct)
+        self.pump_speed.track(pump_pct)
         self.track_fans(fan_pct)
 
     def add_humidity(self, i: int, air_c: "float | None", rh_pct: "float | None", now: int) -> None:
@@ -278,7 +278,7 @@ class CoolingControl:
 
     def step_pumps(self, readings: ControlReadings, dt: float) -> None:
         """Step the pump law."""
-        controller = self.pump_flow
+        controller = self.pump_speed
         target = self.optimal_pump_pct
         if target is not None:
             max_step = _SETPOINT_PCT_S * dt

@@ -4,7 +4,7 @@
 Does not act in a cycle; see `agent.control.operation.manual`. Loaded with the first command.
 """
 
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW
+from agent.control.law.pump_speed import DELTA_T, DP, FLOW
 from agent.control.operation.manual import LONGEST_MIN
 from agent.core.errors import CommandError
 

@@ -71,7 +71,7 @@ class DeviceHeat:
             target is None
             or target.case_c is None
             or now - target.read_at > _STALE_US
-            or not load.on
+            or not load.is_on
         ):
             self.is_warm, self._case_c = None, None
             load.set_heat(False, False)

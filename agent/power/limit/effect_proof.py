@@ -51,16 +51,16 @@ class EffectProof:
         """Check all loads. Return whether a load became ineffective now."""
         is_worse = False
         for load in self._loads:
-            if load.on:
+            if load.is_on:
                 was = load.ineffective
                 load.set_ineffective(self._exceeds_limit(load, now))
                 is_worse = is_worse or (load.ineffective and not was)
             else:
                 self._prove_off(load, now)
             text = alarm_text(LIMIT_INEFFECTIVE, load.name)
-            is_active = load.on and (load.ineffective or _ignores_limit(load))
+            is_active = load.is_on and (load.ineffective or _ignores_limit(load))
             self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, is_active, now, text)
-            failed = not load.on and load in self._failed
+            failed = not load.is_on and load in self._failed
             text = alarm_text(SHED_FAILED, load.name)
             self._agent.alarms.update(SHED_FAILED, load.name, failed, now, text)
         return is_worse

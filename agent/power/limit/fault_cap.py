@@ -25,7 +25,7 @@ def cap_loads(
         permille = 0
     for load in loads:
         limit_w = max(load.min_w, load.max_w * permille // 1000)
-        if load.on and load.can_limit and load.limit_w > limit_w:
+        if load.is_on and load.can_limit and load.limit_w > limit_w:
             load.lower_limit(limit_w, now)
             load.send_limit(now)
     shedding.follow_protection(now)

@@ -32,7 +32,7 @@ class KeptLimits:
 
     def _encode(self, cap_w: int, cap_pct: int) -> bytes:
         lines = ["%d %d" % (cap_w, cap_pct)]
-        lines += ["%s %d %d" % (load.name, load.limit_w, load.on) for load in self._loads]
+        lines += ["%s %d %d" % (load.name, load.limit_w, load.is_on) for load in self._loads]
         return "\n".join(lines).encode()
 
     def save(self, cap_w: int, cap_pct: int) -> None:
@@ -76,6 +76,6 @@ class KeptLimits:
             self.restored = True
             load.lower_limit(max(load.min_w, limit_w), now)
             load.send_limit(now)
-        if load.on and not on:
+        if load.is_on and not on:
             self.restored = True
             load.keep_off(now)

@@ -79,4 +79,4 @@ class LoadLimits:
 
     def proven_off(self) -> bool:
         """Return whether all loads have drawn less than 5 % of their rating since the order."""
-        return False not in [not load.on and load.is_proven_off for load in self._loads]
+        return False not in [not load.is_on and load.is_proven_off for load in self._loads]

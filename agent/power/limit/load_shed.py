@@ -67,7 +67,7 @@ class LoadShedding:
             monitor for monitor in self._optics if monitor.update(self._agent.alarms, now)
         ]
         for monitor in hot_modules:
-            if monitor.load is not None and monitor.load.on and monitor.load.can_switch:
+            if monitor.load is not None and monitor.load.is_on and monitor.load.can_switch:
                 self._switch(monitor.load, False, now)
         if headroom.supply_c is None:
             return
@@ -75,7 +75,7 @@ class LoadShedding:
         overheating = [
             load
             for load in self._loads
-            if load.on
+            if load.is_on
             and load.load_class.case_c(predicted_c, load.min_permille()) >= load.load_class.limit_c
         ]
         if not overheating or self._over_since is None:
@@ -100,7 +100,7 @@ class LoadShedding:
         is_lost = self._headroom.heat_rejection_lost or limits.limit_reason
         for load in self._loads:
             must_shed = limits.shed_reason or (is_lost and load.ineffective) or load.is_overheated
-            if load.on and load.can_switch and must_shed:
+            if load.is_on and load.can_switch and must_shed:
                 target = load.target
                 if load.is_overheated:
                     load.count_heat_trip()
@@ -118,7 +118,7 @@ class LoadShedding:
 
     def _shed(self, now: int) -> None:
         """Switch off the loads of the lowest priority that can be switched."""
-        switchable = [load for load in self._loads if load.on and load.can_switch]
+        switchable = [load for load in self._loads if load.is_on and load.can_switch]
         if not switchable:
             return
         lowest = min([load.priority for load in switchable])
@@ -130,7 +130,9 @@ class LoadShedding:
     def _restore(self, supply_c: float, now: int) -> None:
         # The place decides between equal priorities: a sort of MicroPython is not stable.
         off = [
-            (-load.priority, position) for position, load in enumerate(self._loads) if not load.on
+            (-load.priority, position)
+            for position, load in enumerate(self._loads)
+            if not load.is_on
         ]
         for _, position in sorted(off):
             load = self._loads[position]
@@ -153,7 +155,7 @@ class LoadShedding:
                 if outlet_session is session
                 and other.shed_at
                 # "On" for a load that only its service has switched off could start it.
-                and (other.outlets_off or other.on)
+                and (other.outlets_off or other.is_on)
             ]
             session.request_outputs(pairs, stop=not on)
         self._agent.alarms.update(LOAD_SHED, load.name, not on, now)

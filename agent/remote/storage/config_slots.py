@@ -14,9 +14,9 @@ begins; `agent.remote.storage.write_queue` ensures that. Each record is checked 
 is invalid, the copy is used. If both are invalid, they count as missing. In the worst case the site
 file remains, which always exists.
 
-The record also holds the hash of the site file (`origin`). If a technician edits that file, the
-edit has precedence: a record with another origin is ignored. Its counters are kept, so that no old
-message becomes valid again.
+The record also holds the hash of the site file. If a technician edits that file, the edit has
+precedence: a record with another hash is ignored. Its counters are kept, so that no old message
+becomes valid again.
 """
 
 from agent.remote.message.canonical import HASH_BYTES, hash_config
@@ -68,8 +68,8 @@ class ConfigTrial:
 class ConfigSlots:
     """The record in memory. Methods that change it return the write that stores it."""
 
-    def __init__(self, origin: bytes) -> None:
-        self.origin = origin
+    def __init__(self, site_file_hash: bytes) -> None:
+        self.site_file_hash = site_file_hash
         self.slot = FILE
         self.version = 0
         self.counters = [0, 0, 0]
@@ -80,7 +80,7 @@ class ConfigSlots:
     def record_write(self) -> "Write":
         """Return the write of the record."""
         trial = None if self.trial is None else self.trial.to_list()
-        parts = [_FORMAT, self.origin, self.slot, self.version, self.counters, trial]
+        parts = [_FORMAT, self.site_file_hash, self.slot, self.version, self.counters, trial]
         return RECORD, with_hash(cbor.encode(parts + [list(self.last)]))
 
     def free_slot(self) -> int:
@@ -153,23 +153,23 @@ class ConfigSlots:
         return self.record_write()
 
 
-def load_slots(origin: "bytes | None", read: "Read") -> ConfigSlots:
-    """Read the record. A missing or invalid one, or one of another origin, gives a new record.
+def load_slots(site_file_hash: "bytes | None", read: "Read") -> ConfigSlots:
+    """Read the record. A missing or invalid one, or one of another site file, gives a new record.
 
-    `origin` None accepts any: the site file cannot be read.
+    `site_file_hash` None accepts any: the site file cannot be read.
     """
-    slots = ConfigSlots(origin or b"")
-    parts = decode_sealed(read(RECORD))
+    slots = ConfigSlots(site_file_hash or b"")
+    parts = decode_hashed(read(RECORD))
     if not _is_valid(parts):
-        parts = decode_sealed(read(copy_key(RECORD)))
+        parts = decode_hashed(read(copy_key(RECORD)))
     if not _is_valid(parts):
         return slots
-    if origin is None:
-        origin = slots.origin = parts[1]
+    if site_file_hash is None:
+        site_file_hash = slots.site_file_hash = parts[1]
     slots.counters = parts[4]
     slots.version = parts[3]
     slots.last = (parts[6][0], parts[6][1], parts[6][2])
-    if parts[1] != origin:
+    if parts[1] != site_file_hash:
         slots.version += 1  # the file was edited: another base
         return slots
     slots.slot = parts[2]
@@ -215,7 +215,7 @@ def without_hash(data: "bytes | None") -> "bytes | None":
     return data[HASH_BYTES:]
 
 
-def decode_sealed(data: "bytes | None") -> "Any":
+def decode_hashed(data: "bytes | None") -> "Any":
     """Return the decoded content of a record with a hash, None if it is invalid."""
     body = without_hash(data)
     try:

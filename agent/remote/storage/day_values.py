@@ -10,7 +10,7 @@ time is monotonic, so a message with another date has no effect. A restart conti
 of the last write: the entry then lasts longer, never shorter. A damaged record counts as empty.
 """
 
-from agent.remote.storage.config_slots import decode_sealed, with_hash
+from agent.remote.storage.config_slots import decode_hashed, with_hash
 from protocols import cbor
 from protocols.time_units import SECOND
 
@@ -32,7 +32,7 @@ class DayValues:
 
     def load(self, read: "Read") -> None:
         """Read the record; the ends are relative to the start of the agent."""
-        parts = decode_sealed(read(DAY_KEY))
+        parts = decode_hashed(read(DAY_KEY))
         for part in parts if type(parts) is list else []:
             if type(part) is list and [type(item) for item in part] == [int] * _ENTRY_FIELDS:
                 self._entries.append(part[:3] + [part[3] * SECOND])

@@ -7,7 +7,7 @@ another change is on trial. Afterwards a change of `remote.keys` replaces the ke
     config.suspended   [number, ...] with a hash; a damaged record counts as empty
 """
 
-from agent.remote.storage.config_slots import decode_sealed, with_hash
+from agent.remote.storage.config_slots import decode_hashed, with_hash
 from protocols import cbor
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ class SuspendedKeys:
 
     def load(self, read: "Read") -> None:
         """Read the record."""
-        parts = decode_sealed(read(SUSPENDED_KEY))
+        parts = decode_hashed(read(SUSPENDED_KEY))
         self.numbers = [part for part in parts if type(part) is int] if type(parts) is list else []
 
     def accepted(self, keys: "list[dict[str, Any]]") -> "list[dict[str, Any]]":

@@ -9,7 +9,7 @@ sends reports without a signature, which the tools of operators do not accept. T
 with the store when the unit is decommissioned.
 """
 
-from agent.remote.storage.config_slots import decode_sealed, with_hash, without_hash
+from agent.remote.storage.config_slots import decode_hashed, with_hash, without_hash
 from protocols import cbor
 
 TYPE_CHECKING = False
@@ -41,5 +41,5 @@ def site_trial_write(counter: int) -> "Write":
 
 def read_site_trial(read: "Read") -> int:
     """Return the counter of the last change of a site key, 0 without one."""
-    counter = decode_sealed(read(SITE_TRIAL))
+    counter = decode_hashed(read(SITE_TRIAL))
     return counter if type(counter) is int else 0

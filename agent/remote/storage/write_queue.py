@@ -98,11 +98,11 @@ if TYPE_CHECKING:
             """Publish the report at the next tick."""
             ...
 
-        def report_pending(self) -> bool:
+        def is_report_pending(self) -> bool:
             """Return whether a report waits to be sent."""
             ...
 
-        def final_report(self) -> None:
+        def send_final_report(self) -> None:
             """Publish the final report of a decommissioned unit."""
             ...
 

@@ -59,8 +59,8 @@ def choose_config(
 
     `write` replaces a record durably before it returns. None: the agent writes after the start.
     """
-    origin = canonical.hash_config(canonical.encode_config(file))
-    record = config_slots.load_slots(origin, read)
+    site_file_hash = canonical.hash_config(canonical.encode_config(file))
+    record = config_slots.load_slots(site_file_hash, read)
     if record.trial is None:
         return _boot_confirmed(file, record, read)
     trial = record.trial

@@ -61,7 +61,7 @@ class OutputOscillation:
         """Return the travel of output `i`, percent per minute, 0 before a minute."""
         return self._travel[i] / self._minutes if self._minutes >= _LEAST_MINUTES else 0.0
 
-    def degraded(self, before: "OutputOscillation | None") -> str:
+    def find_degraded(self, before: "OutputOscillation | None") -> str:
         """Return the output that oscillates or travels more than before, or an empty text."""
         for i, name in enumerate(NAMES):
             amplitude, rate = (

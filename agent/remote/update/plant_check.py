@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check of the plant during a trial: flow, temperature difference, pump current, dew-point margin.
+"""Values of the plant in a trial: flow, temperature difference, pump current, dew-point margin.
 
 Does not use alarms: a changed set-point can halve the flow without any alarm. The points of all
 devices are searched when a trial begins. A value that the plant does not measure is not checked. At
@@ -21,7 +21,7 @@ _MARGIN_K = 2.0
 ASHRAE's guidance for liquid cooling."""
 
 
-class PlantCheck:
+class PlantValues:
     """The values at `now`, None without a measurement."""
 
     def __init__(self, agent: "Context", now: int) -> None:
@@ -34,7 +34,7 @@ class PlantCheck:
         self.margin = supply_c[0] - max(dew) if supply_c and dew else None
         self.delta_t = return_c[0] - supply_c[0] if supply_c and return_c else None
 
-    def degraded(self, before: "PlantCheck") -> str:
+    def find_degraded(self, before: "PlantValues") -> str:
         """Return the name of a value that is too much worse than `before`, or an empty text."""
         for name, is_degraded in _CHECKS:
             if is_degraded(self, before):
@@ -55,25 +55,25 @@ def _values(agent: "Context", point: str, now: int) -> "list[float]":
     return values
 
 
-def _flow(now: PlantCheck, before: PlantCheck) -> bool:
+def _flow(now: PlantValues, before: PlantValues) -> bool:
     if before.flow is None or before.flow <= 0:
         return False
     return now.flow is None or now.flow < _LEAST_FLOW * before.flow
 
 
-def _current(now: PlantCheck, before: PlantCheck) -> bool:
+def _current(now: PlantValues, before: PlantValues) -> bool:
     if before.current is None or now.current is None or before.current <= 0:
         return False
     return now.current > _MAX_CURRENT_RATIO * before.current
 
 
-def _margin(now: PlantCheck, before: PlantCheck) -> bool:
+def _margin(now: PlantValues, before: PlantValues) -> bool:
     if before.margin is None or now.margin is None:
         return False
     return now.margin < _MARGIN_K and now.margin < before.margin
 
 
-def _delta_t(now: PlantCheck, before: PlantCheck) -> bool:
+def _delta_t(now: PlantValues, before: PlantValues) -> bool:
     if before.delta_t is None or now.delta_t is None or before.delta_t <= 0:
         return False
     rise = now.delta_t - before.delta_t

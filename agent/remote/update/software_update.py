@@ -163,7 +163,7 @@ class SoftwareUpdate:
         if self.trial_monitor is None:
             return
         phase = self.trial_monitor.phase
-        reason = self.trial_monitor.checked_step(now)
+        reason = self.trial_monitor.guarded_step(now)
         if reason:
             self.roll_back(
                 reason + (" " + self.trial_monitor.reason if self.trial_monitor.reason else ""), now

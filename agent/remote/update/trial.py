@@ -18,7 +18,7 @@ alarm of that time rarely comes from the software, and a rollback restarts the c
 """
 
 from agent.remote.update.output_oscillation import OutputOscillation
-from agent.remote.update.plant_check import PlantCheck
+from agent.remote.update.plant_check import PlantValues
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -34,7 +34,10 @@ _SETTLED_SHARE = 0.15
 """Control errors that count as healthy: supply in K, differential pressure as a fraction of the
 set-point."""
 
-HEALTH, CONFIRM, PLANT_DEGRADED, NOT_CONFIRMED = "health", "confirm", "unwell", "not_confirmed"
+HEALTH, CONFIRM = "health", "confirm"
+"""Phases of a trial."""
+PLANT_DEGRADED, NOT_CONFIRMED = "unwell", "not_confirmed"
+"""Reasons to end a trial, as they are on the wire."""
 
 
 class TrialMonitor:
@@ -59,16 +62,16 @@ class TrialMonitor:
         self._check_from = now + grace_s * SECOND
         self._health_until = now + health_s * SECOND
         self._confirm_until = now + confirm_s * SECOND
-        self._saved_s = confirm_s
+        self._saved_remaining_s = confirm_s
         self._alarms = alarms
         self._initial_errors = self._loop_errors(now)
-        self._initial_check = None if grace_s else PlantCheck(agent, now)
+        self._initial_values = None if grace_s else PlantValues(agent, now)
         self._oscillation, self._oscillation_before = OutputOscillation(), before
         self._until_end = until_end
         self.phase = HEALTH
         self.reason = ""
 
-    def checked_step(self, now: int) -> str:
+    def guarded_step(self, now: int) -> str:
         """Do `step`. An exception ends the trial: nothing would check its plant any more."""
         try:
             return self.step(now)
@@ -79,21 +82,25 @@ class TrialMonitor:
     def step(self, now: int) -> str:
         """Check once. Return "" to continue, or the reason to end the trial."""
         if now >= self._check_from and (self.phase == HEALTH or self._until_end):
-            if self._initial_check is None:
-                self._initial_check = PlantCheck(self._agent, now)
+            if self._initial_values is None:
+                self._initial_values = PlantValues(self._agent, now)
             self._oscillation.tick(self._agent, now)
-            self.reason = self._new_alarm() or self._oscillation.degraded(self._oscillation_before)
-            is_end = self.phase == HEALTH and now >= self._health_until
-            if is_end and not self.reason:
-                self.reason = self._degraded_value(now)
+            self.reason = self._new_problem() or self._oscillation.find_degraded(
+                self._oscillation_before
+            )
+            is_health_over = self.phase == HEALTH and now >= self._health_until
+            if is_health_over and not self.reason:
+                self.reason = self._unsettled_loop(now)
             if self.reason:
                 return PLANT_DEGRADED
-            if is_end:
+            if is_health_over:
                 self.phase = CONFIRM
         return NOT_CONFIRMED if now >= self._confirm_until else ""
 
-    def _new_alarm(self) -> str:
-        """Return a new alarm of the plant, or an empty text."""
+    def _new_problem(self) -> str:
+        """Return the code of a new alarm of the plant, "safe" for a unit state that stops the
+        plant, or an empty text.
+        """
         for alarm in self._agent.alarms.active:
             if alarm.code not in self._alarms and alarm.record.trial:
                 return alarm.code
@@ -102,21 +109,23 @@ class TrialMonitor:
     def confirm_time_to_save(self, now: int) -> "int | None":
         """Return the remaining time in s if it must be saved now, otherwise None."""
         remaining_s = max(0, (self._confirm_until - now) // SECOND)
-        if self._saved_s - remaining_s < _SAVE_INTERVAL_S:
+        if self._saved_remaining_s - remaining_s < _SAVE_INTERVAL_S:
             return None
-        self._saved_s = remaining_s
+        self._saved_remaining_s = remaining_s
         return remaining_s
 
     def _loop_errors(self, now: int) -> "tuple[float | None, float | None]":
         supply, dp = self._agent.supply_loop, self._agent.pressure_loop
-        measured, kpa = supply.sensor.value(now), dp.sensor.value(now)
+        supply_c, dp_kpa = supply.sensor.value(now), dp.sensor.value(now)
         return (
-            None if measured is None else abs(measured - supply.setpoint),
-            None if kpa is None or not dp.setpoint else abs(kpa - dp.setpoint) / dp.setpoint,
+            None if supply_c is None else abs(supply_c - supply.setpoint),
+            None if dp_kpa is None or not dp.setpoint else abs(dp_kpa - dp.setpoint) / dp.setpoint,
         )
 
-    def _degraded_value(self, now: int) -> str:
-        """Return the loop that is neither healthy nor better than before."""
+    def _unsettled_loop(self, now: int) -> str:
+        """Return the loop that is neither healthy nor better than before, a value of the plant
+        that is worse, or an empty text.
+        """
         limits = (("supply", _SETTLED_K), ("dp", _SETTLED_SHARE))
         loops: tuple[Any, Any] = self._agent.supply_loop, self._agent.pressure_loop
         for (name, tolerance), before, after, loop in zip(
@@ -128,6 +137,6 @@ class TrialMonitor:
                 return name
         return (
             ""
-            if self._initial_check is None
-            else PlantCheck(self._agent, now).degraded(self._initial_check)
+            if self._initial_values is None
+            else PlantValues(self._agent, now).find_degraded(self._initial_values)
         )

@@ -22,7 +22,7 @@ from agent.config.text_file import read_file
 from agent.core.errors import ConfigError
 from agent.runtime.cpython_start import compile_config
 from agent.telemetry.status import STATUS_FILE
-from agent.tools.clock.site_time import Hysteresis, Statement, state_time
+from agent.tools.clock.site_time import Hysteresis, Statement, make_statement
 from agent.tools.clock.time_programs import Chronyd, Grandmaster, find_program
 from agent.tools.clock.time_server_files import (
     ServerSettings,
@@ -35,8 +35,16 @@ from drivers.ports.cpython.whole_file import replace_file
 
 EXAMPLE = "coldloop clock serve --config /etc/coldloop/unit.json --allow 10.0.0.0/8"
 _PERIOD_S = 1.0
-_REPEAT_S = 10.0
-_NONE = Statement(False, 248, 0xFE, False, 37, "the agent writes no status")
+_WITHDRAW_AGAIN_S = 10.0
+"""Interval of the checks whether chronyd is synchronized again while the time is withdrawn, s."""
+_NO_STATUS = Statement(
+    may_serve=False,
+    clock_class=248,
+    accuracy=0xFE,
+    traceable=False,
+    utc_offset_s=37,
+    reason="the agent writes no status",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"{folder}/ptp4l.conf: missing; run it with --write {folder} first")
     if settings.interface and find_program("ptp4l") is None:
         raise ConfigError("ptp4l: no such program; install the package linuxptp")
-    grandmaster = Grandmaster(folder / "ptp4l.conf", Path(settings.folder))
+    grandmaster = Grandmaster(folder / "ptp4l.conf", Path(settings.run_folder))
     supervisor = TimeSupervisor(settings, chronyd, grandmaster if settings.interface else None)
     end = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     try:
@@ -119,15 +127,15 @@ def make_settings(raw: dict[str, Any], arguments: argparse.Namespace) -> ServerS
             f"{arguments.config}: chrony: missing; the agent sends no samples to chronyd"
         )
     settings = ServerSettings(
-        str(chrony["port"]).partition(":")[2],
-        int(chrony.get("bound_ms", 100)),
-        float(raw["receiver"].get("drift_ppm", 50)),
-        tuple(arguments.allow),
-        arguments.nts_cert,
-        arguments.nts_key,
-        arguments.ptp,
-        arguments.hardware,
-        arguments.run_folder,
+        socket=str(chrony["port"]).partition(":")[2],
+        bound_ms=int(chrony.get("bound_ms", 100)),
+        drift_ppm=float(raw["receiver"].get("drift_ppm", 50)),
+        clients=tuple(arguments.allow),
+        certificate=arguments.nts_cert,
+        key=arguments.nts_key,
+        interface=arguments.ptp,
+        hardware_timestamps=arguments.hardware,
+        run_folder=arguments.run_folder,
     )
     settings.check()
     return settings
@@ -163,9 +171,9 @@ def read_statement(status: Path, offset_us: int) -> Statement:
     """Return the statement for the status of the agent; `offset_us`: error of the system clock."""
     try:
         snapshot = read_status(status)
-        return state_time(snapshot, age_s(snapshot), offset_us)
+        return make_statement(snapshot, age_s(snapshot), offset_us)
     except (ConfigError, KeyError, TypeError):
-        return _NONE
+        return _NO_STATUS
 
 
 class TimeSupervisor:
@@ -178,18 +186,18 @@ class TimeSupervisor:
         self._chronyd = chronyd
         self._grandmaster = grandmaster
         self._hysteresis = Hysteresis()
-        self._printed: Statement | None = None
-        self._stated: Statement | None = None
-        self._withdrawn_s: float | None = None
+        self._printed_statement: Statement | None = None
+        self._ptp_statement: Statement | None = None
+        self._last_withdrawal_s: float | None = None
 
-    def step(self, found: Statement, now_s: float) -> None:
+    def step(self, new: Statement, now_s: float) -> None:
         """Apply a statement at a monotonic time."""
-        statement = self._hysteresis.update(found, now_s)
-        if statement != self._printed:
-            self._printed = statement
+        statement = self._hysteresis.update(new, now_s)
+        if statement != self._printed_statement:
+            self._printed_statement = statement
             print(describe(statement), flush=True)
-        if statement.is_serving:
-            self._withdrawn_s = None
+        if statement.may_serve:
+            self._last_withdrawal_s = None
             self._serve_ptp(statement)
         else:
             self._withdraw(now_s)
@@ -199,26 +207,26 @@ class TimeSupervisor:
         if grandmaster is None:
             return
         if not grandmaster.running:
-            self._stated = None
+            self._ptp_statement = None
             grandmaster.start()
         command = grandmaster_command(statement, self._settings.hardware_timestamps)
-        if statement != self._stated and grandmaster.state(command):
-            self._stated = statement
+        if statement != self._ptp_statement and grandmaster.send_settings(command):
+            self._ptp_statement = statement
 
     def _withdraw(self, now_s: float) -> None:
         if self._grandmaster is not None and self._grandmaster.running:
             self._grandmaster.stop()
-        since = self._withdrawn_s
-        if since is not None and now_s - since < _REPEAT_S:
+        last_s = self._last_withdrawal_s
+        if last_s is not None and now_s - last_s < _WITHDRAW_AGAIN_S:
             return
-        if since is None or self._chronyd.is_serving():
+        if last_s is None or self._chronyd.is_synchronized():
             self._chronyd.withdraw()
-        self._withdrawn_s = now_s
+        self._last_withdrawal_s = now_s
 
 
 def describe(statement: Statement) -> str:
     """Return a statement as one line."""
-    if not statement.is_serving:
+    if not statement.may_serve:
         return f"time service   withdrawn: {statement.reason}"
     traceable = "traceable" if statement.traceable else "not traceable"
     return (
@@ -248,14 +256,14 @@ def check(
         problems.append("chronyd: no answer; check that it runs, and --chronyd")
     elif "#,*,BDS" not in sources:
         problems.append("chronyd: the agent is not its selected source (refclock BDS)")
-    elif not chronyd.is_serving():
+    elif not chronyd.is_synchronized():
         problems.append("chronyd: not synchronized")
     statement = read_statement(status, 0)
-    if not statement.is_serving:
+    if not statement.may_serve:
         problems.append(f"agent: {statement.reason}")
     if as_json:
         fields = statement._asdict()
-        served = fields.pop("is_serving")
+        served = fields.pop("may_serve")
         print(json.dumps({"served": served, **fields, "problems": problems}))
         return 1 if problems else 0
     for problem in problems:

@@ -40,9 +40,12 @@ BETTER_AFTER_S = 60.0
 
 
 class Statement(NamedTuple):
-    """The statement. `utc_offset_s`: TAI minus UTC. `reason`: why nothing is served."""
+    """The statement. `may_serve`: the time of the agent is good enough to be served.
 
-    is_serving: bool
+    `utc_offset_s`: TAI minus UTC. `reason`: why nothing is served.
+    """
+
+    may_serve: bool
     clock_class: int
     accuracy: int
     traceable: bool
@@ -58,7 +61,7 @@ def accuracy_code(bound_us: int) -> int:
     return _UNKNOWN
 
 
-def state_time(snapshot: dict[str, Any], age_s: float, extra_us: int = 0) -> Statement:
+def make_statement(snapshot: dict[str, Any], age_s: float, extra_us: int = 0) -> Statement:
     """Return the statement for a status of the agent; `extra_us`: error of the system clock."""
     clock = snapshot["clock"]
     bound_us, state = clock["bound_us"], clock["state"]
@@ -73,13 +76,27 @@ def state_time(snapshot: dict[str, Any], age_s: float, extra_us: int = 0) -> Sta
     elif bound_us is None or bound_us + extra_us > _MOST_US:
         reason = "the error bound is above 1 s"
     if reason:
-        return Statement(False, 248, _UNKNOWN, False, offset_s, reason)
+        return Statement(
+            may_serve=False,
+            clock_class=248,
+            accuracy=_UNKNOWN,
+            traceable=False,
+            utc_offset_s=offset_s,
+            reason=reason,
+        )
     bound_us += extra_us
     if state == "sync" and clock["source"] == "pulses" and bound_us <= _PRIMARY_US:
         clock_class = 6
     else:
         clock_class = 7 if bound_us <= _HOLDOVER_US else 52
-    return Statement(True, clock_class, accuracy_code(bound_us), clock_class < 52, offset_s, "")
+    return Statement(
+        may_serve=True,
+        clock_class=clock_class,
+        accuracy=accuracy_code(bound_us),
+        traceable=clock_class < 52,
+        utc_offset_s=offset_s,
+        reason="",
+    )
 
 
 class Hysteresis:

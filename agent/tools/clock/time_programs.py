@@ -50,7 +50,7 @@ class Chronyd:
         fields = self.tracking()
         return 0 if fields is None else int(abs(float(fields[_OFFSET_FIELD])) * 1e6) + 1
 
-    def is_serving(self) -> bool:
+    def is_synchronized(self) -> bool:
         """Return whether chronyd states that it is synchronized."""
         fields = self.tracking()
         return fields is not None and fields[_STRATUM_FIELD] != "0"
@@ -101,7 +101,7 @@ class Grandmaster:
                 self._process.wait()
             self._process = None
 
-    def state(self, command: str) -> bool:
+    def send_settings(self, command: str) -> bool:
         """Send a command through pmc; return whether ptp4l has confirmed it."""
         own = self._folder / f"pmc-{os.getpid()}.sock"
         text = run_program(

@@ -29,7 +29,8 @@ class ServerSettings:
 
     `socket`, `bound_ms`: those of the section `chrony`. `drift_ppm`: of the oscillator.
     `clients`: networks that may ask. `certificate`, `key`: files for NTS, or empty. `interface`:
-    the one of PTP, or empty. `hardware_timestamps`: it has them. `folder`: for sockets of ptp4l.
+    the one of PTP, or empty. `hardware_timestamps`: it has them. `run_folder`: for the sockets of
+    ptp4l.
     """
 
     socket: str
@@ -40,7 +41,7 @@ class ServerSettings:
     key: str = ""
     interface: str = ""
     hardware_timestamps: bool = False
-    folder: str = "/run/coldloop-time"
+    run_folder: str = "/run/coldloop-time"
 
     def check(self) -> None:
         """Raise `ConfigError` for a setting that the files cannot have."""
@@ -53,7 +54,7 @@ class ServerSettings:
             raise ConfigError("NTS needs both --nts-cert and --nts-key")
         if self.certificate:
             check_certificate(self.certificate, self.key)
-        texts = (self.socket, self.certificate, self.key, self.interface, self.folder)
+        texts = (self.socket, self.certificate, self.key, self.interface, self.run_folder)
         if any(char.isspace() for text in texts for char in text):
             raise ConfigError("a path or an interface has a blank")
 
@@ -114,8 +115,8 @@ def ptp_text(settings: ServerSettings, priority2: int = 128) -> str:
         "logAnnounceInterval 0",
         "logSyncInterval -3",
         "network_transport UDPv4",
-        f"uds_address {settings.folder}/ptp4l.sock",
-        f"uds_ro_address {settings.folder}/ptp4l-ro.sock",
+        f"uds_address {settings.run_folder}/ptp4l.sock",
+        f"uds_ro_address {settings.run_folder}/ptp4l-ro.sock",
         f"[{settings.interface}]",
     ]
     return "\n".join(lines) + "\n"
@@ -131,7 +132,7 @@ def grandmaster_command(statement: Statement, hardware_timestamps: bool) -> str:
         ("currentUtcOffset", statement.utc_offset_s),
         ("leap61", 0),
         ("leap59", 0),
-        ("currentUtcOffsetValid", int(hardware_timestamps and statement.is_serving)),
+        ("currentUtcOffsetValid", int(hardware_timestamps and statement.may_serve)),
         ("ptpTimescale", int(hardware_timestamps)),
         ("timeTraceable", traceable),
         ("frequencyTraceable", traceable),

@@ -2,8 +2,8 @@
 """`coldloop link latency`: time from a record to the receipt of the ground, measured by the agent.
 
 Reads the last status of the agent on this controller; works without a link. The latency counts from
-the time at which the record was logged: a block of rows is logged at its last row. See
-`agent.log.latency`.
+the time at which the record was logged: a block of rows is logged at its last row. The carrier of a
+record is the way of its receipt, MQTT or datagrams. See `agent.log.latency`.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if rows else 1
 
 
-def below(bucket: int) -> int:
+def upper_limit_s(bucket: int) -> int:
     """Return the upper limit of a bucket, s."""
     return 1 << bucket
 
@@ -56,15 +56,15 @@ def percentile(counts: "list[int]", share: int) -> int:
     for bucket, count in enumerate(counts):
         total += count
         if 100 * total >= needed:
-            return below(bucket)
-    return below(len(counts) - 1)
+            return upper_limit_s(bucket)
+    return upper_limit_s(len(counts) - 1)
 
 
-def to_record(kind: str, carrier: str, counts: "list[int]") -> "dict[str, Any]":
+def to_record(record_class: str, carrier: str, counts: "list[int]") -> "dict[str, Any]":
     """Return one row as an object; `below_s` has the upper limits of the buckets."""
-    record: dict[str, Any] = {"class": kind, "carrier": carrier, "count": sum(counts)}
+    record: dict[str, Any] = {"class": record_class, "carrier": carrier, "count": sum(counts)}
     record.update({f"p{share}_s": percentile(counts, share) for share in _SHARES})
-    record["below_s"] = {str(below(i)): count for i, count in enumerate(counts) if count}
+    record["below_s"] = {str(upper_limit_s(i)): count for i, count in enumerate(counts) if count}
     return record
 
 
@@ -72,10 +72,10 @@ def table(rows: "list[list[Any]]") -> "list[str]":
     """Return the lines of the table, as Markdown."""
     lines = ["| class | carrier | records | 50 % below, s | 90 % | 99 % | histogram, s: records |"]
     lines.append("|---|---|---|---|---|---|---|")
-    for kind, carrier, counts in rows:
-        shares = " | ".join(str(percentile(counts, share)) for share in _SHARES)
-        bars = ", ".join(f"<{below(i)}: {count}" for i, count in enumerate(counts) if count)
-        lines.append(f"| {kind} | {carrier} | {sum(counts)} | {shares} | {bars} |")
+    for record_class, carrier, counts in rows:
+        limits = " | ".join(str(percentile(counts, share)) for share in _SHARES)
+        bars = ", ".join(f"<{upper_limit_s(i)}: {count}" for i, count in enumerate(counts) if count)
+        lines.append(f"| {record_class} | {carrier} | {sum(counts)} | {limits} | {bars} |")
     if not rows:
         lines.append("| no receipt so far | | | | | | |")
     return lines

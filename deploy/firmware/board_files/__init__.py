@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptions of boards, one TOML file a board: pins, UARTs, buffers, flash, watchdog.
 
-A new board needs a new file only. The firmware freezes `UARTS` and `PINS` of its board as
-`_board_data`; the ports of the agent read it (drivers/ports/micropython/board_data.py). The tests
-compare the pins with the tables of the chips in the source of MicroPython.
+A new board needs a file here and entries of its build; see docs/engineer/firmware.md. The firmware
+freezes `UARTS` and `PINS` of its board as `_board_data`; the ports of the agent read it
+(drivers/ports/micropython/board_data.py). The tests compare the pins with the tables of the chips
+in the source of MicroPython.
 """
 
 import tomllib

@@ -85,8 +85,19 @@ machine.freq(200_000_000)
 The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 2.1.1).
 """
 RP2_BOARDS: dict[str, Rp2Board] = {
-    "rp2350": Rp2Board("rp2350", "RPI_PICO2", 4096, 1024, 1408, 0x400D8000),
-    "rp2040": Rp2Board("rp2040", "RPI_PICO", 2048, 704, 192, 0x40058000, _CLOCK_SCRIPT, True),
+    "rp2350": Rp2Board(
+        "rp2350", "RPI_PICO2", flash_kib=4096, slot_kib=1024, files_kib=1408, watchdog=0x400D8000
+    ),
+    "rp2040": Rp2Board(
+        "rp2040",
+        "RPI_PICO",
+        flash_kib=2048,
+        slot_kib=704,
+        files_kib=192,
+        watchdog=0x40058000,
+        start=_CLOCK_SCRIPT,
+        keeps_marks=True,
+    ),
 }
 _BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"
 """The watchdog starts before anything else."""

@@ -52,10 +52,10 @@ _ListOfLogRecord = ListOf(LogRecord)
 
 @dataclass(frozen=True, slots=True)
 class TrendRecord:
-    """One record. `at`: UTC, s; `value`: Present_Value, None: not known."""
+    """One record. `at_utc_s`: UTC, s; `value`: Present_Value, None: not known."""
 
     sequence: int
-    at: float
+    at_utc_s: float
     value: float | None
 
 
@@ -95,7 +95,7 @@ class TrendLog:
         for at, value in samples:
             newest.setdefault(int(at // INTERVAL_S), (at, value))
         live = list(self.records)
-        first_live = int(live[0].at // INTERVAL_S) if live else None
+        first_live = int(live[0].at_utc_s // INTERVAL_S) if live else None
         self.records.clear()
         for minute in sorted(newest)[-RECORDS:]:
             if first_live is None or minute < first_live:
@@ -103,7 +103,7 @@ class TrendLog:
                 scaled = None if value is None else value / self.point.row.scale * self._factor
                 self._append(at, scaled)
         for record in live:
-            self._append(record.at, record.value)
+            self._append(record.at_utc_s, record.value)
         self._publish()
 
     def add(self, snapshot: Snapshot) -> None:
@@ -111,7 +111,7 @@ class TrendLog:
         if snapshot.utc is None:
             return
         at = snapshot.utc.timestamp()
-        newest = self.records[-1].at if self.records else 0.0
+        newest = self.records[-1].at_utc_s if self.records else 0.0
         if at // INTERVAL_S > newest // INTERVAL_S:
             raw = snapshot.points[self.point.row.key].raw
             self._append(at, None if raw is None else raw * self._factor)
@@ -223,8 +223,8 @@ def _by_time(records: list[TrendRecord], reference: Any, count: int) -> int:
     """Return the first record after the time, or for a negative count the last before it."""
     at = _seconds(reference)
     if count > 0:
-        return next((i for i, r in enumerate(records) if r.at > at), -1)
-    return next((i for i in range(len(records) - 1, -1, -1) if records[i].at < at), -1)
+        return next((i for i, r in enumerate(records) if r.at_utc_s > at), -1)
+    return next((i for i in range(len(records) - 1, -1, -1) if records[i].at_utc_s < at), -1)
 
 
 def _seconds(reference: Any) -> float:
@@ -241,7 +241,7 @@ def _log_record(record: TrendRecord) -> LogRecord:
     value = record.value
     datum = LogRecordLogDatum(nullValue=()) if value is None else LogRecordLogDatum(realValue=value)
     return LogRecord(
-        timestamp=date_time(dt.datetime.fromtimestamp(record.at, dt.UTC)),
+        timestamp=date_time(dt.datetime.fromtimestamp(record.at_utc_s, dt.UTC)),
         logDatum=datum,
         statusFlags=FAULT if value is None else NO_FLAGS,
     )

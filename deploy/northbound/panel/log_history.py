@@ -92,7 +92,10 @@ def _records(file: Path) -> list[segment.LogRecord]:
         data = file.read_bytes()
     except OSError:  # removed by the agent
         return []
-    return [] if name is None else segment.scan(data, name[0], name[1]).records
+    if name is None:
+        return []
+    generation, group, _ = name
+    return segment.scan(data, generation, group).records
 
 
 def _add_schema(schemas: dict[bytes, Schema], payload: bytes) -> None:

@@ -117,7 +117,16 @@ class Ingest:
 
     def _hold_message(self, unit: str, message: bytes, reason: str, detail: str) -> None:
         head = bytes(message[: self._limits.message_bytes])
-        self._quarantine.add(Entry(0, unit, b"", 0, 1, MESSAGE, head), reason, detail)
+        entry = Entry(
+            id=0,
+            unit=unit,
+            generation=b"",
+            number=0,
+            record_count=1,
+            kind=MESSAGE,
+            payload=head,
+        )
+        self._quarantine.add(entry, reason, detail)
 
     def _ingest_any(self, unit: str, message: bytes, received: Received) -> None:
         if not satcom_envelope.is_datagram(message):

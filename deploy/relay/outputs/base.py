@@ -76,7 +76,7 @@ class OutputContext:
     store: StateStore | None = None
     shelved: Path | None = None
     token: str = ""
-    ca: str | None = None
+    ca_file: str | None = None
 
 
 class Output:

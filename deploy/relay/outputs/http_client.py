@@ -26,7 +26,9 @@ class HttpClient:
     def __init__(self, url: str, context: OutputContext) -> None:
         self._url = url
         self._token = context.token
-        self._tls = ssl.create_default_context(cafile=context.ca) if url[:6] == "https:" else None
+        self._tls = (
+            ssl.create_default_context(cafile=context.ca_file) if url[:6] == "https:" else None
+        )
 
     def post(self, body: bytes, kind: str) -> None:
         """Post a body; returns after a status of 2xx. Raises OutputError, RefusedError."""

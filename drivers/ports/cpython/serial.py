@@ -47,7 +47,7 @@ class SerialPort(StreamPort):
         self._line = line
         self._fd: int = line.fileno()
         self.pollable = self._fd
-        self.reads_all = True
+        self.read_empties_input = True
         self._direction: DirectionControl | None = None
         if address.direction_line[0]:
             from drivers.ports.cpython import rs485_gpio  # noqa: PLC0415  (few lines need it)

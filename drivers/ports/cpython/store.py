@@ -23,7 +23,7 @@ from drivers.ports.base import (
     make_error,
     translate_error,
 )
-from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, check_key, format_listing
+from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, decode_key, format_listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Store:
 
     def _path(self, key: str) -> str:
         """Return the file path of a key."""
-        return os.path.join(self._address.path, check_key(self._address, key.encode()))
+        return os.path.join(self._address.path, decode_key(self._address, key.encode()))
 
 
 class StorePort(StreamPort):

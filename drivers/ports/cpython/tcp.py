@@ -98,7 +98,7 @@ class TcpPort(StreamPort):
         self._tls: ssl.SSLSocket | None = None
         self._target: SocketTarget | None = None
         self._is_udp = address.kind in ("rtu+udp", "ntp")
-        self.reads_all = address.kind != "tls" and not self._is_udp
+        self.read_empties_input = address.kind != "tls" and not self._is_udp
 
     def continue_open(self) -> bool:
         """Do the next steps of opening; True when bytes can flow."""

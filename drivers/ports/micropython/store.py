@@ -18,7 +18,7 @@ from drivers.ports.base import (
     translate_error,
 )
 from drivers.ports.micropython.ffi import sync, sync_folder
-from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, check_key, format_listing
+from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, decode_key, format_listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Store:
 
     def _path(self, key: str) -> str:
         """Return the file path of a key."""
-        return "%s/%s" % (self._address.path, check_key(self._address, key.encode()))
+        return "%s/%s" % (self._address.path, decode_key(self._address, key.encode()))
 
 
 def _exists(path: str) -> bool:
@@ -141,7 +141,8 @@ class StorePort(StreamPort):
         request = self._pending.take()
         if request is None:
             return True
-        self._reply = self.perform(request[0], request[1], request[2])
+        op, key, payload = request
+        self._reply = self.perform(op, key, payload)
         self._wake()
         return False
 
@@ -165,8 +166,9 @@ class StorePort(StreamPort):
         """Complete the accepted requests."""
         request = self._pending.take()
         while request is not None:
+            op, key, payload = request
             try:
-                self.perform(request[0], request[1], request[2])
+                self.perform(op, key, payload)
             except PortError:
                 return
             request = self._pending.take()

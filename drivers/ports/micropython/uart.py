@@ -59,10 +59,10 @@ class UartPort(StreamPort):
         StreamPort.__init__(self, address)
         self._uart = uart
         self.pollable = uart
-        self.reads_all = True  # bytes that arrive during the work on others wait for the next step
+        self.read_empties_input = True  # the loop does not read again in this step
         self._has_arrival_time = hasattr(uart, "arrived")
-        data = uart_data(address.path)
-        self._capacity: int = data.get("capacity", UNKNOWN_CAPACITY)
+        description = uart_data(address.path)
+        self._capacity: int = description.get("capacity", UNKNOWN_CAPACITY)
         self._queued = 0
         self._counted_at = 0
         self._direction = direction
@@ -88,7 +88,7 @@ class UartPort(StreamPort):
 
     def write(self, data: bytes) -> int:
         """Write as much as the buffer of the UART takes without a wait."""
-        room = self._capacity - self._unsent()
+        room = self._capacity - self._count_unsent()
         if room <= 0 or not data:
             return 0
         if self._direction is not None:
@@ -97,7 +97,7 @@ class UartPort(StreamPort):
         self._queued += taken
         return taken
 
-    def _unsent(self) -> int:
+    def _count_unsent(self) -> int:
         """Return the number of bytes that the line cannot have sent yet."""
         now: int = time.ticks_us()  # type: ignore[attr-defined]
         if self._queued:
@@ -169,20 +169,20 @@ def open_port(address: "Address", _wake: "Wake") -> "Port":
 
 def _open_uart(machine: "Any", address: "Address") -> "Any":
     """Return a UART of the chip, or one of its state machines."""
-    data = uart_data(address.path)
-    if "state_machine" not in data:
+    description = uart_data(address.path)
+    if "state_machine" not in description:
         return machine.UART(int(address.path), **_pins(machine, address))
     import rp2  # type: ignore[import-not-found]  # noqa: PLC0415 - its boards only
 
     from drivers.ports.micropython.pio_uart import PioUart  # noqa: PLC0415
 
-    return PioUart(data, rp2, machine.Pin)
+    return PioUart(description, rp2, machine.Pin)
 
 
 def _pins(machine: "Any", address: "Address") -> "dict[str, Any]":
     """Return the arguments for the pins of a UART; none: the defaults of MicroPython."""
-    data = uart_data(address.path)
-    return {name: machine.Pin(data[name]) for name in ("tx", "rx") if name in data}
+    description = uart_data(address.path)
+    return {name: machine.Pin(description[name]) for name in ("tx", "rx") if name in description}
 
 
 def _direction_pin(machine: "Any", address: "Address", uart: "Any") -> "Any":
@@ -197,9 +197,9 @@ def _direction_pin(machine: "Any", address: "Address", uart: "Any") -> "Any":
 
 def _configure(uart: "Uart", address: "Address") -> None:
     """Set baud rate and frame format; raises PortError if the hardware does not support them."""
-    data = uart_data(address.path)
-    options = {"txbuf": data["tx_buffer"]} if "tx_buffer" in data else {}
-    options["rxbuf"] = data.get("rx_buffer", RX_BUFFER)
+    description = uart_data(address.path)
+    options = {"txbuf": description["tx_buffer"]} if "tx_buffer" in description else {}
+    options["rxbuf"] = description.get("rx_buffer", RX_BUFFER)
     try:
         uart.init(
             baudrate=address.baud,

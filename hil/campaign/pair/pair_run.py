@@ -45,7 +45,7 @@ class Write(NamedTuple):
     """A write request that reached the devices: controller (0 or 1), its end in µs, the frame."""
 
     node: int
-    at: int
+    ended_at_us: int
     frame: bytes
 
 
@@ -218,7 +218,7 @@ class PairRun:
     def closest_writes_us(self) -> int:
         """Return the least time between writes of two controllers, µs; very large without."""
         times = [
-            after.at - before.at
+            after.ended_at_us - before.ended_at_us
             for before, after in zip(self.writes, self.writes[1:], strict=False)
             if before.node != after.node
         ]

@@ -417,7 +417,7 @@ class Broker(FaultTarget):
     ) -> None:
         """Send one message to one subscriber, or queue it."""
         qos = min(message.qos, granted)
-        out = QueuedPublish(message.topic, message.payload, qos, retained, message.at)
+        out = QueuedPublish(message.topic, message.payload, qos, retained, message.accepted_at_us)
         dropped_before = session.dropped
         self._send_publishes(session, session.enqueue(out))
         self.counters.queue_dropped += session.dropped - dropped_before

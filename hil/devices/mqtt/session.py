@@ -20,13 +20,13 @@ _RETAIN, _QOS1, _DUP = 1, 2, 8
 
 @dataclass(frozen=True, slots=True)
 class QueuedPublish:
-    """A published message; `at` is the time at which the broker accepted it."""
+    """A published message; `accepted_at_us` is the time at which the broker accepted it."""
 
     topic: str
     payload: bytes
     qos: int
     retain: bool
-    at: int = 0
+    accepted_at_us: int = 0
 
 
 @dataclass(slots=True)

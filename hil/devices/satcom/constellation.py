@@ -60,8 +60,22 @@ class ConstellationShape:
 
 
 SHAPES = {
-    "polar66": ConstellationShape(6, 11, 780, 86.4, 180, 6),
-    "sso12": ConstellationShape(2, 6, 550, 97.6, 180, 2),
+    "polar66": ConstellationShape(
+        planes=6,
+        per_plane=11,
+        altitude_km=780,
+        inclination_deg=86.4,
+        spread_deg=180,
+        phasing_half=6,
+    ),
+    "sso12": ConstellationShape(
+        planes=2,
+        per_plane=6,
+        altitude_km=550,
+        inclination_deg=97.6,
+        spread_deg=180,
+        phasing_half=2,
+    ),
 }
 SKIES = ("always", *SHAPES)
 

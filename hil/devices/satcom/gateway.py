@@ -24,7 +24,7 @@ _DAY_US = 86_400_000_000
 class UplinkDatagram:
     """One uplink datagram: time (µs), modem, number of its session, content."""
 
-    at: int
+    at_us: int
     serial: str
     number: int
     content: bytes

@@ -36,32 +36,34 @@ class ServerParameters:
 class ServerModel:
     """One device; inputs are `demand_w` and the coolant, outputs are `power_w` and `case_c`."""
 
-    def __init__(self, p: ServerParameters | None = None, case_c: float = 50.0) -> None:
+    def __init__(self, parameters: ServerParameters | None = None, case_c: float = 50.0) -> None:
         """Start idle at a case temperature in degC."""
-        self.p = p or ServerParameters()
-        self.demand_w = self.p.idle_w
+        self.parameters = parameters or ServerParameters()
+        self.demand_w = self.parameters.idle_w
         self.case_c = case_c
         self.limit_w: float | None = None
         self.self_throttled = False
-        self.power_w = self.p.idle_w
-        self._work_w = self.p.idle_w
+        self.power_w = self.parameters.idle_w
+        self._work_w = self.parameters.idle_w
         self._pending_limits: list[tuple[float, float | None]] = []
         self._now_s = 0.0
 
     def set_limit(self, watts: float | None) -> None:
         """Request a limit in W (None: no limit); it takes effect after the delay of the device."""
         if watts is not None:
-            watts = max(watts, self.p.min_limit_w)
-        self._pending_limits.append((self._now_s + self.p.delay_s, watts))
+            watts = max(watts, self.parameters.min_limit_w)
+        self._pending_limits.append((self._now_s + self.parameters.delay_s, watts))
 
     @property
     def leakage_w(self) -> float:
         """Leakage at the present case temperature, W."""
-        return self.p.leakage_w * exp(self.p.leakage_per_k * (self.case_c - LEAK_AT_C))
+        return self.parameters.leakage_w * exp(
+            self.parameters.leakage_per_k * (self.case_c - LEAK_AT_C)
+        )
 
     def step(self, dt_s: float, inlet_c: float, plate_conductance_w_k: float) -> float:
         """Step by `dt_s` with coolant at `inlet_c`; return the heat to it, W."""
-        p = self.p
+        p = self.parameters
         self._now_s += dt_s
         while self._pending_limits and self._pending_limits[0][0] <= self._now_s + 1e-9:
             self.limit_w = self._pending_limits.pop(0)[1]

@@ -68,9 +68,13 @@ def _harmless(unit: UnitFile, seconds: int) -> Iterator[Scenario]:
     """Yield the scenarios that only read, and let the loops control."""
     checks = [_zero("devices_lost", "BUS-2"), _zero("state", "SAFE-1")]
     if _loop(unit, "supply", "sensor"):
-        checks.append(Expectation("supply_c", "Cel", 5.0, 60.0, _START_S, requirement="BUS-1"))
+        checks.append(
+            Expectation("supply_c", "Cel", min=5.0, max=60.0, from_s=_START_S, requirement="BUS-1")
+        )
     if _loop(unit, "dp", "sensor"):
-        checks.append(Expectation("dp_kpa", "kPa", -5.0, 1000.0, _START_S, requirement="BUS-1"))
+        checks.append(
+            Expectation("dp_kpa", "kPa", min=-5.0, max=1000.0, from_s=_START_S, requirement="BUS-1")
+        )
     yield _scenario("unit-readings", "all devices answer, no alarm is active", seconds, checks)
     checks = [
         _zero(f"alarm:{code}", "SAFE-1") for code in ("write_refused", "foreign_master", "identity")
@@ -104,7 +108,7 @@ def _disturbing(unit: UnitFile) -> Iterator[Scenario]:
                 _zero("alarm:bus_lost", "BUS-2", 80.0),
                 _zero("state", "BUS-2", 100.0),
             ],
-            (ScenarioEvent(30.0, "unplug", None, 20.0, bus),),
+            (ScenarioEvent(30.0, "unplug", for_s=20.0, text=bus),),
         )
     for name in _written_devices(unit):
         yield _restart_device(unit, name)
@@ -172,7 +176,7 @@ def _silent_device(unit: UnitFile, name: str) -> Scenario:
         for loop in ("supply", "dp")
         if unit.raw["control"].get(loop, {}).get("sensor") == name
     ]
-    event = ScenarioEvent(30.0, "silent", None, 30.0, name)
+    event = ScenarioEvent(30.0, "silent", for_s=30.0, text=name)
     title = f"{name} is silent for 30 s and answers again"
     return _scenario(f"unit-device-lost/{name}", title, 130, checks, (event,))
 
@@ -206,7 +210,7 @@ def _restart_device(unit: UnitFile, name: str) -> Scenario:
                 )
             )
     title = f"{name} restarts with its default values, and gets its outputs again"
-    event = ScenarioEvent(30.0, "reboot", None, None, name)
+    event = ScenarioEvent(30.0, "reboot", text=name)
     return _scenario(f"unit-device-restart/{name}", title, 130, checks, (event,))
 
 
@@ -224,7 +228,7 @@ def _foreign_writes(unit: UnitFile, name: str) -> Iterator[Scenario]:
             _ever(f"alarm:foreign_master:{name}", "SAFE-1", 60.0, 75.0),
             Expectation("output_error_pct", "%", max=2.0, from_s=75.0, requirement="SAFE-1"),
         ]
-        event = ScenarioEvent(60.0, "foreign_write", None, None, f"{name}.{point}")
+        event = ScenarioEvent(60.0, "foreign_write", text=f"{name}.{point}")
         title = f"another master writes {point} of {name}: the agent reports and restores it"
         yield _scenario(f"unit-foreign-write/{name}-{point}", title, 100, checks, (event,))
 
@@ -235,8 +239,8 @@ def _refused_writes(name: str) -> Scenario:
         _zero("alarm:write_refused", "SAFE-1", 170.0),
     ]
     events = (
-        ScenarioEvent(30.0, "ignore_writes", None, 100.0, name),
-        ScenarioEvent(35.0, "reboot", None, None, name),
+        ScenarioEvent(30.0, "ignore_writes", for_s=100.0, text=name),
+        ScenarioEvent(35.0, "reboot", text=name),
         ScenarioEvent(45.0, "it_load", _HIGH_KW),
     )
     title = f"{name} confirms writes without effect: the agent reports it"

@@ -152,7 +152,15 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
     failures += [result.failure for result in results if result.failure is not None]
     scenario = Scenario("commission", _TITLE, 1.0, TestbedSettings(), prompts=tuple(prompts))
     scenario = replace(scenario, text=write_toml(scenario))
-    run_result = RunResult(scenario.name, 0, "cpython", tuple(failures), None, 1.0, 1.0)
+    run_result = RunResult(
+        scenario.name,
+        seed=0,
+        dut="cpython",
+        failures=tuple(failures),
+        digest=None,
+        virtual_s=1.0,
+        wall_s=1.0,
+    )
     origin = _provenance(unit, journal.done_at("values"), values)
     series = _series(values)
     return RecordedRun(scenario, run_result, results, series, [], unit.whole, answers, origin)
@@ -203,16 +211,16 @@ def _result(
 ) -> ExpectationResult:
     verdict = PASS if failure is None else FAIL
     return ExpectationResult(
-        measure,
-        unit,
-        limits,
-        "commissioning",
-        "",
-        verdict,
-        worst,
-        0.0,
-        None,
-        None if failure is None else failure.rstrip(),
+        measure=measure,
+        unit=unit,
+        limits=limits,
+        window="commissioning",
+        requirement="",
+        verdict=verdict,
+        worst=worst,
+        worst_at_s=0.0,
+        took_s=None,
+        failure=None if failure is None else failure.rstrip(),
     )
 
 

@@ -65,5 +65,14 @@ def _compare_result(count: int, difference_text: str | None) -> ExpectationResul
     limits = f"all {count} as captured"
     measure = "operations of the controller"
     return ExpectationResult(
-        measure, "", limits, "capture", "", verdict, None, None, None, difference_text
+        measure=measure,
+        unit="",
+        limits=limits,
+        window="capture",
+        requirement="",
+        verdict=verdict,
+        worst=None,
+        worst_at_s=None,
+        took_s=None,
+        failure=difference_text,
     )

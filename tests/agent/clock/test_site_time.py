@@ -12,7 +12,7 @@ import pytest
 from agent.commands import clock
 from agent.core.errors import ConfigError
 from agent.tools.clock.clock_serve import TimeSupervisor, check, make_settings, write_files
-from agent.tools.clock.site_time import Hysteresis, Statement, accuracy_code, state_time
+from agent.tools.clock.site_time import Hysteresis, Statement, accuracy_code, make_statement
 from agent.tools.clock.time_programs import Chronyd
 from agent.tools.clock.time_server_files import (
     ServerSettings,
@@ -51,7 +51,7 @@ def snapshot(
 def test_served_statement(
     status: dict[str, Any], clock_class: int, accuracy: int, traceable: bool
 ) -> None:
-    assert state_time(status, 1.0) == Statement(True, clock_class, accuracy, traceable, 37, "")
+    assert make_statement(status, 1.0) == Statement(True, clock_class, accuracy, traceable, 37, "")
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_served_statement(
     ],
 )
 def test_withheld_statement(status: dict[str, Any], age_s: float, reason: str) -> None:
-    found = state_time(status, age_s)
-    assert (found.is_serving, found.clock_class, found.accuracy) == (False, 248, 0xFE)
+    found = make_statement(status, age_s)
+    assert (found.may_serve, found.clock_class, found.accuracy) == (False, 248, 0xFE)
     assert reason in found.reason
 
 
 def test_error_of_the_system_clock_is_added() -> None:
-    assert state_time(snapshot(), 1.0, 100).clock_class == 7
-    assert not state_time(snapshot(bound_us=999_999), 1.0, 2).is_serving
+    assert make_statement(snapshot(), 1.0, 100).clock_class == 7
+    assert not make_statement(snapshot(bound_us=999_999), 1.0, 2).may_serve
 
 
 def test_accuracy_covers_the_bound() -> None:
@@ -84,7 +84,7 @@ def test_accuracy_covers_the_bound() -> None:
 
 def test_worse_immediately_better_after_a_minute() -> None:
     hysteresis = Hysteresis()
-    good, bad = state_time(snapshot(), 1.0), state_time(snapshot("untrusted"), 1.0)
+    good, bad = make_statement(snapshot(), 1.0), make_statement(snapshot("untrusted"), 1.0)
     assert hysteresis.update(good, 0.0) == good
     assert hysteresis.update(bad, 1.0) == bad
     assert hysteresis.update(good, 2.0) == bad
@@ -115,7 +115,7 @@ def test_files() -> None:
 
 
 def test_time_scale_of_software_timestamps_is_not_ptp() -> None:
-    good, bad = state_time(snapshot(), 1.0), state_time(snapshot("untrusted"), 1.0)
+    good, bad = make_statement(snapshot(), 1.0), make_statement(snapshot("untrusted"), 1.0)
     assert "clockClass 6 clockAccuracy 0x27" in grandmaster_command(good, hardware_timestamps=False)
     assert "ptpTimescale 0 timeTraceable 1" in grandmaster_command(good, hardware_timestamps=False)
     hardware = grandmaster_command(good, hardware_timestamps=True)
@@ -189,7 +189,7 @@ class Programs:
         self.log: list[str] = []
         self.serving, self.running, self.answers = serving, False, True
 
-    def is_serving(self) -> bool:
+    def is_synchronized(self) -> bool:
         return self.serving
 
     def withdraw(self) -> bool:
@@ -205,7 +205,7 @@ class Programs:
         self.log.append("stop")
         self.running = False
 
-    def state(self, command: str) -> bool:
+    def send_settings(self, command: str) -> bool:
         self.log.append(" ".join(command.split()[2:4]))
         return self.answers
 
@@ -213,7 +213,7 @@ class Programs:
 def test_supervisor_withdraws_and_returns() -> None:
     programs: Any = Programs()
     supervisor = TimeSupervisor(SETTINGS, programs, programs)
-    good, bad = state_time(snapshot(), 1.0), state_time(snapshot("untrusted"), 1.0)
+    good, bad = make_statement(snapshot(), 1.0), make_statement(snapshot("untrusted"), 1.0)
     supervisor.step(good, 0.0)
     supervisor.step(good, 1.0)
     assert programs.log == ["start", "clockClass 6"]
@@ -235,7 +235,7 @@ def test_unconfirmed_statement_is_repeated() -> None:
     programs: Any = Programs()
     programs.answers = False
     supervisor = TimeSupervisor(SETTINGS, programs, programs)
-    good = state_time(snapshot(), 1.0)
+    good = make_statement(snapshot(), 1.0)
     for second in range(3):
         supervisor.step(good, float(second))
     assert programs.log.count("start") == 1

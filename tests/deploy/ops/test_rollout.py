@@ -77,7 +77,7 @@ def test_too_many_failures_stop_the_rollout() -> None:
         40, Plan(canary=0.05, max_failures=0.1, wave=10), failing=(10, 11, 12, 13, 14, 15)
     )
     counts = rig.finish()
-    assert "failed" in rig.rollout.aborted
+    assert "failed" in rig.rollout.abort_reason
     assert counts["waiting"] >= 10
     assert counts["confirmed"] >= 2
     assert [name for name, kind in rig.sent if kind == "rollback"] or counts["failed"] >= 5
@@ -148,7 +148,7 @@ def test_a_unit_without_answer_fails_and_is_called_back() -> None:
     assert rig.rollout.outbox == []
     rig.rollout.tick(16)
     assert [(n, k) for n, k, _ in rig.rollout.outbox] == [("s/u0", "clear"), ("s/u0", "command")]
-    assert "a canary failed" in rig.rollout.aborted
+    assert "a canary failed" in rig.rollout.abort_reason
     assert not rig.rollout.is_done()
     late = replace(rig.rollout, units={"s/u0": replace(rig.rollout.units["s/u0"])}, outbox=[])
     rig.rollout.report("s/u0", replace(BLANK, last=LastChange(5, "rejected", "cancelled")), 17)

@@ -256,7 +256,7 @@ def test_an_abort_is_kept_until_it_is_stored(own_ledger: Path) -> None:
     assert resumed.returncode == 2
     assert f"config rollout abort {name}" in resumed.stderr
     assert drive(own_ledger, name, units) == {"waiting": 4}
-    assert read_journal(own_ledger, name).aborted == "stopped by the operator"
+    assert read_journal(own_ledger, name).abort_reason == "stopped by the operator"
     assert not list(own_ledger.glob("*.abort"))
 
 
@@ -282,7 +282,7 @@ def test_a_full_disk_of_the_operator_is_no_failed_unit(
     with pytest.raises(LocalError, match="has stopped and has not ended"):
         drive(own_ledger, name, units)
     content = read_journal(own_ledger, name)
-    assert (content.ended, content.aborted) == (None, "")
+    assert (content.ended, content.abort_reason) == (None, "")
     assert "failed" not in {entry.state for entry in content.units.values()}
     assert drive(own_ledger, name, units) == {"confirmed": 4}
     assert all(len(found) == 1 for found in units.patches.values())
@@ -389,9 +389,9 @@ def test_a_cohort_with_too_many_failures_stops_the_rollout(own_ledger: Path) -> 
     content = read_journal(own_ledger, name)
     rollout = make_rollout(content.settings, [KEY], dict(units.reports), content)
     run_rollout(rollout, units, journal)  # type: ignore[arg-type]
-    assert rollout.aborted == "1 units of cohort 2 failed; 0 of 2 are allowed"
+    assert rollout.abort_reason == "1 units of cohort 2 failed; 0 of 2 are allowed"
     assert units.patches[NAMES[3]] == set()
-    assert read_journal(own_ledger, name).aborted == rollout.aborted
+    assert read_journal(own_ledger, name).abort_reason == rollout.abort_reason
     journal.close()
 
 

@@ -43,7 +43,7 @@ def test_moved_unit_stops_and_says_so(kind: str, monkeypatch: pytest.MonkeyPatch
         run.run()
         satcom = run.testbed.satcom
         assert satcom is not None
-        times = [message.at / 1e6 for message in satcom.gateway.messages]
+        times = [message.at_us / 1e6 for message in satcom.gateway.messages]
         assert [at for at in times if 90 < at < 185] == []  # a session takes 15 s
         assert [at for at in times if at > 185]  # the alarm of the drive
         agent: Any = run.dut

@@ -377,7 +377,7 @@ def test_server_energy_balance_closes() -> None:
     for _ in range(100):
         before = server.case_c
         heat = server.step(0.25, 32.0, 30.0)
-        stored = server.p.case_j_k * (server.case_c - before)
+        stored = server.parameters.case_j_k * (server.case_c - before)
         assert heat * 0.25 + stored == pytest.approx(server.power_w * 0.25, rel=1e-9)
 
 

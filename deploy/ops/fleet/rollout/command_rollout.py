@@ -117,7 +117,7 @@ def _summary(name: str, content: JournalContent) -> dict[str, Any]:
 
 def _show(name: str, content: JournalContent, as_json: bool) -> int:
     summary = _summary(name, content)
-    summary["paused"], summary["aborted"] = content.paused, content.aborted
+    summary["paused"], summary["aborted"] = content.paused, content.abort_reason
     rows = [
         {"unit": unit, "cohort": number, "state": content.units[unit].state}
         | {"reason": content.units[unit].reason}
@@ -157,7 +157,7 @@ def _run_process(
         send_request(folder, name, "abort")  # it stays if no unit reports now
     with open_session(arguments) as session:
         units = _collect_reports(session, content, arguments.listen)
-        if arguments.action == "resume" and not content.aborted:
+        if arguments.action == "resume" and not content.abort_reason:
             content = _check_newer(name, content, units, arguments.force)
         started_at = time.monotonic()
         rollout = make_rollout(content.settings, keys, units, content)

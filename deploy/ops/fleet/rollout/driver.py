@@ -120,13 +120,13 @@ def make_rollout(
         lambda name, base, counter: sign_command(name, base, "rollback", counter),
         functools.partial(holds_changes, changes=settings.requested()),
         settings.cohorts,
-        content.aborted,
+        content.abort_reason,
         content.paused,
     )
     for name, report in units.items():
         rollout.report(name, report, time.monotonic())
-    if content.aborted:
-        rollout.abort(content.aborted)
+    if content.abort_reason:
+        rollout.abort(content.abort_reason)
     return rollout
 
 
@@ -215,11 +215,11 @@ def abort_rollout(rollout: Rollout, journal: RolloutJournal) -> None:
 
     Raises `LocalError`: it is not stored, or no rollback can be signed.
     """
-    if not rollout.aborted:
-        rollout.aborted = "stopped by the operator"
+    if not rollout.abort_reason:
+        rollout.abort_reason = "stopped by the operator"
         journal.store(rollout)
         journal.end_abort()
-        rollout.abort(rollout.aborted)
+        rollout.abort(rollout.abort_reason)
     else:
         journal.end_abort()
 
@@ -264,7 +264,7 @@ def outcome_of(rollout: Rollout, name: str, sent: int, started_at: float) -> dic
         "rollout": name,
         "units": len(rollout.units),
         "states": rollout.count_states(),
-        "aborted": rollout.aborted,
+        "aborted": rollout.abort_reason,
         "failed": {unit.name: unit.reason for unit in rollout.units.values() if unit.reason},
         "messages": sent,
         "seconds": round(time.monotonic() - started_at, 1),

@@ -85,7 +85,7 @@ class JournalContent:
     settings: RolloutSettings
     units: dict[str, UnitEntry] = field(default_factory=dict)
     paused: bool = False
-    aborted: str = ""
+    abort_reason: str = ""
     ended: dict[str, int] | None = None
 
 
@@ -139,9 +139,9 @@ class RolloutJournal:
     def store(self, rollout: Rollout) -> None:
         """Store what has changed, before the messages of it are sent."""
         records = [unit_record(rollout.units[name]) for name in sorted(rollout.changed)]
-        if (rollout.paused, rollout.aborted) != self._stored:
-            self._stored = rollout.paused, rollout.aborted
-            records.append({"paused": rollout.paused, "aborted": rollout.aborted})
+        if (rollout.paused, rollout.abort_reason) != self._stored:
+            self._stored = rollout.paused, rollout.abort_reason
+            records.append({"paused": rollout.paused, "aborted": rollout.abort_reason})
         if records:
             self.write(*records)
         rollout.changed.clear()
@@ -291,7 +291,7 @@ def _apply(record: dict[str, Any], content: JournalContent) -> None:
         if entry.state not in (WAITING, FAILED) and not entry.message:
             raise ValueError("without its message")
     content.paused = bool(record.get("paused", content.paused))
-    content.aborted = str(record.get("aborted", content.aborted))
+    content.abort_reason = str(record.get("aborted", content.abort_reason))
     content.ended = record.get("ended", None if "unit" in record else content.ended)
     if content.ended is not None and type(content.ended) is not dict:
         raise TypeError("ended")

@@ -107,7 +107,7 @@ class Rollout:
     """Whether a published configuration has the values of the change; None: not checked."""
     cohorts: list[list[str]] = field(default_factory=list)
     """Names of the units; empty: canaries, then the rest."""
-    aborted: str = ""
+    abort_reason: str = ""
     paused: bool = False
     changed: set[str] = field(default_factory=set)
     """Units whose state must be stored before the outbox is sent; the caller empties it."""
@@ -233,7 +233,7 @@ class Rollout:
             if unit.state in self._timed_states() and now_s - unit.since_s > self._limit(unit):
                 self._time_out(unit)
         self._check_failures()
-        if not self.aborted and not self.paused:
+        if not self.abort_reason and not self.paused:
             self._send_next(now_s)
 
     def _limit(self, unit: RolloutUnit) -> int:
@@ -276,10 +276,10 @@ class Rollout:
         failed = sum(_is_failed(unit) for unit in self.units.values())
         allowed = math.floor(self.plan.max_failures * len(self.units))
         canary_failed = any(_is_failed(unit) for unit in self.canaries())
-        if not self.aborted and (failed > allowed or canary_failed):
+        if not self.abort_reason and (failed > allowed or canary_failed):
             cause = "a canary failed" if canary_failed else f"{failed} units failed"
             self.abort(f"{cause}; {allowed} of {len(self.units)} are allowed")
-        if not self.aborted and len(self.cohorts) > _DEFAULT_COHORTS:
+        if not self.abort_reason and len(self.cohorts) > _DEFAULT_COHORTS:
             self._check_cohorts()
 
     def _check_cohorts(self) -> None:
@@ -344,7 +344,7 @@ class Rollout:
 
     def abort(self, reason: str) -> None:
         """Send no new change, and roll back each unconfirmed trial."""
-        self.aborted = reason
+        self.abort_reason = reason
         active = {unit.name for unit in self.units.values() if unit.state == CONFIRMING}
         self.outbox[:] = [  # a confirmation that is not sent yet would arrive first
             entry for entry in self.outbox if entry[1] != "command" or entry[0] not in active
@@ -357,7 +357,7 @@ class Rollout:
         """Return whether no unit is in progress and none will be."""
         states = [unit.state for unit in self.units.values()]
         has_active = any(state in self._timed_states() for state in states)
-        return not has_active and (bool(self.aborted) or WAITING not in states)
+        return not has_active and (bool(self.abort_reason) or WAITING not in states)
 
     def count_states(self) -> dict[str, int]:
         """Return the number of units in each state."""

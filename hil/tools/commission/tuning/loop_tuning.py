@@ -36,8 +36,22 @@ from hil.tools.commission.tuning.step_test import LoopLimits, StepResult, StepTe
 Device = dict[str, Any]
 
 _LIMITS = {
-    "supply": LoopLimits(5.0, 0.4, 4.0, 90.0, 300.0, "K"),
-    "dp": LoopLimits(4.0, 1.5, 40.0, 10.0, 40.0, "kPa"),
+    "supply": LoopLimits(
+        step_pct=5.0,
+        least_change=0.4,
+        largest_change=4.0,
+        answer_s=90.0,
+        longest_s=300.0,
+        unit="K",
+    ),
+    "dp": LoopLimits(
+        step_pct=4.0,
+        least_change=1.5,
+        largest_change=40.0,
+        answer_s=10.0,
+        longest_s=40.0,
+        unit="kPa",
+    ),
 }
 _SIGNS = {"supply": -1, "dp": 1}
 """Loop: sign of its response. More valve cools the supply; more pump speed raises the pressure."""

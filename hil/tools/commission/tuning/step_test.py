@@ -154,14 +154,15 @@ class StepTest:
         if state != DONE:
             raise TuningError(reason)
         self._count = target
-        there = self._respond(self._start, step_pct)
+        there, samples = self._respond(self._start, step_pct)
         with deferred_end_signals():
             problem = restore(self.actuator, old)
         if problem:
             raise TuningError(problem)
         self._count = self._before
-        turned = statistics.fmean(value for _, value in there[1][-5:])
-        return mean_process(there[0], self._respond(turned, -step_pct)[0])
+        turned = statistics.fmean(value for _, value in samples[-5:])
+        back, _ = self._respond(turned, -step_pct)
+        return mean_process(there, back)
 
     def _respond(self, start: float, step_pct: float) -> tuple[Process, list[Sample]]:
         """Sample one response until it has settled; return its process and samples."""

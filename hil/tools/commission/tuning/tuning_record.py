@@ -32,7 +32,15 @@ def record_tuning(
     series = _series(results)
     seconds = max([1.0, *series.at_s])
     failures = tuple(tune_problems(results))
-    run_result = RunResult(scenario.name, 0, "cpython", failures, None, seconds, seconds)
+    run_result = RunResult(
+        scenario.name,
+        seed=0,
+        dut="cpython",
+        failures=failures,
+        digest=None,
+        virtual_s=seconds,
+        wall_s=seconds,
+    )
     found = [_gain_result(result) for result in results if "gains" in result]
     console = [describe(result) for result in results]
     return RecordedRun(scenario, run_result, found, series, console, config, [], provenance)
@@ -44,7 +52,18 @@ def _gain_result(result: dict[str, Any]) -> ExpectationResult:
     measure = f"tuning of the {loop} loop: {key}, integral_s {result['gains']['integral_s']:g}"
     gain, unit = result["gains"][key], _UNITS[loop][1]
     limits = f"{low:g} to {high:g}"
-    return ExpectationResult(measure, unit, limits, "step test", "", PASS, gain, 0.0, None, None)
+    return ExpectationResult(
+        measure=measure,
+        unit=unit,
+        limits=limits,
+        window="step test",
+        requirement="",
+        verdict=PASS,
+        worst=gain,
+        worst_at_s=0.0,
+        took_s=None,
+        failure=None,
+    )
 
 
 def _series(results: list[dict[str, Any]]) -> Series:

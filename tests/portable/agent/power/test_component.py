@@ -280,9 +280,9 @@ def test_a_load_without_a_report_makes_the_sum_unmeasured():
     measurement = rig.component.measurement
     silent = [load for load in rig.component.loads if not load.is_measured]
     eq([load.name for load in silent], ["spare"])
-    eq((silent[0].on, silent[0].power_w), (True, silent[0].limit_w))
+    eq((silent[0].is_on, silent[0].power_w), (True, silent[0].limit_w))
     eq(measurement.is_load_measured(rig.now), False)
-    silent[0].on = False
+    silent[0].is_on = False
     eq(measurement.is_load_measured(rig.now), True)
 
 

@@ -3,7 +3,7 @@
 
 from agent.remote.message.counter import first_of
 from agent.remote.message.header import EPOCH_S
-from agent.remote.storage.config_slots import RECORD, decode_sealed
+from agent.remote.storage.config_slots import RECORD, decode_hashed
 from agent.remote.update import boot
 from protocols.cbor import Decimal
 from protocols.time_units import SECOND
@@ -283,7 +283,7 @@ def test_a_refusal_names_its_message():
     report = dict(rig.manager.status(rig.now).pairs)
     eq((report["refused_message"], report["results"]), ([2, COUNTER], []))
     rig.deliver("event", STORE, "failed")
-    eq(decode_sealed(rig.store.records.get(RECORD)), None)
+    eq(decode_hashed(rig.store.records.get(RECORD)), None)
 
 
 def test_a_port_with_logins_is_not_captured():

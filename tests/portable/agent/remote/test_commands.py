@@ -7,7 +7,7 @@ from agent.core.tunable import LIMITS
 from agent.remote.decommission import secret_paths
 from agent.remote.message.command import ROLES
 from agent.remote.storage.audit import SEGMENTS, AuditReader
-from agent.remote.storage.config_slots import decode_sealed
+from agent.remote.storage.config_slots import decode_hashed
 from agent.remote.update.boot import DECOMMISSIONED_KEY
 from protocols.cbor import Decimal
 from tests.portable.support.check import eq, raises
@@ -248,7 +248,7 @@ def test_decommission_needs_two_signatures_and_sends_a_final_report():
         rig.audit_entries()[-1],
         ((OPERATOR, LIMITER), "done decommission", "erases itself and ends"),
     )
-    kept = decode_sealed(rig.store.read(DECOMMISSIONED_KEY))
+    kept = decode_hashed(rig.store.read(DECOMMISSIONED_KEY))
     eq((kept[0], kept[2], kept[3]), ("s1/u1", log.number, log.head))
     raises(DecommissionedError, RemoteRig, None, rig.store)
 

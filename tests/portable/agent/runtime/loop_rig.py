@@ -100,7 +100,7 @@ class FakePort:
         self.pollable = 100 + number
         self.wants_write = False
         self.age_us = 0
-        self.reads_all = False
+        self.read_empties_input = False
         self.incoming = []
         self.written = b""
         self.room = 1 << 30

@@ -105,7 +105,7 @@ def test_unfinished_packet_closes_the_broker():
 class EndlessPort:
     """A port with unlimited data."""
 
-    pollable, wants_write, age_us, reads_all = 1, False, 0, False
+    pollable, wants_write, age_us, read_empties_input = 1, False, 0, False
 
     def continue_open(self):
         return True

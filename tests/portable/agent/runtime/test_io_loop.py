@@ -88,13 +88,13 @@ def test_closed_by_the_peer():
 
 
 def test_a_short_read_of_a_port_that_reads_all_is_the_last():
-    for reads_all, left in ((True, [b"b"]), (False, [])):
+    for read_empties_input, left in ((True, [b"b"]), (False, [])):
         w = FakePlatform()
         w.open_ports(0)
-        w.ports[1].reads_all = reads_all
+        w.ports[1].read_empties_input = read_empties_input
         w.ports[1].incoming = [b"a", b"b"]
         w.io_loop.step([0])
-        eq((reads_all, w.ports[1].incoming), (reads_all, left))
+        eq((read_empties_input, w.ports[1].incoming), (read_empties_input, left))
 
 
 def test_failure_while_reading_and_writing():

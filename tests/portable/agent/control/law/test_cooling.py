@@ -5,7 +5,7 @@ from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
 from agent.control.law.optimizer import SetpointOptimizer
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
+from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
@@ -22,7 +22,7 @@ FANS = {
 
 def settle_controller(mode, setpoint, measure, start=70.0):
     """Return the final speed of a law on a plant without dynamics, and its largest step."""
-    controller = PumpFlowControl(25.0, 100.0, 5.0)
+    controller = PumpSpeedControl(25.0, 100.0, 5.0)
     controller.set_mode(mode)
     controller.track(start)
     speed, max_step = start, 0.0
@@ -45,7 +45,7 @@ def test_each_pump_mode_holds_its_setpoint():
 
 
 def test_pump_mode_change_is_bumpless():
-    law = PumpFlowControl(25.0, 100.0, 5.0)
+    law = PumpSpeedControl(25.0, 100.0, 5.0)
     law.track(70.0)
     law.step(80.0, 80.0, 1.0)
     for mode, setpoint, measured in ((FLOW, 150.0, 149.0), (DELTA_T, 10.0, 10.4), (DP, 80.0, 79.0)):

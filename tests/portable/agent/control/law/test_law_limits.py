@@ -8,7 +8,7 @@ from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
 from agent.control.law.optimizer import FacilitySide, OptimalPoint, SetpointOptimizer
 from agent.control.law.plausibility import RowPlausibility, RowReadings
-from agent.control.law.pump_flow import DP, FLOW, PumpFlowControl
+from agent.control.law.pump_speed import DP, FLOW, PumpSpeedControl
 from agent.control.law.sensor_check import SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.test_plausibility import run, steady_row, suspects
@@ -163,7 +163,7 @@ def test_pump_law_has_a_step_for_each_setpoint_above_zero():
     for mode, share in ((FLOW, 1.0), (DP, 0.5)):
         speeds = []
         for setpoint, measured in ((0.5, 0.25), (100.0, 50.0), (0.0, 50.0)):
-            law = PumpFlowControl(25.0, 100.0, 50.0)
+            law = PumpSpeedControl(25.0, 100.0, 50.0)
             law.set_mode(mode)
             law.track(50.0)
             law.step(setpoint, setpoint, 1.0)  # bumpless, without an error

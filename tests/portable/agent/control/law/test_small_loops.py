@@ -7,7 +7,7 @@ Each table has a value on both sides of a limit.
 from agent.control.law.deterministic_math import exp, log, pow_det, sqrt_det
 from agent.control.law.fan import FanControl
 from agent.control.law.offset_calibration import OffsetCalibration
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
+from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from tests.portable.support.check import eq, near, raises
 
@@ -117,7 +117,7 @@ def test_pump_laws_convert_the_error_by_the_affinity_laws():
         (FLOW, 1.0, 0.45, 4.0),
         (DELTA_T, -1.0, 0.15, 20.0),
     ):
-        pump = PumpFlowControl(0.0, 100.0, 1000.0)
+        pump = PumpSpeedControl(0.0, 100.0, 1000.0)
         pump.set_mode(mode)
         pump.track(50.0)
         near(pump.step(100.0, 100.0, 1.0), 50.0, 1e-4)
@@ -131,7 +131,7 @@ def test_pump_laws_convert_the_error_by_the_affinity_laws():
 
 
 def test_pump_laws_change_mode_and_limits_bumpless():
-    pump = PumpFlowControl(20.0, 80.0, 1000.0)
+    pump = PumpSpeedControl(20.0, 80.0, 1000.0)
     eq((pump.output, pump.mode), (20.0, DP))
     pump.track(50.0)
     pump.step(100.0, 100.0, 1.0)

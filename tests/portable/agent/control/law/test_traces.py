@@ -22,7 +22,7 @@ from agent.control.law.optimizer import SetpointOptimizer
 from agent.control.law.pi import PiController
 from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.law.proof_test import ProofTests
-from agent.control.law.pump_flow import DELTA_T, DP, FLOW, PumpFlowControl
+from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.trace_records import RECORDS
@@ -59,9 +59,9 @@ def trace_fan():
     return out.sums
 
 
-def trace_pump_flow():
+def trace_pump_speed():
     noise, out = Noise(), Record()
-    law = PumpFlowControl(25.0, 95.0, 3.0)
+    law = PumpSpeedControl(25.0, 95.0, 3.0)
     law.track(60.0)
     for i in range(400):
         if i % 50 == 25:
@@ -372,8 +372,8 @@ def test_fan():
     check("trace_fan", trace_fan)
 
 
-def test_pump_flow():
-    check("trace_pump_flow", trace_pump_flow)
+def test_pump_speed():
+    check("trace_pump_speed", trace_pump_speed)
 
 
 def test_dew_guard():

@@ -72,7 +72,7 @@ def test_all_loads_must_be_proven_off():
     eq(limits.proven_off(), False)
     loads[1].set_proven_off(True)
     eq(limits.proven_off(), True)
-    loads[1].on = True
+    loads[1].is_on = True
     eq(limits.proven_off(), False)
 
 
@@ -277,9 +277,9 @@ def restored(text):
 def test_the_stricter_limit_applies_after_a_restart():
     kept, (one, two), caps = restored(b"0 100\na 600 1\nb 100 0\nc 1 0")
     eq((caps, kept.restored), ((0, 100), True))
-    eq((one.limit_w, one.on, one.lowered_at), (600, True, 9 * SECOND))
+    eq((one.limit_w, one.is_on, one.lowered_at), (600, True, 9 * SECOND))
     eq(one.service.calls, [("limit", 0, 600, 9 * SECOND)])
-    eq((two.limit_w, two.on, two.shed_at), (300, False, 9 * SECOND))
+    eq((two.limit_w, two.is_on, two.shed_at), (300, False, 9 * SECOND))
     eq(two.service.calls, [("limit", 0, 300, 9 * SECOND)])
     kept.record.event("opened")
     kept.save(0, 100)
@@ -313,7 +313,7 @@ def test_a_record_that_was_read_is_not_written_again():
     kept.save(500, 50)
     eq(written(kept), [])
     loads = make_kept()[1]
-    loads[0].on = False
+    loads[0].is_on = False
     again = KeptLimits(loads, 7)
     again.restore(KEY.encode() + b"\0" + b"0 100\na 1000 0\nb 1000 1", 0)
     eq(again.restored, False)  # it was off before

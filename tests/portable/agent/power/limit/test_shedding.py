@@ -33,7 +33,7 @@ class Row:
         for _ in range(seconds):
             self.shedding.step(shortfall_w, slot, self.now)
             self.now += SECOND
-        return [load.on for load in self.loads]
+        return [load.is_on for load in self.loads]
 
     def is_off(self, load):
         return ("load_shed", load.name) in self.agent.alarms.active
@@ -209,7 +209,7 @@ def test_outlets_of_a_strip_are_written_together():
     row.headroom.supply_c = 30.0
     row.step()
     eq(strip.requests[3:], [([(0, 1), (1, 0), (2, 0)], False)])
-    eq((loads[0].outlets_off, loads[0].on), (False, True))
+    eq((loads[0].outlets_off, loads[0].is_on), (False, True))
     row.step(2)
     eq(strip.requests[4:], [([(0, 1), (1, 1), (2, 0)], False), ([(0, 1), (1, 1), (2, 1)], False)])
 
@@ -236,7 +236,7 @@ def test_a_load_without_a_service_is_switched_by_its_outlets():
     row = overheated([load])
     row.now = SECOND
     row.step(10)
-    eq((load.on, load.outlets_off, strip.requests), (False, True, [([(2, 0)], True)]))
+    eq((load.is_on, load.outlets_off, strip.requests), (False, True, [([(2, 0)], True)]))
     fixed = overheated([make_load(served=False)])  # no way to switch it
     eq(fixed.step(20), [True])
     fixed.limits.shed_all("leak")

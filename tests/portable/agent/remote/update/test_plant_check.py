@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plant check of a trial: each measured value is checked separately."""
 
-from agent.remote.update.plant_check import PlantCheck
+from agent.remote.update.plant_check import PlantValues
 from tests.portable.support.check import eq
 from tests.portable.support.remote_rig import COUNTER, PRESSURE, RETURN_C, make_patch, start_rig
 
 
 def make_check(**values):
     """Return a check with these values; the others are not measured."""
-    made = object.__new__(PlantCheck)
+    made = object.__new__(PlantValues)
     for name in ("flow", "current", "margin", "delta_t"):
         setattr(made, name, values.get(name))
     return made
@@ -31,18 +31,18 @@ def test_each_value_is_checked():
         ({"margin": 1}, {"margin": 1.5}, ""),
     ):
         eq(
-            (before, after, make_check(**after).degraded(make_check(**before))),
+            (before, after, make_check(**after).find_degraded(make_check(**before))),
             (before, after, verdict),
         )
 
 
 def test_values_are_read_from_the_devices():
     rig = start_rig()
-    found = PlantCheck(rig.agent, rig.now)
+    found = PlantValues(rig.agent, rig.now)
     eq((found.flow, found.current, found.margin, found.delta_t), (None, None, None, 8.0))
     rig.devices.silent.add(1)
     rig.run(8)
-    eq(PlantCheck(rig.agent, rig.now).delta_t, None)
+    eq(PlantValues(rig.agent, rig.now).delta_t, None)
 
 
 def test_change_with_much_higher_delta_t_is_rolled_back():

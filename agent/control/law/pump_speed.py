@@ -17,14 +17,14 @@ _TUNING = {DP: (45 / 100, 4.0), FLOW: (45 / 100, 4.0), DELTA_T: (15 / 100, 20.0)
 """Mode: its gain, and its integral time in s."""
 
 
-class PumpFlowControl:
+class PumpSpeedControl:
     """Pump speed in percent. `mode` selects the controlled value: `DP`, `FLOW` or `DELTA_T`."""
 
     def __init__(self, low: float, high: float, rate: float) -> None:
         self.mode = DP
         gain, integral_s = _TUNING[DP]
         self._pi = PiController(gain, integral_s, low, high, rate)
-        self._tracking = True
+        self._must_track = True
 
     @property
     def output(self) -> float:
@@ -38,28 +38,30 @@ class PumpFlowControl:
             pi = self._pi
             gain, integral_s = _TUNING[mode]
             pi.set_tuning(gain, integral_s, pi.low, pi.high, pi.rate)
-            self._tracking = True
+            self._must_track = True
 
     def set_limits(self, low: float, high: float, rate: float) -> None:
         """Set the limits of the speed, percent and percent per second, with bumpless transfer."""
         pi = self._pi
         pi.set_tuning(pi.gain, pi.integral_s, low, high, rate)
-        self._tracking = True
+        self._must_track = True
 
     def track(self, speed: float) -> None:
         """Continue from `speed`, percent, with bumpless transfer."""
         self._pi.track(speed)
-        self._tracking = True
+        self._must_track = True
 
     def step(self, setpoint: float, measured: float, dt: float) -> float:
         """Advance by `dt` seconds. Set-point and reading are in the unit of the mode."""
         pi = self._pi
-        speed_error = pi.output * (setpoint - measured) / setpoint if setpoint > 0 else 0.0
+        flow_error = pi.output * (setpoint - measured) / setpoint if setpoint > 0 else 0.0
         if self.mode == DP:
-            speed_error = 0.5 * speed_error
+            speed_error = 0.5 * flow_error
         elif self.mode == DELTA_T:
-            speed_error = -speed_error
-        if self._tracking:
-            self._tracking = False
+            speed_error = -flow_error
+        else:
+            speed_error = flow_error
+        if self._must_track:
+            self._must_track = False
             pi.track(pi.output, speed_error)
         return pi.step(speed_error, dt)
