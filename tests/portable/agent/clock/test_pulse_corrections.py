@@ -4,11 +4,13 @@
 from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.pps import PpsComponent
 from agent.clock.utc_clock import UtcClock
+from agent.port_numbers import FIRST_BUS, RECEIVER
 from drivers.gnss.receiver import ReceiverDriver
 from protocols.nmea.binary_frames import ubx_checksum
 from protocols.time_units import SECOND
+from tests.portable.support.agent_rig import AgentRig, config
 from tests.portable.support.check import eq
-from tests.portable.support.nmeatext import rmc
+from tests.portable.support.nmeatext import gga, rmc
 from tests.portable.support.reference_time import UTC, ClockRig
 
 _LAST_SUNDAY = (UTC // SECOND + 4 * 86_400) // 604_800 * 604_800 - 4 * 86_400
@@ -114,3 +116,20 @@ def test_component_without_pulses_or_receiver_does_nothing():
         component = PpsComponent(PulseAgentStub(clock, receiver), {"quantisation": "yes"}, 9)
         component.tick(0)
         eq(component.status(0).pairs, [("pulses", 0), ("used", 0)])
+
+
+def test_agent_reads_both_settings():
+    raw = config()
+    raw["pps"] = {"port": "pps:/dev/pps0", "cable_ns": 250, "quantisation": "yes"}
+    rig = AgentRig(raw)
+    rig.run(2)
+    for second in range(12):
+        time = "0000%02d.00" % (second + 1)
+        rig.deliver("event", FIRST_BUS + 1, "pulse")
+        week_s = 3 * 86_400 + second + 2  # a Wednesday
+        frame = next_pulse_frame(week_s, 12_300 + 1000 * second)
+        rig.deliver("receive", RECEIVER, rmc(time) + gga(time) + frame)
+        rig.run(1)
+    eq(rig.agent.config.clock_errors[3], 250)
+    assert '"pps":{"pulses":12,"used":' in rig.state.decode(), rig.state
+    assert '"early_ns":23}' in rig.state.decode(), rig.state
