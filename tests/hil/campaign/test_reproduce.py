@@ -39,7 +39,7 @@ def test_page_has_the_rows_of_the_table_and_each_scenario_passed() -> None:
 def test_figure_is_the_largest_or_the_smallest_sample() -> None:
     case = Case(1, "f", "b", "smoke", "supply_c", "Cel", "max", until_s=5.0)
     most = measure(case, DUTS["cpython"])
-    least = measure(replace(case, want="min"), DUTS["cpython"])
+    least = measure(replace(case, extreme="min"), DUTS["cpython"])
     assert most.value is not None
     assert least.value is not None
     assert 30.0 < least.value < most.value < 34.0
