@@ -40,7 +40,8 @@ from hil.tools.arguments import path_argument
 EXAMPLE = "coldloop hil hazard --pairs 200 --keep out/hazard"
 _CPU_S_PER_CASE = 1.2
 """Computing time of a case on CPython, s."""
-_TRIPLE_FRACTION = 10
+_PAIRS_PER_TRIPLE = 10
+"""Default of `--triples`: one triple for this many pairs."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         _print_summary(record)
     if interrupted:
         return INTERRUPTED
-    return 1 if tally.failed or tally.has_many_exempt else 0
+    return 1 if tally.failed or tally.has_too_many_exempt else 0
 
 
 class _Interruptible:
@@ -161,7 +162,7 @@ class _Interruptible:
 
 def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
     """Measure all rows and write the page; exit 0 also if a row is late."""
-    rows = [row for row in load_rows() if row.run]
+    rows = [row for row in load_rows() if row.run_text]
     found = {}
     jobs = [(row, arguments.dut) for row in rows]
     with _Interruptible(arguments.fmea, len(jobs)) as interruptible:
@@ -181,18 +182,18 @@ def _run_fmea(arguments: argparse.Namespace, workers: int) -> int:
 def _run_before_after(arguments: argparse.Namespace, workers: int) -> int:
     """Run the named cases and write the page; exit 1 if a scenario fails."""
     figures = {}
-    jobs = [(case, arguments.dut) for case in before_after.load_cases() if case.run]
+    jobs = [(case, arguments.dut) for case in before_after.load_cases() if case.scenario]
     with _Interruptible(arguments.before_after, len(jobs)) as interruptible:
         for case, figure in run_jobs(_measure_before_after, jobs, workers):
             figures[case] = figure
             interruptible.progress.update(len(figures))
             if not arguments.json:
                 verdict = "pass" if figure.is_passed else "FAIL"
-                print(f"{case.point:4} {verdict} {case.run:30} {figure.value}", flush=True)
+                print(f"{case.number:4} {verdict} {case.scenario:30} {figure.value}", flush=True)
     if not interruptible.is_interrupted:
         write_whole(arguments.before_after, before_after.write_page(figures).encode())
     if arguments.json:
-        records = {f"{c.run} {c.measure} {c.want}": f.value for c, f in figures.items()}
+        records = {f"{c.scenario} {c.measure} {c.extreme}": f.value for c, f in figures.items()}
         print(json.dumps(records))
     if interruptible.is_interrupted:
         return INTERRUPTED
@@ -210,16 +211,16 @@ def _run_acceptance(arguments: argparse.Namespace, workers: int) -> int:
     found: dict[tuple[acceptance.TableLine, str, str], acceptance.LineResult] = {}
     started_s, cpu_s = time.perf_counter(), dict.fromkeys(duts, 0.0)
     with _Interruptible(arguments.acceptance, len(jobs)) as interruptible:
-        for result, used_s in run_jobs(_measure_line, jobs, workers):
+        for result, cpu_used_s in run_jobs(_measure_line, jobs, workers):
             found[result.line, result.case, result.dut] = result
-            cpu_s[result.dut] += used_s
+            cpu_s[result.dut] += cpu_used_s
             interruptible.progress.update(len(found))
             if not arguments.json:
                 print(acceptance.write_line(result), flush=True)
     results = [found[line, case, duts[0]] for line, case in order if (line, case, duts[0]) in found]
-    others = {(r.line, r.case): r for r in found.values() if r.dut != duts[0]}
+    compared = {(r.line, r.case): r for r in found.values() if r.dut != duts[0]}
     if not interruptible.is_interrupted:
-        page = acceptance.write_page(results, others)
+        page = acceptance.write_page(results, compared)
         write_whole(arguments.acceptance, page.encode())
     wall_s = round(time.perf_counter() - started_s, 1)
     times = {"cpu_s": {dut: round(used_s, 1) for dut, used_s in cpu_s.items()}, "wall_s": wall_s}
@@ -229,7 +230,7 @@ def _run_acceptance(arguments: argparse.Namespace, workers: int) -> int:
         print(f"CPU time, s: {times['cpu_s']}, wall time {wall_s} s")
     if interruptible.is_interrupted:
         return INTERRUPTED
-    differing = [r for r in results if acceptance.differs(r, others)]
+    differing = [r for r in results if acceptance.differs(r, compared)]
     failed = [r for r in found.values() if r.verdict == acceptance.FAILED]
     return 1 if failed or differing else 0
 
@@ -242,10 +243,10 @@ def _measure_line(
     line: acceptance.TableLine, case: str, dut: str
 ) -> tuple[acceptance.LineResult, float]:
     started = os.times()
-    make_dut = acceptance.quick_micropython if dut == "micropython" else DUTS[dut]
+    make_dut = acceptance.large_heap_micropython if dut == "micropython" else DUTS[dut]
     result = acceptance.measure_line(line, case, make_dut, dut)
-    used = os.times()
-    return result, sum(used[:4]) - sum(started[:4])
+    ended = os.times()
+    return result, sum(ended[:4]) - sum(started[:4])
 
 
 def _measure_before_after(
@@ -260,7 +261,7 @@ def _measure_fmea_row(row: FmeaRow, dut: str) -> FmeaResult:
 
 def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
     pairs, triples, first = arguments.pairs, arguments.triples, arguments.seed
-    triples = pairs // _TRIPLE_FRACTION if triples is None else triples
+    triples = pairs // _PAIRS_PER_TRIPLE if triples is None else triples
     if pairs < 0 or triples < 0 or pairs + triples < 1:
         raise BenchError("--pairs and --triples: at least one case is needed")
     for word in arguments.word:
@@ -269,25 +270,27 @@ def _make_jobs(arguments: argparse.Namespace) -> list[tuple[Any, ...]]:
             raise BenchError(f"--word: {word!r} is no fault{hint}")
     options = CaseOptions(arguments.load, arguments.site, tuple(arguments.word))
     keep = arguments.keep is not None
-    numbers = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
-    return [(seed, count, options, arguments.dut, keep) for seed, count in numbers]
+    seeds = [(first + i, 2) for i in range(pairs)] + [(first + i, 3) for i in range(triples)]
+    return [(seed, fault_count, options, arguments.dut, keep) for seed, fault_count in seeds]
 
 
 def _print_violations(result: CaseResult, arguments: argparse.Namespace) -> None:
     """Print the violations, and write the shrunk scenario."""
     if not arguments.json:
-        print(f"{'FAIL' if result.failures else 'exempt'}  seed {result.seed}  {result.title}")
+        print(f"{'FAIL' if result.unexempt else 'exempt'}  seed {result.seed}  {result.title}")
         for violation in result.violations:
-            note = f"  (exempt: {violation.exempt})" if violation.exempt else ""
+            note = f"  (exempt: {violation.exempt_reason})" if violation.exempt_reason else ""
             print(f"  {violation.invariant} at {violation.at_s:g} s: {violation.text}{note}")
-        if result.failures:
+        if result.unexempt:
             print(f"  again: {_repeat_command(result, arguments)}", flush=True)
-    if arguments.keep is not None and result.text:
-        write_into(arguments.keep, f"hazard-{result.seed}-{result.count}.toml", result.text)
+    if arguments.keep is not None and result.shrunk_toml:
+        write_into(
+            arguments.keep, f"hazard-{result.seed}-{result.fault_count}.toml", result.shrunk_toml
+        )
 
 
 def _repeat_command(result: CaseResult, arguments: argparse.Namespace) -> str:
-    number = "--pairs 1 --triples 0" if result.count == 2 else "--pairs 0 --triples 1"
+    number = "--pairs 1 --triples 0" if result.fault_count == 2 else "--pairs 0 --triples 1"
     options = "" if arguments.load is None else f" --load {arguments.load:g}"
     options += "" if arguments.site is None else f" --site {arguments.site}"
     options += "".join(f" --word {word}" for word in arguments.word)

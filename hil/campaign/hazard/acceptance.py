@@ -147,7 +147,7 @@ def _holds(figure: str, value: float | None, limit: float) -> bool:
     return round(value, 2) >= limit if figure in LOWEST else round(value, 2) <= limit
 
 
-def quick_micropython(*given: Any) -> Dut:
+def large_heap_micropython(*given: Any) -> Dut:
     """Make MicroPython with a large heap: a third of the computing time.
 
     The heap of a board has tests of its own.

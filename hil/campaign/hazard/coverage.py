@@ -37,13 +37,15 @@ class HazardTally:
         """Add one result."""
         self.runs += 1
         self.virtual_s += result.virtual_s
-        self.failed += bool(result.failures)
+        self.failed += bool(result.unexempt)
         self.cpu_s += result.cpu_s
-        reasons = {violation.exempt for violation in result.violations if violation.exempt}
+        reasons = {
+            violation.exempt_reason for violation in result.violations if violation.exempt_reason
+        }
         self.exempt += bool(reasons)
         self.reasons.update(reasons)
-        self.violations.update({violation.invariant for violation in result.failures})
-        if result.failures:
+        self.violations.update({violation.invariant for violation in result.unexempt})
+        if result.unexempt:
             self.words.update(result.words)
         self._pairs.update(combinations(result.words, 2))
         self._codes.update(result.codes)
@@ -51,7 +53,7 @@ class HazardTally:
             self._alarmed.update(result.words)
 
     @property
-    def has_many_exempt(self) -> bool:
+    def has_too_many_exempt(self) -> bool:
         """Whether more runs are exempt than the list may have; few runs prove nothing."""
         return self.runs >= _LEAST_RUNS and self.exempt > MAX_EXEMPT * self.runs
 

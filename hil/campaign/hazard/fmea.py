@@ -68,13 +68,13 @@ _PARTS = "cooling, safety, throttle, remote, log"
 
 @dataclass(frozen=True)
 class FmeaRow:
-    """One row of `fmea.toml`; without `run` there is a reason in `why`."""
+    """One row of `fmea.toml`; without `run_text` there is a reason in `why`."""
 
     number: int
     name: str
     words: tuple[str, ...] = ()
     why: str = ""
-    run: str = ""
+    run_text: str = ""
     see_s: float | None = None
     act_s: float | None = None
     reaction: str = ""
@@ -117,7 +117,12 @@ def _is_late(seconds: float | None, most_s: float | None) -> bool:
 def load_rows() -> list[FmeaRow]:
     """Read all rows."""
     return [
-        FmeaRow(**{**entry, "words": tuple(entry["words"])}) for entry in load_table("fmea")["row"]
+        FmeaRow(
+            **{key: value for key, value in entry.items() if key not in ("words", "run")},
+            words=tuple(entry["words"]),
+            run_text=entry.get("run", ""),
+        )
+        for entry in load_table("fmea")["row"]
     ]
 
 
@@ -134,7 +139,7 @@ def read_events(text: str) -> tuple[ScenarioEvent, ...]:
 
 def make_scenario(row: FmeaRow) -> Scenario:
     """Make the scenario of a row: a row of 90 kW with all its devices."""
-    events = read_events(row.run)
+    events = read_events(row.run_text)
     asked_s = max(row.see_s or 0.0, row.act_s or 0.0)
     seconds = events[-1].at_s + min(max(asked_s + 30.0, _LEAST_S), _MOST_S)
     fans = 2 if any(event.do.startswith("fan_") for event in events) else 0
@@ -269,7 +274,7 @@ def _write_result(result: FmeaResult) -> str:
     cells = [
         str(row.number),
         row.name,
-        f"`{row.run}`"
+        f"`{row.run_text}`"
         + ("" if row.site == "warm" else f", {row.site}")
         + (f", since `{row.since}`" if row.since else ""),
         code,
@@ -294,7 +299,7 @@ def row_record(result: FmeaResult) -> dict[str, Any]:
     """Give a result as a JSON record."""
     return {
         "row": result.row.number,
-        "run": result.row.run,
+        "run": result.row.run_text,
         "alarm": result.code,
         "seen_s": result.seen_s,
         "acted_s": result.acted_s,

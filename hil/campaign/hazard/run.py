@@ -37,27 +37,27 @@ class Violation:
     invariant: str
     at_s: float
     text: str
-    exempt: str = ""
+    exempt_reason: str = ""
 
 
 @dataclass
 class CaseResult:
-    """Result of one case. `text`: the shrunk scenario as TOML, if it was shrunk."""
+    """Result of one case. `shrunk_toml`: the shrunk scenario as TOML, if it was shrunk."""
 
     seed: int
-    count: int
+    fault_count: int
     words: tuple[str, ...]
     title: str
     violations: list[Violation] = field(default_factory=list)
     codes: tuple[str, ...] = ()
     virtual_s: float = 0.0
     cpu_s: float = 0.0
-    text: str = ""
+    shrunk_toml: str = ""
 
     @property
-    def failures(self) -> list[Violation]:
+    def unexempt(self) -> list[Violation]:
         """The violations that are not exempt."""
-        return [violation for violation in self.violations if not violation.exempt]
+        return [violation for violation in self.violations if not violation.exempt_reason]
 
 
 class ReversedDut(InProcessDut):
@@ -86,9 +86,9 @@ def run_case(seed: int, count: int, options: CaseOptions, dut: str, keep: bool) 
         exemption = find_exemption(name, case, result.codes)
         reason = "" if exemption is None else exemption.reason
         result.violations.append(Violation(name, at_s, text, reason))
-    if keep and result.failures:
-        names = {violation.invariant for violation in result.failures}
-        result.text = write_toml(shrink_case(case, names, DUTS[dut]))
+    if keep and result.unexempt:
+        names = {violation.invariant for violation in result.unexempt}
+        result.shrunk_toml = write_toml(shrink_case(case, names, DUTS[dut]))
     result.cpu_s = time.process_time() - started_s
     return result
 

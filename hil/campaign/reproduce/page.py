@@ -32,15 +32,15 @@ _INTRODUCTION = (
 
 @dataclass(frozen=True)
 class Case:
-    """One row; see `cases.toml`. Without `run` there are `command` and `result`."""
+    """One row; see `cases.toml`. Without `scenario` there are `command` and `result`."""
 
-    point: int
+    number: int
     fault: str
     before: str
-    run: str = ""
+    scenario: str = ""
     measure: str = ""
     unit: str = ""
-    want: str = "max"
+    extreme: str = "max"
     from_s: float = 0.0
     until_s: float | None = None
     command: str = ""
@@ -64,8 +64,8 @@ def load_cases() -> tuple[Case, ...]:
 
 def measure(case: Case, make_dut: DutFactory) -> Figure:
     """Run the scenario of a row; give its figure."""
-    scenario = find_case(case.run)
-    limits = {"max": (None, -_FAR), "min": (_FAR, None)}[case.want]
+    scenario = find_case(case.scenario)
+    limits = {"max": (None, -_FAR), "min": (_FAR, None)}[case.extreme]
     wanted = Expectation(case.measure, "", *limits, case.from_s, case.until_s)
     expectations = (*scenario.expectations, wanted)
     run = VirtualRun(replace(scenario, expectations=expectations), _SEED, make_dut)
@@ -93,8 +93,8 @@ def _write_row(case: Case, figure: Figure | None) -> str:
         cells = [case.result, "-", f"`{case.command}`"]
     else:
         verdict = "pass" if figure.is_passed else "fail"
-        cells = [_write_value(case, figure.value), verdict, f"`coldloop hil run {case.run}`"]
-    return f"| {' | '.join([str(case.point), case.fault, case.before, *cells])} |"
+        cells = [_write_value(case, figure.value), verdict, f"`coldloop hil run {case.scenario}`"]
+    return f"| {' | '.join([str(case.number), case.fault, case.before, *cells])} |"
 
 
 def _write_value(case: Case, value: float | None) -> str:

@@ -132,7 +132,7 @@ def test_hazard_cases_have_the_same_judgement_on_micropython() -> None:
     assert len({code for result in chosen for code in result.codes}) > 40
     differing = []
     for result in chosen:
-        case = generate_case(result.seed, result.count, ANY)
+        case = generate_case(result.seed, result.fault_count, ANY)
         if judgement(case, InProcessDut) != judgement(case, quick_lock_step):
-            differing.append((result.seed, result.count))
+            differing.append((result.seed, result.fault_count))
     assert differing == []

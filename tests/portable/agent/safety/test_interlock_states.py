@@ -376,7 +376,7 @@ def test_start_permissives_are_asked_until_all_are_shown():
     eq(asked, [])
     permit.missing = ["flow"]
     unit.panel.lost = True
-    unit.interlock.inputs[1][0].on = None
+    unit.interlock.inputs[1][0].is_on = None
     unit.step()
     unit.panel.lost, unit.panel.on = False, ("c",)
     unit.step()
@@ -446,4 +446,4 @@ def test_protection_and_stop_command_the_same_loads():
 def test_a_cause_that_does_not_latch_is_not_restored():
     cause = InterlockInput("contact", "c", "report", 0.0)
     cause.restore(True, "s", SECOND)
-    eq((cause.active, cause.snapshot, cause.on, cause.tripped_at), (False, "", None, 0))
+    eq((cause.active, cause.snapshot, cause.is_on, cause.tripped_at), (False, "", None, 0))
