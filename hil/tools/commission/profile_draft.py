@@ -75,7 +75,7 @@ def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "t
         "title": f"{model}, from a register table",
         "source": source,
         "met_hardware": False,
-        "notation": _notation(rows),
+        "notation": "base0",
         "points": [],
         "flags": [],
         "defaults": {"unit": "1"},
@@ -95,11 +95,6 @@ def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "t
         raise BenchError("\n".join(errors))
     _add_roles(raw)
     return {key: value for key, value in raw.items() if value != []}
-
-
-def _notation(rows: list[TableRow]) -> str:
-    """References such as 40001 have the table in their first digit."""
-    return "reference" if all(row.address >= 30_001 for row in rows) else "base0"
 
 
 def row_names(row: TableRow) -> list[str]:
