@@ -31,6 +31,7 @@ from hil.tools.commission.findings import (
     value_problems,
     write_problems,
 )
+from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.argument_values import (
     check_name,
     check_profile_name,
@@ -52,12 +53,17 @@ from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import Journal, lock_folder
 from hil.tools.commission.outputs.output_guard import (
     AgentGuard,
+    Device,
     OutputGuard,
     restore_and_say,
     say_error,
 )
 from hil.tools.commission.outputs.output_record import add_outputs
-from hil.tools.commission.outputs.site_journals import run_journals
+from hil.tools.commission.outputs.site_journals import (
+    configured_devices,
+    is_at,
+    run_journals,
+)
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import tune_problems
@@ -282,10 +288,20 @@ def _among(names: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restore_runs(work: Commissioning) -> list[str]:
-    """Return the outputs of an acceptance run in this folder that was interrupted."""
+    """Return the outputs of an acceptance run in this folder that was interrupted.
+
+    Only a device of this commissioning or of that configuration is written.
+    """
     problems: list[str] = []
     for pending in run_journals(work.folder):
-        guard = OutputGuard(pending, work.dialogue.say, work.open_device)
+        known = [*(work.journal.get("describe") or []), *configured_devices(pending.path)]
+
+        def open_device(device: Device, known: list[Device] = known) -> DeviceAccess:
+            if not is_at(device, known):
+                raise BenchError("this address is in no configuration of this folder")
+            return work.open_device(device)
+
+        guard = OutputGuard(pending, work.dialogue.say, open_device)
         problems += restore_and_say(guard)
     return problems
 

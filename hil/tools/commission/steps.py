@@ -48,7 +48,7 @@ from hil.tools.commission.inputs.row_roles import (
 )
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
+from hil.tools.commission.outputs.output_tests import OutputTests
 from hil.tools.commission.register_table import TableRow
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
@@ -65,7 +65,6 @@ _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
 _SAMPLES, _TOLERANCE = 5, 0.05
 _LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0}
-_ANOTHER_LEFT = "another output is not at its old value"
 
 
 class Commissioning:
@@ -327,28 +326,10 @@ class Commissioning:
 
     def write_test(self) -> list[dict[str, Any]]:
         """Return the result of the test of each output."""
-        results: list[dict[str, Any]] = []
         if self.arguments.mode == "monitor":
-            return results  # the agent will write nothing
-        for device in self.journal.get("describe"):
-            with self.open_device(device) as access:
-                for point in access.outputs():
-                    name = f"{device['name']}.{point}"
-                    is_left = any(result["state"] == LEFT for result in results)
-                    reason = _ANOTHER_LEFT if is_left or self.guard.problems() else ""
-                    question = f"{device['name']}: move {point} by a small step and back?"
-                    allowed = not reason and (
-                        self.arguments.write_test
-                        or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
-                    )
-                    if not allowed:
-                        results.append({"point": name, "state": NOT_TESTED, "reason": reason})
-                        continue
-                    keep = functools.partial(self.guard.keep, device)
-                    result = run_write_test(access, point, keep)
-                    results.append({**result._asdict(), "point": name})
-                    self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
-        return results
+            return []  # the agent will write nothing
+        tests = OutputTests(self.arguments, self.dialogue, self.open_device, self.guard)
+        return tests.run(self.journal.get("describe"))
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""

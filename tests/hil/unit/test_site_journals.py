@@ -28,8 +28,8 @@ from hil.tools.commission.outputs.pending import (
     OutputFile,
     PendingOutputs,
 )
-from hil.tools.commission.outputs.run_guard import returned_outputs, unit_devices
-from hil.tools.commission.outputs.site_journals import journal_path
+from hil.tools.commission.outputs.run_guard import returned_outputs
+from hil.tools.commission.outputs.site_journals import journal_path, unit_devices
 from tests.hil.unit.test_commission import cdu, command, site
 from tests.hil.unit.test_returned_outputs import _OLD, unit, words, write
 
@@ -134,6 +134,52 @@ def test_an_address_that_is_no_longer_in_the_configuration_is_left_alone(
     error = capsys.readouterr().err
     assert error.count(f"this address is no longer in {unit}") == 2
     assert f"write them yourself and delete {pending.path}" in error
+    pending.forget_all()
+
+
+def change_unit(unit: Path, number: int) -> None:
+    raw = json.loads(unit.read_text(encoding="utf-8"))
+    raw["devices"][0]["unit"] = number
+    unit.write_text(json.dumps(raw), encoding="utf-8")
+
+
+@pytest.mark.parametrize("journal", ["run", "another run", "commissioning"])
+def test_a_unit_address_that_is_no_longer_in_the_configuration_is_left_alone(
+    unit: Path, site: Path, journal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind a gateway or on a line, the same port with another unit address is another CDU."""
+    before = unit.read_text(encoding="utf-8")
+    commissioning = Journal(site)
+    pending = {
+        "run": OutputFile(journal_path(unit)),
+        "another run": OutputFile(journal_path(site / "another.json")),
+        "commissioning": commissioning.pending,
+    }[journal]
+    move(unit, pending)
+    change_unit(unit, 8)
+    capsys.readouterr()
+    with pytest.raises(BenchError), returned_outputs(load_unit(unit)):
+        pytest.fail("it ran")
+    unit.write_text(before, encoding="utf-8")
+    assert words(unit) == [617, 415]
+    error = capsys.readouterr().err
+    assert error.count(f"this address is no longer in {unit}") == 2 * (journal == "run")
+    pending.forget_all()
+
+
+def test_a_commissioning_leaves_a_unit_address_of_no_configuration(
+    cdu: str, unit: Path, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pending = OutputFile(journal_path(site / "another.json"))
+    move(unit, pending)
+    for entry in pending.entries:
+        entry["device"]["unit"] = 8
+    pending.store()
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main(command(cdu, site, "--to", "values"))
+    assert capsys.readouterr().err.count("this address is in no configuration of this folder") == 2
+    assert words(unit) == [617, 415]
     pending.forget_all()
 
 

@@ -5,6 +5,7 @@ Does not read or write devices; see `hil.tools.commission.outputs.output_guard`.
 stored before the next step of the program, so that it survives SIGKILL. The states of an output:
 
     intended   its old words are known; no write was sent
+    watched    as intended; another output is under test, which can move this one
     written    a write was sent, or is sent next: only a read can show what the device has
     restored   the device has its old words again: the entry is gone
 
@@ -23,6 +24,7 @@ from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
 
 INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
+WATCHED = "watched"
 """States of an output. `FOREIGN`: another master has it; as restored, the entry is gone."""
 KEPT = "kept"
 """The output shall keep the value of the agent; this state is only in a record."""
@@ -80,6 +82,17 @@ class PendingOutputs:
             if ours is not None:
                 entry["old"]["ours"] = ours(entry["device"]["name"], entry["old"]["point"])
         if json.dumps(self.entries) != before:
+            self.store()
+
+    def forget_watched(self, device: Device, point: str) -> None:
+        """Forget an output that no write has reached."""
+        kept = [
+            entry
+            for entry in self.entries
+            if not (_is_output(entry, device, point) and entry["state"] in (WATCHED, INTENDED))
+        ]
+        if len(kept) != len(self.entries):
+            self.entries = kept
             self.store()
 
     def forget_all(self) -> None:

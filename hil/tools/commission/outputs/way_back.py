@@ -13,7 +13,13 @@ from drivers.device.identity import MISMATCH
 from drivers.errors import PortError
 from drivers.tools.lib.arguments import describe_result
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.outputs.pending import FOREIGN, RESTORED, WRITTEN, OldWords
+from hil.tools.commission.outputs.pending import (
+    FOREIGN,
+    INTENDED,
+    RESTORED,
+    WRITTEN,
+    OldWords,
+)
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 
@@ -36,6 +42,24 @@ def return_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
     if foreign:
         return FOREIGN, f"{foreign}; the old words {old.words} were not written over it"
     return (WRITTEN, problem) if problem else (RESTORED, "")
+
+
+def compare_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
+    """Compare an output that was not tested with its words of before: (state, problem).
+
+    State `INTENDED`: it has them. `FOREIGN`: it has others, which stay.
+    """
+    index = access.device.point_index(old.point)
+    error = access.poll_point(index)
+    words = access.polled_words(access.profile.points[index])
+    if error or not words:
+        return WRITTEN, error or "it cannot be read"
+    if words == old.words:
+        return INTENDED, ""
+    return FOREIGN, (
+        f"it holds {words}, and had {old.words} before the test of another output; it was not "
+        "written: check it"
+    )
 
 
 def is_foreign(access: DeviceAccess, old: OldWords) -> bool:
