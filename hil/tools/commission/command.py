@@ -25,13 +25,13 @@ from hil.run.unit.unit_file import load_unit
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
+from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.findings import (
     gauge_problems,
     live_problems,
     value_problems,
     write_problems,
 )
-from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.argument_values import (
     check_name,
     check_profile_name,

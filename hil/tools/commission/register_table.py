@@ -13,7 +13,7 @@ it the columns have this order. A line that begins with `#` is a comment.
     unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
     access    R, or RW for a register that can be written (its old value must be readable)
     min, max  limits of a written value, in the unit
-    bits      names of bits: "0=leak / 1=pump fault"
+    bits      names of bits: "0=leak / 1=pump fault"; up to 31 for u32
     function  3 (default) or 4
     role      what the agent does with it: pump, fan, valve, temperature set-point,
               pressure set-point, monitor, or the name of a point (default: by the name)
@@ -50,6 +50,10 @@ _ALIASES = {
 }
 """Column: the headings that it can have in a table of a vendor."""
 _ORDERS = ("", "ABCD", "CDAB", "BADC", "DCBA")
+_NO_UNIT = ("", "none", "-", "--", "–", "—", "n/a", "1")
+"""Spellings of "no unit"; a row has only the first one."""
+BITS, WIDE_BITS = "bits", "bits32"
+"""Kinds of a row with names of bits: one register, or two."""
 _READ, _WRITTEN = (
     ("", "r", "ro", "read", "readonly"),
     ("rw", "r/w", "wr", "read/write", "readwrite"),
@@ -186,8 +190,9 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         raise ValueError(f"{name!r} is no name of a register; write what it shows")
     if not name.isprintable():
         raise ValueError(f"{name!r} has a character that cannot be printed; type the name again")
-    bits = _parse_bits(fields.get("bits", ""))
     kind = _parse_type(fields.get("type", ""))
+    is_wide = kind in ("u32", "i32")
+    bits = _parse_bits(fields.get("bits", ""), 31 if is_wide else 15)
     function = fields.get("function", "")
     if function not in ("", "3", "4", "03", "04"):
         raise ValueError(f"function {function!r} is not 3 or 4")
@@ -196,9 +201,9 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         line,
         address,
         name,
-        "bits" if bits else kind,
+        (WIDE_BITS if is_wide else BITS) if bits else kind,
         _parse_number(fields.get("scale", "") or "1", "scale"),
-        fields.get("unit", ""),
+        "" if fields.get("unit", "").casefold() in _NO_UNIT else fields["unit"],
         _parse_access(fields.get("access", "")),
         _optional(fields.get("min", ""), "min"),
         _optional(fields.get("max", ""), "max"),
@@ -284,12 +289,12 @@ def _optional(text: str, key: str) -> Fraction | None:
     return _parse_number(text, key) if text else None
 
 
-def _parse_bits(text: str) -> dict[int, str]:
+def _parse_bits(text: str, last: int) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
         match = _BIT.match(part.strip())
-        if match is None or int(match[1]) > 15:
-            raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to 15")
+        if match is None or int(match[1]) > last:
+            raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to {last}")
         if int(match[1]) in found:
             raise ValueError(f"bit {match[1]} is given twice; give it once")
         found[int(match[1])] = match[2].strip()

@@ -42,14 +42,16 @@ from hil.tools.commission.inputs.row_roles import (
     GAUGED,
     MONITOR,
     ROLES,
+    describe_alarm,
+    describe_not_understood,
     describe_unclear,
     is_open,
     point_of,
 )
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.output_tests import OutputTests
-from hil.tools.commission.register_table import TableRow
+from hil.tools.commission.outputs.output_tests import NOT_UNDERSTOOD, OutputTests
+from hil.tools.commission.register_table import TableRow, parse_table
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
@@ -88,6 +90,7 @@ class Commissioning:
         self.profiles = self.folder / "profiles"
         self.unit_file = self.folder / "unit.json"
         self.answers: dict[str, Any] = {}
+        self._not_understood: list[str] = []
         self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
 
@@ -186,11 +189,13 @@ class Commissioning:
             if answer == "-":
                 continue
             taken = [device["name"] for device in devices]
+            self._not_understood = []
             model = self._describe_table(where) if answer == "table" else answer
             name = self._device_name(where, model, taken)
-            devices.append(
-                {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
-            )
+            device = {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
+            if self._not_understood:
+                device[NOT_UNDERSTOOD] = self._not_understood
+            devices.append(device)
         if not devices:
             raise BenchError("no device is left; describe one")
         return devices
@@ -241,7 +246,18 @@ class Commissioning:
         write_whole(path, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
+        self._say_alarms(parse_table(text, source), raw, source)
         return model
+
+    def _say_alarms(self, rows: list[TableRow], raw: dict[str, Any], table: str) -> None:
+        """Say what the rows that are named alarm, fault or status are taken for."""
+        for row in rows:
+            lines = [describe_alarm(row), describe_not_understood(row)]
+            for line in filter(None, lines):
+                self.dialogue.say(f"  {table}:{row.line}: {line}")
+            self._not_understood += filter(None, lines[1:])
+        if not any(group.get("alarm") for group in raw.get("flags", [])):
+            self.dialogue.say("  no row is an alarm word: a test cannot see an alarm of the device")
 
     def _choose_role(self, table: str, row: TableRow) -> TableRow:
         """Ask for the role of a row that only resembles a point; without an answer: monitored."""
@@ -351,7 +367,8 @@ class Commissioning:
 
     def propose(self) -> dict[str, Any]:
         """Write unit.json; return its control section."""
-        devices = [DraftDevice(**device) for device in self.journal.get("describe")]
+        found = self.journal.get("describe")
+        devices = [DraftDevice(*(device[key] for key in DraftDevice._fields)) for device in found]
         profiles = {d.profile: DeviceProfile(raw_profile(d.profile)) for d in devices}
         settings = Settings(
             self.arguments.site,

@@ -15,8 +15,16 @@ from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
 from hil.tools.commission.outputs.pending import Device
-from hil.tools.commission.outputs.write_test import FAILED, LEFT, NOT_TESTED, run_write_test
+from hil.tools.commission.outputs.write_test import (
+    FAILED,
+    LEFT,
+    NOT_TESTED,
+    REFUSED,
+    run_write_test,
+)
 
+NOT_UNDERSTOOD = "not_understood"
+"""Key of a device: the rows of its table that can show an alarm which the command does not see."""
 _ANOTHER_LEFT = "another output is not at its old value"
 
 Result = dict[str, Any]
@@ -61,6 +69,10 @@ class OutputTests:
         )
         if not is_allowed:
             return {"point": name, "state": NOT_TESTED, "reason": reason}
+        refusal = find_unseen_alarms(device, self.dialogue)
+        if refusal:
+            self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
+            return {"point": name, "state": REFUSED, "reason": refusal}
         watch.start()
         with self._open(device) as access:
             result = run_write_test(access, point, functools.partial(self._guard.keep, device))
@@ -78,3 +90,16 @@ class OutputTests:
             result["reason"] = "; ".join(filter(None, (result["reason"], effect.text)))
             if result["state"] != LEFT:
                 result["state"] = FAILED if effect.is_back else LEFT
+
+
+def find_unseen_alarms(device: Device, dialogue: Dialogue) -> str:
+    """Return why no output of a device is moved: the technician has not excluded its alarms.
+
+    With `--yes` there is no question: the table must name the bits or the role of the row.
+    """
+    rows: list[str] = device.get(NOT_UNDERSTOOD, [])
+    question = "does the device itself show that no alarm is on?"
+    for row in rows:
+        if dialogue.assume_yes or not dialogue.confirm(f"{device['name']}: {row}; {question}"):
+            return row
+    return ""

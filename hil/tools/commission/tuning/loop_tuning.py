@@ -24,8 +24,9 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.output_tests import find_unseen_alarms
 from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
-from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED
+from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED, REFUSED
 from hil.tools.commission.tuning.step_response import (
     Gains,
     TuningError,
@@ -102,6 +103,9 @@ class LoopStepTests:
             or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
         ):
             return {**result, "reason": ""}
+        refusal = find_unseen_alarms(actuator, self.dialogue)
+        if refusal:
+            return {**result, "state": REFUSED, "reason": refusal}
         watch.start()
         try:
             with ActivityLine(f"step test of {result['point']}"):
