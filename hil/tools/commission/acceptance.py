@@ -22,6 +22,7 @@ from hil.report.write import Labels, write_all
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
+from hil.run.unit.shown_response import add_responses
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.run.virtual import RunResult
@@ -79,10 +80,13 @@ def run_real(
     if journal.get("tune"):
         provenance = _provenance(unit, journal.done_at("tune"), journal.get("values"))
         recorded.append(record_tuning(journal.get("tune"), unit.whole, provenance))
+    first = len(recorded)
     if on_devices:
         for scenario in suite.scenarios:
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
                 recorded.append(record_real_unit(unit, scenario, None, follow).complete())
+        shown = tuple(r["loop"] for r in journal.get("tune") or [] if r.get("process"))
+        recorded = [*recorded[:first], *add_responses(unit, recorded[first:], shown)]
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
     recorded = settle(recorded)
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}
