@@ -195,6 +195,25 @@ class DeviceAccess:
                 return f"{point.name}: {reason}"
         return ""
 
+    def unseen_word_order(self, index: int) -> str:
+        """Return why nothing shows the word order of a point; empty if something does.
+
+        Words that are all 0 look the same in each order. A float of the device that is not 0 and
+        plausible shows it.
+        """
+        point = self.profile.points[index]
+        if point.registers == 1 or any(self._words(point)):
+            return ""
+        for i, other in enumerate(self.profile.points):
+            is_same = other.is_float and other.order == point.order
+            if is_same and self.readings_good(i) and any(self._words(other)):
+                return ""
+        return "its registers hold 0, which shows no word order: give the output another value"
+
+    def readings_good(self, index: int) -> bool:
+        """Return whether the last poll has a good and plausible value of a point."""
+        return self._quality(index) == GOOD
+
     def _words(self, point: Point) -> list[int]:
         """Return the words of the last poll, most significant first."""
         words = []

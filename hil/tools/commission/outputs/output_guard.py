@@ -26,6 +26,7 @@ from hil.tools.commission.outputs.pending import (
     OldWords,
     PendingOutputs,
     Ranges,
+    make_old_words,
 )
 from hil.tools.commission.outputs.way_back import compare_output, return_output
 
@@ -244,8 +245,7 @@ class AgentGuard:
         if not words:
             self.unreadable.append(f"{device['name']}.{name}")
             return
-        point = access.profile.points[index]
-        old = OldWords(name, point.function, point.address, words)
+        old = make_old_words(access.profile.points[index], words)
         self._pending.set_state(device, INTENDED, old)
 
     def follow(self, status: dict[str, Any] | None) -> None:

@@ -27,6 +27,7 @@ from hil.tools.commission.outputs.pending import (
     Device,
     OldWords,
     Ranges,
+    make_old_words,
 )
 from hil.tools.commission.outputs.way_back import return_output
 
@@ -80,7 +81,7 @@ class OutputWatch:
                     point = access.profile.points[access.device.point_index(name)]
                     words = access.polled_words(point)
                     if words:
-                        old = OldWords(name, point.function, point.address, words, [])
+                        old = make_old_words(point, words, [])
                         self._old[f"{device['name']}.{name}"] = (device, old)
                         self._guard.keep(device, WATCHED, old)
         self._is_started = True

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drivers.device.profile import Point
 from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
@@ -36,13 +37,29 @@ Ranges = list[list[int]]
 
 
 class OldWords(NamedTuple):
-    """The words of an output before its first write, and where they belong."""
+    """The words of an output before its first write, and where they belong.
+
+    `form`: how the profile reads them, at that time; "": not known, in an earlier version.
+    """
 
     point: str
     function: int
     address: int
     words: list[int]
     ours: Ranges | None = None
+    form: str = ""
+
+
+def make_old_words(point: Point, words: list[int], ours: Ranges | None = None) -> OldWords:
+    """Return the words of a point as read, with the form of its value."""
+    return OldWords(point.name, point.function, point.address, words, ours, form_of(point))
+
+
+def form_of(point: Point) -> str:
+    """Return how the words of a point become its count; an edited profile can change it."""
+    order = (point.order.positions, point.order.swapped)
+    counts = (point.count_factor, point.count_offset, point.step, point.field, point.bcd)
+    return json.dumps([point.kind, order, counts, point.weights, point.exponent, point.top])
 
 
 class PendingOutputs:
@@ -150,7 +167,7 @@ def _check_entry(entry: dict[str, Any]) -> None:
         raise TypeError
     entry.setdefault("state", WRITTEN)
     device, old = entry["device"], OldWords(**entry["old"])
-    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point)
+    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point, old.form)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError
     ranges = [list(pair) for pair in old.ours or ()]
