@@ -26,6 +26,7 @@ from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
 from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_description import DEFAULT_MODEL
 from hil.tools.commission.findings import (
     gauge_problems,
     live_problems,
@@ -95,7 +96,9 @@ def make_parser() -> Parser:
         help="folder of the site: unit.json, profiles, reports, journal (site)",
     )
     parser.add_argument("--table", type=Path, metavar="FILE", help="register table of the device")
-    parser.add_argument("--model", default="site_cdu", metavar="NAME", help="name of its profile")
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help="name of its profile"
+    )
     parser.add_argument(
         "--profile",
         action="append",

@@ -15,7 +15,7 @@ from drivers.device.identity import MISMATCH
 from drivers.device.profile import Bit, DeviceProfile, Point
 from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.arguments import describe_result
-from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
+from drivers.tools.lib.identify import Model, ProbedUnit, compares_contents, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION
 from protocols.modbus import pdu
@@ -74,7 +74,7 @@ class DeviceAccess:
         """What the probes of the profile have found."""
         if self.device.identity == MISMATCH:
             return f"is another model: {self.device.mismatch_reason}"
-        return MATCHES if self.profile.identity else NO_IDENTIFICATION
+        return MATCHES if compares_contents(self.profile) else NO_IDENTIFICATION
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""

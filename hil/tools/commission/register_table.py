@@ -50,7 +50,7 @@ _ALIASES = {
 }
 """Column: the headings that it can have in a table of a vendor."""
 _ORDERS = ("", "ABCD", "CDAB", "BADC", "DCBA")
-_NO_UNIT = ("", "none", "-", "--", "–", "—", "n/a", "1")
+_NO_UNIT = ("", "none", "-", "--", "\u2013", "\u2014", "n/a", "1")
 """Spellings of "no unit"; a row has only the first one."""
 BITS, WIDE_BITS = "bits", "bits32"
 """Kinds of a row with names of bits: one register, or two."""

@@ -4,9 +4,9 @@
 Does not make a profile; see `hil.tools.commission.profile_draft`. The column `role` of the table
 decides. Without it the name decides, with these limits: an output has access RW, a unit, and a name
 in which each word is known. So "Pump control mode" and "Supply temperature alarm set-point" are no
-outputs. A name such as "Supply temperature limit" is no measured value, and "Filter differential pressure" is not that of the loop: in the name of
-a measured value each word is known, too. A row that only resembles a point is read and monitored,
-and is never written.
+outputs. In the name of a measured value each word is known, too: "Supply temperature limit" is
+none, and "Filter differential pressure" is not that of the loop. A row that only resembles a point
+is read and monitored, and is never written.
 
 A register that is named alarm, fault or status holds bits. Without names of its bits each bit of an
 alarm word is an alarm, but a status word is not understood.
