@@ -18,7 +18,7 @@ from hil.errors import BenchError
 from hil.io.progress import ProgressLine
 from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, Provenance, SerialCheck
 from hil.record.record import worst_verdict
-from hil.report.write import Labels, write_all
+from hil.report.write import Labels, check_report, write_all
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
@@ -49,6 +49,7 @@ _TITLE = "live values, comparison with gauges, write test"
 def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the suite with twins and write `report-twin`; return verdict and failures."""
     unit = load_unit(unit_file)
+    check_report(folder / "report-twin", arguments.key)
     _move_away(folder / "report-twin")
     suite = build_suite(unit, is_real=False)
     recorded = []
@@ -75,6 +76,7 @@ def run_real(
     on_devices = follow is not None
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
     qualifier = describe_extent(journal, on_devices)
+    check_report(folder / "report", arguments.key)
     _move_away(folder / "report")
     recorded = [_record_facts(unit, journal, arguments.operator)]
     if journal.get("tune"):
