@@ -68,13 +68,16 @@ def test_the_bench_keeps_the_run_and_stores_it_later(bench: PageBench) -> None:
 
 
 def test_at_its_end_the_bench_stores_a_kept_run_elsewhere(
-    capfd: pytest.CaptureFixture[str], bench: PageBench
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "other"))
+    bench = PageBench(tmp_path)
+    wait_until("the first state", lambda: read_state(bench))
     run_without_a_folder(bench)
     bench.close()
-    path = capfd.readouterr().err.partition("the record of glance is in ")[2].splitlines()[0]
-    assert read(Path(path) / "record.json")["operator"] == "Ada"
-    shutil.rmtree(Path(path).parent)
+    (path,) = (tmp_path / "other").glob("coldloop-records-*/*/record.json")
+    assert read(path)["operator"] == "Ada"
 
 
 def test_a_report_that_cannot_be_written_is_found_before_the_run(
