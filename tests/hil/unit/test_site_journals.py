@@ -6,6 +6,7 @@ The journals are as after SIGKILL. The CDU is a process.
 
 import copy
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from hil.tools.commission.outputs.pending import (
     OutputFile,
     PendingOutputs,
 )
+from hil.tools.commission.outputs.pending_index import journals
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import journal_path, unit_devices
 from tests.hil.unit.test_commission import cdu, command, site
@@ -135,6 +137,31 @@ def test_an_address_that_is_no_longer_in_the_configuration_is_left_alone(
     assert error.count(f"this address is no longer in {unit}") == 2
     assert f"write them yourself and delete {pending.path}" in error
     pending.forget_all()
+
+
+@pytest.mark.parametrize("kind", ["run", "commissioning"])
+def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
+    cdu: str, unit: Path, site: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy of the configuration does not know the journal of the first folder."""
+    copied = tmp_path / "copy"
+    shutil.copytree(site, copied)
+    journal = OutputFile(journal_path(unit)) if kind == "run" else Journal(site).pending
+    move(unit, journal)
+    with (
+        pytest.raises(BenchError, match="an interrupted test has moved PumpSpeed"),
+        returned_outputs(load_unit(copied / "unit.json")),
+    ):
+        pytest.fail("it ran")
+    with pytest.raises(SystemExit, match="2"):
+        main(command(cdu, copied, "--from", "write-test", "--write-test"))
+    assert str(journal.path) in capsys.readouterr().err
+    assert words(unit) == [617, 415]
+    with returned_outputs(load_unit(unit)):
+        assert words(unit) == _OLD
+    with returned_outputs(load_unit(copied / "unit.json")):
+        pass
+    assert journals() == []
 
 
 def change_unit(unit: Path, number: int) -> None:

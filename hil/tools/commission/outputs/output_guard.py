@@ -28,6 +28,7 @@ from hil.tools.commission.outputs.pending import (
     Ranges,
     make_old_words,
 )
+from hil.tools.commission.outputs.site_journals import check_elsewhere
 from hil.tools.commission.outputs.way_back import compare_output, return_output
 
 Device = dict[str, Any]
@@ -65,6 +66,10 @@ class OutputGuard:
         if state == RESTORED:
             self._restored.append(old.point)
         self._pending.set_state(device, state, old)
+
+    def check_elsewhere(self, devices: list[Device]) -> None:
+        """Raise BenchError if a test of another folder has left outputs of these devices."""
+        check_elsewhere(devices, self._pending.path)
 
     def unwatch(self, device: Device, old: OldWords) -> None:
         """Forget an output that was only watched; one that is perhaps moved stays."""
@@ -227,6 +232,7 @@ class AgentGuard:
 
     def keep_all(self) -> None:
         """Read and store the words of all outputs. Raises BenchError, and DriverError."""
+        check_elsewhere(list(self._devices.values()), self._pending.path)
         for name in dict.fromkeys(output.device for output in self._outputs):
             device = self._devices[name]
             with self._open(device) as access:

@@ -74,6 +74,7 @@ class OutputWatch:
         """
         if self._is_started:
             return
+        self._guard.check_elsewhere(self._devices)
         for device in self._devices:
             with self._open(device) as access:
                 access.poll()

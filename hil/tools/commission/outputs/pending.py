@@ -23,6 +23,7 @@ from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
+from hil.tools.commission.outputs.pending_index import note
 
 INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
 WATCHED = "watched"
@@ -71,6 +72,8 @@ class PendingOutputs:
     def __init__(self, entries: list[dict[str, Any]], store: Callable[[], None]) -> None:
         self.entries = entries
         self.store = store
+        self.path = Path()
+        """The file with the entries."""
         self.way_out = ""
         """What to do with the file if the outputs were written by a person."""
         for entry in entries:
@@ -126,19 +129,21 @@ class OutputFile(PendingOutputs):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._file = path
         super().__init__(_read(path), self._write)
+        self.path = path
         self.way_out = f"delete {path}"
 
     def _write(self) -> None:
+        note(self._file, is_pending=bool(self.entries))
         if not self.entries:
             try:
-                self.path.unlink(missing_ok=True)
+                self._file.unlink(missing_ok=True)
             except OSError as error:
-                raise BenchError(f"{self.path}: {error.strerror}") from None
+                raise BenchError(f"{self._file}: {error.strerror}") from None
             return
         content = {"format": FORMAT, "outputs": self.entries}
-        write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(self._file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
-from hil.tools.commission.outputs.journal import Journal
+from hil.tools.commission.outputs.journal import FILE, Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
+from hil.tools.commission.outputs.pending_index import journals
 
 ENDING = ".outputs"
 
@@ -57,6 +58,25 @@ def run_journals(folder: Path) -> Iterator[OutputFile]:
 def commission_journal(folder: Path) -> PendingOutputs:
     """Return the outputs of the commissioning in a folder. Raises BenchError for a damaged file."""
     return Journal(folder).pending
+
+
+def check_elsewhere(devices: list[Device], own: Path) -> None:
+    """Raise BenchError if a journal of another folder has pending outputs of these devices.
+
+    Their present values are those of an interrupted test, and not those of before. `own`: the
+    journal of this command, whose folder is settled before.
+    """
+    for path in journals():
+        if path.parent == own.resolve().parent:
+            continue
+        is_site = path.name == FILE
+        entries = Journal(path.parent).pending.entries if is_site else OutputFile(path).entries
+        left = [entry["old"]["point"] for entry in entries if is_at(entry["device"], devices)]
+        if left:
+            raise BenchError(
+                f"{path}: an interrupted test has moved {', '.join(left)} of these devices; call "
+                "its command again in that folder first"
+            )
 
 
 def is_at(device: Device, devices: list[Device]) -> bool:

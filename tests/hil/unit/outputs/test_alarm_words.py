@@ -30,7 +30,7 @@ def alarms(raw: dict[str, Any], words: list[int]) -> list[str]:
     device = ModbusDevice("cdu", 7, DeviceProfile(raw))
     for _, tag in device.poll_requests():
         block = device.blocks[tag]
-        held = [*[0] * 7, *words, *[0] * 20]
+        held = (*[0] * 7, *words, *[0] * 20)
         device.store_block(tag, held[block.address : block.address + block.count], 1)
     return list(device.active_alarm_bits())
 

@@ -14,8 +14,9 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.run.virtual import RunResult
 from hil.scenario.channels import Series
-from hil.scenario.judge import FAIL, MARGINAL, PASS, Evaluator
-from tests.hil.unit.test_unit import all_roles, cdu_profile, write_site
+from hil.scenario.judge import FAIL, MARGINAL, PASS, Evaluator, ReadMeasure
+from tests.hil.unit.test_unit import write_site
+from tests.portable.agent.config.test_roles import all_roles, cdu_profile
 
 
 @pytest.fixture
@@ -28,6 +29,11 @@ def good(measure: str) -> float:
     return {"supply_c": 32.0, "dp_kpa": 60.0}.get(measure, 0.0)
 
 
+def reader(one: str) -> ReadMeasure:
+    """Return a reader whose measure `one` is 1, and the others are good."""
+    return lambda name: 1.0 if name == one else good(name)
+
+
 @pytest.mark.parametrize("code", ["device_alarm", "pump_trip"])
 @pytest.mark.parametrize("at_s", [1, 10, 19, 29])
 def test_an_alarm_at_any_time_fails_each_scenario(unit: UnitFile, code: str, at_s: int) -> None:
@@ -36,11 +42,7 @@ def test_an_alarm_at_any_time_fails_each_scenario(unit: UnitFile, code: str, at_
     for scenario in suite.scenarios:
         evaluator = Evaluator(scenario)
         for second in range(1, 31):
-            is_on = second == at_s
-            evaluator.sample(
-                second,
-                lambda name, on=is_on: 1.0 if on and name == f"alarm:{code}" else good(name),
-            )
+            evaluator.sample(second, reader(f"alarm:{code}" if second == at_s else ""))
         assert [line.partition(": ")[0] for line in evaluator.failures()] == [f"alarm:{code}"]
 
 
@@ -48,7 +50,7 @@ def test_each_scenario_judges_the_state(unit: UnitFile) -> None:
     for scenario in build_suite(unit, is_real=True, real_s=30).scenarios:
         evaluator = Evaluator(scenario)
         for second in range(1, 31):
-            evaluator.sample(second, lambda name: 1.0 if name == "state" else good(name))
+            evaluator.sample(second, reader("state"))
         assert [line.partition(":")[0] for line in evaluator.failures()] == ["state"]
 
 
@@ -68,7 +70,7 @@ def recorded(unit: UnitFile, values: dict[str, list[float]]) -> RecordedRun:
     series = Series(unit_channels(unit, False))
     for second in range(30):
         sample = {name: v[min(second, len(v) - 1)] for name, v in values.items()}
-        series.sample(second, lambda name, sample=sample: sample.get(name))
+        series.sample(second, sample.get)
     result = RunResult(scenario.name, 0, "cpython", (), None, 30.0, 30.0)
     origin = ProvenanceRecorder(REAL_TIME, "cpython").finish(unit.whole, None)
     return RecordedRun(scenario, result, [], series, [], unit.whole, [], origin)
