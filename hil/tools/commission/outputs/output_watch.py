@@ -12,6 +12,7 @@ It does not write it: the value can be of any time since.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple, Self
 
 from drivers.device.device import GOOD
@@ -56,16 +57,21 @@ class OutputWatch:
         self._guard, self._devices, self._open, self._say = guard, devices, open_device, say
         self._old: dict[str, tuple[Device, OldWords]] = {}
         self._is_started = False
+        self._file_error = ""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_details: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_details: object) -> None:
         with deferred_end_signals():
             for effect in self._compare_and_return():
-                self._say(f"  {effect.text}")
+                with suppress(OSError, ValueError):  # the terminal is lost
+                    self._say(f"  {effect.text}")
             for device, old in self._old.values():
-                self._guard.unwatch(device, old)
+                with suppress(BenchError):  # the file: the next call compares once more
+                    self._guard.unwatch(device, old)
+        if kind is None:
+            self._raise_file_error()
 
     def start(self) -> None:
         """Read and store the words of all outputs before the first write; later calls do nothing.
@@ -92,9 +98,14 @@ class OutputWatch:
         self._old.pop(output, None)
 
     def settle(self) -> list[SideEffect]:
-        """Compare all outputs, and give the old words to those that differ."""
+        """Compare all outputs, and give the old words to those that differ.
+
+        Raises BenchError at its end if the journal cannot be written.
+        """
         with deferred_end_signals():
-            return self._compare_and_return()
+            effects = self._compare_and_return()
+        self._raise_file_error()
+        return effects
 
     def settle_late(self) -> list[SideEffect]:
         """Compare once more after a pause: a CDU can need it to move an output."""
@@ -119,6 +130,18 @@ class OutputWatch:
                 self.leave(effect.output)
         return list(found.values())
 
+    def _keep(self, device: Device, state: str, old: OldWords) -> None:
+        """Store a state; an error of the file must not end the way back of the others."""
+        try:
+            self._guard.keep(device, state, old)
+        except BenchError as error:
+            self._file_error = str(error)
+
+    def _raise_file_error(self) -> None:
+        error, self._file_error = self._file_error, ""
+        if error:
+            raise BenchError(error)
+
     def _watched(self) -> list[Device]:
         names = [device["name"] for device, _ in self._old.values()]
         return [device for device in self._devices if device["name"] in names]
@@ -138,7 +161,7 @@ class OutputWatch:
             tried = [effect.output for effect in found]
             for name, old in outputs.items():
                 if name not in tried:
-                    self._guard.keep(device, WRITTEN, old)
+                    self._keep(device, WRITTEN, old)
                     found.append(SideEffect(name, f"{name} cannot be compared: {error}", False))
         return found
 
@@ -149,9 +172,9 @@ class OutputWatch:
         index = access.device.point_index(old.point)
         words = access.polled_words(access.profile.points[index])
         if words == old.words:
-            self._guard.keep(device, WATCHED, old)
+            self._keep(device, WATCHED, old)
             return None
-        self._guard.keep(device, WRITTEN, old._replace(ours=_present_range(access, index)))
+        self._keep(device, WRITTEN, old._replace(ours=_present_range(access, index)))
         text = f"{name} has moved from {old.words} to {words} during the test of another output"
         if not words:
             text = f"{name} cannot be read after the test"
@@ -162,11 +185,11 @@ class OutputWatch:
         index = access.device.point_index(old.point)
         moved = old._replace(ours=_present_range(access, index))
         state, problem = return_output(access, moved)
-        self._guard.keep(device, state, moved)
+        self._keep(device, state, moved)
         text = effect.text.partition(";")[0]
         if state != RESTORED:
             return SideEffect(effect.output, f"{effect.text}: {problem}", False)
-        self._guard.keep(device, WATCHED, old)
+        self._keep(device, WATCHED, old)
         return SideEffect(effect.output, f"{text}; it has its old words again", True)
 
 

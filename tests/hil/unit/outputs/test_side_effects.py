@@ -12,8 +12,15 @@ from typing import Any
 import pytest
 
 from coldloop import main
+from hil.errors import BenchError
+from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.journal import Journal
-from tests.hil.unit.test_commission import cdu, command, site, words_of
+from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.output_watch import OutputWatch
+from hil.tools.commission.outputs.pending import Device, PendingOutputs
+from hil.tools.commission.table_profile import make_profile
+from protocols.modbus import pdu
+from tests.hil.unit.test_commission import TABLE, cdu, command, site, words_of
 
 __all__ = ["cdu", "site"]  # fixtures
 
@@ -110,3 +117,35 @@ def test_a_side_effect_of_a_step_test_fails_and_gives_no_gains(
     assert "cdu.ValvePositionControlPercent has moved from [400] to [1000]" in pump["reason"]
     assert "gains" not in pump
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+@pytest.mark.parametrize("cdu", ["linked"], indirect=True)
+def test_a_full_disk_does_not_end_the_way_back(cdu: str) -> None:
+    """The journal cannot be written from the first comparison on; the valve returns."""
+    is_full = False
+
+    def store() -> None:
+        if is_full:
+            raise BenchError("commission.json: No space left on device")
+
+    device = {"name": "cdu", "port": cdu, "unit": 7, "profile": "acme"}
+    raw = make_profile(TABLE, "t", "acme", "o")
+
+    def open_device(_: Device) -> DeviceAccess:
+        return DeviceAccess(cdu, 7, raw)
+
+    pending = PendingOutputs([], store)
+    guard = OutputGuard(pending, print, open_device)
+    with (
+        pytest.raises(BenchError, match="No space left"),
+        OutputWatch(guard, [device], open_device, print) as watch,
+    ):
+        watch.start()
+        with open_device(device) as access:
+            access.request(pdu.write_single(4, 620))
+            access.request(pdu.write_single(4, 600))
+        is_full = True
+        watch.settle()
+    with open_device(device) as access:
+        assert access.read_words(3, 4, 2)[0] == [600, 400]
+    assert pending.entries == []
