@@ -11,10 +11,10 @@ before its start.
 """
 
 import queue
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,20 +25,19 @@ from hil.page.catalogue import build_catalogue, fits_real_time, list_faults
 from hil.page.history import list_records, read_curves
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
+from hil.page.record_store import RecordStore
 from hil.page.session import BenchSession
 from hil.record.label import check_label
-from hil.record.record import read
-from hil.report.next_steps import next_step
-from hil.report.write import Labels, write_all
 from hil.run.device_serial import read_serial
 from hil.run.dut_qemu import QemuDut
 from hil.run.real_bench import RealBench
 from hil.scenario.judge import FAIL
-from hil.scenario.questions import list_denials
 from hil.scenario.suite import resolve
 
 _MAX_TEXT = 400
 _MAX_NUMBER = 1e15
+_RETRY_S = 5.0
+"""Time between two attempts to store a run that is kept."""
 
 
 class _PageRequest(NamedTuple):
@@ -65,7 +64,8 @@ class SessionManager:
         self._records = records
         self._dut = dut
         self._real_devices = dict(real_devices or {})
-        self._key = key
+        self._store = RecordStore(records, key)
+        self._next_try_s = 0.0
         self._requests: queue.SimpleQueue[_PageRequest] = queue.SimpleQueue()
         self._session: BenchSession | None = None
         self._job: PageJob | None = None
@@ -92,8 +92,12 @@ class SessionManager:
     def run(self, on_start: Callable[[RealBench], None]) -> None:
         """Run until stopped; call `on_start(bench)` with each bench."""
         handle_end_signals(lambda _number, _frame: self.stop())
-        while not self._stopped:
-            self._run_session(on_start)
+        try:
+            while not self._stopped:
+                self._run_session(on_start)
+                self._store_kept()
+        finally:
+            self._store.end()
 
     def _run_session(self, on_start: Callable[[RealBench], None]) -> None:
         job = self._job
@@ -174,34 +178,14 @@ class SessionManager:
         if job.scenario_index < len(job.suite.scenarios) and not session.aborted:
             return
         self._job = None
-        name = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ") + f"-{job.suite.name}"
-        labels = Labels(job.serial_check, job.operator, self._key)
-        paths = write_all(job.suite, job.recorded_runs, self._records / name, labels)
-        record = read(paths[0])
-        failures = [
-            line
-            for run in job.recorded_runs
-            for line in (*run.run_result.failures, *list_denials(run.answers))
-        ]
-        next_steps = [
-            next_step(result.measure)
-            for run in job.recorded_runs
-            for result in run.results
-            if result.failure
-        ]
-        self._last_verdict = {
-            "suite": job.suite.name,
-            "serial": job.serial,
-            "verdict": record["verdict"],
-            "verdict_text": record["verdict_text"],
-            "text": first_line(failures)
-            or first_line(
-                [result.near for run in job.recorded_runs for result in run.results if result.near]
-            )
-            or "all within limits",
-            "next": next_steps[0] if next_steps else "",
-            "report": name,
-        }
+        self._store.add(job)
+        self._last_verdict = self._store.verdict
+
+    def _store_kept(self) -> None:
+        """Store the runs that could not be stored before."""
+        if self._store.is_waiting:
+            self._store.retry()
+            self._last_verdict = self._store.verdict
 
     def _publish_state(self) -> None:
         session = self._session
@@ -211,6 +195,17 @@ class SessionManager:
         self._hub.publish_state(self._make_state(session))
         world = session.bench.world
         world.schedule(world.now + 500_000, self._publish_state)
+        self._try_to_store(session)
+
+    def _try_to_store(self, session: BenchSession) -> None:
+        """Between two runs, end the session if kept runs can be stored now; that takes seconds."""
+        if self._job is not None or self._is_embedded or not self._store.is_waiting:
+            return
+        now = time.monotonic()
+        if now >= self._next_try_s:
+            self._next_try_s = now + _RETRY_S
+            if self._store.is_ready():
+                session.bench.shell.stop_run()
 
     def _make_state(self, session: BenchSession) -> dict[str, Any]:
         """Build the state; the last run stays, so that its limits and events stay in the plots."""
@@ -270,6 +265,7 @@ class SessionManager:
         if unsuitable:
             raise BenchError(f"{unsuitable[0]}: not possible in real time; use `coldloop hil run`")
         serial, operator = (_get_label(arguments, key) for key in ("serial", "operator"))
+        self._store.check()
         self._job = PageJob(suite, serial, operator)
         self._last_verdict = None
         self._current_session().bench.shell.stop_run()
@@ -341,12 +337,6 @@ def _get_label(arguments: dict[str, Any], key: str) -> str:
     """Return a serial number or a name of a request; "": not given. Raises BenchError."""
     text = _get_text(arguments, key, "").strip()
     return check_label(text, key) if text else ""
-
-
-def first_line(lines: list[str]) -> str:
-    """Return the first line, and the number of further lines."""
-    suffix = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-    return lines[0] + suffix if lines else ""
 
 
 _HANDLERS: dict[str, Callable[[SessionManager, dict[str, Any]], Any]] = {

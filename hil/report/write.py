@@ -15,6 +15,7 @@ Records in folders of one parent folder make a chain: each holds the hash of the
 
 import contextlib
 import shlex
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from hil.scenario.suite import Suite
 
 REPORT_FILES = frozenset((RECORD_FILE, MANIFEST, "report.html", "report.pdf", "junit.xml"))
 """The names of all files of a report."""
+_PROBE_BYTES = 64 * 1024
 NO_PREVIOUS = "0" * 64
 """`previous` of the first record of a folder."""
 
@@ -53,6 +55,40 @@ class Labels:
             check_label(self.serial.given, "serial number")
         if self.operator:
             check_label(self.operator, "operator")
+
+
+def check_report(folder: Path, key: Path | None) -> None:
+    """Check before a run that its report can be written: the folder, and the key of the bench.
+
+    Leaves no new folder. Raises BenchError.
+    """
+    BenchKey(key or default_path())
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0" * _PROBE_BYTES)
+    except OSError as error:
+        raise BenchError(f"{folder}: {error.strerror}; name a folder that can be written") from None
+    finally:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def complete_all(
+    suite: Suite, recorded_runs: list[RecordedRun], folder: Path, labels: Labels
+) -> list[Path]:
+    """Write what an earlier `write_all` could not write: all, or the reports of its record.
+
+    A record that is there stays: a second one would name the first as its predecessor.
+    """
+    try:
+        record = read(folder / RECORD_FILE)
+    except BenchError:
+        return write_all(suite, recorded_runs, folder, labels)
+    key = BenchKey(labels.key or default_path())
+    return [folder / RECORD_FILE, *write_reports(record, folder, key)]
 
 
 def write_all(

@@ -17,7 +17,7 @@ from hil.errors import INTERRUPTED, BenchError
 from hil.io.regular_file import write_output
 from hil.record.provenance import SerialCheck
 from hil.record.record import worst_verdict
-from hil.report.write import Labels, write_all
+from hil.report.write import Labels, check_report, write_all
 from hil.run.answers import open_answers
 from hil.run.device_serial import check_serial, require_serial
 from hil.run.recorded import (
@@ -97,6 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.real_time = True  # QEMU runs in real time only
     _set_seconds(arguments)
     arguments.serial, arguments.operator = arguments.serial or "", arguments.operator or ""
+    if arguments.report is not None:
+        check_report(arguments.report, arguments.key)
     if arguments.unit is not None:
         suite, recorded = run_unit(arguments)
         serial = SerialCheck(arguments.serial)

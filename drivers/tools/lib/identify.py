@@ -4,7 +4,8 @@
 Not a certainty for a profile without a probe. A unit "resembles" a profile if it returns all its
 blocks with plausible values. The profile with the lowest share of implausible values comes first
 (in tenths, because a device can have no value). Among equals, the profile with the most registers
-comes first. A probe that matches decides; a probe that does not match excludes its profile.
+comes first. A probe that matches decides; a probe that does not match excludes its profile. A probe
+that only asks whether a register exists is no proof: a device can answer for every address.
 """
 
 from drivers.device.device import BAD, ModbusDevice
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _IMPLAUSIBLE_SHARE = 4
 """One of so many readings can be implausible, because a device can have no value for it."""
 _ABSENT_CODES = (1, 2)  # exceptions for unknown functions and registers
+_CONTENTS = frozenset(("text", "any", "between", "words"))
 PROBE = "probe"
 RESEMBLES = "resembles"
 
@@ -105,9 +107,9 @@ def identify(unit: ProbedUnit, models: "list[Model]") -> "list[Match]":
 def _match_profile(unit: ProbedUnit, profile: DeviceProfile) -> "Match | None":
     device = probe_device(unit, profile)
     registers = sum(block.count for block in profile.blocks)
-    if device.identity == MATCH:
+    if device.identity == MATCH and compares_contents(profile):
         return Match(profile.model, PROBE, registers)
-    if device.identity_probes() or device.identity == MISMATCH:
+    if device.identity == MISMATCH or (device.identity_probes() and device.identity != MATCH):
         return None
     for pdu, tag in device.poll_requests():
         result = unit.request(pdu)
@@ -119,6 +121,12 @@ def _match_profile(unit: ProbedUnit, profile: DeviceProfile) -> "Match | None":
         return None
     implausible_tenths = implausible * 10 // len(device.readings)
     return Match(profile.model, RESEMBLES, registers, implausible_tenths)
+
+
+def compares_contents(profile: DeviceProfile) -> bool:
+    """Return whether a probe of the profile compares what the device holds, and so proves it."""
+    keys = {key for probe in profile.identity for key in probe}
+    return bool(profile.scan) or bool(keys & _CONTENTS)
 
 
 def probe_device(unit: ProbedUnit, profile: DeviceProfile, name: str = "") -> ModbusDevice:

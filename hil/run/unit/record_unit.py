@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from drivers.tools.lib.identify import compares_contents
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION, REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS, RecordedRun, ended_s, run_interruptibly
@@ -85,7 +86,7 @@ def _name_unidentified(unit: UnitFile, provenance: Provenance) -> Provenance:
     unidentified = {
         device["name"]
         for device in unit.raw["devices"]
-        if not {"identity", "scan"} & set(unit.raw_profiles.get(device["profile"], {}))
+        if not compares_contents(unit.compiled[device["name"]])
     }
     devices = tuple(
         replace(device, identity=NO_IDENTIFICATION)

@@ -18,10 +18,11 @@ from hil.errors import BenchError
 from hil.io.progress import ProgressLine
 from hil.record.provenance import REAL, REAL_TIME, DeviceOrigin, Provenance, SerialCheck
 from hil.record.record import worst_verdict
-from hil.report.write import Labels, write_all
+from hil.report.write import Labels, check_report, write_all
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
+from hil.run.unit.shown_response import add_responses
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.run.virtual import RunResult
@@ -48,6 +49,7 @@ _TITLE = "live values, comparison with gauges, write test"
 def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run the suite with twins and write `report-twin`; return verdict and failures."""
     unit = load_unit(unit_file)
+    check_report(folder / "report-twin", arguments.key)
     _move_away(folder / "report-twin")
     suite = build_suite(unit, is_real=False)
     recorded = []
@@ -74,15 +76,19 @@ def run_real(
     on_devices = follow is not None
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
     qualifier = describe_extent(journal, on_devices)
+    check_report(folder / "report", arguments.key)
     _move_away(folder / "report")
     recorded = [_record_facts(unit, journal, arguments.operator)]
     if journal.get("tune"):
         provenance = _provenance(unit, journal.done_at("tune"), journal.get("values"))
         recorded.append(record_tuning(journal.get("tune"), unit.whole, provenance))
+    first = len(recorded)
     if on_devices:
         for scenario in suite.scenarios:
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
                 recorded.append(record_real_unit(unit, scenario, None, follow).complete())
+        shown = tuple(r["loop"] for r in journal.get("tune") or [] if r.get("process"))
+        recorded = [*recorded[:first], *add_responses(unit, recorded[first:], shown)]
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")
     recorded = settle(recorded)
     return {**_write(suite, recorded, folder / "report", arguments), "extent": qualifier}

@@ -25,6 +25,8 @@ from hil.run.unit.unit_file import load_unit
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import run_real, run_twins
+from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_description import DEFAULT_MODEL
 from hil.tools.commission.findings import (
     gauge_problems,
     live_problems,
@@ -52,12 +54,17 @@ from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import Journal, lock_folder
 from hil.tools.commission.outputs.output_guard import (
     AgentGuard,
+    Device,
     OutputGuard,
     restore_and_say,
     say_error,
 )
 from hil.tools.commission.outputs.output_record import add_outputs
-from hil.tools.commission.outputs.site_journals import run_journals
+from hil.tools.commission.outputs.site_journals import (
+    configured_devices,
+    is_at,
+    run_journals,
+)
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile, read_text
 from hil.tools.commission.tuning.loop_tuning import tune_problems
@@ -89,7 +96,9 @@ def make_parser() -> Parser:
         help="folder of the site: unit.json, profiles, reports, journal (site)",
     )
     parser.add_argument("--table", type=Path, metavar="FILE", help="register table of the device")
-    parser.add_argument("--model", default="site_cdu", metavar="NAME", help="name of its profile")
+    parser.add_argument(
+        "--model", default=DEFAULT_MODEL, metavar="NAME", help="name of its profile"
+    )
     parser.add_argument(
         "--profile",
         action="append",
@@ -282,10 +291,20 @@ def _among(names: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restore_runs(work: Commissioning) -> list[str]:
-    """Return the outputs of an acceptance run in this folder that was interrupted."""
+    """Return the outputs of an acceptance run in this folder that was interrupted.
+
+    Only a device of this commissioning or of that configuration is written.
+    """
     problems: list[str] = []
     for pending in run_journals(work.folder):
-        guard = OutputGuard(pending, work.dialogue.say, work.open_device)
+        known = [*(work.journal.get("describe") or []), *configured_devices(pending.path)]
+
+        def open_device(device: Device, known: list[Device] = known) -> DeviceAccess:
+            if not is_at(device, known):
+                raise BenchError("this address is in no configuration of this folder")
+            return work.open_device(device)
+
+        guard = OutputGuard(pending, work.dialogue.say, open_device)
         problems += restore_and_say(guard)
     return problems
 

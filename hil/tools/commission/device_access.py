@@ -15,7 +15,7 @@ from drivers.device.identity import MISMATCH
 from drivers.device.profile import Bit, DeviceProfile, Point
 from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.arguments import describe_result
-from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
+from drivers.tools.lib.identify import Model, ProbedUnit, compares_contents, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION
 from protocols.modbus import pdu
@@ -74,7 +74,7 @@ class DeviceAccess:
         """What the probes of the profile have found."""
         if self.device.identity == MISMATCH:
             return f"is another model: {self.device.mismatch_reason}"
-        return MATCHES if self.profile.identity else NO_IDENTIFICATION
+        return MATCHES if compares_contents(self.profile) else NO_IDENTIFICATION
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""
@@ -194,6 +194,25 @@ class DeviceAccess:
             if reason.endswith(_WRONG_ORDER):
                 return f"{point.name}: {reason}"
         return ""
+
+    def unseen_word_order(self, index: int) -> str:
+        """Return why nothing shows the word order of a point; empty if something does.
+
+        Words that are all 0 look the same in each order. A float of the device that is not 0 and
+        plausible shows it.
+        """
+        point = self.profile.points[index]
+        if point.registers == 1 or any(self._words(point)):
+            return ""
+        for i, other in enumerate(self.profile.points):
+            is_same = other.is_float and other.order == point.order
+            if is_same and self.readings_good(i) and any(self._words(other)):
+                return ""
+        return "its registers hold 0, which shows no word order: give the output another value"
+
+    def readings_good(self, index: int) -> bool:
+        """Return whether the last poll has a good and plausible value of a point."""
+        return self._quality(index) == GOOD
 
     def _words(self, point: Point) -> list[int]:
         """Return the words of the last poll, most significant first."""

@@ -17,17 +17,16 @@ from hil.tools.commission.inputs.row_roles import (
     KnownPoint,
     find_known,
     free_name,
+    is_alarm,
     is_flags,
     point_of,
 )
-from hil.tools.commission.register_table import TableRow
+from hil.tools.commission.register_table import WIDE_BITS, TableRow
 
 Raw = dict[str, Any]
 
 _UNITS: dict[str, tuple[str, Fraction]] = {
     "": ("1", Fraction(1)),
-    "none": ("1", Fraction(1)),
-    "-": ("1", Fraction(1)),
     "°c": ("Cel", Fraction(1)),
     "c": ("Cel", Fraction(1)),
     "degc": ("Cel", Fraction(1)),
@@ -75,7 +74,7 @@ def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "t
         "title": f"{model}, from a register table",
         "source": source,
         "met_hardware": False,
-        "notation": _notation(rows),
+        "notation": "base0",
         "points": [],
         "flags": [],
         "defaults": {"unit": "1"},
@@ -97,20 +96,16 @@ def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "t
     return {key: value for key, value in raw.items() if value != []}
 
 
-def _notation(rows: list[TableRow]) -> str:
-    """References such as 40001 have the table in their first digit."""
-    return "reference" if all(row.address >= 30_001 for row in rows) else "base0"
-
-
 def row_names(row: TableRow) -> list[str]:
     """Return the names that a row can have in the profile: of its point, or of its bits."""
     try:
         known = point_of(row)
     except ValueError:
         known = None
-    texts = [row.name, *row.bits.values(), *(f"{row.name} bit {i}" for i in range(16))]
+    texts = [row.name, *row.bits.values(), *(f"{row.name} bit {i}" for i in range(32))]
     names = [*map(_camel, texts)]
-    return [*([known.point] if known else []), *names, free_name(names[0])]
+    groups = [f"{names[0]}Register{word}" for word in (1, 2)]
+    return [*([known.point] if known else []), *names, *groups, free_name(names[0])]
 
 
 def _camel(text: str) -> str:
@@ -121,10 +116,9 @@ def _camel(text: str) -> str:
 
 def _add_row(raw: Raw, row: TableRow) -> str:
     """Add a row to the points or flags; return its name. Raises ValueError."""
-    is_alarm = re.search("alarm|fault|warning", row.name.casefold()) is not None
     known = point_of(row)
     if is_flags(row):
-        return _add_flags(raw, row, is_alarm)
+        return _add_flags(raw, row)
     unit_name = row.unit.casefold().replace(" ", "")
     if unit_name not in _UNITS:
         raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
@@ -194,20 +188,27 @@ def _add_range(
         point["min"], point["max"] = int(first), int(last)
 
 
-def _add_flags(raw: Raw, row: TableRow, is_alarm: bool) -> str:
+def _add_flags(raw: Raw, row: TableRow) -> str:
+    """Add the group of a register of bits; a value of two registers has two groups."""
     name = _camel(row.name)
-    bits: list[str | None] = [None] * 16
-    named = row.bits or {i: f"{row.name} bit {i}" for i in range(16)}
+    is_wide = row.kind in (WIDE_BITS, "u32", "i32")
+    named = row.bits or {i: f"{row.name} bit {i}" for i in range(32 if is_wide else 16)}
+    groups: list[list[str | None]] = [[None] * 16 for _ in range(1 + is_wide)]
+    is_low_first, is_swapped = row.order in ("CDAB", "DCBA"), row.order in ("BADC", "DCBA")
     for number, text in named.items():
-        bits[number] = _camel(text)
-    while bits[-1] is None:
-        bits.pop()
-    flags: Raw = {"name": name, "address": row.address, "bits": bits}
-    if row.function == 4:
-        flags["function"] = 4
-    if is_alarm:
-        flags["alarm"] = True
-    raw["flags"].append(flags)
+        word = number // 16 if is_low_first or not is_wide else 1 - number // 16
+        groups[word][number % 16 ^ (8 if is_swapped else 0)] = _camel(text)
+    for word, bits in enumerate(groups):
+        while bits and bits[-1] is None:
+            bits.pop()
+        if bits:
+            suffix = f"Register{word + 1}" if is_wide else ""
+            flags: Raw = {"name": name + suffix, "address": row.address + word, "bits": bits}
+            raw["flags"].append(flags)
+            if row.function == 4:
+                flags["function"] = 4
+            if is_alarm(row):
+                flags["alarm"] = True
     return name
 
 

@@ -6,21 +6,22 @@ value. The columns are separated by tabs, semicolons, commas, `|` or two blanks.
 names of columns gives their order, for example `address;name;type;scale;unit;access;bits`. Without
 it the columns have this order. A line that begins with `#` is a comment.
 
-    address   as on the wire, 0x…, or a reference such as 40001
+    address   as on the wire, 0x… (always on the wire), or a reference such as 40001
     name      what the register is: "supply temperature", "pump speed command", "alarm word"
     type      u16 (default), i16, u32, i32, f32; also "int16", "UINT", "float"
     scale     value of one count: 0.1 (default 1)
     unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
     access    R, or RW for a register that can be written (its old value must be readable)
     min, max  limits of a written value, in the unit
-    bits      names of bits: "0=leak / 1=pump fault"
+    bits      names of bits: "0=leak / 1=pump fault"; up to 31 for u32
     function  3 (default) or 4
     role      what the agent does with it: pump, fan, valve, temperature set-point,
               pressure set-point, monitor, or the name of a point (default: by the name)
     order     of the bytes of u32, i32, f32: ABCD (default), CDAB (low word first), BADC, DCBA
     comment   is not read
 
-An unknown column is an error: it can change what the others mean.
+An unknown column is an error: it can change what the others mean. The form of an address decides
+what it is, and it is converted here: a `TableRow` has only addresses on the wire.
 """
 
 import csv
@@ -28,6 +29,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from drivers.device.profile_entries import wire_address
 from hil.errors import BenchError
 
 _COLUMNS = ("address", "name", "type", "scale", "unit", "access", "bits")
@@ -48,6 +50,10 @@ _ALIASES = {
 }
 """Column: the headings that it can have in a table of a vendor."""
 _ORDERS = ("", "ABCD", "CDAB", "BADC", "DCBA")
+_NO_UNIT = ("", "none", "-", "--", "\u2013", "\u2014", "n/a", "1")
+"""Spellings of "no unit"; a row has only the first one."""
+BITS, WIDE_BITS = "bits", "bits32"
+"""Kinds of a row with names of bits: one register, or two."""
 _READ, _WRITTEN = (
     ("", "r", "ro", "read", "readonly"),
     ("rw", "r/w", "wr", "read/write", "readwrite"),
@@ -64,12 +70,16 @@ _TYPES = {
 }
 """Type: the words that name it in a table of a vendor."""
 _DIGITS = re.compile(r"[0-9]{1,6}$")
+_HEXADECIMAL = re.compile(r"0x[0-9a-f]{1,6}$", re.IGNORECASE)
+_LAST_ADDRESS, _LONGEST_WIRE = 0xFFFF, 5
+_REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
+"""First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _BIT = re.compile(r"^(?:bit\s*)?(\d{1,2})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
 
 
 class TableRow(NamedTuple):
-    """One row. `low`, `high`: None if not given. `bits`: name by number."""
+    """One row. `address`: on the wire. `low`, `high`: None if not given. `bits`: name by number."""
 
     line: int
     address: int
@@ -109,9 +119,9 @@ def parse_table(text: str, source: str) -> list[TableRow]:
             rows.append(_parse_row(number, fields))
         except ValueError as error:
             errors.append(f"{source}:{number}: {error}")
-    seen: dict[tuple[int | None, int], int] = {}
+    seen: dict[tuple[int, int], int] = {}
     for row in rows:
-        key = (row.function, row.address)
+        key = (row.function or 3, row.address)
         if key in seen:
             problem = f"address {row.address} is that of line {seen[key]}; give it once"
             errors.append(f"{source}:{row.line}: {problem}")
@@ -180,23 +190,25 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         raise ValueError(f"{name!r} is no name of a register; write what it shows")
     if not name.isprintable():
         raise ValueError(f"{name!r} has a character that cannot be printed; type the name again")
-    bits = _parse_bits(fields.get("bits", ""))
     kind = _parse_type(fields.get("type", ""))
+    is_wide = kind in ("u32", "i32")
+    bits = _parse_bits(fields.get("bits", ""), 31 if is_wide else 15)
     function = fields.get("function", "")
     if function not in ("", "3", "4", "03", "04"):
         raise ValueError(f"function {function!r} is not 3 or 4")
+    address, code = _parse_address(fields.get("address", ""), int(function) if function else None)
     return TableRow(
         line,
-        _parse_address(fields.get("address", "")),
+        address,
         name,
-        "bits" if bits else kind,
+        (WIDE_BITS if is_wide else BITS) if bits else kind,
         _parse_number(fields.get("scale", "") or "1", "scale"),
-        fields.get("unit", ""),
+        "" if fields.get("unit", "").casefold() in _NO_UNIT else fields["unit"],
         _parse_access(fields.get("access", "")),
         _optional(fields.get("min", ""), "min"),
         _optional(fields.get("max", ""), "max"),
         bits,
-        int(function) if function else None,
+        code,
         _parse_order(fields.get("order", ""), kind),
         " ".join(fields.get("role", "").split()),
     )
@@ -222,13 +234,33 @@ def _parse_order(text: str, kind: str) -> str:
     return order
 
 
-def _parse_address(text: str) -> int:
-    try:
-        address = int(text, 16 if text.casefold().startswith("0x") else 10)
-    except ValueError:
-        raise ValueError(f"address {text!r} is not a number such as 4, 0x04 or 40005") from None
-    if not 0 <= address <= 465_536:
-        raise ValueError(f"address {address} is outside 0 to 465536; correct it")
+def _parse_address(text: str, function: int | None) -> tuple[int, int | None]:
+    """Return the address on the wire and the function code; None: not named.
+
+    `0x…` and a number below 30001 are on the wire. Another number is a reference, whose first
+    digit gives the code.
+    """
+    if _HEXADECIMAL.match(text):
+        return _check_wire(text, int(text, 16)), function
+    if not _DIGITS.match(text):
+        raise ValueError(f"address {text!r} is not a number such as 4, 0x04 or 40005")
+    if int(text) < _FIRST_REFERENCE and len(text) <= _LONGEST_WIRE:
+        return int(text), function
+    own = _REFERENCE_FUNCTIONS.get(text[0])
+    wire = wire_address(text, "reference", own)
+    if own is None or wire is None:
+        raise ValueError(
+            f"address {text} is no reference to a register, such as 40005 or 30005; write an "
+            "address on the wire as 0x…"
+        )
+    if function not in (None, own):
+        raise ValueError(f"address {text} is read with function {own}, not {function}; correct one")
+    return wire.address, own
+
+
+def _check_wire(text: str, address: int) -> int:
+    if address > _LAST_ADDRESS:
+        raise ValueError(f"address {text} is above 0xFFFF; correct it")
     return address
 
 
@@ -257,12 +289,12 @@ def _optional(text: str, key: str) -> Fraction | None:
     return _parse_number(text, key) if text else None
 
 
-def _parse_bits(text: str) -> dict[int, str]:
+def _parse_bits(text: str, last: int) -> dict[int, str]:
     found: dict[int, str] = {}
     for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
         match = _BIT.match(part.strip())
-        if match is None or int(match[1]) > 15:
-            raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to 15")
+        if match is None or int(match[1]) > last:
+            raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to {last}")
         if int(match[1]) in found:
             raise ValueError(f"bit {match[1]} is given twice; give it once")
         found[int(match[1])] = match[2].strip()

@@ -16,6 +16,7 @@ from hil.errors import BenchError
 from hil.io.progress import ProgressLine
 from hil.run.recorded import RecordedRun, record_until_interrupted
 from hil.run.unit.record_unit import record_real_unit, record_twin
+from hil.run.unit.shown_response import add_responses
 from hil.run.unit.twin_loads import SECTION, plan_limits
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
@@ -66,7 +67,7 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
             suite,
             lambda scenario: record_real_unit(unit, scenario, arguments.log, outputs.follow),
         )
-    return suite, outputs.add_to(recorded)
+    return suite, outputs.add_to(add_responses(unit, recorded))
 
 
 def _record_all(suite: Suite, record: Callable[[Scenario], RecordedRun]) -> list[RecordedRun]:

@@ -7,9 +7,7 @@ says what to do.
 """
 
 import argparse
-import functools
 import json
-import re
 import shutil
 import time
 from collections.abc import Callable
@@ -20,37 +18,28 @@ from drivers.device.profile import DeviceProfile
 from drivers.ports.address import parse_address
 from drivers.tools.lib.arguments import describe_port, raw_profile
 from drivers.tools.lib.modbus_client import port_address
-from drivers.tools.lib.profile_folders import package_models, use_folder
+from drivers.tools.lib.profile_folders import use_folder
 from drivers.tools.lib.scan_records import FoundUnit
 from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
+from hil.tools.commission.device_description import DeviceDescription
 from hil.tools.commission.inputs.argument_values import (
     NO_GAUGE,
-    check_name,
-    check_profile_name,
     check_range,
     parse_answer,
     parse_gauges,
     parse_number,
-    parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import (
     GAUGED,
-    MONITOR,
-    ROLES,
-    describe_unclear,
-    is_open,
-    point_of,
 )
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.write_test import LEFT, NOT_TESTED, run_write_test
-from hil.tools.commission.register_table import TableRow
-from hil.tools.commission.table_profile import make_profile, read_text
+from hil.tools.commission.outputs.output_tests import OutputTests
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,
@@ -65,7 +54,6 @@ _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
 _SAMPLES, _TOLERANCE = 5, 0.05
 _LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0}
-_ANOTHER_LEFT = "another output is not at its old value"
 
 
 class Commissioning:
@@ -154,120 +142,17 @@ class Commissioning:
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the devices: name, port, unit address, profile."""
-        devices: list[dict[str, Any]] = []
-        given = parse_profiles(self.arguments.profile)
-        scanned = self.journal.get("scan")
-        unknown = [u["unit"] for u in scanned if not u["proven"] and u["unit"] not in given]
-        absent = sorted(set(given) - {unit["unit"] for unit in scanned})
-        if absent:
-            raise BenchError(f"--profile: the unit {absent[0]} did not answer the scan")
-        if self.dialogue.assume_yes and len(unknown) > 1:
-            raise BenchError(
-                f"the units {', '.join(map(str, unknown))} are unknown, and --table describes one: "
-                "name it with --units, or answer the questions without --yes"
-            )
-        for unit in scanned:
-            where = f"{unit['port']} unit {unit['unit']}"
-            known = unit["model"] if unit["proven"] else "table"
-            proposal = given.get(unit["unit"], known)
-            if (
-                unit["unit"] in unknown
-                and self.arguments.table is None
-                and self.dialogue.assume_yes
-            ):
-                raise BenchError(
-                    f"{where}: unknown model; describe it with --table FILE, or name its profile "
-                    f"with --profile {unit['unit']}=NAME"
-                )
-            answer = self.dialogue.ask_valid(
-                f"{where}: name of a profile, `table` to describe it, `-` to leave it out",
-                proposal,
-                check_profile_name,
-            )
-            if answer == "-":
-                continue
-            taken = [device["name"] for device in devices]
-            model = self._describe_table(where) if answer == "table" else answer
-            name = self._device_name(where, model, taken)
-            devices.append(
-                {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
-            )
-        if not devices:
-            raise BenchError("no device is left; describe one")
+        work = DeviceDescription(self.arguments, self.dialogue, self.profiles)
+        devices = work.describe(self.journal.get("scan"))
+        self.answers.update(work.answers)
         return devices
-
-    def _device_name(self, where: str, model: str, taken: list[str]) -> str:
-        stem = re.sub("[^a-z0-9_-]", "", model.rpartition("_")[2].casefold()) or "device"
-        names = [stem, *(f"{stem}{number}" for number in range(2, 20))]
-        proposal = next(name for name in names if name not in taken)
-
-        def parse(name: str) -> str:
-            if name in taken:
-                raise BenchError(f"name {name!r}: in use")
-            return check_name("name", name)
-
-        return self.dialogue.ask_valid(f"{where}: name of the device", proposal, parse)
-
-    def _describe_table(self, where: str) -> str:
-        """Make a profile from a table; write it into the folder of the site; return its name."""
-
-        def parse(model: str) -> str:
-            if model in package_models():
-                raise BenchError(
-                    f"model {model!r} is a profile of the package; choose another name"
-                )
-            return check_name("model", model)
-
-        question = f"{where}: name of the model"
-        model = self.dialogue.ask_valid(question, self.arguments.model, parse)
-        self.answers["model"] = model
-        if self.arguments.table is not None:
-            text, source = read_text(self.arguments.table), str(self.arguments.table)
-        else:
-            text = self.dialogue.read_lines(
-                "paste the register table (address; name; type; scale; unit; access; bits), "
-                "then an empty line:"
-            )
-            source = "table"
-        origin = f"register table, {source}"
-        if self.arguments.operator:
-            origin += f", entered by {self.arguments.operator}"
-        choose = functools.partial(self._choose_role, source)
-        raw = make_profile(text, source, model, origin, choose)
-        try:
-            self.profiles.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BenchError(f"{self.profiles}: {error.strerror}") from None
-        path = self.profiles / f"{model}.json"
-        write_whole(path, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
-        names = [point["name"] for point in raw["points"]]
-        self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
-        return model
-
-    def _choose_role(self, table: str, row: TableRow) -> TableRow:
-        """Ask for the role of a row that only resembles a point; without an answer: monitored."""
-        where = f"{table}:{row.line}: {describe_unclear(row)}"
-        if not is_open(row):
-            self.dialogue.say(f"  {where}; it is only monitored")
-            return row
-
-        def parse(role: str) -> TableRow:
-            chosen = row._replace(role=role)
-            try:
-                point_of(chosen)
-            except ValueError as error:
-                raise BenchError(str(error)) from None
-            return chosen
-
-        remedy = f"the column `role` of the table can name it: {', '.join(ROLES)}"
-        self.dialogue.say(f"  {where}; it is only monitored; {remedy}")
-        return self.dialogue.ask_valid(f"{row.name}: role", MONITOR, parse)
 
     # 3. Values and the write test.
 
     def values(self) -> dict[str, Any]:
         """Return the live values of all devices, and the comparison with gauges."""
         gauges = parse_gauges(self.arguments.gauge)
+        self._check_gauges(gauges)
         result: dict[str, Any] = {"devices": [], "gauges": []}
         for device in self.journal.get("describe"):
             samples = []
@@ -302,6 +187,16 @@ class Commissioning:
                     self._compare(device["name"], value, gauges, result["gauges"])
         return result
 
+    def _check_gauges(self, gauges: dict[str, str]) -> None:
+        """Raise BenchError for a gauge of a point that no device has."""
+        points: set[str] = set()
+        for device in self.journal.get("describe"):
+            names = [p.name for p in DeviceProfile(raw_profile(device["profile"])).points]
+            points |= {*names, *(f"{device['name']}.{name}" for name in names)}
+        unknown = sorted(set(gauges) - points)
+        if unknown:
+            raise BenchError(f"--gauge: no device has {', '.join(unknown)}; correct its name")
+
     def _compare(
         self, device: str, value: LiveValue, gauges: dict[str, str], found: list[dict[str, Any]]
     ) -> None:
@@ -327,28 +222,10 @@ class Commissioning:
 
     def write_test(self) -> list[dict[str, Any]]:
         """Return the result of the test of each output."""
-        results: list[dict[str, Any]] = []
         if self.arguments.mode == "monitor":
-            return results  # the agent will write nothing
-        for device in self.journal.get("describe"):
-            with self.open_device(device) as access:
-                for point in access.outputs():
-                    name = f"{device['name']}.{point}"
-                    is_left = any(result["state"] == LEFT for result in results)
-                    reason = _ANOTHER_LEFT if is_left or self.guard.problems() else ""
-                    question = f"{device['name']}: move {point} by a small step and back?"
-                    allowed = not reason and (
-                        self.arguments.write_test
-                        or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
-                    )
-                    if not allowed:
-                        results.append({"point": name, "state": NOT_TESTED, "reason": reason})
-                        continue
-                    keep = functools.partial(self.guard.keep, device)
-                    result = run_write_test(access, point, keep)
-                    results.append({**result._asdict(), "point": name})
-                    self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
-        return results
+            return []  # the agent will write nothing
+        tests = OutputTests(self.arguments, self.dialogue, self.open_device, self.guard)
+        return tests.run(self.journal.get("describe"))
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
@@ -370,7 +247,8 @@ class Commissioning:
 
     def propose(self) -> dict[str, Any]:
         """Write unit.json; return its control section."""
-        devices = [DraftDevice(**device) for device in self.journal.get("describe")]
+        found = self.journal.get("describe")
+        devices = [DraftDevice(*(device[key] for key in DraftDevice._fields)) for device in found]
         profiles = {d.profile: DeviceProfile(raw_profile(d.profile)) for d in devices}
         settings = Settings(
             self.arguments.site,

@@ -12,7 +12,8 @@ low word first, from 0 on; status and alarm word follow), `quick` (the supply ha
 1 s), `idle` (no heat load: the valve has no effect), `trips` (an alarm comes with a valve above
 43 %), `busier` (the heat load rises once, with the first valve above 43 %), `runaway` (the supply
 warms by 60 K then), `plunge` (it cools by 60 K), `interlock` (a moved output refuses its first
-value).
+value), `linked` (a write of the pump opens the valve), `crossed` (a write of an output moves the
+other one), `late` (as `linked`, 0.5 s after it).
 Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
@@ -45,6 +46,7 @@ class Registers:
         self._load_k = 0.0
         self._is_pump_written = self._is_valve_written = False
         self._shown_pump, self._shown_at = 600, 0.0
+        self._opens_at = 0.0
 
     def step(self) -> None:
         """Advance the CDU by one step."""
@@ -61,6 +63,8 @@ class Registers:
             target_c -= 60.0
         self.words[7] |= int(self.valve > 43.0 and "trips" in self.faults)
         lag_s = _TIME_CONSTANT_S if "quick" not in self.faults else 1.0
+        if "late" in self.faults and 0.0 < self._opens_at < time.monotonic():
+            self.words[5], self._opens_at = 1000, 0.0
         self.supply_c += (target_c - self.supply_c) * _STEP_S / lag_s
         self.words[0] = round(10 * self.supply_c)
         self.words[1] = self.words[0] + 60
@@ -115,9 +119,19 @@ class Registers:
                 self.words[i] = word
             self._is_valve_written = self._is_valve_written or i == 5
         self._is_pump_written = address == 4
+        self._move_other(address)
         shown: list[Any] = values
         shown[:] = self.words[address : address + len(written)]
         return None
+
+    def _move_other(self, address: int) -> None:
+        """Move the other output, as a CDU that goes to manual mode."""
+        if {"linked", "crossed"} & set(self.faults) and address == 4:
+            self.words[5] = 1000
+        if "crossed" in self.faults and address == 5:
+            self.words[4] = 300
+        if address == 4:
+            self._opens_at = time.monotonic() + 0.5
 
     def _write_float(self, address: int, written: list[int]) -> ExcCodes | None:
         if address not in (8, 10) or len(written) != 2:

@@ -264,14 +264,14 @@ def test_control_characters_do_not_reach_the_terminal(
 
 
 FLOATS = """\
-address;name;type;unit;access;order
+address;name;type;unit;access;order;role
 0;Supply temperature;f32;°C;R;ORDER
 2;Return temperature;f32;°C;R;ORDER
 4;Flow;f32;L/min;R;ORDER
 6;Differential pressure;f32;kPa;R;ORDER
 8;Pump speed command;f32;%;RW;ORDER
 10;Valve command;f32;%;RW;ORDER
-12;Status;u16;;R;
+12;Status;u16;;R;;monitor
 13;Alarm word;u16;;R;
 """
 

@@ -97,3 +97,69 @@ def test_the_table_is_checked_before_a_port_is_opened(
             server.accept()
     assert f"{path}:{problem}" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
+
+
+_ONE = "address;name;type;scale;unit;access;function\n{};Supply temperature;i16;0.1;°C;R;{}\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "function", "wire"),
+    [
+        ("0x9C41", "", (3, 0x9C41)),
+        ("0X9c40", "", (3, 40000)),
+        ("0x7531", "4", (4, 30001)),
+        ("0xFFFF", "", (3, 65535)),
+        ("40001", "", (3, 0)),
+        ("30001", "", (4, 0)),
+        ("400001", "", (3, 0)),
+        ("365536", "4", (4, 65535)),
+        ("00004", "", (3, 4)),
+        ("30000", "", (3, 30000)),
+    ],
+)
+def test_the_form_of_an_address_decides_what_it_is(
+    address: str, function: str, wire: tuple[int, int]
+) -> None:
+    """A number that is written as 0x… is the one on the wire, whatever its size is."""
+    raw = make_profile(_ONE.format(address, function), "t", "acme", "o")
+    block = DeviceProfile(raw).blocks[0]
+    assert (block.function, block.address) == wire
+
+
+def test_each_hexadecimal_address_is_on_the_wire() -> None:
+    rng = random.Random(18)
+    for _ in range(300):
+        rows = rng.sample(range(0x10000), 2)
+        text = "address;name;type;scale;unit;access\n"
+        text += f"0x{rows[0]:x};Supply temperature;i16;0.1;°C;R\n"
+        text += f"0X{rows[1]:04X};Pump speed command;u16;0.1;%;RW\n"
+        profile = DeviceProfile(make_profile(text, "t", "acme", "o"))
+        assert [(p.function, p.address) for p in profile.points] == [(3, row) for row in rows]
+
+
+def test_a_reference_beside_a_hexadecimal_address_stays_a_reference() -> None:
+    text = _ONE.format("0x0000", "") + "40006;Return temperature;i16;0.1;°C;R;\n"
+    profile = DeviceProfile(make_profile(text, "t", "acme", "o"))
+    assert [point.address for point in profile.points] == [0, 5]
+    with pytest.raises(BenchError, match="t:3: address 5 is that of line 2"):
+        make_profile(text.replace("0x0000", "0x0005"), "t", "acme", "o")
+
+
+@pytest.mark.parametrize(
+    ("address", "function", "problem"),
+    [
+        ("0x10000", "", "address 0x10000 is above 0xFFFF"),
+        ("50000", "", "address 50000 is no reference to a register"),
+        ("000004", "", "address 000004 is no reference to a register"),
+        ("465537", "", "address 465537 is no reference to a register"),
+        ("30001", "3", "address 30001 is read with function 4, not 3"),
+        ("4_0", "", "address '4_0' is not a number"),
+        ("٣", "", "address '٣' is not a number"),
+        ("+40001", "", "is not a number"),
+    ],
+)
+def test_an_address_without_one_meaning_is_refused(
+    address: str, function: str, problem: str
+) -> None:
+    with pytest.raises(BenchError, match=problem.replace("+", r"\+")):
+        make_profile(_ONE.format(address, function), "t", "acme", "o")

@@ -11,7 +11,7 @@ import pytest
 from hil.errors import BenchError
 from hil.tools.commission.command import make_parser
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.inputs.row_roles import KNOWN, ROLES
+from hil.tools.commission.inputs.row_roles import KNOWN, ROLES, KnownPoint
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile
@@ -86,6 +86,51 @@ def test_a_limit_is_no_measured_value(name: str) -> None:
     unit = "°C" if "emperature" in name else "kPa" if "pressure" in name else "L/min"
     raw = make_profile(_HEAD + f"0;{name};u16;0.1;{unit};R;;;", "t", "acme", "o")
     assert raw["points"][0]["name"] not in {known.point for known in KNOWN}
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        *((f"{word} differential pressure", "kPa") for word in ("Filter", "Primary", "Exchanger")),
+        *((f"{word} supply temperature", "°C") for word in ("Chilled water", "Power", "Oil")),
+        *((f"{word} outlet temperature", "°C") for word in ("Air", "Pump", "Motor")),
+        *((f"{word} flow", "L/min") for word in ("Makeup", "Bypass", "Drain")),
+        *((f"{word} return temperature", "°C") for word in ("Bearing", "Rack 3", "Heat exchanger")),
+        ("Valve temperature", "°C"),
+        ("Delta temperature", "°C"),
+        ("Pump supply pressure", "kPa"),
+    ],
+)
+def test_one_more_word_is_no_measured_value_by_a_guess(name: str, unit: str) -> None:
+    for text in (name, name.upper(), name.title().replace(" ", ""), name.replace(" ", "_")):
+        raw = make_profile(_HEAD + f"0;{text};u16;0.1;{unit};R;;;", "t", "acme", "o")
+        assert raw["points"][0]["name"] not in {known.point for known in KNOWN}, text
+
+
+@pytest.mark.parametrize("known", [known for known in KNOWN if not known.is_written])
+def test_the_name_of_a_measured_point_is_clear(known: KnownPoint) -> None:
+    unit = {"Cel": "°C"}.get(known.unit, known.unit)
+    raw = make_profile(_HEAD + f"0;{known.point};u16;0.1;{unit};R;;;", "t", "acme", "o")
+    assert raw["points"][0]["name"] == known.point
+
+
+def test_an_unclear_measured_value_is_named_and_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        Dialogue,
+        "ask",
+        lambda _, question, proposal: (
+            "ReturnTemperatureCelsius" if question.endswith(": role") else proposal
+        ),
+    )
+    rows = "9;Water return temperature;i16;0.1;°C;R;;;\n"
+    monkeypatch.setattr(f"{__name__}._UNCLEAR", rows)
+    raw = describe(tmp_path, Dialogue(assume_yes=False, as_json=False))
+    assert raw["points"][2]["name"] == "ReturnTemperatureCelsius"
+    assert "is not taken as ReturnTemperatureCelsius: the name has the word 'water'" in (
+        capsys.readouterr().out
+    )
 
 
 def test_the_table_names_the_role() -> None:

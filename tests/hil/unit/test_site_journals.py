@@ -6,6 +6,7 @@ The journals are as after SIGKILL. The CDU is a process.
 
 import copy
 import json
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,9 @@ from hil.tools.commission.outputs.pending import (
     OutputFile,
     PendingOutputs,
 )
-from hil.tools.commission.outputs.run_guard import returned_outputs, unit_devices
-from hil.tools.commission.outputs.site_journals import journal_path
+from hil.tools.commission.outputs.pending_index import journals
+from hil.tools.commission.outputs.run_guard import returned_outputs
+from hil.tools.commission.outputs.site_journals import journal_path, unit_devices
 from tests.hil.unit.test_commission import cdu, command, site
 from tests.hil.unit.test_returned_outputs import _OLD, unit, words, write
 
@@ -134,6 +136,77 @@ def test_an_address_that_is_no_longer_in_the_configuration_is_left_alone(
     error = capsys.readouterr().err
     assert error.count(f"this address is no longer in {unit}") == 2
     assert f"write them yourself and delete {pending.path}" in error
+    pending.forget_all()
+
+
+@pytest.mark.parametrize("kind", ["run", "commissioning"])
+def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
+    cdu: str, unit: Path, site: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy of the configuration does not know the journal of the first folder."""
+    copied = tmp_path / "copy"
+    shutil.copytree(site, copied)
+    journal = OutputFile(journal_path(unit)) if kind == "run" else Journal(site).pending
+    move(unit, journal)
+    with (
+        pytest.raises(BenchError, match="an interrupted test has moved PumpSpeed"),
+        returned_outputs(load_unit(copied / "unit.json")),
+    ):
+        pytest.fail("it ran")
+    with pytest.raises(SystemExit, match="2"):
+        main(command(cdu, copied, "--from", "write-test", "--write-test"))
+    assert str(journal.path) in capsys.readouterr().err
+    assert words(unit) == [617, 415]
+    with returned_outputs(load_unit(unit)):
+        assert words(unit) == _OLD
+    with returned_outputs(load_unit(copied / "unit.json")):
+        pass
+    assert journals() == []
+
+
+def change_unit(unit: Path, number: int) -> None:
+    raw = json.loads(unit.read_text(encoding="utf-8"))
+    raw["devices"][0]["unit"] = number
+    unit.write_text(json.dumps(raw), encoding="utf-8")
+
+
+@pytest.mark.parametrize("journal", ["run", "another run", "commissioning"])
+def test_a_unit_address_that_is_no_longer_in_the_configuration_is_left_alone(
+    unit: Path, site: Path, journal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Behind a gateway or on a line, the same port with another unit address is another CDU."""
+    before = unit.read_text(encoding="utf-8")
+    commissioning = Journal(site)
+    pending = {
+        "run": OutputFile(journal_path(unit)),
+        "another run": OutputFile(journal_path(site / "another.json")),
+        "commissioning": commissioning.pending,
+    }[journal]
+    move(unit, pending)
+    change_unit(unit, 8)
+    capsys.readouterr()
+    with pytest.raises(BenchError), returned_outputs(load_unit(unit)):
+        pytest.fail("it ran")
+    unit.write_text(before, encoding="utf-8")
+    assert words(unit) == [617, 415]
+    error = capsys.readouterr().err
+    assert error.count(f"this address is no longer in {unit}") == 2 * (journal == "run")
+    pending.forget_all()
+
+
+def test_a_commissioning_leaves_a_unit_address_of_no_configuration(
+    cdu: str, unit: Path, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pending = OutputFile(journal_path(site / "another.json"))
+    move(unit, pending)
+    for entry in pending.entries:
+        entry["device"]["unit"] = 8
+    pending.store()
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main(command(cdu, site, "--to", "values"))
+    assert capsys.readouterr().err.count("this address is in no configuration of this folder") == 2
+    assert words(unit) == [617, 415]
     pending.forget_all()
 
 

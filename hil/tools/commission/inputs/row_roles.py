@@ -4,14 +4,18 @@
 Does not make a profile; see `hil.tools.commission.profile_draft`. The column `role` of the table
 decides. Without it the name decides, with these limits: an output has access RW, a unit, and a name
 in which each word is known. So "Pump control mode" and "Supply temperature alarm set-point" are no
-outputs. A name such as "Supply temperature limit" is no measured value. A row that only resembles
-a point is read and monitored, and is never written.
+outputs. In the name of a measured value each word is known, too: "Supply temperature limit" is
+none, and "Filter differential pressure" is not that of the loop. A row that only resembles a point
+is read and monitored, and is never written.
+
+A register that is named alarm, fault or status holds bits. Without names of its bits each bit of an
+alarm word is an alarm, but a status word is not understood.
 """
 
 import re
 from typing import NamedTuple
 
-from hil.tools.commission.register_table import TableRow
+from hil.tools.commission.register_table import BITS, WIDE_BITS, TableRow
 
 
 class KnownPoint(NamedTuple):
@@ -73,7 +77,6 @@ ROLES = {
 }
 """Short names of the outputs in the column `role`; the names of all known points are valid too."""
 _POINTS = {known.point.casefold(): known for known in KNOWN}
-_NO_UNIT = ("", "none", "-")
 _ANY_OUTPUT = (
     *("set", "point", "setpoint", "sp", "target", "command", "cmd", "control", "demand"),
     *("reference", "output", "value", "signal", "percent", "pct", "a", "b", "in", "of", "the"),
@@ -94,6 +97,36 @@ _OUTPUT_WORDS = {
     ),
 }
 """Output: the words that its name can have beside `_ANY_OUTPUT`; another word can change it."""
+_ANY_MEASURED = (
+    *("actual", "value", "measured", "current", "present", "reading", "sensor", "average", "mean"),
+    *("secondary", "tcs", "cdu", "coolant", "fluid", "liquid", "loop", "of", "the", "in", "at"),
+    *("a", "b", "c", "d", "f", "k", "p", "q", "t", "x", "y", "z", "feedback"),
+)
+_TEMPERATURE = ("temp", "temperature", "celsius", "degc")
+_PRESSURE = ("press", "pressure", "kpa", "pressurek", "pa")
+_FACILITY = ("primary", "facility", "fws", "water", "side", "chilled", "cooling")
+_MEASURED_WORDS = {
+    "PumpSpeedPercent": ("pump", "pumps", "speed", "percent", "pct", "rpm"),
+    "FanSpeedPercent": ("fan", "fans", "speed", "percent", "pct", "rpm"),
+    "ValvePositionPercent": (
+        *("valve", "position", "opening", "percent", "pct", "actuator", "water", "control"),
+        *("primary", "facility", "fws", "cooling"),
+    ),
+    "PrimaryFlowLitersPerMinute": (
+        *("flow", "rate", "volume", "lpm", "liters", "per", "minute", *_FACILITY),
+    ),
+    "PrimarySupplyTemperatureCelsius": ("supply", "inlet", *_TEMPERATURE, *_FACILITY),
+    "PrimaryReturnTemperatureCelsius": ("return", "outlet", *_TEMPERATURE, *_FACILITY),
+    "DewPointCelsius": ("dew", "dewpoint", "point", "air", "room", *_TEMPERATURE),
+    "SupplyTemperatureCelsius": ("supply", "outlet", *_TEMPERATURE),
+    "ReturnTemperatureCelsius": ("return", "inlet", *_TEMPERATURE),
+    "DeltaPressurekPa": ("diff", "differential", "difference", "delta", "dp", *_PRESSURE),
+    "SupplyPressurekPa": ("supply", "outlet", *_PRESSURE),
+    "ReturnPressurekPa": ("return", "inlet", *_PRESSURE),
+    "FlowLitersPerMinute": ("flow", "rate", "volume", "lpm", "liters", "per", "minute"),
+}
+"""Measured value: the words that its name can have beside `_ANY_MEASURED`."""
+_ALARM_STEMS, _STATUS = ("alarm", "fault", "warning", "error", "trip", "leak"), "status"
 _NOT_MEASURED = (
     *("min", "sp", "hi", "lo", "low", "high", "set", "dead", "mode", "room", "time", "gain"),
     *("hysteresis", "delay", "offset", "default", "nominal", "rated", "design", "command", "cmd"),
@@ -131,9 +164,9 @@ def _named(row: TableRow) -> KnownPoint | None:
         raise ValueError(f"role {row.role!r} is none of {names}, and no name of a point")
     if known.is_written and not row.is_written:
         raise ValueError(f"role {row.role!r} needs access RW: the table permits no write")
-    if row.kind == "bits":
+    if row.kind in (BITS, WIDE_BITS):
         raise ValueError(f"role {row.role!r}: a register of bits has no value")
-    if _has_no_unit(row):
+    if not row.unit:
         raise ValueError(f"role {row.role!r} needs a unit: give it")
     return known
 
@@ -148,17 +181,61 @@ def describe_unclear(row: TableRow) -> str:
 
 
 def is_open(row: TableRow) -> bool:
-    """Return whether a person must name the role of an unclear row: it could be an output."""
+    """Return whether a person must name the role of an unclear row.
+
+    It could be an output, or the sensor of a loop.
+    """
     known = find_known(row.name)
-    is_output = known is not None and known.is_written and row.is_written
-    return is_output and bool(describe_unclear(row)) and not _has_no_unit(row)
+    if known is None or not row.unit or not describe_unclear(row):
+        return False
+    if known.is_written:
+        return row.is_written
+    return not any(_is_never_measured(word) for word in _words(row.name))
 
 
 def is_flags(row: TableRow) -> bool:
     """Return whether a register holds bits."""
-    is_word = re.search(r"\b(status|alarms?|faults?|warnings?)\b", row.name.casefold()) is not None
-    is_plain = not row.unit and not row.role and row.kind in ("u16", "i16")
-    return row.kind == "bits" or (is_word and is_plain)
+    is_plain = not row.unit and not row.role and row.kind in ("u16", "i16", "u32", "i32")
+    return row.kind in (BITS, WIDE_BITS) or (is_plain and bool(_word_of_state(row)))
+
+
+def is_alarm(row: TableRow) -> bool:
+    """Return whether the bits of a register are alarms."""
+    return _word_of_state(row) not in ("", _STATUS)
+
+
+def describe_alarm(row: TableRow) -> str:
+    """Return what the command takes a row for that is named as an alarm; empty if it is clear."""
+    if row.bits or row.role or not _word_of_state(row):
+        return ""
+    if not is_flags(row):
+        return f"{row.name!r} is no alarm word: it is a value" if row.unit else ""
+    if is_alarm(row):
+        return f"{row.name!r} has no names of bits: each bit that is on is an alarm"
+    return ""
+
+
+def describe_not_understood(row: TableRow) -> str:
+    """Return the line of a row that can show an alarm which the command does not see; or empty."""
+    if row.bits or row.role or row.unit or not _word_of_state(row):
+        return ""
+    if is_flags(row) and is_alarm(row):
+        return ""
+    return (
+        f"{row.name!r} can show an alarm, and has no names of bits: name them in the column "
+        f"`bits`, or give it the role {MONITOR} if it shows none"
+    )
+
+
+def _word_of_state(row: TableRow) -> str:
+    """Return the word by which a name is that of an alarm or status; an alarm comes first."""
+    words = _words(row.name)
+    found = [stem for stem in _ALARM_STEMS for word in words if word.startswith(stem)]
+    return found[0] if found else _STATUS if _STATUS in words else ""
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", name).casefold())
 
 
 def free_name(name: str) -> str:
@@ -167,18 +244,20 @@ def free_name(name: str) -> str:
 
 
 def _find_reason(row: TableRow, known: KnownPoint) -> str:
-    words = re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", row.name).casefold())
+    words = _words(row.name)
     if known.is_written:
         if not row.is_written:
             return "the access is not RW"
         permitted = (*_ANY_OUTPUT, *_OUTPUT_WORDS[known.point])
         other = [word for word in words if word not in permitted]
     else:
-        other = [w for w in words if w in _NOT_MEASURED or w.startswith(_NOT_MEASURED_STEMS)]
+        other = [word for word in words if _is_never_measured(word)]
+        permitted = (*_ANY_MEASURED, *_MEASURED_WORDS[known.point])
+        other += [word for word in words if word not in permitted]
     if other:
         return f"the name has the word {other[0]!r}"
-    return "it has no unit" if _has_no_unit(row) else ""
+    return "" if row.unit else "it has no unit"
 
 
-def _has_no_unit(row: TableRow) -> bool:
-    return row.unit.casefold().strip() in _NO_UNIT
+def _is_never_measured(word: str) -> bool:
+    return word in _NOT_MEASURED or word.startswith(_NOT_MEASURED_STEMS)

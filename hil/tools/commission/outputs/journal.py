@@ -24,6 +24,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.tools.commission.outputs.pending import PendingOutputs
+from hil.tools.commission.outputs.pending_index import note
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
@@ -81,6 +82,7 @@ class Journal:
 
     def _set_pending(self, entries: list[dict[str, Any]]) -> None:
         self.pending = PendingOutputs(entries, self._write)
+        self.pending.path = self.path
         self.pending.way_out = f"delete `{_PENDING}` in {self.path}"
 
     def get(self, step: str) -> Any:
@@ -126,4 +128,5 @@ class Journal:
             content[_CALLS] = self._calls
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
+        note(self.path, is_pending=bool(self.pending.entries))
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

@@ -21,12 +21,15 @@ from hil.tools.commission.outputs.pending import (
     INTENDED,
     KEPT,
     RESTORED,
+    WATCHED,
     WRITTEN,
     OldWords,
     PendingOutputs,
     Ranges,
+    make_old_words,
 )
-from hil.tools.commission.outputs.way_back import return_output
+from hil.tools.commission.outputs.site_journals import check_elsewhere
+from hil.tools.commission.outputs.way_back import compare_output, return_output
 
 Device = dict[str, Any]
 
@@ -64,12 +67,22 @@ class OutputGuard:
             self._restored.append(old.point)
         self._pending.set_state(device, state, old)
 
+    def check_elsewhere(self, devices: list[Device]) -> None:
+        """Raise BenchError if a test of another folder has left outputs of these devices."""
+        check_elsewhere(devices, self._pending.path)
+
+    def unwatch(self, device: Device, old: OldWords) -> None:
+        """Forget an output that was only watched; one that is perhaps moved stays."""
+        self._pending.forget_watched(device, old.point)
+
     def problems(self) -> list[str]:
         """Return a line for each output that is perhaps not at its old words."""
         return [
             f"{old['point']} is perhaps not at its old words {old['words']} (register "
             f"{old['address']})"
-            for old in (e["old"] for e in self._pending.entries if e["state"] != INTENDED)
+            for old in (
+                e["old"] for e in self._pending.entries if e["state"] not in (INTENDED, WATCHED)
+            )
         ]
 
     def describe(self) -> str:
@@ -142,25 +155,31 @@ class OutputGuard:
     def _restore_device(self, device: Device, entries: list[dict[str, Any]]) -> None:
         """Return the outputs of one device."""
         outputs = [(entry["device"], OldWords(**entry["old"])) for entry in entries]
+        watched = [entry["state"] == WATCHED for entry in entries]
         try:
             with self._open(device) as access:
-                for output in outputs:
-                    self._restore(access, *output)
+                for output, is_watched in zip(outputs, watched, strict=True):
+                    self._restore(access, *output, is_watched=is_watched)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next device must return
             tried = [(r.device, r.old) for r in self.returned]
             for output in outputs:
                 if output not in tried:
                     self._leave(*output, str(error) or repr(error))
 
-    def _restore(self, access: DeviceAccess, device: Device, old: OldWords) -> None:
+    def _restore(
+        self, access: DeviceAccess, device: Device, old: OldWords, *, is_watched: bool
+    ) -> None:
         try:
-            state, problem = return_output(access, old)
+            state, problem = (compare_output if is_watched else return_output)(access, old)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next output must return
             state, problem = WRITTEN, str(error) or repr(error)
         if state == WRITTEN:
             self._leave(device, old, problem)
             return
         line = f"{_where(device, old)}: old words {old.words} are back after a test"
+        if state == INTENDED:  # it was never moved: no line
+            self._settle(device, RESTORED, old)
+            return
         if state == FOREIGN:
             line = f"{_where(device, old)}: {problem}"
         self.returned.append(Returned(device, old, state, line))
@@ -213,6 +232,7 @@ class AgentGuard:
 
     def keep_all(self) -> None:
         """Read and store the words of all outputs. Raises BenchError, and DriverError."""
+        check_elsewhere(list(self._devices.values()), self._pending.path)
         for name in dict.fromkeys(output.device for output in self._outputs):
             device = self._devices[name]
             with self._open(device) as access:
@@ -231,8 +251,7 @@ class AgentGuard:
         if not words:
             self.unreadable.append(f"{device['name']}.{name}")
             return
-        point = access.profile.points[index]
-        old = OldWords(name, point.function, point.address, words)
+        old = make_old_words(access.profile.points[index], words)
         self._pending.set_state(device, INTENDED, old)
 
     def follow(self, status: dict[str, Any] | None) -> None:

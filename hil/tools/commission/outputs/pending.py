@@ -5,6 +5,7 @@ Does not read or write devices; see `hil.tools.commission.outputs.output_guard`.
 stored before the next step of the program, so that it survives SIGKILL. The states of an output:
 
     intended   its old words are known; no write was sent
+    watched    as intended; another output is under test, which can move this one
     written    a write was sent, or is sent next: only a read can show what the device has
     restored   the device has its old words again: the entry is gone
 
@@ -17,12 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drivers.device.profile import Point
 from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
+from hil.tools.commission.outputs.pending_index import note
 
 INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
+WATCHED = "watched"
 """States of an output. `FOREIGN`: another master has it; as restored, the entry is gone."""
 KEPT = "kept"
 """The output shall keep the value of the agent; this state is only in a record."""
@@ -34,13 +38,29 @@ Ranges = list[list[int]]
 
 
 class OldWords(NamedTuple):
-    """The words of an output before its first write, and where they belong."""
+    """The words of an output before its first write, and where they belong.
+
+    `form`: how the profile reads them, at that time; "": not known, in an earlier version.
+    """
 
     point: str
     function: int
     address: int
     words: list[int]
     ours: Ranges | None = None
+    form: str = ""
+
+
+def make_old_words(point: Point, words: list[int], ours: Ranges | None = None) -> OldWords:
+    """Return the words of a point as read, with the form of its value."""
+    return OldWords(point.name, point.function, point.address, words, ours, form_of(point))
+
+
+def form_of(point: Point) -> str:
+    """Return how the words of a point become its count; an edited profile can change it."""
+    order = (point.order.positions, point.order.swapped)
+    counts = (point.count_factor, point.count_offset, point.step, point.field, point.bcd)
+    return json.dumps([point.kind, order, counts, point.weights, point.exponent, point.top])
 
 
 class PendingOutputs:
@@ -52,6 +72,8 @@ class PendingOutputs:
     def __init__(self, entries: list[dict[str, Any]], store: Callable[[], None]) -> None:
         self.entries = entries
         self.store = store
+        self.path = Path()
+        """The file with the entries."""
         self.way_out = ""
         """What to do with the file if the outputs were written by a person."""
         for entry in entries:
@@ -82,6 +104,17 @@ class PendingOutputs:
         if json.dumps(self.entries) != before:
             self.store()
 
+    def forget_watched(self, device: Device, point: str) -> None:
+        """Forget an output that no write has reached."""
+        kept = [
+            entry
+            for entry in self.entries
+            if not (_is_output(entry, device, point) and entry["state"] in (WATCHED, INTENDED))
+        ]
+        if len(kept) != len(self.entries):
+            self.entries = kept
+            self.store()
+
     def forget_all(self) -> None:
         """Forget all entries: the outputs shall keep their values."""
         if self.entries:
@@ -96,19 +129,21 @@ class OutputFile(PendingOutputs):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._file = path
         super().__init__(_read(path), self._write)
+        self.path = path
         self.way_out = f"delete {path}"
 
     def _write(self) -> None:
+        note(self._file, is_pending=bool(self.entries))
         if not self.entries:
             try:
-                self.path.unlink(missing_ok=True)
+                self._file.unlink(missing_ok=True)
             except OSError as error:
-                raise BenchError(f"{self.path}: {error.strerror}") from None
+                raise BenchError(f"{self._file}: {error.strerror}") from None
             return
         content = {"format": FORMAT, "outputs": self.entries}
-        write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        write_whole(self._file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -137,7 +172,7 @@ def _check_entry(entry: dict[str, Any]) -> None:
         raise TypeError
     entry.setdefault("state", WRITTEN)
     device, old = entry["device"], OldWords(**entry["old"])
-    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point)
+    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point, old.form)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError
     ranges = [list(pair) for pair in old.ours or ()]

@@ -36,20 +36,8 @@ from hil.tools.commission.outputs.site_journals import (
     is_at,
     journal_path,
     run_journals,
+    unit_devices,
 )
-
-
-def unit_devices(unit: UnitFile) -> list[Device]:
-    """Return the devices of a configuration: name, port, unit address, profile."""
-    return [
-        {
-            "name": device["name"],
-            "port": unit.raw["buses"][device["bus"]],
-            "unit": device["unit"],
-            "profile": device["profile"],
-        }
-        for device in unit.raw["devices"]
-    ]
 
 
 class OutputsOfRun:
@@ -86,7 +74,7 @@ def returned_outputs(unit: UnitFile) -> Iterator[OutputsOfRun]:
             locks.lock(device["port"])
 
         def open_device(device: Device) -> DeviceAccess:
-            if not is_at(device, [known["port"] for known in devices]):
+            if not is_at(device, devices):
                 raise BenchError(f"this address is no longer in {unit.path}")
             locks.lock(device["port"])
             raw = _find_profile(unit, device["profile"])
@@ -125,10 +113,10 @@ def _restore_others(
     unit: UnitFile, devices: list[Device], open_device: Callable[[Device], DeviceAccess]
 ) -> list[str]:
     """Return the outputs of these devices that other journals of the folder name."""
-    folder, ports = unit.path.parent, [device["port"] for device in devices]
+    folder = unit.path.parent
 
     def is_ours(device: Device) -> bool:
-        return is_at(device, ports)
+        return is_at(device, devices)
 
     def restore(pending: PendingOutputs) -> list[str]:
         return restore_and_say(OutputGuard(pending, say_error, open_device, is_ours))

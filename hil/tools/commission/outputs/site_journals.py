@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hil.errors import BenchError
+from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
-from hil.tools.commission.outputs.journal import Journal
+from hil.tools.commission.outputs.journal import FILE, Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
+from hil.tools.commission.outputs.pending_index import journals
 
 ENDING = ".outputs"
 
@@ -22,7 +24,28 @@ def journal_path(unit_file: Path) -> Path:
     return unit_file.with_name(unit_file.name + ENDING)
 
 
-def run_journals(folder: Path) -> Iterator[PendingOutputs]:
+def unit_devices(unit: UnitFile) -> list[Device]:
+    """Return the devices of a configuration: name, port, unit address, profile."""
+    return [
+        {
+            "name": device["name"],
+            "port": unit.raw["buses"][device["bus"]],
+            "unit": device["unit"],
+            "profile": device["profile"],
+        }
+        for device in unit.raw["devices"]
+    ]
+
+
+def configured_devices(journal: Path) -> list[Device]:
+    """Return the devices of the configuration beside a journal; none if it cannot be read."""
+    try:
+        return unit_devices(load_unit(journal.with_name(journal.name.removesuffix(ENDING))))
+    except BenchError:
+        return []
+
+
+def run_journals(folder: Path) -> Iterator[OutputFile]:
     """Yield the journals of all configurations in a folder. Raises BenchError for a damaged one."""
     try:
         paths = sorted(folder.glob(f"*{ENDING}"))
@@ -37,7 +60,32 @@ def commission_journal(folder: Path) -> PendingOutputs:
     return Journal(folder).pending
 
 
-def is_at(device: Device, ports: list[str]) -> bool:
-    """Return whether a device is at the endpoint of one of the ports."""
+def check_elsewhere(devices: list[Device], own: Path) -> None:
+    """Raise BenchError if a journal of another folder has pending outputs of these devices.
+
+    Their present values are those of an interrupted test, and not those of before. `own`: the
+    journal of this command, whose folder is settled before.
+    """
+    for path in journals():
+        if path.parent == own.resolve().parent:
+            continue
+        is_site = path.name == FILE
+        entries = Journal(path.parent).pending.entries if is_site else OutputFile(path).entries
+        left = [entry["old"]["point"] for entry in entries if is_at(entry["device"], devices)]
+        if left:
+            raise BenchError(
+                f"{path}: an interrupted test has moved {', '.join(left)} of these devices; call "
+                "its command again in that folder first"
+            )
+
+
+def is_at(device: Device, devices: list[Device]) -> bool:
+    """Return whether a device is one of `devices`: the same endpoint and the same unit address.
+
+    Another unit address behind the same port is another CDU.
+    """
     own = endpoints(device["port"])
-    return any(own & endpoints(port) for port in ports)
+    return any(
+        known["unit"] == device["unit"] and bool(own & endpoints(known["port"]))
+        for known in devices
+    )

@@ -4,20 +4,37 @@
 Does not keep the words; see `hil.tools.commission.outputs.pending`. The words are raw: an error in
 the type or the word order of a table cannot change the value that the device gets back. The output
 is read first. A count outside of what this program or its agent can have written stays.
+
+The profile can have changed since the words were kept: a technician has corrected it. Then the old
+registers count, as the journal names them, and not those of the profile.
 """
 
 import time
 
 from drivers.device.device import GOOD as GOOD_VALUE
 from drivers.device.identity import MISMATCH
+from drivers.device.profile import Point
 from drivers.errors import PortError
 from drivers.tools.lib.arguments import describe_result
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.outputs.pending import FOREIGN, RESTORED, WRITTEN, OldWords
+from hil.tools.commission.outputs.pending import (
+    FOREIGN,
+    INTENDED,
+    RESTORED,
+    WRITTEN,
+    OldWords,
+    form_of,
+)
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
 
 READBACKS, PAUSE_S = 10, 0.2
+_ANOTHER_MASTER = "another master has changed the output: it holds"
+_PLAIN = tuple(
+    form_of(Point({"name": "", "kind": kind, "function": 3, "address": 0, "low": 0, "high": 0}))
+    for kind in ("u16", "i16")
+)
+"""Forms of one register that is its own count."""
 
 
 def return_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
@@ -38,6 +55,22 @@ def return_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
     return (WRITTEN, problem) if problem else (RESTORED, "")
 
 
+def compare_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
+    """Compare an output that was not tested with its words of before: (state, problem).
+
+    State `INTENDED`: it has them. `FOREIGN`: it has others, which stay.
+    """
+    words, error = access.read_words(old.function, old.address, len(old.words))
+    if error:
+        return WRITTEN, error
+    if words == old.words:
+        return INTENDED, ""
+    return FOREIGN, (
+        f"it holds {words}, and had {old.words} before the test of another output; it was not "
+        "written: check it"
+    )
+
+
 def is_foreign(access: DeviceAccess, old: OldWords) -> bool:
     """Return whether the last poll shows a value that is neither the old one nor ours."""
     index = access.device.point_index(old.point)
@@ -51,15 +84,47 @@ def is_foreign(access: DeviceAccess, old: OldWords) -> bool:
 
 def _find_foreign(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
     """Return the text for the value of another master, and the reason if it is not known."""
-    index = access.device.point_index(old.point)
     try:
+        if not _is_as_in_profile(access, old):
+            return _find_foreign_words(access, old)
+        index = access.device.point_index(old.point)
         error = access.poll_point(index)
     except PortError as failure:
         return "", str(failure)
     if error or not is_foreign(access, old):
         return "", error
     words = access.polled_words(access.profile.points[index])
-    return f"another master has changed the output: it holds {words}", ""
+    return f"{_ANOTHER_MASTER} {words}", ""
+
+
+def _is_as_in_profile(access: DeviceAccess, old: OldWords) -> bool:
+    """Return whether the profile still reads these registers, in the same form."""
+    if not access.profile.has_point(old.point):
+        return False
+    point = access.profile.points[access.device.point_index(old.point)]
+    where = (point.function, point.address, point.registers)
+    is_there = where == (old.function, old.address, len(old.words))
+    return is_there and old.form in ("", form_of(point))
+
+
+def _find_foreign_words(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
+    """Judge the old registers without the profile. One word is its own count, with or without sign.
+
+    The words of a larger value cannot be judged; then the output is not written.
+    """
+    words, error = access.read_words(old.function, old.address, len(old.words))
+    if error or old.ours is None or words == old.words:
+        return "", error
+    if len(words) > 1 or not _is_plain(old):
+        return "", f"the profile has changed since, and the registers hold {words}"
+    counts = (words[0], words[0] - 0x10000)
+    if any(low <= count <= high for low, high in old.ours for count in counts):
+        return "", ""
+    return f"{_ANOTHER_MASTER} {words}", ""
+
+
+def _is_plain(old: OldWords) -> bool:
+    return old.form in ("", *_PLAIN)
 
 
 def restore(access: DeviceAccess, old: OldWords) -> str:

@@ -24,7 +24,9 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.write_test import DONE, FAILED, NOT_TESTED
+from hil.tools.commission.outputs.output_tests import find_unseen_alarms
+from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
+from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED, REFUSED
 from hil.tools.commission.tuning.step_response import (
     Gains,
     TuningError,
@@ -81,19 +83,26 @@ class LoopStepTests:
         unit = load_unit(unit_file)
         by_name = {device["name"]: device for device in devices}
         results = []
-        for loop, (key, _) in _OUTPUTS.items():
-            settings = unit.raw["control"].get(loop, {})
-            actuator = settings.get(key)
-            actuator = actuator[0] if isinstance(actuator, list) else actuator
-            if not actuator:
-                continue
-            result = self._tune(unit, loop, by_name[actuator], by_name[settings["sensor"]])
-            results.append(result)
-            self.dialogue.say(f"  {describe(result)}")
+        with OutputWatch(self._guard, devices, self._open_one, self.dialogue.say) as watch:
+            for loop, (key, _) in _OUTPUTS.items():
+                settings = unit.raw["control"].get(loop, {})
+                actuator = settings.get(key)
+                actuator = actuator[0] if isinstance(actuator, list) else actuator
+                if not actuator:
+                    continue
+                sensor = by_name[settings["sensor"]]
+                result = self._tune(unit, loop, by_name[actuator], sensor, watch)
+                results.append(result)
+                self.dialogue.say(f"  {describe(result)}")
         _write_gains(unit_file, results)
         return results
 
-    def _tune(self, unit: UnitFile, loop: str, actuator: Device, sensor: Device) -> dict[str, Any]:
+    def _open_one(self, device: Device) -> DeviceAccess:
+        return self._open(device, None)
+
+    def _tune(
+        self, unit: UnitFile, loop: str, actuator: Device, sensor: Device, watch: OutputWatch
+    ) -> dict[str, Any]:
         limits = _LIMITS[loop]
         point = getattr(unit.compiled[actuator["name"]], _OUTPUTS[loop][1])["setpoint"]
         result = {"loop": loop, "point": f"{actuator['name']}.{point}", "state": NOT_TESTED}
@@ -108,11 +117,18 @@ class LoopStepTests:
             or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
         ):
             return {**result, "reason": ""}
+        refusal = find_unseen_alarms(actuator, self.dialogue)
+        if refusal:
+            return {**result, "state": REFUSED, "reason": refusal}
+        watch.start()
         try:
             with ActivityLine(f"step test of {result['point']}"):
                 tested, tries = self._test_until_quiet(unit, loop, actuator, sensor, point)
         except PortError as error:
             return {**result, "state": FAILED, "reason": str(error)}
+        if tested.state == LEFT:
+            watch.leave(result["point"])
+        tested = _add_effects(tested, watch.settle())
         found = {**result, **tested._asdict(), "tries": tries}
         if tested.process is None:
             return found
@@ -153,6 +169,15 @@ class LoopStepTests:
             with self._open(sensor, beside) as read:
                 test = StepTest(moved, point, read, points, _LIMITS[loop], supply_max_c)
                 return test.run(keep)
+
+
+def _add_effects(tested: StepResult, effects: list[SideEffect]) -> StepResult:
+    """Return a result without a process if the test has moved another output."""
+    if not effects:
+        return tested
+    is_left = tested.state == LEFT or not all(effect.is_back for effect in effects)
+    reason = "; ".join(filter(None, (tested.reason, *(effect.text for effect in effects))))
+    return tested._replace(state=LEFT if is_left else FAILED, reason=reason, process=None)
 
 
 def _limit(loop: str, gains: Gains) -> dict[str, float]:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step `write-test` of `coldloop commission`: the write test of each output, one after the other.
+
+Does not write by itself (`hil.tools.commission.outputs.write_test`). It asks for permission, and
+lets a test fail that has moved another output (`hil.tools.commission.outputs.output_watch`).
+"""
+
+import argparse
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
+from hil.tools.commission.outputs.pending import Device
+from hil.tools.commission.outputs.write_test import (
+    FAILED,
+    LEFT,
+    NOT_TESTED,
+    REFUSED,
+    run_write_test,
+)
+
+NOT_UNDERSTOOD = "not_understood"
+"""Key of a device: the rows of its table that can show an alarm which the command does not see."""
+_ANOTHER_LEFT = "another output is not at its old value"
+
+Result = dict[str, Any]
+
+
+class OutputTests:
+    """The write tests of a site. `open_device` opens a device; `guard` keeps its words."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        dialogue: Dialogue,
+        open_device: Callable[[Device], DeviceAccess],
+        guard: OutputGuard,
+    ) -> None:
+        self.arguments, self.dialogue = arguments, dialogue
+        self._open, self._guard = open_device, guard
+
+    def run(self, devices: list[Device]) -> list[Result]:
+        """Return the result of the test of each output of the devices."""
+        results: list[Result] = []
+        with OutputWatch(self._guard, devices, self._open, self.dialogue.say) as watch:
+            for device in devices:
+                with self._open(device) as access:
+                    points = access.outputs()
+                for point in points:
+                    is_left = any(result["state"] == LEFT for result in results)
+                    results.append(self._test(device, point, watch, is_left=is_left))
+            tested = [result for result in results if result["state"] != NOT_TESTED]
+            if tested:
+                self._add_effects(tested[-1], watch.settle_late())
+        return results
+
+    def _test(self, device: Device, point: str, watch: OutputWatch, *, is_left: bool) -> Result:
+        """Return the result of the test of one output, with its side effects on the others."""
+        name = f"{device['name']}.{point}"
+        reason = _ANOTHER_LEFT if is_left or self._guard.problems() else ""
+        question = f"{device['name']}: move {point} by a small step and back?"
+        is_allowed = not reason and (
+            self.arguments.write_test
+            or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
+        )
+        if not is_allowed:
+            return {"point": name, "state": NOT_TESTED, "reason": reason}
+        refusal = find_unseen_alarms(device, self.dialogue)
+        if refusal:
+            self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
+            return {"point": name, "state": REFUSED, "reason": refusal}
+        watch.start()
+        with self._open(device) as access:
+            result = run_write_test(access, point, functools.partial(self._guard.keep, device))
+        self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
+        if result.state == LEFT:
+            watch.leave(name)
+        found = {**result._asdict(), "point": name}
+        self._add_effects(found, watch.settle())
+        return found
+
+    def _add_effects(self, result: Result, effects: list[SideEffect]) -> None:
+        """Let a test fail that has moved another output."""
+        for effect in effects:
+            self.dialogue.say(f"  {result['point']}: {effect.text}")
+            result["reason"] = "; ".join(filter(None, (result["reason"], effect.text)))
+            if result["state"] != LEFT:
+                result["state"] = FAILED if effect.is_back else LEFT
+
+
+def find_unseen_alarms(device: Device, dialogue: Dialogue) -> str:
+    """Return why no output of a device is moved: the technician has not excluded its alarms.
+
+    With `--yes` there is no question: the table must name the bits or the role of the row.
+    """
+    rows: list[str] = device.get(NOT_UNDERSTOOD, [])
+    question = "does the device itself show that no alarm is on?"
+    for row in rows:
+        if dialogue.assume_yes or not dialogue.confirm(f"{device['name']}: {row}; {question}"):
+            return row
+    return ""

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All outputs of a site during the tests of single ones: a side effect is found and returned.
+
+Does not move outputs (`write_test`, `step_test`). A CDU can move one output when another one is
+written, for example because it goes to manual mode. So the words of all outputs are read and stored
+before the first write. After each test and at the end they are compared. An output that differs
+gets its old words, and has a line. Who has moved it cannot be known: it can be another master.
+
+After SIGKILL the next call compares the outputs that were not tested, and names one that differs.
+It does not write it: the value can be of any time since.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple, Self
+
+from drivers.device.device import GOOD
+from drivers.errors import DriverError
+from drivers.tools.terminal.end_signals import deferred_end_signals
+from hil.errors import BenchError
+from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.pending import (
+    RESTORED,
+    WATCHED,
+    WRITTEN,
+    Device,
+    OldWords,
+    Ranges,
+    make_old_words,
+)
+from hil.tools.commission.outputs.way_back import return_output
+
+_ROUNDS = 2  # the way back of one output can move another one again
+_LATE_S = 1.0
+
+
+class SideEffect(NamedTuple):
+    """An output that a test of another one has moved: its name, a text, and whether it is back."""
+
+    output: str
+    text: str
+    is_back: bool
+
+
+class OutputWatch:
+    """The outputs of `devices`. A block with it ends with a comparison, however it ends."""
+
+    def __init__(
+        self,
+        guard: OutputGuard,
+        devices: list[Device],
+        open_device: Callable[[Device], DeviceAccess],
+        say: Callable[[str], None],
+    ) -> None:
+        self._guard, self._devices, self._open, self._say = guard, devices, open_device, say
+        self._old: dict[str, tuple[Device, OldWords]] = {}
+        self._is_started = False
+        self._file_error = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_details: object) -> None:
+        with deferred_end_signals():
+            for effect in self._compare_and_return():
+                with suppress(OSError, ValueError):  # the terminal is lost
+                    self._say(f"  {effect.text}")
+            for device, old in self._old.values():
+                with suppress(BenchError):  # the file: the next call compares once more
+                    self._guard.unwatch(device, old)
+        if kind is None:
+            self._raise_file_error()
+
+    def start(self) -> None:
+        """Read and store the words of all outputs before the first write; later calls do nothing.
+
+        Raises BenchError and DriverError.
+        """
+        if self._is_started:
+            return
+        self._guard.check_elsewhere(self._devices)
+        for device in self._devices:
+            with self._open(device) as access:
+                access.poll()
+                for name in access.outputs():
+                    point = access.profile.points[access.device.point_index(name)]
+                    words = access.polled_words(point)
+                    if words:
+                        old = make_old_words(point, words, [])
+                        self._old[f"{device['name']}.{name}"] = (device, old)
+                        self._guard.keep(device, WATCHED, old)
+        self._is_started = True
+
+    def leave(self, output: str) -> None:
+        """Compare an output no longer: it is known that it is not at its old words."""
+        self._old.pop(output, None)
+
+    def settle(self) -> list[SideEffect]:
+        """Compare all outputs, and give the old words to those that differ.
+
+        Raises BenchError at its end if the journal cannot be written.
+        """
+        with deferred_end_signals():
+            effects = self._compare_and_return()
+        self._raise_file_error()
+        return effects
+
+    def settle_late(self) -> list[SideEffect]:
+        """Compare once more after a pause: a CDU can need it to move an output."""
+        if not self._is_started:
+            return []
+        time.sleep(_LATE_S)
+        return self.settle()
+
+    def _compare_and_return(self) -> list[SideEffect]:
+        found: dict[str, SideEffect] = {}
+        for number in range(_ROUNDS + 1):
+            effects = [
+                effect
+                for device in self._watched()
+                for effect in self._settle_device(device, is_returned=number < _ROUNDS)
+            ]
+            found.update({effect.output: effect for effect in effects})
+            if not effects:
+                break
+        for effect in found.values():
+            if not effect.is_back:
+                self.leave(effect.output)
+        return list(found.values())
+
+    def _keep(self, device: Device, state: str, old: OldWords) -> None:
+        """Store a state; an error of the file must not end the way back of the others."""
+        try:
+            self._guard.keep(device, state, old)
+        except BenchError as error:
+            self._file_error = str(error)
+
+    def _raise_file_error(self) -> None:
+        error, self._file_error = self._file_error, ""
+        if error:
+            raise BenchError(error)
+
+    def _watched(self) -> list[Device]:
+        names = [device["name"] for device, _ in self._old.values()]
+        return [device for device in self._devices if device["name"] in names]
+
+    def _settle_device(self, device: Device, *, is_returned: bool) -> list[SideEffect]:
+        outputs = {n: old for n, (owner, old) in self._old.items() if owner is device}
+        found: list[SideEffect] = []
+        try:
+            with self._open(device) as access:
+                access.poll()
+                for name, old in outputs.items():
+                    effect = self._compare(access, device, name, old)
+                    if effect and is_returned:
+                        effect = self._return(access, device, effect)
+                    found += [effect] if effect else []
+        except (BenchError, DriverError) as error:
+            tried = [effect.output for effect in found]
+            for name, old in outputs.items():
+                if name not in tried:
+                    self._keep(device, WRITTEN, old)
+                    found.append(SideEffect(name, f"{name} cannot be compared: {error}", False))
+        return found
+
+    def _compare(
+        self, access: DeviceAccess, device: Device, name: str, old: OldWords
+    ) -> SideEffect | None:
+        """Compare one output with its state before the first write, and store the result."""
+        index = access.device.point_index(old.point)
+        words = access.polled_words(access.profile.points[index])
+        if words == old.words:
+            self._keep(device, WATCHED, old)
+            return None
+        self._keep(device, WRITTEN, old._replace(ours=_present_range(access, index)))
+        text = f"{name} has moved from {old.words} to {words} during the test of another output"
+        if not words:
+            text = f"{name} cannot be read after the test"
+        return SideEffect(name, f"{text}; it is not back", False)
+
+    def _return(self, access: DeviceAccess, device: Device, effect: SideEffect) -> SideEffect:
+        old = self._old[effect.output][1]
+        index = access.device.point_index(old.point)
+        moved = old._replace(ours=_present_range(access, index))
+        state, problem = return_output(access, moved)
+        self._keep(device, state, moved)
+        text = effect.text.partition(";")[0]
+        if state != RESTORED:
+            return SideEffect(effect.output, f"{effect.text}: {problem}", False)
+        self._keep(device, WATCHED, old)
+        return SideEffect(effect.output, f"{text}; it has its old words again", True)
+
+
+def _present_range(access: DeviceAccess, index: int) -> Ranges | None:
+    """Return the range of the present count; None if it is not good: any count is then ours."""
+    reading = access.device.readings[index]
+    return [[reading.raw, reading.raw]] if reading.quality == GOOD else None
