@@ -61,7 +61,7 @@ COMPONENTS: "tuple[ComponentSpec, ...]" = (
         "agent.gnss.receiver_setup",
         "ReceiverSetup",
         (),
-        "agent.gnss.schema",
+        "agent.gnss.schema_setup",
     ),
     ComponentSpec("pps", "agent.clock.pps", "PpsComponent", ("pps",), "agent.clock.schema"),
     ComponentSpec("chrony", "agent.clock.chrony", "RefClock", ("chrony",), "agent.clock.schema"),

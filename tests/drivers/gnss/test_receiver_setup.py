@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.gnss.schema import RECEIVER_SETUP
+from agent.gnss.schema_setup import RECEIVER_SETUP
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
