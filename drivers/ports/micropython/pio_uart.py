@@ -44,7 +44,7 @@ def _program(code: "tuple[int, ...]", control: int, shift: int, high: "int | Non
 
 
 class PioUart(io.IOBase):  # poll() asks it
-    """The UART; `description`: its description of the board (`state_machine`, `tx`, `rx`, buffers)."""
+    """The UART. `description`: that of the board (`state_machine`, `tx`, `rx`, buffers)."""
 
     def __init__(self, description: "dict[str, Any]", rp2: "Any", pin: "Any") -> None:
         """Take the state machines and DMA channels; `init` starts them."""
@@ -52,7 +52,7 @@ class PioUart(io.IOBase):  # poll() asks it
 
         self._rp2 = rp2
         self._number: int = description["state_machine"]
-        self._pins = (pin(description["tx"]), pin(data["rx"], pin.IN, pin.PULL_UP))
+        self._pins = (pin(description["tx"]), pin(description["rx"], pin.IN, pin.PULL_UP))
         self.overruns = 0
         self._size: int = description["rx_buffer"]
         room = memoryview(bytearray(2 * self._size))
