@@ -44,21 +44,21 @@ def _program(code: "tuple[int, ...]", control: int, shift: int, high: "int | Non
 
 
 class PioUart(io.IOBase):  # poll() asks it
-    """The UART; `data`: its description of the board (`state_machine`, `tx`, `rx`, buffers)."""
+    """The UART. `description`: that of the board (`state_machine`, `tx`, `rx`, buffers)."""
 
-    def __init__(self, data: "dict[str, Any]", rp2: "Any", pin: "Any") -> None:
+    def __init__(self, description: "dict[str, Any]", rp2: "Any", pin: "Any") -> None:
         """Take the state machines and DMA channels; `init` starts them."""
         from uctypes import addressof  # type: ignore[import-not-found]  # noqa: PLC0415 - boards
 
         self._rp2 = rp2
-        self._number: int = data["state_machine"]
-        self._pins = (pin(data["tx"]), pin(data["rx"], pin.IN, pin.PULL_UP))
+        self._number: int = description["state_machine"]
+        self._pins = (pin(description["tx"]), pin(description["rx"], pin.IN, pin.PULL_UP))
         self.overruns = 0
-        self._size: int = data["rx_buffer"]
+        self._size: int = description["rx_buffer"]
         room = memoryview(bytearray(2 * self._size))
         start = -addressof(room) % self._size  # the DMA wraps at a multiple of the size
         self._ring = room[start : start + self._size]
-        self._buffer = bytearray(data["tx_buffer"])
+        self._buffer = bytearray(description["tx_buffer"])
         self._taken = 0
         self._programs = (
             _program(_TX_CODE, _SIDE_OPTIONAL, _OUT_RIGHT | _JOIN_TX, _HIGH),
