@@ -25,7 +25,7 @@ from hil.page.catalogue import build_catalogue, fits_real_time, list_faults
 from hil.page.history import list_records, read_curves
 from hil.page.hub import BroadcastHub
 from hil.page.job_state import PageJob, state_message
-from hil.page.record_store import RecordStore
+from hil.page.report_store import ReportStore
 from hil.page.session import BenchSession
 from hil.record.label import check_label
 from hil.run.device_serial import read_serial
@@ -64,7 +64,7 @@ class SessionManager:
         self._records = records
         self._dut = dut
         self._real_devices = dict(real_devices or {})
-        self._store = RecordStore(records, key)
+        self._store = ReportStore(records, key)
         self._next_try_s = 0.0
         self._requests: queue.SimpleQueue[_PageRequest] = queue.SimpleQueue()
         self._session: BenchSession | None = None

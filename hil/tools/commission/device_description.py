@@ -31,7 +31,7 @@ from hil.tools.commission.inputs.row_roles import (
     is_open,
     point_of,
 )
-from hil.tools.commission.outputs.output_tests import NOT_UNDERSTOOD
+from hil.tools.commission.output_tests import NOT_UNDERSTOOD
 from hil.tools.commission.register_table import TableRow, parse_table
 from hil.tools.commission.table_profile import make_profile, read_text
 

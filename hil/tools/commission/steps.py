@@ -37,9 +37,9 @@ from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import (
     GAUGED,
 )
+from hil.tools.commission.output_tests import OutputTests
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.output_tests import OutputTests
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,

@@ -23,8 +23,8 @@ from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.output_tests import find_unseen_alarms
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.output_tests import find_unseen_alarms
 from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
 from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED, REFUSED
 from hil.tools.commission.tuning.step_response import (

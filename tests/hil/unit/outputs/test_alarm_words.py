@@ -11,7 +11,7 @@ from coldloop import main
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.outputs.output_tests import NOT_UNDERSTOOD, find_unseen_alarms
+from hil.tools.commission.output_tests import NOT_UNDERSTOOD, find_unseen_alarms
 from hil.tools.commission.table_profile import make_profile
 from tests.hil.unit.test_commission import TABLE, cdu, command, site
 

@@ -79,7 +79,7 @@ def test_outputs_that_move_each_other_end_the_test(
 def test_a_side_effect_of_an_interrupted_test(
     cdu: str, site: Path, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After Ctrl-C the valve is back. After SIGKILL the next call names it; it can be of anyone."""
+    """After Ctrl-C the valve is back. After SIGKILL the next call only names it."""
     words = command(cdu, site, "--write-test", "--to", "write-test")
     journal = site / "commission.json"
     code = "import sys, coldloop; sys.exit(coldloop.main(sys.argv[1:]))"
@@ -136,16 +136,16 @@ def test_a_full_disk_does_not_end_the_way_back(cdu: str) -> None:
 
     pending = PendingOutputs([], store)
     guard = OutputGuard(pending, print, open_device)
-    with (
-        pytest.raises(BenchError, match="No space left"),
-        OutputWatch(guard, [device], open_device, print) as watch,
-    ):
+    watch = OutputWatch(guard, [device], open_device, print)
+    with watch:
         watch.start()
         with open_device(device) as access:
             access.request(pdu.write_single(4, 620))
             access.request(pdu.write_single(4, 600))
         is_full = True
-        watch.settle()
-    with open_device(device) as access:
-        assert access.read_words(3, 4, 2)[0] == [600, 400]
+        with pytest.raises(BenchError, match="No space left"):
+            watch.settle()
+        with open_device(device) as access:
+            assert access.read_words(3, 4, 2)[0] == [600, 400]
+        is_full = False
     assert pending.entries == []

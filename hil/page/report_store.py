@@ -31,7 +31,7 @@ class _KeptRun(NamedTuple):
     name: str
 
 
-class RecordStore:
+class ReportStore:
     """Writes records into the folder `records`; `key`: key file of the bench, if not the default.
 
     `verdict` is that of the last run, for the page; None: there is none.
