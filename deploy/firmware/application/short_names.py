@@ -125,7 +125,7 @@ class _Uses:
             self._sort_name(node)
         outside = _bound_outside_functions(nodes[0])
         self.constants = {name for name in outside if name.isupper() and name[0] != "_"}
-        if module.endswith(_SCHEMA):
+        if _SCHEMA in module:
             self.constants.clear()
         self.fixed |= outside
         texts = _texts(nodes)
