@@ -3,7 +3,8 @@
 
 Does not send them over the network; see `deploy.northbound.redfish.resources.events`. An event
 without a known UTC has no time stamp. It gets one when the clock is known later in the same run of
-the agent. The ring is in memory; `event_file` keeps it over restarts of the server.
+the agent. That there is no record any more has the time of the last record, else of the next one.
+The ring is in memory; `event_file` keeps it over restarts of the server.
 """
 
 from collections import deque
@@ -18,6 +19,7 @@ from deploy.northbound.redfish.sensors import UNIT, utc_text
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 
 RING = 256
+_EARLIER, _NO_RECORD = -1, -2
 _SOFTWARE_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _STARTED = "The server started. The time is that of the system clock and is not verified."
 _STATE_KEY = {"normal": "UnitStateNormal", "degraded": "UnitStateDegraded"}
@@ -31,7 +33,8 @@ _CHANGE_KEY = {
 class UnitEvent:
     """One event. `created`: UTC, None: not known. `test`: it is not in the log.
 
-    `uptime_us`: of the agent at the event; -1: of an earlier run.
+    `uptime_us`: of the agent at the event; `_EARLIER`: of an earlier run; `_NO_RECORD`: there was
+    no record, and no time of one before.
     """
 
     id: int
@@ -75,6 +78,7 @@ class EventLog:
         self._alarms: dict[str, AlarmItem] = {}
         self._state = ""
         self._uptime_us = 0
+        self._last_utc: datetime | None = None
         self._next = 1
 
     def note_start(self, system_time: datetime) -> None:
@@ -99,18 +103,19 @@ class EventLog:
 
     def update(self, snapshot: Snapshot) -> None:
         """Find and publish what changed. A stale record changes the state, not the alarms."""
+        is_same_run = 0 < self._uptime_us <= snapshot.uptime_us
         if snapshot.uptime_us < self._uptime_us and not snapshot.stale:
             for event in self.events:  # another run of the agent: its uptime starts again
-                event.uptime_us = -1
+                event.uptime_us = min(event.uptime_us, _EARLIER)
         if not snapshot.stale:
-            self._uptime_us = snapshot.uptime_us
+            self._uptime_us, self._last_utc = snapshot.uptime_us, snapshot.utc
             self._set_times(snapshot)
         if snapshot.unit_state != self._state:
             if self._state:
                 self._publish_state(snapshot)
             self._state = snapshot.unit_state
         if not snapshot.stale:
-            self._compare_alarms(snapshot)
+            self._compare_alarms(snapshot, is_same_run=is_same_run)
 
     def restore(
         self, events: list[UnitEvent], alarms: dict[str, AlarmItem], state: str, number: int
@@ -142,7 +147,9 @@ class EventLog:
         if snapshot.utc is None:
             return
         for event in self.events:
-            if event.created is None and event.uptime_us >= 0:
+            if event.created is None and event.uptime_us == _NO_RECORD:
+                event.created = snapshot.utc
+            elif event.created is None and event.uptime_us >= 0:
                 age = timedelta(microseconds=snapshot.uptime_us - event.uptime_us)
                 event.created = snapshot.utc - age
 
@@ -159,7 +166,8 @@ class EventLog:
             )
         )
 
-    def _compare_alarms(self, snapshot: Snapshot) -> None:
+    def _compare_alarms(self, snapshot: Snapshot, *, is_same_run: bool) -> None:
+        """Publish what changed. An ended alarm leaves the record when it is acknowledged."""
         found = {alarm.id: alarm for alarm in snapshot.alarms}
         for code, alarm in found.items():
             before = self._alarms.get(code)
@@ -175,6 +183,8 @@ class EventLog:
         for code, before in self._alarms.items():
             if code not in found and before.active:
                 self._publish_change(snapshot, code, "AlarmCleared", "cleared")
+            elif code not in found and is_same_run:
+                self._publish_change(snapshot, code, "AlarmAcknowledged", "acknowledged")
         self._alarms = found
 
     def _publish_alarm(self, snapshot: Snapshot, alarm: AlarmItem) -> None:
@@ -197,8 +207,10 @@ class EventLog:
         self, snapshot: Snapshot, *, key: str, args: tuple[str, ...], severity: str, text: str
     ) -> UnitEvent:
         number, self._next = self._next, self._next + 1
-        uptime_us = -1 if snapshot.stale else snapshot.uptime_us
-        return UnitEvent(number, key, args, severity, text, "None.", snapshot.utc, uptime_us)
+        created, uptime_us = snapshot.utc, snapshot.uptime_us
+        if snapshot.stale:
+            created, uptime_us = self._last_utc, _NO_RECORD
+        return UnitEvent(number, key, args, severity, text, "None.", created, uptime_us)
 
     def _publish(self, event: UnitEvent) -> None:
         self.events.append(event)

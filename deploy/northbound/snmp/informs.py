@@ -60,6 +60,7 @@ class AlarmChanges:
 
     def __init__(self) -> None:
         self._known: dict[str, Inform] = {}
+        self._uptime_us = 0
 
     def update(self, snapshot: Snapshot) -> list[Inform]:
         """Return the informs since the last snapshot."""
@@ -78,6 +79,9 @@ class AlarmChanges:
             removed = self._known.pop(name)
             if removed.alarm.active:
                 informs.append(Inform(CLEARED, removed.index, removed.alarm))
+            elif snapshot.uptime_us >= self._uptime_us:  # else the agent has started again
+                informs.append(Inform(ACKNOWLEDGED, removed.index, removed.alarm))
+        self._uptime_us = snapshot.uptime_us
         return informs
 
 

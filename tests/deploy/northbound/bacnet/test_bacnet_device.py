@@ -267,7 +267,8 @@ def test_only_permitted_networks_acknowledge() -> None:
             answer = client.ask("acknowledge", object=[5, 103], state=2, at=0)
             assert "SERVICE_REQUEST_DENIED" in answer
             assert rig.audit.entries[-1][3:] == (
-                "acknowledge", "binary-value,103", "refused: serviceRequestDenied",
+                "acknowledge", "binary-value,103 in the name of 'operator'",
+                "refused: serviceRequestDenied",
             )  # fmt: skip
 
 

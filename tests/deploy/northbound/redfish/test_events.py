@@ -81,7 +81,20 @@ def test_an_alarm_is_raised_acknowledged_and_cleared_once() -> None:
 def test_a_cleared_alarm_that_waits_for_its_acknowledgement_is_cleared_once() -> None:
     cleared = replace(ALARM, state="cleared_unacknowledged")
     found = published(snapshot(), snapshot(ALARM), snapshot(cleared), snapshot(), snapshot(ALARM))
-    assert found == ["SupplyHigh", "AlarmCleared", "SupplyHigh"]
+    assert found == ["SupplyHigh", "AlarmCleared", "AlarmAcknowledged", "SupplyHigh"]
+
+
+def test_a_restart_of_the_agent_acknowledges_no_alarm_that_has_ended(tmp_path: Path) -> None:
+    cleared = replace(ALARM, state="cleared_unacknowledged")
+    found = published(snapshot(cleared, uptime_us=9_000_000), snapshot(), snapshot())
+    assert found == []
+    first, path = EventLog(), tmp_path / "events.json"
+    first.update(snapshot(cleared))
+    EventFile(path, first).save()
+    second = EventLog()
+    EventFile(path, second).load()
+    second.update(snapshot())  # perhaps another run of the agent
+    assert not second.events
 
 
 def test_a_stale_record_changes_the_state_and_clears_no_alarm() -> None:
@@ -110,6 +123,26 @@ def test_a_time_of_another_run_is_not_used() -> None:
     log.update(snapshot(ALARM, utc=None, uptime_us=1_000_000))
     log.update(snapshot(ALARM, uptime_us=20_000_000))
     assert log.events[0].created is None
+
+
+def test_that_the_agent_has_stopped_is_in_the_log() -> None:
+    """With the time of the last record; a restart of the agent does not take it away."""
+    log = EventLog()
+    log.update(snapshot(uptime_us=9_000_000))
+    log.update(Snapshot())
+    assert (log.events[-1].args, log.events[-1].created) == (("unknown", "normal"), UTC_NOW)
+    later = UTC_NOW + timedelta(minutes=5)
+    log.update(snapshot(uptime_us=1_000_000, utc=later))
+    assert [event.created for event in log.events] == [UTC_NOW, later]
+
+
+def test_that_the_agent_has_stopped_without_utc_has_the_time_of_the_next_record() -> None:
+    log = EventLog()
+    log.update(snapshot(utc=None, uptime_us=9_000_000))
+    log.update(Snapshot())
+    assert log.events[-1].created is None
+    log.update(snapshot(uptime_us=1_000_000))
+    assert [event.created for event in log.events] == [UTC_NOW, UTC_NOW]
 
 
 def test_the_start_has_the_time_of_the_system_clock_if_it_was_set() -> None:

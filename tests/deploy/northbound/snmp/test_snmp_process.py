@@ -239,7 +239,12 @@ def test_changes_of_alarms() -> None:
     assert changes.update(source.snapshot) == []
     source.step()
     assert kinds(_alarm("cleared_unacknowledged")) == [2]
+    assert kinds() == [3], "it leaves the record when it is acknowledged"
     assert kinds() == []
+    assert kinds(_alarm("active_unacknowledged")) == [1]
+    assert kinds(_alarm("cleared_unacknowledged")) == [2]
+    source.replace(uptime_us=1, alarms=(), stale=False)
+    assert changes.update(source.snapshot) == [], "the agent has started again"
     assert kinds(_alarm("active_unacknowledged"), _alarm("active_unacknowledged", name="b")) == [
         1,
         1,
