@@ -3,12 +3,15 @@
 
     FOLDER/key.pem, FOLDER/certificate.pem     in use
     FOLDER/request.key                         key of the last CSR, until its certificate comes
+    FOLDER/pair.pem                            a new key and certificate, while they are written
 
 Does not issue certificates for others; see `deploy.ops.pki`. Keys are EC P-256 and never leave the
 unit. A certificate is accepted if it belongs to the key in use or to the key of the last CSR. New
-connections use it immediately; open ones keep the old one.
+connections use it immediately; open ones keep the old one. A power cut between the two files leaves
+`pair.pem`: the next start completes the replacement.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 import os
@@ -25,6 +28,7 @@ from deploy.ops.private_file import replace_private, write_private
 _MAX_PEM = 32_768
 _MAX_CHAIN = 5
 _MAX_TEXT = 64
+_BEGIN_OF_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _END_OF_KEY = "-----END PRIVATE KEY-----\n"
 SUBJECT = {
     "CommonName": "commonName",
@@ -65,7 +69,8 @@ class CertificateStore:
     ) -> None:
         self._folder = folder
         self._certificate, self._key = files or (folder / "certificate.pem", folder / "key.pem")
-        self._request = folder / "request.key"
+        self._request, self._pair = folder / "request.key", folder / "pair.pem"
+        self._complete()
         if files is None and not (self._key.is_file() and self._certificate.is_file()):
             self._make_own(name, addresses)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -99,25 +104,48 @@ class CertificateStore:
         from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
 
         made = maker.make_request(subject, names)
-        write_private(self._request, made.key)
+        _write(self._request, made.key)
         return made.result.decode()
 
-    def replace(self, text: str) -> None:
-        """Use a new certificate, with its chain, from now on. Raises OpsError; nothing changes."""
+    def replace(self, text: str, now: dt.datetime | None = None) -> None:
+        """Use a new certificate, with its chain, from now on. Raises OpsError; nothing changes.
+
+        `now`: UTC of the unit; None: not known.
+        """
         if len(text) > _MAX_PEM:
             raise OpsError(f"certificate: at most {_MAX_PEM} bytes")
         from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
 
-        pem, public = maker.read_chain(text, _MAX_CHAIN)
+        pem, public = maker.read_chain(text, _MAX_CHAIN, now)
         key = self._matching_key(public)
         self._check_usable(key, pem)
+        self._store(key, pem)
+        self._request.unlink(missing_ok=True)
+        self._load()
+
+    def _store(self, key: bytes, pem: bytes) -> None:
+        """Write both files. Raises OpsError: the old ones are in place."""
+        old = self._key.read_bytes()
+        _write(self._pair, key + pem)
         try:
             _write(self._key, key)
             _write(self._certificate, pem)
-        except OSError as error:
-            raise OpsError(f"{self._certificate}: {error.strerror}") from None
-        self._request.unlink(missing_ok=True)
-        self._load()
+        except OpsError:
+            _write(self._key, old)
+            self._pair.unlink(missing_ok=True)
+            raise
+        self._pair.unlink(missing_ok=True)
+
+    def _complete(self) -> None:
+        """Complete a replacement that a power cut has ended between the two files."""
+        if not self._pair.is_file():
+            return
+        with contextlib.suppress(OSError, OpsError, ssl.SSLError):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._pair)
+            key, begin, pem = self._pair.read_bytes().partition(_BEGIN_OF_CERTIFICATE)
+            _write(self._key, key)
+            _write(self._certificate, begin + pem)
+            self._pair.unlink()
 
     def _matching_key(self, wanted: bytes) -> bytes:
         from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
@@ -125,8 +153,9 @@ class CertificateStore:
         for path in (self._request, self._key):
             if path.is_file():
                 pem = path.read_bytes()
-                if maker.public_key(pem) == wanted:
-                    return pem
+                with contextlib.suppress(ValueError):  # a damaged file
+                    if maker.public_key(pem) == wanted:
+                        return pem
         raise OpsError("certificate: it does not belong to the key of the unit or of its CSR")
 
     def _check_usable(self, key: bytes, pem: bytes) -> None:

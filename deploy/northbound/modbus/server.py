@@ -12,6 +12,9 @@ closed. Each address has a budget of requests; a request above it waits.
 If all places are taken, a new connection gets the place of the oldest one without a request, else
 of one that is idle for `gives_way_s`: first of the address with the most connections. So silent
 clients and the half-open connections of a master that lost power keep no master out.
+
+With TLS, a client has its rights until its certificate ends: also on an open connection, and after
+the resumption of a session, at which TLS does not check the certificate again.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ import contextlib
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -37,12 +41,16 @@ _ANY_UNIT = (0, 255)
 
 @dataclass(frozen=True, slots=True)
 class ModbusClient:
-    """Who sends a request. `role`: of the certificate, "" without rights. `name`: its subject."""
+    """Who sends a request. `role`: of the certificate, "" without rights. `name`: its subject.
+
+    `until`: end of the certificate, seconds since 1970; None: there is none.
+    """
 
     address: str
     role: str = "ReadOnly"
     name: str = ""
     tls: bool = False
+    until: float | None = None
 
     @property
     def user(self) -> str:
@@ -84,6 +92,7 @@ class ServerCounters:
     delayed: int = 0
     bad_frames: int = 0
     handshakes_failed: int = 0
+    expired: int = 0
 
 
 @dataclass(slots=True)
@@ -100,7 +109,7 @@ class ModbusTcpServer:
     """Serves on one socket.
 
     `find_role` returns role and name in a client's certificate (DER). `is_allowed` decides on
-    the address of a client. `unit`: accepted unit id, beside 0 and 255.
+    the address of a client. `unit`: accepted unit id, beside 0 and 255. `utc`: seconds since 1970.
     """
 
     def __init__(
@@ -111,6 +120,7 @@ class ModbusTcpServer:
         find_role: Callable[[bytes], tuple[str, str]] | None = None,
         is_allowed: Callable[[str], bool] | None = None,
         unit: int = 1,
+        utc: Callable[[], float] = time.time,
     ) -> None:
         self.counters = ServerCounters()
         self._handler = handler
@@ -118,6 +128,7 @@ class ModbusTcpServer:
         self._tls, self._find_role = tls, find_role
         self._is_allowed = is_allowed or (lambda _address: True)
         self._units = (*_ANY_UNIT, unit)
+        self._utc = utc
         self._open: dict[asyncio.StreamWriter, ModbusConnection] = {}
         self._budget = RequestBudget(self._limits.requests_per_s, self._limits.burst)
         self._server: asyncio.Server | None = None
@@ -193,8 +204,10 @@ class ModbusTcpServer:
         except (OSError, TimeoutError):
             self.counters.handshakes_failed += 1
             return None
-        certificate = writer.get_extra_info("ssl_object").getpeercert(True)
-        return ModbusClient(address, *self._find_role(certificate), tls=True)
+        peer = writer.get_extra_info("ssl_object")
+        until = ssl.cert_time_to_seconds(peer.getpeercert()["notAfter"])
+        role, name = self._find_role(peer.getpeercert(True))
+        return ModbusClient(address, role, name, tls=True, until=until)
 
     async def _answer_requests(
         self,
@@ -213,6 +226,9 @@ class ModbusTcpServer:
                 self.counters.bad_frames += 1
                 return
             pdu = await asyncio.wait_for(reader.readexactly(length - 1), _FRAME_S)
+            if client.until is not None and self._utc() >= client.until:
+                self.counters.expired += 1
+                return
             self.counters.requests += 1
             connection.requests += 1
             connection.since = clock()

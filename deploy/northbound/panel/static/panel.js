@@ -10,11 +10,11 @@
     const name = [state.identity.site, state.identity.unit].filter(Boolean).join(" / ");
     id("unitname").textContent = name || "coldloop";
     document.title = (name || "coldloop") + " · " + t("panel");
-    const known = lost ? "unknown" : state.unit_state;
+    const known = lost ? "unknown" : state.unit_state, utc = lost ? null : state.utc;
     id("unitstate").textContent = t("state." + known);
     id("unitstate").className = "state " + known;
     const bound = Dom.known(state.utc_bound_us) ? " ± " + Format.quantity(state.utc_bound_us, "us") : "";
-    id("clocktext").textContent = state.utc ? state.utc.slice(11, 19) + " UTC" + bound : t("time unknown");
+    id("clocktext").textContent = utc ? utc.slice(11, 19) + " UTC" + bound : t("time unknown");
     id("account").hidden = !state.can_sign_in;
   }
   function showStale() {
@@ -26,7 +26,7 @@
   function render() {
     showStale();
     if (!state) return;
-    const shown = lost ? { ...state, stale: true, unit_state: "unknown", points: UNKNOWN(state.points) } : state;
+    const shown = lost ? { ...state, stale: true, unit_state: "unknown", points: UNKNOWN(state.points), utc: null, utc_bound_us: null, clock: {}, link: {}, details: {}, actuators: [] } : state;
     showHeader();
     Alarms.update(shown);
     if (view === "overview") Overview.update(shown);

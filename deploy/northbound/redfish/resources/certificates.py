@@ -19,7 +19,7 @@ from deploy.northbound.redfish.resource import (
     collection,
     link,
 )
-from deploy.northbound.redfish.sensors import MANAGER, utc_text
+from deploy.northbound.redfish.sensors import MANAGER, SensorModel, utc_text
 
 _SERVICE = f"{ROOT}/CertificateService"
 CERTIFICATES = f"{MANAGER}/NetworkProtocol/HTTPS/Certificates"
@@ -35,8 +35,8 @@ _MAX_NAMES = 16
 class CertificateResources:
     """Adds the CertificateService to a tree."""
 
-    def __init__(self, tree: ResourceTree, store: CertificateStore) -> None:
-        self._store = store
+    def __init__(self, tree: ResourceTree, sensors: SensorModel, store: CertificateStore) -> None:
+        self._sensors, self._store = sensors, store
         tree.add(
             Resource(_SERVICE, "CertificateService", "Certificate service", _service),
             Resource(f"{_SERVICE}/CertificateLocations", "CertificateLocations",
@@ -102,7 +102,7 @@ class CertificateResources:
         if not isinstance(body["CertificateString"], str):
             raise _not_in_list("...", "CertificateString", name)
         try:
-            self._store.replace(body["CertificateString"])
+            self._store.replace(body["CertificateString"], self._sensors.read().utc)
         except OpsError as error:
             raise RedfishError(400, {**message("GeneralError"), "Message": str(error)}) from error
         return Reply(204, None, {"Location": _CERTIFICATE})

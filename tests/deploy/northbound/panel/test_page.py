@@ -165,9 +165,16 @@ def test_a_lost_server_is_shown(browser: Browser) -> None:
     page = browser.new_page()
     page.goto(panel.address)
     expect(page.locator("#v-supply")).to_contain_text("°C")
+    expect(page.locator("#clocktext")).to_contain_text(":")
     panel.close()
     expect(page.locator("#stale")).to_contain_text("No connection", timeout=TIMEOUT_MS)
     expect(page.locator("#v-supply")).to_contain_text(NONE)
+    expect(page.locator("#clocktext")).to_have_text("UTC not known")
+    page.goto(panel.address + "#unit")
+    expect(page.locator("#unit")).to_contain_text("UTC not known")
+    expect(page.locator("#unit")).not_to_contain_text("synchronised")
+    page.goto(panel.address + "#control")
+    expect(page.locator("#holders tr")).to_have_count(0)
     page.close()
 
 
