@@ -59,6 +59,8 @@ class EventPush:
         parts = urlsplit(destination)
         if parts.scheme != "https":
             return "A destination must be an https address."
+        if "@" in parts.netloc:
+            return "A destination has no user and no password: each account can read it."
         if not self._networks:
             return "Push of events is off: http.event_networks permits no network."
         try:

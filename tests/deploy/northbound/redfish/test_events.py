@@ -328,7 +328,8 @@ def test_events_are_pushed_with_the_headers_of_the_subscriber(
     "destination",
     ["https://127.0.0.1/", "https://[::1]/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/",
      "http://192.168.1.5/", "file:///etc/passwd", "https://", "https://192.168.1.5:0/",
-     "https://192.168.1.5:99999/", "https://192.168.1.5/\n", "gopher://192.168.1.5/", 7, None],
+     "https://192.168.1.5:99999/", "https://192.168.1.5/\n", "gopher://192.168.1.5/", 7, None,
+     "https://user:secret@192.168.1.5/", "https://user@192.168.1.5/", "https://@192.168.1.5/"],
 )  # fmt: skip
 def test_a_destination_outside_of_the_permitted_networks_is_refused(
     tmp_path: Path, destination: object
