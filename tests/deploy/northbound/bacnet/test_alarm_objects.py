@@ -38,7 +38,7 @@ async def _make_objects(faults: UpdateFaults) -> AlarmObjects:
     return objects
 
 
-class _Bench:
+class _AlarmBench:
     def __init__(self) -> None:
         self.now, self.writer, self.audit = START, FakeWriter(), FakeAudit()
         self.faults = UpdateFaults()
@@ -89,7 +89,7 @@ def _states(found: list[Transition]) -> list[tuple[str, str, bool]]:
 
 @pytest.mark.parametrize("first_state", [WAITING, ACKNOWLEDGED])
 def test_a_second_alarm_of_a_number_is_an_event_of_its_own(first_state: str) -> None:
-    bench = _Bench()
+    bench = _AlarmBench()
     assert _states(bench.record(_alarm("pump1", WAITING, START))) == [
         ("normal", "offnormal", False)
     ]
@@ -111,7 +111,7 @@ def test_a_second_alarm_of_a_number_is_an_event_of_its_own(first_state: str) -> 
 @pytest.mark.parametrize("utc", [True, False])
 def test_alarms_without_a_time_of_their_own_have_a_new_stamp(*, utc: bool) -> None:
     """The clock was not known when they were raised."""
-    bench = _Bench()
+    bench = _AlarmBench()
     bench.record(_alarm("pump1", WAITING, START))
     old = bench.stamp
     both = (_alarm("pump1", WAITING, START, 9000), _alarm("pump2", WAITING, None))
@@ -121,7 +121,7 @@ def test_alarms_without_a_time_of_their_own_have_a_new_stamp(*, utc: bool) -> No
 
 
 def test_two_alarms_in_one_hundredth_of_a_second_have_two_stamps() -> None:
-    bench = _Bench()
+    bench = _AlarmBench()
     bench.record(_alarm("pump1", WAITING, START))
     old = bench.stamp
     both = (_alarm("pump1", WAITING, START, 1000), _alarm("pump2", WAITING, START, 1000))
@@ -130,7 +130,7 @@ def test_two_alarms_in_one_hundredth_of_a_second_have_two_stamps() -> None:
 
 
 def test_an_alarm_that_is_raised_again_between_two_records_is_an_event() -> None:
-    bench = _Bench()
+    bench = _AlarmBench()
     bench.record(_alarm("pump1", WAITING, START, 5000))
     again = START + dt.timedelta(seconds=0.7)
     found = bench.record(_alarm("pump1", WAITING, again, 300))
@@ -139,7 +139,7 @@ def test_an_alarm_that_is_raised_again_between_two_records_is_an_event() -> None
 
 
 def test_an_alarm_that_returns_beside_another_one_is_an_event() -> None:
-    bench = _Bench()
+    bench = _AlarmBench()
     bench.record(_alarm("pump1", WAITING, START), _alarm("pump2", WAITING, START))
     ended = (_alarm("pump1", WAITING, START, 2000), _alarm("pump2", ENDED, START, 2000))
     assert bench.record(*ended) == []
@@ -149,7 +149,7 @@ def test_an_alarm_that_returns_beside_another_one_is_an_event() -> None:
 
 
 def test_a_stop_of_the_agent_is_no_new_alarm() -> None:
-    bench = _Bench()
+    bench = _AlarmBench()
     alarms = (_alarm("pump1", WAITING, START, 1000), _alarm("pump2", WAITING, START, 1000))
     bench.record(*alarms)
     assert bench.objects.update((), None, stale=True) == []
@@ -159,7 +159,7 @@ def test_a_stop_of_the_agent_is_no_new_alarm() -> None:
 
 def test_an_acknowledgement_after_the_end_of_the_alarm_is_notified() -> None:
     """The alarm leaves the record when it is acknowledged."""
-    bench = _Bench()
+    bench = _AlarmBench()
     bench.record(_alarm("pump1", WAITING, START))
     assert _states(bench.record(_alarm("pump1", ENDED, START))) == [("offnormal", "normal", False)]
     (found,) = bench.record()
@@ -169,7 +169,7 @@ def test_an_acknowledgement_after_the_end_of_the_alarm_is_notified() -> None:
 
 
 def test_the_user_of_an_acknowledgement_is_the_address_and_not_a_text_of_the_client() -> None:
-    bench = _Bench()
+    bench = _AlarmBench()
     bench.record(_alarm("pump1", WAITING, START))
     hostile = "admin\x1b[1A\n"
     assert bench.acknowledge(bench.stamp, hostile) == ""

@@ -14,7 +14,7 @@ from deploy.northbound.snapshot import SetPoint, Snapshot
 KEY, CLIENT = "supply_setpoint", "10.0.0.9"
 
 
-class _Bench:
+class _CycleBench:
     """A unit with the configured value 32 degrees, and the writes of clients."""
 
     def __init__(self, state: Path) -> None:
@@ -54,7 +54,7 @@ class _Bench:
 
 
 def test_a_cyclic_write_does_not_undo_a_later_change_of_another_user(tmp_path: Path) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     assert bench.submit(33_000)
     bench.record(32_000)  # on its way
     bench.finish("confirmed")
@@ -73,7 +73,7 @@ def test_a_cyclic_write_does_not_undo_a_later_change_of_another_user(tmp_path: P
 
 
 def test_a_value_that_is_configured_is_acknowledged_without_a_message(tmp_path: Path) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     bench.cycle(32_000, 32_000, accepted=True)
     assert (bench.sent, bench.audit.entries) == ([], [])
     bench.record(31_000)  # an administrator: a later change than that of the client
@@ -82,7 +82,7 @@ def test_a_value_that_is_configured_is_acknowledged_without_a_message(tmp_path: 
 
 
 def test_a_value_on_its_way_or_on_trial_is_acknowledged_once(tmp_path: Path) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     assert bench.submit(33_000)
     assert bench.submit(33_000)
     bench.finish("trial")
@@ -95,7 +95,7 @@ def test_a_value_on_its_way_or_on_trial_is_acknowledged_once(tmp_path: Path) -> 
 
 
 def test_the_value_before_is_a_new_change_while_another_one_is_on_its_way(tmp_path: Path) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     assert bench.submit(33_000)
     assert bench.submit(32_000), "the writer decides"
     assert bench.sent == [33_000, 32_000]
@@ -103,7 +103,7 @@ def test_the_value_before_is_a_new_change_while_another_one_is_on_its_way(tmp_pa
 
 @pytest.mark.parametrize("state", ["writable", "stale", "trial"])
 def test_what_is_not_known_or_not_permitted_goes_to_the_writer(tmp_path: Path, state: str) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     bench.record(32_000, writable=state != "writable", stale=state == "stale",
                  trial=int(state == "trial"))  # fmt: skip
     bench.submit(32_000)
@@ -111,7 +111,7 @@ def test_what_is_not_known_or_not_permitted_goes_to_the_writer(tmp_path: Path, s
 
 
 def test_a_cyclic_writer_does_not_try_again_what_the_unit_has_rolled_back(tmp_path: Path) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     assert bench.submit(34_000)
     bench.finish("trial")
     bench.record(34_000, trial=7)
@@ -134,7 +134,7 @@ def test_a_cyclic_writer_does_not_try_again_what_the_unit_has_rolled_back(tmp_pa
 
 
 def test_a_restart_in_the_trial_of_a_change_that_is_rolled_back(tmp_path: Path) -> None:
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     assert bench.submit(34_000)
     bench.record(34_000, trial=7)
     bench.restart()
@@ -148,7 +148,7 @@ def test_a_restart_in_the_trial_of_a_change_that_is_rolled_back(tmp_path: Path) 
 
 def test_a_change_that_the_unit_refused_is_sent_again(tmp_path: Path) -> None:
     """A refusal such as `busy` is no statement on the value."""
-    bench = _Bench(tmp_path)
+    bench = _CycleBench(tmp_path)
     assert bench.submit(34_000)
     bench.finish("refused")
     bench.record(32_000)

@@ -54,7 +54,7 @@ class _Unit(FakeWriter):
                 )  # fmt: skip
 
 
-class _Bench:
+class _ReturnBench:
     def __init__(self, unit: _Unit, memory: Path) -> None:
         self.unit, self.memory, self.number = unit, memory, 0
         self.restart()
@@ -101,7 +101,7 @@ def test_a_ramp_returns_in_steps(
     tmp_path: Path, restart_after_s: int, alive: ModbusClient | None
 ) -> None:
     unit = _Unit(31_000)
-    bench = _Bench(unit, tmp_path / "restore.json")
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
     bench.ramp(3200, 3300, 3400, 3500)
     if restart_after_s:
         bench.run(restart_after_s, alive)
@@ -122,7 +122,7 @@ def test_a_ramp_returns_in_steps(
 
 def test_an_administrator_ends_the_way_back(tmp_path: Path) -> None:
     unit = _Unit(31_000)
-    bench = _Bench(unit, tmp_path / "restore.json")
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
     bench.ramp(3200, 3300, 3400, 3500)
     bench.run(60)
     assert unit.setpoint.configured == 34_000
@@ -135,7 +135,7 @@ def test_an_administrator_ends_the_way_back(tmp_path: Path) -> None:
 def test_the_return_ends_at_the_limit(tmp_path: Path) -> None:
     """Operators had set a value that northbound.writes does not permit."""
     unit = _Unit(29_500, low=30_000)
-    bench = _Bench(unit, tmp_path / "restore.json")
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
     bench.ramp(3050, 3150)
     bench.run(400)
     assert unit.setpoint.configured == 30_000
@@ -145,7 +145,7 @@ def test_the_return_ends_at_the_limit(tmp_path: Path) -> None:
 
 def test_a_return_that_this_server_refuses_has_pauses_and_reason_8(tmp_path: Path) -> None:
     unit = _Unit(31_000)
-    bench = _Bench(unit, tmp_path / "restore.json")
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
     bench.ramp(3200)
     unit.refusal = Refusal("another change is on trial", 30)
     attempts = []
@@ -167,7 +167,7 @@ def test_a_return_that_this_server_refuses_has_pauses_and_reason_8(tmp_path: Pat
 def test_a_return_that_is_rolled_back_leaves_time_to_others(tmp_path: Path) -> None:
     """Another client's keep-alive does not make the pauses of the return short."""
     unit = _Unit(31_000)
-    bench = _Bench(unit, tmp_path / "restore.json")
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
     bench.ramp(3200)
     unit.well = False
     bench.run(8 * 3600, OTHER)
@@ -180,7 +180,7 @@ def test_a_return_that_is_rolled_back_leaves_time_to_others(tmp_path: Path) -> N
 def test_refused_writes_do_not_end_the_return(tmp_path: Path) -> None:
     """The master tries other values while a change of another user is on trial."""
     unit = _Unit(31_000)
-    bench = _Bench(unit, tmp_path / "restore.json")
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
     bench.ramp(3200)
     bench.run(60, MASTER)
     unit.refusal = Refusal("another change is on trial", 30)
