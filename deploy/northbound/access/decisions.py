@@ -39,6 +39,7 @@ HELD = {
     REPLACED: "the client repeats its old value, another user has changed it",
 }
 """Verdicts that send nothing, and their texts for the audit log."""
+_STATES = (KEPT, ON_TRIAL, ROLLED_BACK, REPLACED, REFUSED)
 _SETTLE_S = 5.0
 """Time after the end of a change in which the record may still have the value before the end."""
 _MOST_CLIENTS = 64
@@ -109,7 +110,8 @@ class Decisions:
         """Return what a write of `counts` is: SEND, or why nothing is sent.
 
         `active`: the configured counts of the newest record; None: not known. `on_trial`: the unit
-        tries a change, of whomever, so `active` may return.
+        tries a change, of whomever, so `active` may return. A client that repeats a value on trial
+        is noted: its outcome counts for this client, too.
         """
         state = self.state(key)
         is_active = active == counts and not on_trial and state != ON_TRIAL
@@ -131,8 +133,13 @@ class Decisions:
         """Take a decision of `client` over; the one before ends, and those of other clients.
 
         `base`: the counts in force before it, or `counts` if the unit has kept it. `sent`: its
-        outcome is not known yet.
+        outcome is not known yet. A repetition of the value in force is no decision against a value
+        that the unit has refused for now: that one can be sent again.
         """
+        is_repeated = self._claims.get(key, {}).get(client, (None, ""))[0] == counts
+        if counts == base and is_repeated and self.state(key) == REFUSED:
+            self._claim(key, counts, client)
+            return
         state = KEPT if counts == base else ON_TRIAL if sent else REFUSED
         self._replace_claims(key, counts)
         self._claim(key, counts, client)
@@ -231,11 +238,15 @@ class Decisions:
             state = REPLACED if replaced else KEPT if counts == base else REFUSED
             client = str(rest[0]) if rest else ""
             state = str(rest[1]) if len(rest) > 1 else state
+            if state not in _STATES:
+                raise ValueError(state)
             self._by_key[key] = Decision(int(counts), int(base), state, client)
         for key in [key for key in claims if key in keys]:
             self._claims[key] = {
                 str(client): (int(counts), str(fact)) for client, counts, fact in claims[key]
             }
+            if not {fact for _, fact in self._claims[key].values()} <= {"", *HELD}:
+                raise ValueError(key)
 
     def _store(self) -> None:
         """Write the file; a full disk costs the memory over a restart only."""

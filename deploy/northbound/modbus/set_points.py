@@ -328,7 +328,7 @@ class UnitRegisters:
                 self._decisions.decide(key, _counts(key, written[-1]), before, sent=False)
         for key in self._decisions.set_points():
             state = self._decisions.state(key)
-            if state and state != decisions.KEPT:
+            if state in _RESULT_OF and state != decisions.KEPT:
                 self._slots[key] = SlotState(self._decisions.counts(key), *_RESULT_OF[state])
 
     def _compare(self, key: str) -> None:

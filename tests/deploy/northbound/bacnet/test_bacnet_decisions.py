@@ -133,6 +133,24 @@ def test_a_cyclic_writer_does_not_try_again_what_the_unit_has_rolled_back(tmp_pa
     assert bench.sent == [34_000, 34_000, 34_000]
 
 
+def test_two_cyclic_clients_do_not_change_a_value_for_ever(tmp_path: Path) -> None:
+    """The later change stays; the client that repeats the older one is refused."""
+    bench = _CycleBench(tmp_path)
+    assert bench.submit(33_000)
+    bench.finish("confirmed")
+    bench.record(33_000)
+    assert bench.submit(31_000, "10.0.0.8")
+    bench.finish("confirmed")
+    bench.record(31_000)
+    bench.now += 60
+    for _ in range(100):
+        assert bench.submit(31_000, "10.0.0.8")
+        assert not bench.submit(33_000)
+        bench.now += 10
+        bench.record(31_000)
+    assert bench.sent == [33_000, 31_000]
+
+
 def test_a_restart_in_the_trial_of_a_change_that_is_rolled_back(tmp_path: Path) -> None:
     bench = _CycleBench(tmp_path)
     assert bench.submit(34_000)

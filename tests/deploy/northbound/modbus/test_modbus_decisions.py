@@ -396,6 +396,53 @@ def test_a_master_whose_value_is_in_force_again_is_not_held(tmp_path: Path) -> N
     assert len(writer.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "slot"),
+    [
+        ('{"supply_setpoint": [3300, 3200, false]}', (0, 0)),
+        ('{"supply_setpoint": [3300, 3200, true]}', (5, 11)),
+        ('{"supply_setpoint": [3300, 3200, true, "127.0.0.1"]}', (5, 11)),
+        ('{"supply_setpoint": [3300, 3200, false, "127.0.0.1", "refused"]}', (0, 0)),
+        ('{"supply_setpoint": [3300, 3200, false, "127.0.0.1", "on trial"]}', (1, 0)),
+        ('{"supply_setpoint": [3300, 3200, false, "127.0.0.1", "rolled back"]}', (3, 0)),
+    ],
+)
+def test_the_server_starts_with_each_state_and_with_the_file_of_an_older_program(
+    tmp_path: Path, text: str, slot: tuple[int, int]
+) -> None:
+    (tmp_path / "modbus-decisions.json").write_text(text)
+    (tmp_path / "restore.json").write_text('{"pressure_setpoint": [120000, 110000]}')
+    rig = ModbusRig(FakeWriter(), LOOPBACK, memory=tmp_path / "restore.json")
+    rig.next_record(_configure(32_000))
+    assert _slot(rig) == slot
+
+
+def test_a_repetition_of_the_value_in_force_is_no_decision_against_a_refused_one(
+    tmp_path: Path,
+) -> None:
+    """The second master repeats what is in force; the unit was busy when the first one wrote."""
+    rig, master, writer = _make(tmp_path / "restore.json")
+    second = ModbusClient("127.0.0.2")
+
+    def repeat(number: int) -> None:
+        master.alive()
+        assert rig.registers.write(layout.KEEP_ALIVE, number, second) == 0
+        assert rig.registers.write(SUPPLY, 3300, second) == 0
+
+    repeat(1)
+    rig.time.now += 61
+    repeat(2)
+    assert master.write(3400) == 0
+    writer.results["2"] = Outcome("refused", "busy: one change in 10 s")
+    rig.next_record(_configure(33_000))
+    for number in (3, 4, 5):
+        rig.time.now += 30
+        repeat(number)
+        rig.next_record(_configure(33_000))
+    assert master.write(3400) == 0
+    assert (_slot(rig), len(writer.requests)) == ((1, 0), 3)
+
+
 def test_two_redundant_masters_try_one_value_once(tmp_path: Path) -> None:
     writer = FakeWriter()
     rig = ModbusRig(writer, LOOPBACK, memory=tmp_path / "restore.json")
@@ -477,7 +524,18 @@ def test_a_trial_of_another_user_is_no_change_yet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{", '{"supply_setpoint": [1]}', '{"supply_setpoint": [[], 1, 1]}', "[" * 5000],
+    [
+        "",
+        "[]",
+        "{",
+        '{"supply_setpoint": [1]}',
+        '{"supply_setpoint": [[], 1, 1]}',
+        "[" * 5000,
+        '{"supply_setpoint": [3300, 3200, false, "127.0.0.1", "x"]}',
+        '{"claims": []}',
+        '{"claims": {"supply_setpoint": [["127.0.0.1", 3300, "x"]]}}',
+        '{"claims": 7}',
+    ],
 )
 def test_a_bad_file_has_no_decisions(tmp_path: Path, text: str) -> None:
     (tmp_path / "modbus-decisions.json").write_text(text)
