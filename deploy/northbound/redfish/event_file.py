@@ -60,7 +60,16 @@ def _content(log: EventLog) -> dict[str, Any]:
         "next": number,
         "state": state,
         "events": [
-            [e.id, e.key, e.args, e.severity, e.text, e.resolution, _text(e.created)]
+            [
+                e.id,
+                e.key,
+                e.args,
+                e.severity,
+                e.text,
+                e.resolution,
+                _text(e.created),
+                _text(e.entered),
+            ]
             for e in log.events
             if not e.test
         ],
@@ -76,15 +85,24 @@ def _text(created: datetime | None) -> str:
 
 
 def _event(fields: list[Any]) -> UnitEvent:
-    """Build an event of an earlier run. Raises ValueError, TypeError: it is damaged."""
-    number, key, args, severity, text, resolution, created = fields
-    at = datetime.fromisoformat(created) if created else None
-    if at is not None and at.tzinfo is None:
-        raise ValueError("no time zone")
+    """Build an event of an earlier run. Raises ValueError, TypeError: it is damaged.
+
+    A file of an earlier version has no time of entry.
+    """
+    number, key, args, severity, text, resolution, created, *entered = fields
     texts = tuple(str(arg) for arg in args)
-    return UnitEvent(
-        int(number), str(key), texts, str(severity), str(text), str(resolution), at, -1
-    )
+    event = UnitEvent(int(number), str(key), texts, str(severity), str(text), str(resolution),
+                      _utc(created), -1)  # fmt: skip
+    event.entered = _utc(entered[0]) if entered else None
+    return event
+
+
+def _utc(text: str) -> datetime | None:
+    """Return a time of the file; "": None. Raises ValueError."""
+    found = datetime.fromisoformat(text) if text else None
+    if found is not None and found.tzinfo is None:
+        raise ValueError("no time zone")
+    return found
 
 
 def _alarm(fields: list[Any]) -> AlarmItem:

@@ -3,7 +3,9 @@
 
 Does not send them over the network; see `deploy.northbound.redfish.resources.events`. An event
 without a known UTC has no time stamp. It gets one when the clock is known later in the same run of
-the agent. The ring is in memory; `event_file` keeps it over restarts of the server.
+the agent. If that run ends before, the event only gets the time of its entry in the log: the first
+UTC that is known after it. While the record is stale, the time is that of the last record and its
+age. The ring is in memory; `event_file` keeps it over restarts of the server.
 """
 
 from collections import deque
@@ -31,7 +33,8 @@ _CHANGE_KEY = {
 class UnitEvent:
     """One event. `created`: UTC, None: not known. `test`: it is not in the log.
 
-    `uptime_us`: of the agent at the event; -1: of an earlier run.
+    `uptime_us`: of the agent at the event; -1: of an earlier run. `entered`: UTC of the entry in
+    the log, if `created` can no longer be known.
     """
 
     id: int
@@ -43,6 +46,7 @@ class UnitEvent:
     created: datetime | None
     uptime_us: int
     test: bool = False
+    entered: datetime | None = None
 
     def record(self, *, origin: bool = True) -> Json:
         """Return the event as a record of the schema Event."""
@@ -75,6 +79,7 @@ class EventLog:
         self._alarms: dict[str, AlarmItem] = {}
         self._state = ""
         self._uptime_us = 0
+        self._last = Snapshot()
         self._next = 1
 
     def note_start(self, system_time: datetime) -> None:
@@ -103,7 +108,7 @@ class EventLog:
             for event in self.events:  # another run of the agent: its uptime starts again
                 event.uptime_us = -1
         if not snapshot.stale:
-            self._uptime_us = snapshot.uptime_us
+            self._uptime_us, self._last = snapshot.uptime_us, snapshot
             self._set_times(snapshot)
         if snapshot.unit_state != self._state:
             if self._state:
@@ -145,6 +150,8 @@ class EventLog:
             if event.created is None and event.uptime_us >= 0:
                 age = timedelta(microseconds=snapshot.uptime_us - event.uptime_us)
                 event.created = snapshot.utc - age
+            elif event.created is None and event.entered is None:
+                event.entered = snapshot.utc
 
     def _publish_state(self, snapshot: Snapshot) -> None:
         state = snapshot.unit_state
@@ -197,8 +204,19 @@ class EventLog:
         self, snapshot: Snapshot, *, key: str, args: tuple[str, ...], severity: str, text: str
     ) -> UnitEvent:
         number, self._next = self._next, self._next + 1
-        uptime_us = -1 if snapshot.stale else snapshot.uptime_us
-        return UnitEvent(number, key, args, severity, text, "None.", snapshot.utc, uptime_us)
+        utc, uptime_us = self._time_of(snapshot)
+        return UnitEvent(number, key, args, severity, text, "None.", utc, uptime_us)
+
+    def _time_of(self, snapshot: Snapshot) -> tuple[datetime | None, int]:
+        """Return UTC and uptime of a snapshot; of a stale one by its age since the last record."""
+        last = self._last
+        if not snapshot.stale:
+            return snapshot.utc, snapshot.uptime_us
+        if last.stale:
+            return None, -1
+        age_us = max(0, (snapshot.age_ms or 0) - (last.age_ms or 0)) * 1000
+        utc = None if last.utc is None else last.utc + timedelta(microseconds=age_us)
+        return utc, last.uptime_us + age_us
 
     def _publish(self, event: UnitEvent) -> None:
         self.events.append(event)
