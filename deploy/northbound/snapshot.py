@@ -69,7 +69,8 @@ class AlarmItem:
     `name`: the source, or "". `state`: one of `ALARM_STATES`. `text`: from the agent. `action`:
     what to do. `id`: the full code, unique in a snapshot. `priority`: 1 to 4, 1 is the highest.
     `unit_state`: the state that it causes. `shelved_ms`: time until it returns. `raised_ago_ms`:
-    time since it was raised; it is known also while UTC is unknown.
+    time since it was raised; it is known also while UTC is unknown. `acknowledged`: it is, also
+    while it is shelved.
     """
 
     number: int
@@ -84,6 +85,12 @@ class AlarmItem:
     unit_state: str = "normal"
     shelved_ms: int = 0
     raised_ago_ms: int = 0
+    acknowledged: bool = False
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether a person has acknowledged the alarm."""
+        return self.acknowledged or self.state == "active_acknowledged"
 
     @property
     def id(self) -> str:

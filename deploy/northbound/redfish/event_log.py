@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from deploy.northbound.points.alarm_changes import RAISED, AlarmFollower
 from deploy.northbound.redfish.messages import Json
 from deploy.northbound.redfish.registry import SEVERITY, alarm_key, message_id
 from deploy.northbound.redfish.resource import link
@@ -23,10 +24,6 @@ RING = 256
 _SOFTWARE_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _STARTED = "The server started. The time is that of the system clock and is not verified."
 _STATE_KEY = {"normal": "UnitStateNormal", "degraded": "UnitStateDegraded"}
-_CHANGE_KEY = {
-    "active_acknowledged": "AlarmAcknowledged",
-    "shelved": "AlarmShelved",
-}
 
 
 @dataclass(slots=True)
@@ -76,7 +73,7 @@ class EventLog:
     def __init__(self) -> None:
         self.events: deque[UnitEvent] = deque(maxlen=RING)
         self._subscribers: list[Subscriber] = []
-        self._alarms: dict[str, AlarmItem] = {}
+        self._follower = AlarmFollower()
         self._state = ""
         self._uptime_us = 0
         self._last = Snapshot()
@@ -118,15 +115,15 @@ class EventLog:
             self._compare_alarms(snapshot)
 
     def restore(
-        self, events: list[UnitEvent], alarms: dict[str, AlarmItem], state: str, number: int
+        self, events: list[UnitEvent], alarms: AlarmFollower, state: str, number: int
     ) -> None:
         """Begin with the events of an earlier run. `number`: id of the next event."""
         self.events.extend(events)
-        self._alarms, self._state, self._next = alarms, state, number
+        self._follower, self._state, self._next = alarms, state, number
 
-    def known(self) -> tuple[dict[str, AlarmItem], str, int]:
+    def known(self) -> tuple[AlarmFollower, str, int]:
         """Return the alarms and the state of the last record, and the id of the next event."""
-        return self._alarms, self._state, self._next
+        return self._follower, self._state, self._next
 
     def clear(self) -> None:
         """Drop the events."""
@@ -167,22 +164,16 @@ class EventLog:
         )
 
     def _compare_alarms(self, snapshot: Snapshot) -> None:
-        found = {alarm.id: alarm for alarm in snapshot.alarms}
-        for code, alarm in found.items():
-            before = self._alarms.get(code)
-            if alarm.active and (before is None or not before.active):
+        before = self._follower.alarms
+        for change, alarm in self._follower.update(snapshot):
+            if change == RAISED:
                 self._publish_alarm(snapshot, alarm)
-            if before is None or alarm.state == before.state:
-                continue
-            if before.active and not alarm.active:
-                self._publish_change(snapshot, code, "AlarmCleared", "cleared")
-            elif alarm.state in _CHANGE_KEY:
-                key = _CHANGE_KEY[alarm.state]
-                self._publish_change(snapshot, code, key, key[5:].lower())
-        for code, before in self._alarms.items():
-            if code not in found and before.active:
-                self._publish_change(snapshot, code, "AlarmCleared", "cleared")
-        self._alarms = found
+            else:
+                self._publish_change(snapshot, alarm.id, change)
+        for alarm in snapshot.alarms:
+            known = before.get(alarm.id)
+            if alarm.state == "shelved" and known is not None and known.state != "shelved":
+                self._publish_change(snapshot, alarm.id, "shelved")
 
     def _publish_alarm(self, snapshot: Snapshot, alarm: AlarmItem) -> None:
         event = self._make(
@@ -196,8 +187,8 @@ class EventLog:
         event.created = alarm.raised_utc or event.created
         self._publish(event)
 
-    def _publish_change(self, snapshot: Snapshot, code: str, key: str, word: str) -> None:
-        text = f"The alarm {code} is {word}."
+    def _publish_change(self, snapshot: Snapshot, code: str, word: str) -> None:
+        text, key = f"The alarm {code} is {word}.", f"Alarm{word.capitalize()}"
         self._publish(self._make(snapshot, key=key, args=(code,), severity="OK", text=text))
 
     def _make(
