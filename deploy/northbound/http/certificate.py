@@ -8,7 +8,8 @@
 Does not issue certificates for others; see `deploy.ops.pki`. Keys are EC P-256 and never leave the
 unit. A certificate is accepted if it belongs to the key in use or to the key of the last CSR, and
 if it is valid at the UTC of the unit; while the unit does not know UTC, its times are not checked.
-New connections use it immediately; open ones keep the old one.
+New connections use it immediately; open ones keep the old one. `refresh` does the same with files
+that another program has replaced.
 """
 
 import contextlib
@@ -97,6 +98,10 @@ class CertificateStore:
             int(found["serialNumber"], 16),
             ":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
         )
+
+    def refresh(self) -> None:
+        """Use files that another program has replaced, for new connections."""
+        self._files.load_again(self.context)
 
     def make_request(self, subject: dict[str, str], names: Sequence[str] = ()) -> str:
         """Make a new key and return its CSR (PKCS #10) as PEM. Raises OpsError: a value."""

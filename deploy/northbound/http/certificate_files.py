@@ -14,6 +14,7 @@ import ssl
 from pathlib import Path
 
 from deploy.errors import OpsError
+from deploy.northbound.process.file_stamps import FileStamps
 from deploy.ops.private_file import replace_private
 
 _CHAIN = "-----BEGIN CERTIFICATE"
@@ -25,6 +26,7 @@ class CertificateFiles:
     def __init__(self, folder: Path, certificate: Path, key: Path) -> None:
         self._certificate, self.key = certificate, key
         self._pair = folder / "pair.pem"
+        self._stamps = FileStamps((certificate, key, self._pair))
 
     @property
     def certificate(self) -> Path:
@@ -45,10 +47,28 @@ class CertificateFiles:
     def load(self, context: ssl.SSLContext) -> None:
         """Give the pair in use to a context. Raises OpsError: TLS cannot use it."""
         path = self.certificate
+        self._stamps.has_changed()
+        self._stamps.keep()
         try:
             context.load_cert_chain(path, None if path == self._pair else self.key)
         except (OSError, ssl.SSLError) as error:
             raise OpsError(f"{path}: TLS cannot use it with {self.key}") from error
+
+    def load_again(self, context: ssl.SSLContext) -> bool:
+        """Give a pair that was replaced on the disk to a context; return whether it did so.
+
+        A pair that TLS cannot use changes nothing: perhaps only one file is there yet.
+        """
+        if not self._stamps.has_changed():
+            return False
+        path = self.certificate
+        key = None if path == self._pair else self.key
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, key)
+        except (OSError, ssl.SSLError):
+            return False
+        self.load(context)
+        return True
 
     def finish(self) -> None:
         """End a replacement that a power cut has stopped. Without room it stays for later."""

@@ -12,9 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.northbound.points.alarm_changes import AlarmFollower
 from deploy.northbound.redfish.event_log import RING, EventLog, UnitEvent
-from deploy.northbound.snapshot import AlarmItem
+from deploy.northbound.snapshot import AlarmFollower, AlarmItem
 from deploy.ops.private_file import replace_private
 
 SAVE_S = 2.0

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from deploy.northbound.points.alarm_changes import RAISED, AlarmFollower
 from deploy.northbound.redfish.messages import Json
 from deploy.northbound.redfish.registry import SEVERITY, alarm_key, message_id
 from deploy.northbound.redfish.resource import link
 from deploy.northbound.redfish.sensors import UNIT, utc_text
-from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snapshot import RAISED, AlarmFollower, AlarmItem, Snapshot
 
 RING = 256
 _SOFTWARE_DATE = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,8 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.northbound.points.alarm_changes import ACKNOWLEDGED, CLEARED, RAISED, AlarmFollower
-from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snapshot import (
+    ACKNOWLEDGED,
+    CLEARED,
+    RAISED,
+    AlarmFollower,
+    AlarmItem,
+    Snapshot,
+)
 from deploy.northbound.snmp.tree import (
     ALARMS,
     NOTIFICATIONS,

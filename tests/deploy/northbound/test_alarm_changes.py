@@ -9,8 +9,7 @@ import pytest
 
 from agent.northbound import alarm_states
 from agent.northbound.alarm_states import AlarmStates
-from deploy.northbound.points.alarm_changes import CLEARED_KEPT, AlarmFollower
-from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snapshot import CLEARED_KEPT, AlarmFollower, AlarmItem, Snapshot
 
 ALARM = AlarmItem(130, "supply_high", "", 1, "active_unacknowledged", "hot", "Look.")
 ACKED = replace(ALARM, state="active_acknowledged")
@@ -78,7 +77,8 @@ class ActiveAlarms:
 @pytest.mark.parametrize("seed", range(20))
 def test_each_acknowledgement_of_the_agent_is_found(seed: int) -> None:
     """Random raises, ends, acknowledgements and shelvings; a record after each."""
-    rng, alarms = random.Random(seed), ActiveAlarms()
+    rng = random.Random(seed)
+    alarms: Any = ActiveAlarms()
     states, follower = AlarmStates(alarms, alarms, ()), AlarmFollower()
     alarms.add_listener(states._on_change)
     expected, found = [], []

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replacement of key and certificate: each power cut and each full disk leaves one usable pair."""
 
+import contextlib
 import os
+import shutil
+import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -129,3 +132,27 @@ def test_an_empty_key_of_a_request_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "https" / "request.key").write_bytes(b"")
     with pytest.raises(OpsError, match="does not belong"):
         store.replace(a_store(tmp_path / "other").pem)
+
+
+def test_files_that_another_program_replaced_are_used_when_both_are_there(tmp_path: Path) -> None:
+    store, other = a_store(tmp_path), a_store(tmp_path / "other")
+    before = served(store)
+    for name in ("certificate.pem", "key.pem"):
+        store.refresh()
+        assert served(store) == before
+        shutil.copy(tmp_path / "other" / "https" / name, tmp_path / "https" / name)
+    store.refresh()
+    assert served(store) == other.pem != before
+
+
+def served(store: CertificateStore) -> str:
+    """Return the certificate that a client gets in a handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(to_client, to_server)
+    server = store.context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return ssl.DER_cert_to_PEM_cert(client.getpeercert(True) or b"")
