@@ -381,6 +381,33 @@ def test_events_are_pushed_with_the_headers_of_the_subscriber(
         admin.link.close()
 
 
+@pytest.mark.parametrize("user", ["user:a-secret", "a-secret", ":a-secret", "a%2Dsecret@user"])
+def test_a_destination_with_a_password_is_refused_and_not_shown(tmp_path: Path, user: str) -> None:
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
+        admin, reader = ApiClient(bench, "admin"), ApiClient(bench, "reader")
+        body = {"Destination": f"https://{user}@127.0.0.1:1/x", "Protocol": "Redfish"}
+        status, found, _headers = admin.call("POST", SUBSCRIPTIONS, body)
+        assert status == 400
+        assert "Use HttpHeaders" in json.dumps(found)
+        assert "secret" not in json.dumps(found)
+        assert reader.get(SUBSCRIPTIONS)["Members"] == []
+        assert "secret" not in repr(bench.audit.entries)
+        for client in (admin, reader):
+            client.link.close()
+
+
+def test_the_certificate_of_a_receiver_can_come_from_a_site_authority_of_the_machine(
+    receiver: EventReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL reads the trust store at each attempt, so no restart is needed."""
+    push = EventPush(["127.0.0.0/8"])
+    with pytest.raises(ssl.SSLCertVerificationError):
+        push.post(receiver.url, b"{}", {})
+    monkeypatch.setenv("SSL_CERT_FILE", str(receiver.authority))
+    push.post(receiver.url, b"{}", {})
+    assert receiver.attempts == 1
+
+
 @pytest.mark.parametrize(
     "destination",
     ["https://127.0.0.1/", "https://[::1]/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/",
