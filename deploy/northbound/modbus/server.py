@@ -229,7 +229,7 @@ class ModbusTcpServer:
 
         Python before 3.13 does not give the chain; then it is the certificate of the client alone.
         """
-        found = getattr(tls, "get_verified_chain", list)()
+        found: list[bytes] = getattr(tls, "get_verified_chain", list)()
         end = min(find_end([certificate, *found]), self._ends.pop(certificate, math.inf))
         if len(self._ends) >= _MAX_ENDS:
             del self._ends[next(iter(self._ends))]

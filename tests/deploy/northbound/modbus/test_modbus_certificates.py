@@ -23,7 +23,7 @@ WRITE = bytes((6, 1, 32, 0, 7))
 SECTION = {"certificate": "server.pem", "key": "server.key", "client_ca": "ca.pem"}
 
 
-class FakeTime:
+class AheadTime:
     """The time of the system in the server."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class SecureServer:
     """A server with TLS on the loopback, in the event loop of the test."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.handler, self.time = folder, EchoHandler(), FakeTime()
+        self.folder, self.handler, self.time = folder, EchoHandler(), AheadTime()
         self.authority = Authority(folder)
         self.authority.issue("server")
         self.client = self.authority.issue("operator", encode_role("Operator"))
