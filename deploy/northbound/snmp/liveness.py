@@ -70,9 +70,11 @@ class HangWatch:
                     transport.sendto(DISCOVERY)
                 await asyncio.sleep(times.ask_s)
                 was_late = loop.time() - asked > times.ask_s + times.hung_s / 3
-                if answers.count != seen or was_late:  # a late process has not read the answers
-                    self._can_ask = self._can_ask or answers.count > 0
-                    seen, silent_since = answers.count, max(asked, silent_since)
+                if answers.count != seen:
+                    self._can_ask = True
+                    seen, silent_since = answers.count, asked
+                elif was_late:  # this process may not have read the answers
+                    silent_since = max(asked, silent_since)
                 elif self._can_ask and loop.time() - silent_since > times.hung_s:
                     print("coldloop northbound: snmpd hangs", file=sys.stderr, flush=True)
                     with contextlib.suppress(ProcessLookupError):

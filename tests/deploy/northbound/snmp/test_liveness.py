@@ -58,7 +58,7 @@ def test_snmpd_that_hangs_is_started_again(
 
 def test_a_silence_is_found_within_15_s_and_neither_a_start_nor_a_filter_is_one() -> None:
     assert HUNG_S + LivenessTimes().ask_s < 15
-    quick = LivenessTimes(ask_s=0.05, hung_s=0.3, start_s=1.0)
+    quick = LivenessTimes(ask_s=0.05, hung_s=0.3, start_s=5.0)
     watch = HangWatch(quick)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -88,7 +88,9 @@ def test_a_silence_is_found_within_15_s_and_neither_a_start_nor_a_filter_is_one(
             while silent.recv(200):
                 pass  # drop the questions of the program before
         silent.setblocking(True)
-        assert quick.hung_s < asyncio.run(lasts(1, 30.0)) < 30
+        assert quick.hung_s < asyncio.run(lasts(1, 30.0)) < quick.start_s, (
+            "an answer ends the start"
+        )
         assert asyncio.run(lasts(0, 30.0)) > quick.start_s, "the next program has time to start"
 
 
