@@ -32,8 +32,6 @@ from deploy.errors import OpsError
 _YEARS = 10
 _START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 """Begin of a self-signed certificate: the clock of a unit can be wrong at the first start."""
-_SKEW = dt.timedelta(minutes=10)
-"""The clock of the authority can be ahead of that of the unit."""
 _SUBJECT = {
     "CommonName": NameOID.COMMON_NAME,
     "Organization": NameOID.ORGANIZATION_NAME,
@@ -66,28 +64,40 @@ def make_request(subject: dict[str, str], names: Sequence[str]) -> PemPair:
     return PemPair(_key_pem(key), request.public_bytes(Encoding.PEM))
 
 
-def read_chain(text: str, longest: int, now: dt.datetime | None) -> tuple[bytes, bytes]:
-    """Return a chain as PEM and the public key of its first certificate. Raises OpsError.
-
-    `now`: UTC; a certificate that is not valid then is refused. None: not known, no check.
-    """
+def read_chain(text: str, longest: int) -> tuple[bytes, bytes]:
+    """Return a chain as PEM and the public key of its first certificate. Raises OpsError."""
     try:
         chain = x509.load_pem_x509_certificates(text.encode("ascii"))
     except ValueError as error:  # UnicodeError included
         raise OpsError("certificate: not a PEM certificate") from error
     if not 1 <= len(chain) <= longest:
         raise OpsError(f"certificate: 1 to {longest} certificates")
-    for entry in chain:
-        begin, end = entry.not_valid_before_utc, entry.not_valid_after_utc
-        if now is not None and not begin - _SKEW <= now <= end:
-            raise OpsError(f"certificate: valid from {begin} to {end}; the unit has {now}")
     pem = b"".join(entry.public_bytes(Encoding.PEM) for entry in chain)
     return pem, _raw(chain[0].public_key())
 
 
 def public_key(pem: bytes) -> bytes:
-    """Return the public key of a private one, to compare it with that of a certificate."""
-    return _raw(load_pem_private_key(pem, None).public_key())
+    """Return the public key of a private one, to compare it with a certificate; b"": damaged."""
+    try:
+        return _raw(load_pem_private_key(pem, None).public_key())
+    except ValueError:
+        return b""
+
+
+def check_times(pem: bytes, utc: dt.datetime, bound: dt.timedelta) -> None:
+    """Check that a chain is valid at `utc` ± `bound`. Raises OpsError, with the time.
+
+    The times of a root certificate after the first one do not count: clients use their own copy.
+    """
+    for number, entry in enumerate(x509.load_pem_x509_certificates(pem)):
+        if number and entry.subject == entry.issuer:
+            continue
+        name = "certificate" if not number else f"certificate {number + 1} of the chain"
+        if utc - bound > entry.not_valid_after_utc:
+            raise OpsError(f"{name}: it expired at {entry.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+        if utc + bound < entry.not_valid_before_utc:
+            first = entry.not_valid_before_utc
+            raise OpsError(f"{name}: it is not valid before {first:%Y-%m-%d %H:%M} UTC")
 
 
 def make_own(name: str, addresses: Sequence[str]) -> PemPair:

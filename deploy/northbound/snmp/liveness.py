@@ -1,89 +1,97 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether snmpd still answers: a discovery request of SNMPv3 (RFC 3414, section 4) to its address.
+"""Asks snmpd each 2 s whether it runs, and kills it when it does not answer for 12 s.
 
-Each agent answers it with a report, without keys and without values. So a snmpd that hangs is
-found. One that is only slow is not: while its time on the processor grows, it has longer to answer.
-One that has never answered is left alone: the filter of the system can keep the request out.
-
-Does not end snmpd; see `process`.
+Does not start it again; see `process`. The question is the discovery of the engine (RFC 3414,
+section 4): it needs no user, and each manager sends it. snmpd answers with a report, and counts it
+in usmStatsUnknownEngineIDs. A program that only waits for its process does not find a stopped one.
 """
 
 import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
 import socket
-from pathlib import Path
+import sys
+from dataclasses import dataclass
 
-_FIRST_PROBE_S, _PROBE_S, _ANSWER_S = 0.3, 3.0, 1.0
-_HANGS_S, _BUSY_S = 15.0, 60.0
-"""Time without an answer after which snmpd hangs: without work, and while it works."""
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
-
-
-def _part(tag: int, *parts: bytes) -> bytes:
-    """Return a value of ASN.1 with a short length."""
-    body = b"".join(parts)
-    return bytes((tag, len(body))) + body
-
-
-_SEQUENCE, _INTEGER, _OCTETS, _GET = 0x30, 2, 4, 0xA0
-_ZERO, _EMPTY = _part(_INTEGER, b"\0"), _part(_OCTETS)
-_ID, _MAX_SIZE = _part(_INTEGER, b"\x04\xd2"), _part(_INTEGER, b"\0\xff\xe3")
-_VERSION_3 = _USER_MODEL = _part(_INTEGER, b"\3")
-_REPORTABLE = _part(_OCTETS, b"\4")
-DISCOVERY = _part(
-    _SEQUENCE,
-    _VERSION_3,
-    _part(_SEQUENCE, _ID, _MAX_SIZE, _REPORTABLE, _USER_MODEL),
-    _part(_OCTETS, _part(_SEQUENCE, _EMPTY, _ZERO, _ZERO, _EMPTY, _EMPTY, _EMPTY)),
-    _part(_SEQUENCE, _EMPTY, _EMPTY, _part(_GET, _ID, _ZERO, _ZERO, _part(_SEQUENCE))),
+_ASK_S, _START_S = 2.0, 20.0
+HUNG_S = 12.0
+"""Longest time without an answer, s; with the interval of the questions less than 15 s."""
+_FIRST_SOCKET = 3
+DISCOVERY = bytes.fromhex(
+    "303e 020103"  # SNMPv3
+    "3011 0204636f6f6c 020300ffe3 040104 020103"  # reportable, user-based security
+    "0410 300e 0400 020100 020100 0400 0400 0400"  # no engine, no user
+    "3014 0400 0400 a00e 0204636f6f6c 020100 020100 3000"  # GetRequest without variables
 )
-"""A request without an engine and a user; the answer names the engine."""
 
 
-class DaemonWatch:
-    """Watches one snmpd. `address`: at which it answers. `has_answered`: at least once."""
+@dataclass(frozen=True, slots=True)
+class LivenessTimes:
+    """Interval of the questions, longest silence, and time for a start, s."""
 
-    def __init__(self, pid: int, address: tuple[str, int]) -> None:
-        self._pid, self._address = pid, address
-        self.has_answered = False
-
-    async def wait_until_hung(self) -> None:
-        """Return when snmpd has answered before and does not any more."""
-        clock = asyncio.get_running_loop().time
-        answered_at = worked_at = clock()
-        work = -1
-        while True:
-            await asyncio.sleep(_PROBE_S if self.has_answered else _FIRST_PROBE_S)
-            is_answered, now = await _answers(self._address), clock()
-            if is_answered:
-                self.has_answered = True
-                answered_at = worked_at = now
-                continue
-            if (next_work := _work_of(self._pid)) != work:
-                work, worked_at = next_work, now
-            silent_s = now - answered_at
-            hangs = silent_s > _BUSY_S or min(silent_s, now - worked_at) > _HANGS_S
-            if self.has_answered and hangs:
-                return
+    ask_s: float = _ASK_S
+    hung_s: float = HUNG_S
+    start_s: float = _START_S
 
 
-async def _answers(address: tuple[str, int]) -> bool:
-    host = _ANY.get(address[0], address[0])
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    loop = asyncio.get_running_loop()
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
+class _Answers(asyncio.DatagramProtocol):
+    """Notes the answers. Errors, such as a closed port, are no answer."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def datagram_received(self, data: bytes, addr: tuple[object, ...]) -> None:
+        """Count an answer; only snmpd can send on this connected socket."""
+        self.count += 1
+
+
+class HangWatch:
+    """Kills a hanging snmpd. `times`: None gives the defaults.
+
+    Before the first answer of all, nothing is killed: a packet filter can stop the questions.
+    """
+
+    def __init__(self, times: LivenessTimes | None = None) -> None:
+        self._times = times or LivenessTimes()
+        self._can_ask = False
+
+    async def run(self, pid: int, address: tuple[str, int]) -> None:
+        """Ask a new snmpd until cancelled. If it is silent, it gets SIGKILL."""
+        loop, times = asyncio.get_running_loop(), self._times
+        answers: _Answers
+        transport, answers = await loop.create_datagram_endpoint(_Answers, remote_addr=address)
         try:
-            await loop.sock_connect(sock, (host, address[1]))
-            await loop.sock_sendall(sock, DISCOVERY)
-            return bool(await asyncio.wait_for(loop.sock_recv(sock, 1500), _ANSWER_S))
-        except (OSError, TimeoutError):
-            return False
+            seen, silent_since = 0, loop.time() + times.start_s - times.hung_s
+            while True:
+                asked = loop.time()
+                with contextlib.suppress(OSError):
+                    transport.sendto(DISCOVERY)
+                await asyncio.sleep(times.ask_s)
+                was_late = loop.time() - asked > times.ask_s + times.hung_s / 3
+                if answers.count != seen:
+                    self._can_ask = True
+                    seen, silent_since = answers.count, asked
+                elif was_late:  # this process may not have read the answers
+                    silent_since = max(asked, silent_since)
+                elif self._can_ask and loop.time() - silent_since > times.hung_s:
+                    print("coldloop northbound: snmpd hangs", file=sys.stderr, flush=True)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                    silent_since = loop.time()
+        finally:
+            transport.close()
 
 
-def _work_of(pid: int) -> int:
-    """Return the ticks that a process has used; -1: not known."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-    except (OSError, ValueError, IndexError):
-        return -1
+def local_address(address: str, port: int, listen: int = 0) -> tuple[str, int]:
+    """Return where snmpd answers on this machine. `listen`: sockets that systemd has passed."""
+    for descriptor in range(_FIRST_SOCKET, _FIRST_SOCKET + listen):
+        with socket.socket(fileno=os.dup(descriptor)) as passed:
+            if passed.type == socket.SOCK_DGRAM:
+                address, port = passed.getsockname()[:2]
+                break
+    found = ipaddress.ip_address(address)
+    if found.is_unspecified:
+        return ("127.0.0.1" if found.version == 4 else "::1"), port
+    return address, port

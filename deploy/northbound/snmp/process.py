@@ -2,16 +2,14 @@
 """The SNMP process: starts snmpd of net-snmp, watches it, and sends informs.
 
 Does not answer requests: snmpd does, and asks `responder` here for the values of the unit. snmpd is
-started again if it ends, after 1 to 10 s. One that hangs is killed. All other lines of snmpd go to
-the journal.
+started again if it ends, after 1 to 10 s, and killed if it hangs; see `liveness`. All other lines
+of snmpd go to the journal.
 """
 
 import asyncio
 import contextlib
 import os
 import shutil
-import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +19,13 @@ from deploy.errors import OpsError
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
-from deploy.northbound.snmp.liveness import DaemonWatch
+from deploy.northbound.snmp.liveness import HangWatch, LivenessTimes, local_address
 from deploy.northbound.snmp.responder import PassPersistResponder, ResponderSocket, parse_oid
 from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
 
 _POLL_S = 0.1
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 10.0
 _STEADY_S = 30.0
-_FIRST_SOCKET = 3
 _LONGEST_ROOT = 32
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin"
 _MODULES = ",".join(
@@ -86,10 +83,16 @@ def read_root(text: str) -> Oid:
 class SnmpProcess:
     """`listen`: number of sockets that systemd has passed; snmpd takes them over."""
 
-    def __init__(self, settings: SnmpSettings, reader: SnapshotReader, listen: int = 0) -> None:
+    def __init__(
+        self,
+        settings: SnmpSettings,
+        reader: SnapshotReader,
+        listen: int = 0,
+        times: LivenessTimes | None = None,
+    ) -> None:
         self._settings, self._reader, self._listen = settings, reader, listen
+        self._hang_watch = HangWatch(times)
         self.daemon_pid = 0
-        self.watch: DaemonWatch | None = None
         self.starts = 0
         self.senders = [
             InformSender(text, settings.folder, settings.root) for text in settings.receivers
@@ -138,17 +141,12 @@ class SnmpProcess:
             close_fds=not self._listen,
         )
         self.daemon_pid, self.starts = process.pid, self.starts + 1
-        ended = asyncio.ensure_future(process.wait())
-        self.watch = DaemonWatch(process.pid, self._address())
-        hung = asyncio.ensure_future(self.watch.wait_until_hung())
+        address = local_address(self._settings.address, self._settings.port, self._listen)
+        watch = asyncio.create_task(self._hang_watch.run(process.pid, address))
         try:
-            await asyncio.wait((ended, hung), return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
-                print("northbound: snmpd does not answer: killed", file=sys.stderr, flush=True)
-                process.kill()
-            await ended
+            await process.wait()
         finally:
-            hung.cancel()
+            watch.cancel()
             if process.returncode is None:
                 process.terminate()
                 with contextlib.suppress(TimeoutError):
@@ -157,14 +155,6 @@ class SnmpProcess:
                     process.kill()
                     await process.wait()
         return clock() - started
-
-    def _address(self) -> tuple[str, int]:
-        """Return the address at which snmpd answers: of the first socket of systemd, if any."""
-        if not self._listen:
-            return self._settings.address, self._settings.port
-        with socket.socket(fileno=os.dup(_FIRST_SOCKET)) as sock:
-            found = sock.getsockname()
-            return str(found[0]), int(found[1])
 
     def _starter(self, command: Sequence[str]) -> list[str]:
         """Pass on sockets of systemd, whose process id must be that of snmpd; end it with us."""

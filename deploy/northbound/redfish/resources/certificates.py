@@ -4,6 +4,7 @@
 Does not handle keys; see `deploy.northbound.http.certificate`.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from deploy.errors import OpsError
@@ -102,10 +103,17 @@ class CertificateResources:
         if not isinstance(body["CertificateString"], str):
             raise _not_in_list("...", "CertificateString", name)
         try:
-            self._store.replace(body["CertificateString"], self._sensors.read().utc)
+            self._store.replace(body["CertificateString"], self._utc())
         except OpsError as error:
             raise RedfishError(400, {**message("GeneralError"), "Message": str(error)}) from error
         return Reply(204, None, {"Location": _CERTIFICATE})
+
+    def _utc(self) -> tuple[datetime, timedelta] | None:
+        """Return UTC and its error bound; None: not known."""
+        found = self._sensors.read()
+        if found.utc is None or found.utc_bound_us is None:
+            return None
+        return found.utc, timedelta(microseconds=found.utc_bound_us)
 
 
 def _service() -> Json:

@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ import pytest
 from deploy.errors import OpsError
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.snapshot import AlarmItem, Identity, Snapshot
-from deploy.northbound.snmp import liveness, tree
+from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
 from tests.deploy.northbound.snmp.snmp_rig import (
@@ -43,14 +43,12 @@ def _walk(rig: SnmpRig, oid: str = ROOT) -> dict[str, str]:
     return {name: value for name, value in found if not value.startswith("No ")}
 
 
-def test_snmpd_serves_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snmpd_serves_the_unit(tmp_path: Path) -> None:
     rig = SnmpRig(tmp_path)
     with rig.serve():
         _check_states(rig, states=3)
         _check_refusals(rig)
         _check_restart(rig)
-        monkeypatch.setattr(liveness, "_HANGS_S", 4.0)
-        _check_hung(rig)
 
 
 @pytest.mark.soak
@@ -113,24 +111,6 @@ def _check_restart(rig: SnmpRig) -> None:
     assert time.monotonic() - start < 20
     assert _boots(rig) > boots
     assert rig.process.starts == 2
-
-
-def _wait_for(is_true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not is_true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-def _check_hung(rig: SnmpRig) -> None:
-    """snmpd is stopped, as one that hangs: it is killed and started again."""
-    watch = rig.process.watch
-    assert watch is not None
-    _wait_for(lambda: watch.has_answered)
-    os.kill(rig.process.daemon_pid, signal.SIGSTOP)
-    _wait_for(lambda: rig.process.starts == 3)
-    rig.wait_until_ready()
-    assert _walk(rig, ROOT + ".1.1")
 
 
 def _boots(rig: SnmpRig) -> int:
@@ -259,17 +239,12 @@ def test_changes_of_alarms() -> None:
     assert changes.update(source.snapshot) == []
     source.step()
     assert kinds(_alarm("cleared_unacknowledged")) == [2]
-    assert kinds() == [3], "it leaves the record when it is acknowledged"
-    assert kinds() == []
-    assert kinds(_alarm("active_unacknowledged")) == [1]
-    assert kinds(_alarm("cleared_unacknowledged")) == [2]
-    source.replace(uptime_us=1, alarms=(), stale=False)
-    assert changes.update(source.snapshot) == [], "the agent has started again"
+    assert kinds() == [3], "acknowledged after its end"
     assert kinds(_alarm("active_unacknowledged"), _alarm("active_unacknowledged", name="b")) == [
         1,
         1,
     ]
-    assert kinds(_alarm("active_unacknowledged")) == [2]
+    assert kinds(_alarm("active_unacknowledged")) == [2, 3]
 
 
 def test_the_queue_of_a_dead_receiver_is_bounded(tmp_path: Path) -> None:
