@@ -256,6 +256,7 @@ def _alarm(raw: dict[str, Any]) -> AlarmItem:
         unit_state=_UNIT_STATES[severity],
         shelved_ms=shelved_ms,
         raised_ago_ms=int(raw["raised_ago_ms"]),
+        acknowledged=raw.get("acknowledged") is True,
     )
 
 

@@ -23,6 +23,9 @@ ALARM_STATES = (
 )  # fmt: skip
 STALE_MS = 3000
 """A record that is older than this has no valid values, ms."""
+CLEARED_KEPT = 32
+"""Ended alarms that the agent keeps, as in `agent.northbound.alarm_states`."""
+RAISED, CLEARED, ACKNOWLEDGED = "raised", "cleared", "acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class AlarmItem:
     `name`: the source, or "". `state`: one of `ALARM_STATES`. `text`: from the agent. `action`:
     what to do. `id`: the full code, unique in a snapshot. `priority`: 1 to 4, 1 is the highest.
     `unit_state`: the state that it causes. `shelved_ms`: time until it returns. `raised_ago_ms`:
-    time since it was raised; it is known also while UTC is unknown.
+    time since it was raised; it is known also while UTC is unknown. `acknowledged`: it is, also
+    while it is shelved.
     """
 
     number: int
@@ -84,6 +88,12 @@ class AlarmItem:
     unit_state: str = "normal"
     shelved_ms: int = 0
     raised_ago_ms: int = 0
+    acknowledged: bool = False
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether a person has acknowledged the alarm."""
+        return self.acknowledged or self.state == "active_acknowledged"
 
     @property
     def id(self) -> str:
@@ -179,6 +189,57 @@ class Snapshot:
         """Return the value of a point in the unit of the table. None: not known."""
         raw = self.points[key].raw
         return None if raw is None else point_table()[key].value(raw)
+
+
+class AlarmFollower:
+    """Changes of the alarms since the last record: raised, cleared, acknowledged.
+
+    An alarm leaves the list when it has ended and a person has acknowledged it, in any order. It
+    also leaves when the agent starts again, or has more than `CLEARED_KEPT` ended alarms; that is
+    no acknowledgement. `alarms`, `uptime_us`: of the last record, by full code; µs of the agent.
+    """
+
+    def __init__(self, alarms: Mapping[str, AlarmItem] | None = None, uptime_us: int = 0) -> None:
+        self.alarms, self.uptime_us = dict(alarms or {}), uptime_us
+
+    def update(self, snapshot: Snapshot) -> list[tuple[str, AlarmItem]]:
+        """Return (change, alarm) since the last record. A stale one knows no alarms."""
+        if snapshot.stale:
+            return []
+        found = {alarm.id: alarm for alarm in snapshot.alarms}
+        changes = [
+            (change, alarm)
+            for name, alarm in found.items()
+            for change in _changes(self.alarms.get(name), alarm)
+        ]
+        kept = sum(not alarm.active for alarm in found.values())
+        by_person = snapshot.uptime_us >= self.uptime_us and kept < CLEARED_KEPT
+        for name, before in self.alarms.items():
+            if name in found:
+                continue
+            if before.active:
+                changes.append((CLEARED, before))
+            if by_person and not before.is_acknowledged:
+                changes.append((ACKNOWLEDGED, before))
+        self.alarms, self.uptime_us = found, snapshot.uptime_us
+        return changes
+
+
+def _changes(before: AlarmItem | None, alarm: AlarmItem) -> list[str]:
+    """Return what happened to an alarm that is in the list."""
+    if before is None or not before.active:
+        found = [RAISED] if alarm.active else []
+        was_acknowledged = False
+    else:
+        was_acknowledged = before.is_acknowledged
+        if not alarm.active:
+            return [CLEARED]
+        if was_acknowledged and alarm.state == "active_unacknowledged":
+            return [CLEARED, RAISED]  # it ended and came again between the two records
+        found = []
+    if alarm.is_acknowledged and not was_acknowledged:
+        found.append(ACKNOWLEDGED)
+    return found
 
 
 class SnapshotReader(Protocol):

@@ -151,7 +151,7 @@ class Accounts:
             self._audit.record(shown, address, protocol, "login", "", "refused")
             return Refusal(_WRONG)
         self.lockout.succeeded(user)
-        self._audit.record(user, address, protocol, "login", "", "accepted")
+        self._audit.record_session(user, address, protocol, "login", "", "accepted")
         return account
 
     # Changes.

@@ -6,12 +6,15 @@ is a JSON object; `hash` is SHA-256 over the hash of the line before and the lin
 changed or missing line in the middle is found; a missing end is not.
 
 Equal entries within `_WINDOW_S` are one line with a count, and at most `_MAX_LINES` lines are
-written in a window, `_MAX_OF_SOURCE` of them of one source. So a flood neither fills the disk nor
-hides other entries for long. A log has `_FILES` files of `_MAX_BYTES`; the oldest is deleted.
-Several processes can write one log: each entry follows the last one of the file, under a lock.
+written in a window, `_MAX_OF_SOURCE` of them of one source. Each of `_MAX_SOURCES` sources has
+`_FIRST` lines beyond that. So a flood neither fills the disk nor hides the entries of others. A log
+has `_FILES` files of `_MAX_BYTES`; the oldest is deleted. Several processes can write one log: each
+entry follows the last one of the file, under a lock.
 
 What is refused has a log of its own, NAME-refused. Each client that reaches a port can fill it. It
-takes no line, no count and no file from logins, writes and changes that were accepted.
+takes no line, no count and no file from logins, writes and changes that were accepted. Likewise
+NAME-sessions has the logins, the ends of sessions, the streams, and all that accounts with the role
+ReadOnly do: they take no file from writes and changes of accounts.
 """
 
 import contextlib
@@ -29,6 +32,7 @@ from deploy.ops.private_file import open_locked
 _WINDOW_S = 10
 _MAX_LINES = 100
 _MAX_OF_SOURCE = 40
+_MAX_SOURCES, _FIRST = 100, 4
 _MAX_BYTES = 1 << 20
 _FILES = 4
 _ROTATIONS = 8
@@ -41,25 +45,26 @@ _ERROR_STATUS = 400
 Entry = tuple[str, str, str, str, str, str]
 
 
-def log_names(name: str) -> tuple[str, str]:
-    """Return the logs of a server: of what was accepted, and of what was refused."""
-    return name, f"{name}-refused"
+def log_names(name: str) -> tuple[str, str, str]:
+    """Return the logs of a server: of what was accepted, of sessions, and of what was refused."""
+    return name, f"{name}-sessions", f"{name}-refused"
 
 
 class ServerAudit:
-    """The logs NAME.log and NAME-refused.log in `folder`. `clock`: monotonic seconds."""
+    """The logs of `log_names` in `folder`. `clock`: monotonic seconds."""
 
     def __init__(
         self, folder: Path, name: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        accepted, refused = log_names(name)
+        accepted, sessions, refused = log_names(name)
         self._accepted = ChainedLog(folder, accepted, clock)
+        self._sessions = ChainedLog(folder, sessions, clock)
         self._refused = ChainedLog(folder, refused, clock)
 
     @property
     def failures(self) -> int:
         """Entries that could not be written."""
-        return self._accepted.failures + self._refused.failures
+        return self._accepted.failures + self._sessions.failures + self._refused.failures
 
     def record(
         self, user: str, address: str, protocol: str, action: str, target: str, result: str
@@ -68,16 +73,24 @@ class ServerAudit:
 
         The source of a refusal is its address, because a client chooses the name of its user.
         """
-        is_refused = _is_refused(result)
-        log = self._refused if is_refused else self._accepted
-        log.record(
-            (user, address, protocol, action, target, result), address if is_refused else user
-        )
+        self._record((user, address, protocol, action, target, result), self._accepted)
+
+    def record_session(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Append an entry on a session, or of an account that can only read. Never raises."""
+        self._record((user, address, protocol, action, target, result), self._sessions)
+
+    def _record(self, entry: Entry, accepted: "ChainedLog") -> None:
+        if _is_refused(entry[-1]):
+            self._refused.record(entry, entry[1])
+        else:
+            accepted.record(entry, entry[0])
 
     def flush(self) -> None:
         """Write the counts of a window that is over; call it also without new entries."""
-        self._accepted.flush()
-        self._refused.flush()
+        for log in (self._accepted, self._sessions, self._refused):
+            log.flush()
 
 
 def _is_refused(result: str) -> bool:
@@ -112,9 +125,11 @@ class ChainedLog:
             return
         source = source[:_LENGTH]
         of_source = self._of_source.get(source, 0)
-        is_full = self._lines >= _MAX_LINES or of_source >= _MAX_OF_SOURCE
+        is_first = of_source < _FIRST and len(self._of_source | {source: 0}) <= _MAX_SOURCES
+        is_full = not is_first and (self._lines >= _MAX_LINES or of_source >= _MAX_OF_SOURCE)
         if is_full and (len(self._counts) >= 2 * _MAX_LINES or of_source >= 2 * _MAX_OF_SOURCE):
-            entry = ("", "", "", "other", "", "")
+            known = source in self._of_source and len(self._of_source) <= _MAX_SOURCES
+            entry = ("", entry[1] if known else "", "", "other", "", "")
             self._counts[entry] = self._counts.get(entry, 0) + 1
             return
         self._of_source[source] = of_source + 1
@@ -237,6 +252,14 @@ def read_entries(path: Path) -> Iterator[dict[str, object]]:
             entry = json.loads(line)
             if isinstance(entry, dict) and type(entry.get("n")) is int and "hash" in entry:
                 yield entry
+
+
+def missing_before(entries: list[dict[str, object]]) -> str:
+    """Return a text on the entries before the first one; "" if none is missing."""
+    first = int(str(entries[0]["n"])) if entries else 1
+    if first == 1:
+        return ""
+    return f"the log begins with entry {first}; the {first - 1} entries before it are gone"
 
 
 def verify(folder: Path, name: str) -> tuple[list[dict[str, object]], list[str]]:

@@ -100,6 +100,12 @@ class AuditSink(Protocol):
         """Append an entry. Never raises; floods are counted."""
         ...
 
+    def record_session(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Append an entry on a session, or of an account that can only read. Never raises."""
+        ...
+
 
 class FakeWriter:
     """A `WriteAccess` for tests. `refusal` None: each request is permitted and pending."""
@@ -140,3 +146,9 @@ class FakeAudit:
     ) -> None:
         """Keep the entry."""
         self.entries.append((user, address, protocol, action, target, result))
+
+    def record_session(
+        self, user: str, address: str, protocol: str, action: str, target: str, result: str
+    ) -> None:
+        """Keep the entry."""
+        self.record(user, address, protocol, action, target, result)

@@ -4,6 +4,8 @@
 Does not decide alone: the agent checks each message against `northbound.writes` again, and a change
 is on trial as one of an operator. This module confirms the own change when the trial asks for it.
 After a restart no process follows the change of before; if it is still on trial, it is rolled back.
+A change to the value that is configured already is confirmed without a message: a program that sets
+its value in each cycle would else keep the changes of all others out.
 
     submit ─▶ pending ─▶ trial ─▶ confirmed          a change
                  └─▶ refused  └─▶ rolled_back
@@ -169,7 +171,10 @@ class Writer:
         if refusal is None and is_change and any(p.kind == PATCH for p in busy):
             refusal = Refusal("another change is on trial", _TRIAL_RETRY_S)
         pending = _Pending(request, user, address, protocol, PATCH if is_change else COMMAND)
-        if refusal is None:
+        is_in_force = refusal is None and _is_configured(request, snapshot)
+        if is_in_force:
+            pending.outcome = Outcome("confirmed", "the value is configured already")
+        elif refusal is None:
             refusal = self._send(pending, snapshot)
         if refusal is not None:
             self._record(pending, f"refused: {refusal.reason}")
@@ -179,7 +184,8 @@ class Writer:
         self._submissions[name] = pending
         while len(self._submissions) > _KEPT:
             self._submissions.popitem(last=False)
-        self._record(pending, f"sent {pending.counter}")
+        is_sent = not is_in_force
+        self._record(pending, f"sent {pending.counter}" if is_sent else pending.outcome.reason)
         return Submission(name)
 
     def result(self, submission: str) -> Outcome | None:
@@ -314,6 +320,12 @@ class Writer:
         if pending.outcome.state == "pending" and self._clock() - pending.sent_at > _TIMEOUT_S:
             pending.outcome = Outcome("refused", "no answer of the agent")
             self._record(pending, "refused: no answer of the agent")
+
+
+def _is_configured(request: Request, snapshot: Snapshot) -> bool:
+    if not isinstance(request, SetPointChange):
+        return False
+    return snapshot.setpoints[request.key].configured == request.raw
 
 
 def _setpoint_refusal(change: SetPointChange, setpoint: SetPoint | None) -> Refusal | None:

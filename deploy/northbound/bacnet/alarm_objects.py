@@ -3,7 +3,9 @@
 
 The agent decides on alarms; these objects only show its decision with the properties of intrinsic
 reporting (ANSI/ASHRAE 135, clause 13). So they have no limits and no delays of their own. Alarms
-of several sources with one number are one object: it is active if one of them is.
+of several sources with one number are one object: it is active if one of them is. Each alarm that
+is raised while the object is active is a transition from OFFNORMAL to OFFNORMAL with a new time
+stamp. So an acknowledgement names the newest alarm that its client knows.
 
     alarm of the agent         Event_State  Acked_Transitions
     active, unacknowledged     OFFNORMAL    to-offnormal 0
@@ -64,6 +66,7 @@ class AlarmObject:
         self.notification_class, self.priority = CLASSES[priority]
         self.items: tuple[AlarmItem, ...] = ()
         self.text = ""
+        self._ages_ms: dict[str, int] = {}
         self.object: Any = FlaggedAlarm(
             objectIdentifier=("binary-value", number),
             objectName=f"alarm {code}",
@@ -111,6 +114,10 @@ class AlarmObject:
         active = any(item.active for item in live)
         waiting = any(item.state.endswith("_unacknowledged") for item in live)
         was, was_waiting = str(target.eventState), self.is_unacknowledged
+        raised, self._ages_ms = (
+            self._raised(live),
+            {i.id: i.raised_ago_ms for i in live if i.active},
+        )
         state = "offnormal" if active else "normal"
         fault = target.attempt_publish(
             presentValue="active" if any(item.active for item in items) else "inactive",
@@ -121,20 +128,34 @@ class AlarmObject:
         )
         if items:
             self.text = "; ".join(f"{item.id}: {item.text}" for item in items)[:_LONGEST_TEXT]
-        if state != was:
-            self._stamp(TO_OFFNORMAL if active else TO_NORMAL, live, now)
+        if state != was or raised:
+            self._stamp(TO_OFFNORMAL if active else TO_NORMAL, raised or live, now)
             yield Transition(self, was, state, self.text or self.code)
-        elif was_waiting and not waiting and items:
+        elif was_waiting and not waiting:  # without items: an alarm that had ended
             yield Transition(self, state, "offnormal", self.text, acked=True)
         if fault is not None:
             raise fault
+
+    def _raised(self, live: list[AlarmItem]) -> list[AlarmItem]:
+        """Return the alarms that were raised since the last record: the age of others grows."""
+        before = self._ages_ms
+        return [
+            item
+            for item in live
+            if item.active and (item.id not in before or item.raised_ago_ms < before[item.id])
+        ]
 
     def _stamp(self, transition: int, live: list[AlarmItem], now: dt.datetime | None) -> None:
         """Set time and text of a transition; the times of the agent have precedence."""
         field = "raised_utc" if transition == TO_OFFNORMAL else "cleared_utc"
         known = [at for item in live if (at := getattr(item, field)) is not None]
         stamps, texts = list(self.object.eventTimeStamps), list(self.object.eventMessageTexts)
-        stamps[transition] = time_stamp(max(known, default=now))
+        before, stamp = stamps[transition], time_stamp(max(known, default=now))
+        if now is not None and same_time(
+            stamp, before
+        ):  # two events within a hundredth of a second
+            stamp = time_stamp(now)
+        stamps[transition] = stamp
         texts[transition] = self.text
         self.object.eventTimeStamps, self.object.eventMessageTexts = stamps, texts
 
@@ -203,6 +224,15 @@ def unspecified() -> TimeStamp:
 def time_stamp(at: dt.datetime | None) -> TimeStamp:
     """Return a time stamp in UTC; None: unspecified."""
     return TimeStamp(dateTime=date_time(at))
+
+
+def same_time(left: Any, right: Any) -> bool:
+    """Return whether two time stamps are equal to the hundredth of a second."""
+    if left.dateTime is None or right.dateTime is None:
+        return False
+    days = [tuple(stamp.dateTime.date)[:3] for stamp in (left, right)]  # without day of week
+    times = [tuple(stamp.dateTime.time) for stamp in (left, right)]
+    return days[0] == days[1] and times[0] == times[1]
 
 
 def date_time(at: dt.datetime | None) -> DateTime:

@@ -2,8 +2,8 @@
 """The BACnet device: services, what it refuses, limits.
 
 Without `writer` all writes get WRITE_ACCESS_DENIED. With it, Present_Value of the two set-points
-can be written from the permitted networks; the object has the new value when the agent has kept
-the change. DeviceCommunicationControl is not executed: BACnet/IP has no proof of identity, and the
+can be written from the permitted networks; the object has the value in force, also during a trial.
+DeviceCommunicationControl is not executed: BACnet/IP has no proof of identity, and the
 service makes a device silent. `request_check` rejects it. `subscriptions` has those of COV. The
 device is no BBMD, routes nothing and keeps no table of other devices.
 

@@ -36,6 +36,7 @@ from deploy.northbound.bacnet.alarm_objects import (
     AlarmObject,
     AlarmObjects,
     Transition,
+    same_time,
 )
 from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 
@@ -89,22 +90,22 @@ class EventServices:
         )
 
     def acknowledge(self, request: AcknowledgeAlarmRequest) -> SimpleAckPDU:
-        """Send an acknowledgement to the agent. Raises ExecutionError: the reason of the error."""
+        """Send an acknowledgement to the agent. Raises ExecutionError: the reason of the error.
+
+        The user in the audit log is the address. The name that the client gives is no proof.
+        """
         source = host_of(request.pduSource)
-        user = str(request.acknowledgmentSource)[:_LONGEST_SOURCE]
+        name = str(request.acknowledgmentSource)[:_LONGEST_SOURCE]
+        target = f"{request.eventObjectIdentifier} in the name of {name!r}"
         try:
             alarm = self._check(request)
-            self._submit(alarm, user, source)
-        except ExecutionError as error:
-            target = str(request.eventObjectIdentifier)
-            self._audit.record(
-                user, source, PROTOCOL, "acknowledge", target, f"refused: {error.errorCode}"
-            )
-            raise
+            self._submit(alarm, source)
         except Exception as error:
-            target, kind = str(request.eventObjectIdentifier), type(error).__name__
-            self._audit.record(user, source, PROTOCOL, "acknowledge", target, f"refused: {kind}")
+            word = error.errorCode if isinstance(error, ExecutionError) else type(error).__name__
+            result = f"refused: {word}"
+            self._audit.record(source, source, PROTOCOL, "acknowledge", target, result)
             raise
+        self._audit.record(source, source, PROTOCOL, "acknowledge", target, "accepted")
         return SimpleAckPDU(context=request)
 
     def _check(self, request: AcknowledgeAlarmRequest) -> AlarmObject:
@@ -117,18 +118,20 @@ class EventServices:
         transition = {0: TO_NORMAL, 2: TO_OFFNORMAL}.get(state)
         if transition is None:
             raise ExecutionError("services", "invalidEventState")
-        if not _same_time(request.timeStamp, list(alarm.object.eventTimeStamps)[transition]):
+        if not same_time(request.timeStamp, list(alarm.object.eventTimeStamps)[transition]):
             raise ExecutionError("services", "invalidTimeStamp")
         if tuple(alarm.object.ackedTransitions)[transition]:
             raise ExecutionError("services", "invalidEventState")
         return alarm
 
-    def _submit(self, alarm: AlarmObject, user: str, source: str) -> None:
+    def _submit(self, alarm: AlarmObject, source: str) -> None:
         """Acknowledge each source of the number; an error if the first is refused."""
         waiting = [i for i in alarm.items if i.state.endswith("_unacknowledged")]
         for item in waiting:
             command = UnitCommand("acknowledge", {"code": item.id})
-            answer = self._writer.submit(command, user, source, PROTOCOL) if self._writer else None
+            answer = (
+                self._writer.submit(command, source, source, PROTOCOL) if self._writer else None
+            )
             if answer is None or isinstance(answer, Refusal):
                 raise ExecutionError("services", "serviceRequestDenied")
 
@@ -187,12 +190,3 @@ def _summary(alarm: AlarmObject) -> GetEventInformationEventSummary:
         eventEnable=target.eventEnable,
         eventPriorities=[alarm.priority] * 3,
     )
-
-
-def _same_time(left: Any, right: Any) -> bool:
-    """Return whether two time stamps are equal to the hundredth of a second."""
-    if left.dateTime is None or right.dateTime is None:
-        return False
-    days = [tuple(stamp.dateTime.date)[:3] for stamp in (left, right)]  # without day of week
-    times = [tuple(stamp.dateTime.time) for stamp in (left, right)]
-    return days[0] == days[1] and times[0] == times[1]

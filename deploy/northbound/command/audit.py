@@ -5,7 +5,7 @@ import argparse
 import json
 import sys
 
-from deploy.northbound.access.audit import log_names, verify
+from deploy.northbound.access.audit import log_names, missing_before, verify
 from deploy.northbound.command.serve import CONFIG
 from deploy.northbound.process.settings import PROCESSES, read_settings
 
@@ -21,14 +21,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print all entries; 1 if a chain is broken."""
+    """Print all entries; 1 if a chain is broken. A missing beginning is named, and is no fault."""
     settings = read_settings(arguments.config, arguments.state)
     broken = False
     for name in _LOGS:
         entries, faults = verify(settings.state, name)
         for entry in entries:
             print(json.dumps({"log": name, **entry}) if arguments.json else _line(name, entry))
-        for fault in faults:
+        for fault in [*filter(None, [missing_before(entries)]), *faults]:
             print(f"{name}.log: {fault}", file=sys.stderr)
         broken = broken or bool(faults)
     return 1 if broken else 0
@@ -37,4 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _line(name: str, entry: dict[str, object]) -> str:
     count = f" x{entry['count']}" if "count" in entry else ""
     keys = ("utc", "user", "address", "protocol", "action", "target", "result")
-    return f"{name}: " + "  ".join(str(entry.get(key) or "-") for key in keys) + count
+    line = f"{name}: " + "  ".join(str(entry.get(key) or "-") for key in keys) + count
+    return printable(line)
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are escapes: it was written by clients."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

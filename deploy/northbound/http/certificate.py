@@ -2,13 +2,17 @@
 """Key and certificate of the HTTPS server: made at the first start, replaced by CSR.
 
     FOLDER/key.pem, FOLDER/certificate.pem     in use
+    FOLDER/pair.pem                            both, while they are being replaced
     FOLDER/request.key                         key of the last CSR, until its certificate comes
 
 Does not issue certificates for others; see `deploy.ops.pki`. Keys are EC P-256 and never leave the
-unit. A certificate is accepted if it belongs to the key in use or to the key of the last CSR. New
-connections use it immediately; open ones keep the old one.
+unit. A certificate is accepted if it belongs to the key in use or to the key of the last CSR, and
+if it is valid at the UTC of the unit; while the unit does not know UTC, its times are not checked.
+New connections use it immediately; open ones keep the old one. `refresh` does the same with files
+that another program has replaced.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 import os
@@ -20,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.errors import OpsError
-from deploy.ops.private_file import replace_private, write_private
+from deploy.northbound.http.certificate_files import CertificateFiles, write_file
+from deploy.ops.private_file import write_private
 
 _MAX_PEM = 32_768
 _MAX_CHAIN = 5
@@ -64,23 +69,25 @@ class CertificateStore:
         files: tuple[Path, Path] | None = None,
     ) -> None:
         self._folder = folder
-        self._certificate, self._key = files or (folder / "certificate.pem", folder / "key.pem")
+        certificate, key = files or (folder / "certificate.pem", folder / "key.pem")
+        self._files = CertificateFiles(folder, certificate, key)
         self._request = folder / "request.key"
-        if files is None and not (self._key.is_file() and self._certificate.is_file()):
-            self._make_own(name, addresses)
+        if files is None and not self._files.exist:
+            self._make_own(name, addresses, certificate)
+        self._files.finish()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._load()
+        self._files.load(self.context)
 
     @property
     def pem(self) -> str:
         """The certificate in use, with its chain."""
-        return self._certificate.read_text(encoding="ascii")
+        return self._files.chain
 
     def describe(self) -> CertificateText:
         """Return what the certificate in use says."""
         # The function that the tests of Python use; the library for it needs 18 MiB of memory.
-        found = ssl._ssl._test_decode_cert(str(self._certificate))  # type: ignore[attr-defined]  # noqa: SLF001
+        found = ssl._ssl._test_decode_cert(str(self._files.certificate))  # type: ignore[attr-defined]  # noqa: SLF001
         der = ssl.PEM_cert_to_DER_cert(_first(self.pem))
         digest = hashlib.sha256(der).hexdigest().upper()
         return CertificateText(
@@ -92,6 +99,10 @@ class CertificateStore:
             ":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
         )
 
+    def refresh(self) -> None:
+        """Use files that another program has replaced, for new connections."""
+        self._files.load_again(self.context)
+
     def make_request(self, subject: dict[str, str], names: Sequence[str] = ()) -> str:
         """Make a new key and return its CSR (PKCS #10) as PEM. Raises OpsError: a value."""
         if not all(1 <= len(text) <= _MAX_TEXT and text.isprintable() for text in subject.values()):
@@ -99,30 +110,33 @@ class CertificateStore:
         from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
 
         made = maker.make_request(subject, names)
-        write_private(self._request, made.key)
+        write_file(self._request, made.key.decode())
         return made.result.decode()
 
-    def replace(self, text: str) -> None:
-        """Use a new certificate, with its chain, from now on. Raises OpsError; nothing changes."""
+    def replace(self, text: str, utc: tuple[dt.datetime, dt.timedelta] | None = None) -> None:
+        """Use a new certificate, with its chain, from now on. Raises OpsError; nothing changes.
+
+        `utc`: the time and its error bound; None: not known, the times are not checked.
+        """
         if len(text) > _MAX_PEM:
             raise OpsError(f"certificate: at most {_MAX_PEM} bytes")
         from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
 
+        self._files.finish()
         pem, public = maker.read_chain(text, _MAX_CHAIN)
         key = self._matching_key(public)
+        if utc is not None:
+            maker.check_times(pem, *utc)
         self._check_usable(key, pem)
-        try:
-            _write(self._key, key)
-            _write(self._certificate, pem)
-        except OSError as error:
-            raise OpsError(f"{self._certificate}: {error.strerror}") from None
-        self._request.unlink(missing_ok=True)
-        self._load()
+        self._files.replace(key.decode(), pem.decode())
+        with contextlib.suppress(OSError):
+            self._request.unlink()
+        self._files.load(self.context)
 
     def _matching_key(self, wanted: bytes) -> bytes:
         from deploy.northbound.http import certificate_maker as maker  # noqa: PLC0415
 
-        for path in (self._request, self._key):
+        for path in (self._request, self._files.key):
             if path.is_file():
                 pem = path.read_bytes()
                 if maker.public_key(pem) == wanted:
@@ -138,15 +152,10 @@ class CertificateStore:
         except (OSError, ssl.SSLError) as error:
             raise OpsError("certificate: TLS cannot use it") from error
         finally:
-            trial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                trial.unlink()
 
-    def _load(self) -> None:
-        try:
-            self.context.load_cert_chain(self._certificate, self._key)
-        except (OSError, ssl.SSLError) as error:
-            raise OpsError(f"{self._certificate}: TLS cannot use it with {self._key}") from error
-
-    def _make_own(self, name: str, addresses: Sequence[str]) -> None:
+    def _make_own(self, name: str, addresses: Sequence[str], path: Path) -> None:
         """Make key and certificate in another process: its memory is free again after it."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,17 +172,9 @@ class CertificateStore:
         key, end, certificate = done.stdout.partition(_END_OF_KEY)
         if done.returncode or not certificate:
             reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise OpsError(f"{self._certificate}: cannot be made: {reason}")
-        write_private(self._key, (key + end).encode())
-        _write(self._certificate, certificate.encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that a power cut leaves the old or the new one."""
-    try:
-        replace_private(path, data.decode())
-    except OSError as error:
-        raise OpsError(f"{path}: {error.strerror}") from None
+            raise OpsError(f"{path}: cannot be made: {reason}")
+        write_file(self._files.key, key + end)
+        write_file(path, certificate)
 
 
 def _first(pem: str) -> str:

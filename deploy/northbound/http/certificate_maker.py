@@ -77,8 +77,27 @@ def read_chain(text: str, longest: int) -> tuple[bytes, bytes]:
 
 
 def public_key(pem: bytes) -> bytes:
-    """Return the public key of a private one, to compare it with that of a certificate."""
-    return _raw(load_pem_private_key(pem, None).public_key())
+    """Return the public key of a private one, to compare it with a certificate; b"": damaged."""
+    try:
+        return _raw(load_pem_private_key(pem, None).public_key())
+    except ValueError:
+        return b""
+
+
+def check_times(pem: bytes, utc: dt.datetime, bound: dt.timedelta) -> None:
+    """Check that a chain is valid at `utc` ± `bound`. Raises OpsError, with the time.
+
+    The times of a root certificate after the first one do not count: clients use their own copy.
+    """
+    for number, entry in enumerate(x509.load_pem_x509_certificates(pem)):
+        if number and entry.subject == entry.issuer:
+            continue
+        name = "certificate" if not number else f"certificate {number + 1} of the chain"
+        if utc - bound > entry.not_valid_after_utc:
+            raise OpsError(f"{name}: it expired at {entry.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+        if utc + bound < entry.not_valid_before_utc:
+            first = entry.not_valid_before_utc
+            raise OpsError(f"{name}: it is not valid before {first:%Y-%m-%d %H:%M} UTC")
 
 
 def make_own(name: str, addresses: Sequence[str]) -> PemPair:

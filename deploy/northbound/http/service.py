@@ -18,6 +18,7 @@ from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.server import HttpServer
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.process.context import ServerContext
+from deploy.northbound.process.file_stamps import POLL_S
 from deploy.northbound.process.listener import listen
 
 _ROUTES = {
@@ -58,6 +59,7 @@ def make_site(context: ServerContext) -> WebSite:
     listener = listen("http", section["address"], section["port"])
     networks = section.get("networks") or ()
     server = HttpServer(listener, certificates.context, networks=networks, collects=True)
+    server.every(POLL_S, certificates.refresh)
     login = Authenticator(context.sessions, "redfish")
     context.accounts.observe(lambda _user: login.forget())
     return WebSite(

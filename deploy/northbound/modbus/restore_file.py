@@ -39,9 +39,19 @@ class RestoreFile:
     def keep(self, key: str, raw: int, wanted: int) -> None:
         """Keep the first value of a key, and the wanted one. Raises OSError: nothing is kept."""
         values = {**self.values, key: self.values.get(key, raw)}
-        written = {**self.written, key: [*self.written.get(key, []), wanted][-_MOST_WRITTEN:]}
+        written = {**self.written, key: _with(self.written.get(key, []), wanted)}
         self._write(values, written)
         self.values, self.written = values, written
+
+    def add_step(self, key: str, raw: int) -> None:
+        """Add a value of the way back. On a full disk, a restart loses it."""
+        self.set_written(key, _with(self.written[key], raw))
+
+    def set_written(self, key: str, written: list[int]) -> None:
+        """Replace the newest values: a write that was refused must not push an older one out."""
+        self.written[key] = written
+        with contextlib.suppress(OSError):
+            self._write(self.values, self.written)
 
     def forget(self, key: str) -> None:
         """Forget a key."""
@@ -54,3 +64,8 @@ class RestoreFile:
         if self._path is not None:
             data = {key: [raw, *written[key]] for key, raw in values.items()}
             replace_private(self._path, json.dumps(data))
+
+
+def _with(written: list[int], raw: int) -> list[int]:
+    """Return the newest values with `raw` as the last one."""
+    return [*(value for value in written if value != raw), raw][-_MOST_WRITTEN:]

@@ -9,7 +9,9 @@ server answers all its requests with exception 01.
 Does not issue certificates; see `deploy.ops.pki` and docs/operator.
 """
 
+import math
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 
 ROLE_OID = "1.3.6.1.4.1.50316.802.1"
@@ -50,6 +52,17 @@ def find_role(certificate: bytes) -> tuple[str, str]:
         return "", name
     role = decode_role(value.value) if isinstance(value, x509.UnrecognizedExtension) else ""
     return role if role in ROLES else "", name
+
+
+def find_end(chain: Iterable[bytes]) -> float:
+    """Return when the first of the DER certificates expires, s since 1970; without one: never.
+
+    TLS looks at the times in a handshake only, and not when a client resumes a session.
+    """
+    from cryptography import x509  # noqa: PLC0415 - as in `find_role`
+
+    ends = (x509.load_der_x509_certificate(data).not_valid_after_utc for data in chain)
+    return min((end.timestamp() for end in ends), default=math.inf)
 
 
 def decode_role(data: bytes) -> str:

@@ -12,17 +12,22 @@ closed. Each address has a budget of requests; a request above it waits.
 If all places are taken, a new connection gets the place of the oldest one without a request, else
 of one that is idle for `gives_way_s`: first of the address with the most connections. So silent
 clients and the half-open connections of a master that lost power keep no master out.
+
+A connection ends at its next request after the certificate of its client has expired.
 """
 
 import asyncio
 import contextlib
+import math
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deploy.northbound.modbus.roles import find_end
 from deploy.northbound.rate_limit import RequestBudget
 
 _HEADER = struct.Struct(">HHHB")
@@ -31,6 +36,7 @@ _BUFFER_BYTES = 1024
 _FRAME_S = 10.0
 _HANDSHAKE_S = 5.0
 _GATEWAY_TARGET = 11  # exception 0B: the unit id is not ours
+_MAX_ENDS = 64
 _ANY_UNIT = (0, 255)
 """Unit ids of a server that is no gateway (section 4.4.2.1 of the guide)."""
 
@@ -84,23 +90,29 @@ class ServerCounters:
     delayed: int = 0
     bad_frames: int = 0
     handshakes_failed: int = 0
+    expired: int = 0
 
 
 @dataclass(slots=True)
 class ModbusConnection:
-    """An open connection. `since`: s of the event loop, its begin or its newest request."""
+    """An open connection. `since`: s of the event loop, its begin or its newest request.
+
+    `valid_until`: end of the client's certificates, s since 1970.
+    """
 
     address: str
     since: float
     task: asyncio.Task[Any] | None = None
     requests: int = 0
+    valid_until: float = math.inf
 
 
 class ModbusTcpServer:
     """Serves on one socket.
 
     `find_role` returns role and name in a client's certificate (DER). `is_allowed` decides on
-    the address of a client. `unit`: accepted unit id, beside 0 and 255.
+    the address of a client. `unit`: accepted unit id, beside 0 and 255. `wall_clock`: as OpenSSL
+    reads it to check certificates, s since 1970.
     """
 
     def __init__(
@@ -111,6 +123,7 @@ class ModbusTcpServer:
         find_role: Callable[[bytes], tuple[str, str]] | None = None,
         is_allowed: Callable[[str], bool] | None = None,
         unit: int = 1,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.counters = ServerCounters()
         self._handler = handler
@@ -121,6 +134,16 @@ class ModbusTcpServer:
         self._open: dict[asyncio.StreamWriter, ModbusConnection] = {}
         self._budget = RequestBudget(self._limits.requests_per_s, self._limits.burst)
         self._server: asyncio.Server | None = None
+        self._wall_clock = wall_clock
+        self._ends: dict[bytes, float] = {}
+
+    def replace_tls(self, tls: ssl.SSLContext, *, end_all: bool) -> None:
+        """Use other settings for new connections. `end_all`: the open ones end, too."""
+        self._tls = tls
+        self._ends.clear()
+        for connection in list(self._open.values()) if end_all else ():
+            if connection.task is not None:
+                connection.task.cancel()
 
     async def start(self, sock: socket.socket) -> None:
         """Accept connections on a bound socket."""
@@ -149,7 +172,7 @@ class ModbusTcpServer:
         self.counters.connections += 1
         try:
             with contextlib.suppress(OSError, EOFError, TimeoutError):
-                client = await self._identify(writer, address)
+                client = await self._identify(writer, connection)
                 if client is not None:
                     await self._answer_requests(reader, writer, client, connection)
         finally:
@@ -182,8 +205,11 @@ class ModbusTcpServer:
         self.counters.evicted += 1
         return True
 
-    async def _identify(self, writer: asyncio.StreamWriter, address: str) -> ModbusClient | None:
+    async def _identify(
+        self, writer: asyncio.StreamWriter, connection: ModbusConnection
+    ) -> ModbusClient | None:
         """Start TLS if it is configured; return the client, None: no certificate."""
+        address = connection.address
         if self._tls is None or self._find_role is None:
             return ModbusClient(address)
         try:
@@ -193,8 +219,22 @@ class ModbusTcpServer:
         except (OSError, TimeoutError):
             self.counters.handshakes_failed += 1
             return None
-        certificate = writer.get_extra_info("ssl_object").getpeercert(True)
+        tls = writer.get_extra_info("ssl_object")
+        certificate = tls.getpeercert(True)
+        connection.valid_until = self._end_of(certificate, tls)
         return ModbusClient(address, *self._find_role(certificate), tls=True)
+
+    def _end_of(self, certificate: bytes, tls: ssl.SSLObject) -> float:
+        """Return when the chain of a client expires. A resumed session has no chain any more.
+
+        Python before 3.13 does not give the chain; then it is the certificate of the client alone.
+        """
+        found: list[bytes] = getattr(tls, "get_verified_chain", list)()
+        end = min(find_end([certificate, *found]), self._ends.pop(certificate, math.inf))
+        if len(self._ends) >= _MAX_ENDS:
+            del self._ends[next(iter(self._ends))]
+        self._ends[certificate] = end
+        return end
 
     async def _answer_requests(
         self,
@@ -213,6 +253,9 @@ class ModbusTcpServer:
                 self.counters.bad_frames += 1
                 return
             pdu = await asyncio.wait_for(reader.readexactly(length - 1), _FRAME_S)
+            if self._wall_clock() > connection.valid_until:
+                self.counters.expired += 1
+                return
             self.counters.requests += 1
             connection.requests += 1
             connection.since = clock()

@@ -19,6 +19,7 @@ from deploy.northbound.modbus.roles import find_role, make_tls_context
 from deploy.northbound.modbus.server import ModbusTcpServer
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.process.context import ServerContext
+from deploy.northbound.process.file_stamps import POLL_S, FileStamps
 from deploy.northbound.process.listener import listen
 
 _REFRESH_S = 0.05
@@ -38,6 +39,7 @@ async def serve(context: ServerContext) -> None:
     memory = context.settings.state / "modbus-restore.json"
     network_check(rules.sources)
     registers = UnitRegisters(context.source, context.audit, time.monotonic, writer, rules, memory)
+    files = TlsFiles(section, context.settings.path.parent)
     tls = make_context(section, context.settings.path.parent)
     server = ModbusTcpServer(
         ModbusRequests(registers),
@@ -47,12 +49,42 @@ async def serve(context: ServerContext) -> None:
         unit=section["unit"],
     )
     await server.start(listen("modbus", section["address"], section["port"]))
+    look_at = time.monotonic() + POLL_S
     try:
         while True:
             await asyncio.sleep(_REFRESH_S)
             registers.refresh()
+            if tls is not None and time.monotonic() >= look_at:
+                look_at = time.monotonic() + POLL_S
+                files.refresh(server)
     finally:
         await server.stop()
+
+
+class TlsFiles:
+    """Certificate, key and `client_ca` on the disk; `refresh` uses them when they are replaced."""
+
+    def __init__(self, section: Mapping[str, Any], folder: Path) -> None:
+        self._section, self._folder = section, folder
+        own = [folder / section[key] for key in _TLS_KEYS if section.get(key)]
+        self._own, self._authority = FileStamps(own[:2]), FileStamps(own[2:])
+
+    def refresh(self, server: ModbusTcpServer) -> None:
+        """Use files that were replaced. Files that do not fit together yet change nothing.
+
+        With another `client_ca` the open connections end: their clients identify again.
+        """
+        has_authority = self._authority.has_changed()
+        if not self._own.has_changed() and not has_authority:
+            return
+        try:
+            tls = make_context(self._section, self._folder)
+        except OpsError:
+            return
+        if tls is not None:
+            self._own.keep()
+            self._authority.keep()
+            server.replace_tls(tls, end_all=has_authority)
 
 
 def make_context(section: Mapping[str, Any], folder: Path) -> ssl.SSLContext | None:

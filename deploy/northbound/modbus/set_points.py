@@ -5,14 +5,15 @@ A write is a change of the configuration: `WriteAccess` sends it to the agent, w
 keeps it or takes it back. Before that, the rules of this module apply: the client has the right,
 the keep-alive register is written, the value is within the limits and the largest step, and a
 set-point changes at most once in `interval_s`. A client that writes the same value cyclically makes
-one change.
+one change, also if the unit rolls it back; see `decisions`.
 
 If a client stops to write the keep-alive register, the set-points that it was the last one to
 write return to the values before the first change. These values are in a file, so a restart of the
 process in between loses nothing.
 
 A value that no client of this server has written is the change of another user: it stays, at the
-end of the keep-alive and also if a client repeats its old value. Such a repetition is no new
+end of the keep-alive and also if a client repeats its old value. Between two clients the later
+decision stays likewise. Such a repetition is no new
 decision: it gets a reply without an exception, nothing is sent, and the result says `replaced`.
 Another value, or the old one after the value in force, is a new change. The register `result` only
 shows the last outcome: the fact `replaced` is in `decisions`, where no refusal can end it.
@@ -24,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deploy.northbound.access import decisions
 from deploy.northbound.access.decisions import Decisions
 from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.access.types import (
@@ -36,14 +38,21 @@ from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.image import SlotState, WriteState, build_image
 from deploy.northbound.modbus.keep_alives import KeepAlives
 from deploy.northbound.modbus.restore_file import RestoreFile
+from deploy.northbound.modbus.returns import ReturnPauses, next_step
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
 
 _PROTOCOL = "modbus"
 _WRITERS = ("Operator", "Administrator")
-_ON_TRIAL, _KEPT, _ROLLED_BACK, _REFUSED, _REPLACED = 1, 2, 3, 4, 5
-_SETTLE_S = 5.0
-"""Time after a change is kept in which the record may still have the value before it."""
+_NO_WRITE, _ON_TRIAL, _KEPT, _ROLLED_BACK, _REFUSED, _REPLACED = 0, 1, 2, 3, 4, 5
+_RESULT_OF = {
+    decisions.ON_TRIAL: (_ON_TRIAL, 0),
+    decisions.KEPT: (_KEPT, 0),
+    decisions.ROLLED_BACK: (_ROLLED_BACK, 0),
+    decisions.REPLACED: (_REPLACED, 11),
+}
+"""Result and reason of a decision."""
+_OUTCOMES = {_KEPT: decisions.KEPT, _ROLLED_BACK: decisions.ROLLED_BACK}
 _RESULTS = {
     "pending": _ON_TRIAL,
     "trial": _ON_TRIAL,
@@ -52,10 +61,9 @@ _RESULTS = {
     "rolled_back": _ROLLED_BACK,
 }
 _CHANGED = "another user has changed the value of the client"
-_REPEATED = "without effect: the client repeats its old value, another user has changed it"
 _FOREIGN = "no return: another user has changed the value"
-_RETRY_S, _LONGEST_RETRY_S = 5.0, 60.0
-"""A return that the unit refuses is sent again; the pause doubles."""
+_RETRY_S = 5.0
+"""Time between two returns, of any set-points."""
 REASONS = {
     0: "none",
     1: "the configuration does not permit writes",
@@ -102,15 +110,15 @@ class UnitRegisters:
         self._rules = rules or ModbusWriteRules()
         self._writers = PermittedNetworks(self._rules.sources)
         self._slots: dict[str, SlotState] = {}
-        self._repeated: set[str] = set()  # replaced values whose repetition is in the audit log
+        self._repeated: set[tuple[str, str]] = set()  # held repetitions that are in the audit log
         self._submissions: dict[str, str] = {}
         self._returning: dict[str, SlotState] = {}
-        self._settled_at: dict[str, float] = {}  # from then on the record has the kept value
-        self._pause_s = _RETRY_S
+        self._step_of: dict[str, tuple[int, bool]] = {}  # newest raw value of a return; the last
+        self._pauses = ReturnPauses(clock)
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
         path = memory and memory.with_name("modbus-decisions.json")
-        self._decisions = Decisions(path, layout.SETPOINT_SLOTS)
+        self._decisions = Decisions(path, layout.SETPOINT_SLOTS, clock)
         self._keep_alives = KeepAlives(self._rules.keep_alive_s, clock)
         self._retry_at = clock() + self._rules.keep_alive_s  # after a restart: time to go on
         self._snapshot = Snapshot()
@@ -147,7 +155,7 @@ class UnitRegisters:
             self._update_result(key, submission)
         now = self._clock()
         for key in self._decisions.set_points():
-            self._compare(key, now)
+            self._compare(key)
         if self._writer and self._memory.values and now >= self._retry_at:
             self._return_set_points(now)
         self._image = build_image(self._snapshot, self._write_state())
@@ -188,38 +196,44 @@ class UnitRegisters:
 
     def _accept_keep_alive(self, number: int, client: ModbusClient) -> None:
         if self._keep_alives.write(client.user, number):
-            self._pause_s = _RETRY_S
+            for key in self._decisions.set_points():
+                if self._decisions.client(key) == client.user:
+                    self._pauses.end(key)
 
     def _change(self, key: str, counts: int, client: ModbusClient) -> int:
         """Submit a change; return 0 or a reason."""
         now = self._clock()
         place = layout.register_fields()[key]
         setpoint, raw = self._snapshot.setpoints.get(key), place.raw(counts)
-        is_repeated = self._decisions.counts(key) == counts and key not in self._returning
-        writes = self._slots.get(key, SlotState()).writes
-        if is_repeated and self._decisions.is_replaced(key):
-            self._slots[key] = SlotState(counts, _REPLACED, 11, writes)
-            self._record_repetition(key, client)
+        active = _known_counts(key, self._configured(key))
+        verdict = self._decisions.judge(
+            key, counts, client.user, active, on_trial=self._is_on_trial()
+        )
+        if verdict in decisions.HELD:
+            self._hold(key, counts, verdict, client)
             return 0
         if not self._keep_alives.is_alive(client.user):
             return 8
         if setpoint is None or setpoint.configured is None or self._snapshot.stale:
             return 10
-        if is_repeated and key in self._submissions:
-            return 0
-        active = _counts(key, setpoint.configured)
-        is_kept = is_repeated and self._decisions.is_kept(key)
-        is_active = active == counts
-        if is_repeated and is_active and not is_kept and self._is_on_trial():
-            self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)  # after a restart
-            return 0
-        if key not in self._submissions and (is_kept or (is_active and not self._is_on_trial())):
-            self._decisions.decide(key, counts, counts, client.user)
-            self._slots[key] = SlotState(counts, _KEPT, 0, writes)
-            if not is_kept:
-                self._settled_at[key] = now
+        if verdict != decisions.SEND and key not in self._returning:
+            if verdict == decisions.KEPT:
+                self._decisions.decide(key, counts, counts, client.user)
+            self._slots[key] = SlotState(counts, *_RESULT_OF[verdict], self._writes(key))
             return 0
         return self._check_value(setpoint, raw, now) or self._submit(setpoint, counts, raw, client)
+
+    def _hold(self, key: str, counts: int, verdict: str, client: ModbusClient) -> None:
+        """Answer a repetition that has no effect; its first one is in the audit log."""
+        if key not in self._submissions:
+            self._slots[key] = SlotState(counts, *_RESULT_OF[verdict], self._writes(key))
+        if (key, client.user) not in self._repeated:
+            self._repeated.add((key, client.user))
+            text = f"without effect: {decisions.HELD[verdict]}"
+            self._audit.record(client.user, client.address, _PROTOCOL, "write", key, text)
+
+    def _writes(self, key: str) -> int:
+        return self._slots.get(key, SlotState()).writes
 
     def _check_value(self, setpoint: SetPoint, raw: int, now: float) -> int:
         if not setpoint.low <= raw <= setpoint.high:
@@ -236,19 +250,21 @@ class UnitRegisters:
 
     def _submit(self, setpoint: SetPoint, counts: int, raw: int, client: ModbusClient) -> int:
         key = setpoint.key
-        is_new = key not in self._memory.values
+        written = self._memory.written.get(key)
         try:
             self._memory.keep(key, setpoint.configured or 0, raw)
         except OSError:
             return 9  # a change that could not return is not made
         reason = self._send(SetPointChange(key, raw), client.user, client.address)
         if reason:
-            if is_new:
+            if written is None:
                 self._memory.forget(key)
+            else:
+                self._memory.set_written(key, written)
             return reason
         self._changed_at[key] = self._clock()
-        writes = self._slots.get(key, SlotState()).writes + 1
-        self._slots[key] = SlotState(counts, _ON_TRIAL, 0, writes)
+        self._forget_repetitions(key)
+        self._slots[key] = SlotState(counts, _ON_TRIAL, 0, self._writes(key) + 1)
         base = _counts(key, setpoint.configured or 0)
         self._decisions.decide(key, counts, base, client.user)
         return 0
@@ -273,7 +289,6 @@ class UnitRegisters:
         if key in self._returning:
             self._slots[key] = replace(state, result=result, reason=8)
         if result != _ON_TRIAL:
-            self._settled_at[key] = self._clock() + _SETTLE_S
             del self._submissions[key]
             self._settle_decision(key, result)
             self._end_return(key, result)
@@ -281,58 +296,59 @@ class UnitRegisters:
     def _end_return(self, key: str, result: int) -> None:
         """A return that failed leaves the result of the client's change, and is tried again."""
         before = self._returning.pop(key, None)
-        if before is not None and result != _KEPT:
+        if before is None:
+            return
+        if result == _KEPT:
+            self._pauses.wait_for_record(key)
+        else:
+            self._pauses.begin(key, rolled_back=result == _ROLLED_BACK)
             self._slots[key] = replace(before, reason=8)
-            self._retry_at = self._clock() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _LONGEST_RETRY_S)
 
     def _settle_decision(self, key: str, result: int) -> None:
-        """A kept change is the value in force from now on; a kept return ends the decision."""
-        if result == _KEPT and key in self._returning:
+        """Note the outcome of a client's change; a return that is done ends the decision.
+
+        A step of a return is a decision of the client that has ended: it still owns the value.
+        """
+        if key not in self._returning:
+            self._decisions.settle(key, _OUTCOMES.get(result, decisions.REFUSED))
+            return
+        self._decisions.wait(key)
+        raw, is_last = self._step_of[key]
+        if result == _KEPT and is_last:
             self._decisions.end(key)
         elif result == _KEPT:
-            self._decisions.keep(key)
+            step = _counts(key, raw)
+            self._decisions.decide(key, step, step, self._decisions.client(key))
 
     def _take_up(self) -> None:
         """After a restart: go on with the decisions; those of an older program are in `_memory`."""
         for key, written in self._memory.written.items():
             if written and self._decisions.counts(key) is None:
                 before = _counts(key, self._memory.values[key])
-                self._decisions.decide(key, _counts(key, written[-1]), before)
+                self._decisions.decide(key, _counts(key, written[-1]), before, sent=False)
         for key in self._decisions.set_points():
-            if self._decisions.is_replaced(key):
-                self._slots[key] = SlotState(self._decisions.counts(key), _REPLACED, 11)
+            state = self._decisions.state(key)
+            if state in _RESULT_OF and state != decisions.KEPT:
+                self._slots[key] = SlotState(self._decisions.counts(key), *_RESULT_OF[state])
 
-    def _compare(self, key: str, now: float) -> None:
+    def _compare(self, key: str) -> None:
         """Note that another user has replaced a decision, and the reverse."""
-        counts, configured = self._decisions.counts(key), self._configured(key)
-        if counts is None or configured is None or key in self._submissions:
-            return
-        if self._is_on_trial():  # the value in force may return
-            return
-        active = _counts(key, configured)
-        if active == counts:
-            self._settled_at[key] = now
-        elif now < self._settled_at.get(key, 0.0):
-            return
-        was_replaced = self._decisions.is_replaced(key)
+        configured = self._configured(key)
+        if configured is None or key in self._submissions or self._is_on_trial():
+            return  # the value in force is not known, or may return
+        change = self._decisions.compare(key, _counts(key, configured))
         state = self._slots.get(key, SlotState())
-        if self._decisions.compare(key, active):
-            self._slots[key] = SlotState(counts, _REPLACED, 11, state.writes)
-            self._repeated.discard(key)
+        if change == decisions.KEPT and state.result in (_NO_WRITE, _REFUSED):
+            return
+        if change:
+            counts = self._decisions.counts(key)
+            self._slots[key] = SlotState(counts, *_RESULT_OF[change], state.writes)
+        if change == decisions.REPLACED:
+            self._forget_repetitions(key)
             self._audit.record("", "", _PROTOCOL, "write", key, _CHANGED)
-        elif was_replaced and not self._decisions.is_replaced(key) and state.result == _REPLACED:
-            self._slots[key] = replace(state, result=_KEPT, reason=0)
-        elif state.result == _ON_TRIAL:  # of before a restart
-            result = _KEPT if active == counts else _ROLLED_BACK
-            self._slots[key] = replace(state, result=result, reason=0)
 
-    def _record_repetition(self, key: str, client: ModbusClient) -> None:
-        """Record once that a client repeats a replaced value."""
-        if key not in self._repeated:
-            self._repeated.add(key)
-            user = client.user
-            self._audit.record(user, client.address, _PROTOCOL, "write", key, _REPEATED)
+    def _forget_repetitions(self, key: str) -> None:
+        self._repeated = {entry for entry in self._repeated if entry[0] != key}
 
     def _is_on_trial(self) -> bool:
         """Return whether the unit tries a change, of whomever: the value in force is not kept."""
@@ -348,27 +364,38 @@ class UnitRegisters:
         setpoint = None if self._snapshot.stale else self._snapshot.setpoints.get(key)
         return setpoint.configured if setpoint else None
 
+    def _may_return(self, key: str) -> bool:
+        is_alive = self._keep_alives.is_alive(self._decisions.client(key))
+        return not is_alive and self._pauses.is_over(key)
+
     def _return_set_points(self, now: float) -> None:
         """Return the next set-point whose client has ended to its value before the first change."""
         if self._submissions or self._snapshot.stale:
             return
-        is_alive, owner = self._keep_alives.is_alive, self._decisions.client
-        key = next((key for key in self._memory.values if not is_alive(owner(key))), None)
+        key = next((key for key in self._memory.values if self._may_return(key)), None)
         if key is None:
             return
-        raw = self._memory.values[key]
-        is_foreign = self._decisions.is_replaced(key) or self._is_foreign(key)
+        setpoint = self._snapshot.setpoints.get(key)
+        if setpoint is None:
+            return
+        target, is_last = next_step(setpoint, self._memory.values[key])
+        is_foreign = self._decisions.state(key) == decisions.REPLACED or self._is_foreign(key)
         if is_foreign:
             self._audit.record("keep-alive ended", "", _PROTOCOL, "write", key, _FOREIGN)
-        if self._configured(key) == raw or is_foreign:
+        if setpoint.configured == target or is_foreign:
             self._memory.forget(key)
-            self._pause_s = _RETRY_S
+            self._pauses.end(key)
             return
         self._retry_at = now + _RETRY_S
         before = self._slots.get(key, SlotState())
-        if not self._send(SetPointChange(key, raw), "keep-alive ended", ""):
-            self._returning[key] = before
-            self._slots[key] = SlotState(None, _ON_TRIAL, 8, before.writes)
+        if self._send(SetPointChange(key, target), "keep-alive ended", ""):
+            self._pauses.begin(key, rolled_back=False)
+            self._slots[key] = replace(before, reason=8)
+            return
+        self._memory.add_step(key, target)
+        self._step_of[key] = target, is_last
+        self._returning[key] = before
+        self._slots[key] = SlotState(None, _ON_TRIAL, 8, before.writes)
 
 
 def _reason_of(text: str) -> int:
@@ -381,6 +408,10 @@ def _reason_of(text: str) -> int:
 def _counts(key: str, raw: int) -> int:
     """Return the register of a raw value of a set-point."""
     return layout.register_fields()[key].counts(raw) & 0xFFFF
+
+
+def _known_counts(key: str, raw: int | None) -> int | None:
+    return None if raw is None else _counts(key, raw)
 
 
 def _slot_of(address: int) -> str:

@@ -26,7 +26,7 @@ from typing import Any, TypeGuard
 from microdot import Microdot, Request, Response
 
 from deploy.northbound.access.sessions import TOO_MANY
-from deploy.northbound.access.types import OPERATOR, Refusal, Session
+from deploy.northbound.access.types import OPERATOR, READ_ONLY, Refusal, Session
 from deploy.northbound.panel.actions import ACTIONS, ActionError, UnitRequest, make_request
 from deploy.northbound.panel.confirmation import VALID_S, Confirmations
 from deploy.northbound.panel.files import HEADERS, find_file
@@ -264,7 +264,10 @@ class PanelRoutes:
 
     def _audit(self, request: Request, session: Session | None, action: str, result: str) -> None:
         user, address = session.user if session else "", _address(request)
-        self._services.audit.record(user, address, PROTOCOL, action[:40], "", result)
+        audit = self._services.audit
+        is_minor = action == "logout" or (session is not None and session.role == READ_ONLY)
+        record = audit.record_session if is_minor else audit.record
+        record(user, address, PROTOCOL, action[:40], "", result)
 
 
 def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:

@@ -62,6 +62,6 @@ def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService
     LogResources(tree, sensors, events)
     event_resources = EventResources(tree, sensors, events, parts.push)
     AccountResources(tree, parts.accounts, parts.sessions, parts.login.forget)
-    CertificateResources(tree, parts.certificates)
+    CertificateResources(tree, sensors, parts.certificates)
     add_registries(tree)
     return RedfishService(tree, parts.login, parts.audit, event_resources, tasks), tree

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy.northbound.redfish.event_log import RING, EventLog, UnitEvent
-from deploy.northbound.snapshot import AlarmItem
+from deploy.northbound.snapshot import AlarmFollower, AlarmItem
 from deploy.ops.private_file import replace_private
 
 SAVE_S = 2.0
 _VERSION = 1
 _MAX_BYTES = 1 << 20
 _MAX_ALARMS = 1000
+_LONGEST = 1 << 62
+"""Uptime in a file of an earlier version: what left the list since then was not acknowledged."""
 
 
 class EventFile:
@@ -40,33 +42,45 @@ class EventFile:
             events = [_event(fields) for fields in data["events"][-RING:]]
             alarms = [_alarm(fields) for fields in data["alarms"][:_MAX_ALARMS]]
             number, state = int(data["next"]), str(data["state"])
+            known = AlarmFollower({a.id: a for a in alarms}, int(data.get("uptime_us", _LONGEST)))
             if number > max((event.id for event in events), default=0):
-                self._log.restore(events, {a.id: a for a in alarms}, state, number)
+                self._log.restore(events, known, state, number)
 
     def save(self) -> None:
         """Write the file if the log has changed. Without room it is tried again later."""
-        text = json.dumps(_content(self._log), separators=(",", ":"))
+        content = _content(self._log)
+        text = json.dumps(content, separators=(",", ":"))
         if text == self._saved:
             return
+        content["uptime_us"] = self._log.known()[0].uptime_us  # alone it is no reason to write
         with contextlib.suppress(OSError):
-            replace_private(self._path, text)
+            replace_private(self._path, json.dumps(content, separators=(",", ":")))
             self._saved = text
 
 
 def _content(log: EventLog) -> dict[str, Any]:
-    alarms, state, number = log.known()
+    follower, state, number = log.known()
     return {
         "version": _VERSION,
         "next": number,
         "state": state,
         "events": [
-            [e.id, e.key, e.args, e.severity, e.text, e.resolution, _text(e.created)]
+            [
+                e.id,
+                e.key,
+                e.args,
+                e.severity,
+                e.text,
+                e.resolution,
+                _text(e.created),
+                _text(e.entered),
+            ]
             for e in log.events
             if not e.test
         ],
         "alarms": [
-            [a.number, a.code, a.name, a.priority, a.state, a.text, a.action]
-            for a in alarms.values()
+            [a.number, a.code, a.name, a.priority, a.state, a.text, a.action, a.acknowledged]
+            for a in follower.alarms.values()
         ],
     }
 
@@ -76,19 +90,29 @@ def _text(created: datetime | None) -> str:
 
 
 def _event(fields: list[Any]) -> UnitEvent:
-    """Build an event of an earlier run. Raises ValueError, TypeError: it is damaged."""
-    number, key, args, severity, text, resolution, created = fields
-    at = datetime.fromisoformat(created) if created else None
-    if at is not None and at.tzinfo is None:
-        raise ValueError("no time zone")
+    """Build an event of an earlier run. Raises ValueError, TypeError: it is damaged.
+
+    A file of an earlier version has no time of entry.
+    """
+    number, key, args, severity, text, resolution, created, *entered = fields
     texts = tuple(str(arg) for arg in args)
-    return UnitEvent(
-        int(number), str(key), texts, str(severity), str(text), str(resolution), at, -1
-    )
+    event = UnitEvent(int(number), str(key), texts, str(severity), str(text), str(resolution),
+                      _utc(created), -1)  # fmt: skip
+    event.entered = _utc(entered[0]) if entered else None
+    return event
+
+
+def _utc(text: str) -> datetime | None:
+    """Return a time of the file; "": None. Raises ValueError."""
+    found = datetime.fromisoformat(text) if text else None
+    if found is not None and found.tzinfo is None:
+        raise ValueError("no time zone")
+    return found
 
 
 def _alarm(fields: list[Any]) -> AlarmItem:
-    number, code, name, priority, state, text, action = fields
+    number, code, name, priority, state, text, action, *acknowledged = fields
     return AlarmItem(
-        int(number), str(code), str(name), int(priority), str(state), str(text), str(action)
-    )
+        int(number), str(code), str(name), int(priority), str(state), str(text), str(action),
+        acknowledged=acknowledged == [True],
+    )  # fmt: skip

@@ -3,7 +3,9 @@
 
 Does not send them over the network; see `deploy.northbound.redfish.resources.events`. An event
 without a known UTC has no time stamp. It gets one when the clock is known later in the same run of
-the agent. The ring is in memory; `event_file` keeps it over restarts of the server.
+the agent. If that run ends before, the event only gets the time of its entry in the log: the first
+UTC that is known after it. While the record is stale, the time is that of the last record and its
+age. The ring is in memory; `event_file` keeps it over restarts of the server.
 """
 
 from collections import deque
@@ -15,23 +17,20 @@ from deploy.northbound.redfish.messages import Json
 from deploy.northbound.redfish.registry import SEVERITY, alarm_key, message_id
 from deploy.northbound.redfish.resource import link
 from deploy.northbound.redfish.sensors import UNIT, utc_text
-from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snapshot import RAISED, AlarmFollower, AlarmItem, Snapshot
 
 RING = 256
 _SOFTWARE_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _STARTED = "The server started. The time is that of the system clock and is not verified."
 _STATE_KEY = {"normal": "UnitStateNormal", "degraded": "UnitStateDegraded"}
-_CHANGE_KEY = {
-    "active_acknowledged": "AlarmAcknowledged",
-    "shelved": "AlarmShelved",
-}
 
 
 @dataclass(slots=True)
 class UnitEvent:
     """One event. `created`: UTC, None: not known. `test`: it is not in the log.
 
-    `uptime_us`: of the agent at the event; -1: of an earlier run.
+    `uptime_us`: of the agent at the event; -1: of an earlier run. `entered`: UTC of the entry in
+    the log, if `created` can no longer be known.
     """
 
     id: int
@@ -43,6 +42,7 @@ class UnitEvent:
     created: datetime | None
     uptime_us: int
     test: bool = False
+    entered: datetime | None = None
 
     def record(self, *, origin: bool = True) -> Json:
         """Return the event as a record of the schema Event."""
@@ -72,9 +72,10 @@ class EventLog:
     def __init__(self) -> None:
         self.events: deque[UnitEvent] = deque(maxlen=RING)
         self._subscribers: list[Subscriber] = []
-        self._alarms: dict[str, AlarmItem] = {}
+        self._follower = AlarmFollower()
         self._state = ""
         self._uptime_us = 0
+        self._last = Snapshot()
         self._next = 1
 
     def note_start(self, system_time: datetime) -> None:
@@ -103,7 +104,7 @@ class EventLog:
             for event in self.events:  # another run of the agent: its uptime starts again
                 event.uptime_us = -1
         if not snapshot.stale:
-            self._uptime_us = snapshot.uptime_us
+            self._uptime_us, self._last = snapshot.uptime_us, snapshot
             self._set_times(snapshot)
         if snapshot.unit_state != self._state:
             if self._state:
@@ -113,15 +114,15 @@ class EventLog:
             self._compare_alarms(snapshot)
 
     def restore(
-        self, events: list[UnitEvent], alarms: dict[str, AlarmItem], state: str, number: int
+        self, events: list[UnitEvent], alarms: AlarmFollower, state: str, number: int
     ) -> None:
         """Begin with the events of an earlier run. `number`: id of the next event."""
         self.events.extend(events)
-        self._alarms, self._state, self._next = alarms, state, number
+        self._follower, self._state, self._next = alarms, state, number
 
-    def known(self) -> tuple[dict[str, AlarmItem], str, int]:
+    def known(self) -> tuple[AlarmFollower, str, int]:
         """Return the alarms and the state of the last record, and the id of the next event."""
-        return self._alarms, self._state, self._next
+        return self._follower, self._state, self._next
 
     def clear(self) -> None:
         """Drop the events."""
@@ -145,6 +146,8 @@ class EventLog:
             if event.created is None and event.uptime_us >= 0:
                 age = timedelta(microseconds=snapshot.uptime_us - event.uptime_us)
                 event.created = snapshot.utc - age
+            elif event.created is None and event.entered is None:
+                event.entered = snapshot.utc
 
     def _publish_state(self, snapshot: Snapshot) -> None:
         state = snapshot.unit_state
@@ -160,22 +163,16 @@ class EventLog:
         )
 
     def _compare_alarms(self, snapshot: Snapshot) -> None:
-        found = {alarm.id: alarm for alarm in snapshot.alarms}
-        for code, alarm in found.items():
-            before = self._alarms.get(code)
-            if alarm.active and (before is None or not before.active):
+        before = self._follower.alarms
+        for change, alarm in self._follower.update(snapshot):
+            if change == RAISED:
                 self._publish_alarm(snapshot, alarm)
-            if before is None or alarm.state == before.state:
-                continue
-            if before.active and not alarm.active:
-                self._publish_change(snapshot, code, "AlarmCleared", "cleared")
-            elif alarm.state in _CHANGE_KEY:
-                key = _CHANGE_KEY[alarm.state]
-                self._publish_change(snapshot, code, key, key[5:].lower())
-        for code, before in self._alarms.items():
-            if code not in found and before.active:
-                self._publish_change(snapshot, code, "AlarmCleared", "cleared")
-        self._alarms = found
+            else:
+                self._publish_change(snapshot, alarm.id, change)
+        for alarm in snapshot.alarms:
+            known = before.get(alarm.id)
+            if alarm.state == "shelved" and known is not None and known.state != "shelved":
+                self._publish_change(snapshot, alarm.id, "shelved")
 
     def _publish_alarm(self, snapshot: Snapshot, alarm: AlarmItem) -> None:
         event = self._make(
@@ -189,16 +186,27 @@ class EventLog:
         event.created = alarm.raised_utc or event.created
         self._publish(event)
 
-    def _publish_change(self, snapshot: Snapshot, code: str, key: str, word: str) -> None:
-        text = f"The alarm {code} is {word}."
+    def _publish_change(self, snapshot: Snapshot, code: str, word: str) -> None:
+        text, key = f"The alarm {code} is {word}.", f"Alarm{word.capitalize()}"
         self._publish(self._make(snapshot, key=key, args=(code,), severity="OK", text=text))
 
     def _make(
         self, snapshot: Snapshot, *, key: str, args: tuple[str, ...], severity: str, text: str
     ) -> UnitEvent:
         number, self._next = self._next, self._next + 1
-        uptime_us = -1 if snapshot.stale else snapshot.uptime_us
-        return UnitEvent(number, key, args, severity, text, "None.", snapshot.utc, uptime_us)
+        utc, uptime_us = self._time_of(snapshot)
+        return UnitEvent(number, key, args, severity, text, "None.", utc, uptime_us)
+
+    def _time_of(self, snapshot: Snapshot) -> tuple[datetime | None, int]:
+        """Return UTC and uptime of a snapshot; of a stale one by its age since the last record."""
+        last = self._last
+        if not snapshot.stale:
+            return snapshot.utc, snapshot.uptime_us
+        if last.stale:
+            return None, -1
+        age_us = max(0, (snapshot.age_ms or 0) - (last.age_ms or 0)) * 1000
+        utc = None if last.utc is None else last.utc + timedelta(microseconds=age_us)
+        return utc, last.uptime_us + age_us
 
     def _publish(self, event: UnitEvent) -> None:
         self.events.append(event)

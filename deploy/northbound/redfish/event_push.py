@@ -3,7 +3,8 @@
 
 Does not make events. The address of the host is looked up once for each attempt and must be in a
 permitted network; the connection goes to this address, so a second look-up cannot change it.
-Redirects are not followed. After 3 failed attempts the subscription ends.
+Redirects are not followed. After 3 failed attempts the subscription ends. A destination with a user
+or a password is refused, because each user can read the destinations.
 """
 
 import asyncio
@@ -23,6 +24,11 @@ _TIMEOUT_S = 5.0
 
 class DeliveryError(Exception):
     """An event was not delivered."""
+
+
+def has_password(destination: str) -> bool:
+    """Return whether an address has a user or a password before its host."""
+    return "@" in urlsplit(destination).netloc
 
 
 class PushTarget(Protocol):
@@ -59,6 +65,10 @@ class EventPush:
         parts = urlsplit(destination)
         if parts.scheme != "https":
             return "A destination must be an https address."
+        if has_password(destination):
+            return (
+                "A destination has no user and no password: all users can read it. Use HttpHeaders."
+            )
         if not self._networks:
             return "Push of events is off: http.event_networks permits no network."
         try:

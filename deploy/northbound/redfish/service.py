@@ -15,7 +15,7 @@ from typing import Any
 from microdot import Microdot, Request, Response
 
 from deploy.northbound.access.sessions import TOO_MANY
-from deploy.northbound.access.types import AuditSink, Refusal, Session
+from deploy.northbound.access.types import READ_ONLY, AuditSink, Refusal, Session
 from deploy.northbound.http.connections import ConnectionGate
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response
@@ -166,7 +166,9 @@ class RedfishService:
             return self._get(request, resource, call)
         reply = self._write(request, resource, call)
         target = resource.path
-        self._audit.record(call.user, call.address, "redfish", method, target, str(reply.status))
+        is_minor = call.role == READ_ONLY or target.startswith(f"{SESSIONS}/")
+        record = self._audit.record_session if is_minor else self._audit.record
+        record(call.user, call.address, "redfish", method, target, str(reply.status))
         return reply
 
     def _get(self, request: Request, resource: Resource, call: Call) -> Reply:
@@ -285,7 +287,7 @@ class RedfishService:
         if self._gate is None or not self._gate.open_stream(request, "redfish"):
             text = message("ServiceTemporarilyUnavailable", 30)
             raise RedfishError(503, text, headers={"Retry-After": "30"})
-        self._audit.record(call.user, call.address, "redfish", "stream", STREAM, "200")
+        self._audit.record_session(call.user, call.address, "redfish", "stream", STREAM, "200")
         last = request.headers.get("last-event-id", "")
         body: AsyncIterator[str] = self._events.stream(call, last)
         headers = {"Content-Type": "text/event-stream", "OData-Version": "4.0",

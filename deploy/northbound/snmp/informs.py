@@ -16,7 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.northbound.snapshot import AlarmItem, Snapshot
+from deploy.northbound.snapshot import (
+    ACKNOWLEDGED,
+    CLEARED,
+    RAISED,
+    AlarmFollower,
+    AlarmItem,
+    Snapshot,
+)
 from deploy.northbound.snmp.tree import (
     ALARMS,
     NOTIFICATIONS,
@@ -27,7 +34,7 @@ from deploy.northbound.snmp.tree import (
     moved,
 )
 
-RAISED, CLEARED, ACKNOWLEDGED = 1, 2, 3
+_KINDS = {RAISED: 1, CLEARED: 2, ACKNOWLEDGED: 3}
 _QUEUE_LENGTH = 256
 _RETRIES, _TIMEOUT_S = 5, 2
 _LONGEST_SEND_S = 30.0
@@ -59,35 +66,20 @@ class AlarmChanges:
     """Finds the informs of a new snapshot. A stale snapshot knows no alarms and changes nothing."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Inform] = {}
+        self._follower = AlarmFollower()
+        self._rows: dict[str, tuple[int, ...]] = {}
 
     def update(self, snapshot: Snapshot) -> list[Inform]:
-        """Return the informs since the last snapshot."""
+        """Return the informs since the last snapshot. An alarm that left the list has its old row.
+
+        Its values are also those of the last record with it.
+        """
         if snapshot.stale:
             return []
-        rows = {alarm.id: (index, alarm) for index, alarm in alarm_rows(snapshot.alarms)}
-        informs = []
-        for name, (index, alarm) in rows.items():
-            previous = self._known.get(name)
-            kind = _notification_kind(previous.alarm if previous else None, alarm)
-            current = Inform(kind, index, alarm)
-            if kind:
-                informs.append(current)
-            self._known[name] = current
-        for name in [name for name in self._known if name not in rows]:
-            removed = self._known.pop(name)
-            if removed.alarm.active:
-                informs.append(Inform(CLEARED, removed.index, removed.alarm))
-        return informs
-
-
-def _notification_kind(previous: AlarmItem | None, new: AlarmItem) -> int:
-    if new.active and (previous is None or not previous.active):
-        return RAISED
-    if previous is not None and previous.active and not new.active:
-        return CLEARED
-    was_waiting = previous is not None and previous.state.endswith("_unacknowledged")
-    return ACKNOWLEDGED if was_waiting and new.state == "active_acknowledged" else 0
+        rows = {alarm.id: index for index, alarm in alarm_rows(snapshot.alarms)}
+        known, self._rows = {**self._rows, **rows}, rows
+        changes = self._follower.update(snapshot)
+        return [Inform(_KINDS[change], known[alarm.id], alarm) for change, alarm in changes]
 
 
 @dataclass(slots=True)

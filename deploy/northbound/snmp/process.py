@@ -2,7 +2,8 @@
 """The SNMP process: starts snmpd of net-snmp, watches it, and sends informs.
 
 Does not answer requests: snmpd does, and asks `responder` here for the values of the unit. snmpd is
-started again if it ends, after 1 to 10 s. All other lines of snmpd go to the journal.
+started again if it ends, after 1 to 10 s, and killed if it hangs; see `liveness`. All other lines
+of snmpd go to the journal.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from deploy.errors import OpsError
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender
+from deploy.northbound.snmp.liveness import HangWatch, LivenessTimes, local_address
 from deploy.northbound.snmp.responder import PassPersistResponder, ResponderSocket, parse_oid
 from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
 
@@ -81,8 +83,15 @@ def read_root(text: str) -> Oid:
 class SnmpProcess:
     """`listen`: number of sockets that systemd has passed; snmpd takes them over."""
 
-    def __init__(self, settings: SnmpSettings, reader: SnapshotReader, listen: int = 0) -> None:
+    def __init__(
+        self,
+        settings: SnmpSettings,
+        reader: SnapshotReader,
+        listen: int = 0,
+        times: LivenessTimes | None = None,
+    ) -> None:
         self._settings, self._reader, self._listen = settings, reader, listen
+        self._hang_watch = HangWatch(times)
         self.daemon_pid = 0
         self.starts = 0
         self.senders = [
@@ -132,9 +141,12 @@ class SnmpProcess:
             close_fds=not self._listen,
         )
         self.daemon_pid, self.starts = process.pid, self.starts + 1
+        address = local_address(self._settings.address, self._settings.port, self._listen)
+        watch = asyncio.create_task(self._hang_watch.run(process.pid, address))
         try:
             await process.wait()
         finally:
+            watch.cancel()
             if process.returncode is None:
                 process.terminate()
                 with contextlib.suppress(TimeoutError):

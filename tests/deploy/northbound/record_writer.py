@@ -56,6 +56,7 @@ def _alarm(alarm: AlarmItem) -> dict[str, Any]:
     return {
         "code": alarm.id,
         "state": alarm.state,
+        "acknowledged": alarm.acknowledged,
         "severity": _STATES.index(alarm.unit_state),
         "shelved_ms": 0,
         "raised_ago_ms": 0,

@@ -6,13 +6,12 @@
   const VIEWS = ["overview", "alarms", "trends", "control", "unit"], TREND_MS = 60_000;
   let state = null, lost = false, view = "overview";
 
-  function showHeader() {
+  function showHeader(state) {
     const name = [state.identity.site, state.identity.unit].filter(Boolean).join(" / ");
     id("unitname").textContent = name || "coldloop";
     document.title = (name || "coldloop") + " · " + t("panel");
-    const known = lost ? "unknown" : state.unit_state;
-    id("unitstate").textContent = t("state." + known);
-    id("unitstate").className = "state " + known;
+    id("unitstate").textContent = t("state." + state.unit_state);
+    id("unitstate").className = "state " + state.unit_state;
     const bound = Dom.known(state.utc_bound_us) ? " ± " + Format.quantity(state.utc_bound_us, "us") : "";
     id("clocktext").textContent = state.utc ? state.utc.slice(11, 19) + " UTC" + bound : t("time unknown");
     id("account").hidden = !state.can_sign_in;
@@ -23,11 +22,13 @@
     id("stale").hidden = !text;
   }
   const UNKNOWN = (points) => Object.fromEntries(Object.keys(points).map((key) => [key, [null, "absent", null]]));
+  // Without the server: as the server shows a unit without a record. Nothing of the last state stays as if it were of now.
+  const withoutRecord = (last) => ({ ...last, stale: true, unit_state: "unknown", utc: null, utc_bound_us: null, points: UNKNOWN(last.points), alarms: [], actuators: [], clock: {}, link: {}, details: {} });
   function render() {
     showStale();
     if (!state) return;
-    const shown = lost ? { ...state, stale: true, unit_state: "unknown", points: UNKNOWN(state.points) } : state;
-    showHeader();
+    const shown = lost ? withoutRecord(state) : state;
+    showHeader(shown);
     Alarms.update(shown);
     if (view === "overview") Overview.update(shown);
     if (view === "control") Control.update(shown);

@@ -4,6 +4,7 @@
 Does not handle keys; see `deploy.northbound.http.certificate`.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from deploy.errors import OpsError
@@ -19,7 +20,7 @@ from deploy.northbound.redfish.resource import (
     collection,
     link,
 )
-from deploy.northbound.redfish.sensors import MANAGER, utc_text
+from deploy.northbound.redfish.sensors import MANAGER, SensorModel, utc_text
 
 _SERVICE = f"{ROOT}/CertificateService"
 CERTIFICATES = f"{MANAGER}/NetworkProtocol/HTTPS/Certificates"
@@ -35,8 +36,8 @@ _MAX_NAMES = 16
 class CertificateResources:
     """Adds the CertificateService to a tree."""
 
-    def __init__(self, tree: ResourceTree, store: CertificateStore) -> None:
-        self._store = store
+    def __init__(self, tree: ResourceTree, sensors: SensorModel, store: CertificateStore) -> None:
+        self._sensors, self._store = sensors, store
         tree.add(
             Resource(_SERVICE, "CertificateService", "Certificate service", _service),
             Resource(f"{_SERVICE}/CertificateLocations", "CertificateLocations",
@@ -102,10 +103,17 @@ class CertificateResources:
         if not isinstance(body["CertificateString"], str):
             raise _not_in_list("...", "CertificateString", name)
         try:
-            self._store.replace(body["CertificateString"])
+            self._store.replace(body["CertificateString"], self._utc())
         except OpsError as error:
             raise RedfishError(400, {**message("GeneralError"), "Message": str(error)}) from error
         return Reply(204, None, {"Location": _CERTIFICATE})
+
+    def _utc(self) -> tuple[datetime, timedelta] | None:
+        """Return UTC and its error bound; None: not known."""
+        found = self._sensors.read()
+        if found.utc is None or found.utc_bound_us is None:
+            return None
+        return found.utc, timedelta(microseconds=found.utc_bound_us)
 
 
 def _service() -> Json:

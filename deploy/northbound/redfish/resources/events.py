@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deploy.northbound.redfish.event_log import EventLog, UnitEvent
-from deploy.northbound.redfish.event_push import EventPush
+from deploy.northbound.redfish.event_push import EventPush, has_password
 from deploy.northbound.redfish.messages import Json, RedfishError, message
 from deploy.northbound.redfish.registry import PREFIX, message_id
 from deploy.northbound.redfish.resource import (
@@ -182,7 +182,8 @@ class EventResources:
         destination = body["Destination"]
         refusal = self._push.refusal(destination)
         if refusal:
-            text = message("PropertyValueFormatError", destination, "Destination",
+            shown = "..." if has_password(destination) else destination
+            text = message("PropertyValueFormatError", shown, "Destination",
                            related=["Destination"])  # fmt: skip
             raise RedfishError(400, {**text, "Resolution": refusal})
         subscription = self._add_subscription(destination, body.get("Context") or "", call.user)

@@ -2,7 +2,8 @@
 """LogService of the manager: the events of the unit as log entries, expanded in the collection.
 
 Does not keep the events; see `event_log` and `event_file`. An event whose UTC is not known has no
-entry yet, because Created must be a time; it is among the events of the stream.
+entry yet, because Created must be a time; it is among the events of the stream. It gets its entry
+with the next UTC that is known. The property EventTimestamp is the time of the event, if known.
 """
 
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class LogResources:
         }
 
     def _listed(self) -> list[UnitEvent]:
-        return [event for event in self._events.events if event.created and not event.test]
+        return [e for e in self._events.events if (e.created or e.entered) and not e.test]
 
     def _entries(self) -> Json:
         members = [resource.body() for resource in map(self._entry, self._listed())]
@@ -75,10 +76,12 @@ class LogResources:
 
     def _entry(self, event: UnitEvent) -> Resource:
         def build() -> Json:
+            stamp = {"EventTimestamp": utc_text(event.created)} if event.created else {}
             return {
                 "EntryType": "Event",
                 "EventId": str(event.id),
-                "Created": utc_text(event.created),
+                "Created": utc_text(event.created or event.entered),
+                **stamp,
                 "Severity": event.severity,
                 "Message": event.text,
                 "MessageId": message_id(event.key),

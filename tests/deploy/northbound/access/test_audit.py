@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deploy.northbound.access import audit
-from deploy.northbound.access.audit import ServerAudit, read_entries, verify
+from deploy.northbound.access.audit import ServerAudit, missing_before, read_entries, verify
+from deploy.northbound.command.audit import printable
 
 
 class AuditClock:
@@ -155,16 +156,16 @@ def test_refused_requests_hide_no_accepted_one(tmp_path: Path) -> None:
     for i in range(20_000):
         user, target, result = f"user{i}", f"register {i}", refused[i % 4]
         log.record(user, f"10.0.{i % 7}.{i % 3}", "modbus", "write", target, result)
-    log.record("olga", "10.9.9.9", "panel", "login", "", "accepted")
+    log.record("olga", "10.9.9.9", "panel", "password", "", "set")
     log.record("olga", "10.9.9.9", "panel", "set", "supply_setpoint=33000", "sent 7")
     log.record("olga", "10.9.9.9", "redfish", "PATCH", "/redfish/v1/x", "204")
     entries, faults = verify(tmp_path, "web")
-    assert [e["action"] for e in entries] == ["login", "set", "PATCH"]
+    assert [e["action"] for e in entries] == ["password", "set", "PATCH"]
     assert faults == []
     clock.now += 11
     log.flush()
     entries, faults = verify(tmp_path, "web-refused")
-    assert len(entries) <= 210
+    assert len(entries) <= 240
     assert sum(int(str(e.get("count", 1))) for e in entries) == 20_000
     assert faults == []
 
@@ -195,3 +196,80 @@ def test_one_user_hides_no_other_user(tmp_path: Path) -> None:
         log.record("reader", f"10.0.0.{i}", "redfish", "login", "", "accepted")
     write(log, 7)
     assert verify(tmp_path, "web")[0][-1]["user"] == "user7"
+
+
+def test_logins_and_readers_push_no_write_out(tmp_path: Path, monkeypatch) -> None:
+    """A reader logs in and out for ever; each end of a session has another target."""
+    monkeypatch.setattr(audit, "_MAX_BYTES", 4_000)
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    log.record("olga", "10.9.9.9", "panel", "set", "supply_setpoint=33000", "sent 7")
+    for i in range(1_000):
+        log.record_session("rita", "10.0.0.1", "redfish", "login", "", "accepted")
+        log.record_session("rita", "10.0.0.1", "redfish", "DELETE", f"Sessions/{i}", "204")
+        log.record_session("rita", "10.0.0.1", "redfish", "login", "", "refused")
+        clock.now += 1
+    assert [e["user"] for e in verify(tmp_path, "web")[0]] == ["olga"]
+    entries, faults = verify(tmp_path, "web-sessions")
+    assert faults == []
+    assert {e["action"] for e in entries} == {"login", "DELETE"}
+    assert {e["result"] for e in verify(tmp_path, "web-refused")[0]} == {"refused"}
+
+
+def test_a_missing_beginning_is_named(tmp_path: Path) -> None:
+    log = log_in(tmp_path, AuditClock())
+    for i in range(5):
+        write(log, i)
+    path = tmp_path / "web.log"
+    assert missing_before(verify(tmp_path, "web")[0]) == ""
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[2:]))
+    entries, faults = verify(tmp_path, "web")
+    assert faults == []
+    assert missing_before(entries) == (
+        "the log begins with entry 3; the 2 entries before it are gone"
+    )
+    assert missing_before([]) == ""
+
+
+@pytest.mark.parametrize("addresses", [4, 60])
+def test_a_flood_from_some_addresses_hides_no_refusal_of_another(
+    tmp_path: Path, addresses: int
+) -> None:
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    for i in range(20_000):
+        address = f"10.0.0.{i % addresses}"
+        log.record("", address, "modbus", "write", f"register {i}", "refused: no right")
+    for user in ("olga", "admin", "otto"):
+        log.record(user, "10.9.9.9", "redfish", "login", "", "refused")
+    entries, _ = verify(tmp_path, "web-refused")
+    assert [e["user"] for e in entries if e["address"] == "10.9.9.9"] == ["olga", "admin", "otto"]
+    clock.now += 11
+    log.flush()
+    entries, faults = verify(tmp_path, "web-refused")
+    assert faults == []
+    assert len(entries) <= 700
+    others = {e["address"] for e in entries if e["action"] == "other"}
+    assert others == {f"10.0.0.{i}" for i in range(addresses)}, "counted for each address"
+    assert sum(int(str(e.get("count", 1))) for e in entries) == 20_003
+
+
+def test_a_flood_from_many_addresses_is_bounded(tmp_path: Path) -> None:
+    clock = AuditClock()
+    log = log_in(tmp_path, clock)
+    for i in range(50_000):
+        address = f"10.0.{i % 250}.{i % 199}"
+        log.record("", address, "bacnet", "write", f"object {i}", "refused: no right")
+    clock.now += 11
+    log.flush()
+    entries, faults = verify(tmp_path, "web-refused")
+    assert len(entries) <= 700
+    assert sum(int(str(e.get("count", 1))) for e in entries) == 50_000
+    assert faults == []
+
+
+def test_texts_of_clients_cannot_change_what_a_terminal_shows() -> None:
+    hostile = "\x1b[1A\x1b[2K\nweb: \x9b2K \u202e \x7f \u2028 \r"
+    assert printable(hostile) == (r"\x1b[1A\x1b[2K\nweb: \x9b2K \u202e \x7f \u2028 \r")
+    assert printable("Zoë 冷却 33 °C") == "Zoë 冷却 33 °C"

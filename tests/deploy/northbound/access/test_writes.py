@@ -111,6 +111,22 @@ def test_a_change_is_on_trial_then_confirmed(site: SiteBench) -> None:
     assert ((SITE,), "patch control.supply.setpoint_c=31.5") in entries
 
 
+def test_a_value_that_is_configured_already_is_confirmed_without_a_message(site: SiteBench) -> None:
+    entries = site.rig.audit_entries()
+    configured = site.writer._source.read().setpoints["supply_setpoint"].configured
+    assert configured is not None
+    change = SetPointChange("supply_setpoint", configured)
+    for _ in range(3):
+        state = site.writer.result(site.submit(change))
+        assert state == Outcome("confirmed", "the value is configured already")
+    site.run(3)
+    assert site.rig.audit_entries() == entries, "the unit knows nothing of it"
+    assert {entry[5] for entry in site.audit.entries} == {"the value is configured already"}
+    site.submit(SetPointChange("supply_setpoint", configured + 500))
+    site.run(3)
+    assert site.refusal(change) == "another change is on trial"
+
+
 def test_an_ill_unit_rolls_the_change_back(site: SiteBench) -> None:
     name = site.submit(SetPointChange("supply_setpoint", 31_000))
     site.run(3)
@@ -273,7 +289,7 @@ def test_each_server_finds_the_refusal_of_its_message(site: SiteBench) -> None:
     site.submit(change)
     site.run(45)
     first = site.submit(SetPointChange("supply_setpoint", 31_500))
-    second = other.submit(change, "b", "10.0.0.8", "bacnet")
+    second = other.submit(SetPointChange("supply_setpoint", 31_250), "b", "10.0.0.8", "bacnet")
     assert isinstance(second, Submission)
     site.submit(shelve)
     site.run(3)

@@ -165,9 +165,14 @@ def test_a_lost_server_is_shown(browser: Browser) -> None:
     page = browser.new_page()
     page.goto(panel.address)
     expect(page.locator("#v-supply")).to_contain_text("°C")
+    expect(page.locator("#clocktext")).to_contain_text(" UTC")
     panel.close()
     expect(page.locator("#stale")).to_contain_text("No connection", timeout=TIMEOUT_MS)
     expect(page.locator("#v-supply")).to_contain_text(NONE)
+    expect(page.locator("#clocktext")).to_have_text("UTC not known")
+    expect(page.locator("#topalarms")).to_have_text("Alarms are not known")
+    page.evaluate("location.hash = '#unit'")
+    expect(page.locator("#unit")).to_contain_text("UTC not known")
     page.close()
 
 

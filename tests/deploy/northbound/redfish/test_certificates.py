@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """CSR and replacement of the certificate of HTTPS, signed by openssl as a foreign authority."""
 
+import json
 import ssl
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ SUBJECT = {
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[ServiceBench]:
     with ServiceBench(tmp_path) as found:
+        found.source.replace(utc=datetime.now(UTC), utc_bound_us=1000)
         yield found
 
 
@@ -99,6 +102,31 @@ def test_a_certificate_of_another_key_changes_nothing(admin: ApiClient, tmp_path
     assert admin.call("POST", REPLACE, {**body_of(foreign), "CertificateString": 7})[0] == 400
     assert admin.call("POST", REPLACE, {**body_of(foreign), "CertificateUri": "x"})[0] == 400
     assert admin.get(f"{CERTIFICATES}/1")["Fingerprint"] == before
+
+
+def test_a_certificate_that_is_not_valid_now_is_refused_if_the_time_is_known(
+    bench: ServiceBench, admin: ApiClient, tmp_path: Path
+) -> None:
+    body = {**SUBJECT, "CertificateCollection": {"@odata.id": CERTIFICATES}}
+    chain = sign(tmp_path, admin.call("POST", GENERATE, body)[1]["CSRString"])
+    before = admin.get(f"{CERTIFICATES}/1")["Fingerprint"]
+    for days, text in ((20, "it expired at"), (-2, "it is not valid before")):
+        bench.source.replace(utc=datetime.now(UTC) + timedelta(days))
+        status, found, _headers = admin.call("POST", REPLACE, body_of(chain))
+        assert status == 400, days
+        assert text in json.dumps(found)
+        assert admin.get(f"{CERTIFICATES}/1")["Fingerprint"] == before
+    bench.source.replace(utc=datetime.now(UTC) + timedelta(20), utc_bound_us=12 * 86400 * 10**6)
+    assert admin.call("POST", REPLACE, body_of(chain))[0] == 204, "within the error bound"
+
+
+def test_the_times_of_a_certificate_are_not_checked_without_utc(
+    bench: ServiceBench, admin: ApiClient, tmp_path: Path
+) -> None:
+    body = {**SUBJECT, "CertificateCollection": {"@odata.id": CERTIFICATES}}
+    chain = sign(tmp_path, admin.call("POST", GENERATE, body)[1]["CSRString"])
+    bench.source.replace(utc=None, utc_bound_us=None)
+    assert admin.call("POST", REPLACE, body_of(chain))[0] == 204
 
 
 @pytest.mark.parametrize(

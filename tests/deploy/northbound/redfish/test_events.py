@@ -19,10 +19,14 @@ import pytest
 import requests
 import sseclient
 
+from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.redfish.event_file import EventFile
 from deploy.northbound.redfish.event_log import EventLog
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
+from deploy.northbound.redfish.resource import ResourceTree
+from deploy.northbound.redfish.resources.logs import LogResources
+from deploy.northbound.redfish.sensors import SensorModel
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
 from tests.deploy.northbound.redfish.test_service import ROOT, ApiClient, keys
@@ -59,7 +63,9 @@ def test_the_log_lasts_over_a_restart(tmp_path: Path) -> None:
     assert [e.record() for e in second.events] == [e.record() for e in first.events]
     second.update(snapshot(ALARM))
     added = list(second.events)[len(first.events) :]
-    assert [(e.key, e.args) for e in added] == [("AlarmCleared", (other.id,))]
+    assert [(e.key, e.args) for e in added] == [
+        ("AlarmCleared", (other.id,)), ("AlarmAcknowledged", (other.id,)),
+    ]  # fmt: skip
     assert added[0].id > max(e.id for e in first.events)
     text = path.read_text()
     for damaged in ("", "{", "[]", text[:-9], text.replace('"next":', '"next":-'), "[" * 9999):
@@ -81,7 +87,7 @@ def test_an_alarm_is_raised_acknowledged_and_cleared_once() -> None:
 def test_a_cleared_alarm_that_waits_for_its_acknowledgement_is_cleared_once() -> None:
     cleared = replace(ALARM, state="cleared_unacknowledged")
     found = published(snapshot(), snapshot(ALARM), snapshot(cleared), snapshot(), snapshot(ALARM))
-    assert found == ["SupplyHigh", "AlarmCleared", "SupplyHigh"]
+    assert found == ["SupplyHigh", "AlarmCleared", "AlarmAcknowledged", "SupplyHigh"]
 
 
 def test_a_stale_record_changes_the_state_and_clears_no_alarm() -> None:
@@ -89,6 +95,90 @@ def test_a_stale_record_changes_the_state_and_clears_no_alarm() -> None:
     assert published(snapshot(ALARM), stale, snapshot(ALARM)) == [
         "SupplyHigh", "UnitStateCritical", "UnitStateNormal",
     ]  # fmt: skip
+
+
+def stale(age_ms: int | None) -> Snapshot:
+    return Snapshot(sequence=1, age_ms=age_ms)
+
+
+def the_entries(log: EventLog) -> list[str]:
+    """Return the keys of the entries in the log, as `LogResources` lists them."""
+    listed = LogResources(ResourceTree(), SensorModel(FakeSource(1)), log)._listed()
+    return [event.key for event in listed]
+
+
+@pytest.mark.parametrize("utc", [UTC_NOW, None])
+@pytest.mark.parametrize("age_ms", [4000, None])
+@pytest.mark.parametrize("uptime_us", [20_000_000, 1_000])
+@pytest.mark.parametrize("restart", [False, True])
+def test_each_event_of_the_stream_is_in_the_log_when_the_time_is_known(
+    tmp_path: Path, utc: datetime | None, age_ms: int | None, uptime_us: int, restart: bool
+) -> None:
+    """The controller stops, with or without UTC, and comes back in the same run or in another."""
+    log, sent = EventLog(), []
+    log.subscribe(lambda event: sent.append(event.key))
+    log.update(snapshot(utc=utc, uptime_us=9_000_000))
+    log.update(snapshot(ALARM, utc=utc, uptime_us=10_000_000))
+    if restart:  # of the server, while the controller is stopped
+        EventFile(tmp_path / "e.json", log).save()
+        log = EventLog()
+        EventFile(tmp_path / "e.json", log).load()
+        log.subscribe(lambda event: sent.append(event.key))
+    log.update(stale(age_ms))
+    if utc and not restart:
+        assert the_entries(log) == sent, "while the controller is stopped"
+    log.update(snapshot(utc=None, uptime_us=uptime_us))
+    log.update(snapshot(uptime_us=uptime_us + 1_000_000))
+    assert {"SupplyHigh", "UnitStateCritical", "UnitStateNormal", "AlarmCleared"} <= set(sent)
+    assert the_entries(log) == sent
+    EventFile(tmp_path / "e.json", log).save()
+    again = EventLog()
+    EventFile(tmp_path / "e.json", again).load()
+    assert the_entries(again) == sent
+
+
+def test_the_time_of_a_stop_is_that_of_the_last_record_and_its_age() -> None:
+    log = EventLog()
+    log.update(snapshot())
+    log.update(stale(4000))
+    assert log.events[-1].key == "UnitStateCritical"
+    assert log.events[-1].created == UTC_NOW + timedelta(seconds=4)
+
+
+def test_a_time_that_is_not_that_of_the_event_is_only_the_time_of_the_entry() -> None:
+    log = EventLog()
+    log.update(snapshot(ALARM, utc=None, uptime_us=10_000_000))
+    log.update(snapshot(ALARM, uptime_us=1_000_000))
+    (event,) = log.events
+    assert "EventTimestamp" not in event.record()
+    resource = LogResources(ResourceTree(), SensorModel(FakeSource(1)), log)._entry(event)
+    assert resource.body()["Created"].startswith("2026-11-28T09:00:00")
+    assert "EventTimestamp" not in resource.body()
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.json"
+    path.write_text(json.dumps({
+        "version": 1, "next": 9, "state": "normal",
+        "events": [[8, "SupplyHigh", ["supply_high"], "Critical", "hot", "Look.",
+                    UTC_NOW.isoformat()]],
+        "alarms": [[130, "supply_high", "", 1, "cleared_unacknowledged", "hot", "Look."]],
+    }))  # fmt: skip
+    log = EventLog()
+    EventFile(path, log).load()
+    log.update(snapshot())
+    assert [event.key for event in log.events] == ["SupplyHigh"]
+
+
+def test_the_uptime_alone_is_no_reason_to_write_the_file(tmp_path: Path) -> None:
+    log, path = EventLog(), tmp_path / "events.json"
+    file = EventFile(path, log)
+    log.update(snapshot(ALARM))
+    file.save()
+    before = path.stat().st_mtime_ns, path.stat().st_ino
+    log.update(snapshot(ALARM, uptime_us=9_000_000))
+    file.save()
+    assert (path.stat().st_mtime_ns, path.stat().st_ino) == before
 
 
 def test_an_unknown_code_has_a_message() -> None:
@@ -135,7 +225,7 @@ def bench(tmp_path: Path) -> Iterator[ServiceBench]:
     with ServiceBench(tmp_path) as found:
         set_state(found, "normal")
         found.source.replace(alarms=())
-        wait_until(lambda: found.events._state == "normal" and not found.events._alarms)
+        wait_until(lambda: found.events._state == "normal" and not found.events._follower.alarms)
         found.events.clear()
         yield found
 
@@ -291,6 +381,33 @@ def test_events_are_pushed_with_the_headers_of_the_subscriber(
         admin.link.close()
 
 
+@pytest.mark.parametrize("user", ["user:a-secret", "a-secret", ":a-secret", "a%2Dsecret@user"])
+def test_a_destination_with_a_password_is_refused_and_not_shown(tmp_path: Path, user: str) -> None:
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
+        admin, reader = ApiClient(bench, "admin"), ApiClient(bench, "reader")
+        body = {"Destination": f"https://{user}@127.0.0.1:1/x", "Protocol": "Redfish"}
+        status, found, _headers = admin.call("POST", SUBSCRIPTIONS, body)
+        assert status == 400
+        assert "Use HttpHeaders" in json.dumps(found)
+        assert "secret" not in json.dumps(found)
+        assert reader.get(SUBSCRIPTIONS)["Members"] == []
+        assert "secret" not in repr(bench.audit.entries)
+        for client in (admin, reader):
+            client.link.close()
+
+
+def test_the_certificate_of_a_receiver_can_come_from_a_site_authority_of_the_machine(
+    receiver: EventReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenSSL reads the trust store at each attempt, so no restart is needed."""
+    push = EventPush(["127.0.0.0/8"])
+    with pytest.raises(ssl.SSLCertVerificationError):
+        push.post(receiver.url, b"{}", {})
+    monkeypatch.setenv("SSL_CERT_FILE", str(receiver.authority))
+    push.post(receiver.url, b"{}", {})
+    assert receiver.attempts == 1
+
+
 @pytest.mark.parametrize(
     "destination",
     ["https://127.0.0.1/", "https://[::1]/", "https://10.1.2.3/", "https://[::ffff:10.1.2.3]/",
@@ -362,7 +479,7 @@ def test_filters_of_a_subscription_and_its_bound(tmp_path: Path, receiver: Event
             assert admin.call("POST", SUBSCRIPTIONS, {**base, **lists})[0] == 201
         set_state(bench, "normal")
         bench.source.replace(alarms=(ALARM,))
-        wait_until(lambda: bool(bench.events._alarms))
+        wait_until(lambda: bool(bench.events._follower.alarms))
         bench.source.replace(alarms=())
         body, _fields = receiver.received.get(timeout=20)
         assert body["Events"][0]["MessageId"].startswith("Coldloop.1.0.")
@@ -376,7 +493,7 @@ def test_the_log_lists_events_with_a_time_and_can_be_cleared(bench: ServiceBench
     entries = f"{ROOT}/Managers/1/LogServices/Events/Entries"
     admin = ApiClient(bench, "admin")
     bench.source.replace(utc=None, alarms=(ALARM,))
-    wait_until(lambda: bool(bench.events._alarms))
+    wait_until(lambda: bool(bench.events._follower.alarms))
     assert admin.get(entries)["Members"] == []
     bench.source.replace(utc=UTC_NOW)
     wait_until(lambda: admin.get(entries)["Members@odata.count"] == 1)

@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snmp import tree
+from deploy.northbound.snmp.liveness import LivenessTimes
 from deploy.northbound.snmp.process import SnmpProcess, SnmpSettings
 from tests.deploy.northbound.record_writer import write_record
 from tests.support.programs import require_program
@@ -34,7 +35,11 @@ class SnmpRig:
     """A fake unit, its record in a folder, and the process."""
 
     def __init__(
-        self, folder: Path, receivers: tuple[str, ...] = (), root: tree.Oid = tree.ROOT
+        self,
+        folder: Path,
+        receivers: tuple[str, ...] = (),
+        root: tree.Oid = tree.ROOT,
+        times: LivenessTimes | None = None,
     ) -> None:
         require_program("snmpd")
         self.source, self.folder = FakeSource(1), folder
@@ -48,7 +53,7 @@ class SnmpRig:
         self.settings = SnmpSettings(
             "127.0.0.1", free_udp_port(), USER, keys, folder / "state", receivers, root
         )
-        self.process = SnmpProcess(self.settings, SnapshotSource(self.record))
+        self.process = SnmpProcess(self.settings, SnapshotSource(self.record), times=times)
         self._loop = asyncio.new_event_loop()
 
     def write(self) -> None:
