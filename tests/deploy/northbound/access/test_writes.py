@@ -20,6 +20,10 @@ from deploy.northbound.access.types import (
     UnitCommand,
 )
 from deploy.northbound.access.writes import Writer, WriterProcess
+from deploy.northbound.bacnet.set_points import SetPointWrites
+from deploy.northbound.modbus import layout
+from deploy.northbound.modbus.server import ModbusClient
+from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.record import SnapshotSource
 from deploy.ops import keys
 from drivers.ports.cpython.local import SOCKET
@@ -307,3 +311,31 @@ def test_a_rollback_that_the_unit_refuses_is_sent_seldom(site: SiteBench) -> Non
     site.run(185)
     assert site.setpoint() == 32
     assert 2 <= site.rig.manager.rejections.count - before <= 6
+
+
+@pytest.mark.parametrize("protocol", ["modbus", "bacnet"])
+def test_a_cyclic_writer_makes_one_trial_of_what_the_unit_rolls_back(
+    site: SiteBench, protocol: str
+) -> None:
+    """A client writes each second for 200 s; the unit is ill while it tries the value."""
+    source = SnapshotSource(site.folder)
+    registers = UnitRegisters(
+        source, site.audit, lambda: site.now, site.writer, ModbusWriteRules(("127.0.0.0/8",))
+    )
+    writes = SetPointWrites(site.writer, site.audit, lambda: site.now, site.folder)
+    for counts in range(1, 201):
+        if protocol == "modbus":
+            registers.refresh()
+            registers.write(layout.KEEP_ALIVE, counts, ModbusClient("127.0.0.1"))
+            registers.write(layout.slot_address(0, "wanted"), 3150, ModbusClient("127.0.0.1"))
+        else:
+            writes.update(source.read())
+            writes.submit(SetPointChange("supply_setpoint", 31_500), "127.0.0.1")
+        is_ill = site.setpoint() == 31.5
+        site.rig.agent.alarms.update(ALARM, "valve", is_ill, site.rig.now)
+        site.run(1)
+    results = [entry[5].split()[0] for entry in site.audit.entries if entry[3] == "set"]
+    assert results == ["sent", "rolled_back"]
+    assert site.setpoint() != 31.5
+    if protocol == "modbus":
+        assert registers.registers()[layout.slot_address(0, "result")] == 3
