@@ -29,7 +29,7 @@ from hil.tools.commission.outputs.pending import (
     OutputFile,
     PendingOutputs,
 )
-from hil.tools.commission.outputs.pending_index import journals
+from hil.tools.commission.outputs.pending_index import journals, note
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import journal_path, unit_devices
 from tests.hil.unit.test_commission import cdu, command, site
@@ -162,6 +162,10 @@ def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
     with returned_outputs(load_unit(copied / "unit.json")):
         pass
     assert journals() == []
+    removed = tmp_path / "removed" / "unit.json.outputs"
+    note(removed, is_pending=True)
+    with returned_outputs(load_unit(copied / "unit.json")):
+        assert removed not in journals()
 
 
 def change_unit(unit: Path, number: int) -> None:

@@ -14,7 +14,7 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
 from hil.tools.commission.outputs.journal import FILE, Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
-from hil.tools.commission.outputs.pending_index import journals
+from hil.tools.commission.outputs.pending_index import journals, note
 
 ENDING = ".outputs"
 
@@ -68,6 +68,9 @@ def check_elsewhere(devices: list[Device], own: Path) -> None:
     """
     for path in journals():
         if path.parent == own.resolve().parent:
+            continue
+        if not path.exists():  # its folder was removed
+            note(path, is_pending=False)
             continue
         is_site = path.name == FILE
         entries = Journal(path.parent).pending.entries if is_site else OutputFile(path).entries
