@@ -48,7 +48,6 @@ class ModbusRig:
         self.requests = ModbusRequests(self.registers)
         self.server: ModbusTcpServer | None = None
         self.port = 0
-        self.later_s = 0.0
 
     def next_record(self, change: Callable[[FakeSource], None] = FakeSource.step) -> None:
         """Change the unit and read its record."""
@@ -63,9 +62,7 @@ class ModbusRig:
         sock = socket.create_server(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
         loop = asyncio.new_event_loop()
-        self.server = server = ModbusTcpServer(
-            self.requests, limits, tls, find_role, utc=lambda: time.time() + self.later_s
-        )
+        self.server = server = ModbusTcpServer(self.requests, limits, tls, find_role)
         thread = threading.Thread(target=self._run, args=(loop, sock))
         thread.start()
         try:

@@ -7,7 +7,6 @@ import contextlib
 import datetime as dt
 import socket
 import ssl
-import struct
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ from deploy.northbound.modbus.roles import ROLE_OID, decode_role, encode_role, m
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.modbus.set_points import REASONS, ModbusWriteRules
 from deploy.northbound.snapshot import SetPoint
-from tests.deploy.northbound.modbus.modbus_rig import LOOPBACK, ModbusRig, ask, wait_for
+from tests.deploy.northbound.modbus.modbus_rig import LOOPBACK, ModbusRig, wait_for
 
 SUPPLY = layout.slot_address(0, "wanted")
 PRESSURE = layout.slot_address(1, "wanted")
@@ -524,40 +523,6 @@ def test_roles_of_certificates(tmp_path: Path) -> None:
                 assert written.isError() != writes, name
     users = {entry[0] for entry in rig.audit.entries}
     assert users == {"reader", "none", "broken", "unknown"}, "each attempt has an entry"
-
-
-def test_a_certificate_that_has_ended_has_no_rights(tmp_path: Path) -> None:
-    """On an open connection, and on a new one that continues its session of TLS."""
-    authority = Authority(tmp_path)
-    context = make_tls_context(*authority.issue("server"), tmp_path / "ca.pem")
-    files = authority.issue("operator", encode_role("Operator"))
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client.check_hostname = False
-    client.maximum_version = ssl.TLSVersion.TLSv1_2
-    client.load_verify_locations(tmp_path / "ca.pem")
-    client.load_cert_chain(*files)
-    rig = ModbusRig(FakeWriter(), ModbusWriteRules())
-    write = struct.pack(">BHH", 6, layout.KEEP_ALIVE, 7)
-
-    def connect(port: int, session: ssl.SSLSession | None) -> ssl.SSLSocket:
-        sock = socket.create_connection(("127.0.0.1", port), 5)
-        return client.wrap_socket(sock, session=session)
-
-    with rig.serve(tls=context) as port:
-        with connect(port, None) as closed:
-            assert ask(closed, write) == write
-            session = closed.session
-            with contextlib.suppress(OSError):
-                closed.unwrap()  # without it, openssl does not continue the session
-        with connect(port, None) as first:
-            assert ask(first, write) == write
-            rig.later_s = 86_400.0 + 60
-            assert ask(first, write) == b""
-        with connect(port, session) as again:
-            assert again.session_reused
-            assert ask(again, write) == b""
-        assert rig.server is not None
-        assert rig.server.counters.expired == 2
 
 
 def test_connections_without_a_handshake_keep_no_master_out(
