@@ -76,9 +76,10 @@ def test_values_of_the_agent_and_the_first_sign_in(web: WebProcess, page: Page) 
     assert not (web.state / "initial_password").exists()
     page.goto(f"https://127.0.0.1:{web.port}/panel#unit")
     expect(page.locator("#unit")).to_contain_text("SN-1", timeout=TIMEOUT_MS)
-    entries, faults = verify(web.state, "web")
-    actions = {entry["action"] for entry in entries if entry["protocol"] == "panel"}
-    assert ({"login", "password"} <= actions, list(faults)) == (True, [])
+    for log, action in (("web", "password"), ("web-sessions", "login")):
+        entries, faults = verify(web.state, log)
+        actions = {entry["action"] for entry in entries if entry["protocol"] == "panel"}
+        assert (action in actions, list(faults)) == (True, [])
 
 
 class SitePanel:
