@@ -23,11 +23,10 @@ DROPPED = (
     "deploy/container/",
     "deploy/debian/",
     "deploy/factory/",
-    "deploy/firmware/board_files/",
-    "deploy/firmware/supervisor/",
-    "deploy/firmware/application/",
-    "deploy/firmware/mps2/",
-    "deploy/firmware/rp2/",
+    "deploy/firmware/",
+    "deploy/ops/command/pki.py",
+    "deploy/ops/fleet/command_",
+    "deploy/ops/fleet/store_reader.py",
     "deploy/ops/pki/",
     "deploy/orchestrate/",
     "deploy/relay/",
@@ -36,11 +35,20 @@ DROPPED = (
     "drivers/ports/micropython/",
 )
 """A controller with CPython does not run these: the bench, packages and images, the authority of
-certificates, the scheduler of a site, the relay on the ground, the steps of a release, the ports of
-boards."""
-KEPT = ("deploy/relay/__init__.py", "deploy/relay/terminal_text.py", "hil/__init__.py")
+certificates, the scheduler of a site, the relay on the ground and the commands that read its
+database, the steps of a release, the ports of boards."""
+KEPT = (
+    "deploy/firmware/__init__.py",
+    "deploy/firmware/memory_layout.py",
+    "deploy/firmware/supervisor/__init__.py",
+    "deploy/firmware/supervisor/_files.py",
+    "deploy/firmware/supervisor/_slots.py",
+    "deploy/relay/__init__.py",
+    "deploy/relay/terminal_text.py",
+    "hil/__init__.py",
+)
 """`coldloop` checks that each package comes from the same distribution. `coldloop config` prints
-texts of units by `terminal_text`."""
+texts of units by `terminal_text`, and reads the header of an image by `memory_layout`."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 

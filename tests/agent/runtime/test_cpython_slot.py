@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A start of `coldloop agent` runs an update from its slot, and rolls back one that fails."""
 
+import ast
 import hashlib
 import io
 import json
@@ -44,6 +45,29 @@ def wheel(first_lines: str) -> bytes:
         archive.writestr("hil/__init__.py", "")  # not that of this checkout
         archive.writestr("coldloop.py", first_lines + (ROOT / "coldloop.py").read_text())
     return out.getvalue()
+
+
+def test_a_bundle_has_each_module_that_its_modules_import() -> None:
+    names = {
+        path.relative_to(ROOT).as_posix()
+        for package in ("agent", "deploy", "drivers", "protocols")
+        for path in (ROOT / package).rglob("*.py")
+    }
+    kept = {name for name in names if not is_dropped(name)}
+    missing = set()
+    for name in kept:
+        body = ast.parse((ROOT / name).read_text(encoding="utf-8")).body
+        blocks = [
+            [*node.body, *(x for h in node.handlers for x in h.body)]
+            for node in body
+            if isinstance(node, ast.Try)
+        ]
+        for node in [*body, *(x for block in blocks for x in block)]:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                base = node.module.replace(".", "/")
+                found = [f"{base}.py", *(f"{base}/{part.name}.py" for part in node.names)]
+                missing |= {(name, entry) for entry in found if entry in names - kept}
+    assert missing == set()
 
 
 @pytest.fixture
