@@ -83,6 +83,12 @@ FAILING = SHORT + '[[expect]]\nmeasure = "ticks"\nmax = 5\nfrom_s = 3\n'
 Processes = dict[str, "subprocess.Popen[str]"]
 
 
+def outage_options(folder: Path, dut: str) -> tuple[str, ...]:
+    if dut == "micropython":
+        return "--json", "--dut", "micropython"
+    return "--json", "--log", str(folder / "log")
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Processes]]:
     """Run at the same time: the outage on both interpreters, a failing run, an interrupted run."""
@@ -90,8 +96,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Proce
     outage = scenario_file(folder, OUTAGE, "outage.toml")
     failing = scenario_file(folder, FAILING, "failing.toml")
     commands = {
-        "micropython": (outage, "--json", "--dut", "micropython"),
-        "cpython": (outage, "--json", "--log", str(folder / "log")),
+        "micropython": (outage, *outage_options(folder, "micropython")),
+        "cpython": (outage, *outage_options(folder, "cpython")),
         "failing": (failing, "--seed", "4"),
         "interrupted": (outage,),
     }
@@ -136,7 +142,12 @@ def test_sigterm_ends_run_in_order(runs: tuple[Path, Processes]) -> None:
 @pytest.mark.parametrize("dut", ["cpython", "micropython"])
 def test_outage_passes_in_real_time(runs: tuple[Path, Processes], dut: str) -> None:
     require_program(dut) if dut == "micropython" else None
-    code, out, err = wait_for_exit(runs[1][dut])
+    folder, processes = runs
+    code, out, err = wait_for_exit(processes[dut])
+    if code == 1:  # a machine that stands still for seconds misses ticks: once more, alone
+        options = (str(folder / "outage.toml"), *outage_options(folder, dut))
+        with running_command("hil", "run", "--real-time", *options) as process:
+            code, out, err = wait_for_exit(process)
     record: dict[str, Any] = json.loads(check_one_line(out))
     assert (code, record["failures"], err) == (0, [], "")
     assert record == {
