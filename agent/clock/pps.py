@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Component `pps`: keeps the port of the pulses open, counts them, and passes on what the receiver
-states of the next pulse.
+"""Component `pps`: keeps the port of the pulses open and counts them.
+
+It also passes on what the receiver states of the next pulse.
 
 Does not use the pulses: the agent passes them to `agent.clock.utc_clock`, from every kind of port.
 

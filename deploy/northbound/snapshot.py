@@ -181,6 +181,12 @@ class Snapshot:
     details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     devices: Mapping[str, DevicePoint] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the unit tries a change, of whomever: the values in force are not kept yet."""
+        remote = self.details.get("remote")
+        return isinstance(remote, dict) and bool(remote.get("trial"))
+
     def aged(self, age_ms: int) -> "Snapshot":
         """Return this snapshot with the age of the record."""
         return dataclasses.replace(self, age_ms=age_ms)

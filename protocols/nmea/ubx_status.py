@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a u-blox receiver states about itself in UBX frames: leap seconds, antenna, interference.
 
-Reads NAV-TIMELS, NAV-STATUS, NAV-PVT (authentication only), MON-HW, MON-RF, SEC-OSNMA, TIM-TP,
-ACK-ACK and ACK-NAK. Does not
-check lengths and checksums of frames; see `protocols.nmea.framing`. The result is a
-`VendorSentence`, as for a sentence.
+Reads NAV-TIMELS, NAV-STATUS, NAV-PVT (authentication only), MON-HW, MON-RF, SEC-OSNMA, TIM-TP, ACK-
+ACK and ACK-NAK. Does not check lengths and checksums of frames; see `protocols.nmea.framing`. The
+result is a `VendorSentence`, as for a sentence.
 
 Sources: u-blox M8 receiver description (UBX-13003221), 32.17 and 32.18; F9 HPG 1.32 interface
 description, 3.14, 3.15 and 3.17; F9 HPG 1.51, 3.15.16 and 3.19.1. The sign of the quantisation

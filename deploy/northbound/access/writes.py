@@ -154,7 +154,7 @@ class Writer:
                 return Refusal(f"northbound.writes does not permit {request.name}")
             return None
         found = _setpoint_refusal(request, snapshot.setpoints.get(request.key))
-        if found is None and _is_on_trial(snapshot):
+        if found is None and snapshot.is_on_trial:
             return Refusal("another change is on trial", _TRIAL_RETRY_S)
         return found
 
@@ -380,11 +380,6 @@ def _last_change(state: Path | None, process: str) -> int:
             return counters.values.get(f"trial {process}", 0)
     except OSError:
         return 0
-
-
-def _is_on_trial(snapshot: Snapshot) -> bool:
-    remote = snapshot.details.get("remote")
-    return isinstance(remote, dict) and bool(remote.get("trial"))
 
 
 def _outcome(pending: _Pending, remote: dict[str, Any]) -> Outcome | None:

@@ -42,7 +42,8 @@ class SetPointWrites:
     def submit(self, change: SetPointChange, client: str) -> bool:
         """Send a change; return whether it is not refused. The audit log has the reason."""
         key, raw, active = change.key, change.raw, self._active(change.key)
-        verdict = self._decisions.judge(key, raw, client, active, on_trial=self._is_on_trial())
+        on_trial = self._snapshot.is_on_trial
+        verdict = self._decisions.judge(key, raw, client, active, on_trial=on_trial)
         if verdict in decisions.HELD:
             text = f"refused: {decisions.HELD[verdict]}"
             self._audit.record(client, client, PROTOCOL, "write", key, text)
@@ -71,7 +72,7 @@ class SetPointWrites:
             if state not in {"pending", "trial"}:
                 del self._submissions[key]
                 self._decisions.settle(key, _OUTCOMES.get(state, decisions.ROLLED_BACK))
-        if self._is_on_trial():
+        if snapshot.is_on_trial:
             return  # the value in force may return
         for key in self._decisions.set_points():
             active = self._active(key)
@@ -84,7 +85,3 @@ class SetPointWrites:
         if self._snapshot.stale or setpoint is None or not setpoint.writable:
             return None
         return setpoint.configured
-
-    def _is_on_trial(self) -> bool:
-        remote = self._snapshot.details.get("remote")
-        return isinstance(remote, dict) and bool(remote.get("trial"))

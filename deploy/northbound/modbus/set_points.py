@@ -13,10 +13,10 @@ process in between loses nothing.
 
 A value that no client of this server has written is the change of another user: it stays, at the
 end of the keep-alive and also if a client repeats its old value. Between two clients the later
-decision stays likewise. Such a repetition is no new
-decision: it gets a reply without an exception, nothing is sent, and the result says `replaced`.
-Another value, or the old one after the value in force, is a new change. The register `result` only
-shows the last outcome: the fact `replaced` is in `decisions`, where no refusal can end it.
+decision stays likewise. Such a repetition is no new decision: it gets a reply without an exception,
+nothing is sent, and the result says `replaced`. Another value, or the old one after the value in
+force, is a new change. The register `result` only shows the last outcome: the fact `replaced` is in
+`decisions`, where no refusal can end it.
 
 Does not decode requests; see `requests`. Does not check signatures; the agent does.
 """
@@ -24,6 +24,7 @@ Does not decode requests; see `requests`. Does not check signatures; the agent d
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy.northbound.access import decisions
 from deploy.northbound.access.decisions import Decisions
@@ -94,6 +95,14 @@ class ModbusWriteRules:
     keep_alive_s: float = 60.0
 
 
+class _ReturnStep(NamedTuple):
+    """A step of a return on its way: its raw value; `before`: the slot of the client's change."""
+
+    raw: int
+    is_last: bool
+    before: SlotState
+
+
 class UnitRegisters:
     """The source of `requests.ModbusRequests`. `clock` returns monotonic seconds."""
 
@@ -112,8 +121,7 @@ class UnitRegisters:
         self._slots: dict[str, SlotState] = {}
         self._repeated: set[tuple[str, str]] = set()  # held repetitions that are in the audit log
         self._submissions: dict[str, str] = {}
-        self._returning: dict[str, SlotState] = {}
-        self._step_of: dict[str, tuple[int, bool]] = {}  # newest raw value of a return; the last
+        self._returning: dict[str, _ReturnStep] = {}
         self._pauses = ReturnPauses(clock)
         self._changed_at: dict[str, float] = {}
         self._memory = RestoreFile(memory)
@@ -207,7 +215,7 @@ class UnitRegisters:
         setpoint, raw = self._snapshot.setpoints.get(key), place.raw(counts)
         active = _known_counts(key, self._configured(key))
         verdict = self._decisions.judge(
-            key, counts, client.user, active, on_trial=self._is_on_trial()
+            key, counts, client.user, active, on_trial=self._snapshot.is_on_trial
         )
         if verdict in decisions.HELD:
             self._hold(key, counts, verdict, client)
@@ -295,30 +303,30 @@ class UnitRegisters:
 
     def _end_return(self, key: str, result: int) -> None:
         """A return that failed leaves the result of the client's change, and is tried again."""
-        before = self._returning.pop(key, None)
-        if before is None:
+        step = self._returning.pop(key, None)
+        if step is None:
             return
         if result == _KEPT:
             self._pauses.wait_for_record(key)
         else:
             self._pauses.begin(key, rolled_back=result == _ROLLED_BACK)
-            self._slots[key] = replace(before, reason=8)
+            self._slots[key] = replace(step.before, reason=8)
 
     def _settle_decision(self, key: str, result: int) -> None:
         """Note the outcome of a client's change; a return that is done ends the decision.
 
         A step of a return is a decision of the client that has ended: it still owns the value.
         """
-        if key not in self._returning:
+        step = self._returning.get(key)
+        if step is None:
             self._decisions.settle(key, _OUTCOMES.get(result, decisions.REFUSED))
             return
         self._decisions.wait(key)
-        raw, is_last = self._step_of[key]
-        if result == _KEPT and is_last:
+        if result == _KEPT and step.is_last:
             self._decisions.end(key)
         elif result == _KEPT:
-            step = _counts(key, raw)
-            self._decisions.decide(key, step, step, self._decisions.client(key))
+            counts = _counts(key, step.raw)
+            self._decisions.decide(key, counts, counts, self._decisions.client(key))
 
     def _take_up(self) -> None:
         """After a restart: go on with the decisions; those of an older program are in `_memory`."""
@@ -334,7 +342,7 @@ class UnitRegisters:
     def _compare(self, key: str) -> None:
         """Note that another user has replaced a decision, and the reverse."""
         configured = self._configured(key)
-        if configured is None or key in self._submissions or self._is_on_trial():
+        if configured is None or key in self._submissions or self._snapshot.is_on_trial:
             return  # the value in force is not known, or may return
         change = self._decisions.compare(key, _counts(key, configured))
         state = self._slots.get(key, SlotState())
@@ -349,11 +357,6 @@ class UnitRegisters:
 
     def _forget_repetitions(self, key: str) -> None:
         self._repeated = {entry for entry in self._repeated if entry[0] != key}
-
-    def _is_on_trial(self) -> bool:
-        """Return whether the unit tries a change, of whomever: the value in force is not kept."""
-        remote = self._snapshot.details.get("remote")
-        return isinstance(remote, dict) and bool(remote.get("trial"))
 
     def _is_foreign(self, key: str) -> bool:
         """Return whether the value in force is neither of a client nor from before its changes."""
@@ -393,8 +396,7 @@ class UnitRegisters:
             self._slots[key] = replace(before, reason=8)
             return
         self._memory.add_step(key, target)
-        self._step_of[key] = target, is_last
-        self._returning[key] = before
+        self._returning[key] = _ReturnStep(target, is_last, before)
         self._slots[key] = SlotState(None, _ON_TRIAL, 8, before.writes)
 
 

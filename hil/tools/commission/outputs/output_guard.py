@@ -67,6 +67,18 @@ class OutputGuard:
             self._restored.append(old.point)
         self._pending.set_state(device, state, old)
 
+    def keep_on_way_back(self, device: Device, state: str, old: OldWords) -> None:
+        """Store a state; an error of the file must not end the way back of the others."""
+        try:
+            self.keep(device, state, old)
+        except BenchError as error:
+            self._file_error = str(error)
+
+    def take_file_error(self) -> str:
+        """Return the last error of the file on the way back, and forget it; "": there was none."""
+        error, self._file_error = self._file_error, ""
+        return error
+
     def check_elsewhere(self, devices: list[Device]) -> None:
         """Raise BenchError if a test of another folder has left outputs of these devices."""
         check_elsewhere(devices, self._pending.path)
@@ -121,7 +133,7 @@ class OutputGuard:
 
     def _file_problem(self, are_back: bool) -> list[str]:
         """Try to store the states again; return the problem if it is still there."""
-        if not self._file_error:
+        if not self.take_file_error():
             return []
         try:
             self._pending.store()
@@ -131,13 +143,6 @@ class OutputGuard:
             return [f"{error}: {outputs}{text}"]
         return []
 
-    def _settle(self, device: Device, state: str, old: OldWords) -> None:
-        """Store a state; an error of the file must not end the way back of the others."""
-        try:
-            self.keep(device, state, old)
-        except BenchError as error:
-            self._file_error = str(error)
-
     def _by_device(self) -> list[tuple[Device, list[dict[str, Any]]]]:
         """Return the entries by device and profile. Those without a write are forgotten."""
         found: dict[tuple[str, int, str], tuple[Device, list[dict[str, Any]]]] = {}
@@ -146,7 +151,7 @@ class OutputGuard:
             if not self._is_ours(device):
                 continue
             if entry["state"] == INTENDED:
-                self._settle(device, FOREIGN, OldWords(**entry["old"]))  # it is as it was
+                self.keep_on_way_back(device, FOREIGN, OldWords(**entry["old"]))  # it is as it was
                 continue
             key = (device["port"], device["unit"], device["profile"])
             found.setdefault(key, (device, []))[1].append(entry)
@@ -178,12 +183,12 @@ class OutputGuard:
             return
         line = f"{_where(device, old)}: old words {old.words} are back after a test"
         if state == INTENDED:  # it was never moved: no line
-            self._settle(device, RESTORED, old)
+            self.keep_on_way_back(device, RESTORED, old)
             return
         if state == FOREIGN:
             line = f"{_where(device, old)}: {problem}"
         self.returned.append(Returned(device, old, state, line))
-        self._settle(device, state, old)
+        self.keep_on_way_back(device, state, old)
         with suppress(OSError, ValueError):  # the terminal is lost
             self._say(line)
 

@@ -57,7 +57,6 @@ class OutputWatch:
         self._guard, self._devices, self._open, self._say = guard, devices, open_device, say
         self._old: dict[str, tuple[Device, OldWords]] = {}
         self._is_started = False
-        self._file_error = ""
 
     def __enter__(self) -> Self:
         return self
@@ -130,15 +129,8 @@ class OutputWatch:
                 self.leave(effect.output)
         return list(found.values())
 
-    def _keep(self, device: Device, state: str, old: OldWords) -> None:
-        """Store a state; an error of the file must not end the way back of the others."""
-        try:
-            self._guard.keep(device, state, old)
-        except BenchError as error:
-            self._file_error = str(error)
-
     def _raise_file_error(self) -> None:
-        error, self._file_error = self._file_error, ""
+        error = self._guard.take_file_error()
         if error:
             raise BenchError(error)
 
@@ -161,7 +153,7 @@ class OutputWatch:
             tried = [effect.output for effect in found]
             for name, old in outputs.items():
                 if name not in tried:
-                    self._keep(device, WRITTEN, old)
+                    self._guard.keep_on_way_back(device, WRITTEN, old)
                     found.append(SideEffect(name, f"{name} cannot be compared: {error}", False))
         return found
 
@@ -172,9 +164,11 @@ class OutputWatch:
         index = access.device.point_index(old.point)
         words = access.polled_words(access.profile.points[index])
         if words == old.words:
-            self._keep(device, WATCHED, old)
+            self._guard.keep_on_way_back(device, WATCHED, old)
             return None
-        self._keep(device, WRITTEN, old._replace(ours=_present_range(access, index)))
+        self._guard.keep_on_way_back(
+            device, WRITTEN, old._replace(ours=_present_range(access, index))
+        )
         text = f"{name} has moved from {old.words} to {words} during the test of another output"
         if not words:
             text = f"{name} cannot be read after the test"
@@ -185,11 +179,11 @@ class OutputWatch:
         index = access.device.point_index(old.point)
         moved = old._replace(ours=_present_range(access, index))
         state, problem = return_output(access, moved)
-        self._keep(device, state, moved)
+        self._guard.keep_on_way_back(device, state, moved)
         text = effect.text.partition(";")[0]
         if state != RESTORED:
             return SideEffect(effect.output, f"{effect.text}: {problem}", False)
-        self._keep(device, WATCHED, old)
+        self._guard.keep_on_way_back(device, WATCHED, old)
         return SideEffect(effect.output, f"{text}; it has its old words again", True)
 
 

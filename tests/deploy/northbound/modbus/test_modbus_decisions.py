@@ -54,18 +54,24 @@ class _Master:
         return self.rig.registers.write(address, counts, LOCAL)
 
 
-def _make(memory: Path) -> tuple[ModbusRig, _Master, FakeWriter]:
-    """A master has set its value, and the unit has kept it."""
+def _write_once(memory: Path, outcome: Outcome, raw: int) -> tuple[ModbusRig, _Master, FakeWriter]:
+    """A master has written its value; `raw` is in force after the outcome."""
     writer = FakeWriter()
     rig = ModbusRig(writer, LOOPBACK, memory=memory)
     rig.next_record(_configure(32_000))
     master = _Master(rig)
     master.alive()
     assert master.write() == 0
-    writer.results["1"] = Outcome("confirmed")
-    rig.next_record(_configure(33_000))
-    assert _slot(rig) == (2, 0)
+    writer.results["1"] = outcome
+    rig.next_record(_configure(raw))
     return rig, master, writer
+
+
+def _make(memory: Path) -> tuple[ModbusRig, _Master, FakeWriter]:
+    """A master has set its value, and the unit has kept it."""
+    found = _write_once(memory, Outcome("confirmed"), 33_000)
+    assert _slot(found[0]) == (2, 0)
+    return found
 
 
 def _silent(master: _Master) -> None:
@@ -227,16 +233,9 @@ def test_after_the_return_the_old_value_is_a_new_decision(tmp_path: Path) -> Non
 
 def _rolled_back(memory: Path) -> tuple[ModbusRig, _Master, FakeWriter]:
     """A master has written 33 degrees, and the unit has rolled this back to 32."""
-    writer = FakeWriter()
-    rig = ModbusRig(writer, LOOPBACK, memory=memory)
-    rig.next_record(_configure(32_000))
-    master = _Master(rig)
-    master.alive()
-    assert master.write() == 0
-    writer.results["1"] = Outcome("rolled_back", "unwell")
-    rig.next_record(_configure(32_000))
-    assert _slot(rig) == (3, 0)
-    return rig, master, writer
+    found = _write_once(memory, Outcome("rolled_back", "unwell"), 32_000)
+    assert _slot(found[0]) == (3, 0)
+    return found
 
 
 def _cycle(master: _Master, raw: int = 32_000, *, seconds: int = 7200) -> None:
