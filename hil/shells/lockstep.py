@@ -22,8 +22,9 @@ from hil.shells import lockstep_child
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAP = "256wK"
-SOURCE_HEAP = "272wK"
-"""Heap for the sources: their type-only blocks are compiled too, but not those of a board."""
+SOURCE_HEAP = "304wK"
+"""Heap for the sources: their type-only blocks are compiled too, but not those of a board. The
+ten devices of the scenario `full-bench` need between 272 and 288."""
 LARGE_HEAP = "576wK"
 """Heap for optional components: their code is compiled here, but is precompiled on a board. Five
 components need 544."""

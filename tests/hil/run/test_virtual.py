@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,12 @@ def test_both_interpreters_give_the_same_digest(name: str) -> None:
         on_cpython.digest,
         on_cpython.failures,
     )
+
+
+def test_a_bus_of_ten_devices_fits_the_heap_of_the_sources() -> None:
+    require_program("micropython")
+    short = replace(find("full-bench"), seconds=1, events=(), expectations=())
+    assert run_scenario(short, make_dut=LockStepDut).failures == ()
 
 
 @pytest.mark.soak
