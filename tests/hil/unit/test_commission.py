@@ -27,8 +27,11 @@ from hil.tools.commission.outputs.pending import OldWords
 from hil.tools.commission.profile_draft import draft_profile
 from hil.tools.commission.register_table import parse_table
 from protocols.modbus import pdu
+from tests.hil.unit.foreign_cdu import ForeignCdu
+from tests.support.skipped_time import SkippedTime
 
-_SERVER = Path(__file__).with_name("foreign_cdu.py")
+_PAUSING = ("steps", "outputs.output_watch", "outputs.way_back", "outputs.write_test",
+            "tuning.loop_tuning", "tuning.step_test")  # fmt: skip
 TABLE = """\
 address;name;type;scale;unit;access;bits
 0;Supply temperature;i16;0.1;°C;R;
@@ -45,13 +48,19 @@ _GAUGES = ("SupplyTemperatureCelsius=36.2", "ReturnTemperatureCelsius=41.8",
 
 
 @pytest.fixture
-def cdu(request: pytest.FixtureRequest) -> Iterator[str]:
+def skipped(monkeypatch: pytest.MonkeyPatch) -> SkippedTime:
+    """The clock of the commissioning in this process: its pauses pass immediately."""
+    clock = SkippedTime()
+    for module in _PAUSING:
+        monkeypatch.setattr(f"hil.tools.commission.{module}.time", clock)
+    return clock
+
+
+@pytest.fixture
+def cdu(request: pytest.FixtureRequest, skipped: SkippedTime) -> Iterator[str]:
     """The address of the foreign CDU; the parameter of the test is its fault."""
-    command = [sys.executable, str(_SERVER), "0", getattr(request, "param", "")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as it:
-        assert it.stdout is not None
-        yield f"tcp:127.0.0.1:{int(it.stdout.readline())}"
-        it.terminate()
+    with ForeignCdu(getattr(request, "param", "").split(), skipped.monotonic) as it:
+        yield it.address
 
 
 @pytest.fixture
