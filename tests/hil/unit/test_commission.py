@@ -48,23 +48,22 @@ _GAUGES = ("SupplyTemperatureCelsius=36.2", "ReturnTemperatureCelsius=41.8",
 
 
 @pytest.fixture
-def skipped(monkeypatch: pytest.MonkeyPatch) -> SkippedTime:
-    """The clock of the commissioning in this process: its pauses pass immediately."""
+def cdu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the foreign CDU; the parameter of the test is its fault.
+
+    The pauses of the commissioning in this process are skipped, and have passed for the CDU.
+    """
     clock = SkippedTime()
     for module in _PAUSING:
         monkeypatch.setattr(f"hil.tools.commission.{module}.time", clock)
-    return clock
-
-
-@pytest.fixture
-def cdu(request: pytest.FixtureRequest, skipped: SkippedTime) -> Iterator[str]:
-    """The address of the foreign CDU; the parameter of the test is its fault."""
-    with ForeignCdu(getattr(request, "param", "").split(), skipped.monotonic) as it:
+    with ForeignCdu(getattr(request, "param", "").split(), clock.monotonic) as it:
         yield it.address
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without files; the reports have no PDF, because Chromium takes seconds."""
+    monkeypatch.setattr("hil.report.write.print_pdf", lambda *_: False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLDLOOP_PROFILES", "")
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
