@@ -15,6 +15,7 @@
 import ast
 import collections
 import faulthandler
+import gc
 import os
 import shutil
 import signal
@@ -161,6 +162,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path in _REALTIME_PATHS:
             item.add_marker(pytest.mark.realtime)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage the modules and tests, which stay until the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook
