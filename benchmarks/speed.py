@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed of virtual time beside a small reference program of the same job, as ratios of one run.
 
-    python -m benchmarks.speed [--seconds 300] [--rounds 5] [--instructions] [--keep]
+    python -m benchmarks.speed [--seconds 300] [--rounds 5] [--instructions | --calls] [--keep]
 
 The reference is `benchmarks.bench.reference`: three devices, each polled once a second, and 12 NMEA
 sentences a second. It is the same for all scenarios. A ratio is its cost of a virtual second over
 that of the scenario. The reference and the scenarios take turns in one process. Each figure is CPU
-time, so other programs on the machine have little effect.
+time. Other programs still have an effect: they empty the caches of a core, and a scenario needs
+more of them than the reference. Compare figures of a quiet machine.
 
 `--instructions` counts instructions with Valgrind instead. The cost is the difference between a
 long and a short run, so the start does not count. It is slow, but a shared machine has no effect.
 The ratios of the two methods differ: the reference is small and stays in the caches of a core, so
 its instructions take less time each.
+
+`--calls` counts calls of functions, in Python and in C. It is quick, and neither the machine nor
+its load has an effect; the time of a call is not seen.
 
 `HISTORY` keeps earlier ratios. A ratio that is more than `WORSE_PCT` below the last kept one of the
 same method is named in a notice. `--keep` adds the ratios of this run to the file. Does not judge:
@@ -19,6 +23,7 @@ the exit code is 0.
 """
 
 import argparse
+import cProfile
 import json
 import os
 import re
@@ -41,6 +46,7 @@ REFERENCE = "reference"
 WORSE_PCT = 10
 TRAFFIC = ReferenceTraffic(devices=3, reads=3, writes=1, registers=20, sentences=12)
 _SHORT_S = 20
+_UNITS = {"CPU time": "us of CPU", "instructions": "thousand instructions", "calls": "calls"}
 _VALGRIND = ("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null")
 
 
@@ -98,6 +104,26 @@ def measure_instructions(names: tuple[str, ...], seconds: int) -> dict[str, list
     return costs
 
 
+def count_calls(name: str, seconds: int) -> int:
+    """Return the calls of functions of a run."""
+    profile = cProfile.Profile()
+    if name == REFERENCE:
+        reference = ReferenceProgram(TRAFFIC)
+        profile.runcall(reference.run, seconds)
+    else:
+        profile.runcall(VirtualRun(replace(find(name), seconds=seconds), 1).run)
+    return sum(entry.callcount for entry in profile.getstats())
+
+
+def measure_calls(names: tuple[str, ...], seconds: int) -> dict[str, list[float]]:
+    """Return the calls of a virtual second by name, without those of the start."""
+    costs = {}
+    for name in names:
+        short, long = (count_calls(name, s) for s in (_SHORT_S, _SHORT_S + seconds))
+        costs[name] = [(long - short) / seconds]
+    return costs
+
+
 def find_ratios(costs: dict[str, list[float]]) -> dict[str, float]:
     """Return the median ratio of the rounds, by scenario."""
     reference = costs[REFERENCE]
@@ -146,6 +172,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=300, metavar="N", help="virtual s (300)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (5)")
     parser.add_argument("--instructions", action="store_true", help="count with Valgrind")
+    parser.add_argument("--calls", action="store_true", help="count calls of functions")
     parser.add_argument("--keep", action="store_true", help="add the ratios to the history")
     parser.add_argument("--one", metavar="NAME", help="only run NAME once (for --instructions)")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
@@ -158,6 +185,8 @@ def main() -> int:
             return 0
         if arguments.instructions:
             costs, record["method"] = measure_instructions(names, arguments.seconds), "instructions"
+        elif arguments.calls:
+            costs, record["method"] = measure_calls(names, arguments.seconds), "calls"
         else:
             costs = measure_time(names, arguments.seconds, arguments.rounds)
             record["method"] = "CPU time"
@@ -168,7 +197,7 @@ def main() -> int:
     record["notices"] = find_worse(record["ratios"], record["method"], load_history())
     if arguments.keep:
         keep(record)
-    unit = "thousand instructions" if arguments.instructions else "us of CPU"
+    unit = _UNITS[record["method"]]
     rows = [[n, f"{c:.0f}", record["ratios"].get(n, 1.0)] for n, c in record["costs"].items()]
     show(record, arguments.json, ["", f"{unit} a virtual s", "ratio"], rows)
     for line in record["notices"]:

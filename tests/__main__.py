@@ -3,10 +3,10 @@
 
 A test marked `realtime` mostly waits: for ticks, for timeouts, for other programs. Several of them
 run side by side. The other tests use the cores meanwhile, with a lower priority. So a program of a
-test in real time gets a core as soon as it needs one. The other tests have one process more than
-the machine has cores, because some of them wait for programs too. Their order is that of
-tests/distribution.py. The output of the part in real
-time follows that of the others. Arguments are passed to pytest.
+test in real time gets a core as soon as it needs one. The other tests have more processes than the
+machine has cores, because many of them wait for browsers, servers and disks: with one process more
+than cores, each process used a quarter of a core. Their order is that of tests/distribution.py. The
+output of the part in real time follows that of the others. Arguments are passed to pytest.
 """
 
 import os
@@ -14,11 +14,12 @@ import subprocess
 import sys
 import tempfile
 
-from tests.support.repository import REALTIME
+from tests.support.repository import REALTIME, REALTIME_PARTS
 
 NO_TESTS_CHOSEN = 5  # exit code of pytest
 _WAITING = 3  # processes for the tests that wait
 _NICENESS = "10"  # of the other tests
+_PROCESS_BYTES = 1_500_000_000  # of a process with the programs of a test
 
 
 def _command(marks: str, processes: int, *arguments: str) -> list[str]:
@@ -26,11 +27,17 @@ def _command(marks: str, processes: int, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "pytest", *spread, "-m", f"{marks} and not soak", *arguments]
 
 
+def count_processes(cores: int, memory_bytes: int) -> int:
+    """Return the number of processes of the tests that mostly compute."""
+    return max(1, min(2 * cores + 1, memory_bytes // _PROCESS_BYTES))
+
+
 def main(arguments: list[str]) -> int:
     """Run both parts; return the worst exit code. A part without tests is not a failure."""
-    processes = (os.cpu_count() or 1) + 1
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    processes = count_processes(os.cpu_count() or 1, memory_bytes)
     others = ["nice", "-n", _NICENESS, *_command("not realtime", processes, *arguments)]
-    realtime = _command("realtime", _WAITING, *(arguments or REALTIME))
+    realtime = _command("realtime", _WAITING, *(arguments or (*REALTIME, *REALTIME_PARTS)))
     with tempfile.TemporaryFile() as output:
         waiting = subprocess.Popen(realtime, stdout=output, stderr=subprocess.STDOUT)
         with waiting:

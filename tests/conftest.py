@@ -15,9 +15,11 @@
 import ast
 import collections
 import faulthandler
+import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -41,8 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
     The ledger of signed messages is not that of the user. Each session has its own results of
     scenarios, which its workers share.
 
-    A worker ignores SIGINT, and a shell ignores it for background processes.
+    A worker ignores SIGINT, and a shell ignores it for background processes. Compiled modules are
+    kept, whatever the shell says: else each process of the session, and each program that a test
+    starts, compiles its modules again.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="coldloop-tests")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -156,6 +162,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path in _REALTIME_PATHS:
             item.add_marker(pytest.mark.realtime)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage the modules and tests, which stay until the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook

@@ -4,7 +4,8 @@
 A file stays in one process, because its tests share programs, and one run of MicroPython has all
 tests of a file. The tests of SPLIT share nothing, so each of them goes to a free process. The gates
 come first, because their failures explain later ones. The files of FIRST follow, because they take
-longest. The many short runs of LAST fill the processes until the end.
+longest: most of them wait, so they run beside files that compute. The many short runs of LAST fill
+the processes until the end.
 """
 
 from pathlib import PurePath
@@ -25,12 +26,21 @@ SPLIT = (
 )
 FIRST = (
     GATES,
+    "tests/deploy/northbound/panel/test_page.py",
+    "tests/hil/page/test_keyboard.py",
     "tests/deploy/firmware/test_firmware.py",
     "tests/repository/test_house.py",
+    "tests/hil/page/test_view.py",
     "tests/deploy/ops/test_config_command.py",
+    "tests/deploy/ops/test_signed_reports.py",
+    "tests/hil/unit/test_commission.py",
+    "tests/deploy/ops/test_rollout_resume.py",
     "tests/deploy/relay/stores/test_stores.py",
-    "tests/deploy/northbound/panel/test_page.py",
     "tests/deploy/northbound/redfish/test_validators.py",
+    "tests/hil/page/test_survival.py",
+    "tests/deploy/northbound/snmp/test_liveness.py",
+    "tests/deploy/northbound/process/test_read_only.py",
+    "tests/cli/test_modbus_tools.py",
     "tests/repository/test_benchmarks.py",
     "tests/hil/scenario/test_scenario.py",
     "tests/hil/annual/test_annual.py",

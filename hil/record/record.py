@@ -9,6 +9,7 @@ the bench signs the hash (Ed25519). The hash covers the record without `hash` an
 JSON with sorted keys and without blanks.
 """
 
+import functools
 import hashlib
 import platform
 from collections.abc import Sequence
@@ -46,6 +47,7 @@ def bench_hash() -> str:
     return _code_hash((*_FIRMWARE, "hil"), (".py", ".json", ".toml"))
 
 
+@functools.cache  # the code that runs is that of the start of the process
 def _code_hash(packages: tuple[str, ...], suffixes: tuple[str, ...]) -> str:
     hasher = hashlib.sha256()
     for package in packages:

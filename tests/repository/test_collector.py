@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import distribution
+from tests.__main__ import count_processes
 from tests.conftest import parse_output
 from tests.support.programs import require_program
-from tests.support.repository import ROOT
+from tests.support.repository import REALTIME, REALTIME_PARTS, ROOT, repo_files
 from tests.support.targets import UNIX, float_bits, run_tests, targets
 
 RUNNER_OUTPUT = """\
@@ -102,3 +104,35 @@ def test_a_missing_program_fails_in_ci(tmp_path: Path, ci: str, failed: bool) ->
     assert ("program missing: mosquitto (CI=true needs all test programs)" in output) == failed
     last_line = output.splitlines()[-1]
     assert ("1 failed, 2 skipped, 2 errors" if failed else "5 skipped") in last_line
+
+
+def test_each_test_with_the_mark_realtime_runs_in_make_test() -> None:
+    """`python -m tests` runs the mark in the files of two lists only."""
+    mark = "@pytest.mark." + "realtime"
+    names = [n for n in repo_files() if n.startswith("tests/") and n.endswith(".py")]
+    marked = {n for n in names if f"\n{mark}\n" in (ROOT / n).read_text(encoding="utf-8")}
+    assert marked - set(REALTIME) == set(REALTIME_PARTS)
+
+
+def test_each_file_of_an_order_exists() -> None:
+    for name in (*distribution.SPLIT, *distribution.FIRST, *distribution.LAST, *REALTIME):
+        assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize(
+    ("cores", "gigabytes", "processes"), [(2, 24, 5), (2, 4, 2), (1, 1, 1), (16, 64, 33)]
+)
+def test_the_number_of_processes_depends_on_cores_and_memory(
+    cores: int, gigabytes: int, processes: int
+) -> None:
+    assert count_processes(cores, gigabytes * 10**9) == processes
+
+
+def test_compiled_modules_are_kept_whatever_the_shell_says(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import os, sys\n"
+        "def test_a():\n"
+        "    assert 'PYTHONDONTWRITEBYTECODE' not in os.environ\n"
+        "    assert not sys.dont_write_bytecode\n"
+    )
+    assert "1 passed, 5 skipped" in pytest_on(tmp_path, PYTHONDONTWRITEBYTECODE="1")

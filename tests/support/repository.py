@@ -48,6 +48,18 @@ REALTIME = (
 )
 """Files with tests that wait for wall time, the longest first."""
 
+REALTIME_PARTS = (
+    "tests/hil/unit/test_returned_outputs.py",
+    "tests/agent/clock/test_clock_serve.py",
+    "tests/deploy/ops/test_first_change.py",
+    "tests/deploy/firmware/test_firmware_update.py",
+    "tests/deploy/northbound/process/test_launcher.py",
+    "tests/deploy/northbound/process/test_latency.py",
+    "tests/hil/unit/test_commission.py",
+    "tests/agent/clock/test_calibrate.py",
+)
+"""Files of which some tests, with the mark `realtime`, wait for wall time."""
+
 
 @functools.cache
 def project_settings() -> dict[str, Any]:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A CDU that coldloop has never seen: a server of pymodbus with one address and eight registers.
 
-Not an emulated device of the bench: it shares no code with it. `python foreign_cdu.py` prints its
-port and serves until it is terminated. Further words: `alarm` (an alarm is on), `deaf` (confirms
+Not an emulated device of the bench: it shares no code with it. It serves in a thread of the test,
+by the clock of the test: a pause that the test skips has passed for the CDU too.
+Faults: `alarm` (an alarm is on), `deaf` (confirms
 writes of the valve without effect), `sticky` (the pump keeps the first written value until the
 valve is written), `jammed` (the valve keeps the first written value), `reversed` (the valve warms
 the supply), `backward` (more pump speed lowers the pressure), `no-value`
@@ -25,9 +26,10 @@ Physics, each 0.1 s: the flow follows the pump speed, the pressure its square. T
 
 import asyncio
 import struct
-import sys
-import time
-from typing import Any
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
 
 from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusTcpServer
@@ -39,7 +41,9 @@ _STEP_S, _TIME_CONSTANT_S, _SLEW = 0.1, 8.0, 1.5
 class Registers:
     """The registers as the server asks for them; a write to a measured one is refused."""
 
-    def __init__(self, faults: list[str]) -> None:
+    def __init__(self, faults: list[str], now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._stepped_s = now_s()
         self.supply_c, self.speed, self.valve = 36.0, 60.0, 40.0
         self.faults = faults
         self.words = [360, 420, 600, 500, 600, 400, 3, int("alarm" in faults)]
@@ -48,8 +52,13 @@ class Registers:
         self._shown_pump, self._shown_at = 600, 0.0
         self._opens_at = 0.0
 
-    def step(self) -> None:
-        """Advance the CDU by one step."""
+    def catch_up(self) -> None:
+        """Advance the CDU to the present time."""
+        while self._stepped_s + _STEP_S <= self._now_s():
+            self._stepped_s += _STEP_S
+            self._step()
+
+    def _step(self) -> None:
         self.speed += max(-_SLEW, min(_SLEW, self.words[4] / 10 - self.speed))
         self.valve += max(-_SLEW, min(_SLEW, self.words[5] / 10 - self.valve))
         sign = -1.0 if "reversed" in self.faults else 1.0
@@ -63,7 +72,7 @@ class Registers:
             target_c -= 60.0
         self.words[7] |= int(self.valve > 43.0 and "trips" in self.faults)
         lag_s = _TIME_CONSTANT_S if "quick" not in self.faults else 1.0
-        if "late" in self.faults and 0.0 < self._opens_at < time.monotonic():
+        if "late" in self.faults and 0.0 < self._opens_at < self._stepped_s:
             self.words[5], self._opens_at = 1000, 0.0
         self.supply_c += (target_c - self.supply_c) * _STEP_S / lag_s
         self.words[0] = round(10 * self.supply_c)
@@ -78,7 +87,7 @@ class Registers:
         if "no-value" in self.faults or "zero" in self.faults:
             words[:4] = [0 if "zero" in self.faults else 0x8000] * 4
         if "lag" in self.faults and is_shown:
-            if time.monotonic() > self._shown_at:
+            if self._now_s() > self._shown_at:
                 self._shown_pump = words[4]
             words[4] = self._shown_pump
         if "swapped" in self.faults:
@@ -98,12 +107,13 @@ class Registers:
         """Answer a request: the present registers, or a write to 4 and 5."""
         if "slow" in self.faults:
             await asyncio.sleep(0.5)
+        self.catch_up()
         if values is None:
             current[:] = self.read(is_shown=function in (3, 4))
             return None
         written = [int(word) for word in values]
         if "lag" in self.faults:
-            self._shown_at = time.monotonic() + 1.5
+            self._shown_at = self._now_s() + 1.5
         if "swapped" in self.faults:
             return self._write_float(address, written)
         if not address >= 4 or address + len(written) > 6:
@@ -131,7 +141,7 @@ class Registers:
         if "crossed" in self.faults and address == 5:
             self.words[4] = 300
         if address == 4:
-            self._opens_at = time.monotonic() + 0.5
+            self._opens_at = self._now_s() + 0.5
 
     def _write_float(self, address: int, written: list[int]) -> ExcCodes | None:
         if address not in (8, 10) or len(written) != 2:
@@ -143,19 +153,36 @@ class Registers:
         return None
 
 
-async def main(port: int, faults: list[str]) -> None:
-    """Serve on `port` of the loopback; 0: a free one."""
-    registers = Registers(faults)
-    data = SimData(0, values=registers.read(), datatype=DataType.REGISTERS)
-    device = SimDevice(7, simdata=[data], action=registers.serve)
-    server = ModbusTcpServer(device, address=("127.0.0.1", port))
-    await server.serve_forever(background=True)
-    transport: Any = server.transport
-    print(transport.sockets[0].getsockname()[1], flush=True)
-    while True:
-        registers.step()
-        await asyncio.sleep(_STEP_S)
+class ForeignCdu:
+    """The CDU at a free port of the loopback, as a context. `now_s` is its clock in seconds."""
 
+    def __init__(self, faults: list[str], now_s: Callable[[], float]) -> None:
+        self.address = ""
+        self._registers = Registers(faults, now_s)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
 
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if sys.argv[1:] else 0, " ".join(sys.argv[2:]).split()))
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(60)
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.shutdown(), self._loop).result(60)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(60)
+        self._loop.close()
+
+    async def _serve(self) -> ModbusTcpServer:
+        data = SimData(0, values=self._registers.read(), datatype=DataType.REGISTERS)
+        device = SimDevice(7, simdata=[data], action=self._registers.serve)
+        server = ModbusTcpServer(device, address=("127.0.0.1", 0))
+        await server.serve_forever(background=True)
+        transport: Any = server.transport
+        self.address = f"tcp:127.0.0.1:{transport.sockets[0].getsockname()[1]}"
+        return server

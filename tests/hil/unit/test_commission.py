@@ -27,8 +27,11 @@ from hil.tools.commission.outputs.pending import OldWords
 from hil.tools.commission.profile_draft import draft_profile
 from hil.tools.commission.register_table import parse_table
 from protocols.modbus import pdu
+from tests.hil.unit.foreign_cdu import ForeignCdu
+from tests.support.skipped_time import SkippedTime
 
-_SERVER = Path(__file__).with_name("foreign_cdu.py")
+_PAUSING = ("steps", "outputs.output_watch", "outputs.way_back", "outputs.write_test",
+            "tuning.loop_tuning", "tuning.step_test")  # fmt: skip
 TABLE = """\
 address;name;type;scale;unit;access;bits
 0;Supply temperature;i16;0.1;°C;R;
@@ -45,17 +48,22 @@ _GAUGES = ("SupplyTemperatureCelsius=36.2", "ReturnTemperatureCelsius=41.8",
 
 
 @pytest.fixture
-def cdu(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of the foreign CDU; the parameter of the test is its fault."""
-    command = [sys.executable, str(_SERVER), "0", getattr(request, "param", "")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as it:
-        assert it.stdout is not None
-        yield f"tcp:127.0.0.1:{int(it.stdout.readline())}"
-        it.terminate()
+def cdu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the foreign CDU; the parameter of the test is its fault.
+
+    The pauses of the commissioning in this process are skipped, and have passed for the CDU.
+    """
+    clock = SkippedTime()
+    for module in _PAUSING:
+        monkeypatch.setattr(f"hil.tools.commission.{module}.time", clock)
+    with ForeignCdu(getattr(request, "param", "").split(), clock.monotonic) as it:
+        yield it.address
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder without files; the reports have no PDF, because Chromium takes seconds."""
+    monkeypatch.setattr("hil.report.write.print_pdf", lambda *_: False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLDLOOP_PROFILES", "")
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")

@@ -125,7 +125,6 @@ def tune(cdu: str, site: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[
     return found
 
 
-@pytest.mark.realtime
 @pytest.mark.parametrize("cdu", ["quick"], indirect=True)
 def test_both_loops_are_tuned_and_the_report_has_the_curves(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
@@ -146,7 +145,6 @@ def test_both_loops_are_tuned_and_the_report_has_the_curves(
     assert main(["agent", "--config", str(site / "unit.json"), "--check"]) == 0
 
 
-@pytest.mark.realtime
 @pytest.mark.parametrize("cdu", ["quick busier"], indirect=True)
 def test_a_test_that_the_load_disturbs_is_repeated(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -195,7 +193,6 @@ def run_tune(
     return code, json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
 
 
-@pytest.mark.realtime
 @pytest.mark.parametrize("cdu", ["quick backward reversed"], indirect=True)
 def test_a_reversed_actuator_is_not_tuned(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
@@ -209,7 +206,6 @@ def test_a_reversed_actuator_is_not_tuned(
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
 
 
-@pytest.mark.realtime
 @pytest.mark.parametrize("cdu", ["quick jammed"], indirect=True)
 def test_no_second_loop_is_tested_while_an_output_is_not_back(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
