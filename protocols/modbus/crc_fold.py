@@ -11,9 +11,9 @@ here, so the factor is reversed: x^15 + x^14 + 1. Squaring keeps its three terms
 two, x^15m + x^14m + 1 is a multiple of it. Hence the low 14m bits can be added again at 14m and at
 15m, and then cut off. After the last fold 15 bits remain, which must be 0.
 
-A fold of fewer bits than it can take is right, too. So the folds of the usual sizes stand in a fixed
-sequence, with their masks as constants: a loop over a list of them takes twice as long when the
-caches of the processor are cold, as they are after each wait for a reply.
+A fold of fewer bits than it can take is right, too. So the folds of the usual sizes stand in a
+fixed sequence, with their masks as constants: a loop over a list of them takes twice as long when
+the caches of the processor are cold, as they are after each wait for a reply.
 """
 
 _BITS = 14
