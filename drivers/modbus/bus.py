@@ -188,7 +188,7 @@ class Bus(RequestSender):
 
     def drop_input(self, now: int) -> None:
         """Recover after an exception in this object: discard the received bytes, wake soon."""
-        self.client.reset()
+        self._discard_input(now)
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
@@ -446,4 +446,4 @@ class Bus(RequestSender):
         self._transaction = None
         self.wake_at = NEVER
         self._line_timer.line_closed()
-        self.client.reset()
+        self._discard_input(now)

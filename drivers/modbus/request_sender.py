@@ -240,6 +240,13 @@ class RequestSender(BusCounters):
         self.client.lost_units = ()
         return bool(others)
 
+    def _discard_input(self, now: int) -> None:
+        """Discard the received bytes. Beside another master, requests of it can be among them."""
+        if self.serial and (now < self.other_until or self.client.others):
+            for unit in self._health:
+                self._stale_replies.expect_many(unit, now)
+        self.client.reset()
+
     def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
         """Open a request whose reply is not clear, if the unit owes older ones too."""
         if transaction.unit in self._stale_replies.units:

@@ -72,7 +72,7 @@ BUSY = "busy: in use by another program; stop that one or choose another port"
 NOT_SERIAL = "not a serial port: name a tty such as /dev/ttyUSB0 or /dev/ttyS0"
 NO_PERMISSION = "permission: add the user to group dialout (or fix the device's mode)"
 BAUD_REFUSED = "baud rate refused: choose a rate that the hardware supports"
-RS485_REFUSED = "rs485=1 refused: remove it if the adapter controls the direction itself"
+RS485_REFUSED = "rs485=1 refused (%s): remove it if the adapter controls the direction itself"
 DISCONNECTED = "disconnected: unplugged, or the driver failed"
 
 SERIAL_REASONS = {

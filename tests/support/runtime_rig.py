@@ -157,13 +157,17 @@ class CertificateAuthority:
     def run(self, *arguments: "str | Path") -> None:
         subprocess.run([self._openssl, *arguments], check=True, capture_output=True)
 
-    def issue(self, name: str, kind: str = "DNS") -> "tuple[Path, Path]":
-        """Make a certificate for a host name (kind IP: an address) and its key."""
+    def issue(self, name: str, kind: str = "DNS", more: str = "") -> "tuple[Path, Path]":
+        """Make a certificate for a host name (kind IP: an address) and its key.
+
+        `more`: another line for the extensions of openssl.
+        """
         stem = self._folder / name
         certificate, key = stem.with_suffix(".pem"), stem.with_suffix(".key")
         request, extension = stem.with_suffix(".csr"), stem.with_suffix(".ext")
         extension.write_text(
-            f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\n", encoding="utf-8"
+            f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\n{more}\n",
+            encoding="utf-8",
         )
         self.run("req", *_KEY_OPTIONS, "-subj", f"/CN={name}", "-keyout", key, "-out", request)
         signer: list[str | Path] = [

@@ -14,7 +14,6 @@ import os
 import termios
 
 import serial
-from serial.rs485 import RS485Settings
 
 from drivers.errors import AddressError, PortError
 from drivers.ports.address import Address
@@ -140,11 +139,12 @@ def _configure(line: serial.Serial, address: Address) -> None:
     _check_baud(line.fileno(), address)
     if not address.rs485:
         return
+    from drivers.ports.cpython import rs485_kernel  # noqa: PLC0415  (few lines need it)
+
     try:
-        before, after = address.delays_ms
-        line.rs485_mode = RS485Settings(delay_before_tx=before / 1000, delay_before_rx=after / 1000)
-    except (ValueError, OSError) as error:
-        raise make_error(address, RS485_REFUSED) from error
+        rs485_kernel.enable(line.fileno(), address.delays_ms)
+    except OSError as error:
+        raise make_error(address, RS485_REFUSED % (error.strerror or error)) from error
 
 
 def _set_raw_mode(descriptor: int) -> None:

@@ -122,7 +122,8 @@ def describe_result(result: "TransactionResult") -> str:
         return "ok"
     if result.status == EXCEPTION:
         meaning = EXCEPTIONS.get(result.code, "not in the standard")
-        return "exception %d (%s)" % (result.code, meaning)
+        text = "exception %d (%s)" % (result.code, meaning)
+        return text + (": " + result.reason if result.reason else "")
     if result.status == "timeout":
         return "no reply" + (": " + result.reason if result.reason else "")
     if result.status == "busy":

@@ -22,6 +22,7 @@ from drivers.modbus.transaction import AMBIGUOUS, TIMEOUT
 from drivers.ports.address import Address, parse_address
 from drivers.ports.base import make_error
 from drivers.ports.bus_address import BUS_KINDS, make_bus
+from drivers.ports.cpython.tls_role import describe_role
 from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
@@ -41,6 +42,7 @@ _RESYNC_US = 600 * MILLISECOND
 _MAX_REPLIES = 7
 _MAX_DRAIN = 64
 _ADDRESSES = 65536
+_ILLEGAL_FUNCTION = 1  # also the answer to a role without this right
 _BYTE = 8  # bits of one byte of a reply
 _MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
 TIMEOUT_US = 300 * MILLISECOND
@@ -235,6 +237,8 @@ class BlockingModbusClient:
                     counters.other_unit_frames - foreign,
                     counters.echoes - echoes,
                 )
+            elif self.address.kind == "tls" and result.code == _ILLEGAL_FUNCTION:
+                result.reason = describe_role(self.address.options.get("cert", ""))
             return result
         except BaseException:  # also KeyboardInterrupt
             self._abandon()
