@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.decode.prepare import HeldError, Preparer
 from deploy.relay.decode.row_format import Item
 from deploy.relay.outputs.base import Output, OutputError
-from deploy.relay.quarantine import QuarantineTable
+from deploy.relay.records.database import Entry, RelayDatabase
+from deploy.relay.records.quarantine import QuarantineTable
 
 _POLL_S = 0.1
 _FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0

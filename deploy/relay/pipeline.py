@@ -17,14 +17,14 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import Ingest, Received
 from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.base import Output
-from deploy.relay.quarantine import QuarantineTable
 from deploy.relay.receipts import DueReceipts, Receipts
+from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.quarantine import QuarantineTable
 
 MAX_AHEAD = 5000
 _PREPARE_BATCH = 200

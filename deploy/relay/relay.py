@@ -27,13 +27,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
 from deploy.relay.broker_client import BrokerSettings, OutputConnection, connect, make_client
-from deploy.relay.database import RelayDatabase
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
+from deploy.relay.records.database import RelayDatabase
 
 _ROOT = "coldloop/v1"
 _BATCH = 200

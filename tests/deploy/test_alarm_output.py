@@ -11,7 +11,7 @@ import pytest
 from agent.alarms.alarm_filter import ROOT_END_MS, SETTLE_MS
 from agent.alarms.shelving import Shelving
 from deploy.relay import command
-from deploy.relay.database import RelayDatabase
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.decode.row_format import Note
 from deploy.relay.outputs.alarm_output import AlarmOutput
 from deploy.relay.outputs.base import OutputContext

@@ -7,12 +7,12 @@ tells UTC and uptime of a run, or a schema comes, the records that wait for it a
 
 from dataclasses import dataclass, field
 
-from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
 from deploy.relay.limits import UnitLimits, parse_note, parse_schema
-from deploy.relay.quarantine import QuarantineTable, now_ms
+from deploy.relay.records.database import Entry, RelayDatabase
+from deploy.relay.records.quarantine import QuarantineTable, now_ms
 from protocols.errors import DecodeError
 from protocols.telemetry import block
 from protocols.telemetry import message as telemetry_message

@@ -10,11 +10,11 @@ goes to the quarantine. A message over the rate of its unit is discarded.
 import sqlite3
 from dataclasses import dataclass, field
 
-from deploy.relay.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
 from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
-from deploy.relay.quarantine import QuarantineTable
+from deploy.relay.records.database import Entry, RelayDatabase, record_class, record_id
+from deploy.relay.records.quarantine import QuarantineTable
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message

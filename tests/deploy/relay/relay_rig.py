@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from benchmarks.telemetry import stream
-from deploy.relay.database import RelayDatabase
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.intake.ingest import Received
 from deploy.relay.outputs.base import Output

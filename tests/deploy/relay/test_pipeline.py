@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.relay import command
-from deploy.relay.database import RelayDatabase
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.decode.row_format import Item
 from deploy.relay.limits import RateLimiter, UnitLimits
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
-from deploy.relay.quarantine import now_ms
+from deploy.relay.records.quarantine import now_ms
 from protocols.telemetry import block, receipt, varint
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema

@@ -15,7 +15,7 @@ import pytest
 from confluent_kafka import Producer
 
 from deploy.errors import DeployError
-from deploy.relay.database import RelayDatabase
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import OutputContext, OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput

@@ -21,7 +21,7 @@ A unit has a quota of bytes. Beyond it a record is not stored and has no receipt
 import time
 from typing import Any, NamedTuple
 
-from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.records.database import Entry, RelayDatabase
 
 RELEASED = ("schema", "undated")
 """Reasons that end by themselves."""
