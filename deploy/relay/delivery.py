@@ -9,7 +9,6 @@ counted.
 """
 
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from deploy.relay.decode.prepare import HeldError, Preparer
 from deploy.relay.decode.row_format import Item
 from deploy.relay.outputs.base import Output, OutputError
 from deploy.relay.records.database import Entry, RelayDatabase
-from deploy.relay.records.quarantine import QuarantineTable
+from deploy.relay.records.quarantine import REFUSED, QuarantineTable
+from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
 _FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
@@ -177,8 +177,8 @@ class OutputWorker:
         try:
             self.output.deliver([item for _, item in read])
             self.delivered += len(read)
-        except OutputError:
-            raise
+        except (OutputError, MemoryError):
+            raise  # the receiver or the machine, not an item
         except Exception as error:  # noqa: BLE001 - any other error is that of an item
             if len(read) == 1:
                 self.refused += 1
@@ -192,7 +192,7 @@ class OutputWorker:
     def _hold(self, entry: Entry, detail: str) -> None:
         held = entry._replace(output=self.name)
         with self._database.transaction():
-            self._quarantine.add(held, "refused", f"{self.name}: {detail}")
+            self._quarantine.add(held, REFUSED, f"{self.name}: {detail}")
 
     def _move(self, position: int) -> None:
         with self._database.transaction():
@@ -201,12 +201,12 @@ class OutputWorker:
 
     def _recover(self) -> None:
         if self.failing_since is not None:
-            sys.stderr.write(f"output {self.name}: works again\n")
+            report(f"output {self.name}: works again")
         self.failing_since, self.error, self._delay_s = None, "", 0.0
 
     def _fail(self, text: str) -> None:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
-            sys.stderr.write(f"output {self.name}: {text}\n")
+            report(f"output {self.name}: {text}")
         self.error = text
         self._delay_s = min(max(2 * self._delay_s, _FIRST_DELAY_S), _MAX_DELAY_S)

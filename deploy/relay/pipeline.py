@@ -13,7 +13,6 @@ are received, so that the broker and the units keep them.
 """
 
 import sqlite3
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -25,6 +24,7 @@ from deploy.relay.outputs.base import Output
 from deploy.relay.receipts import DueReceipts, Receipts
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.quarantine import QuarantineTable
+from deploy.relay.terminal_text import report
 
 MAX_AHEAD = 5000
 _PREPARE_BATCH = 200
@@ -102,7 +102,7 @@ class Pipeline:
         try:
             self._tidy(force=True)
         except sqlite3.Error as error:  # the next start does it
-            sys.stderr.write(f"database of the relay: {error}\n")
+            report(f"database of the relay: {error}")
 
     # The steps.
 
@@ -169,7 +169,7 @@ class Pipeline:
             self._tidy()
         except sqlite3.Error as error:
             self.ingest.counts["store_errors"] += 1
-            sys.stderr.write(f"database of the relay: {error}\n")
+            report(f"database of the relay: {error}")
             time.sleep(1)
             return False
         return more

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP client of the outputs: one POST with a token and TLS, errors as OutputError or RefusedError.
 
-Does not format bodies. A status of 4xx is a refusal of the items, except 401, 403, 404, 408 and
-429: these are faults of the configuration or of the load, so the items wait.
+Does not format bodies. The statuses 400, 413 and 422 are a refusal of the items. All others are
+faults of the server, of the configuration or of the load, so the items wait.
 """
 
 import gzip
@@ -13,7 +13,7 @@ import urllib.request
 from deploy.relay.outputs.base import OutputContext, OutputError
 
 _TIMEOUT_S = 30
-_WAIT = (401, 403, 404, 408, 429)
+_REFUSALS = (400, 413, 422)
 
 
 class RefusedError(Exception):
@@ -43,7 +43,7 @@ class HttpClient:
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read(200).decode("ascii", "replace").strip()
-            if 400 <= error.code < 500 and error.code not in _WAIT:
+            if error.code in _REFUSALS:
                 raise RefusedError(f"{error.code} {text}") from None
             raise OutputError(f"{self._url}: {error.code} {text}") from None
         except (OSError, ValueError) as error:

@@ -8,8 +8,10 @@ Does not aggregate; use views or continuous aggregates. It makes its tables:
     coldloop_note     alarms and events: site, unit, log, record, t, content (jsonb)
 
 A batch is one transaction: COPY into a temporary table, then INSERT without the rows that exist. So
-a repetition doubles nothing. The option is a connection URI or string of libpq; it has the options
-for TLS (`sslmode=verify-full sslrootcert=… sslcert=… sslkey=…`).
+a repetition doubles nothing. A session with `synchronous_commit=off` is set to `on`. A server with
+`fsync` or `full_page_writes` off is refused, because it can lose a commit. The option is a
+connection URI or string of libpq; it has the options for TLS (`sslmode=verify-full sslrootcert=…
+sslcert=… sslkey=…`).
 """
 
 import json
@@ -41,6 +43,13 @@ _PARTS = (
     ("coldloop_uptime", "site, unit, log, record, run, uptime_ms, signal, value"),
     ("coldloop_note", "site, unit, log, record, t, content, digest"),
 )
+_OF_AN_ITEM = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.RaiseException,
+)
+"""Errors of a value, a key or a trigger. All others are of the server: the items wait."""
 _Rows = list[tuple[object, ...]]
 
 
@@ -65,11 +74,13 @@ class PostgresOutput(Output):
                 tables[1] += _uptime_rows(item)
         try:
             self._write(tables)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _OF_AN_ITEM:
+            raise
+        except psycopg.Error as error:  # the server: down, read-only, full, without a table
             self._disconnect()
-            raise OutputError(f"PostgreSQL: {str(error).splitlines()[0]}") from None
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise OutputError(f"PostgreSQL: {str(error).splitlines()[0]}") from None
+            raise OutputError(
+                f"PostgreSQL: {(str(error) or repr(error)).splitlines()[0]}"
+            ) from None
 
     def _write(self, tables: list[_Rows]) -> None:
         connection = self._connect()
@@ -92,10 +103,12 @@ class PostgresOutput(Output):
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
             connection = psycopg.connect(self.context.argument, connect_timeout=10, autocommit=True)
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                connection.execute(_TABLES)
-            _make_hypertable(connection)
+            try:
+                _make_tables(connection)
+                _make_durable(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._connection = connection
         return self._connection
 
@@ -107,6 +120,26 @@ class PostgresOutput(Output):
     def close(self) -> None:
         """Close the connection."""
         self._disconnect()
+
+
+def _make_tables(connection: psycopg.Connection) -> None:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute(_TABLES)
+    _make_hypertable(connection)
+
+
+def _make_durable(connection: psycopg.Connection) -> None:
+    """Make each commit wait for the disk. Raises OutputError if the server cannot do that."""
+    found = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
+        " current_setting('synchronous_commit')"
+    ).fetchone()
+    fsync, full_pages, commit = found or ("", "", "")
+    if fsync != "on" or full_pages != "on":
+        raise OutputError("PostgreSQL: fsync or full_page_writes is off: a commit can be lost")
+    if commit == "off":
+        connection.execute("SET synchronous_commit = on")
 
 
 def _make_hypertable(connection: psycopg.Connection) -> None:

@@ -4,8 +4,8 @@
 One SQLite file. All relays on a machine can share it (WAL, one writer at a time). ONE transaction
 stores a record and puts it into the outbox. A record leaves the outbox after all outputs have
 acknowledged it, or for the quarantine. The position of an output is the id of the last record that
-it has acknowledged. The position `""` is that of the receipts. The received records are stored as
-ranges of numbers, a few rows for each unit.
+it has acknowledged. The position `""` is that of the receipts, `#dated` that of the dates (see
+`date_table`). The received records are stored as ranges of numbers, a few rows for each unit.
 
 Several threads of a relay can use one object. Does not decode. The quarantine is in
 `quarantine.QuarantineTable`.
@@ -201,6 +201,16 @@ class RelayDatabase:
         )
         return int(rows[0][0]) if rows else 0
 
+    def pending_notes(self, unit: str) -> list[int]:
+        """Return the ids of the notes of datagrams of a unit that wait for a required output."""
+        rows = self.query(
+            "SELECT id FROM outbox WHERE unit=? AND generation=x'' AND number=0 AND output=''"
+            " AND id>COALESCE((SELECT p.id FROM position p"
+            " WHERE p.relay=outbox.relay AND p.output=''),0)",
+            unit,
+        )
+        return [int(row[0]) for row in rows]
+
     def forget_record(self, entry: Entry) -> None:
         """Make a record unknown again: it is not stored, and its unit must keep it."""
         priority_class, first = entry.record_class, entry.record_id
@@ -270,12 +280,13 @@ class RelayDatabase:
     def forget_outputs(self, outputs: set[str]) -> None:
         """Remove the positions of other outputs than these. Needs a transaction."""
         for output in self.positions():
-            if output and output not in outputs:
+            if output[:1] not in ("", "#") and output not in outputs:
                 self.execute("DELETE FROM position WHERE relay=? AND output=?", self.relay, output)
 
     def delete_delivered(self, last_id: int) -> None:
         """Remove the records that all outputs have. Needs a transaction."""
-        self.execute("DELETE FROM outbox WHERE relay=? AND id<=?", self.relay, last_id)
+        for table in ("outbox", "row_date"):
+            self.execute(f"DELETE FROM {table} WHERE relay=? AND id<=?", self.relay, last_id)
 
     # Clocks of the runs of a unit.
 

@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS chunk (
   PRIMARY KEY (unit, generation, number, part)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS datagram (
   unit TEXT, number INTEGER, digest BLOB, PRIMARY KEY (unit, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS row_date (
+  id INTEGER PRIMARY KEY, relay TEXT, times BLOB, dated INTEGER, estimated INTEGER);
 CREATE TABLE IF NOT EXISTS state (relay TEXT, key TEXT, text TEXT, PRIMARY KEY (relay, key))
   WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;

@@ -15,7 +15,6 @@ import pytest
 from confluent_kafka import Producer
 
 from deploy.errors import DeployError
-from deploy.relay.records.database import RelayDatabase
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import OutputContext, OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
@@ -24,6 +23,7 @@ from deploy.relay.outputs.influx_output import InfluxOutput
 from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.parquet_output import ParquetOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
+from deploy.relay.records.database import RelayDatabase
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults of a store that are not faults of a record: the records wait, none is refused."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.relay.outputs.base import OutputError
+from deploy.relay.outputs.fleet_store import FleetStoreOutput
+from deploy.relay.outputs.postgres_output import PostgresOutput
+from tests.deploy.relay.stores.servers import PostgresServer, postgres
+from tests.deploy.relay.stores.test_stores import UNIT, context, rows
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with postgres() as started:
+        yield started
+
+
+def _admin(server: PostgresServer, *statements: str) -> None:
+    """Execute statements, then end the sessions of others, so that new settings apply."""
+    options = "-c default_transaction_read_only=off"
+    with psycopg.connect(server.uri, autocommit=True, options=options) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+        connection.execute("SELECT pg_reload_conf()")
+        connection.execute("SELECT pg_sleep(0.2)")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname='postgres'"
+        )
+
+
+def test_a_server_that_is_read_only_or_lacks_a_table_refuses_no_record(
+    server: PostgresServer,
+) -> None:
+    output = PostgresOutput(context(server.uri))
+    output.deliver([rows(1)])
+    _admin(server, "ALTER SYSTEM SET default_transaction_read_only = on")
+    for _ in range(3):
+        with pytest.raises(OutputError, match="PostgreSQL: "):
+            output.deliver([rows(2)])
+    _admin(server, "ALTER SYSTEM RESET default_transaction_read_only", "DROP TABLE coldloop_sample")
+    output.deliver([rows(2)])
+    with psycopg.connect(server.uri, autocommit=True) as other:
+        other.execute("DROP TABLE coldloop_sample")
+    with pytest.raises(OutputError, match="does not exist"):
+        output.deliver([rows(3)])
+    output.deliver([rows(3)])
+    assert server.query("SELECT COUNT(*) FROM coldloop_sample") == [(19,)]
+    output.close()
+
+
+def test_a_commit_waits_for_the_disk(server: PostgresServer) -> None:
+    _admin(server, "ALTER SYSTEM SET synchronous_commit = off")
+    output = PostgresOutput(context(server.uri))
+    output.deliver([rows(4)])
+    assert output._connection is not None
+    setting = output._connection.execute("SHOW synchronous_commit").fetchone()
+    assert setting == ("on",)
+    _admin(
+        server, "ALTER SYSTEM RESET synchronous_commit", "ALTER SYSTEM SET full_page_writes = off"
+    )
+    with pytest.raises(OutputError):
+        output.deliver([rows(5)])
+    with pytest.raises(OutputError, match="full_page_writes is off"):
+        output.deliver([rows(5)])
+    _admin(server, "ALTER SYSTEM RESET full_page_writes")
+    output.deliver([rows(5)])
+    output.close()
+
+
+def test_a_damaged_fleet_store_refuses_no_record(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.db"
+    output = FleetStoreOutput(context(str(path)))
+    output.deliver([rows(n) for n in range(1, 40)])
+    output._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    output.close()
+    data = bytearray(path.read_bytes())
+    for at in range(4096, len(data)):
+        data[at] = 0x5A
+    path.write_bytes(data)
+    damaged = FleetStoreOutput.__new__(FleetStoreOutput)
+    damaged.__dict__.update(output.__dict__)
+    damaged._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with pytest.raises(OutputError, match="fleet"):
+        damaged.deliver([rows(50, UNIT)])
+    damaged.close()
