@@ -3,7 +3,9 @@
 
 Does not aggregate; use views or continuous aggregates. It makes its tables:
 
-    coldloop_sample   site, unit, signal, t (UTC), value; key: site, unit, signal, t
+    coldloop_sample   site, unit, signal, t (UTC), value, log, record; key: site, unit, signal, t
+    coldloop_repeat   the same, for a time that another record has already: the clock of the unit
+                      was set back; key: all but value
     coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value
     coldloop_note     alarms and events: site, unit, log, record, t, content (jsonb)
 
@@ -25,7 +27,13 @@ from deploy.relay.outputs.base import Output, OutputContext, OutputError
 _TABLES = """
 CREATE TABLE IF NOT EXISTS coldloop_sample (
   site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
-  value double precision, PRIMARY KEY (site, unit, signal, t));
+  value double precision, log text, record bigint, PRIMARY KEY (site, unit, signal, t));
+ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS log text;
+ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS record bigint;
+CREATE TABLE IF NOT EXISTS coldloop_repeat (
+  site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
+  value double precision, log text NOT NULL, record bigint NOT NULL,
+  PRIMARY KEY (site, unit, signal, t, log, record));
 CREATE TABLE IF NOT EXISTS coldloop_uptime (
   site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL, run bigint,
   uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision,
@@ -39,10 +47,15 @@ _HYPERTABLE = "SELECT create_hypertable('coldloop_sample', 't', if_not_exists =>
 _LOCK = 0x636F6C64
 """Advisory lock of the set-up; relays start together."""
 _PARTS = (
-    ("coldloop_sample", "site, unit, signal, t, value"),
+    ("coldloop_sample", "site, unit, signal, t, value, log, record"),
     ("coldloop_uptime", "site, unit, log, record, run, uptime_ms, signal, value"),
     ("coldloop_note", "site, unit, log, record, t, content, digest"),
 )
+_REPEATS = """
+INSERT INTO coldloop_repeat SELECT n.site, n.unit, n.signal, n.t, n.value, n.log, n.record
+FROM new_coldloop_sample AS n JOIN coldloop_sample AS s USING (site, unit, signal, t)
+WHERE (s.log, s.record) IS DISTINCT FROM (n.log, n.record) ON CONFLICT DO NOTHING
+"""
 _OF_AN_ITEM = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -99,6 +112,8 @@ class PostgresOutput(Output):
                     f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging}"
                     " ON CONFLICT DO NOTHING".encode()
                 )
+                if table == "coldloop_sample" and cursor.rowcount < len(rows):
+                    cursor.execute(_REPEATS)
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
@@ -158,7 +173,7 @@ def _time(time_ms: int) -> datetime:
 def _sample_rows(rows: Rows) -> _Rows:
     site, _, unit = rows.unit.partition("/")
     return [
-        (site, unit, name, at, value)
+        (site, unit, name, at, value, rows.generation, rows.number)
         for at, values in [(_time(at), values) for at, values in rows.values]
         for name, value in zip(rows.names, values, strict=True)
         if value is not None

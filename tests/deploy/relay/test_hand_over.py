@@ -47,7 +47,7 @@ def kill_after_delivery(path: Path, *messages: bytes) -> ScriptedOutput:
     rig.add_output("store", store)
     for message in messages[:-1]:
         rig.send(message)
-    rig.pipeline.workers["store"]._move = lambda _: None  # type: ignore[method-assign]
+    rig.pipeline.workers["store"]._move = lambda position: None  # type: ignore[method-assign]
     rig.receive(messages[-1])
     while rig.pipeline.process():
         pass

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults of a store that are not faults of a record: the records wait, none is refused."""
 
+import dataclasses
+import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +10,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from deploy.relay.decode.row_format import Note
+from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
+from deploy.relay.outputs.http_client import RefusedError
+from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
+from tests.deploy.relay.relay_rig import START_MS, UNIT
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
-from tests.deploy.relay.stores.test_stores import UNIT, context, rows
+from tests.deploy.relay.stores.test_stores import context, rows
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +81,36 @@ def test_a_commit_waits_for_the_disk(server: PostgresServer) -> None:
     output.close()
 
 
+def test_rows_of_a_clock_that_was_set_back_are_kept(server: PostgresServer) -> None:
+    output = PostgresOutput(context(server.uri))
+    unit = "back/u1"
+    first, second = rows(1, unit, START_MS), rows(2, unit, START_MS + 5000)
+    output.deliver([first, second])
+    for _ in range(2):
+        output.deliver([second, first])
+    samples = "SELECT t, value FROM {} WHERE site='back' AND signal='supply' ORDER BY t, record"
+    kept = server.query(samples.format("coldloop_sample"))
+    repeats = server.query(samples.format("coldloop_repeat"))
+    assert (len(kept), len(repeats)) == (15, 5)
+    values = [values[0] for item in (first, second) for _, values in item.values]
+    assert sorted(value for _, value in kept + repeats) == values
+    output.close()
+
+
+def test_a_table_of_an_earlier_version_gets_the_new_columns(server: PostgresServer) -> None:
+    with psycopg.connect(server.uri, autocommit=True) as other:
+        other.execute("DROP TABLE coldloop_sample")
+        other.execute(
+            "CREATE TABLE coldloop_sample (site text NOT NULL, unit text NOT NULL,"
+            " signal text NOT NULL, t timestamptz NOT NULL, value double precision,"
+            " PRIMARY KEY (site, unit, signal, t))"
+        )
+    output = PostgresOutput(context(server.uri))
+    output.deliver([rows(1)])
+    assert server.query("SELECT DISTINCT log, record FROM coldloop_sample") == [("010203", 7)]
+    output.close()
+
+
 def test_a_damaged_fleet_store_refuses_no_record(tmp_path: Path) -> None:
     path = tmp_path / "fleet.db"
     output = FleetStoreOutput(context(str(path)))
@@ -90,3 +127,22 @@ def test_a_damaged_fleet_store_refuses_no_record(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="fleet"):
         damaged.deliver([rows(50, UNIT)])
     damaged.close()
+
+
+def test_kafka_splits_long_blocks_and_refuses_what_is_too_large(tmp_path: Path) -> None:
+    properties = tmp_path / "properties"
+    properties.write_text("test.mock.num.brokers=1\n")
+    output = KafkaOutput(context(f"127.0.0.1:1/fleet?{properties}"))
+    long = rows(1)
+    long = dataclasses.replace(long, values=long.values * 9000)  # 90,000 rows, above 1 MB of JSON
+    messages = output._messages(long)
+    assert max(len(message["value"]) for message in messages) < 600_000
+    joined = [row for message in messages for row in json.loads(message["value"])["rows"]]
+    assert joined == json.loads(row_text.rows_to_json(long))["rows"]
+    assert [m["headers"]["part"] for m in messages] == [str(i) for i in range(len(messages))]
+    output.deliver([long, rows(2)])
+    note = Note(UNIT, 4, {"text": "x" * 1_100_000}, "010203", START_MS)
+    with pytest.raises(RefusedError, match="MSG_SIZE_TOO_LARGE"):
+        output.deliver([note])
+    output.deliver([rows(3)])
+    output.close()
