@@ -21,22 +21,28 @@ class RefusedError(Exception):
 
 
 class HttpClient:
-    """Posts to `url` for an output."""
+    """Posts to `url` for an output; `key_header`: the header with the token of the output."""
 
-    def __init__(self, url: str, context: OutputContext) -> None:
+    def __init__(self, url: str, context: OutputContext, key_header: str = "Authorization") -> None:
         self._url = url
+        self._key_header = key_header
         self._token = context.token
+        if key_header == "Authorization" and self._token:
+            self._token = f"Bearer {self._token}"
         self._tls = (
             ssl.create_default_context(cafile=context.ca_file) if url[:6] == "https:" else None
         )
 
-    def post(self, body: bytes, kind: str) -> None:
-        """Post a body; returns after a status of 2xx. Raises OutputError, RefusedError."""
-        request = urllib.request.Request(self._url, gzip.compress(body, 1))
+    def post(self, body: bytes, kind: str, query: str = "") -> None:
+        """Post a body; returns after a status of 2xx. Raises OutputError, RefusedError.
+
+        `query`: the query of the URL, with its question mark.
+        """
+        request = urllib.request.Request(self._url + query, gzip.compress(body, 1))
         request.add_header("Content-Type", kind)
         request.add_header("Content-Encoding", "gzip")
         if self._token:
-            request.add_header("Authorization", f"Bearer {self._token}")
+            request.add_header(self._key_header, self._token)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as answer:
                 answer.read(1000)

@@ -5,7 +5,8 @@ Does not create topics; a broker can do that. Topics of the option `SERVERS/PREF
 PREFIX.notes. The key is the unit, the value is JSON as of the output `json`. The headers `log` and
 `record` identify the record, so that a consumer drops a repetition after a kill of the relay. The
 producer waits for all replicas (`acks=all`) and repeats without doubles (idempotence). A block
-whose JSON is above 500 kB becomes several messages with fewer rows; the header `part` counts them from 0.
+whose JSON is above 500 kB becomes several messages with fewer rows each. The header `part` counts
+them from 0.
 A message that the broker finds too large is a refusal. Each other error is one of the broker.
 
 `PREFIX?FILE` reads more properties of librdkafka from a file, `name=value` on each line (TLS,

@@ -40,6 +40,11 @@ def dates(output: ScriptedOutput, number: int) -> list[list[int]]:
     return [[at - START_MS for at, _ in rows.values] for rows in found]
 
 
+def keep_position(position: int) -> None:
+    """Take the place of the step that the kill prevents."""
+    del position
+
+
 def kill_after_delivery(path: Path, *messages: bytes) -> ScriptedOutput:
     """Deliver messages; end as a kill does between the commit of the store and the position."""
     rig = PipelineRig(path, required={"store"})
@@ -47,7 +52,7 @@ def kill_after_delivery(path: Path, *messages: bytes) -> ScriptedOutput:
     rig.add_output("store", store)
     for message in messages[:-1]:
         rig.send(message)
-    rig.pipeline.workers["store"]._move = lambda position: None  # type: ignore[method-assign]
+    rig.pipeline.workers["store"]._move = keep_position  # type: ignore[method-assign]
     rig.receive(messages[-1])
     while rig.pipeline.process():
         pass
