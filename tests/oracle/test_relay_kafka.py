@@ -21,7 +21,7 @@ _READER = """
 import json, sys
 from kafka import KafkaConsumer, TopicPartition
 consumer = KafkaConsumer(bootstrap_servers=sys.argv[1], consumer_timeout_ms=8000,
-                         auto_offset_reset="earliest", check_crcs=True)
+                         auto_offset_reset="earliest", api_version=(2, 1))
 topics = ["fleet.rows", "fleet.notes"]
 consumer.assign([TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t)])
 consumer.seek_to_beginning()
