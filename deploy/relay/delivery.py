@@ -2,8 +2,9 @@
 """Delivery: one thread for each output, with a durable position in the outbox.
 
 Does not decode (see `prepare`) or send receipts (see `receipts`). An output gets the records in the
-order of the outbox. Its position moves after it has acknowledged them. An output that fails is
-tried again after 1 s to 30 s; the others continue. A record that it refuses goes to the quarantine
+order of the outbox. Its position moves after it has acknowledged them, and after they have settled
+on the disk of the receiver. An output that fails is tried again after 1 s to 30 s; the others
+continue. A record that it refuses goes to the quarantine
 for this output only. An output that is not required and is too far behind skips records; they are
 counted.
 """
@@ -11,11 +12,12 @@ counted.
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from deploy.relay.decode.prepare import HeldError, Preparer
 from deploy.relay.decode.row_format import Item
-from deploy.relay.outputs.base import Output, OutputError
+from deploy.relay.outputs.base import Output, OutputError, Settling
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.quarantine import REFUSED, QuarantineTable
 from deploy.relay.terminal_text import report
@@ -74,6 +76,8 @@ class OutputWorker:
         self._preparer = preparer
         self._cache = cache
         self._prepared = prepared
+        self._read_to = self.position
+        self._settling: deque[tuple[int, Settling | None]] = deque()
         self._skip_to = 0
         self._delay_s = 0.0
         self._batch_since: float | None = None
@@ -128,21 +132,57 @@ class OutputWorker:
         if self._skip_to > self.position:
             self.skipped += self._database.count_outbox(self.position)
             self.skipped -= self._database.count_outbox(self._skip_to)
+            self._settling.clear()
             self._move(self._skip_to)
+            self._read_to = self._skip_to
+        self._settle()
         prepared = self._prepared()
-        if prepared <= self.position or not self.output.ready():
+        if prepared <= self._read_to or not self.output.ready():
             return False
-        entries = self._database.outbox(self.position, self.output.BATCH)
+        entries = self._database.outbox(self._read_to, self.output.BATCH)
         entries = [entry for entry in entries if entry.id <= prepared]
         if not entries:
-            self._move(prepared)
+            self._done(prepared, None)
             return False
         if self._lingers(len(entries)):
             return False
-        self._deliver(self._read(entries))
-        self._move(entries[-1].id)
+        read = self._read(entries)
+        self._deliver(read)
+        self._done(entries[-1].id, self.output.settling() if read else None)
         self._recover()
         return True
+
+    def _done(self, position: int, settling: Settling | None) -> None:
+        """A batch is delivered: the position moves, or it waits for what settles."""
+        self._read_to = position
+        self._settling.append((position, settling))
+        if len(self._settling) > 1 or settling is not None:
+            return
+        self._settle()
+
+    def _settle(self) -> None:
+        """Move the position over all batches that are durable. Raises OutputError if one is lost.
+
+        Then it and those after it come again.
+        """
+        position = self.position
+        try:
+            while self._settling:
+                last, settling = self._settling[0]
+                if settling is not None and time.monotonic() < settling.due:
+                    break
+                if settling is not None and not settling.is_kept():
+                    raise OutputError("the receiver was started again before its disk had a batch")
+                self._settling.popleft()
+                position = last
+        except OutputError:
+            self._settling.clear()
+            raise
+        finally:
+            if position > self.position:
+                self._move(position)
+            if not self._settling:
+                self._read_to = self.position
 
     def _lingers(self, count: int) -> bool:
         """Return whether the batch waits for more records."""
@@ -186,7 +226,7 @@ class OutputWorker:
                 return
             half = len(read) // 2
             self._deliver(read[:half])
-            self._move(read[half - 1][0].id)
+            self._done(read[half - 1][0].id, self.output.settling())
             self._deliver(read[half:])
 
     def _hold(self, entry: Entry, detail: str) -> None:

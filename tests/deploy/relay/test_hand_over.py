@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Rows
 from deploy.relay.limits import is_unit_name
+from deploy.relay.outputs.base import OutputError, Settling
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import NameLock, find_abandoned
 from deploy.relay.records.quarantine import now_ms
@@ -165,6 +167,44 @@ def test_a_repeated_datagram_waits_for_its_notes(tmp_path: Path) -> None:
             assert rig.settle().acks == [(UNIT, 9)]
             assert [json.loads(note.payload)["code"] for note in rig.notes()] == ["leak"]
         rig.close()
+
+
+class SettlingOutput(ScriptedOutput):
+    """Its disk has a batch at the time `due`; `lost`: it was started again before that."""
+
+    BATCH = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.due = float("inf")
+        self.lost = False
+
+    def settling(self) -> Settling | None:
+        return Settling(self.due, lambda: not self.lost)
+
+
+def test_a_batch_that_settles_holds_no_other_and_has_no_receipt_before() -> None:
+    rig = PipelineRig(required={"store"})
+    rig.add_output("store", store := SettlingOutput())
+    worker = rig.pipeline.workers["store"]
+    due = rig.send(pack(ALARM, *[bulk(n) for n in range(1, 6)]))
+    assert (store.ids(), rig.ranges(due), worker.position) == ([1, 2, 3, 4, 5], [(0, 1, 1)], 0)
+    store.due, store.lost = 0.0, True
+    worker._settling = deque((last, store.settling()) for last, _ in worker._settling)
+    with pytest.raises(OutputError, match="started again"):
+        worker.step()
+    assert rig.ranges(rig.pipeline.take_receipts()) == []
+    store.lost = False
+    assert rig.ranges(rig.settle()) == [(3, 1, 5)]
+    assert store.ids() == [1, 2, 3, 4, 5] * 2, "they come again"
+    store.due, store.refused = float("inf"), {7}
+    assert rig.ranges(rig.send(pack(*[bulk(n) for n in range(6, 9)]))) == []
+    assert rig.reasons() == ["refused"]
+    worker._settling = deque(
+        (last, settling and Settling(0, lambda: True)) for last, settling in worker._settling
+    )
+    assert rig.ranges(rig.settle()) == [(3, 6, 8)]
+    rig.close()
 
 
 @pytest.mark.parametrize("unit", ["s" * 33 + "/u", "s/" + "u" * 4000, "s/u\n", "S/u", "../u", "s/"])
