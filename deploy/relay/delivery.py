@@ -217,7 +217,7 @@ class OutputWorker:
         try:
             self.output.deliver([item for _, item in read])
             self.delivered += len(read)
-        except (OutputError, MemoryError):
+        except (OutputError, OSError, MemoryError, sqlite3.OperationalError):
             raise  # the receiver or the machine, not an item
         except Exception as error:  # noqa: BLE001 - any other error is that of an item
             if len(read) == 1:

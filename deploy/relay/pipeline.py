@@ -85,6 +85,7 @@ class Pipeline:
         """Start the threads of the outputs. Records of the last run wait for their receipts."""
         with self.database.transaction():
             self.database.forget_outputs(set(self.workers))
+            self.database.set_position("", self._receipted_to)  # the name is known from now on
         for worker in self.workers.values():
             worker.start()
 

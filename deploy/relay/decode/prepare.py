@@ -24,6 +24,8 @@ MESSAGE = 0
 """Kind of an entry that is a whole message: it comes from the quarantine."""
 _MAX_CACHED = 256
 _MAX_CLOCKS = 50_000
+_MAX_WAITS = 30
+"""How many times longer rows wait whose own dates were rejected."""
 _CLOCK_STEP_MS = 1000
 """A clock of a run that differs by less from the known one is no news."""
 
@@ -151,6 +153,10 @@ class Preparer:
 
     def release_due(self) -> int:
         """Release the records whose wait is over; return how many."""
+        horizon = now_ms() + (_MAX_WAITS + 1) * self._undated_wait_ms
+        if self._quarantine.has_wait_beyond(horizon):
+            with self._database.transaction():
+                self._quarantine.shorten_waits(horizon, now_ms() + self._undated_wait_ms)
         due = self._quarantine.due()
         if due:
             with self._database.transaction():
@@ -257,7 +263,9 @@ class Preparer:
         key = _run_key(entry.generation, runs[-1]) if runs else ""
         wait_ms = now_ms() + self._undated_wait_ms
         if dates.rejected:  # the clock of the relay may be wrong
-            wait_ms = max(wait_ms, min(dates.latest_ms, wait_ms + 30 * self._undated_wait_ms))
+            wait_ms = max(
+                wait_ms, min(dates.latest_ms, wait_ms + _MAX_WAITS * self._undated_wait_ms)
+            )
         detail = f"{dates.times.count(None)} rows without UTC"
         raise HeldError("undated", detail, key, wait_ms)
 

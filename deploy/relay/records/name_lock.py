@@ -36,9 +36,13 @@ class NameLock:
 
 def find_abandoned(path: Path, database: RelayDatabase) -> dict[str, int]:
     """Return how many records each other name has that no process uses now."""
-    statement = "SELECT relay, COUNT(*) FROM outbox WHERE relay<>? GROUP BY relay"
-    counts = {str(name): int(count) for name, count in database.query(statement, database.relay)}
-    return {name: count for name, count in counts.items() if not _is_used(path, name)}
+    others = database.query("SELECT DISTINCT relay FROM position WHERE relay<>?", database.relay)
+    counts = {}
+    for (name,) in others:
+        if not _is_used(path, name):  # the count reads the whole outbox
+            statement = "SELECT COUNT(*) FROM outbox WHERE relay=?"
+            counts[str(name)] = int(database.query(statement, name)[0][0])
+    return {name: count for name, count in counts.items() if count}
 
 
 def _lock_path(path: Path, name: str) -> Path:

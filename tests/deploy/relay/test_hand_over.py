@@ -3,6 +3,7 @@
 
 import json
 import os
+import sqlite3
 import sys
 from collections import deque
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import DeployError
-from deploy.relay.decode.row_format import Rows
+from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import is_unit_name
 from deploy.relay.outputs.base import OutputError, Settling
 from deploy.relay.records.database import RelayDatabase
@@ -107,6 +108,46 @@ def test_a_clock_of_the_relay_that_steps_changes_no_date(
         rig.close()
 
 
+def test_a_wait_does_not_last_longer_when_the_clock_of_the_relay_is_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig, at = PipelineRig(undated_wait_s=10), [now_ms() + 75 * 365 * 86_400_000]
+    for module in ("decode.prepare", "records.quarantine"):
+        monkeypatch.setattr(f"deploy.relay.{module}.now_ms", lambda: at[0])
+    rig.send(pack(ALARM, rows_record(1, block_of_run(5, 60_000, [None] * 10))))
+    at[0] = now_ms() - 75 * 365 * 86_400_000
+    rig.pipeline._tidy(force=True)
+    assert rig.reasons() == ["undated"]
+    at[0] += 11_000
+    rig.pipeline._tidy(force=True)
+    rig.settle()
+    assert (rig.reasons(), [rows.is_dated for rows in rig.rows()]) == ([], [False])
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "no space"), sqlite3.OperationalError("locked"), MemoryError()]
+)
+def test_an_error_of_the_machine_is_no_refusal(error: Exception) -> None:
+    rig = PipelineRig(required={"store"})
+    rig.add_output("store", store := ScriptedOutput())
+    deliver = store.deliver
+
+    def fail(items: list[Item]) -> None:
+        raise error
+
+    store.deliver = fail  # type: ignore[method-assign]
+    rig.receive(pack(ALARM, bulk(1), bulk(2)))
+    while rig.pipeline.process():
+        pass
+    with pytest.raises(type(error)):
+        rig.pipeline.workers["store"].step()
+    assert rig.reasons() == []
+    store.deliver = deliver  # type: ignore[method-assign]
+    assert rig.ranges(rig.settle()) == [(0, 1, 1), (3, 1, 2)]
+    rig.close()
+
+
 def test_an_output_that_is_behind_has_the_dates_of_the_others(tmp_path: Path) -> None:
     rig = PipelineRig(tmp_path / "relay.db", required={"store"})
     store, late = ScriptedOutput(), ScriptedOutput()
@@ -142,6 +183,8 @@ def test_records_of_a_name_without_a_process_are_found(tmp_path: Path) -> None:
     rig.add_output("store", down := ScriptedOutput())
     down.fail = True
     rig.receive(pack(ALARM, bulk(1), bulk(2)))
+    rig.pipeline.start()
+    rig.pipeline.begin_stop()
     rig.close()
     database = RelayDatabase(path, "b")
     assert find_abandoned(path, database) == {"a": 2}

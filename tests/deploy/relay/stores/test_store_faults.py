@@ -3,11 +3,13 @@
 
 import dataclasses
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+import pyarrow.dataset as ds  # type: ignore[import-untyped]
 import pytest
 
 from deploy.relay.decode.row_format import Note
@@ -16,6 +18,7 @@ from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.kafka_output import KafkaOutput
+from deploy.relay.outputs.parquet_output import ParquetOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
 from tests.deploy.relay.relay_rig import START_MS, UNIT
 from tests.deploy.relay.stores.servers import PostgresServer, postgres
@@ -146,3 +149,24 @@ def test_kafka_splits_long_blocks_and_refuses_what_is_too_large(tmp_path: Path) 
         output.deliver([note])
     output.deliver([rows(3)])
     output.close()
+
+
+def test_new_folders_of_parquet_are_durable_and_readers_skip_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    original = os.fsync
+
+    def sync(file: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{file}"))
+        original(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    root = tmp_path / "out"
+    ParquetOutput(context(str(root))).deliver([rows(1)])
+    day = root / "rows" / "day=2025-01-01"
+    assert {str(tmp_path), str(root), str(root / "rows"), str(day)} <= set(synced)
+    assert str(day / "site=s1") == synced[-1]
+    (part,) = [name for name in synced if name.endswith(".part")]
+    Path(part).write_bytes(b"PAR1")  # as after a kill
+    assert ds.dataset(root / "rows", partitioning="hive").to_table().num_rows == 19
