@@ -19,11 +19,11 @@ from binascii import unhexlify
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
-from agent.satcom.backoff import HOUR
+from agent.satcom import link_state
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import DownlinkReceiver
 from agent.satcom.ram_queue import AlarmWatch, RamQueue, encode_row
-from agent.satcom.session_timer import SessionTimer
+from agent.satcom.session_timer import RingFilter, SessionTimer
 from agent.satcom.spend_guard import SpendGuard
 from agent.satcom.status import build_report
 from agent.satcom.transfer import MessageTransfer
@@ -55,7 +55,6 @@ _RADIO_LEAD_US = 30 * SECOND
 """Time for which the radio is on before a window."""
 _LINGER_US = 5 * SECOND
 """Time for which the radio stays on after its last action."""
-_RING_PAUSE_US = 60 * SECOND
 _EVALUATIONS = 8
 _TIME_UNCERTAINTY = 1_500_000
 """Uncertainty of the network time, µs: ticks of 90 ms and the delay of the modem."""
@@ -99,12 +98,11 @@ class SatcomComponent(Component):
         self._alarm_watch = AlarmWatch()
         self._message: OutgoingMessage | None = None
         self._reserved_bytes = self._radio_since = self._check_due = 0
-        self._radio_on = True
+        self._state = link_state.IDLE
         self._row_due = 0
         self._log_sender: RecordSender | None = None
         self._row_requested = False
-        self._ring_due = 0
-        self._ring_pause = _RING_PAUSE_US
+        self._ring_filter = RingFilter()
         self._offsets_restored = False
         self._out: Actions = []
         self._handlers = self._event_handlers()
@@ -114,7 +112,6 @@ class SatcomComponent(Component):
             "ready": self._on_ready,
             "signal": self._on_signal,
             "service": self._on_service,
-            "transmitting": self._on_transmitting,
             "sent": self._on_sent,
             "send_failed": self._on_send_failed,
             "fetched": self._on_fetched,
@@ -221,7 +218,8 @@ class SatcomComponent(Component):
         """Compare the position with the region; stop and report if the rule allows nothing."""
         reason = self.permit.check(self.agent.clock.position_check, now)
         self.agent.alarms.update(RADIO_RULE, "", reason != "", now, RADIO_RULE.text + " " + reason)
-        if self._radio_on if reason else self.kind == "ip" and not self._radio_on:
+        radio_on = link_state.radio_is_on(self._state)
+        if radio_on if reason else self.kind == "ip" and not radio_on:
             self._switch_radio(not reason, now)
 
     def alarm_pending(self) -> bool:
@@ -248,6 +246,8 @@ class SatcomComponent(Component):
         self._correct_mask(now, predicted)
         if self.permit.reason or self.kind == "ip" or not self.modem.ready or self.modem.busy:
             return
+        if link_state.in_session(self._state):  # a modem that is not busy has none
+            self._step(link_state.END)
         alarm = self.alarm_pending()
         if not self._control_radio(now, alarm):
             return
@@ -265,12 +265,12 @@ class SatcomComponent(Component):
         radio_needed = power == "always" or alarm or soon
         if not radio_needed and now - self._timer.tried_at < _LINGER_US:
             radio_needed = True
-        if radio_needed != self._radio_on:
+        if radio_needed != link_state.radio_is_on(self._state):
             self._switch_radio(radio_needed, now)
-        return self._radio_on
+        return self._state == link_state.IDLE
 
     def _switch_radio(self, on: bool, now: int) -> None:
-        self._radio_on = on
+        self._step(link_state.RADIO_ON if on else link_state.RADIO_OFF)
         self._radio_since = now
         self.service = self.bars = None
         self.modem.set_radio(on, now)
@@ -298,7 +298,7 @@ class SatcomComponent(Component):
             return False
         self.budget.spend(cost)
         self._message, self._reserved_bytes = message, cost
-        self._begin_session(now)
+        self._begin_session(link_state.SEND, now)
         message.tries += 1
         return True
 
@@ -320,16 +320,22 @@ class SatcomComponent(Component):
             return False
         self.budget.spend(downlink_cost)
         self._message, self._reserved_bytes = None, downlink_cost
-        self._begin_session(now)
+        self._begin_session(link_state.FETCH, now)
         return True
 
-    def _begin_session(self, now: int) -> None:
+    def _step(self, event: int) -> None:
+        """Change the state of the link by an event."""
+        self._state = link_state.next_state(self._state, event)
+
+    def _begin_session(self, event: int, now: int) -> None:
+        self._step(event)
         self._timer.begin(now)
         self.tried += 1
 
     def _correct_mask(self, now: int, predicted: "bool | None") -> None:
         """Correct the horizon mask by the observed service while the radio receives."""
-        listening = self._radio_on and self.modem.ready and self.service is not None
+        radio_on = link_state.radio_is_on(self._state)
+        listening = radio_on and self.modem.ready and self.service is not None
         if (
             self.predictor is not None
             and listening
@@ -343,7 +349,8 @@ class SatcomComponent(Component):
     def _handle_events(self, now: int) -> None:
         events = self.modem.take_events()
         for event in events:
-            self._handlers[event[0]](now, *event[1:])
+            if event[0] != "transmitting":  # a session is announced before it begins
+                self._handlers[event[0]](now, *event[1:])
         if events:
             self._decide(now)
 
@@ -368,9 +375,6 @@ class SatcomComponent(Component):
 
             self._out += notify_uplink(self.agent.uplink, service, self.modem.ready, now)
 
-    def _on_transmitting(self, now: int, begins: bool) -> None:
-        """Do nothing: a session is announced before it begins, see `_begin_session`."""
-
     def _settle_cost(self, size: int, succeeded: bool, billed: bool, now: int) -> None:
         self.window_stats.add_session(size, succeeded, now)
         self.budget.spend(
@@ -380,8 +384,8 @@ class SatcomComponent(Component):
         self.spend_guard.release_reserve(self.messages.next_number)
 
     def _on_sent(self, now: int, tag: int) -> None:
-        message = self._message
-        self._message = None
+        self._step(link_state.END)
+        message, self._message = self._message, None
         self.sent += 1
         if message is None:
             return
@@ -395,6 +399,7 @@ class SatcomComponent(Component):
     def _on_send_failed(
         self, now: int, tag: int, reason_code: str, reason: str, billed: bool
     ) -> None:
+        self._step(link_state.END)
         message, self._message = self._message, None
         self.failed += 1
         self.failure_reason = reason
@@ -403,6 +408,7 @@ class SatcomComponent(Component):
         self._timer.on_send_failed(now, reason_code)
 
     def _on_fetched(self, now: int, succeeded: bool, reason: str, billed: bool) -> None:
+        self._step(link_state.END)
         self._settle_cost(0, succeeded, billed, now)
         self.fetched += succeeded
         if not succeeded:
@@ -416,19 +422,13 @@ class SatcomComponent(Component):
         A ring alert can be false, and no session should be empty. Each alert without a message
         doubles the time for which further alerts are ignored.
         """
-        if (
-            self.kind == "ip"
-            or now < self._ring_due
-            or self.queue.oldest_queued_at(LIVE) is not None
-        ):
-            return
-        self._ring_due = now + self._ring_pause
-        self._ring_pause = min(2 * self._ring_pause, HOUR)
-        self._row_due = now
-        self._row_requested = True
+        waits = self.queue.oldest_queued_at(LIVE) is not None
+        if self.kind != "ip" and not waits and self._ring_filter.admit(now):
+            self._row_due = now
+            self._row_requested = True
 
     def _on_downlink(self, now: int, size: int) -> None:
-        self._ring_pause = _RING_PAUSE_US
+        self._ring_filter.reset()
         self.budget.spend(self.price.billed_bytes(size))
 
     def _on_received(self, now: int, content: bytes) -> None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Earliest time of the next session: back-off, pauses, slots of the GNSS receiver, fading signal.
 
-Does not decide what to send; see `agent.satcom.component`. Does not compute the pauses of the
-back-off; see `agent.satcom.backoff`.
+Does not decide what to send; see `agent.satcom.component`.
+
+Back-off. The vendor (RockBLOCK 9704 FAQ) recommends: send immediately without a signal query; after
+a failure retry within 0 to 5 s twice, within 0 to 30 s twice, then after minutes. Here the first
+retry follows immediately, because most failures are no longer than a fade. The jitter comes from a
+small seeded generator: units of a site do not transmit at the same time, and a run is repeatable.
 """
 
-from agent.satcom.backoff import HOUR, WAIT, Backoff
 from protocols.modem import sbd
 from protocols.time_units import SECOND
 
@@ -25,6 +28,10 @@ if TYPE_CHECKING:
             ...
 
 
+_PAUSES_S = ((0, 1), (0, 5), (0, 30), (0, 30))
+_LONG_PAUSE_S = (60, 180)
+WAIT, HOUR = 180 * SECOND, 3600 * SECOND
+_RING_PAUSE_US = 60 * SECOND
 _ACQUIRE_US = 10 * SECOND
 """Longest time for which an alarm waits for the network after the radio was switched on."""
 _FADING_WAIT_US = 20 * SECOND
@@ -34,6 +41,26 @@ _GOOD_BARS, _WEAK_WAIT_US = 2, 8 * SECOND
 _SESSION_US = 15 * SECOND
 """Duration of a session as announced to the GNSS receiver (`agent.gnss.tx_coexistence`)."""
 _PAUSES = {sbd.WAIT: WAIT, sbd.BLOCKED: HOUR, sbd.REJECTED: 600 * SECOND}
+
+
+class Backoff:
+    """Pauses after failures; `attempt` is their number."""
+
+    def __init__(self, seed: int) -> None:
+        self.attempt = 0
+        self._state = seed & 0x7FFFFFFF
+
+    def reset(self) -> None:
+        """Start again after a success."""
+        self.attempt = 0
+
+    def next_pause(self) -> int:
+        """Return the next pause in µs."""
+        low, high = _PAUSES_S[self.attempt] if self.attempt < len(_PAUSES_S) else _LONG_PAUSE_S
+        self.attempt += 1
+        # Generator of Park and Miller with Schrage's constants (CACM 31, 1988).
+        self._state = (self._state * 48_271 + 11) % 2_147_483_647
+        return (low * 1000 + self._state % ((high - low) * 1000)) * 1000
 
 
 class SessionTimer:
@@ -106,3 +133,23 @@ class SessionTimer:
     def on_fetch_failed(self, now: int) -> None:
         """Handle a session without a message that failed."""
         self._next_try = now + self._backoff.next_pause()
+
+
+class RingFilter:
+    """Ring alerts that count: after one without a message, the next count after a longer pause."""
+
+    def __init__(self) -> None:
+        self._due = 0
+        self._pause = _RING_PAUSE_US
+
+    def reset(self) -> None:
+        """Handle a message from the ground: alerts are true."""
+        self._pause = _RING_PAUSE_US
+
+    def admit(self, now: int) -> bool:
+        """Return whether an alert at `now` counts."""
+        if now < self._due:
+            return False
+        self._due = now + self._pause
+        self._pause = min(2 * self._pause, HOUR)
+        return True

@@ -2,23 +2,25 @@
 """Delivery: one thread for each output, with a durable position in the outbox.
 
 Does not decode (see `prepare`) or send receipts (see `receipts`). An output gets the records in the
-order of the outbox. Its position moves after it has acknowledged them. An output that fails is
-tried again after 1 s to 30 s; the others continue. A record that it refuses goes to the quarantine
+order of the outbox. Its position moves after it has acknowledged them, and after they have settled
+on the disk of the receiver. An output that fails is tried again after 1 s to 30 s; the others
+continue. A record that it refuses goes to the quarantine
 for this output only. An output that is not required and is too far behind skips records; they are
 counted.
 """
 
 import sqlite3
-import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
-from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.decode.prepare import HeldError, Preparer
 from deploy.relay.decode.row_format import Item
-from deploy.relay.outputs.base import Output, OutputError
-from deploy.relay.quarantine import QuarantineTable
+from deploy.relay.outputs.base import Output, OutputError, Settling
+from deploy.relay.records.database import Entry, RelayDatabase
+from deploy.relay.records.quarantine import REFUSED, QuarantineTable
+from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
 _FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
@@ -74,6 +76,8 @@ class OutputWorker:
         self._preparer = preparer
         self._cache = cache
         self._prepared = prepared
+        self._read_to = self.position
+        self._settling: deque[tuple[int, Settling | None]] = deque()
         self._skip_to = 0
         self._delay_s = 0.0
         self._batch_since: float | None = None
@@ -128,21 +132,57 @@ class OutputWorker:
         if self._skip_to > self.position:
             self.skipped += self._database.count_outbox(self.position)
             self.skipped -= self._database.count_outbox(self._skip_to)
+            self._settling.clear()
             self._move(self._skip_to)
+            self._read_to = self._skip_to
+        self._settle()
         prepared = self._prepared()
-        if prepared <= self.position or not self.output.ready():
+        if prepared <= self._read_to or not self.output.ready():
             return False
-        entries = self._database.outbox(self.position, self.output.BATCH)
+        entries = self._database.outbox(self._read_to, self.output.BATCH)
         entries = [entry for entry in entries if entry.id <= prepared]
         if not entries:
-            self._move(prepared)
+            self._done(prepared, None)
             return False
         if self._lingers(len(entries)):
             return False
-        self._deliver(self._read(entries))
-        self._move(entries[-1].id)
+        read = self._read(entries)
+        self._deliver(read)
+        self._done(entries[-1].id, self.output.settling() if read else None)
         self._recover()
         return True
+
+    def _done(self, position: int, settling: Settling | None) -> None:
+        """A batch is delivered: the position moves, or it waits for what settles."""
+        self._read_to = position
+        self._settling.append((position, settling))
+        if len(self._settling) > 1 or settling is not None:
+            return
+        self._settle()
+
+    def _settle(self) -> None:
+        """Move the position over all batches that are durable. Raises OutputError if one is lost.
+
+        Then it and those after it come again.
+        """
+        position = self.position
+        try:
+            while self._settling:
+                last, settling = self._settling[0]
+                if settling is not None and time.monotonic() < settling.due:
+                    break
+                if settling is not None and not settling.is_kept():
+                    raise OutputError("the receiver was started again before its disk had a batch")
+                self._settling.popleft()
+                position = last
+        except OutputError:
+            self._settling.clear()
+            raise
+        finally:
+            if position > self.position:
+                self._move(position)
+            if not self._settling:
+                self._read_to = self.position
 
     def _lingers(self, count: int) -> bool:
         """Return whether the batch waits for more records."""
@@ -177,8 +217,8 @@ class OutputWorker:
         try:
             self.output.deliver([item for _, item in read])
             self.delivered += len(read)
-        except OutputError:
-            raise
+        except (OutputError, OSError, MemoryError, sqlite3.OperationalError):
+            raise  # the receiver or the machine, not an item
         except Exception as error:  # noqa: BLE001 - any other error is that of an item
             if len(read) == 1:
                 self.refused += 1
@@ -186,13 +226,13 @@ class OutputWorker:
                 return
             half = len(read) // 2
             self._deliver(read[:half])
-            self._move(read[half - 1][0].id)
+            self._done(read[half - 1][0].id, self.output.settling())
             self._deliver(read[half:])
 
     def _hold(self, entry: Entry, detail: str) -> None:
         held = entry._replace(output=self.name)
         with self._database.transaction():
-            self._quarantine.add(held, "refused", f"{self.name}: {detail}")
+            self._quarantine.add(held, REFUSED, f"{self.name}: {detail}")
 
     def _move(self, position: int) -> None:
         with self._database.transaction():
@@ -201,12 +241,12 @@ class OutputWorker:
 
     def _recover(self) -> None:
         if self.failing_since is not None:
-            sys.stderr.write(f"output {self.name}: works again\n")
+            report(f"output {self.name}: works again")
         self.failing_since, self.error, self._delay_s = None, "", 0.0
 
     def _fail(self, text: str) -> None:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
-            sys.stderr.write(f"output {self.name}: {text}\n")
+            report(f"output {self.name}: {text}")
         self.error = text
         self._delay_s = min(max(2 * self._delay_s, _FIRST_DELAY_S), _MAX_DELAY_S)

@@ -7,11 +7,13 @@ messages are discarded without a receipt, so it sends them again later.
 
 import json
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agent.core.schema.rules import NAME_PATTERN
 from protocols.errors import DecodeError
 from protocols.telemetry import schema
 from protocols.telemetry.message import MERGED_OFFSET
@@ -23,6 +25,7 @@ _MAX_SCALE = 1 << 53
 _MAX_SCHEMA_BYTES = 65536
 _MAX_NAME_CHARS = 120
 _BURST_S = 60
+_UNIT_NAME = re.compile(f"{NAME_PATTERN[1:-1]}/{NAME_PATTERN[1:-1]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class UnitLimits:
     bytes_per_s: float = 100_000
     messages_per_s: float = 200
     quarantine_bytes: int = 64 << 20
+
+
+def is_unit_name(unit: str) -> bool:
+    """Return whether SITE/UNIT can be that of a unit; others would be file names and keys."""
+    return _UNIT_NAME.fullmatch(unit) is not None
 
 
 class RateLimiter:

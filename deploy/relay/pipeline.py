@@ -13,18 +13,18 @@ are received, so that the broker and the units keep them.
 """
 
 import sqlite3
-import sys
 import time
 from dataclasses import dataclass, field
 
-from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import Ingest, Received
 from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.base import Output
-from deploy.relay.quarantine import QuarantineTable
 from deploy.relay.receipts import DueReceipts, Receipts
+from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.quarantine import QuarantineTable
+from deploy.relay.terminal_text import report
 
 MAX_AHEAD = 5000
 _PREPARE_BATCH = 200
@@ -85,6 +85,7 @@ class Pipeline:
         """Start the threads of the outputs. Records of the last run wait for their receipts."""
         with self.database.transaction():
             self.database.forget_outputs(set(self.workers))
+            self.database.set_position("", self._receipted_to)  # the name is known from now on
         for worker in self.workers.values():
             worker.start()
 
@@ -102,7 +103,7 @@ class Pipeline:
         try:
             self._tidy(force=True)
         except sqlite3.Error as error:  # the next start does it
-            sys.stderr.write(f"database of the relay: {error}\n")
+            report(f"database of the relay: {error}")
 
     # The steps.
 
@@ -169,7 +170,7 @@ class Pipeline:
             self._tidy()
         except sqlite3.Error as error:
             self.ingest.counts["store_errors"] += 1
-            sys.stderr.write(f"database of the relay: {error}\n")
+            report(f"database of the relay: {error}")
             time.sleep(1)
             return False
         return more

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
-from deploy.relay.database import RelayDatabase, is_relay_store
-from deploy.relay.quarantine import Quarantined, QuarantineTable
+from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.quarantine import Quarantined, QuarantineTable
+from deploy.relay.records.tables import is_relay_store
 from deploy.relay.terminal_text import printable
 from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES

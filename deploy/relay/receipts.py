@@ -10,8 +10,8 @@ record again, and the relay knows it as a duplicate.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from deploy.relay.database import Entry
 from deploy.relay.intake.ingest import Range, Received
+from deploy.relay.records.database import Entry
 from protocols.telemetry import receipt
 
 _Key = tuple[str, bytes]

@@ -16,7 +16,6 @@ transaction and one fsync for up to 200 messages.
 
 import queue
 import sqlite3
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -27,19 +26,22 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
 from deploy.relay.broker_client import BrokerSettings, OutputConnection, connect, make_client
-from deploy.relay.database import RelayDatabase
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
-from deploy.relay.limits import UnitLimits
+from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
+from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.name_lock import NameLock, find_abandoned
+from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
 _BATCH = 200
 """Maximum number of messages in one transaction."""
 _POLL_S = 0.05
 _BACKLOG = 5000
+_ABANDONED_S = 60.0
 _GATEWAY_WAIT_S = 2.5
 """A message gateway waits three seconds for the answer."""
 
@@ -95,9 +97,11 @@ class Relay:
         )
         self._units_client.manual_ack_set(True)
         self._output_connection = OutputConnection(options.broker, options.name)
+        self._lock = NameLock(options.store, options.name)
         try:
             self._database = RelayDatabase(options.store, options.name)
         except sqlite3.Error as error:
+            self._lock.release()
             raise DeployError(f"{options.store}: {error}") from None
         required = options.required
         if required is None:
@@ -116,6 +120,7 @@ class Relay:
             self._outputs = Outputs(options.outputs, self._make_output_context)
         except DeployError:
             self._database.close()
+            self._lock.release()
             raise
         for name, output in self._outputs.by_name.items():
             self.pipeline.add_output(name, output)
@@ -124,6 +129,8 @@ class Relay:
         self.downlink: Downlink | None = None
         self.ready = threading.Event()
         """The broker has granted the subscription of the units' topics."""
+        self._abandoned: dict[str, int] = {}
+        self._abandoned_due = 0.0
         self.problem = ""
         """Why the broker rejects the connection or the subscription."""
 
@@ -199,13 +206,16 @@ class Relay:
     def _report(self, text: str) -> None:
         if text != self.problem:
             self.problem = text
-            sys.stderr.write(f"relay {self.options.name}: {text}\n")
+            report(f"relay {self.options.name}: {text}")
 
     def _on_unit_message(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
         """Queue a message of a unit; the broker gets the acknowledgement after the commit."""
         levels = message.topic.split("/")
         unit = "/".join(levels[2:4])
-        if levels[-1] == "state":
+        if not is_unit_name(unit):
+            self.pipeline.ingest.counts["bad_names"] += 1
+            self._units_client.ack(message.mid, message.qos)
+        elif levels[-1] == "state":
             self._outputs.on_unit_state(unit, bytes(message.payload))
             if b'"online":false' in message.payload.replace(b" ", b""):
                 self._outputs.on_unit_offline(unit)
@@ -234,6 +244,7 @@ class Relay:
 
     def _counts(self) -> dict[str, int]:
         counts = self.pipeline.counts()
+        counts["abandoned_now"] = sum(self._abandoned.values())
         if self.downlink is not None:
             counts.update(sent_down=self.downlink.posted, lost_down=self.downlink.failed)
         return counts
@@ -251,6 +262,7 @@ class Relay:
 
     def process(self) -> None:
         """Store a batch, if there is one; prepare records, send receipts."""
+        self._look_for_abandoned()
         batch = [] if self.pipeline.is_behind() else self._next_batch()
         if batch:
             self._receive(batch)
@@ -259,6 +271,21 @@ class Relay:
         while self.pipeline.process():
             self._send_receipts()
         self._send_receipts()
+
+    def _look_for_abandoned(self) -> None:
+        """Once a minute: report records of names that no process uses; they get no receipt."""
+        if time.monotonic() < self._abandoned_due:
+            return
+        self._abandoned_due = time.monotonic() + _ABANDONED_S
+        try:
+            found = find_abandoned(self.options.store, self._database)
+        except sqlite3.Error:
+            return  # the next batch reports it
+        for name in sorted(found.keys() - self._abandoned.keys()):
+            report(
+                f"{self.options.store}: {found[name]} records wait for a relay with --name {name}"
+            )
+        self._abandoned = found
 
     def _next_batch(self) -> list[tuple[str, bytes, object]]:
         if self._retry_batch:
@@ -282,7 +309,7 @@ class Relay:
             # Nothing is stored, so nothing is acknowledged; the next pass repeats the batch.
             self._retry_batch = batch
             self.pipeline.ingest.counts["store_errors"] += 1
-            sys.stderr.write(f"{self.options.store}: {error}\n")
+            report(f"{self.options.store}: {error}")
             self._stopping.wait(1)
             return
         for place, (_, _, completion) in enumerate(batch):
@@ -316,6 +343,7 @@ class Relay:
         self._units_client.loop_stop()
         self._output_connection.close()
         self._database.close()
+        self._lock.release()
 
 
 def _now_ms() -> int:

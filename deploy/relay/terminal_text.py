@@ -5,6 +5,15 @@ A text from outside can hold escape sequences, which a terminal executes. They a
 so on, not sent.
 """
 
+import contextlib
+import sys
+
+
+def report(text: str) -> None:
+    """Write a line to the standard error. A full disk or a closed pipe there ends nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(printable(text) + "\n")
+
 
 def printable(text: object) -> str:
     """Return `text` with each control, format and surrogate character as an escape."""

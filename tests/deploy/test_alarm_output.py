@@ -11,11 +11,11 @@ import pytest
 from agent.alarms.alarm_filter import ROOT_END_MS, SETTLE_MS
 from agent.alarms.shelving import Shelving
 from deploy.relay import command
-from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.row_format import Note
 from deploy.relay.outputs.alarm_output import AlarmOutput
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.text_outputs import JsonOutput
+from deploy.relay.records.database import RelayDatabase
 
 UNIT = "s1/u1"
 

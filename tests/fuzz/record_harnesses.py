@@ -21,8 +21,8 @@ from agent.remote.storage import audit, config_slots
 from agent.satcom import persistence
 from deploy.errors import OpsError
 from deploy.ops.report.unit_report import parse_report
-from deploy.relay.database import RelayDatabase
 from deploy.relay.pipeline import Pipeline, PipelineSettings
+from deploy.relay.records.database import RelayDatabase
 from protocols import cbor
 from protocols.errors import DecodeError, EncodeError
 from protocols.signed_message import COMMAND, PATCH, SignedMessage, pack

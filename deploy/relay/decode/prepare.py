@@ -7,12 +7,13 @@ tells UTC and uptime of a run, or a schema comes, the records that wait for it a
 
 from dataclasses import dataclass, field
 
-from deploy.relay.database import Entry, RelayDatabase
 from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
 from deploy.relay.limits import UnitLimits, parse_note, parse_schema
-from deploy.relay.quarantine import QuarantineTable, now_ms
+from deploy.relay.records.database import Entry, RelayDatabase
+from deploy.relay.records.date_table import DateTable, Decision
+from deploy.relay.records.quarantine import QuarantineTable, now_ms
 from protocols.errors import DecodeError
 from protocols.telemetry import block
 from protocols.telemetry import message as telemetry_message
@@ -23,6 +24,8 @@ MESSAGE = 0
 """Kind of an entry that is a whole message: it comes from the quarantine."""
 _MAX_CACHED = 256
 _MAX_CLOCKS = 50_000
+_MAX_WAITS = 30
+"""How many times longer rows wait whose own dates were rejected."""
 _CLOCK_STEP_MS = 1000
 """A clock of a run that differs by less from the known one is no news."""
 
@@ -50,6 +53,7 @@ class Prepared:
     dropped: list[tuple[Entry, str]] = field(default_factory=list)
     messages: list[Entry] = field(default_factory=list)
     clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
+    decisions: dict[int, Decision] = field(default_factory=dict)
 
 
 class Preparer:
@@ -76,6 +80,7 @@ class Preparer:
         self._undated_wait_ms = round(undated_wait_s * 1000)
         self._schemas: dict[bytes, Schema] = {}
         self._clocks: dict[tuple[str, bytes, int], RunClock] = {}
+        self._dates = DateTable(database)
 
     def prepare(self, entries: list[Entry]) -> Prepared:
         """Prepare entries in one transaction. Raises sqlite3.Error if nothing is stored."""
@@ -92,7 +97,8 @@ class Preparer:
                 held.append((entry, error))
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
                 held.append((entry, HeldError("internal", repr(error))))
-        if not held and not prepared.clocks:
+        decided_to = entries[-1].id
+        if not held and not prepared.clocks and decided_to <= self._dates.decided_to:
             return prepared
         try:
             with self._database.transaction():
@@ -102,9 +108,11 @@ class Preparer:
                     place.append((entry, reason.reason))
                 for entry, clock in prepared.clocks:
                     self._store_clock(entry, clock)
+                self._dates.store(prepared.decisions, decided_to)
         except BaseException:
             self.counts = counts
             raise
+        self._dates.advance(decided_to)
         return prepared
 
     def _hold(self, entry: Entry, error: HeldError) -> bool:
@@ -145,6 +153,10 @@ class Preparer:
 
     def release_due(self) -> int:
         """Release the records whose wait is over; return how many."""
+        horizon = now_ms() + (_MAX_WAITS + 1) * self._undated_wait_ms
+        if self._quarantine.has_wait_beyond(horizon):
+            with self._database.transaction():
+                self._quarantine.shorten_waits(horizon, now_ms() + self._undated_wait_ms)
         due = self._quarantine.due()
         if due:
             with self._database.transaction():
@@ -155,7 +167,7 @@ class Preparer:
     # One record.
 
     def read(self, entry: Entry, prepared: Prepared | None = None) -> Item:
-        """Decode a record. Raises HeldError."""
+        """Decode a record; a record that was prepared before has the same dates. HeldError."""
         try:
             if entry.kind in BLOCKS:
                 return self._read_rows(entry, prepared)
@@ -195,45 +207,65 @@ class Preparer:
         data = row_format.block_of_record(entry.kind, entry.payload)
         schema = self.schema(entry.unit, block.read_schema_number(data))
         raw = row_format.decode_block(entry.kind, entry.payload, schema, self._limits.values)
-        known: dict[int, RunClock] = {}
-        for run in {span.run for span in raw.spans if span.run}:
-            found = self._run_clock(entry, run)
-            if found is not None:
-                known[run] = found
-        dates = dating.date_rows(raw, now_ms(), known)
-        if prepared is not None:
-            for clock in dates.clocks:
-                if _is_news(clock, known.get(clock.run)):
-                    prepared.clocks.append((entry, clock))
-            self.counts["estimated_rows"] += dates.estimated
-            self.counts["rejected_dates"] += dates.rejected
-        is_dated = None not in dates.times
-        if not is_dated and not entry.final:
-            self._hold_undated(entry, raw, dates)
-        times = dates.times if is_dated else _uptimes(raw)
+        decision = self._decided(entry, raw) or self._decide(entry, raw, prepared)
         if prepared is not None:
             self.counts["values"] += len(raw.times) * (len(raw.columns) - 1)
-            self.counts["undated_rows"] += 0 if is_dated else len(times)
+            self.counts["undated_rows"] += 0 if decision.is_dated else len(decision.times)
         columns = [column for column in schema.entries if column[0] != TIME]
         return Rows(
             entry.unit,
             entry.number,
             raw.seq,
             tuple(column[0] for column in columns),
-            list(zip(times, row_format.scale_rows(raw, schema), strict=True)),  # type: ignore[arg-type]
+            list(zip(decision.times, row_format.scale_rows(raw, schema), strict=True)),
             entry.generation.hex(),
             raw.spans[0].run,
-            is_dated,
-            dates.estimated,
+            decision.is_dated,
+            decision.estimated,
             tuple(column[1] for column in columns),
         )
+
+    def _decided(self, entry: Entry, raw: RawBlock) -> Decision | None:
+        """Return the dates that a record has since it was prepared; None: it was not."""
+        if entry.id > self._dates.decided_to:
+            return None
+        found = self._dates.find(entry.id)
+        own = [time_ms for time_ms in raw.times if time_ms is not None]
+        if found is None and len(own) == len(raw.times):
+            return Decision(own, True, 0)
+        return found
+
+    def _decide(self, entry: Entry, raw: RawBlock, prepared: Prepared | None) -> Decision:
+        """Date the rows of a record. Raises HeldError if it must wait."""
+        known: dict[int, RunClock] = {}
+        for run in {span.run for span in raw.spans if span.run}:
+            clock = self._run_clock(entry, run)
+            if clock is not None:
+                known[run] = clock
+        dates = dating.date_rows(raw, now_ms(), known)
+        times = [time_ms for time_ms in dates.times if time_ms is not None]
+        is_dated = len(times) == len(dates.times)
+        decision = Decision(times if is_dated else _uptimes(raw), is_dated, dates.estimated)
+        if prepared is not None:
+            for clock in dates.clocks:
+                if _is_news(clock, known.get(clock.run)):
+                    prepared.clocks.append((entry, clock))
+            self.counts["estimated_rows"] += dates.estimated
+            self.counts["rejected_dates"] += dates.rejected
+            if decision.times != raw.times:
+                prepared.decisions[entry.id] = decision
+        if not is_dated and not entry.final:
+            self._hold_undated(entry, raw, dates)
+        return decision
 
     def _hold_undated(self, entry: Entry, raw: RawBlock, dates: dating.Dates) -> None:
         runs = [span.run for span in raw.spans if span.run]
         key = _run_key(entry.generation, runs[-1]) if runs else ""
         wait_ms = now_ms() + self._undated_wait_ms
         if dates.rejected:  # the clock of the relay may be wrong
-            wait_ms = max(wait_ms, min(dates.latest_ms, wait_ms + 30 * self._undated_wait_ms))
+            wait_ms = max(
+                wait_ms, min(dates.latest_ms, wait_ms + _MAX_WAITS * self._undated_wait_ms)
+            )
         detail = f"{dates.times.count(None)} rows without UTC"
         raise HeldError("undated", detail, key, wait_ms)
 

@@ -8,12 +8,12 @@ response starts with "OK". After a lost acknowledgement the unit sends the datag
 same number.
 """
 
-import sys
 import threading
 import time
 import urllib.parse
 import urllib.request
 
+from deploy.relay.terminal_text import report
 from protocols import datagram
 
 _TRIES, _RETRY_DELAY_S, _TIMEOUT_S = 3, 2.0, 10
@@ -135,7 +135,7 @@ class Downlink:
                 if self._closing:
                     break
                 time.sleep(_RETRY_DELAY_S * attempt)
-        sys.stderr.write(f"gateway: {imei}: {reason}\n")
+        report(f"gateway: {imei}: {reason}")
         return False
 
     def close(self) -> None:

@@ -4,17 +4,18 @@
 Does not connect to a broker, decode blocks (see `prepare`) or make receipts (see `receipts`).
 `satcom_envelope` decodes the datagrams of a satellite carrier first. Each batch of messages is one
 transaction. Each message is a part of it: an error of one message undoes only that message, which
-goes to the quarantine. A message over the rate of its unit is discarded.
+goes to the quarantine. A message over the rate of its unit is discarded, and each message of a unit
+whose quarantine is overfull.
 """
 
 import sqlite3
 from dataclasses import dataclass, field
 
-from deploy.relay.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
 from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
-from deploy.relay.quarantine import QuarantineTable
+from deploy.relay.records.database import Entry, RelayDatabase, record_class, record_id
+from deploy.relay.records.quarantine import QuarantineTable
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message
@@ -55,6 +56,7 @@ class Ingest:
             "messages": 0,
             "datagrams": 0,
             "bad_messages": 0,
+            "bad_names": 0,
             "throttled": 0,
             "records": 0,
             "duplicates": 0,
@@ -88,7 +90,7 @@ class Ingest:
         return received
 
     def _admit(self, unit: str, message: bytes) -> bool:
-        if self._rate.admit(unit, len(message)):
+        if self._rate.admit(unit, len(message)) and not self._quarantine.is_overfull(unit):
             return True
         self.counts["throttled"] += 1
         self.throttled_by_unit[unit] = self.throttled_by_unit.get(unit, 0) + 1
@@ -144,6 +146,8 @@ class Ingest:
             self._ingest_message(unit, decoded.telemetry, received)
         if decoded.number is not None:
             ids = [entry.id for entry in received.entries] + received.pending_ids
+            if decoded.is_duplicate:  # its notes can still wait for an output
+                ids += self._database.pending_notes(unit)
             received.datagrams.append((unit, decoded.number, ids))
 
     def _ingest_message(self, unit: str, message: bytes, received: Received) -> None:

@@ -10,7 +10,7 @@ earlier one is acknowledged and discarded.
 import json
 from dataclasses import dataclass, field
 
-from deploy.relay.database import RelayDatabase
+from deploy.relay.records.database import RelayDatabase
 from protocols import datagram
 from protocols.errors import DecodeError
 from protocols.telemetry import message as telemetry_message

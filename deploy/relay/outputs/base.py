@@ -6,17 +6,19 @@ Does not list the outputs; see `registry`. A new output is a subclass of `Output
 one stops no other. `on_connected` and `on_message` run in the thread of the MQTT client,
 `on_unit_offline` in that of the units' client, `pages` in that of the HTTP server.
 
-The contract of `deliver`: it returns after the receiver has acknowledged ALL items durably. It
-raises OutputError if the receiver cannot take them now: the relay repeats the same items later. It
-raises any other exception if an item is refused: the relay then delivers them one by one, and puts
-a refused item into the quarantine. After a kill the same items can come again, so a receiver must
-recognise them by unit, generation and number, or by unit and time.
+The contract of `deliver`: it returns after the receiver has acknowledged ALL items durably. If the
+receiver acknowledges before its disk has them, `settling` tells when they are durable. The relay
+delivers more in that time, and moves its position after it. `deliver` raises OutputError if the
+receiver cannot take the items now: the relay repeats the same items later. It raises any other
+exception if an item is refused: the relay then delivers them one by one, and puts a refused item
+into the quarantine. After a kill the same items can come again, so a receiver must recognise them
+by unit, generation and number, or by unit and time.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from deploy.relay.decode.row_format import Item, Note, Rows
 
@@ -26,6 +28,17 @@ Page = Callable[[str], tuple[str, str]]
 
 class OutputError(Exception):
     """The receiver cannot take items now; the text is one line that gives the reason."""
+
+
+class Settling(NamedTuple):
+    """A batch that its receiver has, and perhaps not yet on its disk.
+
+    `due`: monotonic time in s at which it is there. `is_kept` tells then whether the receiver has
+    kept it: if not, the batch comes again. It raises OutputError if the receiver does not answer.
+    """
+
+    due: float
+    is_kept: Callable[[], bool]
 
 
 class StateStore(Protocol):
@@ -130,6 +143,10 @@ class Output:
             else:
                 self.note(item)
         self.flush()
+
+    def settling(self) -> Settling | None:
+        """Return what the batch of the last `deliver` waits for; None: it is durable."""
+        return None
 
     def rows(self, block: Rows) -> None:
         """Write a block of rows."""

@@ -57,6 +57,8 @@ CREATE TABLE IF NOT EXISTS note (
   PRIMARY KEY (unit, log, record, text)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS note_time ON note (unit, t_ms);
 """
+_OF_AN_ITEM = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingError)
+"""All other errors are of the file: disk full, file locked or damaged. The items wait."""
 _MINUTE_MS = 60_000
 _MAX_REPORT_BYTES = 65536
 _MAX_TEXT_CHARS = 500
@@ -114,8 +116,10 @@ class FleetStoreOutput(Output):
         try:
             with self._lock:
                 self._write(items)
-        except sqlite3.OperationalError as error:  # disk full, file locked
+        except sqlite3.DatabaseError as error:
             self._signals.clear()
+            if isinstance(error, _OF_AN_ITEM):
+                raise
             raise OutputError(f"{self.context.argument}: {error}") from None
 
     def _write(self, items: list[Item]) -> None:

@@ -8,7 +8,8 @@ one field for each signal. A point is known by tags, field and time, so a repeti
 Some servers acknowledge before the data are on their disk; VictoriaMetrics writes them some seconds
 later. Therefore a batch is acknowledged only 15 s after its status 2xx (`#settle=S` at the end of
 the URL: other seconds), and only if the server was not started again in that time. Its page
-`/metrics` tells when it was started. Otherwise the server gets the batch again.
+`/metrics` tells when it was started. Otherwise the server gets the batch again. Further batches go
+out in that time.
 """
 
 import time
@@ -18,11 +19,10 @@ import urllib.request
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs import row_text
-from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.base import Output, OutputContext, OutputError, Settling
 from deploy.relay.outputs.http_client import HttpClient
 
 _SETTLE_S = 15.0
-_STEP_S = 1.0
 _MAX_PAGE_BYTES = 1 << 20
 _START_METRICS = ("vm_app_start_timestamp", "process_start_time_seconds")
 
@@ -31,6 +31,7 @@ class InfluxOutput(Output):
     """Posts to the URL of the option, for example http://127.0.0.1:8428/write."""
 
     BATCH = 1000
+    LINGER_S = 1.0
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
@@ -38,6 +39,7 @@ class InfluxOutput(Output):
         if not url.startswith(("http://", "https://")):
             raise DeployError(f"--influx {context.argument}: not a URL")
         self._settle_s = float(settle) if settle else _SETTLE_S
+        self._start: str | None = None
         self._root = "/".join(url.split("/")[:3])
         try:
             self._client = HttpClient(url, context)
@@ -45,18 +47,22 @@ class InfluxOutput(Output):
             raise DeployError(f"--influx {url}: {error}") from None
 
     def deliver(self, items: list[Item]) -> None:
-        """Post the rows; wait until the server has them on its disk."""
+        """Post the rows; `settling` tells when the server has them on its disk."""
+        self._start = None
         dated = [item for item in items if isinstance(item, Rows) and item.is_dated]
         text = "".join(row_text.rows_to_lines(item) for item in dated)
         if not text:
             return
         start = self._server_start()
         self._client.post(text.encode(), "text/plain; charset=utf-8")
-        end = time.monotonic() + self._settle_s
-        while time.monotonic() < end:
-            time.sleep(min(_STEP_S, max(0.0, end - time.monotonic())))
-        if self._settle_s and self._server_start() != start:
-            raise OutputError(f"{self._root}: was started again")
+        self._start = start
+
+    def settling(self) -> Settling | None:
+        """Return the time after which the last batch is on the disk of the server."""
+        start = self._start
+        if start is None or not self._settle_s:
+            return None
+        return Settling(time.monotonic() + self._settle_s, lambda: self._server_start() == start)
 
     def _server_start(self) -> str:
         """Return the start time of the server as its page `/metrics` states it; "": it has none.

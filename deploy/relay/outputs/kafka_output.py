@@ -4,12 +4,16 @@
 Does not create topics; a broker can do that. Topics of the option `SERVERS/PREFIX`: PREFIX.rows and
 PREFIX.notes. The key is the unit, the value is JSON as of the output `json`. The headers `log` and
 `record` identify the record, so that a consumer drops a repetition after a kill of the relay. The
-producer waits for all replicas (`acks=all`) and repeats without doubles (idempotence).
+producer waits for all replicas (`acks=all`) and repeats without doubles (idempotence). A block
+whose JSON is above 500 kB becomes several messages with fewer rows each. The header `part` counts
+them from 0.
+A message that the broker finds too large is a refusal. Each other error is one of the broker.
 
 `PREFIX?FILE` reads more properties of librdkafka from a file, `name=value` on each line (TLS,
 SASL).
 """
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,12 @@ from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.http_client import RefusedError
 
 _FLUSH_S = 30.0
+_MAX_BYTES = 500_000
+"""Half of the limit that brokers and librdkafka have by default (message.max.bytes)."""
+_TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE)
 
 
 class KafkaOutput(Output):
@@ -47,7 +55,7 @@ class KafkaOutput(Output):
 
     def deliver(self, items: list[Item]) -> None:
         """Produce the items; return after the reports of all of them."""
-        messages = [self._message(item) for item in items]
+        messages = [message for item in items for message in self._messages(item)]
         errors: list[KafkaError] = []
 
         def report(error: KafkaError | None, _: Message) -> None:
@@ -60,26 +68,60 @@ class KafkaOutput(Output):
             for message in messages:
                 self._producer.produce(**message, on_delivery=report)
             left = self._producer.flush(_FLUSH_S)
-        except (KafkaException, BufferError) as error:
-            self._producer = None
+        except KafkaException as error:
+            self._end_producer()
+            if _is_too_large(error.args[0]):
+                raise RefusedError(f"Kafka: {error}") from None
+            raise OutputError(f"Kafka: {error}") from None
+        except BufferError as error:
+            self._end_producer()
             raise OutputError(f"Kafka: {error}") from None
         if left or errors:
-            self._producer = None  # what it still has in memory must not be doubled
+            self._end_producer()
+            if errors and _is_too_large(errors[0]):
+                raise RefusedError(f"Kafka: {errors[0].str()}")
             raise OutputError(f"Kafka: {errors[0].str() if errors else 'no answer'}")
 
-    def _message(self, item: Item) -> dict[str, Any]:
+    def _end_producer(self) -> None:
+        """Drop what the producer still has in memory: it comes again, and must not be doubled."""
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer = None
+
+    def _messages(self, item: Item) -> list[dict[str, Any]]:
         is_rows = isinstance(item, Rows)
-        value = row_text.rows_to_json(item) if is_rows else json.dumps(item.content).encode()  # type: ignore[arg-type,union-attr]
-        return {
-            "topic": f"{self._prefix}.{'rows' if is_rows else 'notes'}",
-            "key": item.unit.encode(),
-            "value": value,
-            "headers": {"log": item.generation, "record": str(item.number)},
-        }
+        texts = _split_rows(item) if is_rows else [json.dumps(item.content).encode()]  # type: ignore[arg-type,union-attr]
+        headers = {"log": item.generation, "record": str(item.number)}
+        return [
+            {
+                "topic": f"{self._prefix}.{'rows' if is_rows else 'notes'}",
+                "key": item.unit.encode(),
+                "value": text,
+                "headers": headers if len(texts) == 1 else {**headers, "part": str(part)},
+            }
+            for part, text in enumerate(texts)
+        ]
 
     def close(self) -> None:
         """End the producer."""
         self._producer = None
+
+
+def _is_too_large(error: object) -> bool:
+    return isinstance(error, KafkaError) and error.code() in _TOO_LARGE
+
+
+def _split_rows(rows: Rows) -> list[bytes]:
+    """Return the JSON of a block, in parts of some rows if it is long."""
+    text = row_text.rows_to_json(rows)
+    count = len(rows.values)
+    if len(text) <= _MAX_BYTES or count < 2:
+        return [text]
+    step = max(1, count * _MAX_BYTES // len(text) // 2)
+    parts = [
+        dataclasses.replace(rows, values=rows.values[i : i + step]) for i in range(0, count, step)
+    ]
+    return [row_text.rows_to_json(part) for part in parts]
 
 
 def _read_properties(path: Path) -> dict[str, str]:

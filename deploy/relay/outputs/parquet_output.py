@@ -7,7 +7,8 @@ Does not compact; a file has the rows of about 20 s. Layout below the folder of 
     rows/day=undated/site=NAME/FILE.parquet   the same; t is empty, uptime_ms is not
     notes/day=DATE/site=NAME/FILE.parquet     unit, log, record, t, content (JSON)
 
-A file is complete: it is written, synchronised and then renamed. The list of the files of a batch
+A file is complete: it is written, synchronised and then renamed; a new folder is synchronised too.
+The list of the files of a batch
 is stored before. If the batch comes again, its files are deleted first. So a kill at any moment
 loses and doubles nothing.
 """
@@ -125,17 +126,30 @@ def _note_row(note: Note) -> tuple[object, ...]:
 
 
 def _write_file(path: Path, rows: _Table, schema: pa.Schema) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f".{path.name}.part")  # readers skip names that begin with a dot
     with open(part, "wb") as file:
         pq.write_table(table, file, compression="zstd", use_dictionary=["unit", "log"])
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, each durable in the one above it."""
+    if path.is_dir():
+        return
+    _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

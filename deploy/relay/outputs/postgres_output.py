@@ -3,13 +3,17 @@
 
 Does not aggregate; use views or continuous aggregates. It makes its tables:
 
-    coldloop_sample   site, unit, signal, t (UTC), value; key: site, unit, signal, t
+    coldloop_sample   site, unit, signal, t (UTC), value, log, record; key: site, unit, signal, t
+    coldloop_repeat   the same, for a time that another record has already: the clock of the unit
+                      was set back; key: all but value
     coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value
     coldloop_note     alarms and events: site, unit, log, record, t, content (jsonb)
 
 A batch is one transaction: COPY into a temporary table, then INSERT without the rows that exist. So
-a repetition doubles nothing. The option is a connection URI or string of libpq; it has the options
-for TLS (`sslmode=verify-full sslrootcert=… sslcert=… sslkey=…`).
+a repetition doubles nothing. A session with `synchronous_commit=off` is set to `on`. A server with
+`fsync` or `full_page_writes` off is refused, because it can lose a commit. The option is a
+connection URI or string of libpq; it has the options for TLS (`sslmode=verify-full sslrootcert=…
+sslcert=… sslkey=…`).
 """
 
 import json
@@ -23,7 +27,13 @@ from deploy.relay.outputs.base import Output, OutputContext, OutputError
 _TABLES = """
 CREATE TABLE IF NOT EXISTS coldloop_sample (
   site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
-  value double precision, PRIMARY KEY (site, unit, signal, t));
+  value double precision, log text, record bigint, PRIMARY KEY (site, unit, signal, t));
+ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS log text;
+ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS record bigint;
+CREATE TABLE IF NOT EXISTS coldloop_repeat (
+  site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
+  value double precision, log text NOT NULL, record bigint NOT NULL,
+  PRIMARY KEY (site, unit, signal, t, log, record));
 CREATE TABLE IF NOT EXISTS coldloop_uptime (
   site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL, run bigint,
   uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision,
@@ -37,10 +47,22 @@ _HYPERTABLE = "SELECT create_hypertable('coldloop_sample', 't', if_not_exists =>
 _LOCK = 0x636F6C64
 """Advisory lock of the set-up; relays start together."""
 _PARTS = (
-    ("coldloop_sample", "site, unit, signal, t, value"),
+    ("coldloop_sample", "site, unit, signal, t, value, log, record"),
     ("coldloop_uptime", "site, unit, log, record, run, uptime_ms, signal, value"),
     ("coldloop_note", "site, unit, log, record, t, content, digest"),
 )
+_REPEATS = """
+INSERT INTO coldloop_repeat SELECT n.site, n.unit, n.signal, n.t, n.value, n.log, n.record
+FROM new_coldloop_sample AS n JOIN coldloop_sample AS s USING (site, unit, signal, t)
+WHERE (s.log, s.record) IS DISTINCT FROM (n.log, n.record) ON CONFLICT DO NOTHING
+"""
+_OF_AN_ITEM = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.RaiseException,
+)
+"""Errors of a value, a key or a trigger. All others are of the server: the items wait."""
 _Rows = list[tuple[object, ...]]
 
 
@@ -65,11 +87,13 @@ class PostgresOutput(Output):
                 tables[1] += _uptime_rows(item)
         try:
             self._write(tables)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except _OF_AN_ITEM:
+            raise
+        except psycopg.Error as error:  # the server: down, read-only, full, without a table
             self._disconnect()
-            raise OutputError(f"PostgreSQL: {str(error).splitlines()[0]}") from None
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise OutputError(f"PostgreSQL: {str(error).splitlines()[0]}") from None
+            raise OutputError(
+                f"PostgreSQL: {(str(error) or repr(error)).splitlines()[0]}"
+            ) from None
 
     def _write(self, tables: list[_Rows]) -> None:
         connection = self._connect()
@@ -88,14 +112,18 @@ class PostgresOutput(Output):
                     f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging}"
                     " ON CONFLICT DO NOTHING".encode()
                 )
+                if table == "coldloop_sample" and cursor.rowcount < len(rows):
+                    cursor.execute(_REPEATS)
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
             connection = psycopg.connect(self.context.argument, connect_timeout=10, autocommit=True)
-            with connection.transaction():
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-                connection.execute(_TABLES)
-            _make_hypertable(connection)
+            try:
+                _make_tables(connection)
+                _make_durable(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._connection = connection
         return self._connection
 
@@ -107,6 +135,26 @@ class PostgresOutput(Output):
     def close(self) -> None:
         """Close the connection."""
         self._disconnect()
+
+
+def _make_tables(connection: psycopg.Connection) -> None:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        connection.execute(_TABLES)
+    _make_hypertable(connection)
+
+
+def _make_durable(connection: psycopg.Connection) -> None:
+    """Make each commit wait for the disk. Raises OutputError if the server cannot do that."""
+    found = connection.execute(
+        "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
+        " current_setting('synchronous_commit')"
+    ).fetchone()
+    fsync, full_pages, commit = found or ("", "", "")
+    if fsync != "on" or full_pages != "on":
+        raise OutputError("PostgreSQL: fsync or full_page_writes is off: a commit can be lost")
+    if commit == "off":
+        connection.execute("SET synchronous_commit = on")
 
 
 def _make_hypertable(connection: psycopg.Connection) -> None:
@@ -125,7 +173,7 @@ def _time(time_ms: int) -> datetime:
 def _sample_rows(rows: Rows) -> _Rows:
     site, _, unit = rows.unit.partition("/")
     return [
-        (site, unit, name, at, value)
+        (site, unit, name, at, value, rows.generation, rows.number)
         for at, values in [(_time(at), values) for at, values in rows.values]
         for name, value in zip(rows.names, values, strict=True)
         if value is not None

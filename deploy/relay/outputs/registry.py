@@ -52,6 +52,14 @@ OUTPUTS = (
         stores=True,
     ),
     OutputSpec(
+        "clickhouse",
+        _PACKAGE + "clickhouse_output:ClickHouseOutput",
+        "URL|FOLDER",
+        "write to a ClickHouse server, http://USER@HOST:8123/DATABASE, or to the embedded engine "
+        "in FOLDER",
+        stores=True,
+    ),
+    OutputSpec(
         "parquet",
         _PACKAGE + "parquet_output:ParquetOutput",
         "FOLDER",

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deploy.relay import command
-from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.row_format import Item
 from deploy.relay.limits import RateLimiter, UnitLimits
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
-from deploy.relay.quarantine import now_ms
+from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.quarantine import now_ms
 from protocols.telemetry import block, receipt, varint
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
@@ -132,11 +132,11 @@ def test_a_date_in_the_future_is_no_date() -> None:
 def test_a_wrong_clock_of_the_relay_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = PipelineRig()
     now = now_ms()
-    for module in ("decode.prepare", "quarantine"):
+    for module in ("decode.prepare", "records.quarantine"):
         monkeypatch.setattr(f"deploy.relay.{module}.now_ms", lambda: 0)
     due = rig.send(pack(ALARM, bulk(1)))
     assert ((3, 1, 1) in rig.ranges(due), rig.reasons()) == (True, ["undated"])
-    for module in ("decode.prepare", "quarantine"):
+    for module in ("decode.prepare", "records.quarantine"):
         monkeypatch.setattr(f"deploy.relay.{module}.now_ms", lambda: now)
     rig.pipeline._tidy(force=True)
     rig.settle()
@@ -279,6 +279,19 @@ def test_a_unit_over_its_quota_in_the_quarantine_keeps_its_records() -> None:
     assert rig.reasons() == ["note", "note"]
     assert rig.ranges(due) == [(0, 1, 2)]
     assert rig.ranges(rig.send(pack(*bad))) == [(0, 1, 2)], "3 to 5 are still not stored"
+    rig.close()
+
+
+def test_a_refused_record_beyond_the_quota_is_not_lost() -> None:
+    rig = PipelineRig(required={"store"}, limits=UnitLimits(quarantine_bytes=300))
+    store = ScriptedOutput()
+    rig.add_output("store", store)
+    store.refused = set(range(1, 20))
+    due = rig.send(pack(ALARM, *[bulk(i) for i in range(1, 20)]))
+    assert rig.ranges(due) == [(0, 1, 1), (3, 1, 19)]
+    assert rig.reasons() == ["refused"] * 19, "each record with a receipt is somewhere"
+    assert rig.receive(pack(bulk(30))).throttled == {0}, "the unit keeps what comes now"
+    assert rig.ranges(rig.send(pack(ALARM), unit=OTHER), OTHER) == [(0, 1, 1)]
     rig.close()
 
 

@@ -18,9 +18,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.errors import DeployError
 from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
-from deploy.relay.database import RelayDatabase
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from protocols.telemetry import merged_block, receipt

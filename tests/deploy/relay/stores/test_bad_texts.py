@@ -10,10 +10,10 @@ import pytest
 from deploy.commands import fleet
 from deploy.errors import DeployError
 from deploy.relay import command
-from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.outputs.base import OutputContext, OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
+from deploy.relay.records.database import RelayDatabase
 from tests.deploy.relay.relay_rig import PipelineRig
 
 BAD = "s1/bad"

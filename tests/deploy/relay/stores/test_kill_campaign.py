@@ -3,7 +3,8 @@
 
 The units are emulated: they send records until each has its receipt. All programs are real. In the
 end each row is once in PostgreSQL, VictoriaMetrics, the Parquet files and the embedded store.
-KILLS=N sets the number of kills; the default of a soak run is 1,000.
+KILLS=N sets the number of kills; the default of a soak run is 1,000. A relay that starts while the
+broker is down ends with a message. It is started again, as systemd does. A log has all messages.
 """
 
 import os
@@ -71,18 +72,20 @@ class KilledBroker:
 class RelayProcess:
     """A relay worker; both workers share one file and one group."""
 
-    def __init__(self, name: str, arguments: list[str]) -> None:
+    def __init__(self, name: str, arguments: list[str], folder: Path) -> None:
+        self._log = folder / f"{name}.log"
         self._command = [sys.executable, str(ROOT / "coldloop.py"), "relay", "--name", name]
         self._command += arguments
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.process = subprocess.Popen(
-            self._command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        with open(self._log, "ab") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
 
     def kill(self) -> None:
         if self.process is not None:
@@ -90,8 +93,13 @@ class RelayProcess:
             self.process.wait(10)
             self.process = None
 
-    def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+    def supervise(self) -> None:
+        """Start a relay again that found no broker; any other end is a fault of the relay."""
+        if self.process is not None and self.process.poll() is not None:
+            last = self._log.read_text().splitlines()[-1:]
+            assert self.process.returncode == 2, last
+            assert "coldloop relay: tcp:" in "".join(last)
+            self.start()
 
 
 class EmulatedUnit:
@@ -156,7 +164,7 @@ class Campaign:
         arguments += ["--store", str(folder / "relay.db"), "--fleet", str(folder / "fleet.db")]
         arguments += ["--parquet", str(folder / "parquet")]
         arguments += ["--influx", f"http://127.0.0.1:{self.victoria.port}/write"]
-        self.relays = {name: RelayProcess(name[-1], arguments) for name in _KILLED[:2]}
+        self.relays = {name: RelayProcess(name[-1], arguments, folder) for name in _KILLED[:2]}
         self.broker.start()
         self.victoria.start()
         for relay in self.relays.values():
@@ -189,7 +197,8 @@ class Campaign:
         while any(unit.open for unit in self.units):
             left = {unit.name: sorted(unit.open)[:5] for unit in self.units}
             assert time.monotonic() < end, left
-            assert all(relay.is_running() for relay in self.relays.values())
+            for relay in self.relays.values():
+                relay.supervise()
             self.run_for(1, may_add=False)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +16,6 @@ import pytest
 from confluent_kafka import Producer
 
 from deploy.errors import DeployError
-from deploy.relay.database import RelayDatabase
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import OutputContext, OutputError
 from deploy.relay.outputs.fleet_store import FleetStoreOutput
@@ -24,6 +24,7 @@ from deploy.relay.outputs.influx_output import InfluxOutput
 from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.parquet_output import ParquetOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
+from deploy.relay.records.database import RelayDatabase
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
 
@@ -122,24 +123,28 @@ def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(tmp_path: Pat
     victoria.start()
     url = f"http://127.0.0.1:{victoria.port}/write"
     output = InfluxOutput(context(url))
-
-    def restart() -> None:
-        victoria.kill()
-        victoria.start()
-
-    killer = threading.Timer(1.0, restart)  # before the data are on its disk
-    killer.start()
-    with pytest.raises(OutputError, match="started again"):
-        InfluxOutput(context(url + "#settle=4")).deliver([rows(1)])
-    killer.join()
-    victoria.kill()
+    output.deliver([rows(1)])
+    settling = output.settling()
+    assert settling is not None
+    assert settling.is_kept()
+    victoria.kill()  # before the data are on its disk
+    with pytest.raises(OutputError):
+        settling.is_kept()
     with pytest.raises(OutputError):
         output.deliver([rows(1)])
+    assert output.settling() is None
     victoria.start()
+    assert not settling.is_kept()
     output.deliver([rows(1), rows(2)])
+    settling = output.settling()
+    assert settling is not None
+    time.sleep(max(0.0, settling.due - time.monotonic()))
+    assert settling.is_kept()
     victoria.kill()
     victoria.start()
-    InfluxOutput(context(url + "#settle=0")).deliver([rows(2)])
+    again = InfluxOutput(context(url + "#settle=0"))
+    again.deliver([rows(2)])
+    assert again.settling() is None
     samples = victoria.samples('{__name__=~"coldloop_.*"}')
     victoria.kill()
     assert sorted(samples) == ["coldloop_flow =,x", "coldloop_supply"]

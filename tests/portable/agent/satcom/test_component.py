@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts of the satellite link without modem and agent: budget, back-off, queue, messages, store."""
 
-from agent.satcom.backoff import Backoff
+from agent.satcom import link_state
 from agent.satcom.budget import Budget, Price
 from agent.satcom.downlink import DownlinkReceiver
 from agent.satcom.persistence import (
@@ -12,6 +12,7 @@ from agent.satcom.persistence import (
     decode,
 )
 from agent.satcom.ram_queue import RamQueue
+from agent.satcom.session_timer import Backoff
 from agent.satcom.spend_guard import SpendGuard
 from agent.satcom.transfer import MAX_UNACKED, MessageTransfer
 from protocols import datagram
@@ -334,3 +335,31 @@ def test_damaged_records_are_detected():
     eq(guard.restore(START), True)
     eq(guard.budget.available(True), 0)
     assert guard.first_number > 1_000_000
+
+
+def test_table_of_states_has_a_way_out_of_each_state():
+    names = link_state.STATE_NAMES
+    eq(len(names), link_state.FETCHING_LAST + 1)
+    for state in range(len(names)):
+        seen = [state]
+        for at in seen:
+            for row in link_state.TABLE:
+                if row[0] == at and row[2] not in seen:
+                    seen.append(row[2])
+        eq(len(seen), len(names))
+    keys = [row[:2] for row in link_state.TABLE]
+    eq(len(set(keys)), len(keys))
+
+
+def test_session_ends_normally_when_the_radio_is_switched_off():
+    step = link_state.next_state
+    for begin in (link_state.SEND, link_state.FETCH):
+        state = step(link_state.IDLE, begin)
+        eq((link_state.in_session(state), link_state.radio_is_on(state)), (True, True))
+        eq(step(state, link_state.END), link_state.IDLE)
+        last = step(state, link_state.RADIO_OFF)
+        eq((link_state.in_session(last), link_state.radio_is_on(last)), (True, False))
+        eq(step(last, begin), last)
+        eq(step(step(last, link_state.RADIO_ON), link_state.END), link_state.IDLE)
+        eq(step(last, link_state.END), link_state.OFF)
+    eq(step(link_state.OFF, link_state.SEND), link_state.OFF)

@@ -16,13 +16,16 @@ quarantine is safe on the disk, so its unit gets the receipt. Reasons:
     internal   the relay has an error of its own
 
 A unit has a quota of bytes. Beyond it a record is not stored and has no receipt; the unit keeps it.
+A record that an output refuses is stored in any case, because other outputs can have it already.
+From twice the quota on, no message of the unit is received (`is_overfull`).
 """
 
 import time
 from typing import Any, NamedTuple
 
-from deploy.relay.database import Entry, RelayDatabase
+from deploy.relay.records.database import Entry, RelayDatabase
 
+REFUSED = "refused"
 RELEASED = ("schema", "undated")
 """Reasons that end by themselves."""
 _COLUMNS = (
@@ -60,7 +63,7 @@ class QuarantineTable:
         """Store a record; return False beyond the quota of the unit. Needs a transaction."""
         size = len(entry.payload) + _ENTRY_BYTES
         used = self._used_bytes(entry.unit)
-        if used + size > self._quota:
+        if used + size > self._quota and reason != REFUSED:
             return False
         self._used[entry.unit] = (used + size, self._used[entry.unit][1])
         text = detail.encode("ascii", "backslashreplace").decode()[:_DETAIL_CHARS]
@@ -70,6 +73,10 @@ class QuarantineTable:
             *(self._database.relay, *entry[1:8], reason, text, key, now_ms(), due_ms),
         )
         return True
+
+    def is_overfull(self, unit: str) -> bool:
+        """Return whether a unit has twice its quota; only refused records can be the cause."""
+        return unit in self._used and self._used_bytes(unit) > 2 * self._quota
 
     def _used_bytes(self, unit: str) -> int:
         """Return the bytes of a unit; counted twice a minute, because it reads all of them."""
@@ -112,6 +119,18 @@ class QuarantineTable:
             limit,
         )
         return [_quarantined(row) for row in rows]
+
+    def shorten_waits(self, horizon_ms: int, due_ms: int) -> None:
+        """Set the end of each wait beyond `horizon_ms` to `due_ms`: the clock was set back.
+
+        Needs a transaction.
+        """
+        self._database.execute("UPDATE quarantine SET due_ms=? WHERE due_ms>?", due_ms, horizon_ms)
+
+    def has_wait_beyond(self, horizon_ms: int) -> bool:
+        """Return whether a wait ends after `horizon_ms`."""
+        statement = "SELECT 1 FROM quarantine WHERE due_ms>? LIMIT 1"
+        return bool(self._database.query(statement, horizon_ms))
 
     def release(self, held: Quarantined, final: bool = False) -> Entry:
         """Move a record back to the outbox of its relay. Needs a transaction."""

@@ -4,8 +4,8 @@
 One SQLite file. All relays on a machine can share it (WAL, one writer at a time). ONE transaction
 stores a record and puts it into the outbox. A record leaves the outbox after all outputs have
 acknowledged it, or for the quarantine. The position of an output is the id of the last record that
-it has acknowledged. The position `""` is that of the receipts. The received records are stored as
-ranges of numbers, a few rows for each unit.
+it has acknowledged. The position `""` is that of the receipts, `#dated` that of the dates (see
+`date_table`). The received records are stored as ranges of numbers, a few rows for each unit.
 
 Several threads of a relay can use one object. Does not decode. The quarantine is in
 `quarantine.QuarantineTable`.
@@ -19,41 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_VERSION = 3
-_FIRST_WITH_GENERATIONS = 2
-_NEW_TABLES = {"had": "received", "piece": "chunk"}
-_NEW_COLUMNS = {"life": "generation", "place": "part", "of": "total"}
-"""Names of version 2 and earlier, and the present ones."""
-_TABLES = """
-CREATE TABLE IF NOT EXISTS unit_schema (
-  unit TEXT, number BLOB, text BLOB NOT NULL, PRIMARY KEY (unit, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS received (
-  unit TEXT, generation BLOB, class INTEGER, first INTEGER, last INTEGER,
-  PRIMARY KEY (unit, generation, class, first)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, generation BLOB, number INTEGER,
-  count INTEGER, kind INTEGER, payload BLOB, output TEXT, final INTEGER);
-CREATE INDEX IF NOT EXISTS outbox_record ON outbox (unit, generation, number);
-CREATE TABLE IF NOT EXISTS position (
-  relay TEXT, output TEXT, id INTEGER, PRIMARY KEY (relay, output)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS quarantine (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, generation BLOB, number INTEGER,
-  count INTEGER, kind INTEGER, payload BLOB, output TEXT, reason TEXT, detail TEXT, key TEXT,
-  at_ms INTEGER, due_ms INTEGER);
-CREATE INDEX IF NOT EXISTS quarantine_unit ON quarantine (unit, reason, key);
-CREATE INDEX IF NOT EXISTS quarantine_due ON quarantine (due_ms);
-CREATE TABLE IF NOT EXISTS run_clock (
-  unit TEXT, generation BLOB, run INTEGER, offset_ms INTEGER, period_ms REAL,
-  PRIMARY KEY (unit, generation, run)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS chunk (
-  unit TEXT, generation BLOB, number INTEGER, part INTEGER, total INTEGER, data BLOB,
-  PRIMARY KEY (unit, generation, number, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS datagram (
-  unit TEXT, number INTEGER, digest BLOB, PRIMARY KEY (unit, number)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS state (relay TEXT, key TEXT, text TEXT, PRIMARY KEY (relay, key))
-  WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;
-"""
+from deploy.relay.records.tables import is_empty, is_store, migrate
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
@@ -108,27 +74,6 @@ def _entry(row: tuple[Any, ...]) -> Entry:
     return Entry(*head, bytes(row[6]), row[7], bool(row[8]))
 
 
-def is_relay_store(path: Path) -> bool:
-    """Return whether a file is the store of a relay; changes nothing. Raises sqlite3.Error."""
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
-    try:
-        return _is_store(db)
-    finally:
-        db.close()
-
-
-def _is_empty(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
-
-
-def _is_store(db: sqlite3.Connection) -> bool:
-    statement = (
-        "SELECT COUNT(*) FROM sqlite_master WHERE type='table'"
-        " AND name IN ('outbox','had','received')"
-    )
-    return bool(db.execute(statement).fetchone()[0] == 2)
-
-
 class RelayDatabase:
     """The file at `path`; `relay` is the name of this process in it. Raises sqlite3.Error."""
 
@@ -137,12 +82,12 @@ class RelayDatabase:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            if not (_is_empty(self._db) or _is_store(self._db)):
+            if not (is_empty(self._db) or is_store(self._db)):
                 raise sqlite3.DatabaseError("not the store of a relay")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             with self.transaction():
-                _migrate(self._db)
+                migrate(self._db)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -256,6 +201,16 @@ class RelayDatabase:
         )
         return int(rows[0][0]) if rows else 0
 
+    def pending_notes(self, unit: str) -> list[int]:
+        """Return the ids of the notes of datagrams of a unit that wait for a required output."""
+        rows = self.query(
+            "SELECT id FROM outbox WHERE unit=? AND generation=x'' AND number=0 AND output=''"
+            " AND id>COALESCE((SELECT p.id FROM position p"
+            " WHERE p.relay=outbox.relay AND p.output=''),0)",
+            unit,
+        )
+        return [int(row[0]) for row in rows]
+
     def forget_record(self, entry: Entry) -> None:
         """Make a record unknown again: it is not stored, and its unit must keep it."""
         priority_class, first = entry.record_class, entry.record_id
@@ -325,12 +280,13 @@ class RelayDatabase:
     def forget_outputs(self, outputs: set[str]) -> None:
         """Remove the positions of other outputs than these. Needs a transaction."""
         for output in self.positions():
-            if output and output not in outputs:
+            if output[:1] not in ("", "#") and output not in outputs:
                 self.execute("DELETE FROM position WHERE relay=? AND output=?", self.relay, output)
 
     def delete_delivered(self, last_id: int) -> None:
         """Remove the records that all outputs have. Needs a transaction."""
-        self.execute("DELETE FROM outbox WHERE relay=? AND id<=?", self.relay, last_id)
+        for table in ("outbox", "row_date"):
+            self.execute(f"DELETE FROM {table} WHERE relay=? AND id<=?", self.relay, last_id)
 
     # Clocks of the runs of a unit.
 
@@ -417,45 +373,3 @@ class RelayDatabase:
             bd_seq = (int(rows[0][0]) + 1) % 256 if rows else 0
             self.execute("INSERT OR REPLACE INTO node VALUES (?,?)", self.relay, bd_seq)
         return bd_seq
-
-
-def _rename_tables(db: sqlite3.Connection) -> None:
-    """Give the tables and columns of an earlier version their present names."""
-    tables = {
-        str(row[0]) for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
-    }
-    for table in sorted(tables - {"sqlite_sequence"}):
-        for column in list(db.execute(f"PRAGMA table_info({table})")):
-            new_name = _NEW_COLUMNS.get(str(column[1]))
-            if new_name is not None:
-                db.execute(f"ALTER TABLE {table} RENAME COLUMN {column[1]} TO {new_name}")
-    for old_name, new_name in _NEW_TABLES.items():
-        if old_name in tables:
-            db.execute(f"ALTER TABLE {old_name} RENAME TO {new_name}")
-
-
-def _migrate(db: sqlite3.Connection) -> None:
-    """Make the tables. A file of version 0.2 keeps its records and schemas."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    is_store = _is_store(db)
-    if is_store and version < _VERSION:
-        _rename_tables(db)
-    is_old = is_store and version < _FIRST_WITH_GENERATIONS
-    if is_old:
-        db.execute("ALTER TABLE outbox RENAME TO outbox_1")
-    for statement in _TABLES.split(";"):
-        db.execute(statement)
-    if is_old:
-        db.execute(
-            "INSERT INTO outbox"
-            " (relay, unit, generation, number, count, kind, payload, output, final)"
-            " SELECT relay, unit, x'', number, 1, kind, payload, '', 0 FROM outbox_1 ORDER BY id"
-        )
-        # The schemas were those of all units together.
-        db.execute(
-            "INSERT INTO unit_schema SELECT units.unit, schema.number, schema.text FROM schema,"
-            " (SELECT DISTINCT unit FROM received) AS units"
-        )
-        db.execute("DROP TABLE outbox_1")
-        db.execute("DROP TABLE schema")
-    db.execute(f"PRAGMA user_version={_VERSION}")

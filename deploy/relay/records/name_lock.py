@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lock of the name of a relay: one process for each name in one file.
+
+Does not guard the file itself; SQLite does. Two processes with one name would use the same session
+at the broker and the same positions. Each would delete records that the other has not delivered.
+The lock is a file beside the store, `STORE.NAME.lock`. The kernel releases it at the end of the
+process.
+"""
+
+import fcntl
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from deploy.errors import DeployError
+from deploy.relay.records.database import RelayDatabase
+
+
+class NameLock:
+    """Holds the lock of `name` for the store at `path`. Raises DeployError if another has it."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        place = _lock_path(path, name)
+        try:
+            self._file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DeployError(f"{place}: {error.strerror}") from None
+        if not _acquire(self._file):
+            os.close(self._file)
+            raise DeployError(f"{path}: another relay with the name {name!r} uses it; see --name")
+
+    def release(self) -> None:
+        """Release the lock."""
+        os.close(self._file)
+
+
+def find_abandoned(path: Path, database: RelayDatabase) -> dict[str, int]:
+    """Return how many records each other name has that no process uses now."""
+    others = database.query("SELECT DISTINCT relay FROM position WHERE relay<>?", database.relay)
+    counts = {}
+    for (name,) in others:
+        if not _is_used(path, name):  # the count reads the whole outbox
+            statement = "SELECT COUNT(*) FROM outbox WHERE relay=?"
+            counts[str(name)] = int(database.query(statement, name)[0][0])
+    return {name: count for name, count in counts.items() if count}
+
+
+def _lock_path(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.name}.{quote(name, safe='')}.lock")
+
+
+def _acquire(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_used(path: Path, name: str) -> bool:
+    try:
+        file = os.open(_lock_path(path, name), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _acquire(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables of the relay's SQLite file, and the conversion of files of earlier versions.
+
+Does not read or write records; see `records.database`.
+"""
+
+import sqlite3
+from pathlib import Path
+
+_VERSION = 3
+_FIRST_WITH_GENERATIONS = 2
+_NEW_TABLES = {"had": "received", "piece": "chunk"}
+_NEW_COLUMNS = {"life": "generation", "place": "part", "of": "total"}
+"""Names of version 2 and earlier, and the present ones."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS unit_schema (
+  unit TEXT, number BLOB, text BLOB NOT NULL, PRIMARY KEY (unit, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS received (
+  unit TEXT, generation BLOB, class INTEGER, first INTEGER, last INTEGER,
+  PRIMARY KEY (unit, generation, class, first)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, generation BLOB, number INTEGER,
+  count INTEGER, kind INTEGER, payload BLOB, output TEXT, final INTEGER);
+CREATE INDEX IF NOT EXISTS outbox_record ON outbox (unit, generation, number);
+CREATE TABLE IF NOT EXISTS position (
+  relay TEXT, output TEXT, id INTEGER, PRIMARY KEY (relay, output)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quarantine (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, relay TEXT, unit TEXT, generation BLOB, number INTEGER,
+  count INTEGER, kind INTEGER, payload BLOB, output TEXT, reason TEXT, detail TEXT, key TEXT,
+  at_ms INTEGER, due_ms INTEGER);
+CREATE INDEX IF NOT EXISTS quarantine_unit ON quarantine (unit, reason, key);
+CREATE INDEX IF NOT EXISTS quarantine_due ON quarantine (due_ms);
+CREATE TABLE IF NOT EXISTS run_clock (
+  unit TEXT, generation BLOB, run INTEGER, offset_ms INTEGER, period_ms REAL,
+  PRIMARY KEY (unit, generation, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chunk (
+  unit TEXT, generation BLOB, number INTEGER, part INTEGER, total INTEGER, data BLOB,
+  PRIMARY KEY (unit, generation, number, part)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS datagram (
+  unit TEXT, number INTEGER, digest BLOB, PRIMARY KEY (unit, number)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS row_date (
+  id INTEGER PRIMARY KEY, relay TEXT, times BLOB, dated INTEGER, estimated INTEGER);
+CREATE TABLE IF NOT EXISTS state (relay TEXT, key TEXT, text TEXT, PRIMARY KEY (relay, key))
+  WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS node (name TEXT PRIMARY KEY, bd_seq INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+def is_relay_store(path: Path) -> bool:
+    """Return whether a file is the store of a relay; changes nothing. Raises sqlite3.Error."""
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)
+    try:
+        return is_store(db)
+    finally:
+        db.close()
+
+
+def is_empty(db: sqlite3.Connection) -> bool:
+    """Return whether a file has no table."""
+    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
+def is_store(db: sqlite3.Connection) -> bool:
+    """Return whether a file has the tables of a relay."""
+    statement = (
+        "SELECT COUNT(*) FROM sqlite_master WHERE type='table'"
+        " AND name IN ('outbox','had','received')"
+    )
+    return bool(db.execute(statement).fetchone()[0] == 2)
+
+
+def _rename_tables(db: sqlite3.Connection) -> None:
+    """Give the tables and columns of an earlier version their present names."""
+    tables = {
+        str(row[0]) for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
+    }
+    for table in sorted(tables - {"sqlite_sequence"}):
+        for column in list(db.execute(f"PRAGMA table_info({table})")):
+            new_name = _NEW_COLUMNS.get(str(column[1]))
+            if new_name is not None:
+                db.execute(f"ALTER TABLE {table} RENAME COLUMN {column[1]} TO {new_name}")
+    for old_name, new_name in _NEW_TABLES.items():
+        if old_name in tables:
+            db.execute(f"ALTER TABLE {old_name} RENAME TO {new_name}")
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Make the tables. A file of version 0.2 keeps its records and schemas."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    known = is_store(db)
+    if known and version < _VERSION:
+        _rename_tables(db)
+    is_old = known and version < _FIRST_WITH_GENERATIONS
+    if is_old:
+        db.execute("ALTER TABLE outbox RENAME TO outbox_1")
+    for statement in _TABLES.split(";"):
+        db.execute(statement)
+    if is_old:
+        db.execute(
+            "INSERT INTO outbox"
+            " (relay, unit, generation, number, count, kind, payload, output, final)"
+            " SELECT relay, unit, x'', number, 1, kind, payload, '', 0 FROM outbox_1 ORDER BY id"
+        )
+        # The schemas were those of all units together.
+        db.execute(
+            "INSERT INTO unit_schema SELECT units.unit, schema.number, schema.text FROM schema,"
+            " (SELECT DISTINCT unit FROM received) AS units"
+        )
+        db.execute("DROP TABLE outbox_1")
+        db.execute("DROP TABLE schema")
+    db.execute(f"PRAGMA user_version={_VERSION}")
