@@ -40,7 +40,7 @@ _HEAT_S = 300.0
 _ADIABATIC_HYST_K = 1.0
 _WET_K = 1.5
 """Cooling of the air by the pads from which they count as wet."""
-_VALVE_BAND_PCT = 6.0
+_VALVE_BAND_PCT = 2.0
 """Least move of the mid-range position: each move is travel of the valve."""
 _STEADY_K = 29 / 100
 
