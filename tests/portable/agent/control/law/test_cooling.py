@@ -252,6 +252,22 @@ def test_pads_are_seen_by_their_effect_and_their_water_has_a_price():
         eq(cooling.adiabatic_on, is_on)
 
 
+def test_a_lost_sensor_behind_the_pads_does_not_move_the_optimum():
+    """For an hour the pads cool as before; the outdoor air would be 12 K too warm."""
+    fans = dict(FANS, wet_above_c=30.0)
+    cooling = CoolingControl(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
+    readings = make_readings(air_c=38.0, load_kw=80.0)
+    readings.adiabatic_air_c = 26.0
+    targets = []
+    for minute in range(120):
+        if minute == 40:
+            readings.adiabatic_air_c = None
+        cooling.step(readings, 60 * minute * SECOND, 10.0)
+        targets.append(cooling.target_c)
+    assert -0.3 < targets[85] - targets[39] < 0.3, targets[85]
+    assert targets[119] > targets[39] + 3.0, targets[119]
+
+
 def test_dp_of_the_optimum_has_limits():
     cooling = CoolingControl(settings(fans=FANS, optimum=dict(OPTIMUM, dp_min_kpa=20.0)))
     eq(cooling.optimal_dp_kpa(80.0), 80.0)  # no speed yet
