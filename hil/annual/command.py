@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.policy == "optimum":
         proof = prove_hours(site, hours, arguments.start)
         with progress.until_interrupted():
-            sum_optimum(site, hours, arguments.start, progress, arguments.every)
+            sum_optimum(site, hours, arguments.start, progress, arguments.every, arguments.window)
     else:
         year_unit = read_unit(arguments.unit, site) if uses_unit(arguments.policy) else None
         policy = make_policy(arguments.policy, site, year_unit)
@@ -90,6 +90,8 @@ def _check(arguments: argparse.Namespace, hours: int) -> None:
     if arguments.unit is not None and not uses_unit(arguments.policy):
         names = ", ".join(_UNIT_POLICIES)
         raise BenchError(f"--unit: the policy {arguments.policy} uses no unit; only {names} do")
+    if arguments.window != 1 and arguments.policy != "optimum":
+        raise BenchError("--window: only the policy optimum is clairvoyant")
     if arguments.unit is not None and arguments.write_unit is not None:
         raise BenchError("--unit: --write-unit writes the default of the site and reads no unit")
     for name, value, low, high in (

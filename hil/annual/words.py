@@ -20,3 +20,6 @@ PLATFORMS = ("W45", "W40", "W32")
 
 LOADS = ("constant", "week", "training", "inference", "steps")
 """IT loads."""
+
+WINDOWS_H = (1, 6, 12, 24)
+"""Blocks of hours in which the clairvoyant bound stores heat and moves work; 1: none."""

@@ -4,7 +4,7 @@
 import argparse
 
 from hil.annual import command
-from hil.annual.words import CLIMATES, FAULTS, KINDS, LOADS, PLATFORMS, POLICIES
+from hil.annual.words import CLIMATES, FAULTS, KINDS, LOADS, PLATFORMS, POLICIES, WINDOWS_H
 from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
@@ -71,6 +71,14 @@ def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
         "--platform", choices=PLATFORMS, default="W45", help="class of flow and limits (W45)"
     )
     parser.add_argument("--load", choices=LOADS, default="constant", help="IT load (constant)")
+    parser.add_argument(
+        "--window",
+        type=int,
+        choices=WINDOWS_H,
+        default=1,
+        metavar="H",
+        help="optimum: heat is stored and work is moved within blocks of 1, 6, 12 or 24 h (1)",
+    )
     numbers = (
         ("--exchanger-ua", 1.0, "F", "real over design UA of the exchanger (1)"),
         ("--cooler-ua", 1.0, "F", "real over design UA of the cooler (1)"),

@@ -35,12 +35,14 @@ _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
 """Without air or load the last optimum stays for `_GAP_US` after it is due."""
+_PADS_GAP_US = 3600 * SECOND
+"""Time for which the last cooling of the air by the pads stands in for its sensor."""
 _HEAT_S = 300.0
 """Time constant of the mean heat that stands in for a meter of the load."""
 _ADIABATIC_HYST_K = 1.0
 _WET_K = 1.5
 """Cooling of the air by the pads from which they count as wet."""
-_VALVE_BAND_PCT = 6.0
+_VALVE_BAND_PCT = 2.0
 """Least move of the mid-range position: each move is travel of the valve."""
 _STEADY_K = 29 / 100
 
@@ -110,6 +112,8 @@ class CoolingControl:
         self._fan_elapsed_s = 0.0
         self._optimize_due = 0
         self._optimum_valid_until = 0
+        self._pads_k = 0.0
+        self._pads_valid_until = 0
         self._mean_heat_kw: float | None = None
         self._heat_at = 0
         self.optimal_pump_pct: float | None = None
@@ -348,12 +352,8 @@ class CoolingControl:
             return
         self._optimize_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
         self._adapt_models(readings)
-        air = readings.air_c
-        pads_k = 0.0
-        if self.adiabatic_on and readings.adiabatic_air_c is not None:
-            pads_k = 0.0 if air is None else air - readings.adiabatic_air_c
-            air = readings.adiabatic_air_c
-        optimizer.set_pads(pads_k)
+        air = self._inlet_air_c(readings, now)
+        optimizer.set_pads(self._pads_k if self.adiabatic_on else 0.0)
         load = readings.load_kw
         if load is None:
             load = self._mean_heat_kw
@@ -374,6 +374,23 @@ class CoolingControl:
             change = best.valve_target_pct - self._valve_target_pct
             if best.valve_target_pct and not -_VALVE_BAND_PCT < change < _VALVE_BAND_PCT:
                 self._valve_target_pct = best.valve_target_pct
+
+    def _inlet_air_c(self, readings: ControlReadings, now: int) -> "float | None":
+        """Return the inlet air of the cooler, °C; update `_pads_k`, the cooling by the pads.
+
+        Without its sensor the pads cool the outdoor air as before, for `_PADS_GAP_US`. The outdoor
+        air itself would make the optimiser expect an inlet that is 10 K too warm.
+        """
+        air_c, inlet_c = readings.air_c, readings.adiabatic_air_c
+        if not self.adiabatic_on:
+            return air_c
+        if inlet_c is not None:
+            if air_c is not None:
+                self._pads_k, self._pads_valid_until = air_c - inlet_c, now + _PADS_GAP_US
+            return inlet_c
+        if now >= self._pads_valid_until:
+            self._pads_k = 0.0
+        return None if air_c is None else air_c - self._pads_k
 
     def _heat_kw(self, readings: ControlReadings) -> "float | None":
         supply_c, return_c, flow_lpm = readings.supply_c, readings.return_c, readings.flow_lpm

@@ -6,8 +6,12 @@ safety. Without this module the configured set-points apply.
 
 Every `every_s` seconds, a steady-state model evaluates a grid of pump speeds and supply
 temperatures. For each point it computes the case temperature, the necessary facility water, the
-necessary fan speed, and the total power. Half steps around the cheapest point within the limits
-refine it. Two factors adapt the model slowly to the measured pumps and cooler.
+necessary fan speed, and the total power. Steps around the cheapest point, halved five times, refine
+it. Two factors adapt the model slowly to the measured pumps and cooler.
+
+The supply is a distance below the highest supply at the same pump speed, which follows from the
+limits of case and supply. In hot hours the optimum is at the case limit. A step of the pump speed
+then moves along this limit, so the search does not stop beside it.
 
 If the mid-range position of the valve can move, it is the third variable. More facility water
 improves exchanger and cooler. This costs less than fans near their full speed.
@@ -31,15 +35,27 @@ if TYPE_CHECKING:
 
     from agent.control.law.exchanger import Exchanger
 
-_SPEEDS = 8
-_SUPPLIES = 8
+_SPEEDS = 6
 _FAN_POINTS = 21
 _ADAPT_RATE = 1 / 20
-_VALVE_STEPS = (8.0, -8.0, 4.0, -4.0, 2.0, -2.0)
+_COARSE_BELOW_K = (0.0, 3.0, 6.0, 10.0, 15.0, 21.0, -2.0, -5.0, -10.0, -20.0)
+"""Supplies of the grid, K below the highest at the same pump speed. Those above it are for the
+hours in which no other point is feasible.
+"""
+_BELOW_STEP_K, _VALVE_STEP_PCT, _MIN_VALVE_STEP_PCT = 2.0, 8.0, 1.0
+_HALVINGS, _MOVES = 5, 4
+"""Halvings of the steps of the refinement, and the most moves with one step."""
 _CACHED_SIDES = 12
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1), (-1, -1), (1, 1))
-"""Tested neighbours. The last two follow the limit of the case temperature."""
+"""Tested neighbours: steps of the pump speed and of the supply below its highest. The last two
+keep the supply.
+"""
+_VALVE_NEIGHBOURS = ((0, 1), (0, -1), (1, 1), (-1, -1))
+"""The same for the pump speed and the valve."""
 _INFEASIBLE_W = 1e30
+_PENALTY_W = 1e7
+"""Least addition to the power of a point beyond a limit."""
+_ROUNDING_K = 1 / 1000000
 _KEEP_RATIO = 1001 / 1000
 """Power of the last point over that of the best up to which the last is kept."""
 _MIN_GAP_K = 5 / 100
@@ -104,6 +120,7 @@ class SetpointOptimizer:
         self._flow_start_pct: float = model.get("zero_pct", 0.0)
         self._air_c = 0.0
         self._supply_limits = (0.0, 0.0)
+        self._least_below_k = 0.0
         self._load_w = self._water_w = 0.0
         self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
@@ -127,25 +144,68 @@ class SetpointOptimizer:
         self._supply_limits = (min_supply_c, max_supply_c)
         min_pump_pct = model["pump_min_pct"]
         pump_step_pct = (100.0 - min_pump_pct) / (_SPEEDS - 1)
-        supply_step_k = (max_supply_c - min_supply_c) / (_SUPPLIES - 1)
         best = OptimalPoint()
         self._set_side(self.best.valve_target_pct or model["middle_pct"])
-        for i in range(_SPEEDS):
-            for j in range(_SUPPLIES):
-                self._evaluate(
-                    min_pump_pct + i * pump_step_pct, min_supply_c + j * supply_step_k, best
-                )
-        for _ in range(4):
+        self._least_below_k = 0.0
+        for below_k in _COARSE_BELOW_K:
+            if below_k < 0.0:
+                if best.power_w < _PENALTY_W:
+                    break
+                self._least_below_k = _COARSE_BELOW_K[-1]  # warmer cases than the limit
+            for i in range(_SPEEDS):
+                self._evaluate_below(min_pump_pct + i * pump_step_pct, below_k, best)
+        below_step_k, valve_step_pct = _BELOW_STEP_K, _VALVE_STEP_PCT
+        for _ in range(_HALVINGS):
             pump_step_pct *= 0.5
-            supply_step_k *= 0.5
-            n, s = best.pump_pct, best.supply_c
-            for pump_steps, supply_steps in _NEIGHBOURS:
-                self._evaluate_inside(
-                    n + pump_steps * pump_step_pct, s + supply_steps * supply_step_k, best
-                )
-            self._search_valve(best, pump_step_pct, supply_step_k)
+            for _ in range(_MOVES):
+                if not self._move_once(pump_step_pct, below_step_k, valve_step_pct, best):
+                    break
+            below_step_k *= 0.5
+            valve_step_pct *= 0.5
+            if valve_step_pct < _MIN_VALVE_STEP_PCT:
+                valve_step_pct = _MIN_VALVE_STEP_PCT
         self.best = best = self._keep_last(best)
         return best
+
+    def _move_once(
+        self, pump_step_pct: float, below_step_k: float, valve_step_pct: float, best: OptimalPoint
+    ) -> bool:
+        """Evaluate the neighbours of the best point. Return whether one of them is cheaper."""
+        before_w, valve_pct = best.power_w, best.valve_target_pct
+        n = best.pump_pct
+        below_k = self._highest_supply_c(self._case_k(self.flow_lpm(n))) - best.supply_c
+        self._set_side(valve_pct)
+        for pump_steps, below_steps in _NEIGHBOURS:
+            self._evaluate_below(
+                n + pump_steps * pump_step_pct, below_k + below_steps * below_step_k, best
+            )
+        low, high = self.model.get("middle_min_pct"), self.model.get("middle_max_pct")
+        if low is not None and high is not None:
+            for pump_steps, valve_steps in _VALVE_NEIGHBOURS:
+                tried_pct = valve_pct + valve_steps * valve_step_pct
+                if low <= tried_pct <= high:
+                    self._set_side(tried_pct)
+                    self._evaluate_below(n + pump_steps * pump_step_pct, below_k, best)
+        return best.power_w < before_w
+
+    def _highest_supply_c(self, case_k: float) -> float:
+        """Return the highest supply within the limits of supply and case, °C."""
+        high: float = self._supply_limits[1]
+        highest_c: float = self.model["case_max_c"] - case_k
+        return high if highest_c > high else highest_c
+
+    def _evaluate_below(self, pump_pct: float, below_k: float, best: OptimalPoint) -> None:
+        """Evaluate the supply `below_k` below the highest at this pump speed, within the limits."""
+        low, high = self._supply_limits
+        if below_k < self._least_below_k:
+            below_k = self._least_below_k
+        if not self.model["pump_min_pct"] <= pump_pct <= 100.0:
+            return
+        flow = self.flow_lpm(pump_pct)
+        case_k = self._case_k(flow)
+        supply_c = self._highest_supply_c(case_k) - below_k
+        supply_c = low if supply_c < low else high if supply_c > high else supply_c
+        self._evaluate(pump_pct, flow, case_k, supply_c, best)
 
     def _keep_last(self, best: OptimalPoint) -> OptimalPoint:
         """Return the last point with its present values if the best is hardly cheaper: each move
@@ -168,24 +228,8 @@ class SetpointOptimizer:
         """Evaluate a point if it is within the limits."""
         low, high = self._supply_limits
         if self.model["pump_min_pct"] <= pump_pct <= 100.0 and low <= supply_c <= high:
-            self._evaluate(pump_pct, supply_c, best)
-
-    def _search_valve(self, best: OptimalPoint, pump_step_pct: float, supply_step_k: float) -> None:
-        """Test other mid-range positions of the valve around the best point."""
-        low, high = self.model.get("middle_min_pct"), self.model.get("middle_max_pct")
-        if low is None or high is None:
-            return
-        for step in _VALVE_STEPS:
-            valve_pct = best.valve_target_pct + step
-            if low <= valve_pct <= high:
-                self._set_side(valve_pct)
-                n, s = best.pump_pct, best.supply_c
-                self._evaluate(n, s, best)
-                for pump_steps, supply_steps in _NEIGHBOURS:
-                    self._evaluate_inside(
-                        n + pump_steps * pump_step_pct, s + supply_steps * supply_step_k, best
-                    )
-        self._set_side(best.valve_target_pct)
+            flow = self.flow_lpm(pump_pct)
+            self._evaluate(pump_pct, flow, self._case_k(flow), supply_c, best)
 
     def _set_side(self, valve_pct: float) -> None:
         self._side = self._side_at(valve_pct)
@@ -200,14 +244,14 @@ class SetpointOptimizer:
         self._sides = (self._sides + [new_side])[-_CACHED_SIDES:]
         return new_side
 
-    def _evaluate(self, pump_pct: float, supply_c: float, best: OptimalPoint) -> None:
-        """Evaluate one point. Store it in `best` if its power is lower."""
+    def _evaluate(
+        self, pump_pct: float, flow: float, case_k: float, supply_c: float, best: OptimalPoint
+    ) -> None:
+        """Evaluate one point. Store it in `best` if its power is lower. `case_k`: `_case_k`."""
         model, exchanger, heat = self.model, self.exchanger, self._load_w
         side = self._side
-        flow = self.flow_lpm(pump_pct)
-        c = exchanger.tcs_capacity(flow)
-        rise_k = heat / c
-        case_c = supply_c + self._case_k(flow, heat, c)
+        rise_k = heat / exchanger.tcs_capacity(flow)
+        case_c = supply_c + case_k
         excess_k = case_c - model["case_max_c"]
         effectiveness = exchanger.effectiveness_at(flow, side.lpm)
         fws_supply_c = supply_c + rise_k - rise_k / effectiveness
@@ -226,20 +270,20 @@ class SetpointOptimizer:
         f = fan / 100.0
         power_w += model["fan_w"] * f * f * f
         power_w += self._water_w * f + self._leakage_w_k * case_c
-        if excess_k > 0.0:
-            power_w += 1e8 * excess_k + 1e7
+        if excess_k > _ROUNDING_K:
+            power_w += 1e8 * excess_k + _PENALTY_W
         if power_w < best.power_w:
             best.power_w, best.supply_c, best.pump_pct = power_w, supply_c, pump_pct
             best.fan_pct, best.case_c, best.valve_target_pct = fan, case_c, side.valve_pct
 
-    def _case_k(self, flow: float, heat: float, c: float) -> float:
-        """Return case temperature minus supply temperature, K."""
-        model = self.model
+    def _case_k(self, flow: float) -> float:
+        """Return case temperature minus supply temperature at a secondary flow, K."""
+        model, c = self.model, self.exchanger.tcs_capacity(flow)
         r = model["plate_r0_k_kw"] + model["plate_r1_k_kw"] * pow_det(
             flow / self.exchanger.design_lpm, -7 / 10
         )
         conductance = 1000.0 * self.design_kw / r
-        return heat / (c * (1.0 - exp(-conductance / c)))
+        return self._load_w / (c * (1.0 - exp(-conductance / c)))
 
     def _fan_speed(self, required_w_k: float) -> float:
         """Return the fan speed for G of `required_w_k`, percent; above 100: not possible."""

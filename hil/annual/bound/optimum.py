@@ -4,6 +4,11 @@
 Has no controller and no dynamics: it knows the weather, the load and the plant exactly and moves
 immediately. The difference to a controller is the cost of control, sensors and delay. A load that
 changes within an hour counts at twelve levels of it.
+
+With `window_h` above 1 it is also clairvoyant: in each block of so many hours it moves the work
+freely, and stores heat without loss. Each hour then has the mean load of its block and the cheapest
+air of it. This is a bound because the cost is convex in the load: at the same air, equal loads cost
+least. It says what a store and a scheduler could save at most, not how.
 """
 
 from __future__ import annotations
@@ -31,12 +36,18 @@ def sum_optimum(
     start_hour: int = 0,
     progress: Callable[[int, int, AnnualAccount], None] | None = None,
     every: int = 1,
+    window_h: int = 1,
 ) -> AnnualAccount:
-    """Sum the cheapest points of `hours` hours, or of one day in `every` days."""
+    """Sum the cheapest points of `hours` hours, or of one day in `every` days.
+
+    `window_h`: hours of a block, a divisor of 24; 1: no clairvoyance.
+    """
     account, search = AnnualAccount(site), SteadySearch(site)
     for i in range(hours):
         if i // 24 % every == 0:
-            _add_hour(account, search, start_hour + i)
+            first = i - i % window_h
+            block = [start_hour + n for n in range(first, min(first + window_h, hours))]
+            _add_hour(account, search, start_hour + i, block)
         if progress is not None:
             progress(i + 1, hours, account)
     return account
@@ -56,16 +67,23 @@ def prove_hours(site: AnnualSite, hours: int, start_hour: int = 0) -> dict[str, 
     return {"searches_proven": proven, "largest_error_pct": round(100.0 * gap, 2)}
 
 
-def _add_hour(account: AnnualAccount, search: SteadySearch, number: int) -> None:
-    """Add one hour of the year; its weather is the mean of both ends."""
+def _levels(site: AnnualSite, block: list[int]) -> list[float]:
+    """Return the loads of an hour; in a block of several hours its mean."""
+    if site.load.name == "constant":
+        return [1.0]
+    levels = [n for number in block for n in site.load.hour_levels(number, _LEVELS_PER_HOUR)]
+    return levels if len(block) == 1 else [sum(levels) / len(levels)]
+
+
+def _add_hour(account: AnnualAccount, search: SteadySearch, number: int, block: list[int]) -> None:
+    """Add one hour of the year; its weather is the mean of both ends. `block`: its hours."""
     site, hour = account.site, account.site.weather.at(number + 0.5)
-    levels = (
-        [1.0] if site.load.name == "constant" else site.load.hour_levels(number, _LEVELS_PER_HOUR)
-    )
+    levels = _levels(site, block)
+    airs = [site.weather.at(n + 0.5) for n in block]
     it = pump = facility = fan = 0.0
     point: SteadyPoint | None = None
     for load in levels:
-        point = search.find_optimum(hour, load)
+        point = min((search.find_optimum(air, load, hour.dew_c) for air in airs), key=_order)
         flows, dt = point.flows, _HOUR_S / len(levels)
         unserved_fraction = load - point.load_fraction
         shed_w = (
@@ -84,6 +102,11 @@ def _add_hour(account: AnnualAccount, search: SteadySearch, number: int) -> None
     account.add_hour(month, (it / _HOUR_S, pump / _HOUR_S, facility / _HOUR_S, fan / _HOUR_S))
     if number % 24 == 12 and point is not None:
         account.add_day(_noon(hour, point))
+
+
+def _order(point: SteadyPoint) -> tuple[float, float]:
+    """Return the order of points: more load first, then less cost."""
+    return -point.load_fraction, point.cost_w
 
 
 def _noon(hour: Hour, point: SteadyPoint) -> dict[str, float]:

@@ -202,13 +202,21 @@ class SteadySearch:
 
     # The search.
 
-    def find_optimum(self, hour: Hour, load: float = 1.0) -> SteadyPoint:
-        """Return the cheapest point in the weather of an hour at a fraction of the load."""
+    def find_optimum(
+        self, hour: Hour, load: float = 1.0, room_dew_c: float | None = None
+    ) -> SteadyPoint:
+        """Return the cheapest point in the weather of an hour at a fraction of the load.
+
+        `room_dew_c`: dew point of the room; None: that of the hour.
+        """
         load = floor(100.0 * load + 1e-6) / 100.0
         kinds = {"dry": (False,), "tower": (True,)}.get(self.site.kind, (False, True))
         best: SteadyPoint | None = None
         for wet in kinds:
-            point = self._cached(self.conditions(hour, load, wet))
+            conditions = self.conditions(hour, load, wet)
+            if room_dew_c is not None:
+                conditions = replace(conditions, min_supply_c=floor(room_dew_c + DEW_MARGIN_K))
+            point = self._cached(conditions)
             if point is not None and (best is None or point.cost_w < best.cost_w):
                 best = point
         if best is not None:

@@ -89,6 +89,7 @@ def test_command_prints_text() -> None:
         (("--weather", "dubai", "--policy", "fixed:99"), "15 to 45"),
         (("--weather", "dubai", "--it-kw", "3"), "--it-kw"),
         (("--weather", "dubai", "--hours", "0"), "--hours"),
+        (("--weather", "dubai", "--window", "24"), "--window"),
         (("--weather", "dubai", "--plot", "/nowhere/x.html", "--hours", "1"), "--plot"),
     ],
 )
@@ -103,8 +104,8 @@ def test_agent_energy_is_near_optimum_and_below_fixed_setpoints() -> None:
     site = make_site()
     bound, account = sum_optimum(site, 24, SUMMER), run_period("coldloop", hours=24)
     best, agent = bound.loop_j, account.loop_j
-    assert bound.cost_j <= account.cost_j <= 1.08 * bound.cost_j
-    assert 0.97 * best <= agent <= 1.3 * best  # cases can be colder: it trades for leakage
+    assert bound.cost_j <= account.cost_j <= 1.05 * bound.cost_j
+    assert 0.97 * best <= agent <= 1.12 * best  # in summer; cases can be colder
     assert agent < 0.85 * run_period("fixed:40", hours=6).loop_j * 4
 
 
@@ -393,6 +394,28 @@ def test_bound_of_a_varying_load_is_below_the_controller() -> None:
     assert bound.it_j == pytest.approx(account.it_j, rel=0.02)
     assert bound.cost_j < account.cost_j < 1.12 * bound.cost_j
     assert account.not_served_j < 1e-4 * account.it_j
+
+
+@pytest.mark.parametrize("load", ["constant", "week"])
+def test_the_clairvoyant_bound_is_below_the_bound_and_serves_the_same_work(load: str) -> None:
+    site = AnnualSite(load_weather("dubai"), "adiabatic", load=YearLoad(load))
+    costs, works = [], []
+    for window_h in words.WINDOWS_H:
+        account = sum_optimum(site, 48, SUMMER, window_h=window_h)
+        works.append(account.it_j - account.leak_j)
+        costs.append(account.cost_j / works[-1])
+    assert works == pytest.approx([works[0]] * len(works), rel=0.02)  # loads in steps of 1 %
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] < 0.99 * costs[0]
+
+
+def test_the_cost_is_almost_convex_in_the_load() -> None:
+    """Then equal loads cost least. The switch between dry and wet pads costs this bound 0.5 %."""
+    site = make_site()
+    search, hour = SteadySearch(site), site.weather.at(SUMMER + 12.5)
+    costs = [search.find_optimum(hour, n / 10).cost_w for n in range(3, 11)]
+    for low, middle, high in zip(costs, costs[1:], costs[2:], strict=False):
+        assert middle < 1.005 * (low + high) / 2
 
 
 def test_platforms_raise_flow_and_cost() -> None:
