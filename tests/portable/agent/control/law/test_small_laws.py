@@ -239,7 +239,11 @@ def test_levels_of_a_wet_supply():
     ):
         guard = guard_after(*calm(supply_c), (supply_c, 15.0, measured, seconds))
         eq((supply_c, measured, seconds, guard.level), (supply_c, measured, seconds, level))
-    for supply_c, seconds, level in ((17.0, 199.0, WET), (17.125, 119.0, WET), (17.125, 119.5, DRY)):
+    for supply_c, seconds, level in (
+        (17.0, 199.0, WET),
+        (17.125, 119.0, WET),
+        (17.125, 119.5, DRY),
+    ):
         guard = guard_after((14.0, 15.0, True, 6.0), (supply_c, 15.0, True, seconds))
         eq((supply_c, seconds, guard.level), (supply_c, seconds, level))
     near_again = guard_after((14.0, 15.0, True, 6.0), (15.5, 15.0, True, 9.0))
