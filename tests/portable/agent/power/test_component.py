@@ -141,6 +141,15 @@ def test_loads_are_limited_without_supply_temperature():
     eq(rig.bmc.limits, {"gpu1": 5000, "gpu2": 5000})
 
 
+def test_cool_device_is_not_limited_without_supply_temperature():
+    rig = make_rig(blind_pct=50)
+    rig.component.devices = []
+    rig.component.loads[0].set_cool(True)
+    rig.devices.silent.add(CDU)
+    rig.run(12)
+    eq(rig.bmc.limits, {"gpu1": 10_000, "gpu2": 5000})
+
+
 def test_frequency_droop_limits_lowest_priority_first():
     rig = make_rig(droop={"device": "cdu", "point": "FrequencyHertz"})
     rig.set(CDU, HERTZ, 4940)
