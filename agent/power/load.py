@@ -26,8 +26,8 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`, `is_cool`: see `agent.power.detector.device_heat`. `heat_trips`: how often it
-    was switched off for that.
+    `is_hot`, `is_overheated`, `is_cool`: see `agent.power.detector.device_heat`. `heat_trips`: how
+    often it was switched off for that.
     """
 
     def __init__(
