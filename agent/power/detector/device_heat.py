@@ -14,7 +14,8 @@ A load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow
-    hot         more than `_HOT_K` above it, or at the limit of its class: its power is limited
+    hot         more than `_HOT_K` above it and not falling at first, or at the limit of its class:
+                its power is limited
     overheated  hot, and near the limit of its class for `_LIMITED_US`: it is switched off
     cool        not warm, `_COOL_K` below the limit of its class, and the last known supply was at
                 most `_COLD_C`: an unknown supply is no reason to limit it. With less heat, the
@@ -108,7 +109,7 @@ class DeviceHeat:
             max_change_k = _JUMP_K + _JUMP_K_S * min((now - self._valid_at) / 1_000_000, _FOLLOW_S)
             if not -max_change_k <= case_c - last_c <= max_change_k:
                 return False
-        self._is_falling = last_c is not None and case_c < last_c
+        self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
         self._case_c, self._valid_at = case_c, now
         return True
 
@@ -137,7 +138,8 @@ class DeviceHeat:
         load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - _COOL_K)
         if not load.is_hot:
             self._hot_since = now
-        is_hot = case_c >= limit_c or excess_k > (_END_K if load.is_hot else self._hot_k)
+        is_above = excess_k > (_END_K if load.is_hot else self._hot_k)
+        is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
         is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
 

@@ -42,6 +42,21 @@ def test_loss_of_flow_is_warm_then_hot_then_overheated():
     eq([over for _, _, over in seen].index(True), 9)
 
 
+def test_case_that_still_cools_after_a_stop_is_not_hot():
+    """The load starts again at 10 % of its power; its case is 25 K warmer than that explains."""
+    bench, case_c = HeatRig(), 60.0
+    for _ in range(60):
+        eq(bench.step(case_c, 100), (False, False, False))
+        case_c += (36.0 - case_c) / 13
+    bench, case_c = HeatRig(), 60.0
+    for _ in range(10):
+        bench.step(case_c, 100)
+        case_c -= 0.5
+    seen = [bench.step(case_c + 0.5 * i, 100)[1] for i in range(4)]  # it does not cool any more
+    eq(seen, [False, True, True, True])
+    eq(bench.step(case_c, 100)[1], True)  # a limit has an effect: the device stays hot
+
+
 def test_device_of_a_cold_site_is_cool():
     """The limit of the class is 85 °C."""
     for case_c, supply_c, cool in (
