@@ -98,6 +98,7 @@ class CoolingComponent(Component):
         "fan_group",
     )
     POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
+    REQUIRES = ("load_limits",)
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate", "autotune")
     agent: "ControlContext"
 
@@ -193,8 +194,10 @@ class CoolingComponent(Component):
         )
 
     def start(self, now: int) -> None:
-        """Watch the supply loop: all loops exist now."""
+        """Watch the supply loop: all loops exist now. Find the loads."""
         self.valve_watch = ValveWatch(self.agent.supply_loop, self.readings)
+        if self.dew_control is not None:
+            self.dew_control.use_limits(self.agent.service("load_limits"))
 
     # The control cycle.
 
@@ -211,7 +214,8 @@ class CoolingComponent(Component):
         if self.cooling is not None:
             self._update_setpoints(self.cooling, now, dt)
         if self.dew_control is not None:
-            self._conditions += self.dew_control.step(now, dt, self.manual.mode != "auto")
+            is_manual, is_proof = self.manual.mode != "auto", self.manual.proofs.running != ""
+            self._conditions += self.dew_control.step(now, dt, is_manual, is_proof)
         self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
         self._check_drives()
         if self.valve_watch is not None:

@@ -13,6 +13,11 @@ A supply that becomes unknown while the guard closes the valve says nothing new:
 closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
 While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
+
+Little heat needs less than the least opening of the loop. Facility water below the dew point then
+wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
+below its least opening, and the supply is at most `_IDLE_K` above the set-point. While all loads
+are proven off, the heat that the cases still have does not count.
 """
 
 from agent.control.law.dew_guard import DRY, WET, DewGuard
@@ -25,10 +30,14 @@ if TYPE_CHECKING:
     from agent.control.law.cooling import ControlReadings, CoolingControl
     from agent.control.sensors import ValidatedSensor
     from agent.core.alarm_record import Condition
+    from agent.core.context import LoadLimitsView
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
 _SAFE_K = 2.0
+_IDLE_K, _IDLE_END_K = 1.0, 2.0
+_LEAST_FLOW = 0.15
+"""Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
 _FILTER_S = 30.0
 
@@ -46,13 +55,24 @@ class DewControl:
         self.guard = DewGuard()
         self._agent, self._cooling, self._readings = agent, cooling, readings
         self._supply = supply
-        self._is_boosted = False
+        self._is_boosted = self._is_idle = False
         self._heat_w: float | None = None
+        self._present_w = 0.0
+        self._limits: LoadLimitsView | None = None
         self._fws_supply_c: float | None = None
         self._unknown_s = 0.0
 
-    def step(self, now: int, dt: float, is_manual: bool = False) -> "list[Condition]":
-        """Make the claims of this cycle. Return the alarm `dew` if it is active."""
+    def use_limits(self, limits: "LoadLimitsView | None") -> None:
+        """Ask `limits` whether the loads are off; None: the unit has no loads."""
+        self._limits = limits
+
+    def step(
+        self, now: int, dt: float, is_manual: bool = False, is_proof: bool = False
+    ) -> "list[Condition]":
+        """Make the claims of this cycle. Return the alarm `dew` if it is active.
+
+        `is_proof`: a proof test moves the valve by some percent.
+        """
         limit, readings, guard = self._cooling.dew_limit, self._readings, self.guard
         if readings.fws_supply_c is not None:
             self._fws_supply_c = readings.fws_supply_c
@@ -76,6 +96,8 @@ class DewControl:
                 self._is_boosted = False
                 if is_manual:
                     self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
+                elif not is_proof:
+                    self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
         if guard.level == DRY:
             return []
         state = SAFE if guard.level == WET else DEGRADED
@@ -95,8 +117,11 @@ class DewControl:
         supply_c, return_c, flow = readings.supply_c, readings.return_c, readings.flow_lpm
         if supply_c is None or return_c is None or flow is None:
             return
-        heat_w = self._cooling.exchanger.tcs_capacity(flow) * (return_c - supply_c)
-        last_w = self._heat_w
+        exchanger = self._cooling.exchanger
+        if flow < _LEAST_FLOW * exchanger.design_lpm:
+            return
+        heat_w = exchanger.tcs_capacity(flow) * (return_c - supply_c)
+        last_w, self._present_w = self._heat_w, heat_w
         self._heat_w = heat_w if last_w is None else last_w + dt / _FILTER_S * (heat_w - last_w)
 
     def _limit_opening(self, supply_c: float, rank: int, reason: str) -> None:
@@ -106,3 +131,18 @@ class DewControl:
         largest = self._cooling.max_valve_pct(self._heat_w, self._fws_supply_c, supply_c)
         if largest is not None:
             self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)
+
+    def _limit_idle(self, supply_c: float, safe_c: float) -> None:
+        """Limit the opening of the loop if the heat needs less than its least opening."""
+        cooling = self._cooling
+        supply = cooling.settings["supply"]
+        if self._heat_w is None or self._fws_supply_c is None:
+            return
+        heat_w = max(self._heat_w, self._present_w)
+        end_c = cooling.setpoint_c + (_IDLE_END_K if self._is_idle else _IDLE_K)
+        if self._limits is not None and self._limits.proven_off():
+            heat_w = 0.0
+        largest = cooling.max_valve_pct(heat_w, self._fws_supply_c, safe_c)
+        self._is_idle = supply_c <= end_c and largest is not None and largest < supply["min_pct"]
+        if self._is_idle and largest is not None:
+            self._agent.arbiters[VALVE].claim(PROTECTION, "dew", AT_MOST, largest, "little heat")

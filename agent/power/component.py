@@ -17,7 +17,7 @@ The lowest of these limits applies:
     the minimum power, if heat is no longer rejected
     a scheduled cap, and the frequency droop
     the orders of the protection (`agent.power.limit.load_limits`)
-    `blind_pct`, if the supply temperature is unknown
+    `blind_pct`, if the supply temperature is unknown and the devices are not cool
     the minimum power of a load, if its device is hot (`agent.power.detector.device_heat`)
 A limit falls immediately and rises slowly (`agent.power.limit.limit_ramp`). If the minimum power
 is still too much, a case would exceed its limit within `shed_lead_s`. Then loads are switched off,
@@ -325,12 +325,17 @@ class PowerLimitComponent(Component):
             supply_c = headroom.supply_c + max(0.0, headroom.rise_k_s) * _LOOKAHEAD_S
             predicted_c = self.measurement.inlet_trend.predicted_c
             max_permille = load.load_class.power_permille(max(supply_c, predicted_c or 0.0))
-        elif now - self._supply_known_at > _NO_SUPPLY_AFTER_US:
+        elif now - self._supply_known_at > _NO_SUPPLY_AFTER_US and not self._are_devices_cool():
             max_permille = 10 * self.settings["blind_pct"]
         if load.is_hot:
             max_permille = 0
         max_w = max(load.min_w, load.max_w * max_permille // 1000)
         return LoadDemand(load.priority, load.min_w, max_w)
+
+    def _are_devices_cool(self) -> bool:
+        """Return whether all devices with a temperature are cool: all have the same coolant."""
+        cool = [device.load.is_cool for device in self.devices if device.is_warm is not None]
+        return bool(cool) and False not in cool
 
     def _load_demands(self, now: int) -> "tuple[list[LoadDemand], int]":
         """Return the demands of all loads and their budget."""

@@ -26,8 +26,8 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`: see `agent.power.detector.device_heat`. `heat_trips`: how often it
-    was switched off for that.
+    `is_hot`, `is_overheated`, `is_cool`: see `agent.power.detector.device_heat`. `heat_trips`: how
+    often it was switched off for that.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Load:
         self.outlets: list[Outlet] = []
         self.watts: list[Outlet] = []
         self.ineffective = self.is_proven_off = self.outlets_off = False
-        self.is_hot = self.is_overheated = False
+        self.is_hot = self.is_overheated = self.is_cool = False
         self.heat_trips = 0
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
@@ -166,6 +166,10 @@ class Load:
     def set_heat(self, is_hot: bool, is_overheated: bool) -> None:
         """Record what its device temperature shows."""
         self.is_hot, self.is_overheated = is_hot, is_overheated
+
+    def set_cool(self, is_cool: bool) -> None:
+        """Record whether its device temperature shows that it needs no limit."""
+        self.is_cool = is_cool
 
     def count_heat_trip(self) -> None:
         """Record that it is switched off because it is overheated."""

@@ -7,14 +7,18 @@ requests it from the caller.
     closing   the supply is below dew point + `_CLOSE_K`; after a step of the dew point, and at the
               start, below dew point + `_OPEN_K`. It ends above dew point + `_OPEN_K`
     level     NEAR after `_ALARM_S` below dew point + `_CLOSE_K`, WET after `_ALARM_S` below a
-              measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`. For NEAR a
-              supply that falls counts as it will be in `_LEAD_S`: the lag of a sensor in a pocket
-              (about 4 s) and a part of `_ALARM_S`. A step of the dew point is NEAR immediately
+              measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`. For NEAR and
+              for the end, a supply that falls counts as it will be in `_LEAD_S`: the lag of a
+              sensor in a pocket (about 4 s) and a part of `_ALARM_S`. A step of the dew point is
+              NEAR immediately
+
+`_CLEAR_S` is longer than a turn of the coolant at 30 % of the flow, 67 s: a cold part of the
+coolant that comes back does not raise the alarm again.
 """
 
 _CLOSE_K, _OPEN_K, _STEP_K = 1.0, 2.0, 5 / 10
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_ALARM_S, _CLEAR_S = 5.5, 59.5
+_ALARM_S, _CLEAR_S = 5.5, 119.5
 _LEAD_S, _RATE_S, _FALLS_K_S = 6.0, 4.0, -5 / 100
 DRY, NEAR, WET = 0, 1, 2
 
@@ -53,10 +57,11 @@ class DewGuard:
         return _LEAD_S * self._rate if self._rate < _FALLS_K_S else 0.0
 
     def _update_level(self, margin_k: float, fall_k: float, measured: bool, dt: float) -> None:
-        near, wet = margin_k + fall_k < _CLOSE_K, measured and margin_k < 0.0
+        ahead_k, wet = margin_k + fall_k, measured and margin_k < 0.0
+        near = ahead_k < _CLOSE_K
         self._near_s = self._near_s + dt if near else 0.0
         self._wet_s = self._wet_s + dt if wet else 0.0
-        self._clear_s = 0.0 if margin_k <= _OPEN_K else self._clear_s + dt
+        self._clear_s = 0.0 if ahead_k <= _OPEN_K else self._clear_s + dt
         if self._wet_s >= _ALARM_S:
             self.level = WET
         elif self._near_s >= _ALARM_S and self.level == DRY:

@@ -14,8 +14,12 @@ A load is
 
     warm        more than `_WARM_K` above the expectation and not falling: an indication of a loss
                 of flow
-    hot         more than `_HOT_K` above it, or at the limit of its class: its power is limited
+    hot         more than `_HOT_K` above it and not falling at first, or at the limit of its class:
+                its power is limited
     overheated  hot, and near the limit of its class for `_LIMITED_US`: it is switched off
+    cool        not warm, `_COOL_K` below the limit of its class, and the last known supply was at
+                most `_COLD_C`: an unknown supply is no reason to limit it. With less heat, the
+                supply of a cold site could fall below the dew point
 
 A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
 no flow. One device warm: its own branch is blocked.
@@ -35,6 +39,7 @@ DEVICE_HOT = AlarmRecord(
 _WARM_K, _HOT_K = 4.0, 8.0
 _END_K = 2.0
 _NEAR_LIMIT_K = 3.0
+_COOL_K, _COLD_C = 30.0, 25.0
 _LIMITED_US = 5 * SECOND
 _STALE_US = 6 * SECOND
 _FOLLOW_S = 20.0
@@ -75,6 +80,7 @@ class DeviceHeat:
         ):
             self.is_warm, self._case_c = None, None
             load.set_heat(False, False)
+            load.set_cool(False)
             return
         if target.read_at == self._read_at:
             return
@@ -82,6 +88,7 @@ class DeviceHeat:
         self._read_at = target.read_at
         if not self._is_possible(target.case_c, now):
             self.is_warm = None
+            load.set_cool(False)
             return
         power_ratio = (load.limit_w if target.power_w is None else target.power_w) / load.max_w
         self._power_ratio = _follow_down(self._power_ratio, power_ratio, dt)
@@ -102,7 +109,7 @@ class DeviceHeat:
             max_change_k = _JUMP_K + _JUMP_K_S * min((now - self._valid_at) / 1_000_000, _FOLLOW_S)
             if not -max_change_k <= case_c - last_c <= max_change_k:
                 return False
-        self._is_falling = last_c is not None and case_c < last_c
+        self._is_falling = last_c is None or case_c < last_c  # one reading shows no direction
         self._case_c, self._valid_at = case_c, now
         return True
 
@@ -127,9 +134,12 @@ class DeviceHeat:
             self._resistance_ratio = factor + excess_k / class_k * min(1.0, dt / _LEARN_S)
         limit_c = load.load_class.limit_c
         self.is_warm = excess_k > (_END_K if self.is_warm else _WARM_K) and not self._is_falling
+        is_cold = self._supply_c is not None and self._supply_c <= _COLD_C
+        load.set_cool(is_cold and not self.is_warm and case_c <= limit_c - _COOL_K)
         if not load.is_hot:
             self._hot_since = now
-        is_hot = case_c >= limit_c or excess_k > (_END_K if load.is_hot else self._hot_k)
+        is_above = excess_k > (_END_K if load.is_hot else self._hot_k)
+        is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
         is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
 

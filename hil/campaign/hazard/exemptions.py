@@ -17,7 +17,8 @@ class Exemption:
 
     `one_of`: at least one of these words is a fault of the case too. `lead_s`: the other words
     start at most this time before the first word, s. A controller that had more time must have
-    acted. `alarm`: the code that must have been raised for a person.
+    acted. `alarm`: the code that must have been raised for a person. `text`: a part of what was
+    seen: a supply below the dew point that no controller can prevent still needs its alarm.
     """
 
     invariant: str
@@ -29,15 +30,22 @@ class Exemption:
     lead_s: float | None = None
     one_of: tuple[str, ...] = ()
     alarm: str = ""
+    text: str = ""
 
-    def matches(self, invariant: str, case: HazardCase, codes: tuple[str, ...]) -> bool:
-        """Return whether the violation of `invariant` in `case` is exempt. `codes`: its alarms."""
+    def matches(
+        self, invariant: str, case: HazardCase, codes: tuple[str, ...], text: str = ""
+    ) -> bool:
+        """Return whether the violation of `invariant` in `case` is exempt.
+
+        `codes`: its alarms. `text`: what was seen.
+        """
         values = {fault.word: fault.value for fault in case.faults}
         return (
             invariant == self.invariant
             and set(self.words) <= set(values)
             and (not self.one_of or not set(self.one_of).isdisjoint(values))
             and self.alarm in ("", *codes)
+            and self.text in text
             and case.scenario.settings.it_kw >= self.min_load_kw
             and self.site in ("", case.site)
             and (not self.values or values[self.words[0]] in self.values)
@@ -65,14 +73,18 @@ def load_exemptions() -> tuple[Exemption, ...]:
             entry.get("lead_s"),
             tuple(entry.get("one_of", ())),
             entry.get("alarm", ""),
+            entry.get("text", ""),
         )
         for entry in load_table("exemptions")["exemption"]
     )
 
 
 def find_exemption(
-    invariant: str, case: HazardCase, codes: tuple[str, ...] = ()
+    invariant: str, case: HazardCase, codes: tuple[str, ...] = (), text: str = ""
 ) -> Exemption | None:
-    """Give the entry that exempts a violation, or None. `codes`: the alarms of the case."""
-    found = (entry for entry in load_exemptions() if entry.matches(invariant, case, codes))
+    """Give the entry that exempts a violation, or None.
+
+    `codes`: the alarms of the case. `text`: the text of the violation.
+    """
+    found = (entry for entry in load_exemptions() if entry.matches(invariant, case, codes, text))
     return next(found, None)

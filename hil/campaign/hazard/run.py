@@ -83,7 +83,7 @@ def run_case(seed: int, count: int, options: CaseOptions, dut: str, keep: bool) 
     ):
         violations += judge_component_order(case)
     for name, at_s, text in violations:
-        exemption = find_exemption(name, case, result.codes)
+        exemption = find_exemption(name, case, result.codes, text)
         reason = "" if exemption is None else exemption.reason
         result.violations.append(Violation(name, at_s, text, reason))
     if keep and result.unexempt:

@@ -90,13 +90,24 @@ def test_exemptions_have_reasons_and_known_words() -> None:
 
 
 def test_exemption_needs_all_its_words() -> None:
-    both = make_case(InjectedFault("bmc_silent"), InjectedFault("outlet_ignores"))
-    assert find_exemption("I1", both) is not None
-    assert find_exemption("I2", both) is None
-    assert (
-        find_exemption("I1", make_case(InjectedFault("bmc_silent"), InjectedFault("leak", 5.0)))
-        is None
-    )
+    words = "bmc_silent", "outlet_ignores", "pumps_seized"
+    case = make_case(*(InjectedFault(word) for word in words))
+    codes = ("shed_failed",)
+    assert find_exemption("I1", case, codes) is not None
+    assert find_exemption("I2", case, codes) is None
+    for i in range(3):  # with two of them, a controller can meet I1, or another entry is valid
+        two = make_case(*(InjectedFault(word) for word in (words[:i] + words[i + 1 :])))
+        assert find_exemption("I1", two, codes) is not find_exemption("I1", case, codes)
+
+
+def test_exemption_of_a_wet_supply_asks_for_its_alarm() -> None:
+    case = make_case(InjectedFault("valve_reversed"), InjectedFault("valve_dead"))
+    case = replace(case, site="cold")
+    long = "below the dew point for 120 s, -4.0 K"
+    assert find_exemption("I2", case, ("dew",), long) is not None
+    assert find_exemption("I2", case, (), long) is None
+    text = "below the dew point without an alarm, -0.5 K"
+    assert find_exemption("I2", case, ("dew",), text) is None
 
 
 def test_exemption_with_an_alarm_needs_that_alarm() -> None:

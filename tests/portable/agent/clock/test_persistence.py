@@ -33,11 +33,11 @@ STORE = FIRST_BUS + 1
 class PersistenceRig(AgentRig):
     """An agent with the component `timekeeping` and a store that keeps its records."""
 
-    def __init__(self, records=None, late=False, **section):
+    def __init__(self, records=None, late=False, raw=None, **section):
         self.records = {} if records is None else records
         self.requests = []
         self.hold = late
-        raw = config()
+        raw = config() if raw is None else raw
         raw["timekeeping"] = dict(section, port="store:/var/lib/y")
         AgentRig.__init__(self, raw)
 
@@ -94,6 +94,16 @@ def test_empty_store_is_read_once_then_written():
     eq((stored["version"], stored["leap_s"], stored["tempco_ppt"]), (1, 18, None))
     assert abs(stored["rate_ppt"]) < 1000
     assert '"timekeeping":{"found":false' in rig.state.decode()
+
+
+def test_uncertainty_of_a_stored_rate():
+    """Five times the stored one, 55 K of another temperature, and 100 ppb of ageing."""
+    for tempco_ppb, skew_ppt, skew_ppb in ((200, 1_001, 11_105), (13, 401, 2 + 715 + 100)):
+        raw = config()
+        raw["receiver"]["ppm_per_c"] = tempco_ppb / 1000
+        rig = PersistenceRig({KEY.encode(): record(skew_ppt=skew_ppt)}, raw=raw)
+        rig.run(3.05)
+        eq(rig.agent.clock.rate_skew_ppb, skew_ppb)
 
 
 def test_stored_min_utc_and_rate_are_used():

@@ -382,8 +382,67 @@ def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
         rig.set(CDU, 1, tenths + 60)
         rig.run(3)
     assert rig.devices.registers[VALVE][0] > 0
-    rig.run(61)
+    rig.run(121)
     eq("dew" in rig.alarm_codes(), False)
+
+
+def test_without_heat_the_valve_closes_below_its_least_opening():
+    rig = make_rig(dew=True)
+    least = int(100 * rig.agent.supply_loop.config.min_pct)
+    rig.set(ROOM1, 0, 3500)
+    rig.set(ROOM1, 1, 6600)  # dew point 27.7 °C, the facility water has 24 °C
+    for tenths in range(400, 320, -5):  # the supply has 32.0 °C, its set-point
+        rig.set(CDU, 1, tenths)
+        rig.run(3)
+    rig.run(240)
+    valve = rig.agent.arbiters["valve"]
+    eq(valve.decision.reason, "little heat")
+    assert rig.devices.registers[VALVE][0] < least, rig.devices.registers[VALVE]
+    rig.set(CDU, 0, 333)  # too warm: the loop decides
+    rig.run(2)
+    eq(valve.decision.reason, "little heat")
+    rig.set(CDU, 0, 341)
+    rig.set(CDU, 1, 350)
+    rig.run(3)
+    eq(valve.decision.owner, "loop")
+
+
+class LoadsOff:
+    """The service of loads that are off."""
+
+    def __init__(self, proven):
+        self.proven = proven
+
+    def proven_off(self):
+        return self.proven
+
+
+def test_valve_is_shut_while_all_loads_are_off_and_the_facility_water_is_cold():
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 0, 3500)
+    rig.set(ROOM1, 1, 6600)  # dew point 27.7 °C, the facility water has 24 °C
+    loads = LoadsOff(True)
+    cooling_component(rig).dew_control.use_limits(loads)
+    rig.run(3)
+    valve = rig.agent.arbiters["valve"]
+    eq((valve.decision.output, valve.decision.reason), (0, "little heat"))
+    for tenths in range(320, 340, 5):  # the cases warm the coolant
+        rig.set(CDU, 0, tenths)
+        rig.set(CDU, 1, tenths + 80)
+        rig.run(3)
+    eq((valve.decision.output, valve.decision.reason), (0, "little heat"))
+    loads.proven = False
+    rig.run(2)
+    eq(valve.decision.owner, "loop")
+    loads.proven = True
+    rig.run(2)
+    eq(valve.decision.owner, "loop")  # more than 1 K above the set-point
+    rig.set(CDU, 0, 325)
+    rig.run(2)
+    eq(valve.decision.reason, "little heat")
+    rig.set(VALVE, 2, 3000)  # facility water above the dew point + 2 K wets nothing
+    rig.run(60)
+    eq(valve.decision.owner, "loop")
 
 
 def test_the_valve_stays_shut_when_a_supply_near_the_dew_point_becomes_unknown():

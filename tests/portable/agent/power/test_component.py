@@ -141,6 +141,39 @@ def test_loads_are_limited_without_supply_temperature():
     eq(rig.bmc.limits, {"gpu1": 5000, "gpu2": 5000})
 
 
+class CoolDevice:
+    """A device whose load is marked as cool or not."""
+
+    is_warm = False
+
+    def __init__(self, load, cool):
+        self.load = load
+        load.set_cool(cool)
+
+    def step(self, supply_c, now, is_branch_shut=False):
+        pass
+
+
+def test_row_of_cool_devices_is_not_limited_without_supply_temperature():
+    for cool, limits in (((True, True), {}), ((True, False), {"gpu1": 5000, "gpu2": 5000})):
+        rig = make_rig(blind_pct=50)
+        component = rig.component
+        component.devices = [
+            CoolDevice(load, is_cool) for load, is_cool in zip(component.loads, cool)
+        ]
+        rig.devices.silent.add(CDU)
+        rig.run(12)
+        eq(rig.bmc.limits, limits or {"gpu1": 10_000, "gpu2": 10_000})
+    component.devices = []
+    eq(component._are_devices_cool(), False)
+    component.devices = [
+        CoolDevice(component.loads[0], False),
+        CoolDevice(component.loads[1], True),
+    ]
+    component.devices[0].is_warm = None  # without a temperature
+    eq(component._are_devices_cool(), True)
+
+
 def test_frequency_droop_limits_lowest_priority_first():
     rig = make_rig(droop={"device": "cdu", "point": "FrequencyHertz"})
     rig.set(CDU, HERTZ, 4940)

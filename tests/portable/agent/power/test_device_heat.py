@@ -42,6 +42,51 @@ def test_loss_of_flow_is_warm_then_hot_then_overheated():
     eq([over for _, _, over in seen].index(True), 9)
 
 
+def test_case_that_still_cools_after_a_stop_is_not_hot():
+    """The load starts again at 10 % of its power; its case is 25 K warmer than that explains."""
+    bench, case_c = HeatRig(), 60.0
+    for _ in range(60):
+        eq(bench.step(case_c, 100), (False, False, False))
+        case_c += (36.0 - case_c) / 13
+    bench, case_c = HeatRig(), 60.0
+    for _ in range(10):
+        bench.step(case_c, 100)
+        case_c -= 0.5
+    seen = [bench.step(case_c + 0.5 * i, 100)[1] for i in range(4)]  # it does not cool any more
+    eq(seen, [False, True, True, True])
+    eq(bench.step(case_c, 100)[1], True)  # a limit has an effect: the device stays hot
+
+
+def test_device_of_a_cold_site_is_cool():
+    """The limit of the class is 85 °C."""
+    for case_c, supply_c, cool in (
+        (55.0, 25.0, True),
+        (55.125, 25.0, False),
+        (55.0, 25.125, False),
+        (50.0, 20.0, True),
+    ):
+        bench = HeatRig()
+        for _ in range(100):
+            bench.step(case_c, 900, supply_c)
+        eq((case_c, supply_c, bench.load.is_cool), (case_c, supply_c, cool))
+        bench.heat.step(None, 200 * SECOND)  # the reading is too old
+        eq(bench.load.is_cool, False)
+    bench = HeatRig()
+    for _ in range(100):
+        bench.step(45.0, 900, 20.0)
+    seen = []
+    for i in range(4):  # the flow is lost: a warm device is not cool, also far below its limit
+        warm = bench.step(46.0 + 2.0 * i, 900, None)[0]
+        seen.append((warm, bench.load.is_cool))
+    eq(seen, [(False, True), (False, True), (True, False), (True, False)])
+    bench = HeatRig()
+    bench.settle(50.0, 600)
+    for _ in range(100):
+        bench.step(50.0, 900, 20.0)
+    bench.step(99.0, 900, 20.0)  # a jump
+    eq((bench.heat.is_warm, bench.load.is_cool), (None, False))
+
+
 def test_a_start_while_the_power_rises_makes_no_hot_device():
     bench, case_c = HeatRig(), 37.0
     for watts in (250, 400, 600, 900):  # the first reading has more power than its case shows

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts of refusals, keys of a configuration, a restart that waits for its records, travel of the
+outputs.
+"""
+
+from agent.config.load import load
+from agent.core.errors import ConfigError
+from agent.remote.command_table import CommandTable
+from agent.remote.message.reject import Rejection
+from agent.remote.update.output_oscillation import OutputOscillation
+from protocols.signed_message import COMMAND
+from protocols.time_units import NEVER, SECOND
+from tests.portable.agent.remote.message.test_verifier import command, refusal, unsigned
+from tests.portable.agent.remote.test_signed_reports import ReportRig, keyed_store
+from tests.portable.agent.remote.test_software_update import make_fetched_rig, start
+from tests.portable.support.agent_rig import profiles
+from tests.portable.support.check import eq, near, raises
+from tests.portable.support.remote_rig import (
+    COUNTER,
+    LIMITER,
+    OPERATOR,
+    SETPOINT,
+    make_command,
+    make_patch,
+    reject_reason,
+    remote_config,
+    start_rig,
+)
+
+
+class Values:
+    """A loop with one actuator, as `OutputOscillation` reads it."""
+
+    def __init__(self):
+        self.supply_loop = self.pressure_loop = self.valve = self
+        self.command_pct = 40.0
+        self.pumps = []
+
+
+def nothing(*_):
+    pass
+
+
+def log_component(*_):
+    return "log"
+
+
+def travel_after(seconds):
+    oscillation, values = OutputOscillation(), Values()
+    for second in range(seconds):
+        values.command_pct = 40.0 if second % 2 else 43.0
+        for _ in range(3):  # more calls than samples
+            oscillation.tick(values, second * SECOND)
+    return oscillation
+
+
+def test_travel_of_an_output_is_a_rate_of_minutes():
+    eq(travel_after(59).travel_rate(0), 0.0)
+    for seconds in (61, 121, 600):
+        near(travel_after(seconds).travel_rate(0), 3.0 * (seconds - 1) * 60 / seconds, 1e-6)
+    eq(travel_after(600).find_degraded(None), "valve travel")
+    eq(travel_after(600).find_degraded(travel_after(600)), "")
+
+
+def test_a_restart_waits_for_its_records_for_a_time_at_most():
+    rig = start_rig()
+    manager = rig.manager
+    manager.write_queue.after_durable = nothing  # the store does not answer
+    manager.restart_when_stored(rig.now)
+    due = manager._restart_at
+    eq(due > rig.now + SECOND, True)
+    manager.tick(due - 1)
+    eq(manager._restart_at, due)
+    manager.tick(due)
+    eq(manager._restart_at, NEVER)
+    rig.run(1)
+    eq(rig.restarts, 1)
+
+
+def test_keys_of_a_configuration_are_checked_with_their_place():
+    raw = remote_config()
+    raw["remote"]["keys"][1]["public"] = "01" + "00" * 31  # a point of small order
+    error = raises(ConfigError, load, raw, profiles())
+    eq("remote.keys[1].public: no Ed25519 public key" in str(error), True)
+    raw["remote"]["keys"][1] = dict(raw["remote"]["keys"][0])
+    text = str(raises(ConfigError, load, raw, profiles()))
+    for part in (
+        "remote.keys[1].number: 1 is the number of another key",
+        "remote.keys[1].public: it is the same key as another one",
+        "remote.keys: two keys are needed, one of them with the role limits",
+    ):
+        eq((part in text, part), (True, part))
+
+
+def test_epoch_of_a_counter_needs_two_signers_and_is_the_next_one():
+    for epoch, refused in (
+        (1, ("wrong_role", "a new epoch needs two signatures")),
+        (2, ("ahead", "the next epoch is 1")),
+    ):
+        eq(refusal(unsigned(COMMAND, command(counter=(epoch << 32) + 201))), refused)
+
+
+def test_without_a_boot_state_or_an_open_store_no_message_is_checked():
+    rig = start_rig()
+    data = make_patch(rig, [(SETPOINT, 33)])
+    rig.manager.has_boot_state = False
+    eq(reject_reason(rig, data), "store")
+    eq(rig.manager.rejections.last[1] != "", True)
+    rig.manager.has_boot_state = True
+    rig.manager.write_queue.is_open = lambda: False
+    eq(reject_reason(rig, data), "store")
+    eq(rig.manager.rejections.last[1], "it is not open")
+
+
+def test_confirmation_of_an_update_that_is_not_on_trial():
+    rig, _ = start(make_fetched_rig().store)
+    update = rig.manager.update
+    refused = raises(Rejection, update.confirm, COUNTER + 1, rig.now)
+    eq((refused.reason, refused.detail), ("no_trial", "on trial is %d" % COUNTER))
+    update.trial_monitor = None
+    refused = raises(Rejection, update.confirm, COUNTER, rig.now)
+    eq((refused.reason, refused.detail), ("no_trial", ""))
+
+
+def test_acknowledgement_names_the_component_that_starts_again():
+    rig = start_rig()
+    table = CommandTable(rig.manager)
+    table._acknowledge_parts = log_component  # it waits for an operator
+    found = []
+    for arguments in ({"code": "log"}, {"code": "all"}):
+        message = Acknowledgement(arguments)
+        found.append(table.execute(message, rig.now))
+    eq(found, ["acknowledged: log"] * 2)
+
+
+class Acknowledgement:
+    """The signed command `acknowledge`."""
+
+    name = "acknowledge"
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+
+
+def test_last_report_of_a_unit_has_no_configuration():
+    rig = ReportRig(keyed_store())
+    rig.run(6)
+    rig.send(make_command("decommission", (), (OPERATOR, LIMITER)))
+    rig.run(3)
+    eq(rig.published["cfg/config"], b"")
+    eq(b'"config":""' in rig.published["cfg/reported"], True)
