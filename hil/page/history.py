@@ -3,24 +3,27 @@
 
 Does not check the other files of a report (`coldloop hil verify` does) and sends no other file. A
 file that is no record is left out of the list, and so is a folder whose name is not UTF-8. A record
-with a wrong hash or signature is listed with its problem, and its curves are not drawn. Texts of
-records are cut, and characters that cannot be printed are shown as escapes.
+with a wrong hash or signature, or of a bench that is not known, is listed with its problem, and its
+curves are not drawn. Texts of records are cut, and characters that cannot be printed are shown as
+escapes.
 """
 
 from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hil.errors import BenchError
 from hil.page.curves import CURVE_OF_MEASURE
+from hil.record import trust_store
 from hil.record.label import escape_text
 from hil.record.record import RECORD_FILE, Record, find_problems, read
 
 _MAX_RECORDS = 50
 _MAX_CHARS = 80
 _CACHED_ROWS = 256
+UNKNOWN = "its bench is not known; see `coldloop hil verify`"
 
 
 def list_records(folder: Path, serial: str) -> list[dict[str, Any]]:
@@ -37,18 +40,39 @@ def list_records(folder: Path, serial: str) -> list[dict[str, Any]]:
             continue
         found.append((status.st_mtime_ns, path, status.st_size))
     rows: list[dict[str, Any]] = []
+    known = _known_keys()
     for mtime_ns, path, size in sorted(found, reverse=True):
         row = _read_row(path, mtime_ns, size)
-        if row is not None and serial in ("", row[0]):
-            rows.append(row[1])
+        if row is not None and serial in ("", row.serial):
+            rows.append(row.shown if row.key in known or row.shown["problem"] else row.unknown())
         if len(rows) == _MAX_RECORDS:
             break
     return sorted(rows, key=lambda row: (row["ended_utc"], row["report"]), reverse=True)
 
 
+class _Row(NamedTuple):
+    """Serial number and key of a record, and its row of the list."""
+
+    serial: str
+    key: str
+    shown: dict[str, Any]
+
+    def unknown(self) -> dict[str, Any]:
+        """Return the row for a bench that is not known."""
+        return {**self.shown, "problem": UNKNOWN, "curves": False}
+
+
+def _known_keys() -> set[str]:
+    """Return the keys of known benches; none if their file cannot be read."""
+    try:
+        return trust_store.known_keys()
+    except BenchError:
+        return set()
+
+
 @lru_cache(maxsize=_CACHED_ROWS)
-def _read_row(path: Path, _mtime_ns: int, _size: int) -> tuple[str, dict[str, Any]] | None:
-    """Return the serial number and the row of a record; None: the file is no record."""
+def _read_row(path: Path, _mtime_ns: int, _size: int) -> _Row | None:
+    """Return the row of a record; None: the file is no record."""
     try:
         record = read(path)
         keys = ("suite", "serial", "operator", "ended_utc", "verdict")
@@ -56,13 +80,14 @@ def _read_row(path: Path, _mtime_ns: int, _size: int) -> tuple[str, dict[str, An
     except (BenchError, KeyError):
         return None
     problem = (_problems(record) or [""])[0]
-    return str(record["serial"]), {
+    shown = {
         "report": path.parent.name,
         "folder": _shorten(path.parent.name),
         **texts,
         "problem": _shorten(problem),
         "curves": not problem and bool(_runs_with_curves(record)),
     }
+    return _Row(str(record["serial"]), str(record.get("key")), shown)
 
 
 def _shorten(text: str) -> str:
@@ -92,6 +117,8 @@ def read_curves(folder: Path, report: str, scenario: str) -> dict[str, Any]:
     if not runs:
         raise BenchError(f"report: {_shorten(report)} has no curves of this page")
     problems = _problems(record)
+    if not problems and record.get("key") not in _known_keys():
+        problems = [UNKNOWN]
     if problems:
         raise BenchError(f"report: {_shorten(report)}: {problems[0]}")
     chosen = next((run for run in runs if run["scenario"] == scenario), runs[0])

@@ -23,14 +23,13 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import (
-    MONITOR,
     ROLES,
-    describe_alarm,
-    describe_not_understood,
     describe_unclear,
     is_open,
+    is_without_unit,
     point_of,
 )
+from hil.tools.commission.inputs.row_states import MONITOR, describe_alarm, describe_not_understood
 from hil.tools.commission.output_tests import NOT_UNDERSTOOD
 from hil.tools.commission.register_table import TableRow, parse_table
 from hil.tools.commission.table_profile import make_profile, read_text
@@ -164,7 +163,8 @@ class DeviceDescription:
     def _say_alarms(self, rows: list[TableRow], raw: dict[str, Any], table: str) -> None:
         """Say what the rows that are named alarm, fault or status are taken for."""
         for row in rows:
-            lines = [describe_alarm(row), describe_not_understood(row)]
+            not_understood = describe_not_understood(row, is_measured=is_without_unit(row))
+            lines = [describe_alarm(row), not_understood]
             for line in filter(None, lines):
                 self.dialogue.say(f"  {table}:{row.line}: {line}")
             self._not_understood += filter(None, lines[1:])

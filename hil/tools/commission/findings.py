@@ -7,6 +7,7 @@ as they are in the journal.
 
 from typing import Any
 
+from hil.tools.commission.inputs.row_roles import DISPLAYED
 from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
 
 _MEASURED = {
@@ -36,7 +37,8 @@ def value_problems(values: dict[str, Any]) -> list[str]:
 
 def _all_zero(device: str, values: dict[str, Any]) -> list[str]:
     """A CDU whose measured values are all exactly 0 shows other registers, or no sensor works."""
-    read = [g["read"] for g in values["gauges"] if g["point"].startswith(f"{device}.")]
+    own = [g for g in values["gauges"] if g["point"].startswith(f"{device}.")]
+    read = [g["read"] for g in own if g["point"].rpartition(".")[2] not in DISPLAYED]
     is_zero = len(read) >= _LEAST_ZEROS and not any(read)
     return [f"{device}: all measured values are 0"] if is_zero else []
 

@@ -12,16 +12,16 @@ from fractions import Fraction
 from typing import Any
 
 from hil.errors import BenchError
-from hil.tools.commission.inputs.row_roles import (
+from hil.tools.commission.inputs.row_roles import KnownPoint, find_known, free_name, point_of
+from hil.tools.commission.inputs.row_states import (
+    ALARM,
+    ALARM_AT_0,
     MONITOR,
-    KnownPoint,
-    find_known,
-    free_name,
-    is_alarm,
+    bit_meaning,
+    is_alarm_word,
     is_flags,
-    point_of,
 )
-from hil.tools.commission.register_table import WIDE_BITS, TableRow
+from hil.tools.commission.register_table import WIDE_BITS, TableBit, TableRow
 
 Raw = dict[str, Any]
 
@@ -102,7 +102,11 @@ def row_names(row: TableRow) -> list[str]:
         known = point_of(row)
     except ValueError:
         known = None
-    texts = [row.name, *row.bits.values(), *(f"{row.name} bit {i}" for i in range(32))]
+    texts = [
+        row.name,
+        *(bit.name for bit in row.bits.values()),
+        *(f"{row.name} bit {i}" for i in range(32)),
+    ]
     names = [*map(_camel, texts)]
     groups = [f"{names[0]}Register{word}" for word in (1, 2)]
     return [*([known.point] if known else []), *names, *groups, free_name(names[0])]
@@ -168,6 +172,11 @@ def _add_range(
         if is_written:
             raise ValueError(f"{row.name!r} can be written: give min and max, or role {MONITOR}")
         return
+    if is_written and known is not None and not known.low <= low <= high <= known.high:
+        raise ValueError(
+            f"min {float(low):g} and max {float(high):g} are not within {known.low} to "
+            f"{known.high} {known.unit}, the range of {known.point}; correct them"
+        )
     if not low < high:
         raise ValueError(f"min {float(low):g} is not below max {float(high):g}; exchange them")
     unit = scale
@@ -192,24 +201,42 @@ def _add_flags(raw: Raw, row: TableRow) -> str:
     """Add the group of a register of bits; a value of two registers has two groups."""
     name = _camel(row.name)
     is_wide = row.kind in (WIDE_BITS, "u32", "i32")
-    named = row.bits or {i: f"{row.name} bit {i}" for i in range(32 if is_wide else 16)}
-    groups: list[list[str | None]] = [[None] * 16 for _ in range(1 + is_wide)]
-    is_low_first, is_swapped = row.order in ("CDAB", "DCBA"), row.order in ("BADC", "DCBA")
-    for number, text in named.items():
-        word = number // 16 if is_low_first or not is_wide else 1 - number // 16
-        groups[word][number % 16 ^ (8 if is_swapped else 0)] = _camel(text)
-    for word, bits in enumerate(groups):
-        while bits and bits[-1] is None:
-            bits.pop()
-        if bits:
-            suffix = f"Register{word + 1}" if is_wide else ""
-            flags: Raw = {"name": name + suffix, "address": row.address + word, "bits": bits}
-            raw["flags"].append(flags)
-            if row.function == 4:
-                flags["function"] = 4
-            if is_alarm(row):
-                flags["alarm"] = True
+    for word, bits in enumerate(_place_bits(row, is_wide)):
+        if not bits:
+            continue
+        suffix = f"Register{word + 1}" if is_wide else ""
+        names = [_camel(bits[i].name) if i in bits else None for i in range(max(bits) + 1)]
+        flags: Raw = {"name": name + suffix, "address": row.address + word, "bits": names}
+        raw["flags"].append(flags)
+        if row.function == 4:
+            flags["function"] = 4
+        flags.update(_alarm_places(row, bits))
     return name
+
+
+def _place_bits(row: TableRow, is_wide: bool) -> list[dict[int, TableBit]]:
+    """Return the bits of each register of the row, by their place."""
+    count = 32 if is_wide else 16
+    named = row.bits or {i: TableBit(f"{row.name} bit {i}") for i in range(count)}
+    groups: list[dict[int, TableBit]] = [{} for _ in range(1 + is_wide)]
+    is_low_first, is_swapped = row.order in ("CDAB", "DCBA"), row.order in ("BADC", "DCBA")
+    for number, bit in named.items():
+        word = number // 16 if is_low_first or not is_wide else 1 - number // 16
+        groups[word][number % 16 ^ (8 if is_swapped else 0)] = bit
+    return groups
+
+
+def _alarm_places(row: TableRow, bits: dict[int, TableBit]) -> Raw:
+    """Return the keys of a group for its alarms. A bit that is not understood is none yet."""
+    if row.role.casefold() == MONITOR:
+        return {}
+    if not row.bits:
+        return {"alarm": True} if is_alarm_word(row) else {}
+    meanings = {place: bit_meaning(row, bit) for place, bit in bits.items()}
+    alarms = sorted(i for i, meaning in meanings.items() if meaning in (ALARM, ALARM_AT_0))
+    inverted = sorted(i for i, meaning in meanings.items() if meaning == ALARM_AT_0)
+    found: Raw = {"alarm": True if len(alarms) == len(bits) else alarms} if alarms else {}
+    return {**found, "invert": inverted} if inverted else found
 
 
 def _add_roles(raw: Raw) -> None:

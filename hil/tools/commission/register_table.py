@@ -13,7 +13,8 @@ it the columns have this order. A line that begins with `#` is a comment.
     unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
     access    R, or RW for a register that can be written (its old value must be readable)
     min, max  limits of a written value, in the unit
-    bits      names of bits: "0=leak / 1=pump fault"; up to 31 for u32
+    bits      names of bits: "0=leak / 1=pump fault"; up to 31 for u32. After a name, its meaning:
+              "0=no leak (alarm at 0) / 1=filter (state) / 2=door (alarm)"
     function  3 (default) or 4
     role      what the agent does with it: pump, fan, valve, temperature set-point,
               pressure set-point, monitor, or the name of a point (default: by the name)
@@ -75,11 +76,22 @@ _LAST_ADDRESS, _LONGEST_WIRE = 0xFFFF, 5
 _REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
 """First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
+_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.|$)")
 _BIT = re.compile(r"^(?:bit\s*)?(\d{1,2})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+MEANINGS = ("alarm", "alarm at 0", "state")
+"""Meanings that a table can write in brackets after the name of a bit."""
+_MEANING = re.compile(rf"^(.*[^ ]) *\(({'|'.join(MEANINGS)})\)$", re.IGNORECASE)
+
+
+class TableBit(NamedTuple):
+    """One bit of a row. `meaning`: one of `MEANINGS`; empty if the table does not give it."""
+
+    name: str
+    meaning: str = ""
 
 
 class TableRow(NamedTuple):
-    """One row. `address`: on the wire. `low`, `high`: None if not given. `bits`: name by number."""
+    """One row. `address`: on the wire. `low`, `high`: None if not given. `bits`: bit by number."""
 
     line: int
     address: int
@@ -90,7 +102,7 @@ class TableRow(NamedTuple):
     is_written: bool
     low: Fraction | None
     high: Fraction | None
-    bits: dict[int, str]
+    bits: dict[int, TableBit]
     function: int | None
     order: str = ""
     role: str = ""
@@ -116,6 +128,7 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     for number, values in cells:
         fields = dict(zip(columns, values, strict=False))
         try:
+            _check_width(values, columns)
             rows.append(_parse_row(number, fields))
         except ValueError as error:
             errors.append(f"{source}:{number}: {error}")
@@ -129,6 +142,12 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     if errors:
         raise BenchError("\n".join(errors))
     return rows
+
+
+def _check_width(values: list[str], columns: list[str]) -> None:
+    extra = [value for value in values[len(columns) :] if value]
+    if extra:
+        raise ValueError(f"{extra[0]!r} has no column; give it one, for example `comment`")
 
 
 def _find_separator(lines: list[str]) -> str:
@@ -273,11 +292,11 @@ def _parse_type(text: str) -> str:
 
 
 def _parse_number(text: str, key: str) -> Fraction:
-    cleaned = text.replace(",", ".").removeprefix("x").removeprefix("*").strip()
+    cleaned = text.removeprefix("x").removeprefix("*").strip()
     try:
-        value = Fraction(cleaned if _NUMBER.match(cleaned) else "")
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"{key} {text!r} is not a number; write it as 0.1 or 1/10") from None
+        value = parse_decimal(cleaned)
+    except ValueError as error:
+        raise ValueError(f"{key} {text!r} is not a number: {error}") from None
     if key == "scale" and not 1 / _LARGEST_SCALE <= value <= _LARGEST_SCALE:
         raise ValueError(f"scale {text!r} is not from 0.000001 to 1000000; correct it")
     if abs(value) > _LARGEST_LIMIT:
@@ -285,17 +304,36 @@ def _parse_number(text: str, key: str) -> Fraction:
     return value
 
 
+def parse_decimal(text: str) -> Fraction:
+    """Return a number such as 0.1, 0,1 or 1/10. Raises ValueError with the remedy.
+
+    A comma is a decimal one. With three digits after it, it can separate thousands: an error.
+    """
+    if _THOUSANDS.match(text):
+        raise ValueError("its comma can be decimal or of thousands; write 3000 or 3.0")
+    cleaned = text.replace(",", ".")
+    try:
+        return Fraction(cleaned if _NUMBER.match(cleaned) else "")
+    except (ValueError, ZeroDivisionError):
+        raise ValueError("write it as 0.1 or 1/10") from None
+
+
 def _optional(text: str, key: str) -> Fraction | None:
     return _parse_number(text, key) if text else None
 
 
-def _parse_bits(text: str, last: int) -> dict[int, str]:
-    found: dict[int, str] = {}
+def _parse_bits(text: str, last: int) -> dict[int, TableBit]:
+    found: dict[int, TableBit] = {}
     for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
         match = _BIT.match(part.strip())
         if match is None or int(match[1]) > last:
             raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to {last}")
         if int(match[1]) in found:
             raise ValueError(f"bit {match[1]} is given twice; give it once")
-        found[int(match[1])] = match[2].strip()
+        found[int(match[1])] = _parse_bit(match[2].strip())
     return found
+
+
+def _parse_bit(text: str) -> TableBit:
+    match = _MEANING.match(text)
+    return TableBit(text) if match is None else TableBit(match[1], match[2].casefold())

@@ -32,11 +32,10 @@ from hil.tools.commission.inputs.argument_values import (
     parse_answer,
     parse_gauges,
     parse_number,
+    read_gauge,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.inputs.row_roles import (
-    GAUGED,
-)
+from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
@@ -46,6 +45,7 @@ from hil.tools.commission.unit_draft import (
     SETPOINT_KPA,
     DraftDevice,
     Settings,
+    check_one_cdu,
     describe_control,
     draft_unit,
 )
@@ -53,7 +53,7 @@ from hil.tools.commission.unit_draft import (
 _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
 _SAMPLES, _TOLERANCE = 5, 0.05
-_LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0}
+_LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0, "%": 2.0}
 
 
 class Commissioning:
@@ -183,19 +183,24 @@ class Commissioning:
                 }
             )
             for value in values:
-                if value.name in GAUGED and value.quality == "good":
+                if value.name in (*GAUGED, *DISPLAYED) and value.quality == "good":
                     self._compare(device["name"], value, gauges, result["gauges"])
         return result
 
     def _check_gauges(self, gauges: dict[str, str]) -> None:
-        """Raise BenchError for a gauge of a point that no device has."""
-        points: set[str] = set()
+        """Raise BenchError for a gauge of a point that no device has, or several."""
+        owners: dict[str, list[str]] = {}
         for device in self.journal.get("describe"):
-            names = [p.name for p in DeviceProfile(raw_profile(device["profile"])).points]
-            points |= {*names, *(f"{device['name']}.{name}" for name in names)}
-        unknown = sorted(set(gauges) - points)
+            for point in DeviceProfile(raw_profile(device["profile"])).points:
+                name = f"{device['name']}.{point.name}"
+                owners.setdefault(point.name, []).append(name)
+                owners[name] = [name]
+        unknown = sorted(set(gauges) - set(owners))
         if unknown:
             raise BenchError(f"--gauge: no device has {', '.join(unknown)}; correct its name")
+        for name in gauges:
+            if len(owners[name]) > 1:
+                raise BenchError(f"--gauge: {name} is one of {', '.join(owners[name])}; name which")
 
     def _compare(
         self, device: str, value: LiveValue, gauges: dict[str, str], found: list[dict[str, Any]]
@@ -203,10 +208,11 @@ class Commissioning:
         """Compare a value with its gauge. "none": there is no gauge; "-": not answered."""
         name = f"{device}.{value.name}"
         entry = {"point": name, "read": value.value, "unit": value.unit, "gauge": None}
-        text = gauges.get(value.name, gauges.get(name, ""))
+        text = gauges.get(name, gauges.get(value.name, ""))
         if not text:
+            shown = "the display" if value.name in DISPLAYED else "your gauge"
             question = (
-                f"{name} is {value.value:.1f} {value.unit}; your gauge shows (none: no gauge)"
+                f"{name} is {value.value:.1f} {value.unit}; {shown} shows ({NO_GAUGE}: no gauge)"
             )
             text = self.dialogue.ask_valid(
                 question, "-", lambda answer: parse_answer(answer, value.unit)
@@ -214,7 +220,7 @@ class Commissioning:
         if text in ("-", NO_GAUGE):
             found.append({**entry, "gauge": NO_GAUGE if text == NO_GAUGE else None})
             return
-        gauge = float(text)
+        gauge = read_gauge(text)
         tolerance = max(_LEAST_TOLERANCE[value.unit], abs(gauge) * _TOLERANCE)
         found.append({**entry, "gauge": gauge, "tolerance": tolerance})
         if abs(gauge - value.value) > tolerance:
@@ -257,6 +263,8 @@ class Commissioning:
             self._setpoint("differential pressure set-point, kPa", "setpoint_kpa", SETPOINT_KPA),
             self.arguments.mode,
         )
+        if settings.mode != "monitor":
+            check_one_cdu(devices, profiles)
         raw = draft_unit(devices, profiles, settings)
         text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
         self._keep_old_unit_file(text)

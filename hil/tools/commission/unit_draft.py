@@ -9,6 +9,7 @@ agent only monitors.
 from typing import Any, NamedTuple
 
 from drivers.device.profile import DeviceProfile
+from hil.errors import BenchError
 
 Raw = dict[str, Any]
 MODES = ("auto", "monitor")
@@ -34,6 +35,25 @@ class Settings(NamedTuple):
     setpoint_c: float
     setpoint_kpa: float
     mode: str
+
+
+def check_one_cdu(devices: list[DraftDevice], profiles: dict[str, DeviceProfile]) -> None:
+    """Raise BenchError if two devices are a whole CDU each: their sensors, pumps and valves.
+
+    The agent would control the pumps of both by the pressure of one.
+    """
+    whole = [device.name for device in devices if _is_whole_cdu(profiles[device.profile])]
+    if len(whole) > 1:
+        raise BenchError(
+            f"{' and '.join(whole)}: each measures its supply temperature and has outputs, so each "
+            "is a unit of its own; repeat with one --dir and one of --units for each, or "
+            "`--mode monitor`"
+        )
+
+
+def _is_whole_cdu(profile: DeviceProfile) -> bool:
+    has_output = bool(profile.pump or profile.valve or profile.cdu)
+    return profile.has_point("SupplyTemperatureCelsius") and has_output
 
 
 def draft_unit(

@@ -101,7 +101,11 @@ def _is_known(check: _Verification, arguments: argparse.Namespace) -> bool:
     if arguments.key is not None or trust_store.is_known(key):
         return True
     if arguments.trust or (not arguments.json and sys.stdin.isatty() and _ask(check, key)):
-        trust_store.accept(key)
+        try:
+            trust_store.accept(key)
+        except BenchError as error:  # the verdicts of the records follow
+            check.notes.append(str(error))
+            return False
         return True
     return False
 

@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from hil.errors import BenchError
-from hil.page.history import list_records, read_curves
+from hil.page.history import UNKNOWN, list_records, read_curves
+from hil.record import trust_store
 from hil.record.bench_key import BenchKey
 from hil.record.record import FORMAT, RECORD_FILE, seal
 from tests.hil.page.test_page import PageBench, bench, browser, http_status, page
@@ -20,6 +21,12 @@ from tests.hil.page.test_page import PageBench, bench, browser, http_status, pag
 __all__ = ["bench", "browser", "page"]  # fixtures
 
 SERIES = {"at_s": [0, 1.5, 3], "supply_c": [31, None, 32.5]}
+
+
+@pytest.fixture(autouse=True)
+def this_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The records are of this bench."""
+    monkeypatch.setattr("hil.record.trust_store.default_path", lambda: tmp_path / "bench.key")
 
 
 def store(folder: Path, name: str, series: object = None, **changes: object) -> Path:
@@ -56,6 +63,20 @@ def store(folder: Path, name: str, series: object = None, **changes: object) -> 
 
 def change(path: Path) -> None:
     path.write_text(path.read_text().replace('"serial": "A"', '"serial": "B"'))
+
+
+def test_a_record_of_an_unknown_bench_is_marked_and_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = store(tmp_path / "r", "one")
+    assert [row["problem"] for row in list_records(tmp_path / "r", "")] == [""]
+    monkeypatch.setattr("hil.record.trust_store.default_path", lambda: tmp_path / "other")
+    row = list_records(tmp_path / "r", "")[0]
+    assert (row["problem"], row["curves"]) == (UNKNOWN, False)
+    with pytest.raises(BenchError, match="its bench is not known"):
+        read_curves(tmp_path / "r", "one", "")
+    trust_store.accept(json.loads(path.read_text())["key"])
+    assert list_records(tmp_path / "r", "")[0]["curves"]
 
 
 def test_a_changed_record_is_marked_and_not_drawn(tmp_path: Path) -> None:

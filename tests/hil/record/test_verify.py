@@ -14,6 +14,7 @@ from hil.commands import hil
 from hil.record.bench_key import BenchKey
 from hil.record.manifest import MANIFEST, is_changed, write_manifest
 from hil.record.record import RECORD_FILE, read, seal
+from hil.record.trust_store import known_keys, store_path
 from hil.run.recorded import write_json
 from tests.support.cli_tools import SHORT, scenario_file
 
@@ -164,6 +165,34 @@ def test_a_foreign_key_is_unknown_until_it_is_accepted(
     assert hil(["verify", str(report), "--key", "0"]) == 2
     assert hil(["verify", str(report), "--trust"]) == 0
     assert hil(["verify", str(report)]) == 0, "the key is known from now on"
+
+
+def test_an_edited_file_of_known_benches_keeps_its_keys(report: Path, tmp_path: Path) -> None:
+    foreign = BenchKey(tmp_path / "foreign")
+    sign_as_forger(report, foreign)
+    edited = b"\xef\xbb\xbf" + b"AB" * 32 + b" 2026-11-29"  # a mark, large letters, no line end
+    store_path().parent.mkdir(parents=True, exist_ok=True)
+    store_path().write_bytes(edited)
+    assert hil(["verify", str(report), "--trust"]) == 0
+    assert hil(["verify", str(report)]) == 0
+    assert {foreign.public, "ab" * 32} <= known_keys()
+    with store_path().open("a", encoding="utf-8") as file:
+        file.write(f"{foreign.public} revoked 2026-11-29\n")
+    assert hil(["verify", str(report)]) == 1
+
+
+def test_keys_that_cannot_be_stored_hide_no_verdict(
+    report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = BenchKey(tmp_path / "foreign")
+    sign_as_forger(report, foreign)
+    store_path().parent.mkdir(parents=True, exist_ok=True)
+    store_path().write_text(f"{foreign.public} revoked\n")
+    capsys.readouterr()
+    assert hil(["verify", str(report), "--trust"]) == 1
+    text = capsys.readouterr().out
+    assert text.startswith("UNKNOWN")
+    assert "is revoked; delete its line to accept it" in text
 
 
 def test_the_first_use_of_a_key_asks_on_a_terminal(report: Path, tmp_path: Path) -> None:

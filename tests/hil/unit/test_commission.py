@@ -44,7 +44,8 @@ address;name;type;scale;unit;access;bits
 7;Alarm word;u16;;;R;0=leak / 1=pump fault / 2=low level
 """
 _GAUGES = ("SupplyTemperatureCelsius=36.2", "ReturnTemperatureCelsius=41.8",
-           "DeltaPressurekPa=50", "FlowLitersPerMinute=none")  # fmt: skip
+           "DeltaPressurekPa=50", "FlowLitersPerMinute=none",
+           "PumpSpeedControlPercent=60", "ValvePositionControlPercent=40")  # fmt: skip
 
 
 @pytest.fixture
@@ -121,7 +122,12 @@ def test_it_continues_where_it_stopped(
 
 
 @pytest.mark.parametrize(
-    ("gauges", "verdict"), [((), "incomplete"), (("SupplyTemperatureCelsius=30",), "fail")]
+    ("gauges", "verdict"),
+    [
+        ((), "incomplete"),
+        (("SupplyTemperatureCelsius=30",), "fail"),
+        (("PumpSpeedControlPercent=6",), "fail"),
+    ],
 )
 def test_an_open_question_or_a_false_gauge_is_no_pass(
     cdu: str, site: Path, gauges: tuple[str, ...], verdict: str
@@ -329,7 +335,7 @@ def test_no_gauge_at_all_is_not_complete(
     words = [w.partition("=")[0] + "=none" if "=" in w else w for w in command(cdu, site)]
     assert main([*words, "--write-test"]) == 1
     text = capsys.readouterr().out
-    assert "NOT COMPLETE on the devices (not controlled by the agent, 0 of 4 gauges read, " in text
+    assert "NOT COMPLETE on the devices (not controlled by the agent, 0 of 6 gauges read, " in text
     assert "not answered: at least one value, compared with a gauge" in text
 
 

@@ -59,7 +59,7 @@ def test_a_call_that_was_interrupted_keeps_its_arguments(
     journal = json.loads((site / "commission.json").read_text())
     assert journal["arguments"]["serial"] == "SN-77"
     assert journal["arguments"]["operator"] == "Eve"
-    assert len(journal["steps"]["values"]["result"]["gauges"]) == 4
+    assert len(journal["steps"]["values"]["result"]["gauges"]) == 6
     assert set(journal["arguments"]) <= set(given_arguments._STORED)
 
 

@@ -138,7 +138,7 @@ def test_both_loops_are_tuned_and_the_report_has_the_curves(
     assert 0.05 < control["dp"]["gain_pct_per_kpa"] < 0.6
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
     assert main([*command(cdu, site, "--write-test", "--tune")]) == 0
-    assert "3 of 4 gauges read, loops tuned: supply, dp" in capsys.readouterr().out
+    assert "5 of 6 gauges read, loops tuned: supply, dp" in capsys.readouterr().out
     run = read(site / "report" / "record.json")["runs"][1]
     assert (run["scenario"], run["verdict"]) == ("tuning", "pass")
     assert len(run["series"]["at_s"]) > 60

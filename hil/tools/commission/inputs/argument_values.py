@@ -5,12 +5,12 @@ Does not ask; see `hil.tools.commission.inputs.dialogue`. A value that is not va
 raises BenchError with one line.
 """
 
-import math
 import re
 
 from drivers.tools.lib.arguments import raw_profile
 from hil.errors import BenchError
-from hil.tools.commission.inputs.row_roles import GAUGED
+from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
+from hil.tools.commission.register_table import parse_decimal
 
 _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")  # as in the schema of the agent
 _MAX_UNIT = 247
@@ -19,19 +19,34 @@ NO_GAUGE = "none"
 
 def parse_gauges(texts: list[str]) -> dict[str, str]:
     """Return the texts of --gauge by point. Raises BenchError for one that is not valid."""
-    gauges = {}
+    gauges: dict[str, str] = {}
     for text in texts:
         name, equals, number = text.partition("=")
         if not equals:
             raise BenchError(f"--gauge: {text!r} is not POINT=VALUE")
-        if name.rpartition(".")[2] not in GAUGED:
-            raise BenchError(f"--gauge: {name} is none of {', '.join(GAUGED)}")
+        if name.rpartition(".")[2] not in (*GAUGED, *DISPLAYED):
+            raise BenchError(f"--gauge: {name} is none of {', '.join((*GAUGED, *DISPLAYED))}")
         if number != NO_GAUGE:
             _parse_gauge(number, "its unit")
         if name in gauges:
             raise BenchError(f"--gauge: {name} is given twice")
+        if any(is_same_gauge(name, other) for other in gauges):
+            point = name.rpartition(".")[2]
+            raise BenchError(f"--gauge: {point} is given with and without a device; give it once")
         gauges[name] = number
     return gauges
+
+
+def is_same_gauge(name: str, other: str) -> bool:
+    """Return whether two names, "POINT" or "DEVICE.POINT", can be the same point of a device."""
+    device, _, point = name.rpartition(".")
+    other_device, _, other_point = other.rpartition(".")
+    return point == other_point and (device == other_device or not (device and other_device))
+
+
+def read_gauge(text: str) -> float:
+    """Return the value of a gauge that `parse_gauges` or `parse_answer` has accepted."""
+    return _parse_gauge(text, "its unit")
 
 
 def parse_profiles(texts: list[str]) -> dict[int, str]:
@@ -78,12 +93,10 @@ def parse_answer(text: str, unit: str) -> str:
 
 def _parse_gauge(text: str, unit: str) -> float:
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise BenchError(f"gauge {text!r} is not a number in {unit}, and not `{NO_GAUGE}`")
-    return value
+        return float(parse_decimal(text))
+    except ValueError as error:
+        remedy = f"write a number in {unit}, or `{NO_GAUGE}`"
+        raise BenchError(f"gauge {text!r} is not a number: {error}; {remedy}") from None
 
 
 def parse_number(where: str, text: str) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
+from hil.tools.commission.inputs.argument_values import is_same_gauge
 from hil.tools.commission.outputs.journal import Journal
 
 _SCAN = ("units", "baud", "parity", "functions", "timeout_ms")
@@ -79,7 +80,7 @@ def take_from_journal(arguments: argparse.Namespace, given: set[str], journal: J
             setattr(arguments, name, Path(old) if is_path else old)
         elif name in _BY_KEY:
             named = {_key(text) for text in getattr(arguments, name)}
-            kept = [text for text in old if _key(text) not in named]
+            kept = [text for text in old if not any(is_same_gauge(_key(text), k) for k in named)]
             setattr(arguments, name, kept + getattr(arguments, name))
 
 

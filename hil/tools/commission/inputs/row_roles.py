@@ -8,13 +8,13 @@ outputs. In the name of a measured value each word is known, too: "Supply temper
 none, and "Filter differential pressure" is not that of the loop. A row that only resembles a point
 is read and monitored, and is never written.
 
-A register that is named alarm, fault or status holds bits. Without names of its bits each bit of an
-alarm word is an alarm, but a status word is not understood.
+Registers of bits and alarm words are in `hil.tools.commission.inputs.row_states`.
 """
 
 import re
 from typing import NamedTuple
 
+from hil.tools.commission.inputs.row_states import MONITOR, is_flags, split_words
 from hil.tools.commission.register_table import BITS, WIDE_BITS, TableRow
 
 
@@ -67,7 +67,8 @@ GAUGED = tuple(
     known.point for known in KNOWN if not known.is_written and known.unit in ("Cel", "kPa", "L/min")
 )
 """Measured points beside which a unit has a gauge, or the technician holds one."""
-MONITOR = "monitor"
+DISPLAYED = tuple(known.point for known in KNOWN if known.is_written)
+"""Outputs, whose value the display of the unit shows: it proves their scale."""
 ROLES = {
     "pump": "PumpSpeedControlPercent",
     "fan": "FanSpeedControlPercent",
@@ -126,7 +127,6 @@ _MEASURED_WORDS = {
     "FlowLitersPerMinute": ("flow", "rate", "volume", "lpm", "liters", "per", "minute"),
 }
 """Measured value: the words that its name can have beside `_ANY_MEASURED`."""
-_ALARM_STEMS, _STATUS = ("alarm", "fault", "warning", "error", "trip", "leak"), "status"
 _NOT_MEASURED = (
     *("min", "sp", "hi", "lo", "low", "high", "set", "dead", "mode", "room", "time", "gain"),
     *("hysteresis", "delay", "offset", "default", "nominal", "rated", "design", "command", "cmd"),
@@ -180,6 +180,12 @@ def describe_unclear(row: TableRow) -> str:
     return f"{row.name!r} is not taken as {known.point}: {reason}" if reason else ""
 
 
+def is_without_unit(row: TableRow) -> bool:
+    """Return whether only its missing unit keeps a row from being a known point."""
+    known = find_known(row.name)
+    return known is not None and not row.unit and not _find_reason(row._replace(unit="1"), known)
+
+
 def is_open(row: TableRow) -> bool:
     """Return whether a person must name the role of an unclear row.
 
@@ -190,52 +196,7 @@ def is_open(row: TableRow) -> bool:
         return False
     if known.is_written:
         return row.is_written
-    return not any(_is_never_measured(word) for word in _words(row.name))
-
-
-def is_flags(row: TableRow) -> bool:
-    """Return whether a register holds bits."""
-    is_plain = not row.unit and not row.role and row.kind in ("u16", "i16", "u32", "i32")
-    return row.kind in (BITS, WIDE_BITS) or (is_plain and bool(_word_of_state(row)))
-
-
-def is_alarm(row: TableRow) -> bool:
-    """Return whether the bits of a register are alarms."""
-    return _word_of_state(row) not in ("", _STATUS)
-
-
-def describe_alarm(row: TableRow) -> str:
-    """Return what the command takes a row for that is named as an alarm; empty if it is clear."""
-    if row.bits or row.role or not _word_of_state(row):
-        return ""
-    if not is_flags(row):
-        return f"{row.name!r} is no alarm word: it is a value" if row.unit else ""
-    if is_alarm(row):
-        return f"{row.name!r} has no names of bits: each bit that is on is an alarm"
-    return ""
-
-
-def describe_not_understood(row: TableRow) -> str:
-    """Return the line of a row that can show an alarm which the command does not see; or empty."""
-    if row.bits or row.role or row.unit or not _word_of_state(row):
-        return ""
-    if is_flags(row) and is_alarm(row):
-        return ""
-    return (
-        f"{row.name!r} can show an alarm, and has no names of bits: name them in the column "
-        f"`bits`, or give it the role {MONITOR} if it shows none"
-    )
-
-
-def _word_of_state(row: TableRow) -> str:
-    """Return the word by which a name is that of an alarm or status; an alarm comes first."""
-    words = _words(row.name)
-    found = [stem for stem in _ALARM_STEMS for word in words if word.startswith(stem)]
-    return found[0] if found else _STATUS if _STATUS in words else ""
-
-
-def _words(name: str) -> list[str]:
-    return re.findall(r"[^\W\d_]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", name).casefold())
+    return not any(_is_never_measured(word) for word in split_words(row.name))
 
 
 def free_name(name: str) -> str:
@@ -244,7 +205,7 @@ def free_name(name: str) -> str:
 
 
 def _find_reason(row: TableRow, known: KnownPoint) -> str:
-    words = _words(row.name)
+    words = split_words(row.name)
     if known.is_written:
         if not row.is_written:
             return "the access is not RW"

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can show an alarm is an alarm, or is asked: by whatever name, register and polarity."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drivers.device.profile import DeviceProfile
+from hil.errors import BenchError
+from hil.tools.commission.command import make_parser
+from hil.tools.commission.inputs.argument_values import parse_gauges
+from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.outputs.journal import Journal
+from hil.tools.commission.steps import Commissioning
+from hil.tools.commission.table_profile import make_profile
+from hil.tools.commission.unit_draft import DraftDevice, check_one_cdu
+
+_HEAD = "address;name;type;scale;unit;access;bits;role\n"
+_SENSOR = "0;Supply temperature;i16;0.1;°C;R;;\n"
+
+
+def bits_of(raw: dict[str, Any]) -> dict[str, tuple[bool, bool]]:
+    """Return (is an alarm, is inverted) of each bit by its name."""
+    return {bit.name: (bit.alarm, bit.invert) for bit in DeviceProfile(raw).bits}
+
+
+def made(row: str) -> dict[str, tuple[bool, bool]]:
+    return bits_of(make_profile(_HEAD + _SENSOR + row, "t", "acme", "o"))
+
+
+def not_understood(tmp_path: Path, row: str) -> list[str]:
+    """Return the lines that keep all outputs still."""
+    table = tmp_path / "t.csv"
+    table.write_text(_HEAD + _SENSOR + row, encoding="utf-8")
+    words = ["--dir", str(tmp_path), "--table", str(table), "--model", "acme_cdu"]
+    journal = Journal(tmp_path)
+    journal.put("scan", [{"port": "tcp:127.0.0.1:1", "unit": 7, "model": None, "proven": False}])
+    dialogue = Dialogue(assume_yes=True, as_json=False)
+    arguments = make_parser().parse_args(words)
+    devices = Commissioning(arguments, journal, dialogue, lambda _: None).describe()
+    return [line for device in devices for line in device.get("not_understood", [])]
+
+
+@pytest.mark.parametrize("register", ["Status", "State word", "Events", "Word 1"])
+@pytest.mark.parametrize(
+    "name", ["leak detected", "pump fault", "Pump Failure", "EmergencyStop", "Störung Pumpe",
+             "drive tripped", "Filter alm", "low level warning", "comm error", "Interlock"],
+)  # fmt: skip
+def test_a_bit_named_as_an_alarm_is_one_in_each_register(register: str, name: str) -> None:
+    found = made(f"6;{register};u16;;;R;0=running / 1={name};")
+    assert [alarm for alarm, _ in found.values()] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["running", "remote", "pump on", "AutoMode", "valve open"])
+def test_a_known_state_is_no_alarm_and_not_asked(tmp_path: Path, name: str) -> None:
+    row = f"6;Status;u16;;;R;3={name};"
+    assert list(made(row).values()) == [(False, False)]
+    assert not_understood(tmp_path, row) == []
+
+
+@pytest.mark.parametrize("register", ["Status", "Alarm word"])
+@pytest.mark.parametrize("name", ["no leak", "pump OK", "level normal", "NotTripped", "leak free"])
+def test_the_name_of_a_good_state_is_asked(tmp_path: Path, register: str, name: str) -> None:
+    lines = not_understood(tmp_path, f"6;{register};u16;;;R;0=running / 1={name};")
+    assert len(lines) == 1
+    assert f"bit 1 {name!r}: is it an alarm? Write (alarm), (alarm at 0) or (state)" in lines[0]
+
+
+def test_an_unknown_bit_of_another_register_is_asked(tmp_path: Path) -> None:
+    assert not_understood(tmp_path, "6;Status;u16;;;R;0=door 3;")
+    assert not_understood(tmp_path, "6;Alarm word;u16;;;R;0=door 3;") == []
+
+
+def test_the_table_gives_the_meaning_of_a_bit(tmp_path: Path) -> None:
+    row = "6;Status;u16;;;R;0=no leak (alarm at 0) / 1=door (Alarm) / 2=pump OK (state);"
+    assert made(row) == {"NoLeak": (True, True), "Door": (True, False), "PumpOK": (False, False)}
+    assert not_understood(tmp_path, row) == []
+
+
+@pytest.mark.parametrize("order", ["", "CDAB", "BADC", "DCBA"])
+def test_the_places_of_alarms_follow_the_order_of_two_registers(order: str) -> None:
+    head = _HEAD.replace("\n", ";order\n")
+    row = f"6;Status;u32;;;R;3=no leak (alarm at 0) / 20=pump fault / 21=running;;{order}"
+    found = bits_of(make_profile(head + row, "t", "acme", "o"))
+    expected = {"NoLeak": (True, True), "PumpFault": (True, False), "Running": (False, False)}
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["Flow state", "Diagnostics", "Events", "Zustand", "Code", "Condition 2", "Message"]
+)
+def test_a_register_without_a_unit_and_a_known_name_is_asked(tmp_path: Path, name: str) -> None:
+    assert not_understood(tmp_path, f"6;{name};u16;;;R;;")
+    assert not_understood(tmp_path, f"6;{name};u16;;;R;;monitor") == []
+
+
+@pytest.mark.parametrize("name", ["Serial number", "Operating hours", "Firmware version", "Flow"])
+def test_a_plain_number_is_not_asked(tmp_path: Path, name: str) -> None:
+    assert not_understood(tmp_path, f"6;{name};u16;;;R;;") == []
+
+
+@pytest.mark.parametrize("name", ["Pump failure", "Err code", "Emergency stop", "Leckage", "Alm 1"])
+def test_an_alarm_register_without_bits_has_alarms(name: str) -> None:
+    assert all(alarm for alarm, _ in made(f"6;{name};u16;;;R;;").values())
+
+
+_WHOLE = [
+    *("0;Supply temperature;i16;0.1;°C;R;;", "3;Differential pressure;i16;0.1;kPa;R;;"),
+    "4;Pump speed command;u16;0.1;%;RW;;",
+]
+
+
+def test_two_whole_cdus_are_two_units() -> None:
+    whole = make_profile(_HEAD + "\n".join(_WHOLE), "t", "whole", "o")
+    pump = make_profile(_HEAD + "\n".join(_WHOLE[1:]), "t", "pump", "o")
+    profiles = {"whole": DeviceProfile(whole), "pump": DeviceProfile(pump)}
+    devices = [DraftDevice(f"d{i}", "tcp:h:1", i, "whole") for i in (7, 8)]
+    check_one_cdu([devices[0], devices[1]._replace(profile="pump")], profiles)
+    with pytest.raises(BenchError, match=r"d7 and d8: each measures .* a unit of its own"):
+        check_one_cdu(devices, profiles)
+
+
+def test_a_gauge_of_one_point_is_given_once() -> None:
+    both = ["cdu.DeltaPressurekPa=36,2", "cdu2.DeltaPressurekPa=40"]
+    assert list(parse_gauges(both)) == ["cdu.DeltaPressurekPa", "cdu2.DeltaPressurekPa"]
+    with pytest.raises(BenchError, match="is given with and without a device"):
+        parse_gauges([*both, "DeltaPressurekPa=36"])
+    with pytest.raises(BenchError, match="its comma can be decimal or of thousands"):
+        parse_gauges(["DeltaPressurekPa=1,250"])
+
+
+def test_a_gauge_of_several_devices_is_none_of_them(tmp_path: Path) -> None:
+    raw = make_profile(_HEAD + "\n".join(_WHOLE), "t", "whole_cdu", "o")
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/whole_cdu.json").write_text(json.dumps(raw), encoding="utf-8")
+    journal = Journal(tmp_path)
+    device = {"port": "tcp:127.0.0.1:1", "profile": "whole_cdu"}
+    journal.put("describe", [{**device, "name": f"c{i}", "unit": i} for i in (7, 8)])
+    arguments = make_parser().parse_args(
+        ["--dir", str(tmp_path), "--gauge", "SupplyTemperatureCelsius=36"]
+    )
+    work = Commissioning(arguments, journal, Dialogue(assume_yes=True, as_json=False), print)
+    with pytest.raises(BenchError, match=r"is one of c7\.Supply\w+, c8\.Supply\w+; name which"):
+        work.values()
