@@ -55,7 +55,7 @@ def store(folder: Path, name: str, series: object = None, **changes: object) -> 
     }
     path = folder / name / RECORD_FILE
     path.parent.mkdir(parents=True)
-    record = seal(body, "0" * 64, BenchKey(folder.parent / "bench.key"))
+    record = seal(body, "0" * 64, BenchKey(trust_store.default_path()))
     path.write_text(json.dumps(record), encoding="utf-8")
     (path.parent / "report.html").write_text("<h1>report</h1>")
     return path

@@ -91,7 +91,7 @@ def test_a_table_or_model_without_effect_is_an_error(
         describe(tmp_path, [unit(number, proven=True) for number in numbers], *options)
 
 
-@pytest.mark.parametrize("gauge", ["DewPointCelsius=20", "nosuch.SupplyTemperatureCelsius=32"])
+@pytest.mark.parametrize("gauge", ["DewPointCelsius=20", "nosuch.SupplyPressurekPa=32"])
 def test_a_gauge_without_its_point_is_an_error(
     cdu: str, site: Path, gauge: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
