@@ -40,8 +40,8 @@ _REALTIME_PATHS = {ROOT / name for name in REALTIME}
 def pytest_configure(config: pytest.Config) -> None:
     """Restore SIGINT if it is ignored, because programs that tests start would ignore it too.
 
-    The ledger of signed messages is not that of the user. Each session has its own results of
-    scenarios, which its workers share.
+    The ledger of signed messages, the key of the bench and the list of known benches are not those
+    of the user. Each session has its own results of scenarios, which its workers share.
 
     A worker ignores SIGINT, and a shell ignores it for background processes. Compiled modules are
     kept, whatever the shell says: else each process of the session, and each program that a test
@@ -52,6 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="coldloop-tests")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["XDG_CONFIG_HOME"] = f"{folder}/config"
         os.environ["COLDLOOP_LEDGER"] = f"{folder}/ledger.jsonl"
         os.environ[TEST_RUNS] = folder
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -5,7 +5,9 @@ Does not sign changes or commands; see `deploy.ops.keys` for the keys of operato
 creates the key file; only its owner can read it. Signature: Ed25519, RFC 8032.
 """
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -58,8 +60,14 @@ def _create(path: Path) -> None:
     raw = Ed25519PrivateKey.generate().private_bytes(
         _RAW, serialization.PrivateFormat.Raw, serialization.NoEncryption()
     )
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(raw.hex() + "\n")
+    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)  # readable by its user only
+    try:
+        with open(handle, "w", encoding="ascii") as file:
+            file.write(raw.hex() + "\n")
+        with contextlib.suppress(FileExistsError):  # another run was first: its key counts
+            os.link(name, path)
+    finally:
+        os.unlink(name)
 
 
 def is_valid_signature(key: str, signature: str, text: object) -> bool:

@@ -23,12 +23,6 @@ __all__ = ["bench", "browser", "page"]  # fixtures
 SERIES = {"at_s": [0, 1.5, 3], "supply_c": [31, None, 32.5]}
 
 
-@pytest.fixture(autouse=True)
-def this_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The records are of this bench."""
-    monkeypatch.setattr("hil.record.trust_store.default_path", lambda: tmp_path / "bench.key")
-
-
 def store(folder: Path, name: str, series: object = None, **changes: object) -> Path:
     """Write a record that a bench has signed; give its file."""
     run = {
@@ -70,7 +64,7 @@ def test_a_record_of_an_unknown_bench_is_marked_and_not_drawn(
 ) -> None:
     path = store(tmp_path / "r", "one")
     assert [row["problem"] for row in list_records(tmp_path / "r", "")] == [""]
-    monkeypatch.setattr("hil.record.trust_store.default_path", lambda: tmp_path / "other")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "other"))
     row = list_records(tmp_path / "r", "")[0]
     assert (row["problem"], row["curves"]) == (UNKNOWN, False)
     with pytest.raises(BenchError, match="its bench is not known"):

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import threading
 from pathlib import Path
 from unittest.mock import patch
 
@@ -165,6 +166,23 @@ def test_a_foreign_key_is_unknown_until_it_is_accepted(
     assert hil(["verify", str(report), "--key", "0"]) == 2
     assert hil(["verify", str(report), "--trust"]) == 0
     assert hil(["verify", str(report)]) == 0, "the key is known from now on"
+
+
+def test_two_first_uses_at_the_same_time_have_one_key(tmp_path: Path) -> None:
+    path, found, start = tmp_path / "new/bench.key", [], threading.Barrier(8)
+
+    def use() -> None:
+        start.wait()
+        found.append(BenchKey(path).public)
+
+    users = [threading.Thread(target=use) for _ in range(8)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert os.listdir(path.parent) == ["bench.key"]
 
 
 def test_an_edited_file_of_known_benches_keeps_its_keys(report: Path, tmp_path: Path) -> None:
