@@ -13,24 +13,37 @@ from collections.abc import Iterable
 
 import pytest
 
+from agent.control.operation.manual_commands import OPERATING_MODES
 from agent.core.alarm_record import STATES
+from agent.energy.account import ROLES as METER_ROLES
+from agent.power.load_class import CLASSES as LOAD_CLASSES
+from agent.power.report import STATES as LOAD_STATES
+from agent.power.schedule import ACTIONS
 from agent.remote.message.keyring import ROLES as KEY_ROLES
 from agent.safety.interlock import INTERLOCKS
 from agent.telemetry import bus_status
 from deploy.firmware.command_build import BOARDS
 from deploy.northbound.process.settings import PROCESSES
+from deploy.orchestrate.rules import LEVELS
 from deploy.relay.outputs.registry import OUTPUTS
+from drivers.device.number_types import TYPES
+from drivers.device.profile_entries import ROLES as PROFILE_ROLES
 from drivers.gnss.setup_vendors import VENDOR_COMMANDS
 from drivers.modems import KINDS as MODEMS
 from drivers.modems import REGIONS
 from drivers.modems.regions.rule import SYSTEMS
+from drivers.ports.address_text import KINDS as PORT_KINDS
+from drivers.ports.store_request import OPERATIONS
 from hil.bench.device_fleet import LINE_UNITS, TCP_UNITS
 from hil.campaign.hazard.invariants import NAMES as INVARIANTS
 from hil.devices.gnss.dialects import DIALECTS
 from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
+from hil.plant.air.cooler import KINDS as COOLERS
+from protocols.nmea.satellite_id import SYSTEMS as SATELLITES
 from protocols.nmea.satellite_id import VENDORS
+from protocols.telemetry.message import CLASSES
 from tests.repository.docs.test_hand_lists import ROWS
 from tests.support.repository import ROOT
 
@@ -69,6 +82,19 @@ LISTS: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
                       {*LINE_UNITS, *TCP_UNITS}),
     "invariants": (("invariant of the hazard analysis",), INVARIANTS),
     "servers": (("server for the site",), PROCESSES),
+    "number formats": (("number format or byte order",), TYPES),
+    "roles of profiles": (("role of a device profile",), PROFILE_ROLES),
+    "port kinds": (("port kind", "the same port kind"), PORT_KINDS),
+    "operations of a store": (("operation of a store",), OPERATIONS),
+    "satellite systems": (("satellite system",), [name for name in SATELLITES if name]),
+    "modes": (("operating mode or proof test",), [name for name, *_ in OPERATING_MODES]),
+    "load classes": (("derating curve of a load class",), [name for name, *_ in LOAD_CLASSES]),
+    "load states": (("state of the power limits",), LOAD_STATES),
+    "actions": (("frequency droop, demand interval",), [action.name for action in ACTIONS]),
+    "roles of meters": (("role of a meter",), METER_ROLES),
+    "levels": (("lever of `coldloop orchestrate`",), LEVELS),
+    "classes of records": (("class (priority) of records",), CLASSES),
+    "coolers": (("coolant, room, cooler",), COOLERS),
     "status fields": (("section or field of the status",), _STATUS_FIELDS),
     "page parts": (("other widget of the live page",), _PAGE_PARTS),
 }  # fmt: skip
@@ -105,6 +131,20 @@ ALLOWED: dict[str, dict[str, str]] = {
         "benchmarks/remote/fleet.py": _POLICY,
         "hil/annual/unit_file.py": "the models of the default unit of a year",
     },
+    "number formats": {
+        "deploy/northbound/modbus/layout.py": "formats of the server for the building",
+        "deploy/northbound/points/modbus.toml": "formats of the server for the building",
+    },
+    "port kinds": {
+        "agent/satcom/component.py": "ports of a modem alone",
+        "hil/run/real_bench.py": "ports of the bench, which it chooses",
+    },
+    "operations of a store": {
+        "agent/log/record_store.py": "uses the operations",
+        "benchmarks/": _POLICY,
+    },
+    "satellite systems": {"benchmarks/gnss/gpsd.py": _POLICY},
+    "roles of meters": {"hil/annual/site.py": "words of the site of a year, not of meters"},
     "invariants": {"hil/campaign/hazard/exemptions.toml": _POLICY},
     "servers": {"deploy/debian/prove-systemd.sh": _POLICY},
     "page parts": {"hil/page/static/sky.js": "its parts are those of the sky alone"},
