@@ -78,15 +78,15 @@ class Agent:
         self.alarms = AlarmList(self.guard)
         self.clock = UtcClock(
             config.drift_ppb,
-            config.tempco_ppb,
+            config.tempco_ppb_per_c,
             RELEASE_UTC_US,
             site_e7=config.position_e7,
-            radius_m=config.radius_m,
+            radius_m=config.position_radius_m,
             stated=StatedErrors(*config.clock_errors),
         )
         self.ticks = TickScheduler(config.tick_us, config.tick_offset_us, config.ticks_per_cycle)
         self.fieldbus = Fieldbus(config, FIRST_BUS, self.guard)
-        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue, self.guard)
+        self.telemetry = Telemetry(self.fieldbus, config.telemetry_queue_rows, self.guard)
         from agent.agent_ports import AgentPorts  # noqa: PLC0415 - so that it can be unloaded
 
         ports = AgentPorts(config, self.clock, self.telemetry, self._birth_message())
@@ -119,7 +119,7 @@ class Agent:
             providers.append(BootLoopAlarm())
         self._build_loops(config, providers)
         drop_modules(("agent.agent_ports", "agent.control.loop_parts"))
-        single_write = config.state is not None and config.state.kind == "store"
+        single_write = config.status_store is not None and config.status_store.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
 
     def _build_actuators(self, config: "Config") -> None:

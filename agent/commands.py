@@ -176,7 +176,7 @@ def _check_ports(config: Config) -> bool:
     buses = [address for _, address in config.buses]
     ports = [address for _, _, address in config.components]
     ports.extend([address for _, _, address in config.component_ports])
-    addresses = [config.receiver, *buses, *ports, config.broker, config.state]
+    addresses = [config.receiver, *buses, *ports, config.broker, config.status_store]
     problems = cpython.check_addresses([str(a) for a in addresses if a is not None])
     for problem in problems:
         print(f"coldloop agent: {problem}", file=sys.stderr)
@@ -290,9 +290,9 @@ def state_folder(arguments: argparse.Namespace) -> Path:
     if arguments.config is None:
         return Path(arguments.state)
     config = read_config(arguments.config)
-    if config.state is None:
+    if config.status_store is None:
         raise ConfigError(f"{arguments.config}: state: missing; the agent writes no status")
-    return Path(str(config.state.path))
+    return Path(str(config.status_store.path))
 
 
 ALARMS = {

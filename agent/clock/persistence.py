@@ -105,7 +105,7 @@ class TimePersistence(Component):
         self._due = 0
         self._next_sample = 0
         self._sensor: PointSensor | None = None
-        agent.clock.holdover.use_model(TempcoModel(agent.config.tempco_ppb))
+        agent.clock.holdover.use_model(TempcoModel(agent.config.tempco_ppb_per_c))
 
     def start(self, now: int) -> None:
         """Start; find the sensor."""
@@ -134,7 +134,7 @@ class TimePersistence(Component):
 
     def _restore(self, record: TimeRecord, now: int) -> None:
         """Pass the stored record to the clock."""
-        clock, tempco = self.agent.clock, self.agent.config.tempco_ppb
+        clock, tempco = self.agent.clock, self.agent.config.tempco_ppb_per_c
         self.record_found = True
         skew_ppb: int | None = None
         if record.skew_ppt is not None:

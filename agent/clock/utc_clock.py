@@ -65,7 +65,7 @@ def _is_usable(fix: "Fix") -> bool:
 class UtcClock(ClockOutput):
     """UTC with a state and an error bound.
 
-    `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb`: its temperature
+    `drift_ppb`: largest frequency error of the oscillator; `tempco_ppb_per_c`: its temperature
     coefficient per kelvin; both in parts per billion. `min_utc_us`: earliest valid UTC.
     `leap_known`: the leap seconds of the receiver are known. `site_e7`, `radius_m`: see
     `agent.clock.position_check.PositionCheck`. `stated`: errors that the configuration states.
@@ -77,14 +77,14 @@ class UtcClock(ClockOutput):
     def __init__(
         self,
         drift_ppb: int,
-        tempco_ppb: int = 1_000,
+        tempco_ppb_per_c: int = 1_000,
         min_utc_us: int = 0,
         leap_known: bool = False,
         site_e7: "tuple[int, int] | None" = None,
         radius_m: int = 100,
         stated: StatedErrors = CALIBRATED,
     ) -> None:
-        holdover = Holdover(drift_ppb, tempco_ppb, stated.host_ppb)
+        holdover = Holdover(drift_ppb, tempco_ppb_per_c, stated.host_slew_ppb)
         ClockOutput.__init__(self, holdover, LeapSecondTracker(leap_known), stated)
         self.drift_ppb = drift_ppb
         self.accepted = self.rejected = self.late = self.pulses = 0

@@ -57,7 +57,7 @@ class ParsedConfig:
     def __init__(self) -> None:
         self.receiver: Address | None = None
         self.broker: Address | None = None
-        self.state: Address | None = None
+        self.status_store: Address | None = None
         self.buses: list[tuple[str, Address]] = []
         self.devices: list[DeviceConfig] = []
         self.components: list[tuple[str, dict[str, Any], Address | None]] = []
@@ -147,7 +147,7 @@ def _parse_ports(raw: "dict[str, Any]", parsed: ParsedConfig, errors: "list[str]
     if "password" in raw["broker"] and "username" not in raw["broker"]:
         errors.append("broker.password: needs broker.username too")
     parsed.broker = parse_port(raw["broker"].get("address"), "broker.address", _BROKER_KINDS)
-    parsed.state = parse_port(raw.get("state"), "state", _STATE_KINDS)
+    parsed.status_store = parse_port(raw.get("state"), "state", _STATE_KINDS)
     for name in sorted(raw["buses"]):
         address = parse_port(raw["buses"][name], "buses." + name, BUS_KINDS)
         if address is not None:

@@ -102,7 +102,7 @@ class DewControl:
             return []
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
-        return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.trial), "", text)]
+        return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]
 
     def _claim_bounds(self) -> None:
         arbiters = self._agent.arbiters

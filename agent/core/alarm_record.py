@@ -20,10 +20,10 @@ STATES = ("normal", "degraded", "safe", "stopped")
 """Unit states by severity. The constants below are their indexes."""
 NORMAL, DEGRADED, SAFE, STOPPED = 0, 1, 2, 3
 
-AlarmRecord = namedtuple("AlarmRecord", ("code", "state", "text", "per", "trial"))
+AlarmRecord = namedtuple("AlarmRecord", ("code", "state", "text", "per", "ends_trial"))
 """An alarm. `state`: the unit state that it causes; `NORMAL`: none. `text`: for people; some
 packages add a detail or fill in values. `per`: kind of the source that stands behind the colon of
-the code, empty: the unit has one such alarm. `trial`: the alarm ends a trial of a changed
+the code, empty: the unit has one such alarm. `ends_trial`: the alarm ends a trial of a changed
 configuration."""
 
 

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
 
     class ParsedNames(Protocol):
-        """Objects that were found by name or parsed. `devices`: records `DeviceConfig`."""
+        """Objects that were found by name or parsed. `devices`: records `DeviceConfig`.
+
+        `status_store`: the store of the status file (key `state`). `components`: section, its
+        content, its port. `component_ports`: section, name, address.
+        """
 
         receiver: "Address | None"
         broker: "Address | None"
-        state: "Address | None"
+        status_store: "Address | None"
         buses: "list[tuple[str, Address]]"
         devices: "list[Any]"
         components: "list[tuple[str, dict[str, Any], Address | None]]"
@@ -61,15 +65,18 @@ class LoopConfig:
 
     `is_driven`: the agent controls the actuators. Otherwise `actuators` is the CDU that gets the
     set-point and controls itself, or empty: then the agent only monitors. `sensor` is empty if the
-    unit does not measure the value.
+    unit does not measure the value. `key_suffix`: the end of the key of the set-point, such as
+    "c" or "kpa".
     """
 
-    def __init__(self, raw: "dict[str, Any]", unit: str, actuators: "list[str]") -> None:
-        self.setpoint = round_to_thousandth(raw.get("setpoint_" + unit, 0))
+    def __init__(self, raw: "dict[str, Any]", key_suffix: str, actuators: "list[str]") -> None:
+        self.setpoint = round_to_thousandth(raw.get("setpoint_" + key_suffix, 0))
         self.sensor: str = raw.get("sensor", "")
         self.is_driven = actuators != []
         self.actuators = [raw["cdu"]] if "cdu" in raw else actuators
-        self.gain = round_to_thousandth(raw["gain_pct_per_" + ("k" if unit == "c" else unit)])
+        self.gain = round_to_thousandth(
+            raw["gain_pct_per_" + ("k" if key_suffix == "c" else key_suffix)]
+        )
         self.integral_s = round_to_thousandth(raw["integral_s"])
         self.min_pct = round_to_thousandth(raw["min_pct"])
         self.max_pct = round_to_thousandth(raw["max_pct"])
@@ -92,17 +99,26 @@ def _position_e7(receiver: "dict[str, Any]") -> "tuple[int, int] | None":
 
 
 def _clock_errors(raw: "dict[str, Any]") -> "tuple[int | None, int | None, int, int]":
-    """Return the fields of `agent.clock.estimate.error_budget.StatedErrors`."""
+    """Return the fields of `agent.clock.estimate.error_budget.StatedErrors`, in its order.
+
+    `host_slew_ppb`: largest rate at which chrony or NTP slews the monotonic clock of the
+    controller. The key is beside those of the receiver, because it is an error of the same sum.
+    """
     receiver, pulses = raw["receiver"], raw.get("pps", {})
     latency_us = None
     if receiver.get("latency_ms", 0):
         latency_us = to_thousandths(receiver.get("latency_error_ms", 10))
-    host_ppb = to_thousandths(receiver.get("host_slew_ppm", 0))
-    return latency_us, pulses.get("error_us"), host_ppb, pulses.get("cable_ns", 0)
+    host_slew_ppb = to_thousandths(receiver.get("host_slew_ppm", 0))
+    return latency_us, pulses.get("error_us"), host_slew_ppb, pulses.get("cable_ns", 0)
 
 
 class Config:
-    """All settings of the agent. See `agent.config.schema` for meaning, units and ranges."""
+    """All settings of the agent. See `agent.config.schema` for meaning, units and ranges.
+
+    `unit`: the name of the controller. `clock_errors`: see `_clock_errors`. `status_store`,
+    `components`, `component_ports`: see `ParsedNames`. `message_expiry_s`: how long the broker
+    keeps telemetry for a relay.
+    """
 
     def __init__(self, raw: "dict[str, Any]", parsed: "ParsedNames") -> None:
         control, telemetry, limits = raw["control"], raw["telemetry"], raw["limits"]
@@ -112,18 +128,18 @@ class Config:
         self.receiver_latency_us = to_thousandths(raw["receiver"].get("latency_ms", 0))
         self.clock_errors = _clock_errors(raw)
         self.drift_ppb = to_thousandths(raw["receiver"].get("drift_ppm", 50))
-        self.tempco_ppb = to_thousandths(raw["receiver"].get("ppm_per_c", 1))
+        self.tempco_ppb_per_c = to_thousandths(raw["receiver"].get("ppm_per_c", 1))
         self.position_e7 = _position_e7(raw["receiver"])
-        self.radius_m: int = raw["receiver"].get("radius_m", 100)
+        self.position_radius_m: int = raw["receiver"].get("radius_m", 100)
         self.buses = parsed.buses
         self.bus_timeout_us: int = raw["bus_timeout_ms"] * MILLISECOND
         self.broker = parsed.broker
         self.keepalive_s: int = raw["broker"].get("keepalive_s", 30)
         self.mqtt_version: str = raw["broker"].get("version", "3.1.1")
-        self.expiry_s: int = raw["broker"].get("expiry_s", 0)
+        self.message_expiry_s: int = raw["broker"].get("expiry_s", 0)
         self.username: str | None = raw["broker"].get("username")
         self.password: str | None = raw["broker"].get("password")
-        self.state = parsed.state
+        self.status_store = parsed.status_store
         self.devices: list[DeviceConfig] = parsed.devices
         self.components = parsed.components
         self.component_ports = parsed.component_ports
@@ -135,4 +151,4 @@ class Config:
         self.supply_max_c = round_to_thousandth(limits["supply_max_c"])
         self.stale_us = to_thousandths(limits["stale_s"]) * MILLISECOND
         self.ticks_per_row: int = telemetry["period_ms"] // control["tick_ms"]
-        self.telemetry_queue: int = telemetry["queue"]
+        self.telemetry_queue_rows: int = telemetry["queue"]

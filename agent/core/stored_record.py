@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 class StoredRecord:
     """The record `key` in the store with the number `port`; -1: no store.
 
-    `loaded`: the store has answered, or there is no answer to wait for.
+    `is_settled`: the store has answered, or there is no answer to wait for.
     """
 
     def __init__(self, port: int, key: str) -> None:
         self.port = port
         self.key = key
-        self.open = False
-        self.loaded = port < 0
+        self.is_open = False
+        self.is_settled = port < 0
         self._requested = False
         self._out: Actions = []
 
     def event(self, kind: str) -> None:
         """Handle an event of the store. The first `opened` requests the record."""
-        self.open = kind == "opened" or (self.open and kind == "drained")
+        self.is_open = kind == "opened" or (self.is_open and kind == "drained")
         if kind == "opened" and not self._requested:
             self._requested = True
             self._out.append((self.port, "get", self.key.encode()))
@@ -37,12 +37,12 @@ class StoredRecord:
         key, nul, payload = bytes(data).partition(b"\0")
         if key != self.key.encode():
             return None
-        self.loaded = True
+        self.is_settled = True
         return payload if nul else None
 
     def stop_waiting(self) -> None:
         """Continue without the stored record, because the store does not answer."""
-        self.loaded = True
+        self.is_settled = True
 
     def write(self, payload: bytes) -> None:
         """Request to replace the record."""

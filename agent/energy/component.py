@@ -137,7 +137,7 @@ class EnergyComponent(Component):
 
     def _save(self, now: int) -> None:
         self._save_at = now + self.settings["save_s"] * SECOND
-        if self._store.open and self._store.loaded:
+        if self._store.is_open and self._store.is_settled:
             self.saves += 1
             self._store.write(self._encode())
 
@@ -152,7 +152,7 @@ class EnergyComponent(Component):
         if now < self._due:
             return
         self._due = now + SECOND
-        if not self._store.loaded:
+        if not self._store.is_settled:
             if now - self._started >= _STORE_TIMEOUT_US:
                 self._store.stop_waiting()
             return

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     Operation = tuple[str, bytes]
 
-BatchRecord = namedtuple("BatchRecord", ("record", "oldest_at"))
-"""A record of the write in progress. `oldest_at`: time of its oldest content."""
+BatchRecord = namedtuple("BatchRecord", ("record", "oldest_us"))
+"""A record of the write in progress. `oldest_us`: time of its oldest content."""
 LoadedSegment = namedtuple("LoadedSegment", ("group", "first", "records"))
 """A segment in memory: class, first id, records."""
 
@@ -101,24 +101,26 @@ class RecordStore:
     # Records in.
 
     def append(
-        self, group: int, kind: int, payload: bytes, now: int, oldest_at: "int | None" = None
+        self, record_class: int, kind: int, payload: bytes, now: int, oldest_us: "int | None" = None
     ) -> None:
-        """Log a record of a class. `oldest_at`: time of its oldest content, None: `now`."""
+        """Log a record of a class. `oldest_us`: monotonic time of its oldest content, µs;
+        None: `now`.
+        """
         self.now = now
         if len(payload) > LONGEST:
-            self.class_indexes[group].lose()
+            self.class_indexes[record_class].lose()
             return
-        if oldest_at is None:
-            oldest_at = now
-        record = WaitingRecord(group, kind, payload, oldest_at)
+        if oldest_us is None:
+            oldest_us = now
+        record = WaitingRecord(record_class, kind, payload, oldest_us)
         for dropped_class in self._unwritten.add(record):
             self.class_indexes[dropped_class].lose()
         self.advance(now)
 
     def oldest_unsaved(self) -> "int | None":
         """Return the time of the oldest content that a power cut would destroy. None: nothing."""
-        times = [waiting.oldest_at for waiting in self._unwritten.records]
-        times.extend([entry.oldest_at for entry in self._batch])
+        times = [waiting.oldest_us for waiting in self._unwritten.records]
+        times.extend([entry.oldest_us for entry in self._batch])
         return min(times) if times else None
 
     def set_schema(self, schema: bytes) -> None:
@@ -399,11 +401,11 @@ class RecordStore:
         """Assign ids to the records of the next write: one class, at most one segment."""
         if not self._batch and self._unwritten.records:
             waiting_records = self._unwritten.take(self._segment_bytes)
-            self._batch_class = self.class_indexes[waiting_records[0].group]
+            self._batch_class = self.class_indexes[waiting_records[0].record_class]
             for waiting in waiting_records:
                 ident = self._batch_class.take_id()
                 record = LogRecord(ident, self.stamp(), waiting.kind, waiting.payload)
-                self._batch.append(BatchRecord(record, waiting.oldest_at))
+                self._batch.append(BatchRecord(record, waiting.oldest_us))
         if self._batch:
             self._fit_batch()
 

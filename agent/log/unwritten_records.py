@@ -7,8 +7,9 @@ Does not write them and gives no ids; see `agent.log.record_store`. If they need
 
 from collections import namedtuple
 
-WaitingRecord = namedtuple("WaitingRecord", ("group", "kind", "payload", "oldest_at"))
-"""A record without an id. `oldest_at`: time of its oldest content."""
+WaitingRecord = namedtuple("WaitingRecord", ("record_class", "kind", "payload", "oldest_us"))
+"""A record without an id. `record_class`: 0 is the highest. `oldest_us`: monotonic time of its
+oldest content, µs."""
 
 MAX_UNWRITTEN = 6144
 """Largest number of bytes that wait in memory for the flash."""
@@ -34,22 +35,24 @@ class UnwrittenRecords:
 
     def _drop(self) -> int:
         """Drop the oldest record of the lowest class; return the class."""
-        lowest_class: int = max([record.group for record in self.records])
-        index = [record.group for record in self.records].index(lowest_class)
+        lowest_class: int = max([record.record_class for record in self.records])
+        index = [record.record_class for record in self.records].index(lowest_class)
         self.size -= len(self.records.pop(index).payload) + OBJECT_BYTES
         return lowest_class
 
     def take(self, max_bytes: int) -> "list[WaitingRecord]":
         """Remove and return records of the highest class: the first, and what fits `max_bytes`."""
-        group = min([record.group for record in self.records])
+        highest_class: int = min([record.record_class for record in self.records])
         taken, remaining, length, self.size = [], [], 0, 0
         for record in self.records:
-            size = len(record.payload)
-            if record.group != group or (length and length + size > max_bytes):
+            payload_bytes = len(record.payload)
+            if record.record_class != highest_class or (
+                length and length + payload_bytes > max_bytes
+            ):
                 remaining.append(record)
-                self.size += size + OBJECT_BYTES
+                self.size += payload_bytes + OBJECT_BYTES
             else:
                 taken.append(record)
-                length += size
+                length += payload_bytes
         self.records = remaining
         return taken

@@ -164,7 +164,7 @@ class PowerLimitComponent(Component):
 
     def _save(self) -> None:
         text = self.plan.encode()
-        if self._store.open and text != self._stored:
+        if self._store.is_open and text != self._stored:
             self._stored = text
             self._store.write(text)
 

@@ -56,7 +56,7 @@ class StoredEpoch:
     @property
     def is_open(self) -> bool:
         """Whether the store works."""
-        return self._record.open
+        return self._record.is_open
 
     def event(self, kind: str) -> None:
         """Handle an event of the store."""
@@ -90,7 +90,7 @@ class StoredEpoch:
 
     def is_durable(self, epoch: int) -> bool:
         """Return whether `epoch` is durable, or the store has failed; else request to write it."""
-        if not self._record.open:
+        if not self._record.is_open:
             return True
         if self.boots < 0:
             return False
@@ -102,7 +102,7 @@ class StoredEpoch:
     def store_role(self, role: str, epoch: int) -> None:
         """Store the role if it has changed, and the `epoch` that was received."""
         text = b"%s %d" % (role.encode(), epoch)
-        if text != self._role and self._record.open and self.boots >= 0:
+        if text != self._role and self._record.is_open and self.boots >= 0:
             self._role = text
             self.is_durable(epoch)
             self._out.append((self._port, "write", ROLE_KEY.encode() + b"\0" + text))
@@ -111,7 +111,7 @@ class StoredEpoch:
 
     def poll(self, now: int) -> None:
         """Read the command record once a second."""
-        if self._record.open and self.boots >= 0 and now >= self._poll_at:
+        if self._record.is_open and self.boots >= 0 and now >= self._poll_at:
             self._poll_at = now + SECOND
             self._out.append((self._port, "get", COMMAND_KEY.encode()))
 

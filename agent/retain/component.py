@@ -149,9 +149,9 @@ class Retain(Component):
             return
         self._due = now + SECOND
         record = self._record
-        if not record.loaded and now - self._started >= _WAIT_US:
+        if not record.is_settled and now - self._started >= _WAIT_US:
             record.stop_waiting()
-        if not record.open or not record.loaded:
+        if not record.is_open or not record.is_settled:
             return
         self._out = self.history.outbox()
         text = self.state(now)

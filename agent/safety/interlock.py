@@ -100,7 +100,7 @@ class InterlockInput:
         self.delay_us = to_thousandths(delay_s) * MILLISECOND
         self.reaction = next(row for row in REACTIONS if row[0] == (reaction or default))
         text = alarm_text(record, name)
-        self.record = AlarmRecord(kind, self.reaction[1], text, record.per, record.trial)
+        self.record = AlarmRecord(kind, self.reaction[1], text, record.per, record.ends_trial)
         self.is_on: bool | None = None
         self.on_since: int | None = None
         self.active = False

@@ -87,7 +87,7 @@ class Uplink:
             password=config.password,
             max_packet=max(_MAX_PACKET, len(birth) + _PUBLISH_OVERHEAD),
             response_timeout_us=_RESPONSE_TIMEOUT_US,
-            expiry_s=config.expiry_s,
+            message_expiry_s=config.message_expiry_s,
         )
         drop_modules(("protocols.mqtt.connect_packet",))
         self._birth = birth

@@ -18,6 +18,7 @@ import board  # type: ignore[import-not-found]
 
 from agent.config.load import load, unload_checks
 from agent.config.profile_files import ProfileFiles
+from protocols.modbus.pdu import WRITES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class AgentTimer:
                     op == "write"
                     and target >= FIRST_BUS
                     and len(content) > 6
-                    and content[1] in (6, 16)
+                    and content[1] in WRITES
                 ):
                     self.first_write = now
         self.count += 1

@@ -80,7 +80,7 @@ def pulses(seeds: int) -> list[Row]:
         detected_after: list[int] = []
         used_after: list[int] = []
         for seed in range(1, max(2, seeds // 5) + 1):
-            clock = synced_leap_clock(tempco_ppb=int(tempco * 1000))
+            clock = synced_leap_clock(tempco_ppb_per_c=int(tempco * 1000))
             bench = ClockRig(clock, seed, ppm=7.0, tempco=tempco, pps_us=1.0)
             bench.sensor = True  # without it, a drag cannot be distinguished from warming
             for second in range(3000):
@@ -179,12 +179,16 @@ def run_with_faults(seed: int) -> ClockRig:
     pps = 1.0 if rng.below(2) else None
     tempco = (1.0, 0.05)[rng.below(2)]
     cold = rng.below(3) == 0
-    drift, tempco_ppb = 50_000, int(tempco * 1000)
-    clock = UtcClock(drift, tempco_ppb) if cold else synced_leap_clock(drift, tempco_ppb=tempco_ppb)
+    drift, tempco_ppb_per_c = 50_000, int(tempco * 1000)
+    clock = (
+        UtcClock(drift, tempco_ppb_per_c)
+        if cold
+        else synced_leap_clock(drift, tempco_ppb_per_c=tempco_ppb_per_c)
+    )
     bench = ClockRig(clock, seed, ppm=rng.uniform() * 80 - 40, tempco=tempco, pps_us=pps)
     bench.sensor = rng.below(2) == 0
     if bench.sensor and seed % 2:
-        clock.holdover.use_model(TempcoModel(tempco_ppb))
+        clock.holdover.use_model(TempcoModel(tempco_ppb_per_c))
     if cold:
         bench.leap_s = (0, 1, 2, -1, 4, 14, 18, -3)[rng.below(8)]
     swing, pace = rng.uniform() * 3, 2000 + rng.below(4000)

@@ -48,10 +48,10 @@ def measure(seconds: int) -> Record:
     with RealBench(TestbedSettings(), 1) as bench:
         bench.start_agent()
         bench.shell.run(_WARM_UP_S * _SECOND)
-        pid, first = _agent_pid(), _transactions(bench)
-        before = _cpu_us(pid)
+        pid, count_before = _agent_pid(), _transactions(bench)
+        cpu_before = _cpu_us(pid)
         bench.shell.run((_WARM_UP_S + seconds) * _SECOND)
-        used, count = _cpu_us(pid) - before, _transactions(bench) - first
+        used, count = _cpu_us(pid) - cpu_before, _transactions(bench) - count_before
     return {
         "transactions": count,
         "us_a_transaction": round(used / max(1, count), 1),

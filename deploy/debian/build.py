@@ -53,19 +53,19 @@ def build(out: Path, architecture: str | None = None) -> Path:
     `architecture`: as in dpkg; None: that of this machine.
     """
     project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version, python, epoch = project["version"], debian_python(), source_date()
+    version, python_version, epoch = project["version"], debian_python(), source_date()
     platforms = PLATFORMS.get(architecture or "", ())
     architecture = architecture or program_output("dpkg", "--print-architecture")
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"coldloop_{version}_{architecture}.deb"
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        fetch(work / "site", work / "wheels", project, python, epoch, platforms)
+    with tempfile.TemporaryDirectory() as work_folder:
+        work = Path(work_folder)
+        fetch(work / "site", work / "wheels", project, python_version, epoch, platforms)
         pack(
             path,
             work / "site",
             work / "tree",
-            tree.PackageFacts(version, architecture, python, epoch),
+            tree.PackageFacts(version, architecture, python_version, epoch),
         )
     return path
 
@@ -109,21 +109,21 @@ def fetch(
     site: Path,
     wheels: Path,
     project: dict[str, Any],
-    python: str,
+    python_version: str,
     epoch: int,
     platforms: tuple[str, ...] = (),
 ) -> None:
     """Fill `site` with the locked packages and our wheel. `platforms`: tags of the wheels."""
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
-    target = ("--target", str(site), "--python-version", python, "--only-binary", ":all:")
+    target = ("--target", str(site), "--python-version", python_version, "--only-binary", ":all:")
     tags = [option for tag in platforms for option in ("--platform", tag)]
     common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target, *tags)
     pip = (sys.executable, "-m", "pip", "install", *common)
     locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
     _run(*pip, "--require-hashes", *locks, epoch=epoch)
     # By name: pip records the path if it gets a file.
-    own = ("--no-index", "--find-links", str(wheels), project["name"])
-    _run(*pip, *own, epoch=epoch)
+    own_wheel = ("--no-index", "--find-links", str(wheels), project["name"])
+    _run(*pip, *own_wheel, epoch=epoch)
 
 
 def _run(*command: str, epoch: int) -> None:

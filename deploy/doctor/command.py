@@ -64,7 +64,10 @@ def run_checks(path: str, with_broker: bool) -> Iterator[CheckResult]:
     if config is not None:
         yield from (
             result
-            for result in (machine.check_watchdog_time(config), machine.check_status(config.state))
+            for result in (
+                machine.check_watchdog_time(config),
+                machine.check_status(config.status_store),
+            )
             if result
         )
 
@@ -87,7 +90,7 @@ def _configured_ports(config: Config) -> list[tuple[str, Address]]:
     """List each port of a configuration with its name."""
     addresses: list[tuple[str, Address | None]] = [("receiver", config.receiver)]
     addresses += list(config.buses)
-    addresses += [("state", config.state)]
+    addresses += [("state", config.status_store)]
     addresses += [(section, address) for section, _, address in config.components]
     addresses += [
         (f"{section}.{name}", address) for section, name, address in config.component_ports

@@ -7,14 +7,13 @@ Does not plan reads (see `poll_plan`) and does not hold requests (see `request_q
 from collections import namedtuple
 
 from protocols.modbus.pdu import (
-    MASK_WRITE,
     READ_COILS,
     READ_HOLDING,
     READ_WRITE,
     WRITE_COIL,
     WRITE_COILS,
     WRITE_MULTIPLE,
-    WRITE_SINGLE,
+    WRITES,
 )
 
 ReadBlock = namedtuple("ReadBlock", ("function", "address", "count"))
@@ -47,7 +46,7 @@ def written_block(pdu: bytes) -> "ReadBlock | None":
     at, count = 1, 1
     if function == READ_WRITE:
         at = 5
-    elif function not in (WRITE_COIL, WRITE_SINGLE, MASK_WRITE, WRITE_COILS, WRITE_MULTIPLE):
+    elif function not in WRITES:
         return None
     if function in (WRITE_COILS, WRITE_MULTIPLE, READ_WRITE):
         count = pdu[at + 2] << 8 | pdu[at + 3]

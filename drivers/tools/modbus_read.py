@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--function",
         type=int,
-        choices=(1, 2, 3, 4),
+        choices=(*pdu.BIT_READS, *pdu.READS),
         default=3,
         help="1 coils, 2 discrete inputs, 3 holding registers (default), 4 input registers",
     )

@@ -63,7 +63,6 @@ _NAMES = {
     43: "identify",
 }
 _MAX_SHOWN = 16  # registers or bytes of a frame on a line
-_BITS = (1, 2)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -194,7 +193,7 @@ def _describe_request(data: bytes) -> str:
     """Return the data of a request as text."""
     function = data[0]
     address = data[1] << 8 | data[2] if len(data) > 2 else 0
-    if function in (1, 2, 3, 4):
+    if function in (*pdu.BIT_READS, *pdu.READS):
         return "%d x %d" % (address, data[3] << 8 | data[4])
     if function in (5, 6):
         return "%d = %d" % (address, data[3] << 8 | data[4])
@@ -206,7 +205,7 @@ def _describe_request(data: bytes) -> str:
 
 def _describe_reply(request: bytes, data: bytes) -> str:
     """Return the data of a reply to `request` as text."""
-    if request[0] in (*_BITS, 3, 4, pdu.READ_WRITE):
+    if request[0] in (*pdu.BIT_READS, *pdu.READS, pdu.READ_WRITE):
         return _format_values(list(pdu.reply_values(request, data)))
     if request[0] == pdu.DEVICE_ID:
         found, _ = pdu.parse_objects(pdu.reply_values(request, data))

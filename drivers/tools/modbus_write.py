@@ -42,7 +42,7 @@ from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.modbus_profile import convert_limit
 from drivers.tools.modbus_read import add_type, check_unit
-from protocols.modbus.pdu import EXCEPTION, GOOD
+from protocols.modbus.pdu import EXCEPTION, GOOD, WRITES
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -94,7 +94,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--function",
         type=int,
-        choices=(5, 6, 15, 16, 22, 23),
+        choices=WRITES,
         help="5, 15: coils; 6, 16, 23: registers (6 for one); 22: masks, AND:OR",
     )
     add_type(parser)

@@ -14,6 +14,7 @@ from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.gnss.basic_receiver import BasicReceiver
 from hil.devices.gnss.commands import make_interpreter
 from hil.devices.gnss.dialects import DIALECTS
+from hil.devices.gnss.elements import BEIDOU
 from hil.devices.gnss.receiver import GnssReceiver
 from hil.io.endpoints import SerialEndpoint
 from hil.io.real_ports import PtyPort
@@ -93,18 +94,16 @@ def write_section(settings: TestbedSettings, port: str) -> dict[str, object]:
 def write_setup_section(settings: TestbedSettings) -> dict[str, object]:
     """Write the section `receiver_setup`: BeiDou alone, and the sentences that the agent needs.
 
-    Without what the receivers of a vendor do not have: `allystar` no public command for the rate,
-    `st` none for ZDA, `trimble` no BeiDou.
+    Without what the dialect does not have: a command for the rate or for ZDA, or BeiDou. A receiver
+    without commands gets those of "casic".
     """
-    vendor = DIALECTS[settings.receiver_dialect].commands if settings.receiver_dialect else ""
-    vendor = vendor or "casic"
-    sentences = ["RMC", "GGA", "GSA", "GSV"]
+    dialect = DIALECTS[settings.receiver_dialect or "casic"]
     section: dict[str, object] = {
-        "maker": vendor,
-        "constellations": ["GPS" if vendor == "trimble" else "BDS"],
-        "sentences": sentences if vendor == "st" else [*sentences, "ZDA"],
+        "maker": dialect.commands or "casic",
+        "constellations": ["BDS" if BEIDOU in dialect.systems else "GPS"],
+        "sentences": ["RMC", "GGA", "GSA", "GSV", *(["ZDA"] if dialect.has_zda_command else [])],
     }
-    return section if vendor == "allystar" else {**section, "rate_ms": 1000}
+    return {**section, "rate_ms": 1000} if dialect.has_rate_command else section
 
 
 def line_baud(settings: TestbedSettings) -> int:

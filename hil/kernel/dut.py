@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The interface of the controller under test in virtual time.
 
-Two implementations give the same outputs: `InProcessDut` runs the agent in this process;
-`hil.shells.lockstep` runs it in a MicroPython process over a pipe. Each call returns the next
-deadline of the agent and the actions that it requests from its ports.
+All implementations of `Dut` give the same outputs for the same inputs. `InProcessDut` runs the
+agent in this process. Those of `hil.shells` and `hil.run` run it in a MicroPython process, on an
+image in an emulator, or record its inputs. Each call returns the next deadline of the agent and the
+actions that it requests from its ports.
 """
 
 from collections.abc import Callable

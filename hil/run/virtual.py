@@ -110,7 +110,7 @@ class VirtualRun:
         self.evaluator = Evaluator(scenario)
         self.seconds = 0
         self._start_us = 0
-        if not getattr(self.dut, "has_start_time", False):
+        if not getattr(self.dut, "start_takes_time", False):
             schedule(scenario, self.testbed)
 
     def _make_dut(self, make_dut: DutFactory, config: dict[str, Any]) -> Dut:
@@ -132,7 +132,7 @@ class VirtualRun:
             lambda: receiver_endpoint.baud,
         )
         receiver_endpoint.connect(receiver_line)
-        chunk: int | None = getattr(self.dut, "chunk", None)
+        max_rx_bytes: int | None = getattr(self.dut, "max_rx_bytes", None)
         receiver_choice.connect_pulses(
             world,
             testbed.receiver,
@@ -144,9 +144,9 @@ class VirtualRun:
         char_us = -(-_BITS_8E1 * _SECOND // BUS_BAUD)
         bus_line = SerialLine(world, testbed.bus, char_us, bus_endpoint.to_agent, FIRST_BUS)
         bus_endpoint.connect(bus_line)
-        if chunk is not None:  # the controller has UARTs with short FIFOs
+        if max_rx_bytes is not None:  # the controller has UARTs with short FIFOs
             for line in (receiver_line, bus_line):
-                line.set_chunk(chunk)
+                line.set_chunk(max_rx_bytes)
         shell.endpoints.update({RECEIVER: receiver_endpoint, FIRST_BUS: bus_endpoint})
         broker_endpoint = TcpEndpoint(
             shell, BROKER, testbed.broker, int(testbed.settings.broker_latency_ms * 1000)
@@ -260,7 +260,7 @@ class VirtualRun:
 
         The agent of the other controllers runs from the start. Raises BenchError.
         """
-        if not getattr(self.dut, "has_start_time", False):
+        if not getattr(self.dut, "start_takes_time", False):
             return
         while not self.status_text:
             if self.world.now >= _START_TIMEOUT_US:

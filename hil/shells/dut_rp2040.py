@@ -42,12 +42,21 @@ CHUNK = 8
 """Bytes that arrive immediately: a quarter of the FIFO of the chip."""
 RECONNECT_US = 1_000_000
 FIRST_START_NS = 3_000_000_000
-_STEP_NS, _ANSWER_NS = 20_000_000, 2_000_000_000
+_TYPING_PAUSE_NS, _ANSWER_NS = 20_000_000, 2_000_000_000
 _BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
 """Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
+_NO_UART = "uart:99"
+"""A UART that no board has: the status goes to the console alone."""
+_PULSE_PIN = 15
+"""Pin of the pulse (deploy/firmware/board_files/rp2040.toml)."""
+_POWER_ON, _RUN_UNTIL, _ADD_UART = b"1", b"R", b"L"
+_TYPE_TEXT, _UART_INPUT, _SET_PIN, _READ_FIGURES = b"T", b"U", b"G", b"S"
+"""Kinds of requests to the emulator (deploy/firmware/rp2/emulator/main.mjs)."""
+_CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _FIGURES = b"c", b"u", b"r", b"s"
+"""Kinds of its outputs."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
-_MARK = STATUS_FILE.encode() + b"\0"
+_STATUS_HEAD = STATUS_FILE.encode() + b"\0"
 _LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit )[^\n]*\n")
 """A line of the start-up or of the agent, beside the status."""
 _folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {}
@@ -57,8 +66,9 @@ _folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {
 class Rp2040Dut:
     """The emulated board. Raises BenchError if the emulator ends unexpectedly."""
 
-    chunk = CHUNK
-    has_start_time = True
+    max_rx_bytes = CHUNK
+    start_takes_time = True
+    """The scenario begins with the first status, not with the power; see `hil.run.virtual`."""
 
     def __init__(
         self,
@@ -75,20 +85,20 @@ class Rp2040Dut:
         self._command += ["--config", str(folder / "unit.json")]
         self._origin_us = 0
         self._gateway_due: int | None = None
-        unit = os.environ.get(FLASH_VARIABLE)
-        if unit and not (folder / "started").exists():
-            shutil.copyfile(unit, folder / "flash.bin")
+        flash_path = os.environ.get(FLASH_VARIABLE)
+        if flash_path and not (folder / "started").exists():
+            shutil.copyfile(flash_path, folder / "flash.bin")
             self._install(json.dumps(board_config).encode())
-        made = subprocess.run(
+        build = subprocess.run(
             [*self._command, "--build"], capture_output=True, text=True, check=False
         )
-        if made.returncode:
-            raise BenchError(f"rp2040: {made.stderr.strip()}")
+        if build.returncode:
+            raise BenchError(f"rp2040: {build.stderr.strip()}")
         if not (folder / "started").exists():
             self._first_start()
             (folder / "started").touch()
         self._pipe = EmulatorPipe(self._command)
-        self._request(b"L", 2, BROKER_BAUD, _BROKER_PINS)
+        self._request(_ADD_UART, 2, BROKER_BAUD, _BROKER_PINS)
         self._console = b""
         self._addresses = {
             RECEIVER: board_config["receiver"]["port"],
@@ -103,26 +113,26 @@ class Rp2040Dut:
     def _first_start(self) -> None:
         """Do what a factory does: start once, so that the board formats its storage."""
         self._pipe = EmulatorPipe(self._command)
-        self._request(b"1")
-        self._request(b"R", 0, FIRST_START_NS)
+        self._request(_POWER_ON)
+        self._request(_RUN_UNTIL, 0, FIRST_START_NS)
         self.close()
 
     def _install(self, config: bytes) -> None:
         """Give a unit the configuration of the bench, through its recovery mode (Ctrl-C)."""
         self._pipe = EmulatorPipe(self._command)
-        self._request(b"1")
+        self._request(_POWER_ON)
         now = FIRST_START_NS
-        self._request(b"R", 0, now)
-        self._request(b"T", 0, 0, b"\x03")
+        self._request(_RUN_UNTIL, 0, now)
+        self._request(_TYPE_TEXT, 0, 0, b"\x03")
         text = base64.b64encode(config).decode()
         lines = [text[at : at + 76] for at in range(0, len(text), 76)]
         answers = b""
         for line in ("", "config " + hashlib.sha256(config).hexdigest(), *lines, "."):
-            now += _STEP_NS
-            self._request(b"R", 0, now)
-            self._request(b"T", 0, 0, line.encode() + b"\r")
-        for kind, _, _, data in self._request(b"R", 0, now + _ANSWER_NS):
-            answers += data if kind == b"c" else b""
+            now += _TYPING_PAUSE_NS
+            self._request(_RUN_UNTIL, 0, now)
+            self._request(_TYPE_TEXT, 0, 0, line.encode() + b"\r")
+        for kind, _, _, data in self._request(_RUN_UNTIL, 0, now + _ANSWER_NS):
+            answers += data if kind == _CONSOLE_OUTPUT else b""
         self.close()
         if b"stored" not in answers:
             raise BenchError(f"rp2040: the unit did not take the configuration: {answers!r}")
@@ -130,7 +140,7 @@ class Rp2040Dut:
     def start(self, now: int) -> StepResult:
         """Switch the power on."""
         self._origin_us = now
-        self._request(b"1")
+        self._request(_POWER_ON)
         opened: Actions = [
             (port, "open", str(address).encode()) for port, address in self._addresses.items()
         ]
@@ -140,7 +150,7 @@ class Rp2040Dut:
         """Deliver bytes from a port."""
         actions = self._run(now)
         if port in _UARTS:
-            self._request(b"U", _UARTS[port], 0, data)
+            self._request(_UART_INPUT, _UARTS[port], 0, data)
         return now + SLICE_US, actions
 
     def event(self, port: int, kind: str, now: int) -> StepResult:
@@ -149,8 +159,8 @@ class Rp2040Dut:
         if port == BROKER and kind in ("closed", "failed"):
             self._gateway_due = now + RECONNECT_US
         if kind == "pulse":
-            self._request(b"G", 15, 1)
-            self._request(b"G", 15, 0)
+            self._request(_SET_PIN, _PULSE_PIN, 1)
+            self._request(_SET_PIN, _PULSE_PIN, 0)
         return now + SLICE_US, actions
 
     def wake(self, now: int) -> StepResult:
@@ -158,13 +168,13 @@ class Rp2040Dut:
         return now + SLICE_US, self._run(now)
 
     def inject(self, piece: str, call: int) -> None:
-        """Raise BenchError: nothing reaches into the image."""
+        """Raise BenchError: nothing reaches into the image. `piece`, `call`: see `Dut.inject`."""
         raise BenchError(f"rp2040: {piece}: this controller takes no injected exception")
 
     def read_figures(self) -> dict[str, Any]:
         """Return the figures of the emulator: instructions, erases, lost bytes."""
-        for kind, _, _, data in self._request(b"S"):
-            if kind == b"s":
+        for kind, _, _, data in self._request(_READ_FIGURES):
+            if kind == _FIGURES:
                 self.figures = json.loads(data)
         return self.figures
 
@@ -182,16 +192,16 @@ class Rp2040Dut:
             self._gateway_due = None
             actions.append((BROKER, "open", str(self._addresses[BROKER]).encode()))
         until = (now - self._origin_us) * 1000
-        for kind, number, _, data in self._request(b"R", 0, until):
-            if kind == b"u":
+        for kind, number, _, data in self._request(_RUN_UNTIL, 0, until):
+            if kind == _UART_OUTPUT:
                 port = _PORTS[number]
                 if port == FIRST_BUS and self.first_output_us is None:
                     self.first_output_us = now - self._origin_us
                 before = actions.pop()[2] if actions and actions[-1][0] == port else b""
                 actions.append((port, "write", before + data))
-            elif kind == b"c":
+            elif kind == _CONSOLE_OUTPUT:
                 actions += self._on_console(data)
-            elif kind == b"r":
+            elif kind == _RESET:
                 actions.append((CONSOLE, "write", b"the board was reset, reason %d" % number))
         return actions
 
@@ -203,7 +213,7 @@ class Rp2040Dut:
         """
         self._console += data
         actions: Actions = []
-        found = self._console.rfind(_MARK)
+        found = self._console.rfind(_STATUS_HEAD)
         if found < 0:
             lines, end = self._console, self._console.rfind(b"\n") + 1
             self._console = lines[end:]
@@ -214,10 +224,10 @@ class Rp2040Dut:
         if b"}" in data:
             text = _LINE.sub(b"", record)
             with contextlib.suppress(ValueError):
-                status = json.loads(text.removeprefix(_MARK))
+                status = json.loads(text.removeprefix(_STATUS_HEAD))
                 status["mono_us"] += self._origin_us  # as the bench counts
                 actions += [(CONSOLE, "write", line.strip()) for line in _LINE.findall(record)]
-                actions.append((STATE, "write", _MARK + json.dumps(status).encode()))
+                actions.append((STATE, "write", _STATUS_HEAD + json.dumps(status).encode()))
                 self._console = b""
         return actions
 
@@ -236,7 +246,7 @@ def make_config(config: dict[str, Any]) -> dict[str, Any]:
     changed: dict[str, Any] = json.loads(json.dumps(config))
     if "broker" in changed:
         changed["broker"]["address"] = f"uart:2?baud={BROKER_BAUD}"
-    changed["state"] = "uart:99"
+    changed["state"] = _NO_UART
     receiver = changed["receiver"]
     receiver["port"] = "uart:0?" + str(receiver["port"]).partition("?")[2]
     name, address = next(iter(changed["buses"].items()))

@@ -41,6 +41,8 @@ READS = (READ_HOLDING, READ_INPUT)
 """The functions that only read registers."""
 BIT_READS = (READ_COILS, READ_DISCRETE)
 """The functions that read single bits."""
+WRITES = (WRITE_COIL, WRITE_SINGLE, WRITE_COILS, WRITE_MULTIPLE, MASK_WRITE, READ_WRITE)
+"""The functions that write coils or registers."""
 
 MAX_READ = 125
 """Registers in one read (section 6.3)."""

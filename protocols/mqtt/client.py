@@ -48,7 +48,7 @@ class MqttClient:
     max_inflight    QoS 1 publishes that can wait for their acknowledgement
     max_packet      longest sent or received packet, in bytes
     response_timeout_us   for CONNACK and PINGRESP
-    expiry_s        MQTT 5 only: message expiry in seconds, 0 for none
+    message_expiry_s        MQTT 5 only: message expiry in seconds, 0 for none
     """
 
     codec: "Any" = packets
@@ -66,7 +66,7 @@ class MqttClient:
         max_inflight: int = 16,
         max_packet: int = 8192,
         response_timeout_us: int = 20 * SECOND,
-        expiry_s: int = 0,
+        message_expiry_s: int = 0,
     ) -> None:
         if max_inflight < 1:
             raise EncodeError("max_inflight %d is less than 1" % max_inflight)
@@ -74,7 +74,7 @@ class MqttClient:
 
         self._connect = connect(client_id, keepalive_s, clean_session, will, username, password)
         self.publish_early = False
-        self.expiry_s = expiry_s
+        self.message_expiry_s = message_expiry_s
         self._clean_session = clean_session
         self._keepalive_us = keepalive_s * SECOND
         self._timeout_us = response_timeout_us

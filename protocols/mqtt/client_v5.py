@@ -24,7 +24,7 @@ _MAX_ALIASES = 8
 
 
 class MqttClientV5(MqttClient):
-    """See `MqttClient`. `expiry_s` applies to QoS 1 messages that are not retained."""
+    """See `MqttClient`. `message_expiry_s` applies to QoS 1 messages that are not retained."""
 
     codec: "Any" = packets_v5
 
@@ -87,9 +87,9 @@ class MqttClientV5(MqttClient):
         )
 
     def _expiry_property(self, retain: bool, packet_id: int) -> bytes:
-        if not self.expiry_s or retain or not packet_id:
+        if not self.message_expiry_s or retain or not packet_id:
             return b""
-        return packets_v5.encode_property(packets_v5.MESSAGE_EXPIRY, self.expiry_s)
+        return packets_v5.encode_property(packets_v5.MESSAGE_EXPIRY, self.message_expiry_s)
 
     def _build_aliased(self, topic: str, payload: bytes, retain: bool, packet_id: int) -> bytes:
         head, alias = b"\x00\x00", self._aliases.get(topic, 0)

@@ -19,7 +19,7 @@ def main(port, count):
     connection = socket.socket()
     connection.connect(socket.getaddrinfo("127.0.0.1", port)[0][-1])
     connection.settimeout(0.2)
-    client = MqttClientV5("writer", expiry_s=300)
+    client = MqttClientV5("writer", message_expiry_s=300)
     client.set_publish_early(True)
     client.connection_opened(0)
     acknowledged, events, sent_bytes, next_tag = [], [], 0, 0

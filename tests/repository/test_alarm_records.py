@@ -92,13 +92,13 @@ def test_records_have_known_fields() -> None:
     for code, record in all_records().items():
         assert record.per in PER, code
         assert record.text, code
-        assert type(record.trial) is bool, code
+        assert type(record.ends_trial) is bool, code
     assert set(ALARM_CODES) == set(all_records())
 
 
 def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> None:
     """Not by ports, a restart, a store, or the sky: jamming must not block each change."""
-    codes = {code for code, record in all_records().items() if not record.trial}
+    codes = {code for code, record in all_records().items() if not record.ends_trial}
     assert codes == {
         "caps_restored",
         "standby_lost",

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.time_source import TimeSource
 
-StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_ppb", "cable_ns"))
+StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_slew_ppb", "cable_ns"))
 """What the configuration states: largest difference between the latency of the sentences and the
 configured one (µs), None: no latency is configured; error of the pulses (µs), None: not stated; how
 fast the host can slew the monotonic clock (ppb); delay of the antenna cable (ns), by which the

@@ -51,11 +51,11 @@ def mean_distance(cold: int, warm: int, mean: int, reference: int) -> int:
 
 
 class Holdover:
-    """Limits for an oscillator with `tempco_ppb` (ppb per kelvin) and `drift_ppb` (all-in)."""
+    """Limits for an oscillator: `tempco_ppb_per_c` and `drift_ppb` (all-in)."""
 
-    def __init__(self, drift_ppb: int, tempco_ppb: int, host_slew_ppb: int = 0) -> None:
+    def __init__(self, drift_ppb: int, tempco_ppb_per_c: int, host_slew_ppb: int = 0) -> None:
         self.drift_ppb = drift_ppb
-        self.tempco_ppb = tempco_ppb
+        self.tempco_ppb_per_c = tempco_ppb_per_c
         self.host_ppt = host_slew_ppb * _PPT_PER_PPB
         self.limit_ppt = drift_ppb * _PPT_PER_PPB + self.host_ppt
         self.tempco_model: TempcoModel | None = None
@@ -124,7 +124,7 @@ class Holdover:
             excess_centi_c = ramp_mean(assumed, _RANGE_CENTI_C)
         else:
             excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR_US else _SENSOR_FAR_CENTI_C
-        change = self.tempco_ppb * excess_centi_c * (_PPT_PER_PPB // 100)
+        change = self.tempco_ppb_per_c * excess_centi_c * (_PPT_PER_PPB // 100)
         change += elapsed // SECOND * _AGEING_PPT_PER_S // 2 + 2 * self.host_ppt
         return min(change, 2 * self.limit_ppt)
 
@@ -140,6 +140,6 @@ class Holdover:
         else:
             excess_centi_c += _SENSOR_CENTI_C if elapsed < _FAR_US else _SENSOR_FAR_CENTI_C
             excess_centi_c += self.lag_centi_c()
-        change = self.tempco_ppb * excess_centi_c * (_PPT_PER_PPB // 100)
+        change = self.tempco_ppb_per_c * excess_centi_c * (_PPT_PER_PPB // 100)
         change += elapsed // SECOND * _AGEING_PPT_PER_S + 2 * self.host_ppt
         return min(change, 2 * self.limit_ppt)

@@ -25,12 +25,12 @@ _SIGMAS = 5
 
 
 class TempcoModel:
-    """The temperature coefficient. `tempco_ppb` is its largest accepted value, ppb per kelvin."""
+    """The temperature coefficient. `tempco_ppb_per_c`: its largest accepted value."""
 
-    def __init__(self, tempco_ppb: int) -> None:
+    def __init__(self, tempco_ppb_per_c: int) -> None:
         self.slope: int | None = None
         """Parts per 10^12 per kelvin; None while unknown."""
-        self._max_slope = tempco_ppb * 1000
+        self._max_slope = tempco_ppb_per_c * 1000
         self._origin: tuple[int, int] | None = None
         self._last = 0
         self._sums = [0, 0, 0, 0, 0, 0]  # n, T, f, TT, Tf, ff

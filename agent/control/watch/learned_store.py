@@ -68,11 +68,11 @@ class LearnedStore:
 
     def step(self, checks: "SensorChecks", now: int) -> None:
         """Use the loaded record once; store what has changed. Called once a cycle."""
-        if not self._has_store or not self._store.loaded:
+        if not self._has_store or not self._store.is_settled:
             return
         self._restore_once(checks)
         factors, suspects = checks.learned()
-        if factors[0] <= 0.0 or factors[1] <= 0.0 or not self._store.open:
+        if factors[0] <= 0.0 or factors[1] <= 0.0 or not self._store.is_open:
             return
         numbers = [int(factor * _MILLION) for factor in factors]
         old = self._written

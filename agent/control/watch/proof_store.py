@@ -69,7 +69,7 @@ class ProofStore:
         self._write()
 
     def _write(self) -> None:
-        if self._write_due and self._store.open:
+        if self._write_due and self._store.is_open:
             self._write_due = False
             self._store.write("\n".join(self.lines).encode())
 

@@ -41,10 +41,10 @@ class GroupMember:
         self.stated = stated
         self.clock = UtcClock(
             config.drift_ppb,
-            config.tempco_ppb,
+            config.tempco_ppb_per_c,
             min_utc_us,
             site_e7=config.position_e7,
-            radius_m=config.radius_m,
+            radius_m=config.position_radius_m,
             stated=stated,
         )
         self.outside = 0

@@ -37,7 +37,7 @@ class KeptLimits:
 
     def save(self, cap_w: int, cap_pct: int) -> None:
         """Store the present limits, if they have changed and the stored ones were read."""
-        if not self.record.open or not self.record.loaded:
+        if not self.record.is_open or not self.record.is_settled:
             return
         text = self._encode(cap_w, cap_pct)
         if text != self._stored:

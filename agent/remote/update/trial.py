@@ -12,7 +12,7 @@ Two times run on the monotonic clock and survive a restart (the second in the re
 
 Over the whole time of a changed configuration: no new alarm of the plant (leak, dew point), no
 output that oscillates or travels more than before (`agent.remote.update.output_oscillation`). Only
-alarms whose record has `trial` count. A port that cannot be used does not count, because a
+alarms whose record has `ends_trial` count. A port that cannot be used does not count, because a
 set-point does not cause it. After the health window of a software update, operators decide: an
 alarm of that time rarely comes from the software, and a rollback restarts the controller.
 """
@@ -41,10 +41,11 @@ PLANT_DEGRADED, NOT_CONFIRMED = "unwell", "not_confirmed"
 
 
 class TrialMonitor:
-    """Monitors a trial from `now` on. Times in s; `grace_s`: duration of a start.
+    """Monitors a trial from `now` on. Times in s; `start_s`: duration of a start.
 
-    `alarms`: codes that were active before and do not count. `before`: the outputs before the
-    trial, None after a restart. `until_end`: the plant also counts after the health window.
+    `alarms`: codes that were active before and do not count. `oscillation_before`: the
+    outputs before the trial, None after a restart. `until_end`: the plant also counts after the
+    health window.
     """
 
     def __init__(
@@ -54,19 +55,19 @@ class TrialMonitor:
         alarms: "list[str]",
         now: int,
         health_s: int,
-        grace_s: int,
-        before: "OutputOscillation | None" = None,
+        start_s: int,
+        oscillation_before: "OutputOscillation | None" = None,
         until_end: bool = True,
     ) -> None:
         self._agent = agent
-        self._check_from = now + grace_s * SECOND
+        self._check_from = now + start_s * SECOND
         self._health_until = now + health_s * SECOND
         self._confirm_until = now + confirm_s * SECOND
         self._saved_remaining_s = confirm_s
-        self._alarms = alarms
+        self._alarms_before = alarms
         self._initial_errors = self._loop_errors(now)
-        self._initial_values = None if grace_s else PlantValues(agent, now)
-        self._oscillation, self._oscillation_before = OutputOscillation(), before
+        self._initial_values = None if start_s else PlantValues(agent, now)
+        self._oscillation, self._oscillation_before = OutputOscillation(), oscillation_before
         self._until_end = until_end
         self.phase = HEALTH
         self.reason = ""
@@ -90,7 +91,7 @@ class TrialMonitor:
             )
             is_health_over = self.phase == HEALTH and now >= self._health_until
             if is_health_over and not self.reason:
-                self.reason = self._unsettled_loop(now)
+                self.reason = self._find_unhealthy(now)
             if self.reason:
                 return PLANT_DEGRADED
             if is_health_over:
@@ -102,7 +103,7 @@ class TrialMonitor:
         plant, or an empty text.
         """
         for alarm in self._agent.alarms.active:
-            if alarm.code not in self._alarms and alarm.record.trial:
+            if alarm.code not in self._alarms_before and alarm.record.ends_trial:
                 return alarm.code
         return "safe" if self._agent.supervisor.state in ("safe", "stopped") else ""
 
@@ -122,7 +123,7 @@ class TrialMonitor:
             None if dp_kpa is None or not dp.setpoint else abs(dp_kpa - dp.setpoint) / dp.setpoint,
         )
 
-    def _unsettled_loop(self, now: int) -> str:
+    def _find_unhealthy(self, now: int) -> str:
         """Return the loop that is neither healthy nor better than before, a value of the plant
         that is worse, or an empty text.
         """

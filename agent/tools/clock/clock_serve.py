@@ -94,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
     settings = make_settings(raw, arguments)
     if arguments.write is not None:
         return write_files(settings, Path(arguments.write))
-    if config.state is None:
+    if config.status_store is None:
         raise ConfigError(f"{arguments.config}: state: missing; the agent writes no status")
-    status = Path(str(config.state.path)) / STATUS_FILE
+    status = Path(str(config.status_store.path)) / STATUS_FILE
     chronyd = Chronyd(arguments.chronyd)
     folder = Path(arguments.folder)
     if arguments.check:

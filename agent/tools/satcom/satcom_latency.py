@@ -28,9 +28,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the table; return 1 without a receipt so far."""
     config = read_config(arguments.config)
-    if config.state is None:
+    if config.status_store is None:
         raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
-    path = Path(config.state.path) / STATUS_FILE
+    path = Path(config.status_store.path) / STATUS_FILE
     try:
         log = json.loads(path.read_text(encoding="utf-8")).get("log")
     except (OSError, ValueError):

@@ -128,9 +128,9 @@ def _make_printer(as_json: bool) -> "Any":
 def _show_agent(arguments: argparse.Namespace) -> int:
     """Show the section `modem` of the status of the running agent, each second."""
     config = read_config(arguments.config)
-    if config.state is None:
+    if config.status_store is None:
         raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
-    path = Path(config.state.path) / STATUS_FILE
+    path = Path(config.status_store.path) / STATUS_FILE
     end_us = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
         try:

@@ -17,6 +17,7 @@ from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU, mei_message, r
 
 from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.server import ModbusClient
+from protocols.modbus.pdu import DIAGNOSTICS, WRITES
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, SERVER_FAILURE = 1, 2, 3, 4
 SERVER_BUSY = 6
@@ -24,8 +25,8 @@ _READ_REPLIES = {
     3: register_message.ReadHoldingRegistersResponse,
     4: register_message.ReadInputRegistersResponse,
 }
-_WRITE_SINGLE, _WRITE_MULTIPLE, _ENCAPSULATED, _MEI = 6, 16, 43, 14
-_CHANGING = (5, 6, 8, 15, 16, 21, 22, 23)
+_WRITE_SINGLE, _WRITE_MULTIPLE, _WRITE_FILE, _ENCAPSULATED, _MEI = 6, 16, 21, 43, 14
+_CHANGING = (*WRITES, DIAGNOSTICS, _WRITE_FILE)
 """Functions that would change a device, diagnostics with its restart included: all are audited."""
 _BASIC, _REGULAR, _EXTENDED, _SPECIFIC = 1, 2, 3, 4
 _CATEGORY_OBJECTS = {_BASIC: range(3), _REGULAR: range(7), _EXTENDED: range(256)}

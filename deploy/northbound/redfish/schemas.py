@@ -54,7 +54,7 @@ _COLLECTIONS = (
     "ManagerAccount", "MessageRegistryFile", "MetricReport", "MetricReportDefinition", "Pump",
     "Reservoir", "Role", "Sensor", "Session", "SoftwareInventory", "Task",
 )  # fmt: skip
-_PUBLISHED = "http://redfish.dmtf.org/schemas/v1/"
+_SCHEMA_BASE_URL = "http://redfish.dmtf.org/schemas/v1/"
 _OASIS = "http://docs.oasis-open.org/odata/ns"
 
 
@@ -75,16 +75,16 @@ def metadata_document() -> str:
         _reference("Message", ['Namespace="Message"', 'Namespace="Message.v1_1_2"']),
     ]
     for schema, version in VERSIONS.items():
-        names = [f'Namespace="{schema}"', f'Namespace="{schema}.v{version}"']
-        parts.append(_reference(schema, names))
+        attributes = [f'Namespace="{schema}"', f'Namespace="{schema}.v{version}"']
+        parts.append(_reference(schema, attributes))
     parts += [
         _reference(f"{name}Collection", [f'Namespace="{name}Collection"']) for name in _COLLECTIONS
     ]
-    service = f"ServiceRoot.v{VERSIONS['ServiceRoot']}.ServiceContainer"
+    container_type = f"ServiceRoot.v{VERSIONS['ServiceRoot']}.ServiceContainer"
     parts += [
         "  <edmx:DataServices>",
         f'    <Schema xmlns="{_OASIS}/edm" Namespace="Service">',
-        f'      <EntityContainer Name="Service" Extends="{service}"/>',
+        f'      <EntityContainer Name="Service" Extends="{container_type}"/>',
         "    </Schema>",
         "  </edmx:DataServices>",
         "</edmx:Edmx>",
@@ -92,9 +92,9 @@ def metadata_document() -> str:
     return "\n".join(parts) + "\n"
 
 
-def _reference(schema: str, names: list[str]) -> str:
-    includes = "".join(f"<edmx:Include {name}/>" for name in names)
-    return f'  <edmx:Reference Uri="{_PUBLISHED}{schema}_v1.xml">{includes}</edmx:Reference>'
+def _reference(schema: str, include_attributes: list[str]) -> str:
+    includes = "".join(f"<edmx:Include {attributes}/>" for attributes in include_attributes)
+    return f'  <edmx:Reference Uri="{_SCHEMA_BASE_URL}{schema}_v1.xml">{includes}</edmx:Reference>'
 
 
 def service_document(root: dict[str, Any]) -> dict[str, Any]:
@@ -108,4 +108,4 @@ def service_document(root: dict[str, Any]) -> dict[str, Any]:
 
 def schema_uri(schema: str) -> str:
     """Return the address of a schema, for the header Link."""
-    return f"{_PUBLISHED.replace('schemas/v1', 'schemas')}{schema}.json"
+    return f"{_SCHEMA_BASE_URL.replace('schemas/v1', 'schemas')}{schema}.json"

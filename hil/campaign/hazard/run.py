@@ -18,6 +18,7 @@ from hil.campaign.hazard.exemptions import find_exemption
 from hil.campaign.hazard.invariants import INVARIANTS
 from hil.campaign.hazard.truth import STEP_US, Truth, take_truth
 from hil.campaign.shrink import ScenarioEvents, quickxplain
+from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.errors import BenchError
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.run.recorded import DUTS
@@ -25,7 +26,6 @@ from hil.run.virtual import VirtualRun
 from hil.scenario.model import Expectation, Scenario
 from hil.scenario.toml_writer import write_toml
 
-_WRITE_FUNCTIONS = (5, 6, 15, 16)
 _ORDER_CHECK_SEEDS = 20
 """I4 doubles the time of a run, so only one seed of this many is run again."""
 
@@ -156,7 +156,7 @@ def digest_writes(scenario: Scenario, seed: int, make_dut: DutFactory) -> str:
     digest = hashlib.sha256()
 
     def observe(data: bytes) -> None:
-        if len(data) > 1 and data[1] in _WRITE_FUNCTIONS:
+        if len(data) > 1 and data[1] in WRITE_FUNCTIONS:
             digest.update(data)
 
     run.testbed.bus.set_observer(observe)

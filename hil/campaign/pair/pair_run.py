@@ -22,6 +22,7 @@ from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.pair.pair_wire import PairWire
+from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import AgentDut
@@ -33,7 +34,6 @@ from hil.shells.several import PausableShell, run_shells
 _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
 _SAMPLE_US = 20_000
-_WRITE_FUNCTIONS = frozenset({5, 6, 15, 16, 22, 23})
 PAIR_KEY = bytes(range(32))
 """Key of the pair."""
 FAULTS = ("power", "pause", "receiver", "driver", "link", "store")
@@ -51,7 +51,7 @@ class Write(NamedTuple):
 
 def is_device_write(frame: bytes) -> bool:
     """Return whether a frame is a write to a device, and not a beacon."""
-    return len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in _WRITE_FUNCTIONS
+    return len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in WRITE_FUNCTIONS
 
 
 class PairRun:

@@ -55,6 +55,8 @@ class Dialect:
     reports     form of `ANT` and `JAM`: "txt", "ublox", "pqtm", "pstm", "ptnl"
     commands    supported command set: "casic", "unicore", "quectel", "ublox", "allystar", "st",
                 "trimble", ""
+    has_rate_command  the vendor's commands set the rate (public commands only)
+    has_zda_command   they switch ZDA on and off
     """
 
     name: str
@@ -82,6 +84,8 @@ class Dialect:
     lead_us: int = 0
     """Usual transmission time of the bytes before the first sentence with a time."""
     commands: str = ""
+    has_rate_command: bool = True
+    has_zda_command: bool = True
 
     @property
     def mean_latency_us(self) -> int:
@@ -203,6 +207,7 @@ DIALECTS: dict[str, Dialect] = {
             jitter_us=10 * MILLISECOND,
             reports="pstm",
             commands="st",
+            has_zda_command=False,
         ),
         Dialect(
             "trimble",
@@ -234,6 +239,7 @@ DIALECTS: dict[str, Dialect] = {
             banner=("Allystar Technology", "HD8040"),
             reports="none",
             commands="allystar",
+            has_rate_command=False,
         ),
     )
 }

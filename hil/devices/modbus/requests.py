@@ -69,6 +69,7 @@ class _Function:
     is_valid: Callable[[bytes], bool]
     execute: Callable[[ModbusServer, Pdu, int], ExecutionResult]
     is_read: bool = False
+    is_write: bool = False
     build_confirmation: Callable[[Pdu], ModbusPDU] | None = None
 
 
@@ -289,20 +290,28 @@ def _is_identify_valid(data: bytes) -> bool:
     return len(data) == 4 and data[1] == 0x0E and _BASIC <= data[2] <= _SPECIFIC
 
 
+def _write_function(
+    is_valid: Callable[[bytes], bool],
+    execute: Callable[[ModbusServer, Pdu, int], ExecutionResult],
+    build_confirmation: Callable[[Pdu], ModbusPDU] | None = None,
+) -> _Function:
+    return _Function(is_valid, execute, is_write=True, build_confirmation=build_confirmation)
+
+
 _FUNCTIONS = {
     1: _Function(_is_read_of_at_most(2000), _read_bits, is_read=True),
     2: _Function(_is_read_of_at_most(2000), _read_bits, is_read=True),
     3: _Function(_is_read_of_at_most(125), _read_registers, is_read=True),
     4: _Function(_is_read_of_at_most(125), _read_registers, is_read=True),
-    5: _Function(_is_coil_valid, _write_bits, build_confirmation=_coil_confirmation),
-    6: _Function(_has_length(5), _write_registers, build_confirmation=_register_confirmation),
+    5: _write_function(_is_coil_valid, _write_bits, _coil_confirmation),
+    6: _write_function(_has_length(5), _write_registers, _register_confirmation),
     8: _Function(_has_length(5), _return_query),
-    15: _Function(_are_coils_valid, _write_bits, build_confirmation=_coils_confirmation),
-    16: _Function(
-        _are_registers_valid, _write_registers, build_confirmation=_registers_confirmation
-    ),
+    15: _write_function(_are_coils_valid, _write_bits, _coils_confirmation),
+    16: _write_function(_are_registers_valid, _write_registers, _registers_confirmation),
     17: _Function(_has_length(1), _report_id),
-    22: _Function(_has_length(7), _mask_register, build_confirmation=_mask_confirmation),
-    23: _Function(_is_write_read_valid, _write_and_read),
+    22: _write_function(_has_length(7), _mask_register, _mask_confirmation),
+    23: _write_function(_is_write_read_valid, _write_and_read),
     43: _Function(_is_identify_valid, _identify, is_read=True),
 }
+WRITE_FUNCTIONS = frozenset(code for code, function in _FUNCTIONS.items() if function.is_write)
+"""The functions that write coils or registers."""

@@ -110,10 +110,10 @@ def test_example_is_valid() -> None:
     config = read_config(str(EXAMPLE))
     assert config.receiver is not None
     assert config.broker is not None
-    assert config.state is not None
+    assert config.status_store is not None
     assert config.receiver.path == "/dev/ttyUSB0"
     assert (config.buses[0][1].path, config.buses[0][1].rs485) == ("/dev/ttyUSB1", True)
-    assert (config.broker.kind, config.state.path) == ("tls", "/var/lib/coldloop")
+    assert (config.broker.kind, config.status_store.path) == ("tls", "/var/lib/coldloop")
 
 
 VALUES: list[Any] = [None, True, False, 0, 1, -1, 5, 32.5, 99.0, 100.0, 1e9, 1e300, 10**20]

@@ -95,8 +95,8 @@ def test_bytecode_does_not_change_the_source_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = tmp_path / "mps2"
-    shutil.copytree(board_image.PORT, port, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(board_image, "PORT", port)
+    shutil.copytree(board_image.PORT_FOLDER, port, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(board_image, "PORT_FOLDER", port)
     source_hash = board_image._hash_sources({})
     (port / "__pycache__").mkdir()
     (port / "__pycache__" / "_start.cpython-313.pyc").write_bytes(b"bytecode")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.port_numbers import FIRST_BUS
 from hil.annual.site import AnnualSite
 from hil.bench.testbed import Testbed
 from hil.campaign.hazard import plant_only
@@ -20,16 +21,66 @@ from hil.campaign.hazard.injected_faults import (
     load_table,
 )
 from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
-from hil.campaign.hazard.run import CaseResult, Violation, run_case
+from hil.campaign.hazard.run import CaseResult, Violation, digest_writes, run_case
 from hil.campaign.hazard.truth import SECOND, take_truth
 from hil.commands import hil
+from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.fault.registry import EVENTS
+from hil.kernel.dut import StepResult
 from hil.kernel.world import World
 from hil.plant.air.weather import load_weather
 from hil.scenario.loader import find
 from hil.scenario.semantic_check import find_problem
+from protocols.modbus import pdu
 
 ANY = CaseOptions()
+_END_US = 1 << 62
+
+
+class OneRequestDut:
+    """A controller that only sends one request on the field bus, to no device."""
+
+    def __init__(self, pdu_bytes: bytes) -> None:
+        self._frame = b"\xf7" + pdu_bytes + b"\0\0"
+
+    def start(self, _now: int) -> StepResult:
+        return _END_US, [(FIRST_BUS, "open", b"serial:/virtual/bus")]
+
+    def receive(self, _port: int, _data: bytes, _now: int) -> StepResult:
+        return _END_US, []
+
+    def event(self, port: int, kind: str, _now: int) -> StepResult:
+        is_open = (port, kind) == (FIRST_BUS, "opened")
+        return _END_US, [(FIRST_BUS, "write", self._frame)] if is_open else []
+
+    def wake(self, _now: int) -> StepResult:
+        return _END_US, []
+
+    def inject(self, piece: str, call: int) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def digest_request(function: int, value: int) -> str:
+    """Return the digest of the writes of a run whose only request has this function and value."""
+    scenario = replace(make_case().scenario, events=(), expectations=(), seconds=1.0)
+    body = bytes((function, 0, 1, 0, value, 2, 0, value))
+    return digest_writes(scenario, 1, lambda *_: OneRequestDut(body))
+
+
+@pytest.mark.parametrize("function", pdu.WRITES)
+def test_i4_sees_a_write_by_each_function(function: int) -> None:
+    assert digest_request(function, 1) != digest_request(function, 2)
+
+
+def test_i4_sees_no_read() -> None:
+    assert digest_request(pdu.READ_HOLDING, 1) == digest_request(pdu.READ_HOLDING, 2)
+
+
+def test_bench_and_product_know_the_same_functions_that_write() -> None:
+    assert frozenset(pdu.WRITES) == WRITE_FUNCTIONS
 
 
 def make_case(*faults: InjectedFault) -> HazardCase:

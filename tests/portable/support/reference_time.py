@@ -155,8 +155,8 @@ class ClockRig:
 
 def synced_leap_clock(
     drift_ppb: int = 50_000,
-    tempco_ppb: int = 1_000,
+    tempco_ppb_per_c: int = 1_000,
     site_e7: "tuple[int, int] | None" = None,
 ) -> UtcClock:
     """Make a clock whose leap seconds are known."""
-    return UtcClock(drift_ppb, tempco_ppb, UTC - 86_400 * SECOND, True, site_e7)
+    return UtcClock(drift_ppb, tempco_ppb_per_c, UTC - 86_400 * SECOND, True, site_e7)

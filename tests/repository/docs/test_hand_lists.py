@@ -22,6 +22,7 @@ from agent.remote.message.reject import REJECT_REASONS
 from agent.safety import loop_watch
 from agent.safety.schema import KINDS as SAFETY_INPUTS
 from deploy.commands import CONFIG, FLEET
+from deploy.firmware.command_build import BOARDS
 from deploy.northbound.access.types import ROLES as ACCOUNT_ROLES
 from deploy.northbound.process.settings import PROCESSES
 from deploy.orchestrate.rules import LEVELS
@@ -42,6 +43,7 @@ from hil.fault.gnss import RECEIVER_EVENTS
 from hil.fault.process.power import POWER_EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
 from hil.plant.air.cooler import KINDS as COOLERS
+from protocols.modbus.pdu import WRITES
 from protocols.telemetry.message import CLASSES
 from tests.support.repository import ROOT
 
@@ -49,7 +51,7 @@ ROWS = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
 _RECORDS = "docs/project/"
 """Pages that record what was done."""
 _KEY_ROLES = ("`operate`", "`limits`")
-_WRITE_FUNCTIONS = ("5", "15", "6", "16", "22", "23")
+_WRITE_FUNCTIONS = [str(function) for function in WRITES]
 _SLOW_ALARMS = [loop_watch.LEVEL_LOW.code, loop_watch.FILTER_HIGH.code]
 
 LISTS: tuple[tuple[str, Iterable[str]], ...] = (
@@ -73,6 +75,9 @@ LISTS: tuple[tuple[str, Iterable[str]], ...] = (
     ("satellite modem |", MODEMS),
     ("region of the radio rules", SYSTEMS),
     ("role of an operator's key", _KEY_ROLES),
+    ("board that QEMU runs", BOARDS),
+    ("board with RP2", BOARDS),
+    ("board with another MicroPython port", BOARDS),
     ("reject reason of messages", REJECT_REASONS),
     ("subcommand of `coldloop modbus` or `coldloop nmea`", TOOLS["modbus"]),
     ("subcommand of `coldloop modbus` or `coldloop nmea`", TOOLS["nmea"]),

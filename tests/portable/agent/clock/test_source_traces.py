@@ -20,7 +20,7 @@ from tests.portable.support.check import eq
 
 START = 1000 * SECOND
 HOLDOVERS = ((20_000, 1_000, 0, True), (50_000, 500, 0, False), (2_000, 100, 300, True))
-"""`drift_ppb`, `tempco_ppb`, `host_slew_ppb`, with a sensor of the temperature."""
+"""`drift_ppb`, `tempco_ppb_per_c`, `host_slew_ppb`, with a sensor of the temperature."""
 
 
 def record_interval(out, interval, now):

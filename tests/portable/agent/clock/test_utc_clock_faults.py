@@ -288,7 +288,7 @@ def test_year_end_without_leap_second():
 
 
 def test_outage_at_month_end_adds_a_second_to_bound():
-    clock = synced_leap_clock(drift_ppb=0, tempco_ppb=0)
+    clock = synced_leap_clock(drift_ppb=0, tempco_ppb_per_c=0)
     for second in range(-60, -20):
         clock.add_fix(ReferenceFix(NEW_YEAR + second * SECOND, (second + 100) * SECOND))
         clock.slew(SECOND, (second + 100) * SECOND)

@@ -46,7 +46,7 @@ def test_1_us_per_s_drag_is_detected_within_a_minute():
 
 
 def test_100_ns_per_s_drag_is_detected_with_a_tcxo():
-    bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, ppm=1.0, tempco=0.05, pps_us=1.0)
+    bench = ClockRig(synced_leap_clock(tempco_ppb_per_c=50), 1, ppm=1.0, tempco=0.05, pps_us=1.0)
     bench.sensor = True
     assert seconds_to_detect_drag(bench, 0.1, 600)
     # The fit drops the blocks of the drag: UTC continues as before.
@@ -102,7 +102,7 @@ def test_nmea_source_takes_over_without_pulses():
 
 
 def test_rejection_lasts_until_consistent_or_cleared():
-    bench = ClockRig(synced_leap_clock(tempco_ppb=50), 1, tempco=0.05, pps_us=1.0)
+    bench = ClockRig(synced_leap_clock(tempco_ppb_per_c=50), 1, tempco=0.05, pps_us=1.0)
     bench.run(900, ticks=1)
     bench.step_us = 19  # within the limit of a single pulse
     bench.run(60, ticks=1)

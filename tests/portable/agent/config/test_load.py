@@ -43,9 +43,9 @@ def test_valid_configuration_is_compiled():
 
 def test_missing_sections_get_their_defaults():
     loaded = load(minimal_config(), profiles())
-    eq((loaded.receiver, loaded.broker, loaded.state), (None, None, None))
+    eq((loaded.receiver, loaded.broker, loaded.status_store), (None, None, None))
     eq((loaded.supply_max_c, loaded.stale_us, loaded.bus_timeout_us), (40.0, 5_000_000, 200_000))
-    eq((loaded.ticks_per_row, loaded.telemetry_queue), (10, 120))
+    eq((loaded.ticks_per_row, loaded.telemetry_queue_rows), (10, 120))
     eq((loaded.receiver_latency_us, loaded.drift_ppb), (0, 50_000))
     eq((loaded.keepalive_s, loaded.username, loaded.password), (30, None, None))
     eq((loaded.supply.min_pct, loaded.supply.max_pct, loaded.supply.safe_pct), (5.0, 100.0, 60.0))

@@ -28,9 +28,9 @@ class GroupConfig:
     """The settings of the agent that the group reads."""
 
     drift_ppb = 20_000
-    tempco_ppb = 1_000
+    tempco_ppb_per_c = 1_000
     position_e7 = None
-    radius_m = 100
+    position_radius_m = 100
     clock_errors = (LATENCY_ERROR_MS * 1000, None, 0, 0)
 
 

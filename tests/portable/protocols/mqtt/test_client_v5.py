@@ -58,7 +58,7 @@ def test_connect_keeps_session_expiry():
 
 
 def test_topic_alias_per_connection():
-    client = make_connected(expiry_s=300)
+    client = make_connected(message_expiry_s=300)
     for topic in (TOPIC, TOPIC, "a/state"):
         client.publish(topic, b"x", 1)
         client.receive(puback(client._last_packet_id), 0)
@@ -78,7 +78,7 @@ def test_topic_alias_per_connection():
 
 
 def test_retained_and_qos_0_do_not_expire():
-    client = make_connected(b"", expiry_s=300)
+    client = make_connected(b"", message_expiry_s=300)
     client.publish("s", b"x", 1, True)
     client.publish("s", b"x", 0)
     eq([split(packet)[3] for packet in client.take_output()], [b"", b""])
