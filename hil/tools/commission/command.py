@@ -331,11 +331,12 @@ def _accept_on_site(
     ) + tune_problems(journal.get("tune"))
     for problem in problems:
         dialogue.say(f"  {problem}")
-    if problems and arguments.yes and arguments.real:
+    if problems and (arguments.real or not arguments.yes):
         dialogue.say("  --real: the agent does not control a CDU with these problems")
-    unsafe = work.guard.problems() + tune_problems(journal.get("tune"))
-    is_permitted = arguments.real and not problems and not unsafe
-    on_devices = is_permitted or (not arguments.yes and not unsafe and dialogue.confirm(question))
+    is_safe = not problems and not work.guard.problems()
+    on_devices = is_safe and (
+        arguments.real or (not arguments.yes and dialogue.confirm(question))
+    )
     if not on_devices:
         return run_real(load_unit(work.unit_file), arguments.dir, arguments, journal, None)
     return _control_devices(work, arguments, journal)
