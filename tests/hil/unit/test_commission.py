@@ -58,6 +58,7 @@ def cdu(request: pytest.FixtureRequest) -> Iterator[str]:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLDLOOP_PROFILES", "")
+    monkeypatch.setenv("COLDLOOP_PENDING", str(tmp_path / "pending"))
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
     return tmp_path / "site"
 

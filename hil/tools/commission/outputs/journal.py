@@ -145,7 +145,7 @@ class Journal:
             content[_CALLS] = self._calls
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
-        note(self.path, is_pending=bool(self.pending.entries))
+        note(self.path, self.pending.entries)
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
