@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         os.environ["XDG_CONFIG_HOME"] = f"{folder}/config"
         os.environ["COLDLOOP_LEDGER"] = f"{folder}/ledger.jsonl"
+        os.environ["COLDLOOP_PENDING"] = f"{folder}/pending"
         os.environ[TEST_RUNS] = folder
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -51,6 +51,8 @@ class RecordedRun:
     config: dict[str, Any]
     answers: list[Answer]
     provenance: Provenance
+    basis: dict[str, dict[str, str]] | None = None
+    """Hashes of the configuration of a unit (`hil.run.unit.unit_file.basis_of`)."""
 
     @property
     def is_interrupted(self) -> bool:
@@ -77,6 +79,8 @@ class RecordedRun:
             "provenance": asdict(self.provenance),
             "answers": self.answers,
         }
+        if self.basis is not None:
+            facts["basis"] = self.basis
         return build_run_record(
             self.scenario,
             facts,

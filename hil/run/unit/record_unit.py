@@ -14,7 +14,7 @@ from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS, RecordedRun, ended_s, run_interruptibly
 from hil.run.unit.real_unit import RealUnitRun
 from hil.run.unit.twin_run import TwinRun
-from hil.run.unit.unit_file import UnitFile
+from hil.run.unit.unit_file import UnitFile, basis_of
 from hil.run.unit.unit_measures import Status
 from hil.scenario.channels import Channel, Series
 from hil.scenario.model import Scenario
@@ -55,7 +55,9 @@ def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> Reco
         run.dut.close()
     provenance = _name_unidentified(unit, origin.finish(run.config, run.status))
     results = run.evaluator.results(ended_s(scenario, result))
-    return RecordedRun(scenario, result, results, series, run.console, run.config, [], provenance)
+    return RecordedRun(
+        scenario, result, results, series, run.console, run.config, [], provenance, basis_of(unit)
+    )
 
 
 def record_real_unit(
@@ -78,7 +80,9 @@ def record_real_unit(
     ]
     provenance = _name_unidentified(unit, origin.finish(run.config, run.status, real_devices))
     results = run.evaluator.results(ended_s(scenario, result))
-    return RecordedRun(scenario, result, results, series, [], run.config, [], provenance)
+    return RecordedRun(
+        scenario, result, results, series, [], run.config, [], provenance, basis_of(unit)
+    )
 
 
 def _name_unidentified(unit: UnitFile, provenance: Provenance) -> Provenance:

@@ -4,6 +4,10 @@
 Does not check the configuration: the agent does (`agent.commands.read_config`). The bench runs the
 buses, the devices, the loops and the sections that need no other port. Sections for the broker,
 the receiver, modems and stores need their own partners, which the suites of the bench test.
+
+A result is that of the files from which it was taken. So it keeps their hashes (`basis_of`), and a
+later step or command compares them (`find_differences`). A device is its port, its unit address
+and the content of its profile; the name of a profile alone says nothing.
 """
 
 import copy
@@ -15,8 +19,12 @@ from agent.commands import profiles, read_config
 from agent.config.text_file import read_file
 from agent.core.errors import AgentError
 from drivers.device.profile import DeviceProfile
+from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
+from hil.io.strict_json import canonical_json, sha256
 
+Basis = dict[str, dict[str, str]]
+"""Hashes: `devices` by name, `sections` by name."""
 _KEPT = ("version", "site", "unit", "buses", "bus_timeout_ms", "devices", "control", "limits")
 _WITHOUT_PORTS = ("cooling", "safety")
 _LOADS = "throttle"
@@ -58,3 +66,46 @@ def load_unit(path: Path) -> UnitFile:
     compiled = {device.name: device.profile for device in config.devices}
     loads = copy.deepcopy(whole.get(_LOADS, {}))
     return UnitFile(path, whole, raw, left_out, {n: known[n] for n in used}, compiled, loads)
+
+
+def device_hash(port: str, unit: int, profile: Any) -> str:
+    """Return the hash of a device: its port, its unit address, the content of its profile."""
+    facts = {"port": str(port_address(port)), "unit": unit, "profile": _plain(profile)}
+    return sha256(canonical_json(facts))
+
+
+def basis_of(unit: UnitFile) -> Basis:
+    """Return the hashes of a configuration: of each device, and of each section of the file."""
+    return {
+        "devices": {
+            device["name"]: device_hash(
+                unit.whole["buses"][device["bus"]],
+                device["unit"],
+                unit.raw_profiles[device["profile"]],
+            )
+            for device in unit.whole["devices"]
+        },
+        "sections": {
+            name: sha256(canonical_json(_plain(section))) for name, section in unit.whole.items()
+        },
+    }
+
+
+def find_differences(old: Basis, new: Basis) -> list[str]:
+    """Return a text for each device and section that differs between two hashes of files."""
+    titles = (("devices", "device"), ("sections", "section"))
+    return [
+        f"{title} {name}"
+        for key, title in titles
+        for name in sorted(old[key].keys() | new[key].keys())
+        if old[key].get(name) != new[key].get(name)
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with one form of each number: 32.0 is 32."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

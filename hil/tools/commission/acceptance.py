@@ -23,7 +23,7 @@ from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import RecordedRun
 from hil.run.unit.record_unit import record_real_unit, record_twin
 from hil.run.unit.shown_response import add_responses
-from hil.run.unit.unit_file import UnitFile, load_unit
+from hil.run.unit.unit_file import UnitFile, basis_of, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.run.virtual import RunResult
 from hil.scenario.channels import Channel, Series
@@ -50,7 +50,7 @@ def run_twins(unit_file: Path, folder: Path, arguments: argparse.Namespace) -> d
     """Run the suite with twins and write `report-twin`; return verdict and failures."""
     unit = load_unit(unit_file)
     check_report(folder / "report-twin", arguments.key)
-    _move_away(folder / "report-twin")
+    move_away(folder / "report-twin")
     suite = build_suite(unit, is_real=False)
     recorded = []
     with ProgressLine(len(suite.scenarios), "scenarios") as progress:
@@ -77,11 +77,12 @@ def run_real(
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
     qualifier = describe_extent(journal, on_devices)
     check_report(folder / "report", arguments.key)
-    _move_away(folder / "report")
+    move_away(folder / "report")
     recorded = [_record_facts(unit, journal, arguments.operator)]
     if journal.get("tune"):
         provenance = _provenance(unit, journal.done_at("tune"), journal.get("values"))
-        recorded.append(record_tuning(journal.get("tune"), unit.whole, provenance))
+        tuning = record_tuning(journal.get("tune"), unit.whole, provenance)
+        recorded.append(replace(tuning, basis=basis_of(unit)))
     first = len(recorded)
     if on_devices:
         for scenario in suite.scenarios:
@@ -101,15 +102,18 @@ def describe_extent(journal: Journal, on_devices: bool) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _move_away(folder: Path) -> None:
-    """Rename an earlier report, so that it is never taken for that of this run."""
+def move_away(folder: Path) -> Path | None:
+    """Rename an earlier report, so that it is never taken for that of this run.
+
+    Return its new path; None: there was none.
+    """
     if not folder.exists():
-        return
+        return None
     number = 1
     while (folder.parent / f"{folder.name}-old{number}").exists():
         number += 1
     try:
-        folder.rename(folder.parent / f"{folder.name}-old{number}")
+        return folder.rename(folder.parent / f"{folder.name}-old{number}")
     except OSError as error:
         raise BenchError(f"{folder}: {error.strerror}") from None
 
@@ -169,7 +173,10 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
     )
     origin = _provenance(unit, journal.done_at("values"), values)
     series = _series(values)
-    return RecordedRun(scenario, run_result, results, series, [], unit.whole, answers, origin)
+    basis = basis_of(unit)
+    return RecordedRun(
+        scenario, run_result, results, series, [], unit.whole, answers, origin, basis
+    )
 
 
 def _provenance(unit: UnitFile, started_utc: str, values: dict[str, Any]) -> Provenance:

@@ -21,10 +21,10 @@ from hil.record.label import escape_text
 from hil.record.provenance import VERDICT_TEXTS
 from hil.record.record import worst_verdict
 from hil.run.recorded import RecordedRun
-from hil.run.unit.unit_file import load_unit
+from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.tools.arguments import label_argument
-from hil.tools.commission.acceptance import run_real, run_twins
+from hil.tools.commission.acceptance import move_away, run_real, run_twins
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.device_description import DEFAULT_MODEL
 from hil.tools.commission.findings import (
@@ -50,6 +50,7 @@ from hil.tools.commission.inputs.given_arguments import (
     step_arguments,
     take_from_journal,
 )
+from hil.tools.commission.inputs.step_basis import StepBasis
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import Journal, lock_folder
 from hil.tools.commission.outputs.output_guard import (
@@ -64,6 +65,7 @@ from hil.tools.commission.outputs.site_journals import (
     configured_devices,
     is_at,
     run_journals,
+    unit_devices,
 )
 from hil.tools.commission.steps import Commissioning
 from hil.tools.commission.table_profile import make_profile, read_text
@@ -243,10 +245,13 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
     _keep_arguments(arguments, given, journal, dialogue)
     if journal.get("describe") is None:
         _check_table(arguments)
+    basis = StepBasis(journal, work.unit_file)
+    basis.check()
+    _rename_reports(arguments.dir, journal, dialogue)
     functions: dict[str, Any] = {
         **work.steps(),
         "twin-acceptance": lambda: run_twins(work.unit_file, arguments.dir, arguments),
-        "site-acceptance": lambda: _accept_on_site(work, arguments, journal, dialogue),
+        "site-acceptance": lambda: _accept_on_site(work, arguments, journal, basis),
     }
     try:
         for number, name in enumerate(STEPS, 1):
@@ -256,9 +261,11 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
             else:
                 dialogue.say(f"{head}:")
                 used = step_arguments(name, arguments)
+                before = basis.check()
                 result = functions[name]()
                 journal.put_call(work.answers)
-                journal.put(name, result, {**used, **_among(used, work.answers)})
+                kept = basis.end(name, before)
+                journal.put(name, result, {**used, **_among(used, work.answers)}, kept)
             dialogue.report(name, journal.get(name))
             if name == arguments.last != STEPS[-1]:
                 return _end_early(journal, work, dialogue)
@@ -284,6 +291,15 @@ def _keep_arguments(
     check_done_steps(arguments, given, STEPS, journal)
     for line in keep_arguments(arguments, given, journal):
         dialogue.say(f"  {line}")
+
+
+def _rename_reports(folder: Path, journal: Journal, dialogue: Dialogue) -> None:
+    """A report of a step that is repeated is of an earlier configuration: it gets another name."""
+    for step, name in (("twin-acceptance", "report-twin"), ("site-acceptance", "report")):
+        if journal.get(step) is None:
+            renamed = move_away(folder / name)
+            if renamed is not None:
+                dialogue.say(f"  the earlier {folder / name} is now {renamed}")
 
 
 def _among(names: dict[str, Any], answers: dict[str, Any]) -> dict[str, Any]:
@@ -320,8 +336,9 @@ def _end_early(journal: Journal, work: Commissioning, dialogue: Dialogue) -> int
 
 
 def _accept_on_site(
-    work: Commissioning, arguments: argparse.Namespace, journal: Journal, dialogue: Dialogue
+    work: Commissioning, arguments: argparse.Namespace, journal: Journal, basis: StepBasis
 ) -> dict[str, Any]:
+    dialogue = work.dialogue
     question = (
         f"let the agent control the real devices, two scenarios of {arguments.seconds} s each?"
     )
@@ -331,22 +348,22 @@ def _accept_on_site(
     ) + tune_problems(journal.get("tune"))
     for problem in problems:
         dialogue.say(f"  {problem}")
-    if problems and arguments.yes and arguments.real:
+    if problems and (arguments.real or not arguments.yes):
         dialogue.say("  --real: the agent does not control a CDU with these problems")
-    unsafe = work.guard.problems() + tune_problems(journal.get("tune"))
-    is_permitted = arguments.real and not problems and not unsafe
-    on_devices = is_permitted or (not arguments.yes and not unsafe and dialogue.confirm(question))
+    is_safe = not problems and not work.guard.problems()
+    on_devices = is_safe and (arguments.real or (not arguments.yes and dialogue.confirm(question)))
+    unit = load_unit(work.unit_file)
+    basis.check_unit(unit)
     if not on_devices:
-        return run_real(load_unit(work.unit_file), arguments.dir, arguments, journal, None)
-    return _control_devices(work, arguments, journal)
+        return run_real(unit, arguments.dir, arguments, journal, None)
+    return _control_devices(work, unit, arguments, journal)
 
 
 def _control_devices(
-    work: Commissioning, arguments: argparse.Namespace, journal: Journal
+    work: Commissioning, unit: UnitFile, arguments: argparse.Namespace, journal: Journal
 ) -> dict[str, Any]:
     """Let the agent control the devices. Only after a pass the outputs keep its values."""
-    unit = load_unit(work.unit_file)
-    agent_guard = AgentGuard(unit, journal.get("describe"), journal.pending, work.open_device)
+    agent_guard = AgentGuard(unit, unit_devices(unit), journal.pending, work.open_device)
     is_kept, is_settled = False, False
 
     def settle(recorded: list[RecordedRun]) -> list[RecordedRun]:

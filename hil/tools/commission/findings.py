@@ -7,7 +7,7 @@ as they are in the journal.
 
 from typing import Any
 
-from hil.tools.commission.inputs.row_roles import DISPLAYED
+from hil.tools.commission.inputs.row_roles import GAUGED
 from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
 
 _MEASURED = {
@@ -31,14 +31,25 @@ def value_problems(values: dict[str, Any]) -> list[str]:
         found = [point for sample in device["samples"] for point in sample.items()]
         if found and not any(quality == "good" for _, (_, quality) in found):
             problems.append(f"{name}: no value is good")
+        elif _has_no_measured(found):
+            problems.append(f"{name}: no measured value is good")
         problems += _all_zero(name, values)
     return problems
+
+
+def _has_no_measured(found: list[tuple[str, Any]]) -> bool:
+    """Return whether a device has measured values, and none of them was good in any sample.
+
+    The value of an output is what was written: it does not confirm the table.
+    """
+    measured = [quality for point, (_, quality) in found if point in GAUGED]
+    return bool(measured) and "good" not in measured
 
 
 def _all_zero(device: str, values: dict[str, Any]) -> list[str]:
     """A CDU whose measured values are all exactly 0 shows other registers, or no sensor works."""
     own = [g for g in values["gauges"] if g["point"].startswith(f"{device}.")]
-    read = [g["read"] for g in own if g["point"].rpartition(".")[2] not in DISPLAYED]
+    read = [g["read"] for g in own if g["point"].rpartition(".")[2] in GAUGED]
     is_zero = len(read) >= _LEAST_ZEROS and not any(read)
     return [f"{device}: all measured values are 0"] if is_zero else []
 
@@ -51,6 +62,25 @@ def gauge_problems(values: dict[str, Any]) -> list[str]:
         if isinstance(gauge["gauge"], float)
         and abs(gauge["gauge"] - gauge["read"]) > gauge["tolerance"]
     ]
+
+
+def device_problems(name: str, values: dict[str, Any]) -> list[str]:
+    """Return why the values of one device have failed; no output of it is written then."""
+    own = {
+        "devices": [device for device in values["devices"] if device["name"] == name],
+        "gauges": [g for g in values["gauges"] if g["point"].partition(".")[0] == name],
+    }
+    return value_problems(own) + gauge_problems(own)
+
+
+def describe_failed_values(name: str, values: dict[str, Any]) -> str:
+    """Return why no output of a device is moved, as one line; empty if its values are good.
+
+    A table that the gauges contradict can name any register an output. There is no permission that
+    overrules this: the table or the device must be mended, and the step `values` repeated.
+    """
+    problems = device_problems(name, values)
+    return f"the values of this device have failed: {'; '.join(problems)}" if problems else ""
 
 
 def sensor_problems(control: dict[str, Any], values: dict[str, Any]) -> list[str]:

@@ -31,7 +31,10 @@ Result = dict[str, Any]
 
 
 class OutputTests:
-    """The write tests of a site. `open_device` opens a device; `guard` keeps its words."""
+    """The write tests of a site. `open_device` opens a device; `guard` keeps its words.
+
+    `refuse`: why no output of the device with this name is moved; empty if it can be.
+    """
 
     def __init__(
         self,
@@ -39,9 +42,10 @@ class OutputTests:
         dialogue: Dialogue,
         open_device: Callable[[Device], DeviceAccess],
         guard: OutputGuard,
+        refuse: Callable[[str], str],
     ) -> None:
         self.arguments, self.dialogue = arguments, dialogue
-        self._open, self._guard = open_device, guard
+        self._open, self._guard, self._refuse = open_device, guard, refuse
 
     def run(self, devices: list[Device]) -> list[Result]:
         """Return the result of the test of each output of the devices."""
@@ -61,6 +65,10 @@ class OutputTests:
     def _test(self, device: Device, point: str, watch: OutputWatch, *, is_left: bool) -> Result:
         """Return the result of the test of one output, with its side effects on the others."""
         name = f"{device['name']}.{point}"
+        refusal = self._refuse(device["name"])
+        if refusal:
+            self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
+            return {"point": name, "state": REFUSED, "reason": refusal}
         reason = _ANOTHER_LEFT if is_left or self._guard.problems() else ""
         question = f"{device['name']}: move {point} by a small step and back?"
         is_allowed = not reason and (

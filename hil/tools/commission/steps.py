@@ -26,6 +26,7 @@ from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
 from hil.tools.commission.device_description import DeviceDescription
+from hil.tools.commission.findings import describe_failed_values
 from hil.tools.commission.inputs.argument_values import (
     NO_GAUGE,
     check_range,
@@ -230,15 +231,22 @@ class Commissioning:
         """Return the result of the test of each output."""
         if self.arguments.mode == "monitor":
             return []  # the agent will write nothing
-        tests = OutputTests(self.arguments, self.dialogue, self.open_device, self.guard)
+        tests = OutputTests(
+            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_writes
+        )
         return tests.run(self.journal.get("describe"))
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
-        tuning = LoopStepTests(self.arguments, self.dialogue, self.open_device, self.guard)
+        tuning = LoopStepTests(
+            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_writes
+        )
         if self.arguments.mode == "monitor":
             return []
         return tuning.run(self.unit_file, self.journal.get("describe"))
+
+    def _refuse_writes(self, device: str) -> str:
+        return describe_failed_values(device, self.journal.get("values"))
 
     def open_device(
         self, device: dict[str, Any], beside: DeviceAccess | None = None

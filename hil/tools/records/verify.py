@@ -10,6 +10,9 @@ and the exit code 1.
 A report without its record is BAD. So is a symbolic link to a folder: it is not followed.
 
 The record before this one in the chain can be elsewhere. Then a note says so.
+
+With `--unit FILE`, each report is also compared with a configuration and its profiles: a report of
+another configuration says nothing about this one.
 """
 
 import argparse
@@ -24,10 +27,12 @@ from hil.record.label import escape_text
 from hil.record.manifest import find_manifest_problems
 from hil.record.record import Record, find_problems, read
 from hil.report.write import NO_PREVIOUS
+from hil.run.unit.unit_file import Basis, basis_of, find_differences, load_unit
 from hil.tools.arguments import path_argument
 from hil.tools.records.report_folders import list_reports
 
 EXAMPLE = "coldloop hil verify out/acceptance"
+_NO_UNIT = "names no configuration of a unit"
 GOOD, BAD, UNKNOWN = "GOOD", "BAD", "UNKNOWN"
 
 
@@ -40,18 +45,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust", action="store_true", help="accept the keys of these records as known benches"
     )
+    parser.add_argument(
+        "--unit",
+        type=Path,
+        metavar="FILE",
+        help="configuration of a unit that the reports must be of, with its profiles",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
 @dataclass
 class _Verification:
-    """A record file, its content, its problems, its notes, and whether its key is known."""
+    """A record file, its content, its problems, its notes, and whether its key is known.
+
+    `differences`: to the configuration of `--unit`; None: not compared.
+    """
 
     path: Path
     record: Record
     problems: list[str]
     notes: list[str]
     is_known: bool = False
+    differences: list[str] | None = None
 
     @property
     def verdict(self) -> str:
@@ -61,20 +76,36 @@ class _Verification:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify the reports; exit 1 if one is not GOOD."""
+    """Verify the reports; exit 1 if one is not GOOD, or not of the configuration of `--unit`."""
     if arguments.key is not None and not trust_store.is_key(arguments.key):
         raise BenchError("--key: not a public key of 64 hexadecimal digits")
+    basis = None if arguments.unit is None else basis_of(load_unit(arguments.unit))
     paths = [path for location in arguments.record for path in list_reports(location)]
     checks = [_verify(path, arguments.key) for path in paths]
     _add_chain_notes(checks)
     for check in checks:
         check.is_known = not check.problems and _is_known(check, arguments)
+        if basis is not None and not check.problems:
+            check.differences = _compare(check.record, basis)
     if arguments.json:
         print(json.dumps([_to_json(check) for check in checks]))
     else:
         for check in checks:
-            _print_check(check)
-    return 1 if any(check.verdict != GOOD for check in checks) else 0
+            _print_check(check, arguments.unit)
+    return 1 if any(check.verdict != GOOD or check.differences for check in checks) else 0
+
+
+def _compare(record: Record, basis: Basis) -> list[str]:
+    """Return what differs between the configuration of a record and another one."""
+    found = [run.get("basis") for run in record["runs"]]
+    if not found or not all(_is_basis(entry) for entry in found):
+        return [_NO_UNIT]
+    return list(dict.fromkeys(d for entry in found for d in find_differences(entry, basis)))
+
+
+def _is_basis(entry: object) -> bool:
+    is_object = isinstance(entry, dict) and entry.keys() == {"devices", "sections"}
+    return is_object and all(isinstance(part, dict) for part in entry.values())
 
 
 def _verify(path: Path, key: str | None) -> _Verification:
@@ -126,10 +157,11 @@ def _to_json(check: _Verification) -> dict[str, object]:
         "key": check.record.get("key"),
         "problems": check.problems,
         "notes": check.notes,
+        **({} if check.differences is None else {"differences": check.differences}),
     }
 
 
-def _print_check(check: _Verification) -> None:
+def _print_check(check: _Verification, unit: Path | None) -> None:
     suite, key = check.record.get("suite"), str(check.record.get("key"))[:16]
     print(escape_text(f"{check.verdict:<7} {check.path}  {suite}  key {key}"))
     if check.verdict == GOOD:
@@ -137,5 +169,15 @@ def _print_check(check: _Verification) -> None:
     if check.verdict == UNKNOWN:
         print(f"  key {escape_text(check.record['key'])} is not that of a known bench")
         print("  compare it with that of the bench (coldloop hil key); then add --trust")
-    for line in (*check.problems, *check.notes):
+    for line in (*check.problems, *_describe_differences(check.differences, unit), *check.notes):
         print(f"  {escape_text(line)}")
+
+
+def _describe_differences(differences: list[str] | None, unit: Path | None) -> list[str]:
+    if differences is None:
+        return []
+    if not differences:
+        return [f"is of the configuration {unit}"]
+    if differences == [_NO_UNIT]:
+        return [f"is NOT of the configuration {unit}: it {_NO_UNIT}"]
+    return [f"is NOT of the configuration {unit}: {', '.join(differences)} differ"]

@@ -67,6 +67,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("hil.report.write.print_pdf", lambda *_: False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("COLDLOOP_PROFILES", "")
+    monkeypatch.setenv("COLDLOOP_PENDING", str(tmp_path / "pending"))
     (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
     return tmp_path / "site"
 

@@ -29,7 +29,7 @@ from hil.tools.commission.outputs.pending import (
     OutputFile,
     PendingOutputs,
 )
-from hil.tools.commission.outputs.pending_index import journals, note
+from hil.tools.commission.outputs.pending_index import note, notes
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import journal_path, unit_devices
 from tests.hil.unit.test_commission import cdu, command, site
@@ -161,11 +161,12 @@ def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
         assert words(unit) == _OLD
     with returned_outputs(load_unit(copied / "unit.json")):
         pass
-    assert journals() == []
+    assert notes() == []
     removed = tmp_path / "removed" / "unit.json.outputs"
-    note(removed, is_pending=True)
+    note(removed, [_GOOD])
+    assert [found.journal for found in notes()] == [removed]
     with returned_outputs(load_unit(copied / "unit.json")):
-        assert removed not in journals()
+        assert removed not in [found.journal for found in notes()]
 
 
 def change_unit(unit: Path, number: int) -> None:
@@ -231,7 +232,7 @@ def test_an_unknown_profile_names_output_words_and_way_out(
     pending.forget_all()
 
 
-_GOOD = {
+_GOOD: dict[str, Any] = {
     "device": {"name": "cdu", "port": "tcp:127.0.0.1:9", "unit": 7, "profile": "acme"},
     "old": {"point": "Pump", "function": 3, "address": 4, "words": [600], "ours": [[590, 620]]},
     "state": "written",

@@ -74,8 +74,9 @@ class Journal:
             entries = [pending] if isinstance(pending, dict) else list(pending)
             for step in self._steps.values():
                 _ = (step["utc"], step["result"], dict(step.get("arguments", {})))
+                _check_basis(step.get("basis"))
             self._set_pending(entries)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
             ) from None
@@ -98,6 +99,11 @@ class Journal:
         """Return the arguments with which a step was done; empty if it is not done."""
         return dict(self._steps.get(step, {}).get("arguments", {}))
 
+    def basis(self, step: str) -> dict[str, dict[str, str]] | None:
+        """Return the hashes of the files from which a step was taken; None: it has none."""
+        found: dict[str, dict[str, str]] | None = self._steps.get(step, {}).get("basis")
+        return found
+
     def call_arguments(self) -> dict[str, Any]:
         """Return the arguments of all calls, also those of steps that are not done."""
         found: dict[str, Any] = {}
@@ -110,10 +116,21 @@ class Journal:
         self._calls.update(arguments)
         self._write()
 
-    def put(self, step: str, result: Any, arguments: dict[str, Any] | None = None) -> None:
-        """Store the result of a step. Raises BenchError if the disk takes no file."""
+    def put(
+        self,
+        step: str,
+        result: Any,
+        arguments: dict[str, Any] | None = None,
+        basis: dict[str, dict[str, str]] | None = None,
+    ) -> None:
+        """Store the result of a step. Raises BenchError if the disk takes no file.
+
+        `basis`: see `hil.tools.commission.inputs.step_basis`.
+        """
         utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._steps[step] = {"utc": utc, "arguments": arguments or {}, "result": result}
+        if basis is not None:
+            self._steps[step]["basis"] = basis
         self._write()
 
     def forget(self, steps: list[str]) -> None:
@@ -128,5 +145,16 @@ class Journal:
             content[_CALLS] = self._calls
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
-        note(self.path, is_pending=bool(self.pending.entries))
+        note(self.path, self.pending.entries)
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _check_basis(basis: Any) -> None:
+    """Raise ValueError or TypeError for hashes of another form."""
+    if basis is None:
+        return
+    texts = [
+        text for key in ("devices", "sections") for item in basis[key].items() for text in item
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError

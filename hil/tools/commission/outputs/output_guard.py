@@ -15,7 +15,7 @@ from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.outputs.agent_outputs import AgentRequests, list_outputs
+from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput, list_outputs
 from hil.tools.commission.outputs.pending import (
     FOREIGN,
     INTENDED,
@@ -160,11 +160,12 @@ class OutputGuard:
     def _restore_device(self, device: Device, entries: list[dict[str, Any]]) -> None:
         """Return the outputs of one device."""
         outputs = [(entry["device"], OldWords(**entry["old"])) for entry in entries]
+        times = [entry.get("utc", "") for entry in entries]
         watched = [entry["state"] == WATCHED for entry in entries]
         try:
             with self._open(device) as access:
-                for output, is_watched in zip(outputs, watched, strict=True):
-                    self._restore(access, *output, is_watched=is_watched)
+                for output, is_watched, utc in zip(outputs, watched, times, strict=True):
+                    self._restore(access, *output, utc, is_watched=is_watched)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next device must return
             tried = [(r.device, r.old) for r in self.returned]
             for output in outputs:
@@ -172,7 +173,7 @@ class OutputGuard:
                     self._leave(*output, str(error) or repr(error))
 
     def _restore(
-        self, access: DeviceAccess, device: Device, old: OldWords, *, is_watched: bool
+        self, access: DeviceAccess, device: Device, old: OldWords, utc: str, *, is_watched: bool
     ) -> None:
         try:
             state, problem = (compare_output if is_watched else return_output)(access, old)
@@ -181,7 +182,8 @@ class OutputGuard:
         if state == WRITTEN:
             self._leave(device, old, problem)
             return
-        line = f"{_where(device, old)}: old words {old.words} are back after a test"
+        when = f" of {utc}" if utc else ""
+        line = f"{_where(device, old)}: old words {old.words} are back after a test{when}"
         if state == INTENDED:  # it was never moved: no line
             self.keep_on_way_back(device, RESTORED, old)
             return
@@ -231,6 +233,7 @@ class AgentGuard:
         self._outputs = list_outputs(unit)
         self._pending, self._open = pending, open_device
         self._requests = AgentRequests()
+        self._first: dict[tuple[str, str], Ranges | None] = {}
         self._compiled: dict[str, Any] = {}
         self.unreadable: list[str] = []
         """Outputs whose old words cannot be read: the device keeps what the agent wrote last."""
@@ -244,10 +247,11 @@ class AgentGuard:
                 self._compiled[name] = access.device
                 for output in self._outputs:
                     if output.device == name:
-                        self._keep(access, device, output.point)
+                        self._keep(access, device, output)
         self._pending.set_all(WRITTEN)
 
-    def _keep(self, access: DeviceAccess, device: Device, name: str) -> None:
+    def _keep(self, access: DeviceAccess, device: Device, output: MovedOutput) -> None:
+        name = output.point
         index = access.device.point_index(name)
         error = access.poll_point(index)
         words = access.polled_words(access.profile.points[index])
@@ -256,7 +260,9 @@ class AgentGuard:
         if not words:
             self.unreadable.append(f"{device['name']}.{name}")
             return
-        old = make_old_words(access.profile.points[index], words)
+        late = self._requests.first(output, access.device, access.device.readings[index].raw)
+        self._first[(device["name"], name)] = late
+        old = make_old_words(access.profile.points[index], words, None, late)
         self._pending.set_state(device, INTENDED, old)
 
     def follow(self, status: dict[str, Any] | None) -> None:
@@ -269,7 +275,14 @@ class AgentGuard:
             found = self._compiled.get(device)
             return None if output is None or found is None else self._requests.ranges(output, found)
 
-        self._pending.set_all(WRITTEN, ours)
+        def late(device: str, point: str) -> Ranges | None:
+            output = by_name.get((device, point))
+            found = self._compiled.get(device)
+            if output is None or found is None:
+                return None
+            return self._requests.last(output, found) or self._first.get((device, point))
+
+        self._pending.set_all(WRITTEN, ours, late)
 
 
 def _where(device: Device, old: OldWords) -> str:

@@ -166,9 +166,8 @@ class OutputWatch:
         if words == old.words:
             self._guard.keep_on_way_back(device, WATCHED, old)
             return None
-        self._guard.keep_on_way_back(
-            device, WRITTEN, old._replace(ours=_present_range(access, index))
-        )
+        present = _present_range(access, index)
+        self._guard.keep_on_way_back(device, WRITTEN, old._replace(ours=present, late=present))
         text = f"{name} has moved from {old.words} to {words} during the test of another output"
         if not words:
             text = f"{name} cannot be read after the test"
@@ -177,7 +176,8 @@ class OutputWatch:
     def _return(self, access: DeviceAccess, device: Device, effect: SideEffect) -> SideEffect:
         old = self._old[effect.output][1]
         index = access.device.point_index(old.point)
-        moved = old._replace(ours=_present_range(access, index))
+        present = _present_range(access, index)
+        moved = old._replace(ours=present, late=present)
         state, problem = return_output(access, moved)
         self._guard.keep_on_way_back(device, state, moved)
         text = effect.text.partition(";")[0]

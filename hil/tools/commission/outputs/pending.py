@@ -11,6 +11,11 @@ stored before the next step of the program, so that it survives SIGKILL. The sta
 
 `ours` of an entry: the ranges of counts that this program or its agent can have written. A count
 outside them is the value of another master. An entry without `ours` is of an earlier version.
+
+`late`: the counts that were really written last. The program that wrote them compares with `ours`,
+within seconds: a device can show a value on its way. A later call finds an output at rest, and an
+operator can have set a value since, also one on that way. So it compares with `late` alone. `utc`:
+the time of the last write that is known.
 """
 
 import json
@@ -23,7 +28,7 @@ from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
-from hil.tools.commission.outputs.pending_index import note
+from hil.tools.commission.outputs.pending_index import note, utc_now
 
 INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
 WATCHED = "watched"
@@ -41,6 +46,7 @@ class OldWords(NamedTuple):
     """The words of an output before its first write, and where they belong.
 
     `form`: how the profile reads them, at that time; "": not known, in an earlier version.
+    `late`: as `ours`, for a later call; None: as `ours`.
     """
 
     point: str
@@ -49,11 +55,19 @@ class OldWords(NamedTuple):
     words: list[int]
     ours: Ranges | None = None
     form: str = ""
+    late: Ranges | None = None
 
 
-def make_old_words(point: Point, words: list[int], ours: Ranges | None = None) -> OldWords:
+def make_old_words(
+    point: Point, words: list[int], ours: Ranges | None = None, late: Ranges | None = None
+) -> OldWords:
     """Return the words of a point as read, with the form of its value."""
-    return OldWords(point.name, point.function, point.address, words, ours, form_of(point))
+    return OldWords(point.name, point.function, point.address, words, ours, form_of(point), late)
+
+
+def around(count: int) -> list[int]:
+    """Return the range of one written count, with one count of rounding at both ends."""
+    return [count - 1, count + 1]
 
 
 def form_of(point: Point) -> str:
@@ -86,22 +100,34 @@ class PendingOutputs:
             self.entries = [entry for entry in self.entries if entry not in found]
         elif found:
             found[0]["state"] = state
+            found[0]["utc"] = utc_now()
             found[0]["old"]["ours"] = _join(found[0]["old"].get("ours"), old.ours)
+            found[0]["old"]["late"] = old.late
         else:
-            self.entries.append({"device": device, "old": old._asdict(), "state": state})
+            entry = {"device": device, "old": old._asdict(), "state": state, "utc": utc_now()}
+            self.entries.append(entry)
         self.store()
 
-    def set_all(self, state: str, ours: Callable[[str, str], Ranges | None] | None = None) -> None:
-        """Set the state of all entries; `ours` gives new ranges by device name and point.
+    def set_all(
+        self,
+        state: str,
+        ours: Callable[[str, str], Ranges | None] | None = None,
+        late: Callable[[str, str], Ranges | None] | None = None,
+    ) -> None:
+        """Set the state of all entries; `ours` and `late` give ranges by device name and point.
 
         Ranges that are not known replace earlier ones: an output at any value is then ours.
         """
         before = json.dumps(self.entries)
         for entry in self.entries:
+            where = entry["device"]["name"], entry["old"]["point"]
             entry["state"] = state
-            if ours is not None:
-                entry["old"]["ours"] = ours(entry["device"]["name"], entry["old"]["point"])
+            for key, give in (("ours", ours), ("late", late)):
+                if give is not None:
+                    entry["old"][key] = give(*where)
         if json.dumps(self.entries) != before:
+            for entry in self.entries:
+                entry["utc"] = utc_now()
             self.store()
 
     def forget_watched(self, device: Device, point: str) -> None:
@@ -135,7 +161,7 @@ class OutputFile(PendingOutputs):
         self.way_out = f"delete {path}"
 
     def _write(self) -> None:
-        note(self._file, is_pending=bool(self.entries))
+        note(self._file, self.entries)
         if not self.entries:
             try:
                 self._file.unlink(missing_ok=True)
@@ -166,16 +192,19 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def _check_entry(entry: dict[str, Any]) -> None:
     """Check the form of an entry, and complete one of an earlier version.
 
+    An entry that is read is of an earlier call: what was written last counts.
+
     Raises ValueError, KeyError and TypeError.
     """
     if not isinstance(entry, dict):
         raise TypeError
     entry.setdefault("state", WRITTEN)
     device, old = entry["device"], OldWords(**entry["old"])
-    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point, old.form)
+    texts = (entry["state"], device["name"], device["port"], device["profile"], old.point, old.form,
+             entry.setdefault("utc", ""))  # fmt: skip
     if not all(isinstance(text, str) for text in texts):
         raise ValueError
-    ranges = [list(pair) for pair in old.ours or ()]
+    ranges = [list(pair) for pair in (*(old.ours or ()), *(old.late or ()))]
     if any(len(pair) != _LOW_AND_HIGH for pair in ranges) or not old.words:
         raise ValueError
     limits = [limit for pair in ranges for limit in pair]
@@ -186,6 +215,8 @@ def _check_entry(entry: dict[str, Any]) -> None:
         port_address(device["port"])
     except DriverError:
         raise ValueError from None
+    if old.late is not None:
+        entry["old"]["ours"] = [list(pair) for pair in old.late]
 
 
 def _join(old: Ranges | None, new: Ranges | None) -> Ranges | None:

@@ -1,44 +1,120 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journals of this user that have pending outputs, wherever their folders are.
+"""The tests on this machine that have pending outputs, of all users, wherever their folders are.
 
-Does not read the journals; see `hil.tools.commission.outputs.site_journals`. A test that was killed
-leaves its journal in its folder. A second folder with a copy of the configuration would take the
-moved outputs for those of before. So each journal with entries has a small file here, beside the
-key of the bench: it has the path of the journal. It is gone with the last entry. A folder that
-cannot be written has no index; the journal itself is not affected.
+Does not return outputs; see `hil.tools.commission.outputs.site_journals`. A test that was killed
+leaves its journal in its folder. A second folder with a copy of the configuration, or another user,
+would take the moved outputs for those of before. So each journal with entries has a small note: its
+path, the time, and the outputs with their old words. The note is gone with the last entry.
+
+Notes are in a folder that all users can write, as the lock of an endpoint is valid for all users.
+It survives a restart. The user's own folder, beside the key of the bench, has each note too. If a
+folder cannot be written, there is no note in it; the journal itself is not affected. Another user
+can add a note, and so keep a test from its start; the message names the file.
 """
 
 import hashlib
+import json
+import os
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, read_regular, write_whole
 from hil.record.bench_key import default_path
 
-
-def note(journal: Path, *, is_pending: bool) -> None:
-    """Store or remove the path of a journal."""
-    entry = _folder() / hashlib.sha256(bytes(journal.resolve())).hexdigest()[:32]
-    with suppress(OSError, BenchError):
-        if not is_pending:
-            entry.unlink(missing_ok=True)
-        elif not entry.exists():
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(entry, bytes(journal.resolve()))
+VARIABLE = "COLDLOOP_PENDING"
+_SHARED = "/var/tmp/coldloop-pending-outputs"
+"""As /tmp, but it survives a restart."""
+_OF_ALL, _READABLE = 0o1777, 0o644
+_OWN = ("name", "port", "unit")
 
 
-def journals() -> list[Path]:
-    """Return the paths of the journals that had pending outputs when they were written last."""
-    found = []
-    with suppress(OSError):
-        for entry in sorted(_folder().iterdir()):
-            with suppress(BenchError):
-                found.append(
-                    Path(read_regular(entry, SMALL_BYTES).decode(errors="surrogateescape"))
-                )
-    return found
+class Note(NamedTuple):
+    """A note: its file, the path of the journal, its time, the outputs as in the journal."""
+
+    file: Path
+    journal: Path
+    utc: str
+    outputs: list[dict[str, Any]]
 
 
-def _folder() -> Path:
-    return default_path().parent / "pending-outputs"
+def utc_now() -> str:
+    """Return the present UTC of this machine."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def note(journal: Path, entries: list[dict[str, Any]]) -> None:
+    """Store the note of a journal, or remove it if there are no entries."""
+    path = journal.resolve()
+    outputs = [
+        {
+            "device": {key: entry["device"][key] for key in _OWN},
+            "old": {key: entry["old"][key] for key in ("point", "address", "words")},
+        }
+        for entry in entries
+    ]
+    name = hashlib.sha256(bytes(path)).hexdigest()[:32]
+    for folder in _folders():
+        with suppress(OSError, BenchError):
+            if not entries:
+                (folder / name).unlink(missing_ok=True)
+            elif not _has(folder / name, outputs):
+                _make(folder)
+                text = os.fsdecode(bytes(path))
+                content = {"journal": text, "utc": utc_now(), "outputs": outputs}
+                write_whole(folder / name, json.dumps(content).encode())
+                (folder / name).chmod(_READABLE)
+
+
+def notes() -> list[Note]:
+    """Return the notes of all journals with pending outputs; those of this user come first."""
+    found: dict[Path, Note] = {}
+    for folder in _folders():
+        with suppress(OSError):
+            for file in sorted(folder.iterdir()):
+                entry = _read(file)
+                if entry is not None:
+                    found.setdefault(entry.journal, entry)
+    return list(found.values())
+
+
+def _has(file: Path, outputs: list[dict[str, Any]]) -> bool:
+    entry = _read(file)
+    return entry is not None and entry.outputs == outputs
+
+
+def _read(file: Path) -> Note | None:
+    """Return a note; None for another file. That of an earlier version has only the path."""
+    try:
+        text = read_regular(file, SMALL_BYTES).decode(errors="surrogateescape")
+    except BenchError:
+        return None
+    if text.startswith("/"):
+        return Note(file, Path(text), "", [])
+    try:
+        raw = json.loads(text)
+        entry = Note(file, Path(raw["journal"]), str(raw["utc"]), list(raw["outputs"]))
+        for output in entry.outputs:
+            _ = str(output["device"]["port"]), int(output["device"]["unit"])
+            _ = str(output["old"]["point"]), list(output["old"]["words"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return entry
+
+
+def _make(folder: Path) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder == _shared():
+        folder.chmod(_OF_ALL)
+
+
+def _folders() -> tuple[Path, Path]:
+    return default_path().parent / "pending-outputs", _shared()
+
+
+def _shared() -> Path:
+    return Path(os.environ.get(VARIABLE) or _SHARED)

@@ -6,15 +6,17 @@ the same output. Each command returns those of all of them before it reads an ou
 it would keep the value of an interrupted test as that of before.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
 from hil.tools.commission.outputs.journal import FILE, Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
-from hil.tools.commission.outputs.pending_index import journals, note
+from hil.tools.commission.outputs.pending_index import Note, note, notes
 
 ENDING = ".outputs"
 
@@ -66,20 +68,43 @@ def check_elsewhere(devices: list[Device], own: Path) -> None:
     Their present values are those of an interrupted test, and not those of before. `own`: the
     journal of this command, whose folder is settled before.
     """
-    for path in journals():
+    for found in notes():
+        path = found.journal
         if path.parent == own.resolve().parent:
             continue
-        if not path.exists():  # its folder was removed
-            note(path, is_pending=False)
+        entries = _entries(found)
+        if not entries:  # its folder was removed
+            note(path, [])
             continue
-        is_site = path.name == FILE
-        entries = Journal(path.parent).pending.entries if is_site else OutputFile(path).entries
-        left = [entry["old"]["point"] for entry in entries if is_at(entry["device"], devices)]
+        left = [
+            f"{entry['old']['point']} (old words {entry['old']['words']})"
+            for entry in entries
+            if is_at(entry["device"], devices)
+        ]
         if left:
+            when = f" of {found.utc}" if found.utc else ""
             raise BenchError(
-                f"{path}: an interrupted test has moved {', '.join(left)} of these devices; call "
-                "its command again in that folder first"
+                f"{path}: an interrupted test{when} has moved {', '.join(left)} of these devices; "
+                "call its command again in that folder first, as the user of that folder. If the "
+                f"folder is lost, write the words yourself and delete {found.file}"
             )
+
+
+def _entries(found: Note) -> list[dict[str, Any]]:
+    """Return the entries of a journal; those of its note if another user keeps the journal.
+
+    Empty if the journal is gone. Raises BenchError for a damaged one.
+    """
+    path = found.journal
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        return found.outputs
+    if not os.access(path, os.R_OK):
+        return found.outputs
+    return Journal(path.parent).pending.entries if path.name == FILE else OutputFile(path).entries
 
 
 def is_at(device: Device, devices: list[Device]) -> bool:

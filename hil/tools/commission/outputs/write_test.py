@@ -25,7 +25,13 @@ from drivers.errors import PortError
 from drivers.tools.lib.arguments import describe_result
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.outputs.pending import INTENDED, WRITTEN, OldWords, make_old_words
+from hil.tools.commission.outputs.pending import (
+    INTENDED,
+    WRITTEN,
+    OldWords,
+    around,
+    make_old_words,
+)
 from hil.tools.commission.outputs.way_back import PAUSE_S, READBACKS, is_foreign, return_output
 from protocols.errors import EncodeError
 from protocols.modbus import pdu
@@ -68,7 +74,7 @@ def run_write_test(
     before = access.device.readings[index].raw
     target = _target(access, point, index, before)
     ours = [find_range(before, target)]
-    old = make_old_words(point, words, ours)
+    old = make_old_words(point, words, ours, [around(target)])
     keep(INTENDED, old)
     with way_back(access, old, keep) as problems:
         state, reason = write_count(access, target, old)

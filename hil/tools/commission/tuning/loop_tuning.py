@@ -66,7 +66,10 @@ _DIGITS = 3
 
 
 class LoopStepTests:
-    """The tests of one unit. `open_device` opens a device; `guard` keeps its words."""
+    """The tests of one unit. `open_device` opens a device; `guard` keeps its words.
+
+    `refuse`: why no output of the device with this name is moved; empty if it can be.
+    """
 
     def __init__(
         self,
@@ -74,9 +77,10 @@ class LoopStepTests:
         dialogue: Dialogue,
         open_device: Callable[[Device, DeviceAccess | None], DeviceAccess],
         guard: OutputGuard,
+        refuse: Callable[[str], str],
     ) -> None:
         self.arguments, self.dialogue = arguments, dialogue
-        self._open, self._guard = open_device, guard
+        self._open, self._guard, self._refuse = open_device, guard, refuse
 
     def run(self, unit_file: Path, devices: list[Device]) -> list[dict[str, Any]]:
         """Test each loop with an actuator, and write the gains. Return the results."""
@@ -106,6 +110,9 @@ class LoopStepTests:
         limits = _LIMITS[loop]
         point = getattr(unit.compiled[actuator["name"]], _OUTPUTS[loop][1])["setpoint"]
         result = {"loop": loop, "point": f"{actuator['name']}.{point}", "state": NOT_TESTED}
+        refusal = self._refuse(actuator["name"]) or self._refuse(sensor["name"])
+        if refusal:
+            return {**result, "state": REFUSED, "reason": refusal}
         if self._guard.problems():
             return {**result, "reason": "another output is not at its old value"}
         question = (
