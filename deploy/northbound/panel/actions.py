@@ -136,5 +136,7 @@ ACTIONS: Mapping[str, Action] = {
     "rotate": Action(_without_arguments("rotate"), confirmed=True),
     "proof": Action(_proof, confirmed=True),
     "setpoint": Action(_setpoint, confirmed=True),
+    "rollback": Action(_without_arguments("rollback"), confirmed=False),
 }
-"""All actions by name. `release` returns to automatic control and needs no second step."""
+"""All actions by name. `release` returns to automatic control and needs no second step; so does
+`rollback`, which takes the change on trial back: the own one, and as an administrator any one."""

@@ -26,7 +26,14 @@ from typing import Any, TypeGuard
 from microdot import Microdot, Request, Response
 
 from deploy.northbound.access.sessions import TOO_MANY
-from deploy.northbound.access.types import OPERATOR, READ_ONLY, Refusal, Session
+from deploy.northbound.access.types import (
+    ADMINISTRATOR,
+    OPERATOR,
+    READ_ONLY,
+    Refusal,
+    Session,
+    UnitCommand,
+)
 from deploy.northbound.panel.actions import ACTIONS, ActionError, UnitRequest, make_request
 from deploy.northbound.panel.confirmation import VALID_S, Confirmations
 from deploy.northbound.panel.files import HEADERS, find_file
@@ -208,7 +215,7 @@ class PanelRoutes:
             )
         except ActionError as error:
             return _json({"error": str(error)}, 400)
-        refusal = writer.permitted(made)
+        refusal = None if _is_rollback(made) else writer.permitted(made)
         if refusal is not None:
             return _refused(refusal, 403)
         return made
@@ -219,7 +226,11 @@ class PanelRoutes:
         if writer is None:
             return _json({"error": "session"}, 401)
         request.g.recorded = True
-        found = writer.submit(made, session.user, _address(request), PROTOCOL)
+        sender = session.user, _address(request), PROTOCOL
+        if _is_rollback(made):
+            found = writer.roll_back(*sender, any_user=session.may(ADMINISTRATOR))
+        else:
+            found = writer.submit(made, *sender)
         if isinstance(found, Refusal):
             return _refused(found, 403)
         return _json({"id": found.id}, 202)
@@ -289,6 +300,11 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
         return await handler(request, fields)
 
     return route
+
+
+def _is_rollback(request: UnitRequest) -> bool:
+    """Return whether a request ends a trial: no configuration must permit that."""
+    return isinstance(request, UnitCommand) and request.name == "rollback"
 
 
 def _error_of(reply: _Reply) -> str:

@@ -107,9 +107,9 @@ class RedfishService:
             method, target = request.method, call.path
             self._audit.record(call.user, call.address, "redfish", method, target, str(status))
 
-    def end_streams(self, user: str) -> None:
-        """End the streams of events of a user whose account has changed."""
-        self._events.end_streams(user)
+    def end_streams(self, user: str, role: str) -> None:
+        """End the streams of events of a user whose account has changed to `role`; "": it ended."""
+        self._events.end_streams(user, role)
 
     # --- access ---------------------------------------------------------------------------------
 

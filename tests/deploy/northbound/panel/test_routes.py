@@ -114,6 +114,17 @@ def test_all_get_routes_are_open_and_change_nothing(server: PanelServer) -> None
     assert server.writer.requests == []
 
 
+@pytest.mark.parametrize(("user", "any_user"), [("operator", 0), ("admin", 1)])
+def test_a_trial_is_rolled_back_with_one_step(
+    server: PanelServer, user: str, any_user: int
+) -> None:
+    """No configuration must permit it: it takes back what the site itself has changed."""
+    assert act(server, sign_in(server, user), "rollback")[0] == 202
+    ((request, sender, address, protocol),) = server.writer.requests
+    assert request == UnitCommand("rollback", {"of": "", "any_user": any_user})
+    assert (sender, address, protocol) == (user, "127.0.0.1", "panel")
+
+
 def test_qr_code_is_of_the_serial_number(server: PanelServer) -> None:
     status, headers, data = fetch(server, "/panel/api/serial.svg")
     assert (status, headers["Content-Type"]) == (200, "image/svg+xml")
@@ -231,6 +242,7 @@ def test_random_actions_reach_the_writer_only_in_range(server: PanelServer) -> N
                 "release",
                 "rotate",
                 "proof",
+                "rollback",
             }
 
 

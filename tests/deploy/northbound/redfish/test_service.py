@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.northbound.access.types import Outcome, Refusal, SetPointChange
+from deploy.northbound.access.types import Outcome, Refusal, SetPointChange, UnitCommand
 from deploy.northbound.redfish.sensors import SENSORS
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
 
@@ -352,6 +352,41 @@ def test_a_set_point_is_a_task_until_it_is_confirmed(
     task = admin.get(task["@odata.id"].replace("TaskMonitors", "Tasks"))
     assert task["TaskState"] == "Exception"
     assert "supply too warm" in task["Messages"][0]["Message"]
+
+
+@pytest.mark.parametrize("of", ["Tasks", "TaskMonitors"])
+def test_a_task_that_is_deleted_rolls_its_change_back(
+    bench: ServiceBench, admin: ApiClient, writable: None, of: str
+) -> None:
+    _status, task, headers = admin.call("PATCH", CONTROL, {"SetPoint": 30.5})
+    number = str(len(bench.writer.requests))
+    bench.writer.results[number] = Outcome("trial")
+    path = headers["Location"].replace("TaskMonitors", of)
+    reader, operator = ApiClient(bench, "reader"), ApiClient(bench, "operator")
+    assert reader.call("DELETE", path)[0] == 403
+    assert operator.call("DELETE", path)[0] == 403, "the change of another user"
+    status, task, _h = admin.call("DELETE", path)
+    assert (status, task["TaskState"]) == (202, "Cancelling")
+    request = bench.writer.requests[-1][0]
+    assert request == UnitCommand("rollback", {"of": number, "any_user": 1})
+    bench.writer.results[number] = Outcome("rolled_back", "command")
+    assert admin.get(path)["TaskState"] == "Cancelled"
+    assert admin.call("DELETE", path)[0] == 204
+    assert admin.call("GET", path)[0] == 404
+    reader.link.close()
+    operator.link.close()
+
+
+def test_an_operator_deletes_the_own_task(bench: ServiceBench, writable: None) -> None:
+    operator = ApiClient(bench, "operator")
+    headers = operator.call("PATCH", CONTROL, {"SetPoint": 30.5})[2]
+    assert operator.call("DELETE", headers["Location"])[0] == 202
+    assert bench.writer.requests[-1][0].arguments["any_user"] == 0
+    bench.writer.refusal = Refusal("no change is on trial")
+    status, body, _h = operator.call("DELETE", headers["Location"])
+    assert (status, body["error"]["message"]) == (409, "no change is on trial")
+    bench.writer.refusal = None
+    operator.link.close()
 
 
 @pytest.mark.parametrize(
