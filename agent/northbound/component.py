@@ -99,6 +99,7 @@ class NorthboundComponent(Component):
     def tick(self, now: int) -> None:
         """Write the record once a second; pass on a message."""
         self.site_writes.set_time(now)
+        self.alarm_states.tick(now)
         if self._waiting and now >= self._next_message and self._message is not None:
             self._next_message = now + _MESSAGE_US
             self._message(self._waiting.pop(0), now)
@@ -136,6 +137,14 @@ class NorthboundComponent(Component):
         if name == "unshelve":
             return self.alarm_states.unshelve(arguments.get("code"))
         return None
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the shelved alarms."""
+        return self.alarm_states.retain(now)
+
+    def restore(self, line: str, now: int) -> bool:
+        """Take a line of `retain`."""
+        return self.alarm_states.restore(line, now)
 
     def status(self, now: int) -> JsonObject:
         """Return the number of records and messages."""
