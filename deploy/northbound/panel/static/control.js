@@ -67,7 +67,7 @@ const Control = (() => {
         const value = field.read();
         problem.textContent = "";
         if (value === null) { problem.textContent = t("a number from", { low: limits.low, high: limits.high, unit }); field.input.focus(); return; }
-        Dialogs.act("setpoint", { key, value }, t("confirm.setpoint", { what: title, value, unit, from: limits.configured }));
+        Dialogs.act("setpoint", { key, value, from: limits.configured }, t("confirm.setpoint", { what: title, value, unit, from: limits.configured }));
       }, "");
       change.ariaLabel = t("change") + ": " + title;
       change.disabled = !limits.writable;
