@@ -76,7 +76,7 @@ class Accounts:
         self._checking = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         self._accounts: dict[str, UserAccount] = {}
-        self._observers: list[Callable[[str], None]] = []
+        self._observers: list[Callable[[str], None]] = [self.lockout.forget]
         if not (folder / FILE).exists():
             self._begin()
         self._read()
@@ -150,7 +150,7 @@ class Accounts:
             self.lockout.failed(shown, address)
             self._audit.record(shown, address, protocol, "login", "", "refused")
             return Refusal(_WRONG)
-        self.lockout.succeeded(user)
+        self.lockout.succeeded(user, address)
         self._audit.record_session(user, address, protocol, "login", "", "accepted")
         return account
 
