@@ -67,9 +67,15 @@ class NorthboundComponent(Component):
         self._message = self.agent.service("message")
 
     def permitted_commands(self) -> "list[str]":
-        """Return the commands that the site can send."""
-        writes = self.settings.get("writes", {})
-        return sorted(writes.get("commands", [])) if self._message is not None else []
+        """Return the commands that the site can send: permitted, and a component can do them."""
+        if self._message is None:
+            return []
+        agent: Any = self.agent
+        able = ["acknowledge"]  # `agent.remote` does it for all components
+        for component in agent.components:
+            able += component.COMMANDS
+        permitted = self.settings.get("writes", {}).get("commands", [])
+        return sorted([name for name in permitted if name in able])
 
     # The port.
 

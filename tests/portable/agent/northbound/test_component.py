@@ -310,6 +310,14 @@ def test_alarms_follow_isa_18_2():
     eq(states.entries, [])
 
 
+def test_the_record_has_the_commands_that_are_permitted_and_possible():
+    """`override` needs the section `cooling`, which this unit does not have."""
+    rig = SiteRig(dict(WRITES, commands=["shelve", "acknowledge", "override", "release", "proof"]))
+    rig.run(3)
+    record = json.loads(rig.records["points.json"])
+    eq(record["commands"], ["acknowledge", "shelve"])
+
+
 def test_ended_alarms_are_bounded():
     rig = started()
     states = AlarmStates(rig.agent.alarms, rig.agent.clock)
