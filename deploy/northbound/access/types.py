@@ -15,8 +15,19 @@ ROLES = (READ_ONLY, OPERATOR, ADMINISTRATOR)
 
 
 @dataclass(frozen=True, slots=True)
+class AccountProof:
+    """A login that a request has proved: the account `user` when it had `changes` changes."""
+
+    user: str
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """A login. `token`: secret of the session. `must_change`: only a new password is permitted."""
+    """A login. `token`: secret of the session. `must_change`: only a new password is permitted.
+
+    `changes`: number of changes of the account at the login.
+    """
 
     id: str
     user: str
@@ -24,6 +35,12 @@ class Session:
     address: str
     token: str
     must_change: bool = False
+    changes: int = 0
+
+    @property
+    def proof(self) -> AccountProof:
+        """Return what the login has proved."""
+        return AccountProof(self.user, self.changes)
 
     def may(self, role: str) -> bool:
         """Return whether the role of the session includes `role`; nothing with `must_change`."""
