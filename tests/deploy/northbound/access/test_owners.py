@@ -15,7 +15,8 @@ from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.record import SnapshotSource
-from tests.deploy.northbound.access.test_writes import WRITES, SiteBench
+from tests.deploy.northbound.access.test_writes import SiteBench
+from tests.portable.agent.northbound.test_component import WRITES
 
 KEY, SUPPLY = "supply_setpoint", layout.slot_address(0, "wanted")
 MASTER = ModbusClient("127.0.0.1")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,8 @@ from deploy.northbound.access.types import (
 )
 from deploy.northbound.access.writes import Writer, WriterProcess
 from deploy.northbound.process.context import right_of
-from tests.deploy.northbound.access.test_writes import WRITES, SiteBench
+from tests.deploy.northbound.access.test_writes import SiteBench
+from tests.portable.agent.northbound.test_component import WRITES
 
 CHANGE = SetPointChange("supply_setpoint", 31_500)
 PASSWORD = "a long enough secret"
@@ -63,11 +64,11 @@ def site(tmp_path: Path) -> Iterator[_AccountBench]:
 )
 @pytest.mark.parametrize("after_s", [0, 4])
 def test_a_change_ends_with_the_right_of_its_user(
-    site: _AccountBench, change: object, is_kept: bool, after_s: int
+    site: _AccountBench, change: Callable[[Accounts], object], is_kept: bool, after_s: int
 ) -> None:
     name = site.submit(CHANGE)
     site.run(after_s)
-    change(Accounts(site.folder, FakeAudit()))  # type: ignore[operator] - by the command
+    change(Accounts(site.folder, FakeAudit()))  # by the command
     site.run(45)
     assert site.setpoint() == (31.5 if is_kept else 32)
     outcome = site.writer.result(name)

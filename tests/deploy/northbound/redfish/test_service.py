@@ -354,6 +354,49 @@ def test_a_set_point_is_a_task_until_it_is_confirmed(
     assert "supply too warm" in task["Messages"][0]["Message"]
 
 
+def test_the_tag_of_a_set_point_is_for_its_value_and_not_for_live_readings(
+    bench: ServiceBench, admin: ApiClient, writable: None
+) -> None:
+    def tag() -> str:
+        return str(admin.call("GET", CONTROL)[2]["ETag"])
+
+    before, points = tag(), bench.source.snapshot.points
+    for raw in (32_001, 32_777):
+        changed = {
+            key: replace(point, raw=raw, quality="uncertain")
+            for key, point in points.items()
+            if key in ("supply_temperature", "supply_setpoint")
+        }
+        bench.source.replace(points={**points, **changed})
+        assert tag() == before
+    assert admin.call("PATCH", CONTROL, {"SetPoint": 30.5}, If_Match=before)[0] == 202
+    limits = bench.source.snapshot.setpoints
+    other = replace(limits["supply_setpoint"], configured=30_500)
+    bench.source.replace(setpoints={**limits, "supply_setpoint": other})
+    assert tag() != before
+    assert admin.call("PATCH", CONTROL, {"SetPoint": 30}, If_Match=before)[0] == 412
+    bench.source.replace(points=points, setpoints=limits)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [("{}", 304), ('"0", {}', 304), ("W/{}", 304), ("*", 304), ('"0"', 200), ('"0", "1"', 200)],
+)
+def test_lists_of_tags(admin: ApiClient, wanted: str, status: int) -> None:
+    path = f"{ROOT}/AccountService/Accounts/admin"
+    tag = admin.call("GET", path)[2]["ETag"]
+    assert admin.call("GET", path, If_None_Match=wanted.format(tag))[0] == status
+
+
+def test_a_set_point_with_refused_properties_names_each_of_them(
+    admin: ApiClient, writable: None
+) -> None:
+    body = {"SetPoint": 30.5, "ControlMode": "Manual", "Foo": 1}
+    status, task, _h = admin.call("PATCH", CONTROL, body)
+    assert (status, task["TaskState"]) == (202, "Starting")
+    assert keys(task) == ["PropertyNotWritable", "PropertyUnknown"]
+
+
 @pytest.mark.parametrize("of", ["Tasks", "TaskMonitors"])
 def test_a_task_that_is_deleted_rolls_its_change_back(
     bench: ServiceBench, admin: ApiClient, writable: None, of: str
