@@ -67,9 +67,15 @@ class NorthboundComponent(Component):
         self._message = self.agent.service("message")
 
     def permitted_commands(self) -> "list[str]":
-        """Return the commands that the site can send."""
-        writes = self.settings.get("writes", {})
-        return sorted(writes.get("commands", [])) if self._message is not None else []
+        """Return the commands that the site can send: permitted, and a component can do them."""
+        if self._message is None:
+            return []
+        agent: Any = self.agent
+        able = ["acknowledge"]  # `agent.remote` does it for all components
+        for component in agent.components:
+            able += component.COMMANDS
+        permitted = self.settings.get("writes", {}).get("commands", [])
+        return sorted([name for name in permitted if name in able])
 
     # The port.
 
@@ -99,6 +105,7 @@ class NorthboundComponent(Component):
     def tick(self, now: int) -> None:
         """Write the record once a second; pass on a message."""
         self.site_writes.set_time(now)
+        self.alarm_states.tick(now)
         if self._waiting and now >= self._next_message and self._message is not None:
             self._next_message = now + _MESSAGE_US
             self._message(self._waiting.pop(0), now)
@@ -136,6 +143,14 @@ class NorthboundComponent(Component):
         if name == "unshelve":
             return self.alarm_states.unshelve(arguments.get("code"))
         return None
+
+    def retain(self, now: int) -> "list[str]":
+        """Return the shelved alarms."""
+        return self.alarm_states.retain(now)
+
+    def restore(self, line: str, now: int) -> bool:
+        """Take a line of `retain`."""
+        return self.alarm_states.restore(line, now)
 
     def status(self, now: int) -> JsonObject:
         """Return the number of records and messages."""

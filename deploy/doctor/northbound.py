@@ -15,6 +15,7 @@ from typing import Any
 
 from deploy.doctor.finding import CheckResult, bad, good, warning
 from deploy.errors import DeployError
+from deploy.northbound.process.notifications import read_counts
 from deploy.northbound.process.settings import SiteSettings, read_settings
 from drivers.ports.address import Address
 
@@ -45,7 +46,21 @@ def check_northbound(path: str) -> Iterator[CheckResult]:
         if name in settings.section:
             yield _check_server(name, scheme, settings.section[name], key)
     yield from _check_writes(settings)
+    yield from _check_receivers(settings)
     yield from _check_state(settings)
+
+
+def _check_receivers(settings: SiteSettings) -> Iterator[CheckResult]:
+    """Report the receivers of alarms, and those that do not confirm."""
+    for entry in read_counts(settings.state):
+        where = f"{_WHERE} {entry.protocol}"
+        lost = f"; {entry.dropped} lost" if entry.dropped else ""
+        text = f"receiver {entry.receiver}: {entry.confirmed} alarms confirmed{lost}"
+        if not entry.waiting:
+            yield good(where, text)
+            continue
+        text += f", {entry.waiting} wait, {entry.failed} attempts failed"
+        yield warning(where, text, "check the receiver, its users or networks, and the way to it")
 
 
 def _check_server(name: str, scheme: str, section: dict[str, Any], key: str) -> CheckResult:

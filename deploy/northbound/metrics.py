@@ -9,8 +9,9 @@ Names have base units; a counter ends with _total.
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from microdot import Microdot, Request, Response
@@ -20,6 +21,7 @@ from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response, plain_reply
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.points.point_table import PointRow, columns, point_table
+from deploy.northbound.process.notifications import NotificationCounts, read_counts
 from deploy.northbound.snapshot import QUALITIES, UNIT_STATES, Snapshot, SnapshotReader
 from deploy.ops.private_file import write_private
 
@@ -75,6 +77,25 @@ def families(snapshot: Snapshot) -> Iterator[MetricFamily]:
         yield MetricFamily("alarm", "gauge", "1: the condition of the alarm is present", alarms)
 
 
+def notification_families(counts: Iterable[NotificationCounts]) -> Iterator[MetricFamily]:
+    """Give the counts of the notifications to receivers, if there are receivers."""
+    entries = list(counts)
+    results = ("confirmed", "failed", "replaced", "dropped")
+    totals = tuple(
+        MetricSample(_labels(protocol=e.protocol, receiver=e.receiver, result=result),
+                     getattr(e, result))
+        for e in entries for result in results
+    )  # fmt: skip
+    waiting = tuple(
+        MetricSample(_labels(protocol=e.protocol, receiver=e.receiver), e.waiting) for e in entries
+    )
+    if entries:
+        text = "Notifications of alarms; failed: attempts that were not confirmed"
+        yield MetricFamily("notifications", "counter", text, totals)
+        text = "Notifications of alarms that the receiver has not confirmed yet"
+        yield MetricFamily("notifications_waiting", "gauge", text, waiting)
+
+
 def _points(snapshot: Snapshot) -> Iterator[MetricFamily]:
     table, found = point_table(), columns("prometheus")
     grouped: dict[str, list[MetricSample]] = {}
@@ -123,10 +144,12 @@ def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def metrics_text(snapshot: Snapshot, *, open_metrics: bool) -> str:
+def metrics_text(
+    snapshot: Snapshot, *, open_metrics: bool, counts: Iterable[NotificationCounts] = ()
+) -> str:
     """Return the exposition in OpenMetrics 1.0 or in the text format 0.0.4."""
     lines = []
-    for family in families(snapshot):
+    for family in (*families(snapshot), *notification_families(counts)):
         full = f"coldloop_{family.name}"
         sample = f"{full}_total" if family.kind == "counter" else full
         head = full if open_metrics else sample
@@ -148,8 +171,10 @@ def _number(value: float) -> str:
 class _Scrape:
     """The expositions of one second."""
 
-    def __init__(self, source: SnapshotReader, now: Callable[[], float]) -> None:
-        self._source = source
+    def __init__(
+        self, source: SnapshotReader, now: Callable[[], float], state: Path | None = None
+    ) -> None:
+        self._source, self._state = source, state
         self._now = now
         self._until = -1.0
         self._texts: dict[bool, str] = {}
@@ -163,7 +188,10 @@ class _Scrape:
             self._texts.clear()
             self._snapshot = self._source.read()
         if open_metrics not in self._texts:
-            self._texts[open_metrics] = metrics_text(self._snapshot, open_metrics=open_metrics)
+            counts = () if self._state is None else read_counts(self._state)
+            self._texts[open_metrics] = metrics_text(
+                self._snapshot, open_metrics=open_metrics, counts=counts
+            )
         return self._texts[open_metrics]
 
 
@@ -173,7 +201,8 @@ def add_routes(site: WebSite) -> None:
     if not path.exists():
         write_private(path, f"{secrets.token_urlsafe(24)}\n".encode())
     token = path.read_text(encoding="ascii").strip()
-    add_metrics(site.server.app, site.context.source, token, site.login)
+    state = site.context.settings.state
+    add_metrics(site.server.app, site.context.source, token, site.login, state=state)
 
 
 def add_metrics(
@@ -182,9 +211,13 @@ def add_metrics(
     token: str,
     login: Authenticator | None = None,
     now: Callable[[], float] = time.monotonic,
+    state: Path | None = None,
 ) -> None:
-    """Add GET /metrics. `token`: bearer token of the scraper; an account is also accepted."""
-    scrape = _Scrape(source, now)
+    """Add GET /metrics. `token`: bearer token of the scraper; an account is also accepted.
+
+    `state`: folder with the counts of the notifications.
+    """
+    scrape = _Scrape(source, now, state)
 
     async def send(request: Request) -> Response:
         status = await _refused(request, token, login)

@@ -257,6 +257,7 @@ def _alarm(raw: dict[str, Any]) -> AlarmItem:
         shelved_ms=shelved_ms,
         raised_ago_ms=int(raw["raised_ago_ms"]),
         acknowledged=raw.get("acknowledged") is True,
+        ended=raw.get("cleared") is True,
     )
 
 

@@ -73,7 +73,7 @@ class AlarmItem:
     what to do. `id`: the full code, unique in a snapshot. `priority`: 1 to 4, 1 is the highest.
     `unit_state`: the state that it causes. `shelved_ms`: time until it returns. `raised_ago_ms`:
     time since it was raised; it is known also while UTC is unknown. `acknowledged`: it is, also
-    while it is shelved.
+    while it is shelved. `ended`: its condition is not present, also while UTC is unknown.
     """
 
     number: int
@@ -89,6 +89,7 @@ class AlarmItem:
     shelved_ms: int = 0
     raised_ago_ms: int = 0
     acknowledged: bool = False
+    ended: bool = False
 
     @property
     def is_acknowledged(self) -> bool:
@@ -103,7 +104,8 @@ class AlarmItem:
     @property
     def active(self) -> bool:
         """Whether the condition of the alarm is present."""
-        return self.state != "cleared_unacknowledged" and self.cleared_utc is None
+        is_over = self.ended or self.cleared_utc is not None
+        return self.state != "cleared_unacknowledged" and not is_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,9 @@ class AlarmFollower:
 
     An alarm leaves the list when it has ended and a person has acknowledged it, in any order. It
     also leaves when the agent starts again, or has more than `CLEARED_KEPT` ended alarms; that is
-    no acknowledgement. `alarms`, `uptime_us`: of the last record, by full code; µs of the agent.
+    no acknowledgement. A shelved alarm gives no change until its shelving ends: then it is raised
+    again if it is active, else cleared. `alarms`, `uptime_us`: of the last record, by full code; µs
+    of the agent.
     """
 
     def __init__(self, alarms: Mapping[str, AlarmItem] | None = None, uptime_us: int = 0) -> None:
@@ -223,9 +227,10 @@ class AlarmFollower:
         for name, before in self.alarms.items():
             if name in found:
                 continue
-            if before.active:
+            is_shelved = before.state == "shelved"
+            if before.active or is_shelved:
                 changes.append((CLEARED, before))
-            if by_person and not before.is_acknowledged:
+            if by_person and not before.is_acknowledged and not (is_shelved and not before.active):
                 changes.append((ACKNOWLEDGED, before))
         self.alarms, self.uptime_us = found, snapshot.uptime_us
         return changes
@@ -233,6 +238,12 @@ class AlarmFollower:
 
 def _changes(before: AlarmItem | None, alarm: AlarmItem) -> list[str]:
     """Return what happened to an alarm that is in the list."""
+    if alarm.state == "shelved":
+        was = before is not None and before.is_acknowledged
+        return [ACKNOWLEDGED] if alarm.active and alarm.is_acknowledged and not was else []
+    if before is not None and before.state == "shelved":
+        found = [RAISED] if alarm.active else [CLEARED]
+        return [*found, ACKNOWLEDGED] if alarm.active and alarm.is_acknowledged else found
     if before is None or not before.active:
         found = [RAISED] if alarm.active else []
         was_acknowledged = False

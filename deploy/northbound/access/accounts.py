@@ -26,7 +26,13 @@ from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.lockout import Lockout
 from deploy.northbound.access.state_lock import state_lock
-from deploy.northbound.access.types import ADMINISTRATOR, ROLES, AuditSink, Refusal
+from deploy.northbound.access.types import (
+    ADMINISTRATOR,
+    ROLES,
+    AccountProof,
+    AuditSink,
+    Refusal,
+)
 from deploy.ops.private_file import replace_private
 
 FILE, INITIAL, LOCK = "accounts.json", "initial_password", "accounts.lock"
@@ -36,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _UNKNOWN = passwords.make_hash(passwords.random_password())
 """Hash for an unknown user: its check takes as long as that of a known one."""
 _WRONG = "wrong user name or password"
-_CHANGED_MEANWHILE = "the account has changed meanwhile"
+CHANGED_MEANWHILE = "the account has changed meanwhile"
 _WAIT_S = 2.0
 """Longest wait for a change of another process, s; a change takes some milliseconds."""
 
@@ -76,7 +82,7 @@ class Accounts:
         self._checking = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
         self._accounts: dict[str, UserAccount] = {}
-        self._observers: list[Callable[[str], None]] = []
+        self._observers: list[Callable[[str], None]] = [self.lockout.forget]
         if not (folder / FILE).exists():
             self._begin()
         self._read()
@@ -150,7 +156,7 @@ class Accounts:
             self.lockout.failed(shown, address)
             self._audit.record(shown, address, protocol, "login", "", "refused")
             return Refusal(_WRONG)
-        self.lockout.succeeded(user)
+        self.lockout.succeeded(user, address)
         self._audit.record_session(user, address, protocol, "login", "", "accepted")
         return account
 
@@ -171,16 +177,32 @@ class Accounts:
                 raise _StorageError(error.strerror) from None
             yield
 
+    def _reason_against_proof(self, by: AccountProof | None) -> str:
+        """Return why the proof of a login does not count any more. The lock is held."""
+        if by is None:
+            return ""
+        account = self._accounts.get(by.user)
+        counts = account is not None and account.enabled and account.changes == by.changes
+        return "" if counts else CHANGED_MEANWHILE
+
     def add(
-        self, user: str, password: str, role: str, enabled: bool = True, must_change: bool = False
+        self,
+        user: str,
+        password: str,
+        role: str,
+        enabled: bool = True,
+        must_change: bool = False,
+        by: AccountProof | None = None,
     ) -> Refusal | None:
-        """Add an account."""
+        """Add an account. `by`: the login of the request; it must still count then."""
         reason = self._reason_against(user, role) or passwords.weakness(password, user)
         if reason:
             return Refusal(reason)
         new = UserAccount(user, role, passwords.make_hash(password), enabled, must_change)
         try:
             with self._changing():
+                if reason := self._reason_against_proof(by):
+                    return Refusal(reason)
                 if self._is_taken(user):
                     return Refusal(f"{user} exists already")
                 if len(self._accounts) >= MAX_ACCOUNTS:
@@ -210,9 +232,12 @@ class Accounts:
         role: str | None = None,
         enabled: bool | None = None,
         unlock: bool = False,
+        by: AccountProof | None = None,
     ) -> Refusal | None:
         """Change the given properties of an account, all or none.
 
+        `by`: the login of the request. A hash takes long, so requests wait for each other: each
+        one proves again, inside the lock, that its login still counts.
         A password is for the account of this moment: if another process removes or changes it
         before the new one is stored, nothing is stored.
         """
@@ -232,8 +257,9 @@ class Accounts:
                 old = self._accounts.get(user)
                 if old is None:
                     return Refusal(f"no account {user}")
-                if password is not None and old.hash != seen.hash:
-                    return Refusal(_CHANGED_MEANWHILE)
+                changed = password is not None and old.hash != seen.hash
+                if changed or self._reason_against_proof(by):
+                    return Refusal(CHANGED_MEANWHILE)
                 found = self._change(old, values, unlock)
                 if isinstance(found, Refusal):
                     return found
@@ -276,10 +302,12 @@ class Accounts:
             self.lockout.unlock(user)
         return new if refusal is None else refusal
 
-    def remove(self, user: str) -> Refusal | None:
-        """Remove an account."""
+    def remove(self, user: str, by: AccountProof | None = None) -> Refusal | None:
+        """Remove an account. `by`: the login of the request; it must still count then."""
         try:
             with self._changing():
+                if reason := self._reason_against_proof(by):
+                    return Refusal(reason)
                 if user not in self._accounts:
                     return Refusal(f"no account {user}")
                 reason = self._last_administrator(user, None)

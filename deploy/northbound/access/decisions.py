@@ -99,6 +99,14 @@ class Decisions:
         found = self._by_key.get(key)
         return found.client if found else ""
 
+    def clients(self, key: str) -> set[str]:
+        """Return all clients whose last value is that of the decision, and the last writer."""
+        found = self._by_key.get(key)
+        if found is None:
+            return {""}
+        claims = self._claims.get(key, {}).items()
+        return {found.client, *(name for name, claim in claims if claim == (found.counts, ""))}
+
     def state(self, key: str) -> str:
         """Return what has become of the decision; "": there is none."""
         found = self._by_key.get(key)

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lock-out after failed logins, by user and by address of the client.
+"""Lock-out after failed logins: of a user at one address, of an address, of a user everywhere.
 
-Does not check passwords. Times are monotonic seconds. A user is locked after `threshold` failures
-within `reset_s`, for `duration_s`. An address is locked after `_ADDRESS_FACTOR` times as many, so
-that a client that tries many names costs no hashes. The lists have a bound; the oldest entry is
-dropped first.
+Does not check passwords. Times are monotonic seconds.
+
+    a user at one address    after `threshold` failures within `reset_s`
+    an address               after `_ADDRESS_FACTOR` times as many: many names cost no hashes
+    a user at any address    after `TOTAL` failures within `TOTAL_RESET_S`: the rate of all guesses
+
+Each lock is for `duration_s`. So failures at one address keep no user out at another one. From many
+addresses they can; then the addresses at which this user has logged in before go on. `TOTAL` is the
+limit of NIST SP 800-63B, 5.2.2. The lists have a bound; the oldest entry is dropped first.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 
+TOTAL, TOTAL_RESET_S = 100, 3600
 _ADDRESS_FACTOR = 4
 _MAX_ENTRIES = 256
 
@@ -30,14 +36,19 @@ class Lockout:
         self._clock = clock
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._locked: OrderedDict[str, float] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     def remaining_s(self, user: str, address: str) -> int:
         """Return the time until an attempt is permitted, s; 0: now."""
-        return max(self._remaining(f"user {user}"), self._remaining(f"address {address}"))
+        pair = _pair(user, address)
+        everywhere = 0 if pair in self._known else self._remaining(_user(user))
+        return max(self._remaining(pair), self._remaining(f"address {address}"), everywhere)
 
     def user_remaining_s(self, user: str) -> int:
-        """Return the time for which a user is locked, s."""
-        return self._remaining(f"user {user}")
+        """Return the longest time for which a user is locked, anywhere, s."""
+        start = _pair(user, "")
+        keys = [_user(user), *(key for key in list(self._locked) if key.startswith(start))]
+        return max(self._remaining(key) for key in keys)
 
     def _remaining(self, key: str) -> int:
         until = self._locked.get(key)
@@ -51,12 +62,13 @@ class Lockout:
 
     def failed(self, user: str, address: str) -> None:
         """Count a failed login."""
-        self._count(f"user {user}", self.threshold)
-        self._count(f"address {address}", self.threshold * _ADDRESS_FACTOR)
+        self._count(_pair(user, address), self.threshold, self.reset_s)
+        self._count(f"address {address}", self.threshold * _ADDRESS_FACTOR, self.reset_s)
+        self._count(_user(user), TOTAL, TOTAL_RESET_S)
 
-    def _count(self, key: str, threshold: int) -> None:
+    def _count(self, key: str, threshold: int, reset_s: float) -> None:
         now = self._clock()
-        recent = [t for t in self._failures.pop(key, []) if now - t < self.reset_s] + [now]
+        recent = [t for t in self._failures.pop(key, []) if now - t < reset_s] + [now]
         if len(recent) >= threshold:
             self._locked[key] = now + self.duration_s
             _bound(self._locked)
@@ -64,16 +76,38 @@ class Lockout:
             self._failures[key] = recent
             _bound(self._failures)
 
-    def succeeded(self, user: str) -> None:
-        """Forget the failures of a user."""
-        self._failures.pop(f"user {user}", None)
+    def succeeded(self, user: str, address: str) -> None:
+        """Forget the failures of a user at an address, and remember that this pair is right."""
+        pair = _pair(user, address)
+        self._failures.pop(pair, None)
+        self._known.pop(pair, None)
+        self._known[pair] = None
+        _bound(self._known)
 
     def unlock(self, user: str) -> None:
-        """End the lock of a user."""
-        self._locked.pop(f"user {user}", None)
-        self.succeeded(user)
+        """End all locks of a user."""
+        start = _pair(user, "")
+        for table in (self._locked, self._failures):
+            for key in [k for k in list(table) if k == _user(user) or k.startswith(start)]:
+                table.pop(key, None)
+
+    def forget(self, user: str) -> None:
+        """Forget the addresses of a user whose account has changed or ended."""
+        start = _pair(user, "")
+        for key in [key for key in list(self._known) if key.startswith(start)]:
+            self._known.pop(key, None)
 
 
-def _bound(entries: "OrderedDict[str, list[float]] | OrderedDict[str, float]") -> None:
+def _pair(user: str, address: str) -> str:
+    return f"pair {user} {address}"
+
+
+def _user(user: str) -> str:
+    return f"user {user}"
+
+
+def _bound(
+    entries: "OrderedDict[str, list[float]] | OrderedDict[str, float] | OrderedDict[str, None]",
+) -> None:
     while len(entries) > _MAX_ENTRIES:
         entries.popitem(last=False)

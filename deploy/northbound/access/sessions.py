@@ -6,7 +6,8 @@ session ends after `idle_s` without a request, and when the account changes or e
 the tokens are kept. A login can run in another thread; so loops use a copy of the table.
 
 If all places are taken, a login takes the place of a session with a lower role: of the lowest role
-the one that was not used for longest. So readers never keep an administrator out.
+the one that was not used for longest. So readers never keep an administrator out. A user who has
+all of his places takes the one of his own oldest session: so pages that crashed keep no user out.
 """
 
 import hashlib
@@ -46,14 +47,21 @@ class Sessions:
             return self._open(account, address)
 
     def _open(self, account: UserAccount, address: str) -> Session | Refusal:
-        own = sum(session.user == account.user for session in self.all())
-        if own >= MAX_OF_USER or not self._make_place(account.role):
+        self._end_oldest_of(account.user)
+        if not self._make_place(account.role):
             return Refusal(TOO_MANY, self.idle_s)
         token = secrets.token_hex(32)
         session = _session(str(self._next_id), account, address)
         self._next_id += 1
         self._sessions[_key(token)] = (session, self._clock())
         return replace(session, token=token)
+
+    def _end_oldest_of(self, user: str) -> None:
+        """End the session of a user that was not used for longest, if he has all his places."""
+        self._expire()
+        own = [entry for entry in list(self._sessions.items()) if entry[1][0].user == user]
+        if len(own) >= MAX_OF_USER:
+            self._sessions.pop(min(own, key=lambda entry: entry[1][1])[0], None)
 
     def _make_place(self, role: str) -> bool:
         """Return whether there is a place; if not, end a session with a lower role first."""
@@ -132,7 +140,9 @@ class Sessions:
 
 
 def _session(session_id: str, account: UserAccount, address: str) -> Session:
-    return Session(session_id, account.user, account.role, address, "", account.must_change)
+    return Session(
+        session_id, account.user, account.role, address, "", account.must_change, account.changes
+    )
 
 
 def _key(token: str) -> str:

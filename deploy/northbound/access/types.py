@@ -15,8 +15,19 @@ ROLES = (READ_ONLY, OPERATOR, ADMINISTRATOR)
 
 
 @dataclass(frozen=True, slots=True)
+class AccountProof:
+    """A login that a request has proved: the account `user` when it had `changes` changes."""
+
+    user: str
+    changes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
-    """A login. `token`: secret of the session. `must_change`: only a new password is permitted."""
+    """A login. `token`: secret of the session. `must_change`: only a new password is permitted.
+
+    `changes`: number of changes of the account at the login.
+    """
 
     id: str
     user: str
@@ -24,6 +35,12 @@ class Session:
     address: str
     token: str
     must_change: bool = False
+    changes: int = 0
+
+    @property
+    def proof(self) -> AccountProof:
+        """Return what the login has proved."""
+        return AccountProof(self.user, self.changes)
 
     def may(self, role: str) -> bool:
         """Return whether the role of the session includes `role`; nothing with `must_change`."""
@@ -90,6 +107,23 @@ class WriteAccess(Protocol):
         """Return the state of a submission; None: there is no such submission."""
         ...
 
+    def roll_back(
+        self, user: str, address: str, protocol: str, submission: str = "", *, any_user: bool
+    ) -> Submission | Refusal:
+        """Roll back the change on trial: of `submission`, or "": the trial of the site.
+
+        `any_user`: also the change of another user.
+        """
+        ...
+
+    def support(self, change: SetPointChange, user: str, protocol: str) -> None:
+        """Note that a user repeats the value in force: a decision that needs no message."""
+        ...
+
+    def is_shared(self, change: SetPointChange, protocol: str) -> bool:
+        """Return whether a user of another protocol has decided on this value, too."""
+        ...
+
 
 class AuditSink(Protocol):
     """The audit log; `deploy.northbound.access.audit` implements it."""
@@ -114,6 +148,8 @@ class FakeWriter:
         self.refusal = refusal
         self.requests: list[tuple[SetPointChange | UnitCommand, str, str, str]] = []
         self.results: dict[str, Outcome] = {}
+        self.supported: list[tuple[SetPointChange, str, str]] = []
+        self.shared: set[SetPointChange] = set()
 
     def permitted(self, request: SetPointChange | UnitCommand) -> Refusal | None:
         """Return `refusal`."""
@@ -133,6 +169,21 @@ class FakeWriter:
     def result(self, submission: str) -> Outcome | None:
         """Return the kept result."""
         return self.results.get(submission)
+
+    def roll_back(
+        self, user: str, address: str, protocol: str, submission: str = "", *, any_user: bool
+    ) -> Submission | Refusal:
+        """Keep the request as a command."""
+        arguments: dict[str, int | str] = {"of": submission, "any_user": int(any_user)}
+        return self.submit(UnitCommand("rollback", arguments), user, address, protocol)
+
+    def support(self, change: SetPointChange, user: str, protocol: str) -> None:
+        """Keep the decision."""
+        self.supported.append((change, user, protocol))
+
+    def is_shared(self, change: SetPointChange, protocol: str) -> bool:
+        """Return whether the value is in `shared`."""
+        return change in self.shared
 
 
 class FakeAudit:

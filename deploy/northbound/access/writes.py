@@ -12,7 +12,6 @@ its value in each cycle would else keep the changes of all others out.
     submit ─▶ pending ─▶ confirmed | refused         a command
 """
 
-import json
 import socket
 import time
 from collections import OrderedDict
@@ -21,13 +20,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.remote.message.canonical import decimal
 from agent.remote.message.counter import seconds_of
-from agent.remote.message.header import EPOCH_S
 from agent.remote.message.parameters import number_of
-from agent.remote.message.reject import REJECT_REASONS
 from deploy.errors import OpsError
 from deploy.northbound.access.counter_lock import shared_counters
+from deploy.northbound.access.owners import ValueOwners
+from deploy.northbound.access.site_messages import (
+    message_times,
+    number_of_raw,
+    outcome_of,
+    report_of,
+    setpoint_refusal,
+)
 from deploy.northbound.access.types import (
     AuditSink,
     Outcome,
@@ -36,19 +40,13 @@ from deploy.northbound.access.types import (
     Submission,
     UnitCommand,
 )
-from deploy.northbound.points.point_table import point_table
-from deploy.northbound.snapshot import SetPoint, Snapshot, SnapshotReader
+from deploy.northbound.snapshot import Snapshot, SnapshotReader
 from deploy.ops import keys, messages
-from deploy.ops.report.unit_report import UnitReport, parse_report
 from drivers.ports.cpython.local import SOCKET
 from protocols.signed_message import COMMAND, PATCH
 
 _KEPT = 64
 _TIMEOUT_S = 30.0
-_COMMAND_EXPIRES_S = 120
-_CHANGE_EXPIRES_S = 3600
-_UNDATED_EXPIRES_S = 30 * 86_400
-"""Without UTC the unit counts the time since its last message; the counter prevents a replay."""
 _CONFIRM_S, _LONGEST_CONFIRM_S = 120, 3600
 """Time to confirm after the health window. A trial without a confirm keeps other changes out."""
 _MAX_PENDING = 4
@@ -60,12 +58,18 @@ _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
 
+PERSONS = ("panel", "redfish")
+"""Protocols whose users are accounts; the users of others are addresses and certificates."""
+
 Request = SetPointChange | UnitCommand
 
 
 @dataclass(slots=True)
 class _Pending:
-    """A submission: the request and its user, the counter of its message, its state."""
+    """A submission: the request and its user, the counter of its message, its state.
+
+    `is_withdrawn`: the change is rolled back instead of confirmed.
+    """
 
     request: Request
     user: str
@@ -78,6 +82,7 @@ class _Pending:
     outcome: Outcome = field(default_factory=lambda: Outcome("pending"))
     confirm_at: float = 0.0
     confirm_pause_s: float = _AGAIN_S
+    is_withdrawn: bool = False
 
     def is_done(self) -> bool:
         """Whether the state is final."""
@@ -86,11 +91,15 @@ class _Pending:
 
 @dataclass(frozen=True, slots=True)
 class WriterProcess:
-    """`state`: folder of the counters that processes share. `health_s`: health window, s."""
+    """`state`: folder of the counters that processes share. `health_s`: health window, s.
+
+    `may_write`: whether the user of a protocol has the right to write at this moment.
+    """
 
     state: Path | None = None
     name: str = "web"
     health_s: int = 120
+    may_write: Callable[[str, str], bool] = lambda _user, _protocol: True
 
 
 class Writer:
@@ -114,10 +123,12 @@ class Writer:
         self._source = source
         self._audit = audit
         self._state = process.state
+        self._owners = ValueOwners(process.state)
         self._clock = clock
         self._socket_path = str(folder / SOCKET)
         self._unit = unit
         self._process = process.name
+        self._may_write = process.may_write
         self._confirm_s = min(process.health_s + _CONFIRM_S, _LONGEST_CONFIRM_S)
         self._abandoned = _last_change(process.state, process.name)
         self._rollback_at = clock()
@@ -153,7 +164,7 @@ class Writer:
             if not isinstance(permitted, list) or request.name not in permitted:
                 return Refusal(f"northbound.writes does not permit {request.name}")
             return None
-        found = _setpoint_refusal(request, snapshot.setpoints.get(request.key))
+        found = setpoint_refusal(request, snapshot.setpoints.get(request.key))
         if found is None and snapshot.is_on_trial:
             return Refusal("another change is on trial", _TRIAL_RETRY_S)
         return found
@@ -179,19 +190,74 @@ class Writer:
         if refusal is not None:
             self._record(pending, f"refused: {refusal.reason}")
             return refusal
+        found = self._add(pending)
+        is_sent = not is_in_force
+        if isinstance(request, SetPointChange):
+            note = self._owners.decide if is_sent else self._owners.support
+            note(request.key, request.raw, f"{protocol} {user}")
+        self._record(pending, f"sent {pending.counter}" if is_sent else pending.outcome.reason)
+        return found
+
+    def roll_back(
+        self, user: str, address: str, protocol: str, submission: str = "", *, any_user: bool
+    ) -> Submission | Refusal:
+        """Roll back a change on trial: the one of `submission`, or the trial of the site.
+
+        `any_user`: also the change of another user, or of another process. The answer is the
+        submission to follow. Each request is in the audit log. Never raises.
+        """
+        snapshot = self._source.read()
+        remote = snapshot.details.get("remote")
+        trial = remote.get("trial") if isinstance(remote, dict) else 0
+        name, change = self._find_change(submission, trial)
+        counter = change.counter if change else trial if not submission else 0
+        command = UnitCommand("rollback", {"counter": int(counter or 0)})
+        pending = _Pending(command, user, address, protocol, COMMAND)
+        is_own = change is not None and change.user == user and change.protocol in PERSONS
+        refusal = Refusal("no change is on trial") if not counter else None
+        if refusal is None and not (any_user or is_own):
+            refusal = Refusal("only an administrator rolls back the change of another user")
+        if refusal is None and (self._key is None or snapshot.stale):
+            refusal = Refusal(self._no_key if self._key is None else "the agent does not run", 5)
+        if refusal is None and trial == counter:
+            refusal = self._send(pending, snapshot)
+        self._record(pending, f"refused: {refusal.reason}" if refusal else "sent")
+        if refusal is not None:
+            return refusal
+        if change is not None:
+            change.is_withdrawn = True
+            change.confirm_at = self._clock() + _AGAIN_S
+            return Submission(name)
+        return self._add(pending)
+
+    def _find_change(self, submission: str, trial: object) -> tuple[str, _Pending | None]:
+        """Return an own change that has not ended: by its name, or the one on trial."""
+        for name, pending in self._submissions.items():
+            is_wanted = name == submission if submission else pending.counter == trial
+            if is_wanted and pending.kind == PATCH and not pending.is_done():
+                return name, pending
+        return "", None
+
+    def _add(self, pending: _Pending) -> Submission:
         name = str(self._next_id)
         self._next_id += 1
         self._submissions[name] = pending
         while len(self._submissions) > _KEPT:
             self._submissions.popitem(last=False)
-        is_sent = not is_in_force
-        self._record(pending, f"sent {pending.counter}" if is_sent else pending.outcome.reason)
         return Submission(name)
 
     def result(self, submission: str) -> Outcome | None:
         """Return the state of a submission; None: there is no such submission."""
         pending = self._submissions.get(submission)
         return None if pending is None else pending.outcome
+
+    def support(self, change: SetPointChange, user: str, protocol: str) -> None:
+        """Note that a user repeats the value in force: a decision that needs no message."""
+        self._owners.support(change.key, change.raw, f"{protocol} {user}")
+
+    def is_shared(self, change: SetPointChange, protocol: str) -> bool:
+        """Return whether a user of another protocol has decided on this value, too."""
+        return self._owners.has_other(change.key, change.raw, protocol)
 
     def _record(self, pending: _Pending, result: str) -> None:
         request = pending.request
@@ -227,14 +293,14 @@ class Writer:
 
     def _sign(self, request: Request, snapshot: Snapshot, last: int) -> tuple[int, bytes]:
         """Return counter and message. `last`: the last counter of another process."""
-        report = _report(snapshot)
-        times = _times(request, snapshot, report, last, self._confirm_s)
+        report = report_of(snapshot)
+        times = message_times(request, snapshot, report, last, self._confirm_s)
         key = [self._key] if self._key is not None else []
         if isinstance(request, UnitCommand):
             pairs = list(request.arguments.items())
             return messages.sign_command(self._unit, report, request.name, pairs, key, times)
         path = snapshot.setpoints[request.key].path
-        value = _decimal(request.raw)
+        value = number_of_raw(request.raw)
         number = number_of(path)
         change = (path if number is None else number, value)
         return messages.sign_patch(self._unit, report, [change], key, times)
@@ -287,7 +353,7 @@ class Writer:
             self._record(pending, f"refused{reason}" if reason else f"sent {pending.counter}")
 
     def _follow(self, pending: _Pending, remote: dict[str, Any], snapshot: Snapshot) -> None:
-        outcome = _outcome(pending, remote)
+        outcome = outcome_of(pending.kind, pending.counter, remote)
         if outcome is None:
             self._time_out(pending)
             return
@@ -295,26 +361,47 @@ class Writer:
             return
         if outcome != pending.outcome:
             pending.outcome = outcome
+            self._note_owner(pending)
             self._record(pending, f"{outcome.state} {outcome.reason}".strip())
-        if outcome.state == "trial" and remote.get("phase") == "confirm":
-            self._confirm(pending, snapshot)
+        if outcome.state == "trial" and not pending.is_withdrawn:
+            self._check_right(pending)
+        if outcome.state == "trial" and pending.is_withdrawn:
+            self._end_trial(pending, snapshot, "rollback")
+        elif outcome.state == "trial" and remote.get("phase") == "confirm":
+            self._end_trial(pending, snapshot, "confirm")
+
+    def _note_owner(self, pending: _Pending) -> None:
+        """Note what has become of a change that has ended."""
+        request = pending.request
+        if isinstance(request, SetPointChange) and pending.is_done():
+            is_kept = pending.outcome.state == "confirmed"
+            note = self._owners.keep if is_kept else self._owners.drop
+            note(request.key, request.raw, f"{pending.protocol} {pending.user}")
 
     def _try_again(self, pending: _Pending, outcome: Outcome, snapshot: Snapshot) -> bool:
         """Sign again if another message came first."""
         reason = outcome.reason.partition(":")[0]
-        if reason not in _COLLISIONS or pending.tries >= _TRIES:
+        if reason not in _COLLISIONS or pending.tries >= _TRIES or pending.is_withdrawn:
+            return False
+        if not self._may_write(pending.user, pending.protocol):
             return False
         return self._send(pending, snapshot) is None
 
-    def _confirm(self, pending: _Pending, snapshot: Snapshot) -> None:
-        """Confirm the own change; again if it is still on trial after some seconds."""
+    def _check_right(self, pending: _Pending) -> None:
+        """Withdraw the change of a user who has lost the right to write since."""
+        if not self._may_write(pending.user, pending.protocol):
+            pending.is_withdrawn, pending.confirm_at = True, 0.0
+            self._record(pending, "withdrawn: the account has no right to write any more")
+
+    def _end_trial(self, pending: _Pending, snapshot: Snapshot, word: str) -> None:
+        """Confirm the own change or roll it back; again if it is still on trial some s later."""
         now = self._clock()
         if now < pending.confirm_at:
             return
         pending.confirm_at = now + pending.confirm_pause_s
         pending.confirm_pause_s *= 2
-        confirm = UnitCommand("confirm", {"counter": pending.counter})
-        self._send(_Pending(confirm, pending.user, pending.address, "", COMMAND), snapshot)
+        command = UnitCommand(word, {"counter": pending.counter})
+        self._send(_Pending(command, pending.user, pending.address, "", COMMAND), snapshot)
 
     def _time_out(self, pending: _Pending) -> None:
         if pending.outcome.state == "pending" and self._clock() - pending.sent_at > _TIMEOUT_S:
@@ -328,51 +415,6 @@ def _is_configured(request: Request, snapshot: Snapshot) -> bool:
     return snapshot.setpoints[request.key].configured == request.raw
 
 
-def _setpoint_refusal(change: SetPointChange, setpoint: SetPoint | None) -> Refusal | None:
-    if setpoint is None or not setpoint.writable or setpoint.configured is None:
-        return Refusal(f"northbound.writes does not permit {change.key}")
-    row = point_table()[change.key]
-    if not setpoint.low <= change.raw <= setpoint.high:
-        low, high = row.value(setpoint.low), row.value(setpoint.high)
-        return Refusal(f"out of range: {low:g} to {high:g} {row.unit}")
-    if abs(change.raw - setpoint.configured) > setpoint.step:
-        return Refusal(f"too big a step: at most {row.value(setpoint.step):g} {row.unit}")
-    return None
-
-
-def _decimal(raw: int) -> Any:
-    """Return thousandths as a number of a message in lowest terms."""
-    return raw // 1000 if raw % 1000 == 0 else decimal(raw, 3)
-
-
-def _report(snapshot: Snapshot) -> UnitReport:
-    """Return the report of the unit from the record. Raises `OpsError`: there is no `remote`."""
-    return parse_report(json.dumps(snapshot.details.get("remote")).encode())
-
-
-def _times(
-    request: Request,
-    snapshot: Snapshot,
-    report: UnitReport,
-    last: int,
-    confirm_s: int,
-) -> messages.MessageTimes:
-    """Return the times of a message by the clock of the unit.
-
-    While the unit does not know UTC, the time is that of its last accepted message.
-    """
-    if snapshot.utc is None:
-        now_s = EPOCH_S + max(last, *(seconds_of(counter) for counter in report.counters)) + 1
-        return messages.MessageTimes(now_s, _UNDATED_EXPIRES_S, confirm_s)
-    now_s = int(snapshot.utc.timestamp())
-    if last < now_s - EPOCH_S + messages.ACCEPTED_AHEAD_S:
-        now_s = max(now_s, EPOCH_S + last + 1)
-    is_command = isinstance(request, UnitCommand)
-    return messages.MessageTimes(
-        now_s, _COMMAND_EXPIRES_S if is_command else _CHANGE_EXPIRES_S, confirm_s
-    )
-
-
 def _last_change(state: Path | None, process: str) -> int:
     """Return the counter of the last change of the process before this one; 0: none."""
     try:
@@ -380,28 +422,3 @@ def _last_change(state: Path | None, process: str) -> int:
             return counters.values.get(f"trial {process}", 0)
     except OSError:
         return 0
-
-
-def _outcome(pending: _Pending, remote: dict[str, Any]) -> Outcome | None:
-    """Return the state of a submission in the report; None: the report does not have it."""
-    for refused in remote.get("refusals") or []:
-        if list(refused[:2]) == [pending.kind, pending.counter]:
-            return Outcome("refused", ": ".join(str(text) for text in refused[2:] if text))
-    if pending.kind == COMMAND:
-        start = f"{pending.counter} "
-        for line in remote.get("results") or []:
-            if str(line).startswith(start):
-                return _command_outcome(str(line).partition(": ")[2])
-        return None
-    if remote.get("trial") == pending.counter:
-        return Outcome("trial", str(remote.get("phase") or ""))
-    last = list(remote.get("last") or [0, "", ""])
-    if last[0] == pending.counter:
-        states = {"confirmed": "confirmed", "rolled_back": "rolled_back"}
-        return Outcome(states.get(str(last[1]), "refused"), str(last[2]))
-    return None
-
-
-def _command_outcome(text: str) -> Outcome:
-    is_refused = text.partition(":")[0] in REJECT_REASONS
-    return Outcome("refused" if is_refused else "confirmed", text)

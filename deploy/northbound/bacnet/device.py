@@ -159,15 +159,24 @@ class BacnetDevice(SubscriptionServices):
                 self.events.notify(transition, identifier, self._send)
             except Exception as error:  # noqa: BLE001 - the other recipients get theirs
                 self.faults.report(f"event of alarm {transition.alarm.code}", error)
+        self.events.save()
 
-    def _send(self, message: Any) -> None:
+    def close(self) -> None:
+        """End the deliveries and the socket."""
+        self.events.close()
+        super().close()
+
+    def _send(self, message: Any) -> Any:
         """Send a notification. A recipient that does not answer is no fault of the device.
 
         Above a number of unanswered ones the notification is dropped: bacpypes3 searches without
         end for a free invoke id if a recipient has all 256.
         """
         if len(self._requests.get(message.pduDestination, ())) < _MAX_UNANSWERED:
-            self.request(message).add_done_callback(ignore_result)
+            future = self.request(message)
+            future.add_done_callback(ignore_result)
+            return future
+        return None
 
     async def reject_undecoded(self) -> None:
         """Reject the requests that bacpypes3 could not decode; it would wait 3 s for an answer.
@@ -368,7 +377,8 @@ def make_device(
     app.audit, app.unanswered, app.faults = audit, {}, faults
     app.set_points = None if writer is None else SetPointWrites(writer, audit, state=state)
     app.executed = 0
-    app.events = EventServices(alarms, app.permitted, writer, audit)
+    app.events = EventServices(alarms, app.permitted, writer, audit, state)
+    app.events.load()
     bind(app.asap, RequestCheck(audit, PROTOCOL, lambda: app.executed), app.nsap)
     for link in app.link_layers.values():
         DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)

@@ -6,14 +6,20 @@ acknowledgement goes to the agent as a command; the object shows it when the age
 Only clients of the permitted networks can acknowledge.
 """
 
+import asyncio
+import contextlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bacpypes3.apdu import (
     AcknowledgeAlarmRequest,
     ConfirmedEventNotificationRequest,
+    ErrorPDU,
     GetEventInformationACK,
     GetEventInformationRequest,
+    RejectPDU,
     SimpleAckPDU,
     UnconfirmedEventNotificationRequest,
 )
@@ -39,6 +45,8 @@ from deploy.northbound.bacnet.alarm_objects import (
     same_time,
 )
 from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
+from deploy.northbound.process.notifications import CountFile, NotificationQueue
+from deploy.ops.private_file import replace_private
 
 _SUMMARIES = 20
 """Events in one reply; the client asks for the next ones (about 45 bytes each)."""
@@ -71,8 +79,14 @@ class EventServices:
         permitted: PermittedClients,
         writer: WriteAccess | None,
         audit: AuditSink,
+        state: Path | None = None,
     ) -> None:
         self._alarms, self._permitted, self._writer, self._audit = alarms, permitted, writer, audit
+        self._queues: dict[tuple[bytes, int], NotificationQueue[Transition]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._known = None if state is None else state / "bacnet-alarms.json"
+        self._written = ""
+        self._counts = None if state is None else CountFile(state, PROTOCOL)
 
     def event_information(self, request: GetEventInformationRequest) -> GetEventInformationACK:
         """Return the next objects that are not normal or wait for an acknowledgement."""
@@ -135,8 +149,11 @@ class EventServices:
             if answer is None or isinstance(answer, Refusal):
                 raise ExecutionError("services", "serviceRequestDenied")
 
-    def notify(self, transition: Transition, device: Any, send: Callable[[Any], object]) -> None:
-        """Send a notification to the recipients of its class."""
+    def notify(self, transition: Transition, device: Any, send: Callable[[Any], Any]) -> None:
+        """Send a notification to the recipients of its class; again until each one has confirmed.
+
+        `send` returns the future of the answer, or None.
+        """
         alarm = transition.alarm
         (found,) = [
             notification_class
@@ -144,8 +161,68 @@ class EventServices:
             if notification_class.notificationClass == alarm.notification_class
         ]
         for destination in found.recipientList:
-            message = make_notification(transition, device, destination)
-            send(message)
+            if not destination.issueConfirmedNotifications:
+                send(make_notification(transition, device, destination))
+                continue
+            name = f"{alarm.number} seen" if transition.acked else str(alarm.number)
+            self._queue_of(destination, device, send).put(name, transition)
+
+    def _queue_of(
+        self, destination: Destination, device: Any, send: Callable[[Any], Any]
+    ) -> NotificationQueue[Transition]:
+        """Return the queue of a recipient; its task sends until the server ends."""
+        mac = bytes(destination.recipient.address.macAddress)
+        key = mac, int(destination.processIdentifier)
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = NotificationQueue(PROTOCOL, str(Address(mac)))
+
+            async def deliver(transition: Transition) -> bool | None:
+                return await _confirmed(send(make_notification(transition, device, destination)))
+
+            task = asyncio.get_running_loop().create_task(queue.run(deliver))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return queue
+
+    def load(self) -> None:
+        """Set the alarms that recipients know as active: their end is then a transition."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            numbers = json.loads(self._known.read_text()) if self._known else []
+            for number in numbers:
+                self._alarms.by_number[number].object.eventState = "offnormal"
+
+    def save(self) -> None:
+        """Write which alarms recipients know as active, and the counts, if they have changed."""
+        if self._known is None or self._counts is None or not self._queues:
+            return
+        waiting = {name for queue in self._queues.values() for name in queue.names()}
+        alarms = self._alarms.by_number.items()
+        numbers = [n for n, alarm in alarms if alarm.object.eventState != 0 or str(n) in waiting]
+        text = json.dumps(numbers)
+        with contextlib.suppress(OSError):
+            if text != self._written:
+                replace_private(self._known, text)
+                self._written = text
+        self._counts.write([queue.counts for queue in self._queues.values()])
+
+    def close(self) -> None:
+        """End the tasks."""
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _confirmed(future: Any) -> bool | None:
+    """Return whether a recipient has confirmed; None: it refuses, so a repetition has no use."""
+    if future is None:
+        return False
+    try:
+        answer = await future
+    except (ErrorPDU, RejectPDU):
+        return None
+    except Exception:  # noqa: BLE001 - no answer, or an abort
+        return False
+    return None if isinstance(answer, (ErrorPDU, RejectPDU)) else isinstance(answer, SimpleAckPDU)
 
 
 def make_notification(transition: Transition, device: Any, destination: Destination) -> Any:

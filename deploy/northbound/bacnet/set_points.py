@@ -50,6 +50,7 @@ class SetPointWrites:
             return False
         if verdict == decisions.KEPT:
             self._decisions.decide(key, raw, raw, client)
+            self._writer.support(change, client, PROTOCOL)
         return verdict != decisions.SEND or self._send(change, client)
 
     def _send(self, change: SetPointChange, client: str) -> bool:

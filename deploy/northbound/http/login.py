@@ -20,7 +20,7 @@ from typing import Protocol
 
 from microdot import Request
 
-from deploy.northbound.access.types import Refusal, Session
+from deploy.northbound.access.types import AccountProof, Refusal, Session
 
 _CACHE_S = 60.0
 _CACHE_SIZE = 16
@@ -62,7 +62,15 @@ class AccountStore(Protocol):
         """Return all accounts."""
         ...
 
-    def add(self, user: str, password: str, role: str, enabled: bool = True) -> Refusal | None:
+    def add(
+        self,
+        user: str,
+        password: str,
+        role: str,
+        enabled: bool = True,
+        *,
+        by: AccountProof | None = None,
+    ) -> Refusal | None:
         """Add an account. Slow by design."""
         ...
 
@@ -75,11 +83,12 @@ class AccountStore(Protocol):
         role: str | None = None,
         enabled: bool | None = None,
         unlock: bool = False,
+        by: AccountProof | None = None,
     ) -> Refusal | None:
         """Change an account; its sessions end. Slow by design with a password."""
         ...
 
-    def remove(self, user: str) -> Refusal | None:
+    def remove(self, user: str, by: AccountProof | None = None) -> Refusal | None:
         """Remove an account."""
         ...
 

@@ -62,7 +62,7 @@ _RESULTS = {
     "rolled_back": _ROLLED_BACK,
 }
 _CHANGED = "another user has changed the value of the client"
-_FOREIGN = "no return: another user has changed the value"
+_FOREIGN = "no return: another user has decided on the value"
 _RETRY_S = 5.0
 """Time between two returns, of any set-points."""
 REASONS = {
@@ -205,7 +205,7 @@ class UnitRegisters:
     def _accept_keep_alive(self, number: int, client: ModbusClient) -> None:
         if self._keep_alives.write(client.user, number):
             for key in self._decisions.set_points():
-                if self._decisions.client(key) == client.user:
+                if client.user in self._decisions.clients(key):
                     self._pauses.end(key)
 
     def _change(self, key: str, counts: int, client: ModbusClient) -> int:
@@ -227,6 +227,8 @@ class UnitRegisters:
         if verdict != decisions.SEND and key not in self._returning:
             if verdict == decisions.KEPT:
                 self._decisions.decide(key, counts, counts, client.user)
+                if self._writer is not None:
+                    self._writer.support(SetPointChange(key, raw), client.user, _PROTOCOL)
             self._slots[key] = SlotState(counts, *_RESULT_OF[verdict], self._writes(key))
             return 0
         return self._check_value(setpoint, raw, now) or self._submit(setpoint, counts, raw, client)
@@ -359,16 +361,26 @@ class UnitRegisters:
         self._repeated = {entry for entry in self._repeated if entry[0] != key}
 
     def _is_foreign(self, key: str) -> bool:
-        """Return whether the value in force is neither of a client nor from before its changes."""
+        """Return whether another user has changed the value in force, or counts on it.
+
+        It is then neither of a client nor from before its changes, or it is a decision of a user of
+        another protocol, too.
+        """
         configured, before = self._configured(key), self._memory.values.get(key)
-        return configured not in (None, before, *self._memory.written.get(key, ()))
+        if configured is None:
+            return False
+        if configured not in (before, *self._memory.written.get(key, ())):
+            return True
+        change = SetPointChange(key, configured)
+        return self._writer is not None and self._writer.is_shared(change, _PROTOCOL)
 
     def _configured(self, key: str) -> int | None:
         setpoint = None if self._snapshot.stale else self._snapshot.setpoints.get(key)
         return setpoint.configured if setpoint else None
 
     def _may_return(self, key: str) -> bool:
-        is_alive = self._keep_alives.is_alive(self._decisions.client(key))
+        clients = self._decisions.clients(key)
+        is_alive = any(self._keep_alives.is_alive(client) for client in clients)
         return not is_alive and self._pauses.is_over(key)
 
     def _return_set_points(self, now: float) -> None:

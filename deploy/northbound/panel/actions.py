@@ -21,9 +21,29 @@ MODES = ("hand", "off", "fill", "vent", "drain")
 MAX_MINUTES = 240
 _MAX_CODE = 100
 _MAX_REASON = 200
+_SAME_MS = 5
+"""Times of one occurrence of an alarm are rounded to 1 ms in each record."""
 
 Arguments = Mapping[str, Any]
 UnitRequest = SetPointChange | UnitCommand
+
+
+class Occurrence:
+    """One occurrence of an alarm. `raised_ms`: uptime of the agent when it was raised."""
+
+    def __init__(self, active: bool, raised_ms: int) -> None:
+        self.active, self.raised_ms = active, raised_ms
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same one, in the same state."""
+        if not isinstance(other, Occurrence):
+            return False
+        is_same_time = abs(self.raised_ms - other.raised_ms) <= _SAME_MS
+        return self.active == other.active and is_same_time
+
+    def __hash__(self) -> int:
+        """Return the same for the occurrences that can be the same one."""
+        return hash(self.active)
 
 
 class ActionError(Exception):
@@ -44,6 +64,20 @@ def make_request(name: str, arguments: Arguments, snapshot: Snapshot) -> UnitReq
     if action is None:
         raise ActionError(f"no action {name[:40]}")
     return action.make(arguments, snapshot)
+
+
+def ground_of(request: UnitRequest, snapshot: Snapshot) -> object:
+    """Return what a request changes, as a person sees it now: to compare, with no other meaning."""
+    if isinstance(request, SetPointChange):
+        found = snapshot.setpoints.get(request.key)
+        return None if found is None else found.configured
+    if request.name == "override":
+        cooling = snapshot.details.get("cooling")
+        return cooling.get("mode") if isinstance(cooling, Mapping) else None
+    for alarm in snapshot.alarms:
+        if alarm.id == request.arguments.get("code"):
+            return Occurrence(alarm.active, snapshot.uptime_us // 1000 - alarm.raised_ago_ms)
+    return None
 
 
 def _whole(arguments: Arguments, name: str, low: int, high: int) -> int:
@@ -136,5 +170,7 @@ ACTIONS: Mapping[str, Action] = {
     "rotate": Action(_without_arguments("rotate"), confirmed=True),
     "proof": Action(_proof, confirmed=True),
     "setpoint": Action(_setpoint, confirmed=True),
+    "rollback": Action(_without_arguments("rollback"), confirmed=False),
 }
-"""All actions by name. `release` returns to automatic control and needs no second step."""
+"""All actions by name. `release` returns to automatic control and needs no second step; so does
+`rollback`, which takes the change on trial back: the own one, and as an administrator any one."""

@@ -2,7 +2,9 @@
 """The second confirmation of an action: a code that is valid once, for 30 s, for one session.
 
 Does not know the actions. The first request prepares: it returns a code and the last moment. The
-second one confirms with the code, and the server takes the prepared request, not new arguments.
+second one confirms with the code, and the server takes the prepared request, not new arguments. The
+ground is what the person has seen: the value in force, the occurrence of the alarm, the mode. A
+confirmation is for this ground only.
 """
 
 import secrets
@@ -18,12 +20,13 @@ _MAX_OPEN = 32
 
 
 class PreparedAction(NamedTuple):
-    """A request that waits: name of the action, request, session, monotonic end in s."""
+    """A request that waits: name of the action, request, session, monotonic end in s, ground."""
 
     action: str
     request: UnitRequest
     session: str
     until_s: float
+    ground: object = None
 
 
 class Confirmations:
@@ -33,14 +36,16 @@ class Confirmations:
         self._clock = clock
         self._open: OrderedDict[str, PreparedAction] = OrderedDict()
 
-    def prepare(self, action: str, request: UnitRequest, session: str) -> str:
+    def prepare(
+        self, action: str, request: UnitRequest, session: str, ground: object = None
+    ) -> str:
         """Keep a request; return its code. A session has one open request."""
         for code in [code for code, item in self._open.items() if item.session == session]:
             del self._open[code]
         while len(self._open) >= _MAX_OPEN:
             self._open.popitem(last=False)
         code = secrets.token_urlsafe(12)
-        self._open[code] = PreparedAction(action, request, session, self._clock() + VALID_S)
+        self._open[code] = PreparedAction(action, request, session, self._clock() + VALID_S, ground)
         return code
 
     def take(self, code: str, session: str) -> PreparedAction | None:

@@ -26,8 +26,22 @@ from typing import Any, TypeGuard
 from microdot import Microdot, Request, Response
 
 from deploy.northbound.access.sessions import TOO_MANY
-from deploy.northbound.access.types import OPERATOR, READ_ONLY, Refusal, Session
-from deploy.northbound.panel.actions import ACTIONS, ActionError, UnitRequest, make_request
+from deploy.northbound.access.types import (
+    ADMINISTRATOR,
+    OPERATOR,
+    READ_ONLY,
+    Refusal,
+    Session,
+    SetPointChange,
+    UnitCommand,
+)
+from deploy.northbound.panel.actions import (
+    ACTIONS,
+    ActionError,
+    UnitRequest,
+    ground_of,
+    make_request,
+)
 from deploy.northbound.panel.confirmation import VALID_S, Confirmations
 from deploy.northbound.panel.files import HEADERS, find_file
 from deploy.northbound.panel.page_catalogue import catalogue_json
@@ -35,11 +49,14 @@ from deploy.northbound.panel.qr_code import qr_svg
 from deploy.northbound.panel.services import PanelServices
 from deploy.northbound.panel.state import state_json
 from deploy.northbound.panel.trends import MINUTES, curves_json
+from deploy.northbound.points.point_table import point_table
 
 PROTOCOL = "panel"
 _PERIOD_S, _LOOK_S = 1.2, 0.1
 _MAX_BODY = 4096
 _MAX_LOGIN_TEXT = 128
+_CHANGED = {"error": "changed"}
+"""What the person has seen is not in force any more: the page shows it again."""
 _Reply = Response
 _Handler = Callable[[Request, Mapping[str, Any]], Awaitable[_Reply]]
 
@@ -169,7 +186,10 @@ class PanelRoutes:
         made = self._make(request, session, name, fields)
         if isinstance(made, Response):
             return made
-        code = self._confirmations.prepare(name, made, session.id)
+        ground = ground_of(made, self._services.source.read())
+        if isinstance(made, SetPointChange) and _base_of(made, fields) not in (None, ground):
+            return _json(_CHANGED, 409)
+        code = self._confirmations.prepare(name, made, session.id, ground)
         return _json({"code": code, "valid_s": VALID_S})
 
     async def _act(self, request: Request, fields: Mapping[str, Any]) -> _Reply:
@@ -183,6 +203,9 @@ class PanelRoutes:
             prepared = self._confirmations.take(str(fields["code"]), session.id)
             if prepared is None:
                 return _json({"error": "expired"}, 409)
+            request.g.action = prepared.action
+            if ground_of(prepared.request, self._services.source.read()) != prepared.ground:
+                return _json(_CHANGED, 409)
             return self._submit(request, session, prepared.request)
         name = str(fields.get("action"))
         if name in ACTIONS and ACTIONS[name].confirmed:
@@ -208,7 +231,7 @@ class PanelRoutes:
             )
         except ActionError as error:
             return _json({"error": str(error)}, 400)
-        refusal = writer.permitted(made)
+        refusal = None if _is_rollback(made) else writer.permitted(made)
         if refusal is not None:
             return _refused(refusal, 403)
         return made
@@ -219,7 +242,11 @@ class PanelRoutes:
         if writer is None:
             return _json({"error": "session"}, 401)
         request.g.recorded = True
-        found = writer.submit(made, session.user, _address(request), PROTOCOL)
+        sender = session.user, _address(request), PROTOCOL
+        if _is_rollback(made):
+            found = writer.roll_back(*sender, any_user=session.may(ADMINISTRATOR))
+        else:
+            found = writer.submit(made, *sender)
         if isinstance(found, Refusal):
             return _refused(found, 403)
         return _json({"id": found.id}, 202)
@@ -289,6 +316,20 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
         return await handler(request, fields)
 
     return route
+
+
+def _base_of(change: SetPointChange, fields: Mapping[str, Any]) -> int | None:
+    """Return the raw value from which the page changes a set-point; None: it does not say so."""
+    arguments = fields.get("arguments")
+    value = arguments.get("from") if isinstance(arguments, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
+        return None
+    return point_table()[change.key].raw(value)
+
+
+def _is_rollback(request: UnitRequest) -> bool:
+    """Return whether a request ends a trial: no configuration must permit that."""
+    return isinstance(request, UnitCommand) and request.name == "rollback"
 
 
 def _error_of(reply: _Reply) -> str:

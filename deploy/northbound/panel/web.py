@@ -86,7 +86,7 @@ class PanelLogins:
 
     def change_password(self, session: Session, password: str) -> Session | Refusal:
         """Set the password. The sessions of the user end, so a new one is opened."""
-        refusal = self._accounts.change(session.user, password=password)
+        refusal = self._accounts.change(session.user, password=password, by=session.proof)
         return refusal or self.login(session.user, password, session.address)
 
 

@@ -6,6 +6,7 @@ A service is a module `service` in a package of `deploy/northbound/`. It has
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.audit import ServerAudit
 from deploy.northbound.access.sessions import Sessions
-from deploy.northbound.access.writes import Writer, WriterProcess
+from deploy.northbound.access.types import ADMINISTRATOR, OPERATOR
+from deploy.northbound.access.writes import PERSONS, Writer, WriterProcess
 from deploy.northbound.process.settings import SiteSettings
 from deploy.northbound.record import SnapshotSource
 
@@ -44,14 +46,27 @@ def make_context(process: str, settings: SiteSettings) -> ServerContext:
     audit = ServerAudit(settings.state, process)
     source = SnapshotSource(settings.folder, software_version())
     unit = f"{settings.site}/{settings.unit}"
-    identity = WriterProcess(settings.state, process, _health_s(settings.raw))
-    writer = Writer(unit, settings.folder, settings.key_file(), source, audit, identity)
     accounts = None
     sessions = None
     if process == "web" and "http" in settings.section:
         accounts = Accounts(settings.state, audit)
         sessions = Sessions(accounts)
+    may_write = right_of(accounts)
+    identity = WriterProcess(settings.state, process, _health_s(settings.raw), may_write)
+    writer = Writer(unit, settings.folder, settings.key_file(), source, audit, identity)
     return ServerContext(process, settings, source, audit, writer, accounts, sessions)
+
+
+def right_of(accounts: Accounts | None) -> Callable[[str, str], bool]:
+    """Return whether a user of a protocol has the right to write now; only persons can lose it."""
+
+    def may_write(user: str, protocol: str) -> bool:
+        if accounts is None or protocol not in PERSONS:
+            return True
+        account = accounts.find(user)
+        return account is not None and account.enabled and account.role in (OPERATOR, ADMINISTRATOR)
+
+    return may_write
 
 
 def _health_s(raw: dict[str, Any]) -> int:

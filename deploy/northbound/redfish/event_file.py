@@ -3,7 +3,8 @@
 
 Does not log; see `event_log`. The file is replaced as a whole, at most each 2 s, and only after a
 change. A damaged file is left out: the log then begins empty. It also has the alarms of the last
-record, so that a restart reports an alarm neither twice nor never.
+record, so that a restart reports an alarm neither twice nor never. The ids that can be in use are
+in a file of their own, which is written before the first of them is used.
 """
 
 import contextlib
@@ -29,10 +30,22 @@ class EventFile:
 
     def __init__(self, path: Path, log: EventLog) -> None:
         self._path, self._log = path, log
+        self._ids = path.with_name("redfish-event-ids.json")
         self._saved = ""
 
     def load(self) -> None:
-        """Add the events of the file to the empty log."""
+        """Add the events of the file to the empty log; go on after all ids that were in use."""
+        self._load()
+        number = 0
+        with contextlib.suppress(OSError, ValueError, TypeError, OverflowError, RecursionError):
+            number = int(json.loads(self._ids.read_text(encoding="utf-8")))
+        self._log.reserve_ids(number if 0 < number < _LONGEST else 0, self._store_ids)
+
+    def _store_ids(self, number: int) -> None:
+        with contextlib.suppress(OSError):  # a full disk: a crash can then use ids again
+            replace_private(self._ids, json.dumps(number))
+
+    def _load(self) -> None:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
             if self._path.stat().st_size > _MAX_BYTES:
                 return

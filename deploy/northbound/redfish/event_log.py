@@ -20,6 +20,8 @@ from deploy.northbound.redfish.sensors import UNIT, utc_text
 from deploy.northbound.snapshot import RAISED, AlarmFollower, AlarmItem, Snapshot
 
 RING = 256
+_RESERVED = 256
+"""Ids of events that are reserved in a file at a time."""
 _SOFTWARE_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _STARTED = "The server started. The time is that of the system clock and is not verified."
 _STATE_KEY = {"normal": "UnitStateNormal", "degraded": "UnitStateDegraded"}
@@ -77,6 +79,8 @@ class EventLog:
         self._uptime_us = 0
         self._last = Snapshot()
         self._next = 1
+        self._reserved = 1
+        self._reserve: Callable[[int], object] = lambda _: None
 
     def note_start(self, system_time: datetime) -> None:
         """Add the start of the server. Its time is that of the system clock and says so.
@@ -119,6 +123,14 @@ class EventLog:
         """Begin with the events of an earlier run. `number`: id of the next event."""
         self.events.extend(events)
         self._follower, self._state, self._next = alarms, state, number
+
+    def reserve_ids(self, number: int, store: Callable[[int], object]) -> None:
+        """Use no id below `number`. `store` keeps the end of the ids that can be used from now on.
+
+        It is called before the first of them is used: so no crash makes an id twice.
+        """
+        self._next = self._reserved = max(self._next, number)
+        self._reserve = store
 
     def known(self) -> tuple[AlarmFollower, str, int]:
         """Return the alarms and the state of the last record, and the id of the next event."""
@@ -193,6 +205,9 @@ class EventLog:
     def _make(
         self, snapshot: Snapshot, *, key: str, args: tuple[str, ...], severity: str, text: str
     ) -> UnitEvent:
+        if self._next >= self._reserved:
+            self._reserved = self._next + _RESERVED
+            self._reserve(self._reserved)
         number, self._next = self._next, self._next + 1
         utc, uptime_us = self._time_of(snapshot)
         return UnitEvent(number, key, args, severity, text, "None.", utc, uptime_us)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.northbound.access.types import AccountProof
 from deploy.northbound.redfish.messages import Json
 from deploy.northbound.redfish.schemas import type_name
 
@@ -29,7 +30,10 @@ _VOLATILE = ("DateTime",)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with its caller. `role`: "" without login. `session`: id of the session, or ""."""
+    """A request with its caller. `role`: "" without login. `session`: id of the session, or "".
+
+    `changes`: number of changes of the account at the login.
+    """
 
     path: str
     user: str = ""
@@ -39,6 +43,12 @@ class Call:
     body: Json = field(default_factory=dict)
     must_change: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
+    changes: int = 0
+
+    @property
+    def proof(self) -> AccountProof:
+        """Return what the login of the request has proved."""
+        return AccountProof(self.user, self.changes)
 
     def may(self, privilege: str) -> bool:
         """Return whether the role of the caller has a privilege."""
@@ -77,7 +87,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource. `build` None: the path is an action. `owner`: this user may use it too."""
+    """One resource. `build` None: the path is an action. `owner`: this user may use it too.
+
+    `live`: properties that change by themselves; they do not change the entity tag.
+    """
 
     path: str
     schema: str
@@ -90,6 +103,7 @@ class Resource:
     owner: str = ""
     id: str = ""
     expanded: bool = False
+    live: tuple[str, ...] = ()
 
     @property
     def allow(self) -> str:
@@ -110,7 +124,7 @@ class Resource:
             found["Id"] = self.id or self.path.rsplit("/", 1)[1]
         found["Name"] = self.name
         found.update(content)
-        found["@odata.etag"] = etag(found)
+        found["@odata.etag"] = etag({k: v for k, v in found.items() if k not in self.live})
         return found
 
 

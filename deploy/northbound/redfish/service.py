@@ -107,9 +107,9 @@ class RedfishService:
             method, target = request.method, call.path
             self._audit.record(call.user, call.address, "redfish", method, target, str(status))
 
-    def end_streams(self, user: str) -> None:
-        """End the streams of events of a user whose account has changed."""
-        self._events.end_streams(user)
+    def end_streams(self, user: str, role: str) -> None:
+        """End the streams of events of a user whose account has changed to `role`; "": it ended."""
+        self._events.end_streams(user, role)
 
     # --- access ---------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class RedfishService:
             query = {} if found.must_change else base.query
             return Call(
                 path, found.user, found.role, address, found.id,
-                must_change=found.must_change, query=query,
+                must_change=found.must_change, query=query, changes=found.changes,
             )  # fmt: skip
         if opens_session or (path in _OPEN and reads and found is None):
             return base
@@ -182,7 +182,7 @@ class RedfishService:
         if call.role:  # without login there is only the service root itself
             body = query.apply(self._tree, body, self._visible(call))
         tag = body.get("@odata.etag", etag(body))
-        if request.headers.get("if-none-match") == tag:
+        if _matches(request.headers.get("if-none-match"), tag):
             return Reply(304, None, {"ETag": tag})
         status = 202 if self._tasks.running(resource.path) else 200
         return Reply(status, body, {"ETag": tag})
@@ -207,7 +207,7 @@ class RedfishService:
         wanted = request.headers.get("if-match")
         if wanted in (None, "*") or resource.build is None:
             return
-        if resource.body()["@odata.etag"] not in [part.strip() for part in wanted.split(",")]:
+        if not _matches(wanted, resource.body()["@odata.etag"]):
             raise RedfishError(412, message("PreconditionFailed"))
 
     def _patch(self, resource: Resource, call: Call) -> Reply:
@@ -233,6 +233,8 @@ class RedfishService:
         if not accepted:
             raise RedfishError(400, *problems)
         reply = resource.patch.apply(call, accepted)
+        if reply is not None and problems and reply.body is not None:
+            return replace(reply, body={**reply.body, "@Message.ExtendedInfo": problems})
         if reply is not None:
             return reply
         path = f"{ACCOUNTS}/{accepted['UserName']}" if "UserName" in accepted else resource.path
@@ -293,6 +295,12 @@ class RedfishService:
         headers = {"Content-Type": "text/event-stream", "OData-Version": "4.0",
                    "Allow": "GET, HEAD"}  # fmt: skip
         return make_response(body, 200, headers)
+
+
+def _matches(wanted: str | None, tag: str) -> bool:
+    """Return whether a list of entity tags, or `*`, has a tag (RFC 9110, 8.8.3.2 and 13.1)."""
+    found = [part.strip().removeprefix("W/") for part in (wanted or "").split(",")]
+    return "*" in found or tag in found
 
 
 def parse_body(request: Request) -> Json:

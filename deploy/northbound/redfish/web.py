@@ -73,7 +73,9 @@ def add_routes(site: WebSite) -> None:
     def end_streams() -> None:
         site.accounts.refresh()
         while changed:
-            service.end_streams(changed.popleft())
+            user = changed.popleft()
+            account = site.accounts.find(user)
+            service.end_streams(user, account.role if account and account.enabled else "")
 
     site.server.every(_COMPARE_S, end_streams)
     site.server.every(_ALARMS_S, lambda: events.update(context.source.read()))

@@ -2,20 +2,22 @@
 """Informs: tells each receiver of raised, cleared and acknowledged alarms (RFC 3416, 4.2.7).
 
 snmpinform of net-snmp sends and repeats each inform until the receiver confirms it. Each receiver
-has a queue and a task of its own, so a dead receiver delays no other. The queue is bounded: the
-oldest inform is dropped and counted. At the start each active alarm is reported once, because
-alarms can have changed while the process did not run. The keys are in a private file,
-not in the arguments.
+has a queue and a task of its own, so a dead receiver delays no other; see
+`deploy.northbound.process.notifications`. At the start each active alarm is reported once, because
+alarms can have changed while the process did not run; one that has ended meanwhile is reported as
+cleared. The keys are in a private file, not in the arguments.
 """
 
 import asyncio
+import contextlib
+import json
 import os
 import shutil
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.northbound.process.notifications import MOST_WAITING, NotificationQueue
 from deploy.northbound.snapshot import (
     ACKNOWLEDGED,
     CLEARED,
@@ -33,9 +35,9 @@ from deploy.northbound.snmp.tree import (
     alarm_values,
     moved,
 )
+from deploy.ops.private_file import replace_private
 
 _KINDS = {RAISED: 1, CLEARED: 2, ACKNOWLEDGED: 3}
-_QUEUE_LENGTH = 256
 _RETRIES, _TIMEOUT_S = 5, 2
 _LONGEST_SEND_S = 30.0
 _NOTIFIED_COLUMNS = (3, 4, 5, 6, 7)  # as mib_text.NOTIFIED
@@ -63,11 +65,16 @@ class Inform:
 
 
 class AlarmChanges:
-    """Finds the informs of a new snapshot. A stale snapshot knows no alarms and changes nothing."""
+    """Finds the informs of a new snapshot. A stale snapshot knows no alarms and changes nothing.
 
-    def __init__(self) -> None:
+    `known`: alarms that the receivers know as active from before the start, with their rows.
+    """
+
+    def __init__(self, known: "KnownAlarms | None" = None) -> None:
         self._follower = AlarmFollower()
         self._rows: dict[str, tuple[int, ...]] = {}
+        self._before = dict(known or {})
+        self._sent: KnownAlarms = {}
 
     def update(self, snapshot: Snapshot) -> list[Inform]:
         """Return the informs since the last snapshot. An alarm that left the list has its old row.
@@ -79,47 +86,87 @@ class AlarmChanges:
         rows = {alarm.id: index for index, alarm in alarm_rows(snapshot.alarms)}
         known, self._rows = {**self._rows, **rows}, rows
         changes = self._follower.update(snapshot)
-        return [Inform(_KINDS[change], known[alarm.id], alarm) for change, alarm in changes]
+        found = [Inform(_KINDS[change], known[alarm.id], alarm) for change, alarm in changes]
+        still = {alarm.id for alarm in snapshot.alarms if alarm.active or alarm.state == "shelved"}
+        ended = [entry for name, entry in self._before.items() if name not in still]
+        self._before = {}
+        informs = [Inform(_KINDS[CLEARED], index, alarm) for index, alarm in ended] + found
+        self._sent |= {inform.alarm.id: (inform.index, inform.alarm) for inform in informs}
+        return informs
+
+    def known(self, waiting: Container[str] = ()) -> "KnownAlarms":
+        """Return the alarms that receivers can know as active. `waiting`: with an open inform."""
+        if self._before:  # no record since the start
+            return self._before
+        alarms = self._follower.alarms.values()
+        active = {alarm.id for alarm in alarms if alarm.active or alarm.state == "shelved"}
+        self._sent = {n: entry for n, entry in self._sent.items() if n in active or n in waiting}
+        return self._sent
 
 
-@dataclass(slots=True)
-class InformCounters:
-    """Informs since the start."""
-
-    confirmed: int = 0
-    failed: int = 0
-    dropped: int = 0
+KnownAlarms = dict[str, tuple[tuple[int, ...], AlarmItem]]
+"""Row and values of alarms by full code."""
 
 
-@dataclass(slots=True)
+class KnownFile:
+    """The alarms that the receivers know as active, in the file `path`, over a restart."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._written = path, ""
+
+    def load(self) -> KnownAlarms:
+        """Return the alarms; a damaged file has none."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            rows = json.loads(self._path.read_text(encoding="utf-8"))[:MOST_WAITING]
+            found = [(tuple(int(n) for n in index), _alarm(*fields)) for index, *fields in rows]
+            return {alarm.id: (index, alarm) for index, alarm in found}
+        return {}
+
+    def save(self, known: KnownAlarms) -> None:
+        """Write the file if the alarms have changed. A full disk costs the memory only."""
+        text = json.dumps(
+            [
+                [index, a.number, a.code, a.name, a.priority, a.text, a.action]
+                for index, a in known.values()
+            ]
+        )
+        if text != self._written:
+            with contextlib.suppress(OSError):
+                replace_private(self._path, text)
+                self._written = text
+
+
+def _alarm(number: int, code: str, name: str, priority: int, text: str, action: str) -> AlarmItem:
+    """Return an alarm of the file as one that has ended."""
+    return AlarmItem(
+        int(number), str(code), str(name), int(priority), "cleared_unacknowledged", str(text),
+        str(action),
+    )  # fmt: skip
+
+
 class InformSender:
     """Sends to one receiver, HOST:PORT. `folder`: of snmp.conf with user and keys."""
 
-    receiver: str
-    folder: Path
-    root: Oid = ROOT
-    program: str = field(default_factory=lambda: shutil.which("snmpinform") or "snmpinform")
-    counters: InformCounters = field(default_factory=InformCounters)
-    _queue: deque[Inform] = field(default_factory=lambda: deque(maxlen=_QUEUE_LENGTH))
-    _has_informs: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(
+        self,
+        receiver: str,
+        folder: Path,
+        root: Oid = ROOT,
+        program: str = "",
+        queue: NotificationQueue[Inform] | None = None,
+    ) -> None:
+        self.receiver, self.folder, self.root = receiver, folder, root
+        self.program = program or shutil.which("snmpinform") or "snmpinform"
+        self.queue = queue or NotificationQueue("snmp", receiver)
 
     def put(self, inform: Inform) -> None:
-        """Append an inform; the oldest one is dropped if the queue is full."""
-        if len(self._queue) == _QUEUE_LENGTH:
-            self.counters.dropped += 1
-        self._queue.append(inform)
-        self._has_informs.set()
+        """Add an inform. An acknowledgement replaces no raise and no end of the alarm."""
+        name = inform.alarm.id
+        self.queue.put(name if inform.kind != _KINDS[ACKNOWLEDGED] else f"{name} seen", inform)
 
     async def run(self) -> None:
-        """Send for ever, in order."""
-        while True:
-            await self._has_informs.wait()
-            self._has_informs.clear()
-            while self._queue:
-                if await self._send(self._queue.popleft()):
-                    self.counters.confirmed += 1
-                else:
-                    self.counters.failed += 1
+        """Send for ever."""
+        await self.queue.run(self._send)
 
     async def _send(self, inform: Inform) -> bool:
         """Send one inform; return whether the receiver has confirmed it."""

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.errors import OpsError
+from deploy.northbound.process.notifications import CountFile
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
-from deploy.northbound.snmp.informs import AlarmChanges, InformSender
+from deploy.northbound.snmp.informs import AlarmChanges, InformSender, KnownFile
 from deploy.northbound.snmp.liveness import HangWatch, LivenessTimes, local_address
 from deploy.northbound.snmp.responder import PassPersistResponder, ResponderSocket, parse_oid
 from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
@@ -179,9 +180,15 @@ class SnmpProcess:
         return result
 
     async def _watch_alarms(self) -> None:
-        changes = AlarmChanges()
+        folder = self._settings.folder
+        known, counts = KnownFile(folder / "known.json"), CountFile(folder.parent, "snmp")
+        changes = AlarmChanges(known.load() if self.senders else None)
         while True:
             for inform in changes.update(self._reader.read()):
                 for sender in self.senders:
                     sender.put(inform)
+            if self.senders:
+                waiting = set().union(*(sender.queue.names() for sender in self.senders))
+                known.save(changes.known(waiting))
+                counts.write([sender.queue.counts for sender in self.senders])
             await asyncio.sleep(_POLL_S)

@@ -14,6 +14,7 @@ const Control = (() => {
   }
   // Commands that the configuration of the unit permits; without the list the server decides.
   const permits = (command) => !Array.isArray(state.details.commands) || state.details.commands.includes(command);
+  const onTrial = () => Boolean((state.details.remote || {}).trial);
   function guard(element, command) { element.disabled = !permits(command); if (element.disabled) element.title = t("not writable"); return element; }
   const barred = (...commands) => (commands.every(permits) ? [] : [make("p", { className: "hint", textContent: t("not writable") })]);
   function choice(name, values, selected, label, onChoose) {
@@ -66,12 +67,17 @@ const Control = (() => {
         const value = field.read();
         problem.textContent = "";
         if (value === null) { problem.textContent = t("a number from", { low: limits.low, high: limits.high, unit }); field.input.focus(); return; }
-        Dialogs.act("setpoint", { key, value }, t("confirm.setpoint", { what: title, value, unit, from: limits.configured }));
+        Dialogs.act("setpoint", { key, value, from: limits.configured }, t("confirm.setpoint", { what: title, value, unit, from: limits.configured }));
       }, "");
       change.ariaLabel = t("change") + ": " + title;
       change.disabled = !limits.writable;
       return make("div", { className: "setpoint" }, make("b", { textContent: title }), make("p", { className: "hint", textContent: t("from to", { low: limits.low, high: limits.high, unit }) + (limits.step ? " · " + t("step", { step: limits.step, unit }) : "") + (limits.writable ? "" : " · " + t("not writable")) }), field, problem, change);
     }))];
+  }
+  function trialCard() {
+    if (!onTrial()) return [];
+    const undo = plainButton(t("roll back"), () => Dialogs.act("rollback", {}, t("roll back")));
+    return [card("change on trial", make("p", { className: "hint", textContent: t("change on trial.hint") }), make("div", { className: "row" }, undo))];
   }
   function testCard() {
     const row = (key, action, args) => make("div", { className: "setpoint" }, make("b", { textContent: t(key) }), make("p", { className: "hint", textContent: t(key + ".hint") }), guard(plainButton(t("start test"), () => Dialogs.act(action, args, t("confirm." + key)), ""), action), ...barred(action));
@@ -81,7 +87,7 @@ const Control = (() => {
   }
   function build() {
     const signHint = state.can_sign_in ? [] : [make("p", { className: "card quiet", textContent: t("read only") })];
-    const actions = state.can_sign_in ? [modeCard(), ...setpointCard(), testCard()] : [];
+    const actions = state.can_sign_in ? [...trialCard(), modeCard(), ...setpointCard(), testCard()] : [];
     id("control").replaceChildren(...signHint, make("div", { className: "grid" },
       card("who controls", make("table", {}, make("thead", {}, make("tr", {}, ...["actuator", "holder", "rank", "output"].map((key) => make("th", { textContent: t(key), scope: "col" })))), make("tbody", { id: "holders" })), make("p", { className: "hint", textContent: t("who controls.hint") })),
       ...actions, card("my actions", make("ul", { id: "myactions" }))));
@@ -97,7 +103,7 @@ const Control = (() => {
   }
   function update(next) {
     state = next;
-    const wanted = JSON.stringify([Texts.language, state.can_sign_in, state.details.commands, state.setpoints, Object.keys(Format.catalogue.points).length]);
+    const wanted = JSON.stringify([Texts.language, state.can_sign_in, state.details.commands, onTrial(), state.setpoints, Object.keys(Format.catalogue.points).length]);
     if (wanted !== built && !(built && state.stale)) { built = wanted; build(); showLog(); }
     showHolders();
     const cooling = state.details.cooling || {}, now = state.details.mode ?? cooling.mode;

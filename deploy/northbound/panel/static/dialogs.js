@@ -3,7 +3,7 @@
 // Sign-in, second confirmation, and the result of an action.
 const Dialogs = (() => {
   const { id, make } = Dom, t = Texts.text;
-  const REASONS = { session: "refused.session", role: "refused.role", password: "refused.password", expired: "refused.expired", confirm: "refused.expired" };
+  const REASONS = { session: "refused.session", role: "refused.role", password: "refused.password", expired: "refused.expired", confirm: "refused.expired", changed: "refused.changed" };
   const reasonText = (error) => (REASONS[error.message] ? t(REASONS[error.message]) : error instanceof Link.Refused ? t("refused", { reason: error.message }) : t("no connection"));
   let toastTimer = null;
   function toast(text) {
@@ -84,7 +84,9 @@ const Dialogs = (() => {
   async function follow(entry, submission) {
     for (let n = 0; n < 600 && ["pending", "trial"].includes(entry.state); n++) {
       await new Promise((resolve) => setTimeout(resolve, n < 20 ? 500 : 2000));
-      try { Object.assign(entry, await Link.get("result/" + encodeURIComponent(submission))); } catch { /* the server may be back later */ }
+      try { Object.assign(entry, await Link.get("result/" + encodeURIComponent(submission))); } catch (error) {
+        if (error.message === "401") entry.state = "unknown"; // signed out: the result is not for this page any more
+      } // else the server may be back later
       listeners.forEach((call) => call());
     }
     toast(entry.text + ": " + t("result." + entry.state) + (entry.reason ? " (" + entry.reason + ")" : ""));

@@ -57,6 +57,12 @@ const Link = (() => {
   async function signIn(user, password) { setSession(await post("login", { user, password })); activeAt = Date.now(); }
   async function signOut() { try { await post("logout", {}); } catch { /* it ends by itself */ } setSession(null); }
   async function changePassword(password) { setSession(await post("password", { password })); }
+  // A page that closes or is loaded again ends its session; a page that the browser keeps must sign in again.
+  addEventListener("pagehide", () => {
+    if (!session) return;
+    fetch("/panel/api/logout", { method: "POST", keepalive: true, headers: { "Content-Type": "application/json", "X-Coldloop": "1", "X-Auth-Token": session.token }, body: "{}" }).catch(() => { /* it ends by itself */ });
+    setSession(null);
+  });
   for (const name of ["pointerdown", "keydown"]) addEventListener(name, () => { activeAt = Date.now(); }, { passive: true });
 
   return {

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from deploy.northbound.access.accounts import CHANGED_MEANWHILE
 from deploy.northbound.access.password import MAX_LENGTH, MIN_LENGTH
 from deploy.northbound.access.types import ROLES, Refusal, Session
 from deploy.northbound.http.login import AccountStore, AccountView, SessionStore
@@ -121,7 +122,9 @@ class AccountResources:
             raise RedfishError(400, *problems)
         enabled = body.get("Enabled", True) is not False
         self._require(
-            self._accounts.add(body["UserName"], body["Password"], body["RoleId"], enabled),
+            self._accounts.add(
+                body["UserName"], body["Password"], body["RoleId"], enabled, by=call.proof
+            ),
             "UserName",
         )
         self._changed()
@@ -139,6 +142,7 @@ class AccountResources:
             role=values.get("RoleId"),
             enabled=values.get("Enabled"),
             unlock=values.get("Locked") is False,
+            by=call.proof,
         )
         self._require(refusal, next(iter(values)))
         self._changed()
@@ -146,13 +150,15 @@ class AccountResources:
     def _remove(self, user: str, call: Call) -> Reply:
         if not call.may(USERS):  # the owner may read and set the password, no more
             raise RedfishError(403, message("InsufficientPrivilege"))
-        self._require(self._accounts.remove(user), "UserName")
+        self._require(self._accounts.remove(user, by=call.proof), "UserName")
         self._changed()
         return Reply(204)
 
     def _require(self, refusal: Refusal | None, name: str) -> None:
         if refusal is not None and refusal.storage:
             raise RedfishError(507, {**message("GeneralError"), "Message": refusal.reason})
+        if refusal is not None and refusal.reason == CHANGED_MEANWHILE:
+            raise RedfishError(409, {**message("GeneralError"), "Message": refusal.reason})
         if refusal is not None:
             name = "Password" if "password" in refusal.reason else name
             text = message("PropertyValueConflict", name, "UserName", related=[name])

@@ -6,7 +6,7 @@ a task (202): the agent tests the change on trial before it is in force.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from deploy.northbound.access.types import Refusal, SetPointChange
@@ -40,6 +40,8 @@ _CONTROLS = {
     "DeltaPressure": ("pressure_setpoint", "differential_pressure", "PressurekPa", "kPa"),
 }
 """Controls: id, key of the set-point, key of the controlled point, ControlType, unit."""
+_LIVE = ("Sensor", "SetPoint", "Status")
+"""Readings of a Control: the entity tag is for the configured value and its limits."""
 _STALE_RETRY_S = 5
 _NAMESPACE = uuid.UUID("6f1c5a52-8d0e-4b63-9c53-0f1f0c1d9c2e")
 
@@ -117,7 +119,8 @@ class ChassisResources:
                           lambda call, values: self._write(key, call, values))  # fmt: skip
         title = point_table()[key].title
         path = f"{CHASSIS}/Controls/{name}"
-        return Resource(path, "Control", title, lambda: self._control_body(name), patch)
+        build: Callable[[], Json] = lambda: self._control_body(name)  # noqa: E731
+        return Resource(path, "Control", title, build, patch, live=_LIVE)
 
     def _control_body(self, name: str) -> Json:
         key, sensor, kind, unit = _CONTROLS[name]

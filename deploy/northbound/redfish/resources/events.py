@@ -22,6 +22,7 @@ from deploy.northbound.redfish.registry import PREFIX, message_id
 from deploy.northbound.redfish.resource import (
     COMPONENTS,
     MANAGER,
+    PRIVILEGES,
     ROOT,
     Call,
     Method,
@@ -166,10 +167,16 @@ class EventResources:
             with contextlib.suppress(asyncio.QueueFull):
                 subscription.queue.put_nowait(None)
 
-    def end_streams(self, user: str) -> None:
-        """End the streams of a user: the account has changed. Its deliveries by push stay."""
+    def end_streams(self, user: str, role: str) -> None:
+        """End the streams of a user whose account has changed.
+
+        `role`: of the account now, "" without one. Without the right to subscribe, the deliveries
+        by push end, too.
+        """
+        may_subscribe = COMPONENTS in PRIVILEGES.get(role, ())
         for subscription in tuple(self.subscriptions.values()):
-            if subscription.stream and subscription.user == user:
+            ends = subscription.stream or not may_subscribe
+            if ends and subscription.user == user:
                 self.end(subscription.id)
 
     def _create(self, call: Call) -> Reply:

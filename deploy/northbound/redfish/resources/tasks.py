@@ -6,7 +6,7 @@ The tasks are kept in memory: after a restart of this process they are gone, the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deploy.northbound.access.types import (
     Outcome,
@@ -15,10 +15,12 @@ from deploy.northbound.access.types import (
     UnitCommand,
     WriteAccess,
 )
-from deploy.northbound.redfish.messages import Json, message
+from deploy.northbound.redfish.messages import Json, RedfishError, message
 from deploy.northbound.redfish.resource import (
+    MANAGER,
     ROOT,
     Call,
+    Method,
     Reply,
     Resource,
     ResourceTree,
@@ -38,17 +40,29 @@ _STATES = {
     "rolled_back": ("Exception", "Critical"),
 }
 """State of a change: TaskState and TaskStatus of Redfish."""
+_CANCELLED = {
+    "pending": ("Cancelling", "OK"),
+    "trial": ("Cancelling", "OK"),
+    "rolled_back": ("Cancelled", "OK"),
+}
+"""The same for a task that a user has cancelled."""
+_ENDED = ("Completed", "Exception", "Cancelled")
 
 
 @dataclass(slots=True)
 class WriteTask:
-    """One write. `path`: the resource that the client wrote to. `start`: UTC, None: not known."""
+    """One write. `path`: the resource that the client wrote to. `start`: UTC, None: not known.
+
+    `is_cancelled`: a user has asked for the rollback of the change.
+    """
 
     id: str
     submission: str
     path: str
     start: str | None
     last: Outcome
+    user: str = ""
+    is_cancelled: bool = False
 
 
 class TaskList:
@@ -74,7 +88,7 @@ class TaskList:
         number = str(self._next)
         self._next += 1
         start = utc_text(self._sensors.read().utc)
-        task = WriteTask(number, submission.id, call.path, start, Outcome("pending"))
+        task = WriteTask(number, submission.id, call.path, start, Outcome("pending"), call.user)
         self._tasks[number] = task
         if len(self._tasks) > _MAX_TASKS:
             del self._tasks[next(iter(self._tasks))]
@@ -97,13 +111,36 @@ class TaskList:
         if task is None:
             return None
         build: Callable[[], Json] = lambda: self._task(task)  # noqa: E731
-        return Resource(f"{_SERVICE}/Tasks/{number}", "Task", f"Write to {task.path}", build)
+        return Resource(
+            f"{_SERVICE}/Tasks/{number}",
+            "Task",
+            f"Write to {task.path}",
+            build,
+            delete=Method(lambda call: self._delete(task, call), MANAGER),
+            owner=task.user,
+        )
+
+    def _delete(self, task: WriteTask, call: Call) -> Reply:
+        """Roll back the change of a task that runs; remove a task that has ended."""
+        state = self._task(task)["TaskState"]
+        if state not in ("Starting", "Running", "Cancelling"):
+            self._tasks.pop(task.id, None)
+            return Reply(204)
+        any_user = call.may(MANAGER)
+        found = self._writer.roll_back(
+            call.user, call.address, "redfish", task.submission, any_user=any_user
+        )
+        if isinstance(found, Refusal):
+            text = {**message("GeneralError"), "Message": found.reason}
+            raise RedfishError(503 if found.retry_s else 409, text)
+        task.is_cancelled = True
+        return Reply(202, self._task(task), {"Location": f"{_MONITORS}/{task.id}"})
 
     def _find_monitor(self, number: str) -> Resource | None:
         task = self._find(number)
         if task is None:
             return None
-        return Resource(f"{_MONITORS}/{number}", "Task", task.name, task.build, id=number)
+        return replace(task, path=f"{_MONITORS}/{number}", id=number)
 
     def running(self, path: str) -> bool:
         """Return whether the task of a monitor is still running; the answer is then 202."""
@@ -111,16 +148,18 @@ class TaskList:
         task = self._tasks.get(number)
         if parent != _MONITORS or task is None:
             return False
-        return self._task(task)["TaskState"] in ("Starting", "Running")
+        return self._task(task)["TaskState"] in ("Starting", "Running", "Cancelling")
 
     def _task(self, task: WriteTask) -> Json:
         task.last = self._writer.result(task.submission) or task.last
         state, health = _STATES.get(task.last.state, ("Interrupted", "Warning"))
+        if task.is_cancelled and task.last.state in _CANCELLED:
+            state, health = _CANCELLED[task.last.state]
         content: Json = {
             "TaskState": state,
             "TaskStatus": health,
             "TaskMonitor": f"{_MONITORS}/{task.id}",
-            "Messages": [self._outcome(task.last)] if state in ("Completed", "Exception") else [],
+            "Messages": [self._outcome(task.last)] if state in _ENDED else [],
             "Payload": {"TargetUri": task.path, "HttpOperation": "PATCH", "HttpHeaders": []},
         }
         if task.start:

@@ -91,10 +91,8 @@ def test_roles_include_the_lower_ones(server: AccessBench) -> None:
 
 
 def test_five_failures_lock_a_user_for_a_time(server: AccessBench) -> None:
-    for i in range(5):
-        assert server.login("rita", "wrong-password", f"10.0.0.{i}") == Refusal(
-            "wrong user name or password"
-        )
+    for _ in range(5):
+        assert server.login("rita", "wrong-password") == Refusal("wrong user name or password")
     refusal = server.login("rita")
     assert isinstance(refusal, Refusal)
     assert 0 < refusal.retry_s <= 61
@@ -105,6 +103,37 @@ def test_five_failures_lock_a_user_for_a_time(server: AccessBench) -> None:
     results = [entry[5] for entry in server.audit.entries if entry[0] == "rita"]
     assert results[:5] == ["refused"] * 5
     assert results[5].startswith("locked")
+
+
+def test_failures_at_one_address_keep_no_user_out_at_another(server: AccessBench) -> None:
+    for _ in range(600):
+        server.login("rita", "wrong-password", "10.0.0.66")
+        server.now += 12
+        assert isinstance(server.login("rita"), Session)
+
+
+def test_a_user_is_locked_after_too_many_failures_at_all_addresses(server: AccessBench) -> None:
+    assert isinstance(server.login("rita", address="10.0.0.5"), Session)
+    for i in range(100):
+        assert server.login("rita", "wrong-password", f"10.0.1.{i}") == Refusal(
+            "wrong user name or password"
+        )
+    refusal = server.login("rita", address="10.0.0.6")
+    assert isinstance(refusal, Refusal)
+    assert refusal.retry_s > 0
+    assert [a.locked for a in server.accounts.all() if a.user == "rita"] == [True]
+    assert isinstance(server.login("rita", address="10.0.0.5"), Session), "its own address"
+    assert isinstance(server.login("otto", address="10.0.0.6"), Session)
+    server.accounts.change("rita", unlock=True)
+    assert isinstance(server.login("rita", address="10.0.0.6"), Session)
+
+
+def test_a_changed_account_has_no_known_address(server: AccessBench) -> None:
+    assert isinstance(server.login("rita"), Session)
+    server.accounts.change("rita", role=OPERATOR)
+    for i in range(100):
+        server.login("rita", "wrong-password", f"10.0.1.{i}")
+    assert isinstance(server.login("rita"), Refusal)
 
 
 def test_failures_that_are_old_do_not_count(server: AccessBench) -> None:
@@ -144,8 +173,13 @@ def test_hostile_names_are_refused(server: AccessBench) -> None:
 def test_sessions_are_bounded(server: AccessBench) -> None:
     for user in ("ada", "otto"):
         for _ in range(MAX_OF_USER):
-            server.session(user)
-        assert isinstance(server.login(user), Refusal)
+            server.now += 1
+            last = server.session(user)
+        first = next(found for found in server.sessions.all() if found.user == user)
+        server.now += 1
+        assert isinstance(server.login(user), Session), "the oldest own one gives way"
+        assert first.id not in {found.id for found in server.sessions.all()}
+        assert server.sessions.find(last.token) is not None
     assert len(server.sessions.all()) == MAX_SESSIONS
     assert isinstance(server.login("rita"), Refusal)
     assert isinstance(server.sessions.check("rita", GOOD, "a", "redfish"), Session)
@@ -164,7 +198,9 @@ def test_a_higher_role_takes_the_place_of_the_oldest_lowest(server: AccessBench)
     assert isinstance(server.login("otto"), Session)
     assert first not in server.sessions.all()
     assert isinstance(server.login("ada"), Session)
-    assert isinstance(server.login("ruth"), Refusal)
+    assert isinstance(server.login("ruth"), Refusal | Session)
+    server.accounts.add("rosa", GOOD, READ_ONLY)
+    assert isinstance(server.login("rosa"), Refusal)
     assert len(server.sessions.all()) == MAX_SESSIONS
 
 

@@ -206,3 +206,26 @@ def test_refused_writes_do_not_end_the_return(tmp_path: Path) -> None:
 def test_steps(configured: int | None, before: int, step: int, expected: tuple[int, bool]) -> None:
     setpoint = SetPoint("supply_setpoint", configured, 15_000, 45_000, True, step=step)
     assert next_step(setpoint, before) == expected
+
+
+def test_another_living_master_with_the_same_value_keeps_it(tmp_path: Path) -> None:
+    """The first one only keeps alive; the second one has written the same value, then ended."""
+    unit = _Unit(31_000)
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
+    bench.ramp(3200)
+    bench.alive(OTHER)
+    assert bench.rig.registers.write(SUPPLY, 3200, OTHER) == 0
+    bench.run(400, MASTER)
+    assert unit.setpoint.configured == 32_000
+    bench.run(120)
+    assert unit.setpoint.configured == 31_000
+
+
+def test_a_value_that_another_protocol_counts_on_does_not_return(tmp_path: Path) -> None:
+    unit = _Unit(31_000)
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
+    bench.ramp(3200)
+    unit.shared.add(SetPointChange("supply_setpoint", 32_000))
+    bench.run(400)
+    assert unit.setpoint.configured == 32_000
+    assert (tmp_path / "restore.json").read_text() == "{}"

@@ -344,10 +344,39 @@ def test_the_first_sign_in_sets_a_password(server: PanelServer, open_page: OpenP
     expect(page.locator("#logindialog")).to_be_hidden()
 
 
-def test_a_reload_ends_the_access(open_page: OpenPage) -> None:
+def test_a_result_after_the_sign_out_is_not_known(server: PanelServer, open_page: OpenPage) -> None:
+    page = open_page("control")
+    sign_in(page)
+    page.locator(".setpoint > button:not(.plain)").first.click()
+    page.locator("#confirmdialog button:not(.plain)").click()
+    wait_until("a request", lambda: server.writer.requests)
+    server.writer.results["1"] = Outcome("trial", "health")
+    expect(page.locator("#myactions")).to_contain_text("on trial")
+    page.locator("#account").click()
+    expect(page.locator("#myactions")).to_contain_text("not known")
+
+
+def test_a_confirmation_is_for_the_value_that_was_shown(
+    server: PanelServer, open_page: OpenPage
+) -> None:
+    page = open_page("control")
+    sign_in(page)
+    page.locator(".setpoint > button:not(.plain)").first.click()
+    expect(page.locator("#confirmdialog")).to_be_visible()
+    points = server.source.snapshot.setpoints
+    changed = dataclasses.replace(points["supply_setpoint"], configured=30_000)
+    server.source.replace(setpoints={**points, "supply_setpoint": changed})
+    page.locator("#confirmdialog button:not(.plain)").click()
+    expect(page.locator("#toast")).to_contain_text("has changed since you looked")
+    assert server.writer.requests == []
+
+
+def test_a_reload_ends_the_access(server: PanelServer, open_page: OpenPage) -> None:
     page = open_page()
     sign_in(page)
+    assert server.logins.sessions
     page.reload()
+    wait_until("the end of the session", lambda: not server.logins.sessions)
     expect(page.locator("#account")).to_have_text("Sign in")
     stored = page.evaluate(
         "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the panel without a browser: roles, second confirmation, bad requests."""
 
+import dataclasses
 import http.client
 import json
 import math
@@ -114,6 +115,17 @@ def test_all_get_routes_are_open_and_change_nothing(server: PanelServer) -> None
     assert server.writer.requests == []
 
 
+@pytest.mark.parametrize(("user", "any_user"), [("operator", 0), ("admin", 1)])
+def test_a_trial_is_rolled_back_with_one_step(
+    server: PanelServer, user: str, any_user: int
+) -> None:
+    """No configuration must permit it: it takes back what the site itself has changed."""
+    assert act(server, sign_in(server, user), "rollback")[0] == 202
+    ((request, sender, address, protocol),) = server.writer.requests
+    assert request == UnitCommand("rollback", {"of": "", "any_user": any_user})
+    assert (sender, address, protocol) == (user, "127.0.0.1", "panel")
+
+
 def test_qr_code_is_of_the_serial_number(server: PanelServer) -> None:
     status, headers, data = fetch(server, "/panel/api/serial.svg")
     assert (status, headers["Content-Type"]) == (200, "image/svg+xml")
@@ -174,6 +186,49 @@ def test_a_risk_needs_the_second_step_with_the_same_arguments(server: PanelServe
     assert (user, address, protocol) == ("operator", "127.0.0.1", "panel")
 
 
+def _set_configured(server: PanelServer, raw: int) -> None:
+    points = server.source.snapshot.setpoints
+    changed = dataclasses.replace(points["supply_setpoint"], configured=raw)
+    server.source.replace(setpoints={**points, "supply_setpoint": changed})
+
+
+def test_a_confirmation_is_for_the_value_that_the_person_has_seen(server: PanelServer) -> None:
+    token = sign_in(server)
+    arguments: dict[str, Any] = {"key": "supply_setpoint", "value": 34.5, "from": 32}
+    fields = {"action": "setpoint", "arguments": arguments}
+    _, prepared = call(server, "prepare", fields, token)
+    _set_configured(server, 31_500)
+    assert call(server, "act", {"code": prepared["code"]}, token) == (409, {"error": "changed"})
+    assert server.audit.entries[-1][-1] == "refused: changed"
+    assert call(server, "prepare", fields, token) == (409, {"error": "changed"}), "an old page"
+    arguments["from"] = 31.5
+    _, prepared = call(server, "prepare", fields, token)
+    server.source.step()
+    _set_configured(server, 31_500)
+    assert call(server, "act", {"code": prepared["code"]}, token)[0] == 202
+    assert len(server.writer.requests) == 1
+
+
+def test_a_reset_is_for_the_occurrence_that_the_person_has_seen(server: PanelServer) -> None:
+    token, alarm = sign_in(server), make_alarm("flow_low", raised_ago_ms=60_000)
+    fields = {"action": "reset", "arguments": {"code": alarm.id}}
+
+    def show(ago_ms: int, uptime_s: int, **changes: Any) -> None:
+        shown = dataclasses.replace(alarm, raised_ago_ms=ago_ms, **changes)
+        server.source.replace(alarms=(shown,), uptime_us=uptime_s * 1_000_000)
+
+    for changes, status in (
+        ({"ago_ms": 70_001}, 202),
+        ({"ago_ms": 70_000, "state": "active_acknowledged"}, 202),
+        ({"ago_ms": 70_000, "state": "cleared_unacknowledged"}, 409),
+        ({"ago_ms": 3_000}, 409),
+    ):
+        show(60_000, 1000)
+        _, prepared = call(server, "prepare", fields, token)
+        show(uptime_s=1010, **changes)
+        assert call(server, "act", {"code": prepared["code"]}, token)[0] == status, changes
+
+
 def test_requests_of_the_actions(server: PanelServer) -> None:
     token, code = sign_in(server), ALARMS[0].id
     assert act(server, token, "acknowledge", code=code)[0] == 202
@@ -231,6 +286,7 @@ def test_random_actions_reach_the_writer_only_in_range(server: PanelServer) -> N
                 "release",
                 "rotate",
                 "proof",
+                "rollback",
             }
 
 

@@ -59,13 +59,16 @@ class FakeAccounts:
     def all(self) -> Sequence[UserAccount]:
         return [view for view, _password in self._accounts.values()]
 
-    def add(self, user: str, password: str, role: str, enabled: bool = True) -> Refusal | None:
+    def add(
+        self, user: str, password: str, role: str, enabled: bool = True, *, by: object = None
+    ) -> Refusal | None:
         if user in self._accounts:
             return Refusal("the user exists")
         self._accounts[user] = (UserAccount(user, role, "", enabled), password)
         return None
 
-    def change(self, user, *, name=None, password=None, role=None, enabled=None, unlock=False):
+    def change(self, user, *, name=None, password=None, role=None, enabled=None, unlock=False,
+               by=None):  # fmt: skip
         view, old = self._accounts.pop(user)
         view = replace(
             view,
@@ -76,7 +79,7 @@ class FakeAccounts:
         )
         self._accounts[view.user] = (view, password or old)
 
-    def remove(self, user: str) -> Refusal | None:
+    def remove(self, user: str, by: object = None) -> Refusal | None:
         del self._accounts[user]
         return None
 

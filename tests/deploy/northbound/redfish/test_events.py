@@ -505,3 +505,19 @@ def test_the_log_lists_events_with_a_time_and_can_be_cleared(bench: ServiceBench
     assert admin.call("POST", target, {})[0] == 204
     assert admin.get(entries)["Members"] == []
     admin.link.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "left"),
+    [("Operator", ["push"]), ("ReadOnly", []), ("", []), ("Administrator", ["push"])],
+)
+def test_deliveries_end_with_the_right_to_subscribe(
+    tmp_path: Path, role: str, left: list[str]
+) -> None:
+    """A changed account loses its streams; without the right it loses its push, too."""
+    with ServiceBench(tmp_path) as bench:
+        events = bench.service._events
+        for name, user in (("push", "otto"), ("stream", "otto"), ("other", "olga")):
+            events._add_subscription(name, "", user).stream = name == "stream"
+        events.end_streams("otto", role)
+    assert [entry.destination for entry in events.subscriptions.values()] == [*left, "other"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.northbound.access.types import Outcome, Refusal, SetPointChange
+from deploy.northbound.access.types import Outcome, Refusal, SetPointChange, UnitCommand
 from deploy.northbound.redfish.sensors import SENSORS
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
 
@@ -352,6 +352,84 @@ def test_a_set_point_is_a_task_until_it_is_confirmed(
     task = admin.get(task["@odata.id"].replace("TaskMonitors", "Tasks"))
     assert task["TaskState"] == "Exception"
     assert "supply too warm" in task["Messages"][0]["Message"]
+
+
+def test_the_tag_of_a_set_point_is_for_its_value_and_not_for_live_readings(
+    bench: ServiceBench, admin: ApiClient, writable: None
+) -> None:
+    def tag() -> str:
+        return str(admin.call("GET", CONTROL)[2]["ETag"])
+
+    before, points = tag(), bench.source.snapshot.points
+    for raw in (32_001, 32_777):
+        changed = {
+            key: replace(point, raw=raw, quality="uncertain")
+            for key, point in points.items()
+            if key in ("supply_temperature", "supply_setpoint")
+        }
+        bench.source.replace(points={**points, **changed})
+        assert tag() == before
+    assert admin.call("PATCH", CONTROL, {"SetPoint": 30.5}, If_Match=before)[0] == 202
+    limits = bench.source.snapshot.setpoints
+    other = replace(limits["supply_setpoint"], configured=30_500)
+    bench.source.replace(setpoints={**limits, "supply_setpoint": other})
+    assert tag() != before
+    assert admin.call("PATCH", CONTROL, {"SetPoint": 30}, If_Match=before)[0] == 412
+    bench.source.replace(points=points, setpoints=limits)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [("{}", 304), ('"0", {}', 304), ("W/{}", 304), ("*", 304), ('"0"', 200), ('"0", "1"', 200)],
+)
+def test_lists_of_tags(admin: ApiClient, wanted: str, status: int) -> None:
+    path = f"{ROOT}/AccountService/Accounts/admin"
+    tag = admin.call("GET", path)[2]["ETag"]
+    assert admin.call("GET", path, If_None_Match=wanted.format(tag))[0] == status
+
+
+def test_a_set_point_with_refused_properties_names_each_of_them(
+    admin: ApiClient, writable: None
+) -> None:
+    body = {"SetPoint": 30.5, "ControlMode": "Manual", "Foo": 1}
+    status, task, _h = admin.call("PATCH", CONTROL, body)
+    assert (status, task["TaskState"]) == (202, "Starting")
+    assert keys(task) == ["PropertyNotWritable", "PropertyUnknown"]
+
+
+@pytest.mark.parametrize("of", ["Tasks", "TaskMonitors"])
+def test_a_task_that_is_deleted_rolls_its_change_back(
+    bench: ServiceBench, admin: ApiClient, writable: None, of: str
+) -> None:
+    _status, task, headers = admin.call("PATCH", CONTROL, {"SetPoint": 30.5})
+    number = str(len(bench.writer.requests))
+    bench.writer.results[number] = Outcome("trial")
+    path = headers["Location"].replace("TaskMonitors", of)
+    reader, operator = ApiClient(bench, "reader"), ApiClient(bench, "operator")
+    assert reader.call("DELETE", path)[0] == 403
+    assert operator.call("DELETE", path)[0] == 403, "the change of another user"
+    status, task, _h = admin.call("DELETE", path)
+    assert (status, task["TaskState"]) == (202, "Cancelling")
+    request = bench.writer.requests[-1][0]
+    assert request == UnitCommand("rollback", {"of": number, "any_user": 1})
+    bench.writer.results[number] = Outcome("rolled_back", "command")
+    assert admin.get(path)["TaskState"] == "Cancelled"
+    assert admin.call("DELETE", path)[0] == 204
+    assert admin.call("GET", path)[0] == 404
+    reader.link.close()
+    operator.link.close()
+
+
+def test_an_operator_deletes_the_own_task(bench: ServiceBench, writable: None) -> None:
+    operator = ApiClient(bench, "operator")
+    headers = operator.call("PATCH", CONTROL, {"SetPoint": 30.5})[2]
+    assert operator.call("DELETE", headers["Location"])[0] == 202
+    assert bench.writer.requests[-1][0].arguments["any_user"] == 0
+    bench.writer.refusal = Refusal("no change is on trial")
+    status, body, _h = operator.call("DELETE", headers["Location"])
+    assert (status, body["error"]["message"]) == (409, "no change is on trial")
+    bench.writer.refusal = None
+    operator.link.close()
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,15 @@ def changes(*snapshots: Snapshot) -> list[str]:
         (None, ACKED, ["raised", "acknowledged"]),
         (ACKED, ALARM, ["cleared", "raised"]),
         (ALARM, replace(SHELVED, acknowledged=True), ["acknowledged"]),
-        (SHELVED, ACKED, ["acknowledged"]),
-        (replace(SHELVED, acknowledged=True), ACKED, []),
+        (SHELVED, ACKED, ["raised", "acknowledged"]),
+        (ALARM, SHELVED, []),
+        (SHELVED, replace(SHELVED, ended=True), []),
+        (replace(SHELVED, ended=True), SHELVED, []),
+        (None, SHELVED, []),
+        (replace(SHELVED, ended=True), ENDED, ["cleared"]),
+        (replace(SHELVED, ended=True), None, ["cleared"]),
         (replace(SHELVED, acknowledged=True), None, ["cleared"]),
-        (SHELVED, ALARM, []),
+        (SHELVED, ALARM, ["raised"]),
     ],
 )
 def test_each_change(
@@ -86,18 +91,29 @@ def test_each_acknowledgement_of_the_agent_is_found(seed: int) -> None:
         code = rng.choice(("a", "b", "c"))
         entry = states._find(code)
         is_active = entry is not None and entry.cleared_at is None
+        is_shelved = entry is not None and entry.shelved_until > now
         action = rng.choice(("change", "acknowledge", "shelve", "unshelve"))
         if action == "change":
             alarms.call(now, "cleared" if is_active else "raised", code, "")
-            expected.append((code, "cleared" if is_active else "raised"))
+            if not is_shelved:
+                expected.append((code, "cleared" if is_active else "raised"))
         elif action == "acknowledge" and states.acknowledge(code):
-            expected.append((code, "acknowledged"))
+            if is_active or not is_shelved:
+                expected.append((code, "acknowledged"))
         elif action == "shelve" and is_active:
             states.shelve(code, 1, now)
         elif action == "unshelve" and entry is not None:
             states.unshelve(code)
+            if is_shelved:
+                expected.append((code, "raised" if is_active else "cleared"))
         items = [
-            replace(ALARM, code=e.code, state=e.state(now), acknowledged=e.acknowledged)
+            replace(
+                ALARM,
+                code=e.code,
+                state=e.state(now),
+                acknowledged=e.acknowledged,
+                ended=e.cleared_at is not None,
+            )
             for e in states.entries
         ]
         found += [(a.code, change) for change, a in follower.update(record(*items, uptime_us=now))]

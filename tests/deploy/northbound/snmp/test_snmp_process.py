@@ -22,7 +22,7 @@ from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.snapshot import AlarmItem, Identity, Snapshot
 from deploy.northbound.snmp import tree
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
-from deploy.northbound.snmp.informs import AlarmChanges, InformSender
+from deploy.northbound.snmp.informs import AlarmChanges
 from tests.deploy.northbound.snmp.snmp_rig import (
     AUTHENTICATION,
     PRIVACY,
@@ -245,21 +245,6 @@ def test_changes_of_alarms() -> None:
         1,
     ]
     assert kinds(_alarm("active_unacknowledged")) == [2, 3]
-
-
-def test_the_queue_of_a_dead_receiver_is_bounded(tmp_path: Path) -> None:
-    sender = InformSender("127.0.0.1:9", tmp_path)
-    (inform,) = AlarmChanges().update(_with_alarm())
-    for _ in range(1000):
-        sender.put(inform)
-    assert len(sender._queue) == 256
-    assert sender.counters.dropped == 744
-
-
-def _with_alarm():
-    source = FakeSource(1)
-    source.replace(alarms=(_alarm("active_unacknowledged"),), stale=False)
-    return source.snapshot
 
 
 # --- files ---------------------------------------------------------------------------------------

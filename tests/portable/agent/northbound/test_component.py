@@ -291,7 +291,8 @@ def test_alarms_follow_isa_18_2():
     eq(states.entries[0].state(rig.now), "shelved")
     eq(states.count(rig.now), 1)
     rig.run(61)
-    eq(states.entries[0].state(rig.now), "active_acknowledged")
+    eq(states.entries[0].state(rig.now), "active_unacknowledged")
+    eq(states.acknowledge("minor:a"), "minor:a")
     raises(CommandError, states.shelve, "major", 10, rig.now)
     raises(CommandError, states.shelve, "minor:a", 0, rig.now)
     raises(CommandError, states.shelve, "minor:a", 481, rig.now)
@@ -307,6 +308,14 @@ def test_alarms_follow_isa_18_2():
     alarms.clear("major", rig.now)
     eq(states.acknowledge(), "major")
     eq(states.entries, [])
+
+
+def test_the_record_has_the_commands_that_are_permitted_and_possible():
+    """`override` needs the section `cooling`, which this unit does not have."""
+    rig = SiteRig(dict(WRITES, commands=["shelve", "acknowledge", "override", "release", "proof"]))
+    rig.run(3)
+    record = json.loads(rig.records["points.json"])
+    eq(record["commands"], ["acknowledge", "shelve"])
 
 
 def test_ended_alarms_are_bounded():

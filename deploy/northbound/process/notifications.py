@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notifications to one receiver that confirms them: kept until it does, sent again with pauses.
+
+While the receiver answers, each notification is sent, in order. If it does not, only the newest
+one of each alarm is kept: a receiver that comes back gets the state of now. The store is bounded;
+the oldest is dropped and counted. After a failure the pause is 2 s; it doubles up to 60 s. Then the
+next alarm is tried, so that one that cannot be sent keeps no other back.
+
+Does not send; SNMP and BACnet give the function that does. The counts of each process are in a file
+of the state folder, for the metrics and for `coldloop doctor`.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from deploy.ops.private_file import replace_private
+
+MOST_WAITING = 256
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
+_FILE = "notifications-{}.json"
+_PROTOCOLS = ("snmp", "bacnet")
+_Notice = TypeVar("_Notice")
+
+
+@dataclass(slots=True)
+class NotificationCounts:
+    """Counts since the start of the process. `failed`: attempts. `waiting`: not confirmed yet.
+
+    `replaced`: by a newer one of the same alarm. `dropped`: the store was full, or refused by the
+    receiver.
+    """
+
+    protocol: str
+    receiver: str
+    confirmed: int = 0
+    failed: int = 0
+    replaced: int = 0
+    dropped: int = 0
+    waiting: int = 0
+
+
+class NotificationQueue(Generic[_Notice]):
+    """The notifications to one receiver. `sleep`: for the pauses, s."""
+
+    def __init__(
+        self,
+        protocol: str,
+        receiver: str,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.counts = NotificationCounts(protocol, receiver)
+        self.is_down = False
+        self._sleep = sleep
+        self._waiting: list[tuple[str, _Notice]] = []
+        self._has_notices = asyncio.Event()
+
+    def names(self) -> set[str]:
+        """Return the names of the alarms whose newest notification is not confirmed."""
+        return {name for name, _ in self._waiting}
+
+    def put(self, name: str, notice: _Notice) -> None:
+        """Add the newest notification of the alarm `name`."""
+        self._waiting.append((name, notice))
+        if self.is_down or len(self._waiting) > MOST_WAITING:
+            self._keep_newest()
+        while len(self._waiting) > MOST_WAITING:
+            del self._waiting[0]
+            self.counts.dropped += 1
+        self.counts.waiting = len(self._waiting)
+        self._has_notices.set()
+
+    def _keep_newest(self) -> None:
+        newest = {name: number for number, (name, _) in enumerate(self._waiting)}
+        kept = [entry for number, entry in enumerate(self._waiting) if newest[entry[0]] == number]
+        self.counts.replaced += len(self._waiting) - len(kept)
+        self._waiting = kept
+
+    async def run(self, send: Callable[[_Notice], Awaitable[bool | None]]) -> None:
+        """Send for ever. `send` returns True: confirmed, False: again later, None: refused."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await self._has_notices.wait()
+            if not self._waiting:
+                self._has_notices.clear()
+                continue
+            entry = self._waiting[0]
+            answer = await send(entry[1])
+            if answer is not False:
+                self._remove(entry)
+                self.counts.confirmed += answer is True
+                self.counts.dropped += answer is None
+                self.is_down, pause_s = False, FIRST_PAUSE_S
+                continue
+            self.counts.failed += 1
+            self.is_down = True
+            self._keep_newest()
+            if entry in self._waiting:
+                self._remove(entry)
+                self._waiting.append(entry)
+            self.counts.waiting = len(self._waiting)
+            await self._sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _remove(self, entry: tuple[str, _Notice]) -> None:
+        self._waiting = [other for other in self._waiting if other is not entry]
+        self.counts.waiting = len(self._waiting)
+
+
+class CountFile:
+    """The counts of one protocol in the state folder `state`; written if they have changed."""
+
+    def __init__(self, state: Path, protocol: str) -> None:
+        self._path = state / _FILE.format(protocol)
+        self._written = ""
+
+    def write(self, counts: list[NotificationCounts]) -> None:
+        """Write the counts. A full disk costs the counts only."""
+        text = json.dumps([asdict(entry) for entry in counts])
+        if text != self._written:
+            with contextlib.suppress(OSError):
+                replace_private(self._path, text)
+                self._written = text
+
+
+def read_counts(state: Path) -> Iterator[NotificationCounts]:
+    """Give the counts of all protocols. A missing or damaged file has none."""
+    for protocol in _PROTOCOLS:
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+            text = (state / _FILE.format(protocol)).read_text(encoding="utf-8")
+            found = [NotificationCounts(**fields) for fields in json.loads(text)]
+            if all(type(entry.waiting) is int for entry in found):
+                yield from found
