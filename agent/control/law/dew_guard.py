@@ -11,14 +11,11 @@ requests it from the caller.
               for the end, a supply that falls counts as it will be in `_LEAD_S`: the lag of a
               sensor in a pocket (about 4 s) and a part of `_ALARM_S`. A step of the dew point is
               NEAR immediately
-
-`_CLEAR_S` is longer than a turn of the coolant at 30 % of the flow, 67 s: a cold part of the
-coolant that comes back does not raise the alarm again.
 """
 
 _CLOSE_K, _OPEN_K, _STEP_K = 1.0, 2.0, 5 / 10
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
-_ALARM_S, _CLEAR_S = 5.5, 119.5
+_ALARM_S, _CLEAR_S = 5.5, 59.5
 _LEAD_S, _RATE_S, _FALLS_K_S = 6.0, 4.0, -5 / 100
 DRY, NEAR, WET = 0, 1, 2
 

@@ -54,7 +54,7 @@ _REASONS = (
     ("", "a lag pump that a protection or a lost sensor started stops when one is enough"),
     ("throttle", "a load waits for its service before it starts again below its rating"),
     ("safety", "a loss of flow that comes back within 2 min keeps the pumps at full speed"),
-    ("cooling", "the alarm dew ends after 120 s, by the same measure as it begins"),
+    ("cooling", "the alarm dew ends by the same measure as it begins"),
     ("cooling", "the valve closes below its least opening with little heat and cold water"),
     ("throttle", "a case that falls is not hot; cool devices of a cold site have no blind limit"),
 )

@@ -382,7 +382,7 @@ def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
         rig.set(CDU, 1, tenths + 60)
         rig.run(3)
     assert rig.devices.registers[VALVE][0] > 0
-    rig.run(121)
+    rig.run(61)
     eq("dew" in rig.alarm_codes(), False)
 
 

@@ -241,8 +241,8 @@ def test_levels_of_a_wet_supply():
         eq((supply_c, measured, seconds, guard.level), (supply_c, measured, seconds, level))
     for supply_c, seconds, level in (
         (17.0, 199.0, WET),
-        (17.125, 119.0, WET),
-        (17.125, 119.5, DRY),
+        (17.125, 59.0, WET),
+        (17.125, 59.5, DRY),
     ):
         guard = guard_after((14.0, 15.0, True, 6.0), (supply_c, 15.0, True, seconds))
         eq((supply_c, seconds, guard.level), (supply_c, seconds, level))
@@ -277,14 +277,6 @@ def test_alarm_ends_by_the_same_measure_as_it_begins():
     """A supply that falls at -0.1 K/s to 2.5 K above the dew point counts as 0.6 K lower."""
     for rate, level in ((-1 / 10, NEAR), (-4 / 100, DRY)):
         steps = [(17.5 - rate * (30 - i), 15.0, True, 1.0) for i in range(31)]
-        calm = (17.5 - rate * 31, 15.0, True, 89.0)
+        calm = (17.5 - rate * 31, 15.0, True, 29.0)
         guard = guard_after((15.5, 15.0, True, 6.0), calm, *steps)
         eq((rate, guard.level), (rate, level))
-
-
-def test_alarm_of_a_cycle_through_the_dew_point_does_not_end():
-    """At 30 % of the flow the coolant needs 67 s for a turn. The supply is near in each second."""
-    guard = guard_after((15.5, 15.0, True, 6.0))
-    for second in range(134 * 4):
-        guard.step(15.5 if second % 134 < 20 else 18.0, 15.0, True, 1.0)
-        eq((second, guard.level), (second, NEAR))
