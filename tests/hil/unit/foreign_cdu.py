@@ -27,6 +27,7 @@ Physics, each 0.1 s: the flow follows the pump speed, the pressure its square. T
 import asyncio
 import struct
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -153,6 +154,30 @@ class Registers:
         return None
 
 
+class SkippedTime:
+    """Stands in for the module `time` of the code under test; its pauses take no real time.
+
+    Not virtual time: between two pauses it follows the real clock, so code that polls goes on. For
+    several threads.
+    """
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+        self._lock = threading.Lock()
+
+    def sleep(self, pause_s: float) -> None:
+        """Advance the clock by `pause_s`, in seconds; other threads get their turn."""
+        assert pause_s >= 0.0
+        with self._lock:
+            self._skipped_s += pause_s
+        time.sleep(0)
+
+    def monotonic(self) -> float:
+        """Return seconds since a fixed moment."""
+        with self._lock:
+            return time.monotonic() + self._skipped_s
+
+
 class ForeignCdu:
     """The CDU at a free port of the loopback, as a context. `now_s` is its clock in seconds."""
 
@@ -173,7 +198,7 @@ class ForeignCdu:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._server.shutdown(), self._loop).result(60)
+        asyncio.run_coroutine_threadsafe(self._shut_down(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(60)
         self._loop.close()
@@ -186,3 +211,7 @@ class ForeignCdu:
         transport: Any = server.transport
         self.address = f"tcp:127.0.0.1:{transport.sockets[0].getsockname()[1]}"
         return server
+
+    async def _shut_down(self) -> None:
+        server: Any = self._server
+        await server.shutdown()

@@ -27,8 +27,7 @@ from hil.tools.commission.outputs.pending import OldWords
 from hil.tools.commission.profile_draft import draft_profile
 from hil.tools.commission.register_table import parse_table
 from protocols.modbus import pdu
-from tests.hil.unit.foreign_cdu import ForeignCdu
-from tests.support.skipped_time import SkippedTime
+from tests.hil.unit.foreign_cdu import ForeignCdu, SkippedTime
 
 _PAUSING = ("steps", "outputs.output_watch", "outputs.way_back", "outputs.write_test",
             "tuning.loop_tuning", "tuning.step_test")  # fmt: skip
