@@ -25,6 +25,7 @@ never wait; an ambiguous echo is "unsure".
 from drivers.modbus.transaction import reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
+    BIT_READS,
     DIAGNOSTICS,
     READS,
     UNSIZED,
@@ -109,9 +110,12 @@ class OpenRequest:
 
 
 class UnitGuard:
-    """The open requests of one unit; times are in microseconds."""
+    """The open requests of one unit; times are in microseconds.
 
-    __slots__ = ("forget_at", "hold_until", "requests", "state", "tries")
+    `is_uncounted`: once the number of open requests was not known.
+    """
+
+    __slots__ = ("forget_at", "hold_until", "is_uncounted", "requests", "state", "tries")
 
     def __init__(self) -> None:
         self.state = SYNCED
@@ -119,6 +123,7 @@ class UnitGuard:
         self.hold_until = 0
         self.forget_at = 0
         self.tries = 0
+        self.is_uncounted = False
 
     def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
         """Close the earliest attempt of the `fitting` requests, and all attempts before it."""
@@ -135,13 +140,19 @@ class UnitGuard:
         self.requests = [request for request in self.requests if now < request.open_until]
 
     def remove_closed(self, now: int) -> None:
-        """Remove closed requests whose time has passed; `_MANY` ends after `_FORGET_US`."""
-        self.requests = [
-            request
-            for request in self.requests
-            if now < request.open_until + (_FORGET_US if request.pdu == _MANY else 0)
-            or (request.first <= request.last and request.pdu != _MANY)
-        ]
+        """Remove closed requests whose time has passed.
+
+        If the number of open requests was unknown, no count closes all of them: each ends after
+        `_FORGET_US`, as `_MANY` does.
+        """
+        kept = []
+        for request in self.requests:
+            is_open = request.first <= request.last
+            if request.pdu == _MANY or (is_open and self.is_uncounted):
+                is_open = now < request.open_until + _FORGET_US
+            if is_open or now < request.open_until:
+                kept.append(request)
+        self.requests = kept
 
     def handle(self, event: int) -> None:
         """Change the state by an event of the table."""
@@ -206,6 +217,7 @@ class StaleReplyGuard:
         Only function 8 tells their replies from ours, or a time without any.
         """
         self.expect_foreign(unit, _MANY, now)
+        self.units[unit].is_uncounted = True
         for request in self.units[unit].requests:
             if request.pdu == _MANY:
                 request.last = self._number + _MANY_COUNT
@@ -348,7 +360,9 @@ class StaleReplyGuard:
         """Return a request whose reply fits no open request of the unit, or None.
 
         The first choice is a part of the registers of `transaction`. If there is none, or it had no
-        success, function 8 is next; `diagnostics` permits it.
+        success, function 8 is next; `diagnostics` permits it. If the number of open requests was
+        unknown, an exception to function 8 can be an older one for ever. A read of another function
+        then takes its turn with function 8.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or guard.tries >= _MAX_TRIES:
@@ -358,6 +372,8 @@ class StaleReplyGuard:
         guard.tries += 1
         if guard.tries & 1 or not diagnostics:
             pdu = _shorter_read(transaction, guard, now, duplicates)
+            if pdu is None and guard.is_uncounted:
+                pdu = _other_read(transaction, guard)
             if pdu is not None:
                 return pdu
         if not diagnostics:
@@ -378,4 +394,15 @@ def _shorter_read(
         fitting = [1 for request in guard.requests if request.fits(prefix)]
         if not fitting and not duplicates.is_expected(prefix, now):
             return pdu
+    return None
+
+
+def _other_read(transaction: "Transaction", guard: UnitGuard) -> "bytes | None":
+    """Return a read of one value by a function that no open request has; None: there is none."""
+    if transaction.pdu[0] not in READS:
+        return None
+    used = [request.pdu[:1] for request in guard.requests]
+    for function in READS + BIT_READS:
+        if bytes((function,)) not in used:
+            return bytes((function,)) + transaction.pdu[1:3] + b"\0\1"
     return None

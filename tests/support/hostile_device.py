@@ -125,10 +125,24 @@ class HostileCase:
                     self.submitted[tag] = self.now
             if self.rng.randrange(3) == 0:
                 self._submit_write()
+            if self.behaviour is _reset_beside_master and cycle < HOSTILE_S:
+                self._run_until(self.now + self.rng.randrange(SECOND))
+                self._reset()
             self._run_until((cycle + 1) * SECOND)
             if self._is_settled():
                 break
         return self
+
+    def _reset(self) -> None:
+        """Let the port fail and open again, or the bus drop its input as after an exception."""
+        if self.rng.randrange(2):
+            self.bus.drop_input(self.now)
+            return
+        self.bus.event("failed", self.now)
+        self.arriving.clear()
+        self.bus.event("opened", self.now)
+        for result in self.bus.take_results():
+            self._judge(result)
 
     def _is_settled(self) -> bool:
         """Count good seconds: no guard, no offline unit, no late reply, and only good values."""
@@ -396,6 +410,13 @@ def _other_master(
     return [(5000, own), (20_000, asked), (20_000 + case.rng.randrange(400_000), reply)]
 
 
+def _reset_beside_master(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    """Another master, and resets in the middle: the bus loses requests of that master."""
+    return _other_master(case, device, request, now)
+
+
 def _queue(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
     """A slow device that serves one request after the other, ours and those of another master.
 
@@ -461,6 +482,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
 ASCII_BEHAVIOURS |= {"other master": _other_master, "queue": _queue}
+ASCII_BEHAVIOURS["resets beside another master"] = _reset_beside_master
 RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
 SIZES = ("one", "two", "many", "mixed")
 """Registers of each read: see `HostileCase`."""
