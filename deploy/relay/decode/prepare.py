@@ -12,7 +12,7 @@ from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
 from deploy.relay.limits import UnitLimits, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
-from deploy.relay.records.date_table import DateTable, Decision
+from deploy.relay.records.date_table import DateTable, RowDates
 from deploy.relay.records.quarantine import QuarantineTable, now_ms
 from protocols.errors import DecodeError
 from protocols.telemetry import block
@@ -53,7 +53,7 @@ class Prepared:
     dropped: list[tuple[Entry, str]] = field(default_factory=list)
     messages: list[Entry] = field(default_factory=list)
     clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
-    decisions: dict[int, Decision] = field(default_factory=dict)
+    decisions: dict[int, RowDates] = field(default_factory=dict)
 
 
 class Preparer:
@@ -225,17 +225,17 @@ class Preparer:
             tuple(column[1] for column in columns),
         )
 
-    def _decided(self, entry: Entry, raw: RawBlock) -> Decision | None:
+    def _decided(self, entry: Entry, raw: RawBlock) -> RowDates | None:
         """Return the dates that a record has since it was prepared; None: it was not."""
         if entry.id > self._dates.decided_to:
             return None
         found = self._dates.find(entry.id)
         own = [time_ms for time_ms in raw.times if time_ms is not None]
         if found is None and len(own) == len(raw.times):
-            return Decision(own, True, 0)
+            return RowDates(own, True, 0)
         return found
 
-    def _decide(self, entry: Entry, raw: RawBlock, prepared: Prepared | None) -> Decision:
+    def _decide(self, entry: Entry, raw: RawBlock, prepared: Prepared | None) -> RowDates:
         """Date the rows of a record. Raises HeldError if it must wait."""
         known: dict[int, RunClock] = {}
         for run in {span.run for span in raw.spans if span.run}:
@@ -245,7 +245,7 @@ class Preparer:
         dates = dating.date_rows(raw, now_ms(), known)
         times = [time_ms for time_ms in dates.times if time_ms is not None]
         is_dated = len(times) == len(dates.times)
-        decision = Decision(times if is_dated else _uptimes(raw), is_dated, dates.estimated)
+        decision = RowDates(times if is_dated else _uptimes(raw), is_dated, dates.estimated)
         if prepared is not None:
             for clock in dates.clocks:
                 if _is_news(clock, known.get(clock.run)):

@@ -120,7 +120,7 @@ def _raise(text: str) -> None:
     raise OutputError(f"ClickHouse: {text[:200]}")
 
 
-class ClickHouseOutput(Output):
+class ClickhouseOutput(Output):
     """Writes to the server or to the folder of the option."""
 
     BATCH = 1000

@@ -53,7 +53,7 @@ OUTPUTS = (
     ),
     OutputSpec(
         "clickhouse",
-        _PACKAGE + "clickhouse_output:ClickHouseOutput",
+        _PACKAGE + "clickhouse_output:ClickhouseOutput",
         "URL|FOLDER",
         "write to a ClickHouse server, http://USER@HOST:8123/DATABASE, or to the embedded engine "
         "in FOLDER",

@@ -17,7 +17,7 @@ POSITION = "#dated"
 """Name of the position of the decisions, among those of the outputs."""
 
 
-class Decision(NamedTuple):
+class RowDates(NamedTuple):
     """Times of the rows, ms: UTC if `is_dated`, else the uptime. `estimated`: not their own."""
 
     times: list[int]
@@ -32,7 +32,7 @@ class DateTable:
         self._database = database
         self.decided_to = database.positions().get(POSITION, 0)
 
-    def find(self, entry_id: int) -> Decision | None:
+    def find(self, entry_id: int) -> RowDates | None:
         """Return the decision for a record; None: its own times."""
         rows = self._database.query(
             "SELECT times, dated, estimated FROM row_date WHERE id=?", entry_id
@@ -40,9 +40,9 @@ class DateTable:
         if not rows:
             return None
         times = array("q", bytes(rows[0][0]))
-        return Decision(list(times), bool(rows[0][1]), int(rows[0][2]))
+        return RowDates(list(times), bool(rows[0][1]), int(rows[0][2]))
 
-    def store(self, decisions: dict[int, Decision], decided_to: int) -> None:
+    def store(self, decisions: dict[int, RowDates], decided_to: int) -> None:
         """Store the decisions up to a record. Needs a transaction; then call `advance`."""
         for entry_id, decision in decisions.items():
             self._database.execute(

@@ -19,7 +19,7 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.relay.outputs.base import OutputError
-from deploy.relay.outputs.clickhouse_output import ClickHouseOutput
+from deploy.relay.outputs.clickhouse_output import ClickhouseOutput
 from deploy.relay.outputs.http_client import RefusedError
 from tests.deploy.relay.relay_rig import START_MS
 from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
@@ -28,9 +28,9 @@ from tests.support.repository import ROOT
 _PACKAGE = "chdb-core-lite==26.5.0"
 _WRITER = """
 import sys, time
-from deploy.relay.outputs.clickhouse_output import ClickHouseOutput
+from deploy.relay.outputs.clickhouse_output import ClickhouseOutput
 from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
-output = ClickHouseOutput(context(sys.argv[1]))
+output = ClickhouseOutput(context(sys.argv[1]))
 output.deliver(ITEMS)
 output.deliver(ITEMS[:2])
 for number in range(10, 10_000):
@@ -81,7 +81,7 @@ server.serve_forever()
 """
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _EngineHandler(BaseHTTPRequestHandler):
     code, text = 200, b""
     seen: list[tuple[dict[str, str], bytes, str]] = []  # noqa: RUF012 - one server a test
 
@@ -102,22 +102,22 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def test_statements_and_errors_of_a_server() -> None:
-    _Handler.seen = []
-    with HTTPServer(("127.0.0.1", 0), _Handler) as http:
+    _EngineHandler.seen = []
+    with HTTPServer(("127.0.0.1", 0), _EngineHandler) as http:
         thread = threading.Thread(target=http.serve_forever)
         thread.start()
         try:
-            output = ClickHouseOutput(context(f"http://ops@127.0.0.1:{http.server_port}/cdu"))
+            output = ClickhouseOutput(context(f"http://ops@127.0.0.1:{http.server_port}/cdu"))
             output.deliver(ITEMS)
-            queries = [query["query"].split(" (")[0] for query, _, _ in _Handler.seen]
+            queries = [query["query"].split(" (")[0] for query, _, _ in _EngineHandler.seen]
             assert queries[3:] == [
                 f"INSERT INTO coldloop_{name} FORMAT JSONEachRow"
                 for name in ("sample", "note", "uptime")
             ]
-            assert {query["database"] + query["user"] for query, _, _ in _Handler.seen} == {
+            assert {query["database"] + query["user"] for query, _, _ in _EngineHandler.seen} == {
                 "cduops"
             }
-            lines = [json.loads(line) for line in _Handler.seen[3][1].splitlines()]
+            lines = [json.loads(line) for line in _EngineHandler.seen[3][1].splitlines()]
             assert (len(lines), lines[0]["t"]) == (38, f"{START_MS // 1000 + 10}.000")
             expected = [
                 (400, b"Code: 27. DB::Exception", RefusedError),
@@ -126,15 +126,15 @@ def test_statements_and_errors_of_a_server() -> None:
                 (403, b"Code: 516. DB::Exception", OutputError),
             ]
             for code, text, error in expected:
-                _Handler.code, _Handler.text = code, text
+                _EngineHandler.code, _EngineHandler.text = code, text
                 with pytest.raises(error):
                     output.deliver(ITEMS[:1])
         finally:
-            _Handler.code, _Handler.text = 200, b""
+            _EngineHandler.code, _EngineHandler.text = 200, b""
             http.shutdown()
             thread.join()
     with pytest.raises(DeployError, match="not the name of a database"):
-        ClickHouseOutput(context("http://127.0.0.1:8123/a;b"))
+        ClickhouseOutput(context("http://127.0.0.1:8123/a;b"))
 
 
 @pytest.mark.soak
