@@ -210,7 +210,7 @@ def _control(site: AnnualSite) -> dict[str, Any]:
             "valve": "valve",
             "min_pct": 20,
             "max_pct": 100,
-            "safe_pct": 60,
+            "safe_pct": 90,
             "rate_pct_per_s": _rounded(100.0 / p.valve_stroke_s),
         },
         "dp": {

@@ -30,11 +30,17 @@ if TYPE_CHECKING:
     from agent.control.law.optimizer import SetpointOptimizer
 
 _SETPOINT_K_S = 1 / 50
+_OPTIMUM_K_S = 1 / 300
+"""The same for a rise that the optimiser wants: the fans and the facility water follow within
+minutes. A faster rise would shut the valve, and open it again when they have followed.
+"""
 _SETPOINT_PCT_S = 1 / 5
 _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
 """Without air or load the last optimum stays for `_GAP_US` after it is due."""
+_RISE, _RISE_US = 102 / 100, 60 * SECOND
+"""Load over that of the last run from which the optimiser runs early; least time between runs."""
 _PADS_GAP_US = 3600 * SECOND
 """Time for which the last cooling of the air by the pads stands in for its sensor."""
 _HEAT_S = 300.0
@@ -114,6 +120,9 @@ class CoolingControl:
         self._optimum_valid_until = 0
         self._pads_k = 0.0
         self._pads_valid_until = 0
+        self._peak_kw = self._last_peak_kw = 0.0
+        self._used_kw: float | None = None
+        self._peak_until = self._rise_allowed_from = 0
         self._mean_heat_kw: float | None = None
         self._heat_at = 0
         self.optimal_pump_pct: float | None = None
@@ -181,8 +190,36 @@ class CoolingControl:
             return
         if readings.load_kw is None:
             self._filter_heat(readings, now)
+        self._follow_load(readings, now)
         if now >= self._optimize_due:
             self._run_optimizer(readings, now)
+
+    def _follow_load(self, readings: ControlReadings, now: int) -> None:
+        """Update the peak of the load since the run of the optimiser before the last one.
+
+        A load above the peak makes the cases too warm: the optimiser runs early, at most
+        every `_RISE_US`.
+        """
+        load_kw = readings.load_kw
+        if load_kw is None:
+            return
+        if load_kw > self._peak_kw:
+            self._peak_kw = load_kw
+        used_kw = self._used_kw
+        if used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from:
+            self._optimize_due = now
+
+    def _design_load_kw(self, readings: ControlReadings, now: int) -> "float | None":
+        """Return the load for the optimiser: the highest of the last one to two periods, kW."""
+        load_kw = readings.load_kw
+        if load_kw is None:
+            self._peak_kw = self._last_peak_kw = 0.0
+            return self._mean_heat_kw
+        peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
+        if now >= self._peak_until:
+            self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
+            self._peak_until = now + int(self.settings["optimum"]["every_s"]) * SECOND
+        return peak_kw if peak_kw > load_kw else load_kw
 
     def _filter_heat(self, readings: ControlReadings, now: int) -> None:
         """Update the mean heat of the loop: after a change of the flow, the heat at one time is
@@ -226,7 +263,8 @@ class CoolingControl:
                 target_c = self.min_setpoint_c
         if target_c > supply["high_c"]:  # overheating has priority over condensation
             target_c = supply["high_c"]
-        max_step = _SETPOINT_K_S * dt
+        is_slow = self.optimal_pump_pct is not None and target_c > self.setpoint_c
+        max_step = (_OPTIMUM_K_S if is_slow else _SETPOINT_K_S) * dt
         min_c = self.min_setpoint_c
         if min_c is not None and self.setpoint_c < min_c:
             self.setpoint_c = min_c if min_c < supply["high_c"] else supply["high_c"]
@@ -354,9 +392,8 @@ class CoolingControl:
         self._adapt_models(readings)
         air = self._inlet_air_c(readings, now)
         optimizer.set_pads(self._pads_k if self.adiabatic_on else 0.0)
-        load = readings.load_kw
-        if load is None:
-            load = self._mean_heat_kw
+        load = self._used_kw = self._design_load_kw(readings, now)
+        self._rise_allowed_from = now + _RISE_US
         if air is None or load is None:
             if now < self._optimum_valid_until:  # a short gap: the last point stays
                 self._optimize_due = now + _RETRY_US

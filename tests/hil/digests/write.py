@@ -51,6 +51,7 @@ _REASONS = (
     ("safety", "flow is read again before loads go off; a pump is judged by its replacement"),
     ("", "outputs that another master changes are read five times a second"),
     ("cooling", "the optimiser keeps a point that is hardly dearer; fans and pumps at part load"),
+    ("cooling", "the optimiser searches along the case limit, for the peak of the load"),
     ("", "a lag pump that a protection or a lost sensor started stops when one is enough"),
     ("throttle", "a load waits for its service before it starts again below its rating"),
     ("safety", "a loss of flow that comes back within 2 min keeps the pumps at full speed"),

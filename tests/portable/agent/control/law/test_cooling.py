@@ -7,7 +7,7 @@ from agent.control.law.fan import FanControl
 from agent.control.law.optimizer import SetpointOptimizer
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
+from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
 
 DEW = {"sensors": 2, "margin_k": 2.0, "allowance_k": 1.0, "fallback_c": 32.0}
@@ -266,6 +266,37 @@ def test_a_lost_sensor_behind_the_pads_does_not_move_the_optimum():
         targets.append(cooling.target_c)
     assert -0.3 < targets[85] - targets[39] < 0.3, targets[85]
     assert targets[119] > targets[39] + 3.0, targets[119]
+
+
+def test_the_optimum_is_for_the_peak_of_a_varying_load():
+    """A run at a moment of little load would be too warm for the next minute."""
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    used = []
+    for minute in range(200):
+        load_kw = 80.0 if minute % 7 == 3 else 60.0
+        if minute >= 120:
+            load_kw = 50.0
+        if minute >= 161:
+            load_kw = 70.0
+        cooling.optimise(make_readings(air_c=28.0, load_kw=load_kw), 60 * minute * SECOND)
+        used.append(cooling._used_kw)
+    eq(set(used[20:120]), {80.0})
+    eq(used[150], 50.0)  # after two periods
+    eq(used[161], 70.0)  # a rise is used in the same minute
+
+
+def test_a_rise_that_the_optimiser_wants_is_slow():
+    cooling = CoolingControl(settings())
+    cooling.set_target(cooling.setpoint_c + 3.0)
+    start_c = cooling.setpoint_c
+    cooling.ramp_setpoint(SECOND, 1.0)
+    near(cooling.setpoint_c, start_c + 1 / 50, 1e-9)
+    cooling.optimal_pump_pct = 70.0
+    cooling.ramp_setpoint(2 * SECOND, 1.0)
+    near(cooling.setpoint_c, start_c + 1 / 50 + 1 / 300, 1e-9)
+    cooling.set_target(start_c - 3.0)
+    cooling.ramp_setpoint(3 * SECOND, 1.0)
+    near(cooling.setpoint_c, start_c + 1 / 300, 1e-9)
 
 
 def test_dp_of_the_optimum_has_limits():
