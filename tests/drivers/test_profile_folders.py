@@ -77,11 +77,12 @@ def test_a_profile_that_is_no_file_is_an_error(site: Path, kind: str) -> None:
     """A FIFO would wait for ever, and /dev/zero has no end."""
     path = site / "profiles" / "one_cdu.json"
     path.unlink()
-    {
-        "FIFO": lambda: os.mkfifo(path),
-        "device": lambda: path.symlink_to("/dev/zero"),
-        "folder": path.mkdir,
-    }[kind]()
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
     with pytest.raises(ConfigError, match="not a regular file"):
         read_config(str(site / "unit.json"))
     use_folder(site / "profiles")

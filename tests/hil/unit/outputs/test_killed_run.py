@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hil.errors import BenchError
-from hil.tools.commission.outputs import pending_index, site_journals
+from hil.tools.commission.outputs import pending_index
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import OldWords, OutputFile
@@ -105,7 +105,7 @@ def test_another_user_sees_the_outputs(
     with pytest.raises(BenchError, match=elsewhere):
         check_elsewhere([_DEVICE], own)
     with monkeypatch.context() as patch:  # the folder of the other user cannot be read
-        patch.setattr(site_journals.os, "access", lambda *_: False)
+        patch.setattr("os.access", lambda *_: False)
         with pytest.raises(BenchError, match=elsewhere):
             check_elsewhere([_DEVICE], own)
     check_elsewhere([{**_DEVICE, "unit": 8}], own)
