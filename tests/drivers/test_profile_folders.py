@@ -2,6 +2,7 @@
 """Profiles of the site: found by the agent and the tools, before those of the package."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from agent.commands import profiles, read_config
 from agent.core.errors import ConfigError
 from drivers.commands import modbus
+from drivers.tools.lib.arguments import UsageError, raw_profile
 from drivers.tools.lib.profile_folders import VARIABLE, profile_files, site_folders, use_folder
 from tests.portable.agent.config.test_roles import all_roles, cdu_profile, one_device
 
@@ -68,3 +70,21 @@ def test_the_option_of_the_tools(
     with pytest.raises(SystemExit) as ended:
         modbus(["scan", "tcp:127.0.0.1:1", "--profiles", str(site / "none")])
     assert ended.value.code == 2
+
+
+@pytest.mark.parametrize("kind", ["FIFO", "device", "folder"])
+def test_a_profile_that_is_no_file_is_an_error(site: Path, kind: str) -> None:
+    """A FIFO would wait for ever, and /dev/zero has no end."""
+    path = site / "profiles" / "one_cdu.json"
+    path.unlink()
+    if kind == "FIFO":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_config(str(site / "unit.json"))
+    use_folder(site / "profiles")
+    with pytest.raises(UsageError, match="not a regular file"):
+        raw_profile("one_cdu")

@@ -176,6 +176,8 @@ def raw_profile(name: str) -> "Any":
     files = profile_files()
     if name not in files:
         raise UsageError("no profile is named %s; there are %s" % (name, ", ".join(sorted(files))))
+    if files[name].exists() and not files[name].is_file():
+        raise UsageError("%s: not a regular file" % files[name])
     return read_json(files[name], name)
 
 

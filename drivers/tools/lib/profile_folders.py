@@ -99,6 +99,8 @@ def read_profiles(config: "str | Path | None" = None) -> "dict[str, Any]":
 
 
 def _parse(path: "Any") -> "Any":
+    if path.exists() and not path.is_file():  # a FIFO can wait for ever, a device has no end
+        return "%s: not a regular file" % path
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

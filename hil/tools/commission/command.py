@@ -342,6 +342,7 @@ def _accept_on_site(
     question = (
         f"let the agent control the real devices, two scenarios of {arguments.seconds} s each?"
     )
+    work.check_outputs()
     problems = live_problems(
         *(journal.get(name) for name in ("propose", "values", "write-test")),
         is_asked=not arguments.yes,

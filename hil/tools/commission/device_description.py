@@ -68,7 +68,6 @@ class DeviceDescription:
             known = unit["model"] if unit["proven"] and not use_table else "table"
             if use_table and unit["unit"] not in given:
                 self.dialogue.say(f"  {where}: it is {unit['model']}; --table describes it")
-            proposal = given.get(unit["unit"], known)
             if (
                 unit["unit"] in unknown
                 and self.arguments.table is None
@@ -78,9 +77,9 @@ class DeviceDescription:
                     f"{where}: unknown model; describe it with --table FILE, or name its profile "
                     f"with --profile {unit['unit']}=NAME"
                 )
-            answer = self.dialogue.ask_valid(
+            answer = given.get(unit["unit"], "") or self.dialogue.ask_valid(
                 f"{where}: name of a profile, `table` to describe it, `-` to leave it out",
-                proposal,
+                known,
                 check_profile_name,
             )
             if answer == "-":

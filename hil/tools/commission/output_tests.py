@@ -6,7 +6,6 @@ lets a test fail that has moved another output (`hil.tools.commission.outputs.ou
 """
 
 import argparse
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +13,10 @@ from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
-from hil.tools.commission.outputs.pending import Device
+from hil.tools.commission.outputs.pending import Device, OldWords
+from hil.tools.commission.outputs.promised import OLD
 from hil.tools.commission.outputs.write_test import (
+    DONE,
     FAILED,
     LEFT,
     NOT_TESTED,
@@ -57,9 +58,10 @@ class OutputTests:
                 for point in points:
                     is_left = any(result["state"] == LEFT for result in results)
                     results.append(self._test(device, point, watch, is_left=is_left))
-            tested = [result for result in results if result["state"] != NOT_TESTED]
-            if tested:
-                self._add_effects(tested[-1], watch.settle_late())
+            tested = [r for r in results if r["state"] not in (NOT_TESTED, REFUSED)]
+            for effect in watch.settle_late() if tested else ():
+                own = [result for result in tested if result["point"] == effect.output]
+                self._add_effects((own or tested)[-1], [effect])
         return results
 
     def _test(self, device: Device, point: str, watch: OutputWatch, *, is_left: bool) -> Result:
@@ -82,12 +84,20 @@ class OutputTests:
             self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
             return {"point": name, "state": REFUSED, "reason": refusal}
         watch.start()
+        kept: list[OldWords] = []
+
+        def keep(state: str, old: OldWords) -> None:
+            kept.append(old)
+            self._guard.keep(device, state, old)
+
         with self._open(device) as access:
-            result = run_write_test(access, point, functools.partial(self._guard.keep, device))
+            result = run_write_test(access, point, keep)
         self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
         if result.state == LEFT:
             watch.leave(name)
         found = {**result._asdict(), "point": name}
+        if result.state == DONE:
+            found[OLD] = kept[0]._asdict()
         self._add_effects(found, watch.settle())
         return found
 

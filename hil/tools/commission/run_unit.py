@@ -23,6 +23,7 @@ from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
 from hil.tools.commission.outputs.run_guard import returned_outputs
+from hil.tools.commission.outputs.site_journals import describe_left
 
 SUITE = "acceptance"
 
@@ -54,7 +55,10 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         raise BenchError(f"--seconds: {arguments.seconds} is outside 30 to 3600")
     is_real = bool(arguments.real)
     _check_options(arguments, is_real)
-    unit = load_unit(arguments.unit)
+    try:
+        unit = load_unit(arguments.unit)
+    except BenchError as error:
+        raise BenchError("\n".join([str(error), *describe_left(arguments.unit)])) from None
     suite = build_suite(unit, is_real, arguments.seconds)
     if not arguments.json:
         _say_what_is_not_tested(unit, is_real)

@@ -40,6 +40,7 @@ from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.promised import check_promised
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,
@@ -243,7 +244,21 @@ class Commissioning:
         )
         if self.arguments.mode == "monitor":
             return []
+        self.check_outputs()
         return tuning.run(self.unit_file, self.journal.get("describe"))
+
+    def check_outputs(self) -> None:
+        """Compare the outputs with what the write test has left.
+
+        Raises BenchError if one has its tested value again: the write test has failed.
+        """
+        step, found = "write-test", self.journal.get("describe")
+        writes: list[dict[str, Any]] = self.journal.get(step)
+        problems = check_promised(writes, found, self.open_device, self.guard, self.dialogue.say)
+        if problems:
+            kept = self.journal.arguments(step), self.journal.basis(step)
+            self.journal.put(step, writes, *kept)
+            raise BenchError("\n".join([*problems, f"the next call repeats the step `{step}`"]))
 
     def _refuse_writes(self, device: str) -> str:
         return describe_failed_values(device, self.journal.get("values"))

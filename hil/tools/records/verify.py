@@ -104,8 +104,9 @@ def _compare(record: Record, basis: Basis) -> list[str]:
 
 
 def _is_basis(entry: object) -> bool:
-    is_object = isinstance(entry, dict) and entry.keys() == {"devices", "sections"}
-    return is_object and all(isinstance(part, dict) for part in entry.values())
+    if not isinstance(entry, dict) or entry.keys() != {"devices", "sections"}:
+        return False
+    return all(isinstance(part, dict) for part in entry.values())
 
 
 def _verify(path: Path, key: str | None) -> _Verification:

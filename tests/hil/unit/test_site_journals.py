@@ -149,7 +149,7 @@ def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
     journal = OutputFile(journal_path(unit)) if kind == "run" else Journal(site).pending
     move(unit, journal)
     with (
-        pytest.raises(BenchError, match="an interrupted test has moved PumpSpeed"),
+        pytest.raises(BenchError, match=r"an interrupted test of 20.* has moved PumpSpeed"),
         returned_outputs(load_unit(copied / "unit.json")),
     ):
         pytest.fail("it ran")
@@ -304,3 +304,22 @@ def test_names_of_one_endpoint_have_one_lock(one: str, other: str) -> None:
         with pytest.raises(BenchError, match="works with this port"):
             others.lock(other)
         others.lock("tcp:127.0.0.1:18702")
+
+
+def test_a_damaged_configuration_does_not_hide_moved_outputs(
+    unit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = unit.read_bytes()
+    pending = OutputFile(journal_path(unit))
+    move(unit, pending)
+    unit.write_text("{")
+    capsys.readouterr()
+    assert main(["hil", "run", "acceptance", "--unit", str(unit), "--real"]) == 2
+    error = capsys.readouterr().err
+    assert "not JSON" in error
+    for text in ("PumpSpeedControlPercent, register 4, is perhaps not at its old words [600]",
+                 "ValvePositionControlPercent, register 5", f"delete {pending.path}"):  # fmt: skip
+        assert text in error
+    unit.write_bytes(before)
+    with returned_outputs(load_unit(unit)):
+        assert words(unit) == _OLD

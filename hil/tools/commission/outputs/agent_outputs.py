@@ -113,7 +113,7 @@ class _Requests:
 
     def add(self, value: float | None, *, is_answering: bool) -> None:
         self.last.append(value)
-        if value is not None and value != (self.recent or [None])[-1]:
+        if value is not None and [value] != self.recent[-1:]:
             self.recent.append(value)
         elif value is not None and is_answering:
             self.recent = self.recent[1:] or self.recent

@@ -33,7 +33,7 @@ from hil.tools.commission.outputs.pending import (
 from hil.tools.commission.outputs.way_back import return_output
 
 _ROUNDS = 2  # the way back of one output can move another one again
-_LATE_S = 1.0
+_LATE_S = 5.0  # a queue or a ramp of the device can move an output that late
 
 
 class SideEffect(NamedTuple):

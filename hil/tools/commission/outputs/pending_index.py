@@ -112,8 +112,10 @@ def _make(folder: Path) -> None:
         folder.chmod(_OF_ALL)
 
 
-def _folders() -> tuple[Path, Path]:
-    return default_path().parent / "pending-outputs", _shared()
+def _folders() -> list[Path]:
+    """Return the folder of this user, and that of all; with the variable only the named one."""
+    own = [] if os.environ.get(VARIABLE) else [default_path().parent / "pending-outputs"]
+    return [*own, _shared()]
 
 
 def _shared() -> Path:

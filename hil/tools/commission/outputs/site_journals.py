@@ -47,6 +47,21 @@ def configured_devices(journal: Path) -> list[Device]:
         return []
 
 
+def describe_left(unit_file: Path) -> list[str]:
+    """Return a line for each output that a killed run has left, if its configuration is damaged.
+
+    Raises BenchError for a damaged journal.
+    """
+    pending = OutputFile(journal_path(unit_file))
+    return [
+        f"{entry['device']['port']} unit {entry['device']['unit']}: {entry['old']['point']}, "
+        f"register {entry['old']['address']}, is perhaps not at its old words "
+        f"{entry['old']['words']} (test of {entry['utc'] or 'an unknown time'}); correct the "
+        f"configuration and call this command again, or write them yourself and {pending.way_out}"
+        for entry in pending.entries
+    ]
+
+
 def run_journals(folder: Path) -> Iterator[OutputFile]:
     """Yield the journals of all configurations in a folder. Raises BenchError for a damaged one."""
     try:

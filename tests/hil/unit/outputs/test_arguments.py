@@ -76,6 +76,22 @@ def test_a_table_describes_the_only_unit(
     assert describe(tmp_path, two, *options, "--profile", "8=table") == ["abb_acs580", "mycdu"]
 
 
+def test_a_given_profile_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(question: str, proposal: str, _: bool) -> str:
+        asked.append(question)
+        return proposal
+
+    monkeypatch.setattr("hil.tools.commission.inputs.dialogue.prompt", answer)
+    units = [unit(7, proven=True), unit(8, proven=True)]
+    assert describe(tmp_path, units, "--profile", "7=orv3_rpu") == ["orv3_rpu", "abb_acs580"]
+    assert [question for question in asked if "unit 7: name of a profile" in question] == []
+    assert len([question for question in asked if "unit 8: name of a profile" in question]) == 1
+
+
 @pytest.mark.parametrize(
     ("numbers", "options", "problem"),
     [

@@ -94,8 +94,10 @@ def test_a_step_of_an_earlier_version_is_repeated(
     assert main([*command(cdu, site), "--to", "values"]) == 0
     edit(site / "commission.json", lambda raw: raw["steps"]["values"].pop("basis"))
     assert "is of an earlier version" in refused(command(cdu, site), capsys)
+    journal = json.loads((site / "commission.json").read_text(encoding="utf-8"))
     for wrong in (7, {}, {"devices": {"cdu": 7}, "sections": {}}):
-        edit(site / "commission.json", lambda raw, w=wrong: raw["steps"]["scan"].update(basis=w))
+        journal["steps"]["scan"]["basis"] = wrong
+        (site / "commission.json").write_text(json.dumps(journal), encoding="utf-8")
         assert "not a journal of a commissioning" in refused(command(cdu, site), capsys)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hil.errors import BenchError
-from hil.tools.commission.outputs import pending_index, site_journals
+from hil.tools.commission.outputs import pending_index
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import OldWords, OutputFile
@@ -105,7 +105,7 @@ def test_another_user_sees_the_outputs(
     with pytest.raises(BenchError, match=elsewhere):
         check_elsewhere([_DEVICE], own)
     with monkeypatch.context() as patch:  # the folder of the other user cannot be read
-        patch.setattr(site_journals.os, "access", lambda *_: False)
+        patch.setattr("os.access", lambda *_: False)
         with pytest.raises(BenchError, match=elsewhere):
             check_elsewhere([_DEVICE], own)
     check_elsewhere([{**_DEVICE, "unit": 8}], own)
@@ -117,7 +117,6 @@ def test_other_files_of_the_shared_folder_do_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = tmp_path / "shared"
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "one"))
     monkeypatch.setenv(pending_index.VARIABLE, str(shared))
     shared.mkdir()
     journal = tmp_path / "unit.json.outputs"
@@ -130,8 +129,6 @@ def test_other_files_of_the_shared_folder_do_no_harm(
     (shared / "f").symlink_to("/dev/zero")
     assert notes() == []
     check_elsewhere([_DEVICE], tmp_path / "b" / "x")
-    (tmp_path / "one" / "coldloop").mkdir(parents=True)
-    (tmp_path / "one" / "coldloop" / "pending-outputs").write_text("")  # cannot be a folder
     entry = {"device": _DEVICE, "old": OldWords(_PUMP, 3, 4, [600])._asdict()}
     note(journal, [entry])
     assert [found.journal for found in notes()] == [journal]
@@ -145,3 +142,21 @@ def test_other_files_of_the_shared_folder_do_no_harm(
     monkeypatch.setattr("pathlib.Path.stat", refuse)
     with pytest.raises(BenchError, match="has moved"):
         check_elsewhere([_DEVICE], tmp_path / "b" / "x")
+
+
+def test_a_user_without_the_shared_folder_has_own_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(pending_index.VARIABLE)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(pending_index, "_SHARED", str(tmp_path / "file"))
+    entry = {"device": _DEVICE, "old": OldWords(_PUMP, 3, 4, [600])._asdict()}
+    note(tmp_path / "journal", [entry])
+    own = tmp_path / "config" / "coldloop" / "pending-outputs"
+    assert [found.file.parent for found in notes()] == [own]
+    (own / "earlier").write_bytes(b"/of/an/earlier/version")
+    assert [str(found.journal) for found in notes()][1:] == ["/of/an/earlier/version"]
+    note(tmp_path / "journal", [])
+    note(Path("/of/an/earlier/version"), [])
+    assert [found.file.name for found in notes()] == ["earlier"]
