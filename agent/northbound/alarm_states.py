@@ -176,7 +176,7 @@ class AlarmStates:
         else:
             self.entries.remove(entry)
 
-    def tick(self, now: int) -> None:
+    def end_shelvings(self, now: int) -> None:
         """End the shelvings whose time is over."""
         for entry in self.entries[:]:
             if not entry.shelved_until:
@@ -189,7 +189,7 @@ class AlarmStates:
             if entry.shelved_until <= now:
                 self._end_shelving(entry)
 
-    def retain(self, now: int) -> "list[str]":
+    def shelvings(self, now: int) -> "list[str]":
         """Return the shelvings as lines: code, end in UTC s or 0, minutes."""
         utc = self._clock.utc(now)
         lines = []
@@ -204,8 +204,8 @@ class AlarmStates:
             lines.append("%s %d %d" % (entry.code, entry.end_utc_s, minutes))
         return lines
 
-    def restore(self, line: str, now: int) -> bool:
-        """Take a line of `retain`. Return whether the alarm is shelved now."""
+    def shelve_again(self, line: str, now: int) -> bool:
+        """Take a line of `shelvings`. Return whether the alarm is shelved now."""
         words = line.split(" ")
         if len(words) != 3 or not (words[1].isdigit() and words[2].isdigit()):
             return False
@@ -223,7 +223,7 @@ class AlarmStates:
             return False
         entry.shelved_until = now + minutes * _MINUTE
         entry.shelved_min, entry.end_utc_s, entry.is_restored = minutes, end, end > 0
-        self.tick(now)
+        self.end_shelvings(now)
         return entry.shelved_until > now
 
     def count(self, now: int) -> int:

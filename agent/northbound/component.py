@@ -70,10 +70,7 @@ class NorthboundComponent(Component):
         """Return the commands that the site can send: permitted, and a component can do them."""
         if self._message is None:
             return []
-        agent: Any = self.agent
-        able = ["acknowledge"]  # `agent.remote` does it for all components
-        for component in agent.components:
-            able += component.COMMANDS
+        able = point_record.able_commands(self.agent)
         permitted = self.settings.get("writes", {}).get("commands", [])
         return sorted([name for name in permitted if name in able])
 
@@ -105,7 +102,7 @@ class NorthboundComponent(Component):
     def tick(self, now: int) -> None:
         """Write the record once a second; pass on a message."""
         self.site_writes.set_time(now)
-        self.alarm_states.tick(now)
+        self.alarm_states.end_shelvings(now)
         if self._waiting and now >= self._next_message and self._message is not None:
             self._next_message = now + _MESSAGE_US
             self._message(self._waiting.pop(0), now)
@@ -146,11 +143,11 @@ class NorthboundComponent(Component):
 
     def retain(self, now: int) -> "list[str]":
         """Return the shelved alarms."""
-        return self.alarm_states.retain(now)
+        return self.alarm_states.shelvings(now)
 
     def restore(self, line: str, now: int) -> bool:
         """Take a line of `retain`."""
-        return self.alarm_states.restore(line, now)
+        return self.alarm_states.shelve_again(line, now)
 
     def status(self, now: int) -> JsonObject:
         """Return the number of records and messages."""

@@ -176,6 +176,14 @@ def _setpoints(component: "RecordHost") -> JsonObject:
     return JsonObject(pairs)
 
 
+def able_commands(agent: "Any") -> "list[str]":
+    """Return the commands that a component of the unit declares."""
+    able = ["acknowledge"]  # `agent.remote` does it for all components
+    for component in agent.components:
+        able += component.COMMANDS
+    return able
+
+
 def _alarms(component: "RecordHost", now: int) -> "list[JsonObject]":
     return [
         JsonObject(

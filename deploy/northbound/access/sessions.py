@@ -57,7 +57,7 @@ class Sessions:
         return replace(session, token=token)
 
     def _end_oldest_of(self, user: str) -> None:
-        """End the session of a user that was not used for longest, if he has all his places."""
+        """End the oldest session of a user who has all of the places of one user."""
         self._expire()
         own = [entry for entry in list(self._sessions.items()) if entry[1][0].user == user]
         if len(own) >= MAX_OF_USER:

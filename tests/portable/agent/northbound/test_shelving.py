@@ -37,7 +37,7 @@ class ShelvingBench:
     def pass_time(self, minutes):
         for _ in range(minutes * 6):
             self.now += 10 * SECOND
-            self.states.tick(self.now)
+            self.states.end_shelvings(self.now)
 
     def state(self):
         return [entry.state(self.now) for entry in self.states.entries]
@@ -127,7 +127,7 @@ def after_restart(lines, clock, now=0, active=False, urgent=()):
     bench.now = now
     if active:
         bench.toggle(True)
-    restored = [bench.states.restore(line, now) for line in lines]
+    restored = [bench.states.shelve_again(line, now) for line in lines]
     return bench, restored
 
 
@@ -135,10 +135,10 @@ def test_shelving_survives_a_restart_until_its_time():
     for active in (True, False):
         before = shelved(60, UnitClock(1000 * MINUTE))
         before.pass_time(10)
-        lines = before.states.retain(before.now)
+        lines = before.states.shelvings(before.now)
         eq(lines, ["minor:a %d 60" % (1060 * 60)])
         before.pass_time(5)
-        eq(before.states.retain(before.now), lines)  # no write while nothing has changed
+        eq(before.states.shelvings(before.now), lines)  # no write while nothing has changed
         bench, restored = after_restart(lines, UnitClock(1030 * MINUTE), 0, active)
         eq((restored, bench.state()), ([True], ["shelved"]))
         bench.toggle(True)
@@ -156,7 +156,7 @@ def test_a_shelving_whose_time_ended_in_the_meantime_is_not_restored():
 def test_without_utc_the_rest_counts_from_the_restart():
     before = shelved(60)
     before.pass_time(15)
-    lines = before.states.retain(before.now)
+    lines = before.states.shelvings(before.now)
     eq(lines, ["minor:a 0 50"])
     bench, restored = after_restart(lines, UnitClock(), 0, True)
     eq(restored, [True])
@@ -178,7 +178,7 @@ def test_utc_that_is_known_later_corrects_the_rest():
     eq(bench.state(), ["active_unacknowledged"])
 
 
-def test_a_wrong_line_shelves_nothing():
+def test_a_damaged_line_shelves_no_alarm():
     lines = (
         "",
         "minor:a",
