@@ -169,6 +169,12 @@ def test_exemption_with_an_alarm_needs_that_alarm() -> None:
     assert find_exemption("I1", other, ("shed_failed",)) is None
 
 
+def test_pumps_that_a_generator_stops_while_the_controller_has_no_power_are_exempt() -> None:
+    case = generate_case(501_268, 2, ANY)  # power cut at 120 s, 15 s without mains at 180 s
+    assert {fault.word for fault in case.faults} == {"power_cut", "grid_generator"}
+    assert find_exemption("I1", case) is not None
+
+
 def test_exemption_ends_where_the_controller_had_time() -> None:
     options = CaseOptions(90.0, "warm", ("pumps_seized", "power_cut"))
     cases = [generate_case(seed, 2, options) for seed in range(30)]
