@@ -19,6 +19,7 @@ from tests.support.repository import REALTIME, REALTIME_PARTS
 NO_TESTS_CHOSEN = 5  # exit code of pytest
 _WAITING = 3  # processes for the tests that wait
 _NICENESS = "10"  # of the other tests
+_MOST = 16  # processes; each takes some seconds of processor time to find the tests
 _PROCESS_BYTES = 1_500_000_000  # of a process with the programs of a test
 
 
@@ -28,8 +29,8 @@ def _command(marks: str, processes: int, *arguments: str) -> list[str]:
 
 
 def count_processes(cores: int, memory_bytes: int) -> int:
-    """Return the number of processes of the tests that mostly compute."""
-    return max(1, min(2 * cores + 1, memory_bytes // _PROCESS_BYTES))
+    """Return the number of processes of the tests without the mark `realtime`."""
+    return max(1, min(3 * cores, max(cores + 1, _MOST), memory_bytes // _PROCESS_BYTES))
 
 
 def main(arguments: list[str]) -> int:
