@@ -202,7 +202,7 @@ class Bus(RequestSender):
         result = client.feed(data)
         transaction = self._transaction
         if client.late_frames:
-            self._check_late_frames(now)
+            self._check_late_frames(now, now)
         self._timeouts_in_row = 0
         if self.state == DEFERRED:
             self.handle(DECIDED)

@@ -18,7 +18,8 @@ _MAX_URGENT_WAIT_US = 20 * MILLISECOND
 class LineTimer:
     """Idle times of one line, in microseconds.
 
-    Writes and stops wait until `t35_at`, polls until `drained_at` (monotonic time).
+    Writes and stops wait until `t35_at`, polls until `drained_at` (monotonic time). `last_byte_at`
+    is the arrival of the last byte.
     """
 
     def __init__(self, gap_us: int, flush_us: int) -> None:
@@ -26,6 +27,7 @@ class LineTimer:
         self.flush_us = flush_us
         self.t35_at = 0
         self.drained_at = 0
+        self.last_byte_at = 0
         self._required_us = gap_us
         self._poll_limit_at = self._urgent_limit_at = NEVER
 
@@ -41,6 +43,7 @@ class LineTimer:
 
     def bytes_received(self, now: int) -> None:
         """Record bytes during a transaction."""
+        self.last_byte_at = now
         self.t35_at = now + self.gap_us
         self.drained_at = now + self._required_us
 

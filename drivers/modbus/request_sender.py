@@ -320,20 +320,25 @@ class RequestSender(BusCounters):
         self.probes += 1
         return transaction
 
-    def _check_late_frames(self, now: int) -> None:
+    def _check_late_frames(self, now: int, last_at: int = 0) -> None:
         """Pass the frames that were not the reply to the guard; a duplicate of each can follow.
 
-        Frames are classified later than they arrive. The arrival of the first byte counts, because
-        a duplicate comes soon after its reply.
+        Frames are classified later than they arrive. Whether a frame is a duplicate is decided by
+        the arrival of its first byte at the earliest, because a duplicate comes soon after its
+        reply. The duplicate of this frame is expected from the last byte on, which came at
+        `last_at`; without it, that of the line counts.
         """
         frames = self.client.late_frames
         seen_at = self._bytes_since or now
         if self._stale_replies.units:
+            last_at = last_at or min(now, self._line_timer.last_byte_at)
             for frame in frames:
                 if not self._duplicate_filter.is_expected(frame, seen_at):
                     shape = self._stale_replies.frame_seen(frame, now, seen_at)
                     if shape is not None:
-                        until = self._duplicate_due(seen_at, 2 * len(frame) + 3)
+                        size = len(frame)
+                        until = self._duplicate_due(seen_at, 2 * size + 3)
+                        until = max(until, self._duplicate_due(last_at, size))
                         self._duplicate_filter.expect(shape, until, seen_at)
         frames.clear()
 

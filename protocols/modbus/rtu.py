@@ -105,6 +105,7 @@ class RtuClient(OtherRequests):
         self._other_reply_due = False
         self._trailing_data = b""
         self._last_reply = b""
+        self._cut = b""  # the last bytes before our request that are no frame
         self._waiting = False
         self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
@@ -191,6 +192,7 @@ class RtuClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
+        self._cut = b""
         self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
@@ -388,15 +390,32 @@ class RtuClient(OtherRequests):
 
     def _classify(self, data: bytes) -> None:
         """Count the frames in `data` by their type, and all other bytes as noise."""
-        at, size = 0, len(data)
+        size = len(data)
+        at = last_end = self._join_cut(data) if self._cut else 0
         while at < size:
             end = frame_end(data, at, size)
             if end:
                 self._count_frame(data[at:end])
-                at = end
+                at = last_end = end
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
+        if not self._waiting:
+            self._cut = data[last_end:][-_MAX_FRAME:]
+
+    def _join_cut(self, data: bytes) -> int:
+        """Count the frame that our request cut in two; return where `data` goes on after it.
+
+        An adapter can deliver the first bytes of another master's request long before the rest.
+        """
+        cut, self._cut = self._cut, b""
+        joined = cut + data
+        for begin in range(len(cut)):
+            end = frame_end(joined, begin, len(joined)) if begin + 1 < len(joined) else 0
+            if end > len(cut):
+                self._count_frame(joined[begin:end])
+                return end - len(cut)
+        return 0
 
     def _count_frame(self, frame: bytes) -> None:
         """Count one intact frame that is not the reply."""

@@ -61,6 +61,20 @@ def test_their_reply_is_not_ours_after_the_loss_of_their_request():
             assert "ok" not in [result.status for result in results], (lose, len(arrived))
 
 
+def test_their_request_that_our_own_cuts_in_two():
+    """An adapter delivers its first bytes, then our request goes out, then the rest comes."""
+    for count in range(1, len(THEIR_REQUEST)):
+        bus, now = shared_bus()
+        bus.receive(THEIR_REQUEST[:count], now)
+        bus.submit(5, READ, "read", retries=0)
+        sent, frame = run_until_write(bus)
+        eq(frame, with_crc(b"\x05" + READ))
+        bus.receive(THEIR_REQUEST[count:], sent + 1_000)
+        bus.receive(THEIR_REPLY, sent + 40_000)
+        assert "ok" not in [result.status for result in bus.take_results()], count
+    eq(bus.client.counters.other_unit_frames > 0, True)
+
+
 def test_alone_on_the_line_nothing_is_held_back():
     bus = make_bus()
     bus.submit(5, READ, "first", retries=0)

@@ -284,3 +284,26 @@ def test_a_copy_during_another_transaction_is_no_further_reply():
     timed_out, _ = wake_once(bus)
     eq(only_result(bus).status, "timeout")
     check_first_attempt_is_open(bus, timed_out)
+
+
+def test_the_duplicate_of_a_late_reply_after_noise_is_no_second_reply():
+    """Noise comes 24 ms before the late reply, and a time-out between the reply and its copy."""
+    bus = make_bus()
+    bus.submit(5, READ, "twice", retries=1)
+    for _ in range(2):  # both attempts time out
+        run_until_write(bus)
+    while bus.pending_count:
+        bus.wake(bus.deadline())
+    bus.take_results()
+    bus.submit(9, READ, "other unit", retries=0)
+    sent, _ = run_until_write(bus)
+    bus.receive(b"\xff", sent + 80_000)
+    bus.receive(REPLY, sent + 104_000)
+    eq(bus.deadline() < sent + 112_000, True)
+    bus.wake(bus.deadline())
+    eq([result.tag for result in bus.take_results()], ["other unit"])
+    bus.receive(REPLY, sent + 112_000)
+    bus.submit(9, OTHER, "next", retries=0)
+    run_until_write(bus)
+    (request,) = bus._stale_replies.units[5].requests
+    eq(request.first <= request.last, True)  # the reply to the second attempt is still due
