@@ -130,6 +130,7 @@ class Relay:
         self.ready = threading.Event()
         """The broker has granted the subscription of the units' topics."""
         self._abandoned: dict[str, int] = {}
+        self._reported: set[str] = set()
         self._abandoned_due = 0.0
         self.problem = ""
         """Why the broker rejects the connection or the subscription."""
@@ -244,7 +245,7 @@ class Relay:
 
     def _counts(self) -> dict[str, int]:
         counts = self.pipeline.counts()
-        counts["abandoned_now"] = sum(self._abandoned.values())
+        counts["abandoned_now"] = sum(self._abandoned[name] for name in self._reported)
         if self.downlink is not None:
             counts.update(sent_down=self.downlink.posted, lost_down=self.downlink.failed)
         return counts
@@ -273,7 +274,10 @@ class Relay:
         self._send_receipts()
 
     def _look_for_abandoned(self) -> None:
-        """Once a minute: report records of names that no process uses; they get no receipt."""
+        """Once a minute: report records of names that no process uses; they get no receipt.
+
+        A relay that is being started again has no process for a moment, so two looks must find it.
+        """
         if time.monotonic() < self._abandoned_due:
             return
         self._abandoned_due = time.monotonic() + _ABANDONED_S
@@ -281,10 +285,11 @@ class Relay:
             found = find_abandoned(self.options.store, self._database)
         except sqlite3.Error:
             return  # the next batch reports it
-        for name in sorted(found.keys() - self._abandoned.keys()):
+        for name in sorted((found.keys() & self._abandoned.keys()) - self._reported):
             report(
                 f"{self.options.store}: {found[name]} records wait for a relay with --name {name}"
             )
+        self._reported = found.keys() & self._abandoned.keys()
         self._abandoned = found
 
     def _next_batch(self) -> list[tuple[str, bytes, object]]:

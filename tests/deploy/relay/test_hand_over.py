@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import DeployError
+from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import is_unit_name
 from deploy.relay.outputs.base import OutputError, Settling
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import NameLock, find_abandoned
 from deploy.relay.records.quarantine import now_ms
+from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.terminal_text import report
 from protocols import datagram
 from tests.deploy.relay.relay_rig import (
@@ -193,6 +195,29 @@ def test_records_of_a_name_without_a_process_are_found(tmp_path: Path) -> None:
     lock.release()
     assert find_abandoned(path, database) == {"a": 2}
     database.close()
+
+
+def test_a_relay_reports_them_once_after_a_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "relay.db"
+    database = RelayDatabase(path, "old")
+    with database.transaction():
+        database.set_position("", 0)
+        database.enqueue(UNIT, b"abc", 7, 1, 1, b"x")
+    database.close()
+    relay = Relay(RelayOptions(BrokerSettings(("127.0.0.1", 1)), path, "new"))
+    try:
+        lines = []
+        for _ in range(3):
+            relay._abandoned_due = 0.0
+            relay._look_for_abandoned()
+            lines.append(capsys.readouterr().err)
+        assert lines == ["", f"{path}: 1 records wait for a relay with --name old\n", ""]
+        assert relay._counts()["abandoned_now"] == 1
+    finally:
+        relay._database.close()
+        relay._lock.release()
 
 
 def test_a_repeated_datagram_waits_for_its_notes(tmp_path: Path) -> None:
