@@ -97,11 +97,12 @@ class AnnualSite:
         return plant
 
     def is_wet(self, dry_c: float, was_wet: bool = False) -> bool:
-        """Return whether the thermostat of the cooler wets it."""
+        """Return whether the thermostat of the cooler wets it. It is in the cooler's own intake."""
         if self.kind == "tower":
             return True
         threshold_c = self.wet_above_c - (WET_HYSTERESIS_K if was_wet else 0.0)
-        return self.kind == "adiabatic" and dry_c > threshold_c
+        intake_c = dry_c + self.deviations.recirculation_k
+        return self.kind == "adiabatic" and intake_c > threshold_c
 
     def record(self) -> dict[str, Any]:
         """Return the conditions for the record of a run."""

@@ -432,6 +432,12 @@ def test_platforms_raise_flow_and_cost() -> None:
     assert set(words.LOADS) == set(PROFILES)
 
 
+def test_the_thermostat_of_the_pads_is_in_the_intake_of_the_cooler() -> None:
+    warm = AnnualSite(load_weather("dubai"), "adiabatic", deviations=Deviations(1.0, 1.0, 3.0))
+    assert [warm.is_wet(dry_c) for dry_c in (26.5, 27.5)] == [False, True]
+    assert not make_site().is_wet(27.5)
+
+
 def test_deviations_cost_and_the_unit_does_not_know_them() -> None:
     fouled = AnnualSite(load_weather("dubai"), "adiabatic", deviations=Deviations(0.6, 0.6, 3.0))
     assert write_unit(fouled) == write_unit(make_site())
