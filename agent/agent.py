@@ -95,7 +95,7 @@ class Agent:
         self.links: list[PortLink] = ports.links
         self._first_component = ports.first_component
         self._bus_links = ports.bus_links
-        self._state_link: PortLink | None = ports.state_link
+        self._status_link: PortLink | None = ports.status_link
         self._out: Actions = []
         self.port_listeners: list[PortListener] = []
         self._failed_checks: list[str] = []
@@ -433,8 +433,8 @@ class Agent:
                 except Exception as error:
                     self.guard.handle(BROKER, error, now)
         if (
-            self._state_link is not None
-            and self._state_link.is_open
+            self._status_link is not None
+            and self._status_link.is_open
             and self._status_writer.is_due(now)
         ):
             for chunk in self._status_writer.tick(now):

@@ -36,10 +36,10 @@ class AgentPorts:
         ]
         self.links.extend(self.bus_links)
         self.uplink = _make_uplink(config, clock, telemetry, birth)
-        self.state_link: PortLink | None = None
+        self.status_link: PortLink | None = None
         if config.status_store is not None:
-            self.state_link = PortLink(STATE, "state", str(config.status_store))
-            self.links.append(self.state_link)
+            self.status_link = PortLink(STATE, "state", str(config.status_store))
+            self.links.append(self.status_link)
 
     def _make_receiver(self, config: "Config") -> "ReceiverDriver | None":
         address = config.receiver

@@ -81,7 +81,7 @@ class _Tracked:
 class AlarmFilter:
     """The alarms of one unit. `buses`: bus of each device, as far as it is known.
 
-    `has_ended`: an alarm ended in the last `poll`. The state must be stored, also without a
+    `an_alarm_ended`: an alarm ended in the last `poll`. The state must be stored, also without a
     message.
     """
 
@@ -91,7 +91,7 @@ class AlarmFilter:
         self._sent: list[int] = []
         self._held_back: dict[str, int] = {}
         self._active: list[str] = []
-        self.has_ended = False
+        self.an_alarm_ended = False
 
     def dump(self) -> dict[str, Any]:
         """Return the state, for JSON."""
@@ -138,7 +138,7 @@ class AlarmFilter:
         """Return the messages that are due."""
         self._sent = [at for at in self._sent if now - at < WINDOW_MS]
         notices = []
-        self.has_ended = False
+        self.an_alarm_ended = False
         for code in self._active[:]:
             alarm = self._alarms[code]
             if not alarm.is_active and not alarm.is_chattering(now):
@@ -188,7 +188,7 @@ class AlarmFilter:
             if self._root(other) == code:
                 self._alarms[other].explained_ms = now
         self._active.remove(code)
-        self.has_ended = True
+        self.an_alarm_ended = True
         self._held_back.pop(code, None)
         was_named, alarm.named, alarm.handled = alarm.named, False, False
         return [Notice("cleared", code, alarm.text, now)] if was_named else []

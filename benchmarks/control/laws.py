@@ -26,6 +26,7 @@ from typing import Any
 
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
+from agent.core.tunable import TUNABLES
 from benchmarks import common
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.plant import Plant
@@ -34,7 +35,12 @@ SECOND = 1_000_000
 SECONDS = 4200
 STEPS = ((600, 90.0), (2400, 50.0))
 SETPOINT_C = 32.0
-GAIN, INTEGRAL_S, LOW, HIGH, RATE = 5.0, 15.0, 5.0, 100.0, 5.0
+_DEFAULTS = {tunable.path: (tunable.default or 0) / 1000 for tunable in TUNABLES}
+GAIN = _DEFAULTS["control.supply.gain_pct_per_k"]
+INTEGRAL_S = _DEFAULTS["control.supply.integral_s"]
+LOW, HIGH = _DEFAULTS["control.supply.min_pct"], _DEFAULTS["control.supply.max_pct"]
+RATE = _DEFAULTS["control.supply.rate_pct_per_s"]
+"""Defaults of the loop without `cooling`: %/K, s, %, %, %/s."""
 _BAND_K = 0.5
 
 CASES: dict[str, tuple[float, ...]] = {

@@ -31,8 +31,8 @@ class StoreEndpoint:
         self.capacity: int | None = None
         self.absent = False
         self.failures = 0
-        self.full_us: int | None = None
-        self.durable_writes = 0
+        self.first_full_at_us: int | None = None
+        self.executed_changes = 0
         self._delete_observers: list[Callable[[str, bytes], None]] = []
         self._accepts_request: Callable[[str, bytes], bool] | None = None
         self._shell = shell
@@ -110,7 +110,7 @@ class StoreEndpoint:
         return used + len(payload) <= self.capacity  # a write needs space next to the old record
 
     def _execute(self, operation: str, key: str, payload: bytes) -> None:
-        self.durable_writes += 1
+        self.executed_changes += 1
         if operation == "write":
             self.records[key] = payload
         elif operation == "append":
@@ -154,7 +154,9 @@ class StoreEndpoint:
             )
             self.records[key] = self.records.get(key, b"") + payload[:free_bytes]
         self.failures += 1
-        self.full_us = self._shell.world.now if self.full_us is None else self.full_us
+        self.first_full_at_us = (
+            self._shell.world.now if self.first_full_at_us is None else self.first_full_at_us
+        )
         self._discard_requests()
         self._shell.event(self._port, "full")
         self._shell.event(self._port, "failed")

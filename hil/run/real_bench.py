@@ -105,7 +105,7 @@ class RealBench:
     def _true_utc(self, agent_us: int) -> int:
         """Return the true UTC (Unix µs) at `agent_us` of the agent's clock."""
         offset = raw_offset_us() if self._agent_clock_is_raw else 0
-        return self.world.utc(agent_us - offset - self.shell.base)
+        return self.world.utc(agent_us - offset - self.shell.start_us)
 
     def _serve_loads(self) -> list[TcpListener]:
         """Give each service of the load bank a port on loopback."""
@@ -166,7 +166,7 @@ class RealBench:
             )
         )
         if testbed.settings.receiver_pps:
-            pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.base)
+            pipe = self.pulses = PulsePipe(f"{self.folder}/pulses", self.shell.start_us)
             receiver_choice.connect_pulses(
                 self.world, testbed.receiver, testbed.settings, pipe.write_edge, RECEIVER
             )

@@ -32,11 +32,11 @@ def raw_offset_us() -> int:
 
 
 class RealTimeShell:
-    """Runs `world` in real time. `base` is the monotonic time at bench time 0, in microseconds."""
+    """Runs `world` in real time. `start_us`: monotonic time at bench time 0, microseconds."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.base = monotonic_us()
+        self.start_us = monotonic_us()
         self.stopped = False
         self._run_ended = False
         self._selector = selectors.DefaultSelector()
@@ -81,7 +81,7 @@ class RealTimeShell:
 
     def now(self) -> int:
         """Return the bench time, in microseconds."""
-        return monotonic_us() - self.base
+        return monotonic_us() - self.start_us
 
     def run(self, until: int | None = None) -> None:
         """Run until bench time `until` (None: without end) or until `stop`.

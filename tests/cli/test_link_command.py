@@ -16,7 +16,7 @@ import pytest
 
 from agent.commands import link
 from agent.tools.satcom.satcom_passes import plot
-from agent.tools.satcom.satcom_watch import status_page
+from agent.tools.satcom.satcom_watch import format_status
 from hil.bench.testbed import SITE_E7, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.satcom.constellation import SHAPES
@@ -182,7 +182,7 @@ def test_status_page_of_the_agent(tmp_path: Path, capsys: pytest.CaptureFixture[
         "day_bytes": 5000,
         "ahead": [[int(time.time()) + 700, int(time.time()) + 900, 55]],
     }
-    text = status_page(status)
+    text = format_status(status)
     for part in ("[###..]", "1 alarm, 2 live", "700 of 5000", "200 s, up to 55 deg", "dropped"):
         assert part in text
     config = _unit(tmp_path)

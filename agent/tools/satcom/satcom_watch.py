@@ -131,7 +131,7 @@ def _show_agent(arguments: argparse.Namespace) -> int:
     if config.status_store is None:
         raise AgentError(f"{arguments.config}: state: missing, so there is no status to read")
     path = Path(config.status_store.path) / STATUS_FILE
-    end_us = None if arguments.seconds is None else time.monotonic() + arguments.seconds
+    end_s = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     while True:
         try:
             status = json.loads(path.read_text(encoding="utf-8")).get("modem")
@@ -139,13 +139,13 @@ def _show_agent(arguments: argparse.Namespace) -> int:
             raise AgentError(f"{path}: no status; check that the agent runs") from None
         if status is None:
             raise AgentError(f"{arguments.config}: no modem in the status of the running agent")
-        print(json.dumps(status) if arguments.json else status_page(status), flush=True)
-        if end_us is not None and time.monotonic() + 1 > end_us:
+        print(json.dumps(status) if arguments.json else format_status(status), flush=True)
+        if end_s is not None and time.monotonic() + 1 > end_s:
             return 0 if status["ready"] else 1
         time.sleep(1)
 
 
-def status_page(status: dict[str, Any]) -> str:
+def format_status(status: dict[str, Any]) -> str:
     """Return the modem status of the agent as text."""
     bars = status["bars"]
     signal_text = "?" if bars is None else "#" * bars + "." * (5 - bars)
@@ -175,7 +175,7 @@ def _windows_text(status: dict[str, Any]) -> str:
         return "none predicted"
     now = time.time()
     texts = []
-    for start, end_us, peak in status["ahead"][:3]:
-        when = "now" if start <= now < end_us else f"in {max(0, int(start - now)) // 60} min"
-        texts.append(f"{when} for {end_us - start} s, up to {peak} deg")
+    for start_s, end_s, peak in status["ahead"][:3]:
+        when = "now" if start_s <= now < end_s else f"in {max(0, int(start_s - now)) // 60} min"
+        texts.append(f"{when} for {end_s - start_s} s, up to {peak} deg")
     return "; ".join(texts)

@@ -21,7 +21,7 @@ from deploy.relay.decode.row_format import START, Note
 from deploy.relay.outputs.base import Output, OutputContext, Page
 
 _POLL_MS = 1000
-_KEY = "alarms/"
+_KEY_PREFIX = "alarms/"
 
 
 def catalogue_fields(note: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,11 +47,11 @@ class AlarmOutput(Output):
         self._next_poll = 0
         self._shelving = None if context.shelved is None else Shelving(context.shelved)
         self._page_text = "{}"
-        stored = {} if context.store is None else context.store.load_state(_KEY)
+        stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
         for key, text in stored.items():
             state = json.loads(text)
-            self._filter(key.removeprefix(_KEY)).load(state["filter"])
-            self._monotonic_ms[key.removeprefix(_KEY)] = state["monotonic_ms"]
+            self._filter(key.removeprefix(_KEY_PREFIX)).load(state["filter"])
+            self._monotonic_ms[key.removeprefix(_KEY_PREFIX)] = state["monotonic_ms"]
 
     def _filter(self, unit: str) -> AlarmFilter:
         return self._filters.setdefault(unit, AlarmFilter())
@@ -86,16 +86,16 @@ class AlarmOutput(Output):
         if 0 <= self._next_poll - now <= _POLL_MS or not self.context.publisher.is_connected():
             return
         self._next_poll = now + _POLL_MS
-        for unit, found in self._filters.items():
+        for unit, alarm_filter in self._filters.items():
             shelved = set() if self._shelving is None else self._shelving.codes(unit, now / 1000)
-            notices = found.poll(now, shelved)
+            notices = alarm_filter.poll(now, shelved)
             for notice in notices:
                 self._publish(unit, notice)
             if notices:
                 self.context.publisher.flush()  # the broker has them before the state says so
-            if notices or found.has_ended:
+            if notices or alarm_filter.an_alarm_ended:
                 self._save(unit)
-        units = {unit: found.active() for unit, found in self._filters.items()}
+        units = {unit: alarm_filter.active() for unit, alarm_filter in self._filters.items()}
         self._page_text = json.dumps({unit: _page_rows(codes) for unit, codes in units.items()})
 
     def pages(self) -> dict[str, Page]:
@@ -124,7 +124,7 @@ class AlarmOutput(Output):
             "filter": self._filter(unit).dump(),
             "monotonic_ms": self._monotonic_ms.get(unit, 0),
         }
-        self.context.store.store_state(_KEY + unit, json.dumps(state))
+        self.context.store.store_state(_KEY_PREFIX + unit, json.dumps(state))
 
 
 def _page_rows(codes: list[str]) -> list[dict[str, Any]]:

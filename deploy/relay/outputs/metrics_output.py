@@ -125,13 +125,13 @@ class MetricsOutput(Output):
         return CONTENT_TYPE, format_values(name, values)
 
 
-def _label(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _labels(unit: str) -> str:
     site, _, name = unit.partition("/")
-    return f'site="{_label(site)}",unit="{_label(name)}"'
+    return f'site="{_escape(site)}",unit="{_escape(name)}"'
 
 
 def _alarm_samples(name: str, unit: UnitMetrics) -> list[tuple[str, str, float]]:
@@ -148,7 +148,7 @@ def format_values(unit: str, values: dict[str, float]) -> str:
     lines = ["# TYPE coldloop_value gauge", "# HELP coldloop_value Newest value of a signal."]
     labels = _labels(unit)
     lines += [
-        f'coldloop_value{{{labels},signal="{_label(signal)}"}} {value!r}'
+        f'coldloop_value{{{labels},signal="{_escape(signal)}"}} {value!r}'
         for signal, value in sorted(values.items())
     ]
     return "\n".join([*lines, "# EOF", ""])
@@ -158,34 +158,34 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
     """Format the page of all units, and the counters of the relay."""
     lines: list[str] = []
 
-    def family(name: str, text: str, samples: list[tuple[str, str, float]]) -> None:
+    def add_family(name: str, text: str, samples: list[tuple[str, str, float]]) -> None:
         lines.append(f"# TYPE coldloop_{name} gauge")
         lines.append(f"# HELP coldloop_{name} {text}")
         for unit, extra, value in samples:
             lines.append(f"coldloop_{name}{{{_labels(unit)}{extra}}} {value!r}")
 
     items = list(units.items())
-    family(
+    add_family(
         "unit_data_age_seconds",
         "Age of the newest row of a unit.",
         [(n, "", (now_ms - u.newest_ms) / 1000) for n, u in items if u.newest_ms],
     )
-    family(
+    add_family(
         "unit_message_age_seconds",
         "Time since the last message of a unit.",
         [(n, "", (now_ms - u.last_message_ms) / 1000) for n, u in items if u.last_message_ms],
     )
-    family(
+    add_family(
         "unit_online",
         "1 while the broker has the connection of the unit.",
         [(n, "", int(u.is_online)) for n, u in items if u.is_online is not None],
     )
-    family(
+    add_family(
         "unit_late_blocks",
         "Blocks older than the newest row.",
         [(n, "", u.late_blocks) for n, u in items],
     )
-    family(
+    add_family(
         "unit_undated_blocks",
         "Blocks without UTC.",
         [(n, "", u.undated_blocks) for n, u in items if u.undated_blocks],
@@ -196,9 +196,9 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
             value = (unit.clock, unit.state)[index]
             if value is not None and 0 <= value < len(names):
                 samples.append((name, f',{column}="{names[value]}"', 1.0))
-        family(f"unit_{column}", f"The {column} of a unit, as a label.", samples)
+        add_family(f"unit_{column}", f"The {column} of a unit, as a label.", samples)
     alarms = [sample for name, unit in items for sample in _alarm_samples(name, unit)]
-    family("unit_alarms", "Active alarms by priority.", alarms)
+    add_family("unit_alarms", "Active alarms by priority.", alarms)
     for name, count in sorted(counts.items()):
         if name.endswith(("_now", "_seconds")):
             lines += [f"# TYPE coldloop_relay_{name} gauge", f"coldloop_relay_{name} {count}"]

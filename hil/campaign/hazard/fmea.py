@@ -214,7 +214,7 @@ def _first_switch_us(bank: LoadBank | None, since_us: int) -> int | None:
 
 
 def _first_full_us(run: VirtualRun) -> int | None:
-    times = [store.full_us for store in run.testbed.stores.values()]
+    times = [store.first_full_at_us for store in run.testbed.stores.values()]
     return min((at for at in times if at is not None), default=None)
 
 

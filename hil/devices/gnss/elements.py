@@ -125,11 +125,11 @@ def _parse_elements(system: str, text: str) -> list[GnssElements]:
 
 def _design_elements() -> list[GnssElements]:
     elements = []
-    for system, inclination, mean_motion, node, step in _DESIGN:
+    for system, inclination, mean_motion, node, phase_step in _DESIGN:
         for slot in range(24):
             plane, position = divmod(slot, 8)
             number = slot + 1 if system == GLONASS else _GALILEO_NUMBERS[slot]
-            anomaly = (position * 45.0 + plane * step) % 360.0
+            anomaly = (position * 45.0 + plane * phase_step) % 360.0
             elements.append(
                 GnssElements(
                     system,
@@ -146,7 +146,7 @@ def _design_elements() -> list[GnssElements]:
     return elements
 
 
-ALL: tuple[GnssElements, ...] = tuple(
+ALL_SATELLITES: tuple[GnssElements, ...] = tuple(
     _parse_elements(BEIDOU, _BEIDOU) + _parse_elements(GPS, _GPS) + _design_elements()
 )
 """All satellites of a receiver, without BeiDou's test satellites."""

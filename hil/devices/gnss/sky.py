@@ -15,7 +15,7 @@ from random import Random
 
 from sgp4.api import WGS72, Satrec
 
-from hil.devices.gnss.elements import ALL, GnssElements
+from hil.devices.gnss.elements import ALL_SATELLITES, GnssElements
 
 _JD_1970 = 2_440_587.5
 _JD_1949_12_31 = 2_433_281.5  # sgp4init counts days from this date
@@ -85,13 +85,13 @@ class SkyModel:
             (n * (1.0 - flat) + h) * sin(lat),
         )
         self._rng = rng
-        self._satellites = [(e, _propagator(e)) for e in ALL]
+        self._satellites = [(e, _propagator(e)) for e in ALL_SATELLITES]
         self._swings = {
             (e.system, e.number): (
                 2.0 * pi / rng.uniform(_MIN_SWING_S, _MAX_SWING_S),
                 rng.uniform(0.0, 2.0 * pi),
             )
-            for e in ALL
+            for e in ALL_SATELLITES
         }
 
     def satellites_in_view(self, unix_s: int, mask_deg: float = 3.0) -> list[SkySatellite]:

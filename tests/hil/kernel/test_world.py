@@ -211,7 +211,7 @@ def test_real_time_shell_executes_due_events_when_it_wakes_too_late() -> None:
         calls: list[str] = []
         world.schedule(1_000, lambda: time.sleep(0.01))  # ends after `until`
         world.schedule(2_000, lambda: calls.append("before the end"))
-        shell.base -= 5_000  # both are due, and the end is past
+        shell.start_us -= 5_000  # both are due, and the end is past
         shell.run(4_000)
         assert calls == ["before the end"]
 

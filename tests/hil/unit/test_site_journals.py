@@ -24,7 +24,7 @@ from hil.tools.commission.outputs.journal import Journal, lock_folder
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
     INTENDED,
-    WRITTEN,
+    NOT_RETURNED,
     OldWords,
     OutputFile,
     PendingOutputs,
@@ -49,7 +49,7 @@ def move(unit: Path, pending: PendingOutputs, port: str = "") -> None:
         old = OldWords(point, 3, address, [_OLD[address - 4]], [[390, 650]])
         pending.set_state(device, INTENDED, old)
         write(unit, address, word)
-    pending.set_all(WRITTEN)
+    pending.set_all(NOT_RETURNED)
 
 
 @pytest.mark.parametrize("name", ["unit.json", "another.json"])

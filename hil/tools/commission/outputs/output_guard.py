@@ -20,9 +20,9 @@ from hil.tools.commission.outputs.pending import (
     FOREIGN,
     INTENDED,
     KEPT,
+    NOT_RETURNED,
     RESTORED,
     WATCHED,
-    WRITTEN,
     OldWords,
     PendingOutputs,
     Ranges,
@@ -35,7 +35,7 @@ Device = dict[str, Any]
 
 
 class Returned(NamedTuple):
-    """What became of one output. State `WRITTEN`: it is perhaps not at its old words."""
+    """What became of one output. State `NOT_RETURNED`: it is perhaps not at its old words."""
 
     device: Device
     old: OldWords
@@ -128,7 +128,7 @@ class OutputGuard:
             self.returned, self._file_error = [], ""
             for device, entries in self._by_device():
                 self._restore_device(device, entries)
-            problems = [r.line for r in self.returned if r.state == WRITTEN]
+            problems = [r.line for r in self.returned if r.state == NOT_RETURNED]
             return [*problems, *self._file_problem(not problems)]
 
     def _file_problem(self, are_back: bool) -> list[str]:
@@ -178,8 +178,8 @@ class OutputGuard:
         try:
             state, problem = (compare_output if is_watched else return_output)(access, old)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next output must return
-            state, problem = WRITTEN, str(error) or repr(error)
-        if state == WRITTEN:
+            state, problem = NOT_RETURNED, str(error) or repr(error)
+        if state == NOT_RETURNED:
             self._leave(device, old, problem)
             return
         when = f" of {utc}" if utc else ""
@@ -200,7 +200,7 @@ class OutputGuard:
             f"{problem}. Call this command again, or write them yourself and "
             f"{self._pending.way_out}"
         )
-        self.returned.append(Returned(device, old, WRITTEN, line))
+        self.returned.append(Returned(device, old, NOT_RETURNED, line))
 
 
 def say_error(line: str) -> None:
@@ -248,7 +248,7 @@ class AgentGuard:
                 for output in self._outputs:
                     if output.device == name:
                         self._keep(access, device, output)
-        self._pending.set_all(WRITTEN)
+        self._pending.set_all(NOT_RETURNED)
 
     def _keep(self, access: DeviceAccess, device: Device, output: MovedOutput) -> None:
         name = output.point
@@ -282,7 +282,7 @@ class AgentGuard:
                 return None
             return self._requests.last(output, found) or self._first.get((device, point))
 
-        self._pending.set_all(WRITTEN, ours, late)
+        self._pending.set_all(NOT_RETURNED, ours, late)
 
 
 def _where(device: Device, old: OldWords) -> str:

@@ -13,7 +13,7 @@ from hil.record.provenance import OUTPUT
 from hil.run.recorded import RecordedRun
 from hil.scenario.judge import FAIL, MARGINAL, PASS, ExpectationResult
 from hil.tools.commission.outputs.output_guard import Returned
-from hil.tools.commission.outputs.pending import FOREIGN, KEPT, WRITTEN
+from hil.tools.commission.outputs.pending import FOREIGN, KEPT, NOT_RETURNED
 
 _WINDOW = "after the test"
 
@@ -39,21 +39,26 @@ def _finding(output: Returned, at_s: float) -> ExpectationResult:
     limits = f"the old words {old.words} are written back and read"
     if output.state == KEPT:
         limits = f"it keeps the value of the agent; the old words were {old.words}"
-    verdict = {WRITTEN: FAIL, FOREIGN: MARGINAL}.get(output.state, PASS)
+    verdict = {NOT_RETURNED: FAIL, FOREIGN: MARGINAL}.get(output.state, PASS)
     failure = output.line if verdict == FAIL else None
-    near = output.line if verdict == MARGINAL else None
-    return _result(measure, limits, verdict, at_s, failure, near)
+    marginal_text = output.line if verdict == MARGINAL else None
+    return _result(measure, limits, verdict, at_s, failure, marginal_text)
 
 
 def _unreadable(name: str, at_s: float) -> ExpectationResult:
-    near = f"{name}: cannot be read, so it keeps what the agent wrote last"
-    return _result(f"{OUTPUT}{name}", "its old words are read", MARGINAL, at_s, None, near)
+    marginal_text = f"{name}: cannot be read, so it keeps what the agent wrote last"
+    return _result(f"{OUTPUT}{name}", "its old words are read", MARGINAL, at_s, None, marginal_text)
 
 
 def _result(
-    measure: str, limits: str, verdict: str, at_s: float, failure: str | None, near: str | None
+    measure: str,
+    limits: str,
+    verdict: str,
+    at_s: float,
+    failure: str | None,
+    marginal_text: str | None,
 ) -> ExpectationResult:
     worst = float(verdict == PASS)
     return ExpectationResult(
-        measure, "", limits, _WINDOW, "", verdict, worst, at_s, None, failure, near
+        measure, "", limits, _WINDOW, "", verdict, worst, at_s, None, failure, marginal_text
     )

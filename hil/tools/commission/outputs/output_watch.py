@@ -22,9 +22,9 @@ from hil.errors import BenchError
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
+    NOT_RETURNED,
     RESTORED,
     WATCHED,
-    WRITTEN,
     Device,
     OldWords,
     Ranges,
@@ -153,7 +153,7 @@ class OutputWatch:
             tried = [effect.output for effect in found]
             for name, old in outputs.items():
                 if name not in tried:
-                    self._guard.keep_on_way_back(device, WRITTEN, old)
+                    self._guard.keep_on_way_back(device, NOT_RETURNED, old)
                     found.append(SideEffect(name, f"{name} cannot be compared: {error}", False))
         return found
 
@@ -167,7 +167,7 @@ class OutputWatch:
             self._guard.keep_on_way_back(device, WATCHED, old)
             return None
         present = _present_range(access, index)
-        self._guard.keep_on_way_back(device, WRITTEN, old._replace(ours=present, late=present))
+        self._guard.keep_on_way_back(device, NOT_RETURNED, old._replace(ours=present, late=present))
         text = f"{name} has moved from {old.words} to {words} during the test of another output"
         if not words:
             text = f"{name} cannot be read after the test"

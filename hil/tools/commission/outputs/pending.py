@@ -30,7 +30,7 @@ from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
 from hil.tools.commission.outputs.pending_index import note, utc_now
 
-INTENDED, WRITTEN, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
+INTENDED, NOT_RETURNED, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
 WATCHED = "watched"
 """States of an output. `FOREIGN`: another master has it; as restored, the entry is gone."""
 KEPT = "kept"
@@ -198,7 +198,7 @@ def _check_entry(entry: dict[str, Any]) -> None:
     """
     if not isinstance(entry, dict):
         raise TypeError
-    entry.setdefault("state", WRITTEN)
+    entry.setdefault("state", NOT_RETURNED)
     device, old = entry["device"], OldWords(**entry["old"])
     texts = (entry["state"], device["name"], device["port"], device["profile"], old.point, old.form,
              entry.setdefault("utc", ""))  # fmt: skip

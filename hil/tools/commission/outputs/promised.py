@@ -14,7 +14,7 @@ from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.pending import RESTORED, WRITTEN, Device, OldWords
+from hil.tools.commission.outputs.pending import NOT_RETURNED, RESTORED, Device, OldWords
 from hil.tools.commission.outputs.way_back import is_foreign, return_output
 from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT
 
@@ -68,7 +68,7 @@ def _check(
         say(f"  {name}: holds {words}; the write test has left {old.words}: another master has it")
         return ""
     with deferred_end_signals():
-        guard.keep(device, WRITTEN, old)
+        guard.keep(device, NOT_RETURNED, old)
         state, problem = return_output(access, old)
         guard.keep_on_way_back(device, state, old)
     is_back = state == RESTORED

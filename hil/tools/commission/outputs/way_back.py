@@ -20,8 +20,8 @@ from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.pending import (
     FOREIGN,
     INTENDED,
+    NOT_RETURNED,
     RESTORED,
-    WRITTEN,
     OldWords,
     form_of,
 )
@@ -38,21 +38,21 @@ _PLAIN = tuple(
 
 
 def return_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
-    """Return the output to its old words: (state, problem). State `WRITTEN`: it is not there.
+    """Return the output to its old words: (state, problem). State `NOT_RETURNED`: it is not there.
 
     A device can show a written value late. So the old words are written also if it shows them now.
     """
     if access.device.identity == MISMATCH:
-        return WRITTEN, access.identity
+        return NOT_RETURNED, access.identity
     foreign, unknown = _find_foreign(access, old)
     if unknown:
-        return WRITTEN, unknown
+        return NOT_RETURNED, unknown
     problem = "" if foreign else restore(access, old)
     if problem:
         foreign, _ = _find_foreign(access, old)
     if foreign:
         return FOREIGN, f"{foreign}; the old words {old.words} were not written over it"
-    return (WRITTEN, problem) if problem else (RESTORED, "")
+    return (NOT_RETURNED, problem) if problem else (RESTORED, "")
 
 
 def compare_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
@@ -62,7 +62,7 @@ def compare_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
     """
     words, error = access.read_words(old.function, old.address, len(old.words))
     if error:
-        return WRITTEN, error
+        return NOT_RETURNED, error
     if words == old.words:
         return INTENDED, ""
     return FOREIGN, (

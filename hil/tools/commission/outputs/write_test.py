@@ -27,7 +27,7 @@ from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.pending import (
     INTENDED,
-    WRITTEN,
+    NOT_RETURNED,
     OldWords,
     around,
     make_old_words,
@@ -117,7 +117,7 @@ def way_back(
     """Let a block write to the output of `old`, then return it; the list gets the problem."""
     problems: list[str] = []
     try:
-        keep(WRITTEN, old)
+        keep(NOT_RETURNED, old)
         yield problems
     finally:
         with deferred_end_signals():

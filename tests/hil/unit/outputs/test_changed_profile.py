@@ -10,8 +10,8 @@ from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.pending import (
     FOREIGN,
     INTENDED,
+    NOT_RETURNED,
     RESTORED,
-    WRITTEN,
     OldWords,
     make_old_words,
 )
@@ -88,7 +88,7 @@ def test_a_large_value_of_another_form_stays_in_the_journal(cdu: str) -> None:
     old = make_old_words(point, [words[0], words[1] + 1], [[5990, 6210]])
     with DeviceAccess(cdu, 7, make_profile(wrong, "t", "acme", "o")) as access:
         state, problem = return_output(access, old)
-        assert state == WRITTEN
+        assert state == NOT_RETURNED
         assert "the profile has changed since" in problem
         assert access.read_words(3, 8, 2)[0] == words
 

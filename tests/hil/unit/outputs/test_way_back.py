@@ -15,7 +15,7 @@ from hil.errors import BenchError
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs import pending as pending_module
 from hil.tools.commission.outputs.output_guard import OutputGuard, restore_and_say
-from hil.tools.commission.outputs.pending import INTENDED, WRITTEN, OldWords, OutputFile
+from hil.tools.commission.outputs.pending import INTENDED, NOT_RETURNED, OldWords, OutputFile
 from tests.hil.unit.test_signal_at_every_step import _DEVICE, _OLD, _RAW, RegisterClient, registers
 
 __all__ = ["registers"]  # a fixture
@@ -35,7 +35,7 @@ def moved(folder: Path, registers: RegisterClient, *devices: dict[str, Any]) -> 
     for device in devices or (_DEVICE,):
         for old in (_VALVE, _PUMP):
             pending.set_state(dict(device), INTENDED, old)
-    pending.set_all(WRITTEN)
+    pending.set_all(NOT_RETURNED)
     registers.words[4:6] = [620, 430]
     return pending
 
