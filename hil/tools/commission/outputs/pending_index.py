@@ -31,7 +31,7 @@ _OF_ALL, _READABLE = 0o1777, 0o644
 _OWN = ("name", "port", "unit")
 
 
-class Note(NamedTuple):
+class PendingNote(NamedTuple):
     """A note: its file, the path of the journal, its time, the outputs as in the journal."""
 
     file: Path
@@ -68,9 +68,9 @@ def note(journal: Path, entries: list[dict[str, Any]]) -> None:
                 (folder / name).chmod(_READABLE)
 
 
-def notes() -> list[Note]:
+def notes() -> list[PendingNote]:
     """Return the notes of all journals with pending outputs; those of this user come first."""
-    found: dict[Path, Note] = {}
+    found: dict[Path, PendingNote] = {}
     for folder in _folders():
         with suppress(OSError):
             for file in sorted(folder.iterdir()):
@@ -85,17 +85,17 @@ def _has(file: Path, outputs: list[dict[str, Any]]) -> bool:
     return entry is not None and entry.outputs == outputs
 
 
-def _read(file: Path) -> Note | None:
+def _read(file: Path) -> PendingNote | None:
     """Return a note; None for another file. That of an earlier version has only the path."""
     try:
         text = read_regular(file, SMALL_BYTES).decode(errors="surrogateescape")
     except BenchError:
         return None
     if text.startswith("/"):
-        return Note(file, Path(text), "", [])
+        return PendingNote(file, Path(text), "", [])
     try:
         raw = json.loads(text)
-        entry = Note(file, Path(raw["journal"]), str(raw["utc"]), list(raw["outputs"]))
+        entry = PendingNote(file, Path(raw["journal"]), str(raw["utc"]), list(raw["outputs"]))
         for output in entry.outputs:
             _ = str(output["device"]["port"]), int(output["device"]["unit"])
             _ = str(output["old"]["point"]), list(output["old"]["words"])

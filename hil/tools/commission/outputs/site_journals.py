@@ -16,7 +16,7 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
 from hil.tools.commission.outputs.journal import FILE, Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
-from hil.tools.commission.outputs.pending_index import Note, note, notes
+from hil.tools.commission.outputs.pending_index import PendingNote, note, notes
 
 ENDING = ".outputs"
 
@@ -105,7 +105,7 @@ def check_elsewhere(devices: list[Device], own: Path) -> None:
             )
 
 
-def _entries(found: Note) -> list[dict[str, Any]]:
+def _entries(found: PendingNote) -> list[dict[str, Any]]:
     """Return the entries of a journal; those of its note if another user keeps the journal.
 
     Empty if the journal is gone. Raises BenchError for a damaged one.
