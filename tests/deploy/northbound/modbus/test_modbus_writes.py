@@ -173,7 +173,7 @@ def test_each_client_has_its_own_keep_alive(tmp_path: Path) -> None:
     assert [request[0].raw for request in writer.requests] == [33_000, 32_000]
 
 
-def test_a_second_client_takes_a_set_point_over_with_the_same_value(tmp_path: Path) -> None:
+def test_each_client_with_the_same_value_holds_a_set_point(tmp_path: Path) -> None:
     writer = FakeWriter()
     memory = tmp_path / "restore.json"
     rig = ModbusRig(writer, LOOPBACK, memory=memory)
@@ -189,10 +189,14 @@ def test_a_second_client_takes_a_set_point_over_with_the_same_value(tmp_path: Pa
         assert rig.registers.write(layout.KEEP_ALIVE, number, second) == 0
         rig.registers.refresh()
     assert len(writer.requests) == 1
-    again = ModbusRig(writer, LOOPBACK, memory=memory)  # the server restarts and knows the client
+    again = ModbusRig(writer, LOOPBACK, memory=memory)  # the server restarts and knows both
     again.next_record(_configure(33_000))
     for number in range(5, 9):
         _alive(again, number)
+        again.time.now += 30
+        again.registers.refresh()
+    assert len(writer.requests) == 1, "the second one has ended, the first one has not"
+    for _ in range(4):
         again.time.now += 30
         again.registers.refresh()
     assert [request[0].raw for request in writer.requests] == [33_000, 32_000]

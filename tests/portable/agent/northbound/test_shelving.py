@@ -178,7 +178,7 @@ def test_utc_that_is_known_later_corrects_the_rest():
     eq(bench.state(), ["active_unacknowledged"])
 
 
-def test_a_damaged_line_shelves_no_alarm():
+def test_a_damaged_line_has_no_effect():
     lines = (
         "",
         "minor:a",
