@@ -132,6 +132,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "hil/annual/unit_file.py": "the models of the default unit of a year",
     },
     "number formats": {
+        "hil/tools/commission/inputs/row_states.py": "the integers of a register table",
         "deploy/northbound/modbus/layout.py": "formats of the server for the building",
         "deploy/northbound/points/modbus.toml": "formats of the server for the building",
     },
@@ -145,7 +146,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "satellite systems": {"benchmarks/gnss/gpsd.py": _POLICY},
     "roles of meters": {"hil/annual/site.py": "words of the site of a year, not of meters"},
-    "invariants": {"hil/campaign/hazard/exemptions.toml": _POLICY},
+    "roles of profiles": {"hil/tools/commission/inputs/row_states.py": "words of names of bits"},
     "servers": {"deploy/debian/prove-systemd.sh": _POLICY},
     "page parts": {"hil/page/static/sky.js": "its parts are those of the sky alone"},
     "modbus functions": {
