@@ -24,8 +24,10 @@ DROPPED = (
     "deploy/debian/",
     "deploy/factory/",
     "deploy/firmware/",
+    "deploy/ops/command/decommission.py",
     "deploy/ops/command/pki.py",
     "deploy/ops/fleet/command_",
+    "deploy/ops/fleet/rollout/command_rollout.py",
     "deploy/ops/fleet/store_reader.py",
     "deploy/ops/pki/",
     "deploy/orchestrate/",
@@ -35,8 +37,8 @@ DROPPED = (
     "drivers/ports/micropython/",
 )
 """A controller with CPython does not run these: the bench, packages and images, the authority of
-certificates, the scheduler of a site, the relay on the ground and the commands that read its
-database, the steps of a release, the ports of boards."""
+certificates, the end of a unit, rollouts, the scheduler of a site, the relay on the ground and the
+commands that read its database, the steps of a release, the ports of boards."""
 KEPT = (
     "deploy/firmware/__init__.py",
     "deploy/firmware/memory_layout.py",

@@ -26,8 +26,10 @@ _CACHED_ROWS = 256
 UNKNOWN = "its bench is not known; see `coldloop hil verify`"
 
 
-def list_records(folder: Path, serial: str) -> list[dict[str, Any]]:
+def list_records(folder: Path, serial: str, own_key: str = "") -> list[dict[str, Any]]:
     """List the records of a folder, newest first; `serial` limits them to one serial number.
+
+    `own_key`: the key with which the page itself signs.
 
     Only the newest files are read. The end of the run in the record gives the order.
     """
@@ -40,7 +42,7 @@ def list_records(folder: Path, serial: str) -> list[dict[str, Any]]:
             continue
         found.append((status.st_mtime_ns, path, status.st_size))
     rows: list[dict[str, Any]] = []
-    known = _known_keys()
+    known = _known_keys() | {own_key}
     for mtime_ns, path, size in sorted(found, reverse=True):
         row = _read_row(path, mtime_ns, size)
         if row is not None and serial in ("", row.serial):
@@ -103,7 +105,7 @@ def _problems(record: Record) -> list[str]:
         return ["the form of the record is wrong"]
 
 
-def read_curves(folder: Path, report: str, scenario: str) -> dict[str, Any]:
+def read_curves(folder: Path, report: str, scenario: str, own_key: str = "") -> dict[str, Any]:
     """Return the curves of a run of a record: name, times in s, and values by the key of the curve.
 
     The run is that of `scenario`, or else the first with curves. Raises BenchError, also for a
@@ -117,7 +119,7 @@ def read_curves(folder: Path, report: str, scenario: str) -> dict[str, Any]:
     if not runs:
         raise BenchError(f"report: {_shorten(report)} has no curves of this page")
     problems = _problems(record)
-    if not problems and record.get("key") not in _known_keys():
+    if not problems and record.get("key") not in _known_keys() | {own_key}:
         problems = [UNKNOWN]
     if problems:
         raise BenchError(f"report: {_shorten(report)}: {problems[0]}")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from hil.errors import BenchError
 from hil.page.job_state import PageJob
+from hil.record.bench_key import load_key
 from hil.record.record import Record, read, worst_verdict
 from hil.report.next_steps import next_step
 from hil.report.write import Labels, check_report, complete_all
@@ -46,6 +47,12 @@ class ReportStore:
     def is_waiting(self) -> bool:
         """Whether a run is not stored yet."""
         return bool(self._kept)
+
+    def public_key(self) -> str:
+        """Return the public key of the records of this page; empty: it has no key yet."""
+        with suppress(*_ERRORS):
+            return load_key(self._key).public
+        return ""
 
     def check(self) -> None:
         """Raise BenchError if no record can be written now."""

@@ -307,12 +307,13 @@ class SessionManager:
 
     def list_history(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         """List the newest records; `serial` limits them to one serial number."""
-        return list_records(self._records, _get_text(arguments, "serial", ""))
+        serial = _get_text(arguments, "serial", "")
+        return list_records(self._records, serial, self._store.public_key())
 
     def give_curves(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Give the curves of a run of a record."""
         report, scenario = (_get_text(arguments, key, "") for key in ("report", "scenario"))
-        return read_curves(self._records, report, scenario)
+        return read_curves(self._records, report, scenario, self._store.public_key())
 
 
 def _get_text(arguments: dict[str, Any], key: str, default: str | None = None) -> str:

@@ -73,8 +73,11 @@ def test_the_option_of_the_tools(
 
 
 @pytest.mark.parametrize("kind", ["FIFO", "device", "folder"])
-def test_a_profile_that_is_no_file_is_an_error(site: Path, kind: str) -> None:
+def test_a_profile_that_is_no_file_is_an_error(
+    site: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A FIFO would wait for ever, and /dev/zero has no end."""
+    monkeypatch.setenv(VARIABLE, "")  # restored at the end
     path = site / "profiles" / "one_cdu.json"
     path.unlink()
     if kind == "FIFO":

@@ -231,7 +231,10 @@ class PanelRoutes:
             )
         except ActionError as error:
             return _json({"error": str(error)}, 400)
-        refusal = None if _is_rollback(made) else writer.permitted(made)
+        if _is_rollback(made):
+            refusal = None if writer.has_trial() else Refusal("no change is on trial")
+        else:
+            refusal = writer.permitted(made)
         if refusal is not None:
             return _refused(refusal, 403)
         return made

@@ -68,7 +68,12 @@ class CommandGroup:
 
     def _run_tool(self, name: str, argv: "list[str]") -> int:
         module, text = self.tools[name]
-        tool: Any = importlib.import_module(module)
+        try:
+            tool: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            reason = "the package of a controller does not have this command"
+            sys.stderr.write("%s %s: %s; %s\n" % (self.prog, name, error, reason))
+            return 2
         prog = "%s %s" % (self.prog, name)
         description = text[0].upper() + text[1:] + "."
         parser = Parser(prog=prog, description=description, epilog="example: %s" % tool.EXAMPLE)

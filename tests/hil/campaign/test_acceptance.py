@@ -83,7 +83,8 @@ def test_the_command_measures_a_line_and_writes_the_page(
         assert 0.4 < figures["limit_s"] < 1.505
         assert figures["limit_s"] < figures["switch_s"] <= figures["off_s"] <= 5
         assert figures["off_s"] < figures["power_s"] < 8
-        assert figures["valve_s"] is None
+        is_cold = line["scenario"].endswith("/cold")  # without heat its valve closes: dew
+        assert is_cold or figures["valve_s"] is None
     text = page.read_text(encoding="utf-8")
     assert "| H1 both pumps seized | `h1-pumps-seized/30kw` |" in text
     assert "1.5 / 1 |" in text

@@ -228,7 +228,8 @@ def test_optimiser_stays_within_limits_and_can_stop():
         seen.append(rig.agent.supply_loop.setpoint)
         pressures.append(rig.agent.pressure_loop.setpoint)
         assert 25 <= cooling_component(rig).cooling.setpoint_c <= 34, seen
-    assert cooling_component(rig).cooling.setpoint_c > 33, cooling_component(rig).cooling.setpoint_c
+    setpoint_c = cooling_component(rig).cooling.setpoint_c
+    assert 32.3 < setpoint_c < 32.5, setpoint_c  # it rises by 1 K in 300 s
     assert 20 <= min(pressures) < 90, pressures
     assert max(pressures) <= 100, pressures
     rig.devices.silent = {ROOM2}

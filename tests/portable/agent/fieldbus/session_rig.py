@@ -67,8 +67,8 @@ class FakeDrive:
             return with_crc(bytes((frame[0], function | 0x80, 6)))
         if self.rejects_all:
             return with_crc(bytes((frame[0], function | 0x80, 3)))
-        if function == 8:
-            return with_crc(bytes((frame[0], 0x88, 1)))
+        if function not in (3, 6, 16):
+            return with_crc(bytes((frame[0], function | 0x80, 1)))
         if function == 3:
             if [1 for hole in self.holes if address <= hole < address + count]:
                 return with_crc(bytes((frame[0], 0x83, 2)))
