@@ -56,7 +56,7 @@ def _check(
     say: Callable[[str], None],
 ) -> str:
     old, name = OldWords(**write[OLD]), write["point"]
-    old = old._replace(ours=old.late)
+    old = old._replace(ours=(old.late or [])[-1:])  # the tested value is the last one
     index = access.device.point_index(old.point)
     error = access.poll_point(index)
     words = access.polled_words(access.profile.points[index])

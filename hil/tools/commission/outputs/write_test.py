@@ -74,7 +74,7 @@ def run_write_test(
     before = access.device.readings[index].raw
     target = _target(access, point, index, before)
     ours = [find_range(before, target)]
-    old = make_old_words(point, words, ours, [around(target)])
+    old = make_old_words(point, words, ours, [around(before), around(target)])
     keep(INTENDED, old)
     with way_back(access, old, keep) as problems:
         state, reason = write_count(access, target, old)

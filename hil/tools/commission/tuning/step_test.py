@@ -114,7 +114,7 @@ class StepTest:
         except (TuningError, PortError) as failure:
             return StepResult(REFUSED, str(failure), None, self.samples, is_disturbance(failure))
         ours = [find_range(self._before, target)]
-        old = make_old_words(point, words, ours, [around(target)])
+        old = make_old_words(point, words, ours, [around(self._before), around(target)])
         keep(INTENDED, old)
         with way_back(self.actuator, old, keep) as problems:
             try:
