@@ -15,6 +15,7 @@ out in that time.
 import time
 import urllib.error
 import urllib.request
+from typing import NamedTuple
 
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
@@ -25,6 +26,18 @@ from deploy.relay.outputs.http_client import HttpClient
 _SETTLE_S = 15.0
 _MAX_PAGE_BYTES = 1 << 20
 _START_METRICS = ("vm_app_start_timestamp", "process_start_time_seconds")
+_INSERTED = 'vm_rows_inserted_total{type="influx"}'
+"""Rows since the start of the server; a line has one row at least."""
+_COUNT_DELAY_S = 2.0
+"""VictoriaMetrics shows a new count after about 1 s."""
+
+
+class _ServerState(NamedTuple):
+    """Start of the server, and its count of inserted rows; without `has_count` it is 0."""
+
+    start: str
+    has_count: bool
+    inserted: int
 
 
 class InfluxOutput(Output):
@@ -39,7 +52,7 @@ class InfluxOutput(Output):
         if not url.startswith(("http://", "https://")):
             raise DeployError(f"--influx {context.argument}: not a URL")
         self._settle_s = float(settle) if settle else _SETTLE_S
-        self._start: str | None = None
+        self._expected: _ServerState | None = None
         self._root = "/".join(url.split("/")[:3])
         try:
             self._client = HttpClient(url, context)
@@ -48,24 +61,34 @@ class InfluxOutput(Output):
 
     def deliver(self, items: list[Item]) -> None:
         """Post the rows; `settling` tells when the server has them on its disk."""
-        self._start = None
+        self._expected = None
         dated = [item for item in items if isinstance(item, Rows) and item.is_dated]
         text = "".join(row_text.rows_to_lines(item) for item in dated)
         if not text:
             return
-        start = self._server_start()
+        state = self._server_state()
         self._client.post(text.encode(), "text/plain; charset=utf-8")
-        self._start = start
+        self._expected = state._replace(inserted=state.inserted + text.count("\n"))
 
     def settling(self) -> Settling | None:
         """Return the time after which the last batch is on the disk of the server."""
-        start = self._start
-        if start is None or not self._settle_s:
+        expected = self._expected
+        if expected is None or not self._settle_s:
             return None
-        return Settling(time.monotonic() + self._settle_s, lambda: self._server_start() == start)
+        return Settling(time.monotonic() + self._settle_s, lambda: self._is_same(expected))
 
-    def _server_start(self) -> str:
-        """Return the start time of the server as its page `/metrics` states it; "": it has none.
+    def _is_same(self, expected: _ServerState) -> bool:
+        """Return whether the server has not restarted: its count of rows is not smaller either.
+
+        Its start has a resolution of 1 s, and it can restart within this time.
+        """
+        state = self._server_state()
+        is_late = self._settle_s < _COUNT_DELAY_S
+        is_counted = is_late or not state.has_count or state.inserted >= expected.inserted
+        return state.start == expected.start and is_counted
+
+    def _server_state(self) -> _ServerState:
+        """Return the state of the server as its page `/metrics` states it; empty: it has none.
 
         Raises OutputError if the server does not respond.
         """
@@ -74,8 +97,11 @@ class InfluxOutput(Output):
                 text = answer.read(_MAX_PAGE_BYTES).decode("ascii", "replace")
         except urllib.error.HTTPError as error:
             error.close()  # a server without this page, or without the right to read it
-            return ""
+            return _ServerState("", False, 0)
         except OSError as error:
             raise OutputError(f"{self._root}: {error}") from None
-        lines = [line for line in text.splitlines() if line.startswith(_START_METRICS)]
-        return " ".join(sorted(lines))
+        lines = text.splitlines()
+        start = " ".join(sorted(line for line in lines if line.startswith(_START_METRICS)))
+        counts = [line.rpartition(" ")[2] for line in lines if line.startswith(_INSERTED)]
+        has_count = bool(counts) and counts[0].isdigit()
+        return _ServerState(start, has_count, int(counts[0]) if has_count else 0)

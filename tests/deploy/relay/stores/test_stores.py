@@ -27,6 +27,7 @@ from deploy.relay.outputs.postgres_output import PostgresOutput
 from deploy.relay.records.database import RelayDatabase
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
+from tests.support.cli_tools import wait_until
 
 NAMES = ("supply", "flow =,x")
 
@@ -126,7 +127,7 @@ def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(tmp_path: Pat
     output.deliver([rows(1)])
     settling = output.settling()
     assert settling is not None
-    assert settling.is_kept()
+    wait_until("the rows are counted", settling.is_kept)
     victoria.kill()  # before the data are on its disk
     with pytest.raises(OutputError):
         settling.is_kept()
