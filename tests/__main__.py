@@ -4,9 +4,10 @@
 A test marked `realtime` mostly waits: for ticks, for timeouts, for other programs. Several of them
 run side by side. The other tests use the cores meanwhile, with a lower priority. So a program of a
 test in real time gets a core as soon as it needs one. The other tests have more processes than the
-machine has cores, because many of them wait for browsers, servers and disks: with one process more
-than cores, each process used a quarter of a core. Their order is that of tests/distribution.py. The
-output of the part in real time follows that of the others. Arguments are passed to pytest.
+machine has cores, because many of them wait for browsers, servers and disks. With three for each
+core, tests in real time beside them missed their ticks. Their order is that of
+tests/distribution.py. The output of the part in real time follows that of the others. Arguments are
+passed to pytest.
 """
 
 import os
@@ -30,7 +31,7 @@ def _command(marks: str, processes: int, *arguments: str) -> list[str]:
 
 def count_processes(cores: int, memory_bytes: int) -> int:
     """Return the number of processes of the tests without the mark `realtime`."""
-    return max(1, min(3 * cores, max(cores + 1, _MOST), memory_bytes // _PROCESS_BYTES))
+    return max(1, min(2 * cores, max(cores + 1, _MOST), memory_bytes // _PROCESS_BYTES))
 
 
 def main(arguments: list[str]) -> int:
