@@ -3,9 +3,9 @@
 
 A test marked `realtime` mostly waits: for ticks, for timeouts, for other programs. Several of them
 run side by side. The other tests use the cores meanwhile, with a lower priority. So a program of a
-test in real time gets a core as soon as it needs one. The other tests have more processes than the
-machine has cores, because many of them wait for browsers, servers and disks. With three for each
-core, tests in real time beside them missed their ticks. Their order is that of
+test in real time gets a core as soon as it needs one. The other tests have one process more than
+the machine has cores, because many of them wait for browsers, servers and disks. With two or three
+for each core, tests in real time beside them missed their ticks. Their order is that of
 tests/distribution.py. The output of the part in real time follows that of the others. Arguments are
 passed to pytest.
 """
@@ -20,7 +20,6 @@ from tests.support.repository import REALTIME, REALTIME_PARTS
 NO_TESTS_CHOSEN = 5  # exit code of pytest
 _WAITING = 3  # processes for the tests that wait
 _NICENESS = "10"  # of the other tests
-_MOST = 16  # processes; each takes some seconds of processor time to find the tests
 _PROCESS_BYTES = 1_500_000_000  # of a process with the programs of a test
 
 
@@ -31,7 +30,7 @@ def _command(marks: str, processes: int, *arguments: str) -> list[str]:
 
 def count_processes(cores: int, memory_bytes: int) -> int:
     """Return the number of processes of the tests without the mark `realtime`."""
-    return max(1, min(2 * cores, max(cores + 1, _MOST), memory_bytes // _PROCESS_BYTES))
+    return max(1, min(cores + 1, memory_bytes // _PROCESS_BYTES))
 
 
 def main(arguments: list[str]) -> int:

@@ -132,7 +132,7 @@ def finish_demo(process: "subprocess.Popen[str]", *words: str) -> tuple[int, str
     the second run, too.
     """
     code, out, err = wait_for_exit(process)
-    if code == 1:
+    if code != 0:
         with running_command("demo", *words) as again:
             code, out, err = wait_for_exit(again)
     return code, out, err

@@ -121,7 +121,7 @@ def test_each_file_of_an_order_exists() -> None:
 
 @pytest.mark.parametrize(
     ("cores", "gigabytes", "processes"),
-    [(2, 24, 4), (2, 4, 2), (1, 1, 1), (8, 64, 16), (16, 64, 17)],
+    [(2, 24, 3), (2, 4, 2), (1, 1, 1), (8, 64, 9), (16, 64, 17)],
 )
 def test_the_number_of_processes_depends_on_cores_and_memory(
     cores: int, gigabytes: int, processes: int
