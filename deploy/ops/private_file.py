@@ -57,6 +57,22 @@ def replace_private(path: Path, text: str, mode: int = 0o600, to_owner: bool = F
         raise
 
 
+class StateFile:
+    """A file of state at `path` that is replaced only if its text has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._written = path, ""
+
+    def write(self, text: str) -> None:
+        """Replace the file if the text is another. A full disk costs the state: the next call
+        tries again.
+        """
+        if text != self._written:
+            with contextlib.suppress(OSError):
+                replace_private(self._path, text)
+                self._written = text
+
+
 def give_to_owner(file: int, folder: Path) -> None:
     """As root, give an open file to the owner of its folder; else nothing."""
     if os.geteuid() == 0:

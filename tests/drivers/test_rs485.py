@@ -41,18 +41,24 @@ int main(void) {
 """
 
 
-def test_gpio_structures_are_those_of_the_kernel(tmp_path: Path) -> None:
+def numbers_of_headers(folder: Path, header: str, program: str) -> list[int]:
+    """Return the numbers that a C program prints from a header of the kernel."""
     gcc = require_program("gcc")
-    if not Path("/usr/include/linux/gpio.h").exists():
+    if not Path(f"/usr/include/linux/{header}.h").exists():
         pytest.skip("no headers of the kernel")
-    source = tmp_path / "gpio.c"
-    source.write_text(_GPIO_PROGRAM, encoding="ascii")
-    subprocess.run([gcc, "-o", str(tmp_path / "gpio"), str(source)], check=True, timeout=60)
-    out = subprocess.run([str(tmp_path / "gpio")], check=True, capture_output=True, text=True)
+    source = folder / f"{header}.c"
+    source.write_text(program, encoding="ascii")
+    subprocess.run([gcc, "-o", str(folder / header), str(source)], check=True, timeout=60)
+    out = subprocess.run([str(folder / header)], check=True, capture_output=True, text=True)
+    return list(map(int, out.stdout.split()))
+
+
+def test_gpio_structures_are_those_of_the_kernel(tmp_path: Path) -> None:
+    found = numbers_of_headers(tmp_path, "gpio", _GPIO_PROGRAM)
     module = rs485_gpio
     ours = [module.GET_LINE, module.SET_VALUES, module.REQUEST_SIZE, module.FLAGS_OFFSET]
     ours += [module.COUNT_OFFSET, module.FD_OFFSET, module._CONSUMER_OFFSET, module.OUTPUT]
-    assert list(map(int, out.stdout.split())) == ours
+    assert found == ours
 
 
 class RecordedLine(rs485_gpio.GpioLine):
@@ -135,17 +141,11 @@ _WORDS = "8I"
 
 
 def test_mode_structure_is_that_of_the_kernel(tmp_path: Path) -> None:
-    gcc = require_program("gcc")
-    if not Path("/usr/include/linux/serial.h").exists():
-        pytest.skip("no headers of the kernel")
-    source = tmp_path / "rs485.c"
-    source.write_text(_MODE_PROGRAM, encoding="ascii")
-    subprocess.run([gcc, "-o", str(tmp_path / "rs485"), str(source)], check=True, timeout=60)
-    out = subprocess.run([str(tmp_path / "rs485")], check=True, capture_output=True, text=True)
+    found = numbers_of_headers(tmp_path, "serial", _MODE_PROGRAM)
     module = rs485_kernel
     flags = [module.ENABLED, module.RTS_ON_SEND, module.RTS_AFTER_SEND, module.RX_DURING_TX]
     ours = [module.GET_MODE, module.SET_MODE, module.SIZE, 0, 4, 8, *flags]
-    assert list(map(int, out.stdout.split())) == ours
+    assert found == ours
 
 
 class Driver:

@@ -116,10 +116,6 @@ class WriteAccess(Protocol):
         """
         ...
 
-    def has_trial(self) -> bool:
-        """Return whether a change is on trial, of the site or of operators far away."""
-        ...
-
     def support(self, change: SetPointChange, user: str, protocol: str) -> None:
         """Note that a user repeats the value in force: a decision that needs no message."""
         ...
@@ -180,10 +176,6 @@ class FakeWriter:
         """Keep the request as a command."""
         arguments: dict[str, int | str] = {"of": submission, "any_user": int(any_user)}
         return self.submit(UnitCommand("rollback", arguments), user, address, protocol)
-
-    def has_trial(self) -> bool:
-        """Return True."""
-        return True
 
     def support(self, change: SetPointChange, user: str, protocol: str) -> None:
         """Keep the decision."""

@@ -230,11 +230,6 @@ class Writer:
             return Submission(name)
         return self._add(pending)
 
-    def has_trial(self) -> bool:
-        """Return whether a change is on trial, of the site or of operators far away."""
-        remote = self._source.read().details.get("remote")
-        return isinstance(remote, dict) and bool(remote.get("trial"))
-
     def _find_change(self, submission: str, trial: object) -> tuple[str, _Pending | None]:
         """Return an own change that has not ended: by its name, or the one on trial."""
         for name, pending in self._submissions.items():

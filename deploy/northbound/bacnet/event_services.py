@@ -46,7 +46,7 @@ from deploy.northbound.bacnet.alarm_objects import (
 )
 from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 from deploy.northbound.process.notifications import CountFile, NotificationQueue
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import StateFile
 
 _SUMMARIES = 20
 """Events in one reply; the client asks for the next ones (about 45 bytes each)."""
@@ -85,7 +85,7 @@ class EventServices:
         self._queues: dict[tuple[bytes, int], NotificationQueue[Transition]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._known = None if state is None else state / "bacnet-alarms.json"
-        self._written = ""
+        self._file = None if self._known is None else StateFile(self._known)
         self._counts = None if state is None else CountFile(state, PROTOCOL)
 
     def event_information(self, request: GetEventInformationRequest) -> GetEventInformationACK:
@@ -194,16 +194,12 @@ class EventServices:
 
     def save(self) -> None:
         """Write which alarms recipients know as active, and the counts, if they have changed."""
-        if self._known is None or self._counts is None or not self._queues:
+        if self._file is None or self._counts is None or not self._queues:
             return
         waiting = {name for queue in self._queues.values() for name in queue.names()}
         alarms = self._alarms.by_number.items()
         numbers = [n for n, alarm in alarms if alarm.object.eventState != 0 or str(n) in waiting]
-        text = json.dumps(numbers)
-        with contextlib.suppress(OSError):
-            if text != self._written:
-                replace_private(self._known, text)
-                self._written = text
+        self._file.write(json.dumps(numbers))
         self._counts.write([queue.counts for queue in self._queues.values()])
 
     def close(self) -> None:

@@ -224,15 +224,12 @@ class PanelRoutes:
             return _json({"error": "role"}, 403)
         arguments = fields.get("arguments")
         try:
-            made = make_request(
-                name,
-                arguments if isinstance(arguments, dict) else {},
-                self._services.source.read(),
-            )
+            snapshot = self._services.source.read()
+            made = make_request(name, arguments if isinstance(arguments, dict) else {}, snapshot)
         except ActionError as error:
             return _json({"error": str(error)}, 400)
         if _is_rollback(made):
-            refusal = None if writer.has_trial() else Refusal("no change is on trial")
+            refusal = None if snapshot.is_on_trial else Refusal("no change is on trial")
         else:
             refusal = writer.permitted(made)
         if refusal is not None:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import StateFile
 
 MOST_WAITING = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
@@ -115,16 +115,11 @@ class CountFile:
     """The counts of one protocol in the state folder `state`; written if they have changed."""
 
     def __init__(self, state: Path, protocol: str) -> None:
-        self._path = state / _FILE.format(protocol)
-        self._written = ""
+        self._file = StateFile(state / _FILE.format(protocol))
 
     def write(self, counts: list[NotificationCounts]) -> None:
         """Write the counts. A full disk costs the counts only."""
-        text = json.dumps([asdict(entry) for entry in counts])
-        if text != self._written:
-            with contextlib.suppress(OSError):
-                replace_private(self._path, text)
-                self._written = text
+        self._file.write(json.dumps([asdict(entry) for entry in counts]))
 
 
 def read_counts(state: Path) -> Iterator[NotificationCounts]:

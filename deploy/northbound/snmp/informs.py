@@ -35,7 +35,7 @@ from deploy.northbound.snmp.tree import (
     alarm_values,
     moved,
 )
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import StateFile
 
 _KINDS = {RAISED: 1, CLEARED: 2, ACKNOWLEDGED: 3}
 _RETRIES, _TIMEOUT_S = 5, 2
@@ -112,7 +112,7 @@ class KnownFile:
     """The alarms that the receivers know as active, in the file `path`, over a restart."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._written = path, ""
+        self._path, self._file = path, StateFile(path)
 
     def load(self) -> KnownAlarms:
         """Return the alarms; a damaged file has none."""
@@ -124,16 +124,11 @@ class KnownFile:
 
     def save(self, known: KnownAlarms) -> None:
         """Write the file if the alarms have changed. A full disk costs the memory only."""
-        text = json.dumps(
-            [
-                [index, a.number, a.code, a.name, a.priority, a.text, a.action]
-                for index, a in known.values()
-            ]
-        )
-        if text != self._written:
-            with contextlib.suppress(OSError):
-                replace_private(self._path, text)
-                self._written = text
+        rows = [
+            [index, a.number, a.code, a.name, a.priority, a.text, a.action]
+            for index, a in known.values()
+        ]
+        self._file.write(json.dumps(rows))
 
 
 def _alarm(number: int, code: str, name: str, priority: int, text: str, action: str) -> AlarmItem:

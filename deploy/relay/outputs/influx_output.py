@@ -33,11 +33,10 @@ _COUNT_DELAY_S = 2.0
 
 
 class _ServerState(NamedTuple):
-    """Start of the server, and its count of inserted rows; without `has_count` it is 0."""
+    """Start of the server, and its count of inserted rows; None: it states none."""
 
     start: str
-    has_count: bool
-    inserted: int
+    inserted: int | None
 
 
 class InfluxOutput(Output):
@@ -68,7 +67,7 @@ class InfluxOutput(Output):
             return
         state = self._server_state()
         self._client.post(text.encode(), "text/plain; charset=utf-8")
-        self._expected = state._replace(inserted=state.inserted + text.count("\n"))
+        self._expected = state._replace(inserted=(state.inserted or 0) + text.count("\n"))
 
     def settling(self) -> Settling | None:
         """Return the time after which the last batch is on the disk of the server."""
@@ -83,9 +82,9 @@ class InfluxOutput(Output):
         Its start has a resolution of 1 s, and it can restart within this time.
         """
         state = self._server_state()
-        is_late = self._settle_s < _COUNT_DELAY_S
-        is_counted = is_late or not state.has_count or state.inserted >= expected.inserted
-        return state.start == expected.start and is_counted
+        if self._settle_s < _COUNT_DELAY_S or state.inserted is None:
+            return state.start == expected.start
+        return state.start == expected.start and state.inserted >= (expected.inserted or 0)
 
     def _server_state(self) -> _ServerState:
         """Return the state of the server as its page `/metrics` states it; empty: it has none.
@@ -97,11 +96,10 @@ class InfluxOutput(Output):
                 text = answer.read(_MAX_PAGE_BYTES).decode("ascii", "replace")
         except urllib.error.HTTPError as error:
             error.close()  # a server without this page, or without the right to read it
-            return _ServerState("", False, 0)
+            return _ServerState("", None)
         except OSError as error:
             raise OutputError(f"{self._root}: {error}") from None
         lines = text.splitlines()
         start = " ".join(sorted(line for line in lines if line.startswith(_START_METRICS)))
         counts = [line.rpartition(" ")[2] for line in lines if line.startswith(_INSERTED)]
-        has_count = bool(counts) and counts[0].isdigit()
-        return _ServerState(start, has_count, int(counts[0]) if has_count else 0)
+        return _ServerState(start, int(counts[0]) if counts and counts[0].isdigit() else None)

@@ -120,7 +120,10 @@ def test_a_trial_is_rolled_back_with_one_step(
     server: PanelServer, user: str, any_user: int
 ) -> None:
     """No configuration must permit it: it takes back what the site itself has changed."""
-    assert act(server, sign_in(server, user), "rollback")[0] == 202
+    token = sign_in(server, user)
+    assert act(server, token, "rollback")[0] == 403, "nothing is on trial"
+    server.source.replace(details={"remote": {"trial": 7}})
+    assert act(server, token, "rollback")[0] == 202
     ((request, sender, address, protocol),) = server.writer.requests
     assert request == UnitCommand("rollback", {"of": "", "any_user": any_user})
     assert (sender, address, protocol) == (user, "127.0.0.1", "panel")
@@ -274,6 +277,7 @@ def test_wrong_arguments_are_refused(
 def test_random_actions_reach_the_writer_only_in_range(server: PanelServer) -> None:
     rng = random.Random(21)
     token = sign_in(server)
+    server.source.replace(details={"remote": {"trial": 7}})  # for `rollback`
     for _ in range(400):
         arguments = {rng.choice(KEYS): rng.choice(VALUES) for _ in range(rng.randrange(5))}
         status, _ = act(server, token, rng.choice(NAMES), **arguments)
