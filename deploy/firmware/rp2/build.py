@@ -3,6 +3,7 @@
 
     firmware   MicroPython, frozen: the supervisor and the names of the application
     slot a, b  an application each; the image has it in both: a new unit survives a damage of one
+    backup     the configuration, outside the file system (supervisor/_backup.py)
     files      LittleFS
 
 `picotool info` reads the identity of an image. Debian removes the SDKs and libraries from the
@@ -40,6 +41,8 @@ PACKAGES = (
 """Debian packages that the build needs; 2.5 GB on the disk."""
 
 _PACKAGE_SOURCES = Path("/usr/src")
+BACKUP_KIB = 16
+"""The backup of the configuration: the largest one of the bench takes a third of it."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ class Rp2Board:
 
     @property
     def storage_kib(self) -> int:
-        """The part that the port leaves to us: slots and files."""
-        return 2 * self.slot_kib + self.files_kib
+        """The part that the port leaves to us: slots, backup and files."""
+        return 2 * self.slot_kib + BACKUP_KIB + self.files_kib
 
     @property
     def slots_start(self) -> int:
@@ -86,13 +89,13 @@ The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 
 """
 RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board(
-        "rp2350", "RPI_PICO2", flash_kib=4096, slot_kib=1024, files_kib=1408, watchdog=0x400D8000
+        "rp2350", "RPI_PICO2", flash_kib=4096, slot_kib=1016, files_kib=1408, watchdog=0x400D8000
     ),
     "rp2040": Rp2Board(
         "rp2040",
         "RPI_PICO",
         flash_kib=2048,
-        slot_kib=704,
+        slot_kib=696,
         files_kib=192,
         watchdog=0x40058000,
         start=_CLOCK_SCRIPT,
@@ -211,6 +214,7 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     """
     folder = CACHE / f"frozen-{board.name}"
     layout = f"SLOT_BYTES = {board.slot_kib * 1024}\nWATCHDOG_CTRL = {board.watchdog:#x}\n"
+    layout += f"BACKUP_BYTES = {BACKUP_KIB * 1024}\n"
     layout += f"KEEPS_MARKS = {board.keeps_marks}\n"
     files = {
         **frozen_files(keys),
