@@ -22,6 +22,8 @@ SLOT_BYTES = 1024 * 1024  # bytes of a slot with its header
 END = FLASH + len(SLOTS) * SLOT_BYTES
 """The backup of the configuration follows in the file of the host."""
 _WATCHDOG = 0x40008000
+_KEPT = 0x21FFFFF0
+"""The end of the 16 MiB of PSRAM (ARM DAI 0385, 3.4)."""
 CAUSES = {
     machine.PWRON_RESET: "power on",
     machine.HARD_RESET: "requested",
@@ -138,6 +140,14 @@ class Mps2Board:
     def offer(self, text: bytes) -> str:
         """Make a text readable as a file."""
         return str(_runner.offer(text))
+
+    def read_kept(self) -> int:
+        """Return a word of the memory that no code uses; QEMU leaves it over a reset."""
+        return int(machine.mem32[_KEPT])
+
+    def keep(self, value: int) -> None:
+        """Set the word."""
+        machine.mem32[_KEPT] = value
 
     def load(self, image: bytes) -> None:
         """Make an application importable."""

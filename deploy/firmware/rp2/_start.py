@@ -20,6 +20,8 @@ import vfs  # type: ignore[import-not-found]
 
 BLOCK = 4096
 PAGE = 256
+_SCRATCH = 0xC
+"""Offset of SCRATCH0 from CTRL (RP2040 datasheet, 4.7.6; the same on RP2350)."""
 _CLEAR = 0x3000
 """Offset of the address that clears the written bits of a register (RP2040 datasheet, 2.1.2)."""
 
@@ -113,6 +115,14 @@ class Rp2Hardware:
     def offer(self, text: bytes) -> str:
         """Make a text readable as a file."""
         return str(_runner.offer(text))
+
+    def read_kept(self) -> int:
+        """Return the scratch register 0 of the watchdog; the chip's own code uses 4 to 7."""
+        return int(machine.mem32[_layout.WATCHDOG_CTRL + _SCRATCH])
+
+    def keep(self, value: int) -> None:
+        """Set the register."""
+        machine.mem32[_layout.WATCHDOG_CTRL + _SCRATCH] = value
 
     def load(self, image: bytes) -> None:
         """Make an application importable."""

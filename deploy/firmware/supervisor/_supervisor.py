@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
         `keeps_marks`: a slot that was good needs only its CRC at the next start; see _slots.py.
         `backup_bytes`, `read_backup`, `write_backup`: see _backup.py. `offer` makes a text readable
-        as a file without the storage, and returns its path.
+        as a file without the storage, and returns its path. `keep`: see _failures.py.
         """
 
         cause: str
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
         def read_backup(self, at: int, size: int) -> bytes: ...
         def write_backup(self, data: bytes) -> None: ...
         def offer(self, text: bytes) -> str: ...
+        def read_kept(self) -> int: ...
+        def keep(self, value: int) -> None: ...
         def load(self, image: bytes) -> None: ...
         def run(
             self, path: str, number: int, release: int, count: "_failures.FailureCount"
@@ -75,7 +77,7 @@ def supervise(board: "Board") -> int:
     board.log("reset: " + board.cause)
     if not board.mount():
         board.log("storage: not usable")
-    count = _failures.FailureCount(board.is_power_on)
+    count = _failures.FailureCount(board.is_power_on, board)
     if count.level:
         board.log("%d failed starts: %s" % (count.failures, _failures.NAMES[count.level]))
     if count.level == _failures.RECOVERY:
@@ -107,9 +109,10 @@ def choose_slot(
     if body is None:
         newest = _slots.newest_slot(lambda number: board.read_slot(number, 0, _slots.HEAD))
     order, changed = _slots.start_order(body, newest)
-    if changed is not None:
-        _slots.write_record(changed)
-    elif level == _failures.OTHER:
+    if changed is not None and not _slots.write_record(changed):
+        board.log("the trial cannot be counted: the storage")
+        order, changed = order[::-1], None
+    elif changed is None and level == _failures.OTHER:
         order = order[::-1]
     floor = _slots.read_floor()
     for place, number in enumerate(order):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Backup of the configuration: a damaged file system leaves an agent that runs."""
 
-from deploy.firmware.supervisor import _backup, _files, _supervisor, _unit_file
+from deploy.firmware.supervisor import _backup, _files, _slots, _supervisor, _unit_file
 from tests.portable.support.check import eq
 from tests.portable.support.power_cut import littlefs_board
 from tests.portable.support.power_cut.flash_model import Disk
@@ -10,7 +10,9 @@ from tests.portable.support.power_cut.supervisor_rig import (
     CONFIG,
     GOOD,
     OFFERED,
+    CrashedAgent,
     SupervisedBoard,
+    application,
     content,
     copy_disk,
     flip,
@@ -54,6 +56,33 @@ def test_an_unusable_storage_leaves_the_backup():
     board.has_storage = False
     eq(start(board), _supervisor.RECOVER)
     eq(board.runs(), [(OFFERED, 0)])
+
+
+def test_without_a_usable_storage_failed_starts_count_until_a_power_cut():
+    """A full or damaged file system cannot hold the count; registers of the chip hold it."""
+    disk = sealed_disk()
+    disk.rename = refuse
+    write(disk, _slots.RECORDS[0], _files.seal(bytes(3)))
+    slots, seen = [application(2), application(1)], []
+
+    def restart(power_on):
+        board = SupervisedBoard(disk, slots, crash, power_on)
+        outcome = start(board)
+        return board.runs()[0][1] if board.runs() else outcome
+
+    seen = [restart(False) for _ in range(13)]
+    eq(seen, [0] * 3 + [1] * 3 + [0] * 6 + [_supervisor.RECOVER])
+    eq([restart(n == 0) for n in range(4)], [0, 0, 0, 1])
+    disk.kept = flip_word(disk.kept)
+    eq(restart(False), 0)
+
+
+def flip_word(value):
+    return value ^ 1 << 20
+
+
+def crash(_board, _path):
+    raise CrashedAgent
 
 
 def refuse(_old, _new):

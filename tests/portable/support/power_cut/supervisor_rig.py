@@ -82,6 +82,12 @@ class SupervisedBoard:
         write(self.disk, OFFERED, text)
         return OFFERED
 
+    def read_kept(self):
+        return getattr(self.disk, "kept", 0xA5A5A5A5)
+
+    def keep(self, value):
+        self.disk.kept = value
+
     def load(self, image):
         self.calls.append(("load", image[0]))
 
