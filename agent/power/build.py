@@ -70,19 +70,13 @@ def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[Red
     """
     services: list[RedfishClient] = []
     ports = settings.get("ports", {})
-    if not ports:
-        return services
-    try:
-        from drivers.redfish.client import RedfishClient  # noqa: PLC0415 - few units have services
-        from drivers.redfish.target import RedfishTarget  # noqa: PLC0415
-    except ImportError:
-        raise ConfigError("throttle.ports: this machine has no code for it")
+    client, target = _import_redfish() if ports else (None, None)
     for name in sorted(ports):
         assigned = [
             (raw, load) for raw, load in zip(settings["loads"], loads) if raw.get("port") == name
         ]
         targets = [
-            RedfishTarget(
+            target(
                 raw["path"],
                 raw["schema"],
                 raw["effect_ms"] * MILLISECOND,
@@ -96,11 +90,21 @@ def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[Red
             if entry["port"] == name:
                 login = (entry["username"], entry["password"])
                 session = entry["by"] == "session"
-        service = RedfishClient(_host_of(ports[name]), targets, login, session)
+        service = client(_host_of(ports[name]), targets, login, session)
         for index, (_, load) in enumerate(assigned):
             load.use_service(service, index)
         services.append(service)
     return services
+
+
+def _import_redfish() -> "tuple[Any, Any]":
+    """Return the classes of a service and of its loads; few units have one."""
+    try:
+        from drivers.redfish.client import RedfishClient  # noqa: PLC0415
+        from drivers.redfish.target import RedfishTarget  # noqa: PLC0415
+    except ImportError:
+        raise ConfigError("throttle.ports: this machine has no code for it")
+    return RedfishClient, RedfishTarget
 
 
 def _host_of(address: str) -> str:

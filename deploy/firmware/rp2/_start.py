@@ -2,10 +2,9 @@
 """Start of an RP2040 or RP2350: its flash, slots and watchdog, for the supervisor.
 
 Frozen into the image as main.py with deploy/firmware/supervisor, because the port starts USB, the
-service console, before main.py only. The storage region of the port
-(`rp2.Flash`) holds slot a, slot b, the backup and the files, in this order; `_layout` has the sizes.
-A slot is read in place. An erase or a program stops the interrupts; one call erases 4 KiB or programs at most
-1 KiB.
+service console, before main.py only. The storage region of the port (`rp2.Flash`) holds slot a,
+slot b, the backup and the files, in this order; `_layout` has the sizes. A slot is read in place.
+An erase or a program stops the interrupts; one call erases 4 KiB or programs at most 1 KiB.
 """
 
 import os

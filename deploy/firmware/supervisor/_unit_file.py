@@ -56,7 +56,8 @@ def repair(log: "Callable[[str], None]", backup: "Backup") -> bool:
         if text is not None:
             log("configuration: damaged, and its copies too")
         return text is not None
-    log("configuration: damaged or old; the %s replaces it" % ("copy" if kept is None else "backup"))
+    name = "copy" if kept is None else "backup"
+    log("configuration: damaged or old; the %s replaces it" % name)
     _files.replace(UNIT, source)
     backup.store(source)
     if _files.read(UNIT) != source:
