@@ -70,7 +70,9 @@ def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[Red
     """
     services: list[RedfishClient] = []
     ports = settings.get("ports", {})
-    client, target = _import_redfish() if ports else (None, None)
+    if not ports:
+        return services
+    client, target = _import_redfish()
     for name in sorted(ports):
         assigned = [
             (raw, load) for raw, load in zip(settings["loads"], loads) if raw.get("port") == name

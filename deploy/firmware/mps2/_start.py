@@ -130,7 +130,7 @@ class Mps2Board:
         """Return a part of the backup of the configuration."""
         data = bytearray(size)
         board.read(END + at, data)
-        return data
+        return bytes(data)
 
     def write_backup(self, data: bytes) -> None:
         """Erase the backup and write it."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A unit of the factory on emulated silicon: a damaged file system leaves a running agent."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     line = ProductionLine(
         folder, image, made, lambda _: text, lambda _: {"verdict": "pass"}, lambda _: bytes(64)
     )
-    row = produce(line, Database(folder / "units.sqlite"), "CDU-1")
+    with contextlib.closing(Database(folder / "units.sqlite")) as database:
+        row = produce(line, database, "CDU-1")
     assert (row.state, row.reason) == ("good", "")
     return (folder / "CDU-1.bin").read_bytes()
 
