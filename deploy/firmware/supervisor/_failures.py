@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Register(Protocol):
+    class KeptRegister(Protocol):
         """32 bits that stay over a reset; after a power cut they have any value."""
 
         def read_kept(self) -> int: ...
@@ -51,7 +51,7 @@ STARTS_PER_LEVEL = 3
 class FailureCount:
     """The count. `failures`: failed starts since the last calm run; `level`: see the module."""
 
-    def __init__(self, is_power_on: bool, register: "Register") -> None:
+    def __init__(self, is_power_on: bool, register: "KeptRegister") -> None:
         self._register = register
         body = _files.unseal(_files.read(PATH))
         self._stored = (0, 0) if body is None or len(body) != 2 else (body[0], body[1])

@@ -20,7 +20,7 @@ BACKUP_BLOCK = BLOCKS
 """The block behind the files."""
 
 
-class NorFlash:
+class LittlefsBlocks:
     """Blocks for LittleFS in a bytearray; an erased byte is 255."""
 
     def __init__(self, data):
@@ -47,7 +47,7 @@ class LittlefsBoard(SupervisedBoard):
 
     def __init__(self, data, agent, power_on=True):
         SupervisedBoard.__init__(self, agent=agent, power_on=power_on)
-        self.flash = NorFlash(data)
+        self.flash = LittlefsBlocks(data)
         self.offered = None
 
     def mount(self):
