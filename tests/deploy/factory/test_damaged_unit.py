@@ -73,6 +73,7 @@ def test_a_blank_file_system_gets_the_configuration_back(unit: bytes, tmp_path: 
     assert first_ms is not None
 
 
+@pytest.mark.soak
 def test_a_damaged_head_of_each_block_leaves_an_agent(unit: bytes, tmp_path: Path) -> None:
     """One bit of the first record of a folder can make the whole file system unusable."""
     seen = []
