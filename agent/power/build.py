@@ -4,13 +4,12 @@
 Does not check the section; see `agent.power.schema`. MicroPython unloads it after the start.
 """
 
+from agent.core.errors import ConfigError
 from agent.power.frequency_droop import FrequencyDroop
 from agent.power.load import Load
 from agent.power.load_class import LoadClass, find_class
 from agent.power.optics_monitor import OpticsMonitor
 from agent.power.scaled_sensor import ScaledSensor
-from drivers.redfish.client import RedfishClient
-from drivers.redfish.target import RedfishTarget
 from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.core.context import Context
+    from drivers.redfish.client import RedfishClient
 
 
 def find_sensor(agent: "Context", point_config: "dict[str, Any] | None") -> "ScaledSensor | None":
@@ -64,15 +64,21 @@ def build_loads(agent: "Context", settings: "dict[str, Any]") -> "list[Load]":
 
 
 def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[RedfishClient]":
-    """Return the Redfish services in the order of their names, connected to their loads."""
-    services = []
+    """Return the Redfish services in the order of their names, connected to their loads.
+
+    Raises ConfigError on a machine without the code: boards without sockets.
+    """
+    services: list[RedfishClient] = []
     ports = settings.get("ports", {})
+    if not ports:
+        return services
+    client, target = _import_redfish()
     for name in sorted(ports):
         assigned = [
             (raw, load) for raw, load in zip(settings["loads"], loads) if raw.get("port") == name
         ]
         targets = [
-            RedfishTarget(
+            target(
                 raw["path"],
                 raw["schema"],
                 raw["effect_ms"] * MILLISECOND,
@@ -86,11 +92,21 @@ def build_services(settings: "dict[str, Any]", loads: "list[Load]") -> "list[Red
             if entry["port"] == name:
                 login = (entry["username"], entry["password"])
                 session = entry["by"] == "session"
-        service = RedfishClient(_host_of(ports[name]), targets, login, session)
+        service = client(_host_of(ports[name]), targets, login, session)
         for index, (_, load) in enumerate(assigned):
             load.use_service(service, index)
         services.append(service)
     return services
+
+
+def _import_redfish() -> "tuple[Any, Any]":
+    """Return the classes of a service and of its loads; few units have one."""
+    try:
+        from drivers.redfish.client import RedfishClient  # noqa: PLC0415
+        from drivers.redfish.target import RedfishTarget  # noqa: PLC0415
+    except ImportError:
+        raise ConfigError("throttle.ports: this machine has no code for it")
+    return RedfishClient, RedfishTarget
 
 
 def _host_of(address: str) -> str:

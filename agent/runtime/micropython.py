@@ -280,7 +280,11 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
         return 2
     unload_checks()
     gc.collect()
-    agent = _make_controller(config, boot, restarts, boot_loop.fallback_level)
+    try:
+        agent = _make_controller(config, boot, restarts, boot_loop.fallback_level)
+    except ConfigError as error:
+        print_line("%s: %s" % (path, error))
+        return 2
     del text, raw, config
     openers = _openers()
     if flash is not None:

@@ -132,7 +132,16 @@ def compile_to(folder: Path, names: list[str]) -> None:
 
 SUPERVISOR = tuple(
     f"deploy/firmware/supervisor/_{name}.py"
-    for name in ("files", "failures", "recovery", "slots", "supervisor", "unit_file", "unit_key")
+    for name in (
+        "backup",
+        "files",
+        "failures",
+        "recovery",
+        "slots",
+        "supervisor",
+        "unit_file",
+        "unit_key",
+    )
 )
 """Frozen into an image, so they are not in the portable list; their tests need them."""
 

@@ -8,6 +8,8 @@ it defines the port numbers, the order in the status and the order of `before_co
 
 from collections import namedtuple
 
+from agent.core.errors import ConfigError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -109,8 +111,14 @@ def sections(raw: "dict[str, Any]") -> "list[tuple[str, tuple[str, ...]]]":
 
 
 def schema_module(spec: ComponentSpec, name: str) -> "Any":
-    """Import the module with the schema of a component. `name` is an attribute of it."""
-    return __import__(spec.schema, None, None, (name,))
+    """Import the module with the schema of a component. `name` is an attribute of it.
+
+    Raises ConfigError if this machine has no code of the component: boards without sockets.
+    """
+    try:
+        return __import__(spec.schema, None, None, (name,))
+    except ImportError:
+        raise ConfigError("%s: this machine has no code for it" % spec.section)
 
 
 def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> "list[Component]":

@@ -37,8 +37,11 @@ _KEPT_S = 86_400
 _SKIPPED = ("drivers/profiles/profile.schema.json",)
 
 
-def portable_modules(root: Path = ROOT) -> list[str]:
-    """Return the portable modules of the three lower layers, as paths from the root."""
+def portable_modules(root: Path = ROOT, left_out: tuple[str, ...] = ()) -> list[str]:
+    """Return the portable modules of the three lower layers, as paths from the root.
+
+    `left_out`: beginnings of paths of modules that a board does not get.
+    """
     with open(root / "pyproject.toml", "rb") as file:
         patterns = tomllib.load(file)["tool"]["coldloop"]["portable"]
     names = []
@@ -49,16 +52,23 @@ def portable_modules(root: Path = ROOT) -> list[str]:
             for pattern in patterns:
                 if fnmatch.fnmatchcase(name, pattern.lstrip("!")):
                     is_included = not pattern.startswith("!")
-            if is_included:
+            if is_included and not name.startswith(left_out):
                 names.append(name)
     return names
 
 
-def build_application(config: bytes | None = None, extra: dict[str, bytes] | None = None) -> bytes:
-    """Build the ROMFS; `config` becomes unit.json; `extra` adds or replaces files by path."""
+def build_application(
+    config: bytes | None = None,
+    extra: dict[str, bytes] | None = None,
+    left_out: tuple[str, ...] = (),
+) -> bytes:
+    """Build the ROMFS; `config` becomes unit.json; `extra` adds or replaces files by path.
+
+    `left_out`: see `portable_modules`.
+    """
     files: dict[str, bytes] = {}
     cache = CACHE / "mpy"
-    for name in portable_modules():
+    for name in portable_modules(left_out=left_out):
         if not is_empty(name):
             files[name[:-3] + ".mpy"] = compile_module(name, cache)
     for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):

@@ -19,7 +19,11 @@ SLOTS = (("a", 0x200000), ("b", 0x300000))
 FLASH = 1024 * 1024  # bytes of storage
 BLOCK = 4096
 SLOT_BYTES = 1024 * 1024  # bytes of a slot with its header
+END = FLASH + len(SLOTS) * SLOT_BYTES
+"""The backup of the configuration follows in the file of the host."""
 _WATCHDOG = 0x40008000
+_KEPT = 0x21FFFFF0
+"""The end of the 16 MiB of PSRAM (ARM DAI 0385, 3.4)."""
 CAUSES = {
     machine.PWRON_RESET: "power on",
     machine.HARD_RESET: "requested",
@@ -49,6 +53,7 @@ class Mps2Board:
     keys = _keys.KEYS
     keeps_marks = False
     slot_bytes = SLOT_BYTES
+    backup_bytes = 4 * BLOCK
 
     def __init__(self) -> None:
         self.cause = CAUSES.get(machine.reset_cause(), "unknown")
@@ -80,10 +85,10 @@ class Mps2Board:
 
     def mount(self) -> bool:
         """Mount the storage. A blank one is formatted, a damaged one is not."""
-        end = FLASH + len(SLOTS) * SLOT_BYTES
-        is_blank = board.open("flash.img") < end
-        if is_blank:
-            board.write(end - 1, b"\0")
+        size = board.open("flash.img")
+        is_blank = size < END
+        if size < END + self.backup_bytes:
+            board.write(END + self.backup_bytes - 1, b"\0")
         self._copy_updates()
         if is_blank:
             self.erase_storage()
@@ -120,6 +125,29 @@ class Mps2Board:
     def program(self, slot: int, at: int, data: bytes) -> None:
         """Program an erased range of a slot."""
         board.write(FLASH + slot * SLOT_BYTES + at, data)
+
+    def read_backup(self, at: int, size: int) -> bytes:
+        """Return a part of the backup of the configuration."""
+        data = bytearray(size)
+        board.read(END + at, data)
+        return bytes(data)
+
+    def write_backup(self, data: bytes) -> None:
+        """Erase the backup and write it."""
+        board.write(END, b"\xff" * self.backup_bytes)
+        board.write(END, data)
+
+    def offer(self, text: bytes) -> str:
+        """Make a text readable as a file."""
+        return str(_runner.offer(text))
+
+    def read_kept(self) -> int:
+        """Return a word of the memory that no code uses; QEMU leaves it over a reset."""
+        return int(machine.mem32[_KEPT])
+
+    def keep(self, value: int) -> None:
+        """Set the word."""
+        machine.mem32[_KEPT] = value
 
     def load(self, image: bytes) -> None:
         """Make an application importable."""

@@ -2,10 +2,9 @@
 """Start of an RP2040 or RP2350: its flash, slots and watchdog, for the supervisor.
 
 Frozen into the image as main.py with deploy/firmware/supervisor, because the port starts USB, the
-service console, before main.py only. The storage region of the port
-(`rp2.Flash`) holds slot a, slot b and the files, in this order; `_layout` has the sizes. A slot is
-read in place. An erase or a program stops the interrupts; one call erases 4 KiB or programs at most
-1 KiB.
+service console, before main.py only. The storage region of the port (`rp2.Flash`) holds slot a,
+slot b, the backup and the files, in this order; `_layout` has the sizes. A slot is read in place.
+An erase or a program stops the interrupts; one call erases 4 KiB or programs at most 1 KiB.
 """
 
 import os
@@ -20,6 +19,8 @@ import vfs  # type: ignore[import-not-found]
 
 BLOCK = 4096
 PAGE = 256
+_SCRATCH = 0xC
+"""Offset of SCRATCH0 from CTRL (RP2040 datasheet, 4.7.6; the same on RP2350)."""
 _CLEAR = 0x3000
 """Offset of the address that clears the written bits of a register (RP2040 datasheet, 2.1.2)."""
 
@@ -30,13 +31,15 @@ class Rp2Hardware:
     keys = _keys.KEYS
     keeps_marks = _layout.KEEPS_MARKS
     slot_bytes = _layout.SLOT_BYTES
+    backup_bytes = _layout.BACKUP_BYTES
 
     def __init__(self) -> None:
         self.is_power_on = machine.reset_cause() == machine.PWRON_RESET
         self.cause = "power on" if self.is_power_on else "watchdog or requested"
         self._watchdog: object = None
-        self._flash = rp2.Flash(start=0, len=2 * _layout.SLOT_BYTES)
-        self._files = rp2.Flash(start=2 * _layout.SLOT_BYTES)
+        before_files = 2 * _layout.SLOT_BYTES + _layout.BACKUP_BYTES
+        self._flash = rp2.Flash(start=0, len=before_files)
+        self._files = rp2.Flash(start=before_files)
 
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         """Check a signature."""
@@ -95,6 +98,30 @@ class Rp2Hardware:
         page = b"\xff" * before + data + b"\xff" * after
         begin = start - before
         self._flash.writeblocks(begin // BLOCK, page, begin % BLOCK)
+
+    def read_backup(self, at: int, size: int) -> bytes:
+        """Return a part of the backup of the configuration, without a copy."""
+        return self.read_slot(2, at, size)
+
+    def write_backup(self, data: bytes) -> None:
+        """Erase the backup and write it."""
+        for at in range(0, _layout.BACKUP_BYTES, BLOCK):
+            self.feed()
+            self.erase(2, at)
+        for at in range(0, len(data), BLOCK // 4):
+            self.program(2, at, data[at : at + BLOCK // 4])
+
+    def offer(self, text: bytes) -> str:
+        """Make a text readable as a file."""
+        return str(_runner.offer(text))
+
+    def read_kept(self) -> int:
+        """Return the scratch register 0 of the watchdog; the chip's own code uses 4 to 7."""
+        return int(machine.mem32[_layout.WATCHDOG_CTRL + _SCRATCH])
+
+    def keep(self, value: int) -> None:
+        """Set the register."""
+        machine.mem32[_layout.WATCHDOG_CTRL + _SCRATCH] = value
 
     def load(self, image: bytes) -> None:
         """Make an application importable."""

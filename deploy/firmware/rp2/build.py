@@ -3,6 +3,7 @@
 
     firmware   MicroPython, frozen: the supervisor and the names of the application
     slot a, b  an application each; the image has it in both: a new unit survives a damage of one
+    backup     the configuration, outside the file system (supervisor/_backup.py)
     files      LittleFS
 
 `picotool info` reads the identity of an image. Debian removes the SDKs and libraries from the
@@ -10,6 +11,7 @@ source; they come from other packages (PACKAGES, and the source packages of lwip
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.core.component.registry import COMPONENTS
 from deploy.errors import FirmwareError
 from deploy.firmware.application.qstr_pool import qstr_module
 from deploy.firmware.application.romfs import build_application
@@ -40,6 +43,8 @@ PACKAGES = (
 """Debian packages that the build needs; 2.5 GB on the disk."""
 
 _PACKAGE_SOURCES = Path("/usr/src")
+BACKUP_KIB = 16
+"""The backup of the configuration: the largest one of the bench has 4,104 bytes."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class Rp2Board:
     """A board of the rp2 port: its name there, its flash and the parts of the flash.
 
     `watchdog`: address of the register CTRL of the watchdog. `start`: code before anything else of
-    ours. `keeps_marks`: see deploy/firmware/supervisor/_slots.py.
+    ours. `keeps_marks`: see deploy/firmware/supervisor/_slots.py. `left_out`: beginnings of paths
+    of modules that its application has not.
     """
 
     name: str
@@ -58,11 +64,12 @@ class Rp2Board:
     watchdog: int
     start: bytes = b""
     keeps_marks: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def storage_kib(self) -> int:
-        """The part that the port leaves to us: slots and files."""
-        return 2 * self.slot_kib + self.files_kib
+        """The part that the port leaves to us: slots, backup and files."""
+        return 2 * self.slot_kib + BACKUP_KIB + self.files_kib
 
     @property
     def slots_start(self) -> int:
@@ -84,19 +91,39 @@ machine.freq(200_000_000)
 
 The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 2.1.1).
 """
+_NETWORK_MODULES = (
+    "agent/northbound/",
+    "agent/control/group/",
+    "drivers/redfish/",
+    "drivers/ports/datagram.py",
+    "drivers/ports/micropython/pem.py",
+    "drivers/ports/micropython/serial.py",
+    "drivers/ports/micropython/tcp.py",
+    "drivers/ports/micropython/tls_date.py",
+    "protocols/http.py",
+)
+"""Modules that need sockets, termios or a second process. These boards have none of them."""
 RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board(
-        "rp2350", "RPI_PICO2", flash_kib=4096, slot_kib=1024, files_kib=1408, watchdog=0x400D8000
+        "rp2350",
+        "RPI_PICO2",
+        flash_kib=4096,
+        slot_kib=1016,
+        files_kib=1408,
+        watchdog=0x400D8000,
+        left_out=_NETWORK_MODULES,
     ),
     "rp2040": Rp2Board(
         "rp2040",
         "RPI_PICO",
         flash_kib=2048,
-        slot_kib=704,
+        slot_kib=696,
         files_kib=192,
         watchdog=0x40058000,
         start=_CLOCK_SCRIPT,
         keeps_marks=True,
+        # A pair needs a fourth line: receiver, bus, broker and the link to the other controller.
+        left_out=(*_NETWORK_MODULES, "agent/redundancy/"),
     ),
 }
 _BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"
@@ -122,12 +149,13 @@ def build_uf2(board: Rp2Board, out: Path, options: Rp2Options | None = None) -> 
     `config` goes into the application.
     """
     options = options or Rp2Options()
+    _check_sections(board, options.config)
     with lock_cache(CACHE / "rp2"):
         folder = _build_firmware(board, options.signing.trusted)
     out.mkdir(parents=True, exist_ok=True)
     try:
         application = add_header(
-            build_application(options.config),
+            build_application(options.config, left_out=board.left_out),
             options.release,
             options.signing.floor,
             options.signing.sign,
@@ -157,6 +185,15 @@ def build_uf2(board: Rp2Board, out: Path, options: Rp2Options | None = None) -> 
         "app_sha256": read_header(application).digest,
         **_read_image_info(target),
     }
+
+
+def _check_sections(board: Rp2Board, config: bytes | None) -> None:
+    """Check that the board has the code of each section. Raises FirmwareError."""
+    raw = {} if config is None else json.loads(config)
+    for spec in COMPONENTS:
+        path = spec.schema.replace(".", "/")
+        if spec.section in raw and path.startswith(board.left_out):
+            raise FirmwareError(f"{board.name}: no code for the section `{spec.section}`")
 
 
 def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
@@ -211,6 +248,7 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     """
     folder = CACHE / f"frozen-{board.name}"
     layout = f"SLOT_BYTES = {board.slot_kib * 1024}\nWATCHDOG_CTRL = {board.watchdog:#x}\n"
+    layout += f"BACKUP_BYTES = {BACKUP_KIB * 1024}\n"
     layout += f"KEEPS_MARKS = {board.keeps_marks}\n"
     files = {
         **frozen_files(keys),

@@ -14,6 +14,9 @@ A start has failed if the agent ended with an exception, or if a reset without a
 before 10 calm minutes. A power cut is no failure: a site with bad power keeps its agent. Starts of
 an application on trial count in its own record (_slots.py). The agent has another count, which
 leaves only the protection after five starts (agent/runtime/boot_loop.py).
+
+The count is a file, and a register of the chip that stays over a reset without a power cut. The
+register counts if the storage is full or damaged. After a power cut the file counts.
 """
 
 try:
@@ -21,7 +24,19 @@ try:
 except ImportError:  # in the tests
     from deploy.firmware.supervisor import _files
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class KeptRegister(Protocol):
+        """32 bits that stay over a reset; after a power cut they have any value."""
+
+        def read_kept(self) -> int: ...
+        def keep(self, value: int) -> None: ...
+
+
 PATH = "/flash/boot.failures"
+_MAGIC = 0x4C44  # in the upper half of the register
 NEWEST, OTHER, CONFIRMED, IMAGE, RECOVERY = 0, 1, 2, 3, 4
 NAMES = (
     "newest",
@@ -36,12 +51,14 @@ STARTS_PER_LEVEL = 3
 class FailureCount:
     """The count. `failures`: failed starts since the last calm run; `level`: see the module."""
 
-    def __init__(self, is_power_on: bool) -> None:
+    def __init__(self, is_power_on: bool, register: "KeptRegister") -> None:
+        self._register = register
         body = _files.unseal(_files.read(PATH))
         self._stored = (0, 0) if body is None or len(body) != 2 else (body[0], body[1])
-        self.failures: int = self._stored[0]
-        is_running = self._stored[1]
-        if is_running and not is_power_on:
+        kept = 0 if is_power_on else register.read_kept()
+        counted = (kept >> 8 & 255, kept & 255) if kept >> 16 == _MAGIC else self._stored
+        self.failures: int = counted[0]
+        if counted[1] and not is_power_on:
             self.failures += 1
         self.level = min(self.failures // STARTS_PER_LEVEL, RECOVERY)
 
@@ -63,7 +80,8 @@ class FailureCount:
         self._store(0, 0)
 
     def _store(self, failures: int, is_running: int) -> None:
-        """Write the count if it changes."""
+        """Write the count; the file only if it changes."""
         counted = (min(failures, 255), is_running)
+        self._register.keep(_MAGIC << 16 | counted[0] << 8 | counted[1])
         if counted != self._stored and _files.replace(PATH, _files.seal(bytes(counted))):
             self._stored = counted

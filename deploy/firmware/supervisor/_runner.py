@@ -5,6 +5,7 @@ Frozen into the firmware; does not run on CPython. `SlotFlash` in
 drivers/ports/micropython/slot_store.py describes `Flash`.
 """
 
+import io
 import select
 import sys
 import time
@@ -66,6 +67,29 @@ class ServiceUart:
         return None
 
 
+class TextFiles:
+    """A file system for `vfs.mount` in which each name is one text, for reading."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+
+    def mount(self, _readonly: bool, _mkfs: bool) -> None:
+        """Do nothing: there is nothing to prepare."""
+
+    def umount(self) -> None:
+        """Do nothing."""
+
+    def open(self, _path: str, mode: str) -> "io.BytesIO | io.StringIO":
+        """Return the text as an open file."""
+        return io.BytesIO(self._text) if "b" in mode else io.StringIO(self._text.decode())
+
+
+def offer(text: bytes) -> str:
+    """Make a text readable as a file; return its path."""
+    vfs.mount(TextFiles(text), "/backup")
+    return "/backup/unit.json"
+
+
 def load(image: bytes) -> None:
     """Make an application importable, and nothing else."""
     vfs.mount(vfs.VfsRom(image), "/rom")
@@ -90,7 +114,12 @@ def start(board: object) -> None:
         _supervisor.keep_crash(error, board.log)  # type: ignore[attr-defined]
     if outcome == _supervisor.RECOVER:
         console = ServiceUart(board.feed)  # type: ignore[attr-defined]
-        cause, erase = board.cause, board.erase_storage  # type: ignore[attr-defined]
+        cause = board.cause  # type: ignore[attr-defined]
+
+        def erase() -> None:
+            board.erase_storage()  # type: ignore[attr-defined]
+            board.write_backup(b"")  # type: ignore[attr-defined]
+
         try:
             if _recovery.recover(console, cause, erase) == _recovery.PROMPT:
                 board.stop_watchdog()  # type: ignore[attr-defined]

@@ -17,7 +17,8 @@ highest floor is stored twice; a slot with an older release is not started.
 
 The agent writes the record of updates and its copy (agent/remote/storage/software_slots.py). This
 module reads the hash and the first three bytes: the confirmed slot and the trial slot (1 a, 2 b),
-and the number of trial starts. It counts a trial start before the start. After MAX_STARTS starts
+and the number of trial starts. It counts a trial start before the start; a trial that cannot be
+counted, because the storage is full, is not started. After MAX_STARTS starts
 without a confirmation it starts the confirmed slot; the agent there records the rollback.
 """
 
@@ -128,10 +129,11 @@ def read_record() -> "bytes | None":
     return None
 
 
-def write_record(body: bytes) -> None:
-    """Replace the record, then its copy."""
+def write_record(body: bytes) -> bool:
+    """Replace the record, then its copy; return whether the next start will read it."""
     for path in RECORDS:
         _files.replace(path, _files.seal(body))
+    return read_record() == body
 
 
 def start_order(body: "bytes | None", newest: int = 0) -> "tuple[list[int], bytes | None]":

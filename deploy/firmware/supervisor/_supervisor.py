@@ -8,7 +8,7 @@ rp2/_start.py). A start has these steps:
 2. The storage is mounted. Without it the configuration in the application runs.
 3. _failures.py tells from the failed starts what to run. The recovery mode comes last.
 4. _slots.py selects the slot: the one on trial, the confirmed one, the other one.
-5. _unit_file.py checks and repairs the configuration file.
+5. _unit_file.py checks and repairs the configuration file, from its copy or its backup.
 6. The agent runs. If it refuses a configuration, the next one is tried in the same start.
 
 Each end is a reset or the recovery mode, never a prompt. An exception is kept in CRASH over the
@@ -20,12 +20,13 @@ import io
 import sys
 
 try:
+    import _backup  # type: ignore[import-not-found]
     import _failures  # type: ignore[import-not-found]
     import _files  # type: ignore[import-not-found]
     import _slots  # type: ignore[import-not-found]
     import _unit_file  # type: ignore[import-not-found]
 except ImportError:  # in the tests
-    from deploy.firmware.supervisor import _failures, _files, _slots, _unit_file
+    from deploy.firmware.supervisor import _backup, _failures, _files, _slots, _unit_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
         """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset.
 
         `keeps_marks`: a slot that was good needs only its CRC at the next start; see _slots.py.
+        `backup_bytes`, `read_backup`, `write_backup`: see _backup.py. `offer` makes a text readable
+        as a file without the storage, and returns its path. `keep`: see _failures.py.
         """
 
         cause: str
@@ -43,12 +46,18 @@ if TYPE_CHECKING:
         slot_bytes: int
         keys: tuple[bytes, ...]
         keeps_marks: bool
+        backup_bytes: int
         verify: Callable[..., bool] | None
 
         def log(self, text: str) -> None: ...
         def start_watchdog(self) -> None: ...
         def mount(self) -> bool: ...
         def read_slot(self, number: int, at: int, size: int) -> bytes: ...
+        def read_backup(self, at: int, size: int) -> bytes: ...
+        def write_backup(self, data: bytes) -> None: ...
+        def offer(self, text: bytes) -> str: ...
+        def read_kept(self) -> int: ...
+        def keep(self, value: int) -> None: ...
         def load(self, image: bytes) -> None: ...
         def run(
             self, path: str, number: int, release: int, count: "_failures.FailureCount"
@@ -68,7 +77,7 @@ def supervise(board: "Board") -> int:
     board.log("reset: " + board.cause)
     if not board.mount():
         board.log("storage: not usable")
-    count = _failures.FailureCount(board.is_power_on)
+    count = _failures.FailureCount(board.is_power_on, board)
     if count.level:
         board.log("%d failed starts: %s" % (count.failures, _failures.NAMES[count.level]))
     if count.level == _failures.RECOVERY:
@@ -100,9 +109,10 @@ def choose_slot(
     if body is None:
         newest = _slots.newest_slot(lambda number: board.read_slot(number, 0, _slots.HEAD))
     order, changed = _slots.start_order(body, newest)
-    if changed is not None:
-        _slots.write_record(changed)
-    elif level == _failures.OTHER:
+    if changed is not None and not _slots.write_record(changed):
+        board.log("the trial cannot be counted: the storage")
+        order, changed = order[::-1], None
+    elif changed is None and level == _failures.OTHER:
         order = order[::-1]
     floor = _slots.read_floor()
     for place, number in enumerate(order):
@@ -138,7 +148,8 @@ def _run(
     board: "Board", count: "_failures.FailureCount", number: int, release: int, is_trial: bool
 ) -> int:
     """Run the agent on the first configuration that it accepts."""
-    paths = _config_paths(board, count.level)
+    backup = _backup.Backup(board)
+    paths = _config_paths(board, count.level, backup)
     if not paths:
         board.log("no configuration")
         count.end()
@@ -151,21 +162,26 @@ def _run(
             count.end()
             return RESET if code == _RESTARTED else RECOVER
     if _unit_file.is_decommissioned():
+        _unit_file.forget(backup)
         count.end()
         return RECOVER
     count.fail(is_trial)  # the other slot can accept a configuration that this one refuses
     return RESET
 
 
-def _config_paths(board: "Board", level: int) -> "list[str]":
+def _config_paths(board: "Board", level: int, backup: "_backup.Backup") -> "list[str]":
     """Return the configurations in the order of the attempts.
 
-    Without a usable file the agent takes the confirmed configuration of its store.
+    Without a usable file the agent takes the confirmed configuration of its store. Without a usable
+    storage it takes the backup.
     """
     paths = []
-    has_file = _unit_file.repair(board.log)
+    has_file = _unit_file.repair(board.log, backup)
     if has_file or _files.read(_slots.FOLDER + "/config.record") is not None:
         paths.append(_unit_file.UNIT)
+    text = None if has_file else backup.read()
+    if text is not None:
+        paths.append(board.offer(text))
     if _files.read(_unit_file.IMAGE) is not None:
         paths.insert(0 if level == _failures.IMAGE else len(paths), _unit_file.IMAGE)
     return paths

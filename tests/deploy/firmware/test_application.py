@@ -1,28 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """Application of a board: profiles, names in .mpy files, slot size."""
 
+import ast
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from agent.commands import profiles
+from agent.config.schema import with_components
+from agent.core.errors import ConfigError
+from agent.power.build import build_services
 from deploy.errors import FirmwareError
 from deploy.firmware import memory_layout
 from deploy.firmware.application import romfs
+from deploy.firmware.application.board_source import without_type_blocks
 from deploy.firmware.application.profile_trim import trim_profile
 from deploy.firmware.application.qstr_pool import add_qstrs, read_qstrs
 from deploy.firmware.application.romfs import (
+    build_application,
     compile_module,
     compile_source,
+    module_name,
     pack_romfs,
     portable_modules,
 )
 from deploy.firmware.build_tools import find_mpy_cross
+from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from tests.support.repository import ROOT, portable_files
+
+RESERVE = 16 * 1024
+"""Bytes of a slot that stay free: a configuration, profiles of the site, the next functions."""
 
 
 def test_portable_modules_match_the_gates() -> None:
@@ -53,6 +65,53 @@ def test_a_romfs_larger_than_a_slot_is_rejected() -> None:
     with pytest.raises(ValueError, match="not an application"):
         memory_layout.read_header(bytes(64))
     assert pack_romfs({"b/x": b"1", "a": b"2"}) == pack_romfs({"a": b"2", "b/x": b"1"})
+
+
+@pytest.mark.parametrize("name", sorted(RP2_BOARDS))
+def test_the_application_fits_the_slots_of_the_board(name: str) -> None:
+    """The packages for a whole image (2.5 GB) are missing on most machines; this needs none."""
+    board = RP2_BOARDS[name]
+    image = build_application(left_out=board.left_out)
+    assert len(image) + memory_layout.HEADER_BYTES + RESERVE <= board.slot_kib * 1024
+
+
+@pytest.mark.parametrize("name", sorted(RP2_BOARDS))
+def test_no_module_of_a_board_imports_one_that_is_left_out(name: str) -> None:
+    """An import in a function is allowed: it runs only with a section that the board refuses."""
+    board = RP2_BOARDS[name]
+    present = portable_modules(left_out=board.left_out)
+    missing = {module_name(path) for path in set(portable_modules()) - set(present)}
+    assert missing
+    for path in present:
+        names = set()
+        for node in ast.parse(without_type_blocks((ROOT / path).read_bytes())).body:
+            if isinstance(node, ast.ImportFrom):
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+        assert names & missing == set(), path
+
+
+def test_a_configuration_for_a_section_that_the_board_lacks_is_refused(tmp_path: Path) -> None:
+    config = json.dumps({"group": {}, "buses": {}}).encode()
+    with pytest.raises(FirmwareError, match="rp2040: no code for the section `group`"):
+        build_uf2(RP2_BOARDS["rp2040"], tmp_path, Rp2Options(config))
+
+
+def test_a_board_refuses_a_section_without_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an error of the configuration, not of the program: the next configuration is tried."""
+    monkeypatch.setitem(sys.modules, "agent.control.group.schema", None)  # as if it were missing
+    with pytest.raises(ConfigError, match="group: this machine has no code for it"):
+        with_components(["group"])
+
+
+def test_loads_with_redfish_need_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"ports": {"a": "tcp:10.0.0.1:80"}, "loads": [], "logins": []}
+    assert len(build_services(settings, [])) == 1
+    monkeypatch.setitem(sys.modules, "drivers.redfish.client", None)
+    assert build_services({"loads": []}, []) == []
+    with pytest.raises(ConfigError, match=r"throttle\.ports: this machine has no code for it"):
+        build_services(settings, [])
 
 
 def to_plain(value: object) -> object:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """ARM image: reproducible build, start under QEMU, slots, storage, watchdog, control of a row."""
 
+import base64
 import hashlib
 import json
 import re
 import shutil
 import subprocess
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,6 +211,27 @@ def test_storage_survives_a_power_cut(image: Image, tmp_path: Path) -> None:
         machine.wait_for("configuration /flash/unit.json", TIMEOUT_S)
         machine.wait_for("version: missing", TIMEOUT_S)  # {} is not a configuration
         machine.wait_for("the agent ended with 2", TIMEOUT_S)
+
+
+def test_a_destroyed_file_system_leaves_the_agent(image: Image, tmp_path: Path) -> None:
+    """The configuration came through the recovery mode; the application has none."""
+    bare = tmp_path / "bare.bin"
+    bare.write_bytes(memory_layout.add_header(build_application(None), 7))
+    text = config()
+    lines = textwrap.wrap(base64.b64encode(text).decode(), 76)
+    with run_image(image, folder=tmp_path, slots={"a": bare}) as machine:
+        machine.wait_for("recovery mode", TIMEOUT_S)
+        for line in (f"config {hashlib.sha256(text).hexdigest()}", *lines, ".", "reset"):
+            machine.type(line + "\r\n")
+        machine.wait_for("configuration /flash/unit.json", TIMEOUT_S)
+        machine.wait_for(r"port 4: opened: uart:2", TIMEOUT_S)
+    flash_image = tmp_path / "flash.img"
+    data = flash_image.read_bytes()
+    flash_image.write_bytes(bytes(FLASH_BYTES) + data[FLASH_BYTES:])
+    with run_image(image, folder=tmp_path, slots={"a": bare}) as machine:
+        machine.wait_for("storage: not usable", TIMEOUT_S)
+        machine.wait_for("configuration /backup/unit.json", TIMEOUT_S)
+        machine.wait_for(r"port 4: opened: uart:2", TIMEOUT_S)
 
 
 def test_an_unserviced_watchdog_resets(image: Image, tmp_path: Path) -> None:

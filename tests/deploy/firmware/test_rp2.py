@@ -2,6 +2,7 @@
 """RP2040 image: UF2 files, and the executor of the emulator against rp2040js."""
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -19,9 +20,11 @@ from deploy.firmware.rp2.command_emulate import MAIN
 from deploy.firmware.supervisor import _slots, release_keys
 from deploy.firmware.supervisor.frozen import frozen_files
 from deploy.ops import keys
+from hil.bench import testbed
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.kernel.world import World
+from hil.run import virtual
 from hil.run.recorded import DUTS
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
@@ -137,9 +140,9 @@ def require_rp2_tools() -> None:
 def test_a_power_cut_at_each_flash_step_leaves_a_running_agent(tmp_path: Path) -> None:
     require_rp2_tools()
     config, flash = tmp_path / "unit.json", tmp_path / "flash.bin"
-    testbed = Testbed(World(1, 0), TestbedSettings(pumps=1))
+    row = Testbed(World(1, 0), TestbedSettings(pumps=1))
     addresses = ("serial:/r?baud=115200", "serial:/b?baud=19200&parity=E", "tcp:x:1", "store:/s")
-    config.write_text(json.dumps(make_config(testbed.config(*addresses))))
+    config.write_text(json.dumps(make_config(row.config(*addresses))))
     command = [sys.executable, "-m", "coldloop", "firmware", "emulate", "--build"]
     command += ["--flash", str(flash), "--config", str(config)]
     subprocess.run(command, check=True, cwd=ROOT)
@@ -186,6 +189,32 @@ def test_the_rp2040_image_controls_a_row() -> None:
     assert figures["overruns"] == [0, 0]
     assert (figures["wrong_programs"], figures["wrong_stop_bits"]) == (0, 0)
     assert sum(figures["erases"]) == 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("baud", [9600, 115_200, 921_600])
+def test_no_tick_is_late_at_any_rate(baud: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 s of `smoke` with this rate on the field bus and on the line of the receiver."""
+    require_rp2_tools()
+    monkeypatch.setattr(virtual, "BUS_BAUD", baud)
+    monkeypatch.setattr(testbed, "BUS_BAUD", baud)
+    scenario = find("smoke")
+    settings = dataclasses.replace(scenario.settings, receiver_baud=baud)
+    run = VirtualRun(dataclasses.replace(scenario, settings=settings), 1, DUTS["rp2040"])
+    assert f"baud={baud}" in str(run.config["buses"])
+    try:
+        run.shell.start()
+        run.await_first_status()
+        start = run.world.now
+        for second in range(1, 21):
+            run.shell.run(start + second * 1_000_000)
+            run.testbed.plant.advance(start + second * 1_000_000)
+        run.status = json.loads(run.status_text)
+    finally:
+        run.dut.close()
+    values = {n: run.sample(n) for n in ("missed_ticks", "modbus_errors", "alarms")}
+    assert values == {"missed_ticks": 0, "modbus_errors": 0, "alarms": 0}
+    assert run.status["ticks"]["worst_late_us"] <= 20_000
 
 
 @pytest.mark.soak

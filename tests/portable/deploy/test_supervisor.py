@@ -198,7 +198,7 @@ def test_a_calm_run_ends_the_count():
         start(SupervisedBoard(disk, agent=calm, power_on=False))
     except StoppedBoard:
         pass
-    eq(_failures.FailureCount(False).failures, 0)
+    eq(_failures.FailureCount(False, SupervisedBoard(disk)).failures, 0)
 
 
 def test_a_trial_has_its_own_count():
@@ -217,6 +217,21 @@ def test_a_trial_has_its_own_count():
         start(board)
         seen.append(board.runs()[0][1])
     eq(seen, [1, 1, 1, 0, 0])
+    eq(board.count.failures, 0)
+
+
+def test_a_trial_that_cannot_be_counted_is_not_started():
+    """On a full storage a crashing release would start again for ever."""
+    disk = sealed_disk()
+    for path in _slots.RECORDS:
+        write(disk, path, record(1, 2))
+
+    def refuse(_old, _new):
+        raise OSError(28)
+
+    disk.rename = refuse
+    board = SupervisedBoard(disk, [application(1), application(2)], crash, power_on=False)
+    eq((start(board), board.runs()), (_supervisor.RESET, [(UNIT, 0)]))
     eq(board.count.failures, 0)
 
 
@@ -306,7 +321,7 @@ def test_a_board_without_storage_runs_the_configuration_in_the_application():
 def test_a_board_without_a_configuration_waits_in_the_recovery_mode():
     board = SupervisedBoard(Disk())
     eq((start(board), board.runs()), (_supervisor.RECOVER, []))
-    eq(_failures.FailureCount(False).failures, 0)
+    eq(_failures.FailureCount(False, board).failures, 0)
 
 
 def test_a_decommissioned_unit_keeps_no_copy_of_its_configuration():

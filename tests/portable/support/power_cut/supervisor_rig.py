@@ -12,6 +12,8 @@ from deploy.firmware.supervisor import _files, _slots, _supervisor, _unit_file
 from tests.portable.support.power_cut.flash_model import Disk
 
 CONFIG = b'{"unit": "a", "supply_c": 32}'
+BACKUP = "raw backup"
+OFFERED = "/backup/unit.json"
 IMAGE_CONFIG = b'{"unit": "a", "supply_c": 30}'
 SLOT_BYTES = 1024
 GOOD = 0
@@ -39,8 +41,10 @@ class SupervisedBoard:
     slot_bytes = SLOT_BYTES
     keys = ()
     keeps_marks = True
+    backup_bytes = 256
 
     def __init__(self, disk=None, slots=None, agent=run_well, power_on=True):
+        """Connect the parts. The backup is a node of `disk`, so that a power cut can tear it."""
         self.disk = Disk() if disk is None else disk
         self.slots = slots or [application(1), b""]
         self.agent = agent
@@ -65,6 +69,24 @@ class SupervisedBoard:
 
     def read_slot(self, number, at, size):
         return (self.slots[number] + b"\xff" * SLOT_BYTES)[at : at + size]
+
+    def read_backup(self, at, size):
+        return ((content(self.disk, BACKUP) or b"") + b"\xff" * 256)[at : at + size]
+
+    def write_backup(self, data):
+        with self.disk.open(BACKUP, "wb") as file:
+            file.write(data[: len(data) // 2])
+            file.write(data[len(data) // 2 :])
+
+    def offer(self, text):
+        write(self.disk, OFFERED, text)
+        return OFFERED
+
+    def read_kept(self):
+        return getattr(self.disk, "kept", 0xA5A5A5A5)
+
+    def keep(self, value):
+        self.disk.kept = value
 
     def load(self, image):
         self.calls.append(("load", image[0]))
