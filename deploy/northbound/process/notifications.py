@@ -6,6 +6,9 @@ one of each alarm is kept: a receiver that comes back gets the state of now. The
 the oldest is dropped and counted. After a failure the pause is 2 s; it doubles up to 60 s. Then the
 next alarm is tried, so that one that cannot be sent keeps no other back.
 
+An error of the function that sends is a failed attempt, also one that is no `Exception`, as those
+of bacpypes3: the alarms after it are sent.
+
 Does not send; SNMP and BACnet give the function that does. The counts of each process are in a file
 of the state folder, for the metrics and for `coldloop doctor`.
 """
@@ -89,7 +92,12 @@ class NotificationQueue(Generic[_Notice]):
                 self._has_notices.clear()
                 continue
             entry = self._waiting[0]
-            answer = await send(entry[1])
+            try:
+                answer = await send(entry[1])
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: BLE001 - see above
+                answer = False
             if answer is not False:
                 self._remove(entry)
                 self.counts.confirmed += answer is True

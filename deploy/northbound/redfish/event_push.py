@@ -17,6 +17,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from deploy.northbound.access.networks import is_in_networks
+from deploy.northbound.process.supervisor import keep_running
 from deploy.northbound.redfish.event_log import UnitEvent
 
 _TIMEOUT_S = 5.0
@@ -79,7 +80,8 @@ class EventPush:
 
     def start(self, subscription: PushTarget, end: Callable[[], None]) -> None:
         """Deliver the events of a subscription in a task; `end`: called after the last failure."""
-        task = asyncio.get_running_loop().create_task(self._deliver(subscription, end))
+        work = keep_running("push of events", lambda: self._deliver(subscription, end))
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
