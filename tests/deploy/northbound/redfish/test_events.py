@@ -22,7 +22,7 @@ import sseclient
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.redfish.event_file import EventFile
-from deploy.northbound.redfish.event_log import EventLog
+from deploy.northbound.redfish.event_log import EventLog, UnitEvent
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
 from deploy.northbound.redfish.resource import ResourceTree
 from deploy.northbound.redfish.resources.logs import LogResources
@@ -40,6 +40,15 @@ UTC_NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 def snapshot(*alarms: AlarmItem, **fields: Any) -> Snapshot:
     base = {"stale": False, "unit_state": "normal", "uptime_us": 1_000_000, "utc": UTC_NOW}
     return Snapshot(**{**base, "alarms": alarms, **fields})
+
+
+def event() -> UnitEvent:
+    """Return an event of an alarm."""
+    log = EventLog()
+    found: list[UnitEvent] = []
+    log.subscribe(found.append)
+    log.update(snapshot(ALARM))
+    return found[0]
 
 
 def published(*snapshots: Snapshot) -> list[str]:
@@ -521,3 +530,16 @@ def test_deliveries_end_with_the_right_to_subscribe(
             events._add_subscription(name, "", user).stream = name == "stream"
         events.end_streams("otto", role)
     assert [entry.destination for entry in events.subscriptions.values()] == [*left, "other"]
+
+
+def test_a_push_that_cannot_follow_ends(tmp_path: Path) -> None:
+    """A client looks whether its subscription is there, so one that gets nothing is not kept."""
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
+        events = bench.service._events
+        push = events._add_subscription("https://127.0.0.1:1/", "", "otto")
+        stream = events._add_subscription("sse://127.0.0.1", "", "otto")
+        stream.stream = True
+        for _ in range(65):
+            events._distribute(event())
+        assert events.subscriptions == {}
+        assert not push.alive
