@@ -60,6 +60,25 @@ class Decision:
     client: str = ""
 
 
+class TrialWatch:
+    """Whether the value in force may return: a change is on trial, of whomever, or was just now.
+
+    Then nothing is judged: the record may have the value on trial, and after its end the value of
+    before. `clock`: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = clock()
+
+    def update(self, on_trial: bool) -> bool:
+        """Take a record over; return whether its values in force may return."""
+        now = self._clock()
+        if on_trial:
+            self._until = now + _SETTLE_S
+        return now < self._until
+
+
 class Decisions:
     """The decisions by key of the set-point; in a file if there is one. A bad file has none.
 

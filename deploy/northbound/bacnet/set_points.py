@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.northbound.access import decisions
-from deploy.northbound.access.decisions import Decisions
+from deploy.northbound.access.decisions import Decisions, TrialWatch
 from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
 from deploy.northbound.bacnet.clients import PROTOCOL
 from deploy.northbound.points.point_table import point_table
@@ -36,6 +36,7 @@ class SetPointWrites:
         keys = {row.key for row in point_table().values() if row.setpoint}
         self._writer, self._audit = writer, audit
         self._decisions = Decisions(state and state / "bacnet-decisions.json", keys, clock)
+        self._trials = TrialWatch(clock)
         self._submissions: dict[str, str] = {}
         self._snapshot = Snapshot()
 
@@ -73,7 +74,7 @@ class SetPointWrites:
             if state not in {"pending", "trial"}:
                 del self._submissions[key]
                 self._decisions.settle(key, _OUTCOMES.get(state, decisions.ROLLED_BACK))
-        if snapshot.is_on_trial:
+        if self._trials.update(snapshot.is_on_trial):
             return  # the value in force may return
         for key in self._decisions.set_points():
             active = self._active(key)

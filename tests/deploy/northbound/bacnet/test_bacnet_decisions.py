@@ -172,3 +172,20 @@ def test_a_change_that_the_unit_refused_is_sent_again(tmp_path: Path) -> None:
     bench.record(32_000)
     assert bench.submit(34_000)
     assert bench.sent == [34_000, 34_000]
+
+
+def test_the_record_just_after_a_trial_of_another_user_is_no_change(tmp_path: Path) -> None:
+    bench = _CycleBench(tmp_path)
+    assert bench.submit(33_000)
+    bench.finish("confirmed")
+    bench.record(33_000)
+    bench.now += 60
+    bench.record(31_000, trial=77)  # of an administrator
+    bench.now += 1
+    bench.record(31_000)  # rolled back; the record has still the value on trial
+    assert bench.submit(33_000)
+    bench.record(33_000)
+    bench.record(31_000, trial=78)
+    bench.now += 6
+    bench.record(31_000)  # kept
+    assert not bench.submit(33_000)
