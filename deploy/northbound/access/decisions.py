@@ -164,6 +164,10 @@ class Decisions:
         that the unit has refused for now: that one can be sent again.
         """
         is_repeated = self._claims.get(key, {}).get(client, (None, ""))[0] == counts
+        found = self._by_key.get(key)
+        if found is not None and (found.counts, found.base, found.state) == (counts, base, KEPT):
+            self._claim(key, counts, client)  # a repetition: who repeats it last is no new fact
+            return
         if counts == base and is_repeated and self.state(key) == REFUSED:
             self._claim(key, counts, client)
             return

@@ -189,3 +189,13 @@ def test_the_record_just_after_a_trial_of_another_user_is_no_change(tmp_path: Pa
     bench.now += 6
     bench.record(31_000)  # kept
     assert not bench.submit(33_000)
+
+
+def test_two_clients_that_repeat_one_value_write_no_file(tmp_path: Path) -> None:
+    bench = _CycleBench(tmp_path)
+    files = set()
+    for number in range(8):
+        assert bench.submit(32_000, f"10.0.0.{number % 2}")
+        if number:
+            files.add((tmp_path / "bacnet-decisions.json").stat().st_ino)
+    assert len(files) == 1

@@ -277,3 +277,23 @@ def test_a_value_of_another_user_is_the_base_of_the_next_change(tmp_path: Path) 
     assert bench.memory.read_text() == '{"supply_setpoint": [30000, 30500]}'
     bench.run(400)
     assert unit.setpoint.configured == 30_000
+
+
+def test_two_masters_that_repeat_one_value_write_no_file(tmp_path: Path) -> None:
+    """Each one holds the value; who was the last one to repeat it is no new fact."""
+    unit = _Unit(31_000)
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
+    bench.ramp(3200)
+    files = set()
+    for number in range(8):
+        for client in (MASTER, OTHER):
+            bench.alive(client)
+        client = (MASTER, OTHER)[number % 2]
+        assert bench.rig.registers.write(SUPPLY, 3200, client) == 0
+        if number:
+            files.add((tmp_path / "modbus-decisions.json").stat().st_ino)
+    assert len(files) == 1
+    bench.run(400, OTHER)
+    assert unit.setpoint.configured == 32_000
+    bench.run(120)
+    assert unit.setpoint.configured == 31_000
