@@ -2,9 +2,9 @@
 """Writes of BACnet clients to set-points: what is sent to the unit.
 
 A client that writes its value in each cycle makes one change. A write of the value that is
-configured, or on trial, is acknowledged, and nothing is sent. A repetition of a value that another
-user has changed since, or that the unit has rolled back, is refused; see `decisions`. Another value
-is a new change.
+configured, or on trial, of whomever, is acknowledged, and nothing is sent. A repetition of a value
+that another user has changed since, or that the unit has rolled back, is refused; see `decisions`.
+Another value is a new change.
 
 Does not check values; see `device`. Does not sign; see `deploy.northbound.access.writes`.
 """
@@ -45,6 +45,8 @@ class SetPointWrites:
         key, raw, active = change.key, change.raw, self._active(change.key)
         on_trial = self._snapshot.is_on_trial
         verdict = self._decisions.judge(key, raw, client, active, on_trial=on_trial)
+        if on_trial and active == raw and verdict not in (decisions.ON_TRIAL, decisions.KEPT):
+            return True  # of another user; the object shows it
         if verdict in decisions.HELD:
             text = f"refused: {decisions.HELD[verdict]}"
             self._audit.record(client, client, PROTOCOL, "write", key, text)

@@ -101,11 +101,10 @@ def test_the_value_before_is_a_new_change_while_another_one_is_on_its_way(tmp_pa
     assert bench.sent == [33_000, 32_000]
 
 
-@pytest.mark.parametrize("state", ["writable", "stale", "trial"])
+@pytest.mark.parametrize("state", ["writable", "stale"])
 def test_what_is_not_known_or_not_permitted_goes_to_the_writer(tmp_path: Path, state: str) -> None:
     bench = _CycleBench(tmp_path)
-    bench.record(32_000, writable=state != "writable", stale=state == "stale",
-                 trial=int(state == "trial"))  # fmt: skip
+    bench.record(32_000, writable=state != "writable", stale=state == "stale")
     bench.submit(32_000)
     assert bench.sent == [32_000]
 
@@ -199,3 +198,16 @@ def test_two_clients_that_repeat_one_value_write_no_file(tmp_path: Path) -> None
         if number:
             files.add((tmp_path / "bacnet-decisions.json").stat().st_ino)
     assert len(files) == 1
+
+
+def test_a_value_that_another_user_has_on_trial_is_acknowledged(tmp_path: Path) -> None:
+    """The object shows it, so a client that follows the present value reports no fault."""
+    bench = _CycleBench(tmp_path)
+    bench.record(31_200, trial=77)
+    assert bench.submit(31_200)
+    assert bench.sent == []
+    bench.record(32_000)  # rolled back: it was no decision of the client
+    bench.now += 60
+    bench.record(32_000)
+    assert bench.submit(31_200)
+    assert bench.sent == [31_200]
