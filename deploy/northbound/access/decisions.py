@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import load_state, replace_private
 
 SEND, KEPT, ON_TRIAL, ROLLED_BACK, REPLACED, REFUSED = (
     "send", "kept", "on trial", "rolled back", "replaced", "refused",
@@ -95,9 +95,7 @@ class Decisions:
         self._by_key: dict[str, Decision] = {}
         self._claims: dict[str, dict[str, tuple[int, str]]] = {}
         """The last value of each client, and ROLLED_BACK, REPLACED or "", by set-point."""
-        try:
-            self._load(json.loads(path.read_text()) if path else {}, keys)
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        if not load_state(path, lambda data: self._load(data, keys), False):
             self._by_key, self._claims = {}, {}
         unsettled = [
             key for key, found in self._by_key.items() if found.state in (ON_TRIAL, ROLLED_BACK)
@@ -261,8 +259,8 @@ class Decisions:
             self._by_key[key] = decision
         self._store()
 
-    def _load(self, data: dict[str, Any], keys: Collection[str]) -> None:
-        """Take the file over; one of an older program has less. Raises ValueError, TypeError."""
+    def _load(self, data: dict[str, Any], keys: Collection[str]) -> bool:
+        """Take the file over, return True; one of an older program has less. Raises `DAMAGED`."""
         claims = data.get(_CLAIMS, {})
         for key in [key for key in data if key in keys]:
             counts, base, replaced, *rest = data[key]
@@ -278,6 +276,7 @@ class Decisions:
             }
             if not {fact for _, fact in self._claims[key].values()} <= {"", *HELD}:
                 raise ValueError(key)
+        return True
 
     def _store(self) -> None:
         """Write the file; a full disk costs the memory over a restart only."""

@@ -47,7 +47,7 @@ from deploy.northbound.bacnet.alarm_objects import (
 from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 from deploy.northbound.process.notifications import CountFile, NotificationQueue
 from deploy.northbound.process.supervisor import keep_running
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import load_state, replace_private
 
 _SUMMARIES = 20
 """Events in one reply; the client asks for the next ones (about 45 bytes each)."""
@@ -193,9 +193,9 @@ class EventServices:
 
     def load(self) -> None:
         """Set the alarms that recipients know as active: their end is then a transition."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-            numbers = json.loads(self._known.read_text()) if self._known else []
-            for number in numbers:
+        none: list[object] = []
+        for number in load_state(self._known, list, none):
+            if type(number) is int and number in self._alarms.by_number:
                 self._alarms.by_number[number].object.eventState = "offnormal"
 
     def save(self) -> None:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from deploy.northbound.modbus import layout
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import load_state, replace_private
 
 _MOST_WRITTEN = 8
 
@@ -24,16 +24,8 @@ class RestoreFile:
         self._path = path
         self.values: dict[str, int] = {}
         self.written: dict[str, list[int]] = {}
-        try:
-            data = json.loads(path.read_text()) if path else {}
-            stored = {
-                key: [int(number) for number in numbers][: _MOST_WRITTEN + 1]
-                for key, numbers in data.items()
-                if key in layout.SETPOINT_SLOTS and numbers
-            }
-        except (OSError, ValueError, TypeError, AttributeError):
-            stored = {}
-        for key, (before, *written) in stored.items():
+        none: dict[str, list[int]] = {}
+        for key, (before, *written) in load_state(path, _entries, none).items():
             self.values[key], self.written[key] = before, written
 
     def keep(self, key: str, raw: int, wanted: int, *, again: bool = False) -> None:
@@ -78,6 +70,14 @@ class RestoreFile:
         if self._path is not None:
             data = {key: [raw, *written[key]] for key, raw in values.items()}
             replace_private(self._path, json.dumps(data))
+
+
+def _entries(data: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {
+        key: [int(number) for number in numbers][: _MOST_WRITTEN + 1]
+        for key, numbers in data.items()
+        if key in layout.SETPOINT_SLOTS and numbers
+    }
 
 
 def _with(written: list[int], raw: int) -> list[int]:

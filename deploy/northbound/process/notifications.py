@@ -19,9 +19,9 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import load_state, replace_private
 
 MOST_WAITING = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
@@ -138,8 +138,14 @@ class CountFile:
 def read_counts(state: Path) -> Iterator[NotificationCounts]:
     """Give the counts of all protocols. A missing or damaged file has none."""
     for protocol in _PROTOCOLS:
-        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-            text = (state / _FILE.format(protocol)).read_text(encoding="utf-8")
-            found = [NotificationCounts(**fields) for fields in json.loads(text)]
-            if all(type(entry.waiting) is int for entry in found):
-                yield from found
+        none: list[NotificationCounts] = []
+        yield from load_state(state / _FILE.format(protocol), _counts_of, none)
+
+
+def _counts_of(entries: list[dict[str, Any]]) -> list[NotificationCounts]:
+    """Return the counts of a file. Raises TypeError: one of them is no text or no number."""
+    for fields in entries:
+        for name, value in fields.items():
+            if type(value) is not (str if name in ("protocol", "receiver") else int):
+                raise TypeError(name)
+    return [NotificationCounts(**fields) for fields in entries]
