@@ -29,7 +29,8 @@ LONGEST_MIN = 480
 _MAX_SHELVED = 16
 """Shelved alarms; the record of `retain` has room for them."""
 _STEP_MIN = 10
-"""Step of a time that is kept over a restart while UTC is not known: each step is a write."""
+"""Step of the rest that is kept over a restart, minutes; each step is a write. It is rounded down:
+without UTC an alarm comes back too early by up to one step, never too late."""
 _MAX_CLEARED = 32
 """Alarms that ended without an acknowledgement; the oldest one is dropped first."""
 
@@ -47,7 +48,6 @@ class AlarmState:
         self.cleared_utc: int | None = None
         self.acknowledged = False
         self.shelved_until = 0
-        self.shelved_min = 0  # the time that the person has asked for
         self.end_utc_s = 0  # of the shelving; 0: UTC was not known
         self.is_restored = False  # shelved before a restart; the rest is not proven by UTC yet
 
@@ -61,7 +61,7 @@ class AlarmState:
 
 
 def _copy_shelving(entry: AlarmState, new: AlarmState) -> None:
-    new.shelved_until, new.shelved_min = entry.shelved_until, entry.shelved_min
+    new.shelved_until = entry.shelved_until
     new.end_utc_s, new.is_restored = entry.end_utc_s, entry.is_restored
 
 
@@ -150,7 +150,7 @@ class AlarmStates:
         if entry.shelved_until <= now and len(self._shelved(now)) >= _MAX_SHELVED:
             raise CommandError("%d alarms are shelved already" % _MAX_SHELVED)
         entry.shelved_until = now + minutes * _MINUTE
-        entry.shelved_min, entry.end_utc_s, entry.is_restored = minutes, 0, False
+        entry.end_utc_s, entry.is_restored = 0, False
         return "shelved for %d min" % minutes
 
     def unshelve(self, code: "object") -> str:
@@ -184,23 +184,20 @@ class AlarmStates:
             utc = self._clock.utc(now) if entry.is_restored else None
             if utc is not None:  # the time in which the unit did not run
                 rest = entry.end_utc_s * SECOND - utc
-                entry.shelved_until = min(entry.shelved_until, now + rest)
+                entry.shelved_until = min(entry.shelved_until + _STEP_MIN * _MINUTE, now + rest)
                 entry.is_restored = False
             if entry.shelved_until <= now:
                 self._end_shelving(entry)
 
     def shelvings(self, now: int) -> "list[str]":
-        """Return the shelvings as lines: code, end in UTC s or 0, minutes."""
+        """Return the shelvings as lines: code, end in UTC s or 0, minutes of the rest."""
         utc = self._clock.utc(now)
         lines = []
         for entry in self._shelved(now):
             rest = entry.shelved_until - now
             if utc is not None and not entry.end_utc_s:
                 entry.end_utc_s = (utc + rest) // SECOND
-            minutes = entry.shelved_min
-            if not entry.end_utc_s:
-                step = _STEP_MIN * _MINUTE
-                minutes = min(minutes, (rest + step - 1) // step * _STEP_MIN)
+            minutes = rest // (_STEP_MIN * _MINUTE) * _STEP_MIN
             lines.append("%s %d %d" % (entry.code, entry.end_utc_s, minutes))
         return lines
 
@@ -222,7 +219,7 @@ class AlarmStates:
         if entry.severity >= SAFE:
             return False
         entry.shelved_until = now + minutes * _MINUTE
-        entry.shelved_min, entry.end_utc_s, entry.is_restored = minutes, end, end > 0
+        entry.end_utc_s, entry.is_restored = end, end > 0
         self.end_shelvings(now)
         return entry.shelved_until > now
 

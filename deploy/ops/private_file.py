@@ -3,20 +3,34 @@
 
 Does not lock a read with the change after it. `replace_private` is for state that a process reads
 again: a power cut or a full disk leaves the old or the new file, and no part of the new one. It
-follows no link.
+follows no link. `load_state` reads such a file, whatever is in it.
 """
 
 import contextlib
 import fcntl
+import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, TypeVar
 
 from deploy.errors import OpsError
 
 _WAIT_S, _PAUSE_S = 1.0, 0.002
 """Longest wait for another process that replaces the same file, and the pause between tries, s."""
+
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What the content of a file can raise: also 1e999 as a number, and deep nesting."""
+_State = TypeVar("_State")
+
+
+def load_state(path: Path | None, build: Callable[[Any], _State], empty: _State) -> _State:
+    """Return what `build` makes of the JSON in a file; `empty`: no file, or it is damaged."""
+    try:
+        return empty if path is None else build(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, *DAMAGED):
+        return empty
 
 
 def write_private(path: Path, data: bytes) -> None:

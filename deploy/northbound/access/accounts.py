@@ -33,7 +33,7 @@ from deploy.northbound.access.types import (
     AuditSink,
     Refusal,
 )
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import DAMAGED, replace_private
 
 FILE, INITIAL, LOCK = "accounts.json", "initial_password", "accounts.lock"
 FIRST_USER = "admin"
@@ -357,7 +357,7 @@ class Accounts:
             except OSError:
                 if for_change:
                     raise
-            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            except DAMAGED:
                 if for_change:
                     raise OSError(errno.EBADMSG, f"{FILE} is damaged") from None
             self._stamp, self._accounts = stamp, accounts

@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import load_state, replace_private
 
 SEND, KEPT, ON_TRIAL, ROLLED_BACK, REPLACED, REFUSED = (
     "send", "kept", "on trial", "rolled back", "replaced", "refused",
@@ -60,6 +60,25 @@ class Decision:
     client: str = ""
 
 
+class TrialWatch:
+    """Whether the value in force may return: a change is on trial, of whomever, or was just now.
+
+    Then nothing is judged: the record may have the value on trial, and after its end the value of
+    before. `clock`: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._until = clock()
+
+    def update(self, on_trial: bool) -> bool:
+        """Take a record over; return whether its values in force may return."""
+        now = self._clock()
+        if on_trial:
+            self._until = now + _SETTLE_S
+        return now < self._until
+
+
 class Decisions:
     """The decisions by key of the set-point; in a file if there is one. A bad file has none.
 
@@ -76,9 +95,7 @@ class Decisions:
         self._by_key: dict[str, Decision] = {}
         self._claims: dict[str, dict[str, tuple[int, str]]] = {}
         """The last value of each client, and ROLLED_BACK, REPLACED or "", by set-point."""
-        try:
-            self._load(json.loads(path.read_text()) if path else {}, keys)
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        if not load_state(path, lambda data: self._load(data, keys), False):
             self._by_key, self._claims = {}, {}
         unsettled = [
             key for key, found in self._by_key.items() if found.state in (ON_TRIAL, ROLLED_BACK)
@@ -145,6 +162,10 @@ class Decisions:
         that the unit has refused for now: that one can be sent again.
         """
         is_repeated = self._claims.get(key, {}).get(client, (None, ""))[0] == counts
+        found = self._by_key.get(key)
+        if found is not None and (found.counts, found.base, found.state) == (counts, base, KEPT):
+            self._claim(key, counts, client)  # a repetition: who repeats it last is no new fact
+            return
         if counts == base and is_repeated and self.state(key) == REFUSED:
             self._claim(key, counts, client)
             return
@@ -238,8 +259,8 @@ class Decisions:
             self._by_key[key] = decision
         self._store()
 
-    def _load(self, data: dict[str, Any], keys: Collection[str]) -> None:
-        """Take the file over; one of an older program has less. Raises ValueError, TypeError."""
+    def _load(self, data: dict[str, Any], keys: Collection[str]) -> bool:
+        """Take the file over, return True; one of an older program has less. Raises `DAMAGED`."""
         claims = data.get(_CLAIMS, {})
         for key in [key for key in data if key in keys]:
             counts, base, replaced, *rest = data[key]
@@ -255,6 +276,7 @@ class Decisions:
             }
             if not {fact for _, fact in self._claims[key].values()} <= {"", *HELD}:
                 raise ValueError(key)
+        return True
 
     def _store(self) -> None:
         """Write the file; a full disk costs the memory over a restart only."""

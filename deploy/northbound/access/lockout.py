@@ -7,9 +7,10 @@ Does not check passwords. Times are monotonic seconds.
     an address               after `_ADDRESS_FACTOR` times as many: many names cost no hashes
     a user at any address    after `TOTAL` failures within `TOTAL_RESET_S`: the rate of all guesses
 
-Each lock is for `duration_s`. So failures at one address keep no user out at another one. From many
-addresses they can; then the addresses at which this user has logged in before go on. `TOTAL` is the
-limit of NIST SP 800-63B, 5.2.2. The lists have a bound; the oldest entry is dropped first.
+Each lock is for `duration_s`; the last one lasts until fewer than `TOTAL` failures are within its
+time, so there are at most `TOTAL` guesses in each hour (NIST SP 800-63B, 5.2.2). So failures at one
+address keep no user out at another one. From many addresses they can; then the addresses at which
+this user has logged in before go on. The lists have a bound; the oldest entry is dropped first.
 """
 
 from collections import OrderedDict
@@ -64,7 +65,17 @@ class Lockout:
         """Count a failed login."""
         self._count(_pair(user, address), self.threshold, self.reset_s)
         self._count(f"address {address}", self.threshold * _ADDRESS_FACTOR, self.reset_s)
-        self._count(_user(user), TOTAL, TOTAL_RESET_S)
+        self._count_all(_user(user))
+
+    def _count_all(self, key: str) -> None:
+        """Count a failure from any address; the newest `TOTAL` ones are kept."""
+        now = self._clock()
+        recent = [t for t in self._failures.pop(key, []) if now - t < TOTAL_RESET_S] + [now]
+        self._failures[key] = recent = recent[-TOTAL:]
+        _bound(self._failures)
+        if len(recent) == TOTAL:
+            self._locked[key] = recent[0] + TOTAL_RESET_S
+            _bound(self._locked)
 
     def _count(self, key: str, threshold: int, reset_s: float) -> None:
         now = self._clock()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.northbound.access.state_lock import state_lock
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import DAMAGED, replace_private
 
 FILE, LOCK = "owners.json", "owners.lock"
 _WAIT_S = 0.04
@@ -79,7 +79,7 @@ class ValueOwners:
         if self._folder is None:
             return
         path = self._folder / FILE
-        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        with contextlib.suppress(OSError, *DAMAGED):
             stamp = _stamp_of(path)
             if stamp != self._stamp:
                 self._stamp = stamp

@@ -68,7 +68,7 @@ Request = SetPointChange | UnitCommand
 class _Pending:
     """A submission: the request and its user, the counter of its message, its state.
 
-    `is_withdrawn`: the change is rolled back instead of confirmed.
+    `is_withdrawn`: the change is rolled back instead of confirmed. `right`: of the user then.
     """
 
     request: Request
@@ -83,6 +83,7 @@ class _Pending:
     confirm_at: float = 0.0
     confirm_pause_s: float = _AGAIN_S
     is_withdrawn: bool = False
+    right: str = ""
 
     def is_done(self) -> bool:
         """Whether the state is final."""
@@ -93,13 +94,14 @@ class _Pending:
 class WriterProcess:
     """`state`: folder of the counters that processes share. `health_s`: health window, s.
 
-    `may_write`: whether the user of a protocol has the right to write at this moment.
+    `right`: text that names the right of the user of a protocol to write at this moment; "": none.
+    Another text than at the submission is another right: a change is withdrawn.
     """
 
     state: Path | None = None
     name: str = "web"
     health_s: int = 120
-    may_write: Callable[[str, str], bool] = lambda _user, _protocol: True
+    right: Callable[[str, str], str] = lambda _user, _protocol: "all"
 
 
 class Writer:
@@ -128,7 +130,7 @@ class Writer:
         self._socket_path = str(folder / SOCKET)
         self._unit = unit
         self._process = process.name
-        self._may_write = process.may_write
+        self._right = process.right
         self._confirm_s = min(process.health_s + _CONFIRM_S, _LONGEST_CONFIRM_S)
         self._abandoned = _last_change(process.state, process.name)
         self._rollback_at = clock()
@@ -182,6 +184,7 @@ class Writer:
         if refusal is None and is_change and any(p.kind == PATCH for p in busy):
             refusal = Refusal("another change is on trial", _TRIAL_RETRY_S)
         pending = _Pending(request, user, address, protocol, PATCH if is_change else COMMAND)
+        pending.right = self._right(user, protocol)
         is_in_force = refusal is None and _is_configured(request, snapshot)
         if is_in_force:
             pending.outcome = Outcome("confirmed", "the value is configured already")
@@ -213,6 +216,7 @@ class Writer:
         counter = change.counter if change else trial if not submission else 0
         command = UnitCommand("rollback", {"counter": int(counter or 0)})
         pending = _Pending(command, user, address, protocol, COMMAND)
+        pending.right = self._right(user, protocol)
         is_own = change is not None and change.user == user and change.protocol in PERSONS
         refusal = Refusal("no change is on trial") if not counter else None
         if refusal is None and not (any_user or is_own):
@@ -383,15 +387,20 @@ class Writer:
         reason = outcome.reason.partition(":")[0]
         if reason not in _COLLISIONS or pending.tries >= _TRIES or pending.is_withdrawn:
             return False
-        if not self._may_write(pending.user, pending.protocol):
+        if not self._has_right(pending):
             return False
         return self._send(pending, snapshot) is None
 
     def _check_right(self, pending: _Pending) -> None:
-        """Withdraw the change of a user who has lost the right to write since."""
-        if not self._may_write(pending.user, pending.protocol):
+        """Withdraw the change of a user whose account has changed since."""
+        if not self._has_right(pending):
             pending.is_withdrawn, pending.confirm_at = True, 0.0
-            self._record(pending, "withdrawn: the account has no right to write any more")
+            self._record(pending, "withdrawn: the account of the user has changed")
+
+    def _has_right(self, pending: _Pending) -> bool:
+        """Return whether the right of the submission still counts."""
+        found = self._right(pending.user, pending.protocol)
+        return bool(found) and found == pending.right
 
     def _end_trial(self, pending: _Pending, snapshot: Snapshot, word: str) -> None:
         """Confirm the own change or roll it back; again if it is still on trial some s later."""

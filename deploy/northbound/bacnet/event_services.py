@@ -9,7 +9,7 @@ Only clients of the permitted networks can acknowledge.
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,15 @@ from deploy.northbound.bacnet.alarm_objects import (
 )
 from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
 from deploy.northbound.process.notifications import CountFile, NotificationQueue
-from deploy.ops.private_file import StateFile
+from deploy.northbound.process.supervisor import keep_running
+from deploy.ops.private_file import StateFile, load_state
 
 _SUMMARIES = 20
 """Events in one reply; the client asks for the next ones (about 45 bytes each)."""
 _CHANGE_OF_STATE = 1  # BACnetEventType
 _LONGEST_SOURCE = 40
+_LONGEST_WAIT_S = 60.0
+"""Longest time for an answer; the retries of bacpypes3 end after 12 s."""
 
 
 def make_destination(text: str, process: int = 1, confirmed: bool = True) -> Destination:
@@ -71,7 +74,7 @@ def make_destination(text: str, process: int = 1, confirmed: bool = True) -> Des
 
 
 class EventServices:
-    """Handlers of the alarm services; `BacnetDevice` calls them."""
+    """Handlers of the alarm services; `BacnetDevice` calls them. `sleep`: for pauses, s."""
 
     def __init__(
         self,
@@ -80,7 +83,9 @@ class EventServices:
         writer: WriteAccess | None,
         audit: AuditSink,
         state: Path | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
+        self._sleep = sleep
         self._alarms, self._permitted, self._writer, self._audit = alarms, permitted, writer, audit
         self._queues: dict[tuple[bytes, int], NotificationQueue[Transition]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,21 +180,22 @@ class EventServices:
         key = mac, int(destination.processIdentifier)
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = NotificationQueue(PROTOCOL, str(Address(mac)))
+            queue = self._queues[key] = NotificationQueue(PROTOCOL, str(Address(mac)), self._sleep)
 
             async def deliver(transition: Transition) -> bool | None:
                 return await _confirmed(send(make_notification(transition, device, destination)))
 
-            task = asyncio.get_running_loop().create_task(queue.run(deliver))
+            work = keep_running(f"delivery to {Address(mac)}", lambda: queue.run(deliver))
+            task = asyncio.get_running_loop().create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return queue
 
     def load(self) -> None:
         """Set the alarms that recipients know as active: their end is then a transition."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-            numbers = json.loads(self._known.read_text()) if self._known else []
-            for number in numbers:
+        none: list[object] = []
+        for number in load_state(self._known, list, none):
+            if type(number) is int and number in self._alarms.by_number:
                 self._alarms.by_number[number].object.eventState = "offnormal"
 
     def save(self) -> None:
@@ -209,15 +215,18 @@ class EventServices:
 
 
 async def _confirmed(future: Any) -> bool | None:
-    """Return whether a recipient has confirmed; None: it refuses, so a repetition has no use."""
+    """Return whether a recipient has confirmed; None: it refuses, so a repetition has no use.
+
+    bacpypes3 gives an error, a reject and an abort as exceptions that are no `Exception`. Its own
+    abort no-response means that there was no answer after its retries. An abort can be right later.
+    """
     if future is None:
         return False
-    try:
-        answer = await future
-    except (ErrorPDU, RejectPDU):
-        return None
-    except Exception:  # noqa: BLE001 - no answer, or an abort
+    await asyncio.wait([future], timeout=_LONGEST_WAIT_S)  # raises nothing of the future
+    if not future.done() or future.cancelled():
+        future.cancel()  # a request that the library could not send has no answer and no end
         return False
+    answer = future.exception() or future.result()
     return None if isinstance(answer, (ErrorPDU, RejectPDU)) else isinstance(answer, SimpleAckPDU)
 
 

@@ -11,6 +11,7 @@ from deploy.errors import OpsError
 from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.log_fill import fill_from_log
 from deploy.northbound.process.context import ServerContext
+from deploy.northbound.process.supervisor import start_once
 
 _REFRESH_S = 0.1
 
@@ -24,7 +25,7 @@ async def serve(context: ServerContext) -> None:
     except ValueError as error:
         raise OpsError(f"northbound.bacnet: {error}") from None
     current: tuple[int, bool] | None = None
-    filling = asyncio.create_task(fill_from_log(device.trends, context.settings.raw))
+    filling = start_once("trend logs", fill_from_log(device.trends, context.settings.raw))
     try:
         while True:
             snapshot = context.source.read()

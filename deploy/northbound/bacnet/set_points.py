@@ -2,9 +2,9 @@
 """Writes of BACnet clients to set-points: what is sent to the unit.
 
 A client that writes its value in each cycle makes one change. A write of the value that is
-configured, or on trial, is acknowledged, and nothing is sent. A repetition of a value that another
-user has changed since, or that the unit has rolled back, is refused; see `decisions`. Another value
-is a new change.
+configured, or on trial, of whomever, is acknowledged, and nothing is sent. A repetition of a value
+that another user has changed since, or that the unit has rolled back, is refused; see `decisions`.
+Another value is a new change.
 
 Does not check values; see `device`. Does not sign; see `deploy.northbound.access.writes`.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deploy.northbound.access import decisions
-from deploy.northbound.access.decisions import Decisions
+from deploy.northbound.access.decisions import Decisions, TrialWatch
 from deploy.northbound.access.types import AuditSink, Refusal, SetPointChange, WriteAccess
 from deploy.northbound.bacnet.clients import PROTOCOL
 from deploy.northbound.points.point_table import point_table
@@ -36,6 +36,7 @@ class SetPointWrites:
         keys = {row.key for row in point_table().values() if row.setpoint}
         self._writer, self._audit = writer, audit
         self._decisions = Decisions(state and state / "bacnet-decisions.json", keys, clock)
+        self._trials = TrialWatch(clock)
         self._submissions: dict[str, str] = {}
         self._snapshot = Snapshot()
 
@@ -44,6 +45,8 @@ class SetPointWrites:
         key, raw, active = change.key, change.raw, self._active(change.key)
         on_trial = self._snapshot.is_on_trial
         verdict = self._decisions.judge(key, raw, client, active, on_trial=on_trial)
+        if on_trial and active == raw and verdict not in (decisions.ON_TRIAL, decisions.KEPT):
+            return True  # of another user; the object shows it
         if verdict in decisions.HELD:
             text = f"refused: {decisions.HELD[verdict]}"
             self._audit.record(client, client, PROTOCOL, "write", key, text)
@@ -73,7 +76,7 @@ class SetPointWrites:
             if state not in {"pending", "trial"}:
                 del self._submissions[key]
                 self._decisions.settle(key, _OUTCOMES.get(state, decisions.ROLLED_BACK))
-        if snapshot.is_on_trial:
+        if self._trials.update(snapshot.is_on_trial):
             return  # the value in force may return
         for key in self._decisions.set_points():
             active = self._active(key)

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from deploy.northbound.modbus import layout
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import load_state, replace_private
 
 _MOST_WRITTEN = 8
 
@@ -24,46 +24,60 @@ class RestoreFile:
         self._path = path
         self.values: dict[str, int] = {}
         self.written: dict[str, list[int]] = {}
-        try:
-            data = json.loads(path.read_text()) if path else {}
-            stored = {
-                key: [int(number) for number in numbers][: _MOST_WRITTEN + 1]
-                for key, numbers in data.items()
-                if key in layout.SETPOINT_SLOTS and numbers
-            }
-        except (OSError, ValueError, TypeError, AttributeError):
-            stored = {}
-        for key, (before, *written) in stored.items():
+        none: dict[str, list[int]] = {}
+        for key, (before, *written) in load_state(path, _entries, none).items():
             self.values[key], self.written[key] = before, written
 
-    def keep(self, key: str, raw: int, wanted: int) -> None:
-        """Keep the first value of a key, and the wanted one. Raises OSError: nothing is kept."""
-        values = {**self.values, key: self.values.get(key, raw)}
-        written = {**self.written, key: _with(self.written.get(key, []), wanted)}
+    def keep(self, key: str, raw: int, wanted: int, *, again: bool = False) -> None:
+        """Keep the first value of a key, and the wanted one. Raises OSError: nothing is kept.
+
+        `again`: another user has set `raw`, so it is the value to return to.
+        """
+        first, *older = [raw] if again else self.entry(key) or [raw]
+        values = {**self.values, key: first}
+        written = {**self.written, key: _with(older, wanted)}
         self._write(values, written)
         self.values, self.written = values, written
 
+    def entry(self, key: str) -> list[int]:
+        """Return the first value of a key and the newest ones; empty: there are none."""
+        return [self.values[key], *self.written[key]] if key in self.values else []
+
+    def put_back(self, key: str, entry: list[int]) -> None:
+        """Undo `keep`: a write that was refused changes nothing. `entry`: of before."""
+        if not entry:
+            self.forget(key)
+            return
+        self.values[key], self.written[key] = entry[0], entry[1:]
+        self._try_to_write()
+
     def add_step(self, key: str, raw: int) -> None:
         """Add a value of the way back. On a full disk, a restart loses it."""
-        self.set_written(key, _with(self.written[key], raw))
-
-    def set_written(self, key: str, written: list[int]) -> None:
-        """Replace the newest values: a write that was refused must not push an older one out."""
-        self.written[key] = written
-        with contextlib.suppress(OSError):
-            self._write(self.values, self.written)
+        self.written[key] = _with(self.written[key], raw)
+        self._try_to_write()
 
     def forget(self, key: str) -> None:
         """Forget a key."""
         if key in self.values:
             del self.values[key], self.written[key]
-            with contextlib.suppress(OSError):  # a full disk: after a restart it returns once more
-                self._write(self.values, self.written)
+            self._try_to_write()  # a full disk: after a restart it returns once more
+
+    def _try_to_write(self) -> None:
+        with contextlib.suppress(OSError):
+            self._write(self.values, self.written)
 
     def _write(self, values: dict[str, int], written: dict[str, list[int]]) -> None:
         if self._path is not None:
             data = {key: [raw, *written[key]] for key, raw in values.items()}
             replace_private(self._path, json.dumps(data))
+
+
+def _entries(data: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {
+        key: [int(number) for number in numbers][: _MOST_WRITTEN + 1]
+        for key, numbers in data.items()
+        if key in layout.SETPOINT_SLOTS and numbers
+    }
 
 
 def _with(written: list[int], raw: int) -> list[int]:

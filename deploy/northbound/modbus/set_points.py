@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.northbound.access import decisions
-from deploy.northbound.access.decisions import Decisions
+from deploy.northbound.access.decisions import Decisions, TrialWatch
 from deploy.northbound.access.networks import PermittedNetworks
 from deploy.northbound.access.types import (
     AuditSink,
@@ -127,6 +127,7 @@ class UnitRegisters:
         self._memory = RestoreFile(memory)
         path = memory and memory.with_name("modbus-decisions.json")
         self._decisions = Decisions(path, layout.SETPOINT_SLOTS, clock)
+        self._trials, self._is_open = TrialWatch(clock), False
         self._keep_alives = KeepAlives(self._rules.keep_alive_s, clock)
         self._retry_at = clock() + self._rules.keep_alive_s  # after a restart: time to go on
         self._snapshot = Snapshot()
@@ -162,6 +163,7 @@ class UnitRegisters:
         for key, submission in list(self._submissions.items()):
             self._update_result(key, submission)
         now = self._clock()
+        self._is_open = self._trials.update(self._snapshot.is_on_trial)
         for key in self._decisions.set_points():
             self._compare(key)
         if self._writer and self._memory.values and now >= self._retry_at:
@@ -260,17 +262,15 @@ class UnitRegisters:
 
     def _submit(self, setpoint: SetPoint, counts: int, raw: int, client: ModbusClient) -> int:
         key = setpoint.key
-        written = self._memory.written.get(key)
+        before = self._memory.entry(key)
+        is_replaced = self._decisions.state(key) == decisions.REPLACED  # a new way back begins
         try:
-            self._memory.keep(key, setpoint.configured or 0, raw)
+            self._memory.keep(key, setpoint.configured or 0, raw, again=is_replaced)
         except OSError:
             return 9  # a change that could not return is not made
         reason = self._send(SetPointChange(key, raw), client.user, client.address)
         if reason:
-            if written is None:
-                self._memory.forget(key)
-            else:
-                self._memory.set_written(key, written)
+            self._memory.put_back(key, before)
             return reason
         self._changed_at[key] = self._clock()
         self._forget_repetitions(key)
@@ -344,7 +344,7 @@ class UnitRegisters:
     def _compare(self, key: str) -> None:
         """Note that another user has replaced a decision, and the reverse."""
         configured = self._configured(key)
-        if configured is None or key in self._submissions or self._snapshot.is_on_trial:
+        if configured is None or key in self._submissions or self._is_open:
             return  # the value in force is not known, or may return
         change = self._decisions.compare(key, _counts(key, configured))
         state = self._slots.get(key, SlotState())
@@ -385,7 +385,7 @@ class UnitRegisters:
 
     def _return_set_points(self, now: float) -> None:
         """Return the next set-point whose client has ended to its value before the first change."""
-        if self._submissions or self._snapshot.stale:
+        if self._submissions or self._snapshot.stale or self._is_open:
             return
         key = next((key for key in self._memory.values if self._may_return(key)), None)
         if key is None:

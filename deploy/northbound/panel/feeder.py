@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from deploy.northbound.panel.log_history import Sample, log_columns, log_folder, read_samples
 from deploy.northbound.panel.services import PanelServices
+from deploy.northbound.process.supervisor import start_once
 
 _PERIOD_S = 1.0
 _PAUSE_S = 0.02
@@ -18,7 +19,7 @@ _PAUSE_S = 0.02
 
 async def feed_trends(services: PanelServices) -> None:
     """Feed the trends of `services` until the task is cancelled."""
-    filling = asyncio.create_task(_fill_from_log(services))
+    filling = start_once("trends of the panel", _fill_from_log(services))
     try:
         while True:
             services.trends.add_snapshot(services.source.read())

@@ -17,6 +17,7 @@ from deploy.northbound.panel.feeder import feed_trends
 from deploy.northbound.panel.routes import PROTOCOL, PanelRoutes
 from deploy.northbound.panel.services import PanelServices
 from deploy.northbound.process.context import ServerContext
+from deploy.northbound.process.supervisor import keep_running
 
 
 class StreamGate(Protocol):
@@ -105,6 +106,7 @@ def add_routes(site: PanelSite) -> None:
         config=context.settings.raw,
     )
     PanelRoutes(services).register(site.server.app)
-    task = asyncio.get_running_loop().create_task(feed_trends(services))
+    work = keep_running("trends of the panel", lambda: feed_trends(services))
+    task = asyncio.get_running_loop().create_task(work)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)

@@ -51,22 +51,28 @@ def make_context(process: str, settings: SiteSettings) -> ServerContext:
     if process == "web" and "http" in settings.section:
         accounts = Accounts(settings.state, audit)
         sessions = Sessions(accounts)
-    may_write = right_of(accounts)
-    identity = WriterProcess(settings.state, process, _health_s(settings.raw), may_write)
+    right = right_of(accounts)
+    identity = WriterProcess(settings.state, process, _health_s(settings.raw), right)
     writer = Writer(unit, settings.folder, settings.key_file(), source, audit, identity)
     return ServerContext(process, settings, source, audit, writer, accounts, sessions)
 
 
-def right_of(accounts: Accounts | None) -> Callable[[str, str], bool]:
-    """Return whether a user of a protocol has the right to write now; only persons can lose it."""
+def right_of(accounts: Accounts | None) -> Callable[[str, str], str]:
+    """Return the right of a user of a protocol to write now, "" for none; only persons lose it.
 
-    def may_write(user: str, protocol: str) -> bool:
+    Each change of the account gives another right, also one that is taken back, a new password, or
+    a new account of the same name: its hash is another one.
+    """
+
+    def right(user: str, protocol: str) -> str:
         if accounts is None or protocol not in PERSONS:
-            return True
+            return "all"
         account = accounts.find(user)
-        return account is not None and account.enabled and account.role in (OPERATOR, ADMINISTRATOR)
+        if account is None or not account.enabled or account.role not in (OPERATOR, ADMINISTRATOR):
+            return ""
+        return f"{account.changes} {account.hash}"
 
-    return may_write
+    return right
 
 
 def _health_s(raw: dict[str, Any]) -> int:

@@ -6,6 +6,9 @@ one of each alarm is kept: a receiver that comes back gets the state of now. The
 the oldest is dropped and counted. After a failure the pause is 2 s; it doubles up to 60 s. Then the
 next alarm is tried, so that one that cannot be sent keeps no other back.
 
+An error of the function that sends is a failed attempt, also one that is no `Exception`, as those
+of bacpypes3: the alarms after it are sent.
+
 Does not send; SNMP and BACnet give the function that does. The counts of each process are in a file
 of the state folder, for the metrics and for `coldloop doctor`.
 """
@@ -16,9 +19,9 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from deploy.ops.private_file import StateFile
+from deploy.ops.private_file import StateFile, load_state
 
 MOST_WAITING = 256
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
@@ -89,7 +92,12 @@ class NotificationQueue(Generic[_Notice]):
                 self._has_notices.clear()
                 continue
             entry = self._waiting[0]
-            answer = await send(entry[1])
+            try:
+                answer = await send(entry[1])
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: BLE001 - see above
+                answer = False
             if answer is not False:
                 self._remove(entry)
                 self.counts.confirmed += answer is True
@@ -125,8 +133,14 @@ class CountFile:
 def read_counts(state: Path) -> Iterator[NotificationCounts]:
     """Give the counts of all protocols. A missing or damaged file has none."""
     for protocol in _PROTOCOLS:
-        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-            text = (state / _FILE.format(protocol)).read_text(encoding="utf-8")
-            found = [NotificationCounts(**fields) for fields in json.loads(text)]
-            if all(type(entry.waiting) is int for entry in found):
-                yield from found
+        none: list[NotificationCounts] = []
+        yield from load_state(state / _FILE.format(protocol), _counts_of, none)
+
+
+def _counts_of(entries: list[dict[str, Any]]) -> list[NotificationCounts]:
+    """Return the counts of a file. Raises TypeError: one of them is no text or no number."""
+    for fields in entries:
+        for name, value in fields.items():
+            if type(value) is not (str if name in ("protocol", "receiver") else int):
+                raise TypeError(name)
+    return [NotificationCounts(**fields) for fields in entries]

@@ -15,7 +15,7 @@ from typing import Any
 
 from deploy.northbound.redfish.event_log import RING, EventLog, UnitEvent
 from deploy.northbound.snapshot import AlarmFollower, AlarmItem
-from deploy.ops.private_file import replace_private
+from deploy.ops.private_file import DAMAGED, load_state, replace_private
 
 SAVE_S = 2.0
 _VERSION = 1
@@ -36,9 +36,7 @@ class EventFile:
     def load(self) -> None:
         """Add the events of the file to the empty log; go on after all ids that were in use."""
         self._load()
-        number = 0
-        with contextlib.suppress(OSError, ValueError, TypeError, OverflowError, RecursionError):
-            number = int(json.loads(self._ids.read_text(encoding="utf-8")))
+        number: int = load_state(self._ids, int, 0)
         self._log.reserve_ids(number if 0 < number < _LONGEST else 0, self._store_ids)
 
     def _store_ids(self, number: int) -> None:
@@ -46,7 +44,7 @@ class EventFile:
             replace_private(self._ids, json.dumps(number))
 
     def _load(self) -> None:
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        with contextlib.suppress(OSError, *DAMAGED):
             if self._path.stat().st_size > _MAX_BYTES:
                 return
             data = json.loads(self._path.read_text(encoding="utf-8"))

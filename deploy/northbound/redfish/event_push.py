@@ -5,21 +5,31 @@ Does not make events. The address of the host is looked up once for each attempt
 permitted network; the connection goes to this address, so a second look-up cannot change it.
 Redirects are not followed. After 3 failed attempts the subscription ends. A destination with a user
 or a password is refused, because each user can read the destinations.
+
+Deliveries have their own threads: destinations that hang keep no login waiting. An attempt has
+`deadline_s` from its begin to the status of the answer, also if each byte comes alone; only the
+look-up of a name has the time of the system.
 """
 
 import asyncio
 import http.client
+import io
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from deploy.northbound.access.networks import is_in_networks
+from deploy.northbound.process.supervisor import keep_running
 from deploy.northbound.redfish.event_log import UnitEvent
 
-_TIMEOUT_S = 5.0
+_DEADLINE_S = 10.0
+_MOST_THREADS = 16
+"""One for each subscription that can be; see `deploy.northbound.redfish.resources.events`."""
 
 
 class DeliveryError(Exception):
@@ -48,13 +58,20 @@ class EventPush:
     """Delivers events; `networks`: permitted destinations, such as 10.1.0.0/16. None: no push.
 
     `authorities`: PEM file with the issuers of the destinations; "": those of the system.
+    `deadline_s`: longest time of an attempt.
     """
 
     ATTEMPTS = 3
 
     def __init__(
-        self, networks: Sequence[str] = (), authorities: str = "", interval_s: float = 5.0
+        self,
+        networks: Sequence[str] = (),
+        authorities: str = "",
+        interval_s: float = 5.0,
+        deadline_s: float = _DEADLINE_S,
     ) -> None:
+        self._deadline_s = deadline_s
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, "push")
         self.interval_s = interval_s
         self._networks = [ipaddress.ip_network(text) for text in networks]
         self._authorities = authorities
@@ -79,7 +96,8 @@ class EventPush:
 
     def start(self, subscription: PushTarget, end: Callable[[], None]) -> None:
         """Deliver the events of a subscription in a task; `end`: called after the last failure."""
-        task = asyncio.get_running_loop().create_task(self._deliver(subscription, end))
+        work = keep_running("push of events", lambda: self._deliver(subscription, end))
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -88,32 +106,38 @@ class EventPush:
             event = await subscription.queue.get()
             if event is None or not subscription.alive:
                 return
-            body = subscription.payload(event).encode()
-            for attempt in range(self.ATTEMPTS):
-                if attempt:
-                    await asyncio.sleep(self.interval_s)
-                try:
-                    await asyncio.to_thread(
-                        self.post, subscription.destination, body, subscription.headers
-                    )
-                except (OSError, http.client.HTTPException, DeliveryError):
-                    continue
-                break
-            else:
+            if not await self._send(subscription, subscription.payload(event).encode()):
                 end()
+
+    async def _send(self, subscription: PushTarget, body: bytes) -> bool:
+        """Return whether one of the attempts has delivered an event."""
+        loop = asyncio.get_running_loop()
+        for attempt in range(self.ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(self.interval_s)
+            arguments = subscription.destination, body, dict(subscription.headers)
+            try:
+                await loop.run_in_executor(self._threads, self.post, *arguments)
+            except Exception:  # noqa: BLE001, S112 - a name can also be a UnicodeError
+                continue
+            return True
+        return False
 
     def post(self, destination: str, body: bytes, headers: dict[str, str]) -> None:
         """Send one event. Raises OSError, HTTPException or DeliveryError."""
         parts = urlsplit(destination)
         host, port = parts.hostname or "", parts.port or 443
-        connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S)
-        raw = socket.create_connection((self._look_up(host, port), port), _TIMEOUT_S)
+        until = time.monotonic() + self._deadline_s
+        connection = http.client.HTTPSConnection(host, port)
+        raw = socket.create_connection((self._look_up(host, port), port), _left_s(until))
         try:
             context = ssl.create_default_context(cafile=self._authorities or None)
-            connection.sock = context.wrap_socket(raw, server_hostname=host)
+            raw.settimeout(_left_s(until))
+            connection.sock = link = context.wrap_socket(raw, server_hostname=host)
+            link.settimeout(_left_s(until))
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
-            status = connection.getresponse().status
+            status = _read_status(link, until)
         finally:
             raw.close()
             connection.close()
@@ -127,3 +151,42 @@ class EventPush:
             if is_in_networks(address.partition("%")[0], self._networks):
                 return address
         raise DeliveryError(f"{host}: no address in a permitted network")
+
+
+class _AnswerReader(io.RawIOBase):
+    """The bytes of an answer until a time; `http.client` reads them as from a socket."""
+
+    def __init__(self, link: ssl.SSLSocket, until: float) -> None:
+        self._link, self._until = link, until
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read some bytes. Raises TimeoutError: the time is over."""
+        self._link.settimeout(_left_s(self._until))
+        return self._link.recv_into(buffer)
+
+    def makefile(self, *_mode: object) -> io.BufferedReader:
+        """Return the file that `http.client` wants of a socket."""
+        return io.BufferedReader(self)
+
+
+def _read_status(link: ssl.SSLSocket, until: float) -> int:
+    """Return the status of an answer; its body is not read."""
+    reader: Any = _AnswerReader(link, until)
+    response = http.client.HTTPResponse(reader, method="POST")
+    try:
+        response.begin()
+        return response.status
+    finally:
+        response.close()
+
+
+def _left_s(until: float) -> float:
+    """Return the time that an attempt has left, s. Raises TimeoutError: none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time of the attempt is over")
+    return left

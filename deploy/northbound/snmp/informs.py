@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from deploy.northbound.process.notifications import MOST_WAITING, NotificationQueue
 from deploy.northbound.snapshot import (
@@ -35,7 +36,7 @@ from deploy.northbound.snmp.tree import (
     alarm_values,
     moved,
 )
-from deploy.ops.private_file import StateFile
+from deploy.ops.private_file import StateFile, load_state
 
 _KINDS = {RAISED: 1, CLEARED: 2, ACKNOWLEDGED: 3}
 _RETRIES, _TIMEOUT_S = 5, 2
@@ -116,11 +117,7 @@ class KnownFile:
 
     def load(self) -> KnownAlarms:
         """Return the alarms; a damaged file has none."""
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-            rows = json.loads(self._path.read_text(encoding="utf-8"))[:MOST_WAITING]
-            found = [(tuple(int(n) for n in index), _alarm(*fields)) for index, *fields in rows]
-            return {alarm.id: (index, alarm) for index, alarm in found}
-        return {}
+        return load_state(self._path, _known_alarms, {})
 
     def save(self, known: KnownAlarms) -> None:
         """Write the file if the alarms have changed. A full disk costs the memory only."""
@@ -129,6 +126,12 @@ class KnownFile:
             for index, a in known.values()
         ]
         self._file.write(json.dumps(rows))
+
+
+def _known_alarms(rows: list[list[Any]]) -> KnownAlarms:
+    rows = rows[:MOST_WAITING]
+    found = [(tuple(int(n) for n in index), _alarm(*fields)) for index, *fields in rows]
+    return {alarm.id: (index, alarm) for index, alarm in found}
 
 
 def _alarm(number: int, code: str, name: str, priority: int, text: str, action: str) -> AlarmItem:

@@ -17,6 +17,7 @@ from typing import Any
 
 from deploy.errors import OpsError
 from deploy.northbound.process.notifications import CountFile
+from deploy.northbound.process.supervisor import keep_running
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender, KnownFile
@@ -143,7 +144,8 @@ class SnmpProcess:
         )
         self.daemon_pid, self.starts = process.pid, self.starts + 1
         address = local_address(self._settings.address, self._settings.port, self._listen)
-        watch = asyncio.create_task(self._hang_watch.run(process.pid, address))
+        work = keep_running("watch of snmpd", lambda: self._hang_watch.run(process.pid, address))
+        watch = asyncio.create_task(work)
         try:
             await process.wait()
         finally:

@@ -3,7 +3,7 @@
 
 Does not open connections to destinations; see `deploy.northbound.redfish.event_push`. A stream has
 a subscription of its own (SubscriptionType SSE) that ends with the stream. A client that does not
-read loses its stream when 64 events wait.
+read, or a destination that does not follow, loses its subscription when 64 events wait.
 """
 
 import asyncio
@@ -220,9 +220,7 @@ class EventResources:
             try:
                 subscription.queue.put_nowait(event)
             except asyncio.QueueFull:  # the client does not read
-                subscription.alive = False
-                if subscription.stream:
-                    self.subscriptions.pop(subscription.id, None)
+                self.end(subscription.id)
 
     async def stream(self, call: Call, last_id: str) -> AsyncIterator[str]:
         """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or ""."""

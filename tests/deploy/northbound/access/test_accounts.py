@@ -12,6 +12,7 @@ import pytest
 from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.accounts import FILE, FIRST_USER, INITIAL, Accounts
+from deploy.northbound.access.lockout import Lockout
 from deploy.northbound.access.sessions import MAX_OF_USER, MAX_SESSIONS, Sessions
 from deploy.northbound.access.types import (
     ADMINISTRATOR,
@@ -341,3 +342,20 @@ def test_an_unknown_user_takes_as_long_as_a_known_one(
     server.login("nobody-here", "wrong-password")
     server.login("rita", "wrong-password")
     assert len(checked) == 2
+
+
+@pytest.mark.parametrize("addresses", [1, 20, 200])
+def test_one_account_has_at_most_100_guesses_in_an_hour(addresses: int) -> None:
+    now, guesses = 0.0, 0
+    lockout = Lockout(lambda: now)
+    lockout.succeeded("adam", "known")
+    for _ in range(3600):
+        now += 1.0
+        for number in range(addresses):
+            if not lockout.remaining_s("adam", str(number)):
+                lockout.failed("adam", str(number))
+                guesses += 1
+    assert guesses <= 100
+    assert lockout.remaining_s("adam", "known") == 0
+    now += 3600
+    assert lockout.remaining_s("adam", "1") == 0

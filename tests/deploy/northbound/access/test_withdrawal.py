@@ -24,6 +24,18 @@ CHANGE = SetPointChange("supply_setpoint", 31_500)
 PASSWORD = "a long enough secret"
 
 
+def _down_and_up(accounts: Accounts) -> None:
+    """A change that is taken back between two looks of the server."""
+    for role in ("ReadOnly", "Operator"):
+        assert accounts.change("otto", role=role) is None
+
+
+def _new_one(accounts: Accounts) -> None:
+    """Another person gets the name."""
+    assert accounts.remove("otto") is None
+    assert accounts.add("otto", f"{PASSWORD} two", "Operator") is None
+
+
 class _AccountBench(SiteBench):
     """A unit, and a process with real accounts; another process changes them."""
 
@@ -57,7 +69,10 @@ def site(tmp_path: Path) -> Iterator[_AccountBench]:
         (lambda accounts: accounts.remove("otto"), False),
         (lambda accounts: accounts.change("otto", enabled=False), False),
         (lambda accounts: accounts.change("otto", role="ReadOnly"), False),
-        (lambda accounts: accounts.change("otto", role="Administrator"), True),
+        (lambda accounts: accounts.change("otto", role="Administrator"), False),
+        (lambda accounts: accounts.change("otto", password=f"{PASSWORD} two"), False),
+        (_down_and_up, False),
+        (_new_one, False),
         (lambda accounts: accounts.change("otto", unlock=True), True),
         (lambda accounts: accounts.remove("olga"), True),
     ],

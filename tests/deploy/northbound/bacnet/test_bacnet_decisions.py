@@ -101,11 +101,10 @@ def test_the_value_before_is_a_new_change_while_another_one_is_on_its_way(tmp_pa
     assert bench.sent == [33_000, 32_000]
 
 
-@pytest.mark.parametrize("state", ["writable", "stale", "trial"])
+@pytest.mark.parametrize("state", ["writable", "stale"])
 def test_what_is_not_known_or_not_permitted_goes_to_the_writer(tmp_path: Path, state: str) -> None:
     bench = _CycleBench(tmp_path)
-    bench.record(32_000, writable=state != "writable", stale=state == "stale",
-                 trial=int(state == "trial"))  # fmt: skip
+    bench.record(32_000, writable=state != "writable", stale=state == "stale")
     bench.submit(32_000)
     assert bench.sent == [32_000]
 
@@ -172,3 +171,43 @@ def test_a_change_that_the_unit_refused_is_sent_again(tmp_path: Path) -> None:
     bench.record(32_000)
     assert bench.submit(34_000)
     assert bench.sent == [34_000, 34_000]
+
+
+def test_the_record_just_after_a_trial_of_another_user_is_no_change(tmp_path: Path) -> None:
+    bench = _CycleBench(tmp_path)
+    assert bench.submit(33_000)
+    bench.finish("confirmed")
+    bench.record(33_000)
+    bench.now += 60
+    bench.record(31_000, trial=77)  # of an administrator
+    bench.now += 1
+    bench.record(31_000)  # rolled back; the record has still the value on trial
+    assert bench.submit(33_000)
+    bench.record(33_000)
+    bench.record(31_000, trial=78)
+    bench.now += 6
+    bench.record(31_000)  # kept
+    assert not bench.submit(33_000)
+
+
+def test_two_clients_that_repeat_one_value_write_no_file(tmp_path: Path) -> None:
+    bench = _CycleBench(tmp_path)
+    files = set()
+    for number in range(8):
+        assert bench.submit(32_000, f"10.0.0.{number % 2}")
+        if number:
+            files.add((tmp_path / "bacnet-decisions.json").stat().st_ino)
+    assert len(files) == 1
+
+
+def test_a_value_that_another_user_has_on_trial_is_acknowledged(tmp_path: Path) -> None:
+    """The object shows it, so a client that follows the present value reports no fault."""
+    bench = _CycleBench(tmp_path)
+    bench.record(31_200, trial=77)
+    assert bench.submit(31_200)
+    assert bench.sent == []
+    bench.record(32_000)  # rolled back: it was no decision of the client
+    bench.now += 60
+    bench.record(32_000)
+    assert bench.submit(31_200)
+    assert bench.sent == [31_200]

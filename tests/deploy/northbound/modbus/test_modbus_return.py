@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,14 @@ class _ReturnBench:
 
     def record(self) -> None:
         self.rig.source.replace(setpoints={"supply_setpoint": self.unit.setpoint})
+        self.rig.registers.refresh()
+
+    def others(self, raw: int, *, on_trial: bool) -> None:
+        """A record with the change of another user; 5 s pass."""
+        self.rig.time.now += 5
+        changed = replace(self.unit.setpoint, configured=raw)
+        trial = {"remote": {"trial": 77 if on_trial else 0}}
+        self.rig.source.replace(setpoints={"supply_setpoint": changed}, details=trial)
         self.rig.registers.refresh()
 
     def run(self, seconds: int, alive: ModbusClient | None = None) -> None:
@@ -229,3 +238,62 @@ def test_a_value_that_another_protocol_counts_on_does_not_return(tmp_path: Path)
     bench.run(400)
     assert unit.setpoint.configured == 32_000
     assert (tmp_path / "restore.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("on_trial", [32_500, 31_000, 32_000])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_trial_of_another_user_ends_no_way_back(
+    tmp_path: Path, on_trial: int, *, late: bool
+) -> None:
+    """Its value is in the record when the keep-alive ends; the unit rolls it back."""
+    unit = _Unit(31_000)
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
+    bench.ramp(3200)
+    bench.run(45)
+    for _ in range(8):
+        bench.others(on_trial, on_trial=True)
+    if late:  # the first record after the roll-back still has the value on trial
+        bench.rig.time.now -= 4.9
+        bench.others(on_trial, on_trial=False)
+    assert len(unit.requests) == 1
+    bench.others(32_000, on_trial=False)
+    bench.run(120)
+    assert unit.setpoint.configured == 31_000
+    assert bench.memory.read_text() == "{}"
+
+
+def test_a_value_of_another_user_is_the_base_of_the_next_change(tmp_path: Path) -> None:
+    unit = _Unit(31_000)
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
+    bench.ramp(3200)
+    unit.setpoint = replace(unit.setpoint, configured=30_000)
+    bench.run(3600, MASTER)
+    assert bench.slot() == (5, 11)
+    unit.refusal = Refusal("another change is on trial", 30)
+    assert bench.rig.registers.write(SUPPLY, 3070, MASTER) == 6
+    assert bench.memory.read_text() == '{"supply_setpoint": [31000, 32000]}', "as before"
+    unit.refusal = None
+    bench.ramp(3050)
+    assert bench.memory.read_text() == '{"supply_setpoint": [30000, 30500]}'
+    bench.run(400)
+    assert unit.setpoint.configured == 30_000
+
+
+def test_two_masters_that_repeat_one_value_write_no_file(tmp_path: Path) -> None:
+    """Each one holds the value; who was the last one to repeat it is no new fact."""
+    unit = _Unit(31_000)
+    bench = _ReturnBench(unit, tmp_path / "restore.json")
+    bench.ramp(3200)
+    files = set()
+    for number in range(8):
+        for client in (MASTER, OTHER):
+            bench.alive(client)
+        client = (MASTER, OTHER)[number % 2]
+        assert bench.rig.registers.write(SUPPLY, 3200, client) == 0
+        if number:
+            files.add((tmp_path / "modbus-decisions.json").stat().st_ino)
+    assert len(files) == 1
+    bench.run(400, OTHER)
+    assert unit.setpoint.configured == 32_000
+    bench.run(120)
+    assert unit.setpoint.configured == 31_000

@@ -224,6 +224,7 @@ class _Recipient:
     def __init__(self, folder: Path) -> None:
         self.sent: list[tuple[int, str]] = []
         self.answers = True
+        self.error: BaseException | None = None
         self.folder = folder
 
     def send(self, message: object) -> Awaitable[object]:
@@ -235,7 +236,7 @@ class _Recipient:
             self.sent.append((number, str(message.toState)))  # type: ignore[attr-defined]
             future.set_result(SimpleAckPDU(context=message))
         else:
-            future.set_exception(TimeoutError())
+            future.set_exception(self.error or TimeoutError())
         return future
 
     async def run(self, *records: tuple[AlarmItem, ...]) -> None:
@@ -270,3 +271,79 @@ def test_a_bacnet_recipient_gets_the_end_of_before_a_restart(tmp_path: Path) -> 
     asyncio.run(recipient.run(()))
     assert recipient.sent[2:] == [(103, "normal")]
     assert json.loads((tmp_path / "bacnet-alarms.json").read_text()) == []
+
+
+@pytest.mark.parametrize("reason", [0, 9, 65])
+def test_an_abort_or_no_answer_of_a_bacnet_recipient_ends_no_delivery(
+    tmp_path: Path, reason: int
+) -> None:
+    """The library gives both as an AbortPDU, which is no `Exception`."""
+    from bacpypes3.apdu import AbortPDU, ErrorPDU  # noqa: PLC0415
+
+    recipient = _Recipient(tmp_path)
+    leak = AlarmItem(103, "leak_warning", "tray", 2, "active_unacknowledged", "wet", "Look.")
+
+    async def run() -> None:
+        pauses: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            recipient.answers = len(pauses) == 3
+            await asyncio.sleep(0)
+
+        recipient.answers, recipient.error = False, AbortPDU(reason=reason)
+        alarms = AlarmObjects([make_destination("10.0.0.8:47808")], UpdateFaults())
+        events = EventServices(
+            alarms, PermittedClients(()), None, FakeAudit(), tmp_path, sleep=sleep
+        )
+        for record in ((leak,), ()):
+            for transition in alarms.update(record, None, False):
+                events.notify(transition, ("device", 1), recipient.send)
+            for _ in range(50):
+                await asyncio.sleep(0)
+            events.save()
+            (count,) = read_counts(tmp_path)
+            assert count.waiting == 0
+        assert pauses == [2, 4, 8]
+        assert recipient.sent == [(103, "offnormal"), (103, "normal")]
+        recipient.answers, recipient.error = False, ErrorPDU()
+        for transition in alarms.update((leak,), None, False):
+            events.notify(transition, ("device", 1), recipient.send)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        events.save()
+        assert [count.dropped for count in read_counts(tmp_path)] == [1]
+        events.close()
+
+    asyncio.run(run())
+
+
+def test_a_bacnet_request_without_an_end_is_a_failed_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.northbound.bacnet.event_services._LONGEST_WAIT_S", 0.01)
+    recipient = _Recipient(tmp_path)
+    leak = AlarmItem(103, "leak_warning", "tray", 2, "active_unacknowledged", "wet", "Look.")
+    lost: list[asyncio.Future[object]] = []
+
+    def send(message: object) -> Awaitable[object]:
+        if lost:
+            return recipient.send(message)
+        lost.append(asyncio.get_running_loop().create_future())
+        return lost[0]
+
+    async def run() -> None:
+        alarms = AlarmObjects([make_destination("10.0.0.8:47808")], UpdateFaults())
+        events = EventServices(
+            alarms, PermittedClients(()), None, FakeAudit(), tmp_path,
+            sleep=lambda _: asyncio.sleep(0),
+        )  # fmt: skip
+        for transition in alarms.update((leak,), None, False):
+            events.notify(transition, ("device", 1), send)
+        async with asyncio.timeout(10):
+            while not recipient.sent:  # noqa: ASYNC110 - no event of it
+                await asyncio.sleep(0.01)
+        assert lost[0].cancelled()
+        events.close()
+
+    asyncio.run(run())

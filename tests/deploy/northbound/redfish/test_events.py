@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events: differences of snapshots, the stream (curl, sseclient), push, subscriptions, the log."""
 
+import asyncio
 import json
 import queue
 import socket
@@ -22,9 +23,10 @@ import sseclient
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.redfish.event_file import EventFile
-from deploy.northbound.redfish.event_log import EventLog
+from deploy.northbound.redfish.event_log import EventLog, UnitEvent
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
 from deploy.northbound.redfish.resource import ResourceTree
+from deploy.northbound.redfish.resources.events import Subscription
 from deploy.northbound.redfish.resources.logs import LogResources
 from deploy.northbound.redfish.sensors import SensorModel
 from deploy.northbound.snapshot import AlarmItem, Snapshot
@@ -40,6 +42,15 @@ UTC_NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 def snapshot(*alarms: AlarmItem, **fields: Any) -> Snapshot:
     base = {"stale": False, "unit_state": "normal", "uptime_us": 1_000_000, "utc": UTC_NOW}
     return Snapshot(**{**base, "alarms": alarms, **fields})
+
+
+def event() -> UnitEvent:
+    """Return an event of an alarm."""
+    log = EventLog()
+    found: list[UnitEvent] = []
+    log.subscribe(found.append)
+    log.update(snapshot(ALARM))
+    return found[0]
 
 
 def published(*snapshots: Snapshot) -> list[str]:
@@ -316,12 +327,12 @@ def test_streams_are_bounded_and_deleting_a_subscription_ends_its_stream(
 
 
 class EventReceiver:
-    """An HTTPS server that takes events. `status`: of its answers."""
+    """An HTTPS server that takes events. `status`: of its answers. `byte_s`: s of each byte."""
 
     def __init__(self, folder: Path) -> None:
         self.received: queue.Queue[tuple[dict[str, Any], dict[str, str]]] = queue.Queue()
         self.status = 204
-        self.attempts = 0
+        self.attempts, self.byte_s = 0, 0.0
         store = CertificateStore(folder / "receiver", "localhost", ["127.0.0.1"])
         self.authority = folder / "receiver" / "certificate.pem"
         outer = self
@@ -331,6 +342,12 @@ class EventReceiver:
                 outer.attempts += 1
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.received.put((body, dict(self.headers)))
+                for byte in b"HTTP/1.1 200 OK and more words" if outer.byte_s else b"":
+                    try:
+                        self.wfile.write(bytes((byte,)))
+                    except OSError:
+                        return
+                    time.sleep(outer.byte_s)
                 self.send_response(outer.status)
                 self.send_header("Location", "https://127.0.0.1:1/")
                 self.end_headers()
@@ -521,3 +538,72 @@ def test_deliveries_end_with_the_right_to_subscribe(
             events._add_subscription(name, "", user).stream = name == "stream"
         events.end_streams("otto", role)
     assert [entry.destination for entry in events.subscriptions.values()] == [*left, "other"]
+
+
+def test_a_push_that_cannot_follow_ends(tmp_path: Path) -> None:
+    """A client looks whether its subscription is there, so one that gets nothing is not kept."""
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
+        events = bench.service._events
+        push = events._add_subscription("https://127.0.0.1:1/", "", "otto")
+        stream = events._add_subscription("sse://127.0.0.1", "", "otto")
+        stream.stream = True
+        for _ in range(65):
+            events._distribute(event())
+        assert events.subscriptions == {}
+        assert not push.alive
+
+
+def test_receivers_that_hang_take_no_thread_of_others() -> None:
+    """A login is checked in the threads of the event loop; deliveries have their own."""
+    push, hangs, entered = EventPush(["127.0.0.0/8"]), threading.Event(), threading.Semaphore(0)
+
+    def post(*_arguments: object) -> None:
+        entered.release()
+        assert hangs.wait(30)
+
+    push.post = post  # type: ignore[assignment,method-assign]
+
+    async def run() -> None:
+        for number in range(16):
+            subscription = Subscription(str(number), "https://127.0.0.1:1/")
+            subscription.queue.put_nowait(event())
+            push.start(subscription, lambda: None)
+        try:
+            for _ in range(16):
+                while not entered.acquire(blocking=False):  # noqa: ASYNC110 - of threads
+                    await asyncio.sleep(0.01)
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: "login"), 10) == "login"
+        finally:
+            hangs.set()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_an_attempt_ends_at_its_deadline(receiver: EventReceiver) -> None:
+    """A receiver that sends its answer byte for byte cannot hold an attempt."""
+    receiver.byte_s = 0.2
+    push = EventPush(["127.0.0.0/8"], str(receiver.authority), deadline_s=1.0)
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        push.post(receiver.url, b"{}", {})
+    assert 1.0 <= time.monotonic() - started < 3.0
+    assert receiver.attempts == 1
+
+
+def test_an_unknown_error_of_a_delivery_is_a_failed_attempt() -> None:
+    push, ended = EventPush(["127.0.0.0/8"], interval_s=0), []
+
+    def post(*_arguments: object) -> None:
+        raise UnicodeError("label too long")
+
+    push.post = post  # type: ignore[assignment,method-assign]
+
+    async def run() -> None:
+        subscription = Subscription("1", "https://127.0.0.1:1/")
+        subscription.queue.put_nowait(event())
+        push.start(subscription, lambda: ended.append(1))
+        async with asyncio.timeout(10):
+            while not ended:  # noqa: ASYNC110 - no event of it
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A state file that is damaged in any way stops no server; the next write makes it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.northbound.access.accounts import Accounts
+from deploy.northbound.access.decisions import Decisions
+from deploy.northbound.access.owners import ValueOwners
+from deploy.northbound.access.types import FakeAudit
+from deploy.northbound.metrics import metrics_text
+from deploy.northbound.modbus.restore_file import RestoreFile
+from deploy.northbound.process.notifications import read_counts
+from deploy.northbound.redfish.event_file import EventFile
+from deploy.northbound.redfish.event_log import EventLog
+from deploy.northbound.snapshot import Snapshot
+from deploy.northbound.snmp.informs import AlarmChanges, KnownFile
+
+KEY = "supply_setpoint"
+_LOG = '{"version": 1, "events": [], "alarms": [%s], "next": %s, "state": "normal"}'
+DAMAGED = [
+    "", "{", "[]", "{}", "null", "0", "1e999", "NaN", '"x"', "\0" * 50,
+    "[" * 100_000, '{"a":' * 50_000,
+    f'{{"{KEY}": null}}', f'{{"{KEY}": [1e999, 2]}}', f'{{"{KEY}": [NaN]}}',
+    f'{{"{KEY}": {{"1e3": ["a"]}}}}', f'{{"{KEY}": [1e999, 1, false, "x", "kept"]}}',
+    f'{{"{KEY}": {"[" * 5000}{"]" * 5000}}}', f'{{"claims": {{"{KEY}": [["a", 1e999, ""]]}}}}',
+    _LOG % ("", "1e999"), _LOG % ('[1e999, "a", "b", 1, "x", "t", "a"]', "5"),
+    '[[[1e999], 1, "a", "b", 1, "t", "x"]]', '[[[1], 1e999, "a", "b", 1, "t", "x"]]',
+    '[{"protocol": "snmp", "receiver": null, "waiting": 1}]',
+    '[{"protocol": "snmp", "receiver": "a", "waiting": 1, "confirmed": "x"}]',
+    '[{"user": "a", "role": "Operator", "hash": "x", "changes": 1e999}]',
+]  # fmt: skip
+
+
+def _decisions(path: Path) -> None:
+    found = Decisions(path, [KEY])
+    found.decide(KEY, 3300, 3200, "c")
+    assert Decisions(path, [KEY]).counts(KEY) == 3300
+
+
+def _restore(path: Path) -> None:
+    RestoreFile(path).keep(KEY, 1, 2)
+    assert KEY in RestoreFile(path).values
+
+
+def _owners(path: Path) -> None:
+    ValueOwners(path.parent).keep(KEY, 1, "panel adam")
+    assert ValueOwners(path.parent).has_other(KEY, 1, "modbus")
+
+
+def _events(path: Path) -> None:
+    log = EventLog()
+    file = EventFile(path.with_name("redfish-events.json"), log)
+    file.load()
+    log.send_test(Snapshot())
+    file.save()
+
+
+def _known(path: Path) -> None:
+    KnownFile(path).save(AlarmChanges(KnownFile(path).load()).known())
+
+
+def _counts(path: Path) -> None:
+    metrics_text(Snapshot(), open_metrics=True, counts=read_counts(path.parent))
+
+
+def _accounts(path: Path) -> None:
+    assert Accounts(path.parent, FakeAudit()).find("otto") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("modbus-decisions.json", _decisions),
+        ("modbus-restore.json", _restore),
+        ("owners.json", _owners),
+        ("redfish-events.json", _events),
+        ("redfish-event-ids.json", _events),
+        ("known.json", _known),
+        ("notifications-snmp.json", _counts),
+        ("accounts.json", _accounts),
+    ],
+)
+def test_a_damaged_file_stops_no_server(
+    tmp_path: Path, name: str, use: Callable[[Path], None]
+) -> None:
+    for number, text in enumerate(DAMAGED):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / name).write_text(text)
+        use(folder / name)
