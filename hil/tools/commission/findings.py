@@ -5,10 +5,11 @@ Does not read devices; see `hil.tools.commission.steps`. The functions get the r
 as they are in the journal.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from hil.tools.commission.inputs.row_roles import GAUGED
-from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
+from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED
 
 _MEASURED = {
     "supply": (("SupplyTemperatureCelsius",),),
@@ -108,6 +109,32 @@ def write_problems(writes: list[dict[str, Any]]) -> list[str]:
         for write in writes
         if write["state"] not in (DONE, NOT_TESTED)
     ]
+
+
+def control_problems(values: dict[str, Any], writes: list[dict[str, Any]]) -> list[str]:
+    """Return why no configuration may control the devices: failed values or a failed write test."""
+    return [*value_problems(values), *gauge_problems(values), *write_problems(writes)]
+
+
+def step_failures(result_of: Callable[[str], Any], name: str) -> list[str]:
+    """Return why the values, the write test or the step test of one device have failed.
+
+    `result_of` gives the result of a step by its name; None: the step is not done.
+    """
+
+    def own(step: str) -> list[dict[str, Any]]:
+        return [r for r in result_of(step) or [] if r["point"].startswith(f"{name}.")]
+
+    values = result_of("values")
+    failed = describe_failed_values(name, values) if values is not None else ""
+    if failed:
+        return [failed]
+    tuned = [
+        f"step test of {result['point']}: {result['state']} {result['reason']}".rstrip()
+        for result in own("tune")
+        if result["state"] in (FAILED, LEFT)
+    ]
+    return [*write_problems(own("write-test")), *tuned]
 
 
 def count_gauges(values: dict[str, Any]) -> str:

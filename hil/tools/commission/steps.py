@@ -26,7 +26,7 @@ from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
 from hil.tools.commission.device_description import DeviceDescription
-from hil.tools.commission.findings import describe_failed_values
+from hil.tools.commission.findings import control_problems, describe_failed_values
 from hil.tools.commission.inputs.argument_values import (
     NO_GAUGE,
     check_range,
@@ -275,7 +275,10 @@ class Commissioning:
     # 4. The configuration.
 
     def propose(self) -> dict[str, Any]:
-        """Write unit.json; return its control section."""
+        """Write unit.json; return its control section.
+
+        After failed values or a failed write test it controls nothing, wherever it is copied.
+        """
         found = self.journal.get("describe")
         devices = [DraftDevice(*(device[key] for key in DraftDevice._fields)) for device in found]
         profiles = {d.profile: DeviceProfile(raw_profile(d.profile)) for d in devices}
@@ -288,6 +291,10 @@ class Commissioning:
         )
         if settings.mode != "monitor":
             check_one_cdu(devices, profiles)
+        problems = control_problems(self.journal.get("values"), self.journal.get("write-test"))
+        if problems and settings.mode != "monitor":
+            self.dialogue.say(f"  the configuration controls nothing: {problems[0]}")
+            settings = settings._replace(mode="monitor")
         raw = draft_unit(devices, profiles, settings)
         text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
         self._keep_old_unit_file(text)
