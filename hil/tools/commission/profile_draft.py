@@ -239,6 +239,12 @@ def _alarm_places(row: TableRow, bits: dict[int, TableBit]) -> Raw:
     return {**found, "invert": inverted} if inverted else found
 
 
+def _alarm_names(group: Raw) -> list[str]:
+    """Return the names of the bits of a group that are alarms."""
+    alarms = group.get("alarm", [])
+    return [bit for i, bit in enumerate(group["bits"]) if bit and (alarms is True or i in alarms)]
+
+
 def _add_roles(raw: Raw) -> None:
     """Add the roles for which the points exist."""
     names = {point["name"] for point in raw["points"]}
@@ -253,7 +259,7 @@ def _add_roles(raw: Raw) -> None:
             if feedback in names:
                 raw[role]["feedback"] = feedback
     if "pump" in raw:
-        bits = [bit for group in raw["flags"] for bit in group["bits"] if bit]
+        bits = [bit for group in raw["flags"] for bit in _alarm_names(group)]
         trip = [bit for bit in bits if re.search("pump.*(fault|trip)", bit.casefold())]
         if trip:
             raw["pump"]["trip"] = trip[0]
