@@ -17,6 +17,7 @@ from hil.tools.commission.inputs.row_states import (
     ALARM,
     ALARM_AT_0,
     MONITOR,
+    alarm_bits,
     bit_meaning,
     is_alarm_word,
     is_flags,
@@ -108,7 +109,7 @@ def row_names(row: TableRow) -> list[str]:
         *(f"{row.name} bit {i}" for i in range(32)),
     ]
     names = [*map(_camel, texts)]
-    groups = [f"{names[0]}Register{word}" for word in (1, 2)]
+    groups = [f"{names[0]}{end}" for end in ("Register1", "Register2", "Values")]
     return [*([known.point] if known else []), *names, *groups, free_name(names[0])]
 
 
@@ -121,8 +122,12 @@ def _camel(text: str) -> str:
 def _add_row(raw: Raw, row: TableRow) -> str:
     """Add a row to the points or flags; return its name. Raises ValueError."""
     known = point_of(row)
+    if row.values and known is not None:
+        raise ValueError(f"role {row.role!r}: a register of states has no value")
     if is_flags(row):
         return _add_flags(raw, row)
+    if row.values and row.role.casefold() != MONITOR:
+        _add_alarm_values(raw, row)
     unit_name = row.unit.casefold().replace(" ", "")
     if unit_name not in _UNITS:
         raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
@@ -212,6 +217,23 @@ def _add_flags(raw: Raw, row: TableRow) -> str:
             flags["function"] = 4
         flags.update(_alarm_places(row, bits))
     return name
+
+
+def _add_alarm_values(raw: Raw, row: TableRow) -> None:
+    """Add the bits that show the values which are alarms."""
+    bits = alarm_bits(row.values or {})
+    if not bits:
+        return
+    name = _camel(row.name)
+    names = [_camel(f"{row.name} {bits[i][0]}") if i in bits else None for i in range(16)]
+    flags: Raw = {"name": f"{name}Values", "address": row.address, "bits": names[: max(bits) + 1]}
+    if row.function == 4:
+        flags["function"] = 4
+    flags["alarm"] = sorted(bits)
+    inverted = sorted(bit for bit, (_, is_inverted) in bits.items() if is_inverted)
+    if inverted:
+        flags["invert"] = inverted
+    raw["flags"].append(flags)
 
 
 def _place_bits(row: TableRow, is_wide: bool) -> list[dict[int, TableBit]]:

@@ -16,6 +16,7 @@ that of the safe side: what is not understood is asked, and until then no output
 from hil.tools.commission.inputs.state_words import (
     HISTORY_WORDS,
     PERMISSIVES,
+    are_exclusive,
     has_alarm_word,
     is_alarm,
     is_number,
@@ -34,6 +35,8 @@ _INTEGERS = ("u16", "i16", "u32", "i32")
 def is_flags(row: TableRow) -> bool:
     """Return whether a register holds bits."""
     is_plain = not row.unit and not row.role and row.kind in _INTEGERS
+    if row.values:
+        return False
     return row.kind in (BITS, WIDE_BITS) or (is_plain and (is_alarm_word(row) or _is_status(row)))
 
 
@@ -55,7 +58,7 @@ def bit_meaning(row: TableRow, bit: TableBit) -> str:
 
 def describe_alarm(row: TableRow) -> str:
     """Return what the command takes a row for that is named as an alarm; empty if it is clear."""
-    if row.bits or row.role or not (is_alarm_word(row) or _is_status(row)):
+    if row.bits or row.values or row.role or not (is_alarm_word(row) or _is_status(row)):
         return ""
     if not is_flags(row):
         return f"{row.name!r} is no alarm word: it is a value" if row.unit else ""
@@ -71,6 +74,14 @@ def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
     """
     if row.role.casefold() == MONITOR:
         return ""
+    if row.values:
+        return _describe_values(row)
+    named = [bit.name for bit in row.bits.values() if not bit.meaning]
+    if are_exclusive(named):
+        return (
+            f"{row.name!r}, {', '.join(named)}: are these bits or values? Write values into the "
+            f"column `values`, or ({ALARM}) or ({STATE}) after the name of each bit"
+        )
     if row.bits:
         unclear = [f"{n} {bit.name!r}" for n, bit in row.bits.items() if not bit_meaning(row, bit)]
         return _ask_bits(row, unclear) if unclear else ""
@@ -88,6 +99,64 @@ def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
         f"{row.name!r} can show an alarm, and has no names of bits: name them in the column "
         f"`bits`, or give it the role {MONITOR} if it shows none"
     )
+
+
+def value_meaning(value: TableBit) -> str:
+    """Return `ALARM` or `STATE` of a named value; empty: it is not understood."""
+    if value.meaning in (ALARM, STATE):
+        return value.meaning
+    if is_alarm(value.name) and has_alarm_word(value.name):
+        return ALARM
+    return STATE if is_state(value.name) else ""
+
+
+def alarm_bits(values: dict[int, TableBit]) -> dict[int, tuple[str, bool]] | None:
+    """Return (name, alarm at 0) of the bits that are on for the values that are alarms, only.
+
+    A profile has alarms of bits, and no alarm of a value. None: no bits show these values. A value
+    that the table does not name is an alarm if it has such a bit.
+    """
+    alarms = [value for value, entry in values.items() if value_meaning(entry) == ALARM]
+    others = [value for value in values if value not in alarms]
+    found: dict[int, tuple[str, bool]] = {}
+    for value in alarms:
+        at = _find_bit(value, others)
+        if at is None:
+            return None
+        bit, is_inverted = at
+        names = [found[bit][0]] if bit in found else []
+        found[bit] = (" or ".join([*names, values[value].name]), is_inverted)
+    return found
+
+
+def _find_bit(value: int, others: list[int]) -> tuple[int, bool] | None:
+    """Return the bit that a value has and no other one, or that only it has not: (bit, at 0)."""
+    for is_inverted in (False, True):
+        for bit in range(16):
+            has = bool(value >> bit & 1) != is_inverted
+            if has and not any(bool(other >> bit & 1) != is_inverted for other in others):
+                if is_inverted and not others:
+                    return None
+                return bit, is_inverted
+    return None
+
+
+def _describe_values(row: TableRow) -> str:
+    values = row.values or {}
+    unclear = [f"{n} {value.name!r}" for n, value in values.items() if not value_meaning(value)]
+    if unclear:
+        return (
+            f"{row.name!r}, value {', '.join(unclear)}: is it an alarm? Write ({ALARM}) or "
+            f"({STATE}) after its name, or give the row the role {MONITOR} if it shows no alarm"
+        )
+    if alarm_bits(values) is None:
+        alarms = [f"{n}={v.name}" for n, v in values.items() if value_meaning(v) == ALARM]
+        return (
+            f"{row.name!r}: its alarms ({', '.join(alarms)}) cannot be watched, because no bit of "
+            f"the register is on for them alone; the role {MONITOR} says that another register of "
+            "the table shows them"
+        )
+    return ""
 
 
 def _ask_bits(row: TableRow, unclear: list[str]) -> str:

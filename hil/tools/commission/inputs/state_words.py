@@ -75,6 +75,8 @@ _BESIDE_NUMBERS = (
 _CLOCK = ("second", "time", "clock", "real", "rtc", "system", "date", "local", "utc")
 PERMISSIVES = ("interlock", "interlocks", "chain", "safety", "permissive", "permissives", "release")
 """In a register with one of these, also a plain state such as "door closed" is the good one."""
+_OFF = ("off", "stop", "stopped", "idle", "standby", "aus")
+_ON = ("on", "run", "running", "started", "starting", "ein")
 HISTORY_WORDS = (
     *("last", "previous", "history", "total", "count", "counter", "number", "sum", "log", "latest"),
 )
@@ -110,6 +112,16 @@ def is_number(name: str) -> bool:
         return True
     is_known = _is_known(name, (*_NUMBERS, *_BESIDE_NUMBERS))
     return is_known and any(word in _NUMBERS for word in words)
+
+
+def are_exclusive(names: list[str]) -> bool:
+    """Return whether names are states of one thing that exclude each other, such as off and run."""
+    words = [split_words(name) for name in names]
+    subjects = [
+        {tuple(w for w in name if w not in group) for name in words if set(name) & set(group)}
+        for group in (_OFF, _ON)
+    ]
+    return bool(subjects[0] & subjects[1])
 
 
 def _is_known(name: str, known: tuple[str, ...]) -> bool:

@@ -30,10 +30,10 @@ def made(row: str) -> dict[str, tuple[bool, bool]]:
     return bits_of(make_profile(_HEAD + _SENSOR + row, "t", "acme", "o"))
 
 
-def not_understood(tmp_path: Path, row: str) -> list[str]:
+def not_understood(tmp_path: Path, row: str, columns: str = _HEAD.strip()) -> list[str]:
     """Return the lines that keep all outputs still."""
     table = tmp_path / "t.csv"
-    table.write_text(_HEAD + _SENSOR + row, encoding="utf-8")
+    table.write_text(f"{columns}\n" + _SENSOR + row, encoding="utf-8")
     words = ["--dir", str(tmp_path), "--table", str(table), "--model", "acme_cdu"]
     journal = Journal(tmp_path)
     journal.put("scan", [{"port": "tcp:127.0.0.1:1", "unit": 7, "model": None, "proven": False}])
