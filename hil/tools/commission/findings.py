@@ -19,6 +19,10 @@ _MEASURED = {
 _LEAST_ZEROS = 3
 _NONE = (0.0, "none")
 _ANOTHER = "is another"
+_LEAST_PART = 0.1
+"""Part of its range that an output must have for its display to prove its scale."""
+SHOWN = "shown"
+"""Key of a write test: what the display has shown at the tested value."""
 
 
 def value_problems(values: dict[str, Any]) -> list[str]:
@@ -82,6 +86,26 @@ def describe_failed_values(name: str, values: dict[str, Any]) -> str:
     """
     problems = device_problems(name, values)
     return f"the values of this device have failed: {'; '.join(problems)}" if problems else ""
+
+
+def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
+    """Return why the display has not proven the scale of an output; empty if it has.
+
+    `name`: DEVICE.POINT. `high`: the end of its range. Near 0 each scale looks the same.
+    """
+    gauges = [gauge["gauge"] for gauge in values["gauges"] if gauge["point"] == name]
+    shown = gauges[0] if gauges else None
+    if not isinstance(shown, float):
+        return (
+            f"the display does not prove its scale: give --gauge {name}=VALUE, as the display "
+            "shows it, and repeat with `--from values`"
+        )
+    if abs(shown) < _LEAST_PART * high:
+        return (
+            f"the display shows {shown:g}, which proves no scale: set the output to "
+            f"{_LEAST_PART * high:g} or more at the device, and repeat with `--from values`"
+        )
+    return ""
 
 
 def sensor_problems(control: dict[str, Any], values: dict[str, Any]) -> list[str]:

@@ -26,7 +26,12 @@ from hil.io.regular_file import write_whole
 from hil.run.unit.unit_file import load_unit
 from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
 from hil.tools.commission.device_description import DeviceDescription
-from hil.tools.commission.findings import control_problems, describe_failed_values
+from hil.tools.commission.findings import (
+    SHOWN,
+    control_problems,
+    describe_failed_values,
+    unproven_scale,
+)
 from hil.tools.commission.inputs.argument_values import (
     NO_GAUGE,
     check_range,
@@ -37,10 +42,11 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
-from hil.tools.commission.output_tests import OutputTests
+from hil.tools.commission.output_tests import OutputTests, highest_value
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.promised import check_promised
+from hil.tools.commission.outputs.write_test import DONE
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,
@@ -233,14 +239,19 @@ class Commissioning:
         if self.arguments.mode == "monitor":
             return []  # the agent will write nothing
         tests = OutputTests(
-            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_writes
+            self.arguments,
+            self.dialogue,
+            self.open_device,
+            self.guard,
+            self._refuse_writes,
+            lambda name, high: unproven_scale(name, high, self.journal.get("values")),
         )
         return tests.run(self.journal.get("describe"))
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
         tuning = LoopStepTests(
-            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_writes
+            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_tuning
         )
         if self.arguments.mode == "monitor":
             return []
@@ -262,6 +273,18 @@ class Commissioning:
 
     def _refuse_writes(self, device: str) -> str:
         return describe_failed_values(device, self.journal.get("values"))
+
+    def _refuse_tuning(self, device: str) -> str:
+        """As `_refuse_writes`; also if the scale of an output is not proven, also by its test."""
+        values, writes = self.journal.get("values"), self.journal.get("write-test")
+        shown = [write["point"] for write in writes if SHOWN in write and write["state"] == DONE]
+        found = next(entry for entry in self.journal.get("describe") if entry["name"] == device)
+        with self.open_device(found) as access:
+            highest = {f"{device}.{p}": highest_value(access, p) for p in access.outputs()}
+        unproven = [
+            unproven_scale(*output, values) for output in highest.items() if output[0] not in shown
+        ]
+        return self._refuse_writes(device) or next(filter(None, unproven), "")
 
     def open_device(
         self, device: dict[str, Any], beside: DeviceAccess | None = None

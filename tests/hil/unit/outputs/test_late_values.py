@@ -40,7 +40,7 @@ def write_test_results(
     guard = OutputGuard(Journal(folder).pending, print, open_device)
     arguments = argparse.Namespace(write_test=True)
     dialogue = Dialogue(assume_yes=True, as_json=False)
-    tests = OutputTests(arguments, dialogue, open_device, guard, lambda _: "")
+    tests = OutputTests(arguments, dialogue, open_device, guard, lambda _: "", lambda *_: "")
     return tests.run(devices), guard
 
 
