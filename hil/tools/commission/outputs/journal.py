@@ -24,7 +24,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.tools.commission.outputs.pending import PendingOutputs
-from hil.tools.commission.outputs.pending_index import note
+from hil.tools.commission.outputs.pending_index import check_note, note
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
@@ -51,7 +51,10 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 class Journal:
-    """The journal in `folder`. `pending`: the outputs. Raises BenchError for a damaged file."""
+    """The journal in `folder`. `pending`: the outputs.
+
+    Raises BenchError for a damaged file, and if its note has outputs that it does not have.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
@@ -61,6 +64,7 @@ class Journal:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
+            check_note(self.path, [])
             return
         except (OSError, UnicodeDecodeError) as error:
             raise BenchError(f"{self.path}: cannot be read: {error}") from None
@@ -80,6 +84,7 @@ class Journal:
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
             ) from None
+        check_note(self.path, self.pending.entries)
 
     def _set_pending(self, entries: list[dict[str, Any]]) -> None:
         self.pending = PendingOutputs(entries, self._write)
@@ -145,8 +150,10 @@ class Journal:
             content[_CALLS] = self._calls
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
-        note(self.path, self.pending.entries)
+        if not self.pending.entries:
+            note(self.path, [])
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        note(self.path, self.pending.entries)  # a note without its entries is a refusal
 
 
 def _check_basis(basis: Any) -> None:
