@@ -140,7 +140,7 @@ class DeviceDescription:
         else:
             text = self.dialogue.read_lines(
                 "paste the register table (address; name; type; scale; unit; access; bits), "
-                "then an empty line:"
+                "then a line with a point (.) alone, or Ctrl-D:"
             )
             source = "table"
         origin = f"register table, {source}"

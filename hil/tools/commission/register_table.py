@@ -127,6 +127,8 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     columns = _find_columns(cells[0][1], f"{source}:{cells[0][0]}")
     if columns:
         cells = cells[1:]
+        if not cells:
+            raise BenchError(f"{source}:1: the table has no rows; write one register in each line")
     else:
         columns = list(_COLUMNS)
     rows, errors = [], []

@@ -64,6 +64,16 @@ _SAMPLES, _TOLERANCE = 5, 0.05
 _LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0, "%": 2.0}
 
 
+def _parse_ports(answer: str) -> list[str]:
+    """Return the ports of an answer. Raises BenchError and DriverError."""
+    texts = answer.split()
+    if not texts:
+        raise BenchError("no port is given; name a port")
+    for text in texts:
+        port_address(text)
+    return texts
+
+
 class Commissioning:
     """The steps of one site.
 
@@ -103,16 +113,13 @@ class Commissioning:
         self.dialogue.say(f"serial ports here: {', '.join(found) or 'none'}")
         if not found and self.dialogue.assume_yes:
             raise BenchError("no port is given and no serial port is here; name a port")
-        answer = self.dialogue.ask(
+        texts = self.dialogue.ask_valid(
             "ports with field devices, such as /dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502",
             found[0] if found else "",
+            _parse_ports,
         )
-        texts = answer.split()
-        if not texts:
-            raise BenchError("no port is given; name a port")
-        ports = [str(port_address(text)) for text in texts]
         self.answers["ports"] = texts
-        return ports
+        return [str(port_address(text)) for text in texts]
 
     def scan(self) -> list[dict[str, Any]]:
         """Return the units that answered."""
