@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,16 @@ from drivers.tools.lib.scan_records import FoundUnit
 from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
+from hil.record.provenance import NO_IDENTIFICATION
 from hil.run.unit.unit_file import load_unit
-from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
+from hil.tools.commission.device_access import (
+    IDENTIFICATION,
+    TIMEOUT_MS,
+    DeviceAccess,
+    LiveValue,
+    check_name_of,
+    name_of,
+)
 from hil.tools.commission.device_description import DeviceDescription
 from hil.tools.commission.findings import (
     SHOWN,
@@ -178,6 +187,9 @@ class Commissioning:
                     time.sleep(0.2)
                 values, bits, errors = access.values(), access.bits(), access.errors
                 identity = access.identity
+            name = name_of(device.get(IDENTIFICATION, {}))
+            if name and identity == NO_IDENTIFICATION:
+                identity = f"names itself {name}"
             self.dialogue.say(f"{device['name']}: {identity}")
             for value in values:
                 shown = f"{value.value:10.2f} {value.unit}" if value.quality == "good" else "   -"
@@ -296,11 +308,19 @@ class Commissioning:
     def open_device(
         self, device: dict[str, Any], beside: DeviceAccess | None = None
     ) -> DeviceAccess:
-        """Lock the port of a device and open it. Raises BenchError and DriverError."""
+        """Lock the port of a device and open it. Raises BenchError and DriverError.
+
+        BenchError also for another device at this address.
+        """
         self.lock_port(device["port"])
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
         raw = raw_profile(device["profile"])
-        return DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
+        access = DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
+        with ExitStack() as opened:
+            opened.enter_context(access)
+            check_name_of(access, device)
+            opened.pop_all()
+        return access
 
     # 4. The configuration.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
-from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_access import DeviceAccess, check_name_of
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.pending import Device
 from hil.tools.commission.outputs.promised import find_tested_values
@@ -45,6 +45,8 @@ def check_commissioning(
                 f"({journal.path}): {'; '.join(problems)}; {_NOT_STARTED}. "
                 f"`coldloop commission --dir {folder}` repeats the step"
             )
+        with open_device(device) as access:
+            check_name_of(access, device)
         _check_outputs(journal, folder, device, open_device)
 
 
