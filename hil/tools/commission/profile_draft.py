@@ -80,21 +80,30 @@ def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "t
         "flags": [],
         "defaults": {"unit": "1"},
     }
-    errors, taken = [], set()
+    errors: list[str] = []
+    taken: set[str] = set()
     for row in rows:
         try:
-            name = _add_row(raw, row)
+            name = _add_row(raw, _monitor_if_numbered(row, taken))
         except ValueError as error:
             errors.append(f"{table}:{row.line}: {error}")
             continue
         if name in taken:
-            problem = f"{row.name!r} is {name}, which a line above is already; rename one of them"
+            problem = f"{row.name!r} is {name}, which a line above is already; rename one "
+            problem += f"of them, or give it the role {MONITOR}"
             errors.append(f"{table}:{row.line}: {problem}")
         taken.add(name)
     if errors:
         raise BenchError("\n".join(errors))
     _add_roles(raw)
     return {key: value for key, value in raw.items() if value != []}
+
+
+def _monitor_if_numbered(row: TableRow, taken: set[str]) -> TableRow:
+    """Return a row; a second measured value with a number, such as "pump 2 speed", is monitored."""
+    known = point_of(row) if not row.role else None
+    is_next = known is not None and not known.is_written and known.point in taken
+    return row._replace(role=MONITOR) if is_next and re.search("[0-9]", row.name) else row
 
 
 def row_names(row: TableRow) -> list[str]:
@@ -128,10 +137,7 @@ def _add_row(raw: Raw, row: TableRow) -> str:
         return _add_flags(raw, row)
     if row.values and row.role.casefold() != MONITOR:
         _add_alarm_values(raw, row)
-    unit_name = row.unit.casefold().replace(" ", "")
-    if unit_name not in _UNITS:
-        raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
-    unit, factor = _UNITS[unit_name]
+    unit, factor = _convert_unit(row, known)
     if known is not None and unit != known.unit:
         raise ValueError(
             f"{row.name!r} is in {row.unit}; {known.point} needs {known.unit}: correct the unit or "
@@ -156,6 +162,16 @@ def _add_row(raw: Raw, row: TableRow) -> str:
     _add_range(point, row, known, scale, _is_written(row, known))
     raw["points"].append(point)
     return str(point["name"])
+
+
+def _convert_unit(row: TableRow, known: KnownPoint | None) -> tuple[str, Fraction]:
+    """Return the unit of the agent and the factor. An unknown one of a monitored row is text."""
+    name = row.unit.casefold().replace(" ", "")
+    if name in _UNITS:
+        return _UNITS[name]
+    if known is not None or _is_written(row, known) or not row.unit.isprintable():
+        raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
+    return row.unit, Fraction(1)
 
 
 def _is_written(row: TableRow, known: KnownPoint | None) -> bool:

@@ -21,6 +21,7 @@ from hil.tools.commission.inputs.state_words import (
     is_alarm,
     is_number,
     is_state,
+    is_unit,
     split_words,
 )
 from hil.tools.commission.register_table import BITS, WIDE_BITS, TableBit, TableRow
@@ -85,10 +86,11 @@ def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
     if row.bits:
         unclear = [f"{n} {bit.name!r}" for n, bit in row.bits.items() if not bit_meaning(row, bit)]
         return _ask_bits(row, unclear) if unclear else ""
-    if row.role or row.unit or (is_flags(row) and is_alarm_word(row)):
+    if row.role or is_unit(row.unit) or (is_flags(row) and is_alarm_word(row)):
         return ""
     is_named = has_alarm_word(row.name) or _is_status(row)
-    if not is_named and (is_measured or row.is_written or is_number(row.name)):
+    is_clear = is_measured or row.is_written or (not row.unit and is_number(row.name))
+    if not is_named and is_clear:
         return ""
     if _is_history(row):
         return (

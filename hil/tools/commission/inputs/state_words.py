@@ -83,6 +83,23 @@ HISTORY_WORDS = (
 """With one of these, a register named as an alarm is a count or a code of the past, or of now."""
 
 
+_UNITS = (
+    *("\u00b0c", "c", "degc", "\u2103", "k", "\u00b0f", "degf", "kpa", "pa", "hpa", "mpa", "bar"),
+    *("mbar", "psi", "l/min", "lpm", "l/s", "l/h", "m3/h", "m\u00b3/h", "gpm", "kg/h", "kg/s", "%"),
+    *("%rh", "rpm", "1/min", "kw", "w", "mw", "hz", "v", "mv", "kv", "a", "ma", "va", "kva", "var"),
+    *("kvar", "wh", "kwh", "mwh", "gj", "h", "hr", "hrs", "hours", "min", "s", "sec", "ms", "days"),
+    *("mm", "cm", "m", "l", "m3", "m\u00b3", "kg", "g/m3", "m/s", "ppm", "ntu", "ohm", "db"),
+    *("us/cm", "\u00b5s/cm", "\u03bcs/cm", "ms/cm"),
+)
+"""Units of a measured value, in small letters, without a reference such as (g)."""
+
+
+def is_unit(text: str) -> bool:
+    """Return whether a text is the unit of a measured value; "code" and "enum" are none."""
+    plain = re.sub(r"\((g|a|abs|rel)\)$", "", text.casefold().replace(" ", ""))
+    return plain in _UNITS or plain in ("barg", "bara", "kpag", "kpaa", "psig", "psia")
+
+
 def split_words(name: str) -> list[str]:
     """Return the words of a name in small letters, also those of "PumpFault"; pH is one word."""
     text = re.sub("(?<=[a-z])(?=[A-Z])", " ", re.sub(r"\bpH\b", "ph", name))
