@@ -102,7 +102,7 @@ class Commissioning:
         self.dialogue = dialogue
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
-        self.unit_file = self.folder / "unit.json"
+        self.unit_file: Path = self.folder / "unit.json"
         self.answers: dict[str, Any] = {}
         self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
@@ -288,7 +288,20 @@ class Commissioning:
         if problems:
             kept = self.journal.arguments(step), self.journal.basis(step)
             self.journal.put(step, writes, *kept)
+            self._stop_control()
             raise BenchError("\n".join([*problems, f"the next call repeats the step `{step}`"]))
+
+    def _stop_control(self) -> None:
+        """Leave only the sensors in `unit.json`, after a failure that came later than `propose`."""
+        try:
+            raw = json.loads(self.unit_file.read_bytes())
+            control = {loop: {"sensor": raw["control"][loop]["sensor"]} for loop in raw["control"]}
+            self._copy_unit_file()
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # no configuration that an agent can use
+        text = json.dumps({**raw, "control": control}, indent=2, ensure_ascii=False) + "\n"
+        write_whole(self.unit_file, text.encode())
+        self.dialogue.say(f"  {self.unit_file} controls nothing now")
 
     def _refuse_writes(self, device: str) -> str:
         return describe_failed_values(device, self.journal.get("values"))
@@ -362,14 +375,23 @@ class Commissioning:
         try:
             if self.unit_file.read_bytes() == text.encode():
                 return
-            number = 1
-            while (kept := self.unit_file.with_name(f"unit.json.old{number}")).exists():
-                number += 1
+            kept = self._next_old_file()
             if not self.dialogue.confirm(f"{self.unit_file} exists; replace it ({kept.name})?"):
                 raise BenchError(f"{self.unit_file}: exists and is kept; use another --dir")
-            shutil.copy2(self.unit_file, kept)
+            self._copy_unit_file()
         except OSError as error:
             raise BenchError(f"{self.unit_file}: {error.strerror}") from None
+
+    def _next_old_file(self) -> Path:
+        number = 1
+        while (self.folder / f"unit.json.old{number}").exists():
+            number += 1
+        return self.folder / f"unit.json.old{number}"
+
+    def _copy_unit_file(self) -> None:
+        """Keep the present unit.json under the next name. Raises OSError."""
+        kept = self._next_old_file()
+        shutil.copy2(self.unit_file, kept)
         self.dialogue.say(f"  the earlier {self.unit_file.name} is now {kept}")
 
     def _setpoint(self, text: str, name: str, limits: tuple[int, int]) -> float:
