@@ -238,6 +238,8 @@ def test_only_a_passed_acceptance_leaves_the_values_of_the_agent(
 ) -> None:
     def moved(*_: object) -> dict[str, Any]:
         assert main(["modbus", "write", cdu, "7", "5", "300", "--yes"]) == 0
+        (site / "report").mkdir()
+        (site / "report" / "x").write_text("")
         return {"verdict": verdict, "failures": {}, "open": [], "files": ["x"]}
 
     assert main([*command(cdu, site, "--write-test", "--to", "tune")]) == 0
