@@ -69,6 +69,7 @@ _PROBES = {
 }
 _OBJECTS = {0: "maker", 1: "product", 2: "revision"}
 _ONE_OBJECT, _NO_SUCH_CODE = 4, 3
+_NO_FUNCTION = 1
 
 
 class UnitScan:
@@ -162,11 +163,26 @@ def _is_reply(result: "TransactionResult") -> bool:
 def identify_unit(client: BlockingModbusClient, found: FoundUnit, models: "list[Model]") -> None:
     """Identify a unit that replied: function 43/14 and the profiles."""
     unit = ProbedUnit(client, found.unit)
+    found.identification.update(read_identification(unit))
+    found.matches[:] = identify(unit, models)
+
+
+def read_identification(unit: ProbedUnit) -> "dict[str, str]":
+    """Return maker, product and revision by function 43/14; empty if the unit does not name them.
+
+    Raises `PortError`.
+    """
+    found = {}
     for number, content in _read_objects(unit):
         if number in _OBJECTS:
-            text = content.decode("utf-8", "replace").strip()
-            found.identification[_OBJECTS[number]] = text
-    found.matches[:] = identify(unit, models)
+            found[_OBJECTS[number]] = content.decode("utf-8", "replace").strip()
+    return found
+
+
+def refuses_identification(unit: ProbedUnit) -> bool:
+    """Return whether a unit does not know function 43: it replies with exception 1."""
+    result = unit.request(_PROBES[43])
+    return bool(result.status == EXCEPTION and result.code == _NO_FUNCTION)
 
 
 def _read_objects(unit: ProbedUnit) -> "list[tuple[int, bytes]]":

@@ -223,7 +223,15 @@
     source.addEventListener("state", (event) => onState(JSON.parse(event.data)));
     source.onerror = () => { id("mode").textContent = t("no connection"); id("mode").className = "pill lost"; };
   }
-  Plots.start(id("plots"), id("plottools"));
+  function describeRun() { // what a picture of the curves must name: unit, person, verdict
+    const { serial, operator } = id("start").elements, verdict = id("verdict");
+    const names = [["Serial number", serial.value], ["Tested by", operator.value]].filter(([, value]) => value.trim());
+    return [
+      ...names.map(([name, value]) => t(name) + ": " + value.trim()),
+      ...(verdict.hidden ? [] : [[...verdict.children].slice(0, 2).map((e) => e.textContent).join(" · ")]),
+    ].flat();
+  }
+  Plots.start(id("plots"), id("plottools"), describeRun);
   Texts.bind(id("language"));
   Texts.onChange(() => { Plots.rebuild(); if (state) onState(state); });
   Texts.apply();

@@ -17,6 +17,7 @@ from drivers.tools.lib.parser import Parser
 from drivers.tools.modbus_scan import add_scan
 from drivers.tools.terminal.end_signals import raise_on_end_signals
 from hil.errors import BenchError
+from hil.record.bench_key import is_valid_signature, load_key
 from hil.record.label import escape_text
 from hil.record.provenance import VERDICT_TEXTS
 from hil.record.record import worst_verdict
@@ -80,6 +81,13 @@ STEPS = (
     *("ports", "scan", "describe", "values", "write-test", "propose", "check"),
     *("twin-acceptance", "tune", "site-acceptance"),
 )
+
+
+_REPORTS = (
+    ("twin-acceptance", "report-twin", "with twins"),
+    ("site-acceptance", "report", "on the devices"),
+)
+"""Step, folder of its report, title of its verdict."""
 
 
 def make_parser() -> Parser:
@@ -247,6 +255,7 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
         _check_table(arguments)
     basis = StepBasis(journal, work.unit_file)
     basis.check()
+    _check_seals(arguments, journal)
     _rename_reports(arguments.dir, journal, dialogue)
     functions: dict[str, Any] = {
         **work.steps(),
@@ -277,7 +286,7 @@ def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> in
         for problem in work.guard.problems():
             say_error(f"coldloop commission: {problem}; the next call writes them back")
         raise
-    return _finish(journal, dialogue)
+    return _finish(arguments.dir, journal, dialogue)
 
 
 def _keep_arguments(
@@ -293,9 +302,20 @@ def _keep_arguments(
         dialogue.say(f"  {line}")
 
 
+def _check_seals(arguments: argparse.Namespace, journal: Journal) -> None:
+    """Raise BenchError for a result of another bench, or one that was edited; seal the next ones.
+
+    A seal of the default key counts too: an earlier call can have had no `--key`.
+    """
+    key = load_key(arguments.key)
+    keys = {key.public, load_key(None).public}
+    journal.check_seals(lambda seal, text: any(is_valid_signature(k, seal, text) for k in keys))
+    journal.use_key(key.sign)
+
+
 def _rename_reports(folder: Path, journal: Journal, dialogue: Dialogue) -> None:
     """A report of a step that is repeated is of an earlier configuration: it gets another name."""
-    for step, name in (("twin-acceptance", "report-twin"), ("site-acceptance", "report")):
+    for step, name, _ in _REPORTS:
         if journal.get(step) is None:
             renamed = move_away(folder / name)
             if renamed is not None:
@@ -390,15 +410,21 @@ def _control_devices(
     return result
 
 
-def _finish(journal: Journal, dialogue: Dialogue) -> int:
-    """Print both verdicts; return the exit code."""
+def _finish(folder: Path, journal: Journal, dialogue: Dialogue) -> int:
+    """Print both verdicts, with the reports of this folder; return the exit code.
+
+    Raises BenchError for a report that is gone, for example in a copy of the folder.
+    """
     verdicts = []
-    for step, title in (("twin-acceptance", "with twins"), ("site-acceptance", "on the devices")):
+    for step, name, title in _REPORTS:
         result = journal.get(step)
+        report = folder / name / Path(result["files"][0]).name
+        if not report.is_file():
+            raise BenchError(f"{report}: the report is gone; repeat it with `--from {step}`")
         verdicts.append(result["verdict"])
         extent = f" ({result['extent']})" if "extent" in result else ""
         verdict = VERDICT_TEXTS[result["verdict"]]
-        dialogue.say(f"{verdict} {title}{extent}: {result['files'][0]}")
+        dialogue.say(f"{verdict} {title}{extent}: {report}")
         for scenario, lines in result["failures"].items():
             for line in lines:
                 dialogue.say(f"  {scenario}: {line}")

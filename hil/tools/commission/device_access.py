@@ -17,6 +17,8 @@ from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.arguments import describe_result
 from drivers.tools.lib.identify import Model, ProbedUnit, compares_contents, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
+from drivers.tools.modbus_scan import read_identification, refuses_identification
+from hil.errors import BenchError
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION
 from protocols.modbus import pdu
 from protocols.time_units import MILLISECOND
@@ -29,6 +31,15 @@ _LEAST_FLOAT, _LARGEST_FLOAT = 1e-6, 1e12
 def _to_float(bits: int, words: int) -> float:
     size, form = (4, ">f") if words == 2 else (8, ">d")
     return float(struct.unpack(form, bits.to_bytes(size))[0])
+
+
+IDENTIFICATION = "identification"
+"""Key of a device: maker, product and revision that the scan has read by function 43."""
+
+
+def name_of(identification: dict[str, str]) -> str:
+    """Return how a device names itself, as one text."""
+    return " ".join(filter(None, identification.values()))
 
 
 class LiveValue(NamedTuple):
@@ -75,6 +86,19 @@ class DeviceAccess:
         if self.device.identity == MISMATCH:
             return f"is another model: {self.device.mismatch_reason}"
         return MATCHES if compares_contents(self.profile) else NO_IDENTIFICATION
+
+    def other_name(self, known: dict[str, str]) -> str:
+        """Return how the device names itself by function 43 if it is not `known`; else empty.
+
+        A device that does not reply is not another one. Raises `PortError`.
+        """
+        if not any(known.values()):
+            return ""
+        found = read_identification(self._unit)
+        if not found:
+            return "nothing" if refuses_identification(self._unit) else ""
+        is_other = any(found[key] != known[key] for key in known.keys() & found.keys())
+        return name_of(found) or "nothing" if is_other else ""
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""
@@ -224,3 +248,15 @@ class DeviceAccess:
             swapped = (word & 0xFF) << 8 | word >> 8
             words.append(swapped if point.order.swapped else word)
         return words
+
+
+def check_name_of(access: DeviceAccess, device: dict[str, Any]) -> None:
+    """Raise BenchError if a device names itself otherwise than in the scan; also `PortError`."""
+    known = device.get(IDENTIFICATION, {})
+    other = access.other_name(known)
+    if other:
+        raise BenchError(
+            f"{device['name']}: the device at {device['port']} unit {device['unit']} names itself "
+            f"{other}; step `scan` has found {name_of(known)}: it is another device, and needs "
+            "`--from scan`"
+        )

@@ -16,6 +16,7 @@ from typing import Any
 from drivers.tools.lib.profile_folders import package_models
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
+from hil.tools.commission.device_access import IDENTIFICATION, name_of
 from hil.tools.commission.inputs.argument_values import (
     check_name,
     check_profile_name,
@@ -89,6 +90,8 @@ class DeviceDescription:
             model = self._describe_table(where) if answer == "table" else answer
             name = self._device_name(where, model, taken)
             device = {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
+            if name_of(unit.get(IDENTIFICATION, {})):
+                device[IDENTIFICATION] = unit[IDENTIFICATION]
             self._described += answer == "table"
             if self._not_understood:
                 device[NOT_UNDERSTOOD] = self._not_understood
@@ -140,7 +143,7 @@ class DeviceDescription:
         else:
             text = self.dialogue.read_lines(
                 "paste the register table (address; name; type; scale; unit; access; bits), "
-                "then an empty line:"
+                "then a line with a point (.) alone, or Ctrl-D:"
             )
             source = "table"
         origin = f"register table, {source}"

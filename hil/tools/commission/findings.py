@@ -5,10 +5,11 @@ Does not read devices; see `hil.tools.commission.steps`. The functions get the r
 as they are in the journal.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from hil.tools.commission.inputs.row_roles import GAUGED
-from hil.tools.commission.outputs.write_test import DONE, NOT_TESTED
+from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED
 
 _MEASURED = {
     "supply": (("SupplyTemperatureCelsius",),),
@@ -18,6 +19,10 @@ _MEASURED = {
 _LEAST_ZEROS = 3
 _NONE = (0.0, "none")
 _ANOTHER = "is another"
+_LEAST_PART = 0.1
+"""Part of its range that an output must have for its display to prove its scale."""
+SHOWN = "shown"
+"""Key of a write test: what the display has shown at the tested value."""
 
 
 def value_problems(values: dict[str, Any]) -> list[str]:
@@ -83,6 +88,26 @@ def describe_failed_values(name: str, values: dict[str, Any]) -> str:
     return f"the values of this device have failed: {'; '.join(problems)}" if problems else ""
 
 
+def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
+    """Return why the display has not proven the scale of an output; empty if it has.
+
+    `name`: DEVICE.POINT. `high`: the end of its range. Near 0 each scale looks the same.
+    """
+    gauges = [gauge["gauge"] for gauge in values["gauges"] if gauge["point"] == name]
+    shown = gauges[0] if gauges else None
+    if not isinstance(shown, float):
+        return (
+            f"the display does not prove its scale: give --gauge {name}=VALUE, as the display "
+            "shows it, and repeat with `--from values`"
+        )
+    if abs(shown) < _LEAST_PART * high:
+        return (
+            f"the display shows {shown:g}, which proves no scale: set the output to "
+            f"{_LEAST_PART * high:g} or more at the device, and repeat with `--from values`"
+        )
+    return ""
+
+
 def sensor_problems(control: dict[str, Any], values: dict[str, Any]) -> list[str]:
     """Return a line for each control loop whose sensor had no good value in a sample."""
     samples = {device["name"]: device["samples"] for device in values["devices"]}
@@ -108,6 +133,32 @@ def write_problems(writes: list[dict[str, Any]]) -> list[str]:
         for write in writes
         if write["state"] not in (DONE, NOT_TESTED)
     ]
+
+
+def control_problems(values: dict[str, Any], writes: list[dict[str, Any]]) -> list[str]:
+    """Return why no configuration may control the devices: failed values or a failed write test."""
+    return [*value_problems(values), *gauge_problems(values), *write_problems(writes)]
+
+
+def step_failures(result_of: Callable[[str], Any], name: str) -> list[str]:
+    """Return why the values, the write test or the step test of one device have failed.
+
+    `result_of` gives the result of a step by its name; None: the step is not done.
+    """
+
+    def own(step: str) -> list[dict[str, Any]]:
+        return [r for r in result_of(step) or [] if r["point"].startswith(f"{name}.")]
+
+    values = result_of("values")
+    failed = describe_failed_values(name, values) if values is not None else ""
+    if failed:
+        return [failed]
+    tuned = [
+        f"step test of {result['point']}: {result['state']} {result['reason']}".rstrip()
+        for result in own("tune")
+        if result["state"] in (FAILED, LEFT)
+    ]
+    return [*write_problems(own("write-test")), *tuned]
 
 
 def count_gauges(values: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.findings import SHOWN
+from hil.tools.commission.inputs.argument_values import NO_GAUGE, parse_answer, read_gauge
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
@@ -22,10 +24,12 @@ from hil.tools.commission.outputs.write_test import (
     NOT_TESTED,
     REFUSED,
     run_write_test,
+    step_of,
 )
 
 NOT_UNDERSTOOD = "not_understood"
 """Key of a device: the rows of its table that can show an alarm which the command does not see."""
+_TOLERANCE = 0.05
 _ANOTHER_LEFT = "another output is not at its old value"
 
 Result = dict[str, Any]
@@ -34,7 +38,8 @@ Result = dict[str, Any]
 class OutputTests:
     """The write tests of a site. `open_device` opens a device; `guard` keeps its words.
 
-    `refuse`: why no output of the device with this name is moved; empty if it can be.
+    `refuse`: why no output of the device with this name is moved; empty if it can be. `unproven`:
+    why the scale of an output (DEVICE.POINT) with this highest value is not proven.
     """
 
     def __init__(
@@ -44,9 +49,11 @@ class OutputTests:
         open_device: Callable[[Device], DeviceAccess],
         guard: OutputGuard,
         refuse: Callable[[str], str],
+        unproven: Callable[[str, float], str],
     ) -> None:
         self.arguments, self.dialogue = arguments, dialogue
         self._open, self._guard, self._refuse = open_device, guard, refuse
+        self._unproven = unproven
 
     def run(self, devices: list[Device]) -> list[Result]:
         """Return the result of the test of each output of the devices."""
@@ -79,11 +86,15 @@ class OutputTests:
         )
         if not is_allowed:
             return {"point": name, "state": NOT_TESTED, "reason": reason}
+        with self._open(device) as access:
+            unproven = self._unproven(name, highest_value(access, point))
         refusal = find_unseen_alarms(device, self.dialogue)
+        refusal = refusal or (unproven if self.dialogue.assume_yes else "")
         if refusal:
             self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
             return {"point": name, "state": REFUSED, "reason": refusal}
         watch.start()
+        shown: list[float] = []
         kept: list[OldWords] = []
 
         def keep(state: str, old: OldWords) -> None:
@@ -91,15 +102,33 @@ class OutputTests:
             self._guard.keep(device, state, old)
 
         with self._open(device) as access:
-            result = run_write_test(access, point, keep)
+            unit = access.profile.points[access.device.point_index(point)].unit
+
+            def compare(tested: float) -> str:
+                return self._compare_display(name, tested, unit, shown)
+
+            result = run_write_test(access, point, keep, compare if unproven else None)
         self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
         if result.state == LEFT:
             watch.leave(name)
         found = {**result._asdict(), "point": name}
         if result.state == DONE:
             found[OLD] = kept[0]._asdict()
+        if shown:
+            found[SHOWN] = shown[0]
         self._add_effects(found, watch.settle())
         return found
+
+    def _compare_display(self, name: str, tested: float, unit: str, shown: list[float]) -> str:
+        """Ask for the display while the output has its tested value; return why it has failed."""
+        question = f"{name} is now {tested:.1f} {unit}; the display shows"
+        answer = self.dialogue.ask_valid(question, "-", lambda text: parse_answer(text, unit))
+        if answer in ("-", NO_GAUGE):
+            return "the display was not compared, so its scale is not proven"
+        shown.append(read_gauge(answer))
+        if abs(shown[0] - tested) > max(step_of(unit) / 2, abs(tested) * _TOLERANCE):
+            return f"the display shows {shown[0]:g} {unit}: the scale of the table is wrong"
+        return ""
 
     def _add_effects(self, result: Result, effects: list[SideEffect]) -> None:
         """Let a test fail that has moved another output."""
@@ -108,6 +137,12 @@ class OutputTests:
             result["reason"] = "; ".join(filter(None, (result["reason"], effect.text)))
             if result["state"] != LEFT:
                 result["state"] = FAILED if effect.is_back else LEFT
+
+
+def highest_value(access: DeviceAccess, name: str) -> float:
+    """Return the end of the range of an output, in its unit; 0 without limits."""
+    point = access.profile.points[access.device.point_index(name)]
+    return (point.limits or (0, 0))[1] * point.numerator / point.denominator
 
 
 def find_unseen_alarms(device: Device, dialogue: Dialogue) -> str:

@@ -17,6 +17,7 @@ from hil.tools.commission.inputs.row_states import (
     ALARM,
     ALARM_AT_0,
     MONITOR,
+    alarm_bits,
     bit_meaning,
     is_alarm_word,
     is_flags,
@@ -79,21 +80,30 @@ def draft_profile(rows: list[TableRow], model: str, source: str, table: str = "t
         "flags": [],
         "defaults": {"unit": "1"},
     }
-    errors, taken = [], set()
+    errors: list[str] = []
+    taken: set[str] = set()
     for row in rows:
         try:
-            name = _add_row(raw, row)
+            name = _add_row(raw, _monitor_if_numbered(row, taken))
         except ValueError as error:
             errors.append(f"{table}:{row.line}: {error}")
             continue
         if name in taken:
-            problem = f"{row.name!r} is {name}, which a line above is already; rename one of them"
+            problem = f"{row.name!r} is {name}, which a line above is already; rename one "
+            problem += f"of them, or give it the role {MONITOR}"
             errors.append(f"{table}:{row.line}: {problem}")
         taken.add(name)
     if errors:
         raise BenchError("\n".join(errors))
     _add_roles(raw)
     return {key: value for key, value in raw.items() if value != []}
+
+
+def _monitor_if_numbered(row: TableRow, taken: set[str]) -> TableRow:
+    """Return a row; a second measured value with a number, such as "pump 2 speed", is monitored."""
+    known = point_of(row) if not row.role else None
+    is_next = known is not None and not known.is_written and known.point in taken
+    return row._replace(role=MONITOR) if is_next and re.search("[0-9]", row.name) else row
 
 
 def row_names(row: TableRow) -> list[str]:
@@ -108,7 +118,7 @@ def row_names(row: TableRow) -> list[str]:
         *(f"{row.name} bit {i}" for i in range(32)),
     ]
     names = [*map(_camel, texts)]
-    groups = [f"{names[0]}Register{word}" for word in (1, 2)]
+    groups = [f"{names[0]}{end}" for end in ("Register1", "Register2", "Values")]
     return [*([known.point] if known else []), *names, *groups, free_name(names[0])]
 
 
@@ -121,12 +131,13 @@ def _camel(text: str) -> str:
 def _add_row(raw: Raw, row: TableRow) -> str:
     """Add a row to the points or flags; return its name. Raises ValueError."""
     known = point_of(row)
+    if row.values and known is not None:
+        raise ValueError(f"role {row.role!r}: a register of states has no value")
     if is_flags(row):
         return _add_flags(raw, row)
-    unit_name = row.unit.casefold().replace(" ", "")
-    if unit_name not in _UNITS:
-        raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
-    unit, factor = _UNITS[unit_name]
+    if row.values and row.role.casefold() != MONITOR:
+        _add_alarm_values(raw, row)
+    unit, factor = _convert_unit(row, known)
     if known is not None and unit != known.unit:
         raise ValueError(
             f"{row.name!r} is in {row.unit}; {known.point} needs {known.unit}: correct the unit or "
@@ -151,6 +162,16 @@ def _add_row(raw: Raw, row: TableRow) -> str:
     _add_range(point, row, known, scale, _is_written(row, known))
     raw["points"].append(point)
     return str(point["name"])
+
+
+def _convert_unit(row: TableRow, known: KnownPoint | None) -> tuple[str, Fraction]:
+    """Return the unit of the agent and the factor. An unknown one of a monitored row is text."""
+    name = row.unit.casefold().replace(" ", "")
+    if name in _UNITS:
+        return _UNITS[name]
+    if known is not None or _is_written(row, known) or not row.unit.isprintable():
+        raise ValueError(f"unit {row.unit!r} is unknown; use °C, kPa, bar, L/min, m3/h or %")
+    return row.unit, Fraction(1)
 
 
 def _is_written(row: TableRow, known: KnownPoint | None) -> bool:
@@ -214,6 +235,23 @@ def _add_flags(raw: Raw, row: TableRow) -> str:
     return name
 
 
+def _add_alarm_values(raw: Raw, row: TableRow) -> None:
+    """Add the bits that show the values which are alarms."""
+    bits = alarm_bits(row.values or {})
+    if not bits:
+        return
+    name = _camel(row.name)
+    names = [_camel(f"{row.name} {bits[i][0]}") if i in bits else None for i in range(16)]
+    flags: Raw = {"name": f"{name}Values", "address": row.address, "bits": names[: max(bits) + 1]}
+    if row.function == 4:
+        flags["function"] = 4
+    flags["alarm"] = sorted(bits)
+    inverted = sorted(bit for bit, (_, is_inverted) in bits.items() if is_inverted)
+    if inverted:
+        flags["invert"] = inverted
+    raw["flags"].append(flags)
+
+
 def _place_bits(row: TableRow, is_wide: bool) -> list[dict[int, TableBit]]:
     """Return the bits of each register of the row, by their place."""
     count = 32 if is_wide else 16
@@ -239,6 +277,12 @@ def _alarm_places(row: TableRow, bits: dict[int, TableBit]) -> Raw:
     return {**found, "invert": inverted} if inverted else found
 
 
+def _alarm_names(group: Raw) -> list[str]:
+    """Return the names of the bits of a group that are alarms."""
+    alarms = group.get("alarm", [])
+    return [bit for i, bit in enumerate(group["bits"]) if bit and (alarms is True or i in alarms)]
+
+
 def _add_roles(raw: Raw) -> None:
     """Add the roles for which the points exist."""
     names = {point["name"] for point in raw["points"]}
@@ -253,7 +297,7 @@ def _add_roles(raw: Raw) -> None:
             if feedback in names:
                 raw[role]["feedback"] = feedback
     if "pump" in raw:
-        bits = [bit for group in raw["flags"] for bit in group["bits"] if bit]
+        bits = [bit for group in raw["flags"] for bit in _alarm_names(group)]
         trip = [bit for bit in bits if re.search("pump.*(fault|trip)", bit.casefold())]
         if trip:
             raw["pump"]["trip"] = trip[0]

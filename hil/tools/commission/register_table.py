@@ -15,6 +15,8 @@ it the columns have this order. A line that begins with `#` is a comment.
     min, max  limits of a written value, in the unit
     bits      names of bits: "0=leak / 1=pump fault"; up to 31 for u32. After a name, its meaning:
               "0=no leak (alarm at 0) / 1=filter (state) / 2=door (alarm)"
+              "0=off (value) / 1=run (value)": these are values, as in the column values
+    values    names of the values of a register that is a state: "0=off / 1=run / 2=fault (alarm)"
     function  3 (default) or 4
     role      what the agent does with it: pump, fan, valve, temperature set-point,
               pressure set-point, monitor, or the name of a point (default: by the name)
@@ -43,7 +45,8 @@ _ALIASES = {
     "access": ("access", "r/w", "rw", "read/write", "mode"),
     "min": ("min", "low", "minimum"),
     "max": ("max", "high", "maximum"),
-    "bits": ("bits", "bit names", "values"),
+    "bits": ("bits", "bit names"),
+    "values": ("values", "value names", "states", "enumeration", "enum"),
     "function": ("function", "fc", "function code"),
     "order": ("order", "word order", "byte order", "endianness"),
     "role": ("role", "role in the agent", "agent"),
@@ -77,9 +80,10 @@ _REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
 """First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.|$)")
-_BIT = re.compile(r"^(?:bit\s*)?(\d{1,2})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
-MEANINGS = ("alarm", "alarm at 0", "state")
-"""Meanings that a table can write in brackets after the name of a bit."""
+_BIT = re.compile(r"^(?:bit\s*)?(\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+VALUE = "value"
+MEANINGS = ("alarm", "alarm at 0", "state", VALUE)
+"""Meanings that a table can write in brackets after the name of a bit or value."""
 _MEANING = re.compile(rf"^(.*[^ ]) *\(({'|'.join(MEANINGS)})\)$", re.IGNORECASE)
 
 
@@ -91,7 +95,10 @@ class TableBit(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """One row. `address`: on the wire. `low`, `high`: None if not given. `bits`: bit by number."""
+    """One row. `address`: on the wire. `low`, `high`: None if not given. `bits`: bit by number.
+
+    `values`: the names of the values of a register that is a state; None: it is none.
+    """
 
     line: int
     address: int
@@ -106,6 +113,7 @@ class TableRow(NamedTuple):
     function: int | None
     order: str = ""
     role: str = ""
+    values: dict[int, TableBit] | None = None
 
 
 def parse_table(text: str, source: str) -> list[TableRow]:
@@ -119,6 +127,8 @@ def parse_table(text: str, source: str) -> list[TableRow]:
     columns = _find_columns(cells[0][1], f"{source}:{cells[0][0]}")
     if columns:
         cells = cells[1:]
+        if not cells:
+            raise BenchError(f"{source}:1: the table has no rows; write one register in each line")
     else:
         columns = list(_COLUMNS)
     rows, errors = [], []
@@ -211,7 +221,7 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         raise ValueError(f"{name!r} has a character that cannot be printed; type the name again")
     kind = _parse_type(fields.get("type", ""))
     is_wide = kind in ("u32", "i32")
-    bits = _parse_bits(fields.get("bits", ""), 31 if is_wide else 15)
+    bits, values = _parse_names(fields, kind, 31 if is_wide else 15)
     function = fields.get("function", "")
     if function not in ("", "3", "4", "03", "04"):
         raise ValueError(f"function {function!r} is not 3 or 4")
@@ -230,6 +240,7 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         code,
         _parse_order(fields.get("order", ""), kind),
         " ".join(fields.get("role", "").split()),
+        values or None,
     )
 
 
@@ -322,12 +333,35 @@ def _optional(text: str, key: str) -> Fraction | None:
     return _parse_number(text, key) if text else None
 
 
-def _parse_bits(text: str, last: int) -> dict[int, TableBit]:
+def _parse_names(
+    fields: dict[str, str], kind: str, last: int
+) -> tuple[dict[int, TableBit], dict[int, TableBit]]:
+    """Return the bits and the values that a row names."""
+    bits_text, values_text = fields.get("bits", ""), fields.get("values", "")
+    if bits_text and values_text:
+        raise ValueError("has bits and values; give one of them")
+    if bits_text and not any(e.meaning == VALUE for e in _split_names(bits_text).values()):
+        return _check_numbers(_split_names(bits_text), "bit", last), {}
+    values = _check_numbers(_split_names(bits_text or values_text), "value", _LAST_ADDRESS)
+    if values and kind not in ("u16", "i16"):
+        raise ValueError(f"values need the type u16, not {kind}")
+    return {}, values
+
+
+def _check_numbers(found: dict[int, TableBit], what: str, last: int) -> dict[int, TableBit]:
+    for number, entry in found.items():
+        if number > last:
+            text = f"{number}={entry.name}"
+            raise ValueError(f"{what} {text!r} is not like 0=leak, from 0 to {last}")
+    return found
+
+
+def _split_names(text: str) -> dict[int, TableBit]:
     found: dict[int, TableBit] = {}
     for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
         match = _BIT.match(part.strip())
-        if match is None or int(match[1]) > last:
-            raise ValueError(f"bit {part!r} is not like 0=leak, from 0 to {last}")
+        if match is None:
+            raise ValueError(f"bit {part!r} is not like 0=leak")
         if int(match[1]) in found:
             raise ValueError(f"bit {match[1]} is given twice; give it once")
         found[int(match[1])] = _parse_bit(match[2].strip())

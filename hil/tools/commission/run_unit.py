@@ -22,6 +22,7 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
+from hil.tools.commission.findings import step_failures
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import describe_left
 
@@ -66,7 +67,7 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         return suite, _record_all(
             suite, lambda scenario: record_twin(unit, scenario, arguments.seed, arguments.dut)
         )
-    with returned_outputs(unit) as outputs:
+    with returned_outputs(unit, step_failures) as outputs:
         recorded = _record_all(
             suite,
             lambda scenario: record_real_unit(unit, scenario, arguments.log, outputs.follow),

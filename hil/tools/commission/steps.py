@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,23 @@ from drivers.tools.lib.scan_records import FoundUnit
 from drivers.tools.modbus_scan import scan_port
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
+from hil.record.provenance import NO_IDENTIFICATION
 from hil.run.unit.unit_file import load_unit
-from hil.tools.commission.device_access import TIMEOUT_MS, DeviceAccess, LiveValue
+from hil.tools.commission.device_access import (
+    IDENTIFICATION,
+    TIMEOUT_MS,
+    DeviceAccess,
+    LiveValue,
+    check_name_of,
+    name_of,
+)
 from hil.tools.commission.device_description import DeviceDescription
-from hil.tools.commission.findings import describe_failed_values
+from hil.tools.commission.findings import (
+    SHOWN,
+    control_problems,
+    describe_failed_values,
+    unproven_scale,
+)
 from hil.tools.commission.inputs.argument_values import (
     NO_GAUGE,
     check_range,
@@ -37,10 +51,11 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
-from hil.tools.commission.output_tests import OutputTests
+from hil.tools.commission.output_tests import OutputTests, highest_value
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.promised import check_promised
+from hil.tools.commission.outputs.write_test import DONE
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
     SETPOINT_C,
@@ -56,6 +71,16 @@ _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
 _SAMPLES, _TOLERANCE = 5, 0.05
 _LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0, "%": 2.0}
+
+
+def _parse_ports(answer: str) -> list[str]:
+    """Return the ports of an answer. Raises BenchError and DriverError."""
+    texts = answer.split()
+    if not texts:
+        raise BenchError("no port is given; name a port")
+    for text in texts:
+        port_address(text)
+    return texts
 
 
 class Commissioning:
@@ -77,7 +102,7 @@ class Commissioning:
         self.dialogue = dialogue
         self.folder: Path = arguments.dir
         self.profiles = self.folder / "profiles"
-        self.unit_file = self.folder / "unit.json"
+        self.unit_file: Path = self.folder / "unit.json"
         self.answers: dict[str, Any] = {}
         self.guard = OutputGuard(journal.pending, dialogue.say, self.open_device)
         use_folder(self.profiles)
@@ -97,16 +122,13 @@ class Commissioning:
         self.dialogue.say(f"serial ports here: {', '.join(found) or 'none'}")
         if not found and self.dialogue.assume_yes:
             raise BenchError("no port is given and no serial port is here; name a port")
-        answer = self.dialogue.ask(
+        texts = self.dialogue.ask_valid(
             "ports with field devices, such as /dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502",
             found[0] if found else "",
+            _parse_ports,
         )
-        texts = answer.split()
-        if not texts:
-            raise BenchError("no port is given; name a port")
-        ports = [str(port_address(text)) for text in texts]
         self.answers["ports"] = texts
-        return ports
+        return [str(port_address(text)) for text in texts]
 
     def scan(self) -> list[dict[str, Any]]:
         """Return the units that answered."""
@@ -165,6 +187,9 @@ class Commissioning:
                     time.sleep(0.2)
                 values, bits, errors = access.values(), access.bits(), access.errors
                 identity = access.identity
+            name = name_of(device.get(IDENTIFICATION, {}))
+            if name and identity == NO_IDENTIFICATION:
+                identity = f"names itself {name}"
             self.dialogue.say(f"{device['name']}: {identity}")
             for value in values:
                 shown = f"{value.value:10.2f} {value.unit}" if value.quality == "good" else "   -"
@@ -233,14 +258,19 @@ class Commissioning:
         if self.arguments.mode == "monitor":
             return []  # the agent will write nothing
         tests = OutputTests(
-            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_writes
+            self.arguments,
+            self.dialogue,
+            self.open_device,
+            self.guard,
+            self._refuse_writes,
+            lambda name, high: unproven_scale(name, high, self.journal.get("values")),
         )
         return tests.run(self.journal.get("describe"))
 
     def tune(self) -> list[dict[str, Any]]:
         """Return the result of the step test of each loop; its gains are in unit.json."""
         tuning = LoopStepTests(
-            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_writes
+            self.arguments, self.dialogue, self.open_device, self.guard, self._refuse_tuning
         )
         if self.arguments.mode == "monitor":
             return []
@@ -258,24 +288,60 @@ class Commissioning:
         if problems:
             kept = self.journal.arguments(step), self.journal.basis(step)
             self.journal.put(step, writes, *kept)
+            self._stop_control()
             raise BenchError("\n".join([*problems, f"the next call repeats the step `{step}`"]))
+
+    def _stop_control(self) -> None:
+        """Leave only the sensors in `unit.json`, after a failure that came later than `propose`."""
+        try:
+            raw = json.loads(self.unit_file.read_bytes())
+            control = {loop: {"sensor": raw["control"][loop]["sensor"]} for loop in raw["control"]}
+            self._copy_unit_file()
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # no configuration that an agent can use
+        text = json.dumps({**raw, "control": control}, indent=2, ensure_ascii=False) + "\n"
+        write_whole(self.unit_file, text.encode())
+        self.dialogue.say(f"  {self.unit_file} controls nothing now")
 
     def _refuse_writes(self, device: str) -> str:
         return describe_failed_values(device, self.journal.get("values"))
 
+    def _refuse_tuning(self, device: str) -> str:
+        """As `_refuse_writes`; also if the scale of an output is not proven, also by its test."""
+        values, writes = self.journal.get("values"), self.journal.get("write-test")
+        shown = [write["point"] for write in writes if SHOWN in write and write["state"] == DONE]
+        found = next(entry for entry in self.journal.get("describe") if entry["name"] == device)
+        with self.open_device(found) as access:
+            highest = {f"{device}.{p}": highest_value(access, p) for p in access.outputs()}
+        unproven = [
+            unproven_scale(*output, values) for output in highest.items() if output[0] not in shown
+        ]
+        return self._refuse_writes(device) or next(filter(None, unproven), "")
+
     def open_device(
         self, device: dict[str, Any], beside: DeviceAccess | None = None
     ) -> DeviceAccess:
-        """Lock the port of a device and open it. Raises BenchError and DriverError."""
+        """Lock the port of a device and open it. Raises BenchError and DriverError.
+
+        BenchError also for another device at this address.
+        """
         self.lock_port(device["port"])
         timeout_ms = max(TIMEOUT_MS, self.arguments.timeout_ms)
         raw = raw_profile(device["profile"])
-        return DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
+        access = DeviceAccess(device["port"], device["unit"], raw, timeout_ms, beside)
+        with ExitStack() as opened:
+            opened.enter_context(access)
+            check_name_of(access, device)
+            opened.pop_all()
+        return access
 
     # 4. The configuration.
 
     def propose(self) -> dict[str, Any]:
-        """Write unit.json; return its control section."""
+        """Write unit.json; return its control section.
+
+        After failed values or a failed write test it controls nothing, wherever it is copied.
+        """
         found = self.journal.get("describe")
         devices = [DraftDevice(*(device[key] for key in DraftDevice._fields)) for device in found]
         profiles = {d.profile: DeviceProfile(raw_profile(d.profile)) for d in devices}
@@ -288,6 +354,10 @@ class Commissioning:
         )
         if settings.mode != "monitor":
             check_one_cdu(devices, profiles)
+        problems = control_problems(self.journal.get("values"), self.journal.get("write-test"))
+        if problems and settings.mode != "monitor":
+            self.dialogue.say(f"  the configuration controls nothing: {problems[0]}")
+            settings = settings._replace(mode="monitor")
         raw = draft_unit(devices, profiles, settings)
         text = json.dumps(raw, indent=2, ensure_ascii=False) + "\n"
         self._keep_old_unit_file(text)
@@ -305,14 +375,23 @@ class Commissioning:
         try:
             if self.unit_file.read_bytes() == text.encode():
                 return
-            number = 1
-            while (kept := self.unit_file.with_name(f"unit.json.old{number}")).exists():
-                number += 1
+            kept = self._next_old_file()
             if not self.dialogue.confirm(f"{self.unit_file} exists; replace it ({kept.name})?"):
                 raise BenchError(f"{self.unit_file}: exists and is kept; use another --dir")
-            shutil.copy2(self.unit_file, kept)
+            self._copy_unit_file()
         except OSError as error:
             raise BenchError(f"{self.unit_file}: {error.strerror}") from None
+
+    def _next_old_file(self) -> Path:
+        number = 1
+        while (self.folder / f"unit.json.old{number}").exists():
+            number += 1
+        return self.folder / f"unit.json.old{number}"
+
+    def _copy_unit_file(self) -> None:
+        """Keep the present unit.json under the next name. Raises OSError."""
+        kept = self._next_old_file()
+        shutil.copy2(self.unit_file, kept)
         self.dialogue.say(f"  the earlier {self.unit_file.name} is now {kept}")
 
     def _setpoint(self, text: str, name: str, limits: tuple[int, int]) -> float:

@@ -2,6 +2,7 @@
 """What the page shows: curves, zoom, export, satellites, and access for all persons."""
 
 import csv
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -137,6 +138,28 @@ def test_csv_and_png_are_exported(full_page: Page, tmp_path: Path) -> None:
         full_page.locator("[data-do=png]").click()
     download.value.save_as(tmp_path / "curves.png")
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_png_names_time_unit_and_person(full_page: Page, tmp_path: Path) -> None:
+    """In a narrow window, where the plots have no room for their titles."""
+    wait_for_frames(full_page, 20)
+    size = full_page.viewport_size
+    full_page.set_viewport_size({"width": 420, "height": 720})
+    full_page.fill("[name=serial]", "SN-0042")
+    full_page.fill("[name=operator]", "Ada")
+    with full_page.expect_download() as download:
+        full_page.locator("[data-do=png]").click()
+    download.value.save_as(tmp_path / "curves.png")
+    width = int.from_bytes((tmp_path / "curves.png").read_bytes()[16:20])
+    assert width >= 640
+    lines = full_page.evaluate("Plots.written")
+    assert re.fullmatch(r"(20\d\d-\d\d-\d\d \d\d:\d\d:\d\d( to )?){2} UTC", lines[0])
+    assert lines[1:3] == ["Serial number: SN-0042", "Tested by: Ada"]
+    assert "supply, as read · set-point · supply, true" in " ".join(lines)
+    full_page.fill("[name=serial]", "")
+    full_page.fill("[name=operator]", "")
+    if size is not None:
+        full_page.set_viewport_size(size)
 
 
 def test_letters_of_satellites_are_those_of_the_command(full_page: Page) -> None:

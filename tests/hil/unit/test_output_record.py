@@ -40,8 +40,13 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in ("run_unit", "acceptance"):
         monkeypatch.setattr(f"hil.tools.commission.{module}.record_real_unit", record)
-    twins = {"verdict": "pass", "failures": {}, "open": [], "files": ["report-twin"]}
-    monkeypatch.setattr("hil.tools.commission.command.run_twins", lambda *_: twins)
+
+    def twins(_unit: Path, folder: Path, _arguments: object) -> dict[str, Any]:
+        (folder / "report-twin").mkdir()
+        (folder / "report-twin" / "record.json").write_text("{}")
+        return {"verdict": "pass", "failures": {}, "open": [], "files": ["record.json"]}
+
+    monkeypatch.setattr("hil.tools.commission.command.run_twins", twins)
 
 
 def run(unit: Path, *options: str) -> int:

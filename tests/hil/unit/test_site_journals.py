@@ -6,6 +6,7 @@ The journals are as after SIGKILL. The CDU is a process.
 
 import copy
 import json
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -162,11 +163,70 @@ def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
     with returned_outputs(load_unit(copied / "unit.json")):
         pass
     assert notes() == []
+
+
+def test_a_lost_journal_of_another_device_stops_no_test(unit: Path, tmp_path: Path) -> None:
     removed = tmp_path / "removed" / "unit.json.outputs"
     note(removed, [_GOOD])
-    assert [found.journal for found in notes()] == [removed]
+    with returned_outputs(load_unit(unit)):
+        assert removed in [found.journal for found in notes()]
+    note(removed, [])
+
+
+_LOST = (
+    r"has moved PumpSpeedControlPercent, register 4, old words \[600\].*no longer has them.*delete"
+)
+
+
+def tried(cdu: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error of a commissioning that must not start."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="2"):
+        main(command(cdu, folder, "--from", "write-test", "--to", "check", "--write-test"))
+    return capsys.readouterr().err
+
+
+def test_a_folder_that_was_renamed_is_no_proof_that_outputs_are_back(
+    cdu: str, unit: Path, site: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(site, copied)
+    move(unit, Journal(site).pending)
+    site.rename(tmp_path / "renamed")
+    for _ in range(2):  # a refusal does not remove the note
+        assert re.search(_LOST, tried(cdu, copied, capsys))
+    with (
+        pytest.raises(BenchError, match=_LOST),
+        returned_outputs(load_unit(copied / "unit.json")),
+    ):
+        pytest.fail("it ran")
+    assert words(copied / "unit.json") == [617, 415]
+    (found,) = notes()
+    again = command(cdu, tmp_path / "renamed", "--from", "check", "--to", "check")
+    assert main(again) == 0
+    assert words(copied / "unit.json") == _OLD
+    found.file.unlink()
     with returned_outputs(load_unit(copied / "unit.json")):
-        assert removed not in [found.journal for found in notes()]
+        pass
+    (tmp_path / "renamed").rename(site)
+
+
+@pytest.mark.parametrize("kind", ["run", "commissioning"])
+def test_a_folder_that_was_restored_is_no_proof_that_outputs_are_back(
+    cdu: str, unit: Path, site: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "copy"
+    shutil.copytree(site, copied)
+    move(unit, OutputFile(journal_path(unit)) if kind == "run" else Journal(site).pending)
+    shutil.rmtree(site)
+    shutil.copytree(copied, site)
+    for _ in range(2):
+        assert re.search(_LOST, tried(cdu, site, capsys))
+    with pytest.raises(BenchError, match=_LOST), returned_outputs(load_unit(unit)):
+        pytest.fail("it ran")
+    assert words(unit) == [617, 415]
+    for found in notes():
+        found.file.unlink()
 
 
 def change_unit(unit: Path, number: int) -> None:

@@ -145,8 +145,11 @@ ALLOWED: dict[str, dict[str, str]] = {
         "benchmarks/": _POLICY,
     },
     "satellite systems": {"benchmarks/gnss/gpsd.py": _POLICY},
-    "roles of meters": {"hil/annual/site.py": "words of the site of a year, not of meters"},
-    "roles of profiles": {"hil/tools/commission/inputs/row_states.py": "words of names of bits"},
+    "roles of meters": {
+        "hil/annual/site.py": "words of the site of a year, not of meters",
+        "hil/tools/commission/inputs/state_words.py": "words of names of bits",
+    },
+    "roles of profiles": {"hil/tools/commission/inputs/state_words.py": "words of names of bits"},
     "servers": {"deploy/debian/prove-systemd.sh": _POLICY},
     "page parts": {"hil/page/static/sky.js": "its parts are those of the sky alone"},
     "modbus functions": {

@@ -9,6 +9,8 @@ const Plots = (() => {
   const HEIGHT = 180, MAX_FULL_S = 120; // 10 Hz for two minutes, then 1 Hz
   const { make, number: text } = Dom;
   const OVERLAY_DASHES = [[6, 3], [2, 2], [10, 4], [1, 3], [8, 2, 2, 2]];
+  const PNG_PX = 640; // the plots of a narrow column have no room for their titles
+  let caption = () => [], written = [];
   let place, curves = [], plots = [], rows = [], run = null, marks = [], overlays = [];
   let view = null, span = 300, paused = false, isUtc = true, needsDraw = true, drawMs = 0;
 
@@ -185,20 +187,41 @@ const Plots = (() => {
     });
     return [head.join(","), ...lines].join("\r\n") + "\r\n";
   }
-  function toPng() {
-    const canvases = plots.map((p) => p.box.querySelector("canvas")), pad = 24 * devicePixelRatio;
-    const image = make("canvas", { width: Math.max(...canvases.map((c) => c.width)), height: canvases.reduce((sum, c) => sum + c.height + pad, 0) });
-    const ctx = image.getContext("2d"), style = getComputedStyle(document.body);
-    ctx.fillStyle = style.backgroundColor;
+  // Lines of a text that are not wider than `width`; they break at blanks.
+  function wrap(ctx, words, width) {
+    const lines = [""];
+    for (const word of words.split(" ")) {
+      const longer = (lines[lines.length - 1] + " " + word).trim();
+      if (ctx.measureText(longer).width <= width || !lines[lines.length - 1]) lines[lines.length - 1] = longer;
+      else lines.push(word);
+    }
+    return lines;
+  }
+  const utcSecond = (s) => new Date((s + origin()) * 1e3).toISOString().slice(0, 19).replace("T", " ");
+  function toPng() { // the plots under a heading with their time, and the titles in full
+    const canvases = plots.map((p) => p.box.querySelector("canvas")), line = 20 * devicePixelRatio, edge = 8 * devicePixelRatio;
+    const width = Math.max(PNG_PX * devicePixelRatio, ...canvases.map((c) => c.width)), r = range();
+    const image = make("canvas", { width, height: 1 }), ctx = image.getContext("2d"), style = getComputedStyle(document.body);
+    const font = 13 * devicePixelRatio + "px system-ui,sans-serif";
+    ctx.font = font;
+    const fitted = (text) => wrap(ctx, text, width - 2 * edge);
+    const head = [`${utcSecond(r.min)} to ${utcSecond(r.max)} UTC`, ...caption()].flatMap(fitted);
+    const titles = plots.map((p) => fitted(p.box.ariaLabel + ": " + p.curves.map((c) => c.label).join(" · ")));
+    image.height = line * (head.length + 1) + canvases.reduce((sum, c, i) => sum + c.height + line * (titles[i].length + 0.5), 0);
+    ctx.fillStyle = style.backgroundColor; // a new height has cleared the drawing and its font
     ctx.fillRect(0, 0, image.width, image.height);
     ctx.fillStyle = style.color;
-    ctx.font = 13 * devicePixelRatio + "px system-ui,sans-serif";
+    ctx.font = font;
     let y = 0;
+    const write = (lines) => lines.forEach((text) => { y += line; ctx.fillText(text, edge, y); });
+    write(head);
     plots.forEach((p, i) => {
-      ctx.fillText(p.box.ariaLabel + ": " + p.curves.map((c) => c.label).join(" · "), 8, y + pad * 0.7);
-      ctx.drawImage(canvases[i], 0, y + pad);
-      y += canvases[i].height + pad;
+      y += line * 0.5;
+      write(titles[i]);
+      ctx.drawImage(canvases[i], 0, y + line * 0.3);
+      y += canvases[i].height;
     });
+    written = [...head, ...titles.flat()];
     return new Promise((resolve) => image.toBlob(resolve, "image/png"));
   }
 
@@ -218,8 +241,9 @@ const Plots = (() => {
     if (pause) pause.setAttribute("aria-pressed", paused);
     if (time) time.textContent = isUtc ? "UTC" : Texts.text("Elapsed");
   }
-  function start(target, toolbar) {
+  function start(target, toolbar, describe) { // `describe` gives the lines above the plots of a PNG
     place = target;
+    caption = describe || caption;
     tools = toolbar;
     tools.onclick = (event) => { const action = ACTIONS[event.target.dataset.do]; if (action) action(); };
     span = Number(tools.querySelector("select").value);
@@ -233,7 +257,7 @@ const Plots = (() => {
     requestAnimationFrame(tick);
   }
   return {
-    start, add, addBreak, make, text, DIGITS, toCsv,
+    start, add, addBreak, make, text, DIGITS, toCsv, get written() { return written; },
     setCurves: (list, history) => { curves = list; rows = history; build(); },
     setOverlays, get overlays() { return overlays.map((o) => o.name); },
     setRun: (next) => { if (JSON.stringify(next) !== JSON.stringify(run)) { run = next; needsDraw = true; } },

@@ -7,7 +7,9 @@ proposal. With `as_json` each step prints one JSON object, and no other text.
 
 import json
 import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from drivers.errors import DriverError
@@ -16,6 +18,8 @@ from hil.errors import BenchError
 from hil.record.label import escape_text
 
 T = TypeVar("T")
+_END = "."
+"""Line that ends a pasted text."""
 
 
 class Dialogue:
@@ -53,13 +57,19 @@ class Dialogue:
         return confirm(escape_text(question), self.assume_yes)
 
     def read_lines(self, question: str) -> str:
-        """Return pasted lines up to an empty one."""
+        """Return pasted lines up to one with a point alone, or Ctrl-D. Blank lines are left out.
+
+        What was typed after it is dropped: it must not be taken for the next answers.
+        """
         print(question, file=sys.stderr, flush=True)
         lines = []
-        for line in sys.stdin:
-            if not line.strip():
+        while line := sys.stdin.readline():
+            if line.strip() == _END:
                 break
-            lines.append(line)
+            if line.strip():
+                lines.append(line.rstrip("\r\n") + "\n")
+        with suppress(OSError, ValueError, termios.error):  # no terminal
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
         return "".join(lines)
 
     def report(self, step: str, result: Any) -> None:

@@ -14,7 +14,8 @@ Registers of bits and alarm words are in `hil.tools.commission.inputs.row_states
 import re
 from typing import NamedTuple
 
-from hil.tools.commission.inputs.row_states import MONITOR, is_flags, split_words
+from hil.tools.commission.inputs.row_states import MONITOR, is_flags
+from hil.tools.commission.inputs.state_words import split_words
 from hil.tools.commission.register_table import BITS, WIDE_BITS, TableRow
 
 

@@ -8,6 +8,8 @@ folder and its outputs.
 The arguments of all calls are in it too, before the first step: a step that is not finished, failed
 or is repeated gets them again.
 
+Each result has a seal: a signature of the key of the bench. An edited result is refused.
+
 The old words of an output stay in the journal from before its first write until they were read
 back as equal (`hil.tools.commission.outputs.pending`).
 """
@@ -15,7 +17,7 @@ back as equal (`hil.tools.commission.outputs.pending`).
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +26,11 @@ from typing import Any
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.tools.commission.outputs.pending import PendingOutputs
-from hil.tools.commission.outputs.pending_index import note
+from hil.tools.commission.outputs.pending_index import check_note, note
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
-_PENDING, _CALLS = "pending-write", "arguments"
+_PENDING, _CALLS, _SEAL = "pending-write", "arguments", "seal"
 
 
 @contextmanager
@@ -51,16 +53,21 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 class Journal:
-    """The journal in `folder`. `pending`: the outputs. Raises BenchError for a damaged file."""
+    """The journal in `folder`. `pending`: the outputs.
+
+    Raises BenchError for a damaged file, and if its note has outputs that it does not have.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE
         self._steps: dict[str, Any] = {}
         self._calls: dict[str, Any] = {}
+        self._sign: Callable[[str], str] | None = None
         self._set_pending([])
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
+            check_note(self.path, [])
             return
         except (OSError, UnicodeDecodeError) as error:
             raise BenchError(f"{self.path}: cannot be read: {error}") from None
@@ -80,6 +87,7 @@ class Journal:
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
             ) from None
+        check_note(self.path, self.pending.entries)
 
     def _set_pending(self, entries: list[dict[str, Any]]) -> None:
         self.pending = PendingOutputs(entries, self._write)
@@ -131,7 +139,29 @@ class Journal:
         self._steps[step] = {"utc": utc, "arguments": arguments or {}, "result": result}
         if basis is not None:
             self._steps[step]["basis"] = basis
+        if self._sign is not None:
+            self._steps[step][_SEAL] = self._sign(self._sealed_text(step))
         self._write()
+
+    def use_key(self, sign: Callable[[str], str]) -> None:
+        """Seal the results of the steps from now on."""
+        self._sign = sign
+
+    def check_seals(self, is_valid: Callable[[str, str], bool]) -> None:
+        """Raise BenchError for a result without a seal, or with one that is not valid.
+
+        `is_valid` gets the seal and the text. So an edited result is never signed in a report.
+        """
+        for step, entry in self._steps.items():
+            if not is_valid(str(entry.get(_SEAL, "")), self._sealed_text(step)):
+                raise BenchError(
+                    f"{self.path}: the result of step `{step}` was not written by this bench, or "
+                    f"was changed; repeat it with `--from {step}`"
+                )
+
+    def _sealed_text(self, step: str) -> str:
+        entry = {key: value for key, value in self._steps[step].items() if key != _SEAL}
+        return json.dumps([FORMAT, step, entry], sort_keys=True)
 
     def forget(self, steps: list[str]) -> None:
         """Remove the results of some steps."""
@@ -145,8 +175,10 @@ class Journal:
             content[_CALLS] = self._calls
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
-        note(self.path, self.pending.entries)
+        if not self.pending.entries:
+            note(self.path, [])
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        note(self.path, self.pending.entries)  # a note without its entries is a refusal
 
 
 def _check_basis(basis: Any) -> None:

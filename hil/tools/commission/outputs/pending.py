@@ -28,7 +28,7 @@ from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
-from hil.tools.commission.outputs.pending_index import note, utc_now
+from hil.tools.commission.outputs.pending_index import check_note, note, utc_now
 
 INTENDED, NOT_RETURNED, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
 WATCHED = "watched"
@@ -151,18 +151,21 @@ class PendingOutputs:
 class OutputFile(PendingOutputs):
     """The entries in a file of their own, which is there only while there are entries.
 
-    Raises BenchError for a damaged file, and if it cannot be written.
+    Raises BenchError for a damaged file, if it cannot be written, and if its note has outputs that
+    it does not have.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = path
-        super().__init__(_read(path), self._write)
+        entries = _read(path)
+        check_note(path, entries)
+        super().__init__(entries, self._write)
         self.path = path
         self.way_out = f"delete {path}"
 
     def _write(self) -> None:
-        note(self._file, self.entries)
         if not self.entries:
+            note(self._file, [])
             try:
                 self._file.unlink(missing_ok=True)
             except OSError as error:
@@ -170,6 +173,7 @@ class OutputFile(PendingOutputs):
             return
         content = {"format": FORMAT, "outputs": self.entries}
         write_whole(self._file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        note(self._file, self.entries)  # a note without its entries is a refusal
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@
 Does not return outputs; see `hil.tools.commission.outputs.site_journals`. A test that was killed
 leaves its journal in its folder. A second folder with a copy of the configuration, or another user,
 would take the moved outputs for those of before. So each journal with entries has a small note: its
-path, the time, and the outputs with their old words. The note is gone with the last entry.
+path, the time, and the outputs with their old words. The note is gone with the last entry, and not
+otherwise: a folder that was renamed, removed or restored from a copy does not prove that the
+outputs are back.
 
 Notes are in a folder that all users can write, as the lock of an endpoint is valid for all users.
 It survives a restart. The user's own folder, beside the key of the bench, has each note too. If a
@@ -55,7 +57,7 @@ def note(journal: Path, entries: list[dict[str, Any]]) -> None:
         }
         for entry in entries
     ]
-    name = hashlib.sha256(bytes(path)).hexdigest()[:32]
+    name = _name(path)
     for folder in _folders():
         with suppress(OSError, BenchError):
             if not entries:
@@ -68,6 +70,43 @@ def note(journal: Path, entries: list[dict[str, Any]]) -> None:
                 (folder / name).chmod(_READABLE)
 
 
+def check_note(journal: Path, entries: list[dict[str, Any]]) -> None:
+    """Raise BenchError if the note of a journal has outputs that its entries do not have."""
+    path = journal.resolve()
+    name = _name(path)
+    for folder in _folders():
+        found = _read(folder / name)
+        lost = lost_outputs(found, entries) if found is not None else []
+        if found is not None and lost:
+            raise BenchError(describe_lost(found, lost))
+
+
+def lost_outputs(found: PendingNote, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the outputs of a note that are not among the entries of its journal."""
+    kept = [_key(entry) for entry in entries]
+    return [output for output in found.outputs if _key(output) not in kept]
+
+
+def describe_lost(found: PendingNote, lost: list[dict[str, Any]]) -> str:
+    """Return the refusal for outputs whose journal is gone, and what to do."""
+    words = ", ".join(
+        f"{output['old']['point']}, register {output['old'].get('address', '?')}, old words "
+        f"{output['old']['words']} ({output['device']['port']} unit {output['device']['unit']})"
+        for output in lost
+    )
+    when = f" of {found.utc}" if found.utc else ""
+    return (
+        f"{found.journal}: an interrupted test{when} has moved {words}; this journal is gone, or "
+        "no longer has them. If its folder has another name now, call its command there first. "
+        f"Compare the outputs, write these words if they are not back, then delete {found.file}"
+    )
+
+
+def _key(entry: dict[str, Any]) -> tuple[str, int, str]:
+    device = entry["device"]
+    return device["port"], device["unit"], entry["old"]["point"]
+
+
 def notes() -> list[PendingNote]:
     """Return the notes of all journals with pending outputs; those of this user come first."""
     found: dict[Path, PendingNote] = {}
@@ -78,6 +117,10 @@ def notes() -> list[PendingNote]:
                 if entry is not None:
                     found.setdefault(entry.journal, entry)
     return list(found.values())
+
+
+def _name(path: Path) -> str:
+    return hashlib.sha256(bytes(path)).hexdigest()[:32]
 
 
 def _has(file: Path, outputs: list[dict[str, Any]]) -> bool:

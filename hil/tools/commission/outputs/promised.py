@@ -7,7 +7,7 @@ agent would then keep the tested value as that of before. So such an output gets
 its write test has failed. Any other value is that of another master: it is named, and stays.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from drivers.tools.terminal.end_signals import deferred_end_signals
@@ -35,17 +35,55 @@ def check_promised(
     DriverError.
     """
     problems = []
-    for device in devices:
-        prefix = f"{device['name']}."
-        tested = [w for w in writes if w["point"].startswith(prefix) and w["state"] == DONE]
-        tested = [write for write in tested if write.get(OLD)]
-        if not tested:
-            continue
+    for device, tested in _tested(writes, devices):
         with open_device(device) as access:
             for write in tested:
                 problem = _check(access, device, write, guard, say)
                 problems += [problem] if problem else []
     return problems
+
+
+def find_tested_values(
+    writes: list[dict[str, Any]],
+    devices: list[Device],
+    open_device: Callable[[Device], DeviceAccess],
+) -> list[tuple[str, list[int], list[int]]]:
+    """Return (output, its words, its old words) of each that has its tested value again.
+
+    Writes nothing. Raises BenchError if an output cannot be read, and DriverError.
+    """
+    found = []
+    for device, tested in _tested(writes, devices):
+        with open_device(device) as access:
+            for write in tested:
+                old, words = _read(access, write)
+                if words != old.words and not is_foreign(access, old):
+                    found.append((str(write["point"]), words, old.words))
+    return found
+
+
+def _tested(
+    writes: list[dict[str, Any]], devices: list[Device]
+) -> Iterator[tuple[Device, list[dict[str, Any]]]]:
+    """Yield each device with the results of its outputs that were tested."""
+    for device in devices:
+        prefix = f"{device['name']}."
+        done = [w for w in writes if w["point"].startswith(prefix) and w["state"] == DONE]
+        tested = [write for write in done if write.get(OLD)]
+        if tested:
+            yield device, tested
+
+
+def _read(access: DeviceAccess, write: dict[str, Any]) -> tuple[OldWords, list[int]]:
+    """Return the old words of a tested output, and its present ones. Raises BenchError."""
+    old = OldWords(**write[OLD])
+    old = old._replace(ours=(old.late or [])[-1:])  # the tested value is the last one
+    index = access.device.point_index(old.point)
+    error = access.poll_point(index)
+    words = access.polled_words(access.profile.points[index])
+    if error or not words:
+        raise BenchError(f"{write['point']}: {error or 'cannot be read'}")
+    return old, words
 
 
 def _check(
@@ -55,13 +93,8 @@ def _check(
     guard: OutputGuard,
     say: Callable[[str], None],
 ) -> str:
-    old, name = OldWords(**write[OLD]), write["point"]
-    old = old._replace(ours=(old.late or [])[-1:])  # the tested value is the last one
-    index = access.device.point_index(old.point)
-    error = access.poll_point(index)
-    words = access.polled_words(access.profile.points[index])
-    if error or not words:
-        raise BenchError(f"{name}: {error or 'cannot be read'}")
+    name = write["point"]
+    old, words = _read(access, write)
     if words == old.words:
         return ""
     if is_foreign(access, old):

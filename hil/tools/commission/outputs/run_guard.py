@@ -22,6 +22,7 @@ from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import lock_folder
+from hil.tools.commission.outputs.journal_gate import FindFailures, check_commissioning
 from hil.tools.commission.outputs.output_guard import (
     AgentGuard,
     Device,
@@ -62,11 +63,15 @@ class OutputsOfRun:
 
 
 @contextmanager
-def returned_outputs(unit: UnitFile) -> Iterator[OutputsOfRun]:
+def returned_outputs(
+    unit: UnitFile, find_failures: FindFailures = lambda *_: []
+) -> Iterator[OutputsOfRun]:
     """Let the agent control the devices in a block, then return its outputs.
 
-    The block gives each status of the agent to `follow`. Raises BenchError if another program
-    has a port, if an output cannot be read before, or if one of an earlier run cannot return.
+    The block gives each status of the agent to `follow`. `find_failures`: see
+    `hil.tools.commission.findings.step_failures`. Raises BenchError if another program
+    has a port, if an output cannot be read before, if one of an earlier run cannot return, or if
+    the commissioning beside the configuration has failed.
     """
     with PortLocks() as locks:
         devices = unit_devices(unit)
@@ -86,6 +91,7 @@ def returned_outputs(unit: UnitFile) -> Iterator[OutputsOfRun]:
         problems = restore_and_say(guard) + _restore_others(unit, devices, open_device)
         if problems:
             raise BenchError("outputs of an earlier test are not back; the agent was not started")
+        check_commissioning(unit.path.parent, devices, open_device, find_failures)
         agent_guard = AgentGuard(unit, devices, pending, open_device)
         outputs = OutputsOfRun(guard, agent_guard)
         try:

@@ -16,7 +16,12 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
 from hil.tools.commission.outputs.journal import FILE, Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
-from hil.tools.commission.outputs.pending_index import PendingNote, note, notes
+from hil.tools.commission.outputs.pending_index import (
+    PendingNote,
+    describe_lost,
+    lost_outputs,
+    notes,
+)
 
 ENDING = ".outputs"
 
@@ -81,15 +86,19 @@ def check_elsewhere(devices: list[Device], own: Path) -> None:
     """Raise BenchError if a journal of another folder has pending outputs of these devices.
 
     Their present values are those of an interrupted test, and not those of before. `own`: the
-    journal of this command, whose folder is settled before.
+    journal of this command, whose folder is settled before. A journal that is gone, in any folder,
+    proves nothing: its note stays, and names the words.
     """
     for found in notes():
         path = found.journal
-        if path.parent == own.resolve().parent:
+        here = [output for output in found.outputs if is_at(output["device"], devices)]
+        if found.outputs and not here:
             continue
         entries = _entries(found)
-        if not entries:  # its folder was removed
-            note(path, [])
+        lost = [output for output in lost_outputs(found, entries) if output in here]
+        if lost:
+            raise BenchError(describe_lost(found, lost))
+        if path.parent == own.resolve().parent:
             continue
         left = [
             f"{entry['old']['point']} (old words {entry['old']['words']})"

@@ -55,12 +55,16 @@ class WriteResult(NamedTuple):
 
 
 def run_write_test(
-    access: DeviceAccess, name: str, keep: Callable[[str, OldWords], None]
+    access: DeviceAccess,
+    name: str,
+    keep: Callable[[str, OldWords], None],
+    compare: Callable[[float], str] | None = None,
 ) -> WriteResult:
     """Move a point by a small step and back.
 
     `keep` gets each state of the output (`hil.tools.commission.outputs.pending`) and its old words
-    before the step that follows.
+    before the step that follows. `compare` gets the tested value while the output has it, and
+    returns why the test has failed; empty if it has not.
     """
     index = access.device.point_index(name)
     point = access.profile.points[index]
@@ -76,11 +80,14 @@ def run_write_test(
     ours = [find_range(before, target)]
     old = make_old_words(point, words, ours, [around(before), around(target)])
     keep(INTENDED, old)
+    scale = point.numerator / point.denominator
     with way_back(access, old, keep) as problems:
         state, reason = write_count(access, target, old)
+        if state == DONE and compare is not None:
+            reason = compare(target * scale)
+            state = FAILED if reason else DONE
     if problems:
         state, reason = LEFT, f"the device did not return to its old value: {problems[0]}"
-    scale = point.numerator / point.denominator
     return WriteResult(name, point.unit, before * scale, target * scale, state, reason)
 
 
@@ -103,6 +110,11 @@ def find_refusal(access: DeviceAccess, index: int) -> str:
     except EncodeError as error:
         return f"the present value is outside its limits: {error}"
     return "" if device.readings[index].quality == GOOD_VALUE else "the present value is bad"
+
+
+def step_of(unit: str) -> float:
+    """Return the step of a test in the unit of an output."""
+    return _STEPS.get(unit, 1.0)
 
 
 def find_range(before: int, target: int) -> list[int]:
@@ -130,7 +142,7 @@ def way_back(
 def _target(access: DeviceAccess, point: Point, index: int, before: int) -> int:
     """Return the count of the test: a step up, or down at the upper limit."""
     low, high = point.limits or (before, before)
-    step = max(1, access.device.to_count(index, _STEPS.get(point.unit, 1.0)))
+    step = max(1, access.device.to_count(index, step_of(point.unit)))
     target = before + step if before + step <= high else before - step
     return max(low, min(high, target))
 

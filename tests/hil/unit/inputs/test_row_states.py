@@ -30,10 +30,10 @@ def made(row: str) -> dict[str, tuple[bool, bool]]:
     return bits_of(make_profile(_HEAD + _SENSOR + row, "t", "acme", "o"))
 
 
-def not_understood(tmp_path: Path, row: str) -> list[str]:
+def not_understood(tmp_path: Path, row: str, columns: str = _HEAD.strip()) -> list[str]:
     """Return the lines that keep all outputs still."""
     table = tmp_path / "t.csv"
-    table.write_text(_HEAD + _SENSOR + row, encoding="utf-8")
+    table.write_text(f"{columns}\n" + _SENSOR + row, encoding="utf-8")
     words = ["--dir", str(tmp_path), "--table", str(table), "--model", "acme_cdu"]
     journal = Journal(tmp_path)
     journal.put("scan", [{"port": "tcp:127.0.0.1:1", "unit": 7, "model": None, "proven": False}])
@@ -46,7 +46,7 @@ def not_understood(tmp_path: Path, row: str) -> list[str]:
 @pytest.mark.parametrize("register", ["Status", "State word", "Events", "Word 1"])
 @pytest.mark.parametrize(
     "name", ["leak detected", "pump fault", "Pump Failure", "EmergencyStop", "Störung Pumpe",
-             "drive tripped", "Filter alm", "low level warning", "comm error", "Interlock"],
+             "drive tripped", "Filter alm", "low level warning", "comm error", "Fault A"],
 )  # fmt: skip
 def test_a_bit_named_as_an_alarm_is_one_in_each_register(register: str, name: str) -> None:
     found = made(f"6;{register};u16;;;R;0=running / 1={name};")
@@ -63,7 +63,7 @@ def test_a_known_state_is_no_alarm_and_not_asked(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("register", ["Status", "Alarm word"])
 @pytest.mark.parametrize("name", ["no leak", "pump OK", "level normal", "NotTripped", "leak free"])
 def test_the_name_of_a_good_state_is_asked(tmp_path: Path, register: str, name: str) -> None:
-    lines = not_understood(tmp_path, f"6;{register};u16;;;R;0=running / 1={name};")
+    lines = not_understood(tmp_path, f"6;{register};u16;;;R;0=pump fault / 1={name};")
     assert len(lines) == 1
     assert f"bit 1 {name!r}: is it an alarm? Write (alarm), (alarm at 0) or (state)" in lines[0]
 
@@ -71,6 +71,33 @@ def test_the_name_of_a_good_state_is_asked(tmp_path: Path, register: str, name: 
 def test_an_unknown_bit_of_another_register_is_asked(tmp_path: Path) -> None:
     assert not_understood(tmp_path, "6;Status;u16;;;R;0=door 3;")
     assert not_understood(tmp_path, "6;Alarm word;u16;;;R;0=door 3;") == []
+
+
+@pytest.mark.parametrize("register", ["Status", "Alarm word", "Interlocks"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("level sufficient", "phases in order", "communication alive", "air pressure established"),
+        *("power on", "sensor present", "filter clean", "within limits", "nominal", "dry"),
+        *("leakfree", "noleak", "fault absent", "Leak dry", "Emergency stop released", "Alm none"),
+        *("Interlock closed", "Interlock", "safety chain closed", "flow present", "Error zero"),
+        *("A1", "B2", "Alarm output idle", "Alarms suppressed", "Failover ready"),
+    ],
+)
+def test_a_bit_with_an_unknown_word_is_asked(tmp_path: Path, register: str, name: str) -> None:
+    row = f"6;{register};u16;;;R;0={name};"
+    if (register, name) == ("Status", "power on"):
+        assert not_understood(tmp_path, row) == []  # a state
+        return
+    assert list(made(row).values()) == [(False, False)]
+    assert not_understood(tmp_path, row)
+
+
+def test_a_bit_that_is_not_understood_is_no_trip_of_the_pump() -> None:
+    rows = "4;Pump speed command;u16;0.1;%;RW;;\n7;Alarm word;u16;;;R;0={};"
+    for name, trip in (("no pump fault", None), ("pump fault", "PumpFault")):
+        raw = make_profile(_HEAD + _SENSOR + rows.format(name), "t", "acme", "o")
+        assert raw["pump"].get("trip") == trip
 
 
 def test_the_table_gives_the_meaning_of_a_bit(tmp_path: Path) -> None:
@@ -89,14 +116,27 @@ def test_the_places_of_alarms_follow_the_order_of_two_registers(order: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["Flow state", "Diagnostics", "Events", "Zustand", "Code", "Condition 2", "Message"]
+    "name",
+    [
+        *("Flow state", "Diagnostics", "Events", "Zustand", "Code", "Condition 2", "Message"),
+        *("Current state", "Current event", "Current condition", "Over current", "Under voltage"),
+        *("Over speed", "Event number", "Active event count", "Second pump condition", "Speed"),
+        *("Heartbeat lost", "Modbus time out", "Phase current imbalance", "Second pump"),
+        *("Service hours exceeded", "Alarm free", "Fault absent", "Leakfree", "Interlocks"),
+    ],
 )
 def test_a_register_without_a_unit_and_a_known_name_is_asked(tmp_path: Path, name: str) -> None:
     assert not_understood(tmp_path, f"6;{name};u16;;;R;;")
     assert not_understood(tmp_path, f"6;{name};u16;;;R;;monitor") == []
 
 
-@pytest.mark.parametrize("name", ["Serial number", "Operating hours", "Firmware version", "Flow"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Serial number", "Operating hours", "Firmware version", "Flow", "Second", "Year"),
+        *("Water Quality pH", "Pump 2 running hours", "Heartbeat", "Real time clock"),
+    ],
+)
 def test_a_plain_number_is_not_asked(tmp_path: Path, name: str) -> None:
     assert not_understood(tmp_path, f"6;{name};u16;;;R;;") == []
 
@@ -110,6 +150,22 @@ _WHOLE = [
     *("0;Supply temperature;i16;0.1;°C;R;;", "3;Differential pressure;i16;0.1;kPa;R;;"),
     "4;Pump speed command;u16;0.1;%;RW;;",
 ]
+
+
+@pytest.mark.parametrize(
+    "name", ["Last fault code", "Alarm count", "Number of alarms", "Total faults"]
+)
+def test_a_count_of_alarms_has_no_bits_and_is_asked(tmp_path: Path, name: str) -> None:
+    assert made(f"6;{name};u16;;;R;;") == {}
+    lines = not_understood(tmp_path, f"6;{name};u16;;;R;;")
+    assert "is a count or a code of alarms" in lines[0]
+    assert "role monitor if it shows only the past" in lines[0]
+    assert not_understood(tmp_path, f"6;{name};u16;;;R;;monitor") == []
+
+
+@pytest.mark.parametrize(("name", "unit"), [("Motor current", "A"), ("Frequency", "Hz")])
+def test_a_value_with_a_unit_is_a_number(tmp_path: Path, name: str, unit: str) -> None:
+    assert not_understood(tmp_path, f"6;{name};u16;;{unit};R;;") == []
 
 
 def test_two_whole_cdus_are_two_units() -> None:

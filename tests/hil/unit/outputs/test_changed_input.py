@@ -104,10 +104,15 @@ def test_a_step_of_an_earlier_version_is_repeated(
 def test_a_report_does_not_outlive_its_configuration(
     cdu: str, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command_module, "run_twins", lambda *_: _TWINS)
+
+    def twins(*_: object) -> dict[str, Any]:
+        (site / "report-twin").mkdir()
+        (site / "report-twin" / "x").write_text("")
+        return _TWINS
+
+    monkeypatch.setattr(command_module, "run_twins", twins)
     monkeypatch.setattr("hil.report.write.print_pdf", lambda *_: False)
     assert main(command(cdu, site, "--write-test")) == 0
-    (site / "report-twin").mkdir()
     unit, report = site / "unit.json", str(site / "report")
     record = read(site / "report" / "record.json")
     assert record["runs"][0]["basis"]["devices"].keys() == {"cdu"}

@@ -2,6 +2,7 @@
 """An output that takes its tested value up again, seconds or steps after the test."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def write_test_results(
     guard = OutputGuard(Journal(folder).pending, print, open_device)
     arguments = argparse.Namespace(write_test=True)
     dialogue = Dialogue(assume_yes=True, as_json=False)
-    tests = OutputTests(arguments, dialogue, open_device, guard, lambda _: "")
+    tests = OutputTests(arguments, dialogue, open_device, guard, lambda _: "", lambda *_: "")
     return tests.run(devices), guard
 
 
@@ -117,5 +118,8 @@ def test_the_write_test_is_repeated_before_the_tuning(
     assert f"{_PUMP}: it had its tested value [620] again after its test" in error
     assert "the next call repeats the step `write-test`" in error
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
+    control = json.loads((site / "unit.json").read_text())["control"]
+    assert [set(loop) for loop in control.values()] == [{"sensor"}, {"sensor"}]
     assert main([*words, "--to", "tune"]) == 0
+    assert "pumps" in json.loads((site / "unit.json").read_text())["control"]["dp"]
     assert "step `write-test` has failed before: it is repeated" in capsys.readouterr().out

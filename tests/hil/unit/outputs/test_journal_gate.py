@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No configuration controls a device whose commissioning has failed, by whatever command."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from coldloop import main
+from hil.tools.commission import command as command_module
+from hil.tools.commission.outputs.journal import Journal
+from tests.hil.unit.outputs.test_failed_values import _SHIFTED
+from tests.hil.unit.outputs.test_late_values import _TWINS
+from tests.hil.unit.test_commission import cdu, command, site, words_of
+
+__all__ = ["cdu", "site"]  # fixtures
+
+
+def control_of(site: Path) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = json.loads((site / "unit.json").read_text())["control"]
+    return found
+
+
+def run_real(site: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error of the acceptance on the devices, which must not start."""
+    capsys.readouterr()
+    run = ["hil", "run", "acceptance", "--unit", str(site / "unit.json"), "--real"]
+    assert main([*run, "--seconds", "30"]) == 2
+    return capsys.readouterr().err
+
+
+def test_failed_values_give_a_configuration_that_controls_nothing(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Register 5 is the valve, and is called the pump."""
+    (site.parent / "table.csv").write_text(_SHIFTED, encoding="utf-8")
+    before = words_of(cdu, capsys, 4, 3)
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 1
+    assert "the configuration controls nothing: cdu" in capsys.readouterr().out
+    assert all(set(loop) == {"sensor"} for loop in control_of(site).values())
+    assert "cdu: the commissioning beside this configuration has failed" in run_real(site, capsys)
+    assert words_of(cdu, capsys, 4, 3) == before
+
+
+@pytest.mark.parametrize("cdu", ["deaf"], indirect=True)
+def test_a_failed_write_test_gives_a_configuration_that_controls_nothing(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "propose")) == 1
+    assert all(set(loop) == {"sensor"} for loop in control_of(site).values())
+    error = run_real(site, capsys)
+    assert "write test of cdu.ValvePositionControlPercent: failed" in error
+    assert "the agent was not started" in error
+
+
+def test_a_configuration_from_before_the_failure_is_not_run(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    journal = Journal(site)
+    writes = journal.get("write-test")
+    writes[0]["state"], writes[0]["reason"] = "failed", "moved again"
+    journal.put("write-test", writes)
+    assert "pumps" in control_of(site)["dp"]
+    assert "failed moved again" in run_real(site, capsys)
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+def test_an_output_with_its_tested_value_is_not_taken_for_the_old_one(
+    cdu: str, site: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command_module, "run_twins", lambda *_: _TWINS)
+    words = command(cdu, site, "--write-test")
+    assert main([*words, "--to", "check"]) == 0
+    assert main(["modbus", "write", cdu, "7", "4", "620", "--yes"]) == 0
+    error = run_real(site, capsys)
+    assert "cdu.PumpSpeedControlPercent holds its tested value [620] again" in error
+    assert "--from tune` writes [600] back" in error
+    assert words_of(cdu, capsys, 4, 2) == [620, 400]
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--from", "tune"])
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An output whose scale no display has proven is not moved, or compared while it is moved."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldloop import main
+from hil.tools.commission.findings import unproven_scale
+from hil.tools.commission.inputs import dialogue
+from tests.hil.unit.test_commission import cdu, command, site, words_of
+
+__all__ = ["cdu", "site"]  # fixtures
+
+_PUMP, _VALVE = "PumpSpeedControlPercent", "ValvePositionControlPercent"
+
+
+def without(words: list[str], *points: str) -> list[str]:
+    """Return the words of a command without the gauges of some points."""
+    dropped = {i for i, word in enumerate(words) if word.partition("=")[0] in points}
+    return [word for i, word in enumerate(words) if not {i, i + 1} & dropped]
+
+
+def results_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
+    return found
+
+
+def test_an_output_without_a_display_is_refused(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = without(command(cdu, site, "--write-test", "--to", "write-test", "--json"), _PUMP)
+    assert main(words) == 1
+    pump, valve = results_of(capsys)
+    assert (pump["state"], valve["state"]) == ("refused", "done")
+    assert f"give --gauge cdu.{_PUMP}=VALUE" in pump["reason"]
+
+
+def test_an_output_at_rest_proves_no_scale(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for register in ("4", "5"):
+        assert main(["modbus", "write", cdu, "7", register, "0", "--yes"]) == 0
+    words = without(
+        command(cdu, site, "--to", "write-test", "--json"), _PUMP, _VALVE, "DeltaPressurekPa"
+    )
+    rest = ["--write-test", "--gauge", f"{_PUMP}=0", "--gauge", f"{_VALVE}=0"]
+    capsys.readouterr()
+    assert main([*words, *rest]) == 1
+    for result in results_of(capsys):
+        assert result["state"] == "refused"
+        assert "shows 0, which proves no scale: set the output to 10 or more" in result["reason"]
+    assert words_of(cdu, capsys, 4, 2) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("shown", "state", "reason"),
+    [
+        ("62", "done", ""),
+        ("80", "failed", "the display shows 80 %: the scale of the table is wrong"),
+        ("-", "failed", "the display was not compared"),
+    ],
+)
+def test_the_dialogue_compares_the_tested_value(
+    cdu: str,
+    site: Path,
+    shown: str,
+    state: str,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    held: list[list[int]] = []
+
+    def answer(question: str, proposal: str, _: bool) -> str:
+        if f"{_PUMP} is now 62.0 %; the display shows" not in question:
+            return proposal
+        held.append(words_of(cdu, capsys, 4, 1))
+        return shown
+
+    monkeypatch.setattr(dialogue, "prompt", answer)
+    monkeypatch.setattr(dialogue, "confirm", lambda *_: True)
+    words = [word for word in command(cdu, site, "--to", "write-test") if word != "--yes"]
+    main(without(words, _PUMP))
+    assert held == [[620]]
+    steps = json.loads((site / "commission.json").read_text())["steps"]
+    pump = steps["write-test"]["result"][0]
+    assert pump["state"] == state
+    assert reason in pump["reason"]
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+def test_the_step_test_needs_the_same_proof(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = without(command(cdu, site, "--tune", "--to", "tune", "--json"), _VALVE)
+    main(words)
+    assert {r["state"] for r in results_of(capsys)} == {"refused"}
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+@pytest.mark.parametrize(("shown", "is_proven"), [(9.9, False), (10.0, True), ("none", False)])
+def test_ten_percent_of_the_range_proves_a_scale(shown: float | str, is_proven: bool) -> None:
+    values = {"gauges": [{"point": "cdu.P", "gauge": shown}]}
+    assert (unproven_scale("cdu.P", 100.0, values) == "") == is_proven
