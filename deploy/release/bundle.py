@@ -77,7 +77,10 @@ def is_dropped(entry: str) -> bool:
 
 
 def reduce_wheel(wheel: Path) -> bytes:
-    """Return a wheel without the dropped folders; its RECORD lists what remains."""
+    """Return a wheel without the dropped folders; its RECORD lists what remains, without hashes.
+
+    Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash of the whole.
+    """
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
             for name in sorted(source.namelist()):
@@ -85,8 +88,9 @@ def reduce_wheel(wheel: Path) -> bytes:
                     continue
                 data = source.read(name)
                 if name.endswith(".dist-info/RECORD"):
-                    lines = data.decode().splitlines(keepends=True)
-                    data = "".join(line for line in lines if not is_dropped(line)).encode()
+                    lines = data.decode().splitlines()
+                    paths = (line.rsplit(",", 2)[0] for line in lines if not is_dropped(line))
+                    data = "".join(f"{path},,\n" for path in paths).encode()
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)

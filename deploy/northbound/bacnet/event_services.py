@@ -7,7 +7,6 @@ Only clients of the permitted networks can acknowledge.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path

@@ -14,7 +14,6 @@ of the state folder, for the metrics and for `coldloop doctor`.
 """
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass

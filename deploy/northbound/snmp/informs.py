@@ -9,7 +9,6 @@ cleared. The keys are in a private file, not in the arguments.
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import shutil
