@@ -79,7 +79,8 @@ def is_dropped(entry: str) -> bool:
 def reduce_wheel(wheel: Path) -> bytes:
     """Return a wheel without the dropped folders; its RECORD lists what remains, without hashes.
 
-    Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash of the whole.
+    Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash
+    of the whole.
     """
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
