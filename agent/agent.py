@@ -93,7 +93,7 @@ class Agent:
         self.receiver: ReceiverDriver | None = ports.receiver
         self.uplink: Uplink | None = ports.uplink
         self.links: list[PortLink] = ports.links
-        self._first_component = ports.first_component
+        self._min_component_port = ports.min_component_port
         self._bus_links = ports.bus_links
         self._status_link: PortLink | None = ports.status_link
         self._out: Actions = []
@@ -139,7 +139,7 @@ class Agent:
         """Build the components. Return those that report active conditions to the supervisor."""
         from agent.core.component.component_set import ComponentSet  # noqa: PLC0415 - many units have none
 
-        component_set = ComponentSet(self, config, self._first_component)
+        component_set = ComponentSet(self, config, self._min_component_port)
         self._component_set = component_set
         self.components = component_set.components
         self.links.extend(component_set.links)
@@ -258,7 +258,7 @@ class Agent:
             except Exception as error:
                 self.guard.handle(listener, error, now)
         try:
-            if port >= self._first_component:
+            if port >= self._min_component_port:
                 if self._component_set is not None:
                     self._component_set.receive(port, data, now)
             elif port >= FIRST_BUS:
@@ -293,7 +293,7 @@ class Agent:
             for link in self.links:
                 if link.port == port:
                     self._link_event(link, kind, now)
-            if port >= self._first_component:
+            if port >= self._min_component_port:
                 if self._component_set is not None:
                     self._component_set.event(port, kind, now)
             elif port >= FIRST_BUS:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class AgentPorts:
     """The ports. `links`: all but the broker's; `bus_links` are those of the buses among them.
 
-    `first_component` is the first port number of the components. `birth`: the first message of the
-    uplink.
+    `min_component_port` is the first port number of the components. `birth`: the first message of
+    the uplink.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class AgentPorts:
     ) -> None:
         self.links: list[PortLink] = []
         self.receiver = self._make_receiver(config)
-        self.first_component = FIRST_BUS + len(config.buses)
+        self.min_component_port = FIRST_BUS + len(config.buses)
         self.bus_links = [
             PortLink(FIRST_BUS + index, name, str(address))
             for index, (name, address) in enumerate(config.buses)

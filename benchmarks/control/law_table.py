@@ -41,25 +41,27 @@ from hil.plant.fluid.parameters import PlantParameters
 SECONDS = 2400
 STEPS = ((300, 90.0), (1350, 50.0))
 
-PROCESS_GAIN, PROCESS_S, DELAY_S = 0.43, 36.5, 4.0
+PROCESS_GAIN, PROCESS_TIME_CONSTANT_S, DELAY_S = 0.43, 36.5, 4.0
 """First-order model with delay: K per %, s, s. Two points (28 %, 63 %) of the valve step response
 that `hil.plant.plant` documents; the delay is the lag of the sensor."""
-_IMC_S = 0.5 * PROCESS_S
-IMC_GAIN = PROCESS_S / (PROCESS_GAIN * (_IMC_S + DELAY_S))
-"""Percent per K, for a closed loop twice as fast as the open loop; integral time `PROCESS_S`."""
+_IMC_TIME_CONSTANT_S = 0.5 * PROCESS_TIME_CONSTANT_S
+IMC_GAIN = PROCESS_TIME_CONSTANT_S / (PROCESS_GAIN * (_IMC_TIME_CONSTANT_S + DELAY_S))
+"""Percent per K, for a closed loop twice as fast as the open loop; the integral time is
+`PROCESS_TIME_CONSTANT_S`."""
 
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Changes of the nominal plant: factors; stiction in percent of the stroke; half period of a
-    square wave, seconds (0: load steps), and its low load.
+    """Changes of the nominal plant: factors (`valve_flow`: facility flow of the open valve);
+    stiction in percent of the stroke; half period of a square wave, seconds (0: load steps), and
+    its low load.
     """
 
     ua: float = 1.0
     delay: float = 1.0
     lag: float = 1.0
     noise: float = 1.0
-    valve: float = 1.0
+    valve_flow: float = 1.0
     stiction_pct: float = 0.0
     wave_s: int = 0
     wave_low_kw: float = 30.0
@@ -74,7 +76,7 @@ DISTURBANCES = {
     "noise x5": Disturbance(noise=5.0),
     "stiction 2 %": Disturbance(stiction_pct=2.0),
     "stiction 5 %": Disturbance(stiction_pct=5.0),
-    "valve x2.5": Disturbance(valve=2.5),
+    "valve x2.5": Disturbance(valve_flow=2.5),
 }
 HALF_PERIODS_S = (2, 3, 5, 8, 10, 15, 20, 30, 40, 60, 90, 120)
 DISTURBANCES |= {
@@ -91,12 +93,12 @@ _NEVER_S = float(SECONDS)
 _LOOP = {
     "setpoint_c": laws.SETPOINT_C,
     "sensor": "rpu",
-    "gain_pct_per_k": laws.GAIN,
+    "gain_pct_per_k": laws.GAIN_PCT_PER_K,
     "integral_s": laws.INTEGRAL_S,
-    "min_pct": laws.LOW,
-    "max_pct": laws.HIGH,
+    "min_pct": laws.MIN_PCT,
+    "max_pct": laws.MAX_PCT,
     "safe_pct": 60.0,
-    "rate_pct_per_s": laws.RATE,
+    "rate_pct_per_s": laws.RATE_PCT_PER_S,
 }
 
 
@@ -139,19 +141,19 @@ class _ArbiterStub:
 def coldloop(start: float) -> laws.Controller:
     """Make the shipped loop."""
     config = LoopConfig(_LOOP, "c", ["valve"])
-    cooling, own = CoolingControl(laws.settings()), ControlReadings()
+    cooling, own_readings = CoolingControl(laws.settings()), ControlReadings()
     valve: Any = _ValveStub(start)
     arbiter: Any = _ArbiterStub()
-    sensor: Any = _SensorStub(own)
-    loop = SupplyLoopFf(config, sensor, valve, arbiter, cooling, own)
-    watch = ValveWatch(loop, own)
+    sensor: Any = _SensorStub(own_readings)
+    loop = SupplyLoopFf(config, sensor, valve, arbiter, cooling, own_readings)
+    watch = ValveWatch(loop, own_readings)
     now = 0
 
     def step(readings: ControlReadings) -> float:
         nonlocal now
         now += laws.SECOND
         for name, value in vars(readings).items():
-            setattr(own, name, value)
+            setattr(own_readings, name, value)
         valve.position_pct = readings.valve_pct
         cooling.ramp_setpoint(now, 1.0)
         watch.step(1.0)
@@ -163,68 +165,71 @@ def coldloop(start: float) -> laws.Controller:
 
 def imc(start: float) -> laws.Controller:
     """Make the PI with the gains of internal model control."""
-    return laws.pi_loop(start, IMC_GAIN, PROCESS_S)
+    return laws.pi_loop(start, IMC_GAIN, PROCESS_TIME_CONSTANT_S)
 
 
 LAWS = {"coldloop": coldloop, "PI": laws.pi_loop, "phosphor": laws.phosphor, "IMC": imc}
 
 
-def _plant(case: Disturbance) -> PlantParameters:
+def _plant(disturbance: Disturbance) -> PlantParameters:
     p = PlantParameters()
     return PlantParameters(
         start_it_kw=30.0,
         start_supply_c=laws.SETPOINT_C,
-        hx_ua_kw_k=p.hx_ua_kw_k * case.ua,
-        fws_open_lpm=p.fws_open_lpm * case.valve,
-        supply_pipe_l=p.supply_pipe_l * case.delay,
-        return_pipe_l=p.return_pipe_l * case.delay,
-        temperature_lag_s=p.temperature_lag_s * case.lag,
-        temperature_noise_k=p.temperature_noise_k * case.noise,
-        valve_deadband_pct=max(p.valve_deadband_pct, case.stiction_pct),
+        hx_ua_kw_k=p.hx_ua_kw_k * disturbance.ua,
+        fws_open_lpm=p.fws_open_lpm * disturbance.valve_flow,
+        supply_pipe_l=p.supply_pipe_l * disturbance.delay,
+        return_pipe_l=p.return_pipe_l * disturbance.delay,
+        temperature_lag_s=p.temperature_lag_s * disturbance.lag,
+        temperature_noise_k=p.temperature_noise_k * disturbance.noise,
+        valve_deadband_pct=max(p.valve_deadband_pct, disturbance.stiction_pct),
     )
 
 
-def trial(law: str, name: str, seconds: int = SECONDS, seed: int = 1) -> dict[str, Any]:
+def trial(law: str, disturbance_name: str, seconds: int = SECONDS, seed: int = 1) -> dict[str, Any]:
     """Run one law with one disturbance; return its figures."""
-    case = DISTURBANCES[name]
+    disturbance = DISTURBANCES[disturbance_name]
     steps: tuple[tuple[int, float], ...] = STEPS
-    half, low = case.wave_s, case.wave_low_kw
-    if half:
-        times = enumerate(range(300, seconds, half))
-        steps = tuple((at, low if i % 2 else 100.0) for i, at in times)
-    run = laws.ControlTrial(LAWS[law], plant=_plant(case), steps=steps, seed=seed)
+    half_period_s, low_kw = disturbance.wave_s, disturbance.wave_low_kw
+    if half_period_s:
+        times = enumerate(range(300, seconds, half_period_s))
+        steps = tuple((at, low_kw if i % 2 else 100.0) for i, at in times)
+    run = laws.ControlTrial(LAWS[law], plant=_plant(disturbance), steps=steps, seed=seed)
     run.run(seconds)
     figures = run.figures()
-    if half:
+    if half_period_s:
         figures["settle_s"] = 0.0 if max(figures["over_k"], figures["under_k"]) <= 0.5 else None
-    return {"law": law, "case": name, "seed": seed, **figures}
+    return {"law": law, "case": disturbance_name, "seed": seed, **figures}
 
 
-def lost(trials: list[dict[str, Any]]) -> list[str]:
+def find_worse_figures(trials: list[dict[str, Any]]) -> list[str]:
     """Return where `coldloop` is worse than a peer; see the module."""
-    found = []
-    for case in dict.fromkeys(t["case"] for t in trials):
+    worse = []
+    for disturbance_name in dict.fromkeys(t["case"] for t in trials):
         by_law: dict[str, list[dict[str, float]]] = {}
         for t in trials:
-            if t["case"] == case:
+            if t["case"] == disturbance_name:
                 by_law.setdefault(t["law"], []).append(_figures(t))
-        own = by_law.pop("coldloop", [])
-        for law, peer in by_law.items():
-            for name, least in RESOLUTION.items():
-                problem = _worse([f[name] for f in own], [f[name] for f in peer], least)
-                found += [f"{case}: {name} {problem} ({law})"] if problem else []
-    return found
+        own_figures = by_law.pop("coldloop", [])
+        for law, peer_figures in by_law.items():
+            for figure, resolution in RESOLUTION.items():
+                own_values = [f[figure] for f in own_figures]
+                peer_values = [f[figure] for f in peer_figures]
+                problem = _worse(own_values, peer_values, resolution)
+                worse += [f"{disturbance_name}: {figure} {problem} ({law})"] if problem else []
+    return worse
 
 
-def _worse(own: list[float], peer: list[float], least: float) -> str:
+def _worse(own_values: list[float], peer_values: list[float], resolution: float) -> str:
     """Compare one figure over the seeds; return the difference, empty if it is not worse."""
-    if not own:
+    if not own_values:
         return ""
-    mean, spread = fmean(peer), 2.0 * sqrt(pvariance(own) + pvariance(peer))
-    if fmean(own) > mean + least:
-        return f"{fmean(own):.3g}, {mean:.3g}"
-    if max(own) > mean + least + spread:
-        return f"of a seed {max(own):.3g}, {mean:.3g} + {spread:.2g}"
+    peer_mean = fmean(peer_values)
+    margin = 2.0 * sqrt(pvariance(own_values) + pvariance(peer_values))
+    if fmean(own_values) > peer_mean + resolution:
+        return f"{fmean(own_values):.3g}, {peer_mean:.3g}"
+    if max(own_values) > peer_mean + resolution + margin:
+        return f"of a seed {max(own_values):.3g}, {peer_mean:.3g} + {margin:.2g}"
     return ""
 
 
@@ -257,16 +262,15 @@ def write_page(record: dict[str, Any]) -> str:
     machine = record["machine"]
     seeds = len({t["seed"] for t in trials})
     lines = []
-    for case in dict.fromkeys(t["case"] for t in trials):
-        means = [
-            _means([t for t in trials if (t["case"], t["law"]) == (case, law)]) for law in LAWS
-        ]
+    for disturbance_name in dict.fromkeys(t["case"] for t in trials):
+        runs = [t for t in trials if t["case"] == disturbance_name]
+        means = [_means([t for t in runs if t["law"] == law]) for law in LAWS]
         cells = [
             " / ".join("-" if m[name] >= _NEVER_S else f"{m[name]:.{digits}f}" for m in means)
             for name, digits in _PAGE_FIGURES.items()
         ]
         worse = [n for n in _PAGE_FIGURES if means[0][n] > min(m[n] for m in means[1:])]
-        lines.append(f"| {case} | {' | '.join(cells)} | {', '.join(worse) or 'none'} |")
+        lines.append(f"| {disturbance_name} | {' | '.join(cells)} | {', '.join(worse) or 'none'} |")
     text = f"Measured on {machine['date'][:10]}, revision {machine['revision']}."
     return _PAGE.format(seeds=seeds, revision=text) + "\n".join(lines) + "\n"
 
@@ -296,13 +300,13 @@ def main() -> int:
     parser.add_argument("--page", type=Path, metavar="FILE", help="also write the table as a page")
     arguments = parser.parse_args()
     trials = []
-    for case in arguments.case or DISTURBANCES:
+    for disturbance_name in arguments.case or DISTURBANCES:
         for law in arguments.law or LAWS:
-            common.progress(f"{law}, {case}")
+            common.progress(f"{law}, {disturbance_name}")
             seeds = arguments.seed or SEEDS
-            trials += [trial(law, case, arguments.seconds, seed) for seed in seeds]
+            trials += [trial(law, disturbance_name, arguments.seconds, seed) for seed in seeds]
     record: dict[str, Any] = {"machine": common.describe_machine(), "trials": trials}
-    record["lost"] = lost(trials)
+    record["worse"] = find_worse_figures(trials)
     if arguments.page is not None:
         arguments.page.write_text(write_page(record), encoding="utf-8")
     head = [
@@ -324,7 +328,7 @@ def main() -> int:
     ]
     common.show(record, arguments.json, head, rows)
     if not arguments.json:
-        print("\n".join(["", "coldloop is worse:", *record["lost"]]) if record["lost"] else "")
+        print("\n".join(["", "coldloop is worse:", *record["worse"]]) if record["worse"] else "")
     return 0
 
 

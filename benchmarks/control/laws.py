@@ -36,10 +36,10 @@ SECONDS = 4200
 STEPS = ((600, 90.0), (2400, 50.0))
 SETPOINT_C = 32.0
 _DEFAULTS = {tunable.path: (tunable.default or 0) / 1000 for tunable in TUNABLES}
-GAIN = _DEFAULTS["control.supply.gain_pct_per_k"]
+GAIN_PCT_PER_K = _DEFAULTS["control.supply.gain_pct_per_k"]
 INTEGRAL_S = _DEFAULTS["control.supply.integral_s"]
-LOW, HIGH = _DEFAULTS["control.supply.min_pct"], _DEFAULTS["control.supply.max_pct"]
-RATE = _DEFAULTS["control.supply.rate_pct_per_s"]
+MIN_PCT, MAX_PCT = _DEFAULTS["control.supply.min_pct"], _DEFAULTS["control.supply.max_pct"]
+RATE_PCT_PER_S = _DEFAULTS["control.supply.rate_pct_per_s"]
 """Defaults of the loop without `cooling`: %/K, s, %, %, %/s."""
 _BAND_K = 0.5
 
@@ -81,9 +81,9 @@ def settings() -> dict[str, Any]:
             "setpoint_c": SETPOINT_C,
             "low_c": 20.0,
             "high_c": 45.0,
-            "min_pct": LOW,
-            "max_pct": HIGH,
-            "rate_pct_per_s": RATE,
+            "min_pct": MIN_PCT,
+            "max_pct": MAX_PCT,
+            "rate_pct_per_s": RATE_PCT_PER_S,
             "lag_s": 4.0,
         },
         "pumps": {
@@ -118,9 +118,11 @@ def coldloop_model(start: float) -> Controller:
     return step
 
 
-def pi_loop(start: float, gain: float = GAIN, integral_s: float = INTEGRAL_S) -> Controller:
+def pi_loop(
+    start: float, gain: float = GAIN_PCT_PER_K, integral_s: float = INTEGRAL_S
+) -> Controller:
     """Make the loop of a configuration without a model."""
-    pi = PiController(gain, integral_s, LOW, HIGH, RATE)
+    pi = PiController(gain, integral_s, MIN_PCT, MAX_PCT, RATE_PCT_PER_S)
     pi.track(start)
     command_pct = start
 
@@ -135,19 +137,19 @@ def pi_loop(start: float, gain: float = GAIN, integral_s: float = INTEGRAL_S) ->
 
 def phosphor(start: float) -> Controller:
     """Make `pid()` of pid.cpp with PI and slew limits; its error has the opposite sign."""
-    p, i = -GAIN, -GAIN / INTEGRAL_S
+    p, i = -GAIN_PCT_PER_K, -GAIN_PCT_PER_K / INTEGRAL_S
     integral, last = start, start
 
     def step(readings: ControlReadings) -> float:
         nonlocal integral, last
         error = -_error(readings)
         proportional = p * error
-        integral = min(max(integral + error * i, LOW), HIGH)
-        output = min(max(proportional + integral, LOW), HIGH)
-        slewed = min(max(output, last - RATE), last + RATE)
+        integral = min(max(integral + error * i, MIN_PCT), MAX_PCT)
+        output = min(max(proportional + integral, MIN_PCT), MAX_PCT)
+        slewed = min(max(output, last - RATE_PCT_PER_S), last + RATE_PCT_PER_S)
         if slewed != output:
             output = slewed
-            integral = min(max(output - proportional, LOW), HIGH)
+            integral = min(max(output - proportional, MIN_PCT), MAX_PCT)
         last = output
         return output
 
@@ -171,8 +173,9 @@ def simple(start: float) -> Controller:
     """Make the controller of the library simple-pid."""
     from simple_pid import PID  # noqa: PLC0415 - a peer
 
-    pid = PID(-GAIN, -GAIN / INTEGRAL_S, 0.0, SETPOINT_C, sample_time=None, starting_output=start)
-    pid.output_limits = (LOW, HIGH)
+    p, i = -GAIN_PCT_PER_K, -GAIN_PCT_PER_K / INTEGRAL_S
+    pid = PID(p, i, 0.0, SETPOINT_C, sample_time=None, starting_output=start)
+    pid.output_limits = (MIN_PCT, MAX_PCT)
     return lambda readings: float(pid(readings.supply_c or 0.0, dt=1.0) or 0.0)
 
 

@@ -152,7 +152,7 @@ def test_table_of_laws() -> None:
     chosen = [word for case in cases for word in ("--case", case)]
     record = benchmark("control.law_table", "--seed", "1", *chosen)
     assert len(record["trials"]) == 20
-    assert record["lost"] == []
+    assert record["worse"] == []
 
 
 @pytest.mark.soak

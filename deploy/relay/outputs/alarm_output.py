@@ -50,17 +50,17 @@ class AlarmOutput(Output):
         stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
         for key, text in stored.items():
             state = json.loads(text)
-            self._filter(key.removeprefix(_KEY_PREFIX)).load(state["filter"])
+            self._filter_of(key.removeprefix(_KEY_PREFIX)).load(state["filter"])
             self._monotonic_ms[key.removeprefix(_KEY_PREFIX)] = state["monotonic_ms"]
 
-    def _filter(self, unit: str) -> AlarmFilter:
+    def _filter_of(self, unit: str) -> AlarmFilter:
         return self._filters.setdefault(unit, AlarmFilter())
 
     def note(self, note: Note) -> None:
         """Follow a change of an alarm. Other notes have no effect."""
         unit, content = note.unit, note.content
         if content.get("event") == START:
-            self._filter(unit).restart(self.context.clock_ms())
+            self._filter_of(unit).restart(self.context.clock_ms())
             self._next_poll = 0
             self._save(unit)
         if "alarm" not in content or "code" not in content:
@@ -70,9 +70,9 @@ class AlarmOutput(Output):
         monotonic = content.get("m")
         if isinstance(monotonic, int):
             if monotonic < self._monotonic_ms.get(unit, 0):
-                self._filter(unit).restart(now)
+                self._filter_of(unit).restart(now)
             self._monotonic_ms[unit] = monotonic
-        self._filter(unit).change(now, is_raised, code, str(content.get("text", "")))
+        self._filter_of(unit).change(now, is_raised, code, str(content.get("text", "")))
         self._next_poll = 0
         self._save(unit)
 
@@ -121,13 +121,13 @@ class AlarmOutput(Output):
         if self.context.store is None:
             return
         state = {
-            "filter": self._filter(unit).dump(),
+            "filter": self._filter_of(unit).dump(),
             "monotonic_ms": self._monotonic_ms.get(unit, 0),
         }
         self.context.store.store_state(_KEY_PREFIX + unit, json.dumps(state))
 
 
 def _page_rows(codes: list[str]) -> list[dict[str, Any]]:
-    found = catalogue()
-    rows = [{"code": code, "priority": found.priority(code)} for code in codes]
+    alarm_catalogue = catalogue()
+    rows = [{"code": code, "priority": alarm_catalogue.priority(code)} for code in codes]
     return sorted(rows, key=lambda row: str(row["priority"]))

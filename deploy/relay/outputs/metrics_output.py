@@ -33,7 +33,7 @@ class UnitMetrics:
     state: int | None = None
     version: str = ""
     values: dict[str, float] = field(default_factory=dict)
-    alarms: dict[str, int] = field(default_factory=dict)
+    raised_ms_by_code: dict[str, int] = field(default_factory=dict)
     late_blocks: int = 0
     undated_blocks: int = 0
 
@@ -50,12 +50,12 @@ class MetricsOutput(Output):
         self._lock = threading.Lock()
 
     def _unit(self, unit: str) -> UnitMetrics:
-        found = self._units.get(unit)
-        if found is None:
+        metrics = self._units.get(unit)
+        if metrics is None:
             if len(self._units) >= _MAX_UNITS:
                 self._units.pop(next(iter(self._units)))
-            found = self._units[unit] = UnitMetrics()
-        return found
+            metrics = self._units[unit] = UnitMetrics()
+        return metrics
 
     def rows(self, block: Rows) -> None:
         """Keep the values of the newest row of the unit. A late block changes no value."""
@@ -88,18 +88,18 @@ class MetricsOutput(Output):
         with self._lock:
             unit = self._unit(note.unit)
             unit.last_message_ms = self.context.clock_ms()
-            if change == "raised" and isinstance(code, str) and len(unit.alarms) < 1000:
-                unit.alarms[code] = note.time_ms or unit.last_message_ms
+            if change == "raised" and isinstance(code, str) and len(unit.raised_ms_by_code) < 1000:
+                unit.raised_ms_by_code[code] = note.time_ms or unit.last_message_ms
             elif change == "cleared":
-                unit.alarms.pop(str(code), None)
+                unit.raised_ms_by_code.pop(str(code), None)
 
     def on_unit_state(self, unit: str, payload: bytes) -> None:
         """Follow whether the unit is online."""
         with self._lock:
-            found = self._unit(unit)
-            found.is_online = b'"online":false' not in payload.replace(b" ", b"")
-            if found.is_online:
-                found.last_message_ms = self.context.clock_ms()
+            metrics = self._unit(unit)
+            metrics.is_online = b'"online":false' not in payload.replace(b" ", b"")
+            if metrics.is_online:
+                metrics.last_message_ms = self.context.clock_ms()
 
     def pages(self) -> dict[str, Page]:
         """Return the pages `/metrics` and `/metrics/unit`."""
@@ -129,7 +129,7 @@ def _escape(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _labels(unit: str) -> str:
+def _unit_labels(unit: str) -> str:
     site, _, name = unit.partition("/")
     return f'site="{_escape(site)}",unit="{_escape(name)}"'
 
@@ -137,7 +137,7 @@ def _labels(unit: str) -> str:
 def _alarm_samples(name: str, unit: UnitMetrics) -> list[tuple[str, str, float]]:
     """Return the number of active alarms of each priority."""
     by_priority: dict[str, int] = {}
-    for code in unit.alarms:
+    for code in unit.raised_ms_by_code:
         priority = str(catalogue().priority(code))
         by_priority[priority] = by_priority.get(priority, 0) + 1
     return [(name, f',priority="{p}"', float(count)) for p, count in sorted(by_priority.items())]
@@ -146,7 +146,7 @@ def _alarm_samples(name: str, unit: UnitMetrics) -> list[tuple[str, str, float]]
 def format_values(unit: str, values: dict[str, float]) -> str:
     """Format the newest value of each signal of a unit."""
     lines = ["# TYPE coldloop_value gauge", "# HELP coldloop_value Newest value of a signal."]
-    labels = _labels(unit)
+    labels = _unit_labels(unit)
     lines += [
         f'coldloop_value{{{labels},signal="{_escape(signal)}"}} {value!r}'
         for signal, value in sorted(values.items())
@@ -162,7 +162,7 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
         lines.append(f"# TYPE coldloop_{name} gauge")
         lines.append(f"# HELP coldloop_{name} {text}")
         for unit, extra, value in samples:
-            lines.append(f"coldloop_{name}{{{_labels(unit)}{extra}}} {value!r}")
+            lines.append(f"coldloop_{name}{{{_unit_labels(unit)}{extra}}} {value!r}")
 
     items = list(units.items())
     add_family(
