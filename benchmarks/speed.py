@@ -88,10 +88,10 @@ def count_instructions(name: str, seconds: int) -> int:
         )
     except OSError as error:
         raise BenchError(f"valgrind: {error.strerror}") from error
-    found = re.search(r"I +refs: +([\d,]+)", completed.stderr)
-    if found is None:
+    count = re.search(r"I +refs: +([\d,]+)", completed.stderr)
+    if count is None:
         raise BenchError(f"valgrind: no count: {completed.stderr[-200:]}")
-    return int(found[1].replace(",", ""))
+    return int(count[1].replace(",", ""))
 
 
 def measure_instructions(names: tuple[str, ...], seconds: int) -> dict[str, list[float]]:

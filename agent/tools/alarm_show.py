@@ -21,11 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one alarm. Raises AgentError if there is no such alarm."""
-    found = catalogue()
-    entry = found.find(arguments.code)
+    alarm_catalogue = catalogue()
+    entry = alarm_catalogue.find(arguments.code)
     if entry is None:
         code = arguments.code.partition(":")[0]
-        raise AgentError(f"no alarm {code}{_hint(code, list(found.entries))}")
+        raise AgentError(f"no alarm {code}{_hint(code, list(alarm_catalogue.entries))}")
     record = all_records().get(entry.code)
     if arguments.json:
         print(json.dumps(entry_json(entry, record)))

@@ -39,8 +39,8 @@ class LogContents:
         path = Path(folder)
         if not path.is_dir():
             raise AgentError(f"{folder}: no such folder")
-        found = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
-        self.segments = [(name, file) for name, file in found if name is not None]
+        named_files = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
+        self.segments = [(name, file) for name, file in named_files if name is not None]
         if not self.segments:
             raise AgentError(f"{folder}: contains no log (files named log.…)")
         self.damaged = 0

@@ -141,7 +141,7 @@ def main(path: str, _flash: object = None) -> int:
     collect_us = time.ticks_diff(time.ticks_us(), started_at)  # type: ignore[attr-defined]
     bench = AgentTimer(agent, watch)
     gc.collect()
-    own = gc.mem_alloc() - at_start  # type: ignore[attr-defined]
+    bench_bytes = gc.mem_alloc() - at_start  # type: ignore[attr-defined]
     play(bench)
     if watch:
         bench.measure_heap(10_000_000 * len(bench.live))
@@ -157,7 +157,7 @@ def main(path: str, _flash: object = None) -> int:
         "cycle_p99_us": bench.cycles.percentile(990),
         "cycle_max_us": bench.cycles.longest,
         "first_write_us": bench.first_write,
-        "peak": bench.peak - own,
+        "peak": bench.peak - bench_bytes,
         "live": bench.live,
         "heap": gc.mem_alloc() + gc.mem_free(),  # type: ignore[attr-defined]
     }

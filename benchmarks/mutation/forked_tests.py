@@ -174,11 +174,11 @@ def innermost(function: ast.FunctionDef, line: int) -> set[int]:
 
     A change of the head of the function concerns all its lines.
     """
-    found = set(range(function.lineno, (function.end_lineno or line) + 1))
+    smallest = set(range(function.lineno, (function.end_lineno or line) + 1))
     for node, lines in heads(function):
         if line in lines and node is not function:
-            found = set(lines)
-    return found
+            smallest = set(lines)
+    return smallest
 
 
 def heads(function: ast.FunctionDef) -> Iterator[tuple[ast.stmt, range]]:

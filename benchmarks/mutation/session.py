@@ -38,12 +38,12 @@ def all_mutants() -> dict[str, Path]:
     copy_src_dir()
     copy_also_copy_files()
     create_mutants(1)
-    found = {}
+    files = {}
     for path in sorted(walk_mutatable_files()):
         data = SourceFileMutationData(path=path)
         data.load()
-        found.update(dict.fromkeys(data.exit_code_by_key, path))
-    return found
+        files.update(dict.fromkeys(data.exit_code_by_key, path))
+    return files
 
 
 def describe(name: str, path: Path, tested: ForkedTests) -> dict[str, Any]:
@@ -79,13 +79,13 @@ def test(subject: str, mutants: list[Mutant]) -> ForkedTests:
 def main() -> None:
     """Run some mutants of a subject (count 0: all) whose names contain `only`; write the result."""
     subject, count, seed, only, output = sys.argv[1:]
-    found = all_mutants()
-    names = sorted(name for name in found if only in name)
+    files = all_mutants()
+    names = sorted(name for name in files if only in name)
     if 0 < int(count) < len(names):
         names = sorted(random.Random(f"{subject} {seed}").sample(names, int(count)))
-    tested = test(subject, [Mutant(name, found[name]) for name in names])
-    mutants = [describe(name, found[name], tested) for name in names]
-    record = {"all": len(found), "mutants": mutants}
+    tested = test(subject, [Mutant(name, files[name]) for name in names])
+    mutants = [describe(name, files[name], tested) for name in names]
+    record = {"all": len(files), "mutants": mutants}
     Path(output).write_text(json.dumps(record), encoding="utf-8")
 
 

@@ -53,8 +53,8 @@ def results() -> dict[str, Any]:
     """Return the last result of each subject; empty without one."""
     if not RESULTS.exists():
         return {}
-    found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return found
+    stored: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return stored
 
 
 def _read(name: str) -> dict[str, Any]:

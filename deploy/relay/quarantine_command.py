@@ -66,28 +66,28 @@ def _describe(held: Quarantined, with_payload: bool) -> dict[str, Any]:
 def _select(table: QuarantineTable, arguments: argparse.Namespace) -> list[Quarantined]:
     if not arguments.id:
         return table.find(arguments.unit, arguments.reason)
-    found = []
+    selected = []
     for number in arguments.id:
         held = table.get(number)
         if held is None:
             raise DeployError(f"{number}: not in the quarantine")
-        found.append(held)
-    return found
+        selected.append(held)
+    return selected
 
 
-def _print_list(found: list[Quarantined], as_json: bool) -> None:
+def _print_list(selected: list[Quarantined], as_json: bool) -> None:
     if as_json:
-        for held in found:
+        for held in selected:
             print(json.dumps(_describe(held, False)))
         return
-    for held in found:
+    for held in selected:
         row = _describe(held, False)
         line = (
             f"{row['id']:>6}  {row['unit']:<24} {row['reason']:<9} {row['kind']:<8}"
             f" {row['class']:<5} {row['record']:>8}  {row['bytes']:>6} B  {row['detail']}"
         )
         print(printable(line))
-    print(f"{len(found)} in the quarantine")
+    print(f"{len(selected)} in the quarantine")
 
 
 def run(argv: list[str]) -> int:
@@ -123,16 +123,16 @@ def _check_store(path: Path) -> None:
 
 
 def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Namespace) -> int:
-    found = _select(table, arguments)
+    selected = _select(table, arguments)
     if arguments.action == "list":
-        _print_list(found, arguments.json)
+        _print_list(selected, arguments.json)
     elif arguments.action == "retry":
         with database.transaction():
-            for held in found:
+            for held in selected:
                 table.release(held)
-        print(f"{len(found)} given back to the relay")
+        print(f"{len(selected)} given back to the relay")
     else:
         indent = 2 if arguments.action == "show" and not arguments.json else None
-        for held in found:
+        for held in selected:
             print(json.dumps(_describe(held, True), indent=indent))
     return 0

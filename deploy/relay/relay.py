@@ -282,15 +282,15 @@ class Relay:
             return
         self._abandoned_due = time.monotonic() + _ABANDONED_S
         try:
-            found = find_abandoned(self.options.store, self._database)
+            counts = find_abandoned(self.options.store, self._database)
         except sqlite3.Error:
             return  # the next batch reports it
-        for name in sorted((found.keys() & self._abandoned.keys()) - self._reported):
+        for name in sorted((counts.keys() & self._abandoned.keys()) - self._reported):
             report(
-                f"{self.options.store}: {found[name]} records wait for a relay with --name {name}"
+                f"{self.options.store}: {counts[name]} records wait for a relay with --name {name}"
             )
-        self._reported = found.keys() & self._abandoned.keys()
-        self._abandoned = found
+        self._reported = counts.keys() & self._abandoned.keys()
+        self._abandoned = counts
 
     def _next_batch(self) -> list[tuple[str, bytes, object]]:
         if self._retry_batch:

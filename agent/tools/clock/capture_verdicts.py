@@ -55,7 +55,7 @@ class CaptureJudge:
     def judge_epoch(self, epoch: Epoch) -> list[str]:
         """Return the verdicts on an epoch: check, figure and unit."""
         log = self.clock.evidence_log
-        before = dict(log.counts)
+        counts_before = dict(log.counts)
         now = self._time_of(epoch)
         self.clock.slew(now - self._mono_us, now)
         self._mono_us = now
@@ -64,10 +64,12 @@ class CaptureJudge:
             fix = _make_fix(epoch, now)
             self._check_jump(fix)
             self.clock.add_fix(fix)
-        found = [name for name in _NAMES if log.counts.get(name, 0) > before.get(name, 0)]
-        for name in found:
+        new_verdicts = [
+            name for name in _NAMES if log.counts.get(name, 0) > counts_before.get(name, 0)
+        ]
+        for name in new_verdicts:
             self.counts[name] = self.counts.get(name, 0) + 1
-        return [self._text(name) for name in found]
+        return [self._text(name) for name in new_verdicts]
 
     def summary(self) -> dict[str, object]:
         """Return the counts, and the state of the clock at the end."""

@@ -64,16 +64,18 @@ def run(arguments: argparse.Namespace) -> int:
             reference.close()
     except DriverError as error:
         raise ConfigError(str(error)) from None
-    found = meter.result(reference.error_us)
-    if found is None:
+    latency = meter.result(reference.error_us)
+    if latency is None:
         print(
             f"coldloop clock calibrate: {len(meter.samples)} samples, at least {MIN_SAMPLES} are "
             "needed: check the fix of the receiver, the reference, and --seconds",
             file=sys.stderr,
         )
         return 1
-    usable = 0.0 < found.latency_ms <= _MAX_MS
-    print(json.dumps({**asdict(found), "usable": usable}) if arguments.json else describe(found))
+    usable = 0.0 < latency.latency_ms <= _MAX_MS
+    print(
+        json.dumps({**asdict(latency), "usable": usable}) if arguments.json else describe(latency)
+    )
     return 0 if usable else 1
 
 

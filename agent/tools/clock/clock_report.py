@@ -24,9 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     snapshot = read_status(state_folder(arguments) / STATUS_FILE)
     age = age_s(snapshot)
     if arguments.json:
-        found = {key: snapshot[key] for key in (*_HEAD, *_PARTS) if key in snapshot}
+        sections = {key: snapshot[key] for key in (*_HEAD, *_PARTS) if key in snapshot}
         alarms = [a for a in snapshot["alarms"] if a["code"].startswith(("time_", "gnss_"))]
-        print(json.dumps({**found, "alarms": alarms, "age_s": age}))
+        print(json.dumps({**sections, "alarms": alarms, "age_s": age}))
     else:
         print(render_report(snapshot))
         print(f"age           {age:.1f} s")

@@ -103,8 +103,16 @@ class Grandmaster:
 
     def send_settings(self, command: str) -> bool:
         """Send a command through pmc; return whether ptp4l has confirmed it."""
-        own = self._folder / f"pmc-{os.getpid()}.sock"
+        own_socket = self._folder / f"pmc-{os.getpid()}.sock"
         text = run_program(
-            "pmc", "-u", "-b", "0", "-s", f"{self._folder}/ptp4l.sock", "-i", str(own), command
+            "pmc",
+            "-u",
+            "-b",
+            "0",
+            "-s",
+            f"{self._folder}/ptp4l.sock",
+            "-i",
+            str(own_socket),
+            command,
         )
         return text is not None and "RESPONSE" in text

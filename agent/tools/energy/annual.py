@@ -71,7 +71,7 @@ def read_months(path: Path) -> tuple[list[Account], int]:
     if day is None or lines[-1] != "end":
         raise ConfigError(f"{path}: damaged, or not an energy account")
     rests = [line.partition(" ")[2] for line in lines[4:-1] if line.startswith("month ")]
-    months = [found for found in map(accounts.decode, rests) if found is not None]
+    months = [account for account in map(accounts.decode, rests) if account is not None]
     return months, day.start_us
 
 
@@ -82,26 +82,26 @@ def build_report(
     months, now_us = stored
     meters = [(raw["role"], f"{raw['device']}.{raw['point']}") for raw in section["meters"]]
     sheet = FigureSheet(site, meters)
-    whole = {
+    complete_months = {
         _name(month.start_us): month
         for month in months
         if month.start_us and _is_whole(month.start_us)
     }
     wanted = _last_names(now_us)
-    found = [(name, whole[name]) for name in wanted if name in whole]
+    reported = [(name, complete_months[name]) for name in wanted if name in complete_months]
     return {
         "category": section.get("category", 1),
         "total_is": "facility meter" if sheet.metered[accounts.FACILITY] else "sum of the parts",
         "standards": ["ISO/IEC 30134-2", "ISO/IEC 30134-6", "ISO/IEC 30134-9"],
-        "interval": "12 months" if len(found) == MONTHS else "interim",
-        "months": [name for name, _ in found],
-        "missing": [name for name in wanted if name not in whole],
+        "interval": "12 months" if len(reported) == MONTHS else "interim",
+        "months": [name for name, _ in reported],
+        "missing": [name for name in wanted if name not in complete_months],
         "grid": None if site.grid is None else site.grid.source,
         "without_class": sorted({name for _, name in meters} - set(site.classes)),
-        "figures": [asdict(figure) for figure in sheet.figures(found)] if found else [],
+        "figures": [asdict(figure) for figure in sheet.figures(reported)] if reported else [],
         "by_month": {
             name: [asdict(figure) for figure in sheet.figures([(name, account)])]
-            for name, account in found
+            for name, account in reported
         },
     }
 

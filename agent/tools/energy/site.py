@@ -91,10 +91,10 @@ def parse_site(text: str) -> EnergySite:
 
 
 def _table(raw: dict[str, Any], name: str) -> dict[str, Any]:
-    found = raw.get(name, {})
-    if not isinstance(found, dict):
+    table = raw.get(name, {})
+    if not isinstance(table, dict):
         raise ConfigError(f"{name}: not a table")
-    return found
+    return table
 
 
 def _refuse_unknown(raw: dict[str, Any], known: tuple[str, ...], where: str) -> None:

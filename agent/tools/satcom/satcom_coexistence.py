@@ -182,15 +182,15 @@ def band_of(name: "str | None") -> str:
 
 def levels(epochs: "list[Any]") -> "dict[str, float]":
     """Return the mean C/N0 of the eight strongest signals of each band, dBHz."""
-    found: dict[str, list[float]] = {}
+    by_band: dict[str, list[float]] = {}
     for epoch in epochs:
         values: dict[str, list[int]] = {}
         for satellite in epoch.satellite_view.satellites:
             for _, name, level in satellite.signals:
                 values.setdefault(band_of(name), []).append(level)
         for band, signals in values.items():
-            found.setdefault(band, []).append(mean(sorted(signals)[-8:]))
-    return {band: mean(values) for band, values in found.items()}
+            by_band.setdefault(band, []).append(mean(sorted(signals)[-8:]))
+    return {band: mean(values) for band, values in by_band.items()}
 
 
 def fix_share(epochs: "list[Any]") -> float:

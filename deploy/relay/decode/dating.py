@@ -57,9 +57,9 @@ def date_rows(raw: RawBlock, now_ms: int, known: dict[int, RunClock]) -> Dates:
     missing = sum(time_ms is None for time_ms in times)
     # The newest span with UTC dates the others.
     for span in reversed(raw.spans):
-        found = _clock_of_span(span, times, known.get(span.run))
-        if found is not None and span.run and span.run not in clocks:
-            clocks[span.run] = found
+        clock = _clock_of_span(span, times, known.get(span.run))
+        if clock is not None and span.run and span.run not in clocks:
+            clocks[span.run] = clock
     for span in raw.spans:
         _fill_span(span, times, clocks.get(span.run) or known.get(span.run))
     left = sum(time_ms is None for time_ms in times)

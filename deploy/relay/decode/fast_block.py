@@ -272,9 +272,11 @@ class FastBlockReader(block.BlockReader):
         if not -_MAX_VALUE < start < _MAX_VALUE:
             raise BeyondError
         model = np.array(state, np.int64)
-        found = np.empty(count - len(values), np.int64)
-        decoded = _read_values(fast.state, fast.table, fast.bytes, start, model, found, fast.limit)
+        decoded_values = np.empty(count - len(values), np.int64)
+        decoded = _read_values(
+            fast.state, fast.table, fast.bytes, start, model, decoded_values, fast.limit
+        )
         if decoded < 0:
             raise BeyondError
         state[:] = model.tolist()
-        return [*values, *found.tolist()]
+        return [*values, *decoded_values.tolist()]

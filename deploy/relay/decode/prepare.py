@@ -128,12 +128,12 @@ class Preparer:
     def _run_clock(self, entry: Entry, run: int) -> RunClock | None:
         key = (entry.unit, entry.generation, run)
         if key not in self._clocks:
-            found = self._database.run_clock(*key)
-            if found is None:
+            stored = self._database.run_clock(*key)
+            if stored is None:
                 return None
             if len(self._clocks) >= _MAX_CLOCKS:
                 self._clocks.clear()
-            self._clocks[key] = RunClock(run, *found)
+            self._clocks[key] = RunClock(run, *stored)
         return self._clocks[key]
 
     def _store_clock(self, entry: Entry, clock: RunClock) -> None:
@@ -229,11 +229,11 @@ class Preparer:
         """Return the dates that a record has since it was prepared; None: it was not."""
         if entry.id > self._dates.decided_to:
             return None
-        found = self._dates.find(entry.id)
-        own = [time_ms for time_ms in raw.times if time_ms is not None]
-        if found is None and len(own) == len(raw.times):
-            return RowDates(own, True, 0)
-        return found
+        decided = self._dates.find(entry.id)
+        known_times = [time_ms for time_ms in raw.times if time_ms is not None]
+        if decided is None and len(known_times) == len(raw.times):
+            return RowDates(known_times, True, 0)
+        return decided
 
     def _decide(self, entry: Entry, raw: RawBlock, prepared: Prepared | None) -> RowDates:
         """Date the rows of a record. Raises HeldError if it must wait."""

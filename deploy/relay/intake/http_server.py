@@ -58,12 +58,12 @@ def _receive(
     if settings.webhook is None:
         return 403, "this relay takes no messages from a gateway\n"
     try:
-        found = settings.webhook.message(
+        parts = settings.webhook.message(
             _parse_fields(headers.get("Content-Type", ""), body), authorization
         )
-        if found is None:
+        if parts is None:
             return 401, "the request is not authentic\n"
-        imei, data = found[0], bytes.fromhex(found[1])
+        imei, data = parts[0], bytes.fromhex(parts[1])
     except (ValueError, RecursionError):
         return 400, "imei and data (hexadecimal) are needed\n"
     if not imei or not data:

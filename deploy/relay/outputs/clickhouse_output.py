@@ -114,8 +114,8 @@ class _Embedded:
 
 
 def _raise(text: str) -> None:
-    found = _CODE.search(text)
-    if found is not None and int(found[1]) in _OF_AN_ITEM:
+    code = _CODE.search(text)
+    if code is not None and int(code[1]) in _OF_AN_ITEM:
         raise RefusedError(f"ClickHouse: {text[:200]}")
     raise OutputError(f"ClickHouse: {text[:200]}")
 

@@ -271,14 +271,14 @@ class FleetStoreOutput(Output):
         if not is_raised:
             self._db.execute("DELETE FROM alarm WHERE unit=? AND code=?", key)
             return
-        found = catalogue_fields(note.content)
-        priority = found.get("priority")
+        fields = catalogue_fields(note.content)
+        priority = fields.get("priority")
         self._db.execute(
             "INSERT INTO alarm VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING",
             (
                 *(*key, note.time_ms or self.context.clock_ms()),
                 _storable(str(note.content.get("text", "")), _MAX_TEXT_CHARS),
-                *(found.get("number"), None if priority is None else int(priority)),
+                *(fields.get("number"), None if priority is None else int(priority)),
             ),
         )
 

@@ -146,11 +146,11 @@ def _make_tables(connection: psycopg.Connection) -> None:
 
 def _make_durable(connection: psycopg.Connection) -> None:
     """Make each commit wait for the disk. Raises OutputError if the server cannot do that."""
-    found = connection.execute(
+    settings = connection.execute(
         "SELECT current_setting('fsync'), current_setting('full_page_writes'),"
         " current_setting('synchronous_commit')"
     ).fetchone()
-    fsync, full_pages, commit = found or ("", "", "")
+    fsync, full_pages, commit = settings or ("", "", "")
     if fsync != "on" or full_pages != "on":
         raise OutputError("PostgreSQL: fsync or full_page_writes is off: a commit can be lost")
     if commit == "off":
@@ -159,8 +159,10 @@ def _make_durable(connection: psycopg.Connection) -> None:
 
 def _make_hypertable(connection: psycopg.Connection) -> None:
     """Use TimescaleDB if the database has it."""
-    found = connection.execute("SELECT 1 FROM pg_extension WHERE extname='timescaledb'").fetchone()
-    if found is not None:
+    extension = connection.execute(
+        "SELECT 1 FROM pg_extension WHERE extname='timescaledb'"
+    ).fetchone()
+    if extension is not None:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute(_HYPERTABLE)

@@ -142,12 +142,12 @@ class RelayDatabase:
         """Return the text of a schema of a unit; None: unknown."""
         key = (unit, number)
         if key not in self._schemas:
-            found = self.query(
+            rows = self.query(
                 "SELECT text FROM unit_schema WHERE unit=? AND number=?", unit, number
             )
-            if not found:
+            if not rows:
                 return None
-            self._schemas[key] = bytes(found[0][0])
+            self._schemas[key] = bytes(rows[0][0])
         return self._schemas[key]
 
     def store_schema(self, unit: str, number: bytes, text: bytes) -> bool:

@@ -88,15 +88,15 @@ def _read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
     def number() -> int:
         nonlocal at
-        found = shift = 0
+        value = shift = 0
         while True:
             if at >= len(data) or shift > 63:
                 raise ValueError("a payload that is cut off")
             byte = data[at]
             at += 1
-            found |= (byte & 127) << shift
+            value |= (byte & 127) << shift
             if byte < 128:
-                return found
+                return value
             shift += 7
 
     while at < len(data):
