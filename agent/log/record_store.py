@@ -146,9 +146,9 @@ class RecordStore:
                 self._read_request = (class_index.group, first)
                 return None
             records: tuple[LogRecord, ...] = self._loaded.records
-            for found in records:
-                if found.ident <= ident <= found.last_ident:
-                    return found
+            for record in records:
+                if record.ident <= ident <= record.last_ident:
+                    return record
         class_index.drop(ident)
         return None
 
@@ -204,13 +204,13 @@ class RecordStore:
         """Handle an answer of the store."""
         self.now = now
         if self._operation == "list":
-            self._on_list([_name(part) for part in data.split(b"\0")])
+            self._on_list([segment.read_name(part) for part in data.split(b"\0")])
             return
         key, separator, content = data.partition(b"\0")
         if self._operation == "schema":
             self.schema = content
             return
-        parsed = segment.parse_name(_name(key))
+        parsed = segment.parse_name(segment.read_name(key))
         if self._operation not in ("get", "merge") or parsed is None:
             return
         _, group, first = parsed
@@ -441,11 +441,3 @@ class RecordStore:
             return []
         out, self._out = self._out, []
         return out
-
-
-def _name(data: bytes) -> str:
-    """Return the name of a record; empty for one that is no text."""
-    try:
-        return str(data, "utf-8")
-    except ValueError:  # UnicodeError is a ValueError on both interpreters
-        return ""

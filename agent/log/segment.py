@@ -56,6 +56,14 @@ def segment_name(generation: bytes, group: int, first: int) -> str:
     return "%s%s.%d.%08x" % (PREFIX, str(hexlify(generation), "ascii"), group, first)
 
 
+def read_name(key: bytes) -> str:
+    """Return a key of the store as text; empty if it is not UTF-8."""
+    try:
+        return str(key, "utf-8")
+    except ValueError:  # UnicodeError is a ValueError on both interpreters
+        return ""
+
+
 def parse_name(text: str) -> "tuple[bytes, int, int] | None":
     """Return generation, class and first id of a segment name. None: it is not a segment name."""
     parts = text.split(".")

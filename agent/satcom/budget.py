@@ -83,6 +83,13 @@ class Budget:
             remaining = min(remaining, self.window_limit - self.window_spent)
         return remaining
 
+    def max_content(self, alarm: bool, reserved_bytes: int, modem_bytes: int) -> int:
+        """Return the largest useful content of a message: one datagram of a modem that sends at
+        most `modem_bytes`, within the budget without `reserved_bytes`.
+        """
+        available = max(0, self.available(alarm) - reserved_bytes)
+        return max(64, min(modem_bytes - 4, available, 4_096))
+
     def spend(self, cost: int) -> None:
         """Subtract bytes from the budget; a negative cost returns them."""
         self.spent = max(0, self.spent + cost)

@@ -286,7 +286,7 @@ class SatcomComponent(Component):
         """Send the next part of the first class with messages, or fetch waiting messages."""
         alarm = classes[0] == ALARM
         downlink_cost = self.price.billed_bytes(sbd.MAX_MT_BYTES) if self.kind == "sbd" else 0
-        max_bytes = self._max_content(alarm, downlink_cost)
+        max_bytes = self.budget.max_content(alarm, downlink_cost, self.modem.max_bytes)
         message = self.messages.next_message(classes, self.spend_guard.number_limit, max_bytes)
         if message is None:
             return self._fetch(now, downlink_cost)
@@ -301,11 +301,6 @@ class SatcomComponent(Component):
         self._begin_session(link_state.SEND, now)
         message.tries += 1
         return True
-
-    def _max_content(self, alarm: bool, downlink_cost: int) -> int:
-        """Return the largest useful content: one datagram, within the budget."""
-        available = max(0, self.budget.available(alarm) - downlink_cost)
-        return max(64, min(self.modem.max_bytes - 4, available, 4_096))
 
     def _fetch(self, now: int, downlink_cost: int) -> bool:
         if (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from agent.control.law.dew_point import DewPointLimit
     from agent.control.law.fan import FanControl
-    from agent.control.law.optimizer import SetpointOptimizer
+    from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
 
 _SETPOINT_K_S = 1 / 50
 _OPTIMUM_K_S = 1 / 300
@@ -39,12 +39,8 @@ _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
 """Without air or load the last optimum stays for `_GAP_US` after it is due."""
-_RISE, _RISE_US = 102 / 100, 60 * SECOND
-"""Load over that of the last run from which the optimiser runs early; least time between runs."""
 _PADS_GAP_US = 3600 * SECOND
 """Time for which the last cooling of the air by the pads stands in for its sensor."""
-_HEAT_S = 300.0
-"""Time constant of the mean heat that stands in for a meter of the load."""
 _ADIABATIC_HYST_K = 1.0
 _WET_K = 1.5
 """Cooling of the air by the pads from which they count as wet."""
@@ -114,17 +110,13 @@ class CoolingControl:
         self.adiabatic_on = False
         self.inputs_missing = False
         self.optimizer: SetpointOptimizer | None = None
+        self.peak_load: PeakLoad | None = None
         self.fans: FanControl | None = None
         self._fan_elapsed_s = 0.0
         self._optimize_due = 0
         self._optimum_valid_until = 0
         self._pads_k = 0.0
         self._pads_valid_until = 0
-        self._peak_kw = self._last_peak_kw = 0.0
-        self._used_kw: float | None = None
-        self._peak_until = self._rise_allowed_from = 0
-        self._mean_heat_kw: float | None = None
-        self._heat_at = 0
         self.optimal_pump_pct: float | None = None
         self._build_options(settings)
 
@@ -141,10 +133,11 @@ class CoolingControl:
             self.fans = FanControl(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._valve_target_pct: float = fans["middle_pct"]
         if "optimum" in settings:
-            from agent.control.law.optimizer import SetpointOptimizer  # noqa: PLC0415 - only with its section
+            from agent.control.law.optimizer import PeakLoad, SetpointOptimizer  # noqa: PLC0415 - only with its section
 
             model = settings["optimum"]
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])
+            self.peak_load = PeakLoad(int(model["every_s"]) * SECOND)
 
     def set_target(self, target_c: float) -> None:
         """Set the end value of the set-point ramp, °C."""
@@ -186,54 +179,16 @@ class CoolingControl:
 
     def optimise(self, readings: ControlReadings, now: int) -> None:
         """Update `target_c` and `optimal_pump_pct` by the optimiser every `every_s` seconds."""
-        if self.optimizer is None:
+        peak_load = self.peak_load
+        if self.optimizer is None or peak_load is None:
             return
-        if readings.load_kw is None:
-            self._filter_heat(readings, now)
-        self._follow_load(readings, now)
+        load_kw = readings.load_kw
+        if load_kw is None:
+            peak_load.add_heat(self._heat_kw(readings), now)
+        elif peak_load.add(load_kw, now):
+            self._optimize_due = now
         if now >= self._optimize_due:
             self._run_optimizer(readings, now)
-
-    def _follow_load(self, readings: ControlReadings, now: int) -> None:
-        """Update the peak of the load since the run of the optimiser before the last one.
-
-        A load above the peak makes the cases too warm: the optimiser runs early, at most
-        every `_RISE_US`.
-        """
-        load_kw = readings.load_kw
-        if load_kw is None:
-            return
-        if load_kw > self._peak_kw:
-            self._peak_kw = load_kw
-        used_kw = self._used_kw
-        if used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from:
-            self._optimize_due = now
-
-    def _design_load_kw(self, readings: ControlReadings, now: int) -> "float | None":
-        """Return the load for the optimiser: the highest of the last one to two periods, kW."""
-        load_kw = readings.load_kw
-        if load_kw is None:
-            self._peak_kw = self._last_peak_kw = 0.0
-            return self._mean_heat_kw
-        peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
-        if now >= self._peak_until:
-            self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
-            self._peak_until = now + int(self.settings["optimum"]["every_s"]) * SECOND
-        return peak_kw if peak_kw > load_kw else load_kw
-
-    def _filter_heat(self, readings: ControlReadings, now: int) -> None:
-        """Update the mean heat of the loop: after a change of the flow, the heat at one time is
-        wrong until the coolant has circulated.
-        """
-        heat_kw, mean_kw = self._heat_kw(readings), self._mean_heat_kw
-        dt = (now - self._heat_at) / SECOND
-        if heat_kw is not None:
-            self._heat_at = now
-            weight = 1.0 if mean_kw is None or dt > _HEAT_S else dt / (dt + _HEAT_S)
-            mean_kw = heat_kw if mean_kw is None else mean_kw
-            self._mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
-        elif dt > _HEAT_S:
-            self._mean_heat_kw = None
 
     def optimal_dp_kpa(self, design_kpa: float) -> float:
         """Return the dP for the flow of the optimiser, kPa: proportional to the flow squared.
@@ -386,14 +341,14 @@ class CoolingControl:
     def _run_optimizer(self, readings: ControlReadings, now: int) -> None:
         """Run the optimiser, if air temperature and load are known."""
         optimizer, supply = self.optimizer, self.settings["supply"]
-        if optimizer is None:
+        peak_load = self.peak_load
+        if optimizer is None or peak_load is None:
             return
         self._optimize_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
         self._adapt_models(readings)
         air = self._inlet_air_c(readings, now)
         optimizer.set_pads(self._pads_k if self.adiabatic_on else 0.0)
-        load = self._used_kw = self._design_load_kw(readings, now)
-        self._rise_allowed_from = now + _RISE_US
+        load = peak_load.use(readings.load_kw, now)
         if air is None or load is None:
             if now < self._optimum_valid_until:  # a short gap: the last point stays
                 self._optimize_due = now + _RETRY_US

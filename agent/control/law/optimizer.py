@@ -4,10 +4,10 @@
 Does not apply its result and is not necessary for safety. The caller applies limits, dew point and
 safety. Without this module the configured set-points apply.
 
-Every `every_s` seconds, a steady-state model evaluates a grid of pump speeds and supply
-temperatures. For each point it computes the case temperature, the necessary facility water, the
-necessary fan speed, and the total power. Steps around the cheapest point, halved five times, refine
-it. Two factors adapt the model slowly to the measured pumps and cooler.
+`PeakLoad` gives the load. Every `every_s` seconds, a steady-state model evaluates a grid of pump
+speeds and supply temperatures. For each point it computes the case temperature, the necessary
+facility water, the necessary fan speed, and the total power. Steps around the cheapest point,
+halved five times, refine it. Two factors adapt the model slowly to the measured pumps and cooler.
 
 The supply is a distance below the highest supply at the same pump speed, which follows from the
 limits of case and supply. In hot hours the optimum is at the case limit. A step of the pump speed
@@ -28,6 +28,7 @@ improves exchanger and cooler. This costs less than fans near their full speed.
 """
 
 from agent.control.law.deterministic_math import exp, pow_det
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ _KEEP_RATIO = 1001 / 1000
 """Power of the last point over that of the best up to which the last is kept."""
 _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
-
+_RISE, _RISE_US = 102 / 100, 60 * SECOND
+"""Load over that of the last run from which the optimiser runs early; least time between runs."""
+_HEAT_S = 300.0
+"""Time constant of the mean heat that stands in for a meter of the load."""
 
 _UA_EXPONENT = 6 / 10
 """Exponent of UA over air flow for a finned cooler (usual for air-side films and fins)."""
@@ -91,6 +95,59 @@ class OptimalPoint:
         self.case_c = 0.0
         self.valve_target_pct = 0.0
         self.power_w = _INFEASIBLE_W
+
+
+class PeakLoad:
+    """The load for a run of the optimiser: the highest of the last one to two periods, kW.
+
+    A load above it makes the cases too warm. `used_kw` is the load of the last run. Without a meter
+    of the load, the mean heat of the loop stands in for it: after a change of the flow, the heat at
+    one time is wrong until the coolant has circulated.
+    """
+
+    def __init__(self, period_us: int) -> None:
+        self.used_kw: float | None = None
+        self.mean_heat_kw: float | None = None
+        self._period_us = period_us
+        self._peak_kw = self._last_peak_kw = 0.0
+        self._peak_until = self._rise_allowed_from = self._heat_at = 0
+
+    def add(self, load_kw: float, now: int) -> bool:
+        """Add the measured load. Return whether the optimiser must run early: at most each
+        `_RISE_US`.
+        """
+        if load_kw > self._peak_kw:
+            self._peak_kw = load_kw
+        used_kw = self.used_kw
+        return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
+
+    def add_heat(self, heat_kw: "float | None", now: int) -> None:
+        """Add the present heat of the loop; None: unknown."""
+        mean_kw = self.mean_heat_kw
+        dt = (now - self._heat_at) / SECOND
+        if heat_kw is not None:
+            self._heat_at = now
+            weight = 1.0 if mean_kw is None or dt > _HEAT_S else dt / (dt + _HEAT_S)
+            mean_kw = heat_kw if mean_kw is None else mean_kw
+            self.mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
+        elif dt > _HEAT_S:
+            self.mean_heat_kw = None
+
+    def use(self, load_kw: "float | None", now: int) -> "float | None":
+        """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
+        self._rise_allowed_from = now + _RISE_US
+        self.used_kw = self._find(load_kw, now)
+        return self.used_kw
+
+    def _find(self, load_kw: "float | None", now: int) -> "float | None":
+        if load_kw is None:
+            self._peak_kw = self._last_peak_kw = 0.0
+            return self.mean_heat_kw
+        peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
+        if now >= self._peak_until:
+            self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
+            self._peak_until = now + self._period_us
+        return peak_kw if peak_kw > load_kw else load_kw
 
 
 class SetpointOptimizer:

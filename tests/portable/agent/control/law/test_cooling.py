@@ -279,7 +279,7 @@ def test_the_optimum_is_for_the_peak_of_a_varying_load():
         if minute >= 161:
             load_kw = 70.0
         cooling.optimise(make_readings(air_c=28.0, load_kw=load_kw), 60 * minute * SECOND)
-        used.append(cooling._used_kw)
+        used.append(cooling.peak_load.used_kw)
     eq(set(used[20:120]), {80.0})
     eq(used[150], 50.0)  # after two periods
     eq(used[161], 70.0)  # a rise is used in the same minute
@@ -329,12 +329,12 @@ def test_heat_stands_in_for_a_meter_as_a_mean():
     readings = make_readings(air_c=28.0, load_kw=None)
     for second in range(600):
         cooling.optimise(readings, second * SECOND)
-    mean_kw = cooling._mean_heat_kw
+    mean_kw = cooling.peak_load.mean_heat_kw
     readings.flow_lpm = 2.0 * readings.flow_lpm
     for second in range(600, 610):
         cooling.optimise(readings, second * SECOND)
-    assert mean_kw < cooling._mean_heat_kw < 1.05 * mean_kw
+    assert mean_kw < cooling.peak_load.mean_heat_kw < 1.05 * mean_kw
     readings.flow_lpm = None
     for second in range(610, 1000):
         cooling.optimise(readings, second * SECOND)
-    eq(cooling._mean_heat_kw, None)
+    eq(cooling.peak_load.mean_heat_kw, None)
