@@ -122,7 +122,9 @@ def test_the_end_of_a_root_without_a_message_is_stored(bench: Bench) -> None:
     bench.note("raised", "bus_lost:bus1")
     bench.note("raised", "device_lost:rpu")
     assert bench.after(0) == ["raised bus_lost:bus1"]
-    bench.output._filter_of(UNIT)._alarms["bus_lost:bus1"].named = False  # as one held back in a flood
+    bench.output._filter_of(UNIT)._alarms[
+        "bus_lost:bus1"
+    ].named = False  # as one held back in a flood
     bench.after(60 * SETTLE_MS)
     bench.note("cleared", "bus_lost:bus1")
     assert bench.after(1000) == []

@@ -56,14 +56,13 @@ def sh(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = TIMEOUT_S) -> float:
-    """Wait until the result is true; return how long that took."""
-    start = time.monotonic()
-    while time.monotonic() - start < seconds:
-        if condition():
-            return time.monotonic() - start
-        time.sleep(0.2)
-    pytest.fail(f"not within {seconds:g} s")
+def inside(namespace: str) -> list[str]:
+    """Return the words before a command that make it run in a network namespace.
+
+    Those of `ip` (`netns exec`, `-n`) also change mounts, for which the root must be a mount point.
+    That of chroot(8) is none.
+    """
+    return [require_program("nsenter"), f"--net=/run/netns/{namespace}"]
 
 
 @pytest.fixture
@@ -77,9 +76,9 @@ def namespaces() -> Iterator[None]:
     sh(ip, "netns", "add", CLIENT)
     sh(ip, "link", "add", "clta", "netns", SERVER, "type", "veth", "peer", "cltb", "netns", CLIENT)
     for name, link, address in ((SERVER, "clta", ADDRESS), (CLIENT, "cltb", "10.213.77.2")):
-        sh(ip, "-n", name, "addr", "add", f"{address}/24", "dev", link)
-        sh(ip, "-n", name, "link", "set", link, "up")
-        sh(ip, "-n", name, "link", "set", "lo", "up")
+        for words in (f"addr add {address}/24 dev {link}", f"link set {link} up", "link set lo up"):
+            done = sh(*inside(name), ip, *words.split())
+            assert done.returncode == 0, done.stderr
     yield
     for name in (SERVER, CLIENT):
         sh(ip, "netns", "del", name)
@@ -132,11 +131,23 @@ class Site:
 
     def start(self, namespace: str, *argv: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{len(self.processes)}.log").open("wb")
-        command = ["ip", "netns", "exec", namespace, *argv]
+        command = [*inside(namespace), *argv]
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
         log.close()
         self.processes.append(process)
         return process
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = TIMEOUT_S) -> None:
+        """Wait until the result is true, or until a program ends: then it fails with its log."""
+        end = time.monotonic() + seconds
+        while not condition():
+            for number, process in enumerate(self.processes):
+                if process.poll() is not None:
+                    log = (self.folder / f"{number}.log").read_text()
+                    pytest.fail(f"program {number} ended with {process.returncode}: {log}")
+            if time.monotonic() > end:
+                pytest.fail(f"not within {seconds:g} s")
+            time.sleep(0.2)
 
     def serve(self, *options: str) -> list[str]:
         folder = self.folder
@@ -176,9 +187,9 @@ class Site:
 def site(namespaces: None, tmp_path: Path) -> Iterator[Site]:
     for program in ("chronyd", "chronyc", "ptp4l", "pmc"):
         require_program(program)
-    found = Site(tmp_path)
-    yield found
-    found.stop()
+    running_site = Site(tmp_path)
+    yield running_site
+    running_site.stop()
 
 
 @pytest.mark.realtime
@@ -198,12 +209,12 @@ def test_clients_follow_and_leave(site: Site) -> None:
     slave = [require_program("ptp4l"), "-f", f"{folder}/slave.conf", "-m"]
     site.start(CLIENT, *slave)
     slave_log = folder / "2.log"
-    wait_for((folder / STATUS_FILE).is_file)
+    site.wait_for((folder / STATUS_FILE).is_file)
     site.start(SERVER, *site.serve("--ptp", "clta"))
 
-    wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)
-    wait_for(lambda: site.parent_class() == "6")
-    wait_for(lambda: slave_log.read_text().count("master offset") >= 8)
+    site.wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)
+    site.wait_for(lambda: site.parent_class() == "6")
+    site.wait_for(lambda: slave_log.read_text().count("master offset") >= 8)
     check = subprocess.run(site.serve("--check", "--ptp", "clta"), cwd=ROOT, capture_output=True,
                            text=True, check=False)  # fmt: skip
     assert check.returncode == 0, check.stderr
@@ -217,9 +228,9 @@ def test_clients_follow_and_leave(site: Site) -> None:
 
     site.agent.state = "untrusted"
     start = time.monotonic()
-    wait_for(lambda: site.port_state() == "LISTENING", LEAVE_S)
+    site.wait_for(lambda: site.port_state() == "LISTENING", LEAVE_S)
     left_ptp = time.monotonic() - start
-    wait_for(lambda: site.chronyc("client", "sources")[1] != "*", LEAVE_S)
+    site.wait_for(lambda: site.chronyc("client", "sources")[1] != "*", LEAVE_S)
     left_ntp = time.monotonic() - start
     print(f"NTP rms {tracking[6]} s, PTP rms {rms_ns:.0f} ns, left {left_ntp:.1f} {left_ptp:.1f} s")
     assert max(left_ptp, left_ntp) <= LEAVE_S
@@ -256,10 +267,10 @@ def test_client_with_nts(site: Site) -> None:
     for name in ("client", "stranger"):
         program = require_program("chronyd")
         site.start(CLIENT, program, "-x", "-d", "-f", f"{folder}/{name}.conf")
-    wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)
-    wait_for(lambda: site.chronyc("client", "authdata")[1] == "NTS")
-    wait_for(lambda: int(site.chronyc("server", "serverstats")[7] or 0) > 0)
-    wait_for(lambda: site.chronyc("client", "tracking")[6])
+    site.wait_for(lambda: site.chronyc("client", "tracking")[1] == ADDRESS)
+    site.wait_for(lambda: site.chronyc("client", "authdata")[1] == "NTS")
+    site.wait_for(lambda: int(site.chronyc("server", "serverstats")[7] or 0) > 0)
+    site.wait_for(lambda: site.chronyc("client", "tracking")[6])
     rms_s = float(site.chronyc("client", "tracking")[6])
     print(f"NTS rms {rms_s} s")
     assert rms_s <= 0.2e-3
