@@ -19,10 +19,10 @@ SLOTS = (("a", 0x200000), ("b", 0x300000))
 FLASH = 1024 * 1024  # bytes of storage
 BLOCK = 4096
 SLOT_BYTES = 1024 * 1024  # bytes of a slot with its header
-END = FLASH + len(SLOTS) * SLOT_BYTES
+BACKUP_AT = FLASH + len(SLOTS) * SLOT_BYTES
 """The backup of the configuration follows in the file of the host."""
 _WATCHDOG = 0x40008000
-_KEPT = 0x21FFFFF0
+_RETAINED_AT = 0x21FFFFF0
 """The end of the 16 MiB of PSRAM (ARM DAI 0385, 3.4)."""
 CAUSES = {
     machine.PWRON_RESET: "power on",
@@ -86,9 +86,9 @@ class Mps2Board:
     def mount(self) -> bool:
         """Mount the storage. A blank one is formatted, a damaged one is not."""
         size = board.open("flash.img")
-        is_blank = size < END
-        if size < END + self.backup_bytes:
-            board.write(END + self.backup_bytes - 1, b"\0")
+        is_blank = size < BACKUP_AT
+        if size < BACKUP_AT + self.backup_bytes:
+            board.write(BACKUP_AT + self.backup_bytes - 1, b"\0")
         self._copy_updates()
         if is_blank:
             self.erase_storage()
@@ -129,25 +129,25 @@ class Mps2Board:
     def read_backup(self, at: int, size: int) -> bytes:
         """Return a part of the backup of the configuration."""
         data = bytearray(size)
-        board.read(END + at, data)
+        board.read(BACKUP_AT + at, data)
         return bytes(data)
 
     def write_backup(self, data: bytes) -> None:
         """Erase the backup and write it."""
-        board.write(END, b"\xff" * self.backup_bytes)
-        board.write(END, data)
+        board.write(BACKUP_AT, b"\xff" * self.backup_bytes)
+        board.write(BACKUP_AT, data)
 
-    def offer(self, text: bytes) -> str:
+    def mount_text(self, text: bytes) -> str:
         """Make a text readable as a file."""
-        return str(_runner.offer(text))
+        return str(_runner.mount_text(text))
 
-    def read_kept(self) -> int:
+    def read_retained(self) -> int:
         """Return a word of the memory that no code uses; QEMU leaves it over a reset."""
-        return int(machine.mem32[_KEPT])
+        return int(machine.mem32[_RETAINED_AT])
 
-    def keep(self, value: int) -> None:
+    def write_retained(self, value: int) -> None:
         """Set the word."""
-        machine.mem32[_KEPT] = value
+        machine.mem32[_RETAINED_AT] = value
 
     def load(self, image: bytes) -> None:
         """Make an application importable."""

@@ -111,15 +111,15 @@ class Rp2Hardware:
         for at in range(0, len(data), BLOCK // 4):
             self.program(2, at, data[at : at + BLOCK // 4])
 
-    def offer(self, text: bytes) -> str:
+    def mount_text(self, text: bytes) -> str:
         """Make a text readable as a file."""
-        return str(_runner.offer(text))
+        return str(_runner.mount_text(text))
 
-    def read_kept(self) -> int:
+    def read_retained(self) -> int:
         """Return the scratch register 0 of the watchdog; the chip's own code uses 4 to 7."""
         return int(machine.mem32[_layout.WATCHDOG_CTRL + _SCRATCH])
 
-    def keep(self, value: int) -> None:
+    def write_retained(self, value: int) -> None:
         """Set the register."""
         machine.mem32[_layout.WATCHDOG_CTRL + _SCRATCH] = value
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
         def write_backup(self, data: bytes) -> None: ...
 
 
-_HEAD_FORM = "<I32s"
-_HEAD = 36
+_HEADER_FORMAT = "<I32s"
+_HEADER_BYTES = 36
 
 
 class Backup:
@@ -41,13 +41,13 @@ class Backup:
 
     def read(self) -> "bytes | None":
         """Return the text; None if there is none, or if it is damaged."""
-        head = bytes(self._flash.read_backup(0, _HEAD))
-        if len(head) < _HEAD:
+        header = bytes(self._flash.read_backup(0, _HEADER_BYTES))
+        if len(header) < _HEADER_BYTES:
             return None
-        length, digest = struct.unpack(_HEAD_FORM, head)
-        if not 0 < length <= self._flash.backup_bytes - _HEAD:
+        length, digest = struct.unpack(_HEADER_FORMAT, header)
+        if not 0 < length <= self._flash.backup_bytes - _HEADER_BYTES:
             return None
-        text = bytes(self._flash.read_backup(_HEAD, length))
+        text = bytes(self._flash.read_backup(_HEADER_BYTES, length))
         return text if hashlib.sha256(text).digest() == digest else None
 
     def holds(self, text: bytes) -> bool:
@@ -75,4 +75,4 @@ class Backup:
 
 
 def _make_record(text: bytes) -> bytes:
-    return struct.pack(_HEAD_FORM, len(text), hashlib.sha256(text).digest()) + text
+    return struct.pack(_HEADER_FORMAT, len(text), hashlib.sha256(text).digest()) + text

@@ -28,11 +28,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class KeptRegister(Protocol):
+    class RetainedRegister(Protocol):
         """32 bits that stay over a reset; after a power cut they have any value."""
 
-        def read_kept(self) -> int: ...
-        def keep(self, value: int) -> None: ...
+        def read_retained(self) -> int: ...
+        def write_retained(self, value: int) -> None: ...
 
 
 PATH = "/flash/boot.failures"
@@ -51,12 +51,12 @@ STARTS_PER_LEVEL = 3
 class FailureCount:
     """The count. `failures`: failed starts since the last calm run; `level`: see the module."""
 
-    def __init__(self, is_power_on: bool, register: "KeptRegister") -> None:
+    def __init__(self, is_power_on: bool, register: "RetainedRegister") -> None:
         self._register = register
         body = _files.unseal(_files.read(PATH))
         self._stored = (0, 0) if body is None or len(body) != 2 else (body[0], body[1])
-        kept = 0 if is_power_on else register.read_kept()
-        counted = (kept >> 8 & 255, kept & 255) if kept >> 16 == _MAGIC else self._stored
+        word = 0 if is_power_on else register.read_retained()
+        counted = (word >> 8 & 255, word & 255) if word >> 16 == _MAGIC else self._stored
         self.failures: int = counted[0]
         if counted[1] and not is_power_on:
             self.failures += 1
@@ -82,6 +82,6 @@ class FailureCount:
     def _store(self, failures: int, is_running: int) -> None:
         """Write the count; the file only if it changes."""
         counted = (min(failures, 255), is_running)
-        self._register.keep(_MAGIC << 16 | counted[0] << 8 | counted[1])
+        self._register.write_retained(_MAGIC << 16 | counted[0] << 8 | counted[1])
         if counted != self._stored and _files.replace(PATH, _files.seal(bytes(counted))):
             self._stored = counted

@@ -67,7 +67,7 @@ class ServiceUart:
         return None
 
 
-class TextFiles:
+class TextFileSystem:
     """A file system for `vfs.mount` in which each name is one text, for reading."""
 
     def __init__(self, text: bytes) -> None:
@@ -84,9 +84,9 @@ class TextFiles:
         return io.BytesIO(self._text) if "b" in mode else io.StringIO(self._text.decode())
 
 
-def offer(text: bytes) -> str:
+def mount_text(text: bytes) -> str:
     """Make a text readable as a file; return its path."""
-    vfs.mount(TextFiles(text), "/backup")
+    vfs.mount(TextFileSystem(text), "/backup")
     return "/backup/unit.json"
 
 

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
         """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset.
 
         `keeps_marks`: a slot that was good needs only its CRC at the next start; see _slots.py.
-        `backup_bytes`, `read_backup`, `write_backup`: see _backup.py. `offer` makes a text readable
-        as a file without the storage, and returns its path. `keep`: see _failures.py.
+        `backup_bytes`, `read_backup`, `write_backup`: see _backup.py. `mount_text` makes a text
+        readable as a file without the storage, and returns its path. `read_retained`,
+        `write_retained`: see _failures.py.
         """
 
         cause: str
@@ -55,9 +56,9 @@ if TYPE_CHECKING:
         def read_slot(self, number: int, at: int, size: int) -> bytes: ...
         def read_backup(self, at: int, size: int) -> bytes: ...
         def write_backup(self, data: bytes) -> None: ...
-        def offer(self, text: bytes) -> str: ...
-        def read_kept(self) -> int: ...
-        def keep(self, value: int) -> None: ...
+        def mount_text(self, text: bytes) -> str: ...
+        def read_retained(self) -> int: ...
+        def write_retained(self, value: int) -> None: ...
         def load(self, image: bytes) -> None: ...
         def run(
             self, path: str, number: int, release: int, count: "_failures.FailureCount"
@@ -162,7 +163,7 @@ def _run(
             count.end()
             return RESET if code == _RESTARTED else RECOVER
     if _unit_file.is_decommissioned():
-        _unit_file.forget(backup)
+        _unit_file.erase_copies(backup)
         count.end()
         return RECOVER
     count.fail(is_trial)  # the other slot can accept a configuration that this one refuses
@@ -181,7 +182,7 @@ def _config_paths(board: "Board", level: int, backup: "_backup.Backup") -> "list
         paths.append(_unit_file.UNIT)
     text = None if has_file else backup.read()
     if text is not None:
-        paths.append(board.offer(text))
+        paths.append(board.mount_text(text))
     if _files.read(_unit_file.IMAGE) is not None:
         paths.insert(0 if level == _failures.IMAGE else len(paths), _unit_file.IMAGE)
     return paths

@@ -30,42 +30,42 @@ if TYPE_CHECKING:
 
 UNIT, SEAL, COPY = "/flash/unit.json", "/flash/unit.seal", "/flash/unit.copy"
 IMAGE = "/rom/unit.json"
-ENDED = "/flash/store/config.ended"
+DECOMMISSIONED = "/flash/store/config.ended"
 
 
 def repair(log: "Callable[[str], None]", backup: "Backup") -> bool:
     """Check and repair the file; return whether there is one."""
     if is_decommissioned():
-        forget(backup)
+        erase_copies(backup)
         return _files.read(UNIT) is not None
     text, expected = _files.read(UNIT), _files.read(SEAL)
     raw_copy = _files.read(COPY)
     copy = _files.unseal(raw_copy)
     if text is not None and expected is None and raw_copy is None:
         backup.store(text)
-        return _seal(text, expected, copy)
+        return _write_copies(text, expected, copy)
     is_good = text is not None and (_hash(text) == expected or text == copy)
     if is_good and text is not None and backup.holds(text):
-        return _seal(text, expected, copy)
-    kept = backup.read()
-    if kept is None and is_good and text is not None:
+        return _write_copies(text, expected, copy)
+    stored = backup.read()
+    if stored is None and is_good and text is not None:
         backup.store(text)
-        return _seal(text, expected, copy)
-    source = kept if kept is not None else copy
+        return _write_copies(text, expected, copy)
+    source = stored if stored is not None else copy
     if source is None:
         if text is not None:
             log("configuration: damaged, and its copies too")
         return text is not None
-    name = "copy" if kept is None else "backup"
+    name = "copy" if stored is None else "backup"
     log("configuration: damaged or old; the %s replaces it" % name)
     _files.replace(UNIT, source)
     backup.store(source)
     if _files.read(UNIT) != source:
         return False
-    return _seal(source, expected, copy)
+    return _write_copies(source, expected, copy)
 
 
-def forget(backup: "Backup") -> None:
+def erase_copies(backup: "Backup") -> None:
     """Erase all copies of the configuration, for a decommissioned unit."""
     for path in (COPY, SEAL):
         _files.erase(path)
@@ -77,10 +77,10 @@ def is_decommissioned() -> bool:
 
     Then the agent erases the configuration, and no copy of it may stay.
     """
-    return _files.read(ENDED) is not None
+    return _files.read(DECOMMISSIONED) is not None
 
 
-def _seal(text: bytes, expected: "bytes | None", copy: "bytes | None") -> bool:
+def _write_copies(text: bytes, expected: "bytes | None", copy: "bytes | None") -> bool:
     """Make copy and seal, if they are missing or damaged. Returns True: there is a file."""
     if copy != text:
         _files.replace(COPY, _files.seal(text))

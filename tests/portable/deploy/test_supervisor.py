@@ -326,7 +326,7 @@ def test_a_board_without_a_configuration_waits_in_the_recovery_mode():
 
 def test_a_decommissioned_unit_keeps_no_copy_of_its_configuration():
     disk = sealed_disk()
-    write(disk, _unit_file.ENDED, b"x")
+    write(disk, _unit_file.DECOMMISSIONED, b"x")
     board = SupervisedBoard(disk, agent=lambda _board, _path: 2)
     eq(start(board), _supervisor.RECOVER)
     eq((content(disk, _unit_file.COPY), content(disk, _unit_file.SEAL)), (None, None))

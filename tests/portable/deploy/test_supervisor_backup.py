@@ -9,7 +9,7 @@ from tests.portable.support.power_cut.supervisor_rig import (
     BACKUP,
     CONFIG,
     GOOD,
-    OFFERED,
+    MOUNTED_TEXT,
     CrashedAgent,
     SupervisedBoard,
     application,
@@ -55,7 +55,7 @@ def test_an_unusable_storage_leaves_the_backup():
     board = SupervisedBoard(disk, agent=accept_config)
     board.has_storage = False
     eq(start(board), _supervisor.RECOVER)
-    eq(board.runs(), [(OFFERED, 0)])
+    eq(board.runs(), [(MOUNTED_TEXT, 0)])
 
 
 def test_without_a_usable_storage_failed_starts_count_until_a_power_cut():
@@ -142,7 +142,7 @@ def test_a_decommissioned_unit_keeps_no_backup():
     disk = sealed_disk()
 
     def decommission(board, _path):
-        write(board.disk, _unit_file.ENDED, b"x")
+        write(board.disk, _unit_file.DECOMMISSIONED, b"x")
         return 2
 
     board = SupervisedBoard(disk, agent=decommission)

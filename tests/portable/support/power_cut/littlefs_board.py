@@ -70,7 +70,7 @@ class LittlefsBoard(SupervisedBoard):
         self.flash.ioctl(6, BACKUP_BLOCK)
         self.flash.writeblocks(BACKUP_BLOCK, data)
 
-    def offer(self, text):
+    def mount_text(self, text):
         self.offered = text
         return "offered"
 

@@ -13,7 +13,7 @@ from tests.portable.support.power_cut.flash_model import Disk
 
 CONFIG = b'{"unit": "a", "supply_c": 32}'
 BACKUP = "raw backup"
-OFFERED = "/backup/unit.json"
+MOUNTED_TEXT = "/backup/unit.json"
 IMAGE_CONFIG = b'{"unit": "a", "supply_c": 30}'
 SLOT_BYTES = 1024
 GOOD = 0
@@ -78,14 +78,14 @@ class SupervisedBoard:
             file.write(data[: len(data) // 2])
             file.write(data[len(data) // 2 :])
 
-    def offer(self, text):
-        write(self.disk, OFFERED, text)
-        return OFFERED
+    def mount_text(self, text):
+        write(self.disk, MOUNTED_TEXT, text)
+        return MOUNTED_TEXT
 
-    def read_kept(self):
+    def read_retained(self):
         return getattr(self.disk, "kept", 0xA5A5A5A5)
 
-    def keep(self, value):
+    def write_retained(self, value):
         self.disk.kept = value
 
     def load(self, image):
