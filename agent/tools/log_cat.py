@@ -40,7 +40,7 @@ class LogContents:
         if not path.is_dir():
             raise AgentError(f"{folder}: no such folder")
         named_files = [(segment.parse_name(file.name), file) for file in sorted(path.iterdir())]
-        self.segments = [(name, file) for name, file in named_files if name is not None]
+        self.segments = [(parsed, file) for parsed, file in named_files if parsed is not None]
         if not self.segments:
             raise AgentError(f"{folder}: contains no log (files named log.…)")
         self.damaged = 0

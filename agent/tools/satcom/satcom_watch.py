@@ -101,10 +101,10 @@ class ModemWatcher:
 
     def _update(self) -> None:
         for event in self._modem.take_events():
-            name = {"signal": "bars", "time": "network_time_us"}.get(event[0], event[0])
-            if name in self.modem_state:
-                self.modem_state[name] = event[1]
-            elif name == "ring_alert":
+            key = {"signal": "bars", "time": "network_time_us"}.get(event[0], event[0])
+            if key in self.modem_state:
+                self.modem_state[key] = event[1]
+            elif key == "ring_alert":
                 self.modem_state["waiting"] = max(1, self.modem_state["waiting"])
         self.modem_state["resets"] = self._modem.resets
         if self.modem_state != self._printed_state:
