@@ -84,7 +84,9 @@ _BIT = re.compile(r"^(?:bit\s*)?(\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
 VALUE = "value"
 MEANINGS = ("alarm", "alarm at 0", "state", VALUE)
 """Meanings that a table can write in brackets after the name of a bit or value."""
-_MEANING = re.compile(rf"^(.*[^ ]) *\(({'|'.join(MEANINGS)})\)$", re.IGNORECASE)
+_MEANING = re.compile(
+    rf"^(.*\S)\s*\(\s*({'|'.join(MEANINGS)})\s*\)$".replace(" ", r"\s+"), re.IGNORECASE
+)
 
 
 class TableBit(NamedTuple):
@@ -370,4 +372,8 @@ def _split_names(text: str) -> dict[int, TableBit]:
 
 def _parse_bit(text: str) -> TableBit:
     match = _MEANING.match(text)
-    return TableBit(text) if match is None else TableBit(match[1], match[2].casefold())
+    return (
+        TableBit(text)
+        if match is None
+        else TableBit(match[1], " ".join(match[2].casefold().split()))
+    )
