@@ -8,6 +8,7 @@ agent. A row with an unknown name becomes a point for the telemetry.
 """
 
 import re
+import unicodedata
 from fractions import Fraction
 from typing import Any
 
@@ -125,7 +126,8 @@ def row_names(row: TableRow) -> list[str]:
 
 
 def _camel(text: str) -> str:
-    words = re.findall("[A-Za-z0-9]+", text)
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    words = re.findall("[A-Za-z0-9]+", "".join(c for c in plain if not unicodedata.combining(c)))
     name = "".join(word[:1].upper() + word[1:] for word in words)
     return name if name[:1].isalpha() else f"N{name}"
 

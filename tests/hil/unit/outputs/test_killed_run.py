@@ -73,7 +73,7 @@ def test_only_the_last_words_of_a_killed_run_are_its_own(
 def test_the_agent_has_moved_on_in_its_last_two_seconds(
     registers: RegisterClient, tmp_path: Path
 ) -> None:
-    """A valve that moved from 46.4 to 46.9 % was at 47.9 % when the program was killed."""
+    """The status knew 61.0 %, and the output was at 63.0 % when the program was killed."""
     run = [status(second, pct) for second, pct in enumerate((60.0, 60.5, 61.0))]
     pending = killed(tmp_path, registers, *run)
     registers.words[4] = 620 + 10
