@@ -236,7 +236,10 @@ def parse_model(text: str, source: str) -> Scenario:
 
 def read_model(text: str) -> ModelReading:
     """Read a text and collect the problems of its keys. Raises tomllib.TOMLDecodeError."""
-    table, reader = tomllib.loads(text), _TomlReader()
+    try:
+        table, reader = tomllib.loads(text), _TomlReader()
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("nested too deeply") from None
     head = _check_top(table, reader)
     settings = reader.build(TestbedSettings, table.get("row", {}), "row")
     events = reader.build_all(ScenarioEvent, table.get("event", []), "event")

@@ -154,6 +154,11 @@ def profile_names() -> "list[str]":
     return sorted(profile_files())
 
 
+def printable(text: str) -> str:
+    """Return a text of a device for a terminal: other characters are shown as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def read_json(path: "Any", name: str) -> "Any":
     """Parse a file. Raises `UsageError` if it cannot be read, `ProfileError` if it is not JSON."""
     try:
@@ -164,7 +169,7 @@ def read_json(path: "Any", name: str) -> "Any":
         raise ProfileError("%s: not UTF-8 text" % name)
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line, column = getattr(error, "lineno", 0), getattr(error, "colno", 0)
         raise ProfileError("%s:%d:%d: not JSON: %s" % (name, line, column, error))
 

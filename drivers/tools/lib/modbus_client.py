@@ -13,12 +13,14 @@ later request. A connection is closed, because its stream can be out of step. On
 bus ends the old request first, with its guard against late replies. The tag tells the results
 apart.
 
-The next request opens a connection again that the peer closed. A serial line that hangs up raises
-`PortError`, because it does not recover.
+The next request opens a connection again that the peer closed. Some devices close it after each
+reply, a moment later. So a write first waits for that moment, and a read whose connection is reset
+is repeated once on a new one. A write is not repeated: the device can have taken it. A serial line
+that hangs up raises `PortError`, because it does not recover.
 """
 
-from drivers.errors import AddressError
-from drivers.modbus.transaction import AMBIGUOUS, TIMEOUT
+from drivers.errors import AddressError, PortError
+from drivers.modbus.transaction import AMBIGUOUS, PORT_CLOSED, TIMEOUT
 from drivers.ports.address import Address, parse_address
 from drivers.ports.base import make_error
 from drivers.ports.bus_address import BUS_KINDS, make_bus
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _PORT = 0
 _QUIET_US = 2 * SECOND
 _RESYNC_US = 600 * MILLISECOND
+_CLOSING_US = 20 * MILLISECOND
 _MAX_REPLIES = 7
 _MAX_DRAIN = 64
 _ADDRESSES = 65536
@@ -223,6 +226,18 @@ class BlockingModbusClient:
         return found
 
     def _request(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
+        """Send one request. A read that a reset has ended is repeated on a new connection."""
+        is_repeated = not self.bus.serial and request[0] not in pdu.WRITES
+        try:
+            result = self._request_once(unit, request, retries)
+            if result.status != PORT_CLOSED or not is_repeated:
+                return result
+        except PortError:
+            if not is_repeated:
+                raise
+        return self._request_once(unit, request, retries)
+
+    def _request_once(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
         counters = self.bus.client.counters
         noise, foreign, echoes = (
             counters.discarded_bytes,
@@ -254,6 +269,8 @@ class BlockingModbusClient:
 
     def _transact(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
         self._tag += 1
+        if request[0] in pdu.WRITES and not self.bus.serial:
+            self._ensure_open().wait(monotonic_us() + _CLOSING_US)
         self._drain(self._ensure_open())
         self._ensure_open()
         # This program sleeps between requests: it cannot tell that a reply is premature.

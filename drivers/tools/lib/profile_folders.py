@@ -105,5 +105,5 @@ def _parse(path: "Any") -> "Any":
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         return "%s: %s" % (path, error.strerror)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return "%s: not JSON: %s" % (path, error)

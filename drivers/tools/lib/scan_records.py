@@ -4,7 +4,7 @@
 Does not send requests; see `drivers.tools.modbus_scan`.
 """
 
-from drivers.tools.lib.arguments import describe_port
+from drivers.tools.lib.arguments import describe_port, printable
 from drivers.tools.lib.identify import PROBE, Match
 
 TYPE_CHECKING = False
@@ -40,8 +40,8 @@ class FoundUnit:
         return any(match.model == model and match.method == PROBE for match in self.matches)
 
     def describe(self) -> str:
-        """Return the model and identification as text."""
-        identity_text = " ".join(self.identification.values())
+        """Return the model and identification as text for a terminal."""
+        identity_text = printable(" ".join(self.identification.values()))
         if not self.matches:
             return identity_text or "unknown model"
         names = [match.model for match in self.matches]

@@ -43,7 +43,7 @@ def _count_more_lines(lines: list[str], start: int, value: str) -> int:
             value += "\n" + lines[start + count]
         try:
             tomllib.loads("x =" + value)
-        except tomllib.TOMLDecodeError:
+        except (tomllib.TOMLDecodeError, RecursionError):
             continue
         return count
     return 0

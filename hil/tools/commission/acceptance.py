@@ -27,13 +27,14 @@ from hil.run.unit.unit_file import UnitFile, basis_of, load_unit
 from hil.run.unit.unit_suite import build_suite
 from hil.run.virtual import RunResult
 from hil.scenario.channels import Channel, Series
-from hil.scenario.judge import FAIL, PASS, ExpectationResult
+from hil.scenario.judge import FAIL, MARGINAL, PASS, ExpectationResult
 from hil.scenario.model import Prompt, Scenario
 from hil.scenario.questions import Answer, make_answer, make_unanswered
 from hil.scenario.suite import Suite
 from hil.scenario.toml_writer import write_toml
 from hil.tools.commission.findings import (
     count_gauges,
+    indistinct_gauges,
     no_gauge,
     sensor_problems,
     value_problems,
@@ -147,7 +148,7 @@ def _record_facts(unit: UnitFile, journal: Journal, operator: str) -> RecordedRu
         prompts.append(prompt)
         answers.append(_answer(prompt, gauge["gauge"], operator))
         if isinstance(gauge["gauge"], float):
-            results.append(_gauge_result(gauge))
+            results.append(_gauge_result(gauge, indistinct_gauges(values).get(gauge["point"])))
     for write in writes:
         if write["state"] == NOT_TESTED:
             prompt = Prompt(0.0, f"{write['point']}: write test")
@@ -199,14 +200,15 @@ def _origin(unit: UnitFile, device: dict[str, Any], values: dict[str, Any]) -> D
     return DeviceOrigin(device["name"], REAL, port, device["unit"], device["profile"], identity)
 
 
-def _gauge_result(gauge: dict[str, Any]) -> ExpectationResult:
+def _gauge_result(gauge: dict[str, Any], near: str | None) -> ExpectationResult:
+    """`near`: why a wrong register would agree with the gauge, too; None: it would not."""
     tolerance, difference = gauge["tolerance"], abs(gauge["read"] - gauge["gauge"])
     unit, limits = gauge["unit"], f"at most {gauge['tolerance']:g}"
     failure = None
     if difference > tolerance:
         failure = f"{gauge['point']}: differs from the gauge by {difference:.2f} {unit}, {limits}"
     measure = f"difference to the gauge: {gauge['point']}"
-    return _result(measure, unit, limits, difference, failure)
+    return _result(measure, unit, limits, difference, failure, near)
 
 
 def _write_result(write: dict[str, Any]) -> ExpectationResult:
@@ -220,9 +222,15 @@ def _write_result(write: dict[str, Any]) -> ExpectationResult:
 
 
 def _result(
-    measure: str, unit: str, limits: str, worst: float, failure: str | None
+    measure: str,
+    unit: str,
+    limits: str,
+    worst: float,
+    failure: str | None,
+    near: str | None = None,
 ) -> ExpectationResult:
-    verdict = PASS if failure is None else FAIL
+    verdict = MARGINAL if near else PASS
+    verdict = FAIL if failure is not None else verdict
     return ExpectationResult(
         measure=measure,
         unit=unit,
@@ -234,6 +242,7 @@ def _result(
         worst_at_s=0.0,
         took_s=None,
         failure=None if failure is None else failure.rstrip(),
+        near=near if verdict == MARGINAL else None,
     )
 
 

@@ -26,7 +26,7 @@ from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.scenario.judge import FAIL, INCOMPLETE, MARGINAL, PASS
 from hil.tools.arguments import label_argument
 from hil.tools.commission.acceptance import move_away, run_real, run_twins
-from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_access import DeviceAccess, find_other_devices
 from hil.tools.commission.device_description import DEFAULT_MODEL
 from hil.tools.commission.findings import (
     gauge_problems,
@@ -390,8 +390,10 @@ def _control_devices(
     def settle(recorded: list[RecordedRun]) -> list[RecordedRun]:
         """Return the outputs if the runs are no pass; add them to the last run."""
         nonlocal is_settled
+        others = find_other_devices(journal.get("describe"), work.open_device)
         is_passed = worst_verdict([run.verdict for run in recorded]) in (PASS, MARGINAL)
-        problems = [] if is_passed else restore_and_say(work.guard)
+        is_passed = is_passed and not others
+        problems = [] if is_passed else [*others, *restore_and_say(work.guard)]
         is_settled = not is_passed
         outputs = work.guard.outputs_to_keep() if is_passed else work.guard.returned
         last = add_outputs(recorded[-1], outputs, problems, agent_guard.unreadable)

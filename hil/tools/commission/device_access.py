@@ -8,11 +8,13 @@ within the range of its point.
 
 import math
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 from drivers.device.device import BAD, GOOD, ModbusDevice
 from drivers.device.identity import MISMATCH
 from drivers.device.profile import Bit, DeviceProfile, Point
+from drivers.errors import DriverError
 from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.arguments import describe_result
 from drivers.tools.lib.identify import Model, ProbedUnit, compares_contents, probe_device
@@ -99,6 +101,10 @@ class DeviceAccess:
             return "nothing" if refuses_identification(self._unit) else ""
         is_other = any(found[key] != known[key] for key in known.keys() & found.keys())
         return name_of(found) or "nothing" if is_other else ""
+
+    def identification(self) -> dict[str, str]:
+        """Return maker, product and revision by function 43; empty without. Raises `PortError`."""
+        return read_identification(self._unit)
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""
@@ -260,3 +266,22 @@ def check_name_of(access: DeviceAccess, device: dict[str, Any]) -> None:
             f"{other}; step `scan` has found {name_of(known)}: it is another device, and needs "
             "`--from scan`"
         )
+
+
+def find_other_devices(
+    devices: list[dict[str, Any]], open_device: Callable[[dict[str, Any]], DeviceAccess]
+) -> list[str]:
+    """Return a line for each device that names itself otherwise than its identification.
+
+    `open_device` can find it too, by BenchError. A device that does not reply is not another one.
+    """
+    found = []
+    for device in devices:
+        try:
+            with open_device(device) as access:
+                check_name_of(access, device)
+        except BenchError as error:
+            found.append(str(error))
+        except DriverError:
+            continue
+    return found

@@ -49,6 +49,8 @@ class DeviceDescription:
         self.answers: dict[str, Any] = {}
         self._not_understood: list[str] = []
         self._described = 0
+        self.tables: dict[str, Path] = {}
+        """Profile that was made from a table: its file."""
 
     def describe(self, scanned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the devices: name, port, unit address, profile. `scanned`: the units."""
@@ -157,6 +159,7 @@ class DeviceDescription:
             raise BenchError(f"{self.profiles}: {error.strerror}") from None
         path = self.profiles / f"{model}.json"
         write_whole(path, (json.dumps(raw, indent=1, ensure_ascii=False) + "\n").encode())
+        self.tables[model] = path
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
         self._say_alarms(parse_table(text, source), raw, source)

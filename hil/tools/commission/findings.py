@@ -8,7 +8,7 @@ as they are in the journal.
 from collections.abc import Callable
 from typing import Any
 
-from hil.tools.commission.inputs.row_roles import GAUGED
+from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT, NOT_TESTED
 
 _MEASURED = {
@@ -19,6 +19,8 @@ _MEASURED = {
 _LEAST_ZEROS = 3
 _NONE = (0.0, "none")
 _ANOTHER = "is another"
+_ZERO_AT_REST = ("kPa", "L/min")
+"""Units of values that are 0 while the pumps stand."""
 _LEAST_PART = 0.1
 """Part of its range that an output must have for its display to prove its scale."""
 SHOWN = "shown"
@@ -91,7 +93,8 @@ def describe_failed_values(name: str, values: dict[str, Any]) -> str:
 def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
     """Return why the display has not proven the scale of an output; empty if it has.
 
-    `name`: DEVICE.POINT. `high`: the end of its range. Near 0 each scale looks the same.
+    `name`: DEVICE.POINT. `high`: the end of its range. Near 0 each scale looks the same. If another
+    output shows the same, their registers can be exchanged.
     """
     gauges = [gauge["gauge"] for gauge in values["gauges"] if gauge["point"] == name]
     shown = gauges[0] if gauges else None
@@ -105,7 +108,58 @@ def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
             f"the display shows {shown:g}, which proves no scale: set the output to "
             f"{_LEAST_PART * high:g} or more at the device, and repeat with `--from values`"
         )
+    own = next(gauge for gauge in values["gauges"] if gauge["point"] == name)
+    same = [o["point"] for o in _look_alikes(own, values) if _point_of(o) in DISPLAYED]
+    if same:
+        return (
+            f"the display shows about {shown:g} for it and for {', '.join(same)}, which does not "
+            "show which is which: set one of them to another value at the device, and repeat with "
+            "`--from values`"
+        )
     return ""
+
+
+def indistinct_gauges(values: dict[str, Any]) -> dict[str, str]:
+    """Return a line for each measured point whose gauge agrees with a wrong register, too."""
+    found = {}
+    for gauge in values["gauges"]:
+        if not isinstance(gauge["gauge"], float) or _point_of(gauge) not in GAUGED:
+            continue
+        same = [o["point"] for o in _look_alikes(gauge, values) if _point_of(o) in GAUGED]
+        if gauge["unit"] in _ZERO_AT_REST and abs(gauge["gauge"]) <= gauge["tolerance"]:
+            found[gauge["point"]] = (
+                f"{gauge['point']}: the gauge shows {gauge['gauge']:g}, as each register without a "
+                "value does; repeat it with a pump that runs"
+            )
+        elif same:
+            found[gauge["point"]] = (
+                f"{gauge['point']}: its gauge shows about the same as that of {', '.join(same)}, "
+                "so exchanged registers are not found; repeat it with a heat load"
+            )
+    return found
+
+
+def _point_of(gauge: dict[str, Any]) -> str:
+    return str(gauge["point"]).rpartition(".")[2]
+
+
+def _look_alikes(gauge: dict[str, Any], values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the other gauges of a device that show the same, within the tolerance."""
+    device = gauge["point"].partition(".")[0]
+    others = [
+        other
+        for other in values["gauges"]
+        if other is not gauge
+        and other["point"].partition(".")[0] == device
+        and other.get("unit") == gauge.get("unit")
+        and isinstance(other["gauge"], float)
+    ]
+    return [
+        other
+        for other in others
+        if abs(other["gauge"] - gauge["gauge"])
+        <= max(other.get("tolerance", 0.0), gauge.get("tolerance", 0.0))
+    ]
 
 
 def sensor_problems(control: dict[str, Any], values: dict[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ from hil.tools.commission.outputs.write_test import (
 NOT_UNDERSTOOD = "not_understood"
 """Key of a device: the rows of its table that can show an alarm which the command does not see."""
 _TOLERANCE = 0.05
+_PERCENT = "%"
 _ANOTHER_LEFT = "another output is not at its old value"
 
 Result = dict[str, Any]
@@ -126,8 +127,12 @@ class OutputTests:
         if answer in ("-", NO_GAUGE):
             return "the display was not compared, so its scale is not proven"
         shown.append(read_gauge(answer))
-        if abs(shown[0] - tested) > max(step_of(unit) / 2, abs(tested) * _TOLERANCE):
-            return f"the display shows {shown[0]:g} {unit}: the scale of the table is wrong"
+        tolerance = step_of(unit) / 2
+        if unit != _PERCENT:  # its display can be coarse
+            tolerance = max(tolerance, abs(tested) * _TOLERANCE)
+        if abs(shown[0] - tested) > tolerance:
+            reason = "the scale or the register of the table is wrong"
+            return f"the display shows {shown[0]:g} {unit}: {reason}"
         return ""
 
     def _add_effects(self, result: Result, effects: list[SideEffect]) -> None:

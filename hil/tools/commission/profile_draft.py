@@ -8,6 +8,7 @@ agent. A row with an unknown name becomes a point for the telemetry.
 """
 
 import re
+import unicodedata
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +21,9 @@ from hil.tools.commission.inputs.row_states import (
     alarm_bits,
     bit_meaning,
     is_alarm_word,
+    is_all_alarms,
     is_flags,
+    other_values,
 )
 from hil.tools.commission.register_table import WIDE_BITS, TableBit, TableRow
 
@@ -123,7 +126,8 @@ def row_names(row: TableRow) -> list[str]:
 
 
 def _camel(text: str) -> str:
-    words = re.findall("[A-Za-z0-9]+", text)
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    words = re.findall("[A-Za-z0-9]+", "".join(c for c in plain if not unicodedata.combining(c)))
     name = "".join(word[:1].upper() + word[1:] for word in words)
     return name if name[:1].isalpha() else f"N{name}"
 
@@ -236,8 +240,10 @@ def _add_flags(raw: Raw, row: TableRow) -> str:
 
 
 def _add_alarm_values(raw: Raw, row: TableRow) -> None:
-    """Add the bits that show the values which are alarms."""
-    bits = alarm_bits(row.values or {})
+    """Add the bits that show the values which are alarms, or have no name."""
+    values = row.values or {}
+    bits = dict(alarm_bits(values) or {})
+    bits.update({bit: (f"other value {1 << bit}", False) for bit in other_values(values)})
     if not bits:
         return
     name = _camel(row.name)
@@ -255,7 +261,9 @@ def _add_alarm_values(raw: Raw, row: TableRow) -> None:
 def _place_bits(row: TableRow, is_wide: bool) -> list[dict[int, TableBit]]:
     """Return the bits of each register of the row, by their place."""
     count = 32 if is_wide else 16
-    named = row.bits or {i: TableBit(f"{row.name} bit {i}") for i in range(count)}
+    unnamed = {i: TableBit(f"{row.name} bit {i}", ALARM) for i in range(count)}
+    is_whole = not row.bits or (row.role.casefold() != MONITOR and is_all_alarms(row))
+    named = {**unnamed, **row.bits} if is_whole else row.bits
     groups: list[dict[int, TableBit]] = [{} for _ in range(1 + is_wide)]
     is_low_first, is_swapped = row.order in ("CDAB", "DCBA"), row.order in ("BADC", "DCBA")
     for number, bit in named.items():

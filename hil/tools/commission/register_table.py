@@ -4,7 +4,8 @@
 Does not make a profile; see `hil.tools.commission.profile_draft`. One line is one register or
 value. The columns are separated by tabs, semicolons, commas, `|` or two blanks. A first line with
 names of columns gives their order, for example `address;name;type;scale;unit;access;bits`. Without
-it the columns have this order. A line that begins with `#` is a comment.
+it the columns have this order. A line that begins with `#` is a comment, and so are lines above the
+header (`hil.tools.commission.inputs.table_text`).
 
     address   as on the wire, 0x… (always on the wire), or a reference such as 40001
     name      what the register is: "supply temperature", "pump speed command", "alarm word"
@@ -34,6 +35,12 @@ from typing import NamedTuple
 
 from drivers.device.profile_entries import wire_address
 from hil.errors import BenchError
+from hil.tools.commission.inputs.table_text import (
+    find_header,
+    find_separator,
+    make_plain,
+    split_lines,
+)
 
 _COLUMNS = ("address", "name", "type", "scale", "unit", "access", "bits")
 _ALIASES = {
@@ -65,11 +72,17 @@ _READ, _WRITTEN = (
 _FIRST_REFERENCE = 30_001
 _LARGEST_SCALE, _LARGEST_LIMIT = 10**6, 10**12
 _TYPES = {
-    "u16": ("u16", "uint16", "uint", "word", "unsigned", "unsigned16", "ushort", ""),
-    "i16": ("i16", "int16", "int", "s16", "signed", "signed16", "short"),
-    "u32": ("u32", "uint32", "dword", "udint", "ulong"),
-    "i32": ("i32", "int32", "s32", "dint", "long"),
-    "f32": ("f32", "float", "float32", "real"),
+    "u16": (
+        *("u16", "uint16", "uint", "word", "unsigned", "unsigned16", "ushort", "int16u", "uword"),
+        *("unsignedint", "unsignedint16", "unsignedinteger", ""),
+    ),
+    "i16": (
+        *("i16", "int16", "int", "s16", "signed", "signed16", "short", "int16s", "sword", "sint16"),
+        *("signedint", "signedint16", "signedinteger", "sint"),
+    ),
+    "u32": ("u32", "uint32", "dword", "udint", "ulong", "int32u", "udword", "unsigned32"),
+    "i32": ("i32", "int32", "s32", "dint", "long", "int32s", "sdword", "sint32", "signed32"),
+    "f32": ("f32", "float", "float32", "real", "real32", "single", "ieee754", "floatingpoint"),
     "bits": ("bits", "bitfield", "flags", "bitmap", "bit"),
 }
 """Type: the words that name it in a table of a vendor."""
@@ -80,11 +93,13 @@ _REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
 """First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.|$)")
-_BIT = re.compile(r"^(?:bit\s*)?(\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+_BIT = re.compile(r"^(?:bit\s*|b|d)?(\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
 VALUE = "value"
 MEANINGS = ("alarm", "alarm at 0", "state", VALUE)
 """Meanings that a table can write in brackets after the name of a bit or value."""
-_MEANING = re.compile(rf"^(.*[^ ]) *\(({'|'.join(MEANINGS)})\)$", re.IGNORECASE)
+_MEANING = re.compile(
+    rf"^(.*\S)\s*\(\s*({'|'.join(MEANINGS)})\s*\)$".replace(" ", r"\s+"), re.IGNORECASE
+)
 
 
 class TableBit(NamedTuple):
@@ -118,12 +133,11 @@ class TableRow(NamedTuple):
 
 def parse_table(text: str, source: str) -> list[TableRow]:
     """Return the rows. Raises BenchError with a line for each problem: source, line, text."""
-    lines = [(i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
-    lines = [(i, line) for i, line in lines if not line.lstrip().startswith("#")]
+    lines = split_lines(make_plain(text))
     if not lines:
         raise BenchError(f"{source}:1: no registers; write one register in each line")
-    separator = _find_separator([line for _, line in lines])
-    cells = [(i, _split(line, separator, f"{source}:{i}")) for i, line in lines]
+    place, separator = find_header(lines, _is_header) or (0, find_separator(lines))
+    cells = [(i, _split(line, separator, f"{source}:{i}")) for i, line in lines[place:]]
     columns = _find_columns(cells[0][1], f"{source}:{cells[0][0]}")
     if columns:
         cells = cells[1:]
@@ -160,11 +174,16 @@ def _check_width(values: list[str], columns: list[str]) -> None:
         raise ValueError(f"{extra[0]!r} has no column; give it one, for example `comment`")
 
 
-def _find_separator(lines: list[str]) -> str:
-    for separator in ("\t", ";", "|", ","):
-        if all(separator in line for line in lines):
-            return separator
-    return ""
+def _is_header(line: str, separator: str) -> bool:
+    """Return whether a line has the names of columns, of the address and of the name at least."""
+    found = {_column(cell) for cell in _split(line, separator, "")}
+    return {"address", "name"} <= found
+
+
+def _column(heading: str) -> str | None:
+    """Return the name of the column with a heading; None: it is not known; "": a comment."""
+    key = heading.casefold()
+    return next((name for name, names in _ALIASES.items() if key in names), None)
 
 
 def _split(line: str, separator: str, where: str) -> list[str]:
@@ -175,15 +194,21 @@ def _split(line: str, separator: str, where: str) -> list[str]:
         cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
         raise BenchError(f"{where}: {error}; write one register in each line") from None
-    return [cell.strip() for cell in cells]
+    return [_join_lines(cell) for cell in cells]
+
+
+def _join_lines(cell: str) -> str:
+    """Return a cell as one line. Lines that are names of bits or values get the separator."""
+    lines = [line.strip() for line in cell.splitlines() if line.strip()]
+    are_names = len(lines) > 1 and all(_BIT.match(line) for line in lines)
+    return (" / " if are_names else " ").join(lines)
 
 
 def _find_columns(cells: list[str], where: str) -> list[str]:
     """Return the names of the columns if the first line has them; "" for a comment."""
     found, unknown = [], []
     for cell in cells:
-        key = cell.casefold()
-        name = next((name for name, names in _ALIASES.items() if key in names), None)
+        name = _column(cell)
         found.append(name or "")
         if name is None:
             unknown.append(cell)
@@ -308,6 +333,8 @@ def _parse_number(text: str, key: str) -> Fraction:
         value = parse_decimal(cleaned)
     except ValueError as error:
         raise ValueError(f"{key} {text!r} is not a number: {error}") from None
+    if cleaned != text and value > 1:
+        raise ValueError(f"{key} {text!r}: is a count {cleaned}, or 1/{cleaned}? Write one of them")
     if key == "scale" and not 1 / _LARGEST_SCALE <= value <= _LARGEST_SCALE:
         raise ValueError(f"scale {text!r} is not from 0.000001 to 1000000; correct it")
     if abs(value) > _LARGEST_LIMIT:
@@ -370,4 +397,8 @@ def _split_names(text: str) -> dict[int, TableBit]:
 
 def _parse_bit(text: str) -> TableBit:
     match = _MEANING.match(text)
-    return TableBit(text) if match is None else TableBit(match[1], match[2].casefold())
+    return (
+        TableBit(text)
+        if match is None
+        else TableBit(match[1], " ".join(match[2].casefold().split()))
+    )

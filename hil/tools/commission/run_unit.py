@@ -67,7 +67,7 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         return suite, _record_all(
             suite, lambda scenario: record_twin(unit, scenario, arguments.seed, arguments.dut)
         )
-    with returned_outputs(unit, step_failures) as outputs:
+    with returned_outputs(unit, step_failures, arguments.key) as outputs:
         recorded = _record_all(
             suite,
             lambda scenario: record_real_unit(unit, scenario, arguments.log, outputs.follow),

@@ -11,11 +11,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from drivers.device.profile import DeviceProfile
+from drivers.errors import DriverError
 from drivers.ports.address import parse_address
 from drivers.tools.lib.arguments import describe_port, raw_profile
 from drivers.tools.lib.modbus_client import port_address
@@ -49,6 +50,7 @@ from hil.tools.commission.inputs.argument_values import (
     parse_number,
     read_gauge,
 )
+from hil.tools.commission.inputs.block_size import KEY, find_max_block
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests, highest_value
@@ -169,7 +171,21 @@ class Commissioning:
         work = DeviceDescription(self.arguments, self.dialogue, self.profiles)
         devices = work.describe(self.journal.get("scan"))
         self.answers.update(work.answers)
+        for device in devices:
+            if device["profile"] in work.tables:
+                with suppress(DriverError):  # the next step shows why
+                    self._fit_blocks(device, work.tables[device["profile"]])
         return devices
+
+    def _fit_blocks(self, device: dict[str, Any], path: Path) -> None:
+        """Limit the blocks of a profile from a table to what the device takes in one request."""
+        raw = raw_profile(device["profile"])
+        with self.open_device(device) as access:
+            size = find_max_block(access, raw)
+        if size is not None:
+            content = {**raw, KEY: size}
+            write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+            self.dialogue.say(f"  {device['name']} gives {size} registers in a reply: {path}")
 
     # 3. Values and the write test.
 

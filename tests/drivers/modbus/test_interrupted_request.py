@@ -2,16 +2,18 @@
 """A request that is interrupted never gives its reply to a later request of the blocking client."""
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.tools.lib.modbus_client import BlockingModbusClient
 from protocols.modbus.crc import crc16
-from protocols.modbus.pdu import GOOD, read
+from protocols.modbus.pdu import GOOD, WRITE_SINGLE, read, write_single
 from protocols.time_units import MILLISECOND
 
 _REPLY_AFTER_S = 0.1
@@ -77,3 +79,77 @@ def test_the_next_request_gets_its_own_reply(
             for first in (40, 50):
                 result = client.request(7, read(3, first, 2))
                 assert (result.status, result.values) == (GOOD, (first, first + 1))
+
+
+@contextmanager
+def _closing_device(reset_first: bool) -> Iterator[tuple[int, list[bytes]]]:
+    """Close each connection after one reply, or reset the first one without a reply."""
+    seen: list[bytes] = []
+    stop = threading.Event()
+
+    def serve_connection(connection: socket.socket) -> None:
+        with connection:
+            frame = connection.recv(260)
+            seen.append(frame)
+            if reset_first and len(seen) == 1:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                return
+            is_write = frame[7] == WRITE_SINGLE
+            connection.sendall(frame if is_write else _reply("tcp", frame))
+
+    def serve(server: socket.socket) -> None:
+        while not stop.is_set():
+            try:
+                serve_connection(server.accept()[0])
+            except (OSError, IndexError):
+                continue
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        yield server.getsockname()[1], seen
+        stop.set()
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+
+
+def test_a_device_that_closes_after_each_reply_is_read_and_written() -> None:
+    """Each write is sent once."""
+    with (
+        _closing_device(reset_first=False) as (port, seen),
+        BlockingModbusClient(parse_address(f"tcp:127.0.0.1:{port}"), 500 * MILLISECOND) as client,
+    ):
+        for number in range(20):
+            request = write_single(number, 7) if number % 2 else read(3, number, 1)
+            assert client.request(7, request).status == GOOD
+        assert len([frame for frame in seen if frame[7:8] == bytes([WRITE_SINGLE])]) == 10
+
+
+@pytest.mark.parametrize("is_write", [True, False])
+def test_a_read_is_repeated_after_a_reset_and_a_write_is_not(is_write: bool) -> None:
+    with (
+        _closing_device(reset_first=True) as (port, seen),
+        BlockingModbusClient(parse_address(f"tcp:127.0.0.1:{port}"), 500 * MILLISECOND) as client,
+    ):
+        if is_write:
+            with pytest.raises(PortError):
+                client.request(7, write_single(1, 7))
+            assert len(seen) == 1
+        else:
+            assert client.request(7, read(3, 1, 1)).status == GOOD
+            assert len(seen) == 2
+
+
+def test_a_read_is_repeated_if_the_connection_ends_before_its_reply(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end of the connection comes after the request was sent, as in a race."""
+    with (
+        _closing_device(reset_first=False) as (port, seen),
+        BlockingModbusClient(parse_address(f"tcp:127.0.0.1:{port}"), 500 * MILLISECOND) as client,
+    ):
+        monkeypatch.setattr(client, "_drain", lambda _: None)
+        for number in range(5):
+            assert client.request(7, read(3, number, 1)).status == GOOD
+        assert len(seen) == 5

@@ -13,8 +13,8 @@ low word first, from 0 on; status and alarm word follow), `quick` (the supply ha
 1 s), `idle` (no heat load: the valve has no effect), `trips` (an alarm comes with a valve above
 43 %), `busier` (the heat load rises once, with the first valve above 43 %), `runaway` (the supply
 warms by 60 K then), `plunge` (it cools by 60 K), `interlock` (a moved output refuses its first
-value), `linked` (a write of the pump opens the valve), `crossed` (a write of an output moves the
-other one), `late` (as `linked`, 0.5 s after it).
+value), `few` (it gives three registers in a reply), `linked` (a write of the pump opens the valve),
+`crossed` (a write of an output moves the other one), `late` (as `linked`, 0.5 s after it).
 Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
@@ -109,6 +109,8 @@ class Registers:
         if "slow" in self.faults:
             await asyncio.sleep(0.5)
         self.catch_up()
+        if values is None and "few" in self.faults and count > 3:
+            return ExcCodes.ILLEGAL_VALUE
         if values is None:
             current[:] = self.read(is_shown=function in (3, 4))
             return None

@@ -81,10 +81,19 @@ def test_outputs_that_are_back_are_in_the_record(agent: None, unit: Path) -> Non
     }
 
 
+@pytest.fixture
+def installed(cdu: str, site: Path) -> Path:
+    """The configuration of the foreign CDU, without the journal of its commissioning."""
+    assert main(command(cdu, site, "--to", "check")) == 0
+    (site / "commission.json").unlink()
+    return site / "unit.json"
+
+
 @pytest.mark.parametrize("cdu", ["interlock"], indirect=True)
 def test_outputs_that_are_not_back_fail_the_run(
-    agent: None, unit: Path, capsys: pytest.CaptureFixture[str]
+    agent: None, installed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    unit = installed
     capsys.readouterr()
     assert run(unit, "--json") == 1
     result = json.loads(capsys.readouterr().out)
@@ -151,3 +160,16 @@ def test_a_commissioning_that_is_not_complete_returns_the_outputs(
     assert read(site / "report" / "record.json")["verdict"] == "incomplete"
     assert words(unit) == _OLD
     assert [verdict for verdict, _ in outputs(site / "report").values()] == ["pass", "pass"]
+
+
+def test_a_device_that_is_swapped_during_the_site_acceptance_fails_it(
+    agent: None, cdu: str, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the agent has controlled the other one well."""
+    module = "hil.tools.commission.command"
+    monkeypatch.setattr(f"{module}.find_other_devices", lambda *_: ["cdu: names itself OTHER"])
+    assert main(command(cdu, site, "--write-test", "--real")) == 1
+    record = read(site / "report" / "record.json")
+    assert record["verdict"] == "fail"
+    assert "cdu: names itself OTHER" in record["runs"][-1]["failures"]
+    assert words(site / "unit.json") == _OLD

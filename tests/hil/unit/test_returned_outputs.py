@@ -33,7 +33,7 @@ _CODE += "sys.exit(coldloop.main(sys.argv[1:]))"  # also below nohup, which igno
 @pytest.fixture
 def unit(cdu: str, site: Path) -> Iterator[Path]:
     """The configuration of the foreign CDU."""
-    assert main(command(cdu, site, "--to", "check")) == 0
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
     yield site / "unit.json"
     assert not journal_path(site / "unit.json").exists()
 

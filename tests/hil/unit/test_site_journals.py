@@ -157,6 +157,7 @@ def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
     with pytest.raises(SystemExit, match="2"):
         main(command(cdu, copied, "--from", "write-test", "--write-test"))
     assert str(journal.path) in capsys.readouterr().err
+    (copied / "commission.json").unlink()  # its write test is to be repeated
     assert words(unit) == [617, 415]
     with returned_outputs(load_unit(unit)):
         assert words(unit) == _OLD
@@ -195,6 +196,7 @@ def test_a_folder_that_was_renamed_is_no_proof_that_outputs_are_back(
     site.rename(tmp_path / "renamed")
     for _ in range(2):  # a refusal does not remove the note
         assert re.search(_LOST, tried(cdu, copied, capsys))
+    (copied / "commission.json").unlink()  # its write test is to be repeated
     with (
         pytest.raises(BenchError, match=_LOST),
         returned_outputs(load_unit(copied / "unit.json")),

@@ -8,6 +8,8 @@ that of the safe side: what is not understood is asked, and until then no output
 - A bit is an alarm at 1 if each word of its name is that of an alarm or of its subject. In a
   register that is not named as an alarm, one of them is that of an alarm.
 - A bit of another register is a state if each word of its name is that of a state.
+- A bit without a name is an alarm in a register of alarms, and so is a value with a bit that no
+  named value has.
 - Any other bit is not understood: "no leak", "pump OK", "interlock closed" can be a good state.
 - A register without names of bits, unit and role is an alarm word or a plain number if each word of
   its name is known. Else it is not understood, and so is a count or a code of the past.
@@ -19,6 +21,7 @@ from hil.tools.commission.inputs.state_words import (
     are_exclusive,
     has_alarm_word,
     is_alarm,
+    is_command,
     is_number,
     is_state,
     is_unit,
@@ -30,6 +33,7 @@ MONITOR = "monitor"
 """Role of a row that is only read."""
 ALARM, ALARM_AT_0, STATE = "alarm", "alarm at 0", "state"
 _STATUS = "status"
+_FEW_MASKS = 3
 _INTEGERS = ("u16", "i16", "u32", "i32")
 
 
@@ -51,6 +55,8 @@ def bit_meaning(row: TableRow, bit: TableBit) -> str:
     """Return `ALARM`, `ALARM_AT_0` or `STATE`; empty: the bit is not understood."""
     if bit.meaning:
         return bit.meaning
+    if has_alarm_word(row.name) and not is_alarm(row.name, is_register=True):
+        return ""  # a word or a sign of the register can turn the meaning of all its bits
     if is_alarm(bit.name) and (is_alarm_word(row) or has_alarm_word(bit.name)):
         return ALARM
     is_asked = is_alarm_word(row) or any(word in PERMISSIVES for word in split_words(row.name))
@@ -77,19 +83,13 @@ def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
         return ""
     if row.values:
         return _describe_values(row)
-    named = [bit.name for bit in row.bits.values() if not bit.meaning]
-    if are_exclusive(named):
-        return (
-            f"{row.name!r}, {', '.join(named)}: are these bits or values? Write values into the "
-            f"column `values`, or ({ALARM}) or ({STATE}) after the name of each bit"
-        )
     if row.bits:
-        unclear = [f"{n} {bit.name!r}" for n, bit in row.bits.items() if not bit_meaning(row, bit)]
-        return _ask_bits(row, unclear) if unclear else ""
+        return _describe_bits(row)
     if row.role or is_unit(row.unit) or (is_flags(row) and is_alarm_word(row)):
         return ""
     is_named = has_alarm_word(row.name) or _is_status(row)
-    is_clear = is_measured or row.is_written or (not row.unit and is_number(row.name))
+    is_clear = is_measured or (row.is_written and is_command(row.name))
+    is_clear = is_clear or (not row.unit and is_number(row.name))
     if not is_named and is_clear:
         return ""
     if _is_history(row):
@@ -101,6 +101,22 @@ def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
         f"{row.name!r} can show an alarm, and has no names of bits: name them in the column "
         f"`bits`, or give it the role {MONITOR} if it shows none"
     )
+
+
+def _describe_bits(row: TableRow) -> str:
+    named = [bit.name for bit in row.bits.values() if not bit.meaning]
+    if are_exclusive(named):
+        return (
+            f"{row.name!r}, {', '.join(named)}: are these bits or values? Write values into the "
+            f"column `values`, or ({ALARM}) or ({STATE}) after the name of each bit"
+        )
+    if _is_count_unclear(row.bits):
+        return (
+            f"{row.name!r}, bits {', '.join(map(str, row.bits))}: bits count from 0. Are these "
+            f"masks, or do they count from 1? Name bit 0 too, such as 0=spare ({STATE})"
+        )
+    unclear = [f"{n} {bit.name!r}" for n, bit in row.bits.items() if not bit_meaning(row, bit)]
+    return _ask_bits(row, unclear) if unclear else ""
 
 
 def value_meaning(value: TableBit) -> str:
@@ -159,6 +175,23 @@ def _describe_values(row: TableRow) -> str:
             "the table shows them"
         )
     return ""
+
+
+def _is_count_unclear(bits: dict[int, TableBit]) -> bool:
+    """Return whether the numbers of bits can be masks (1, 2, 4, 8), or count from 1."""
+    are_masks = len(bits) >= _FEW_MASKS and all(number & (number - 1) == 0 for number in bits)
+    return 0 not in bits and (1 in bits or are_masks)
+
+
+def other_values(values: dict[int, TableBit]) -> list[int]:
+    """Return the bits that are on for no named value: a value with one of them has no name."""
+    return [bit for bit in range(16) if not any(value >> bit & 1 for value in values)]
+
+
+def is_all_alarms(row: TableRow) -> bool:
+    """Return whether each bit of a register is an alarm, also one that the table does not name."""
+    meanings = {bit_meaning(row, bit) for bit in row.bits.values()}
+    return is_alarm_word(row) or meanings == {ALARM}
 
 
 def _ask_bits(row: TableRow, unclear: list[str]) -> str:

@@ -3,7 +3,8 @@
 
 Does not decide what a row is; see `hil.tools.commission.inputs.row_states`. A name is clear only if
 each of its words is in one of these lists. A word that can turn the meaning (no, ok, open, closed,
-present, sufficient, released, interlock, chain) is in no list of alarms. Source: tables of vendors
+present, sufficient, released, interlock, chain) is in no list of alarms, and a sign can turn it too
+(`!leak`, `leak_n`, `leak (0)`). Source: tables of vendors
 of CDUs, pumps and drives, and IEC 60447 for the two states of an actuator.
 """
 
@@ -83,6 +84,17 @@ HISTORY_WORDS = (
 """With one of these, a register named as an alarm is a count or a code of the past, or of now."""
 
 
+_COMMANDS = (
+    *("command", "commands", "cmd", "set", "setpoint", "enable", "disable", "reset", "acknowledge"),
+    *("ack", "start", "stop", "mode", "select", "selection", "source", "clear", "silence", "delay"),
+    *("baud", "baudrate", "parity", "language", "request", "switch", "changeover", "ramp"),
+)
+_BESIDE_COMMANDS = (*("point", "rate", "speed", "buzzer", "operating", "position"), *STATE_WORDS)
+_TURNING = re.compile(
+    r"[!~^*'\"()\[\]{}=<>\\|;?\u00ac]|#(?!\d)|(?<!\w)/|/(?!\w)|(?<!\w)-(?=\w)|-\s*$|\b(0v?|n)\b",
+    re.IGNORECASE,
+)
+"""Signs that can turn the meaning of a name: `!leak`, `leak (0)`, `leak#`, `/leak`, `leak_n`."""
 _UNITS = (
     *("\u00b0c", "c", "degc", "\u2103", "k", "\u00b0f", "degf", "kpa", "pa", "hpa", "mpa", "bar"),
     *("mbar", "psi", "l/min", "lpm", "l/s", "l/h", "m3/h", "m\u00b3/h", "gpm", "kg/h", "kg/s", "%"),
@@ -112,7 +124,12 @@ def has_alarm_word(name: str) -> bool:
 
 
 def is_alarm(name: str, *, is_register: bool = False) -> bool:
-    """Return whether each word is that of an alarm or of its subject. `is_register`: of a word."""
+    """Return whether each word is that of an alarm or of its subject. `is_register`: of a word.
+
+    No sign of the name can turn its meaning.
+    """
+    if _TURNING.search(name.replace("_", " ")):
+        return False
     beside = (*_CONDITIONS, *_SUBJECTS, *(_REGISTERS if is_register else ()))
     return _is_known(name, (*ALARM_WORDS, *beside))
 
@@ -129,6 +146,12 @@ def is_number(name: str) -> bool:
         return True
     is_known = _is_known(name, (*_NUMBERS, *_BESIDE_NUMBERS))
     return is_known and any(word in _NUMBERS for word in words)
+
+
+def is_command(name: str) -> bool:
+    """Return whether each word is that of a command, or of its subject: it shows no alarm."""
+    is_known = _is_known(name, (*_COMMANDS, *_BESIDE_COMMANDS, *_NUMBERS))
+    return is_known and any(word in _COMMANDS for word in split_words(name))
 
 
 def are_exclusive(names: list[str]) -> bool:

@@ -24,8 +24,8 @@ from hil.run.unit.unit_file import (
     load_unit,
 )
 from hil.tools.commission.outputs.journal import Journal
+from hil.tools.commission.outputs.journal_gate import BOUND
 
-_BOUND = ("values", "write-test", "propose", "check", "twin-acceptance", "tune", "site-acceptance")
 _OF_UNIT = ("check", "twin-acceptance", "tune", "site-acceptance")
 """Steps that read `unit.json`. `tune` also changes it; `propose` writes it."""
 _CHANGING = ("propose", "tune")
@@ -41,7 +41,7 @@ class StepBasis:
         """Return the present hashes. Raises BenchError if a step that is done had others."""
         present = self._present()
         devices = present["devices"]
-        for step in self._done(_BOUND):
+        for step in self._done(BOUND):
             kept = self._journal.basis(step)
             if kept is None:
                 raise BenchError(
@@ -67,7 +67,7 @@ class StepBasis:
 
         Raises BenchError if a file has changed while the step ran.
         """
-        if step not in _BOUND:
+        if step not in BOUND:
             return None
         kept = self._present()
         is_same = kept == before

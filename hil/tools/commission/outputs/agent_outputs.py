@@ -10,6 +10,7 @@ A later call finds the output at rest. Then only the last requests count: those 
 and those since the device has answered last (`AgentRequests.last`).
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ _SAMPLES = 5  # a device can show a write some seconds later
 _REPEATS = 3  # the status of an agent in operation changes each second
 _RATE_PCT_PER_S, _STALE_S = 10.0, 2.0
 _FEW_PCT = 1.0
+_STEPS_BEYOND = 2
 _RECENT = 3  # requests of a device that answers: it has taken them, one after the other
 _FRESH_US = 1_500_000
 _FIRST_PCT = 30.0  # by the rate limit of 10 % each second
@@ -156,7 +158,9 @@ class AgentRequests:
         """Return the counts that the agent has written last; None: there was no request yet.
 
         Between two requests the agent moves the output in steps. After the last one that is known
-        it goes on at most as far again.
+        it can go on for two seconds: the status is up to 1 s old when it is read, and it is read
+        each second. The loop can then move faster than before, by one percent more.
+        A value on the other side of the last ones is not of the agent.
         """
         if not output.measure:
             return [[count, count] for count in output.fixed] or None
@@ -164,7 +168,11 @@ class AgentRequests:
         if not recent:
             return None
         index = device.profile.point_index(output.point)
-        beyond = 2 * recent[-1] - recent[-2] if len(recent) > 1 else recent[-1]
+        beyond = recent[-1]
+        if len(recent) > 1:
+            step = recent[-1] - recent[-2]
+            faster = 0.0 if output.measure in ("supply", "dp") else math.copysign(_FEW_PCT, step)
+            beyond += _STEPS_BEYOND * step + faster
         return [_range(device, index, [*recent, beyond], 0.0)]
 
     def first(self, output: MovedOutput, device: ModbusDevice, count: int) -> Ranges | None:

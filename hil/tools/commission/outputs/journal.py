@@ -83,7 +83,7 @@ class Journal:
                 _ = (step["utc"], step["result"], dict(step.get("arguments", {})))
                 _check_basis(step.get("basis"))
             self._set_pending(entries)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             raise BenchError(
                 f"{self.path}: not a journal of a commissioning; move it away to start again"
             ) from None

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refuses a run on devices whose commissioning, in the folder of the configuration, has failed.
+"""Refuses a run on devices that the commissioning, in the folder of the configuration, contradicts.
 
-Does not write, and does not repeat steps. A `unit.json` can be older than the failure, or edited.
-So each run of the agent on the real devices reads the journal beside its configuration first: the
-values, the write test and the step test of these devices must not have failed, and no output may
-have the value that the write test has left behind.
+Does not write, and does not repeat steps. A `unit.json` can be older than a failure, and it or a
+profile can be edited. So each run of the agent on the real devices reads the journal beside its
+configuration first:
+
+- the values, the write test and the step test of these devices have not failed;
+- each result has the seal of a known bench (`hil.record.trust_store`);
+- port, unit address and profile of each device are those of the steps, and each output was tested;
+- no output has the value that the write test has left behind.
+
+A configuration without a journal beside it, for example in `/etc/coldloop`, is not compared:
+`coldloop hil verify --unit` does this with a report.
 """
 
 from collections.abc import Callable
@@ -12,32 +19,44 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import BenchError
+from hil.record.bench_key import is_valid_signature, load_key
+from hil.record.trust_store import known_keys
+from hil.run.unit.unit_file import UnitFile, basis_of
 from hil.tools.commission.device_access import DeviceAccess, check_name_of
+from hil.tools.commission.outputs.agent_outputs import list_outputs
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.pending import Device
 from hil.tools.commission.outputs.promised import find_tested_values
 from hil.tools.commission.outputs.site_journals import is_at
+from hil.tools.commission.outputs.write_test import DONE
 
 FindFailures = Callable[[Callable[[str], Any], str], list[str]]
 """Gets the results of the steps by name, and the name of a device; returns why it has failed."""
+BOUND = ("values", "write-test", "propose", "check", "twin-acceptance", "tune", "site-acceptance")
+"""Steps whose results are those of port, unit address and profile of the devices."""
 _NOT_STARTED = "the agent was not started"
 _CONTROLLED = "controlled by the agent"
 
 
 def check_commissioning(
-    folder: Path,
+    unit: UnitFile,
     devices: list[Device],
     open_device: Callable[[Device], DeviceAccess],
     find_failures: FindFailures,
+    key: Path | None = None,
 ) -> None:
-    """Raise BenchError if the agent must not control the devices of a configuration in `folder`.
+    """Raise BenchError if the agent must not control the devices of a configuration.
 
-    Also for a damaged journal; DriverError if a device does not answer.
+    `devices`: those of the configuration. `key`: that of the bench, if not the default one. Also
+    for a damaged journal; DriverError if a device does not answer.
     """
+    folder = unit.path.parent
     journal = Journal(folder)
-    for device in journal.get("describe") or []:
-        if not is_at(device, devices):
-            continue
+    known = journal.get("describe")
+    if known is None:
+        return
+    here = [device for device in known if is_at(device, devices)]
+    for device in here:
         problems = find_failures(journal.get, device["name"])
         if problems:
             raise BenchError(
@@ -45,9 +64,45 @@ def check_commissioning(
                 f"({journal.path}): {'; '.join(problems)}; {_NOT_STARTED}. "
                 f"`coldloop commission --dir {folder}` repeats the step"
             )
+    keys = known_keys() | ({load_key(key).public} if key is not None else set())
+    journal.check_seals(lambda seal, text: any(is_valid_signature(k, seal, text) for k in keys))
+    for device in here:
         with open_device(device) as access:
             check_name_of(access, device)
+    problem = _find_untested(journal, unit)
+    if problem:
+        raise BenchError(f"{journal.path}: {problem}; {_NOT_STARTED}")
+    for device in here:
         _check_outputs(journal, folder, device, open_device)
+
+
+def _find_untested(journal: Journal, unit: UnitFile) -> str:
+    """Return the first device with outputs that is not as tested, or output without a test."""
+    writes = journal.get("write-test") or []
+    done = {write["point"] for write in writes if write["state"] == DONE}
+    outputs = [output for output in list_outputs(unit) if output.measure]
+    moved = {output.device for output in outputs}
+    present = basis_of(unit)["devices"]
+    for step in BOUND:
+        kept = journal.basis(step)
+        if kept is None:
+            continue
+        tested = kept["devices"]
+        names = [n for n in present if n in tested or n in moved]
+        changed = sorted(name for name in names if tested.get(name) != present[name])
+        if changed:
+            return (
+                f"port, unit address or profile of {', '.join(changed)} is not that of step "
+                f"`{step}`; repeat it with `coldloop commission --from values`, or write "
+                "the tested configuration again with `--from propose`"
+            )
+    untested = [name for o in outputs if (name := f"{o.device}.{o.point}") not in done]
+    if untested:
+        return (
+            f"{', '.join(untested)} was not tested; "
+            "`coldloop commission --write-test --from write-test` tests it"
+        )
+    return ""
 
 
 def _check_outputs(

@@ -185,7 +185,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         PendingOutputs(entries, lambda: None)
     except MissingFileError:
         return []
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         raise BenchError(
             f"{path}: not a journal of outputs; compare the outputs with your notes, then move the "
             "file away"

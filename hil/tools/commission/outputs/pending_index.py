@@ -142,7 +142,7 @@ def _read(file: Path) -> PendingNote | None:
         for output in entry.outputs:
             _ = str(output["device"]["port"]), int(output["device"]["unit"])
             _ = str(output["old"]["point"]), list(output["old"]["words"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         return None
     return entry
 

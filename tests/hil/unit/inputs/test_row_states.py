@@ -89,8 +89,87 @@ def test_a_bit_with_an_unknown_word_is_asked(tmp_path: Path, register: str, name
     if (register, name) == ("Status", "power on"):
         assert not_understood(tmp_path, row) == []  # a state
         return
-    assert list(made(row).values()) == [(False, False)]
+    assert next(iter(made(row).values())) == (False, False)
     assert not_understood(tmp_path, row)
+
+
+@pytest.mark.parametrize("register", ["Status", "Alarm word"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("leak (0=alarm)", "leak (0)", "leak = 0", "!leak", "~leak", "leak#", "leak_n", "leak -"),
+        *("leak [alarm at 0]", "leak (low)", "leak: 0", "leak.0", "leak 0V", "0 = leak", "leak*"),
+    ],
+)
+def test_a_sign_that_can_turn_the_meaning_of_a_bit_is_asked(
+    tmp_path: Path, register: str, name: str
+) -> None:
+    row = f"6;{register};u16;;;R;0={name};"
+    assert next(iter(made(row).values())) == (False, False)
+    assert not_understood(tmp_path, row)
+
+
+@pytest.mark.parametrize(
+    "name", ["leak 1", "Pump #2 fault", "leak - zone A fault", "Fault: pump", "pump-1 trip"]
+)
+def test_a_number_or_a_dash_turns_no_meaning(tmp_path: Path, name: str) -> None:
+    name = name.replace("zone A ", "")
+    row = f"6;Alarm word;u16;;;R;0={name};"
+    assert next(iter(made(row).values())) == (True, False)
+    assert not_understood(tmp_path, row) == []
+
+
+@pytest.mark.parametrize(
+    "meaning", ["(alarm at 0 )", "(alarm at  0)", "( Alarm at 0)", "(alarm\u00a0at 0)"]
+)
+def test_the_spelling_of_a_meaning_is_not_strict(meaning: str) -> None:
+    assert made(f"6;Status;u16;;;R;0=leak {meaning};") == {"Leak": (True, True)}
+
+
+@pytest.mark.parametrize("register", ["Alarm word NC", "!Alarms", "Alarm (0=alarm)", "Leak_N"])
+def test_a_register_that_can_turn_all_its_bits_is_asked(tmp_path: Path, register: str) -> None:
+    assert not_understood(tmp_path, f"6;{register};u16;;;R;0=leak / 1=pump fault;")
+    assert not_understood(tmp_path, f"6;{register};u16;;;R;;")
+    assert not_understood(tmp_path, f"6;{register};u16;;;R;0=leak (alarm at 0);") == []
+
+
+@pytest.mark.parametrize(
+    "bits",
+    [
+        "1=leak / 2=pump fault / 4=level fault / 8=filter fault",
+        *("1=leak / 2=pump fault / 3=level fault", "1=leak (alarm)", "2=leak / 4=fault / 8=trip"),
+    ],
+)
+def test_numbers_of_bits_that_can_be_masks_are_asked(tmp_path: Path, bits: str) -> None:
+    for register in ("Alarm word", "Word 3"):
+        (line,) = not_understood(tmp_path, f"6;{register};u16;;;R;{bits};")
+        assert "bits count from 0. Are these masks, or do they count from 1?" in line
+        row = f"6;{register};u16;;;R;0=spare (state) / {bits};"
+        assert not_understood(tmp_path, row) == []
+
+
+def test_a_bit_without_a_name_in_a_register_of_alarms_is_one() -> None:
+    for register in ("Alarm word", "Word 3"):
+        found = made(f"6;{register};u16;;;R;0=leak / 2=pump fault;")
+        assert len(found) == 16
+        assert all(alarm == (True, False) for alarm in found.values())
+    found = made("6;Alarm word;u16;;;R;0=leak / 15=reserved (state);")
+    assert [name for name, (alarm, _) in found.items() if not alarm] == ["Reserved"]
+    assert len(made("6;Word 3;u16;;;R;0=leak / 1=running;")) == 2
+    assert len(made("6;Alarm word;u16;;;R;0=leak / 2=pump fault;monitor")) == 2
+
+
+@pytest.mark.parametrize("name", ["Unit state", "Interlock", "Pump condition", "Stage"])
+def test_access_rw_does_not_make_a_state_clear(tmp_path: Path, name: str) -> None:
+    columns = "address;name;type;scale;unit;access;min;max;role"
+    assert not_understood(tmp_path, f"6;{name};u16;;;RW;0;2;", columns)
+    assert not_understood(tmp_path, f"6;{name};u16;;;RW;0;2;monitor", columns) == []
+
+
+@pytest.mark.parametrize("name", ["Start command", "Control mode", "Pump enable", "Baud rate"])
+def test_a_command_shows_no_alarm(tmp_path: Path, name: str) -> None:
+    columns = "address;name;type;scale;unit;access;min;max;role"
+    assert not_understood(tmp_path, f"6;{name};u16;;;RW;0;2;", columns) == []
 
 
 def test_a_bit_that_is_not_understood_is_no_trip_of_the_pump() -> None:

@@ -28,11 +28,12 @@ def alarms_by_value(cell: str, *, kind: str = "u16", column: str = "values") -> 
 @pytest.mark.parametrize(
     ("cell", "on"),
     [
-        ("0=off / 1=run / 2=fault", [2, 3]),
-        ("0=off / 1=run / 2=pump problem (alarm)", [2, 3]),
+        ("0=off / 1=run / 2=fault", [2, 3, 4]),
+        ("0=off / 1=run / 2=pump problem (alarm)", [2, 3, 4]),
         ("0=fault / 1=run / 3=standby", [0, 2, 4]),
         ("0=off / 1=run / 2=standby / 4=fault", [4]),
-        ("0=off / 1=run / 2=standby", []),
+        ("0=off / 1=run / 2=standby", [4]),
+        ("0=off / 1=run / 2=standby / 4=purging (state)", []),
     ],
 )
 def test_a_value_that_is_a_fault_is_an_alarm(cell: str, on: list[int]) -> None:
@@ -67,7 +68,8 @@ def test_a_fault_that_no_bit_shows_is_asked(tmp_path: Path) -> None:
 def test_exclusive_names_of_bits_are_asked(tmp_path: Path, names: str) -> None:
     lines = asked_bits(tmp_path, f"6;Unit status;u16;;;R;{names};")
     assert "are these bits or values? Write values into the column `values`" in lines[0]
-    marked = names.replace(" /", " (state) /") + " (alarm)"
+    first = "" if names.startswith("0") else "0=spare (state) / "
+    marked = first + names.replace(" /", " (state) /") + " (alarm)"
     assert asked_bits(tmp_path, f"6;Unit status;u16;;;R;{marked};") == []
 
 

@@ -2,11 +2,14 @@
 """No configuration controls a device whose commissioning has failed, by whatever command."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coldloop import main
+from hil.record.bench_key import BenchKey
 from hil.tools.commission import command as command_module
 from hil.tools.commission.outputs.journal import Journal
 from tests.hil.unit.outputs.test_failed_values import _SHIFTED
@@ -21,11 +24,11 @@ def control_of(site: Path) -> dict[str, dict[str, object]]:
     return found
 
 
-def run_real(site: Path, capsys: pytest.CaptureFixture[str]) -> str:
+def run_real(site: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """Return the error of the acceptance on the devices, which must not start."""
     capsys.readouterr()
     run = ["hil", "run", "acceptance", "--unit", str(site / "unit.json"), "--real"]
-    assert main([*run, "--seconds", "30"]) == 2
+    assert main([*run, "--seconds", "30", *options]) == 2
     return capsys.readouterr().err
 
 
@@ -80,3 +83,72 @@ def test_an_output_with_its_tested_value_is_not_taken_for_the_old_one(
     with pytest.raises(SystemExit, match="2"):
         main([*words, "--from", "tune"])
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    change(raw)
+    path.write_text(json.dumps(raw), encoding="utf-8")
+
+
+def exchange_outputs(raw: dict[str, Any]) -> None:
+    """Give the pump the register of the valve, as after a wrong correction of the table."""
+    for point in raw["points"]:
+        if point["address"] in (4, 5):
+            point["address"] = 9 - point["address"]
+
+
+def test_a_profile_that_was_edited_after_its_test_is_not_run(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    edit(site / "profiles" / "acme_cdu.json", exchange_outputs)
+    error = run_real(site, capsys)
+    assert "port, unit address or profile of cdu is not that of step `values`" in error
+    assert "the agent was not started" in error
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+@pytest.mark.parametrize("unit", [7, 8], ids=["another name", "another unit address"])
+def test_a_device_that_was_not_tested_is_not_run(
+    cdu: str, site: Path, unit: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    text = (site / "unit.json").read_text(encoding="utf-8")
+    text = text.replace('"cdu"', '"cdu9"') if unit == 7 else text.replace('"unit": 7', '"unit": 8')
+    (site / "unit.json").write_text(text, encoding="utf-8")
+    assert "is not that of step `values`" in run_real(site, capsys)
+
+
+@pytest.mark.parametrize("is_tested", [False, True], ids=["without a test", "edited result"])
+def test_an_output_without_a_sealed_test_is_not_run(
+    cdu: str, site: Path, is_tested: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--to", "check")) == 0
+    if is_tested:
+
+        def claim(raw: dict[str, Any]) -> None:
+            for write in raw["steps"]["write-test"]["result"]:
+                write["state"] = "done"
+
+        edit(site / "commission.json", claim)
+    error = run_real(site, capsys)
+    expected = (
+        "result of step `write-test` was not written by this bench"
+        if is_tested
+        else ("cdu.PumpSpeedControlPercent, cdu.ValvePositionControlPercent was not tested")
+    )
+    assert expected in error or "ValvePositionControlPercent, cdu.Pump" in error
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+def test_the_key_of_the_bench_of_the_commissioning_counts(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = site.parent / "key"
+    BenchKey(key)
+    options = ("--key", str(key))
+    assert main([*command(cdu, site, "--write-test", "--to", "check"), *options]) == 0
+    assert main(["modbus", "write", cdu, "7", "4", "620", "--yes"]) == 0
+    assert "was not written by this bench" in run_real(site, capsys)
+    assert "holds its tested value [620] again" in run_real(site, capsys, *options)

@@ -70,6 +70,17 @@ def test_only_the_last_words_of_a_killed_run_are_its_own(
     assert pending.entries == []
 
 
+def test_the_agent_has_moved_on_in_its_last_two_seconds(
+    registers: RegisterClient, tmp_path: Path
+) -> None:
+    """The status knew 61.0 %, and the output was at 63.0 % when the program was killed."""
+    run = [status(second, pct) for second, pct in enumerate((60.0, 60.5, 61.0))]
+    pending = killed(tmp_path, registers, *run)
+    registers.words[4] = 620 + 10
+    assert OutputGuard(pending, lambda _: None, open_device).restore_all() == []
+    assert registers.words[4] == 600
+
+
 def test_a_lost_device_holds_what_it_took_last(registers: RegisterClient, tmp_path: Path) -> None:
     """It answered until second 10; the agent has requested other values since."""
     lost = [status(10, 80.0 + second, "lost") for second in range(9)]

@@ -11,7 +11,11 @@ from coldloop import main
 from drivers.modbus.bus import TransactionResult
 from drivers.tools.lib.modbus_client import BlockingModbusClient
 from hil.record.record import read
+from hil.run.unit.unit_file import load_unit
 from hil.tools.commission import command as command_module
+from hil.tools.commission.outputs.pending import OutputFile
+from hil.tools.commission.outputs.run_guard import returned_outputs
+from hil.tools.commission.outputs.site_journals import journal_path
 from protocols.modbus import pdu
 from tests.hil.unit.outputs.test_late_values import _TWINS
 from tests.hil.unit.test_commission import cdu, command, site, words_of
@@ -93,3 +97,39 @@ def test_a_device_that_does_not_reply_is_no_other_one(
     assert main([*words, "--to", "write-test", "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])["result"]
     assert {write["state"] for write in result} == {"done"}
+
+
+@pytest.mark.parametrize("names", [_OTHER, []], ids=["another serial number", "no name"])
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_a_device_that_is_swapped_during_a_run_fails_it(
+    cdu: str,
+    site: Path,
+    named: Named,
+    names: list[str],
+    has_journal: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The other device gets no words of the first one."""
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    if not has_journal:
+        (site / "commission.json").unlink()
+    with returned_outputs(load_unit(site / "unit.json")) as outputs:
+        named.names = names
+        assert main(["modbus", "write", cdu, "7", "4", "617", "--yes"]) == 0
+    assert any(f"names itself {' '.join(names) or 'nothing'}" in p for p in outputs.problems)
+    assert words_of(cdu, capsys, 4, 2) == [617, 400]
+    named.names = list(_NAMES)
+    pending = OutputFile(journal_path(site / "unit.json"))
+    assert sorted(entry["old"]["words"] for entry in pending.entries) == [[400], [600]]
+    pending.forget_all()
+
+
+def test_the_same_device_passes_a_run(
+    cdu: str, site: Path, named: Named, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    assert named.names
+    with returned_outputs(load_unit(site / "unit.json")) as outputs:
+        pass
+    assert outputs.problems == []
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]

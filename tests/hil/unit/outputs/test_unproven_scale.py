@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from coldloop import main
-from hil.tools.commission.findings import unproven_scale
+from hil.tools.commission.acceptance import _gauge_result
+from hil.tools.commission.findings import indistinct_gauges, unproven_scale
 from hil.tools.commission.inputs import dialogue
-from tests.hil.unit.test_commission import cdu, command, site, words_of
+from tests.hil.unit.test_commission import TABLE, cdu, command, site, words_of
 
 __all__ = ["cdu", "site"]  # fixtures
 
@@ -59,7 +60,8 @@ def test_an_output_at_rest_proves_no_scale(
     ("shown", "state", "reason"),
     [
         ("62", "done", ""),
-        ("80", "failed", "the display shows 80 %: the scale of the table is wrong"),
+        ("80", "failed", "the display shows 80 %: the scale or the register of the table is wrong"),
+        ("60", "failed", "the display shows 60 %: the scale or the register of the table is wrong"),
         ("-", "failed", "the display was not compared"),
     ],
 )
@@ -105,3 +107,50 @@ def test_the_step_test_needs_the_same_proof(
 def test_ten_percent_of_the_range_proves_a_scale(shown: float | str, is_proven: bool) -> None:
     values = {"gauges": [{"point": "cdu.P", "gauge": shown}]}
     assert (unproven_scale("cdu.P", 100.0, values) == "") == is_proven
+
+
+def test_outputs_with_the_same_display_are_not_moved(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their registers can be exchanged, and no gauge shows it."""
+    exchanged = TABLE.replace("4;Pump", "9;Pump").replace("5;Valve", "4;Valve")
+    (site.parent / "table.csv").write_text(exchanged.replace("9;Pump", "5;Pump"), encoding="utf-8")
+    assert main(["modbus", "write", cdu, "7", "5", "590", "--yes"]) == 0
+    words = without(command(cdu, site, "--to", "write-test", "--json"), _PUMP, _VALVE)
+    rest = ["--write-test", "--gauge", f"{_PUMP}=60", "--gauge", f"{_VALVE}=59"]
+    capsys.readouterr()
+    assert main([*words, *rest]) == 1
+    for result in results_of(capsys):
+        assert result["state"] == "refused"
+        assert "which does not show which is which: set one of them to another" in result["reason"]
+    assert words_of(cdu, capsys, 4, 2) == [600, 590]
+
+
+def gauge(point: str, value: float | str, unit: str = "Cel", tolerance: float = 1.0) -> Any:
+    return {"point": point, "gauge": value, "unit": unit, "tolerance": tolerance}
+
+
+def test_gauges_that_agree_with_a_wrong_register_are_named() -> None:
+    supply, back = "cdu.SupplyTemperatureCelsius", "cdu.ReturnTemperatureCelsius"
+    pressure, flow = "cdu.DeltaPressurekPa", "cdu.FlowLitersPerMinute"
+    values = {
+        "gauges": [
+            *(gauge(supply, 24.0), gauge(back, 24.5), gauge("b.SupplyTemperatureCelsius", 24.0)),
+            *(gauge(pressure, 3.0, "kPa", 5.0), gauge(flow, "none", "L/min")),
+        ]
+    }
+    found = indistinct_gauges(values)
+    assert list(found) == [supply, back, pressure]
+    assert f"the same as that of {back}, so exchanged registers are not found" in found[supply]
+    assert "as each register without a value does" in found[pressure]
+    far = [gauge(supply, 24.0), gauge(back, 26.0), gauge(pressure, 50.0, "kPa", 5.0)]
+    assert indistinct_gauges({"gauges": far}) == {}
+
+
+def test_a_gauge_that_agrees_with_a_wrong_register_is_marginal() -> None:
+    flow = {**gauge("cdu.FlowLitersPerMinute", 0.0, "L/min", 10.0), "read": 0.5}
+    assert _gauge_result(flow, None).verdict == "pass"
+    result = _gauge_result(flow, "as each register")
+    assert (result.verdict, result.near) == ("marginal", "as each register")
+    result = _gauge_result({**flow, "read": 50.0}, "as each register")
+    assert (result.verdict, result.near) == ("fail", None)
