@@ -82,6 +82,7 @@ class _Pending:
     outcome: Outcome = field(default_factory=lambda: Outcome("pending"))
     confirm_at: float = 0.0
     confirm_pause_s: float = _AGAIN_S
+    missing_at: float | None = None
     is_withdrawn: bool = False
     right: str = ""
 
@@ -246,8 +247,9 @@ class Writer:
         name = str(self._next_id)
         self._next_id += 1
         self._submissions[name] = pending
-        while len(self._submissions) > _KEPT:
-            self._submissions.popitem(last=False)
+        while len(self._submissions) > _KEPT:  # one that is open is followed to its end
+            ended = (old for old, pending in self._submissions.items() if pending.is_done())
+            del self._submissions[next(ended, next(iter(self._submissions)))]
         return Submission(name)
 
     def result(self, submission: str) -> Outcome | None:
@@ -359,8 +361,9 @@ class Writer:
     def _follow(self, pending: _Pending, remote: dict[str, Any], snapshot: Snapshot) -> None:
         outcome = outcome_of(pending.kind, pending.counter, remote)
         if outcome is None:
-            self._time_out(pending)
+            self._time_out(pending, snapshot)
             return
+        pending.missing_at = None
         if outcome.state == "refused" and self._try_again(pending, outcome, snapshot):
             return
         if outcome != pending.outcome:
@@ -412,16 +415,29 @@ class Writer:
         command = UnitCommand(word, {"counter": pending.counter})
         self._send(_Pending(command, pending.user, pending.address, "", COMMAND), snapshot)
 
-    def _time_out(self, pending: _Pending) -> None:
-        if pending.outcome.state == "pending" and self._clock() - pending.sent_at > _TIMEOUT_S:
+    def _time_out(self, pending: _Pending, record: Snapshot | None = None) -> None:
+        """End a submission without an answer. `record`: of an agent that runs and has none of it.
+
+        So a trial whose end was not seen, or is lost, keeps no other change out.
+        """
+        now = self._clock()
+        if pending.outcome.state == "pending" and now - pending.sent_at > _TIMEOUT_S:
             pending.outcome = Outcome("refused", "no answer of the agent")
             self._record(pending, "refused: no answer of the agent")
+        if pending.outcome.state == "trial" and record is not None:
+            pending.missing_at = now if pending.missing_at is None else pending.missing_at
+            if now - pending.missing_at > _TIMEOUT_S:
+                state = "confirmed" if _is_configured(pending.request, record) else "rolled_back"
+                pending.outcome = Outcome(state, "by the value: the unit does not report its end")
+                self._note_owner(pending)
+                self._record(pending, f"{state} {pending.outcome.reason}")
 
 
 def _is_configured(request: Request, snapshot: Snapshot) -> bool:
     if not isinstance(request, SetPointChange):
         return False
-    return snapshot.setpoints[request.key].configured == request.raw
+    found = snapshot.setpoints.get(request.key)
+    return found is not None and found.configured == request.raw
 
 
 def _last_change(state: Path | None, process: str) -> int:
