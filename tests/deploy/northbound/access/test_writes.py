@@ -11,6 +11,7 @@ import pytest
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from deploy.northbound.access.counter_lock import FILE
+from deploy.northbound.access.submissions import OpenWrite
 from deploy.northbound.access.types import (
     FakeAudit,
     Outcome,
@@ -19,7 +20,7 @@ from deploy.northbound.access.types import (
     Submission,
     UnitCommand,
 )
-from deploy.northbound.access.writes import Writer, WriterProcess, _Pending
+from deploy.northbound.access.writes import Writer, WriterProcess
 from deploy.northbound.bacnet.set_points import SetPointWrites
 from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.server import ModbusClient
@@ -159,7 +160,9 @@ def test_a_change_on_trial_is_confirmed_after_many_other_requests(site: SiteBenc
     name = site.submit(SetPointChange("supply_setpoint", 31_500))
     site.run(3)
     for _ in range(70):
-        site.writer._add(_Pending(UnitCommand("release", {}), "otto", "", "panel", 2, outcome=DONE))
+        site.writer._add(
+            OpenWrite(UnitCommand("release", {}), "otto", "", "panel", 2, outcome=DONE)
+        )
     site.run(40)
     assert site.writer.result(name) == Outcome("confirmed")
     assert site.setpoint() == 31.5
