@@ -318,6 +318,22 @@ def test_a_forwarded_request_is_not_executed(header: bytes) -> None:
         assert len(writer.requests) == 1
 
 
+def test_a_client_behind_a_router_has_its_own_name_and_no_right() -> None:
+    """Network number and address are texts of the request."""
+    writer = FakeWriter()
+    rig = BacnetRig(writer, networks=["127.0.0.0/8"])
+    value = object_id(2, 11) + b"\x19\x55\x3e\x44" + struct.pack(">f", 33.0) + b"\x3f"
+    with rig.serve():
+        for address in (b"\x04\x7f\x00\x00\x01", b"\x06\x7f\x00\x00\x01\xba\xc0", b"\x01\x09"):
+            npdu = b"\x01\x0c\x00\x05" + address + confirmed(WRITE, value)[6:]
+            header = b"\x81\x0a" + (len(npdu) + 4).to_bytes(2, "big")
+            assert b"\x50\x01\x0f" in ask(rig.port, header + npdu)
+    assert writer.requests == []
+    users = [entry[0] for entry in rig.audit.entries]
+    assert len(set(users)) == 3
+    assert all(user.startswith("5:") for user in users), users
+
+
 def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
     rig = BacnetRig()
     objects = object_id(8, DEVICE) + b"\x19\x4c"
