@@ -10,7 +10,7 @@ as one of the two signatures of the role `limits`.
     commands     those of `commands`; `confirm` and `rollback` only for the own change on trial;
                  `override` for at most `override_min`
     rate         `_BURST` messages, then one in `_REFILL_US`: each one is written to the flash and
-                 to the audit log
+                 to the audit log. Those that end something have a reserve: `_LEFT`
 """
 
 from agent.remote.message.reject import Rejection
@@ -47,8 +47,11 @@ _OWN_TRIAL = ("confirm", "rollback")
 _NANO = 10**9  # values of a patch are integers in 1e-9
 _LONGEST_CONFIRM_S = 3600
 """A trial of the site must not keep the changes of operators out for long."""
-_BURST, _REFILL_US = 20, 15 * SECOND
+_BURST, _REFILL_US = 24, 15 * SECOND
 """Messages that a full budget permits, and the time that adds one."""
+_LEFT, _OTHERS_LEAVE = {"confirm": 0, "rollback": 0, "release": 2}, 4
+"""Messages that must be left after one: acknowledging many alarms keeps no change and no manual
+control from being ended."""
 
 
 class SiteWrites:
@@ -76,7 +79,8 @@ class SiteWrites:
         """Raise `Rejection` if the section does not permit the message."""
         if not self.is_on:
             raise Rejection("wrong_role", "northbound.writes is not configured")
-        if self._budget(self._now) < _REFILL_US:
+        left = _LEFT.get(message.name, _OTHERS_LEAVE) if message.KIND == COMMAND else _OTHERS_LEAVE
+        if self._budget(self._now) < (1 + left) * _REFILL_US:
             raise Rejection("busy", "too many messages of the site")
         if message.group:
             raise Rejection("wrong_role", "a site key signs for its unit only")

@@ -6,7 +6,9 @@ Does not keep a history. A value that is not known has no sample; its quality is
 Names have base units; a counter ends with _total.
 """
 
+import contextlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,12 +24,15 @@ from deploy.northbound.http.reply import make_response, plain_reply
 from deploy.northbound.http.site import WebSite
 from deploy.northbound.points.point_table import PointRow, columns, point_table
 from deploy.northbound.process.notifications import NotificationCounts, read_counts
+from deploy.northbound.process.supervisor import report
 from deploy.northbound.snapshot import QUALITIES, UNIT_STATES, Snapshot, SnapshotReader
-from deploy.ops.private_file import write_private
+from deploy.ops.private_file import replace_private
 
 _OPEN_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BEARER_FILE = "metrics_token"
+_TOKEN = re.compile("[!-~]{16,256}")
+"""A part of a token, as a power cut can leave it, could be guessed."""
 _PERIOD_S = 1.0
 _REFUSED = {401: "a token is needed", 403: "the password must be changed first"}
 
@@ -197,12 +202,30 @@ class _Scrape:
 
 def add_routes(site: WebSite) -> None:
     """Add GET /metrics to the web server; the token is in the file metrics_token of the state."""
-    path = site.context.settings.state / _BEARER_FILE
-    if not path.exists():
-        write_private(path, f"{secrets.token_urlsafe(24)}\n".encode())
-    token = path.read_text(encoding="ascii").strip()
     state = site.context.settings.state
+    token = load_token(state / _BEARER_FILE)
     add_metrics(site.server.app, site.context.source, token, site.login, state=state)
+
+
+def load_token(path: Path) -> str:
+    """Return the token of the file; a missing or damaged one is made again.
+
+    "": it cannot be stored; then no token is valid, and accounts still can read.
+    """
+    text = ""
+    with contextlib.suppress(OSError, ValueError):
+        text = path.read_text(encoding="ascii").strip()
+    if _TOKEN.fullmatch(text):
+        return text
+    is_new, token = not path.exists(), secrets.token_urlsafe(24)
+    try:
+        replace_private(path, f"{token}\n")
+    except OSError as error:
+        report(f"{path}: {error.strerror}; no token is valid")
+        return ""
+    if not is_new:
+        report(f"{path}: was damaged, has a new token")
+    return token
 
 
 def add_metrics(

@@ -40,6 +40,10 @@ class RequestBudget:
         bucket.tokens -= 1
         return True
 
+    def spend(self, address: str, now: float, amount: float) -> None:
+        """Take an amount that is known afterwards; the budget can be below 0 then."""
+        self._renew(address, now).tokens -= amount
+
     def addresses(self) -> int:
         """Return the number of known addresses."""
         return len(self._buckets)

@@ -186,8 +186,14 @@ class Snapshot:
     @property
     def is_on_trial(self) -> bool:
         """Whether the unit tries a change, of whomever: the values in force are not kept yet."""
+        return bool(self.trial)
+
+    @property
+    def trial(self) -> int:
+        """The counter of the change on trial; 0: none."""
         remote = self.details.get("remote")
-        return isinstance(remote, dict) and bool(remote.get("trial"))
+        found = remote.get("trial") if isinstance(remote, dict) else None
+        return found if isinstance(found, int) else 0
 
     def aged(self, age_ms: int) -> "Snapshot":
         """Return this snapshot with the age of the record."""

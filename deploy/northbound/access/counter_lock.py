@@ -18,6 +18,7 @@ from deploy.ops.private_file import replace_private
 FILE, LOCK = "counters.json", "counters.lock"
 _WAIT_S = 0.04
 _MAX_BYTES = 4096
+_TRIAL = "trial "
 _MAX_COUNTER = 1 << 64
 
 
@@ -47,6 +48,13 @@ def shared_counters(folder: Path | None) -> Iterator[SharedCounters]:
         return
     with state_lock(folder / LOCK, _WAIT_S, "another process signs"):
         yield SharedCounters(folder)
+
+
+def process_of(folder: Path | None, counter: int) -> str:
+    """Return the process whose last change has this counter; "": none. It takes no lock."""
+    values = {} if folder is None else _read(folder / FILE)
+    found = [name for name, value in values.items() if name.startswith(_TRIAL) and value == counter]
+    return found[0].removeprefix(_TRIAL) if found else ""
 
 
 def _read(path: Path) -> dict[str, int]:

@@ -55,6 +55,11 @@ class ValueOwners:
 
         self._change(key, without)
 
+    def users(self, key: str, raw: int) -> list[str]:
+        """Return the users that have decided on a value, the newest one last."""
+        self._read()
+        return list(self._table.get(key, {}).get(raw, ()))
+
     def has_other(self, key: str, raw: int, protocol: str) -> bool:
         """Return whether a user of another protocol has decided on the value."""
         self._read()

@@ -13,6 +13,9 @@ READ_ONLY, OPERATOR, ADMINISTRATOR = "ReadOnly", "Operator", "Administrator"
 ROLES = (READ_ONLY, OPERATOR, ADMINISTRATOR)
 """Predefined roles of Redfish, from least to most rights."""
 
+OTHER_TRIAL = "another change is on trial now"
+"""Reason of a rollback that is refused because the user has seen another trial."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccountProof:
@@ -83,6 +86,19 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialChange:
+    """A change that the unit has on trial. `counter`: of its message. `change` None: not known.
+
+    `protocol`: of its user; "": operators. `user` "": not known.
+    """
+
+    counter: int
+    change: SetPointChange | None = None
+    protocol: str = ""
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """State of a submission: pending, trial, confirmed (a command: done), refused, rolled_back."""
 
@@ -108,12 +124,23 @@ class WriteAccess(Protocol):
         ...
 
     def roll_back(
-        self, user: str, address: str, protocol: str, submission: str = "", *, any_user: bool
+        self,
+        user: str,
+        address: str,
+        protocol: str,
+        submission: str = "",
+        *,
+        any_user: bool,
+        shown: int = 0,
     ) -> Submission | Refusal:
         """Roll back the change on trial: of `submission`, or "": the trial of the site.
 
-        `any_user`: also the change of another user.
+        `any_user`: also the change of another user. `shown`: the trial that the user has seen.
         """
+        ...
+
+    def change_on_trial(self) -> TrialChange | None:
+        """Return what the unit tries, of whomever; None: nothing is on trial."""
         ...
 
     def support(self, change: SetPointChange, user: str, protocol: str) -> None:
@@ -150,6 +177,7 @@ class FakeWriter:
         self.results: dict[str, Outcome] = {}
         self.supported: list[tuple[SetPointChange, str, str]] = []
         self.shared: set[SetPointChange] = set()
+        self.trial: TrialChange | None = None
 
     def permitted(self, request: SetPointChange | UnitCommand) -> Refusal | None:
         """Return `refusal`."""
@@ -171,11 +199,24 @@ class FakeWriter:
         return self.results.get(submission)
 
     def roll_back(
-        self, user: str, address: str, protocol: str, submission: str = "", *, any_user: bool
+        self,
+        user: str,
+        address: str,
+        protocol: str,
+        submission: str = "",
+        *,
+        any_user: bool,
+        shown: int = 0,
     ) -> Submission | Refusal:
         """Keep the request as a command."""
         arguments: dict[str, int | str] = {"of": submission, "any_user": int(any_user)}
+        if shown:
+            arguments["shown"] = shown
         return self.submit(UnitCommand("rollback", arguments), user, address, protocol)
+
+    def change_on_trial(self) -> TrialChange | None:
+        """Return `trial`."""
+        return self.trial
 
     def support(self, change: SetPointChange, user: str, protocol: str) -> None:
         """Keep the decision."""

@@ -16,14 +16,14 @@ import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.parameters import number_of
 from deploy.errors import OpsError
-from deploy.northbound.access.counter_lock import shared_counters
+from deploy.northbound.access.counter_lock import process_of, shared_counters
 from deploy.northbound.access.owners import ValueOwners
 from deploy.northbound.access.site_messages import (
     message_times,
@@ -32,12 +32,15 @@ from deploy.northbound.access.site_messages import (
     report_of,
     setpoint_refusal,
 )
+from deploy.northbound.access.submissions import AGAIN_S, OpenWrite, Request, TrialValues
 from deploy.northbound.access.types import (
+    OTHER_TRIAL,
     AuditSink,
     Outcome,
     Refusal,
     SetPointChange,
     Submission,
+    TrialChange,
     UnitCommand,
 )
 from deploy.northbound.snapshot import Snapshot, SnapshotReader
@@ -51,43 +54,12 @@ _CONFIRM_S, _LONGEST_CONFIRM_S = 120, 3600
 """Time to confirm after the health window. A trial without a confirm keeps other changes out."""
 _MAX_PENDING = 4
 _TRIAL_RETRY_S = 30
-_AGAIN_S = 5
-"""A confirm or rollback without effect is sent again after this time; it doubles. The unit writes
-an entry of its audit log for each one."""
 _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
 
 PERSONS = ("panel", "redfish")
 """Protocols whose users are accounts; the users of others are addresses and certificates."""
-
-Request = SetPointChange | UnitCommand
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A submission: the request and its user, the counter of its message, its state.
-
-    `is_withdrawn`: the change is rolled back instead of confirmed. `right`: of the user then.
-    """
-
-    request: Request
-    user: str
-    address: str
-    protocol: str
-    kind: int
-    counter: int = 0
-    sent_at: float = 0.0
-    tries: int = 0
-    outcome: Outcome = field(default_factory=lambda: Outcome("pending"))
-    confirm_at: float = 0.0
-    confirm_pause_s: float = _AGAIN_S
-    is_withdrawn: bool = False
-    right: str = ""
-
-    def is_done(self) -> bool:
-        """Whether the state is final."""
-        return self.outcome.state in {"confirmed", "refused", "rolled_back"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +98,7 @@ class Writer:
         self._audit = audit
         self._state = process.state
         self._owners = ValueOwners(process.state)
+        self._values = TrialValues()
         self._clock = clock
         self._socket_path = str(folder / SOCKET)
         self._unit = unit
@@ -134,11 +107,11 @@ class Writer:
         self._confirm_s = min(process.health_s + _CONFIRM_S, _LONGEST_CONFIRM_S)
         self._abandoned = _last_change(process.state, process.name)
         self._rollback_at = clock()
-        self._rollback_pause_s: float = _AGAIN_S
+        self._rollback_pause_s: float = AGAIN_S
         self._started_at = clock()
         self._key: keys.Key | None = None
         self._no_key = "northbound.writes has no key"
-        self._submissions: OrderedDict[str, _Pending] = OrderedDict()
+        self._submissions: OrderedDict[str, OpenWrite] = OrderedDict()
         self._next_id = 1
         if key is not None:
             try:
@@ -183,7 +156,7 @@ class Writer:
             refusal = Refusal("other requests are on their way", 5)
         if refusal is None and is_change and any(p.kind == PATCH for p in busy):
             refusal = Refusal("another change is on trial", _TRIAL_RETRY_S)
-        pending = _Pending(request, user, address, protocol, PATCH if is_change else COMMAND)
+        pending = OpenWrite(request, user, address, protocol, PATCH if is_change else COMMAND)
         pending.right = self._right(user, protocol)
         is_in_force = refusal is None and _is_configured(request, snapshot)
         if is_in_force:
@@ -202,23 +175,32 @@ class Writer:
         return found
 
     def roll_back(
-        self, user: str, address: str, protocol: str, submission: str = "", *, any_user: bool
+        self,
+        user: str,
+        address: str,
+        protocol: str,
+        submission: str = "",
+        *,
+        any_user: bool,
+        shown: int = 0,
     ) -> Submission | Refusal:
         """Roll back a change on trial: the one of `submission`, or the trial of the site.
 
-        `any_user`: also the change of another user, or of another process. The answer is the
-        submission to follow. Each request is in the audit log. Never raises.
+        `any_user`: also the change of another user, or of another process. `shown`: counter of the
+        trial that the user has seen; another one is refused. The answer is the submission to
+        follow. Each request is in the audit log. Never raises.
         """
         snapshot = self._source.read()
-        remote = snapshot.details.get("remote")
-        trial = remote.get("trial") if isinstance(remote, dict) else 0
+        trial = snapshot.trial
         name, change = self._find_change(submission, trial)
         counter = change.counter if change else trial if not submission else 0
         command = UnitCommand("rollback", {"counter": int(counter or 0)})
-        pending = _Pending(command, user, address, protocol, COMMAND)
+        pending = OpenWrite(command, user, address, protocol, COMMAND)
         pending.right = self._right(user, protocol)
         is_own = change is not None and change.user == user and change.protocol in PERSONS
         refusal = Refusal("no change is on trial") if not counter else None
+        if refusal is None and shown not in (0, counter):
+            refusal = Refusal(OTHER_TRIAL)
         if refusal is None and not (any_user or is_own):
             refusal = Refusal("only an administrator rolls back the change of another user")
         if refusal is None and (self._key is None or snapshot.stale):
@@ -230,11 +212,26 @@ class Writer:
             return refusal
         if change is not None:
             change.is_withdrawn = True
-            change.confirm_at = self._clock() + _AGAIN_S
+            change.confirm_at = self._clock() + AGAIN_S
             return Submission(name)
         return self._add(pending)
 
-    def _find_change(self, submission: str, trial: object) -> tuple[str, _Pending | None]:
+    def change_on_trial(self) -> TrialChange | None:
+        """Return what the unit tries, of whomever; None: nothing is on trial."""
+        snapshot = self._source.read()
+        if snapshot.stale or not snapshot.is_on_trial:
+            return None
+        counter, change = snapshot.trial, self._values.change(snapshot)
+        _, own = self._find_change("", counter)
+        if own is not None and isinstance(own.request, SetPointChange):
+            return TrialChange(counter, own.request, own.protocol, own.user)
+        process = process_of(self._state, counter)
+        users = self._owners.users(change.key, change.raw) if change is not None else []
+        names = [name.partition(" ") for name in users if process]
+        protocol, _, user = names[-1] if names else (process, "", "")
+        return TrialChange(counter, change, protocol, user)
+
+    def _find_change(self, submission: str, trial: object) -> tuple[str, OpenWrite | None]:
         """Return an own change that has not ended: by its name, or the one on trial."""
         for name, pending in self._submissions.items():
             is_wanted = name == submission if submission else pending.counter == trial
@@ -242,12 +239,13 @@ class Writer:
                 return name, pending
         return "", None
 
-    def _add(self, pending: _Pending) -> Submission:
+    def _add(self, pending: OpenWrite) -> Submission:
         name = str(self._next_id)
         self._next_id += 1
         self._submissions[name] = pending
-        while len(self._submissions) > _KEPT:
-            self._submissions.popitem(last=False)
+        while len(self._submissions) > _KEPT:  # one that is open is followed to its end
+            ended = (old for old, pending in self._submissions.items() if pending.is_done())
+            del self._submissions[next(ended, next(iter(self._submissions)))]
         return Submission(name)
 
     def result(self, submission: str) -> Outcome | None:
@@ -263,7 +261,7 @@ class Writer:
         """Return whether a user of another protocol has decided on this value, too."""
         return self._owners.has_other(change.key, change.raw, protocol)
 
-    def _record(self, pending: _Pending, result: str) -> None:
+    def _record(self, pending: OpenWrite, result: str) -> None:
         request = pending.request
         if isinstance(request, SetPointChange):
             action, target = "set", f"{request.key}={request.raw}"
@@ -274,7 +272,7 @@ class Writer:
 
     # Messages.
 
-    def _send(self, pending: _Pending, snapshot: Snapshot) -> Refusal | None:
+    def _send(self, pending: OpenWrite, snapshot: Snapshot) -> Refusal | None:
         """Sign a request for the present state of the unit and send it."""
         try:
             with shared_counters(self._state) as counters:
@@ -324,9 +322,10 @@ class Writer:
     def tick(self) -> None:
         """Compare the open submissions with the record of the agent. Never raises."""
         waiting = [p for p in self._submissions.values() if not p.is_done()]
+        snapshot = self._source.read()
+        self._values.update(snapshot)
         if not waiting and not self._abandoned:
             return
-        snapshot = self._source.read()
         if snapshot.stale:
             for pending in waiting:
                 self._time_out(pending)
@@ -351,16 +350,17 @@ class Writer:
             self._rollback_at = now + self._rollback_pause_s
             self._rollback_pause_s *= 2
             rollback = UnitCommand("rollback", {"counter": self._abandoned})
-            pending = _Pending(rollback, self._process, "local", "restart", COMMAND)
+            pending = OpenWrite(rollback, self._process, "local", "restart", COMMAND)
             refusal = self._send(pending, snapshot)
             reason = "" if refusal is None else f": {refusal.reason}"
             self._record(pending, f"refused{reason}" if reason else f"sent {pending.counter}")
 
-    def _follow(self, pending: _Pending, remote: dict[str, Any], snapshot: Snapshot) -> None:
+    def _follow(self, pending: OpenWrite, remote: dict[str, Any], snapshot: Snapshot) -> None:
         outcome = outcome_of(pending.kind, pending.counter, remote)
         if outcome is None:
-            self._time_out(pending)
+            self._time_out(pending, snapshot)
             return
+        pending.missing_at = None
         if outcome.state == "refused" and self._try_again(pending, outcome, snapshot):
             return
         if outcome != pending.outcome:
@@ -374,7 +374,7 @@ class Writer:
         elif outcome.state == "trial" and remote.get("phase") == "confirm":
             self._end_trial(pending, snapshot, "confirm")
 
-    def _note_owner(self, pending: _Pending) -> None:
+    def _note_owner(self, pending: OpenWrite) -> None:
         """Note what has become of a change that has ended."""
         request = pending.request
         if isinstance(request, SetPointChange) and pending.is_done():
@@ -382,7 +382,7 @@ class Writer:
             note = self._owners.keep if is_kept else self._owners.drop
             note(request.key, request.raw, f"{pending.protocol} {pending.user}")
 
-    def _try_again(self, pending: _Pending, outcome: Outcome, snapshot: Snapshot) -> bool:
+    def _try_again(self, pending: OpenWrite, outcome: Outcome, snapshot: Snapshot) -> bool:
         """Sign again if another message came first."""
         reason = outcome.reason.partition(":")[0]
         if reason not in _COLLISIONS or pending.tries >= _TRIES or pending.is_withdrawn:
@@ -391,18 +391,18 @@ class Writer:
             return False
         return self._send(pending, snapshot) is None
 
-    def _check_right(self, pending: _Pending) -> None:
+    def _check_right(self, pending: OpenWrite) -> None:
         """Withdraw the change of a user whose account has changed since."""
         if not self._has_right(pending):
             pending.is_withdrawn, pending.confirm_at = True, 0.0
             self._record(pending, "withdrawn: the account of the user has changed")
 
-    def _has_right(self, pending: _Pending) -> bool:
+    def _has_right(self, pending: OpenWrite) -> bool:
         """Return whether the right of the submission still counts."""
         found = self._right(pending.user, pending.protocol)
         return bool(found) and found == pending.right
 
-    def _end_trial(self, pending: _Pending, snapshot: Snapshot, word: str) -> None:
+    def _end_trial(self, pending: OpenWrite, snapshot: Snapshot, word: str) -> None:
         """Confirm the own change or roll it back; again if it is still on trial some s later."""
         now = self._clock()
         if now < pending.confirm_at:
@@ -410,18 +410,31 @@ class Writer:
         pending.confirm_at = now + pending.confirm_pause_s
         pending.confirm_pause_s *= 2
         command = UnitCommand(word, {"counter": pending.counter})
-        self._send(_Pending(command, pending.user, pending.address, "", COMMAND), snapshot)
+        self._send(OpenWrite(command, pending.user, pending.address, "", COMMAND), snapshot)
 
-    def _time_out(self, pending: _Pending) -> None:
-        if pending.outcome.state == "pending" and self._clock() - pending.sent_at > _TIMEOUT_S:
+    def _time_out(self, pending: OpenWrite, record: Snapshot | None = None) -> None:
+        """End a submission without an answer. `record`: of an agent that runs and has none of it.
+
+        So a trial whose end was not seen, or is lost, keeps no other change out.
+        """
+        now = self._clock()
+        if pending.outcome.state == "pending" and now - pending.sent_at > _TIMEOUT_S:
             pending.outcome = Outcome("refused", "no answer of the agent")
             self._record(pending, "refused: no answer of the agent")
+        if pending.outcome.state == "trial" and record is not None:
+            pending.missing_at = now if pending.missing_at is None else pending.missing_at
+            if now - pending.missing_at > _TIMEOUT_S:
+                state = "confirmed" if _is_configured(pending.request, record) else "rolled_back"
+                pending.outcome = Outcome(state, "by the value: the unit does not report its end")
+                self._note_owner(pending)
+                self._record(pending, f"{state} {pending.outcome.reason}")
 
 
 def _is_configured(request: Request, snapshot: Snapshot) -> bool:
     if not isinstance(request, SetPointChange):
         return False
-    return snapshot.setpoints[request.key].configured == request.raw
+    found = snapshot.setpoints.get(request.key)
+    return found is not None and found.configured == request.raw
 
 
 def _last_change(state: Path | None, process: str) -> int:

@@ -25,5 +25,11 @@ class PermittedClients:
 
 
 def host_of(source: Any) -> str:
-    """Return the IP address of a BACnet address, without its port."""
-    return str(source).rpartition("@")[2].partition(":")[0]
+    """Return the IP address of a BACnet address, without its port.
+
+    Of a client behind a BACnet router: its network number and its address there. This is a text of
+    the request, so it is in no permitted network.
+    """
+    text = str(source).rpartition("@")[2]
+    host = text.partition(":")[0]
+    return text if host.isdecimal() else host

@@ -1,23 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of datagrams before bacpypes3 decodes them: length, rate, open transactions.
+"""Limits of datagrams before bacpypes3 decodes them: length, rate, work, open transactions.
 
-Does not know BACnet beyond the first bytes of a BVLC header (Annex J). Datagrams above a limit are
-dropped and counted. UDP addresses can be forged, so a limit of one address is not enough: there is
-one for all addresses too.
+Does not know services: only the headers of BVLC (ANSI/ASHRAE 135, Annex J), of the network layer
+(6.2) and the type of an APDU (20.1). Datagrams above a limit are dropped and counted. UDP addresses
+can be forged, so a limit of one address is not enough: there is one for all addresses too.
+
+A Forwarded-NPDU names the address of its sender itself. Only broadcasts are forwarded (J.4.5), and
+a broadcast is an unconfirmed request. All else in it is dropped: each host could else send requests
+in the name of a permitted client.
+
+A long answer is a transaction until its client has acknowledged all segments. Nothing is refused
+for it: above a number, of one client or of all, the oldest one is aborted.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Sized
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bacpypes3.apdu import AbortReason
+from bacpypes3.appservice import SEGMENTED_RESPONSE
+
+from deploy.northbound.bacnet.clients import host_of
 from deploy.northbound.rate_limit import RequestBudget
 
 _BVLC, _MIN_BYTES, _MAX_BYTES = 0x81, 4, 1497
 _ORIGINAL_UNICAST, _ORIGINAL_BROADCAST, _FORWARDED, _RESULT = 0x0A, 0x0B, 0x04, 0x00
+_FORWARDED_BYTES = 10  # with the address of the sender
 _FUNCTIONS = (_ORIGINAL_UNICAST, _ORIGINAL_BROADCAST, _FORWARDED, _RESULT)
 _PER_ADDRESS, _TOTAL = 200.0, 500.0
-_MAX_TRANSACTIONS = 64
+_WORK_MS, _WORK_BURST_MS = 100.0, 2000.0
+"""Time of the processor for the datagrams of one address: ms in each s, and the reserve. The unit
+of systemd has 200 ms in each s for all servers."""
+_MAX_TRANSACTIONS, _MAX_OF_CLIENT = 64, 16
+_NPDU_VERSION, _NETWORK_MESSAGE, _HAS_DESTINATION, _HAS_SOURCE = 1, 0x80, 0x20, 0x08
+_UNCONFIRMED = 1
 
 
 @dataclass(slots=True)
@@ -31,47 +48,104 @@ class DatagramCounters:
 
 
 class DatagramFilter:
-    """Drops datagrams. `transactions`: the open transactions of the application."""
+    """Drops datagrams. `transactions`: the open transactions of the application.
 
-    def __init__(self, transactions: Sized, clock: Callable[[], float] = time.monotonic) -> None:
+    `work_clock`: time of the processor that this thread has used, s.
+    """
+
+    def __init__(
+        self,
+        transactions: list[Any],
+        clock: Callable[[], float] = time.monotonic,
+        work_clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         self.counters = DatagramCounters()
-        self._transactions, self._clock = transactions, clock
+        self._transactions, self._clock, self._work_clock = transactions, clock, work_clock
         self._each = RequestBudget(_PER_ADDRESS, _PER_ADDRESS)
         self._all = RequestBudget(_TOTAL, _TOTAL)
+        self._work = RequestBudget(_WORK_MS, _WORK_BURST_MS)
 
     def attach(self, server: Any, finish: Callable[[], Awaitable[None]]) -> None:
         """Stand in front of a datagram server of bacpypes3; `finish` runs after each datagram."""
         forward = server.confirmation
 
         async def confirm(pdu: Any) -> None:
-            if self.accepts(bytes(pdu.pduData), str(pdu.pduSource)):
-                try:
-                    await forward(pdu)
-                    await finish()
-                except Exception:  # noqa: BLE001 - a bad datagram must not end the server
-                    self.counters.failed += 1
+            source = str(pdu.pduSource)
+            if not self.accepts(bytes(pdu.pduData), source):
+                return
+            begin = self._work_clock()
+            try:
+                await forward(pdu)
+                await finish()
+                await self._make_room()
+            except Exception:  # noqa: BLE001 - a bad datagram must not end the server
+                self.counters.failed += 1
+            used_ms = 1000 * (self._work_clock() - begin)
+            self._work.spend(_host(source), self._clock(), used_ms)
 
         server.confirmation = confirm
 
     def accepts(self, data: bytes, source: str) -> bool:
         """Return whether a datagram is decoded; count it."""
-        if not self._is_formed(data):
+        if not _is_formed(data):
             self.counters.malformed += 1
             return False
-        now, host = self._clock(), source.partition(":")[0]
-        if len(self._transactions) >= _MAX_TRANSACTIONS or not (
-            self._each.take(host, now) and self._all.take("", now)
+        now, host = self._clock(), _host(source)
+        if not (
+            self._work.take(host, now) and self._each.take(host, now) and self._all.take("", now)
         ):
             self.counters.over_limit += 1
             return False
         self.counters.accepted += 1
         return True
 
-    @staticmethod
-    def _is_formed(data: bytes) -> bool:
-        return (
-            _MIN_BYTES <= len(data) <= _MAX_BYTES
-            and data[0] == _BVLC
-            and data[1] in _FUNCTIONS
-            and int.from_bytes(data[2:4], "big") == len(data)
-        )
+    async def _make_room(self) -> None:
+        """Abort the oldest long answers of a client that has too many, and of all."""
+        if len(self._transactions) <= _MAX_OF_CLIENT:
+            return
+        by_client: dict[str, list[Any]] = {}
+        for transaction in self._waiting():
+            by_client.setdefault(host_of(transaction.pdu_address), []).append(transaction)
+        ended = [old for found in by_client.values() for old in found[:-_MAX_OF_CLIENT]]
+        for transaction in ended:
+            await _abort(transaction)
+        for transaction in self._waiting()[:-_MAX_TRANSACTIONS]:
+            await _abort(transaction)
+
+    def _waiting(self) -> list[Any]:
+        """Return the transactions that wait for the acknowledgement of a segment, oldest first."""
+        return [found for found in self._transactions if found.state == SEGMENTED_RESPONSE]
+
+
+async def _abort(transaction: Any) -> None:
+    reason = AbortReason.preemptedByHigherPriorityTask
+    await transaction.response(transaction.abort(reason))
+
+
+def _host(source: str) -> str:
+    return source.partition(":")[0]
+
+
+def _is_formed(data: bytes) -> bool:
+    """Return whether the headers are right; of a Forwarded-NPDU also whether it is a broadcast."""
+    is_formed = (
+        _MIN_BYTES <= len(data) <= _MAX_BYTES
+        and data[0] == _BVLC
+        and data[1] in _FUNCTIONS
+        and int.from_bytes(data[2:4], "big") == len(data)
+    )
+    return is_formed and (data[1] != _FORWARDED or _is_broadcast(data[_FORWARDED_BYTES:]))
+
+
+def _is_broadcast(npdu: bytes) -> bool:
+    """Return whether an NPDU is what can be broadcast: of the network layer, or unconfirmed."""
+    if len(npdu) < 2 or npdu[0] != _NPDU_VERSION:
+        return False
+    control, at = npdu[1], 2
+    if control & _NETWORK_MESSAGE:
+        return True
+    for flag in (_HAS_DESTINATION, _HAS_SOURCE):
+        if control & flag:  # network number of two bytes, length of the address, address
+            at += 3 + (npdu[at + 2] if at + 2 < len(npdu) else 0)
+    at += 1 if control & _HAS_DESTINATION else 0  # hop count
+    return at < len(npdu) and npdu[at] >> 4 == _UNCONFIRMED

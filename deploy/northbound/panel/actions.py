@@ -20,7 +20,14 @@ from deploy.northbound.snapshot import Snapshot
 MODES = ("hand", "off", "fill", "vent", "drain")
 MAX_MINUTES = 240
 _MAX_CODE = 100
+_MAX_COUNTER = 1 << 64
 _MAX_REASON = 200
+_GROUNDS = {
+    "override": ("mode",),
+    "rotate": ("mode", "lead", "rotations"),
+    "proof": ("mode", "proofs"),
+}
+"""What a person sees of the loops before an action on the actuators, as the record names it."""
 _SAME_MS = 5
 """Times of one occurrence of an alarm are rounded to 1 ms in each record."""
 
@@ -71,13 +78,24 @@ def ground_of(request: UnitRequest, snapshot: Snapshot) -> object:
     if isinstance(request, SetPointChange):
         found = snapshot.setpoints.get(request.key)
         return None if found is None else found.configured
-    if request.name == "override":
-        cooling = snapshot.details.get("cooling")
-        return cooling.get("mode") if isinstance(cooling, Mapping) else None
+    if request.name in _GROUNDS:
+        loops = snapshot.details.get("cooling")
+        names = _GROUNDS[request.name]
+        seen = [loops.get(name) for name in names] if isinstance(loops, Mapping) else []
+        return seen, _held(snapshot)
     for alarm in snapshot.alarms:
         if alarm.id == request.arguments.get("code"):
             return Occurrence(alarm.active, snapshot.uptime_us // 1000 - alarm.raised_ago_ms)
     return None
+
+
+def _held(snapshot: Snapshot) -> list[tuple[str, str, int | None]]:
+    """Return the actuators that a person holds, with the output in percent, and those of a test."""
+    return [
+        (item.name, item.holder, round(item.output or 0) if item.holder == "manual" else None)
+        for item in snapshot.actuators
+        if item.holder in ("manual", "proof")
+    ]
 
 
 def _whole(arguments: Arguments, name: str, low: int, high: int) -> int:
@@ -156,6 +174,11 @@ def _setpoint(arguments: Arguments, snapshot: Snapshot) -> UnitRequest:
     return SetPointChange(key, raw)
 
 
+def _rollback(arguments: Arguments, _snapshot: Snapshot) -> UnitRequest:
+    """Roll the trial back that the page has shown; another one is not meant."""
+    return UnitCommand("rollback", {"counter": _whole(arguments, "counter", 1, _MAX_COUNTER)})
+
+
 def _without_arguments(name: str) -> Callable[[Arguments, Snapshot], UnitRequest]:
     return lambda _arguments, _snapshot: UnitCommand(name, {})
 
@@ -170,7 +193,7 @@ ACTIONS: Mapping[str, Action] = {
     "rotate": Action(_without_arguments("rotate"), confirmed=True),
     "proof": Action(_proof, confirmed=True),
     "setpoint": Action(_setpoint, confirmed=True),
-    "rollback": Action(_without_arguments("rollback"), confirmed=False),
+    "rollback": Action(_rollback, confirmed=False),
 }
 """All actions by name. `release` returns to automatic control and needs no second step; so does
 `rollback`, which takes the change on trial back: the own one, and as an administrator any one."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes of the panel on an HTTP server of microdot: files, state, events, trends, actions.
 
-Does not check what the agent may do; see `deploy.northbound.access`. All GET routes but the result
-of an action are open, and none changes anything. A POST must be JSON, carry the header X-Coldloop
+Does not check what the agent may do; see `deploy.northbound.access`. All GET routes but the last
+two are open, and none changes anything. A POST must be JSON, carry the header X-Coldloop
 and, if a browser names the page that sends it, come from a page of this server. An action also
 carries the token of its session in X-Auth-Token. The page keeps the token in memory only, not in a
 cookie: a foreign page has no way to use it, and a reload of the page ends the access.
@@ -16,6 +16,7 @@ cookie: a foreign page has no way to use it, and a reload of the page ends the a
     POST /panel/api/login, logout, password
     POST /panel/api/prepare, act           an action; first step and second step, or the only one
     GET  /panel/api/result/ID              state of a submitted action, in a session
+    GET  /panel/api/trial                  user of the change on trial, in a session
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from deploy.northbound.access.sessions import TOO_MANY
 from deploy.northbound.access.types import (
     ADMINISTRATOR,
     OPERATOR,
+    OTHER_TRIAL,
     READ_ONLY,
     Refusal,
     Session,
@@ -47,7 +49,7 @@ from deploy.northbound.panel.files import HEADERS, find_file
 from deploy.northbound.panel.page_catalogue import catalogue_json
 from deploy.northbound.panel.qr_code import qr_svg
 from deploy.northbound.panel.services import PanelServices
-from deploy.northbound.panel.state import state_json
+from deploy.northbound.panel.state import state_json, trial_json
 from deploy.northbound.panel.trends import MINUTES, curves_json
 from deploy.northbound.points.point_table import point_table
 
@@ -81,6 +83,7 @@ class PanelRoutes:
         routes.get("/panel/api/trend")(self._trend)
         routes.get("/panel/api/serial.svg")(self._serial)
         routes.get("/panel/api/result/<id>")(self._result)
+        routes.get("/panel/api/trial")(self._trial)
         for name, handler in (
             ("login", self._login),
             ("logout", self._logout),
@@ -110,8 +113,20 @@ class PanelRoutes:
 
     def _state_now(self) -> dict[str, Any]:
         state = state_json(self._services.source.read())
-        can_sign_in = self._services.logins is not None and self._services.writer is not None
-        return {**state, "can_sign_in": can_sign_in}
+        writer = self._services.writer
+        can_sign_in = self._services.logins is not None and writer is not None
+        trial = None if writer is None else writer.change_on_trial()
+        return {**state, "can_sign_in": can_sign_in, "trial": trial_json(trial)}
+
+    async def _trial(self, request: Request) -> _Reply:
+        """Answer with the user of the change on trial: names of accounts are not open."""
+        session, writer = self._signed_in(request), self._services.writer
+        if isinstance(session, Response):
+            return session
+        found = None if writer is None else writer.change_on_trial()
+        if found is None:
+            return _json({"error": "no change is on trial"}, 404)
+        return _json({"counter": found.counter, "protocol": found.protocol, "user": found.user})
 
     async def _events(self, request: Request) -> _Reply:
         if not self._services.open_stream(request):
@@ -228,7 +243,9 @@ class PanelRoutes:
             made = make_request(name, arguments if isinstance(arguments, dict) else {}, snapshot)
         except ActionError as error:
             return _json({"error": str(error)}, 400)
-        if _is_rollback(made):
+        if isinstance(made, UnitCommand) and made.name == "rollback":
+            if snapshot.is_on_trial and made.arguments["counter"] != snapshot.trial:
+                return _json(_CHANGED, 409)
             refusal = None if snapshot.is_on_trial else Refusal("no change is on trial")
         else:
             refusal = writer.permitted(made)
@@ -243,10 +260,13 @@ class PanelRoutes:
             return _json({"error": "session"}, 401)
         request.g.recorded = True
         sender = session.user, _address(request), PROTOCOL
-        if _is_rollback(made):
-            found = writer.roll_back(*sender, any_user=session.may(ADMINISTRATOR))
+        if isinstance(made, UnitCommand) and made.name == "rollback":
+            is_admin, shown = session.may(ADMINISTRATOR), int(made.arguments["counter"])
+            found = writer.roll_back(*sender, any_user=is_admin, shown=shown)
         else:
             found = writer.submit(made, *sender)
+        if isinstance(found, Refusal) and found.reason == OTHER_TRIAL:
+            return _json(_CHANGED, 409)
         if isinstance(found, Refusal):
             return _refused(found, 403)
         return _json({"id": found.id}, 202)
@@ -325,11 +345,6 @@ def _base_of(change: SetPointChange, fields: Mapping[str, Any]) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e9:
         return None
     return point_table()[change.key].raw(value)
-
-
-def _is_rollback(request: UnitRequest) -> bool:
-    """Return whether a request ends a trial: no configuration must permit that."""
-    return isinstance(request, UnitCommand) and request.name == "rollback"
 
 
 def _error_of(reply: _Reply) -> str:

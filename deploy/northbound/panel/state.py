@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from deploy.northbound.access.types import TrialChange
 from deploy.northbound.points.point_table import point_table
 from deploy.northbound.snapshot import AlarmItem, SetPoint, Snapshot
 
@@ -52,6 +53,16 @@ def state_json(snapshot: Snapshot) -> dict[str, Any]:
         "link": _plain(snapshot.link),
         "details": _plain(snapshot.details),
     }
+
+
+def trial_json(trial: TrialChange | None) -> dict[str, Any] | None:
+    """Return the change on trial for the page; its set-point can be unknown."""
+    if trial is None:
+        return None
+    change = trial.change
+    value = None if change is None else _rounded(point_table()[change.key].value(change.raw))
+    key = None if change is None else change.key
+    return {"counter": trial.counter, "key": key, "value": value}
 
 
 def _alarm(item: AlarmItem) -> dict[str, Any]:

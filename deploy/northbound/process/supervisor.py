@@ -31,7 +31,7 @@ async def keep_running(
         except _ENDINGS:
             raise
         except BaseException as error:  # noqa: BLE001 - see above
-            _report(name, f"starts again after {error!r}")
+            report(f"{name} starts again after {error!r}")
         else:
             return
         await sleep(pause_s)
@@ -41,15 +41,16 @@ async def keep_running(
 def start_once(name: str, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
     """Start work that is done once, such as reading a log; an error is reported."""
 
-    def report(task: "asyncio.Task[None]") -> None:
+    def report_end(task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            _report(name, f"ended: {error!r}")
+            report(f"{name} ended: {error!r}")
 
     task = asyncio.get_running_loop().create_task(work)
-    task.add_done_callback(report)
+    task.add_done_callback(report_end)
     return task
 
 
-def _report(name: str, text: str) -> None:
-    print(f"coldloop northbound: {name} {text}", file=sys.stderr, flush=True)
+def report(text: str) -> None:
+    """Print a line for the journal."""
+    print(f"coldloop northbound: {text}", file=sys.stderr, flush=True)

@@ -76,8 +76,12 @@ const Control = (() => {
   }
   function trialCard() {
     if (!onTrial()) return [];
-    const undo = plainButton(t("roll back"), () => Dialogs.act("rollback", {}, t("roll back")));
-    return [card("change on trial", make("p", { className: "hint", textContent: t("change on trial.hint") }), make("div", { className: "row" }, undo))];
+    const { counter, key, value } = state.trial || { counter: state.details.remote.trial };
+    const what = key ? t("trial.value", { what: Format.pointTitle(key), value, unit: Format.unitText(Format.unitOf(key)) }) : t("trial.unknown");
+    const by = make("p", { className: "dim", id: "trialuser" }), undo = plainButton(t("roll back"), () => Dialogs.act("rollback", { counter }, t("roll back") + ": " + what));
+    const show = (found) => { if (found.counter === counter) by.textContent = t(found.user ? "trial.user" : found.protocol ? "trial.server" : "trial.operators", found); };
+    if (Link.session) Link.get("trial").then(show, () => {}); // without a session names are not shown
+    return [card("change on trial", make("p", {}, make("b", { textContent: what })), by, make("p", { className: "hint", textContent: t("change on trial.hint") }), make("div", { className: "row" }, undo))];
   }
   function testCard() {
     const row = (key, action, args) => make("div", { className: "setpoint" }, make("b", { textContent: t(key) }), make("p", { className: "hint", textContent: t(key + ".hint") }), guard(plainButton(t("start test"), () => Dialogs.act(action, args, t("confirm." + key)), ""), action), ...barred(action));
@@ -103,7 +107,7 @@ const Control = (() => {
   }
   function update(next) {
     state = next;
-    const wanted = JSON.stringify([Texts.language, state.can_sign_in, state.details.commands, onTrial(), state.setpoints, Object.keys(Format.catalogue.points).length]);
+    const wanted = JSON.stringify([Texts.language, state.can_sign_in, state.details.commands, onTrial() && [state.trial, (Link.session || {}).user], state.setpoints, Object.keys(Format.catalogue.points).length]);
     if (wanted !== built && !(built && state.stale)) { built = wanted; build(); showLog(); }
     showHolders();
     const cooling = state.details.cooling || {}, now = state.details.mode ?? cooling.mode;

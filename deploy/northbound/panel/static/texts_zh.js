@@ -26,7 +26,7 @@ Texts.add("zh-CN", {
   "mode.hand.hint": "阀门和水泵保持以下输出，联锁优先。", "mode.off.hint": "先切断负载，再关阀、停泵。无冷却。", "mode.fill.hint": "阀门关闭，水泵 30 %。", "mode.vent.hint": "阀门关闭，水泵在 60 % 与 20 % 之间交替。", "mode.drain.hint": "阀门打开，水泵停止。先切断负载。",
   "confirm.mode.hand": "手动控制 {minutes} 分钟：阀门 {valve} %，水泵 {pump} %，之后恢复自动。", "confirm.mode.other": "{mode}模式 {minutes} 分钟，之后恢复自动。",
   "set-points": "设定值", change: "更改…", "from to": "{low} 至 {high} {unit}", step: "每次最多更改 {step} {unit}", "not writable": "未授权面板更改", "confirm.setpoint": "{what}：由 {from} 改为 {value} {unit}。更改先试运行。", less: "减少：{what}", more: "增加：{what}", "a number from": "请输入 {low} 至 {high} {unit} 之间的数值",
-  "change on trial": "试运行中的更改", "change on trial.hint": "机组正在试用新值。您可以撤回自己的更改；管理员可以撤回现场的任何更改。", "roll back": "回退",
+  "change on trial": "试运行中的更改", "change on trial.hint": "机组正在试用新值。您可以撤回自己的更改；管理员可以撤回现场的任何更改。", "trial.value": "{what}：{value} {unit}", "trial.unknown": "本服务器未知的设定值", "trial.user": "更改人：{user}（{protocol}）", "trial.server": "由 {protocol} 服务器的客户端更改", "trial.operators": "由操作员通过签名更改", "roll back": "回退",
   tests: "测试", "start test": "开始…", "last proofs": "最近的验证测试", "proof.valve": "阀门验证测试", "proof.valve.hint": "小幅动作，阀位和流量须随之变化。", "proof.pumps": "水泵验证测试", "proof.pumps.hint": "备用泵接管，须达到其流量。", rotate: "切换主泵", "rotate.hint": "另一台水泵成为主泵。",
   "confirm.proof.valve": "开始阀门验证测试？", "confirm.proof.pumps": "开始水泵验证测试？", "confirm.rotate": "切换主泵？",
   "my actions": "本面板的操作", "no actions": "打开页面后没有操作", "result.unknown": "未知：结束前已退出登录", "result.pending": "已发送", "result.trial": "试运行中", "result.confirmed": "完成", "result.refused": "被拒绝", "result.rolled_back": "已回退",

@@ -12,7 +12,7 @@ from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.decisions import Decisions
 from deploy.northbound.access.owners import ValueOwners
 from deploy.northbound.access.types import FakeAudit
-from deploy.northbound.metrics import metrics_text
+from deploy.northbound.metrics import load_token, metrics_text
 from deploy.northbound.modbus.restore_file import RestoreFile
 from deploy.northbound.process.notifications import read_counts
 from deploy.northbound.redfish.event_file import EventFile
@@ -72,9 +72,16 @@ def _accounts(path: Path) -> None:
     assert Accounts(path.parent, FakeAudit()).find("otto") is None
 
 
+def _token(path: Path) -> None:
+    token = load_token(path)
+    assert len(token) == 32
+    assert load_token(path) == token
+
+
 @pytest.mark.parametrize(
     ("name", "use"),
     [
+        ("metrics_token", _token),
         ("modbus-decisions.json", _decisions),
         ("modbus-restore.json", _restore),
         ("owners.json", _owners),
@@ -93,3 +100,25 @@ def test_a_damaged_file_stops_no_server(
         folder.mkdir()
         (folder / name).write_text(text)
         use(folder / name)
+
+
+def test_a_damaged_token_is_made_again_and_reported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "metrics_token"
+    token = load_token(path)
+    assert capfd.readouterr().err == ""
+    assert path.stat().st_mode & 0o777 == 0o600
+    for content in (b"", b"\xff\xfe", b"\0" * 33, token.encode()[:5], b"two words of one line"):
+        path.write_bytes(content)
+        assert load_token(path) != token
+        assert "was damaged" in capfd.readouterr().err
+    path.write_text("a token of the site".replace(" ", "-"))
+    assert load_token(path) == "a-token-of-the-site"
+
+
+def test_without_room_no_token_is_valid(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metrics_token"
+    path.mkdir()
+    assert load_token(path) == ""
+    assert "no token is valid" in capfd.readouterr().err

@@ -10,10 +10,12 @@ import pytest
 
 from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.types import (
+    OTHER_TRIAL,
     FakeAudit,
     Refusal,
     SetPointChange,
     Submission,
+    TrialChange,
 )
 from deploy.northbound.access.writes import Writer, WriterProcess
 from deploy.northbound.process.context import right_of
@@ -156,3 +158,34 @@ def test_an_administrator_ends_the_trial_of_another_process(site: _AccountBench)
 
 def test_without_a_trial_there_is_nothing_to_roll_back(site: _AccountBench) -> None:
     assert site.roll_back("adam", any_user=True) == Refusal("no change is on trial")
+
+
+def test_only_the_trial_that_the_user_has_seen_is_rolled_back(site: _AccountBench) -> None:
+    assert site.writer.change_on_trial() is None
+    site.submit(CHANGE)
+    site.run(4)
+    shown = site.writer.change_on_trial()
+    assert shown is not None
+    assert shown == TrialChange(shown.counter, CHANGE, "redfish", "otto")
+    arguments = ("adam", "10.0.0.8", "panel")
+    other = site.writer.roll_back(*arguments, any_user=True, shown=shown.counter + 1)
+    assert other == Refusal(OTHER_TRIAL)
+    assert site.audit.entries[-1][-1] == f"refused: {OTHER_TRIAL}"
+    site.run(4)
+    assert site.setpoint() == 31.5
+    assert site.writer.roll_back(*arguments, any_user=True, shown=shown.counter)
+    site.run(5)
+    assert site.setpoint() == 32
+    assert site.writer.change_on_trial() is None
+
+
+def test_the_trial_of_another_server_is_named(site: _AccountBench) -> None:
+    web = site.writer
+    site.writer = site.new_writer("bacnet")
+    site.writer.submit(CHANGE, "10.0.0.9", "10.0.0.9", "bacnet")
+    site.run(4)
+    found = web.change_on_trial()
+    assert found is not None
+    assert (found.change, found.protocol, found.user) == (CHANGE, "bacnet", "10.0.0.9")
+    late = site.new_writer("late").change_on_trial()
+    assert late == TrialChange(found.counter, None, "bacnet"), "it has seen no record before"

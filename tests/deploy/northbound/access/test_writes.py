@@ -11,6 +11,7 @@ import pytest
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from deploy.northbound.access.counter_lock import FILE
+from deploy.northbound.access.submissions import OpenWrite
 from deploy.northbound.access.types import (
     FakeAudit,
     Outcome,
@@ -30,6 +31,7 @@ from drivers.ports.cpython.local import SOCKET
 from tests.deploy.northbound.record_writer import stamped
 from tests.portable.agent.northbound.test_component import LOCAL, SITE, WRITES, SiteRig
 
+DONE = Outcome("confirmed")
 ALARM = AlarmRecord("device_lost", DEGRADED, "no answer from", "device", True)
 
 
@@ -129,6 +131,42 @@ def test_a_value_that_is_configured_already_is_confirmed_without_a_message(site:
     site.submit(SetPointChange("supply_setpoint", configured + 500))
     site.run(3)
     assert site.refusal(change) == "another change is on trial"
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_a_trial_whose_end_was_not_seen_keeps_no_other_change_out(
+    site: SiteBench, is_kept: bool
+) -> None:
+    """The report has the last change only, and another one has ended while the server hung."""
+    name, hung = site.submit(SetPointChange("supply_setpoint", 31_500)), site.writer
+    site.run(3)
+    site.writer = site.new_writer("bacnet")
+    assert site.writer.roll_back("adam", "", "panel", any_user=True)
+    for raw in (32_500, 31_500 if is_kept else 32_200):
+        site.run(65)
+        site.submit(SetPointChange("supply_setpoint", raw))
+    site.run(45)
+    site.writer = hung
+    site.run(3)
+    assert hung.result(name) == Outcome("trial", "health"), "perhaps the next record has it"
+    site.run(35)
+    state = "confirmed" if is_kept else "rolled_back"
+    assert hung.result(name) == Outcome(state, "by the value: the unit does not report its end")
+    site.run(30)
+    site.submit(SetPointChange("supply_setpoint", 31_800))
+
+
+def test_a_change_on_trial_is_confirmed_after_many_other_requests(site: SiteBench) -> None:
+    name = site.submit(SetPointChange("supply_setpoint", 31_500))
+    site.run(3)
+    for _ in range(70):
+        site.writer._add(
+            OpenWrite(UnitCommand("release", {}), "otto", "", "panel", 2, outcome=DONE)
+        )
+    site.run(40)
+    assert site.writer.result(name) == Outcome("confirmed")
+    assert site.setpoint() == 31.5
+    assert site.writer.result("2") is None, "the oldest one that has ended gives way"
 
 
 def test_an_ill_unit_rolls_the_change_back(site: SiteBench) -> None:

@@ -24,7 +24,7 @@ from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.router_cache import BoundedRouterCache
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS
 from deploy.northbound.fake_source import FakeSource
-from tests.deploy.northbound.bacnet.bacnet_rig import BacnetRig, free_udp_port
+from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
     EVENTS,
@@ -270,8 +270,7 @@ def test_priorities_of_a_write(tail: bytes, error: tuple[int, int] | None) -> No
 
 def test_the_filter_drops_what_is_no_bacnet() -> None:
     times = [0.0]
-    transactions: list[int] = []
-    tested = DatagramFilter(transactions, lambda: times[0])
+    tested = DatagramFilter([], lambda: times[0])
     for data in (
         b"",
         b"\x81",
@@ -286,9 +285,111 @@ def test_the_filter_drops_what_is_no_bacnet() -> None:
     assert accepted == 200
     accepted += sum(tested.accepts(good, f"10.0.{n}.1:47808") for n in range(1, 1000))
     assert accepted == 500
-    times[0] = 10.0
-    transactions += range(64)
-    assert not tested.accepts(good, "10.9.0.1:47808")
+
+
+def forwarded(npdu: bytes, claimed: tuple[str, int]) -> bytes:
+    """Return a Forwarded-NPDU that names the address of its sender."""
+    address = socket.inet_aton(claimed[0]) + struct.pack(">H", claimed[1])
+    return b"\x81\x04" + (len(npdu) + 10).to_bytes(2, "big") + address + npdu
+
+
+@pytest.mark.parametrize("header", [b"\x01\x04", b"\x01\x00", b"\x01\x24\xff\xff\x00\xff"])
+def test_a_forwarded_request_is_not_executed(header: bytes) -> None:
+    """Its sender names the address itself, also that of a permitted client."""
+    writer = FakeWriter()
+    rig = BacnetRig(writer, networks=["127.0.0.7/32"])
+    with rig.serve(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as permitted:
+        permitted.bind(("127.0.0.7", 0))
+        permitted.settimeout(5)
+        foreign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with foreign:
+            foreign.bind(("127.0.0.200", 0))
+            for request in (*SEEDS[:11], b"\x81\x0a\x00\x09\x01\x00\x20\x01\x0f"):  # and an ack
+                data = forwarded(header + request[6:], permitted.getsockname())
+                foreign.sendto(data, ("127.0.0.1", rig.port))
+            who_is = forwarded(b"\x01\x00\x10\x08", permitted.getsockname())
+            foreign.sendto(who_is, ("127.0.0.1", rig.port))
+        i_am = permitted.recv(2000)  # the first answer is the one to the broadcast
+        assert i_am[6:8] == b"\x10\x00"
+        assert not writer.requests
+        assert not rig.audit.entries
+        value = object_id(2, 11) + b"\x19\x55\x3e\x44" + struct.pack(">f", 33.0) + b"\x3f"
+        assert ask(rig.port, confirmed(WRITE, value), "127.0.0.7")[6] == 0x20
+        assert len(writer.requests) == 1
+
+
+def test_a_client_behind_a_router_has_its_own_name_and_no_right() -> None:
+    """Network number and address are texts of the request."""
+    writer = FakeWriter()
+    rig = BacnetRig(writer, networks=["127.0.0.0/8"])
+    value = object_id(2, 11) + b"\x19\x55\x3e\x44" + struct.pack(">f", 33.0) + b"\x3f"
+    with rig.serve():
+        for address in (b"\x04\x7f\x00\x00\x01", b"\x06\x7f\x00\x00\x01\xba\xc0", b"\x01\x09"):
+            npdu = b"\x01\x0c\x00\x05" + address + confirmed(WRITE, value)[6:]
+            header = b"\x81\x0a" + (len(npdu) + 4).to_bytes(2, "big")
+            assert b"\x50\x01\x0f" in ask(rig.port, header + npdu)
+    assert writer.requests == []
+    users = [entry[0] for entry in rig.audit.entries]
+    assert len(set(users)) == 3
+    assert all(user.startswith("5:") for user in users), users
+
+
+def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
+    rig = BacnetRig()
+    objects = object_id(8, DEVICE) + b"\x19\x4c"
+    with rig.serve(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as slow:
+        slow.bind(("127.0.0.9", 0))
+        slow.settimeout(5)
+
+        async def count() -> int:
+            return len(rig.device.asap.serverTransactions)
+
+        first = {}
+        for invoke in range(100):
+            request = datagram(bytes((0x02, 0x70, invoke, READ)) + objects)  # 50 bytes a segment
+            slow.sendto(request, ("127.0.0.1", rig.port))
+            while (reply := slow.recv(2000))[6] >> 4 == 7:
+                first[reply[7]] = reply[8]
+        assert first[0] == 3, "the oldest one is aborted: preempted-by-higher-priority-task"
+        assert rig.call(count()) <= 16
+        for client in range(20, 30):  # with its own addresses
+            for invoke in range(16):
+                request = datagram(bytes((0x02, 0x70, invoke, READ)) + objects)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+                    other.bind((f"127.0.0.{client}", 0))
+                    other.sendto(request, ("127.0.0.1", rig.port))
+                    other.settimeout(5)
+                    assert other.recv(2000)[6] >> 4 == 3
+        assert rig.call(count()) <= 64
+        reply = ask(rig.port, confirmed(READ, object_id(0, 1) + b"\x19\x55"), "127.0.0.8")
+        assert reply[6] >> 4 == 3
+
+
+def test_an_address_has_a_share_of_the_processor() -> None:
+    """200 requests a second for all properties are more than the processor can answer."""
+    times, used, served = [0.0], [0.0], []
+    tested = DatagramFilter([], lambda: times[0], lambda: used[0])
+    server = SimpleNamespace()
+
+    async def answer(pdu: Any) -> None:
+        used[0] += 0.05
+        served.append(str(pdu.pduSource))
+
+    async def finish() -> None:
+        pass
+
+    async def send() -> None:
+        for _ in range(100):
+            times[0] += 0.01
+            for source in ("10.0.0.1:1", "10.0.0.1:2"):
+                await server.confirmation(SimpleNamespace(pduData=SEEDS[0], pduSource=source))
+        await server.confirmation(SimpleNamespace(pduData=SEEDS[0], pduSource="10.0.0.2:1"))
+
+    server.confirmation = answer
+    tested.attach(server, finish)
+    asyncio.run(send())
+    assert 40 <= len(served) <= 45, "the reserve of 2 s, and 0.1 s in this second"
+    assert served[-1] == "10.0.0.2:1"
 
 
 def test_routes_are_bounded() -> None:

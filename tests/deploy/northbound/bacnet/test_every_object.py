@@ -40,7 +40,7 @@ def _is_fault(reply: bytes) -> bool:
 @pytest.fixture(autouse=True)
 def _no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """One client asks for everything: the limits of datagrams are tested elsewhere."""
-    for name in ("_PER_ADDRESS", "_TOTAL"):
+    for name in ("_PER_ADDRESS", "_TOTAL", "_WORK_BURST_MS"):
         monkeypatch.setattr(f"deploy.northbound.bacnet.datagram_filter.{name}", 1e6)
 
 

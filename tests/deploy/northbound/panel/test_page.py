@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from deploy.northbound.access.types import Outcome, UnitCommand
+from deploy.northbound.access.types import Outcome, SetPointChange, TrialChange, UnitCommand
 from deploy.northbound.snapshot import Identity, PointValue
 from tests.deploy.northbound.panel.panel_server import (
     ALARMS,
@@ -369,6 +369,31 @@ def test_a_confirmation_is_for_the_value_that_was_shown(
     page.locator("#confirmdialog button:not(.plain)").click()
     expect(page.locator("#toast")).to_contain_text("has changed since you looked")
     assert server.writer.requests == []
+
+
+def test_a_rollback_is_for_the_trial_that_was_shown(
+    server: PanelServer, open_page: OpenPage
+) -> None:
+    shown = SetPointChange("supply_setpoint", 31_500)
+    server.writer.trial = TrialChange(7, shown, "redfish", "otto")
+    server.source.replace(details={"remote": {"trial": 7}})
+    page = open_page("control")
+    card = page.locator("section.card", has_text="Change on trial")
+    expect(card).to_contain_text("31.5 °C")
+    expect(card).not_to_contain_text("otto")
+    sign_in(page, "admin")
+    expect(card).to_contain_text("by otto (redfish)")
+    page.route("**/panel/events", lambda route: route.abort())
+    page.route("**/panel/api/state", lambda route: route.abort())  # the page is late
+    server.source.replace(details={"remote": {"trial": 8}})
+    card.locator("button").click()
+    expect(page.locator("#toast")).to_contain_text("has changed since you looked")
+    assert server.writer.requests == []
+    server.source.replace(details={"remote": {"trial": 7}})
+    card.locator("button").click()
+    wait_until("a request", lambda: server.writer.requests)
+    arguments = {"of": "", "any_user": 1, "shown": 7}
+    assert server.writer.requests[0][0] == UnitCommand("rollback", arguments)
 
 
 def test_a_reload_ends_the_access(server: PanelServer, open_page: OpenPage) -> None:

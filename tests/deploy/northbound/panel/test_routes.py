@@ -15,8 +15,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy.northbound.access.sessions import TOO_MANY
-from deploy.northbound.access.types import Outcome, Refusal, SetPointChange, UnitCommand
+from deploy.northbound.access.types import (
+    OTHER_TRIAL,
+    Outcome,
+    Refusal,
+    SetPointChange,
+    TrialChange,
+    UnitCommand,
+)
 from deploy.northbound.panel.actions import ACTIONS
+from deploy.northbound.snapshot import ActuatorItem
 from tests.deploy.northbound.panel.panel_server import ALARMS, PASSWORD, PanelServer, make_alarm
 
 HAND: dict[str, int | str] = {"mode": "hand", "minutes": 5, "valve_pct": 40, "pump_pct": 60}
@@ -121,12 +129,80 @@ def test_a_trial_is_rolled_back_with_one_step(
 ) -> None:
     """No configuration must permit it: it takes back what the site itself has changed."""
     token = sign_in(server, user)
-    assert act(server, token, "rollback")[0] == 403, "nothing is on trial"
+    assert act(server, token, "rollback", counter=7)[0] == 403, "nothing is on trial"
     server.source.replace(details={"remote": {"trial": 7}})
-    assert act(server, token, "rollback")[0] == 202
+    assert act(server, token, "rollback")[0] == 400, "which one?"
+    assert act(server, token, "rollback", counter=7)[0] == 202
     ((request, sender, address, protocol),) = server.writer.requests
-    assert request == UnitCommand("rollback", {"of": "", "any_user": any_user})
+    assert request == UnitCommand("rollback", {"of": "", "any_user": any_user, "shown": 7})
     assert (sender, address, protocol) == (user, "127.0.0.1", "panel")
+
+
+def test_only_the_trial_that_the_person_has_seen_is_rolled_back(server: PanelServer) -> None:
+    token = sign_in(server, "admin")
+    server.source.replace(details={"remote": {"trial": 8}})
+    assert act(server, token, "rollback", counter=7) == (409, {"error": "changed"})
+    server.writer.refusal = Refusal(OTHER_TRIAL)  # it has changed since this look
+    assert act(server, token, "rollback", counter=8) == (409, {"error": "changed"})
+    assert server.writer.requests == []
+
+
+def test_the_trial_is_named_and_its_user_only_in_a_session(server: PanelServer) -> None:
+    server.writer.trial = TrialChange(7, SetPointChange("supply_setpoint", 31_500), "panel", "otto")
+    server.source.replace(details={"remote": {"trial": 7}})
+    _, state = call(server, "state")
+    assert state["trial"] == {"counter": 7, "key": "supply_setpoint", "value": 31.5}
+    assert call(server, "trial")[0] == 401
+    found = {"counter": 7, "protocol": "panel", "user": "otto"}
+    assert call(server, "trial", token=sign_in(server, "reader")) == (200, found)
+    server.writer.trial = TrialChange(8)
+    assert call(server, "state")[1]["trial"] == {"counter": 8, "key": None, "value": None}
+    server.writer.trial = None
+    assert call(server, "state")[1]["trial"] is None
+    assert call(server, "trial", token=sign_in(server))[0] == 404
+
+
+def _actuator(holder: str, output: float) -> ActuatorItem:
+    return ActuatorItem("valve", holder, 20, output)
+
+
+@pytest.mark.parametrize(
+    ("action", "arguments", "before", "after", "status"),
+    [
+        ("rotate", {}, {"lead": "pump1", "rotations": 4}, {"lead": "pump2", "rotations": 5}, 409),
+        ("rotate", {}, {"lead": "pump1", "rotations": 4}, {"lead": "pump1", "rotations": 6}, 409),
+        ("rotate", {}, {"lead": "pump1", "rotations": 4}, {"lead": "pump1", "rotations": 4}, 202),
+        ("proof", {"what": "valve"}, {"proofs": []}, {"proofs": [{"what": "valve"}]}, 409),
+        ("proof", {"what": "valve"}, {"valve": ("loop", 50)}, {"valve": ("proof", 55)}, 409),
+        ("proof", {"what": "valve"}, {"valve": ("proof", 55)}, {"valve": ("proof", 60)}, 202),
+        ("mode", HAND, {"mode": "hand", "valve": ("manual", 55)},
+         {"mode": "hand", "valve": ("manual", 30)}, 409),
+        ("mode", HAND, {"mode": "auto", "valve": ("loop", 55)},
+         {"mode": "auto", "valve": ("loop", 30)}, 202),
+    ],
+)  # fmt: skip
+def test_an_action_on_actuators_is_for_what_the_person_has_seen(
+    server: PanelServer,
+    action: str,
+    arguments: dict[str, Any],
+    before: dict[str, Any],
+    after: dict[str, Any],
+    status: int,
+) -> None:
+    """Two persons who both change the lead pump would undo each other."""
+
+    def show(seen: dict[str, Any]) -> None:
+        cooling = {name: value for name, value in seen.items() if name != "valve"}
+        actuators = (_actuator(*seen["valve"]),) if "valve" in seen else ()
+        details = {"cooling": {"mode": "auto", **cooling}}
+        server.source.replace(details=details, actuators=actuators)
+
+    token = sign_in(server)
+    show(before)
+    _, prepared = call(server, "prepare", {"action": action, "arguments": arguments}, token)
+    show(after)
+    assert call(server, "act", {"code": prepared["code"]}, token)[0] == status
+    assert len(server.writer.requests) == (status == 202)
 
 
 def test_qr_code_is_of_the_serial_number(server: PanelServer) -> None:

@@ -27,6 +27,7 @@ from tests.portable.support.remote_rig import (
 
 LONG = (
     "test_site_key_has_a_budget_of_messages",
+    "test_the_budget_has_a_reserve_for_what_ends_something",
     "test_site_key_is_limited",
     "test_site_key_does_not_keep_operators_out",
     "test_set_points_have_a_least_interval",
@@ -352,6 +353,25 @@ def test_site_key_has_a_budget_of_messages():
     rig.run(31)
     rig.post(make_command("acknowledge", signers=(SITE,), counter_s=START_S + 100))
     eq(rig.manager.rejections.last[0], "unsupported")  # accepted: there is no alarm
+
+
+def test_the_budget_has_a_reserve_for_what_ends_something():
+    """Acknowledging many alarms keeps no trial and no manual control from being ended."""
+    writes = dict(WRITES)
+    writes["commands"] = WRITES["commands"] + ["release"]
+    rig = started(writes)
+    rig.post(make_patch(rig, [(SETPOINT, 31)], (SITE,), confirm_s=600))
+    for i in range(1, 27):
+        rig.post(make_command("acknowledge", signers=(SITE,), counter_s=START_S + i))
+    busy = ("busy", "too many messages of the site")
+    eq(rig.manager.rejections.last, busy)
+    for i in range(1, 4):
+        rig.post(make_command("release", signers=(SITE,), counter_s=START_S + 30 + i))
+    eq(rig.manager.rejections.last, busy)
+    eq(len([1 for text in rig.manager.results if text.startswith("%d " % (COUNTER + 31))]), 1)
+    pairs = [("counter", COUNTER)]
+    rig.post(make_command("rollback", pairs, signers=(SITE,), counter_s=START_S + 40))
+    eq(rig.agent.supply_loop.config.setpoint, 32)
 
 
 def test_foreign_key_is_unknown():
