@@ -19,7 +19,7 @@ value must not change the model.
 
 from collections import namedtuple
 
-from agent.control.law.checked_signal import RELATION, CheckedSignal
+from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.deterministic_math import sqrt_det
 
 TYPE_CHECKING = False
@@ -45,6 +45,8 @@ _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
 _LEARN_RISE_K = 20 / 10
+_OF_REASON = {RANGE: 4, RATE: 8}
+"""A restart must not ask for other evidence than the reason of the suspicion does."""
 
 
 HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
@@ -116,10 +118,13 @@ class RowPlausibility:
 
     def learned(self) -> "tuple[list[float], list[int]]":
         """Return the factors of dP and pump speed, the factors of R1 and R6, and the numbers of the
-        suspect signals: supply, return, flow, dP.
+        suspect signals: supply, return, flow, dP. A second number, larger by `_OF_REASON` of the
+        reason, follows all these if the reason is not a relation.
         """
         factors = [self._dp_factor, self._pump_factor, self.heat_factor, self.model_factor]
-        return factors, [i for i, signal in enumerate(self._signals()) if signal.suspect]
+        suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
+        reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
+        return factors, [i for i, _ in suspects] + reasons
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
@@ -127,7 +132,8 @@ class RowPlausibility:
         self.heat_factor, self.model_factor = _clamp_factor(factors[2]), _clamp_factor(factors[3])
         for i, signal in enumerate(self._signals()):
             if i in suspects:
-                signal.mark_suspect(RELATION)
+                reasons = [r for r, more in _OF_REASON.items() if i + more in suspects]
+                signal.mark_suspect(reasons[0] if reasons else RELATION)
 
     def _signals(self) -> "tuple[CheckedSignal, ...]":
         return self.supply, self.return_signal, self.flow, self.dp
