@@ -34,6 +34,10 @@ _STEADY_S = 29.5
 _UNSTEADY_S, _FIRST_UNSTEADY_S = 60.0, 30.0
 _FILTER_S = 60.0
 _EXCHANGER_LAG_S = 8.0
+_RISE_LAG_S = 30.0
+"""A step of the valve is in the facility flow immediately, and in its return later: the estimate
+from both would move the valve again.
+"""
 _HOLD_S = 200.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
 _YOUNG_MODEL_S = 300.0
@@ -93,6 +97,7 @@ class RowPlausibility:
         self._fine_residuals = [0.0, 0.0]
         self._gross_residuals = [0.0, 0.0]
         self._lagged_k: float | None = None
+        self._smooth_k: float | None = None
         self._model_offset_k = 0.0
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
 
@@ -379,12 +384,18 @@ class RowPlausibility:
             self._lagged_k = lagged = lagged + dt / (dt + _EXCHANGER_LAG_S) * (model_k - lagged)
             if q is not None:
                 self._model_offset_k += dt / (dt + _FILTER_S) * (lagged - q - self._model_offset_k)
+            self._smooth_k = None
             return lagged, 5 / 10 + (
                 self._model_offset_k if self._model_offset_k > 0.0 else -self._model_offset_k
             )
         self._lagged_k = None
+        if q is not None and supply is not None:
+            last = q if self._smooth_k is None else self._smooth_k
+            self._smooth_k = last + dt / (dt + _RISE_LAG_S) * (q - last)
+            return self._smooth_k, 1.0
+        self._smooth_k = None
         if q is not None:
-            return q, 1.0 if supply is not None else 2.0
+            return q, 2.0
         if flow is None or flow <= 0.0 or held.age_s >= _HOLD_S:
             return None, 0.0
         return held.rise_k * held.flow_lpm / flow, 1.0 + held.age_s / 50.0
