@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from agent.control.pump_group import PumpGroup
     from agent.core.alarm_record import Condition
     from agent.core.component.base import Actions
+    from agent.core.context import LoadLimitsView
 
 HUMIDITY_SENSOR = AlarmRecord(
     "humidity_sensor", DEGRADED, "%d of %d humidity sensors are believed", "", True
@@ -110,6 +111,7 @@ class CoolingComponent(Component):
         self.pressure_loop: PumpGroup | None = None
         self.fan_group: FanGroup | None = None
         self.dew_control: DewControl | None = None
+        self._limits: LoadLimitsView | None = None
         self._conditions: list[Condition] = []
         self._valve_check = ValveCheck(agent.valve, settings)
         self._ticks_since_poll = 0
@@ -196,8 +198,9 @@ class CoolingComponent(Component):
     def start(self, now: int) -> None:
         """Watch the supply loop: all loops exist now. Find the loads."""
         self.valve_watch = ValveWatch(self.agent.supply_loop, self.readings)
+        self._limits = self.agent.service("load_limits")
         if self.dew_control is not None:
-            self.dew_control.use_limits(self.agent.service("load_limits"))
+            self.dew_control.use_limits(self._limits)
 
     # The control cycle.
 
@@ -301,6 +304,8 @@ class CoolingComponent(Component):
             self._optimise_dp(cooling)
         else:
             cooling.set_target(self.agent.supply_loop.config.setpoint)
+        limits = self._limits
+        cooling.want_cold(limits is not None and limits.is_cold_needed)
         cooling.set_uncertainty(self.supply_sensor.uncertainty)
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit

@@ -188,6 +188,11 @@ if TYPE_CHECKING:
             """Whether all device temperatures are too high for their power; None: none is known."""
             ...
 
+        @property
+        def is_cold_needed(self) -> bool:
+            """Whether a load draws more power than the protection permits."""
+            ...
+
         def proven_off(self) -> bool:
             """Return whether all loads have drawn less than 5 % of their rating since the order."""
             ...

@@ -228,6 +228,8 @@ class PowerLimitComponent(Component):
         if self.plan.entries:
             self._execute(now)
         is_worse = self._proof.step(now)
+        ignores_limit = True in [load.is_on and load.ineffective for load in self.loads]
+        limits.report_ignored(ignores_limit, self._proof.ignores_off)
         is_worse = self._check_devices(now) or is_worse
         if limits.take_new() or is_worse:
             self._update_limits(now)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
 
 _SETPOINT_K_S = 1 / 50
+_COLD_K_S = 1 / 5
+"""The same for the coldest supply that the dew point permits."""
 _OPTIMUM_K_S = 1 / 300
 """The same for a rise that the optimiser wants: the fans and the facility water follow within
 minutes. A faster rise would shut the valve, and open it again when they have followed.
@@ -106,6 +108,7 @@ class CoolingControl:
         self.setpoint_c = self.target_c
         self.min_setpoint_c: float | None = None
         self.uncertainty_k = 0.0
+        self.is_cold_wanted = False
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
         self.adiabatic_on = False
         self.inputs_missing = False
@@ -142,6 +145,10 @@ class CoolingControl:
     def set_target(self, target_c: float) -> None:
         """Set the end value of the set-point ramp, °C."""
         self.target_c = target_c
+
+    def want_cold(self, is_cold_wanted: bool) -> None:
+        """Choose whether the set-point goes to the dew-point limit, but not below `low_c`."""
+        self.is_cold_wanted = is_cold_wanted
 
     def set_uncertainty(self, kelvin: float) -> None:
         """Set the uncertainty of an estimated supply: it raises the dew-point limit."""
@@ -214,12 +221,17 @@ class CoolingControl:
         if self.dew_limit is not None:
             min_c = self.dew_limit.min_setpoint_c(now, dt)
             self.min_setpoint_c = None if min_c is None else min_c + self.uncertainty_k
-            if self.min_setpoint_c is not None and target_c < self.min_setpoint_c:
-                target_c = self.min_setpoint_c
+            if self.min_setpoint_c is not None:
+                if self.is_cold_wanted and target_c > supply["low_c"]:
+                    target_c = supply["low_c"]
+                if target_c < self.min_setpoint_c:
+                    target_c = self.min_setpoint_c
         if target_c > supply["high_c"]:  # overheating has priority over condensation
             target_c = supply["high_c"]
         is_slow = self.optimal_pump_pct is not None and target_c > self.setpoint_c
         max_step = (_OPTIMUM_K_S if is_slow else _SETPOINT_K_S) * dt
+        if self.is_cold_wanted and target_c < self.setpoint_c:
+            max_step = _COLD_K_S * dt
         min_c = self.min_setpoint_c
         if min_c is not None and self.setpoint_c < min_c:
             self.setpoint_c = min_c if min_c < supply["high_c"] else supply["high_c"]

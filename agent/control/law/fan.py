@@ -26,6 +26,7 @@ class FanControl:
         self._pi = PiController(_GAIN, _INTEGRAL_S, low, high, rate)
         self._estimate: float | None = None
         self._error = 0.0
+        self._has_new_speed = False
 
     def set_feedforward(self, estimate: float) -> None:
         """Set the fan speed that the optimiser estimates, percent."""
@@ -38,10 +39,17 @@ class FanControl:
         self._estimate = estimate
 
     def track(self, speed: float) -> None:
-        """Continue from `speed`, percent, with bumpless transfer."""
+        """Continue from `speed`, percent, with bumpless transfer at the error of the next step.
+
+        The last error can be old: there is none after a start.
+        """
         self._pi.track(speed, self._error)
+        self._has_new_speed = True
 
     def step(self, error_k: float, dt: float) -> float:
         """Advance by `dt` seconds. `error_k`: facility water temperature minus its target, K."""
         self._error = error_k
+        if self._has_new_speed:
+            self._has_new_speed = False
+            self._pi.track(self._pi.output, error_k)
         return self._pi.step(error_k, dt)

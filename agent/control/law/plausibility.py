@@ -19,7 +19,7 @@ value must not change the model.
 
 from collections import namedtuple
 
-from agent.control.law.checked_signal import RELATION, CheckedSignal
+from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.deterministic_math import sqrt_det
 
 TYPE_CHECKING = False
@@ -34,6 +34,10 @@ _STEADY_S = 29.5
 _UNSTEADY_S, _FIRST_UNSTEADY_S = 60.0, 30.0
 _FILTER_S = 60.0
 _EXCHANGER_LAG_S = 8.0
+_RISE_LAG_S = 30.0
+"""A step of the valve is in the facility flow immediately, and in its return later: the estimate
+from both would move the valve again.
+"""
 _HOLD_S = 200.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
 _YOUNG_MODEL_S = 300.0
@@ -45,6 +49,8 @@ _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
 _LEARN_RISE_K = 20 / 10
+_OF_REASON = {RANGE: 4, RATE: 8}
+"""A restart must not ask for other evidence than the reason of the suspicion does."""
 
 
 HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
@@ -91,6 +97,7 @@ class RowPlausibility:
         self._fine_residuals = [0.0, 0.0]
         self._gross_residuals = [0.0, 0.0]
         self._lagged_k: float | None = None
+        self._smooth_k: float | None = None
         self._model_offset_k = 0.0
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
 
@@ -116,10 +123,13 @@ class RowPlausibility:
 
     def learned(self) -> "tuple[list[float], list[int]]":
         """Return the factors of dP and pump speed, the factors of R1 and R6, and the numbers of the
-        suspect signals: supply, return, flow, dP.
+        suspect signals: supply, return, flow, dP. A second number, larger by `_OF_REASON` of the
+        reason, follows all these if the reason is not a relation.
         """
         factors = [self._dp_factor, self._pump_factor, self.heat_factor, self.model_factor]
-        return factors, [i for i, signal in enumerate(self._signals()) if signal.suspect]
+        suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
+        reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
+        return factors, [i for i, _ in suspects] + reasons
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
@@ -127,7 +137,8 @@ class RowPlausibility:
         self.heat_factor, self.model_factor = _clamp_factor(factors[2]), _clamp_factor(factors[3])
         for i, signal in enumerate(self._signals()):
             if i in suspects:
-                signal.mark_suspect(RELATION)
+                reasons = [r for r, more in _OF_REASON.items() if i + more in suspects]
+                signal.mark_suspect(reasons[0] if reasons else RELATION)
 
     def _signals(self) -> "tuple[CheckedSignal, ...]":
         return self.supply, self.return_signal, self.flow, self.dp
@@ -373,12 +384,18 @@ class RowPlausibility:
             self._lagged_k = lagged = lagged + dt / (dt + _EXCHANGER_LAG_S) * (model_k - lagged)
             if q is not None:
                 self._model_offset_k += dt / (dt + _FILTER_S) * (lagged - q - self._model_offset_k)
+            self._smooth_k = None
             return lagged, 5 / 10 + (
                 self._model_offset_k if self._model_offset_k > 0.0 else -self._model_offset_k
             )
         self._lagged_k = None
+        if q is not None and supply is not None:
+            last = q if self._smooth_k is None else self._smooth_k
+            self._smooth_k = last + dt / (dt + _RISE_LAG_S) * (q - last)
+            return self._smooth_k, 1.0
+        self._smooth_k = None
         if q is not None:
-            return q, 1.0 if supply is not None else 2.0
+            return q, 2.0
         if flow is None or flow <= 0.0 or held.age_s >= _HOLD_S:
             return None, 0.0
         return held.rise_k * held.flow_lpm / flow, 1.0 + held.age_s / 50.0

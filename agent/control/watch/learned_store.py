@@ -6,9 +6,10 @@ sensor value is false must not learn the false value as correct, so the factors 
 of before count.
 
 The record is a text: the factors of dP and pump speed, the shares of the relations R1 and R6, each
-in 1/1000000, then the numbers of the suspect signals, and a CRC of these words. It is written when
-a signal becomes suspect or valid, and when a factor has changed by more than `_CHANGE_PCT`, at most
-once in `_INTERVAL_US`. Without a store (no `port` in the section) nothing is kept.
+in 1/1000000, then the numbers of the suspect signals and of their reasons, and a CRC of these
+words. It is written when a signal becomes suspect or valid, and when a factor has changed by more
+than `_CHANGE_PCT`, at most once in `_INTERVAL_US`. Without a store (no `port` in the section)
+nothing is kept.
 """
 
 from agent.core.stored_record import StoredRecord

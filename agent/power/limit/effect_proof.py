@@ -47,6 +47,11 @@ class EffectProof:
         self._agent, self._loads, self._shedding = agent, loads, shedding
         self._failed: list[Load] = []
 
+    @property
+    def ignores_off(self) -> bool:
+        """True while a load draws power that was told to go off."""
+        return True in [not load.is_on for load in self._failed]
+
     def step(self, now: int) -> bool:
         """Check all loads. Return whether a load became ineffective now."""
         is_worse = False

@@ -24,6 +24,7 @@ class LoadLimits:
         self.is_new = False
         self.devices_warm: bool | None = None
         self.has_shut_branch = False
+        self._ignores_limit = self._ignores_off = False
         self._valid_until = [0, 0, 0]
 
     def limit_all(self, reason: str) -> None:
@@ -55,6 +56,16 @@ class LoadLimits:
     def report_shut_branch(self, is_shut: bool) -> None:
         """Record whether the resistance of the row is higher: a branch may be shut."""
         self.has_shut_branch = is_shut
+
+    def report_ignored(self, ignores_limit: bool, ignores_off: bool) -> None:
+        """Record whether a load draws more than its limit, or draws power after its switch-off."""
+        self._ignores_limit, self._ignores_off = ignores_limit, ignores_off
+
+    @property
+    def is_cold_needed(self) -> bool:
+        """True while a load draws more power than an order permits: only a colder supply helps."""
+        is_limited = self.is_active or self.cap_permille < 1000
+        return self._ignores_off or (self._ignores_limit and is_limited)
 
     def expire(self) -> None:
         """End the orders that were not renewed. Called in each tick."""

@@ -21,12 +21,12 @@ from hil.campaign.hazard.injected_faults import (
     load_table,
 )
 from hil.campaign.hazard.invariants import INVARIANTS, NAMES, Invariant
-from hil.campaign.hazard.run import CaseResult, Violation, digest_writes, run_case
+from hil.campaign.hazard.run import CaseResult, Violation, digest_writes, judge, run_case
 from hil.campaign.hazard.truth import SECOND, take_truth
 from hil.commands import hil
 from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.fault.registry import EVENTS
-from hil.kernel.dut import StepResult
+from hil.kernel.dut import InProcessDut, StepResult
 from hil.kernel.world import World
 from hil.plant.air.weather import load_weather
 from hil.scenario.loader import find
@@ -197,6 +197,13 @@ def test_hot_case_without_a_limit_violates_i1() -> None:
     assert invariant.violation is None
     invariant.step(_truth(case, now=130 * SECOND, flow_fraction=0.0, case_c=86.0))
     assert invariant.violation == (130.0, "case 86.0 C, first limit never")
+
+
+def test_loads_that_no_order_reaches_get_a_cold_supply() -> None:
+    """With the set-point of the loop the case reaches 86 °C."""
+    scenario = find("h6-no-order-reaches-loads").expand_cases()[0]
+    case = replace(make_case(), scenario=scenario)
+    assert judge(case, InProcessDut)[0] == []
 
 
 def test_dew_without_an_alarm_violates_i2() -> None:

@@ -49,6 +49,25 @@ def test_lie_that_begins_in_the_restart_is_found():
     eq(Unit(unit.record).run(230.0, 5).row.dp.suspect, "relation")
 
 
+def test_a_restart_keeps_the_reason_of_a_suspicion():
+    """A jump that has ended needs 59.5 s of agreement; a relation needs a finer one too."""
+    for i in range(4):
+        for reason in ("relation", "range", "rate"):
+            unit = Unit().run(80.0, 10)
+            signal = unit.row._signals()[i]
+            signal.mark_suspect(reason)
+            unit.run(80.0, 1)
+            again = Unit(unit.record).run(80.0, 1)
+            found = [signal.suspect for signal in again.row._signals()]
+            eq((i, found), (i, [reason if k == i else "" for k in range(4)]))
+
+
+def test_a_record_of_an_earlier_version_has_relations():
+    row = RowPlausibility(None, 150.0)
+    row.restore([1.0, 1.0, 1.0, 1.0], [0, 3])
+    eq([signal.suspect for signal in row._signals()], ["relation", "", "", "relation"])
+
+
 def test_record_is_written_rarely():
     eq(Unit().run(80.0, 700).run(84.0, 1200).writes, 2)
 

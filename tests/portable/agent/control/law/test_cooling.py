@@ -205,6 +205,37 @@ def test_dew_point_raises_setpoint_up_to_the_high_limit():
     eq(cooling.setpoint_c, 33.0)
 
 
+def ramp_cold(dew_c, seconds, target_c=32.0):
+    """Return the laws after `seconds` in which a cold supply is wanted; `dew_c` None: unknown."""
+    cooling = CoolingControl(settings() if dew_c is None else settings(dew=DEW))
+    cooling.set_target(target_c)
+    cooling.want_cold(True)
+    for second in range(seconds):
+        if dew_c is not None:
+            for i in (0, 1):
+                cooling.add_humidity(i, dew_c, 100.0, second * SECOND)
+        cooling.ramp_setpoint(second * SECOND, 1.0)
+    return cooling
+
+
+def test_a_cold_supply_is_reached_within_a_minute_and_ends_at_the_dew_point():
+    cooling = ramp_cold(22.0, 11)
+    near(cooling.setpoint_c, 32.0 - 11 * 0.2, 1e-6)
+    cooling = ramp_cold(22.0, 60)
+    near(cooling.setpoint_c, 25.0, 0.01)  # dew point, margin and allowance
+    eq(cooling.setpoint_c, cooling.min_setpoint_c)
+    eq(ramp_cold(10.0, 120).setpoint_c, 20.0)  # `low_c`
+    cooling.want_cold(False)
+    before_c = cooling.setpoint_c
+    cooling.ramp_setpoint(60 * SECOND, 1.0)
+    near(cooling.setpoint_c, before_c + 0.02, 1e-6)
+
+
+def test_a_cold_supply_needs_a_known_dew_point_and_never_warms():
+    eq(ramp_cold(None, 60).setpoint_c, 32.0)
+    near(ramp_cold(10.0, 120, 18.0).setpoint_c, 18.0, 1e-6)  # a site may want less than `low_c`
+
+
 def test_missing_reading_holds_the_output_and_sets_the_flag():
     cooling = CoolingControl(settings())
     cooling.track(45.0, 70.0)

@@ -187,3 +187,18 @@ def test_without_a_model_the_last_rise_is_held_for_a_time():
     near(row.supply.value, 32.0, 1e-9)
     run(row, r, 300)
     eq(row.supply.value, None)
+
+
+def test_a_step_of_the_facility_flow_does_not_move_the_estimate_of_the_return():
+    """The flow follows the valve, the facility return is later; the estimate moves the valve."""
+    row, r = steady_row()
+    run(row, r, 120)
+    return_c, rise_k, r.return_c = r.return_c, r.return_c - r.supply_c, 0.0
+    run(row, r, 1)
+    eq(suspects(row)[1], RANGE)
+    near(row.return_signal.value, return_c, 0.05)
+    r.fws_flow_lpm *= 1.2
+    run(row, r, 1)
+    near(row.return_signal.value, return_c + 0.2 * rise_k / 31.0, 0.05)
+    run(row, r, 120)
+    near(row.return_signal.value, return_c + 0.2 * rise_k, 0.1)

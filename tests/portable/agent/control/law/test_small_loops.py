@@ -111,6 +111,18 @@ def test_fans_follow_the_changes_of_the_estimate():
         near(fan.step(0.0, 1.0), speed, 1e-3)
 
 
+def test_fans_that_continue_need_no_earlier_error():
+    """After a restart the water is colder than wanted: the fans follow when it becomes warmer."""
+    for last in (None, -8.0, 5.0):
+        fan = FanControl(10.0, 100.0, 1.0)
+        if last is not None:
+            fan.step(last, 10.0)
+        fan.track(10.0)
+        near(fan.step(-8.0, 10.0), 10.0, 1e-4)
+        near(fan.step(-7.0, 10.0), 16.6, 1e-3)
+        near(fan.step(-7.0, 10.0), 15.2, 1e-3)
+
+
 def test_pump_laws_convert_the_error_by_the_affinity_laws():
     for mode, share, gain, integral_s in (
         (DP, 0.5, 0.45, 4.0),

@@ -61,6 +61,22 @@ def test_only_a_new_order_is_new():
     eq(limits.take_new(), True)
 
 
+def test_a_cold_supply_is_needed_while_a_load_draws_more_than_an_order_permits():
+    limits = LoadLimits(AgentOfLoads(), [])
+    eq(limits.is_cold_needed, False)
+    limits.report_ignored(False, True)
+    eq(limits.is_cold_needed, True)
+    limits.report_ignored(True, False)
+    eq(limits.is_cold_needed, False)  # a limit of the schedule is ignored: the cases are cool
+    limits.cap(999, "a")
+    eq(limits.is_cold_needed, True)
+    limits.cap(1000, "a")
+    limits.limit_all("a")
+    eq(limits.is_cold_needed, True)
+    limits.report_ignored(False, False)
+    eq(limits.is_cold_needed, False)
+
+
 def test_all_loads_must_be_proven_off():
     loads = [make_load("a"), make_load("b")]
     limits = LoadLimits(AgentOfLoads(), loads)
@@ -233,10 +249,12 @@ def test_without_a_measured_power_nothing_is_proven():
 
 def test_a_load_that_runs_again_has_no_failed_shedding():
     proof, alarms, load, _ = switched_off(900)
+    eq(proof.ignores_off, False)
     proof.step(30 * SECOND)
+    eq(proof.ignores_off, True)
     load.switch(True, 31 * SECOND)
     proof.step(31 * SECOND)
-    eq(alarms.active, {})
+    eq((alarms.active, proof.ignores_off), ({}, False))
 
 
 def make_kept():
