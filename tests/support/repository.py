@@ -41,7 +41,7 @@ REALTIME = (
     "tests/drivers/test_time_ports.py",
     "tests/oracle/test_bench.py",
     "tests/cli/test_link_command.py",
-    "tests/oracle/test_receiver_gpsd.py",
+    "tests/oracle/gnss/test_receiver_gpsd.py",
     "tests/hil/bench/test_device_swap.py",
     "tests/deploy/orchestrate/test_slurm.py",
     "tests/drivers/test_bus_over_pty.py",

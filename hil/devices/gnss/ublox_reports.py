@@ -18,12 +18,16 @@ from hil.devices.gnss.ublox_frame import build_frame
 
 
 class ReportingReceiver(Protocol):
-    """The receiver as its reports see it; `reports`: those that it was asked for."""
+    """The receiver as its reports see it.
+
+    `reports`: those that it was asked for. `sends_ubx`: its port sends frames, not only sentences.
+    """
 
     antenna: str
     spoofing: str
     has_fix: bool
     reports: set[tuple[int, int]]
+    sends_ubx: bool
     timing: TimingSettings
 
     def knows_leap(self, instant: int) -> bool:
@@ -81,7 +85,7 @@ def reports(receiver: ReportingReceiver, instant: int, jamming: str) -> bytes:
     """Return the reports of an epoch that the receiver was asked for."""
     out = b""
     for kind in KINDS:
-        if kind in receiver.reports:
+        if kind in receiver.reports and (receiver.sends_ubx or kind == TIME_SENTENCE):
             out += _BUILDERS[kind](receiver, instant, jamming)
     return out
 
