@@ -57,6 +57,7 @@ REALTIME_PARTS = (
     "tests/deploy/northbound/process/test_latency.py",
     "tests/hil/unit/test_commission.py",
     "tests/agent/clock/test_calibrate.py",
+    "tests/oracle/gnss/test_ubxtool.py",
 )
 """Files of which some tests, with the mark `realtime`, wait for wall time."""
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """UBX commands of an emulated u-blox receiver; construct describes the frames.
 
-Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST, CFG-TP5, CFG-TMODE2, CFG-TMODE3 and
-CFG-VALSET. The reply to each except
-CFG-RST is ACK-ACK or ACK-NAK. Other messages get no reply.
+Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-CFG (saving), CFG-RST, CFG-TP5, CFG-TMODE2,
+CFG-TMODE3 and CFG-VALSET. The reply to each except CFG-RST is ACK-ACK or ACK-NAK. Other settings
+get ACK-NAK, other messages and polls no reply. A port without UBX sends no frame.
 
 Sources: u-blox M8 receiver description, 32 (UBX); F9 interface description (keys of CFG-VALSET).
 """
@@ -95,7 +95,8 @@ class UbloxInterpreter:
     def _execute(self, receiver: GnssReceiver, message: Any, now: int) -> list[bytes]:
         handler = _TABLE.get((message.kind, message.id))
         if handler is None:
-            return []
+            is_setting = message.kind == _CFG and message.size > 0 and receiver.sends_ubx
+            return [build_frame(0x05, 0, bytes((_CFG, message.id)))] if is_setting else []
         receiver.count_command()
         done = True
         if not receiver.ignores_commands:
@@ -239,6 +240,7 @@ _TABLE = {
     (_CFG, 0x01): _cfg_msg,
     (_CFG, 0x04): _cfg_rst,
     (_CFG, 0x08): _cfg_rate,
+    (_CFG, 0x09): lambda _, payload, __: len(payload) in (12, 13),  # save
     (_CFG, 0x3E): _cfg_gnss,
     (_CFG, 0x8A): _cfg_valset,
 }
