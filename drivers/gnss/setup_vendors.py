@@ -218,9 +218,9 @@ class Ublox8Commands:
         return [build_ubx(0x06, 0x08, rate_ms.to_bytes(2, "little") + b"\x01\x00\x00\x00")]
 
     def baud(self, baud: int) -> "list[bytes]":
-        """UBX-CFG-PRT of UART1: 8N1, UBX and NMEA in, NMEA out."""
+        """UBX-CFG-PRT of UART1: 8N1, UBX and NMEA in and out. Replies and UBX-TIM-TP are UBX."""
         payload = b"\x01\x00\x00\x00\xd0\x08\x00\x00" + baud.to_bytes(4, "little")
-        return [build_ubx(0x06, 0x00, payload + b"\x03\x00\x02\x00\x00\x00\x00\x00")]
+        return [build_ubx(0x06, 0x00, payload + b"\x03\x00\x03\x00\x00\x00\x00\x00")]
 
     def save(self) -> "list[bytes]":
         """UBX-CFG-CFG."""

@@ -41,7 +41,7 @@ REALTIME = (
     "tests/drivers/test_time_ports.py",
     "tests/oracle/test_bench.py",
     "tests/cli/test_link_command.py",
-    "tests/oracle/test_receiver_gpsd.py",
+    "tests/oracle/gnss/test_receiver_gpsd.py",
     "tests/hil/bench/test_device_swap.py",
     "tests/deploy/orchestrate/test_slurm.py",
     "tests/drivers/test_bus_over_pty.py",
@@ -57,6 +57,7 @@ REALTIME_PARTS = (
     "tests/deploy/northbound/process/test_latency.py",
     "tests/hil/unit/test_commission.py",
     "tests/agent/clock/test_calibrate.py",
+    "tests/oracle/gnss/test_ubxtool.py",
 )
 """Files of which some tests, with the mark `realtime`, wait for wall time."""
 

@@ -157,7 +157,7 @@ _UNICORE: dict[str, CommandHandler] = {
 
 # Quectel: PQTM replies OK or ERROR, PAIR replies with PAIR001.
 
-_PAIR_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA")
+_PAIR_KINDS = ("GGA", "GLL", "GSA", "GSV", "RMC", "VTG", "ZDA", "GRS", "GST")
 _CONSTELLATIONS = (GPS, GLONASS, GALILEO, BEIDOU)
 
 
@@ -173,7 +173,7 @@ def _is_set(fields: list[str]) -> bool:
 
 
 def _set_pair_rate(receiver: GnssReceiver, fields: list[str], _: int) -> bool:
-    if not 0 <= int(fields[0]) < len(_PAIR_KINDS):
+    if not 0 <= int(fields[0]) < len(_PAIR_KINDS) or _PAIR_KINDS[int(fields[0])] == "GRS":
         return False
     receiver.rate_divisors[_PAIR_KINDS[int(fields[0])]] = int(fields[1])
     return True

@@ -105,6 +105,7 @@ class GnssReceiver(FaultTarget):
         self.uniform_cn0: float | None = None
         self.antenna = self.spoofing = "ok"
         self.reports: set[tuple[int, int]] = set()
+        self.sends_ubx = True  # on its port; as delivered, a u-blox receiver does
         self.timing = TimingSettings()
         self.temperature_c = _ROOM_C
         self.desense_db = self.burst_db = 0.0

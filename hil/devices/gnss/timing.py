@@ -68,7 +68,6 @@ _KEY_NAMES = {
     0x1005000A: "ALIGN_TO_TOW_TP1",
     0x1005000B: "POL_TP1",
     0x2005000C: "TIMEGRID_TP1",
-    0x10740001: "UART1OUTPROT_UBX",
 }
 _MODE_KEY_NAMES = {
     0x20030001: "MODE",
@@ -83,6 +82,11 @@ _MODE_KEY_NAMES = {
     0x40030010: "SVIN_MIN_DUR",
     0x40030011: "SVIN_ACC_LIMIT",
 }
+_AS_DELIVERED = {
+    "LEN_LOCK_TP1": 100_000, "ANT_CABLEDELAY": 50, "POL_TP1": 1, "TIMEGRID_TP1": 1,
+    "TP1_ENA": 1, "MODE": 0, "POS_TYPE": 0, "LAT": 0, "LON": 0, "HEIGHT": 0, "FIXED_POS_ACC": 0,
+    "SVIN_MIN_DUR": 0, "SVIN_ACC_LIMIT": 0,
+}  # fmt: skip
 
 
 class TimingSettings:
@@ -103,7 +107,7 @@ class TimingSettings:
         self.mode = MOVING
         self.seconds = self.accuracy_mm = 0
         self.position = (0, 0, 0)
-        self._keys: dict[str, int] = {}
+        self._keys = dict(_AS_DELIVERED)
 
     def set_tp5(self, payload: bytes) -> bool:
         """UBX-CFG-TP5, version 1."""
@@ -166,10 +170,10 @@ class TimingSettings:
     def apply_keys(self) -> None:
         """Make the keys act."""
         keys = self._keys
-        if keys.get("TP1_ENA"):
+        if keys["TP1_ENA"]:
             self.pulse_us, self.cable_ns = keys["LEN_LOCK_TP1"], keys["ANT_CABLEDELAY"]
             self.rising, self.utc_grid = bool(keys["POL_TP1"]), keys["TIMEGRID_TP1"] == 0
-        mode = keys.get("MODE", 0)
+        mode = keys["MODE"]
         if mode == 1:
             self._set_mode(1, (0, 0, 0), keys["SVIN_MIN_DUR"], keys["SVIN_ACC_LIMIT"] // 10)
         elif mode == 2 and keys["POS_TYPE"] == 1:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """UBX commands of an emulated u-blox receiver; construct describes the frames.
 
-Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-RST, CFG-TP5, CFG-TMODE2, CFG-TMODE3 and
-CFG-VALSET. The reply to each except
-CFG-RST is ACK-ACK or ACK-NAK. Other messages get no reply.
+Supported are CFG-PRT, CFG-MSG, CFG-RATE, CFG-GNSS, CFG-CFG (saving), CFG-RST, CFG-TP5, CFG-TMODE2,
+CFG-TMODE3 and CFG-VALSET. The reply to each except CFG-RST is ACK-ACK or ACK-NAK. Other settings
+get ACK-NAK, other messages and polls no reply. A port without UBX sends no frame.
 
 Sources: u-blox M8 receiver description, 32 (UBX); F9 interface description (keys of CFG-VALSET).
 """
@@ -37,9 +37,13 @@ _NMEA_CLASS = 0xF0
 _KINDS = {0: "GGA", 1: "GLL", 2: "GSA", 3: "GSV", 4: "RMC", 5: "VTG", 7: "GST", 8: "ZDA", 13: "GNS"}
 _SYSTEMS = {0: GPS, 2: GALILEO, 3: BEIDOU, 6: GLONASS}
 _UART1 = 1
+_OUT_PROTOCOLS, _UBX = 14, 1
+"""CFG-PRT: the byte of the protocols that the port sends, and the bit of UBX."""
 _HOT_MASK, _WARM_MASK = 0x0000, 0x0001
 
 _KEY_BAUD, _KEY_RATE = 0x40520001, 0x30210001
+_KEY_SENDS_UBX = 0x10740001
+"""CFG-UART1OUTPROT-UBX."""
 _KEY_REPORTS = {0x2091017E: (0x0D, 0x01), 0x20910180: (0x0D, 0x01)}
 """CFG-MSGOUT of UART1 and USB."""
 _KEY_SYSTEMS = {0x1031001F: GPS, 0x10310021: GALILEO, 0x10310022: BEIDOU, 0x10310025: GLONASS}
@@ -91,7 +95,8 @@ class UbloxInterpreter:
     def _execute(self, receiver: GnssReceiver, message: Any, now: int) -> list[bytes]:
         handler = _TABLE.get((message.kind, message.id))
         if handler is None:
-            return []
+            is_setting = message.kind == _CFG and message.size > 0 and receiver.sends_ubx
+            return [build_frame(0x05, 0, bytes((_CFG, message.id)))] if is_setting else []
         receiver.count_command()
         done = True
         if not receiver.ignores_commands:
@@ -99,7 +104,7 @@ class UbloxInterpreter:
                 done = handler(receiver, bytes(message.payload), now)
             except (struct.error, IndexError):
                 done = False
-        if (message.kind, message.id) == (_CFG, 0x04):
+        if (message.kind, message.id) == (_CFG, 0x04) or not receiver.sends_ubx:
             return []
         return [build_frame(0x05, int(done), bytes((message.kind, message.id)))]
 
@@ -107,6 +112,7 @@ class UbloxInterpreter:
 def _cfg_prt(receiver: GnssReceiver, payload: bytes, now: int) -> bool:
     if len(payload) != 20 or payload[0] != _UART1:
         return len(payload) == 1  # a poll
+    receiver.sends_ubx = bool(payload[_OUT_PROTOCOLS] & _UBX)
     return _set_baud(receiver, struct.unpack_from("<I", payload, 8)[0], now)
 
 
@@ -207,6 +213,9 @@ def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
         return _set_baud(receiver, value, now)
     if key == _KEY_RATE:
         return _set_rate(receiver, value, now)
+    if key == _KEY_SENDS_UBX:
+        receiver.sends_ubx = value > 0
+        return True
     if key in _KEY_REPORTS:
         receiver.request_report(_KEY_REPORTS[key], value > 0)
         return True
@@ -219,7 +228,7 @@ def _set_key(receiver: GnssReceiver, key: int, value: int, now: int) -> bool:
     return kind is not None
 
 
-_OWN_KEYS = {_KEY_BAUD, _KEY_RATE, *_KEY_SYSTEMS, *_KEY_KINDS, *_KEY_REPORTS}
+_OWN_KEYS = {_KEY_BAUD, _KEY_RATE, _KEY_SENDS_UBX, *_KEY_SYSTEMS, *_KEY_KINDS, *_KEY_REPORTS}
 _OWN_KEYS |= {kind + port for kind in _KEY_KINDS for port in (1, 2)}
 """The keys of UART2 and USB follow that of UART1."""
 
@@ -231,6 +240,7 @@ _TABLE = {
     (_CFG, 0x01): _cfg_msg,
     (_CFG, 0x04): _cfg_rst,
     (_CFG, 0x08): _cfg_rate,
+    (_CFG, 0x09): lambda _, payload, __: len(payload) in (12, 13),  # save
     (_CFG, 0x3E): _cfg_gnss,
     (_CFG, 0x8A): _cfg_valset,
 }

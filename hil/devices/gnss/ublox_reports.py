@@ -9,6 +9,7 @@ Sources: u-blox M8 receiver description (UBX-13003221), 31.3.4, 32.17.22, 32.18.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from construct import Int8sl, Int8ul, Int16ul, Int32sl, Int32ul, Padding, Struct
@@ -18,12 +19,16 @@ from hil.devices.gnss.ublox_frame import build_frame
 
 
 class ReportingReceiver(Protocol):
-    """The receiver as its reports see it; `reports`: those that it was asked for."""
+    """The receiver as its reports see it.
+
+    `reports`: those that it was asked for. `sends_ubx`: its port sends frames, not only sentences.
+    """
 
     antenna: str
     spoofing: str
     has_fix: bool
     reports: set[tuple[int, int]]
+    sends_ubx: bool
     timing: TimingSettings
 
     def knows_leap(self, instant: int) -> bool:
@@ -55,10 +60,25 @@ _STATUS: Any = Struct(
     "flags2" / Int8ul,
     Padding(8),
 )
-_HARDWARE: Any = Struct(Padding(20), "antenna" / Int8ul, "power" / Int8ul, "flags" / Int8ul,
-                        Padding(37))  # fmt: skip
+_HARDWARE: Any = Struct(
+    Padding(16),
+    "noise" / Int16ul,
+    "gain" / Int16ul,
+    "antenna" / Int8ul,
+    "power" / Int8ul,
+    "flags" / Int8ul,
+    Padding(22),
+    "continuous_waves" / Int8ul,
+    Padding(14),
+)
 _ANTENNA = {"ok": 2, "short": 3, "open": 4}
 _LEVELS = {"ok": 1, "warning": 2, "critical": 3}
+_NOISE = 95
+_GAIN = {"ok": 4_800, "warning": 3_200, "critical": 1_600}
+"""The gain of the amplifier (0 to 8191) falls when a jammer is strong; assumed values."""
+_CONTINUOUS_WAVES = {"ok": 8, "warning": 90, "critical": 220}
+_FIX_FLAGS, _NO_FIX_FLAGS = 0x0D, 0x0C
+"""NAV-STATUS: week and time of week are known; with a fix, that it is good."""
 
 _PULSE: Any = Struct(
     "tow" / Int32ul,
@@ -81,7 +101,7 @@ def reports(receiver: ReportingReceiver, instant: int, jamming: str) -> bytes:
     """Return the reports of an epoch that the receiver was asked for."""
     out = b""
     for kind in KINDS:
-        if kind in receiver.reports:
+        if kind in receiver.reports and (receiver.sends_ubx or kind == TIME_SENTENCE):
             out += _BUILDERS[kind](receiver, instant, jamming)
     return out
 
@@ -90,11 +110,16 @@ def _leap_source(receiver: ReportingReceiver, instant: int) -> int:
     return _GPS if receiver.knows_leap(instant) else _FIRMWARE
 
 
+def _gps_tow_ms(instant: int) -> int:
+    """Return the time of week of GPS, ms; `instant`: UTC, us."""
+    return (instant // 1000 + (LEAP_S - _GPS_EPOCH_S) * 1000) % (_WEEK_S * 1000)
+
+
 def _timels(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
     source = _leap_source(receiver, instant)
     payload = _TIMELS.build(
         {
-            "tow": instant // 1000 % 604_800_000,
+            "tow": _gps_tow_ms(instant),
             "version": 0,
             "source": source,
             "leap_s": LEAP_S,
@@ -111,14 +136,28 @@ def _timels(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
 
 def _status(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
     level = _LEVELS[receiver.spoofing]
-    fields = {"tow": instant // 1000 % 604_800_000, "fix": 3 if receiver.has_fix else 0}
-    payload = _STATUS.build({**fields, "flags": 0, "fix_status": 0, "flags2": level << 3})
+    payload = _STATUS.build(
+        {
+            "tow": _gps_tow_ms(instant),
+            "fix": 3 if receiver.has_fix else 0,
+            "flags": _FIX_FLAGS if receiver.has_fix else _NO_FIX_FLAGS,
+            "fix_status": 0,
+            "flags2": level << 3,
+        }
+    )
     return build_frame(*STATUS, payload)
 
 
 def _hardware(receiver: ReportingReceiver, _: int, jamming: str) -> bytes:
     payload = _HARDWARE.build(
-        {"antenna": _ANTENNA[receiver.antenna], "power": 1, "flags": _LEVELS[jamming] << 2}
+        {
+            "noise": _NOISE,
+            "gain": _GAIN[jamming],
+            "antenna": _ANTENNA[receiver.antenna],
+            "power": 1,
+            "flags": _LEVELS[jamming] << 2,
+            "continuous_waves": _CONTINUOUS_WAVES[jamming],
+        }
     )
     return build_frame(*HARDWARE, payload)
 
@@ -148,7 +187,11 @@ def _pulse(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
 
 def _time_sentence(receiver: ReportingReceiver, instant: int, _: str) -> bytes:
     mark = "" if receiver.knows_leap(instant) else "D"
-    body = f"PUBX,04,,,,,{LEAP_S}{mark},1930035,-2660.664,43"
+    utc = datetime.fromtimestamp(instant // 1_000_000, UTC)
+    week, tow_s = divmod(instant // 1_000_000 - _GPS_EPOCH_S, _WEEK_S)  # those of UTC
+    rest = f"{instant // 10_000 % 100:02}"
+    body = f"PUBX,04,{utc:%H%M%S}.{rest},{utc:%d%m%y},{tow_s}.{rest},{week}"
+    body += f",{LEAP_S}{mark},1930035,-2660.664,43"
     total = 0
     for code in body.encode():
         total ^= code
