@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Failures of units and of the network of a group, each judged by what the plants see.
 
-Does not emulate; see `hil.campaign.group.group_run`. A run warms up for `WARM_S`, then one failure
+Does not emulate; see `hil.run.several.group_run`. A run warms up for `WARM_S`, then one failure
 begins, and another one `SECOND_S` later in a double case. The limits are:
 
 - no supply temperature of a unit with a flow is more than `LIMIT_K` above its set-point;
@@ -16,7 +16,7 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hil.campaign.group.group_run import GroupRun
+from hil.run.several.group_run import GroupRun
 
 WARM_S, SECOND_S, AFTER_S = 60.0, 20.0, 120.0
 LIMIT_K, CASE_C, SPREAD_PCT = 3.0, 70.0, 2.0

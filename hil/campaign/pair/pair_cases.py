@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Single faults of two controllers on one line, each judged by what the devices and the plant see.
 
-Does not emulate; see `hil.campaign.pair.pair_run`. A run warms up for `WARM_S`. Then one fault of
+Does not emulate; see `hil.run.several.pair_run`. A run warms up for `WARM_S`. Then one fault of
 `KINDS` begins at one controller, and the run ends 20 s after it. The limits are those of the pair:
 
 - writes of both controllers are at least one bus cycle (1 s) apart;
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import PairRun
+from hil.run.several.pair_run import PairRun
 
 WARM_S = 40.0
 _AFTER_S = 20.0
@@ -25,7 +25,7 @@ _CYCLE_US, _GAP_US, _STEP_PCT, _SUPPLY_K = 1_000_000, 2_000_000, 1.0, 0.5
 
 
 class FaultKind(NamedTuple):
-    """A fault of `hil.campaign.pair.pair_run.FAULTS`; `seconds` 0: it stays."""
+    """A fault of `hil.run.several.pair_run.FAULTS`; `seconds` 0: it stays."""
 
     fault: str
     seconds: float

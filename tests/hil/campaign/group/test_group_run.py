@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.actuator import SetpointRequest
 from hil.campaign.group.group_cases import KINDS, GroupCase, over_setpoint_k, run_case
-from hil.campaign.group.group_run import GroupRun
+from hil.run.several.group_run import GroupRun
 
 
 @pytest.mark.parametrize("kind", KINDS)

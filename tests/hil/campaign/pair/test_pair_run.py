@@ -12,8 +12,8 @@ from agent.redundancy.beacon import UNITS, Word, build_request
 from agent.redundancy.pair_table import ACTIVE, STANDBY
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.pair.pair_cases import KINDS, PairCase, all_cases, run_case
-from hil.campaign.pair.pair_run import PairRun
 from hil.commands import hil
+from hil.run.several.pair_run import PairRun
 from protocols.modbus.rtu import build_frame
 
 

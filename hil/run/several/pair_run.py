@@ -21,13 +21,13 @@ from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_wire import PairWire
 from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
+from hil.run.several.pair_wire import PairWire
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
 

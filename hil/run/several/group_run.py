@@ -3,7 +3,7 @@
 
 Does not judge; see `hil.campaign.group.group_cases`. Shared are:
 
-- the network: `hil.campaign.group.group_lan`;
+- the network: `hil.run.several.group_lan`;
 - the facility loop: branches in parallel with a common pressure drop, so that each valve takes
   pressure from the others: `(1 + gamma) / (1 + gamma (q / q0)^2)` of the design pressure;
 - the heat: the row's power is divided by the secondary flows, as of units that pump into one
@@ -26,11 +26,11 @@ from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from hil.bench import receiver_choice
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.group.group_lan import GroupLan
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.run.several.group_lan import GroupLan
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
 
