@@ -124,3 +124,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "rotate_h": (1, 8760),
 }
 """Lowest and highest value of each setting, by the agent's configuration and the plant."""
+
+
+def several_setting(settings: TestbedSettings) -> str:
+    """Return the setting that makes a run one of several controllers, with its value, or ""."""
+    if settings.controllers > 1:
+        return f"controllers = {settings.controllers}"
+    return f"units = {settings.units}" if settings.units > 1 else ""
