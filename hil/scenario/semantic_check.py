@@ -173,7 +173,8 @@ def _check_value(
     is_whole = fault_type.is_pump or fault_type.is_numbered
     if not low <= value <= high or (is_whole and value != int(value)):
         text = "is not the number of a pump," if fault_type.is_pump else "is outside"
-        text = "is not a whole number from" if fault_type.is_numbered else text
+        if fault_type.is_numbered and low <= value <= high:
+            text = "is not a whole number from"
         yield Problem(key_path, f"{value} {text} {low:g} to {high:g}")
 
 

@@ -221,8 +221,12 @@ class GroupRun:
         return max(excess, default=99.0)
 
     def speed_spread_pct(self) -> float:
-        """Return the difference between the pump speeds of the running units, percent."""
-        beds = [self.testbeds[number - 1] for number in self.running()]
+        """Return the difference between the pump speeds of the running units, percent.
+
+        A unit that has stopped by selection still has a flow for some seconds; it does not count.
+        """
+        numbers = [number for number in self.running() if self.group(number).runs]
+        beds = [self.testbeds[number - 1] for number in numbers]
         speeds = [max(pump.speed_pct for pump in bed.plant.pumps) for bed in beds]
         return max(speeds) - min(speeds) if speeds else 0.0
 

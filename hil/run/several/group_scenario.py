@@ -8,7 +8,7 @@ receiver, so that the lead rotates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hil.bench.testbed import SeveralControl, Testbed
@@ -91,23 +91,26 @@ class GroupScenario(SeveralRun):
     def _read(self, name: str, number: int) -> float | None:
         """Read a measure of the group; `number`: of a unit, 0 for none."""
         group = self.group
-        stagings = [component.staging for component in self._powered()]
         if name == "lead":
             return float(group.group(number).staging.lead or 0)
         if name == "unit_running":
             return float(number in group.running())
+        if name in ("changes", "leads", "views"):
+            return self._read_rules(name)
+        read: dict[str, Callable[[], float]] = {
+            "running": lambda: float(len(group.running())),
+            "spread": group.speed_spread_pct,
+            "excess": group.worst_excess_k,
+            "case": lambda: max(bed.plant.case_c for bed in group.testbeds),
+            "heat": lambda: group.load_kw,
+        }
+        return read[name]()
+
+    def _read_rules(self, name: str) -> float:
+        """Read what the units with power have computed."""
+        stagings = [component.staging for component in self._powered()]
         if name == "changes":
             return float(max((staging.changes for staging in stagings), default=0))
         if name == "leads":
             return float(len({staging.lead for staging in stagings}))
-        if name == "views":
-            return float(len({tuple(staging.selected) for staging in stagings}))
-        if name == "running":
-            return float(len(group.running()))
-        if name == "spread":
-            return group.speed_spread_pct()
-        if name == "excess":
-            return group.worst_excess_k()
-        if name == "heat":
-            return group.load_kw
-        return max(bed.plant.case_c for bed in group.testbeds)
+        return float(len({tuple(staging.selected) for staging in stagings}))
