@@ -46,9 +46,11 @@ SEVERAL = {**PAIR_EVENTS, **GROUP_EVENTS}
 def test_a_fault_of_several_controllers_is_refused(name: str) -> None:
     for settings in (BASIC, FULL):
         assert find_refusal(name, settings, in_real_time=False).startswith("needs row.")
-    row = {"units": 2} if name in GROUP_EVENTS else {"controllers": 2, "pair_link": True}
-    assert not find_refusal(name, replace(BASIC, **row), in_real_time=False)
-    assert find_refusal(name, replace(BASIC, **row), in_real_time=True)
+    row = replace(BASIC, controllers=2, pair_link=True)
+    if name in GROUP_EVENTS:
+        row = replace(BASIC, units=2)
+    assert not find_refusal(name, row, in_real_time=False)
+    assert find_refusal(name, row, in_real_time=True)
 
 
 @pytest.mark.parametrize("name", sorted(EVENTS.keys() - SEVERAL.keys()))
