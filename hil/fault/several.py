@@ -59,6 +59,11 @@ GROUP_EVENTS: dict[str, FaultType] = {
     "unit_power": _fault("power", "unit number VALUE of the group loses its power", _GROUP),
     "unit_pumps": _fault("pumps", "both pumps of unit number VALUE are blocked", _GROUP),
     "unit_rpu_dead": _fault("rpu", "the sensors (RPU) of unit number VALUE do not reply", _GROUP),
+    "unit_return_dead": _fault(
+        "return",
+        "the return sensor of unit number VALUE gives no value: its heat is not known",
+        _GROUP,
+    ),
     "unit_alone": _fault(
         "alone",
         "unit number VALUE and the others receive nothing of each other",

@@ -34,7 +34,7 @@ from hil.run.several.group_lan import GroupLan, pairs_between
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
 
-FAULTS = ("power", "pumps", "rpu", "alone", "split", "deaf", "loss", "load")
+FAULTS = ("power", "pumps", "rpu", "return", "alone", "split", "deaf", "loss", "load")
 """Failures of a unit, of its sensors, of the network; and a step of the heat."""
 KEY = bytes(range(32))
 """Key of the group."""
@@ -179,6 +179,8 @@ class GroupRun:
             self.set_pumps_seized(number, True)
         elif kind == "rpu":
             self.testbeds[number - 1].rpu.inject("dead", True)
+        elif kind == "return":
+            self.testbeds[number - 1].rpu.break_sensor("return_c")
         elif kind in ("alone", "split", "deaf"):
             some = set(range(1, number + 1)) if kind == "split" else {number}
             pairs = pairs_between(some, units)
@@ -201,6 +203,8 @@ class GroupRun:
             self.set_pumps_seized(number, False)
         elif kind == "rpu":
             self.testbeds[number - 1].rpu.inject("dead", False)
+        elif kind == "return":
+            self.testbeds[number - 1].rpu.clear_fault("return_c")
         elif kind == "loss":
             self.lan.set_loss(0.0)
         else:

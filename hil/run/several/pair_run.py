@@ -258,7 +258,10 @@ class PairRun:
         self.world.schedule(now + _SAMPLE_US, self._sample)
 
     def _is_fault_free(self, node: int) -> bool:
-        """Return whether a controller can work; none can on a line that is held or babbled on."""
+        """Return whether a controller can work: none on a line that is held or babbled on.
+
+        One that a person took out of the pair does not count.
+        """
         shell, master = self.shells[node], self.line.masters[node]
         return (
             shell.is_on
@@ -267,6 +270,7 @@ class PairRun:
             and not master.driver_failed
             and not self._babbling
             and not self.line.is_held
+            and self.agents[node].role != "out"
         )
 
     def _has_active(self) -> bool:
