@@ -12,9 +12,14 @@ from agent.redundancy.beacon import UNITS, Word, build_request
 from agent.redundancy.pair_table import ACTIVE, STANDBY, timers_of
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.pair.pair_cases import (
+    DOUBLE_KINDS,
     KINDS,
+    Fault,
     FaultKind,
+    PairCase,
     all_cases,
+    draw_cases,
+    draw_doubles,
     one_fault,
     run_case,
     run_cases,
