@@ -22,7 +22,7 @@ from typing import Any
 from agent.power.component import PowerLimitComponent
 from benchmarks.common import Record, describe_machine, progress, show, summarise
 from hil.kernel.dut import InProcessDut
-from hil.run.multi_row import run_rows
+from hil.run.several.multi_row import run_rows
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import Scenario

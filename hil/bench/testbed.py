@@ -52,6 +52,22 @@ class LinkControl:
     publish: Callable[[str, bytes, bool], None] = lambda *_: None
 
 
+@dataclass(frozen=True)
+class SeveralControl:
+    """Functions of a run with several controllers; a default does nothing.
+
+    begin   a fault begins: its name; number of the controller or unit from 1, or its value
+    end     this fault ends
+    read    value of a measure: its name; number of the controller or unit, or 0; None: not known
+    alarms  number of units with an active alarm of the code
+    """
+
+    begin: Callable[[str, float], None] = lambda *_: None
+    end: Callable[[str, float], None] = lambda *_: None
+    read: Callable[[str, int], float | None] = lambda *_: None
+    alarms: Callable[[str], float | None] = lambda _: None
+
+
 class Testbed:
     """The devices of a row in `world`, as `settings` describe them."""
 
@@ -59,6 +75,7 @@ class Testbed:
         self.world = world
         self.settings = settings
         self.link = LinkControl()
+        self.several = SeveralControl()
         self.history = RunHistory()
         self.set_power: Callable[[bool], None] = lambda _: None
         self.raise_in: Callable[[str, int], None] = lambda *_: None
@@ -104,6 +121,10 @@ class Testbed:
     def connect_link(self, link: LinkControl) -> None:
         """Set the functions that act on the link to the broker."""
         self.link = link
+
+    def connect_several(self, several: SeveralControl) -> None:
+        """Set the functions of a run with several controllers."""
+        self.several = several
 
     def connect_power(self, set_power: Callable[[bool], None]) -> None:
         """Set the function that switches the power of the controller on (True) or off."""

@@ -75,6 +75,17 @@ class TestbedSettings:
     modem_acks: bool = False
     """True: the ground acknowledges each datagram with a key that it shares with the unit."""
     modem_power: str = "windows"
+    controllers: int = 1
+    """2: two redundant controllers on the line of the row (`hil.run.several.pair_run`)."""
+    pair_link: bool = False
+    """True: both controllers have a link and a store each. Needs `controllers` = 2."""
+    units: int = 1
+    """2 to 16: a group of CDUs on one facility loop (`hil.run.several.group_run`). `it_kw` is the
+    heat of the group for each unit. With `start_utc` each unit has a receiver."""
+    shared_header: bool = False
+    """True: the units of the group pump into one header, whose pressure the lead controls."""
+    rotate_h: int = 168
+    """Time between two changes of the lead of the group, h."""
 
 
 LIMITS: dict[str, tuple[float, float]] = {
@@ -108,5 +119,15 @@ LIMITS: dict[str, tuple[float, float]] = {
     "size": (1, 12),
     "slot": (0, 63),
     "stagger_ms": (0, 10_000),
+    "controllers": (1, 2),
+    "units": (1, 16),
+    "rotate_h": (1, 8760),
 }
 """Lowest and highest value of each setting, by the agent's configuration and the plant."""
+
+
+def several_setting(settings: TestbedSettings) -> str:
+    """Return the setting that makes a run one of several controllers, with its value, or ""."""
+    if settings.controllers > 1:
+        return f"controllers = {settings.controllers}"
+    return f"units = {settings.units}" if settings.units > 1 else ""

@@ -8,6 +8,7 @@ permanently. So the invariants must hold. A rule names the optional sections tha
 
 from dataclasses import dataclass
 
+from hil.fault.several import GROUP_EVENTS, PAIR_EVENTS
 from hil.scenario.model import Expectation
 
 
@@ -197,7 +198,12 @@ _HAZARD = "stops or misleads the cooling by design; `coldloop hil hazard` draws 
 _MANUAL = "takes an actuator from its loop by design; scenarios test it"
 _LONG_REACTION = "needs a response of many minutes; a scenario tests it"
 
+_OF_PAIR = "needs a pair of controllers; `coldloop hil takeover` draws its faults"
+_OF_GROUP = "needs a group of CDUs; `coldloop hil group` draws its failures"
+
 NOT_DRAWN: dict[str, str] = {
+    **dict.fromkeys(PAIR_EVENTS, _OF_PAIR),
+    **dict.fromkeys(GROUP_EVENTS, _OF_GROUP),
     "leak": _STOPS_COOLING,
     "leak_detector": _STOPS_COOLING,
     "emergency_stop": _STOPS_COOLING,

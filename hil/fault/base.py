@@ -9,7 +9,8 @@ from hil.bench.testbed import Testbed
 
 FaultAction = Callable[..., None]
 """Called with the testbed, the value and, if the fault takes one, the text of the event."""
-FaultReset = Callable[[Testbed], None]
+FaultReset = Callable[..., None]
+"""Called with the testbed and, if the fault has a number (`is_numbered`), with its value."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class FaultType:
     undo            ends it; None: it does not end
     limits          lowest and highest value; None: it takes no value
     is_pump         the value is the number of a pump, from 1
+    is_numbered     the value is a whole number, which names what the end of the fault restores
     needs_dialect   the receiver of the row must have a vendor dialect
     check_text      the fault takes a text; returns the problem of a text, or ""
     """
@@ -30,6 +32,7 @@ class FaultType:
     undo: FaultReset | None = None
     limits: tuple[float, float] | None = None
     is_pump: bool = False
+    is_numbered: bool = False
     needs_dialect: bool = False
     check_text: Callable[[str], str] | None = None
 

@@ -23,6 +23,7 @@ from hil.fault.process.plant import PLANT_EVENTS
 from hil.fault.process.power import POWER_EVENTS
 from hil.fault.register import REGISTER_EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
+from hil.fault.several import GROUP_EVENTS, PAIR_EVENTS
 from hil.fault.store import STORE_EVENTS
 
 __all__ = ["EVENTS", "FaultType"]
@@ -86,5 +87,7 @@ EVENTS: dict[str, FaultType] = {
     **STORE_EVENTS,
     **REGISTER_EVENTS,
     **HAZARD_EVENTS,
+    **PAIR_EVENTS,
+    **GROUP_EVENTS,
 }
 """Name -> fault or event, for `do` in a scenario."""

@@ -167,6 +167,12 @@ class StoreEndpoint:
         self._discard_requests()
         self._schedule(0, lambda: self._shell.event(self._port, "failed"))
 
+    def set_absent(self, is_absent: bool) -> None:
+        """Remove the medium, or put it back: it fails, and cannot be opened until then."""
+        self.absent = is_absent
+        if is_absent:
+            self.fail()
+
     def cut_power(self) -> None:
         """Cut the power: queued requests are lost, the present request can be half done."""
         if self._requests:

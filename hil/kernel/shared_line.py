@@ -4,7 +4,7 @@
 Does not emulate a device; see `hil.devices`. A frame takes the time of its characters. Two frames
 at the same time destroy each other: all receivers get changed bytes at their ends. A frame arrives
 as one chunk when its last character has arrived. The receiver or the driver of a
-master can fail.
+master can fail, or its driver holds the line: then each frame is destroyed.
 """
 
 from collections.abc import Callable
@@ -36,6 +36,7 @@ class Master:
     rank: int
     receiver_failed: bool = False
     driver_failed: bool = False
+    is_stuck: bool = False
     busy_until: int = 0
 
 
@@ -58,6 +59,29 @@ class SharedLine(DeviceLine):
         self.masters.append(Master(to_agent, rank))
         return MasterPort(self, len(self.masters) - 1)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the driver of a master holds the line."""
+        return any(master.is_stuck for master in self.masters)
+
+    def hold(self, number: int, is_stuck: bool) -> None:
+        """Let the driver of a master hold the line, or release it.
+
+        It also destroys what is on the line now.
+        """
+        self.masters[number].is_stuck = is_stuck
+        if is_stuck:
+            for other in self._on_line:
+                other.collided = other.collided or other.end > self._world.now
+
+    def fail_receiver(self, number: int, is_failed: bool) -> None:
+        """Let the receiver of a master fail, or restore it."""
+        self.masters[number].receiver_failed = is_failed
+
+    def fail_driver(self, number: int, is_failed: bool) -> None:
+        """Let the driver of a master fail (it sends nothing), or restore it."""
+        self.masters[number].driver_failed = is_failed
+
     def set_observer(self, observe: Callable[[int, bytes, int], None]) -> None:
         """Call `observe(master, frame, time)` for each frame of a master without a collision."""
         self._observe = observe
@@ -75,6 +99,7 @@ class SharedLine(DeviceLine):
         now = self._world.now
         self._on_line = [other for other in self._on_line if other.end > now]
         new = Transmission(source, data, now, now + len(data) * self._char_us)
+        new.collided = self.is_held
         for other in self._on_line:
             if other.source != source:
                 other.collided = new.collided = True

@@ -18,6 +18,7 @@ from hil.measure.hazard import HAZARD_MEASURES
 from hil.measure.link import LINK_MEASURES
 from hil.measure.load import LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
+from hil.measure.several import GROUP_MEASURES, PAIR_MEASURES
 
 __all__ = ["MEASURES", "Measure", "read"]
 
@@ -123,6 +124,8 @@ MEASURES: dict[str, Measure] = {
     **COOLING_MEASURES,
     **LOAD_MEASURES,
     **HAZARD_MEASURES,
+    **PAIR_MEASURES,
+    **GROUP_MEASURES,
 }
 """Name -> measure, for `measure` of an expectation."""
 

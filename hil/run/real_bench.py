@@ -30,7 +30,7 @@ from hil.bench.testbed import (
     Testbed,
 )
 from hil.bench.testbed_satcom import BAUD_RATES
-from hil.bench.testbed_settings import TestbedSettings
+from hil.bench.testbed_settings import TestbedSettings, several_setting
 from hil.errors import BenchError
 from hil.io.real_ports import PtyPort, PulsePipe, TcpListener
 from hil.kernel.serial_line import SerialLine
@@ -63,6 +63,8 @@ class RealBench:
         fleet: bool = False,
         make_board_agent: AgentFactory | None = None,
     ) -> None:
+        if several_setting(settings):
+            raise BenchError(f"a row with {several_setting(settings)} runs in virtual time only")
         self.folder = Path(tempfile.mkdtemp(prefix="coldloop-"))
         self.world = World(seed, time.time_ns() // 1000)
         self.shell = RealTimeShell(self.world)

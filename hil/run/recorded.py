@@ -22,8 +22,9 @@ from hil.run.capture import CapturingDut, RunCapture
 from hil.run.dut_float32 import UnixF32
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.real import RealRun
-from hil.run.virtual import RunResult, VirtualRun
-from hil.scenario.channels import Series, select_channels
+from hil.run.several.open_run import open_run
+from hil.run.virtual import RunResult
+from hil.scenario.channels import Series, list_channels, select_channels
 from hil.scenario.judge import ExpectationResult
 from hil.scenario.model import Scenario
 from hil.scenario.questions import Answer, make_unanswered
@@ -111,13 +112,13 @@ def record_virtual(
     origin = ProvenanceRecorder(VIRTUAL_TIME, dut)
     capture = RunCapture({}, note=f"{scenario.name}, seed {seed}, {dut}")
     make_dut = DUTS[dut] if capture_file is None else _make_capturing_factory(DUTS[dut], capture)
-    run = VirtualRun(scenario, seed, make_dut)
-    series = Series(select_channels(scenario.settings.pumps, scenario.settings.parts))
+    run = open_run(scenario, seed, make_dut)
+    series = Series(list_channels(scenario.settings))
     try:
         with ProgressLine(int(scenario.seconds), f"s of {scenario.name}") as progress:
             run_result = run.make_result(dut, run_interruptibly(run, series, progress.update))
     finally:
-        run.dut.close()
+        run.close()
     if capture_file is not None:
         capture.set_config(run.config)
         write_output(capture_file, capture.to_text())

@@ -20,6 +20,7 @@ from hil.bench import optional_sections, receiver_choice
 from hil.bench.ground_station import MqttGround
 from hil.bench.testbed import BUS_BAUD, LinkControl, Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
+from hil.bench.testbed_settings import several_setting
 from hil.errors import BenchError
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, SinkEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
@@ -86,6 +87,11 @@ class VirtualRun:
     def __init__(self, scenario: Scenario, seed: int, make_dut: DutFactory = InProcessDut) -> None:
         _freeze_loaded_code()
         settings = scenario.settings
+        if several_setting(settings):
+            raise BenchError(
+                f"{scenario.name}: a row with {several_setting(settings)} runs with "
+                "`coldloop hil run` in virtual time only"
+            )
         self.scenario = scenario
         self.status: dict[str, Any] | None = None
         self.console: list[str] = []
@@ -233,6 +239,10 @@ class VirtualRun:
         line = data.decode()
         self.console.append(f"{self.world.now / _SECOND:.1f} s {line}")
         self.testbed.history.add_console(self.world.now, line)
+
+    def close(self) -> None:
+        """End the controller and release its resources."""
+        self.dut.close()
 
     def sample(self, name: str) -> float | None:
         """Read one measure now."""

@@ -6,6 +6,7 @@ Does not contain the measures; see `hil.measure.registry`.
 
 from dataclasses import dataclass, field
 
+from hil.bench.testbed_settings import TestbedSettings
 from hil.scenario.judge import ReadMeasure
 
 
@@ -32,6 +33,25 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("limit_kw", "loads", "kW", "limit"),
     Channel("rows_waiting", "link", "rows", "telemetry waiting"),
 )
+
+PAIR_CHANNELS: tuple[Channel, ...] = (
+    Channel("role:1", "roles", "", "controller a"),
+    Channel("role:2", "roles", "", "controller b"),
+    Channel("writers", "writers in a bus cycle", "", "writers"),
+    Channel("writer_gap_s", "time without a writer", "s", "gap"),
+    Channel("step_pct", "steps of the actuators", "%", "largest step"),
+)
+"""Further curves of a redundant pair."""
+GROUP_CHANNELS: tuple[Channel, ...] = (
+    Channel("units_running", "units", "", "running"),
+    Channel("unit_views", "units", "", "different selections"),
+    Channel("stage_changes", "units", "", "stage changes"),
+    Channel("excess_k", "temperatures above the set-point", "K", "warmest supply"),
+    Channel("hottest_case_c", "hottest case", "°C", "hottest case"),
+    Channel("speed_spread_pct", "spread of the pump speeds", "%", "spread"),
+    Channel("heat_kw", "heat", "kW", "heat of the group"),
+)
+"""Curves of a group of CDUs."""
 
 
 @dataclass
@@ -62,3 +82,14 @@ def select_channels(pumps: int, sections: str = "") -> tuple[Channel, ...]:
         if (not c.measure.startswith("pump_pct:") or int(c.measure[9:]) <= pumps)
         and (c.plot != "loads" or "throttle" in sections)
     )
+
+
+def list_channels(settings: TestbedSettings) -> tuple[Channel, ...]:
+    """Return the channels of a scenario in virtual time: of a row, a pair or a group."""
+    if settings.units > 1:
+        return GROUP_CHANNELS
+    channels = select_channels(settings.pumps, settings.parts)
+    if settings.controllers < 2:
+        return channels
+    known = tuple(c for c in channels if c.plot not in ("time", "link"))
+    return known + PAIR_CHANNELS

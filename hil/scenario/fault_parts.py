@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hil.bench.optional_sections import section_names
-from hil.bench.testbed_settings import TestbedSettings
+from hil.bench.testbed_settings import TestbedSettings, several_setting
 from hil.fault.registry import EVENTS
+from hil.fault.several import GROUP_EVENTS, PAIR_EVENTS
 
 VIRTUAL_FAULTS = (
     "power_cut",
@@ -63,6 +64,29 @@ _FANS = FaultPart("fans = 1", lambda settings: settings.fans > 0, lambda setting
 _METERS = FaultPart("meters = 1", lambda settings: settings.meters > 0)
 _OUTDOOR = FaultPart("outdoor_sensors = 1", lambda settings: settings.outdoor_sensors > 0)
 
+_PAIR = FaultPart(
+    "controllers = 2",
+    lambda settings: settings.controllers > 1,
+    lambda settings: settings.controllers,
+)
+_PAIR_LINK = FaultPart(
+    "pair_link = true",
+    lambda settings: settings.controllers > 1 and settings.pair_link,
+    lambda settings: settings.controllers,
+)
+_GROUP = FaultPart(
+    "units = 2", lambda settings: settings.units > 1, lambda settings: settings.units
+)
+_BY_LINK = ("pair_link_cut", "pair_store_dead", "pair_swap", "pair_out")
+_ABSENT_IN_PAIR = frozenset(
+    (
+        *VIRTUAL_FAULTS,
+        *("broker_down", "receiver_outage", "receiver_no_fix"),
+        *("link_cut_after", "link_half_open"),
+    )
+)
+"""Faults of what a pair on the bench does not have: a receiver, a broker, other stores."""
+
 _WORDS = {
     "bmc_busy bmc_refuses bmc_silent bmc_slow bmc_reboot optics_dirty loads_ignore loads_stay_on "
     "outlet_ignores": _LOADS,
@@ -76,6 +100,9 @@ _WORDS = {
     "fan_dead fan_lost fan_trip": _FANS,
     "meter_reset meter_rollover": _METERS,
     "outdoor_dead": _OUTDOOR,
+    " ".join(word for word in PAIR_EVENTS if word not in _BY_LINK): _PAIR,
+    " ".join(_BY_LINK): _PAIR_LINK,
+    " ".join(GROUP_EVENTS): _GROUP,
 }
 _PARTS = {word: part for words, part in _WORDS.items() for word in words.split()}
 
@@ -86,7 +113,7 @@ _OVER_BROKER = (
     *("receipts_forged", "receipts_missing"),
 )
 """Words that act on the virtual link or ground; a bench in real time does not have these."""
-VIRTUAL_ONLY = frozenset((*VIRTUAL_FAULTS, *_OVER_BROKER))
+VIRTUAL_ONLY = frozenset((*VIRTUAL_FAULTS, *_OVER_BROKER, *PAIR_EVENTS, *GROUP_EVENTS))
 """Words of virtual time only."""
 
 
@@ -101,6 +128,11 @@ def find_refusal(name: str, settings: TestbedSettings, in_real_time: bool) -> st
     part = find_part(name)
     if part is not None and not part.is_there(settings):
         return f"needs row.{part.setting}"
+    several = several_setting(settings)
+    if several and name not in PAIR_EVENTS and name not in GROUP_EVENTS:
+        is_absent = name in _ABSENT_IN_PAIR or EVENTS[name].needs_dialect
+        if settings.units > 1 or is_absent or name in VIRTUAL_ONLY:
+            return f"is not available in a row with {several}"
     if in_real_time and name in VIRTUAL_ONLY:
         return "is available in virtual time only"
     return ""

@@ -32,5 +32,7 @@ REQUIREMENTS: dict[str, str] = {
     "CONF-3": "a configuration change is bumpless for the loops",
     "GRID-1": "the unit rides through a grid dip, and pumps restart one after the other",
     "GRID-2": "loads draw less power at low grid frequency, and are restored afterwards",
+    "PAIR-1": "two controllers of a pair never write in one bus cycle; a takeover takes up to 2 s",
+    "GROUP-1": "no single failure of a unit, a sensor or the network stops the cooling of a group",
     "BILL-1": "energy figures stay correct through resets, rollovers and power cuts",
 }

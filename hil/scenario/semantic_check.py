@@ -12,7 +12,7 @@ from typing import NamedTuple
 from agent.alarms.catalogue import catalogue
 from hil.bench.optional_sections import SECTION_WRITERS, section_names
 from hil.bench.receiver_choice import parse_start_us
-from hil.bench.testbed_settings import LIMITS, TestbedSettings
+from hil.bench.testbed_settings import LIMITS, TestbedSettings, several_setting
 from hil.devices.gnss.dialects import DIALECTS
 from hil.fault.registry import EVENTS
 from hil.measure.registry import ALARM_CODES, MEASURES
@@ -20,6 +20,7 @@ from hil.scenario.fault_parts import VIRTUAL_FAULTS, find_limits, find_refusal
 from hil.scenario.model import MAX_SECONDS, Expectation, Prompt, Scenario, ScenarioEvent
 from hil.scenario.requirements import REQUIREMENTS
 from hil.scenario.row_check import find_config_problem, find_row_problems
+from hil.scenario.several_check import find_several_problems
 from hil.scenario.suggestion import suggest_name
 
 PROMPT_KINDS = ("confirm", "text", "number")
@@ -45,6 +46,8 @@ def find_problems(scenario: Scenario) -> Iterator[Problem]:
     if not 1 <= scenario.seconds <= MAX_SECONDS:
         yield Problem("seconds", f"{scenario.seconds} is outside 1 to {MAX_SECONDS}")
     yield from _check_row(scenario.settings)
+    for key_path, text in find_several_problems(scenario):
+        yield Problem(key_path, text)
     for i, event in enumerate(scenario.events):
         yield from _check_event(event, scenario, f"event[{i}]")
     for i, expectation in enumerate(scenario.expectations):
@@ -103,6 +106,8 @@ def _check_real_time(scenario: Scenario) -> Iterator[Problem]:
 
 def find_virtual_only(scenario: Scenario) -> str | None:
     """Name the first key, fault or measure that needs virtual time, or None."""
+    if several_setting(scenario.settings):
+        return "row." + several_setting(scenario.settings).partition(" ")[0]
     if scenario.settings.start_utc:
         return "row.start_utc"
     for event in scenario.events:
@@ -165,8 +170,11 @@ def _check_value(
         yield Problem(key_path, f"{event.do} needs a value from {limits[0]:g} to {limits[1]:g}")
         return
     low, high = limits
-    if not low <= value <= high or (fault_type.is_pump and value != int(value)):
+    is_whole = fault_type.is_pump or fault_type.is_numbered
+    if not low <= value <= high or (is_whole and value != int(value)):
         text = "is not the number of a pump," if fault_type.is_pump else "is outside"
+        if fault_type.is_numbered and low <= value <= high:
+            text = "is not a whole number from"
         yield Problem(key_path, f"{value} {text} {low:g} to {high:g}")
 
 
@@ -205,6 +213,10 @@ def _check_argument(
             yield Problem(
                 key_path, f"{name}:{argument} names no pump; there are {', '.join(pumps)}"
             )
+    elif kind in ("node", "unit"):
+        count = settings.controllers if kind == "node" else settings.units
+        if argument not in [str(i + 1) for i in range(count)]:
+            yield Problem(key_path, f"{name}:{argument} is not like {name}:1; up to {count}")
     elif kind == "alarm":
         code = argument.split(":", maxsplit=1)[0]
         if code not in ALARM_CODES and code not in catalogue().planned:

@@ -8,6 +8,7 @@ Does not contain events: a suite has a name, a title and the names of scenarios.
     scenarios = ["smoke", "load-step"]
 """
 
+import fnmatch
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,14 +51,18 @@ def load_suite(name: str, read: Callable[[str], Scenario] = find) -> Suite:
 
 
 def resolve(name: str) -> Suite:
-    """Find a suite, a shipped scenario, one of its cases (SCENARIO/CASE) or a file; raises
-    ScenarioError with a similar name.
+    """Find a suite, a shipped scenario, one of its cases (SCENARIO/CASE) or a file; or all shipped
+    scenarios of a pattern, such as redundant-*. Raises ScenarioError with a similar name.
     """
     if name in suite_names():
         return load_suite(name)
     if name.partition("/")[0] in shipped_names() and not name.endswith(".toml"):
         case = find_case(name)
         return Suite(case.name, case.title, case.expand_cases())
+    matching = fnmatch.filter(shipped_names(), name) if set(name) & set("*?[") else []
+    if matching:
+        runs = tuple(run for match in matching for run in find(match).expand_cases())
+        return Suite(name, f"the scenarios {name}", runs)
     if not name.endswith(".toml") and name not in shipped_names():
         known = [*suite_names(), *shipped_names()]
         raise ScenarioError(

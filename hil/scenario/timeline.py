@@ -26,4 +26,5 @@ def schedule(scenario: Scenario, testbed: Testbed, start_us: int = 0) -> None:
         texts = () if fault_type.check_text is None else (event.text,)
         testbed.world.schedule(at_us, _start, testbed, event.do, value, *texts)
         if event.for_s is not None and fault_type.undo is not None:
-            testbed.world.schedule(at_us + int(event.for_s * _SECOND), fault_type.undo, testbed)
+            end_us, numbers = at_us + int(event.for_s * _SECOND), [value] * fault_type.is_numbered
+            testbed.world.schedule(end_us, fault_type.undo, testbed, *numbers)

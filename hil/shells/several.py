@@ -36,6 +36,16 @@ class PausableShell(VirtualShell):
         else:
             super().deliver(port, data)
 
+    def pause(self) -> None:
+        """Let the controller stand still."""
+        self.paused = True
+
+    def switch_off(self) -> None:
+        """Switch off the controller; what waited for it is lost."""
+        super().switch_off()
+        self.paused = False
+        self._waiting.clear()
+
     def resume(self) -> None:
         """End the pause: the controller gets what waited."""
         self.paused = False

@@ -12,7 +12,7 @@ import sys
 
 from hil.errors import INTERRUPTED
 from hil.io.progress import ProgressLine
-from hil.run.multi_row import run_rows
+from hil.run.several.multi_row import run_rows
 
 EXAMPLE = "coldloop hil hall --rows 64 --json"
 

@@ -7,10 +7,11 @@ that the group does not cycle: at most one in 300 s. A start takes effect immedi
 second later. No unit stops while the heat of a unit is not known. At the start all units run. After
 a change of the lead the new one runs for `PROVE_S` seconds together with the others; then one unit
 stops. Units whose views differ take that of the lead after `AGREE_S` seconds; until then a unit
-runs if any view selects it.
+runs if any view selects it. When the network heals, each part selects what runs in the other one.
 """
 
 from agent.control.group import rules
+from agent.control.group.report import RUNNING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Staging:
         self._changed_s = -CHANGE_S
         self._since_s: dict[int, int] = {}
         self._prove_until = 0
+        self._received: list[int] = []
 
     def step(self, reports: "Reports", slot: "int | None", now_s: int) -> None:
         """Take the `reports` of this second. `slot`: period of rotation; None: UTC is unknown."""
@@ -50,6 +52,7 @@ class Staging:
             self._add(self.lead, "rotation", now_s)
             self._prove_until = now_s + PROVE_S
         order = rules.healthy_order(reports, self._count, self.lead)
+        self._join(reports, order)
         self._replace_lost(reports, order, now_s)
         self._stage(reports, order, is_majority, now_s)
         self._agree(reports, now_s)
@@ -58,6 +61,22 @@ class Staging:
         self.selected = sorted(self.selected + [unit])
         self._since_s[unit] = now_s
         self.reason = "%s: unit %d starts" % (reason, unit)
+
+    def _join(self, reports: "Reports", order: "list[int]") -> None:
+        """Select the running units of a part of the group that is received again.
+
+        That part had lost this one, so it selected what it needed alone. A unit that has just
+        started selects all units: it is no such part.
+        """
+        everyone = (1 << self._count) - 1
+        for unit in order:
+            report = reports[unit]
+            is_new = self._received and unit not in self._received
+            is_part = report.selected >> unit - 1 & 1 and report.selected != everyone
+            if is_new and is_part and report.flags & RUNNING and unit not in self.selected:
+                self.selected = sorted(self.selected + [unit])
+                self.reason = "received again: unit %d" % unit
+        self._received = list(reports)
 
     def _replace_lost(self, reports: "Reports", order: "list[int]", now_s: int) -> None:
         """Drop units that are lost or failed, and add others for them immediately."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A group of CDUs in one virtual world: one facility loop, one network, shared heat."""
+"""Failures of a group of CDUs in one virtual world: many runs, each judged."""

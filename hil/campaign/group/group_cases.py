@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Failures of units and of the network of a group, each judged by what the plants see.
 
-Does not emulate; see `hil.campaign.group.group_run`. A run warms up for `WARM_S`, then one failure
+Does not emulate; see `hil.run.several.group_run`. A run warms up for `WARM_S`, then one failure
 begins, and another one `SECOND_S` later in a double case. The limits are:
 
 - no supply temperature of a unit with a flow is more than `LIMIT_K` above its set-point;
@@ -16,7 +16,7 @@ import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hil.campaign.group.group_run import GroupRun
+from hil.run.several.group_run import GroupRun
 
 WARM_S, SECOND_S, AFTER_S = 60.0, 20.0, 120.0
 LIMIT_K, CASE_C, SPREAD_PCT = 3.0, 70.0, 2.0
@@ -51,20 +51,9 @@ class GroupVerdict(NamedTuple):
 
 
 def begin(run: GroupRun, kind: str, unit: int) -> None:
-    """Begin a failure of `KINDS` at a unit."""
-    units = set(range(1, run.count + 1))
-    if kind == "off":
-        run.switch_off(unit)
-    elif kind == "pumps":
-        run.set_pumps_seized(unit, True)
-    elif kind == "alone":
-        run.lan.separate({unit}, units)
-    elif kind == "split":
-        run.lan.separate(set(range(1, run.count // 2 + 1)), units)
-    elif kind == "deaf":
-        run.lan.cut |= {(other, unit) for other in units - {unit}}
-    else:
-        raise ValueError(kind)
+    """Begin a failure of `KINDS` at a unit. Raises ValueError for another one."""
+    name = {"off": "power"}.get(kind, kind)
+    run.begin_fault(name, run.count // 2 if kind == "split" else unit)
 
 
 def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
@@ -81,10 +70,10 @@ def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
         while at_s < end_s:
             at_s += 1.0
             run.run(at_s)
-            over_k = max(over_k, over_setpoint_k(run))
+            over_k = max(over_k, run.worst_excess_k())
             hottest_c = max(hottest_c, *(bed.plant.case_c for bed in run.testbeds))
             if {name for name, _ in case.failures} <= {"alone", "split", "deaf"}:
-                spread_pct = max(spread_pct, speed_spread_pct(run))
+                spread_pct = max(spread_pct, run.speed_spread_pct())
     changes = max(run.group(unit).staging.changes for unit in range(1, case.units + 1))
     checks = (
         (over_k > LIMIT_K, "a supply was too warm"),
@@ -96,20 +85,6 @@ def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
     speed = run.world.now / 1e6 / run.cpu_s
     count = len(run.running())
     return GroupVerdict(case, over_k, hottest_c, spread_pct, changes, count, speed, problems)
-
-
-def over_setpoint_k(run: GroupRun) -> float:
-    """Return the largest excess of a supply temperature of a unit with a flow, K."""
-    beds = [run.testbeds[unit - 1] for unit in run.running()]
-    return max((bed.plant.supply_true_c - bed.settings.setpoint_c for bed in beds), default=99.0)
-
-
-def speed_spread_pct(run: GroupRun) -> float:
-    """Return the difference between the speeds of the running units, percent."""
-    speeds = [
-        max(pump.speed_pct for pump in run.testbeds[unit - 1].plant.pumps) for unit in run.running()
-    ]
-    return max(speeds) - min(speeds) if speeds else 0.0
 
 
 def draw_cases(count: int, load_kw: float, is_double: bool) -> Iterator[GroupCase]:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two redundant controllers on one emulated line: one run, and many with faults."""
+"""Faults of two redundant controllers on one emulated line: many runs, each judged."""

@@ -54,4 +54,9 @@ ROW_TEXTS: dict[str, RowText] = {
     "modem_live_s": RowText("s", "period of the live datagrams"),
     "modem_acks": RowText("", "the ground acknowledges each datagram with a shared key"),
     "modem_power": RowText("", "when the modem has power"),
+    "controllers": RowText("", "2: two redundant controllers on the line of the row"),
+    "pair_link": RowText("", "true: both controllers have a link and a store each"),
+    "units": RowText("", "2 to 16: CDUs of a group on one facility loop; it_kw is of each"),
+    "shared_header": RowText("", "true: the units of the group pump into one header"),
+    "rotate_h": RowText("h", "time between two changes of the lead of the group"),
 }

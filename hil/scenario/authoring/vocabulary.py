@@ -20,6 +20,8 @@ Word = dict[str, Any]
 _ARGUMENTS = {
     "pump": "the number of a pump, from 1",
     "alarm": "the code of an alarm",
+    "node": "the number of a controller, 1 (a) or 2 (b)",
+    "unit": "the number of a unit of the group, from 1",
     "event": "nothing, or @WORD of an event",
     "alarm_event": "CODE, or CODE@WORD of an event",
 }

@@ -9,7 +9,7 @@ import json
 import sys
 
 from hil.campaign.group.group_cases import LIMIT_K, SPREAD_PCT, draw_cases, run_case
-from hil.campaign.group.group_run import CAPACITY_KW
+from hil.run.several.group_run import CAPACITY_KW
 
 EXAMPLE = "coldloop hil group --units 4"
 _SHARE = 0.4

@@ -260,6 +260,34 @@ def test_two_halves_cool_with_more_units_and_agree_again() -> None:
     assert len(group.running) <= few
 
 
+@pytest.mark.parametrize("load_w", [150_000, 200_000, 250_000])
+def test_a_healed_network_stops_no_unit_before_its_time(load_w: int) -> None:
+    """Each half had lost the other one; together they select what runs, and no unit is too many."""
+    group = RuleGroup(4, load_w)
+    group.step(100)
+    half = {1, 2}
+    group.cuts = {(a, b) for a in group.units for b in group.units if (a in half) != (b in half)}
+    group.step(90)
+    group.cuts = set()
+    for _ in range(800):
+        group.step()
+        assert group.running == {1, 2, 3, 4}
+    assert [staging.selected for staging in group.units.values()] == [[1, 2, 3, 4]] * 4
+    assert [staging.changes for staging in group.units.values()] == [0] * 4
+
+
+def test_a_unit_that_has_started_again_is_not_taken_for_a_part_that_ran() -> None:
+    group = RuleGroup(4, 70_000)
+    group.step(4000)
+    idle = ({1, 2, 3, 4} - group.running).pop()
+    group.healthy.discard(idle)
+    group.step(20)
+    group.healthy.add(idle)
+    group.units[idle] = Staging(4)
+    group.step(60)
+    assert len(group.running) == 2
+
+
 def all_cuts(count: int) -> list[tuple[int, int]]:
     return list(itertools.permutations(range(1, count + 1), 2))
 

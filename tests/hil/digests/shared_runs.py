@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hil.kernel.dut import DutFactory, InProcessDut
-from hil.run.virtual import RunResult, VirtualRun
+from hil.run.several.open_run import open_run
+from hil.run.virtual import RunResult
 from hil.scenario.loader import find
 from hil.scenario.model import Scenario
 from hil.shells.lockstep import LockStepDut
@@ -33,11 +34,11 @@ def run_scenario(
     name: str | Scenario, seed: int = 1, make_dut: DutFactory = InProcessDut
 ) -> RunResult:
     """Run a shipped scenario or another one; always a new run."""
-    run = VirtualRun(find(name) if isinstance(name, str) else name, seed, make_dut)
+    run = open_run(find(name) if isinstance(name, str) else name, seed, make_dut)
     try:
         return run.make_result("any", run.run())
     finally:
-        run.dut.close()
+        run.close()
 
 
 def shared_result(name: str, seed: int = 1) -> SharedResult:

@@ -8,12 +8,13 @@ from unittest.mock import patch
 import pytest
 
 from agent.port_numbers import FIRST_BUS, RECEIVER
+from hil.bench.testbed_settings import several_setting
 from hil.commands import hil
 from hil.io.register_trace import ReplayedRegisters, find_difference, register_writes
 from hil.record.record import RECORD_FILE, read
 from hil.run.capture import CapturePlayer, compare_outputs, load, parse
 from hil.run.recorded import DUTS
-from hil.scenario.loader import shipped_names
+from hil.scenario.loader import find, shipped_names
 from tests.support.cli_tools import SHORT, scenario_file
 from tests.support.modbus_master import with_crc
 from tests.support.programs import require_program
@@ -164,7 +165,9 @@ def test_multi_register_and_tcp_frames_are_decoded() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", shipped_names())
+@pytest.mark.parametrize(
+    "name", [name for name in shipped_names() if not several_setting(find(name).settings)]
+)
 def test_float32_writes_equal_within_one_count(name: str, tmp_path: Path) -> None:
     require_program("gcc")
     path = tmp_path / "run.jsonl"

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hil.commands import hil
-from hil.run.multi_row import run_row, run_rows
+from hil.run.several.multi_row import run_row, run_rows
 from tests.hil.digests.shared_runs import quick_lock_step
 from tests.support.programs import require_program
 

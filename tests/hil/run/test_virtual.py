@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hil.bench.testbed_settings import several_setting
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find, parse, shipped_names
@@ -71,6 +72,8 @@ BOARD_HEAP = {
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
 needed: the names lie in this heap; a board has them frozen in flash."""
+SEVERAL = [name for name in USUAL if several_setting(find(name).settings)]
+"""Scenarios of several controllers; these run on CPython."""
 ON_BOTH = (
     *BOARD_HEAP,
     *("air-in-loop", "air-in-loop-loads", "all-at-once", "bmc-troubles", "bus-late", "bus-noise"),
@@ -95,7 +98,7 @@ def test_scenario_passes(name: str) -> None:
         assert shared_result(name).failures == ()
 
 
-@pytest.mark.parametrize("name", [soak_if(n not in ON_BOTH, n) for n in USUAL])
+@pytest.mark.parametrize("name", [soak_if(n not in ON_BOTH, n) for n in USUAL if n not in SEVERAL])
 def test_both_interpreters_give_the_same_digest(name: str) -> None:
     require_program("micropython")
     heap = BOARD_HEAP.get(name)

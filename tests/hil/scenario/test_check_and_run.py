@@ -19,7 +19,7 @@ from hil.devices.gnss.dialects import DIALECTS
 from hil.errors import ScenarioError
 from hil.fault.registry import EVENTS
 from hil.measure.registry import MEASURES
-from hil.run.virtual import VirtualRun
+from hil.run.several.open_run import open_run
 from hil.scenario.authoring.file_check import check_text
 from hil.scenario.loader import shipped_files
 from hil.scenario.model import Expectation, Prompt, ScenarioEvent
@@ -121,7 +121,7 @@ def starts(path: Path) -> bool:
     except ScenarioError:
         return False
     for scenario in suite.scenarios:
-        VirtualRun(scenario, 1).dut.close()
+        open_run(scenario, 1).close()
     return True
 
 

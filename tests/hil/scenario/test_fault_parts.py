@@ -8,6 +8,7 @@ import pytest
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.fault.registry import EVENTS
+from hil.fault.several import GROUP_EVENTS, PAIR_EVENTS
 from hil.kernel.world import World
 from hil.scenario.fault_parts import find_limits, find_part, find_refusal, find_unit
 from tests.support.cli_tools import SHORT
@@ -38,7 +39,21 @@ def can_start(name: str, settings: TestbedSettings) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", sorted(EVENTS))
+SEVERAL = {**PAIR_EVENTS, **GROUP_EVENTS}
+
+
+@pytest.mark.parametrize("name", sorted(SEVERAL))
+def test_a_fault_of_several_controllers_is_refused(name: str) -> None:
+    for settings in (BASIC, FULL):
+        assert find_refusal(name, settings, in_real_time=False).startswith("needs row.")
+    row = replace(BASIC, controllers=2, pair_link=True)
+    if name in GROUP_EVENTS:
+        row = replace(BASIC, units=2)
+    assert not find_refusal(name, row, in_real_time=False)
+    assert find_refusal(name, row, in_real_time=True)
+
+
+@pytest.mark.parametrize("name", sorted(EVENTS.keys() - SEVERAL.keys()))
 def test_a_fault_that_cannot_start_is_refused(name: str) -> None:
     if not can_start(name, BASIC):
         assert find_refusal(name, BASIC, in_real_time=True)
@@ -71,7 +86,8 @@ def test_a_value_with_a_physical_unit_shows_it() -> None:
     assert units["supply_drift"] == "K per hour"
     assert units["leak"] == "L/min"
     assert units["pump_trip"] == ""
-    numbers = {name for name, unit in units.items() if not unit}
+    assert units["group_load"] == "kW"
+    numbers = {name for name, unit in units.items() if not unit and name not in SEVERAL}
     assert len(numbers) <= 30, "numbers, counts, codes and fractions have no unit"
 
 

@@ -16,8 +16,8 @@ from deploy.northbound.panel.state import state_json
 from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snapshot import Snapshot
 from hil.bench.testbed import Testbed
-from hil.campaign.group.group_run import GroupRun
 from hil.io.endpoints import SerialEndpoint
+from hil.run.several.group_run import GroupRun
 from hil.shells.several import PausableShell
 
 

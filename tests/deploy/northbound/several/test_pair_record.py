@@ -11,7 +11,7 @@ from deploy.northbound.metrics import metrics_text
 from deploy.northbound.record import SnapshotSource
 from deploy.northbound.snapshot import Snapshot
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import PairRun
+from hil.run.several.pair_run import PairRun
 
 
 def read(run: PairRun, number: int, folder: Path) -> Snapshot:

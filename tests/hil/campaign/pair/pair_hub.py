@@ -18,8 +18,8 @@ from typing import Self
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import is_device_write
 from hil.kernel.world import World
+from hil.run.several.pair_run import is_device_write
 from hil.run.virtual import START_UTC
 
 

@@ -17,7 +17,7 @@ from agent.redundancy.controller import make_controller
 from agent.redundancy.pair_table import ACTIVE
 from agent.redundancy.paired_agent import PairedAgent
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import PAIR_KEY, PairRun
+from hil.run.several.pair_run import PAIR_KEY, PairRun
 from protocols.modbus.rtu import build_frame
 
 

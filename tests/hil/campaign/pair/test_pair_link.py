@@ -13,7 +13,7 @@ from agent.redundancy.handover import REASONS, reason_of
 from agent.redundancy.pair_table import ACTIVE
 from agent.redundancy.stored_epoch import COMMAND_KEY, STATE_KEY, command_text
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_run import PAIR_KEY, PairRun
+from hil.run.several.pair_run import PAIR_KEY, PairRun
 from protocols.modbus.rtu import build_frame
 
 

@@ -9,17 +9,31 @@ from agent.commands import profiles
 from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.redundancy.beacon import UNITS, Word, build_request
-from agent.redundancy.pair_table import ACTIVE, STANDBY
+from agent.redundancy.pair_table import ACTIVE, STANDBY, timers_of
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_cases import KINDS, PairCase, all_cases, run_case
-from hil.campaign.pair.pair_run import PairRun
+from hil.campaign.pair.pair_cases import (
+    DOUBLE_KINDS,
+    KINDS,
+    Fault,
+    FaultKind,
+    PairCase,
+    all_cases,
+    draw_cases,
+    draw_doubles,
+    one_fault,
+    run_case,
+    run_cases,
+)
+from hil.campaign.pair.snapshot import run_in_copy
 from hil.commands import hil
+from hil.errors import BenchError
+from hil.run.several.pair_run import PairRun
 from protocols.modbus.rtu import build_frame
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.fault}-{kind.seconds}")
 def test_one_fault_of_the_active_controller(kind) -> None:
-    verdict = run_case(PairCase(kind, 0, 43.7))
+    verdict = run_case(one_fault(kind, 0, 43.7))
     assert verdict.problems == ()
 
 
@@ -97,6 +111,11 @@ def test_takeover_command(capsys: pytest.CaptureFixture[str]) -> None:
     record = json.loads(capsys.readouterr().out)
     assert (record["runs"], record["broken"]) == (3, [])
     assert hil(["takeover", "--runs", "0"]) == 2
+    assert hil(["takeover", "--all", "--double"]) == 2
+    assert hil(["takeover", "--runs", "2", "--double", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "--double is for --runs" in captured.err
+    assert json.loads(captured.out)["faults"] == 2
 
 
 def config_of_pair(**changes):
@@ -119,7 +138,52 @@ def test_what_a_pair_cannot_do_is_refused(changes, text: str) -> None:
         load(config_of_pair(**changes), profiles())
 
 
+@pytest.mark.parametrize("kind", KINDS[-8:], ids=lambda kind: f"{kind.fault}-{kind.seconds}")
+def test_a_copy_of_a_warm_pair_gives_the_verdict_of_a_run_from_the_start(kind: FaultKind) -> None:
+    case = one_fault(kind, 1, 42.3)
+    assert list(run_cases([case])) == [run_case(case)]
+
+
+def test_cases_come_in_the_order_of_their_times_and_do_not_change_each_other() -> None:
+    cases = list(draw_cases(6, 3))
+    together = list(run_cases(cases))
+    assert len({verdict.case for verdict in together}) == 6
+    assert [verdict.case.at_s for verdict in together if not verdict.case.is_linked] == sorted(
+        case.at_s for case in cases if not case.is_linked
+    )
+    last = together[-1]
+    assert next(run_cases([last.case])) == last
+
+
+def test_two_faults_keep_the_limits() -> None:
+    verdicts = list(run_cases(list(draw_doubles(24, 5))))
+    assert [verdict for verdict in verdicts if verdict.problems] == []
+
+
+def test_two_faults_that_leave_two_writers_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the rule that an active controller without replies gives up."""
+    true_timers = timers_of
+    monkeypatch.setattr(
+        "agent.redundancy.paired_agent.timers_of",
+        lambda node: true_timers(node)._replace(resign_ms=60_000),
+    )
+    kinds = [kind for kind in DOUBLE_KINDS if kind.fault == "pause"]
+    cases = [
+        PairCase((Fault(kinds[0]._replace(seconds=seconds), 0, at_s), Fault(kinds[0], 1, at_s + 9)))
+        for seconds in (1.5, 1.6)
+        for at_s in (40.2, 41.0, 42.1, 43.3)
+    ]
+    problems = [text for verdict in run_cases(cases) for text in verdict.problems]
+    assert "both controllers wrote in one cycle" in problems
+
+
+def test_an_error_in_a_copy_is_an_error_here() -> None:
+    with pytest.raises(BenchError, match="a copy of the run failed: ZeroDivisionError"):
+        run_in_copy(lambda: 1 // 0)
+    assert run_in_copy(lambda: [1, "a"]) == [1, "a"]
+
+
 @pytest.mark.soak
 def test_every_kind_at_every_tick() -> None:
-    broken = [v for v in map(run_case, all_cases()) if v.problems]
+    broken = [v for v in run_cases(list(all_cases())) if v.problems]
     assert broken == []

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from agent.agent import Agent
@@ -19,26 +20,44 @@ from agent.port_numbers import CONSOLE, FIRST_BUS
 from agent.redundancy.beacon import UNITS
 from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
-from hil.bench.testbed import BUS_BAUD, Testbed
+from agent.redundancy.stored_epoch import COMMAND_KEY, command_text
+from hil.bench.testbed import BUS_BAUD, RPU_UNIT, Testbed
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.pair.pair_wire import PairWire
 from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
+from hil.run.several.pair_meter import PairMeter
+from hil.run.several.pair_wire import PairWire
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
+from protocols.modbus.pdu import read_holding
+from protocols.modbus.rtu import build_frame
 
 _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
 _SAMPLE_US = 20_000
 PAIR_KEY = bytes(range(32))
 """Key of the pair."""
-FAULTS = ("power", "pause", "receiver", "driver", "link", "store")
+FAULTS = (
+    *("power", "pause", "receiver", "driver", "stuck", "babble", "link", "store", "key"),
+    *("swap", "out"),
+)
+"""Faults of a controller, and commands of a person (`swap`, `out`)."""
+_BABBLE_US = 30_000
+"""Time from one frame of a babbling port to the next one; a frame of 8 bytes takes 4.6 ms."""
+_BABBLE_FRAME = build_frame(RPU_UNIT, read_holding(0, 1))
 STORE_PORT, LINK_PORT = FIRST_BUS + 1, FIRST_BUS + 2
 """Ports of the redundancy section; the testbed has one bus and no other component with a port."""
+
+
+NodeAction = Callable[[int], None]
+
+
+def _with(act: Callable[[int, bool], None], is_on: bool, node: int) -> None:
+    act(node, is_on)
 
 
 class Write(NamedTuple):
@@ -80,11 +99,12 @@ class PairRun:
         self.writes: list[Write] = []
         self.console: list[str] = []
         self.agents: list[PairedAgent] = []
+        self.takeovers = 0
+        self._babbling: set[int] = set()
+        self._keys = [PAIR_KEY, PAIR_KEY]
         self.shells = [self._make_node(number) for number in (0, 1)]
-        self.longest_gap_us = self.supply_error_k = self.largest_step_pct = 0.0
-        self._last_active_at = 0
-        self._commands = self._read_commands()
-        self._measured_from = 1 << 62
+        self._faults = self._make_faults()
+        self.meter = PairMeter(self.testbed.plant, settings.setpoint_c)
 
     def _make_node(self, number: int) -> PausableShell:
         agent = self._make_agent(number)
@@ -109,60 +129,91 @@ class PairRun:
 
     def _make_agent(self, number: int) -> PairedAgent:
         section = {**self.config["redundancy"], "node": "ab"[number]}
+        section["key"] = self._keys[number].hex()
         config, loaded = {**self.config, "redundancy": section}, profiles()
         controller = make_controller(load(config, loaded), lambda: Agent(load(config, loaded)))
         assert isinstance(controller, PairedAgent)
         return controller
 
     def _print(self, number: int, data: bytes) -> None:
-        self.console.append(
-            f"{self.world.now / _SECOND:.3f} {'ab'[number]} {data.decode().strip()}"
-        )
+        line = data.decode().strip()
+        self.takeovers += line == f"pair {'ab'[number]}: active"
+        self.testbed.history.add_console(self.world.now, line)
+        self.console.append(f"{self.world.now / _SECOND:.3f} {'ab'[number]} {line}")
 
     def _observe(self, node: int, frame: bytes, now: int) -> None:
         if is_device_write(frame):
             self.writes.append(Write(node, now, frame))
+            self.meter.add_write(node, now)
 
     def at(self, at_s: float, call: Callable[..., None], *args: Any) -> None:
         """Call `call(*args)` at `at_s` seconds."""
         self.world.schedule(int(at_s * _SECOND), call, *args)
 
     def begin_fault(self, kind: str, node: int) -> None:
-        """Begin one of `FAULTS` at a controller."""
-        shell = self.shells[node]
-        if kind == "power":
-            shell.switch_off()
-            shell.endpoints[FIRST_BUS].close()
-        elif kind == "pause":
-            shell.paused = True
-        elif kind == "receiver":
-            self.line.masters[node].receiver_failed = True
-        elif kind == "driver":
-            self.line.masters[node].driver_failed = True
-        elif kind == "link":
-            self.wire.is_cut[node] = True
-        elif kind == "store":
-            self.stores[node].absent = True
-            self.stores[node].fail()
-        else:
-            raise ValueError(kind)
+        """Begin one of `FAULTS` at a controller. Raises KeyError for another one."""
+        self._faults[kind][0](node)
 
     def end_fault(self, kind: str, node: int) -> None:
         """End the fault: the controller starts, goes on, or receives and sends again."""
+        self._faults[kind][1](node)
+
+    def _make_faults(self) -> dict[str, tuple[NodeAction, NodeAction]]:
+        """Return start and end of each fault."""
+
+        def switch(act: Callable[[int, bool], None]) -> tuple[NodeAction, NodeAction]:
+            return partial(_with, act, True), partial(_with, act, False)
+
+        line, shells = self.line, self.shells
+        return {
+            "power": (self._cut_power, self._start_power),
+            "pause": (lambda node: shells[node].pause(), lambda node: shells[node].resume()),
+            "receiver": switch(line.fail_receiver),
+            "driver": switch(line.fail_driver),
+            "stuck": switch(line.hold),
+            "babble": (self._begin_babble, self._babbling.discard),
+            "link": switch(self.wire.cut),
+            "store": switch(lambda node, is_dead: self.stores[node].set_absent(is_dead)),
+            "key": switch(self._change_key),
+            "swap": (lambda node: self.command(node, "swap"), lambda _: None),
+            "out": (lambda node: self.command(node, "out"), lambda node: self.command(node, "in")),
+        }
+
+    def command(self, node: int, name: str) -> None:
+        """Give a command of `COMMANDS` to a controller, as `coldloop pair` does."""
+        epoch = self.agents[node].beacons.epoch
+        self.stores[node].records[COMMAND_KEY] = command_text(self._keys[node], name, epoch)
+
+    def _cut_power(self, node: int) -> None:
         shell = self.shells[node]
-        if kind == "power":
-            self.agents[node] = self._make_agent(node)
-            shell.switch_on(AgentDut(self.agents[node]))
-        elif kind == "pause":
-            shell.resume()
-        elif kind == "link":
-            self.wire.is_cut[node] = False
-        elif kind == "store":
-            self.stores[node].absent = False
-        elif kind == "receiver":
-            self.line.masters[node].receiver_failed = False
-        else:
-            self.line.masters[node].driver_failed = False
+        shell.switch_off()
+        for endpoint in shell.endpoints.values():
+            if isinstance(endpoint, StoreEndpoint):
+                endpoint.cut_power()
+            else:
+                endpoint.close()
+
+    def _start_power(self, node: int) -> None:
+        if self.shells[node].is_on:
+            return
+        self.agents[node] = self._make_agent(node)
+        self.shells[node].switch_on(AgentDut(self.agents[node]))
+
+    def _change_key(self, node: int, is_other: bool) -> None:
+        """Restart a controller with another key of the pair, or with the right one."""
+        self._keys[node] = bytes(32) if is_other else PAIR_KEY
+        self._cut_power(node)
+        self._start_power(node)
+
+    def _begin_babble(self, node: int) -> None:
+        self._babbling.add(node)
+        self._babble(node)
+
+    def _babble(self, node: int) -> None:
+        """Send a valid read request, again and again."""
+        if node in self._babbling:
+            self.line.send(node, _BABBLE_FRAME)
+            self.at((self.world.now + _BABBLE_US) / _SECOND, self._babble, node)
 
     def start(self) -> None:
         """Start both controllers."""
@@ -177,38 +228,49 @@ class PairRun:
 
     def measure_from(self, at_s: float) -> None:
         """Sample gaps, steps of actuators and the supply temperature from `at_s`, each 20 ms."""
-        self._measured_from = self._last_active_at = int(at_s * _SECOND)
-        self.world.schedule(self._measured_from, self._sample)
+        begin_us = int(at_s * _SECOND)
+        self.world.schedule(begin_us, self._begin_measurement)
 
-    def _read_commands(self) -> list[float]:
-        plant = self.testbed.plant
-        return [plant.valve_command_pct, *(pump.target_pct for pump in plant.pumps)]
+    def _begin_measurement(self) -> None:
+        self.meter.start(self.world.now)
+        self._sample()
+
+    @property
+    def longest_gap_us(self) -> int:
+        """Longest time without a controller that may write, while a whole one is there, µs."""
+        return self.meter.longest_gap_us
+
+    @property
+    def largest_step_pct(self) -> float:
+        """Largest step of an actuator's command in 20 ms, percent."""
+        return self.meter.largest_step_pct
+
+    @property
+    def supply_error_k(self) -> float:
+        """Largest distance of the true supply temperature from its set-point, K."""
+        return self.meter.supply_error_k
 
     def _sample(self) -> None:
-        plant, now = self.testbed.plant, self.world.now
-        plant.advance(now)
-        if now == self._measured_from or self._has_active():
-            self._last_active_at = now
-        elif any(self._is_fault_free(node) for node in (0, 1)):
-            self.longest_gap_us = max(self.longest_gap_us, now - self._last_active_at)
-        else:
-            self._last_active_at = now
-        commands = self._read_commands()
-        if now > self._measured_from:
-            steps = [abs(b - a) for a, b in zip(self._commands, commands, strict=True)]
-            self.largest_step_pct = max(self.largest_step_pct, *steps)
-        self._commands = commands
-        error_k = abs(plant.supply_true_c - self.testbed.settings.setpoint_c)
-        self.supply_error_k = max(self.supply_error_k, error_k)
+        now = self.world.now
+        self.testbed.plant.advance(now)
+        has_whole = any(self._is_fault_free(node) for node in (0, 1))
+        self.meter.sample(now, self._has_active(), has_whole)
         self.world.schedule(now + _SAMPLE_US, self._sample)
 
     def _is_fault_free(self, node: int) -> bool:
+        """Return whether a controller can work: none on a line that is held or babbled on.
+
+        One that a person took out of the pair does not count.
+        """
         shell, master = self.shells[node], self.line.masters[node]
         return (
             shell.is_on
             and not shell.paused
             and not master.receiver_failed
             and not master.driver_failed
+            and not self._babbling
+            and not self.line.is_held
+            and self.agents[node].role != "out"
         )
 
     def _has_active(self) -> bool:

@@ -26,6 +26,10 @@ class PairWire:
         self.ends.append(end)
         return end
 
+    def cut(self, node: int, is_cut: bool) -> None:
+        """Lose the messages of controller `node`, or carry them again."""
+        self.is_cut[node] = is_cut
+
     def send(self, node: int, data: bytes) -> None:
         """Carry a message of controller `node` to the other one."""
         if not self.is_cut[node]:

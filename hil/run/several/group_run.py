@@ -3,7 +3,7 @@
 
 Does not judge; see `hil.campaign.group.group_cases`. Shared are:
 
-- the network: `hil.campaign.group.group_lan`;
+- the network: `hil.run.several.group_lan`;
 - the facility loop: branches in parallel with a common pressure drop, so that each valve takes
   pressure from the others: `(1 + gamma) / (1 + gamma (q / q0)^2)` of the design pressure;
 - the heat: the row's power is divided by the secondary flows, as of units that pump into one
@@ -26,14 +26,16 @@ from agent.port_numbers import BROKER, CONSOLE, FIRST_BUS, RECEIVER, STATE
 from hil.bench import receiver_choice
 from hil.bench.testbed import BUS_BAUD, Testbed
 from hil.bench.testbed_settings import TestbedSettings
-from hil.campaign.group.group_lan import GroupLan
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.run.several.group_lan import GroupLan, pairs_between
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
 
+FAULTS = ("power", "pumps", "rpu", "return", "alone", "split", "deaf", "loss", "load")
+"""Failures of a unit, of its sensors, of the network; and a step of the heat."""
 KEY = bytes(range(32))
 """Key of the group."""
 CAPACITY_KW = 100.0
@@ -49,11 +51,19 @@ class GroupRun:
     """The units of a group, numbered from 1. `load_kw`: heat of the row."""
 
     def __init__(
-        self, count: int, load_kw: float, seed: int = 1, is_timed: bool = False, **section: Any
+        self,
+        count: int,
+        load_kw: float,
+        seed: int = 1,
+        is_timed: bool = False,
+        settings: TestbedSettings | None = None,
+        **section: Any,
     ) -> None:
         self.count = count
         self.load_kw = load_kw
-        self.world = World(seed, START_UTC)
+        self.settings = settings or TestbedSettings()
+        start_us = receiver_choice.parse_start_us(self.settings.start_utc) or START_UTC
+        self.world = World(seed, start_us)
         self.lan = GroupLan(self.world.random("lan"))
         self.names = [f"cdu{number:02d}" for number in range(1, count + 1)]
         self.console: list[str] = []
@@ -69,7 +79,7 @@ class GroupRun:
         self.cpu_s = 0.0
 
     def _add_unit(self, number: int, seed: int) -> None:
-        settings = replace(TestbedSettings(), it_kw=self.load_kw / self.count)
+        settings = replace(self.settings, it_kw=self.load_kw / self.count)
         self.world.seed = seed * 100 + number  # each plant has its own noise
         testbed = Testbed(self.world, settings)
         config = testbed.config(
@@ -159,10 +169,74 @@ class GroupRun:
         self.agents[number - 1] = self._make_agent(number)
         self.shells[number - 1].switch_on(AgentDut(self.agents[number - 1]))
 
+    def begin_fault(self, kind: str, value: float) -> None:
+        """Begin one of `FAULTS`. `value`: number of the unit; loss in percent; heat in kW."""
+        number = int(value)
+        units = set(range(1, self.count + 1))
+        if kind == "power":
+            self.switch_off(number)
+        elif kind == "pumps":
+            self.set_pumps_seized(number, True)
+        elif kind == "rpu":
+            self.testbeds[number - 1].rpu.inject("dead", True)
+        elif kind == "return":
+            self.testbeds[number - 1].rpu.break_sensor("return_c")
+        elif kind in ("alone", "split", "deaf"):
+            some = set(range(1, number + 1)) if kind == "split" else {number}
+            pairs = pairs_between(some, units)
+            if kind == "deaf":
+                pairs = {(a, b) for a, b in pairs if b == number}
+            self.lan.block(f"{kind} {number}", pairs)
+        elif kind == "loss":
+            self.lan.set_loss(value / 100)
+        elif kind == "load":
+            self.load_kw = value * self.count
+        else:
+            raise ValueError(kind)
+
+    def end_fault(self, kind: str, value: float) -> None:
+        """End one of `FAULTS`."""
+        number = int(value)
+        if kind == "power":
+            self.switch_on(number)
+        elif kind == "pumps":
+            self.set_pumps_seized(number, False)
+        elif kind == "rpu":
+            self.testbeds[number - 1].rpu.inject("dead", False)
+        elif kind == "return":
+            self.testbeds[number - 1].rpu.clear_fault("return_c")
+        elif kind == "loss":
+            self.lan.set_loss(0.0)
+        else:
+            self.lan.unblock(f"{kind} {number}")
+
     def set_pumps_seized(self, number: int, is_seized: bool) -> None:
         """Stop both pumps of a unit, or free them."""
         for pump in self.testbeds[number - 1].plant.pumps:
             pump.set_seized(is_seized)
+
+    def worst_excess_k(self) -> float:
+        """Return the largest excess of a supply over its set-point, of the units with a flow, K.
+
+        Without such a unit it is 99.
+        """
+        beds = [self.testbeds[number - 1] for number in self.running()]
+        excess = [bed.plant.supply_true_c - bed.settings.setpoint_c for bed in beds]
+        return max(excess, default=99.0)
+
+    def speed_spread_pct(self) -> float:
+        """Return the difference between the pump speeds of the running units, percent.
+
+        A unit that has stopped by selection still has a flow for some seconds; it does not count.
+        """
+        numbers = [number for number in self.running() if self.group(number).runs]
+        beds = [self.testbeds[number - 1] for number in numbers]
+        speeds = [max(pump.speed_pct for pump in bed.plant.pumps) for bed in beds]
+        return max(speeds) - min(speeds) if speeds else 0.0
+
+    def config(self, number: int) -> dict[str, Any]:
+        """Return the configuration of a unit."""
+        return self._configs[number - 1]
 
     def group(self, number: int) -> Any:
         """Return the component of a unit."""
