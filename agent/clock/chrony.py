@@ -10,6 +10,7 @@ above `bound_ms`. chronyd then gets no samples: it coasts or selects another sou
 
 import struct
 
+from agent.clock.clock_state import TRUSTED
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
 from protocols.time_units import MILLISECOND, SECOND
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
     from agent.clock.clock_context import ClockContext
     from agent.core.component.base import Actions
-
-_TRUSTED = ("sync", "holdover")
 
 
 class RefClock(Component):
@@ -50,7 +49,7 @@ class RefClock(Component):
         clock = self.agent.clock
         utc, bound = clock.utc(now), clock.bound_us(now)
         within_bound = utc is not None and bound is not None and bound <= self._max_bound_us
-        if not within_bound or utc is None or clock.state(now) not in _TRUSTED:
+        if not within_bound or utc is None or clock.state(now) not in TRUSTED:
             self.withheld += 1
             return
         self.sent += 1

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 
 FREE, SYNC, HOLDOVER, UNTRUSTED = "free", "sync", "holdover", "untrusted"
+TRUSTED = (SYNC, HOLDOVER)
+"""States in which certificates, messages and schedules are judged by UTC."""
 
 SET = "set"
 """Fixes that agree have set UTC, or an operator's or modem's time did (`SET_COARSELY`)."""

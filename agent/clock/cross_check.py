@@ -47,7 +47,7 @@ if TYPE_CHECKING:
             ...
 
         def set_from_cross_check(
-            self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool
+            self, utc_us: int, uncertainty_us: int, now: int, has_leap_s: bool
         ) -> None:
             """Set UTC from the reference time alone."""
             ...
@@ -84,8 +84,12 @@ class CrossCheck:
         """Clear the earliest possible UTC."""
         self.confirmed_us = 0
 
-    def check(self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool) -> "bool | None":
-        """Compare UTC with a reference time; see `UtcClock.cross_check`."""
+    def check(self, utc_us: int, uncertainty_us: int, now: int, has_leap_s: bool) -> "bool | None":
+        """Compare UTC with a reference time; see `UtcClock.cross_check`.
+
+        Returns whether they agree; None if UTC was not known. The status and the alarm call a
+        disagreement "witness".
+        """
         clock, previous = self._clock, self._last_reference
         self._last_reference = reference = Reference(utc_us, uncertainty_us, now)
         if utc_us < clock.min_utc_us:
@@ -93,8 +97,8 @@ class CrossCheck:
             return False
         clock_utc, bound = clock.utc(now), clock.subsecond_bound_us(now)
         if clock_utc is None or bound is None:
-            if previous is not None and _consistent(previous, reference, clock.drift_ppb):
-                clock.set_from_cross_check(utc_us, uncertainty_us, now, knows_leap)
+            if previous is not None and _are_consistent(previous, reference, clock.drift_ppb):
+                clock.set_from_cross_check(utc_us, uncertainty_us, now, has_leap_s)
             return None
         difference, limit = utc_us - clock_utc, bound + uncertainty_us
         if abs(difference) <= limit:
@@ -102,12 +106,12 @@ class CrossCheck:
             clock.set_disagreement(0)
             earliest = max(clock_utc - bound, utc_us - uncertainty_us)
             self.confirmed_us = max(self.confirmed_us, earliest)
-            if limit < _HALF_SECOND_US and knows_leap:
+            if limit < _HALF_SECOND_US and has_leap_s:
                 clock.leap.set_known()
             return True
         self._disagreements += 1
         if self._disagreements >= 2:
-            is_exact = limit < _HALF_SECOND_US and knows_leap
+            is_exact = limit < _HALF_SECOND_US and has_leap_s
             seconds = whole_seconds(difference, limit) if is_exact else 0
             if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
                 clock.step_whole_seconds(seconds)
@@ -122,7 +126,7 @@ class CrossCheck:
         return False
 
 
-def _consistent(first: "Reference", second: "Reference", drift_ppb: int) -> bool:
+def _are_consistent(first: "Reference", second: "Reference", drift_ppb: int) -> bool:
     """Return whether two reference times agree over the time between them."""
     elapsed = second.mono_us - first.mono_us
     difference: int = second.utc_us - first.utc_us - elapsed

@@ -118,19 +118,19 @@ class UtcClock(ClockOutput):
         self.failed_signal_checks = count
 
     def cross_check(
-        self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool = True
+        self, utc_us: int, uncertainty_us: int, now: int, has_leap_s: bool = True
     ) -> "bool | None":
         """Compare UTC with another clock, for example network time; see `agent.clock.cross_check`.
 
         The other clock was at `utc_us`, within `uncertainty_us`, at the monotonic time `now`.
-        `knows_leap`: its leap seconds are known.
+        `has_leap_s`: its leap seconds are known.
         Returns True if they agree, False if not, None if UTC is unknown.
         """
         if self.cross_checker is None:
             from agent.clock.cross_check import CrossCheck  # noqa: PLC0415 - most units need none
 
             self.cross_checker = CrossCheck(self)
-        return self.cross_checker.check(utc_us, uncertainty_us, now, knows_leap)
+        return self.cross_checker.check(utc_us, uncertainty_us, now, has_leap_s)
 
     def set_disagreement(self, disagreement_us: int) -> None:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
@@ -177,13 +177,13 @@ class UtcClock(ClockOutput):
             self.cross_checker.clear()
 
     def set_from_cross_check(
-        self, utc_us: int, uncertainty_us: int, now: int, knows_leap: bool
+        self, utc_us: int, uncertainty_us: int, now: int, has_leap_s: bool
     ) -> None:
         """Set UTC from a cross-check alone, in the state holdover."""
         self._last_good = now - self.fix_timeout - 1
         self._set_utc(utc_us - now, 0, uncertainty_us * _NS, now)
         self._event(states.SET_COARSELY)
-        if uncertainty_us < SECOND // 2 and knows_leap:
+        if uncertainty_us < SECOND // 2 and has_leap_s:
             self.leap.set_known()
 
     def set_fix_filter(self, fix_filter: "Callable[[Fix], bool]") -> None:

@@ -13,6 +13,7 @@ A message is accepted without a date only in one case: the unit has no trusted U
 no message before.
 """
 
+from agent.clock.clock_state import TRUSTED
 from agent.remote.message.counter import epoch_of, seconds_of
 from agent.remote.message.header import EPOCH_S
 from protocols.time_units import SECOND
@@ -49,7 +50,7 @@ class MessageClock:
     def utc_s(self, now: int) -> int:
         """Return the trusted UTC in seconds since 1970, 0 without one."""
         utc = self._agent.clock.utc(now)
-        trusted = self._agent.clock.state(now) in ("sync", "holdover")
+        trusted = self._agent.clock.state(now) in TRUSTED
         return utc // SECOND if utc is not None and trusted else 0
 
     def passed_s(self, now: int) -> int:

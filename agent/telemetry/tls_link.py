@@ -10,6 +10,7 @@ chain and the host name, and the dates once UTC is trusted. A connection from be
 once and opened again.
 """
 
+from agent.clock.clock_state import TRUSTED
 from agent.core.port_link import PortLink
 from protocols.time_units import NEVER, SECOND
 
@@ -60,5 +61,5 @@ class TlsLink(PortLink):
     def _utc_s(self, now: int) -> int:
         """Return trusted UTC in s; 0: unknown."""
         utc = self._clock.utc(now)
-        trusted = self._clock.state(now) in ("sync", "holdover")
+        trusted = self._clock.state(now) in TRUSTED
         return utc // SECOND if utc is not None and trusted else 0

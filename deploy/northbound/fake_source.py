@@ -103,7 +103,7 @@ class FakeSource:
             ),
             software="coldloop 0.2.0",
             configuration=(7, "ab" * 32),
-            clock={"state": "synchronised"},
+            clock={"state": "sync"},
             link={"connected": True},
         )
 

@@ -228,7 +228,7 @@ class RequestSender(BusCounters):
         guard = self._stale_replies
         others = [
             body
-            for body in self.client.pending_requests()
+            for body in self.client.unanswered_others()
             if not guard.is_own_echo(body[0], body[1:])
         ]
         self._check_late_frames(now)

@@ -19,10 +19,10 @@ from hil.measure.link import LINK_MEASURES
 from hil.measure.load import LOAD_MEASURES
 from hil.measure.modem import MODEM_MEASURES
 from hil.measure.several import GROUP_MEASURES, PAIR_MEASURES
+from protocols.telemetry.schema import CLOCKS
 
 __all__ = ["MEASURES", "Measure", "read"]
 
-CLOCK_STATES = ("free", "sync", "holdover", "untrusted")
 ALARM_CODES = tuple(all_records())
 
 
@@ -93,7 +93,7 @@ MEASURES: dict[str, Measure] = {
     "clock": Measure(
         "",
         "0 free 1 sync 2 holdover 3 untrusted",
-        lambda _, s, __: CLOCK_STATES.index(s["clock"]["state"]),
+        lambda _, s, __: CLOCKS.index(s["clock"]["state"]),
     ),
     "state": Measure(
         "", "0 normal 1 degraded 2 safe 3 stopped", lambda _, s, __: STATES.index(s["state"])

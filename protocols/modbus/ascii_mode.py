@@ -94,7 +94,7 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._other_reply_due = False
-        self._since_start = self._since_reply = 0
+        self._others_after_start = self._others_before_undo = 0
         self._request_body = bytes((unit,)) + pdu
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
@@ -110,7 +110,7 @@ class AsciiClient(OtherRequests):
         self.counters.discarded_bytes += len(self.buffer)
         self.buffer = b""
         self._waiting = False
-        self._since_start = 0
+        self._others_after_start = 0
 
     def settle(self) -> "ReplyResult | None":
         """As in RTU; a frame cannot contain another one, so nothing is deferred."""
@@ -119,7 +119,7 @@ class AsciiClient(OtherRequests):
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); wait for another."""
         self.counters.unsolicited += 1
-        self.reply_was_older()
+        self.undo_own_reply()
         self._waiting = True
         self.is_unproven = False
         return None
@@ -129,7 +129,7 @@ class AsciiClient(OtherRequests):
         unit, self.duplicate_unit = self.duplicate_unit, 0
         return unit
 
-    def pending_requests(self) -> "list[bytes]":
+    def unanswered_others(self) -> "list[bytes]":
         """As in RTU."""
         if self._waiting:
             return []
@@ -204,15 +204,15 @@ class AsciiClient(OtherRequests):
         self._waiting = False
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
-            self._since_start = 0  # one of both replies is still due
+            self._others_after_start = 0  # one of both replies is still due
             return (OTHER_MASTER, 0, ())
-        self.own_reply_came(body[0])
+        self.note_own_reply(body[0])
         self._last_reply = body
         if request[1] not in ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
             self._without_echo = 0 if self._had_echo else self._without_echo + 1
-            is_clear = self._damage() == self._damage_before
-            if self._had_echo or is_clear or self._without_echo >= MAX_DAMAGED_ECHOES:
+            is_undamaged = self._damage() == self._damage_before
+            if self._had_echo or is_undamaged or self._without_echo >= MAX_DAMAGED_ECHOES:
                 self.line_echo = self._had_echo
                 self.echo_known = True
         else:

@@ -85,15 +85,16 @@ def can_answer(body: bytes, request: bytes) -> bool:
 class OtherRequests:
     """The requests of other masters without a reply, a part of the client of a serial line.
 
-    `others` holds the start of each (unit and PDU), the oldest first. The last `_since_start` came
-    after our pending request. A unit answers in the order of its requests. `lost_units` had more
+    `others` holds the start of each (unit and PDU), the oldest first. The last
+    `_others_after_start` of them came after our pending request; `_others_before_undo` is that
+    count before our last reply. A unit answers in the order of its requests. `lost_units` had more
     requests than are kept. `watch_owed` gives the guard, which knows still older requests.
     """
 
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
-    _since_start = 0
-    _since_reply = 0
+    _others_after_start = 0
+    _others_before_undo = 0
     _reported = False
     _known_count = 0  # so many of `others`, the oldest, were reported
     _waiting = False
@@ -121,11 +122,11 @@ class OtherRequests:
                     self.lost_units = self.lost_units[-_MAX_DUE:] + (lost,)
             others.append(body[:_KEPT_SIZE])
             if self._waiting:
-                self._since_start += 1
+                self._others_after_start += 1
             self._reported = False
             return True
         # The reply to a request after ours comes after the reply to ours.
-        for index in range(len(others) - self._since_start):
+        for index in range(len(others) - self._others_after_start):
             if can_answer(body, others[index]):
                 # The guard counts the reply for a request that it knows, the earliest one.
                 is_owed = self._is_owed
@@ -153,18 +154,18 @@ class OtherRequests:
         self.others = []
         self._known_count = 0
 
-    def own_reply_came(self, unit: int) -> None:
+    def note_own_reply(self, unit: int) -> None:
         """Of the requests to this unit, only those after ours still have no reply."""
-        for index in range(len(self.others) - self._since_start - 1, -1, -1):
+        for index in range(len(self.others) - self._others_after_start - 1, -1, -1):
             if self.others[index][0] == unit:
                 self._drop(index)
-        self._since_reply = self._since_start
-        self._since_start = 0
+        self._others_before_undo = self._others_after_start
+        self._others_after_start = 0
 
-    def reply_was_older(self) -> None:
-        """Take `own_reply_came` back: that reply is not ours, so ours is still due."""
-        self._since_start = self._since_reply
-        self._since_reply = 0
+    def undo_own_reply(self) -> None:
+        """Take `note_own_reply` back: that reply is not ours, so ours is still due."""
+        self._others_after_start = self._others_before_undo
+        self._others_before_undo = 0
 
 
 class ExpectedReply:

@@ -140,7 +140,7 @@ class RtuClient(OtherRequests):
         self._bytes_needed = MIN_FRAME
         self.reason = ""
         self._other_reply_due = self.is_unproven = False
-        self._since_start = self._since_reply = 0
+        self._others_after_start = self._others_before_undo = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
@@ -159,12 +159,12 @@ class RtuClient(OtherRequests):
         self._classify(self.buffer)
         self._clear()
         self._waiting = False
-        self._since_start = 0
+        self._others_after_start = 0
 
     def discard(self) -> "ReplyResult | None":
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
         self.counters.unsolicited += 1
-        self.reply_was_older()
+        self.undo_own_reply()
         self._waiting = True
         self.is_unproven = False
         self.buffer = self._trailing_data
@@ -176,7 +176,7 @@ class RtuClient(OtherRequests):
         unit, self.duplicate_unit = self.duplicate_unit, 0
         return unit
 
-    def pending_requests(self) -> "list[bytes]":
+    def unanswered_others(self) -> "list[bytes]":
         """Return the start of the pending requests (unit and PDU) of other masters.
 
         Works only while no request is pending. Classifies the bytes received so far.
@@ -226,7 +226,7 @@ class RtuClient(OtherRequests):
                 else:
                     self.buffer = b""
                 if self.others:
-                    self.own_reply_came(expected.unit)
+                    self.note_own_reply(expected.unit)
                 if expected.count:
                     self.line_echo = False
                     self.echo_known = True
@@ -354,20 +354,22 @@ class RtuClient(OtherRequests):
         self._waiting = False
         if self._other_reply_due:
             self.counters.other_unit_frames += 1
-            self._since_start = 0  # one of both replies is still due
+            self._others_after_start = 0  # one of both replies is still due
             self._trailing_data = b""
             self.trailing_bytes = len(trailing)
             self._classify(trailing)
             return (OTHER_MASTER, 0, ())
-        self.own_reply_came(self._expected.unit)
+        self.note_own_reply(self._expected.unit)
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
         has_echo = self.counters.echoes != echoes_before
         self._without_echo = 0 if has_echo else self._without_echo + 1
         # More bytes before the reply can be a damaged echo, but not each time.
-        is_clear = 2 * at < len(self._expected.request) or self._without_echo >= MAX_DAMAGED_ECHOES
-        if is_clear and not has_echo and buffer[at:end] != self._expected.echo:
+        shows_no_echo = (
+            2 * at < len(self._expected.request) or self._without_echo >= MAX_DAMAGED_ECHOES
+        )
+        if shows_no_echo and not has_echo and buffer[at:end] != self._expected.echo:
             self.line_echo = False
             self.echo_known = True
         if trailing:

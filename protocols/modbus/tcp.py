@@ -117,7 +117,7 @@ class TcpClient:
         """As in RTU; a transaction number excludes duplicates."""
         return 0
 
-    def pending_requests(self) -> "list[bytes]":
+    def unanswered_others(self) -> "list[bytes]":
         """As in RTU; a stream has no other master."""
         return []
 

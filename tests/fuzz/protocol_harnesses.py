@@ -59,7 +59,7 @@ def _matcher(client: Any) -> tuple[Feed, object]:
         client.discard()
         client.take_duplicate()
         client.stop()
-        client.pending_requests()
+        client.unanswered_others()
 
     return feed, client
 

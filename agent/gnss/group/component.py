@@ -183,8 +183,8 @@ class ReceiverGroup(Component):
                 utc = now + (interval.low + interval.high) // 2
                 half = (interval.high - interval.low + 1) // 2
                 # receivers learn the leap seconds from the same signals
-                knows_leap = not member.clock.leap.uncertain
-                self.agent.clock.cross_check(utc, half, now, knows_leap)
+                has_leap_s = not member.clock.leap.uncertain
+                self.agent.clock.cross_check(utc, half, now, has_leap_s)
                 return
 
     def active_conditions(self, now: int) -> "list[Condition]":

@@ -4,6 +4,7 @@
 import argparse
 import json
 
+from agent.clock.clock_state import TRUSTED
 from agent.commands import STALE_AFTER_S, add_status_options, age_s, read_status, state_folder
 from agent.telemetry.status import STATUS_FILE
 from agent.tools.clock.clock_text import render_report
@@ -31,4 +32,4 @@ def run(arguments: argparse.Namespace) -> int:
         print(render_report(snapshot))
         print(f"age           {age:.1f} s")
     fresh = 0 <= age <= STALE_AFTER_S
-    return 0 if fresh and snapshot["clock"]["state"] in ("sync", "holdover") else 1
+    return 0 if fresh and snapshot["clock"]["state"] in TRUSTED else 1

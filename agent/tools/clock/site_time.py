@@ -14,6 +14,8 @@ choice of a grandmaster does not toggle.
 
 from typing import Any, NamedTuple
 
+from agent.clock.clock_state import TRUSTED
+
 _ACCURACY_NS = (
     (0x20, 25),
     (0x21, 100),
@@ -69,7 +71,7 @@ def make_statement(snapshot: dict[str, Any], age_s: float, extra_us: int = 0) ->
     reason = ""
     if not 0 <= age_s <= _MAX_AGE_S:
         reason = "the status of the agent is old"
-    elif state not in ("sync", "holdover"):
+    elif state not in TRUSTED:
         reason = f"the clock is {state}"
     elif "leap_uncertain" in clock["flags"]:
         reason = "the leap seconds are unknown"

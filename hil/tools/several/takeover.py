@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=24, metavar="N", help="number of runs (24)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the times (1)")
     parser.add_argument(
-        "--all", action="store_true", help="each kind of fault at each tick of 60 s (13,200 runs)"
+        "--all", action="store_true", help="each kind of fault at each tick within 60 s"
     )
     parser.add_argument(
         "--double", action="store_true", help="two faults within 3 s in each of the --runs"

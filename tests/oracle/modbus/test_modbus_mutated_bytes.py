@@ -49,4 +49,4 @@ def test_any_chunks_into_each_client(
             assert len(client.buffer) <= ascii_mode.MAX_BUFFER
         client.settle()
         client.stop()
-        client.pending_requests()
+        client.unanswered_others()

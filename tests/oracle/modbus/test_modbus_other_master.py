@@ -86,9 +86,9 @@ def test_their_reply_is_recognised_whole(framing: str, function: int) -> None:
     bus = make_bus(framing)
     for data in (request, reply, request + reply):
         bus.receive(data, 50_000)
-        bus.client.pending_requests()
+        bus.client.unanswered_others()
     assert bus.client.counters.discarded_bytes == 0
-    assert bus.client.pending_requests() == []
+    assert bus.client.unanswered_others() == []
     assert bus.client.counters.unsolicited == 4
 
 

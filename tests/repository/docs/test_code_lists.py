@@ -44,6 +44,7 @@ from hil.plant.air.cooler import KINDS as COOLERS
 from protocols.nmea.satellite_id import SYSTEMS as SATELLITES
 from protocols.nmea.satellite_id import VENDORS
 from protocols.telemetry.message import CLASSES
+from protocols.telemetry.schema import CLOCKS
 from tests.repository.docs.test_hand_lists import ROWS
 from tests.support.repository import ROOT
 
@@ -73,11 +74,12 @@ LISTS: dict[str, tuple[tuple[str, ...], Iterable[str]]] = {
     "radio systems": (("region of the radio rules", "satellite modem |"), SYSTEMS),
     "sinks": (("output (sink) of the relay",), [output.name for output in OUTPUTS]),
     "faults": (("fault word (event)",), EVENTS),
-    "measures": (("measure of scenarios",), MEASURES),
+    "measures": (("measure of scenarios", "measure of a pair"), MEASURES),
     "key roles": (("role of an operator's key",), [name for name, _ in KEY_ROLES]),
     "interlocks": (("kind of safety input", "trip by a measured value"),
                    [record.code for _, record in INTERLOCKS]),
     "unit states": (("unit state beside",), STATES),
+    "clock states": (("state of the clock",), CLOCKS),
     "device models": (("the same model, emulated", "the same model as a device"),
                       {*LINE_UNITS, *TCP_UNITS}),
     "invariants": (("invariant of the hazard analysis",), INVARIANTS),
@@ -108,7 +110,10 @@ ALLOWED: dict[str, dict[str, str]] = {
         "drivers/modems/regions/": "the row names the rules of each region",
         "hil/bench/testbed_satcom.py": "kinds of modem with the names of radio systems",
     },
-    "sinks": {"benchmarks/telemetry/relay.py": _POLICY},
+    "sinks": {
+        "benchmarks/telemetry/relay.py": _POLICY,
+        "deploy/relay/outputs/metrics_output.py": "words of its own, not outputs",
+    },
     "faults": {
         "hil/fault/": "the tables themselves: one in a subject",
         "hil/campaign/hazard/exemptions.toml": _POLICY,
@@ -125,6 +130,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "hil/run/site_servers.py": _CURVES,
         "hil/run/unit/": "the row of the acceptance of an own unit",
         "hil/scenario/authoring/row_texts.py": _POLICY,
+        "hil/scenario/several_check.py": "keys of the row with the names of measures",
         "hil/scenario/channels.py": _CURVES,
     },
     "device models": {

@@ -45,6 +45,7 @@ from hil.fault.sensor import SENSOR_EVENTS
 from hil.plant.air.cooler import KINDS as COOLERS
 from protocols.modbus.pdu import WRITES
 from protocols.telemetry.message import CLASSES
+from protocols.telemetry.schema import CLOCKS
 from tests.support.repository import ROOT
 
 ROWS = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
@@ -63,6 +64,7 @@ LISTS: tuple[tuple[str, Iterable[str]], ...] = (
     ("port kind of a Modbus bus", BUS_KINDS),
     ("GNSS receiver vendor, set-up", VENDOR_COMMANDS),
     ("unit state beside", STATES),
+    ("state of the clock", CLOCKS),
     ("slow alarm by a measured value", _SLOW_ALARMS),
     ("kind of safety input", SAFETY_INPUTS),
     ("operating mode or proof test", [name for name, *_ in OPERATING_MODES]),

@@ -54,8 +54,8 @@ def test_frames_that_are_not_the_reply():
     eq(client.feed(write), None)  # the line echoes
     eq(client.feed(write), ("ok", 0, ()))
     client.feed(build_frame(17, pdu.read_holding(9, 3)))
-    eq(client.pending_requests(), [bytes((17,)) + pdu.read_holding(9, 3)])
-    eq(client.pending_requests(), [])
+    eq(client.unanswered_others(), [bytes((17,)) + pdu.read_holding(9, 3)])
+    eq(client.unanswered_others(), [])
 
 
 def test_any_characters_are_bounded():

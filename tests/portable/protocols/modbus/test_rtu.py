@@ -407,9 +407,9 @@ def test_a_reply_that_can_be_that_to_another_master():
     client.start(6, pdu.read_holding(16, 2))
     client.stop()
     client.feed(rtu.build_frame(5, pdu.read_holding(99, 2)))
-    eq(client.pending_requests(), [bytes((5,)) + pdu.read_holding(99, 2)])
+    eq(client.unanswered_others(), [bytes((5,)) + pdu.read_holding(99, 2)])
     client.feed(their_reply)
-    eq(client.pending_requests(), [])
+    eq(client.unanswered_others(), [])
 
 
 def test_reply_can_be_discarded():
@@ -434,7 +434,7 @@ def test_request_of_another_master_with_any_count():
             idle = rtu.RtuClient()
             idle.feed(frame)
             is_valid = 1 <= count <= 125
-            eq((count, idle.pending_requests() != []), (count, is_valid))
+            eq((count, idle.unanswered_others() != []), (count, is_valid))
             busy = rtu.RtuClient()
             busy.start(7, pdu.read(function, 0, min(count & 127, 125) or 1))
             eq(busy.feed(frame), None)
