@@ -60,7 +60,7 @@ _REASONS = (
     ("throttle", "a case that falls is not hot; cool devices of a cold site have no blind limit"),
     ("throttle", "loads that no order reaches get the coldest supply without condensation"),
     ("cooling", "the estimate of a suspect return follows a change of the valve slowly"),
-    ("cooling", "a restart keeps the reason of a suspicion, and the fans continue at the first error"),
+    ("cooling", "a restart keeps the reason of a suspicion, and the fans continue as they ran"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
