@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hil.bench.optional_sections import section_names
 from hil.run.recorded import DUTS
-from hil.run.several.open_run import open_run
+from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
 from hil.scenario.suite import load_suite
@@ -60,10 +60,7 @@ _REASONS = (
     ("throttle", "a case that falls is not hot; cool devices of a cold site have no blind limit"),
     ("throttle", "loads that no order reaches get the coldest supply without condensation"),
     ("cooling", "the estimate of a suspect return follows a change of the valve slowly"),
-    (
-        "cooling",
-        "a restart keeps the reason of a suspicion, and the fans continue at the first error",
-    ),
+    ("cooling", "a restart keeps the reason of a suspicion, and the fans continue as they ran"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
@@ -79,11 +76,11 @@ def run_scenario(name: str, dut: str = "cpython") -> tuple[str, str, str]:
     """Run a scenario with seed 1; give name, verdict and digest of all its cases."""
     verdict, digests = "pass", []
     for case in find(name).expand_cases():
-        run = open_run(case, 1, DUTS[dut])
+        run = VirtualRun(case, 1, DUTS[dut])
         try:
             result = run.make_result(dut, run.run())
         finally:
-            run.close()
+            run.dut.close()
         verdict = "fail" if result.failures else verdict
         digests.append(result.digest or "")
     return name, verdict, " ".join(digests)
