@@ -10,7 +10,8 @@ the value at the end directly:
     curve = sum(change * |w| * (t_end - t))     about 0.3 * largest change * time
 
 `change` is the largest mean change of the rate from `t` to `t_end`, so the curve is a bound, not an
-estimate: y differs from its tangent at the end by at most change * (t_end - t).
+estimate: y differs from its tangent at the end by at most change * (t_end - t). `line_slope` gives
+the rate at the end in the same way.
 """
 
 from collections import namedtuple
@@ -19,6 +20,8 @@ from agent.clock.estimate.oscillator import isqrt
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.clock.estimate.holdover import Holdover
 
 BlockMean = namedtuple("BlockMean", ("t", "mean", "cold", "warm"))
@@ -27,6 +30,10 @@ BlockMean = namedtuple("BlockMean", ("t", "mean", "cold", "warm"))
 NO_SENSOR = 1 << 29
 """`cold` is below 0 by this, and `warm` above, without a temperature sensor."""
 _SCALE = 1 << 16
+_MEAN_HAS_TIME = 64
+"""A mean has a length, at most an eighth of the line: the rate changes within it, by 0.7 % of the
+curve.
+"""
 _PPT_PER_MS = 1_000_000
 """ns = ppt * ms / 10^6."""
 
@@ -80,8 +87,40 @@ def line_end(
         value += weight * (block.mean - base)
         squares += weight * weight
         curve += abs(weight) * age * change
+    curve += curve // _MEAN_HAS_TIME
     error = error_ns * isqrt(squares) // _SCALE + curve // (_SCALE * _PPT_PER_MS) + 1
     # The weights are rounded: their sum differs from 1 by at most n / _SCALE.
     error += max([abs(b.mean - base) for b in blocks]) * n // _SCALE
     middle_ns = base + value // _SCALE
     return middle_ns - error, middle_ns + error, end
+
+
+def line_slope(
+    blocks: "list[BlockMean]", error_ns: int, changes: "list[int]"
+) -> "tuple[int, int] | None":
+    """Return the lowest and highest rate at the time of the last block, ppt; arguments: `line_end`.
+
+    slope = sum(v * y),   v = (t - t_mean) / sum((t - t_mean) ^ 2)
+    noise = sigma / sqrt(sum((t - t_mean) ^ 2))
+    curve = sum(change * |v| * (t_end - t))
+    """
+    n, end, base = len(blocks), blocks[-1].t, blocks[-1].mean
+    ages = [(end - b.t) // 1000 for b in blocks]  # ms
+    middle = sum(ages) // n
+    sxx = sum([(age - middle) ** 2 for age in ages])
+    if not sxx:
+        return None
+    slope = curve = 0
+    for age, block, change in zip(ages, blocks, changes):
+        slope += (middle - age) * (block.mean - base)
+        curve += abs(middle - age) * age * change
+    curve += curve // _MEAN_HAS_TIME
+    error = error_ns * _PPT_PER_MS // isqrt(sxx) + curve // sxx + 1
+    slope = slope * _PPT_PER_MS // sxx
+    return slope - error, slope + error
+
+
+def calm_changes(blocks: "list[BlockMean]", calm_change: "Callable[[int], int]") -> "list[int]":
+    """Return as `mean_changes`; `calm_change` gives the mean change of a time, ppt."""
+    end = blocks[-1].t
+    return [calm_change(end - block.t) for block in blocks[:-1]] + [0]

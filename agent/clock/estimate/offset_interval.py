@@ -29,9 +29,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.holdover import Holdover
 
-_MARKS = 10
+_MARKS = 22
 _GUARD = 7_200_000_000
 """A drag can last two hours."""
+_EVEN_US = 900_000_000
+"""From this age up to `_GUARD`, the marks have equal distances."""
 _RENEW = 1 << 62
 """No time: the predictions are computed again."""
 _CALM_CENTI_C, _CALM_US_PER_CENTI_C = 500, 6_000_000
@@ -49,13 +51,20 @@ _CACHE_FOR = 8_000_000
 """The limits of the rate are computed this far ahead (µs), and used until then."""
 
 
+def _spacing_at(age: int) -> int:
+    """Return the wanted distance of marks of an age, in any unit: narrow up to `_GUARD`."""
+    return min(age, _EVEN_US) + max(0, age - _GUARD - _EVEN_US) + 1
+
+
 class Mark:
     """An interval of the offset and of the rate at the time `t`.
 
-    `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
-    temperature `centi_c` (None: no sensor). `cold`, `warm`: range of the temperature since then.
-    `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`; `moved` is that of two
-    minutes before.
+        `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
+        temperature `centi_c` (None: no sensor). `calm`: the rate by lines too, for
+    a drag; without a sensor while the temperature changes slowly. `cold`, `warm`: range of the
+    temperature since then.
+        `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`; `moved` is that of two
+        minutes before.
     """
 
     __slots__ = (
@@ -102,6 +111,8 @@ class OffsetInterval:
         self._spacing = spacing
         self._lag = lag
         self._marks: list[Mark] = []
+        self._slopes: dict[int, tuple[int, int, int, int | None]] = {}
+        """Time, limits of the rate and temperature of the last line of each level."""
         self._guarded: tuple[int, ...] = ()
         self._guarded_from = _RENEW
         self._cached = (0, 0)
@@ -115,6 +126,7 @@ class OffsetInterval:
         self.present = Mark(t, lo, hi, min(max(low, -limit), limit), max(min(high, limit), -limit))
         self.present.sense(self._holdover)
         self._marks = [self.present.copy()]
+        self._slopes = {}
         self._cached_until = -1
         self._guarded_from = _RENEW
 
@@ -122,6 +134,7 @@ class OffsetInterval:
         """Return to no interval."""
         self.present = None
         self._marks = []
+        self._slopes = {}
 
     def rates(self, mark: Mark, now: int) -> "tuple[int, int]":
         """Return the limits of the rate at `now` from those of a mark, ppt."""
@@ -144,7 +157,7 @@ class OffsetInterval:
         limit = holdover.limit_ppt
         return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
 
-    def _calm_change(self, elapsed: int) -> int:
+    def calm_change(self, elapsed: int) -> int:
         """Return the mean change of the rate in a time, while the temperature changes slowly."""
         excess = ramp_mean(elapsed // _CALM_US_PER_CENTI_C, _CALM_CENTI_C)
         return self._holdover.mean_change_ppt(elapsed, excess)
@@ -164,28 +177,49 @@ class OffsetInterval:
         excess = mean_distance(cold, warm, mean, reference)
         return holdover.mean_change_ppt(elapsed, excess + holdover.lag_excess(mark.moved, elapsed))
 
-    def _mean_rates(self, mark: Mark, now: int, cold: int, warm: int) -> "tuple[int, int]":
+    def _mean_rates(
+        self, mark: Mark, now: int, cold: int, warm: int, is_newest: bool
+    ) -> "tuple[int, int]":
         """Return the limits of the mean rate from a mark until `now`, ppt."""
         is_sensed = self._holdover.current_temperature(now) is not None
         change = self._mean_change(mark, now, cold, warm, mark.centi_c if is_sensed else None)
         limit = self._holdover.limit_ppt
-        return max(mark.rate_lo - change, -limit), min(mark.rate_hi + change, limit)
+        low, high = (None if is_newest else mark.calm) or (mark.rate_lo, mark.rate_hi)
+        return max(low - change, -limit), min(high + change, limit)
 
     def _learn_calm_rate(self, mark: Mark) -> None:
         """Limit the rate of a new mark by those before, while the temperature changes slowly."""
         low, high = mark.rate_lo, mark.rate_hi
         for before in self._marks:
             elapsed = mark.t - before.t
-            change = self._calm_change(elapsed)
+            change = self.calm_change(elapsed)
             low = max(low, (mark.lo - before.hi) * _PPT_PER_UNIT // elapsed - change)
             high = min(high, (mark.hi - before.lo) * _PPT_PER_UNIT // elapsed + change)
         if low <= high:
             mark.calm = (low, high)
 
+    def learn_slope(self, level: int, t: int, slope: "tuple[int, int]") -> None:
+        """Keep the limits of the rate at `t` by a line; `level`: which line."""
+        self._slopes[level] = (t, slope[0], slope[1], self._holdover.current_temperature(t))
+
+    def _learn_slopes(self, mark: Mark) -> None:
+        """Limit the rate of a new mark, for drags, by the lines."""
+        low, high = mark.calm or (mark.rate_lo, mark.rate_hi)
+        for t, least, most, centi_c in self._slopes.values():
+            if mark.centi_c is None:
+                change = self.calm_change(mark.t - t)
+            elif centi_c is None:
+                continue
+            else:
+                change = self._holdover.change_ppt(mark.t - t, abs(mark.centi_c - centi_c))
+            if max(low, least - change) <= min(high, most + change):
+                low, high = max(low, least - change), min(high, most + change)
+        mark.calm = (low, high)
+
     def _calm_rates(self, mark: Mark, now: int) -> "tuple[int, int]":
         """Return the limits from a mark without a sensor; not from one that warming moved."""
         low, high = mark.calm or (mark.rate_lo, mark.rate_hi)
-        change, limit = self._calm_change(now - mark.t), self._holdover.limit_ppt
+        change, limit = self.calm_change(now - mark.t), self._holdover.limit_ppt
         return max(low - change, -limit), min(high + change, limit)
 
     def from_mark(self, mark: Mark, now: int) -> "tuple[int, int]":
@@ -239,22 +273,24 @@ class OffsetInterval:
         begin = self._marks[0]
         cold, warm = _NEVER, -_NEVER
         is_newest = True
+        after = present.t
         for mark in reversed(self._marks):
             cold, warm = min(cold, mark.cold), max(warm, mark.warm)
+            mark_after, after = after, mark.t
             if mark.t > before and mark is not begin:
                 continue
-            age = present.rate_t - mark.t
             if (
                 mark is not begin or present.centi_c is not None
                 if is_newest
-                else self._is_guard(mark, age)
+                else mark is not begin and self._is_guard(mark_after, present.rate_t)
             ):
                 if present.centi_c is None and not is_newest:
                     rates = self._calm_rates(mark, now)
                 else:
-                    rates = self._mean_rates(mark, now, cold, warm)
+                    rates = self._mean_rates(mark, now, cold, warm, is_newest)
                 low, high = self._predict(mark, now, rates)
-                reach = 0 if is_newest else age * _MIN_DRAG_PPB // 1_000_000
+                reach = (present.rate_t - mark_after) * _MIN_DRAG_PPB // 1_000_000
+                reach = 0 if is_newest else reach
                 if low < own_lo - reach:
                     lo = min(lo, low)
                 if high > own_hi + reach:
@@ -264,9 +300,12 @@ class OffsetInterval:
             is_newest = False
         return lo, hi
 
-    def _is_guard(self, mark: Mark, age: int) -> bool:
-        """Return whether the source can be false since a mark."""
-        return age <= _GUARD and age <= _SHARE * (mark.t - self._marks[0].t)
+    def _is_guard(self, t: int, now: int) -> bool:
+        """Return whether the source can be false since `t` at the latest.
+
+        That of a mark is the time of the next one: a drag can have begun just before it.
+        """
+        return now - t <= _GUARD and now - t <= _SHARE * (t - self._marks[0].t)
 
     def stated_rates(self, now: int) -> "tuple[int, int]":
         """Return how fast the ends of the stated interval move, ppt."""
@@ -349,6 +388,7 @@ class OffsetInterval:
         mark = present.copy()
         if centi_c is None:
             self._learn_calm_rate(mark)
+        self._learn_slopes(mark)
         self._marks.append(mark)
         if len(self._marks) > _MARKS:
             self._merge_mark(now)
@@ -360,12 +400,12 @@ class OffsetInterval:
         The first one after the begin stays while it counts: a drag can have begun after it.
         """
         marks = self._marks
-        first = 2 if self._is_guard(marks[1], now - marks[1].t) else 1
+        first = 2 if self._is_guard(marks[2].t, now) else 1
         best, smallest = first, None
         for i in range(first, len(marks) - 1):
             if marks[i + 1].t > now - self._lag:
                 break
-            share = (marks[i + 1].t - marks[i - 1].t) * 1_000 // (now - marks[i].t + 1)
+            share = (marks[i + 1].t - marks[i - 1].t) * 1_000 // _spacing_at(now - marks[i].t)
             if smallest is None or share < smallest:
                 best, smallest = i, share
         removed, before = marks.pop(best), marks[best - 1]
@@ -386,6 +426,7 @@ class OffsetInterval:
         self._marks = [mark for mark in self._marks if mark.t <= old.t]
         self.present = old.copy()
         self._cached_until = -1
+        self._slopes = {}  # since then they can be false
         self._guarded_from = _RENEW
         self.present.cold, self.present.warm = self._marks[-1].cold, self._marks[-1].warm
         return old.t

@@ -15,7 +15,9 @@ source is accepted again:
                 right. A source that returns to it is not rejected
 """
 
-from agent.clock.estimate.line_end import NO_SENSOR, BlockMean, line_end, mean_changes, mean_of
+from agent.clock.estimate import line_end
+from agent.clock.estimate.line_end import NO_SENSOR, BlockMean
+from agent.clock.estimate.mean_lines import BLOCKS, MeanLines
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
 from protocols.time_units import SECOND
@@ -37,10 +39,6 @@ _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
 _MEAN_SIGMAS = 6
 """Those of the mean of 256 samples or more."""
-_AVERAGED = 16
-"""Blocks in a mean, and means in a line."""
-_LONG_LINE_US, _MAX_JOINED = 8_192 * SECOND, 16
-"""A second line has this time, with means of at most so many blocks."""
 _OLD_LINE_US = 900 * SECOND
 """Age of the middle of a line from which on the middle of the interval is as good."""
 _FIT_SPAN_US = 4_200 * SECOND
@@ -88,9 +86,7 @@ class TimeSource:
         self._measured = self._distance = 0
         self._candidate_since = self._former_until = 0
         self._former_since = self._former_ppt = 0  # it grows: the source can still move
-        self._blocks: list[BlockMean] = []
-        self._groups: list[BlockMean] = []
-        self._unjoined = 0
+        self._lines = MeanLines()
         self._cold: int | None = None
         self._warm: int | None = None
         """Range of the temperature since the last block."""
@@ -129,36 +125,21 @@ class TimeSource:
         return 0
 
     def _average(self, block: "FitPoint", n: int) -> None:
-        """Measure with the mean of 16 blocks, and with the end of a line through 16 means.
-
-        The means of a second line have some blocks each: less noise, more curve.
-        """
-        blocks = self._blocks
+        """Measure with the mean of 16 blocks, and with the ends of lines."""
+        lines = self._lines
         centi_c = self._holdover.current_temperature(block.t)
         cold, warm = self._cold, self._warm
         if centi_c is None:
             cold, warm = -NO_SENSOR, NO_SENSOR
         elif cold is None or warm is None:
             cold = warm = centi_c
-        blocks.append(BlockMean(block.t, block.mean, cold, warm))
         self._cold = self._warm = centi_c
-        if len(blocks) < _AVERAGED:
-            return
-        self._measure_mean(blocks, n * _AVERAGED)
-        self._measure_line(blocks, n)
-        joined = _LONG_LINE_US // (block.t - blocks[0].t + 1)
-        joined = max(2, min(_MAX_JOINED, joined))
-        self._unjoined += 1
-        if self._blocks is blocks and self._unjoined >= joined:
-            self._unjoined = 0
-            groups = self._groups
-            groups.append(mean_of(blocks[-joined:]))
-            if len(groups) == _AVERAGED:
-                self._measure_line(groups, n * joined)
-                if self._groups is groups:
-                    groups.pop(0)
-        if self._blocks is blocks:
-            blocks.pop(0)
+        for level, means, size in lines.add(BlockMean(block.t, block.mean, cold, warm), n):
+            if level == 0:
+                self._measure_mean(means, n * BLOCKS)
+            self._measure_line(level, means, size)
+            if self._lines is not lines or self.source_rejected:
+                return
 
     def _change_ppt(self, blocks: "list[BlockMean]") -> int:
         """Return the largest change of the rate within the time of some means, ppt."""
@@ -170,27 +151,34 @@ class TimeSource:
         """Measure with the mean of blocks of `n` samples in all."""
         if self.interval.present is None or self.source_rejected:
             return
-        mean = mean_of(blocks)
+        mean = line_end.mean_of(blocks)
         span = blocks[-1].t - blocks[0].t
         # A change of the rate within the time curves the line: at most a quarter of its effect.
         curve = self._change_ppt(blocks) * span // 4_000_000_000
         error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n) + curve
         self.measure(mean.t, mean.mean - error, mean.mean + error)
 
-    def _measure_line(self, blocks: "list[BlockMean]", n: int) -> None:
-        """Measure with the end of a line through means of `n` samples each."""
-        if self.interval.present is None or self.source_rejected:
+    def _measure_line(self, level: int, blocks: "list[BlockMean]", n: int) -> None:
+        """Measure with the end of a line through means of `n` samples each; and its slope."""
+        holdover, interval = self._holdover, self.interval
+        if interval.present is None or self.source_rejected:
             return
         error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
-        found = line_end(blocks, error, mean_changes(blocks, self._holdover))
-        if found is not None:
-            lo, hi, end = found
-            self.measure(end, lo, hi)
+        changes = line_end.mean_changes(blocks, holdover)
+        found = line_end.line_end(blocks, error, changes)
+        if found is None:
+            return
+        lo, hi, end = found
+        if self.measure(end, lo, hi):
+            return
+        if blocks[-1].warm >= NO_SENSOR:
+            changes = line_end.calm_changes(blocks, interval.calm_change)
+        slope = line_end.line_slope(blocks, error, changes)
+        if slope is not None:
+            interval.learn_slope(level, end, slope)
 
     def _drop_means(self) -> None:
-        self._blocks = []
-        self._groups = []
-        self._unjoined = 0
+        self._lines = MeanLines()
 
     def measure(self, t: int, lo: int, hi: int) -> int:
         """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""

@@ -88,7 +88,7 @@ def test_fast_drag_is_inside_the_bound_before_it_is_seen() -> None:
 
 def test_slow_drags_stay_inside_the_bound() -> None:
     """With and without pulses, with and without a sensor; until seen, and after."""
-    for seed in (1, 2, 3, 4, 19, 21, 36, 39, 110, 343, 383, 50283, 70015):
+    for seed in (1, 2, 3, 4, 19, 21, 36, 39, 110, 343, 383, 50283, 70015, 7000122):
         case, result = drag_seed(seed)
         assert result.excess_us == 0, case
 
@@ -213,7 +213,7 @@ def test_a_hundred_days_with_all_bytes() -> None:
 
 @pytest.mark.soak
 def test_a_thousand_drags() -> None:
-    """One of 400 was outside when this was written (seed 383): no earlier state was left."""
+    """One of 400 was outside when this was written, and one of 300 later (seed 7000122)."""
     assert len([seed for seed in range(1, 1001) if drag_seed(seed)[1].excess_us > 0]) <= 5
 
 

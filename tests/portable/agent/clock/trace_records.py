@@ -2,14 +2,14 @@
 """Records of the clock; `test_clock_traces` and `test_source_traces` write and compare them."""
 
 RECORDS = {
-    "trace_budget": 131751090093404427,
+    "trace_budget": 195256609814067745,
     "trace_cross_check": 277188661150956191,
     "trace_fit": 64032888380729789,
-    "trace_interval": 177717843724550420,
+    "trace_interval": 86367760138652833,
     "trace_leap_second": 244486393219055674,
-    "trace_pulses": 150089087119612546,
-    "trace_sentences": 229544404830707843,
-    "trace_source": 88438095239892556,
-    "trace_temperature": 249393507350139157,
-    "trace_unknown_leap_seconds": 228520035291521708,
+    "trace_pulses": 235892897775062754,
+    "trace_sentences": 66392552551511398,
+    "trace_source": 284875403480995915,
+    "trace_temperature": 180497283777561850,
+    "trace_unknown_leap_seconds": 45917357147329605,
 }
