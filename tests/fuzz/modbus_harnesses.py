@@ -28,8 +28,8 @@ from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.profile_server import ProfileServer
 from hil.devices.modbus.tcp import ModbusTcpHost
 from hil.errors import BenchError
+from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.profile_draft import draft_profile
-from hil.tools.commission.register_table import parse_table
 from protocols.modbus import pdu
 from protocols.modbus.ascii_mode import build_frame
 from protocols.modbus.crc import with_crc

@@ -20,7 +20,7 @@ _START_S = 20.0
 """After this time all devices are identified and polled, and start-up alarms have ended."""
 _LOAD_KW, _HIGH_KW = 60.0, 90.0
 _OVERSHOOT_K = 3.0
-_MAX_ALARM_BITS = 48
+_MAX_ALARM_BITS = 48  # of one scenario
 _DEVICE_ALARMS = ("device_alarm", "pump_trip")
 
 
@@ -30,7 +30,12 @@ def build_suite(unit: UnitFile, is_real: bool, real_s: int = 60) -> Suite:
     if not is_real:
         found += _disturbing(unit)
     control = unit.raw["control"]
-    roles = [name for name in ("supply", "dp") if "sensor" in control.get(name, {})]
+    actuators = {"supply": ("valve", "cdu"), "dp": ("pumps", "cdu")}
+    roles = [
+        name if _loop(unit, name, *actuators[name]) else f"{name} only monitored"
+        for name in actuators
+        if "sensor" in control.get(name, {})
+    ]
     title = f"Acceptance of the unit {unit.raw['site']}/{unit.raw['unit']}: {', '.join(roles)}"
     return Suite("acceptance", title, tuple(_with_text(scenario) for scenario in found))
 
@@ -254,16 +259,23 @@ def _alarm_bits(unit: UnitFile) -> Iterator[Scenario]:
     for device in unit.raw["devices"]:
         name = device["name"]
         bits = [b.name for b in unit.compiled[name].bits if b.alarm and b.poll != "never"]
-        bits = bits[:_MAX_ALARM_BITS]
-        if not bits:
-            continue
-        events, checks = [], []
-        for i, bit in enumerate(bits):
-            at_s = _START_S + 15.0 * i
-            events.append(ScenarioEvent(at_s, "flag", None, 8.0, f"{name}.{bit}"))
-            code = f"alarm:device_alarm:{name}.{bit}"
-            checks.append(_ever(code, "SAFE-1", at_s, at_s + 15.0))
-            checks.append(_zero(code, "SAFE-1", at_s + 25.0))
-        seconds = _START_S + 15.0 * len(bits) + 30.0
-        title = f"each alarm bit of {name} is reported, and cleared"
-        yield _scenario(f"unit-alarm-bits/{name}", title, seconds, checks, tuple(events))
+        for first in range(0, len(bits), _MAX_ALARM_BITS):
+            yield _alarm_bits_of(name, bits, first)
+
+
+def _alarm_bits_of(device: str, bits: list[str], first: int) -> Scenario:
+    """Return the scenario of the next bits from the place `first` on."""
+    part = bits[first : first + _MAX_ALARM_BITS]
+    events, checks = [], []
+    for i, bit in enumerate(part):
+        at_s = _START_S + 15.0 * i
+        events.append(ScenarioEvent(at_s, "flag", None, 8.0, f"{device}.{bit}"))
+        code = f"alarm:device_alarm:{device}.{bit}"
+        checks.append(_ever(code, "SAFE-1", at_s, at_s + 15.0))
+        checks.append(_zero(code, "SAFE-1", at_s + 25.0))
+    seconds = _START_S + 15.0 * len(part) + 30.0
+    name, title = f"unit-alarm-bits/{device}", f"each alarm bit of {device}"
+    if len(bits) > _MAX_ALARM_BITS:
+        title = f"the alarm bits {first + 1} to {first + len(part)} of {len(bits)} of {device}"
+        name += f"/{first + 1}"
+    return _scenario(name, f"{title}: it is reported, and cleared", seconds, checks, tuple(events))

@@ -23,6 +23,7 @@ from hil.tools.commission.inputs.argument_values import (
     parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.register_table import TableRow, parse_table
 from hil.tools.commission.inputs.row_roles import (
     ROLES,
     describe_unclear,
@@ -32,7 +33,6 @@ from hil.tools.commission.inputs.row_roles import (
 )
 from hil.tools.commission.inputs.row_states import MONITOR, describe_alarm, describe_not_understood
 from hil.tools.commission.output_tests import NOT_UNDERSTOOD
-from hil.tools.commission.register_table import TableRow, parse_table
 from hil.tools.commission.table_profile import make_profile, read_text
 
 DEFAULT_MODEL = "site_cdu"

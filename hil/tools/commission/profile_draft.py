@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes a device profile from the rows of a register table.
 
-Does not read tables (`hil.tools.commission.register_table`) and does not check the profile
+Does not read tables (`hil.tools.commission.inputs.register_table`) and does not check the profile
 (`drivers.device.profile_check`). The name of a row decides what the point is: "supply temperature"
 becomes `SupplyTemperatureCelsius`, which the agent knows. Units are converted to those of the
 agent. A row with an unknown name becomes a point for the telemetry.
@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from hil.errors import BenchError
+from hil.tools.commission.inputs.register_table import WIDE_BITS, TableBit, TableRow
 from hil.tools.commission.inputs.row_roles import KnownPoint, find_known, free_name, point_of
 from hil.tools.commission.inputs.row_states import (
     ALARM,
@@ -25,7 +26,6 @@ from hil.tools.commission.inputs.row_states import (
     is_flags,
     other_values,
 )
-from hil.tools.commission.register_table import WIDE_BITS, TableBit, TableRow
 
 Raw = dict[str, Any]
 

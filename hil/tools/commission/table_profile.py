@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From the text of a register table to a checked profile; each problem is FILE:LINE and a remedy.
 
-Does not parse or convert by itself; see `hil.tools.commission.register_table` and
+Does not parse or convert by itself; see `hil.tools.commission.inputs.register_table` and
 `hil.tools.commission.profile_draft`. The last check is that of all profiles
 (`drivers.device.profile_check`). It names points, and this module finds their lines.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from drivers.device.profile_check import check_profile
 from hil.errors import BenchError
+from hil.tools.commission.inputs.register_table import TableRow, parse_table
 from hil.tools.commission.inputs.row_roles import describe_unclear
 from hil.tools.commission.profile_draft import Raw, draft_profile, row_names
-from hil.tools.commission.register_table import TableRow, parse_table
 
 
 def read_text(path: Path) -> str:

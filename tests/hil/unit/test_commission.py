@@ -20,12 +20,12 @@ from hil.record.record import read
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.argument_values import check_range, parse_number
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.outputs import write_test
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import FORMAT, lock_folder
 from hil.tools.commission.outputs.pending import OldWords
 from hil.tools.commission.profile_draft import draft_profile
-from hil.tools.commission.register_table import parse_table
 from protocols.modbus import pdu
 from tests.hil.unit.foreign_cdu import ForeignCdu, SkippedTime
 

@@ -19,11 +19,11 @@ import pytest
 from drivers.modbus.bus import TransactionResult
 from drivers.tools.terminal.end_signals import END_SIGNALS, raise_on_end_signals
 from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.write_test import run_write_test
 from hil.tools.commission.profile_draft import draft_profile
-from hil.tools.commission.register_table import parse_table
 from protocols.modbus import pdu
 from tests.hil.unit.test_commission import TABLE
 

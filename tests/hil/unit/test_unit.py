@@ -65,6 +65,37 @@ def test_a_one_address_cdu_passes(tmp_path: Path, kind: str) -> None:
     assert "unit-alarm-bits/cdu" in found
 
 
+def test_each_of_many_alarm_bits_has_its_check(tmp_path: Path) -> None:
+    """A device with more bits than one scenario can show."""
+    profile = cdu_profile()
+    words = [{"name": f"Word{n}", "address": 20 + n, "alarm": True} for n in range(4)]
+    for word in words:
+        word["bits"] = [f"{word['name']}Bit{i}" for i in range(16)]
+    profile["flags"] = [*profile.get("flags", []), *words]
+    unit = load_unit(write_site(tmp_path, all_roles(), profile))
+    found = [
+        scenario
+        for scenario in build_suite(unit, is_real=False).scenarios
+        if scenario.name.startswith("unit-alarm-bits/cdu")
+    ]
+    checked = {e.text for scenario in found for e in scenario.events}
+    alarms = {f"cdu.{bit.name}" for bit in unit.compiled["cdu"].bits if bit.alarm}
+    assert checked == alarms
+    assert len(alarms) > 64
+    assert [scenario.name for scenario in found] == [
+        "unit-alarm-bits/cdu/1",
+        "unit-alarm-bits/cdu/49",
+    ]
+    assert f"the alarm bits 49 to {len(alarms)} of {len(alarms)} of cdu" in found[1].title
+
+
+def test_the_title_names_what_is_only_monitored(tmp_path: Path) -> None:
+    control = all_roles()
+    control["dp"] = {"sensor": "cdu"}
+    unit = load_unit(write_site(tmp_path, control, cdu_profile()))
+    assert build_suite(unit, is_real=True).title.endswith(": supply, dp only monitored")
+
+
 def second_pump() -> dict[str, Any]:
     """Return the profile of a second pump in the same CDU; its fault is a bit of the same word."""
     return {

@@ -9,8 +9,8 @@ import re
 
 from drivers.tools.lib.arguments import raw_profile
 from hil.errors import BenchError
+from hil.tools.commission.inputs.register_table import parse_decimal
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
-from hil.tools.commission.register_table import parse_decimal
 
 _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")  # as in the schema of the agent
 _MAX_UNIT = 247

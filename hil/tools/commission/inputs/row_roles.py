@@ -14,9 +14,9 @@ Registers of bits and alarm words are in `hil.tools.commission.inputs.row_states
 import re
 from typing import NamedTuple
 
+from hil.tools.commission.inputs.register_table import BITS, WIDE_BITS, TableRow
 from hil.tools.commission.inputs.row_states import MONITOR, is_flags
 from hil.tools.commission.inputs.state_words import split_words
-from hil.tools.commission.register_table import BITS, WIDE_BITS, TableRow
 
 
 class KnownPoint(NamedTuple):

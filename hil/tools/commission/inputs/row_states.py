@@ -15,6 +15,7 @@ that of the safe side: what is not understood is asked, and until then no output
   its name is known. Else it is not understood, and so is a count or a code of the past.
 """
 
+from hil.tools.commission.inputs.register_table import BITS, WIDE_BITS, TableBit, TableRow
 from hil.tools.commission.inputs.state_words import (
     HISTORY_WORDS,
     PERMISSIVES,
@@ -27,7 +28,6 @@ from hil.tools.commission.inputs.state_words import (
     is_unit,
     split_words,
 )
-from hil.tools.commission.register_table import BITS, WIDE_BITS, TableBit, TableRow
 
 MONITOR = "monitor"
 """Role of a row that is only read."""

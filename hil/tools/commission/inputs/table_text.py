@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The text of a register table as vendors write it, made plain: characters, lines, header.
 
-Does not parse rows; see `hil.tools.commission.register_table`. A table copied from a PDF or saved
-by a spreadsheet has blanks that do not break, full-width letters, cells with line breaks in quotes,
-and lines above its header. They are made plain here. No digit is changed: a footnote mark such as
-`4²` must not become another address, so it stays and is refused later.
+Does not parse rows; see `hil.tools.commission.inputs.register_table`. A table copied from a PDF or
+saved by a spreadsheet has blanks that do not break, full-width letters, cells with line breaks in
+quotes, and lines above its header. They are made plain here. No digit is changed: a footnote mark
+such as `4²` must not become another address, so it stays and is refused later.
 """
 
 import re

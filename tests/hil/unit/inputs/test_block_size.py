@@ -40,7 +40,7 @@ def test_a_usual_device_keeps_long_requests(cdu: str, site: Path) -> None:
     assert "max_block" not in profile_of(site)
 
 
-class Reply(NamedTuple):
+class LengthReply(NamedTuple):
     status: str
     code: int = 0
 
@@ -52,13 +52,17 @@ class Device:
         self.most, self.code, self.holes = most, code, holes
         self.functions: set[int] = set()
 
-    def request(self, request: bytes) -> Reply:
+    def request(self, request: bytes) -> LengthReply:
         self.functions.add(request[0])
         first, count = int.from_bytes(request[1:3]), int.from_bytes(request[3:5])
         if self.most == 0:
-            return Reply("timeout")
+            return LengthReply("timeout")
         has_hole = any(first <= hole < first + count for hole in self.holes)
-        return Reply(pdu.EXCEPTION, self.code) if count > self.most or has_hole else Reply(pdu.GOOD)
+        return (
+            LengthReply(pdu.EXCEPTION, self.code)
+            if count > self.most or has_hole
+            else LengthReply(pdu.GOOD)
+        )
 
 
 @pytest.mark.parametrize("code", [2, 3])

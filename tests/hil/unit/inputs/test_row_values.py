@@ -7,7 +7,7 @@ import pytest
 
 from coldloop import main
 from hil.errors import BenchError
-from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.table_profile import make_profile
 from tests.hil.unit.inputs.test_row_states import not_understood as asked_bits
 from tests.hil.unit.outputs.test_alarm_words import alarms

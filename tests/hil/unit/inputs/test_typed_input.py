@@ -12,8 +12,8 @@ from hil.errors import BenchError
 from hil.tools.commission.command import make_parser
 from hil.tools.commission.inputs import dialogue
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.outputs.journal import Journal
-from hil.tools.commission.register_table import parse_table
 from hil.tools.commission.steps import Commissioning
 
 _ROWS = ["address;name;unit", "0;Supply temperature;°C", "7;Alarm word;"]

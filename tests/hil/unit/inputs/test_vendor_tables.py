@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hil.errors import BenchError
-from hil.tools.commission.register_table import parse_table
+from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.table_profile import make_profile
 from tests.hil.unit.test_commission import TABLE
 
