@@ -253,6 +253,8 @@ class ConnectionGate:
             request.g.connection = connection
             async with asyncio.timeout(self._limits.answer_s):
                 response = await self._app.dispatch_request(request)
+            length = len(response.body) if isinstance(response.body, bytes) else 0
+            self._rate.spend(connection.address, time.monotonic(), length)
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from deploy.northbound.rate_limit import RequestBudget
 
+_BYTES_OF_ONE = 16_384
+"""Bytes of an answer that count as one more request: a long answer takes as much of the processor
+as some short ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
@@ -47,6 +51,11 @@ class HttpRateLimit:
     def addresses(self) -> int:
         """Number of known addresses."""
         return self._addresses.addresses()
+
+    def spend(self, address: str, now: float, length: int) -> None:
+        """Take further requests from the budgets for an answer of `length` bytes."""
+        for budget, name in ((self._addresses, address), (self._total, "")):
+            budget.spend(name, now, length // _BYTES_OF_ONE)
 
     def permit(self, address: str, now: float) -> bool:
         """Take one request from the budget of the address and of all; False: one has none."""

@@ -297,6 +297,16 @@ def _get(sock: socket.socket, path: str = "short", count: int = 5000) -> bytes:
     return sock.recv(count)
 
 
+def test_a_long_answer_counts_as_several_requests() -> None:
+    limits = dataclasses.replace(SHORT, address_rate=0.001, address_burst=3)
+    with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
+        sock = _open(port, "127.0.0.9", stack)
+        for status_line in (b"200", b"200", b"200", b"429"):
+            assert _get(sock).startswith(b"HTTP/1.1 " + status_line)
+        assert _get(_open(port, "127.0.0.8", stack), "long").startswith(b"HTTP/1.1 200")
+        assert _get(_open(port, "127.0.0.8", stack)).startswith(b"HTTP/1.1 429")
+
+
 def test_clients_that_do_not_read_keep_no_other_out() -> None:
     limits = dataclasses.replace(
         SHORT, connections=6, address_connections=3, answer_s=60, idle_s=60
