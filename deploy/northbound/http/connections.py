@@ -125,7 +125,10 @@ class ConnectionGate:
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         self.counters["accepted"] += 1
-        if self._networks and not is_in_networks(address.partition("%")[0], self._networks):
+        is_foreign = self._networks and not is_in_networks(
+            address.partition("%")[0], self._networks
+        )
+        if is_foreign or not self._rate.permit_connection(address, time.monotonic()):
             sock.close()
             self.counters["limited"] += 1
             return

@@ -307,6 +307,16 @@ def test_a_long_answer_counts_as_several_requests() -> None:
         assert _get(_open(port, "127.0.0.8", stack)).startswith(b"HTTP/1.1 429")
 
 
+def test_new_connections_of_an_address_are_limited() -> None:
+    limits = dataclasses.replace(SHORT, address_rate=0.001, address_burst=5)
+    with _gate(limits) as (gate, port), contextlib.ExitStack() as stack:
+        for _ in range(13):
+            _open(port, "127.0.0.9", stack)
+        wait_until("all connections", lambda: gate.counters["accepted"] == 13)
+        assert gate.counters["limited"] == 3
+        assert _get(_open(port, "127.0.0.8", stack)).startswith(b"HTTP/1.1 200")
+
+
 def test_clients_that_do_not_read_keep_no_other_out() -> None:
     limits = dataclasses.replace(
         SHORT, connections=6, address_connections=3, answer_s=60, idle_s=60
