@@ -13,6 +13,7 @@ A long answer is a transaction until its client has acknowledged all segments. N
 for it: above a number, of one client or of all, the oldest one is aborted.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -78,7 +79,9 @@ class DatagramFilter:
                 await forward(pdu)
                 await finish()
                 await self._make_room()
-            except Exception:  # noqa: BLE001 - a bad datagram must not end the server
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: BLE001 - errors of bacpypes3 are not `Exception`
                 self.counters.failed += 1
             used_ms = 1000 * (self._work_clock() - begin)
             self._work.spend(_host(source), self._clock(), used_ms)

@@ -14,6 +14,7 @@ import ipaddress
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,14 +29,19 @@ _COLLECT_EVERY = 16
 """Closed connections until a collection: asyncio leaves a cycle with a TLS buffer of 256 KiB."""
 
 
+_BLOCKED_S = 1.0
+"""Time for which a client may not read; then its connection can give way to one of another."""
+
+
 class HttpConnection:
     """One accepted socket. `busy`: it has a complete request. `stream`: its group; no deadline.
 
-    `started`: its task runs.
+    `started`: its task runs. `blocked_at`: since then the client reads nothing, monotonic s.
     """
 
     __slots__ = (
         "address",
+        "blocked_at",
         "busy",
         "reader",
         "requests",
@@ -50,6 +56,7 @@ class HttpConnection:
         self.socket = sock
         self.address = address
         self.busy = False
+        self.blocked_at: float | None = None
         self.stream = ""
         self.started = False
         self.requests = 0
@@ -118,7 +125,10 @@ class ConnectionGate:
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         self.counters["accepted"] += 1
-        if self._networks and not is_in_networks(address.partition("%")[0], self._networks):
+        is_foreign = self._networks and not is_in_networks(
+            address.partition("%")[0], self._networks
+        )
+        if is_foreign or not self._rate.permit_connection(address, time.monotonic()):
             sock.close()
             self.counters["limited"] += 1
             return
@@ -136,14 +146,22 @@ class ConnectionGate:
         connection.task = asyncio.get_running_loop().create_task(self._run(connection))
 
     def _evict(self, candidates: list[HttpConnection]) -> bool:
-        """Close the oldest connection without any request, else the oldest that waits for one."""
-        for connection in sorted(candidates, key=lambda entry: entry.requests > 0):
-            if not connection.busy and connection.task is not None:
-                self._open.pop(connection, None)
-                self._cancel(connection)
-                self.counters["evicted"] += 1
-                return True
-        return False
+        """Close a connection of the address that has most of them; return whether there was one.
+
+        One whose client does not read, then the oldest one without any request, then the oldest one
+        that waits for a request. So a client loses none to others that open many.
+        """
+        now, counts = time.monotonic(), Counter(entry.address for entry in self._open)
+        found = [entry for entry in candidates if entry.task is not None and _is_idle(entry, now)]
+        if not found:
+            return False
+        connection = min(
+            found, key=lambda c: (-counts[c.address], c.blocked_at is None, c.requests > 0)
+        )
+        self._open.pop(connection, None)
+        self._cancel(connection)
+        self.counters["evicted"] += 1
+        return True
 
     @staticmethod
     def _cancel(connection: HttpConnection) -> None:
@@ -238,6 +256,8 @@ class ConnectionGate:
             request.g.connection = connection
             async with asyncio.timeout(self._limits.answer_s):
                 response = await self._app.dispatch_request(request)
+            length = len(response.body) if isinstance(response.body, bytes) else 0
+            self._rate.spend(connection.address, time.monotonic(), length)
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:
@@ -248,7 +268,9 @@ class ConnectionGate:
             finally:
                 gone.cancel()
             return False
+        connection.blocked_at = time.monotonic()
         await self._write(writer, response, request, keep=keep)
+        connection.blocked_at = None
         return keep
 
     async def _write(
@@ -301,6 +323,12 @@ class ConnectionGate:
         with contextlib.suppress(OSError, ssl.SSLError):
             async with asyncio.timeout(1.0):
                 await writer.wait_closed()
+
+
+def _is_idle(connection: HttpConnection, now: float) -> bool:
+    """Return whether a connection can give way: no answer is made, or its client reads none."""
+    blocked_at = connection.blocked_at
+    return not connection.busy or (blocked_at is not None and now - blocked_at > _BLOCKED_S)
 
 
 async def _wait_for_end(reader: asyncio.StreamReader | None) -> None:

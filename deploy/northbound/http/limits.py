@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from deploy.northbound.rate_limit import RequestBudget
 
+_BYTES_OF_ONE = 16_384
+"""Bytes of an answer that count as one more request: a long answer takes as much of the processor
+as some short ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
@@ -41,12 +45,23 @@ class HttpRateLimit:
     def __init__(self, limits: HttpLimits) -> None:
         self._addresses = RequestBudget(limits.address_rate, limits.address_burst)
         self._total = RequestBudget(limits.total_rate, limits.total_burst)
+        # Twice the reserve: a client with a connection for each request gets 429 first.
+        self._connections = RequestBudget(limits.address_rate, 2 * limits.address_burst)
         self.refused = 0
 
     @property
     def addresses(self) -> int:
         """Number of known addresses."""
         return self._addresses.addresses()
+
+    def permit_connection(self, address: str, now: float) -> bool:
+        """Take one new connection of an address: a TLS handshake costs as much as a request."""
+        return self._connections.take(address, now)
+
+    def spend(self, address: str, now: float, length: int) -> None:
+        """Take further requests from the budgets for an answer of `length` bytes."""
+        for budget, name in ((self._addresses, address), (self._total, "")):
+            budget.spend(name, now, length // _BYTES_OF_ONE)
 
     def permit(self, address: str, now: float) -> bool:
         """Take one request from the budget of the address and of all; False: one has none."""

@@ -188,11 +188,14 @@ class ModbusTcpServer:
         return len(every) < self._limits.connections or self._close_one(every)
 
     def _close_one(self, candidates: list[tuple[asyncio.StreamWriter, ModbusConnection]]) -> bool:
-        """Close the oldest without a request, else an idle one; return whether there was one."""
+        """Close one without a request, else an idle one; return whether there was one.
+
+        Of them the oldest one of the address that has most connections.
+        """
         now = asyncio.get_running_loop().time()
         addresses = [connection.address for connection in self._open.values()]
         giving_way = [
-            (c.requests > 0, -addresses.count(c.address) if c.requests else 0, c.since, number)
+            (c.requests > 0, -addresses.count(c.address), c.since, number)
             for number, (_, c) in enumerate(candidates)
             if not c.requests or now - c.since >= self._limits.gives_way_s
         ]

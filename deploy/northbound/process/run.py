@@ -8,19 +8,24 @@ started it. Nothing here is needed by the agent.
 
 import asyncio
 import contextlib
+import errno
 import importlib
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from deploy.errors import OpsError
+from deploy.northbound.access.state_lock import state_lock
 from deploy.northbound.process.context import ServerContext, make_context
 from deploy.northbound.process.settings import PROCESSES, SiteSettings
 
 _TICK_S, _REPORT_S = 0.25, 1.0
+_OLD_ENDS_S = 5.0
+"""Time in which the process before must have ended, s."""
 REPORT_VARIABLE = "COLDLOOP_REPORT"
 """Environment variable of a process that a launcher has started: its pipe and its number."""
 Service = Callable[[ServerContext], Coroutine[Any, Any, None]]
@@ -73,8 +78,26 @@ def run_process(
         raise OpsError(f"{settings.state}: {error.strerror}") from None
     services = {name: load_service(name) for name in names}
     services.update((str(number), serve) for number, serve in enumerate(further))
-    context = make_context(process, settings)
-    return asyncio.run(_serve(context, services, ready, alive))
+    with _only_one(process, settings.state):
+        context = make_context(process, settings)
+        return asyncio.run(_serve(context, services, ready, alive))
+
+
+@contextlib.contextmanager
+def _only_one(process: str, state: Path) -> Iterator[None]:
+    """Hold the lock of a process. Raises OpsError: another one of this name runs.
+
+    A process that starts rolls the change on trial of the one before it back, so the one before it
+    must have ended. Without room for a lock file the process runs without it.
+    """
+    busy = f"another process {process} runs with this state"
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(state_lock(state / f"{process}.lock", _OLD_ENDS_S, busy))
+        except OSError as error:
+            if error.errno == errno.EAGAIN:
+                raise OpsError(f"{state}: {busy}") from None
+        yield
 
 
 def load_service(name: str) -> Service:

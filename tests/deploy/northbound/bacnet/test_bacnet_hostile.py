@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from bacpypes3.apdu import ErrorRejectAbortNack
 from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
@@ -390,6 +391,24 @@ def test_an_address_has_a_share_of_the_processor() -> None:
     asyncio.run(send())
     assert 40 <= len(served) <= 45, "the reserve of 2 s, and 0.1 s in this second"
     assert served[-1] == "10.0.0.2:1"
+
+
+@pytest.mark.parametrize("error", [ValueError, ErrorRejectAbortNack])
+def test_an_error_of_the_library_ends_no_datagram_server(error: type[BaseException]) -> None:
+    """Those of bacpypes3 that name an answer are not `Exception`."""
+    tested, server = DatagramFilter([]), SimpleNamespace()
+
+    async def fail(_pdu: Any) -> None:
+        raise error("of the library")
+
+    async def finish() -> None:
+        pass
+
+    server.confirmation = fail
+    tested.attach(server, finish)
+    pdu = SimpleNamespace(pduData=SEEDS[0], pduSource="10.0.0.1:1")
+    asyncio.run(server.confirmation(pdu))
+    assert tested.counters.failed == 1
 
 
 def test_routes_are_bounded() -> None:

@@ -4,9 +4,11 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from microdot import Microdot
 from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.sessions import Sessions
 from deploy.northbound.access.types import FakeAudit, Refusal, Session
-from deploy.northbound.http.connections import ConnectionGate, HttpConnection
+from deploy.northbound.http.connections import _BLOCKED_S, ConnectionGate, HttpConnection
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.login import Authenticator
 from tests.deploy.northbound.redfish.service_bench import (
@@ -257,3 +259,89 @@ def test_metrics_need_their_token(bench: ServiceBench) -> None:
     assert status(exchange(bench, request + b"Authorization: Bearer wrong\r\n\r\n")) == 401
     token = f"Authorization: Bearer {METRICS_TOKEN}\r\n\r\n".encode()
     assert status(exchange(bench, request + token)) == 200
+
+
+@contextlib.contextmanager
+def _gate(limits: HttpLimits) -> Iterator[tuple[ConnectionGate, int]]:
+    """Serve a short and a long answer without TLS, in a thread."""
+    app: Any = Microdot()
+    app.get("/short")(lambda _request: "short")
+    app.get("/long")(lambda _request: "x" * 16_000_000)
+    gate = ConnectionGate(app, None, limits)
+    listener = socket.create_server(("127.0.0.1", 0))
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(gate.serve(listener))
+
+    def run() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield gate, listener.getsockname()[1]
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join(10)
+        loop.close()
+        listener.close()
+
+
+def _open(port: int, source: str, stack: contextlib.ExitStack) -> socket.socket:
+    found = socket.create_connection(("127.0.0.1", port), 20, (source, 0))
+    return stack.enter_context(found)
+
+
+def _get(sock: socket.socket, path: str = "short", count: int = 5000) -> bytes:
+    sock.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return sock.recv(count)
+
+
+def test_a_long_answer_counts_as_several_requests() -> None:
+    limits = dataclasses.replace(SHORT, address_rate=0.001, address_burst=3)
+    with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
+        sock = _open(port, "127.0.0.9", stack)
+        for status_line in (b"200", b"200", b"200", b"429"):
+            assert _get(sock).startswith(b"HTTP/1.1 " + status_line)
+        assert _get(_open(port, "127.0.0.8", stack), "long").startswith(b"HTTP/1.1 200")
+        assert _get(_open(port, "127.0.0.8", stack)).startswith(b"HTTP/1.1 429")
+
+
+def test_new_connections_of_an_address_are_limited() -> None:
+    limits = dataclasses.replace(SHORT, address_rate=0.001, address_burst=5)
+    with _gate(limits) as (gate, port), contextlib.ExitStack() as stack:
+        for _ in range(13):
+            _open(port, "127.0.0.9", stack)
+        wait_until("all connections", lambda: gate.counters["accepted"] == 13)
+        assert gate.counters["limited"] == 3
+        assert _get(_open(port, "127.0.0.8", stack)).startswith(b"HTTP/1.1 200")
+
+
+def test_clients_that_do_not_read_keep_no_other_out() -> None:
+    limits = dataclasses.replace(
+        SHORT, connections=6, address_connections=3, answer_s=60, idle_s=60
+    )
+    with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
+        kept = _open(port, "127.0.0.9", stack)
+        assert _get(kept).startswith(b"HTTP/1.1 200")
+        for number in range(5):
+            assert _get(_open(port, f"127.0.0.{2 + number % 2}", stack), "long", 10)
+        time.sleep(_BLOCKED_S + 0.1)  # by definition
+        for number in range(4):
+            assert _get(_open(port, f"127.0.0.{20 + number}", stack)).startswith(b"HTTP/1.1 200")
+        assert _get(kept), "the one that waits is not the cause"
+
+
+def test_connections_without_a_request_push_no_other_client_out() -> None:
+    limits = dataclasses.replace(
+        SHORT, connections=6, address_connections=5, request_s=60, idle_s=60
+    )
+    with _gate(limits) as (gate, port), contextlib.ExitStack() as stack:
+        kept = _open(port, "127.0.0.9", stack)
+        assert _get(kept)
+        new = _open(port, "127.0.0.8", stack)
+        for number in range(40):
+            _open(port, f"127.0.0.{2 + number % 2}", stack)
+        wait_until("all connections", lambda: gate.counters["accepted"] == 42)
+        assert _get(kept)
+        assert _get(new)

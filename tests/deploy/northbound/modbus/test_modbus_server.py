@@ -164,6 +164,19 @@ def test_silent_connections_of_other_addresses_keep_no_master_out() -> None:
         assert len(server._open) == 16
 
 
+def test_silent_connections_push_no_new_master_out() -> None:
+    """A master that has not sent its first request yet is alone at its address."""
+    rig = ModbusRig()
+    with rig.serve(ModbusLimits(first_s=60.0)) as port, _Clients(port) as clients:
+        master = clients.connect(9)
+        for number in range(40):
+            clients.connect(2 + number % 4)
+        server = rig.server
+        assert server is not None
+        wait_for(lambda: server.counters.evicted == 25)
+        assert _is_answered(master)
+
+
 def test_half_open_connections_of_a_master_keep_it_not_out() -> None:
     """It has sent requests on four connections, and lost power. Active ones stay."""
     rig = ModbusRig()

@@ -21,9 +21,10 @@ from deploy.commands import northbound
 from deploy.errors import OpsError
 from deploy.northbound.access.accounts import INITIAL, Accounts
 from deploy.northbound.access.counter_lock import FILE, LOCK, shared_counters
+from deploy.northbound.access.state_lock import state_lock
 from deploy.northbound.command import serve
 from deploy.northbound.command.serve import list_addresses
-from deploy.northbound.process import listener
+from deploy.northbound.process import listener, run
 from deploy.northbound.process.run import run_process
 from deploy.northbound.process.settings import read_settings
 from tests.portable.agent.northbound.test_component import WRITES, site_config
@@ -173,6 +174,30 @@ def test_a_process_ends_with_its_service_or_by_a_signal(
             assert systemd.recv(64) == b"READY=1"
     assert cleaned == ([] if fails else ["done"])
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
+
+
+def test_a_second_process_of_a_name_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would roll the change on trial of the first one back, and then find the port taken."""
+    begun: list[str] = []
+
+    async def serve(_context: Any) -> None:
+        begun.append("served")
+
+    monkeypatch.setattr(run, "_OLD_ENDS_S", 0.05)
+    monkeypatch.setitem(sys.modules, "deploy.northbound.modbus.service", service(serve))
+    settings = read_settings(str(write_config(tmp_path, modbus={"address": "127.0.0.1"})))
+    settings.state.mkdir()
+    with state_lock(settings.state / "web.lock", 0, "busy"):
+        with pytest.raises(OpsError, match="another process web runs with this state"):
+            run_process("web", settings)
+        assert begun == []
+    run_process("web", settings)
+    (settings.state / "web.lock").unlink()
+    (settings.state / "web.lock").mkdir()  # as without room: it serves
+    run_process("web", settings)
+    assert begun == ["served", "served"]
 
 
 def test_counters_are_shared_and_a_stopped_process_does_not_block(tmp_path: Path) -> None:
