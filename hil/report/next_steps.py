@@ -21,6 +21,10 @@ _STEPS: dict[str, str] = {
     "modbus_errors": "Check wiring, termination, unit ids and baud rate (`coldloop modbus scan`).",
     "acknowledged_pct": "Check the link and the log of the broker.",
     "rows_waiting": "Check the link and its contact windows.",
+    "writers": "Two controllers wrote in one cycle: keep this pair out of operation, report it.",
+    "writer_gap_s": "Read the roles in the console: they name the state that took too long.",
+    "role": "Read the roles in the console. Check ports, keys and `bus_timeout_ms` of both.",
+    "units_running": "Read the reasons of the units (`coldloop status`, section `group`).",
     "rows_dropped": "Compare the size of the queue with the longest outage.",
 }
 GENERAL = "Repeat the run with the line after `again`. Read the curves before the worst value."

@@ -7,7 +7,7 @@ that the group does not cycle: at most one in 300 s. A start takes effect immedi
 second later. No unit stops while the heat of a unit is not known. At the start all units run. After
 a change of the lead the new one runs for `PROVE_S` seconds together with the others; then one unit
 stops. Units whose views differ take that of the lead after `AGREE_S` seconds; until then a unit
-runs if any view selects it. When the network heals, each part selects what runs in the other one.
+runs if any view selects it. After a partition each part selects what runs in the other one.
 """
 
 from agent.control.group import rules

@@ -21,14 +21,17 @@ from agent.redundancy.beacon import UNITS
 from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
 from agent.redundancy.stored_epoch import COMMAND_KEY, command_text
+from hil.bench.optional_sections import assign_ports, first_free_port
 from hil.bench.testbed import BUS_BAUD, RPU_UNIT, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.modbus.requests import WRITE_FUNCTIONS
 from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import AgentDut
+from hil.kernel.serial_line import LinePeer
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
+from hil.plant.plant import Plant
 from hil.run.several.pair_meter import PairMeter
 from hil.run.several.pair_wire import PairWire
 from hil.run.virtual import START_UTC
@@ -48,9 +51,8 @@ FAULTS = (
 """Faults of a controller, and commands of a person (`swap`, `out`)."""
 _BABBLE_US = 30_000
 """Time from one frame of a babbling port to the next one; a frame of 8 bytes takes 4.6 ms."""
-_BABBLE_FRAME = build_frame(RPU_UNIT, read_holding(0, 1))
-STORE_PORT, LINK_PORT = FIRST_BUS + 1, FIRST_BUS + 2
-"""Ports of the redundancy section; the testbed has one bus and no other component with a port."""
+_PORTS = 16
+"""Ports of a controller from its bus on; those without an endpoint cannot be opened."""
 
 
 NodeAction = Callable[[int], None]
@@ -73,55 +75,77 @@ def is_device_write(frame: bytes) -> bool:
     return len(frame) > 3 and frame[0] not in UNITS.values() and frame[1] in WRITE_FUNCTIONS
 
 
-class PairRun:
+class PairRow(NamedTuple):
+    """What both controllers have in common: the plant, the devices on the line, the configuration.
+
+    `config` has no section `redundancy`. `profiles`: those of its devices. `print_line` gets each
+    line of a console. `probe`: a read request to a device, for a port that babbles.
+    """
+
+    plant: Plant
+    devices: LinePeer
+    char_us: int
+    config: dict[str, Any]
+    profiles: dict[str, dict[str, Any]]
+    setpoint_c: float
+    probe: bytes
+    print_line: Callable[[int, str], None]
+
+
+class ControllerPair:
     """Both controllers, "a" (0) and "b" (1), on one line. `writes`: all that reached a device."""
 
     def __init__(
-        self, settings: TestbedSettings, seed: int = 1, is_linked: bool = False, **section: Any
+        self,
+        world: World,
+        row: PairRow,
+        is_linked: bool = False,
+        key: bytes = PAIR_KEY,
+        **section: Any,
     ) -> None:
-        self.world = World(seed, START_UTC)
-        self.testbed = Testbed(self.world, settings)
-        self.config = self.testbed.config(
-            "serial:/virtual/receiver?baud=9600",
-            f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
-            "tcp:broker.virtual:1883",
-            "store:/virtual/state",
-        )
-        self.config["redundancy"] = {"node": "a", "key": PAIR_KEY.hex(), **section}
+        self.world = world
+        self._row = row
+        self.plant = row.plant
+        self.config = row.config
+        self.config["redundancy"] = {"node": "a", "key": key.hex(), **section}
         if is_linked:
             self.config["redundancy"].update(
                 port="store:/virtual/pair", ports={"link": "serial:/virtual/link?baud=115200"}
             )
         self.wire = PairWire()
         self.stores: list[StoreEndpoint] = []
-        self.line = SharedLine(self.world, self.testbed.bus, _CHAR_US)
+        self.line = SharedLine(world, row.devices, row.char_us)
         self.line.set_observer(self._observe)
         self.writes: list[Write] = []
         self.console: list[str] = []
         self.agents: list[PairedAgent] = []
         self.takeovers = 0
         self._babbling: set[int] = set()
-        self._keys = [PAIR_KEY, PAIR_KEY]
+        self._key = key
+        self._keys = [key, key]
         self.shells = [self._make_node(number) for number in (0, 1)]
         self._faults = self._make_faults()
-        self.meter = PairMeter(self.testbed.plant, settings.setpoint_c)
+        self.meter = PairMeter(row.plant, row.setpoint_c)
 
     def _make_node(self, number: int) -> PausableShell:
         agent = self._make_agent(number)
         self.agents.append(agent)
         shell = PausableShell(self.world, AgentDut(agent))
-        for port in range(FIRST_BUS + 8):
+        for port in range(FIRST_BUS + _PORTS):
             missing = SerialEndpoint(shell, port)
             missing.unplug()
             shell.endpoints[port] = missing
         bus = SerialEndpoint(shell, FIRST_BUS)
         bus.connect(self.line.add_master(bus.to_agent, FIRST_BUS))  # type: ignore[arg-type]
         shell.endpoints[FIRST_BUS] = bus
+        for port, name, address in assign_ports(self.config):
+            if address.startswith(("store:", "local:")):
+                store = StoreEndpoint(shell, port, random.Random(number))
+                shell.endpoints[port] = store
+                self.stores += [store] if name == "redundancy" else []
         if "ports" in self.config["redundancy"]:
-            store = StoreEndpoint(shell, STORE_PORT, random.Random(number))
-            self.stores.append(store)
-            shell.endpoints[STORE_PORT] = store
-            shell.endpoints[LINK_PORT] = self.wire.add_end(shell, LINK_PORT)
+            port = first_free_port(self.config)
+            shell.endpoints[port] = self.wire.add_end(shell, port)
         shell.endpoints[CONSOLE] = ConsoleEndpoint(
             shell, CONSOLE, lambda data: self._print(number, data), lambda: None
         )
@@ -130,7 +154,7 @@ class PairRun:
     def _make_agent(self, number: int) -> PairedAgent:
         section = {**self.config["redundancy"], "node": "ab"[number]}
         section["key"] = self._keys[number].hex()
-        config, loaded = {**self.config, "redundancy": section}, profiles()
+        config, loaded = {**self.config, "redundancy": section}, self._row.profiles
         controller = make_controller(load(config, loaded), lambda: Agent(load(config, loaded)))
         assert isinstance(controller, PairedAgent)
         return controller
@@ -138,7 +162,7 @@ class PairRun:
     def _print(self, number: int, data: bytes) -> None:
         line = data.decode().strip()
         self.takeovers += line == f"pair {'ab'[number]}: active"
-        self.testbed.history.add_console(self.world.now, line)
+        self._row.print_line(self.world.now, line)
         self.console.append(f"{self.world.now / _SECOND:.3f} {'ab'[number]} {line}")
 
     def _observe(self, node: int, frame: bytes, now: int) -> None:
@@ -201,7 +225,7 @@ class PairRun:
 
     def _change_key(self, node: int, is_other: bool) -> None:
         """Restart a controller with another key of the pair, or with the right one."""
-        self._keys[node] = bytes(32) if is_other else PAIR_KEY
+        self._keys[node] = bytes(32) if is_other else self._key
         self._cut_power(node)
         self._start_power(node)
 
@@ -212,7 +236,7 @@ class PairRun:
     def _babble(self, node: int) -> None:
         """Send a valid read request, again and again."""
         if node in self._babbling:
-            self.line.send(node, _BABBLE_FRAME)
+            self.line.send(node, self._row.probe)
             self.at((self.world.now + _BABBLE_US) / _SECOND, self._babble, node)
 
     def start(self) -> None:
@@ -224,7 +248,7 @@ class PairRun:
         """Run to `until_s` seconds."""
         until = int(until_s * _SECOND)
         run_shells(self.world, self.shells, until)
-        self.testbed.plant.advance(until)
+        self.plant.advance(until)
 
     def measure_from(self, at_s: float) -> None:
         """Sample gaps, steps of actuators and the supply temperature from `at_s`, each 20 ms."""
@@ -252,7 +276,7 @@ class PairRun:
 
     def _sample(self) -> None:
         now = self.world.now
-        self.testbed.plant.advance(now)
+        self.plant.advance(now)
         has_whole = any(self._is_fault_free(node) for node in (0, 1))
         self.meter.sample(now, self._has_active(), has_whole)
         self.world.schedule(now + _SAMPLE_US, self._sample)
@@ -285,3 +309,30 @@ class PairRun:
             if before.node != after.node
         ]
         return min(times, default=1 << 62)
+
+
+class PairRun(ControllerPair):
+    """The pair on the row of a testbed."""
+
+    def __init__(
+        self, settings: TestbedSettings, seed: int = 1, is_linked: bool = False, **section: Any
+    ) -> None:
+        world = World(seed, START_UTC)
+        self.testbed = Testbed(world, settings)
+        config = self.testbed.config(
+            "serial:/virtual/receiver?baud=9600",
+            f"serial:/virtual/bus?baud={BUS_BAUD}&parity=E",
+            "tcp:broker.virtual:1883",
+            "store:/virtual/state",
+        )
+        row = PairRow(
+            self.testbed.plant,
+            self.testbed.bus,
+            _CHAR_US,
+            config,
+            profiles(),
+            settings.setpoint_c,
+            build_frame(RPU_UNIT, read_holding(0, 1)),
+            self.testbed.history.add_console,
+        )
+        super().__init__(world, row, is_linked, PAIR_KEY, **section)

@@ -16,7 +16,8 @@ from hil.bench.testbed import SeveralControl, Testbed
 from hil.io.endpoints import SinkEndpoint
 from hil.kernel.world import World
 from hil.measure.registry import read
-from hil.measure.several import PAIR_MEASURES, REASONS, ROLES
+from hil.measure.several import PAIR_MEASURES, REASONS
+from hil.run.several.pair_measures import read_pair
 from hil.run.several.pair_run import PairRun
 from hil.run.several.scenario_run import SeveralRun
 from hil.scenario.model import Scenario
@@ -88,20 +89,8 @@ class PairScenario(SeveralRun):
 
     def _read(self, name: str, number: int) -> float | None:
         """Read a measure of the pair; `number`: 1 or 2, 0 for none."""
-        pair, meter = self.pair, self.pair.meter
-        if name == "role":
-            is_on = pair.shells[number - 1].is_on
-            return float(ROLES.index(pair.agents[number - 1].role if is_on else "off"))
-        if name == "epoch":
-            return float(pair.agents[number - 1].beacons.epoch)
-        if name == "reason":
-            section = (self.status or {}).get("redundancy") or {}
-            reason = section.get("reason")
-            return None if reason is None else float(REASONS.index(reason or "none"))
-        return {
-            "writers": float(meter.writers),
-            "gap": meter.gap_us / 1e6,
-            "step": meter.step_pct,
-            "takeovers": float(pair.takeovers),
-            "collisions": float(pair.line.collisions),
-        }[name]
+        if name != "reason":
+            return read_pair(self.pair, name, number)
+        section = (self.status or {}).get("redundancy") or {}
+        reason = section.get("reason")
+        return None if reason is None else float(REASONS.index(reason or "none"))

@@ -14,7 +14,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hil.bench.testbed import Testbed
 from hil.kernel.world import World
 from hil.run.virtual import RunResult, name_interruption
 from hil.scenario.judge import Evaluator
@@ -39,11 +38,6 @@ class SeveralRun(ABC):
     @abstractmethod
     def world(self) -> World:
         """The world of all controllers."""
-
-    @property
-    @abstractmethod
-    def testbed(self) -> Testbed:
-        """The row of a pair; the first unit of a group."""
 
     @property
     @abstractmethod

@@ -13,10 +13,12 @@ from hil.record.provenance import MATCHES, NO_IDENTIFICATION, REAL_TIME, VIRTUAL
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS, RecordedRun, ended_s, run_interruptibly
 from hil.run.unit.real_unit import RealUnitRun
+from hil.run.unit.twin_pair import TwinPairRun
 from hil.run.unit.twin_run import TwinRun
 from hil.run.unit.unit_file import UnitFile, basis_of
 from hil.run.unit.unit_measures import Status
-from hil.scenario.channels import Channel, Series
+from hil.run.unit.unit_suite import TAKEOVER
+from hil.scenario.channels import PAIR_CHANNELS, Channel, Series
 from hil.scenario.model import Scenario
 
 
@@ -44,15 +46,27 @@ def unit_channels(unit: UnitFile, is_emulated: bool) -> tuple[Channel, ...]:
     return tuple(found)
 
 
+def _open_twin_run(
+    unit: UnitFile, scenario: Scenario, seed: int, dut: str
+) -> TwinRun | TwinPairRun:
+    """Make the run of one controller, or of two for the takeover; these are on CPython."""
+    if scenario.name == TAKEOVER:
+        return TwinPairRun(unit, scenario, seed)
+    return TwinRun(unit, scenario, seed, DUTS[dut])
+
+
 def record_twin(unit: UnitFile, scenario: Scenario, seed: int, dut: str) -> RecordedRun:
     """Run a scenario in virtual time with emulated twins."""
     origin = ProvenanceRecorder(VIRTUAL_TIME, dut)
-    run = TwinRun(unit, scenario, seed, DUTS[dut])
-    series = Series(unit_channels(unit, True))
+    run = _open_twin_run(unit, scenario, seed, dut)
+    channels = unit_channels(unit, True)
+    if isinstance(run, TwinPairRun):
+        dut, channels = "cpython", (*channels, *PAIR_CHANNELS)
+    series = Series(channels)
     try:
         result = run.make_result(dut, run_interruptibly(run, series))
     finally:
-        run.dut.close()
+        run.close()
     provenance = _name_unidentified(unit, origin.finish(run.config, run.status))
     results = run.evaluator.results(ended_s(scenario, result))
     return RecordedRun(

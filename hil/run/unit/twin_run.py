@@ -154,6 +154,10 @@ class TwinRun:
     def _append_console(self, data: bytes) -> None:
         self.console.append(f"{self.world.now / _SECOND:.1f} s {data.decode()}")
 
+    def close(self) -> None:
+        """End the controller and release its resources."""
+        self.dut.close()
+
     def sample(self, name: str) -> float | None:
         """Read one measure now."""
         if name.startswith("shown:"):

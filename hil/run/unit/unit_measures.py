@@ -14,6 +14,8 @@ Does not judge; see `hil.scenario.judge`. `read` takes the last status of the ag
     alarms                       number of active alarms
     true_supply_c, true_dp_kpa   of the plant; only if it is emulated
     output_error_pct, shown:DEVICE.POINT    registers of a twin; see `hil.run.unit.twin_run`
+    role:N, writers, writer_gap_s, step_pct, takeovers   of two controllers; see
+        `hil.measure.several`
     loads_limited, load_limit_pct           servers of the loads; see `hil.run.unit.twin_loads`
 """
 
@@ -23,6 +25,14 @@ from agent.core.alarm_record import STATES
 from hil.plant.plant import Plant
 
 Status = dict[str, Any]
+PAIR = {
+    "role": "role",
+    "writers": "writers",
+    "writer_gap_s": "gap",
+    "step_pct": "step",
+    "takeovers": "takeovers",
+}
+"""Measures of two controllers, and their names in `hil.run.several.pair_measures`."""
 
 
 def _milli(value: Any) -> float | None:

@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hil.bench.testbed_settings import TestbedSettings
+from hil.measure.several import ROLES
 from hil.run.unit.twin_loads import SECTION, plan_limits
 from hil.run.unit.unit_file import UnitFile
 from hil.scenario.model import Expectation, Scenario, ScenarioEvent
 from hil.scenario.suite import Suite
 from hil.scenario.toml_writer import write_toml
 
+TAKEOVER = "unit-takeover"
+"""Name of the scenario with both controllers."""
 _START_S = 20.0
 """After this time all devices are identified and polled, and start-up alarms have ended."""
 _LOAD_KW, _HIGH_KW = 60.0, 90.0
@@ -126,12 +129,44 @@ def _disturbing(unit: UnitFile) -> Iterator[Scenario]:
             yield _refused_writes(name)
     yield from _alarm_bits(unit)
     yield from _load_limit(unit)
+    if "redundancy" in unit.whole:
+        yield _takeover()
     yield _scenario(
         "unit-agent-restart",
         "the agent restarts, and continues without an alarm",
         90,
         [_zero("state", "COOL-4", 60.0), _zero("devices_lost", "COOL-4", 60.0)],
         (ScenarioEvent(30.0, "restart_agent"),),
+    )
+
+
+def _takeover() -> Scenario:
+    """A takeover in both directions: each controller in turn loses its power."""
+    active, standby = float(ROLES.index("active")), float(ROLES.index("standby"))
+    checks = [
+        Expectation("writers", max=1.0, requirement="PAIR-1"),
+        Expectation("writer_gap_s", "s", max=2.0, from_s=_START_S, requirement="PAIR-1"),
+        Expectation("step_pct", "%", max=1.0, from_s=40.0, until_s=50.0, requirement="PAIR-1"),
+        Expectation("step_pct", "%", max=1.0, from_s=90.0, until_s=100.0, requirement="PAIR-1"),
+        Expectation("takeovers", min=1.0, max=1.0, from_s=_START_S, until_s=39.0),
+        Expectation("takeovers", min=3.0, max=3.0, from_s=93.0),
+        _is("role:1", active, _START_S, 39.0),
+        _is("role:2", active, 43.0, 89.0),
+        _is("role:1", standby, 65.0, 89.0),
+        _is("role:1", active, 93.0, 130.0),
+        _is("role:2", standby, 115.0, 130.0),
+    ]
+    events = (
+        ScenarioEvent(40.0, "power", 1.0, 20.0),
+        ScenarioEvent(90.0, "power", 2.0, 20.0),
+    )
+    title = "each controller of the pair in turn loses its power: the other one takes over in 2 s"
+    return _scenario(TAKEOVER, title, 130, checks, events)
+
+
+def _is(measure: str, value: float, from_s: float, until_s: float) -> Expectation:
+    return Expectation(
+        measure, min=value, max=value, from_s=from_s, until_s=until_s, requirement="PAIR-1"
     )
 
 

@@ -104,7 +104,9 @@ def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:
 
 def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
     has_limits = not is_real and bool(plan_limits(unit.loads).loads)
-    sections = [name for name in unit.left_out if not (has_limits and name == SECTION)]
+    tested = {SECTION} if has_limits else set()
+    tested |= set() if is_real else {"redundancy"}
+    sections = [name for name in unit.left_out if name not in tested]
     if sections:
         print(f"not tested here: the sections {', '.join(sections)}", flush=True)
     if not has_limits:
