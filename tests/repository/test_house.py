@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gates of the structure: unique class names, small folders, no foreign writes, standard terms.
+"""Gates of the structure: class names, folders, foreign writes, units in names, standard terms.
 
 Does not check behaviour. `words.toml` lists the words that must not come back, and their terms.
 """
@@ -169,6 +169,109 @@ def test_no_browser_test_waits_by_eval() -> None:
         if isinstance(node, ast.Attribute) and node.attr in _WAITS_BY_EVAL
     ]
     assert not calls, "poll with tests.support.cli_tools.wait_until instead: " + ", ".join(calls)
+
+
+# --- units ---------------------------------------------------------------------------------------
+
+
+_TIME_UNITS = ("ns", "us", "ms", "s")
+_CLOCKS = {
+    "monotonic": "s",
+    "perf_counter": "s",
+    "process_time": "s",
+    "time": "s",
+    "monotonic_ns": "ns",
+    "time_ns": "ns",
+}
+"""Functions of the module time."""
+_SAME_UNIT = ("abs", "float", "int", "max", "min", "round")
+
+
+def unit_of_name(name: str) -> str:
+    """Return the unit at the end of a name; empty without one, and for a rate."""
+    unit = name.lower().rpartition("_")[2]
+    return unit if "_" in name and unit in _TIME_UNITS and "_per_" not in name.lower() else ""
+
+
+def unit_of(node: ast.AST | None) -> str:
+    """Return the unit of an expression; empty: it is not known."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return unit_of_name(name)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="time"), attr=name)) if name in _CLOCKS:
+            return _CLOCKS[name]
+        case ast.Call(func=ast.Name(id=name), args=[*arguments]) if name in _SAME_UNIT:
+            return next(filter(None, map(unit_of, arguments)), "")
+        case ast.Call(func=ast.Name() | ast.Attribute() as function):
+            return unit_of(function)
+        case ast.BinOp(op=ast.Add() | ast.Sub(), left=left, right=right):
+            return unit_of(left) or unit_of(right)
+        case ast.IfExp(body=left, orelse=right):
+            return unit_of(left) or unit_of(right)
+    return ""
+
+
+def unit_pairs(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the units that must be equal at a node."""
+    match node:
+        case ast.Assign(targets=[*targets], value=value):
+            for target in targets:
+                yield unit_of(target), unit_of(value)
+                if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                    yield from zip(
+                        map(unit_of, target.elts), map(unit_of, value.elts), strict=False
+                    )
+        case (
+            ast.AnnAssign(target=target, value=value)
+            | ast.AugAssign(op=ast.Add() | ast.Sub(), target=target, value=value)
+        ):
+            yield unit_of(target), unit_of(value)
+        case ast.BinOp(op=ast.Add() | ast.Sub(), left=left, right=right):
+            yield unit_of(left), unit_of(right)
+        case ast.Compare(left=left, comparators=[*others]):
+            yield from ((unit_of(left), unit_of(other)) for other in others)
+        case ast.keyword(arg=str(name), value=value):
+            yield unit_of_name(name), unit_of(value)
+        case ast.FunctionDef(name=name):
+            results = [n.value for n in ast.walk(node) if isinstance(n, ast.Return)]
+            yield from ((unit_of_name(name), unit_of(result)) for result in results)
+
+
+def mixes_units(node: ast.AST) -> bool:
+    """Return whether two units meet at a node. Products and quotients convert: they have none."""
+    return any(left and right and left != right for left, right in unit_pairs(node))
+
+
+def test_a_name_with_a_unit_of_time_has_its_value() -> None:
+    """`end_us` holds no seconds, is not compared with them and is not added to them."""
+    mixed = [
+        f"{name}:{getattr(node, 'lineno', 0)}"
+        for name in sources()
+        for node in nodes(name)
+        if mixes_units(node)
+    ]
+    assert not mixed
+
+
+def test_each_way_of_mixing_units_is_seen() -> None:
+    for line in (
+        "end_us = time.monotonic() + seconds",
+        "end_us: int = start_s",
+        "total_ms += step_us",
+        "first_s, last_s = 0, end_ms",
+        "wait(timeout_s=limit_ms)",
+        "age_s = clock.uptime_us()",
+        "is_late = now_ms > due_s",
+        "def age_s():\n    return age_ms",
+    ):
+        assert any(map(mixes_units, ast.walk(ast.parse(line)))), line
+    for line in (
+        "end_us = (time.monotonic() + seconds) * 1_000_000",
+        "end_s = end_us / SECOND_US",
+        "slew_per_s = step_ms",
+        "found_ms = max(start_ms, end_ms)",
+    ):
+        assert not any(map(mixes_units, ast.walk(ast.parse(line)))), line
 
 
 # --- words --------------------------------------------------------------------------------------

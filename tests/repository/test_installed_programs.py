@@ -15,7 +15,7 @@ from tests.support.programs import MISSING, PATH
 from tests.support.repository import ROOT
 
 # On each machine that can run the tests, or only for soak tests that say how to install them.
-PRESENT = {"bash", "cc", "gcc", "dpkg", "dpkg-deb", "openssl", "setpriv"}
+PRESENT = {"bash", "cc", "gcc", "dpkg", "dpkg-deb", "openssl", "nsenter", "setpriv"}
 SOAK = {"cmake", "picotool", "debootstrap"}
 
 

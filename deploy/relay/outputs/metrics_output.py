@@ -50,12 +50,12 @@ class MetricsOutput(Output):
         self._lock = threading.Lock()
 
     def _unit(self, unit: str) -> UnitMetrics:
-        metrics = self._units.get(unit)
-        if metrics is None:
+        unit_metrics = self._units.get(unit)
+        if unit_metrics is None:
             if len(self._units) >= _MAX_UNITS:
                 self._units.pop(next(iter(self._units)))
-            metrics = self._units[unit] = UnitMetrics()
-        return metrics
+            unit_metrics = self._units[unit] = UnitMetrics()
+        return unit_metrics
 
     def rows(self, block: Rows) -> None:
         """Keep the values of the newest row of the unit. A late block changes no value."""
