@@ -24,7 +24,6 @@ is still too much, a case would exceed its limit within `shed_lead_s`. Then load
 the lowest priority first. They are restored one by one when the coolant is cold again.
 """
 
-from agent.clock.clock_state import TRUSTED
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.component.base import Component
 from agent.core.errors import CommandError
@@ -264,7 +263,7 @@ class PowerLimitComponent(Component):
         clock, ticks = self.agent.clock, self.agent.ticks
         stagger_us = self.settings["slot"] * self.settings["stagger_ms"] * 1000
         utc = ticks.tick_number * ticks.period + ticks.tick_offset_us - stagger_us
-        if clock.utc(now) is None or clock.state(now) not in TRUSTED:
+        if clock.utc(now) is None or clock.state(now) not in ("sync", "holdover"):
             utc = 0
         entry = self.plan.pop_due(utc)
         while entry is not None:
