@@ -49,7 +49,7 @@ class EffectProof:
 
     @property
     def ignores_off(self) -> bool:
-        """True while a load draws power that was told to go off."""
+        """True while a load draws power after its order to switch off."""
         return True in [not load.is_on for load in self._failed]
 
     def step(self, now: int) -> bool:
