@@ -96,10 +96,10 @@ class MetricsOutput(Output):
     def on_unit_state(self, unit: str, payload: bytes) -> None:
         """Follow whether the unit is online."""
         with self._lock:
-            metrics = self._unit(unit)
-            metrics.is_online = b'"online":false' not in payload.replace(b" ", b"")
-            if metrics.is_online:
-                metrics.last_message_ms = self.context.clock_ms()
+            unit_metrics = self._unit(unit)
+            unit_metrics.is_online = b'"online":false' not in payload.replace(b" ", b"")
+            if unit_metrics.is_online:
+                unit_metrics.last_message_ms = self.context.clock_ms()
 
     def pages(self) -> dict[str, Page]:
         """Return the pages `/metrics` and `/metrics/unit`."""
