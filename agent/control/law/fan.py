@@ -39,17 +39,18 @@ class FanControl:
         self._estimate = estimate
 
     def track(self, speed: float) -> None:
-        """Continue from `speed`, percent, with bumpless transfer at the error of the next step.
+        """Continue from `speed`, percent, with bumpless transfer.
 
-        The last error can be old: there is none after a start.
+        The last error can be old: there is none after a start. If the water of the next step is
+        colder, that error counts. Warmer water makes the fans faster immediately.
         """
         self._pi.track(speed, self._error)
         self._has_new_speed = True
 
     def step(self, error_k: float, dt: float) -> float:
         """Advance by `dt` seconds. `error_k`: facility water temperature minus its target, K."""
-        self._error = error_k
-        if self._has_new_speed:
-            self._has_new_speed = False
+        if self._has_new_speed and error_k < self._error:
             self._pi.track(self._pi.output, error_k)
+        self._has_new_speed = False
+        self._error = error_k
         return self._pi.step(error_k, dt)

@@ -121,6 +121,9 @@ def test_fans_that_continue_need_no_earlier_error():
         near(fan.step(-8.0, 10.0), 10.0, 1e-4)
         near(fan.step(-7.0, 10.0), 16.6, 1e-3)
         near(fan.step(-7.0, 10.0), 15.2, 1e-3)
+    fan = FanControl(10.0, 100.0, 1.0)
+    fan.track(40.0)
+    near(fan.step(0.5, 10.0), 44.1, 1e-3)  # warmer water needs no second step
 
 
 def test_pump_laws_convert_the_error_by_the_affinity_laws():
