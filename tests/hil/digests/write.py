@@ -58,6 +58,7 @@ _REASONS = (
     ("cooling", "the alarm dew ends by the same measure as it begins"),
     ("cooling", "the valve closes below its least opening with little heat and cold water"),
     ("throttle", "a case that falls is not hot; cool devices of a cold site have no blind limit"),
+    ("", "rates of the clock by lines, and more of its earlier states"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
