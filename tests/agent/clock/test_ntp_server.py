@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Component `ntp` and its ports against real chronyd servers on the loopback."""
 
+import socket
 import struct
 import subprocess
 import time
@@ -44,6 +45,18 @@ class RecordingClock:
         return True
 
 
+def is_answering(port: int) -> bool:
+    """Return whether a server replies to a request of a client. Its PID file is there before."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0.2)
+        probe.connect(("127.0.0.1", port))
+        try:
+            probe.send(b"\x23" + bytes(47))
+            return len(probe.recv(512)) >= 48
+        except OSError:
+            return False
+
+
 @contextmanager
 def chronyd_server(folder: Path) -> Iterator[int]:
     """Run a chronyd that serves the time of the system; give its port."""
@@ -56,7 +69,7 @@ def chronyd_server(folder: Path) -> Iterator[int]:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:
         end = time.monotonic() + 20
-        while not (folder / "pid").exists():  # until then the host refuses the datagrams
+        while not is_answering(port):  # until then the host refuses the datagrams
             assert time.monotonic() < end
             time.sleep(0.02)
         yield port

@@ -61,6 +61,7 @@ _REASONS = (
     ("throttle", "loads that no order reaches get the coldest supply without condensation"),
     ("cooling", "the estimate of a suspect return follows a change of the valve slowly"),
     ("cooling", "a restart keeps the reason of a suspicion, and the fans continue as they ran"),
+    ("", "rates of the clock by lines, and more of its earlier states"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
