@@ -23,6 +23,7 @@ from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
 from hil.tools.commission.findings import step_failures
+from hil.tools.commission.outputs.journal import FILE as JOURNAL
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import describe_left
 
@@ -103,6 +104,12 @@ def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:
 
 
 def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
+    if is_real and not (unit.path.parent / JOURNAL).is_file():
+        print(
+            f"not compared here: no {JOURNAL} beside {unit.path}, so nothing shows that these "
+            "outputs were tested; `coldloop hil verify --unit` compares it with a report",
+            flush=True,
+        )
     has_limits = not is_real and bool(plan_limits(unit.loads).loads)
     tested = {SECTION} if has_limits else set()
     tested |= set() if is_real else {"redundancy"}

@@ -173,3 +173,18 @@ def test_a_device_that_is_swapped_during_the_site_acceptance_fails_it(
     assert record["verdict"] == "fail"
     assert "cdu: names itself OTHER" in record["runs"][-1]["failures"]
     assert words(site / "unit.json") == _OLD
+
+
+def test_a_configuration_without_a_journal_is_named(
+    agent: None, installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(installed) == 0
+    shown = capsys.readouterr().out
+    assert f"no commission.json beside {installed}, so nothing shows that these outputs" in shown
+
+
+def test_a_configuration_with_its_journal_is_compared(
+    agent: None, unit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(unit) == 0
+    assert "not compared here" not in capsys.readouterr().out

@@ -14,7 +14,8 @@ header (`hil.tools.commission.inputs.table_text`).
     unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
     access    R, or RW for a register that can be written (its old value must be readable)
     min, max  limits of a written value, in the unit
-    bits      names of bits: "0=leak / 1=pump fault"; up to 31 for u32. After a name, its meaning:
+    bits      names of bits: "0=leak / 1=pump fault", or of masks: "0x01=leak / 0x02=pump fault";
+              up to 31 for u32. After a name, its meaning:
               "0=no leak (alarm at 0) / 1=filter (state) / 2=door (alarm)"
               "0=off (value) / 1=run (value)": these are values, as in the column values
     values    names of the values of a register that is a state: "0=off / 1=run / 2=fault (alarm)"
@@ -93,7 +94,8 @@ _REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
 """First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.|$)")
-_BIT = re.compile(r"^(?:bit\s*|b|d)?(\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+_BIT = re.compile(r"^(?:bit\s*|b|d)?(0x[0-9a-f]{1,8}|\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+_HEXADECIMAL_NAMES = re.compile(r"\s*(?:bit\s*|b|d)?0x", re.IGNORECASE)
 VALUE = "value"
 MEANINGS = ("alarm", "alarm at 0", "state", VALUE)
 """Meanings that a table can write in brackets after the name of a bit or value."""
@@ -368,7 +370,10 @@ def _parse_names(
     if bits_text and values_text:
         raise ValueError("has bits and values; give one of them")
     if bits_text and not any(e.meaning == VALUE for e in _split_names(bits_text).values()):
-        return _check_numbers(_split_names(bits_text), "bit", last), {}
+        names = _split_names(bits_text)
+        if _HEXADECIMAL_NAMES.match(bits_text):
+            names = {_bit_of_mask(mask, bit): bit for mask, bit in names.items()}
+        return _check_numbers(names, "bit", last), {}
     values = _check_numbers(_split_names(bits_text or values_text), "value", _LAST_ADDRESS)
     if values and kind not in ("u16", "i16"):
         raise ValueError(f"values need the type u16, not {kind}")
@@ -385,14 +390,25 @@ def _check_numbers(found: dict[int, TableBit], what: str, last: int) -> dict[int
 
 def _split_names(text: str) -> dict[int, TableBit]:
     found: dict[int, TableBit] = {}
-    for part in re.split(r"\s*[/;,|]\s*", text) if text else []:
+    parts = re.split(r"\s*[/;,|]\s*", text) if text else []
+    for part in parts:
         match = _BIT.match(part.strip())
         if match is None:
             raise ValueError(f"bit {part!r} is not like 0=leak")
-        if int(match[1]) in found:
+        number = int(match[1], 16 if match[1][:2].casefold() == "0x" else 10)
+        if number in found:
             raise ValueError(f"bit {match[1]} is given twice; give it once")
-        found[int(match[1])] = _parse_bit(match[2].strip())
+        found[number] = _parse_bit(match[2].strip())
+    if len({bool(_HEXADECIMAL_NAMES.match(part.strip())) for part in parts}) > 1:
+        raise ValueError(f"{text!r} has masks and numbers; write one kind of them")
     return found
+
+
+def _bit_of_mask(mask: int, bit: TableBit) -> int:
+    """Return the number of the bit that a mask such as 0x04 has."""
+    if mask == 0 or mask & (mask - 1):
+        raise ValueError(f"the mask {mask:#x} of {bit.name!r} is not that of one bit")
+    return mask.bit_length() - 1
 
 
 def _parse_bit(text: str) -> TableBit:

@@ -122,3 +122,32 @@ def test_a_factor_that_can_divide_is_asked(scale: str) -> None:
     text = f"address;name;scale\n0;Level;{scale}\n"
     assert f"t.csv:2: scale '{scale}': is a count {number}, or 1/{number}?" in error(text)
     assert parse_table("address;name;scale\n0;Level;x0.1\n", "t")[0].scale * 10 == 1
+
+
+def test_masks_in_hexadecimal_are_bits() -> None:
+    text = "address;name;type;bits\n7;Alarm word;{};{}\n"
+    names = "0x01=leak / 0X0002=pump trip / 0x8000: level fault (alarm at 0)"
+    row = parse_table(text.format("u16", names), "t")[0]
+    assert {i: bit.name for i, bit in row.bits.items()} == {
+        0: "leak",
+        1: "pump trip",
+        15: "level fault",
+    }
+    assert row.bits[15].meaning == "alarm at 0"
+    assert parse_table(text.format("u32", "0x80000000=leak"), "t")[0].bits[31].name == "leak"
+    for wrong, problem in (
+        ("0x03=leak", "the mask 0x3 of 'leak' is not that of one bit"),
+        ("0x00=leak", "the mask 0x0 of 'leak' is not that of one bit"),
+        ("0x01=leak / 2=trip", "has masks and numbers; write one kind of them"),
+        ("0x10000=leak", "bit '16=leak' is not like 0=leak, from 0 to 15"),
+    ):
+        assert problem in error(text.format("u16", wrong))
+
+
+def test_values_in_hexadecimal() -> None:
+    row = parse_table("address;name;values\n7;State;0x00=off / 0x10=run / 0xff=fault\n", "t")[0]
+    assert {value: entry.name for value, entry in (row.values or {}).items()} == {
+        0: "off",
+        16: "run",
+        255: "fault",
+    }
