@@ -4,7 +4,8 @@
 While the receiver answers, each notification is sent, in order. If it does not, only the newest
 one of each alarm is kept: a receiver that comes back gets the state of now. The store is bounded;
 the oldest is dropped and counted. After a failure the pause is 2 s; it doubles up to 60 s. Then the
-next alarm is tried, so that one that cannot be sent keeps no other back.
+next alarm is tried, so that one that cannot be sent keeps no other back. A new notification ends a
+pause: the receiver can be back, and an alarm must not wait for a minute.
 
 An error of the function that sends is a failed attempt, also one that is no `Exception`, as those
 of bacpypes3: the alarms after it are sent.
@@ -59,7 +60,7 @@ class NotificationQueue(Generic[_Notice]):
         self.is_down = False
         self._sleep = sleep
         self._waiting: list[tuple[str, _Notice]] = []
-        self._has_notices = asyncio.Event()
+        self._has_notices, self._has_news = asyncio.Event(), asyncio.Event()
 
     def names(self) -> set[str]:
         """Return the names of the alarms whose newest notification is not confirmed."""
@@ -75,6 +76,7 @@ class NotificationQueue(Generic[_Notice]):
             self.counts.dropped += 1
         self.counts.waiting = len(self._waiting)
         self._has_notices.set()
+        self._has_news.set()
 
     def _keep_newest(self) -> None:
         newest = {name: number for number, (name, _) in enumerate(self._waiting)}
@@ -91,6 +93,7 @@ class NotificationQueue(Generic[_Notice]):
                 self._has_notices.clear()
                 continue
             entry = self._waiting[0]
+            self._has_news.clear()
             try:
                 answer = await send(entry[1])
             except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
@@ -110,8 +113,26 @@ class NotificationQueue(Generic[_Notice]):
                 self._remove(entry)
                 self._waiting.append(entry)
             self.counts.waiting = len(self._waiting)
-            await self._sleep(pause_s)
+            await self._pause(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    async def _pause(self, pause_s: float) -> None:
+        """Wait, until a new notification at most, but not less than the first pause."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + FIRST_PAUSE_S
+        waits = [
+            asyncio.ensure_future(self._sleep(pause_s)),
+            asyncio.ensure_future(self._has_news.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            has_passed = waits[0].done()
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+        if not has_passed and clock() < until:
+            await self._sleep(until - clock())
 
     def _remove(self, entry: tuple[str, _Notice]) -> None:
         self._waiting = [other for other in self._waiting if other is not entry]

@@ -104,6 +104,40 @@ def test_a_receiver_that_comes_back_gets_the_newest_state_of_each_alarm() -> Non
     assert (queue.counts.failed, queue.counts.replaced, queue.counts.dropped) == (12, 1, 0)
 
 
+def test_a_new_alarm_does_not_wait_for_the_end_of_a_long_pause() -> None:
+    """The receiver can be back; a dead one is not asked more often than each 2 s."""
+    pauses: list[float] = []
+    receiver = _Receiver()
+
+    async def run() -> None:
+        passed = asyncio.Event()
+
+        async def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 3:
+                passed.set()
+                await asyncio.Event().wait()  # the pause of 8 s would not end
+            await asyncio.sleep(0)
+
+        queue: NotificationQueue[object] = NotificationQueue("snmp", "10.0.0.9:162", sleep)
+        receiver.up = False
+        queue.put("a", "a raised")
+        task = asyncio.ensure_future(queue.run(receiver.send))
+        async with asyncio.timeout(20):
+            await passed.wait()
+            receiver.up = True
+            queue.put("b", "b raised")
+            while queue.counts.waiting:  # noqa: ASYNC110 - no event of it
+                await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(run())
+    assert receiver.got == ["a raised", "b raised"]
+    assert pauses[:3] == [2, 4, 8]
+    assert len(pauses) == 4
+    assert 1.5 < pauses[3] <= 2
+
+
 def test_one_that_cannot_be_sent_keeps_no_other_back() -> None:
     receiver = _Receiver()
     queue = _queue(receiver)
