@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hil.bench.optional_sections import section_names
 from hil.run.recorded import DUTS
-from hil.run.virtual import VirtualRun
+from hil.run.several.open_run import open_run
 from hil.scenario.loader import find, shipped_names
 from hil.scenario.model import Scenario
 from hil.scenario.suite import load_suite
@@ -77,11 +77,11 @@ def run_scenario(name: str, dut: str = "cpython") -> tuple[str, str, str]:
     """Run a scenario with seed 1; give name, verdict and digest of all its cases."""
     verdict, digests = "pass", []
     for case in find(name).expand_cases():
-        run = VirtualRun(case, 1, DUTS[dut])
+        run = open_run(case, 1, DUTS[dut])
         try:
             result = run.make_result(dut, run.run())
         finally:
-            run.dut.close()
+            run.close()
         verdict = "fail" if result.failures else verdict
         digests.append(result.digest or "")
     return name, verdict, " ".join(digests)
