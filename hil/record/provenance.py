@@ -18,7 +18,7 @@ NOT_READ = "not read"
 MATCHES = "matches its profile"
 NO_IDENTIFICATION = "has no identification"
 OTHER_MODEL = "is another model than its profile"
-OUTPUT = "output "
+OUTPUT_PREFIX = "output "
 """First word of a finding on an output of a real device: its return after the test."""
 
 VERDICT_TEXTS = {
@@ -121,7 +121,7 @@ def _list_conditions(runs: list[dict[str, Any]]) -> list[str]:
     if replayed_count:
         conditions.append(f"{replayed_count} replayed")
     findings = [finding for run in runs for finding in run.get("findings", ())]
-    left = [f for f in findings if f["measure"].startswith(OUTPUT) and f["verdict"] == FAIL]
+    left = [f for f in findings if f["measure"].startswith(OUTPUT_PREFIX) and f["verdict"] == FAIL]
     if left:
         conditions.append(f"{len(left)} output{'s' if len(left) > 1 else ''} not back")
     missing = sum(count_unanswered(run["answers"]) for run in runs)

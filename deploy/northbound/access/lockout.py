@@ -5,18 +5,19 @@ Does not check passwords. Times are monotonic seconds.
 
     a user at one address    after `threshold` failures within `reset_s`
     an address               after `_ADDRESS_FACTOR` times as many: many names cost no hashes
-    a user at any address    after `TOTAL` failures within `TOTAL_RESET_S`: the rate of all guesses
+    a user at any address    after `USER_FAILURES` failures within `USER_RESET_S`
 
-Each lock is for `duration_s`; the last one lasts until fewer than `TOTAL` failures are within its
-time, so there are at most `TOTAL` guesses in each hour (NIST SP 800-63B, 5.2.2). So failures at one
-address keep no user out at another one. From many addresses they can; then the addresses at which
-this user has logged in before go on. The lists have a bound; the oldest entry is dropped first.
+Each lock is for `duration_s`; the last one lasts until fewer than `USER_FAILURES` failures are
+within its time, so there are at most `USER_FAILURES` guesses in each hour (NIST SP 800-63B, 5.2.2).
+So failures at one address keep no user out at another one. From many addresses they can; then the
+addresses at which this user has logged in before go on. The lists have a bound; the oldest entry is
+dropped first.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 
-TOTAL, TOTAL_RESET_S = 100, 3600
+USER_FAILURES, USER_RESET_S = 100, 3600
 _ADDRESS_FACTOR = 4
 _MAX_ENTRIES = 256
 
@@ -37,18 +38,18 @@ class Lockout:
         self._clock = clock
         self._failures: OrderedDict[str, list[float]] = OrderedDict()
         self._locked: OrderedDict[str, float] = OrderedDict()
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._proven_pairs: OrderedDict[str, None] = OrderedDict()
 
     def remaining_s(self, user: str, address: str) -> int:
         """Return the time until an attempt is permitted, s; 0: now."""
-        pair = _pair(user, address)
-        everywhere = 0 if pair in self._known else self._remaining(_user(user))
+        pair = _pair_key(user, address)
+        everywhere = 0 if pair in self._proven_pairs else self._remaining(_user_key(user))
         return max(self._remaining(pair), self._remaining(f"address {address}"), everywhere)
 
     def user_remaining_s(self, user: str) -> int:
         """Return the longest time for which a user is locked, anywhere, s."""
-        start = _pair(user, "")
-        keys = [_user(user), *(key for key in list(self._locked) if key.startswith(start))]
+        start = _pair_key(user, "")
+        keys = [_user_key(user), *(key for key in list(self._locked) if key.startswith(start))]
         return max(self._remaining(key) for key in keys)
 
     def _remaining(self, key: str) -> int:
@@ -63,61 +64,61 @@ class Lockout:
 
     def failed(self, user: str, address: str) -> None:
         """Count a failed login."""
-        self._count(_pair(user, address), self.threshold, self.reset_s)
+        self._count(_pair_key(user, address), self.threshold, self.reset_s)
         self._count(f"address {address}", self.threshold * _ADDRESS_FACTOR, self.reset_s)
-        self._count_all(_user(user))
+        self._count_everywhere(_user_key(user))
 
-    def _count_all(self, key: str) -> None:
-        """Count a failure from any address; the newest `TOTAL` ones are kept."""
+    def _count_everywhere(self, key: str) -> None:
+        """Count a failure from any address; the newest `USER_FAILURES` ones are kept."""
         now = self._clock()
-        recent = [t for t in self._failures.pop(key, []) if now - t < TOTAL_RESET_S] + [now]
-        self._failures[key] = recent = recent[-TOTAL:]
-        _bound(self._failures)
-        if len(recent) == TOTAL:
-            self._locked[key] = recent[0] + TOTAL_RESET_S
-            _bound(self._locked)
+        recent = [t for t in self._failures.pop(key, []) if now - t < USER_RESET_S] + [now]
+        self._failures[key] = recent = recent[-USER_FAILURES:]
+        _drop_oldest(self._failures)
+        if len(recent) == USER_FAILURES:
+            self._locked[key] = recent[0] + USER_RESET_S
+            _drop_oldest(self._locked)
 
     def _count(self, key: str, threshold: int, reset_s: float) -> None:
         now = self._clock()
         recent = [t for t in self._failures.pop(key, []) if now - t < reset_s] + [now]
         if len(recent) >= threshold:
             self._locked[key] = now + self.duration_s
-            _bound(self._locked)
+            _drop_oldest(self._locked)
         else:
             self._failures[key] = recent
-            _bound(self._failures)
+            _drop_oldest(self._failures)
 
     def succeeded(self, user: str, address: str) -> None:
         """Forget the failures of a user at an address, and remember that this pair is right."""
-        pair = _pair(user, address)
+        pair = _pair_key(user, address)
         self._failures.pop(pair, None)
-        self._known.pop(pair, None)
-        self._known[pair] = None
-        _bound(self._known)
+        self._proven_pairs.pop(pair, None)
+        self._proven_pairs[pair] = None
+        _drop_oldest(self._proven_pairs)
 
     def unlock(self, user: str) -> None:
         """End all locks of a user."""
-        start = _pair(user, "")
+        start = _pair_key(user, "")
         for table in (self._locked, self._failures):
-            for key in [k for k in list(table) if k == _user(user) or k.startswith(start)]:
+            for key in [k for k in list(table) if k == _user_key(user) or k.startswith(start)]:
                 table.pop(key, None)
 
     def forget(self, user: str) -> None:
         """Forget the addresses of a user whose account has changed or ended."""
-        start = _pair(user, "")
-        for key in [key for key in list(self._known) if key.startswith(start)]:
-            self._known.pop(key, None)
+        start = _pair_key(user, "")
+        for key in [key for key in list(self._proven_pairs) if key.startswith(start)]:
+            self._proven_pairs.pop(key, None)
 
 
-def _pair(user: str, address: str) -> str:
+def _pair_key(user: str, address: str) -> str:
     return f"pair {user} {address}"
 
 
-def _user(user: str) -> str:
+def _user_key(user: str) -> str:
     return f"user {user}"
 
 
-def _bound(
+def _drop_oldest(
     entries: "OrderedDict[str, list[float]] | OrderedDict[str, float] | OrderedDict[str, None]",
 ) -> None:
     while len(entries) > _MAX_ENTRIES:

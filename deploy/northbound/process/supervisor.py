@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
-_ENDINGS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+_STOP_EXCEPTIONS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
 
 
 async def keep_running(
@@ -28,7 +28,7 @@ async def keep_running(
     while True:
         try:
             await work()
-        except _ENDINGS:
+        except _STOP_EXCEPTIONS:
             raise
         except BaseException as error:  # noqa: BLE001 - see above
             report(f"{name} starts again after {error!r}")

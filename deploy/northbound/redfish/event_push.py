@@ -28,7 +28,7 @@ from deploy.northbound.process.supervisor import keep_running
 from deploy.northbound.redfish.event_log import UnitEvent
 
 _DEADLINE_S = 10.0
-_MOST_THREADS = 16
+_MAX_THREADS = 16
 """One for each subscription that can be; see `deploy.northbound.redfish.resources.events`."""
 
 
@@ -71,7 +71,7 @@ class EventPush:
         deadline_s: float = _DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
-        self._threads = ThreadPoolExecutor(_MOST_THREADS, "push")
+        self._threads = ThreadPoolExecutor(_MAX_THREADS, "push")
         self.interval_s = interval_s
         self._networks = [ipaddress.ip_network(text) for text in networks]
         self._authorities = authorities
@@ -127,17 +127,17 @@ class EventPush:
         """Send one event. Raises OSError, HTTPException or DeliveryError."""
         parts = urlsplit(destination)
         host, port = parts.hostname or "", parts.port or 443
-        until = time.monotonic() + self._deadline_s
+        deadline = time.monotonic() + self._deadline_s
         connection = http.client.HTTPSConnection(host, port)
-        raw = socket.create_connection((self._look_up(host, port), port), _left_s(until))
+        raw = socket.create_connection((self._look_up(host, port), port), _remaining_s(deadline))
         try:
             context = ssl.create_default_context(cafile=self._authorities or None)
-            raw.settimeout(_left_s(until))
+            raw.settimeout(_remaining_s(deadline))
             connection.sock = link = context.wrap_socket(raw, server_hostname=host)
-            link.settimeout(_left_s(until))
+            link.settimeout(_remaining_s(deadline))
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
-            status = _read_status(link, until)
+            status = _read_status(link, deadline)
         finally:
             raw.close()
             connection.close()
@@ -153,11 +153,11 @@ class EventPush:
         raise DeliveryError(f"{host}: no address in a permitted network")
 
 
-class _AnswerReader(io.RawIOBase):
+class _DeadlineReader(io.RawIOBase):
     """The bytes of an answer until a time; `http.client` reads them as from a socket."""
 
-    def __init__(self, link: ssl.SSLSocket, until: float) -> None:
-        self._link, self._until = link, until
+    def __init__(self, link: ssl.SSLSocket, deadline: float) -> None:
+        self._link, self._deadline = link, deadline
 
     def readable(self) -> bool:
         """Return True."""
@@ -165,7 +165,7 @@ class _AnswerReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read some bytes. Raises TimeoutError: the time is over."""
-        self._link.settimeout(_left_s(self._until))
+        self._link.settimeout(_remaining_s(self._deadline))
         return self._link.recv_into(buffer)
 
     def makefile(self, *_mode: object) -> io.BufferedReader:
@@ -173,9 +173,9 @@ class _AnswerReader(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-def _read_status(link: ssl.SSLSocket, until: float) -> int:
+def _read_status(link: ssl.SSLSocket, deadline: float) -> int:
     """Return the status of an answer; its body is not read."""
-    reader: Any = _AnswerReader(link, until)
+    reader: Any = _DeadlineReader(link, deadline)
     response = http.client.HTTPResponse(reader, method="POST")
     try:
         response.begin()
@@ -184,9 +184,9 @@ def _read_status(link: ssl.SSLSocket, until: float) -> int:
         response.close()
 
 
-def _left_s(until: float) -> float:
+def _remaining_s(deadline: float) -> float:
     """Return the time that an attempt has left, s. Raises TimeoutError: none."""
-    left = until - time.monotonic()
+    left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the time of the attempt is over")
     return left

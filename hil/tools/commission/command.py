@@ -64,7 +64,7 @@ from hil.tools.commission.outputs.output_guard import (
 from hil.tools.commission.outputs.output_record import add_outputs
 from hil.tools.commission.outputs.site_journals import (
     configured_devices,
-    is_at,
+    is_among,
     run_journals,
     unit_devices,
 )
@@ -310,7 +310,7 @@ def _check_seals(arguments: argparse.Namespace, journal: Journal) -> None:
     key = load_key(arguments.key)
     keys = {key.public, load_key(None).public}
     journal.check_seals(lambda seal, text: any(is_valid_signature(k, seal, text) for k in keys))
-    journal.use_key(key.sign)
+    journal.seal_with(key.sign)
 
 
 def _rename_reports(folder: Path, journal: Journal, dialogue: Dialogue) -> None:
@@ -336,7 +336,7 @@ def _restore_runs(work: Commissioning) -> list[str]:
         known = [*(work.journal.get("describe") or []), *configured_devices(pending.path)]
 
         def open_device(device: Device, known: list[Device] = known) -> DeviceAccess:
-            if not is_at(device, known):
+            if not is_among(device, known):
                 raise BenchError("this address is in no configuration of this folder")
             return work.open_device(device)
 

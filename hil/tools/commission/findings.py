@@ -21,7 +21,7 @@ _NONE = (0.0, "none")
 _ANOTHER = "is another"
 _ZERO_AT_REST = ("kPa", "L/min")
 """Units of values that are 0 while the pumps stand."""
-_LEAST_PART = 0.1
+_MIN_RANGE_FRACTION = 0.1
 """Part of its range that an output must have for its display to prove its scale."""
 SHOWN = "shown"
 """Key of a write test: what the display has shown at the tested value."""
@@ -103,10 +103,10 @@ def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
             f"the display does not prove its scale: give --gauge {name}=VALUE, as the display "
             "shows it, and repeat with `--from values`"
         )
-    if abs(shown) < _LEAST_PART * high:
+    if abs(shown) < _MIN_RANGE_FRACTION * high:
         return (
             f"the display shows {shown:g}, which proves no scale: set the output to "
-            f"{_LEAST_PART * high:g} or more at the device, and repeat with `--from values`"
+            f"{_MIN_RANGE_FRACTION * high:g} or more at the device, and repeat with `--from values`"
         )
     own = next(gauge for gauge in values["gauges"] if gauge["point"] == name)
     same = [o["point"] for o in _look_alikes(own, values) if _point_of(o) in DISPLAYED]

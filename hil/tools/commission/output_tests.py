@@ -16,7 +16,7 @@ from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
 from hil.tools.commission.outputs.pending import Device, OldWords
-from hil.tools.commission.outputs.promised import OLD
+from hil.tools.commission.outputs.tested_values import OLD_KEY
 from hil.tools.commission.outputs.write_test import (
     DONE,
     FAILED,
@@ -114,7 +114,7 @@ class OutputTests:
             watch.leave(name)
         found = {**result._asdict(), "point": name}
         if result.state == DONE:
-            found[OLD] = kept[0]._asdict()
+            found[OLD_KEY] = kept[0]._asdict()
         if shown:
             found[SHOWN] = shown[0]
         self._add_effects(found, watch.settle())

@@ -56,7 +56,7 @@ from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests, highest_value
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.promised import check_promised
+from hil.tools.commission.outputs.tested_values import check_tested_outputs
 from hil.tools.commission.outputs.write_test import DONE
 from hil.tools.commission.tuning.loop_tuning import LoopStepTests
 from hil.tools.commission.unit_draft import (
@@ -300,7 +300,9 @@ class Commissioning:
         """
         step, found = "write-test", self.journal.get("describe")
         writes: list[dict[str, Any]] = self.journal.get(step)
-        problems = check_promised(writes, found, self.open_device, self.guard, self.dialogue.say)
+        problems = check_tested_outputs(
+            writes, found, self.open_device, self.guard, self.dialogue.say
+        )
         if problems:
             kept = self.journal.arguments(step), self.journal.basis(step)
             self.journal.put(step, writes, *kept)

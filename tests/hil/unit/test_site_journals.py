@@ -30,7 +30,7 @@ from hil.tools.commission.outputs.pending import (
     OutputFile,
     PendingOutputs,
 )
-from hil.tools.commission.outputs.pending_index import note, notes
+from hil.tools.commission.outputs.pending_index import read_notes, store_note
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import journal_path, unit_devices
 from tests.hil.unit.test_commission import cdu, command, site
@@ -163,15 +163,15 @@ def test_pending_outputs_of_another_folder_are_not_taken_as_those_of_before(
         assert words(unit) == _OLD
     with returned_outputs(load_unit(copied / "unit.json")):
         pass
-    assert notes() == []
+    assert read_notes() == []
 
 
 def test_a_lost_journal_of_another_device_stops_no_test(unit: Path, tmp_path: Path) -> None:
     removed = tmp_path / "removed" / "unit.json.outputs"
-    note(removed, [_GOOD])
+    store_note(removed, [_GOOD])
     with returned_outputs(load_unit(unit)):
-        assert removed in [found.journal for found in notes()]
-    note(removed, [])
+        assert removed in [found.journal for found in read_notes()]
+    store_note(removed, [])
 
 
 _LOST = (
@@ -203,7 +203,7 @@ def test_a_folder_that_was_renamed_is_no_proof_that_outputs_are_back(
     ):
         pytest.fail("it ran")
     assert words(copied / "unit.json") == [617, 415]
-    (found,) = notes()
+    (found,) = read_notes()
     again = command(cdu, tmp_path / "renamed", "--from", "check", "--to", "check")
     assert main(again) == 0
     assert words(copied / "unit.json") == _OLD
@@ -227,7 +227,7 @@ def test_a_folder_that_was_restored_is_no_proof_that_outputs_are_back(
     with pytest.raises(BenchError, match=_LOST), returned_outputs(load_unit(unit)):
         pytest.fail("it ran")
     assert words(unit) == [617, 415]
-    for found in notes():
+    for found in read_notes():
         found.file.unlink()
 
 

@@ -23,8 +23,8 @@ from hil.run.unit.unit_file import (
     find_differences,
     load_unit,
 )
+from hil.tools.commission.outputs.commissioning_check import BOUND
 from hil.tools.commission.outputs.journal import Journal
-from hil.tools.commission.outputs.journal_gate import BOUND
 
 _OF_UNIT = ("check", "twin-acceptance", "tune", "site-acceptance")
 """Steps that read `unit.json`. `tune` also changes it; `propose` writes it."""

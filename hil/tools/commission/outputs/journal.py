@@ -26,7 +26,7 @@ from typing import Any
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.tools.commission.outputs.pending import PendingOutputs
-from hil.tools.commission.outputs.pending_index import check_note, note
+from hil.tools.commission.outputs.pending_index import check_note, store_note
 
 FILE = "commission.json"
 FORMAT = "coldloop-commission-1"
@@ -92,7 +92,7 @@ class Journal:
     def _set_pending(self, entries: list[dict[str, Any]]) -> None:
         self.pending = PendingOutputs(entries, self._write)
         self.pending.path = self.path
-        self.pending.way_out = f"delete `{_PENDING}` in {self.path}"
+        self.pending.remedy = f"delete `{_PENDING}` in {self.path}"
 
     def get(self, step: str) -> Any:
         """Return the result of a step; None if it is not done."""
@@ -143,7 +143,7 @@ class Journal:
             self._steps[step][_SEAL] = self._sign(self._sealed_text(step))
         self._write()
 
-    def use_key(self, sign: Callable[[str], str]) -> None:
+    def seal_with(self, sign: Callable[[str], str]) -> None:
         """Seal the results of the steps from now on."""
         self._sign = sign
 
@@ -176,9 +176,9 @@ class Journal:
         if self.pending.entries:
             content[_PENDING] = self.pending.entries
         if not self.pending.entries:
-            note(self.path, [])
+            store_note(self.path, [])
         write_whole(self.path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-        note(self.path, self.pending.entries)  # a note without its entries is a refusal
+        store_note(self.path, self.pending.entries)  # a note without its entries is a refusal
 
 
 def _check_basis(basis: Any) -> None:

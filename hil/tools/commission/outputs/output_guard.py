@@ -34,7 +34,7 @@ from hil.tools.commission.outputs.way_back import compare_output, return_output
 Device = dict[str, Any]
 
 
-class Returned(NamedTuple):
+class ReturnedOutput(NamedTuple):
     """What became of one output. State `NOT_RETURNED`: it is perhaps not at its old words."""
 
     device: Device
@@ -58,7 +58,7 @@ class OutputGuard:
         self._is_ours = is_ours
         self._restored: list[str] = []
         self._file_error = ""
-        self.returned: list[Returned] = []
+        self.returned: list[ReturnedOutput] = []
         """The outputs of the last way back."""
 
     def keep(self, device: Device, state: str, old: OldWords) -> None:
@@ -111,10 +111,10 @@ class OutputGuard:
         """Forget the words: the outputs shall keep the values that the agent gave them."""
         self._pending.forget_all()
 
-    def outputs_to_keep(self) -> list[Returned]:
+    def outputs_to_keep(self) -> list[ReturnedOutput]:
         """Return the outputs that `release_all` would forget, for the record."""
         return [
-            Returned(entry["device"], OldWords(**entry["old"]), KEPT, "")
+            ReturnedOutput(entry["device"], OldWords(**entry["old"]), KEPT, "")
             for entry in self._pending.entries
         ]
 
@@ -189,7 +189,7 @@ class OutputGuard:
             return
         if state == FOREIGN:
             line = f"{_where(device, old)}: {problem}"
-        self.returned.append(Returned(device, old, state, line))
+        self.returned.append(ReturnedOutput(device, old, state, line))
         self.keep_on_way_back(device, state, old)
         with suppress(OSError, ValueError):  # the terminal is lost
             self._say(line)
@@ -198,9 +198,9 @@ class OutputGuard:
         line = (
             f"{_where(device, old)}: the old words {old.words} are not back after a test: "
             f"{problem}. Call this command again, or write them yourself and "
-            f"{self._pending.way_out}"
+            f"{self._pending.remedy}"
         )
-        self.returned.append(Returned(device, old, NOT_RETURNED, line))
+        self.returned.append(ReturnedOutput(device, old, NOT_RETURNED, line))
 
 
 def say_error(line: str) -> None:

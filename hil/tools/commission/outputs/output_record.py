@@ -9,17 +9,20 @@ another master, and an output that cannot be read, make it marginal.
 
 from dataclasses import replace
 
-from hil.record.provenance import OUTPUT
+from hil.record.provenance import OUTPUT_PREFIX
 from hil.run.recorded import RecordedRun
 from hil.scenario.judge import FAIL, MARGINAL, PASS, ExpectationResult
-from hil.tools.commission.outputs.output_guard import Returned
+from hil.tools.commission.outputs.output_guard import ReturnedOutput
 from hil.tools.commission.outputs.pending import FOREIGN, KEPT, NOT_RETURNED
 
 _WINDOW = "after the test"
 
 
 def add_outputs(
-    recorded: RecordedRun, returned: list[Returned], problems: list[str], unreadable: list[str]
+    recorded: RecordedRun,
+    returned: list[ReturnedOutput],
+    problems: list[str],
+    unreadable: list[str],
 ) -> RecordedRun:
     """Return a run with the outputs as findings. `unreadable`: outputs whose words are unknown."""
     at_s = recorded.run_result.virtual_s
@@ -33,9 +36,9 @@ def add_outputs(
     )
 
 
-def _finding(output: Returned, at_s: float) -> ExpectationResult:
+def _finding(output: ReturnedOutput, at_s: float) -> ExpectationResult:
     old = output.old
-    measure = f"{OUTPUT}{output.device['name']}.{old.point}, register {old.address}"
+    measure = f"{OUTPUT_PREFIX}{output.device['name']}.{old.point}, register {old.address}"
     limits = f"the old words {old.words} are written back and read"
     if output.state == KEPT:
         limits = f"it keeps the value of the agent; the old words were {old.words}"
@@ -47,7 +50,9 @@ def _finding(output: Returned, at_s: float) -> ExpectationResult:
 
 def _unreadable(name: str, at_s: float) -> ExpectationResult:
     marginal_text = f"{name}: cannot be read, so it keeps what the agent wrote last"
-    return _result(f"{OUTPUT}{name}", "its old words are read", MARGINAL, at_s, None, marginal_text)
+    return _result(
+        f"{OUTPUT_PREFIX}{name}", "its old words are read", MARGINAL, at_s, None, marginal_text
+    )
 
 
 def _result(
@@ -58,7 +63,7 @@ def _result(
     failure: str | None,
     marginal_text: str | None,
 ) -> ExpectationResult:
-    worst = float(verdict == PASS)
+    sample = float(verdict == PASS)
     return ExpectationResult(
-        measure, "", limits, _WINDOW, "", verdict, worst, at_s, None, failure, marginal_text
+        measure, "", limits, _WINDOW, "", verdict, sample, at_s, None, failure, marginal_text
     )

@@ -28,7 +28,7 @@ from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
-from hil.tools.commission.outputs.pending_index import check_note, note, utc_now
+from hil.tools.commission.outputs.pending_index import check_note, store_note, utc_now
 
 INTENDED, NOT_RETURNED, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
 WATCHED = "watched"
@@ -65,7 +65,7 @@ def make_old_words(
     return OldWords(point.name, point.function, point.address, words, ours, form_of(point), late)
 
 
-def around(count: int) -> list[int]:
+def count_range(count: int) -> list[int]:
     """Return the range of one written count, with one count of rounding at both ends."""
     return [count - 1, count + 1]
 
@@ -88,7 +88,7 @@ class PendingOutputs:
         self.store = store
         self.path = Path()
         """The file with the entries."""
-        self.way_out = ""
+        self.remedy = ""
         """What to do with the file if the outputs were written by a person."""
         for entry in entries:
             _check_entry(entry)
@@ -161,11 +161,11 @@ class OutputFile(PendingOutputs):
         check_note(path, entries)
         super().__init__(entries, self._write)
         self.path = path
-        self.way_out = f"delete {path}"
+        self.remedy = f"delete {path}"
 
     def _write(self) -> None:
         if not self.entries:
-            note(self._file, [])
+            store_note(self._file, [])
             try:
                 self._file.unlink(missing_ok=True)
             except OSError as error:
@@ -173,7 +173,7 @@ class OutputFile(PendingOutputs):
             return
         content = {"format": FORMAT, "outputs": self.entries}
         write_whole(self._file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
-        note(self._file, self.entries)  # a note without its entries is a refusal
+        store_note(self._file, self.entries)  # a note without its entries is a refusal
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

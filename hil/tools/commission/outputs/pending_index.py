@@ -30,7 +30,7 @@ VARIABLE = "COLDLOOP_PENDING"
 _SHARED = "/var/tmp/coldloop-pending-outputs"
 """As /tmp, but it survives a restart."""
 _OF_ALL, _READABLE = 0o1777, 0o644
-_OWN = ("name", "port", "unit")
+_DEVICE_KEYS = ("name", "port", "unit")
 
 
 class PendingNote(NamedTuple):
@@ -47,12 +47,12 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def note(journal: Path, entries: list[dict[str, Any]]) -> None:
+def store_note(journal: Path, entries: list[dict[str, Any]]) -> None:
     """Store the note of a journal, or remove it if there are no entries."""
     path = journal.resolve()
     outputs = [
         {
-            "device": {key: entry["device"][key] for key in _OWN},
+            "device": {key: entry["device"][key] for key in _DEVICE_KEYS},
             "old": {key: entry["old"][key] for key in ("point", "address", "words")},
         }
         for entry in entries
@@ -63,7 +63,7 @@ def note(journal: Path, entries: list[dict[str, Any]]) -> None:
             if not entries:
                 (folder / name).unlink(missing_ok=True)
             elif not _has(folder / name, outputs):
-                _make(folder)
+                _make_folder(folder)
                 text = os.fsdecode(bytes(path))
                 content = {"journal": text, "utc": utc_now(), "outputs": outputs}
                 write_whole(folder / name, json.dumps(content).encode())
@@ -83,8 +83,8 @@ def check_note(journal: Path, entries: list[dict[str, Any]]) -> None:
 
 def lost_outputs(found: PendingNote, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the outputs of a note that are not among the entries of its journal."""
-    kept = [_key(entry) for entry in entries]
-    return [output for output in found.outputs if _key(output) not in kept]
+    kept = [_output_key(entry) for entry in entries]
+    return [output for output in found.outputs if _output_key(output) not in kept]
 
 
 def describe_lost(found: PendingNote, lost: list[dict[str, Any]]) -> str:
@@ -102,12 +102,12 @@ def describe_lost(found: PendingNote, lost: list[dict[str, Any]]) -> str:
     )
 
 
-def _key(entry: dict[str, Any]) -> tuple[str, int, str]:
+def _output_key(entry: dict[str, Any]) -> tuple[str, int, str]:
     device = entry["device"]
     return device["port"], device["unit"], entry["old"]["point"]
 
 
-def notes() -> list[PendingNote]:
+def read_notes() -> list[PendingNote]:
     """Return the notes of all journals with pending outputs; those of this user come first."""
     found: dict[Path, PendingNote] = {}
     for folder in _folders():
@@ -147,7 +147,7 @@ def _read(file: Path) -> PendingNote | None:
     return entry
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     if folder.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)

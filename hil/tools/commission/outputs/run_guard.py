@@ -26,9 +26,9 @@ from hil.tools.commission.device_access import (
     check_name_of,
     find_other_devices,
 )
+from hil.tools.commission.outputs.commissioning_check import FindFailures, check_commissioning
 from hil.tools.commission.outputs.endpoint_lock import PortLocks
 from hil.tools.commission.outputs.journal import Journal, lock_folder
-from hil.tools.commission.outputs.journal_gate import FindFailures, check_commissioning
 from hil.tools.commission.outputs.output_guard import (
     AgentGuard,
     Device,
@@ -40,7 +40,7 @@ from hil.tools.commission.outputs.output_record import add_outputs
 from hil.tools.commission.outputs.pending import OutputFile, PendingOutputs
 from hil.tools.commission.outputs.site_journals import (
     commission_journal,
-    is_at,
+    is_among,
     journal_path,
     run_journals,
     unit_devices,
@@ -88,7 +88,7 @@ def returned_outputs(
         names = _Names(unit)
 
         def open_device(device: Device) -> DeviceAccess:
-            if not is_at(device, devices):
+            if not is_among(device, devices):
                 raise BenchError(f"this address is no longer in {unit.path}")
             locks.lock(device["port"])
             raw = _find_profile(unit, device["profile"])
@@ -145,7 +145,7 @@ class _Names:
     def check(self, access: DeviceAccess, device: Device) -> None:
         """Raise BenchError for another device at this address; also PortError."""
         for known in (*self._read_now, *self._known):
-            if is_at(known, [device]):
+            if is_among(known, [device]):
                 check_name_of(access, known)
                 return
 
@@ -165,7 +165,7 @@ def _restore_others(
     folder = unit.path.parent
 
     def is_ours(device: Device) -> bool:
-        return is_at(device, devices)
+        return is_among(device, devices)
 
     def restore(pending: PendingOutputs) -> list[str]:
         return restore_and_say(OutputGuard(pending, say_error, open_device, is_ours))

@@ -20,7 +20,7 @@ from hil.tools.commission.outputs.pending_index import (
     PendingNote,
     describe_lost,
     lost_outputs,
-    notes,
+    read_notes,
 )
 
 ENDING = ".outputs"
@@ -62,7 +62,7 @@ def describe_left(unit_file: Path) -> list[str]:
         f"{entry['device']['port']} unit {entry['device']['unit']}: {entry['old']['point']}, "
         f"register {entry['old']['address']}, is perhaps not at its old words "
         f"{entry['old']['words']} (test of {entry['utc'] or 'an unknown time'}); correct the "
-        f"configuration and call this command again, or write them yourself and {pending.way_out}"
+        f"configuration and call this command again, or write them yourself and {pending.remedy}"
         for entry in pending.entries
     ]
 
@@ -89,9 +89,9 @@ def check_elsewhere(devices: list[Device], own: Path) -> None:
     journal of this command, whose folder is settled before. A journal that is gone, in any folder,
     proves nothing: its note stays, and names the words.
     """
-    for found in notes():
+    for found in read_notes():
         path = found.journal
-        here = [output for output in found.outputs if is_at(output["device"], devices)]
+        here = [output for output in found.outputs if is_among(output["device"], devices)]
         if found.outputs and not here:
             continue
         entries = _entries(found)
@@ -103,7 +103,7 @@ def check_elsewhere(devices: list[Device], own: Path) -> None:
         left = [
             f"{entry['old']['point']} (old words {entry['old']['words']})"
             for entry in entries
-            if is_at(entry["device"], devices)
+            if is_among(entry["device"], devices)
         ]
         if left:
             when = f" of {found.utc}" if found.utc else ""
@@ -131,7 +131,7 @@ def _entries(found: PendingNote) -> list[dict[str, Any]]:
     return Journal(path.parent).pending.entries if path.name == FILE else OutputFile(path).entries
 
 
-def is_at(device: Device, devices: list[Device]) -> bool:
+def is_among(device: Device, devices: list[Device]) -> bool:
     """Return whether a device is one of `devices`: the same endpoint and the same unit address.
 
     Another unit address behind the same port is another CDU.

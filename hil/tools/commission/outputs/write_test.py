@@ -29,7 +29,7 @@ from hil.tools.commission.outputs.pending import (
     INTENDED,
     NOT_RETURNED,
     OldWords,
-    around,
+    count_range,
     make_old_words,
 )
 from hil.tools.commission.outputs.way_back import PAUSE_S, READBACKS, is_foreign, return_output
@@ -78,7 +78,7 @@ def run_write_test(
     before = access.device.readings[index].raw
     target = _target(access, point, index, before)
     ours = [find_range(before, target)]
-    old = make_old_words(point, words, ours, [around(before), around(target)])
+    old = make_old_words(point, words, ours, [count_range(before), count_range(target)])
     keep(INTENDED, old)
     scale = point.numerator / point.denominator
     with way_back(access, old, keep) as problems:

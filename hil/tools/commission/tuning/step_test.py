@@ -16,7 +16,7 @@ from typing import NamedTuple
 from drivers.errors import PortError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.outputs.pending import INTENDED, OldWords, around, make_old_words
+from hil.tools.commission.outputs.pending import INTENDED, OldWords, count_range, make_old_words
 from hil.tools.commission.outputs.way_back import restore
 from hil.tools.commission.outputs.write_test import (
     DONE,
@@ -114,7 +114,7 @@ class StepTest:
         except (TuningError, PortError) as failure:
             return StepResult(REFUSED, str(failure), None, self.samples, is_disturbance(failure))
         ours = [find_range(self._before, target)]
-        old = make_old_words(point, words, ours, [around(self._before), around(target)])
+        old = make_old_words(point, words, ours, [count_range(self._before), count_range(target)])
         keep(INTENDED, old)
         with way_back(self.actuator, old, keep) as problems:
             try:

@@ -10,7 +10,7 @@ import pytest
 from coldloop import main
 from drivers.ports.address import parse_address
 from drivers.tools.lib.scan_records import FoundUnit
-from hil.tools.commission.outputs.pending_index import notes
+from hil.tools.commission.outputs.pending_index import read_notes
 
 _DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -55,7 +55,7 @@ def test_the_journals(
     (tmp_path / "unit.json.outputs").unlink()
     (tmp_path / "pending").mkdir()
     (tmp_path / "pending" / "note").write_text(_DEEP)
-    assert notes() == []
+    assert read_notes() == []
 
 
 def test_a_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

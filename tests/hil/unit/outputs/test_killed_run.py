@@ -12,7 +12,7 @@ from hil.tools.commission.outputs import pending_index
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import OldWords, OutputFile
-from hil.tools.commission.outputs.pending_index import note, notes
+from hil.tools.commission.outputs.pending_index import read_notes, store_note
 from hil.tools.commission.outputs.site_journals import check_elsewhere
 from tests.hil.unit.outputs.test_way_back import open_device
 from tests.hil.unit.test_signal_at_every_step import _DEVICE, RegisterClient, registers
@@ -121,7 +121,7 @@ def test_another_user_sees_the_outputs(
             check_elsewhere([_DEVICE], own)
     check_elsewhere([{**_DEVICE, "unit": 8}], own)
     pending.forget_all()
-    assert notes() == []
+    assert read_notes() == []
 
 
 def test_other_files_of_the_shared_folder_do_no_harm(
@@ -138,11 +138,11 @@ def test_other_files_of_the_shared_folder_do_no_harm(
     ):
         (shared / name).write_text(text)
     (shared / "f").symlink_to("/dev/zero")
-    assert notes() == []
+    assert read_notes() == []
     check_elsewhere([_DEVICE], tmp_path / "b" / "x")
     entry = {"device": _DEVICE, "old": OldWords(_PUMP, 3, 4, [600])._asdict()}
-    note(journal, [entry])
-    assert [found.journal for found in notes()] == [journal]
+    store_note(journal, [entry])
+    assert [found.journal for found in read_notes()] == [journal]
     stat = Path.stat
 
     def refuse(path: Path, **details: Any) -> Any:
@@ -163,12 +163,12 @@ def test_a_user_without_the_shared_folder_has_own_notes(
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(pending_index, "_SHARED", str(tmp_path / "file"))
     entry = {"device": _DEVICE, "old": OldWords(_PUMP, 3, 4, [600])._asdict()}
-    note(tmp_path / "journal", [entry])
+    store_note(tmp_path / "journal", [entry])
     own = tmp_path / "config" / "coldloop" / "pending-outputs"
-    assert [found.file.parent for found in notes()] == [own]
+    assert [found.file.parent for found in read_notes()] == [own]
     (own / "earlier").write_bytes(b"/of/an/earlier/version")
-    journals = {str(found.journal) for found in notes()}  # in the order of hashes
+    journals = {str(found.journal) for found in read_notes()}  # in the order of hashes
     assert journals == {str(tmp_path / "journal"), "/of/an/earlier/version"}
-    note(tmp_path / "journal", [])
-    note(Path("/of/an/earlier/version"), [])
-    assert [found.file.name for found in notes()] == ["earlier"]
+    store_note(tmp_path / "journal", [])
+    store_note(Path("/of/an/earlier/version"), [])
+    assert [found.file.name for found in read_notes()] == ["earlier"]

@@ -17,7 +17,7 @@ from hil.tools.commission.output_tests import OutputTests
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending_index import VARIABLE
-from hil.tools.commission.outputs.promised import check_promised
+from hil.tools.commission.outputs.tested_values import check_tested_outputs
 from tests.hil.unit.outputs.test_way_back import open_device
 from tests.hil.unit.test_commission import cdu, command, site, words_of
 from tests.hil.unit.test_signal_at_every_step import _DEVICE, _OLD, RegisterClient, registers
@@ -86,7 +86,7 @@ def test_an_output_is_compared_before_it_is_moved_again(
     assert {result["state"] for result in results} == {"done"}
     registers.words[4] = held
     lines: list[str] = []
-    problems = check_promised(results, [_DEVICE], open_device, guard, lines.append)
+    problems = check_tested_outputs(results, [_DEVICE], open_device, guard, lines.append)
     assert registers.words[4] == (650 if held == 650 else 600)
     assert len(problems) == bool(problem)
     assert problem in "".join(problems)
@@ -102,7 +102,7 @@ def test_an_output_that_cannot_be_read_is_not_moved(
     results, guard = write_test_results(tmp_path, [_DEVICE])
     monkeypatch.setattr(ModbusDevice, "register_value", lambda *_: None)
     with pytest.raises(BenchError, match=f"{_PUMP}: cannot be read"):
-        check_promised(results, [_DEVICE], open_device, guard, print)
+        check_tested_outputs(results, [_DEVICE], open_device, guard, print)
 
 
 def test_the_write_test_is_repeated_before_the_tuning(

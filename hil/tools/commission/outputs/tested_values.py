@@ -18,11 +18,11 @@ from hil.tools.commission.outputs.pending import NOT_RETURNED, RESTORED, Device,
 from hil.tools.commission.outputs.way_back import is_foreign, return_output
 from hil.tools.commission.outputs.write_test import DONE, FAILED, LEFT
 
-OLD = "old"
+OLD_KEY = "old"
 """Key of a result: the words that a write test has left, and the count that it has tested."""
 
 
-def check_promised(
+def check_tested_outputs(
     writes: list[dict[str, Any]],
     devices: list[Device],
     open_device: Callable[[Device], DeviceAccess],
@@ -69,14 +69,14 @@ def _tested(
     for device in devices:
         prefix = f"{device['name']}."
         done = [w for w in writes if w["point"].startswith(prefix) and w["state"] == DONE]
-        tested = [write for write in done if write.get(OLD)]
+        tested = [write for write in done if write.get(OLD_KEY)]
         if tested:
             yield device, tested
 
 
 def _read(access: DeviceAccess, write: dict[str, Any]) -> tuple[OldWords, list[int]]:
     """Return the old words of a tested output, and its present ones. Raises BenchError."""
-    old = OldWords(**write[OLD])
+    old = OldWords(**write[OLD_KEY])
     old = old._replace(ours=(old.late or [])[-1:])  # the tested value is the last one
     index = access.device.point_index(old.point)
     error = access.poll_point(index)

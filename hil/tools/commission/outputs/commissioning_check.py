@@ -26,8 +26,8 @@ from hil.tools.commission.device_access import DeviceAccess, check_name_of
 from hil.tools.commission.outputs.agent_outputs import list_outputs
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.pending import Device
-from hil.tools.commission.outputs.promised import find_tested_values
-from hil.tools.commission.outputs.site_journals import is_at
+from hil.tools.commission.outputs.site_journals import is_among
+from hil.tools.commission.outputs.tested_values import find_tested_values
 from hil.tools.commission.outputs.write_test import DONE
 
 FindFailures = Callable[[Callable[[str], Any], str], list[str]]
@@ -35,7 +35,7 @@ FindFailures = Callable[[Callable[[str], Any], str], list[str]]
 BOUND = ("values", "write-test", "propose", "check", "twin-acceptance", "tune", "site-acceptance")
 """Steps whose results are those of port, unit address and profile of the devices."""
 _NOT_STARTED = "the agent was not started"
-_CONTROLLED = "controlled by the agent"
+_CONTROLLED_PREFIX = "controlled by the agent"
 
 
 def check_commissioning(
@@ -55,7 +55,7 @@ def check_commissioning(
     known = journal.get("describe")
     if known is None:
         return
-    here = [device for device in known if is_at(device, devices)]
+    here = [device for device in known if is_among(device, devices)]
     for device in here:
         problems = find_failures(journal.get, device["name"])
         if problems:
@@ -110,7 +110,7 @@ def _check_outputs(
 ) -> None:
     """Raise BenchError if an output has its tested value; not after the agent has moved it."""
     accepted = journal.get("site-acceptance") or {}
-    if str(accepted.get("extent", "")).startswith(_CONTROLLED):
+    if str(accepted.get("extent", "")).startswith(_CONTROLLED_PREFIX):
         return
     writes = journal.get("write-test") or []
     for output, words, old in find_tested_values(writes, [device], open_device):
