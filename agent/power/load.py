@@ -41,7 +41,7 @@ class Load:
         self.limit_w = max_w
         self.is_on = True
         self.limit_known = False
-        self.lowered_at = -(1 << 60)
+        self.lowered_at = self.unanswered_from = -(1 << 60)
         self.before_w: int | None = None
         self.raised_at = -(1 << 60)
         self.shed_at = 0
@@ -58,7 +58,12 @@ class Load:
         self.service, self.index = service, index
 
     def lower_limit(self, limit_w: int, now: int) -> None:
-        """Lower the limit; see `send_limit`."""
+        """Lower the limit; see `send_limit`.
+
+        `unanswered_from`: the first limit since the last one that the service has confirmed.
+        """
+        if not self.awaits_limit:
+            self.unanswered_from = now
         self.before_w = self.drawn_w(-1)
         self.limit_w = limit_w
         self.lowered_at = now

@@ -75,10 +75,14 @@ class EffectProof:
         if target is None or load.limit_w >= load.max_w or target.deferred:
             return False
         requested_w = target.requested_w
-        if requested_w is None or now - lowered_at < _ANSWER_US:
+        if requested_w is None:
             return load.ineffective
-        if load.awaits_limit:
+        # A limit that falls in steps is sent again and again: the first one must be confirmed.
+        waits_from = max(load.unanswered_from, target.answered_at)
+        if load.awaits_limit and now - waits_from >= _ANSWER_US:
             return True
+        if now - lowered_at < _ANSWER_US:
+            return load.ineffective
         acts_at = lowered_at + target.effect_us + _PROOF_US
         drawn_w = load.drawn_w(acts_at)
         if drawn_w is None or now < acts_at:

@@ -59,6 +59,7 @@ _REASONS = (
     ("cooling", "the valve closes below its least opening with little heat and cold water"),
     ("throttle", "a case that falls is not hot; cool devices of a cold site have no blind limit"),
     ("throttle", "loads that no order reaches get the coldest supply without condensation"),
+    ("throttle", "limits that fall in steps give a service no more time to confirm"),
     ("cooling", "the estimate of a suspect return follows a change of the valve slowly"),
     ("cooling", "a restart keeps the reason of a suspicion, and the fans continue as they ran"),
     ("", "rates of the clock by lines, and more of its earlier states"),

@@ -191,6 +191,18 @@ def test_a_service_without_an_answer_is_ineffective():
         eq(load.ineffective, False)
 
 
+def test_limits_that_fall_in_steps_give_a_service_no_more_time():
+    for answered_s, want in ((9, True), (11, False)):
+        proof, _, load = limited(None, 0, answered_s=9)
+        for second in (11, 12, 13):
+            load.lower_limit(600 - 10 * second, second * SECOND)
+            load.target.answered_at = answered_s * SECOND
+        proof.step(13 * SECOND)
+        eq(load.ineffective, False)
+        proof.step(13 * SECOND + SECOND // 2)
+        eq((answered_s, load.ineffective), (answered_s, want))
+
+
 def test_the_higher_of_both_limits_counts():
     proof, _, load = limited(700, 15)
     load.target.target_w = 690
