@@ -31,22 +31,32 @@ MOST_MODULES = 100
 COMMANDS = [name for name, spec in SPEC.items() if "groups" in spec]
 
 
-def cpu_s(command: list[str], tries: int = 5) -> float:
-    """Return the least CPU time of a command."""
-    times = []
-    for _ in range(tries):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(times)
+def cpu_s(command: list[str]) -> float:
+    """Return the CPU time of a command, s."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def costs_at_most(factor: int, command: list[str]) -> bool:
+    """Return whether a command costs at most `factor` starts of Python: the least of each counts.
+
+    Both run in turn: the load of the machine changes between two series.
+    """
+    start_s = command_s = float("inf")
+    for _ in range(20):
+        start_s = min(start_s, cpu_s([sys.executable, "-c", "pass"]))
+        command_s = min(command_s, cpu_s(command))
+        if command_s <= factor * start_s:
+            return True
+    return False
 
 
 def test_help_costs_little_more_than_the_start_of_python() -> None:
-    start_s = cpu_s([sys.executable, "-c", "pass"])
-    assert cpu_s([*COLDLOOP, "--help"]) <= 3 * start_s
+    assert costs_at_most(3, [*COLDLOOP, "--help"])
     for words in (("hil", "run"), ("hil", "campaign"), ("agent",), ("relay",), ("alarms",)):
-        assert cpu_s([*COLDLOOP, *words, "--help"], 3) <= 8 * start_s, words
+        assert costs_at_most(8, [*COLDLOOP, *words, "--help"]), words
 
 
 @pytest.mark.parametrize("name", ["", "agent", "hil", "hil run", "relay", "config push", "demo"])
@@ -69,9 +79,8 @@ def test_each_command_prints_json_for_programs() -> None:
 
 @pytest.mark.soak
 def test_no_help_costs_more_than_eight_starts_of_python() -> None:
-    start_s = cpu_s([sys.executable, "-c", "pass"])
     for name in SPEC:
-        assert cpu_s([*COLDLOOP, *name.split(), "--help"], 3) <= 8 * start_s, name
+        assert costs_at_most(8, [*COLDLOOP, *name.split(), "--help"]), name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
