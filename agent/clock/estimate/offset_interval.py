@@ -59,12 +59,11 @@ def _spacing_at(age: int) -> int:
 class Mark:
     """An interval of the offset and of the rate at the time `t`.
 
-        `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
-        temperature `centi_c` (None: no sensor). `calm`: the rate by lines too, for
-    a drag; without a sensor while the temperature changes slowly. `cold`, `warm`: range of the
-    temperature since then.
-        `integral`, `moved`: those of `agent.clock.estimate.holdover` at `t`; `moved` is that of two
-        minutes before.
+    `lo`, `hi`: offset, ns; `rate_lo`, `rate_hi`: ppt, measured at the time `rate_t` and the
+    temperature `centi_c` (None: no sensor). `calm`: the limits of the rate by lines too, for a
+    drag; without a sensor they hold while the temperature changes slowly. `cold`, `warm`: range of
+    the temperature since then. `integral`, `moved`: those of `agent.clock.estimate.holdover` at
+    `t`; `moved` is that of two minutes before.
     """
 
     __slots__ = (
