@@ -13,7 +13,6 @@ A long answer is a transaction until its client has acknowledged all segments. N
 for it: above a number, of one client or of all, the oldest one is aborted.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from bacpypes3.apdu import AbortReason
 from bacpypes3.appservice import SEGMENTED_RESPONSE
 
 from deploy.northbound.bacnet.clients import host_of
+from deploy.northbound.process.supervisor import STOP_EXCEPTIONS
 from deploy.northbound.rate_limit import RequestBudget
 
 _BVLC, _MIN_BYTES, _MAX_BYTES = 0x81, 4, 1497
@@ -79,7 +79,7 @@ class DatagramFilter:
                 await forward(pdu)
                 await finish()
                 await self._make_room()
-            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            except STOP_EXCEPTIONS:
                 raise
             except BaseException:  # noqa: BLE001 - errors of bacpypes3 are not `Exception`
                 self.counters.failed += 1

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from deploy.northbound.process.supervisor import STOP_EXCEPTIONS
 from deploy.ops.private_file import StateFile, load_state
 
 MOST_WAITING = 256
@@ -96,7 +97,7 @@ class NotificationQueue(Generic[_Notice]):
             self._has_news.clear()
             try:
                 answer = await send(entry[1])
-            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            except STOP_EXCEPTIONS:
                 raise
             except BaseException:  # noqa: BLE001 - see above
                 answer = False

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
-_STOP_EXCEPTIONS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+STOP_EXCEPTIONS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+"""What ends a task on purpose; each other exception is an error of its work."""
 
 
 async def keep_running(
@@ -28,7 +29,7 @@ async def keep_running(
     while True:
         try:
             await work()
-        except _STOP_EXCEPTIONS:
+        except STOP_EXCEPTIONS:
             raise
         except BaseException as error:  # noqa: BLE001 - see above
             report(f"{name} starts again after {error!r}")
