@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hil.kernel.cpu_affinity import read_cores
+
 ROOT = Path(__file__).resolve().parents[1]
 
 Record = dict[str, Any]
@@ -60,7 +62,7 @@ def describe_machine() -> Record:
         "revision": revision(),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(read_cores()),
         "cpython": platform.python_version(),
         "micropython": micropython_version(),
         "load": round(os.getloadavg()[0], 2),

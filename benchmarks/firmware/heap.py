@@ -30,6 +30,7 @@ from typing import Any
 from benchmarks.common import Record, describe_machine, progress, show
 from benchmarks.firmware.flash import compile_flash
 from hil.errors import BenchError
+from hil.kernel.cpu_affinity import read_cores, set_cores
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.scenario.model import Scenario, ScenarioEvent
@@ -99,7 +100,7 @@ def peak(scenario: Scenario, seed: int, flash: Path, every_s: int, heap_kib: int
 @contextlib.contextmanager
 def silence_stderr() -> Iterator[None]:
     """Suppress the traceback of an exhausted heap; restore the CPU affinity of this process."""
-    cores = os.sched_getaffinity(0)
+    cores = read_cores()
     screen = os.dup(2)
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 2)
@@ -109,7 +110,7 @@ def silence_stderr() -> Iterator[None]:
         os.dup2(screen, 2)
         os.close(screen)
         os.close(nothing)
-        os.sched_setaffinity(0, cores)
+        set_cores(0, cores)
 
 
 def passes_with_heap(kib: int, scenarios: list[Scenario], seed: int, flash: Path) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from agent.core.component.registry import COMPONENTS
 from hil.errors import BenchError
+from hil.kernel.cpu_affinity import read_cores, set_cores
 from hil.kernel.dut import Actions, StepResult
 from hil.shells import lockstep_child
 
@@ -171,7 +172,7 @@ class LockStepDut:
             self._process.wait()
         self._out.close()  # last: the process can still write a reply
         if self._cores:
-            os.sched_setaffinity(0, self._cores)
+            set_cores(0, self._cores)
 
 
 def current_core() -> int:
@@ -182,8 +183,8 @@ def current_core() -> int:
 
 def share_core(pid: int) -> set[int]:
     """Bind this process and `pid` to one core; return the previous cores of this process."""
-    cores = os.sched_getaffinity(0)
+    cores = read_cores()
     shared = {current_core()} & cores or {min(cores)}
-    os.sched_setaffinity(pid, shared)
-    os.sched_setaffinity(0, shared)
+    set_cores(pid, shared)
+    set_cores(0, shared)
     return cores
