@@ -179,8 +179,13 @@ if TYPE_CHECKING:
             """Limit the loads to a part of their rated power."""
             ...
 
-        def report_shut_branch(self, is_shut: bool) -> None:
-            """Record whether the resistance of the row is higher: a branch may be shut."""
+        def report_shut_branch(self, may_be_shut: bool, is_shut: bool) -> None:
+            """Record whether a branch may be shut, and whether it is certain."""
+            ...
+
+        @property
+        def is_flow_needed(self) -> bool:
+            """Whether a load behind a shut branch needs all flow and the coldest supply."""
             ...
 
         @property

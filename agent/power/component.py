@@ -243,11 +243,11 @@ class PowerLimitComponent(Component):
         read each second, and each one while the supply is unknown.
         """
         supply_c, is_worse = self.headroom.supply_c, False
-        is_shut = self.load_limits.has_shut_branch
+        is_shut, is_certain = self.load_limits.has_shut_branch, self.load_limits.is_branch_shut
         for device in self.devices:
             load = device.load
             was = load.is_hot, load.is_overheated
-            device.step(supply_c, now, is_shut)
+            device.step(supply_c, now, is_shut, is_certain)
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)

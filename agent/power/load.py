@@ -26,7 +26,7 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`, `is_cool`: see `agent.power.detector.device_heat`. `heat_trips`: how
+    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`: see `agent.power.detector.device_heat`. `heat_trips`: how
     often it was switched off for that.
     """
 
@@ -50,7 +50,7 @@ class Load:
         self.outlets: list[Outlet] = []
         self.watts: list[Outlet] = []
         self.ineffective = self.is_proven_off = self.outlets_off = False
-        self.is_hot = self.is_overheated = self.is_cool = False
+        self.is_hot = self.is_overheated = self.is_unseen = self.is_cool = False
         self.heat_trips = 0
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
@@ -168,9 +168,9 @@ class Load:
         """Record whether it draws more than its limit."""
         self.ineffective = ineffective
 
-    def set_heat(self, is_hot: bool, is_overheated: bool) -> None:
-        """Record what its device temperature shows."""
-        self.is_hot, self.is_overheated = is_hot, is_overheated
+    def set_heat(self, is_hot: bool, is_overheated: bool, is_unseen: bool = False) -> None:
+        """Record what its device temperature shows. `is_unseen`: it is hot because it is unknown."""
+        self.is_hot, self.is_overheated, self.is_unseen = is_hot, is_overheated, is_unseen
 
     def set_cool(self, is_cool: bool) -> None:
         """Record whether its device temperature shows that it needs no limit."""

@@ -40,7 +40,8 @@ from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
 from agent.safety.loop_watch import LoopWatch
-from agent.safety.protection import Protection
+from agent.safety.protection import BRANCH_SHUT, Protection
+from agent.safety.row_resistance import ROW_RESISTANCE
 from agent.safety.start_permit import StartPermit
 from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
@@ -193,9 +194,11 @@ class Interlock(Component):
             self.start_permit.step(now, is_read, self._is_stopping(now))
         self._claim(VALVE, now)
         self._claim(PUMPS, now)
-        min_pct = self.protection.pump_floor(now)
+        min_pct, reason = self.protection.pump_floor(now), "flow_low"
+        if min_pct is None and self.protection.is_branch_starved():
+            min_pct, reason = 100.0, BRANCH_SHUT.code
         if min_pct is not None:
-            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, min_pct, "flow_low")
+            self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, min_pct, reason)
         self._cycle_complete = True
 
     def _limit_early(self) -> None:
@@ -249,19 +252,23 @@ class Interlock(Component):
             self.agent.arbiters[PUMPS].claim(RANK, "safety", AT_LEAST, safe_pct, "part_off")
 
     def retain(self, now: int) -> "list[str]":
-        """Return the latched causes and the pumps that are blocked."""
+        """Return the latched causes, the pumps that are blocked, and a shut branch."""
         lines = [
             "latch %s %d %s" % (cause.code, cause.acknowledged, cause.snapshot)
             for cause in self.by_priority
             if cause.active and cause.reaction[4]
         ]
-        return lines + ["stalled " + name for name in self.protection.stalled_pumps()]
+        lines += ["stalled " + name for name in self.protection.stalled_pumps()]
+        usual = self.protection.resistance.words()
+        return lines + ["shut " + usual] if usual else lines
 
     def restore(self, line: str, now: int) -> bool:
         """Latch a cause again: only a person resets it, also after a restart."""
         words = line.split(" ", 3)
         if words[0] == "stalled" and len(words) == 2:
             return self.protection.restore_stalled(words[1], now)
+        if words[0] == "shut" and len(words) == 2:
+            return self.protection.resistance.restore(words[1])
         for cause in self.by_priority:
             if words[0] == "latch" and len(words) == 4 and words[1] == cause.code:
                 cause.restore(words[2] == "1", words[3][:_SNAPSHOT_LENGTH], now)
@@ -383,7 +390,12 @@ class Interlock(Component):
         )
 
     def reset(self, code: "str | None" = None) -> str:
-        """Reset latched causes. Raises `CommandError` if an input is on or `code` is unknown."""
+        """Reset latched causes. Raises `CommandError` if an input is on or `code` is unknown.
+
+        `row_resistance`: with a shut branch, the row as it is becomes the usual one.
+        """
+        if code == ROW_RESISTANCE.code and self.protection.resistance.accept():
+            return "reset: " + ROW_RESISTANCE.code
         matching = [
             trip_input
             for trip_input in self._matching(code)

@@ -16,6 +16,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
     one sensor alone says so  nothing is limited; `gauge_lie`
     flow against pressure     nothing is limited; `row_resistance` (`agent.safety.row_resistance`)
+    a branch is shut          while a load is hot, or is not seen: all pumps to full speed, and the
+                              coldest supply; `branch_shut`
     both against the speed    nothing is limited; `impeller` (`agent.safety.pump_curve`)
 
 While another pump takes over from a dead one, the loads are not limited for `_TAKE_OVER_US`. The
@@ -46,6 +48,9 @@ GAUGE_DISCREPANCY = AlarmRecord(
 )
 PUMP_BLOCKED = AlarmRecord("pump_blocked", DEGRADED, "shaft does not turn:", "device", True)
 NO_PUMP_FLOW = AlarmRecord("pump_no_flow", NORMAL, "turned without flow:", "device", True)
+BRANCH_SHUT = AlarmRecord(
+    "branch_shut", DEGRADED, "a branch of the row is shut: a load is hot, or not read", "", True
+)
 MAINS_LOW = AlarmRecord("mains_low", DEGRADED, "mains voltage is low", "", True)
 
 _SHED_US = 2500 * MILLISECOND
@@ -157,6 +162,8 @@ class Protection:
                 self.flow.forget()
             if not self.resistance.is_changed:
                 self.curve.add(flow_lpm, kpa, self.drives)
+            elif not self.resistance.is_shut:
+                self.resistance.confirm(self.curve.is_throttled(flow_lpm, kpa, self.drives))
         is_consistent = not self.resistance.is_changed
         self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt, is_consistent)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
@@ -223,7 +230,7 @@ class Protection:
         elif self._lost_since is not None and now - self._flow_since >= _FLOW_RETURN_US:
             self._lost_since = None
         if limits is not None:
-            limits.report_shut_branch(self.resistance.is_higher)
+            limits.report_shut_branch(self.resistance.is_higher, self.resistance.is_shut)
         if limits is not None and self._cap_permille < 1000:
             limits.cap(self._cap_permille, _LITTLE_FLOW)
         if self._lost_since is None:
@@ -294,6 +301,11 @@ class Protection:
             return 100.0
         return None
 
+    def is_branch_starved(self) -> bool:
+        """Return whether a load behind a shut branch needs all flow: pumps at full speed."""
+        limits = self.limits
+        return limits is not None and limits.is_flow_needed and not self._is_stopping
+
     def confirms_dry(self) -> bool:
         """Return whether a second reading, not the pressure, says that the pumps run dry."""
         return self.flow.flow_low is True
@@ -330,6 +342,8 @@ class Protection:
             found.append((GAUGE_DISCREPANCY, outlier, alarm_text(GAUGE_DISCREPANCY, outlier)))
         if self.resistance.is_changed and not self._is_stopping:
             found.append((ROW_RESISTANCE, "", ROW_RESISTANCE.text))
+        if self.is_branch_starved():
+            found.append((BRANCH_SHUT, "", BRANCH_SHUT.text))
         if self.curve.is_weak:
             found.append((IMPELLER, "", IMPELLER.text))
         return found

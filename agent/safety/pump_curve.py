@@ -4,7 +4,8 @@
 Does not react, and does not find a loss of flow; see `agent.safety.flow_watch`. Flow over speed and
 pressure over its square belong to the pumps and the row. Both fall together if coolant flows back
 through the check valve of a pump at rest, if an impeller is worn, if there is air, or before a
-clogged filter. One of them alone: a false sensor or a shut branch (`agent.safety.row_resistance`).
+clogged filter. If the flow falls and the pressure rises, a part of the row is shut. One of them
+alone: a false sensor (`agent.safety.row_resistance`).
 
 The usual values are slow means, one pair for each number of running pumps. Less than `_WEAK` of the
 usual flow, for `_COUNT` readings, is reported.
@@ -20,6 +21,9 @@ IMPELLER = AlarmRecord("impeller", NORMAL, "the pumps give less flow than usual"
 
 _WEAK, _STRONG = 87 / 100, 92 / 100
 _WEAK_KPA = 8 / 10
+_SHUT, _SHUT_KPA, _SHUT_OFF_KPA = 92 / 100, 108 / 100, 16 / 10
+"""Flow and pressure with a shut branch, of the usual ones. No pump gives more than `_SHUT_OFF_KPA`:
+a higher pressure is a false one. One branch of four: 0.85 and 1.20, of six: 0.90 and 1.12."""
 _COUNT = 40
 _LEARN_COUNT, _MEAN_COUNT = 60, 3600
 _RUNS_PCT, _SAME_PCT = 10.0, 3.0
@@ -35,18 +39,17 @@ class PumpCurve:
 
     def add(self, flow: "float | None", kpa: "float | None", drives: "list[DriveWatch]") -> None:
         """Add a new reading: L/min, kPa."""
-        speeds = [drive.speed_pct for drive in drives if drive.speed_pct is not None]
-        running = [speed for speed in speeds if speed > _RUNS_PCT]
-        if flow is None or kpa is None or flow < 1.0 or kpa < 1.0 or len(speeds) < len(drives):
+        running = _running(drives)
+        if flow is None or kpa is None or flow < 1.0 or kpa < 1.0 or running is None:
             return
-        if not running or max(running) - min(running) > _SAME_PCT:
+        count, speed = running
+        if not speed:
             self._count = 0
             return
-        speed = max(running)
         ratio, kpa_ratio = flow / speed, kpa / (speed * speed)
-        usual = self._usual.get(len(running))
+        usual = self._usual.get(count)
         if usual is None:
-            self._usual[len(running)] = [ratio, kpa_ratio, 1.0]
+            self._usual[count] = [ratio, kpa_ratio, 1.0]
             return
         limit = _STRONG if self.is_weak else _WEAK
         is_less = ratio < limit * usual[0]
@@ -59,3 +62,33 @@ class PumpCurve:
             usual[2] = min(usual[2] + 1.0, _MEAN_COUNT)
             usual[0] += (ratio - usual[0]) / usual[2]
             usual[1] += (kpa_ratio - usual[1]) / usual[2]
+
+    def is_throttled(
+        self, flow: "float | None", kpa: "float | None", drives: "list[DriveWatch]"
+    ) -> bool:
+        """Return whether the flow is less, and the pressure more, than usual at this speed.
+
+        No single false sensor looks like this. False also if the usual values are not known.
+        """
+        running = _running(drives)
+        if flow is None or kpa is None or running is None or not running[1]:
+            return False
+        count, speed = running
+        usual = self._usual.get(count)
+        if usual is None or usual[2] < _LEARN_COUNT:
+            return False
+        kpa_ratio = kpa / (speed * speed * usual[1])
+        return flow < _SHUT * usual[0] * speed and _SHUT_KPA < kpa_ratio < _SHUT_OFF_KPA
+
+
+def _running(drives: "list[DriveWatch]") -> "tuple[int, float] | None":
+    """Return (number, speed) of the running pumps; None: one is not read. Speed 0: none runs, or
+    they have different speeds.
+    """
+    speeds = [drive.speed_pct for drive in drives if drive.speed_pct is not None]
+    if len(speeds) < len(drives):
+        return None
+    running = [speed for speed in speeds if speed > _RUNS_PCT]
+    if not running or max(running) - min(running) > _SAME_PCT:
+        return 0, 0.0
+    return len(running), max(running)

@@ -8,6 +8,10 @@ is reported. The flow meter follows with a lag: while the flow moves towards the
 nothing is reported. A changed row becomes the usual one in hours. In the first `_LEARN_COUNT`
 readings after a start, the state that lasts longer is the usual one: the unit may have started
 while a sensor was false.
+
+`is_shut`: flow and pressure against the speed of the pumps show it too (`confirm`), so no sensor is
+false: a branch is shut. This ends only when the resistance returns, or a person accepts the row as
+it is. No time makes it the usual row, and a restart keeps it (`words`, `restore`).
 """
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -24,15 +28,18 @@ _BAND, _END_BAND, _LEARN_BAND = 0.25, 0.15, 0.1
 _CHANGED_AFTER = 3
 _MIN_FLOW_FRACTION, _MIN_KPA = 0.15, 3.0
 _MOVING_FRACTION = 0.01
+_SCALE, _DIGITS = 1_000_000_000, 12
 _LEARN_COUNT, _ADOPT_COUNT = 300, 30_000
 """Readings of the mean in the usual state, and while the resistance differs."""
 
 
 class RowResistance:
-    """`is_changed`: the resistance is not the usual one. `is_higher`: the last one is above it."""
+    """`is_changed`: the resistance is not the usual one. `is_higher`: the last one is above it.
+    `is_shut`: a branch is shut.
+    """
 
     def __init__(self) -> None:
-        self.is_changed = self.is_higher = False
+        self.is_changed = self.is_higher = self.is_shut = False
         self._mean = 0.0
         self._mean_count = self._change_count = self._changed_readings = 0
         self._last_flow = self._max_flow = 0.0
@@ -63,11 +70,13 @@ class RowResistance:
             else flow < last * (1.0 - _MOVING_FRACTION)
         )
         if -band < change < band:
-            self._change_count, self.is_changed = 0, False
+            self._change_count, self.is_changed, self.is_shut = 0, False, False
         elif not is_settling:
             self._change_count += 1
             self.is_changed = self.is_changed or self._change_count >= _CHANGED_AFTER
         self._changed_readings = self._changed_readings + 1 if self.is_changed else 0
+        if self.is_shut:
+            return False
         if self._mean_count < min(self._changed_readings, _LEARN_COUNT):
             self._mean, self._mean_count, self.is_changed = value, 1, False
             return True
@@ -77,3 +86,28 @@ class RowResistance:
             self._mean_count = min(self._mean_count + 1, _LEARN_COUNT)
             self._mean += (value - self._mean) / self._mean_count
         return False
+
+    def confirm(self, is_throttled: bool) -> None:
+        """Use what flow and pressure against the speed show; see `PumpCurve.is_throttled`."""
+        if is_throttled and self.is_changed and self.is_higher:
+            self.is_shut = True
+
+    def accept(self) -> bool:
+        """Take the row as it is as the usual one. Return False if no branch is shut."""
+        was_shut = self.is_shut
+        if was_shut:
+            self._mean_count = self._change_count = self._changed_readings = 0
+            self.is_changed = self.is_higher = self.is_shut = False
+        return was_shut
+
+    def words(self) -> str:
+        """Return the usual resistance while a branch is shut, kPa/(L/min)² / 10⁹; else ""."""
+        return "%d" % int(self._mean * _SCALE) if self.is_shut else ""
+
+    def restore(self, words: str) -> bool:
+        """Continue with a shut branch, as before the restart."""
+        if not words.isdigit() or len(words) > _DIGITS or not int(words):
+            return False
+        self._mean, self._mean_count = int(words) / _SCALE, _LEARN_COUNT
+        self.is_changed = self.is_higher = self.is_shut = True
+        return True

@@ -10,6 +10,8 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R4   flow = k sqrt(dP)                              k: learned
     R3   flow = n * pump speed                          n: learned
 
+A flow below R3 with a dP above it is no false sensor: a branch of the row is shut.
+
 R1 and R6 without the supply: an error d of the supply shifts both by -d. An error d of the return
 shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The factors of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
@@ -163,8 +165,10 @@ class RowPlausibility:
             if self.dp.suspect:
                 self._damped[0] = None
         if flow is not None and by_dp is not None and by_pump is not None:
-            flow_apart = _is_third(flow, by_dp, by_pump, tolerance)
-            dp_apart = _is_third(by_dp, flow, by_pump, tolerance)
+            # The row takes less flow and the pumps give more pressure: both sensors are right.
+            is_shut = flow < by_pump - tolerance / 2.0 < by_dp - tolerance
+            flow_apart = _is_third(flow, by_dp, by_pump, tolerance) and not is_shut
+            dp_apart = _is_third(by_dp, flow, by_pump, tolerance) and not is_shut
             self._flow_s = self._flow_s + dt if flow_apart else 0.0
             self._dp_s = self._dp_s + dt if dp_apart else 0.0
             if self._flow_s >= _FLOW_OR_DP_PROOF_S:

@@ -21,6 +21,11 @@ A load is
                 most `_COLD_C`: an unknown supply is no reason to limit it. With less heat, the
                 supply of a cold site could fall below the dew point
 
+A load whose temperature was read before, and is not read any more while a branch is certainly shut
+(`Load.is_unseen`), counts as hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is
+overheated when its limit has no effect. Behind a kinked hose, no flow and no supply that the unit
+can give would carry its full power.
+
 A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
 no flow. One device warm: its own branch is blocked.
 """
@@ -42,6 +47,7 @@ _NEAR_LIMIT_K = 3.0
 _COOL_K, _COLD_C = 30.0, 25.0
 _LIMITED_US = 5 * SECOND
 _STALE_US = 6 * SECOND
+_SAFE_DIVISOR = 2
 _FOLLOW_S = 20.0
 """Time constant with which the expectation falls: longer than that of a case."""
 _LEARN_S, _LEARN_K = 60.0, 3.0
@@ -66,9 +72,16 @@ class DeviceHeat:
         self._is_falling = False
         self._hot_k = _HOT_K
 
-    def step(self, supply_c: "float | None", now: int, is_branch_shut: bool = False) -> None:
+    def step(
+        self,
+        supply_c: "float | None",
+        now: int,
+        is_branch_shut: bool = False,
+        is_certain: bool = False,
+    ) -> None:
         """Use the last reading of the service. `supply_c`: None if it is unknown.
-        `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot.
+        `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot. `is_certain`:
+        no false sensor explains it.
         """
         self._hot_k = _WARM_K if is_branch_shut else _HOT_K
         load, target = self.load, self.load.target
@@ -79,7 +92,8 @@ class DeviceHeat:
             or not load.is_on
         ):
             self.is_warm, self._case_c = None, None
-            load.set_heat(False, False)
+            is_unseen = is_certain and self._valid_at > 0 and self._may_overheat(now)
+            load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
             load.set_cool(False)
             return
         if target.read_at == self._read_at:
@@ -101,6 +115,12 @@ class DeviceHeat:
         if self._supply_c is None:
             return
         self._compare(target.case_c, dt, now)
+
+    def _may_overheat(self, now: int) -> bool:
+        """Return whether the load is on, and does not certainly draw little power."""
+        drawn_w = self.load.drawn_w(now - _STALE_US)
+        is_small = drawn_w is not None and drawn_w * _SAFE_DIVISOR < self.load.max_w
+        return self.load.is_on and not is_small
 
     def _is_possible(self, case_c: float, now: int) -> bool:
         """Return whether heat can have moved the case from its last good reading."""

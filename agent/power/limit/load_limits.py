@@ -4,8 +4,10 @@
 Does not send limits and does not decide when loads are in danger; see `agent.power.component` and
 `agent.safety.protection`. An order is valid for a little more than one control cycle, like a claim.
 If its owner does not renew it, it ends. `is_new`: an order has just begun, and must not wait for
-the next cycle. `has_shut_branch`: a device that is only warm is limited too. In the other
-direction, `devices_warm` tells the protection what the device temperatures show.
+the next cycle. `has_shut_branch`: a device that is only warm is limited too. `is_branch_shut`: it
+is certain, so a device whose temperature is not read any more counts as hot. In the other
+direction, `devices_warm` tells the protection what the device temperatures show, and
+`is_flow_needed` that one of them is hot behind a shut branch.
 """
 
 TYPE_CHECKING = False
@@ -23,7 +25,7 @@ class LoadLimits:
         self.cap_permille = 1000
         self.is_new = False
         self.devices_warm: bool | None = None
-        self.has_shut_branch = False
+        self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
         self._ignores_limit = self._ignores_off = False
         self._valid_until = [0, 0, 0]
 
@@ -53,9 +55,15 @@ class LoadLimits:
         """Record whether all device temperatures are too high; None: none is known."""
         self.devices_warm = devices_warm
 
-    def report_shut_branch(self, is_shut: bool) -> None:
-        """Record whether the resistance of the row is higher: a branch may be shut."""
-        self.has_shut_branch = is_shut
+    def report_shut_branch(self, may_be_shut: bool, is_shut: bool) -> None:
+        """Record whether the resistance of the row is higher, so that a branch may be shut, and
+        whether it is certain.
+        """
+        self.has_shut_branch, self.is_branch_shut = may_be_shut, is_shut
+        if not is_shut:
+            self.is_flow_needed = False
+        elif True in [load.is_hot for load in self._loads]:
+            self.is_flow_needed = True
 
     def report_ignored(self, ignores_limit: bool, ignores_off: bool) -> None:
         """Record whether a load draws more than its limit, or draws power after its switch-off."""
@@ -63,9 +71,12 @@ class LoadLimits:
 
     @property
     def is_cold_needed(self) -> bool:
-        """True while a load draws more power than an order permits: only a colder supply helps."""
+        """True while a load draws more power than an order permits, or is hot behind a shut
+        branch: a colder supply helps.
+        """
         is_limited = self.is_active or self.cap_permille < 1000
-        return self._ignores_off or (self._ignores_limit and is_limited)
+        is_ignored = self._ignores_off or (self._ignores_limit and is_limited)
+        return is_ignored or self.is_flow_needed
 
     def expire(self) -> None:
         """End the orders that were not renewed. Called in each tick."""

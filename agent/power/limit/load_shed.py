@@ -7,6 +7,7 @@ All loads of the lowest priority are switched off together. They are restored on
 highest priority first. A load whose service has not confirmed its limit waits `_SERVICE_WAIT_US`
 longer, because its outlets would switch it on with an unknown limit. After a loss of power the
 service starts in this time. If it stays silent, the load runs: the supply carries its full power.
+A load that was overheated stays off while a branch of the row is shut.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -132,7 +133,7 @@ class LoadShedding:
         off = [
             (-load.priority, position)
             for position, load in enumerate(self._loads)
-            if not load.is_on
+            if not load.is_on and not (self._limits.is_branch_shut and load.heat_trips)
         ]
         for _, position in sorted(off):
             load = self._loads[position]

@@ -167,7 +167,9 @@ class ReportedInvariant(Invariant):
             if load.name in off:
                 is_false = watts > OFF_FRACTION * load.rated_w
                 self._judge(truth, f"{load.name} is reported off and draws", watts, is_false, 8)
-            elif reported.get("on") and not is_suspect:
+            elif is_suspect:  # the alarm is true; the status that follows it is a second older
+                self._since_us.pop(f"{load.name} limited", None)
+            elif reported.get("on"):
                 is_false = watts > 1.05 * reported["limit_w"] and reported["limit_w"] < load.rated_w
                 text = f"{load.name} is reported limited to {reported['limit_w']} W and draws"
                 seconds = 5 + load.effect_us // SECOND
