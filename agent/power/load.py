@@ -26,8 +26,8 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`: see `agent.power.detector.device_heat`. `heat_trips`: how
-    often it was switched off for that.
+    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`: see `agent.power.detector.device_heat`.
+    `heat_trips`: how often it was switched off for that.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Load:
         self.ineffective = ineffective
 
     def set_heat(self, is_hot: bool, is_overheated: bool, is_unseen: bool = False) -> None:
-        """Record what its device temperature shows. `is_unseen`: it is hot because it is unknown."""
+        """Record what its device temperature shows. `is_unseen`: hot, because it is unknown."""
         self.is_hot, self.is_overheated, self.is_unseen = is_hot, is_overheated, is_unseen
 
     def set_cool(self, is_cool: bool) -> None:

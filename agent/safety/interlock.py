@@ -395,7 +395,7 @@ class Interlock(Component):
         `row_resistance`: with a shut branch, the row as it is becomes the usual one.
         """
         if code == ROW_RESISTANCE.code and self.protection.resistance.accept():
-            return "reset: " + ROW_RESISTANCE.code
+            return "reset: %s" % ROW_RESISTANCE.code
         matching = [
             trip_input
             for trip_input in self._matching(code)

@@ -25,6 +25,7 @@ _SHUT, _SHUT_KPA, _SHUT_OFF_KPA = 92 / 100, 108 / 100, 16 / 10
 """Flow and pressure with a shut branch, of the usual ones. No pump gives more than `_SHUT_OFF_KPA`:
 a higher pressure is a false one. One branch of four: 0.85 and 1.20, of six: 0.90 and 1.12."""
 _COUNT = 40
+_SHUT_COUNT = 30
 _LEARN_COUNT, _MEAN_COUNT = 60, 3600
 _RUNS_PCT, _SAME_PCT = 10.0, 3.0
 
@@ -75,7 +76,7 @@ class PumpCurve:
             return False
         count, speed = running
         usual = self._usual.get(count)
-        if usual is None or usual[2] < _LEARN_COUNT:
+        if usual is None or usual[2] < _SHUT_COUNT:
             return False
         kpa_ratio = kpa / (speed * speed * usual[1])
         return flow < _SHUT * usual[0] * speed and _SHUT_KPA < kpa_ratio < _SHUT_OFF_KPA

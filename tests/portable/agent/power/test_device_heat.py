@@ -191,3 +191,32 @@ def test_first_reading_at_rest_teaches_nothing():
         eq(bench.step(case_c), (False, False, False))
     bench.settle(60.0)
     eq([bench.step(60.0 + 2.0 * i)[1] for i in range(1, 7)][-2:], [True, True])
+
+
+def test_a_device_that_is_not_seen_behind_a_shut_branch_counts_as_hot():
+    def unseen(is_certain=True, ineffective=False, watts=None, is_on=True, was_seen=True):
+        bench = HeatRig()
+        if was_seen:
+            bench.settle()
+        load, target = bench.load, bench.target
+        now = (bench.second + 7) * SECOND
+        load.set_ineffective(ineffective)
+        load.is_on = is_on
+        if watts is not None:
+            target.power_w, target.read_at = watts, now - 1
+            target.case_c = None  # the power is read, the temperature is not
+        bench.heat.step(32.0, now, True, is_certain)
+        eq(bench.heat.is_warm, None)
+        return load.is_hot, load.is_overheated, load.is_unseen
+
+    eq(unseen(), (True, False, True))
+    eq(unseen(ineffective=True), (True, True, True))
+    eq(unseen(watts=500), (True, False, True))
+    for changed in ({"is_certain": False}, {"watts": 499}, {"is_on": False}, {"was_seen": False}):
+        eq((changed, unseen(ineffective=True, **changed)), (changed, (False, False, False)))
+    bench = HeatRig()
+    bench.settle()
+    bench.heat.step(32.0, (bench.second + 7) * SECOND, True, True)
+    bench.second += 8
+    bench.step(62.0)
+    eq((bench.load.is_hot, bench.load.is_unseen), (False, False))

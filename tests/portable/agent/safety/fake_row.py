@@ -79,7 +79,7 @@ class RecordedLimits:
     def __init__(self):
         self.calls = []
         self.devices_warm = None
-        self.is_proven = False
+        self.is_proven = self.is_flow_needed = False
 
     def limit_all(self, reason):
         self.calls.append(("limit", reason))
@@ -87,8 +87,8 @@ class RecordedLimits:
     def shed_all(self, reason):
         self.calls.append(("shed", reason))
 
-    def report_shut_branch(self, is_shut):
-        self.has_shut_branch = is_shut
+    def report_shut_branch(self, may_be_shut, is_shut):
+        self.has_shut_branch, self.is_branch_shut = may_be_shut, is_shut
 
     def cap(self, permille, reason):
         self.calls.append(("cap", permille, reason))

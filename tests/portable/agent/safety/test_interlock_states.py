@@ -447,3 +447,23 @@ def test_a_cause_that_does_not_latch_is_not_restored():
     cause = InterlockInput("contact", "c", "report", 0.0)
     cause.restore(True, "s", SECOND)
     eq((cause.active, cause.snapshot, cause.is_on, cause.tripped_at), (False, "", None, 0))
+
+
+def test_a_shut_branch_is_kept_over_a_restart_and_reset_by_a_person():
+    limits = RecordedLimits()
+    unit = FakeUnit([], limits)
+    unit.step()
+    eq((unit.conditions(), unit.interlock.retain(unit.now)), ([], []))
+    raises(CommandError, unit.interlock.reset, "row_resistance")  # no branch is shut
+    for line, is_taken in (("shut 2000000", True), ("shut", False), ("shut x", False)):
+        eq((line, unit.interlock.restore(line, unit.now)), (line, is_taken))
+    eq((unit.conditions(), unit.step()[1]), (["row_resistance:"], []))
+    eq(unit.interlock.retain(unit.now), ["shut 2000000"])
+    limits.is_flow_needed = True
+    eq(unit.step()[1], [(INTERLOCK, "safety", AT_LEAST, 100.0, "branch_shut")])
+    eq(unit.conditions(), ["row_resistance:", "branch_shut:"])
+    eq(unit.interlock.reset(), "reset: nothing")
+    eq(unit.conditions(), ["row_resistance:", "branch_shut:"])
+    eq(unit.interlock.reset("row_resistance"), "reset: row_resistance")
+    limits.is_flow_needed = False
+    eq((unit.conditions(), unit.interlock.retain(unit.now), unit.step()[1]), ([], [], []))

@@ -229,3 +229,24 @@ def test_a_drive_that_fails_from_the_start_is_a_sign():
         made.pumps[0].session.failures = failures
         made.protection.step(made.now, False)
         eq((failures, made.unit.again), (failures, again))
+
+
+def test_a_branch_that_is_certainly_shut_gets_all_flow_while_a_load_is_hot():
+    for flow_share, is_shut in ((0.85, True), (1.0, False)):
+        made = DryRow(Protection)
+        made.step(1000)
+        made.flow_share, made.pressure_share = flow_share, 1.3
+        made.step(60)
+        found = made.limits.has_shut_branch, made.limits.is_branch_shut, made.codes()
+        eq((flow_share, found), (flow_share, (True, is_shut, ["row_resistance"])))
+    protection = made.protection
+    eq(protection.is_branch_starved(), False)
+    made.limits.is_flow_needed = True
+    eq((protection.is_branch_starved(), made.codes()), (True, ["row_resistance", "branch_shut"]))
+    made.stopping = True
+    made.step(1)
+    eq((protection.is_branch_starved(), made.codes()), (False, []))
+    protection.use_limits(None)
+    made.stopping = False
+    made.step(1)
+    eq(protection.is_branch_starved(), False)

@@ -105,3 +105,38 @@ def test_the_first_minute_ends_after_sixty_readings():
         curve = PumpCurve()
         give(curve, learned + 1)
         eq((learned, give(curve, 60, speeds=(88.0, 0.0))), (learned, found))
+
+
+def test_less_flow_with_more_pressure_is_a_throttled_row():
+    """1 L/min and 1 kPa per percent are usual: 100 L/min and 100 kPa at 100 %."""
+    for flow, kpa, throttled in (
+        (91.0, 110.0, True),
+        (93.0, 110.0, False),
+        (91.0, 107.0, False),
+        (91.0, 109.0, True),
+        (91.0, 159.0, True),
+        (91.0, 161.0, False),  # no pump gives this: the pressure is false
+        (80.0, 100.0, False),  # the flow meter is false, or a pump is weak
+        (100.0, 120.0, False),
+        (None, 110.0, False),
+        (91.0, None, False),
+    ):
+        curve = PumpCurve()
+        give(curve, 60, 100.0, 100.0, (100.0, 0.0))
+        drives = [SpeedOfDrive(100.0), SpeedOfDrive(0.0)]
+        eq((flow, kpa, curve.is_throttled(flow, kpa, drives)), (flow, kpa, throttled))
+
+
+def test_a_throttled_row_needs_a_usual_one():
+    for count, speeds, throttled in (
+        (30, (50.0, 0.0), True),
+        (29, (50.0, 0.0), False),
+        (30, (50.0, 50.0), False),  # not learned with two pumps
+        (30, (50.0, 40.0), False),
+        (30, (0.0, 0.0), False),
+        (30, (50.0, None), False),
+    ):
+        curve = PumpCurve()
+        give(curve, count, 100.0, 100.0, (100.0, 0.0))
+        drives = [SpeedOfDrive(speed) for speed in speeds]
+        eq((count, speeds, curve.is_throttled(45.0, 28.0, drives)), (count, speeds, throttled))

@@ -139,3 +139,68 @@ def test_state_that_lasts_longer_after_a_start_is_adopted_once():
     adopted = [row.add(150.0, 20.0) for _ in range(80)]
     eq((adopted.count(True), adopted.index(True) > 55, row.is_changed), (1, True, False))
     eq([row.add(150.0, 20.0) for _ in range(80)].count(True), 0)
+
+
+def shut_row(readings=100):
+    """Return a row with a shut branch, after `readings` of the usual state."""
+    row = usual_row(readings)
+    for _ in range(3):
+        row.confirm(True)  # no effect without a change
+        eq(row.is_shut, False)
+        row.add(85.0, 120.0)
+    eq((row.is_changed, row.is_higher), (True, True))
+    row.confirm(False)
+    eq((row.is_shut, row.words()), (False, ""))
+    row.confirm(True)
+    eq(row.is_shut, True)
+    near(int(row.words()), 10_000_000, 500)
+    return row
+
+
+def test_a_shut_branch_never_becomes_the_usual_row():
+    """Without the proof, the state that lasts longer is the usual one, or the mean follows it."""
+    for usual in (100, 320):
+        row = shut_row(usual)
+        for flow, kpa in ((85.0, 120.0), (30.0, 15.0), (10.0, 2.0), (140.0, 330.0)):
+            eq([row.add(flow, kpa) for _ in range(2000)].count(True), 0)
+            eq((row.is_changed, row.is_shut), (True, True))
+        near(row._mean * 10_000, 100.0, 0.01)
+        row.add(100.0, 116.0)
+        eq((row.is_changed, row.is_shut), (True, True))
+        row.add(100.0, 114.0)
+        eq((row.is_changed, row.is_shut), (False, False))
+
+
+def test_a_lower_resistance_is_no_shut_branch():
+    row = usual_row()
+    for _ in range(3):
+        row.add(100.0, 60.0)
+    row.confirm(True)
+    eq((row.is_changed, row.is_shut), (True, False))
+
+
+def test_a_person_accepts_the_row_as_it_is():
+    row = shut_row()
+    eq((row.accept(), row.is_changed, row.is_higher, row.is_shut), (True, False, False, False))
+    for _ in range(5):
+        row.add(85.0, 120.0)
+        eq((row.is_changed, row.is_higher), (False, False))
+    eq(row.accept(), False)
+    for _ in range(3):
+        row.add(100.0, 100.0)  # opened again: this is the change now
+    eq((row.is_changed, row.is_higher), (True, False))
+
+
+def test_a_restart_keeps_the_shut_branch():
+    row = RowResistance()
+    eq(row.restore("10000000"), True)
+    eq((row.is_changed, row.is_higher, row.is_shut), (True, True, True))
+    for _ in range(700):
+        row.add(85.0, 120.0)
+    eq((row.is_shut, row.words()), (True, "10000000"))
+    row.add(100.0, 101.0)
+    eq((row.is_changed, row.is_shut), (False, False))
+    for words in ("", "x", "-1", "0", "000", "1234567890123"):
+        row = RowResistance()
+        eq((words, row.restore(words), row.is_shut), (words, False, False))
+    eq(RowResistance().restore("123456789012"), True)

@@ -156,6 +156,19 @@ def test_the_third_of_flow_dp_and_pump_speed_is_suspect():
     eq(suspects(row)[2:], ("", ""))
 
 
+def test_a_shut_branch_is_no_false_sensor():
+    """At full speed: the pumps give less flow than their speed and more than the pressure."""
+    for flow, kpa, index in ((193.0, 224.0, None), (208.0, 155.0, None), (208.0, 224.0, 3)):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.pump_pct, r.dp_kpa = 97.0, kpa
+        for _ in range(30):
+            r.flow_lpm += 0.4 * (flow - r.flow_lpm)
+            run(row, r, 1)
+        found = [i for i, reason in enumerate(suspects(row)) if reason]
+        eq((flow, kpa, found), (flow, kpa, [] if index is None else [index]))
+
+
 def test_pressure_that_is_right_again_is_not_judged_by_old_values():
     row, r = steady_row()
     run(row, r, 120)

@@ -372,3 +372,20 @@ def test_limits_of_the_ramp_itself():
     eq((ramp.step_limit(load, 301, True, 0), ramp.step_limit(load, 300, True, 0)), (False, True))
     slow = LimitRamp(0, 0, 0)
     eq((slow.step_limit(load, 1000, True, 200 * SECOND), load.limit_w), (True, 301))
+
+
+def test_a_hot_load_behind_a_shut_branch_needs_flow_until_the_branch_is_open():
+    load = make_load()
+    limits = LoadLimits(AgentOfLoads(), [make_load("b"), load])
+    load.set_heat(True, False)
+    for may_be_shut, is_shut, is_hot, needed in (
+        (True, False, True, False),
+        (True, True, False, False),
+        (True, True, True, True),
+        (True, True, False, True),  # it is cool because of this flow
+        (False, False, True, False),
+    ):
+        load.set_heat(is_hot, False)
+        limits.report_shut_branch(may_be_shut, is_shut)
+        eq((limits.has_shut_branch, limits.is_branch_shut), (may_be_shut, is_shut))
+        eq((limits.is_flow_needed, limits.is_cold_needed), (needed, needed))

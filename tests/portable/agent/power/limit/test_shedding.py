@@ -265,3 +265,15 @@ def test_the_alarm_says_when_a_load_is_off():
     row.headroom.supply_c = 30.0
     row.step(70)
     eq(row.agent.alarms.active, {})
+
+
+def test_a_load_that_was_overheated_stays_off_while_a_branch_is_shut():
+    hot, cool = make_load("hot", 9), make_load("cool", 1)
+    row = Row([hot, cool])
+    for load in row.loads:
+        load.keep_off(0)
+    hot.count_heat_trip()
+    row.limits.report_shut_branch(True, True)
+    eq(row.step(300), [False, True])
+    row.limits.report_shut_branch(True, False)
+    eq(row.step(2), [True, True])
