@@ -169,6 +169,16 @@ def test_a_shut_branch_is_no_false_sensor():
         eq((flow, kpa, found), (flow, kpa, [] if index is None else [index]))
 
 
+def test_less_flow_is_a_shut_branch_only_if_the_pressure_rises():
+    for kpa, index in ((80.0, 2), (91.0, None)):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.flow_lpm, r.dp_kpa = 110.0, kpa
+        run(row, r, 30)
+        found = [i for i, reason in enumerate(suspects(row)) if reason]
+        eq((kpa, found), (kpa, [] if index is None else [index]))
+
+
 def test_pressure_that_is_right_again_is_not_judged_by_old_values():
     row, r = steady_row()
     run(row, r, 120)
