@@ -7,14 +7,16 @@ Does not measure the stiction (`stiction`) and does not write to the valve
 A valve with a stiction s cannot do a step below s, and the integral of a loop then makes a
 limit cycle. Two larger moves can: beyond the wanted position and back (two-move compensation:
 Farenzena and Trierweiler, ADCHEM 2010). So with stiction the loop does not integrate. It waits
-until the plant is steady (`_WAIT_S` after a move). If the mean error is above `_ERROR_K`, it moves
-once to the position that the heat balance gives. A load step (the rise of the row moves by
-`_LOAD_K`) is followed immediately.
+until the plant is steady: `_WAIT_S` after a move, and the return within `_MOVING_K` of its mean.
+While the load changes, the heat balance of the means is that of some time ago. If the mean error is
+then above `_ERROR_K`, it moves once to the position that the heat balance gives. A load step (the
+rise of the row moves by `_LOAD_K`) is followed immediately.
 """
 
 _ERROR_K = 3 / 10
 _MEAN_S, _STEADY_S = 15.0, 120.0
 _LOAD_K = 15 / 10
+_MOVING_K = 5 / 10
 _WAIT_S = 39.5
 _MARGIN = 11 / 10
 _MOVE_S = 20.0
@@ -29,7 +31,7 @@ class StickyMoves:
         self._beyond: float | None = None
         self._target = self._since_s = 0.0
         self._rise_k = 0.0
-        self._started = self._load_moved = False
+        self._started = self._load_moved = self._is_moving = False
 
     def reset(self) -> None:
         """The loop does not control: forget the moves."""
@@ -42,6 +44,7 @@ class StickyMoves:
             self._started, share, self._since_s = True, 1.0, 0.0
         self.supply_c += share * (supply_c - self.supply_c)
         self.return_c += share * (return_c - self.return_c)
+        self._is_moving = not -_MOVING_K < return_c - self.return_c < _MOVING_K
         rise_k = return_c - supply_c
         share = 1.0 if share >= 1.0 else dt / (dt + _STEADY_S)
         self._rise_k += share * (rise_k - self._rise_k)
@@ -53,7 +56,8 @@ class StickyMoves:
         """Return True if the plant is steady and the mean error is too large."""
         error_k = self.supply_c - setpoint
         is_large = not -_ERROR_K < error_k < _ERROR_K
-        return self._beyond is None and is_large and self._since_s > _WAIT_S
+        is_steady = self._since_s > _WAIT_S and not self._is_moving
+        return self._beyond is None and is_large and is_steady
 
     def begin(
         self, target: float, position: float, stiction: float, limits: "tuple[float, float]"

@@ -128,6 +128,14 @@ def test_sticky_moves_go_beyond_and_back():
     assert moves.begin(98.0, 97.0, 5.0, limits) < 97.0  # away first, where beyond is no place
 
 
+def test_sticky_moves_wait_until_the_return_is_steady():
+    for slope, due in ((0.0, True), (-0.03, True), (-0.04, False), (0.03, True), (0.04, False)):
+        moves = StickyMoves()
+        for i in range(200):  # behind a mean of 15 s, the return is 15 s times its slope
+            moves.add(31.0, 38.6 + slope * i, 1.0)
+        eq((slope, moves.is_due(32.0)), (slope, due))
+
+
 NOISE_K = 0.03
 
 
