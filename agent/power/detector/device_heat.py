@@ -23,7 +23,8 @@ A load is
 
 A load whose temperature was read before, and is not read any more while a branch is certainly shut
 (`Load.is_unseen`), counts as hot, unless it draws less than `_SAFE_DIVISOR` of its rating. It is
-overheated when its limit has no effect. Behind a kinked hose, no flow and no supply that the unit
+overheated when its limit has no effect. A load that is hot stays hot without a reading: only a
+reading shows that it is not hot any more. Behind a kinked hose, no flow and no supply that the unit
 can give would carry its full power.
 
 A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
@@ -92,8 +93,7 @@ class DeviceHeat:
             or not load.is_on
         ):
             self.is_warm, self._case_c = None, None
-            is_unseen = is_certain and self._valid_at > 0 and self._may_overheat(now)
-            load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
+            self._hold_heat(is_certain, now)
             load.set_cool(False)
             return
         if target.read_at == self._read_at:
@@ -115,6 +115,15 @@ class DeviceHeat:
         if self._supply_c is None:
             return
         self._compare(target.case_c, dt, now)
+
+    def _hold_heat(self, is_certain: bool, now: int) -> None:
+        """Without a reading: a hot load stays hot while it is on; a shut branch makes it hot."""
+        load = self.load
+        if load.is_on and load.is_hot and not load.is_unseen:
+            load.set_heat(True, load.is_overheated or load.ineffective)
+            return
+        is_unseen = is_certain and self._valid_at > 0 and self._may_overheat(now)
+        load.set_heat(is_unseen, is_unseen and load.ineffective, is_unseen)
 
     def _may_overheat(self, now: int) -> bool:
         """Return whether the load is on, and does not certainly draw little power."""

@@ -220,3 +220,29 @@ def test_a_device_that_is_not_seen_behind_a_shut_branch_counts_as_hot():
     bench.second += 8
     bench.step(62.0)
     eq((bench.load.is_hot, bench.load.is_unseen), (False, False))
+
+
+def test_a_hot_device_stays_hot_without_a_reading():
+    def hot():
+        bench = HeatRig()
+        bench.settle()
+        for case_c in (66.0, 72.0, 73.0):
+            bench.step(case_c)
+        eq((bench.load.is_hot, bench.load.is_overheated), (True, False))
+        return bench
+
+    for ineffective in (False, True):
+        bench = hot()
+        bench.load.set_ineffective(ineffective)
+        for seconds in (7, 600):
+            bench.heat.step(32.0, (bench.second + seconds) * SECOND)
+            found = bench.heat.is_warm, bench.load.is_hot, bench.load.is_overheated
+            eq((seconds, found), (seconds, (None, True, ineffective)))
+    bench = hot()
+    bench.second += 60
+    bench.step(62.0), bench.step(62.0)
+    eq(bench.load.is_hot, False)
+    bench = hot()
+    bench.load.switch(False, 0)
+    bench.heat.step(32.0, (bench.second + 7) * SECOND)
+    eq((bench.load.is_hot, bench.load.is_overheated), (False, False))
