@@ -105,7 +105,7 @@ class RtuClient(OtherRequests):
         self._other_reply_due = False
         self._trailing_data = b""
         self._last_reply = b""
-        self._cut = b""  # the last bytes before our request that are no frame
+        self._cut = b""  # the last classified bytes that are no frame
         self._waiting = False
         self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
@@ -343,6 +343,7 @@ class RtuClient(OtherRequests):
         buffer = self.buffer
         echoes_before = self.counters.echoes
         self._classify(buffer[:at])
+        self._cut = b""  # the reply follows
         trailing = buffer[end:]
         self._clear()
         is_exception = buffer[at + 1] != self._expected.function
@@ -402,13 +403,13 @@ class RtuClient(OtherRequests):
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
-        if not self._waiting:
-            self._cut = data[last_end:][-_MAX_FRAME:]
+        self._cut = data[last_end:][-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
-        """Count the frame that our request cut in two; return where `data` goes on after it.
+        """Count the frame whose first bytes were classified; return where `data` goes on after it.
 
-        An adapter can deliver the first bytes of another master's request long before the rest.
+        An adapter can deliver the first bytes of another master's request long before the rest, and
+        our request or our time-out can come between them.
         """
         cut, self._cut = self._cut, b""
         joined = cut + data
