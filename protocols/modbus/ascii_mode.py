@@ -169,7 +169,7 @@ class AsciiClient(OtherRequests):
             if found is not None:
                 result = found
                 self.trailing_bytes = len(buffer)
-        if len(buffer) > MAX_BUFFER:
+        if len(buffer) >= MAX_BUFFER:  # the longest frame would have ended
             self.counters.discarded_bytes += len(buffer)
             buffer = b""
             self._is_older = False
