@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[int, int]]
     Values = tuple[int, ...]
-    FastStep = tuple["Reading", int, int, int, int, int]
+    FastStep = tuple["Reading", int, int, int, int]
+    PairStep = tuple["Reading", int, int, int, int, int]
     GeneralStep = tuple["Reading", Point, int]
     AlarmStep = tuple[int, int, int, int]
 
@@ -68,15 +69,19 @@ class Reading:
 
 
 def _fast_step(point: "Point", reading: Reading, at: int) -> "FastStep":
-    """Return (reading, register, second register or -1, sign limit, low, high) of a plain point.
+    """Return (reading, register, sign limit, low, high) of a plain point of one register.
 
     A raw value above the sign limit is negative (two's complement). The step is a plain tuple,
     because `store_block` unpacks it for each point of each poll.
     """
-    positions = point.order.positions
-    second = at + positions[1] if point.registers == 2 else -1
-    bits = 16 * point.registers - (point.kind[0] == "i")
-    return (reading, at + positions[0], second, (1 << bits) - 1, point.low, point.high)
+    return (reading, at, (1 << 16 - (point.kind[0] == "i")) - 1, point.low, point.high)
+
+
+def _pair_step(point: "Point", reading: Reading, at: int) -> "PairStep":
+    """Return the same of a point of two registers, with the high and the low one."""
+    first, second = at + point.order.positions[0], at + point.order.positions[1]
+    limit = (1 << 32 - (point.kind[0] == "i")) - 1
+    return (reading, first, second, limit, point.low, point.high)
 
 
 class ModbusDevice:
@@ -114,6 +119,7 @@ class ModbusDevice:
         self._alarms: list[str] = []
         self._block_alarms: list[list[str]] = [[] for _ in blocks]
         self._fast_plans: list[list[FastStep]] = [[] for _ in blocks]
+        self._pair_plans: list[list[PairStep]] = [[] for _ in blocks]
         self._general_plans: list[list[GeneralStep]] = [[] for _ in blocks]
         self._linked_plans: list[list[GeneralStep]] = [[] for _ in blocks]
         self._alarm_plans: list[list[AlarmStep]] = [[] for _ in blocks]
@@ -121,17 +127,20 @@ class ModbusDevice:
             number, at = self._find_block(point.function, point.address, point.registers)
             if number < 0:
                 continue
-            if point.is_plain:
+            if point.is_plain and point.registers == 1:
                 self._fast_plans[number].append(_fast_step(point, reading, at))
+            elif point.is_plain:
+                self._pair_plans[number].append(_pair_step(point, reading, at))
             else:
                 (self._linked_plans if point.is_linked else self._general_plans)[number].append(
                     (reading, point, at)
                 )
         self._plan_alarms()
         others = zip(self._general_plans, self._linked_plans, self._alarm_plans)
+        unlinked = zip(self._fast_plans, self._pair_plans, self._general_plans)
         self._unlinked_readings = [
-            [step[0] for step in fast] + [step[0] for step in general]
-            for fast, general in zip(self._fast_plans, self._general_plans)
+            [step[0] for step in fast] + [step[0] for step in pair] + [step[0] for step in general]
+            for fast, pair, general in unlinked
         ]
         self._has_general = [bool(general or links or alarms) for general, links, alarms in others]
 
@@ -175,21 +184,29 @@ class ModbusDevice:
                 self._store_general(self._linked_plans[tag], values, now)
             return
         self._registers[tag] = values
-        for reading, at, second, limit, low, high in self._fast_plans[tag]:
+        good, bad = GOOD, BAD  # local names are faster
+        for reading, at, limit, low, high in self._fast_plans[tag]:
             raw = values[at]
-            if second >= 0:
-                raw = (raw << 16) | values[second]
-                if raw > limit:
-                    raw -= 0x100000000
-            elif raw > limit:
+            if raw > limit:
                 raw -= 0x10000
             reading.raw = raw
             reading.read_at = now
-            reading.quality = GOOD if low <= raw <= high else BAD
+            reading.quality = good if low <= raw <= high else bad
+        if self._pair_plans[tag]:
+            self._store_pairs(self._pair_plans[tag], values, now)
         if self._has_general[tag]:
             self._store_general(self._general_plans[tag], values, now)
             self._store_general(self._linked_plans[tag], values, now)
             self._update_alarms(tag, values)
+
+    def _store_pairs(self, plan: "list[PairStep]", values: "Values", now: int) -> None:
+        for reading, first, second, limit, low, high in plan:
+            raw = (values[first] << 16) | values[second]
+            if raw > limit:
+                raw -= 0x100000000
+            reading.raw = raw
+            reading.read_at = now
+            reading.quality = GOOD if low <= raw <= high else BAD
 
     def _store_general(self, plan: "list[GeneralStep]", values: "Values", now: int) -> None:
         for reading, point, at in plan:

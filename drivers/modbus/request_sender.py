@@ -290,7 +290,10 @@ class RequestSender(BusCounters):
         """Remove the first request that can be sent; None (and a later deadline) without one."""
         queue = self._urgent or self._polls
         if not queue:
-            return self._next_probe(now)
+            if self._recovery_probe.offline:
+                return self._next_probe(now)
+            self.wake_at = NEVER
+            return None
         first, has_stale = queue[0], self._stale_replies.units
         if not first.not_before and (
             first.priority or not (has_stale or self._duplicate_filter.blocked_until(first, now))
@@ -304,12 +307,10 @@ class RequestSender(BusCounters):
         return transaction
 
     def _next_probe(self, now: int) -> "Transaction | None":
-        """Return a probe if one is due, else None."""
-        transaction, self.wake_at = None, NEVER
-        if self._recovery_probe.offline:
-            transaction, self.wake_at = self._recovery_probe.next_probe(
-                self._health, now, self.next_cycle_at
-            )
+        """Return a probe of an offline unit if one is due, else None."""
+        transaction, self.wake_at = self._recovery_probe.next_probe(
+            self._health, now, self.next_cycle_at
+        )
         if transaction is None:
             return None
         if self.serial:

@@ -3,7 +3,8 @@
 
 A frame is a colon, two hexadecimal digits for each byte, and CR LF. The bytes are unit, PDU and LRC
 ("MODBUS over Serial Line V1.02", section 2.5.2). The LRC is the negated sum of the other bytes. A
-colon always starts a new frame, so that the client is in step again with the next frame.
+colon always starts a new frame, so that the client is in step again with the next frame. A frame
+whose colon came before our request is not the reply, whenever its end comes.
 
 Has no queue and no time; see `drivers.modbus.bus`. The interface and the counters are those of
 `protocols.modbus.rtu.RtuClient`. Frames in `late_frames` have the RTU form, CRC included.
@@ -79,6 +80,7 @@ class AsciiClient(OtherRequests):
         self.reply_length = 0
         self.buffer = b""
         self._has_bytes = False
+        self._is_older = False  # the line in the buffer began before our request
         self._other_reply_due = False
         self._last_reply = b""
         self._request_body = b""
@@ -91,8 +93,7 @@ class AsciiClient(OtherRequests):
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:
         """Start a transaction; return the frame to send. Raises `EncodeError`."""
         frame = build_frame(unit, pdu)
-        self.counters.discarded_bytes += len(self.buffer)
-        self.buffer = b""
+        self._is_older = self.buffer != b""  # an adapter can deliver the rest of it later
         self._other_reply_due = False
         self._others_after_start = self._others_before_undo = 0
         self._request_body = bytes((unit,)) + pdu
@@ -107,8 +108,6 @@ class AsciiClient(OtherRequests):
 
     def stop(self) -> None:
         """End the wait for a reply."""
-        self.counters.discarded_bytes += len(self.buffer)
-        self.buffer = b""
         self._waiting = False
         self._others_after_start = 0
 
@@ -139,6 +138,7 @@ class AsciiClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
+        self._is_older = False
         self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
@@ -148,30 +148,31 @@ class AsciiClient(OtherRequests):
         buffer, result = self.buffer + data, None
         self._has_bytes = True
         while True:
-            start, end = buffer.find(b":"), buffer.find(b"\n")
+            start = buffer.find(b":")
             if start < 0:
                 self.counters.discarded_bytes += len(buffer)
                 buffer = b""
                 break
-            self.counters.discarded_bytes += start
-            again = buffer.find(b":", start + 1)
-            if again >= 0 and (end < 0 or again < end or end < start):  # the first one is cut off
-                self.counters.discarded_bytes += again - start
+            end, again = buffer.find(b"\n", start), buffer.find(b":", start + 1)
+            if again >= 0 and (end < 0 or again < end):  # the first one is cut off
+                self.counters.discarded_bytes += again
                 buffer = buffer[again:]
+                self._is_older = False
                 continue
-            if end < start:
-                end = buffer.find(b"\n", start)
+            self.counters.discarded_bytes += start
             if end < 0:
                 buffer = buffer[start:]
                 break
             found = self._take_line(buffer[start + 1 : end])
             buffer = buffer[end + 1 :]
+            self._is_older = False
             if found is not None:
                 result = found
                 self.trailing_bytes = len(buffer)
-        if len(buffer) > MAX_BUFFER:
+        if len(buffer) >= MAX_BUFFER:  # the longest frame would have ended
             self.counters.discarded_bytes += len(buffer)
             buffer = b""
+            self._is_older = False
         self.buffer = buffer
         return result
 
@@ -186,9 +187,10 @@ class AsciiClient(OtherRequests):
 
     def _take_frame(self, body: bytes) -> "ReplyResult | None":
         request = self._request_body
-        if self._waiting and body == request and self._is_echo(body):
+        can_be_ours = self._waiting and not self._is_older
+        if can_be_ours and body == request and self._is_echo(body):
             return None
-        if not self._waiting or body[0] != request[0]:
+        if not can_be_ours or body[0] != request[0]:
             self._note_other(body)
             self._count_other(body)
             return None
@@ -222,7 +224,7 @@ class AsciiClient(OtherRequests):
     def _note_other(self, body: bytes) -> None:
         """Record a request of another master, or the reply to it."""
         own = self._request_body
-        if body == own or not self.note_frame(body):
+        if (body == own and not self._is_older) or not self.note_frame(body):
             return
         if self._waiting and body[:2] == own[:2]:
             self._exception_ambiguous = True

@@ -174,7 +174,8 @@ class ExpectedReply:
     `prefix` is how it begins, from the unit address on. `length` is in bytes, with unit and CRC;
     with `length_unknown` it is the least. `count` (registers) and `format` (of `struct`) are those
     of a read of registers, else 0 and empty. `echo` is the part of the request that looks like a
-    whole reply to it; empty: there is none.
+    whole reply to it; empty: there is none. `last_frame` is the last good reply to a read of
+    registers that came alone, and `values` are its registers.
     """
 
     def __init__(self) -> None:
@@ -189,6 +190,8 @@ class ExpectedReply:
         self.length_unknown = function in UNSIZED or not is_sized(function)
         self.count = 0
         self.format = ""
+        self.last_frame = b""
+        self.values: tuple[int, ...] = ()
         if function in READS:  # the usual case, without calls for speed
             self.count = pdu[4]
             if self.count:

@@ -93,8 +93,7 @@ class RtuClient(OtherRequests):
     has_partial_frame = False
 
     def __init__(self) -> None:
-        self.line_echo = self.echo_known = False
-        self.is_deferred = self.is_unproven = False
+        self.line_echo = self.echo_known = self.is_deferred = self.is_unproven = False
         self._without_echo = 0
         self.late_frames: list[bytes] = []
         self.others: list[bytes] = []
@@ -105,9 +104,8 @@ class RtuClient(OtherRequests):
         self._other_reply_due = False
         self._trailing_data = b""
         self._last_reply = b""
-        self._cut = b""  # the last bytes before our request that are no frame
-        self._waiting = False
-        self._exception_ambiguous = False
+        self._cut = b""  # the last classified bytes that are no frame
+        self._waiting = self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
         self._reused = self._expected = ExpectedReply()
         self.reply_prefix, self.reply_length = b"", self._expected.length
@@ -210,13 +208,15 @@ class RtuClient(OtherRequests):
         if size >= self._bytes_needed and self._waiting:
             expected = self._expected
             # The usual case: exactly the reply and no other bytes.
+            is_same = buffer == expected.last_frame  # then it is intact
             is_exact_reply = (
                 size == self.reply_length
                 and not expected.echo
                 and not expected.length_unknown
                 and not self._other_reply_due
+                and (is_same or (buffer.startswith(expected.prefix) and is_intact(buffer)))
             )
-            if is_exact_reply and buffer.startswith(expected.prefix) and is_intact(buffer):
+            if is_exact_reply:
                 self._waiting = False
                 self.trailing_bytes = 0
                 self._trailing_data = b""
@@ -230,7 +230,10 @@ class RtuClient(OtherRequests):
                 if expected.count:
                     self.line_echo = False
                     self.echo_known = True
-                    return (GOOD, 0, struct.unpack_from(expected.format, buffer, 3))
+                    if not is_same:
+                        expected.values = struct.unpack_from(expected.format, buffer, 3)
+                        expected.last_frame = buffer
+                    return (GOOD, 0, expected.values)
                 return (GOOD, 0, reply_values(expected.pdu, buffer[1:-2]))
             result = self._search(size)
             if result is not None:
@@ -242,9 +245,7 @@ class RtuClient(OtherRequests):
     def _feed_chunks(self, data: bytes) -> "ReplyResult | None":
         result = None
         for start in range(0, len(data), _MAX_CHUNK):
-            chunk_result = self.feed(data[start : start + _MAX_CHUNK])
-            if chunk_result is not None:
-                result = chunk_result
+            result = self.feed(data[start : start + _MAX_CHUNK]) or result
         return result
 
     def settle(self) -> "ReplyResult | None":
@@ -343,6 +344,7 @@ class RtuClient(OtherRequests):
         buffer = self.buffer
         echoes_before = self.counters.echoes
         self._classify(buffer[:at])
+        self._cut = b""  # the reply follows
         trailing = buffer[end:]
         self._clear()
         is_exception = buffer[at + 1] != self._expected.function
@@ -402,11 +404,10 @@ class RtuClient(OtherRequests):
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
-        if not self._waiting:
-            self._cut = data[last_end:][-_MAX_FRAME:]
+        self._cut = data[last_end:][-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
-        """Count the frame that our request cut in two; return where `data` goes on after it.
+        """Count the frame that our request or time-out cut in two; return where `data` goes on.
 
         An adapter can deliver the first bytes of another master's request long before the rest.
         """

@@ -32,15 +32,19 @@ if TYPE_CHECKING:
 
     from protocols.modbus.pdu import ReplyResult
 
+    KnownRequest = tuple[bytes, bytes, int, str]
+
 UNITS = (0, 255)
 """Units behind a gateway; 0 and 255 also mean the device at the address itself."""
 
 _HEADER = ">HHHB"
-_READ_START = ">HHHBBB"  # header, function, byte count
+_HEADER_REST = ">HHB"  # after the transaction number
+_READ_REST = ">HHBBB"  # the same, function, byte count
 _READ_START_SIZE = 9
 _HEADER_SIZE = 7
 _MIN_LENGTH = 2  # unit and function
 _MAX_LENGTH = 254  # unit and 253 bytes of PDU
+_MAX_KNOWN = 128 if hasattr(b"", "isascii") else 0  # a board has no memory for them
 
 
 class TcpClient:
@@ -70,6 +74,8 @@ class TcpClient:
         self._unit = 0
         self._pdu = b""
         self._good_start = b""  # of a good reply to a read; empty for other requests
+        self._format = ""  # of its registers, for `struct`
+        self._known: dict[tuple[int, bytes], KnownRequest] = {}
 
     def watch_owed(self, is_owed: "Callable[[bytes], bool]") -> None:
         """Ignore the guard: transaction numbers identify the replies."""
@@ -79,22 +85,32 @@ class TcpClient:
 
         `exception_ambiguous` is ignored: transaction numbers are unambiguous. Raises `EncodeError`.
         """
-        if not UNITS[0] <= unit <= UNITS[1]:
-            raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
+        known = self._known.get((unit, pdu))
+        if known is None:
+            known = self._prepare(unit, pdu)
+        rest, good_rest, self.reply_length, self._format = known
         self._transaction = number = (self._transaction + 1) & 0xFFFF
         self._unit = unit
         self._pdu = pdu
         self._waiting = True
         self.reason = ""
-        function = pdu[0]
-        if function in READS and pdu[4] <= MAX_READ:  # the usual case, without calls for speed
-            size = 2 * pdu[4]
-            self.reply_length = _READ_START_SIZE + size
-            self._good_start = struct.pack(_READ_START, number, 0, 3 + size, unit, function, size)
-        else:
-            self.reply_length = _HEADER_SIZE + reply_length(pdu)
-            self._good_start = b""
-        return struct.pack(_HEADER, number, 0, len(pdu) + 1, unit) + pdu
+        start = number.to_bytes(2, "big")
+        self._good_start = start + good_rest if good_rest else b""
+        return start + rest
+
+    def _prepare(self, unit: int, pdu: bytes) -> "KnownRequest":
+        """Return what is the same each time that this request is sent; keep it if it is a read."""
+        if not UNITS[0] <= unit <= UNITS[1]:
+            raise EncodeError("unit %r is not %d to %d" % ((unit,) + UNITS))
+        rest = struct.pack(_HEADER_REST, 0, len(pdu) + 1, unit) + pdu
+        if pdu[0] not in READS or pdu[4] > MAX_READ:
+            return (rest, b"", _HEADER_SIZE + reply_length(pdu), "")
+        size = 2 * pdu[4]
+        good_rest = struct.pack(_READ_REST, 0, 3 + size, unit, pdu[0], size)
+        known = (rest, good_rest, _READ_START_SIZE + size, struct_format(pdu[4]))
+        if len(self._known) < _MAX_KNOWN:
+            self._known[(unit, pdu)] = known
+        return known
 
     @property
     def has_partial_frame(self) -> bool:
@@ -140,8 +156,7 @@ class TcpClient:
         is_whole = len(data) == self.reply_length and not self.buffer
         if is_whole and self._waiting and self._good_start and data.startswith(self._good_start):
             self._waiting = False  # the usual case: exactly the good reply to a read
-            count = self._pdu[4]
-            return (GOOD, 0, struct.unpack_from(struct_format(count), data, _READ_START_SIZE))
+            return (GOOD, 0, struct.unpack_from(self._format, data, _READ_START_SIZE))
         buffer = self.buffer + data if self.buffer else data
         result = None
         at, size = 0, len(buffer)

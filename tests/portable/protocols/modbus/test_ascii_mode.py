@@ -72,3 +72,20 @@ def test_any_characters_are_bounded():
         assert result is None or result[0] in ("ok", "exception")
         assert len(client.buffer) <= MAX_BUFFER
         client.late_frames.clear()
+
+
+def test_a_line_end_before_the_reply_hides_nothing():
+    """The reply is whole although a line end is before it and the next line has begun."""
+    for before in (b"\n", b"\r\n", b"\x00\n\n"):
+        client = AsciiClient()
+        client.start(5, pdu.read_holding(16, 1))
+        found = client.feed(before + build_frame(5, b"\x03\x02\x00\x07") + b":05")
+        eq(found, ("ok", 0, (7,)))
+
+
+def test_a_line_without_an_end_is_bounded():
+    client = AsciiClient()
+    client.feed(b":" + b"0" * (MAX_BUFFER - 2))
+    eq(len(client.buffer), MAX_BUFFER - 1)  # all but the line end
+    client.feed(b"0")
+    eq((len(client.buffer), client.counters.discarded_bytes), (0, MAX_BUFFER))
