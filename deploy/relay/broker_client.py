@@ -21,6 +21,7 @@ from deploy.relay.outputs.registry import Outputs
 _KEEPALIVE_S = 60
 _FLUSH_STEP_S = 0.2
 _CHECK_S = 10.0
+_DELAYS_S = (1, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def make_client(settings: BrokerSettings, ident: str, clean: bool) -> BrokerClie
             names = (settings.ca_file, settings.certificate, settings.key)
             files = ", ".join(name for name in names if name)
             raise DeployError(f"{files}: {error}") from None
-    client.reconnect_delay_set(1, 30)
+    client.reconnect_delay_set(*_DELAYS_S)
     client.max_queued_messages_set(0)
     client.max_inflight_messages_set(100)
     return client

@@ -135,6 +135,7 @@ class Relay:
         self.ready = threading.Event()
         """The broker has granted the subscription of the units' topics once."""
         self._is_connected = threading.Event()
+        self._is_rejected = False
         self._abandoned: dict[str, int] = {}
         self._reported: set[str] = set()
         self._abandoned_due = 0.0
@@ -185,8 +186,10 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
     ) -> None:
         if reason.is_failure:
+            self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
+        self._is_rejected = False
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
         client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one
@@ -200,7 +203,7 @@ class Relay:
         self, _: object, __: object, ___: object, reason: ReasonCode, *____: object
     ) -> None:
         self._is_connected.clear()
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._is_rejected:
             return
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
         name = self.options.broker.name()

@@ -18,6 +18,7 @@ from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.relay import Relay, RelayOptions
+from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
 from tests.deploy.relay.test_relay import TopicListener, wait_until
 from tests.support.programs import free_port, require_program, wait_until_open
@@ -30,6 +31,7 @@ class LateBroker:
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
         text = f"listener {self.port} 127.0.0.1\nuser root\nallow_anonymous {not password}\n"
+        text += f"log_dest file {folder}/broker.log\n"
         if password:
             file = folder / "passwords"
             make = [require_program("mosquitto_passwd"), "-b", "-c", str(file), "relay", password]
@@ -66,6 +68,11 @@ def connected(relay: Relay) -> str:
     return next(s[-1] for s in lines if s.startswith("coldloop_relay_broker_connected_now "))
 
 
+def receipted_blocks(listener: TopicListener) -> list[tuple[int, int, int]]:
+    found = [receipt.parse_receipt(data, UNIT, b"") for data in listener.payloads("ack")]
+    return [span for one in found for span in one.ranges if span[0] == 3]
+
+
 def test_a_relay_waits_for_its_broker(
     broker: LateBroker, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,10 +101,10 @@ def test_a_relay_waits_for_its_broker(
         wait_until(lambda: worker.failing_since is not None)
         json_worker = relay.pipeline.workers["json"]
         wait_until(lambda: json_worker.position > worker.position)
-        assert listener.payloads("ack") == [], "no receipt without the store"
+        assert receipted_blocks(listener) == [], "no receipt without the store"
         store.parent.mkdir()
         wait_until(lambda: worker.failing_since is None and worker.delivered == 1)
-        wait_until(lambda: bool(listener.payloads("ack")))
+        wait_until(lambda: receipted_blocks(listener) == [(3, 1, 1)])
         listener.close()
         broker.stop()
         wait_until(lambda: connected(relay) == "0")
@@ -114,19 +121,25 @@ def test_a_relay_waits_for_its_broker(
     assert any(f"output fleet: {store}: " in line for line in lines), lines
 
 
-def test_a_broker_that_rejects_the_relay_is_tried_again(tmp_path: Path) -> None:
+def test_a_broker_that_rejects_the_relay_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     broker = LateBroker(tmp_path, "right")
     broker.start()
     wrong = BrokerSettings(("127.0.0.1", broker.port), "relay", "wrong")
+    monkeypatch.setattr("deploy.relay.broker_client._DELAYS_S", (1, 1))
     relay = Relay(RelayOptions(wrong, tmp_path / "relay.db"))
     try:
         relay.start()
         wait_until(lambda: "rejects the relay" in relay.problem)
         assert f"tcp:127.0.0.1:{broker.port}" in relay.problem
-        assert relay.pipeline.counts() is not None
+        log = tmp_path / "broker.log"
+        wait_until(lambda: log.read_text().count("not authorised") >= 6)  # two clients, thrice
     finally:
         relay.close()
         broker.stop()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "relay relay:" in line]
+    assert len(lines) == 1, lines
 
 
 @pytest.mark.parametrize("host", [".", "a" * 70, "no.such.host.invalid"])
