@@ -149,7 +149,7 @@ class Agent:
         with_points = [component for component in self.components if component.POINTS]
         if with_points:
             self.telemetry.add_components(with_points)
-            if self.uplink is not None:
+            if self.uplink is not None and self.telemetry.has_queue():
                 self.uplink.set_birth(self._birth_message())
         return component_set.overriding("active_conditions")
 

@@ -15,6 +15,7 @@ from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.core.component.base import Component
     from agent.core.context import FieldbusView
 
     Row = list["int | None"]
@@ -23,8 +24,10 @@ _COLUMNS_PER_STEP = 4
 """Columns that one step encodes."""
 
 
-def unit_schema(fieldbus: "FieldbusView") -> Schema:
-    """Return the schema of a unit's rows: time, clock, state, then each point of each device."""
+def unit_schema(fieldbus: "FieldbusView", components: "list[Component]") -> Schema:
+    """Return the schema of a unit's rows: time, clock, state, each point of each device, each
+    point of each component.
+    """
     entries = [(TIME, "ms", 1, 1), (CLOCK, "1", 1, 1), (STATE, "1", 1, 1)]
     entries.extend(
         [
@@ -33,14 +36,16 @@ def unit_schema(fieldbus: "FieldbusView") -> Schema:
             for point in session.profile.points
         ]
     )
+    for component in components:
+        entries.extend(component.POINTS)
     return Schema(entries)
 
 
 def take_row(
     fieldbus: "FieldbusView", utc: "int | None", clock: str, state: str, oldest_read_at: int
 ) -> "Row":
-    """Return a row. A point is None if its quality is not good or its value is older than
-    `oldest_read_at`.
+    """Return a row without the values of the components. A point is None if its quality is not good
+    or its value is older than `oldest_read_at`.
     """
     row: Row = [
         None if utc is None else utc // MILLISECOND,

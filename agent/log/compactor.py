@@ -27,7 +27,7 @@ _MAX_BLOCKS = 8
 class BlockCompactor:
     """Merges blocks up to `rows` rows. `schema`: number of the schema, `width`: its columns."""
 
-    def __init__(self, rows: int, schema: bytes, width: int) -> None:
+    def __init__(self, rows: int, schema: bytes = b"", width: int = 0) -> None:
         self.segment_first = 0
         """First id of the segment that is compacted. 0: none."""
         self.records: list[LogRecord] = []
@@ -38,6 +38,11 @@ class BlockCompactor:
         self._groups: list[list[LogRecord]] = []
         self._output: list[LogRecord] = []
         self._merge: MergedBlockWriter | None = None
+
+    def set_schema(self, number: bytes, width: int) -> None:
+        """Set the number of the schema and its number of columns, before the first segment."""
+        self._schema = number
+        self._width = width
 
     def queue_segment(self, first: int) -> None:
         """Compact a full segment of the backlog, unless another one is in progress."""

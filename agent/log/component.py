@@ -46,10 +46,10 @@ _SCHEMA_INTERVAL_US = 60 * SECOND
 one."""
 
 
-def _make_compactor(rows: int, schema: "Schema") -> "BlockCompactor":
+def _make_compactor(rows: int) -> "BlockCompactor":
     from agent.log.compactor import BlockCompactor  # noqa: PLC0415 - not on every unit
 
-    return BlockCompactor(rows, schema.number, len(schema.entries))
+    return BlockCompactor(rows)
 
 
 def _make_summary(schema: "Schema", with_bounds: bool) -> "Summary":
@@ -67,13 +67,13 @@ class LogComponent(Component):
     def __init__(self, agent: "Context", settings: "dict[str, Any]", port: int) -> None:
         Component.__init__(self, agent, settings, port)
         config = agent.config
-        self._schema = unit_schema(agent.fieldbus)
         period_us = config.ticks_per_row * config.tick_us
         self._max_rows = max(1, min(settings["at_risk_s"] * SECOND // period_us, _MAX_ROWS))
         self._rows_mode: str = settings["rows"]
+        self._schema = unit_schema(agent.fieldbus, [])
         self._compactor: BlockCompactor | None = None
         if settings["merge_rows"] and self._rows_mode != "none":
-            self._compactor = _make_compactor(settings["merge_rows"], self._schema)
+            self._compactor = _make_compactor(settings["merge_rows"])
         unit = config.site + "/" + config.unit
         self.record_store = RecordStore(unit, settings, self._compactor)
         self.sender = Sender(self.record_store, bytes.fromhex(settings.get("ack_key", "")))
@@ -82,11 +82,7 @@ class LogComponent(Component):
         self._builder = BlockBuilder(self._schema, self._max_rows, 0)
         self._summary: Summary | None = None
         if settings["summary_s"]:
-            self._summary = _make_summary(self._schema, bool(settings["summary_bounds"]))
             self._summary_rows = max(1, settings["summary_s"] * SECOND // period_us)
-            self._summary_builder = BlockBuilder(
-                self._summary.schema_out, settings["summary_rows"], 0
-            )
         self._due = NEVER
         self._schema_not_before = 0
         self._is_started = False
@@ -96,6 +92,19 @@ class LogComponent(Component):
             agent.uplink.send_from_log(self.sender, self._on_link)
             # The log holds the names of the columns, so the retained birth message can be short.
             agent.uplink.set_birth(write(JsonObject([("online", True), ("log", True)])).encode())
+
+    def start(self, now: int) -> None:
+        """Make the schema; now all components are there, and no row is taken before."""
+        settings, telemetry = self.settings, self.agent.telemetry
+        self._schema = unit_schema(self.agent.fieldbus, telemetry.components)
+        self._builder = BlockBuilder(self._schema, self._max_rows, 0)
+        if self._compactor is not None:
+            self._compactor.set_schema(self._schema.number, len(self._schema.entries))
+        if settings["summary_s"]:
+            self._summary = _make_summary(self._schema, bool(settings["summary_bounds"]))
+            self._summary_builder = BlockBuilder(
+                self._summary.schema_out, settings["summary_rows"], 0
+            )
 
     # Inputs.
 
@@ -110,6 +119,7 @@ class LogComponent(Component):
         utc, clock = agent.clock.utc(now), agent.clock.state(now)
         oldest_read_at = now - agent.config.stale_us
         row = take_row(agent.fieldbus, utc, clock, agent.supervisor.state, oldest_read_at)
+        row.extend(agent.telemetry.component_values(now))
         if self._rows_mode != "none":
             self._builder.add(row, now)
         summary = self._summary

@@ -39,6 +39,10 @@ class Telemetry:
         """Stop queueing rows, because a log takes them (`agent.log`)."""
         self._queues_rows = False
 
+    def has_queue(self) -> bool:
+        """Return whether rows are queued here; False: a log takes them."""
+        return self._queues_rows
+
     def add_components(self, components: "list[Component]") -> None:
         """Add the points of `components` after those of the devices."""
         self.components.extend(components)
@@ -53,13 +57,8 @@ class Telemetry:
             str(reading.raw) if reading.quality == "good" and reading.read_at >= oldest else "null"
             for reading in self._readings
         ]
-        for component in self.components:
-            try:
-                found = component.values(now)
-            except Exception as error:
-                self._guard.handle(component, error, now)
-                found = [None] * len(component.POINTS)
-            values.extend(["null" if v is None else str(v) for v in found])
+        found = self.component_values(now)
+        values.extend(["null" if v is None else str(v) for v in found])
         text = '{"seq":%d,"t":%s,"clock":"%s","state":"%s","v":[%s]}' % (
             self.seq,
             "null" if utc is None else str(utc),
@@ -71,6 +70,18 @@ class Telemetry:
             self.queue.pop(0)
             self.dropped += 1
         self.queue.append(text.encode())
+
+    def component_values(self, now: int) -> "list[int | None]":
+        """Return the values of the points of all components, in order. None: not known."""
+        values: list[int | None] = []
+        for component in self.components:
+            try:
+                found = component.values(now)
+            except Exception as error:
+                self._guard.handle(component, error, now)
+                found = [None] * len(component.POINTS)
+            values.extend(found)
+        return values
 
     def drop_sent(self, count: int) -> None:
         """Drop the oldest `count` rows, which were published."""

@@ -148,7 +148,9 @@ def _serve(service: Service, settings: OrchestrateSettings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    server = PublishServer(settings.listen, lambda: service.record) if settings.listen else None
+    server = None
+    if settings.listen:
+        server = PublishServer(settings.listen, lambda: service.record, print_line)
     failure = ""
     while not stop.is_set():
         text = _step(service)

@@ -7,7 +7,6 @@ and /metrics (OpenMetrics 1.0). Both are read-only and have no secret; listen on
 
 import json
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from typing import Any
 from deploy.errors import DeployError
 from deploy.orchestrate.forecast import CapacityForecast
 from deploy.orchestrate.rules import LEVELS, RowDecision
+from deploy.relay.intake.late_server import LateServer
 
 Record = dict[str, Any]
 _METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -127,24 +127,30 @@ def _escape(text: str) -> str:
 
 
 class PublishServer:
-    """Serves the newest record at `address` (HOST:PORT). Raises DeployError."""
+    """Serves the newest record at `address` (HOST:PORT). Raises DeployError.
 
-    def __init__(self, address: str, record: Callable[[], Record | None]) -> None:
+    If the address is not free, it tries again and `report` gets a line. `port`: None until then.
+    """
+
+    def __init__(
+        self, address: str, record: Callable[[], Record | None], report: Callable[[str], None]
+    ) -> None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal():
             raise DeployError(f"listen: {address!r} is not HOST:PORT")
-        try:
-            self._server = ThreadingHTTPServer((host, int(port)), _make_handler(record))
-        except (OSError, OverflowError) as error:
-            raise DeployError(f"listen: {address}: {error}") from None
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        place, handler = (host, int(port)), _make_handler(record)
+        self._server = LateServer(
+            f"listen: {address}", lambda: ThreadingHTTPServer(place, handler), report
+        )
+
+    @property
+    def port(self) -> int | None:
+        """Return the port; None: the address is not free."""
+        return self._server.address[1] if self._server.address else None
 
     def close(self) -> None:
         """End the server."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
 
 def _make_handler(record: Callable[[], Record | None]) -> type[BaseHTTPRequestHandler]:

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """MQTT clients of the relay: settings, and the connection that the outputs publish on.
 
-Does not reconnect; the paho library does that, after 1 s to 30 s. It sends a message with QoS 1
-again on the new connection until the broker acknowledges it.
+Does not reconnect; the paho library does that, after 1 s to 30 s, also if the broker is away at the
+start. It sends a message with QoS 1 again on the new connection until the broker acknowledges it.
 """
 
+import queue
 import ssl
 import threading
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
 from deploy.relay.outputs.base import OutputError
@@ -18,6 +20,8 @@ from deploy.relay.outputs.registry import Outputs
 
 _KEEPALIVE_S = 60
 _FLUSH_STEP_S = 0.2
+_CHECK_S = 10.0
+_DELAYS_S = (1, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,34 @@ class BrokerSettings:
     certificate: str | None = None
     key: str | None = None
 
+    def name(self) -> str:
+        """Return the address as the option has it: tcp:HOST:PORT."""
+        host, port = self.address
+        return f"tcp:{host}:{port}"
 
-def make_client(settings: BrokerSettings, ident: str, clean: bool) -> mqtt.Client:
+
+class BrokerClient(mqtt.Client):
+    """A client that keeps the reason of a failed connection: `failure`, "" after a good one."""
+
+    failure = ""
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect. Raises OSError; any other error would end the thread of the client."""
+        try:
+            code = super().reconnect()
+        except (OSError, ValueError) as error:
+            self.failure = str(error) or repr(error)
+            raise OSError(self.failure) from None
+        self.failure = ""
+        return code
+
+
+def make_client(settings: BrokerSettings, ident: str, clean: bool) -> BrokerClient:
     """Return a client that is not connected. `clean`: the broker keeps no session for it.
 
     Raises DeployError if a file for TLS cannot be read.
     """
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, ident, clean_session=clean)
+    client = BrokerClient(CallbackAPIVersion.VERSION2, ident, clean_session=clean)
     if settings.username is not None:
         client.username_pw_set(settings.username, settings.password)
     if settings.ca_file is not None or settings.certificate is not None:
@@ -51,20 +76,37 @@ def make_client(settings: BrokerSettings, ident: str, clean: bool) -> mqtt.Clien
             names = (settings.ca_file, settings.certificate, settings.key)
             files = ", ".join(name for name in names if name)
             raise DeployError(f"{files}: {error}") from None
-    client.reconnect_delay_set(1, 30)
+    client.reconnect_delay_set(*_DELAYS_S)
     client.max_queued_messages_set(0)
     client.max_inflight_messages_set(100)
     return client
 
 
-def connect(client: mqtt.Client, settings: BrokerSettings) -> None:
-    """Connect and start the thread of the client. Raises DeployError without a broker."""
-    try:
-        client.connect(*settings.address, keepalive=_KEEPALIVE_S)
-    except OSError as error:
-        host, port = settings.address
-        raise DeployError(f"tcp:{host}:{port}: {error}") from None
+def connect(client: BrokerClient, settings: BrokerSettings) -> None:
+    """Start the thread of the client: it connects, and again until the broker responds."""
+    client.connect_async(*settings.address, keepalive=_KEEPALIVE_S)
     client.loop_start()
+
+
+def check_broker(settings: BrokerSettings, ident: str) -> None:
+    """Connect once, then disconnect. Raises DeployError: the broker is away or rejects it."""
+    client = make_client(settings, ident, clean=True)
+    answers: queue.Queue[str] = queue.Queue()
+    client.on_connect = lambda _, __, ___, reason, *____: answers.put(
+        f"the broker rejects the relay: {reason}" if reason.is_failure else ""
+    )
+    client.on_connect_fail = lambda *_: answers.put(client.failure)
+    client.on_disconnect = lambda *_: answers.put("the broker ends the connection")
+    connect(client, settings)
+    try:
+        text = answers.get(timeout=_CHECK_S)
+    except queue.Empty:
+        text = f"no answer in {_CHECK_S:.0f} s"
+    client.on_disconnect = None
+    client.disconnect()
+    client.loop_stop()
+    if text:
+        raise DeployError(f"{settings.name()}: {text}")
 
 
 class OutputConnection:
@@ -79,7 +121,11 @@ class OutputConnection:
     def start(self, outputs: Outputs) -> None:
         """Set the will, connect, subscribe to the topics of the outputs."""
 
-        def on_connected(client: mqtt.Client, *_: object) -> None:
+        def on_connected(
+            client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
+        ) -> None:
+            if reason.is_failure:
+                return  # the connection of the units reports it
             topics = outputs.topics()
             if topics:
                 client.subscribe([(topic, 1) for topic in topics])

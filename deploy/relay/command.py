@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.errors import DeployError
 from deploy.relay import quarantine_command
-from deploy.relay.broker_client import BrokerSettings
+from deploy.relay.broker_client import BrokerSettings, check_broker
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits
@@ -16,7 +16,6 @@ from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.relay import Relay, RelayOptions
 from drivers.tools.lib.parser import Parser
 
-_READY_TIMEOUT_S = 10.0
 EXAMPLE = (
     "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 )
@@ -34,6 +33,11 @@ def _make_parser() -> argparse.ArgumentParser:
     add("--broker", required=True, metavar="ADDRESS", help="MQTT broker, tcp:HOST:PORT")
     add("--store", required=True, metavar="FILE", help="SQLite file; relays on a machine share it")
     add("--name", default="relay", help="name of the session and of the Sparkplug node")
+    add(
+        "--check",
+        action="store_true",
+        help="check the options and connect to the broker once, then end; exit 2: not good",
+    )
     add("--group", default="relay", help="relays of one group share the load")
     add(
         "--keys",
@@ -278,6 +282,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
             quarantine_bytes=arguments.unit_quarantine,
         ),
         undated_wait_s=arguments.undated_wait,
+        is_check=arguments.check,
     )
 
 
@@ -286,7 +291,12 @@ def run(argv: list[str]) -> int:
     if argv[:1] == ["quarantine"]:
         return quarantine_command.run(argv[1:])
     try:
-        relay = Relay(parse_options(argv))
+        options = parse_options(argv)
+        if options.is_check:
+            check_broker(options.broker, f"coldloop-check-{options.name}")
+            print(f"relay {options.name}: the options are good, and the broker responds")
+            return 0
+        relay = Relay(options)
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")
         return 2
@@ -294,11 +304,7 @@ def run(argv: list[str]) -> int:
         signal.signal(number, lambda *_: relay.stop())
     try:
         relay.start()
-        if relay.ready.wait(_READY_TIMEOUT_S):
-            print(f"relay {relay.options.name}: ready", flush=True)
-        elif not relay.problem:
-            sys.stderr.write("coldloop relay: the broker has not answered; waiting\n")
-        relay.run()
+        relay.run(lambda: print(f"relay {relay.options.name}: ready", flush=True))
     except DeployError as error:
         sys.stderr.write(f"coldloop relay: {error}\n")
         return 2

@@ -18,6 +18,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,7 +54,7 @@ class RelayOptions:
     `outputs`: the value of the option of each selected output, by name. `required`: the outputs
     that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
     wait for. `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token
-    for the HTTP receiver of an output, by name.
+    for the HTTP receiver of an output, by name. `is_check`: only check, see `command`.
     """
 
     broker: BrokerSettings
@@ -75,6 +76,7 @@ class RelayOptions:
     limits: UnitLimits = field(default_factory=UnitLimits)
     undated_wait_s: float = 3600.0
     optional_backlog: int = 1_000_000
+    is_check: bool = False
 
 
 @dataclass(slots=True)
@@ -86,7 +88,10 @@ class _Completion:
 
 
 class Relay:
-    """One relay; `run` until `stop`. Raises DeployError without a broker or a store."""
+    """One relay; `run` until `stop`. Raises DeployError without a store.
+
+    A broker, a receiver or a local address that is away at the start is tried again.
+    """
 
     def __init__(self, options: RelayOptions) -> None:
         self.options = options
@@ -128,12 +133,14 @@ class Relay:
         self.http_server: RelayHttpServer | None = None
         self.downlink: Downlink | None = None
         self.ready = threading.Event()
-        """The broker has granted the subscription of the units' topics."""
+        """The broker has granted the subscription of the units' topics once."""
+        self._is_connected = threading.Event()
+        self._is_rejected = False
         self._abandoned: dict[str, int] = {}
         self._reported: set[str] = set()
         self._abandoned_due = 0.0
         self.problem = ""
-        """Why the broker rejects the connection or the subscription."""
+        """Why there is no connection or no subscription; "": there is one, or none was tried."""
 
     def _make_output_context(self, name: str, argument: str) -> OutputContext:
         options = self.options
@@ -160,7 +167,7 @@ class Relay:
         units.on_message = self._on_unit_message
         units.on_subscribe = self._on_subscribed
         units.on_disconnect = self._on_units_disconnected
-        units.on_connect_fail = lambda *_: self._report("the broker does not respond")
+        units.on_connect_fail = lambda *_: self._on_no_connection()
         self._output_connection.start(self._outputs)
         connect(units, self.options.broker)
         options = self.options
@@ -179,20 +186,28 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
     ) -> None:
         if reason.is_failure:
-            self._report(f"the broker rejects the relay: {reason}")
+            self._is_rejected = True
+            self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
-        self.problem = ""
+        self._is_rejected = False
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
         client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one
 
+    def _on_no_connection(self) -> None:
+        """Report the first failure of a row of them; the client tries again after 1 s to 30 s."""
+        self._is_connected.clear()
+        self._report(f"{self.options.broker.name()}: {self._units_client.failure}; tries again")
+
     def _on_units_disconnected(
         self, _: object, __: object, ___: object, reason: ReasonCode, *____: object
     ) -> None:
-        if self._stopping.is_set():
+        self._is_connected.clear()
+        if self._stopping.is_set() or self._is_rejected:
             return
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
-        self._report(f"the broker ends the connection: {reason}{hint}")
+        name = self.options.broker.name()
+        self._report(f"{name}: the broker ends the connection: {reason}{hint}")
 
     def _on_subscribed(
         self, _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
@@ -201,8 +216,12 @@ class Relay:
             return  # the reports
         if any(reason.is_failure for reason in reasons):
             self._report("the broker rejects the subscription of the units' topics")
-        else:
-            self.ready.set()
+            return
+        self._is_connected.set()
+        if self.problem and self.ready.is_set():
+            report(f"relay {self.options.name}: connected again")
+        self.problem = ""
+        self.ready.set()
 
     def _report(self, text: str) -> None:
         if text != self.problem:
@@ -245,6 +264,7 @@ class Relay:
 
     def _counts(self) -> dict[str, int]:
         counts = self.pipeline.counts()
+        counts["broker_connected_now"] = int(self._is_connected.is_set())
         counts["abandoned_now"] = sum(self._abandoned[name] for name in self._reported)
         if self.downlink is not None:
             counts.update(sent_down=self.downlink.posted, lost_down=self.downlink.failed)
@@ -252,9 +272,12 @@ class Relay:
 
     # The loop.
 
-    def run(self) -> None:
-        """Process messages until `stop`."""
+    def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Process messages until `stop`. `on_ready` is called when `ready` is set."""
         while not self._stopping.is_set():
+            if on_ready is not None and self.ready.is_set():
+                on_ready()
+                on_ready = None
             self.process()
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
+from deploy.relay.decode.row_period import RowPeriods
 from deploy.relay.limits import UnitLimits, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.date_table import DateTable, RowDates
@@ -53,6 +54,7 @@ class Prepared:
     dropped: list[tuple[Entry, str]] = field(default_factory=list)
     messages: list[Entry] = field(default_factory=list)
     clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
+    periods: dict[str, float] = field(default_factory=dict)
     decisions: dict[int, RowDates] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ class Preparer:
         self._schemas: dict[bytes, Schema] = {}
         self._clocks: dict[tuple[str, bytes, int], RunClock] = {}
         self._dates = DateTable(database)
+        self._periods = RowPeriods(database)
 
     def prepare(self, entries: list[Entry]) -> Prepared:
         """Prepare entries in one transaction. Raises sqlite3.Error if nothing is stored."""
@@ -98,7 +101,8 @@ class Preparer:
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
                 held.append((entry, HeldError("internal", repr(error))))
         decided_to = entries[-1].id
-        if not held and not prepared.clocks and decided_to <= self._dates.decided_to:
+        has_news = held or prepared.clocks or prepared.periods
+        if not has_news and decided_to <= self._dates.decided_to:
             return prepared
         try:
             with self._database.transaction():
@@ -108,6 +112,8 @@ class Preparer:
                     place.append((entry, reason.reason))
                 for entry, clock in prepared.clocks:
                     self._store_clock(entry, clock)
+                for unit, period_ms in prepared.periods.items():
+                    self._periods.store(unit, period_ms)
                 self._dates.store(prepared.decisions, decided_to)
         except BaseException:
             self.counts = counts
@@ -245,8 +251,12 @@ class Preparer:
         dates = dating.date_rows(raw, now_ms(), known)
         times = [time_ms for time_ms in dates.times if time_ms is not None]
         is_dated = len(times) == len(dates.times)
-        decision = RowDates(times if is_dated else _uptimes(raw), is_dated, dates.estimated)
+        period_ms = self._periods.learn(entry, raw)
+        uptimes = [] if is_dated else self._periods.uptimes(entry, raw)
+        decision = RowDates(times if is_dated else uptimes, is_dated, dates.estimated)
         if prepared is not None:
+            if period_ms is not None:
+                prepared.periods[entry.unit] = period_ms
             for clock in dates.clocks:
                 if _is_news(clock, known.get(clock.run)):
                     prepared.clocks.append((entry, clock))
@@ -278,13 +288,3 @@ def _is_news(clock: RunClock, known: RunClock | None) -> bool:
 
 def _run_key(generation: bytes, run: int) -> str:
     return f"{generation.hex()}/{run}"
-
-
-def _uptimes(raw: RawBlock) -> list[int]:
-    """Return the uptime of each row in ms; one second a row if no later block tells the period."""
-    times = [0] * len(raw.times)
-    for span in raw.spans:
-        start = span.uptime_ms or 0
-        for at in range(span.count):
-            times[span.first + at] = start + at * 1000
-    return times

@@ -9,7 +9,6 @@ stored, so a gateway repeats a message that is not stored.
 
 import json
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
@@ -17,8 +16,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 from deploy.errors import DeployError
+from deploy.relay.intake.late_server import LateServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, is_bearer
 from deploy.relay.outputs.base import Page
+from deploy.relay.terminal_text import report
 
 _MAX_BODY_BYTES = 1 << 18
 OnMessage = Callable[[str, bytes], bool]
@@ -115,30 +116,44 @@ def _make_handler(
 
 
 class RelayHttpServer:
-    """Serves until `close`; port 0: any free one, see `address`. Raises DeployError."""
+    """Serves until `close`; port 0: any free one, see `address`. Raises DeployError.
+
+    If the address is not free, the server tries again; `address` is None until then.
+    """
 
     def __init__(
         self, settings: HttpSettings, pages: dict[str, Page], on_message: OnMessage
     ) -> None:
         handler = _make_handler(settings, pages, on_message)
-        try:
-            self._server = ThreadingHTTPServer((settings.host, settings.port), handler)
-            if settings.certificate is not None:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(settings.certificate, settings.key)
+        context = _make_tls(settings)
+
+        def make() -> ThreadingHTTPServer:
+            server = ThreadingHTTPServer((settings.host, settings.port), handler)
+            if context is not None:
                 # The handshake is part of the first read, in the thread of the request.
-                self._server.socket = context.wrap_socket(
-                    self._server.socket, server_side=True, do_handshake_on_connect=False
+                server.socket = context.wrap_socket(
+                    server.socket, server_side=True, do_handshake_on_connect=False
                 )
-        except (OSError, ValueError) as error:
-            raise DeployError(f"{settings.host}:{settings.port}: {error}") from None
-        self._server.daemon_threads = True
-        self.address: tuple[str, int] = self._server.server_address[:2]  # type: ignore[assignment]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+            return server
+
+        self._server = LateServer(f"{settings.host}:{settings.port}", make, report)
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port; None: the address is not free."""
+        return self._server.address
 
     def close(self) -> None:
         """Stop the server."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
+
+
+def _make_tls(settings: HttpSettings) -> ssl.SSLContext | None:
+    if settings.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ValueError) as error:
+        raise DeployError(f"{settings.certificate}: {error}") from None
+    return context

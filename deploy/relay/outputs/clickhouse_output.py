@@ -91,26 +91,37 @@ class _Embedded:
     """The embedded engine in `folder`."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._session: Any = None
         try:
-            session: Any = importlib.import_module("chdb.session")
+            self._module: Any = importlib.import_module("chdb.session")
         except ImportError as error:
             raise DeployError(
                 f"--clickhouse {folder} needs chdb ({error}): pip install 'coldloop[clickhouse]'"
             ) from None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._session = session.Session(str(folder))
-            self._session.query("CREATE DATABASE IF NOT EXISTS coldloop")
-            self._session.query("USE coldloop")
-        except (OSError, RuntimeError) as error:
-            raise DeployError(f"--clickhouse {folder}: {str(error)[:200]}") from None
 
     def execute(self, statement: str, data: bytes = b"") -> None:
-        """Execute in this process."""
+        """Execute in this process. A folder that cannot be opened is tried again."""
+        self._open()
         try:
             self._session.query(statement + " " + data.decode())
         except RuntimeError as error:
             _raise(str(error))
+
+    def _open(self) -> None:
+        if self._session is not None:
+            return
+        session = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            session = self._module.Session(str(self._folder))
+            session.query("CREATE DATABASE IF NOT EXISTS coldloop")
+            session.query("USE coldloop")
+        except (OSError, RuntimeError) as error:
+            if session is not None:
+                session.close()
+            raise OutputError(f"--clickhouse {self._folder}: {str(error)[:200]}") from None
+        self._session = session
 
 
 def _raise(text: str) -> None:

@@ -28,6 +28,7 @@ from deploy.relay.decode.row_format import START, Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.terminal_text import report
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 
 TABLES = """
@@ -106,10 +107,20 @@ class FleetStoreOutput(Output):
         self._states: dict[str, bytes] = {}
         self._reports: dict[str, bytes] = {}
         self._signals: dict[str, int] = {}
+        self._opened: sqlite3.Connection | None = None
         try:
-            self._db = open_store(context.argument)
+            self._opened = open_store(context.argument)
+        except sqlite3.OperationalError as error:  # as a receiver that is away: tried again
+            report(f"output fleet: {context.argument}: {error}; tries again")
         except sqlite3.Error as error:
             raise DeployError(f"{context.argument}: {error}") from None
+
+    @property
+    def _db(self) -> sqlite3.Connection:
+        """The file, opened if it is not. Raises sqlite3.Error."""
+        if self._opened is None:
+            self._opened = open_store(self.context.argument)
+        return self._opened
 
     def deliver(self, items: list[Item]) -> None:
         """Write the items in one transaction."""
@@ -327,7 +338,8 @@ class FleetStoreOutput(Output):
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._db.close()
+            if self._opened is not None:
+                self._opened.close()
 
 
 def _write_each(write: Callable[[str, bytes], None], payloads: dict[str, bytes]) -> None:

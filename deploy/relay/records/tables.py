@@ -33,6 +33,7 @@ CREATE INDEX IF NOT EXISTS quarantine_due ON quarantine (due_ms);
 CREATE TABLE IF NOT EXISTS run_clock (
   unit TEXT, generation BLOB, run INTEGER, offset_ms INTEGER, period_ms REAL,
   PRIMARY KEY (unit, generation, run)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS row_period (unit TEXT PRIMARY KEY, period_ms REAL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS chunk (
   unit TEXT, generation BLOB, number INTEGER, part INTEGER, total INTEGER, data BLOB,
   PRIMARY KEY (unit, generation, number, part)) WITHOUT ROWID;

@@ -15,7 +15,6 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from deploy.errors import DeployError
 from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings
@@ -417,12 +416,3 @@ def test_data_wait_for_the_primary_host(broker: int, tmp_path: Path) -> None:
     finally:
         running.close()
     listener.close()
-
-
-def test_no_broker_is_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    relay = Relay(RelayOptions(BrokerSettings(("127.0.0.1", port)), tmp_path / "relay.db"))
-    with pytest.raises(DeployError, match="tcp:127"):
-        relay.start()
-    relay.close()

@@ -36,6 +36,7 @@ _REASONS = (
     ("", "predictions of the clock by the mean temperature"),
     ("log", "blocks state their start and their columns, and have more modes"),
     ("log", "a start is logged, so that the ground ends the alarms before it"),
+    ("log", "blocks have the points of the components; the birth message is the short one"),
     ("log", "a store is on trial after a failure"),
     ("modem", "sessions count by the message number of the modem; the rule of the region"),
     ("cooling", "sensors are checked by relations, dew has an alarm, loops watch themselves"),

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kill campaign: relays, broker, PostgreSQL and VictoriaMetrics are killed at random times.
+"""Kill campaign: agent, relays, broker, PostgreSQL and VictoriaMetrics are killed at random times.
 
-The units are emulated: they send records until each has its receipt. All programs are real. In the
-end each row is once in PostgreSQL, VictoriaMetrics, the Parquet files and the embedded store.
-KILLS=N sets the number of kills; the default of a soak run is 1,000. A relay that starts while the
-broker is down ends with a message. It is started again, as systemd does. A log has all messages.
+Four units are emulated: they send records until each has its receipt. Their rows have UTC, or get
+it from a later block. The fifth is a real agent with its log on the disk and without a receiver,
+so its rows keep the uptime. All programs are real, and started once for all kills. In the end each
+row is once in PostgreSQL, VictoriaMetrics, the Parquet files and the embedded store. KILLS=N sets
+the number of kills (a soak run: 1,000), CPU_S=N and WALL_S=N end them after this CPU
+time of all programs and after this time, in s, SEED=N makes another run. A log has all messages.
 """
 
+import json
 import os
 import random
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -18,8 +22,9 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import paho.mqtt.client as mqtt
 import pyarrow.dataset as ds  # type: ignore[import-untyped]
@@ -34,7 +39,8 @@ from tests.support.repository import ROOT
 
 _ROWS = 5
 _RESEND_S = 4.0
-_KILLED = ("relay a", "relay b", "broker", "postgres", "victoria")
+_KILLED = ("relay a", "relay b", "broker", "postgres", "victoria", "agent")
+_REAL_PERIOD_MS = 200
 
 
 class _Program(Protocol):
@@ -51,8 +57,18 @@ class KilledBroker:
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence true\n"
             f"persistence_location {folder}/\nautosave_interval 1\nuser root\n"
+            f"log_dest file {folder}/broker.log\n"
         )
+        self._database = folder / "mosquitto.db"
+        self.crashes = 0
         self.process: subprocess.Popen[bytes] | None = None
+
+    def check_alive(self) -> None:
+        """Start it again if it has ended by itself; its file goes, as it can be the cause."""
+        if self.process is not None and self.process.poll() is not None:
+            self.crashes += 1
+            self._database.unlink(missing_ok=True)
+            self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -93,13 +109,74 @@ class RelayProcess:
             self.process.wait(10)
             self.process = None
 
-    def supervise(self) -> None:
-        """Start a relay again that found no broker; any other end is a fault of the relay."""
+    def check_alive(self) -> None:
+        """A relay waits for what is away; only a kill ends it."""
         if self.process is not None and self.process.poll() is not None:
-            last = self._log.read_text().splitlines()[-1:]
-            assert self.process.returncode == 2, last
-            assert "coldloop relay: tcp:" in "".join(last)
-            self.start()
+            raise AssertionError(self._log.read_text().splitlines()[-3:])
+
+
+class AgentProcess:
+    """A real agent: nothing answers on its ports, its log is on the disk."""
+
+    def __init__(self, folder: Path, broker: int) -> None:
+        (folder / "agent-log").mkdir()
+        (folder / "agent-status").mkdir()
+        self._folder = folder
+        self.runtime_s = 0.0
+        self._started_at = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._config: dict[str, Any] = {
+            "version": 1,
+            "state": f"store:{folder}/agent-status",
+            "site": "s",
+            "unit": "real",
+            "receiver": {"port": "tcp:127.0.0.1:10"},
+            "buses": {"field": "tcp:127.0.0.1:9"},
+            "broker": {"address": f"tcp:127.0.0.1:{broker}", "keepalive_s": 10},
+            "devices": [
+                {"name": "rpu", "bus": "field", "unit": 1, "profile": "orv3_rpu"},
+                {"name": "valve", "bus": "field", "unit": 2, "profile": "belimo_valve"},
+            ],
+            "control": {"supply": {"setpoint_c": 32, "sensor": "rpu", "valve": "valve"}},
+            "limits": {"supply_max_c": 40},
+            "log": {"port": f"store:{folder}/agent-log", "at_risk_s": 1, "bytes": 32 << 20},
+            "telemetry": {"period_ms": _REAL_PERIOD_MS},
+        }
+
+    def start(self) -> None:
+        (self._folder / "unit.json").write_text(json.dumps(self._config))
+        command = [sys.executable, str(ROOT / "coldloop.py"), "agent", "--config", "unit.json"]
+        with open(self._folder / "agent.log", "ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        self._started_at = time.monotonic()
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+            self.runtime_s += time.monotonic() - self._started_at
+
+    def end_rows(self) -> None:
+        """Start it again without new rows; at a start it sends all that has no receipt."""
+        self.kill()
+        self._config["log"]["rows"] = "none"
+        self.start()
+
+    def is_empty(self) -> bool:
+        """Return whether its log has a receipt for each record, as its status has it."""
+        try:
+            status = json.loads((self._folder / "agent-status" / "status.json").read_text())
+        except (OSError, ValueError):
+            return False
+        log = status["log"]
+        return bool(log["ready"]) and not any(log["waiting"].values())
 
 
 class EmulatedUnit:
@@ -162,14 +239,17 @@ class Campaign:
         self.broker, self.victoria = KilledBroker(folder), VictoriaServer(folder / "victoria")
         arguments = ["--broker", f"127.0.0.1:{self.broker.port}", "--postgres", database.uri]
         arguments += ["--store", str(folder / "relay.db"), "--fleet", str(folder / "fleet.db")]
-        arguments += ["--parquet", str(folder / "parquet")]
+        arguments += ["--parquet", str(folder / "parquet"), "--undated-wait", "5"]
         arguments += ["--influx", f"http://127.0.0.1:{self.victoria.port}/write"]
         self.relays = {name: RelayProcess(name[-1], arguments, folder) for name in _KILLED[:2]}
         self.broker.start()
         self.victoria.start()
         for relay in self.relays.values():
             relay.start()
+        self.agent = AgentProcess(folder, self.broker.port)
+        self.agent.start()
         self.units = [EmulatedUnit(f"u{n}", self.broker.port) for n in range(4)]
+        self.kills = dict.fromkeys(_KILLED, 0)
 
     def run_for(self, seconds: float, may_add: bool = True) -> None:
         end = time.monotonic() + seconds
@@ -185,23 +265,33 @@ class Campaign:
             "broker": self.broker,
             "victoria": self.victoria,
             "postgres": self.database,
+            "agent": self.agent,
             **self.relays,
         }
         program = programs[name]
         program.kill()
-        self.run_for(self.random.uniform(0, 2))
+        self.kills[name] += 1
+        self.run_for(self.random.uniform(0, 1.5))
         program.start()
+        self.check_alive()
+
+    def check_alive(self) -> None:
+        self.broker.check_alive()
+        for relay in self.relays.values():
+            relay.check_alive()
 
     def settle(self) -> None:
-        end = time.monotonic() + 300
-        while any(unit.open for unit in self.units):
+        self.agent.end_rows()
+        self.run_for(10, may_add=False)  # its status is that of this start
+        end = time.monotonic() + 600
+        while any(unit.open for unit in self.units) or not self.agent.is_empty():
             left = {unit.name: sorted(unit.open)[:5] for unit in self.units}
             assert time.monotonic() < end, left
-            for relay in self.relays.values():
-                relay.supervise()
+            self.check_alive()
             self.run_for(1, may_add=False)
 
     def close(self) -> None:
+        self.agent.kill()
         for unit in self.units:
             unit.client.disconnect()
             unit.client.loop_stop()
@@ -219,6 +309,37 @@ def campaign(folder: Path, seed: int) -> Iterator[Campaign]:
         made = Campaign(folder, stack.enter_context(postgres()), seed)
         stack.callback(made.close)
         yield made
+
+
+def check_real_unit(found: Campaign) -> dict[str, int]:
+    """Each row of each run of the agent is once in each store that takes rows without UTC.
+
+    A kill ends a run: rows after its end were not on the disk. So the rows of a run have no gap.
+    """
+    query = "SELECT run, uptime_ms FROM coldloop_uptime WHERE unit='real' AND signal='state'"
+    rows = sorted((int(run), int(at)) for run, at in found.database.query(query))
+    table = ds.dataset(found.folder / "parquet" / "rows", partitioning="hive").to_table(
+        filter=(ds.field("unit") == "real") & (ds.field("signal") == "state")
+    )
+    parquet = sorted(zip(*(table[name].to_pylist() for name in ("run", "uptime_ms")), strict=True))
+    fleet = sqlite3.connect(found.folder / "fleet.db")
+    blocks = [json.loads(zlib.decompress(data)) for (data,) in fleet.execute(_REAL_BLOCKS)]
+    fleet.close()
+    stored = sorted((block["run"], row[0]) for block in blocks for row in block["rows"])
+    runs: dict[int, list[int]] = {}
+    for run, at in stored:
+        runs.setdefault(run, []).append(at)
+    figures = {"runs": len(runs), "rows": len(stored), "gaps": 0, "doubled": 0}
+    for times in runs.values():
+        steps = [after - before for before, after in pairwise(times)]
+        figures["doubled"] += steps.count(0)
+        figures["gaps"] += sum(step > 1.5 * _REAL_PERIOD_MS for step in steps)
+    figures["doubled"] += len(rows) - len(set(rows)) + len(parquet) - len(set(parquet))
+    figures["other"] = len(set(rows) ^ set(stored)) + len(set(parquet) ^ set(stored))
+    return figures
+
+
+_REAL_BLOCKS = "SELECT data FROM block WHERE unit='s/real' AND dated=0"
 
 
 def check_stores(found: Campaign) -> None:
@@ -249,16 +370,33 @@ def check_stores(found: Campaign) -> None:
     fleet.close()
 
 
+def cpu_s() -> float:
+    """Return the CPU time of this process and of its children that have ended, in s."""
+    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in parts)
+
+
 @pytest.mark.soak
 def test_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     kills = int(os.environ.get("KILLS", "1000"))
+    end_s = float(os.environ.get("CPU_S", "inf"))
+    end_at = time.time() + float(os.environ.get("WALL_S", "inf"))
     with campaign(tmp_path, int(os.environ.get("SEED", "1"))) as found:
         found.run_for(8)
-        for _ in range(kills):
+        for number in range(kills):
             found.kill()
-            found.run_for(found.random.uniform(0.5, 3))
+            found.run_for(found.random.uniform(0.3, 1.5))
+            if number % 50 == 49:
+                print(number + 1, round(cpu_s()), found.kills, found.broker.crashes, flush=True)
+            if cpu_s() > end_s or time.time() > end_at:
+                break
         found.run_for(5)
         found.settle()
-        found.run_for(40, may_add=False)  # the last Parquet files and points
+        found.agent.kill()
+        found.run_for(45, may_add=False)  # the last Parquet files and points
+        print(found.kills, {unit.name: unit.sent for unit in found.units}, found.broker.crashes)
         check_stores(found)
-        print({unit.name: unit.sent for unit in found.units})
+        figures = check_real_unit(found)
+        print(figures, round(found.agent.runtime_s))
+        assert (figures["gaps"], figures["doubled"], figures["other"]) == (0, 0, 0)
+        assert figures["rows"] > 0

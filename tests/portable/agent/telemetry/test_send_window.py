@@ -8,6 +8,7 @@ from protocols.time_units import MILLISECOND, SECOND
 from tests.portable.support.agent_rig import BROKER, AgentRig, config
 from tests.portable.support.check import eq
 from tests.portable.support.flash import GroundModel, LogFlash
+from tests.portable.support.power_rig import make_models
 
 PORT = 5
 
@@ -15,14 +16,14 @@ PORT = 5
 class LogRig(AgentRig):
     """A unit with a log; its store needs 2 ms for each request."""
 
-    def __init__(self, flash=None, raw=None, **changed):
+    def __init__(self, flash=None, raw=None, models=None, **changed):
         self.flash = flash or LogFlash()
         self.ground = GroundModel()
         self.hold = False
         made = raw or config()
         made["log"] = {"port": "store:/var/lib/log", "at_risk_s": 10}
         made["log"].update(changed)
-        AgentRig.__init__(self, made)
+        AgentRig.__init__(self, made, models=models)
 
     @property
     def log(self):
@@ -76,6 +77,22 @@ def test_rows_leave_as_blocks_and_not_as_json():
         seqs.append((found.seq, len(found.columns[0])))
     eq([seq + count for seq, count in seqs][:-1], [seq for seq, _ in seqs][1:])
     eq(rig.agent.telemetry.queue, [])
+
+
+def test_blocks_have_the_points_of_the_components():
+    raw = config()
+    raw["cooling"] = {"facility": "valve"}
+    rig = LogRig(raw=raw, models=make_models())
+    rig.run(65)
+    births = [body for _, topic, body in rig.broker.published if topic.endswith("/state")]
+    eq(births, [b'{"online":true,"log":true}'])
+    rig.take_messages()
+    names = [entry[0] for entry in rig.log._schema.entries]
+    eq(names[-2:], ["ValveHolderRank", "PumpHolderRank"])
+    received = [rig.ground.received[number] for number in rig.ground.order]
+    blocks = [record[1] for record in received if record[0] == message.ROWS]
+    found = block.decode(blocks[-1], len(names))
+    eq(found.columns[-2:], [[10] * 10, [10] * 10])
 
 
 def test_connect_subscribe_and_first_message_in_one_flight():

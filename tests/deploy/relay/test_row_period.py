@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that no clock dates have the uptime of the unit: by the period of its rows."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.relay.decode.row_format import Rows
+from tests.deploy.relay.relay_rig import ALARM, PipelineRig, block_of_run, pack, rows_record
+
+
+def undated(number: int, run: int, period_ms: int, first: int = 0) -> tuple[int, int, bytes]:
+    """Return block `number` (from 0) of five rows; the run begins at uptime `first`."""
+    uptime = first + 5 * period_ms * number
+    record = 1 + number + 100 * run
+    return rows_record(record, block_of_run(run, uptime, [None] * 5, 1 + 5 * number))
+
+
+def uptimes(rig: PipelineRig, run: int) -> list[int]:
+    rows = [rows for rows in rig.rows() if isinstance(rows, Rows) and rows.run == run]
+    return sorted(at for one in rows for at, _ in one.values)
+
+
+def release(rig: PipelineRig) -> None:
+    rig.pipeline._tidy(force=True)
+    rig.settle()
+
+
+@pytest.mark.parametrize("period", [20, 200, 1000, 60_000])
+def test_the_blocks_of_a_run_tell_the_period(period: int) -> None:
+    rig = PipelineRig(undated_wait_s=0.0)
+    rig.send(pack(ALARM, *[undated(number, 7, period, 3) for number in (0, 1, 4)]))
+    release(rig)
+    places = [*range(10), *range(20, 25)]
+    assert uptimes(rig, 7) == [3 + period * place for place in places]
+    rig.close()
+
+
+def test_a_run_of_one_block_has_the_period_of_the_unit(tmp_path: Path) -> None:
+    rig = PipelineRig(tmp_path / "relay.db", undated_wait_s=0.0)
+    rig.send(pack(ALARM, undated(0, 6, 200)))
+    release(rig)
+    assert uptimes(rig, 6) == [0, 1000, 2000, 3000, 4000], "nothing is known"
+    rig.send(pack(undated(0, 7, 200), undated(1, 7, 200)))
+    release(rig)
+    rig.close()
+    again = PipelineRig(tmp_path / "relay.db", undated_wait_s=0.0)
+    again.send(pack(undated(0, 8, 200)))
+    release(again)
+    assert uptimes(again, 8) == [0, 200, 400, 600, 800]
+    again.send(pack(undated(0, 9, 50), undated(1, 9, 50)))
+    release(again)
+    assert uptimes(again, 9) == [50 * place for place in range(10)], "the run counts first"
+    again.close()
+
+
+def test_senseless_numbers_change_no_period() -> None:
+    rig = PipelineRig(undated_wait_s=0.0)
+    rig.send(pack(ALARM, undated(0, 7, 200), undated(1, 7, 200)))
+    for number, (uptime, seq) in enumerate([(0, 90), (5, 91), (1 << 60, 92), (1 << 62, 1 << 60)]):
+        rig.send(pack(rows_record(900 + number, block_of_run(8, uptime, [None] * 5, seq))))
+    release(rig)
+    assert uptimes(rig, 7) == [200 * place for place in range(10)]
+    assert len(uptimes(rig, 8)) == 10
+    assert rig.reasons() == ["block", "block"]
+    rig.close()
