@@ -3,8 +3,8 @@
 
 Does not judge. Both run `agent.redundancy.paired_agent` around the agent of the product, with the
 devices and the plant of the testbed. The ports of both controllers apart from the bus are empty: no
-receiver and no broker, but for a pair with an uplink (`pair_services`). The run records who wrote to
-an actuator, and when.
+receiver and no broker, but for a pair with services (`pair_services`). The run records who wrote
+to an actuator, and when.
 """
 
 from __future__ import annotations

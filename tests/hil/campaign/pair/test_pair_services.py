@@ -103,7 +103,7 @@ def test_two_logs_that_began_at_one_time_have_different_lives(
 
 
 def test_equal_lives_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the number of the controller in its life: the bench sees ids that were given twice."""
+    """Without the number of the controller in the life: the bench sees the same id twice."""
     monkeypatch.setattr("agent.log.record_store.crc32", lambda _: 0x5A5A5A)
     monkeypatch.setattr("agent.log.record_store.RecordStore.set_node", lambda *_: None)
     run = make_run("log")
@@ -159,8 +159,8 @@ def test_a_lifted_cap_does_not_return_from_the_store_of_the_other_controller() -
     run.command(0, "swap")
     run.run(40)
     assert limiter(run, 1).cap_pct == 60
-    limiter(run, 1).handle_command("shed", {"pct": 100}, run.world.now)
     assert limiter(run, 1).cancel() == 1
+    limiter(run, 1).handle_command("shed", {"pct": 100}, run.world.now)
     run.run(44)
     run.command(1, "swap")
     run.run(60)
