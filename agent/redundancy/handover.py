@@ -84,7 +84,8 @@ def _limit_lines(agent: "Agent") -> "list[str]":
 
 def _take_limits(agent: "Agent", state: bytes, now: int) -> None:
     """Apply the lines of `_limit_lines`. Without any, the own records count."""
-    limiter, found = _limiter(agent), {_LIMITS: [], _PLAN: []}
+    limiter = _limiter(agent)
+    found: dict[str, list[str]] = {_LIMITS: [], _PLAN: []}
     for line in state.decode().split("\n"):
         for kind, lines in found.items():
             if line[: len(kind)] == kind:

@@ -202,7 +202,8 @@ class GroupComponent(Component):
     def _fastest_pct(self) -> float:
         """Return the largest speed that another running unit reports, percent; 0: none does."""
         others = [r for unit, r in self._reports.items() if unit != self.own and r.flags & RUNNING]
-        return max([report.pump_milli for report in others] + [0]) / 1000
+        fastest: int = max([report.pump_milli for report in others] + [0])
+        return fastest / 1000
 
     def _is_joining(self) -> bool:
         """Return whether this unit is the lead, or has just started, and has no speed to follow."""

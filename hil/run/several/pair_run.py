@@ -33,6 +33,7 @@ from hil.kernel.serial_line import LinePeer
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
 from hil.plant.plant import Plant
+from hil.run.several.other_version import VersionedPort
 from hil.run.several.pair_meter import PairMeter
 from hil.run.several.pair_services import PairServices
 from hil.run.several.pair_wire import PairWire
@@ -48,9 +49,9 @@ PAIR_KEY = bytes(range(32))
 """Key of the pair."""
 FAULTS = (
     *("power", "pause", "receiver", "driver", "stuck", "babble", "link", "store", "key"),
-    *("swap", "out"),
+    *("version", "clock", "swap", "out"),
 )
-"""Faults of a controller, and commands of a person (`swap`, `out`)."""
+"""Faults of a controller, and commands of a person (`swap`, `out`). `clock` needs receivers."""
 _BABBLE_US = 30_000
 """Time from one frame of a babbling port to the next one; a frame of 8 bytes takes 4.6 ms."""
 _PORTS = 16
@@ -83,6 +84,7 @@ class PairRow(NamedTuple):
     `config` has no section `redundancy`. `profiles`: those of its devices. `print_line` gets each
     line of a console. `probe`: a read request to a device, for a port that babbles. `connect`
     connects further ports of the next controller: its shell, and the names of its ports.
+    `set_clock_apart` lets the receiver of a controller give another UTC, or the right one.
     """
 
     plant: Plant
@@ -94,6 +96,7 @@ class PairRow(NamedTuple):
     probe: bytes
     print_line: Callable[[int, str], None]
     connect: Callable[[PausableShell, list[str]], None] = lambda *_: None
+    set_clock_apart: Callable[[int, bool], None] = lambda *_: None
 
 
 class ControllerPair:
@@ -129,6 +132,7 @@ class ControllerPair:
         self._babbling: set[int] = set()
         self._key = key
         self._keys = [key, key]
+        self._versioned: list[VersionedPort] = []
         self.shells = [self._make_node(number) for number in (0, 1)]
         self._faults = self._make_faults()
         self.meter = PairMeter(row.plant, row.setpoint_c)
@@ -142,7 +146,9 @@ class ControllerPair:
             missing.unplug()
             shell.endpoints[port] = missing
         bus = SerialEndpoint(shell, FIRST_BUS)
-        bus.connect(self.line.add_master(bus.to_agent, FIRST_BUS))  # type: ignore[arg-type]
+        versioned = VersionedPort(self.line, self._key, bus.to_agent, FIRST_BUS)
+        self._versioned.append(versioned)
+        bus.connect(versioned)  # type: ignore[arg-type]
         shell.endpoints[FIRST_BUS] = bus
         by_section: dict[str, StoreEndpoint] = {}
         for port, name, address in assign_ports(self.config):
@@ -209,6 +215,8 @@ class ControllerPair:
             "link": switch(self.wire.cut),
             "store": switch(lambda node, is_dead: self.stores[node].set_absent(is_dead)),
             "key": switch(self._change_key),
+            "version": switch(self._change_version),
+            "clock": switch(self._row.set_clock_apart),
             "swap": (lambda node: self.command(node, "swap"), lambda _: None),
             "out": (lambda node: self.command(node, "out"), lambda node: self.command(node, "in")),
         }
@@ -242,6 +250,12 @@ class ControllerPair:
         """Restart a controller with another key of the pair, or with the right one."""
         self._keys[node] = bytes(32) if is_other else self._key
         self._cut_power(node)
+        self._start_power(node)
+
+    def _change_version(self, node: int, is_other: bool) -> None:
+        """Restart a controller with another version of the beacon, or with that of its peer."""
+        self._cut_power(node)
+        self._versioned[node].set_other(is_other)
         self._start_power(node)
 
     def _begin_babble(self, node: int) -> None:
@@ -351,6 +365,7 @@ class PairRun(ControllerPair):
             build_frame(RPU_UNIT, read_holding(0, 1)),
             self.testbed.history.add_console,
             self.services.connect,
+            self.services.set_clock_apart,
         )
         super().__init__(world, row, is_linked, PAIR_KEY, **section)
         if "log" in config:

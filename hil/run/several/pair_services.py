@@ -23,6 +23,8 @@ from hil.io.store_endpoint import StoreEndpoint
 from hil.shells.several import PausableShell
 
 _LAN_US = 500
+APART_US = 5_000_000
+"""Error of UTC of a receiver that is apart, µs: more than any bound of a clock that is in order."""
 
 
 class PairServices:
@@ -65,6 +67,10 @@ class PairServices:
         )
         port.connect(line)
         shell.endpoints[RECEIVER] = port
+
+    def set_clock_apart(self, node: int, is_apart: bool) -> None:
+        """Let the receiver of a controller give a UTC that is `APART_US` late, or the right one."""
+        self.receivers[node].inject("time_offset_us", -APART_US if is_apart else 0)
 
     def watch_logs(self, stores: list[StoreEndpoint], config: dict[str, Any]) -> None:
         """Connect the ground that stores the records of all logs of `stores`."""

@@ -24,7 +24,7 @@ from hil.scenario.suite import resolve
 from hil.shells.lockstep import LockStepDut
 from tests.support.cli_tools import SHORT, scenario_file
 
-PAIR_ROW = "[row]\ncontrollers = 2\npair_link = true\n"
+PAIR_ROW = "[row]\ncontrollers = 2\npair_link = true\npair_uplink = true\n"
 GROUP_ROW = "[row]\nunits = 3\n"
 ARGUMENTS = {"node": ":1", "unit": ":1", "alarm": ":group_link", "": ""}
 
