@@ -14,6 +14,12 @@ def test_a_single_failure_leaves_the_row_cooled(kind: str) -> None:
     assert verdict.problems == ()
 
 
+@pytest.mark.parametrize("kind", ["off", "alone", "split"])
+def test_a_single_failure_at_one_header_leaves_the_row_cooled(kind: str) -> None:
+    verdict = run_case(GroupCase(((kind, 1),), 3, 120.0, has_header=True))
+    assert verdict.problems == ()
+
+
 def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
     run = GroupRun(3, 55.0)
     run.start()
