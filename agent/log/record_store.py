@@ -70,6 +70,7 @@ class RecordStore:
         self.failures = 0
         self.foreign_segments = 0
         self.truncated = 0
+        self._node = -1
         self.now = 0
         self._compactor = compactor
         self._max_bytes: int = settings["bytes"]
@@ -97,6 +98,13 @@ class RecordStore:
     def ready(self) -> bool:
         """True when the store is read and records can be written and sent."""
         return self._phase == _READY
+
+    def set_node(self, node: int) -> None:
+        """Take the number of a controller of a pair (0 or 1) into the generation of a new log.
+
+        Both have one unit name, so that without it the same ids could be given twice.
+        """
+        self._node = node
 
     # Records in.
 
@@ -368,6 +376,8 @@ class RecordStore:
     def _become_ready(self, now: int) -> None:
         if not self.generation:
             seed = crc32(b"%s %d" % (self.unit.encode(), now))
+            if self._node >= 0:
+                seed = seed & -2 | self._node
             self.generation = bytes([seed >> shift & 255 for shift in (16, 8, 0)])
             self.schema = b""
         self._stamp_offset -= now // SECOND

@@ -151,16 +151,32 @@ class PowerLimitComponent(Component):
         """Handle an event of the store."""
         self._store.event(kind)
         self.kept.record.event(kind)
+        if self._store.is_settled:
+            self._save()
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle the stored schedule and the stored limits."""
         caps = self.kept.restore(data, now)
         if caps is not None:
             self.cap_w, self.cap_pct = caps
+        waited = not self._store.is_settled
         payload = self._store.receive(data)
-        if payload is not None:
+        if payload is not None and waited:
             self._stored = payload
             self.plan.decode(payload)
+
+    def take_over(self, limits: bytes, plan: bytes, now: int) -> None:
+        """Apply the limits and the schedule of the other controller of a pair.
+
+        The own records do not count then: they are from before the other one was active.
+        """
+        self.kept.record.stop_waiting()
+        self._store.stop_waiting()
+        caps = self.kept.apply(limits, now)
+        if caps is not None:
+            self.cap_w, self.cap_pct = caps
+        self.plan.cancel()
+        self.plan.decode(plan)
 
     def _save(self) -> None:
         text = self.plan.encode()

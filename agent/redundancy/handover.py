@@ -6,6 +6,8 @@ latched causes, manual mode with its end, suspect sensors. Positions come from t
 commands of the actuators go with it: if a device is at its command, the new controller holds this
 command until its loop asks for another one, so that no register changes by a count. While a swap
 is asked for, its reason goes with the state: only the controller that gives the role up knows it.
+Limits of the loads and their schedule go last, as far as there is room: the services of the loads
+have their limits too.
 
 A swap is due by time (a proof test of the standby), or when this controller is not fit and the
 other one is. At most `MAX_SWAPS` in an hour, so that two half-failed controllers do not alternate.
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MAX_SWAPS = 3
 _COMMAND = "command."
 _REASON = "swap.reason "
+_LIMITS, _PLAN = "limits ", "plan "
+_MAX_BYTES = 4096
 REASONS = ("command", "health", "time")
 """Why a planned swap happens: by a person, by the fitness, by `rotate_h`."""
 _NEAR_PCT = 0.5
@@ -53,7 +57,42 @@ def read_state(agent: "Agent", reason: str, now: int) -> bytes:
             lines.append("%s%d %d %d" % (_COMMAND, number, actuator.command_raw, percent * 1000))
     if reason:
         lines.append(_REASON + reason)
-    return state + ("\n" + "\n".join(lines)).encode()
+    state += ("\n" + "\n".join(lines)).encode()
+    for line in _limit_lines(agent):
+        if len(state) + len(line) < _MAX_BYTES:
+            state += b"\n" + line.encode()
+    return state
+
+
+def _limiter(agent: "Agent") -> "Any":
+    """Return the component `throttle`, or None."""
+    for i, (section, _, _) in enumerate(agent.config.components):
+        if section == "throttle":
+            return agent.components[i]
+    return None
+
+
+def _limit_lines(agent: "Agent") -> "list[str]":
+    """Return the caps, the limits of the loads and the schedule."""
+    limiter = _limiter(agent)
+    if not hasattr(limiter, "kept"):  # absent, or off after an exception
+        return []
+    limits = limiter.kept.encode(limiter.cap_w, limiter.cap_pct).decode().split("\n")
+    plan = limiter.plan.encode().decode().split("\n")
+    return [_LIMITS + line for line in limits] + [_PLAN + line for line in plan]
+
+
+def _take_limits(agent: "Agent", state: bytes, now: int) -> None:
+    """Apply the lines of `_limit_lines`. Without any, the own records count."""
+    limiter = _limiter(agent)
+    found: dict[str, list[str]] = {_LIMITS: [], _PLAN: []}
+    for line in state.decode().split("\n"):
+        for kind, lines in found.items():
+            if line[: len(kind)] == kind:
+                lines.append(line[len(kind) :])
+    limits, plan = ["\n".join(found[kind]).encode() for kind in (_LIMITS, _PLAN)]
+    if limits and hasattr(limiter, "kept"):
+        limiter.take_over(limits, plan, now)
 
 
 def reason_of(state: bytes) -> str:
@@ -92,6 +131,7 @@ def hold_commands(agent: "Agent", state: bytes) -> None:
 def restore_state(agent: "Agent", state: bytes, now: int) -> None:
     """Give the state of the other controller to an agent that has just started."""
     _retained(agent).take_over(state, now)
+    _take_limits(agent, state, now)
 
 
 class SwapRule:

@@ -409,6 +409,9 @@ class PairedAgent:
         component = agent.service("redundancy")
         if component is not None:
             component.set_source(self)
+        sender = agent.service("sender")
+        if sender is not None:
+            sender.record_store.set_node(int(self.node == "b"))
         agent.start(now)
         self._taken_state = self.ports.peer.replica(now)
         if self._taken_state:

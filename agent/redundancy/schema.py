@@ -54,12 +54,7 @@ _REFUSED = (
 
 def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
     """Add the problems of the section to `errors`."""
-    addresses = list(config["buses"].values())
-    if len(addresses) != 1 or not addresses[0].startswith(_KINDS):
-        errors.append(
-            "redundancy: needs exactly one bus, with an address serial: or uart:; "
-            "on Modbus TCP a controller does not receive the frames of the other one"
-        )
+    _check_buses(config["buses"], errors)
     if config["bus_timeout_ms"] > _LONGEST_TIMEOUT_MS:
         errors.append(
             "redundancy: bus_timeout_ms is %d, at most %d: the active controller must not be "
@@ -82,6 +77,23 @@ def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list
     for section, reason in _REFUSED:
         if section in config:
             errors.append("redundancy: not together with %s: %s" % (section, reason))
+
+
+def _check_buses(buses: "dict[str, str]", errors: "list[str]") -> None:
+    """Check that there is one serial line: each controller must receive the frames of the other."""
+    if len(buses) != 1:
+        errors.append(
+            "redundancy: buses has %s; a pair shares one RS-485 line: move the devices to one bus, "
+            "or remove redundancy" % ", ".join(sorted(buses))
+        )
+    for name in sorted(buses):
+        if not buses[name].startswith(_KINDS):
+            errors.append(
+                "redundancy: buses.%s is %s; over a network a controller does not receive the "
+                "frames of the other one, so both could write. Use a line that both share, serial: "
+                "or uart:, or remove redundancy and keep the other controller off as a spare"
+                % (name, buses[name])
+            )
 
 
 def _is_fast(text: str) -> bool:

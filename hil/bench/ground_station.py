@@ -80,7 +80,11 @@ class MqttGround(FaultTarget):
         self._key = key
         self._tele_topic = f"coldloop/v1/{unit_path}/tele"
         testbed.broker.observe_messages(self._on_message)
-        testbed.stores["log"].observe_deletes(self._on_deleted)
+        self.watch_store(testbed.stores["log"])
+
+    def watch_store(self, store: StoreEndpoint) -> None:
+        """Check the flash of a controller of the unit, too."""
+        store.observe_deletes(self._on_deleted)
 
     def _on_message(self, message: QueuedPublish) -> None:
         if message.topic != self._tele_topic:

@@ -106,6 +106,16 @@ class LoadBank:
             **self._section_settings,
         }
 
+    def leave_out_hall(self, config: dict[str, Any]) -> None:
+        """Take the second bus out of a configuration: then the loads have no outlets."""
+        del config["buses"]["hall"]
+        config["devices"] = [d for d in config["devices"] if d["bus"] != "hall"]
+        section = config[SECTION]
+        del section["optics"]
+        section["loads"] = [load for load in section["loads"] if "port" in load]
+        for load in section["loads"]:
+            del load["outlets"]
+
     def _write_load(self, load: CappedLoad) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "name": load.name,

@@ -79,6 +79,9 @@ class TestbedSettings:
     """2: two redundant controllers on the line of the row (`hil.run.several.pair_run`)."""
     pair_link: bool = False
     """True: both controllers have a link and a store each. Needs `controllers` = 2."""
+    pair_uplink: bool = False
+    """True: both controllers have a receiver, and a connection to the broker. Needs `controllers` =
+    2."""
     units: int = 1
     """2 to 16: a group of CDUs on one facility loop (`hil.run.several.group_run`). `it_kw` is the
     heat of the group for each unit. With `start_utc` each unit has a receiver."""

@@ -46,6 +46,14 @@ PAIR_EVENTS: dict[str, FaultType] = {
     "pair_key": _fault(
         "key", "controller number VALUE restarts with another key of the pair", _PAIR
     ),
+    "pair_version": _fault(
+        "version",
+        "controller number VALUE restarts with software whose beacons have another version",
+        _PAIR,
+    ),
+    "pair_clock": _fault(
+        "clock", "the receiver of controller number VALUE gives a UTC that is 5 s late", _PAIR
+    ),
     "pair_swap": _fault(
         "swap", "a person commands a planned swap at controller number VALUE", _PAIR, False
     ),

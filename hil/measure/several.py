@@ -78,6 +78,9 @@ GROUP_MEASURES: dict[str, Measure] = {
     ),
     "hottest_case_c": _several("case", "Cel", "highest case temperature of the IT of all units"),
     "heat_kw": _several("heat", "kW", "heat of the group"),
+    "header_kpa": _several(
+        "header", "kPa", "pressure of the shared header; else that of the first unit"
+    ),
     "unit_alarms": Measure(
         "", "units with an active alarm of the code in the argument", _count_alarms, "alarm"
     ),

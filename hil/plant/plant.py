@@ -12,7 +12,8 @@ when a flow changed.
 
 Optional parts are made on demand and cost no time before: the coolant inventory with leaks and air
 (`inventory`), sensor faults (`sensor_fault`), a clogged filter, a non-return valve that does not
-shut, and facility water without cooling (`set_rejection_lost`).
+shut, facility water without cooling (`set_rejection_lost`), and a header that other units share
+(`set_header`).
 
 Does not model the facility behind the inlet temperature (see `hil.plant.facility`), the inertia of
 the fluid, heat loss to the room, or properties that change with temperature.
@@ -34,7 +35,8 @@ from random import Random
 
 from hil.plant.facility import Facility
 from hil.plant.facility_supply import FacilitySupply
-from hil.plant.fluid.hydraulics import PlantPump, operating_point
+from hil.plant.fluid.header import Branch
+from hil.plant.fluid.hydraulics import PlantPump, header_point, operating_point
 from hil.plant.fluid.parameters import PlantParameters
 from hil.plant.fluid.row_valves import RowValves
 from hil.plant.fluid.sensor_fault import PlantSensorFault
@@ -109,6 +111,7 @@ class Plant(PlantOutputs):
         self._stuck_open: frozenset[int] = frozenset()
         self._row = RowValves()
         self._network = self.parameters
+        self._header_kpa: float | None = None
         self._leak_w = 0.0
 
     def _set_steady_state(self, step_us: int) -> None:
@@ -222,6 +225,19 @@ class Plant(PlantOutputs):
         self.pumps[pump].set_uncoupled(is_uncoupled)
         self._update_flows()
 
+    def branch(self) -> Branch:
+        """Return the network of this unit, and the speeds of its impellers in %."""
+        return self._network, [pump.impeller_pct for pump in self.pumps]
+
+    def set_header(self, kpa: float) -> None:
+        """Pump from now on against a shared header at this pressure; see `hil.plant.fluid.header`.
+
+        Its pressure is then also that of the row.
+        """
+        if kpa != self._header_kpa:
+            self._header_kpa = kpa
+            self._update_flows()
+
     def set_isolated(self, is_isolated: bool) -> None:
         """Shut the isolating valve of the row, or open it."""
         self._row.set_isolated(is_isolated)
@@ -327,9 +343,13 @@ class Plant(PlantOutputs):
         """Update all values that depend only on flows."""
         p, dt = self.parameters, self._dt_s
         speeds = [pump.impeller_pct for pump in self.pumps]
-        self.point = operating_point(self._network, speeds, self._stuck_open)
+        if self._header_kpa is None:
+            self.point = operating_point(self._network, speeds, self._stuck_open)
+        else:
+            self.point = header_point(self._network, speeds, self._header_kpa)
         flow = self.point.flow_lpm
-        self.dp_kpa = self._network.row_kpa * (flow / p.tcs_design_lpm) ** 2
+        own_kpa = self._network.row_kpa * (flow / p.tcs_design_lpm) ** 2
+        self.dp_kpa = own_kpa if self._header_kpa is None else self._header_kpa
         self.shaft_w = shaft_w(p, self.point, speeds)
         running = sum(1 for lpm in self.point.pump_lpm if lpm > 0.0)
         self.pump_electric_w = pump_electric_w(p, self.shaft_w, running)

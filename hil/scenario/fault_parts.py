@@ -74,10 +74,16 @@ _PAIR_LINK = FaultPart(
     lambda settings: settings.controllers > 1 and settings.pair_link,
     lambda settings: settings.controllers,
 )
+_PAIR_UPLINK = FaultPart(
+    "pair_uplink = true",
+    lambda settings: settings.controllers > 1 and settings.pair_uplink,
+    lambda settings: settings.controllers,
+)
 _GROUP = FaultPart(
     "units = 2", lambda settings: settings.units > 1, lambda settings: settings.units
 )
 _BY_LINK = ("pair_link_cut", "pair_store_dead", "pair_swap", "pair_out")
+_BY_UPLINK = ("pair_clock",)
 _ABSENT_IN_PAIR = frozenset(
     (
         *VIRTUAL_FAULTS,
@@ -100,8 +106,9 @@ _WORDS = {
     "fan_dead fan_lost fan_trip": _FANS,
     "meter_reset meter_rollover": _METERS,
     "outdoor_dead": _OUTDOOR,
-    " ".join(word for word in PAIR_EVENTS if word not in _BY_LINK): _PAIR,
+    " ".join(word for word in PAIR_EVENTS if word not in (*_BY_LINK, *_BY_UPLINK)): _PAIR,
     " ".join(_BY_LINK): _PAIR_LINK,
+    " ".join(_BY_UPLINK): _PAIR_UPLINK,
     " ".join(GROUP_EVENTS): _GROUP,
 }
 _PARTS = {word: part for words, part in _WORDS.items() for word in words.split()}

@@ -2,8 +2,8 @@
 """Checks what a row with several controllers cannot have: its settings, and measures of other rows.
 
 Does not check faults; see `hil.scenario.fault_parts`. The controllers of a pair have one line, a
-link and a store. They have no receiver, no broker and no optional sections with ports. The units of
-a group have the plant, a line and the network.
+link and a store, and with `pair_uplink` a receiver and a broker. The units of a group have the
+plant, a line and the network.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from hil.measure.several import GROUP_MEASURES, PAIR_MEASURES
 from hil.scenario.model import Scenario
 
 _PLANT = ("it_kw", "fws_c", "setpoint_c", "setpoint_kpa", "drift_ppm", "pipes", "valve_size")
-PAIR_SETTINGS = (*_PLANT, "pumps", "size", "parts", "controllers", "pair_link")
+PAIR_SETTINGS = (*_PLANT, "pumps", "size", "parts", "controllers", "pair_link", "pair_uplink")
 GROUP_SETTINGS = (*_PLANT, "units", "shared_header", "rotate_h", "start_utc", "ppm_per_c")
-PAIR_SECTIONS = ("cooling",)
-"""Sections of `parts` that a pair on the bench can have: those without a port."""
-_OF_PAIR, _OF_GROUP = ("pair_link",), ("shared_header", "rotate_h")
+PAIR_SECTIONS = ("cooling", "safety", "retain", "throttle", "log")
+"""Sections of `parts` that a pair on the bench can have. `log` needs the broker."""
+_OF_PAIR, _OF_GROUP = ("pair_link", "pair_uplink"), ("shared_header", "rotate_h")
 
 
 def find_several_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -38,6 +38,8 @@ def find_several_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         for name in section_names(settings):
             if name not in PAIR_SECTIONS:
                 yield "row.parts", f"{name!r} is not available in a row with {several}"
+            elif name == "log" and not settings.pair_uplink:
+                yield "row.parts", f"{name!r} needs row.pair_uplink = true"
     yield from _check_measures(scenario)
 
 

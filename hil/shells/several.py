@@ -17,12 +17,12 @@ from hil.shells.virtual import VirtualShell
 
 
 class PausableShell(VirtualShell):
-    """A shell whose controller can stand still; bytes wait for it, as in a port's buffer."""
+    """A shell whose controller can stand still; bytes and events of its ports wait for it."""
 
     def __init__(self, world: World, dut: Any) -> None:
         super().__init__(world, dut)
         self.paused = False
-        self._waiting: list[tuple[int, bytes]] = []
+        self._waiting: list[tuple[int, bytes | str]] = []
 
     @property
     def due(self) -> int:
@@ -35,6 +35,13 @@ class PausableShell(VirtualShell):
             self._waiting.append((port, data))
         else:
             super().deliver(port, data)
+
+    def event(self, port: int, kind: str) -> None:
+        """Deliver an event to the controller, or keep it while it stands still."""
+        if self.paused:
+            self._waiting.append((port, kind))
+        else:
+            super().event(port, kind)
 
     def pause(self) -> None:
         """Let the controller stand still."""
@@ -50,8 +57,11 @@ class PausableShell(VirtualShell):
         """End the pause: the controller gets what waited."""
         self.paused = False
         waiting, self._waiting = self._waiting, []
-        for port, data in waiting:
-            super().deliver(port, data)
+        for port, item in waiting:
+            if isinstance(item, str):
+                super().event(port, item)
+            else:
+                super().deliver(port, item)
 
     def wake(self) -> None:
         """Tell the controller that its deadline has passed."""

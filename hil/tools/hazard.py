@@ -25,7 +25,7 @@ from hil.campaign.hazard.fmea import (
     row_record,
     write_page,
 )
-from hil.campaign.hazard.injected_faults import faults_by_word, load_table
+from hil.campaign.hazard.injected_faults import excluded_words, faults_by_word
 from hil.campaign.hazard.invariants import NAMES
 from hil.campaign.hazard.run import CaseResult, run_case
 from hil.campaign.reproduce import page as before_after
@@ -336,7 +336,7 @@ def _print_faults(as_json: bool) -> int:
         return 0
     for word, group in groups.items():
         print(f"{word:24} {group[0].kind:8} {', '.join(fault.text() for fault in group)}")
-    for word, reason in load_table("injected_faults")["excluded"].items():
+    for word, reason in excluded_words().items():
         print(f"{word:24} excluded {reason}")
     for name, text in NAMES.items():
         print(f"{name}  {text}")

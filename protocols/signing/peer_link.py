@@ -90,8 +90,12 @@ class PeerLink:
         return NEVER if self._boots < 0 else self._due
 
     def set_state(self, state: bytes) -> None:
-        """Replicate `state`, at most 4 KiB; a longer one is not replicated."""
-        if state != self._state and len(state) <= _MAX_STATE:
+        """Replicate `state`, at most 4 KiB. A longer one is not replicated: the peer then has an
+        old one, and is not in sync.
+        """
+        if len(state) > _MAX_STATE:
+            state = b""
+        if state != self._state:
             self._state = state
             self._state_number += 1
             self._part = 0

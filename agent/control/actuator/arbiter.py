@@ -11,6 +11,9 @@ one cycle. If its owner does not renew it, the claim ends and the loop controls 
 At one rank the larger output applies: more cooling. So the order of the claims has no effect. A
 lower bound on the pumps applies to all pumps; see `agent.control.pump_group`.
 
+`follow` replaces the output of the loop for one cycle. The loop goes on from it, with its own
+number of pumps. So a unit can take the speed of another one, and any claim still wins.
+
 `locked`: names of the drives of this actuator in local mode. They get no writes in this cycle.
 """
 
@@ -50,6 +53,7 @@ class Arbiter:
         self.decision: Decision | None = None
         self.raised = False
         self._applied: Claim | None = None
+        self._followed: tuple[float, str, str] | None = None
 
     def begin_cycle(self) -> None:
         """End all claims of the last cycle."""
@@ -57,6 +61,11 @@ class Arbiter:
             self.claims = []
         if self.locked:
             self.locked = []
+        self._followed = None
+
+    def follow(self, output: float, owner: str, reason: str) -> None:
+        """Let the loop take `output`, percent, in this cycle; `owner` of the group, and why."""
+        self._followed = output, owner, reason
 
     def claim(self, rank: int, owner: str, kind: int, output: float, reason: str) -> None:
         """Claim `output`, percent, for this cycle. `LOCKOUT` has no output: no writes."""
@@ -84,6 +93,8 @@ class Arbiter:
         self.raised = False
         output: float | None = loop_output
         rank, owner, reason = LOOP, _LOOP, ""
+        if self._followed is not None:
+            output, owner, reason = self._followed
         if winner is not None:
             rank, owner, reason = winner.rank, winner.owner, winner.reason
             output = None if rank >= LOCKOUT else winner.output

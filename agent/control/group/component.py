@@ -11,8 +11,10 @@ Everything with a higher rank still acts: interlocks, manual mode, protection. I
 receives no other unit.
 
 With `header`, the units pump into one header. Only the lead integrates its pressure. The others
-take its speed. If not all units report to each other, each unit lowers its own set-point with its
-speed (droop), because several integrators on one pressure drift apart.
+take its speed. A new lead first takes the speed of the fastest one, so that the pressure does not
+fall with its start. Until then it reports no speed, and the others run their own loops. If not all
+units report to each other, each unit lowers its own set-point with its speed (droop), because
+several integrators on one pressure drift apart.
 """
 
 from agent.control.group import rules
@@ -53,6 +55,8 @@ _WATER_J_L_K = 4000
 """Heat capacity of a litre of coolant, J/K: water with 25 % glycol at 30 °C, within 5 %."""
 _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
 """Droop: kPa for each percent of speed, and the speed without a change of the set-point."""
+_JOIN_S, _JOINED_PCT = 60, 2.0
+"""A new lead takes the speed of the others until it is within this distance, or for this time."""
 _OWNER = "group"
 
 
@@ -93,6 +97,7 @@ class GroupComponent(Component):
         self.staging = Staging(len(names))
         self.runs = True
         self._is_whole = self._is_droop = False
+        self._join_s = _JOIN_S
         self._reports: dict[int, GroupReport] = {}
         self._started = self._due = 0
         self._base_kpa = agent.config.pressure.setpoint
@@ -142,7 +147,7 @@ class GroupComponent(Component):
         load_w = self._load_w(now)
         if load_w is not None:
             flags |= LOAD_KNOWN
-        speed_pct = self._speed_pct()
+        speed_pct = None if self._is_joining() else self._speed_pct()
         received = [member.number for member in self.members if member.is_received(now)]
         return GroupReport(
             flags,
@@ -183,6 +188,8 @@ class GroupComponent(Component):
             self.staging.step(self._reports, self._slot(now), now // SECOND)
             self.runs = rules.must_run(self._reports, self.own, self.staging.selected)
             own = self._own_report(now)
+        if self._has_header:
+            self._join()
         self._is_whole = rules.is_whole(self._reports, len(self._names))
         report = build_report(own)
         for member in self.members:
@@ -191,6 +198,25 @@ class GroupComponent(Component):
             self._out.append((member.port, "write", line))
         if self._has_header:
             self._droop()
+
+    def _fastest_pct(self) -> float:
+        """Return the largest speed that another running unit reports, percent; 0: none does."""
+        others = [r for unit, r in self._reports.items() if unit != self.own and r.flags & RUNNING]
+        fastest: int = max([report.pump_milli for report in others] + [0])
+        return fastest / 1000
+
+    def _is_joining(self) -> bool:
+        """Return whether this unit is the lead, or has just started, and has no speed to follow."""
+        return self._has_header and self._join_s > 0 and self.staging.lead in (None, self.own)
+
+    def _join(self) -> None:
+        """Count the time in which this lead is not at the speed of the others yet."""
+        if self.staging.lead != self.own or not self.runs:
+            self._join_s = _JOIN_S
+            return
+        speeds = [pump.speed() or 0.0 for pump in self.agent.pumps]
+        is_behind = max(speeds + [0.0]) < self._fastest_pct() - _JOINED_PCT
+        self._join_s = self._join_s - 1 if self._join_s and is_behind else 0
 
     def _droop(self) -> None:
         """Lower the own set-point with the speed while not all units report; else restore it.
@@ -218,9 +244,13 @@ class GroupComponent(Component):
                 arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
             return
         lead = self._reports.get(self.staging.lead or 0)
-        is_follower = self._has_header and self._is_whole and self.staging.lead != self.own
-        if is_follower and lead is not None and lead.flags & RUNNING and lead.pump_milli:
-            arbiters[PUMPS].claim(GROUP, _OWNER, EXACT, lead.pump_milli / 1000, "lead")
+        if not self._has_header or not self._is_whole or lead is None:
+            return
+        if self.staging.lead == self.own:
+            if self._is_joining() and self._fastest_pct():
+                arbiters[PUMPS].follow(self._fastest_pct(), _OWNER, "join")
+        elif lead.flags & RUNNING and lead.pump_milli:
+            arbiters[PUMPS].follow(lead.pump_milli / 1000, _OWNER, "lead")
 
     def outbox(self) -> "Actions":
         """Return the messages."""

@@ -28,9 +28,10 @@ class KeptLimits:
         self.record = StoredRecord(port, KEY)
         self.restored = False
         self._loads = loads
-        self._stored = self._encode(0, 100)
+        self._stored = self.encode(0, 100)
 
-    def _encode(self, cap_w: int, cap_pct: int) -> bytes:
+    def encode(self, cap_w: int, cap_pct: int) -> bytes:
+        """Return the record for the present limits and these caps."""
         lines = ["%d %d" % (cap_w, cap_pct)]
         lines += ["%s %d %d" % (load.name, load.limit_w, load.is_on) for load in self._loads]
         return "\n".join(lines).encode()
@@ -39,7 +40,7 @@ class KeptLimits:
         """Store the present limits, if they have changed and the stored ones were read."""
         if not self.record.is_open or not self.record.is_settled:
             return
-        text = self._encode(cap_w, cap_pct)
+        text = self.encode(cap_w, cap_pct)
         if text != self._stored:
             self._stored = text
             self.record.write(text)
@@ -49,10 +50,15 @@ class KeptLimits:
 
         A record that cannot be read applies nothing; the limits of the services count then.
         """
+        waited = not self.record.is_settled
         payload = self.record.receive(data)
-        if payload is None:
+        if payload is None or not waited:
             return None
         self._stored = payload
+        return self.apply(payload, now)
+
+    def apply(self, payload: bytes, now: int) -> "tuple[int, int] | None":
+        """Apply a record to the loads. Return its caps, or None if it has none."""
         caps = None
         try:
             rows = [line.split(" ") for line in payload.decode().split("\n")]

@@ -26,11 +26,14 @@ off from all; half of the units cut off; a unit that receives nothing."""
 
 
 class GroupCase(NamedTuple):
-    """One run: the failures, each a kind and a unit. `units` carry `load_kw`."""
+    """One run: the failures, each a kind and a unit. `units` carry `load_kw`, with `has_header`
+    through one header.
+    """
 
     failures: tuple[tuple[str, int], ...]
     units: int
     load_kw: float
+    has_header: bool = False
 
     def text(self) -> str:
         """Return the case as one line."""
@@ -58,7 +61,8 @@ def begin(run: GroupRun, kind: str, unit: int) -> None:
 
 def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
     """Run one case and judge it."""
-    run = GroupRun(case.units, case.load_kw, seed)
+    shared = "header" if case.has_header else "none"
+    run = GroupRun(case.units, case.load_kw, seed, shared=shared)
     run.start()
     run.run(WARM_S)
     over_k = hottest_c = spread_pct = 0.0
@@ -87,8 +91,10 @@ def run_case(case: GroupCase, seed: int = 1) -> GroupVerdict:
     return GroupVerdict(case, over_k, hottest_c, spread_pct, changes, count, speed, problems)
 
 
-def draw_cases(count: int, load_kw: float, is_double: bool) -> Iterator[GroupCase]:
+def draw_cases(
+    count: int, load_kw: float, is_double: bool, has_header: bool = False
+) -> Iterator[GroupCase]:
     """Yield all single failures of unit 1 and of another unit, or all pairs of them."""
     single = [(kind, unit) for kind in KINDS for unit in (1, count)]
     for failures in itertools.combinations(single, 2) if is_double else [(one,) for one in single]:
-        yield GroupCase(tuple(failures), count, load_kw)
+        yield GroupCase(tuple(failures), count, load_kw, has_header)

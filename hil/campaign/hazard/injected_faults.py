@@ -20,9 +20,12 @@ from hil.fault.gnss import RECEIVER_EVENTS
 from hil.fault.register import REGISTER_EVENTS
 from hil.fault.registry import EVENTS
 from hil.fault.sensor import SENSOR_EVENTS
+from hil.fault.several import GROUP_EVENTS, PAIR_EVENTS
 
 FALSE_VALUE, NEUTRAL, FAILURE = "false", "neutral", "failure"
 
+_NEEDS_PAIR = "needs a pair of controllers; `coldloop hil takeover` draws its faults"
+_NEEDS_GROUP = "needs a group of CDUs; `coldloop hil group` draws its failures"
 _FALSE_VALUES = {*SENSOR_EVENTS, *REGISTER_EVENTS, "rpu_no_value"}
 _NEUTRAL = {*RECEIVER_EVENTS, *LINK_EVENTS, *MODEM_EVENTS, *CONFIG_EVENTS, "broker_down"} - {
     "push_setpoint",
@@ -65,13 +68,26 @@ def load_table(name: str) -> dict[str, Any]:
 
 
 @functools.cache
+def excluded_words() -> dict[str, str]:
+    """Give the words that are no fault here, with the reason: those of several controllers, and the
+    table `excluded`.
+    """
+    reasons: dict[str, str] = load_table("injected_faults")["excluded"]
+    return {
+        **dict.fromkeys(PAIR_EVENTS, _NEEDS_PAIR),
+        **dict.fromkeys(GROUP_EVENTS, _NEEDS_GROUP),
+        **reasons,
+    }
+
+
+@functools.cache
 def faults_by_word() -> dict[str, tuple[InjectedFault, ...]]:
     """Give the faults of each word that is not excluded."""
     table = load_table("injected_faults")
     faults = {
         word: [InjectedFault(word, value) for value in _injected_values(word, table["values"])]
         for word in sorted(EVENTS)
-        if word not in table["excluded"]
+        if word not in excluded_words()
     }
     for combination in table["cell"]:
         if combination.get("for_s"):

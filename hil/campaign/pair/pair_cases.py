@@ -56,20 +56,22 @@ KINDS = (
     FaultKind("link", 3.0, True),
     FaultKind("store", 0.0, True),
     FaultKind("key", 0.0, True),
+    FaultKind("version", 0.0, True),
+    FaultKind("version", 4.0, True),
     FaultKind("swap", 0.0, True),
     FaultKind("out", 10.0, True),
 )
-"""Eleven faults, most of them with several durations. A link is cut in the direction from the
+"""Twelve faults, most of them with several durations. A link is cut in the direction from the
 controller, so that it has two kinds."""
 DOUBLE_KINDS = tuple(
     FaultKind(fault, seconds, True)
     for fault, seconds in (
         *(("power", 0.0), ("pause", 1.6), ("receiver", 0.0), ("receiver", 1.0), ("driver", 1.0)),
         *(("stuck", 0.7), ("babble", 1.0), ("link", 0.0), ("store", 0.0), ("key", 0.0)),
-        *(("swap", 0.0), ("out", 0.0)),
+        *(("version", 0.0), ("swap", 0.0), ("out", 0.0)),
     )
 )
-"""Twelve kinds for cases with two faults."""
+"""Thirteen kinds for cases with two faults."""
 
 
 class Fault(NamedTuple):

@@ -83,15 +83,31 @@ def operating_point(
     if stuck_open:
         return _backflow_point(p, speeds_pct, stuck_open)
     r = (p.row_kpa + p.cdu_internal_kpa) / p.tcs_design_lpm**2
+    return _forward_point(p, speeds_pct, p.static_kpa, r)
+
+
+def header_point(p: PlantParameters, speeds_pct: list[float], header_kpa: float) -> OperatingPoint:
+    """Solve the network of a unit that pumps against a header at `header_kpa`.
+
+    All its non-return valves shut.
+    """
+    r = p.cdu_internal_kpa / p.tcs_design_lpm**2
+    return _forward_point(p, speeds_pct, p.static_kpa + header_kpa, r)
+
+
+def _forward_point(
+    p: PlantParameters, speeds_pct: list[float], static_kpa: float, r: float
+) -> OperatingPoint:
+    """Solve a network with the static part `static_kpa` and the quadratic part `r`."""
     shutoff = [p.pump_shutoff_kpa * (n / 100.0) ** 2 for n in speeds_pct]
     high = max(shutoff, default=0.0)
-    if high <= p.static_kpa:
+    if high <= static_kpa:
         return OperatingPoint(0.0, high, tuple(0.0 for _ in shutoff))
     k = p.pump_slope_kpa_lpm2
-    running = sum(1 for a in shutoff if a > p.static_kpa)
-    head = _single_pump_head(high, p.static_kpa, k, r)
+    running = sum(1 for a in shutoff if a > static_kpa)
+    head = _single_pump_head(high, static_kpa, k, r)
     if running > 1:
-        head = _parallel_head(shutoff, head, high, p.static_kpa, k, r)
+        head = _parallel_head(shutoff, head, high, static_kpa, k, r)
     pump_flows = tuple(_pump_flow(a, head, k) for a in shutoff)
     return OperatingPoint(sum(pump_flows), head, pump_flows)
 

@@ -7,10 +7,13 @@ Does not judge; see `hil.campaign.group.group_cases`. Shared are:
 - the facility loop: branches in parallel with a common pressure drop, so that each valve takes
   pressure from the others: `(1 + gamma) / (1 + gamma (q / q0)^2)` of the design pressure;
 - the heat: the row's power is divided by the secondary flows, as of units that pump into one
-  header. The pressure of the header is not emulated: each plant has its own loop.
+  header;
+- the pressure of this header, with `shared` of the section `group` set to `header`: see
+  `hil.plant.fluid.header`. The pressure sensors of the units then differ by up to `_APART_KPA`.
+  Else each plant has its own loop.
 
-The plants exchange heat and pressure each `_EXCHANGE_US`. The ports apart from the bus and the
-network are empty, but for the receiver with `is_timed`.
+The plants exchange heat and pressure each `_EXCHANGE_US`, and the header each `_HEADER_US`. The
+ports apart from the bus and the network are empty, but for the receiver with `is_timed`.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.serial_line import SerialLine
 from hil.kernel.world import World
+from hil.plant.fluid.header import header_kpa
 from hil.run.several.group_lan import GroupLan, pairs_between
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
@@ -42,6 +46,9 @@ CAPACITY_KW = 100.0
 _SECOND = 1_000_000
 _CHAR_US = -(-11 * _SECOND // BUS_BAUD)
 _EXCHANGE_US = 500_000
+_HEADER_US = 250_000
+_APART_KPA = 0.4
+"""Largest error of a pressure sensor at a shared header; the first and the last unit have it."""
 _GAMMA = 1.0
 """Common pressure drop over that of a branch at design flow."""
 _DESIGN_LPM = 144.0
@@ -76,6 +83,9 @@ class GroupRun:
         for number in range(1, count + 1):
             self._add_unit(number, seed)
         self.world.schedule(_EXCHANGE_US, self._exchange)
+        if section.get("shared") == "header":
+            self._spread_sensors()
+            self._exchange_header()
         self.cpu_s = 0.0
 
     def _add_unit(self, number: int, seed: int) -> None:
@@ -152,6 +162,22 @@ class GroupRun:
             plant.set_load(self.load_kw * flow / total)
             plant.set_fws_pressure(pressure)
         self.world.schedule(self.world.now + _EXCHANGE_US, self._exchange)
+
+    def _spread_sensors(self) -> None:
+        """Let the pressure sensors differ: evenly from -`_APART_KPA` to `_APART_KPA`."""
+        for number, testbed in enumerate(self.testbeds):
+            offset_kpa = _APART_KPA * (2 * number / max(self.count - 1, 1) - 1)
+            testbed.plant.sensor_fault("supply_kpa").inject("offset", offset_kpa)
+
+    def _exchange_header(self) -> None:
+        """Give the pressure of the header to all units."""
+        plants = [testbed.plant for testbed in self.testbeds]
+        for plant in plants:
+            plant.advance(self.world.now)
+        pressure_kpa = header_kpa([plant.branch() for plant in plants])
+        for plant in plants:
+            plant.set_header(pressure_kpa)
+        self.world.schedule(self.world.now + _HEADER_US, self._exchange_header)
 
     # Faults.
 

@@ -103,6 +103,7 @@ class GroupScenario(SeveralRun):
             "excess": group.worst_excess_k,
             "case": lambda: max(bed.plant.case_c for bed in group.testbeds),
             "heat": lambda: group.load_kw,
+            "header": lambda: group.testbeds[0].plant.dp_kpa,
         }
         return read[name]()
 

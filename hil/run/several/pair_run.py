@@ -3,7 +3,8 @@
 
 Does not judge. Both run `agent.redundancy.paired_agent` around the agent of the product, with the
 devices and the plant of the testbed. The ports of both controllers apart from the bus are empty: no
-receiver and no broker. The run records who wrote to an actuator, and when.
+receiver and no broker, but for a pair with services (`pair_services`). The run records who wrote
+to an actuator, and when.
 """
 
 from __future__ import annotations
@@ -16,23 +17,25 @@ from typing import Any, NamedTuple
 from agent.agent import Agent
 from agent.commands import profiles
 from agent.config.load import load
-from agent.port_numbers import CONSOLE, FIRST_BUS
+from agent.port_numbers import CONSOLE, FIRST_BUS, port_names
 from agent.redundancy.beacon import UNITS
 from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
 from agent.redundancy.stored_epoch import COMMAND_KEY, command_text
-from hil.bench.optional_sections import assign_ports, first_free_port
+from hil.bench.optional_sections import assign_ports
 from hil.bench.testbed import BUS_BAUD, RPU_UNIT, Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.devices.modbus.requests import WRITE_FUNCTIONS
-from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint
+from hil.io.endpoints import ConsoleEndpoint, SerialEndpoint, TcpEndpoint
 from hil.io.store_endpoint import StoreEndpoint
 from hil.kernel.dut import AgentDut
 from hil.kernel.serial_line import LinePeer
 from hil.kernel.shared_line import SharedLine
 from hil.kernel.world import World
 from hil.plant.plant import Plant
+from hil.run.several.other_version import VersionedPort
 from hil.run.several.pair_meter import PairMeter
+from hil.run.several.pair_services import PairServices
 from hil.run.several.pair_wire import PairWire
 from hil.run.virtual import START_UTC
 from hil.shells.several import PausableShell, run_shells
@@ -46,9 +49,9 @@ PAIR_KEY = bytes(range(32))
 """Key of the pair."""
 FAULTS = (
     *("power", "pause", "receiver", "driver", "stuck", "babble", "link", "store", "key"),
-    *("swap", "out"),
+    *("version", "clock", "swap", "out"),
 )
-"""Faults of a controller, and commands of a person (`swap`, `out`)."""
+"""Faults of a controller, and commands of a person (`swap`, `out`). `clock` needs receivers."""
 _BABBLE_US = 30_000
 """Time from one frame of a babbling port to the next one; a frame of 8 bytes takes 4.6 ms."""
 _PORTS = 16
@@ -79,7 +82,9 @@ class PairRow(NamedTuple):
     """What both controllers have in common: the plant, the devices on the line, the configuration.
 
     `config` has no section `redundancy`. `profiles`: those of its devices. `print_line` gets each
-    line of a console. `probe`: a read request to a device, for a port that babbles.
+    line of a console. `probe`: a read request to a device, for a port that babbles. `connect`
+    connects further ports of the next controller: its shell, and the names of its ports.
+    `set_clock_apart` lets the receiver of a controller give another UTC, or the right one.
     """
 
     plant: Plant
@@ -90,6 +95,8 @@ class PairRow(NamedTuple):
     setpoint_c: float
     probe: bytes
     print_line: Callable[[int, str], None]
+    connect: Callable[[PausableShell, list[str]], None] = lambda *_: None
+    set_clock_apart: Callable[[int, bool], None] = lambda *_: None
 
 
 class ControllerPair:
@@ -114,6 +121,8 @@ class ControllerPair:
             )
         self.wire = PairWire()
         self.stores: list[StoreEndpoint] = []
+        self.section_stores: list[dict[str, StoreEndpoint]] = []
+        """The stores of each controller by the names of their sections."""
         self.line = SharedLine(world, row.devices, row.char_us)
         self.line.set_observer(self._observe)
         self.writes: list[Write] = []
@@ -123,6 +132,7 @@ class ControllerPair:
         self._babbling: set[int] = set()
         self._key = key
         self._keys = [key, key]
+        self._versioned: list[VersionedPort] = []
         self.shells = [self._make_node(number) for number in (0, 1)]
         self._faults = self._make_faults()
         self.meter = PairMeter(row.plant, row.setpoint_c)
@@ -136,19 +146,25 @@ class ControllerPair:
             missing.unplug()
             shell.endpoints[port] = missing
         bus = SerialEndpoint(shell, FIRST_BUS)
-        bus.connect(self.line.add_master(bus.to_agent, FIRST_BUS))  # type: ignore[arg-type]
+        versioned = VersionedPort(self.line, self._key, bus.to_agent, FIRST_BUS)
+        self._versioned.append(versioned)
+        bus.connect(versioned)  # type: ignore[arg-type]
         shell.endpoints[FIRST_BUS] = bus
+        by_section: dict[str, StoreEndpoint] = {}
         for port, name, address in assign_ports(self.config):
             if address.startswith(("store:", "local:")):
                 store = StoreEndpoint(shell, port, random.Random(number))
-                shell.endpoints[port] = store
+                shell.endpoints[port] = by_section[name] = store
                 self.stores += [store] if name == "redundancy" else []
+        self.section_stores.append(by_section)
+        names = port_names(load(self.config, self._row.profiles))
         if "ports" in self.config["redundancy"]:
-            port = first_free_port(self.config)
+            port = names.index("redundancy.link")
             shell.endpoints[port] = self.wire.add_end(shell, port)
         shell.endpoints[CONSOLE] = ConsoleEndpoint(
             shell, CONSOLE, lambda data: self._print(number, data), lambda: None
         )
+        self._row.connect(shell, names)
         return shell
 
     def _make_agent(self, number: int) -> PairedAgent:
@@ -199,6 +215,8 @@ class ControllerPair:
             "link": switch(self.wire.cut),
             "store": switch(lambda node, is_dead: self.stores[node].set_absent(is_dead)),
             "key": switch(self._change_key),
+            "version": switch(self._change_version),
+            "clock": switch(self._row.set_clock_apart),
             "swap": (lambda node: self.command(node, "swap"), lambda _: None),
             "out": (lambda node: self.command(node, "out"), lambda node: self.command(node, "in")),
         }
@@ -214,12 +232,17 @@ class ControllerPair:
         for endpoint in shell.endpoints.values():
             if isinstance(endpoint, StoreEndpoint):
                 endpoint.cut_power()
+            elif isinstance(endpoint, TcpEndpoint):
+                endpoint.set_silent(True)  # the server does not learn of it
             else:
                 endpoint.close()
 
     def _start_power(self, node: int) -> None:
         if self.shells[node].is_on:
             return
+        for endpoint in self.shells[node].endpoints.values():
+            if isinstance(endpoint, TcpEndpoint):
+                endpoint.set_silent(False)
         self.agents[node] = self._make_agent(node)
         self.shells[node].switch_on(AgentDut(self.agents[node]))
 
@@ -227,6 +250,12 @@ class ControllerPair:
         """Restart a controller with another key of the pair, or with the right one."""
         self._keys[node] = bytes(32) if is_other else self._key
         self._cut_power(node)
+        self._start_power(node)
+
+    def _change_version(self, node: int, is_other: bool) -> None:
+        """Restart a controller with another version of the beacon, or with that of its peer."""
+        self._cut_power(node)
+        self._versioned[node].set_other(is_other)
         self._start_power(node)
 
     def _begin_babble(self, node: int) -> None:
@@ -312,7 +341,7 @@ class ControllerPair:
 
 
 class PairRun(ControllerPair):
-    """The pair on the row of a testbed."""
+    """The pair on the row of a testbed. `services`: what both have apart from the line."""
 
     def __init__(
         self, settings: TestbedSettings, seed: int = 1, is_linked: bool = False, **section: Any
@@ -325,6 +354,7 @@ class PairRun(ControllerPair):
             "tcp:broker.virtual:1883",
             "store:/virtual/state",
         )
+        self.services = PairServices(self.testbed, config)
         row = PairRow(
             self.testbed.plant,
             self.testbed.bus,
@@ -334,5 +364,9 @@ class PairRun(ControllerPair):
             settings.setpoint_c,
             build_frame(RPU_UNIT, read_holding(0, 1)),
             self.testbed.history.add_console,
+            self.services.connect,
+            self.services.set_clock_apart,
         )
         super().__init__(world, row, is_linked, PAIR_KEY, **section)
+        if "log" in config:
+            self.services.watch_logs([stores["log"] for stores in self.section_stores], config)

@@ -56,6 +56,7 @@ ROW_TEXTS: dict[str, RowText] = {
     "modem_power": RowText("", "when the modem has power"),
     "controllers": RowText("", "2: two redundant controllers on the line of the row"),
     "pair_link": RowText("", "true: both controllers have a link and a store each"),
+    "pair_uplink": RowText("", "true: both controllers have a receiver, and one broker"),
     "units": RowText("", "2 to 16: CDUs of a group on one facility loop; it_kw is of each"),
     "shared_header": RowText("", "true: the units of the group pump into one header"),
     "rotate_h": RowText("h", "time between two changes of the lead of the group"),

@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--load-kw", type=float, metavar="KW", help="heat of the row (40 kW for each unit)"
     )
     parser.add_argument("--double", action="store_true", help="two failures in each run")
+    parser.add_argument("--header", action="store_true", help="all units pump into one header")
     parser.add_argument("--json", action="store_true", help="print one JSON record")
 
 
@@ -36,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= load_kw <= arguments.units * CAPACITY_KW:
         print("coldloop hil group: --load-kw must be 1 to 100 for each unit", file=sys.stderr)
         return 2
-    cases = draw_cases(arguments.units, load_kw, arguments.double)
+    cases = draw_cases(arguments.units, load_kw, arguments.double, arguments.header)
     verdicts = [run_case(case) for case in cases]
     broken = [verdict for verdict in verdicts if verdict.problems]
     record = {

@@ -24,7 +24,7 @@ from hil.scenario.suite import resolve
 from hil.shells.lockstep import LockStepDut
 from tests.support.cli_tools import SHORT, scenario_file
 
-PAIR_ROW = "[row]\ncontrollers = 2\npair_link = true\n"
+PAIR_ROW = "[row]\ncontrollers = 2\npair_link = true\npair_uplink = true\n"
 GROUP_ROW = "[row]\nunits = 3\n"
 ARGUMENTS = {"node": ":1", "unit": ":1", "alarm": ":group_link", "": ""}
 
@@ -134,6 +134,24 @@ def test_a_group_that_replaces_nothing_fails_a_scenario(monkeypatch: pytest.Monk
     assert any(failure.startswith("units_running: not 4") for failure in result.failures)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "failure"),
+    [
+        ("actuator.arbiter.Arbiter.follow", lambda *_: None, "speed_spread_pct: not <= 1;"),
+        ("group.component._DROOP_KPA_PCT", 0.0, "speed_spread_pct: not <= 1.2;"),
+        ("group.component.GroupComponent._is_joining", lambda _: False, "header_kpa: not >= 62"),
+    ],
+    ids=["all integrate", "no droop", "all follow the start of the lead"],
+)
+def test_a_header_without_a_rule_fails_its_scenario(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, failure: str
+) -> None:
+    monkeypatch.setattr("agent.control." + name, value)
+    run = open_run(find("group-header"), 1)
+    result = run.make_result("cpython", run.run())
+    assert any(found.startswith(failure) for found in result.failures), result.failures
+
+
 def test_one_seed_gives_one_digest() -> None:
     text = make(PAIR_ROW, 30, event_table(at_s=10, do='"node_pause"', value=1, for_s=2))
     results = []
@@ -152,7 +170,9 @@ def test_one_seed_gives_one_digest() -> None:
         ("units = 17", "", "row.units: 17 is outside 1 to 16"),
         ("pair_link = true", "", "row.pair_link: needs controllers = 2"),
         ("shared_header = true", "", "row.shared_header: needs units = 2 to 16"),
-        ('controllers = 2\nparts = "log"', "", "row.parts: 'log' is not available in a row with"),
+        ('controllers = 2\nparts = "log"', "", "row.parts: 'log' needs row.pair_uplink = true"),
+        ('controllers = 2\nparts = "remote"', "", "row.parts: 'remote' is not available in a row"),
+        ("pair_uplink = true", "", "row.pair_uplink: needs controllers = 2"),
         ("controllers = 2\nreceivers = 2", "", "row.receivers: is not available in a row with"),
         ("units = 2\npumps = 1", "", "row.pumps: is not available in a row with units = 2"),
         ("", event_table(at_s=1, do='"node_power"', value=1), "node_power needs row.controllers"),

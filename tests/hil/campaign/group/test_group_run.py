@@ -14,6 +14,12 @@ def test_a_single_failure_leaves_the_row_cooled(kind: str) -> None:
     assert verdict.problems == ()
 
 
+@pytest.mark.parametrize("kind", ["off", "alone", "split"])
+def test_a_single_failure_at_one_header_leaves_the_row_cooled(kind: str) -> None:
+    verdict = run_case(GroupCase(((kind, 1),), 3, 120.0, has_header=True))
+    assert verdict.problems == ()
+
+
 def test_a_stage_stops_and_a_loss_starts_it_again() -> None:
     run = GroupRun(3, 55.0)
     run.start()
@@ -81,6 +87,31 @@ def test_followers_take_the_speed_of_the_lead_and_use_droop_without_it() -> None
     assert {agent.pressure_loop.config.setpoint for agent in run.agents} == {
         run.agents[0].config.pressure.setpoint
     }
+
+
+def test_a_follower_runs_as_many_pumps_as_the_lead() -> None:
+    run = GroupRun(3, 100.0, shared="header")
+    run.start()
+    run.run(30)
+    running = [[pump.speed_pct > 1 for pump in bed.plant.pumps] for bed in run.testbeds]
+    assert running == [[True, False]] * 3
+    flows = [bed.plant.flow_true_lpm for bed in run.testbeds]
+    assert max(flows) <= 1.05 * min(flows)
+
+
+def test_a_lead_that_cannot_reach_the_speed_of_the_others_leads_after_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = GroupRun(2, 60.0, shared="header")
+    run.start()
+    run.run(20)
+    group = run.group(1)
+    group._join_s = 60
+    monkeypatch.setattr(group, "_fastest_pct", lambda: 150.0)
+    run.run(40)
+    assert group._is_joining()
+    run.run(85)
+    assert not group._is_joining()
 
 
 class NoReading:

@@ -2,7 +2,9 @@
 """A hub of pseudo-terminals in real time: two controllers and all emulated devices on one line.
 
 It passes the bytes of each controller to the other one and to the devices, and the replies of the
-devices to both. It records the writes: (controller, monotonic time in s).
+devices to both. It records the writes, and all requests to devices: (controller, monotonic time in
+s). A controller in `deaf` receives nothing, one in `mute` sends nothing. While the line is `held`,
+each frame is destroyed.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ import socket
 import threading
 import time
 import tty
+from collections.abc import Iterable
 from typing import Self
 
+from agent.redundancy.beacon import UNITS
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.kernel.world import World
@@ -47,6 +51,10 @@ class PairHub:
         self.addresses = [f"127.0.0.{host}:{free_port(host)}" for host in (1, 2)]
         self.testbed = Testbed(World(1, START_UTC), TestbedSettings())
         self.writes: list[tuple[int, float]] = []
+        self.requests: list[tuple[int, float]] = []
+        self.deaf: set[int] = set()
+        self.mute: set[int] = set()
+        self.held = False
         self._replies: list[tuple[int, int, bytes]] = []
         self._count = 0
         self._stop = threading.Event()
@@ -64,6 +72,10 @@ class PairHub:
             os.close(near)
             os.close(far)
 
+    def set_held(self, is_held: bool) -> None:
+        """Let a driver hold the line, or release it."""
+        self.held = is_held
+
     def _now_us(self) -> int:
         return (time.monotonic_ns() - self._began_ns) // 1000
 
@@ -78,21 +90,29 @@ class PairHub:
             now = self._now_us()
             self.testbed.plant.advance(now)
             while self._replies and self._replies[0][0] <= now:
-                self._send(heapq.heappop(self._replies)[2], near)
+                self._send(heapq.heappop(self._replies)[2], (0, 1))
 
     def _take(self, source: int, data: bytes) -> None:
         now = self._now_us()
+        if source in self.mute:
+            return
+        if self.held:
+            self._send(bytes(byte ^ 0x5A for byte in data), (1 - source,))
+            return
+        if len(data) > 3 and data[0] not in UNITS.values():
+            self.requests.append((source, time.monotonic()))
         if is_device_write(data):
             self.writes.append((source, time.monotonic()))
-        self._send(data, [self._ends[1 - source][0]])
+        self._send(data, (1 - source,))
         for delay, reply in self.testbed.bus.receive(data, now):
             self._count += 1
             heapq.heappush(self._replies, (now + delay, self._count, reply))
 
-    @staticmethod
-    def _send(data: bytes, ends: list[int]) -> None:
-        for end in ends:
+    def _send(self, data: bytes, nodes: Iterable[int]) -> None:
+        for node in nodes:
+            if node in self.deaf:
+                continue
             try:
-                os.write(end, data)
+                os.write(self._ends[node][0], data)
             except BlockingIOError:  # a stopped controller does not read
                 continue

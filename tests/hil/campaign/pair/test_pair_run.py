@@ -126,7 +126,15 @@ def config_of_pair(**changes):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"buses": {"bus": "tcp:192.0.2.1:502"}}, "needs exactly one bus"),
+        (
+            {"buses": {"bus": "tcp:192.0.2.1:502"}},
+            "buses.bus is tcp:192.0.2.1:502; over a network .* Use a line that both share, serial:",
+        ),
+        ({"buses": {"bus": "rtu+tcp:192.0.2.1:502"}}, "buses.bus is rtu.tcp:192.0.2.1:502; over"),
+        (
+            {"buses": {"bus": "serial:/dev/a?baud=19200", "hall": "tcp:192.0.2.1:502"}},
+            "buses has bus, hall; a pair shares one RS-485 line: move the devices to one bus",
+        ),
         ({"bus_timeout_ms": 300}, "bus_timeout_ms is 300, at most 200"),
         ({"redundancy": {"node": "file", "key": "5a" * 32}}, "node_file is missing"),
         ({"redundancy": {"node": "c", "key": "5a" * 32}}, "redundancy.node"),
