@@ -15,11 +15,12 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from microdot import Microdot, Request, Response
 
+from agent.tools.web.page_rule import PageRefusal, dispatch
 from deploy.northbound.access.networks import is_in_networks
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
@@ -66,7 +67,10 @@ class HttpConnection:
 
 
 class ConnectionGate:
-    """Accepts and serves the connections of one listening socket."""
+    """Accepts and serves the connections of one listening socket.
+
+    `refused`: called with each request of a foreign page, which reaches no route; see `page_rule`.
+    """
 
     def __init__(
         self,
@@ -76,8 +80,11 @@ class ConnectionGate:
         networks: Sequence[str] = (),
         *,
         collects: bool = False,
+        refused: Callable[[Request, PageRefusal], object] = lambda _request, _why: None,
     ) -> None:
         self._app: Any = app
+        self._refused = refused
+        self._scheme = "http" if context is None else "https"
         self._context = context
         self._limits = limits
         self._rate = HttpRateLimit(limits)
@@ -255,7 +262,7 @@ class ConnectionGate:
         else:
             request.g.connection = connection
             async with asyncio.timeout(self._limits.answer_s):
-                response = await self._app.dispatch_request(request)
+                response = await dispatch(self._app, request, self._scheme, self._refuse)
             length = len(response.body) if isinstance(response.body, bytes) else 0
             self._rate.spend(connection.address, time.monotonic(), length)
         close = request.headers.get("connection", "").lower() == "close"
@@ -272,6 +279,10 @@ class ConnectionGate:
         await self._write(writer, response, request, keep=keep)
         connection.blocked_at = None
         return keep
+
+    def _refuse(self, request: Request, why: PageRefusal) -> Response:
+        self._refused(request, why)
+        return plain_reply(why.status, why.text)
 
     async def _write(
         self,
