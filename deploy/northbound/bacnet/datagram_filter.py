@@ -9,6 +9,9 @@ A Forwarded-NPDU names the address of its sender itself. Only broadcasts are for
 a broadcast is an unconfirmed request. All else in it is dropped: each host could else send requests
 in the name of a permitted client.
 
+Messages of the network layer are dropped: the device is no router and needs no route, see
+`router_cache`. Any host could else change its routes or the number of its network.
+
 A long answer is a transaction until its client has acknowledged all segments. Nothing is refused
 for it: above a number, of one client or of all, the oldest one is aborted.
 """
@@ -21,7 +24,7 @@ from typing import Any
 from bacpypes3.apdu import AbortReason
 from bacpypes3.appservice import SEGMENTED_RESPONSE
 
-from deploy.northbound.bacnet.clients import host_of
+from deploy.northbound.bacnet.clients import sender_of
 from deploy.northbound.process.supervisor import STOP_EXCEPTIONS
 from deploy.northbound.rate_limit import RequestBudget
 
@@ -74,6 +77,7 @@ class DatagramFilter:
             source = str(pdu.pduSource)
             if not self.accepts(bytes(pdu.pduData), source):
                 return
+            pdu.pduUserData = _host(source)  # for `peer_of`
             begin = self._work_clock()
             try:
                 await forward(pdu)
@@ -108,7 +112,7 @@ class DatagramFilter:
             return
         by_client: dict[str, list[Any]] = {}
         for transaction in self._waiting():
-            by_client.setdefault(host_of(transaction.pdu_address), []).append(transaction)
+            by_client.setdefault(sender_of(transaction.pdu_address), []).append(transaction)
         ended = [old for found in by_client.values() for old in found[:-_MAX_OF_CLIENT]]
         for transaction in ended:
             await _abort(transaction)
@@ -130,23 +134,24 @@ def _host(source: str) -> str:
 
 
 def _is_formed(data: bytes) -> bool:
-    """Return whether the headers are right; of a Forwarded-NPDU also whether it is a broadcast."""
+    """Return whether the headers are right, and the NPDU can be for this device."""
     is_formed = (
         _MIN_BYTES <= len(data) <= _MAX_BYTES
         and data[0] == _BVLC
         and data[1] in _FUNCTIONS
         and int.from_bytes(data[2:4], "big") == len(data)
     )
-    return is_formed and (data[1] != _FORWARDED or _is_broadcast(data[_FORWARDED_BYTES:]))
+    if not is_formed or data[1] == _RESULT:
+        return is_formed
+    npdu = data[_FORWARDED_BYTES if data[1] == _FORWARDED else _MIN_BYTES :]
+    if len(npdu) < 2 or npdu[0] != _NPDU_VERSION or npdu[1] & _NETWORK_MESSAGE:
+        return False
+    return data[1] != _FORWARDED or _is_broadcast(npdu)
 
 
 def _is_broadcast(npdu: bytes) -> bool:
-    """Return whether an NPDU is what can be broadcast: of the network layer, or unconfirmed."""
-    if len(npdu) < 2 or npdu[0] != _NPDU_VERSION:
-        return False
+    """Return whether an NPDU is what can be broadcast: unconfirmed."""
     control, at = npdu[1], 2
-    if control & _NETWORK_MESSAGE:
-        return True
     for flag in (_HAS_DESTINATION, _HAS_SOURCE):
         if control & flag:  # network number of two bytes, length of the address, address
             at += 3 + (npdu[at + 2] if at + 2 < len(npdu) else 0)

@@ -43,7 +43,7 @@ from deploy.northbound.bacnet.alarm_objects import (
     Transition,
     same_time,
 )
-from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
+from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, peer_of
 from deploy.northbound.process.notifications import CountFile, NotificationQueue
 from deploy.northbound.process.supervisor import keep_running
 from deploy.ops.private_file import StateFile, load_state
@@ -112,22 +112,22 @@ class EventServices:
 
         The user in the audit log is the address. The name that the client gives is no proof.
         """
-        source = host_of(request.pduSource)
+        peer = peer_of(request)
         name = str(request.acknowledgmentSource)[:_LONGEST_SOURCE]
         target = f"{request.eventObjectIdentifier} in the name of {name!r}"
         try:
             alarm = self._check(request)
-            self._submit(alarm, source)
+            self._submit(alarm, peer.host)
         except Exception as error:
             word = error.errorCode if isinstance(error, ExecutionError) else type(error).__name__
             result = f"refused: {word}"
-            self._audit.record(source, source, PROTOCOL, "acknowledge", target, result)
+            self._audit.record(peer.user, peer.host, PROTOCOL, "acknowledge", target, result)
             raise
-        self._audit.record(source, source, PROTOCOL, "acknowledge", target, "accepted")
+        self._audit.record(peer.user, peer.host, PROTOCOL, "acknowledge", target, "accepted")
         return SimpleAckPDU(context=request)
 
     def _check(self, request: AcknowledgeAlarmRequest) -> AlarmObject:
-        if self._writer is None or not self._permitted.has(request.pduSource):
+        if self._writer is None or not self._permitted.has(peer_of(request)):
             raise ExecutionError("services", "serviceRequestDenied")
         alarm = self._alarms.find(request.eventObjectIdentifier)
         if alarm is None:
