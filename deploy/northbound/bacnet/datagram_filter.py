@@ -3,7 +3,9 @@
 
 Does not know services: only the headers of BVLC (ANSI/ASHRAE 135, Annex J), of the network layer
 (6.2) and the type of an APDU (20.1). Datagrams above a limit are dropped and counted. UDP addresses
-can be forged, so a limit of one address is not enough: there is one for all addresses too.
+can be forged, so a limit of one address is not enough: there is one for all addresses too. Clients
+of the permitted networks, and recipients of alarms, have shares of their own of all limits, which
+datagrams of other addresses do not use up; see `deploy.northbound.rate_limit`.
 
 A Forwarded-NPDU names the address of its sender itself. Only broadcasts are forwarded (J.4.5), and
 a broadcast is an unconfirmed request. All else in it is dropped: each host could else send requests
@@ -26,16 +28,20 @@ from bacpypes3.appservice import SEGMENTED_RESPONSE
 
 from deploy.northbound.bacnet.clients import sender_of
 from deploy.northbound.process.supervisor import STOP_EXCEPTIONS
-from deploy.northbound.rate_limit import RequestBudget
+from deploy.northbound.rate_limit import OTHERS, ClientBudget, Quantity, ShareLimits, measured
 
 _BVLC, _MIN_BYTES, _MAX_BYTES = 0x81, 4, 1497
 _ORIGINAL_UNICAST, _ORIGINAL_BROADCAST, _FORWARDED, _RESULT = 0x0A, 0x0B, 0x04, 0x00
 _FORWARDED_BYTES = 10  # with the address of the sender
 _FUNCTIONS = (_ORIGINAL_UNICAST, _ORIGINAL_BROADCAST, _FORWARDED, _RESULT)
-_PER_ADDRESS, _TOTAL = 200.0, 500.0
-_WORK_MS, _WORK_BURST_MS = 100.0, 2000.0
-"""Time of the processor for the datagrams of one address: ms in each s, and the reserve. The unit
-of systemd has 200 ms in each s for all servers."""
+PERMITTED, RECIPIENTS = "permitted", "recipients"
+"""Shares, beside that of others."""
+LIMITS = {
+    OTHERS: ShareLimits(Quantity(200, 200, 500, 500, 10), Quantity(100, 2000, 100, 4000, 4)),
+    PERMITTED: ShareLimits(Quantity(200, 200, 500, 500, 50), Quantity(100, 2000, 150, 4000, 20)),
+    RECIPIENTS: ShareLimits(Quantity(200, 200, 500, 500, 50), Quantity(100, 2000, 100, 4000, 20)),
+}
+"""Datagrams, and ms of the processor. The unit of systemd has 200 ms in each s for all servers."""
 _MAX_TRANSACTIONS, _MAX_OF_CLIENT = 64, 16
 _NPDU_VERSION, _NETWORK_MESSAGE, _HAS_DESTINATION, _HAS_SOURCE = 1, 0x80, 0x20, 0x08
 _UNCONFIRMED = 1
@@ -54,20 +60,21 @@ class DatagramCounters:
 class DatagramFilter:
     """Drops datagrams. `transactions`: the open transactions of the application.
 
-    `work_clock`: time of the processor that this thread has used, s.
+    `share_of`: the share of an IP address. `work_clock`: time of the processor that this thread has
+    used, s.
     """
 
     def __init__(
         self,
         transactions: list[Any],
+        share_of: Callable[[str], str] = lambda _host: OTHERS,
         clock: Callable[[], float] = time.monotonic,
         work_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self.counters = DatagramCounters()
         self._transactions, self._clock, self._work_clock = transactions, clock, work_clock
-        self._each = RequestBudget(_PER_ADDRESS, _PER_ADDRESS)
-        self._all = RequestBudget(_TOTAL, _TOTAL)
-        self._work = RequestBudget(_WORK_MS, _WORK_BURST_MS)
+        self._share_of = share_of
+        self._budget = ClientBudget(LIMITS, share_of)
 
     def attach(self, server: Any, finish: Callable[[], Awaitable[None]]) -> None:
         """Stand in front of a datagram server of bacpypes3; `finish` runs after each datagram."""
@@ -78,29 +85,32 @@ class DatagramFilter:
             if not self.accepts(bytes(pdu.pduData), source):
                 return
             pdu.pduUserData = _host(source)  # for `peer_of`
-            begin = self._work_clock()
+            work = self._execute(forward(pdu), finish)
             try:
-                await forward(pdu)
-                await finish()
-                await self._make_room()
+                await measured(work, self._work_clock, lambda used_s: spend(source, used_s))
             except STOP_EXCEPTIONS:
                 raise
             except BaseException:  # noqa: BLE001 - errors of bacpypes3 are not `Exception`
                 self.counters.failed += 1
-            used_ms = 1000 * (self._work_clock() - begin)
-            self._work.spend(_host(source), self._clock(), used_ms)
+
+        def spend(source: str, used_s: float) -> None:
+            self._budget.spend(_host(source), self._clock(), 1000 * used_s)
 
         server.confirmation = confirm
+
+    async def _execute(
+        self, work: Awaitable[object], finish: Callable[[], Awaitable[None]]
+    ) -> None:
+        await work
+        await finish()
+        await self._make_room()
 
     def accepts(self, data: bytes, source: str) -> bool:
         """Return whether a datagram is decoded; count it."""
         if not _is_formed(data):
             self.counters.malformed += 1
             return False
-        now, host = self._clock(), _host(source)
-        if not (
-            self._work.take(host, now) and self._each.take(host, now) and self._all.take("", now)
-        ):
+        if not self._budget.take(_host(source), self._clock()):
             self.counters.over_limit += 1
             return False
         self.counters.accepted += 1
@@ -116,8 +126,13 @@ class DatagramFilter:
         ended = [old for found in by_client.values() for old in found[:-_MAX_OF_CLIENT]]
         for transaction in ended:
             await _abort(transaction)
-        for transaction in self._waiting()[:-_MAX_TRANSACTIONS]:
+        waiting = self._waiting()
+        waiting.sort(key=lambda found: self._is_known(found.pdu_address))  # of others first
+        for transaction in waiting[:-_MAX_TRANSACTIONS]:
             await _abort(transaction)
+
+    def _is_known(self, address: Any) -> bool:
+        return self._share_of(sender_of(address)) != OTHERS
 
     def _waiting(self) -> list[Any]:
         """Return the transactions that wait for the acknowledgement of a segment, oldest first."""

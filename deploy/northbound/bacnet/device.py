@@ -38,8 +38,8 @@ from bacpypes3.primitivedata import Date, Real, Time
 
 from deploy.northbound.access.types import AuditSink, SetPointChange, WriteAccess
 from deploy.northbound.bacnet.alarm_objects import AlarmObjects, date_time
-from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, peer_of
-from deploy.northbound.bacnet.datagram_filter import DatagramFilter
+from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, peer_of, sender_of
+from deploy.northbound.bacnet.datagram_filter import PERMITTED, RECIPIENTS, DatagramFilter
 from deploy.northbound.bacnet.event_services import EventServices
 from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.request_check import RequestCheck
@@ -48,6 +48,7 @@ from deploy.northbound.bacnet.set_points import SetPointWrites
 from deploy.northbound.bacnet.subscriptions import SubscriptionServices, ignore_result
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.bacnet.update_faults import UpdateFaults
+from deploy.northbound.rate_limit import OTHERS
 from deploy.northbound.snapshot import Snapshot
 
 _MAX_UNANSWERED = 128
@@ -378,6 +379,14 @@ def make_device(
     app.events = EventServices(alarms, app.permitted, writer, audit, state)
     app.events.load()
     bind(app.asap, RequestCheck(audit, PROTOCOL, lambda: app.executed), app.nsap)
+    known = frozenset(sender_of(text) for text in settings.get("recipients", ()))
+
+    def share_of(host: str) -> str:
+        if host in known:
+            return RECIPIENTS
+        return PERMITTED if app.permitted.has_host(host) else OTHERS
+
     for link in app.link_layers.values():
-        DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)
+        tested = DatagramFilter(app.asap.serverTransactions, share_of)
+        tested.attach(link.server, app.reject_undecoded)
     return app

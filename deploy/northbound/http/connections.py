@@ -25,6 +25,7 @@ from deploy.northbound.access.networks import is_in_networks
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
+from deploy.northbound.rate_limit import measured
 
 _COLLECT_EVERY = 16
 """Closed connections until a collection: asyncio leaves a cycle with a TLS buffer of 256 KiB."""
@@ -120,15 +121,24 @@ class ConnectionGate:
     def open_stream(self, request: Request, group: str) -> bool:
         """Make the answer to `request` a stream without a deadline; False: too many streams.
 
-        Each group has its own places, so clients without login take none of those with one.
+        Each group has its own places. If they are taken, a known address gets that of another one.
         """
         connection: HttpConnection = request.g.connection
         others = [entry for entry in self._open if entry.stream == group]
         own = [entry for entry in others if entry.address == connection.address]
-        if len(others) >= self._limits.streams or len(own) >= self._limits.address_streams:
+        if len(own) >= self._limits.address_streams:
             return False
+        if len(others) >= self._limits.streams:
+            unknown = [entry for entry in others if not self._is_known(entry.address)]
+            if not unknown or not self._is_known(connection.address):
+                return False
+            self._open.pop(unknown[0])
+            self._cancel(unknown[0])
         connection.stream = group
         return True
+
+    def _is_known(self, address: str) -> bool:
+        return self._rate.is_known(address, time.monotonic())
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         self.counters["accepted"] += 1
@@ -155,15 +165,22 @@ class ConnectionGate:
     def _evict(self, candidates: list[HttpConnection]) -> bool:
         """Close a connection of the address that has most of them; return whether there was one.
 
-        One whose client does not read, then the oldest one without any request, then the oldest one
-        that waits for a request. So a client loses none to others that open many.
+        Those of known addresses are closed last; see `limits`. Of the others one whose client does
+        not read, then the oldest one without any request, then the oldest one that waits for a
+        request. So a client loses none to others that open many.
         """
         now, counts = time.monotonic(), Counter(entry.address for entry in self._open)
         found = [entry for entry in candidates if entry.task is not None and _is_idle(entry, now)]
         if not found:
             return False
         connection = min(
-            found, key=lambda c: (-counts[c.address], c.blocked_at is None, c.requests > 0)
+            found,
+            key=lambda c: (
+                self._rate.is_known(c.address, now),
+                -counts[c.address],
+                c.blocked_at is None,
+                c.requests > 0,
+            ),
         )
         self._open.pop(connection, None)
         self._cancel(connection)
@@ -261,10 +278,7 @@ class ConnectionGate:
             response = plain_reply(429, "too many requests", {"Retry-After": "1"})
         else:
             request.g.connection = connection
-            async with asyncio.timeout(self._limits.answer_s):
-                response = await dispatch(self._app, request, self._scheme, self._refuse)
-            length = len(response.body) if isinstance(response.body, bytes) else 0
-            self._rate.spend(connection.address, time.monotonic(), length)
+            response = await self._dispatch(connection.address, request)
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:
@@ -279,6 +293,22 @@ class ConnectionGate:
         await self._write(writer, response, request, keep=keep)
         connection.blocked_at = None
         return keep
+
+    async def _dispatch(self, address: str, request: Request) -> Response:
+        """Return the answer of the app; its budgets have what the answer has used."""
+        used_s = [0.0]
+        work = dispatch(self._app, request, self._scheme, self._refuse)
+        try:
+            async with asyncio.timeout(self._limits.answer_s):
+                response: Response = await measured(work, time.thread_time, used_s.append)
+        finally:
+            now = time.monotonic()
+            self._rate.spend(address, now, 0, 1000 * sum(used_s))
+        if getattr(request.g, "is_known", False):
+            self._rate.prove(address, now)
+        body: Any = response.body
+        self._rate.spend(address, now, len(body) if isinstance(body, bytes) else 0, 0.0)
+        return response
 
     def _refuse(self, request: Request, why: PageRefusal) -> Response:
         self._refused(request, why)

@@ -37,6 +37,7 @@ from deploy.northbound.access.types import (
     SetPointChange,
     UnitCommand,
 )
+from deploy.northbound.http.limits import mark_known
 from deploy.northbound.panel.actions import (
     ACTIONS,
     ActionError,
@@ -170,6 +171,7 @@ class PanelRoutes:
         found = await asyncio.to_thread(logins.login, user, password, _address(request))
         if isinstance(found, Refusal):
             return _refused(found, 401)
+        mark_known(request)
         return _json(_session_json(found))
 
     async def _logout(self, request: Request, _fields: Mapping[str, Any]) -> _Reply:
@@ -286,7 +288,10 @@ class PanelRoutes:
         logins = self._services.logins
         if logins is None or not 0 < len(token) <= _MAX_LOGIN_TEXT:
             return None
-        return logins.find_session(token)
+        session = logins.find_session(token)
+        if session is not None:
+            mark_known(request)
+        return session
 
     def _signed_in(self, request: Request) -> Session | Response:
         """Return a session that can do more than change its password, or the refusal."""

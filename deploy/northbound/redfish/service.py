@@ -17,6 +17,7 @@ from microdot import Microdot, Request, Response
 from deploy.northbound.access.sessions import TOO_MANY
 from deploy.northbound.access.types import READ_ONLY, AuditSink, Refusal, Session
 from deploy.northbound.http.connections import ConnectionGate
+from deploy.northbound.http.limits import mark_known
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response
 from deploy.northbound.redfish.messages import Json, RedfishError, message, not_found
@@ -258,6 +259,7 @@ class RedfishService:
                 text = message("ServiceTemporarilyUnavailable", found.retry_s)
                 raise RedfishError(503, text, headers={"Retry-After": str(found.retry_s)})
             raise RedfishError(401, message("NoValidSession"), headers=_CHALLENGE)
+        mark_known(request)
         path = f"{SESSIONS}/{found.id}"
         content: Json = {"@odata.id": path, "@odata.type": type_name("Session"), "Id": found.id,
                          "Name": f"Session of {found.user}", **session_content(found)}  # fmt: skip

@@ -20,10 +20,11 @@ from bacpypes3.apdu import ErrorRejectAbortNack
 from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
-from deploy.northbound.bacnet.datagram_filter import DatagramFilter
+from deploy.northbound.bacnet.datagram_filter import LIMITS, DatagramFilter
 from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
 from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
@@ -140,7 +141,8 @@ async def _attack(count: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter._TOTAL", 1e9)
+    limits = dict.fromkeys(LIMITS, ShareLimits(UNLIMITED))
+    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
     result = asyncio.run(_attack(count))
     assert result["faults"] == []
     assert result["writes"] == 0
@@ -256,7 +258,7 @@ def test_priorities_of_a_write(tail: bytes, error: tuple[int, int] | None) -> No
 
 def test_the_filter_drops_what_is_no_bacnet() -> None:
     times = [0.0]
-    tested = DatagramFilter([], lambda: times[0])
+    tested = DatagramFilter([], clock=lambda: times[0])
     for data in (
         b"",
         b"\x81",
@@ -354,7 +356,7 @@ def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
 def test_an_address_has_a_share_of_the_processor() -> None:
     """200 requests a second for all properties are more than the processor can answer."""
     times, used, served = [0.0], [0.0], []
-    tested = DatagramFilter([], lambda: times[0], lambda: used[0])
+    tested = DatagramFilter([], clock=lambda: times[0], work_clock=lambda: used[0])
     server = SimpleNamespace()
 
     async def answer(pdu: Any) -> None:

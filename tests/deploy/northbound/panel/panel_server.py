@@ -227,7 +227,8 @@ class PanelServer:
         listener = listen("http", "127.0.0.1", self._port)
         self.origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
         limits = HttpLimits(address_rate=5000, address_burst=5000, total_rate=5000,
-                            total_burst=5000)  # fmt: skip
+                            total_burst=5000, work_ms=1e6, other_work_ms=1e6,
+    known_work_ms=1e6)  # fmt: skip
         self.gate = ConnectionGate(app, None, limits, refused=make_refusal_record(self.audit))
         serving = asyncio.create_task(self.gate.serve(listener))
         self.address = f"{self.origin}/panel"

@@ -31,7 +31,15 @@ from deploy.northbound.redfish.event_push import EventPush
 PASSWORD = "Correct-Horse-7"
 METRICS_TOKEN = "t" * 32
 USERS = {"admin": "Administrator", "operator": "Operator", "reader": "ReadOnly"}
-LIMITS = HttpLimits(address_rate=5000, address_burst=5000, total_rate=5000, total_burst=5000)
+LIMITS = HttpLimits(
+    address_rate=5000,
+    address_burst=5000,
+    total_rate=5000,
+    total_burst=5000,
+    work_ms=1e6,
+    other_work_ms=1e6,
+    known_work_ms=1e6,
+)
 
 
 class FakeAccounts:
