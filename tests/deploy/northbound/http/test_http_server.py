@@ -279,7 +279,12 @@ def _gate(limits: HttpLimits) -> Iterator[tuple[ConnectionGate, int]]:
         return Response(parts() if gate.open_stream(request, "x") else "full")  # type: ignore[arg-type]
 
     app.get("/stream")(stream)
-    app.get("/login")(lambda request: mark_known(request) or "welcome")
+
+    async def login(request: Any) -> str:
+        mark_known(request)
+        return "welcome"
+
+    app.get("/login")(login)
 
     async def work(_request: Any) -> str:
         end = time.thread_time() + 0.05
