@@ -19,6 +19,7 @@ from typing import Any
 from microdot import Microdot, Request, Response
 
 from deploy.northbound.access.types import READ_ONLY, Session
+from deploy.northbound.http.limits import mark_known
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response, plain_reply
 from deploy.northbound.http.site import WebSite
@@ -262,6 +263,8 @@ async def _refused(request: Request, token: str, login: Authenticator | None) ->
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         has_token = bool(token) and hmac.compare_digest(value.strip().encode(), token.encode())
+        if has_token:
+            mark_known(request)
         return 0 if has_token else 401
     found = None if login is None else await login.identify(request, request.client_addr[0])
     if not isinstance(found, Session):

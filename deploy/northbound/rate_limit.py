@@ -1,30 +1,65 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Budget of requests for each address: a token bucket.
+"""Budgets of the clients of all servers: requests and time of the processor, by address and share.
 
-Does not wait and does not drop; the servers do. The number of addresses is bounded.
+Does not wait and does not drop; the servers do. Each quantity is a token bucket: a rate, and a
+reserve that fills while nothing is used. `RequestBudget` counts the requests of each address alone.
+`ClientBudget` has two quantities and shares:
+
+    share      addresses of one kind, such as permitted ones; it has totals of its own, which
+               addresses of another kind do not use
+    request    counted when it comes
+    work       time of the processor, counted afterwards as it was measured; a request needs a
+               rest of any size
+
+The total of a share spares addresses that send little: an address above its spared rate can use
+only the upper half of the reserve. So a few addresses that send much stop none that sends little.
 """
 
+import math
+import types
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+OTHERS = "others"
+"""The share of addresses that no rule permits."""
 _MAX_ADDRESSES = 1024
+_LEAST_WORK_MS = 1e-3
+_SPARED_S = 2.0
+"""Reserve of the spared rate, s."""
 
 
 @dataclass(slots=True)
-class _Bucket:
+class TokenBucket:
+    """`rate` tokens a second, at most `burst`. Times are monotonic seconds."""
+
+    rate: float
+    burst: float
     tokens: float
     refilled_at_s: float
+
+    def rest(self, now: float) -> float:
+        """Return the tokens now."""
+        self.tokens = min(self.burst, self.tokens + (now - self.refilled_at_s) * self.rate)
+        self.refilled_at_s = now
+        return self.tokens
+
+
+def full_bucket(rate: float, burst: float, now: float) -> TokenBucket:
+    """Return a bucket with its whole reserve."""
+    return TokenBucket(rate, burst, burst, now)
 
 
 @dataclass(slots=True)
 class RequestBudget:
-    """`rate` requests a second, with a reserve of `burst`. Times are monotonic seconds.
+    """`rate` requests a second of each address, with a reserve of `burst`.
 
     At most 1,024 addresses are known; the one that was not used for longest is forgotten first.
     """
 
     rate: float
     burst: float
-    _buckets: dict[str, _Bucket] = field(default_factory=dict)
+    _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
     def delay(self, address: str, now: float) -> float:
         """Take one request from the budget of an address; return how long it waits, s."""
@@ -40,19 +75,134 @@ class RequestBudget:
         bucket.tokens -= 1
         return True
 
+    def _renew(self, address: str, now: float) -> TokenBucket:
+        bucket = self._buckets.pop(address, None) or full_bucket(self.rate, self.burst, now)
+        self._buckets[address] = bucket
+        _drop_oldest(self._buckets)
+        bucket.rest(now)
+        return bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """Limits of requests, or of ms of work: a rate in each s and a reserve.
+
+    `rate`, `burst`: of one address. `total`, `total_burst`: of all of a share. `spared`: rate of
+    one address that the total spares.
+    """
+
+    rate: float
+    burst: float
+    total: float
+    total_burst: float
+    spared: float
+
+
+UNLIMITED = Quantity(math.inf, math.inf, math.inf, math.inf, math.inf)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareLimits:
+    """Limits of a share. `work`: in ms of the processor."""
+
+    requests: Quantity
+    work: Quantity = UNLIMITED
+
+
+class _Fair:
+    """One quantity of a share: the buckets of its addresses, and that of all."""
+
+    def __init__(self, limits: Quantity) -> None:
+        self._limits = limits
+        self._all = full_bucket(limits.total, limits.total_burst, 0.0)
+        self._own: dict[str, tuple[TokenBucket, TokenBucket]] = {}
+
+    def has(self, address: str, now: float, least: float) -> bool:
+        own, spared = self._buckets(address, now)
+        kept = 0.0 if spared.rest(now) >= least else self._limits.total_burst / 2
+        return own.rest(now) >= least and self._all.rest(now) >= least + kept
+
     def spend(self, address: str, now: float, amount: float) -> None:
-        """Take an amount that is known afterwards; the budget can be below 0 then."""
-        self._renew(address, now).tokens -= amount
+        own, spared = self._buckets(address, now)
+        for bucket in (own, spared, self._all):
+            bucket.rest(now)
+            bucket.tokens -= amount
+        if amount:  # what an address has used above its spared rate costs it no more than this
+            spared.tokens = max(-amount, spared.tokens)
+
+    def _buckets(self, address: str, now: float) -> tuple[TokenBucket, TokenBucket]:
+        limits, found = self._limits, self._own.pop(address, None)
+        if found is None:
+            rate = limits.spared
+            found = (
+                full_bucket(limits.rate, limits.burst, now),
+                full_bucket(rate, rate * _SPARED_S, now),
+            )
+        self._own[address] = found
+        _drop_oldest(self._own)
+        return found
+
+    @property
+    def addresses(self) -> int:
+        return len(self._own)
+
+
+class ClientBudget:
+    """The budgets of a server. `share_of`: the share of an address, a key of `limits`.
+
+    At most 1,024 addresses of a share are known, as in `RequestBudget`.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[str, ShareLimits],
+        share_of: Callable[[str], str] = lambda _address: OTHERS,
+    ) -> None:
+        self._share_of = share_of
+        self._shares = {
+            name: (_Fair(share.requests), _Fair(share.work)) for name, share in limits.items()
+        }
+
+    def take(self, address: str, now: float) -> bool:
+        """Take one request if the address and its share have one, and a rest of work."""
+        requests, work = self._shares[self._share_of(address)]
+        if not work.has(address, now, _LEAST_WORK_MS) or not requests.has(address, now, 1):
+            return False
+        requests.spend(address, now, 1)
+        return True
+
+    def spend(self, address: str, now: float, work_ms: float, requests: int = 0) -> None:
+        """Take what a request has used; a budget can be below 0 then."""
+        counted, work = self._shares[self._share_of(address)]
+        counted.spend(address, now, requests)
+        work.spend(address, now, work_ms)
 
     def addresses(self) -> int:
-        """Return the number of known addresses."""
-        return len(self._buckets)
+        """Return the number of known addresses of all shares."""
+        return sum(requests.addresses for requests, _work in self._shares.values())
 
-    def _renew(self, address: str, now: float) -> _Bucket:
-        bucket = self._buckets.pop(address, None) or _Bucket(self.burst, now)
-        self._buckets[address] = bucket
-        if len(self._buckets) > _MAX_ADDRESSES:
-            del self._buckets[next(iter(self._buckets))]
-        bucket.tokens = min(self.burst, bucket.tokens + (now - bucket.refilled_at_s) * self.rate)
-        bucket.refilled_at_s = now
-        return bucket
+
+@types.coroutine
+def measured(
+    work: Coroutine[Any, Any, Any], clock: Callable[[], float], spend: Callable[[float], object]
+) -> Generator[Any, Any, Any]:
+    """Await `work`; give to `spend` what `clock` has counted in its own steps, not in its waits."""
+    value, problem = None, None
+    while True:
+        begin = clock()
+        try:
+            wait = work.send(value) if problem is None else work.throw(problem)
+        except StopIteration as end:
+            return end.value
+        finally:
+            spend(clock() - begin)
+        value, problem = None, None
+        try:
+            value = yield wait
+        except BaseException as error:  # noqa: BLE001 - it belongs to the work
+            problem = error
+
+
+def _drop_oldest(known: dict[str, Any]) -> None:
+    if len(known) > _MAX_ADDRESSES:
+        del known[next(iter(known))]

@@ -9,10 +9,13 @@ are taken, the oldest connection without a complete request is closed.
 
 import asyncio
 import contextlib
+import json
 from types import MethodType
 from typing import Any
 
 from microdot import Microdot, Request, Response
+
+from agent.tools.web.page_rule import PageRefusal, dispatch
 
 MAX_CONNECTIONS = 256
 MAX_STREAMS = 64
@@ -23,6 +26,11 @@ ANSWER_S = 60.0
 async def _write_and_drain(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
     await writer.drain()
+
+
+def _refuse(_request: Request, why: PageRefusal) -> Response:
+    body = json.dumps({"error": why.text})
+    return Response(body, why.status, {"Content-Type": "application/json"})
 
 
 class ConnectionPool:
@@ -61,7 +69,7 @@ class ConnectionPool:
         timer.cancel()
         loop = asyncio.get_running_loop()
         self._answering[writer] = loop.call_later(ANSWER_S, self._close, writer)
-        response = await self._app.dispatch_request(request)
+        response = await dispatch(self._app, request, "http", _refuse)
         if response is not Response.already_handled:
             await response.write(writer)
 

@@ -4,7 +4,8 @@
 Does not answer requests; it passes them to `hil.page.session_manager` in the bench's thread. The
 default address is on loopback. There the Host header must name the loopback, so that a foreign page
 cannot use another name. On other addresses each request needs the token. A request that changes
-anything must be JSON with the header X-Coldloop, which a foreign page cannot send.
+anything must be JSON with the header X-Coldloop. Requests of foreign pages reach no route; see
+`agent.tools.web.page_rule`.
 """
 
 import asyncio

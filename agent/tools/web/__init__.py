@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts that the pages share: static files, without a server."""
+"""Parts that the pages share: static files, and the rule for requests of foreign pages."""

@@ -3,11 +3,16 @@
 
 Does not know services: only the headers of BVLC (ANSI/ASHRAE 135, Annex J), of the network layer
 (6.2) and the type of an APDU (20.1). Datagrams above a limit are dropped and counted. UDP addresses
-can be forged, so a limit of one address is not enough: there is one for all addresses too.
+can be forged, so a limit of one address is not enough: there is one for all addresses too. Clients
+of the permitted networks, and recipients of alarms, have shares of their own of all limits, which
+datagrams of other addresses do not use up; see `deploy.northbound.rate_limit`.
 
 A Forwarded-NPDU names the address of its sender itself. Only broadcasts are forwarded (J.4.5), and
 a broadcast is an unconfirmed request. All else in it is dropped: each host could else send requests
 in the name of a permitted client.
+
+Messages of the network layer are dropped: the device is no router and needs no route, see
+`router_cache`. Any host could else change its routes or the number of its network.
 
 A long answer is a transaction until its client has acknowledged all segments. Nothing is refused
 for it: above a number, of one client or of all, the oldest one is aborted.
@@ -21,18 +26,22 @@ from typing import Any
 from bacpypes3.apdu import AbortReason
 from bacpypes3.appservice import SEGMENTED_RESPONSE
 
-from deploy.northbound.bacnet.clients import host_of
+from deploy.northbound.bacnet.clients import sender_of
 from deploy.northbound.process.supervisor import STOP_EXCEPTIONS
-from deploy.northbound.rate_limit import RequestBudget
+from deploy.northbound.rate_limit import OTHERS, ClientBudget, Quantity, ShareLimits, measured
 
 _BVLC, _MIN_BYTES, _MAX_BYTES = 0x81, 4, 1497
 _ORIGINAL_UNICAST, _ORIGINAL_BROADCAST, _FORWARDED, _RESULT = 0x0A, 0x0B, 0x04, 0x00
 _FORWARDED_BYTES = 10  # with the address of the sender
 _FUNCTIONS = (_ORIGINAL_UNICAST, _ORIGINAL_BROADCAST, _FORWARDED, _RESULT)
-_PER_ADDRESS, _TOTAL = 200.0, 500.0
-_WORK_MS, _WORK_BURST_MS = 100.0, 2000.0
-"""Time of the processor for the datagrams of one address: ms in each s, and the reserve. The unit
-of systemd has 200 ms in each s for all servers."""
+PERMITTED, RECIPIENTS = "permitted", "recipients"
+"""Shares, beside that of others."""
+LIMITS = {
+    OTHERS: ShareLimits(Quantity(200, 200, 500, 500, 10), Quantity(100, 2000, 100, 4000, 4)),
+    PERMITTED: ShareLimits(Quantity(200, 200, 500, 500, 50), Quantity(100, 2000, 150, 4000, 20)),
+    RECIPIENTS: ShareLimits(Quantity(200, 200, 500, 500, 50), Quantity(100, 2000, 100, 4000, 20)),
+}
+"""Datagrams, and ms of the processor. The unit of systemd has 200 ms in each s for all servers."""
 _MAX_TRANSACTIONS, _MAX_OF_CLIENT = 64, 16
 _NPDU_VERSION, _NETWORK_MESSAGE, _HAS_DESTINATION, _HAS_SOURCE = 1, 0x80, 0x20, 0x08
 _UNCONFIRMED = 1
@@ -51,20 +60,21 @@ class DatagramCounters:
 class DatagramFilter:
     """Drops datagrams. `transactions`: the open transactions of the application.
 
-    `work_clock`: time of the processor that this thread has used, s.
+    `share_of`: the share of an IP address. `work_clock`: time of the processor that this thread has
+    used, s.
     """
 
     def __init__(
         self,
         transactions: list[Any],
+        share_of: Callable[[str], str] = lambda _host: OTHERS,
         clock: Callable[[], float] = time.monotonic,
         work_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self.counters = DatagramCounters()
         self._transactions, self._clock, self._work_clock = transactions, clock, work_clock
-        self._each = RequestBudget(_PER_ADDRESS, _PER_ADDRESS)
-        self._all = RequestBudget(_TOTAL, _TOTAL)
-        self._work = RequestBudget(_WORK_MS, _WORK_BURST_MS)
+        self._share_of = share_of
+        self._budget = ClientBudget(LIMITS, share_of)
 
     def attach(self, server: Any, finish: Callable[[], Awaitable[None]]) -> None:
         """Stand in front of a datagram server of bacpypes3; `finish` runs after each datagram."""
@@ -74,29 +84,33 @@ class DatagramFilter:
             source = str(pdu.pduSource)
             if not self.accepts(bytes(pdu.pduData), source):
                 return
-            begin = self._work_clock()
+            pdu.pduUserData = _host(source)  # for `peer_of`
+            work = self._execute(forward(pdu), finish)
             try:
-                await forward(pdu)
-                await finish()
-                await self._make_room()
+                await measured(work, self._work_clock, lambda used_s: spend(source, used_s))
             except STOP_EXCEPTIONS:
                 raise
             except BaseException:  # noqa: BLE001 - errors of bacpypes3 are not `Exception`
                 self.counters.failed += 1
-            used_ms = 1000 * (self._work_clock() - begin)
-            self._work.spend(_host(source), self._clock(), used_ms)
+
+        def spend(source: str, used_s: float) -> None:
+            self._budget.spend(_host(source), self._clock(), 1000 * used_s)
 
         server.confirmation = confirm
+
+    async def _execute(
+        self, work: Awaitable[object], finish: Callable[[], Awaitable[None]]
+    ) -> None:
+        await work
+        await finish()
+        await self._make_room()
 
     def accepts(self, data: bytes, source: str) -> bool:
         """Return whether a datagram is decoded; count it."""
         if not _is_formed(data):
             self.counters.malformed += 1
             return False
-        now, host = self._clock(), _host(source)
-        if not (
-            self._work.take(host, now) and self._each.take(host, now) and self._all.take("", now)
-        ):
+        if not self._budget.take(_host(source), self._clock()):
             self.counters.over_limit += 1
             return False
         self.counters.accepted += 1
@@ -108,12 +122,17 @@ class DatagramFilter:
             return
         by_client: dict[str, list[Any]] = {}
         for transaction in self._waiting():
-            by_client.setdefault(host_of(transaction.pdu_address), []).append(transaction)
+            by_client.setdefault(sender_of(transaction.pdu_address), []).append(transaction)
         ended = [old for found in by_client.values() for old in found[:-_MAX_OF_CLIENT]]
         for transaction in ended:
             await _abort(transaction)
-        for transaction in self._waiting()[:-_MAX_TRANSACTIONS]:
+        waiting = self._waiting()
+        waiting.sort(key=lambda found: self._is_known(found.pdu_address))  # of others first
+        for transaction in waiting[:-_MAX_TRANSACTIONS]:
             await _abort(transaction)
+
+    def _is_known(self, address: Any) -> bool:
+        return self._share_of(sender_of(address)) != OTHERS
 
     def _waiting(self) -> list[Any]:
         """Return the transactions that wait for the acknowledgement of a segment, oldest first."""
@@ -130,23 +149,24 @@ def _host(source: str) -> str:
 
 
 def _is_formed(data: bytes) -> bool:
-    """Return whether the headers are right; of a Forwarded-NPDU also whether it is a broadcast."""
+    """Return whether the headers are right, and the NPDU can be for this device."""
     is_formed = (
         _MIN_BYTES <= len(data) <= _MAX_BYTES
         and data[0] == _BVLC
         and data[1] in _FUNCTIONS
         and int.from_bytes(data[2:4], "big") == len(data)
     )
-    return is_formed and (data[1] != _FORWARDED or _is_broadcast(data[_FORWARDED_BYTES:]))
+    if not is_formed or data[1] == _RESULT:
+        return is_formed
+    npdu = data[_FORWARDED_BYTES if data[1] == _FORWARDED else _MIN_BYTES :]
+    if len(npdu) < 2 or npdu[0] != _NPDU_VERSION or npdu[1] & _NETWORK_MESSAGE:
+        return False
+    return data[1] != _FORWARDED or _is_broadcast(npdu)
 
 
 def _is_broadcast(npdu: bytes) -> bool:
-    """Return whether an NPDU is what can be broadcast: of the network layer, or unconfirmed."""
-    if len(npdu) < 2 or npdu[0] != _NPDU_VERSION:
-        return False
+    """Return whether an NPDU is what can be broadcast: unconfirmed."""
     control, at = npdu[1], 2
-    if control & _NETWORK_MESSAGE:
-        return True
     for flag in (_HAS_DESTINATION, _HAS_SOURCE):
         if control & flag:  # network number of two bytes, length of the address, address
             at += 3 + (npdu[at + 2] if at + 2 < len(npdu) else 0)

@@ -38,16 +38,17 @@ from bacpypes3.primitivedata import Date, Real, Time
 
 from deploy.northbound.access.types import AuditSink, SetPointChange, WriteAccess
 from deploy.northbound.bacnet.alarm_objects import AlarmObjects, date_time
-from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
-from deploy.northbound.bacnet.datagram_filter import DatagramFilter
+from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, peer_of, sender_of
+from deploy.northbound.bacnet.datagram_filter import PERMITTED, RECIPIENTS, DatagramFilter
 from deploy.northbound.bacnet.event_services import EventServices
 from deploy.northbound.bacnet.point_objects import PointObjects
 from deploy.northbound.bacnet.request_check import RequestCheck
-from deploy.northbound.bacnet.router_cache import BoundedRouterCache
+from deploy.northbound.bacnet.router_cache import NoRouterCache
 from deploy.northbound.bacnet.set_points import SetPointWrites
 from deploy.northbound.bacnet.subscriptions import SubscriptionServices, ignore_result
 from deploy.northbound.bacnet.trend_log import TrendLogs
 from deploy.northbound.bacnet.update_faults import UpdateFaults
+from deploy.northbound.rate_limit import OTHERS
 from deploy.northbound.snapshot import Snapshot
 
 _MAX_UNANSWERED = 128
@@ -291,7 +292,7 @@ class BacnetDevice(SubscriptionServices):
             raise ExecutionError("services", "parameterOutOfRange")
         point = self.points.find(identifier)
         is_value = str(entry.propertyIdentifier) == "present-value"
-        if self.set_points is None or not self.permitted.has(apdu.pduSource):
+        if self.set_points is None or not self.permitted.has(peer_of(apdu)):
             raise ExecutionError("property", "writeAccessDenied")
         if point is None or not is_value or not point.row.setpoint:
             raise ExecutionError("property", "writeAccessDenied")
@@ -306,12 +307,12 @@ class BacnetDevice(SubscriptionServices):
         if not low <= value <= high:  # also NaN
             raise ExecutionError("property", "valueOutOfRange")
         change = SetPointChange(point.row.key, round(value / point.factor))
-        if not self.set_points.submit(change, host_of(apdu.pduSource)):
+        if not self.set_points.submit(change, peer_of(apdu).host):
             raise ExecutionError("property", "writeAccessDenied")
 
     def _record(self, apdu: Any, action: str, target: str, result: str) -> None:
-        source = host_of(apdu.pduSource)
-        self.audit.record(source, source, PROTOCOL, action, target, result)
+        peer = peer_of(apdu)
+        self.audit.record(peer.user, peer.host, PROTOCOL, action, target, result)
 
 
 def _make_port(settings: dict[str, Any]) -> NetworkPortObject:
@@ -369,9 +370,7 @@ def make_device(
     recipients = [make_destination(text) for text in settings.get("recipients", ())]
     alarms, trends = AlarmObjects(recipients, faults), TrendLogs(points.by_key, faults)
     objects = [device, port, *points.objects(), *alarms.objects(), *trends.objects()]
-    app: BacnetDevice = BacnetDevice.from_object_list(
-        objects, DeviceInfoCache(), BoundedRouterCache()
-    )
+    app: BacnetDevice = BacnetDevice.from_object_list(objects, DeviceInfoCache(), NoRouterCache())
     app.points, app.alarms, app.trends = points, alarms, trends
     app.permitted = PermittedClients(settings.get("networks", ()))
     app.audit, app.unanswered, app.faults = audit, {}, faults
@@ -380,6 +379,14 @@ def make_device(
     app.events = EventServices(alarms, app.permitted, writer, audit, state)
     app.events.load()
     bind(app.asap, RequestCheck(audit, PROTOCOL, lambda: app.executed), app.nsap)
+    known = frozenset(sender_of(text) for text in settings.get("recipients", ()))
+
+    def share_of(host: str) -> str:
+        if host in known:
+            return RECIPIENTS
+        return PERMITTED if app.permitted.has_host(host) else OTHERS
+
     for link in app.link_layers.values():
-        DatagramFilter(app.asap.serverTransactions).attach(link.server, app.reject_undecoded)
+        tested = DatagramFilter(app.asap.serverTransactions, share_of)
+        tested.attach(link.server, app.reject_undecoded)
     return app

@@ -43,7 +43,7 @@ from deploy.northbound.bacnet.alarm_objects import (
     Transition,
     same_time,
 )
-from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, host_of
+from deploy.northbound.bacnet.clients import PROTOCOL, PermittedClients, peer_of
 from deploy.northbound.process.notifications import CountFile, NotificationQueue
 from deploy.northbound.process.supervisor import keep_running
 from deploy.ops.private_file import StateFile, load_state
@@ -52,6 +52,9 @@ _SUMMARIES = 20
 """Events in one reply; the client asks for the next ones (about 45 bytes each)."""
 _CHANGE_OF_STATE = 1  # BACnetEventType
 _LONGEST_SOURCE = 40
+_PASSING_REJECTS = (0, 1)  # other, buffer-overflow
+_FINAL_ERRORS = (7, 13, 16, 45, 47, 57, 60, 61, 62, 63, 64, 65, 66, 67, 80)
+"""BACnetErrorCode: the form of a request is wrong, or its function is not supported."""
 _LONGEST_WAIT_S = 60.0
 """Longest time for an answer; the retries of bacpypes3 end after 12 s."""
 
@@ -112,22 +115,22 @@ class EventServices:
 
         The user in the audit log is the address. The name that the client gives is no proof.
         """
-        source = host_of(request.pduSource)
+        peer = peer_of(request)
         name = str(request.acknowledgmentSource)[:_LONGEST_SOURCE]
         target = f"{request.eventObjectIdentifier} in the name of {name!r}"
         try:
             alarm = self._check(request)
-            self._submit(alarm, source)
+            self._submit(alarm, peer.host)
         except Exception as error:
             word = error.errorCode if isinstance(error, ExecutionError) else type(error).__name__
             result = f"refused: {word}"
-            self._audit.record(source, source, PROTOCOL, "acknowledge", target, result)
+            self._audit.record(peer.user, peer.host, PROTOCOL, "acknowledge", target, result)
             raise
-        self._audit.record(source, source, PROTOCOL, "acknowledge", target, "accepted")
+        self._audit.record(peer.user, peer.host, PROTOCOL, "acknowledge", target, "accepted")
         return SimpleAckPDU(context=request)
 
     def _check(self, request: AcknowledgeAlarmRequest) -> AlarmObject:
-        if self._writer is None or not self._permitted.has(request.pduSource):
+        if self._writer is None or not self._permitted.has(peer_of(request)):
             raise ExecutionError("services", "serviceRequestDenied")
         alarm = self._alarms.find(request.eventObjectIdentifier)
         if alarm is None:
@@ -214,10 +217,10 @@ class EventServices:
 
 
 async def _confirmed(future: Any) -> bool | None:
-    """Return whether a recipient has confirmed; None: it refuses, so a repetition has no use.
+    """Return whether a recipient has confirmed; None: it can never do so.
 
     bacpypes3 gives an error, a reject and an abort as exceptions that are no `Exception`. Its own
-    abort no-response means that there was no answer after its retries. An abort can be right later.
+    abort no-response means that there was no answer after its retries.
     """
     if future is None:
         return False
@@ -226,7 +229,19 @@ async def _confirmed(future: Any) -> bool | None:
         future.cancel()  # a request that the library could not send has no answer and no end
         return False
     answer = future.exception() or future.result()
-    return None if isinstance(answer, (ErrorPDU, RejectPDU)) else isinstance(answer, SimpleAckPDU)
+    return None if _is_final(answer) else isinstance(answer, SimpleAckPDU)
+
+
+def _is_final(answer: Any) -> bool:
+    """Return whether an answer says that a recipient does not know such notifications.
+
+    All else, such as configuration-in-progress, can be another answer later, so the notification is
+    sent again: an alarm that is lost costs more than a repetition.
+    """
+    if isinstance(answer, RejectPDU):
+        return answer.apduAbortRejectReason not in _PASSING_REJECTS
+    code = getattr(answer, "errorCode", None) if isinstance(answer, ErrorPDU) else None
+    return code is not None and int(code) in _FINAL_ERRORS
 
 
 def make_notification(transition: Transition, device: Any, destination: Destination) -> Any:

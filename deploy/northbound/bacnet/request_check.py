@@ -27,6 +27,7 @@ from bacpypes3.comm import Client, Server
 from bacpypes3.pdu import PDU
 
 from deploy.northbound.access.types import AuditSink
+from deploy.northbound.bacnet.clients import peer_of
 
 INCONSISTENT, DATA_TYPE, INVALID_TAG, MISSING, OUT_OF_RANGE, TOO_MANY, UNDEFINED, UNRECOGNIZED = (
     range(2, 10)
@@ -311,5 +312,5 @@ class RequestCheck(Client[PDU], Server[PDU]):
     def _record(self, pdu: PDU, action: str | None, reason: str) -> None:
         """Record an attempt to change the device. `action` None: the service changes nothing."""
         if action is not None:
-            source = str(pdu.pduSource).rpartition("@")[2].partition(":")[0]
-            self._audit.record(source, source, self._protocol, action, "", f"refused: {reason}")
+            peer, result = peer_of(pdu), f"refused: {reason}"
+            self._audit.record(peer.user, peer.host, self._protocol, action, "", result)

@@ -15,13 +15,13 @@ from bacpypes3.app import Application
 from bacpypes3.errors import ExecutionError
 from bacpypes3.local.cov import COVIncrementCriteria, GenericCriteria, monitor_filter
 
-from deploy.northbound.bacnet.clients import PermittedClients, host_of
+from deploy.northbound.bacnet.clients import BacnetPeer, PermittedClients, peer_of, sender_of
 from deploy.northbound.bacnet.update_faults import UpdateFaults
 
 MAX_SUBSCRIPTIONS = 192
 """COV subscriptions of all clients; the last `MAX_OF_CLIENT` are for permitted clients."""
 MAX_OF_CLIENT = 64
-"""COV subscriptions of one host, whatever its ports."""
+"""COV subscriptions of one IP address, whatever its ports and the clients behind a router there."""
 MAX_LIFETIME_S = 8 * 3600
 
 
@@ -108,7 +108,7 @@ class SubscriptionServices(Application):
         if apdu.issueConfirmedNotifications is not None or apdu.lifetime is not None:
             if not 0 < int(apdu.lifetime or 0) <= MAX_LIFETIME_S:
                 raise ExecutionError("services", "valueOutOfRange")
-            if not self._has_subscription(apdu) and not self._has_room(apdu.pduSource):
+            if not self._has_subscription(apdu) and not self._has_room(peer_of(apdu)):
                 raise ExecutionError("resources", "noSpaceToAddListElement")
             self._watch(apdu.monitoredObjectIdentifier)
         await super().do_SubscribeCOVRequest(apdu)
@@ -146,12 +146,11 @@ class SubscriptionServices(Application):
             for cov in cov_detection.cov_subscriptions
         ]
 
-    def _has_room(self, source: Any) -> bool:
+    def _has_room(self, peer: BacnetPeer) -> bool:
         """Return whether a client can have one more subscription."""
-        host = host_of(source)
         held = self._held()
-        most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(source) else MAX_OF_CLIENT)
-        own = sum(host_of(c.client_addr) == host for c in held)
+        most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(peer) else MAX_OF_CLIENT)
+        own = sum(sender_of(c.client_addr) == peer.host for c in held)
         return len(held) < most and own < MAX_OF_CLIENT
 
     def _has_subscription(self, apdu: SubscribeCOVRequest) -> bool:

@@ -15,15 +15,17 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from microdot import Microdot, Request, Response
 
+from agent.tools.web.page_rule import PageRefusal, dispatch
 from deploy.northbound.access.networks import is_in_networks
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
+from deploy.northbound.rate_limit import measured
 
 _COLLECT_EVERY = 16
 """Closed connections until a collection: asyncio leaves a cycle with a TLS buffer of 256 KiB."""
@@ -66,7 +68,10 @@ class HttpConnection:
 
 
 class ConnectionGate:
-    """Accepts and serves the connections of one listening socket."""
+    """Accepts and serves the connections of one listening socket.
+
+    `refused`: called with each request of a foreign page, which reaches no route; see `page_rule`.
+    """
 
     def __init__(
         self,
@@ -76,8 +81,11 @@ class ConnectionGate:
         networks: Sequence[str] = (),
         *,
         collects: bool = False,
+        refused: Callable[[Request, PageRefusal], object] = lambda _request, _why: None,
     ) -> None:
         self._app: Any = app
+        self._refused = refused
+        self._scheme = "http" if context is None else "https"
         self._context = context
         self._limits = limits
         self._rate = HttpRateLimit(limits)
@@ -113,15 +121,24 @@ class ConnectionGate:
     def open_stream(self, request: Request, group: str) -> bool:
         """Make the answer to `request` a stream without a deadline; False: too many streams.
 
-        Each group has its own places, so clients without login take none of those with one.
+        Each group has its own places. If they are taken, a known address gets that of another one.
         """
         connection: HttpConnection = request.g.connection
         others = [entry for entry in self._open if entry.stream == group]
         own = [entry for entry in others if entry.address == connection.address]
-        if len(others) >= self._limits.streams or len(own) >= self._limits.address_streams:
+        if len(own) >= self._limits.address_streams:
             return False
+        if len(others) >= self._limits.streams:
+            unknown = [entry for entry in others if not self._is_known(entry.address)]
+            if not unknown or not self._is_known(connection.address):
+                return False
+            self._open.pop(unknown[0])
+            self._cancel(unknown[0])
         connection.stream = group
         return True
+
+    def _is_known(self, address: str) -> bool:
+        return self._rate.is_known(address, time.monotonic())
 
     def _admit(self, sock: socket.socket, address: str) -> None:
         self.counters["accepted"] += 1
@@ -148,15 +165,22 @@ class ConnectionGate:
     def _evict(self, candidates: list[HttpConnection]) -> bool:
         """Close a connection of the address that has most of them; return whether there was one.
 
-        One whose client does not read, then the oldest one without any request, then the oldest one
-        that waits for a request. So a client loses none to others that open many.
+        Those of known addresses are closed last; see `limits`. Of the others one whose client does
+        not read, then the oldest one without any request, then the oldest one that waits for a
+        request. So a client loses none to others that open many.
         """
         now, counts = time.monotonic(), Counter(entry.address for entry in self._open)
         found = [entry for entry in candidates if entry.task is not None and _is_idle(entry, now)]
         if not found:
             return False
         connection = min(
-            found, key=lambda c: (-counts[c.address], c.blocked_at is None, c.requests > 0)
+            found,
+            key=lambda c: (
+                self._rate.is_known(c.address, now),
+                -counts[c.address],
+                c.blocked_at is None,
+                c.requests > 0,
+            ),
         )
         self._open.pop(connection, None)
         self._cancel(connection)
@@ -254,10 +278,7 @@ class ConnectionGate:
             response = plain_reply(429, "too many requests", {"Retry-After": "1"})
         else:
             request.g.connection = connection
-            async with asyncio.timeout(self._limits.answer_s):
-                response = await self._app.dispatch_request(request)
-            length = len(response.body) if isinstance(response.body, bytes) else 0
-            self._rate.spend(connection.address, time.monotonic(), length)
+            response = await self._dispatch(connection.address, request)
         close = request.headers.get("connection", "").lower() == "close"
         keep = request.http_version == "1.1" and not close
         if connection.stream:
@@ -272,6 +293,26 @@ class ConnectionGate:
         await self._write(writer, response, request, keep=keep)
         connection.blocked_at = None
         return keep
+
+    async def _dispatch(self, address: str, request: Request) -> Response:
+        """Return the answer of the app; its budgets have what the answer has used."""
+        used_s = [0.0]
+        work = dispatch(self._app, request, self._scheme, self._refuse)
+        try:
+            async with asyncio.timeout(self._limits.answer_s):
+                response: Response = await measured(work, time.thread_time, used_s.append)
+        finally:
+            now = time.monotonic()
+            self._rate.spend(address, now, 0, 1000 * sum(used_s))
+        if getattr(request.g, "is_known", False):
+            self._rate.prove(address, now)
+        body: Any = response.body
+        self._rate.spend(address, now, len(body) if isinstance(body, bytes) else 0, 0.0)
+        return response
+
+    def _refuse(self, request: Request, why: PageRefusal) -> Response:
+        self._refused(request, why)
+        return plain_reply(why.status, why.text)
 
     async def _write(
         self,

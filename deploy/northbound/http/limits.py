@@ -1,23 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of the HTTP server, and its rate limit for each address and in total.
+"""Limits of the HTTP server, and its budgets for addresses and shares.
 
-Does not know accounts; `deploy.northbound.access` has their lock-out.
+Does not know accounts; `deploy.northbound.access` has their lock-out. An address is known while a
+login, a session or a token of it was right within `KNOWN_S`. Known addresses have a share of their
+own of all budgets, which other addresses do not use up; see `deploy.northbound.rate_limit`.
 """
 
 from dataclasses import dataclass
 
-from deploy.northbound.rate_limit import RequestBudget
+from microdot import Request
 
+from deploy.northbound.rate_limit import OTHERS, ClientBudget, Quantity, ShareLimits
+
+KNOWN_S = 3600.0
+_KNOWN = "known"
+_MAX_KNOWN = 256
 _BYTES_OF_ONE = 16_384
 """Bytes of an answer that count as one more request: a long answer takes as much of the processor
-as some short ones."""
+as some short ones, which is not measured: TLS, and the copies of the kernel."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
     """Limits of the server. Sizes in bytes, times in seconds, rates in requests a second.
 
-    `streams`: in each group; `address_streams`: of them for one address.
+    `streams`: in each group; `address_streams`: of them for one address. `total_…`: of all
+    addresses of a share; `spared_rate`: of one address, which they spare. `…_work_ms`: ms of the
+    processor in each second for all addresses of a share, and `work_ms` for one, with a reserve of
+    `work_burst_s`. The unit of systemd has 200 ms for all servers.
     """
 
     head: int = 8192
@@ -37,35 +47,81 @@ class HttpLimits:
     address_burst: float = 300.0
     total_rate: float = 200.0
     total_burst: float = 600.0
+    spared_rate: float = 10.0
+    work_ms: float = 150.0
+    known_work_ms: float = 200.0
+    other_work_ms: float = 100.0
+    spared_work_ms: float = 10.0
+    work_burst_s: float = 20.0
 
 
 class HttpRateLimit:
     """Says whether a request of an address is permitted at `now` (seconds, monotonic)."""
 
     def __init__(self, limits: HttpLimits) -> None:
-        self._addresses = RequestBudget(limits.address_rate, limits.address_burst)
-        self._total = RequestBudget(limits.total_rate, limits.total_burst)
+        requests = Quantity(
+            limits.address_rate, limits.address_burst, limits.total_rate, limits.total_burst,
+            limits.spared_rate,
+        )  # fmt: skip
         # Twice the reserve: a client with a connection for each request gets 429 first.
-        self._connections = RequestBudget(limits.address_rate, 2 * limits.address_burst)
+        opened = Quantity(
+            limits.address_rate, 2 * limits.address_burst, limits.total_rate,
+            2 * limits.total_burst, limits.spared_rate,
+        )  # fmt: skip
+        connections = ShareLimits(opened)
+        shares = {
+            OTHERS: ShareLimits(requests, _work(limits, limits.other_work_ms)),
+            _KNOWN: ShareLimits(requests, _work(limits, limits.known_work_ms)),
+        }
+        self._budget = ClientBudget(shares, self._share_of)
+        self._connections = ClientBudget({OTHERS: connections, _KNOWN: connections}, self._share_of)
+        self._known: dict[str, float] = {}
+        self._now = 0.0
         self.refused = 0
 
     @property
     def addresses(self) -> int:
         """Number of known addresses."""
-        return self._addresses.addresses()
+        return self._budget.addresses()
 
     def permit_connection(self, address: str, now: float) -> bool:
         """Take one new connection of an address: a TLS handshake costs as much as a request."""
+        self._now = now
         return self._connections.take(address, now)
 
-    def spend(self, address: str, now: float, length: int) -> None:
-        """Take further requests from the budgets for an answer of `length` bytes."""
-        for budget, name in ((self._addresses, address), (self._total, "")):
-            budget.spend(name, now, length // _BYTES_OF_ONE)
+    def spend(self, address: str, now: float, length: int, work_ms: float) -> None:
+        """Take what an answer has used: further requests for its `length` in bytes, and work."""
+        self._now = now
+        self._budget.spend(address, now, work_ms, length // _BYTES_OF_ONE)
 
     def permit(self, address: str, now: float) -> bool:
-        """Take one request from the budget of the address and of all; False: one has none."""
-        if self._addresses.take(address, now) and self._total.take("", now):
+        """Take one request of the address and of its share; False: one has none."""
+        self._now = now
+        if self._budget.take(address, now):
             return True
         self.refused += 1
         return False
+
+    def prove(self, address: str, now: float) -> None:
+        """Note that an account has used an address."""
+        self._known.pop(address, None)
+        self._known[address] = now + KNOWN_S
+        if len(self._known) > _MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    def is_known(self, address: str, now: float) -> bool:
+        """Return whether an account has used an address lately."""
+        return self._known.get(address, 0.0) > now
+
+    def _share_of(self, address: str) -> str:
+        return _KNOWN if self.is_known(address, self._now) else OTHERS
+
+
+def _work(limits: HttpLimits, total: float) -> Quantity:
+    burst_s, own = limits.work_burst_s, min(limits.work_ms, total)
+    return Quantity(own, own * burst_s, total, 2 * total * burst_s, limits.spared_work_ms)
+
+
+def mark_known(request: Request) -> None:
+    """Note that the login, the session or the token of a request is right."""
+    request.g.is_known = True

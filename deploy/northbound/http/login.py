@@ -21,6 +21,7 @@ from typing import Protocol
 from microdot import Request
 
 from deploy.northbound.access.types import AccountProof, Refusal, Session
+from deploy.northbound.http.limits import mark_known
 
 _CACHE_S = 60.0
 _CACHE_SIZE = 16
@@ -145,6 +146,12 @@ class Authenticator:
 
     async def identify(self, request: Request, address: str) -> Session | Refusal | None:
         """Return the session of a request. None: no login. Refusal: a login that is not valid."""
+        found = await self._find(request, address)
+        if isinstance(found, Session):
+            mark_known(request)
+        return found
+
+    async def _find(self, request: Request, address: str) -> Session | Refusal | None:
         token = request.headers.get("x-auth-token", "")
         if token:
             return self._sessions.find(token) or Refusal("the session is not valid")

@@ -3,7 +3,8 @@
 
 Does not know resources. It gets its listening socket. `networks`: clients that may
 connect; none: all. `every` adds work at an interval.
-`collects`: free closed connections soon; for a process that serves nothing else.
+`collects`: free closed connections soon; for a process that serves nothing else. `refused`: see
+`deploy.northbound.http.connections`.
 """
 
 import asyncio
@@ -12,8 +13,9 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from microdot import Microdot
+from microdot import Microdot, Request
 
+from agent.tools.web.page_rule import PageRefusal
 from deploy.northbound.http.connections import ConnectionGate
 from deploy.northbound.http.limits import HttpLimits
 from deploy.northbound.http.reply import plain_reply
@@ -32,10 +34,13 @@ class HttpServer:
         networks: Sequence[str] = (),
         *,
         collects: bool = False,
+        refused: Callable[[Request, PageRefusal], object] = lambda _request, _why: None,
     ) -> None:
         self.app = Microdot()
         self.limits = limits or HttpLimits()
-        self.gate = ConnectionGate(self.app, context, self.limits, networks, collects=collects)
+        self.gate = ConnectionGate(
+            self.app, context, self.limits, networks, collects=collects, refused=refused
+        )
         routes: Any = self.app
         routes.errorhandler(404)(lambda _request: plain_reply(404, "no such resource"))
         routes.errorhandler(405)(

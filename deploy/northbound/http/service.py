@@ -10,9 +10,14 @@ import importlib
 import importlib.util
 import ipaddress
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
+from microdot import Request
+
+from agent.tools.web.page_rule import PageRefusal
 from deploy.errors import OpsError
+from deploy.northbound.access.types import AuditSink
 from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.server import HttpServer
@@ -58,7 +63,13 @@ def make_site(context: ServerContext) -> WebSite:
     )
     listener = listen("http", section["address"], section["port"])
     networks = section.get("networks") or ()
-    server = HttpServer(listener, certificates.context, networks=networks, collects=True)
+    server = HttpServer(
+        listener,
+        certificates.context,
+        networks=networks,
+        collects=True,
+        refused=make_refusal_record(context.audit),
+    )
     server.every(POLL_S, certificates.refresh)
     login = Authenticator(context.sessions, "redfish")
     context.accounts.observe(lambda _user: login.forget())
@@ -71,6 +82,18 @@ def make_site(context: ServerContext) -> WebSite:
         certificates,
         lambda: server.stop(_RESTART_S),
     )
+
+
+def make_refusal_record(audit: AuditSink) -> Callable[[Request, PageRefusal], None]:
+    """Return a function that records a request of a foreign page that would change something."""
+
+    def record(request: Request, why: PageRefusal) -> None:
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            address = str(request.client_addr[0])
+            result = f"refused: {why.text}"
+            audit.record("", address, "http", request.method, request.path, result)
+
+    return record
 
 
 def _own_addresses(address: str) -> list[str]:

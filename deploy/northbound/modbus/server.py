@@ -7,11 +7,13 @@ A header with another protocol or an impossible length ends the connection, beca
 next frame is not known.
 
 Memory is bounded: a connection holds one frame, and a client that does not read its replies is
-closed. Each address has a budget of requests; a request above it waits.
+closed. Each address has a budget of requests, and so has each share, see
+`deploy.northbound.rate_limit`; a request above it waits.
 
 If all places are taken, a new connection gets the place of the oldest one without a request, else
 of one that is idle for `gives_way_s`: first of the address with the most connections. So silent
-clients and the half-open connections of a master that lost power keep no master out.
+clients and the half-open connections of a master that lost power keep no master out. The last
+`kept` places are for permitted clients, if there are networks of them.
 
 A connection ends at its next request after the certificate of its client has expired.
 """
@@ -28,13 +30,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from deploy.northbound.modbus.roles import find_end
-from deploy.northbound.rate_limit import RequestBudget
+from deploy.northbound.rate_limit import OTHERS, ClientBudget, Quantity, ShareLimits
 
 _HEADER = struct.Struct(">HHHB")
 _MIN_LENGTH, _MAX_LENGTH = 2, 254  # unit and PDU of 1 to 253 bytes
 _BUFFER_BYTES = 1024
 _FRAME_S = 10.0
 _HANDSHAKE_S = 5.0
+_PAUSE_S = 0.02
+_PERMITTED = "permitted"
 _GATEWAY_TARGET = 11  # exception 0B: the unit id is not ours
 _MAX_ENDS = 64
 _ANY_UNIT = (0, 255)
@@ -67,7 +71,9 @@ class RequestHandler(Protocol):
 class ModbusLimits:
     """Limits of the server. Times in s; `requests_per_s` and `burst` are for one address.
 
-    `first_s`: until the first request; `idle_s`: between two requests.
+    `first_s`: until the first request; `idle_s`: between two requests. `kept`: places of the
+    permitted clients. `total_per_s`: of all addresses of a share; `spared_per_s`: rate of one
+    address that it spares.
     """
 
     connections: int = 16
@@ -77,6 +83,15 @@ class ModbusLimits:
     gives_way_s: float = 5.0
     requests_per_s: float = 50.0
     burst: float = 50.0
+    total_per_s: float = 400.0
+    spared_per_s: float = 20.0
+    kept: int = 4
+
+
+def _share(limits: ModbusLimits) -> ShareLimits:
+    total = limits.total_per_s
+    spared = limits.spared_per_s
+    return ShareLimits(Quantity(limits.requests_per_s, limits.burst, total, total, spared))
 
 
 @dataclass(slots=True)
@@ -110,6 +125,7 @@ class ModbusConnection:
 class ModbusTcpServer:
     """Serves on one socket.
 
+    `is_permitted`: whether an address can write; None: the server knows no such networks.
     `find_role` returns role and name in a client's certificate (DER). `is_allowed` decides on
     the address of a client. `unit`: accepted unit id, beside 0 and 255. `wall_clock`: as OpenSSL
     reads it to check certificates, s since 1970.
@@ -124,6 +140,7 @@ class ModbusTcpServer:
         is_allowed: Callable[[str], bool] | None = None,
         unit: int = 1,
         wall_clock: Callable[[], float] = time.time,
+        is_permitted: Callable[[str], bool] | None = None,
     ) -> None:
         self.counters = ServerCounters()
         self._handler = handler
@@ -132,7 +149,9 @@ class ModbusTcpServer:
         self._is_allowed = is_allowed or (lambda _address: True)
         self._units = (*_ANY_UNIT, unit)
         self._open: dict[asyncio.StreamWriter, ModbusConnection] = {}
-        self._budget = RequestBudget(self._limits.requests_per_s, self._limits.burst)
+        self._is_permitted = is_permitted
+        share = _share(self._limits)
+        self._budget = ClientBudget({OTHERS: share, _PERMITTED: share}, self._share_of)
         self._server: asyncio.Server | None = None
         self._wall_clock = wall_clock
         self._ends: dict[bytes, float] = {}
@@ -185,7 +204,15 @@ class ModbusTcpServer:
         own = [entry for entry in every if entry[1].address == address]
         if len(own) >= self._limits.per_address:
             return self._close_one(own)
+        if self._is_permitted is not None and self._share_of(address) == OTHERS:
+            others = [entry for entry in every if self._share_of(entry[1].address) == OTHERS]
+            if len(others) >= self._limits.connections - self._limits.kept:
+                return self._close_one(others)
         return len(every) < self._limits.connections or self._close_one(every)
+
+    def _share_of(self, address: str) -> str:
+        is_known = self._is_permitted is not None and self._is_permitted(address)
+        return _PERMITTED if is_known else OTHERS
 
     def _close_one(self, candidates: list[tuple[asyncio.StreamWriter, ModbusConnection]]) -> bool:
         """Close one without a request, else an idle one; return whether there was one.
@@ -262,9 +289,10 @@ class ModbusTcpServer:
             self.counters.requests += 1
             connection.requests += 1
             connection.since = clock()
-            if delay := self._budget.delay(client.address, clock()):
+            if not self._budget.take(client.address, clock()):
                 self.counters.delayed += 1
-                await asyncio.sleep(delay)
+                while not self._budget.take(client.address, clock()):  # noqa: ASYNC110 - of time
+                    await asyncio.sleep(_PAUSE_S)
             if unit in self._units:
                 reply = self._handler.answer(pdu, client)
             else:

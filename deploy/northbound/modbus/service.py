@@ -37,7 +37,6 @@ async def serve(context: ServerContext) -> None:
     )
     writer = context.writer if context.settings.key_file() is not None else None
     memory = context.settings.state / "modbus-restore.json"
-    network_check(rules.sources)
     registers = UnitRegisters(context.source, context.audit, time.monotonic, writer, rules, memory)
     files = TlsFiles(section, context.settings.path.parent)
     tls = make_context(section, context.settings.path.parent)
@@ -47,6 +46,7 @@ async def serve(context: ServerContext) -> None:
         find_role=find_role,
         is_allowed=network_check(section.get("networks", ())),
         unit=section["unit"],
+        is_permitted=network_check(rules.sources),
     )
     await server.start(listen("modbus", section["address"], section["port"]))
     look_at = time.monotonic() + POLL_S

@@ -2,8 +2,8 @@
 """Routes of the panel on an HTTP server of microdot: files, state, events, trends, actions.
 
 Does not check what the agent may do; see `deploy.northbound.access`. All GET routes but the last
-two are open, and none changes anything. A POST must be JSON, carry the header X-Coldloop
-and, if a browser names the page that sends it, come from a page of this server. An action also
+two are open, and none changes anything. A POST must be JSON and carry the header X-Coldloop.
+Requests of foreign pages do not come here; see `agent.tools.web.page_rule`. An action also
 carries the token of its session in X-Auth-Token. The page keeps the token in memory only, not in a
 cookie: a foreign page has no way to use it, and a reload of the page ends the access.
 
@@ -37,6 +37,7 @@ from deploy.northbound.access.types import (
     SetPointChange,
     UnitCommand,
 )
+from deploy.northbound.http.limits import mark_known
 from deploy.northbound.panel.actions import (
     ACTIONS,
     ActionError,
@@ -170,6 +171,7 @@ class PanelRoutes:
         found = await asyncio.to_thread(logins.login, user, password, _address(request))
         if isinstance(found, Refusal):
             return _refused(found, 401)
+        mark_known(request)
         return _json(_session_json(found))
 
     async def _logout(self, request: Request, _fields: Mapping[str, Any]) -> _Reply:
@@ -286,7 +288,10 @@ class PanelRoutes:
         logins = self._services.logins
         if logins is None or not 0 < len(token) <= _MAX_LOGIN_TEXT:
             return None
-        return logins.find_session(token)
+        session = logins.find_session(token)
+        if session is not None:
+            mark_known(request)
+        return session
 
     def _signed_in(self, request: Request) -> Session | Response:
         """Return a session that can do more than change its password, or the refusal."""
@@ -323,8 +328,6 @@ def _json_route(handler: _Handler) -> Callable[[Request], Awaitable[_Reply]]:
     async def route(request: Request) -> _Reply:
         if request.headers.get("X-Coldloop") != "1":
             return _json({"error": "the header X-Coldloop is missing"}, 403)
-        if _is_foreign(request):
-            return _json({"error": "another page sends this request"}, 403)
         if request.content_length > _MAX_BODY:
             return _json({"error": "too long"}, 413)
         try:
@@ -349,18 +352,6 @@ def _base_of(change: SetPointChange, fields: Mapping[str, Any]) -> int | None:
 
 def _error_of(reply: _Reply) -> str:
     return str(json.loads(reply.body).get("error", ""))
-
-
-def _is_foreign(request: Request) -> bool:
-    """Return whether a browser says that a page of another origin sends the request."""
-    site = request.headers.get("Sec-Fetch-Site", "same-origin").lower()
-    if site not in ("same-origin", "none"):
-        return True
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return False
-    host = request.headers.get("Host", "").lower()
-    return origin.lower() not in (f"https://{host}", f"http://{host}")
 
 
 def _is_text(value: object) -> TypeGuard[str]:

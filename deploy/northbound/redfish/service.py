@@ -2,14 +2,14 @@
 """The Redfish service: requests to resources, access, preconditions, answers (DSP0266).
 
 Does not have resources; `deploy.northbound.redfish.build` adds them. Without login only the version
-list, the service root, $metadata, odata and a new session are open.
+list, the service root, $metadata, odata and a new session are open. Requests of foreign pages, and
+bodies that are no JSON, do not come here; see `agent.tools.web.page_rule`.
 """
 
 import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from http import HTTPStatus
 from typing import Any
 
 from microdot import Microdot, Request, Response
@@ -17,6 +17,7 @@ from microdot import Microdot, Request, Response
 from deploy.northbound.access.sessions import TOO_MANY
 from deploy.northbound.access.types import READ_ONLY, AuditSink, Refusal, Session
 from deploy.northbound.http.connections import ConnectionGate
+from deploy.northbound.http.limits import mark_known
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.reply import make_response
 from deploy.northbound.redfish.messages import Json, RedfishError, message, not_found
@@ -258,6 +259,7 @@ class RedfishService:
                 text = message("ServiceTemporarilyUnavailable", found.retry_s)
                 raise RedfishError(503, text, headers={"Retry-After": str(found.retry_s)})
             raise RedfishError(401, message("NoValidSession"), headers=_CHALLENGE)
+        mark_known(request)
         path = f"{SESSIONS}/{found.id}"
         content: Json = {"@odata.id": path, "@odata.type": type_name("Session"), "Id": found.id,
                          "Name": f"Session of {found.user}", **session_content(found)}  # fmt: skip
@@ -305,9 +307,6 @@ def _matches(wanted: str | None, tag: str) -> bool:
 
 def parse_body(request: Request) -> Json:
     """Return the JSON object of a request. Raises RedfishError: it is none, or nested too deep."""
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip()
-    if kind.lower() != "application/json":
-        raise RedfishError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message("UnrecognizedRequestBody"))
     raw: bytes = request.body or b"{}"
     if _depth(raw) > _MAX_DEPTH:
         raise RedfishError(400, message("UnrecognizedRequestBody"))

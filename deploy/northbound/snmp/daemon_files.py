@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.northbound.snapshot import Snapshot
-from deploy.northbound.snmp import relay
+from deploy.northbound.snmp import liveness, relay
 from deploy.northbound.snmp.tree import ROOT, Oid
 from deploy.ops.private_file import replace_private
 
@@ -87,7 +87,7 @@ def write_daemon_files(
     if re.search(r"\s", f"{sys.executable}{relay.__file__}{folder}"):
         raise OpsError(f"{folder}: no spaces in the path")
     lines = [
-        f"agentAddress {transport}:{port}",
+        f"agentAddress {transport}:{port},unix:{liveness.SOCKET}",
         f"sysDescr {_line(identity.manufacturer, identity.model) or 'coldloop'}",
         f"sysName {_line(identity.site, identity.unit) or 'coldloop'}",
         f"sysLocation {_line(identity.location) or 'not set'}",

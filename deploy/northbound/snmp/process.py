@@ -21,7 +21,7 @@ from deploy.northbound.process.supervisor import keep_running
 from deploy.northbound.snapshot import SnapshotReader
 from deploy.northbound.snmp.daemon_files import read_user, write_daemon_files
 from deploy.northbound.snmp.informs import AlarmChanges, InformSender, KnownFile
-from deploy.northbound.snmp.liveness import HangWatch, LivenessTimes, local_address
+from deploy.northbound.snmp.liveness import SOCKET, HangWatch, LivenessTimes
 from deploy.northbound.snmp.responder import PassPersistResponder, ResponderSocket, parse_oid
 from deploy.northbound.snmp.tree import ENTERPRISES, ROOT, Oid
 
@@ -135,16 +135,18 @@ class SnmpProcess:
         """Run snmpd until it ends; return how long it ran, s."""
         clock = asyncio.get_running_loop().time
         started = clock()
+        (self._settings.folder / SOCKET).unlink(missing_ok=True)
         command = [program, "-f", "-LOw", "-c", str(configuration), "-I", _MODULES]
         process = await asyncio.create_subprocess_exec(
             *self._starter(command),
             env=self._environment(),
+            cwd=self._settings.folder,
             stdin=asyncio.subprocess.DEVNULL,
             close_fds=not self._listen,
         )
         self.daemon_pid, self.starts = process.pid, self.starts + 1
-        address = local_address(self._settings.address, self._settings.port, self._listen)
-        work = keep_running("watch of snmpd", lambda: self._hang_watch.run(process.pid, address))
+        folder = self._settings.folder
+        work = keep_running("watch of snmpd", lambda: self._hang_watch.run(process.pid, folder))
         watch = asyncio.create_task(work)
         try:
             await process.wait()

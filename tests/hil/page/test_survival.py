@@ -68,6 +68,19 @@ def ask_raw(bench: PageBench, path: str, body: bytes, method: str = "POST") -> i
         connection.close()
 
 
+@pytest.mark.parametrize(
+    "foreign",
+    [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}],
+)
+def test_a_foreign_page_reaches_no_route(bench: PageBench, foreign: dict[str, str]) -> None:
+    """Also no stream: each page could take their places."""
+    for method, path in (("POST", "/ask/abort"), ("GET", "/state"), ("GET", "/events")):
+        connection = http.client.HTTPConnection(urlsplit(bench.address).netloc, timeout=30)
+        connection.request(method, path, b"{}" if method == "POST" else None, HEADERS | foreign)
+        assert connection.getresponse().status == 403, path
+        connection.close()
+
+
 def assert_lives(bench: PageBench) -> None:
     assert bench.process.poll() is None
     assert "devices" in json.loads(json.dumps(read_state(bench)))

@@ -20,11 +20,11 @@ from bacpypes3.apdu import ErrorRejectAbortNack
 from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
-from deploy.northbound.bacnet.datagram_filter import DatagramFilter
+from deploy.northbound.bacnet.datagram_filter import LIMITS, DatagramFilter
 from deploy.northbound.bacnet.device import make_device
-from deploy.northbound.bacnet.router_cache import BoundedRouterCache
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
 from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
@@ -141,7 +141,8 @@ async def _attack(count: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter._TOTAL", 1e9)
+    limits = dict.fromkeys(LIMITS, ShareLimits(UNLIMITED))
+    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
     result = asyncio.run(_attack(count))
     assert result["faults"] == []
     assert result["writes"] == 0
@@ -184,20 +185,6 @@ def test_a_late_timer_of_one_subscription_keeps_no_notification_from_others() ->
         processes = {sock.recv(2000)[9] for _ in range(2)}
         assert processes == {1, 2}
     assert rig.errors == []
-
-
-def test_a_foreign_network_number_leaves_no_error() -> None:
-    async def renumber() -> None:
-        cache = BoundedRouterCache()
-        for dnet in (7, 8):
-            await cache.set_path_info(None, dnet, "a", 0)
-        await cache.set_router_dnets(None, "a", {7, 9})  # 9 has no path
-        await cache.update_source_network(None, 5)
-        await cache.update_source_network(5, 5)
-        assert {net for net, _ in cache.path_info} == {5}
-        assert {net for net, _ in cache.router_dnets} == {5}
-
-    asyncio.run(renumber())
 
 
 def test_a_silent_subscriber_stops_neither_the_device_nor_other_clients() -> None:
@@ -271,7 +258,7 @@ def test_priorities_of_a_write(tail: bytes, error: tuple[int, int] | None) -> No
 
 def test_the_filter_drops_what_is_no_bacnet() -> None:
     times = [0.0]
-    tested = DatagramFilter([], lambda: times[0])
+    tested = DatagramFilter([], clock=lambda: times[0])
     for data in (
         b"",
         b"\x81",
@@ -332,7 +319,7 @@ def test_a_client_behind_a_router_has_its_own_name_and_no_right() -> None:
     assert writer.requests == []
     users = [entry[0] for entry in rig.audit.entries]
     assert len(set(users)) == 3
-    assert all(user.startswith("5:") for user in users), users
+    assert all(user.startswith("5:") and user.endswith(" via 127.0.0.1") for user in users), users
 
 
 def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
@@ -369,7 +356,7 @@ def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
 def test_an_address_has_a_share_of_the_processor() -> None:
     """200 requests a second for all properties are more than the processor can answer."""
     times, used, served = [0.0], [0.0], []
-    tested = DatagramFilter([], lambda: times[0], lambda: used[0])
+    tested = DatagramFilter([], clock=lambda: times[0], work_clock=lambda: used[0])
     server = SimpleNamespace()
 
     async def answer(pdu: Any) -> None:
@@ -409,15 +396,3 @@ def test_an_error_of_the_library_ends_no_datagram_server(error: type[BaseExcepti
     pdu = SimpleNamespace(pduData=SEEDS[0], pduSource="10.0.0.1:1")
     asyncio.run(server.confirmation(pdu))
     assert tested.counters.failed == 1
-
-
-def test_routes_are_bounded() -> None:
-    async def learn() -> BoundedRouterCache:
-        cache = BoundedRouterCache()
-        for number in range(1000):
-            await cache.set_path_info(None, number, IPv4Address(("10.0.0.1", number + 1)), 0)
-            await cache.set_router_dnets(None, IPv4Address(("10.0.0.1", number + 1)), {number})
-        return cache
-
-    cache = asyncio.run(learn())
-    assert len(cache.path_info) == len(cache.router_dnets) == 64

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from bacpypes3.basetypes import PropertyIdentifier
 
+from deploy.northbound.bacnet.datagram_filter import LIMITS
 from deploy.northbound.bacnet.subscriptions import ChangeCriteria
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
 from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
 from tests.deploy.northbound.bacnet.wire import READ, READ_RANGE, ask, confirmed, object_id
 
@@ -40,8 +42,8 @@ def _is_fault(reply: bytes) -> bool:
 @pytest.fixture(autouse=True)
 def _no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """One client asks for everything: the limits of datagrams are tested elsewhere."""
-    for name in ("_PER_ADDRESS", "_TOTAL", "_WORK_BURST_MS"):
-        monkeypatch.setattr(f"deploy.northbound.bacnet.datagram_filter.{name}", 1e6)
+    limits = dict.fromkeys(LIMITS, ShareLimits(UNLIMITED))
+    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
 
 
 def test_each_object_has_an_answer_to_each_service() -> None:

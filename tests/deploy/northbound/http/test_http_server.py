@@ -10,19 +10,19 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from microdot import Microdot
+from microdot import Microdot, Response
 
 from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.sessions import Sessions
 from deploy.northbound.access.types import FakeAudit, Refusal, Session
 from deploy.northbound.http.connections import _BLOCKED_S, ConnectionGate, HttpConnection
-from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit, mark_known
 from deploy.northbound.http.login import Authenticator
 from tests.deploy.northbound.redfish.service_bench import (
     LIMITS,
@@ -35,7 +35,8 @@ from tests.support.programs import require_program
 
 SHORT = HttpLimits(
     handshake_s=1.0, request_s=1.0, idle_s=1.0, address_rate=5000, address_burst=5000,
-    total_rate=5000, total_burst=5000,
+    total_rate=5000, total_burst=5000, work_ms=1e6, other_work_ms=1e6,
+    known_work_ms=1e6,
 )  # fmt: skip
 
 
@@ -182,7 +183,8 @@ class BasicBench:
 
     def identify(self, password: str = PASSWORD) -> Session | Refusal | None:
         value = base64.b64encode(f"otto:{password}".encode()).decode()
-        request = SimpleNamespace(headers={"authorization": f"Basic {value}"})
+        g = SimpleNamespace()
+        request = SimpleNamespace(headers={"authorization": f"Basic {value}"}, g=g)
         return asyncio.run(self.login.identify(request, "10.0.0.9"))  # type: ignore[arg-type]
 
 
@@ -267,6 +269,31 @@ def _gate(limits: HttpLimits) -> Iterator[tuple[ConnectionGate, int]]:
     app: Any = Microdot()
     app.get("/short")(lambda _request: "short")
     app.get("/long")(lambda _request: "x" * 16_000_000)
+
+    async def stream(request: Any) -> Any:
+        async def parts() -> AsyncIterator[str]:
+            while True:
+                yield "part"
+                await asyncio.sleep(0.01)
+
+        return Response(parts() if gate.open_stream(request, "x") else "full")  # type: ignore[arg-type]
+
+    app.get("/stream")(stream)
+
+    async def login(request: Any) -> str:
+        mark_known(request)
+        return "welcome"
+
+    app.get("/login")(login)
+
+    async def work(_request: Any) -> str:
+        end = time.thread_time() + 0.05
+        while time.thread_time() < end:
+            pass
+        await asyncio.sleep(0.01)
+        return "worked"
+
+    app.get("/work")(work)
     gate = ConnectionGate(app, None, limits)
     listener = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
@@ -330,6 +357,47 @@ def test_clients_that_do_not_read_keep_no_other_out() -> None:
         for number in range(4):
             assert _get(_open(port, f"127.0.0.{20 + number}", stack)).startswith(b"HTTP/1.1 200")
         assert _get(kept), "the one that waits is not the cause"
+
+
+def test_a_known_address_gets_the_stream_of_another_one() -> None:
+    """Anonymous clients hold all places of a group; they take none of a known address."""
+    with _gate(SHORT) as (_, port), contextlib.ExitStack() as stack:
+        streams = [_open(port, f"127.0.0.{2 + number % 2}", stack) for number in range(4)]
+        for sock in streams:
+            assert b"full" not in _get(sock, "stream")
+        assert b"full" in _get(_open(port, "127.0.0.5", stack), "stream")
+        known = _open(port, "127.0.0.9", stack)
+        assert b"welcome" in _get(known, "login")
+        assert b"full" not in _get(known, "stream")
+        with contextlib.suppress(ConnectionError):
+            while streams[0].recv(5000):
+                pass  # the oldest one ends
+        for number in range(4):
+            other = _open(port, f"127.0.0.{10 + number}", stack)
+            assert b"full" in _get(other, "stream")
+        assert known.recv(5000)
+
+
+def test_connections_of_a_known_address_are_closed_last() -> None:
+    limits = dataclasses.replace(SHORT, connections=4, idle_s=60)
+    with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
+        known = [_open(port, "127.0.0.9", stack) for _ in range(3)]
+        for sock in known:
+            assert b"welcome" in _get(sock, "login")
+        for number in range(10):
+            assert b"200 OK" in _get(_open(port, f"127.0.0.{10 + number}", stack))
+        for sock in known:
+            assert b"200 OK" in _get(sock)
+
+
+def test_the_work_of_an_address_is_measured() -> None:
+    """0.05 s of the processor for each request; the pause in it costs nothing."""
+    limits = dataclasses.replace(SHORT, work_ms=0.001, work_burst_s=200_000)
+    with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
+        sock = _open(port, "127.0.0.9", stack)
+        answers = [_get(sock, "work")[9:12] for _ in range(6)]
+        assert answers == [b"200"] * 4 + [b"429"] * 2
+        assert b"200 OK" in _get(_open(port, "127.0.0.8", stack), "work")
 
 
 def test_connections_without_a_request_push_no_other_client_out() -> None:

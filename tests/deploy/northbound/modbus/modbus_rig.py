@@ -19,7 +19,7 @@ from deploy.northbound.modbus.roles import find_role
 from deploy.northbound.modbus.server import ModbusLimits, ModbusTcpServer
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 
-FAST = ModbusLimits(requests_per_s=100_000, burst=100_000)
+FAST = ModbusLimits(requests_per_s=100_000, burst=100_000, total_per_s=1e6)
 LOOPBACK = ModbusWriteRules(sources=("127.0.0.0/8",))
 
 
@@ -56,13 +56,18 @@ class ModbusRig:
 
     @contextlib.contextmanager
     def serve(
-        self, limits: ModbusLimits = FAST, tls: ssl.SSLContext | None = None
+        self,
+        limits: ModbusLimits = FAST,
+        tls: ssl.SSLContext | None = None,
+        is_permitted: Callable[[str], bool] | None = None,
     ) -> Iterator[int]:
         """Serve in a thread; give the port."""
         sock = socket.create_server(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
         loop = asyncio.new_event_loop()
-        self.server = server = ModbusTcpServer(self.requests, limits, tls, find_role)
+        self.server = server = ModbusTcpServer(
+            self.requests, limits, tls, find_role, is_permitted=is_permitted
+        )
         thread = threading.Thread(target=self._run, args=(loop, sock))
         thread.start()
         try:

@@ -24,9 +24,13 @@ from deploy.northbound.access.types import (
     Session,
 )
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.http.connections import ConnectionGate
+from deploy.northbound.http.limits import HttpLimits
+from deploy.northbound.http.service import make_refusal_record
 from deploy.northbound.panel.routes import PanelRoutes
 from deploy.northbound.panel.services import PanelServices
 from deploy.northbound.panel.trends import TrendStore
+from deploy.northbound.process.listener import listen
 from deploy.northbound.snapshot import ActuatorItem, AlarmItem, Identity, PointValue, SetPoint
 
 COMMANDS = ["acknowledge", "override", "proof", "release", "reset", "shelve", "unshelve"]
@@ -203,7 +207,7 @@ class PanelServer:
             self.logins if writable else None,
             self.writer if writable else None,
             filled_trends(),
-            open_stream=lambda _request: self.streams,
+            open_stream=lambda request: self.streams and self.gate.open_stream(request, "panel"),
         )
         self.streams = True
         self._port = port
@@ -220,15 +224,19 @@ class PanelServer:
         app: Any = Microdot()
         PanelRoutes(self.services).register(app)
         self._stop = asyncio.Event()
-        serving = asyncio.create_task(app.start_server("127.0.0.1", self._port))
-        while app.server is None:  # noqa: ASYNC110 - microdot has no event for it
-            await asyncio.sleep(0.01)
-        self.origin = f"http://127.0.0.1:{app.server.sockets[0].getsockname()[1]}"
+        listener = listen("http", "127.0.0.1", self._port)
+        self.origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        limits = HttpLimits(address_rate=5000, address_burst=5000, total_rate=5000,
+                            total_burst=5000, work_ms=1e6, other_work_ms=1e6,
+    known_work_ms=1e6)  # fmt: skip
+        self.gate = ConnectionGate(app, None, limits, refused=make_refusal_record(self.audit))
+        serving = asyncio.create_task(self.gate.serve(listener))
         self.address = f"{self.origin}/panel"
         self._ready.set()
         await self._stop.wait()
-        app.server.close()
         serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        listener.close()
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

@@ -372,13 +372,15 @@ def test_random_actions_reach_the_writer_only_in_range(server: PanelServer) -> N
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b"1", b"{", b"\xff", b"[" * 4000, b'"x"'])
 def test_a_body_that_is_no_object_is_refused(server: PanelServer, body: bytes) -> None:
-    assert fetch(server, "/panel/api/login", body, {"X-Coldloop": "1"})[0] == 400
+    headers = {"X-Coldloop": "1", "Content-Type": "application/json"}
+    assert fetch(server, "/panel/api/login", body, headers)[0] == 400
 
 
 def test_a_post_of_a_foreign_page_is_refused(server: PanelServer) -> None:
     body = json.dumps({"user": "operator", "password": PASSWORD}).encode()
-    assert fetch(server, "/panel/api/login", body)[0] == 403
-    known, host = {"X-Coldloop": "1"}, urlsplit(server.origin).netloc
+    json_type = {"Content-Type": "application/json"}
+    assert fetch(server, "/panel/api/login", body, json_type)[0] == 403
+    known, host = {"X-Coldloop": "1", **json_type}, urlsplit(server.origin).netloc
     for foreign in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
@@ -386,18 +388,20 @@ def test_a_post_of_a_foreign_page_is_refused(server: PanelServer) -> None:
         {"Origin": f"https://{host}.evil.example"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
-        {"Origin": f"https://{host}", "Sec-Fetch-Site": "cross-site"},
+        {"Origin": f"https://{host}", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": f"http://{host}", "Sec-Fetch-Site": "cross-site"},
     ):
         assert fetch(server, "/panel/api/login", body, known | foreign)[0] == 403, foreign
     assert server.logins.sessions == {}
-    own = {"Origin": f"https://{host}", "Sec-Fetch-Site": "same-origin"}
+    own = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
     assert fetch(server, "/panel/api/login", body, known | own)[0] == 200
 
 
 def test_each_attempt_to_change_has_one_entry(server: PanelServer) -> None:
     """Malformed, without a session, of a foreign page, of an old code."""
     token, new = sign_in(server), sign_in(server, "new")
-    known = {"X-Coldloop": "1", "X-Auth-Token": token}
+    json_type = {"Content-Type": "application/json"}
+    known = {"X-Coldloop": "1", "X-Auth-Token": token, **json_type}
     wrong = {"action": "set", "arguments": {"key": "x", "value": 1}}
     attempts = [
         ("act", b"[", known),
@@ -405,8 +409,9 @@ def test_each_attempt_to_change_has_one_entry(server: PanelServer) -> None:
         ("prepare", json.dumps(wrong).encode(), known),
         ("act", b'{"code": "old"}', known),
         ("act", b'{"action": "reset"}', known),
-        ("act", b'{"action": "release"}', {"X-Coldloop": "1"}),
-        ("act", b'{"action": "release"}', {"X-Auth-Token": token}),
+        ("act", b'{"action": "release"}', {"X-Coldloop": "1", **json_type}),
+        ("act", b'{"action": "release"}', {"X-Auth-Token": token, **json_type}),
+        ("act", b'{"action": "release"}', {"X-Coldloop": "1", "X-Auth-Token": token}),
         ("act", b'{"action": "release"}', known | {"Sec-Fetch-Site": "cross-site"}),
         ("act", b'{"action": "release"}', known | {"X-Auth-Token": new}),
         ("password", b'{"password": 1}', known),
@@ -420,7 +425,7 @@ def test_each_attempt_to_change_has_one_entry(server: PanelServer) -> None:
         new_entries = server.audit.entries[before:]
         assert len(new_entries) == 1, (path, body, new_entries)
         assert new_entries[0][-1].startswith("refused"), new_entries
-        assert new_entries[0][3] in {path, "set", "release", "reset"}
+        assert new_entries[0][3] in {path, "set", "release", "reset", "POST"}
     assert server.writer.requests == []
 
 

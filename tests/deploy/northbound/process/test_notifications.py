@@ -312,7 +312,7 @@ def test_an_abort_or_no_answer_of_a_bacnet_recipient_ends_no_delivery(
     tmp_path: Path, reason: int
 ) -> None:
     """The library gives both as an AbortPDU, which is no `Exception`."""
-    from bacpypes3.apdu import AbortPDU, ErrorPDU  # noqa: PLC0415
+    from bacpypes3.apdu import AbortPDU  # noqa: PLC0415
 
     recipient = _Recipient(tmp_path)
     leak = AlarmItem(103, "leak_warning", "tray", 2, "active_unacknowledged", "wet", "Look.")
@@ -340,16 +340,74 @@ def test_an_abort_or_no_answer_of_a_bacnet_recipient_ends_no_delivery(
             assert count.waiting == 0
         assert pauses == [2, 4, 8]
         assert recipient.sent == [(103, "offnormal"), (103, "normal")]
-        recipient.answers, recipient.error = False, ErrorPDU()
+        events.close()
+
+    asyncio.run(run())
+
+
+def _error(kind: str, code: str) -> BaseException:
+    """Return an error as bacpypes3 gives it, which is no `Exception`."""
+    from bacpypes3.apdu import Error  # noqa: PLC0415
+
+    found: BaseException = Error(errorClass=kind, errorCode=code, service_choice=2)
+    return found
+
+
+def _reject(reason: str) -> BaseException:
+    from bacpypes3.apdu import RejectPDU  # noqa: PLC0415
+
+    found: BaseException = RejectPDU(reason=reason)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_final"),
+    [
+        (lambda: _error("device", "configuration-in-progress"), False),
+        (lambda: _error("device", "device-busy"), False),
+        (lambda: _error("device", "operational-problem"), False),
+        (lambda: _error("device", "internal-error"), False),
+        (lambda: _error("resources", "no-space-for-object"), False),
+        (lambda: _error("resources", "out-of-memory"), False),
+        (lambda: _error("services", "service-request-denied"), False),
+        (lambda: _error("object", "unknown-object"), False),
+        (lambda: _error("services", "other"), False),
+        (lambda: _reject("other"), False),
+        (lambda: _reject("buffer-overflow"), False),
+        (lambda: _reject("unrecognized-service"), True),
+        (lambda: _reject("invalid-tag"), True),
+        (lambda: _error("services", "optional-functionality-not-supported"), True),
+        (lambda: _error("services", "inconsistent-parameters"), True),
+    ],
+)
+def test_a_bacnet_recipient_that_is_not_ready_gets_the_alarm_later(
+    tmp_path: Path, answer: Callable[[], BaseException], is_final: bool
+) -> None:
+    """Once, as at its start; only an answer that cannot change ends the delivery."""
+    recipient = _Recipient(tmp_path)
+    leak = AlarmItem(103, "leak_warning", "tray", 2, "active_unacknowledged", "wet", "Look.")
+
+    async def run() -> None:
+        async def sleep(_seconds: float) -> None:
+            recipient.answers = True
+            await asyncio.sleep(0)
+
+        recipient.answers, recipient.error = False, answer()
+        alarms = AlarmObjects([make_destination("10.0.0.8:47808")], UpdateFaults())
+        events = EventServices(
+            alarms, PermittedClients(()), None, FakeAudit(), tmp_path, sleep=sleep
+        )
         for transition in alarms.update((leak,), None, False):
             events.notify(transition, ("device", 1), recipient.send)
         for _ in range(50):
             await asyncio.sleep(0)
         events.save()
-        assert [count.dropped for count in read_counts(tmp_path)] == [1]
         events.close()
 
     asyncio.run(run())
+    (count,) = read_counts(tmp_path)
+    assert recipient.sent == ([] if is_final else [(103, "offnormal")])
+    assert (count.dropped, count.waiting) == (int(is_final), 0)
 
 
 def test_a_bacnet_request_without_an_end_is_a_failed_attempt(

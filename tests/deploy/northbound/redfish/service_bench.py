@@ -21,6 +21,7 @@ from deploy.northbound.http.discovery import DiscoveryResponder
 from deploy.northbound.http.limits import HttpLimits
 from deploy.northbound.http.login import Authenticator
 from deploy.northbound.http.server import HttpServer
+from deploy.northbound.http.service import make_refusal_record
 from deploy.northbound.metrics import add_metrics
 from deploy.northbound.process.listener import listen
 from deploy.northbound.redfish.build import RedfishParts, build_service
@@ -30,7 +31,15 @@ from deploy.northbound.redfish.event_push import EventPush
 PASSWORD = "Correct-Horse-7"
 METRICS_TOKEN = "t" * 32
 USERS = {"admin": "Administrator", "operator": "Operator", "reader": "ReadOnly"}
-LIMITS = HttpLimits(address_rate=5000, address_burst=5000, total_rate=5000, total_burst=5000)
+LIMITS = HttpLimits(
+    address_rate=5000,
+    address_burst=5000,
+    total_rate=5000,
+    total_burst=5000,
+    work_ms=1e6,
+    other_work_ms=1e6,
+    known_work_ms=1e6,
+)
 
 
 class FakeAccounts:
@@ -139,7 +148,12 @@ class ServiceBench:
         self.accounts = accounts = FakeAccounts(must_change)
         self.sessions = sessions = FakeSessions(accounts)
         self.certificates = CertificateStore(folder / "https", "cdu.test", ["127.0.0.1"])
-        self.server = HttpServer(listen("http", "127.0.0.1", 0), self.certificates.context, limits)
+        self.server = HttpServer(
+            listen("http", "127.0.0.1", 0),
+            self.certificates.context,
+            limits,
+            refused=make_refusal_record(self.audit),
+        )
         self.restarts = 0
         login = Authenticator(sessions, "redfish")
         push = EventPush(networks, authorities, interval_s=0.05)

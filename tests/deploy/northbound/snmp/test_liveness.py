@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -16,13 +17,15 @@ import pytest
 from deploy.northbound.snmp.liveness import (
     DISCOVERY,
     HUNG_S,
+    SOCKET,
     HangWatch,
     LivenessTimes,
-    local_address,
 )
 from tests.deploy.northbound.snmp.snmp_rig import SnmpRig
 
 QUICK = LivenessTimes(ask_s=0.2, hung_s=3.0, start_s=20.0)
+FLOODED = LivenessTimes(ask_s=0.2, hung_s=1.2, start_s=20.0)
+"""So short that questions at the flooded port would all be lost."""
 
 
 @pytest.mark.parametrize("victim", ["snmpd", "relay"])
@@ -56,47 +59,78 @@ def test_snmpd_that_hangs_is_started_again(
     assert capfd.readouterr().err.count("snmpd hangs") == 1
 
 
-def test_a_silence_is_found_within_15_s_and_neither_a_start_nor_a_filter_is_one() -> None:
+class _Program:
+    """The socket of an snmpd that answers as many questions as `answers` says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.answers = 0
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.bind(str(folder / SOCKET))
+        self.sock.listen(64)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        silent = []
+        with contextlib.suppress(OSError):
+            while True:
+                link, _ = self.sock.accept()
+                silent.append(link)
+                if self.answers:
+                    self.answers -= 1
+                    assert link.recv(200) == DISCOVERY
+                    link.sendall(b"report")
+
+
+def test_a_silence_is_found_within_15_s_and_a_start_is_none(tmp_path: Path) -> None:
     assert HUNG_S + LivenessTimes().ask_s < 15
     quick = LivenessTimes(ask_s=0.05, hung_s=0.3, start_s=5.0)
     watch = HangWatch(quick)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 0))
 
-        async def lasts(answers: int, longest_s: float) -> float:
-            """Return how long a program lasts, s. `answers`: before it is silent."""
-            process = await asyncio.create_subprocess_exec("sleep", "60")
-            task = asyncio.create_task(watch.run(process.pid, silent.getsockname()))
-            began = time.monotonic()
-            try:
-                for _ in range(answers):
-                    question, sender = await asyncio.to_thread(silent.recvfrom, 200)
-                    assert question == DISCOVERY
-                    silent.sendto(b"report", sender)
-                await asyncio.wait_for(process.wait(), longest_s)
-                return time.monotonic() - began
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-                return float("inf")
-            finally:
-                task.cancel()
+    async def lasts(longest_s: float) -> float:
+        """Return how long a program lasts, s."""
+        process = await asyncio.create_subprocess_exec("sleep", "60")
+        task = asyncio.create_task(watch.run(process.pid, tmp_path))
+        began = time.monotonic()
+        try:
+            await asyncio.wait_for(process.wait(), longest_s)
+            return time.monotonic() - began
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return float("inf")
+        finally:
+            task.cancel()
 
-        assert asyncio.run(lasts(0, 2.0)) == float("inf"), "a filter stops the questions"
-        silent.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while silent.recv(200):
-                pass  # drop the questions of the program before
-        silent.setblocking(True)
-        assert quick.hung_s < asyncio.run(lasts(1, 30.0)) < quick.start_s, (
-            "an answer ends the start"
-        )
-        assert asyncio.run(lasts(0, 30.0)) > quick.start_s, "the next program has time to start"
+    assert asyncio.run(lasts(2.0)) == float("inf"), "no socket"
+    program = _Program(tmp_path)
+    assert asyncio.run(lasts(2.0)) == float("inf"), "never an answer"
+    program.answers = 1
+    assert quick.hung_s < asyncio.run(lasts(30.0)) < quick.start_s, "an answer ends the start"
+    assert asyncio.run(lasts(30.0)) > quick.start_s, "the next program has time to start"
+    program.sock.close()
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.7", "192.0.2.7"), ("::1", "::1")],
-)
-def test_the_address_of_the_question(address: str, expected: str) -> None:
-    assert local_address(address, 1161) == (expected, 1161)
+def test_a_flood_at_its_port_is_no_silence(tmp_path: Path) -> None:
+    """Datagrams of hosts without keys fill the queue of the port: hardly anyone gets an answer."""
+    rig = SnmpRig(tmp_path, times=FLOODED)
+    with rig.serve():
+        first = rig.process.daemon_pid
+        stop = threading.Event()
+
+        def flood() -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.connect(("127.0.0.1", rig.settings.port))
+                while not stop.is_set():
+                    for _ in range(200):
+                        with contextlib.suppress(OSError):
+                            sock.send(DISCOVERY)
+
+        threads = [threading.Thread(target=flood) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(4 * FLOODED.hung_s)  # by definition
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert rig.process.daemon_pid == first
+        rig.wait_until_ready()
