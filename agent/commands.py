@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.remote.storage.boot_state import BootState
     from agent.runtime.boot_loop import BootLoop
+    from drivers.ports.base import Opener
 
 STALE_AFTER_S = 5.0
 
@@ -82,7 +83,7 @@ def agent(argv: list[str]) -> int:
         return 0
     if arguments.check:
         return _check(arguments.config, arguments.json)
-    return _run(arguments.config, arguments.store)
+    return run_agent(arguments.config, arguments.store)
 
 
 def _check(path: str, as_json: bool) -> int:
@@ -101,8 +102,11 @@ def _check(path: str, as_json: bool) -> int:
     return 2 if errors else 0
 
 
-def _run(path: str, store: str) -> int:
-    """Run the agent, and again after each requested restart and after an exception."""
+def run_agent(path: str, store: str, openers: "dict[str, Opener] | None" = None) -> int:
+    """Run the agent, and again after each requested restart and after an exception.
+
+    `openers`: open its ports; None: those of this platform.
+    """
     from agent.config.protection_only import protection_only
     from agent.runtime import cpython, cpython_slot
     from agent.runtime.boot_loop import BootLoop
@@ -129,7 +133,7 @@ def _run(path: str, store: str) -> int:
             boot_loop.end(False)
             return 2
         try:
-            code = _run_once(config, boot, crashes.count, boot_loop)
+            code = _run_once(config, boot, crashes.count, boot_loop, openers)
         except ConfigError as error:
             print(error, file=sys.stderr)
             boot_loop.end(False)
@@ -145,7 +149,11 @@ def _run(path: str, store: str) -> int:
 
 
 def _run_once(
-    config: Config, boot: "BootState | None", restarts: int, boot_loop: "BootLoop"
+    config: Config,
+    boot: "BootState | None",
+    restarts: int,
+    boot_loop: "BootLoop",
+    openers: "dict[str, Opener] | None",
 ) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     from agent.redundancy.controller import make_controller
@@ -163,7 +171,7 @@ def _run_once(
         return notifier is not None and notifier.update()
 
     try:
-        return cpython.run(controller, until, console=CONSOLE)
+        return cpython.run(controller, until, openers, console=CONSOLE)
     finally:
         if notifier is not None:
             notifier.close()

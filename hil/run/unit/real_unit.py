@@ -6,6 +6,7 @@ operation. It gets the configuration without broker, receiver and stores.
 """
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from hil.scenario.channels import Series
 from hil.scenario.judge import Evaluator
 from hil.scenario.model import Scenario
 
+_TRACED = "hil.run.unit.traced_agent"
+
 
 class RealUnitRun:
     """One scenario on real devices, ready to `run`."""
@@ -33,7 +36,9 @@ class RealUnitRun:
         scenario: Scenario,
         series: Series,
         follow: Callable[[unit_measures.Status | None], None] | None = None,
+        trace: Path | None = None,
     ) -> None:
+        """`trace`: the file that gets the writes of the agent (`hil.io.write_trace`)."""
         self.unit = unit
         self.scenario = scenario
         self.evaluator = Evaluator(scenario)
@@ -42,6 +47,7 @@ class RealUnitRun:
         self.seconds = 0
         self._series = series
         self._follow = follow
+        self._trace = trace
 
     def run(self, log: Path | None = None) -> RunResult:
         """Run the agent for the duration of the scenario. Raises BenchError if the agent ends.
@@ -64,7 +70,7 @@ class RealUnitRun:
             profiles.mkdir()
             for model, raw in self.unit.raw_profiles.items():
                 (profiles / f"{model}.json").write_text(json.dumps(raw), encoding="utf-8")
-            agent = AgentSubprocess("cpython", [*agent_command("cpython", True), str(path)], log)
+            agent = AgentSubprocess("cpython", self._command(path), log)
             try:
                 self._sample(folder, agent)
             except KeyboardInterrupt:
@@ -78,6 +84,11 @@ class RealUnitRun:
         failures = name_interruption(self.scenario, self.seconds) or self.evaluator.failures()
         seconds = float(self.seconds)
         return RunResult(self.scenario.name, 0, "cpython", tuple(failures), None, seconds, wall_s)
+
+    def _command(self, config: Path) -> list[str]:
+        if self._trace is None:
+            return [*agent_command("cpython", True), str(config)]
+        return [sys.executable, "-m", _TRACED, str(self._trace.absolute()), str(config)]
 
     def _sample(self, folder: Path, agent: AgentSubprocess) -> None:
         """Take one sample a second."""

@@ -79,14 +79,15 @@ def record_real_unit(
     scenario: Scenario,
     log: Path | None = None,
     follow: Callable[[Status | None], None] | None = None,
+    trace: Path | None = None,
 ) -> RecordedRun:
     """Run a scenario in real time with the devices of the configuration.
 
-    `follow` gets each status of the agent.
+    `follow` gets each status of the agent; `trace`: see `RealUnitRun`.
     """
     origin = ProvenanceRecorder(REAL_TIME, "cpython")
     series = Series(unit_channels(unit, False))
-    run = RealUnitRun(unit, scenario, series, follow)
+    run = RealUnitRun(unit, scenario, series, follow, trace)
     result = run.run(log)
     real_devices = [
         {"port": device["bus"], "unit": device["unit"], "real": unit.raw["buses"][device["bus"]]}

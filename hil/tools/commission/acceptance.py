@@ -68,11 +68,12 @@ def run_real(
     journal: Journal,
     follow: Callable[[dict[str, Any] | None], None] | None,
     settle: Callable[[list[RecordedRun]], list[RecordedRun]] = list,
+    trace: Path | None = None,
 ) -> dict[str, Any]:
     """Write `report`; with `follow` first run the agent on the real devices.
 
     `follow` gets each status of the agent. `settle` gets the runs before the report is written, and
-    returns them with the outputs.
+    returns them with the outputs. `trace`: the file that gets the writes of the agent.
     """
     on_devices = follow is not None
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
@@ -88,7 +89,7 @@ def run_real(
     if on_devices:
         for scenario in suite.scenarios:
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
-                recorded.append(record_real_unit(unit, scenario, None, follow).complete())
+                recorded.append(record_real_unit(unit, scenario, None, follow, trace).complete())
         shown = tuple(r["loop"] for r in journal.get("tune") or [] if r.get("process"))
         recorded = [*recorded[:first], *add_responses(unit, recorded[first:], shown)]
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")

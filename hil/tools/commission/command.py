@@ -401,7 +401,10 @@ def _control_devices(
 
     try:
         agent_guard.keep_all()
-        result = run_real(unit, arguments.dir, arguments, journal, agent_guard.follow, settle)
+        result = run_real(
+            *(unit, arguments.dir, arguments, journal),
+            *(agent_guard.follow, settle, agent_guard.trace),
+        )
         is_kept = result["verdict"] in (PASS, MARGINAL)
     finally:
         if is_kept:
@@ -409,6 +412,7 @@ def _control_devices(
             work.dialogue.say("  the outputs keep the values that the agent gave them")
         elif not is_settled:
             restore_and_say(work.guard)
+        agent_guard.end()
     return result
 
 

@@ -71,7 +71,9 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     with returned_outputs(unit, step_failures, arguments.key) as outputs:
         recorded = _record_all(
             suite,
-            lambda scenario: record_real_unit(unit, scenario, arguments.log, outputs.follow),
+            lambda scenario: record_real_unit(
+                unit, scenario, arguments.log, outputs.follow, outputs.trace
+            ),
         )
     return suite, outputs.add_to(add_responses(unit, recorded))
 
