@@ -46,6 +46,17 @@ def read_config(path: str) -> Config:
     return compile_config(read_file(path), path, profiles(path))
 
 
+def check_devices(path: str) -> str:
+    """Compare the devices with those of the commissioning beside the file; return a note, or "".
+
+    Raises `ConfigError` for a device that differs; see `agent.config.tested_devices`.
+    """
+    from agent.config.tested_devices import check_tested
+    from agent.config.text_file import read_file
+
+    return check_tested(path, read_file(path), profiles(path))
+
+
 def schema_text() -> str:
     """Return the JSON Schema of the configuration; docs/config.schema.json is a copy."""
     from agent.config.json_schema import to_json_schema
@@ -89,8 +100,10 @@ def agent(argv: list[str]) -> int:
 def _check(path: str, as_json: bool) -> int:
     """Print "good", or one line for each error; as JSON like `coldloop config check`."""
     errors: list[str] = []
+    note = ""
     try:
         read_config(path)
+        note = check_devices(path)
     except ConfigError as error:
         errors = str(error).splitlines()
     if as_json:
@@ -98,7 +111,7 @@ def _check(path: str, as_json: bool) -> int:
     elif errors:
         print("\n".join(errors), file=sys.stderr)
     else:
-        print(f"{path}: good")
+        print("\n".join(filter(None, (f"{path}: good", note))))
     return 2 if errors else 0
 
 

@@ -106,7 +106,7 @@ def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:
 
 
 def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
-    if is_real and not (unit.path.parent / JOURNAL).is_file():
+    if is_real and not unit.journal_folders():
         print(
             f"not compared here: no {JOURNAL} beside {unit.path}, so nothing shows that these "
             "outputs were tested; `coldloop hil verify --unit` compares it with a report",
