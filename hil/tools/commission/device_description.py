@@ -29,7 +29,6 @@ from hil.tools.commission.inputs.row_roles import (
     ROLES,
     describe_unclear,
     is_open,
-    is_without_unit,
     point_of,
 )
 from hil.tools.commission.inputs.row_states import MONITOR, describe_alarm, describe_not_understood
@@ -37,6 +36,13 @@ from hil.tools.commission.output_tests import NOT_UNDERSTOOD
 from hil.tools.commission.table_profile import make_profile, read_text
 
 DEFAULT_MODEL = "site_cdu"
+
+
+def _is_point(row: TableRow) -> bool:
+    try:
+        return point_of(row) is not None
+    except ValueError:
+        return False
 
 
 class DeviceDescription:
@@ -174,7 +180,7 @@ class DeviceDescription:
     def _say_alarms(self, rows: list[TableRow], raw: dict[str, Any], table: str) -> None:
         """Say what the rows that are named alarm, fault or status are taken for."""
         for row in rows:
-            not_understood = describe_not_understood(row, is_measured=is_without_unit(row))
+            not_understood = describe_not_understood(row, is_point=_is_point(row))
             lines = [describe_alarm(row), not_understood]
             for line in filter(None, lines):
                 self.dialogue.say(f"  {table}:{row.line}: {line}")
