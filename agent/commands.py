@@ -24,6 +24,9 @@ from drivers.tools.lib.profile_folders import add_profiles_option, read_profiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.redundancy.paired_agent import PairedAgent
     from agent.remote.storage.boot_state import BootState
     from agent.runtime.boot_loop import BootLoop
     from drivers.ports.base import Opener
@@ -115,10 +118,16 @@ def _check(path: str, as_json: bool) -> int:
     return 2 if errors else 0
 
 
-def run_agent(path: str, store: str, openers: "dict[str, Opener] | None" = None) -> int:
+def run_agent(
+    path: str,
+    store: str,
+    openers: "dict[str, Opener] | None" = None,
+    watch: "Callable[[Agent | PairedAgent], None] | None" = None,
+) -> int:
     """Run the agent, and again after each requested restart and after an exception.
 
-    `openers`: open its ports; None: those of this platform.
+    `openers`: open its ports; None: those of this platform. `watch` is called with the controller
+    in each wait of the loop, at least every 250 ms.
     """
     from agent.config.protection_only import protection_only
     from agent.runtime import cpython, cpython_slot
@@ -146,7 +155,7 @@ def run_agent(path: str, store: str, openers: "dict[str, Opener] | None" = None)
             boot_loop.end(False)
             return 2
         try:
-            code = _run_once(config, boot, crashes.count, boot_loop, openers)
+            code = _run_once(config, boot, crashes.count, boot_loop, openers, watch)
         except ConfigError as error:
             print(error, file=sys.stderr)
             boot_loop.end(False)
@@ -167,6 +176,7 @@ def _run_once(
     restarts: int,
     boot_loop: "BootLoop",
     openers: "dict[str, Opener] | None",
+    watch: "Callable[[Agent | PairedAgent], None] | None",
 ) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     from agent.redundancy.controller import make_controller
@@ -180,6 +190,8 @@ def _run_once(
     notifier = notifier_for(controller, config)
 
     def until() -> bool:
+        if watch is not None:
+            watch(controller)
         boot_loop.check(cpython.monotonic())
         return notifier is not None and notifier.update()
 

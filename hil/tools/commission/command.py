@@ -414,7 +414,7 @@ def _control_devices(
         agent_guard.keep_all()
         result = run_real(
             *(unit, arguments.dir, arguments, journal),
-            *(agent_guard.follow, settle, agent_guard.trace),
+            *(agent_guard.follow, settle, agent_guard.watch()),
         )
         is_kept = result["verdict"] in (PASS, MARGINAL)
     finally:

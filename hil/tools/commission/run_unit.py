@@ -72,7 +72,7 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         recorded = _record_all(
             suite,
             lambda scenario: record_real_unit(
-                unit, scenario, arguments.log, outputs.follow, outputs.trace
+                unit, scenario, arguments.log, outputs.follow, outputs.watch()
             ),
         )
     return suite, outputs.add_to(add_responses(unit, recorded))

@@ -35,7 +35,7 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> None:
         scenario: Scenario,
         _log: Path | None,
         follow: Callable[[Any], None],
-        _trace: Path,
+        _watch: object,
     ) -> RecordedRun:
         follow(None)
         for address, word in zip((4, 5), _MOVED, strict=True):

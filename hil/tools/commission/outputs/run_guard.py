@@ -50,12 +50,12 @@ from hil.tools.commission.outputs.site_journals import (
 class OutputsOfRun:
     """The outputs of a run: `follow` gets each status of the agent; the rest is there at its end.
 
-    `trace`: the file of its writes. `problems`: a line for each output that is perhaps not back,
-    and for the journal.
+    `watch`: what is watched of its process. `problems`: a line for each output that is perhaps not
+    back, and for the journal.
     """
 
     def __init__(self, guard: OutputGuard, agent_guard: AgentGuard) -> None:
-        self.follow, self.trace = agent_guard.follow, agent_guard.trace
+        self.follow, self.watch = agent_guard.follow, agent_guard.watch
         self.unreadable = agent_guard.unreadable
         self.problems: list[str] = []
         self._guard = guard
