@@ -24,8 +24,12 @@ from drivers.tools.lib.profile_folders import add_profiles_option, read_profiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agent.redundancy.paired_agent import PairedAgent
     from agent.remote.storage.boot_state import BootState
     from agent.runtime.boot_loop import BootLoop
+    from drivers.ports.base import Opener
 
 STALE_AFTER_S = 5.0
 
@@ -43,6 +47,17 @@ def read_config(path: str) -> Config:
     from agent.runtime.cpython_start import compile_config
 
     return compile_config(read_file(path), path, profiles(path))
+
+
+def check_devices(path: str) -> str:
+    """Compare the devices with those of the commissioning beside the file; return a note, or "".
+
+    Raises `ConfigError` for a device that differs; see `agent.config.tested_devices`.
+    """
+    from agent.config.tested_devices import check_tested
+    from agent.config.text_file import read_file
+
+    return check_tested(path, read_file(path), profiles(path))
 
 
 def schema_text() -> str:
@@ -82,14 +97,16 @@ def agent(argv: list[str]) -> int:
         return 0
     if arguments.check:
         return _check(arguments.config, arguments.json)
-    return _run(arguments.config, arguments.store)
+    return run_agent(arguments.config, arguments.store)
 
 
 def _check(path: str, as_json: bool) -> int:
     """Print "good", or one line for each error; as JSON like `coldloop config check`."""
     errors: list[str] = []
+    note = ""
     try:
         read_config(path)
+        note = check_devices(path)
     except ConfigError as error:
         errors = str(error).splitlines()
     if as_json:
@@ -97,12 +114,21 @@ def _check(path: str, as_json: bool) -> int:
     elif errors:
         print("\n".join(errors), file=sys.stderr)
     else:
-        print(f"{path}: good")
+        print("\n".join(filter(None, (f"{path}: good", note))))
     return 2 if errors else 0
 
 
-def _run(path: str, store: str) -> int:
-    """Run the agent, and again after each requested restart and after an exception."""
+def run_agent(
+    path: str,
+    store: str,
+    openers: "dict[str, Opener] | None" = None,
+    watch: "Callable[[Agent | PairedAgent], None] | None" = None,
+) -> int:
+    """Run the agent, and again after each requested restart and after an exception.
+
+    `openers`: open its ports; None: those of this platform. `watch` is called with the controller
+    in each wait of the loop, at least every 250 ms.
+    """
     from agent.config.protection_only import protection_only
     from agent.runtime import cpython, cpython_slot
     from agent.runtime.boot_loop import BootLoop
@@ -129,7 +155,7 @@ def _run(path: str, store: str) -> int:
             boot_loop.end(False)
             return 2
         try:
-            code = _run_once(config, boot, crashes.count, boot_loop)
+            code = _run_once(config, boot, crashes.count, boot_loop, openers, watch)
         except ConfigError as error:
             print(error, file=sys.stderr)
             boot_loop.end(False)
@@ -145,7 +171,12 @@ def _run(path: str, store: str) -> int:
 
 
 def _run_once(
-    config: Config, boot: "BootState | None", restarts: int, boot_loop: "BootLoop"
+    config: Config,
+    boot: "BootState | None",
+    restarts: int,
+    boot_loop: "BootLoop",
+    openers: "dict[str, Opener] | None",
+    watch: "Callable[[Agent | PairedAgent], None] | None",
 ) -> int:
     """Build the agent and run it to its end. `restarts`: restarts after an exception so far."""
     from agent.redundancy.controller import make_controller
@@ -159,11 +190,13 @@ def _run_once(
     notifier = notifier_for(controller, config)
 
     def until() -> bool:
+        if watch is not None:
+            watch(controller)
         boot_loop.check(cpython.monotonic())
         return notifier is not None and notifier.update()
 
     try:
-        return cpython.run(controller, until, console=CONSOLE)
+        return cpython.run(controller, until, openers, console=CONSOLE)
     finally:
         if notifier is not None:
             notifier.close()

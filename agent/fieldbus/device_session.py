@@ -205,6 +205,10 @@ class DeviceSession:
         if not self.identity_mismatch:
             self._probe()
 
+    def reidentify(self) -> None:
+        """Read the identity again; until the reply the present one is valid."""
+        self._probe()
+
     def _probe(self) -> None:
         if self._probes_pending:
             return

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.config.load import load
+from agent.config.tested_devices import UntestedError, check_tested
 from agent.config.text_file import read_file
 from agent.core.config_records import Config
 from agent.core.errors import ConfigError, DecommissionedError
@@ -55,7 +56,8 @@ def choose_config(
 
     `confirmed_only`: end a trial, because the unit is in a boot loop.
 
-    Raises `ConfigError`, also for a decommissioned unit, which has then erased itself. The second
+    Raises `ConfigError`, also for a device that is not the tested one (it has precedence over the
+    store), and for a decommissioned unit, which has then erased itself. The second
     value is None if the unit accepts no remote changes.
     """
 
@@ -64,11 +66,14 @@ def choose_config(
 
     try:
         raw = read_file(path)
+        note = check_tested(path, raw, profiles)
+        if note:
+            print(f"coldloop agent: {note}", file=sys.stderr)
         port = store_address(raw)
         if port is None:
             return compile_raw(raw), None
         return _start_from_store(raw, path, port, compile_raw, confirmed_only)
-    except DecommissionedError:
+    except (DecommissionedError, UntestedError):
         raise
     except ConfigError as error:
         return _load_confirmed(error, store, compile_raw)

@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 
-from agent.commands import profiles
+from agent.commands import check_devices, profiles
 from agent.config.text_file import read_file
 from agent.core.config_records import Config
 from agent.core.errors import ConfigError
 from agent.runtime.cpython_start import compile_config
 from deploy.doctor import machine
-from deploy.doctor.finding import BAD, WARNING, CheckResult, bad, good, render
+from deploy.doctor.finding import BAD, WARNING, CheckResult, bad, good, render, warning
 from deploy.doctor.network import check_broker
 from deploy.doctor.northbound import check_northbound
 from deploy.doctor.ports import check_ports
@@ -83,7 +83,20 @@ def _check_configuration(path: str) -> tuple[Config | None, list[CheckResult]]:
     except ConfigError as error:
         todo = "correct it; coldloop agent --schema prints the valid keys and values"
         return None, [bad(where, line, todo) for line in str(error).splitlines()]
-    return config, [good(where, f"{path}: good, {len(config.devices)} devices")]
+    return config, [
+        good(where, f"{path}: good, {len(config.devices)} devices"),
+        *_check_tested(path),
+    ]
+
+
+def _check_tested(path: str) -> list[CheckResult]:
+    """Compare the devices with those of the commissioning beside the file."""
+    where, todo = "commissioning", "coldloop commission tests the devices, and continues its steps"
+    try:
+        note = check_devices(path)
+    except ConfigError as error:
+        return [bad(where, str(error), todo)]
+    return [warning(where, note, todo)] if note else []
 
 
 def _configured_ports(config: Config) -> list[tuple[str, Address]]:

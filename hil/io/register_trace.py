@@ -8,7 +8,7 @@ belong to other requests. So `ReplayedRegisters` puts the values of the replayed
 replies, if they are within the tolerance and the reply shows the captured value.
 
 A coil, and a mask for the bits of a register, have no tolerance: one count more is another bit.
-They have places of their own beside the registers (`_COIL`, `_AND_MASK`, `_OR_MASK`).
+They have places of their own beside the registers (`COIL`, `AND_MASK`, `OR_MASK`).
 """
 
 from pymodbus.framer import FramerRTU
@@ -20,7 +20,8 @@ RegisterWrite = tuple[int, int, int]
 _SINGLE_BYTES, _HEADER_BYTES, _MIN_TCP_BYTES = 6, 7, 12
 """Bytes: of a single write, before the values of a multiple write, of a TCP frame."""
 _MASK_BYTES, _READ_WRITE_HEADER_BYTES = 8, 11
-_COIL, _AND_MASK, _OR_MASK = 0x10000, 0x20000, 0x30000
+COIL, AND_MASK, OR_MASK = 0x10000, 0x20000, 0x30000
+MASKS = (AND_MASK, OR_MASK)
 """Added to the address: places of what is no value of a register."""
 _WITH_VALUES = (3, 23)
 """Functions whose replies have the values of registers."""
@@ -34,11 +35,11 @@ def register_writes(
         (port, *write)
         for _, port, op, data in lines
         if op == "write" and port >= first_bus_port
-        for write in _parse_writes(data)
+        for write in parse_writes(data)
     ]
 
 
-def _parse_writes(frame: bytes) -> list[RegisterWrite]:
+def parse_writes(frame: bytes) -> list[RegisterWrite]:
     """Return the writes of a request; an empty list for other frames.
 
     Source: MODBUS Application Protocol Specification V1.1b3, 6.5, 6.6, 6.11, 6.12, 6.16 and 6.17.
@@ -60,7 +61,7 @@ _Found = list[tuple[int, int]]
 
 def _coil(body: bytes) -> _Found:
     is_whole = len(body) == _SINGLE_BYTES
-    return [(_COIL + _read_u16(body, 2), int(_read_u16(body, 4) == 0xFF00))] if is_whole else []
+    return [(COIL + _read_u16(body, 2), int(_read_u16(body, 4) == 0xFF00))] if is_whole else []
 
 
 def _register(body: bytes) -> _Found:
@@ -71,7 +72,7 @@ def _coils(body: bytes) -> _Found:
     if len(body) <= _HEADER_BYTES or len(body) != _HEADER_BYTES + body[6]:
         return []
     bits = body[_HEADER_BYTES:]
-    first, count = _COIL + _read_u16(body, 2), min(_read_u16(body, 4), 8 * len(bits))
+    first, count = COIL + _read_u16(body, 2), min(_read_u16(body, 4), 8 * len(bits))
     return [(first + i, bits[i >> 3] >> (i & 7) & 1) for i in range(count)]
 
 
@@ -85,7 +86,7 @@ def _masks(body: bytes) -> _Found:
     if len(body) != _MASK_BYTES:
         return []
     address = _read_u16(body, 2)
-    return [(_AND_MASK + address, _read_u16(body, 4)), (_OR_MASK + address, _read_u16(body, 6))]
+    return [(AND_MASK + address, _read_u16(body, 4)), (OR_MASK + address, _read_u16(body, 6))]
 
 
 def _read_write(body: bytes) -> _Found:
@@ -100,7 +101,7 @@ def _values(first: int, data: bytes) -> _Found:
 
 
 def _is_near(captured: int, replayed: int, place: int, tolerance_counts: int) -> bool:
-    return abs(captured - replayed) <= (tolerance_counts if place < _COIL else 0)
+    return abs(captured - replayed) <= (tolerance_counts if place < COIL else 0)
 
 
 def _read_u16(data: bytes | bytearray, offset: int) -> int:
@@ -156,9 +157,9 @@ class ReplayedRegisters:
         self._write_index[port] += 1
         if frame_index >= len(self._captured_frames[port]):
             return
-        captured_writes = _parse_writes(self._captured_frames[port][frame_index][1])
+        captured_writes = parse_writes(self._captured_frames[port][frame_index][1])
         for (unit, address, captured_value), replayed in zip(
-            captured_writes, _parse_writes(frame), strict=False
+            captured_writes, parse_writes(frame), strict=False
         ):
             register_key = (port, unit, address)
             if replayed[:2] != (unit, address) or not _is_near(

@@ -6,11 +6,12 @@ operation. It gets the configuration without broker, receiver and stores.
 """
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.telemetry.status import STATUS_FILE
 from drivers.tools.terminal.end_signals import deferred_end_signals
@@ -23,6 +24,22 @@ from hil.scenario.channels import Series
 from hil.scenario.judge import Evaluator
 from hil.scenario.model import Scenario
 
+_TRACED = "hil.run.unit.traced_agent"
+
+
+class AgentWatch(NamedTuple):
+    """What is watched of the process of the agent.
+
+    `trace`: the file that gets its writes (`hil.io.write_trace`), an absolute path. `identities`:
+    the probes of each device that names itself, as in a profile. The agent makes them before its
+    first write and each two seconds; its alarm `identity` fails the run. `check_names`: compares
+    the names before the agent starts; raises BenchError.
+    """
+
+    trace: Path
+    identities: dict[str, list[dict[str, Any]]]
+    check_names: Callable[[], None]
+
 
 class RealUnitRun:
     """One scenario on real devices, ready to `run`."""
@@ -33,6 +50,7 @@ class RealUnitRun:
         scenario: Scenario,
         series: Series,
         follow: Callable[[unit_measures.Status | None], None] | None = None,
+        watch: AgentWatch | None = None,
     ) -> None:
         self.unit = unit
         self.scenario = scenario
@@ -42,6 +60,7 @@ class RealUnitRun:
         self.seconds = 0
         self._series = series
         self._follow = follow
+        self._watch = watch
 
     def run(self, log: Path | None = None) -> RunResult:
         """Run the agent for the duration of the scenario. Raises BenchError if the agent ends.
@@ -59,12 +78,10 @@ class RealUnitRun:
                     port = f"store:{folder}/{section}"
                     self.config[section] = {**self.config[section], "port": port}
             path = folder / "unit.json"
-            path.write_text(json.dumps(self.config), encoding="utf-8")
-            profiles = folder / "profiles"
-            profiles.mkdir()
-            for model, raw in self.unit.raw_profiles.items():
-                (profiles / f"{model}.json").write_text(json.dumps(raw), encoding="utf-8")
-            agent = AgentSubprocess("cpython", [*agent_command("cpython", True), str(path)], log)
+            self._write_files(path)
+            if self._watch is not None:
+                self._watch.check_names()
+            agent = AgentSubprocess("cpython", self._command(path), log)
             try:
                 self._sample(folder, agent)
             except KeyboardInterrupt:
@@ -78,6 +95,28 @@ class RealUnitRun:
         failures = name_interruption(self.scenario, self.seconds) or self.evaluator.failures()
         seconds = float(self.seconds)
         return RunResult(self.scenario.name, 0, "cpython", tuple(failures), None, seconds, wall_s)
+
+    def _write_files(self, path: Path) -> None:
+        """Write the configuration and its profiles. A device that names itself has its own one."""
+        folder = path.parent / "profiles"
+        folder.mkdir()
+        devices = []
+        for number, device in enumerate(self.config["devices"]):
+            model = device["profile"]
+            raw = self.unit.raw_profiles[model]
+            probes = self._watch.identities.get(device["name"]) if self._watch else None
+            if probes:
+                model = f"{model}_{number}"
+                raw = {**raw, "model": model, "identity": [*raw.get("identity", []), *probes]}
+            (folder / f"{model}.json").write_text(json.dumps(raw), encoding="utf-8")
+            devices.append({**device, "profile": model})
+        text = json.dumps({**self.config, "devices": devices})
+        path.write_text(text, encoding="utf-8")
+
+    def _command(self, config: Path) -> list[str]:
+        if self._watch is None:
+            return [*agent_command("cpython", True), str(config)]
+        return [sys.executable, "-m", _TRACED, str(self._watch.trace), str(config)]
 
     def _sample(self, folder: Path, agent: AgentSubprocess) -> None:
         """Take one sample a second."""

@@ -12,7 +12,7 @@ from drivers.tools.lib.identify import compares_contents
 from hil.record.provenance import MATCHES, NO_IDENTIFICATION, REAL_TIME, VIRTUAL_TIME, Provenance
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import DUTS, RecordedRun, ended_s, run_interruptibly
-from hil.run.unit.real_unit import RealUnitRun
+from hil.run.unit.real_unit import AgentWatch, RealUnitRun
 from hil.run.unit.twin_pair import TwinPairRun
 from hil.run.unit.twin_run import TwinRun
 from hil.run.unit.unit_file import UnitFile, basis_of
@@ -79,14 +79,15 @@ def record_real_unit(
     scenario: Scenario,
     log: Path | None = None,
     follow: Callable[[Status | None], None] | None = None,
+    watch: AgentWatch | None = None,
 ) -> RecordedRun:
     """Run a scenario in real time with the devices of the configuration.
 
-    `follow` gets each status of the agent.
+    `follow` gets each status of the agent; `watch`: see `AgentWatch`.
     """
     origin = ProvenanceRecorder(REAL_TIME, "cpython")
     series = Series(unit_channels(unit, False))
-    run = RealUnitRun(unit, scenario, series, follow)
+    run = RealUnitRun(unit, scenario, series, follow, watch)
     result = run.run(log)
     real_devices = [
         {"port": device["bus"], "unit": device["unit"], "real": unit.raw["buses"][device["bus"]]}

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.commands import profiles, read_config
+from agent.config.tested_devices import device_hash, journal_folders, plain_numbers
 from agent.config.text_file import read_file
 from agent.core.errors import AgentError
 from drivers.device.profile import DeviceProfile
-from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.strict_json import canonical_json, sha256
 
@@ -46,6 +46,10 @@ class UnitFile:
     compiled: dict[str, DeviceProfile] = field(default_factory=dict)
     loads: dict[str, Any] = field(default_factory=dict)
 
+    def journal_folders(self) -> list[Path]:
+        """Return the folders with a journal of its commissioning."""
+        return journal_folders(self.path, set(self.raw_profiles))
+
     def devices_with(self, role: str) -> list[str]:
         """Return the names of the devices whose profile has a role."""
         return [name for name, profile in self.compiled.items() if getattr(profile, role)]
@@ -68,12 +72,6 @@ def load_unit(path: Path) -> UnitFile:
     return UnitFile(path, whole, raw, left_out, {n: known[n] for n in used}, compiled, loads)
 
 
-def device_hash(port: str, unit: int, profile: Any) -> str:
-    """Return the hash of a device: its port, its unit address, the content of its profile."""
-    facts = {"port": str(port_address(port)), "unit": unit, "profile": _plain(profile)}
-    return sha256(canonical_json(facts))
-
-
 def basis_of(unit: UnitFile) -> Basis:
     """Return the hashes of a configuration: of each device, and of each section of the file."""
     return {
@@ -86,7 +84,8 @@ def basis_of(unit: UnitFile) -> Basis:
             for device in unit.whole["devices"]
         },
         "sections": {
-            name: sha256(canonical_json(_plain(section))) for name, section in unit.whole.items()
+            name: sha256(canonical_json(plain_numbers(section)))
+            for name, section in unit.whole.items()
         },
     }
 
@@ -100,12 +99,3 @@ def find_differences(old: Basis, new: Basis) -> list[str]:
         for name in sorted(old[key].keys() | new[key].keys())
         if old[key].get(name) != new[key].get(name)
     ]
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with one form of each number: 32.0 is 32."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -21,6 +21,7 @@ from hil.record.record import worst_verdict
 from hil.report.write import Labels, check_report, write_all
 from hil.run.provenance_recorder import ProvenanceRecorder
 from hil.run.recorded import RecordedRun
+from hil.run.unit.real_unit import AgentWatch
 from hil.run.unit.record_unit import record_real_unit, record_twin
 from hil.run.unit.shown_response import add_responses
 from hil.run.unit.unit_file import UnitFile, basis_of, load_unit
@@ -68,11 +69,12 @@ def run_real(
     journal: Journal,
     follow: Callable[[dict[str, Any] | None], None] | None,
     settle: Callable[[list[RecordedRun]], list[RecordedRun]] = list,
+    watch: AgentWatch | None = None,
 ) -> dict[str, Any]:
     """Write `report`; with `follow` first run the agent on the real devices.
 
     `follow` gets each status of the agent. `settle` gets the runs before the report is written, and
-    returns them with the outputs.
+    returns them with the outputs. `watch`: see `AgentWatch`.
     """
     on_devices = follow is not None
     suite = build_suite(unit, is_real=True, real_s=arguments.seconds)
@@ -88,7 +90,7 @@ def run_real(
     if on_devices:
         for scenario in suite.scenarios:
             with ActivityLine(f"{scenario.name}, of {scenario.seconds:.0f} s"):
-                recorded.append(record_real_unit(unit, scenario, None, follow).complete())
+                recorded.append(record_real_unit(unit, scenario, None, follow, watch).complete())
         shown = tuple(r["loop"] for r in journal.get("tune") or [] if r.get("process"))
         recorded = [*recorded[:first], *add_responses(unit, recorded[first:], shown)]
     suite = replace(suite, name="commission", title=f"Commissioning, {qualifier}: {suite.title}")

@@ -239,6 +239,16 @@ def _forget_failed(journal: Journal, dialogue: Dialogue) -> None:
         journal.forget(list(STEPS[STEPS.index(failed) :]))
 
 
+def _forget_after_gap(journal: Journal, dialogue: Dialogue) -> None:
+    """A step that is missing is repeated, and so are those after it: they follow from it."""
+    found = journal.steps()
+    gap = next((i for i, step in enumerate(found) if STEPS[i : i + 1] != (step,)), None)
+    if gap is not None:
+        step = STEPS[gap]
+        dialogue.say(f"step `{step}` is missing in the journal: it is repeated, and those after it")
+        journal.forget(found[gap:])
+
+
 def _run(arguments: argparse.Namespace, given: set[str], locks: PortLocks) -> int:
     journal = Journal(arguments.dir)
     dialogue = Dialogue(arguments.yes, arguments.json)
@@ -296,6 +306,7 @@ def _keep_arguments(
     keep_earlier(journal)
     if arguments.first is not None:
         journal.forget(list(STEPS[STEPS.index(arguments.first) :]))
+    _forget_after_gap(journal, dialogue)
     _forget_failed(journal, dialogue)
     check_done_steps(arguments, given, STEPS, journal)
     for line in keep_arguments(arguments, given, journal):
@@ -401,7 +412,10 @@ def _control_devices(
 
     try:
         agent_guard.keep_all()
-        result = run_real(unit, arguments.dir, arguments, journal, agent_guard.follow, settle)
+        result = run_real(
+            *(unit, arguments.dir, arguments, journal),
+            *(agent_guard.follow, settle, agent_guard.watch()),
+        )
         is_kept = result["verdict"] in (PASS, MARGINAL)
     finally:
         if is_kept:
@@ -409,6 +423,7 @@ def _control_devices(
             work.dialogue.say("  the outputs keep the values that the agent gave them")
         elif not is_settled:
             restore_and_say(work.guard)
+        agent_guard.end()
     return result
 
 

@@ -26,6 +26,7 @@ from protocols.modbus import pdu
 from protocols.time_units import MILLISECOND
 
 TIMEOUT_MS = 300
+_ONE_OBJECT, _NAME_OBJECTS = 4, (0, 1, 2)
 _WRONG_ORDER = "the type or the word order is wrong"
 _LEAST_FLOAT, _LARGEST_FLOAT = 1e-6, 1e12
 
@@ -105,6 +106,22 @@ class DeviceAccess:
     def identification(self) -> dict[str, str]:
         """Return maker, product and revision by function 43; empty without. Raises `PortError`."""
         return read_identification(self._unit)
+
+    def name_probes(self) -> list[dict[str, Any]]:
+        """Return the probes of a profile that compare how the device names itself now.
+
+        Empty if it gives no single object of function 43. Raises `PortError`.
+        """
+        found = []
+        for number in _NAME_OBJECTS:
+            result = self.request(pdu.read_device_id(_ONE_OBJECT, number))
+            if result.status != pdu.GOOD:
+                continue
+            contents = dict(pdu.parse_objects(result.values)[0])
+            text = contents.get(number, b"").decode("ascii", "replace")
+            if text and text.isascii() and text.isprintable():
+                found.append({"object": number, "text": text})
+        return found
 
     def poll(self) -> None:
         """Read all blocks; `errors` has a text for each that failed."""

@@ -23,12 +23,12 @@ from hil.tools.commission.inputs.argument_values import (
     parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.look_alikes import WRITABLE, Place
 from hil.tools.commission.inputs.register_table import TableRow, parse_table
 from hil.tools.commission.inputs.row_roles import (
     ROLES,
     describe_unclear,
     is_open,
-    is_without_unit,
     point_of,
 )
 from hil.tools.commission.inputs.row_states import MONITOR, describe_alarm, describe_not_understood
@@ -36,6 +36,13 @@ from hil.tools.commission.output_tests import NOT_UNDERSTOOD
 from hil.tools.commission.table_profile import make_profile, read_text
 
 DEFAULT_MODEL = "site_cdu"
+
+
+def _is_point(row: TableRow) -> bool:
+    try:
+        return point_of(row) is not None
+    except ValueError:
+        return False
 
 
 class DeviceDescription:
@@ -48,6 +55,7 @@ class DeviceDescription:
         self.arguments, self.dialogue, self.profiles = arguments, dialogue, profiles
         self.answers: dict[str, Any] = {}
         self._not_understood: list[str] = []
+        self._writable: list[Place] = []
         self._described = 0
         self.tables: dict[str, Path] = {}
         """Profile that was made from a table: its file."""
@@ -88,13 +96,15 @@ class DeviceDescription:
             if answer == "-":
                 continue
             taken = [device["name"] for device in devices]
-            self._not_understood = []
+            self._not_understood, self._writable = [], []
             model = self._describe_table(where) if answer == "table" else answer
             name = self._device_name(where, model, taken)
             device = {"name": name, "port": unit["port"], "unit": unit["unit"], "profile": model}
             if name_of(unit.get(IDENTIFICATION, {})):
                 device[IDENTIFICATION] = unit[IDENTIFICATION]
             self._described += answer == "table"
+            if self._writable:
+                device[WRITABLE] = self._writable
             if self._not_understood:
                 device[NOT_UNDERSTOOD] = self._not_understood
             devices.append(device)
@@ -162,13 +172,15 @@ class DeviceDescription:
         self.tables[model] = path
         names = [point["name"] for point in raw["points"]]
         self.dialogue.say(f"  wrote {path}: {', '.join(names)}")
-        self._say_alarms(parse_table(text, source), raw, source)
+        rows = parse_table(text, source)
+        self._writable = [(row.function or 3, row.address) for row in rows if row.is_written]
+        self._say_alarms(rows, raw, source)
         return model
 
     def _say_alarms(self, rows: list[TableRow], raw: dict[str, Any], table: str) -> None:
         """Say what the rows that are named alarm, fault or status are taken for."""
         for row in rows:
-            not_understood = describe_not_understood(row, is_measured=is_without_unit(row))
+            not_understood = describe_not_understood(row, is_point=_is_point(row))
             lines = [describe_alarm(row), not_understood]
             for line in filter(None, lines):
                 self.dialogue.say(f"  {table}:{row.line}: {line}")

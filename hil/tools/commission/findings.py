@@ -23,6 +23,8 @@ _ZERO_AT_REST = ("kPa", "L/min")
 """Units of values that are 0 while the pumps stand."""
 _MIN_RANGE_FRACTION = 0.1
 """Part of its range that an output must have for its display to prove its scale."""
+ALIKE = "alike"
+"""Key of a gauge: the other registers that agree with it (`inputs.look_alikes`)."""
 SHOWN = "shown"
 """Key of a write test: what the display has shown at the tested value."""
 
@@ -109,7 +111,7 @@ def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
             f"{_MIN_RANGE_FRACTION * high:g} or more at the device, and repeat with `--from values`"
         )
     own = next(gauge for gauge in values["gauges"] if gauge["point"] == name)
-    same = [o["point"] for o in _look_alikes(own, values) if _point_of(o) in DISPLAYED]
+    same = _look_alikes(own, values, DISPLAYED)
     if same:
         return (
             f"the display shows about {shown:g} for it and for {', '.join(same)}, which does not "
@@ -125,7 +127,7 @@ def indistinct_gauges(values: dict[str, Any]) -> dict[str, str]:
     for gauge in values["gauges"]:
         if not isinstance(gauge["gauge"], float) or _point_of(gauge) not in GAUGED:
             continue
-        same = [o["point"] for o in _look_alikes(gauge, values) if _point_of(o) in GAUGED]
+        same = _look_alikes(gauge, values, GAUGED)
         if gauge["unit"] in _ZERO_AT_REST and abs(gauge["gauge"]) <= gauge["tolerance"]:
             found[gauge["point"]] = (
                 f"{gauge['point']}: the gauge shows {gauge['gauge']:g}, as each register without a "
@@ -134,7 +136,8 @@ def indistinct_gauges(values: dict[str, Any]) -> dict[str, str]:
         elif same:
             found[gauge["point"]] = (
                 f"{gauge['point']}: its gauge shows about the same as that of {', '.join(same)}, "
-                "so exchanged registers are not found; repeat it with a heat load"
+                "so exchanged registers are not found; repeat it with another heat load or pump "
+                "speed"
             )
     return found
 
@@ -143,23 +146,34 @@ def _point_of(gauge: dict[str, Any]) -> str:
     return str(gauge["point"]).rpartition(".")[2]
 
 
-def _look_alikes(gauge: dict[str, Any], values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the other gauges of a device that show the same, within the tolerance."""
+def _look_alikes(
+    gauge: dict[str, Any], values: dict[str, Any], points: tuple[str, ...]
+) -> list[str]:
+    """Return the others of a device that show the same, in whatever unit.
+
+    These are its other gauges of `points`, within the tolerance, and the registers that agree with
+    the gauge.
+    """
     device = gauge["point"].partition(".")[0]
     others = [
         other
         for other in values["gauges"]
         if other is not gauge
         and other["point"].partition(".")[0] == device
-        and other.get("unit") == gauge.get("unit")
+        and _point_of(other) in points
         and isinstance(other["gauge"], float)
     ]
-    return [
-        other
-        for other in others
-        if abs(other["gauge"] - gauge["gauge"])
-        <= max(other.get("tolerance", 0.0), gauge.get("tolerance", 0.0))
-    ]
+    found = [other["point"] for other in others if _shows_the_same(gauge, other)]
+    alike = [f"{device}.{name}" for name in gauge.get(ALIKE, [])]
+    return [*found, *(name for name in alike if name not in found)]
+
+
+def _shows_the_same(gauge: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Measured values of two units must both be within the tolerance of the other one."""
+    tolerances = gauge.get("tolerance", 0.0), other.get("tolerance", 0.0)
+    is_strict = gauge.get("unit") != other.get("unit") and _point_of(gauge) in GAUGED
+    limit = min(tolerances) if is_strict else max(tolerances)
+    return bool(abs(other["gauge"] - gauge["gauge"]) <= limit)
 
 
 def sensor_problems(control: dict[str, Any], values: dict[str, Any]) -> list[str]:

@@ -24,13 +24,12 @@ from hil.tools.commission.outputs.write_test import (
     NOT_TESTED,
     REFUSED,
     run_write_test,
-    step_of,
 )
 
 NOT_UNDERSTOOD = "not_understood"
 """Key of a device: the rows of its table that can show an alarm which the command does not see."""
-_TOLERANCE = 0.05
-_PERCENT = "%"
+_PART_OF_STEP = 0.45
+"""Part of the step by which the display can differ from the tested value."""
 _ANOTHER_LEFT = "another output is not at its old value"
 
 Result = dict[str, Any]
@@ -105,8 +104,8 @@ class OutputTests:
         with self._open(device) as access:
             unit = access.profile.points[access.device.point_index(point)].unit
 
-            def compare(tested: float) -> str:
-                return self._compare_display(name, tested, unit, shown)
+            def compare(before: float, tested: float) -> str:
+                return self._compare_display(name, (before, tested), unit, shown)
 
             result = run_write_test(access, point, keep, compare if unproven else None)
         self.dialogue.say(f"  {name}: {result.state} {result.reason}".rstrip())
@@ -120,17 +119,23 @@ class OutputTests:
         self._add_effects(found, watch.settle())
         return found
 
-    def _compare_display(self, name: str, tested: float, unit: str, shown: list[float]) -> str:
-        """Ask for the display while the output has its tested value; return why it has failed."""
+    def _compare_display(
+        self, name: str, moved: tuple[float, float], unit: str, shown: list[float]
+    ) -> str:
+        """Ask for the display while the output has its tested value; return why it has failed.
+
+        `moved`: the value before, and the tested one. The display must have followed the step: one
+        that is nearer to the value before is that of another register.
+        """
+        before, tested = moved
+        if before == tested:
+            return "its limits leave no step that a display can show"
         question = f"{name} is now {tested:.1f} {unit}; the display shows"
         answer = self.dialogue.ask_valid(question, "-", lambda text: parse_answer(text, unit))
         if answer in ("-", NO_GAUGE):
             return "the display was not compared, so its scale is not proven"
         shown.append(read_gauge(answer))
-        tolerance = step_of(unit) / 2
-        if unit != _PERCENT:  # its display can be coarse
-            tolerance = max(tolerance, abs(tested) * _TOLERANCE)
-        if abs(shown[0] - tested) > tolerance:
+        if abs(shown[0] - tested) > abs(tested - before) * _PART_OF_STEP:
             reason = "the scale or the register of the table is wrong"
             return f"the display shows {shown[0]:g} {unit}: {reason}"
         return ""

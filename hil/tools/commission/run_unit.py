@@ -71,7 +71,9 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
     with returned_outputs(unit, step_failures, arguments.key) as outputs:
         recorded = _record_all(
             suite,
-            lambda scenario: record_real_unit(unit, scenario, arguments.log, outputs.follow),
+            lambda scenario: record_real_unit(
+                unit, scenario, arguments.log, outputs.follow, outputs.watch()
+            ),
         )
     return suite, outputs.add_to(add_responses(unit, recorded))
 
@@ -104,7 +106,7 @@ def _check_options(arguments: argparse.Namespace, is_real: bool) -> None:
 
 
 def _say_what_is_not_tested(unit: UnitFile, is_real: bool) -> None:
-    if is_real and not (unit.path.parent / JOURNAL).is_file():
+    if is_real and not unit.journal_folders():
         print(
             f"not compared here: no {JOURNAL} beside {unit.path}, so nothing shows that these "
             "outputs were tested; `coldloop hil verify --unit` compares it with a report",

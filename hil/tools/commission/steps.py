@@ -7,6 +7,7 @@ says what to do.
 """
 
 import argparse
+import functools
 import json
 import shutil
 import time
@@ -37,6 +38,7 @@ from hil.tools.commission.device_access import (
 )
 from hil.tools.commission.device_description import DeviceDescription
 from hil.tools.commission.findings import (
+    ALIKE,
     SHOWN,
     control_problems,
     describe_failed_values,
@@ -52,6 +54,7 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.block_size import KEY, find_max_block
 from hil.tools.commission.inputs.dialogue import Dialogue
+from hil.tools.commission.inputs.look_alikes import WRITABLE, Place, find_look_alikes
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests, highest_value
 from hil.tools.commission.outputs.journal import Journal
@@ -83,6 +86,10 @@ def _parse_ports(answer: str) -> list[str]:
     for text in texts:
         port_address(text)
     return texts
+
+
+def _writable(device: dict[str, Any]) -> list[Place]:
+    return [(function, address) for function, address in device.get(WRITABLE, [])]
 
 
 class Commissioning:
@@ -203,6 +210,7 @@ class Commissioning:
                     time.sleep(0.2)
                 values, bits, errors = access.values(), access.bits(), access.errors
                 identity = access.identity
+            alike = functools.partial(find_look_alikes, access, writable=_writable(device))
             name = name_of(device.get(IDENTIFICATION, {}))
             if name and identity == NO_IDENTIFICATION:
                 identity = f"names itself {name}"
@@ -227,7 +235,7 @@ class Commissioning:
             )
             for value in values:
                 if value.name in (*GAUGED, *DISPLAYED) and value.quality == "good":
-                    self._compare(device["name"], value, gauges, result["gauges"])
+                    self._compare(device["name"], value, gauges, result["gauges"], alike)
         return result
 
     def _check_gauges(self, gauges: dict[str, str]) -> None:
@@ -246,7 +254,12 @@ class Commissioning:
                 raise BenchError(f"--gauge: {name} is one of {', '.join(owners[name])}; name which")
 
     def _compare(
-        self, device: str, value: LiveValue, gauges: dict[str, str], found: list[dict[str, Any]]
+        self,
+        device: str,
+        value: LiveValue,
+        gauges: dict[str, str],
+        found: list[dict[str, Any]],
+        alike: Callable[[str, float, float], list[str]],
     ) -> None:
         """Compare a value with its gauge. "none": there is no gauge; "-": not answered."""
         name = f"{device}.{value.name}"
@@ -265,7 +278,8 @@ class Commissioning:
             return
         gauge = read_gauge(text)
         tolerance = max(_LEAST_TOLERANCE[value.unit], abs(gauge) * _TOLERANCE)
-        found.append({**entry, "gauge": gauge, "tolerance": tolerance})
+        same = alike(value.name, gauge, tolerance)
+        found.append({**entry, "gauge": gauge, "tolerance": tolerance, ALIKE: same})
         if abs(gauge - value.value) > tolerance:
             self.dialogue.say(f"  differs by {abs(gauge - value.value):.2f} {value.unit}")
 

@@ -31,7 +31,11 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that moves both outputs; its scenarios run with twins."""
 
     def record(
-        unit: UnitFile, scenario: Scenario, _log: Path | None, follow: Callable[[Any], None]
+        unit: UnitFile,
+        scenario: Scenario,
+        _log: Path | None,
+        follow: Callable[[Any], None],
+        _watch: object,
     ) -> RecordedRun:
         follow(None)
         for address, word in zip((4, 5), _MOVED, strict=True):

@@ -14,8 +14,9 @@ header (`hil.tools.commission.inputs.table_text`).
     unit      °C, K, kPa, bar, mbar, psi, L/min, L/s, m3/h, %, rpm, kW, W, none
     access    R, or RW for a register that can be written (its old value must be readable)
     min, max  limits of a written value, in the unit
-    bits      names of bits: "0=leak / 1=pump fault", or of masks: "0x01=leak / 0x02=pump fault";
-              up to 31 for u32. After a name, its meaning:
+    bits      names of bits: "bit 0=leak / bit 1=pump fault", or of masks: "0x01=leak / 0x02=pump
+              fault"; up to 31 for u32. "0=leak / 1=pump fault" if these cannot be values. After a
+              name, its meaning:
               "0=no leak (alarm at 0) / 1=filter (state) / 2=door (alarm)"
               "0=off (value) / 1=run (value)": these are values, as in the column values
     values    names of the values of a register that is a state: "0=off / 1=run / 2=fault (alarm)"
@@ -94,7 +95,11 @@ _REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
 """First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.|$)")
-_BIT = re.compile(r"^(?:bit\s*|b|d)?(0x[0-9a-f]{1,8}|\d{1,5})\s*[=:.) -]\s*(.+)$", re.IGNORECASE)
+_BIT = re.compile(
+    r"^(bit\s*|b|d)?(0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,4})\s*[=:]\s*(\S.*)$", re.IGNORECASE | re.ASCII
+)
+PLAIN, BY_BIT, MASKS = "", "bit", "mask"
+"""Forms of the numbers in the column bits: `0=leak`, `bit 0=leak`, `0x01=leak`."""
 _HEXADECIMAL_NAMES = re.compile(r"\s*(?:bit\s*|b|d)?0x", re.IGNORECASE)
 VALUE = "value"
 MEANINGS = ("alarm", "alarm at 0", "state", VALUE)
@@ -114,7 +119,8 @@ class TableBit(NamedTuple):
 class TableRow(NamedTuple):
     """One row. `address`: on the wire. `low`, `high`: None if not given. `bits`: bit by number.
 
-    `values`: the names of the values of a register that is a state; None: it is none.
+    `values`: the names of the values of a register that is a state; None: it is none. `form`: of
+    the numbers of `bits`.
     """
 
     line: int
@@ -131,6 +137,7 @@ class TableRow(NamedTuple):
     order: str = ""
     role: str = ""
     values: dict[int, TableBit] | None = None
+    form: str = PLAIN
 
 
 def parse_table(text: str, source: str) -> list[TableRow]:
@@ -249,6 +256,8 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
     kind = _parse_type(fields.get("type", ""))
     is_wide = kind in ("u32", "i32")
     bits, values = _parse_names(fields, kind, 31 if is_wide else 15)
+    if bits:
+        _check_plain(fields, kind)
     function = fields.get("function", "")
     if function not in ("", "3", "4", "03", "04"):
         raise ValueError(f"function {function!r} is not 3 or 4")
@@ -268,7 +277,25 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         _parse_order(fields.get("order", ""), kind),
         " ".join(fields.get("role", "").split()),
         values or None,
+        _find_form(fields.get("bits", "")) if bits else PLAIN,
     )
+
+
+def _check_plain(fields: dict[str, str], kind: str) -> None:
+    """Raise ValueError for a register of bits with the columns of a number."""
+    unit, scale = fields.get("unit", ""), fields.get("scale", "") or "1"
+    if kind == "f32":
+        raise ValueError("has names of bits, and the type f32 has none; write u16 or u32")
+    if unit.casefold() not in _NO_UNIT or _parse_number(scale, "scale") != 1:
+        raise ValueError("has names of bits, and a unit or a scale; leave the one or the other out")
+
+
+def _find_form(text: str) -> str:
+    """Return the form of the numbers in the column bits."""
+    prefixes = [match[1] for part in _split_parts(text) if (match := _BIT.match(part))]
+    if _HEXADECIMAL_NAMES.match(text):
+        return MASKS
+    return BY_BIT if all(prefixes) else PLAIN
 
 
 def _parse_access(text: str) -> bool:
@@ -377,6 +404,12 @@ def _parse_names(
     values = _check_numbers(_split_names(bits_text or values_text), "value", _LAST_ADDRESS)
     if values and kind not in ("u16", "i16"):
         raise ValueError(f"values need the type u16, not {kind}")
+    wrong = next((entry for entry in values.values() if entry.meaning == MEANINGS[1]), None)
+    if wrong is not None:
+        raise ValueError(
+            f"value {wrong.name!r} has the meaning ({wrong.meaning}), which is that of a bit; "
+            f"write ({MEANINGS[0]}) or ({MEANINGS[2]})"
+        )
     return {}, values
 
 
@@ -390,18 +423,25 @@ def _check_numbers(found: dict[int, TableBit], what: str, last: int) -> dict[int
 
 def _split_names(text: str) -> dict[int, TableBit]:
     found: dict[int, TableBit] = {}
-    parts = re.split(r"\s*[/;,|]\s*", text) if text else []
+    parts = _split_parts(text)
     for part in parts:
-        match = _BIT.match(part.strip())
+        match = _BIT.match(part)
         if match is None:
-            raise ValueError(f"bit {part!r} is not like 0=leak")
-        number = int(match[1], 16 if match[1][:2].casefold() == "0x" else 10)
+            raise ValueError(
+                f"bit {part!r} is not like 0=leak; write each bit by itself, without a range and "
+                "without zeros before its number"
+            )
+        number = int(match[2], 16 if match[2][:2].casefold() == "0x" else 10)
         if number in found:
-            raise ValueError(f"bit {match[1]} is given twice; give it once")
-        found[number] = _parse_bit(match[2].strip())
-    if len({bool(_HEXADECIMAL_NAMES.match(part.strip())) for part in parts}) > 1:
+            raise ValueError(f"bit {match[2]} is given twice; give it once")
+        found[number] = _parse_bit(match[3].strip())
+    if len({bool(_HEXADECIMAL_NAMES.match(part)) for part in parts}) > 1:
         raise ValueError(f"{text!r} has masks and numbers; write one kind of them")
     return found
+
+
+def _split_parts(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"[/;,|]", text)] if text else []
 
 
 def _bit_of_mask(mask: int, bit: TableBit) -> int:

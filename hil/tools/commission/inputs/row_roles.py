@@ -181,12 +181,6 @@ def describe_unclear(row: TableRow) -> str:
     return f"{row.name!r} is not taken as {known.point}: {reason}" if reason else ""
 
 
-def is_without_unit(row: TableRow) -> bool:
-    """Return whether only its missing unit keeps a row from being a known point."""
-    known = find_known(row.name)
-    return known is not None and not row.unit and not _find_reason(row._replace(unit="1"), known)
-
-
 def is_open(row: TableRow) -> bool:
     """Return whether a person must name the role of an unclear row.
 

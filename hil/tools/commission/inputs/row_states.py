@@ -2,30 +2,51 @@
 """Which rows of a register table hold states, and which of their bits are alarms.
 
 Does not find measured values and outputs; see `hil.tools.commission.inputs.row_roles`. The rule is
-that of the safe side: what is not understood is asked, and until then no output is moved.
+that of the safe side: what is not stated in a closed notation is asked, and until then no output is
+moved. Without a question are only:
 
-- A bit has the meaning that the table writes after its name: `(alarm)`, `(alarm at 0)`, `(state)`.
-- A bit is an alarm at 1 if each word of its name is that of an alarm or of its subject. In a
-  register that is not named as an alarm, one of them is that of an alarm.
-- A bit of another register is a state if each word of its name is that of a state.
-- A bit without a name is an alarm in a register of alarms, and so is a value with a bit that no
-  named value has.
-- Any other bit is not understood: "no leak", "pump OK", "interlock closed" can be a good state.
-- A register without names of bits, unit and role is an alarm word or a plain number if each word of
-  its name is known. Else it is not understood, and so is a count or a code of the past.
+- a bit or value with its meaning in brackets: `(alarm)`, `(alarm at 0)`, `(state)`;
+- a bit whose whole name is a known phrase, in a register whose whole name is one
+  (`hil.tools.commission.inputs.known_phrases`);
+- numbers that can only be those of bits: `bit 0=…`, masks `0x01=…`, or alarms alone from bit 0 on;
+- a register without names of bits whose whole name is that of an alarm word;
+- a measured value with a unit, whose name is that of a quantity of this unit;
+- a plain number or a command whose whole name is known.
+
+The profile of a row that is asked has the alarms that its words mean (`bit_meaning`): thus the
+agent sees them after the answer, too. A bit without a name is an alarm in a register of alarms, and
+so is a value with a bit that no named value has.
 """
 
-from hil.tools.commission.inputs.register_table import BITS, WIDE_BITS, TableBit, TableRow
+from hil.tools.commission.inputs.known_phrases import (
+    ALARM_PHRASES,
+    ALARM_REGISTERS,
+    COMMAND_PHRASES,
+    NUMBER_PHRASES,
+    REMOTE_PHRASES,
+    RUNNING_PHRASES,
+    SPARE_PHRASES,
+    STATE_PHRASES,
+    STATE_REGISTERS,
+    STATUS_REGISTERS,
+    is_phrase,
+    is_quantity,
+    is_register,
+)
+from hil.tools.commission.inputs.register_table import (
+    BITS,
+    BY_BIT,
+    MASKS,
+    WIDE_BITS,
+    TableBit,
+    TableRow,
+)
 from hil.tools.commission.inputs.state_words import (
     HISTORY_WORDS,
     PERMISSIVES,
-    are_exclusive,
     has_alarm_word,
     is_alarm,
-    is_command,
-    is_number,
     is_state,
-    is_unit,
     split_words,
 )
 
@@ -34,6 +55,7 @@ MONITOR = "monitor"
 ALARM, ALARM_AT_0, STATE = "alarm", "alarm at 0", "state"
 _STATUS = "status"
 _FEW_MASKS = 3
+_LEAST_MASK = 4
 _INTEGERS = ("u16", "i16", "u32", "i32")
 
 
@@ -47,6 +69,8 @@ def is_flags(row: TableRow) -> bool:
 
 def is_alarm_word(row: TableRow) -> bool:
     """Return whether a register is named as an alarm: each of its bits is one."""
+    if is_register(row.name, ALARM_REGISTERS):
+        return True
     is_named = has_alarm_word(row.name) and is_alarm(row.name, is_register=True)
     return is_named and not _is_history(row)
 
@@ -55,6 +79,8 @@ def bit_meaning(row: TableRow, bit: TableBit) -> str:
     """Return `ALARM`, `ALARM_AT_0` or `STATE`; empty: the bit is not understood."""
     if bit.meaning:
         return bit.meaning
+    if _is_clear_bit(row, bit):
+        return ALARM if is_phrase(bit.name, ALARM_PHRASES) else STATE
     if has_alarm_word(row.name) and not is_alarm(row.name, is_register=True):
         return ""  # a word or a sign of the register can turn the meaning of all its bits
     if is_alarm(bit.name) and (is_alarm_word(row) or has_alarm_word(bit.name)):
@@ -65,19 +91,15 @@ def bit_meaning(row: TableRow, bit: TableBit) -> str:
 
 def describe_alarm(row: TableRow) -> str:
     """Return what the command takes a row for that is named as an alarm; empty if it is clear."""
-    if row.bits or row.values or row.role or not (is_alarm_word(row) or _is_status(row)):
+    if row.bits or row.values or row.role or not (is_flags(row) and is_alarm_word(row)):
         return ""
-    if not is_flags(row):
-        return f"{row.name!r} is no alarm word: it is a value" if row.unit else ""
-    if is_alarm_word(row):
-        return f"{row.name!r} has no names of bits: each bit that is on is an alarm"
-    return ""
+    return f"{row.name!r} has no names of bits: each bit that is on is an alarm"
 
 
-def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
+def describe_not_understood(row: TableRow, *, is_point: bool = False) -> str:
     """Return the line of a row that can show an alarm which the command does not see; or empty.
 
-    `is_measured`: the row resembles a point that the agent knows.
+    `is_point`: the row is a point that the agent knows.
     """
     if row.role.casefold() == MONITOR:
         return ""
@@ -85,47 +107,93 @@ def describe_not_understood(row: TableRow, *, is_measured: bool = False) -> str:
         return _describe_values(row)
     if row.bits:
         return _describe_bits(row)
-    if row.role or is_unit(row.unit) or (is_flags(row) and is_alarm_word(row)):
-        return ""
-    is_named = has_alarm_word(row.name) or _is_status(row)
-    is_clear = is_measured or (row.is_written and is_command(row.name))
-    is_clear = is_clear or (not row.unit and is_number(row.name))
-    if not is_named and is_clear:
+    if row.role or is_point or _is_clear(row):
         return ""
     if _is_history(row):
         return (
             f"{row.name!r} is a count or a code of alarms, perhaps of present ones: give it the "
             f"role {MONITOR} if it shows only the past"
         )
+    unit = f" (unit {row.unit})" if row.unit else ""
     return (
-        f"{row.name!r} can show an alarm, and has no names of bits: name them in the column "
+        f"{row.name!r}{unit} can show an alarm, and has no names of bits: name them in the column "
         f"`bits`, or give it the role {MONITOR} if it shows none"
     )
 
 
+def _is_clear(row: TableRow) -> bool:
+    """Return whether the whole name of a row without names of bits is a known one."""
+    if row.unit:
+        return is_quantity(row.name, row.unit)
+    is_word = row.kind in (*_INTEGERS, BITS) and row.scale == 1
+    if is_word and is_register(row.name, ALARM_REGISTERS):
+        return True
+    is_command = row.is_written and is_phrase(row.name, COMMAND_PHRASES)
+    return is_command or is_phrase(row.name, NUMBER_PHRASES)
+
+
 def _describe_bits(row: TableRow) -> str:
-    named = [bit.name for bit in row.bits.values() if not bit.meaning]
-    if are_exclusive(named):
+    unclear = [f"{n} {bit.name!r}" for n, bit in row.bits.items() if not _is_clear_bit(row, bit)]
+    texts = [_ask_bits(unclear) if unclear else "", _describe_numbers(row)]
+    return f"{row.name!r}, {'; '.join(filter(None, texts))}" if any(texts) else ""
+
+
+def _is_clear_bit(row: TableRow, bit: TableBit) -> bool:
+    """Return whether the meaning of a bit is given, or its whole name and that of its register."""
+    if bit.meaning:
+        return True
+    is_status = is_register(row.name, STATUS_REGISTERS)
+    if is_phrase(bit.name, ALARM_PHRASES):
+        return is_status or is_register(row.name, ALARM_REGISTERS)
+    return is_status and is_phrase(bit.name, STATE_PHRASES)
+
+
+def _describe_numbers(row: TableRow) -> str:
+    """Return the question of numbers that are perhaps none of bits; empty if they are."""
+    numbers = ", ".join(map(str, row.bits))
+    if row.form == MASKS:
+        return ""
+    if 0 not in row.bits:
         return (
-            f"{row.name!r}, {', '.join(named)}: are these bits or values? Write values into the "
-            f"column `values`, or ({ALARM}) or ({STATE}) after the name of each bit"
+            f"bits {numbers}: bits count from 0. Are these masks, or do they count from 1? Name "
+            f"bit 0 too, such as bit 0=spare ({STATE}), or write masks as 0x01=…"
         )
-    if _is_count_unclear(row.bits):
-        return (
-            f"{row.name!r}, bits {', '.join(map(str, row.bits))}: bits count from 0. Are these "
-            f"masks, or do they count from 1? Name bit 0 too, such as 0=spare ({STATE})"
-        )
-    unclear = [f"{n} {bit.name!r}" for n, bit in row.bits.items() if not bit_meaning(row, bit)]
-    return _ask_bits(row, unclear) if unclear else ""
+    if _can_be_masks(row.bits):
+        return f"bits {numbers}: are these masks? Write masks as 0x01=…, or name bit 3 too"
+    names = row.bits.values()
+    meanings = [bit_meaning(row, bit) for bit in names]
+    are_alarms = all(
+        meaning in (ALARM, ALARM_AT_0) or is_phrase(bit.name, SPARE_PHRASES)
+        for meaning, bit in zip(meanings, names, strict=True)
+    )
+    are_independent = all(
+        any(is_phrase(bit.name, group) for bit in names)
+        for group in (RUNNING_PHRASES, REMOTE_PHRASES)
+    )
+    if row.form == BY_BIT or are_alarms or are_independent or ALARM_AT_0 in meanings:
+        return ""
+    return (
+        f"{', '.join(bit.name for bit in names)}: are these bits or values? Write bits as "
+        f"bit 0={row.bits[0].name}, or values into the column `values`"
+    )
+
+
+def _can_be_masks(bits: dict[int, TableBit]) -> bool:
+    """Return whether numbers are 0 and masks, with a gap where a mask has none."""
+    are_masks = all(number & (number - 1) == 0 for number in bits if number)
+    return are_masks and max(bits) >= _LEAST_MASK and len(bits) > _FEW_MASKS - 1
 
 
 def value_meaning(value: TableBit) -> str:
     """Return `ALARM` or `STATE` of a named value; empty: it is not understood."""
     if value.meaning in (ALARM, STATE):
         return value.meaning
+    if is_phrase(value.name, ALARM_PHRASES):
+        return ALARM
     if is_alarm(value.name) and has_alarm_word(value.name):
         return ALARM
-    return STATE if is_state(value.name) else ""
+    is_good = is_phrase(value.name, STATE_PHRASES) or is_state(value.name)
+    return STATE if is_good else ""
 
 
 def alarm_bits(values: dict[int, TableBit]) -> dict[int, tuple[str, bool]] | None:
@@ -161,7 +229,7 @@ def _find_bit(value: int, others: list[int]) -> tuple[int, bool] | None:
 
 def _describe_values(row: TableRow) -> str:
     values = row.values or {}
-    unclear = [f"{n} {value.name!r}" for n, value in values.items() if not value_meaning(value)]
+    unclear = [f"{n} {v.name!r}" for n, v in values.items() if not _is_clear_value(row, v)]
     if unclear:
         return (
             f"{row.name!r}, value {', '.join(unclear)}: is it an alarm? Write ({ALARM}) or "
@@ -177,10 +245,16 @@ def _describe_values(row: TableRow) -> str:
     return ""
 
 
-def _is_count_unclear(bits: dict[int, TableBit]) -> bool:
-    """Return whether the numbers of bits can be masks (1, 2, 4, 8), or count from 1."""
-    are_masks = len(bits) >= _FEW_MASKS and all(number & (number - 1) == 0 for number in bits)
-    return 0 not in bits and (1 in bits or are_masks)
+def _is_clear_value(row: TableRow, value: TableBit) -> bool:
+    """Return whether the meaning of a value is given, or its whole name and that of its register.
+
+    In the register of an interlock, also "off" can be an alarm.
+    """
+    if value.meaning in (ALARM, STATE):
+        return True
+    if is_phrase(value.name, ALARM_PHRASES):
+        return True
+    return is_phrase(value.name, STATE_PHRASES) and is_register(row.name, STATE_REGISTERS)
 
 
 def other_values(values: dict[int, TableBit]) -> list[int]:
@@ -194,9 +268,9 @@ def is_all_alarms(row: TableRow) -> bool:
     return is_alarm_word(row) or meanings == {ALARM}
 
 
-def _ask_bits(row: TableRow, unclear: list[str]) -> str:
+def _ask_bits(unclear: list[str]) -> str:
     return (
-        f"{row.name!r}, bit {', '.join(unclear)}: is it an alarm? Write ({ALARM}), ({ALARM_AT_0}) "
+        f"bit {', '.join(unclear)}: is it an alarm? Write ({ALARM}), ({ALARM_AT_0}) "
         f"or ({STATE}) after its name, or give the row the role {MONITOR} if it shows no alarm"
     )
 

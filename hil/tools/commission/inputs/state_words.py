@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of register tables that the command knows: of states, of alarms, and of plain numbers.
+"""The words of register tables that mean an alarm or a state, if a row is asked.
 
-Does not decide what a row is; see `hil.tools.commission.inputs.row_states`. A name is clear only if
-each of its words is in one of these lists. A word that can turn the meaning (no, ok, open, closed,
+Does not decide which row is asked: that is a closed list of phrases
+(`hil.tools.commission.inputs.known_phrases`). These words say which alarms the profile of a row
+gets that was asked. A word that can turn the meaning (no, ok, open, closed,
 present, sufficient, released, interlock, chain) is in no list of alarms, and a sign can turn it too
 (`!leak`, `leak_n`, `leak (0)`). Source: tables of vendors
 of CDUs, pumps and drives, and IEC 60447 for the two states of an actuator.
@@ -50,66 +51,19 @@ STATE_WORDS = (
     *("master", "primary", "secondary", "pump", "pumps", "fan", "fans", "valve", "unit", "cdu"),
     *("cooling", "heating", "power", "powered", "control", "controlled", "is", "the"),
 )
-_NUMBERS = (
-    *("hours", "hour", "runtime", "uptime", "counter", "count", "serial", "version", "firmware"),
-    *("software", "hardware", "model", "type", "id", "address", "number", "year", "month", "day"),
-    *("minute", "date", "time", "timestamp", "clock", "heartbeat", "heartbeats", "spare"),
-    *("reserved", "factor", "ratio", "energy", "ph"),
-)
-_BESIDE_NUMBERS = (
-    *("operating", "operation", "running", "run", "working", "service", "total", "pump", "pumps"),
-    *("fan", "fans", "valve", "unit", "device", "cdu", "controller", "system", "product", "build"),
-    *(
-        "major",
-        "minor",
-        "power",
-        "start",
-        "starts",
-        "cycle",
-        "cycles",
-        "revision",
-        "slave",
-        "water",
-    ),
-    *("quality", "coolant", "local", "real", "rtc", "of", "the", "in", "since"),
-)
-_CLOCK = ("second", "time", "clock", "real", "rtc", "system", "date", "local", "utc")
 PERMISSIVES = ("interlock", "interlocks", "chain", "safety", "permissive", "permissives", "release")
 """In a register with one of these, also a plain state such as "door closed" is the good one."""
-_OFF = ("off", "stop", "stopped", "idle", "standby", "aus")
-_ON = ("on", "run", "running", "started", "starting", "ein")
 HISTORY_WORDS = (
     *("last", "previous", "history", "total", "count", "counter", "number", "sum", "log", "latest"),
 )
 """With one of these, a register named as an alarm is a count or a code of the past, or of now."""
 
 
-_COMMANDS = (
-    *("command", "commands", "cmd", "set", "setpoint", "enable", "disable", "reset", "acknowledge"),
-    *("ack", "start", "stop", "mode", "select", "selection", "source", "clear", "silence", "delay"),
-    *("baud", "baudrate", "parity", "language", "request", "switch", "changeover", "ramp"),
-)
-_BESIDE_COMMANDS = (*("point", "rate", "speed", "buzzer", "operating", "position"), *STATE_WORDS)
 _TURNING = re.compile(
     r"[!~^*'\"()\[\]{}=<>\\|;?\u00ac]|#(?!\d)|(?<!\w)/|/(?!\w)|(?<!\w)-(?=\w)|-\s*$|\b(0v?|n)\b",
     re.IGNORECASE,
 )
 """Signs that can turn the meaning of a name: `!leak`, `leak (0)`, `leak#`, `/leak`, `leak_n`."""
-_UNITS = (
-    *("\u00b0c", "c", "degc", "\u2103", "k", "\u00b0f", "degf", "kpa", "pa", "hpa", "mpa", "bar"),
-    *("mbar", "psi", "l/min", "lpm", "l/s", "l/h", "m3/h", "m\u00b3/h", "gpm", "kg/h", "kg/s", "%"),
-    *("%rh", "rpm", "1/min", "kw", "w", "mw", "hz", "v", "mv", "kv", "a", "ma", "va", "kva", "var"),
-    *("kvar", "wh", "kwh", "mwh", "gj", "h", "hr", "hrs", "hours", "min", "s", "sec", "ms", "days"),
-    *("mm", "cm", "m", "l", "m3", "m\u00b3", "kg", "g/m3", "m/s", "ppm", "ntu", "ohm", "db"),
-    *("us/cm", "\u00b5s/cm", "\u03bcs/cm", "ms/cm"),
-)
-"""Units of a measured value, in small letters, without a reference such as (g)."""
-
-
-def is_unit(text: str) -> bool:
-    """Return whether a text is the unit of a measured value; "code" and "enum" are none."""
-    plain = re.sub(r"\((g|a|abs|rel)\)$", "", text.casefold().replace(" ", ""))
-    return plain in _UNITS or plain in ("barg", "bara", "kpag", "kpaa", "psig", "psia")
 
 
 def split_words(name: str) -> list[str]:
@@ -137,31 +91,6 @@ def is_alarm(name: str, *, is_register: bool = False) -> bool:
 def is_state(name: str) -> bool:
     """Return whether each word is that of a state."""
     return _is_known(name, STATE_WORDS)
-
-
-def is_number(name: str) -> bool:
-    """Return whether each word is that of a number that can show no alarm."""
-    words = split_words(name)
-    if words and all(word in _CLOCK for word in words):
-        return True
-    is_known = _is_known(name, (*_NUMBERS, *_BESIDE_NUMBERS))
-    return is_known and any(word in _NUMBERS for word in words)
-
-
-def is_command(name: str) -> bool:
-    """Return whether each word is that of a command, or of its subject: it shows no alarm."""
-    is_known = _is_known(name, (*_COMMANDS, *_BESIDE_COMMANDS, *_NUMBERS))
-    return is_known and any(word in _COMMANDS for word in split_words(name))
-
-
-def are_exclusive(names: list[str]) -> bool:
-    """Return whether names are states of one thing that exclude each other, such as off and run."""
-    words = [split_words(name) for name in names]
-    subjects = [
-        {tuple(w for w in name if w not in group) for name in words if set(name) & set(group)}
-        for group in (_OFF, _ON)
-    ]
-    return bool(subjects[0] & subjects[1])
 
 
 def _is_known(name: str, known: tuple[str, ...]) -> bool:

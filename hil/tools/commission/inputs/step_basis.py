@@ -13,13 +13,13 @@ A profile can be edited after `describe`, and sections can be added to `unit.jso
 from pathlib import Path
 from typing import Any
 
+from agent.config.tested_devices import device_hash
 from drivers.tools.lib.arguments import raw_profile
 from hil.errors import BenchError
 from hil.run.unit.unit_file import (
     Basis,
     UnitFile,
     basis_of,
-    device_hash,
     find_differences,
     load_unit,
 )

@@ -6,11 +6,9 @@ with the words that start and stop them, and the set-points of a CDU that contro
 counts follow from the status of the agent, which has each second what it requests, over the whole
 run. An output can have moved since the last status, by its rate limit or to its fail-safe value.
 
-A later call finds the output at rest. Then only the last requests count: those of the last seconds,
-and those since the device has answered last (`AgentRequests.last`).
+A later call has the trace of the writes (`hil.io.write_trace`), which says it exactly.
 """
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -24,10 +22,6 @@ _SAMPLES = 5  # a device can show a write some seconds later
 _REPEATS = 3  # the status of an agent in operation changes each second
 _RATE_PCT_PER_S, _STALE_S = 10.0, 2.0
 _FEW_PCT = 1.0
-_STEPS_BEYOND = 2
-_RECENT = 3  # requests of a device that answers: it has taken them, one after the other
-_FRESH_US = 1_500_000
-_FIRST_PCT = 30.0  # by the rate limit of 10 % each second
 
 
 class MovedOutput(NamedTuple):
@@ -111,16 +105,9 @@ class _Requests:
     def __init__(self) -> None:
         self.last: deque[float | None] = deque(maxlen=_SAMPLES)
         self.low, self.high = float("inf"), float("-inf")
-        self.recent: list[float] = []
 
-    def add(self, value: float | None, *, is_answering: bool) -> None:
+    def add(self, value: float | None) -> None:
         self.last.append(value)
-        if value is not None and [value] != self.recent[-1:]:
-            self.recent.append(value)
-        elif value is not None and is_answering:
-            self.recent = self.recent[1:] or self.recent
-        if is_answering:
-            self.recent = self.recent[-_RECENT:]
         if value is not None:
             self.low, self.high = min(self.low, value), max(self.high, value)
 
@@ -152,39 +139,7 @@ class AgentRequests:
             if output.measure:
                 kept = self._values.setdefault(output[:2], _Requests())
                 value = None if self._repeats >= _REPEATS else _request(output, status)
-                kept.add(value, is_answering=_is_answering(status, output.device))
-
-    def last(self, output: MovedOutput, device: ModbusDevice) -> Ranges | None:
-        """Return the counts that the agent has written last; None: there was no request yet.
-
-        Between two requests the agent moves the output in steps. After the last one that is known
-        it can go on for two seconds: the status is up to 1 s old when it is read, and it is read
-        each second. The loop can then move faster than before, by one percent more.
-        A value on the other side of the last ones is not of the agent.
-        """
-        if not output.measure:
-            return [[count, count] for count in output.fixed] or None
-        recent = self._values.get(output[:2], _Requests()).recent
-        if not recent:
-            return None
-        index = device.profile.point_index(output.point)
-        beyond = recent[-1]
-        if len(recent) > 1:
-            step = recent[-1] - recent[-2]
-            faster = 0.0 if output.measure in ("supply", "dp") else math.copysign(_FEW_PCT, step)
-            beyond += _STEPS_BEYOND * step + faster
-        return [_range(device, index, [*recent, beyond], 0.0)]
-
-    def first(self, output: MovedOutput, device: ModbusDevice, count: int) -> Ranges | None:
-        """Return the counts that the agent can write before its first status.
-
-        `count`: that of the output before the agent has started.
-        """
-        if output.measure not in ("", "supply", "dp"):
-            index = device.profile.point_index(output.point)
-            margin = abs(device.to_count(index, _FIRST_PCT) - device.to_count(index, 0.0))
-            return [[count - margin, count + margin]]
-        return self.ranges(output, device)
+                kept.add(value)
 
     def ranges(self, output: MovedOutput, device: ModbusDevice) -> Ranges | None:
         """Return the counts that the agent can have written; None: they are not known."""
@@ -208,16 +163,6 @@ class AgentRequests:
 def _range(device: ModbusDevice, index: int, values: list[float], margin: float) -> list[int]:
     low, high = min(values) - margin, max(values) + margin
     return [device.to_count(index, low) - 1, device.to_count(index, high) + 1]
-
-
-def _is_answering(status: dict[str, Any] | None, device: str) -> bool:
-    """Return whether a status shows that the device takes the requests."""
-    rows = ((status or {}).get("modbus") or {}).get("devices") or []
-    row = next((row for row in rows if row["name"] == device), None)
-    if status is None or row is None or row["state"] not in ("ok", "unproven"):
-        return False
-    answered = row.get("answered_us")
-    return answered is not None and status["mono_us"] - answered < _FRESH_US
 
 
 def _request(output: MovedOutput, status: dict[str, Any] | None) -> float | None:

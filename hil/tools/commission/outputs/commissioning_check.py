@@ -10,14 +10,16 @@ configuration first:
 - port, unit address and profile of each device are those of the steps, and each output was tested;
 - no output has the value that the write test has left behind.
 
-A configuration without a journal beside it, for example in `/etc/coldloop`, is not compared:
-`coldloop hil verify --unit` does this with a report.
+A journal that has no complete commissioning is a refusal: an earlier `unit.json` can be beside it.
+Links count as what they lead to. A configuration without a journal beside it, for example in
+`/etc/coldloop`, is not compared: `coldloop hil verify --unit` does this with a report.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from agent.config.tested_devices import COMPLETE
 from hil.errors import BenchError
 from hil.record.bench_key import is_valid_signature, load_key
 from hil.record.trust_store import known_keys
@@ -50,11 +52,21 @@ def check_commissioning(
     `devices`: those of the configuration. `key`: that of the bench, if not the default one. Also
     for a damaged journal; DriverError if a device does not answer.
     """
-    folder = unit.path.parent
+    for folder in unit.journal_folders():
+        _check_folder(folder, unit, devices, open_device, find_failures, key)
+
+
+def _check_folder(
+    folder: Path,
+    unit: UnitFile,
+    devices: list[Device],
+    open_device: Callable[[Device], DeviceAccess],
+    find_failures: FindFailures,
+    key: Path | None,
+) -> None:
     journal = Journal(folder)
-    known = journal.get("describe")
-    if known is None:
-        return
+    _check_complete(journal, unit)
+    known = journal.get("describe") or []
     here = [device for device in known if is_among(device, devices)]
     for device in here:
         problems = find_failures(journal.get, device["name"])
@@ -74,6 +86,19 @@ def check_commissioning(
         raise BenchError(f"{journal.path}: {problem}; {_NOT_STARTED}")
     for device in here:
         _check_outputs(journal, folder, device, open_device)
+
+
+def _check_complete(journal: Journal, unit: UnitFile) -> None:
+    """Raise BenchError if steps are missing, and the agent would move outputs."""
+    found = journal.steps()
+    if found[: len(COMPLETE)] == list(COMPLETE) or not list_outputs(unit):
+        return
+    missing = next(step for i, step in enumerate(COMPLETE) if found[i : i + 1] != [step])
+    raise BenchError(
+        f"{journal.path}: the commissioning beside this configuration is not complete: step "
+        f"`{missing}` is not done; {_NOT_STARTED}. `coldloop commission --dir "
+        f"{journal.path.parent} --write-test --from {missing}` continues it"
+    )
 
 
 def _find_untested(journal: Journal, unit: UnitFile) -> str:

@@ -23,12 +23,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from agent.config.tested_devices import JOURNAL
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
 from hil.tools.commission.outputs.pending import PendingOutputs
 from hil.tools.commission.outputs.pending_index import check_note, store_note
 
-FILE = "commission.json"
+FILE = JOURNAL
 FORMAT = "coldloop-commission-1"
 _PENDING, _CALLS, _SEAL = "pending-write", "arguments", "seal"
 
@@ -98,6 +99,10 @@ class Journal:
         """Return the result of a step; None if it is not done."""
         entry = self._steps.get(step)
         return None if entry is None else entry["result"]
+
+    def steps(self) -> list[str]:
+        """Return the names of the steps that are done, in their order."""
+        return list(self._steps)
 
     def done_at(self, step: str) -> str:
         """Return the UTC of a step that is done."""

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
+from hil.run.unit.real_unit import AgentWatch
 from hil.run.unit.unit_file import UnitFile
-from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_access import IDENTIFICATION, DeviceAccess, check_name_of
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput, list_outputs
 from hil.tools.commission.outputs.pending import (
     FOREIGN,
@@ -232,8 +234,11 @@ class AgentGuard:
         self._devices = {device["name"]: device for device in devices}
         self._outputs = list_outputs(unit)
         self._pending, self._open = pending, open_device
+        self.trace = pending.path.absolute().with_suffix(".writes")
+        """The file that gets the writes of the agent."""
+        self._identities: dict[str, list[dict[str, Any]]] = {}
+        self._names: dict[str, dict[str, str]] = {}
         self._requests = AgentRequests()
-        self._first: dict[tuple[str, str], Ranges | None] = {}
         self._compiled: dict[str, Any] = {}
         self.unreadable: list[str] = []
         """Outputs whose old words cannot be read: the device keeps what the agent wrote last."""
@@ -241,6 +246,8 @@ class AgentGuard:
     def keep_all(self) -> None:
         """Read and store the words of all outputs. Raises BenchError, and DriverError."""
         check_elsewhere(list(self._devices.values()), self._pending.path)
+        self._begin_trace()
+        self._read_identities()
         for name in dict.fromkeys(output.device for output in self._outputs):
             device = self._devices[name]
             with self._open(device) as access:
@@ -260,10 +267,39 @@ class AgentGuard:
         if not words:
             self.unreadable.append(f"{device['name']}.{name}")
             return
-        late = self._requests.first(output, access.device, access.device.readings[index].raw)
-        self._first[(device["name"], name)] = late
-        old = make_old_words(access.profile.points[index], words, None, late)
-        self._pending.set_state(device, INTENDED, old)
+        old = make_old_words(access.profile.points[index], words)
+        self._pending.set_state(device, INTENDED, old._replace(trace=str(self.trace)))
+
+    def _read_identities(self) -> None:
+        """Read how the devices name themselves; one that does not reply has no name."""
+        for name, device in self._devices.items():
+            with suppress(DriverError), self._open(device) as access:
+                self._names[name] = access.identification()
+                self._identities[name] = access.name_probes()
+
+    def watch(self) -> AgentWatch:
+        """Return what is watched of the process of the agent."""
+        return AgentWatch(self.trace, self._identities, self._check_names)
+
+    def _check_names(self) -> None:
+        """Raise BenchError for a device that names itself otherwise than before the run."""
+        for name, known in self._names.items():
+            device = self._devices[name]
+            with suppress(DriverError), self._open(device) as access:
+                check_name_of(access, {**device, IDENTIFICATION: known})
+
+    def end(self) -> None:
+        """Remove the trace: the outputs are settled."""
+        if not self._pending.entries:
+            with suppress(OSError):
+                self.trace.unlink(missing_ok=True)
+
+    def _begin_trace(self) -> None:
+        """Remove the trace of an earlier run. Raises BenchError."""
+        try:
+            self.trace.unlink(missing_ok=True)
+        except OSError as error:
+            raise BenchError(f"{self.trace}: {error.strerror}; remove it") from None
 
     def follow(self, status: dict[str, Any] | None) -> None:
         """Store what the agent can have written by its last status."""
@@ -275,14 +311,7 @@ class AgentGuard:
             found = self._compiled.get(device)
             return None if output is None or found is None else self._requests.ranges(output, found)
 
-        def late(device: str, point: str) -> Ranges | None:
-            output = by_name.get((device, point))
-            found = self._compiled.get(device)
-            if output is None or found is None:
-                return None
-            return self._requests.last(output, found) or self._first.get((device, point))
-
-        self._pending.set_all(NOT_RETURNED, ours, late)
+        self._pending.set_all(NOT_RETURNED, ours, ours)
 
 
 def _where(device: Device, old: OldWords) -> str:

@@ -16,6 +16,10 @@ outside them is the value of another master. An entry without `ours` is of an ea
 within seconds: a device can show a value on its way. A later call finds an output at rest, and an
 operator can have set a value since, also one on that way. So it compares with `late` alone. `utc`:
 the time of the last write that is known.
+
+An agent has a trace of its writes (`hil.io.write_trace`): a later call compares with the words that
+it shows, and with nothing else. Without the trace, after a restart of the machine, an output at any
+value that the agent can have requested is its own.
 """
 
 import json
@@ -28,6 +32,7 @@ from drivers.errors import DriverError
 from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.io.regular_file import SMALL_BYTES, MissingFileError, read_regular, write_whole
+from hil.io.write_trace import written_words
 from hil.tools.commission.outputs.pending_index import check_note, store_note, utc_now
 
 INTENDED, NOT_RETURNED, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
@@ -46,7 +51,8 @@ class OldWords(NamedTuple):
     """The words of an output before its first write, and where they belong.
 
     `form`: how the profile reads them, at that time; "": not known, in an earlier version.
-    `late`: as `ours`, for a later call; None: as `ours`.
+    `late`: as `ours`, for a later call; None: as `ours`. `trace`: the file with the writes of the
+    agent; empty: there is none. `written`: the words that it shows, for a later call.
     """
 
     point: str
@@ -56,6 +62,8 @@ class OldWords(NamedTuple):
     ours: Ranges | None = None
     form: str = ""
     late: Ranges | None = None
+    trace: str = ""
+    written: list[list[int]] | None = None
 
 
 def make_old_words(
@@ -205,14 +213,15 @@ def _check_entry(entry: dict[str, Any]) -> None:
     entry.setdefault("state", NOT_RETURNED)
     device, old = entry["device"], OldWords(**entry["old"])
     texts = (entry["state"], device["name"], device["port"], device["profile"], old.point, old.form,
-             entry.setdefault("utc", ""))  # fmt: skip
+             old.trace, entry.setdefault("utc", ""))  # fmt: skip
     if not all(isinstance(text, str) for text in texts):
         raise ValueError
     ranges = [list(pair) for pair in (*(old.ours or ()), *(old.late or ()))]
     if any(len(pair) != _LOW_AND_HIGH for pair in ranges) or not old.words:
         raise ValueError
     limits = [limit for pair in ranges for limit in pair]
-    numbers = [device["unit"], old.function, old.address, *old.words, *limits]
+    written = [word for words in old.written or () for word in words]
+    numbers = [device["unit"], old.function, old.address, *old.words, *limits, *written]
     if not all(isinstance(number, int) for number in numbers):
         raise ValueError
     try:
@@ -221,6 +230,17 @@ def _check_entry(entry: dict[str, Any]) -> None:
         raise ValueError from None
     if old.late is not None:
         entry["old"]["ours"] = [list(pair) for pair in old.late]
+    if old.trace:
+        _take_trace(entry, old)
+
+
+def _take_trace(entry: dict[str, Any], old: OldWords) -> None:
+    """Give an entry the words that the trace shows, and no ranges: they say it exactly."""
+    device = entry["device"]
+    where = device["port"], device["unit"], old.function, old.address, len(old.words)
+    written = written_words(Path(old.trace), *where)
+    if written is not None:
+        entry["old"].update(written=written, ours=[])
 
 
 def _join(old: Ranges | None, new: Ranges | None) -> Ranges | None:

@@ -50,11 +50,12 @@ from hil.tools.commission.outputs.site_journals import (
 class OutputsOfRun:
     """The outputs of a run: `follow` gets each status of the agent; the rest is there at its end.
 
-    `problems`: a line for each output that is perhaps not back, and for the journal.
+    `watch`: what is watched of its process. `problems`: a line for each output that is perhaps not
+    back, and for the journal.
     """
 
     def __init__(self, guard: OutputGuard, agent_guard: AgentGuard) -> None:
-        self.follow = agent_guard.follow
+        self.follow, self.watch = agent_guard.follow, agent_guard.watch
         self.unreadable = agent_guard.unreadable
         self.problems: list[str] = []
         self._guard = guard
@@ -115,6 +116,7 @@ def returned_outputs(
         finally:
             with deferred_end_signals():
                 outputs.problems = restore_and_say(guard)
+                agent_guard.end()
                 for problem in find_other_devices(devices, open_device):
                     say_error(problem)
                     outputs.problems.append(problem)

@@ -76,10 +76,21 @@ def is_foreign(access: DeviceAccess, old: OldWords) -> bool:
     index = access.device.point_index(old.point)
     reading = access.device.readings[index]
     words = access.polled_words(access.profile.points[index])
-    if old.ours is None or not words or words == old.words:
+    if old.ours is None or not words or words == old.words or is_written(words, old):
         return False
     is_ours = any(low <= reading.raw <= high for low, high in old.ours)
     return not (is_ours and reading.quality == GOOD_VALUE)
+
+
+def is_written(words: list[int], old: OldWords) -> bool:
+    """Return whether a trace shows that the agent has written these words.
+
+    A device can round a value of one register by one count.
+    """
+    return any(
+        words == own or (len(own) == len(words) == 1 and abs(words[0] - own[0]) <= 1)
+        for own in old.written or ()
+    )
 
 
 def _find_foreign(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
@@ -113,8 +124,10 @@ def _find_foreign_words(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
     The words of a larger value cannot be judged; then the output is not written.
     """
     words, error = access.read_words(old.function, old.address, len(old.words))
-    if error or old.ours is None or words == old.words:
+    if error or old.ours is None or words == old.words or is_written(words, old):
         return "", error
+    if old.written is not None:
+        return f"{_ANOTHER_MASTER} {words}", ""
     if len(words) > 1 or not _is_plain(old):
         return "", f"the profile has changed since, and the registers hold {words}"
     counts = (words[0], words[0] - 0x10000)

@@ -41,6 +41,8 @@ NOT_TESTED = "not tested"
 """States of a write test. `LEFT`: the device did not return to the old value."""
 ANOTHER_MASTER = "another master has changed the output"
 _STEPS = {"%": 2.0, "Cel": 0.5, "kPa": 2.0}
+_SHOWN_STEPS = {"%": 2.0, "Cel": 2.0, "kPa": 10.0}
+"""Steps that a coarse display shows."""
 
 
 class WriteResult(NamedTuple):
@@ -58,13 +60,14 @@ def run_write_test(
     access: DeviceAccess,
     name: str,
     keep: Callable[[str, OldWords], None],
-    compare: Callable[[float], str] | None = None,
+    compare: Callable[[float, float], str] | None = None,
 ) -> WriteResult:
     """Move a point by a small step and back.
 
     `keep` gets each state of the output (`hil.tools.commission.outputs.pending`) and its old words
-    before the step that follows. `compare` gets the tested value while the output has it, and
-    returns why the test has failed; empty if it has not.
+    before the step that follows. `compare` gets the old and the tested value while the output has
+    the latter, and returns why the test has failed; empty if it has not. The step is then so large
+    that a display shows it.
     """
     index = access.device.point_index(name)
     point = access.profile.points[index]
@@ -76,7 +79,8 @@ def run_write_test(
     if reason:
         return WriteResult(name, point.unit, None, None, REFUSED, reason)
     before = access.device.readings[index].raw
-    target = _target(access, point, index, before)
+    steps = _STEPS if compare is None else _SHOWN_STEPS
+    target = _target(access, point, index, before, steps.get(point.unit, 1.0))
     ours = [find_range(before, target)]
     old = make_old_words(point, words, ours, [count_range(before), count_range(target)])
     keep(INTENDED, old)
@@ -84,7 +88,7 @@ def run_write_test(
     with way_back(access, old, keep) as problems:
         state, reason = write_count(access, target, old)
         if state == DONE and compare is not None:
-            reason = compare(target * scale)
+            reason = compare(before * scale, target * scale)
             state = FAILED if reason else DONE
     if problems:
         state, reason = LEFT, f"the device did not return to its old value: {problems[0]}"
@@ -112,11 +116,6 @@ def find_refusal(access: DeviceAccess, index: int) -> str:
     return "" if device.readings[index].quality == GOOD_VALUE else "the present value is bad"
 
 
-def step_of(unit: str) -> float:
-    """Return the step of a test in the unit of an output."""
-    return _STEPS.get(unit, 1.0)
-
-
 def find_range(before: int, target: int) -> list[int]:
     """Return the counts of a step, with one count of rounding at both ends."""
     return [min(before, target) - 1, max(before, target) + 1]
@@ -139,10 +138,10 @@ def way_back(
             keep(state, old)
 
 
-def _target(access: DeviceAccess, point: Point, index: int, before: int) -> int:
+def _target(access: DeviceAccess, point: Point, index: int, before: int, unit_step: float) -> int:
     """Return the count of the test: a step up, or down at the upper limit."""
     low, high = point.limits or (before, before)
-    step = max(1, access.device.to_count(index, step_of(point.unit)))
+    step = max(1, access.device.to_count(index, unit_step))
     target = before + step if before + step <= high else before - step
     return max(low, min(high, target))
 

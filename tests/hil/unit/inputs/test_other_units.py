@@ -58,10 +58,26 @@ def test_a_point_of_the_agent_needs_its_unit(name: str, access: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "is_asked"),
-    [("code", True), ("enum", True), ("hex", True), ("on/off", True), ("kWh", False), ("h", False)],
+    ("name", "unit"),
+    [
+        *(("Unit state", unit) for unit in ("code", "enum", "hex", "on/off", "kWh", "h", "A", "%")),
+        *(("Alarm word", "A"), ("Alarm", "A"), ("Fault code", "h"), ("Interlock", "V")),
+        *(("Supply temperature high", "°C"), ("Flow switch", "L/min"), ("Motor current", "V")),
+    ],
 )
-def test_a_unit_that_is_none_does_not_make_a_number(
-    tmp_path: Path, unit: str, is_asked: bool
-) -> None:
-    assert bool(not_understood(tmp_path, f"6;Unit state;u16;1;{unit};R;;")) == is_asked
+def test_a_unit_alone_does_not_make_a_number(tmp_path: Path, name: str, unit: str) -> None:
+    (line,) = not_understood(tmp_path, f"6;{name};u16;1;{unit};R;;")
+    assert f"{name!r} (unit {unit}) can show an alarm" in line or "a count or a code" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        *(("Motor current", "A"), ("Pump 2 motor current", "A"), ("Phase voltage L1", "V")),
+        *(("Filter differential pressure", "kPa"), ("Tank level", "%"), ("Room humidity", "%RH")),
+        *(("Pump running hours", "h"), ("Total energy", "kWh"), ("Static pressure", "bar(g)")),
+        *(("Drive frequency", "Hz"), ("Cooling power", "kW"), ("Conductivity", "µS/cm")),
+    ],
+)
+def test_a_quantity_with_its_unit_is_a_number(tmp_path: Path, name: str, unit: str) -> None:
+    assert not_understood(tmp_path, f"6;{name};u16;1;{unit};R;;") == []

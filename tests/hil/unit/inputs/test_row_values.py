@@ -67,10 +67,16 @@ def test_a_fault_that_no_bit_shows_is_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("names", ["0=off / 1=run / 2=fault", "1=stopped / 2=running / 3=error"])
 def test_exclusive_names_of_bits_are_asked(tmp_path: Path, names: str) -> None:
     lines = asked_bits(tmp_path, f"6;Unit status;u16;;;R;{names};")
-    assert "are these bits or values? Write values into the column `values`" in lines[0]
+    expected = (
+        "are these bits or values? Write bits as bit 0=off, or values into the column `values`"
+    )
+    assert (expected if names.startswith("0") else "do they count from 1?") in lines[0]
     first = "" if names.startswith("0") else "0=spare (state) / "
     marked = first + names.replace(" /", " (state) /") + " (alarm)"
-    assert asked_bits(tmp_path, f"6;Unit status;u16;;;R;{marked};") == []
+    (line,) = asked_bits(tmp_path, f"6;Unit status;u16;;;R;{marked};")
+    assert "are these bits or values?" in line
+    named = "bit " + (first + names).replace("/ ", "/ bit ")
+    assert asked_bits(tmp_path, f"6;Unit status;u16;;;R;{named};") == []
 
 
 def test_outputs_keep_still_while_the_value_is_a_fault(

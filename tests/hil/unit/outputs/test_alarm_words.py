@@ -66,7 +66,7 @@ def with_rows(site: Path, status: str, alarm: str) -> None:
 def test_a_write_test_sees_an_alarm_word_with_a_dash_as_its_unit(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with_rows(site, "6;Status;u16;1;-;R;0=running", "7;Alarm word;u16;1;-;R;")
+    with_rows(site, "6;Status;u16;1;-;R;bit 0=running", "7;Alarm word;u16;1;-;R;")
     assert main(command(cdu, site, "--write-test", "--to", "write-test")) == 1
     text = capsys.readouterr().out
     assert "table.csv:9: 'Alarm word' has no names of bits: each bit that is on is an" in text

@@ -2,12 +2,14 @@
 """No configuration controls a device whose commissioning has failed, by whatever command."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.config.tested_devices import COMPLETE
 from coldloop import main
 from hil.record.bench_key import BenchKey
 from hil.tools.commission import command as command_module
@@ -152,3 +154,100 @@ def test_the_key_of_the_bench_of_the_commissioning_counts(
     assert main(["modbus", "write", cdu, "7", "4", "620", "--yes"]) == 0
     assert "was not written by this bench" in run_real(site, capsys)
     assert "holds its tested value [620] again" in run_real(site, capsys, *options)
+
+
+def test_a_journal_that_is_not_complete_is_a_refusal(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was begun again, or a step was removed from it: the earlier unit.json is still there."""
+    words = command(cdu, site, "--write-test")
+    assert main([*words, "--to", "check"]) == 0
+    journal = site / "commission.json"
+    whole = journal.read_text()
+    for step in COMPLETE:
+        journal.write_text(whole)
+        edit(journal, lambda raw, step=step: raw["steps"].pop(step))  # type: ignore[misc]
+        assert f"is not complete: step `{step}` is not done" in run_real(site, capsys)
+    journal.write_text(whole)
+    assert main([*words, "--from", "ports", "--to", "scan"]) == 0
+    edit(site / "profiles" / "acme_cdu.json", exchange_outputs)
+    error = run_real(site, capsys)
+    assert "is not complete: step `describe` is not done; the agent was not started" in error
+    assert f"--dir {site} --write-test --from describe` continues it" in error
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]
+    assert main(["agent", "--config", str(site / "unit.json"), "--check"]) == 0
+    assert "not compared: " in capsys.readouterr().out
+
+
+def test_a_step_after_a_gap_is_repeated(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command(cdu, site, "--write-test", "--to", "check")
+    assert main(words) == 0
+    edit(site / "commission.json", lambda raw: raw["steps"].pop("values"))
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "step `values` is missing in the journal: it is repeated, and those after it" in out
+    assert Journal(site).steps() == list(COMPLETE)
+
+
+def links_to(site: Path, folder: Path) -> None:
+    folder.mkdir()
+    for name in ("unit.json", "profiles"):
+        (folder / name).symlink_to(site / name)
+
+
+def link_of_the_folder(site: Path, folder: Path) -> None:
+    folder.symlink_to(site)
+
+
+def copy_beside_linked_profiles(site: Path, folder: Path) -> None:
+    folder.mkdir()
+    shutil.copy(site / "unit.json", folder)
+    (folder / "profiles").symlink_to(site / "profiles")
+
+
+def copy_beside_a_linked_profile(site: Path, folder: Path) -> None:
+    (folder / "profiles").mkdir(parents=True)
+    shutil.copy(site / "unit.json", folder)
+    for path in (site / "profiles").iterdir():
+        (folder / "profiles" / path.name).symlink_to(path)
+
+
+_FORMS = (
+    *(links_to, link_of_the_folder),
+    *(copy_beside_linked_profiles, copy_beside_a_linked_profile),
+)
+
+
+def test_links_are_followed_and_the_agent_compares_too(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    forms = (
+        links_to,
+        link_of_the_folder,
+        copy_beside_linked_profiles,
+        copy_beside_a_linked_profile,
+    )
+    folders = [site]
+    for form in forms:
+        folders.append(site.parent / form.__name__)
+        form(site, folders[-1])
+    profile = site / "profiles" / "acme_cdu.json"
+    tested = profile.read_text()
+    for folder in folders:
+        unit = str(folder / "unit.json")
+        assert main(["agent", "--config", unit, "--check"]) == 0
+        edit(profile, exchange_outputs)
+        assert "is not that of step `values`" in run_real(folder, capsys)
+        for options in (["--check"], []):
+            assert main(["agent", "--config", unit, *options]) == 2
+            error = capsys.readouterr().err
+            assert "port, unit address or profile of cdu is not as tested" in error
+            assert "--from values` tests it" in error
+        if folder == site:
+            main(["doctor", "--config", unit, "--no-broker"])
+            assert "bad      commissioning" in capsys.readouterr().out
+        profile.write_text(tested)
+    assert words_of(cdu, capsys, 4, 2) == [600, 400]

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
+from agent.agent import Agent
+from agent.commands import read_config
 from coldloop import main
-from drivers.modbus.bus import TransactionResult
+from drivers.modbus.bus import Bus, TransactionResult
 from drivers.tools.lib.modbus_client import BlockingModbusClient
+from hil.errors import BenchError
 from hil.record.record import read
+from hil.run.unit.real_unit import RealUnitRun
+from hil.run.unit.traced_agent import IdentityWatch
 from hil.run.unit.unit_file import load_unit
+from hil.run.unit.unit_suite import build_suite
+from hil.scenario.channels import Series
 from hil.tools.commission import command as command_module
+from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.pending import OutputFile
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import journal_path
@@ -133,3 +141,46 @@ def test_the_same_device_passes_a_run(
         pass
     assert outputs.problems == []
     assert words_of(cdu, capsys, 4, 2) == [600, 400]
+
+
+def test_the_agent_reads_the_names_again_in_a_run(
+    cdu: str, site: Path, named: Named, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its profile has probes of the names; an identity that differs is its alarm."""
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    unit = load_unit(site / "unit.json")
+    with returned_outputs(unit) as outputs:
+        watch = outputs.watch()
+        probes = [{"object": i, "text": text} for i, text in enumerate(_NAMES)]
+        assert watch.identities == {"cdu": probes}
+        watch.check_names()
+        named.names = list(_OTHER)
+        with pytest.raises(BenchError, match=r"names itself ACME CDU500 V9\.9-OTHER"):
+            watch.check_names()  # before the next scenario
+        named.names = list(_NAMES)
+    run = RealUnitRun(unit, build_suite(unit, True).scenarios[0], Series(()), None, watch)
+    run.config = dict(unit.raw)
+    run._write_files(tmp_path / "unit.json")
+    config = read_config(str(tmp_path / "unit.json"))
+    assert config.devices[0].profile.identity == probes
+    agent = Agent(config)
+    asked: list[str] = []
+
+    def submit(_bus: Bus, _unit: int, request: bytes, *_details: object) -> bool:
+        asked.append(request[:3].hex())
+        return True
+
+    monkeypatch.setattr(Bus, "submit", submit)
+    watcher = IdentityWatch()
+    watcher(agent)
+    assert asked == ["2b0e04"] * 3
+    watcher(agent)
+    assert len(asked) == 3  # not before two seconds
+
+
+def test_a_device_without_single_objects_has_no_probes(cdu: str, site: Path, named: Named) -> None:
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    for names in ([], ["\u540d", "a\tb", ""], None):
+        named.names = names
+        with DeviceAccess(cdu, 7, load_unit(site / "unit.json").raw_profiles["acme_cdu"]) as access:
+            assert access.name_probes() == []
