@@ -10,7 +10,7 @@ import pytest
 
 from agent.remote import decommission
 from agent.remote.message import canonical
-from agent.remote.storage.config_slots import with_hash
+from agent.remote.storage import config_slots
 from agent.remote.update.boot import DECOMMISSIONED_KEY
 from protocols import cbor
 
@@ -19,7 +19,9 @@ def write_unit(folder: Path, key: str, site_file: bytes = b"") -> dict[str, Any]
     """Write a store with records, a private key and the site file; return the configuration."""
     store = folder / "store"
     store.mkdir(exist_ok=True)
-    (store / DECOMMISSIONED_KEY).write_bytes(with_hash(cbor.encode(["s/u", 1, 2, b"", site_file])))
+    (store / DECOMMISSIONED_KEY).write_bytes(
+        config_slots.with_hash(cbor.encode(["s/u", 1, 2, b"", site_file]))
+    )
     (store / "audit.0").write_bytes(b"who did what")
     (folder / "log").mkdir(exist_ok=True)
     (folder / "log" / "log.0").write_bytes(b"rows")
@@ -50,10 +52,8 @@ def test_keys_of_the_file_and_of_a_stored_configuration_are_erased(
     stored = canonical.encode_config(write_unit(tmp_path, "stored.key"))
     raw = write_unit(tmp_path, "file.key")
     slots = SimpleNamespace(site_file_hash=b"x")
-    monkeypatch.setattr(decommission.config_slots, "load_slots", lambda **_: slots)
-    monkeypatch.setattr(
-        decommission.config_slots, "read_config", lambda n, _: stored if n == number else None
-    )
+    monkeypatch.setattr(config_slots, "load_slots", lambda **_: slots)
+    monkeypatch.setattr(config_slots, "read_config", lambda n, _: stored if n == number else None)
     text = decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader(tmp_path))
     assert text == "decommissioned: its records, keys and this file are erased"
     assert files_in(tmp_path) == [f"store/{DECOMMISSIONED_KEY}"]
@@ -65,7 +65,7 @@ def test_without_a_stored_configuration_the_file_names_what_is_erased(
     raw = write_unit(tmp_path, "file.key")
     (tmp_path / "other.key").write_text("of another unit")
     slots = SimpleNamespace(site_file_hash=b"")
-    monkeypatch.setattr(decommission.config_slots, "load_slots", lambda **_: slots)
+    monkeypatch.setattr(config_slots, "load_slots", lambda **_: slots)
     decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader(tmp_path))
     assert files_in(tmp_path) == ["other.key", f"store/{DECOMMISSIONED_KEY}"]
 
