@@ -72,6 +72,9 @@ def test_agreeing_server():
     ntp.receive(reply(request, utc + 1_000), now + 2_100)
     eq(counts(ntp), (1, 1, 0))
     eq(bench.state(), "sync")
+    status = json.loads(write(ntp.status(now)))
+    eq((status["agrees"], status["difference_us"] is None), (True, False))
+    assert -5000 < status["difference_us"] < 5000, status
     ntp.tick(now + 63 * SECOND)
     eq(ntp.outbox(), [])
     ntp.tick(now + 64 * SECOND)

@@ -5,8 +5,9 @@ import json
 
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.temperature_model import TempcoModel
-from agent.clock.persistence import KEY, TimeRecord
+from agent.clock.persistence import KEY, TIME_STORE, TimePersistence, TimeRecord
 from agent.clock.utc_clock import UtcClock
+from agent.core.json_writer import write
 from agent.port_numbers import FIRST_BUS, RECEIVER
 from drivers.gnss.fix_rules import RELEASE_UTC_US
 from protocols.calendar import utc_from_civil
@@ -225,9 +226,14 @@ def test_bad_record_is_alarmed_and_ignored():
         record(rate_ppt=1.5),
     ):
         raises(ValueError, TimeRecord, text)
+    eq(str(raises(ValueError, TimeRecord, b"rubbish")), "no JSON")
+    eq(str(raises(ValueError, TimeRecord, b"[]")), "not of this version")
     rig = PersistenceRig({KEY.encode(): b"rubbish"})
     rig.run(3)
     eq(rig.alarm_codes(), ["time_store"])
+    eq(rig.agent.alarms.active[0].text, TIME_STORE.text + " no JSON")
+    keeper = next(c for c in rig.agent.components if isinstance(c, TimePersistence))
+    eq(json.loads(write(keeper.status(0)))["bad"], "no JSON")
     eq(rig.agent.clock.min_utc_us, RELEASE_UTC_US)
 
 

@@ -4,6 +4,7 @@
 import hashlib
 
 from agent.core.tunable import LIMITS, OPERATE
+from agent.remote.message.canonical import has_secret
 from agent.remote.message.command import decode_command, encode_command
 from agent.remote.message.header import EPOCH_S, LONGEST_CONFIRM, check_count
 from agent.remote.message.manifest import (
@@ -33,6 +34,19 @@ def refusal(call, *args):
     except Rejection as rejection:
         return rejection.reason, rejection.detail
     return None
+
+
+def test_secrets_are_found_at_any_depth():
+    for raw, found in (
+        ({"a": 1, "b": [{"c": "pin"}]}, False),
+        ({"password": ""}, True),
+        ({"a": {"token": 1}}, True),
+        ([1, [{"a": 0}, {"secret": 0}]], True),
+        ({"a": 1, "pin": 2}, True),
+        ({}, False),
+        ("password", False),
+    ):
+        eq((raw, has_secret(raw)), (raw, found))
 
 
 def replaced(parts, changes):

@@ -161,6 +161,25 @@ def test_an_entry_says_when_it_was_written():
     eq((found[0][1], found[-1][1]), (None, 1_795_500_777))  # None: UTC is not known
 
 
+def test_a_refused_schedule_has_the_time_of_its_refusal():
+    rig, utc_s = start_rig(), 1_795_500_000
+    rig.agent.clock.utc = lambda _: (utc_s + passed_s) * 1_000_000
+    rig.agent.clock.state = lambda _: "sync"
+    passed_s = 0
+    change = [(SETPOINT, 34)]
+    rig.send(make_patch(rig, change, counter_s=utc_s, not_before_s=utc_s + 3600, hours=2))
+    rig.run(1)
+    eq(rig.manager.schedule.counter() > 0, True)
+    refused, schedule = [], rig.manager.schedule
+    rig.manager.reject = lambda *fields: refused.append(fields)
+    passed_s = 3 * 3600  # the controller was off
+    rig.run(1)
+    eq((schedule.counter(), [len(fields) for fields in refused]), (0, [4]))
+    rejection, message, signers, now = refused[0]
+    eq((rejection.reason, message.counter > 0, signers), ("expired", True, [OPERATOR]))
+    assert rig.now - 1_100_000 <= now <= rig.now, (now, rig.now)
+
+
 def entries_head(rig):
     return AuditReader(rig.store.records[key_of(0)]).head.hex()
 

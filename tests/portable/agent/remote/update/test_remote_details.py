@@ -5,9 +5,11 @@ outputs.
 
 from agent.config.load import load
 from agent.core.errors import ConfigError
+from agent.remote.capture import PortCapture
 from agent.remote.command_table import CommandTable
 from agent.remote.message.reject import Rejection
 from agent.remote.update.output_oscillation import OutputOscillation
+from agent.remote.update.software_update import SoftwareUpdate
 from protocols.signed_message import COMMAND
 from protocols.time_units import NEVER, SECOND
 from tests.portable.agent.remote.message.test_verifier import command, refusal, unsigned
@@ -149,3 +151,75 @@ def test_last_report_of_a_unit_has_no_configuration():
     rig.run(3)
     eq(rig.published["cfg/config"], b"")
     eq(b'"config":""' in rig.published["cfg/reported"], True)
+
+
+def swing_after(seconds, half_s):
+    oscillation, values = OutputOscillation(), Values()
+    for second in range(seconds):
+        values.command_pct = 40.0 if second // half_s % 2 else 60.0
+        oscillation.tick(values, second * SECOND)
+    return oscillation.amplitude(0)
+
+
+def test_half_waves_have_their_length_in_seconds():
+    """From 2 s to 15 min."""
+    for half_s, count, swing in ((1, 60, 0.0), (2, 20, 20.0), (800, 9, 20.0), (902, 9, 0.0)):
+        eq((half_s, swing_after(half_s * count, half_s)), (half_s, swing))
+
+
+class QueueOfRequests:
+    """A write queue, and the agent of a capture, that record what they get."""
+
+    def __init__(self):
+        self.requests = []
+
+    def request(self, op, data, now):
+        self.requests.append((op, data))
+
+    def is_busy(self):
+        return False
+
+    def add_port_listener(self, listener):
+        pass
+
+    def remove_port_listener(self, listener):
+        pass
+
+
+def test_a_capture_holds_2048_bytes_that_are_not_written():
+    for last, dropped in ((246, 0), (247, 1)):
+        queue = QueueOfRequests()
+        capture = PortCapture(queue, queue, 3, 100 * SECOND, 0)
+        for chunk in (256, 256, 256, last):  # a line has 5 bytes more than twice the chunk
+            capture.on_receive(3, bytes(chunk), 0)
+        eq((last, capture.dropped), (last, dropped))
+
+
+class ManagerOfEntries(QueueOfRequests):
+    """A manager that records the entries of its audit log."""
+
+    def __init__(self):
+        QueueOfRequests.__init__(self)
+        self.entries, self.restarts, self.trial = [], [], None
+        self.write_queue = self.releases = self._manager = self
+        self.trial_monitor = self
+
+    def audit_entry(self, *fields):
+        self.entries.append(fields)
+
+    def write_records(self, records, now):
+        self.requests.append((records, now))
+
+    def roll_back(self, reason):
+        return [reason]
+
+    def restart_when_stored(self, now):
+        self.restarts.append(now)
+
+
+def test_a_software_that_is_rolled_back_has_an_entry_with_its_time():
+    manager = ManagerOfEntries()
+    SoftwareUpdate.roll_back(manager, "why", 7)
+    eq(manager.entries, [([], "rolled back", 0, "why", 7)])
+    eq((manager.requests, manager.restarts), ([(["why"], 7)], [7]))
+    eq(manager.trial_monitor, None)
