@@ -71,9 +71,10 @@ class ClockOutput:
         return self.pps
 
     def limit_drag(self, utc_us: int, uncertainty_us: int, now: int, agrees: bool) -> None:
-        """A source that no spoofer of receivers moves was at `utc_us` at `now`; see `second_source`.
+        """A source that no spoofer of receivers can move was at `utc_us` at `now`.
 
-        `agrees`: `cross_check` has compared it. Else a drag has no limits by it.
+        `agrees`: `cross_check` found that; else it limits no drag. See
+        `agent.clock.estimate.second_source`.
         """
         if self.second_source is None:
             from agent.clock.estimate import second_source  # noqa: PLC0415 - most units have none
@@ -85,6 +86,12 @@ class ClockOutput:
         offset = utc_us - now
         low, high = offset - uncertainty_us, offset + uncertainty_us
         self.second_source.add(low * _NS, high * _NS, now)
+
+    def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
+        """An independent source agrees; see `agent.clock.dispute`."""
+        if self.dispute is not None:
+            self.dispute.track(self.offset or 0)
+            self.dispute.exclude_former(difference_us, uncertainty_us, now)
 
     def _drag_limits(self, now: int) -> "Range | None":
         """Return the offset from the base by a second source, ns; None: no limits."""

@@ -8,7 +8,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from typing import Protocol
 
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
@@ -17,6 +16,24 @@ from drivers.tools.lib import byte_source
 from drivers.tools.nmea_json import EpochWriter, format_utc
 from protocols.nmea.satellite_id import VENDORS
 from protocols.nmea.satellite_view import SatelliteInView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a short command does not wait for `typing`
+    from typing import Protocol
+
+    class Judge(Protocol):
+        """Checks over the epochs of a stream. `counts`: epochs with a verdict, by check."""
+
+        counts: "dict[str, int]"
+
+        def judge_epoch(self, epoch: Epoch) -> "list[str]":
+            """Return the verdicts on the next epoch."""
+            ...
+
+        def summary(self) -> "dict[str, object]":
+            """Return what the summary adds."""
+            ...
+
 
 EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
 
@@ -139,20 +156,6 @@ def _parse_seconds(text: str) -> float:
     if not seconds > 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return seconds
-
-
-class Judge(Protocol):
-    """Checks over the epochs of a stream. `counts`: epochs with a verdict, by check."""
-
-    counts: "dict[str, int]"
-
-    def judge_epoch(self, epoch: Epoch) -> "list[str]":
-        """Return the verdicts on the next epoch."""
-        ...
-
-    def summary(self) -> "dict[str, object]":
-        """Return what the summary adds."""
-        ...
 
 
 def print_epochs(

@@ -8,11 +8,14 @@ seldom change from one epoch to the next. The text is that of `json.dumps`
 """
 
 import json
-from typing import Any
 
 from drivers.gnss.epoch import Epoch
 from protocols import calendar
 from protocols.nmea.satellite_view import SatelliteInView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a short command does not wait for `typing`
+    from typing import Any
 
 _MAX_KEPT = 20_000
 _NAMES = ("gnss", "sv", "elevation", "azimuth", "used")

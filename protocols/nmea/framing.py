@@ -14,9 +14,10 @@ until the frame is complete. If its checksum is wrong, the header was noise, and
 the same bytes for sentences. Noise thus delays sentences, but hides none.
 
 Implementation: whole lines without a fault are the usual case and have their own, shorter way
-(`_take_lines`). For all others, and on MicroPython: `find` locates the start mark and the `*`. Methods of `bytes` and `str` check that
-the body is printable and has no mark. Folding the body as one big integer gives the checksum. A
-loop over bytes runs only for a failed sentence. The framer keeps at most `MAX_PENDING` bytes.
+(`_take_lines`). For all others, and on MicroPython, `find` locates the start mark and the `*`.
+Methods of `bytes` and `str` check that the body is printable and has no mark. Folding the body as
+one big integer gives the checksum. A loop over bytes runs only for a failed sentence. The framer
+keeps at most `MAX_PENDING` bytes.
 """
 
 from protocols.nmea import binary_sync
@@ -112,6 +113,8 @@ def _take_lines(buffer: bytes, base: int, found: "list[tuple[int, bytes]]") -> i
     body can have shows all faults of marks and line ends together. The buffer has no `!` and no
     binary frame. The general way of `Framer.feed` does the rest, and gives the same.
     """
+    if not _FOLDS:
+        return 0
     marks = buffer.translate(None, _PERMITTED)
     count = len(marks) // 3
     lines = buffer.split(b"\r\n", count)
@@ -207,17 +210,16 @@ class Framer:
         `start` is the index of the mark, counted from data[0]. It is negative if the sentence
         started in an earlier chunk. `body` is the text between the mark and the `*`.
         """
-        carry = self._pending
-        base = -len(carry)
-        buffer = carry + data if carry else data
+        base = -len(self._pending)
+        buffer = self._pending + data if base else data
         found: list[tuple[int, bytes]] = []
-        start = accounted = at = 0  # all bytes before `accounted` are counted
         end = len(buffer)
         self.failure_positions = []
         has_exclamation = b"!" in buffer
         has_sync = binary_sync.contains_sync(buffer)
-        if _FOLDS and not (has_exclamation or has_sync or self._log):
-            at = accounted = _take_lines(buffer, base, found)
+        is_other = has_exclamation or has_sync or self._log
+        # all bytes before `accounted` are counted
+        at = accounted = 0 if is_other else _take_lines(buffer, base, found)
         find = buffer.find
         while True:
             start = _find_mark(buffer, at) if has_exclamation else find(b"$", at)

@@ -288,7 +288,6 @@ class ClockWorld:
         if clock.state(now) == "untrusted":
             result.untrusted_s += elapsed_s
 
-
     def _judge_drag(self, drag: Span, state: str) -> None:
         """Note when the drag was seen, the largest error until then, and the recovery."""
         result, error_us = self.result, abs(self.result.error_us)
