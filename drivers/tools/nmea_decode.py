@@ -13,7 +13,7 @@ from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools.lib import byte_source
-from drivers.tools.nmea_json import EpochWriter, format_utc
+from drivers.tools.nmea_json import EpochWriter, KeptSentences, format_utc
 from protocols.nmea.satellite_id import VENDORS
 from protocols.nmea.satellite_view import SatelliteInView
 
@@ -175,6 +175,7 @@ def print_epochs(
     lines: list[str] = []
     try:
         receiver = make_receiver(text, vendor)
+        receiver.decoder.use_parser(KeptSentences().parse)
         batch = 1 if receiver.timing_valid else _BATCH
         for epoch in iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
             count += 1
