@@ -15,7 +15,9 @@ from protocols.time_units import MILLISECOND, SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.dispute import StepDispute
+    from agent.clock.estimate.error_budget import Range
     from agent.clock.estimate.pulse_source import PulseSource
+    from agent.clock.estimate.second_source import SecondSource
     from agent.clock.estimate.selection import Interval
 
 _FIX_TIMEOUT_US = 3 * SECOND
@@ -47,6 +49,8 @@ class ClockOutput:
         self.dispute: StepDispute | None = None
         """The contradiction of whole fixes; None before the first one."""
         self.errors: ErrorBudget = ErrorBudget(self.nmea, stated)
+        self.second_source: SecondSource | None = None
+        """What a second source says of the offset; None before the first time."""
         self._state = states.FREE
         self._base = self._anchor = self._offset_ns = self._rate_ppt = 0
         self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
@@ -65,6 +69,35 @@ class ClockOutput:
             self.pps = pulse_source.PulseSource(self.holdover, stated.pulse_us, stated.cable_ns)
             self.errors = pulse_source.PulseBudget(self.nmea, stated, self.pps)
         return self.pps
+
+    def limit_drag(self, utc_us: int, uncertainty_us: int, now: int, agrees: bool) -> None:
+        """A source that no spoofer of receivers can move was at `utc_us` at `now`.
+
+        `agrees`: `cross_check` found that; else it limits no drag. See
+        `agent.clock.estimate.second_source`.
+        """
+        if self.second_source is None:
+            from agent.clock.estimate import second_source  # noqa: PLC0415 - most units have none
+
+            self.second_source = second_source.SecondSource(self.holdover.limit_ppt)
+        if not agrees:
+            self.second_source.drop()
+            return
+        offset = utc_us - now
+        low, high = offset - uncertainty_us, offset + uncertainty_us
+        self.second_source.add(low * _NS, high * _NS, now)
+
+    def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
+        """An independent source agrees; see `agent.clock.dispute`."""
+        if self.dispute is not None:
+            self.dispute.track(self.offset or 0)
+            self.dispute.exclude_former(difference_us, uncertainty_us, now)
+
+    def _drag_limits(self, now: int) -> "Range | None":
+        """Return the offset from the base by a second source, ns; None: no limits."""
+        limits = None if self.second_source is None else self.second_source.at(now)
+        base = self._base * _NS
+        return None if limits is None else (limits[0] - base, limits[1] - base)
 
     def _disputed_us(self, now: int) -> int:
         dispute = self.dispute
@@ -193,7 +226,9 @@ class ClockOutput:
             return []
         terms: list[tuple[str, object]] = [
             (name, value // _NS)
-            for name, value in self.errors.terms(self._source, self._offset_at_ns(now), now)
+            for name, value in self.errors.terms(
+                self._source, self._offset_at_ns(now), now, self._drag_limits(now)
+            )
         ]
         own = self.subsecond_bound_us(now) or 0
         disputed = max(own, self._disputed_us(now))
@@ -219,7 +254,8 @@ class ClockOutput:
         """Return the error bound without whole seconds and cross-checks, in µs."""
         if self.offset is None:
             return None
-        return self.errors.bound_ns(self._source, self._offset_at_ns(now), now) // _NS + 1
+        offset, limits = self._offset_at_ns(now), self._drag_limits(now)
+        return self.errors.bound_ns(self._source, offset, now, limits) // _NS + 1
 
     def rate(self) -> "tuple[int, int] | None":
         """Return the measured rate and its uncertainty, parts per 10^12, or None."""

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
             """Set the difference from the reference time; 0: they agree."""
             ...
 
+        def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
+            """Drop the time that was held before, if the reference time excludes it."""
+            ...
+
         def set_from_cross_check(
             self, utc_us: int, uncertainty_us: int, now: int, has_leap_s: bool
         ) -> None:
@@ -104,6 +108,7 @@ class CrossCheck:
         if abs(difference) <= limit:
             self._disagreements = 0
             clock.set_disagreement(0)
+            clock.exclude_former(difference, uncertainty_us, now)
             earliest = max(clock_utc - bound, utc_us - uncertainty_us)
             self.confirmed_us = max(self.confirmed_us, earliest)
             if limit < _HALF_SECOND_US and has_leap_s:

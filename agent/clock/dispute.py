@@ -50,9 +50,17 @@ class StepDispute:
         """Fixes contradict the clock by less than a step: nothing supports the new time now."""
         self._former_until = max(self._former_until, now + self._former_support)
 
-    def drop_former(self) -> None:
-        """An independent source agrees with the clock: no other time could be true."""
-        self.former_us = None
+    def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
+        """An independent source agrees with the clock: it differs by `difference_us`.
+
+        The former time is false if that source excludes it too. While the clock slews to fixes that
+        it follows, its bound is wide, and a source that supports the former time agrees as well.
+        """
+        former = self.former_us
+        if former is None:
+            return
+        if abs(former - difference_us) > uncertainty_us + self._former_bound(now):
+            self.former_us = None
 
     def add(self, step_us: int, limit_us: int, now: int) -> bool:
         """Add a fix that contradicts the clock. Return True if the clock must follow it."""

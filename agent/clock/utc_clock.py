@@ -135,8 +135,6 @@ class UtcClock(ClockOutput):
     def set_disagreement(self, disagreement_us: int) -> None:
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
-        if not disagreement_us and self.dispute is not None:
-            self.dispute.drop_former()
 
     def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""

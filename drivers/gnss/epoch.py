@@ -30,9 +30,13 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from drivers.gnss.sentence_group import SentenceGroup
     from protocols.nmea.nav_sentences import Gll, Gns
+    from protocols.nmea.sentences import Sentence
 
+    Parser = Callable[[bytes], tuple[Sentence | None, str]]
     PositionSentence = Rmc | Gga | Gns | Gll
 
 _MAX_DIFFERENCE_E7 = 10_000  # 0.001 degrees: more than a difference in digits explains
@@ -159,6 +163,7 @@ class EpochDecoder:
         self.unknown = 0
         self.malformed = 0
         self.statements = Statements()
+        self._parse: Parser = parse
         self._vendor_is_given = vendor is not None
         self._count = 0
         # only the needed values of the last epoch: a whole epoch takes 20 KiB on a small board
@@ -174,6 +179,10 @@ class EpochDecoder:
     def set_min_utc(self, utc_us: int) -> None:
         """Set the minimum UTC."""
         self.min_utc_us = utc_us
+
+    def use_parser(self, parser: "Parser") -> None:
+        """Use another parser with the results of `protocols.nmea.sentences.parse`."""
+        self._parse = parser
 
     def decode(self, group: "SentenceGroup") -> Epoch:
         """Decode a sentence group. Groups come in order; some can be missing."""
@@ -216,7 +225,7 @@ class EpochDecoder:
         return view
 
     def _add_sentence(self, body: bytes, sentences: EpochSentences, epoch: Epoch) -> None:
-        sentence, reason = parse(body)
+        sentence, reason = self._parse(body)
         if sentence is None:
             if reason == "kind":
                 self.unknown += 1

@@ -8,15 +8,32 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from typing import Protocol
 
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools.lib import byte_source
-from drivers.tools.nmea_json import EpochWriter, format_utc
+from drivers.tools.nmea_json import EpochWriter, KeptSentences, format_utc
 from protocols.nmea.satellite_id import VENDORS
 from protocols.nmea.satellite_view import SatelliteInView
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a short command does not wait for `typing`
+    from typing import Protocol
+
+    class Judge(Protocol):
+        """Checks over the epochs of a stream. `counts`: epochs with a verdict, by check."""
+
+        counts: "dict[str, int]"
+
+        def judge_epoch(self, epoch: Epoch) -> "list[str]":
+            """Return the verdicts on the next epoch."""
+            ...
+
+        def summary(self) -> "dict[str, object]":
+            """Return what the summary adds."""
+            ...
+
 
 EXAMPLE = "coldloop nmea decode /dev/ttyUSB0 --seconds 10"
 
@@ -141,20 +158,6 @@ def _parse_seconds(text: str) -> float:
     return seconds
 
 
-class Judge(Protocol):
-    """Checks over the epochs of a stream. `counts`: epochs with a verdict, by check."""
-
-    counts: "dict[str, int]"
-
-    def judge_epoch(self, epoch: Epoch) -> "list[str]":
-        """Return the verdicts on the next epoch."""
-        ...
-
-    def summary(self) -> "dict[str, object]":
-        """Return what the summary adds."""
-        ...
-
-
 def print_epochs(
     text: str,
     *,
@@ -172,6 +175,7 @@ def print_epochs(
     lines: list[str] = []
     try:
         receiver = make_receiver(text, vendor)
+        receiver.decoder.use_parser(KeptSentences().parse)
         batch = 1 if receiver.timing_valid else _BATCH
         for epoch in iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
             count += 1

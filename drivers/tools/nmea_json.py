@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An epoch of `coldloop nmea decode --json` as text.
+"""An epoch of `coldloop nmea decode --json` as text, and what a long capture need not do twice.
 
 Does not decode; see `drivers.gnss.epoch`. `json.dumps` of nested objects took a third of the time
 of a long capture. Here the text of a satellite and of a signal is made once and found again: both
 seldom change from one epoch to the next. The text is that of `json.dumps`
 (`tests/cli/test_nmea_decode.py` compares them).
+
+A receiver repeats most of its GSV and GSA in the next second, too. `KeptSentences` parses each text
+once. The agent does not keep them: a board has no memory for it.
 """
 
 import json
-from typing import Any
 
 from drivers.gnss.epoch import Epoch
 from protocols import calendar
+from protocols.nmea.satellite_sentences import Gsa, GsaDetail, Gsv
 from protocols.nmea.satellite_view import SatelliteInView
+from protocols.nmea.sentences import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # a short command does not wait for `typing`
+    from typing import Any
+
+    from protocols.nmea.satellite_sentences import GsvEntry
+    from protocols.nmea.sentences import Sentence
 
 _MAX_KEPT = 20_000
+_REPEATED = (b"GSV", b"GSA")
 _NAMES = ("gnss", "sv", "elevation", "azimuth", "used")
 _SIGNAL = ("id", "name", "cn0")
 
@@ -109,3 +121,64 @@ def _keep(kept: "dict[tuple[object, ...], str]", key: "tuple[object, ...]", text
         kept.clear()
     kept[key] = text
     return text
+
+
+class KeptGsv(Gsv):
+    """A GSV that keeps its decoded satellites."""
+
+    __slots__ = ("_content", "_signal")
+
+    def __init__(self, body: bytes) -> None:
+        Gsv.__init__(self, body)
+        self._content: tuple[int | None, int | None, list[GsvEntry]] | None = None
+        self._signal = Gsv.signal(self)
+
+    def signal(self) -> "int | None":
+        """Return as `Gsv.signal`."""
+        return self._signal
+
+    def content(self) -> "tuple[int | None, int | None, list[GsvEntry]]":
+        """Return as `Gsv.content`."""
+        if self._content is None:
+            self._content = Gsv.content(self)
+        return self._content
+
+
+class KeptGsa(Gsa):
+    """A GSA that keeps its decoded fields."""
+
+    __slots__ = ("_detail",)
+
+    def __init__(self, body: bytes) -> None:
+        Gsa.__init__(self, body)
+        self._detail: GsaDetail | None = None
+
+    def decode(self) -> GsaDetail:
+        """Return as `Gsa.decode`."""
+        if self._detail is None:
+            self._detail = Gsa.decode(self)
+        return self._detail
+
+
+class KeptSentences:
+    """Parses as `protocols.nmea.sentences.parse`."""
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, tuple[Sentence | None, str]] = {}
+
+    def parse(self, body: bytes) -> "tuple[Sentence | None, str]":
+        """Return (sentence, "") or (None, reason), as `protocols.nmea.sentences.parse`."""
+        if body[2:5] not in _REPEATED:
+            return parse(body)
+        found = self._kept.get(body)
+        if found is None:
+            found = parse(body)
+            sentence = found[0]
+            if type(sentence) is Gsv:
+                found = KeptGsv(body), ""
+            elif type(sentence) is Gsa:
+                found = KeptGsa(body), ""
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            self._kept[body] = found
+        return found

@@ -16,7 +16,6 @@ from typing import Any
 
 from hil.campaign.clock.bytes_world import bytes_seed, run_with_bytes
 from hil.campaign.clock.cases import CASES
-from hil.campaign.clock.drags import drag_seed
 from hil.campaign.clock.model import ClockCase, ClockResult
 from hil.campaign.clock.report import ClockTally
 from hil.campaign.clock.report import run_seed as run_clock_seed
@@ -77,6 +76,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--drags", action="store_true", help="with --clock: a spoofer drags the time slowly"
+    )
+    parser.add_argument(
+        "--second-source",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="with --clock: an NTP server of the site states UTC within MS milliseconds",
     )
     parser.add_argument(
         "--case", metavar="NAME", help="with --clock: run this named case, or `all` of them"
@@ -149,6 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
     """Run cases of the clock; exit 1 if a true UTC was outside the bound."""
+    if arguments.second_source < 0 or (arguments.second_source and arguments.bytes):
+        raise BenchError("--second-source: must be 0 or more, and without --bytes")
     tally, interrupted = ClockTally(), False
     if arguments.case is not None:
         if arguments.case != "all" and arguments.case not in CASES:
@@ -160,9 +168,9 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
     else:
         seeds = range(arguments.first, arguments.first + arguments.seeds)
         function = bytes_seed if arguments.bytes else run_clock_seed
-        if arguments.drags:
-            function = drag_seed
-        interrupted = _run_clock_seeds(tally, seeds, workers, function)
+        options = () if arguments.bytes else (arguments.drags, arguments.second_source)
+        jobs = [(seed, *options) for seed in seeds]
+        interrupted = _run_clock_seeds(tally, jobs, workers, function)
     record = tally.record()
     code = INTERRUPTED if interrupted else 1 if tally.violations else 0
     if arguments.json:
@@ -179,17 +187,18 @@ def _run_clock(arguments: argparse.Namespace, workers: int) -> int:
         f"days of time, {len(tally.violations)} violations; median bound in us: "
         f"{record['median_bound_us']}"
     )
+    if tally.drags.runs:
+        print("drags: " + json.dumps(tally.drags.record()))
     return code
 
 
 def _run_clock_seeds(
     tally: ClockTally,
-    seeds: range,
+    jobs: list[tuple[Any, ...]],
     workers: int,
-    function: Callable[[int], tuple[ClockCase, ClockResult]],
+    function: Callable[..., tuple[ClockCase, ClockResult]],
 ) -> bool:
     """Run the seeds; return whether they were interrupted."""
-    jobs = [(seed,) for seed in seeds]
     try:
         with ProgressLine(len(jobs), "cases") as progress:
             for day, result in run_in_processes(function, jobs, workers):

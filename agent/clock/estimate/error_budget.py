@@ -22,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.time_source import TimeSource
 
+    Range = tuple[int, int]
+    """Lowest and highest offset, ns."""
+
 StatedErrors = namedtuple("StatedErrors", ("latency_us", "pulse_us", "host_slew_ppb", "cable_ns"))
 """What the configuration states: largest difference between the latency of the sentences and the
 configured one (µs), None: no latency is configured; error of the pulses (µs), None: not stated; how
@@ -61,15 +64,33 @@ class ErrorBudget:
         """Return the source with the smaller bound."""
         return self._nmea
 
-    def bound_ns(self, source: "TimeSource", offset_ns: int, now: int) -> int:
-        """Return the sum of `terms`, ns. `offset_ns`: the offset in use, from the base."""
-        lo, hi = source.stated(now)
+    def bound_ns(
+        self, source: "TimeSource", offset_ns: int, now: int, limits: "Range | None" = None
+    ) -> int:
+        """Return the sum of `terms`, ns. `offset_ns`: the offset in use, from the base.
+
+        `limits`: the offset by a second source (`agent.clock.estimate.second_source`).
+        """
+        lo, hi = self._range(source, now, limits)
         bound = max(hi - offset_ns, offset_ns - lo) + self._system_ns(source)
         return max(bound, self._other_ns(source, (lo, hi), offset_ns, now))
 
-    def terms(self, source: "TimeSource", offset_ns: int, now: int) -> "list[tuple[str, int]]":
-        """Return the terms of the bound: name and ns."""
+    def _range(self, source: "TimeSource", now: int, limits: "Range | None") -> "Range":
+        """Return the interval of a source. With `limits` a drag reaches no further than these."""
         lo, hi = source.stated(now)
+        if limits is None or source.is_disputed():
+            return lo, hi
+        low, high = source.stated(now, False)
+        system = self._system_ns(source)
+        if limits[0] > high + system or limits[1] < low - system:
+            return lo, hi
+        return min(low, max(lo, limits[0] + system)), max(high, min(hi, limits[1] - system))
+
+    def terms(
+        self, source: "TimeSource", offset_ns: int, now: int, limits: "Range | None" = None
+    ) -> "list[tuple[str, int]]":
+        """Return the terms of the bound: name and ns."""
+        lo, hi = self._range(source, now, limits)
         growth = min(source.interval.growth(now), (hi - lo) // 2)
         samples = (hi - lo) // 2 - growth
         host = source.host_share(growth)
@@ -81,7 +102,7 @@ class ErrorBudget:
             ("drift", growth - host),
             ("host", host),
             ("slew", max(0, bound - samples - growth)),
-            ("sources", self.bound_ns(source, offset_ns, now) - bound - system),
+            ("sources", self.bound_ns(source, offset_ns, now, limits) - bound - system),
         ]
 
     def _other_ns(

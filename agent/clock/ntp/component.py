@@ -165,6 +165,7 @@ class NtpComponent(Component):
         self._uncertainty_us = (selected.high - selected.low + 1) // 2
         self._difference_us = None if clock_utc is None else utc - clock_utc
         self._agrees = clock.cross_check(utc, self._uncertainty_us, now)
+        clock.limit_drag(utc, self._uncertainty_us, now, self._agrees is True)
 
     def active_conditions(self, now: int) -> "list[Condition]":
         """Return an alarm for each server that is not usable."""

@@ -14,8 +14,7 @@ The oscillator is steady. It has a sensor or not, and the receiver gives pulses 
 import random
 from itertools import product
 
-from hil.campaign.clock.model import ClockCase, ClockResult, Oscillator, Pulses, SentenceModel, Span
-from hil.campaign.clock.world import run_case
+from hil.campaign.clock.model import ClockCase, Oscillator, Pulses, SentenceModel, Span
 
 _SECONDS = 9_000.0
 _LONGEST_S = 7_000.0
@@ -48,9 +47,3 @@ def generate_drag(seed: int) -> ClockCase:
         time_drag_ppm=(Span(start_s, start_s + length_s, rate_ppm),),
     )
     return ClockCase(seed, _SECONDS, oscillator, receiver, Pulses() if has_pulses else None)
-
-
-def drag_seed(seed: int) -> tuple[ClockCase, ClockResult]:
-    """Generate and run the drag of a seed."""
-    case = generate_drag(seed)
-    return case, run_case(case)

@@ -87,6 +87,18 @@ class Pulses:
 
 
 @dataclass(frozen=True)
+class SecondSource:
+    """An NTP server of the site. It states UTC each `every_s`, within `uncertainty_ms`.
+
+    `error_ms`: its steady error; the rest up to `uncertainty_ms` is drawn for each reply.
+    """
+
+    uncertainty_ms: float
+    error_ms: float = 0.0
+    every_s: float = 64.0
+
+
+@dataclass(frozen=True)
 class Restart:
     """The controller stops at `at_s` for `for_s`. `power`: its monotonic clock starts again."""
 
@@ -117,6 +129,7 @@ class ClockCase:
     slewed: tuple[Span, ...] = ()
     restarts: tuple[Restart, ...] = ()
     name: str = ""
+    second: SecondSource | None = None
 
 
 @dataclass
@@ -125,6 +138,10 @@ class ClockResult:
 
     `excess_s`: how long, `first_s`: from when. `bounds_us`: a sample of the bound. `last_state` and
     `last_error_us` at the end.
+
+    Of a case with a drag: `unseen_us` is the largest error before the clock saw it, `seen_s` when
+    after its begin (None: not seen), `recovery_s` how long after its end the clock was on the
+    truth again (None: not until the end of the case).
     """
 
     seed: int
@@ -140,3 +157,6 @@ class ClockResult:
     bounds_us: tuple[int, ...] = ()
     source: str = ""
     checks: str = ""
+    unseen_us: int = 0
+    seen_s: float | None = None
+    recovery_s: float | None = None

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts of a campaign of the clock: cases, bound violations, and the bound in fault-free cases."""
+"""Counts of a campaign of the clock: bound violations, the bound in fault-free cases, drags."""
 
-from dataclasses import dataclass, field
+import random
+from dataclasses import dataclass, field, replace
 from statistics import median
 
 from hil.campaign.clock.case_generator import generate_case
-from hil.campaign.clock.model import ClockCase, ClockResult
+from hil.campaign.clock.drags import generate_drag
+from hil.campaign.clock.model import ClockCase, ClockResult, SecondSource
 from hil.campaign.clock.world import run_case
 
 _MAX_GPIO_US = 50.0
@@ -14,9 +16,23 @@ _CALIBRATED_MS = 3.0
 """The latency error that a calibration states; 10 ms is that of a latency from a data sheet."""
 
 
-def run_seed(seed: int) -> tuple[ClockCase, ClockResult]:
-    """Draw and run the case of a seed."""
-    case = generate_case(seed)
+_RECOVERY_S = 1_800.0
+"""A drag counts for the recovery if the case goes on for so long after its end."""
+_LARGEST_SHARE = 0.7
+"""The steady error of a second source, of its stated uncertainty."""
+
+
+def run_seed(
+    seed: int, drags: bool = False, second_ms: float = 0.0
+) -> tuple[ClockCase, ClockResult]:
+    """Draw and run the case of a seed. `drags`: a drag of time instead of random faults.
+
+    `second_ms`: an NTP server of the site states UTC within it; 0: there is none.
+    """
+    case = generate_drag(seed) if drags else generate_case(seed)
+    if second_ms:
+        share = random.Random(f"second/{seed}").uniform(-_LARGEST_SHARE, _LARGEST_SHARE)
+        case = replace(case, second=SecondSource(second_ms, share * second_ms))
     return case, run_case(case)
 
 
@@ -39,6 +55,44 @@ def statistics_group(case: ClockCase) -> str:
 
 
 @dataclass
+class DragTally:
+    """What a spoofer's drags did. `unseen_us`: largest error while no drag was seen, by source.
+
+    `recoveries_s`: how long after the end of a drag the clock was in sync on the truth again.
+    """
+
+    runs: int = 0
+    seen: int = 0
+    unseen_us: dict[str, int] = field(default_factory=dict)
+    recoveries_s: list[float] = field(default_factory=list)
+    not_recovered: list[int] = field(default_factory=list)
+
+    def add(self, case: ClockCase, result: ClockResult) -> None:
+        """Count a case."""
+        self.runs += 1
+        self.seen += result.seen_s is not None
+        kind = "sentences" if case.pulses is None else "pulses"
+        self.unseen_us[kind] = max(self.unseen_us.get(kind, 0), result.unseen_us)
+        if result.recovery_s is not None:
+            self.recoveries_s.append(result.recovery_s)
+        elif case.seconds - case.receiver.time_drag_ppm[0].until_s >= _RECOVERY_S:
+            self.not_recovered.append(case.seed)
+
+    def record(self) -> dict[str, object]:
+        """Return the counts as a JSON object."""
+        times = self.recoveries_s
+        return {
+            "runs": self.runs,
+            "seen": self.seen,
+            "largest_unseen_error_us": dict(sorted(self.unseen_us.items())),
+            "recovery_s": {"median": round(median(times)), "max": round(max(times))}
+            if times
+            else {},
+            "not_recovered": self.not_recovered,
+        }
+
+
+@dataclass
 class ClockTally:
     """The counts. `violations`: results with true UTC outside the bound."""
 
@@ -46,6 +100,7 @@ class ClockTally:
     virtual_s: float = 0.0
     violations: list[ClockResult] = field(default_factory=list)
     medians_us: dict[str, list[float]] = field(default_factory=dict)
+    drags: DragTally = field(default_factory=DragTally)
 
     def add(self, case: ClockCase, result: ClockResult) -> None:
         """Count a case."""
@@ -53,12 +108,16 @@ class ClockTally:
         self.virtual_s += result.seconds
         if result.excess_us > 0:
             self.violations.append(result)
+        if case.receiver.time_drag_ppm:
+            self.drags.add(case, result)
+            return
         kind = statistics_group(case)
         if kind and result.bounds_us:
             self.medians_us.setdefault(kind, []).append(median(result.bounds_us))
 
     def record(self) -> dict[str, object]:
         """Return the counts as a JSON object."""
+        drags = {"drags": self.drags.record()} if self.drags.runs else {}
         return {
             "runs": self.runs,
             "days": round(self.virtual_s / 86_400, 1),
@@ -73,4 +132,5 @@ class ClockTally:
             "median_bound_us": {
                 kind: round(median(values)) for kind, values in sorted(self.medians_us.items())
             },
+            **drags,
         }

@@ -21,6 +21,7 @@ from hil.campaign.clock.model import (
     Oscillator,
     Pulses,
     Restart,
+    SecondSource,
     SentenceModel,
     Span,
 )
@@ -30,6 +31,8 @@ _QUIET_STEP_S = 10.0
 _SAMPLE_S = 600.0
 _BOUND_EVERY_S = 5.0
 _SAVE_S = 600.0
+_ON_TRUTH_US = 10_000
+"""After a drag the clock has recovered when it is in sync with at most this error."""
 
 
 def _value(spans: tuple[Span, ...], second: float) -> float:
@@ -81,6 +84,8 @@ class ClockWorld:
         self._bound_us = 0
         self._due: list[tuple[int, Fix]] = []
         self._dragged_us = 0.0
+        self._second_rng = random.Random(f"second/{case.seed}")
+        self._asked_s = 0.0
         self.clock = self._make_clock(case.leap_known, None)
 
     def _make_clock(self, leap_known: bool, record: bytes | None) -> UtcClock:
@@ -148,7 +153,20 @@ class ClockWorld:
             sensed = self._ambient.sense(end, min(end - self._sensed_s, 1e4))
             self.clock.add_temperature(round(sensed * 10) * 10, now)
             self._sensed_s = end
+        if self.case.second is not None:
+            self._ask_second(self.case.second, end, now)
         self.clock.slew((self.mono_ns - begin_ns) // 1000, now)
+
+    def _ask_second(self, second: SecondSource, end_s: float, now: int) -> None:
+        """Compare with the second source as `agent.clock.ntp.component` does."""
+        if end_s - self._asked_s < second.every_s:
+            return
+        self._asked_s = end_s
+        slack_ms = second.uncertainty_ms - abs(second.error_ms)
+        error_ms = second.error_ms + self._second_rng.uniform(-slack_ms, slack_ms)
+        utc, within = self.true_utc(end_s) + round(error_ms * 1000), second.uncertainty_ms * 1000
+        agrees = self.clock.cross_check(utc, round(within), now)
+        self.clock.limit_drag(utc, round(within), now, agrees is True)
 
     def _second_begins(self, k: int, step: float) -> None:
         """Send the pulse and the fix of this step."""
@@ -250,6 +268,8 @@ class ClockWorld:
         if utc is None:
             return
         result.error_us = utc - self.true_utc(self.second)
+        if self.case.receiver.time_drag_ppm:
+            self._judge_drag(self.case.receiver.time_drag_ppm[0], clock.state(now))
         if self.second < self._bound_until_s and 2 * abs(result.error_us) < self._bound_us:
             return  # the bound is computed every few seconds, or when the error is near it
         bound = self._bound_us = clock.bound_us(now) or 0
@@ -267,6 +287,24 @@ class ClockWorld:
             self._save(now)
         if clock.state(now) == "untrusted":
             result.untrusted_s += elapsed_s
+
+    def _judge_drag(self, drag: Span, state: str) -> None:
+        """Note when the drag was seen, the largest error until then, and the recovery."""
+        result, error_us = self.result, abs(self.result.error_us)
+        after_s = self.second - drag.from_s
+        if after_s < 0 or not drag.value:
+            return
+        if result.seen_s is None:
+            if state == "sync" and not self.clock.failed_checks:
+                result.unseen_us = max(result.unseen_us, error_us)
+            else:
+                result.seen_s = after_s
+        if self.second >= drag.until_s:
+            is_good = state == "sync" and error_us <= _ON_TRUTH_US
+            if not is_good:
+                result.recovery_s = None
+            elif result.recovery_s is None:
+                result.recovery_s = self.second - drag.until_s
 
 
 def run_case(case: ClockCase) -> ClockResult:

@@ -4,6 +4,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from hil.campaign.clock import world
 from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.cases import CASES
-from hil.campaign.clock.drags import drag_seed
 from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed
 from hil.campaign.clock.world import run_case
@@ -89,8 +89,30 @@ def test_fast_drag_is_inside_the_bound_before_it_is_seen() -> None:
 def test_slow_drags_stay_inside_the_bound() -> None:
     """With and without pulses, with and without a sensor; until seen, and after."""
     for seed in (1, 2, 3, 4, 19, 21, 36, 39, 110, 343, 383, 50283, 70015, 7000122):
-        case, result = drag_seed(seed)
+        case, result = run_seed(seed, True)
         assert result.excess_us == 0, case
+
+
+def test_a_wide_agreement_does_not_drop_the_former_time() -> None:
+    """While the clock slews to false fixes its bound is wide, and an NTP server agrees with it."""
+    case, result = run_seed(55, True, 2.0)
+    assert result.excess_us == 0, case
+
+
+def test_a_second_source_narrows_what_a_drag_could_do() -> None:
+    """In the same day, without faults: the receiver can be true, or the second source."""
+    alone, both = run_seed(516_000_184)[1], run_seed(516_000_184, False, 1.0)[1]
+    assert (alone.excess_us, both.excess_us) == (0, 0)
+    assert median(alone.bounds_us) > 15_000
+    assert median(both.bounds_us) < 8_000
+
+
+def test_command_counts_the_drags(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["campaign", "--clock", "--drags", "--second-source", "2", "--seeds", "4", "--json"]
+    assert hil([*words, "--workers", "1"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["violations"], record["drags"]["runs"]) == ([], 4)
+    assert record["drags"]["largest_unseen_error_us"]["pulses"] < 20_000
 
 
 def test_a_drag_is_not_forgotten_when_it_is_seen() -> None:
@@ -214,7 +236,7 @@ def test_a_hundred_days_with_all_bytes() -> None:
 @pytest.mark.soak
 def test_a_thousand_drags() -> None:
     """One of 400 was outside when this was written, and one of 300 later (seed 7000122)."""
-    assert len([seed for seed in range(1, 1001) if drag_seed(seed)[1].excess_us > 0]) <= 5
+    assert len([seed for seed in range(1, 1001) if run_seed(seed, True)[1].excess_us > 0]) <= 5
 
 
 @pytest.mark.soak

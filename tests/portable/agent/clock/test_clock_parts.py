@@ -153,7 +153,11 @@ def test_a_second_move_keeps_the_first_time_and_a_reference_ends_it():
     made.follow(2 * SECOND, 9, now + 1200 * SECOND)
     eq(made.former_us, -7 * SECOND)
     eq(made.bound_us(now + 2399 * SECOND) > 7 * SECOND, True)  # as long again
-    made.drop_former()
+    bound = made.bound_us(now + 2399 * SECOND) - 7 * SECOND
+    # a reference that is as near to the former time as its bounds excludes nothing
+    made.exclude_former(-7 * SECOND + bound + 1000, 1000, now + 2399 * SECOND)
+    eq(made.former_us, -7 * SECOND)
+    made.exclude_former(-7 * SECOND + bound + 1001, 1000, now + 2399 * SECOND)
     eq(made.former_us, None)
 
 

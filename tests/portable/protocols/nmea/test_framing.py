@@ -188,6 +188,33 @@ def test_chunking_does_not_matter() -> None:
         eq((found, counts(framer), framer._pending), whole)
 
 
+def test_whole_lines_are_as_single_bytes() -> None:
+    """Whole lines have a way of their own; single bytes never take it."""
+    streams = [
+        b"$G\rX\n*5A\r\n",
+        b"$G\rX\n*%02X" % xor_of(b"G\rX\n"),
+        RMC + b"$G\rX\n*%02X\r\n" % xor_of(b"G\rX\n") + TXT,
+        RMC + b"x" + TXT,
+        RMC[:-2] + TXT + RMC,
+        RMC + TXT[:-3] + b"\n" + RMC,
+        TXT + RMC[:-4] + b"0d\r\n" + TXT,
+        TXT + b"$G*P*17\r\n" + TXT,
+        TXT + b"$*00\r\n$\r\n$*0\r\n" + RMC,
+        RMC + b"$" + b"A" * 252 + b"*00\r\n" + b"$" + b"A" * 254 + b"*00\r\n" + TXT,
+        RMC + TXT + RMC[:20],
+        RMC + b"\r\n" + TXT + b"#LOG\r\n" + RMC,
+    ]
+    seed = 7
+    for _ in range(60):
+        stream = bytearray(RMC + TXT + RMC + TXT)
+        for _ in range(3):
+            seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
+            stream[(seed >> 16) % len(stream)] = b"$*!\r\n0A,\xb5\x00#"[(seed >> 8) % 11]
+        streams.append(bytes(stream))
+    for stream in streams:
+        eq(run_framer(stream)[:2], run_framer(stream, 1)[:2])
+
+
 def test_noise_never_raises_and_never_grows() -> None:
     seed = 7
     framer = framing.Framer()
