@@ -233,9 +233,8 @@ class Bus(RequestSender):
         if self.serial:
             is_usual = result[0] == GOOD and not self.client.trailing_bytes  # without calls
             earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
-            margin = (now if is_usual else self._reply_end(now)) - earliest_end
-            if self._part_margin < 0 and is_usual and self._part_chars == self.client.reply_length:
-                margin = self._part_margin
+            is_usual = is_usual and self._part_margin >= 0
+            margin = now - earliest_end if is_usual else self._reply_margin(earliest_end, now)
             while self._duplicate_filter.is_premature(transaction, margin):
                 self.premature += 1
                 next_result = self.client.discard()

@@ -381,6 +381,12 @@ class RequestSender(BusCounters):
             return self._earliest_end
         return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
 
+    def _reply_margin(self, earliest_end: int, now: int) -> int:
+        """Return the end of the reply less `earliest_end`; below 0 if it began too early."""
+        if self._part_margin < 0 and self._part_chars == self.client.reply_length:
+            return self._part_margin
+        return self._reply_end(now) - earliest_end
+
     def _reply_end(self, now: int) -> int:
         """Return the arrival of the last byte of the reply; later bytes can follow it."""
         trailing = self.client.trailing_bytes
