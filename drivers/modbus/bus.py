@@ -212,16 +212,15 @@ class Bus(RequestSender):
             if self.serial:
                 self._line_timer.bytes_received(now)
             if result is None:
-                self.wake_at = self._timeout_at
-                transaction.has_partial_reply = True
-                if not self._bytes_since:
-                    self._bytes_since = now
+                self._note_part(transaction, len(data), now)
                 if client.is_deferred:
                     self.handle(DEFER)
                     self._deferred_at = now
                     self.wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
-                self._bytes_since = 0
+                self._bytes_since = now if client.trailing_bytes else 0
+                if self._part_chars:
+                    self._part_chars += len(data)
                 self._on_reply(transaction, result, now)
         if client.stream_error:
             self._close(now, "stream broken: " + client.stream_error)
@@ -234,8 +233,9 @@ class Bus(RequestSender):
         if self.serial:
             is_usual = result[0] == GOOD and not self.client.trailing_bytes  # without calls
             earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
-            end = now if is_usual else self._reply_end(now)
-            while self._duplicate_filter.is_premature(transaction, end - earliest_end):
+            is_usual = is_usual and self._part_margin >= 0
+            margin = now - earliest_end if is_usual else self._reply_margin(earliest_end, now)
+            while self._duplicate_filter.is_premature(transaction, margin):
                 self.premature += 1
                 next_result = self.client.discard()
                 if next_result is None:
@@ -244,7 +244,7 @@ class Bus(RequestSender):
                     return
                 result = next_result
                 earliest_end = self._earliest_reply_end(result)
-                end = self._reply_end(now)
+                margin = self._reply_end(now) - earliest_end
             if result[0] == GOOD and self.client.reply_length > _TIMING_MIN_CHARS:
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
@@ -366,7 +366,7 @@ class Bus(RequestSender):
             self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         if self.client.late_frames:
             self._note_other_master(now)
-        self._bytes_since = 0
+        self._forget_arrival(now)
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health

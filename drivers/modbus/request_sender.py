@@ -40,6 +40,8 @@ _LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
 UART_FIFO_CHARS = 16  # a UART can hold back so many characters
 _EXCEPTION_SIZE = 5  # bytes of an exception reply
+_CUT_US = 500 * MILLISECOND  # so long after its first bytes the rest of a frame can come
+_ROUNDING_CHARS = 2  # chunks are timed to within two characters
 
 
 def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.TcpClient":
@@ -95,6 +97,7 @@ class RequestSender(BusCounters):
         self.other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
+        self._part_chars = self._part_margin = 0  # see `_note_part`
         self._incremental_count = 0
         self.wake_at = NEVER
         self.requests: list[Action] = []
@@ -215,7 +218,7 @@ class RequestSender(BusCounters):
         not keep all polls back.
         """
         has_request = self._note_other_master(now)
-        self._bytes_since = 0
+        self._forget_arrival(now)
         if not has_request or now < self._own_turn_until:
             return False
         self.wake_at = now + _OTHER_MASTER_US
@@ -263,7 +266,9 @@ class RequestSender(BusCounters):
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
         if client.late_frames:
             self._check_late_frames(now)
-        self._bytes_since = 0
+        if self._bytes_since:
+            self._forget_arrival(now)
+        self._part_chars = self._part_margin = 0
         if client.duplicate_unit and self.serial:
             self.unit_health(client.take_duplicate()).duplicate_seen()
         self.requests.append((self.port, "write", frame))
@@ -285,6 +290,29 @@ class RequestSender(BusCounters):
             self.wake_at = (
                 now + timeout_us + self.wire_time.chars_us(request_chars + UART_FIFO_CHARS)
             )
+
+    def _forget_arrival(self, now: int) -> None:
+        """Forget when the classified bytes came, unless the rest of a frame can follow them.
+
+        That frame then counts as seen when its first byte came.
+        """
+        if not self.client.cut or now - self._bytes_since > _CUT_US:
+            self._bytes_since = 0
+
+    def _note_part(self, transaction: "Transaction", size: int, now: int) -> None:
+        """Record `size` bytes during a transaction that do not complete its reply.
+
+        `_part_chars` counts them. `_part_margin` is below 0 if the first of them came before the
+        request was sent completely: a reply that begins with them is a duplicate, cut in two.
+        """
+        self.wake_at = self._timeout_at
+        transaction.has_partial_reply = True
+        if not self._bytes_since:
+            self._bytes_since = now
+        if not self._part_chars:
+            chars = self._request_chars + size - _ROUNDING_CHARS
+            self._part_margin = now - self._sent_at - self.wire_time.chars_us(chars)
+        self._part_chars += size
 
     def _next_transaction(self, now: int) -> "Transaction | None":
         """Remove the first request that can be sent; None (and a later deadline) without one."""
@@ -352,6 +380,12 @@ class RequestSender(BusCounters):
         if result[0] != EXCEPTION:
             return self._earliest_end
         return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
+
+    def _reply_margin(self, earliest_end: int, now: int) -> int:
+        """Return the end of the reply less `earliest_end`; below 0 if it began too early."""
+        if self._part_margin < 0 and self._part_chars == self.client.reply_length:
+            return self._part_margin
+        return self._reply_end(now) - earliest_end
 
     def _reply_end(self, now: int) -> int:
         """Return the arrival of the last byte of the reply; later bytes can follow it."""

@@ -106,6 +106,11 @@ class AsciiClient(OtherRequests):
         self._waiting = True
         return frame
 
+    @property
+    def cut(self) -> bytes:
+        """As in RTU."""
+        return self.buffer
+
     def stop(self) -> None:
         """End the wait for a reply."""
         self._waiting = False

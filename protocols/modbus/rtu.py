@@ -89,8 +89,7 @@ class RtuClient(OtherRequests):
     request.
     """
 
-    stream_error = ""  # RTU resynchronises by itself
-    has_partial_frame = False
+    stream_error, has_partial_frame = "", False  # RTU resynchronises by itself
 
     def __init__(self) -> None:
         self.line_echo = self.echo_known = self.is_deferred = self.is_unproven = False
@@ -104,7 +103,7 @@ class RtuClient(OtherRequests):
         self._other_reply_due = False
         self._trailing_data = b""
         self._last_reply = b""
-        self._cut = b""  # the last classified bytes that are no frame
+        self.cut = b""  # the last classified bytes that are no frame: its rest can follow
         self._waiting = self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
         self._reused = self._expected = ExpectedReply()
@@ -154,7 +153,8 @@ class RtuClient(OtherRequests):
 
     def stop(self) -> None:
         """End the wait for a reply; count the received bytes, and set `reason` to the mismatch."""
-        self._classify(self.buffer)
+        if self.buffer:  # else the rest of a frame can still come
+            self._classify(self.buffer)
         self._clear()
         self._waiting = False
         self._others_after_start = 0
@@ -190,7 +190,7 @@ class RtuClient(OtherRequests):
     def reset(self) -> None:
         """Discard all received bytes: the line was opened or closed."""
         self._clear()
-        self._cut = b""
+        self.cut = b""
         self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
@@ -344,7 +344,7 @@ class RtuClient(OtherRequests):
         buffer = self.buffer
         echoes_before = self.counters.echoes
         self._classify(buffer[:at])
-        self._cut = b""  # the reply follows
+        self.cut = b""  # the reply follows
         trailing = buffer[end:]
         self._clear()
         is_exception = buffer[at + 1] != self._expected.function
@@ -395,7 +395,7 @@ class RtuClient(OtherRequests):
     def _classify(self, data: bytes) -> None:
         """Count the frames in `data` by their type, and all other bytes as noise."""
         size = len(data)
-        at = last_end = self._join_cut(data) if self._cut else 0
+        at = last_end = self._join_cut(data) if self.cut else 0
         while at < size:
             end = frame_end(data, at, size)
             if end:
@@ -404,14 +404,14 @@ class RtuClient(OtherRequests):
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
-        self._cut = data[last_end:][-_MAX_FRAME:]
+        self.cut = data[last_end:][-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
         """Count the frame that our request or time-out cut in two; return where `data` goes on.
 
         An adapter can deliver the first bytes of another master's request long before the rest.
         """
-        cut, self._cut = self._cut, b""
+        cut, self.cut = self.cut, b""
         joined = cut + data
         for begin in range(len(cut)):
             end = frame_end(joined, begin, len(joined)) if begin + 1 < len(joined) else 0

@@ -6,7 +6,8 @@ coverage, which is about ten times faster. Does not run in `make test`; see `tes
 All modules are loaded with coverage tracing once. Then each harness has a process of its own, one
 after the other. Its corpus is FOLDER/NAME, so a later campaign continues from it.
 FOLDER/results.txt gets a line for each harness: name, number of inputs, seconds, places of the code
-that were reached (`cov` of libFuzzer; 0 with `--plain`), and `good` or the exit code. FOLDER/ports.json has the inputs of each port of this call. An input that fails is in
+that were reached (`cov` of libFuzzer; 0 with `--plain`), and `good` or the exit code.
+FOLDER/ports.json has the inputs of each port of this call. An input that fails is in
 FOLDER/NAME.crash-HASH, or in FOLDER/NAME.log.
 """
 

@@ -19,6 +19,7 @@ from tests.portable.drivers.modbus.bus_rig import (
 from tests.portable.support.check import eq
 
 ASCII_WIRE_US = 25_000  # the reply in ASCII is longer
+WIRE_US = 45_000  # of request and reply, also in ASCII
 NOISE = b"\xf0" * 256
 THEIR_VALUES = b"\x03\x04\x00\x63\x00\x64"
 OUR_VALUES = b"\x03\x04\x00\x01\x00\x02"
@@ -50,6 +51,18 @@ def at_our_time_out(bus, framing, parts):
     eq([result.tag for result in bus.take_results()], ["nine"])
     bus.receive(parts[1], now + TIMEOUT + 2 * ASCII_WIRE_US)
     return now + TIMEOUT + 2 * ASCII_WIRE_US
+
+
+def at_two_time_outs(bus, framing, parts):
+    now = ask_other_unit(bus)
+    bus.receive(parts[0], now + TIMEOUT)
+    bus.wake(bus.deadline())
+    bus.submit(8, READ, "eight", retries=0)
+    now = run_until_write(bus)[0] + TIMEOUT + 2 * ASCII_WIRE_US
+    bus.wake(bus.deadline())
+    eq([result.tag for result in bus.take_results()], ["nine", "eight"])
+    bus.receive(parts[1], now)
+    return now
 
 
 def after_our_reply(bus, framing, parts):
@@ -89,6 +102,7 @@ def at_the_limit_of_the_buffer(bus, framing, parts):
 EVENTS = (
     at_our_start,
     at_our_time_out,
+    at_two_time_outs,
     after_our_reply,
     at_a_second_start,
     at_the_limit_of_the_buffer,
@@ -155,3 +169,49 @@ def test_a_reply_in_two_parts():
             sent_at, frame = run_until_write(bus)
             eq((framing, at, frame), (framing, at, build(framing, 5, READ)))
             assert sent_at < LATE + 10_000, (framing, at, sent_at)  # as after a whole reply
+
+
+def exchange(bus, framing, request, values):
+    """Send a read to unit 5 and answer it in wire time; return the time."""
+    bus.submit(5, request, "exchange", retries=0)
+    now = run_until_write(bus)[0] + WIRE_US
+    bus.receive(build(framing, 5, values), now)
+    eq([result.values for result in bus.take_results()], [(values[3], values[5])])
+    return now
+
+
+def test_a_second_copy_in_two_parts_is_no_reply():
+    """Our next request goes out before its first part comes, and the rest is late."""
+    for framing in ("rtu", "ascii"):
+        bus = make_bus(framing)
+        for _ in range(20):  # the line delivers in wire time
+            exchange(bus, framing, OTHER, THEIR_VALUES)
+        copy = build(framing, 5, THEIR_VALUES)
+        for at in range(1, len(copy)):
+            exchange(bus, framing, OTHER, THEIR_VALUES)
+            bus.submit(5, READ, "read", retries=0)
+            now = run_until_write(bus)[0]
+            bus.receive(copy[:at], now + 300)
+            bus.receive(copy[at:], now + WIRE_US)
+            bus.receive(build(framing, 5, OUR_VALUES), now + WIRE_US + 15_000)
+            result = bus.take_results()[0]
+            eq((framing, at, result.status, result.values), (framing, at, "ok", (1, 2)))
+
+
+def test_a_second_copy_in_two_parts_closes_no_request():
+    """Its rest comes after our next request, which times out; the reply to that is still due."""
+    for framing in ("rtu", "ascii"):
+        copy = build(framing, 5, OUR_VALUES)
+        for at in range(1, len(copy)):
+            bus = make_bus(framing)
+            now = exchange(bus, framing, READ, OUR_VALUES)
+            bus.receive(copy[:at], now + 5_000)
+            bus.submit(5, OTHER, "other", retries=0)
+            now = run_until_write(bus)[0]
+            bus.receive(copy[at:], now + 30_000)
+            bus.wake(bus.deadline())
+            status = bus.take_results()[0].status
+            assert status in ("timeout", "mismatch"), (framing, at, status)
+            result = result_after(bus, framing, now + 150_000, False)
+            case = (framing, at, result)
+            assert result[0] not in ("", "ok") or result[1] == (1, 2), case
