@@ -64,7 +64,7 @@ def connected(relay: Relay) -> str:
     assert relay.http_server.address is not None
     url = f"http://127.0.0.1:{relay.http_server.address[1]}/metrics"
     with urllib.request.urlopen(url, timeout=10) as page:
-        lines = page.read().decode().splitlines()
+        lines: list[str] = page.read().decode().splitlines()
     return next(s[-1] for s in lines if s.startswith("coldloop_relay_broker_connected_now "))
 
 
