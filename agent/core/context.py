@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from agent.core.actuator import Decision, SetpointRequest
     from agent.core.alarm_list import AlarmList
-    from agent.core.component.base import Component
     from agent.core.config_records import Config, LoopConfig
     from agent.core.json_writer import JsonObject
     from agent.core.port_link import PortLink
@@ -211,7 +210,7 @@ if TYPE_CHECKING:
     class TelemetryView(Protocol):
         """The telemetry rows in memory; see `agent.telemetry.rows`."""
 
-        components: "list[Component]"
+        components: "list[Any]"
 
         def component_values(self, now: int) -> "list[int | None]":
             """Return the values of the points of all components."""

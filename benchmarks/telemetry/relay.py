@@ -6,8 +6,9 @@
 Each rack sends its schema and blocks of 60 rows of the 40-signal stream, one block a message, QoS
 1. Relays are processes of `coldloop relay` in one group with one database. They store each block
 (SQLite, fsync), acknowledge it, decode it and deliver it to the output. One time ends at the last
-receipt, the other at an empty outbox. The CPU time is that of the relays. On a machine with few
-cores the broker and the load share them, so the figure per CPU-second is that of one core.
+receipt, the other at an empty outbox. The CPU time of the relays, the broker and the load names the
+bottleneck. On a machine with few cores they share them, so the figure per CPU-second of the relays
+is that of one core. The output `none` is the embedded store.
 """
 
 import argparse
@@ -148,6 +149,7 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
         expected = racks * len(rack_messages)
         load = RackLoad(port, expected)
         before = [_cpu_s(process.pid) for process in processes]
+        broker_before, load_before = _cpu_s(broker.pid), time.process_time()
         started_at = time.monotonic()
         load.publish(racks, rack_messages)
         if not load.done.wait(_TIMEOUT_S):
@@ -156,6 +158,8 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
         _wait_empty_outbox(store)
         total_s = time.monotonic() - started_at
         cpu = sum(_cpu_s(p.pid) - b for p, b in zip(processes, before, strict=True))
+        broker_cpu = _cpu_s(broker.pid) - broker_before
+        load_cpu = time.process_time() - load_before
     finally:
         if load is not None:
             load.close()
@@ -174,6 +178,9 @@ def run(relays: int, racks: int, rack_messages: list[bytes], output: str, folder
         "values_per_s": round(values / total_s),
         "blocks_per_cpu_s": round(expected / cpu, 1),
         "values_per_cpu_s": round(values / cpu),
+        "relay_cpu_s": round(cpu, 2),
+        "broker_cpu_s": round(broker_cpu, 2),
+        "load_cpu_s": round(load_cpu, 2),
     }
 
 

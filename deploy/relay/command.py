@@ -4,6 +4,7 @@
 import argparse
 import signal
 import sys
+import time
 from pathlib import Path
 
 from deploy.errors import DeployError
@@ -13,9 +14,12 @@ from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
+from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.terminal_text import report
 from drivers.tools.lib.parser import Parser
 
+_FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
 EXAMPLE = (
     "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 )
@@ -286,6 +290,20 @@ def parse_options(argv: list[str]) -> RelayOptions:
     )
 
 
+def _make_relay(options: RelayOptions) -> Relay:
+    """Return a relay; a full disk, for example, is tried again until the process ends."""
+    failure, delay_s = "", _FIRST_DELAY_S
+    while True:
+        try:
+            return Relay(options)
+        except DiskError as error:
+            if str(error) != failure:
+                failure = str(error)
+                report(f"relay {options.name}: {error}; tries again")
+        time.sleep(delay_s)
+        delay_s = min(2 * delay_s, _MAX_DELAY_S)
+
+
 def run(argv: list[str]) -> int:
     """Run a relay until SIGTERM or SIGINT; or a command of the quarantine."""
     if argv[:1] == ["quarantine"]:
@@ -296,7 +314,7 @@ def run(argv: list[str]) -> int:
             check_broker(options.broker, f"coldloop-check-{options.name}")
             print(f"relay {options.name}: the options are good, and the broker responds")
             return 0
-        relay = Relay(options)
+        relay = _make_relay(options)
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")
         return 2

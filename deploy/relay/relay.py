@@ -34,7 +34,7 @@ from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
-from deploy.relay.records.name_lock import NameLock, find_abandoned
+from deploy.relay.records.name_lock import DiskError, NameLock, find_abandoned
 from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
@@ -107,7 +107,9 @@ class Relay:
             self._database = RelayDatabase(options.store, options.name)
         except sqlite3.Error as error:
             self._lock.release()
-            raise DeployError(f"{options.store}: {error}") from None
+            # A file that is no store is a wrong option; a full disk, for example, can end.
+            kind = DiskError if isinstance(error, sqlite3.OperationalError) else DeployError
+            raise kind(f"{options.store}: {error}") from None
         required = options.required
         if required is None:
             required = default_required(set(options.outputs))

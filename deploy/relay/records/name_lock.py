@@ -7,6 +7,7 @@ The lock is a file beside the store, `STORE.NAME.lock`. The kernel releases it a
 process.
 """
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -14,6 +15,12 @@ from urllib.parse import quote
 
 from deploy.errors import DeployError
 from deploy.relay.records.database import RelayDatabase
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+
+
+class DiskError(DeployError):
+    """The disk of the store is full or fails; that can end, so a start is tried again."""
 
 
 class NameLock:
@@ -24,7 +31,8 @@ class NameLock:
         try:
             self._file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise DeployError(f"{place}: {error.strerror}") from None
+            kind = DiskError if error.errno in _OF_THE_DISK else DeployError
+            raise kind(f"{place}: {error.strerror}") from None
         if not _acquire(self._file):
             os.close(self._file)
             raise DeployError(f"{path}: another relay with the name {name!r} uses it; see --name")

@@ -2,6 +2,7 @@
 """What is away when the relay starts: broker, store, local address. It waits, and says for what."""
 
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from deploy.orchestrate.publish import PublishServer
 from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay, RelayOptions
 from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
@@ -64,7 +67,7 @@ def connected(relay: Relay) -> str:
     assert relay.http_server.address is not None
     url = f"http://127.0.0.1:{relay.http_server.address[1]}/metrics"
     with urllib.request.urlopen(url, timeout=10) as page:
-        lines = page.read().decode().splitlines()
+        lines: list[str] = page.read().decode().splitlines()
     return next(s[-1] for s in lines if s.startswith("coldloop_relay_broker_connected_now "))
 
 
@@ -212,3 +215,26 @@ def test_files_and_rights_are_errors_of_the_options(tmp_path: Path) -> None:
     )
     with pytest.raises(DeployError, match=r"fleet\.db"):
         Relay(options)
+
+
+def test_a_full_disk_at_the_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "_FIRST_DELAY_S", 0.01)
+    path, tries = tmp_path / "relay.db", []
+
+    def open_full(*arguments: Any) -> RelayDatabase:
+        tries.append(arguments)
+        if len(tries) < 3:
+            raise sqlite3.OperationalError("database or disk is full")
+        return RelayDatabase(*arguments)
+
+    monkeypatch.setattr("deploy.relay.relay.RelayDatabase", open_full)
+    relay = command._make_relay(RelayOptions(BrokerSettings(("127.0.0.1", 1)), path))
+    relay.close()
+    assert len(tries) == 3
+    (line,) = capfd.readouterr().err.splitlines()
+    assert f"{path}: database or disk is full; tries again" in line
+    path.write_text("no store, but a text that is long enough to be none\n" * 9)
+    with pytest.raises(DeployError, match=r"relay\.db"):
+        command._make_relay(RelayOptions(BrokerSettings(("127.0.0.1", 1)), path))

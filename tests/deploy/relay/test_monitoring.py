@@ -7,6 +7,7 @@ import subprocess
 
 import jsonschema
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics
 from tests.support.programs import require_program
@@ -80,6 +81,23 @@ def test_the_dashboards_follow_the_schema() -> None:
         assert len(set(ids)) == len(ids)
 
 
+def test_each_rule_is_tested() -> None:
+    """Each alert has series that fire it and series that do not; each record has a value."""
+    groups = [
+        group
+        for name in ("alert_rules.yml", "recording_rules.yml")
+        for group in yaml.safe_load((HERE / name).read_text())["groups"]
+    ]
+    rules = [rule for group in groups for rule in group["rules"]]
+    fault, healthy = yaml.safe_load((HERE / "rules_test.yml").read_text())["tests"]
+    fires = {case["alertname"] for case in fault["alert_rule_test"] if case["exp_alerts"]}
+    silent = {case["alertname"] for case in healthy["alert_rule_test"] if not case["exp_alerts"]}
+    alerts = {rule["alert"] for rule in rules if "alert" in rule}
+    assert fires == silent == alerts
+    values = {case["expr"] for case in fault["promql_expr_test"] if case["exp_samples"]}
+    assert values == {rule["record"] for rule in rules if "record" in rule}
+
+
 def used_metrics() -> set[str]:
     """Return the names of metrics in rules and dashboards, without those of the rules."""
     texts = [path.read_text() for path in (*BOARDS, *HERE.glob("*_rules.yml"))]
@@ -89,7 +107,8 @@ def used_metrics() -> set[str]:
 
 def test_the_relay_has_each_metric_that_is_used() -> None:
     unit = UnitMetrics(1, 2, True, 1, 0, "", {}, {"leak_critical:l1": 1}, 1, 1)
-    names = ("records", "quarantined", "store_errors", "throttled", "datagrams", "duplicates")
+    names = ["records", "quarantined", "store_errors", "throttled", "datagrams", "duplicates"]
+    names.append("broker_connected_now")
     page = format_metrics({"s1/u1": unit}, dict.fromkeys(names, 1), 1000)
     offered = set(re.findall(r"^(coldloop_\w+)", page, re.MULTILINE))
     assert used_metrics() <= offered

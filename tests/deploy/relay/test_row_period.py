@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from deploy.relay.decode.row_format import Rows
 from tests.deploy.relay.relay_rig import ALARM, PipelineRig, block_of_run, pack, rows_record
 
 
@@ -17,7 +16,7 @@ def undated(number: int, run: int, period_ms: int, first: int = 0) -> tuple[int,
 
 
 def uptimes(rig: PipelineRig, run: int) -> list[int]:
-    rows = [rows for rows in rig.rows() if isinstance(rows, Rows) and rows.run == run]
+    rows = [rows for rows in rig.rows() if rows.run == run]
     return sorted(at for one in rows for at, _ in one.values)
 
 
