@@ -47,8 +47,16 @@ _LONGEST_TIMEOUT_MS = 200
 _LEAST_BAUD = 57600
 _KINDS = ("serial:", "uart:")
 _REFUSED = (
-    ("remote", "remote changes are not replicated between the controllers yet"),
-    ("modem", "both controllers would use one subscription"),
+    (
+        "remote",
+        "the other controller would not have a confirmed change after a takeover. Remove remote, "
+        "and change the configuration file of both controllers",
+    ),
+    (
+        "modem",
+        "both controllers would use one subscription. Remove modem, and send the telemetry by the "
+        "broker",
+    ),
 )
 
 

@@ -74,6 +74,9 @@ SCENARIOS: dict[str, tuple[Steps, int]] = {
 """Name -> (steps, the controller that writes at the end; -1: either of them)."""
 
 
+BOTH = ("active", "standby")
+
+
 class Rig:
     """The hub and both processes; `first` is the controller that is active at the start."""
 
@@ -84,6 +87,7 @@ class Rig:
         self.processes = processes
         self.folder = folder
         self.first = writers(hub)[-1]
+        self._load_kw = 70.0
 
     def node(self, who: int) -> int:
         """Return the number of `FIRST` or `OTHER`."""
@@ -96,6 +100,18 @@ class Rig:
     def role(self, node: int) -> str:
         """Return the last role that a controller has printed."""
         return next(iter(roles(self.folder, node)[-1:]), "")
+
+    def change_load(self) -> None:
+        """Step the load: an agent writes only what changes."""
+        self._load_kw = 100.0 - self._load_kw
+        self.hub.testbed.plant.set_load(self._load_kw)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass: it is a part of the scenario. The load changes all the time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.change_load()
+            time.sleep(min(0.4, max(0.0, until - time.monotonic())))
 
     def do(self, action: str, node: int) -> None:
         """Do one step."""
@@ -138,17 +154,16 @@ def test_one_controller_writes_at_the_end_and_never_both(tmp_path: Path, name: s
     with running_pair(tmp_path) as (hub, processes):
         rig = Rig(hub, processes, tmp_path)
         other = 1 - rig.first
-        wait_until("a standby", lambda: rig.role(other) == "standby")
+        wait_until("both roles", lambda: (rig.role(1 - other), rig.role(other)) == BOTH)
         for action, who, pause_s in steps:
             rig.do(action, rig.node(who))
-            time.sleep(pause_s)  # it is a part of the scenario
+            rig.pass_time(pause_s)
         count = len(hub.writes)
         wanted = (rig.node(last),) if last >= 0 else (0, 1)
         wait_until("one active", lambda: "active" in [rig.role(node) for node in wanted])
-        load_kw = iter([60.0, 40.0] * 500)
 
         def wrote() -> bool:
-            hub.testbed.plant.set_load(next(load_kw))  # an agent writes only what changes
+            rig.change_load()
             return any(node in wanted for node, _ in hub.writes[count:])
 
         wait_until("a write of the active one", wrote)
