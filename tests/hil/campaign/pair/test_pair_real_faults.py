@@ -59,10 +59,13 @@ SCENARIOS: dict[str, tuple[Steps, int]] = {
         [("stop", FIRST, 0), ("stop", OTHER, 3), ("go on", FIRST, 0), ("go on", OTHER, 0)],
         -1,
     ),
-    "the active one receives nothing": ([("deaf", FIRST, 0)], OTHER),
-    "the active one sends nothing": ([("mute", FIRST, 0)], OTHER),
-    "the active one receives nothing for 6 s": ([("deaf", FIRST, 6), ("whole", FIRST, 0)], OTHER),
-    "the standby sends nothing": ([("mute", OTHER, 3)], FIRST),
+    "the active one receives nothing": ([("receiver_failed", FIRST, 0)], OTHER),
+    "the active one sends nothing": ([("driver_failed", FIRST, 0)], OTHER),
+    "the active one receives nothing for 6 s": (
+        [("receiver_failed", FIRST, 6), ("whole", FIRST, 0)],
+        OTHER,
+    ),
+    "the standby sends nothing": ([("driver_failed", OTHER, 3)], FIRST),
     "the line is held for 2 s": ([("hold", FIRST, 2), ("whole", FIRST, 0)], -1),
     "a swap": ([("swap", FIRST, 0)], OTHER),
     "a swap, then kill": ([("swap", FIRST, 6), ("start", FIRST, 0), ("kill", OTHER, 0)], FIRST),
@@ -77,7 +80,7 @@ SCENARIOS: dict[str, tuple[Steps, int]] = {
 BOTH = ("active", "standby")
 
 
-class Rig:
+class RealPairRig:
     """The hub and both processes; `first` is the controller that is active at the start."""
 
     def __init__(
@@ -120,8 +123,8 @@ class Rig:
             "start": self._start,
             "stop": lambda n: self.processes[n].send_signal(signal.SIGSTOP),
             "go on": lambda n: self.processes[n].send_signal(signal.SIGCONT),
-            "deaf": self.hub.deaf.add,
-            "mute": self.hub.mute.add,
+            "receiver_failed": self.hub.receiver_failed.add,
+            "driver_failed": self.hub.driver_failed.add,
             "hold": lambda _: self.hub.set_held(True),
             "whole": self._repair,
         }
@@ -142,8 +145,8 @@ class Rig:
             self.processes[node] = start_agent(self.config(node))
 
     def _repair(self, node: int) -> None:
-        self.hub.deaf.discard(node)
-        self.hub.mute.discard(node)
+        self.hub.receiver_failed.discard(node)
+        self.hub.driver_failed.discard(node)
         self.hub.set_held(False)
 
 
@@ -152,7 +155,7 @@ class Rig:
 def test_one_controller_writes_at_the_end_and_never_both(tmp_path: Path, name: str) -> None:
     steps, last = SCENARIOS[name]
     with running_pair(tmp_path) as (hub, processes):
-        rig = Rig(hub, processes, tmp_path)
+        rig = RealPairRig(hub, processes, tmp_path)
         other = 1 - rig.first
         wait_until("both roles", lambda: (rig.role(1 - other), rig.role(other)) == BOTH)
         for action, who, pause_s in steps:
@@ -169,5 +172,5 @@ def test_one_controller_writes_at_the_end_and_never_both(tmp_path: Path, name: s
         wait_until("a write of the active one", wrote)
         active = [node for node in (0, 1) if rig.role(node) == "active"]
         alive = [node for node in active if rig.processes[node].poll() is None]
-        assert len(alive) == 1 or rig.hub.mute | rig.hub.deaf
+        assert len(alive) == 1 or rig.hub.driver_failed | rig.hub.receiver_failed
         assert least_time_apart_s(hub) >= 1.0
