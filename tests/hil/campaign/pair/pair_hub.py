@@ -3,8 +3,8 @@
 
 It passes the bytes of each controller to the other one and to the devices, and the replies of the
 devices to both. It records the writes, and all requests to devices: (controller, monotonic time in
-s). A controller in `receiver_failed` receives nothing, one in `driver_failed` sends nothing. While the line is `held`,
-each frame is destroyed.
+s). A controller in `receiver_failed` receives nothing, one in `driver_failed` sends nothing. While
+the line is `held`, each frame is destroyed.
 """
 
 from __future__ import annotations
