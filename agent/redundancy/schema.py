@@ -46,10 +46,14 @@ _LONGEST_TIMEOUT_MS = 200
 `pair_table`."""
 _LEAST_BAUD = 57600
 _KINDS = ("serial:", "uart:")
-_REFUSED = (
-    ("remote", "remote changes are not replicated between the controllers yet"),
-    ("modem", "both controllers would use one subscription"),
+_NO_REMOTE = (
+    "the other controller would not have a confirmed change after a takeover. Remove remote, and "
+    "change the configuration file of both controllers"
 )
+_NO_MODEM = (
+    "both controllers would use one subscription. Remove modem, and send telemetry by the broker"
+)
+_REFUSED = (("remote", _NO_REMOTE), ("modem", _NO_MODEM))
 
 
 def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list[str]") -> None:

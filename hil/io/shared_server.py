@@ -27,7 +27,7 @@ class SharedServer:
 
     def connect(self, shell: VirtualShell, port: int) -> TcpEndpoint:
         """Connect the next controller: return the endpoint of its port."""
-        side = _Side(self, len(self.endpoints))
+        side = _ServerSide(self, len(self.endpoints))
         endpoint = TcpEndpoint(shell, port, side, self._latency_us)
         self.endpoints.append(endpoint)
         return endpoint
@@ -44,7 +44,7 @@ class SharedServer:
         return kept
 
 
-class _Side:
+class _ServerSide:
     """The server as one controller has it; it is a `TcpDevice`."""
 
     def __init__(self, shared: SharedServer, number: int) -> None:

@@ -3,8 +3,8 @@
 
 It passes the bytes of each controller to the other one and to the devices, and the replies of the
 devices to both. It records the writes, and all requests to devices: (controller, monotonic time in
-s). A controller in `deaf` receives nothing, one in `mute` sends nothing. While the line is `held`,
-each frame is destroyed.
+s). A controller in `receiver_failed` receives nothing, one in `driver_failed` sends nothing. While
+the line is `held`, each frame is destroyed.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class PairHub:
         self.testbed = Testbed(World(1, START_UTC), TestbedSettings())
         self.writes: list[tuple[int, float]] = []
         self.requests: list[tuple[int, float]] = []
-        self.deaf: set[int] = set()
-        self.mute: set[int] = set()
+        self.receiver_failed: set[int] = set()
+        self.driver_failed: set[int] = set()
         self.held = False
         self._replies: list[tuple[int, int, bytes]] = []
         self._count = 0
@@ -94,7 +94,7 @@ class PairHub:
 
     def _take(self, source: int, data: bytes) -> None:
         now = self._now_us()
-        if source in self.mute:
+        if source in self.driver_failed:
             return
         if self.held:
             self._send(bytes(byte ^ 0x5A for byte in data), (1 - source,))
@@ -110,7 +110,7 @@ class PairHub:
 
     def _send(self, data: bytes, nodes: Iterable[int]) -> None:
         for node in nodes:
-            if node in self.deaf:
+            if node in self.receiver_failed:
                 continue
             try:
                 os.write(self._ends[node][0], data)

@@ -59,10 +59,13 @@ SCENARIOS: dict[str, tuple[Steps, int]] = {
         [("stop", FIRST, 0), ("stop", OTHER, 3), ("go on", FIRST, 0), ("go on", OTHER, 0)],
         -1,
     ),
-    "the active one receives nothing": ([("deaf", FIRST, 0)], OTHER),
-    "the active one sends nothing": ([("mute", FIRST, 0)], OTHER),
-    "the active one receives nothing for 6 s": ([("deaf", FIRST, 6), ("whole", FIRST, 0)], OTHER),
-    "the standby sends nothing": ([("mute", OTHER, 3)], FIRST),
+    "the active one receives nothing": ([("receiver_failed", FIRST, 0)], OTHER),
+    "the active one sends nothing": ([("driver_failed", FIRST, 0)], OTHER),
+    "the active one receives nothing for 6 s": (
+        [("receiver_failed", FIRST, 6), ("whole", FIRST, 0)],
+        OTHER,
+    ),
+    "the standby sends nothing": ([("driver_failed", OTHER, 3)], FIRST),
     "the line is held for 2 s": ([("hold", FIRST, 2), ("whole", FIRST, 0)], -1),
     "a swap": ([("swap", FIRST, 0)], OTHER),
     "a swap, then kill": ([("swap", FIRST, 6), ("start", FIRST, 0), ("kill", OTHER, 0)], FIRST),
@@ -74,7 +77,10 @@ SCENARIOS: dict[str, tuple[Steps, int]] = {
 """Name -> (steps, the controller that writes at the end; -1: either of them)."""
 
 
-class Rig:
+BOTH = ("active", "standby")
+
+
+class RealPairRig:
     """The hub and both processes; `first` is the controller that is active at the start."""
 
     def __init__(
@@ -84,6 +90,7 @@ class Rig:
         self.processes = processes
         self.folder = folder
         self.first = writers(hub)[-1]
+        self._load_kw = 70.0
 
     def node(self, who: int) -> int:
         """Return the number of `FIRST` or `OTHER`."""
@@ -97,6 +104,18 @@ class Rig:
         """Return the last role that a controller has printed."""
         return next(iter(roles(self.folder, node)[-1:]), "")
 
+    def change_load(self) -> None:
+        """Step the load: an agent writes only what changes."""
+        self._load_kw = 100.0 - self._load_kw
+        self.hub.testbed.plant.set_load(self._load_kw)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass: it is a part of the scenario. The load changes all the time."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.change_load()
+            time.sleep(min(0.4, max(0.0, until - time.monotonic())))
+
     def do(self, action: str, node: int) -> None:
         """Do one step."""
         steps: dict[str, Callable[[int], object]] = {
@@ -104,8 +123,8 @@ class Rig:
             "start": self._start,
             "stop": lambda n: self.processes[n].send_signal(signal.SIGSTOP),
             "go on": lambda n: self.processes[n].send_signal(signal.SIGCONT),
-            "deaf": self.hub.deaf.add,
-            "mute": self.hub.mute.add,
+            "receiver_failed": self.hub.receiver_failed.add,
+            "driver_failed": self.hub.driver_failed.add,
             "hold": lambda _: self.hub.set_held(True),
             "whole": self._repair,
         }
@@ -126,8 +145,8 @@ class Rig:
             self.processes[node] = start_agent(self.config(node))
 
     def _repair(self, node: int) -> None:
-        self.hub.deaf.discard(node)
-        self.hub.mute.discard(node)
+        self.hub.receiver_failed.discard(node)
+        self.hub.driver_failed.discard(node)
         self.hub.set_held(False)
 
 
@@ -136,23 +155,22 @@ class Rig:
 def test_one_controller_writes_at_the_end_and_never_both(tmp_path: Path, name: str) -> None:
     steps, last = SCENARIOS[name]
     with running_pair(tmp_path) as (hub, processes):
-        rig = Rig(hub, processes, tmp_path)
+        rig = RealPairRig(hub, processes, tmp_path)
         other = 1 - rig.first
-        wait_until("a standby", lambda: rig.role(other) == "standby")
+        wait_until("both roles", lambda: (rig.role(1 - other), rig.role(other)) == BOTH)
         for action, who, pause_s in steps:
             rig.do(action, rig.node(who))
-            time.sleep(pause_s)  # it is a part of the scenario
+            rig.pass_time(pause_s)
         count = len(hub.writes)
         wanted = (rig.node(last),) if last >= 0 else (0, 1)
         wait_until("one active", lambda: "active" in [rig.role(node) for node in wanted])
-        load_kw = iter([60.0, 40.0] * 500)
 
         def wrote() -> bool:
-            hub.testbed.plant.set_load(next(load_kw))  # an agent writes only what changes
+            rig.change_load()
             return any(node in wanted for node, _ in hub.writes[count:])
 
         wait_until("a write of the active one", wrote)
         active = [node for node in (0, 1) if rig.role(node) == "active"]
         alive = [node for node in active if rig.processes[node].poll() is None]
-        assert len(alive) == 1 or rig.hub.mute | rig.hub.deaf
+        assert len(alive) == 1 or rig.hub.driver_failed | rig.hub.receiver_failed
         assert least_time_apart_s(hub) >= 1.0

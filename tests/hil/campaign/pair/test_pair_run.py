@@ -10,6 +10,7 @@ from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.redundancy.beacon import UNITS, Word, build_request
 from agent.redundancy.pair_table import ACTIVE, STANDBY, timers_of
+from hil.bench.operator_messages import write_section
 from hil.bench.testbed_settings import TestbedSettings
 from hil.campaign.pair.pair_cases import (
     DOUBLE_KINDS,
@@ -118,6 +119,9 @@ def test_takeover_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(captured.out)["faults"] == 2
 
 
+REMOTE = write_section(TestbedSettings())
+
+
 def config_of_pair(**changes):
     run = PairRun(TestbedSettings())
     return {**run.config, "redundancy": {"node": "a", "key": "5a" * 32}, **changes}
@@ -135,6 +139,7 @@ def config_of_pair(**changes):
             {"buses": {"bus": "serial:/dev/a?baud=19200", "hall": "tcp:192.0.2.1:502"}},
             "buses has bus, hall; a pair shares one RS-485 line: move the devices to one bus",
         ),
+        ({"remote": REMOTE}, "not together with remote: .* change the configuration file of both"),
         ({"bus_timeout_ms": 300}, "bus_timeout_ms is 300, at most 200"),
         ({"redundancy": {"node": "file", "key": "5a" * 32}}, "node_file is missing"),
         ({"redundancy": {"node": "c", "key": "5a" * 32}}, "redundancy.node"),
