@@ -349,7 +349,10 @@ class Writer:
         remote = snapshot.details.get("remote")
         if snapshot.stale or snapshot.is_on_trial or not isinstance(remote, dict):
             return
-        counter, state, *_ = list(remote.get("last") or (0, ""))
+        last = remote.get("last")
+        if not isinstance(last, list) or len(last) < 2 or type(last[0]) is not int:
+            return
+        counter, state = last[:2]
         found = snapshot.setpoints.values()
         values = {item.key: item.configured for item in found if item.configured is not None}
         if state != "confirmed" or (counter, values) == self._signed:

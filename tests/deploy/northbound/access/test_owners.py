@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.record import SnapshotSource
+from deploy.northbound.snapshot import Snapshot
 from protocols.cbor import Decimal
 from tests.deploy.northbound.access.test_writes import SiteBench
 from tests.portable.agent.northbound.test_component import WRITES
@@ -32,6 +34,16 @@ from tests.portable.support.remote_rig import (
 
 KEY, SUPPLY = "supply_setpoint", layout.slot_address(0, "wanted")
 MASTER = ModbusClient("127.0.0.1")
+
+
+class FakeReader:
+    """A source with one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def read(self) -> Snapshot:
+        return self._snapshot
 
 
 class _OwnerBench(SiteBench):
@@ -119,6 +131,20 @@ def test_a_signed_change_of_operators_keeps_the_values_in_force(
         bench.writer = bench.new_writer()
     bench.seconds(150)
     assert bench.setpoint() == 31.5
+
+
+def test_a_record_without_an_end_of_a_change_has_no_decision(
+    bench: _OwnerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = bench.source.read()
+    remote: Any = snapshot.details["remote"]
+    wrong: list[object] = [None, [], [5], ["5", "confirmed"], 5, {"a": 1}, [[], []]]
+    for last in wrong:
+        details = {**snapshot.details, "remote": {**remote, "last": last}}
+        changed = dataclasses.replace(snapshot, details=details)
+        monkeypatch.setattr(bench.writer, "_source", FakeReader(changed))
+        bench.writer.tick()
+    assert not bench.writer.is_shared(SetPointChange(KEY, 31_500), "modbus")
 
 
 def test_a_signed_change_that_is_rolled_back_keeps_nothing(bench: _OwnerBench) -> None:
