@@ -3,7 +3,7 @@
 
 The agent accepts each counter once and only growing ones. So a process holds the lock while it
 signs and sends. It stores the counter before it sends: without room on the disk nothing is sent.
-The table also has the last change of each process, `trial PROCESS`.
+The table also has the last two changes of each process, `trial PROCESS` and `before PROCESS`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from deploy.ops.private_file import replace_private
 FILE, LOCK = "counters.json", "counters.lock"
 _WAIT_S = 0.04
 _MAX_BYTES = 4096
-_TRIAL = "trial "
+_TRIAL, _BEFORE = "trial ", "before "
 _MAX_COUNTER = 1 << 64
 
 
@@ -55,6 +55,20 @@ def process_of(folder: Path | None, counter: int) -> str:
     values = {} if folder is None else _read(folder / FILE)
     found = [name for name, value in values.items() if name.startswith(_TRIAL) and value == counter]
     return found[0].removeprefix(_TRIAL) if found else ""
+
+
+def is_own(folder: Path | None, counter: int) -> bool:
+    """Return whether one of the last two changes of a process has this counter."""
+    values = {} if folder is None else _read(folder / FILE)
+    return any(
+        value == counter for name, value in values.items() if name.startswith((_TRIAL, _BEFORE))
+    )
+
+
+def note_change(counters: SharedCounters, process: str, counter: int) -> dict[str, int]:
+    """Return the entries for a new change of a process."""
+    before = counters.values.get(_TRIAL + process, 0)
+    return {_TRIAL + process: counter, _BEFORE + process: before}
 
 
 def _read(path: Path) -> dict[str, int]:

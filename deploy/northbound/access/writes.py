@@ -23,7 +23,7 @@ from typing import Any
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.parameters import number_of
 from deploy.errors import OpsError
-from deploy.northbound.access.counter_lock import process_of, shared_counters
+from deploy.northbound.access.counter_lock import is_own, note_change, process_of, shared_counters
 from deploy.northbound.access.owners import ValueOwners
 from deploy.northbound.access.site_messages import (
     message_times,
@@ -58,6 +58,8 @@ _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
 
+_OPERATORS = "operators"
+"""Protocol of signed changes from afar, as a user of a value."""
 PERSONS = ("panel", "redfish")
 """Protocols whose users are accounts; the users of others are addresses and certificates."""
 
@@ -113,6 +115,7 @@ class Writer:
         self._no_key = "northbound.writes has no key"
         self._submissions: OrderedDict[str, OpenWrite] = OrderedDict()
         self._next_id = 1
+        self._signed: tuple[int, dict[str, int]] = 0, {}
         if key is not None:
             try:
                 self._key = keys.load(key, "")
@@ -280,7 +283,7 @@ class Writer:
                 counter, data = self._sign(pending.request, snapshot, last)
                 values = {str(pending.kind): seconds_of(counter)}
                 if pending.kind == PATCH:
-                    values[f"trial {self._process}"] = counter
+                    values |= note_change(counters, self._process, counter)
                 counters.store(values)
                 refusal = self._post(data)
         except OSError as error:
@@ -324,6 +327,7 @@ class Writer:
         waiting = [p for p in self._submissions.values() if not p.is_done()]
         snapshot = self._source.read()
         self._values.update(snapshot)
+        self._note_signed(snapshot)
         if not waiting and not self._abandoned:
             return
         if snapshot.stale:
@@ -335,6 +339,35 @@ class Writer:
             for pending in waiting:
                 self._follow(pending, remote, snapshot)
             self._end_abandoned(remote, snapshot)
+
+    def _note_signed(self, snapshot: Snapshot) -> None:
+        """Note a change of operators that the unit has kept: a decision for all values in force.
+
+        Its message names the configuration that it changes by its hash, so also the values that it
+        leaves. The record does not tell which values it has.
+        """
+        remote = snapshot.details.get("remote")
+        if snapshot.stale or snapshot.is_on_trial or not isinstance(remote, dict):
+            return
+        last = remote.get("last")
+        if not isinstance(last, list) or len(last) < 2 or type(last[0]) is not int:
+            return
+        counter, state = last[:2]
+        found = snapshot.setpoints.values()
+        values = {item.key: item.configured for item in found if item.configured is not None}
+        if state != "confirmed" or (counter, values) == self._signed:
+            return
+        self._signed = counter, values
+        if is_own(self._state, counter) or self._has_sent(counter):
+            return
+        for key, raw in values.items():
+            self._owners.support(key, raw, f"{_OPERATORS} {counter}")
+
+    def _has_sent(self, counter: int) -> bool:
+        return any(
+            pending.kind == PATCH and pending.counter == counter
+            for pending in self._submissions.values()
+        )
 
     def _end_abandoned(self, remote: dict[str, Any], snapshot: Snapshot) -> None:
         """Roll back the change of the process before this one."""

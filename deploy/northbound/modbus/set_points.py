@@ -263,9 +263,10 @@ class UnitRegisters:
     def _submit(self, setpoint: SetPoint, counts: int, raw: int, client: ModbusClient) -> int:
         key = setpoint.key
         before = self._memory.entry(key)
-        is_replaced = self._decisions.state(key) == decisions.REPLACED  # a new way back begins
+        is_replaced = self._decisions.state(key) == decisions.REPLACED
+        again = is_replaced or self._is_foreign(key)  # a new way back begins
         try:
-            self._memory.keep(key, setpoint.configured or 0, raw, again=is_replaced)
+            self._memory.keep(key, setpoint.configured or 0, raw, again=again)
         except OSError:
             return 9  # a change that could not return is not made
         reason = self._send(SetPointChange(key, raw), client.user, client.address)

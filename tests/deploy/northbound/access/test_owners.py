@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.remote.message.counter import seconds_of
+from agent.remote.message.header import EPOCH_S
 from deploy.northbound.access.owners import FILE, ValueOwners
 from deploy.northbound.access.types import SetPointChange, Submission
 from deploy.northbound.bacnet.set_points import SetPointWrites
@@ -15,11 +19,31 @@ from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from deploy.northbound.record import SnapshotSource
+from deploy.northbound.snapshot import Snapshot
+from protocols.cbor import Decimal
 from tests.deploy.northbound.access.test_writes import SiteBench
 from tests.portable.agent.northbound.test_component import WRITES
+from tests.portable.support.remote_rig import (
+    LIMITER,
+    OPERATOR,
+    SAFE_VALVE,
+    SETPOINT,
+    make_command,
+    make_patch,
+)
 
 KEY, SUPPLY = "supply_setpoint", layout.slot_address(0, "wanted")
 MASTER = ModbusClient("127.0.0.1")
+
+
+class FakeReader:
+    """A source with one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def read(self) -> Snapshot:
+        return self._snapshot
 
 
 class _OwnerBench(SiteBench):
@@ -74,6 +98,79 @@ def test_a_person_that_sets_the_value_in_force_keeps_it(bench: _OwnerBench, prot
     bench.seconds(150)
     assert bench.setpoint() == 31.5
     assert any("no return" in entry[-1] for entry in bench.audit.entries)
+
+
+def _sign(bench: _OwnerBench, changes: list[tuple[int, object]], last: str = "confirm") -> None:
+    """Let operators send a change from afar, and confirm it or roll it back."""
+    rig: Any = bench.rig
+    patch: Any = make_patch
+    command: Any = make_command
+    counters = rig.manager.boot.slots.counters
+    counter_s = EPOCH_S + max(seconds_of(counter) for counter in counters) + 60
+    rig.send(patch(rig, changes, (OPERATOR, LIMITER), counter_s))
+    bench.seconds(40)
+    trial = bench.source.read().trial
+    assert trial
+    rig.send(command(last, [("counter", trial)], counter_s=counter_s + 1))
+    bench.seconds(5)
+    assert not bench.source.read().trial
+
+
+@pytest.mark.parametrize(
+    ("changes", "restarts"),
+    [([(SETPOINT, Decimal(315, 1))], False), ([(SAFE_VALVE, 60)], True)],
+)
+def test_a_signed_change_of_operators_keeps_the_values_in_force(
+    bench: _OwnerBench, changes: list[tuple[int, object]], restarts: bool
+) -> None:
+    """It names its base by a hash, so also the value that it repeats or leaves."""
+    bench.seconds(1, bench.master)
+    _sign(bench, changes)
+    assert bench.setpoint() == 31.5
+    if restarts:
+        bench.writer = bench.new_writer()
+    bench.seconds(150)
+    assert bench.setpoint() == 31.5
+
+
+def test_a_record_without_an_end_of_a_change_has_no_decision(
+    bench: _OwnerBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = bench.source.read()
+    remote: Any = snapshot.details["remote"]
+    wrong: list[object] = [None, [], [5], ["5", "confirmed"], 5, {"a": 1}, [[], []]]
+    for last in wrong:
+        details = {**snapshot.details, "remote": {**remote, "last": last}}
+        changed = dataclasses.replace(snapshot, details=details)
+        monkeypatch.setattr(bench.writer, "_source", FakeReader(changed))
+        bench.writer.tick()
+    assert not bench.writer.is_shared(SetPointChange(KEY, 31_500), "modbus")
+
+
+def test_a_signed_change_that_is_rolled_back_keeps_nothing(bench: _OwnerBench) -> None:
+    _sign(bench, [(SAFE_VALVE, 60)], "rollback")
+    bench.seconds(150)
+    assert bench.setpoint() == 32
+
+
+@pytest.mark.parametrize("by", ["panel", "operators"])
+def test_a_master_returns_to_the_value_that_another_user_has_decided(
+    bench: _OwnerBench, by: str
+) -> None:
+    """Decided while it was in force by the master, which then writes another one."""
+    if by == "panel":
+        bench.writer.submit(SetPointChange(KEY, 31_500), "adam", "10.0.0.9", "panel")
+    else:
+        _sign(bench, [(SETPOINT, Decimal(315, 1))])
+
+    def write(number: int) -> None:
+        bench.registers.write(layout.KEEP_ALIVE, number, MASTER)
+        bench.registers.write(SUPPLY, 3100, MASTER)
+
+    bench.seconds(60, write)
+    assert bench.setpoint() == 31
+    bench.seconds(200)
+    assert bench.setpoint() == 31.5
 
 
 def test_the_end_of_a_master_takes_nothing_from_a_bacnet_client(bench: _OwnerBench) -> None:
