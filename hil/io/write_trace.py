@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from drivers.errors import AddressError
 from drivers.ports.address import Address, parse_address
+from drivers.ports.bus_address import BUS_KINDS
 from hil.io.register_trace import COIL, MASKS, parse_writes
 
 if TYPE_CHECKING:
     from drivers.ports.base import Opener, Port, Wake
 
-_LINES = ("serial", "tcp", "tls", "rtu+tcp", "rtu+udp", "ascii", "ascii+tcp")
-"""Kinds of address that a Modbus line can have."""
 _CONFIRMED = 3  # a device can show a write some seconds later
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _COILS = (1, 5, 15)
@@ -50,7 +49,7 @@ class WriteTrace:
         def traced(opener: "Opener") -> "Opener":
             return lambda address, wake: self._open(opener, address, wake)
 
-        return {**openers, **{kind: traced(openers[kind]) for kind in _LINES if kind in openers}}
+        return {**openers, **{kind: traced(openers[kind]) for kind in BUS_KINDS if kind in openers}}
 
     def _open(self, opener: "Opener", address: Address, wake: "Wake") -> "Port":
         return cast("Port", _TracedPort(opener(address, wake), str(address), self._append))

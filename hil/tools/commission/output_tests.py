@@ -116,6 +116,8 @@ class OutputTests:
             found[OLD_KEY] = kept[0]._asdict()
         if shown:
             found[SHOWN] = shown[0]
+        for old in kept[:1]:
+            watch.add_sent(old)
         self._add_effects(found, watch.settle())
         return found
 

@@ -14,7 +14,8 @@ low word first, from 0 on; status and alarm word follow), `quick` (the supply ha
 43 %), `busier` (the heat load rises once, with the first valve above 43 %), `runaway` (the supply
 warms by 60 K then), `plunge` (it cools by 60 K), `interlock` (a moved output refuses its first
 value), `few` (it gives three registers in a reply), `linked` (a write of the pump opens the valve),
-`crossed` (a write of an output moves the other one), `late` (as `linked`, 0.5 s after it).
+`crossed` (a write of an output moves the other one), `late` (as `linked`, 0.5 s after it),
+`shifted` (each write lands in the next register, as behind a wrong gateway).
 Registers, each 0.1 of its unit:
 
     0 supply °C   1 return °C   2 flow L/min   3 differential pressure kPa
@@ -119,6 +120,9 @@ class Registers:
             self._shown_at = self._now_s() + 1.5
         if "swapped" in self.faults:
             return self._write_float(address, written)
+        if "shifted" in self.faults:
+            self.words[address + 1] = written[0]
+            return None
         if not address >= 4 or address + len(written) > 6:
             return ExcCodes.ILLEGAL_ADDRESS
         if any(not 0 <= word <= 1000 for word in written):

@@ -19,6 +19,7 @@ from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import IDENTIFICATION, DeviceAccess, check_name_of
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput, list_outputs
 from hil.tools.commission.outputs.pending import (
+    BESIDE,
     FOREIGN,
     INTENDED,
     KEPT,
@@ -31,9 +32,11 @@ from hil.tools.commission.outputs.pending import (
     make_old_words,
 )
 from hil.tools.commission.outputs.site_journals import check_elsewhere
-from hil.tools.commission.outputs.way_back import compare_output, return_output
+from hil.tools.commission.outputs.way_back import compare_beside, compare_output, return_output
 
 Device = dict[str, Any]
+_WAYS = {WATCHED: compare_output, BESIDE: compare_beside}
+"""State: what is done with an output instead of its way back."""
 
 
 class ReturnedOutput(NamedTuple):
@@ -163,11 +166,11 @@ class OutputGuard:
         """Return the outputs of one device."""
         outputs = [(entry["device"], OldWords(**entry["old"])) for entry in entries]
         times = [entry.get("utc", "") for entry in entries]
-        watched = [entry["state"] == WATCHED for entry in entries]
+        states = [entry["state"] for entry in entries]
         try:
             with self._open(device) as access:
-                for output, is_watched, utc in zip(outputs, watched, times, strict=True):
-                    self._restore(access, *output, utc, is_watched=is_watched)
+                for output, state, utc in zip(outputs, states, times, strict=True):
+                    self._restore(access, *output, utc, _WAYS.get(state, return_output))
         except Exception as error:  # noqa: BLE001 - whatever it is, the next device must return
             tried = [(r.device, r.old) for r in self.returned]
             for output in outputs:
@@ -175,10 +178,15 @@ class OutputGuard:
                     self._leave(*output, str(error) or repr(error))
 
     def _restore(
-        self, access: DeviceAccess, device: Device, old: OldWords, utc: str, *, is_watched: bool
+        self,
+        access: DeviceAccess,
+        device: Device,
+        old: OldWords,
+        utc: str,
+        way: Callable[[DeviceAccess, OldWords], tuple[str, str]],
     ) -> None:
         try:
-            state, problem = (compare_output if is_watched else return_output)(access, old)
+            state, problem = way(access, old)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next output must return
             state, problem = NOT_RETURNED, str(error) or repr(error)
         if state == NOT_RETURNED:

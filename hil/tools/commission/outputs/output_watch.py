@@ -6,6 +6,11 @@ written, for example because it goes to manual mode. So the words of all outputs
 before the first write. After each test and at the end they are compared. An output that differs
 gets its old words, and has a line. Who has moved it cannot be known: it can be another master.
 
+A gateway or a wrong table can send a write to another register. So the other registers of the
+device are compared, too: those of bits, and those without a unit. One that has changed to a word
+which a test has written is named, and the test has failed. It is not written back: that write
+could land in another register, too. The next calls compare it, and do no step until it is back.
+
 After SIGKILL the next call compares the outputs that were not tested, and names one that differs.
 It does not write it: the value can be of any time since.
 """
@@ -16,12 +21,14 @@ from contextlib import suppress
 from typing import NamedTuple, Self
 
 from drivers.device.device import GOOD
+from drivers.device.profile import Bit
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
+    BESIDE,
     NOT_RETURNED,
     RESTORED,
     WATCHED,
@@ -32,6 +39,7 @@ from hil.tools.commission.outputs.pending import (
 )
 from hil.tools.commission.outputs.way_back import return_output
 
+_REGISTERS = (3, 4)
 _ROUNDS = 2  # the way back of one output can move another one again
 _LATE_S = 5.0  # a queue or a ramp of the device can move an output that late
 
@@ -56,6 +64,8 @@ class OutputWatch:
     ) -> None:
         self._guard, self._devices, self._open, self._say = guard, devices, open_device, say
         self._old: dict[str, tuple[Device, OldWords]] = {}
+        self._beside: list[tuple[Device, OldWords]] = []
+        self._sent: set[int] = set()
         self._is_started = False
 
     def __enter__(self) -> Self:
@@ -63,7 +73,7 @@ class OutputWatch:
 
     def __exit__(self, kind: type[BaseException] | None, *_details: object) -> None:
         with deferred_end_signals():
-            for effect in self._compare_and_return():
+            for effect in self._compare_and_return() + self._compare_beside():
                 with suppress(OSError, ValueError):  # the terminal is lost
                     self._say(f"  {effect.text}")
             for device, old in self._old.values():
@@ -90,7 +100,14 @@ class OutputWatch:
                         old = make_old_words(point, words, [])
                         self._old[f"{device['name']}.{name}"] = (device, old)
                         self._guard.keep(device, WATCHED, old)
+                        self._sent.update(words)
+                self._beside += [(device, old) for old in _registers_beside(access)]
         self._is_started = True
+
+    def add_sent(self, old: OldWords) -> None:
+        """Add the words that a test has written."""
+        self._sent.update(count & 0xFFFF for low, high in old.late or () for count in (low, high))
+        self._sent.update((low + high) // 2 & 0xFFFF for low, high in old.late or ())
 
     def leave(self, output: str) -> None:
         """Compare an output no longer: it is known that it is not at its old words."""
@@ -102,9 +119,30 @@ class OutputWatch:
         Raises BenchError at its end if the journal cannot be written.
         """
         with deferred_end_signals():
-            effects = self._compare_and_return()
+            effects = self._compare_and_return() + self._compare_beside()
         self._raise_file_error()
         return effects
+
+    def _compare_beside(self) -> list[SideEffect]:
+        """Name each register beside the outputs that has changed to a word of a test."""
+        found = []
+        for device, old in list(self._beside):
+            try:
+                with self._open(device) as access:
+                    words, error = access.read_words(old.function, old.address, len(old.words))
+            except (BenchError, DriverError):
+                continue  # the outputs of this device have a line
+            if error or words == old.words or not set(words) <= self._sent:
+                continue
+            self._beside.remove((device, old))
+            self._guard.keep_on_way_back(device, BESIDE, old)
+            text = (
+                f"{device['name']}.{old.point}, register {old.address}, has changed from "
+                f"{old.words} to {words}, a word of this test: a write has landed there. It is not "
+                f"written back: write {old.words} yourself"
+            )
+            found.append(SideEffect(f"{device['name']}.{old.point}", text, False))
+        return found
 
     def settle_late(self) -> list[SideEffect]:
         """Compare once more after a pause: a CDU can need it to move an output."""
@@ -185,6 +223,24 @@ class OutputWatch:
             return SideEffect(effect.output, f"{effect.text}: {problem}", False)
         self._guard.keep_on_way_back(device, WATCHED, old)
         return SideEffect(effect.output, f"{text}; it has its old words again", True)
+
+
+def _registers_beside(access: DeviceAccess) -> list[OldWords]:
+    """Return the words of the registers that are no output and no measured value, as polled."""
+    outputs = access.outputs()
+    points = {
+        (point.function, point.address): point.name
+        for point in access.profile.points
+        if point.name not in outputs and point.unit == "1" and point.registers == 1
+    }
+    bits = {(bit.function, bit.address): bit.name for bit in access.profile.bits}
+    found = []
+    for (function, address), name in {**bits, **points}.items():
+        register = {"name": "", "function": function, "address": address, "mask": 0xFFFF}
+        word = access.device.register_value(Bit(register))
+        if word is not None and function in _REGISTERS:
+            found.append(OldWords(f"Register{address}Of{name}", function, address, [word]))
+    return found
 
 
 def _present_range(access: DeviceAccess, index: int) -> Ranges | None:

@@ -7,6 +7,7 @@ stored before the next step of the program, so that it survives SIGKILL. The sta
     intended   its old words are known; no write was sent
     watched    as intended; another output is under test, which can move this one
     written    a write was sent, or is sent next: only a read can show what the device has
+    beside     no output: a register in which a write of another one has landed; it is only compared
     restored   the device has its old words again: the entry is gone
 
 `ours` of an entry: the ranges of counts that this program or its agent can have written. A count
@@ -36,7 +37,7 @@ from hil.io.write_trace import written_words
 from hil.tools.commission.outputs.pending_index import check_note, store_note, utc_now
 
 INTENDED, NOT_RETURNED, RESTORED, FOREIGN = "intended", "written", "restored", "foreign"
-WATCHED = "watched"
+WATCHED, BESIDE = "watched", "beside"
 """States of an output. `FOREIGN`: another master has it; as restored, the entry is gone."""
 KEPT = "kept"
 """The output shall keep the value of the agent; this state is only in a record."""

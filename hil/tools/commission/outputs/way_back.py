@@ -71,6 +71,19 @@ def compare_output(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
     )
 
 
+def compare_beside(access: DeviceAccess, old: OldWords) -> tuple[str, str]:
+    """Compare a register in which a write has landed: (state, problem).
+
+    It is not written: the next write could land in another register, too.
+    """
+    words, error = access.read_words(old.function, old.address, len(old.words))
+    if words == old.words:
+        return RESTORED, ""
+    return NOT_RETURNED, error or (
+        f"it holds {words}, a write of a test has landed there; this command does not write it"
+    )
+
+
 def is_foreign(access: DeviceAccess, old: OldWords) -> bool:
     """Return whether the last poll shows a value that is neither the old one nor ours."""
     index = access.device.point_index(old.point)

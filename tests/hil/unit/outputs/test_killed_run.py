@@ -25,7 +25,7 @@ _PUMP = "PumpSpeedControlPercent"
 _TCP = str(_DEVICE["port"])
 
 
-class Line:
+class ConfirmingLine:
     """A Modbus TCP line that confirms each write request, or none."""
 
     pollable = None
@@ -43,9 +43,9 @@ class Line:
         return self.replies.pop() if self.replies else b""
 
 
-def traced_line(path: Path) -> tuple[Any, Line]:
+def traced_line(path: Path) -> tuple[Any, ConfirmingLine]:
     """Return a port whose writes are traced, and the line behind it."""
-    line = Line()
+    line = ConfirmingLine()
     openers: Any = {"tcp": lambda *_: line}
     return WriteTrace(path).openers(openers)["tcp"](parse_address(_TCP), lambda: None), line
 

@@ -16,7 +16,7 @@ from hil.errors import BenchError
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.output_guard import OutputGuard
-from hil.tools.commission.outputs.output_watch import OutputWatch
+from hil.tools.commission.outputs.output_watch import OutputWatch, SideEffect
 from hil.tools.commission.outputs.pending import Device, PendingOutputs
 from hil.tools.commission.table_profile import make_profile
 from protocols.modbus import pdu
@@ -149,3 +149,38 @@ def test_a_full_disk_does_not_end_the_way_back(cdu: str) -> None:
             assert access.read_words(3, 4, 2)[0] == [600, 400]
         is_full = False
     assert pending.entries == []
+
+
+@pytest.mark.parametrize("cdu", ["shifted"], indirect=True)
+def test_a_write_that_lands_in_another_register_is_named_until_it_is_back(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The way back of the valve lands in the status word."""
+    code, results = run(cdu, site, capsys)
+    assert code == 1
+    assert words_of(cdu, capsys, 5, 2)[1] == 400
+    text = "register 6, has changed from [3] to [400], a word of this test: a write has landed"
+    assert sum(text in result["reason"] for result in results) == 1
+    assert {result["state"] for result in results} == {"left", "not tested"}
+    states = {entry["old"]["address"]: entry["state"] for entry in Journal(site).pending.entries}
+    assert states == {5: "written", 6: "beside"}
+    words = command(cdu, site, "--write-test", "--to", "write-test")
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="2"):
+            main(words)
+        error = capsys.readouterr().err
+        assert "register 6: the old words [3] are not back after a test: it holds [400]" in error
+        assert "this command does not write it" in error
+
+
+def test_a_status_that_changes_is_no_side_effect(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = OutputWatch.settle
+
+    def change(watch: OutputWatch) -> list[SideEffect]:
+        watch._beside = [(device, old._replace(words=[2])) for device, old in watch._beside]
+        return settle(watch)
+
+    monkeypatch.setattr(OutputWatch, "settle", change)
+    assert run(cdu, site, capsys)[0] == 0
