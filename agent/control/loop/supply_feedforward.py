@@ -93,8 +93,10 @@ class SupplyLoopFf(SupplyLoop):
         if self.at_fail_safe or self._pi_active:
             cooling.track_valve(self._present_output())
             self.at_fail_safe = self._pi_active = False
-        self.travel_budget.add(self.valve.position(), dt)
-        cooling.feedforward.set_integral_share(self.travel_budget.integral_share)
+        budget = self.travel_budget
+        budget.add(self.valve.position(), dt)
+        # a wave has its own means and bands
+        cooling.feedforward.set_integral_share(1.0 if self.in_wave else budget.integral_share)
         if self._stiction_pct > 0.0:
             cooling.feedforward.hold_integral()
         cooling.step_valve(readings, dt)
@@ -108,7 +110,7 @@ class SupplyLoopFf(SupplyLoop):
             if self._stiction_pct > 0.0 and self._sticky is not None and position is not None:
                 valve_pct = self._move_sticky(self._sticky, valve_pct, command_pct, position, dt)
             else:
-                if self.travel_budget.share > 0.0:
+                if self.travel_budget.share > 0.0 and not self.in_wave:
                     valve_pct = self._save_travel(valve_pct, command_pct, dt)
                 if self._is_held(valve_pct - command_pct, dt):
                     valve_pct = command_pct
