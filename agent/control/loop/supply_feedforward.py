@@ -7,8 +7,8 @@ requests the fail-safe position, as `SupplyLoop` does. If another input of the m
 position. Each change of the mode is bumpless.
 
 The loop sends a new position after a change of `_RESOLUTION_PCT`, or `_REVERSAL_PCT` if the
-direction changes, because travel and reversals cause wear of a valve. If the travel of days is above
-its budget, the valve stays within a band: `agent.control.watch.travel_budget`.
+direction changes, because travel and reversals cause wear of a valve. If the travel of days is
+above its budget, the valve stays within a band: `agent.control.watch.travel_budget`.
 """
 
 from agent.control.loop.supply_loop import SupplyLoop
@@ -29,8 +29,8 @@ _WAVE_PCT = 4.0
 _ENERGY = 20.0
 _LEAST_SPAN_K = 5 / 10
 _DEW_RESERVE_K = 3.0
-"""Least set-point above the dew-point limit at which a smaller opening may wait: the supply can fall
-by as much meanwhile, after half of the load.
+"""Least set-point above the dew-point limit at which a smaller opening may wait: the supply can
+fall by as much meanwhile, if half of the load ends.
 """
 
 

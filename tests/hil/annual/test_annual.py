@@ -387,6 +387,19 @@ def test_training_has_checkpoints_of_a_minute() -> None:
     assert [profile.at(1800.0 * 3 + s) for s in (0, 59, 60, 1799)] == [0.5, 0.5, 1.0, 1.0]
 
 
+def test_training_jobs_are_longer_than_their_pauses() -> None:
+    profile = YearLoad("training")
+    at_full = [profile.at(3600.0 * hour + 900.0) == 1.0 for hour in range(8760)]
+    lengths: dict[bool, list[int]] = {True: [], False: []}
+    start = 0
+    for hour in range(1, 8760):
+        if at_full[hour] != at_full[hour - 1]:
+            lengths[at_full[hour - 1]].append(hour - start)
+            start = hour
+    assert 6 <= min(lengths[True]) <= max(lengths[True]) <= 30
+    assert 1 <= min(lengths[False]) <= max(lengths[False]) <= 5
+
+
 @pytest.mark.parametrize(("load", "start"), [("training", 30), ("inference", 30)])
 def test_the_valve_rests_once_its_travel_is_above_the_budget(load: str, start: int) -> None:
     """With a debt of travel the loads of each minute move it by less than 3,000 % a week."""
