@@ -40,7 +40,7 @@ class YearLoad:
         starts, levels, at = [0], [1.0], 0
         while self.name in ("training", "steps") and at < _YEAR_S:
             if self.name == "training":
-                at += rng.randint(1, 5) * 3600 if levels[-1] == 1.0 else rng.randint(6, 30) * 3600
+                at += 3600 * (rng.randint(6, 30) if levels[-1] == 1.0 else rng.randint(1, 5))
                 level = 0.3 if levels[-1] == 1.0 else 1.0
             else:
                 at += rng.randint(1, 4) * 3600

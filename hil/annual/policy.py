@@ -112,6 +112,7 @@ class ColdloopPolicy(Policy):
         self._loop = SupplyLoopFf(
             self.unit.supply, sensor, valve, self._arbiter, self.cooling, self._readings
         )
+        self.travel_budget = self._loop.travel_budget
         self._dp_kpa = self.unit.pressure.setpoint
         self._has_fans = "fans" in self.unit.settings
 

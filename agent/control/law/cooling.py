@@ -33,9 +33,11 @@ _SETPOINT_K_S = 1 / 50
 _COLD_K_S = 1 / 5
 """The same for the coldest supply that the dew point permits."""
 _OPTIMUM_K_S = 1 / 300
-"""The same for a rise that the optimiser wants: the fans and the facility water follow within
-minutes. A faster rise would shut the valve, and open it again when they have followed.
+"""The same for a change that the optimiser wants: the fans and the facility water follow within
+minutes. A faster rise would shut the valve, and open it again when they have followed. A fall is
+slow only while the cases are `_RESERVE_K` below their limit.
 """
+_RESERVE_K = 1.0
 _SETPOINT_PCT_S = 1 / 5
 _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
@@ -228,7 +230,9 @@ class CoolingControl:
                     target_c = self.min_setpoint_c
         if target_c > supply["high_c"]:  # overheating has priority over condensation
             target_c = supply["high_c"]
-        is_slow = self.optimal_pump_pct is not None and target_c > self.setpoint_c
+        is_slow = self.optimal_pump_pct is not None and (
+            target_c > self.setpoint_c or self._has_reserve()
+        )
         max_step = (_OPTIMUM_K_S if is_slow else _SETPOINT_K_S) * dt
         if self.is_cold_wanted and target_c < self.setpoint_c:
             max_step = _COLD_K_S * dt
@@ -243,6 +247,14 @@ class CoolingControl:
             if difference < -max_step
             else difference
         )
+
+    def _has_reserve(self) -> bool:
+        """Return whether the optimiser expects cases below their limit at the present set-point."""
+        optimizer = self.optimizer
+        if optimizer is None:
+            return False
+        best, limit_c = optimizer.best, optimizer.model["case_max_c"]
+        return bool(best.case_c + self.setpoint_c - best.supply_c < limit_c - _RESERVE_K)
 
     def raise_setpoint(self, limit_c: float, step_k: float) -> None:
         """Raise the set-point by `step_k`, at most to `limit_c`."""

@@ -68,6 +68,7 @@ class FeedforwardControl:
         self._tracking = True
         self._is_gentle = False
         self._may_integrate = True
+        self._integral_share = 1.0
         self._return_history: list[float] = []
         self._filtered_c = self._noise_k = 0.0
         self._steady_s = 0.0
@@ -143,6 +144,7 @@ class FeedforwardControl:
             grows = (correction > 0.0) == (integral > 0.0)
             share = _TRANSIENT_SHARE if grows and not is_steady else 1.0
             share = _WAVE_SHARE if wave.active or self._is_gentle else share
+            share *= self._integral_share
             integral = _clip(integral + share * gain * error * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
         self._next_integral = integral
         self.correction = correction + integral
@@ -187,6 +189,10 @@ class FeedforwardControl:
     def hold_integral(self) -> None:
         """Do not integrate in the next step."""
         self._may_integrate = False
+
+    def set_integral_share(self, share: float) -> None:
+        """Set the speed of the integral: 1 is the usual one, 0 holds it."""
+        self._integral_share = share
 
     def calibrate_valve_flow(self, lpm: float, position: float, dt: float) -> None:
         """Learn the flow factor of the valve from a flow meter: `lpm` at `position` percent."""

@@ -7,10 +7,12 @@ requests the fail-safe position, as `SupplyLoop` does. If another input of the m
 position. Each change of the mode is bumpless.
 
 The loop sends a new position after a change of `_RESOLUTION_PCT`, or `_REVERSAL_PCT` if the
-direction changes, because travel and reversals cause wear of a valve.
+direction changes, because travel and reversals cause wear of a valve. If the travel of days is
+above its budget, the valve stays within a band: `agent.control.watch.travel_budget`.
 """
 
 from agent.control.loop.supply_loop import SupplyLoop
+from agent.control.watch.travel_budget import TravelBudget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +27,11 @@ _RESOLUTION_PCT = 0.5
 _REVERSAL_PCT = 1.0
 _WAVE_PCT = 4.0
 _ENERGY = 20.0
+_LEAST_SPAN_K = 5 / 10
+_DEW_RESERVE_K = 3.0
+"""Least set-point above the dew-point limit at which a smaller opening may wait: the supply can
+fall by as much meanwhile, if half of the load ends.
+"""
 
 
 class SupplyLoopFf(SupplyLoop):
@@ -47,6 +54,7 @@ class SupplyLoopFf(SupplyLoop):
         self._pi_active = False
         self._unmet = self._stiction_pct = 0.0
         self._scale = 1.0
+        self.travel_budget = TravelBudget()
         self._sticky: StickyMoves | None = None
 
     def set_tuning(self, config: "LoopConfig") -> None:
@@ -85,6 +93,10 @@ class SupplyLoopFf(SupplyLoop):
         if self.at_fail_safe or self._pi_active:
             cooling.track_valve(self._present_output())
             self.at_fail_safe = self._pi_active = False
+        budget = self.travel_budget
+        budget.add(self.valve.position(), dt)
+        # a wave has its own means and bands
+        cooling.feedforward.set_integral_share(1.0 if self.in_wave else budget.integral_share)
         if self._stiction_pct > 0.0:
             cooling.feedforward.hold_integral()
         cooling.step_valve(readings, dt)
@@ -97,14 +109,32 @@ class SupplyLoopFf(SupplyLoop):
         if command_pct is not None and valve_pct not in (self.config.min_pct, self.config.max_pct):
             if self._stiction_pct > 0.0 and self._sticky is not None and position is not None:
                 valve_pct = self._move_sticky(self._sticky, valve_pct, command_pct, position, dt)
-            elif self._is_held(valve_pct - command_pct, dt):
-                valve_pct = command_pct
             else:
-                self._rising, self._unmet = valve_pct > command_pct, 0.0
+                if self.travel_budget.share > 0.0 and not self.in_wave:
+                    valve_pct = self._save_travel(valve_pct, command_pct, dt)
+                if self._is_held(valve_pct - command_pct, dt):
+                    valve_pct = command_pct
+                else:
+                    self._rising, self._unmet = valve_pct > command_pct, 0.0
         moved = self._move(valve_pct)
         if moved is not None and moved != valve_pct:
             self.cooling.limit_valve(moved)
         self._command_pct = moved
+
+    def _save_travel(self, requested_pct: float, command_pct: float, dt: float) -> float:
+        """Return the position within the band of the budget, percent."""
+        cooling, r = self.cooling, self.readings
+        exchanger, limit_c = cooling.exchanger, cooling.min_setpoint_c
+        span_k = (r.return_c or 0.0) - (r.fws_supply_c or 0.0)
+        if span_k < _LEAST_SPAN_K:
+            return requested_pct
+        may_wait = limit_c is not None and cooling.setpoint_c - limit_c > _DEW_RESERVE_K
+        present_k = span_k * exchanger.effectiveness(command_pct)
+        wanted_k = span_k * exchanger.effectiveness(requested_pct)
+        effect_k = self.travel_budget.limit_effect(wanted_k, present_k, may_wait, dt)
+        if effect_k == present_k:
+            return command_pct
+        return exchanger.valve_for_effect(effect_k / span_k)
 
     def _move_sticky(
         self,

@@ -20,7 +20,7 @@ from hil.annual.energy_account import KEYS, AnnualAccount
 from hil.annual.limits import PLATFORMS
 from hil.annual.load_profile import PROFILES, YearLoad
 from hil.annual.plot import render_page
-from hil.annual.policy import make_policy
+from hil.annual.policy import ColdloopPolicy, make_policy
 from hil.annual.power_cap import PowerCap
 from hil.annual.run import AnnualRun
 from hil.annual.site import AnnualSite, Deviations
@@ -385,6 +385,37 @@ def test_load_profiles_are_fractions_and_repeat(name: str) -> None:
 def test_training_has_checkpoints_of_a_minute() -> None:
     profile = YearLoad("training")
     assert [profile.at(1800.0 * 3 + s) for s in (0, 59, 60, 1799)] == [0.5, 0.5, 1.0, 1.0]
+
+
+def test_training_jobs_are_longer_than_their_pauses() -> None:
+    profile = YearLoad("training")
+    at_full = [profile.at(3600.0 * hour + 900.0) == 1.0 for hour in range(8760)]
+    lengths: dict[bool, list[int]] = {True: [], False: []}
+    start = 0
+    for hour in range(1, 8760):
+        if at_full[hour] != at_full[hour - 1]:
+            lengths[at_full[hour - 1]].append(hour - start)
+            start = hour
+    assert 6 <= min(lengths[True]) <= max(lengths[True]) <= 30
+    assert 1 <= min(lengths[False]) <= max(lengths[False]) <= 5
+
+
+@pytest.mark.parametrize(("load", "start"), [("training", 30), ("inference", 30)])
+def test_the_valve_rests_once_its_travel_is_above_the_budget(load: str, start: int) -> None:
+    """With a debt of travel the loads of each minute move it by less than 3,000 % a week."""
+    site = AnnualSite(load_weather("dubai"), "adiabatic", load=YearLoad(load))
+    travels, cases = [], []
+    for is_indebted in (False, True):
+        policy = ColdloopPolicy(site)
+        annual_run = AnnualRun(site, policy)
+        for i in range(6 * is_indebted):
+            policy.travel_budget.add(100.0 * (i % 2), 1.0)
+        record = annual_run.run(4, start).record("coldloop", 0.0)
+        travels.append(record["valve_travel_pct_week"])
+        cases.append(record["worst_case_c"])
+    assert travels[1] < 3000.0
+    assert travels[1] < 0.5 * travels[0]
+    assert cases[1] < max(75.1, cases[0] + 0.5)
 
 
 def test_bound_of_a_varying_load_is_below_the_controller() -> None:

@@ -330,6 +330,18 @@ def test_a_rise_that_the_optimiser_wants_is_slow():
     near(cooling.setpoint_c, start_c + 1 / 300, 1e-9)
 
 
+def test_a_fall_that_the_optimiser_wants_is_slow_while_the_cases_have_a_reserve():
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    best = cooling.optimizer.find_optimum(40.0, 28.0, 20.0, 45.0)
+    limit_c = OPTIMUM["case_max_c"]
+    cooling.optimal_pump_pct = best.pump_pct
+    for reserve_k, slowest_k_s in ((3.0, 1 / 300), (0.5, 1 / 50), (-2.0, 1 / 50)):
+        cooling.setpoint_c = start_c = limit_c - reserve_k - (best.case_c - best.supply_c)
+        cooling.set_target(start_c - 5.0)
+        cooling.ramp_setpoint(SECOND, 1.0)
+        near(start_c - cooling.setpoint_c, slowest_k_s, 1e-9)
+
+
 def test_dp_of_the_optimum_has_limits():
     cooling = CoolingControl(settings(fans=FANS, optimum=dict(OPTIMUM, dp_min_kpa=20.0)))
     eq(cooling.optimal_dp_kpa(80.0), 80.0)  # no speed yet

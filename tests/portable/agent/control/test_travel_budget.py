@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Budget of the travel of the valve: debt, band, and pauses of the load that wait."""
+
+from agent.control.watch.travel_budget import TravelBudget
+from tests.portable.support.check import eq, near
+
+
+def make_indebted():
+    """Return a budget whose share is 1: the valve moved by 100 % five times within 5 s."""
+    budget = TravelBudget()
+    for i in range(6):
+        budget.add(100.0 * (i % 2), 1.0)
+    return budget
+
+
+def test_single_steps_and_short_waves_are_free():
+    budget = TravelBudget()
+    for i in range(41):
+        budget.add(40.0 + 5.0 * (i % 2), 60.0)
+    near(budget.debt_pct, 200.0 - 2460.0 / 252.0, 0.5)
+    eq(budget.share, 0.0)
+    eq(budget.integral_share, 1.0)
+
+
+def test_debt_has_a_limit_and_is_paid_with_time():
+    budget = make_indebted()
+    eq(budget.share, 1.0)
+    near(budget.integral_share, 0.05, 1e-9)
+    eq(budget.debt_pct, 400.0)
+    budget.add(None, 100.0 * 252.0)  # an unknown position is no travel
+    near(budget.share, 0.5, 1e-6)
+    budget.add(100.0, 300.0 * 252.0)
+    eq(budget.debt_pct, 0.0)
+    eq(budget.share, 0.0)
+
+
+def test_usual_travel_makes_no_debt():
+    """2,300 % a week, in steps of a tenth of a percent."""
+    budget, position = TravelBudget(), 0.0
+    for _ in range(20000):
+        position = 0.0 if position > 90.0 else position
+        budget.add(position, 1.0)
+        position += 23.0 / 6048.0
+    assert budget.debt_pct < 100.0, budget.debt_pct
+
+
+def test_the_effect_stays_within_the_band_with_the_least_moves():
+    budget = make_indebted()
+    eq(budget.limit_effect(10.2, 10.0, False, 1.0), 10.0)
+    eq(budget.limit_effect(9.4, 10.0, False, 1.0), 10.0)
+    near(budget.limit_effect(12.0, 10.0, False, 1.0), 11.7, 1e-9)  # to the edge, not beyond
+    near(budget.limit_effect(8.0, 10.0, False, 1.0), 8.7, 1e-9)
+
+
+def test_a_short_pause_moves_nothing_and_a_long_one_does():
+    budget = make_indebted()
+    for _ in range(300):
+        eq(budget.limit_effect(10.0, 10.0, True, 1.0), 10.0)
+    for _ in range(60):
+        eq(budget.limit_effect(5.0, 10.0, True, 1.0), 10.0)
+    near(budget.limit_effect(12.0, 10.0, True, 1.0), 11.7, 1e-9)  # more never waits
+    waited_s = 0
+    while budget.limit_effect(5.0, 11.7, True, 1.0) == 11.7:
+        waited_s += 1
+    assert 90 <= waited_s <= 180, waited_s
+    near(budget.limit_effect(5.0, 11.7, True, 1.0), 5.7, 1e-9)
+
+
+def test_near_the_dew_point_nothing_waits():
+    budget = make_indebted()
+    for _ in range(100):
+        budget.limit_effect(10.0, 10.0, True, 1.0)
+    near(budget.limit_effect(5.0, 10.0, False, 1.0), 5.7, 1e-9)
