@@ -63,6 +63,10 @@ _REASONS = (
     ("throttle", "limits that fall in steps give a service no more time to confirm"),
     ("cooling", "the estimate of a suspect return follows a change of the valve slowly"),
     ("cooling", "a restart keeps the reason of a suspicion, and the fans continue as they ran"),
+    (
+        "cooling",
+        "a valve with stiction waits for a steady return; a shut branch is no false sensor",
+    ),
     ("", "rates of the clock by lines, and more of its earlier states"),
 )
 """(section of the row, reason)."""
