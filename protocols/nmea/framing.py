@@ -218,8 +218,7 @@ class Framer:
         has_exclamation = b"!" in buffer
         has_sync = binary_sync.contains_sync(buffer)
         is_other = has_exclamation or has_sync or self._log
-        # all bytes before `accounted` are counted
-        at = accounted = 0 if is_other else _take_lines(buffer, base, found)
+        at = accounted = 0 if is_other else _take_lines(buffer, base, found)  # counted bytes
         find = buffer.find
         while True:
             start = _find_mark(buffer, at) if has_exclamation else find(b"$", at)

@@ -87,7 +87,7 @@ class Pulses:
 
 
 @dataclass(frozen=True)
-class SecondSource:
+class SiteTimeServer:
     """An NTP server of the site. It states UTC each `every_s`, within `uncertainty_ms`.
 
     `error_ms`: its steady error; the rest up to `uncertainty_ms` is drawn for each reply.
@@ -129,7 +129,7 @@ class ClockCase:
     slewed: tuple[Span, ...] = ()
     restarts: tuple[Restart, ...] = ()
     name: str = ""
-    second: SecondSource | None = None
+    second: SiteTimeServer | None = None
 
 
 @dataclass

@@ -7,7 +7,7 @@ from statistics import median
 
 from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.drags import generate_drag
-from hil.campaign.clock.model import ClockCase, ClockResult, SecondSource
+from hil.campaign.clock.model import ClockCase, ClockResult, SiteTimeServer
 from hil.campaign.clock.world import run_case
 
 _MAX_GPIO_US = 50.0
@@ -32,7 +32,7 @@ def run_seed(
     case = generate_drag(seed) if drags else generate_case(seed)
     if second_ms:
         share = random.Random(f"second/{seed}").uniform(-_LARGEST_SHARE, _LARGEST_SHARE)
-        case = replace(case, second=SecondSource(second_ms, share * second_ms))
+        case = replace(case, second=SiteTimeServer(second_ms, share * second_ms))
     return case, run_case(case)
 
 

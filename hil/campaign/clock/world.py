@@ -21,8 +21,8 @@ from hil.campaign.clock.model import (
     Oscillator,
     Pulses,
     Restart,
-    SecondSource,
     SentenceModel,
+    SiteTimeServer,
     Span,
 )
 
@@ -157,7 +157,7 @@ class ClockWorld:
             self._ask_second(self.case.second, end, now)
         self.clock.slew((self.mono_ns - begin_ns) // 1000, now)
 
-    def _ask_second(self, second: SecondSource, end_s: float, now: int) -> None:
+    def _ask_second(self, second: SiteTimeServer, end_s: float, now: int) -> None:
         """Compare with the second source as `agent.clock.ntp.component` does."""
         if end_s - self._asked_s < second.every_s:
             return
