@@ -186,8 +186,12 @@ def show_counts(programs: PeerPrograms, is_short: bool) -> None:
 
 
 def _difference(programs: PeerPrograms, name: str, kind: str, count_of: object) -> float:
+    """Return the count of one transaction; not a number if a client timed out under the tool."""
     few, many = _COUNTED
-    counts = [count_of(programs, name, kind, n) for n in _COUNTED]  # type: ignore[operator]
+    try:
+        counts = [count_of(programs, name, kind, n) for n in _COUNTED]  # type: ignore[operator]
+    except EOFError:
+        return float("nan")
     return float(counts[1] - counts[0]) / (many - few)
 
 
