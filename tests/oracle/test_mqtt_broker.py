@@ -19,6 +19,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.ops.mqtt_session import disconnect
 from protocols.mqtt.client import MqttClient
 from protocols.mqtt.client_v5 import MqttClientV5
+from protocols.telemetry import message
 from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT, micropython_environment
 from tests.support.runtime_rig import INTERPRETERS
@@ -364,3 +365,32 @@ def test_mqtt_5_on_both_interpreters(interpreter: str, most: int, tmp_path: Path
     whole = 2 + 2 + len(TELE) + 2 + 1 + 5 + 3
     # The first is sent before the limits of the server are known; the second has topic and alias.
     assert int(output[1].split()[1]) == whole + (whole + 3) + 28 * (whole + 3 - len(TELE))
+
+
+def test_live_blocks_cost_at_most_a_fifth_more(broker: int) -> None:
+    """All bytes of MQTT, both ways, for blocks of 10 s: 170 bytes each. 3.1.1 needs 1.33."""
+    client = MqttClientV5("overhead")
+    link = MqttSocketLink(client, broker)
+    link.wait_for("connected")
+    counts = {"payload": 0, "line": 0}
+    receive, take = client.receive, client.take_output
+
+    def receive_counted(data: bytes, now: int) -> None:
+        counts["line"] += len(data)
+        receive(data, now)
+
+    def take_counted() -> list[bytes]:
+        packets = take()
+        counts["line"] += sum(len(packet) for packet in packets)
+        return packets
+
+    client.receive = receive_counted  # type: ignore[method-assign]
+    client.take_output = take_counted  # type: ignore[method-assign]
+    for number in range(50):
+        packed = message.begin_message(message.PACK, b"abc")
+        message.append_record(packed, (4 * number + message.LIVE, message.ROWS, bytes(170)))
+        counts["payload"] += 170
+        assert client.publish("coldloop/v1/riyadh-2/row07-cdu1/tele", bytes(packed), 1)
+        link.wait_for("acknowledged")
+    link.close_abruptly()
+    assert counts["line"] / counts["payload"] < 1.20

@@ -192,7 +192,7 @@ def test_an_address_in_use_is_tried_again(
     assert "serves now" in errors
 
 
-def test_a_closed_server_ends_at_once() -> None:
+def test_a_closed_server_ends_immediately() -> None:
     server = RelayHttpServer(HttpSettings("127.0.0.1", 0), {}, lambda *_: True)
     assert server.address is not None
     start = time.monotonic()

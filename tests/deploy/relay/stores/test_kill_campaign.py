@@ -115,7 +115,7 @@ class RelayProcess:
             raise AssertionError(self._log.read_text().splitlines()[-3:])
 
 
-class AgentProcess:
+class KilledAgent:
     """A real agent: nothing answers on its ports, its log is on the disk."""
 
     def __init__(self, folder: Path, broker: int) -> None:
@@ -246,7 +246,7 @@ class Campaign:
         self.victoria.start()
         for relay in self.relays.values():
             relay.start()
-        self.agent = AgentProcess(folder, self.broker.port)
+        self.agent = KilledAgent(folder, self.broker.port)
         self.agent.start()
         self.units = [EmulatedUnit(f"u{n}", self.broker.port) for n in range(4)]
         self.kills = dict.fromkeys(_KILLED, 0)

@@ -126,7 +126,7 @@ def test_a_damaged_fleet_store_refuses_no_record(tmp_path: Path) -> None:
     path.write_bytes(data)
     damaged = FleetStoreOutput.__new__(FleetStoreOutput)
     damaged.__dict__.update(output.__dict__)
-    damaged._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    damaged._opened = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     with pytest.raises(OutputError, match="fleet"):
         damaged.deliver([rows(50, UNIT)])
     damaged.close()
