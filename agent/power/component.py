@@ -61,7 +61,7 @@ class PowerLimitComponent(Component):
     """The component; see the module. `settings` is the section `throttle` of the configuration."""
 
     PORTS = ("store",)
-    PROVIDES = ("load_limits",)
+    PROVIDES = ("load_limits", "power_limits")
     COMMANDS = ("schedule", "shed")
     POINTS = report.POINTS
     SERVES_OFF = True
@@ -100,6 +100,7 @@ class PowerLimitComponent(Component):
         self._store = StoredRecord(port, KEY)
         self._stored = b""
         self.kept = KeptLimits(self.loads, port)
+        self.power_limits = self
         self._updated_at = self._supply_known_at = 0
 
     def start(self, now: int) -> None:

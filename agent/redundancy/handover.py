@@ -58,41 +58,41 @@ def read_state(agent: "Agent", reason: str, now: int) -> bytes:
     if reason:
         lines.append(_REASON + reason)
     state += ("\n" + "\n".join(lines)).encode()
-    for line in _limit_lines(agent):
+    for line in _limit_lines(agent, now):
         if len(state) + len(line) < _MAX_BYTES:
             state += b"\n" + line.encode()
     return state
 
 
-def _limiter(agent: "Agent") -> "Any":
-    """Return the component `throttle`, or None."""
-    for i, (section, _, _) in enumerate(agent.config.components):
-        if section == "throttle":
-            return agent.components[i]
-    return None
-
-
-def _limit_lines(agent: "Agent") -> "list[str]":
+def _limit_lines(agent: "Agent", now: int) -> "list[str]":
     """Return the caps, the limits of the loads and the schedule."""
-    limiter = _limiter(agent)
-    if not hasattr(limiter, "kept"):  # absent, or off after an exception
+    limiter = agent.service("power_limits")
+    if limiter is None:
         return []
-    limits = limiter.kept.encode(limiter.cap_w, limiter.cap_pct).decode().split("\n")
-    plan = limiter.plan.encode().decode().split("\n")
+    try:
+        limits = limiter.kept.encode(limiter.cap_w, limiter.cap_pct).decode().split("\n")
+        plan = limiter.plan.encode().decode().split("\n")
+    except Exception as error:  # noqa: BLE001 - the guard handles it
+        agent.guard.handle(limiter, error, now)
+        return []
     return [_LIMITS + line for line in limits] + [_PLAN + line for line in plan]
 
 
 def _take_limits(agent: "Agent", state: bytes, now: int) -> None:
     """Apply the lines of `_limit_lines`. Without any, the own records count."""
-    limiter = _limiter(agent)
+    limiter = agent.service("power_limits")
     found: dict[str, list[str]] = {_LIMITS: [], _PLAN: []}
     for line in state.decode().split("\n"):
         for kind, lines in found.items():
             if line[: len(kind)] == kind:
                 lines.append(line[len(kind) :])
-    limits, plan = ["\n".join(found[kind]).encode() for kind in (_LIMITS, _PLAN)]
-    if limits and hasattr(limiter, "kept"):
+    if limiter is None or not found[_LIMITS]:
+        return
+    try:
+        limits, plan = ["\n".join(found[kind]).encode() for kind in (_LIMITS, _PLAN)]
         limiter.take_over(limits, plan, now)
+    except Exception as error:  # noqa: BLE001 - the guard handles it
+        agent.guard.handle(limiter, error, now)
 
 
 def reason_of(state: bytes) -> str:

@@ -46,7 +46,7 @@ SEVERAL = {**PAIR_EVENTS, **GROUP_EVENTS}
 def test_a_fault_of_several_controllers_is_refused(name: str) -> None:
     for settings in (BASIC, FULL):
         assert find_refusal(name, settings, in_real_time=False).startswith("needs row.")
-    row = replace(BASIC, controllers=2, pair_link=True)
+    row = replace(BASIC, controllers=2, pair_link=True, pair_uplink=True)
     if name in GROUP_EVENTS:
         row = replace(BASIC, units=2)
     assert not find_refusal(name, row, in_real_time=False)

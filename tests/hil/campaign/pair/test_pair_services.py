@@ -169,6 +169,21 @@ def test_a_lifted_cap_does_not_return_from_the_store_of_the_other_controller() -
     assert b" 60\n" not in run.section_stores[0]["throttle"].records["throttle.limits"]
 
 
+@pytest.mark.parametrize(
+    "name", ["component.PowerLimitComponent.take_over", "schedule.Schedule.encode"]
+)
+def test_an_error_in_the_limits_stops_no_takeover(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    run = make_run("throttle")
+    run.start()
+    run.run(30)
+    monkeypatch.setattr("agent.power." + name, None)
+    power_off(run, 0, 34.0)
+    run.run(50)
+    assert active(run, 1)
+
+
 def test_a_load_that_was_switched_off_stays_off() -> None:
     run = make_run()
     run.start()
