@@ -18,6 +18,7 @@ A long answer is a transaction until its client has acknowledged all segments. N
 for it: above a number, of one client or of all, the oldest one is aborted.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from typing import Any
 
 from bacpypes3.apdu import AbortReason
 from bacpypes3.appservice import SEGMENTED_RESPONSE
+from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.bacnet.clients import sender_of
 from deploy.northbound.process.supervisor import STOP_EXCEPTIONS
@@ -81,9 +83,11 @@ class DatagramFilter:
         forward = server.confirmation
 
         async def confirm(pdu: Any) -> None:
+            if self.accepts(bytes(pdu.pduData), str(pdu.pduSource)):
+                await run(pdu)
+
+        async def run(pdu: Any) -> None:
             source = str(pdu.pduSource)
-            if not self.accepts(bytes(pdu.pduData), source):
-                return
             pdu.pduUserData = _host(source)  # for `peer_of`
             work = self._execute(forward(pdu), finish)
             try:
@@ -96,7 +100,24 @@ class DatagramFilter:
         def spend(source: str, used_s: float) -> None:
             self._budget.spend(_host(source), self._clock(), 1000 * used_s)
 
+        def stand_in_front(task: "asyncio.Task[tuple[Any, Any]]") -> None:
+            """Drop datagrams before the library makes an address, a message and a task of each."""
+            if task.cancelled() or task.exception() is not None:
+                return
+            _, protocol = task.result()
+
+            def receive(data: bytes, source: tuple[str, int]) -> None:
+                if self.accepts(data, source[0]):
+                    pdu = PDU(data, source=IPv4Address(source), destination=protocol.destination)
+                    running.add(task := asyncio.ensure_future(run(pdu)))
+                    task.add_done_callback(running.discard)
+
+            protocol.datagram_received = receive
+
+        running: set[asyncio.Future[None]] = set()
         server.confirmation = confirm
+        for task in getattr(server, "_transport_tasks", ()):
+            task.add_done_callback(stand_in_front)
 
     async def _execute(
         self, work: Awaitable[object], finish: Callable[[], Awaitable[None]]

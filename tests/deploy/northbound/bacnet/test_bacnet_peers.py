@@ -10,11 +10,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from typing import Any
 
 import pytest
+from bacpypes3.ipv4 import IPv4DatagramProtocol
 
 from deploy.northbound.access.types import FakeWriter
+from deploy.northbound.bacnet.datagram_filter import LIMITS
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT
+from deploy.northbound.rate_limit import Quantity, ShareLimits
 from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig
 from tests.deploy.northbound.bacnet.wire import READ, WRITE, confirmed, dissect, object_id
 
@@ -113,6 +117,34 @@ def test_a_host_has_one_share_of_subscriptions_for_all_that_it_names() -> None:
         assert accepted == MAX_OF_CLIENT
         reply = other.ask(confirmed(5, b"\x09\x01" + object_id(0, 1, 1) + b"\x29\x01\x39\x3c"))
         assert reply[6] == 0x20
+
+
+def test_a_datagram_above_a_limit_does_not_reach_the_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would make an address, a message and a task of it."""
+    made: list[object] = []
+    original = IPv4DatagramProtocol.datagram_received
+
+    def receive(self: Any, data: bytes, source: tuple[str, int]) -> None:
+        made.append(source)
+        original(self, data, source)
+
+    monkeypatch.setattr(IPv4DatagramProtocol, "datagram_received", receive)
+    limits = dict.fromkeys(LIMITS, ShareLimits(Quantity(1e-6, 3, 1e-6, 100, 1e-6)))
+    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
+    rig = BacnetRig()
+    with rig.serve(), contextlib.ExitStack() as stack:
+        host, other = (Host(rig, stack, f"127.0.0.{n}") for n in (200, 9))
+        for _ in range(3):
+            assert host.ask(unicast(b"\x01\x04" + READ_AI))
+        for _ in range(20):
+            host.send(unicast(b"\x01\x04" + READ_AI))
+        assert other.ask(unicast(b"\x01\x04" + READ_AI))
+        host.sock.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            host.sock.recv(2000)
+    assert made == []
 
 
 def test_a_host_has_one_share_of_long_answers_for_all_that_it_names() -> None:
