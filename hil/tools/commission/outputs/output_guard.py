@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
+from hil.io.write_trace import WriteTrace
 from hil.run.unit.real_unit import AgentWatch
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import IDENTIFICATION, DeviceAccess, check_name_of
@@ -303,11 +304,12 @@ class AgentGuard:
                 self.trace.unlink(missing_ok=True)
 
     def _begin_trace(self) -> None:
-        """Remove the trace of an earlier run. Raises BenchError."""
+        """Begin a trace without writes; that of an earlier run is gone. Raises BenchError."""
         try:
             self.trace.unlink(missing_ok=True)
+            WriteTrace(self.trace).close()
         except OSError as error:
-            raise BenchError(f"{self.trace}: {error.strerror}; remove it") from None
+            raise BenchError(f"{self.trace}: {error.strerror}; mend this") from None
 
     def follow(self, status: dict[str, Any] | None) -> None:
         """Store what the agent can have written by its last status."""

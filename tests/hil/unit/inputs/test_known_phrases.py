@@ -143,8 +143,10 @@ def test_each_other_form_of_a_number_is_an_error(bits: str) -> None:
     ("line", "problem"),
     [
         ("7;Alarm word;f32;;;R;0=leak;", "has names of bits, and the type f32 has none"),
-        ("7;Alarm word;u16;0.1;;R;0=leak;", "has names of bits, and a unit or a scale"),
-        ("7;Alarm word;u16;;kPa;R;0=leak;", "has names of bits, and a unit or a scale"),
+        ("7;Alarm word;u16;0.1;;R;0=leak;", "has bits or values, and a unit or a scale"),
+        ("7;Alarm word;u16;;kPa;R;0=leak;", "has bits or values, and a unit or a scale"),
+        ("7;Level;bits;;%;R;;", "has bits or values, and a unit or a scale"),
+        ("7;Unit state;u16;0.1;;R;;0=off / 1=run", "has bits or values, and a unit or a scale"),
         (
             "7;Unit state;u16;;;R;;0=off (alarm at 0) / 1=run",
             r"value 'off' has the meaning \(alarm at 0\), which is that of a bit",
