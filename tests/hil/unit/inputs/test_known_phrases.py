@@ -101,6 +101,7 @@ def test_something_that_is_detected_is_asked(subject: str) -> None:
         *("0=manual / 1=auto / 2=fault", "0=local / 1=remote / 2=fault", "0=fault / 1=run"),
         *("0=ready / 1=cooling / 2=leak / 3=pump fault", "0=standby / 1=cooling / 2=leak"),
         *("0=stopped / 1=cooling / 2=fault", "0=closed / 1=open / 2=fault", "0=running / 1=fault"),
+        *("0=spare (state) / 1=leak / 2=pump fault", "0=remote / 1=running / 2=fault"),
         *("0=on / 1=auto / 2=fault", "0=running / 1=auto / 2=fault", "0=pump 1 on / 1=pump 2 on"),
     ],
 )
