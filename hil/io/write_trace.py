@@ -58,13 +58,23 @@ class WriteTrace:
         """Append a line. A trace that cannot be written is removed: it would be incomplete."""
         if self._file < 0:
             return
+        data = (json.dumps(line) + "\n").encode()
         try:
-            os.write(self._file, (json.dumps(line) + "\n").encode())
+            is_whole = os.write(self._file, data) == len(data)
         except OSError:
-            os.close(self._file)
-            self._file = -1
+            is_whole = False
+        if not is_whole:
+            with suppress(OSError):
+                os.ftruncate(self._file, 0)
+            self.close()
             with suppress(OSError):
                 self._path.unlink()
+
+    def close(self) -> None:
+        """Close the file: no more is traced."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
 
 
 class _TracedPort:

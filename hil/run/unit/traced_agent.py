@@ -3,7 +3,8 @@
 
 Not another agent: it is `coldloop agent --config CONFIG`, whose ports are opened by
 `hil.io.write_trace`. It also reads the names of the devices again each two seconds: a device can be
-exchanged in a run. If the trace cannot be opened, the agent runs without it.
+exchanged in a run. If the trace cannot be opened, the agent does not start: a trace without writes
+would say that there were none.
 """
 
 import sys
@@ -40,8 +41,8 @@ def main(trace: str, config: str) -> int:
     try:
         openers = WriteTrace(Path(trace)).openers(OPENERS)
     except OSError as error:
-        print(f"{trace}: {error.strerror}; the agent runs without it", file=sys.stderr)
-        openers = OPENERS
+        print(f"{trace}: {error.strerror}; the agent was not started", file=sys.stderr)
+        return 2
     return run_agent(config, _STORE, openers, IdentityWatch())
 
 

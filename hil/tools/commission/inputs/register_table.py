@@ -256,7 +256,7 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
     kind = _parse_type(fields.get("type", ""))
     is_wide = kind in ("u32", "i32")
     bits, values = _parse_names(fields, kind, 31 if is_wide else 15)
-    if bits:
+    if bits or values or kind == BITS:
         _check_plain(fields, kind)
     function = fields.get("function", "")
     if function not in ("", "3", "4", "03", "04"):
@@ -282,12 +282,14 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
 
 
 def _check_plain(fields: dict[str, str], kind: str) -> None:
-    """Raise ValueError for a register of bits with the columns of a number."""
+    """Raise ValueError for a register of bits or states with the columns of a number."""
     unit, scale = fields.get("unit", ""), fields.get("scale", "") or "1"
     if kind == "f32":
         raise ValueError("has names of bits, and the type f32 has none; write u16 or u32")
     if unit.casefold() not in _NO_UNIT or _parse_number(scale, "scale") != 1:
-        raise ValueError("has names of bits, and a unit or a scale; leave the one or the other out")
+        raise ValueError(
+            "has bits or values, and a unit or a scale; leave the one or the other out"
+        )
 
 
 def _find_form(text: str) -> str:

@@ -161,16 +161,15 @@ def _describe_numbers(row: TableRow) -> str:
     if _can_be_masks(row.bits):
         return f"bits {numbers}: are these masks? Write masks as 0x01=…, or name bit 3 too"
     names = row.bits.values()
-    meanings = [bit_meaning(row, bit) for bit in names]
-    are_alarms = all(
-        meaning in (ALARM, ALARM_AT_0) or is_phrase(bit.name, SPARE_PHRASES)
-        for meaning, bit in zip(meanings, names, strict=True)
+    meanings = {number: bit_meaning(row, bit) for number, bit in row.bits.items()}
+    are_alarms = meanings[0] in (ALARM, ALARM_AT_0) and all(
+        meanings[number] in (ALARM, ALARM_AT_0) or is_phrase(bit.name, SPARE_PHRASES)
+        for number, bit in row.bits.items()
     )
-    are_independent = all(
-        any(is_phrase(bit.name, group) for bit in names)
-        for group in (RUNNING_PHRASES, REMOTE_PHRASES)
+    are_independent = is_phrase(row.bits[0].name, RUNNING_PHRASES) and any(
+        is_phrase(bit.name, REMOTE_PHRASES) for bit in names
     )
-    if row.form == BY_BIT or are_alarms or are_independent or ALARM_AT_0 in meanings:
+    if row.form == BY_BIT or are_alarms or are_independent or ALARM_AT_0 in meanings.values():
         return ""
     return (
         f"{', '.join(bit.name for bit in names)}: are these bits or values? Write bits as "

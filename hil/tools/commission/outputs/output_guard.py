@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
+from hil.io.write_trace import WriteTrace
 from hil.run.unit.real_unit import AgentWatch
 from hil.run.unit.unit_file import UnitFile
 from hil.tools.commission.device_access import IDENTIFICATION, DeviceAccess, check_name_of
@@ -37,6 +38,7 @@ from hil.tools.commission.outputs.way_back import compare_beside, compare_output
 Device = dict[str, Any]
 _WAYS = {WATCHED: compare_output, BESIDE: compare_beside}
 """State: what is done with an output instead of its way back."""
+_NO_OUTPUT = "; no output: write it yourself"
 
 
 class ReturnedOutput(NamedTuple):
@@ -94,19 +96,20 @@ class OutputGuard:
 
     def problems(self) -> list[str]:
         """Return a line for each output that is perhaps not at its old words."""
+        moved = [e for e in self._pending.entries if e["state"] not in (INTENDED, WATCHED)]
         return [
-            f"{old['point']} is perhaps not at its old words {old['words']} (register "
-            f"{old['address']})"
-            for old in (
-                e["old"] for e in self._pending.entries if e["state"] not in (INTENDED, WATCHED)
-            )
+            f"{entry['old']['point']} is perhaps not at its old words {entry['old']['words']} "
+            f"(register {entry['old']['address']}{_NO_OUTPUT if entry['state'] == BESIDE else ''})"
+            for entry in moved
         ]
 
     def describe(self) -> str:
         """Return in which state the outputs are, for the end of the program."""
         problems = self.problems()
         if problems:
-            return f"{'; '.join(problems)}; the next call writes them back"
+            is_written = any(e["state"] == NOT_RETURNED for e in self._pending.entries)
+            end = "; the next call writes them back" if is_written else ""
+            return f"{'; '.join(problems)}{end}"
         if self._restored:
             points = ", ".join(dict.fromkeys(self._restored))
             return f"{points}: the old value was written back; no program controls the CDU"
@@ -303,11 +306,12 @@ class AgentGuard:
                 self.trace.unlink(missing_ok=True)
 
     def _begin_trace(self) -> None:
-        """Remove the trace of an earlier run. Raises BenchError."""
+        """Begin a trace without writes; that of an earlier run is gone. Raises BenchError."""
         try:
             self.trace.unlink(missing_ok=True)
+            WriteTrace(self.trace).close()
         except OSError as error:
-            raise BenchError(f"{self.trace}: {error.strerror}; remove it") from None
+            raise BenchError(f"{self.trace}: {error.strerror}; mend this") from None
 
     def follow(self, status: dict[str, Any] | None) -> None:
         """Store what the agent can have written by its last status."""

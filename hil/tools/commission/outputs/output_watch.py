@@ -6,9 +6,10 @@ written, for example because it goes to manual mode. So the words of all outputs
 before the first write. After each test and at the end they are compared. An output that differs
 gets its old words, and has a line. Who has moved it cannot be known: it can be another master.
 
-A gateway or a wrong table can send a write to another register. So the other registers of the
-device are compared, too: those of bits, and those without a unit. One that has changed to a word
-which a test has written is named, and the test has failed. It is not written back: that write
+A gateway or a wrong table can send a write to another register. So the other registers
+of the device are compared, too: those of bits, those without a unit, and those that can be written.
+One that has changed to a word which a test has written, and rests there, is named, and the test has
+failed. A measured value can have such a word by chance. It is not written back: that write
 could land in another register, too. The next calls compare it, and do no step until it is back.
 
 After SIGKILL the next call compares the outputs that were not tested, and names one that differs.
@@ -18,7 +19,7 @@ It does not write it: the value can be of any time since.
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from drivers.device.device import GOOD
 from drivers.device.profile import Bit
@@ -26,6 +27,7 @@ from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
 from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.inputs.look_alikes import WRITABLE
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
     BESIDE,
@@ -41,6 +43,7 @@ from hil.tools.commission.outputs.way_back import return_output
 
 _REGISTERS = (3, 4)
 _ROUNDS = 2  # the way back of one output can move another one again
+_REST_S = 1.0
 _LATE_S = 5.0  # a queue or a ramp of the device can move an output that late
 
 
@@ -101,12 +104,12 @@ class OutputWatch:
                         self._old[f"{device['name']}.{name}"] = (device, old)
                         self._guard.keep(device, WATCHED, old)
                         self._sent.update(words)
-                self._beside += [(device, old) for old in _registers_beside(access)]
+                writable = [tuple(place) for place in device.get(WRITABLE, [])]
+                self._beside += [(device, old) for old in _registers_beside(access, writable)]
         self._is_started = True
 
     def add_sent(self, old: OldWords) -> None:
         """Add the words that a test has written."""
-        self._sent.update(count & 0xFFFF for low, high in old.late or () for count in (low, high))
         self._sent.update((low + high) // 2 & 0xFFFF for low, high in old.late or ())
 
     def leave(self, output: str) -> None:
@@ -126,14 +129,11 @@ class OutputWatch:
     def _compare_beside(self) -> list[SideEffect]:
         """Name each register beside the outputs that has changed to a word of a test."""
         found = []
-        for device, old in list(self._beside):
-            try:
-                with self._open(device) as access:
-                    words, error = access.read_words(old.function, old.address, len(old.words))
-            except (BenchError, DriverError):
-                continue  # the outputs of this device have a line
-            if error or words == old.words or not set(words) <= self._sent:
-                continue
+        changed = self._find_changed(self._beside)
+        if changed:
+            time.sleep(_REST_S)  # a measured value can pass a word of the test
+            changed = [entry for entry in self._find_changed(self._beside) if entry in changed]
+        for device, old, words in changed:
             self._beside.remove((device, old))
             self._guard.keep_on_way_back(device, BESIDE, old)
             text = (
@@ -142,6 +142,24 @@ class OutputWatch:
                 f"written back: write {old.words} yourself"
             )
             found.append(SideEffect(f"{device['name']}.{old.point}", text, False))
+        return found
+
+    def _find_changed(
+        self, beside: list[tuple[Device, OldWords]]
+    ) -> list[tuple[Device, OldWords, list[int]]]:
+        """Return the registers that hold another word than before, which a test has written."""
+        found = []
+        for device in self._devices:
+            own = [old for owner, old in beside if owner is device]
+            if not own:
+                continue
+            # The outputs of a device that does not answer have a line of their own.
+            with suppress(BenchError, DriverError), self._open(device) as access:
+                access.poll()
+                for old in own:
+                    word = access.device.register_value(Bit(_register(old.function, old.address)))
+                    if word is not None and [word] != old.words and word in self._sent:
+                        found.append((device, old, [word]))
         return found
 
     def settle_late(self) -> list[SideEffect]:
@@ -225,22 +243,27 @@ class OutputWatch:
         return SideEffect(effect.output, f"{text}; it has its old words again", True)
 
 
-def _registers_beside(access: DeviceAccess) -> list[OldWords]:
-    """Return the words of the registers that are no output and no measured value, as polled."""
+def _registers_beside(access: DeviceAccess, writable: list[tuple[int, ...]]) -> list[OldWords]:
+    """Return the words of the single registers that are no output and no measured value."""
     outputs = access.outputs()
     points = {
         (point.function, point.address): point.name
         for point in access.profile.points
-        if point.name not in outputs and point.unit == "1" and point.registers == 1
+        if point.name not in outputs
+        and point.registers == 1
+        and (point.unit == "1" or point.limits or (point.function, point.address) in writable)
     }
     bits = {(bit.function, bit.address): bit.name for bit in access.profile.bits}
     found = []
     for (function, address), name in {**bits, **points}.items():
-        register = {"name": "", "function": function, "address": address, "mask": 0xFFFF}
-        word = access.device.register_value(Bit(register))
+        word = access.device.register_value(Bit(_register(function, address)))
         if word is not None and function in _REGISTERS:
             found.append(OldWords(f"Register{address}Of{name}", function, address, [word]))
     return found
+
+
+def _register(function: int, address: int) -> dict[str, Any]:
+    return {"name": "", "function": function, "address": address, "mask": 0xFFFF}
 
 
 def _present_range(access: DeviceAccess, index: int) -> Ranges | None:

@@ -101,6 +101,7 @@ def test_something_that_is_detected_is_asked(subject: str) -> None:
         *("0=manual / 1=auto / 2=fault", "0=local / 1=remote / 2=fault", "0=fault / 1=run"),
         *("0=ready / 1=cooling / 2=leak / 3=pump fault", "0=standby / 1=cooling / 2=leak"),
         *("0=stopped / 1=cooling / 2=fault", "0=closed / 1=open / 2=fault", "0=running / 1=fault"),
+        *("0=spare (state) / 1=leak / 2=pump fault", "0=remote / 1=running / 2=fault"),
         *("0=on / 1=auto / 2=fault", "0=running / 1=auto / 2=fault", "0=pump 1 on / 1=pump 2 on"),
     ],
 )
@@ -143,8 +144,10 @@ def test_each_other_form_of_a_number_is_an_error(bits: str) -> None:
     ("line", "problem"),
     [
         ("7;Alarm word;f32;;;R;0=leak;", "has names of bits, and the type f32 has none"),
-        ("7;Alarm word;u16;0.1;;R;0=leak;", "has names of bits, and a unit or a scale"),
-        ("7;Alarm word;u16;;kPa;R;0=leak;", "has names of bits, and a unit or a scale"),
+        ("7;Alarm word;u16;0.1;;R;0=leak;", "has bits or values, and a unit or a scale"),
+        ("7;Alarm word;u16;;kPa;R;0=leak;", "has bits or values, and a unit or a scale"),
+        ("7;Level;bits;;%;R;;", "has bits or values, and a unit or a scale"),
+        ("7;Unit state;u16;0.1;;R;;0=off / 1=run", "has bits or values, and a unit or a scale"),
         (
             "7;Unit state;u16;;;R;;0=off (alarm at 0) / 1=run",
             r"value 'off' has the meaning \(alarm at 0\), which is that of a bit",

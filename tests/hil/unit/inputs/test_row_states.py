@@ -142,8 +142,9 @@ def test_numbers_of_bits_that_can_be_masks_are_asked(tmp_path: Path, bits: str) 
     for register in ("Alarm word", "Word 3"):
         (line,) = not_understood(tmp_path, f"6;{register};u16;;;R;{bits};")
         assert "bits count from 0. Are these masks, or do they count from 1?" in line
-        row = f"6;{register};u16;;;R;0=spare (state) / {bits};"
-        is_asked = not_understood(tmp_path, row) != []
+        assert not_understood(tmp_path, f"6;{register};u16;;;R;0=spare (state) / {bits};")
+        named = "bit 0=spare (state) / bit " + bits.replace("/ ", "/ bit ")
+        is_asked = not_understood(tmp_path, f"6;{register};u16;;;R;{named};") != []
         is_marked = "(alarm)" in bits
         assert is_asked == (" 4=" in bits or (register == "Word 3" and not is_marked))
 

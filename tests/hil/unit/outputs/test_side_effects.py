@@ -173,14 +173,28 @@ def test_a_write_that_lands_in_another_register_is_named_until_it_is_back(
         assert "this command does not write it" in error
 
 
-def test_a_status_that_changes_is_no_side_effect(
+def test_a_register_with_another_word_is_no_side_effect(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle = OutputWatch.settle
 
     def change(watch: OutputWatch) -> list[SideEffect]:
+        assert {old.address for _, old in watch._beside} == {6, 7}
         watch._beside = [(device, old._replace(words=[2])) for device, old in watch._beside]
         return settle(watch)
 
     monkeypatch.setattr(OutputWatch, "settle", change)
     assert run(cdu, site, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("cdu", ["shifted"], indirect=True)
+def test_a_set_point_beside_an_output_is_compared_too(
+    cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [line for line in TABLE.splitlines() if line[0] != "6"]
+    row = "6;Room temperature limit;u16;0.1;°C;RW;"
+    (site.parent / "table.csv").write_text("\n".join([*rows, row]), encoding="utf-8")
+    table = (site.parent / "table.csv").read_text().replace(";bits", ";bits;role")
+    (site.parent / "table.csv").write_text(table.replace(row, f"{row};monitor"), encoding="utf-8")
+    results = run(cdu, site, capsys)[1]
+    assert "register 6, has changed from [3] to [400]" in str(results)
