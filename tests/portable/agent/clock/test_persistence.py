@@ -232,8 +232,8 @@ def test_bad_record_is_alarmed_and_ignored():
     rig.run(3)
     eq(rig.alarm_codes(), ["time_store"])
     eq(rig.agent.alarms.active[0].text, TIME_STORE.text + " no JSON")
-    keeper = next(c for c in rig.agent.components if isinstance(c, TimePersistence))
-    eq(json.loads(write(keeper.status(0)))["bad"], "no JSON")
+    component = next(c for c in rig.agent.components if isinstance(c, TimePersistence))
+    eq(json.loads(write(component.status(0)))["bad"], "no JSON")
     eq(rig.agent.clock.min_utc_us, RELEASE_UTC_US)
 
 
