@@ -310,8 +310,8 @@ class RequestSender(BusCounters):
         if not self._bytes_since:
             self._bytes_since = now
         if not self._part_chars:
-            chars = self._request_chars + size - _ROUNDING_CHARS
-            self._part_margin = now - self._sent_at - self.wire_time.chars_us(chars)
+            request_us = self.wire_time.chars_us(self._request_chars - _ROUNDING_CHARS)
+            self._part_margin = now - self._sent_at - request_us
         self._part_chars += size
 
     def _next_transaction(self, now: int) -> "Transaction | None":
