@@ -41,6 +41,7 @@ INCREMENTAL_AFTER = TIMING_VALID_AFTER
 UART_FIFO_CHARS = 16  # a UART can hold back so many characters
 _EXCEPTION_SIZE = 5  # bytes of an exception reply
 _CUT_US = 500 * MILLISECOND  # so long after its first bytes the rest of a frame can come
+_INEXACT_CHARS = 8  # the time of so few characters is not counted
 _ROUNDING_CHARS = 2  # chunks are timed to within two characters
 
 
@@ -302,15 +303,15 @@ class RequestSender(BusCounters):
     def _note_part(self, transaction: "Transaction", size: int, now: int) -> None:
         """Record `size` bytes during a transaction that do not complete its reply.
 
-        `_part_chars` counts them. `_part_margin` is below 0 if the first of them came before the
-        request was sent completely: a reply that begins with them is a duplicate, cut in two.
+        `_part_chars` counts them. `_part_margin` is below 0 if the first of them came earlier than
+        after the request: a reply that begins with them is a duplicate, cut in two.
         """
         self.wake_at = self._timeout_at
         transaction.has_partial_reply = True
         if not self._bytes_since:
             self._bytes_since = now
         if not self._part_chars:
-            chars = self._request_chars + size - _ROUNDING_CHARS
+            chars = self._request_chars - _ROUNDING_CHARS + max(0, size - _INEXACT_CHARS)
             self._part_margin = now - self._sent_at - self.wire_time.chars_us(chars)
         self._part_chars += size
 
