@@ -153,9 +153,7 @@ class Preparer:
     def release_schema(self, unit: str, number: bytes) -> int:
         """Release the blocks that wait for a schema of a unit. Needs a transaction."""
         waiting = self._quarantine.find(unit, "schema", number.hex())
-        for held in waiting:
-            self._quarantine.release(held)
-        return len(waiting)
+        return sum([self._quarantine.release(held) for held in waiting])
 
     def release_due(self) -> int:
         """Release the records whose wait is over; return how many."""
@@ -164,11 +162,10 @@ class Preparer:
             with self._database.transaction():
                 self._quarantine.shorten_waits(horizon, now_ms() + self._undated_wait_ms)
         due = self._quarantine.due()
-        if due:
-            with self._database.transaction():
-                for held in due:
-                    self._quarantine.release(held, final=True)
-        return len(due)
+        if not due:
+            return 0
+        with self._database.transaction():
+            return sum([self._quarantine.release(held, final=True) for held in due])
 
     # One record.
 

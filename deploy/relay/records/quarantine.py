@@ -132,10 +132,16 @@ class QuarantineTable:
         statement = "SELECT 1 FROM quarantine WHERE due_ms>? LIMIT 1"
         return bool(self._database.query(statement, horizon_ms))
 
-    def release(self, held: Quarantined, final: bool = False) -> Entry:
-        """Move a record back to the outbox of its relay. Needs a transaction."""
+    def release(self, held: Quarantined, final: bool = False) -> bool:
+        """Move a record back to the outbox of its relay. Needs a transaction.
+
+        False: it is not here any more. Another worker or `quarantine retry` can have found it too.
+        """
+        if self.get(held.entry.id) is None:
+            return False
         self._database.execute("DELETE FROM quarantine WHERE id=?", held.entry.id)
-        return self._database.enqueue_entry(held.entry._replace(final=final), held.relay)
+        self._database.enqueue_entry(held.entry._replace(final=final), held.relay)
+        return True
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of records by unit and reason."""

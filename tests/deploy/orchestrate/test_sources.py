@@ -261,7 +261,7 @@ def test_the_record_and_its_pages() -> None:
     assert record["time"] == "2026-11-28T08:00:00.000Z"
     hour = record["rows"][0]["hours"][2]
     assert hour["headroom_expected_w"] == hour["expected_w"] - 40_000
-    server = publish.PublishServer("127.0.0.1:0", lambda: record, str)
+    server = publish.PublishServer("127.0.0.1:0", lambda: record, lambda _: None)
     try:
         base = f"http://127.0.0.1:{server.port}"
         with urllib.request.urlopen(base + "/headroom") as reply:

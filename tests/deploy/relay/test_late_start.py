@@ -19,6 +19,7 @@ from deploy.orchestrate.publish import PublishServer
 from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.intake.webhook_auth import WebhookAuth
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay, RelayOptions
 from protocols.telemetry import receipt
@@ -71,6 +72,14 @@ def connected(relay: Relay) -> str:
     return next(s[-1] for s in lines if s.startswith("coldloop_relay_broker_connected_now "))
 
 
+def post(relay: Relay, body: str) -> int:
+    assert relay.http_server is not None
+    assert relay.http_server.address is not None
+    url = f"http://127.0.0.1:{relay.http_server.address[1]}/sbd"
+    with urllib.request.urlopen(url, body.encode(), timeout=20) as answer:
+        return int(answer.status)
+
+
 def receipted_blocks(listener: TopicListener) -> list[tuple[int, int, int]]:
     found = [receipt.parse_receipt(data, UNIT, b"") for data in listener.payloads("ack")]
     return [span for one in found for span in one.ranges if span[0] == 3]
@@ -84,7 +93,8 @@ def test_a_relay_waits_for_its_broker(
         BrokerSettings(("127.0.0.1", broker.port)),
         tmp_path / "relay.db",
         outputs={"fleet": str(store), "json": "out"},
-        http=HttpSettings("127.0.0.1", 0),
+        http=HttpSettings("127.0.0.1", 0, webhook=WebhookAuth([])),
+        modems={"3001": "s1/satellite"},
     )
     relay, ready = Relay(options), threading.Event()
     thread = threading.Thread(target=relay.run, args=(ready.set,))
@@ -94,6 +104,7 @@ def test_a_relay_waits_for_its_broker(
         wait_until(lambda: "refused" in relay.problem)
         assert connected(relay) == "0"
         assert not ready.is_set()
+        assert post(relay, f"imei=3001&data={pack(ALARM).hex()}") == 200, "stored without a broker"
         broker.start()
         wait_until(ready.is_set)
         wait_until(lambda: connected(relay) == "1")

@@ -321,6 +321,7 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
         )
         assert len(lines.read_text().splitlines()) == 20
         assert running.relay.http_server is not None
+        assert running.relay.http_server.address is not None
         base = f"http://127.0.0.1:{running.relay.http_server.address[1]}"
         with urllib.request.urlopen(f"{base}/metrics", timeout=10) as page:
             text = page.read().decode()

@@ -121,6 +121,7 @@ def test_the_http_server_with_tls_and_tokens(broker: SecureBroker) -> None:
         WebhookAuth([_KEY.public_key()]),
     )
     server = RelayHttpServer(settings, {"/metrics": lambda query: ("text/plain", query)}, take)
+    assert server.address is not None
     base = f"https://localhost:{server.address[1]}"
     tls = ssl.create_default_context(cafile=str(folder / "ca.pem"))
     try:

@@ -53,6 +53,21 @@ def test_a_run_of_one_block_has_the_period_of_the_unit(tmp_path: Path) -> None:
     again.close()
 
 
+def test_two_workers_release_a_record_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find the records whose wait is over; a store without a key would have them twice."""
+    first, second = (PipelineRig(tmp_path / "relay.db", undated_wait_s=0.0) for _ in range(2))
+    first.receive(pack(ALARM, undated(0, 7, 200), undated(1, 7, 200)))
+    assert first.pipeline.prepare()
+    found = second.pipeline.quarantine.due()
+    assert len(found) == 2
+    monkeypatch.setattr(second.pipeline.quarantine, "due", lambda: found)
+    assert first.pipeline.preparer.release_due() == 2
+    assert second.pipeline.preparer.release_due() == 0
+    assert len(first.database.outbox()) == 2
+    for rig in (first, second):
+        rig.close()
+
+
 def test_senseless_numbers_change_no_period() -> None:
     rig = PipelineRig(undated_wait_s=0.0)
     rig.send(pack(ALARM, undated(0, 7, 200), undated(1, 7, 200)))

@@ -314,29 +314,34 @@ def campaign(folder: Path, seed: int) -> Iterator[Campaign]:
 def check_real_unit(found: Campaign) -> dict[str, int]:
     """Each row of each run of the agent is once in each store that takes rows without UTC.
 
-    A kill ends a run: rows after its end were not on the disk. So the rows of a run have no gap.
+    A kill ends a run: rows after its end were not on the disk. So the numbers of the rows of a run
+    have no gap. `other`: rows that one store has and another has not, or with another uptime.
     """
-    query = "SELECT run, uptime_ms FROM coldloop_uptime WHERE unit='real' AND signal='state'"
-    rows = sorted((int(run), int(at)) for run, at in found.database.query(query))
+    query = "SELECT record, uptime_ms FROM coldloop_uptime WHERE unit='real' AND signal='state'"
+    rows = [(int(record), int(at)) for record, at in found.database.query(query)]
     table = ds.dataset(found.folder / "parquet" / "rows", partitioning="hive").to_table(
         filter=(ds.field("unit") == "real") & (ds.field("signal") == "state")
     )
-    parquet = sorted(zip(*(table[name].to_pylist() for name in ("run", "uptime_ms")), strict=True))
+    names = ("record", "uptime_ms")
+    parquet = list(zip(*(table[name].to_pylist() for name in names), strict=True))
     fleet = sqlite3.connect(found.folder / "fleet.db")
     blocks = [json.loads(zlib.decompress(data)) for (data,) in fleet.execute(_REAL_BLOCKS)]
     fleet.close()
-    stored = sorted((block["run"], row[0]) for block in blocks for row in block["rows"])
-    runs: dict[int, list[int]] = {}
-    for run, at in stored:
-        runs.setdefault(run, []).append(at)
-    figures = {"runs": len(runs), "rows": len(stored), "gaps": 0, "doubled": 0}
-    for times in runs.values():
-        steps = [after - before for before, after in pairwise(times)]
-        figures["doubled"] += steps.count(0)
-        figures["gaps"] += sum(step > 1.5 * _REAL_PERIOD_MS for step in steps)
-    figures["doubled"] += len(rows) - len(set(rows)) + len(parquet) - len(set(parquet))
-    figures["other"] = len(set(rows) ^ set(stored)) + len(set(parquet) ^ set(stored))
-    return figures
+    stored = [(block["record"], row[0]) for block in blocks for row in block["rows"]]
+    spans = sorted((block["run"], block["seq"], len(block["rows"])) for block in blocks)
+    gaps = sum(
+        seq + count != next_seq
+        for (run, seq, count), (next_run, next_seq, _) in pairwise(spans)
+        if run == next_run
+    )
+    stores = (rows, parquet, stored)
+    return {
+        "runs": len({run for run, _, _ in spans}),
+        "rows": len(stored),
+        "gaps": gaps,
+        "doubled": sum(len(one) - len(set(one)) for one in stores),
+        "other": len(set(rows) ^ set(stored)) + len(set(parquet) ^ set(stored)),
+    }
 
 
 _REAL_BLOCKS = "SELECT data FROM block WHERE unit='s/real' AND dated=0"
