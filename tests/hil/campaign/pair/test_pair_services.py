@@ -181,7 +181,7 @@ def test_an_error_in_the_limits_stops_no_takeover(
     monkeypatch.setattr("agent.power." + name, None)
     power_off(run, 0, 34.0)
     run.run(50)
-    assert active(run, 1)
+    assert run.agents[1].role == "active"
 
 
 def test_a_load_that_was_switched_off_stays_off() -> None:
