@@ -59,7 +59,7 @@ _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
 
 _OPERATORS = "operators"
-"""Protocol of signed changes from afar, as a user of a value."""
+"""Protocol of signed changes of operators, as a user of a value."""
 PERSONS = ("panel", "redfish")
 """Protocols whose users are accounts; the users of others are addresses and certificates."""
 

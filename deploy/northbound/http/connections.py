@@ -35,6 +35,10 @@ _BLOCKED_S = 1.0
 """Time for which a client may not read; then its connection can give way to one of another."""
 
 
+_PAUSE_S, _LONGEST_WAIT_S = 0.02, 2.0
+"""Looks at a budget that is used up, and the longest wait for it."""
+
+
 class HttpConnection:
     """One accepted socket. `busy`: it has a complete request. `stream`: its group; no deadline.
 
@@ -273,7 +277,7 @@ class ConnectionGate:
         self, connection: HttpConnection, request: Request, writer: asyncio.StreamWriter
     ) -> bool:
         """Answer one request; True: the connection is kept."""
-        if not self._rate.permit(connection.address, time.monotonic()):
+        if not await self._is_permitted(connection):
             self.counters["limited"] += 1
             response = plain_reply(429, "too many requests", {"Retry-After": "1"})
         else:
@@ -293,6 +297,23 @@ class ConnectionGate:
         await self._write(writer, response, request, keep=keep)
         connection.blocked_at = None
         return keep
+
+    async def _is_permitted(self, connection: HttpConnection) -> bool:
+        """Take one request. A known address waits for it a little, one that is not known does not.
+
+        So a program that asks one by one is slowed down and gets no 429. A connection that waits
+        can give way.
+        """
+        now = time.monotonic()
+        until = now + (_LONGEST_WAIT_S if self._rate.is_known(connection.address, now) else 0)
+        while not self._rate.permit(connection.address, now):
+            if now >= until:
+                return False
+            connection.busy = False
+            await asyncio.sleep(_PAUSE_S)
+            now = time.monotonic()
+        connection.busy = True
+        return True
 
     async def _dispatch(self, address: str, request: Request) -> Response:
         """Return the answer of the app; its budgets have what the answer has used."""

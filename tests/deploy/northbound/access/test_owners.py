@@ -101,7 +101,7 @@ def test_a_person_that_sets_the_value_in_force_keeps_it(bench: _OwnerBench, prot
 
 
 def _sign(bench: _OwnerBench, changes: list[tuple[int, object]], last: str = "confirm") -> None:
-    """Let operators send a change from afar, and confirm it or roll it back."""
+    """Let operators send a change, and confirm it or roll it back."""
     rig: Any = bench.rig
     patch: Any = make_patch
     command: Any = make_command

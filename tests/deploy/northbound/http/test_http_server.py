@@ -267,7 +267,11 @@ def test_metrics_need_their_token(bench: ServiceBench) -> None:
 def _gate(limits: HttpLimits) -> Iterator[tuple[ConnectionGate, int]]:
     """Serve a short and a long answer without TLS, in a thread."""
     app: Any = Microdot()
-    app.get("/short")(lambda _request: "short")
+
+    async def short(_request: Any) -> str:  # not in a thread, as all routes of the servers
+        return "short"
+
+    app.get("/short")(short)
     app.get("/long")(lambda _request: "x" * 16_000_000)
 
     async def stream(request: Any) -> Any:
@@ -398,6 +402,32 @@ def test_the_work_of_an_address_is_measured() -> None:
         answers = [_get(sock, "work")[9:12] for _ in range(6)]
         assert answers == [b"200"] * 4 + [b"429"] * 2
         assert b"200 OK" in _get(_open(port, "127.0.0.8", stack), "work")
+
+
+def test_a_known_address_waits_for_its_budget() -> None:
+    """A program that asks one by one is slowed down; each request is 0.05 s of work."""
+    limits = dataclasses.replace(
+        SHORT, work_ms=50, known_work_ms=1000, work_burst_s=1, spared_work_ms=50
+    )
+    with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
+        known = _open(port, "127.0.0.9", stack)
+        assert b"welcome" in _get(known, "login")
+        assert [_get(known, "work")[9:12] for _ in range(5)] == [b"200"] * 5
+
+
+def test_requests_of_a_known_address_that_wait_keep_no_other_out() -> None:
+    limits = dataclasses.replace(
+        SHORT, connections=4, address_rate=1, address_burst=5, total_rate=1e4, total_burst=1e4,
+        idle_s=60,
+    )  # fmt: skip
+    with _gate(limits) as (gate, port), contextlib.ExitStack() as stack:
+        known = [_open(port, "127.0.0.9", stack) for _ in range(4)]
+        assert b"welcome" in _get(known[0], "login")
+        for sock in known:
+            sock.sendall(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
+        for number in range(10):
+            assert b"200 OK" in _get(_open(port, f"127.0.0.{20 + number}", stack))
+        wait_until("refusals", lambda: gate.counters["limited"] > 0)
 
 
 def test_connections_without_a_request_push_no_other_client_out() -> None:

@@ -59,7 +59,7 @@ def test_snmpd_that_hangs_is_started_again(
     assert capfd.readouterr().err.count("snmpd hangs") == 1
 
 
-class _Program:
+class SilentProgram:
     """The socket of an snmpd that answers as many questions as `answers` says."""
 
     def __init__(self, folder: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_silence_is_found_within_15_s_and_a_start_is_none(tmp_path: Path) -> N
             task.cancel()
 
     assert asyncio.run(lasts(2.0)) == float("inf"), "no socket"
-    program = _Program(tmp_path)
+    program = SilentProgram(tmp_path)
     assert asyncio.run(lasts(2.0)) == float("inf"), "never an answer"
     program.answers = 1
     assert quick.hung_s < asyncio.run(lasts(30.0)) < quick.start_s, "an answer ends the start"
@@ -111,7 +111,7 @@ def test_a_silence_is_found_within_15_s_and_a_start_is_none(tmp_path: Path) -> N
 
 
 def test_a_flood_at_its_port_is_no_silence(tmp_path: Path) -> None:
-    """Datagrams of hosts without keys fill the queue of the port: hardly anyone gets an answer."""
+    """Datagrams of hosts without keys fill the queue of the port; questions there are lost."""
     rig = SnmpRig(tmp_path, times=FLOODED)
     with rig.serve():
         first = rig.process.daemon_pid
