@@ -8,6 +8,8 @@ addresses of two rows are exchanged), or if its own number is about this value, 
 (the names of two rows are exchanged).
 """
 
+from typing import Any
+
 from drivers.device.device import GOOD
 from drivers.device.profile import Bit, Point
 from hil.tools.commission.device_access import DeviceAccess
@@ -18,6 +20,11 @@ WRITABLE = "writable"
 Place = tuple[int, int]
 _KINDS = ("u16", "i16")
 _SIGN = 0x8000
+
+
+def writable_places(device: dict[str, Any]) -> list[Place]:
+    """Return the rows of a device with access RW."""
+    return [(function, address) for function, address in device.get(WRITABLE, [])]
 
 
 def find_look_alikes(
