@@ -35,6 +35,7 @@ from hil.tools.commission.device_access import (
     LiveValue,
     check_name_of,
     name_of,
+    writable_places,
 )
 from hil.tools.commission.device_description import DeviceDescription
 from hil.tools.commission.findings import (
@@ -55,7 +56,7 @@ from hil.tools.commission.inputs.argument_values import (
 )
 from hil.tools.commission.inputs.block_size import KEY, find_max_block
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.inputs.look_alikes import find_look_alikes, writable_places
+from hil.tools.commission.inputs.look_alikes import find_look_alikes
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests, highest_value
 from hil.tools.commission.outputs.journal import Journal

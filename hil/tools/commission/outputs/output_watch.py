@@ -26,8 +26,7 @@ from drivers.device.profile import Bit
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
-from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.inputs.look_alikes import Place, writable_places
+from hil.tools.commission.device_access import DeviceAccess, Place, writable_places
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
     BESIDE,
