@@ -40,6 +40,16 @@ IDENTIFICATION = "identification"
 """Key of a device: maker, product and revision that the scan has read by function 43."""
 
 
+WRITABLE = "writable"
+"""Key of a device: (function, address) of the rows of its table with access RW."""
+Place = tuple[int, int]
+
+
+def writable_places(device: dict[str, Any]) -> list[Place]:
+    """Return the rows of a device with access RW."""
+    return [(function, address) for function, address in device.get(WRITABLE, [])]
+
+
 def name_of(identification: dict[str, str]) -> str:
     """Return how a device names itself, as one text."""
     return " ".join(filter(None, identification.values()))

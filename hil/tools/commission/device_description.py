@@ -16,14 +16,13 @@ from typing import Any
 from drivers.tools.lib.profile_folders import package_models
 from hil.errors import BenchError
 from hil.io.regular_file import write_whole
-from hil.tools.commission.device_access import IDENTIFICATION, name_of
+from hil.tools.commission.device_access import IDENTIFICATION, WRITABLE, Place, name_of
 from hil.tools.commission.inputs.argument_values import (
     check_name,
     check_profile_name,
     parse_profiles,
 )
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.inputs.look_alikes import WRITABLE, Place
 from hil.tools.commission.inputs.register_table import TableRow, parse_table
 from hil.tools.commission.inputs.row_roles import (
     ROLES,

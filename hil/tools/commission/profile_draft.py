@@ -13,7 +13,8 @@ from fractions import Fraction
 from typing import Any
 
 from hil.errors import BenchError
-from hil.tools.commission.inputs.register_table import WIDE_BITS, TableBit, TableRow
+from hil.tools.commission.inputs.bit_names import TableBit
+from hil.tools.commission.inputs.register_table import WIDE_BITS, TableRow
 from hil.tools.commission.inputs.row_roles import KnownPoint, find_known, free_name, point_of
 from hil.tools.commission.inputs.row_states import (
     ALARM,

@@ -35,6 +35,7 @@ from hil.tools.commission.device_access import (
     LiveValue,
     check_name_of,
     name_of,
+    writable_places,
 )
 from hil.tools.commission.device_description import DeviceDescription
 from hil.tools.commission.findings import (
@@ -50,11 +51,12 @@ from hil.tools.commission.inputs.argument_values import (
     parse_answer,
     parse_gauges,
     parse_number,
+    parse_ports,
     read_gauge,
 )
 from hil.tools.commission.inputs.block_size import KEY, find_max_block
 from hil.tools.commission.inputs.dialogue import Dialogue
-from hil.tools.commission.inputs.look_alikes import WRITABLE, Place, find_look_alikes
+from hil.tools.commission.inputs.look_alikes import find_look_alikes
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 from hil.tools.commission.output_tests import OutputTests, highest_value
 from hil.tools.commission.outputs.journal import Journal
@@ -76,20 +78,6 @@ _DEVICE_FAILURE = "exception 4 "
 _ANY_UNIT_COUNT = 20  # units on one TCP port, above which it seems to ignore the unit address
 _SAMPLES, _TOLERANCE = 5, 0.05
 _LEAST_TOLERANCE = {"Cel": 1.0, "kPa": 5.0, "L/min": 10.0, "%": 2.0}
-
-
-def _parse_ports(answer: str) -> list[str]:
-    """Return the ports of an answer. Raises BenchError and DriverError."""
-    texts = answer.split()
-    if not texts:
-        raise BenchError("no port is given; name a port")
-    for text in texts:
-        port_address(text)
-    return texts
-
-
-def _writable(device: dict[str, Any]) -> list[Place]:
-    return [(function, address) for function, address in device.get(WRITABLE, [])]
 
 
 class Commissioning:
@@ -134,7 +122,7 @@ class Commissioning:
         texts = self.dialogue.ask_valid(
             "ports with field devices, such as /dev/ttyUSB0?baud=19200&parity=E or tcp:HOST:502",
             found[0] if found else "",
-            _parse_ports,
+            parse_ports,
         )
         self.answers["ports"] = texts
         return [str(port_address(text)) for text in texts]
@@ -210,7 +198,7 @@ class Commissioning:
                     time.sleep(0.2)
                 values, bits, errors = access.values(), access.bits(), access.errors
                 identity = access.identity
-            alike = functools.partial(find_look_alikes, access, writable=_writable(device))
+            alike = functools.partial(find_look_alikes, access, writable=writable_places(device))
             name = name_of(device.get(IDENTIFICATION, {}))
             if name and identity == NO_IDENTIFICATION:
                 identity = f"names itself {name}"

@@ -8,6 +8,7 @@ raises BenchError with one line.
 import re
 
 from drivers.tools.lib.arguments import raw_profile
+from drivers.tools.lib.modbus_client import port_address
 from hil.errors import BenchError
 from hil.tools.commission.inputs.register_table import parse_decimal
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
@@ -105,3 +106,13 @@ def parse_number(where: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise BenchError(f"{where}: {text!r} is not a number") from None
+
+
+def parse_ports(answer: str) -> list[str]:
+    """Return the ports of an answer. Raises BenchError and DriverError."""
+    texts = answer.split()
+    if not texts:
+        raise BenchError("no port is given; name a port")
+    for text in texts:
+        port_address(text)
+    return texts

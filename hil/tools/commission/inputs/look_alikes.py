@@ -10,12 +10,9 @@ addresses of two rows are exchanged), or if its own number is about this value, 
 
 from drivers.device.device import GOOD
 from drivers.device.profile import Bit, Point
-from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_access import DeviceAccess, Place
 from hil.tools.commission.inputs.row_roles import DISPLAYED, GAUGED
 
-WRITABLE = "writable"
-"""Key of a device: (function, address) of the rows of its table with access RW."""
-Place = tuple[int, int]
 _KINDS = ("u16", "i16")
 _SIGN = 0x8000
 

@@ -37,6 +37,13 @@ from typing import NamedTuple
 
 from drivers.device.profile_entries import wire_address
 from hil.errors import BenchError
+from hil.tools.commission.inputs.bit_names import (
+    PLAIN,
+    TableBit,
+    find_form,
+    join_lines,
+    parse_names,
+)
 from hil.tools.commission.inputs.table_text import (
     find_header,
     find_separator,
@@ -95,25 +102,6 @@ _REFERENCE_FUNCTIONS = {"3": 4, "4": 3}
 """First digit of a reference to a register: its function code."""
 _NUMBER = re.compile(r"[-+0-9./]{1,30}([eE][-+]?[0-9]{1,2})?$")  # a longer one takes long
 _THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.|$)")
-_BIT = re.compile(
-    r"^(bit\s*|b|d)?(0x[0-9a-f]{1,8}|0|[1-9][0-9]{0,4})\s*[=:]\s*(\S.*)$", re.IGNORECASE | re.ASCII
-)
-PLAIN, BY_BIT, MASKS = "", "bit", "mask"
-"""Forms of the numbers in the column bits: `0=leak`, `bit 0=leak`, `0x01=leak`."""
-_HEXADECIMAL_NAMES = re.compile(r"\s*(?:bit\s*|b|d)?0x", re.IGNORECASE)
-VALUE = "value"
-MEANINGS = ("alarm", "alarm at 0", "state", VALUE)
-"""Meanings that a table can write in brackets after the name of a bit or value."""
-_MEANING = re.compile(
-    rf"^(.*\S)\s*\(\s*({'|'.join(MEANINGS)})\s*\)$".replace(" ", r"\s+"), re.IGNORECASE
-)
-
-
-class TableBit(NamedTuple):
-    """One bit of a row. `meaning`: one of `MEANINGS`; empty if the table does not give it."""
-
-    name: str
-    meaning: str = ""
 
 
 class TableRow(NamedTuple):
@@ -203,14 +191,7 @@ def _split(line: str, separator: str, where: str) -> list[str]:
         cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
         raise BenchError(f"{where}: {error}; write one register in each line") from None
-    return [_join_lines(cell) for cell in cells]
-
-
-def _join_lines(cell: str) -> str:
-    """Return a cell as one line. Lines that are names of bits or values get the separator."""
-    lines = [line.strip() for line in cell.splitlines() if line.strip()]
-    are_names = len(lines) > 1 and all(_BIT.match(line) for line in lines)
-    return (" / " if are_names else " ").join(lines)
+    return [join_lines(cell) for cell in cells]
 
 
 def _find_columns(cells: list[str], where: str) -> list[str]:
@@ -255,7 +236,7 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         raise ValueError(f"{name!r} has a character that cannot be printed; type the name again")
     kind = _parse_type(fields.get("type", ""))
     is_wide = kind in ("u32", "i32")
-    bits, values = _parse_names(fields, kind, 31 if is_wide else 15)
+    bits, values = parse_names(fields, kind, 31 if is_wide else 15)
     if bits or values or kind == BITS:
         _check_plain(fields, kind)
     function = fields.get("function", "")
@@ -277,7 +258,7 @@ def _parse_row(line: int, fields: dict[str, str]) -> TableRow:
         _parse_order(fields.get("order", ""), kind),
         " ".join(fields.get("role", "").split()),
         values or None,
-        _find_form(fields.get("bits", "")) if bits else PLAIN,
+        find_form(fields.get("bits", "")) if bits else PLAIN,
     )
 
 
@@ -290,14 +271,6 @@ def _check_plain(fields: dict[str, str], kind: str) -> None:
         raise ValueError(
             "has bits or values, and a unit or a scale; leave the one or the other out"
         )
-
-
-def _find_form(text: str) -> str:
-    """Return the form of the numbers in the column bits."""
-    prefixes = [match[1] for part in _split_parts(text) if (match := _BIT.match(part))]
-    if _HEXADECIMAL_NAMES.match(text):
-        return MASKS
-    return BY_BIT if all(prefixes) else PLAIN
 
 
 def _parse_access(text: str) -> bool:
@@ -389,74 +362,3 @@ def parse_decimal(text: str) -> Fraction:
 
 def _optional(text: str, key: str) -> Fraction | None:
     return _parse_number(text, key) if text else None
-
-
-def _parse_names(
-    fields: dict[str, str], kind: str, last: int
-) -> tuple[dict[int, TableBit], dict[int, TableBit]]:
-    """Return the bits and the values that a row names."""
-    bits_text, values_text = fields.get("bits", ""), fields.get("values", "")
-    if bits_text and values_text:
-        raise ValueError("has bits and values; give one of them")
-    if bits_text and not any(e.meaning == VALUE for e in _split_names(bits_text).values()):
-        names = _split_names(bits_text)
-        if _HEXADECIMAL_NAMES.match(bits_text):
-            names = {_bit_of_mask(mask, bit): bit for mask, bit in names.items()}
-        return _check_numbers(names, "bit", last), {}
-    values = _check_numbers(_split_names(bits_text or values_text), "value", _LAST_ADDRESS)
-    if values and kind not in ("u16", "i16"):
-        raise ValueError(f"values need the type u16, not {kind}")
-    wrong = next((entry for entry in values.values() if entry.meaning == MEANINGS[1]), None)
-    if wrong is not None:
-        raise ValueError(
-            f"value {wrong.name!r} has the meaning ({wrong.meaning}), which is that of a bit; "
-            f"write ({MEANINGS[0]}) or ({MEANINGS[2]})"
-        )
-    return {}, values
-
-
-def _check_numbers(found: dict[int, TableBit], what: str, last: int) -> dict[int, TableBit]:
-    for number, entry in found.items():
-        if number > last:
-            text = f"{number}={entry.name}"
-            raise ValueError(f"{what} {text!r} is not like 0=leak, from 0 to {last}")
-    return found
-
-
-def _split_names(text: str) -> dict[int, TableBit]:
-    found: dict[int, TableBit] = {}
-    parts = _split_parts(text)
-    for part in parts:
-        match = _BIT.match(part)
-        if match is None:
-            raise ValueError(
-                f"bit {part!r} is not like 0=leak; write each bit by itself, without a range and "
-                "without zeros before its number"
-            )
-        number = int(match[2], 16 if match[2][:2].casefold() == "0x" else 10)
-        if number in found:
-            raise ValueError(f"bit {match[2]} is given twice; give it once")
-        found[number] = _parse_bit(match[3].strip())
-    if len({bool(_HEXADECIMAL_NAMES.match(part)) for part in parts}) > 1:
-        raise ValueError(f"{text!r} has masks and numbers; write one kind of them")
-    return found
-
-
-def _split_parts(text: str) -> list[str]:
-    return [part.strip() for part in re.split(r"[/;,|]", text)] if text else []
-
-
-def _bit_of_mask(mask: int, bit: TableBit) -> int:
-    """Return the number of the bit that a mask such as 0x04 has."""
-    if mask == 0 or mask & (mask - 1):
-        raise ValueError(f"the mask {mask:#x} of {bit.name!r} is not that of one bit")
-    return mask.bit_length() - 1
-
-
-def _parse_bit(text: str) -> TableBit:
-    match = _MEANING.match(text)
-    return (
-        TableBit(text)
-        if match is None
-        else TableBit(match[1], " ".join(match[2].casefold().split()))
-    )

@@ -18,6 +18,7 @@ agent sees them after the answer, too. A bit without a name is an alarm in a reg
 so is a value with a bit that no named value has.
 """
 
+from hil.tools.commission.inputs.bit_names import BY_BIT, MASKS, TableBit
 from hil.tools.commission.inputs.known_phrases import (
     ALARM_PHRASES,
     ALARM_REGISTERS,
@@ -33,14 +34,7 @@ from hil.tools.commission.inputs.known_phrases import (
     is_quantity,
     is_register,
 )
-from hil.tools.commission.inputs.register_table import (
-    BITS,
-    BY_BIT,
-    MASKS,
-    WIDE_BITS,
-    TableBit,
-    TableRow,
-)
+from hil.tools.commission.inputs.register_table import BITS, WIDE_BITS, TableRow
 from hil.tools.commission.inputs.state_words import (
     HISTORY_WORDS,
     PERMISSIVES,

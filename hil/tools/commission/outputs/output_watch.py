@@ -26,8 +26,7 @@ from drivers.device.profile import Bit
 from drivers.errors import DriverError
 from drivers.tools.terminal.end_signals import deferred_end_signals
 from hil.errors import BenchError
-from hil.tools.commission.device_access import DeviceAccess
-from hil.tools.commission.inputs.look_alikes import WRITABLE
+from hil.tools.commission.device_access import DeviceAccess, Place, writable_places
 from hil.tools.commission.outputs.output_guard import OutputGuard
 from hil.tools.commission.outputs.pending import (
     BESIDE,
@@ -104,8 +103,8 @@ class OutputWatch:
                         self._old[f"{device['name']}.{name}"] = (device, old)
                         self._guard.keep(device, WATCHED, old)
                         self._sent.update(words)
-                writable = [tuple(place) for place in device.get(WRITABLE, [])]
-                self._beside += [(device, old) for old in _registers_beside(access, writable)]
+                beside = _registers_beside(access, writable_places(device))
+                self._beside += [(device, old) for old in beside]
         self._is_started = True
 
     def add_sent(self, old: OldWords) -> None:
@@ -243,7 +242,7 @@ class OutputWatch:
         return SideEffect(effect.output, f"{text}; it has its old words again", True)
 
 
-def _registers_beside(access: DeviceAccess, writable: list[tuple[int, ...]]) -> list[OldWords]:
+def _registers_beside(access: DeviceAccess, writable: list[Place]) -> list[OldWords]:
     """Return the words of the single registers that are no output and no measured value."""
     outputs = access.outputs()
     points = {

@@ -9,7 +9,8 @@ import pytest
 from coldloop import main
 from hil.errors import BenchError
 from hil.tools.commission.inputs import known_phrases
-from hil.tools.commission.inputs.register_table import TableBit, TableRow, parse_table
+from hil.tools.commission.inputs.bit_names import TableBit
+from hil.tools.commission.inputs.register_table import TableRow, parse_table
 from hil.tools.commission.inputs.row_states import (
     bit_meaning,
     describe_not_understood,
