@@ -136,16 +136,15 @@ class FeedforwardControl:
             self._integral = _clip(present_k - gain * error, _MAX_CORRECTION_K)
         correction = gain * error
         integral = self._last_integral = self._integral
-        change_k = self._return_history[-1] - self._return_history[0]
-        is_steady = -_STEADY_K < change_k < _STEADY_K
+        is_steady = -_STEADY_K < self._return_history[-1] - self._return_history[0] < _STEADY_K
         error = wave.error_k if wave.active else error  # of a slow one too
         if error > _DEADBAND_K or error < -_DEADBAND_K:
             # Towards 0, the integral that a bumpless transfer has left ends quickly.
             grows = (correction > 0.0) == (integral > 0.0)
             share = _TRANSIENT_SHARE if grows and not is_steady else 1.0
             share = _WAVE_SHARE if wave.active or self._is_gentle else share
-            share *= self._integral_share
-            integral = _clip(integral + share * gain * error * dt / _INTEGRAL_S, _MAX_CORRECTION_K)
+            change_k = self._integral_share * share * gain * error * dt / _INTEGRAL_S
+            integral = _clip(integral + change_k, _MAX_CORRECTION_K)
         self._next_integral = integral
         self.correction = correction + integral
         demand = exchanger.valve_for_effect((compensated_c - setpoint + self.correction) / span_k)
