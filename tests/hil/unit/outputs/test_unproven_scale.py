@@ -192,7 +192,7 @@ def test_a_register_that_can_be_written_is_a_look_alike(
     cdu: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The table has it as a monitored row, also as bits."""
-    mode = "5;Unit mode;u16;;;RW;0=summer (state);"
+    mode = "5;Unit mode;u16;;;RW;bit 0=summer (state);"
     lines = [line for line in TABLE.splitlines() if not line.startswith("5;")]
     (site.parent / "table.csv").write_text("\n".join([*lines, mode[:-1]]), encoding="utf-8")
     assert main(["modbus", "write", cdu, "7", "5", "600", "--yes"]) == 0
