@@ -63,7 +63,6 @@ _REASONS = (
     ("cooling", "the estimate of a suspect return follows a change of the valve slowly"),
     ("cooling", "a restart keeps the reason of a suspicion, and the fans continue as they ran"),
     ("", "rates of the clock by lines, and more of its earlier states"),
-    ("cooling", "travel of the valve has a budget; the set-point of the optimiser falls slowly"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
