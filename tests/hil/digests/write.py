@@ -68,7 +68,6 @@ _REASONS = (
         "a valve with stiction waits for a steady return; a shut branch is no false sensor",
     ),
     ("", "rates of the clock by lines, and more of its earlier states"),
-    ("cooling", "travel of the valve has a budget; the set-point of the optimiser falls slowly"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
