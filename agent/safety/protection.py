@@ -163,6 +163,8 @@ class Protection:
             if not self.resistance.is_changed:
                 self.curve.add(flow_lpm, kpa, self.drives)
             elif not self.resistance.is_shut:
+                is_false = self.curve.is_false_pressure(kpa, self.drives)
+                self.resistance.use_false_pressure(is_false)
                 self.resistance.confirm(self.curve.is_throttled(flow_lpm, kpa, self.drives))
         is_consistent = not self.resistance.is_changed
         self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt, is_consistent)

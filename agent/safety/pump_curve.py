@@ -71,15 +71,27 @@ class PumpCurve:
 
         No single false sensor looks like this. False also if the usual values are not known.
         """
-        running = _running(drives)
-        if flow is None or kpa is None or running is None or not running[1]:
+        expected = self._expected(drives)
+        if flow is None or kpa is None or expected is None:
             return False
+        usual_lpm, usual_kpa = expected
+        return flow < _SHUT * usual_lpm and _SHUT_KPA < kpa / usual_kpa < _SHUT_OFF_KPA
+
+    def is_false_pressure(self, kpa: "float | None", drives: "list[DriveWatch]") -> bool:
+        """Return whether the pressure is more than any pump gives at this speed."""
+        expected = self._expected(drives)
+        return kpa is not None and expected is not None and kpa >= _SHUT_OFF_KPA * expected[1]
+
+    def _expected(self, drives: "list[DriveWatch]") -> "tuple[float, float] | None":
+        """Return the usual (flow, pressure) at this speed, in L/min and kPa; None: unknown."""
+        running = _running(drives)
+        if running is None or not running[1]:
+            return None
         count, speed = running
         usual = self._usual.get(count)
         if usual is None or usual[2] < _SHUT_COUNT:
-            return False
-        kpa_ratio = kpa / (speed * speed * usual[1])
-        return flow < _SHUT * usual[0] * speed and _SHUT_KPA < kpa_ratio < _SHUT_OFF_KPA
+            return None
+        return usual[0] * speed, usual[1] * speed * speed
 
 
 def _running(drives: "list[DriveWatch]") -> "tuple[int, float] | None":

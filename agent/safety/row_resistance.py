@@ -11,7 +11,9 @@ while a sensor was false.
 
 `is_shut`: flow and pressure against the speed of the pumps show it too (`confirm`), so no sensor is
 false: a branch is shut. This ends only when the resistance returns, or a person accepts the row as
-it is. No time makes it the usual row, and a restart keeps it (`words`, `restore`).
+it is. No time makes it the usual row, and a restart keeps it (`words`, `restore`). A pressure that
+no pump can give, for `_FALSE_COUNT` readings, shows that the sensor is false
+(`use_false_pressure`): then nothing is certain until the resistance is the usual one again.
 """
 
 from agent.core.alarm_record import DEGRADED, AlarmRecord
@@ -28,6 +30,7 @@ _BAND, _END_BAND, _LEARN_BAND = 0.25, 0.15, 0.1
 _CHANGED_AFTER = 3
 _MIN_FLOW_FRACTION, _MIN_KPA = 0.15, 3.0
 _MOVING_FRACTION = 0.01
+_FALSE_COUNT = 3
 _SCALE, _DIGITS = 1_000_000_000, 12
 _LEARN_COUNT, _ADOPT_COUNT = 300, 30_000
 """Readings of the mean in the usual state, and while the resistance differs."""
@@ -43,6 +46,7 @@ class RowResistance:
         self._mean = 0.0
         self._mean_count = self._change_count = self._changed_readings = 0
         self._last_flow = self._max_flow = 0.0
+        self._false_count = 0
 
     def add(self, flow: "float | None", kpa: "float | None") -> bool:
         """Add a new reading: L/min, kPa. Return whether a changed state became the usual one."""
@@ -71,6 +75,7 @@ class RowResistance:
         )
         if -band < change < band:
             self._change_count, self.is_changed, self.is_shut = 0, False, False
+            self._false_count = 0
         elif not is_settling:
             self._change_count += 1
             self.is_changed = self.is_changed or self._change_count >= _CHANGED_AFTER
@@ -89,8 +94,14 @@ class RowResistance:
 
     def confirm(self, is_throttled: bool) -> None:
         """Use what flow and pressure against the speed show; see `PumpCurve.is_throttled`."""
-        if is_throttled and self.is_changed and self.is_higher:
+        is_false = self._false_count >= _FALSE_COUNT
+        if is_throttled and self.is_changed and self.is_higher and not is_false:
             self.is_shut = True
+
+    def use_false_pressure(self, is_false: bool) -> None:
+        """Use whether the pressure is too high for the pumps; see `PumpCurve.is_false_pressure`."""
+        if self._false_count < _FALSE_COUNT:
+            self._false_count = self._false_count + 1 if is_false else 0
 
     def accept(self) -> bool:
         """Take the row as it is as the usual one. Return False if no branch is shut."""

@@ -12,6 +12,11 @@ ReadFunction = Callable[[Testbed, Status, str], float | None]
 """Reads a measure from the testbed, the agent's status and the argument; None: not known."""
 
 
+def component_status(status: Status, name: str) -> Status:
+    """Return the status of a component of the agent; {} without it, or if it has just failed."""
+    return status.get(name) or {}
+
+
 @dataclass(frozen=True)
 class Measure:
     """One measure: unit, meaning, and the function that reads it.

@@ -5,21 +5,26 @@ They come from the status of the components `cooling` and `safety`, and from the
 """
 
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, Status
+from hil.measure.base import Measure, Status, component_status
 
 
-def _setpoint_c(_: Testbed, status: Status, __: str) -> float:
-    return float(status["supply"]["setpoint_milli_c"]) / 1000
+def _setpoint_c(_: Testbed, status: Status, __: str) -> float | None:
+    supply = component_status(status, "supply")
+    return float(supply["setpoint_milli_c"]) / 1000 if supply else None
 
 
 def _min_setpoint_c(_: Testbed, status: Status, __: str) -> float:
-    minimum = status.get("cooling", {}).get("floor_milli_c")
+    minimum = component_status(status, "cooling").get("floor_milli_c")
     return 0.0 if minimum is None else float(minimum) / 1000
 
 
 def _pump_output_pct(_: Testbed, status: Status, __: str) -> float:
-    commands = [pump or 0 for pump in status["dp"]["pumps_asked_milli_pct"]]
-    return float(status.get("cooling", {}).get("output_milli_pct", max(commands))) / 1000
+    pressure = component_status(status, "dp")
+    commands = [pump or 0 for pump in pressure.get("pumps_asked_milli_pct", [])]
+    return (
+        float(component_status(status, "cooling").get("output_milli_pct", max(commands, default=0)))
+        / 1000
+    )
 
 
 def _dew_margin_k(testbed: Testbed, _: Status, __: str) -> float:
@@ -27,7 +32,7 @@ def _dew_margin_k(testbed: Testbed, _: Status, __: str) -> float:
 
 
 def _fan_command_pct(_: Testbed, status: Status, __: str) -> float:
-    return float(status.get("cooling", {}).get("fans_milli_pct", 0)) / 1000
+    return float(component_status(status, "cooling").get("fans_milli_pct", 0)) / 1000
 
 
 def _fan_speed_pct(testbed: Testbed, _: Status, __: str) -> float:
@@ -35,21 +40,23 @@ def _fan_speed_pct(testbed: Testbed, _: Status, __: str) -> float:
 
 
 def _count_latched(_: Testbed, status: Status, __: str) -> float:
-    return float(sum(cause["latched"] for cause in status.get("safety", {}).get("causes", [])))
+    return float(
+        sum(cause["latched"] for cause in component_status(status, "safety").get("causes", []))
+    )
 
 
 def _read_valve_curve(_: Testbed, status: Status, __: str) -> float:
-    cooling = status.get("cooling", {})
+    cooling = component_status(status, "cooling")
     shape: list[int] = cooling.get("curve_milli", [1000])
     return float(cooling.get("scale_milli", 1000)) / 1000 * sum(shape) / len(shape) / 1000
 
 
 def _count_proposals(_: Testbed, status: Status, __: str) -> float:
-    return float(len(status.get("cooling", {}).get("autotune", {}).get("propose", [])))
+    return float(len(component_status(status, "cooling").get("autotune", {}).get("propose", [])))
 
 
 def _count_passed_proofs(_: Testbed, status: Status, __: str) -> float:
-    tests = status.get("cooling", {}).get("proofs", [])
+    tests = component_status(status, "cooling").get("proofs", [])
     return float(sum(test["result"] == "passed" for test in tests))
 
 
@@ -86,12 +93,12 @@ COOLING_MEASURES = {
     "proofs_kept": Measure(
         "",
         "proof records in the store",
-        lambda _, s, __: float(len(s.get("cooling", {}).get("kept", []))),
+        lambda _, s, __: float(len(component_status(s, "cooling").get("kept", []))),
     ),
     "rotations": Measure(
         "",
         "changes of the lead pump",
-        lambda _, s, __: float(s.get("cooling", {}).get("rotations", 0)),
+        lambda _, s, __: float(component_status(s, "cooling").get("rotations", 0)),
     ),
 }
 """Merged into `hil.measure.registry.MEASURES`."""

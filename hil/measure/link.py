@@ -2,23 +2,26 @@
 """Measures of the log: counters of the agent, and records on the ground."""
 
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, ReadFunction, Status
+from hil.measure.base import Measure, ReadFunction, Status, component_status
 
 
 def _log_value(name: str) -> ReadFunction:
-    return lambda _, status, __: float(status["log"][name]) if "log" in status else None
+    return lambda _, status, __: (
+        float(log[name]) if (log := component_status(status, "log")) else None
+    )
 
 
 def _class_sum(name: str) -> ReadFunction:
     return lambda _, status, __: (
-        float(sum(status["log"][name].values())) if "log" in status else None
+        float(sum(log[name].values())) if (log := component_status(status, "log")) else None
     )
 
 
 def _receipts_rejected(_: Testbed, status: Status, __: str) -> float | None:
-    if "log" not in status:
+    log = component_status(status, "log")
+    if not log:
         return None
-    receipts = status["log"]["receipts"]
+    receipts = log["receipts"]
     return float(receipts["forged"] + receipts["foreign"] + receipts["unsent"])
 
 

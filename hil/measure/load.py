@@ -5,16 +5,17 @@ from collections.abc import Callable
 
 from hil.bench.load_bank import LoadBank
 from hil.bench.testbed import Testbed
-from hil.measure.base import Measure, ReadFunction, Status
+from hil.measure.base import Measure, ReadFunction, Status, component_status
 
 STATES = ("free", "derated", "limited", "lost", "shed")
 
 
 def _power_limit_value(read: Callable[[Status], float | None]) -> ReadFunction:
-    """Read the status of the component `throttle`; None without it."""
+    """Read the status of the component `throttle`; None without it, or if it has just failed."""
 
     def read_measure(_: Testbed, status: Status, __: str) -> float | None:
-        return read(status["throttle"]) if "throttle" in status else None
+        throttle = component_status(status, "throttle")
+        return read(throttle) if throttle else None
 
     return read_measure
 
@@ -46,10 +47,11 @@ def _kilo_value(key: str) -> ReadFunction:
 
 
 def _energy_value(read: Callable[[Testbed, Status], float | None]) -> ReadFunction:
-    """Read the status of the component `ledger`; None without it."""
+    """Read the status of the component `ledger`; None without it, or if it has just failed."""
 
     def read_measure(testbed: Testbed, status: Status, _: str) -> float | None:
-        return read(testbed, status["ledger"]) if "ledger" in status else None
+        ledger = component_status(status, "ledger")
+        return read(testbed, ledger) if ledger else None
 
     return read_measure
 

@@ -10,7 +10,8 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R4   flow = k sqrt(dP)                              k: learned
     R3   flow = n * pump speed                          n: learned
 
-A flow below R3 with a dP above it is no false sensor: a branch of the row is shut.
+A flow below R3 with a dP above it, up to the shut-off pressure, is no false sensor: a branch of the
+row is shut.
 
 R1 and R6 without the supply: an error d of the supply shifts both by -d. An error d of the return
 shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The factors of R1
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 _FINE_PROOF_S, _SWAPPED_PROOF_S = 9.5, 9.5
 _GROSS_S = 19.5
 _FLOW_OR_DP_PROOF_S, _METER_LAG_S = 1.5, 1.5
+_SHUT_OFF = 126 / 100
+"""Flow that the shut-off pressure of a pump stands for, of the flow that it gives: the root of 1.6
+(`agent.safety.pump_curve`).
+"""
 _STEADY_S = 29.5
 _UNSTEADY_S, _FIRST_UNSTEADY_S = 60.0, 30.0
 _FILTER_S = 60.0
@@ -166,7 +171,9 @@ class RowPlausibility:
                 self._damped[0] = None
         if flow is not None and by_dp is not None and by_pump is not None:
             # The row takes less flow and the pumps give more pressure: both sensors are right.
+            # But no pump at this speed gives more than its shut-off pressure.
             is_shut = flow < by_pump - tolerance / 2.0 < by_dp - tolerance
+            is_shut = is_shut and by_dp < _SHUT_OFF * by_pump
             flow_apart = _is_third(flow, by_dp, by_pump, tolerance) and not is_shut
             dp_apart = _is_third(by_dp, flow, by_pump, tolerance) and not is_shut
             self._flow_s = self._flow_s + dt if flow_apart else 0.0

@@ -231,6 +231,17 @@ def test_a_drive_that_fails_from_the_start_is_a_sign():
         eq((failures, made.unit.again), (failures, again))
 
 
+def test_a_pressure_that_was_too_high_for_the_pumps_proves_no_shut_branch():
+    for pressure_share, is_shut in ((1.3, True), (1.8, False)):
+        made = DryRow(Protection)
+        made.step(1000)
+        made.flow_share, made.pressure_share = 0.85, pressure_share
+        made.step(60)
+        made.pressure_share = 1.3
+        made.step(60)
+        eq((pressure_share, made.limits.is_branch_shut), (pressure_share, is_shut))
+
+
 def test_a_branch_that_is_certainly_shut_gets_all_flow_while_a_load_is_hot():
     for flow_share, is_shut in ((0.85, True), (1.0, False)):
         made = DryRow(Protection)

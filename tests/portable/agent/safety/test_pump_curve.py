@@ -140,3 +140,17 @@ def test_a_throttled_row_needs_a_usual_one():
         give(curve, count, 100.0, 100.0, (100.0, 0.0))
         drives = [SpeedOfDrive(speed) for speed in speeds]
         eq((count, speeds, curve.is_throttled(45.0, 28.0, drives)), (count, speeds, throttled))
+
+
+def test_a_pressure_that_no_pump_gives_is_false():
+    for count, kpa, speeds, is_false in (
+        (30, 39.0, (50.0, 0.0), False),
+        (30, 41.0, (50.0, 0.0), True),
+        (30, None, (50.0, 0.0), False),
+        (29, 41.0, (50.0, 0.0), False),
+        (30, 41.0, (50.0, None), False),
+    ):
+        curve = PumpCurve()
+        give(curve, count, 100.0, 100.0, (100.0, 0.0))
+        drives = [SpeedOfDrive(speed) for speed in speeds]
+        eq((count, kpa, curve.is_false_pressure(kpa, drives)), (count, kpa, is_false))

@@ -179,6 +179,29 @@ def test_a_lower_resistance_is_no_shut_branch():
     eq((row.is_changed, row.is_shut), (True, False))
 
 
+def test_a_false_pressure_proves_no_shut_branch_later():
+    """Three readings in a row count, until the resistance is the usual one again."""
+    for readings, is_shut in (([True] * 3, False), ([True, True, False, True, True], True)):
+        row = usual_row()
+        for _ in range(3):
+            row.add(85.0, 220.0)
+        for is_false in readings:
+            row.use_false_pressure(is_false)
+        row.use_false_pressure(False)
+        row.add(85.0, 120.0)
+        row.confirm(True)
+        eq((readings, row.is_shut), (readings, is_shut))
+    row = usual_row()
+    for _ in range(3):
+        row.add(85.0, 220.0)
+        row.use_false_pressure(True)
+    row.add(100.0, 100.0)
+    for _ in range(3):
+        row.add(85.0, 120.0)
+    row.confirm(True)
+    eq(row.is_shut, True)
+
+
 def test_a_person_accepts_the_row_as_it_is():
     row = shut_row()
     eq((row.accept(), row.is_changed, row.is_higher, row.is_shut), (True, False, False, False))

@@ -181,6 +181,17 @@ def test_less_flow_is_a_shut_branch_only_if_the_pressure_rises():
         eq((kpa, found), (kpa, [] if index is None else [index]))
 
 
+def test_a_pressure_above_the_shut_off_pressure_is_false():
+    """Some flow less than the pumps give: 1.5 times the pressure is possible, 1.8 times is not."""
+    for kpa, index in ((120.0, None), (144.0, 3)):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.flow_lpm, r.dp_kpa = 140.0, kpa
+        run(row, r, 10)
+        found = [i for i, reason in enumerate(suspects(row)) if reason]
+        eq((kpa, found), (kpa, [] if index is None else [index]))
+
+
 def test_pressure_that_is_right_again_is_not_judged_by_old_values():
     row, r = steady_row()
     run(row, r, 120)
