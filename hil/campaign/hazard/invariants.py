@@ -156,7 +156,7 @@ class ReportedInvariant(Invariant):
     def step(self, truth: Truth) -> None:
         """Compare the power of each load with what the agent reports."""
         status = truth.status
-        if status is None or "throttle" not in status or not truth.is_powered:
+        if status is None or not status.get("throttle") or not truth.is_powered:
             return
         off = reported_off(status)
         limits = {load["name"]: load for load in status["throttle"]["loads"]}
@@ -256,7 +256,7 @@ class RecoveryInvariant(Invariant):
             return
         if any(fault.is_permanent for fault in self.case.faults):
             return
-        latched = [cause["code"] for cause in status.get("safety", {}).get("causes", [])]
+        latched = [cause["code"] for cause in (status.get("safety") or {}).get("causes", [])]
         if not latched:
             codes = ", ".join(truth.alarms) or "no alarm"
             self.violate(truth.at_s, f"state {status['state']} 300 s after the faults: {codes}")
@@ -293,7 +293,7 @@ class RestartInvariant(Invariant):
 
     def _judge_setpoint(self, truth: Truth) -> None:
         status = truth.status
-        if status is None or not truth.is_powered or "cooling" not in status:
+        if status is None or not truth.is_powered or not status.get("cooling"):
             return
         floor: Any = status["cooling"]["floor_milli_c"]
         setpoint: Any = status["supply"]["setpoint_milli_c"]
