@@ -275,6 +275,9 @@ def test_foreign_requests_are_refused(bench: PageBench) -> None:
     assert http_status(bench.address + "reports/../page.js") == 404
     assert http_status(bench.address + f"reports/..%2f/{RECORD_FILE}") == 404
     plain = urllib.request.Request(bench.address + "ask/abort", b"{}")
+    with pytest.raises(urllib.error.HTTPError, match="415"):
+        urllib.request.urlopen(plain, timeout=20)
+    plain.add_header("Origin", "http://evil.example")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(plain, timeout=20)
 
