@@ -269,7 +269,7 @@ def test_the_first_write_comes_soon_after_the_reset(tmp_path: Path) -> None:
     """The time is counted in instructions, 125 million a second, so it is the same everywhere.
 
     A unit with log and modem needs 1.10 s; most of it is the loading of modules. The check of the
-    hash of the application takes 0.3 ms for each kB of it.
+    hash of the application takes 0.4 ms for each kB of it.
     """
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")
