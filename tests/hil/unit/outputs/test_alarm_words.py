@@ -12,12 +12,16 @@ from coldloop import main
 from drivers.device.device import ModbusDevice
 from drivers.device.profile import DeviceProfile
 from drivers.modbus.bus import TransactionResult
+from hil.errors import BenchError
+from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.device_access import DeviceAccess
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.inputs.register_table import parse_table
 from hil.tools.commission.output_tests import NOT_UNDERSTOOD, OutputTests, find_unseen_alarms
 from hil.tools.commission.outputs.journal import Journal
-from hil.tools.commission.outputs.output_guard import OutputGuard
+from hil.tools.commission.outputs.output_guard import AgentGuard, OutputGuard
+from hil.tools.commission.outputs.run_guard import returned_outputs
+from hil.tools.commission.outputs.site_journals import unit_devices
 from hil.tools.commission.profile_draft import draft_profile
 from hil.tools.commission.table_profile import make_profile
 from hil.tools.commission.tuning.step_test import LoopLimits, StepTest
@@ -276,3 +280,31 @@ def test_a_step_test_sees_all_alarms_of_the_site(
         == "refused"
     )
     assert line.writes == 2
+
+
+@pytest.mark.parametrize("cdu", [""], indirect=True)
+@pytest.mark.parametrize("is_read", [True, False])
+def test_the_agent_does_not_start_while_an_alarm_is_on(
+    cdu: str, site: Path, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by `hil run --real` nor by the site acceptance of the commissioning."""
+    assert main(command(cdu, site, "--write-test", "--to", "check")) == 0
+    unit = load_unit(site / "unit.json")
+    with returned_outputs(unit):
+        pass
+    problem = "alarm Leak is on" if is_read else "the alarms cannot be read: no reply"
+    monkeypatch.setattr(DeviceAccess, "alarm_problem", lambda _: problem)
+    text = f"^cdu: {problem}; the agent was not started$"
+    with pytest.raises(BenchError, match=text), returned_outputs(unit):
+        pytest.fail("started")
+    pending = Journal(site).pending
+    guard = AgentGuard(unit, unit_devices(unit), pending, lambda _: access_of(unit))
+    with pytest.raises(BenchError, match=text):
+        guard.keep_all()
+    assert pending.entries == []
+
+
+def access_of(unit: UnitFile) -> DeviceAccess:
+    device = unit.raw["devices"][0]
+    port = unit.raw["buses"][device["bus"]]
+    return DeviceAccess(port, device["unit"], unit.raw_profiles[device["profile"]], 1000)
