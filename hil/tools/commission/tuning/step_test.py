@@ -43,6 +43,10 @@ _MOST_MISSING = 5  # samples in a row
 _SUPPLY = "SupplyTemperatureCelsius"
 
 
+class _AlarmError(TuningError):
+    """An alarm is on. After the step it has failed the test: the step can have brought it."""
+
+
 class LoopLimits(NamedTuple):
     """Limits of a test: step, percent; changes of the value in its unit; times of one step, s.
 
@@ -126,7 +130,8 @@ class StepTest:
                 process = self._step_and_back(target, old)
                 state, reason = DONE, ""
             except TuningError as failure:
-                state, reason, is_disturbed = REFUSED, str(failure), is_disturbance(failure)
+                state = FAILED if isinstance(failure, _AlarmError) else REFUSED
+                reason, is_disturbed = str(failure), is_disturbance(failure)
             except PortError as failure:
                 state, reason = FAILED, str(failure)
         if problems:
@@ -230,7 +235,7 @@ class StepTest:
         unknown = ""
         for access in (self.actuator, self.sensor, *self._beside):
             if access.device.active_alarm_bits():
-                raise TuningError(access.alarm_problem())
+                raise _AlarmError(access.alarm_problem())
             unknown = unknown or access.alarm_problem()
         return unknown
 
