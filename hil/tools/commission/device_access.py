@@ -180,6 +180,10 @@ class DeviceAccess:
             for bit in self.profile.bits
         )
 
+    def has_alarms(self) -> bool:
+        """Return whether the profile has alarms."""
+        return any(bit.alarm for bit in self.profile.bits)
+
     def alarm_problem(self) -> str:
         """Return the alarms of the last poll, or that they are not known; empty if none is on.
 

@@ -93,7 +93,7 @@ class StepTest:
         beside: Iterable[DeviceAccess] = (),
     ) -> None:
         """`beside`: the other devices of the site, whose alarms end the test, too."""
-        self._beside = list(beside)
+        self._beside = [access for access in beside if access.has_alarms()]
         self.actuator, self.sensor = actuator, sensor
         self.points, self.limits = points, limits
         self.supply_max_c = supply_max_c

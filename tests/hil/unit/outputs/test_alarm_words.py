@@ -282,6 +282,15 @@ def test_a_step_test_sees_all_alarms_of_the_site(
     assert line.writes == 2
 
 
+def test_a_step_test_does_not_read_devices_without_alarms(line: SiteClient) -> None:
+    moved, limits = open_unit(_CDU), LoopLimits(4.0, 1.5, 40.0, 10.0, 40.0, "kPa")
+    plain = DeviceAccess("tcp:127.0.0.1:9", 8, draft("1;Return temperature;i16;0.1;°C;R;;;"))
+    beside = [open_unit(_PANEL, moved), plain]
+    point = "PumpSpeedControlPercent"
+    test = StepTest(moved, point, moved, {"DeltaPressurekPa": 1.0}, limits, 40.0, beside)
+    assert test._beside == beside[:1]
+
+
 @pytest.mark.parametrize("cdu", [""], indirect=True)
 @pytest.mark.parametrize("is_read", [True, False])
 def test_the_agent_does_not_start_while_an_alarm_is_on(
