@@ -99,7 +99,7 @@ class OutputTests:
             return {"point": name, "state": NOT_TESTED, "reason": reason}
         with self._open(device) as access:
             unproven = self._unproven(name, highest_value(access, point))
-        refusal = find_alarms(devices, self._open) or find_unseen_alarms(devices, self.dialogue)
+        refusal = find_unseen_alarms(devices, self.dialogue) or find_alarms(devices, self._open)
         refusal = refusal or (unproven if self.dialogue.assume_yes else "")
         if refusal:
             self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
