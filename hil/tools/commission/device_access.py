@@ -85,6 +85,7 @@ class DeviceAccess:
         self.profile: DeviceProfile = Model(raw).profile_for(self._unit)
         self.device: ModbusDevice = probe_device(self._unit, self.profile)
         self.errors: list[str] = []
+        self._unread = {tag for _, tag in self.device.poll_requests() if self._has_alarms(tag)}
 
     def __enter__(self) -> Self:
         return self
@@ -161,11 +162,39 @@ class DeviceAccess:
         result = self.client.request(self.device.unit, request)
         if result.status == pdu.GOOD:
             self.device.store_block(tag, result.values, result.done_at)
+            self._unread.discard(tag)
             return
+        if self._has_alarms(tag):
+            self._unread.add(tag)
         block = self.device.blocks[tag]
         last = block.address + block.count - 1
         self.errors.append(f"registers {block.address} to {last}: {describe_result(result)}")
         self.device.block_failed(tag, result.done_at)
+
+    def _has_alarms(self, tag: int) -> bool:
+        block = self.device.blocks[tag]
+        return any(
+            bit.alarm
+            and bit.function == block.function
+            and block.address <= bit.address < block.address + block.count
+            for bit in self.profile.bits
+        )
+
+    def has_alarms(self) -> bool:
+        """Return whether the profile has alarms."""
+        return any(bit.alarm for bit in self.profile.bits)
+
+    def alarm_problem(self) -> str:
+        """Return the alarms of the last poll, or that they are not known; empty if none is on.
+
+        A register of alarms that has not replied shows nothing: its last state can be old.
+        """
+        alarms = self.device.active_alarm_bits()
+        if alarms:
+            return f"alarm {', '.join(alarms)} is on"
+        if self._unread:
+            return f"the alarms cannot be read: {'; '.join(self.errors) or 'no reply'}"
+        return ""
 
     def values(self) -> list[LiveValue]:
         """Return the values of the last poll."""
@@ -312,3 +341,19 @@ def find_other_devices(
         except DriverError:
             continue
     return found
+
+
+def find_alarms(
+    devices: list[dict[str, Any]], open_device: Callable[[dict[str, Any]], DeviceAccess]
+) -> str:
+    """Return an alarm of the devices that is on or cannot be read, with its device; or empty."""
+    for device in devices:
+        try:
+            with open_device(device) as access:
+                access.poll()
+                problem = access.alarm_problem()
+        except (BenchError, DriverError) as error:
+            problem = f"the alarms cannot be read: {error}"
+        if problem:
+            return f"{device['name']}: {problem}"
+    return ""

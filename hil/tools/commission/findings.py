@@ -25,6 +25,8 @@ _MIN_RANGE_FRACTION = 0.1
 """Part of its range that an output must have for its display to prove its scale."""
 ALIKE = "alike"
 """Key of a gauge: the other registers that agree with it (`inputs.look_alikes`)."""
+EARLIER = "earlier"
+"""Key of the values: the points whose gauges were compared before, and not read again."""
 SHOWN = "shown"
 """Key of a write test: what the display has shown at the tested value."""
 
@@ -122,10 +124,18 @@ def unproven_scale(name: str, high: float, values: dict[str, Any]) -> str:
 
 
 def indistinct_gauges(values: dict[str, Any]) -> dict[str, str]:
-    """Return a line for each measured point whose gauge agrees with a wrong register, too."""
+    """Return a line for each point whose gauge is old, or agrees with a wrong register, too."""
     found = {}
     for gauge in values["gauges"]:
-        if not isinstance(gauge["gauge"], float) or _point_of(gauge) not in GAUGED:
+        if not isinstance(gauge["gauge"], float):
+            continue
+        if {gauge["point"], _point_of(gauge)} & set(values.get(EARLIER, ())):
+            found[gauge["point"]] = (
+                f"{gauge['point']}: its gauge was read for an earlier comparison; read it again, "
+                "and repeat with --gauge and `--from values`"
+            )
+            continue
+        if _point_of(gauge) not in GAUGED:
             continue
         same = _look_alikes(gauge, values, GAUGED)
         if gauge["unit"] in _ZERO_AT_REST and abs(gauge["gauge"]) <= gauge["tolerance"]:

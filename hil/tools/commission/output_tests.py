@@ -2,14 +2,15 @@
 """Step `write-test` of `coldloop commission`: the write test of each output, one after the other.
 
 Does not write by itself (`hil.tools.commission.outputs.write_test`). It asks for permission, and
-lets a test fail that has moved another output (`hil.tools.commission.outputs.output_watch`).
+lets a test fail that has moved another output (`hil.tools.commission.outputs.output_watch`), or
+after which an alarm is on. The alarms of all devices of the site count: a leak panel is one.
 """
 
 import argparse
 from collections.abc import Callable
 from typing import Any
 
-from hil.tools.commission.device_access import DeviceAccess
+from hil.tools.commission.device_access import DeviceAccess, find_alarms
 from hil.tools.commission.findings import SHOWN
 from hil.tools.commission.inputs.argument_values import NO_GAUGE, parse_answer, read_gauge
 from hil.tools.commission.inputs.dialogue import Dialogue
@@ -64,14 +65,24 @@ class OutputTests:
                     points = access.outputs()
                 for point in points:
                     is_left = any(result["state"] == LEFT for result in results)
-                    results.append(self._test(device, point, watch, is_left=is_left))
+                    results.append(self._test(devices, device, point, watch, is_left=is_left))
             tested = [r for r in results if r["state"] not in (NOT_TESTED, REFUSED)]
             for effect in watch.settle_late() if tested else ():
                 own = [result for result in tested if result["point"] == effect.output]
                 self._add_effects((own or tested)[-1], [effect])
+            for result in tested[-1:]:
+                self._add_alarm(result, devices)
         return results
 
-    def _test(self, device: Device, point: str, watch: OutputWatch, *, is_left: bool) -> Result:
+    def _test(
+        self,
+        devices: list[Device],
+        device: Device,
+        point: str,
+        watch: OutputWatch,
+        *,
+        is_left: bool,
+    ) -> Result:
         """Return the result of the test of one output, with its side effects on the others."""
         name = f"{device['name']}.{point}"
         refusal = self._refuse(device["name"])
@@ -88,7 +99,7 @@ class OutputTests:
             return {"point": name, "state": NOT_TESTED, "reason": reason}
         with self._open(device) as access:
             unproven = self._unproven(name, highest_value(access, point))
-        refusal = find_unseen_alarms(device, self.dialogue)
+        refusal = find_unseen_alarms(devices, self.dialogue) or find_alarms(devices, self._open)
         refusal = refusal or (unproven if self.dialogue.assume_yes else "")
         if refusal:
             self.dialogue.say(f"  {name}: {REFUSED} {refusal}")
@@ -119,6 +130,7 @@ class OutputTests:
         for old in kept[:1]:
             watch.add_sent(old)
         self._add_effects(found, watch.settle())
+        self._add_alarm(found, devices)
         return found
 
     def _compare_display(
@@ -142,6 +154,13 @@ class OutputTests:
             return f"the display shows {shown[0]:g} {unit}: {reason}"
         return ""
 
+    def _add_alarm(self, result: Result, devices: list[Device]) -> None:
+        """Let a test fail after which an alarm is on."""
+        problem = find_alarms(devices, self._open) if result["state"] == DONE else ""
+        if problem:
+            result["state"], result["reason"] = FAILED, f"after the test: {problem}"
+            self.dialogue.say(f"  {result['point']}: {FAILED} {result['reason']}")
+
     def _add_effects(self, result: Result, effects: list[SideEffect]) -> None:
         """Let a test fail that has moved another output."""
         for effect in effects:
@@ -157,14 +176,14 @@ def highest_value(access: DeviceAccess, name: str) -> float:
     return (point.limits or (0, 0))[1] * point.numerator / point.denominator
 
 
-def find_unseen_alarms(device: Device, dialogue: Dialogue) -> str:
-    """Return why no output of a device is moved: the technician has not excluded its alarms.
+def find_unseen_alarms(devices: list[Device], dialogue: Dialogue) -> str:
+    """Return why no output of a site is moved: the technician has not excluded its alarms.
 
     With `--yes` there is no question: the table must name the bits or the role of the row.
     """
-    rows: list[str] = device.get(NOT_UNDERSTOOD, [])
     question = "does the device itself show that no alarm is on?"
-    for row in rows:
-        if dialogue.assume_yes or not dialogue.confirm(f"{device['name']}: {row}; {question}"):
-            return row
+    rows = [(device["name"], row) for device in devices for row in device.get(NOT_UNDERSTOOD, [])]
+    for name, row in rows:
+        if dialogue.assume_yes or not dialogue.confirm(f"{name}: {row}; {question}"):
+            return str(row)
     return ""

@@ -10,6 +10,7 @@ before (`hil.tools.commission.outputs.run_guard`).
 import argparse
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from hil.errors import BenchError
@@ -23,11 +24,14 @@ from hil.run.unit.unit_suite import build_suite
 from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
 from hil.tools.commission.findings import step_failures
+from hil.tools.commission.outputs.agent_outputs import list_outputs
 from hil.tools.commission.outputs.journal import FILE as JOURNAL
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import describe_left
 
 SUITE = "acceptance"
+NOT_COMPARED = "outputs not compared with a write test"
+"""Part of the title of a run on devices without a journal of their commissioning."""
 
 
 def add_unit_options(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +65,7 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
         unit = load_unit(arguments.unit)
     except BenchError as error:
         raise BenchError("\n".join([str(error), *describe_left(arguments.unit)])) from None
-    suite = build_suite(unit, is_real, arguments.seconds)
+    suite = _add_extent(build_suite(unit, is_real, arguments.seconds), unit, is_real)
     if not arguments.json:
         _say_what_is_not_tested(unit, is_real)
     if not is_real:
@@ -76,6 +80,13 @@ def run_unit(arguments: argparse.Namespace) -> tuple[Suite, list[RecordedRun]]:
             ),
         )
     return suite, outputs.add_to(add_responses(unit, recorded))
+
+
+def _add_extent(suite: Suite, unit: UnitFile, is_real: bool) -> Suite:
+    """Return the suite; its title, in the signed record, says what nothing has shown."""
+    if not is_real or unit.journal_folders() or not list_outputs(unit):
+        return suite
+    return replace(suite, title=f"{suite.title}; {NOT_COMPARED}")
 
 
 def _record_all(suite: Suite, record: Callable[[Scenario], RecordedRun]) -> list[RecordedRun]:

@@ -40,6 +40,7 @@ from hil.tools.commission.device_access import (
 from hil.tools.commission.device_description import DeviceDescription
 from hil.tools.commission.findings import (
     ALIKE,
+    EARLIER,
     SHOWN,
     control_problems,
     describe_failed_values,
@@ -188,7 +189,8 @@ class Commissioning:
         """Return the live values of all devices, and the comparison with gauges."""
         gauges = parse_gauges(self.arguments.gauge)
         self._check_gauges(gauges)
-        result: dict[str, Any] = {"devices": [], "gauges": []}
+        earlier = getattr(self.arguments, "earlier", [])
+        result: dict[str, Any] = {"devices": [], "gauges": [], EARLIER: earlier}
         for device in self.journal.get("describe"):
             samples = []
             with self.open_device(device) as access:

@@ -9,6 +9,7 @@ import pytest
 
 from coldloop import main
 from hil.record.record import read
+from hil.tools.commission.findings import indistinct_gauges
 from hil.tools.commission.inputs import given_arguments
 from hil.tools.commission.inputs.dialogue import Dialogue
 from hil.tools.commission.steps import Commissioning
@@ -60,7 +61,33 @@ def test_a_call_that_was_interrupted_keeps_its_arguments(
     assert journal["arguments"]["serial"] == "SN-77"
     assert journal["arguments"]["operator"] == "Eve"
     assert len(journal["steps"]["values"]["result"]["gauges"]) == 6
-    assert set(journal["arguments"]) <= set(given_arguments._STORED)
+    assert set(journal["arguments"]) <= {*given_arguments._STORED, given_arguments._COMPARED}
+    assert journal["steps"]["values"]["result"]["earlier"] == []
+
+
+def test_gauges_that_are_not_read_again_are_marginal(cdu: str, site: Path) -> None:
+    """A repeated comparison has new values; a gauge is a reading, and not a setting."""
+
+    def near() -> list[str]:
+        journal = json.loads((site / "commission.json").read_text())
+        return sorted(indistinct_gauges(journal["steps"]["values"]["result"]))
+
+    assert main(first_call(cdu, site, "--to", "values")) == 0
+    assert near() == []
+    for _ in range(2):
+        read_again = "cdu.SupplyTemperatureCelsius=36.2"
+        words = again(site, "--from", "values", "--to", "values", "--gauge", read_again)
+        assert main(words) == 0
+        assert near() == [
+            "cdu.DeltaPressurekPa",
+            "cdu.PumpSpeedControlPercent",
+            "cdu.ReturnTemperatureCelsius",
+            "cdu.ValvePositionControlPercent",
+        ]
+    assert main(again(site, "--from", "values", "--to", "values")) == 0
+    assert "cdu.SupplyTemperatureCelsius" in near()
+    assert main(first_call(cdu, site, "--from", "values", "--to", "values")) == 0
+    assert near() == []
 
 
 def test_a_repeated_step_keeps_its_arguments(cdu: str, site: Path) -> None:

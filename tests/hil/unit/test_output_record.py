@@ -185,6 +185,8 @@ def test_a_configuration_without_a_journal_is_named(
     assert run(installed) == 0
     shown = capsys.readouterr().out
     assert f"no commission.json beside {installed}, so nothing shows that these outputs" in shown
+    title = read(installed.parent / "rep" / "record.json")["title"]
+    assert title.endswith("; outputs not compared with a write test")
 
 
 def test_a_configuration_with_its_journal_is_compared(
@@ -192,3 +194,4 @@ def test_a_configuration_with_its_journal_is_compared(
 ) -> None:
     assert run(unit) == 0
     assert "not compared here" not in capsys.readouterr().out
+    assert "not compared" not in read(unit.parent / "rep" / "record.json")["title"]

@@ -40,6 +40,8 @@ _STORED = tuple(
 )
 _BY_KEY = ("gauge", "profile")
 """Lists of "KEY=VALUE"."""
+_COMPARED = "compared_gauges"
+"""Key of the calls: the gauges with which a step `values` was done."""
 
 
 def given_names(parser: argparse.ArgumentParser, argv: list[str]) -> set[str]:
@@ -70,11 +72,13 @@ def _value(name: str, arguments: argparse.Namespace) -> Any:
 def take_from_journal(arguments: argparse.Namespace, given: set[str], journal: Journal) -> None:
     """Give each argument that this call does not name the value of an earlier call.
 
-    A gauge or profile that is named again replaces the earlier one of the same point or unit.
+    A gauge or profile that is named again replaces the earlier one of the same point or unit. The
+    points of gauges that were compared before, and are not named again, are then `earlier`.
     """
     stored = journal.call_arguments()
+    arguments.earlier = []
     for name in set(_STORED) & set(stored):
-        old = stored[name]
+        old = kept = stored[name]
         if name not in given:
             is_path = old is not None and name in ("table", "key")
             setattr(arguments, name, Path(old) if is_path else old)
@@ -82,6 +86,14 @@ def take_from_journal(arguments: argparse.Namespace, given: set[str], journal: J
             named = {_key(text) for text in getattr(arguments, name)}
             kept = [text for text in old if not any(is_same_gauge(_key(text), k) for k in named)]
             setattr(arguments, name, kept + getattr(arguments, name))
+        if name == "gauge":
+            arguments.earlier = [_key(text) for text in kept if text in _compared(journal)]
+
+
+def _compared(journal: Journal) -> list[str]:
+    """Return the gauges with which the step `values` was done last, also if it is forgotten."""
+    found: list[str] = journal.arguments("values").get("gauge") or []
+    return found or journal.call_arguments().get(_COMPARED, [])
 
 
 def check_done_steps(
@@ -113,7 +125,8 @@ def keep_arguments(
 def keep_earlier(journal: Journal) -> None:
     """Store the arguments of the steps that are done, before a step is forgotten."""
     old = journal.call_arguments()
-    journal.put_call({name: value for name, value in old.items() if name in _STORED})
+    kept = {name: value for name, value in old.items() if name in _STORED}
+    journal.put_call({**kept, _COMPARED: _compared(journal)})
 
 
 def permissions(arguments: argparse.Namespace) -> list[str]:

@@ -84,6 +84,7 @@ _ANY_OUTPUT = (
     *("reference", "output", "value", "signal", "percent", "pct", "a", "b", "in", "of", "the"),
     *("secondary", "tcs", "cdu", "coolant"),
 )
+_UNIT_WORDS = ("percent", "pct", "celsius", "c", "kpa")
 _OUTPUT_WORDS = {
     "PumpSpeedControlPercent": ("pump", "pumps", "speed", "circulation", "supply"),
     "FanSpeedControlPercent": ("fan", "fans", "speed"),
@@ -206,6 +207,7 @@ def _find_reason(row: TableRow, known: KnownPoint) -> str:
             return "the access is not RW"
         permitted = (*_ANY_OUTPUT, *_OUTPUT_WORDS[known.point])
         other = [word for word in words if word not in permitted]
+        other += ["in"] if _is_inlet(row.name, words) else []
     else:
         other = [word for word in words if _is_never_measured(word)]
         permitted = (*_ANY_MEASURED, *_MEASURED_WORDS[known.point])
@@ -213,6 +215,12 @@ def _find_reason(row: TableRow, known: KnownPoint) -> str:
     if other:
         return f"the name has the word {other[0]!r}"
     return "" if row.unit else "it has no unit"
+
+
+def _is_inlet(name: str, words: list[str]) -> bool:
+    """Return whether "in" is not that of a unit, as in "in %": "Temp in" is the inlet."""
+    after = [words[i + 1] if i + 1 < len(words) else "" for i, w in enumerate(words) if w == "in"]
+    return any(word not in _UNIT_WORDS and not (word == "" and "%" in name) for word in after)
 
 
 def _is_never_measured(word: str) -> bool:

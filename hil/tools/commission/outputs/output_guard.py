@@ -17,7 +17,12 @@ from hil.errors import BenchError
 from hil.io.write_trace import WriteTrace
 from hil.run.unit.real_unit import AgentWatch
 from hil.run.unit.unit_file import UnitFile
-from hil.tools.commission.device_access import IDENTIFICATION, DeviceAccess, check_name_of
+from hil.tools.commission.device_access import (
+    IDENTIFICATION,
+    DeviceAccess,
+    check_name_of,
+    find_alarms,
+)
 from hil.tools.commission.outputs.agent_outputs import AgentRequests, MovedOutput, list_outputs
 from hil.tools.commission.outputs.pending import (
     BESIDE,
@@ -255,8 +260,15 @@ class AgentGuard:
         """Outputs whose old words cannot be read: the device keeps what the agent wrote last."""
 
     def keep_all(self) -> None:
-        """Read and store the words of all outputs. Raises BenchError, and DriverError."""
-        check_elsewhere(list(self._devices.values()), self._pending.path)
+        """Read and store the words of all outputs. Raises BenchError, and DriverError.
+
+        BenchError also while an alarm of a device is on or cannot be read: the agent moves nothing.
+        """
+        devices = list(self._devices.values())
+        check_elsewhere(devices, self._pending.path)
+        alarms = find_alarms(devices, self._open) if self._outputs else ""
+        if alarms:
+            raise BenchError(f"{alarms}; the agent was not started")
         self._begin_trace()
         self._read_identities()
         for name in dict.fromkeys(output.device for output in self._outputs):

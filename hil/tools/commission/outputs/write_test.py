@@ -2,10 +2,11 @@
 """The guarded write test of one output: a small step, read back, and the old raw words again.
 
 Does not choose the outputs and does not ask; see `hil.tools.commission.steps`. It writes nothing
-while an alarm bit of the device is on, to a device that is another model, or if the present value
-is not plausible. The words of the registers before the test are kept as read: they go to the caller
-before the first write, are written back afterwards, and are then compared. Thus an error in the
-type or the word order of the table cannot change the value that the device gets back.
+while an alarm bit of the device is on or cannot be read, to a device that is another model, or if
+the present value is not plausible. An alarm at the tested value lets the test fail. The words of
+the registers before the test are kept as read: they go to the caller before the first write, are
+written back afterwards, and are then compared. Thus an error in the type or the word order of the
+table cannot change the value that the device gets back.
 
 The old value and the old words are of one read. A value outside the step, from the old one to the
 tested one, is that of another master: it stays, and the test ends (`way_back`).
@@ -87,22 +88,33 @@ def run_write_test(
     scale = point.numerator / point.denominator
     with way_back(access, old, keep) as problems:
         state, reason = write_count(access, target, old)
-        if state == DONE and compare is not None:
-            reason = compare(before * scale, target * scale)
-            state = FAILED if reason else DONE
+        reason = reason or _find_alarm(access)
+        if not reason and compare is not None:
+            reason = compare(before * scale, target * scale) or _find_alarm(access)
+        state = FAILED if reason else state
     if problems:
         state, reason = LEFT, f"the device did not return to its old value: {problems[0]}"
     return WriteResult(name, point.unit, before * scale, target * scale, state, reason)
 
 
+def _find_alarm(access: DeviceAccess) -> str:
+    """Return which alarm the moved output has brought; empty if none is on."""
+    try:
+        access.poll()
+    except PortError as error:
+        return str(error)
+    problem = access.alarm_problem()
+    return f"at the tested value: {problem}" if problem else ""
+
+
 def find_refusal(access: DeviceAccess, index: int) -> str:
     """Return why the test is not possible; empty if it is."""
     device = access.device
-    alarms = device.active_alarm_bits()
     if device.identity == MISMATCH:
         return access.identity
+    alarms = access.alarm_problem()
     if alarms:
-        return f"alarm {', '.join(alarms)} is on"
+        return alarms
     if device.readings[index].quality == "none":
         return "the present value cannot be read"
     reason = access.word_order_problem() or access.implausible(index)

@@ -13,6 +13,7 @@ import functools
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,12 @@ class LoopStepTests:
     ) -> None:
         self.arguments, self.dialogue = arguments, dialogue
         self._open, self._guard, self._refuse = open_device, guard, refuse
+        self._devices: list[Device] = []
 
     def run(self, unit_file: Path, devices: list[Device]) -> list[dict[str, Any]]:
         """Test each loop with an actuator, and write the gains. Return the results."""
         unit = load_unit(unit_file)
+        self._devices = devices
         by_name = {device["name"]: device for device in devices}
         results = []
         with OutputWatch(self._guard, devices, self._open_one, self.dialogue.say) as watch:
@@ -124,7 +127,7 @@ class LoopStepTests:
             or (not self.dialogue.assume_yes and self.dialogue.confirm(question))
         ):
             return {**result, "reason": ""}
-        refusal = find_unseen_alarms(actuator, self.dialogue)
+        refusal = find_unseen_alarms(self._devices, self.dialogue)
         if refusal:
             return {**result, "state": REFUSED, "reason": refusal}
         watch.start()
@@ -168,14 +171,19 @@ class LoopStepTests:
                 points = {"SupplyPressurekPa": 1.0, "ReturnPressurekPa": -1.0}
         keep = functools.partial(self._guard.keep, actuator)
         supply_max_c = unit.raw.get("limits", {}).get("supply_max_c", _SUPPLY_MAX_C)
-        with self._open(actuator, None) as moved:
-            if sensor["name"] == actuator["name"]:
-                test = StepTest(moved, point, moved, points, _LIMITS[loop], supply_max_c)
-                return test.run(keep)
-            beside = moved if sensor["port"] == actuator["port"] else None
-            with self._open(sensor, beside) as read:
-                test = StepTest(moved, point, read, points, _LIMITS[loop], supply_max_c)
-                return test.run(keep)
+        with ExitStack() as stack:
+            opened: dict[str, DeviceAccess] = {}
+            of_port: dict[str, DeviceAccess] = {}
+            first = [actuator, sensor]
+            for device in [*first, *(other for other in self._devices if other not in first)]:
+                if device["name"] not in opened:
+                    access = stack.enter_context(self._open(device, of_port.get(device["port"])))
+                    of_port.setdefault(device["port"], access)
+                    opened[device["name"]] = access
+            moved, read = opened.pop(actuator["name"]), opened.pop(sensor["name"], None)
+            limits = _LIMITS[loop], supply_max_c
+            test = StepTest(moved, point, read or moved, points, *limits, opened.values())
+            return test.run(keep)
 
 
 def _add_effects(tested: StepResult, effects: list[SideEffect]) -> StepResult:

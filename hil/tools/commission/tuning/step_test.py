@@ -2,15 +2,15 @@
 """The guarded step test of one loop: a step of the output, the response, the old words, again.
 
 Does not compute gains (`step_response`) and does not ask (`loop_tuning`). The output moves by a few
-percent and back. Each sample checks the limits: an alarm of the device, a value that is unknown or
-too far from its start, a supply that is too warm, an output that another master has changed. Then
-the test ends immediately. The old words are written back in each case, also after SIGINT, SIGTERM
-and SIGHUP, as in `hil.tools.commission.outputs.write_test`.
+percent and back. Each sample checks the limits: an alarm of a device of the site, a value or an
+alarm register that is unknown, a value too far from its start, a supply that is too warm, an output
+that another master has changed. Then the test ends immediately. The old words are written back in
+each case, also after SIGINT, SIGTERM and SIGHUP, as in `hil.tools.commission.outputs.write_test`.
 """
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from drivers.errors import PortError
@@ -41,6 +41,10 @@ from hil.tools.commission.tuning.step_response import (
 _PERIOD_S, _BASE_S, _LEAST_S = 0.2, 4.0, 5.0
 _MOST_MISSING = 5  # samples in a row
 _SUPPLY = "SupplyTemperatureCelsius"
+
+
+class _AlarmError(TuningError):
+    """An alarm is on. After the step it has failed the test: the step can have brought it."""
 
 
 class LoopLimits(NamedTuple):
@@ -86,7 +90,10 @@ class StepTest:
         points: dict[str, float],
         limits: LoopLimits,
         supply_max_c: float,
+        beside: Iterable[DeviceAccess] = (),
     ) -> None:
+        """`beside`: the other devices of the site, whose alarms end the test, too."""
+        self._beside = [access for access in beside if access.has_alarms()]
         self.actuator, self.sensor = actuator, sensor
         self.points, self.limits = points, limits
         self.supply_max_c = supply_max_c
@@ -101,6 +108,8 @@ class StepTest:
     def run(self, keep: Callable[[str, OldWords], None]) -> StepResult:
         """Run the test. `keep` gets the states of the output; see `run_write_test`."""
         self._poll()
+        for access in self._beside:
+            access.poll()
         reason = find_refusal(self.actuator, self._index)
         point = self._point
         words, error = self.actuator.read_words(point.function, point.address, point.registers)
@@ -121,7 +130,8 @@ class StepTest:
                 process = self._step_and_back(target, old)
                 state, reason = DONE, ""
             except TuningError as failure:
-                state, reason, is_disturbed = REFUSED, str(failure), is_disturbance(failure)
+                state = FAILED if isinstance(failure, _AlarmError) else REFUSED
+                reason, is_disturbed = str(failure), is_disturbance(failure)
             except PortError as failure:
                 state, reason = FAILED, str(failure)
         if problems:
@@ -190,10 +200,11 @@ class StepTest:
             self._poll()
             value = self._value()
             now_s = time.monotonic()
-            if value is None:
+            unknown = self._check_alarms() or ("the value is not known" if value is None else "")
+            if value is None or unknown:
                 self._missing += 1
                 if self._missing > _MOST_MISSING:
-                    raise TuningError("the value is not known")
+                    raise TuningError(unknown)
             else:
                 self._missing = 0
                 samples.append((now_s - started_s, value))
@@ -208,6 +219,9 @@ class StepTest:
         self.actuator.poll()
         if self.sensor is not self.actuator:
             self.sensor.poll()
+        if self._beside:  # one in each sample: a slow line must not slow down the samples
+            self._beside[0].poll()
+            self._beside.append(self._beside.pop(0))
 
     def _value(self) -> float | None:
         """Return the measured value; None if a part of it is not good."""
@@ -216,11 +230,17 @@ class StepTest:
             return None
         return sum(sign * found[name] for name, sign in self.points.items())
 
+    def _check_alarms(self) -> str:
+        """Raise `TuningError` if an alarm is on; return why alarms are not known."""
+        unknown = ""
+        for access in (self.actuator, self.sensor, *self._beside):
+            if access.device.active_alarm_bits():
+                raise _AlarmError(access.alarm_problem())
+            unknown = unknown or access.alarm_problem()
+        return unknown
+
     def _check(self, value: float) -> None:
         """Raise `TuningError` if the test must end."""
-        alarms = self.actuator.device.active_alarm_bits() + self.sensor.device.active_alarm_bits()
-        if alarms:
-            raise TuningError(f"alarm {', '.join(dict.fromkeys(alarms))}")
         supply_c = self.sensor.good_values().get(_SUPPLY)
         if supply_c is not None and supply_c > self.supply_max_c:
             raise TuningError(

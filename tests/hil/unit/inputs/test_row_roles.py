@@ -29,7 +29,7 @@ _CLEAR = (
 _CHANGING = (
     *("mode", "enable", "alarm", "limit", "maximum", "minimum", "max.", "min.", "return", "room"),
     *("high", "low", "delay", "hysteresis", "default", "manual", "bypass", "drain", "ramp"),
-    *("selection", "fault", "trip", "emergency", "standby", "(echo)", "source", "hours"),
+    *("selection", "fault", "trip", "emergency", "standby", "(echo)", "source", "hours", "in"),
 )
 
 
@@ -49,6 +49,11 @@ def outputs(raw: dict[str, Any]) -> list[str]:
 def test_a_clear_name_with_access_rw_is_an_output(name: str, unit: str) -> None:
     raw = draft(f"9;{name};u16;0.1;{unit};RW;;;")
     assert len(outputs(raw)) == len(written(raw)) == 1
+
+
+@pytest.mark.parametrize("name", ["Pump speed command in %", "Pump command in percent"])
+def test_a_unit_in_a_name_is_clear(name: str) -> None:
+    assert outputs(draft(f"9;{name};u16;0.1;%;RW;;;")) == ["pump"]
 
 
 @pytest.mark.parametrize("access", ["R", "", "RO"])

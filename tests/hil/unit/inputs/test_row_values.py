@@ -89,5 +89,5 @@ def test_outputs_keep_still_while_the_value_is_a_fault(
     (site.parent / "table.csv").write_text("\n".join([head, *rows[1:], state]), encoding="utf-8")
     before = words_of(cdu, capsys, 4, 2)
     assert main(command(cdu, site, "--write-test", "--to", "write-test")) == 1
-    assert "refused alarm UnitStateFault is on" in capsys.readouterr().out
+    assert "refused cdu: alarm UnitStateFault is on" in capsys.readouterr().out
     assert words_of(cdu, capsys, 4, 2) == before
