@@ -119,6 +119,10 @@ class SessionStore(Protocol):
         """Return all sessions."""
         ...
 
+    def keep(self, session_id: str) -> bool:
+        """Renew the idle time of a session; False: it has ended."""
+        ...
+
     def close(self, session_id: str) -> bool:
         """End a session; False: there is none."""
         ...
