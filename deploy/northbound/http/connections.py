@@ -21,7 +21,7 @@ from typing import Any
 from microdot import Microdot, Request, Response
 
 from agent.tools.web.page_rule import PageRefusal, dispatch
-from deploy.northbound.access.networks import is_in_networks
+from deploy.northbound.access.networks import client_network, is_in_networks
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
@@ -167,13 +167,14 @@ class ConnectionGate:
         connection.task = asyncio.get_running_loop().create_task(self._run(connection))
 
     def _evict(self, candidates: list[HttpConnection]) -> bool:
-        """Close a connection of the address that has most of them; return whether there was one.
+        """Close one of the client network, then address, with most of them; False: there is none.
 
         Those of known addresses are closed last; see `limits`. Of the others one whose client does
         not read, then the oldest one without any request, then the oldest one that waits for a
         request. So a client loses none to others that open many.
         """
         now, counts = time.monotonic(), Counter(entry.address for entry in self._open)
+        networks = Counter(client_network(entry.address) for entry in self._open)
         found = [entry for entry in candidates if entry.task is not None and _is_idle(entry, now)]
         if not found:
             return False
@@ -181,6 +182,7 @@ class ConnectionGate:
             found,
             key=lambda c: (
                 self._rate.is_known(c.address, now),
+                -networks[client_network(c.address)],
                 -counts[c.address],
                 c.blocked_at is None,
                 c.requests > 0,
