@@ -210,7 +210,8 @@ class ModbusTcpServer:
             others = [entry for entry in every if self._share_of(entry[1].address) == OTHERS]
             network = client_network(address)
             near = [entry for entry in others if client_network(entry[1].address) == network]
-            if len(near) >= self._limits.connections - self._limits.per_address:
+            most = self._limits.connections - self._limits.per_address
+            if network.endswith("/64") and len(near) >= max(most, self._limits.per_address):
                 return self._close_one(near)
             kept = 0 if self._is_permitted is None else self._limits.kept
             if len(others) >= self._limits.connections - kept:
