@@ -194,6 +194,11 @@ class ClientBudget:
         requests.spend(address, now, 1)
         return True
 
+    def has_work(self, address: str, now: float) -> bool:
+        """Return whether the address and its share have a rest of work."""
+        _, work = self._shares[self._share_of(address)]
+        return work.has(address, now, _LEAST_WORK_MS)
+
     def spend(self, address: str, now: float, work_ms: float, requests: int = 0) -> None:
         """Take what a request has used; a budget can be below 0 then."""
         counted, work = self._shares[self._share_of(address)]

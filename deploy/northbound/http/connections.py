@@ -231,14 +231,18 @@ class ConnectionGate:
                 "ssl_handshake_timeout": self._limits.handshake_s,
                 "ssl_shutdown_timeout": 1.0,
             }
+        used_s = [0.0]
+        accept = loop.connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader), connection.socket, **arguments
+        )
         try:
             async with asyncio.timeout(self._limits.handshake_s):
-                transport, protocol = await loop.connect_accepted_socket(
-                    lambda: asyncio.StreamReaderProtocol(reader), connection.socket, **arguments
-                )
+                transport, protocol = await measured(accept, time.thread_time, used_s.append)
         except (OSError, ssl.SSLError):
             self.counters["handshake_failed"] += 1
             raise
+        tls = transport.get_extra_info("ssl_object")
+        self._rate.note_handshake(1000 * (sum(used_s) + getattr(tls, "work_s", 0.0)))
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _serve_requests(

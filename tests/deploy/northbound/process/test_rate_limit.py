@@ -2,7 +2,10 @@
 """Budgets of clients: shares, totals that spare addresses that send little, measured work."""
 
 import asyncio
+import contextlib
+import ssl
 from collections import Counter
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -10,7 +13,9 @@ from microdot import Microdot
 
 from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.datagram_filter import PERMITTED, RECIPIENTS
+from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.http.connections import ConnectionGate, HttpConnection
+from deploy.northbound.http.handshake import MeasuredTls
 from deploy.northbound.http.limits import KNOWN_S, HttpLimits, HttpRateLimit
 from deploy.northbound.modbus.server import ModbusConnection, ModbusLimits, ModbusTcpServer
 from deploy.northbound.rate_limit import (
@@ -249,3 +254,33 @@ def test_connections_of_one_network_give_way_first() -> None:
         assert modbus._make_room("10.0.0.9")
 
     asyncio.run(fill())
+
+
+@pytest.mark.parametrize("handshake_ms", [0.5, 2.0])
+def test_handshakes_are_work(handshake_ms: float) -> None:
+    """Of one address: half of the processor of the servers at most, after the reserve of 20 s."""
+    limiter, now, opened = HttpRateLimit(HttpLimits()), 0.0, 0
+    for _ in range(200):
+        limiter.note_handshake(handshake_ms)
+    limiter.prove("10.0.0.1", now)
+    for number in range(6000):
+        now += 0.01
+        opened += limiter.permit_connection("10.0.0.66", now)
+        if number % 20 == 0:
+            assert limiter.permit_connection("10.0.0.1", now)
+            assert number % 100 or limiter.permit_connection("10.0.0.9", now)
+    assert opened <= (2000 + 60 * 100) / (3 * handshake_ms) + 1
+
+
+def test_the_work_of_a_handshake_is_measured(tmp_path: Path) -> None:
+    context = CertificateStore(tmp_path / "tls", "cdu", ["127.0.0.1"], None).context
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server, client = context.wrap_bio(up, down, True), trusting.wrap_bio(down, up)
+    for side in (client, server, client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert client.version() == "TLSv1.3"
+    assert isinstance(server, MeasuredTls)
+    assert 0 < server.work_s < 5
