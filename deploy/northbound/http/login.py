@@ -69,7 +69,7 @@ class AccountStore(Protocol):
         password: str,
         role: str,
         enabled: bool = True,
-        *,
+        must_change: bool = False,
         by: AccountProof | None = None,
     ) -> Refusal | None:
         """Add an account. Slow by design."""

@@ -69,11 +69,17 @@ class FakeAccounts:
         return [view for view, _password in self._accounts.values()]
 
     def add(
-        self, user: str, password: str, role: str, enabled: bool = True, *, by: object = None
+        self,
+        user: str,
+        password: str,
+        role: str,
+        enabled: bool = True,
+        must_change: bool = False,
+        by: object = None,
     ) -> Refusal | None:
         if user in self._accounts:
             return Refusal("the user exists")
-        self._accounts[user] = (UserAccount(user, role, "", enabled), password)
+        self._accounts[user] = (UserAccount(user, role, "", enabled, must_change), password)
         return None
 
     def change(self, user, *, name=None, password=None, role=None, enabled=None, unlock=False,
