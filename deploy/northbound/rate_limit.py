@@ -134,7 +134,7 @@ class _Fair:
     def spend(self, address: str, now: float, amount: float) -> None:
         own, spared = self._buckets(address, now)
         shared = self._shared(address, now)
-        if shared is not None and spared.rest(now) > 0:
+        if amount and shared is not None and spared.rest(now) > 0:
             shared.tokens = max(-amount, shared.rest(now) - amount)
         for bucket in (own, spared, self._all):
             bucket.rest(now)
