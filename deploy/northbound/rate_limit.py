@@ -13,6 +13,9 @@ reserve that fills while nothing is used. `RequestBudget` counts the requests of
 
 The total of a share spares addresses that send little: an address above its spared rate can use
 only the upper half of the reserve. So a few addresses that send much stop none that sends little.
+A host owns all IPv6 addresses of its /64. So these are spared together, at `_NETWORK_FACTOR` times
+the rate; what an address sends above its own spared rate does not count there, so it takes nothing
+from its neighbours.
 """
 
 import math
@@ -21,12 +24,15 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deploy.northbound.access.networks import client_network
+
 OTHERS = "others"
 """The share of addresses that no rule permits."""
 _MAX_ADDRESSES = 1024
 _LEAST_WORK_MS = 1e-3
 _SPARED_S = 2.0
 """Reserve of the spared rate, s."""
+_NETWORK_FACTOR = 4
 
 
 @dataclass(slots=True)
@@ -116,14 +122,20 @@ class _Fair:
         self._limits = limits
         self._all = full_bucket(limits.total, limits.total_burst, 0.0)
         self._own: dict[str, tuple[TokenBucket, TokenBucket]] = {}
+        self._networks: dict[str, TokenBucket] = {}
 
     def has(self, address: str, now: float, least: float) -> bool:
         own, spared = self._buckets(address, now)
-        kept = 0.0 if spared.rest(now) >= least else self._limits.total_burst / 2
+        shared = self._shared(address, now)
+        is_spared = spared.rest(now) >= least and (shared is None or shared.rest(now) >= least)
+        kept = 0.0 if is_spared else self._limits.total_burst / 2
         return own.rest(now) >= least and self._all.rest(now) >= least + kept
 
     def spend(self, address: str, now: float, amount: float) -> None:
         own, spared = self._buckets(address, now)
+        shared = self._shared(address, now)
+        if amount and shared is not None and spared.rest(now) > 0:
+            shared.tokens = max(-amount, shared.rest(now) - amount)
         for bucket in (own, spared, self._all):
             bucket.rest(now)
             bucket.tokens -= amount
@@ -140,6 +152,17 @@ class _Fair:
             )
         self._own[address] = found
         _drop_oldest(self._own)
+        return found
+
+    def _shared(self, address: str, now: float) -> TokenBucket | None:
+        """Return what the addresses of an IPv6 network are spared together; None: it is alone."""
+        network = client_network(address)
+        if not network.endswith("/64"):
+            return None
+        rate = self._limits.spared * _NETWORK_FACTOR
+        found = self._networks.pop(network, None) or full_bucket(rate, rate * _SPARED_S, now)
+        self._networks[network] = found
+        _drop_oldest(self._networks)
         return found
 
     @property
@@ -170,6 +193,11 @@ class ClientBudget:
             return False
         requests.spend(address, now, 1)
         return True
+
+    def has_work(self, address: str, now: float) -> bool:
+        """Return whether the address and its share have a rest of work."""
+        _, work = self._shares[self._share_of(address)]
+        return work.has(address, now, _LEAST_WORK_MS)
 
     def spend(self, address: str, now: float, work_ms: float, requests: int = 0) -> None:
         """Take what a request has used; a budget can be below 0 then."""

@@ -153,7 +153,7 @@ class Accounts:
         account = self._accounts.get(user)
         matches = passwords.verify(password, _UNKNOWN if account is None else account.hash)
         if account is None or not matches or not account.enabled:
-            self.lockout.failed(shown, address)
+            self.lockout.failed(shown, address, is_account=account is not None)
             self._audit.record(shown, address, protocol, "login", "", "refused")
             return Refusal(_WRONG)
         self.lockout.succeeded(user, address)

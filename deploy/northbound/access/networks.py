@@ -20,6 +20,22 @@ def is_in_networks(address: str, networks: Sequence[Network]) -> bool:
     return any(found in network for network in networks)
 
 
+def client_network(address: str) -> str:
+    """Return what one client can own: its address, or the /64 of an IPv6 address (RFC 6177).
+
+    What is no address is returned as it is.
+    """
+    if ":" not in address:
+        return address
+    try:
+        found = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.ipv4_mapped:
+        return str(found.ipv4_mapped)
+    return f"{ipaddress.IPv6Address(int(found) >> 64 << 64)}/64"
+
+
 class PermittedNetworks:
     """Networks of clients, from their texts. Raises ValueError: not a network."""
 

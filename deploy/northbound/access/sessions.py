@@ -110,6 +110,16 @@ class Sessions:
         self._expire()
         return [session for session, _ in list(self._sessions.values())]
 
+    def keep(self, session_id: str) -> bool:
+        """Renew the idle time of a session: it has an open stream. False: it has ended."""
+        self._accounts.refresh()
+        self._expire()
+        for key, (session, _) in list(self._sessions.items()):
+            if session.id == session_id:
+                self._sessions[key] = (session, self._clock())
+                return True
+        return False
+
     def close(self, session_id: str) -> bool:
         """End a session; return whether it existed."""
         return self._drop(lambda session: session.id == session_id)

@@ -58,6 +58,7 @@ _TRIES = 3
 _COLLISIONS = ("replay", "rollback", "wrong_base")
 """Reasons for which another message came first; a new signature can be accepted."""
 
+_AT_TRIAL = "kept: it is sent when the change is on trial"
 _OPERATORS = "operators"
 """Protocol of signed changes of operators, as a user of a value."""
 PERSONS = ("panel", "redfish")
@@ -210,7 +211,8 @@ class Writer:
             refusal = Refusal(self._no_key if self._key is None else "the agent does not run", 5)
         if refusal is None and trial == counter:
             refusal = self._send(pending, snapshot)
-        self._record(pending, f"refused: {refusal.reason}" if refusal else "sent")
+        result = f"sent {pending.counter}" if trial == counter else _AT_TRIAL
+        self._record(pending, f"refused: {refusal.reason}" if refusal else result)
         if refusal is not None:
             return refusal
         if change is not None:

@@ -2,9 +2,10 @@
 """Trend logs: the last 24 hours of chosen points, read by ReadRange (clause 15.8).
 
 A log has one record a minute: the first value of the minute. Its start is filled from the agent's
-log, if that has the point. While UTC is not known,
-nothing is recorded. The buffer is a ring (Stop_When_Full FALSE): the oldest record is dropped, and
-sequence numbers go on. bacpypes3 0.0.110 has the object type, but no logging and no ReadRange.
+log, if that has the point. While UTC is not known, nothing is recorded. The buffer is a ring
+(Stop_When_Full FALSE): the oldest record is dropped, and sequence numbers go on. If the clock has
+gone back for a minute, the later records are dropped: one wrong UTC in the future would else stop
+the log until then. bacpypes3 0.0.110 has the object type, but no logging and no ReadRange.
 """
 
 import datetime as dt
@@ -88,6 +89,7 @@ class TrendLog:
             ),
         )
         self._sequence = 0
+        self._back_us: int | None = None
 
     def fill(self, samples: Iterable[tuple[float, float | None]]) -> None:
         """Replace all records by samples (UTC s, value in the unit of the table) and go on."""
@@ -111,10 +113,23 @@ class TrendLog:
         if snapshot.utc is None:
             return
         at = snapshot.utc.timestamp()
+        self._drop_later(at, snapshot.uptime_us)
         newest = self.records[-1].at_utc_s if self.records else 0.0
         if at // INTERVAL_S > newest // INTERVAL_S:
             raw = snapshot.points[self.point.row.key].raw
             self._append(at, None if raw is None else raw * self._factor)
+            self._publish()
+
+    def _drop_later(self, at: float, uptime_us: int) -> None:
+        """Drop the records after `at` if all of the last minute was before them."""
+        if not self.records or self.records[-1].at_utc_s <= at + INTERVAL_S:
+            self._back_us = None
+            return
+        if self._back_us is None or uptime_us < self._back_us:
+            self._back_us = uptime_us
+        if uptime_us - self._back_us >= 1_000_000 * INTERVAL_S:
+            while self.records and self.records[-1].at_utc_s > at:
+                self.records.pop()
             self._publish()
 
     @property

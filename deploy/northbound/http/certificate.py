@@ -25,6 +25,7 @@ from pathlib import Path
 
 from deploy.errors import OpsError
 from deploy.northbound.http.certificate_files import CertificateFiles, write_file
+from deploy.northbound.http.handshake import MeasuredTls
 from deploy.ops.private_file import write_private
 
 _MAX_PEM = 32_768
@@ -77,6 +78,7 @@ class CertificateStore:
         self._files.finish()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.sslobject_class = MeasuredTls
         self._files.load(self.context)
 
     @property

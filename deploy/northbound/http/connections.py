@@ -21,7 +21,7 @@ from typing import Any
 from microdot import Microdot, Request, Response
 
 from agent.tools.web.page_rule import PageRefusal, dispatch
-from deploy.northbound.access.networks import is_in_networks
+from deploy.northbound.access.networks import client_network, is_in_networks
 from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
@@ -167,13 +167,14 @@ class ConnectionGate:
         connection.task = asyncio.get_running_loop().create_task(self._run(connection))
 
     def _evict(self, candidates: list[HttpConnection]) -> bool:
-        """Close a connection of the address that has most of them; return whether there was one.
+        """Close one of the client network, then address, with most of them; False: there is none.
 
         Those of known addresses are closed last; see `limits`. Of the others one whose client does
         not read, then the oldest one without any request, then the oldest one that waits for a
         request. So a client loses none to others that open many.
         """
         now, counts = time.monotonic(), Counter(entry.address for entry in self._open)
+        networks = Counter(client_network(entry.address) for entry in self._open)
         found = [entry for entry in candidates if entry.task is not None and _is_idle(entry, now)]
         if not found:
             return False
@@ -181,6 +182,7 @@ class ConnectionGate:
             found,
             key=lambda c: (
                 self._rate.is_known(c.address, now),
+                -networks[client_network(c.address)],
                 -counts[c.address],
                 c.blocked_at is None,
                 c.requests > 0,
@@ -229,14 +231,18 @@ class ConnectionGate:
                 "ssl_handshake_timeout": self._limits.handshake_s,
                 "ssl_shutdown_timeout": 1.0,
             }
+        used_s = [0.0]
+        accept = loop.connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(reader), connection.socket, **arguments
+        )
         try:
             async with asyncio.timeout(self._limits.handshake_s):
-                transport, protocol = await loop.connect_accepted_socket(
-                    lambda: asyncio.StreamReaderProtocol(reader), connection.socket, **arguments
-                )
+                transport, protocol = await measured(accept, time.thread_time, used_s.append)
         except (OSError, ssl.SSLError):
             self.counters["handshake_failed"] += 1
             raise
+        tls = transport.get_extra_info("ssl_object")
+        self._rate.note_handshake(1000 * (sum(used_s) + getattr(tls, "work_s", 0.0)))
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def _serve_requests(

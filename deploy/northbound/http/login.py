@@ -69,7 +69,7 @@ class AccountStore(Protocol):
         password: str,
         role: str,
         enabled: bool = True,
-        *,
+        must_change: bool = False,
         by: AccountProof | None = None,
     ) -> Refusal | None:
         """Add an account. Slow by design."""
@@ -117,6 +117,10 @@ class SessionStore(Protocol):
 
     def all(self) -> Sequence[Session]:
         """Return all sessions."""
+        ...
+
+    def keep(self, session_id: str) -> bool:
+        """Renew the idle time of a session; False: it has ended."""
         ...
 
     def close(self, session_id: str) -> bool:

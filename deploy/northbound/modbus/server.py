@@ -12,8 +12,9 @@ closed. Each address has a budget of requests, and so has each share, see
 
 If all places are taken, a new connection gets the place of the oldest one without a request, else
 of one that is idle for `gives_way_s`: first of the address with the most connections. So silent
-clients and the half-open connections of a master that lost power keep no master out. The last
-`kept` places are for permitted clients, if there are networks of them.
+clients and the half-open connections of a master that lost power keep no master out. A host owns
+all IPv6 addresses of its /64: these leave `per_address` places to others. The last `kept` places
+are for permitted clients, if there are networks of them.
 
 A connection ends at its next request after the certificate of its client has expired.
 """
@@ -29,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from deploy.northbound.access.networks import client_network
 from deploy.northbound.modbus.roles import find_end
 from deploy.northbound.rate_limit import OTHERS, ClientBudget, Quantity, ShareLimits
 
@@ -204,9 +206,15 @@ class ModbusTcpServer:
         own = [entry for entry in every if entry[1].address == address]
         if len(own) >= self._limits.per_address:
             return self._close_one(own)
-        if self._is_permitted is not None and self._share_of(address) == OTHERS:
+        if self._share_of(address) == OTHERS:
             others = [entry for entry in every if self._share_of(entry[1].address) == OTHERS]
-            if len(others) >= self._limits.connections - self._limits.kept:
+            network = client_network(address)
+            near = [entry for entry in others if client_network(entry[1].address) == network]
+            most = self._limits.connections - self._limits.per_address
+            if network.endswith("/64") and len(near) >= max(most, self._limits.per_address):
+                return self._close_one(near)
+            kept = 0 if self._is_permitted is None else self._limits.kept
+            if len(others) >= self._limits.connections - kept:
                 return self._close_one(others)
         return len(every) < self._limits.connections or self._close_one(every)
 
@@ -217,12 +225,19 @@ class ModbusTcpServer:
     def _close_one(self, candidates: list[tuple[asyncio.StreamWriter, ModbusConnection]]) -> bool:
         """Close one without a request, else an idle one; return whether there was one.
 
-        Of them the oldest one of the address that has most connections.
+        Of them the oldest one of the client network that has most connections, then the address.
         """
         now = asyncio.get_running_loop().time()
         addresses = [connection.address for connection in self._open.values()]
+        networks = [client_network(address) for address in addresses]
         giving_way = [
-            (c.requests > 0, -addresses.count(c.address), c.since, number)
+            (
+                c.requests > 0,
+                -networks.count(client_network(c.address)),
+                -addresses.count(c.address),
+                c.since,
+                number,
+            )
             for number, (_, c) in enumerate(candidates)
             if not c.requests or now - c.since >= self._limits.gives_way_s
         ]

@@ -380,6 +380,12 @@ class UnitRegisters:
         return setpoint.configured if setpoint else None
 
     def _may_return(self, key: str) -> bool:
+        """Return whether a set-point of the record can return now.
+
+        Without the right to write, its limits are the value in force: it waits for the right.
+        """
+        if not self._snapshot.setpoints[key].writable:
+            return False
         clients = self._decisions.clients(key)
         is_alive = any(self._keep_alives.is_alive(client) for client in clients)
         return not is_alive and self._pauses.is_over(key)
@@ -388,12 +394,13 @@ class UnitRegisters:
         """Return the next set-point whose client has ended to its value before the first change."""
         if self._submissions or self._snapshot.stale or self._is_open:
             return
-        key = next((key for key in self._memory.values if self._may_return(key)), None)
-        if key is None:
-            return
-        setpoint = self._snapshot.setpoints.get(key)
-        if setpoint is None:
-            return
+        found = self._snapshot.setpoints
+        ready = [key for key in self._memory.values if key in found and self._may_return(key)]
+        if ready:
+            self._return(ready[0], found[ready[0]], now)
+
+    def _return(self, key: str, setpoint: SetPoint, now: float) -> None:
+        """Send the next step of a return, or end it."""
         target, is_last = next_step(setpoint, self._memory.values[key])
         is_foreign = self._decisions.state(key) == decisions.REPLACED or self._is_foreign(key)
         if is_foreign:

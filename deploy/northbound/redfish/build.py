@@ -60,7 +60,7 @@ def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService
     ChassisResources(tree, sensors, tasks)
     ManagerResources(tree, sensors, parts.restart, parts.port, parts.discovery)
     LogResources(tree, sensors, events)
-    event_resources = EventResources(tree, sensors, events, parts.push)
+    event_resources = EventResources(tree, sensors, events, parts.push, parts.sessions.keep)
     AccountResources(tree, parts.accounts, parts.sessions, parts.login.forget)
     CertificateResources(tree, sensors, parts.certificates)
     add_registries(tree)

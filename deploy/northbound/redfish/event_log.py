@@ -69,7 +69,10 @@ Subscriber = Callable[[UnitEvent], None]
 
 
 class EventLog:
-    """The newest events; `update` compares a snapshot with the one before."""
+    """The newest events; `update` compares a snapshot with the one before.
+
+    `record_start`: id of the first event of the newest record.
+    """
 
     def __init__(self) -> None:
         self.events: deque[UnitEvent] = deque(maxlen=RING)
@@ -79,6 +82,7 @@ class EventLog:
         self._uptime_us = 0
         self._last = Snapshot()
         self._next = 1
+        self.record_start = 1
         self._reserved = 1
         self._reserve: Callable[[int], object] = lambda _: None
 
@@ -104,6 +108,7 @@ class EventLog:
 
     def update(self, snapshot: Snapshot) -> None:
         """Find and publish what changed. A stale record changes the state, not the alarms."""
+        self.record_start = self._next
         if snapshot.uptime_us < self._uptime_us and not snapshot.stale:
             for event in self.events:  # another run of the agent: its uptime starts again
                 event.uptime_us = -1
@@ -142,7 +147,7 @@ class EventLog:
 
     def send_test(self, snapshot: Snapshot) -> None:
         """Publish a test event."""
-        text = "Test of the delivery of events."
+        self.record_start, text = self._next, "Test of the delivery of events."
         event = self._make(snapshot, key="TestEvent", args=(), severity="OK", text=text)
         event.test = True
         self._publish(event)

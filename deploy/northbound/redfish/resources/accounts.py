@@ -108,22 +108,29 @@ class AccountResources:
         )
 
     def _create(self, call: Call) -> Reply:
+        """Add an account that is as asked: what cannot be done is refused, not left out."""
         body, problems = call.body, []
-        checks: dict[str, CheckValue] = {"UserName": _check_user, "Password": _check_password,
-                  "RoleId": lambda value: _check_choice("RoleId", value, ROLES)}  # fmt: skip
-        for name, check in checks.items():
-            if name not in body:
+        for name, check in _NEW.items():
+            if name in body:
+                problem = check(body[name])
+                problems += [problem] if problem else []
+            elif name in _REQUIRED:
                 problems.append(message("PropertyMissing", name, related=[name]))
-                continue
-            problem = check(body[name])
-            if problem:
-                problems.append(problem)
+        problems += [
+            message("PropertyUnknown", name[:80], related=[name[:80]])
+            for name in body
+            if name not in _NEW and "@" not in name
+        ]
         if problems:
             raise RedfishError(400, *problems)
-        enabled = body.get("Enabled", True) is not False
         self._require(
             self._accounts.add(
-                body["UserName"], body["Password"], body["RoleId"], enabled, by=call.proof
+                body["UserName"],
+                body["Password"],
+                body["RoleId"],
+                body.get("Enabled", True),
+                body.get("PasswordChangeRequired", False),
+                by=call.proof,
             ),
             "UserName",
         )
@@ -268,3 +275,20 @@ def _check_idle(value: Any) -> Json | None:
         return message("PropertyValueOutOfRange", value, "SessionTimeout",
                        related=["SessionTimeout"])  # fmt: skip
     return None
+
+
+def _check_types(value: Any) -> Json | None:
+    return None if value == ["Redfish"] else _wrong_type("AccountTypes")
+
+
+_REQUIRED = ("UserName", "Password", "RoleId")
+_NEW: dict[str, CheckValue] = {
+    "UserName": _check_user,
+    "Password": _check_password,
+    "RoleId": lambda value: _check_choice("RoleId", value, ROLES),
+    "Enabled": lambda value: _check_flag("Enabled", value),
+    "PasswordChangeRequired": lambda value: _check_flag("PasswordChangeRequired", value),
+    "Locked": _check_unlock,
+    "AccountTypes": _check_types,
+}
+"""Properties of a new account."""

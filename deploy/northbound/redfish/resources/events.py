@@ -2,15 +2,17 @@
 """EventService: subscriptions, the stream of server-sent events, and the test event.
 
 Does not open connections to destinations; see `deploy.northbound.redfish.event_push`. A stream has
-a subscription of its own (SubscriptionType SSE) that ends with the stream. A client that does not
-read, or a destination that does not follow, loses its subscription when 64 events wait.
+a subscription of its own (SubscriptionType SSE) that ends with the stream, and with the session of
+its login; an open stream keeps the session.
+
+A client that does not read, or a destination that does not follow, loses its subscription when 256
+events wait that are older than the record. So no burst of alarms in one record ends a subscription.
 """
 
 import asyncio
-import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,7 +43,7 @@ SERVICE = f"{ROOT}/EventService"
 STREAM = f"{SERVICE}/SSE"
 _SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
 _MAX_SUBSCRIPTIONS = 16
-_QUEUE_LENGTH = 64
+_MOST_WAITING = 256
 KEEP_ALIVE_S = 20.0
 _MAX_TEXT_LENGTH = 1024
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
@@ -51,7 +53,10 @@ _FILTER_LISTS = ("RegistryPrefixes", "MessageIds", "ExcludeRegistryPrefixes", "E
 
 @dataclass(slots=True)
 class Subscription:
-    """A subscription. `headers`: sent with each event, never shown. `failures`: in a row."""
+    """A subscription. `headers`: sent with each event, never shown.
+
+    `record`: id of the first event of the newest record, `behind`: events that waited before it.
+    """
 
     id: str
     destination: str
@@ -61,10 +66,16 @@ class Subscription:
     headers: dict[str, str] = field(default_factory=dict)
     filters: dict[str, list[str]] = field(default_factory=dict)
     origin: bool = False
-    queue: "asyncio.Queue[UnitEvent | None]" = field(
-        default_factory=lambda: asyncio.Queue(_QUEUE_LENGTH)
-    )
+    queue: "asyncio.Queue[UnitEvent | None]" = field(default_factory=asyncio.Queue)
     alive: bool = True
+    record: int = 0
+    behind: int = 0
+
+    def follows(self, record: int) -> bool:
+        """Return whether the client has read enough of what was before a record."""
+        if record != self.record:
+            self.record, self.behind = record, self.queue.qsize()
+        return self.behind < _MOST_WAITING
 
     def accepts(self, event: UnitEvent) -> bool:
         """Return whether the filters of the subscription let an event pass."""
@@ -93,11 +104,20 @@ class Subscription:
 
 
 class EventResources:
-    """Adds the EventService to a tree, and gives each event to its subscribers."""
+    """Adds the EventService to a tree, and gives each event to its subscribers.
+
+    `keep_session`: renews a session by its id; False: it has ended.
+    """
 
     def __init__(
-        self, tree: ResourceTree, sensors: SensorModel, events: EventLog, push: EventPush
+        self,
+        tree: ResourceTree,
+        sensors: SensorModel,
+        events: EventLog,
+        push: EventPush,
+        keep_session: Callable[[str], bool],
     ) -> None:
+        self._keep_session = keep_session
         self._sensors = sensors
         self._events = events
         self._push = push
@@ -164,8 +184,7 @@ class EventResources:
         subscription = self.subscriptions.pop(number, None)
         if subscription is not None:
             subscription.alive = False
-            with contextlib.suppress(asyncio.QueueFull):
-                subscription.queue.put_nowait(None)
+            subscription.queue.put_nowait(None)
 
     def end_streams(self, user: str, role: str) -> None:
         """End the streams of a user whose account has changed.
@@ -217,9 +236,9 @@ class EventResources:
         for subscription in tuple(self.subscriptions.values()):
             if not subscription.accepts(event):
                 continue
-            try:
+            if subscription.follows(self._events.record_start):
                 subscription.queue.put_nowait(event)
-            except asyncio.QueueFull:  # the client does not read
+            else:
                 self.end(subscription.id)
 
     async def stream(self, call: Call, last_id: str) -> AsyncIterator[str]:
@@ -236,12 +255,14 @@ class EventResources:
             while subscription.alive:
                 try:
                     found = await asyncio.wait_for(subscription.queue.get(), KEEP_ALIVE_S)
+                    text = (
+                        f"id: {found.id}\ndata: {subscription.payload(found)}\n\n" if found else ""
+                    )
                 except TimeoutError:
-                    yield ": keep-alive\n\n"
-                    continue
-                if found is None:
+                    text = ": keep-alive\n\n"
+                if not text or (call.session and not self._keep_session(call.session)):
                     return
-                yield f"id: {found.id}\ndata: {subscription.payload(found)}\n\n"
+                yield text
         finally:
             self.subscriptions.pop(subscription.id, None)
 

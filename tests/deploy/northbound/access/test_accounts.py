@@ -12,7 +12,8 @@ import pytest
 from deploy.errors import OpsError
 from deploy.northbound.access import password as passwords
 from deploy.northbound.access.accounts import FILE, FIRST_USER, INITIAL, Accounts
-from deploy.northbound.access.lockout import Lockout
+from deploy.northbound.access.lockout import NETWORK_FAILURES, Lockout
+from deploy.northbound.access.networks import client_network
 from deploy.northbound.access.sessions import MAX_OF_USER, MAX_SESSIONS, Sessions
 from deploy.northbound.access.types import (
     ADMINISTRATOR,
@@ -211,6 +212,12 @@ def test_an_idle_session_ends_and_a_used_one_stays(server: AccessBench) -> None:
         server.now += server.sessions.idle_s - 1
         assert server.sessions.find(used.token) is not None
     assert server.sessions.find(idle.token) is None
+    for _ in range(3):  # an open stream
+        server.now += server.sessions.idle_s - 1
+        assert server.sessions.keep(used.id)
+    assert server.sessions.find(used.token) is not None
+    assert not server.sessions.keep(idle.id)
+    assert not server.sessions.keep("")
     assert server.sessions.find("") is None
     assert server.sessions.find("\ud800") is None
     assert all(not session.token for session in server.sessions.all())
@@ -359,3 +366,50 @@ def test_one_account_has_at_most_100_guesses_in_an_hour(addresses: int) -> None:
     assert lockout.remaining_s("adam", "known") == 0
     now += 3600
     assert lockout.remaining_s("adam", "1") == 0
+
+
+@pytest.mark.parametrize(
+    "addresses", [["10.0.0.66"], ["2001:db8:0:1::7"], [f"2001:db8:0:1::{n:x}" for n in range(300)]]
+)
+def test_one_client_keeps_no_user_out_elsewhere(addresses: list[str]) -> None:
+    """Also no user that has not logged in yet; a host owns all addresses of its /64."""
+    now, guesses = 0.0, 0
+    lockout = Lockout(lambda: now)
+    for second in range(7200):
+        now += 1.0
+        address = addresses[second % len(addresses)]
+        if not lockout.remaining_s("adam", address):
+            lockout.failed("adam", address)
+            guesses += 1
+        assert lockout.remaining_s("adam", "10.0.0.9") == 0
+        assert lockout.remaining_s("adam", "2001:db8:0:2::7") == 0
+    assert guesses <= 2 * NETWORK_FAILURES
+    assert lockout.user_remaining_s("adam") > 0
+    lockout.unlock("adam")
+    assert lockout.user_remaining_s("adam") == 0
+    assert lockout.remaining_s("adam", addresses[0]) == 0
+
+
+def test_names_that_are_no_accounts_end_no_count_of_an_account() -> None:
+    now, guesses = 0.0, 0
+    lockout = Lockout(lambda: now)
+    for number in range(36_000):
+        now += 0.1
+        address = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        if number % 4:
+            lockout.failed(f"name{number}", address, is_account=False)
+        elif not lockout.remaining_s("adam", address):
+            lockout.failed("adam", address)
+            guesses += 1
+    assert guesses == 100
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("10.0.0.6", "10.0.0.6"), ("::ffff:10.0.0.6", "10.0.0.6"), ("", ""), ("a:b", "a:b"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"), ("fe80::1%eth0", "fe80::/64"),
+    ],
+)  # fmt: skip
+def test_what_one_client_can_own(address: str, network: str) -> None:
+    assert client_network(address) == network

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def test_a_user_rolls_the_own_change_back(site: _AccountBench) -> None:
     name = site.submit(CHANGE)
     site.run(4)
     assert site.roll_back("otto", name, any_user=False) == Submission(name)
+    assert re.fullmatch("sent [0-9]+", site.audit.entries[-1][-1])
     site.run(5)
     assert site.setpoint() == 32
     outcome = site.writer.result(name)
@@ -117,6 +119,8 @@ def test_a_user_rolls_the_own_change_back(site: _AccountBench) -> None:
 def test_a_change_that_is_still_on_its_way_is_rolled_back(site: _AccountBench) -> None:
     name = site.submit(CHANGE)
     assert site.roll_back("otto", name, any_user=False) == Submission(name)
+    *_, action, _, result = site.audit.entries[-1]
+    assert (action, result) == ("rollback", "kept: it is sent when the change is on trial")
     site.run(45)
     assert site.setpoint() == 32
 

@@ -51,6 +51,22 @@ def test_one_record_a_minute_and_a_ring() -> None:
     assert log.records[-1].sequence == log.object.totalRecordCount == RECORDS + 94
 
 
+def test_a_clock_that_goes_back_stops_no_log() -> None:
+    """One wrong time costs nothing, of the past or of the future; the records after it go on."""
+    logs, source = asyncio.run(_logs()), FakeSource(1)
+    log = logs.by_key["supply_temperature"]
+    for minute in range(200):
+        days = {50: -3650, 100: 3650}.get(minute, 0)
+        at = _START + dt.timedelta(days=days, minutes=minute)
+        source.replace(uptime_us=(1 + minute) * 60_000_000)
+        _add(logs, source, at, 30_000)
+    times = [record.at_utc_s for record in log.records]
+    assert times == sorted(times)
+    assert len(times) == log.object.recordCount == 197  # without 50, 100, and the minute after it
+    sequences = [record.sequence for record in log.records]
+    assert sequences == sorted(set(sequences))
+
+
 def test_the_start_comes_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     logs, source = asyncio.run(_logs()), FakeSource(1)
     _add(logs, source, _START, 31_000)

@@ -297,3 +297,46 @@ def test_two_masters_that_repeat_one_value_write_no_file(tmp_path: Path) -> None
     assert unit.setpoint.configured == 32_000
     bench.run(120)
     assert unit.setpoint.configured == 31_000
+
+
+@pytest.mark.parametrize("obstacle", ["", "no loop", "no right"])
+def test_each_set_point_returns_for_itself(tmp_path: Path, obstacle: str) -> None:
+    """One that has left the record, or cannot be written now, keeps no other one from its way."""
+    writer, path = FakeWriter(), tmp_path / "restore.json"
+    rig = ModbusRig(writer, LOOPBACK, memory=path)
+    before = {"supply_setpoint": 31_000, "pressure_setpoint": 80_000}
+    found = {key: SetPoint(key, raw, 10_000, 200_000, True) for key, raw in before.items()}
+
+    def run(seconds: int, *, alive: bool) -> None:
+        for _ in range(seconds):
+            rig.time.now += 1
+            if alive:
+                rig.registers.write(layout.KEEP_ALIVE, int(rig.time.now), MASTER)
+            for number, (request, *_) in enumerate(writer.requests, 1):
+                if writer.results[str(number)].state == "pending":
+                    writer.results[str(number)] = Outcome("confirmed")
+                    assert isinstance(request, SetPointChange)
+                    found[request.key] = replace(found[request.key], configured=request.raw)
+            rig.source.replace(setpoints=dict(found))
+            rig.registers.refresh()
+
+    for index, key in enumerate(before):
+        run(70, alive=True)
+        counts = layout.register_fields()[key].counts(before[key] + 1000)
+        assert rig.registers.write(layout.slot_address(index, "wanted"), counts, MASTER) == 0
+    run(70, alive=True)
+    supply = found["supply_setpoint"]
+    assert supply.configured == 32_000
+    if obstacle == "no loop":
+        del found["supply_setpoint"]
+    elif obstacle == "no right":  # as `point_record` writes it
+        found["supply_setpoint"] = replace(supply, low=32_000, high=32_000, writable=False)
+    run(200, alive=False)
+    assert found["pressure_setpoint"].configured == 80_000
+    found.setdefault("supply_setpoint", supply)
+    if obstacle == "no right":
+        assert found["supply_setpoint"].configured == 32_000
+        found["supply_setpoint"] = supply
+    run(100, alive=False)
+    assert found["supply_setpoint"].configured == 31_000
+    assert path.read_text() == "{}"

@@ -2,14 +2,22 @@
 """Budgets of clients: shares, totals that spare addresses that send little, measured work."""
 
 import asyncio
+import contextlib
+import ssl
 from collections import Counter
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from microdot import Microdot
 
 from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.datagram_filter import PERMITTED, RECIPIENTS
+from deploy.northbound.http.certificate import CertificateStore
+from deploy.northbound.http.connections import ConnectionGate, HttpConnection
+from deploy.northbound.http.handshake import MeasuredTls
 from deploy.northbound.http.limits import KNOWN_S, HttpLimits, HttpRateLimit
-from deploy.northbound.modbus.server import ModbusLimits
+from deploy.northbound.modbus.server import ModbusConnection, ModbusLimits, ModbusTcpServer
 from deploy.northbound.rate_limit import (
     OTHERS,
     ClientBudget,
@@ -204,3 +212,75 @@ def test_a_share_without_a_limit_of_work() -> None:
     assert [budget.take("a", 1.0) for _ in range(3)] == [True, True, False]
     budget.spend("a", 1.0, 1e9)
     assert budget.take("a", 2.0)
+
+
+@pytest.mark.parametrize("victim", ["10.0.0.9", "2001:db8:0:2::9", "fe80::9"])
+def test_a_host_with_all_addresses_of_its_network_stops_no_other(victim: str) -> None:
+    limiter, now, served = HttpRateLimit(HttpLimits()), 0.0, 0
+    for number in range(15_000):
+        now += 0.004
+        address = f"2001:db8:0:1::{number:x}"
+        if limiter.permit_connection(address, now) and limiter.permit(address, now):
+            limiter.spend(address, now, 500, 2.0)
+        if number % 250 == 0:
+            served += limiter.permit_connection(victim, now) and limiter.permit(victim, now)
+    assert served == 60
+
+
+def test_an_address_that_sends_much_takes_nothing_from_its_neighbours() -> None:
+    rates = {"2001:db8::1": 190.0, "2001:db8::2": 1000.0, "2001:db8::3": 10.0}
+    found = run(ClientBudget(SHARES), {**rates, "3.0": 190, "3.1": 1000, "3.2": 1000}, 20)
+    assert found["2001:db8::3"] >= 199
+
+
+def test_connections_of_one_network_give_way_first() -> None:
+    """A host with an address for each connection: HTTP and Modbus close one of its own."""
+
+    async def fill() -> None:
+        gate = ConnectionGate(Microdot(), None, HttpLimits())
+        modbus = ModbusTcpServer(Mock(), ModbusLimits())
+        for address in ("10.0.0.9", *(f"2001:db8::{number:x}" for number in range(15))):
+            entry = HttpConnection(Mock(), address)
+            entry.task = Mock()
+            gate._open[entry] = None
+            modbus._open[Mock()] = ModbusConnection(address, -100.0, requests=1)
+        assert gate._evict(list(gate._open))
+        assert "10.0.0.9" in [entry.address for entry in gate._open]
+        assert modbus._make_room("2001:db8:1::77")
+        assert "10.0.0.9" in [entry.address for entry in modbus._open.values()]
+        for connection in modbus._open.values():
+            connection.since = asyncio.get_running_loop().time()  # none is idle
+        assert not modbus._make_room("2001:db8::77")
+        assert modbus._make_room("10.0.0.9")
+
+    asyncio.run(fill())
+
+
+@pytest.mark.parametrize("handshake_ms", [0.5, 2.0])
+def test_handshakes_are_work(handshake_ms: float) -> None:
+    """Of one address: half of the processor of the servers at most, after the reserve of 20 s."""
+    limiter, now, opened = HttpRateLimit(HttpLimits()), 0.0, 0
+    for _ in range(200):
+        limiter.note_handshake(handshake_ms)
+    limiter.prove("10.0.0.1", now)
+    for number in range(6000):
+        now += 0.01
+        opened += limiter.permit_connection("10.0.0.66", now)
+        if number % 20 == 0:
+            assert limiter.permit_connection("10.0.0.1", now)
+            assert number % 100 or limiter.permit_connection("10.0.0.9", now)
+    assert opened <= (2000 + 60 * 100) / (3 * handshake_ms) + 1
+
+
+def test_the_work_of_a_handshake_is_measured(tmp_path: Path) -> None:
+    context = CertificateStore(tmp_path / "tls", "cdu", ["127.0.0.1"], None).context
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server, client = context.wrap_bio(up, down, True), trusting.wrap_bio(down, up)
+    for side in (client, server, client, server):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    assert client.version() == "TLSv1.3"
+    assert isinstance(server, MeasuredTls)
+    assert 0 < server.work_s < 5

@@ -56,12 +56,12 @@ class FakeAccounts:
         view, known = self._accounts.get(user, (None, ""))
         if view is None or not view.enabled or password != known:
             return Refusal("wrong user or password")
-        return Session(secrets.token_hex(4), user, view.role, address, secrets.token_hex(16),
-                       view.must_change)  # fmt: skip
+        return Session("", user, view.role, address, "", view.must_change)
 
     def login(self, user: str, password: str, address: str) -> Session | Refusal:
         found = self.check(user, password, address)
         if isinstance(found, Session):
+            found = replace(found, id=secrets.token_hex(4), token=secrets.token_hex(16))
             self._sessions[found.token] = found
         return found
 
@@ -69,11 +69,17 @@ class FakeAccounts:
         return [view for view, _password in self._accounts.values()]
 
     def add(
-        self, user: str, password: str, role: str, enabled: bool = True, *, by: object = None
+        self,
+        user: str,
+        password: str,
+        role: str,
+        enabled: bool = True,
+        must_change: bool = False,
+        by: object = None,
     ) -> Refusal | None:
         if user in self._accounts:
             return Refusal("the user exists")
-        self._accounts[user] = (UserAccount(user, role, "", enabled), password)
+        self._accounts[user] = (UserAccount(user, role, "", enabled, must_change), password)
         return None
 
     def change(self, user, *, name=None, password=None, role=None, enabled=None, unlock=False,
@@ -114,6 +120,9 @@ class FakeSessions:
 
     def find(self, token: str) -> Session | None:
         return self._accounts._sessions.get(token)
+
+    def keep(self, session_id: str) -> bool:
+        return any(session.id == session_id for session in self.all())
 
     def all(self) -> Sequence[Session]:
         return list(self._accounts._sessions.values())

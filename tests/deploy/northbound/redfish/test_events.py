@@ -25,7 +25,7 @@ from deploy.northbound.http.certificate import CertificateStore
 from deploy.northbound.redfish.event_file import EventFile
 from deploy.northbound.redfish.event_log import EventLog, UnitEvent
 from deploy.northbound.redfish.event_push import DeliveryError, EventPush
-from deploy.northbound.redfish.resource import ResourceTree
+from deploy.northbound.redfish.resource import Call, ResourceTree
 from deploy.northbound.redfish.resources.events import Subscription
 from deploy.northbound.redfish.resources.logs import LogResources
 from deploy.northbound.redfish.sensors import SensorModel
@@ -547,10 +547,56 @@ def test_a_push_that_cannot_follow_ends(tmp_path: Path) -> None:
         push = events._add_subscription("https://127.0.0.1:1/", "", "otto")
         stream = events._add_subscription("sse://127.0.0.1", "", "otto")
         stream.stream = True
-        for _ in range(65):
+        for number in range(257):
+            assert push.alive
+            events._events.record_start = number  # each one is a record
             events._distribute(event())
         assert events.subscriptions == {}
         assert not push.alive
+
+
+def test_a_burst_of_one_record_ends_no_subscription(tmp_path: Path) -> None:
+    """A lost bus raises an alarm for each device; the client reads all when it gets its turn."""
+    alarms = [replace(ALARM, name=f"d{number}") for number in range(300)]
+
+    async def read() -> list[str]:
+        stream = events.stream(Call("", "otto"), "")
+        found = [await anext(stream)]
+        events._events.update(snapshot(*alarms))
+        found += [await asyncio.wait_for(anext(stream, ""), 5) for _ in alarms]
+        await stream.aclose()
+        return found
+
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
+        events = bench.service._events
+    events._events.update(snapshot())
+    texts = asyncio.run(read())
+    assert all(f"supply_high:d{number}:" in text for number, text in enumerate(texts[1:]))
+
+
+def test_a_stream_ends_with_its_session(tmp_path: Path) -> None:
+    """Its open stream keeps the session; the end of the session is before the next event."""
+    kept: list[str] = []
+
+    async def read(session: str, count: int) -> list[str]:
+        stream = events.stream(Call("", "otto", session=session), "")
+        found = [await anext(stream)]
+        for _ in range(count):
+            events._events.send_test(snapshot())
+            found.append(await asyncio.wait_for(anext(stream, ""), 5))
+        return found
+
+    def keep(session: str) -> bool:
+        kept.append(session)
+        return len(kept) < 3
+
+    with ServiceBench(tmp_path) as bench:
+        events = bench.service._events
+    events._keep_session = keep
+    found = asyncio.run(read("7", 3))
+    assert [bool(text) for text in found] == [True, True, True, False]
+    assert kept == ["7"] * 3
+    assert all(asyncio.run(read("", 3))), "of a user without a session"
 
 
 def test_receivers_that_hang_take_no_thread_of_others() -> None:

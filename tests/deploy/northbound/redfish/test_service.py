@@ -546,3 +546,26 @@ def test_a_collection_is_filtered(admin: ApiClient) -> None:
     assert len(found["Members"]) == found["Members@odata.count"]
     for member in found["Members"]:
         assert admin.get(member["@odata.id"])["ReadingUnits"] == "Cel"
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"),
+    [
+        ({}, 201), ({"Enabled": False, "PasswordChangeRequired": True}, 201),
+        ({"Locked": False, "AccountTypes": ["Redfish"], "@odata.type": "#x"}, 201),
+        ({"Enabled": 0}, 400), ({"Enabled": None}, 400), ({"PasswordChangeRequired": 1}, 400),
+        ({"Locked": True}, 400), ({"AccountTypes": ["IPMI"]}, 400), ({"Other": 1}, 400),
+    ],
+)  # fmt: skip
+def test_a_new_account_is_as_asked(admin: ApiClient, extra: dict[str, object], status: int) -> None:
+    """What cannot be done is refused, not left out with an answer of 201."""
+    body = {"UserName": "newton", "Password": "Copper-Meadow-17", "RoleId": "ReadOnly", **extra}
+    found, account, _ = admin.call("POST", f"{ROOT}/AccountService/Accounts", body)
+    assert found == status
+    users = admin.get(f"{ROOT}/AccountService/Accounts")["Members"]
+    path = f"{ROOT}/AccountService/Accounts/newton"
+    assert ({"@odata.id": path} in users) == (status == 201)
+    if status == 201:
+        for name, default in (("Enabled", True), ("PasswordChangeRequired", False)):
+            assert account[name] == extra.get(name, default)
+        assert admin.call("DELETE", path)[0] == 204
