@@ -564,7 +564,6 @@ def test_a_burst_of_one_record_ends_no_subscription(tmp_path: Path) -> None:
         found = [await anext(stream)]
         events._events.update(snapshot(*alarms))
         found += [await asyncio.wait_for(anext(stream, ""), 5) for _ in alarms]
-        await stream.aclose()
         return found
 
     with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
