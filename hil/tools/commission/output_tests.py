@@ -30,7 +30,11 @@ from hil.tools.commission.outputs.write_test import (
 NOT_UNDERSTOOD = "not_understood"
 """Key of a device: the rows of its table that can show an alarm which the command does not see."""
 _PART_OF_STEP = 0.45
-"""Part of the step by which the display can differ from the tested value."""
+"""Part of the step by which the display can differ from the tested value at most."""
+_SLOPE_ERROR = 0.2
+"""The same without the last digit of the display. An offset that agrees at one value changes the
+slope: 4000 to 20000 for 0 to 100 %, with a scale from 60 % only, shows 0.42 of the step more.
+"""
 _ANOTHER_LEFT = "another output is not at its old value"
 
 Result = dict[str, Any]
@@ -149,7 +153,7 @@ class OutputTests:
         if answer in ("-", NO_GAUGE):
             return "the display was not compared, so its scale is not proven"
         shown.append(read_gauge(answer))
-        if abs(shown[0] - tested) > abs(tested - before) * _PART_OF_STEP:
+        if abs(shown[0] - tested) > _tolerance(abs(tested - before), answer):
             reason = "the scale or the register of the table is wrong"
             return f"the display shows {shown[0]:g} {unit}: {reason}"
         return ""
@@ -168,6 +172,12 @@ class OutputTests:
             result["reason"] = "; ".join(filter(None, (result["reason"], effect.text)))
             if result["state"] != LEFT:
                 result["state"] = FAILED if effect.is_back else LEFT
+
+
+def _tolerance(step: float, answer: str) -> float:
+    """Return how far a display can be from the tested value; `answer`: as it was typed."""
+    digits = sum(sign.isdigit() for sign in answer.replace(",", ".").partition(".")[2])
+    return min(step * _PART_OF_STEP, step * _SLOPE_ERROR + 10.0**-digits)
 
 
 def highest_value(access: DeviceAccess, name: str) -> float:

@@ -60,6 +60,8 @@ def test_an_output_at_rest_proves_no_scale(
     ("shown", "state", "reason"),
     [
         ("62", "done", ""),
+        ("62.4", "done", ""),
+        ("62,8", "failed", "the display shows 62.8 %: the scale or the register"),
         ("80", "failed", "the display shows 80 %: the scale or the register of the table is wrong"),
         ("60", "failed", "the display shows 60 %: the scale or the register of the table is wrong"),
         ("-", "failed", "the display was not compared"),
