@@ -26,9 +26,9 @@ DROPPED = (
     "deploy/firmware/",
     "deploy/ops/command/decommission.py",
     "deploy/ops/command/pki.py",
-    "deploy/ops/fleet/command_",
-    "deploy/ops/fleet/rollout/command_rollout.py",
-    "deploy/ops/fleet/store_reader.py",
+    "deploy/ops/command/push.py",
+    "deploy/ops/command/update.py",
+    "deploy/ops/fleet/",
     "deploy/ops/pki/",
     "deploy/orchestrate/",
     "deploy/relay/",
@@ -37,8 +37,9 @@ DROPPED = (
     "drivers/ports/micropython/",
 )
 """A controller with CPython does not run these: the bench, packages and images, the authority of
-certificates, the end of a unit, rollouts, the scheduler of a site, the relay on the ground and the
-commands that read its database, the steps of a release, the ports of boards."""
+certificates, the end of a unit, changes and updates that are sent to units, the scheduler of a
+site, the relay on the ground and the commands that read its database, the steps of a release, the
+ports of boards."""
 KEPT = (
     "deploy/firmware/__init__.py",
     "deploy/firmware/memory_layout.py",

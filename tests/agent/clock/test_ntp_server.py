@@ -44,6 +44,9 @@ class RecordingClock:
         self.checks.append((utc_us - self.utc(now), uncertainty_us))
         return True
 
+    def limit_drag(self, utc_us: int, uncertainty_us: int, now: int, agrees: bool) -> None:
+        """Do nothing: the time of the system is no receiver."""
+
 
 def is_answering(port: int) -> bool:
     """Return whether a server replies to a request of a client. Its PID file is there before."""

@@ -36,7 +36,7 @@ def test_cpython_starts_again_and_ends_after_five(
 ) -> None:
     starts = []
 
-    def run_once(_config: object, _boot: object, restarts: int, _boot_loop: object) -> int:
+    def run_once(_config: object, _boot: object, restarts: int, *_: object) -> int:
         starts.append(restarts)
         raise RuntimeError("core")
 
