@@ -17,11 +17,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from deploy.errors import DeployError
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.registry import Outputs
+from deploy.relay.retry_delays import FIRST_S, MOST_S
 
 _KEEPALIVE_S = 60
 _FLUSH_STEP_S = 0.2
 _CHECK_S = 10.0
-_DELAYS_S = (1, 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def make_client(settings: BrokerSettings, ident: str, clean: bool) -> BrokerClie
             names = (settings.ca_file, settings.certificate, settings.key)
             files = ", ".join(name for name in names if name)
             raise DeployError(f"{files}: {error}") from None
-    client.reconnect_delay_set(*_DELAYS_S)
+    client.reconnect_delay_set(int(FIRST_S), int(MOST_S))
     client.max_queued_messages_set(0)
     client.max_inflight_messages_set(100)
     return client

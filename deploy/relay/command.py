@@ -16,10 +16,10 @@ from deploy.relay.limits import UnitLimits
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.retry_delays import retry_delays
 from deploy.relay.terminal_text import report
 from drivers.tools.lib.parser import Parser
 
-_FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
 EXAMPLE = (
     "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 )
@@ -292,7 +292,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
 
 def _make_relay(options: RelayOptions) -> Relay:
     """Return a relay; a full disk, for example, is tried again until the process ends."""
-    failure, delay_s = "", _FIRST_DELAY_S
+    failure, delays = "", retry_delays()
     while True:
         try:
             return Relay(options)
@@ -300,8 +300,7 @@ def _make_relay(options: RelayOptions) -> Relay:
             if str(error) != failure:
                 failure = str(error)
                 report(f"relay {options.name}: {error}; tries again")
-        time.sleep(delay_s)
-        delay_s = min(2 * delay_s, _MAX_DELAY_S)
+        time.sleep(next(delays))
 
 
 def run(argv: list[str]) -> int:

@@ -20,10 +20,10 @@ from deploy.relay.decode.row_format import Item
 from deploy.relay.outputs.base import Output, OutputError, Settling
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.quarantine import REFUSED, QuarantineTable
+from deploy.relay.retry_delays import retry_delays
 from deploy.relay.terminal_text import report
 
 _POLL_S = 0.1
-_FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
 _CLOSE_WAIT_S = 10.0
 
 
@@ -79,7 +79,7 @@ class OutputWorker:
         self._read_to = self.position
         self._settling: deque[tuple[int, Settling | None]] = deque()
         self._skip_to = 0
-        self._delay_s = 0.0
+        self._delays, self._delay_s = retry_delays(), 0.0
         self._batch_since: float | None = None
         self._stopping = threading.Event()
         self._wake = threading.Event()
@@ -242,11 +242,12 @@ class OutputWorker:
     def _recover(self) -> None:
         if self.failing_since is not None:
             report(f"output {self.name}: works again")
-        self.failing_since, self.error, self._delay_s = None, "", 0.0
+        self.failing_since, self.error = None, ""
+        self._delays, self._delay_s = retry_delays(), 0.0
 
     def _fail(self, text: str) -> None:
         if self.failing_since is None:
             self.failing_since = time.monotonic()
             report(f"output {self.name}: {text}")
         self.error = text
-        self._delay_s = min(max(2 * self._delay_s, _FIRST_DELAY_S), _MAX_DELAY_S)
+        self._delay_s = next(self._delays)

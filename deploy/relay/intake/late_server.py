@@ -11,8 +11,8 @@ from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 
 from deploy.errors import DeployError
+from deploy.relay.retry_delays import retry_delays
 
-_FIRST_DELAY_S, _MAX_DELAY_S = 1.0, 30.0
 _POLL_S = 0.2
 _PERMANENT = (errno.EACCES, errno.EPERM)
 
@@ -60,9 +60,8 @@ class LateServer:
             self._report(f"{self._name}: serves now")
 
     def _run(self) -> None:
-        delay_s = _FIRST_DELAY_S
-        while self._server is None and not self._stopping.wait(delay_s):
-            delay_s = min(2 * delay_s, _MAX_DELAY_S)
+        delays = retry_delays()
+        while self._server is None and not self._stopping.wait(next(delays)):
             try:
                 self._open()
             except DeployError as error:

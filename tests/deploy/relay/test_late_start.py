@@ -141,7 +141,7 @@ def test_a_broker_that_rejects_the_relay_is_tried_again(
     broker = LateBroker(tmp_path, "right")
     broker.start()
     wrong = BrokerSettings(("127.0.0.1", broker.port), "relay", "wrong")
-    monkeypatch.setattr("deploy.relay.broker_client._DELAYS_S", (1, 1))
+    monkeypatch.setattr("deploy.relay.broker_client.MOST_S", 1.0)
     relay = Relay(RelayOptions(wrong, tmp_path / "relay.db"))
     try:
         relay.start()
@@ -183,7 +183,7 @@ def test_check_ends_with_the_state_of_the_broker(
 def test_an_address_in_use_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deploy.relay.intake.late_server._FIRST_DELAY_S", 0.05)
+    monkeypatch.setattr("deploy.relay.retry_delays.FIRST_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as other:
         port: int = other.getsockname()[1]
         pages = {"/metrics": lambda _: ("text/plain", "good")}
@@ -231,7 +231,7 @@ def test_files_and_rights_are_errors_of_the_options(tmp_path: Path) -> None:
 def test_a_full_disk_at_the_start_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_FIRST_DELAY_S", 0.01)
+    monkeypatch.setattr("deploy.relay.retry_delays.FIRST_S", 0.01)
     path, tries = tmp_path / "relay.db", []
 
     def open_full(*arguments: Any) -> RelayDatabase:
