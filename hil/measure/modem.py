@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from hil.bench.testbed import Testbed
 from hil.bench.testbed_satcom import SatcomTestbed
-from hil.measure.base import Measure, ReadFunction, Status
+from hil.measure.base import Measure, ReadFunction, Status, component_status
 
 
 def _testbed_value(read: Callable[[SatcomTestbed], float]) -> ReadFunction:
@@ -17,19 +17,19 @@ def _testbed_value(read: Callable[[SatcomTestbed], float]) -> ReadFunction:
 
 def _modem_value(name: str) -> ReadFunction:
     def read(_: Testbed, status: Status, __: str) -> float | None:
-        value = (status.get("modem") or {}).get(name)
+        value = component_status(status, "modem").get(name)
         return None if value is None else float(value)
 
     return read
 
 
 def _worst_alarm_s(_: Testbed, status: Status, __: str) -> float | None:
-    value = (status.get("modem") or {}).get("worst_alarm_us")
+    value = component_status(status, "modem").get("worst_alarm_us")
     return None if value is None else value / 1e6
 
 
 def _count_queued(_: Testbed, status: Status, __: str) -> float | None:
-    value = (status.get("modem") or {}).get("queued")
+    value = component_status(status, "modem").get("queued")
     return None if value is None else float(sum(value))
 
 
