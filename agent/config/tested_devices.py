@@ -32,6 +32,11 @@ class UntestedError(ConfigError):
     """A device of the configuration is not the one that was tested."""
 
 
+def missing_step(found: list[str]) -> str:
+    """Return the first step that is not done, in the order of `COMPLETE`; "" if all are."""
+    return next((step for i, step in enumerate(COMPLETE) if found[i : i + 1] != [step]), "")
+
+
 def device_hash(port: str, unit: int, profile: Any) -> str:
     """Return the hash of a device: its port, its unit address, the content of its profile."""
     facts = {"port": str(port_address(port)), "unit": unit, "profile": plain_numbers(profile)}
@@ -97,7 +102,7 @@ def _compare(journal: Path, present: dict[str, str], controlled: set[str]) -> tu
     try:
         steps = json.loads(journal.read_text(encoding="utf-8"))["steps"]
         tested = [step["basis"]["devices"] for step in steps.values() if step.get("basis")]
-        is_whole = list(steps)[: len(COMPLETE)] == list(COMPLETE)
+        is_whole = not missing_step(list(steps))
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return "", not_compared
     for kept in tested:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent.config.tested_devices import COMPLETE
 from drivers.errors import DriverError
 from drivers.tools.lib.parser import Parser
 from drivers.tools.modbus_scan import add_scan
@@ -77,10 +78,7 @@ from protocols.errors import ProtocolError
 EXAMPLE = (
     "coldloop commission tcp:10.0.0.7:502 --units 7 --table registers.csv --dir site --serial SN1"
 )
-STEPS = (
-    *("ports", "scan", "describe", "values", "write-test", "propose", "check"),
-    *("twin-acceptance", "tune", "site-acceptance"),
-)
+STEPS = (*COMPLETE, "twin-acceptance", "tune", "site-acceptance")
 
 
 _REPORTS = (

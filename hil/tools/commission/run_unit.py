@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from agent.config.tested_devices import JOURNAL
 from hil.errors import BenchError
 from hil.io.progress import ProgressLine
 from hil.run.recorded import RecordedRun, record_until_interrupted
@@ -25,7 +26,6 @@ from hil.scenario.model import Scenario
 from hil.scenario.suite import Suite
 from hil.tools.commission.findings import step_failures
 from hil.tools.commission.outputs.agent_outputs import list_outputs
-from hil.tools.commission.outputs.journal import FILE as JOURNAL
 from hil.tools.commission.outputs.run_guard import returned_outputs
 from hil.tools.commission.outputs.site_journals import describe_left
 

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.config.tested_devices import COMPLETE
+from agent.config.tested_devices import missing_step
 from hil.errors import BenchError
 from hil.record.bench_key import is_valid_signature, load_key
 from hil.record.trust_store import known_keys
@@ -90,10 +90,9 @@ def _check_folder(
 
 def _check_complete(journal: Journal, unit: UnitFile) -> None:
     """Raise BenchError if steps are missing, and the agent would move outputs."""
-    found = journal.steps()
-    if found[: len(COMPLETE)] == list(COMPLETE) or not list_outputs(unit):
+    missing = missing_step(journal.steps())
+    if not missing or not list_outputs(unit):
         return
-    missing = next(step for i, step in enumerate(COMPLETE) if found[i : i + 1] != [step])
     raise BenchError(
         f"{journal.path}: the commissioning beside this configuration is not complete: step "
         f"`{missing}` is not done; {_NOT_STARTED}. `coldloop commission --dir "

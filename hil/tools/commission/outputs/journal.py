@@ -29,7 +29,6 @@ from hil.io.regular_file import write_whole
 from hil.tools.commission.outputs.pending import PendingOutputs
 from hil.tools.commission.outputs.pending_index import check_note, store_note
 
-FILE = JOURNAL
 FORMAT = "coldloop-commission-1"
 _PENDING, _CALLS, _SEAL = "pending-write", "arguments", "seal"
 
@@ -60,7 +59,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE
+        self.path = folder / JOURNAL
         self._steps: dict[str, Any] = {}
         self._calls: dict[str, Any] = {}
         self._sign: Callable[[str], str] | None = None

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agent.config.tested_devices import JOURNAL
 from hil.errors import BenchError
 from hil.run.unit.unit_file import UnitFile, load_unit
 from hil.tools.commission.outputs.endpoint_lock import endpoints
-from hil.tools.commission.outputs.journal import FILE, Journal
+from hil.tools.commission.outputs.journal import Journal
 from hil.tools.commission.outputs.pending import Device, OutputFile, PendingOutputs
 from hil.tools.commission.outputs.pending_index import (
     PendingNote,
@@ -128,7 +129,9 @@ def _entries(found: PendingNote) -> list[dict[str, Any]]:
         return found.outputs
     if not os.access(path, os.R_OK):
         return found.outputs
-    return Journal(path.parent).pending.entries if path.name == FILE else OutputFile(path).entries
+    return (
+        Journal(path.parent).pending.entries if path.name == JOURNAL else OutputFile(path).entries
+    )
 
 
 def is_among(device: Device, devices: list[Device]) -> bool:
