@@ -67,12 +67,6 @@ class RequestBudget:
     burst: float
     _buckets: dict[str, TokenBucket] = field(default_factory=dict)
 
-    def delay(self, address: str, now: float) -> float:
-        """Take one request from the budget of an address; return how long it waits, s."""
-        bucket = self._renew(address, now)
-        bucket.tokens -= 1
-        return max(0.0, -bucket.tokens / self.rate)
-
     def take(self, address: str, now: float) -> bool:
         """Take one request if there is one; return whether there was."""
         bucket = self._renew(address, now)

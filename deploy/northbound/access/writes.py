@@ -24,6 +24,7 @@ from agent.remote.message.counter import seconds_of
 from agent.remote.message.parameters import number_of
 from deploy.errors import OpsError
 from deploy.northbound.access.counter_lock import is_own, note_change, process_of, shared_counters
+from deploy.northbound.access.kept_changes import KeptChanges
 from deploy.northbound.access.owners import ValueOwners
 from deploy.northbound.access.site_messages import (
     message_times,
@@ -116,7 +117,7 @@ class Writer:
         self._no_key = "northbound.writes has no key"
         self._submissions: OrderedDict[str, OpenWrite] = OrderedDict()
         self._next_id = 1
-        self._signed: tuple[int, dict[str, int]] = 0, {}
+        self._kept_changes = KeptChanges()
         if key is not None:
             try:
                 self._key = keys.load(key, "")
@@ -343,27 +344,12 @@ class Writer:
             self._end_abandoned(remote, snapshot)
 
     def _note_signed(self, snapshot: Snapshot) -> None:
-        """Note a change of operators that the unit has kept: a decision for all values in force.
-
-        Its message names the configuration that it changes by its hash, so also the values that it
-        leaves. The record does not tell which values it has.
-        """
-        remote = snapshot.details.get("remote")
-        if snapshot.stale or snapshot.is_on_trial or not isinstance(remote, dict):
+        """Take a kept change of operators as their decision for all values in force."""
+        change = self._kept_changes.take(snapshot)
+        if change is None or is_own(self._state, change.counter) or self._has_sent(change.counter):
             return
-        last = remote.get("last")
-        if not isinstance(last, list) or len(last) < 2 or type(last[0]) is not int:
-            return
-        counter, state = last[:2]
-        found = snapshot.setpoints.values()
-        values = {item.key: item.configured for item in found if item.configured is not None}
-        if state != "confirmed" or (counter, values) == self._signed:
-            return
-        self._signed = counter, values
-        if is_own(self._state, counter) or self._has_sent(counter):
-            return
-        for key, raw in values.items():
-            self._owners.support(key, raw, f"{_OPERATORS} {counter}")
+        for key, raw in change.values.items():
+            self._owners.support(key, raw, f"{_OPERATORS} {change.counter}")
 
     def _has_sent(self, counter: int) -> bool:
         return any(

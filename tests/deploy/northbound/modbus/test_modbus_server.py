@@ -276,11 +276,12 @@ def _is_served(port: int) -> bool:
 
 def test_the_budget_of_requests() -> None:
     budget = RequestBudget(rate=10, burst=5)
-    assert [budget.delay("a", 0.0) for _ in range(7)] == [0, 0, 0, 0, 0, 0.1, 0.2]
-    assert budget.delay("b", 0.0) == 0
-    assert budget.delay("a", 1.0) == 0
+    assert [budget.take("a", 0.0) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert budget.take("b", 0.0)
+    assert [budget.take("a", now) for now in (0.09, 0.1, 0.19, 0.2)] == [False, True, False, True]
+    assert [budget.take("a", 1.0) for _ in range(6)] == [True] * 5 + [False]
     for number in range(5000):
-        budget.delay(str(number), 2.0)
+        budget.take(str(number), 2.0)
     assert len(budget._buckets) <= 1024
 
 
