@@ -33,6 +33,7 @@ from tests.deploy.northbound.bacnet.wire import (
     READ_RANGE,
     WRITE,
     ask,
+    client_socket,
     confirmed,
     datagram,
     object_id,
@@ -192,9 +193,9 @@ def test_a_silent_subscriber_stops_neither_the_device_nor_other_clients() -> Non
     rig = BacnetRig(networks=["127.0.0.9/32"])
     with rig.serve(), contextlib.ExitStack() as stack:
         hosts = [2, 2, 3, 4, 9]
-        socks = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in hosts]
-        for sock, host in zip(socks, hosts, strict=True):
-            sock.bind((f"127.0.0.{host}", 0))
+        made = [client_socket(f"127.0.0.{host}", rig.port) for host in hosts]
+        socks = [stack.enter_context(sock) for sock in made]
+        for sock in socks:
             sock.settimeout(5)
         silent, port = socks[0], rig.port
         for process in range(64):
@@ -286,12 +287,9 @@ def test_a_forwarded_request_is_not_executed(header: bytes) -> None:
     """Its sender names the address itself, also that of a permitted client."""
     writer = FakeWriter()
     rig = BacnetRig(writer, networks=["127.0.0.7/32"])
-    with rig.serve(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as permitted:
-        permitted.bind(("127.0.0.7", 0))
+    with rig.serve(), client_socket("127.0.0.7", rig.port) as permitted:
         permitted.settimeout(5)
-        foreign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        with foreign:
-            foreign.bind(("127.0.0.200", 0))
+        with client_socket("127.0.0.200", rig.port) as foreign:
             for request in (*SEEDS[:11], b"\x81\x0a\x00\x09\x01\x00\x20\x01\x0f"):  # and an ack
                 data = forwarded(header + request[6:], permitted.getsockname())
                 foreign.sendto(data, ("127.0.0.1", rig.port))
@@ -325,8 +323,7 @@ def test_a_client_behind_a_router_has_its_own_name_and_no_right() -> None:
 def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
     rig = BacnetRig()
     objects = object_id(8, DEVICE) + b"\x19\x4c"
-    with rig.serve(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as slow:
-        slow.bind(("127.0.0.9", 0))
+    with rig.serve(), client_socket("127.0.0.9", rig.port) as slow:
         slow.settimeout(5)
 
         async def count() -> int:
@@ -343,8 +340,7 @@ def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
         for client in range(20, 30):  # with its own addresses
             for invoke in range(16):
                 request = datagram(bytes((0x02, 0x70, invoke, READ)) + objects)
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-                    other.bind((f"127.0.0.{client}", 0))
+                with client_socket(f"127.0.0.{client}", rig.port) as other:
                     other.sendto(request, ("127.0.0.1", rig.port))
                     other.settimeout(5)
                     assert other.recv(2000)[6] >> 4 == 3

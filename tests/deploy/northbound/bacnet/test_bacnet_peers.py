@@ -20,7 +20,14 @@ from deploy.northbound.bacnet.datagram_filter import LIMITS
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT
 from deploy.northbound.rate_limit import Quantity, ShareLimits
 from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig
-from tests.deploy.northbound.bacnet.wire import READ, WRITE, confirmed, dissect, object_id
+from tests.deploy.northbound.bacnet.wire import (
+    READ,
+    WRITE,
+    client_socket,
+    confirmed,
+    dissect,
+    object_id,
+)
 
 READ_AI = bytes((0, 5, 1, READ)) + object_id(0, 1) + b"\x19\x55"
 
@@ -44,8 +51,7 @@ class Host:
 
     def __init__(self, rig: BacnetRig, stack: contextlib.ExitStack, host: str) -> None:
         self._device = ("127.0.0.1", rig.port)
-        self.sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        self.sock.bind((host, 0))
+        self.sock = stack.enter_context(client_socket(host, rig.port))
         self.sock.settimeout(5)
 
     def send(self, data: bytes) -> None:

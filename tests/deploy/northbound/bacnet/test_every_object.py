@@ -16,7 +16,14 @@ from deploy.northbound.bacnet.subscriptions import ChangeCriteria
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
 from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
-from tests.deploy.northbound.bacnet.wire import READ, READ_RANGE, ask, confirmed, object_id
+from tests.deploy.northbound.bacnet.wire import (
+    READ,
+    READ_RANGE,
+    ask,
+    client_socket,
+    confirmed,
+    object_id,
+)
 
 SUBSCRIBE, SUBSCRIBE_PROPERTY, READ_MULTIPLE = 5, 28, 14
 ACK, ERROR, REJECT, COMPLEX, UNCONFIRMED = 0x20, 0x50, 0x60, 0x30, 0x10
@@ -128,8 +135,7 @@ def test_each_object_changes_while_it_is_subscribed() -> None:
         targets = [t for t in _identifiers(rig) if t[0] in SUBSCRIBED]
         for start in range(0, len(targets), 60):
             group = targets[start : start + 60]
-            with socket.socket(type=socket.SOCK_DGRAM) as sock:
-                sock.bind((f"127.0.9.{1 + start // 60}", 0))
+            with client_socket(f"127.0.9.{1 + start // 60}", rig.port) as sock:
                 sock.settimeout(5)
                 for number, target in enumerate(group):
                     sock.sendto(_subscribe(number, target), ("127.0.0.1", rig.port))

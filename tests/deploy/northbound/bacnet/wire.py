@@ -30,11 +30,24 @@ def object_id(kind: int, instance: int, context: int = 0) -> bytes:
 
 def ask(port: int, request: bytes, source: str = "127.0.0.1") -> bytes:
     """Send a datagram from an address, return the reply."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((source, 0))
+    with client_socket(source, port) as sock:
         sock.settimeout(5)
         sock.sendto(request, ("127.0.0.1", port))
         return sock.recv(2000)
+
+
+def client_socket(source: str, server_port: int) -> socket.socket:
+    """Return a UDP socket with an address of the loopback and a port that is not the server's.
+
+    bacpypes3 takes each address of 127.0.0.0/8 with its own port for itself and sends it no reply.
+    The system can choose this port for another address of the loopback.
+    """
+    while True:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((source, 0))
+        if sock.getsockname()[1] != server_port:
+            return sock
+        sock.close()
 
 
 def dissect(data: bytes) -> str:

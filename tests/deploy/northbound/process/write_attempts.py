@@ -23,7 +23,13 @@ from agent.alarms.catalogue import catalogue
 from deploy.northbound.modbus import layout
 from deploy.northbound.panel.actions import ACTIONS
 from deploy.northbound.points.point_table import columns, point_table
-from tests.deploy.northbound.bacnet.wire import ACKNOWLEDGE, WRITE, confirmed, object_id
+from tests.deploy.northbound.bacnet.wire import (
+    ACKNOWLEDGE,
+    WRITE,
+    client_socket,
+    confirmed,
+    object_id,
+)
 from tests.support.programs import require_program
 
 PASSWORD = "horse-battery-9"
@@ -205,8 +211,7 @@ def write_bacnet(port: int, device: int) -> int:
 
 def _ask(port: int, request: bytes, source: str) -> bytes:
     """Return the reply; asks again if the server drops requests above its rate."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind((source, 0))
+    with client_socket(source, port) as sock:
         sock.settimeout(2)
         for _ in range(20):
             sock.sendto(request, ("127.0.0.1", port))
