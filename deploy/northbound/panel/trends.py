@@ -53,7 +53,7 @@ class _Minute:
 
 
 class TrendStore:
-    """At most 1,440 minutes, by the number of the minute since 1970 (UTC)."""
+    """The 1,440 newest minutes with records, by the number of the minute since 1970 (UTC)."""
 
     def __init__(self) -> None:
         self._minutes: dict[int, _Minute] = {}
@@ -88,9 +88,13 @@ class TrendStore:
             self._prune()
 
     def _prune(self) -> None:
-        """Drop minutes that are too old, and those that come later: the clock has gone back."""
-        keep = range(self._newest - MINUTES + 1, self._newest + 1)
-        self._minutes = {number: m for number, m in self._minutes.items() if number in keep}
+        """Drop minutes that come later, because the clock has gone back, and the oldest ones.
+
+        The limit is a number of minutes, not an age: after a UTC that was ahead, the minutes before
+        it are there again.
+        """
+        kept = sorted(number for number in self._minutes if number <= self._newest)
+        self._minutes = {number: self._minutes[number] for number in kept[-MINUTES:]}
 
     def rows(self, minutes: int = MINUTES) -> list[list[float | None]]:
         """Return [UTC in s, mean of each key…] in the order of time; a gap is a row of None."""

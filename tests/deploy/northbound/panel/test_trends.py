@@ -67,6 +67,20 @@ def test_live_values_have_precedence_and_a_clock_step_drops_the_future() -> None
     assert [row[SUPPLY] for row in trends.rows()] == [32.14]
 
 
+def test_one_wrong_utc_loses_one_minute_of_the_trends() -> None:
+    """UTC of one record is years ahead; the next one is right again."""
+    trends, source = TrendStore(), typical_source()
+    for minute in range(MINUTES):
+        source.replace(utc=NOW + timedelta(minutes=minute), sequence=minute)
+        trends.add_snapshot(source.snapshot)
+    lengths = []
+    for number, ahead in enumerate((timedelta(days=4000), timedelta(minutes=MINUTES))):
+        source.replace(utc=NOW + ahead, sequence=MINUTES + number)
+        trends.add_snapshot(source.snapshot)
+        lengths.append(len(trends.rows()))
+    assert lengths == [1, MINUTES]
+
+
 def test_the_store_is_bounded() -> None:
     trends, source = TrendStore(), typical_source()
     for minute in range(0, 3 * MINUTES, 7):
