@@ -22,7 +22,7 @@ from microdot import Microdot, Request, Response
 
 from agent.tools.web.page_rule import PageRefusal, dispatch
 from deploy.northbound.access.networks import client_network, is_in_networks
-from deploy.northbound.http.limits import HttpLimits, HttpRateLimit
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit, thread_time_of
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
 from deploy.northbound.rate_limit import measured
@@ -330,7 +330,7 @@ class ConnectionGate:
                 response: Response = await measured(work, time.thread_time, used_s.append)
         finally:
             now = time.monotonic()
-            self._rate.spend(address, now, 0, 1000 * sum(used_s))
+            self._rate.spend(address, now, 0, 1000 * (sum(used_s) + thread_time_of(request)))
         if getattr(request.g, "is_known", False):
             self._rate.prove(address, now)
         body: Any = response.body

@@ -6,12 +6,18 @@ login, a session or a token of it was right within `KNOWN_S`. Known addresses ha
 own of all budgets, which other addresses do not use up; see `deploy.northbound.rate_limit`.
 """
 
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from microdot import Request
 
 from deploy.northbound.rate_limit import OTHERS, ClientBudget, Quantity, ShareLimits
 
+_T = TypeVar("_T")
 KNOWN_S = 3600.0
 _KNOWN = "known"
 _MAX_KNOWN = 256
@@ -143,3 +149,28 @@ def _work(limits: HttpLimits, total: float) -> Quantity:
 def mark_known(request: Request) -> None:
     """Note that the login, the session or the token of a request is right."""
     request.g.is_known = True
+
+
+async def run_in_thread(
+    request: Request, threads: Executor | None, work: Callable[..., _T], *arguments: Any
+) -> _T:
+    """Return what `work` returns in a thread; what it uses is work of the request.
+
+    `threads` None: those of the event loop. A hash of a password takes about 50 ms of the
+    processor: without this an address that logs in with wrong passwords would use none.
+    """
+
+    def run() -> _T:
+        begin = time.thread_time()
+        try:
+            return work(*arguments)
+        finally:
+            request.g.thread_s = thread_time_of(request) + time.thread_time() - begin
+
+    return await asyncio.get_running_loop().run_in_executor(threads, run)
+
+
+def thread_time_of(request: Request) -> float:
+    """Return the time of the processor that threads have used for a request, s."""
+    used_s: float = getattr(request.g, "thread_s", 0.0)
+    return used_s

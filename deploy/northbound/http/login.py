@@ -7,7 +7,6 @@ an account empties this table, and a locked user or address does not use it. One
 passwords, so a flood of logins stops no request.
 """
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -21,7 +20,7 @@ from typing import Protocol
 from microdot import Request
 
 from deploy.northbound.access.types import AccountProof, Refusal, Session
-from deploy.northbound.http.limits import mark_known
+from deploy.northbound.http.limits import mark_known, run_in_thread
 
 _CACHE_S = 60.0
 _CACHE_SIZE = 16
@@ -171,15 +170,19 @@ class Authenticator:
         user, colon, password = text.partition(":")
         if not colon:
             return Refusal("the header Authorization is not valid")
-        return await self._check(user, password, address)
+        return await self._check(request, user, password, address)
 
-    async def login(self, user: str, password: str, address: str) -> Session | Refusal:
+    async def login(
+        self, request: Request, user: str, password: str, address: str
+    ) -> Session | Refusal:
         """Open a session."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._sessions.login, user, password, address, self._protocol
+        return await run_in_thread(
+            request, self._thread, self._sessions.login, user, password, address, self._protocol
         )
 
-    async def _check(self, user: str, password: str, address: str) -> Session | Refusal:
+    async def _check(
+        self, request: Request, user: str, password: str, address: str
+    ) -> Session | Refusal:
         text = f"{user}\0{password}\0{address}".encode()
         key = hmac.new(self._key, text, hashlib.sha256).digest()
         now = time.monotonic()
@@ -188,8 +191,8 @@ class Authenticator:
         if known is not None and now - known[0] < _CACHE_S:
             return known[1]
         forgotten = self._forgotten
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._sessions.check, user, password, address, self._protocol
+        found = await run_in_thread(
+            request, self._thread, self._sessions.check, user, password, address, self._protocol
         )
         if isinstance(found, Session) and forgotten == self._forgotten:
             if len(self._known) >= _CACHE_SIZE:

@@ -37,7 +37,7 @@ from deploy.northbound.access.types import (
     SetPointChange,
     UnitCommand,
 )
-from deploy.northbound.http.limits import mark_known
+from deploy.northbound.http.limits import mark_known, run_in_thread
 from deploy.northbound.panel.actions import (
     ACTIONS,
     ActionError,
@@ -168,7 +168,7 @@ class PanelRoutes:
         if not _is_text(user) or not _is_text(password):
             return _json({"error": "login"}, 401)
         request.g.recorded = True
-        found = await asyncio.to_thread(logins.login, user, password, _address(request))
+        found = await run_in_thread(request, None, logins.login, user, password, _address(request))
         if isinstance(found, Refusal):
             return _refused(found, 401)
         mark_known(request)
@@ -187,7 +187,7 @@ class PanelRoutes:
             return _json({"error": "session"}, 401)
         if not _is_text(password):
             return _json({"error": "password"}, 400)
-        found = await asyncio.to_thread(logins.change_password, session, password)
+        found = await run_in_thread(request, None, logins.change_password, session, password)
         request.g.recorded = True
         self._audit(
             request, session, "password", "refused" if isinstance(found, Refusal) else "set"

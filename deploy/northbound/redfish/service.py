@@ -253,7 +253,8 @@ class RedfishService:
             if not isinstance(body[name], str):
                 problem = message("PropertyValueTypeError", "...", name, related=[name])
                 raise RedfishError(400, problem)
-        found = await self._login.login(body["UserName"], body["Password"], call.address)
+        user, password = body["UserName"], body["Password"]
+        found = await self._login.login(request, user, password, call.address)
         if isinstance(found, Refusal):
             if found.reason == TOO_MANY:
                 text = message("ServiceTemporarilyUnavailable", found.retry_s)

@@ -22,7 +22,7 @@ from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.sessions import Sessions
 from deploy.northbound.access.types import FakeAudit, Refusal, Session
 from deploy.northbound.http.connections import _BLOCKED_S, ConnectionGate, HttpConnection
-from deploy.northbound.http.limits import HttpLimits, HttpRateLimit, mark_known
+from deploy.northbound.http.limits import HttpLimits, HttpRateLimit, mark_known, run_in_thread
 from deploy.northbound.http.login import Authenticator
 from tests.deploy.northbound.redfish.service_bench import (
     LIMITS,
@@ -290,14 +290,22 @@ def _gate(limits: HttpLimits) -> Iterator[tuple[ConnectionGate, int]]:
 
     app.get("/login")(login)
 
-    async def work(_request: Any) -> str:
+    def use_processor() -> None:
         end = time.thread_time() + 0.05
         while time.thread_time() < end:
             pass
+
+    async def work(_request: Any) -> str:
+        use_processor()
         await asyncio.sleep(0.01)
         return "worked"
 
+    async def thread_work(request: Any) -> str:
+        await run_in_thread(request, None, use_processor)
+        return "worked"
+
     app.get("/work")(work)
+    app.get("/thread")(thread_work)
     gate = ConnectionGate(app, None, limits)
     listener = socket.create_server(("127.0.0.1", 0))
     loop = asyncio.new_event_loop()
@@ -401,14 +409,15 @@ def test_connections_of_a_known_address_are_closed_last() -> None:
             assert b"200 OK" in _get(sock)
 
 
-def test_the_work_of_an_address_is_measured() -> None:
+@pytest.mark.parametrize("path", ["work", "thread"])
+def test_the_work_of_an_address_is_measured(path: str) -> None:
     """0.05 s of the processor for each request; the pause in it costs nothing."""
     limits = dataclasses.replace(SHORT, work_ms=0.001, work_burst_s=200_000)
     with _gate(limits) as (_, port), contextlib.ExitStack() as stack:
         sock = _open(port, "127.0.0.9", stack)
-        answers = [_get(sock, "work")[9:12] for _ in range(6)]
+        answers = [_get(sock, path)[9:12] for _ in range(6)]
         assert answers == [b"200"] * 4 + [b"429"] * 2
-        assert b"200 OK" in _get(_open(port, "127.0.0.8", stack), "work")
+        assert b"200 OK" in _get(_open(port, "127.0.0.8", stack), path)
 
 
 def test_a_known_address_waits_for_its_budget() -> None:
