@@ -365,13 +365,12 @@ class ConnectionGate:
         """Write the parts of a stream until its end, or until the client is gone."""
         writer.write(encode_head(response, None, keep=False, chunked=chunked))
         body: Any = response.body
+        part: asyncio.Future[Any] | None = None
         try:
             while True:
                 part = asyncio.ensure_future(anext(body, None))
                 await asyncio.wait({part, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if not part.done():
-                    part.cancel()
-                    await asyncio.wait({part})
                     return
                 data = part.result()
                 if data is None:
@@ -383,6 +382,9 @@ class ConnectionGate:
             if chunked:
                 writer.write(b"0\r\n\r\n")
         finally:
+            if part is not None and not part.done():  # a generator that runs cannot be closed
+                part.cancel()
+                await asyncio.wait({part})
             await body.aclose()
 
     async def _linger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

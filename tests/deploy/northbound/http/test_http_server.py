@@ -378,6 +378,38 @@ def test_clients_that_do_not_read_keep_no_other_out() -> None:
         assert _get(kept), "the one that waits is not the cause"
 
 
+def test_a_stream_that_waits_is_closed_with_its_connection() -> None:
+    """The server ends a connection, or all, while the stream has no news."""
+    ended = []
+
+    async def parts() -> AsyncIterator[str]:
+        try:
+            yield "part"
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    async def stream(request: Any) -> Any:
+        assert gate.open_stream(request, "x")
+        return Response(parts())  # type: ignore[arg-type]
+
+    async def follow() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            task = asyncio.create_task(gate.serve(listener))
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET /stream HTTP/1.1\r\n" + HEAD + b"\r\n")
+            await reader.readuntil(b"part")
+            task.cancel()
+            await asyncio.wait({task})
+            writer.close()
+            assert ended == [True]
+
+    app: Any = Microdot()
+    app.get("/stream")(stream)
+    gate = ConnectionGate(app, None, SHORT)
+    asyncio.run(follow())
+
+
 def test_a_known_address_gets_the_stream_of_another_one() -> None:
     """Anonymous clients hold all places of a group; they take none of a known address."""
     with _gate(SHORT) as (_, port), contextlib.ExitStack() as stack:
