@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Content of the messages of the site: limits, numbers, times, and the answer in the report.
+"""Messages of the site: limits, numbers, times, signature, and the answer in the report.
 
-Does not sign and does not send; see `deploy.northbound.access.writes`.
+Does not decide which request is sent, and does not keep counters; see
+`deploy.northbound.access.writes`.
 """
 
 import json
+import socket
 from typing import Any
 
 from agent.remote.message.canonical import decimal
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.header import EPOCH_S
+from agent.remote.message.parameters import number_of
 from agent.remote.message.reject import REJECT_REASONS
 from deploy.northbound.access.types import Outcome, Refusal, SetPointChange, UnitCommand
 from deploy.northbound.points.point_table import point_table
 from deploy.northbound.snapshot import SetPoint, Snapshot
-from deploy.ops import messages
+from deploy.ops import keys, messages
 from deploy.ops.report.unit_report import UnitReport, parse_report
 from protocols.signed_message import COMMAND
 
@@ -37,17 +40,53 @@ def setpoint_refusal(change: SetPointChange, setpoint: SetPoint | None) -> Refus
     return None
 
 
-def number_of_raw(raw: int) -> Any:
+def sign_request(
+    unit: str,
+    key: keys.Key | None,
+    request: SetPointChange | UnitCommand,
+    snapshot: Snapshot,
+    last: int,
+    confirm_s: int,
+) -> tuple[int, bytes]:
+    """Return counter and message of a request for the present state of the unit.
+
+    `unit`: SITE/UNIT. `last`: the last counter of another process. `confirm_s`: time to confirm.
+    Raises `OpsError`: the record has no `remote`.
+    """
+    report = _report_of(snapshot)
+    times = _message_times(request, snapshot, report, last, confirm_s)
+    signers = [key] if key is not None else []
+    if isinstance(request, UnitCommand):
+        pairs = list(request.arguments.items())
+        return messages.sign_command(unit, report, request.name, pairs, signers, times)
+    path = snapshot.setpoints[request.key].path
+    number = number_of(path)
+    change = (path if number is None else number, _number_of_raw(request.raw))
+    return messages.sign_patch(unit, report, [change], signers, times)
+
+
+def send_datagram(path: str, data: bytes) -> Refusal | None:
+    """Send a message to the socket of the agent. A refusal: nothing was sent."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.sendto(data, path)
+    except OSError as error:
+        return Refusal(f"the agent cannot be reached: {error}", 5)
+    return None
+
+
+def _number_of_raw(raw: int) -> Any:
     """Return thousandths as a number of a message in lowest terms."""
     return raw // 1000 if raw % 1000 == 0 else decimal(raw, 3)
 
 
-def report_of(snapshot: Snapshot) -> UnitReport:
+def _report_of(snapshot: Snapshot) -> UnitReport:
     """Return the report of the unit from the record. Raises `OpsError`: there is no `remote`."""
     return parse_report(json.dumps(snapshot.details.get("remote")).encode())
 
 
-def message_times(
+def _message_times(
     request: SetPointChange | UnitCommand,
     snapshot: Snapshot,
     report: UnitReport,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Way of a change or a command to the agent: sign it with the site key, send it, follow it.
+"""Way of a change or a command to the agent: permit it, send it signed, follow it.
 
 Does not decide alone: the agent checks each message against `northbound.writes` again, and a change
 is on trial as one of an operator. This module confirms the own change when the trial asks for it.
@@ -12,7 +12,6 @@ its value in each cycle would else keep the changes of all others out.
     submit ─▶ pending ─▶ confirmed | refused         a command
 """
 
-import socket
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,17 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from agent.remote.message.counter import seconds_of
-from agent.remote.message.parameters import number_of
 from deploy.errors import OpsError
 from deploy.northbound.access.counter_lock import is_own, note_change, process_of, shared_counters
 from deploy.northbound.access.kept_changes import KeptChanges
 from deploy.northbound.access.owners import ValueOwners
 from deploy.northbound.access.site_messages import (
-    message_times,
-    number_of_raw,
     outcome_of,
-    report_of,
+    send_datagram,
     setpoint_refusal,
+    sign_request,
 )
 from deploy.northbound.access.submissions import AGAIN_S, OpenWrite, Request, TrialValues
 from deploy.northbound.access.types import (
@@ -45,7 +42,7 @@ from deploy.northbound.access.types import (
     UnitCommand,
 )
 from deploy.northbound.snapshot import Snapshot, SnapshotReader
-from deploy.ops import keys, messages
+from deploy.ops import keys
 from drivers.ports.cpython.local import SOCKET
 from protocols.signed_message import COMMAND, PATCH
 
@@ -283,12 +280,14 @@ class Writer:
         try:
             with shared_counters(self._state) as counters:
                 last = counters.values.get(str(pending.kind), 0)
-                counter, data = self._sign(pending.request, snapshot, last)
+                counter, data = sign_request(
+                    self._unit, self._key, pending.request, snapshot, last, self._confirm_s
+                )
                 values = {str(pending.kind): seconds_of(counter)}
                 if pending.kind == PATCH:
                     values |= note_change(counters, self._process, counter)
                 counters.store(values)
-                refusal = self._post(data)
+                refusal = send_datagram(self._socket_path, data)
         except OSError as error:
             return Refusal(f"the counter cannot be stored: {error}", 5)
         except (OpsError, ValueError, TypeError, KeyError) as error:
@@ -297,30 +296,6 @@ class Writer:
             return refusal
         pending.counter, pending.sent_at = counter, self._clock()
         pending.tries += 1
-        return None
-
-    def _sign(self, request: Request, snapshot: Snapshot, last: int) -> tuple[int, bytes]:
-        """Return counter and message. `last`: the last counter of another process."""
-        report = report_of(snapshot)
-        times = message_times(request, snapshot, report, last, self._confirm_s)
-        key = [self._key] if self._key is not None else []
-        if isinstance(request, UnitCommand):
-            pairs = list(request.arguments.items())
-            return messages.sign_command(self._unit, report, request.name, pairs, key, times)
-        path = snapshot.setpoints[request.key].path
-        value = number_of_raw(request.raw)
-        number = number_of(path)
-        change = (path if number is None else number, value)
-        return messages.sign_patch(self._unit, report, [change], key, times)
-
-    def _post(self, data: bytes) -> Refusal | None:
-        """Send a message. A refusal: nothing was sent."""
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-                sock.setblocking(False)
-                sock.sendto(data, self._socket_path)
-        except OSError as error:
-            return Refusal(f"the agent cannot be reached: {error}", 5)
         return None
 
     # Results.
