@@ -99,7 +99,7 @@ class CoolingComponent(Component):
         "fan_group",
     )
     POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
-    REQUIRES = ("load_limits",)
+    REQUIRES = ("load_limits", "protection")
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate", "autotune")
     agent: "ControlContext"
 
@@ -199,6 +199,7 @@ class CoolingComponent(Component):
         """Watch the supply loop: all loops exist now. Find the loads."""
         self.valve_watch = ValveWatch(self.agent.supply_loop, self.readings)
         self._limits = self.agent.service("load_limits")
+        self.sensors.use_protection(self.agent.service("protection"))
         if self.dew_control is not None:
             self.dew_control.use_limits(self._limits)
 

@@ -54,7 +54,11 @@ _STEADY_K = 29 / 100
 
 
 class ControlReadings:
-    """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W."""
+    """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W.
+
+    `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
+    the models do not adapt.
+    """
 
     def __init__(self) -> None:
         self.supply_c: float | None = None
@@ -69,6 +73,7 @@ class ControlReadings:
         self.adiabatic_air_c: float | None = None
         self.load_kw: float | None = None
         self.pump_w: float | None = None
+        self.is_usual = True
 
 
 def clear_readings(readings: ControlReadings) -> None:
@@ -417,7 +422,7 @@ class CoolingControl:
     def _adapt_models(self, readings: ControlReadings) -> None:
         """Adapt the models while the supply is within `_STEADY_K` of the set-point."""
         optimizer, supply_c = self.optimizer, readings.supply_c
-        if optimizer is None or supply_c is None:
+        if optimizer is None or supply_c is None or not readings.is_usual:
             return
         if readings.pump_w is not None and readings.pump_pct is not None:
             optimizer.adapt_pumps(readings.pump_w, readings.pump_pct)
