@@ -9,6 +9,7 @@ estimate with its uncertainty (`agent.control.law.plausibility`), or None.
 from agent.control.law.checked_signal import RANGE, RATE, RELATION
 from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
+from agent.control.watch.exchanger_trend import ExchangerTrend
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 
@@ -98,6 +99,7 @@ class ControlSensors:
         )
         self.inputs = RowReadings()
         self.plausibility: RowPlausibility | None = None
+        self.exchanger_trend = ExchangerTrend()
         self._protection: RowJudge | None = None
         self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
         self.return_sensor = ValidatedSensor("return", self._return, stale)
@@ -185,6 +187,8 @@ class ControlSensors:
             readings.is_usual = self.plausibility.is_usual
             if exchanger is not None:
                 exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
+                if readings.is_usual and self.plausibility.is_steady:
+                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt)
         readings.supply_c = self.supply.update(now)
         readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)

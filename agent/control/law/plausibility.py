@@ -107,6 +107,11 @@ class RowPlausibility:
         is_suspect = self.supply.suspect or self.return_signal.suspect
         return self.hydraulics.is_usual and not is_suspect
 
+    @property
+    def is_steady(self) -> bool:
+        """Return whether return and facility flow have not moved for some time."""
+        return self._steady_s > 0.0
+
     def step(self, r: RowReadings, dt: float) -> None:
         """Check the readings of a cycle; then `value` of each signal is valid for it."""
         self.hydraulics.step(r, dt)
