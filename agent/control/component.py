@@ -99,7 +99,7 @@ class CoolingComponent(Component):
         "fan_group",
     )
     POINTS = (("ValveHolderRank", "1", 1, 1), ("PumpHolderRank", "1", 1, 1))
-    REQUIRES = ("load_limits",)
+    REQUIRES = ("load_limits", "protection")
     COMMANDS = ("override", "release", "rotate", "hold", "proof", "calibrate", "autotune")
     agent: "ControlContext"
 
@@ -167,7 +167,7 @@ class CoolingComponent(Component):
         if has_dew:
             from agent.control.dew_control import DewControl  # noqa: PLC0415 - only with its section
 
-            self.dew_control = DewControl(agent, self.cooling, self.sensors.supply, self.readings)
+            self.dew_control = DewControl(agent, self.cooling, self.readings)
         if "fans" in settings:
             from agent.control.fan_group import FanGroup  # noqa: PLC0415 - only where there are fans
 
@@ -199,6 +199,7 @@ class CoolingComponent(Component):
         """Watch the supply loop: all loops exist now. Find the loads."""
         self.valve_watch = ValveWatch(self.agent.supply_loop, self.readings)
         self._limits = self.agent.service("load_limits")
+        self.sensors.use_protection(self.agent.service("protection"))
         if self.dew_control is not None:
             self.dew_control.use_limits(self._limits)
 
@@ -306,7 +307,9 @@ class CoolingComponent(Component):
             cooling.set_target(self.agent.supply_loop.config.setpoint)
         limits = self._limits
         cooling.want_cold(limits is not None and limits.is_cold_needed)
-        cooling.set_uncertainty(self.supply_sensor.uncertainty)
+        cooling.set_uncertainty(
+            max(self.supply_sensor.uncertainty, self.sensors.exchanger_trend.error_k)
+        )
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit
         if dew_limit is not None:

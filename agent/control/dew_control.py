@@ -6,8 +6,8 @@ Does not set the set-point; see `agent.control.law.dew_point`. Loaded only with 
 The valve is claimed AT_MOST 0 while the supply is near the dew point, with the rank of an
 interlock: no mode opens it (`agent.control.law.dew_guard`). Below the dew point the pumps run at
 full speed: warm coolant comes back sooner, and the same heat with a larger flow gives a warmer
-supply, also at a valve that is stuck. An estimated supply counts with its
-uncertainty.
+supply, also at a valve that is stuck. The supply counts with its
+uncertainty (`CoolingControl.uncertainty_k`).
 
 A supply that becomes unknown while the guard closes the valve says nothing new: the valve stays
 closed for `_HOLD_S`. An opening would make an estimate possible again, and the valve would cycle.
@@ -28,7 +28,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.control_context import ControlContext
     from agent.control.law.cooling import ControlReadings, CoolingControl
-    from agent.control.sensors import ValidatedSensor
     from agent.core.alarm_record import Condition
     from agent.core.context import LoadLimitsView
 
@@ -49,12 +48,10 @@ class DewControl:
         self,
         agent: "ControlContext",
         cooling: "CoolingControl",
-        supply: "ValidatedSensor",
         readings: "ControlReadings",
     ) -> None:
         self.guard = DewGuard()
         self._agent, self._cooling, self._readings = agent, cooling, readings
-        self._supply = supply
         self._is_boosted = self._is_idle = False
         self._heat_w: float | None = None
         self._present_w = 0.0
@@ -88,7 +85,7 @@ class DewControl:
         else:
             self._unknown_s = 0.0
             self._update_heat(dt)
-            low_c = supply_c - self._supply.uncertainty
+            low_c = supply_c - self._cooling.uncertainty_k
             guard.step(low_c, limit.guard_c, limit.dew_c is not None, dt)
             if guard.closing and supply_c < self._cooling.settings["supply"]["high_c"]:
                 self._claim_bounds()

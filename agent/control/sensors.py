@@ -9,12 +9,13 @@ estimate with its uncertainty (`agent.control.law.plausibility`), or None.
 from agent.control.law.checked_signal import RANGE, RATE, RELATION
 from agent.control.law.plausibility import RowPlausibility, RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
+from agent.control.watch.exchanger_trend import ExchangerTrend
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from agent.control.control_context import ControlContext
     from agent.control.law.checked_signal import CheckedSignal
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from agent.control.law.exchanger import Exchanger
     from agent.core.alarm_record import Condition
     from agent.core.context import SensorView
+
+    class RowJudge(Protocol):
+        """What the checks use of the protection (`agent.safety.protection`)."""
+
+        @property
+        def is_row_usual(self) -> bool:
+            """Return whether flow and pressure belong together as usual."""
+            ...
+
 
 SENSOR_RATE = AlarmRecord(
     "sensor_rate", DEGRADED, "supply temperature moved faster than it can", "", True
@@ -89,6 +99,8 @@ class ControlSensors:
         )
         self.inputs = RowReadings()
         self.plausibility: RowPlausibility | None = None
+        self.exchanger_trend = ExchangerTrend()
+        self._protection: RowJudge | None = None
         self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
         self.return_sensor = ValidatedSensor("return", self._return, stale)
         self.flow = ValidatedSensor("flow", self._flow, stale)
@@ -102,6 +114,10 @@ class ControlSensors:
             return None
         agent = self._agent
         return PointSensor(agent.fieldbus.session(name), point, agent.config.stale_us)
+
+    def use_protection(self, protection: "RowJudge | None") -> None:
+        """Learn only while `protection` calls the row usual; None: the unit has no protection."""
+        self._protection = protection
 
     def read_optimum(self, now: int) -> None:
         """Take the readings that only the optimiser needs."""
@@ -165,9 +181,14 @@ class ControlSensors:
         if self.plausibility is None:
             self.set_exchanger(exchanger)
         if self.plausibility is not None:
+            protection = self._protection
+            inputs.is_row_usual = None if protection is None else protection.is_row_usual
             self.plausibility.step(inputs, dt)
+            readings.is_usual = self.plausibility.is_usual
             if exchanger is not None:
                 exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
+                if readings.is_usual and self.plausibility.is_steady:
+                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt)
         readings.supply_c = self.supply.update(now)
         readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)

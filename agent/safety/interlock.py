@@ -1,21 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interlocks: trips of the unit, their reset, and the watchdog. A state machine in two tables.
+"""Interlocks: trips of the unit, their reset, and the watchdog.
 
 Does not set the unit state; see `agent.safety.supervisor`. Does not prevent condensation; see
 `agent.control.law.dew_point`: condensation never trips the unit. This component is optional
 (section `safety`). It needs no other optional part: it uses readings of the local bus and claims
 the actuators. It works without MQTT, receiver, meter, flash and optimiser.
 
-    reaction     state      valve   pumps       active until
-    stop         stopped    closed  stopped     an operator resets it
-    cool         safe       open    full speed  the input is off
-    shut_valve   safe       closed  -           an operator resets it
-    report       degraded   -       -           the input is off
-
-`INTERLOCKS` is in the order of priority. A leak has priority over overheating. For each
-actuator, the active cause with the highest priority and a defined output sets the output. A cause
-becomes active when its input is on without a pause for its delay. `stop` and `shut_valve` are
-latched with a snapshot of that moment. `reset` ends them only while the input is off.
+The causes, their reactions and their latches: see `agent.safety.interlock_input`.
 
 The time to the safe state has four parts:
 
@@ -34,18 +25,18 @@ at their fail-safe speed, and the loads are limited to `OFF_PERMILLE` of their r
 
 from agent.core.actuator import AT_LEAST, EXACT, PUMPS, VALVE, ClaimSpec
 from agent.core.actuator import INTERLOCK as RANK
-from agent.core.alarm_record import DEGRADED, SAFE, STOPPED, AlarmRecord, alarm_code, alarm_text
+from agent.core.alarm_record import DEGRADED, AlarmRecord, alarm_text
 from agent.core.component.base import Component
-from agent.core.config_records import to_thousandths
 from agent.core.errors import CommandError
 from agent.core.json_writer import JsonObject
+from agent.safety.interlock_input import INTERLOCKS, SNAPSHOT_LENGTH, InterlockInput
 from agent.safety.loop_watch import LoopWatch
 from agent.safety.protection import BRANCH_SHUT, Protection
 from agent.safety.row_resistance import ROW_RESISTANCE
 from agent.safety.start_permit import StartPermit
 from agent.safety.stop_order import StopOrder
 from protocols.rounding import round_half_away
-from protocols.time_units import MILLISECOND, SECOND
+from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,27 +46,7 @@ if TYPE_CHECKING:
     from agent.core.alarm_record import Condition
     from agent.core.component.base import Actions
 
-# fmt: off
-INTERLOCKS = (
-    ("stop", AlarmRecord("emergency_stop", STOPPED, "emergency stop:", "input", True)),
-    ("stop", AlarmRecord("leak_critical", STOPPED, "leak:", "input", True)),
-    ("stop", AlarmRecord("dry_run", STOPPED, "pumps turn and make no pressure", "", True)),
-    ("report", AlarmRecord("contact", DEGRADED, "contact:", "input", True)),
-    ("cool", AlarmRecord(
-        "overheat", SAFE, "supply is far too hot: everything open, everything runs", "", True)),
-    ("report", AlarmRecord("leak_warning", DEGRADED, "leak warning:", "input", True)),
-)
-# fmt: on
-"""(default reaction, alarm with the state of that reaction), in the order of priority."""
 INPUT_LOST = AlarmRecord("input_lost", DEGRADED, "cannot be read: inputs of", "device", True)
-
-REACTIONS = (
-    ("stop", STOPPED, 0.0, 0.0, True),
-    ("shut_valve", SAFE, 0.0, None, True),
-    ("cool", SAFE, 100.0, 100.0, False),
-    ("report", DEGRADED, None, None, False),
-)
-"""(reaction, unit state, valve and pumps in percent, latched). None: no output is defined."""
 
 OFF_PERMILLE = 700
 """Cap of the loads while `safety` or `throttle` is off after an exception."""
@@ -85,50 +56,6 @@ _RELEASE_K = 2.0
 """`overheat` ends this far below its limit, K: it is not on and off at the limit."""
 _LEAK_US = 10 * SECOND
 """Time for which the pumps cool loads that did not go off, although coolant leaks."""
-_SNAPSHOT_LENGTH = 120
-
-
-class InterlockInput:
-    """One cause: its input, its reaction and its state.
-
-    `kind` is the code of its alarm. `record`: its alarm, with the state of its reaction.
-    """
-
-    def __init__(self, kind: str, name: str, reaction: str, delay_s: float) -> None:
-        default, record = next(row for row in INTERLOCKS if row[1].code == kind)
-        self.kind, self.name = kind, name
-        self.code = alarm_code(record, name)
-        self.delay_us = to_thousandths(delay_s) * MILLISECOND
-        self.reaction = next(row for row in REACTIONS if row[0] == (reaction or default))
-        text = alarm_text(record, name)
-        self.record = AlarmRecord(kind, self.reaction[1], text, record.per, record.ends_trial)
-        self.is_on: bool | None = None
-        self.on_since: int | None = None
-        self.active = False
-        self.acknowledged = False
-        self.tripped_at = 0
-        self.snapshot = ""
-
-    def update(self, on: bool, now: int) -> bool:
-        """Use the state of the input in this cycle. Return True if the cause becomes active now."""
-        self.is_on = on
-        if not on:
-            self.on_since = None
-            if not self.reaction[4]:
-                self.active = False
-            return False
-        if self.on_since is None:
-            self.on_since = now
-        if self.active or now - self.on_since < self.delay_us:
-            return False
-        self.active, self.acknowledged, self.tripped_at = True, False, now
-        return True
-
-    def restore(self, acknowledged: bool, snapshot: str, now: int) -> None:
-        """Latch the cause as before the restart. The present reaction must latch too."""
-        if not self.active and self.reaction[4]:
-            self.active, self.acknowledged, self.tripped_at = True, acknowledged, now
-            self.snapshot = snapshot
 
 
 class Interlock(Component):
@@ -271,7 +198,7 @@ class Interlock(Component):
             return self.protection.resistance.restore(words[1])
         for cause in self.by_priority:
             if words[0] == "latch" and len(words) == 4 and words[1] == cause.code:
-                cause.restore(words[2] == "1", words[3][:_SNAPSHOT_LENGTH], now)
+                cause.restore(words[2] == "1", words[3][:SNAPSHOT_LENGTH], now)
                 return cause.active
         return False
 
@@ -304,7 +231,7 @@ class Interlock(Component):
 
     def _update_input(self, trip_input: InterlockInput, on: bool, now: int) -> None:
         if trip_input.update(on, now):
-            trip_input.snapshot = self._take_snapshot(now)[:_SNAPSHOT_LENGTH]
+            trip_input.snapshot = self._take_snapshot(now)[:SNAPSHOT_LENGTH]
 
     def _pumps_running(self) -> bool:
         for pump in self.agent.pressure_loop.pumps:

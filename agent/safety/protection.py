@@ -308,6 +308,11 @@ class Protection:
         limits = self.limits
         return limits is not None and limits.is_flow_needed and not self._is_stopping
 
+    @property
+    def is_row_usual(self) -> bool:
+        """Return whether coolant flows and pressure belongs to flow as usual: models may learn."""
+        return self.resistance.is_usual and not self.flow.suspect
+
     def confirms_dry(self) -> bool:
         """Return whether a second reading, not the pressure, says that the pumps run dry."""
         return self.flow.flow_low is True

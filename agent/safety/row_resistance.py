@@ -38,11 +38,13 @@ _LEARN_COUNT, _ADOPT_COUNT = 300, 30_000
 
 class RowResistance:
     """`is_changed`: the resistance is not the usual one. `is_higher`: the last one is above it.
-    `is_shut`: a branch is shut.
+    `is_shut`: a branch is shut. `is_usual`: the last one is so near to the usual one that the mean
+    follows it.
     """
 
     def __init__(self) -> None:
         self.is_changed = self.is_higher = self.is_shut = False
+        self.is_usual = True
         self._mean = 0.0
         self._mean_count = self._change_count = self._changed_readings = 0
         self._last_flow = self._max_flow = 0.0
@@ -66,6 +68,7 @@ class RowResistance:
         if not self._mean_count:
             self._mean = value
         change = value / self._mean - 1.0
+        self.is_usual = -_LEARN_BAND < change < _LEARN_BAND
         self.is_higher = change >= _END_BAND
         band = _END_BAND if self.is_changed else _BAND
         is_settling = (
@@ -84,10 +87,11 @@ class RowResistance:
             return False
         if self._mean_count < min(self._changed_readings, _LEARN_COUNT):
             self._mean, self._mean_count, self.is_changed = value, 1, False
+            self.is_usual = True
             return True
         if self.is_changed:
             self._mean += (value - self._mean) / _ADOPT_COUNT
-        elif -_LEARN_BAND < change < _LEARN_BAND:
+        elif self.is_usual:
             self._mean_count = min(self._mean_count + 1, _LEARN_COUNT)
             self._mean += (value - self._mean) / self._mean_count
         return False
@@ -109,6 +113,7 @@ class RowResistance:
         if was_shut:
             self._mean_count = self._change_count = self._changed_readings = 0
             self.is_changed = self.is_higher = self.is_shut = False
+            self.is_usual = True
         return was_shut
 
     def words(self) -> str:
@@ -121,4 +126,5 @@ class RowResistance:
             return False
         self._mean, self._mean_count = int(words) / _SCALE, _LEARN_COUNT
         self.is_changed = self.is_higher = self.is_shut = True
+        self.is_usual = False
         return True

@@ -12,7 +12,7 @@ from agent.alarms.catalogue import catalogue, compare
 from agent.clock.evidence import CHECKS
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.gnss.detectors import ADVISORIES, DETECTORS
-from agent.safety.interlock import INTERLOCKS, REACTIONS
+from agent.safety.interlock_input import INTERLOCKS, REACTIONS
 from agent.safety.schema import KINDS
 from agent.tools.alarm_list import MODULES, all_records
 from agent.tools.clock.clock_text import UNITS

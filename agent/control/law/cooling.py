@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from agent.control.law.dew_point import DewPointLimit
-    from agent.control.law.fan import FanControl
+    from agent.control.law.fan import FanControl, WetPads
     from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
 
 _SETPOINT_K_S = 1 / 50
@@ -43,18 +43,17 @@ _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
 """Without air or load the last optimum stays for `_GAP_US` after it is due."""
-_PADS_GAP_US = 3600 * SECOND
-"""Time for which the last cooling of the air by the pads stands in for its sensor."""
-_ADIABATIC_HYST_K = 1.0
-_WET_K = 1.5
-"""Cooling of the air by the pads from which they count as wet."""
 _VALVE_BAND_PCT = 2.0
 """Least move of the mid-range position: each move is travel of the valve."""
 _STEADY_K = 29 / 100
 
 
 class ControlReadings:
-    """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W."""
+    """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W.
+
+    `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
+    the models do not adapt.
+    """
 
     def __init__(self) -> None:
         self.supply_c: float | None = None
@@ -69,6 +68,7 @@ class ControlReadings:
         self.adiabatic_air_c: float | None = None
         self.load_kw: float | None = None
         self.pump_w: float | None = None
+        self.is_usual = True
 
 
 def clear_readings(readings: ControlReadings) -> None:
@@ -112,16 +112,14 @@ class CoolingControl:
         self.uncertainty_k = 0.0
         self.is_cold_wanted = False
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
-        self.adiabatic_on = False
         self.inputs_missing = False
         self.optimizer: SetpointOptimizer | None = None
         self.peak_load: PeakLoad | None = None
         self.fans: FanControl | None = None
+        self.pads: WetPads | None = None
         self._fan_elapsed_s = 0.0
         self._optimize_due = 0
         self._optimum_valid_until = 0
-        self._pads_k = 0.0
-        self._pads_valid_until = 0
         self.optimal_pump_pct: float | None = None
         self._build_options(settings)
 
@@ -132,9 +130,10 @@ class CoolingControl:
 
             self.dew_limit = DewPointLimit(settings["dew"])
         if "fans" in settings:
-            from agent.control.law.fan import FanControl  # noqa: PLC0415 - only with its section
+            from agent.control.law.fan import FanControl, WetPads  # noqa: PLC0415 - only with its section
 
             fans = settings["fans"]
+            self.pads = WetPads(fans.get("wet_above_c"))
             self.fans = FanControl(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._valve_target_pct: float = fans["middle_pct"]
         if "optimum" in settings:
@@ -345,22 +344,17 @@ class CoolingControl:
         self._follow_pads(readings)
 
     def _follow_pads(self, readings: ControlReadings) -> None:
-        """Find out if the pads are wet: by their effect if it is measured, else by the thermostat.
-
-        A change runs the optimiser immediately: the fans need another speed.
+        """Find out if the pads are wet. A change runs the optimiser immediately: the fans need
+        another speed.
         """
-        start_above_c: float | None = self.settings["fans"].get("wet_above_c")
-        air_c, inlet_c = readings.air_c, readings.adiabatic_air_c
-        if start_above_c is None or air_c is None:
-            return
-        was_on = self.adiabatic_on
-        if inlet_c is not None:
-            self.adiabatic_on = air_c - inlet_c > _WET_K
-        else:
-            threshold_c = start_above_c - _ADIABATIC_HYST_K if was_on else start_above_c
-            self.adiabatic_on = air_c > threshold_c
-        if self.adiabatic_on != was_on:
+        pads = self.pads
+        if pads is not None and pads.follow(readings.air_c, readings.adiabatic_air_c):
             self._optimize_due = 0
+
+    @property
+    def adiabatic_on(self) -> bool:
+        """Return whether there is water on the pads or in the tower."""
+        return self.pads is not None and self.pads.is_wet
 
     def _run_optimizer(self, readings: ControlReadings, now: int) -> None:
         """Run the optimiser, if air temperature and load are known."""
@@ -370,8 +364,10 @@ class CoolingControl:
             return
         self._optimize_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
         self._adapt_models(readings)
-        air = self._inlet_air_c(readings, now)
-        optimizer.set_pads(self._pads_k if self.adiabatic_on else 0.0)
+        air, pads = readings.air_c, self.pads
+        if pads is not None:
+            air = pads.inlet_c(air, readings.adiabatic_air_c, now)
+        optimizer.set_pads(0.0 if pads is None else pads.cooling_k)
         load = peak_load.use(readings.load_kw, now)
         if air is None or load is None:
             if now < self._optimum_valid_until:  # a short gap: the last point stays
@@ -391,23 +387,6 @@ class CoolingControl:
             if best.valve_target_pct and not -_VALVE_BAND_PCT < change < _VALVE_BAND_PCT:
                 self._valve_target_pct = best.valve_target_pct
 
-    def _inlet_air_c(self, readings: ControlReadings, now: int) -> "float | None":
-        """Return the inlet air of the cooler, °C; update `_pads_k`, the cooling by the pads.
-
-        Without its sensor the pads cool the outdoor air as before, for `_PADS_GAP_US`. The outdoor
-        air itself would make the optimiser expect an inlet that is 10 K too warm.
-        """
-        air_c, inlet_c = readings.air_c, readings.adiabatic_air_c
-        if not self.adiabatic_on:
-            return air_c
-        if inlet_c is not None:
-            if air_c is not None:
-                self._pads_k, self._pads_valid_until = air_c - inlet_c, now + _PADS_GAP_US
-            return inlet_c
-        if now >= self._pads_valid_until:
-            self._pads_k = 0.0
-        return None if air_c is None else air_c - self._pads_k
-
     def _heat_kw(self, readings: ControlReadings) -> "float | None":
         supply_c, return_c, flow_lpm = readings.supply_c, readings.return_c, readings.flow_lpm
         if supply_c is None or return_c is None or flow_lpm is None:
@@ -417,7 +396,7 @@ class CoolingControl:
     def _adapt_models(self, readings: ControlReadings) -> None:
         """Adapt the models while the supply is within `_STEADY_K` of the set-point."""
         optimizer, supply_c = self.optimizer, readings.supply_c
-        if optimizer is None or supply_c is None:
+        if optimizer is None or supply_c is None or not readings.is_usual:
             return
         if readings.pump_w is not None and readings.pump_pct is not None:
             optimizer.adapt_pumps(readings.pump_w, readings.pump_pct)

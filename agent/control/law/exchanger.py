@@ -140,12 +140,17 @@ class Exchanger:
                 ua / (film + factor * self._film_terms[i]), c1, self.real_flows[i] * self._fws_w
             )
 
-    def effectiveness_at(self, tcs_lpm: float, fws_lpm: float) -> float:
-        """Return the effectiveness for two flows above 0, L/min, without the table."""
+    def effectiveness_at(
+        self, tcs_lpm: float, fws_lpm: float, ua_factor: "float | None" = None
+    ) -> float:
+        """Return the effectiveness for two flows above 0, L/min, without the table. `ua_factor`:
+        instead of the present one.
+        """
+        ua_factor = self.ua_factor if ua_factor is None else ua_factor
         film = pow_det(tcs_lpm / self.design_lpm, -8 / 10)
         film += pow_det(fws_lpm / self.fws_design_lpm, -8 / 10)
         c1, c2 = tcs_lpm * self._tcs_w, fws_lpm * self._fws_w
-        return _effectiveness(2.0 * self._ua * self.ua_factor / film, c1, c2)
+        return _effectiveness(2.0 * self._ua * ua_factor / film, c1, c2)
 
     def flow_at(self, valve_pct: float) -> float:
         """Return the facility water flow at a valve position (0 to 100 %), L/min, with the present

@@ -11,12 +11,20 @@ performance of mid-ranging controllers, J. Process Control 8, 1998.)
 The valve position itself is not a good controlled variable, because its characteristic is steep
 near the end. The exchanger table converts the mid-range position to a temperature. A PI controller
 works on this temperature. The estimate of the optimiser is the feedforward: only its changes count.
+
+`WetPads` is the adiabatic cooling before the fans. The cooler switches it; the unit only follows.
 """
 
 from agent.control.law.pi import PiController
+from protocols.time_units import SECOND
 
 _GAIN = 8.0
 _INTEGRAL_S = 400.0
+_GAP_US = 3600 * SECOND
+"""Time for which the last cooling of the air by the pads stands in for its sensor."""
+_HYSTERESIS_K = 1.0
+_WET_K = 1.5
+"""Cooling of the air by the pads from which they count as wet."""
 
 
 class FanControl:
@@ -54,3 +62,51 @@ class FanControl:
         self._has_new_speed = False
         self._error = error_k
         return self._pi.step(error_k, dt)
+
+
+class WetPads:
+    """Water on the pads of the cooler, or in the tower: `is_wet`, and the cooling of the air.
+
+    `start_above_c`: air temperature at which the cooler wets its pads by its own thermostat; None:
+    it has no pads.
+    """
+
+    def __init__(self, start_above_c: "float | None") -> None:
+        self.is_wet = False
+        self._start_above_c = start_above_c
+        self._last_k = 0.0
+        self._valid_until = 0
+
+    @property
+    def cooling_k(self) -> float:
+        """Return the last cooling of the air by the pads, K; 0 while they are dry."""
+        return self._last_k if self.is_wet else 0.0
+
+    def follow(self, air_c: "float | None", inlet_c: "float | None") -> bool:
+        """Find out if the pads are wet: by their effect if it is measured (`inlet_c`), else by the
+        thermostat. Return whether this has changed.
+        """
+        start_above_c, was_wet = self._start_above_c, self.is_wet
+        if start_above_c is None or air_c is None:
+            return False
+        if inlet_c is not None:
+            self.is_wet = air_c - inlet_c > _WET_K
+        else:
+            self.is_wet = air_c > (start_above_c - _HYSTERESIS_K if was_wet else start_above_c)
+        return self.is_wet != was_wet
+
+    def inlet_c(self, air_c: "float | None", inlet_c: "float | None", now: int) -> "float | None":
+        """Return the inlet air of the cooler, °C; None: unknown.
+
+        Without its sensor the pads cool the outdoor air as before, for `_GAP_US`. The outdoor air
+        itself would make the optimiser expect an inlet that is 10 K too warm.
+        """
+        if not self.is_wet:
+            return air_c
+        if inlet_c is not None:
+            if air_c is not None:
+                self._last_k, self._valid_until = air_c - inlet_c, now + _GAP_US
+            return inlet_c
+        if now >= self._valid_until:
+            self._last_k = 0.0
+        return None if air_c is None else air_c - self._last_k

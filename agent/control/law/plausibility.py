@@ -7,23 +7,21 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R1   return - supply = q,  q = C1 (fws_return - fws_supply) / C
     R6   return - supply = e (return - fws_supply)      e: effectiveness, from both flows
     hold return - supply = the last valid value      at the same heat, for `_HOLD_S`
-    R4   flow = k sqrt(dP)                              k: learned
-    R3   flow = n * pump speed                          n: learned
 
-A flow below R3 with a dP above it, up to the shut-off pressure, is no false sensor: a branch of the
-row is shut.
+Flow and dP: see `agent.control.watch.row_hydraulics`.
 
 R1 and R6 without the supply: an error d of the supply shifts both by -d. An error d of the return
 shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The factors of R1
 and R6 (calibration of the sensors, model) are learned while the row is steady: in the first minute,
-and then slowly while R1 agrees. `may_learn_ua` permits learning of the exchanger: a false sensor
+and then slowly while R1 agrees. While a sensor is suspect, or the row is not the usual one, nothing
+is learned. `may_learn_ua` permits learning of the exchanger: a false sensor
 value must not change the model.
 """
 
 from collections import namedtuple
 
 from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
-from agent.control.law.deterministic_math import sqrt_det
+from agent.control.watch.row_hydraulics import RowHydraulics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +30,6 @@ if TYPE_CHECKING:
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _FINE_PROOF_S, _SWAPPED_PROOF_S = 9.5, 9.5
 _GROSS_S = 19.5
-_FLOW_OR_DP_PROOF_S, _METER_LAG_S = 1.5, 1.5
-_SHUT_OFF = 126 / 100
-"""Flow that the shut-off pressure of a pump stands for, of the flow that it gives: the root of 1.6
-(`agent.safety.pump_curve`).
-"""
 _STEADY_S = 29.5
 _UNSTEADY_S, _FIRST_UNSTEADY_S = 60.0, 30.0
 _FILTER_S = 60.0
@@ -65,7 +58,9 @@ HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
 
 
 class RowReadings:
-    """Readings of a cycle before the checks; None: unknown."""
+    """Readings of a cycle before the checks; None: unknown. `is_row_usual`: the word of the
+    protection; see `agent.control.watch.row_hydraulics`.
+    """
 
     def __init__(self) -> None:
         self.supply_c: float | None = None
@@ -77,6 +72,7 @@ class RowReadings:
         self.fws_flow_lpm: float | None = None
         self.pump_pct: float | None = None
         self.redundant_supply_c: float | None = None
+        self.is_row_usual: bool | None = None
 
 
 class RowPlausibility:
@@ -85,20 +81,17 @@ class RowPlausibility:
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
         self.supply = CheckedSignal(5.0, 75.0, 1.0, _RESTORE_K)
         self.return_signal = CheckedSignal(5.0, 90.0, 1.0, _RESTORE_K)
-        tolerance = design_lpm / 10.0
-        self.flow = CheckedSignal(-0.5, 16 * tolerance, tolerance, tolerance)
-        self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
+        self.hydraulics = RowHydraulics(design_lpm)
+        self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
         self.may_learn_ua = True
         self.heat_factor = self.model_factor = 1.0
         self.heat_rise_k: float | None = None
         self.effectiveness: float | None = None
         self._exchanger = exchanger
         self._design_lpm = design_lpm
-        self._dp_factor = self._pump_factor = 0.0
-        self._damped: list[float | None] = [None, None]
-        self._flow_s = self._dp_s = self._fine_s = self._gross_s = self._steady_s = 0.0
+        self._fine_s = self._gross_s = self._steady_s = 0.0
         self._unsteady_left_s = _FIRST_UNSTEADY_S
-        self._moving_left_s = self._learned_s = self._apart_s = 0.0
+        self._learned_s = self._apart_s = 0.0
         self._mean_return_c: float | None = None
         self._mean_fws_lpm = 0.0
         self._fine_residuals = [0.0, 0.0]
@@ -108,11 +101,22 @@ class RowPlausibility:
         self._model_offset_k = 0.0
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
 
+    @property
+    def is_usual(self) -> bool:
+        """Return whether no signal is suspect and the row is the usual one: a model may learn."""
+        is_suspect = self.supply.suspect or self.return_signal.suspect
+        return self.hydraulics.is_usual and not is_suspect
+
+    @property
+    def is_steady(self) -> bool:
+        """Return whether return and facility flow have not moved for some time."""
+        return self._steady_s > 0.0
+
     def step(self, r: RowReadings, dt: float) -> None:
         """Check the readings of a cycle; then `value` of each signal is valid for it."""
-        self._check_flow(r, dt)
+        self.hydraulics.step(r, dt)
         flow = self.flow.value
-        rate_scale = 1.0 if self._moving_left_s <= 0.0 else 6.0
+        rate_scale = 1.0 if self.hydraulics.moving_left_s <= 0.0 else 6.0
         supply = self.supply.read(
             r.supply_c, 8 / 10 * rate_scale, 5 / 10 * rate_scale, 17 / 10 * rate_scale, dt
         )
@@ -133,14 +137,14 @@ class RowPlausibility:
         suspect signals: supply, return, flow, dP. A second number, larger by `_OF_REASON` of the
         reason, follows all these if the reason is not a relation.
         """
-        factors = [self._dp_factor, self._pump_factor, self.heat_factor, self.model_factor]
+        factors = self.hydraulics.factors() + [self.heat_factor, self.model_factor]
         suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
         reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
         return factors, [i for i, _ in suspects] + reasons
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
-        self._dp_factor, self._pump_factor = factors[:2]
+        self.hydraulics.restore(factors[0], factors[1])
         self.heat_factor, self.model_factor = _clamp_factor(factors[2]), _clamp_factor(factors[3])
         for i, signal in enumerate(self._signals()):
             if i in suspects:
@@ -149,71 +153,6 @@ class RowPlausibility:
 
     def _signals(self) -> "tuple[CheckedSignal, ...]":
         return self.supply, self.return_signal, self.flow, self.dp
-
-    # Flow.
-
-    def _check_flow(self, r: RowReadings, dt: float) -> None:
-        """Compare the flow, dP and the speed of the pumps: the third of three is suspect."""
-        tolerance = self._design_lpm / 10.0
-        any_rate = 100.0 * tolerance
-        flow = self.flow.read(r.flow_lpm, any_rate, any_rate, 0.0, dt)
-        dp = self.dp.read(r.dp_kpa, 1e4, 1e4, 0.0, dt)
-        by_dp = by_pump = None
-        if dp is not None and self._dp_factor > 0.0:
-            by_dp = self._damp(0, self._dp_factor * sqrt_det(dp), dt)
-        if r.pump_pct is not None and self._pump_factor > 0.0:
-            by_pump = self._damp(1, self._pump_factor * r.pump_pct, dt)
-        estimate = by_pump if by_dp is None else by_dp
-        if self.dp.suspect or self.flow.suspect:
-            # Values of a faulty sensor say nothing about the time after the fault.
-            self._flow_s = self._dp_s = 0.0
-            if self.dp.suspect:
-                self._damped[0] = None
-        if flow is not None and by_dp is not None and by_pump is not None:
-            # The row takes less flow and the pumps give more pressure: both sensors are right.
-            # But no pump at this speed gives more than its shut-off pressure.
-            is_shut = flow < by_pump - tolerance / 2.0 < by_dp - tolerance
-            is_shut = is_shut and by_dp < _SHUT_OFF * by_pump
-            flow_apart = _is_third(flow, by_dp, by_pump, tolerance) and not is_shut
-            dp_apart = _is_third(by_dp, flow, by_pump, tolerance) and not is_shut
-            self._flow_s = self._flow_s + dt if flow_apart else 0.0
-            self._dp_s = self._dp_s + dt if dp_apart else 0.0
-            if self._flow_s >= _FLOW_OR_DP_PROOF_S:
-                self.flow.mark_suspect(RELATION)
-            if self._dp_s >= _FLOW_OR_DP_PROOF_S:
-                self.dp.mark_suspect(RELATION)
-        flow_lpm = by_pump if flow is None or self.flow.suspect else flow
-        sqrt_dp = None if flow_lpm is None or self._dp_factor <= 0.0 else flow_lpm / self._dp_factor
-        self.dp.settle(r.dp_kpa, None if sqrt_dp is None else sqrt_dp * sqrt_dp, 10.0, dt)
-        last = self.flow.value
-        self.flow.settle(r.flow_lpm, estimate, tolerance, dt)
-        now = self.flow.value
-        moved = last is not None and (now is None or not -tolerance < now - last < tolerance)
-        self._moving_left_s = _FILTER_S if moved else self._moving_left_s - dt
-        if flow is not None and not (self.flow.suspect or self.dp.suspect):
-            self._learn_flow(flow, r, dt)
-
-    def _damp(self, i: int, lpm: float, dt: float) -> float:
-        """Return an estimate of the flow with the damping of a flow meter."""
-        last = self._damped[i]
-        self._damped[i] = lpm = (
-            lpm if last is None else last + dt / (dt + _METER_LAG_S) * (lpm - last)
-        )
-        return lpm
-
-    def _learn_flow(self, flow: float, r: RowReadings, dt: float) -> None:
-        weight = dt / (dt + _FILTER_S)
-        if flow < self._design_lpm / 5.0:
-            return
-        if r.dp_kpa is not None and r.dp_kpa > 1.0:
-            factor = flow / sqrt_det(r.dp_kpa)
-            self._dp_factor += (weight if self._dp_factor > 0.0 else 1.0) * (
-                factor - self._dp_factor
-            )
-        if r.pump_pct is not None and r.pump_pct > 5.0:
-            factor = flow / r.pump_pct
-            weight = weight if self._pump_factor > 0.0 else 1.0
-            self._pump_factor += weight * (factor - self._pump_factor)
 
     # Temperatures.
 
@@ -243,7 +182,7 @@ class RowPlausibility:
                 self.supply.mark_suspect(RELATION)
                 self.return_signal.mark_suspect(RELATION)
             return
-        if q is None or e is None or fws_supply_c is None or self._moving_left_s > 0.0:
+        if q is None or e is None or fws_supply_c is None or self.hydraulics.moving_left_s > 0.0:
             self._gross_s = self._fine_s = 0.0
             self.may_learn_ua = q is None
             return
@@ -283,7 +222,7 @@ class RowPlausibility:
             supply is not None
             and q is not None
             and fws_supply_c is not None
-            and self._moving_left_s <= 0.0
+            and self.hydraulics.moving_left_s <= 0.0
         )
         if not known or e is None or e < 5 / 100:
             self._apart_s = 0.0
@@ -318,7 +257,7 @@ class RowPlausibility:
             return
         time_s = self._learned_s = self._learned_s + dt
         if time_s > _FIRST_S:
-            if not -_LEARN_K < self._fine_residuals[0] < _LEARN_K:
+            if not self.hydraulics.is_usual or not -_LEARN_K < self._fine_residuals[0] < _LEARN_K:
                 return
             time_s = time_s + _SLOW_EXTRA_S if time_s < _MAX_AVERAGE_S else _MAX_AVERAGE_S
         weight = dt / time_s
@@ -364,7 +303,7 @@ class RowPlausibility:
             supply_estimate, uncertainty = spare, 5 / 10
         # Coolant without flow does not change its temperature.
         is_flowing = flow is not None and flow > self._design_lpm / 3.0
-        is_flowing = is_flowing and self._moving_left_s < _FILTER_S - _RECENT_MOVE_S
+        is_flowing = is_flowing and self.hydraulics.moving_left_s < _FILTER_S - _RECENT_MOVE_S
         is_young = self._learned_s < _YOUNG_MODEL_S
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):
@@ -374,7 +313,7 @@ class RowPlausibility:
         self.supply.check_stuck(r.supply_c, supply_estimate if is_flowing else None, dt)
         self.return_signal.settle(r.return_c, return_estimate, uncertainty, dt)
         self.supply.settle(r.supply_c, supply_estimate, uncertainty, dt)
-        if self.supply.suspect or self.return_signal.suspect:
+        if not self.is_usual:
             self.may_learn_ua = False
 
     def _rise(
@@ -414,13 +353,6 @@ class RowPlausibility:
 
 def _clamp_factor(factor: float) -> float:
     return 85 / 100 if factor < 85 / 100 else 115 / 100 if factor > 115 / 100 else factor
-
-
-def _is_third(value: float, first: float, second: float, tolerance: float) -> bool:
-    """Return whether `first` and `second` agree, and `value` does not agree with them."""
-    low, high = (first, second) if first < second else (second, first)
-    apart = value < low - 2.0 * tolerance or value > high + 2.0 * tolerance
-    return apart and high - low < tolerance
 
 
 def _follow(filtered: "list[float]", first: float, second: float, weight: float) -> None:

@@ -72,6 +72,7 @@ class DeviceHeat:
         self._hot_since = 0
         self._is_falling = False
         self._hot_k = _HOT_K
+        self._may_learn = True
 
     def step(
         self,
@@ -81,10 +82,11 @@ class DeviceHeat:
         is_certain: bool = False,
     ) -> None:
         """Use the last reading of the service. `supply_c`: None if it is unknown.
-        `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot. `is_certain`:
-        no false sensor explains it.
+        `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot, and its factor
+        is not learned. `is_certain`: no false sensor explains it.
         """
         self._hot_k = _WARM_K if is_branch_shut else _HOT_K
+        self._may_learn = not is_branch_shut
         load, target = self.load, self.load.target
         if (
             target is None
@@ -156,6 +158,7 @@ class DeviceHeat:
         is_usual = excess_k > -_LEARN_K or self._steady_s >= _STEADY_S
         if (
             self._resistance_ratio is not None
+            and self._may_learn
             and is_measurable
             and is_usual
             and excess_k < _LEARN_K

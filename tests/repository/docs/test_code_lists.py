@@ -20,7 +20,7 @@ from agent.power.load_class import CLASSES as LOAD_CLASSES
 from agent.power.report import STATES as LOAD_STATES
 from agent.power.schedule import ACTIONS
 from agent.remote.message.keyring import ROLES as KEY_ROLES
-from agent.safety.interlock import INTERLOCKS
+from agent.safety.interlock_input import INTERLOCKS
 from agent.telemetry import bus_status
 from deploy.firmware.command_build import BOARDS
 from deploy.northbound.process.settings import PROCESSES

@@ -81,6 +81,46 @@ def test_agreeing_server():
     eq(len(ntp.outbox()), 1)
 
 
+def test_the_time_in_the_server_is_no_delay():
+    """The delay is the way out and back; the server states how long the request was in it."""
+    for took_us in (0, 40_000):
+        bench, ntp = synced_component()
+        request, now, utc = ask(bench, ntp)
+        arrived = now + 60_000
+        ntp.receive(reply(request, utc + 50_000, took_us=took_us), arrived)
+        sample = ntp.servers[0].exchange.sample
+        half_us = (60_000 - took_us) // 2
+        assert abs(sample.uncertainty_us - (half_us + 5_000)) <= 1, (took_us, sample.uncertainty_us)
+        assert abs(sample.offset_us + arrived - (utc + 50_000 + half_us)) <= 1, took_us
+
+
+class RecordedDrag:
+    """A clock that notes what it is given about the limits of a drag."""
+
+    drift_ppb = 20_000
+
+    def __init__(self, agrees):
+        self.agrees, self.given = agrees, []
+
+    def utc(self, now):
+        return now
+
+    def cross_check(self, utc, uncertainty_us, now):
+        return self.agrees
+
+    def limit_drag(self, utc, uncertainty_us, now, agrees):
+        self.given.append(agrees)
+
+
+def test_the_servers_limit_a_drag_by_what_the_comparison_gave():
+    for agrees in (True, False, None):
+        bench, ntp = synced_component()
+        ntp.agent.clock = RecordedDrag(agrees)
+        request, now, utc = ask(bench, ntp)
+        ntp.receive(reply(request, utc + 1_000), now + 2_100)
+        eq(ntp.agent.clock.given, [agrees is True])
+
+
 def test_server_that_disagrees_twice():
     bench, ntp = synced_component(every_s=16)
     for count in (1, 2):

@@ -358,6 +358,22 @@ def test_dew_point_raises_setpoint_and_lost_sensors_raise_alarm():
     assert "humidity_sensor" in rig.alarm_codes()
 
 
+def test_temperatures_that_may_read_too_high_raise_the_dew_point_limit():
+    """The supply counts with this error: the set-point rises, and the guard shuts the valve."""
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 1, 7000)  # dew point 19.1 °C
+    rig.run(60)
+    cooling, trend = cooling_component(rig).cooling, cooling_component(rig).sensors.exchanger_trend
+    floor_c = cooling.min_setpoint_c
+    trend.error_k = 3.0
+    rig.run(2)
+    near(cooling.min_setpoint_c, floor_c + 3.0, 0.01)
+    assert rig.devices.registers[VALVE][0] > 0
+    trend.error_k = 14.0
+    rig.run(3)
+    eq(rig.devices.registers[VALVE][0], 0)
+
+
 def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
     rig = make_rig(dew=True)
     rig.set(ROOM1, 0, 3500)

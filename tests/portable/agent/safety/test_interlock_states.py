@@ -7,7 +7,7 @@ from agent.core.actuator import AT_LEAST, EXACT, INTERLOCK
 from agent.core.alarm_record import AlarmRecord
 from agent.core.errors import CommandError
 from agent.core.json_writer import write
-from agent.safety.interlock import INTERLOCKS, REACTIONS, InterlockInput
+from agent.safety.interlock_input import INTERLOCKS, REACTIONS, InterlockInput
 from drivers.device.identity import MATCH
 from protocols.time_units import SECOND
 from tests.portable.agent.safety.fake_row import PumpOfSession, RecordedLimits, SessionOfPoints

@@ -298,7 +298,7 @@ def test_wet_pads_need_both_air_temperatures():
     for air_c, pads_k in ((30.0, 8.0), (None, 0.0)):
         control = CoolingControl(settings(fans=dict(FANS), optimum=dict(OPTIMUM)))
         control.optimizer = FixedOptimum(70.0)
-        control.adiabatic_on = True
+        control.pads.is_wet = True
         readings = ControlReadings()
         readings.air_c, readings.adiabatic_air_c, readings.load_kw = air_c, 22.0, 50.0
         control.optimise(readings, SECOND)

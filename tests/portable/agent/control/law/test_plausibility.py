@@ -169,6 +169,90 @@ def test_a_shut_branch_is_no_false_sensor():
         eq((flow, kpa, found), (flow, kpa, [] if index is None else [index]))
 
 
+def move_row(row, r, flow, kpa, seconds):
+    """Give the pressure at once and the flow with the lag of its meter."""
+    r.dp_kpa = kpa
+    for _ in range(seconds):
+        r.flow_lpm += 0.4 * (flow - r.flow_lpm)
+        run(row, r, 1)
+
+
+def test_a_shut_branch_is_not_learned_as_the_usual_row():
+    """Two of four branches are shut for 20 min. When they open, no sensor becomes suspect."""
+    for protection_says, most in ((False, 0.0), (None, 0.04)):
+        row, r = steady_row()
+        run(row, r, 400)
+        usual = row.learned()[0]
+        r.is_row_usual = protection_says
+        move_row(row, r, 105.0, 115.0, 1200)
+        eq((suspects(row)[2:], row.hydraulics.is_usual, row.may_learn_ua), (("", ""), False, False))
+        for factor, old in zip(row.learned()[0][:2], usual):
+            near(factor, old, most * old)
+        r.is_row_usual = None if protection_says is None else True
+        move_row(row, r, 150.0, 80.0, 20)
+        eq((suspects(row)[2:], row.hydraulics.is_usual), (("", ""), True))
+
+
+def test_a_false_sensor_is_found_while_a_branch_is_shut():
+    for name, value, index in (("dp_kpa", 0.0, 3), ("flow_lpm", 0.0, 2), ("dp_kpa", 300.0, 3)):
+        row, r = steady_row()
+        run(row, r, 400)
+        move_row(row, r, 105.0, 115.0, 600)
+        setattr(r, name, value)
+        run(row, r, 5)
+        eq([i for i, reason in enumerate(suspects(row)) if reason > "" and i > 1], [index])
+        near(row.flow.value, 105.0, 2.0)
+
+
+def test_the_doubt_of_the_protection_stops_the_learning():
+    """A small pump speed: the own evidence is too coarse. Its word ends the doubt too."""
+    row, r = steady_row()
+    run(row, r, 400)
+    usual = row.learned()[0]
+    r.is_row_usual = False
+    move_row(row, r, 140.0, 84.0, 600)
+    eq((row.learned()[0][:2], row.is_usual), (usual[:2], False))
+    r.is_row_usual = True
+    run(row, r, 50)
+    eq(row.learned()[0][:2], usual[:2])
+    run(row, r, 30)
+    near(row.learned()[0][0], 140.0 / 84.0**0.5, 0.01)
+    eq(row.hydraulics.is_usual, True)
+
+
+def test_without_protection_another_row_is_learned_in_hours():
+    row, r = steady_row()
+    run(row, r, 400)
+    usual = row.learned()[0][0]
+    move_row(row, r, 105.0, 115.0, 3600)
+    now = row.learned()[0][0]
+    assert 0.93 * usual < now < 0.97 * usual, (usual, now)
+    move_row(row, r, 105.0, 115.0, 20 * 3600)
+    near(row.learned()[0][0], 105.0 / 115.0**0.5, 0.5)
+
+
+def test_of_two_rows_after_the_start_the_longer_one_is_the_usual_one():
+    """The first reading of the pressure is too low: it is no usual row."""
+    row, r = steady_row()
+    r.dp_kpa = 60.0
+    run(row, r, 3)
+    move_row(row, r, 140.0, 80.0, 5)
+    eq(row.is_usual, False)
+    move_row(row, r, 140.0, 80.0, 300)
+    near(row.learned()[0][0], 140.0 / 80.0**0.5, 0.05)
+    eq((row.hydraulics.is_usual, suspects(row)[2:]), (True, ("", "")))
+
+
+def test_nothing_is_learned_from_an_estimate():
+    row, r = steady_row()
+    run(row, r, 400)
+    row.flow.mark_suspect(RELATION)
+    factors = row.learned()[0]
+    r.flow_lpm = 100.0
+    run(row, r, 300)
+    eq((row.flow.suspect, row.learned()[0], row.may_learn_ua), (RELATION, factors, False))
+
+
 def test_less_flow_is_a_shut_branch_only_if_the_pressure_rises():
     for kpa, index in ((80.0, 2), (94.0, None)):
         row, r = steady_row()

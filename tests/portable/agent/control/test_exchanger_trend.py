@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both temperatures read too high: the exchanger seems to foul in minutes, and the limit rises."""
+
+from agent.control.law.exchanger import Exchanger
+from agent.control.law.plausibility import RowReadings
+from agent.control.watch.exchanger_trend import ExchangerTrend
+from tests.portable.support.check import eq, near
+from tests.portable.support.cooling_settings import EXCHANGER
+
+FLOW_LPM, FWS_LPM, FWS_C, SUPPLY_C = 150.0, 90.0, 10.0, 21.5
+
+
+class Row:
+    """A steady row; `offset_k`: equal error of both temperatures."""
+
+    def __init__(self):
+        self.exchanger, self.trend, self.readings = (
+            Exchanger(EXCHANGER),
+            ExchangerTrend(),
+            RowReadings(),
+        )
+        e = self.exchanger.effectiveness_at(FLOW_LPM, FWS_LPM)
+        self.return_c = (SUPPLY_C - e * FWS_C) / (1.0 - e)
+        r = self.readings
+        r.fws_supply_c, r.fws_flow_lpm = FWS_C, FWS_LPM
+        self.set_offset(0.0)
+
+    def set_offset(self, kelvin):
+        self.readings.supply_c = SUPPLY_C + kelvin
+        self.readings.return_c = self.return_c + kelvin
+
+    def run(self, seconds):
+        for _ in range(seconds):
+            self.trend.step(self.exchanger, self.readings, FLOW_LPM, 1.0)
+        return self.trend.error_k
+
+
+def test_healthy_row_has_no_error():
+    eq(Row().run(1200), 0.0)
+
+
+def test_an_equal_error_of_both_temperatures_is_read_from_the_exchanger():
+    for offset_k, error_k in ((0.9, 0.0), (3.0, 2.0), (5.0, 4.0), (9.0, 5.0), (-3.0, 0.0)):
+        row = Row()
+        row.run(900)
+        row.set_offset(offset_k)
+        near(row.run(600), error_k, 0.05)
+        row.set_offset(0.0)
+        near(row.run(600), 0.0, 0.05)
+
+
+def test_the_learned_exchanger_does_not_hide_it():
+    """The UA factor follows within minutes; only weeks would make it the usual one."""
+    row = Row()
+    row.run(900)
+    row.set_offset(4.0)
+    row.exchanger.set_ua_factor(0.7)
+    near(row.run(600), 3.0, 0.05)
+    row.run(3600)
+    near(row.trend.error_k, 3.0, 0.2)
+
+
+def test_the_first_minutes_follow_the_learned_exchanger():
+    """An exchanger that was fouled before the start is no error."""
+    row = Row()
+    clean = row.exchanger.effectiveness_at(FLOW_LPM, FWS_LPM)
+    row.exchanger.set_ua_factor(0.7)
+    fouled = row.exchanger.effectiveness_at(FLOW_LPM, FWS_LPM)
+    eq(row.exchanger.effectiveness_at(FLOW_LPM, FWS_LPM, 1.0), clean)
+    rise_k = row.return_c - SUPPLY_C
+    row.readings.return_c = FWS_C + rise_k / fouled
+    row.readings.supply_c = row.readings.return_c - rise_k
+    eq(row.run(1200), 0.0)
+
+
+def test_without_a_reading_or_a_rise_nothing_changes():
+    for name in ("supply_c", "return_c", "fws_supply_c", "fws_flow_lpm"):
+        row = Row()
+        row.run(900)
+        row.set_offset(4.0)
+        setattr(row.readings, name, None)
+        eq((name, row.run(300)), (name, 0.0))
+    row = Row()
+    row.run(900)
+    row.set_offset(4.0)
+    row.readings.supply_c = row.readings.return_c - 1.9
+    eq(row.run(300), 0.0)
+    row.set_offset(4.0)
+    for _ in range(300):
+        row.trend.step(row.exchanger, row.readings, 0.0, 1.0)
+        row.trend.step(row.exchanger, row.readings, None, 1.0)
+    eq(row.trend.error_k, 0.0)
