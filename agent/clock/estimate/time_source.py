@@ -223,22 +223,25 @@ class TimeSource:
         own_lo, own_hi = interval.from_mark(interval.present, t)
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
-        self._move_to(t, lo, hi)
+        self._move_to(t, lo, hi, None)
         self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
         return True
 
-    def _move_to(self, t: int, lo: int, hi: int) -> None:
-        """Begin at a measurement; keep the distance of the interval before."""
+    def _move_to(self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None") -> None:
+        """Begin at a measurement; keep the distance of the interval before.
+
+        `rate`: its limits, None: those of the data sheet. Those that were learned before can be
+        those of a drag.
+        """
         interval, former = self.interval, self._former_range(t)
         if interval.present is not None:
             own_lo, own_hi = interval.stated(t)
-            low, high = interval.rates(interval.present, t)
             self._former = (
                 min(own_lo + min(former[0], 0) - hi, 0),
                 max(own_hi + max(former[1], 0) - lo, 0),
             )
             self._former_since = t  # the growth until now is in the distance
-            interval.begin(t, lo, hi, (low, high))
+            interval.begin(t, lo, hi, rate)
         self._drop_means()
         self.offset_fit.clear()
         self.fit = None
@@ -296,9 +299,10 @@ class TimeSource:
         if candidate is None or candidate.present is None:
             return
         self._former_until = t + MAX_SUPPORT
-        self._grow_former(candidate.rates(candidate.present, t))
+        rate = candidate.rates(candidate.present, t)
+        self._grow_former(rate)
         lo, hi = candidate.from_mark(candidate.present, t)
-        self._move_to(t, lo, hi)
+        self._move_to(t, lo, hi, rate)
         self.source_rejected = False
         self._candidates = None
 
