@@ -353,8 +353,15 @@ class TimeSource:
         low, high = self._former_range(now)
         return lo + low, hi + high
 
+    def held(self, now: int) -> "tuple[int, int]":
+        """Return the interval that is held at `now`, without what could be true beside it, ns."""
+        present = self.interval.present
+        return (0, 0) if present is None else self.interval.from_mark(present, now)
+
     def _former_range(self, now: int) -> "tuple[int, int]":
-        low, high = self._former or (0, 0)
+        if self._former is None:
+            return 0, 0
+        low, high = self._former
         growth = self._former_ppt * max(0, now - self._former_since) // 1_000_000_000
         return low - growth, high + growth
 

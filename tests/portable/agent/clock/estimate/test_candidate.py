@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rejected source is followed again in time, and with the right limits of the rate."""
 
+from agent.clock.estimate.error_budget import ErrorBudget, StatedErrors
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import OffsetFit
 from agent.clock.estimate.time_source import RECOVERY, TimeSource
@@ -79,3 +80,31 @@ def test_the_bound_has_all_candidates():
         say(source, at, 90_000_000 - 4_000 * (at - 1600))
     lo, hi = source.stated(2400 * SECOND)
     assert lo <= 90_000_000 - 4_000 * 800 <= hi, (lo, hi)
+
+
+def test_what_was_held_before_grows_from_the_end_of_the_dispute_only():
+    begin = 50_000  # a controller that has run for half a day
+    source = make_source(begin)
+    for at in range(begin, begin + 2 * RECOVERY // SECOND, 16):
+        held = source.stated(at * SECOND)
+        say(source, at, 30_000_000)
+        if not source.source_rejected:
+            break
+    assert source.is_disputed()
+    lo, hi = source.stated(at * SECOND)
+    assert held[0] - 3 * WIDTH <= lo, (held, lo, hi)
+    assert hi <= held[1] + 3 * WIDTH, (held, lo, hi)
+
+
+def test_pulses_keep_their_second_in_a_dispute_of_more_than_a_second():
+    source = make_source(1600)
+    for at in range(1600, 4000, 16):
+        say(source, at, 30_000_000)
+    source._former = (-700_000_000, 600_000_000)
+    budget = ErrorBudget(source, StatedErrors(3_000, None, 0, 0))
+    lo, hi = budget.sentences(4000 * SECOND)
+    assert hi - lo == SECOND * 1000 - 1
+    assert -500_000_000 < lo < 0, lo
+    unknown = ErrorBudget(source, StatedErrors(None, None, 0, 0))
+    lo, hi = unknown.sentences(4000 * SECOND)
+    assert 20_000_000 < lo <= 30_000_000, lo
