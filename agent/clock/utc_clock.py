@@ -240,8 +240,9 @@ class UtcClock(ClockOutput):
         fit = self.nmea.fit
         if fit is not None:
             return fit.at(now)
-        lo, hi = self.nmea.stated(now)
-        return (lo + hi) // 2
+        # Not the middle of the bound: what a spoofer could have done is not the same on both sides.
+        line = self.nmea.estimate(now)
+        return self._offset_at_ns(now) if line is None else line.level
 
     def add_pulse(self, now: int) -> None:
         """Add a pulse with its edge at `now`. It is the start of a UTC second."""

@@ -6,11 +6,11 @@ best estimate. The interval (`agent.clock.estimate.offset_interval`) contains th
 the source and the oscillator are within their limits.
 
 If a block contradicts the interval, the source is rejected. The interval and the line return to a
-time before, and the oscillator holds. A *candidate* follows the source. Both are in the bound. The
-source is accepted again:
+time before, and the oscillator holds. *Candidates* follow the source (`agent.clock.estimate.
+candidate`). All of them are in the bound. The source is accepted again:
 
     immediately if `CONSISTENT_COUNT` blocks agree with the held interval
-    later       if the candidate was consistent for `RECOVERY`. The distance of the held interval
+    later       if a candidate was consistent for `RECOVERY`. The distance of the held interval
                 stays in the bound for a day, because the source alone cannot prove which one is
                 right. A source that returns to it is not rejected
 """
@@ -24,6 +24,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.estimate.candidate import CandidateSet
     from agent.clock.estimate.holdover import Holdover
     from agent.clock.estimate.oscillator import FitPoint
 
@@ -78,13 +79,13 @@ class TimeSource:
         self._min_noise_ns = min_noise_ns
         self._fit_points = fit_points
         self._min_points = min_points
-        self._candidate: OffsetInterval | None = None
+        self._candidates: CandidateSet | None = None
         self._former: tuple[int, int] | None = None
         """Distance of intervals that were held before: least and greatest, ns."""
         self._consistent = 0
         self._held_rates = (0, 0)
         self._measured = self._distance = 0
-        self._candidate_since = self._former_until = 0
+        self._former_until = 0
         self._former_since = self._former_ppt = 0  # it grows: the source can still move
         self._lines = MeanLines()
         self._cold: int | None = None
@@ -205,12 +206,13 @@ class TimeSource:
         self._distance = max(self._distance, distance)
         if lo <= held_hi and hi >= held_lo and 2 * distance <= self._distance:
             self._consistent += 1
-            self._candidate = None
             if self._consistent >= CONSISTENT_COUNT:
                 self._accept_held(t, lo, hi)
+            else:  # a single one is chance: it must not end what the source was for minutes
+                self._follow_candidates(t, lo, hi)
             return 0
         self._consistent = 0
-        self._follow_candidate(t, lo, hi)
+        self._follow_candidates(t, lo, hi)
         return lo - held_hi if lo > held_hi else min(hi - held_lo, -1)
 
     def _return_to_former(self, t: int, lo: int, hi: int) -> bool:
@@ -221,22 +223,25 @@ class TimeSource:
         own_lo, own_hi = interval.from_mark(interval.present, t)
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
-        self._move_to(t, lo, hi)
+        self._move_to(t, lo, hi, None)
         self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
         return True
 
-    def _move_to(self, t: int, lo: int, hi: int) -> None:
-        """Begin at a measurement; keep the distance of the interval before."""
+    def _move_to(self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None") -> None:
+        """Begin at a measurement; keep the distance of the interval before.
+
+        `rate`: its limits, None: those of the data sheet. Those that were learned before can be
+        those of a drag.
+        """
         interval, former = self.interval, self._former_range(t)
         if interval.present is not None:
             own_lo, own_hi = interval.stated(t)
-            low, high = interval.rates(interval.present, t)
             self._former = (
                 min(own_lo + min(former[0], 0) - hi, 0),
                 max(own_hi + max(former[1], 0) - lo, 0),
             )
             self._former_since = t  # the growth until now is in the distance
-            interval.begin(t, lo, hi, (low, high))
+            interval.begin(t, lo, hi, rate)
         self._drop_means()
         self.offset_fit.clear()
         self.fit = None
@@ -256,21 +261,18 @@ class TimeSource:
         )
         self.source_rejected = True
         self._consistent = 0
-        self._candidate = None
+        self._candidates = None
         held = self.interval.present
         held_lo, held_hi = (lo, hi) if held is None else self.interval.from_mark(held, t)
         self._distance = abs(lo + hi - held_lo - held_hi) // 2
-        self._follow_candidate(t, lo, hi)
+        self._follow_candidates(t, lo, hi)
 
-    def _follow_candidate(self, t: int, lo: int, hi: int) -> None:
-        candidate = self._candidate
-        if candidate is None:
-            self._candidate = candidate = OffsetInterval(self._holdover, self._spacing, 0)
-            self._candidate_since = t
-        if candidate.add(t, lo, hi):
-            candidate.begin(t, lo, hi)
-            self._candidate_since = t
-        if t - self._candidate_since >= RECOVERY:
+    def _follow_candidates(self, t: int, lo: int, hi: int) -> None:
+        if self._candidates is None:
+            from agent.clock.estimate import candidate  # noqa: PLC0415 - rare, and memory is short
+
+            self._candidates = candidate.CandidateSet(self._holdover, self._spacing)
+        if self._candidates.add(t, lo, hi) >= RECOVERY:
             self._adopt_candidate(t)
 
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
@@ -282,7 +284,7 @@ class TimeSource:
         low, high = self.stated(t)
         self._grow_former(interval.rates(interval.present, t) if interval.present else (0, 0))
         self.source_rejected = False
-        self._candidate = None
+        self._candidates = None
         if interval.add(t, lo, hi) or interval.present is None:
             interval.begin(t, lo, hi)
         else:
@@ -293,15 +295,16 @@ class TimeSource:
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
-        candidate = self._candidate
+        candidate = None if self._candidates is None else self._candidates.oldest()
         if candidate is None or candidate.present is None:
             return
         self._former_until = t + MAX_SUPPORT
-        self._grow_former(candidate.rates(candidate.present, t))
+        rate = candidate.rates(candidate.present, t)
+        self._grow_former(rate)
         lo, hi = candidate.from_mark(candidate.present, t)
-        self._move_to(t, lo, hi)
+        self._move_to(t, lo, hi, rate)
         self.source_rejected = False
-        self._candidate = None
+        self._candidates = None
 
     def _grow_former(self, rates: "tuple[int, int]") -> None:
         """The distance grows by the difference of the rates: a drag can go on."""
@@ -310,7 +313,7 @@ class TimeSource:
 
     def accept_candidate(self) -> None:
         """Follow the source from now on, without the held interval."""
-        candidate = self._candidate
+        candidate = None if self._candidates is None else self._candidates.oldest()
         if candidate is None or candidate.present is None:
             self.restart()
             return
@@ -343,17 +346,22 @@ class TimeSource:
         """
         interval = self.interval
         lo, hi = interval.stated(now, guarded)
-        candidate = self._candidate
-        if candidate is not None and candidate.present is not None:
-            other_lo, other_hi = candidate.from_mark(candidate.present, now)
-            lo, hi = min(lo, other_lo), max(hi, other_hi)
+        if self._candidates is not None:
+            lo, hi = self._candidates.widen(lo, hi, now)
         if self._former is None:
             return lo, hi
         low, high = self._former_range(now)
         return lo + low, hi + high
 
+    def held(self, now: int) -> "tuple[int, int]":
+        """Return the interval that is held at `now`, without what could be true beside it, ns."""
+        present = self.interval.present
+        return (0, 0) if present is None else self.interval.from_mark(present, now)
+
     def _former_range(self, now: int) -> "tuple[int, int]":
-        low, high = self._former or (0, 0)
+        if self._former is None:
+            return 0, 0
+        low, high = self._former
         growth = self._former_ppt * max(0, now - self._former_since) // 1_000_000_000
         return low - growth, high + growth
 
@@ -363,8 +371,8 @@ class TimeSource:
         centi_c, cold, warm = self._holdover.centi_c, self._cold, self._warm
         if centi_c is not None and cold is not None and warm is not None:
             self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
-        if self._candidate is not None:
-            self._candidate.advance(now)
+        if self._candidates is not None:
+            self._candidates.advance(now)
 
     def estimate(self, now: int) -> "FittedLine | None":
         """Return the line, moved into the interval at `now` if it is outside. None: no interval."""
@@ -432,7 +440,8 @@ class TimeSource:
         self.fit = None
         self.interval.clear()
         self.source_rejected = False
-        self._candidate = self._former = None
+        self._candidates = None
+        self._former = None
         self._former_ppt = 0
         self._drop_means()
         self.sigma_ns = 0

@@ -117,7 +117,7 @@ def record_source(out, source, now):
     line = source.estimate(now)
     if line is not None:
         out.add(line.t, line.level, line.lower_envelope, line.slope, line.noise, line.skew)
-    out.add(source._distance, source._consistent, source._measured, source._candidate_since)
+    out.add(source._distance, source._consistent, source._measured)
     out.add(source._former_until, source._former_since, source._former_ppt, source._lines._count)
     out.add(*(source._former or (None,)))
     out.add(*source._held_rates)

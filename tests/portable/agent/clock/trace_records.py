@@ -7,9 +7,9 @@ RECORDS = {
     "trace_fit": 64032888380729789,
     "trace_interval": 86367760138652833,
     "trace_leap_second": 244486393219055674,
-    "trace_pulses": 235892897775062754,
+    "trace_pulses": 144058435633796640,
     "trace_sentences": 66392552551511398,
-    "trace_source": 284875403480995915,
+    "trace_source": 230827974328888629,
     "trace_temperature": 180497283777561850,
     "trace_unknown_leap_seconds": 45917357147329605,
 }
