@@ -219,8 +219,8 @@ class Bus(RequestSender):
                     self.wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
                 self._bytes_since = now if client.trailing_bytes else 0
-                if self._part_chars:
-                    self._part_chars += len(data)
+                if self._parts.chars:
+                    self._parts.add(len(data), now)
                 self._on_reply(transaction, result, now)
         if client.stream_error:
             self._close(now, "stream broken: " + client.stream_error)
@@ -231,10 +231,9 @@ class Bus(RequestSender):
         """Handle a complete reply, valid or not."""
         earliest_end = self._sent_at
         if self.serial:
-            is_usual = result[0] == GOOD and not self.client.trailing_bytes  # without calls
+            is_usual = result[0] == GOOD and not (self.client.trailing_bytes or self._parts.chars)
             earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
-            is_usual = is_usual and self._part_margin >= 0
-            margin = now - earliest_end if is_usual else self._reply_margin(earliest_end, now)
+            margin = now - earliest_end if is_usual else self._reply_margin(result, now)
             while self._duplicate_filter.is_premature(transaction, margin):
                 self.premature += 1
                 next_result = self.client.discard()
@@ -244,7 +243,9 @@ class Bus(RequestSender):
                     return
                 result = next_result
                 earliest_end = self._earliest_reply_end(result)
-                margin = self._reply_end(now) - earliest_end
+                margin = self._reply_margin(result, now)
+            if self._parts.chars and transaction.is_first_attempt:
+                transaction.health.limit_fastest(margin)
             if result[0] == GOOD and self.client.reply_length > _TIMING_MIN_CHARS:
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0

@@ -117,6 +117,11 @@ class UnitHealth:
         self.fastest_us = fastest_us
         self.min_response_us = fastest_us * 7 // 8 if self.has_min_response else 0
 
+    def limit_fastest(self, margin_us: int) -> None:
+        """Record that a part of a reply came `margin_us` after its earliest possible time."""
+        if margin_us < self.fastest_us:
+            self.set_fastest(max(0, margin_us))
+
     def _timeout_limit(self) -> int:
         limit = self.response_us + 4 * self._deviation
         return min(self._max_us, max(self._min_us, limit))

@@ -64,6 +64,7 @@ class AsciiClient(OtherRequests):
 
     stream_error = ""
     has_partial_frame = False
+    exception_length = 11
     is_deferred = False
     is_unproven = False
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
