@@ -229,7 +229,7 @@ class Bus(RequestSender):
 
     def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
         """Handle a complete reply, valid or not."""
-        earliest_end = self._sent_at
+        earliest_end, margin = self._sent_at, NEVER
         if self.serial:
             is_usual = result[0] == GOOD and not (self.client.trailing_bytes or self._parts.chars)
             earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
@@ -244,8 +244,6 @@ class Bus(RequestSender):
                 result = next_result
                 earliest_end = self._earliest_reply_end(result)
                 margin = self._reply_margin(result, now)
-            if self._parts.chars and transaction.is_first_attempt:
-                transaction.health.limit_fastest(margin)
             if result[0] == GOOD and self.client.reply_length > _TIMING_MIN_CHARS:
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
@@ -264,9 +262,8 @@ class Bus(RequestSender):
             )
         if transaction.health.offline:
             self._recovery_probe.unit_answered(transaction.unit)
-        transaction.health.reply_received(
-            now - earliest_end, transaction.is_first_attempt and not transaction.is_ambiguous
-        )
+        is_sample = transaction.is_first_attempt and not transaction.is_ambiguous
+        transaction.health.reply_received(now - earliest_end, is_sample, margin)
         if transaction.is_ambiguous and transaction.is_probe and transaction.tag is not None:
             self._repeat_probe(transaction, now)
         elif verdict == EXCEPTION and code in (5, 6):

@@ -2,10 +2,10 @@
 """Second copies of a reply that come in two parts: a model, explored exhaustively.
 
 The bus is that of the product, on a line that delivers in wire time. A unit sends its reply twice.
-The copy begins within `_DELAYS_US` of the reply, and our next request goes out meanwhile. An adapter
-delivers the copy in two parts, cut at any character, the second one after a pause. The line echoes
-our request or not; the echo comes alone, or in one piece with the first part. The request reaches
-the unit or is lost. Every combination is tried.
+The copy begins within `_DELAYS_US` of the reply, and our next request goes out meanwhile. An
+adapter delivers the copy in two parts, cut at any character, the second one after a pause. The line
+echoes our request or not; the echo comes alone, or in one piece with the first part. The request
+reaches the unit or is lost. Every combination is tried.
 
 In each, a good result has the values of its own registers. If the request was lost, there is none.
 """
@@ -18,16 +18,43 @@ from itertools import product
 import pytest
 
 from drivers.modbus.bus import Bus
-from protocols.modbus import pdu
-from tests.portable.drivers.modbus.bus_rig import CHAR, READ, TIMEOUT, make_bus, run_until_write
-from tests.portable.drivers.modbus.test_cut_frames import OTHER, OUR_VALUES, THEIR_VALUES, build
+from protocols.modbus import ascii_mode, pdu
+from protocols.modbus.crc import with_crc
 
+CHAR = 521  # microseconds of 10 bits at 19200 baud, rounded up
+TIMEOUT = 100_000
+READ = pdu.read_holding(16, 2)
+OTHER = pdu.read_holding(99, 2)  # its replies have the same shape
+OUR_VALUES, THEIR_VALUES = b"\x03\x04\x00\x01\x00\x02", b"\x03\x04\x00\x63\x00\x64"
 UNIT, RESPONSE_US = 5, 6_000
 ALONE, JOINED = "alone", "joined"
 _DELAYS_US = (0, 500, 1_000, 2_000, 3_000, 4_000)
 _PAUSES_US = (0, 20_000, 80_000)
 _EXCEPTION = bytes((0x83, 4))
 Chunk = tuple[int, bytes]
+
+
+def build(framing: str, unit: int, body: bytes) -> bytes:
+    """Return a frame."""
+    if framing == "ascii":
+        return ascii_mode.build_frame(unit, body)
+    return with_crc(bytes((unit,)) + body)
+
+
+def make_bus(framing: str) -> Bus:
+    """Return an open bus."""
+    bus = Bus(4, framing, 19200, 10, TIMEOUT)
+    bus.event("opened", 0)
+    return bus
+
+
+def run_until_write(bus: Bus) -> tuple[int, bytes]:
+    """Wake the bus until it writes; return (time, frame)."""
+    while True:
+        now = bus.deadline()
+        bus.wake(now)
+        for _, _, frame in bus.outbox():
+            return now, frame
 
 
 def exchange(bus: Bus, framing: str, request: bytes, reply: bytes, has_echo: bool) -> int:
@@ -111,7 +138,7 @@ def test_no_second_copy_in_two_parts_is_a_reply(framing: str, echo: str, body: b
 
 def test_a_unit_that_delivers_in_parts_loses_no_reply() -> None:
     """The pause inside each reply is part of the time of the last byte, not of the first part."""
-    bus = make_bus()
+    bus = make_bus("rtu")
     reply = build("rtu", UNIT, OUR_VALUES)
     for _ in range(40):
         bus.submit(UNIT, READ, "read", retries=0)
