@@ -219,8 +219,8 @@ class Bus(RequestSender):
                     self.wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
                 self._bytes_since = now if client.trailing_bytes else 0
-                if self._part_chars:
-                    self._part_chars += len(data)
+                if self._parts.chars:
+                    self._parts.add(len(data), now)
                 self._on_reply(transaction, result, now)
         if client.stream_error:
             self._close(now, "stream broken: " + client.stream_error)
@@ -229,12 +229,11 @@ class Bus(RequestSender):
 
     def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
         """Handle a complete reply, valid or not."""
-        earliest_end = self._sent_at
+        earliest_end, margin = self._sent_at, NEVER
         if self.serial:
-            is_usual = result[0] == GOOD and not self.client.trailing_bytes  # without calls
+            is_usual = result[0] == GOOD and not (self.client.trailing_bytes or self._parts.chars)
             earliest_end = self._earliest_end if is_usual else self._earliest_reply_end(result)
-            is_usual = is_usual and self._part_margin >= 0
-            margin = now - earliest_end if is_usual else self._reply_margin(earliest_end, now)
+            margin = now - earliest_end if is_usual else self._reply_margin(result, now)
             while self._duplicate_filter.is_premature(transaction, margin):
                 self.premature += 1
                 next_result = self.client.discard()
@@ -244,7 +243,7 @@ class Bus(RequestSender):
                     return
                 result = next_result
                 earliest_end = self._earliest_reply_end(result)
-                margin = self._reply_end(now) - earliest_end
+                margin = self._reply_margin(result, now)
             if result[0] == GOOD and self.client.reply_length > _TIMING_MIN_CHARS:
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
@@ -263,9 +262,8 @@ class Bus(RequestSender):
             )
         if transaction.health.offline:
             self._recovery_probe.unit_answered(transaction.unit)
-        transaction.health.reply_received(
-            now - earliest_end, transaction.is_first_attempt and not transaction.is_ambiguous
-        )
+        is_sample = transaction.is_first_attempt and not transaction.is_ambiguous
+        transaction.health.reply_received(now - earliest_end, is_sample, margin)
         if transaction.is_ambiguous and transaction.is_probe and transaction.tag is not None:
             self._repeat_probe(transaction, now)
         elif verdict == EXCEPTION and code in (5, 6):

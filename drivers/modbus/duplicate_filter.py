@@ -6,13 +6,16 @@ next request with the same reply shape. A duplicate arrives too early: it ends b
 of the request and the shortest response time of the unit have passed. The filter discards such a
 reply.
 
+A duplicate can come in parts, the last of them long after the first. Then its first part comes too
+early; `ReplyParts` knows when it came.
+
 Some gateways and pseudo-terminals deliver bytes faster than the wire. The filter therefore first
 needs `TIMING_VALID_AFTER` replies in a row that took their wire time. Until then, requests that a
 duplicate could match wait until the duplicate would have come.
 """
 
 from drivers.modbus.transaction import reply_prefix_of
-from protocols.time_units import MILLISECOND
+from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +25,43 @@ if TYPE_CHECKING:
 TIMING_VALID_AFTER = 8
 _DUPLICATE_US = 5 * MILLISECOND
 _MAX_PREFIXES = 32
+_MAX_PARTS = 24  # chunks of which the arrival is kept
+
+
+class ReplyParts:
+    """Arrival of the chunks since the request that did not complete the reply (us).
+
+    `chars` counts their characters, of an echo too. The reply begins anywhere in them.
+    """
+
+    __slots__ = ("_arrivals", "chars")
+
+    def __init__(self) -> None:
+        self.chars = 0
+        self._arrivals: list[tuple[int, int]] = []  # characters so far, arrival of the last one
+
+    def clear(self) -> None:
+        """Forget all chunks: the next request begins."""
+        self.chars = 0
+        self._arrivals = []
+
+    def add(self, size: int, now: int) -> None:
+        """Record a chunk of `size` characters."""
+        self.chars += size
+        if len(self._arrivals) < _MAX_PARTS:
+            self._arrivals.append((self.chars, now))
+
+    def least_margin(self, begin: int, length: int, earliest_us: int, wire: "WireTime") -> int:
+        """Return by how much the earliest part came after the earliest possible time.
+
+        The reply has `length` characters after the first `begin` ones; its first character cannot
+        begin before `earliest_us`. `NEVER`: the reply has no part before its last one.
+        """
+        least = NEVER
+        for chars, at in self._arrivals:
+            if 0 < chars - begin < length:
+                least = min(least, at - earliest_us - wire.chars_us(chars - begin))
+        return least
 
 
 class DuplicateFilter:
@@ -46,7 +86,8 @@ class DuplicateFilter:
     def is_premature(self, transaction: "Transaction", margin_us: int) -> bool:
         """Return whether a reply came too early to be the reply to `transaction`.
 
-        `margin_us` is the end of the reply less its earliest possible end, in microseconds.
+        `margin_us` is the end of the reply less its earliest possible end, in microseconds, or the
+        same of an earlier part of the reply if it is less.
         """
         margin_us += self._rounding_us
         if self.timing_valid_count < TIMING_VALID_AFTER:

@@ -11,7 +11,7 @@ could match it.
 
 from drivers.modbus.bus_state import CLOSED, SENT, WAIT_REPLY, next_state
 from drivers.modbus.counters import BusCounters
-from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter
+from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter, ReplyParts
 from drivers.modbus.line_timer import LineTimer
 from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
@@ -39,10 +39,7 @@ _MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
 _LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
 UART_FIFO_CHARS = 16  # a UART can hold back so many characters
-_EXCEPTION_SIZE = 5  # bytes of an exception reply
 _CUT_US = 500 * MILLISECOND  # so long after its first bytes the rest of a frame can come
-_INEXACT_CHARS = 8  # the time of so few characters is not counted
-_ROUNDING_CHARS = 2  # chunks are timed to within two characters
 
 
 def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.TcpClient":
@@ -98,7 +95,7 @@ class RequestSender(BusCounters):
         self.other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
-        self._part_chars = self._part_margin = 0  # see `_note_part`
+        self._parts = ReplyParts()
         self._incremental_count = 0
         self.wake_at = NEVER
         self.requests: list[Action] = []
@@ -269,7 +266,8 @@ class RequestSender(BusCounters):
             self._check_late_frames(now)
         if self._bytes_since:
             self._forget_arrival(now)
-        self._part_chars = self._part_margin = 0
+        if self._parts.chars:
+            self._parts.clear()
         if client.duplicate_unit and self.serial:
             self.unit_health(client.take_duplicate()).duplicate_seen()
         self.requests.append((self.port, "write", frame))
@@ -301,19 +299,12 @@ class RequestSender(BusCounters):
             self._bytes_since = 0
 
     def _note_part(self, transaction: "Transaction", size: int, now: int) -> None:
-        """Record `size` bytes during a transaction that do not complete its reply.
-
-        `_part_chars` counts them. `_part_margin` is below 0 if the first of them came earlier than
-        after the request: a reply that begins with them is a duplicate, cut in two.
-        """
+        """Record `size` bytes during a transaction that do not complete its reply."""
         self.wake_at = self._timeout_at
         transaction.has_partial_reply = True
         if not self._bytes_since:
             self._bytes_since = now
-        if not self._part_chars:
-            chars = self._request_chars - _ROUNDING_CHARS + max(0, size - _INEXACT_CHARS)
-            self._part_margin = now - self._sent_at - self.wire_time.chars_us(chars)
-        self._part_chars += size
+        self._parts.add(size, now)
 
     def _next_transaction(self, now: int) -> "Transaction | None":
         """Remove the first request that can be sent; None (and a later deadline) without one."""
@@ -376,22 +367,32 @@ class RequestSender(BusCounters):
         """Return the time until which a duplicate of a frame of `length` characters can come."""
         return now + self.wire_time.chars_us(length) + self._line_timer.flush_us
 
+    def _reply_chars(self, result: "ReplyResult") -> int:
+        """Return the characters of a reply: of an exception, or of the expected reply."""
+        client = self.client
+        return client.exception_length if result[0] == EXCEPTION else client.reply_length
+
     def _earliest_reply_end(self, result: "ReplyResult") -> int:
         """Return the end of a reply that takes only the time of its characters."""
         if result[0] != EXCEPTION:
             return self._earliest_end
-        return self._sent_at + self.wire_time.chars_us(self._request_chars + _EXCEPTION_SIZE)
+        chars = self._request_chars + self._reply_chars(result)
+        return self._sent_at + self.wire_time.chars_us(chars)
 
-    def _reply_margin(self, earliest_end: int, now: int) -> int:
-        """Return the end of the reply less `earliest_end`; below 0 if it began too early."""
-        if self._part_margin < 0 and self._part_chars == self.client.reply_length:
-            return self._part_margin
-        return self._reply_end(now) - earliest_end
+    def _reply_margin(self, result: "ReplyResult", now: int) -> int:
+        """Return the end of the reply less its earliest possible end; below 0 if it is too early.
 
-    def _reply_end(self, now: int) -> int:
-        """Return the arrival of the last byte of the reply; later bytes can follow it."""
-        trailing = self.client.trailing_bytes
-        return now - self.wire_time.chars_us(trailing) if trailing else now
+        If an earlier part of the reply has a smaller margin, this is the result: a duplicate can
+        begin too early and end late. Other bytes, an echo too, can be before the reply.
+        """
+        wire, trailing = self.wire_time, self.client.trailing_bytes
+        end = now - wire.chars_us(trailing) if trailing else now  # later bytes can follow it
+        margin = end - self._earliest_reply_end(result)
+        if not self._parts.chars:
+            return margin
+        size = self._reply_chars(result)
+        begin, sent = self._parts.chars - trailing - size, wire.chars_us(self._request_chars)
+        return min(margin, self._parts.least_margin(begin, size, self._sent_at + sent, wire))
 
     def _on_unexpected(self, now: int) -> None:
         """Handle bytes without a transaction: wait for idle line, but not without end."""

@@ -15,7 +15,7 @@ pause between probes doubles each time, up to `_PROBE_MAX_US`, until the unit re
 """
 
 from protocols.modbus.pdu import reply_length
-from protocols.time_units import MILLISECOND, SECOND
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,8 +81,13 @@ class UnitHealth:
         self.probe_pdu = b""
         self.probe_tag: Any = None
 
-    def reply_received(self, response_us: int, is_first_attempt: bool) -> None:
-        """Record a reply, good or an exception, to the first attempt or to a retry."""
+    def reply_received(
+        self, response_us: int, is_first_attempt: bool, margin_us: int = NEVER
+    ) -> None:
+        """Record a reply, good or an exception, to the first attempt or to a retry.
+
+        `margin_us`: so long after the earliest possible time came a part of the reply.
+        """
         if self.consecutive_timeouts:
             self.consecutive_timeouts = 0
             self.offline = False
@@ -91,11 +96,12 @@ class UnitHealth:
         if not is_first_attempt:
             return
         sample = response_us if response_us > 0 else 0
+        fastest = sample if sample <= margin_us else max(0, margin_us)
         mean = self.response_us
         if mean < 0:
             self.response_us = mean = sample
             self._deviation = sample // 2
-            self.set_fastest(sample)
+            self.set_fastest(fastest)
         else:
             error = sample - mean
             self.response_us = mean = mean + error // 8
@@ -104,9 +110,9 @@ class UnitHealth:
         if not self.has_min_response:
             self._samples += 1
             self.has_min_response = self._samples >= _FLOOR_AFTER
-            self.set_fastest(min(sample, self.fastest_us))
-        elif sample < self.fastest_us:
-            self.set_fastest(sample)
+            self.set_fastest(min(fastest, self.fastest_us))
+        elif fastest < self.fastest_us:
+            self.set_fastest(fastest)
         limit = mean + 4 * self._deviation
         if limit < self._min_us:
             limit = self._min_us

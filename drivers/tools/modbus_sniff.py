@@ -255,7 +255,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Listen until SIGINT, --seconds or --frames; return 1 without a valid frame."""
     address = port_address(arguments.port)
     if address.kind != "serial":
-        raise UsageError("%s: sniff needs a serial line; for TCP use tcpdump" % address.location())
+        text = "%s: sniff decodes RTU on a serial line, serial:/dev/…; for a network use tcpdump"
+        raise UsageError(text % address.location())
     summary = TrafficSummary()
     with contextlib.ExitStack() as stack:
         capture = _open_capture(stack, arguments.pcapng, describe_port(address))

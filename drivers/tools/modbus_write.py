@@ -11,7 +11,8 @@ A value outside its limits is not sent. Nothing is sent to a unit that does not 
 command reads the value back for about 1 s, because a device can need this time.
 
 The result is one of `STATES`. Only "done" has exit code 0: a reply to a write does not show that
-the device holds the value.
+the device holds the value. Not all exceptions show that it does not: see `_PERHAPS_WRITTEN`. Ctrl-C
+or the loss of the port after the request gives "unknown".
 """
 
 import argparse
@@ -21,11 +22,12 @@ from drivers.device.device import BAD, ModbusDevice
 from drivers.device.identity import MISMATCH, UNKNOWN
 from drivers.device.number_format import FLOATS
 from drivers.device.profile import DeviceProfile
-from drivers.errors import ProfileError
+from drivers.errors import PortError, ProfileError
 from drivers.tools.lib.address_write import AddressWrite, WritePlan, parse_switch, parse_words
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
+    INTERRUPTED_EXIT,
     UsageError,
     add_port,
     add_timeout,
@@ -66,6 +68,10 @@ failed    nothing was written, or the device holds another value
 """
 _DONE, _ACCEPTED, _UNKNOWN, _REFUSED, _FAILED = STATES
 _UNCERTAIN = ("timeout", "mismatch", "unsure", "lost")  # the device can have executed the write
+_PERHAPS_WRITTEN = (4, 5, 11)
+"""Exceptions after which the device can hold the value: an error during the execution, "accepted,
+takes long", a gateway without a reply ("MODBUS Application Protocol V1.1b3", section 7).
+"""
 _MAX_READBACKS = 5
 _PAUSE_S = 0.2
 _EXPLANATIONS = {
@@ -280,12 +286,34 @@ def run(arguments: argparse.Namespace) -> int:
         if not confirm(question % texts, arguments.yes):
             print_line("nothing written")
             return BAD_EXIT
+        return _write(arguments, client, plan, requests, value_before)
+
+
+def _write(
+    arguments: argparse.Namespace,
+    client: BlockingModbusClient,
+    plan: WritePlan,
+    requests: "list[bytes]",
+    value_before: "Any",
+) -> int:
+    """Send the requests, read back and report; after the first request no end is without a line."""
+    device_text = describe_device(client.address, arguments.unit)
+    try:
         result = _send(client, arguments.unit, requests)
-        if result.status not in (GOOD, *_UNCERTAIN):
+        if result.status not in (GOOD, *_UNCERTAIN) and result.code not in _PERHAPS_WRITTEN:
             text = "%s: %s" % (plan.target, describe_result(result))
             return _report_fault(arguments, device_text, _REFUSED, text)
         reading, verified = _read_back(plan)
-        is_confirmed = result.status == GOOD and client.echo_is_known
+    except (KeyboardInterrupt, PortError) as error:
+        cause = str(error) or "interrupted"
+        text = "%s: %s after the request was sent; %s" % (
+            plan.target,
+            cause,
+            _EXPLANATIONS[_UNKNOWN],
+        )
+        _report_fault(arguments, device_text, _UNKNOWN, text)
+        return INTERRUPTED_EXIT if isinstance(error, KeyboardInterrupt) else BAD_EXIT
+    is_confirmed = result.status == GOOD and client.echo_is_known
     state = _state_of(is_confirmed, verified)
     cause = "" if result.status == GOOD else describe_result(result)
     return _report(arguments, plan, value_before, reading, state, cause)

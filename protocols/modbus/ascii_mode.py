@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BUFFER = 513
 """Characters of the longest frame: colon, 255 bytes, CR, LF."""
+LINE_END = "line end is not CR LF"
 _MAX_LATE = 16
 
 
@@ -62,8 +63,7 @@ def parse_frame(line: bytes) -> "bytes | None":
 class AsciiClient(OtherRequests):
     """The reply matcher of one line; see the module."""
 
-    stream_error = ""
-    has_partial_frame = False
+    exception_length = 11
     is_deferred = False
     is_unproven = False
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
@@ -186,7 +186,7 @@ class AsciiClient(OtherRequests):
         if body is None:
             self.counters.crc_errors += 1
             if self._waiting:
-                self.reason = "lrc"
+                self.reason = "lrc" if parse_frame(line.rstrip()) is None else LINE_END
             return None
         return self._take_frame(body)
 

@@ -91,6 +91,8 @@ class OtherRequests:
     requests than are kept. `watch_owed` gives the guard, which knows still older requests.
     """
 
+    stream_error = ""  # a line finds the start of the next frame by itself
+    has_partial_frame = False
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     _others_after_start = 0

@@ -89,7 +89,7 @@ class RtuClient(OtherRequests):
     request.
     """
 
-    stream_error, has_partial_frame = "", False  # RTU resynchronises by itself
+    exception_length = MIN_FRAME
 
     def __init__(self) -> None:
         self.line_echo = self.echo_known = self.is_deferred = self.is_unproven = False

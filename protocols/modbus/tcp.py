@@ -56,6 +56,7 @@ class TcpClient:
     others = lost_units = ()  # a stream has no other master
     cut = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
+    exception_length = 9
 
     def __init__(self) -> None:
         self.stream_error = ""

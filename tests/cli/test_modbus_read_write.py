@@ -1,22 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop modbus` read, write, raw and poll with a served profile: names, CSV, lists, masks."""
+"""`coldloop modbus` read, write, raw and poll with a served profile: names, CSV, lists, masks.
+
+Then with a peer that follows a script: what came instead of a reply, and the state of each write.
+"""
 
 import csv
 import io
 import json
 import os
 import pty
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from drivers.commands import modbus
+from drivers.errors import PortError
+from drivers.tools import modbus_write
+from protocols.modbus import ascii_mode
 from protocols.modbus.crc import with_crc
 from tests.support.programs import free_port, wait_until_open
 from tests.support.repository import ROOT
@@ -157,3 +165,111 @@ def test_read_names_what_came_instead_of_a_reply(
     os.close(master)
     os.close(slave)
     assert cause in capsys.readouterr().err
+
+
+Answer = Callable[[bytes], bytes]
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[[Answer], str]]:
+    """Serve connections, each request by a function; return host and port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(answer: Answer) -> None:
+        while True:
+            try:
+                connection = listener.accept()[0]
+            except OSError:
+                return
+            with connection:
+                while data := connection.recv(4096):
+                    connection.sendall(answer(data))
+
+    def start(answer: Answer) -> str:
+        threading.Thread(target=serve, args=(answer,), daemon=True).start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    listener.close()
+
+
+class WrittenRegister:
+    """A TCP device with one register; a write takes effect or not, and gets an exception."""
+
+    def __init__(self, code: int, takes_effect: bool) -> None:
+        self.value, self.writes = 0, 0
+        self._code, self._takes_effect = code, takes_effect
+
+    def __call__(self, frame: bytes) -> bytes:
+        unit, function = frame[6], frame[7]
+        if function == 6:
+            self.writes += 1
+            if self._takes_effect:
+                self.value = frame[11]
+        good = struct.pack(">BBBH", unit, function, 2, self.value)
+        body = bytes((unit, 0x86, self._code)) if function == 6 else good
+        return frame[:4] + struct.pack(">H", len(body)) + body
+
+
+@pytest.mark.parametrize("takes_effect", [True, False])
+@pytest.mark.parametrize("code", [1, 2, 3, 4, 5, 6, 10, 11])
+def test_an_exception_is_a_refusal_only_if_the_device_cannot_hold_the_value(
+    code: int,
+    takes_effect: bool,
+    peer: Callable[[Answer], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    device = WrittenRegister(code, takes_effect and code in (4, 5, 11))
+    exit_code = run("write", f"tcp:{peer(device)}", "7", "100", "9", "--yes", "--json")
+    state = shown(capsys)["state"]
+    expected = ("done" if takes_effect else "failed") if code in (4, 5, 11) else "refused"
+    assert (state, exit_code) == (expected, int(state != "done"))
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code"), [(KeyboardInterrupt(), 130), (PortError("port lost"), 1)]
+)
+def test_a_write_that_ends_after_its_request_is_unknown(
+    error: BaseException,
+    exit_code: int,
+    peer: Callable[[Answer], str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupt(plan: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(modbus_write, "_read_back", interrupt)
+    device = WrittenRegister(5, True)
+    words = ("write", f"tcp:{peer(device)}", "7", "100", "9", "--yes", "--json")
+    assert run(*words) == exit_code
+    assert device.writes >= 1
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["state"] == "unknown"
+    assert "after the request was sent" in captured.err
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\r\n", b" \r\n"])
+def test_ascii_names_a_wrong_line_end(
+    ending: bytes, peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reply = ascii_mode.build_frame(7, b"\x03\x02\x00\x01")[:-2] + ending
+    address = f"ascii+tcp:{peer(lambda _: reply)}"
+    assert run("read", address, "7", "100", "--timeout-ms", "100") == 1
+    assert "mismatch: line end is not CR LF" in capsys.readouterr().err
+
+
+def test_scan_names_a_gateway_that_answers_itself(
+    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = peer(lambda frame: with_crc(bytes((frame[0], frame[1] | 0x80, 11))))
+    assert run("scan", f"rtu+tcp:{address}", "--units", "1-2", "--functions", "3") == 1
+    text = capsys.readouterr().out
+    assert "a gateway answered 2 requests itself" in text
+    assert "check --units" not in text
+
+
+def test_sniff_of_another_port_names_what_it_decodes(capsys: pytest.CaptureFixture[str]) -> None:
+    for port_text in ("tcp:127.0.0.1:502", "ascii:/dev/ttyUSB0"):
+        assert run("sniff", port_text) == 2
+        assert "sniff decodes RTU on a serial line" in capsys.readouterr().err

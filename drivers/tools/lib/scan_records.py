@@ -161,6 +161,13 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
             hints.append(
                 "many units reply on one TCP port: it can be one device that ignores the number"
             )
+    gateway_errors = sum(attempt.gateway_errors for attempt in attempts)
+    if gateway_errors and not found:
+        hints.append(
+            "a gateway answered %d requests itself (exception 10 or 11): its line has no such "
+            "unit or other settings; check its baud rate, parity, wiring and time-out"
+            % gateway_errors
+        )
     if not hints and not any(attempt.found_units for attempt in attempts):
         hints.append(
             "no bytes: check power, polarity of A/B, unit range, baud rate and parity"
