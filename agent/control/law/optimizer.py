@@ -22,9 +22,11 @@ improves exchanger and cooler. This costs less than fans near their full speed.
     `agent.control.law.exchanger`
     fans: G(n) = heat / (fws_return - air), from a table of an air-side effectiveness-NTU model;
     if UA of the cooler is configured, G(n, water) of a counter-flow cooler (Kays and London)
+    fans in air of density d over that at 15 degC: G(n d), shaft power d n^3, and the losses of
+    motor and converter at part load; the cooler factor has the altitude
     facility pump = facility_w V (0.3 + 0.7 V^2), V: flow over its design flow
     chip leakage = `leak_pct_k` percent of the design power per kelvin of case temperature
-    water of wetted pads = `water_w_k` W for each kelvin of their cooling, proportional to the fans
+    water of wetted pads = `water_w_k` W for each kelvin of their cooling, proportional to n d
 """
 
 from agent.control.law.deterministic_math import exp, pow_det
@@ -66,6 +68,12 @@ _RISE, _RISE_US = 102 / 100, 60 * SECOND
 _HEAT_S = 300.0
 """Time constant of the mean heat that stands in for a meter of the load."""
 
+_FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
+"""Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
+within 3 % of the curves MotorPartLoad and VFDPartLoad of EnergyPlus (Input Output Reference, example
+of `Fan:ComponentModel`), where the no-load loss of the motor falls with the square of the speed.
+"""
+_KELVIN_0C, _KELVIN_15C = 27315 / 100, 28815 / 100
 _UA_EXPONENT = 6 / 10
 """Exponent of UA over air flow for a finned cooler (usual for air-side films and fins)."""
 
@@ -169,21 +177,23 @@ class SetpointOptimizer:
         self.model = model
         self.exchanger = exchanger
         self.design_kw = design_kw
-        self.pump_factor = 1.0
+        self.pump_factors = [1.0, 1.0]
         self.cooler_factor = 1.0
         self.best = OptimalPoint()
         self._sides: list[FacilitySide] = []
         self._side = self._side_at(model["middle_pct"])
         self._flow_start_pct: float = model.get("zero_pct", 0.0)
         self._air_c = 0.0
+        self._density = self._density_root = 1.0
         self._supply_limits = (0.0, 0.0)
         self._least_below_k = 0.0
-        self._load_w = self._water_w = 0.0
+        self._load_w = self._water_w = self._pads_k = 0.0
         self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
     def set_pads(self, kelvin: float) -> None:
         """Set by how much wetted pads cool the air, K; 0: they are dry."""
-        self._water_w = self.model.get("water_w_k", 0.0) * (kelvin if kelvin > 0.0 else 0.0)
+        self._pads_k = kelvin if kelvin > 0.0 else 0.0
+        self._water_w = self.model.get("water_w_k", 0.0) * self._pads_k
 
     def find_optimum(
         self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
@@ -196,6 +206,8 @@ class SetpointOptimizer:
         model = self.model
         self._load_w = 1000.0 * (load_kw if load_kw > 0.0 else 0.0)
         self._air_c = air_c
+        self._density = _relative_density(air_c + self._pads_k)
+        self._density_root = pow_det(self._density, 1 / 3)
         if max_supply_c < min_supply_c:
             max_supply_c = min_supply_c
         self._supply_limits = (min_supply_c, max_supply_c)
@@ -320,13 +332,13 @@ class SetpointOptimizer:
             required_w_k += 1000.0 * required_w_k * (_MIN_GAP_K - approach_k)
         fan = self._fan_speed(required_w_k)
         n = pump_pct / 100.0
-        power_w = self.pump_factor * model["pump_w"] * n * n * n + side.watts
+        power_w = self.pump_factor(pump_pct) * model["pump_w"] * n * n * n + side.watts
         if fan > 100.0:
             power_w += 1e9 + 1e6 * (fan - 100.0)
             fan = 100.0
         f = fan / 100.0
-        power_w += model["fan_w"] * f * f * f
-        power_w += self._water_w * f + self._leakage_w_k * case_c
+        power_w += self._fan_w(f) + self._water_w * f * self._density
+        power_w += self._leakage_w_k * case_c
         if excess_k > _ROUNDING_K:
             power_w += 1e8 * excess_k + _PENALTY_W
         if power_w < best.power_w:
@@ -341,6 +353,12 @@ class SetpointOptimizer:
         )
         conductance = 1000.0 * self.design_kw / r
         return self._load_w / (c * (1.0 - exp(-conductance / c)))
+
+    def _fan_w(self, fan: float) -> float:
+        """Return the electric power of the fans at a speed of 0 to 1, W."""
+        x = fan * self._density_root
+        power_w: float = self.model["fan_w"] * x
+        return power_w * (_FAN_LINEAR + x * (_FAN_SQUARE + x * _FAN_CUBIC))
 
     def _fan_speed(self, required_w_k: float) -> float:
         """Return the fan speed for G of `required_w_k`, percent; above 100: not possible."""
@@ -357,9 +375,25 @@ class SetpointOptimizer:
                 high = middle
         span = table[high] - table[low]
         position = low + ((required - table[low]) / span if span > 0.0 else 0.0)
-        speed = position * 100.0 / (_FAN_POINTS - 1)
+        speed = position * 100.0 / (_FAN_POINTS - 1) / self._density
         min_pct: float = self.model["fan_min_pct"]
         return speed if speed > min_pct else min_pct
+
+    def pump_factor(self, pump_pct: float) -> float:
+        """Return the real pump power over that of the model at a speed in percent.
+
+        `pump_factors` has it at the least and at full speed; it is linear between them.
+        """
+        low, high = self.pump_factors
+        return low + self._pump_share(pump_pct) * (high - low)
+
+    def _pump_share(self, pump_pct: float) -> float:
+        """Return the place of a speed between the least (0) and full speed (1)."""
+        low = self.model["pump_min_pct"]
+        if pump_pct <= low or low >= 100.0:
+            return 0.0
+        share: float = (pump_pct - low) / (100.0 - low)
+        return share if share < 1.0 else 1.0
 
     def adapt_cooler(
         self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
@@ -368,7 +402,7 @@ class SetpointOptimizer:
         approach_k = fws_return_c - air_c
         if approach_k < 1.0 or heat_w <= 0.0:
             return
-        x = fan_pct / 100.0 * (_FAN_POINTS - 1)
+        x = fan_pct / 100.0 * _relative_density(air_c + self._pads_k) * (_FAN_POINTS - 1)
         i = int(x)
         i = i if i < _FAN_POINTS - 1 else _FAN_POINTS - 2
         table = self._side.fan_conductance
@@ -379,16 +413,34 @@ class SetpointOptimizer:
             self.cooler_factor = _adapt(self.cooler_factor, heat_w / approach_k / model)
 
     def adapt_pumps(self, watts: float, pump_pct: float) -> None:
-        """Adapt the pump factor slowly to the measured pump power."""
+        """Adapt the pump factors slowly to the measured pump power.
+
+        Each takes its share of the difference, so that a day of different speeds gives the slope.
+        """
         n = pump_pct / 100.0
         model = self.model["pump_w"] * n * n * n
-        if model > 0.0:
-            self.pump_factor = _adapt(self.pump_factor, watts / model)
+        if model <= 0.0:
+            return
+        high = self._pump_share(pump_pct)
+        low = 1.0 - high
+        change = _adapt(self.pump_factor(pump_pct), watts / model) - self.pump_factor(pump_pct)
+        change /= low * low + high * high
+        factors = self.pump_factors
+        factors[0] = _bounded(factors[0] + low * change)
+        factors[1] = _bounded(factors[1] + high * change)
+
+
+def _relative_density(air_c: float) -> float:
+    """Return the density of air over that at 15 degC and the same pressure."""
+    return _KELVIN_15C / (_KELVIN_0C + air_c)
 
 
 def _adapt(factor: float, measured: float) -> float:
-    measured = 0.5 if measured < 0.5 else 2.0 if measured > 2.0 else measured
-    return factor + _ADAPT_RATE * (measured - factor)
+    return factor + _ADAPT_RATE * (_bounded(measured) - factor)
+
+
+def _bounded(factor: float) -> float:
+    return 0.5 if factor < 0.5 else 2.0 if factor > 2.0 else factor
 
 
 def _cooler_table(model: "dict[str, Any]") -> "list[float]":
