@@ -43,8 +43,9 @@ _FAN_PERIOD_S = 9.5
 """10 s less half a step of 1 s, so that rounding of a time does not change the step."""
 _RETRY_US, _GAP_US = 15 * SECOND, 330 * SECOND
 """Without air or load the last optimum stays for `_GAP_US` after it is due."""
-_PADS_GAP_US = 3600 * SECOND
-"""Time for which the last cooling of the air by the pads stands in for its sensor."""
+_PADS_START_K, _PADS_SHARE = 4.0, 25 / 100
+"""Cooling of the air by the pads before it is known; share of an estimate in the next value."""
+_PADS_MAX_K = 25.0
 _ADIABATIC_HYST_K = 1.0
 _WET_K = 1.5
 """Cooling of the air by the pads from which they count as wet."""
@@ -120,8 +121,7 @@ class CoolingControl:
         self._fan_elapsed_s = 0.0
         self._optimize_due = 0
         self._optimum_valid_until = 0
-        self._pads_k = 0.0
-        self._pads_valid_until = 0
+        self._pads_k = _PADS_START_K
         self.optimal_pump_pct: float | None = None
         self._build_options(settings)
 
@@ -193,8 +193,10 @@ class CoolingControl:
             return
         load_kw = readings.load_kw
         if load_kw is None:
-            peak_load.add_heat(self._heat_kw(readings), now)
-        elif peak_load.add(load_kw, now):
+            is_early = peak_load.add_heat(self._heat_kw(readings), now)
+        else:
+            is_early = peak_load.add(load_kw, now)
+        if is_early:
             self._optimize_due = now
         if now >= self._optimize_due:
             self._run_optimizer(readings, now)
@@ -370,7 +372,7 @@ class CoolingControl:
             return
         self._optimize_due = now + int(self.settings["optimum"]["every_s"]) * SECOND
         self._adapt_models(readings)
-        air = self._inlet_air_c(readings, now)
+        air = self._inlet_air_c(readings)
         optimizer.set_pads(self._pads_k if self.adiabatic_on else 0.0)
         load = peak_load.use(readings.load_kw, now)
         if air is None or load is None:
@@ -391,21 +393,20 @@ class CoolingControl:
             if best.valve_target_pct and not -_VALVE_BAND_PCT < change < _VALVE_BAND_PCT:
                 self._valve_target_pct = best.valve_target_pct
 
-    def _inlet_air_c(self, readings: ControlReadings, now: int) -> "float | None":
+    def _inlet_air_c(self, readings: ControlReadings) -> "float | None":
         """Return the inlet air of the cooler, °C; update `_pads_k`, the cooling by the pads.
 
-        Without its sensor the pads cool the outdoor air as before, for `_PADS_GAP_US`. The outdoor
-        air itself would make the optimiser expect an inlet that is 10 K too warm.
+        Without its sensor the pads cool the outdoor air as before, or as much as the heat of the
+        cooler shows (`_estimate_pads`). The outdoor air itself would make the optimiser expect an
+        inlet that is 10 K too warm.
         """
         air_c, inlet_c = readings.air_c, readings.adiabatic_air_c
         if not self.adiabatic_on:
             return air_c
         if inlet_c is not None:
             if air_c is not None:
-                self._pads_k, self._pads_valid_until = air_c - inlet_c, now + _PADS_GAP_US
+                self._pads_k = air_c - inlet_c
             return inlet_c
-        if now >= self._pads_valid_until:
-            self._pads_k = 0.0
         return None if air_c is None else air_c - self._pads_k
 
     def _heat_kw(self, readings: ControlReadings) -> "float | None":
@@ -435,17 +436,24 @@ class CoolingControl:
             or valve_pct < 10.0
         ):
             return
-        air_c = readings.adiabatic_air_c if self.adiabatic_on else readings.air_c
-        if air_c is None or self.fan_pct < 1.0:
+        if readings.air_c is None or self.fan_pct < 1.0:
             return
         fws_flow_lpm = readings.fws_flow_lpm
         fws_capacity = self.exchanger.fws_capacity(
             self.exchanger.flow_at(valve_pct) if fws_flow_lpm is None else fws_flow_lpm
         )
-        optimizer.adapt_cooler(
-            1000.0 * heat_kw,
-            fws_supply_c + 1000.0 * heat_kw / fws_capacity,
-            air_c,
-            self.fan_pct,
-            valve_pct,
+        heat_w = 1000.0 * heat_kw
+        fws_return_c = fws_supply_c + heat_w / fws_capacity
+        air_c = readings.adiabatic_air_c if self.adiabatic_on else readings.air_c
+        if air_c is not None:
+            optimizer.adapt_cooler(heat_w, fws_return_c, air_c, self.fan_pct, valve_pct)
+            return
+        inlet_c = optimizer.inlet_air_c(
+            heat_w, fws_return_c, readings.air_c, self.fan_pct, valve_pct
         )
+        self._estimate_pads(readings.air_c - inlet_c)
+
+    def _estimate_pads(self, cooling_k: float) -> None:
+        """Move the cooling by the pads towards what the heat of the cooler shows, K."""
+        cooling_k = 0.0 if cooling_k < 0.0 else min(cooling_k, _PADS_MAX_K)
+        self._pads_k += _PADS_SHARE * (cooling_k - self._pads_k)

@@ -65,8 +65,10 @@ _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
 _RISE, _RISE_US = 102 / 100, 60 * SECOND
 """Load over that of the last run from which the optimiser runs early; least time between runs."""
-_HEAT_S = 300.0
-"""Time constant of the mean heat that stands in for a meter of the load."""
+_HEAT_S, _HEAT_GAP_S = 60.0, 300.0
+"""Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
+_HEAT_ALLOWANCE = 102 / 100
+"""Factor of the mean heat for the errors of the two temperatures and the flow."""
 
 _FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
 """Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
@@ -109,8 +111,8 @@ class PeakLoad:
     """The load for a run of the optimiser: the highest of the last one to two periods, kW.
 
     A load above it makes the cases too warm. `used_kw` is the load of the last run. Without a meter
-    of the load, the mean heat of the loop stands in for it: after a change of the flow, the heat at
-    one time is wrong until the coolant has circulated.
+    of the load, the heat of the loop stands in for it, as a mean of a minute: after a change of the
+    flow, the heat at one time is wrong until the coolant has circulated.
     """
 
     def __init__(self, period_us: int) -> None:
@@ -129,28 +131,32 @@ class PeakLoad:
         used_kw = self.used_kw
         return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
 
-    def add_heat(self, heat_kw: "float | None", now: int) -> None:
-        """Add the present heat of the loop; None: unknown."""
+    def add_heat(self, heat_kw: "float | None", now: int) -> bool:
+        """Add the present heat of the loop; None: unknown. Return as `add` does."""
         mean_kw = self.mean_heat_kw
         dt = (now - self._heat_at) / SECOND
         if heat_kw is not None:
             self._heat_at = now
-            weight = 1.0 if mean_kw is None or dt > _HEAT_S else dt / (dt + _HEAT_S)
+            weight = 1.0 if mean_kw is None or dt > _HEAT_GAP_S else dt / (dt + _HEAT_S)
             mean_kw = heat_kw if mean_kw is None else mean_kw
             self.mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
-        elif dt > _HEAT_S:
+            return self.add(_HEAT_ALLOWANCE * self.mean_heat_kw, now)
+        if dt > _HEAT_GAP_S:
             self.mean_heat_kw = None
+        return False
 
     def use(self, load_kw: "float | None", now: int) -> "float | None":
         """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
         self._rise_allowed_from = now + _RISE_US
+        if load_kw is None and self.mean_heat_kw is not None:
+            load_kw = _HEAT_ALLOWANCE * self.mean_heat_kw
         self.used_kw = self._find(load_kw, now)
         return self.used_kw
 
     def _find(self, load_kw: "float | None", now: int) -> "float | None":
         if load_kw is None:
             self._peak_kw = self._last_peak_kw = 0.0
-            return self.mean_heat_kw
+            return None
         peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
         if now >= self._peak_until:
             self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
@@ -402,15 +408,27 @@ class SetpointOptimizer:
         approach_k = fws_return_c - air_c
         if approach_k < 1.0 or heat_w <= 0.0:
             return
+        model = self._conductance(fan_pct, air_c, valve_pct)
+        if model > 0.0:
+            self.cooler_factor = _adapt(self.cooler_factor, heat_w / approach_k / model)
+
+    def inlet_air_c(
+        self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
+    ) -> float:
+        """Return the air behind the pads that explains a steady heat, °C; `air_c`: outdoors."""
+        inlet_c = air_c - self._pads_k
+        conductance = self._conductance(fan_pct, inlet_c, valve_pct) * self.cooler_factor
+        return fws_return_c - heat_w / conductance if conductance > 0.0 else fws_return_c
+
+    def _conductance(self, fan_pct: float, air_c: float, valve_pct: float) -> float:
+        """Return G of the model at a fan speed in air of `air_c` behind the pads, W/K."""
         x = fan_pct / 100.0 * _relative_density(air_c + self._pads_k) * (_FAN_POINTS - 1)
         i = int(x)
         i = i if i < _FAN_POINTS - 1 else _FAN_POINTS - 2
         table = self._side.fan_conductance
         if "cooler_ua_kw_k" in self.model:
             table = FacilitySide(self.model, self.exchanger, valve_pct).fan_conductance
-        model = table[i] + (x - i) * (table[i + 1] - table[i])
-        if model > 0.0:
-            self.cooler_factor = _adapt(self.cooler_factor, heat_w / approach_k / model)
+        return table[i] + (x - i) * (table[i + 1] - table[i])
 
     def adapt_pumps(self, watts: float, pump_pct: float) -> None:
         """Adapt the pump factors slowly to the measured pump power.
