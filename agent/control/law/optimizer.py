@@ -67,7 +67,7 @@ _RISE, _RISE_US = 102 / 100, 60 * SECOND
 """Load over that of the last run from which the optimiser runs early; least time between runs."""
 _HEAT_S, _HEAT_GAP_S = 60.0, 300.0
 """Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
-_HEAT_ALLOWANCE = 102 / 100
+_HEAT_ALLOWANCE = 101 / 100
 """Factor of the mean heat for the errors of the two temperatures and the flow."""
 
 _FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
