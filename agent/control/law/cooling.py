@@ -192,8 +192,10 @@ class CoolingControl:
             return
         load_kw = readings.load_kw
         if load_kw is None:
-            peak_load.add_heat(self._heat_kw(readings), now)
-        elif peak_load.add(load_kw, now):
+            is_early = peak_load.add_heat(self._heat_kw(readings), now)
+        else:
+            is_early = peak_load.add(load_kw, now)
+        if is_early:
             self._optimize_due = now
         if now >= self._optimize_due:
             self._run_optimizer(readings, now)
@@ -366,7 +368,7 @@ class CoolingControl:
         self._adapt_models(readings)
         air, pads = readings.air_c, self.pads
         if pads is not None:
-            air = pads.inlet_c(air, readings.adiabatic_air_c, now)
+            air = pads.inlet_c(air, readings.adiabatic_air_c)
         optimizer.set_pads(0.0 if pads is None else pads.cooling_k)
         load = peak_load.use(readings.load_kw, now)
         if air is None or load is None:
@@ -414,17 +416,20 @@ class CoolingControl:
             or valve_pct < 10.0
         ):
             return
-        air_c = readings.adiabatic_air_c if self.adiabatic_on else readings.air_c
-        if air_c is None or self.fan_pct < 1.0:
+        if readings.air_c is None or self.fan_pct < 1.0:
             return
         fws_flow_lpm = readings.fws_flow_lpm
         fws_capacity = self.exchanger.fws_capacity(
             self.exchanger.flow_at(valve_pct) if fws_flow_lpm is None else fws_flow_lpm
         )
-        optimizer.adapt_cooler(
-            1000.0 * heat_kw,
-            fws_supply_c + 1000.0 * heat_kw / fws_capacity,
-            air_c,
-            self.fan_pct,
-            valve_pct,
+        heat_w = 1000.0 * heat_kw
+        fws_return_c = fws_supply_c + heat_w / fws_capacity
+        air_c = readings.adiabatic_air_c if self.adiabatic_on else readings.air_c
+        if air_c is not None:
+            optimizer.adapt_cooler(heat_w, fws_return_c, air_c, self.fan_pct, valve_pct)
+            return
+        inlet_c = optimizer.inlet_air_c(
+            heat_w, fws_return_c, readings.air_c, self.fan_pct, valve_pct
         )
+        if self.pads is not None:
+            self.pads.estimate(readings.air_c - inlet_c)

@@ -16,12 +16,12 @@ works on this temperature. The estimate of the optimiser is the feedforward: onl
 """
 
 from agent.control.law.pi import PiController
-from protocols.time_units import SECOND
 
 _GAIN = 8.0
 _INTEGRAL_S = 400.0
-_GAP_US = 3600 * SECOND
-"""Time for which the last cooling of the air by the pads stands in for its sensor."""
+_START_K, _SHARE = 4.0, 25 / 100
+"""Cooling of the air by the pads before it is known; share of an estimate in the next value."""
+_MAX_K = 25.0
 _HYSTERESIS_K = 1.0
 _WET_K = 1.5
 """Cooling of the air by the pads from which they count as wet."""
@@ -74,8 +74,7 @@ class WetPads:
     def __init__(self, start_above_c: "float | None") -> None:
         self.is_wet = False
         self._start_above_c = start_above_c
-        self._last_k = 0.0
-        self._valid_until = 0
+        self._last_k = _START_K
 
     @property
     def cooling_k(self) -> float:
@@ -95,18 +94,22 @@ class WetPads:
             self.is_wet = air_c > (start_above_c - _HYSTERESIS_K if was_wet else start_above_c)
         return self.is_wet != was_wet
 
-    def inlet_c(self, air_c: "float | None", inlet_c: "float | None", now: int) -> "float | None":
+    def inlet_c(self, air_c: "float | None", inlet_c: "float | None") -> "float | None":
         """Return the inlet air of the cooler, °C; None: unknown.
 
-        Without its sensor the pads cool the outdoor air as before, for `_GAP_US`. The outdoor air
-        itself would make the optimiser expect an inlet that is 10 K too warm.
+        Without its sensor the pads cool the outdoor air as before, or as much as the heat of the
+        cooler shows (`estimate`). The outdoor air itself would make the optimiser expect an inlet
+        that is 10 K too warm.
         """
         if not self.is_wet:
             return air_c
         if inlet_c is not None:
             if air_c is not None:
-                self._last_k, self._valid_until = air_c - inlet_c, now + _GAP_US
+                self._last_k = air_c - inlet_c
             return inlet_c
-        if now >= self._valid_until:
-            self._last_k = 0.0
         return None if air_c is None else air_c - self._last_k
+
+    def estimate(self, cooling_k: float) -> None:
+        """Move the cooling by the pads towards what the heat of the cooler shows, K."""
+        cooling_k = 0.0 if cooling_k < 0.0 else min(cooling_k, _MAX_K)
+        self._last_k += _SHARE * (cooling_k - self._last_k)

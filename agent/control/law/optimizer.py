@@ -22,9 +22,11 @@ improves exchanger and cooler. This costs less than fans near their full speed.
     `agent.control.law.exchanger`
     fans: G(n) = heat / (fws_return - air), from a table of an air-side effectiveness-NTU model;
     if UA of the cooler is configured, G(n, water) of a counter-flow cooler (Kays and London)
+    fans in air of density d over that at 15 degC: G(n d), shaft power d n^3, and the losses of
+    motor and converter at part load; the cooler factor has the altitude
     facility pump = facility_w V (0.3 + 0.7 V^2), V: flow over its design flow
     chip leakage = `leak_pct_k` percent of the design power per kelvin of case temperature
-    water of wetted pads = `water_w_k` W for each kelvin of their cooling, proportional to the fans
+    water of wetted pads = `water_w_k` W for each kelvin of their cooling, proportional to n d
 """
 
 from agent.control.law.deterministic_math import exp, pow_det
@@ -63,9 +65,17 @@ _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
 _RISE, _RISE_US = 102 / 100, 60 * SECOND
 """Load over that of the last run from which the optimiser runs early; least time between runs."""
-_HEAT_S = 300.0
-"""Time constant of the mean heat that stands in for a meter of the load."""
+_HEAT_S, _HEAT_GAP_S = 60.0, 300.0
+"""Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
+_HEAT_ALLOWANCE = 101 / 100
+"""Factor of the mean heat for the errors of the two temperatures and the flow."""
 
+_FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
+"""Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
+within 3 % of the curves MotorPartLoad and VFDPartLoad of EnergyPlus (Input Output Reference, example
+of `Fan:ComponentModel`), where the no-load loss of the motor falls with the square of the speed.
+"""
+_KELVIN_0C, _KELVIN_15C = 27315 / 100, 28815 / 100
 _UA_EXPONENT = 6 / 10
 """Exponent of UA over air flow for a finned cooler (usual for air-side films and fins)."""
 
@@ -101,8 +111,8 @@ class PeakLoad:
     """The load for a run of the optimiser: the highest of the last one to two periods, kW.
 
     A load above it makes the cases too warm. `used_kw` is the load of the last run. Without a meter
-    of the load, the mean heat of the loop stands in for it: after a change of the flow, the heat at
-    one time is wrong until the coolant has circulated.
+    of the load, the heat of the loop stands in for it, as a mean of a minute: after a change of the
+    flow, the heat at one time is wrong until the coolant has circulated.
     """
 
     def __init__(self, period_us: int) -> None:
@@ -121,28 +131,32 @@ class PeakLoad:
         used_kw = self.used_kw
         return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
 
-    def add_heat(self, heat_kw: "float | None", now: int) -> None:
-        """Add the present heat of the loop; None: unknown."""
+    def add_heat(self, heat_kw: "float | None", now: int) -> bool:
+        """Add the present heat of the loop; None: unknown. Return as `add` does."""
         mean_kw = self.mean_heat_kw
         dt = (now - self._heat_at) / SECOND
         if heat_kw is not None:
             self._heat_at = now
-            weight = 1.0 if mean_kw is None or dt > _HEAT_S else dt / (dt + _HEAT_S)
+            weight = 1.0 if mean_kw is None or dt > _HEAT_GAP_S else dt / (dt + _HEAT_S)
             mean_kw = heat_kw if mean_kw is None else mean_kw
             self.mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
-        elif dt > _HEAT_S:
+            return self.add(_HEAT_ALLOWANCE * self.mean_heat_kw, now)
+        if dt > _HEAT_GAP_S:
             self.mean_heat_kw = None
+        return False
 
     def use(self, load_kw: "float | None", now: int) -> "float | None":
         """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
         self._rise_allowed_from = now + _RISE_US
+        if load_kw is None and self.mean_heat_kw is not None:
+            load_kw = _HEAT_ALLOWANCE * self.mean_heat_kw
         self.used_kw = self._find(load_kw, now)
         return self.used_kw
 
     def _find(self, load_kw: "float | None", now: int) -> "float | None":
         if load_kw is None:
             self._peak_kw = self._last_peak_kw = 0.0
-            return self.mean_heat_kw
+            return None
         peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
         if now >= self._peak_until:
             self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
@@ -169,21 +183,23 @@ class SetpointOptimizer:
         self.model = model
         self.exchanger = exchanger
         self.design_kw = design_kw
-        self.pump_factor = 1.0
+        self.pump_factors = [1.0, 1.0]
         self.cooler_factor = 1.0
         self.best = OptimalPoint()
         self._sides: list[FacilitySide] = []
         self._side = self._side_at(model["middle_pct"])
         self._flow_start_pct: float = model.get("zero_pct", 0.0)
         self._air_c = 0.0
+        self._density = self._density_root = 1.0
         self._supply_limits = (0.0, 0.0)
         self._least_below_k = 0.0
-        self._load_w = self._water_w = 0.0
+        self._load_w = self._water_w = self._pads_k = 0.0
         self._leakage_w_k: float = 10.0 * design_kw * model["leak_pct_k"]
 
     def set_pads(self, kelvin: float) -> None:
         """Set by how much wetted pads cool the air, K; 0: they are dry."""
-        self._water_w = self.model.get("water_w_k", 0.0) * (kelvin if kelvin > 0.0 else 0.0)
+        self._pads_k = kelvin if kelvin > 0.0 else 0.0
+        self._water_w = self.model.get("water_w_k", 0.0) * self._pads_k
 
     def find_optimum(
         self, load_kw: float, air_c: float, min_supply_c: float, max_supply_c: float
@@ -196,6 +212,8 @@ class SetpointOptimizer:
         model = self.model
         self._load_w = 1000.0 * (load_kw if load_kw > 0.0 else 0.0)
         self._air_c = air_c
+        self._density = _relative_density(air_c + self._pads_k)
+        self._density_root = pow_det(self._density, 1 / 3)
         if max_supply_c < min_supply_c:
             max_supply_c = min_supply_c
         self._supply_limits = (min_supply_c, max_supply_c)
@@ -320,13 +338,13 @@ class SetpointOptimizer:
             required_w_k += 1000.0 * required_w_k * (_MIN_GAP_K - approach_k)
         fan = self._fan_speed(required_w_k)
         n = pump_pct / 100.0
-        power_w = self.pump_factor * model["pump_w"] * n * n * n + side.watts
+        power_w = self.pump_factor(pump_pct) * model["pump_w"] * n * n * n + side.watts
         if fan > 100.0:
             power_w += 1e9 + 1e6 * (fan - 100.0)
             fan = 100.0
         f = fan / 100.0
-        power_w += model["fan_w"] * f * f * f
-        power_w += self._water_w * f + self._leakage_w_k * case_c
+        power_w += self._fan_w(f) + self._water_w * f * self._density
+        power_w += self._leakage_w_k * case_c
         if excess_k > _ROUNDING_K:
             power_w += 1e8 * excess_k + _PENALTY_W
         if power_w < best.power_w:
@@ -341,6 +359,12 @@ class SetpointOptimizer:
         )
         conductance = 1000.0 * self.design_kw / r
         return self._load_w / (c * (1.0 - exp(-conductance / c)))
+
+    def _fan_w(self, fan: float) -> float:
+        """Return the electric power of the fans at a speed of 0 to 1, W."""
+        x = fan * self._density_root
+        power_w: float = self.model["fan_w"] * x
+        return power_w * (_FAN_LINEAR + x * (_FAN_SQUARE + x * _FAN_CUBIC))
 
     def _fan_speed(self, required_w_k: float) -> float:
         """Return the fan speed for G of `required_w_k`, percent; above 100: not possible."""
@@ -357,9 +381,25 @@ class SetpointOptimizer:
                 high = middle
         span = table[high] - table[low]
         position = low + ((required - table[low]) / span if span > 0.0 else 0.0)
-        speed = position * 100.0 / (_FAN_POINTS - 1)
+        speed = position * 100.0 / (_FAN_POINTS - 1) / self._density
         min_pct: float = self.model["fan_min_pct"]
         return speed if speed > min_pct else min_pct
+
+    def pump_factor(self, pump_pct: float) -> float:
+        """Return the real pump power over that of the model at a speed in percent.
+
+        `pump_factors` has it at the least and at full speed; it is linear between them.
+        """
+        low, high = self.pump_factors
+        return low + self._pump_share(pump_pct) * (high - low)
+
+    def _pump_share(self, pump_pct: float) -> float:
+        """Return the place of a speed between the least (0) and full speed (1)."""
+        low = self.model["pump_min_pct"]
+        if pump_pct <= low or low >= 100.0:
+            return 0.0
+        share: float = (pump_pct - low) / (100.0 - low)
+        return share if share < 1.0 else 1.0
 
     def adapt_cooler(
         self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
@@ -368,27 +408,57 @@ class SetpointOptimizer:
         approach_k = fws_return_c - air_c
         if approach_k < 1.0 or heat_w <= 0.0:
             return
-        x = fan_pct / 100.0 * (_FAN_POINTS - 1)
+        model = self._conductance(fan_pct, air_c, valve_pct)
+        if model > 0.0:
+            self.cooler_factor = _adapt(self.cooler_factor, heat_w / approach_k / model)
+
+    def inlet_air_c(
+        self, heat_w: float, fws_return_c: float, air_c: float, fan_pct: float, valve_pct: float
+    ) -> float:
+        """Return the air behind the pads that explains a steady heat, °C; `air_c`: outdoors."""
+        inlet_c = air_c - self._pads_k
+        conductance = self._conductance(fan_pct, inlet_c, valve_pct) * self.cooler_factor
+        return fws_return_c - heat_w / conductance if conductance > 0.0 else fws_return_c
+
+    def _conductance(self, fan_pct: float, air_c: float, valve_pct: float) -> float:
+        """Return G of the model at a fan speed in air of `air_c` behind the pads, W/K."""
+        x = fan_pct / 100.0 * _relative_density(air_c + self._pads_k) * (_FAN_POINTS - 1)
         i = int(x)
         i = i if i < _FAN_POINTS - 1 else _FAN_POINTS - 2
         table = self._side.fan_conductance
         if "cooler_ua_kw_k" in self.model:
             table = FacilitySide(self.model, self.exchanger, valve_pct).fan_conductance
-        model = table[i] + (x - i) * (table[i + 1] - table[i])
-        if model > 0.0:
-            self.cooler_factor = _adapt(self.cooler_factor, heat_w / approach_k / model)
+        return table[i] + (x - i) * (table[i + 1] - table[i])
 
     def adapt_pumps(self, watts: float, pump_pct: float) -> None:
-        """Adapt the pump factor slowly to the measured pump power."""
+        """Adapt the pump factors slowly to the measured pump power.
+
+        Each takes its share of the difference, so that a day of different speeds gives the slope.
+        """
         n = pump_pct / 100.0
         model = self.model["pump_w"] * n * n * n
-        if model > 0.0:
-            self.pump_factor = _adapt(self.pump_factor, watts / model)
+        if model <= 0.0:
+            return
+        high = self._pump_share(pump_pct)
+        low = 1.0 - high
+        change = _adapt(self.pump_factor(pump_pct), watts / model) - self.pump_factor(pump_pct)
+        change /= low * low + high * high
+        factors = self.pump_factors
+        factors[0] = _bounded(factors[0] + low * change)
+        factors[1] = _bounded(factors[1] + high * change)
+
+
+def _relative_density(air_c: float) -> float:
+    """Return the density of air over that at 15 degC and the same pressure."""
+    return _KELVIN_15C / (_KELVIN_0C + air_c)
 
 
 def _adapt(factor: float, measured: float) -> float:
-    measured = 0.5 if measured < 0.5 else 2.0 if measured > 2.0 else measured
-    return factor + _ADAPT_RATE * (measured - factor)
+    return factor + _ADAPT_RATE * (_bounded(measured) - factor)
+
+
+def _bounded(factor: float) -> float:
+    return 0.5 if factor < 0.5 else 2.0 if factor > 2.0 else factor
 
 
 def _cooler_table(model: "dict[str, Any]") -> "list[float]":
