@@ -61,9 +61,9 @@ class Agent:
 
     `boot`: the selected software and configuration, and the check of a changed configuration; None
     on a unit that takes no changes from operators. `arbiters`: by actuator; empty on a unit without
-    components. `fallback_level`: see `agent.runtime.boot_loop`. `start_notes`: cause of the reset and last crash,
-    if the start-up of a board knows them. `supply_sensor` to
-    `pumps`: the parts from which a component can build its own loop.
+    components. `fallback_level`: see `agent.runtime.boot_loop`. `start_notes`: what the
+    start-up of a board knows: cause of the reset, last crash. `supply_sensor` to `pumps`: the
+    parts from which a component can build its own loop.
     """
 
     def __init__(
