@@ -61,8 +61,9 @@ class Agent:
 
     `boot`: the selected software and configuration, and the check of a changed configuration; None
     on a unit that takes no changes from operators. `arbiters`: by actuator; empty on a unit without
-    components. `fallback_level`: see `agent.runtime.boot_loop`. `supply_sensor` to
-    `pumps`: the parts from which a component can build its own loop.
+    components. `fallback_level`: see `agent.runtime.boot_loop`. `start_notes`: what the
+    start-up of a board knows: cause of the reset, last crash. `supply_sensor` to `pumps`: the
+    parts from which a component can build its own loop.
     """
 
     def __init__(
@@ -71,9 +72,11 @@ class Agent:
         boot: "BootState | None" = None,
         restarts: int = 0,
         fallback_level: int = 0,
+        start_notes: "tuple[tuple[str, str], ...]" = (),
     ) -> None:
         self.config = config
         self.boot = boot
+        self.start_notes = start_notes
         self.guard = Guard(self, restarts)
         self.alarms = AlarmList(self.guard)
         self.clock = UtcClock(
@@ -118,7 +121,7 @@ class Agent:
 
             providers.append(BootLoopAlarm())
         self._build_loops(config, providers)
-        drop_modules(("agent.agent_ports", "agent.control.loop_parts"))
+        drop_modules(("agent.agent_ports", "agent.control.loop_parts"), collects=False)
         single_write = config.status_store is not None and config.status_store.kind == "store"
         self._status_writer = status.StatusWriter(self, single_write)
 

@@ -270,6 +270,11 @@ if TYPE_CHECKING:
             ...
 
         @property
+        def start_notes(self) -> "tuple[tuple[str, str], ...]":
+            """What the start-up of a board knows about this start, as names and texts."""
+            ...
+
+        @property
         def alarms(self) -> "AlarmList":
             """The active alarms."""
             ...

@@ -42,7 +42,7 @@ class Fieldbus:
         for i, (name, address) in enumerate(config.buses):
             self.names.append(name)
             self.buses.append(make_bus(first_port + i, address, config.bus_timeout_us))
-        drop_modules(("drivers.ports.bus_address",))
+        drop_modules(("drivers.ports.bus_address",), collects=False)
         self.sessions: list[DeviceSession] = []
         for number, device in enumerate(config.devices):
             bus = self.buses[self.names.index(device.bus)]

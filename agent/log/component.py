@@ -160,7 +160,9 @@ class LogComponent(Component):
         """Log the start before the first alarm: no alarm of an earlier start is active any more."""
         if not self._is_started:
             self._is_started = True
-            self.log_event(ALARM, [("event", "start")], self.agent.clock.utc(now), now)
+            fields: list[tuple[str, object]] = [("event", "start")]
+            fields.extend(self.agent.start_notes)
+            self.log_event(ALARM, fields, self.agent.clock.utc(now), now)
 
     def _on_alarm(self, now: int, change: str, code: str, text: str) -> None:
         self._log_start(now)

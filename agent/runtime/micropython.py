@@ -281,7 +281,8 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     unload_checks()
     gc.collect()
     try:
-        agent = _make_controller(config, boot, restarts, boot_loop.fallback_level)
+        notes = () if flash is None else flash.start_notes
+        agent = _make_controller(config, boot, restarts, boot_loop.fallback_level, notes)
     except ConfigError as error:
         print_line("%s: %s" % (path, error))
         return 2
@@ -295,16 +296,20 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
 
 
 def _make_controller(
-    config: "Config", boot: "BootState | None", restarts: int, level: int
+    config: "Config",
+    boot: "BootState | None",
+    restarts: int,
+    level: int,
+    notes: "tuple[tuple[str, str], ...]",
 ) -> "Any":
     """Return the agent, or one controller of a pair around it."""
     from agent.agent import Agent  # noqa: PLC0415 - now there is room for its code
 
     if not [1 for section, _, _ in config.components if section == "redundancy"]:
-        return Agent(config, boot, restarts, level)
+        return Agent(config, boot, restarts, level, notes)
     from agent.redundancy.controller import make_controller  # noqa: PLC0415 - few units are pairs
 
-    return make_controller(config, lambda: Agent(config, boot, restarts, level))
+    return make_controller(config, lambda: Agent(config, boot, restarts, level, notes))
 
 
 def _choose_confirmed(

@@ -47,6 +47,8 @@ _BROKER_PINS, BROKER_BAUD = bytes((8, 9)), 115_200
 """Output and input of UART 2 (deploy/firmware/board_files/rp2040.toml)."""
 _NO_UART = "uart:99"
 """A UART that no board has: the status goes to the console alone."""
+_STORE = "store:/flash/store"
+"""The folder that the start of a board makes (deploy/firmware/rp2/_start.py)."""
 _PULSE_PIN = 15
 """Pin of the pulse (deploy/firmware/board_files/rp2040.toml)."""
 _POWER_ON, _RUN_UNTIL, _ADD_UART = b"1", b"R", b"L"
@@ -76,18 +78,21 @@ class Rp2040Dut:
         _profiles: dict[str, dict[str, Any]],
         _records: dict[str, bytes] | None = None,
     ) -> None:
-        board_config = make_config(config)
+        self.board_config = board_config = make_config(config)
+        """The configuration of the board."""
         if id(config) not in _folders:
             _folders[id(config)] = (config, tempfile.TemporaryDirectory())
         folder = Path(_folders[id(config)][1].name)
         (folder / "unit.json").write_text(json.dumps(board_config))
-        self._command = emulator_command(folder / "flash.bin")
+        self.flash = folder / "flash.bin"
+        """The content of its flash, as it was when the emulator last stored it."""
+        self._command = emulator_command(self.flash)
         self._command += ["--config", str(folder / "unit.json")]
         self._origin_us = 0
         self._gateway_due: int | None = None
         flash_path = os.environ.get(FLASH_VARIABLE)
         if flash_path and not (folder / "started").exists():
-            shutil.copyfile(flash_path, folder / "flash.bin")
+            shutil.copyfile(flash_path, self.flash)
             self._install(json.dumps(board_config).encode())
         build = subprocess.run(
             [*self._command, "--build"], capture_output=True, text=True, check=False
@@ -242,8 +247,11 @@ class Rp2040Dut:
 
 
 def make_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration for the board: its ports."""
+    """Return the configuration for the board: its ports, and its one folder for all stores."""
     changed: dict[str, Any] = json.loads(json.dumps(config))
+    for section in changed.values():
+        if isinstance(section, dict) and str(section.get("port")).startswith("store:"):
+            section["port"] = _STORE
     if "broker" in changed:
         changed["broker"]["address"] = f"uart:2?baud={BROKER_BAUD}"
     changed["state"] = _NO_UART

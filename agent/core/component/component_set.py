@@ -91,5 +91,5 @@ def _build(
     from agent.core.component.registry import build  # noqa: PLC0415 - so that it can be unloaded
 
     components = build(agent, configured)
-    drop_modules(_ONLY_FOR_START)
+    drop_modules(_ONLY_FOR_START, collects=False)
     return components

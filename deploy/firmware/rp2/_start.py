@@ -13,6 +13,7 @@ import _board_data  # type: ignore[import-not-found] # noqa: F401 - loaded for t
 import _keys  # type: ignore[import-not-found]
 import _layout  # type: ignore[import-not-found]
 import _runner  # type: ignore[import-not-found]
+import _word_sum  # type: ignore[import-not-found]
 import machine  # type: ignore[import-not-found]
 import rp2  # type: ignore[import-not-found]
 import vfs  # type: ignore[import-not-found]
@@ -98,6 +99,10 @@ class Rp2Hardware:
         page = b"\xff" * before + data + b"\xff" * after
         begin = start - before
         self._flash.writeblocks(begin // BLOCK, page, begin % BLOCK)
+
+    def checksum(self, image: bytes) -> int:
+        """Return the sum of an image."""
+        return int(_word_sum.word_sum(image))
 
     def read_backup(self, at: int, size: int) -> bytes:
         """Return a part of the backup of the configuration, without a copy."""

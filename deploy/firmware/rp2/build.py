@@ -254,6 +254,7 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
         **frozen_files(keys),
         "_boot.py": _BOOT_SCRIPT + board.start,
         "main.py": Path(__file__).with_name("_start.py").read_bytes(),
+        "_word_sum.py": Path(__file__).with_name("_word_sum.py").read_bytes(),
         "_layout.py": layout.encode(),
         "_board_data.py": board_module(board.name),
     }

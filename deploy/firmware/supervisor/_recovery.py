@@ -69,8 +69,7 @@ def recover(console: "ServiceConsole", cause: str, erase: "Callable[[], None]") 
 
 def _show_status(console: "ServiceConsole", cause: str) -> None:
     console.write_line("reset: " + cause)
-    crash = _files.unseal(_files.read(_supervisor.CRASH))
-    for line in (b"no crash" if crash is None else crash).decode().splitlines():
+    for line in (_supervisor.read_crash() or "no crash").splitlines():
         console.write_line(line)
 
 

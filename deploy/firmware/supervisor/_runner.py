@@ -24,7 +24,7 @@ class Flash:
     """The flash with the slots, for the agent. `driver` is the board.
 
     `confirmed_only`: a configuration on trial ends. `feed` services the watchdog; `mark_calm` ends
-    the count of failed starts.
+    the count of failed starts and the reports of a crash. `start_notes`: see _supervisor.py.
     """
 
     sector_bytes = 4096
@@ -38,7 +38,13 @@ class Flash:
         self.erase = driver.erase  # type: ignore[attr-defined]
         self.program = driver.program  # type: ignore[attr-defined]
         self.feed = driver.feed  # type: ignore[attr-defined]
-        self.mark_calm = count.clear  # type: ignore[attr-defined]
+        self._count = count
+        self.start_notes = _supervisor.start_notes(driver.cause)  # type: ignore[attr-defined]
+
+    def mark_calm(self) -> None:
+        """Record that the agent has run for 10 minutes."""
+        self._count.clear()  # type: ignore[attr-defined]
+        _supervisor.end_crash()
 
 
 class ServiceUart:

@@ -8,8 +8,8 @@ The hash covers the first 24 bytes and the application. The Ed25519 signature co
 hash. A firmware with release keys starts only signed slots.
 
 The whole check takes 0.7 s on an RP2040, and a signature longer. So a board can keep a mark after a
-good check: the hash, bound to the release keys, and a CRC-32 of the slot. A later start then
-compares only the CRC, as long as no start has failed. The mark finds damage, not intent: a board
+good check: the hash, bound to the release keys, and a short sum of the slot. A later start then
+compares only the sum, as long as no start has failed. The mark finds damage, not intent: a board
 with a secure boot checks each time.
 
 Rollback protection: `floor` is the oldest release that may run after this one is confirmed. The
@@ -22,7 +22,6 @@ counted, because the storage is full, is not started. After MAX_STARTS starts
 without a confirmation it starts the confirmed slot; the agent there records the rollback.
 """
 
-import binascii
 import hashlib
 import struct
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Read = Callable[[int, int], bytes]
+    Sum = Callable[[bytes], int]
 
 NAMES = ("a", "b")
 FOLDER = "/flash/store"
@@ -67,18 +67,19 @@ def check_slot(
     keys: "tuple[bytes, ...]",
     verify: "Callable[..., bool] | None",
     mark: "bytes | None" = None,
+    checksum: "Sum | None" = None,
 ) -> "Slot | None":
     """Check a slot of `slot_bytes` bytes; None if it holds no complete application.
 
     `read(at, size)` returns a part of the slot. Without `keys` no signature is needed. `mark`: that
-    of an earlier check.
+    of an earlier check, with `checksum`.
     """
     head = bytes(read(0, HEAD))
     magic, length, release, floor, digest, signature = struct.unpack(_HEAD_FORM, head[:120])
     if magic != MAGIC or not 0 < length <= slot_bytes - HEAD:
         return None
     image = read(HEAD, length)
-    if mark is not None and mark == make_mark(head, image, keys):
+    if mark and checksum and mark == make_mark(head, image, keys, checksum):
         return Slot(release, floor, digest, image)
     total = hashlib.sha256(head[:_HASHED])
     total.update(image)
@@ -89,12 +90,12 @@ def check_slot(
     return Slot(release, floor, digest, image)
 
 
-def make_mark(head: bytes, image: bytes, keys: "tuple[bytes, ...]") -> bytes:
-    """Return the mark of a slot: a hash of its head and the keys, and the CRC of its content."""
+def make_mark(head: bytes, image: bytes, keys: "tuple[bytes, ...]", checksum: "Sum") -> bytes:
+    """Return the mark of a slot: a hash of its head and the keys, and the sum of its content."""
     bound = hashlib.sha256(head)
     for key in keys:
         bound.update(key)
-    return bound.digest() + struct.pack("<I", binascii.crc32(image))
+    return bound.digest() + struct.pack("<I", checksum(image))
 
 
 def read_mark(number: int) -> "bytes | None":

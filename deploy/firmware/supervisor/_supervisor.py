@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     class Board(Protocol):
         """A board. `slot_bytes`: bytes of a slot; `keys`: release keys; `cause`: of the reset.
 
-        `keeps_marks`: a slot that was good needs only its CRC at the next start; see _slots.py.
+        `keeps_marks`: a slot that was good needs only its sum at the next start; see _slots.py.
+        `checksum`: 32 bits of a sum that any damage within one word changes.
         `backup_bytes`, `read_backup`, `write_backup`: see _backup.py. `mount_text` makes a text
         readable as a file without the storage, and returns its path. `read_retained`,
         `write_retained`: see _failures.py.
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         def start_watchdog(self) -> None: ...
         def mount(self) -> bool: ...
         def read_slot(self, number: int, at: int, size: int) -> bytes: ...
+        def checksum(self, image: bytes) -> int: ...
         def read_backup(self, at: int, size: int) -> bytes: ...
         def write_backup(self, data: bytes) -> None: ...
         def mount_text(self, text: bytes) -> str: ...
@@ -66,7 +68,10 @@ if TYPE_CHECKING:
 
 
 CRASH = "/flash/boot.crash"
+REPORTED = "/flash/boot.reported"
+"""The crash that the agent has reported."""
 MAX_CRASH = 2048  # bytes
+MAX_REPORT = 400  # characters: a record of the telemetry log
 RESET, RECOVER = 0, 1
 _RESTARTED, _INVALID = 4, 2
 """Results of `main` in agent/runtime/micropython.py."""
@@ -137,9 +142,11 @@ def _check_slot(board: "Board", number: int, use_marks: bool) -> "_slots.Slot | 
         return board.read_slot(number, at, size)
 
     stored = _slots.read_mark(number) if use_marks else None
-    slot = _slots.check_slot(read, board.slot_bytes, board.keys, board.verify, stored)
+    keys, verify = board.keys, board.verify
+    slot = _slots.check_slot(read, board.slot_bytes, keys, verify, stored, board.checksum)
     if slot is not None and use_marks:
-        mark = _slots.make_mark(bytes(read(0, _slots.HEAD)), slot.image, board.keys)
+        head = bytes(read(0, _slots.HEAD))
+        mark = _slots.make_mark(head, slot.image, keys, board.checksum)
         if mark != stored:
             _slots.write_mark(number, mark)
     return slot
@@ -195,6 +202,30 @@ def keep_crash(error: Exception, log: "Callable[[str], None]") -> None:
     for line in text.splitlines():
         log(line)
     _files.replace(CRASH, _files.seal(text.encode()[-MAX_CRASH:]))
+
+
+def read_crash() -> str:
+    """Return the last crash that was kept; empty if there is none."""
+    body = _files.unseal(_files.read(CRASH))
+    return "".join([chr(byte) if byte < 128 else "?" for byte in body or b""])
+
+
+def start_notes(cause: str) -> "tuple[tuple[str, str], ...]":
+    """Return what the agent reports about this start: the reset, and the last lines of a crash.
+
+    A crash is reported at each start until an agent has run for 10 minutes.
+    """
+    crash = read_crash()
+    if not crash or _files.read(REPORTED) == crash.encode():
+        return (("reset", cause),)
+    return ("reset", cause), ("crash", crash[-MAX_REPORT:])
+
+
+def end_crash() -> None:
+    """Note that the kept crash was reported. The recovery mode still shows it."""
+    crash = read_crash().encode()
+    if crash and _files.read(REPORTED) != crash:
+        _files.replace(REPORTED, crash)
 
 
 def trace(error: Exception) -> str:

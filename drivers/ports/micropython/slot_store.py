@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         """Slots of `slot_bytes` bytes each; `slot` (0 a, 1 b) is the running one, with `release`.
 
         The start-up code reads the record in `folder`. `erase` erases one sector of `sector_bytes`
-        bytes; it and `program` raise OSError.
+        bytes; it and `program` raise OSError. `start_notes`: names and texts.
         """
 
         folder: str
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         release: int
         slot_bytes: int
         sector_bytes: int
+        start_notes: "tuple[tuple[str, str], ...]"
 
         def erase(self, slot: int, at: int) -> None: ...  # noqa: D102
         def program(self, slot: int, at: int, data: bytes) -> None: ...  # noqa: D102

@@ -21,6 +21,16 @@ export class FlashChip {
     this.cutAt = -1;
     this.longest = 0;
     this.wrongPrograms = 0;
+    this.journal = null;
+  }
+
+  /** Note a step for the journal: offset and bytes; an erase has none. */
+  note(offset, data) {
+    if (!this.journal) return;
+    const head = Buffer.alloc(8);
+    head.writeUInt32BE(offset);
+    head.writeUInt32BE(data.length, 4);
+    this.journal.push(head, Buffer.from(data));
   }
 
   /** Erase sectors; return the time in ns. Throws PowerCut. */
@@ -32,6 +42,7 @@ export class FlashChip {
       });
       this.bytes.fill(0xff, at, at + SECTOR);
       this.erases[at / SECTOR]++;
+      this.note(at, []);
     }
     return (count / SECTOR) * ERASE_NANOS;
   }
@@ -49,6 +60,7 @@ export class FlashChip {
       };
       this.step(() => write(size >> 1));
       write(size);
+      this.note(offset + at, data.subarray(at, at + size));
     }
     return Math.ceil(data.length / PAGE) * PROGRAM_NANOS;
   }

@@ -10,10 +10,11 @@
 //     1  power on    0  power off     T  bytes arrive at the USB console
 //     G  level `value` at a pin       C  cut the power at flash step `value`
 //     W  write the flash to its file  S  figures as JSON
+//     J  the journal of the flash since the last J: offset (4), length (4), bytes of each step
 //     N  the seed of the random bits of the chip (not 0)
 //     L  before power on: a line of `value` baud at two pins (data: output, input) as next UART
 //
-// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures.
+// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures, j journal.
 import { readFileSync, writeSync, readSync } from 'node:fs';
 import { Board } from './board.mjs';
 import { loadFlash, saveFlash } from './flash_chip.mjs';
@@ -70,6 +71,10 @@ function execute(kind, number, value, data) {
     case '0': board.powerOff(); break;
     case 'C': board.chip.cutAt = value < 0 ? -1 : board.chip.steps + value; break;
     case 'W': saveFlash(board.flashBytes, flashPath, size); break;
+    case 'J':
+      emit('j', 0, Buffer.concat(board.chip.journal ?? []));
+      board.chip.journal = [];
+      break;
     case 'S': emit('s', 0, Buffer.from(JSON.stringify(figures()))); break;
     default: throw new Error(`unknown request ${kind}`);
   }

@@ -5,6 +5,7 @@
 how a start ends; `CONFIG` is the good configuration.
 """
 
+import binascii
 import hashlib
 import struct
 
@@ -69,6 +70,9 @@ class SupervisedBoard:
 
     def read_slot(self, number, at, size):
         return (self.slots[number] + b"\xff" * SLOT_BYTES)[at : at + size]
+
+    def checksum(self, image):
+        return binascii.crc32(image)
 
     def read_backup(self, at, size):
         return ((content(self.disk, BACKUP) or b"") + b"\xff" * 256)[at : at + size]
