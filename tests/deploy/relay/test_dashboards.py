@@ -187,7 +187,6 @@ def find_empty(stack: MonitoringStack, rows: tuple[float, float]) -> list[str]:
     return empty
 
 
-@pytest.mark.realtime
 def test_each_query_of_each_dashboard_has_values(stack: MonitoringStack) -> None:
     end = time.monotonic() + float(os.environ.get("WAIT_S", "60"))
     while (empty := find_empty(stack, (FIRST_S, FIRST_S + 150))) and time.monotonic() < end:

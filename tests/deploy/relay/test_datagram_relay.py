@@ -310,7 +310,6 @@ class AgentProcess:
         self._thread.join()
 
 
-@pytest.mark.realtime
 def test_agent_datagrams_reach_the_fleet_and_release_the_log(broker: int, tmp_path: Path) -> None:
     http = free_port()
     reader = SubscriberProcess(broker, "fleet/#")

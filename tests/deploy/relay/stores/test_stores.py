@@ -119,7 +119,6 @@ def test_postgres_that_is_killed_loses_nothing(server: PostgresServer) -> None:
 # --- VictoriaMetrics ------------------------------------------------------------------------------
 
 
-@pytest.mark.realtime
 def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(tmp_path: Path) -> None:
     victoria = VictoriaServer(tmp_path)
     victoria.start()
