@@ -1,50 +1,84 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make test`: all tests but the soak tests, in two processes of pytest at the same time.
+"""`make test`: all tests but the soak tests, in three processes of pytest at the same time.
 
-A test marked `realtime` mostly waits: for ticks, for timeouts, for other programs. Several of them
-run side by side. The other tests use the cores meanwhile, with a lower priority. So a program of a
-test in real time gets a core as soon as it needs one. The other tests have one process more than
-the machine has cores, because many of them wait for browsers, servers and disks. With two or three
-for each core, tests in real time beside them missed their ticks. Their order is that of
-tests/distribution.py. The output of the part in real time follows that of the others. Arguments are
-passed to pytest.
+A test marked `realtime` mostly waits for wall time: ticks and timeouts. A test marked `waiting`
+mostly waits for other programs: brokers, stores, units in threads. Both use little of a core, so
+several of them run side by side. The other tests use the cores meanwhile, with the lowest priority.
+So a program of a test in real time gets a core as soon as it needs one. The other tests have one
+process more than the machine has cores, because some of them wait for browsers and disks. With two
+or three for each core, tests in real time beside them missed their ticks. Their order is that of
+tests/distribution.py. The output of the two parts that wait follows that of the others. Arguments
+are passed to pytest.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
+from typing import IO, NamedTuple
 
-from tests.support.repository import REALTIME, REALTIME_PARTS
+from tests.support.repository import REALTIME, REALTIME_PARTS, WAITING
 
 NO_TESTS_CHOSEN = 5  # exit code of pytest
-_WAITING = 3  # processes for the tests that wait
-_NICENESS = "10"  # of the other tests
+_REALTIME_PROCESSES = 3
+_MAX_WAITING = 4  # processes for the tests that wait for programs
 _PROCESS_BYTES = 1_500_000_000  # of a process with the programs of a test
 
 
-def _command(marks: str, processes: int, *arguments: str) -> list[str]:
-    spread = ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
-    return [sys.executable, "-m", "pytest", *spread, "-m", f"{marks} and not soak", *arguments]
+class Part(NamedTuple):
+    """A process of pytest: its tests, its number of workers, and their `nice` value."""
+
+    marks: str
+    processes: int
+    niceness: int
+    files: tuple[str, ...] = ()
+
+    def command(self, arguments: list[str]) -> list[str]:
+        """Return its command; `arguments` replace its own files."""
+        spread = ["-n", str(self.processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+        pytest = [sys.executable, "-m", "pytest", *spread, "-m", f"{self.marks} and not soak"]
+        return ["nice", "-n", str(self.niceness), *pytest, *(arguments or self.files)]
 
 
-def count_processes(cores: int, memory_bytes: int) -> int:
-    """Return the number of processes of the tests without the mark `realtime`."""
-    return max(1, min(cores + 1, memory_bytes // _PROCESS_BYTES))
+def count_processes(cores: int, memory_bytes: int) -> tuple[int, int]:
+    """Return the numbers of processes of the tests without a mark, and of those that wait."""
+    most = memory_bytes // _PROCESS_BYTES
+    others = max(1, min(cores + 1, most))
+    return others, max(1, min(_MAX_WAITING, most - others - _REALTIME_PROCESSES))
+
+
+def find_parts(cores: int, memory_bytes: int) -> list[Part]:
+    """Return the parts; the first one prints while it runs. Each test belongs to one part."""
+    others, waiting = count_processes(cores, memory_bytes)
+    return [
+        Part("not realtime and not waiting", others, 10),
+        Part("waiting and not realtime", waiting, 5, WAITING),
+        Part("realtime", _REALTIME_PROCESSES, 0, (*REALTIME, *REALTIME_PARTS)),
+    ]
+
+
+def _show(output: IO[bytes]) -> None:
+    output.seek(0)
+    sys.stdout.write(output.read().decode(errors="replace"))
 
 
 def main(arguments: list[str]) -> int:
-    """Run both parts; return the worst exit code. A part without tests is not a failure."""
+    """Run all parts; return the worst exit code. A part without tests is not a failure."""
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    processes = count_processes(os.cpu_count() or 1, memory_bytes)
-    others = ["nice", "-n", _NICENESS, *_command("not realtime", processes, *arguments)]
-    realtime = _command("realtime", _WAITING, *(arguments or (*REALTIME, *REALTIME_PARTS)))
-    with tempfile.TemporaryFile() as output:
-        waiting = subprocess.Popen(realtime, stdout=output, stderr=subprocess.STDOUT)
-        with waiting:
-            codes = [subprocess.run(others, check=False).returncode, waiting.wait()]
-        output.seek(0)
-        sys.stdout.write(output.read().decode(errors="replace"))
+    first, *quiet = find_parts(os.cpu_count() or 1, memory_bytes)
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(tempfile.TemporaryFile()) for _ in quiet]
+        started = [
+            stack.enter_context(
+                subprocess.Popen(part.command(arguments), stdout=file, stderr=subprocess.STDOUT)
+            )
+            for part, file in zip(quiet, outputs, strict=True)
+        ]
+        codes = [subprocess.run(first.command(arguments), check=False).returncode]
+        codes += [process.wait() for process in started]
+        for output in outputs:
+            _show(output)
     chosen = [code for code in codes if code != NO_TESTS_CHOSEN]
     return max(chosen) if chosen else NO_TESTS_CHOSEN
 

@@ -8,8 +8,8 @@
 2. A test with a missing program skips with a reason that starts with `program missing: ` (see
    tests/support/programs.py). A test that needs data from outside the repository skips with
    `data missing: `. The last line counts both by name. With CI=true a missing program is a failure.
-3. The files of REALTIME get the mark `realtime`: `python -m tests` runs several of them side by
-   side, and the other tests with a lower priority.
+3. The files of REALTIME get the mark `realtime`, and those of WAITING the mark `waiting`: `python
+   -m tests` runs several of them side by side, and the other tests with a lower priority.
 """
 
 import ast
@@ -29,12 +29,13 @@ import pytest
 
 from tests.distribution import TEST_RUNS, TestSpread, rank
 from tests.support.programs import MISSING
-from tests.support.repository import REALTIME, ROOT
+from tests.support.repository import REALTIME, ROOT, WAITING
 from tests.support.targets import close_all, max_batch, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_RUN = (MISSING, "data missing: ")
-_REALTIME_PATHS = {ROOT / name for name in REALTIME}
+_MARKS = {ROOT / name: "waiting" for name in WAITING}
+_MARKS.update((ROOT / name, "realtime") for name in REALTIME)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -158,12 +159,12 @@ def parse_output(output: str) -> tuple[dict[str, str], str]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the files by their rank. Mark REALTIME."""
+    """Sort the files by their rank. Mark REALTIME and WAITING."""
     # A test of this file runs it on files outside of the repository.
     items.sort(key=lambda item: rank(Path(os.path.relpath(item.path, ROOT))))
     for item in items:
-        if item.path in _REALTIME_PATHS:
-            item.add_marker(pytest.mark.realtime)
+        if item.path in _MARKS:
+            item.add_marker(_MARKS[item.path])
 
 
 def pytest_collection_finish() -> None:

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
 from tests import distribution
-from tests.__main__ import count_processes
+from tests.__main__ import count_processes, find_parts
 from tests.conftest import parse_output
 from tests.support.programs import require_program
-from tests.support.repository import REALTIME, REALTIME_PARTS, ROOT, repo_files
+from tests.support.repository import REALTIME, REALTIME_PARTS, ROOT, WAITING, repo_files
 from tests.support.targets import UNIX, float_bits, run_tests, targets
 
 RUNNER_OUTPUT = """\
@@ -115,16 +116,49 @@ def test_each_test_with_the_mark_realtime_runs_in_make_test() -> None:
 
 
 def test_each_file_of_an_order_exists() -> None:
-    for name in (*distribution.SPLIT, *distribution.FIRST, *distribution.LAST, *REALTIME):
+    order = (*distribution.SPLIT, *distribution.FIRST, *distribution.LAST)
+    for name in (*order, *REALTIME, *WAITING):
         assert (ROOT / name).is_file(), name
+
+
+class _Marks:
+    """The marks of a test, as pytest asks for them."""
+
+    def __init__(self, own: set[str]) -> None:
+        self._own = own
+
+    def __call__(self, name: str, /, **_: str | int | bool | None) -> bool:
+        return name in self._own
+
+
+def test_the_marks_of_a_file_choose_one_part() -> None:
+    marks = [part.marks for part in find_parts(2, 24 * 10**9)]
+    choosing = [Expression.compile(mark) for mark in marks]
+    for own in (set(), {"waiting"}, {"realtime"}, {"waiting", "realtime"}):
+        assert sum(one.evaluate(_Marks(own)) for one in choosing) == 1, own
+    assert not set(REALTIME) & set(WAITING)
+
+
+@pytest.mark.parametrize("name", [WAITING[0], REALTIME[0]])
+def test_a_file_of_a_list_has_its_mark(name: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-n", "0", name]
+    mark = "waiting" if name in WAITING else "realtime"
+    completed = subprocess.run(
+        [*command, "-m", f"not {mark} and not soak"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert completed.returncode == 5, completed.stdout
 
 
 @pytest.mark.parametrize(
     ("cores", "gigabytes", "processes"),
-    [(2, 24, 3), (2, 4, 2), (1, 1, 1), (8, 64, 9), (16, 64, 17)],
+    [(2, 24, (3, 4)), (2, 10, (3, 1)), (2, 4, (2, 1)), (1, 1, (1, 1)), (16, 64, (17, 4))],
 )
 def test_the_number_of_processes_depends_on_cores_and_memory(
-    cores: int, gigabytes: int, processes: int
+    cores: int, gigabytes: int, processes: tuple[int, int]
 ) -> None:
     assert count_processes(cores, gigabytes * 10**9) == processes
 

@@ -61,6 +61,29 @@ REALTIME_PARTS = (
 )
 """Files of which some tests, with the mark `realtime`, wait for wall time."""
 
+WAITING = (
+    "tests/deploy/ops/test_config_command.py",
+    "tests/deploy/relay/test_datagram_relay.py",
+    "tests/cli/test_modbus_tools.py",
+    "tests/deploy/ops/test_signed_reports.py",
+    "tests/deploy/relay/stores/test_stores.py",
+    "tests/oracle/test_mqtt_broker.py",
+    "tests/deploy/ops/test_rollout_resume.py",
+    "tests/deploy/relay/test_dashboards.py",
+    "tests/deploy/relay/test_late_start.py",
+    "tests/deploy/northbound/snmp/test_liveness.py",
+    "tests/deploy/ops/test_config_procedures.py",
+    "tests/oracle/modbus/test_libmodbus_unit_test.py",
+    "tests/oracle/modbus/test_modbus_wires.py",
+    "tests/cli/test_nmea_setup.py",
+    "tests/deploy/relay/stores/test_store_faults.py",
+    "tests/oracle/test_devices.py",
+    "tests/cli/test_modbus_read_write.py",
+    "tests/oracle/modbus/test_modbus_pcapng.py",
+)
+"""Files whose tests wait for other programs most of their time, the longest first. They use little
+of a core, and nothing in them depends on the moment of a tick."""
+
 
 @functools.cache
 def project_settings() -> dict[str, Any]:

@@ -28,7 +28,7 @@ from deploy.ops.unit_config.archive import ConfigArchive
 from deploy.ops.unit_config.published import list_differences
 from protocols.cbor import Decimal
 from protocols.signed_message import PATCH, build_signing_input, unpack
-from tests.support.cli_tools import wait_until
+from tests.support.cli_tools import call_coldloop, wait_until
 from tests.support.repository import ROOT
 
 Run = Callable[..., tuple[int, Any]]
@@ -39,8 +39,8 @@ BLANK = UnitReport(0, bytes(32), (0, 0, 0), None, None, LastChange(0, "nothing",
 
 
 def config(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "coldloop", "config", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    """Run the command in this process; the test of a paused push has processes of its own."""
+    return call_coldloop("config", *arguments)
 
 
 def signed_unit(folder: Path, raw: dict[str, Any], seed: bytes) -> tuple[str, bytes]:
