@@ -40,7 +40,7 @@ from both would move the valve again.
 """
 _HOLD_S = 200.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
-_YOUNG_MODEL_S = 300.0
+_YOUNG_MODEL_S, _RESTORED_S = 300.0, 60.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
@@ -133,19 +133,25 @@ class RowPlausibility:
     # Over a restart; see `agent.control.watch.learned_store`.
 
     def learned(self) -> "tuple[list[float], list[int]]":
-        """Return the factors of dP and pump speed, the factors of R1 and R6, and the numbers of the
-        suspect signals: supply, return, flow, dP. A second number, larger by `_OF_REASON` of the
-        reason, follows all these if the reason is not a relation.
+        """Return the factors of dP and pump speed, the factors of R1 and R6 (0: not learned), and
+        the numbers of the suspect signals: supply, return, flow, dP. A second number, larger by
+        `_OF_REASON` of the reason, follows all these if the reason is not a relation.
         """
-        factors = self.hydraulics.factors() + [self.heat_factor, self.model_factor]
+        is_learned = self._exchanger is None or self._learned_s > _FIRST_S
+        heat = [self.heat_factor, self.model_factor] if is_learned else [0.0, 0.0]
+        factors = self.hydraulics.factors() + heat
         suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
         reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
         return factors, [i for i, _ in suspects] + reasons
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
-        self.hydraulics.restore(factors[0], factors[1])
-        self.heat_factor, self.model_factor = _clamp_factor(factors[2]), _clamp_factor(factors[3])
+        heat, model = factors[2:4]
+        self.hydraulics.restore(factors[0], factors[1], heat > 0.0)
+        if heat > 0.0:
+            # Learning goes on from here: what is false since the restart must not become right.
+            self.heat_factor, self.model_factor = _clamp_factor(heat), _clamp_factor(model)
+            self._learned_s = _RESTORED_S
         for i, signal in enumerate(self._signals()):
             if i in suspects:
                 reasons = [r for r, more in _OF_REASON.items() if i + more in suspects]

@@ -113,9 +113,11 @@ class RowHydraulics:
         """Return the factors of the usual row: of dP, of the pump speed."""
         return [self._usual.dp_factor, self._usual.pump_factor]
 
-    def restore(self, dp_factor: float, pump_factor: float) -> None:
-        """Take over the factors of the usual row from before a restart."""
-        self._usual, self._usual_s = FlowFactors(dp_factor, pump_factor), _YOUNG_S
+    def restore(self, dp_factor: float, pump_factor: float, is_old: bool) -> None:
+        """Take over the factors of the usual row from before a restart. `is_old`: they were learned
+        for some time.
+        """
+        self._usual, self._usual_s = FlowFactors(dp_factor, pump_factor), _YOUNG_S * is_old
 
     def step(self, r: "RowReadings", dt: float) -> None:
         """Compare the flow, dP and the speed of the pumps: the third of three is suspect."""
