@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learned factors and suspect signals over a restart."""
 
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.row.readings import RowReadings
 from agent.control.watch.learned_store import KEY, LearnedStore
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.test_plausibility import steady_row

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plausibility of the row's sensors: each false value is found, and valid again by agreement."""
 
-from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
+from agent.control.law.row.readings import RowReadings
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
@@ -170,7 +171,7 @@ def test_a_shut_branch_is_no_false_sensor():
 
 
 def move_row(row, r, flow, kpa, seconds):
-    """Give the pressure at once and the flow with the lag of its meter."""
+    """Give the pressure immediately, and the flow with the lag of its meter."""
     r.dp_kpa = kpa
     for _ in range(seconds):
         r.flow_lpm += 0.4 * (flow - r.flow_lpm)
@@ -204,8 +205,8 @@ def test_a_false_sensor_is_found_while_a_branch_is_shut():
         near(row.flow.value, 105.0, 2.0)
 
 
-def test_the_doubt_of_the_protection_stops_the_learning():
-    """A small pump speed: the own evidence is too coarse. Its word ends the doubt too."""
+def test_the_word_of_the_protection_stops_the_learning():
+    """A small pump speed: the own evidence is too coarse. Its word ends this too."""
     row, r = steady_row()
     run(row, r, 400)
     usual = row.learned()[0]

@@ -11,18 +11,19 @@ The third of three values that does not agree is suspect. A flow below R3 with a
 the shut-off pressure, is no false sensor: a branch of the row is shut.
 
 The factors of the usual row learn only while nothing speaks against it: no suspect sensor, no shut
-branch, and no doubt of the protection (`RowReadings.is_row_usual`). Otherwise they stay, and a
-second pair follows the present row: it finds a false sensor there. When the usual row is back, its
-factors fit immediately. Another row becomes the usual one if the protection calls it usual for
-`_ADOPT_S`, or without its word in hours. In the first `_YOUNG_S` it is the one that lasts longer.
+branch, and a protection that calls the row usual (`RowReadings.is_row_usual`). Otherwise they stay,
+and a second pair follows the present row: it finds a false sensor there. When the usual row is
+back, its factors fit immediately. Another row becomes the usual one if the protection calls it
+usual for `_ADOPT_S`, or without its word in hours. In the first `_YOUNG_S` it is the one that lasts
+longer.
 """
 
-from agent.control.law.checked_signal import RELATION, CheckedSignal
 from agent.control.law.deterministic_math import sqrt_det
+from agent.control.law.row.checked_signal import RELATION, CheckedSignal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.law.plausibility import RowReadings
+    from agent.control.law.row.readings import RowReadings
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _PROOF_S, _METER_LAG_S = 1.5, 1.5
@@ -180,9 +181,9 @@ class RowHydraulics:
 
     def _follow_row(self, flow: float, r: "RowReadings", dt: float) -> None:
         """Learn from the readings: for the usual row, or only for the present one."""
-        is_doubtful = r.is_row_usual is False or self._usual.is_shut(flow, self._tolerance)
+        is_other = r.is_row_usual is False or self._usual.is_shut(flow, self._tolerance)
         may_learn = flow >= 2.0 * self._tolerance
-        if self._present is None and is_doubtful:
+        if self._present is None and is_other:
             self._present, self._other_s = self._usual.copy(), 0.0
             self._called_usual_s = self._fits_s = 0.0
         present = self._present
@@ -200,7 +201,7 @@ class RowHydraulics:
         self._called_usual_s = self._called_usual_s + dt if r.is_row_usual else 0.0
         by_dp = self._usual.by_dp
         fits = by_dp is not None and -self._tolerance < 2.0 * (flow - by_dp) < self._tolerance
-        self._fits_s = self._fits_s + dt if fits and not is_doubtful else 0.0
+        self._fits_s = self._fits_s + dt if fits and not is_other else 0.0
         if self._fits_s >= _FITS_S:
             self._present = None
         elif self._called_usual_s >= _ADOPT_S or is_longer:
