@@ -199,7 +199,7 @@ def test_the_pumps_may_change_while_a_branch_is_shut():
     row, r = steady_row()
     run(row, r, 400)
     r.is_row_usual, r.pump_pct = False, 100.0
-    move_row(row, r, 195.0, 270.0, 700)
+    move_row(row, r, 195.0, 230.0, 700)
     r.is_row_usual = True
     move_row(row, r, 233.0, 193.0, 20)
     eq((suspects(row)[2:], row.hydraulics.is_usual), (("", ""), True))
