@@ -6,10 +6,11 @@ other components by services, use `supply`, `return_sensor`, `flow` and `dp`: th
 estimate with its uncertainty (`agent.control.law.plausibility`), or None.
 """
 
-from agent.control.law.checked_signal import RANGE, RATE, RELATION
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.row.checked_signal import RANGE, RATE, RELATION
+from agent.control.law.row.exchanger_trend import ExchangerTrend
+from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
-from agent.control.watch.exchanger_trend import ExchangerTrend
 from agent.core.alarm_record import DEGRADED, AlarmRecord
 from agent.fieldbus.sensor import PointSensor, sensor_if_present, value_or_none
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from agent.control.control_context import ControlContext
-    from agent.control.law.checked_signal import CheckedSignal
     from agent.control.law.cooling import ControlReadings
     from agent.control.law.exchanger import Exchanger
+    from agent.control.law.row.checked_signal import CheckedSignal
     from agent.core.alarm_record import Condition
     from agent.core.context import SensorView
 

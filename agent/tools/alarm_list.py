@@ -14,6 +14,7 @@ from agent.core.alarm_record import AlarmRecord
 MODULES = (
     "agent.safety.supervisor",
     "agent.safety.interlock",
+    "agent.safety.interlock_input",
     "agent.safety.loop_watch",
     "agent.safety.protection",
     "agent.safety.boot_loop_alarm",

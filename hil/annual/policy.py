@@ -21,7 +21,8 @@ from typing import Any
 from agent.control.actuator.arbiter import Arbiter
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.pi import PiController
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.row.readings import RowReadings
 from agent.control.loop.pressure_loop import PressureLoop
 from agent.control.loop.supply_feedforward import SupplyLoopFf
 from agent.control.loop.supply_loop import SupplyLoop

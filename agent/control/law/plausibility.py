@@ -8,7 +8,7 @@ gives the estimates and finds the signal that does not agree. Temperatures in °
     R6   return - supply = e (return - fws_supply)      e: effectiveness, from both flows
     hold return - supply = the last valid value      at the same heat, for `_HOLD_S`
 
-Flow and dP: see `agent.control.watch.row_hydraulics`.
+Flow and dP: see `agent.control.law.row.hydraulics`.
 
 R1 and R6 without the supply: an error d of the supply shifts both by -d. An error d of the return
 shifts R1 by d and R6 by (1 - e) d. Another pair is no proof against one sensor. The factors of R1
@@ -20,12 +20,13 @@ value must not change the model.
 
 from collections import namedtuple
 
-from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
-from agent.control.watch.row_hydraulics import RowHydraulics
+from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
+from agent.control.law.row.hydraulics import RowHydraulics
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.law.exchanger import Exchanger
+    from agent.control.law.row.readings import RowReadings
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _FINE_PROOF_S, _SWAPPED_PROOF_S = 9.5, 9.5
@@ -40,7 +41,7 @@ from both would move the valve again.
 """
 _HOLD_S = 200.0
 _FIRST_S, _SLOW_EXTRA_S, _MAX_AVERAGE_S = 59.5, 900.0, 14_400.0
-_YOUNG_MODEL_S = 300.0
+_YOUNG_MODEL_S, _RESTORED_S = 300.0, 60.0
 _FINE_K, _GROSS_K = 22 / 100, 15 / 10
 _LEARN_K, _RESTORE_K = 20 / 100, 12 / 100
 _MOVED_K = 40 / 100
@@ -55,24 +56,6 @@ _OF_REASON = {RANGE: 4, RATE: 8}
 
 HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
 """The last valid return minus supply, the flow of that time, and the time since then."""
-
-
-class RowReadings:
-    """Readings of a cycle before the checks; None: unknown. `is_row_usual`: the word of the
-    protection; see `agent.control.watch.row_hydraulics`.
-    """
-
-    def __init__(self) -> None:
-        self.supply_c: float | None = None
-        self.return_c: float | None = None
-        self.flow_lpm: float | None = None
-        self.dp_kpa: float | None = None
-        self.fws_supply_c: float | None = None
-        self.fws_return_c: float | None = None
-        self.fws_flow_lpm: float | None = None
-        self.pump_pct: float | None = None
-        self.redundant_supply_c: float | None = None
-        self.is_row_usual: bool | None = None
 
 
 class RowPlausibility:
@@ -112,7 +95,7 @@ class RowPlausibility:
         """Return whether return and facility flow have not moved for some time."""
         return self._steady_s > 0.0
 
-    def step(self, r: RowReadings, dt: float) -> None:
+    def step(self, r: "RowReadings", dt: float) -> None:
         """Check the readings of a cycle; then `value` of each signal is valid for it."""
         self.hydraulics.step(r, dt)
         flow = self.flow.value
@@ -133,19 +116,25 @@ class RowPlausibility:
     # Over a restart; see `agent.control.watch.learned_store`.
 
     def learned(self) -> "tuple[list[float], list[int]]":
-        """Return the factors of dP and pump speed, the factors of R1 and R6, and the numbers of the
-        suspect signals: supply, return, flow, dP. A second number, larger by `_OF_REASON` of the
-        reason, follows all these if the reason is not a relation.
+        """Return the factors of dP and pump speed, the factors of R1 and R6 (0: not learned), and
+        the numbers of the suspect signals: supply, return, flow, dP. A second number, larger by
+        `_OF_REASON` of the reason, follows all these if the reason is not a relation.
         """
-        factors = self.hydraulics.factors() + [self.heat_factor, self.model_factor]
+        is_learned = self._exchanger is None or self._learned_s > _FIRST_S
+        heat = [self.heat_factor, self.model_factor] if is_learned else [0.0, 0.0]
+        factors = self.hydraulics.factors() + heat
         suspects = [(i, s.suspect) for i, s in enumerate(self._signals()) if s.suspect]
         reasons = [i + _OF_REASON[reason] for i, reason in suspects if reason in _OF_REASON]
         return factors, [i for i, _ in suspects] + reasons
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
-        self.hydraulics.restore(factors[0], factors[1])
-        self.heat_factor, self.model_factor = _clamp_factor(factors[2]), _clamp_factor(factors[3])
+        heat, model = factors[2:4]
+        self.hydraulics.restore(factors[0], factors[1], heat > 0.0)
+        if heat > 0.0:
+            # Learning goes on from here: what is false since the restart must not become right.
+            self.heat_factor, self.model_factor = _clamp_factor(heat), _clamp_factor(model)
+            self._learned_s = _RESTORED_S
         for i, signal in enumerate(self._signals()):
             if i in suspects:
                 reasons = [r for r, more in _OF_REASON.items() if i + more in suspects]
@@ -156,7 +145,7 @@ class RowPlausibility:
 
     # Temperatures.
 
-    def _update_model(self, r: RowReadings, flow: "float | None") -> None:
+    def _update_model(self, r: "RowReadings", flow: "float | None") -> None:
         """Update the rise by R1 and the effectiveness of R6; None: not known."""
         self.heat_rise_k = self.effectiveness = None
         exchanger, fws_supply_c, fws_lpm = self._exchanger, r.fws_supply_c, r.fws_flow_lpm
@@ -169,7 +158,7 @@ class RowPlausibility:
             self.heat_rise_k = self.heat_factor * heat_w / exchanger.tcs_capacity(flow)
 
     def _compare(
-        self, r: RowReadings, flow: "float | None", supply: float, return_c: float, dt: float
+        self, r: "RowReadings", flow: "float | None", supply: float, return_c: float, dt: float
     ) -> None:
         """Compare both valid temperatures with R1 and R6."""
         rise_k = return_c - supply
@@ -213,7 +202,7 @@ class RowPlausibility:
             (self.supply if suspect == "supply" else self.return_signal).mark_suspect(RELATION)
             self._steady_s = self._fine_s = self._gross_s = 0.0
 
-    def _compare_facility(self, r: RowReadings, supply: "float | None", dt: float) -> None:
+    def _compare_facility(self, r: "RowReadings", supply: "float | None", dt: float) -> None:
         """Compare a supply whose return is suspect with the facility side, by R1 and R6: the wrong
         one of both may have become valid. The band has the error of the model at a small flow.
         """
@@ -282,7 +271,7 @@ class RowPlausibility:
             return ""
         return "supply" if supply_misfit < return_misfit else "return"
 
-    def _settle(self, r: RowReadings, flow: "float | None", dt: float) -> None:
+    def _settle(self, r: "RowReadings", flow: "float | None", dt: float) -> None:
         """Set the value of both temperatures: the readings, or their estimates."""
         supply = None if self.supply.suspect else r.supply_c
         return_c = None if self.return_signal.suspect else r.return_c
@@ -318,7 +307,7 @@ class RowPlausibility:
 
     def _rise(
         self,
-        r: RowReadings,
+        r: "RowReadings",
         supply: "float | None",
         return_c: "float | None",
         flow: "float | None",

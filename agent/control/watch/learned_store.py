@@ -80,9 +80,8 @@ class LearnedStore:
         has_changed = len(old) < _FACTORS or True in [
             100 * abs(new - last) > _CHANGE_PCT * last for new, last in zip(numbers, old)
         ]
-        if suspects == old[_FACTORS:] and not (
-            has_changed and now - self._written_at >= _INTERVAL_US
-        ):
+        is_due = now - self._written_at >= _INTERVAL_US or 0 in old[:_FACTORS]
+        if suspects == old[_FACTORS:] and not (has_changed and is_due):
             return
         if suspects and old:
             numbers = old[:_FACTORS]  # the factors of the time before the fault

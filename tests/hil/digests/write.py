@@ -68,6 +68,8 @@ _REASONS = (
         "a valve with stiction waits for a steady return; a shut branch is no false sensor",
     ),
     ("", "rates of the clock by lines, and more of its earlier states"),
+    ("cooling", "nothing learns while a branch is shut or a sensor is suspect"),
+    ("cooling", "an equal error of both temperatures raises the dew-point limit"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2

@@ -2,15 +2,15 @@
 """Both temperatures read too high: the exchanger seems to foul in minutes, and the limit rises."""
 
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.plausibility import RowReadings
-from agent.control.watch.exchanger_trend import ExchangerTrend
+from agent.control.law.row.exchanger_trend import ExchangerTrend
+from agent.control.law.row.readings import RowReadings
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
 FLOW_LPM, FWS_LPM, FWS_C, SUPPLY_C = 150.0, 90.0, 10.0, 21.5
 
 
-class Row:
+class SteadyRow:
     """A steady row; `offset_k`: equal error of both temperatures."""
 
     def __init__(self):
@@ -36,12 +36,12 @@ class Row:
 
 
 def test_healthy_row_has_no_error():
-    eq(Row().run(1200), 0.0)
+    eq(SteadyRow().run(1200), 0.0)
 
 
 def test_an_equal_error_of_both_temperatures_is_read_from_the_exchanger():
     for offset_k, error_k in ((0.9, 0.0), (3.0, 2.0), (5.0, 4.0), (9.0, 5.0), (-3.0, 0.0)):
-        row = Row()
+        row = SteadyRow()
         row.run(900)
         row.set_offset(offset_k)
         near(row.run(600), error_k, 0.05)
@@ -51,7 +51,7 @@ def test_an_equal_error_of_both_temperatures_is_read_from_the_exchanger():
 
 def test_the_learned_exchanger_does_not_hide_it():
     """The UA factor follows within minutes; only weeks would make it the usual one."""
-    row = Row()
+    row = SteadyRow()
     row.run(900)
     row.set_offset(4.0)
     row.exchanger.set_ua_factor(0.7)
@@ -62,7 +62,7 @@ def test_the_learned_exchanger_does_not_hide_it():
 
 def test_the_first_minutes_follow_the_learned_exchanger():
     """An exchanger that was fouled before the start is no error."""
-    row = Row()
+    row = SteadyRow()
     clean = row.exchanger.effectiveness_at(FLOW_LPM, FWS_LPM)
     row.exchanger.set_ua_factor(0.7)
     fouled = row.exchanger.effectiveness_at(FLOW_LPM, FWS_LPM)
@@ -75,12 +75,12 @@ def test_the_first_minutes_follow_the_learned_exchanger():
 
 def test_without_a_reading_or_a_rise_nothing_changes():
     for name in ("supply_c", "return_c", "fws_supply_c", "fws_flow_lpm"):
-        row = Row()
+        row = SteadyRow()
         row.run(900)
         row.set_offset(4.0)
         setattr(row.readings, name, None)
         eq((name, row.run(300)), (name, 0.0))
-    row = Row()
+    row = SteadyRow()
     row.run(900)
     row.set_offset(4.0)
     row.readings.supply_c = row.readings.return_c - 1.9

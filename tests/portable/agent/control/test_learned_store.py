@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Learned factors and suspect signals over a restart."""
 
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.row.readings import RowReadings
 from agent.control.watch.learned_store import KEY, LearnedStore
 from protocols.time_units import SECOND
-from tests.portable.support.check import eq
+from tests.portable.agent.control.law.test_plausibility import steady_row
+from tests.portable.support.check import eq, near
 
 
 class Unit:
@@ -66,6 +68,53 @@ def test_a_record_of_an_earlier_version_has_relations():
     row = RowPlausibility(None, 150.0)
     row.restore([1.0, 1.0, 1.0, 1.0], [0, 3])
     eq([signal.suspect for signal in row._signals()], ["relation", "", "", "relation"])
+
+
+def heated_unit(record=None):
+    """A unit with the exchanger; all temperatures agree with it."""
+    unit = Unit(record)
+    unit.row, unit.readings = steady_row()
+    return unit
+
+
+def run_heated(unit, seconds, drift_k_h=0.0):
+    for _ in range(seconds):
+        unit.now += SECOND
+        unit.readings.supply_c += drift_k_h / 3600.0
+        unit.row.step(unit.readings, 1.0)
+        unit.store.step(unit.row, unit.now)
+        for _, _, data in unit.store.outbox():
+            unit.record, unit.writes = data.split(b"\0", 1)[1], unit.writes + 1
+    return unit.row.supply.suspect
+
+
+def test_factors_of_the_temperatures_are_stored_when_they_are_learned():
+    unit = heated_unit()
+    run_heated(unit, 60)
+    eq((unit.record.split(b" ")[2:4], unit.writes), ([b"0", b"0"], 1))
+    run_heated(unit, 60)
+    near(int(unit.record.split(b" ")[2]), 1e6, 10.0)
+    near(int(unit.record.split(b" ")[3]), 1e6, 10.0)
+    eq(unit.writes, 2)
+    run_heated(unit, 600)
+    eq(unit.writes, 2)
+    row = steady_row()[0]
+    row.restore([16.8, 2.1, 0.0, 0.0], [])
+    eq((row.heat_factor, row.model_factor), (1.0, 1.0))
+
+
+def test_a_drift_is_found_although_restarts_interrupt_it():
+    """The factors of before a restart count: its first minute does not learn the error."""
+    unit = heated_unit()
+    run_heated(unit, 120)
+    found = []
+    for _ in range(6):
+        again = heated_unit(unit.record)
+        again.readings = unit.readings
+        found.append(run_heated(again, 150, 12.0))
+        unit = again
+    eq(found[-1], "relation")
+    assert unit.readings.supply_c - unit.row.supply.value > 1.0
 
 
 def test_record_is_written_rarely():

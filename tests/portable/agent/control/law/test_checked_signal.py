@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One measured signal: a reading that stands still while its estimate moves is suspect."""
 
-from agent.control.law.checked_signal import RATE, RELATION, CheckedSignal
+from agent.control.law.row.checked_signal import RATE, RELATION, CheckedSignal
 from tests.portable.support.check import eq
 
 

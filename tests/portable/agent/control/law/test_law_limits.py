@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """First values and exact limits of the control laws: what a changed line would move."""
 
-from agent.control.law.checked_signal import RANGE, RELATION, CheckedSignal
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.dew_point import DewPointLimit
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
 from agent.control.law.optimizer import FacilitySide, OptimalPoint, SetpointOptimizer
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.pump_speed import DP, FLOW, PumpSpeedControl
+from agent.control.law.row.checked_signal import RANGE, RELATION, CheckedSignal
+from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.test_plausibility import run, steady_row, suspects

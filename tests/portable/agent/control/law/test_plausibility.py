@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plausibility of the row's sensors: each false value is found, and valid again by agreement."""
 
-from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.exchanger import Exchanger
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
+from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
+from agent.control.law.row.readings import RowReadings
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
@@ -170,7 +171,7 @@ def test_a_shut_branch_is_no_false_sensor():
 
 
 def move_row(row, r, flow, kpa, seconds):
-    """Give the pressure at once and the flow with the lag of its meter."""
+    """Give the pressure immediately, and the flow with the lag of its meter."""
     r.dp_kpa = kpa
     for _ in range(seconds):
         r.flow_lpm += 0.4 * (flow - r.flow_lpm)
@@ -193,6 +194,30 @@ def test_a_shut_branch_is_not_learned_as_the_usual_row():
         eq((suspects(row)[2:], row.hydraulics.is_usual), (("", ""), True))
 
 
+def test_the_pumps_may_change_while_a_branch_is_shut():
+    """Two pumps at full speed for the hot load: they give more than the usual one would."""
+    row, r = steady_row()
+    run(row, r, 400)
+    r.is_row_usual, r.pump_pct = False, 100.0
+    move_row(row, r, 195.0, 230.0, 700)
+    r.is_row_usual = True
+    move_row(row, r, 233.0, 193.0, 20)
+    eq((suspects(row)[2:], row.hydraulics.is_usual), (("", ""), True))
+
+
+def test_a_sensor_that_fits_the_usual_row_again_becomes_valid():
+    """It was judged by the factors of a row that is gone."""
+    for says, reason in ((True, ""), (None, RELATION)):
+        row, r = steady_row()
+        run(row, r, 400)
+        r.is_row_usual = False
+        move_row(row, r, 105.0, 115.0, 600)
+        row.flow.mark_suspect(RELATION)
+        r.is_row_usual, r.flow_lpm, r.dp_kpa = says, 150.0, 80.0
+        run(row, r, 120)
+        eq((says, row.flow.suspect), (says, reason))
+
+
 def test_a_false_sensor_is_found_while_a_branch_is_shut():
     for name, value, index in (("dp_kpa", 0.0, 3), ("flow_lpm", 0.0, 2), ("dp_kpa", 300.0, 3)):
         row, r = steady_row()
@@ -204,8 +229,8 @@ def test_a_false_sensor_is_found_while_a_branch_is_shut():
         near(row.flow.value, 105.0, 2.0)
 
 
-def test_the_doubt_of_the_protection_stops_the_learning():
-    """A small pump speed: the own evidence is too coarse. Its word ends the doubt too."""
+def test_the_word_of_the_protection_stops_the_learning():
+    """A small pump speed: the own evidence is too coarse. Its word ends this too."""
     row, r = steady_row()
     run(row, r, 400)
     usual = row.learned()[0]

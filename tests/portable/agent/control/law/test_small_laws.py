@@ -4,9 +4,9 @@
 Each table has a value on both sides of a limit. All values are exact in 32 bits.
 """
 
-from agent.control.law.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from agent.control.law.dew_guard import DRY, NEAR, WET, DewGuard
 from agent.control.law.proof_test import ProofTests
+from agent.control.law.row.checked_signal import RANGE, RATE, RELATION, CheckedSignal
 from tests.portable.support.check import eq
 
 

@@ -10,7 +10,6 @@ intended change of a law, write the new records from the root of the repository:
 A record has ten sums of the outputs, with weights, so that changes do not cancel.
 """
 
-from agent.control.law.checked_signal import CheckedSignal
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.dew_guard import DewGuard
 from agent.control.law.dew_point import DewPointLimit
@@ -20,9 +19,11 @@ from agent.control.law.feedforward import FeedforwardControl
 from agent.control.law.offset_calibration import OffsetCalibration
 from agent.control.law.optimizer import SetpointOptimizer
 from agent.control.law.pi import PiController
-from agent.control.law.plausibility import RowPlausibility, RowReadings
+from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.proof_test import ProofTests
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
+from agent.control.law.row.checked_signal import CheckedSignal
+from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.trace_records import RECORDS

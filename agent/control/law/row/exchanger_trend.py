@@ -18,7 +18,7 @@ the slow UA follows the learned one; a restart begins this time again.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.control.law.exchanger import Exchanger
-    from agent.control.law.plausibility import RowReadings
+    from agent.control.law.row.readings import RowReadings
 
 _YOUNG_S = 599.5
 _HOURLY_FALL, _HOURLY_RISE = 1 / 200, 1 / 2

@@ -11,18 +11,19 @@ The third of three values that does not agree is suspect. A flow below R3 with a
 the shut-off pressure, is no false sensor: a branch of the row is shut.
 
 The factors of the usual row learn only while nothing speaks against it: no suspect sensor, no shut
-branch, and no doubt of the protection (`RowReadings.is_row_usual`). Otherwise they stay, and a
-second pair follows the present row: it finds a false sensor there. When the usual row is back, its
-factors fit immediately. Another row becomes the usual one if the protection calls it usual for
-`_ADOPT_S`, or without its word in hours. In the first `_YOUNG_S` it is the one that lasts longer.
+branch, and a protection that calls the row usual (`RowReadings.is_row_usual`). Otherwise they stay,
+and a second pair follows the present row: it finds a false sensor there. When the usual row is
+back, its factors fit immediately. Another row becomes the usual one if the protection calls it
+usual for `_ADOPT_S`, or without its word in hours. In the first `_YOUNG_S` it is the one that lasts
+longer.
 """
 
-from agent.control.law.checked_signal import RELATION, CheckedSignal
 from agent.control.law.deterministic_math import sqrt_det
+from agent.control.law.row.checked_signal import RELATION, CheckedSignal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.control.law.plausibility import RowReadings
+    from agent.control.law.row.readings import RowReadings
 
 # between whole steps of 1 s: see docs/project/decisions.md, thresholds
 _PROOF_S, _METER_LAG_S = 1.5, 1.5
@@ -113,9 +114,11 @@ class RowHydraulics:
         """Return the factors of the usual row: of dP, of the pump speed."""
         return [self._usual.dp_factor, self._usual.pump_factor]
 
-    def restore(self, dp_factor: float, pump_factor: float) -> None:
-        """Take over the factors of the usual row from before a restart."""
-        self._usual, self._usual_s = FlowFactors(dp_factor, pump_factor), _YOUNG_S
+    def restore(self, dp_factor: float, pump_factor: float, is_old: bool) -> None:
+        """Take over the factors of the usual row from before a restart. `is_old`: they were learned
+        for some time.
+        """
+        self._usual, self._usual_s = FlowFactors(dp_factor, pump_factor), _YOUNG_S * is_old
 
     def step(self, r: "RowReadings", dt: float) -> None:
         """Compare the flow, dP and the speed of the pumps: the third of three is suspect."""
@@ -138,6 +141,8 @@ class RowHydraulics:
         self._settle(r, flow, used, dt)
         if flow is not None and not (self.flow.suspect or self.dp.suspect):
             self._follow_row(flow, r, dt)
+        if self._present is not None:
+            self._leave_present(r, dt)
 
     def _judge(
         self, flow: float, by_dp: float, by_pump: float, used: FlowFactors, dt: float
@@ -155,11 +160,11 @@ class RowHydraulics:
 
     def _is_opening(self, flow: float) -> bool:
         """Return whether flow and pressure go back towards those of the usual row."""
-        present, usual_lpm = self._present, self._usual.by_pump
-        if present is None or present.by_dp is None or present.by_pump is None or usual_lpm is None:
+        present, most_lpm = self._present, self._usual.by_dp
+        if present is None or present.by_dp is None or present.by_pump is None or most_lpm is None:
             return False
         half = self._tolerance / 2.0
-        return present.by_dp + half < present.by_pump < flow - half < usual_lpm + half
+        return present.by_dp + half < present.by_pump < flow - half < most_lpm + half
 
     def _settle(self, r: "RowReadings", flow: "float | None", used: FlowFactors, dt: float) -> None:
         """Set the value of both signals: the readings, or their estimates."""
@@ -178,9 +183,9 @@ class RowHydraulics:
 
     def _follow_row(self, flow: float, r: "RowReadings", dt: float) -> None:
         """Learn from the readings: for the usual row, or only for the present one."""
-        is_doubtful = r.is_row_usual is False or self._usual.is_shut(flow, self._tolerance)
+        is_other = r.is_row_usual is False or self._usual.is_shut(flow, self._tolerance)
         may_learn = flow >= 2.0 * self._tolerance
-        if self._present is None and is_doubtful:
+        if self._present is None and is_other:
             self._present, self._other_s = self._usual.copy(), 0.0
             self._called_usual_s = self._fits_s = 0.0
         present = self._present
@@ -196,13 +201,25 @@ class RowHydraulics:
                 self._usual.learn(flow, r, _HOURS_S, dt)
         is_longer = self._usual_s < min(self._other_s, _YOUNG_S) and r.is_row_usual is not False
         self._called_usual_s = self._called_usual_s + dt if r.is_row_usual else 0.0
-        by_dp = self._usual.by_dp
-        fits = by_dp is not None and -self._tolerance < 2.0 * (flow - by_dp) < self._tolerance
-        self._fits_s = self._fits_s + dt if fits and not is_doubtful else 0.0
+        if self._called_usual_s >= _ADOPT_S or is_longer:
+            self._usual, self._usual_s, self._present = present, self._other_s, None
+
+    def _leave_present(self, r: "RowReadings", dt: float) -> None:
+        """Forget the present row if flow and pressure fit the usual one again for `_FITS_S`. A
+        suspect sensor fits too if the protection agrees: it was judged by the factors of the other
+        row.
+        """
+        flow, kpa, tolerance = r.flow_lpm, r.dp_kpa, self._tolerance
+        is_suspect = self.flow.suspect or self.dp.suspect
+        is_usual = r.is_row_usual or (r.is_row_usual is None and not is_suspect)
+        if flow is None or kpa is None or kpa <= 0.0 or not is_usual:
+            self._fits_s = 0.0
+            return
+        apart = flow - self._usual.dp_factor * sqrt_det(kpa)
+        fits = -tolerance < 2.0 * apart < tolerance and not self._usual.is_shut(flow, tolerance)
+        self._fits_s = self._fits_s + dt if fits else 0.0
         if self._fits_s >= _FITS_S:
             self._present = None
-        elif self._called_usual_s >= _ADOPT_S or is_longer:
-            self._usual, self._usual_s, self._present = present, self._other_s, None
 
 
 def _is_third(value: float, first: float, second: float, tolerance: float) -> bool:

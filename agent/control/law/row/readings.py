@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readings of the row in one cycle, before the checks of `agent.control.law.plausibility`.
+
+Does not read sensors; see `agent.control.sensors`.
+"""
+
+
+class RowReadings:
+    """Readings of a cycle before the checks; None: unknown. `is_row_usual`: the word of the
+    protection; see `agent.control.law.row.hydraulics`.
+    """
+
+    def __init__(self) -> None:
+        self.supply_c: float | None = None
+        self.return_c: float | None = None
+        self.flow_lpm: float | None = None
+        self.dp_kpa: float | None = None
+        self.fws_supply_c: float | None = None
+        self.fws_return_c: float | None = None
+        self.fws_flow_lpm: float | None = None
+        self.pump_pct: float | None = None
+        self.redundant_supply_c: float | None = None
+        self.is_row_usual: bool | None = None
