@@ -18,7 +18,8 @@ _KELVIN = 273.15
 _MAGNUS, _MAGNUS_C, _MAGNUS_LOG = 17.625, 243.04, log(610.94)
 _MAX_STEPS = 12
 _SOLVED_K, _MARGIN_K = 4e-9, 1e-9
-"""The last step was below `_SOLVED_K`; the slope is right within 14 %, so the error is below `_MARGIN_K`."""
+"""The last step is below `_SOLVED_K`; the slope is right within 14 %, so the rest is below the
+margin."""
 
 
 def saturation_pa(celsius: float) -> float:
