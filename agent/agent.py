@@ -371,7 +371,8 @@ class Agent:
     def outbox(self) -> "Actions":
         """Return the requests for the ports, in order: (port, operation, data)."""
         out = self._out[:]
-        self._out.clear()
+        if out:
+            self._out.clear()
         for link in self.links:
             if link.requests:
                 out.extend(link.outbox())

@@ -9,10 +9,10 @@ The state of a device is the first that applies: "wrong model" (the agent writes
 "lost" (no reply), "refuses" (write unverified: it does not show the requested value), "unproven"
 (not identified yet), "ok". `response_us` is its smoothed response time. `answered_us` is the
 monotonic time of its last reply. Both are null before the first reply. `load_milli_pct` of a bus is
-the used fraction of the wire time since the last snapshot.
+the used fraction of the wire time since the last snapshot. The names are those of the
+configuration: they need no escapes (`agent.config.validate.is_valid_name`).
 """
 
-from agent.core.json_writer import quote
 from drivers.device.identity import MATCH
 
 TYPE_CHECKING = False
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from drivers.modbus.bus import Bus
 
 _DEVICE = (
-    '{"name":%s,"bus":%s,"unit":%d,"state":"%s","transactions":%d,"errors":%d,'
+    '{"name":"%s","bus":"%s","unit":%d,"state":"%s","transactions":%d,"errors":%d,'
     '"response_us":%s,"answered_us":%s}'
 )
 _BUS = (
-    '{"name":%s,"open":%s,"load_milli_pct":%d,"overload":%s,"transactions":%d,"errors":%d,'
+    '{"name":"%s","open":%s,"load_milli_pct":%d,"overload":%s,"transactions":%d,"errors":%d,'
     '"timeouts":%d,"retries":%d,"dead_units":%d}'
 )
 _BOOL = ("false", "true")
@@ -55,8 +55,8 @@ def devices_json(fieldbus: "Fieldbus") -> str:
         rows.append(
             _DEVICE
             % (
-                quote(session.name),
-                quote(fieldbus.names[fieldbus.buses.index(session.bus)]),
+                session.name,
+                fieldbus.names[fieldbus.buses.index(session.bus)],
                 session.unit,
                 device_state(session),
                 session.transactions,
@@ -81,7 +81,7 @@ def buses_json(fieldbus: "Fieldbus", now: int) -> str:
 
 def _bus(name: str, bus: "Bus", overloaded: bool, now: int) -> str:
     return _BUS % (
-        quote(name),
+        name,
         _BOOL[bus.open],
         bus.load_milli_pct(now),
         _BOOL[overloaded],

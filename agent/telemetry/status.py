@@ -24,7 +24,8 @@ STATUS_VERSION = 1
 _PERIOD_US = SECOND
 _WRITE_US = 800 * MILLISECOND
 _BOOL = ("false", "true")
-_HEAD = '{"version":%d,"site":%s,"unit":%s,"mono_us":%d,"utc_us":%s,"state":"%s"'
+_HEAD = '{"version":%d,"site":"%s","unit":"%s","mono_us":%d,"utc_us":%s,"state":"%s"'
+"""The names of the configuration need no escapes (`agent.config.validate.is_valid_name`)."""
 _CLOCK = (
     '{"state":"%s","bound_us":%s,"budget_us":{%s},"accepted":%d,"rejected":%d,"flags":[%s],'
     '"source":"%s","rate_ppt":%s,"skew_ppt":%s,"leap_s":%d,"late":%d,"relabelled":%d,'
@@ -163,20 +164,27 @@ def _null(value: "int | None") -> "int | str":
     return "null" if value is None else value
 
 
+def _milli(value: "float | None") -> "int | str":
+    """Return thousandths as `to_milli`, in one call: the status has many of them."""
+    if value is None:
+        return "null"
+    return int(value * 1000 + (0.5 if value >= 0 else -0.5))
+
+
 def _texts(values: "list[str]") -> str:
     return ",".join([quote(text) for text in values])
 
 
 def _milli_list(values: "list[float | None]") -> str:
-    return ",".join([str(_null(to_milli(value))) for value in values])
+    return ",".join([str(_milli(value)) for value in values])
 
 
 def _head(agent: "StatusSource", now: int) -> str:
     config = agent.config
     return _HEAD % (
         STATUS_VERSION,
-        quote(config.site),
-        quote(config.unit),
+        config.site,
+        config.unit,
         now,
         _null(agent.clock.utc(now)),
         agent.supervisor.state,
@@ -222,11 +230,11 @@ def _supply(agent: "StatusSource", now: int) -> str:
     loop, return_sensor = agent.supply_loop, agent.return_sensor
     return _SUPPLY % (
         loop.sensor.quality(now),
-        _null(to_milli(loop.sensor.value(now))),
-        _null(to_milli(loop.setpoint) if loop.config.actuators else None),
-        _null(to_milli(return_sensor.value(now)) if return_sensor else None),
-        _null(to_milli(loop.valve.position())),
-        _null(to_milli(loop.valve.command_pct)),
+        _milli(loop.sensor.value(now)),
+        _milli(loop.setpoint if loop.config.actuators else None),
+        _milli(return_sensor.value(now) if return_sensor else None),
+        _milli(loop.valve.position()),
+        _milli(loop.valve.command_pct),
     )
 
 
@@ -234,8 +242,8 @@ def _pressure(agent: "StatusSource", now: int) -> str:
     loop = agent.pressure_loop
     return _PRESSURE % (
         loop.sensor.quality(now),
-        _null(to_milli(loop.sensor.value(now))),
-        _null(to_milli(loop.setpoint) if loop.config.actuators else None),
+        _milli(loop.sensor.value(now)),
+        _milli(loop.setpoint if loop.config.actuators else None),
         _milli_list([pump.speed() for pump in loop.pumps]),
         _milli_list([pump.command_pct for pump in loop.pumps]),
     )

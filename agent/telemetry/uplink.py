@@ -147,7 +147,7 @@ class Uplink:
 
     def deadline(self) -> int:
         """Return the next deadline, monotonic µs."""
-        due, link_wake_at = self._client.deadline(), self.link.wake_at
+        due, link_wake_at = self._client.wake_at, self.link.wake_at
         return due if due < link_wake_at else link_wake_at
 
     def listen(self, topic: str, listener: "Listener") -> None:
@@ -237,8 +237,6 @@ class Uplink:
         """Return the requests for the port, in order."""
         link = self.link
         out = link.outbox() if link.requests else []
-        if link.is_open:
-            data = self._client.take_output()
-            if data:
-                out.extend([(link.port, "write", packet) for packet in data])
+        if link.is_open and self._client.output:
+            out.extend([(link.port, "write", packet) for packet in self._client.take_output()])
         return out

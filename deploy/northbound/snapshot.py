@@ -7,6 +7,7 @@ is not known has the raw value None, never 0 and never an old value.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,9 +43,11 @@ class PointValue:
     age_ms: int | None
 
 
+@functools.cache
 def absent_points() -> Mapping[str, PointValue]:
-    """Return all points of the table without values."""
-    return {key: PointValue(key, None, "absent", None) for key in point_table()}
+    """Return all points of the table without values; it cannot be changed."""
+    points = {key: PointValue(key, None, "absent", None) for key in point_table()}
+    return MappingProxyType(points)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,9 @@ class SerialLine(DeviceLine):
     def write(self, data: bytes) -> None:
         """Send the agent's bytes to the device."""
         world = self._world
-        start = max(world.now, self._out_busy_until)
+        start = world.now
+        if start < self._out_busy_until:
+            start = self._out_busy_until
         self._out_busy_until = end = start + len(data) * self._char_us
         world.schedule(end, self._arrive, data)
 
@@ -127,7 +129,9 @@ class SerialLine(DeviceLine):
     def _send(self, replies: Replies) -> None:
         world, chunk = self._world, self.chunk
         for delay, data in replies:
-            at = max(world.now + delay, self._in_busy_until)
+            at = world.now + delay
+            if at < self._in_busy_until:
+                at = self._in_busy_until
             size = len(data)
             if size <= chunk:  # the usual case
                 if size:

@@ -87,8 +87,10 @@ class _ExpectationTracker:
             self.streak_start_s = None
             return
         self.met_count += 1
-        self.streak_start_s = at_s if self.streak_start_s is None else self.streak_start_s
-        self.longest_streak_s = max(self.longest_streak_s, at_s - self.streak_start_s)
+        if self.streak_start_s is None:
+            self.streak_start_s = at_s
+        elif self.longest_streak_s < at_s - self.streak_start_s:
+            self.longest_streak_s = at_s - self.streak_start_s
 
     def failure(self) -> str | None:
         """Return the failure as one line, or None."""

@@ -86,7 +86,10 @@ class MqttClient:
         self._sent_at = 0
         self._received_at = 0
         self._response_due = NEVER
-        self._out: list[bytes] = []
+        self.output: list[bytes] = []
+        """Packets that `take_output` returns."""
+        self.wake_at = NEVER
+        """Time of the next `wake`, or NEVER; as `deadline`, without a call."""
         self._events: list[tuple[object, ...]] = []
         self._last_packet_id = 0
         # (packet id, packet, tag) in publish order; a dict has no order on MicroPython
@@ -112,7 +115,7 @@ class MqttClient:
     @property
     def can_publish(self) -> bool:
         """True if `publish` accepts a QoS 1 message now."""
-        has_space = len(self._inflight) < self._max_inflight and len(self._out) < _MAX_UNSENT
+        has_space = len(self._inflight) < self._max_inflight and len(self.output) < _MAX_UNSENT
         return has_space and self._accepts()
 
     def _accepts(self) -> bool:
@@ -155,6 +158,7 @@ class MqttClient:
         """Handle a closed transport. Keeps only unacknowledged QoS 1 publishes."""
         self._reset(now)
         self._state = _CLOSED
+        self.wake_at = NEVER
 
     def receive(self, data: bytes, now: int) -> None:
         """Handle received bytes."""
@@ -172,6 +176,7 @@ class MqttClient:
             return
         if self._reader.error:
             self._fail(self._reader.error)
+        self.wake_at = self.deadline()
 
     def wake(self, now: int) -> None:
         """Handle a deadline."""
@@ -184,10 +189,10 @@ class MqttClient:
             self._fail("no PINGRESP")
         else:
             self._send(packets.PINGREQ_PACKET)
-            self._response_due = now + self._timeout_us
+            self.wake_at = self._response_due = now + self._timeout_us
 
     def deadline(self) -> int:
-        """Return the time of the next `wake`, or NEVER."""
+        """Compute `wake_at`, the time of the next `wake`, or NEVER."""
         if self._state == _CONNECTING or self._response_due != NEVER:
             return self._response_due
         if self._state != _CONNECTED or not self._keepalive_us:
@@ -197,10 +202,10 @@ class MqttClient:
 
     def take_output(self) -> "list[bytes]":
         """Return and clear the packets to send."""
-        if not self._out:
+        if not self.output:
             return []
-        packets = self._out
-        self._out = []
+        packets = self.output
+        self.output = []
         return packets
 
     def take_events(self) -> "list[tuple[object, ...]]":
@@ -236,7 +241,7 @@ class MqttClient:
         waiting in the output. `tag` comes back with the acknowledgement of a QoS 1 message.
         `EncodeError` for a bad topic or QoS, or a packet longer than `max_packet`.
         """
-        if not self._accepts() or len(self._out) >= _MAX_UNSENT:
+        if not self._accepts() or len(self.output) >= _MAX_UNSENT:
             return False
         head = self._topic_cache.get(topic) or self._cache_topic(topic)
         if packets.check_qos(qos) == 0:
@@ -279,13 +284,14 @@ class MqttClient:
         self._now = self._sent_at = self._received_at = now
         self._response_due = NEVER
         self._reader.reset()
-        self._out = []
+        self.output = []
         self._subscriptions = []
 
     def _send(self, packet: bytes) -> None:
         # publish() has no time argument: the last known time is early, which is the safe side
         self._sent_at = self._now
-        self._out.append(packet)
+        self.wake_at = self.deadline()
+        self.output.append(packet)
 
     def _check_size(self, packet: bytes) -> bytes:
         if len(packet) > self.max_packet:
@@ -310,7 +316,7 @@ class MqttClient:
 
     def _finish(self) -> None:
         self._state = _ENDED
-        self._response_due = NEVER
+        self._response_due = self.wake_at = NEVER
 
     def _fail(self, reason: str) -> None:
         self._finish()

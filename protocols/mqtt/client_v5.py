@@ -73,12 +73,12 @@ class MqttClientV5(MqttClient):
         """See `MqttClient.publish`. The kept packet has no alias: an alias ends with its
         connection.
         """
-        count_before = len(self._out)
+        count_before = len(self.output)
         if not MqttClient.publish(self, topic, payload, qos, retain, tag):
             return False
-        if self._alias_limit and len(self._out) == count_before + 1:
+        if self._alias_limit and len(self.output) == count_before + 1:
             packet_id = self._inflight[-1][0] if qos else 0
-            self._out[-1] = self._build_aliased(topic, payload, retain, packet_id)
+            self.output[-1] = self._build_aliased(topic, payload, retain, packet_id)
         return True
 
     def _build_publish(self, head: bytes, payload: bytes, retain: bool, packet_id: int) -> bytes:

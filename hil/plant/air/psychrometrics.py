@@ -9,12 +9,17 @@ are in degC, pressures in Pa, relative humidity in % (0 to 100).
 
 from __future__ import annotations
 
-from math import exp, log
+from math import exp, inf, log
 
 STANDARD_PA = 101_325.0
 _RATIO = 0.621945  # molar mass of water over that of dry air
 _R_AIR = 287.055  # J/(kg K)
 _KELVIN = 273.15
+_MAGNUS, _MAGNUS_C, _MAGNUS_LOG = 17.625, 243.04, log(610.94)
+_MAX_STEPS = 12
+_SOLVED_K, _MARGIN_K = 4e-9, 1e-9
+"""The last step is below `_SOLVED_K`; the slope is right within 14 %, so the rest is below the
+margin."""
 
 
 def saturation_pa(celsius: float) -> float:
@@ -28,15 +33,42 @@ def saturation_pa(celsius: float) -> float:
 
 
 def dew_point_c(celsius: float, humidity_pct: float) -> float:
-    """Return the temperature at which this air is saturated, degC; humidity above 0 %."""
-    vapour = saturation_pa(celsius) * max(humidity_pct, 0.1) / 100.0
-    low, high = -60.0, celsius + 1e-9
+    """Return the temperature at which this air is saturated, degC; humidity above 0 %.
+
+    It is the result of a bisection, to the last bit. `_estimate_dew` decides the steps that are far
+    from it; only the last ones need the saturation pressure.
+    """
     if humidity_pct >= 100.0:
         return celsius
+    vapour = saturation_pa(celsius) * max(humidity_pct, 0.1) / 100.0
+    low, high = -60.0, celsius + 1e-9
+    below, above = _estimate_dew(vapour)
     for _ in range(40):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if saturation_pa(middle) < vapour else (low, middle)
+        if middle < below or (middle < above and saturation_pa(middle) < vapour):
+            low = middle
+        else:
+            high = middle
     return 0.5 * (low + high)
+
+
+def _estimate_dew(vapour: float) -> tuple[float, float]:
+    """Return two temperatures, degC, with the dew point between them.
+
+    Newton's method with the slope of the Magnus formula (Alduchov and Eskridge 1996). It begins
+    with the dew point of that formula. Without a solution, at the step of `saturation_pa` at 0 degC
+    for one, all temperatures are between them.
+    """
+    pressure_log = log(vapour)
+    excess = pressure_log - _MAGNUS_LOG
+    dew = _MAGNUS_C * excess / (_MAGNUS - excess)
+    for _ in range(_MAX_STEPS):
+        slope = _MAGNUS * _MAGNUS_C / (dew + _MAGNUS_C) ** 2
+        step = (pressure_log - log(saturation_pa(dew))) / slope
+        dew += step
+        if -_SOLVED_K < step < _SOLVED_K:
+            return dew - _MARGIN_K, dew + _MARGIN_K
+    return -inf, inf
 
 
 def humidity_pct(celsius: float, dew_c: float) -> float:

@@ -73,6 +73,23 @@ def test_saturated_air_has_its_dew_point() -> None:
     assert wet_bulb_c(20.0, 20.0) == pytest.approx(20.0, abs=0.01)
 
 
+def test_the_dew_point_is_that_of_a_plain_bisection() -> None:
+    """Records have its bits, so the quick way must end at the same number."""
+    rng = Random(5)
+    for number in range(3000):
+        dry_c = rng.uniform(-40.0, 90.0) if number % 3 else rng.uniform(0.0, 30.0)
+        humidity = rng.uniform(0.0, 100.0)
+        if number % 3 == 0:  # beside the step of the saturation pressure at 0 degC
+            humidity = 100 * saturation_pa(rng.uniform(-0.02, 0.02)) / saturation_pa(dry_c)
+        low, high = -60.0, dry_c + 1e-9
+        vapour = saturation_pa(dry_c) * max(humidity, 0.1) / 100.0
+        for _ in range(40):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if saturation_pa(middle) < vapour else (low, middle)
+        expected = dry_c if humidity >= 100.0 else 0.5 * (low + high)
+        assert dew_point_c(dry_c, humidity) == expected, (dry_c, humidity)
+
+
 # Coolant, against CoolProp.
 
 

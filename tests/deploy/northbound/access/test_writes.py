@@ -25,7 +25,7 @@ from deploy.northbound.bacnet.set_points import SetPointWrites
 from deploy.northbound.modbus import layout
 from deploy.northbound.modbus.server import ModbusClient
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
-from deploy.northbound.record import SnapshotSource
+from deploy.northbound.record import POINTS, SnapshotSource
 from deploy.ops import keys
 from drivers.ports.cpython.local import SOCKET
 from tests.deploy.northbound.record_writer import stamped
@@ -48,6 +48,7 @@ class SiteBench:
         self.socket.bind(str(folder / SOCKET))
         self.audit = FakeAudit()
         self.now = 0.0
+        self._written: dict[str, bytes] = {}
         self.writer = self.new_writer()
         self.run(6)
 
@@ -75,8 +76,10 @@ class SiteBench:
                     break
             self.rig.run(0.5)
             for name, data in self.rig.records.items():
-                (self.folder / "new").write_bytes(stamped(data))
-                os.replace(self.folder / "new", self.folder / name)
+                if name == POINTS or self._written.get(name) != data:
+                    (self.folder / "new").write_bytes(stamped(data))
+                    os.replace(self.folder / "new", self.folder / name)
+                    self._written[name] = data
             self.writer.tick()
 
     def submit(self, request: SetPointChange | UnitCommand) -> str:

@@ -378,3 +378,41 @@ def test_long_message_before_connack_is_an_error() -> None:
     client.connection_opened(0)
     client.receive(packets.build_packet(0x32, b"\x00\x01a\x12\x34" + b"z" * 8192), 1)
     eq(client.take_events(), [("broken", "packet 100 before CONNACK")])
+
+
+def act(client: MqttClient, choice: int, now: int, number: int) -> None:
+    """Do one of ten calls."""
+    received = {1: CONNACK, 4: b"\x40\x02\x00\x01", 5: b"\xd0\x00", 8: b"\xd0\x01\x00"}
+    if choice in received:
+        client.receive(received[choice], now)
+    elif choice == 0:
+        client.connection_opened(now)
+    elif choice == 2:
+        client.publish("a", b"x", number & 1)
+    elif choice == 3:
+        client.subscribe("a")
+    elif choice == 6:
+        client.wake(now)
+    elif choice == 7:
+        client.disconnect()
+    else:
+        client.connection_closed(now)
+
+
+def test_the_kept_deadline_is_the_computed_one() -> None:
+    """The agent reads `wake_at` in each turn; every call that moves the deadline sets it."""
+    for early in (False, True):
+        client, now, number = MqttClient("u1"), 0, 7
+        client.set_publish_early(early)
+        seen = set()
+        for _ in range(600):
+            number = (number * 1103515245 + 12345) & 0x7FFFFFFF
+            choice = (number >> 12) % 24
+            choice = choice if choice < 10 else choice % 7
+            is_due = choice == 6 and client.deadline() < NEVER
+            now = client.deadline() if is_due else now + (number >> 20) * 1000
+            act(client, choice, now, number)
+            client.take_output()
+            eq(client.wake_at, client.deadline())
+            seen.add(client.wake_at < NEVER)
+        eq(seen, {False, True})
