@@ -55,7 +55,7 @@ class ClockOutput:
         self._base = self._anchor = self._offset_ns = self._rate_ppt = 0
         self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
         self._source: TimeSource = self.nmea
-        self._last_good = self._selected_at = 0
+        self._last_good = self._selected_at = self._set_at = 0
         self.whole_second_steps = self._step_count = self._good_count = 0
         self.receiver = 0
         """The index of the followed receiver; see `agent.gnss.group`."""
@@ -98,6 +98,24 @@ class ClockOutput:
         limits = None if self.second_source is None else self.second_source.at(now)
         base = self._base * _NS
         return None if limits is None else (limits[0] - base, limits[1] - base)
+
+    def _step_dispute(self) -> "StepDispute":
+        """Return the contradiction of whole fixes; its code is loaded with the first one."""
+        dispute = self.dispute
+        if dispute is None:
+            from agent.clock.dispute import StepDispute  # noqa: PLC0415 - rare, and memory is short
+
+            dispute = self.dispute = StepDispute(self.holdover.limit_ppt // 1000, self._set_at)
+        dispute.track(self.offset or 0)
+        return dispute
+
+    def _step_with_former(self, residual: int, now: int, allowed: int, seconds: int) -> None:
+        """Step by a second and keep the former one in the bound, as after a contradiction."""
+        dispute = self._step_dispute()
+        dispute.add(residual, allowed, now)
+        dispute.follow(residual, self.subsecond_bound_us(now) or 0, now)
+        self.step_whole_seconds(seconds)
+        self.leap.expect_month_end(now + (self.offset or 0))
 
     def _disputed_us(self, now: int) -> int:
         dispute = self.dispute

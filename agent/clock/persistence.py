@@ -42,8 +42,9 @@ TIME_STORE = AlarmRecord(
 )
 KEY = "clock.state"
 VERSION = 1
-_MAX_MISMATCH_US = 2 * SECOND
-"""A monotonic clock that leads to UTC within this limit does not do so by chance."""
+_MAX_MISMATCH_US = SECOND // 2
+"""A monotonic clock that leads to UTC within this limit does not do so by chance, and the whole
+seconds are those of the record."""
 _AGEING_PPB = 100
 _RANGE_CENTI_C = 5_500
 """The temperature can be any other one at the next start."""

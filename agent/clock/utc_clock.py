@@ -99,7 +99,7 @@ class UtcClock(ClockOutput):
         self.cross_checker: CrossCheck | None = None
         self.fix_filter: Callable[[Fix], bool] | None = None
         self._first_fixes: list[tuple[int, int]] = []
-        self._last_sample = self._set_at = self._late_count = self._step_s = 0
+        self._last_sample = self._late_count = self._step_s = 0
         self._window = (0, 0)
         """The interval of the sentences in which a second can begin, at `_window_at`."""
         self._window_at = -_WINDOW_FOR_US
@@ -384,17 +384,15 @@ class UtcClock(ClockOutput):
             self._step_count = self._step_count + 1 if seconds == self._step_s else 1
             self._step_s = seconds
             if self._step_count >= CONSISTENT_COUNT:
-                self.step_whole_seconds(seconds)
+                if self.leap.uncertain or leap_possible:
+                    self.step_whole_seconds(seconds)
+                else:  # minutes after the end of a month: both can be true
+                    self._step_with_former(residual, now, allowed, seconds)
                 return True
             if leap_possible and abs(seconds) == 1:
                 self._good_fix(now)
                 return False  # not a false time yet; the error bound covers one second
-        dispute = self.dispute
-        if dispute is None:
-            from agent.clock.dispute import StepDispute  # noqa: PLC0415 - rare, and memory is short
-
-            dispute = self.dispute = StepDispute(self.holdover.limit_ppt // 1000, self._set_at)
-        dispute.track(self.offset or 0)
+        dispute = self._step_dispute()
         if dispute.add(residual, allowed, now):
             self._follow_fixes(dispute, residual, now)
             return True

@@ -81,14 +81,18 @@ class ErrorBudget:
         return max(bound, self._other_ns(source, (lo, hi), offset_ns, now))
 
     def _range(self, source: "TimeSource", now: int, limits: "Range | None") -> "Range":
-        """Return the interval of a source. With `limits` a drag reaches no further than these."""
+        """Return the interval of a source. With `limits` a drag reaches no further than these.
+
+        If the source is not known to be true, it also contains `limits`: one of both is true.
+        """
         lo, hi = source.stated(now)
-        if limits is None or source.is_disputed():
+        if limits is None:
             return lo, hi
         low, high = source.stated(now, False)
         system = self._system_ns(source)
-        if limits[0] > high + system or limits[1] < low - system:
-            return lo, hi
+        apart = limits[0] > high + system or limits[1] < low - system
+        if apart or source.is_disputed() or source.interval.is_young(now):
+            return min(lo, limits[0] + system), max(hi, limits[1] - system)
         return min(low, max(lo, limits[0] + system)), max(high, min(hi, limits[1] - system))
 
     def terms(

@@ -135,6 +135,10 @@ class OffsetInterval:
         self._marks = []
         self._slopes = {}
 
+    def is_young(self, now: int) -> bool:
+        """Return whether it began so late that it can be false from its begin on."""
+        return not self._marks or now - self._marks[0].t < _GUARD
+
     def rates(self, mark: Mark, now: int) -> "tuple[int, int]":
         """Return the limits of the rate at `now` from those of a mark, ppt."""
         if mark is not self.present:

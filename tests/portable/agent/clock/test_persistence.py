@@ -214,6 +214,17 @@ def test_leap_seconds_are_known_if_monotonic_continued():
     eq((same.flags(), other.flags()), ([], ["leap_uncertain"]))
 
 
+def test_a_record_of_hours_does_not_confirm_another_second():
+    # Its clock can be 100 ppm off: after 10,000 s that is a second.
+    for elapsed, wrong, flags in ((1500, 0, []), (10_000, 1, ["leap_uncertain"])):
+        clock = UtcClock(50_000)
+        clock.time_record = TimeRecord(record(utc_us=UTC, mono_us=100 * SECOND))
+        for i in range(3):
+            at = elapsed + i
+            clock.add_fix(ReferenceFix(UTC + (at + wrong) * SECOND, (at + 100) * SECOND))
+        eq((elapsed, clock.flags()), (elapsed, flags))
+
+
 def test_bad_record_is_alarmed_and_ignored():
     for text in (
         b"",

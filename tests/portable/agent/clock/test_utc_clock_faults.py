@@ -287,6 +287,25 @@ def test_year_end_without_leap_second():
     assert wide_bounds <= 21  # a negative leap second is possible until 23:59:59 was seen
 
 
+def test_a_step_minutes_after_the_year_end_keeps_both_seconds_in_the_bound():
+    # A receiver that missed the leap second, or a false one: the clock cannot know which.
+    for step in (-1, 1):
+        clock = synced_leap_clock()
+        for second in range(-4000, 600):
+            clock.add_fix(ReferenceFix(NEW_YEAR + second * SECOND, (second + 5000) * SECOND))
+            clock.slew(SECOND, (second + 5000) * SECOND)
+        assert clock.bound_us(5600 * SECOND) < SECOND
+        for second in range(600, 5400):
+            utc = NEW_YEAR + (second + step) * SECOND
+            clock.add_fix(ReferenceFix(utc, (second + 5000) * SECOND))
+            clock.slew(SECOND, (second + 5000) * SECOND)
+            if 604 <= second < 4900:  # as long as the fixes agreed before
+                eq((second, clock.whole_second_steps), (second, 1))
+                assert SECOND <= clock.bound_us((second + 5000) * SECOND) < 2 * SECOND, second
+        eq((clock.state(10_399 * SECOND), clock.failed_checks), ("sync", []))
+        assert clock.bound_us(10_399 * SECOND) < SECOND
+
+
 def test_outage_at_month_end_adds_a_second_to_bound():
     clock = synced_leap_clock(drift_ppb=0, tempco_ppb_per_c=0)
     for second in range(-60, -20):

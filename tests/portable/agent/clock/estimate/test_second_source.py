@@ -13,8 +13,13 @@ MS = 1_000_000
 class DragSource:
     """A source: 1 ms to each side; a drag could have begun 9 ms below and 5 ms above."""
 
-    def __init__(self, disputed: bool = False) -> None:
+    def __init__(self, disputed: bool = False, young: bool = False) -> None:
         self.disputed = disputed
+        self.young = young
+        self.interval = self
+
+    def is_young(self, _now: int) -> bool:
+        return self.young
 
     def stated(self, _now: int, guarded: bool = True) -> "tuple[int, int]":
         return (-9 * MS, 5 * MS) if guarded else (-MS, MS)
@@ -51,3 +56,11 @@ def test_a_drag_reaches_no_further_than_the_second_source():
 def test_a_second_source_does_not_decide_a_contradiction():
     eq(bound_ms((-4 * MS, 4 * MS), DragSource(True)), 11.0)
     eq(bound_ms((4 * MS, 6 * MS)), 11.0)  # it does not meet the interval of the receiver
+
+
+def test_the_bound_has_the_second_source_while_it_cannot_tell_which_one_is_true():
+    eq(bound_ms((14 * MS, 16 * MS)), 16.0)  # apart
+    eq(bound_ms((-16 * MS, -14 * MS)), 16.0)
+    eq(bound_ms((-4 * MS, 15 * MS)), 7.0)
+    eq(bound_ms((-4 * MS, 15 * MS), DragSource(young=True)), 15.0)  # false from its begin on
+    eq(bound_ms((-15 * MS, 4 * MS), DragSource(disputed=True)), 15.0)
