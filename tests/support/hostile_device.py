@@ -354,7 +354,8 @@ def _copy_in_parts(
 def _echo_and_parts(
     case: HostileCase, device: HostileDevice, request: bytes, now: int
 ) -> list[Chunk]:
-    case.deliver(now, case.wrap(device.unit, request))
+    case.line_free_at = max(now, case.line_free_at)  # no byte overtakes those before it
+    case.deliver(case.line_free_at, case.wrap(device.unit, request))
     return _copy_in_parts(case, device, request, now)
 
 
