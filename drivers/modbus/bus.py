@@ -256,7 +256,7 @@ class Bus(RequestSender):
         if self.client.is_unproven:
             self._finish_unproven(transaction, now)
             return
-        if self.serial and self._stale_replies.units:
+        if self.serial and (self._stale_replies.units or self._stale_replies.copies):
             transaction.is_ambiguous = not self._stale_replies.reply_accepted(
                 transaction, verdict == EXCEPTION, now
             )

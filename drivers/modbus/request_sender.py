@@ -361,6 +361,7 @@ class RequestSender(BusCounters):
                         until = self._duplicate_due(seen_at, 2 * size + 3)
                         until = max(until, self._duplicate_due(last_at, size))
                         self._duplicate_filter.expect(shape, until, seen_at)
+                        self._stale_replies.expect_copy(shape, until)
         frames.clear()
 
     def _duplicate_due(self, now: int, length: int) -> int:

@@ -160,12 +160,17 @@ class UnitGuard:
 
 
 class StaleReplyGuard:
-    """The guards of one line; `units` holds those that are not in step."""
+    """The guards of one line; `units` holds those that are not in step.
+
+    `copies` maps the start of a late reply that has come to the time until which a second copy of
+    it can follow. A reply that begins so is ambiguous until then.
+    """
 
     def __init__(self, stale_us: int) -> None:
         self._stale_us = stale_us
         self._hold_us = HOLD_FACTOR * stale_us
         self.units: dict[int, UnitGuard] = {}
+        self.copies: dict[bytes, int] = {}
         self._foreign_holds: dict[int, int] = {}  # by unit
         self._number = 0  # of the last attempt that became open
         self._nonce = 0
@@ -239,11 +244,28 @@ class StaleReplyGuard:
         self._check_in_step(frame[0], guard)
         return fitting[0].reply_prefix
 
+    def expect_copy(self, shape: bytes, until: int) -> None:
+        """Record that a second copy of a late reply can come until `until`."""
+        if len(self.copies) >= _MAX_OPEN:
+            self.copies = {}
+        self.copies[shape] = until
+
+    def _can_be_copy(self, transaction: "Transaction", now: int) -> bool:
+        """Return whether a reply at `now` can be the second copy of a late one."""
+        if not self.copies:
+            return False
+        if now >= max(self.copies.values()):
+            self.copies = {}
+        return now < self.copies.get(reply_prefix_of(transaction), 0)
+
     def reply_accepted(self, transaction: "Transaction", is_exception: bool, now: int) -> bool:
         """Record a reply to `transaction`; return whether it can only be its own.
 
         Replies to several attempts of one transaction are its own: none is older than its request.
         """
+        if not is_exception and self._can_be_copy(transaction, now):
+            self.expect_late(transaction.unit, transaction.pdu, now, transaction)
+            return False
         guard = self.units.get(transaction.unit)
         if guard is None:
             return True

@@ -125,9 +125,8 @@ class UnitScan:
             if result.status == EXCEPTION:
                 attempt.count_gateway_error()
             elif result.status != "timeout":
-                attempt.garbled_units[unit] = result.reason
-        echoes = self._client.bus.client.counters.echoes
-        attempt.set_line_state(self._client.discarded_bytes, echoes > 0)
+                attempt.garbled(unit, result.reason)
+        self._note_line_state(attempt)
         return unanswered
 
     def _ask_twice(self, units: "list[int]", attempt: ScanAttempt) -> None:
@@ -142,7 +141,12 @@ class UnitScan:
                 reply_text = "a value" if result.status == GOOD else describe_result(result)
                 found = FoundUnit(unit, self._client.address, function, reply_text)
                 attempt.found_units.append(found)
-        attempt.set_line_state(self._client.discarded_bytes, attempt.echo_seen)
+        self._note_line_state(attempt)
+
+    def _note_line_state(self, attempt: ScanAttempt) -> None:
+        bus = self._client.bus
+        echo_seen = attempt.echo_seen or bus.client.counters.echoes > 0
+        attempt.set_line_state(self._client.discarded_bytes, echo_seen, bus.other_until > 0)
 
     def _show_progress(
         self, function: int, unit: int, remaining: int, attempt: ScanAttempt

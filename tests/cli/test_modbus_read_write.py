@@ -269,6 +269,19 @@ def test_scan_names_a_gateway_that_answers_itself(
     assert "check --units" not in text
 
 
+def test_scan_names_another_master(
+    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The other master asks unit 7 the same function: it can get the reply to our request."""
+    address = peer(lambda _: with_crc(b"\x07\x03\x02\x00\x00\x01"))
+    words = ("--units", "7", "--functions", "3", "--one-pass", "--timeout-ms", "60")
+    assert run("scan", f"rtu+tcp:{address}", *words) == 1
+    text = capsys.readouterr().out
+    assert "hint: another master is on the line" in text
+    assert "garbled: 7 (another master is on the line)" in text
+    assert "two devices" not in text
+
+
 def test_sniff_of_another_port_names_what_it_decodes(capsys: pytest.CaptureFixture[str]) -> None:
     for port_text in ("tcp:127.0.0.1:502", "ascii:/dev/ttyUSB0"):
         assert run("sniff", port_text) == 2

@@ -337,6 +337,28 @@ def _late_twice(case: HostileCase, device: HostileDevice, request: bytes, now: i
     return [(delay, frame), *again]
 
 
+def _copy_in_parts(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    """A reply, in time or late, and its second copy; a pause can be inside each of them."""
+    frame, sent = _frame(case, device, request, now), []
+    at = 210_000 + case.rng.randrange(200_000) if case.rng.randrange(4) == 0 else 5000
+    for _ in range(2 if case.rng.randrange(3) == 0 else 1):
+        cut = case.rng.randrange(1, len(frame)) if case.rng.randrange(3) == 0 else len(frame)
+        pause = case.rng.randrange(300_000) if cut < len(frame) else 0
+        sent += [(at, frame[:cut]), (at + cut * CHAR_US + pause, frame[cut:])]
+        at += len(frame) * CHAR_US + pause + case.rng.randrange(4000)
+    return sent
+
+
+def _echo_and_parts(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    case.line_free_at = max(now, case.line_free_at)  # no byte overtakes those before it
+    case.deliver(case.line_free_at, case.wrap(device.unit, request))
+    return _copy_in_parts(case, device, request, now)
+
+
 def _drop(case: HostileCase, device: HostileDevice, request: bytes, now: int) -> list[Chunk]:
     kind = case.rng.randrange(4)
     if kind == 0:
@@ -483,6 +505,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
 ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
 ASCII_BEHAVIOURS |= {"other master": _other_master, "queue": _queue}
 ASCII_BEHAVIOURS["resets beside another master"] = _reset_beside_master
+ASCII_BEHAVIOURS |= {"copy in parts": _copy_in_parts, "echo, copy in parts": _echo_and_parts}
 RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
 SIZES = ("one", "two", "many", "mixed")
 """Registers of each read: see `HostileCase`."""

@@ -6,6 +6,7 @@ Does not send requests; see `drivers.tools.modbus_scan`.
 
 from drivers.tools.lib.arguments import describe_port, printable
 from drivers.tools.lib.identify import PROBE, Match
+from protocols.modbus.expected_reply import OTHER_MASTER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class ScanAttempt:
         self.gateway_errors = 0
         self.noise_bytes = 0
         self.echo_seen = False
+        self.has_other_master = False
 
     def count(self, requests: int) -> None:
         """Count requests that were sent."""
@@ -88,10 +90,16 @@ class ScanAttempt:
         """Count an exception of a gateway: its unit does not reply."""
         self.gateway_errors += 1
 
-    def set_line_state(self, noise_bytes: int, echo_seen: bool) -> None:
-        """Set what was seen on the line: bytes outside frames, and an echo of the requests."""
+    def set_line_state(self, noise_bytes: int, echo_seen: bool, has_other_master: bool) -> None:
+        """Set what was seen: bytes outside frames, an echo, requests of another master."""
         self.noise_bytes = noise_bytes
         self.echo_seen = echo_seen
+        self.has_other_master = has_other_master
+
+    def garbled(self, unit: int, reason: str) -> None:
+        """Record a reply that was none; the other master explains more than a later mismatch."""
+        if self.garbled_units.get(unit) != OTHER_MASTER:
+            self.garbled_units[unit] = reason
 
     def record(self) -> "dict[str, Any]":
         """Return the attempt as a JSON object."""
@@ -102,6 +110,7 @@ class ScanAttempt:
             "garbled": [{"unit": u, "reason": r} for u, r in sorted(self.garbled_units.items())],
             "noise_bytes": self.noise_bytes,
             "gateway_refusals": self.gateway_errors,
+            "other_master": self.has_other_master,
         }
 
     def describe(self) -> str:
@@ -139,8 +148,16 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
     noise = sum(attempt.noise_bytes for attempt in attempts)
     garbled = sorted({unit for attempt in attempts for unit in attempt.garbled_units})
     found = any(attempt.found_units for attempt in attempts)
+    has_other_master = any(attempt.has_other_master for attempt in attempts)
+    if has_other_master:
+        hints.append(
+            "another master is on the line: requests of it were seen. Its replies hide those to "
+            "the scan; stop it, or repeat the scan"
+        )
     if any(attempt.echo_seen for attempt in attempts):
         hints.append("the line returns the sent bytes: the RS-485 receiver is on while sending")
+    if has_other_master and not noise:
+        garbled = []
     if garbled and not found and len(garbled) <= _FEW_UNITS:
         hints.append(
             "damaged replies only to unit %s: the unit exists; check baud rate and parity, "
@@ -152,7 +169,8 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
             "resistors also gives bytes" % noise
         )
     for attempt in attempts:
-        for unit, reason in sorted(attempt.garbled_units.items()) if attempt.found_units else []:
+        is_clear = attempt.found_units and not has_other_master
+        for unit, reason in sorted(attempt.garbled_units.items()) if is_clear else []:
             hints.append(
                 "unit %d: garbled reply (%s); check for two devices with this number"
                 % (unit, reason)

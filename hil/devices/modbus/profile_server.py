@@ -86,16 +86,11 @@ class ProfileServer(ModbusServer):
             or len(fields.get("weights", ()))
             or fields.get("registers", 1)
         )
-        value = 0 if data_type in _FLOAT_FORMATS else self._initial_value(fields)
-        if data_type in _FLOAT_FORMATS:
-            scaling = fields.get("step", [1, 1])
-            scaled_value = self._initial_value(fields) * scaling[0] / scaling[1]
-            data = struct.pack(_FLOAT_FORMATS[data_type], scaled_value)
-            value = int.from_bytes(data, "big")
-        words = [value >> 16 * (count - 1 - index) & 0xFFFF for index in range(count)]
-        byte_order = fields.get("order", "")
-        if byte_order and byte_order[0] in "CDGH":  # the low word first
-            words.reverse()
+        raw = self._initial_value(fields)
+        words = _words_of(raw, count, fields)
+        if "field" in fields:  # some bits of a register, which other points can share
+            table, address = self._registers_of(fields["function"]), fields["address"]
+            table[address] = table.get(address, 0) | raw << fields["field"][0]
         self._add_registers(fields, words)
         if fields.get("write"):
             low, high = fields.get("limits", (0, 0xFFFF))
@@ -107,8 +102,10 @@ class ProfileServer(ModbusServer):
 
     @staticmethod
     def _initial_value(fields: Raw) -> int:
-        low, high = fields.get("min", 0), fields.get("max", 0)
-        return int(low) if low > 0 or high < 0 else 0
+        low, high = int(fields.get("min", 0)), int(fields.get("max", 0))
+        value = low if low > 0 or high < 0 else 0
+        none = fields.get("none", [])
+        return next((raw for raw in range(value, value + len(none) + 1) if raw not in none), value)
 
     def _add_registers(self, fields: Raw, words: Sequence[int]) -> None:
         table = self._registers_of(fields["function"])
@@ -198,6 +195,33 @@ class ProfileServer(ModbusServer):
         self.writes += 1
         self.version += 1
         return 0
+
+
+def _words_of(raw: int, count: int, fields: Raw) -> list[int]:
+    """Return the registers of a raw value, in the number type and the byte order of an entry."""
+    data_type, order, size = fields.get("type", "u16"), fields.get("order", ""), 2 * count
+    if data_type == "split":
+        return _split_words(raw, fields)
+    if data_type in _FLOAT_FORMATS:
+        step = fields.get("step", [1, 1])
+        data = struct.pack(_FLOAT_FORMATS[data_type], raw * step[0] / step[1])
+    else:
+        number = int(str(raw), 16) if data_type == "bcd" else raw
+        data = (number & (1 << 8 * size) - 1).to_bytes(size, "big")
+    if len(order) == size:  # else it is the default order of entries of another size
+        data = bytes(data["ABCDEFGH".index(letter)] for letter in order)
+    return list(struct.unpack(f">{count}H", data))
+
+
+def _split_words(raw: int, fields: Raw) -> list[int]:
+    """Return registers whose sum, each times its weight, is `raw`: the largest weights first."""
+    weights = fields["weights"]
+    words = [0] * len(weights)
+    for index in sorted(range(len(weights)), key=lambda i: -abs(int(weights[i]))):
+        part = min(max(0, raw // int(weights[index])), 9999 if fields.get("bcd") else 0xFFFF)
+        raw -= part * int(weights[index])
+        words[index] = int(str(part), 16) if fields.get("bcd") else part
+    return words
 
 
 def iter_bit_entries(raw: Raw) -> Iterator[Raw]:

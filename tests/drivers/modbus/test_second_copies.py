@@ -80,7 +80,7 @@ def warm_bus(framing: str, has_echo: bool) -> Bus:
 
 def run_chunks(bus: Bus, chunks: list[Chunk]) -> list[tuple[str, object]]:
     """Deliver the chunks in order and let the deadlines between them pass; return the results."""
-    found = []
+    found: list[tuple[str, object]] = []
     end = max(at for at, _ in chunks) + 2 * TIMEOUT
     for at, data in [*sorted(chunks), (end, b"")]:
         while bus.deadline() <= at:

@@ -3,13 +3,18 @@
 
 import contextlib
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from drivers.commands import modbus
+from drivers.device.device import ModbusDevice
+from drivers.device.number_types import ORDERS
+from drivers.device.profile import DeviceProfile
 from drivers.tools.lib.arguments import profile_names, raw_profile
 from hil.devices.modbus.profile_server import ProfileServer
 from tests.support.programs import free_port, require_program, wait_until_open
@@ -55,6 +60,47 @@ def test_poll_identifies_and_reads_all(name: str, capsys: pytest.CaptureFixture[
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["identity"] != "mismatch"
     assert last["faults"] == []
+
+
+def points_of_all_formats() -> list[dict[str, Any]]:
+    """Return a point of each type, byte order and sign whose range leaves 0 out."""
+    found: list[dict[str, Any]] = [
+        {"type": "u16", "field": [4, 3], "min": 5, "max": 6},
+        {"type": "u16", "none": [0, 1], "min": 0, "max": 9},
+        {"type": "split", "weights": [10_000, 1], "min": 70_000, "max": 99_999},
+        {"type": "split", "weights": [1, 10_000], "bcd": True, "min": 70_000, "max": 99_999},
+    ]
+    registers = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "f32": 2, "u64": 4, "i64": 4, "f64": 4}
+    for data_type, count in [*registers.items(), ("bcd", 1), ("bcd", 2), ("bcd", 4)]:
+        for order in ORDERS[count]:
+            for low in (20, 70_000 if count > 1 else 7_000, -90):
+                if low < 0 and data_type[0] not in "if":
+                    continue
+                point = {"type": data_type, "order": order, "min": low, "max": low + 60}
+                more: dict[str, dict[str, Any]] = {
+                    "bcd": {"registers": count},
+                    "f": {"step": [1, 100]},
+                }
+                found.append(
+                    point | more.get(data_type, {}) | more.get(data_type.rstrip("3264"), {})
+                )
+    return [{**point, "name": "Value", "address": 65_532, "unit": "1"} for point in found]
+
+
+@pytest.mark.parametrize(
+    "point", points_of_all_formats(), ids=lambda point: "{type}".format(**point)
+)
+def test_the_value_at_the_start_is_within_its_range(point: dict[str, Any]) -> None:
+    """In each number format and byte order, at the last addresses."""
+    raw = {"model": "m", "title": "t", "source": "s", "met_hardware": False, "points": [point]}
+    server, device = ProfileServer(raw, 1), ModbusDevice("m", 1, DeviceProfile(raw))
+    for request, tag in device.poll_requests():
+        address, count = struct.unpack(">HH", request[1:5])
+        words = server.read(address, count, request[0])
+        assert isinstance(words, list)
+        device.store_block(tag, tuple(words), 1)
+    assert device.readings[0].quality == "good"
+    assert point["min"] <= device.readings[0].raw <= point["max"]
 
 
 def test_write_and_mbpoll(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from deploy.northbound.modbus.roles import encode_role, find_end, find_role
 from deploy.northbound.modbus.server import ModbusClient, ModbusTcpServer
 from deploy.northbound.modbus.service import TlsFiles, make_context
 from tests.deploy.northbound.modbus.modbus_rig import ask
-from tests.deploy.northbound.modbus.test_modbus_writes import Authority
+from tests.deploy.northbound.modbus.test_modbus_roles import Authority
 
 WRITE = bytes((6, 1, 32, 0, 7))
 SECTION = {"certificate": "server.pem", "key": "server.key", "client_ca": "ca.pem"}

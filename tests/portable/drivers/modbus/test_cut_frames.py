@@ -5,6 +5,7 @@ An adapter can deliver the first bytes of a frame long before the rest. The repl
 was cut in two must not count as the reply to ours.
 """
 
+from drivers.modbus.transaction import WRITE
 from protocols.modbus.ascii_mode import build_frame as ascii_frame
 from protocols.modbus.ascii_mode import parse_frame
 from protocols.modbus.crc import with_crc
@@ -196,6 +197,30 @@ def test_a_second_copy_in_two_parts_is_no_reply():
             bus.receive(build(framing, 5, OUR_VALUES), now + WIRE_US + 15_000)
             result = bus.take_results()[0]
             eq((framing, at, result.status, result.values), (framing, at, "ok", (1, 2)))
+
+
+def test_the_copy_of_a_late_reply_in_two_parts_is_no_good_reply():
+    """Our urgent request cuts the late reply in two, and its whole copy follows."""
+    for framing in ("rtu", "ascii"):
+        late = build(framing, 5, THEIR_VALUES)
+        for at in range(1, len(late)):
+            bus = make_bus(framing)
+            bus.submit(5, OTHER, "other", retries=0)
+            now = run_until_write(bus)[0]
+            bus.wake(bus.deadline())
+            eq([result.tag for result in bus.take_results()], ["other"])
+            now += LATE + 2 * TIMEOUT
+            bus.receive(late[:at], now)
+            bus.submit(5, READ, "read", WRITE, retries=0)
+            now = run_until_write(bus)[0]
+            bus.receive(late[at:], now + 20_000)
+            bus.receive(late, now + 26_000)
+            bus.receive(build(framing, 5, OUR_VALUES), now + 60_000)
+            while bus.deadline() < now + TIMEOUT + WIRE_US:
+                bus.wake(bus.deadline())
+            result = bus.take_results()[0]
+            case = (framing, at, result.status, result.values)
+            assert result.status != "ok" or result.values == (1, 2), case
 
 
 def test_a_second_copy_in_two_parts_closes_no_request():
