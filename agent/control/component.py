@@ -324,8 +324,10 @@ class CoolingComponent(Component):
     def _optimise_dp(self, cooling: CoolingControl) -> None:
         """Ramp the dP set-point to that of the optimiser."""
         loop = self.agent.pressure_loop
-        setpoint = cooling.ramp_dp_kpa(loop.setpoint, loop.config.setpoint, self.readings, 1.0)
-        loop.set_setpoint(setpoint)
+        config = loop.config
+        difference = cooling.optimal_dp_kpa(config.setpoint) - loop.setpoint
+        step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
+        loop.set_setpoint(loop.setpoint + step)
 
     def tick(self, now: int) -> None:
         """Poll running drives between two cycles and start the failover after a trip."""

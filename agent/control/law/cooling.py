@@ -52,9 +52,6 @@ _WET_K = 1.5
 _VALVE_BAND_PCT = 2.0
 """Least move of the mid-range position: each move is travel of the valve."""
 _STEADY_K = 29 / 100
-_DP_KPA_S, _WARM_DP_KPA_S = 2 / 10, 10 / 10
-"""Ramp of the dP set-point, kPa/s; its rise while the cases are `_WARM_K` above their limit."""
-_WARM_K = 3 / 10
 
 
 class ControlReadings:
@@ -218,24 +215,6 @@ class CoolingControl:
         max_kpa: float = optimizer.model.get("dp_max_kpa", design_kpa)
         target_kpa = max_kpa if target_kpa > max_kpa else target_kpa
         return min_kpa if target_kpa < min_kpa else target_kpa
-
-    def ramp_dp_kpa(
-        self, dp_kpa: float, design_kpa: float, readings: ControlReadings, dt: float
-    ) -> float:
-        """Return the next dP set-point after `dp_kpa`, on its way to `optimal_dp_kpa`."""
-        difference = self.optimal_dp_kpa(design_kpa) - dp_kpa
-        low, high = -_DP_KPA_S * dt, _DP_KPA_S * dt
-        if difference > high and self._are_cases_warm(readings):
-            high = _WARM_DP_KPA_S * dt
-        return dp_kpa + (low if difference < low else high if difference > high else difference)
-
-    def _are_cases_warm(self, readings: ControlReadings) -> bool:
-        """Return whether the cases are above their limit at the load of the last optimum."""
-        optimizer, supply_c, flow_lpm = self.optimizer, readings.supply_c, readings.flow_lpm
-        if optimizer is None or supply_c is None or flow_lpm is None or flow_lpm < 1.0:
-            return False
-        limit_c: float = optimizer.model["case_max_c"]
-        return supply_c + optimizer.case_k(flow_lpm) > limit_c + _WARM_K
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
         """Move the set-point to the target. It is never below the dew-point limit or above

@@ -248,7 +248,7 @@ class SetpointOptimizer:
         """Evaluate the neighbours of the best point. Return whether one of them is cheaper."""
         before_w, valve_pct = best.power_w, best.valve_target_pct
         n = best.pump_pct
-        below_k = self._highest_supply_c(self.case_k(self.flow_lpm(n))) - best.supply_c
+        below_k = self._highest_supply_c(self._case_k(self.flow_lpm(n))) - best.supply_c
         self._set_side(valve_pct)
         for pump_steps, below_steps in _NEIGHBOURS:
             self._evaluate_below(
@@ -277,7 +277,7 @@ class SetpointOptimizer:
         if not self.model["pump_min_pct"] <= pump_pct <= 100.0:
             return
         flow = self.flow_lpm(pump_pct)
-        case_k = self.case_k(flow)
+        case_k = self._case_k(flow)
         supply_c = self._highest_supply_c(case_k) - below_k
         supply_c = low if supply_c < low else high if supply_c > high else supply_c
         self._evaluate(pump_pct, flow, case_k, supply_c, best)
@@ -304,7 +304,7 @@ class SetpointOptimizer:
         low, high = self._supply_limits
         if self.model["pump_min_pct"] <= pump_pct <= 100.0 and low <= supply_c <= high:
             flow = self.flow_lpm(pump_pct)
-            self._evaluate(pump_pct, flow, self.case_k(flow), supply_c, best)
+            self._evaluate(pump_pct, flow, self._case_k(flow), supply_c, best)
 
     def _set_side(self, valve_pct: float) -> None:
         self._side = self._side_at(valve_pct)
@@ -322,7 +322,7 @@ class SetpointOptimizer:
     def _evaluate(
         self, pump_pct: float, flow: float, case_k: float, supply_c: float, best: OptimalPoint
     ) -> None:
-        """Evaluate one point. Store it in `best` if its power is lower. `case_k`: `case_k`."""
+        """Evaluate one point. Store it in `best` if its power is lower. `case_k`: `_case_k`."""
         model, exchanger, heat = self.model, self.exchanger, self._load_w
         side = self._side
         rise_k = heat / exchanger.tcs_capacity(flow)
@@ -351,7 +351,7 @@ class SetpointOptimizer:
             best.power_w, best.supply_c, best.pump_pct = power_w, supply_c, pump_pct
             best.fan_pct, best.case_c, best.valve_target_pct = fan, case_c, side.valve_pct
 
-    def case_k(self, flow: float) -> float:
+    def _case_k(self, flow: float) -> float:
         """Return case temperature minus supply temperature at a secondary flow, K."""
         model, c = self.model, self.exchanger.tcs_capacity(flow)
         r = model["plate_r0_k_kw"] + model["plate_r1_k_kw"] * pow_det(

@@ -80,7 +80,7 @@ def cheapest_w(fine, load_kw, air_c, positions):
         fine._set_side(valve_pct)
         for n in range(40, 101, 2):
             flow = fine.flow_lpm(float(n))
-            case_k = fine.case_k(flow)
+            case_k = fine._case_k(flow)
             highest_c = min(45.0, fine.model["case_max_c"] - case_k)
             for k in range(10):
                 fine._evaluate(float(n), flow, case_k, highest_c - k, best)
