@@ -106,7 +106,7 @@ def test_search_follows_the_limit_of_the_cases():
         "middle_max_pct": 92.0,
     }
     search = make_optimizer(**model)
-    for air_c in (24.0, 30.0):
+    for air_c in (24.0, 29.0):
         found = search.find_optimum(100.0, air_c, 20.0, 45.0)
         best = cheapest_w(make_optimizer(**model), 100.0, air_c, (62.0, 70.0, 82.0))
         assert found.case_c < 66.001, found.case_c
@@ -151,7 +151,13 @@ def test_models_adapt_slowly_and_within_bounds():
     for _ in range(200):
         best.adapt_pumps(2400.0, 100.0)
         best.adapt_cooler(1e9, 50.0, 20.0, 50.0, 70.0)
-    assert 1.19 < best.pump_factor < 1.21, best.pump_factor
+    eq(best.pump_factors[0], 1.0)  # full speed shows nothing about the least
+    for _ in range(900):
+        best.adapt_pumps(2.0e9, 100.0)
+        best.adapt_pumps(0.0, 65.0)
+    assert best.pump_factors[1] <= 2.0 and best.pump_factors[0] >= 0.5, best.pump_factors
+    best.pump_factors = [1.0, 1.2]
+    assert 1.19 < best.pump_factor(100.0) < 1.21, best.pump_factors
     assert best.cooler_factor <= 2.0
 
 
@@ -284,7 +290,7 @@ def test_pads_are_seen_by_their_effect_and_their_water_has_a_price():
 
 
 def test_a_lost_sensor_behind_the_pads_does_not_move_the_optimum():
-    """For an hour the pads cool as before; the outdoor air would be 12 K too warm."""
+    """The pads cool as before; the outdoor air would be 12 K too warm."""
     fans = dict(FANS, wet_above_c=30.0)
     cooling = CoolingControl(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
     readings = make_readings(air_c=38.0, load_kw=80.0)
@@ -295,8 +301,32 @@ def test_a_lost_sensor_behind_the_pads_does_not_move_the_optimum():
             readings.adiabatic_air_c = None
         cooling.step(readings, 60 * minute * SECOND, 10.0)
         targets.append(cooling.target_c)
-    assert -0.3 < targets[85] - targets[39] < 0.3, targets[85]
-    assert targets[119] > targets[39] + 3.0, targets[119]
+    assert -0.3 < targets[119] - targets[39] < 0.3, targets[119]
+
+
+def test_the_heat_shows_the_cooling_by_pads_without_a_sensor():
+    """A unit without a sensor behind the pads learns in which air its cooler works."""
+    fans = dict(FANS, wet_above_c=30.0)
+    cooling = CoolingControl(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
+    search = cooling.optimizer
+    cooling.adiabatic_on = True
+    readings = make_readings(air_c=38.0, load_kw=80.0)
+    heat_w = 1000.0 * cooling._heat_kw(readings)
+    fws_w_k = cooling.exchanger.fws_capacity(cooling.exchanger.flow_at(readings.valve_pct))
+    return_c = readings.fws_supply_c + heat_w / fws_w_k
+    search.set_pads(8.0)
+    true_g = search._conductance(50.0, 30.0, readings.valve_pct)
+    readings.air_c = return_c - heat_w / true_g + 8.0
+    for i in range(40):
+        cooling.setpoint_c, cooling.fan_pct = readings.supply_c, 50.0
+        cooling._run_optimizer(readings, 600 * i * SECOND)
+    near(cooling._pads_k, 8.0, 0.2)
+    near(search.cooler_factor, 1.0, 1e-9)  # not learned in air that is not known
+    cooling._estimate_pads(90.0)
+    assert cooling._pads_k < 8.0 + 25.0 * 0.25 + 0.2
+    for _ in range(40):
+        cooling._estimate_pads(-5.0)
+    near(cooling._pads_k, 0.0, 0.01)
 
 
 def test_the_optimum_is_for_the_peak_of_a_varying_load():
@@ -367,7 +397,7 @@ def test_adiabatic_cooling_starts_above_its_temperature():
 
 
 def test_heat_stands_in_for_a_meter_as_a_mean():
-    """A short error of the flow does not move the optimum; a lost flow ends the mean."""
+    """A short error of the flow moves the mean little; a lost flow ends the mean."""
     cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
     readings = make_readings(air_c=28.0, load_kw=None)
     for second in range(600):
@@ -376,8 +406,47 @@ def test_heat_stands_in_for_a_meter_as_a_mean():
     readings.flow_lpm = 2.0 * readings.flow_lpm
     for second in range(600, 610):
         cooling.optimise(readings, second * SECOND)
-    assert mean_kw < cooling.peak_load.mean_heat_kw < 1.05 * mean_kw
+    assert mean_kw < cooling.peak_load.mean_heat_kw < 1.2 * mean_kw
     readings.flow_lpm = None
     for second in range(610, 1000):
         cooling.optimise(readings, second * SECOND)
     eq(cooling.peak_load.mean_heat_kw, None)
+
+
+def test_peaks_of_the_heat_count_without_a_meter():
+    """A load that jumps each minute must not be used as its mean."""
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    readings = make_readings(air_c=28.0, load_kw=None)
+    flow_lpm, heat_kw, used = readings.flow_lpm, cooling._heat_kw(readings), []
+    for second in range(3600):
+        readings.flow_lpm = (1.2 if second // 60 % 7 == 3 else 1.0) * flow_lpm
+        cooling.optimise(readings, second * SECOND)
+        used.append(cooling.peak_load.used_kw)
+    assert min(used[1300:]) > 1.1 * heat_kw, min(used[1300:])
+
+
+def test_the_pump_power_is_learned_at_both_speeds():
+    """Power by the cube and a tenth more at full speed: the slope is learned from two speeds."""
+    search = make_optimizer()
+    low, full_w = OPTIMUM["pump_min_pct"], OPTIMUM["pump_w"]
+    for _ in range(300):
+        for n in (low, 100.0):
+            search.adapt_pumps(full_w * (n / 100.0) ** 3 * (1.1 if n == 100.0 else 1.0), n)
+    near(search.pump_factor(100.0), 1.1, 1e-3)
+    near(search.pump_factor(low), 1.0, 1e-3)
+    near(search.pump_factor(0.5 * (low + 100.0)), 1.05, 1e-3)
+    near(search.pump_factor(0.0), 1.0, 1e-3)  # below the least speed
+    near(search.pump_factor(120.0), 1.1, 1e-3)
+
+
+def test_thin_air_needs_faster_fans_that_cost_less_at_a_speed():
+    search = make_optimizer()
+    search.find_optimum(80.0, 15.0, 20.0, 45.0)
+    table = search._side.fan_conductance
+    near(search._fan_speed(table[10]), 50.0, 1e-6)
+    near(search._fan_w(1.0), 0.995 * OPTIMUM["fan_w"], 1e-6 * OPTIMUM["fan_w"])
+    full_w = search._fan_w(1.0)
+    search.find_optimum(80.0, 45.0, 20.0, 45.0)
+    density = 288.15 / 318.15
+    near(search._fan_speed(table[10]), 50.0 / density, 1e-6)
+    assert 0.88 * full_w < search._fan_w(1.0) < 0.93 * full_w

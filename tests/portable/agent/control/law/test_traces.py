@@ -177,7 +177,7 @@ def trace_optimizer():
             heat_w, air_c = noise.number(-1e4, 1e5), noise.number(10.0, 30.0)
             search.adapt_cooler(heat_w, noise.number(10.0, 40.0), air_c, low * 2.5, low)
             search.adapt_pumps(noise.number(100.0, 2500.0), noise.number(0.0, 100.0))
-            out.add(search.cooler_factor * 100.0, search.pump_factor * 100.0)
+            out.add(search.cooler_factor * 100.0, search.pump_factor(low * 2.5) * 100.0)
     return out.sums
 
 
