@@ -10,7 +10,7 @@ import micropython  # type: ignore[import-not-found]
 
 
 @micropython.asm_thumb  # type: ignore[untyped-decorator]
-def _mix(r0: int, r1: int) -> None:
+def _mix(r0, r1):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - registers
     """Return the sum of `r1` words at `r0`: h = (h ^ word) * 0x1000193, then h ^= h >> 15."""
     mov(r2, r1)  # type: ignore[name-defined]
     mov(r3, 1)  # type: ignore[name-defined]

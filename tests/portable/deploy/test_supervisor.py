@@ -185,6 +185,23 @@ def test_a_hang_counts_a_power_cut_does_not():
     eq([restart(False) for _ in range(5)], [0, 0, 1, 1, 1])
 
 
+def test_a_crash_is_reported_until_an_agent_has_run_calmly():
+    disk = sealed_disk()
+    start(SupervisedBoard(disk, agent=crash, power_on=False))
+    for _ in range(2):
+        reset, kept = _supervisor.start_notes("watchdog")
+        eq(reset, ("reset", "watchdog"))
+        eq((kept[0], "a bad release" in kept[1]), ("crash", True))
+    _supervisor.end_crash()
+    eq(_supervisor.start_notes("power on"), (("reset", "power on"),))
+    eq("a bad release" in _supervisor.read_crash(), True)  # for the recovery mode
+    write(disk, _supervisor.CRASH, _files.seal(b"x" * 500 + b"\xc3 another"))
+    eq(_supervisor.start_notes("watchdog")[1], ("crash", "x" * (400 - 9) + "? another"))
+    for bit in range(8 * 40):
+        write(disk, _supervisor.CRASH, flip(_files.seal(b"x" * 500), bit))
+        eq(_supervisor.start_notes("watchdog"), (("reset", "watchdog"),))
+
+
 def test_a_calm_run_ends_the_count():
     disk = sealed_disk()
     for _ in range(2):

@@ -25,6 +25,7 @@ class LittlefsBlocks:
 
     def __init__(self, data):
         self.data = data
+        self.erases = [0] * BLOCKS
 
     def readblocks(self, number, buffer, offset=0):
         at = number * BLOCK + offset
@@ -36,6 +37,8 @@ class LittlefsBlocks:
 
     def ioctl(self, operation, argument):
         if operation == 6:
+            if argument < BLOCKS:
+                self.erases[argument] += 1
             self.data[argument * BLOCK : (argument + 1) * BLOCK] = b"\xff" * BLOCK
         return {4: BLOCKS, 5: BLOCK}.get(operation, 0)
 
