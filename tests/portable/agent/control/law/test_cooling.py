@@ -308,8 +308,8 @@ def test_the_heat_shows_the_cooling_by_pads_without_a_sensor():
     """A unit without a sensor behind the pads learns in which air its cooler works."""
     fans = dict(FANS, wet_above_c=30.0)
     cooling = CoolingControl(settings(fans=fans, optimum=dict(OPTIMUM, case_max_c=66.0)))
-    search = cooling.optimizer
-    cooling.adiabatic_on = True
+    search, pads = cooling.optimizer, cooling.pads
+    pads.is_wet = True
     readings = make_readings(air_c=38.0, load_kw=80.0)
     heat_w = 1000.0 * cooling._heat_kw(readings)
     fws_w_k = cooling.exchanger.fws_capacity(cooling.exchanger.flow_at(readings.valve_pct))
@@ -320,13 +320,13 @@ def test_the_heat_shows_the_cooling_by_pads_without_a_sensor():
     for i in range(40):
         cooling.setpoint_c, cooling.fan_pct = readings.supply_c, 50.0
         cooling._run_optimizer(readings, 600 * i * SECOND)
-    near(cooling._pads_k, 8.0, 0.2)
+    near(pads.cooling_k, 8.0, 0.2)
     near(search.cooler_factor, 1.0, 1e-9)  # not learned in air that is not known
-    cooling._estimate_pads(90.0)
-    assert cooling._pads_k < 8.0 + 25.0 * 0.25 + 0.2
+    pads.estimate(90.0)
+    assert pads.cooling_k < 8.0 + 25.0 * 0.25 + 0.2
     for _ in range(40):
-        cooling._estimate_pads(-5.0)
-    near(cooling._pads_k, 0.0, 0.01)
+        pads.estimate(-5.0)
+    near(pads.cooling_k, 0.0, 0.01)
 
 
 def test_the_optimum_is_for_the_peak_of_a_varying_load():
