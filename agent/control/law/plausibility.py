@@ -129,7 +129,7 @@ class RowPlausibility:
 
     def restore(self, factors: "list[float]", suspects: "list[int]") -> None:
         """Take over the result of `learned` from before a restart."""
-        heat, model = factors[2:4]
+        heat, model = factors[2], factors[3]
         self.hydraulics.restore(factors[0], factors[1], heat > 0.0)
         if heat > 0.0:
             # Learning goes on from here: what is false since the restart must not become right.

@@ -166,6 +166,18 @@ def test_a_failure_of_the_mains_explains_the_loss_of_flow() -> None:
     assert named(found.poll(15_000)) == ["raised flow_low"], "the flow does not come back"
 
 
+def test_a_hot_load_explains_the_shut_branch() -> None:
+    """Its alarm asks for the same act. A branch without a hot load is a message of its own."""
+    found = AlarmFilter()
+    raise_all(found, 0, "device_hot:gpu1")
+    assert named(found.poll(0)) == ["raised device_hot:gpu1"]
+    raise_all(found, 1_000, "branch_shut")
+    assert named(found.poll(1_000)) == []
+    found.change(30_000, False, "device_hot:gpu1")
+    assert named(found.poll(30_000)) == ["cleared device_hot:gpu1"]
+    assert named(found.poll(40_000)) == ["raised branch_shut"], "the load is not read any more"
+
+
 def test_alarms_of_several_loads_are_one_message() -> None:
     found = AlarmFilter()
     for i in (1, 2, 3):

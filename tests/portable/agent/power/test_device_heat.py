@@ -20,11 +20,11 @@ class HeatRig:
         self.heat = DeviceHeat(self.load)
         self.second = 0
 
-    def step(self, case_c, watts=900, supply_c=32.0):
+    def step(self, case_c, watts=900, supply_c=32.0, is_branch_shut=False):
         self.second += 1
         self.target.case_c, self.target.power_w = case_c, watts
         self.target.read_at = self.second * SECOND
-        self.heat.step(supply_c, self.second * SECOND)
+        self.heat.step(supply_c, self.second * SECOND, is_branch_shut)
         return self.heat.is_warm, self.load.is_hot, self.load.is_overheated
 
     def settle(self, case_c=62.0, watts=900):
@@ -167,6 +167,18 @@ def test_warm_device_behind_a_shut_branch_counts_as_hot():
         bench.target.case_c, bench.target.read_at = case_c, bench.second * SECOND
         bench.heat.step(32.0, bench.second * SECOND, True)
     eq((bench.heat.is_warm, bench.load.is_hot, bench.load.is_overheated), (True, True, False))
+
+
+def test_nothing_is_learned_while_a_branch_is_shut():
+    """The other racks get more flow and are cooler; when the branch opens, they are not hot."""
+    for is_shut, is_warm in ((False, True), (True, False)):
+        bench = HeatRig()
+        bench.settle()
+        for _ in range(300):
+            bench.step(59.0, is_branch_shut=is_shut)
+        bench.step(60.0)
+        bench.step(61.0)
+        eq((is_shut, bench.step(63.5)[0]), (is_shut, is_warm))
 
 
 def test_learned_factor_holds_at_each_power():

@@ -242,6 +242,21 @@ def test_a_pressure_that_was_too_high_for_the_pumps_proves_no_shut_branch():
         eq((pressure_share, made.limits.is_branch_shut), (pressure_share, is_shut))
 
 
+def test_the_protection_calls_the_row_usual_without_any_sign():
+    for flow_share, pressure_share, is_usual in ((1.0, 1.0, True), (1.0, 1.2, False)):
+        made = DryRow(Protection)
+        made.step(1000)
+        made.flow_share, made.pressure_share = flow_share, pressure_share
+        made.step(60)
+        found = made.protection.is_row_usual
+        eq((flow_share, pressure_share, found), (flow_share, pressure_share, is_usual))
+    made = DryRow(Protection)
+    made.step(1000)
+    made.flow_share = made.pressure_share = 0.05  # the resistance is not read at such a flow
+    made.step(20)
+    eq((made.protection.resistance.is_usual, made.protection.is_row_usual), (True, False))
+
+
 def test_a_branch_that_is_certainly_shut_gets_all_flow_while_a_load_is_hot():
     for flow_share, is_shut in ((0.85, True), (1.0, False)):
         made = DryRow(Protection)

@@ -227,3 +227,25 @@ def test_a_restart_keeps_the_shut_branch():
         row = RowResistance()
         eq((words, row.restore(words), row.is_shut), (words, False, False))
     eq(RowResistance().restore("123456789012"), True)
+
+
+def test_the_row_is_usual_while_the_mean_follows_it():
+    """Within 10 % of the usual resistance; models of the regulation learn only then."""
+    row = make()
+    eq(row.is_usual, True)
+    for kpa, is_usual in ((87.9, True), (88.6, False), (72.3, True), (71.5, False), (80.0, True)):
+        row.add(150.0, kpa)
+        eq((kpa, row.is_usual), (kpa, is_usual))
+    row.add(150.0, 71.0)
+    row.add(150.0, 1.0)  # not used
+    eq(row.is_usual, False)
+
+
+def test_a_row_that_is_accepted_or_adopted_is_usual_and_a_kept_one_is_not():
+    row = RowResistance()
+    eq((row.restore("3555555"), row.is_usual), (True, False))
+    eq((row.accept(), row.is_usual), (True, True))
+    row = make()
+    while not row.add(150.0, 20.0):
+        eq(row.is_usual, False)
+    eq(row.is_usual, True)

@@ -312,6 +312,47 @@ def test_pressure_that_is_right_again_is_not_judged_by_old_values():
     eq(suspects(row)[3], "")
 
 
+def test_rates_of_both_temperatures():
+    """In one second: supply + 2.5 and - 2.2 K, return +- 2.5 and - 2.0 K; noise is in them."""
+    for name, index, change_k, reason in (
+        ("supply_c", 0, 2.48, ""),
+        ("supply_c", 0, 2.52, RATE),
+        ("supply_c", 0, -2.18, ""),
+        ("supply_c", 0, -2.22, RATE),
+        ("return_c", 1, 2.48, ""),
+        ("return_c", 1, 2.52, RATE),
+        ("return_c", 1, -1.98, ""),
+        ("return_c", 1, -2.02, RATE),
+    ):
+        row, r = steady_row()
+        run(row, r, 120)
+        setattr(r, name, getattr(r, name) + change_k)
+        run(row, r, 1)
+        eq((name, change_k, suspects(row)[index]), (name, change_k, reason))
+
+
+def test_rates_are_larger_while_the_flow_moves():
+    for change_k, reason in ((14.9, ""), (15.1, RATE)):
+        row, r = steady_row()
+        run(row, r, 120)
+        r.flow_lpm, r.dp_kpa, r.pump_pct = 110.0, 43.0, 51.3
+        run(row, r, 1)
+        r.return_c += change_k
+        run(row, r, 1)
+        eq((change_k, suspects(row)[1]), (change_k, reason))
+
+
+def test_the_row_is_steady_while_the_facility_flow_moves_a_little():
+    """6 % of its mean, and 1 L/min."""
+    for change_lpm, is_steady in ((5.0, True), (-5.0, True), (7.0, False), (-7.0, False)):
+        row, r = steady_row()
+        run(row, r, 120)
+        eq(row.is_steady, True)
+        r.fws_flow_lpm += change_lpm
+        run(row, r, 2)
+        eq((change_lpm, row.is_steady), (change_lpm, is_steady))
+
+
 def test_swapped_temperatures_are_replaced_from_the_facility_side():
     row, r = steady_row()
     run(row, r, 120)
