@@ -5,9 +5,9 @@ Does not discipline the clock: the other time is far less precise than a fix. Bu
 GNSS receiver does not control it. It confirms or contradicts UTC; without any fix it sets UTC.
 
     agrees       the leap seconds are known, if the uncertainty is below half a second
-    disagrees    the error bound covers the other time until they agree. Twice in a row: the clock is
-                 untrusted. While the leap seconds are unknown, UTC is corrected by whole
-                 seconds instead. If the fixes contradict the clock too and agree with the other
+    disagrees    the error bound covers the other time until they agree. Twice in a row: the clock
+                 is untrusted. While the leap seconds are unknown, UTC is corrected by whole seconds
+                 instead. If the fixes contradict the clock too and agree with the other
                  clock, UTC follows them: two independent sources outvote the oscillator
     no UTC       two consistent reference times set UTC, in the state holdover
 """
