@@ -253,11 +253,12 @@ def test_a_thousand_drags() -> None:
 
 
 @pytest.mark.soak
-def test_ten_thousand_cases() -> None:
-    tally = tally_days(10_000, run_seed)
-    assert tally.violations == []
-    medians = tally.record()["median_bound_us"]
-    assert isinstance(medians, dict)
+def test_ten_thousand_days(capfd: pytest.CaptureFixture[str]) -> None:
+    """As a user runs it: on all cores, and on PyPy, if `make pypy` was run."""
+    assert hil(["campaign", "--clock", "--seeds", "15500", "--json"]) == 0
+    record = json.loads(capfd.readouterr().out)
+    assert record["days"] >= 10_000
+    medians = record["median_bound_us"]
     assert medians["sentences_tcxo"] <= 5_000
     assert medians["sentences"] <= 10_000  # without a sensor a drag looks like the weather
     assert medians["gpio"] <= 50
