@@ -5,9 +5,9 @@ Does not discipline the clock: the other time is far less precise than a fix. Bu
 GNSS receiver does not control it. It confirms or contradicts UTC; without any fix it sets UTC.
 
     agrees       the leap seconds are known, if the uncertainty is below half a second
-    disagrees    twice in a row: the clock is untrusted, and its error bound covers the other time
-                 until they agree. While the leap seconds are unknown, UTC is corrected by whole
-                 seconds instead. If the fixes contradict the clock too and agree with the other
+    disagrees    the error bound covers the other time until they agree. Twice in a row: the clock
+                 is untrusted. While the leap seconds are unknown, UTC is corrected by whole seconds
+                 instead. If the fixes contradict the clock too and agree with the other
                  clock, UTC follows them: two independent sources outvote the oscillator
     no UTC       two consistent reference times set UTC, in the state holdover
 """
@@ -120,14 +120,15 @@ class CrossCheck:
             seconds = whole_seconds(difference, limit) if is_exact else 0
             if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
                 clock.step_whole_seconds(seconds)
+                clock.set_disagreement(0)
                 clock.leap.set_known()
                 return False
             if clock.confirm_fixes(difference, uncertainty_us, now):
                 self._disagreements = 0
                 clock.set_disagreement(0)
                 return True
-            clock.set_disagreement(abs(difference) + uncertainty_us)
             clock.reject("witness", now, difference, limit)
+        clock.set_disagreement(abs(difference) + uncertainty_us)  # the first one can be right too
         return False
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a rejected source says, as intervals that begin at several times.
+"""The statements of a rejected source, as intervals that begin at several times.
 
 Does not decide whether the source is followed; see `agent.clock.estimate.time_source`. A source is
 followed again when one of these intervals was consistent for `time_source.RECOVERY`.

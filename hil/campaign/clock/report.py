@@ -16,6 +16,8 @@ _CALIBRATED_MS = 3.0
 """The latency error that a calibration states; 10 ms is that of a latency from a data sheet."""
 
 
+_STABLE_PPM_PER_C = 0.1
+"""A simple TCXO; crystals have up to 1 ppm per degree."""
 _RECOVERY_S = 1_800.0
 """A drag counts for the recovery if the case goes on for so long after its end."""
 _LARGEST_SHARE = 0.7
@@ -52,6 +54,18 @@ def statistics_group(case: ClockCase) -> str:
     if case.pulses.wrong_ms or case.pulses.extra_ms:
         return ""
     return "usb" if case.pulses.late_us > _MAX_GPIO_US else "gpio"
+
+
+def statistics_groups(case: ClockCase) -> list[str]:
+    """Return the groups of a case: its best source, and again if a slow drag shows early there.
+
+    That is "…_tcxo": the temperature is measured, and changes the rate by at most 0.1 ppm/°C.
+    """
+    kind, oscillator = statistics_group(case), case.oscillator
+    if not kind:
+        return []
+    is_stable = oscillator.sensor and oscillator.tempco_limit <= _STABLE_PPM_PER_C
+    return [kind, f"{kind}_tcxo"] if is_stable else [kind]
 
 
 @dataclass
@@ -111,8 +125,7 @@ class ClockTally:
         if case.receiver.time_drag_ppm:
             self.drags.add(case, result)
             return
-        kind = statistics_group(case)
-        if kind and result.bounds_us:
+        for kind in statistics_groups(case) if result.bounds_us else []:
             self.medians_us.setdefault(kind, []).append(median(result.bounds_us))
 
     def record(self) -> dict[str, object]:

@@ -135,3 +135,15 @@ def test_reference_before_min_utc_is_rejected():
     for i in range(3):
         eq(clock.cross_check(UTC - 86_400 * SECOND + i * SECOND, PRECISE_US, i * SECOND), False)
     eq((clock.utc(3 * SECOND), clock.failed_checks), (None, ["floor"]))
+
+
+def test_the_bound_covers_the_first_reference_that_disagrees():
+    """A receiver that missed a leap second: the next reply can be a minute away."""
+    bench = ClockRig(synced_leap_clock(), 6)
+    bench.run(600, ticks=1)
+    now, utc = reference_utc(bench)
+    eq(bench.clock.cross_check(utc + SECOND, PRECISE_US, now), False)
+    assert bench.clock.bound_us(now) >= SECOND - PRECISE_US
+    eq(bench.state(), "sync")  # once can be an error
+    eq(bench.clock.cross_check(utc, PRECISE_US, now), True)
+    assert bench.clock.bound_us(now) < SECOND // 2

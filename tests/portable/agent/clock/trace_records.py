@@ -3,7 +3,7 @@
 
 RECORDS = {
     "trace_budget": 195256609814067745,
-    "trace_cross_check": 277188661150956191,
+    "trace_cross_check": 202501903485059409,
     "trace_fit": 64032888380729789,
     "trace_interval": 86367760138652833,
     "trace_leap_second": 244486393219055674,

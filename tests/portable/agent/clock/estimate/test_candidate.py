@@ -59,7 +59,8 @@ def test_a_drag_that_ends_while_it_is_rejected_delays_the_recovery_by_minutes_on
             if not source.source_rejected:
                 followed = at
                 break
-        assert followed is not None and followed <= end + RECOVERY // SECOND + 320, (end, followed)
+        assert followed is not None
+        assert followed <= end + RECOVERY // SECOND + 320, (end, followed)
 
 
 def test_the_rate_of_a_drag_is_not_that_of_the_source_which_is_followed_after_it():
@@ -70,8 +71,8 @@ def test_the_rate_of_a_drag_is_not_that_of_the_source_which_is_followed_after_it
     assert not source.source_rejected
     low, high = source.interval.rates(source.interval.present, at * SECOND)
     assert low <= 3_000_000 <= high, (low, high)
-    for at in range(at, at + 7_200, 16):
-        eq(say(source, at, 3_000 * at), 0)
+    for later in range(at, at + 7_200, 16):
+        eq(say(source, later, 3_000 * later), 0)
 
 
 def test_the_bound_has_all_candidates():
