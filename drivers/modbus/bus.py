@@ -257,9 +257,7 @@ class Bus(RequestSender):
             self._finish_unproven(transaction, now)
             return
         if self.serial and (self._stale_replies.units or self._stale_replies.copies):
-            transaction.is_ambiguous = not self._stale_replies.reply_accepted(
-                transaction, verdict == EXCEPTION, now
-            )
+            transaction.is_ambiguous = not self._is_own_reply(transaction, result, now)
         if transaction.health.offline:
             self._recovery_probe.unit_answered(transaction.unit)
         is_sample = transaction.is_first_attempt and not transaction.is_ambiguous

@@ -51,6 +51,13 @@ class ReplyParts:
         if len(self._arrivals) < _MAX_PARTS:
             self._arrivals.append((self.chars, now))
 
+    def began_at(self, begin: int, now: int) -> int:
+        """Return the arrival of the first chunk with more than the first `begin` characters."""
+        for chars, at in self._arrivals:
+            if chars > begin:
+                return at
+        return now
+
     def least_margin(self, begin: int, length: int, earliest_us: int, wire: "WireTime") -> int:
         """Return by how much the earliest part came after the earliest possible time.
 

@@ -391,9 +391,17 @@ class RequestSender(BusCounters):
         margin = end - self._earliest_reply_end(result)
         if not self._parts.chars:
             return margin
-        size = self._reply_chars(result)
-        begin, sent = self._parts.chars - trailing - size, wire.chars_us(self._request_chars)
+        size, sent = self._reply_chars(result), wire.chars_us(self._request_chars)
+        begin = self._parts.chars - trailing - size
         return min(margin, self._parts.least_margin(begin, size, self._sent_at + sent, wire))
+
+    def _is_own_reply(self, transaction: "Transaction", result: "ReplyResult", now: int) -> bool:
+        """Record a reply that arrived at `now`; return whether it can only be the own one."""
+        guard, began_at = self._stale_replies, now
+        if guard.copies and self._parts.chars:
+            before = self._parts.chars - self.client.trailing_bytes - self._reply_chars(result)
+            began_at = self._parts.began_at(before, now)
+        return guard.reply_accepted(transaction, result[0] == EXCEPTION, now, began_at)
 
     def _on_unexpected(self, now: int) -> None:
         """Handle bytes without a transaction: wait for idle line, but not without end."""

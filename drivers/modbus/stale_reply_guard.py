@@ -250,20 +250,21 @@ class StaleReplyGuard:
             self.copies = {}
         self.copies[shape] = until
 
-    def _can_be_copy(self, transaction: "Transaction", now: int) -> bool:
-        """Return whether a reply at `now` can be the second copy of a late one."""
-        if not self.copies:
-            return False
-        if now >= max(self.copies.values()):
+    def _can_be_copy(self, transaction: "Transaction", began_at: int) -> bool:
+        """Return whether a reply that began to come at `began_at` can be the copy of a late one."""
+        if self.copies and began_at >= max(self.copies.values()):
             self.copies = {}
-        return now < self.copies.get(reply_prefix_of(transaction), 0)
+        return began_at < self.copies.get(reply_prefix_of(transaction), 0)
 
-    def reply_accepted(self, transaction: "Transaction", is_exception: bool, now: int) -> bool:
+    def reply_accepted(
+        self, transaction: "Transaction", is_exception: bool, now: int, began_at: int = NEVER
+    ) -> bool:
         """Record a reply to `transaction`; return whether it can only be its own.
 
         Replies to several attempts of one transaction are its own: none is older than its request.
+        Its first part came at `began_at`.
         """
-        if not is_exception and self._can_be_copy(transaction, now):
+        if not is_exception and self._can_be_copy(transaction, began_at):
             self.expect_late(transaction.unit, transaction.pdu, now, transaction)
             return False
         guard = self.units.get(transaction.unit)

@@ -199,28 +199,34 @@ def test_a_second_copy_in_two_parts_is_no_reply():
             eq((framing, at, result.status, result.values), (framing, at, "ok", (1, 2)))
 
 
+def run_cut_late_reply(framing, at, pause):
+    """Our urgent request cuts the late reply in two, and its copy follows, with a pause inside."""
+    late = build(framing, 5, THEIR_VALUES)
+    bus = make_bus(framing)
+    bus.submit(5, OTHER, "other", retries=0)
+    now = run_until_write(bus)[0]
+    bus.wake(bus.deadline())
+    eq([result.tag for result in bus.take_results()], ["other"])
+    now += LATE + 2 * TIMEOUT
+    bus.receive(late[:at], now)
+    bus.submit(5, READ, "read", WRITE, retries=0)
+    now = run_until_write(bus)[0]
+    bus.receive(late[at:], now + 20_000)
+    bus.receive(late[:3], now + 23_000)
+    bus.receive(late[3:], now + 26_000 + pause)
+    bus.receive(build(framing, 5, OUR_VALUES), now + 60_000 + pause)
+    while bus.deadline() < now + TIMEOUT + WIRE_US:
+        bus.wake(bus.deadline())
+    return bus.take_results()[0]
+
+
 def test_the_copy_of_a_late_reply_in_two_parts_is_no_good_reply():
-    """Our urgent request cuts the late reply in two, and its whole copy follows."""
     for framing in ("rtu", "ascii"):
-        late = build(framing, 5, THEIR_VALUES)
-        for at in range(1, len(late)):
-            bus = make_bus(framing)
-            bus.submit(5, OTHER, "other", retries=0)
-            now = run_until_write(bus)[0]
-            bus.wake(bus.deadline())
-            eq([result.tag for result in bus.take_results()], ["other"])
-            now += LATE + 2 * TIMEOUT
-            bus.receive(late[:at], now)
-            bus.submit(5, READ, "read", WRITE, retries=0)
-            now = run_until_write(bus)[0]
-            bus.receive(late[at:], now + 20_000)
-            bus.receive(late, now + 26_000)
-            bus.receive(build(framing, 5, OUR_VALUES), now + 60_000)
-            while bus.deadline() < now + TIMEOUT + WIRE_US:
-                bus.wake(bus.deadline())
-            result = bus.take_results()[0]
-            case = (framing, at, result.status, result.values)
-            assert result.status != "ok" or result.values == (1, 2), case
+        for at in range(1, len(build(framing, 5, THEIR_VALUES))):
+            for pause in (0, 50_000):
+                result = run_cut_late_reply(framing, at, pause)
+                case = (framing, at, pause, result.status, result.values)
+                assert result.status != "ok" or result.values == (1, 2), case
 
 
 def test_a_second_copy_in_two_parts_closes_no_request():
