@@ -65,6 +65,10 @@ _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
 _RISE, _RISE_US = 102 / 100, 60 * SECOND
 """Load over that of the last run from which the optimiser runs early; least time between runs."""
+_NOISE, _REACH, _RESERVE_SHARE = 5 / 1000, 4 / 100, 97 / 100
+"""Excess that the reserve covers, from and to, as parts of the peak; its part that stays each
+period.
+"""
 _HEAT_S, _HEAT_GAP_S = 60.0, 300.0
 """Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
 _HEAT_ALLOWANCE = 101 / 100
@@ -113,13 +117,17 @@ class PeakLoad:
     A load above it makes the cases too warm. `used_kw` is the load of the last run. Without a meter
     of the load, the heat of the loop stands in for it, as a mean of a minute: after a change of the
     flow, the heat at one time is wrong until the coolant has circulated.
+
+    A load that varies exceeds its last peaks now and then. The largest such excess is the reserve
+    above the peak; it fades within hours. A step beyond `_REACH`, such as a new job, does not
+    count: no reserve covers it.
     """
 
     def __init__(self, period_us: int) -> None:
         self.used_kw: float | None = None
         self.mean_heat_kw: float | None = None
         self._period_us = period_us
-        self._peak_kw = self._last_peak_kw = 0.0
+        self._peak_kw = self._last_peak_kw = self._base_kw = self._reserve = 0.0
         self._peak_until = self._rise_allowed_from = self._heat_at = 0
 
     def add(self, load_kw: float, now: int) -> bool:
@@ -128,6 +136,9 @@ class PeakLoad:
         """
         if load_kw > self._peak_kw:
             self._peak_kw = load_kw
+        excess_kw, base_kw = load_kw - self._base_kw, self._base_kw
+        if _NOISE * base_kw < excess_kw < _REACH * base_kw and excess_kw > self._reserve * base_kw:
+            self._reserve = excess_kw / base_kw
         used_kw = self.used_kw
         return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
 
@@ -155,13 +166,15 @@ class PeakLoad:
 
     def _find(self, load_kw: "float | None", now: int) -> "float | None":
         if load_kw is None:
-            self._peak_kw = self._last_peak_kw = 0.0
+            self._peak_kw = self._last_peak_kw = self._base_kw = 0.0
             return None
         peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
         if now >= self._peak_until:
             self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
             self._peak_until = now + self._period_us
-        return peak_kw if peak_kw > load_kw else load_kw
+            self._reserve *= _RESERVE_SHARE
+        self._base_kw = peak_kw if peak_kw > load_kw else load_kw
+        return (1.0 + self._reserve) * self._base_kw
 
 
 class SetpointOptimizer:

@@ -4,7 +4,7 @@
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
-from agent.control.law.optimizer import SetpointOptimizer
+from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, near
@@ -344,6 +344,18 @@ def test_the_optimum_is_for_the_peak_of_a_varying_load():
     eq(set(used[20:120]), {80.0})
     eq(used[150], 50.0)  # after two periods
     eq(used[161], 70.0)  # a rise is used in the same minute
+
+
+def test_a_load_that_exceeds_its_peaks_gets_a_reserve_that_fades():
+    load = PeakLoad(600 * SECOND)
+    eq(load.use(100.0, 0), 100.0)
+    for kw, reserve in ((100.4, 0.0), (102.0, 0.02), (101.5, 0.02), (105.0, 0.02)):
+        load.add(kw, SECOND)
+        near(load._reserve, reserve, 1e-9)
+    near(load.use(100.0, 2 * SECOND), 1.02 * 105.0, 1e-9)
+    for period in range(1, 60):
+        used_kw = load.use(100.0, 601 * period * SECOND)
+    assert 100.0 < used_kw < 100.5, used_kw
 
 
 def test_a_rise_that_the_optimiser_wants_is_slow():
