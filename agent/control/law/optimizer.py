@@ -71,8 +71,12 @@ period.
 """
 _HEAT_S, _HEAT_GAP_S = 60.0, 300.0
 """Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
-_HEAT_ALLOWANCE = 101 / 100
-"""Factor of the mean heat for the errors of the two temperatures and the flow."""
+_HEAT_ALLOWANCE, _RATIO_RATE = 101 / 100, 1 / 1000
+"""Load over the mean heat of a unit without a meter, for the errors of the two temperatures and the
+flow; step of this ratio to that of a meter in each cycle.
+"""
+_METER_RATIO = 106 / 100
+"""Mean heat over a measured load from which the meter is wrong."""
 
 _FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
 """Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
@@ -127,6 +131,7 @@ class PeakLoad:
         self.used_kw: float | None = None
         self.mean_heat_kw: float | None = None
         self._period_us = period_us
+        self._heat_ratio = _HEAT_ALLOWANCE
         self._peak_kw = self._last_peak_kw = self._base_kw = self._reserve = 0.0
         self._peak_until = self._rise_allowed_from = self._heat_at = 0
 
@@ -142,8 +147,23 @@ class PeakLoad:
         used_kw = self.used_kw
         return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
 
-    def add_heat(self, heat_kw: "float | None", now: int) -> bool:
-        """Add the present heat of the loop; None: unknown. Return as `add` does."""
+    def load_kw(self, measured_kw: "float | None") -> "float | None":
+        """Return the load to use: the measured one, or that of the heat; None: unknown.
+
+        The coolant cannot carry more heat than the load has. If a meter shows clearly less than the
+        heat, it is wrong, and the heat counts.
+        """
+        mean_kw = self.mean_heat_kw
+        if mean_kw is None:
+            return measured_kw
+        if measured_kw is not None and mean_kw <= _METER_RATIO * measured_kw:
+            if measured_kw < _METER_RATIO * mean_kw:  # so a gap of the meter is no step
+                self._heat_ratio += _RATIO_RATE * (measured_kw / mean_kw - self._heat_ratio)
+            return measured_kw
+        return self._heat_ratio * mean_kw
+
+    def add_heat(self, heat_kw: "float | None", now: int) -> None:
+        """Add the present heat of the loop; None: unknown."""
         mean_kw = self.mean_heat_kw
         dt = (now - self._heat_at) / SECOND
         if heat_kw is not None:
@@ -151,17 +171,13 @@ class PeakLoad:
             weight = 1.0 if mean_kw is None or dt > _HEAT_GAP_S else dt / (dt + _HEAT_S)
             mean_kw = heat_kw if mean_kw is None else mean_kw
             self.mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
-            return self.add(_HEAT_ALLOWANCE * self.mean_heat_kw, now)
-        if dt > _HEAT_GAP_S:
+        elif dt > _HEAT_GAP_S:
             self.mean_heat_kw = None
-        return False
 
     def use(self, load_kw: "float | None", now: int) -> "float | None":
         """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
         self._rise_allowed_from = now + _RISE_US
-        if load_kw is None and self.mean_heat_kw is not None:
-            load_kw = _HEAT_ALLOWANCE * self.mean_heat_kw
-        self.used_kw = self._find(load_kw, now)
+        self.used_kw = self._find(self.load_kw(load_kw), now)
         return self.used_kw
 
     def _find(self, load_kw: "float | None", now: int) -> "float | None":

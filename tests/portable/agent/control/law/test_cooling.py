@@ -437,6 +437,29 @@ def test_peaks_of_the_heat_count_without_a_meter():
     assert min(used[1300:]) > 1.1 * heat_kw, min(used[1300:])
 
 
+def test_a_meter_that_shows_less_than_the_heat_does_not_count():
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    heat_kw = cooling._heat_kw(make_readings(air_c=28.0))
+    for part, used in ((0.85, 1.01), (0.0, 1.01), (0.97, 0.97), (1.15, 1.15)):
+        cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+        cooling.optimise(make_readings(air_c=28.0, load_kw=part * heat_kw), SECOND)
+        near(cooling.peak_load.used_kw, used * heat_kw, 1e-6)
+
+
+def test_a_gap_of_the_meter_is_no_step_of_the_load():
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    readings = make_readings(air_c=28.0)
+    measured_kw = 0.97 * cooling._heat_kw(readings)
+    readings.load_kw = measured_kw
+    for second in range(6000):
+        cooling.optimise(readings, second * SECOND)
+    readings.load_kw = None
+    for second in range(6000, 7200):
+        cooling.optimise(readings, second * SECOND)
+    near(cooling.peak_load.used_kw, measured_kw, 1e-3 * measured_kw)
+    eq(cooling.peak_load._reserve, 0.0)
+
+
 def test_the_pump_power_is_learned_at_both_speeds():
     """Power by the cube and a tenth more at full speed: the slope is learned from two speeds."""
     search = make_optimizer()
