@@ -132,8 +132,7 @@ def _grid(raw: dict[str, Any]) -> GridFactor | None:
         if not _MONTH.fullmatch(name):
             raise ConfigError(f"grid.months.{name}: not a month such as 2026-01")
     months = {
-        name: _number(value, f"grid.months.{name}", 0.0, 5000.0)
-        for name, value in factors.items()
+        name: _number(value, f"grid.months.{name}", 0.0, 5000.0) for name, value in factors.items()
     }
     bound = raw.get("uncertainty_pct")
     return GridFactor(

@@ -155,7 +155,8 @@ def test_models_adapt_slowly_and_within_bounds():
     for _ in range(900):
         best.adapt_pumps(2.0e9, 100.0)
         best.adapt_pumps(0.0, 65.0)
-    assert best.pump_factors[1] <= 2.0 and best.pump_factors[0] >= 0.5, best.pump_factors
+    assert best.pump_factors[1] <= 2.0, best.pump_factors
+    assert best.pump_factors[0] >= 0.5, best.pump_factors
     best.pump_factors = [1.0, 1.2]
     assert 1.19 < best.pump_factor(100.0) < 1.21, best.pump_factors
     assert best.cooler_factor <= 2.0
