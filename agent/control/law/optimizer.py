@@ -81,7 +81,7 @@ _METER_RATIO = 106 / 100
 _FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
 """Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
 within 3 % of the curves MotorPartLoad and VFDPartLoad of EnergyPlus (Input Output Reference,
-example of `Fan:ComponentModel`), where the no-load loss of the motor falls with the square of the speed.
+example of `Fan:ComponentModel`). The no-load loss of the motor falls with the square of the speed.
 """
 _KELVIN_0C, _KELVIN_15C = 27315 / 100, 28815 / 100
 _UA_EXPONENT = 6 / 10

@@ -67,6 +67,7 @@ _REASONS = (
         "cooling",
         "a valve with stiction waits for a steady return; a shut branch is no false sensor",
     ),
+    ("cooling", "the optimiser knows air density, part load and peaks of the heat"),
     ("", "rates of the clock by lines, and more of its earlier states"),
 )
 """(section of the row, reason)."""
