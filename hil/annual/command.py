@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     record = account.record(arguments.policy, time.perf_counter() - wall_start)
     record["unit"], record["proof"] = unit, proof
     record["arguments"] = list_arguments(arguments)
-    record["notes"] = [] if unit is None else unit.pop("notes", [])
+    record["notes"] = [*weather.notes, *([] if unit is None else unit.pop("notes", []))]
     record["cpu_s"] = round(time.process_time() - cpu_start, 1)
     record["interrupted"] = progress.is_interrupted
     if arguments.plot is not None:

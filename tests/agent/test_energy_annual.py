@@ -134,6 +134,9 @@ def test_the_store_of_the_component_is_read(tmp_path: Path) -> None:
         read_months(tmp_path / "none")
 
 
+_LEAK_REST = "\ncase_c=70\ncase_uncertainty_k=3\npart_uncertainty_pct=20"
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -144,6 +147,10 @@ def test_the_store_of_the_component_is_read(tmp_path: Path) -> None:
         ("[meters]\n'a.b'=true", "meters.a.b"),
         ("electricity_per_kwh=nan", "electricity"),
         ("[leakage]\npart=0.04", "at_c"),
+        (f"[leakage]\npart=0.04\nat_c=60\nper_k=100{_LEAK_REST}", "per_k"),
+        (f"[leakage]\npart=4\nat_c=60\nper_k=0.01{_LEAK_REST}", "part"),
+        ("[grid]\nsource='a'\ng_per_kwh=400\n[grid.months]\n'2026-13'=1", "not a month"),
+        ("[grid]\nsource='a'\ng_per_kwh=400\n[grid.months]\nJanuary=1", "not a month"),
         ("grid=3", "not a table"),
         ("[", "TOML"),
     ],

@@ -190,12 +190,9 @@ class CoolingControl:
         peak_load = self.peak_load
         if self.optimizer is None or peak_load is None:
             return
-        load_kw = readings.load_kw
-        if load_kw is None:
-            is_early = peak_load.add_heat(self._heat_kw(readings), now)
-        else:
-            is_early = peak_load.add(load_kw, now)
-        if is_early:
+        peak_load.add_heat(self._heat_kw(readings), now)
+        load_kw = peak_load.load_kw(readings.load_kw)
+        if load_kw is not None and peak_load.add(load_kw, now):
             self._optimize_due = now
         if now >= self._optimize_due:
             self._run_optimizer(readings, now)

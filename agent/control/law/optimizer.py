@@ -65,15 +65,23 @@ _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
 _RISE, _RISE_US = 102 / 100, 60 * SECOND
 """Load over that of the last run from which the optimiser runs early; least time between runs."""
+_NOISE, _REACH, _RESERVE_SHARE = 5 / 1000, 4 / 100, 97 / 100
+"""Excess that the reserve covers, from and to, as parts of the peak; its part that stays each
+period.
+"""
 _HEAT_S, _HEAT_GAP_S = 60.0, 300.0
 """Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
-_HEAT_ALLOWANCE = 101 / 100
-"""Factor of the mean heat for the errors of the two temperatures and the flow."""
+_HEAT_ALLOWANCE, _RATIO_RATE = 101 / 100, 1 / 1000
+"""Load over the mean heat of a unit without a meter, for the errors of the two temperatures and the
+flow; step of this ratio to that of a meter in each cycle.
+"""
+_METER_RATIO = 106 / 100
+"""Mean heat over a measured load from which the meter is wrong."""
 
 _FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
 """Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
-within 3 % of the curves MotorPartLoad and VFDPartLoad of EnergyPlus (Input Output Reference, example
-of `Fan:ComponentModel`), where the no-load loss of the motor falls with the square of the speed.
+within 3 % of the curves MotorPartLoad and VFDPartLoad of EnergyPlus (Input Output Reference,
+example of `Fan:ComponentModel`). The no-load loss of the motor falls with the square of the speed.
 """
 _KELVIN_0C, _KELVIN_15C = 27315 / 100, 28815 / 100
 _UA_EXPONENT = 6 / 10
@@ -113,13 +121,18 @@ class PeakLoad:
     A load above it makes the cases too warm. `used_kw` is the load of the last run. Without a meter
     of the load, the heat of the loop stands in for it, as a mean of a minute: after a change of the
     flow, the heat at one time is wrong until the coolant has circulated.
+
+    A load that varies exceeds its last peaks now and then. The largest such excess is the reserve
+    above the peak; it fades within hours. A step beyond `_REACH`, such as a new job, does not
+    count: no reserve covers it.
     """
 
     def __init__(self, period_us: int) -> None:
         self.used_kw: float | None = None
         self.mean_heat_kw: float | None = None
         self._period_us = period_us
-        self._peak_kw = self._last_peak_kw = 0.0
+        self._heat_ratio = _HEAT_ALLOWANCE
+        self._peak_kw = self._last_peak_kw = self._base_kw = self._reserve = 0.0
         self._peak_until = self._rise_allowed_from = self._heat_at = 0
 
     def add(self, load_kw: float, now: int) -> bool:
@@ -128,11 +141,29 @@ class PeakLoad:
         """
         if load_kw > self._peak_kw:
             self._peak_kw = load_kw
+        excess_kw, base_kw = load_kw - self._base_kw, self._base_kw
+        if _NOISE * base_kw < excess_kw < _REACH * base_kw and excess_kw > self._reserve * base_kw:
+            self._reserve = excess_kw / base_kw
         used_kw = self.used_kw
         return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
 
-    def add_heat(self, heat_kw: "float | None", now: int) -> bool:
-        """Add the present heat of the loop; None: unknown. Return as `add` does."""
+    def load_kw(self, measured_kw: "float | None") -> "float | None":
+        """Return the load to use: the measured one, or that of the heat; None: unknown.
+
+        The coolant cannot carry more heat than the load has. If a meter shows clearly less than the
+        heat, it is wrong, and the heat counts.
+        """
+        mean_kw = self.mean_heat_kw
+        if mean_kw is None:
+            return measured_kw
+        if measured_kw is not None and mean_kw <= _METER_RATIO * measured_kw:
+            if measured_kw < _METER_RATIO * mean_kw:  # so a gap of the meter is no step
+                self._heat_ratio += _RATIO_RATE * (measured_kw / mean_kw - self._heat_ratio)
+            return measured_kw
+        return self._heat_ratio * mean_kw
+
+    def add_heat(self, heat_kw: "float | None", now: int) -> None:
+        """Add the present heat of the loop; None: unknown."""
         mean_kw = self.mean_heat_kw
         dt = (now - self._heat_at) / SECOND
         if heat_kw is not None:
@@ -140,28 +171,26 @@ class PeakLoad:
             weight = 1.0 if mean_kw is None or dt > _HEAT_GAP_S else dt / (dt + _HEAT_S)
             mean_kw = heat_kw if mean_kw is None else mean_kw
             self.mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
-            return self.add(_HEAT_ALLOWANCE * self.mean_heat_kw, now)
-        if dt > _HEAT_GAP_S:
+        elif dt > _HEAT_GAP_S:
             self.mean_heat_kw = None
-        return False
 
     def use(self, load_kw: "float | None", now: int) -> "float | None":
         """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
         self._rise_allowed_from = now + _RISE_US
-        if load_kw is None and self.mean_heat_kw is not None:
-            load_kw = _HEAT_ALLOWANCE * self.mean_heat_kw
-        self.used_kw = self._find(load_kw, now)
+        self.used_kw = self._find(self.load_kw(load_kw), now)
         return self.used_kw
 
     def _find(self, load_kw: "float | None", now: int) -> "float | None":
         if load_kw is None:
-            self._peak_kw = self._last_peak_kw = 0.0
+            self._peak_kw = self._last_peak_kw = self._base_kw = 0.0
             return None
         peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
         if now >= self._peak_until:
             self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
             self._peak_until = now + self._period_us
-        return peak_kw if peak_kw > load_kw else load_kw
+            self._reserve *= _RESERVE_SHARE
+        self._base_kw = peak_kw if peak_kw > load_kw else load_kw
+        return (1.0 + self._reserve) * self._base_kw
 
 
 class SetpointOptimizer:

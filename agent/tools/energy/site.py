@@ -5,6 +5,7 @@ Does not calculate; see `agent.tools.energy.figures`. The file is TOML. Each par
 then the figures that need it are not known. docs/engineer/power.md has an example.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,16 @@ from typing import Any
 
 from agent.core.errors import ConfigError
 
-_LEAKAGE = ("part", "at_c", "per_k", "case_c", "case_uncertainty_k", "part_uncertainty_pct")
+_LEAKAGE = {
+    "part": 0.5,
+    "at_c": 150.0,
+    "per_k": 0.1,
+    "case_c": 150.0,
+    "case_uncertainty_k": 50.0,
+    "part_uncertainty_pct": 200.0,
+}
+"""Keys of the leakage, each with its highest value: above it the figure has no meaning."""
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _NUMBERS = ("electricity_per_kwh", "water_per_m3")
 _SECTIONS = ("currency", *_NUMBERS, "grid", "meters", "leakage")
 
@@ -117,9 +127,12 @@ def _grid(raw: dict[str, Any]) -> GridFactor | None:
         raise ConfigError(
             "grid: needs g_per_kwh and source: a factor without a source is no figure"
         )
+    factors = _table(raw, "months")
+    for name in factors:
+        if not _MONTH.fullmatch(name):
+            raise ConfigError(f"grid.months.{name}: not a month such as 2026-01")
     months = {
-        name: _number(value, f"grid.months.{name}", 0.0, 5000.0)
-        for name, value in _table(raw, "months").items()
+        name: _number(value, f"grid.months.{name}", 0.0, 5000.0) for name, value in factors.items()
     }
     bound = raw.get("uncertainty_pct")
     return GridFactor(
@@ -133,8 +146,10 @@ def _grid(raw: dict[str, Any]) -> GridFactor | None:
 def _leakage(raw: dict[str, Any]) -> Leakage | None:
     if not raw:
         return None
-    _refuse_unknown(raw, _LEAKAGE, "leakage.")
+    _refuse_unknown(raw, tuple(_LEAKAGE), "leakage.")
     missing = [name for name in _LEAKAGE if name not in raw]
     if missing:
         raise ConfigError(f"leakage: needs {', '.join(missing)}")
-    return Leakage(*(_number(raw[name], f"leakage.{name}", 0.0, 200.0) for name in _LEAKAGE))
+    return Leakage(
+        *(_number(raw[name], f"leakage.{name}", 0.0, high) for name, high in _LEAKAGE.items())
+    )

@@ -6,7 +6,8 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +263,11 @@ def test_plot_of_less_than_a_day() -> None:
 def write_epw(path: Path) -> Path:
     """Write a dry synthetic climate as an EPW file: the stand-in of a measured year."""
     lines = ["LOCATION,stand-in", *["HEADER"] * 7]
-    for dry_c, dew_c in synthesize_hours(DRY_CLIMATE):
-        lines.append(f"1,1,1,1,60,x,{dry_c:.1f},{dew_c:.1f},999,85000" + ",0" * 25)
+    start = datetime(2001, 1, 1, tzinfo=UTC)
+    for i, (dry_c, dew_c) in enumerate(synthesize_hours(DRY_CLIMATE)):
+        at = start + timedelta(hours=i)
+        time = f"2001,{at.month},{at.day},{at.hour + 1},60"
+        lines.append(f"{time},x,{dry_c:.1f},{dew_c:.1f},999,85000" + ",0" * 25)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
@@ -467,6 +471,34 @@ def test_the_thermostat_of_the_pads_is_in_the_intake_of_the_cooler() -> None:
     warm = AnnualSite(load_weather("dubai"), "adiabatic", deviations=Deviations(1.0, 1.0, 3.0))
     assert [warm.is_wet(dry_c) for dry_c in (26.5, 27.5)] == [False, True]
     assert not make_site().is_wet(27.5)
+
+
+@pytest.mark.parametrize("policy", [*(p for p in words.POLICIES if p != "optimum")])
+def test_no_policy_knows_the_weather_or_the_load_to_come(policy: str) -> None:
+    """An error of a forecast cannot matter: other hours later change nothing before them."""
+    runs = []
+    for later_k, later_load in ((0.0, 0.0), (12.0, 0.25)):
+        weather = load_weather("dubai")
+        for hour in weather.hours[SUMMER + 3 :]:
+            hour.dry_c -= later_k
+            hour._wet = None
+        site = AnnualSite(weather, "adiabatic", load=LaterLoad("steps", 1, later_load))
+        run = AnnualRun(site, make_policy(policy, site))
+        powers: list[tuple[float, float, float]] = []
+        run.run(4, SUMMER, lambda _i, _n, a, p=powers: p.append((a.it_j, a.loop_j, a.water_kg)))
+        runs.append(powers)
+    assert runs[0][:2] == runs[1][:2]
+    assert runs[0][3] != runs[1][3]
+
+
+@dataclass(frozen=True)
+class LaterLoad(YearLoad):
+    """A load that is lower from the third hour of the test on."""
+
+    lower: float = 0.0
+
+    def at(self, second: float) -> float:
+        return super().at(second) - (self.lower if second >= 3600 * (SUMMER + 2) else 0.0)
 
 
 def test_deviations_cost_and_the_unit_does_not_know_them() -> None:

@@ -67,6 +67,7 @@ _REASONS = (
         "cooling",
         "a valve with stiction waits for a steady return; a shut branch is no false sensor",
     ),
+    ("cooling", "the optimiser knows air density, part load and peaks of the heat"),
     ("", "rates of the clock by lines, and more of its earlier states"),
     ("cooling", "nothing learns while a branch is shut or a sensor is suspect"),
     ("cooling", "an equal error of both temperatures raises the dew-point limit"),

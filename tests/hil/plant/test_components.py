@@ -303,7 +303,11 @@ def test_weather_is_interpolated_linearly() -> None:
 def epw(tmp_path: Path, *rows: str) -> Path:
     path = tmp_path / "x.epw"
     head = ["LOCATION,Somewhere,X,Y,Z,1,25.0,55.0,4.0,10.0", *["HEADER"] * 7]
-    path.write_text("\n".join([*head, *rows]), encoding="latin-1")
+    timed = [
+        row.replace("2005,1,1,1,", f"2005,1,{1 + i // 24},{1 + i % 24},", 1)
+        for i, row in enumerate(rows)
+    ]
+    path.write_text("\n".join([*head, *timed]), encoding="latin-1")
     return path
 
 
@@ -328,11 +332,53 @@ def test_epw_missing_values_repeat_previous_hour(tmp_path: Path) -> None:
         ([epw_line()] * 24 + [epw_line(dry="hot")], ":33: columns 7 to 10"),
         ([epw_line()] * 24 + [epw_line(dry=80.0)], ":33: .*out of range"),
         ([epw_line()] * 24 + ["2005,1"], ":33: columns"),
+        ([epw_line()] * 24 + [epw_line(pa="inf")], ":33: columns 7 to 10"),
+        ([epw_line(dry="nan")] * 24, ":9: columns 7 to 10"),
+        ([epw_line()] * 24 + ["2005,13,1,1,0,x,1,1,1,1"], ":33: columns 2 to 4"),
+        ([epw_line()] * 24 + ["2005,1,2,2,0,x,30,20,55,101000"], "hour 2 follows .* hour 24"),
+        ([epw_line()] * 24 + ["2005,1,1,24,0,x,30,20,55,101000"], "hour 24 follows"),
+        ([epw_line(dry=99.9)] * 24, "no hour has a dry bulb"),
+        ([epw_line(dew=99.9, rh=999)] * 24, "no hour has a dew point"),
     ],
 )
 def test_epw_error_names_file_and_line(tmp_path: Path, rows: list[str], what: str) -> None:
     with pytest.raises(WeatherError, match=what):
         read_epw(epw(tmp_path, *rows))
+
+
+def test_epw_missing_values_are_computed_and_noted(tmp_path: Path) -> None:
+    weather = read_epw(epw(tmp_path, *[epw_line(dew=99.9, rh=50, pa=999_999)] * 24))
+    assert weather.hours[0].dew_c == pytest.approx(18.4, abs=0.1)  # of 30 degC and 50 %
+    assert weather.hours[0].pressure_pa == pytest.approx(101_205, abs=10)  # at 10 m
+    assert weather.notes == (
+        "x.epw: 24 of 24 hours have no dew point: replaced",
+        "x.epw: 24 of 24 hours have no pressure: replaced",
+    )
+    weather = read_epw(epw(tmp_path, *[epw_line(dry=99.9)] * 5, *[epw_line(dry=21.0)] * 20))
+    assert weather.hours[0].dry_c == 21.0
+    assert read_epw(epw(tmp_path, *[epw_line(rh=999)] * 24)).notes == ()
+
+
+def test_epw_of_a_leap_year_and_of_two_years_and_with_a_mark_of_an_editor(tmp_path: Path) -> None:
+    for days, hours in (((28, 31), 49), ((28, 29), 49)):
+        last = "3,1" if days[1] == 31 else "2,29"
+        rows = [f"2004,2,28,{h},0,x,30,20,55,101000" for h in range(1, 25)]
+        rows += [f"2004,{last},{h},0,x,30,20,55,101000" for h in range(1, 25)]
+        next_day = "3,2" if days[1] == 31 else "3,1"
+        rows.append(f"2007,{next_day},1,0,x,30,20,55,101000")
+        path = epw(tmp_path, *rows)
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+        assert len(read_epw(path).hours) == hours
+    rows = [f"2004,12,31,{h},0,x,30,20,55,101000" for h in range(1, 25)]
+    assert len(read_epw(epw(tmp_path, *rows, "2006,1,1,1,0,x,30,20,55,101000")).hours) == 25
+
+
+def test_epw_with_data_in_the_header_is_refused(tmp_path: Path) -> None:
+    path = epw(tmp_path, *[epw_line()] * 30)
+    lines = path.read_text(encoding="latin-1").splitlines()
+    path.write_text("\n".join([*lines[:5], *lines[8:]]), encoding="latin-1")
+    with pytest.raises(WeatherError, match="8 header lines"):
+        read_epw(path)
 
 
 def test_unknown_weather_is_rejected(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
-from agent.control.law.optimizer import SetpointOptimizer
+from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, near
@@ -155,7 +155,8 @@ def test_models_adapt_slowly_and_within_bounds():
     for _ in range(900):
         best.adapt_pumps(2.0e9, 100.0)
         best.adapt_pumps(0.0, 65.0)
-    assert best.pump_factors[1] <= 2.0 and best.pump_factors[0] >= 0.5, best.pump_factors
+    assert best.pump_factors[1] <= 2.0, best.pump_factors
+    assert best.pump_factors[0] >= 0.5, best.pump_factors
     best.pump_factors = [1.0, 1.2]
     assert 1.19 < best.pump_factor(100.0) < 1.21, best.pump_factors
     assert best.cooler_factor <= 2.0
@@ -339,11 +340,25 @@ def test_the_optimum_is_for_the_peak_of_a_varying_load():
             load_kw = 50.0
         if minute >= 161:
             load_kw = 70.0
-        cooling.optimise(make_readings(air_c=28.0, load_kw=load_kw), 60 * minute * SECOND)
+        readings = make_readings(air_c=28.0, load_kw=load_kw)
+        readings.flow_lpm = None  # no heat to compare with the meter
+        cooling.optimise(readings, 60 * minute * SECOND)
         used.append(cooling.peak_load.used_kw)
     eq(set(used[20:120]), {80.0})
     eq(used[150], 50.0)  # after two periods
     eq(used[161], 70.0)  # a rise is used in the same minute
+
+
+def test_a_load_that_exceeds_its_peaks_gets_a_reserve_that_fades():
+    load = PeakLoad(600 * SECOND)
+    eq(load.use(100.0, 0), 100.0)
+    for kw, reserve in ((100.4, 0.0), (102.0, 0.02), (101.5, 0.02), (105.0, 0.02)):
+        load.add(kw, SECOND)
+        near(load._reserve, reserve, 1e-9)
+    near(load.use(100.0, 2 * SECOND), 1.02 * 105.0, 1e-9)
+    for period in range(1, 60):
+        used_kw = load.use(100.0, 601 * period * SECOND)
+    assert 100.0 < used_kw < 100.5, used_kw
 
 
 def test_a_rise_that_the_optimiser_wants_is_slow():
@@ -423,6 +438,29 @@ def test_peaks_of_the_heat_count_without_a_meter():
         cooling.optimise(readings, second * SECOND)
         used.append(cooling.peak_load.used_kw)
     assert min(used[1300:]) > 1.1 * heat_kw, min(used[1300:])
+
+
+def test_a_meter_that_shows_less_than_the_heat_does_not_count():
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    heat_kw = cooling._heat_kw(make_readings(air_c=28.0))
+    for part, used in ((0.85, 1.01), (0.0, 1.01), (0.97, 0.97), (1.15, 1.15)):
+        cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+        cooling.optimise(make_readings(air_c=28.0, load_kw=part * heat_kw), SECOND)
+        near(cooling.peak_load.used_kw, used * heat_kw, 1e-6)
+
+
+def test_a_gap_of_the_meter_is_no_step_of_the_load():
+    cooling = CoolingControl(settings(fans=FANS, optimum=OPTIMUM))
+    readings = make_readings(air_c=28.0)
+    measured_kw = 0.97 * cooling._heat_kw(readings)
+    readings.load_kw = measured_kw
+    for second in range(6000):
+        cooling.optimise(readings, second * SECOND)
+    readings.load_kw = None
+    for second in range(6000, 7200):
+        cooling.optimise(readings, second * SECOND)
+    near(cooling.peak_load.used_kw, measured_kw, 1e-3 * measured_kw)
+    eq(cooling.peak_load._reserve, 0.0)
 
 
 def test_the_pump_power_is_learned_at_both_speeds():
