@@ -9,7 +9,7 @@ Frozen into an image of the RP2040; mpy-cross assembles it. Finds damage, not in
 import micropython  # type: ignore[import-not-found]
 
 
-@micropython.asm_thumb  # type: ignore[untyped-decorator]
+@micropython.asm_thumb
 def _mix(r0, r1):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - registers
     """Return the sum of `r1` words at `r0`: h = (h ^ word) * 0x1000193, then h ^= h >> 15."""
     mov(r2, r1)  # type: ignore[name-defined]
