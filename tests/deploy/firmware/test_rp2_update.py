@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Remote update of the RP2040 image on emulated silicon: sent, written, on trial, confirmed, cut."""
+"""Remote update of the RP2040 image on emulated silicon, with power cuts at its steps."""
 
 import dataclasses
 import json
+import random
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 
 from agent.remote.message import manifest
 from agent.remote.message.header import EPOCH_S
-from deploy.firmware.application.romfs import build_application
+from deploy.firmware.application.romfs import pack_romfs
+from deploy.firmware.build_tools import find_mpy_cross
 from deploy.firmware.memory_layout import add_header
 from deploy.firmware.rp2.build import RP2_BOARDS
 from deploy.firmware.rp2.command_emulate import MAIN
@@ -29,7 +32,10 @@ from tests.deploy.firmware.test_rp2 import ROM, emulator_environment, require_rp
 BOARD = RP2_BOARDS["rp2040"]
 TOPIC = "coldloop/v1/bench/cdu1/"
 SECOND = 1_000_000
+SLOT_B = BOARD.slot_starts[1]
 STEP_US = 50_000
+CUT_EVERY = 12
+"""Steps of the flash between two cuts: a start takes 2 s of a core."""
 RESEND_US = 5 * SECOND
 
 
@@ -42,8 +48,7 @@ class UpdateRun:
         dut = self.run.dut
         assert isinstance(dut, Rp2040Dut)
         self.dut = dut
-        self.counter = 0
-        self.slots: list[str] = []
+        self.issued = 0
 
     def start(self) -> None:
         self.run.shell.start()
@@ -85,16 +90,11 @@ class UpdateRun:
                 sent, sent_at = received, self.run.world.now
             self.advance(STEP_US)
 
-    def wait_for_line(self, text: str, limit_s: int) -> None:
+    def wait_for_starts(self, names: list[str], limit_s: int) -> None:
+        """Wait until the last starts took these slots."""
         end = self.run.world.now + limit_s * SECOND
-        while not any(text in line for line in self.run.console):
-            assert self.run.world.now < end, (text, self.report(), self.run.console[-9:])
-            self.advance(STEP_US)
-
-    def wait_for_report(self, index: int, value: object, limit_s: int) -> None:
-        end = self.run.world.now + limit_s * SECOND
-        while len(self.report()) <= index or self.report()[index] != value:
-            assert self.run.world.now < end, (value, self.report(), self.run.console[-9:])
+        while re.findall(r"slot (.), release", " ".join(self.run.console))[-len(names) :] != names:
+            assert self.run.world.now < end, (names, self.report(), self.run.console[-9:])
             self.advance(STEP_US)
 
     def journal(self) -> bytes:
@@ -127,50 +127,64 @@ def steps_of(journal: bytes) -> list[tuple[int, int]]:
     return steps
 
 
-def send_release(bench: UpdateRun, release: int) -> bytes:
-    """Build a release, send it to the unit and wait until it is on trial; return the journal."""
-    config = json.dumps(bench.dut.board_config).encode()
-    bundle = add_header(build_application(config, left_out=BOARD.left_out), release)
-    chunk_bytes = _chunk_size_for(len(bundle))
-    bench.journal()
-    bench.offer(bundle, release, chunk_bytes)
-    bench.send_chunks(bundle, chunk_bytes, 600)
-    bench.wait_for_line(f"slot b, release {release}", 30)
-    return bench.journal()
+def make_bad_release(folder: Path, release: int) -> bytes:
+    """Return an application that fails at its start, over four sectors of the flash."""
+    source = folder / "micropython.py"
+    source.write_text("raise OSError('a bad release')\n")
+    compiled = source.with_suffix(".mpy")
+    subprocess.run([find_mpy_cross(), "-o", str(compiled), str(source)], check=True)
+    packages = {"agent/__init__.py": b"", "agent/runtime/__init__.py": b""}
+    code = {"agent/runtime/micropython.mpy": compiled.read_bytes()}
+    filler = {"filler": random.Random(1).randbytes(3 * 4096)}
+    return add_header(pack_romfs({**packages, **code, **filler}), release)
 
 
 @pytest.mark.soak
-def test_an_update_on_emulated_silicon(tmp_path: Path) -> None:
-    """Sent through the broker, written to slot b, tried, confirmed; power cuts at its steps."""
+def test_a_bad_release_is_sent_tried_and_rolled_back_with_cuts(tmp_path: Path) -> None:
+    """On emulated silicon; then the power fails at steps of the flash of the whole update.
+
+    All steps are cut on a model (tests/portable/agent/remote/storage/test_software_slots.py).
+    """
     require_rp2_tools()
+    bundle = make_bad_release(tmp_path, 2)
+    chunk_bytes = _chunk_size_for(len(bundle))
     bench = UpdateRun()
     try:
         bench.start()
-        bench.advance(20 * SECOND)
+        bench.advance(8 * SECOND)
         bench.dut._request(b"W")
-        before = bench.dut.flash.read_bytes()
-        journal = send_release(bench, 2)
-        print(bench.figures())
-        assert any("on trial" in line for line in bench.run.console)
-        bench.wait_for_report(4, "confirm", 150)
-        message = operator_messages.sign_command(
-            bench.utc_s(), "confirm", ("counter", bench.report()[1])
-        )
-        bench.run.testbed.publish(TOPIC + "cmd", message, False)
-        bench.wait_for_report(6, "confirmed", 60)
-        print(bench.figures())
+        (tmp_path / "before").write_bytes(bench.dut.flash.read_bytes())
+        bench.journal()
+        bench.offer(bundle, 2, chunk_bytes)
+        bench.send_chunks(bundle, chunk_bytes, 60)
+        figures = bench.figures()
+        bench.wait_for_starts(["b", "b", "b", "a"], 30)
+        bench.advance(3 * SECOND)
+        journal = bench.journal()
     finally:
         bench.run.dut.close()
-    steps = steps_of(journal)
-    slots = [
-        at
-        for at, _ in steps
-        if BOARD.slot_starts[1] <= at < BOARD.slot_starts[1] + BOARD.slot_kib * 1024
-    ]
-    print(len(steps), len(slots))
-    (tmp_path / "before.bin").write_bytes(before)
     (tmp_path / "journal").write_bytes(journal)
-    import shutil
+    steps = steps_of(journal)
+    in_slot = [at for at, _ in steps if SLOT_B <= at < SLOT_B + BOARD.slot_kib * 1024]
+    assert len(in_slot) >= 4 + len(bundle) // 256
+    assert len(steps) > len(in_slot)
+    assert figures["alarms"] == 0
+    results = start_after_cuts(tmp_path, list(range(0, len(steps), CUT_EVERY)))
+    assert len(results) > len(steps) // CUT_EVERY
+    assert [result for result in results if result[1:3] != ["a 1", True]] == []
 
-    shutil.copy(tmp_path / "before.bin", "/tmp/w23_before.bin")
-    shutil.copy(tmp_path / "journal", "/tmp/w23_journal")
+
+def start_after_cuts(folder: Path, steps: list[int]) -> list[list[Any]]:
+    """Start after a cut in each step; return number, slot with release, success, and ms."""
+    script = str(Path(__file__).with_name("update_cuts.mjs"))
+    files = [str(MAIN.parent), str(ROM), str(folder / "before"), str(folder / "journal")]
+    completed = subprocess.run(
+        ["node", script, *files, json.dumps(steps)],
+        capture_output=True,
+        text=True,
+        env=emulator_environment(),
+        check=False,
+    )
+    assert completed.returncode == 0, completed.stderr
+    result: list[list[Any]] = json.loads(completed.stdout)
+    return result
