@@ -84,6 +84,9 @@ class WebRoutes:
             if token == self._tokens[1] and len(self._bench.writer.requests) != before:
                 raise HarnessError("a reader has written")
             encode_reply(response, keep=True)
+        # What the stand-ins note is not state of the service; see `retained`.
+        self._bench.audit.entries.clear()
+        self._bench.writer.requests.clear()
 
 
 def make_harnesses() -> list[Harness]:
