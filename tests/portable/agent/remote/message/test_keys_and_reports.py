@@ -13,6 +13,17 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq, raises
 
 
+def test_signatures_of_site_keys_alone():
+    keyring = Keyring(
+        [
+            {"number": 1, "public": "11" * 32, "role": "site"},
+            {"number": 2, "public": "22" * 32, "role": "operate"},
+        ]
+    )
+    for numbers, is_site in (([], False), ([1], True), ([1, 2], False), ([9], False)):
+        eq((numbers, keyring.is_site(numbers)), (numbers, is_site))
+
+
 def test_two_signatures_come_from_two_keys():
     first, second = "11" * 32, "22" * 32
     keyring = Keyring(

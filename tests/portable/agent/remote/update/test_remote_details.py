@@ -8,6 +8,7 @@ from agent.core.errors import ConfigError
 from agent.remote.capture import PortCapture
 from agent.remote.command_table import CommandTable
 from agent.remote.message.reject import Rejection
+from agent.remote.storage.config_slots import ConfigSlots, load_slots
 from agent.remote.update.output_oscillation import OutputOscillation
 from agent.remote.update.software_update import SoftwareUpdate
 from protocols.signed_message import COMMAND
@@ -133,6 +134,59 @@ def test_acknowledgement_names_the_component_that_starts_again():
         message = Acknowledgement(arguments)
         found.append(table.execute(message, rig.now))
     eq(found, ["acknowledged: log"] * 2)
+
+
+def test_acknowledgement_passes_its_code():
+    rig, codes = start_rig(), []
+    table = CommandTable(rig.manager)
+
+    def record_code(code):
+        codes.append(code)
+        return "log"
+
+    table._acknowledge_parts = record_code
+    for arguments in ({"code": "log"}, {}):
+        table.execute(Acknowledgement(arguments), rig.now)
+    eq(codes, ["log", None])
+
+
+class FailingComponent:
+    """A component whose command raises."""
+
+    COMMANDS = ("acknowledge",)
+
+    def handle_command(self, name, arguments, now):
+        raise ValueError(name)
+
+
+def test_an_exception_of_a_command_goes_to_the_guard():
+    rig, handled = start_rig(), []
+    table, component = CommandTable(rig.manager), FailingComponent()
+    guard, handle = rig.agent.guard, rig.agent.guard.handle
+    guard.handle = lambda *given: handled.append(given)
+    message = Acknowledgement({})
+    refused = raises(Rejection, table._command, component, message, rig.now)
+    guard.handle = handle
+    eq((refused.reason, refused.detail), ("busy", "off after an exception"))
+    eq(
+        [(given[0], str(given[1]), given[2]) for given in handled],
+        [(component, "acknowledge", rig.now)],
+    )
+
+
+def test_slots_of_a_site_file_that_cannot_be_read():
+    """Its record stays valid: the configuration in its slot is used."""
+    slots = ConfigSlots(b"hash of the file")
+    slots.slot, slots.version = 1, 7
+    key, data = slots.record_write()
+    for site_file_hash, slot, version in (
+        (None, 1, 7),
+        (b"hash of the file", 1, 7),
+        (b"another", ConfigSlots(b"").slot, 8),
+    ):
+        found = load_slots(site_file_hash, lambda name: data if name == key else None)
+        eq((site_file_hash, found.slot, found.version), (site_file_hash, slot, version))
+    eq(load_slots(None, lambda _: data).site_file_hash, b"hash of the file")
 
 
 class Acknowledgement:
