@@ -346,7 +346,7 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (("read", "/dev/null", "248", "0"), "unit 248 is not 1 to 247"),
         (("read", "/dev/null", "1", "65535", "2"), "ends after address 65535"),
         (("read", "/dev/null", "1", "0", "--order", "ABDC", "--type", "f32"), "is not one of"),
-        (("sniff", "tcp:127.0.0.1:1"), "sniff needs a serial line"),
+        (("sniff", "tcp:127.0.0.1:1"), "sniff decodes RTU on a serial line"),
         (("commission", "/dev/null", "--setpoint-c", "90"), "90 is not 15 to 45"),
     ],
 )
