@@ -244,10 +244,9 @@ class ClockWorld:
         self._due = []
 
     def _restart(self, restart: Restart) -> None:
-        at: float = self.second + restart.for_s
-        elapsed_ns = round(restart.for_s * 1e9)
-        self.second = math.ceil(at)
-        self.mono_ns += elapsed_ns
+        begin: float = self.second
+        self.second = math.ceil(begin + restart.for_s)
+        self.mono_ns += round((self.second - begin) * (1e9 + self._ppm(self.second) * 1e3))
         if restart.power:
             self.mono_ns = 3_000_000_000
         self.forget_pending()

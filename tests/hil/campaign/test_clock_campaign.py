@@ -14,9 +14,9 @@ from hil.campaign.clock import world
 from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.cases import CASES
-from hil.campaign.clock.model import ClockCase, Oscillator, SentenceModel, Span
+from hil.campaign.clock.model import ClockCase, Oscillator, Restart, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed, statistics_groups
-from hil.campaign.clock.world import run_case
+from hil.campaign.clock.world import ClockWorld, run_case
 from hil.commands import hil
 from protocols.calendar import civil_from_utc
 
@@ -190,6 +190,17 @@ def test_dates_of_the_line() -> None:
     for days in (0, 58, 59, 789, 11_016, 19_722, 20_788, 47_540):
         year, month, day, _ = civil_from_utc(days * 86_400_000_000)
         assert civil(days) == (year, month, day)
+
+
+def test_the_monotonic_clock_runs_on_over_a_restart() -> None:
+    """Else a receiver that is a second wrong agrees with the stored record."""
+    oscillator = Oscillator(ppm=20.0, tempco_limit=0.1)
+    restarts = (Restart(100.3, 52.1, power=False),)
+    case = ClockCase(1, 200.0, oscillator, SentenceModel(), restarts=restarts)
+    restarted = ClockWorld(case)
+    begin_ns = restarted.mono_ns
+    restarted.run()
+    assert abs(restarted.mono_ns - begin_ns - 200.0 * (1e9 + 20e3)) < 1e6
 
 
 def test_groups_of_the_median_bound() -> None:
