@@ -479,13 +479,15 @@ def test_no_policy_knows_the_weather_or_the_load_to_come(policy: str) -> None:
     runs = []
     for later_k, later_load in ((0.0, 0.0), (12.0, 0.25)):
         weather = load_weather("dubai")
-        for hour in weather.hours[SUMMER + 3 :]:
-            hour.dry_c -= later_k
-            hour._wet = None
+        for later in weather.hours[SUMMER + 3 :]:
+            later.dry_c -= later_k
+            later._wet = None
         site = AnnualSite(weather, "adiabatic", load=LaterLoad("steps", 1, later_load))
         run = AnnualRun(site, make_policy(policy, site))
         powers: list[tuple[float, float, float]] = []
-        run.run(4, SUMMER, lambda _i, _n, a, p=powers: p.append((a.it_j, a.loop_j, a.water_kg)))
+        for hour in range(4):
+            account = run.run(1, SUMMER + hour)
+            powers.append((account.it_j, account.loop_j, account.water_kg))
         runs.append(powers)
     assert runs[0][:2] == runs[1][:2]
     assert runs[0][3] != runs[1][3]
