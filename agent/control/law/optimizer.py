@@ -133,7 +133,7 @@ class PeakLoad:
         self._period_us = period_us
         self._heat_ratio = _HEAT_ALLOWANCE
         self._peak_kw = self._last_peak_kw = self._base_kw = self._reserve = 0.0
-        self._peak_until = self._rise_allowed_from = self._heat_at = 0
+        self._peak_until = self._rise_allowed_from = self._heat_at = self._reserve_from = 0
 
     def add(self, load_kw: float, now: int) -> bool:
         """Add the measured load. Return whether the optimiser must run early: at most each
@@ -142,8 +142,11 @@ class PeakLoad:
         if load_kw > self._peak_kw:
             self._peak_kw = load_kw
         excess_kw, base_kw = load_kw - self._base_kw, self._base_kw
-        if _NOISE * base_kw < excess_kw < _REACH * base_kw and excess_kw > self._reserve * base_kw:
-            self._reserve = excess_kw / base_kw
+        if excess_kw >= _REACH * base_kw:  # then the chips warm up, and leak more
+            self._reserve_from = now + 2 * self._period_us
+        elif excess_kw > _NOISE * base_kw and now >= self._reserve_from:
+            excess = excess_kw / base_kw
+            self._reserve = excess if excess > self._reserve else self._reserve
         used_kw = self.used_kw
         return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
 

@@ -356,6 +356,8 @@ def test_a_load_that_exceeds_its_peaks_gets_a_reserve_that_fades():
         load.add(kw, SECOND)
         near(load._reserve, reserve, 1e-9)
     near(load.use(100.0, 2 * SECOND), 1.02 * 105.0, 1e-9)
+    load.add(105.0 * 1.03, 1200 * SECOND)  # soon after a step: the chips warm up
+    near(load._reserve, 0.02, 1e-9)
     for period in range(1, 60):
         used_kw = load.use(100.0, 601 * period * SECOND)
     assert 100.0 < used_kw < 100.5, used_kw
