@@ -8,13 +8,16 @@ source gives the same bytes. Does not send the bundle; see `coldloop config upda
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+import coldloop
 from agent.remote.message.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS
+from drivers.tools.lib.command_spec import SPEC_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_BYTES = MAX_CHUNKS * MAX_CHUNK_BYTES
@@ -52,6 +55,7 @@ KEPT = (
 )
 """`coldloop` checks that each package comes from the same distribution. `coldloop config` prints
 texts of units by `terminal_text`, and reads the header of an image by `memory_layout`."""
+_SPEC_ENTRY = Path(SPEC_FILE).relative_to(ROOT).as_posix()
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -93,11 +97,22 @@ def reduce_wheel(wheel: Path) -> bytes:
                     lines = data.decode().splitlines()
                     paths = (line.rsplit(",", 2)[0] for line in lines if not is_dropped(line))
                     data = "".join(f"{path},,\n" for path in paths).encode()
+                elif name == _SPEC_ENTRY:
+                    data = _reduce_commands(data)
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
         file.seek(0)
         return file.read()
+
+
+def _reduce_commands(data: bytes) -> bytes:
+    """Return the texts of `--help` without those of commands that are left out."""
+    places = {name: place.partition(":")[0] for name, (place, _) in coldloop.COMMANDS.items()}
+    dropped = {name for name, at in places.items() if is_dropped(at.replace(".", "/") + ".py")}
+    spec = json.loads(data)
+    kept = {words: spec[words] for words in spec if words.partition(" ")[0] not in dropped}
+    return json.dumps(kept, separators=(",", ":")).encode()
 
 
 if __name__ == "__main__":

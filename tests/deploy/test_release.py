@@ -94,6 +94,9 @@ def test_the_bundle_of_a_server_fits_an_update_and_runs(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         record = archive.read(next(name for name in names if name.endswith("/RECORD"))).decode()
+        helps = json.loads(archive.read("drivers/tools/lib/commands.json"))
+    assert "hil run" not in helps
+    assert {"agent", "modbus read", "config check"} <= set(helps)
     assert [name for name in names if name.startswith("hil/")] == ["hil/__init__.py"]
     assert {line.split(",")[0] for line in record.splitlines()} == set(names)
     sample = ROOT / "deploy" / "examples" / "unit.json"
