@@ -7,7 +7,7 @@ does not decide trips (`agent.safety.interlock`). Each part needs its key in the
     exchanger   a supply loop with a model (`agent.control.loop.supply_feedforward`)
     pumps       a loop for two pumps: modes, rotation, failover (`agent.control.pump_group`)
     dew         a minimum of the supply set-point (`agent.control.law.dew_point`)
-    optimum     set-points of least power (`agent.control.law.optimizer`); no part depends on it
+    optimum     set-points of least power (`agent.control.law.optimum`); no part depends on it
     fans        the fans of the cooler, on drives on the bus (`agent.control.fan_group`)
 
 Always active: readings and their validation (`agent.control.sensors`), a check of the valve

@@ -8,7 +8,7 @@ connects the laws:
 - the pumps control dP, flow or temperature difference (`agent.control.law.pump_speed`);
 - the fans move the valve to its mid-range position (`agent.control.law.fan`);
 - the dew point limits the set-point from below (`agent.control.law.dew_point`);
-- the optimiser moves the set-points (`agent.control.law.optimizer`).
+- the optimiser moves the set-points (`agent.control.law.optimum.optimizer`).
 
     readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
     from agent.control.law.dew_point import DewPointLimit
     from agent.control.law.fan import FanControl, WetPads
-    from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
+    from agent.control.law.optimum.optimizer import SetpointOptimizer
+    from agent.control.law.optimum.peak_load import PeakLoad
 
 _SETPOINT_K_S = 1 / 50
 _COLD_K_S = 1 / 5
@@ -137,7 +138,8 @@ class CoolingControl:
             self.fans = FanControl(fans["min_pct"], fans["max_pct"], fans["rate_pct_per_s"])
             self._valve_target_pct: float = fans["middle_pct"]
         if "optimum" in settings:
-            from agent.control.law.optimizer import PeakLoad, SetpointOptimizer  # noqa: PLC0415 - only with its section
+            from agent.control.law.optimum.optimizer import SetpointOptimizer  # noqa: PLC0415 - only with its section
+            from agent.control.law.optimum.peak_load import PeakLoad  # noqa: PLC0415
 
             model = settings["optimum"]
             self.optimizer = SetpointOptimizer(model, self.exchanger, model["design_kw"])

@@ -4,7 +4,8 @@
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
-from agent.control.law.optimizer import PeakLoad, SetpointOptimizer
+from agent.control.law.optimum.optimizer import SetpointOptimizer
+from agent.control.law.optimum.peak_load import PeakLoad
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW, PumpSpeedControl
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq, near

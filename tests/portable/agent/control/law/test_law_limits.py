@@ -5,7 +5,8 @@ from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.dew_point import DewPointLimit
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
-from agent.control.law.optimizer import FacilitySide, OptimalPoint, SetpointOptimizer
+from agent.control.law.optimum.facility_side import FacilitySide
+from agent.control.law.optimum.optimizer import OptimalPoint, SetpointOptimizer
 from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.pump_speed import DP, FLOW, PumpSpeedControl
 from agent.control.law.row.checked_signal import RANGE, RELATION, CheckedSignal

@@ -17,7 +17,7 @@ from agent.control.law.exchanger import Exchanger
 from agent.control.law.fan import FanControl
 from agent.control.law.feedforward import FeedforwardControl
 from agent.control.law.offset_calibration import OffsetCalibration
-from agent.control.law.optimizer import SetpointOptimizer
+from agent.control.law.optimum.optimizer import SetpointOptimizer
 from agent.control.law.pi import PiController
 from agent.control.law.plausibility import RowPlausibility
 from agent.control.law.proof_test import ProofTests

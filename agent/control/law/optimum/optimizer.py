@@ -4,10 +4,10 @@
 Does not apply its result and is not necessary for safety. The caller applies limits, dew point and
 safety. Without this module the configured set-points apply.
 
-`PeakLoad` gives the load. Every `every_s` seconds, a steady-state model evaluates a grid of pump
+`peak_load` gives the load. Every `every_s` seconds, a steady-state model evaluates a grid of pump
 speeds and supply temperatures. For each point it computes the case temperature, the necessary
 facility water, the necessary fan speed, and the total power. Steps around the cheapest point,
-halved five times, refine it. Two factors adapt the model slowly to the measured pumps and cooler.
+halved five times, refine it. Factors adapt the model slowly to the measured pumps and cooler.
 
 The supply is a distance below the highest supply at the same pump speed, which follows from the
 limits of case and supply. In hot hours the optimum is at the case limit. A step of the pump speed
@@ -20,17 +20,15 @@ improves exchanger and cooler. This costs less than fans near their full speed.
     case = supply + q / (C (1 - exp(-1 / (R C)))), R = r0 + r1 (V/Vd)^-0.7 per device of 1 kW
     fws_supply = return - rise / effectiveness(mid-range position); see
     `agent.control.law.exchanger`
-    fans: G(n) = heat / (fws_return - air), from a table of an air-side effectiveness-NTU model;
-    if UA of the cooler is configured, G(n, water) of a counter-flow cooler (Kays and London)
+    facility pump, and the cooler's G(n) = heat / (fws_return - air): see `facility_side`
     fans in air of density d over that at 15 degC: G(n d), shaft power d n^3, and the losses of
     motor and converter at part load; the cooler factor has the altitude
-    facility pump = facility_w V (0.3 + 0.7 V^2), V: flow over its design flow
     chip leakage = `leak_pct_k` percent of the design power per kelvin of case temperature
     water of wetted pads = `water_w_k` W for each kelvin of their cooling, proportional to n d
 """
 
 from agent.control.law.deterministic_math import exp, pow_det
-from protocols.time_units import SECOND
+from agent.control.law.optimum.facility_side import FAN_POINTS, FacilitySide
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from agent.control.law.exchanger import Exchanger
 
 _SPEEDS = 6
-_FAN_POINTS = 21
 _ADAPT_RATE = 1 / 20
 _COARSE_BELOW_K = (0.0, 3.0, 6.0, 10.0, 15.0, 21.0, -2.0, -5.0, -10.0, -20.0)
 """Supplies of the grid, K below the highest at the same pump speed. Those above it are for the
@@ -63,44 +60,12 @@ _KEEP_RATIO = 1001 / 1000
 """Power of the last point over that of the best up to which the last is kept."""
 _MIN_GAP_K = 5 / 100
 """Least temperature difference at which the cooler can reject heat."""
-_RISE, _RISE_US = 102 / 100, 60 * SECOND
-"""Load over that of the last run from which the optimiser runs early; least time between runs."""
-_NOISE, _REACH, _RESERVE_SHARE = 5 / 1000, 4 / 100, 97 / 100
-"""Excess that the reserve covers, from and to, as parts of the peak; its part that stays each
-period.
-"""
-_HEAT_S, _HEAT_GAP_S = 60.0, 300.0
-"""Time constant of the mean heat that stands in for a meter of the load; longest gap in it."""
-_HEAT_ALLOWANCE, _RATIO_RATE = 101 / 100, 1 / 1000
-"""Load over the mean heat of a unit without a meter, for the errors of the two temperatures and the
-flow; step of this ratio to that of a meter in each cycle.
-"""
-_METER_RATIO = 106 / 100
-"""Mean heat over a measured load from which the meter is wrong."""
-
 _FAN_CUBIC, _FAN_SQUARE, _FAN_LINEAR = 1187 / 1000, -325 / 1000, 133 / 1000
 """Electric over rated power of fans with converters, of x with x^3 the shaft load: from 20 % speed
 within 3 % of the curves MotorPartLoad and VFDPartLoad of EnergyPlus (Input Output Reference,
 example of `Fan:ComponentModel`). The no-load loss of the motor falls with the square of the speed.
 """
 _KELVIN_0C, _KELVIN_15C = 27315 / 100, 28815 / 100
-_UA_EXPONENT = 6 / 10
-"""Exponent of UA over air flow for a finned cooler (usual for air-side films and fins)."""
-
-
-class FacilitySide:
-    """The facility side at one valve position: flow, pump power, and G at each fan speed."""
-
-    def __init__(self, model: "dict[str, Any]", exchanger: "Exchanger", valve_pct: float) -> None:
-        self.valve_pct, self.valve_flow_factor = valve_pct, exchanger.valve_flow_factor
-        self.lpm = exchanger.flow_at(valve_pct)
-        self.capacity = exchanger.fws_capacity(self.lpm)
-        v = self.lpm / exchanger.fws_design_lpm
-        self.watts: float = model.get("facility_w", 0.0) * v * (0.3 + 0.7 * v * v)
-        if "cooler_ua_kw_k" in model:
-            self.fan_conductance = _counterflow_table(model, self.capacity)
-        else:
-            self.fan_conductance = _cooler_table(model)
 
 
 class OptimalPoint:
@@ -113,87 +78,6 @@ class OptimalPoint:
         self.case_c = 0.0
         self.valve_target_pct = 0.0
         self.power_w = _INFEASIBLE_W
-
-
-class PeakLoad:
-    """The load for a run of the optimiser: the highest of the last one to two periods, kW.
-
-    A load above it makes the cases too warm. `used_kw` is the load of the last run. Without a meter
-    of the load, the heat of the loop stands in for it, as a mean of a minute: after a change of the
-    flow, the heat at one time is wrong until the coolant has circulated.
-
-    A load that varies exceeds its last peaks now and then. The largest such excess is the reserve
-    above the peak; it fades within hours. A step beyond `_REACH`, such as a new job, does not
-    count: no reserve covers it.
-    """
-
-    def __init__(self, period_us: int) -> None:
-        self.used_kw: float | None = None
-        self.mean_heat_kw: float | None = None
-        self._period_us = period_us
-        self._heat_ratio = _HEAT_ALLOWANCE
-        self._peak_kw = self._last_peak_kw = self._base_kw = self._reserve = 0.0
-        self._peak_until = self._rise_allowed_from = self._heat_at = self._reserve_from = 0
-
-    def add(self, load_kw: float, now: int) -> bool:
-        """Add the measured load. Return whether the optimiser must run early: at most each
-        `_RISE_US`.
-        """
-        if load_kw > self._peak_kw:
-            self._peak_kw = load_kw
-        excess_kw, base_kw = load_kw - self._base_kw, self._base_kw
-        if excess_kw >= _REACH * base_kw:  # then the chips warm up, and leak more
-            self._reserve_from = now + 2 * self._period_us
-        elif excess_kw > _NOISE * base_kw and now >= self._reserve_from:
-            excess = excess_kw / base_kw
-            self._reserve = excess if excess > self._reserve else self._reserve
-        used_kw = self.used_kw
-        return used_kw is not None and load_kw > _RISE * used_kw and now >= self._rise_allowed_from
-
-    def load_kw(self, measured_kw: "float | None") -> "float | None":
-        """Return the load to use: the measured one, or that of the heat; None: unknown.
-
-        The coolant cannot carry more heat than the load has. If a meter shows clearly less than the
-        heat, it is wrong, and the heat counts.
-        """
-        mean_kw = self.mean_heat_kw
-        if mean_kw is None:
-            return measured_kw
-        if measured_kw is not None and mean_kw <= _METER_RATIO * measured_kw:
-            if measured_kw < _METER_RATIO * mean_kw:  # so a gap of the meter is no step
-                self._heat_ratio += _RATIO_RATE * (measured_kw / mean_kw - self._heat_ratio)
-            return measured_kw
-        return self._heat_ratio * mean_kw
-
-    def add_heat(self, heat_kw: "float | None", now: int) -> None:
-        """Add the present heat of the loop; None: unknown."""
-        mean_kw = self.mean_heat_kw
-        dt = (now - self._heat_at) / SECOND
-        if heat_kw is not None:
-            self._heat_at = now
-            weight = 1.0 if mean_kw is None or dt > _HEAT_GAP_S else dt / (dt + _HEAT_S)
-            mean_kw = heat_kw if mean_kw is None else mean_kw
-            self.mean_heat_kw = mean_kw + weight * (heat_kw - mean_kw)
-        elif dt > _HEAT_GAP_S:
-            self.mean_heat_kw = None
-
-    def use(self, load_kw: "float | None", now: int) -> "float | None":
-        """Return the load for a run at `now`; None: unknown. `load_kw`: the measured load."""
-        self._rise_allowed_from = now + _RISE_US
-        self.used_kw = self._find(self.load_kw(load_kw), now)
-        return self.used_kw
-
-    def _find(self, load_kw: "float | None", now: int) -> "float | None":
-        if load_kw is None:
-            self._peak_kw = self._last_peak_kw = self._base_kw = 0.0
-            return None
-        peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
-        if now >= self._peak_until:
-            self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
-            self._peak_until = now + self._period_us
-            self._reserve *= _RESERVE_SHARE
-        self._base_kw = peak_kw if peak_kw > load_kw else load_kw
-        return (1.0 + self._reserve) * self._base_kw
 
 
 class SetpointOptimizer:
@@ -404,7 +288,7 @@ class SetpointOptimizer:
         table = self._side.fan_conductance
         if required > table[-1]:
             return 100.0 + 100.0 * (required - table[-1]) / table[-1]
-        low, high = 0, _FAN_POINTS - 1
+        low, high = 0, FAN_POINTS - 1
         while high - low > 1:
             middle = (low + high) // 2
             if table[middle] < required:
@@ -413,7 +297,7 @@ class SetpointOptimizer:
                 high = middle
         span = table[high] - table[low]
         position = low + ((required - table[low]) / span if span > 0.0 else 0.0)
-        speed = position * 100.0 / (_FAN_POINTS - 1) / self._density
+        speed = position * 100.0 / (FAN_POINTS - 1) / self._density
         min_pct: float = self.model["fan_min_pct"]
         return speed if speed > min_pct else min_pct
 
@@ -454,9 +338,9 @@ class SetpointOptimizer:
 
     def _conductance(self, fan_pct: float, air_c: float, valve_pct: float) -> float:
         """Return G of the model at a fan speed in air of `air_c` behind the pads, W/K."""
-        x = fan_pct / 100.0 * _relative_density(air_c + self._pads_k) * (_FAN_POINTS - 1)
+        x = fan_pct / 100.0 * _relative_density(air_c + self._pads_k) * (FAN_POINTS - 1)
         i = int(x)
-        i = i if i < _FAN_POINTS - 1 else _FAN_POINTS - 2
+        i = i if i < FAN_POINTS - 1 else FAN_POINTS - 2
         table = self._side.fan_conductance
         if "cooler_ua_kw_k" in self.model:
             table = FacilitySide(self.model, self.exchanger, valve_pct).fan_conductance
@@ -491,32 +375,3 @@ def _adapt(factor: float, measured: float) -> float:
 
 def _bounded(factor: float) -> float:
     return 0.5 if factor < 0.5 else 2.0 if factor > 2.0 else factor
-
-
-def _cooler_table(model: "dict[str, Any]") -> "list[float]":
-    """Return G of the cooler at each fan speed n, W/K: n (1 - exp(-NTU n^-0.4)), scaled."""
-    ntu = model["cooler_ntu"]
-    full = 1.0 - exp(-ntu)
-    table = [0.0]
-    for i in range(1, _FAN_POINTS):
-        n = i / (_FAN_POINTS - 1)
-        effectiveness = 1.0 - exp(-ntu * pow_det(n, -4 / 10))
-        table.append(1000.0 * model["cooler_kw_k"] * n * effectiveness / full)
-    return table
-
-
-def _counterflow_table(model: "dict[str, Any]", water: float) -> "list[float]":
-    """Return G of a counter-flow cooler at each fan speed, W/K, for `water` in W/K."""
-    table = [0.0]
-    for i in range(1, _FAN_POINTS):
-        n = i / (_FAN_POINTS - 1)
-        air = 1000.0 * model["cooler_air_kw_k"] * n
-        ua = 1000.0 * model["cooler_ua_kw_k"] * pow_det(n, _UA_EXPONENT)
-        low, high = (air, water) if air < water else (water, air)
-        approach_k = 1.0 - low / high
-        if approach_k < 1 / 1000:
-            table.append(low * ua / (low + ua))
-        else:
-            e = exp(-ua / low * approach_k)
-            table.append(low * (1.0 - e) / (1.0 - low / high * e))
-    return table
