@@ -147,11 +147,15 @@ class SubscriptionServices(Application):
         ]
 
     def _has_room(self, peer: BacnetPeer) -> bool:
-        """Return whether a client can have one more subscription."""
-        held = self._held()
+        """Return whether a client can have one more subscription.
+
+        One that has ended keeps its place until its last notification has an answer, or none after
+        all retries: bacpypes3 searches without end for a free invoke id if a client has all 256.
+        """
+        used = {*self._held(), *self.unanswered}
         most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(peer) else MAX_OF_CLIENT)
-        own = sum(sender_of(c.client_addr) == peer.host for c in held)
-        return len(held) < most and own < MAX_OF_CLIENT
+        own = sum(sender_of(c.client_addr) == peer.host for c in used)
+        return len(used) < most and own < MAX_OF_CLIENT
 
     def _has_subscription(self, apdu: SubscribeCOVRequest) -> bool:
         detection = self._cov_detections.get(apdu.monitoredObjectIdentifier)

@@ -154,9 +154,11 @@ def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["replies"] > count / 5
 
 
-def _subscribe(sock: socket.socket, port: int, process: int) -> bytes:
-    """Ask for confirmed notifications of AI 1 for 60 s; return the kind of the reply."""
-    data = bytes((0x09, process)) + object_id(0, 1, 1) + b"\x29\x01\x39\x3c"
+def _subscribe(
+    sock: socket.socket, port: int, process: int, wanted: bytes = b"\x29\x01\x39\x3c"
+) -> bytes:
+    """Ask for confirmed notifications of AI 1 for 60 s; return the reply. `wanted` empty: cancel."""
+    data = bytes((0x09, process)) + object_id(0, 1, 1) + wanted
     sock.sendto(confirmed(5, data, process), ("127.0.0.1", port))
     while True:
         reply = sock.recv(2000)[6:]
@@ -211,6 +213,24 @@ def test_a_silent_subscriber_stops_neither_the_device_nor_other_clients() -> Non
             rig.next_record(lambda s, raw=raw: s.set_point("supply_temperature", raw))
         assert max(len(held) for held in rig.device._requests.values()) <= 64
         assert _subscribe(silent, port, 1)[0] == 0x20, "renewed"
+        assert rig.errors == []
+
+
+def test_subscriptions_that_begin_and_end_leave_no_crowd_of_unanswered_notifications() -> None:
+    """Each one leaves a notification without an answer. 256 of them would stop the library."""
+    rig = BacnetRig(networks=["127.0.0.9/32"])
+    with rig.serve(), contextlib.ExitStack() as stack:
+        made = [client_socket(f"127.0.0.{host}", rig.port) for host in (2, 9)]
+        silent, other = (stack.enter_context(sock) for sock in made)
+        for sock in (silent, other):
+            sock.settimeout(5)
+        kinds = []
+        for process in range(80):
+            kinds.append(_subscribe(silent, rig.port, process)[0] & 0xF0)
+            assert _subscribe(silent, rig.port, process, b"")[0] == 0x20
+        assert kinds == [0x20] * MAX_OF_CLIENT + [0x50] * (80 - MAX_OF_CLIENT)
+        assert max(len(held) for held in rig.device._requests.values()) <= MAX_OF_CLIENT
+        assert _subscribe(other, rig.port, 1)[0] == 0x20
         assert rig.errors == []
 
 
