@@ -157,7 +157,7 @@ def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def _subscribe(
     sock: socket.socket, port: int, process: int, wanted: bytes = b"\x29\x01\x39\x3c"
 ) -> bytes:
-    """Ask for confirmed notifications of AI 1 for 60 s; return the reply. `wanted` empty: cancel."""
+    """Ask for confirmed notifications of AI 1 for 60 s; return the reply. No `wanted`: cancel."""
     data = bytes((0x09, process)) + object_id(0, 1, 1) + wanted
     sock.sendto(confirmed(5, data, process), ("127.0.0.1", port))
     while True:
