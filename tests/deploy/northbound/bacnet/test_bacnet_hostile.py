@@ -369,6 +369,19 @@ def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
         assert reply[6] >> 4 == 3
 
 
+def test_a_first_segment_without_an_acknowledgement_is_sent_again() -> None:
+    rig = BacnetRig()
+    objects = object_id(8, DEVICE) + b"\x19\x4c"
+    with rig.serve(), client_socket("127.0.0.9", rig.port) as client:
+        client.settimeout(20)
+        request = datagram(bytes((0x02, 0x70, 7, READ)) + objects)  # 50 bytes a segment
+        client.sendto(request, ("127.0.0.1", rig.port))
+        first = client.recv(2000)
+        assert first[6] >> 4 == 3
+        assert client.recv(2000) == first
+    assert rig.errors == []
+
+
 def test_an_address_has_a_share_of_the_processor() -> None:
     """200 requests a second for all properties are more than the processor can answer."""
     times, used, served = [0.0], [0.0], []
