@@ -184,8 +184,8 @@ class BacnetDevice(SubscriptionServices):
 
         Few are left: `request_check` has rejected what does not fit the parameters of a service.
         All others have their answer when this is called, because no handler waits. A transaction
-        that has not begun would stay for ever: bacpypes3 does not remove it after an error. A long answer
-        gets the window of its first segment: the library could not send that again without it.
+        that has not begun would stay for ever: bacpypes3 does not remove it after an error. A long
+        answer gets the window of its first segment: without it that is not sent again.
         """
         transactions = self.asap.serverTransactions
         for transaction in [tr for tr in transactions if tr.state == IDLE]:

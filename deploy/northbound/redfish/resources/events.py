@@ -44,6 +44,7 @@ SERVICE = f"{ROOT}/EventService"
 STREAM = f"{SERVICE}/SSE"
 _SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
 _MAX_SUBSCRIPTIONS = 16
+"""Subscriptions of pushes; the server limits the streams."""
 _MOST_WAITING = 256
 _TERMINATE, _FOREVER = "TerminateAfterRetries", "RetryForever"
 KEEP_ALIVE_S = 20.0
@@ -209,7 +210,7 @@ class EventResources:
         problems = _find_problems(body)
         if problems:
             raise RedfishError(400, *problems)
-        if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
+        if len(self.kept()[1]) >= _MAX_SUBSCRIPTIONS:
             raise RedfishError(503, message("CreateLimitReachedForResource"))
         destination = body["Destination"]
         refusal = self._push.refusal(destination)
@@ -302,9 +303,10 @@ class EventResources:
                 self.end(subscription.id)
 
     async def stream(self, call: Call, last_id: str) -> AsyncIterator[str]:
-        """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or ""."""
-        if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
-            return
+        """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or "".
+
+        The server has few places of streams, so pushes take none of them.
+        """
         subscription = self._add_subscription(f"sse://{call.address}", "", call.user)
         subscription.stream = True
         try:

@@ -556,6 +556,17 @@ def test_a_push_that_cannot_follow_ends(tmp_path: Path) -> None:
         assert not push.alive
 
 
+def test_pushes_take_no_place_of_a_stream(tmp_path: Path) -> None:
+    async def read() -> str:
+        return await anext(events.stream(Call("", "otto"), ""))
+
+    with ServiceBench(tmp_path) as bench:
+        events = bench.service._events
+    for number in range(16):
+        events._add_subscription(f"https://127.0.0.1:{number + 1}/", "", "olga")
+    assert asyncio.run(read()) == ": connected\n\n"
+
+
 def test_a_push_for_ever_loses_its_oldest_events(tmp_path: Path) -> None:
     with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
         events = bench.service._events
