@@ -234,6 +234,19 @@ def test_subscriptions_that_begin_and_end_leave_no_crowd_of_unanswered_notificat
         assert rig.errors == []
 
 
+def test_a_renewal_can_ask_for_the_other_kind_of_notification() -> None:
+    """A client that starts again with other settings does not confirm any more (clause 13.14)."""
+    rig = BacnetRig()
+    with rig.serve(), client_socket("127.0.0.2", rig.port) as sock:
+        sock.settimeout(5)
+        assert _subscribe(sock, rig.port, 1)[0] == 0x20
+        assert sock.recv(2000)[6] == 0, "confirmed"
+        assert _subscribe(sock, rig.port, 1, b"\x29\x00\x39\x3c")[0] == 0x20
+        rig.next_record(lambda s: s.set_point("supply_temperature", 30_000))
+        kinds = {sock.recv(2000)[6] & 0xF0 for _ in range(2)}
+        assert 0x10 in kinds, "unconfirmed, though the first one has no answer"
+
+
 def test_the_next_notification_has_the_newest_value() -> None:
     rig = BacnetRig()
     with rig.serve(), socket.socket(type=socket.SOCK_DGRAM) as sock:
