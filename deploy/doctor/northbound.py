@@ -5,6 +5,7 @@ Does not connect to a server. It reads the section `northbound` of the configura
 the record and the state folder of the servers. Without the section there is one line: all is off.
 """
 
+import datetime as dt
 import grp
 import ipaddress
 import os
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from deploy.doctor.certificates import check_certificates
 from deploy.doctor.finding import CheckResult, bad, good, warning
 from deploy.errors import DeployError
 from deploy.northbound.process.notifications import read_counts
@@ -47,6 +49,7 @@ def check_northbound(path: str) -> Iterator[CheckResult]:
             yield _check_server(name, scheme, settings.section[name], key)
     yield from _check_writes(settings)
     yield from _check_receivers(settings)
+    yield from check_certificates(settings, dt.datetime.now(dt.UTC))
     yield from _check_state(settings)
 
 

@@ -28,7 +28,7 @@ from bacpypes3.apdu import (
     WritePropertyRequest,
 )
 from bacpypes3.app import DeviceInfoCache
-from bacpypes3.appservice import AWAIT_RESPONSE, IDLE
+from bacpypes3.appservice import AWAIT_RESPONSE, IDLE, SEGMENTED_RESPONSE
 from bacpypes3.basetypes import ErrorType, ObjectPropertyReference, ServicesSupported
 from bacpypes3.comm import bind
 from bacpypes3.errors import ExecutionError
@@ -184,7 +184,8 @@ class BacnetDevice(SubscriptionServices):
 
         Few are left: `request_check` has rejected what does not fit the parameters of a service.
         All others have their answer when this is called, because no handler waits. A transaction
-        that has not begun would stay for ever: bacpypes3 does not remove it after an error.
+        that has not begun would stay for ever: bacpypes3 does not remove it after an error. A long
+        answer gets the window of its first segment: without it that is not sent again.
         """
         transactions = self.asap.serverTransactions
         for transaction in [tr for tr in transactions if tr.state == IDLE]:
@@ -192,6 +193,9 @@ class BacnetDevice(SubscriptionServices):
         for transaction in [tr for tr in transactions if tr.state == AWAIT_RESPONSE]:
             reject = RejectPDU(invoke_id=transaction.invokeID, reason="invalid-tag")
             await transaction.confirmation(reject)
+        for transaction in transactions:  # before the first acknowledgement the library has none
+            if transaction.state == SEGMENTED_RESPONSE and transaction.actualWindowSize is None:
+                transaction.actualWindowSize = 1
 
     # Refused or not needed.
 

@@ -108,8 +108,11 @@ class SubscriptionServices(Application):
         if apdu.issueConfirmedNotifications is not None or apdu.lifetime is not None:
             if not 0 < int(apdu.lifetime or 0) <= MAX_LIFETIME_S:
                 raise ExecutionError("services", "valueOutOfRange")
-            if not self._has_subscription(apdu) and not self._has_room(peer_of(apdu)):
+            known = self._subscription(apdu)
+            if known is None and not self._has_room(peer_of(apdu)):
                 raise ExecutionError("resources", "noSpaceToAddListElement")
+            if known is not None:  # bacpypes3 renews the lifetime only
+                known.confirmed = bool(apdu.issueConfirmedNotifications)
             self._watch(apdu.monitoredObjectIdentifier)
         await super().do_SubscribeCOVRequest(apdu)
         for cov in self._held():
@@ -147,17 +150,22 @@ class SubscriptionServices(Application):
         ]
 
     def _has_room(self, peer: BacnetPeer) -> bool:
-        """Return whether a client can have one more subscription."""
-        held = self._held()
-        most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(peer) else MAX_OF_CLIENT)
-        own = sum(sender_of(c.client_addr) == peer.host for c in held)
-        return len(held) < most and own < MAX_OF_CLIENT
+        """Return whether a client can have one more subscription.
 
-    def _has_subscription(self, apdu: SubscribeCOVRequest) -> bool:
+        One that has ended keeps its place until its last notification has an answer, or none after
+        all retries: bacpypes3 searches without end for a free invoke id if a client has all 256.
+        """
+        used = {*self._held(), *self.unanswered}
+        most = MAX_SUBSCRIPTIONS - (0 if self.permitted.has(peer) else MAX_OF_CLIENT)
+        own = sum(sender_of(c.client_addr) == peer.host for c in used)
+        return len(used) < most and own < MAX_OF_CLIENT
+
+    def _subscription(self, apdu: SubscribeCOVRequest) -> Any:
+        """Return the subscription that a request renews; None: it is a new one."""
         detection = self._cov_detections.get(apdu.monitoredObjectIdentifier)
         wanted = (apdu.pduSource, apdu.subscriberProcessIdentifier)
         held = detection.cov_subscriptions if detection else ()
-        return any((cov.client_addr, cov.proc_id) == wanted for cov in held)
+        return next((cov for cov in held if (cov.client_addr, cov.proc_id) == wanted), None)
 
 
 def ignore_result(future: Any) -> None:

@@ -5,10 +5,14 @@ Does not know resources; the app answers. The server accepts plain sockets and c
 handshake runs in the task of its connection and has a deadline, so a silent client stops no other.
 If all places are taken, the oldest connection without a complete request is closed: first one of
 the same address. Connections are kept for further requests.
+
+What a client sends is work of its address, also without a complete request; see `handshake`. A
+connection ends in the middle of a request if there is no rest of work for it.
 """
 
 import asyncio
 import contextlib
+import functools
 import gc
 import ipaddress
 import socket
@@ -22,7 +26,7 @@ from microdot import Microdot, Request, Response
 
 from agent.tools.web.page_rule import PageRefusal, dispatch
 from deploy.northbound.access.networks import client_network, is_in_networks
-from deploy.northbound.http.limits import HttpLimits, HttpRateLimit, thread_time_of
+from deploy.northbound.http.limits import WHOLE_READ, HttpLimits, HttpRateLimit, thread_time_of
 from deploy.northbound.http.reply import encode_head, encode_reply, plain_reply
 from deploy.northbound.http.request_reader import BadRequest, parse_head, read_head, set_body
 from deploy.northbound.rate_limit import measured
@@ -38,17 +42,22 @@ _BLOCKED_S = 1.0
 _PAUSE_S, _LONGEST_WAIT_S = 0.02, 2.0
 """Looks at a budget that is used up, and the longest wait for it."""
 
+_READ_MS = 5.0
+"""Work of reads after which the budgets are asked; a request of usual records has less."""
+
 
 class HttpConnection:
     """One accepted socket. `busy`: it has a complete request. `stream`: its group; no deadline.
 
     `started`: its task runs. `blocked_at`: since then the client reads nothing, monotonic s.
+    `read_ms`: work of what it has sent that is not in the budgets yet.
     """
 
     __slots__ = (
         "address",
         "blocked_at",
         "busy",
+        "read_ms",
         "reader",
         "requests",
         "socket",
@@ -66,6 +75,7 @@ class HttpConnection:
         self.stream = ""
         self.started = False
         self.requests = 0
+        self.read_ms = 0.0
         self.task: asyncio.Task[None] | None = None
         self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
@@ -211,6 +221,7 @@ class ConnectionGate:
             pass
         finally:
             self._open.pop(connection, None)
+            self._rate.spend(connection.address, time.monotonic(), 0, connection.read_ms)
             if connection.writer is not None:
                 connection.writer.transport.abort()
             else:
@@ -243,7 +254,19 @@ class ConnectionGate:
             raise
         tls = transport.get_extra_info("ssl_object")
         self._rate.note_handshake(1000 * (sum(used_s) + getattr(tls, "work_s", 0.0)))
+        if tls is not None:
+            tls.on_read = functools.partial(self._note_read, connection)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def _note_read(self, connection: HttpConnection, used_s: float) -> None:
+        """Take what a read has used. Raises OSError: no rest of work; it ends the connection."""
+        connection.read_ms += 1000 * WHOLE_READ * used_s
+        if connection.read_ms >= _READ_MS:
+            now, used_ms, connection.read_ms = time.monotonic(), connection.read_ms, 0.0
+            self._rate.spend(connection.address, now, 0, used_ms)
+            if not self._rate.has_work(connection.address, now):
+                self.counters["limited"] += 1
+                raise ConnectionAbortedError("no rest of work for what the client sends")
 
     async def _serve_requests(
         self, connection: HttpConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -6,6 +6,7 @@ Does not listen; see `deploy.northbound.http.server`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy.northbound.access.types import AuditSink, WriteAccess
 from deploy.northbound.http.certificate import CertificateStore
@@ -21,6 +22,7 @@ from deploy.northbound.redfish.resources.chassis import ChassisResources
 from deploy.northbound.redfish.resources.events import EventResources
 from deploy.northbound.redfish.resources.logs import LogResources
 from deploy.northbound.redfish.resources.manager import ManagerResources
+from deploy.northbound.redfish.resources.subscription_file import SubscriptionFile
 from deploy.northbound.redfish.resources.tasks import TaskList
 from deploy.northbound.redfish.resources.thermal import ThermalResources
 from deploy.northbound.redfish.sensors import SensorModel
@@ -33,7 +35,7 @@ class RedfishParts:
     """What the service needs. `restart`: ends the process soon; `port`: of HTTPS.
 
     `discovery`: the responder of SSDP; None: off. `configured`: points of the unit by its
-    configuration.
+    configuration. `state`: folder of the subscriptions; None: they end with the process.
     """
 
     source: SnapshotReader
@@ -49,6 +51,7 @@ class RedfishParts:
     hold_s: float = 0.05
     discovery: DiscoveryResponder | None = None
     configured: Iterable[str] = ()
+    state: Path | None = None
 
 
 def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService, ResourceTree]:
@@ -64,4 +67,20 @@ def build_service(parts: RedfishParts, events: EventLog) -> tuple[RedfishService
     AccountResources(tree, parts.accounts, parts.sessions, parts.login.forget)
     CertificateResources(tree, sensors, parts.certificates)
     add_registries(tree)
-    return RedfishService(tree, parts.login, parts.audit, event_resources, tasks), tree
+    subscriptions = _restore(parts, event_resources)
+    return RedfishService(
+        tree, parts.login, parts.audit, event_resources, tasks, subscriptions
+    ), tree
+
+
+def _restore(parts: RedfishParts, events: EventResources) -> SubscriptionFile | None:
+    """Return the file of the subscriptions; those in it are restored."""
+    if parts.state is None:
+        return None
+
+    def role_of(user: str) -> str:
+        return next((a.role for a in parts.accounts.all() if a.user == user and a.enabled), "")
+
+    found = SubscriptionFile(parts.state / "redfish-subscriptions.json", events, role_of)
+    found.load()
+    return found

@@ -152,6 +152,11 @@ class EventLog:
         event.test = True
         self._publish(event)
 
+    @property
+    def last_id(self) -> int:
+        """The id of the newest event."""
+        return self._next - 1
+
     def after(self, number: int) -> list[UnitEvent]:
         """Return the kept events with a larger id, for a client that connects again."""
         return [event for event in self.events if event.id > number]

@@ -3,8 +3,9 @@
 
 Does not make events. The address of the host is looked up once for each attempt and must be in a
 permitted network; the connection goes to this address, so a second look-up cannot change it.
-Redirects are not followed. After 3 failed attempts the subscription ends. A destination with a user
-or a password is refused, because each user can read the destinations.
+Redirects are not followed. After 3 failed attempts the subscription ends. With the policy
+RetryForever the attempts go on, after pauses of at most 60 s. A destination with a user or a
+password is refused, because each user can read the destinations.
 
 Deliveries have their own threads: destinations that hang keep no login waiting. An attempt has
 `deadline_s` from its begin to the status of the answer, also if each byte comes alone; only the
@@ -15,6 +16,7 @@ import asyncio
 import http.client
 import io
 import ipaddress
+import itertools
 import socket
 import ssl
 import time
@@ -28,6 +30,7 @@ from deploy.northbound.process.supervisor import keep_running
 from deploy.northbound.redfish.event_log import UnitEvent
 
 _DEADLINE_S = 10.0
+_LONGEST_PAUSE_S = 60.0
 _MAX_THREADS = 16
 """One for each subscription that can be; see `deploy.northbound.redfish.resources.events`."""
 
@@ -42,12 +45,14 @@ def has_password(destination: str) -> bool:
 
 
 class PushTarget(Protocol):
-    """A subscription. The queue ends with None."""
+    """A subscription. The queue ends with None. `delivered`: id of the last event that it has."""
 
     destination: str
     headers: dict[str, str]
     queue: "asyncio.Queue[UnitEvent | None]"
     alive: bool
+    forever: bool
+    delivered: int
 
     def payload(self, event: UnitEvent) -> str:
         """Return the body of a request."""
@@ -106,15 +111,21 @@ class EventPush:
             event = await subscription.queue.get()
             if event is None or not subscription.alive:
                 return
-            if not await self._send(subscription, subscription.payload(event).encode()):
+            if await self._send(subscription, subscription.payload(event).encode()):
+                subscription.delivered = event.id
+            else:
                 end()
 
     async def _send(self, subscription: PushTarget, body: bytes) -> bool:
         """Return whether one of the attempts has delivered an event."""
-        loop = asyncio.get_running_loop()
-        for attempt in range(self.ATTEMPTS):
+        loop, pause_s = asyncio.get_running_loop(), self.interval_s
+        for attempt in itertools.count():
+            if not subscription.alive or (attempt >= self.ATTEMPTS and not subscription.forever):
+                break
             if attempt:
-                await asyncio.sleep(self.interval_s)
+                await asyncio.sleep(pause_s)
+            if attempt >= self.ATTEMPTS:
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             arguments = subscription.destination, body, dict(subscription.headers)
             try:
                 await loop.run_in_executor(self._threads, self.post, *arguments)

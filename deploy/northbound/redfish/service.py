@@ -33,6 +33,7 @@ from deploy.northbound.redfish.resource import (
 )
 from deploy.northbound.redfish.resources.accounts import ACCOUNTS, SESSIONS, session_content
 from deploy.northbound.redfish.resources.events import STREAM, EventResources
+from deploy.northbound.redfish.resources.subscription_file import SubscriptionFile
 from deploy.northbound.redfish.resources.tasks import TaskList
 from deploy.northbound.redfish.schemas import (
     metadata_document,
@@ -50,7 +51,7 @@ _OTHER = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class RedfishService:
-    """Answers the requests below /redfish. `events`, `tasks`: set by `build`."""
+    """Answers the requests below /redfish. `subscriptions`: their file, for the server to save."""
 
     def __init__(
         self,
@@ -59,7 +60,9 @@ class RedfishService:
         audit: AuditSink,
         events: EventResources,
         tasks: TaskList,
+        subscriptions: SubscriptionFile | None = None,
     ) -> None:
+        self.subscriptions = subscriptions
         self._tree = tree
         self._login = login
         self._audit = audit

@@ -64,6 +64,7 @@ def add_routes(site: WebSite) -> None:
         site.server.port,
         discovery=_discovery(site),
         configured=[SEVERAL[g] for name, g in _SECTIONS.items() if name in context.settings.raw],
+        state=context.settings.state,
     )
     service, _tree = build_service(parts, events)
     service.register(site.server.app, site.server.gate)
@@ -80,3 +81,5 @@ def add_routes(site: WebSite) -> None:
     site.server.every(_COMPARE_S, end_streams)
     site.server.every(_ALARMS_S, lambda: events.update(context.source.read()))
     site.server.every(SAVE_S, file.save)
+    if service.subscriptions is not None:
+        site.server.every(SAVE_S, service.subscriptions.save)

@@ -7,6 +7,7 @@ its login; an open stream keeps the session.
 
 A client that does not read, or a destination that does not follow, loses its subscription when 256
 events wait that are older than the record. So no burst of alarms in one record ends a subscription.
+With the policy RetryForever the subscription stays, and its oldest events are dropped instead.
 """
 
 import asyncio
@@ -43,7 +44,9 @@ SERVICE = f"{ROOT}/EventService"
 STREAM = f"{SERVICE}/SSE"
 _SUBSCRIPTIONS = f"{SERVICE}/Subscriptions"
 _MAX_SUBSCRIPTIONS = 16
+"""Subscriptions of pushes; the server limits the streams."""
 _MOST_WAITING = 256
+_TERMINATE, _FOREVER = "TerminateAfterRetries", "RetryForever"
 KEEP_ALIVE_S = 20.0
 _MAX_TEXT_LENGTH = 1024
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
@@ -56,6 +59,7 @@ class Subscription:
     """A subscription. `headers`: sent with each event, never shown.
 
     `record`: id of the first event of the newest record, `behind`: events that waited before it.
+    `forever`: its policy is RetryForever. `delivered`: id of the last event that it has.
     """
 
     id: str
@@ -70,6 +74,8 @@ class Subscription:
     alive: bool = True
     record: int = 0
     behind: int = 0
+    forever: bool = False
+    delivered: int = 0
 
     def follows(self, record: int) -> bool:
         """Return whether the client has read enough of what was before a record."""
@@ -123,6 +129,7 @@ class EventResources:
         self._push = push
         self.subscriptions: dict[str, Subscription] = {}
         self._next = 1
+        self._restored: list[Subscription] = []
         events.subscribe(self._distribute)
         target = f"{SERVICE}/Actions/EventService.SubmitTestEvent"
         tree.add(
@@ -203,7 +210,7 @@ class EventResources:
         problems = _find_problems(body)
         if problems:
             raise RedfishError(400, *problems)
-        if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
+        if len(self.kept()[1]) >= _MAX_SUBSCRIPTIONS:
             raise RedfishError(503, message("CreateLimitReachedForResource"))
         destination = body["Destination"]
         refusal = self._push.refusal(destination)
@@ -212,14 +219,65 @@ class EventResources:
             text = message("PropertyValueFormatError", shown, "Destination",
                            related=["Destination"])  # fmt: skip
             raise RedfishError(400, {**text, "Resolution": refusal})
-        subscription = self._add_subscription(destination, body.get("Context") or "", call.user)
-        for item in body.get("HttpHeaders") or []:
-            subscription.headers.update(item)
-        subscription.filters = {name: body[name] for name in _FILTER_LISTS if body.get(name)}
-        self._push.start(subscription, lambda: self.end(subscription.id))
+        subscription = self._add_push(body, call.user)
+        subscription.delivered = self._events.last_id
+        self._start(subscription)
         resource = self._find_resource(subscription.id)
         path = f"{_SUBSCRIPTIONS}/{subscription.id}"
         return Reply(201, resource.body() if resource else {}, {"Location": path})
+
+    def _add_push(self, body: Json, user: str) -> Subscription:
+        subscription = self._add_subscription(body["Destination"], body.get("Context") or "", user)
+        for item in body.get("HttpHeaders") or []:
+            subscription.headers.update(item)
+        subscription.filters = {name: body[name] for name in _FILTER_LISTS if body.get(name)}
+        subscription.forever = body.get("DeliveryRetryPolicy") == _FOREVER
+        return subscription
+
+    def _start(self, subscription: Subscription) -> None:
+        self._push.start(subscription, lambda: self.end(subscription.id))
+
+    def kept(self) -> tuple[int, list[Json]]:
+        """Return the next id, and the subscriptions of pushes as `restore` takes them."""
+        return self._next, [
+            {
+                "id": entry.id,
+                "user": entry.user,
+                "delivered": entry.delivered,
+                "body": {
+                    "Destination": entry.destination,
+                    "Protocol": "Redfish",
+                    "Context": entry.context,
+                    "HttpHeaders": [{name: text} for name, text in entry.headers.items()],
+                    "DeliveryRetryPolicy": _FOREVER if entry.forever else _TERMINATE,
+                    **entry.filters,
+                },
+            }
+            for entry in self.subscriptions.values()
+            if not entry.stream
+        ]
+
+    def restore(self, number: int, entries: list[Json]) -> None:
+        """Go on with subscriptions of before a restart, with the events that they do not have.
+
+        `number`: the next id. Raises one of `DAMAGED`: no such entry. One that is not permitted
+        any more is left out.
+        """
+        for entry in entries[:_MAX_SUBSCRIPTIONS]:
+            body, self._next = entry["body"], int(entry["id"])
+            if _find_problems(body) or self._push.refusal(body["Destination"]):
+                continue
+            subscription = self._add_push(body, str(entry["user"]))
+            subscription.delivered = int(entry["delivered"])
+            for event in filter(subscription.accepts, self._events.after(subscription.delivered)):
+                subscription.queue.put_nowait(event)
+            self._restored.append(subscription)
+        self._next = max(self._next, number)
+
+    def start_restored(self) -> None:
+        """Begin the deliveries of restored subscriptions; in the event loop."""
+        while self._restored:
+            self._start(self._restored.pop())
 
     def _add_subscription(self, destination: str, context: str, user: str) -> Subscription:
         number = str(self._next)
@@ -236,15 +294,19 @@ class EventResources:
         for subscription in tuple(self.subscriptions.values()):
             if not subscription.accepts(event):
                 continue
-            if subscription.follows(self._events.record_start):
+            follows = subscription.follows(self._events.record_start)
+            if not follows and subscription.forever:
+                subscription.queue.get_nowait()
+            if follows or subscription.forever:
                 subscription.queue.put_nowait(event)
             else:
                 self.end(subscription.id)
 
     async def stream(self, call: Call, last_id: str) -> AsyncIterator[str]:
-        """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or ""."""
-        if len(self.subscriptions) >= _MAX_SUBSCRIPTIONS:
-            return
+        """Yield the events as a stream (SSE); `last_id`: the header Last-Event-ID, or "".
+
+        The server has few places of streams, so pushes take none of them.
+        """
         subscription = self._add_subscription(f"sse://{call.address}", "", call.user)
         subscription.stream = True
         try:
@@ -274,7 +336,7 @@ def _destination(subscription: Subscription) -> Json:
         "Protocol": "Redfish",
         "SubscriptionType": "SSE" if subscription.stream else "RedfishEvent",
         "EventFormatType": "Event",
-        "DeliveryRetryPolicy": "TerminateAfterRetries",
+        "DeliveryRetryPolicy": _FOREVER if subscription.forever else _TERMINATE,
         "HttpHeaders": [],
         **{name: subscription.filters.get(name, []) for name in _FILTER_LISTS},
         "Status": {"State": "Enabled", "Health": "OK"},
@@ -291,7 +353,7 @@ _PROPERTY_CHOICES = {
     "Protocol": ("Redfish",),
     "SubscriptionType": ("RedfishEvent",),
     "EventFormatType": ("Event",),
-    "DeliveryRetryPolicy": ("TerminateAfterRetries",),
+    "DeliveryRetryPolicy": (_TERMINATE, _FOREVER),
 }
 _KNOWN_PROPERTIES = {
     "Destination",

@@ -12,11 +12,17 @@ from deploy.northbound.access.accounts import Accounts
 from deploy.northbound.access.decisions import Decisions
 from deploy.northbound.access.owners import ValueOwners
 from deploy.northbound.access.types import FakeAudit
+from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.metrics import load_token, metrics_text
 from deploy.northbound.modbus.restore_file import RestoreFile
 from deploy.northbound.process.notifications import read_counts
 from deploy.northbound.redfish.event_file import EventFile
 from deploy.northbound.redfish.event_log import EventLog
+from deploy.northbound.redfish.event_push import EventPush
+from deploy.northbound.redfish.resource import ResourceTree
+from deploy.northbound.redfish.resources.events import EventResources
+from deploy.northbound.redfish.resources.subscription_file import SubscriptionFile
+from deploy.northbound.redfish.sensors import SensorModel
 from deploy.northbound.snapshot import Snapshot
 from deploy.northbound.snmp.informs import AlarmChanges, KnownFile
 
@@ -60,6 +66,13 @@ def _events(path: Path) -> None:
     file.save()
 
 
+def _subscriptions(path: Path) -> None:
+    push, sensors = EventPush(["127.0.0.0/8"]), SensorModel(FakeSource(1))
+    events = EventResources(ResourceTree(), sensors, EventLog(), push, lambda _session: True)
+    SubscriptionFile(path, events, lambda _user: "Operator").load()
+    assert events.subscriptions == {}
+
+
 def _known(path: Path) -> None:
     KnownFile(path).save(AlarmChanges(KnownFile(path).load()).known())
 
@@ -87,6 +100,7 @@ def _token(path: Path) -> None:
         ("owners.json", _owners),
         ("redfish-events.json", _events),
         ("redfish-event-ids.json", _events),
+        ("redfish-subscriptions.json", _subscriptions),
         ("known.json", _known),
         ("notifications-snmp.json", _counts),
         ("accounts.json", _accounts),

@@ -154,9 +154,11 @@ def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["replies"] > count / 5
 
 
-def _subscribe(sock: socket.socket, port: int, process: int) -> bytes:
-    """Ask for confirmed notifications of AI 1 for 60 s; return the kind of the reply."""
-    data = bytes((0x09, process)) + object_id(0, 1, 1) + b"\x29\x01\x39\x3c"
+def _subscribe(
+    sock: socket.socket, port: int, process: int, wanted: bytes = b"\x29\x01\x39\x3c"
+) -> bytes:
+    """Ask for confirmed notifications of AI 1 for 60 s; return the reply. No `wanted`: cancel."""
+    data = bytes((0x09, process)) + object_id(0, 1, 1) + wanted
     sock.sendto(confirmed(5, data, process), ("127.0.0.1", port))
     while True:
         reply = sock.recv(2000)[6:]
@@ -212,6 +214,37 @@ def test_a_silent_subscriber_stops_neither_the_device_nor_other_clients() -> Non
         assert max(len(held) for held in rig.device._requests.values()) <= 64
         assert _subscribe(silent, port, 1)[0] == 0x20, "renewed"
         assert rig.errors == []
+
+
+def test_subscriptions_that_begin_and_end_leave_no_crowd_of_unanswered_notifications() -> None:
+    """Each one leaves a notification without an answer. 256 of them would stop the library."""
+    rig = BacnetRig(networks=["127.0.0.9/32"])
+    with rig.serve(), contextlib.ExitStack() as stack:
+        made = [client_socket(f"127.0.0.{host}", rig.port) for host in (2, 9)]
+        silent, other = (stack.enter_context(sock) for sock in made)
+        for sock in (silent, other):
+            sock.settimeout(5)
+        kinds = []
+        for process in range(80):
+            kinds.append(_subscribe(silent, rig.port, process)[0] & 0xF0)
+            assert _subscribe(silent, rig.port, process, b"")[0] == 0x20
+        assert kinds == [0x20] * MAX_OF_CLIENT + [0x50] * (80 - MAX_OF_CLIENT)
+        assert max(len(held) for held in rig.device._requests.values()) <= MAX_OF_CLIENT
+        assert _subscribe(other, rig.port, 1)[0] == 0x20
+        assert rig.errors == []
+
+
+def test_a_renewal_can_ask_for_the_other_kind_of_notification() -> None:
+    """A client that starts again with other settings does not confirm any more (clause 13.14)."""
+    rig = BacnetRig()
+    with rig.serve(), client_socket("127.0.0.2", rig.port) as sock:
+        sock.settimeout(5)
+        assert _subscribe(sock, rig.port, 1)[0] == 0x20
+        assert sock.recv(2000)[6] == 0, "confirmed"
+        assert _subscribe(sock, rig.port, 1, b"\x29\x00\x39\x3c")[0] == 0x20
+        rig.next_record(lambda s: s.set_point("supply_temperature", 30_000))
+        kinds = {sock.recv(2000)[6] & 0xF0 for _ in range(2)}
+        assert 0x10 in kinds, "unconfirmed, though the first one has no answer"
 
 
 def test_the_next_notification_has_the_newest_value() -> None:
@@ -347,6 +380,19 @@ def test_a_client_that_acknowledges_no_segment_stops_no_other_client() -> None:
         assert rig.call(count()) <= 64
         reply = ask(rig.port, confirmed(READ, object_id(0, 1) + b"\x19\x55"), "127.0.0.8")
         assert reply[6] >> 4 == 3
+
+
+def test_a_first_segment_without_an_acknowledgement_is_sent_again() -> None:
+    rig = BacnetRig()
+    objects = object_id(8, DEVICE) + b"\x19\x4c"
+    with rig.serve(), client_socket("127.0.0.9", rig.port) as client:
+        client.settimeout(20)
+        request = datagram(bytes((0x02, 0x70, 7, READ)) + objects)  # 50 bytes a segment
+        client.sendto(request, ("127.0.0.1", rig.port))
+        first = client.recv(2000)
+        assert first[6] >> 4 == 3
+        assert client.recv(2000) == first
+    assert rig.errors == []
 
 
 def test_an_address_has_a_share_of_the_processor() -> None:

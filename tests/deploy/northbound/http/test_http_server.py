@@ -452,6 +452,29 @@ def test_the_work_of_an_address_is_measured(path: str) -> None:
         assert b"200 OK" in _get(_open(port, "127.0.0.8", stack), path)
 
 
+def test_records_of_one_byte_are_work_of_their_address(tmp_path: Path) -> None:
+    """A body of 60,000 records is one request, and takes as much of the processor as 3,000."""
+    limits = dataclasses.replace(LIMITS, other_work_ms=10, work_ms=10, work_burst_s=10)
+    with ServiceBench(tmp_path, limits=limits) as bench:
+        with connect(bench) as link:
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link.sendall(b"POST /redfish HTTP/1.1\r\nHost: x\r\nContent-Length: 60001\r\n\r\n")
+            sent = 0
+            with contextlib.suppress(OSError):
+                for sent in range(60_000):  # noqa: B007 - where it ends
+                    link.sendall(b" ")
+        assert sent < 59_999
+        wait_until("the connection has ended", lambda: bench.server.gate.open_count == 0)
+        with socket.create_connection(
+            ("127.0.0.1", bench.server.port), 5, source_address=("127.0.0.7", 0)
+        ) as plain:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with context.wrap_socket(plain) as other:
+                other.sendall(b"GET /redfish HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert status(other.recv(200)) == 200
+
+
 def test_a_known_address_waits_for_its_budget() -> None:
     """A program that asks one by one is slowed down; each request is 0.05 s of work."""
     limits = dataclasses.replace(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`coldloop doctor` reports what is open to which clients, and what the site can write."""
 
+import datetime as dt
 import grp
 import os
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from deploy.doctor.certificates import check_certificates
 from deploy.doctor.finding import BAD, GOOD, WARNING, CheckResult
 from deploy.doctor.northbound import check_local, check_northbound, file_system
 from deploy.doctor.ports import CHECKS
+from deploy.northbound.http.certificate import CertificateStore
+from deploy.northbound.process.settings import read_settings
 from deploy.ops import keys
 from drivers.ports.address import parse_address
 from tests.deploy.northbound.process.test_process import write_config
@@ -100,3 +104,32 @@ def test_the_folder_of_the_record(tmp_path: Path) -> None:
         "tmpfs", "ext4", "ext4",
     ]  # fmt: skip
     assert file_system("/", str(tmp_path / "none")) == "unknown"
+
+
+@pytest.mark.parametrize("place", ["http own", "http", "modbus certificate", "modbus client_ca"])
+def test_certificates_that_expire_are_reported(tmp_path: Path, place: str) -> None:
+    """The clients refuse an expired one, and the unit says nothing of it."""
+    name, _, key = place.partition(" ")
+    section: dict[str, Any] = {"address": "127.0.0.1"}
+    if place == "http":
+        section |= {"certificate": "https/certificate.pem", "key": "https/key.pem"}
+    elif name == "modbus":
+        section[key] = "https/certificate.pem"
+    path = str(write_config(tmp_path, **{name: section}))
+    settings = read_settings(path)
+    store = CertificateStore(
+        (settings.state if key == "own" else tmp_path) / "https", "cdu.test", ["127.0.0.1"]
+    )
+    end, begin = store.describe().not_after, store.describe().not_before
+    day = dt.timedelta(days=1)
+    assert any("valid until" in result.text for result in check_northbound(path))
+    for now, verdict in (
+        (begin - day, BAD), (end - 40 * day, GOOD), (end - 20 * day, WARNING), (end + day, BAD),
+    ):  # fmt: skip
+        (found,) = check_certificates(settings, now)
+        assert (found.where, found.verdict) == (f"northbound {name}", verdict)
+    (tmp_path / "https").mkdir(exist_ok=True)
+    if key != "own":
+        (tmp_path / "https" / "certificate.pem").write_text("none")
+        (found,) = check_certificates(settings, end - 40 * day)
+        assert found.verdict == BAD

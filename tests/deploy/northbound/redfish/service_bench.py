@@ -146,6 +146,7 @@ class ServiceBench:
         authorities: str = "",
         must_change: str = "",
         discovery: DiscoveryResponder | None = None,
+        state: Path | None = None,
     ) -> None:
         self.folder = folder
         self.limits = limits
@@ -179,11 +180,14 @@ class ServiceBench:
             self.server.port,
             hold_s=0.0,
             discovery=discovery,
+            state=state,
         )
         self.service, self.tree = build_service(parts, self.events)
         self.service.register(self.server.app, self.server.gate)
         add_metrics(self.server.app, self.source, METRICS_TOKEN)
         self.server.every(0.1, lambda: self.events.update(self.source.read()))
+        if self.service.subscriptions is not None:
+            self.server.every(0.1, self.service.subscriptions.save)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready = threading.Event()

@@ -28,6 +28,7 @@ from deploy.northbound.redfish.event_push import DeliveryError, EventPush
 from deploy.northbound.redfish.resource import Call, ResourceTree
 from deploy.northbound.redfish.resources.events import Subscription
 from deploy.northbound.redfish.resources.logs import LogResources
+from deploy.northbound.redfish.resources.subscription_file import SubscriptionFile
 from deploy.northbound.redfish.sensors import SensorModel
 from deploy.northbound.snapshot import AlarmItem, Snapshot
 from tests.deploy.northbound.redfish.service_bench import PASSWORD, ServiceBench, set_state
@@ -553,6 +554,112 @@ def test_a_push_that_cannot_follow_ends(tmp_path: Path) -> None:
             events._distribute(event())
         assert events.subscriptions == {}
         assert not push.alive
+
+
+def test_pushes_take_no_place_of_a_stream(tmp_path: Path) -> None:
+    async def read() -> str:
+        return await anext(events.stream(Call("", "otto"), ""))
+
+    with ServiceBench(tmp_path) as bench:
+        events = bench.service._events
+    for number in range(16):
+        events._add_subscription(f"https://127.0.0.1:{number + 1}/", "", "olga")
+    assert asyncio.run(read()) == ": connected\n\n"
+
+
+def test_a_push_for_ever_loses_its_oldest_events(tmp_path: Path) -> None:
+    with ServiceBench(tmp_path, networks=["127.0.0.0/8"]) as bench:
+        events = bench.service._events
+        push = events._add_subscription("https://127.0.0.1:1/", "", "otto")
+        push.forever = True
+        for number in range(300):
+            events._events.record_start = number  # each one is a record
+            events._distribute(replace(event(), id=number))
+        assert push.alive
+        assert push.queue.qsize() == 256
+        assert push.queue._queue[-1].id == 299  # type: ignore[attr-defined]
+
+
+def test_attempts_for_ever_go_on_until_the_receiver_is_back() -> None:
+    """A receiver that starts again is away for longer than three attempts."""
+    push, ended, attempts = EventPush(["127.0.0.0/8"], interval_s=0), [], []
+
+    def post(*_arguments: object) -> None:
+        attempts.append(1)
+        if len(attempts) < 9:
+            raise ConnectionRefusedError
+
+    push.post = post  # type: ignore[assignment,method-assign]
+
+    async def run() -> None:
+        subscription = Subscription("1", "https://127.0.0.1:1/", forever=True)
+        subscription.queue.put_nowait(replace(event(), id=7))
+        push.start(subscription, lambda: ended.append(1))
+        async with asyncio.timeout(10):
+            while subscription.delivered != 7:  # noqa: ASYNC110 - no event of it
+                await asyncio.sleep(0.01)
+
+    asyncio.run(run())
+    assert (len(attempts), ended) == (9, [])
+
+
+def test_a_subscription_lasts_over_a_restart(tmp_path: Path, receiver: EventReceiver) -> None:
+    """A receiver does not see a restart, so it would wait for events that never come."""
+    options: dict[str, Any] = {
+        "networks": ["127.0.0.0/8"], "authorities": str(receiver.authority), "state": tmp_path,
+    }  # fmt: skip
+    file = tmp_path / "redfish-subscriptions.json"
+    body = {
+        "Destination": receiver.url, "Protocol": "Redfish", "Context": "hall 1",
+        "HttpHeaders": [{"X-Key": "secret"}], "DeliveryRetryPolicy": "RetryForever",
+        "RegistryPrefixes": ["Coldloop"],
+    }  # fmt: skip
+    with ServiceBench(tmp_path, **options) as bench:
+        admin = ApiClient(bench, "admin")
+        status, before, headers = admin.call("POST", SUBSCRIPTIONS, body)
+        assert (status, before["DeliveryRetryPolicy"]) == (201, "RetryForever")
+        wait_until(lambda: file.exists() and "hall 1" in file.read_text())
+        admin.link.close()
+    assert file.stat().st_mode & 0o077 == 0
+    with ServiceBench(tmp_path, **options) as bench:
+        admin = ApiClient(bench, "admin")
+        after = admin.get(headers["Location"])
+        assert after == before
+        assert admin.call("POST", SUBSCRIPTIONS, body)[2]["Location"] != headers["Location"]
+        admin.call("POST", f"{ROOT}/EventService/Actions/EventService.SubmitTestEvent", {})
+        _event, fields = receiver.received.get(timeout=20)
+        assert fields["X-Key"] == "secret"
+        admin.link.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ({}, [8]),
+        ({"user": "reader"}, []),
+        ({"user": "gone"}, []),
+        ({"body": {"Destination": "https://10.0.0.1/", "Protocol": "Redfish"}}, []),
+        ({"body": {"Destination": "x"}}, []),
+        ({"body": 7}, []),
+        ({"id": "x"}, []),
+    ],
+)
+def test_a_restored_subscription_gets_what_it_missed_or_is_left_out(
+    tmp_path: Path, change: dict[str, Any], left: list[int]
+) -> None:
+    body = {"Destination": "https://127.0.0.1:1/", "Protocol": "Redfish"}
+    entry = {"id": "3", "user": "admin", "delivered": 7, "body": body, **change}
+    file = tmp_path / "redfish-subscriptions.json"
+    file.write_text(json.dumps({"next": 5, "subscriptions": [entry]}))
+    bench, log = ServiceBench(tmp_path, networks=["127.0.0.0/8"]), EventLog()
+    bench.server.close()
+    events = bench.service._events
+    log.events.extend(replace(event(), id=number) for number in (6, 7, 8))
+    events._events = log
+    roles = {"admin": "Administrator", "reader": "ReadOnly"}
+    SubscriptionFile(file, events, lambda user: roles.get(user, "")).load()
+    waiting = [s.queue.get_nowait() for s in events.subscriptions.values()]
+    assert [found.id for found in waiting if found is not None] == left
 
 
 def test_a_burst_of_one_record_ends_no_subscription(tmp_path: Path) -> None:
