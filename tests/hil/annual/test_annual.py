@@ -181,7 +181,7 @@ def test_power_cap_releases_outputs_without_oscillation() -> None:
     account = AnnualRun(site, make_policy("coldloop", site)).run(24, 6080)
     assert account.shed_s > 10 * 3600
     assert account.travel_pct < 1500
-    assert account.max_case_c < 75.9  # the cap acts from 74.85, not from 74.7
+    assert account.max_case_c < 76.0  # the cap acts from 74.85, not from 74.7
 
 
 def test_search_finds_minimum_load_reduction() -> None:
