@@ -94,7 +94,10 @@ def test_the_bundle_of_a_server_fits_an_update_and_runs(tmp_path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
         record = archive.read(next(name for name in names if name.endswith("/RECORD"))).decode()
+        source = archive.read("coldloop.py")
         helps = json.loads(archive.read("drivers/tools/lib/commands.json"))
+    assert source == b"\n" + (ROOT / "coldloop.py").read_bytes().partition(b"\n")[2]
+    assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert "hil run" not in helps
     assert {"agent", "modbus read", "config check"} <= set(helps)
     assert [name for name in names if name.startswith("hil/")] == ["hil/__init__.py"]
