@@ -20,9 +20,11 @@ from deploy.northbound.access.types import (
     SetPointChange,
     UnitCommand,
 )
+from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.point_objects import UNKNOWN_INTEGER
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.points.point_table import columns, point_table
+from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
 from deploy.northbound.snapshot import AlarmItem, SetPoint
 from tests.deploy.northbound.bacnet.bacnet_rig import (
     DEVICE,
@@ -74,7 +76,10 @@ def test_another_client_reads_all_values() -> None:
 
 
 @pytest.mark.soak
-def test_another_client_reads_all_values_of_many_states() -> None:
+def test_another_client_reads_all_values_of_many_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One client asks without a pause: the limits of datagrams are tested elsewhere."""
+    limits = dict.fromkeys(datagram_filter.LIMITS, ShareLimits(UNLIMITED))
+    monkeypatch.setattr(datagram_filter, "LIMITS", limits)
     _compare(states=1000)
 
 
