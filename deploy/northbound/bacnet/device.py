@@ -179,13 +179,17 @@ class BacnetDevice(SubscriptionServices):
             return future
         return None
 
-    async def reject_undecoded(self) -> None:
+    async def finish_datagram(self) -> None:
+        """Complete what the library has left open after a datagram."""
+        await self._reject_undecoded()
+        self._set_first_windows()
+
+    async def _reject_undecoded(self) -> None:
         """Reject the requests that bacpypes3 could not decode; it would wait 3 s for an answer.
 
         Few are left: `request_check` has rejected what does not fit the parameters of a service.
         All others have their answer when this is called, because no handler waits. A transaction
-        that has not begun would stay for ever: bacpypes3 does not remove it after an error. A long
-        answer gets the window of its first segment: without it that is not sent again.
+        that has not begun would stay for ever: bacpypes3 does not remove it after an error.
         """
         transactions = self.asap.serverTransactions
         for transaction in [tr for tr in transactions if tr.state == IDLE]:
@@ -193,7 +197,13 @@ class BacnetDevice(SubscriptionServices):
         for transaction in [tr for tr in transactions if tr.state == AWAIT_RESPONSE]:
             reject = RejectPDU(invoke_id=transaction.invokeID, reason="invalid-tag")
             await transaction.confirmation(reject)
-        for transaction in transactions:  # before the first acknowledgement the library has none
+
+    def _set_first_windows(self) -> None:
+        """Give a long answer the window of its first segment: without it that is not sent again.
+
+        The library sets it with the first acknowledgement.
+        """
+        for transaction in self.asap.serverTransactions:
             if transaction.state == SEGMENTED_RESPONSE and transaction.actualWindowSize is None:
                 transaction.actualWindowSize = 1
 
@@ -392,5 +402,5 @@ def make_device(
 
     for link in app.link_layers.values():
         tested = DatagramFilter(app.asap.serverTransactions, share_of)
-        tested.attach(link.server, app.reject_undecoded)
+        tested.attach(link.server, app.finish_datagram)
     return app
