@@ -20,8 +20,10 @@ from typing import Any, Self
 import pytest
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
+from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.device import BacnetDevice, make_device
 from deploy.northbound.fake_source import FakeSource
+from deploy.northbound.rate_limit import ShareLimits
 from tests.support.programs import MISSING, require_program
 from tests.support.repository import ROOT
 
@@ -34,6 +36,11 @@ def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def set_limits(monkeypatch: pytest.MonkeyPatch, limits: ShareLimits) -> None:
+    """Give each share of the datagrams these limits; for devices that are made afterwards."""
+    monkeypatch.setattr(datagram_filter, "LIMITS", dict.fromkeys(datagram_filter.LIMITS, limits))
 
 
 class BacnetRig:

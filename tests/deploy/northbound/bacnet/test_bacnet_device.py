@@ -20,7 +20,6 @@ from deploy.northbound.access.types import (
     SetPointChange,
     UnitCommand,
 )
-from deploy.northbound.bacnet import datagram_filter
 from deploy.northbound.bacnet.point_objects import UNKNOWN_INTEGER
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.points.point_table import columns, point_table
@@ -31,6 +30,7 @@ from tests.deploy.northbound.bacnet.bacnet_rig import (
     BacnetRig,
     NodeClient,
     free_udp_port,
+    set_limits,
 )
 from tests.deploy.northbound.bacnet.wire import (
     EVENTS,
@@ -78,8 +78,7 @@ def test_another_client_reads_all_values() -> None:
 @pytest.mark.soak
 def test_another_client_reads_all_values_of_many_states(monkeypatch: pytest.MonkeyPatch) -> None:
     """One client asks without a pause: the limits of datagrams are tested elsewhere."""
-    limits = dict.fromkeys(datagram_filter.LIMITS, ShareLimits(UNLIMITED))
-    monkeypatch.setattr(datagram_filter, "LIMITS", limits)
+    set_limits(monkeypatch, ShareLimits(UNLIMITED))
     _compare(states=1000)
 
 

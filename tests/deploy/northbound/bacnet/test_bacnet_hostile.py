@@ -20,12 +20,12 @@ from bacpypes3.apdu import ErrorRejectAbortNack
 from bacpypes3.pdu import PDU, IPv4Address
 
 from deploy.northbound.access.types import FakeAudit, FakeWriter
-from deploy.northbound.bacnet.datagram_filter import LIMITS, DatagramFilter
+from deploy.northbound.bacnet.datagram_filter import DatagramFilter
 from deploy.northbound.bacnet.device import make_device
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT, MAX_SUBSCRIPTIONS
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
-from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
+from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port, set_limits
 from tests.deploy.northbound.bacnet.wire import (
     ACKNOWLEDGE,
     EVENTS,
@@ -142,8 +142,7 @@ async def _attack(count: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
 def test_mutated_datagrams(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = dict.fromkeys(LIMITS, ShareLimits(UNLIMITED))
-    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
+    set_limits(monkeypatch, ShareLimits(UNLIMITED))
     result = asyncio.run(_attack(count))
     assert result["faults"] == []
     assert result["writes"] == 0

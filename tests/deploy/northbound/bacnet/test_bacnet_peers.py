@@ -16,10 +16,9 @@ import pytest
 from bacpypes3.ipv4 import IPv4DatagramProtocol
 
 from deploy.northbound.access.types import FakeWriter
-from deploy.northbound.bacnet.datagram_filter import LIMITS
 from deploy.northbound.bacnet.subscriptions import MAX_OF_CLIENT
 from deploy.northbound.rate_limit import Quantity, ShareLimits
-from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig
+from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, set_limits
 from tests.deploy.northbound.bacnet.wire import (
     READ,
     WRITE,
@@ -137,8 +136,7 @@ def test_a_datagram_above_a_limit_does_not_reach_the_library(
         original(self, data, source)
 
     monkeypatch.setattr(IPv4DatagramProtocol, "datagram_received", receive)
-    limits = dict.fromkeys(LIMITS, ShareLimits(Quantity(1e-6, 3, 1e-6, 100, 1e-6)))
-    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
+    set_limits(monkeypatch, ShareLimits(Quantity(1e-6, 3, 1e-6, 100, 1e-6)))
     rig = BacnetRig()
     with rig.serve(), contextlib.ExitStack() as stack:
         host, other = (Host(rig, stack, f"127.0.0.{n}") for n in (200, 9))

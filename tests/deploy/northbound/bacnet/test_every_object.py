@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from bacpypes3.basetypes import PropertyIdentifier
 
-from deploy.northbound.bacnet.datagram_filter import LIMITS
 from deploy.northbound.bacnet.subscriptions import ChangeCriteria
 from deploy.northbound.fake_source import FakeSource
 from deploy.northbound.rate_limit import UNLIMITED, ShareLimits
-from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port
+from tests.deploy.northbound.bacnet.bacnet_rig import DEVICE, BacnetRig, free_udp_port, set_limits
 from tests.deploy.northbound.bacnet.wire import (
     READ,
     READ_RANGE,
@@ -49,8 +48,7 @@ def _is_fault(reply: bytes) -> bool:
 @pytest.fixture(autouse=True)
 def _no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """One client asks for everything: the limits of datagrams are tested elsewhere."""
-    limits = dict.fromkeys(LIMITS, ShareLimits(UNLIMITED))
-    monkeypatch.setattr("deploy.northbound.bacnet.datagram_filter.LIMITS", limits)
+    set_limits(monkeypatch, ShareLimits(UNLIMITED))
 
 
 def test_each_object_has_an_answer_to_each_service() -> None:
