@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.doctor.finding import CheckResult, bad, good, warning
+from deploy.doctor.network import EXPIRY_WARNING_S
 from deploy.northbound.process.settings import SiteSettings
 
-_WARNING = dt.timedelta(days=30)
 _REDFISH = "replace it: CertificateService.GenerateCSR and ReplaceCertificate of Redfish"
 _FILE = "replace the file; the server uses it within some seconds"
 
@@ -55,4 +55,5 @@ def _check(where: str, path: Path, todo: str, now: dt.datetime) -> CheckResult:
     if begin > now:
         text = f"{path}: valid from {begin:%Y-%m-%d}, clients refuse it"
         return bad(where, text, "check the system clock, then the certificate")
-    return warning(where, day, todo) if end - now <= _WARNING else good(where, day)
+    is_soon = (end - now).total_seconds() <= EXPIRY_WARNING_S
+    return warning(where, day, todo) if is_soon else good(where, day)

@@ -186,7 +186,7 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
             "unit or other settings; check its baud rate, parity, wiring and time-out"
             % gateway_errors
         )
-    if not hints and not any(attempt.found_units for attempt in attempts):
+    if not hints and not found:
         hints.append(
             "no bytes: check power, polarity of A/B, unit range, baud rate and parity"
             if attempts[0].address.kind in ("serial", "ascii")
