@@ -176,9 +176,9 @@ class ReportedInvariant(Invariant):
                 continue
             limit_w = reported["limit_w"] if reported["limit_w"] < load.rated_w else inf
             highest_w = self._note_limit(truth.now, load, limit_w)
-            if watts > 1.05 * highest_w:
-                text = f"{load.name} is reported limited to {highest_w:.0f} W and draws"
-                self.violate(truth.at_s, f"{text} {watts:.0f} W")
+            # A raised limit acts before the next status reports it.
+            text = f"{load.name} is reported limited and draws"
+            self._judge(truth, text, watts, watts > 1.05 * highest_w, 2)
 
     def _note_limit(self, now: int, load: CappedLoad, limit_w: float) -> float:
         """Note the reported limit. Return the highest one of the time in which it must act: a limit
@@ -186,7 +186,7 @@ class ReportedInvariant(Invariant):
         """
         entries = self._reported.setdefault(load.name, [(0, inf)])
         entries.append((now, limit_w))
-        since_us = now - 5 * SECOND - load.effect_us
+        since_us = now - 3 * SECOND - load.effect_us
         while len(entries) > 1 and entries[1][0] <= since_us:
             entries.pop(0)
         return max(watts for _, watts in entries)
