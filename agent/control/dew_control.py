@@ -14,6 +14,9 @@ closed for `_HOLD_S`. An opening would make an estimate possible again, and the 
 While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 
+A supply that falls towards the dew point has the same limit, with the present heat: a valve that
+needs a minute for its stroke would pass the opening that the heat needs.
+
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
 below its least opening, and the supply is at most `_IDLE_K` above the set-point. While all loads
@@ -81,7 +84,9 @@ class DewControl:
             if guard.closing and self._unknown_s < _HOLD_S:
                 self._claim_bounds()
             else:
-                self._limit_opening(limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
+                self._limit_opening(
+                    self._heat_w, limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown"
+                )
         else:
             self._unknown_s = 0.0
             self._update_heat(dt)
@@ -92,9 +97,14 @@ class DewControl:
             else:
                 self._is_boosted = False
                 if is_manual:
-                    self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
-                elif not is_proof:
-                    self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
+                    self._limit_opening(self._heat_w, limit.guard_c + _SAFE_K, INTERLOCK, "dew")
+                else:
+                    if guard.approaching and self._heat_w is not None:
+                        self._limit_opening(
+                            self._present_w, limit.guard_c + _SAFE_K, PROTECTION, "dew, falls"
+                        )
+                    if not is_proof:
+                        self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
         if guard.level == DRY:
             return []
         state = SAFE if guard.level == WET else DEGRADED
@@ -121,11 +131,13 @@ class DewControl:
         last_w, self._present_w = self._heat_w, heat_w
         self._heat_w = heat_w if last_w is None else last_w + dt / _FILTER_S * (heat_w - last_w)
 
-    def _limit_opening(self, supply_c: float, rank: int, reason: str) -> None:
+    def _limit_opening(
+        self, heat_w: "float | None", supply_c: float, rank: int, reason: str
+    ) -> None:
         """Limit the opening to one that keeps the supply at `supply_c`."""
-        if self._heat_w is None or self._fws_supply_c is None:
+        if heat_w is None or self._fws_supply_c is None:
             return
-        largest = self._cooling.max_valve_pct(self._heat_w, self._fws_supply_c, supply_c)
+        largest = self._cooling.max_valve_pct(heat_w, self._fws_supply_c, supply_c)
         if largest is not None:
             self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)
 
