@@ -99,12 +99,7 @@ class DewControl:
                 if is_manual:
                     self._limit_opening(self._heat_w, limit.guard_c + _SAFE_K, INTERLOCK, "dew")
                 else:
-                    if guard.approaching and self._heat_w is not None:
-                        self._limit_opening(
-                            self._present_w, limit.guard_c + _SAFE_K, PROTECTION, "dew, falls"
-                        )
-                    if not is_proof:
-                        self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
+                    self._limit_loop(supply_c, limit.guard_c + _SAFE_K, is_proof)
         if guard.level == DRY:
             return []
         state = SAFE if guard.level == WET else DEGRADED
@@ -140,6 +135,12 @@ class DewControl:
         largest = self._cooling.max_valve_pct(heat_w, self._fws_supply_c, supply_c)
         if largest is not None:
             self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)
+
+    def _limit_loop(self, supply_c: float, safe_c: float, is_proof: bool) -> None:
+        if self.guard.approaching and self._heat_w is not None:
+            self._limit_opening(self._present_w, safe_c, PROTECTION, "dew, falls")
+        if not is_proof:
+            self._limit_idle(supply_c, safe_c)
 
     def _limit_idle(self, supply_c: float, safe_c: float) -> None:
         """Limit the opening of the loop if the heat needs less than its least opening."""
