@@ -59,6 +59,23 @@ def test_keys_of_the_file_and_of_a_stored_configuration_are_erased(
     assert files_in(tmp_path) == [f"store/{DECOMMISSIONED_KEY}"]
 
 
+def test_the_stored_configuration_is_found_by_the_records(tmp_path: Path) -> None:
+    """With the record of the unit as it is in its store, and without it."""
+    stored = canonical.encode_config(write_unit(tmp_path, "stored.key"))
+    slots = config_slots.ConfigSlots(b"hash of a file")
+    writes = [*slots.start_trial(1, 60, [], stored), slots.confirm()]
+    for name, data in dict(writes).items():
+        (tmp_path / "store" / name).write_bytes(data)
+    raw = write_unit(tmp_path, "file.key")
+
+    def read(key: str) -> bytes | None:
+        path = tmp_path / "store" / key
+        return path.read_bytes() if path.exists() else None
+
+    decommission.erase_unit(str(tmp_path / "unit.json"), raw, read)
+    assert files_in(tmp_path) == [f"store/{DECOMMISSIONED_KEY}"]
+
+
 def test_without_a_stored_configuration_the_file_names_what_is_erased(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
