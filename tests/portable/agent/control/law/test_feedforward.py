@@ -174,6 +174,7 @@ def integrate(position):
 
 def test_the_integral_waits_while_the_valve_is_3_percent_away():
     output, step_k = integrate(None)
-    assert 40.0 < output < 60.0 and step_k > 0.01, (output, step_k)
+    assert 40.0 < output < 60.0, output
+    assert step_k > 0.01, step_k
     for distance, waits in ((2.75, False), (3.0, True), (-2.75, False), (-3.0, True)):
         eq((distance, integrate(output - distance)), (distance, (output, 0.0 if waits else step_k)))
