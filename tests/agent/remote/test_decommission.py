@@ -41,6 +41,14 @@ def reader(folder: Path) -> Callable[[str], bytes]:
     return lambda key: (folder / "store" / key).read_bytes()
 
 
+def reader_or_none(folder: Path) -> Callable[[str], bytes | None]:
+    def read(key: str) -> bytes | None:
+        path = folder / "store" / key
+        return path.read_bytes() if path.exists() else None
+
+    return read
+
+
 def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
@@ -67,12 +75,7 @@ def test_the_stored_configuration_is_found_by_the_records(tmp_path: Path) -> Non
     for name, data in dict(writes).items():
         (tmp_path / "store" / name).write_bytes(data)
     raw = write_unit(tmp_path, "file.key")
-
-    def read(key: str) -> bytes | None:
-        path = tmp_path / "store" / key
-        return path.read_bytes() if path.exists() else None
-
-    decommission.erase_unit(str(tmp_path / "unit.json"), raw, read)
+    decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader_or_none(tmp_path))
     assert files_in(tmp_path) == [f"store/{DECOMMISSIONED_KEY}"]
 
 
@@ -85,6 +88,14 @@ def test_without_a_stored_configuration_the_file_names_what_is_erased(
     monkeypatch.setattr(config_slots, "load_slots", lambda **_: slots)
     decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader(tmp_path))
     assert files_in(tmp_path) == ["other.key", f"store/{DECOMMISSIONED_KEY}"]
+
+
+def test_what_cannot_be_erased_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = write_unit(tmp_path, "file.key")
+    monkeypatch.setattr(decommission, "erase_file", lambda path: [path])
+    text = decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader_or_none(tmp_path))
+    names = f"{tmp_path}/file.key {tmp_path}/unit.json"
+    assert text.endswith(f"; CANNOT be erased, do it by hand: {names}")
 
 
 def test_another_file_is_left_alone(tmp_path: Path) -> None:

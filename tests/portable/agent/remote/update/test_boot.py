@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which configuration a start selects, and what it falls back to when the selected one fails."""
 
+import hashlib
+
 from agent.core.errors import ConfigError, DecommissionedError
 from agent.remote.message import canonical
 from agent.remote.storage import config_slots
 from agent.remote.storage.config_slots import COPIES, RECORD, SLOTS, ConfigSlots
+from agent.remote.storage.software_slots import Release, chunk_key, read_bundle
 from agent.remote.update import boot
 from drivers.errors import PortError
+from protocols import cbor
+from protocols.cbor import Map
 from tests.portable.support.check import eq, raises
 
 FILE = {"name": "file"}
@@ -127,3 +132,29 @@ def test_a_decommissioned_unit_does_not_start():
     start = Start(1)
     start.records[boot.DECOMMISSIONED_KEY] = b""
     eq(str(raises(DecommissionedError, start.run)), "decommissioned by operators")
+
+
+def test_a_record_of_another_form_is_no_record():
+    """Its hash is right: another version of the software wrote it."""
+    good = [1, b"hash", 0, 5, [0, 0, 0], None, [0, "nothing", ""]]
+    eq(slots_of(good).version, 6)  # of another file
+    for i, part in ((0, 2), (4, [0, 0]), (4, None), (5, [0, 1]), (5, 3), (6, [0, ""]), (6, 1)):
+        parts = list(good)
+        parts[i] = part
+        eq((i, slots_of(parts).version), (i, 0))
+    for parts in (good[:6], good + [1], 7, b"", {}):
+        eq(slots_of(parts).version, 0)
+
+
+def slots_of(parts):
+    data = config_slots.with_hash(cbor.encode(Map([]) if parts == {} else parts))
+    return config_slots.load_slots(b"other", {RECORD: data}.get)
+
+
+def test_a_bundle_with_a_damaged_or_lost_chunk_is_not_started():
+    data = bytes(range(100))
+    release = Release([1, 2, 100, hashlib.sha256(data).digest(), b"", 3, 4, [], 64])
+    chunks = {chunk_key(1, 0): data[:64], chunk_key(1, 64): data[64:]}
+    eq(read_bundle(release, chunks.get), data)
+    for key, chunk in ((chunk_key(1, 0), data[:63] + b"x"), (chunk_key(1, 64), None)):
+        eq(read_bundle(release, dict(chunks, **{key: chunk}).get), None)

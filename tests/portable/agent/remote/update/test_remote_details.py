@@ -326,3 +326,33 @@ def test_a_software_that_is_rolled_back_has_an_entry_with_its_time():
     eq(manager.entries, [([], "rolled back", 0, "why", 7)])
     eq((manager.requests, manager.restarts), ([(["why"], 7)], [7]))
     eq(manager.trial_monitor, None)
+
+
+class Verified:
+    """A verified command of a site key."""
+
+    kind, is_site, signers = COMMAND, True, [9]
+
+    def __init__(self, message):
+        self.message = message
+
+
+def test_an_accepted_message_of_a_site_key_is_counted_there():
+    rig, accepted = start_rig(), []
+    manager = rig.manager
+    manager.agent.service = lambda name: SiteWrites(name, accepted)
+    manager._execute = nothing
+    message = Acknowledgement({})
+    message.counter = 11
+    manager.act_on(Verified(message), 7)
+    eq(accepted, [("site_writes", message, 7)])
+
+
+class SiteWrites:
+    """The service that limits what a site key changes."""
+
+    def __init__(self, name, accepted):
+        self.name, self.accepted = name, accepted
+
+    def on_accepted(self, message, now):
+        self.accepted.append((self.name, message, now))
