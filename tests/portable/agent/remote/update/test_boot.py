@@ -19,7 +19,7 @@ CHANGED = {"name": "changed"}
 TRIED = {"name": "tried"}
 
 
-class Start:
+class BootRecords:
     """The records of a unit, and one start with them. `bad`: names that the check refuses."""
 
     def __init__(self, slots=0, bad=()):
@@ -59,29 +59,29 @@ def encoded(raw):
 
 
 def test_the_file_is_used_without_records():
-    eq(Start().run(), ("file", 0, None, "", []))
+    eq(BootRecords().run(), ("file", 0, None, "", []))
 
 
 def test_the_confirmed_configuration_is_used():
-    eq(Start(1).run(), ("changed", 1, None, "", []))
+    eq(BootRecords(1).run(), ("changed", 1, None, "", []))
 
 
 def test_a_damaged_or_refused_configuration_gives_the_file_as_a_new_version():
     """All messages for the version before are then refused, and the next start knows that."""
-    for start in (Start(1).damage(SLOTS[0]), Start(1, ["changed"])):
+    for start in (BootRecords(1).damage(SLOTS[0]), BootRecords(1, ["changed"])):
         eq(start.run(), ("file", 2, None, "", [RECORD]))
-    start = Start(1)
+    start = BootRecords(1)
     start.records[SLOTS[0]] = config_slots.with_hash(b"\xff")  # no configuration
     eq(start.run(), ("file", 2, None, "", [RECORD]))
 
 
 def test_a_file_that_is_refused_ends_the_start():
-    eq(str(raises(ConfigError, Start(0, ["file"]).run)), "file")
-    eq(str(raises(ConfigError, Start(1, ["file", "changed"]).run)), "file")
+    eq(str(raises(ConfigError, BootRecords(0, ["file"]).run)), "file")
+    eq(str(raises(ConfigError, BootRecords(1, ["file", "changed"]).run)), "file")
 
 
 def test_each_start_of_a_trial_is_counted_before_it_runs():
-    start = Start(2)
+    start = BootRecords(2)
     for starts in (1, 2, 3):
         start.stored = []
         eq(start.run(write=start.store), ("tried", 1, 12, "", [RECORD]))
@@ -99,11 +99,11 @@ def test_a_trial_ends_with_its_reason():
         raise OSError(5)
 
     for start, options, reason in (
-        (Start(2).damage(SLOTS[1]), {}, boot.DAMAGED),
-        (Start(2), {"confirmed_only": True}, boot.CRASHED),
-        (Start(2), {"write": refuse}, boot.NO_STORE),
-        (Start(2), {"write": lose}, boot.NO_STORE),
-        (Start(2, ["tried"]), {}, boot.UNUSABLE),
+        (BootRecords(2).damage(SLOTS[1]), {}, boot.DAMAGED),
+        (BootRecords(2), {"confirmed_only": True}, boot.CRASHED),
+        (BootRecords(2), {"write": refuse}, boot.NO_STORE),
+        (BootRecords(2), {"write": lose}, boot.NO_STORE),
+        (BootRecords(2, ["tried"]), {}, boot.UNUSABLE),
     ):
         name, version, trial, why, names = start.run(**options)
         eq((reason, name, version, trial, why), (reason, "changed", 1, None, reason))
@@ -111,25 +111,25 @@ def test_a_trial_ends_with_its_reason():
 
 
 def test_a_trial_and_the_configuration_before_it_can_both_fail():
-    name, version, trial, why, names = Start(2, ["tried", "changed"]).run()
+    name, version, trial, why, names = BootRecords(2, ["tried", "changed"]).run()
     eq((name, version, trial, why, names[-1]), ("file", 2, None, boot.UNUSABLE, RECORD))
 
 
 def test_the_confirmed_configuration_runs_without_a_file():
     """The site file cannot be read: a trial is dropped, and the file of the record is not asked."""
     for count, version in ((1, 1), (2, 1)):
-        start = Start(count)
+        start = BootRecords(count)
         config, state = boot.start_confirmed(start.records.get, start.check)
         eq((config, state.slots.version, state.slots.trial), ("compiled changed", version, None))
         eq(state.parsed_config(), CHANGED)
-    for start in (Start(), Start(1).damage(SLOTS[0]), Start(1, ["changed"])):
+    for start in (BootRecords(), BootRecords(1).damage(SLOTS[0]), BootRecords(1, ["changed"])):
         error = raises(ConfigError, boot.start_confirmed, start.records.get, start.check)
         text = "changed" if start.bad else "the store holds no confirmed configuration"
         eq(str(error), text)
 
 
 def test_a_decommissioned_unit_does_not_start():
-    start = Start(1)
+    start = BootRecords(1)
     start.records[boot.DECOMMISSIONED_KEY] = b""
     eq(str(raises(DecommissionedError, start.run)), "decommissioned by operators")
 

@@ -150,7 +150,7 @@ def test_acknowledgement_passes_its_code():
     eq(codes, ["log", None])
 
 
-class AlarmStates:
+class RecordedAlarms:
     """The list of alarms of `agent.northbound`; `found`: it has such an alarm."""
 
     def __init__(self, found):
@@ -177,7 +177,7 @@ class CauseComponent:
 
 def acknowledge_alarm(arguments, found, error=None):
     """Return the result or the refusal, the codes that the list got, and those of the cause."""
-    rig, states, component = start_rig(), AlarmStates(found), CauseComponent(error)
+    rig, states, component = start_rig(), RecordedAlarms(found), CauseComponent(error)
     table, agent = CommandTable(rig.manager), rig.agent
     agent.service = lambda name: {"alarm_states": states}[name]
     agent.components = [component]
@@ -328,7 +328,7 @@ def test_a_software_that_is_rolled_back_has_an_entry_with_its_time():
     eq(manager.trial_monitor, None)
 
 
-class Verified:
+class VerifiedMessage:
     """A verified command of a site key."""
 
     kind, is_site, signers = COMMAND, True, [9]
@@ -340,15 +340,15 @@ class Verified:
 def test_an_accepted_message_of_a_site_key_is_counted_there():
     rig, accepted = start_rig(), []
     manager = rig.manager
-    manager.agent.service = lambda name: SiteWrites(name, accepted)
+    manager.agent.service = lambda name: RecordedSite(name, accepted)
     manager._execute = nothing
     message = Acknowledgement({})
     message.counter = 11
-    manager.act_on(Verified(message), 7)
+    manager.act_on(VerifiedMessage(message), 7)
     eq(accepted, [("site_writes", message, 7)])
 
 
-class SiteWrites:
+class RecordedSite:
     """The service that limits what a site key changes."""
 
     def __init__(self, name, accepted):
