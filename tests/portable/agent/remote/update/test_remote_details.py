@@ -150,7 +150,7 @@ def test_acknowledgement_passes_its_code():
     eq(codes, ["log", None])
 
 
-class RecordedAlarms:
+class AcknowledgedAlarms:
     """The list of alarms of `agent.northbound`; `found`: it has such an alarm."""
 
     def __init__(self, found):
@@ -177,7 +177,7 @@ class CauseComponent:
 
 def acknowledge_alarm(arguments, found, error=None):
     """Return the result or the refusal, the codes that the list got, and those of the cause."""
-    rig, states, component = start_rig(), RecordedAlarms(found), CauseComponent(error)
+    rig, states, component = start_rig(), AcknowledgedAlarms(found), CauseComponent(error)
     table, agent = CommandTable(rig.manager), rig.agent
     agent.service = lambda name: {"alarm_states": states}[name]
     agent.components = [component]
