@@ -142,9 +142,10 @@ class ControlSensors:
             sensor.set_signal(signal)
 
     def retain(self) -> "list[str]":
-        """Return a line for each suspect sensor: its name and the reason."""
+        """Return a line for each suspect sensor, and that of the exchanger."""
         names = [(sensor, sensor.name) for sensor in self._checked]
-        return ["suspect %s %s" % (n, s.suspect) for s, n in names if s.suspect in REASONS]
+        lines = ["suspect %s %s" % (n, s.suspect) for s, n in names if s.suspect in REASONS]
+        return lines + self.exchanger_trend.retain()
 
     def restore(self, name: str, reason: str) -> bool:
         """Suspect a sensor as before the restart: it is valid again only by evidence."""

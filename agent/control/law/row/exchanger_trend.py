@@ -12,7 +12,10 @@ difference is read as an error of the temperatures:
 Too high is the dangerous direction: the true supply is colder than shown. `error_k` raises the
 dew-point limit, by at most `_MOST_K`. If the exchanger has really lost so much, this costs some
 kelvin of supply temperature while the dew point limits it. In the first `_YOUNG_S` of a steady row
-the slow UA follows the learned one; a restart begins this time again.
+the slow UA follows the learned one.
+
+`retain` gives slow UA and error for the next start. There the restored UA stays while the exchanger
+learns anew, so frequent restarts do not hide a drift. Without a store each start begins anew.
 """
 
 TYPE_CHECKING = False
@@ -25,6 +28,8 @@ _HOURLY_FALL, _HOURLY_RISE = 1 / 200, 1 / 2
 _FILTER_S = 60.0
 _LEAST_RISE_K = 20 / 10
 _ALLOWED_K, _MOST_K = 10 / 10, 50 / 10
+_KEPT_SHARE, _KEPT_K = 1 / 100, 25 / 100
+"""A kept value follows in steps of this size: each change is a write to the flash."""
 
 
 class ExchangerTrend:
@@ -34,6 +39,36 @@ class ExchangerTrend:
         self.error_k = 0.0
         self._slow_factor: float | None = None
         self._steady_s = self._mean_k = 0.0
+        self._is_restored = False
+        self._kept_factor = self._kept_k = 0.0
+
+    def retain(self) -> "list[str]":
+        """Return the line for the next start: slow UA and mean error, each in 1/1000."""
+        slow = self._slow_factor
+        if slow is None or (self._steady_s < _YOUNG_S and not self._is_restored):
+            return []
+        if not -_KEPT_SHARE < slow - self._kept_factor < _KEPT_SHARE:
+            self._kept_factor = slow
+        if not -_KEPT_K < self._mean_k - self._kept_k < _KEPT_K:
+            self._kept_k = self._mean_k
+        kept_k = self._kept_k if self._kept_k > 0.0 else 0.0
+        return ["exchanger %d %d" % (self._kept_factor * 1000, kept_k * 1000)]
+
+    def restore(self, factor: str, error: str) -> bool:
+        """Continue with the line of the last start. Digits only: an error below 0 is none."""
+        if not (factor.isdigit() and error.isdigit()) or len(factor + error) > 9:
+            return False
+        if not 300 <= int(factor) <= 1800:
+            return False
+        self._slow_factor = self._kept_factor = int(factor) / 1000
+        self._mean_k = int(error) / 1000
+        self._is_restored = True
+        self._set_error()
+        return True
+
+    def _set_error(self) -> None:
+        beyond_k = self._mean_k - _ALLOWED_K
+        self.error_k = 0.0 if beyond_k < 0.0 else beyond_k if beyond_k < _MOST_K else _MOST_K
 
     def step(
         self, exchanger: "Exchanger", r: "RowReadings", flow: "float | None", dt: float
@@ -51,14 +86,15 @@ class ExchangerTrend:
             return
         error_k = return_c - fws_c - rise_k / effectiveness
         self._mean_k += dt / (dt + _FILTER_S) * (error_k - self._mean_k)
-        beyond_k = self._mean_k - _ALLOWED_K
-        self.error_k = 0.0 if beyond_k < 0.0 else beyond_k if beyond_k < _MOST_K else _MOST_K
+        self._set_error()
 
     def _follow(self, factor: float, dt: float) -> float:
         """Return the slow UA factor after it has followed the learned one."""
         slow = self._slow_factor
         self._steady_s += dt
-        if slow is None or self._steady_s < _YOUNG_S:
+        if self._steady_s < _YOUNG_S:
+            slow = slow if self._is_restored and slow is not None else factor
+        elif slow is None:
             slow = factor
         else:
             low = slow * (1.0 - _HOURLY_FALL * dt / 3600.0)

@@ -90,3 +90,56 @@ def test_without_a_reading_or_a_rise_nothing_changes():
         row.trend.step(row.exchanger, row.readings, 0.0, 1.0)
         row.trend.step(row.exchanger, row.readings, None, 1.0)
     eq(row.trend.error_k, 0.0)
+
+
+def restarted(row):
+    """Return a row that continues after a restart, with the learned exchanger at 1 again."""
+    lines = row.trend.retain()
+    row.trend, row.exchanger = ExchangerTrend(), Exchanger(EXCHANGER)
+    eq([row.trend.restore(*line.split(" ")[1:]) for line in lines], [True] * len(lines))
+    return row
+
+
+def test_restarts_keep_the_error_and_its_reference():
+    """A drift of both sensors, with a restart each 150 s: the reference is not learned from it."""
+    row = SteadyRow()
+    row.run(900)
+    for i in range(40):
+        row.set_offset(0.1 * (i + 1))
+        row = restarted(row)
+        near(row.trend.error_k, max(0.0, 0.1 * i - 1.0), 0.36)
+        row.run(150)
+    near(row.trend.error_k, 3.0, 0.2)
+
+
+def test_a_young_reference_is_not_kept():
+    row = SteadyRow()
+    row.run(500)
+    eq(row.trend.retain(), [])
+
+
+def test_the_kept_line_changes_in_steps_only():
+    """Each change is a write to the flash."""
+    row = SteadyRow()
+    row.run(900)
+    line = row.trend.retain()
+    for offset_k in (0.1, -0.1, 0.2):
+        row.set_offset(offset_k)
+        row.run(300)
+        eq(row.trend.retain(), line)
+    row.set_offset(0.6)
+    row.run(300)
+    eq(row.trend.retain() == line, False)
+
+
+def test_a_line_that_is_no_exchanger_is_refused():
+    for words in (
+        ("", "0"),
+        ("-900", "0"),
+        ("900", "-1"),
+        ("900", "1x"),
+        ("0", "0"),
+        ("1900", "0"),
+    ):
+        trend = ExchangerTrend()
+        eq((words, trend.restore(*words), trend.error_k), (words, False, 0.0))
