@@ -14,6 +14,10 @@ closed for `_HOLD_S`. An opening would make an estimate possible again, and the 
 While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 
+A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
+or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is below the dew point
+for `_DOUBT_S`, the alarm says so; nothing moves, because the reading is probably false.
+
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
 below its least opening, and the supply is at most `_IDLE_K` above the set-point. While all loads
@@ -33,11 +37,13 @@ if TYPE_CHECKING:
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
+_DOUBT = "supply may be below the dew point of %.1f C: see sensor_lie"
 _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
+_DOUBT_S = 5.5
 _FILTER_S = 30.0
 
 
@@ -57,7 +63,7 @@ class DewControl:
         self._present_w = 0.0
         self._limits: LoadLimitsView | None = None
         self._fws_supply_c: float | None = None
-        self._unknown_s = 0.0
+        self._unknown_s = self._doubt_s = 0.0
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Ask `limits` whether the loads are off; None: the unit has no loads."""
@@ -95,8 +101,11 @@ class DewControl:
                     self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
                 elif not is_proof:
                     self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
+        lowest_c = readings.lowest_supply_c
+        is_lower = limit.dew_c is not None and lowest_c is not None and lowest_c < limit.dew_c
+        self._doubt_s = self._doubt_s + dt if is_lower else 0.0
         if guard.level == DRY:
-            return []
+            return [(DEW, "", _DOUBT % limit.guard_c)] if self._doubt_s >= _DOUBT_S else []
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]

@@ -59,6 +59,8 @@ _AIR, _HUMIDITY, _POWER = "TemperatureCelsius", "HumidityPercent", "PowerWatts"
 REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
+DRIFT = "both too high, or fouling"
+_DRIFT_K, _DRIFT_END_K = 2.0, 1.0
 _NO_MODEL_LPM = 1e5
 
 
@@ -101,6 +103,7 @@ class ControlSensors:
         self.inputs = RowReadings()
         self.plausibility: RowPlausibility | None = None
         self.exchanger_trend = ExchangerTrend()
+        self._is_drifting = False
         self._protection: RowJudge | None = None
         self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
         self.return_sensor = ValidatedSensor("return", self._return, stale)
@@ -189,18 +192,37 @@ class ControlSensors:
             readings.is_usual = self.plausibility.is_usual
             if exchanger is not None:
                 exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
-                if readings.is_usual and self.plausibility.is_steady:
-                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt)
+                if readings.is_usual:
+                    is_steady = self.plausibility.is_steady
+                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt, is_steady)
         readings.supply_c = self.supply.update(now)
+        readings.lowest_supply_c = self._lowest_supply(readings.supply_c)
         readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)
         readings.dp_kpa = self.dp.update(now)
         readings.valve_pct = agent.valve.position()
         return self._findings() + self._check_heat_balance(exchanger, dt)
 
+    def _lowest_supply(self, supply_c: "float | None") -> "float | None":
+        """Return the lowest supply that the readings permit, for the alarm of condensation.
+
+        A relation that accuses the supply sensor can itself be false, by the facility water.
+        """
+        read_c = self.inputs.supply_c
+        if supply_c is None:
+            return None
+        supply_c -= self.exchanger_trend.beyond_k
+        is_doubted = self.supply.suspect == RELATION and read_c is not None
+        return read_c if is_doubted and read_c is not None and read_c < supply_c else supply_c
+
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply
         conditions: list[Condition] = []
+        end_k = _DRIFT_END_K if self._is_drifting else _DRIFT_K
+        self._is_drifting = self.exchanger_trend.beyond_k > end_k
+        if self._is_drifting:
+            text = SENSOR_IMPLAUSIBLE.text % ("supply and return", DRIFT, "the limit is higher")
+            conditions.append((SENSOR_IMPLAUSIBLE, "both", text))
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in self._checked:

@@ -10,12 +10,14 @@ difference is read as an error of the temperatures:
     return - T1 = rise / effectiveness(slow UA)     error = measured - expected return
 
 Too high is the dangerous direction: the true supply is colder than shown. `error_k` raises the
-dew-point limit, by at most `_MOST_K`. If the exchanger has really lost so much, this costs some
-kelvin of supply temperature while the dew point limits it. In the first `_YOUNG_S` of a steady row
-the slow UA follows the learned one.
+dew-point limit, by at most `_MOST_K`; `beyond_k` has no such limit and is only for alarms. If the
+exchanger has really lost so much, this costs some kelvin of supply temperature while the dew point
+limits it. In the first `_YOUNG_S` of a steady row the slow UA follows the learned one.
 
 `retain` gives slow UA and error for the next start. There the restored UA stays while the exchanger
-learns anew, so frequent restarts do not hide a drift. Without a store each start begins anew.
+learns anew, so frequent restarts do not hide a drift. Until then a row that is not steady counts
+too: between two restarts it can be too short for the other one. Without a store each start begins
+anew.
 """
 
 TYPE_CHECKING = False
@@ -33,10 +35,10 @@ _KEPT_SHARE, _KEPT_K = 1 / 100, 25 / 100
 
 
 class ExchangerTrend:
-    """`error_k`: how far the supply may be below its reading, beyond `_ALLOWED_K`."""
+    """`error_k`, `beyond_k`: how far the supply may be below its reading, beyond `_ALLOWED_K`."""
 
     def __init__(self) -> None:
-        self.error_k = 0.0
+        self.error_k = self.beyond_k = 0.0
         self._slow_factor: float | None = None
         self._steady_s = self._mean_k = 0.0
         self._is_restored = False
@@ -67,20 +69,27 @@ class ExchangerTrend:
         return True
 
     def _set_error(self) -> None:
-        beyond_k = self._mean_k - _ALLOWED_K
-        self.error_k = 0.0 if beyond_k < 0.0 else beyond_k if beyond_k < _MOST_K else _MOST_K
+        self.beyond_k = beyond_k = max(0.0, self._mean_k - _ALLOWED_K)
+        self.error_k = beyond_k if beyond_k < _MOST_K else _MOST_K
 
     def step(
-        self, exchanger: "Exchanger", r: "RowReadings", flow: "float | None", dt: float
+        self,
+        exchanger: "Exchanger",
+        r: "RowReadings",
+        flow: "float | None",
+        dt: float,
+        is_steady: bool = True,
     ) -> None:
-        """Use the readings of a cycle in which the row is steady and nothing is suspect."""
+        """Use the readings of a cycle in which nothing is suspect."""
+        if not is_steady and not (self._is_restored and self._steady_s < _YOUNG_S):
+            return
         supply_c, return_c, fws_c, fws_lpm = r.supply_c, r.return_c, r.fws_supply_c, r.fws_flow_lpm
         if supply_c is None or return_c is None or fws_c is None or flow is None or fws_lpm is None:
             return
         rise_k = return_c - supply_c
         if rise_k < _LEAST_RISE_K or flow <= 0.0 or fws_lpm <= 0.0:
             return
-        slow = self._follow(exchanger.ua_factor, dt)
+        slow = self._follow(exchanger.ua_factor, dt if is_steady else 0.0)
         effectiveness = exchanger.effectiveness_at(flow, fws_lpm, slow)
         if effectiveness < 5 / 100:
             return
