@@ -60,7 +60,7 @@ REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
 DRIFT = "both too high, or fouling"
-_DRIFT_K, _DRIFT_END_K = 2.0, 1.0
+_DRIFT_K, _DRIFT_END_K = 3.0, 2.0
 _NO_MODEL_LPM = 1e5
 
 
@@ -211,7 +211,7 @@ class ControlSensors:
         read_c = self.inputs.supply_c
         if supply_c is None:
             return None
-        supply_c -= self.exchanger_trend.beyond_k
+        supply_c -= self.exchanger_trend.total_k
         is_doubted = self.supply.suspect == RELATION and read_c is not None
         return read_c if is_doubted and read_c is not None and read_c < supply_c else supply_c
 
@@ -219,7 +219,7 @@ class ControlSensors:
         validator, supply = self.validator, self.supply
         conditions: list[Condition] = []
         end_k = _DRIFT_END_K if self._is_drifting else _DRIFT_K
-        self._is_drifting = self.exchanger_trend.beyond_k > end_k
+        self._is_drifting = self.exchanger_trend.total_k > end_k
         if self._is_drifting:
             text = SENSOR_IMPLAUSIBLE.text % ("supply and return", DRIFT, "the limit is higher")
             conditions.append((SENSOR_IMPLAUSIBLE, "both", text))

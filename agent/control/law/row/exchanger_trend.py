@@ -10,7 +10,7 @@ difference is read as an error of the temperatures:
     return - T1 = rise / effectiveness(slow UA)     error = measured - expected return
 
 Too high is the dangerous direction: the true supply is colder than shown. `error_k` raises the
-dew-point limit, by at most `_MOST_K`; `beyond_k` has no such limit and is only for alarms. If the
+dew-point limit, by at most `_MOST_K`; `total_k` has no such limit and is only for alarms. If the
 exchanger has really lost so much, this costs some kelvin of supply temperature while the dew point
 limits it. In the first `_YOUNG_S` of a steady row the slow UA follows the learned one.
 
@@ -35,10 +35,12 @@ _KEPT_SHARE, _KEPT_K = 1 / 100, 25 / 100
 
 
 class ExchangerTrend:
-    """`error_k`, `beyond_k`: how far the supply may be below its reading, beyond `_ALLOWED_K`."""
+    """`error_k`: how far the supply may be below its reading, beyond `_ALLOWED_K`. `total_k`: the
+    same as a whole, if it is beyond.
+    """
 
     def __init__(self) -> None:
-        self.error_k = self.beyond_k = 0.0
+        self.error_k = self.total_k = 0.0
         self._slow_factor: float | None = None
         self._steady_s = self._mean_k = 0.0
         self._is_restored = False
@@ -69,7 +71,8 @@ class ExchangerTrend:
         return True
 
     def _set_error(self) -> None:
-        self.beyond_k = beyond_k = max(0.0, self._mean_k - _ALLOWED_K)
+        beyond_k = max(0.0, self._mean_k - _ALLOWED_K)
+        self.total_k = self._mean_k if beyond_k > 0.0 else 0.0
         self.error_k = beyond_k if beyond_k < _MOST_K else _MOST_K
 
     def step(

@@ -380,15 +380,15 @@ def test_temperatures_that_may_read_too_high_have_an_alarm():
     rig.set(ROOM1, 1, 7000)  # dew point 19.1 °C; the supply is at 32.0 °C
     rig.run(60)
     trend = cooling_component(rig).sensors.exchanger_trend
-    for beyond_k, codes in ((1.5, []), (2.5, ["sensor_lie:both"]), (1.5, ["sensor_lie:both"])):
-        trend.beyond_k = beyond_k
+    for total_k, codes in ((2.5, []), (3.5, ["sensor_lie:both"]), (2.5, ["sensor_lie:both"])):
+        trend.total_k = total_k
         rig.run(3)
         eq([c for c in rig.alarm_codes() if c in ("dew", "sensor_lie:both")], codes)
-    trend.beyond_k = 14.0
+    trend.total_k = 14.0
     rig.run(10)
     eq(("dew" in rig.alarm_codes(), rig.agent.supervisor.state), (True, "degraded"))
     assert rig.devices.registers[VALVE][0] > 0
-    trend.beyond_k = 0.5
+    trend.total_k = 1.5
     rig.run(3)
     eq([c for c in rig.alarm_codes() if c in ("dew", "sensor_lie:both")], [])
 

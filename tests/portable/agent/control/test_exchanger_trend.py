@@ -45,6 +45,7 @@ def test_an_equal_error_of_both_temperatures_is_read_from_the_exchanger():
         row.run(900)
         row.set_offset(offset_k)
         near(row.run(600), error_k, 0.05)
+        near(row.trend.total_k, offset_k if error_k else 0.0, 0.05)
         row.set_offset(0.0)
         near(row.run(600), 0.0, 0.05)
 
