@@ -36,7 +36,7 @@ _KEPT_SHARE, _KEPT_K = 1 / 100, 25 / 100
 
 class ExchangerTrend:
     """`error_k`: how far the supply may be below its reading, beyond `_ALLOWED_K`. `total_k`: the
-    same as a whole, if it is beyond.
+    same as a whole, if it is beyond, and not while the reference is young.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,8 @@ class ExchangerTrend:
 
     def _set_error(self) -> None:
         beyond_k = max(0.0, self._mean_k - _ALLOWED_K)
-        self.total_k = self._mean_k if beyond_k > 0.0 else 0.0
+        is_young = self._steady_s < _YOUNG_S and not self._is_restored
+        self.total_k = self._mean_k if beyond_k > 0.0 and not is_young else 0.0
         self.error_k = beyond_k if beyond_k < _MOST_K else _MOST_K
 
     def step(
