@@ -15,7 +15,7 @@ While the supply is not known after that, and in each mode of manual operation, 
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
-or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is below the dew point
+or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
 for `_DOUBT_S`, the alarm says so; nothing moves, because the reading is probably false.
 
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
@@ -43,7 +43,7 @@ _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
-_DOUBT_S = 5.5
+_DOUBT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
 
 
@@ -102,7 +102,8 @@ class DewControl:
                 elif not is_proof:
                     self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
         lowest_c = readings.lowest_supply_c
-        is_lower = limit.dew_c is not None and lowest_c is not None and lowest_c < limit.dew_c
+        near_c = None if limit.dew_c is None else limit.dew_c + _NEAR_K
+        is_lower = near_c is not None and lowest_c is not None and lowest_c < near_c
         self._doubt_s = self._doubt_s + dt if is_lower else 0.0
         if guard.level == DRY:
             return [(DEW, "", _DOUBT % limit.guard_c)] if self._doubt_s >= _DOUBT_S else []

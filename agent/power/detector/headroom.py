@@ -16,6 +16,11 @@ heat_rejection_lost   the facility water does not flow although the valve is ope
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
             not rise, at the earliest `_CLEAR_US` after the last evidence
 
+A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
+`_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
+and the supply does not rise, the water flows: `is_flow_false`. Then this meter is no evidence until
+it shows flow again, or the supply rises and the heat does not leave the coolant any more.
+
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
 
@@ -30,6 +35,8 @@ _CLEAR_US = 10 * SECOND
 _NO_FLOW_FRACTION = 0.05
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
+_FALSE_US = 60 * SECOND
+_REJECT_RISE_K, _SAME_SUPPLY_K = 2.0, 1.0
 
 
 class CoolingHeadroom:
@@ -42,13 +49,14 @@ class CoolingHeadroom:
         self.limit_w: int | None = None
         self.rise_k_s = 0.0
         self.no_flow_count = 0
-        self.heat_rejection_lost = False
+        self.heat_rejection_lost = self.is_flow_false = False
         self.loss_reason = ""
         self._max_fws_lpm = 0.0
         self._exchanger: tuple[float, float] | None = None
         self._history: list[tuple[int, float]] = []
         self._noise_k = self._slope_k = 0.0
-        self._evidence_at = 0
+        self._evidence_at = self._rejecting_since = 0
+        self._rejecting_c = 0.0
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
@@ -89,7 +97,23 @@ class CoolingHeadroom:
             c = C_W_PER_K_LPM * flow_lpm
             self.heat_w = int(c * rise_k)
             self._update_exchanger(c, rise_k, supply[1], fws_supply_c)
+        self._check_flow_meter(supply, rise_k, load_w)
         self._detect_loss(supply, at_limit, load_w)
+
+    def _check_flow_meter(
+        self, supply: "tuple[int, float]", rise_k: "float | None", load_w: int
+    ) -> None:
+        """Find out whether the heat is rejected although no facility water is measured."""
+        read_at, supply_c = supply
+        is_rejected = self.heat_w is not None and 2 * self.heat_w > load_w
+        is_rejected = is_rejected and rise_k is not None and rise_k > _REJECT_RISE_K
+        is_calm = is_rejected or self.rise_k_s <= 0.0
+        self.is_flow_false = self.is_flow_false and is_calm and self.no_flow_count > 0
+        is_same = supply_c < self._rejecting_c + _SAME_SUPPLY_K
+        if self.no_flow_count < 2 or not is_rejected or not is_same:
+            self._rejecting_since, self._rejecting_c = read_at, supply_c
+        elif read_at - self._rejecting_since >= _FALSE_US:
+            self.is_flow_false = True
 
     def report_loss(self, reason: str) -> None:
         """Set the loss of heat rejection from another source; it ends in the same way."""
@@ -136,11 +160,10 @@ class CoolingHeadroom:
             and supply_c + self.rise_k_s * _LOOKAHEAD_S > self.max_supply_c
             and (self.heat_w is None or 2 * self.heat_w < load_w)
         )
-        if self.no_flow_count >= 2 or rising:
+        is_still = self.no_flow_count >= 2 and not self.is_flow_false
+        if is_still or rising:
             self._evidence_at = read_at
             self.heat_rejection_lost = True
-            self.loss_reason = (
-                "the facility water stands still" if self.no_flow_count >= 2 else "supply rises"
-            )
+            self.loss_reason = "the facility water stands still" if is_still else "supply rises"
         elif self._slope_k <= 0 and read_at - self._evidence_at >= _CLEAR_US:
             self.heat_rejection_lost = False
