@@ -18,8 +18,8 @@ heat_rejection_lost   the facility water does not flow although the valve is ope
 
 A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
 `_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
-and the supply does not rise, the water flows: `is_flow_false`. Then this meter is no evidence until
-it shows flow again, or the supply rises and the heat does not leave the coolant any more.
+and the supply does not rise, the water flows: `is_flow_false`. Then the meter counts as none until
+it shows flow again, or the rise of the supply shows a loss.
 
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
@@ -64,6 +64,8 @@ class CoolingHeadroom:
             self.no_flow_count = 0
             return
         self._max_fws_lpm = max(self._max_fws_lpm, lpm)
+        if lpm >= _NO_FLOW_FRACTION * self._max_fws_lpm:
+            self.is_flow_false = False
         flow_expected = self._max_fws_lpm > _MIN_LPM and valve_pct >= _OPEN_PCT
         self.no_flow_count = (
             self.no_flow_count + 1
@@ -107,8 +109,6 @@ class CoolingHeadroom:
         read_at, supply_c = supply
         is_rejected = self.heat_w is not None and 2 * self.heat_w > load_w
         is_rejected = is_rejected and rise_k is not None and rise_k > _REJECT_RISE_K
-        is_calm = is_rejected or self.rise_k_s <= 0.0
-        self.is_flow_false = self.is_flow_false and is_calm and self.no_flow_count > 0
         is_same = supply_c < self._rejecting_c + _SAME_SUPPLY_K
         if self.no_flow_count < 2 or not is_rejected or not is_same:
             self._rejecting_since, self._rejecting_c = read_at, supply_c
@@ -161,6 +161,8 @@ class CoolingHeadroom:
             and (self.heat_w is None or 2 * self.heat_w < load_w)
         )
         is_still = self.no_flow_count >= 2 and not self.is_flow_false
+        if rising:
+            self.is_flow_false = False
         if is_still or rising:
             self._evidence_at = read_at
             self.heat_rejection_lost = True

@@ -283,7 +283,12 @@ def test_heat_that_is_rejected_shows_a_false_flow_meter():
     head = with_a_zero_flow_meter()
     run_steps(head, [32.0] * 15, load_w=25_000, start_s=60)
     eq((head.heat_rejection_lost, head.is_flow_false), (False, True))
-    run_steps(head, [32.0, 32.4, 32.9, 33.4, 33.9], load_w=50_000, start_s=75)  # it is true now
+    head.add_fws_flow(0.0, 5.0)  # a closed valve shows nothing new
+    head.add_fws_flow(0.0, 40.0)
+    head.add_fws_flow(0.0, 40.0)
+    run_steps(head, [32.0, 32.1], load_w=50_000, start_s=75)  # the load rises: no loss
+    eq((head.heat_rejection_lost, head.is_flow_false), (False, True))
+    run_steps(head, [32.0, 32.4, 32.9, 33.4, 33.9], load_w=50_000, start_s=77)  # it is true now
     eq((head.heat_rejection_lost, head.is_flow_false), (True, False))
 
 
