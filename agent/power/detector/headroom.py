@@ -36,7 +36,7 @@ _NO_FLOW_FRACTION = 0.05
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
 _FALSE_US = 60 * SECOND
-_REJECT_RISE_K, _SAME_SUPPLY_K = 2.0, 1.0
+_REJECT_RISE_K, _SAME_SUPPLY_K = 2.0, 3.0
 
 
 class CoolingHeadroom:
@@ -57,21 +57,20 @@ class CoolingHeadroom:
         self._noise_k = self._slope_k = 0.0
         self._evidence_at = self._rejecting_since = 0
         self._rejecting_c = 0.0
+        self._shows_none = False
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
+        self._shows_none = False
         if lpm is None or valve_pct is None:
             self.no_flow_count = 0
             return
         self._max_fws_lpm = max(self._max_fws_lpm, lpm)
-        if lpm >= _NO_FLOW_FRACTION * self._max_fws_lpm:
-            self.is_flow_false = False
-        flow_expected = self._max_fws_lpm > _MIN_LPM and valve_pct >= _OPEN_PCT
-        self.no_flow_count = (
-            self.no_flow_count + 1
-            if flow_expected and lpm < _NO_FLOW_FRACTION * self._max_fws_lpm
-            else 0
-        )
+        is_none = lpm < _NO_FLOW_FRACTION * self._max_fws_lpm
+        self._shows_none = is_none and self._max_fws_lpm > _MIN_LPM
+        self.is_flow_false = self.is_flow_false and self._shows_none
+        is_odd = self._shows_none and valve_pct >= _OPEN_PCT
+        self.no_flow_count = self.no_flow_count + 1 if is_odd else 0
 
     def step(
         self,
@@ -110,7 +109,7 @@ class CoolingHeadroom:
         is_rejected = self.heat_w is not None and 2 * self.heat_w > load_w
         is_rejected = is_rejected and rise_k is not None and rise_k > _REJECT_RISE_K
         is_same = supply_c < self._rejecting_c + _SAME_SUPPLY_K
-        if self.no_flow_count < 2 or not is_rejected or not is_same:
+        if not self._shows_none or not is_rejected or not is_same:
             self._rejecting_since, self._rejecting_c = read_at, supply_c
         elif read_at - self._rejecting_since >= _FALSE_US:
             self.is_flow_false = True
