@@ -15,7 +15,8 @@ is proportional to the pump speed, and pressure to its square.
 Two indications are needed. One is enough if nothing else can be read. Drives that turn do not
 disprove hot devices: a valve can be shut. A loss that only the devices show, without a reading of
 flow and pressure, ends with the next of these readings: a load that is off is not hot any more. A
-reading alone against two others is false (`outlier`).
+loss that a reading has shown does not end because the readings are lost, for at most `_PROVEN_US`.
+A reading alone against two others is false (`outlier`).
 
 Hot devices that confirm a low flow, or a low pressure, have shown which of both is true. The loads
 go off, the devices cool, and this indication is gone. Its result stays valid: the low reading
@@ -75,7 +76,8 @@ class FlowWatch:
         self._silent_since: int | None = None
         self._outlier_since: int | None = None
         self._low_since = 0
-        self._unread_loss = False
+        self._unread_loss = self._was_lost = self._was_gone = False
+        self._read_at = 0
         self._proven = ""
         self._proven_at = 0
 
@@ -114,10 +116,11 @@ class FlowWatch:
         self.is_gone = self.is_lost and (confirmed or (dead > 0 and not is_sign))
         is_zero = flow is not None and self._flow is not None and flow < _GONE_FLOW * self._flow
         self.stays_gone = is_zero and not self._fits_speed(kpa, speed)
-        is_unread = flow is None and kpa is None
-        self._unread_loss = is_unread and (self._unread_loss or (self.is_lost and is_hot is True))
-        if self._unread_loss:
-            self.is_lost = self.is_gone = True
+        if flow is None and kpa is None:
+            self._continue_unread(is_hot is True, now)
+        else:
+            self._unread_loss, self._read_at = False, now
+            self._was_lost, self._was_gone = self.is_lost, self.is_gone
         self._find_outlier(dp_low, dead, now)
         if flow is not None and kpa is not None and not self.outlier:
             if not self.suspect and is_consistent:
@@ -126,6 +129,14 @@ class FlowWatch:
                 self._low_since = now
             elif now - self._low_since >= _NEW_LEVEL_US:
                 self._learn(flow, kpa, speed or 0.0, 1.0)
+
+    def _continue_unread(self, is_hot: bool, now: int) -> None:
+        """Neither flow nor pressure can be read: this alone does not end a loss."""
+        self._unread_loss = self._unread_loss or (self.is_lost and is_hot)
+        if self._unread_loss:
+            self.is_lost = self.is_gone = True
+        elif self._was_lost and now - self._read_at < _PROVEN_US:
+            self.is_lost, self.is_gone = True, self.is_gone or self._was_gone
 
     def _fastest(self, drives: "list[DriveWatch]") -> "float | None":
         speeds = [drive.speed_pct for drive in drives if drive.speed_pct is not None]

@@ -9,6 +9,8 @@ nothing is reported. A changed row becomes the usual one in hours. In the first 
 readings after a start, the state that lasts longer is the usual one: the unit may have started
 while a sensor was false.
 
+A flow that is far below the largest usual one says too little about the resistance and is not used.
+
 `is_shut`: flow and pressure against the speed of the pumps show it too (`confirm`), so no sensor is
 false: a branch is shut. This ends only when the resistance returns, or a person accepts the row as
 it is. No time makes it the usual row, and a restart keeps it (`words`, `restore`). A pressure that
@@ -52,23 +54,23 @@ class RowResistance:
 
     def add(self, flow: "float | None", kpa: "float | None") -> bool:
         """Add a new reading: L/min, kPa. Return whether a changed state became the usual one."""
-        if (
-            flow is None
-            or kpa is None
-            or kpa < _MIN_KPA
-            or flow < _MIN_FLOW_FRACTION * self._max_flow
-        ):
+        if flow is None or kpa is None or kpa < _MIN_KPA:
             self._change_count = 0
+            return False
+        if flow < _MIN_FLOW_FRACTION * self._max_flow:
+            self._change_count = 0
+            self._max_flow -= self._max_flow / _LEARN_COUNT  # it may have been a false reading
             return False
         if flow < 1.0:
             return False
         last, self._last_flow = self._last_flow, flow
-        self._max_flow = max(self._max_flow, flow)
         value = kpa / (flow * flow)
         if not self._mean_count:
             self._mean = value
         change = value / self._mean - 1.0
         self.is_usual = -_LEARN_BAND < change < _LEARN_BAND
+        if self.is_usual:
+            self._max_flow = max(self._max_flow, flow)
         self.is_higher = change >= _END_BAND
         band = _END_BAND if self.is_changed else _BAND
         is_settling = (
@@ -87,6 +89,7 @@ class RowResistance:
             return False
         if self._mean_count < min(self._changed_readings, _LEARN_COUNT):
             self._mean, self._mean_count, self.is_changed = value, 1, False
+            self._max_flow = flow
             self.is_usual = True
             return True
         if self.is_changed:

@@ -9,7 +9,8 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
             The alarm comes earlier, `_RESPONSE_US` after the limit must act, if the power has
             not begun to fall: by less than 1/`_RESPONSE_DIVISOR` of the way to the limit. This
-            switches nothing off: a load can begin late.
+            switches nothing off: a load can begin late. The alarm ends when the load obeys a limit
+            or has none. A load that is off has shown neither.
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
             `_OFF_US`, or `_DECAY_US` after the effect time of its service, it is forced off
             again, by its service and by its outlets. A load without a measured power is never
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agent.core.context import Context
     from agent.power.limit.load_shed import LoadShedding
     from agent.power.load import Load
+    from drivers.redfish.target import RedfishTarget
 
 LIMIT_INEFFECTIVE = AlarmRecord(
     "limit_ineffective", NORMAL, "draws more than its limit:", "load", True
@@ -46,6 +48,8 @@ class EffectProof:
     def __init__(self, agent: "Context", loads: "list[Load]", shedding: "LoadShedding") -> None:
         self._agent, self._loads, self._shedding = agent, loads, shedding
         self._failed: list[Load] = []
+        self._ignoring: list[Load] = []
+        self._last_off: dict[str, int] = {}
 
     @property
     def ignores_off(self) -> bool:
@@ -63,12 +67,23 @@ class EffectProof:
             else:
                 self._prove_off(load, now)
             text = alarm_text(LIMIT_INEFFECTIVE, load.name)
-            is_active = load.is_on and (load.ineffective or _ignores_limit(load))
+            self._judge_alarm(load, now)
+            is_active = load in self._ignoring
             self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, is_active, now, text)
             failed = not load.is_on and load in self._failed
             text = alarm_text(SHED_FAILED, load.name)
             self._agent.alarms.update(SHED_FAILED, load.name, failed, now, text)
         return is_worse
+
+    def _judge_alarm(self, load: "Load", now: int) -> None:
+        """Decide whether the load ignores its limit. A load that is off keeps its last result."""
+        if not load.is_on:
+            self._last_off[load.name] = now
+        elif load.ineffective or _ignores_limit(load):
+            if load not in self._ignoring:
+                self._ignoring.append(load)
+        elif load in self._ignoring and _obeys_limit(load, self._last_off.get(load.name, 0)):
+            self._ignoring.remove(load)
 
     def _exceeds_limit(self, load: "Load", now: int) -> bool:
         target, lowered_at = load.target, load.lowered_at
@@ -87,8 +102,7 @@ class EffectProof:
         drawn_w = load.drawn_w(acts_at)
         if drawn_w is None or now < acts_at:
             return load.ineffective
-        limit_w = max(load.limit_w, target.target_w or 0)
-        return 20 * drawn_w > 21 * limit_w
+        return _exceeds(drawn_w, load, target)
 
     def _prove_off(self, load: "Load", now: int) -> None:
         drawn_w = load.drawn_w(load.shed_at)
@@ -122,6 +136,19 @@ def _ignores_limit(load: "Load") -> bool:
         return False
     limit_w = max(load.limit_w, target.target_w or 0)
     return (
-        20 * drawn_w > 21 * limit_w
+        _exceeds(drawn_w, load, target)
         and (before_w - drawn_w) * _RESPONSE_DIVISOR < before_w - limit_w
     )
+
+
+def _obeys_limit(load: "Load", last_off: int) -> bool:
+    """Return whether its power since `last_off` shows that a load obeys, or it has no limit."""
+    target = load.target
+    if target is None or load.limit_w >= load.max_w or target.deferred:
+        return True
+    drawn_w = load.drawn_w(max(load.lowered_at, last_off) + target.effect_us + _PROOF_US)
+    return drawn_w is not None and not _exceeds(drawn_w, load, target)
+
+
+def _exceeds(drawn_w: int, load: "Load", target: "RedfishTarget") -> bool:
+    return 20 * drawn_w > 21 * max(load.limit_w, target.target_w or 0)

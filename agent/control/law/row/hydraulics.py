@@ -15,7 +15,7 @@ branch, and a protection that calls the row usual (`RowReadings.is_row_usual`). 
 and a second pair follows the present row: it finds a false sensor there. When the usual row is
 back, its factors fit immediately. Another row becomes the usual one if the protection calls it
 usual for `_ADOPT_S`, or without its word in hours. In the first `_YOUNG_S` it is the one that lasts
-longer.
+longer, without the time in which the protection calls the row not usual.
 """
 
 from agent.control.law.deterministic_math import sqrt_det
@@ -196,7 +196,8 @@ class RowHydraulics:
             return
         if may_learn:
             present.learn(flow, r, _FILTER_S, dt)
-            self._other_s += dt
+            if r.is_row_usual is not False:
+                self._other_s += dt
             if r.is_row_usual is None:
                 self._usual.learn(flow, r, _HOURS_S, dt)
         is_longer = self._usual_s < min(self._other_s, _YOUNG_S) and r.is_row_usual is not False

@@ -121,3 +121,22 @@ def test_forgotten_means_are_learned_from_the_next_readings():
     flow_watch.forget()  # a loss is not forgotten
     flow_watch.update(2.0, 1.0, drives, None, now, now, 1.0)
     eq(flow_watch.is_lost, True)
+
+
+def test_a_loss_that_was_read_does_not_end_because_the_readings_are_lost():
+    flow_watch, drives = watch([(150.0, 80.0, 70.0)]), [WatchedDrive(70.0)]
+    found = []
+    for second, flow, kpa in (
+        (61, 2.0, 2.0),
+        (62, None, None),  # the bus is silent
+        (660, None, None),
+        (661, None, None),
+        (662, 2.0, 2.0),
+        (663, 150.0, 80.0),
+        (664, None, None),  # no loss came before
+    ):
+        now = second * SECOND
+        flow_watch.update(flow, kpa, drives, False, now, now, 1.0)
+        found.append((flow_watch.is_lost, flow_watch.is_gone))
+    yes, no = (True, True), (False, False)
+    eq(found, [yes, yes, yes, no, yes, no, no])

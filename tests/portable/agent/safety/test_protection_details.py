@@ -302,3 +302,26 @@ def test_a_branch_that_is_certainly_shut_gets_all_flow_while_a_load_is_hot():
     made.stopping = False
     made.step(1)
     eq(protection.is_branch_starved(), False)
+
+
+def test_a_false_flow_far_above_the_usual_one_does_not_hide_the_true_one():
+    row = RowResistance()
+    for _ in range(60):
+        row.add(150.0, 80.0)
+    for _ in range(60):
+        row.add(1500.0, 80.0)
+    eq(row.is_changed, True)
+    for _ in range(3):
+        row.add(150.0, 80.0)
+    eq((row.is_changed, row.is_usual), (False, True))
+
+
+def test_a_unit_that_starts_with_a_flow_far_too_high_learns_the_true_one():
+    row = RowResistance()
+    for flow, count in ((1500.0, 60), (150.0, 300)):
+        for _ in range(count):
+            row.add(flow, 80.0)
+    eq((row.is_changed, row.is_usual), (False, True))
+    for _ in range(3):
+        row.add(60.0, 80.0)
+    eq((row.is_changed, row.is_higher), (True, True))

@@ -205,6 +205,19 @@ def test_the_pumps_may_change_while_a_branch_is_shut():
     eq((suspects(row)[2:], row.hydraulics.is_usual), (("", ""), True))
 
 
+def test_a_row_that_the_protection_does_not_call_usual_is_not_adopted_for_its_duration():
+    """A young unit: a branch was shut for as long as it was open."""
+    row, r = steady_row()
+    run(row, r, 100)
+    r.is_row_usual, r.pump_pct = False, 100.0
+    move_row(row, r, 195.0, 224.0, 200)
+    r.is_row_usual = True
+    move_row(row, r, 233.0, 193.0, 9)
+    r.pump_pct = 70.0
+    move_row(row, r, 150.0, 80.0, 80)
+    eq(suspects(row)[2:], ("", ""))
+
+
 def test_a_sensor_that_fits_the_usual_row_again_becomes_valid():
     """It was judged by the factors of a row that is gone."""
     for says, reason in ((True, ""), (None, RELATION)):

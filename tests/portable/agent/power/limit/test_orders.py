@@ -174,6 +174,30 @@ def test_a_power_that_does_not_begin_to_fall_is_an_early_alarm():
         eq((name, begins_to_fall(1000, **{name: value})), (name, False))
 
 
+def test_a_load_that_is_off_has_not_shown_that_it_obeys():
+    proof, alarms, load = limited(900, 15)
+    found = []
+    for second, is_on, power_w in (
+        (15, True, 900),
+        (16, False, 900),
+        (29, False, 0),
+        (30, True, 0),  # it starts
+        (32, True, 500),
+        (33, True, 500),  # three seconds after the start: it obeys
+        (40, False, 0),
+        (41, True, 0),
+    ):
+        load.is_on, load.target.power_w, load.target.read_at = is_on, power_w, second * SECOND
+        proof.step(second * SECOND)
+        found.append(("limit_ineffective", "a") in alarms.active)
+    eq(found, [True, True, True, True, True, False, False, False])
+    proof, alarms, load = limited(900, 15)
+    proof.step(15 * SECOND)
+    load.raise_limit(load.max_w, 16 * SECOND)
+    proof.step(16 * SECOND)
+    eq(alarms.active, {})
+
+
 def test_a_service_without_an_answer_is_ineffective():
     proof, _, load = limited(None, 0, answered_s=9)
     proof.step(14 * SECOND)
