@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
-_DOUBT = "supply may be below the dew point of %.1f C: see sensor_lie"
+_DOUBT = "supply may be below %.1f C, see sensor_lie"
 _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
@@ -102,8 +102,9 @@ class DewControl:
                 elif not is_proof:
                     self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
         lowest_c = readings.lowest_supply_c
-        near_c = None if limit.dew_c is None else limit.dew_c + _NEAR_K
-        is_lower = near_c is not None and lowest_c is not None and lowest_c < near_c
+        is_lower = limit.dew_c is not None and (
+            lowest_c is not None and lowest_c < limit.dew_c + _NEAR_K
+        )
         self._doubt_s = self._doubt_s + dt if is_lower else 0.0
         if guard.level == DRY:
             return [(DEW, "", _DOUBT % limit.guard_c)] if self._doubt_s >= _DOUBT_S else []

@@ -59,8 +59,7 @@ _AIR, _HUMIDITY, _POWER = "TemperatureCelsius", "HumidityPercent", "PowerWatts"
 REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
-DRIFT = "both too high, or fouling"
-_DRIFT_K, _DRIFT_END_K = 3.0, 2.0
+_DRIFT = "supply and return are too high, or the exchanger fouls"
 _NO_MODEL_LPM = 1e5
 
 
@@ -212,17 +211,16 @@ class ControlSensors:
         if supply_c is None:
             return None
         supply_c -= self.exchanger_trend.total_k
-        is_doubted = self.supply.suspect == RELATION and read_c is not None
-        return read_c if is_doubted and read_c is not None and read_c < supply_c else supply_c
+        if self.supply.suspect != RELATION or read_c is None:
+            return supply_c
+        return min(read_c, supply_c)
 
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply
         conditions: list[Condition] = []
-        end_k = _DRIFT_END_K if self._is_drifting else _DRIFT_K
-        self._is_drifting = self.exchanger_trend.total_k > end_k
+        self._is_drifting = self.exchanger_trend.total_k > (2.0 if self._is_drifting else 3.0)
         if self._is_drifting:
-            text = SENSOR_IMPLAUSIBLE.text % ("supply and return", DRIFT, "the limit is higher")
-            conditions.append((SENSOR_IMPLAUSIBLE, "both", text))
+            conditions.append((SENSOR_IMPLAUSIBLE, "both", _DRIFT))
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in self._checked:

@@ -30,7 +30,7 @@ _HOURLY_FALL, _HOURLY_RISE = 1 / 200, 1 / 2
 _FILTER_S = 60.0
 _LEAST_RISE_K = 20 / 10
 _ALLOWED_K, _MOST_K = 10 / 10, 50 / 10
-_KEPT_SHARE, _KEPT_K = 1 / 100, 25 / 100
+_KEPT_SHARE, _KEPT_MK = 10, 250
 """A kept value follows in steps of this size: each change is a write to the flash."""
 
 
@@ -44,37 +44,32 @@ class ExchangerTrend:
         self._slow_factor: float | None = None
         self._steady_s = self._mean_k = 0.0
         self._is_restored = False
-        self._kept_factor = self._kept_k = 0.0
+        self._kept = [0, 0]
 
     def retain(self) -> "list[str]":
         """Return the line for the next start: slow UA and mean error, each in 1/1000."""
-        slow = self._slow_factor
+        slow, kept = self._slow_factor, self._kept
         if slow is None or (self._steady_s < _YOUNG_S and not self._is_restored):
             return []
-        if not -_KEPT_SHARE < slow - self._kept_factor < _KEPT_SHARE:
-            self._kept_factor = slow
-        if not -_KEPT_K < self._mean_k - self._kept_k < _KEPT_K:
-            self._kept_k = self._mean_k
-        kept_k = self._kept_k if self._kept_k > 0.0 else 0.0
-        return ["exchanger %d %d" % (self._kept_factor * 1000, kept_k * 1000)]
+        new = [int(slow * 1000), int(max(0.0, self._mean_k) * 1000)]
+        if abs(new[0] - kept[0]) >= _KEPT_SHARE or abs(new[1] - kept[1]) >= _KEPT_MK:
+            self._kept = kept = new
+        return ["exchanger %d %d" % (kept[0], kept[1])]
 
     def restore(self, factor: str, error: str) -> bool:
-        """Continue with the line of the last start. Digits only: an error below 0 is none."""
-        if not (factor.isdigit() and error.isdigit()) or len(factor + error) > 9:
+        """Continue with the line of the last start."""
+        if not (factor.isdigit() and error.isdigit()) or not 0 < int(factor) < 1900:
             return False
-        if not 300 <= int(factor) <= 1800:
-            return False
-        self._slow_factor = self._kept_factor = int(factor) / 1000
-        self._mean_k = int(error) / 1000
+        self._kept = [int(factor), int(error)]
+        self._slow_factor, self._mean_k = int(factor) / 1000, int(error) / 1000
         self._is_restored = True
         self._set_error()
         return True
 
     def _set_error(self) -> None:
-        beyond_k = max(0.0, self._mean_k - _ALLOWED_K)
-        is_young = self._steady_s < _YOUNG_S and not self._is_restored
-        self.total_k = self._mean_k if beyond_k > 0.0 and not is_young else 0.0
-        self.error_k = beyond_k if beyond_k < _MOST_K else _MOST_K
+        self.error_k = min(max(0.0, self._mean_k - _ALLOWED_K), _MOST_K)
+        is_known = self._is_restored or self._steady_s >= _YOUNG_S
+        self.total_k = self._mean_k if self.error_k > 0.0 and is_known else 0.0
 
     def step(
         self,
