@@ -16,7 +16,7 @@ valve is limited: with the last known heat, the supply stays above the dew point
 
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
 or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
-for `_DOUBT_S`, the alarm says so; nothing moves, because the reading is probably false.
+for `_SUSPECT_S`, the alarm says so; nothing moves, because the reading is probably false.
 
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
-_DOUBT = "supply may be below %.1f C, see sensor_lie"
+_SUSPECT = "supply may be below %.1f C, see sensor_lie"
 _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
-_DOUBT_S, _NEAR_K = 5.5, 1.0
+_SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
 
 
@@ -63,7 +63,7 @@ class DewControl:
         self._present_w = 0.0
         self._limits: LoadLimitsView | None = None
         self._fws_supply_c: float | None = None
-        self._unknown_s = self._doubt_s = 0.0
+        self._unknown_s = self._suspect_s = 0.0
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Ask `limits` whether the loads are off; None: the unit has no loads."""
@@ -105,9 +105,9 @@ class DewControl:
         is_lower = limit.dew_c is not None and (
             lowest_c is not None and lowest_c < limit.dew_c + _NEAR_K
         )
-        self._doubt_s = self._doubt_s + dt if is_lower else 0.0
+        self._suspect_s = self._suspect_s + dt if is_lower else 0.0
         if guard.level == DRY:
-            return [(DEW, "", _DOUBT % limit.guard_c)] if self._doubt_s >= _DOUBT_S else []
+            return [(DEW, "", _SUSPECT % limit.guard_c)] if self._suspect_s >= _SUSPECT_S else []
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]

@@ -15,9 +15,9 @@ exchanger has really lost so much, this costs some kelvin of supply temperature 
 limits it. In the first `_YOUNG_S` of a steady row the slow UA follows the learned one.
 
 `retain` gives slow UA and error for the next start. There the restored UA stays while the exchanger
-learns anew, so frequent restarts do not hide a drift. Until then a row that is not steady counts
+learns again, so frequent restarts do not hide a drift. Until then a row that is not steady counts
 too: between two restarts it can be too short for the other one. Without a store each start begins
-anew.
+again.
 """
 
 TYPE_CHECKING = False
