@@ -55,8 +55,8 @@ class CoolingHeadroom:
         self._exchanger: tuple[float, float] | None = None
         self._history: list[tuple[int, float]] = []
         self._noise_k = self._slope_k = 0.0
-        self._evidence_at = self._rejecting_since = 0
-        self._rejecting_c = 0.0
+        self._evidence_at = 0
+        self._base = (0, 0.0)
         self._shows_none = False
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
@@ -98,20 +98,16 @@ class CoolingHeadroom:
             c = C_W_PER_K_LPM * flow_lpm
             self.heat_w = int(c * rise_k)
             self._update_exchanger(c, rise_k, supply[1], fws_supply_c)
-        self._check_flow_meter(supply, rise_k, load_w)
+        self._check_flow_meter(supply, rise_k or 0.0, load_w)
         self._detect_loss(supply, at_limit, load_w)
 
-    def _check_flow_meter(
-        self, supply: "tuple[int, float]", rise_k: "float | None", load_w: int
-    ) -> None:
+    def _check_flow_meter(self, supply: "tuple[int, float]", rise_k: float, load_w: int) -> None:
         """Find out whether the heat is rejected although no facility water is measured."""
-        read_at, supply_c = supply
-        is_rejected = self.heat_w is not None and 2 * self.heat_w > load_w
-        is_rejected = is_rejected and rise_k is not None and rise_k > _REJECT_RISE_K
-        is_same = supply_c < self._rejecting_c + _SAME_SUPPLY_K
-        if not self._shows_none or not is_rejected or not is_same:
-            self._rejecting_since, self._rejecting_c = read_at, supply_c
-        elif read_at - self._rejecting_since >= _FALSE_US:
+        last_at, last_c = self._base
+        is_rejected = rise_k > _REJECT_RISE_K and 2 * (self.heat_w or 0) > load_w
+        if not self._shows_none or not is_rejected or supply[1] >= last_c + _SAME_SUPPLY_K:
+            self._base = supply
+        elif supply[0] - last_at >= _FALSE_US:
             self.is_flow_false = True
 
     def report_loss(self, reason: str) -> None:
