@@ -269,7 +269,7 @@ class CoolingComponent(Component):
         self.learned_store.receive(data)
 
     def retain(self, now: int) -> "list[str]":
-        """Return the manual mode, the order of the pumps and the suspect sensors."""
+        """Return the manual mode, the order of the pumps, the suspect sensors, the exchanger."""
         lines = self.manual.retain(now) + self.sensors.retain()
         if self.pressure_loop is not None:
             lines.append("pumps " + " ".join([str(i) for i in self.pressure_loop.order]))
@@ -286,6 +286,8 @@ class CoolingComponent(Component):
             return self.sensors.restore(words[1], words[2])
         if words[0] == "pumps" and self.pressure_loop is not None:
             return self.pressure_loop.restore_order(words[1:])
+        if words[0] == "exchanger" and len(words) == 3:
+            return self.sensors.exchanger_trend.restore(words[1], words[2])
         limit = None if self.cooling is None else self.cooling.dew_limit
         if words[0] == "frozen" and limit is not None and len(words) == 2:
             return limit.restore_frozen(words[1])

@@ -17,6 +17,10 @@ valve is limited: with the last known heat, the supply stays above the dew point
 A supply that falls towards the dew point has the same limit, with the present heat: a valve that
 needs a minute for its stroke would pass the opening that the heat needs.
 
+A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
+or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
+for `_SUSPECT_S`, the alarm says so; nothing moves, because the reading is probably false.
+
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
 below its least opening, and the supply is at most `_IDLE_K` above the set-point. While all loads
@@ -36,11 +40,13 @@ if TYPE_CHECKING:
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
+_SUSPECT = "supply may be below %.1f C, see sensor_lie"
 _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
 """Part of the design flow. Coolant that stands shows no heat: it stays in the cases."""
 _HOLD_S = 299.5
+_SUSPECT_S, _NEAR_K = 5.5, 1.0
 _FILTER_S = 30.0
 
 
@@ -60,7 +66,7 @@ class DewControl:
         self._present_w = 0.0
         self._limits: LoadLimitsView | None = None
         self._fws_supply_c: float | None = None
-        self._unknown_s = 0.0
+        self._unknown_s = self._suspect_s = 0.0
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Ask `limits` whether the loads are off; None: the unit has no loads."""
@@ -100,8 +106,13 @@ class DewControl:
                     self._limit_opening(self._heat_w, limit.guard_c + _SAFE_K, INTERLOCK, "dew")
                 else:
                     self._limit_loop(supply_c, limit.guard_c + _SAFE_K, is_proof)
+        lowest_c = readings.lowest_supply_c
+        is_lower = limit.dew_c is not None and (
+            lowest_c is not None and lowest_c < limit.dew_c + _NEAR_K
+        )
+        self._suspect_s = self._suspect_s + dt if is_lower else 0.0
         if guard.level == DRY:
-            return []
+            return [(DEW, "", _SUSPECT % limit.guard_c)] if self._suspect_s >= _SUSPECT_S else []
         state = SAFE if guard.level == WET else DEGRADED
         text = DEW.text + " %.1f C" % limit.guard_c
         return [(AlarmRecord(DEW.code, state, DEW.text, DEW.per, DEW.ends_trial), "", text)]

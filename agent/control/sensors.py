@@ -59,6 +59,7 @@ _AIR, _HUMIDITY, _POWER = "TemperatureCelsius", "HumidityPercent", "PowerWatts"
 REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
+_DRIFT = "supply and return are too high, or the exchanger fouls"
 _NO_MODEL_LPM = 1e5
 
 
@@ -101,6 +102,7 @@ class ControlSensors:
         self.inputs = RowReadings()
         self.plausibility: RowPlausibility | None = None
         self.exchanger_trend = ExchangerTrend()
+        self._is_drifting = False
         self._protection: RowJudge | None = None
         self.supply = ValidatedSensor("supply", agent.supply_sensor, stale)
         self.return_sensor = ValidatedSensor("return", self._return, stale)
@@ -142,9 +144,10 @@ class ControlSensors:
             sensor.set_signal(signal)
 
     def retain(self) -> "list[str]":
-        """Return a line for each suspect sensor: its name and the reason."""
+        """Return a line for each suspect sensor, and that of the exchanger."""
         names = [(sensor, sensor.name) for sensor in self._checked]
-        return ["suspect %s %s" % (n, s.suspect) for s, n in names if s.suspect in REASONS]
+        lines = ["suspect %s %s" % (n, s.suspect) for s, n in names if s.suspect in REASONS]
+        return lines + self.exchanger_trend.retain()
 
     def restore(self, name: str, reason: str) -> bool:
         """Suspect a sensor as before the restart: it is valid again only by evidence."""
@@ -188,18 +191,36 @@ class ControlSensors:
             readings.is_usual = self.plausibility.is_usual
             if exchanger is not None:
                 exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
-                if readings.is_usual and self.plausibility.is_steady:
-                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt)
+                if readings.is_usual:
+                    is_steady = self.plausibility.is_steady
+                    self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt, is_steady)
         readings.supply_c = self.supply.update(now)
+        readings.lowest_supply_c = self._lowest_supply(readings.supply_c)
         readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)
         readings.dp_kpa = self.dp.update(now)
         readings.valve_pct = agent.valve.position()
         return self._findings() + self._check_heat_balance(exchanger, dt)
 
+    def _lowest_supply(self, supply_c: "float | None") -> "float | None":
+        """Return the lowest supply that the readings permit, for the alarm of condensation.
+
+        A relation that accuses the supply sensor can itself be false, by the facility water.
+        """
+        read_c = self.inputs.supply_c
+        if supply_c is None:
+            return None
+        supply_c -= self.exchanger_trend.total_k
+        if self.supply.suspect != RELATION or read_c is None:
+            return supply_c
+        return min(read_c, supply_c)
+
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply
         conditions: list[Condition] = []
+        self._is_drifting = self.exchanger_trend.total_k > (2.0 if self._is_drifting else 3.0)
+        if self._is_drifting:
+            conditions.append((SENSOR_IMPLAUSIBLE, "both", _DRIFT))
         if supply.suspect == RATE:
             conditions.append((SENSOR_RATE, "", SENSOR_RATE.text))
         for sensor in self._checked:

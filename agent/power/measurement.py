@@ -109,7 +109,7 @@ class PowerMeasurement:
 
     def _detect_heat_loss(self, now: int) -> bool:
         """Return whether the supply shows, without a flow reading, that the water has stopped."""
-        if self._has_flow(now):
+        if self._has_flow(now) and not self.headroom.is_flow_false:
             return False
         result = self._loss_detector.add_readings(
             self._supply_at,

@@ -12,7 +12,8 @@ does not wait for a control cycle. When a reading is suspect, the unit is read a
     no flow again soon        the pumps stay at full speed for `_SECOND_SHED_US`: at the speed of
                               the loop the flow is too little, for example at a false pressure
     a pump is blocked         the other pump takes over (`PumpActuator.stalled`), full speed first
-    mains voltage is low      as the first sign of no flow
+    mains voltage is low      as the first sign of no flow. If the coolant then flows for
+                              `_FALSE_MAINS_US` without any sign, the meter is false: `gauge_lie`
     little flow               a cap that the flow can carry (`_FLOW_CAP`)
     one sensor alone says so  nothing is limited; `gauge_lie`
     flow against pressure     nothing is limited; `row_resistance` (`agent.safety.row_resistance`)
@@ -63,6 +64,8 @@ _RELAPSE_US = 120 * SECOND
 _REPOLL_EVERY_US, _REPOLL_US = 200 * MILLISECOND, 2 * SECOND
 _LONGEST_STEP_US = 500 * MILLISECOND
 _LOW_MAINS = 0.65
+_FALSE_MAINS_US = 30 * SECOND
+"""Pumps without mains stand within seconds. Those on another supply need no limits either."""
 _NO_FLOW, _LITTLE_FLOW = "no flow", "little flow"
 _FLOW_CAP = ((8, 300), (18, 580), (26, 760), (45, 1000))
 """(flow, % of the design; power, permille of the rated power). At 32 °C a case of class gpu then
@@ -102,7 +105,8 @@ class Protection:
             session = agent.fieldbus.session(raw["device"])
             self._mains = find_point(session, raw["point"], 0.0, 100_000.0)
             self._nominal_v = raw["nominal_v"]
-        self._mains_low = False
+        self._mains_low = self._mains_false = False
+        self._mains_since = 0
         self._stepped_at = self._repolled_at = self._repoll_until = 0
         self._signs = (False, False, 0)
         self._lost_since: int | None = None
@@ -170,7 +174,11 @@ class Protection:
         self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt, is_consistent)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
         volts = read(self._mains, now)
-        self._mains_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
+        is_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
+        if not is_low or self.flow.suspect or self.flow.flow_low is not False:
+            self._mains_since = now
+        self._mains_false = is_low and now - self._mains_since >= _FALSE_MAINS_US
+        self._mains_low = is_low and not self._mains_false
         failing = sum([max(drive.pump.session.device.failures) > 0 for drive in self.drives])
         signs = (self.flow.suspect, self._mains_low, failing)
         is_deciding = self._lost_since is not None and not self._has_shed
@@ -349,6 +357,8 @@ class Protection:
                 found.append((NO_PUMP_FLOW, name, alarm_text(NO_PUMP_FLOW, name)))
         if self._mains_low:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
+        if self._mains_false:
+            found.append((GAUGE_DISCREPANCY, "mains", alarm_text(GAUGE_DISCREPANCY, "mains")))
         if self.flow.outlier and self._lost_since is None:
             outlier = self.flow.outlier
             found.append((GAUGE_DISCREPANCY, outlier, alarm_text(GAUGE_DISCREPANCY, outlier)))

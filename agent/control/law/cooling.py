@@ -53,11 +53,12 @@ class ControlReadings:
     """Readings of one cycle; None: unknown. Units are in the names: °C, L/min, kPa, %, kW, W.
 
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
-    the models do not adapt.
+    the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
     """
 
     def __init__(self) -> None:
         self.supply_c: float | None = None
+        self.lowest_supply_c: float | None = None
         self.return_c: float | None = None
         self.fws_supply_c: float | None = None
         self.flow_lpm: float | None = None

@@ -15,7 +15,7 @@ rise of the row moves by `_LOAD_K`) is followed immediately.
 
 _ERROR_K = 3 / 10
 _MEAN_S, _STEADY_S = 15.0, 120.0
-_LOAD_K = 15 / 10
+_LOAD_K = 145 / 100
 _MOVING_K = 5 / 10
 _WAIT_S = 39.5
 _MARGIN = 11 / 10

@@ -16,6 +16,11 @@ heat_rejection_lost   the facility water does not flow although the valve is ope
             `max_supply_c` within `_LOOKAHEAD_S`. It ends when the water flows and the supply does
             not rise, at the earliest `_CLEAR_US` after the last evidence
 
+A facility flow meter can be false. Water that stands lets the supply rise by 6 K and more in
+`_FALSE_US`, and the return comes near to it. If the heat of the loads leaves the coolant meanwhile,
+and the supply does not rise, the water flows: `is_flow_false`. Then the meter counts as none until
+it shows flow again, or the rise of the supply shows a loss.
+
 C of PG25 (CoolProp 8, MPG 25 % by mass, 40 °C): 1009.9 kg/m3 x 3969 J/(kg K) = 66.8 W/K per L/min.
 """
 
@@ -30,6 +35,8 @@ _CLEAR_US = 10 * SECOND
 _NO_FLOW_FRACTION = 0.05
 _OPEN_PCT = 15.0
 _MIN_LPM = 1.0
+_FALSE_US = 60 * SECOND
+_REJECT_RISE_K, _SAME_SUPPLY_K = 2.0, 3.0
 
 
 class CoolingHeadroom:
@@ -42,26 +49,28 @@ class CoolingHeadroom:
         self.limit_w: int | None = None
         self.rise_k_s = 0.0
         self.no_flow_count = 0
-        self.heat_rejection_lost = False
+        self.heat_rejection_lost = self.is_flow_false = False
         self.loss_reason = ""
         self._max_fws_lpm = 0.0
         self._exchanger: tuple[float, float] | None = None
         self._history: list[tuple[int, float]] = []
         self._noise_k = self._slope_k = 0.0
         self._evidence_at = 0
+        self._base = (0, 0.0)
+        self._shows_none = False
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
+        self._shows_none = False
         if lpm is None or valve_pct is None:
             self.no_flow_count = 0
             return
         self._max_fws_lpm = max(self._max_fws_lpm, lpm)
-        flow_expected = self._max_fws_lpm > _MIN_LPM and valve_pct >= _OPEN_PCT
-        self.no_flow_count = (
-            self.no_flow_count + 1
-            if flow_expected and lpm < _NO_FLOW_FRACTION * self._max_fws_lpm
-            else 0
-        )
+        is_none = lpm < _NO_FLOW_FRACTION * self._max_fws_lpm
+        self._shows_none = is_none and self._max_fws_lpm > _MIN_LPM
+        self.is_flow_false = self.is_flow_false and self._shows_none
+        is_odd = self._shows_none and valve_pct >= _OPEN_PCT
+        self.no_flow_count = self.no_flow_count + 1 if is_odd else 0
 
     def step(
         self,
@@ -89,7 +98,17 @@ class CoolingHeadroom:
             c = C_W_PER_K_LPM * flow_lpm
             self.heat_w = int(c * rise_k)
             self._update_exchanger(c, rise_k, supply[1], fws_supply_c)
+        self._check_flow_meter(supply, rise_k or 0.0, load_w)
         self._detect_loss(supply, at_limit, load_w)
+
+    def _check_flow_meter(self, supply: "tuple[int, float]", rise_k: float, load_w: int) -> None:
+        """Find out whether the heat is rejected although no facility water is measured."""
+        last_at, last_c = self._base
+        is_rejected = rise_k > _REJECT_RISE_K and 2 * (self.heat_w or 0) > load_w
+        if not self._shows_none or not is_rejected or supply[1] >= last_c + _SAME_SUPPLY_K:
+            self._base = supply
+        elif supply[0] - last_at >= _FALSE_US:
+            self.is_flow_false = True
 
     def report_loss(self, reason: str) -> None:
         """Set the loss of heat rejection from another source; it ends in the same way."""
@@ -136,11 +155,12 @@ class CoolingHeadroom:
             and supply_c + self.rise_k_s * _LOOKAHEAD_S > self.max_supply_c
             and (self.heat_w is None or 2 * self.heat_w < load_w)
         )
-        if self.no_flow_count >= 2 or rising:
+        is_still = self.no_flow_count >= 2 and not self.is_flow_false
+        if rising:
+            self.is_flow_false = False
+        if is_still or rising:
             self._evidence_at = read_at
             self.heat_rejection_lost = True
-            self.loss_reason = (
-                "the facility water stands still" if self.no_flow_count >= 2 else "supply rises"
-            )
+            self.loss_reason = "the facility water stands still" if is_still else "supply rises"
         elif self._slope_k <= 0 and read_at - self._evidence_at >= _CLEAR_US:
             self.heat_rejection_lost = False

@@ -5,7 +5,8 @@ Keeps the commanded caps, the limit of each load and the loads that were command
 read the limits back from the services; see `Load.adopt_limit`. The stricter of both applies.
 
 The record is a text. Its first line has the caps: W (0: none) and percent. Each further line is a
-load: its name, its limit in W, and 1 (on) or 0 (commanded off).
+load: its name, its limit in W, and 1 (on), 2 (on and hot) or 0 (commanded off). A load that was hot
+stays hot until its temperature is read: behind a kinked hose, its service can be silent.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -33,7 +34,9 @@ class KeptLimits:
     def encode(self, cap_w: int, cap_pct: int) -> bytes:
         """Return the record for the present limits and these caps."""
         lines = ["%d %d" % (cap_w, cap_pct)]
-        lines += ["%s %d %d" % (load.name, load.limit_w, load.is_on) for load in self._loads]
+        for load in self._loads:
+            state = load.is_on + (load.is_on and load.is_hot and not load.is_unseen)
+            lines.append("%s %d %d" % (load.name, load.limit_w, state))
         return "\n".join(lines).encode()
 
     def save(self, cap_w: int, cap_pct: int) -> None:
@@ -66,7 +69,9 @@ class KeptLimits:
             for name, limit, on in rows[1:]:
                 for load in self._loads:
                     if load.name == name:
-                        self._restore_load(load, int(limit), on == "1", now)
+                        self._restore_load(load, int(limit), on != "0", now)
+                        if on == "2":
+                            load.set_heat(True, False)
         except (ValueError, IndexError):
             return caps
         self.restored = self.restored or caps[0] > 0 or caps[1] < 100

@@ -71,6 +71,8 @@ _REASONS = (
     ("", "rates of the clock by lines, and more of its earlier states"),
     ("cooling", "nothing learns while a branch is shut or a sensor is suspect"),
     ("cooling", "an equal error of both temperatures raises the dew-point limit"),
+    ("cooling", "a suspect supply near the dew point has an alarm; a drift of both has one"),
+    ("safety", "a meter of the mains that is false does not limit the loads for good"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2

@@ -374,6 +374,37 @@ def test_temperatures_that_may_read_too_high_raise_the_dew_point_limit():
     eq(rig.devices.registers[VALVE][0], 0)
 
 
+def test_temperatures_that_may_read_too_high_have_an_alarm():
+    """Beyond the largest rise of the limit, `dew` says that the supply may be below it."""
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 1, 7000)  # dew point 19.1 °C; the supply is at 32.0 °C
+    rig.run(60)
+    trend = cooling_component(rig).sensors.exchanger_trend
+    for total_k, codes in ((2.5, []), (3.5, ["sensor_lie:both"]), (2.5, ["sensor_lie:both"])):
+        trend.total_k = total_k
+        rig.run(3)
+        eq([c for c in rig.alarm_codes() if c in ("dew", "sensor_lie:both")], codes)
+    trend.total_k = 14.0
+    rig.run(10)
+    eq(("dew" in rig.alarm_codes(), rig.agent.supervisor.state), (True, "degraded"))
+    assert rig.devices.registers[VALVE][0] > 0
+    trend.total_k = 1.5
+    rig.run(3)
+    eq([c for c in rig.alarm_codes() if c in ("dew", "sensor_lie:both")], [])
+
+
+def test_a_suspect_supply_below_the_dew_point_raises_dew():
+    """The accusation can be false: then the facility water lies, and the reading is true."""
+    for reason, has_alarm in (("rate", False), ("relation", True)):
+        rig = make_rig(dew=True)
+        rig.set(ROOM1, 1, 7000)  # dew point 19.1 °C
+        rig.run(60)
+        cooling_component(rig).sensors.supply.mark_suspect(reason)
+        rig.set(CDU, 0, 180)
+        rig.run(9)
+        eq((reason, "dew" in rig.alarm_codes()), (reason, has_alarm))
+
+
 def test_supply_below_the_dew_point_shuts_the_valve_and_raises_dew():
     rig = make_rig(dew=True)
     rig.set(ROOM1, 0, 3500)

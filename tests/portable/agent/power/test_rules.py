@@ -267,3 +267,52 @@ def test_two_zero_flow_readings_set_heat_rejection_lost():
     for _ in range(5):
         head.add_fws_flow(0.0, 5.0)  # a closed valve has no flow
     eq(head.no_flow_count, 0)
+
+
+def with_a_zero_flow_meter():
+    """Return a headroom whose facility flow meter shows nothing: 20 kW leave the coolant."""
+    head = CoolingHeadroom(45.0)
+    for lpm in (80.0, 0.0, 0.0):
+        head.add_fws_flow(lpm, 40.0)
+    run_steps(head, [32.0] * 60, load_w=25_000)
+    eq((head.heat_rejection_lost, head.is_flow_false), (True, False))
+    return head
+
+
+def test_heat_that_is_rejected_shows_a_false_flow_meter():
+    head = with_a_zero_flow_meter()
+    run_steps(head, [32.0] * 15, load_w=25_000, start_s=60)
+    eq((head.heat_rejection_lost, head.is_flow_false), (False, True))
+    head.add_fws_flow(0.0, 5.0)  # a closed valve shows nothing new
+    head.add_fws_flow(0.0, 40.0)
+    head.add_fws_flow(0.0, 40.0)
+    run_steps(head, [32.0, 32.1], load_w=50_000, start_s=75)  # the load rises: no loss
+    eq((head.heat_rejection_lost, head.is_flow_false), (False, True))
+    run_steps(head, [32.0, 32.4, 32.9, 33.4, 33.9], load_w=50_000, start_s=77)  # it is true now
+    eq((head.heat_rejection_lost, head.is_flow_false), (True, False))
+
+
+def test_a_flow_meter_that_shows_flow_again_counts_again():
+    head = with_a_zero_flow_meter()
+    run_steps(head, [32.0] * 5, load_w=25_000, start_s=60)
+    head.add_fws_flow(80.0, 40.0)
+    run_steps(head, [32.0] * 2, load_w=25_000, start_s=65)
+    eq(head.is_flow_false, False)
+    head.add_fws_flow(0.0, 40.0)
+    head.add_fws_flow(0.0, 40.0)
+    run_steps(head, [32.0], load_w=25_000, start_s=67)
+    eq(head.heat_rejection_lost, True)
+
+
+def test_water_that_stands_is_no_false_flow_meter():
+    """The supply rises, or the heat stays in the coolant, or there is too little to say so."""
+    head = CoolingHeadroom(45.0)
+    for lpm in (80.0, 0.0, 0.0):
+        head.add_fws_flow(lpm, 40.0)
+    run_steps(head, [32.0 + i / 20 for i in range(200)], load_w=25_000)
+    eq((head.heat_rejection_lost, head.is_flow_false), (True, False))
+    run_steps(head, [42.0] * 200, load_w=50_000, start_s=200)
+    eq((head.heat_rejection_lost, head.is_flow_false), (True, False))
+    for i in range(200):
+        head.step(((400 + i) * SECOND, 42.0), 1.9, 60.0, 24.0, True, 9_000)
+    eq((head.heat_rejection_lost, head.is_flow_false), (True, False))

@@ -122,6 +122,32 @@ def test_nothing_is_read_again_without_a_new_sign():
     assert made.unit.again > 0
 
 
+def test_a_false_meter_of_the_mains_does_not_limit_for_good():
+    """The coolant flows for half a minute without mains: the meter is false, or not needed."""
+    made = DryRow(Protection, mains=MAINS)
+    made.step(100)
+    made.volts = 100.0
+    made.step(290)
+    eq(made.codes(), ["flow_low", "mains_low"])
+    made.step(60)
+    eq(made.codes(), ["gauge_lie:mains"])
+    made.flow_share = made.pressure_share = 0.0  # now it is true
+    made.step(15)
+    assert "mains_low" in made.codes(), made.codes()
+    made.flow_share = made.pressure_share = 1.0
+    made.volts = 230.0
+    made.step(100)
+    eq(made.codes(), ["pump_no_flow:p0"])
+
+
+def test_low_mains_without_a_reading_of_the_flow_stay_a_sign():
+    made = DryRow(Protection, mains=MAINS)
+    made.step(100)
+    made.volts, made.flow_lie = 100.0, 0.0
+    made.step(400)
+    assert "mains_low" in made.codes(), made.codes()
+
+
 def test_a_lost_device_is_not_read_again():
     made = DryRow(Protection)
     made.step(400)

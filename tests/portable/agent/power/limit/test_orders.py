@@ -361,6 +361,23 @@ def test_each_part_of_the_record_counts_as_restored():
     eq(kept.restore(b"other\0x", 0), None)
 
 
+def test_a_hot_load_stays_hot_over_a_restart():
+    """Its service may be silent then: only a reading shows that it is not hot any more."""
+    kept, loads = make_kept()
+    kept.record.event("opened")
+    kept.restore(KEY.encode(), SECOND)
+    loads[0].set_heat(True, False)
+    loads[1].set_heat(True, True, True)  # not read: a restart finds this again
+    kept.save(0, 100)
+    eq(written(kept), [b"0 100\na 1000 2\nb 1000 1"])
+    kept, (one, two), caps = restored(b"0 100\na 1000 2\nb 1000 1")
+    eq((caps, kept.restored), ((0, 100), False))
+    eq((one.is_on, one.is_hot, one.is_overheated), (True, True, False))
+    eq((two.is_on, two.is_hot), (True, False))
+    one.is_on = False
+    eq(kept.encode(0, 100), b"0 100\na 1000 0\nb 1000 1")
+
+
 def test_a_record_that_was_read_is_not_written_again():
     kept, _, _ = restored(b"500 50\na 1000 1\nb 1000 1")
     kept.record.event("opened")
