@@ -140,7 +140,8 @@ class AddressReader:
 
     def read(self, client: BlockingModbusClient) -> ReadRound:
         """Read once."""
-        words, failed = read_values(client, self._unit, self._function, self._first, self._count)
+        place_of = (self._unit, self._function, self._first, self._count)
+        words, failed = read_values(client, *place_of, self._size)
         if failed is not None:
             at = self._first + len(words)
             text = describe_result(failed)
@@ -182,6 +183,7 @@ class NameReader:
     def read(self, client: BlockingModbusClient) -> ReadRound:
         """Read the blocks of the device up to a value: a point can need others (a scale factor)."""
         device, profile = self._device, self._device.profile
+        device.forget_values()  # a value of an earlier round is none of this one
         error = ""
         for request, tag in device.poll_requests():
             result = client.request(device.unit, request)
