@@ -22,10 +22,13 @@ from typing import Any
 import pytest
 
 from drivers.commands import modbus
-from drivers.errors import PortError
+from drivers.errors import DriverError, PortError
 from drivers.tools import modbus_write
+from drivers.tools.lib.pcapng import PcapngWriter
+from drivers.tools.modbus_sniff import _capture_frame
 from protocols.modbus import ascii_mode
 from protocols.modbus.crc import with_crc
+from protocols.modbus.sniffer import NOISE, SniffedFrame
 from tests.support.programs import free_port, wait_until_open
 from tests.support.repository import ROOT
 
@@ -286,6 +289,32 @@ def test_sniff_of_another_port_names_what_it_decodes(capsys: pytest.CaptureFixtu
     for port_text in ("tcp:127.0.0.1:502", "ascii:/dev/ttyUSB0"):
         assert run("sniff", port_text) == 2
         assert "sniff decodes RTU on a serial line" in capsys.readouterr().err
+
+
+class FullFile(io.BytesIO):
+    """A file on a disk that becomes full."""
+
+    is_full = False
+
+    def flush(self) -> None:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+
+
+def test_a_capture_on_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    master, slave = pty.openpty()
+    words = ("sniff", f"serial:{os.ttyname(slave)}", "--seconds", "1", "--pcapng", "/dev/full")
+    assert run(*words) == 2
+    assert "/dev/full: No space left on device" in capsys.readouterr().err
+    os.close(master)
+    os.close(slave)
+    file = FullFile()
+    capture = PcapngWriter(file, "line")
+    frame = SniffedFrame(NOISE, b"\x01", 0, 0)
+    _capture_frame(capture, frame)
+    file.is_full = True
+    with pytest.raises(DriverError, match="No space left on device"):
+        _capture_frame(capture, frame)
 
 
 class FadingDevice:
