@@ -13,6 +13,7 @@ import time
 
 from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
+from drivers.errors import PortError
 from drivers.modbus.plan.poll_plan import ILLEGAL_DATA_CODES, PollPlan
 from drivers.modbus.transaction import TIMEOUT
 from drivers.tools.lib.arguments import (
@@ -78,6 +79,16 @@ class PollView:
         device.set_blocks(self._plan.blocks)
 
     def poll_round(self) -> None:
+        """Read every block once. Without the port all fail; the next round opens it again."""
+        try:
+            self._poll_blocks()
+        except PortError as error:
+            self._client.drop_port()
+            self.faults = [str(error)]
+            for tag in range(len(self.device.blocks)):
+                self._fail_block(tag, monotonic_us())
+
+    def _poll_blocks(self) -> None:
         """Read every block once; a rejected block changes the plan of the next round."""
         self.faults = []
         plan, device = self._plan, self.device

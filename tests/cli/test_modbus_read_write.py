@@ -22,13 +22,10 @@ from typing import Any
 import pytest
 
 from drivers.commands import modbus
-from drivers.errors import DriverError, PortError
+from drivers.errors import PortError
 from drivers.tools import modbus_write
-from drivers.tools.lib.pcapng import PcapngWriter
-from drivers.tools.modbus_sniff import _capture_frame
 from protocols.modbus import ascii_mode
 from protocols.modbus.crc import with_crc
-from protocols.modbus.sniffer import NOISE, SniffedFrame
 from tests.support.programs import free_port, wait_until_open
 from tests.support.repository import ROOT
 
@@ -289,131 +286,3 @@ def test_sniff_of_another_port_names_what_it_decodes(capsys: pytest.CaptureFixtu
     for port_text in ("tcp:127.0.0.1:502", "ascii:/dev/ttyUSB0"):
         assert run("sniff", port_text) == 2
         assert "sniff decodes RTU on a serial line" in capsys.readouterr().err
-
-
-class FullFile(io.BytesIO):
-    """A file on a disk that becomes full."""
-
-    is_full = False
-
-    def flush(self) -> None:
-        if self.is_full:
-            raise OSError(28, "No space left on device")
-
-
-def test_a_capture_on_a_full_disk_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    master, slave = pty.openpty()
-    words = ("sniff", f"serial:{os.ttyname(slave)}", "--seconds", "1", "--pcapng", "/dev/full")
-    assert run(*words) == 2
-    assert "/dev/full: No space left on device" in capsys.readouterr().err
-    os.close(master)
-    os.close(slave)
-    file = FullFile()
-    capture = PcapngWriter(file, "line")
-    frame = SniffedFrame(NOISE, b"\x01", 0, 0)
-    _capture_frame(capture, frame)
-    file.is_full = True
-    with pytest.raises(DriverError, match="No space left on device"):
-        _capture_frame(capture, frame)
-
-
-class FadingDevice:
-    """A TCP device: each register has `value`, or the number of its request.
-
-    It is silent after `limit` requests, and after a write.
-    """
-
-    def __init__(self, value: int = 0) -> None:
-        self.served, self.limit, self.value = 0, 1_000_000, value
-        self.counts: list[int] = []
-        self.writes = 0
-
-    def __call__(self, frame: bytes) -> bytes:
-        if self.served >= self.limit:
-            return b""
-        self.served += 1
-        function, count = frame[7], frame[11]
-        body = frame[6:12]
-        if function in (6, 16):
-            self.writes += 1
-            self.limit = self.served  # it takes the write, and nothing after it
-        else:
-            self.counts.append(count)
-            body = (
-                frame[6:8]
-                + bytes((2 * count,))
-                + struct.pack(">H", self.value or self.served) * count
-            )
-        return frame[:4] + struct.pack(">H", len(body)) + body
-
-
-def test_a_wide_value_is_read_in_one_request(
-    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Else its halves can be from different moments."""
-    device = FadingDevice()
-    address = f"tcp:{peer(device)}"
-    for kind, size in (("u32", 2), ("u64", 4), ("u16", 1)):
-        device.counts.clear()
-        count = str(300 // size)
-        assert run("read", address, "1", "0", count, "--type", kind, "--json") == 0
-        assert sum(device.counts) == 300
-        assert max(device.counts) == 125 // size * size
-        raw = shown(capsys)["raw"]
-        assert all(len({*raw[at : at + size]}) == 1 for at in range(0, 300, size))
-
-
-def test_a_round_shows_no_value_of_an_earlier_one(
-    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    device = FadingDevice()
-    words = ("read", f"tcp:{peer(device)}", "20", "ValvePositionPercent")
-    words = (*words, "--profile", "belimo_valve", "--timeout-ms", "60", "--json")
-    assert run(*words) == 0
-    device.limit = 3 * device.served
-    assert run(*words, "--every", "10", "--rounds", "4") == 0
-    rounds = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
-    assert ["value" in each for each in rounds] == [True, True, False, False]
-    assert "no reply" in rounds[2]["error"]
-
-
-def test_poll_knows_no_bit_of_a_block_without_a_reply(
-    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    device = FadingDevice()
-    words = ("poll", f"tcp:{peer(device)}", "--profile", "orv3_rpu", "--unit", "12")
-    words = (*words, "--timeout-ms", "60", "--period-ms", "50")
-    assert run(*words, "--rounds", "1") == 0
-    assert "not read" not in capsys.readouterr().out
-    device.limit = 2 * device.served
-    assert run(*words, "--rounds", "2", "--json") == 0
-    first, second = map(json.loads, capsys.readouterr().out.splitlines())
-    assert None not in [bit["on"] for bit in first["bits"]]
-    assert {bit["on"] for bit in second["bits"]} == {None}
-    assert second["alarms"] == []
-    assert all(point["age_s"] is not None for point in second["points"])
-
-
-def test_a_readback_is_no_value_of_an_earlier_read(
-    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The device had the value before the write and is silent after it."""
-    device = FadingDevice(1)
-    words = ("write", f"tcp:{peer(device)}", "20", "ValvePositionControlPercent")
-    words = (*words, "0.01", "--profile", "belimo_valve", "--yes", "--json", "--timeout-ms", "60")
-    assert run(*words) == 1
-    report = shown(capsys)
-    assert device.writes == 1
-    assert (report["before"], report["readback"], report["state"]) == (0.01, None, "accepted")
-
-
-def test_too_many_values_are_refused_before_the_first_request(
-    peer: Callable[[Answer], str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    device = FadingDevice()
-    address = f"tcp:{peer(device)}"
-    for function, most in ((15, 1968), (16, 123), (23, 121)):
-        values = ",".join("1" for _ in range(most + 1))
-        assert run("write", address, "1", "0", values, "--function", str(function), "--yes") == 2
-        assert f"1 to {most}" in capsys.readouterr().err
-    assert device.served == 0

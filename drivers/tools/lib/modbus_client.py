@@ -342,6 +342,10 @@ class BlockingModbusClient:
     def _on_closed(self) -> None:
         if self.address.kind in ("serial", "ascii"):
             raise make_error(self.address, "hung up: unplugged, or the other end was closed")
+        self.drop_port()
+
+    def drop_port(self) -> None:
+        """Close the port after a `PortError`; the next request opens it again."""
         self._close()
         self.bus.event("closed", monotonic_us())
 
