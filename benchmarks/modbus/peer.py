@@ -23,6 +23,7 @@ TIMEOUT = 0.2
 POLL_FROM_US = 10_000
 T35_S = 0.00175  # above 19200 baud
 Read = Callable[[int, int], "Sequence[int] | None"]
+ReadTuple = Callable[[int, int], "tuple[int, ...] | None"]
 
 
 def open_port(kind: str, port: str) -> int:
@@ -158,7 +159,7 @@ def coldloop_device(kind: str, port: str, silence_us: int = -1) -> Read:
     return read
 
 
-def coldloop(kind: str, port: str, silence_us: int = -1) -> Read:
+def coldloop(kind: str, port: str, silence_us: int = -1) -> ReadTuple:
     """Our complete bus in real time; it does not decode. `silence_us` replaces t3.5 if not -1.
 
     A line that is faster than its wire time has no valid timing. The bus then also waits for a
@@ -182,7 +183,7 @@ def coldloop(kind: str, port: str, silence_us: int = -1) -> Read:
 
     requests: dict[int, bytes] = {}  # as in the agent: made once
 
-    def read(unit: int, address: int) -> "Sequence[int] | None":
+    def read(unit: int, address: int) -> "tuple[int, ...] | None":
         nonlocal fd
         if not bus.open:
             poll.unregister(fd)

@@ -213,7 +213,8 @@ class DeviceAccess:
         """Return whether a poll reads `point` in block `tag`."""
         block = self.device.blocks[tag]
         last = block.address + block.count
-        return block.function == point.function and block.address <= point.address < last
+        is_inside = block.address <= point.address < last
+        return bool(block.function == point.function and is_inside)
 
     def _quality(self, index: int) -> str:
         """Return the quality; a value of an earlier poll, before its block failed, is none."""

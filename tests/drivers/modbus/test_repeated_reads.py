@@ -130,7 +130,7 @@ def test_a_wide_value_is_read_in_one_request(
 def test_a_round_shows_no_value_of_an_earlier_one(
     device: FadingDevice, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("read", device.address, "20", "ValvePositionPercent")
+    words: tuple[str, ...] = ("read", device.address, "20", "ValvePositionPercent")
     words = (*words, "--profile", "belimo_valve", "--timeout-ms", "60", "--json")
     assert run(*words) == 0
     device.limit = 3 * device.served
@@ -204,7 +204,7 @@ def test_a_repeated_read_goes_on_after_a_restart_of_the_device(
 def test_poll_knows_no_bit_of_a_block_without_a_reply(
     device: FadingDevice, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("poll", device.address, "--profile", "orv3_rpu", "--unit", "12")
+    words: tuple[str, ...] = ("poll", device.address, "--profile", "orv3_rpu", "--unit", "12")
     words = (*words, "--timeout-ms", "60", "--period-ms", "50")
     assert run(*words, "--rounds", "1") == 0
     assert "not read" not in capsys.readouterr().out
@@ -222,7 +222,7 @@ def test_a_readback_is_no_value_of_an_earlier_read(
 ) -> None:
     """The device had the value before the write and is silent after it."""
     device.value = 1
-    words = ("write", device.address, "20", "ValvePositionControlPercent")
+    words: tuple[str, ...] = ("write", device.address, "20", "ValvePositionControlPercent")
     words = (*words, "0.01", "--profile", "belimo_valve", "--yes", "--json", "--timeout-ms", "60")
     assert run(*words) == 1
     report = shown(capsys)
