@@ -192,7 +192,7 @@ class RequestSender(BusCounters):
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
-        if self.serial:  # a stream is always free
+        if self.serial:
             if self._urgent:
                 if now < self._line_timer.t35_at:
                     self.wake_at = self._line_timer.t35_at
@@ -206,6 +206,11 @@ class RequestSender(BusCounters):
                 and self._polls
                 and self._yield_to_master(now)
             ):
+                return
+        else:  # a stream is always free
+            queue = self._urgent or self._polls
+            if queue and not queue[0].not_before:  # the usual case, without a call
+                self._start_on_stream(queue.pop(0), now)
                 return
         transaction = self._next_transaction(now)
         if transaction is not None:
@@ -336,9 +341,7 @@ class RequestSender(BusCounters):
             return None
         first, has_stale = queue[0], self._stale_replies.units
         if not first.not_before and (
-            first.priority
-            or not self.serial
-            or not (has_stale or self._duplicate_filter.blocked_until(first, now))
+            first.priority or not (has_stale or self._duplicate_filter.blocked_until(first, now))
         ):
             return queue.pop(0)
         if has_stale:
