@@ -16,6 +16,7 @@ that contains it (`EXTRAS`).
 
 import argparse
 import difflib
+import errno
 import importlib
 import importlib.util
 import io
@@ -92,6 +93,7 @@ EXTRAS = {
     "firmware": (("firmware",), ("mpremote",)),
 }
 
+FULL_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 PACKAGES = ("agent", "deploy", "drivers", "hil", "protocols")
 FULLY_CHECKED = ("agent",)  # commands that move real actuators; the full check takes 50 ms
 
@@ -121,7 +123,7 @@ def main(argv: "Sequence[str] | None" = None) -> int:
 def _run(arguments: "list[str]") -> int:
     try:
         code = _call(arguments)
-        _flush(arguments)
+        sys.stdout.flush()  # a result that is lost is an error
         return code
     except DispatchError as error:
         sys.stderr.write(f"{error.prog}: {error}\n")
@@ -130,9 +132,21 @@ def _run(arguments: "list[str]") -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader has closed the pipe, as `head` does. The command has not finished: a test
-        # without a verdict is not good. Python must not report the pipe again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # without a verdict is not good.
+        _discard_output()
         return INTERRUPTED
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL_OUTPUT:
+            raise
+        _discard_output()
+        prog = " ".join(["coldloop", *arguments[:1]])
+        sys.stderr.write(f"{prog}: output: {error.strerror}\n")
+        return WRONG_USE
+
+
+def _discard_output() -> None:
+    """Let the output lead nowhere, so that Python does not report it again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _call(arguments: "list[str]") -> int:
@@ -141,17 +155,6 @@ def _call(arguments: "list[str]") -> int:
     if _print_help(arguments):
         return GOOD
     return _load(arguments[0])(arguments[1:])
-
-
-def _flush(arguments: "list[str]") -> None:
-    """Write what is left of the output, so that a result which is lost is an error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise DispatchError(f"output: {error.strerror}", *arguments[:1]) from None
 
 
 def _accept_any_encoding() -> None:

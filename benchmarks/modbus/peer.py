@@ -23,6 +23,7 @@ TIMEOUT = 0.2
 POLL_FROM_US = 10_000
 T35_S = 0.00175  # above 19200 baud
 Read = Callable[[int, int], "Sequence[int] | None"]
+ReadTuple = Callable[[int, int], "tuple[int, ...] | None"]
 
 
 def open_port(kind: str, port: str) -> int:
@@ -150,7 +151,7 @@ def coldloop_device(kind: str, port: str, silence_us: int = -1) -> Read:
         values = read_bus(unit, address)
         if values is not None:
             device = devices[unit]
-            device.store_block(0, tuple(values), 1)
+            device.store_block(0, values, 1)
             if device.readings[0].quality != GOOD:
                 return None
         return values
@@ -158,7 +159,7 @@ def coldloop_device(kind: str, port: str, silence_us: int = -1) -> Read:
     return read
 
 
-def coldloop(kind: str, port: str, silence_us: int = -1) -> Read:
+def coldloop(kind: str, port: str, silence_us: int = -1) -> ReadTuple:
     """Our complete bus in real time; it does not decode. `silence_us` replaces t3.5 if not -1.
 
     A line that is faster than its wire time has no valid timing. The bus then also waits for a
@@ -182,7 +183,7 @@ def coldloop(kind: str, port: str, silence_us: int = -1) -> Read:
 
     requests: dict[int, bytes] = {}  # as in the agent: made once
 
-    def read(unit: int, address: int) -> "Sequence[int] | None":
+    def read(unit: int, address: int) -> "tuple[int, ...] | None":
         nonlocal fd
         if not bus.open:
             poll.unregister(fd)
@@ -194,23 +195,26 @@ def coldloop(kind: str, port: str, silence_us: int = -1) -> Read:
             address, pdu.read_holding(address, COUNT)
         )
         bus.submit(unit, request, address, 0, 0)
+        now = time.monotonic_ns() // 1000
         while True:
-            now = time.monotonic_ns() // 1000
-            due = bus.deadline()
+            due = bus.wake_at
             if due <= now:
                 bus.wake(now)
             else:
                 wait_us = 1_000_000 if due == NEVER else due - now
-                if not (
+                is_ready = (
                     poll.poll(wait_us // 1000)  # cheaper, but in milliseconds
                     if wait_us > POLL_FROM_US
                     else select.select([fd], [], [], wait_us / 1e6)[0]
-                ):
-                    continue
-                bus.receive(read_available(fd), time.monotonic_ns() // 1000)
-            for _, op, data in bus.outbox():
-                if op == "write":
-                    os.write(fd, data)
+                )
+                data = read_available(fd) if is_ready else b""
+                now = time.monotonic_ns() // 1000
+                if data:
+                    bus.receive(data, now)
+            if bus.requests:
+                for _, op, data in bus.outbox():
+                    if op == "write":
+                        os.write(fd, data)
             for result in bus.take_results():
                 return result.values if result.status == "ok" else None
 

@@ -144,6 +144,21 @@ class ModbusDevice:
         ]
         self._has_general = [bool(general or links or alarms) for general, links, alarms in others]
 
+    def forget_values(self) -> None:
+        """Forget all readings and registers, for a program that shows only the values of now."""
+        for reading in self.readings:
+            reading.quality = NONE
+            reading.read_at = 0
+        self.set_blocks(self.blocks)
+
+    def forget_bits(self, tag: int) -> None:
+        """Forget the registers of block `tag`: bits, alarms and texts. The readings stay and age.
+
+        For a program that shows bits without their age.
+        """
+        self._registers[tag] = ()
+        self._set_block_alarms(tag, [])
+
     def _plan_alarms(self) -> None:
         """For each register with alarm bits: (offset, mask, bits that are active at 0, address)."""
         for bit in self.profile.bits:
@@ -278,8 +293,11 @@ class ModbusDevice:
                     if is_same and bit.mask & active:
                         names.append(bit.name)
         if names != self._block_alarms[tag]:
-            self._block_alarms[tag] = names
-            self._alarms = [name for block_names in self._block_alarms for name in block_names]
+            self._set_block_alarms(tag, names)
+
+    def _set_block_alarms(self, tag: int, names: "list[str]") -> None:
+        self._block_alarms[tag] = names
+        self._alarms = [name for block_names in self._block_alarms for name in block_names]
 
     def block_failed(self, tag: int, now: int) -> None:
         """Count a failed poll of block `tag`. The readings stay and age."""

@@ -32,19 +32,18 @@ outbox). All pending requests are then "lost", until the port is open again (see
 """
 
 from drivers.modbus.bus_state import (
+    AFTER_REPLY,
     CLOSED,
     DECIDED,
     DEFER,
     DEFERRED,
     OPENED,
     PORT_LOST,
-    REPLIED,
     TIMED_OUT,
     WAIT_REPLY,
-    next_state,
 )
 from drivers.modbus.counters import NO_REPLY_STATUSES
-from drivers.modbus.request_sender import UART_FIFO_CHARS, RequestSender
+from drivers.modbus.request_sender import RequestSender
 from drivers.modbus.transaction import (
     AMBIGUOUS,
     BUSY,
@@ -110,8 +109,6 @@ class Bus(RequestSender):
         RequestSender.__init__(self, port, wire_time, timeout_us, flush_us, stale_us)
         self.queue_limit = queue_limit
         self._timeouts_in_row = 0
-        self._deferred_at = 0
-        self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
         self.results: list[TransactionResult] = []
 
     def submit(
@@ -126,8 +123,9 @@ class Bus(RequestSender):
         the first one; the bus does not repeat a request after an exception. Raises `EncodeError`
         for a unit that the framing cannot address.
         """
-        if not self._units[0] <= unit <= self._units[1]:
-            raise EncodeError("unit %r is not %d to %d" % ((unit,) + self._units))
+        first_unit, last_unit = self._units
+        if not first_unit <= unit <= last_unit:
+            raise EncodeError("unit %r is not %d to %d" % (unit, first_unit, last_unit))
         health = self._health.get(unit) or self.unit_health(unit)
         if health.offline:
             if not priority:
@@ -213,10 +211,6 @@ class Bus(RequestSender):
                 self._line_timer.bytes_received(now)
             if result is None:
                 self._note_part(transaction, len(data), now)
-                if client.is_deferred:
-                    self.handle(DEFER)
-                    self._deferred_at = now
-                    self.wake_at = now + self._line_timer.gap_us + self._fifo_us
             else:
                 self._bytes_since = now if client.trailing_bytes else 0
                 if self._parts.chars:
@@ -225,7 +219,10 @@ class Bus(RequestSender):
         if client.stream_error:
             self._close(now, "stream broken: " + client.stream_error)
         elif result is not None and self._transaction is None:
-            self._send(now)
+            if self._polls or self._urgent or self._recovery_probe.offline:
+                self._send(now)
+            else:
+                self.wake_at = NEVER
 
     def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
         """Handle a complete reply, valid or not."""
@@ -248,7 +245,7 @@ class Bus(RequestSender):
                 self._incremental_count = (
                     self._incremental_count + 1 if transaction.has_partial_reply else 0
                 )
-        self.state = next_state(self.state, REPLIED)
+        self.state = AFTER_REPLY[self.state]
         verdict, code, values = result
         if verdict not in _REPLY_STATUSES:
             self._retry(transaction, now)
@@ -308,7 +305,10 @@ class Bus(RequestSender):
         self, transaction: Transaction, status: str, code: int, values: "Values", now: int
     ) -> None:
         """End the transaction on the wire and store its result."""
-        self._book_time(transaction, now)
+        if transaction.is_probe:
+            self._book_time(transaction, now)
+        else:  # without a call for speed
+            self.busy_us += now - self._sent_at + self._line_timer.gap_us
         self._transaction = None
         reason = ""
         if status == GOOD:

@@ -43,6 +43,9 @@ def _build_index() -> bytes:
 
 
 _INDEX = _build_index()
+AFTER_SENT = {before: after for before, event, after in TABLE if event == SENT}
+AFTER_REPLY = {before: after for before, event, after in TABLE if event == REPLIED}
+"""The next state after the two events of each request, by state: faster than `next_state`."""
 
 
 def next_state(state: int, event: int) -> int:

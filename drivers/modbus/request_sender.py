@@ -9,7 +9,7 @@ go out first, then polls, then probes of offline units. A poll waits while a lat
 could match it.
 """
 
-from drivers.modbus.bus_state import CLOSED, SENT, WAIT_REPLY, next_state
+from drivers.modbus.bus_state import AFTER_SENT, CLOSED, DEFER, WAIT_REPLY, next_state
 from drivers.modbus.counters import BusCounters
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter, ReplyParts
 from drivers.modbus.line_timer import LineTimer
@@ -96,6 +96,8 @@ class RequestSender(BusCounters):
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
         self._timeout_at = 0
         self._parts = ReplyParts()
+        self._deferred_at = 0
+        self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
         self._incremental_count = 0
         self.wake_at = NEVER
         self.requests: list[Action] = []
@@ -190,24 +192,32 @@ class RequestSender(BusCounters):
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
-        if self._urgent:
-            if now < self._line_timer.t35_at:
-                self.wake_at = self._line_timer.t35_at
+        if self.serial:
+            if self._urgent:
+                if now < self._line_timer.t35_at:
+                    self.wake_at = self._line_timer.t35_at
+                    return
+            elif now < self._line_timer.drained_at:
+                has_pending = self._polls or self._recovery_probe.offline
+                self.wake_at = self._line_timer.drained_at if has_pending else NEVER
                 return
-        elif now < self._line_timer.drained_at:
-            has_pending = self._polls or self._recovery_probe.offline
-            self.wake_at = self._line_timer.drained_at if has_pending else NEVER
-            return
-        elif (
-            self.serial
-            and (self.client.buffer or self.client.others or self.client.lost_units)
-            and self._polls
-            and self._yield_to_master(now)
-        ):
-            return
+            elif (
+                (self.client.buffer or self.client.others or self.client.lost_units)
+                and self._polls
+                and self._yield_to_master(now)
+            ):
+                return
+        else:  # a stream is always free
+            queue = self._urgent or self._polls
+            if queue and not queue[0].not_before:  # the usual case, without a call
+                self._start_on_stream(queue.pop(0), now)
+                return
         transaction = self._next_transaction(now)
         if transaction is not None:
-            self._start_transaction(transaction, now)
+            if self.serial:
+                self._start_on_line(transaction, now)
+            else:
+                self._start_on_stream(transaction, now)
 
     def _yield_to_master(self, now: int) -> bool:
         """If another master has sent a request, wait for the reply to it.
@@ -253,10 +263,22 @@ class RequestSender(BusCounters):
         if transaction.unit in self._stale_replies.units:
             self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
 
-    def _start_transaction(self, transaction: "Transaction", now: int) -> None:
+    def _start_on_stream(self, transaction: "Transaction", now: int) -> None:
+        """Send a request on TCP: without a guard and without the time of its characters."""
+        frame = self.client.start(transaction.unit, transaction.pdu)
+        self.requests.append((self.port, "write", frame))
+        self._transaction = transaction
+        self.state = AFTER_SENT[self.state]
+        self._sent_at = now
+        health = transaction.health
+        timeout_us = health.start_probe() if transaction.is_probe else health.timeout_us
+        self.wake_at = self._timeout_at = now + timeout_us
+
+    def _start_on_line(self, transaction: "Transaction", now: int) -> None:
+        """Send a request on a serial line."""
         client = self.client
         exception_ambiguous = False
-        is_urgent = self.serial and (transaction.priority or transaction.is_probe)
+        is_urgent = transaction.priority or transaction.is_probe
         if is_urgent and (client.buffer or client.others or client.lost_units):
             self._note_other_master(now)
         if self._stale_replies.units:
@@ -268,18 +290,15 @@ class RequestSender(BusCounters):
             self._forget_arrival(now)
         if self._parts.chars:
             self._parts.clear()
-        if client.duplicate_unit and self.serial:
+        if client.duplicate_unit:
             self.unit_health(client.take_duplicate()).duplicate_seen()
         self.requests.append((self.port, "write", frame))
         self._transaction = transaction
-        self.state = next_state(self.state, SENT)
+        self.state = AFTER_SENT[self.state]
         self._sent_at = now
         self._line_timer.request_sent()
         health = transaction.health
         timeout_us = health.start_probe() if transaction.is_probe else health.timeout_us
-        if not self.serial:
-            self.wake_at = self._timeout_at = now + timeout_us
-            return
         transaction.reply_prefix = client.reply_prefix
         request_chars, reply_chars = len(frame), client.reply_length
         self._request_chars = request_chars
@@ -302,9 +321,15 @@ class RequestSender(BusCounters):
         """Record `size` bytes during a transaction that do not complete its reply."""
         self.wake_at = self._timeout_at
         transaction.has_partial_reply = True
+        if not self.serial:
+            return
         if not self._bytes_since:
             self._bytes_since = now
         self._parts.add(size, now)
+        if self.client.is_deferred:  # it can be a part of a longer frame
+            self.handle(DEFER)
+            self._deferred_at = now
+            self.wake_at = now + self._line_timer.gap_us + self._fifo_us
 
     def _next_transaction(self, now: int) -> "Transaction | None":
         """Remove the first request that can be sent; None (and a later deadline) without one."""

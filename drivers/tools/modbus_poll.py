@@ -13,6 +13,7 @@ import time
 
 from drivers.device.device import NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
+from drivers.errors import PortError
 from drivers.modbus.plan.poll_plan import ILLEGAL_DATA_CODES, PollPlan
 from drivers.modbus.transaction import TIMEOUT
 from drivers.tools.lib.arguments import (
@@ -78,6 +79,16 @@ class PollView:
         device.set_blocks(self._plan.blocks)
 
     def poll_round(self) -> None:
+        """Read every block once. Without the port all fail; the next round opens it again."""
+        try:
+            self._poll_blocks()
+        except PortError as error:
+            self._client.drop_port()
+            self.faults = [str(error)]
+            for tag in range(len(self.device.blocks)):
+                self._fail_block(tag, monotonic_us())
+
+    def _poll_blocks(self) -> None:
         """Read every block once; a rejected block changes the plan of the next round."""
         self.faults = []
         plan, device = self._plan, self.device
@@ -91,7 +102,7 @@ class PollView:
                 self.answered_count += 1
                 self._silent_before = False
                 continue
-            device.block_failed(tag, result.done_at)
+            self._fail_block(tag, result.done_at)
             is_silent = result.status == TIMEOUT
             if result.code in ILLEGAL_DATA_CODES:
                 plan.exclude(block, result.done_at)
@@ -111,9 +122,14 @@ class PollView:
         """Two blocks in a row without a reply: the unit is offline, the rest is not asked."""
         skipped = range(tag + 1, len(self.device.blocks))
         for other in skipped:
-            self.device.block_failed(other, monotonic_us())
+            self._fail_block(other, monotonic_us())
         if skipped:
             self.faults.append("unit is offline: %d more blocks not asked" % len(skipped))
+
+    def _fail_block(self, tag: int, now: int) -> None:
+        """The values stay and show their age; bits and alarms show none, so they are unknown."""
+        self.device.block_failed(tag, now)
+        self.device.forget_bits(tag)
 
     def rows(self, now: int) -> "list[dict[str, Any]]":
         """Return name, value, unit, quality and age (s) of every point."""
@@ -213,7 +229,9 @@ def _show(view: PollView, device_text: str, number: int, is_live: bool) -> None:
     states = {True: "on", False: "off", None: "unknown"}
     bits = ["%s %s" % (row["name"], states[row["on"]]) for row in view.bit_rows()]
     lines += ["bits: " + ", ".join(bits)] if bits else []
-    lines.append("alarms: " + (", ".join(view.alarms()) or "none"))
+    unread = len([1 for row in view.bit_rows() if row["alarm"] and row["on"] is None])
+    alarms = view.alarms() + (["%d not read" % unread] if unread else [])
+    lines.append("alarms: " + (", ".join(alarms) or "none"))
     lines += ["fault: " + fault for fault in view.faults]
     if is_live:
         body = "".join(line + _REST_OF_LINE + "\n" for line in lines)

@@ -16,6 +16,7 @@ import sys
 import time
 
 from drivers.device.device import ModbusDevice
+from drivers.errors import PortError
 from drivers.ports.address import modbus_framing
 from drivers.tools.lib import register_values
 from drivers.tools.lib.arguments import (
@@ -140,7 +141,8 @@ class AddressReader:
 
     def read(self, client: BlockingModbusClient) -> ReadRound:
         """Read once."""
-        words, failed = read_values(client, self._unit, self._function, self._first, self._count)
+        place_of = (self._unit, self._function, self._first, self._count)
+        words, failed = read_values(client, *place_of, self._size)
         if failed is not None:
             at = self._first + len(words)
             text = describe_result(failed)
@@ -182,6 +184,7 @@ class NameReader:
     def read(self, client: BlockingModbusClient) -> ReadRound:
         """Read the blocks of the device up to a value: a point can need others (a scale factor)."""
         device, profile = self._device, self._device.profile
+        device.forget_values()  # a value of an earlier round is none of this one
         error = ""
         for request, tag in device.poll_requests():
             result = client.request(device.unit, request)
@@ -243,7 +246,7 @@ def _read_rounds(
     number, code = 0, BAD_EXIT
     due = monotonic_us()
     while True:
-        reading = reader.read(client)
+        reading = _read_round(reader, client, arguments)
         number += 1
         code = BAD_EXIT if reading.error and code else GOOD_EXIT
         if writer is not None:
@@ -256,6 +259,22 @@ def _read_rounds(
             return code
         due = max(due + (arguments.every or 0) * MILLISECOND, monotonic_us())
         time.sleep(max(due - monotonic_us(), 0) / SECOND)
+
+
+def _read_round(
+    reader: "AddressReader | NameReader",
+    client: BlockingModbusClient,
+    arguments: argparse.Namespace,
+) -> ReadRound:
+    """Read once. A repeated read goes on without its port: each round tries to open it again."""
+    try:
+        return reader.read(client)
+    except PortError as error:
+        if arguments.every is None:
+            raise
+        client.drop_port()
+        text = str(error)
+        return ReadRound({"unit": arguments.unit, "error": text}, [], [], text)
 
 
 def _utc_text() -> str:

@@ -12,6 +12,7 @@ import contextlib
 import time
 from pathlib import Path
 
+from drivers.errors import DriverError
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     EXCEPTIONS,
@@ -42,7 +43,7 @@ from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
 
     from protocols.modbus.sniffer import SniffedFrame
 
@@ -276,18 +277,32 @@ def _open_capture(
     if name is None:
         return None
     try:
-        return PcapngWriter(stack.enter_context(Path(name).open("wb")), port_text)
+        file = Path(name).open("wb")  # noqa: SIM115  the stack closes it
+        stack.callback(_close, file)
+        return PcapngWriter(file, port_text)
     except OSError as error:
         raise UsageError("%s: %s; name a file that can be written" % (name, error.strerror))
 
 
+def _close(file: "BinaryIO") -> None:
+    """Close the capture; each frame was flushed, so a fault here is known already."""
+    with contextlib.suppress(OSError):
+        file.close()
+
+
 def _capture_frame(capture: PcapngWriter, frame: "SniffedFrame") -> None:
-    """Write a frame with its start in UTC. A missing reply has no bytes of its own."""
+    """Write a frame with its start in UTC. A missing reply has no bytes of its own.
+
+    Raises `DriverError` if the file takes no more.
+    """
     if frame.kind == UNANSWERED:
         return
     utc_us = time.time_ns() // 1000 - (monotonic_us() - frame.start)
     note = frame.kind if frame.kind in (NOISE, CRC_ERROR, UNSOLICITED) else ""
-    capture.write(frame.data, utc_us, frame.kind == REQUEST, frame.kind != NOISE, note)
+    try:
+        capture.write(frame.data, utc_us, frame.kind == REQUEST, frame.kind != NOISE, note)
+    except OSError as error:
+        raise DriverError("the capture ends after the frames so far: %s" % error.strerror)
 
 
 def _listen(

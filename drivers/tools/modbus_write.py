@@ -121,9 +121,11 @@ class ProfileWrite(WritePlan):
     def poll_blocks(self) -> None:
         """Read all blocks, because a write can need the values of other registers.
 
-        Without a reply to one block the rest is not asked.
+        Without a reply to one block the rest is not asked. A value of an earlier read does not
+        count: it can be from before the write.
         """
         self.read_fault = None
+        self.device.forget_values()
         for request, tag in self.device.poll_requests():
             fault: TransactionResult | None = self.read_fault
             if fault is not None and fault.status != EXCEPTION:

@@ -153,8 +153,10 @@ def test_without_any_output_the_exit_code_is_the_result(write: str, code: int) -
     assert (ended.returncode, ended.stderr) == (code, b"")
 
 
-def test_an_output_that_takes_nothing_is_one_line() -> None:
-    words = shlex.join([sys.executable, "-c", probe("print('x'); return 0")])
+@pytest.mark.parametrize("is_flushed", [False, True])
+def test_an_output_that_takes_nothing_is_one_line(is_flushed: bool) -> None:
+    """Also if the command itself flushes each line."""
+    words = shlex.join([sys.executable, "-c", probe(f"print('x', flush={is_flushed}); return 0")])
     buffered = {name: text for name, text in os.environ.items() if name != "PYTHONUNBUFFERED"}
     ended = subprocess.run(
         f"{words} >/dev/full", check=False, shell=True, cwd=ROOT, capture_output=True, env=buffered

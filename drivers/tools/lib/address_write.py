@@ -122,6 +122,7 @@ def parse_words(arguments: argparse.Namespace) -> "list[int]":
         return [register_values.encode_value("u16", "", mask)[0] for mask in masks]
     if function in _COIL_FUNCTIONS:
         coils = [int(parse_switch(part)) for part in text.split(",")]
+        _check_count(len(coils), pdu.MAX_WRITE_BITS)
         if function == pdu.WRITE_COIL and len(coils) > 1:
             raise UsageError("--function 5 writes one coil; 15 writes several")
         return coils
@@ -131,7 +132,14 @@ def parse_words(arguments: argparse.Namespace) -> "list[int]":
         words.extend(register_values.encode_value(arguments.type, order, part.strip()))
     if function == pdu.WRITE_SINGLE and len(words) > 1:
         raise UsageError("--function 6 writes one register, the value has %d" % len(words))
+    _check_count(len(words), pdu.MAX_READ_WRITE if function == pdu.READ_WRITE else pdu.MAX_WRITE)
     return words
+
+
+def _check_count(count: int, most: int) -> None:
+    """Check before the first request that one write takes so many values. Raises `UsageError`."""
+    if count > most:
+        raise UsageError("count %d is not 1 to %d: one request writes no more" % (count, most))
 
 
 def parse_switch(text: str) -> bool:

@@ -342,6 +342,10 @@ class BlockingModbusClient:
     def _on_closed(self) -> None:
         if self.address.kind in ("serial", "ascii"):
             raise make_error(self.address, "hung up: unplugged, or the other end was closed")
+        self.drop_port()
+
+    def drop_port(self) -> None:
+        """Close the port after a `PortError`; the next request opens it again."""
         self._close()
         self.bus.event("closed", monotonic_us())
 
@@ -358,15 +362,18 @@ class BlockingModbusClient:
 
 
 def read_values(
-    client: BlockingModbusClient, unit: int, function: int, address: int, count: int
+    client: BlockingModbusClient, unit: int, function: int, address: int, count: int, width: int = 1
 ) -> "tuple[list[int], TransactionResult | None]":
     """Read `count` registers or bits; return (values, failed result or None).
 
-    Uses several requests if necessary. Raises `EncodeError` if the last address is above 65535.
+    Uses several requests if necessary. A value has `width` registers, which come from one request:
+    else its parts could be from different moments. Raises `EncodeError` if the last address is
+    above 65535.
     """
+    most = _MAX_COUNT[function] // width * width
     found: list[int] = []
     while len(found) < count:
-        size = min(count - len(found), _MAX_COUNT[function])
+        size = min(count - len(found), most)
         result = client.request(unit, pdu.read(function, address + len(found), size))
         if result.status != GOOD:
             return found, result

@@ -51,6 +51,7 @@ class PcapngWriter:
         file.write(
             _encode_block(_INTERFACE_DESCRIPTION, struct.pack("<HHI", _LINK_TYPE, 0, 0) + options)
         )
+        file.flush()
 
     def write(
         self, payload: bytes, utc_us: int, from_master: bool, is_frame: bool, comment: str

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
-from drivers.device.device import BAD, GOOD, ModbusDevice
+from drivers.device.device import BAD, GOOD, NONE, ModbusDevice
 from drivers.device.identity import MISMATCH
 from drivers.device.profile import Bit, DeviceProfile, Point
 from drivers.errors import DriverError
@@ -151,10 +151,7 @@ class DeviceAccess:
         point = self.profile.points[index]
         self.errors = []
         for request, tag in self.device.poll_requests():
-            block = self.device.blocks[tag]
-            last = block.address + block.count
-            is_in = block.function == point.function and block.address <= point.address < last
-            if is_in or point.is_linked:
+            if self.is_block_of(point, tag) or point.is_linked:
                 self._poll_block(request, tag)
         return "; ".join(self.errors)
 
@@ -212,7 +209,18 @@ class DeviceAccess:
         """Return the good values of the last poll by name."""
         return {value.name: value.value for value in self.values() if value.quality == GOOD}
 
+    def is_block_of(self, point: Point, tag: int) -> bool:
+        """Return whether a poll reads `point` in block `tag`."""
+        block = self.device.blocks[tag]
+        last = block.address + block.count
+        is_inside = block.address <= point.address < last
+        return bool(block.function == point.function and is_inside)
+
     def _quality(self, index: int) -> str:
+        """Return the quality; a value of an earlier poll, before its block failed, is none."""
+        point, failures = self.profile.points[index], self.device.failures
+        if any(count and self.is_block_of(point, tag) for tag, count in enumerate(failures)):
+            return NONE
         quality = self.device.readings[index].quality
         return BAD if quality == GOOD and self.implausible(index) else quality
 

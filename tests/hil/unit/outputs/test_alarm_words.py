@@ -291,6 +291,23 @@ def test_a_step_test_does_not_read_devices_without_alarms(line: SiteClient) -> N
     assert test._beside == beside[:1]
 
 
+def test_a_value_of_an_earlier_poll_is_not_good(line: SiteClient) -> None:
+    """Else a step test goes on without its sensor."""
+    access = open_unit(_CDU)
+    access.poll()
+    before = access.good_values()
+    request, tag = access.device.poll_requests()[0]
+    names = {point.name for point in access.profile.points if access.is_block_of(point, tag)}
+    assert names <= before.keys()
+    line.unread = (7, request[1] << 8 | request[2])
+    access.poll()
+    assert access.errors
+    assert access.good_values().keys() == before.keys() - names
+    line.unread = None
+    access.poll()
+    assert access.good_values() == before
+
+
 @pytest.mark.parametrize("cdu", [""], indirect=True)
 @pytest.mark.parametrize("is_read", [True, False])
 def test_the_agent_does_not_start_while_an_alarm_is_on(
