@@ -30,6 +30,17 @@ _CHUNK_HASH_BYTES = 16
 _GRACE_S = 30
 
 
+def _count_hashes(release: "software_slots.Release | None") -> int:
+    """Return the number of chunks of a release."""
+    return 0 if release is None else len(release.chunk_hashes) // _CHUNK_HASH_BYTES
+
+
+def _known_hash(release: "software_slots.Release", index: int) -> bytes:
+    """Return the hash of a chunk by the manifest."""
+    at = index * _CHUNK_HASH_BYTES
+    return release.chunk_hashes[at : at + _CHUNK_HASH_BYTES]
+
+
 class SoftwareUpdate:
     """The updates of `manager`. `found_releases` and `received_chunks` come from the store."""
 
@@ -49,6 +60,10 @@ class SoftwareUpdate:
         self._own_slot = INSTALLED if running_slot is None else running_slot.slot
         if self.releases.trial is None:
             self.releases.set_running_slot(self._own_slot)
+        self._read_slot = None if running_slot is None else running_slot.read
+        self._is_counting = self._read_slot is not None and self.releases.fetching is not None
+        if self._read_slot is not None:
+            self.received_chunks = _count_hashes(self.releases.trial)
 
     def start(self, now: int) -> None:
         """Monitor a trial, if this start runs it."""
@@ -105,12 +120,12 @@ class SoftwareUpdate:
             ]
         )
         self.received_chunks = 0
+        self._is_counting = False
         self._manager.write_queue.write_records(self.releases.start_fetch(new_release), now)
 
     def chunk_count(self) -> int:
         """Return the number of chunks of the fetch."""
-        fetching = self.releases.fetching
-        return 0 if fetching is None else len(fetching.chunk_hashes) // _CHUNK_HASH_BYTES
+        return _count_hashes(self.releases.fetching)
 
     def on_chunk(self, data: bytes, now: int) -> None:
         """Store a chunk if it is the next one."""
@@ -119,24 +134,42 @@ class SoftwareUpdate:
         fetching = self.releases.fetching
         index = int.from_bytes(data[4:_HEAD_BYTES], "big")
         expected = fetching is not None and index == self.received_chunks and not self._writing
-        if fetching is None or not expected or self._manager.write_queue.is_busy():
+        is_ready = expected and not (self._is_counting or self._manager.write_queue.is_busy())
+        if fetching is None or not is_ready:
             self.discarded_chunks += 1
             return
         chunk = data[_HEAD_BYTES:]
-        known_hash = fetching.chunk_hashes[
-            index * _CHUNK_HASH_BYTES : (index + 1) * _CHUNK_HASH_BYTES
-        ]
         counter = int.from_bytes(data[:4], "big")
-        if counter != seconds_of(fetching.counter) or chunk_hash(chunk) != known_hash:
+        is_known = chunk_hash(chunk) == _known_hash(fetching, index)
+        if counter != seconds_of(fetching.counter) or not is_known:
             self.discarded_chunks += 1
             return
         self._writing = True
-        writes = [
-            (software_slots.chunk_key(fetching.slot, index * fetching.chunk_size), chunk),
-            (software_slots.CHUNKS_KEY, (index + 1).to_bytes(2, "big")),
-        ]
+        writes = [(software_slots.chunk_key(fetching.slot, index * fetching.chunk_size), chunk)]
+        if self._read_slot is None:
+            writes.append((software_slots.CHUNKS_KEY, (index + 1).to_bytes(2, "big")))
         self._manager.write_queue.write_records(writes, now)
         self._manager.write_queue.after_durable(self._on_chunk_stored, now)
+
+    def _count_chunk(self) -> None:
+        """Compare one chunk of the slot of a board with the manifest, after a restart.
+
+        A record of each chunk would wear the flash, and each of them delayed a tick. The last good
+        chunk is fetched again: the power can have failed while it was programmed.
+        """
+        from agent.remote.message.manifest import chunk_hash  # noqa: PLC0415 - see `agent.remote.module_unload`
+
+        fetching, index = self.releases.fetching, self.received_chunks
+        if fetching is not None and self._read_slot is not None and index < self.chunk_count():
+            at = index * fetching.chunk_size
+            size = min(fetching.chunk_size, fetching.size - at)
+            chunk = self._read_slot(fetching.slot, at, size)
+            if chunk_hash(chunk) == _known_hash(fetching, index):
+                self.received_chunks += 1
+                return
+        self._is_counting = False
+        self.received_chunks = max(0, self.received_chunks - 1)
+        self._manager.request_report()
 
     def _on_chunk_stored(self, now: int) -> None:
         self._writing = False
@@ -159,6 +192,9 @@ class SoftwareUpdate:
 
     def tick(self, now: int) -> None:
         """Start the trial of a complete update, and monitor it."""
+        if self._is_counting:
+            self._count_chunk()
+            return
         self._start_when_complete(now)
         if self.trial_monitor is None:
             return

@@ -35,6 +35,7 @@ class Flash:
         self.release = release
         self.slot_bytes = driver.slot_bytes  # type: ignore[attr-defined]
         self.confirmed_only = count.level >= 2  # type: ignore[attr-defined]
+        self.read_slot = driver.read_slot  # type: ignore[attr-defined]
         self.erase = driver.erase  # type: ignore[attr-defined]
         self.program = driver.program  # type: ignore[attr-defined]
         self.feed = driver.feed  # type: ignore[attr-defined]
