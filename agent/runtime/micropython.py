@@ -27,6 +27,7 @@ from drivers import errors
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from drivers.ports.micropython import uart
+from drivers.ports.micropython.board_data import with_defaults
 from drivers.ports.micropython.ffi import open_signal_file, read_signal
 from protocols.time_units import MILLISECOND
 
@@ -332,7 +333,7 @@ def _choose_confirmed(
     try:
         if store.read(DECOMMISSIONED_KEY) is not None:
             raise fault
-        config, boot = start_confirmed(store.read, lambda changed: load(changed, profiles))
+        config, boot = start_confirmed(store.read, lambda changed: load(with_defaults(changed), profiles))
     except (ConfigError, errors.PortError):
         raise fault
     print_line("%s: %s" % (path, fault))
@@ -374,7 +375,7 @@ def _choose(
 
     profiles = _profiles()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
-        return load(raw, profiles), None
+        return load(with_defaults(raw) if isinstance(raw, dict) else raw, profiles), None
     from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
     from drivers.ports.micropython.store import Store  # noqa: PLC0415
 
@@ -384,7 +385,7 @@ def _choose(
         config, boot = start_config(
             raw,
             store.read,
-            lambda changed: load(changed, profiles),
+            lambda changed: load(with_defaults(changed), profiles),
             level > 0 or getattr(flash, "confirmed_only", False),
             store.write,
         )

@@ -11,6 +11,8 @@ hash, is discarded. The unit reports the number of its chunks, and the sender co
 module is loaded with a manifest, or if the store has an update.
 """
 
+import hashlib
+
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
@@ -33,6 +35,14 @@ _GRACE_S = 30
 def _count_hashes(release: "software_slots.Release | None") -> int:
     """Return the number of chunks of a release."""
     return 0 if release is None else len(release.chunk_hashes) // _CHUNK_HASH_BYTES
+
+
+def _hash(chunk: bytes) -> bytes:
+    """Return the hash of a chunk, as `agent.remote.message.manifest.chunk_hash`.
+
+    A board drops that module after each message, and would load it again for each chunk.
+    """
+    return hashlib.sha256(chunk).digest()[:_CHUNK_HASH_BYTES]
 
 
 def _known_hash(release: "software_slots.Release", index: int) -> bytes:
@@ -129,8 +139,6 @@ class SoftwareUpdate:
 
     def on_chunk(self, data: bytes, now: int) -> None:
         """Store a chunk if it is the next one."""
-        from agent.remote.message.manifest import chunk_hash  # noqa: PLC0415 - see `agent.remote.module_unload`
-
         fetching = self.releases.fetching
         index = int.from_bytes(data[4:_HEAD_BYTES], "big")
         expected = fetching is not None and index == self.received_chunks and not self._writing
@@ -140,7 +148,7 @@ class SoftwareUpdate:
             return
         chunk = data[_HEAD_BYTES:]
         counter = int.from_bytes(data[:4], "big")
-        is_known = chunk_hash(chunk) == _known_hash(fetching, index)
+        is_known = _hash(chunk) == _known_hash(fetching, index)
         if counter != seconds_of(fetching.counter) or not is_known:
             self.discarded_chunks += 1
             return
@@ -157,14 +165,12 @@ class SoftwareUpdate:
         A record of each chunk would wear the flash, and each of them delayed a tick. The last good
         chunk is fetched again: the power can have failed while it was programmed.
         """
-        from agent.remote.message.manifest import chunk_hash  # noqa: PLC0415 - see `agent.remote.module_unload`
-
         fetching, index = self.releases.fetching, self.received_chunks
         if fetching is not None and self._read_slot is not None and index < self.chunk_count():
             at = index * fetching.chunk_size
             size = min(fetching.chunk_size, fetching.size - at)
             chunk = self._read_slot(fetching.slot, at, size)
-            if chunk_hash(chunk) == _known_hash(fetching, index):
+            if _hash(chunk) == _known_hash(fetching, index):
                 self.received_chunks += 1
                 return
         self._is_counting = False
