@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -189,6 +190,18 @@ def test_the_rp2040_image_controls_a_row() -> None:
     assert figures["overruns"] == [0, 0]
     assert (figures["wrong_programs"], figures["wrong_stop_bits"]) == (0, 0)
     assert sum(figures["erases"]) == 0
+    assert_led_shows_normal(dut.led_trace)
+
+
+def assert_led_shows_normal(trace: list[tuple[int, int]]) -> None:
+    """Check the LED: lit during the start, then a flash of 200 ms each 2.4 s."""
+    assert trace[0][0] < 100_000
+    assert trace[0][1] == 1
+    last = [at for at, level in trace if level][-3:]
+    for before, after in itertools.pairwise(last):
+        assert abs(after - before - 2_400_000) <= 50_000, trace
+    lengths = [end - at for (at, level), (end, _) in itertools.pairwise(trace[-5:]) if level]
+    assert all(abs(length - 200_000) <= 50_000 for length in lengths), trace
 
 
 @pytest.mark.soak
