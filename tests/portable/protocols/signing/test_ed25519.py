@@ -157,7 +157,7 @@ def test_constants_match_standards():
     eq(ed25519._D, -121665 * pow(121666, p - 2, p) % p)
     eq(ed25519._SQRT_MINUS_1, pow(2, (p - 1) // 4, p))
     y = 4 * pow(5, p - 2, p) % p
-    eq(ed25519.BASE, ed25519._decode(y.to_bytes(32, "little")))
+    eq(ed25519.BASE, ed25519.decode_point(y.to_bytes(32, "little")))
     primes = [n for n in range(2, 410) if not [d for d in range(2, n) if n % d == 0]]
     low = (1 << 64) - 1
     cubes = [(mod_root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
