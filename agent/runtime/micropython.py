@@ -333,7 +333,9 @@ def _choose_confirmed(
     try:
         if store.read(DECOMMISSIONED_KEY) is not None:
             raise fault
-        config, boot = start_confirmed(store.read, lambda changed: load(with_defaults(changed), profiles))
+        config, boot = start_confirmed(
+            store.read, lambda changed: load(with_defaults(changed), profiles)
+        )
     except (ConfigError, errors.PortError):
         raise fault
     print_line("%s: %s" % (path, fault))

@@ -43,7 +43,7 @@ _DIGITS = 127
 """Both numbers are below 2^253: digits of two bits, 126 to 0."""
 _DIGITS_A_STEP = 8
 _SQUARES_A_SLICE = 16
-_PART, _STEP = 0, 1
+PART, STEP = 0, 1
 """What ends: a small slice for a board, or also a step of a server."""
 
 
@@ -77,7 +77,7 @@ def _square(x: int, count: int) -> "Generator[int, None, int]":
     """Return x^(2^count), in slices."""
     for i in range(count):
         if i % _SQUARES_A_SLICE == _SQUARES_A_SLICE - 1:
-            yield _PART
+            yield PART
         x = x * x % _P
     return x
 
@@ -135,17 +135,17 @@ def encode_slices(point: "Point") -> "Generator[int, None, bytes]":
 
 def encode_point(point: "Point") -> bytes:
     """Encode a point in one call: 32 bytes."""
-    encoded: bytes = _complete(encode_slices(point))
+    encoded: bytes = complete(encode_slices(point))
     return encoded
 
 
 def decode_point(data: bytes) -> "Point | None":
     """Decode a point in one call; None if it is not canonical or not on the curve."""
-    point: Point | None = _complete(_decode(data))
+    point: Point | None = complete(_decode(data))
     return point
 
 
-def _complete(slices: "Generator[int, None, Any]") -> "Any":
+def complete(slices: "Generator[int, None, Any]") -> "Any":
     """Do all slices; return the result."""
     while True:
         try:
@@ -191,7 +191,7 @@ class Verification:
         if self.valid is not None:
             return
         try:
-            while next(self._work) == _PART and not is_small:
+            while next(self._work) == PART and not is_small:
                 pass
         except StopIteration as end:
             self.valid = end.value
@@ -202,28 +202,28 @@ class Verification:
         is_complete = False
         while not is_complete:
             for _ in sha.block_slices():
-                yield _PART
+                yield PART
             is_complete = sha.is_complete()
-            yield _STEP
+            yield STEP
         k = from_little_endian(sha.digest()) % ORDER
         key = yield from _decode(self._public)
         if key is None or _has_small_order(key):
             return False
-        yield _STEP
+        yield STEP
         x, y, z, t = key
         table: list[Point] = []
         yield from _fill_table(table, (_P - x, y, z, _P - t))
-        yield _STEP
+        yield STEP
         point: Point = IDENTITY
         for count in range(_DIGITS):
             if count:
-                yield _PART if count % _DIGITS_A_STEP else _STEP
+                yield PART if count % _DIGITS_A_STEP else STEP
             shift = 2 * (_DIGITS - 1 - count)
             point = double_point(double_point(point))
             index = (self._s >> shift & 3) << 2 | k >> shift & 3
             if index:
                 point = add_points(point, table[index])
-        yield _STEP
+        yield STEP
         return (yield from encode_slices(point)) == self._r
 
 
@@ -239,7 +239,7 @@ def _fill_table(table: "list[Point]", minus_key: "Point") -> "Generator[int, Non
                 point = IDENTITY
             table.append(point)
             if j == 1:
-                yield _PART
+                yield PART
 
 
 def _has_small_order(point: "Point") -> bool:
