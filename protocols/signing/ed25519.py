@@ -147,11 +147,11 @@ def decode_point(data: bytes) -> "Point | None":
 
 def complete(slices: "Generator[int, None, Any]") -> "Any":
     """Do all slices; return the result."""
-    while True:
-        try:
+    try:
+        while True:
             next(slices)
-        except StopIteration as end:
-            return end.value
+    except StopIteration as end:
+        return end.value
 
 
 def from_little_endian(data: bytes) -> int:

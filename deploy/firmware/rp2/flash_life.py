@@ -28,7 +28,7 @@ _DAY_S, _DAYS_A_YEAR = 86_400, 365.25
 
 def log_life_years(board: Rp2Board, section: dict[str, Any]) -> float:
     """Return the years until the most worn block has its endurance; `section`: `log`."""
-    settings = {**log_defaults(board.name), **section}
+    settings: dict[str, int] = {**log_defaults(board.name), **section}
     blocks = board.files_kib * 1024 // BLOCK - _SUPERBLOCKS
     free = max(1, blocks - settings["bytes"] // BLOCK)
     erases = _DAY_S / settings["at_risk_s"] * _ERASES_A_WRITE / free * _UNEVEN

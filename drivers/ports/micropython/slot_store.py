@@ -5,10 +5,10 @@ Thus a chunk of an update is written directly to its final position, without a s
 file. All other records are files (see `drivers.ports.micropython.store`).
 
 A write is done in slices, one per loop step: the erase of a sector, the programming of a page, or
-one of the steps of a file. A slice waits for its gap (`agent.runtime.flash_gap`). A sector is erased
-before its first byte; therefore chunks must come in order from 0 on. After a power cut a chunk is
-written again: the same bytes over the same bytes. Does not read a slot back: each start checks the
-hash of the whole slot.
+one of the steps of a file. A slice waits for its gap (`agent.runtime.flash_gap`). A sector is
+erased before its first byte; therefore chunks must come in order from 0 on. After a power cut a
+chunk is written again: the same bytes over the same bytes. Does not read a slot back: each start
+checks the hash of the whole slot.
 
 The start-up code of the board provides `SlotFlash`. The running slot is never written.
 """
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     class SlotFlash(Protocol):
         """Slots of `slot_bytes` bytes each; `slot` (0 a, 1 b) is the running one, with `release`.
 
-        The start-up code reads the record in `folder`. `read_slot` returns a part of a slot. `erase` erases
-        one sector of `sector_bytes` bytes; it and `program` raise OSError. `start_notes`: names and texts.
+        The start-up code reads the record in `folder`. `read_slot` returns a part of a slot. `erase`
+        erases one sector of `sector_bytes` bytes; it and `program` raise OSError. `start_notes`:
+        names and texts.
         """
 
         folder: str
@@ -52,7 +53,7 @@ _PROGRAM_US, _ERASE_US, _FILE_US = 4_000, 50_000, 60_000
 
 
 class SlotStorePort(StorePort):
-    """The store of a board with slots. `gap(need)` returns whether a slice of `need` µs can begin."""
+    """The store of a board with slots. `gap(need)`: whether a slice of `need` µs can begin."""
 
     def __init__(
         self,
