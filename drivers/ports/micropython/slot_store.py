@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     class SlotFlash(Protocol):
         """Slots of `slot_bytes` bytes each; `slot` (0 a, 1 b) is the running one, with `release`.
 
-        The start-up code reads the record in `folder`. `read_slot` returns a part of a slot. `erase`
-        erases one sector of `sector_bytes` bytes; it and `program` raise OSError. `start_notes`:
-        names and texts.
+        The start-up code reads the record in `folder`. `read_slot` returns a part of a slot.
+        `erase` erases one sector of `sector_bytes` bytes; it and `program` raise OSError.
+        `start_notes`: names and texts.
         """
 
         folder: str
