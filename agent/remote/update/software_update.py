@@ -157,7 +157,9 @@ class SoftwareUpdate:
         if self._read_slot is None:
             writes.append((software_slots.CHUNKS_KEY, (index + 1).to_bytes(2, "big")))
         self._manager.write_queue.write_records(writes, now)
-        self._manager.write_queue.after_durable(self._on_chunk_stored, now)
+        self._manager.write_queue.after_durable(
+            lambda then: self._on_chunk_stored(fetching, then), now
+        )
 
     def _count_chunk(self) -> None:
         """Compare one chunk of the slot of a board with the manifest, after a restart.
@@ -177,8 +179,11 @@ class SoftwareUpdate:
         self.received_chunks = max(0, self.received_chunks - 1)
         self._manager.request_report()
 
-    def _on_chunk_stored(self, now: int) -> None:
+    def _on_chunk_stored(self, fetching: "software_slots.Release", now: int) -> None:
+        """Count a chunk. Another update can have been taken while it was stored."""
         self._writing = False
+        if fetching is not self.releases.fetching:
+            return
         self.received_chunks += 1
         self._manager.request_report()
         self._start_when_complete(now)
