@@ -26,6 +26,8 @@ _SHORT_US = 10 * MILLISECOND
 _HOLD_US, _FREE_US = 150 * MILLISECOND, 150 * MILLISECOND
 _STEP_US = 10 * MILLISECOND
 _LONGEST_US = 2 * SECOND
+_STOPPED_US = 200 * MILLISECOND
+"""If a tick is later than this, the agent has ended; its records must not wait."""
 _SILENT_US = 20 * MILLISECOND
 """A burst of a receiver has ended after this time without a byte."""
 _JITTER_US = 10 * MILLISECOND
@@ -58,6 +60,8 @@ class FlashGap:
     def is_open(self, now: int, need: int) -> bool:
         """Return whether a slice of `need` µs can begin."""
         due = self._agent.ticks.due
+        if now - due > _STOPPED_US:
+            return True
         if need < _SHORT_US:
             return bool(due - now >= need)
         if self._since < 0:

@@ -123,3 +123,10 @@ def test_a_slice_waits_for_the_burst_of_the_receiver():
     eq(gap.is_open(3_080 * MS, ERASE), True)
     eq(gap.is_open(3_091 * MS, ERASE), False)  # the next burst is due at 3150, 10 ms of jitter
     eq(first_gap(gap, 3_092 * MS, ERASE, 4_000 * MS), 3_160 * MS)  # it did not come
+
+
+def test_records_are_written_when_the_agent_has_stopped():
+    """No tick runs at the end of the loop; a restart must not wait for a gap."""
+    gap = FlashGap(Row())
+    eq([gap.is_open(290 * MS, ERASE), gap.is_open(290 * MS, 4 * MS)], [False, False])
+    eq([gap.is_open(301 * MS, ERASE), gap.is_open(301 * MS, 4 * MS)], [True, True])
