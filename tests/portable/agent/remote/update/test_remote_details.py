@@ -3,6 +3,8 @@
 outputs.
 """
 
+import sys
+
 from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.remote.capture import PortCapture
@@ -12,6 +14,7 @@ from agent.remote.storage.config_slots import ConfigSlots, load_slots
 from agent.remote.update.output_oscillation import OutputOscillation
 from agent.remote.update.software_update import SoftwareUpdate
 from protocols.signed_message import COMMAND
+from protocols.signing.ed25519 import Verification
 from protocols.time_units import NEVER, SECOND
 from tests.portable.agent.remote.message.test_verifier import command, refusal, unsigned
 from tests.portable.agent.remote.test_signed_reports import ReportRig, keyed_store
@@ -277,3 +280,18 @@ def test_a_software_that_is_rolled_back_has_an_entry_with_its_time():
     eq(manager.entries, [([], "rolled back", 0, "why", 7)])
     eq((manager.requests, manager.restarts), ([(["why"], 7)], [7]))
     eq(manager.trial_monitor, None)
+
+
+def test_a_board_leaves_the_curve_of_a_key_to_the_tools():
+    """The check takes long on a board; no signature is valid under such a key."""
+    raw = remote_config()
+    raw["remote"]["keys"][1]["public"] = "01" + "00" * 31
+    sys.modules["_board_data"] = sys
+    try:
+        load(raw, profiles())
+    finally:
+        del sys.modules["_board_data"]
+    check = Verification(bytes.fromhex(raw["remote"]["keys"][1]["public"]), b"", b"\1" + bytes(63))
+    while check.valid is None:
+        check.step()
+    eq(check.valid, False)
