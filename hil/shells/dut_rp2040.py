@@ -59,7 +59,7 @@ _CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _FIGURES, _PIN_OUTPUT = b"c", b"u", b"r",
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
 _STATUS_HEAD = STATUS_FILE.encode() + b"\0"
-_LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit )[^\n]*\n")
+_LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit |fault )[^\n]*\n")
 """A line of the start-up or of the agent, beside the status."""
 _folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {}
 """The flash of each run, by the identity of its configuration: it stays over a power cut."""

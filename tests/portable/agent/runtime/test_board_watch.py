@@ -51,7 +51,7 @@ def test_start_up_code_of_an_earlier_firmware_gets_no_calls():
     eq(BoardWatch(None, SteppedAgent(), BootLoop(None)).check(0), False)
 
 
-class Supervisor:
+class StateSupervisor:
     state = "normal"
 
 
@@ -68,7 +68,7 @@ class LedBoard:
 def count_flashes(state):
     """Return the number of flashes in each of two periods, as a person sees them."""
     board, agent = LedBoard(), SteppedAgent()
-    agent.supervisor = Supervisor()
+    agent.supervisor = StateSupervisor()
     agent.supervisor.state = state
     watch = BoardWatch(board, agent, BootLoop(None))
     counts = []

@@ -11,19 +11,19 @@ from tests.portable.support.check import eq
 ERASE = 50 * MS
 
 
-class Ticks:
+class GapTicks:
     due = 100 * MS
 
 
-class Clock:
+class GapClock:
     offset = None
 
 
-class Row:
+class GapAgent:
     """The parts of an agent that a gap depends on."""
 
     def __init__(self, buses=()):
-        self.ticks, self.clock, self.fieldbus = Ticks(), Clock(), self
+        self.ticks, self.clock, self.fieldbus = GapTicks(), GapClock(), self
         self.buses = buses
         self.listener = None
 
@@ -42,7 +42,7 @@ def first_gap(gap, start, need=ERASE, end=3_000 * MS, row=None):
 
 
 def test_a_slice_ends_before_the_next_tick():
-    row = Row()
+    row = GapAgent()
     gap = FlashGap(row)
     eq(gap.is_open(50 * MS, ERASE), True)
     eq(gap.is_open(51 * MS, ERASE), False)
@@ -52,7 +52,7 @@ def test_a_slice_ends_before_the_next_tick():
 
 
 def test_no_slice_over_the_pulse_of_a_second():
-    row = Row()
+    row = GapAgent()
     row.ticks.due, row.clock.offset = 1_000 * MS, 40 * MS
     gap = FlashGap(row)
     eq(gap.is_open(909 * MS, ERASE), True)
@@ -62,7 +62,7 @@ def test_no_slice_over_the_pulse_of_a_second():
 
 def test_polls_wait_for_the_slice_and_the_slice_for_the_reply():
     bus = make_bus()
-    row = Row([bus])
+    row = GapAgent([bus])
     gap = FlashGap(row)
     bus.submit(5, READ, 1)
     bus.submit(5, READ, 2)
@@ -78,7 +78,7 @@ def test_polls_wait_for_the_slice_and_the_slice_for_the_reply():
 
 def test_a_write_goes_out_while_polls_wait():
     bus = make_bus()
-    gap = FlashGap(Row([bus]))
+    gap = FlashGap(GapAgent([bus]))
     bus.submit(5, READ, 1)
     eq(gap.is_open(60 * MS, ERASE), False)
     bus.submit(5, b"\x06\0\1\0\2", 2, 1)
@@ -90,7 +90,7 @@ def test_a_write_goes_out_while_polls_wait():
 def test_polls_are_free_after_a_while():
     """A receiver that is never silent must not stop the polls."""
     bus = make_bus()
-    row = Row([bus])
+    row = GapAgent([bus])
     gap = FlashGap(row)
     sent, asked = 0, 0
     for now in range(10 * MS, 2_010 * MS, MS):
@@ -111,7 +111,7 @@ def test_polls_are_free_after_a_while():
 
 
 def test_a_slice_waits_for_the_burst_of_the_receiver():
-    row = Row()
+    row = GapAgent()
     gap = FlashGap(row)
     for second in (0, 1_000, 2_000):
         for at in range(150, 230, 10):
@@ -127,6 +127,6 @@ def test_a_slice_waits_for_the_burst_of_the_receiver():
 
 def test_records_are_written_when_the_agent_has_stopped():
     """No tick runs at the end of the loop; a restart must not wait for a gap."""
-    gap = FlashGap(Row())
+    gap = FlashGap(GapAgent())
     eq([gap.is_open(290 * MS, ERASE), gap.is_open(290 * MS, 4 * MS)], [False, False])
     eq([gap.is_open(301 * MS, ERASE), gap.is_open(301 * MS, 4 * MS)], [True, True])
