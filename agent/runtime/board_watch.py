@@ -1,25 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the runtime does for the supervisor of a board: the watchdog, and the report of a calm run.
+"""What the runtime does for a board: watchdog, report of a calm run, LED with the unit state.
 
-Does not start the watchdog; the supervisor does (deploy/firmware/supervisor).
+Does not start the watchdog and does not light the LED before the agent runs; the supervisor does
+(deploy/firmware/supervisor).
+
+The LED shows the unit state by short flashes and a pause: one is normal, two degraded, three safe,
+four stopped.
 """
 
 from agent.runtime.boot_loop import CALM_US
+from protocols.time_units import MILLISECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.runtime.boot_loop import BootLoop
 
+_LED_STEP_US = 200 * MILLISECOND
+"""Length of a flash, and of the dark time after it."""
+_LED_STEPS = 12
+_FLASHES = {"normal": 1, "degraded": 2, "safe": 3, "stopped": 4}
+
 
 class BoardWatch:
     """Services the watchdog of a board in each control cycle, and reports a calm run.
 
-    The agent runs without it; a start-up code without `feed` or `mark_calm` gets no calls.
+    The agent runs without it; a start-up code without `feed`, `mark_calm` or `set_led` gets no
+    calls.
     """
 
     def __init__(self, flash: object, agent: object, boot_loop: "BootLoop") -> None:
         self._feed = getattr(flash, "feed", None)
         self._mark_calm = getattr(flash, "mark_calm", None)
+        self._set_led = getattr(flash, "set_led", None)
+        self._is_lit: object = None
         self._agent = agent
         self._boot_loop = boot_loop
         self._last_step: object = -1
@@ -31,9 +44,21 @@ class BoardWatch:
         if self._feed is not None and step != self._last_step:
             self._last_step = step
             self._feed()
+        if self._set_led is not None:
+            self._show_state(now)
         if self._began is None:
             self._began = now
         if self._mark_calm is not None and now - self._began >= CALM_US:
             self._mark_calm()
             self._mark_calm = None
         return self._boot_loop.check(now)
+
+    def _show_state(self, now: int) -> None:
+        """Switch the LED."""
+        step = now // _LED_STEP_US % _LED_STEPS
+        supervisor = getattr(self._agent, "supervisor", None)
+        flashes = _FLASHES.get(getattr(supervisor, "state", ""), 0)
+        is_lit = step % 2 == 0 and step < 2 * flashes
+        if is_lit != self._is_lit:
+            self._is_lit = is_lit
+            self._set_led(is_lit)  # type: ignore[misc]

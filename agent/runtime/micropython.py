@@ -20,12 +20,14 @@ from agent.port_numbers import CONSOLE
 from agent.runtime.board_watch import BoardWatch
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
+from agent.runtime.flash_gap import FlashGap
 from agent.runtime.io_loop import LEAVE_BOOT_LOOP, RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
 from drivers import errors
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as micropython_store
 from drivers.ports.micropython import uart
+from drivers.ports.micropython.board_data import with_defaults
 from drivers.ports.micropython.ffi import open_signal_file, read_signal
 from protocols.time_units import MILLISECOND
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from agent.core.config_records import Config
     from agent.remote.storage.boot_state import BootState
+    from agent.remote.storage.running_slot import RunningSlot
     from agent.runtime.loop_interfaces import AgentInterface
     from drivers.ports.address import Address
     from drivers.ports.base import Opener, Port, Wake
@@ -289,7 +292,7 @@ def _run_once(path: str, flash: "SlotFlash | None", restarts: int, boot_loop: Bo
     del text, raw, config
     openers = _openers()
     if flash is not None:
-        openers["store"] = _slot_opener(flash)
+        openers["store"] = _slot_opener(flash, agent)
     watch = BoardWatch(flash, agent, boot_loop)
     code = run(agent, lambda: watch.check(monotonic()), openers, console=CONSOLE, start=agent.start)
     return code if code in (RESTART, LEAVE_BOOT_LOOP) else 0
@@ -323,7 +326,6 @@ def _choose_confirmed(
         raise fault
     from agent.config.load import load  # noqa: PLC0415 - rare, as the others
     from agent.core.errors import ConfigError  # noqa: PLC0415
-    from agent.remote.storage.running_slot import RunningSlot  # noqa: PLC0415
     from agent.remote.update.boot import DECOMMISSIONED_KEY, start_confirmed  # noqa: PLC0415
 
     store = micropython_store.Store(parse_address("store:" + flash.folder))
@@ -331,23 +333,37 @@ def _choose_confirmed(
     try:
         if store.read(DECOMMISSIONED_KEY) is not None:
             raise fault
-        config, boot = start_confirmed(store.read, lambda changed: load(changed, profiles))
+        config, boot = start_confirmed(
+            store.read, lambda changed: load(with_defaults(changed), profiles)
+        )
     except (ConfigError, errors.PortError):
         raise fault
     print_line("%s: %s" % (path, fault))
     print_line("coldloop agent: running the confirmed configuration in " + flash.folder)
-    boot.limit_to_board(RunningSlot(flash.slot, flash.release, flash.slot_bytes))
+    boot.limit_to_board(_running_slot(flash))
     return config, boot
 
 
-def _slot_opener(flash: "SlotFlash") -> "Opener":
+def _running_slot(flash: "SlotFlash") -> "RunningSlot":
+    """Return the slot that runs, for updates."""
+    from agent.remote.storage.running_slot import RunningSlot  # noqa: PLC0415 - units with updates
+
+    read = getattr(flash, "read_slot", None)  # an older firmware has none
+    return RunningSlot(flash.slot, flash.release, flash.slot_bytes, read)
+
+
+def _slot_opener(flash: "SlotFlash", agent: "Any") -> "Opener":
     """Return the opener of stores on a board with slots."""
+    gap = FlashGap(agent) if hasattr(agent, "add_port_listener") else None  # a pair has none
+
+    def is_open(need: int) -> bool:
+        return gap is None or gap.is_open(monotonic(), need)
 
     def open_slotted(address: "Address", wake: "Wake") -> "Port":
         from drivers.ports.micropython.slot_store import SlotStorePort  # noqa: PLC0415 - few have them
 
         micropython_store.check_folder(address)
-        return SlotStorePort(address, wake, flash)
+        return SlotStorePort(address, wake, flash, is_open)
 
     return open_slotted
 
@@ -361,8 +377,7 @@ def _choose(
 
     profiles = _profiles()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
-        return load(raw, profiles), None
-    from agent.remote.storage.running_slot import RunningSlot  # noqa: PLC0415
+        return load(with_defaults(raw) if isinstance(raw, dict) else raw, profiles), None
     from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
     from drivers.ports.micropython.store import Store  # noqa: PLC0415
 
@@ -372,7 +387,7 @@ def _choose(
         config, boot = start_config(
             raw,
             store.read,
-            lambda changed: load(changed, profiles),
+            lambda changed: load(with_defaults(changed), profiles),
             level > 0 or getattr(flash, "confirmed_only", False),
             store.write,
         )
@@ -380,10 +395,8 @@ def _choose(
         from agent.remote.decommission import erase_unit  # noqa: PLC0415 - once in a unit's life
 
         raise ConfigError(erase_unit(path, raw, store.read))
-    running_slot: RunningSlot | None = None
-    if flash is not None and address.path == flash.folder:
-        running_slot = RunningSlot(flash.slot, flash.release, flash.slot_bytes)
-    boot.limit_to_board(running_slot)
+    has_slots = flash is not None and address.path == flash.folder
+    boot.limit_to_board(_running_slot(flash) if has_slots else None)  # type: ignore[arg-type]
     return config, boot
 
 

@@ -11,6 +11,7 @@ from deploy.firmware.boards import QEMU_BOARDS
 from deploy.firmware.config_file import read_config
 from deploy.firmware.memory_layout import read_header
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
+from deploy.firmware.rp2.flash_life import log_life_years
 from deploy.firmware.supervisor.release_keys import add_arguments, read_signing
 from drivers.tools.terminal.activity_line import ActivityLine
 
@@ -55,6 +56,9 @@ def _build(arguments: argparse.Namespace) -> dict[str, object]:
             arguments.out,
             Rp2Options(config, arguments.release, read_signing(arguments)),
         )
+        if config is not None and "log" in json.loads(config):
+            years = log_life_years(RP2_BOARDS[arguments.board], json.loads(config)["log"])
+            record["log_life_years"] = round(years, 1)
     else:
         board = QEMU_BOARDS[arguments.board]
         signing = read_signing(arguments)

@@ -187,6 +187,18 @@ class RequestSender(BusCounters):
         if self._request_queue.hold_urgent(held) and self.state != CLOSED:
             self.wake_at = min(self.wake_at, now)
 
+    def hold_polls(self, until: int) -> None:
+        """Keep polls back until `until`; writes and stops go on. The next byte ends it."""
+        if self.state != CLOSED:
+            self._line_timer.hold_polls(max(until, self._line_timer.drained_at))
+
+    def is_at_rest(self, now: int) -> bool:
+        """Return whether no request is on the wire, and no write waits; a closed port rests."""
+        if self.state == CLOSED:
+            return True
+        is_idle = self.state < WAIT_REPLY and now >= self._line_timer.t35_at
+        return is_idle and not self._urgent
+
     def _send(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
         if self.state == CLOSED:

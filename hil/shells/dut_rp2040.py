@@ -49,17 +49,17 @@ _NO_UART = "uart:99"
 """A UART that no board has: the status goes to the console alone."""
 _STORE = "store:/flash/store"
 """The folder that the start of a board makes (deploy/firmware/rp2/_start.py)."""
-_PULSE_PIN = 15
-"""Pin of the pulse (deploy/firmware/board_files/rp2040.toml)."""
+_PULSE_PIN, LED_PIN = 15, 25
+"""Pins of the pulse and of the LED (deploy/firmware/board_files/rp2040.toml)."""
 _POWER_ON, _RUN_UNTIL, _ADD_UART = b"1", b"R", b"L"
 _TYPE_TEXT, _UART_INPUT, _SET_PIN, _READ_FIGURES = b"T", b"U", b"G", b"S"
 """Kinds of requests to the emulator (deploy/firmware/rp2/emulator/main.mjs)."""
-_CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _FIGURES = b"c", b"u", b"r", b"s"
+_CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _FIGURES, _PIN_OUTPUT = b"c", b"u", b"r", b"s", b"g"
 """Kinds of its outputs."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
 _STATUS_HEAD = STATUS_FILE.encode() + b"\0"
-_LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit )[^\n]*\n")
+_LINE = re.compile(rb"(?:coldloop: |port \d+: |alarm |unit |fault )[^\n]*\n")
 """A line of the start-up or of the agent, beside the status."""
 _folders: dict[int, tuple[dict[str, Any], tempfile.TemporaryDirectory[str]]] = {}
 """The flash of each run, by the identity of its configuration: it stays over a power cut."""
@@ -114,6 +114,8 @@ class Rp2040Dut:
         self.figures: dict[str, Any] = {}
         self.first_output_us: int | None = None
         """Time from power on to the first byte on the field bus."""
+        self.led_trace: list[tuple[int, int]] = []
+        """Changes of the LED: time since power on in us (one slice late at most), level."""
 
     def _first_start(self) -> None:
         """Do what a factory does: start once, so that the board formats its storage."""
@@ -206,6 +208,8 @@ class Rp2040Dut:
                 actions.append((port, "write", before + data))
             elif kind == _CONSOLE_OUTPUT:
                 actions += self._on_console(data)
+            elif kind == _PIN_OUTPUT and number == LED_PIN and data[0] < 2:
+                self.led_trace.append((now - self._origin_us, data[0]))
             elif kind == _RESET:
                 actions.append((CONSOLE, "write", b"the board was reset, reason %d" % number))
         return actions

@@ -11,6 +11,8 @@ hash, is discarded. The unit reports the number of its chunks, and the sender co
 module is loaded with a manifest, or if the store has an update.
 """
 
+import hashlib
+
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
@@ -28,6 +30,25 @@ if TYPE_CHECKING:
 _HEAD_BYTES = 6
 _CHUNK_HASH_BYTES = 16
 _GRACE_S = 30
+
+
+def _count_hashes(release: "software_slots.Release | None") -> int:
+    """Return the number of chunks of a release."""
+    return 0 if release is None else len(release.chunk_hashes) // _CHUNK_HASH_BYTES
+
+
+def _hash(chunk: bytes) -> bytes:
+    """Return the hash of a chunk, as `agent.remote.message.manifest.chunk_hash`.
+
+    A board drops that module after each message, and would load it again for each chunk.
+    """
+    return hashlib.sha256(chunk).digest()[:_CHUNK_HASH_BYTES]
+
+
+def _known_hash(release: "software_slots.Release", index: int) -> bytes:
+    """Return the hash of a chunk by the manifest."""
+    at = index * _CHUNK_HASH_BYTES
+    return release.chunk_hashes[at : at + _CHUNK_HASH_BYTES]
 
 
 class SoftwareUpdate:
@@ -49,6 +70,10 @@ class SoftwareUpdate:
         self._own_slot = INSTALLED if running_slot is None else running_slot.slot
         if self.releases.trial is None:
             self.releases.set_running_slot(self._own_slot)
+        self._read_slot = None if running_slot is None else running_slot.read
+        self._is_counting = self._read_slot is not None and self.releases.fetching is not None
+        if self._read_slot is not None:
+            self.received_chunks = _count_hashes(self.releases.trial)
 
     def start(self, now: int) -> None:
         """Monitor a trial, if this start runs it."""
@@ -105,41 +130,60 @@ class SoftwareUpdate:
             ]
         )
         self.received_chunks = 0
+        self._is_counting = False
         self._manager.write_queue.write_records(self.releases.start_fetch(new_release), now)
 
     def chunk_count(self) -> int:
         """Return the number of chunks of the fetch."""
-        fetching = self.releases.fetching
-        return 0 if fetching is None else len(fetching.chunk_hashes) // _CHUNK_HASH_BYTES
+        return _count_hashes(self.releases.fetching)
 
     def on_chunk(self, data: bytes, now: int) -> None:
         """Store a chunk if it is the next one."""
-        from agent.remote.message.manifest import chunk_hash  # noqa: PLC0415 - see `agent.remote.module_unload`
-
         fetching = self.releases.fetching
         index = int.from_bytes(data[4:_HEAD_BYTES], "big")
         expected = fetching is not None and index == self.received_chunks and not self._writing
-        if fetching is None or not expected or self._manager.write_queue.is_busy():
+        is_ready = expected and not (self._is_counting or self._manager.write_queue.is_busy())
+        if fetching is None or not is_ready:
             self.discarded_chunks += 1
             return
         chunk = data[_HEAD_BYTES:]
-        known_hash = fetching.chunk_hashes[
-            index * _CHUNK_HASH_BYTES : (index + 1) * _CHUNK_HASH_BYTES
-        ]
         counter = int.from_bytes(data[:4], "big")
-        if counter != seconds_of(fetching.counter) or chunk_hash(chunk) != known_hash:
+        is_known = _hash(chunk) == _known_hash(fetching, index)
+        if counter != seconds_of(fetching.counter) or not is_known:
             self.discarded_chunks += 1
             return
         self._writing = True
-        writes = [
-            (software_slots.chunk_key(fetching.slot, index * fetching.chunk_size), chunk),
-            (software_slots.CHUNKS_KEY, (index + 1).to_bytes(2, "big")),
-        ]
+        writes = [(software_slots.chunk_key(fetching.slot, index * fetching.chunk_size), chunk)]
+        if self._read_slot is None:
+            writes.append((software_slots.CHUNKS_KEY, (index + 1).to_bytes(2, "big")))
         self._manager.write_queue.write_records(writes, now)
-        self._manager.write_queue.after_durable(self._on_chunk_stored, now)
+        self._manager.write_queue.after_durable(
+            lambda then: self._on_chunk_stored(fetching, then), now
+        )
 
-    def _on_chunk_stored(self, now: int) -> None:
+    def _count_chunk(self) -> None:
+        """Compare one chunk of the slot of a board with the manifest, after a restart.
+
+        A record of each chunk would wear the flash, and each of them delayed a tick. The last good
+        chunk is fetched again: the power can have failed while it was programmed.
+        """
+        fetching, index = self.releases.fetching, self.received_chunks
+        if fetching is not None and self._read_slot is not None and index < self.chunk_count():
+            at = index * fetching.chunk_size
+            size = min(fetching.chunk_size, fetching.size - at)
+            chunk = self._read_slot(fetching.slot, at, size)
+            if _hash(chunk) == _known_hash(fetching, index):
+                self.received_chunks += 1
+                return
+        self._is_counting = False
+        self.received_chunks = max(0, self.received_chunks - 1)
+        self._manager.request_report()
+
+    def _on_chunk_stored(self, fetching: "software_slots.Release", now: int) -> None:
+        """Count a chunk. Another update can have been taken while it was stored."""
         self._writing = False
+        if fetching is not self.releases.fetching:
+            return
         self.received_chunks += 1
         self._manager.request_report()
         self._start_when_complete(now)
@@ -159,6 +203,9 @@ class SoftwareUpdate:
 
     def tick(self, now: int) -> None:
         """Start the trial of a complete update, and monitor it."""
+        if self._is_counting:
+            self._count_chunk()
+            return
         self._start_when_complete(now)
         if self.trial_monitor is None:
             return

@@ -2,7 +2,7 @@
 """Descriptions of boards, one TOML file a board: pins, UARTs, buffers, flash, watchdog.
 
 A new board needs a file here and entries of its build; see docs/engineer/firmware.md. The firmware
-freezes `UARTS` and `PINS` of its board as `_board_data`; the ports of the agent read it
+freezes `UARTS`, `PINS` and `LOG` of its board as `_board_data`; the ports of the agent read it
 (drivers/ports/micropython/board_data.py). The tests compare the pins with the tables of the chips
 in the source of MicroPython.
 """
@@ -32,4 +32,11 @@ def board_module(name: str) -> bytes:
         uart["number"]: {key: uart[key] for key in _UART_KEYS if key in uart}
         for uart in data["uart"]
     }
-    return f"UARTS = {uarts!r}\nPINS = {data['pins']!r}\n".encode()
+    lines = [f"UARTS = {uarts!r}", f"PINS = {data['pins']!r}", f"LOG = {log_defaults(name)!r}"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def log_defaults(name: str) -> dict[str, int]:
+    """Return the defaults of the section `log` on a board; empty: those of a server."""
+    defaults: dict[str, int] = load(name).get("log", {})
+    return defaults

@@ -9,7 +9,7 @@ An erase or a program stops the interrupts; one call erases 4 KiB or programs at
 
 import os
 
-import _board_data  # type: ignore[import-not-found] # noqa: F401 - loaded for the ports
+import _board_data  # type: ignore[import-not-found]
 import _keys  # type: ignore[import-not-found]
 import _layout  # type: ignore[import-not-found]
 import _runner  # type: ignore[import-not-found]
@@ -38,6 +38,8 @@ class Rp2Hardware:
         self.is_power_on = machine.reset_cause() == machine.PWRON_RESET
         self.cause = "power on" if self.is_power_on else "watchdog or requested"
         self._watchdog: object = None
+        led = _board_data.PINS.get("led")
+        self._led = None if led is None else machine.Pin(led, machine.Pin.OUT, value=1)
         before_files = 2 * _layout.SLOT_BYTES + _layout.BACKUP_BYTES
         self._flash = rp2.Flash(start=0, len=before_files)
         self._files = rp2.Flash(start=before_files)
@@ -52,6 +54,11 @@ class Rp2Hardware:
     def log(self, text: str) -> None:
         """Print a line on the console."""
         print("coldloop: " + text)
+
+    def set_led(self, is_lit: bool) -> None:
+        """Switch the LED of the board; it is lit from the start on."""
+        if self._led is not None:
+            self._led.value(is_lit)
 
     def start_watchdog(self) -> None:
         """Start the watchdog."""

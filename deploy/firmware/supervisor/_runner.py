@@ -24,7 +24,8 @@ class Flash:
     """The flash with the slots, for the agent. `driver` is the board.
 
     `confirmed_only`: a configuration on trial ends. `feed` services the watchdog; `mark_calm` ends
-    the count of failed starts and the reports of a crash. `start_notes`: see _supervisor.py.
+    the count of failed starts and the reports of a crash. `set_led` switches the LED, if any.
+    `start_notes`: see _supervisor.py.
     """
 
     sector_bytes = 4096
@@ -35,9 +36,11 @@ class Flash:
         self.release = release
         self.slot_bytes = driver.slot_bytes  # type: ignore[attr-defined]
         self.confirmed_only = count.level >= 2  # type: ignore[attr-defined]
+        self.read_slot = driver.read_slot  # type: ignore[attr-defined]
         self.erase = driver.erase  # type: ignore[attr-defined]
         self.program = driver.program  # type: ignore[attr-defined]
         self.feed = driver.feed  # type: ignore[attr-defined]
+        self.set_led = getattr(driver, "set_led", None)
         self._count = count
         self.start_notes = _supervisor.start_notes(driver.cause)  # type: ignore[attr-defined]
 
@@ -48,10 +51,11 @@ class Flash:
 
 
 class ServiceUart:
-    """The service UART: standard input and output."""
+    """The service UART: standard input and output. The LED flashes fast while it waits."""
 
-    def __init__(self, feed: object) -> None:
-        self._feed = feed
+    def __init__(self, board: object) -> None:
+        self._feed = board.feed  # type: ignore[attr-defined]
+        self._set_led = getattr(board, "set_led", None)
         self._poll = select.poll()
         self._poll.register(sys.stdin, select.POLLIN)
 
@@ -63,7 +67,10 @@ class ServiceUart:
         """Return a line; None: it did not end in time."""
         line, start = "", time.ticks_ms()  # type: ignore[attr-defined]
         while time.ticks_diff(time.ticks_ms(), start) < timeout_ms:  # type: ignore[attr-defined]
-            self._feed()  # type: ignore[operator]
+            self._feed()
+            if self._set_led is not None:
+                elapsed = time.ticks_diff(time.ticks_ms(), start)  # type: ignore[attr-defined]
+                self._set_led(elapsed // _POLL_MS % 2 == 0)
             if not self._poll.poll(_POLL_MS):
                 continue
             character = sys.stdin.read(1)
@@ -119,7 +126,7 @@ def start(board: object) -> None:
     except Exception as error:
         _supervisor.keep_crash(error, board.log)  # type: ignore[attr-defined]
     if outcome == _supervisor.RECOVER:
-        console = ServiceUart(board.feed)  # type: ignore[attr-defined]
+        console = ServiceUart(board)
         cause = board.cause  # type: ignore[attr-defined]
 
         def erase() -> None:

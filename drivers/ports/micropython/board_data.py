@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The description of this board: pins and buffers of its UARTs.
+"""The description of this board: pins and buffers of its UARTs, defaults of its log.
 
 The firmware of a board freezes its description as `_board_data` and loads it at the start
 (deploy/firmware/board_files). Elsewhere there is none, and the ports use their defaults.
@@ -22,3 +22,30 @@ def uart_data(number: str) -> "dict[str, Any]":
         return {}
     found: dict[str, Any] = _board_data.UARTS.get(int(number), {})
     return found
+
+
+def is_board() -> bool:
+    """Return whether this is a board with a description."""
+    try:
+        import _board_data  # noqa: F401, PLC0415 - boards only
+    except ImportError:
+        return False
+    return True
+
+
+def with_defaults(raw: "dict[str, Any]") -> "dict[str, Any]":
+    """Return a configuration with the board's defaults of the section `log`.
+
+    The flash of a board is smaller than that of a server. `raw` itself is not changed.
+    """
+    section = raw.get("log")
+    try:
+        import _board_data  # noqa: PLC0415 - boards only
+    except ImportError:
+        return raw
+    if not isinstance(section, dict) or not hasattr(_board_data, "LOG"):
+        return raw
+    completed: dict[str, Any] = dict(raw)
+    completed["log"] = dict(_board_data.LOG)
+    completed["log"].update(section)
+    return completed

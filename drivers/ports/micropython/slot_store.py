@@ -4,19 +4,22 @@
 Thus a chunk of an update is written directly to its final position, without a second copy or a
 file. All other records are files (see `drivers.ports.micropython.store`).
 
-A write is done in slices, one per loop step: the erase of a sector, or the programming of a few
-pages. A sector is erased before its first byte; therefore chunks must come in order from 0 on.
-After a power cut a chunk is written again: the same bytes over the same bytes. Does not read a slot
-back: each start checks the hash of the whole slot.
+A write is done in slices, one per loop step: the erase of a sector, the programming of a page, or
+one of the steps of a file. A slice waits for its gap (`agent.runtime.flash_gap`). A sector is
+erased before its first byte; therefore chunks must come in order from 0 on. After a power cut a
+chunk is written again: the same bytes over the same bytes. Does not read a slot back: each start
+checks the hash of the whole slot.
 
 The start-up code of the board provides `SlotFlash`. The running slot is never written.
 """
 
+from drivers.errors import PortError
 from drivers.ports.base import STORE_REASONS, make_error, translate_error
 from drivers.ports.micropython.store import StorePort
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from typing import Protocol
 
     from drivers.ports.address import Address
@@ -25,8 +28,9 @@ if TYPE_CHECKING:
     class SlotFlash(Protocol):
         """Slots of `slot_bytes` bytes each; `slot` (0 a, 1 b) is the running one, with `release`.
 
-        The start-up code reads the record in `folder`. `erase` erases one sector of `sector_bytes`
-        bytes; it and `program` raise OSError. `start_notes`: names and texts.
+        The start-up code reads the record in `folder`. `read_slot` returns a part of a slot.
+        `erase` erases one sector of `sector_bytes` bytes; it and `program` raise OSError.
+        `start_notes`: names and texts.
         """
 
         folder: str
@@ -36,66 +40,103 @@ if TYPE_CHECKING:
         sector_bytes: int
         start_notes: "tuple[tuple[str, str], ...]"
 
+        def read_slot(self, number: int, at: int, size: int) -> bytes: ...  # noqa: D102
         def erase(self, slot: int, at: int) -> None: ...  # noqa: D102
         def program(self, slot: int, at: int, data: bytes) -> None: ...  # noqa: D102
 
 
 _SLOT_KEY_PREFIXES = ("update.a.", "update.b.")
-_SLICE_BYTES = 1024
-"""Bytes: four pages of NOR flash, programmed in 3 to 12 ms."""
+_PAGE_BYTES = 256
+"""Bytes of a slice: a page of NOR flash, programmed in 0.4 to 3 ms."""
+_PROGRAM_US, _ERASE_US, _FILE_US = 4_000, 50_000, 60_000
+"""Times of slices: a page, a sector (typically 45 ms), a step of a file with an erase."""
 
 
 class SlotStorePort(StorePort):
-    """The store of a board with slots."""
+    """The store of a board with slots. `gap(need)`: whether a slice of `need` µs can begin."""
 
-    def __init__(self, address: "Address", wake: "Wake", flash: "SlotFlash") -> None:
+    def __init__(
+        self,
+        address: "Address",
+        wake: "Wake",
+        flash: "SlotFlash",
+        gap: "Callable[[int], bool] | None" = None,
+    ) -> None:
         """Initialise without a pending write."""
         StorePort.__init__(self, address, wake)
         self._flash = flash
-        self._slot = 0
-        self._position = 0
-        self._remaining = b""
-        self._erased_sector = -1
+        self._gap = gap
+        self._work: Iterator[int] | None = None
+        self._need = 0
+        self._is_chunk = False
 
     def is_drained(self) -> bool:
-        """Continue the pending chunk, else execute the next request."""
-        if not self._remaining:
+        """Do the next slice of the pending write, else begin the next request."""
+        if self._work is None:
             return StorePort.is_drained(self)
-        self._write_slice()
+        if self._gap is None or self._gap(self._need):
+            self._step(self._work)
         self._wake()
         return False
 
+    def _step(self, work: "Iterator[int]") -> None:
+        """Do a slice. A failed write ends."""
+        self._work = None
+        for self._need in work:
+            self._work = work
+            return
+
     def perform(self, op: str, key: str, payload: bytes) -> bytes:
-        """Start to write a chunk; other requests go to the file store."""
-        if key[:9] not in _SLOT_KEY_PREFIXES:
-            return StorePort.perform(self, op, key, payload)
+        """Begin to write; other requests are executed."""
+        self._is_chunk = key[:9] in _SLOT_KEY_PREFIXES
+        if not self._is_chunk:
+            if op in ("get", "list"):
+                return StorePort.perform(self, op, key, payload)
+            self._step(self._file_slices(op, key, payload))
+            return b""
         if op != "write":
             return key.encode() if op == "get" else b""
         slot, at = _SLOT_KEY_PREFIXES.index(key[:9]), int(key[9:])
         if slot == self._flash.slot or at + len(payload) > self._flash.slot_bytes:
             raise make_error(self.address, "%s: no space for an update" % key)
-        self._slot, self._position, self._remaining, self._erased_sector = slot, at, payload, -1
+        self._step(self._chunk_slices(slot, at, payload))
         return b""
 
-    def _write_slice(self) -> None:
-        """Erase the sector that starts here, or program up to its end, at most `_SLICE_BYTES`
-        bytes.
-        """
-        flash, at = self._flash, self._position
-        sector_offset = at % flash.sector_bytes
+    def _file_slices(self, op: str, key: str, payload: bytes) -> "Iterator[int]":
+        """Write a file. Each step can erase a sector."""
+        yield _FILE_US
+        if op != "write":
+            StorePort.perform(self, op, key, payload)
+            return
+        for _ in self._store.write_slices(key, payload):
+            yield _FILE_US
+
+    def _chunk_slices(self, slot: int, at: int, data: bytes) -> "Iterator[int]":
+        """Erase each sector that begins in the chunk, and program it by pages."""
+        flash = self._flash
         try:
-            if not sector_offset and self._erased_sector != at:
-                flash.erase(self._slot, at)
-                self._erased_sector = at
-                return
-            size = min(_SLICE_BYTES, flash.sector_bytes - sector_offset)
-            flash.program(self._slot, at, self._remaining[:size])
+            while data:
+                if not at % flash.sector_bytes:
+                    yield _ERASE_US
+                    flash.erase(slot, at)
+                yield _PROGRAM_US
+                size = _PAGE_BYTES - at % _PAGE_BYTES
+                flash.program(slot, at, data[:size])
+                at, data = at + size, data[size:]
         except OSError as error:
-            self._remaining = b""
             raise translate_error(self.address, error, STORE_REASONS)
-        self._position, self._remaining = at + size, self._remaining[size:]
 
     def close(self) -> None:
         """Complete the accepted requests, except a chunk: the agent writes it again."""
-        self._remaining = b""
-        StorePort.close(self)
+        try:
+            while True:
+                if not self._is_chunk and self._work is not None:
+                    for _ in self._work:
+                        pass
+                self._work = None
+                request = self._pending.take()
+                if request is None:
+                    return
+                self.perform(*request)
+        except PortError:
+            return

@@ -22,6 +22,8 @@ from drivers.ports.store_request import TEMPORARY_SUFFIX, StoreQueue, decode_key
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from drivers.ports.address import Address
     from drivers.ports.base import Wake
 
@@ -51,13 +53,20 @@ class Store:
 
     def write(self, key: str, data: bytes) -> None:
         """Replace the record of a key. Raises PortError."""
+        for _ in self.write_slices(key, data):
+            pass
+
+    def write_slices(self, key: str, data: bytes) -> "Iterator[None]":
+        """Replace the record of a key; stop between the steps that the flash does."""
         path = self._path(key)
         try:
             with open(path + TEMPORARY_SUFFIX, "wb") as file:
+                yield
                 file.write(data)
                 file.flush()
                 if hasattr(file, "fileno"):
                     sync(file.fileno())
+                yield
             os.rename(path + TEMPORARY_SUFFIX, path)
             sync_folder(self._address.path)
         except OSError as error:

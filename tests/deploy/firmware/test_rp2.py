@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -191,6 +192,16 @@ def test_the_rp2040_image_controls_a_row() -> None:
     assert sum(figures["erases"]) == 0
 
 
+def assert_led_shows_normal(trace: list[tuple[int, int]]) -> None:
+    """Check the LED: lit during the start, then a flash of 200 ms each 2.4 s, to within a tick."""
+    rises = [at for at, level in trace if level]
+    assert rises[0] < 200_000
+    for before, after in itertools.pairwise(rises[-3:]):
+        assert abs(after - before - 2_400_000) <= 110_000, trace
+    lengths = [end - at for (at, level), (end, _) in itertools.pairwise(trace[-5:]) if level]
+    assert all(abs(length - 200_000) <= 110_000 for length in lengths), trace
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("baud", [9600, 115_200, 921_600])
 def test_no_tick_is_late_at_any_rate(baud: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,8 +233,12 @@ def test_no_tick_is_late_at_any_rate(baud: int, monkeypatch: pytest.MonkeyPatch)
 def test_scenarios_on_the_rp2040_image(name: str) -> None:
     require_rp2_tools()
     run = VirtualRun(find(name), 1, DUTS["rp2040"])
+    dut = run.dut
+    assert isinstance(dut, Rp2040Dut)
     try:
         run.run()
     finally:
-        run.dut.close()
+        dut.close()
     assert run.evaluator.failures() == []
+    if name == "smoke":  # it ends in the state normal
+        assert_led_shows_normal(dut.led_trace)

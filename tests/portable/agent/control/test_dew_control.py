@@ -46,6 +46,7 @@ class FakeCooling:
 class FakeReadings:
     def __init__(self):
         self.supply_c, self.return_c, self.flow_lpm, self.fws_supply_c = 20.0, 30.0, 150.0, 10.0
+        self.lowest_supply_c = None
 
 
 def claims_at(supply_c, is_proof=False, flow_lpm=150.0):

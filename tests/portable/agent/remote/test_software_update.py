@@ -221,3 +221,24 @@ def test_power_cut_at_every_record_leaves_old_or_new():
         if found not in seen:
             seen.append(found)
     eq(seen, [None, 2])
+
+
+def test_chunk_of_a_replaced_update_does_not_count_for_the_next_one():
+    """A second update is taken while a chunk of the first one is being stored."""
+    rig = start_rig()
+    rig.send(make_manifest())
+    rig.run(1)
+    rig.manager.on_chunk(make_chunk(0), rig.now)
+    rig.process_outbox()
+    other = RigLcg(4).bytes(2 * CHUNK + 50)
+    at = START_S + 5
+    body = manifest.encode_manifest(at, at + HOUR, 3, other, CHUNK, 600)
+    rig.manager.update.start_fetch(manifest.decode_manifest(body), rig.now)
+    rig.process_outbox()
+    rig.run(1)
+    eq(rig.manager.update.status()[2:5], [0, 3, "fetching"])
+    parts = [other[i * CHUNK : (i + 1) * CHUNK] for i in range(3)]
+    deliver_chunks(rig, *[make_chunk(i, at, parts[i]) for i in range(3)])
+    eq(rig.restarts, 1)
+    chosen = start(rig.store)[1]
+    eq(software_slots.read_bundle(chosen, rig.store.read), other)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the runtime does for a board: watchdog, calm run, the confirmed configuration."""
 
+from agent.core.alarm_record import STATES
 from agent.runtime.board_watch import BoardWatch
 from agent.runtime.boot_loop import CALM_US, BootLoop
 from protocols.time_units import SECOND
@@ -48,3 +49,38 @@ def test_start_up_code_of_an_earlier_firmware_gets_no_calls():
     watch = BoardWatch(object(), SteppedAgent(), BootLoop(None))
     eq(watch.check(2 * CALM_US), False)
     eq(BoardWatch(None, SteppedAgent(), BootLoop(None)).check(0), False)
+
+
+class StateSupervisor:
+    state = "normal"
+
+
+class LedBoard:
+    """A board with a LED."""
+
+    def __init__(self):
+        self.changes = []
+
+    def set_led(self, is_lit):
+        self.changes.append(is_lit)
+
+
+def count_flashes(state):
+    """Return the number of flashes in each of two periods, as a person sees them."""
+    board, agent = LedBoard(), SteppedAgent()
+    agent.supervisor = StateSupervisor()
+    agent.supervisor.state = state
+    watch = BoardWatch(board, agent, BootLoop(None))
+    counts = []
+    for period in range(2):
+        board.changes.clear()
+        for now in range(0, 24 * SECOND // 10, SECOND // 10):  # each tick
+            watch.check(period * 24 * SECOND // 10 + now)
+        counts.append(board.changes.count(True))
+    return counts
+
+
+def test_the_led_shows_the_unit_state():
+    for number, state in enumerate(STATES):
+        eq((state, count_flashes(state)), (state, [number + 1, number + 1]))
+    eq(count_flashes("unknown"), [0, 0])

@@ -102,6 +102,10 @@ class BoardSlots:
     def __init__(self, nor, slot, release):
         self.slot, self.release = slot, release
         self.erase, self.program = nor.erase, nor.program
+        self._nor = nor
+
+    def read_slot(self, number, at, size):
+        return bytes(self._nor.cells[number][at : at + size])
 
 
 class BoardStore:
@@ -109,6 +113,7 @@ class BoardStore:
 
     def __init__(self, disk, flash):
         self.disk = disk
+        self.flash = flash
         self._use()
         address = parse_address("store:" + _slots.FOLDER)
         self._store = store.Store(address)
@@ -179,7 +184,9 @@ class BoardRig(RemoteRig):
     def make(self, _raw, _models):
         ready, chosen = boot.start_config(self.file, self.store.read, self.check)
         chosen.running_slot = (
-            RunningSlot(self.slot, self.release, self.slot_bytes) if self.slot_bytes else None
+            RunningSlot(self.slot, self.release, self.slot_bytes, self.store.flash.read_slot)
+            if self.slot_bytes
+            else None
         )
         return Agent(ready, chosen)
 

@@ -3,6 +3,8 @@
 outputs.
 """
 
+import sys
+
 from agent.config.load import load
 from agent.core.errors import ConfigError
 from agent.remote.capture import PortCapture
@@ -12,6 +14,7 @@ from agent.remote.storage.config_slots import ConfigSlots, load_slots
 from agent.remote.update.output_oscillation import OutputOscillation
 from agent.remote.update.software_update import SoftwareUpdate
 from protocols.signed_message import COMMAND
+from protocols.signing.ed25519 import Verification
 from protocols.time_units import NEVER, SECOND
 from tests.portable.agent.remote.message.test_verifier import command, refusal, unsigned
 from tests.portable.agent.remote.test_signed_reports import ReportRig, keyed_store
@@ -356,3 +359,18 @@ class RecordedSite:
 
     def on_accepted(self, message, now):
         self.accepted.append((self.name, message, now))
+
+
+def test_a_board_leaves_the_curve_of_a_key_to_the_tools():
+    """The check takes long on a board; no signature is valid under such a key."""
+    raw = remote_config()
+    raw["remote"]["keys"][1]["public"] = "01" + "00" * 31
+    sys.modules["_board_data"] = sys
+    try:
+        load(raw, profiles())
+    finally:
+        del sys.modules["_board_data"]
+    check = Verification(bytes.fromhex(raw["remote"]["keys"][1]["public"]), b"", b"\1" + bytes(63))
+    while check.valid is None:
+        check.step()
+    eq(check.valid, False)
