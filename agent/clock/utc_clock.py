@@ -350,7 +350,9 @@ class UtcClock(ClockOutput):
             if residual and self._pulses_hold():
                 self.late += 1  # the pulses and the oscillator outvote the sentences
             elif residual:
-                self.reject("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
+                # A contradiction by what ended long ago is recorded only: its source is followed.
+                fail = self.reject if self.nmea.source_rejected else self._record
+                fail("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
             if not self.nmea.source_rejected:
                 self._contradicted_at = None
             elif self._contradicted_at is None:
