@@ -125,6 +125,16 @@ class ClockOutput:
         """Return whether UTC follows pulses that contradict nothing."""
         return self._source is not self.nmea and not self._source.is_disputed()
 
+    def _agrees(self, residual: int, allowed: int, error_us: int) -> bool:
+        """Return whether a fix agrees with the sentences, or with good pulses.
+
+        `residual`, `error_us`: the fix minus the line of the sentences, and minus UTC. One that is
+        nearer to a time that contradicts UTC supports that time.
+        """
+        if -allowed <= residual <= allowed:
+            return self.dispute is None or not self.dispute.is_nearer(residual)
+        return -allowed <= error_us <= allowed and self._pulses_hold()
+
     def _step_dispute(self) -> "StepDispute":
         """Return the contradiction of whole fixes; its code is loaded with the first one."""
         dispute = self.dispute

@@ -229,7 +229,7 @@ class UtcClock(ClockOutput):
         if now - self._last_good > self.fix_timeout and self._state != states.UNTRUSTED:
             lo, hi = self.nmea.stated(now)
             allowed += (hi - lo) // (2 * _NS)
-        if -allowed <= residual <= allowed:
+        if self._agrees(residual, allowed, measured + now - (self.utc(now) or 0)):
             self._accept_fix(measured, now)
             return True
         return self._check_step(residual, now, allowed, utc_us)

@@ -41,7 +41,7 @@ class CandidateSet:
         past = Holdover(holdover.drift_ppb, holdover.tempco_ppb_per_c, holdover.host_ppt // 1_000)
         self._holdover = past
         consistent_for = 0
-        for t, lo, hi in kept:
+        for t, lo, hi, _, _ in kept.straight():
             consistent_for = self.add(t, lo, hi)
         self._holdover = holdover
         return consistent_for

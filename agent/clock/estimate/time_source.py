@@ -20,6 +20,7 @@ of them was consistent for `RECOVERY` already, it is followed immediately.
 """
 
 from agent.clock.estimate import line_end
+from agent.clock.estimate.holdover import TemperatureReference
 from agent.clock.estimate.kept_blocks import KeptBlocks
 from agent.clock.estimate.line_end import NO_SENSOR, BlockMean
 from agent.clock.estimate.mean_lines import BLOCKS, MeanLines
@@ -89,17 +90,18 @@ class TimeSource:
         """Distance of intervals that were held before: least and greatest, ns."""
         self._consistent = 0
         self._held_rates = (0, 0)
-        self._measured = self._distance = 0
+        self._measured = self._distance = self._rejected_at = 0
         self._former_until = 0
         self._former_since = self._former_ppt = 0  # it grows: the source can still move
+        self._held: OffsetInterval | None = None
+        """The interval before a candidate was followed immediately: it goes on by itself."""
         self._kept = KeptBlocks()
         self._lines = MeanLines()
         self._cold: int | None = None
         self._warm: int | None = None
         """Range of the temperature since the last block."""
-        self._temp_at = self._temp_integral = self._temp_gaps = 0
-        self._temp_reference: int | None = None
-        self._spacing = spacing
+        self._temp_reference = TemperatureReference(holdover)
+        self._spacing, self._lag = spacing, lag
 
     def add(self, t: int, y_ns: int) -> int:
         """Add a sample. Return 0, or the contradiction of its block in ns if it is rejected."""
@@ -229,11 +231,14 @@ class TimeSource:
         self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
         return True
 
-    def _move_to(self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None") -> None:
+    def _move_to(
+        self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None", is_early: bool = False
+    ) -> None:
         """Begin at a measurement; keep the distance of the interval before.
 
         `rate`: its limits, None: those of the data sheet. Those that were learned before can be
-        those of a drag.
+        those of a drag. `is_early`: evidence from before the contradiction counted, so a drag can
+        have begun a short time ago, and its rate is unknown.
         """
         interval, former = self.interval, self._former_range(t)
         if interval.present is not None:
@@ -243,6 +248,9 @@ class TimeSource:
                 max(own_hi + max(former[1], 0) - lo, 0),
             )
             self._former_since = t  # the growth until now is in the distance
+            if is_early and self._held is None:
+                self._held = interval
+                self.interval = interval = OffsetInterval(self._holdover, self._spacing, self._lag)
             interval.begin(t, lo, hi, rate)
         self._drop_means()
         self.offset_fit.clear()
@@ -258,6 +266,7 @@ class TimeSource:
         self.offset_fit.drop_after(begin)
         self.fit = self._fit_recent()
         self.source_rejected = True
+        self._rejected_at = t
         self._consistent = 0
         held = self.interval.present
         held_lo, held_hi = (lo, hi) if held is None else self.interval.from_mark(held, t)
@@ -302,7 +311,7 @@ class TimeSource:
         rate = candidate.rates(candidate.present, t)
         self._grow_former(rate)
         lo, hi = candidate.from_mark(candidate.present, t)
-        self._move_to(t, lo, hi, rate)
+        self._move_to(t, lo, hi, rate, t - self._rejected_at < RECOVERY)
         self.source_rejected = False
         self._candidates = None
 
@@ -321,7 +330,7 @@ class TimeSource:
         self._drop_former()
 
     def _drop_former(self) -> None:
-        self._former = None
+        self._former = self._held = None
         self._former_ppt = 0
 
     def set_rate(self, rate_ppt: int) -> None:
@@ -351,10 +360,12 @@ class TimeSource:
         lo, hi = interval.stated(now, guarded)
         if self._candidates is not None:
             lo, hi = self._candidates.widen(lo, hi, now)
-        if self._former is None:
-            return lo, hi
         low, high = self._former_range(now)
-        return lo + low, hi + high
+        lo, hi = lo + low, hi + high
+        if self._held is not None:
+            low, high = self._held.stated(now, guarded)
+            lo, hi = min(lo, low), max(hi, high)
+        return lo, hi
 
     def held(self, now: int) -> "tuple[int, int]":
         """Return the interval that is held at `now`, without what could be true beside it, ns."""
@@ -376,6 +387,8 @@ class TimeSource:
             self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
         if self._candidates is not None:
             self._candidates.advance(now)
+        if self._held is not None:
+            self._held.advance(now)
 
     def estimate(self, now: int) -> "FittedLine | None":
         """Return the line, moved into the interval at `now` if it is outside. None: no interval."""
@@ -411,26 +424,15 @@ class TimeSource:
     def _refit(self) -> None:
         """Fit again after a new point. With pulses also train the temperature model."""
         self.fit = fit = self._fit_recent()
-        holdover, at = self._holdover, self.offset_fit.points[-1].t
-        centi_c = holdover.current_temperature(at)
-        self._temp_at, self._temp_reference = at, centi_c
-        self._temp_integral = holdover.temperature_integral(at)
-        self._temp_gaps = holdover.gaps
-        model = holdover.tempco_model
+        at = self.offset_fit.points[-1].t
+        self._temp_reference.set(at)
+        model, centi_c = self._holdover.tempco_model, self._holdover.current_temperature(at)
         if fit and model is not None and centi_c is not None and self._fit_points:
             model.add_pair(centi_c, fit.slope, at)
 
     def temp_drift_ns(self, now: int) -> int:
         """Return the known time error due to temperature since the fit, ns; 0 if it is unknown."""
-        holdover, reference = self._holdover, self._temp_reference
-        model = holdover.tempco_model
-        if model is None or model.slope is None or reference is None or now <= self._temp_at:
-            return 0
-        if holdover.current_temperature(now) is None or self._temp_gaps != holdover.gaps:
-            return 0
-        excess = holdover.temperature_integral(now) - self._temp_integral
-        excess -= reference * (now - self._temp_at)
-        return model.slope * excess // 100_000_000_000
+        return self._temp_reference.drift_ns(now)
 
     def restart(self) -> None:
         """Drop the line and the interval, and clear the rejection."""

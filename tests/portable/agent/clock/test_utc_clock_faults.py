@@ -86,6 +86,39 @@ def test_three_late_sentences_in_a_row_are_rejected():
     eq(clock.late, 3)
 
 
+def fixes_at_the_tolerance(clock, begin, count):
+    """Add fixes that are late by 0.2 s and some more; one a minute is late by a little less."""
+    for i in range(begin, begin + count):
+        late = (195 if i % 60 == 0 else 210) * MILLISECOND
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, (1000 + i) * SECOND + late))
+        clock.slew(SECOND, (1000 + i) * SECOND + 300 * MILLISECOND)
+
+
+def test_fixes_at_the_limit_of_the_tolerance_are_followed_too():
+    clock = synced_leap_clock()
+    for i in range(900):
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, (1000 + i) * SECOND))
+        clock.slew(SECOND, (1000 + i) * SECOND)
+    fixes_at_the_tolerance(clock, 900, 1150)
+    eq(clock.state(3050 * SECOND), "untrusted")
+    fixes_at_the_tolerance(clock, 2050, 120)
+    now = 3170 * SECOND
+    eq(clock.state(now), "sync")
+    assert abs(clock.utc(now) - UTC - 2170 * SECOND + 210 * MILLISECOND) < 20 * MILLISECOND
+
+
+def test_fixes_that_agree_with_good_pulses_are_no_step():
+    # The line of the sentences is false: a spoofer moved it, and the pulses outvoted it.
+    bench = ClockRig(synced_leap_clock(), 5, ppm=1.0, pps_us=1.0)
+    bench.run(600, ticks=1)
+    eq(bench.clock.source(), "pulses")
+    clock = bench.clock
+    line = clock.nmea.fit
+    line.level += 230_000_000
+    bench.run(6)
+    eq((bench.state(), clock.failed_checks), ("sync", []))
+
+
 def test_bound_is_19_s_while_leap_seconds_unknown():
     bench = ClockRig(UtcClock(50_000), 4)
     bench.leap_s = 18

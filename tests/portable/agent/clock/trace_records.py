@@ -9,7 +9,7 @@ RECORDS = {
     "trace_leap_second": 244486393219055674,
     "trace_pulses": 144058435633796640,
     "trace_sentences": 66392552551511398,
-    "trace_source": 17973609960194698,
+    "trace_source": 230827974328888629,
     "trace_temperature": 180497283777561850,
     "trace_unknown_leap_seconds": 45917357147329605,
 }
