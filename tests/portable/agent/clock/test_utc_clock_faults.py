@@ -304,7 +304,36 @@ def test_leap_second_is_applied_within_bound():
                 assert not error or error <= clock.bound_us(now), (missing, second, tenth, error)
         eq((clock.whole_second_steps, clock.leap.leap_s, clock.failed_checks), (1, 19, []))
         eq((clock.evidence_log.counts, clock.state(142 * SECOND)), ({}, "sync"))
-        assert clock.bound_us(142 * SECOND) < SECOND // 2
+        for second in range(42, 1_700, 10):  # the second can be false until the next pages
+            clock.add_fix(leap_fix(second))
+            is_wide = clock.bound_us((second + 100) * SECOND) > SECOND
+            assert is_wide == (second < 1_560) or 1_560 <= second <= 1_590, second
+
+
+def false_leap_second(clock, until):
+    """The receiver states a false 23:59:60 and goes on with it."""
+    for second in range(-60, until):
+        clock.add_fix(leap_fix(second))
+        clock.slew(SECOND, (second + 100) * SECOND)
+        if 1 < second < 1_500:
+            now = (second + 100) * SECOND
+            error = abs(clock.utc(now) - (NEW_YEAR + second * SECOND))
+            assert error <= clock.bound_us(now), second
+
+
+def test_a_false_leap_second_at_the_new_year_stays_in_the_bound():
+    clock = synced_leap_clock()
+    false_leap_second(clock, 1_500)
+    eq(clock.whole_second_steps, 1)
+
+
+def test_another_source_confirms_or_denies_a_leap_second():
+    for error, is_wide in ((0, False), (SECOND, True)):
+        clock = synced_leap_clock()
+        false_leap_second(clock, 60)
+        now = 160 * SECOND
+        eq(clock.cross_check(clock.utc(now) + error, 2_000, now), not is_wide)
+        eq(clock.bound_us(now) > SECOND // 2, is_wide)
 
 
 def test_year_end_without_leap_second():
