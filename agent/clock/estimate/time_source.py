@@ -41,7 +41,8 @@ RECOVERY = 1_200 * SECOND
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
 _LONGEST_DRAG_US = 7_200 * SECOND
-"""How long a rejected interval stays in the bound after the source has returned to it."""
+"""How long a rejected interval stays in the bound after the source has returned to it, and goes on
+by itself."""
 _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
 _MEAN_SIGMAS = 6
@@ -93,8 +94,8 @@ class TimeSource:
         self._measured = self._distance = self._rejected_at = 0
         self._former_until = 0
         self._former_since = self._former_ppt = 0  # it grows: the source can still move
-        self._held: OffsetInterval | None = None
-        """The interval before a candidate was followed immediately: it goes on by itself."""
+        self._held: list[tuple[int, OffsetInterval]] = []
+        """Until when, and an interval that was left without 20 minutes of evidence."""
         self._kept = KeptBlocks()
         self._lines = MeanLines()
         self._cold: int | None = None
@@ -227,7 +228,7 @@ class TimeSource:
         own_lo, own_hi = interval.from_mark(interval.present, t)
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
-        self._move_to(t, lo, hi, None)
+        self._move_to(t, lo, hi, None, True)
         self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
         return True
 
@@ -237,8 +238,7 @@ class TimeSource:
         """Begin at a measurement; keep the distance of the interval before.
 
         `rate`: its limits, None: those of the data sheet. Those that were learned before can be
-        those of a drag. `is_early`: evidence from before the contradiction counted, so a drag can
-        have begun a short time ago, and its rate is unknown.
+        those of a drag. `is_early`: a drag can have begun a short time ago, so its rate is unknown.
         """
         interval, former = self.interval, self._former_range(t)
         if interval.present is not None:
@@ -248,8 +248,9 @@ class TimeSource:
                 max(own_hi + max(former[1], 0) - lo, 0),
             )
             self._former_since = t  # the growth until now is in the distance
-            if is_early and self._held is None:
-                self._held = interval
+            if is_early:
+                held = [item for item in self._held if t < item[0]][-2:]
+                self._held = held + [(t + _LONGEST_DRAG_US, interval)]
                 self.interval = interval = OffsetInterval(self._holdover, self._spacing, self._lag)
             interval.begin(t, lo, hi, rate)
         self._drop_means()
@@ -330,7 +331,7 @@ class TimeSource:
         self._drop_former()
 
     def _drop_former(self) -> None:
-        self._former = self._held = None
+        self._former, self._held = None, []
         self._former_ppt = 0
 
     def set_rate(self, rate_ppt: int) -> None:
@@ -362,9 +363,10 @@ class TimeSource:
             lo, hi = self._candidates.widen(lo, hi, now)
         low, high = self._former_range(now)
         lo, hi = lo + low, hi + high
-        if self._held is not None:
-            low, high = self._held.stated(now, guarded)
-            lo, hi = min(lo, low), max(hi, high)
+        for until, held in self._held:
+            if now < until:
+                low, high = held.stated(now, guarded)
+                lo, hi = min(lo, low), max(hi, high)
         return lo, hi
 
     def held(self, now: int) -> "tuple[int, int]":
@@ -387,8 +389,8 @@ class TimeSource:
             self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
         if self._candidates is not None:
             self._candidates.advance(now)
-        if self._held is not None:
-            self._held.advance(now)
+        for _, held in self._held:
+            held.advance(now)
 
     def estimate(self, now: int) -> "FittedLine | None":
         """Return the line, moved into the interval at `now` if it is outside. None: no interval."""
