@@ -17,7 +17,7 @@ from tests.support.repository import ROOT
 SUSPENDED_NS = 5_000_000_000
 
 
-class Host:
+class HostTimes:
     """The times of a host: `boot_ns` and `monotonic_ns` for each pair of readings."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,7 +35,7 @@ class Host:
 
 
 def test_a_suspension_is_found_and_an_interruption_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    host = Host(monkeypatch)
+    host = HostTimes(monkeypatch)
     host.late_ns = [0, 40_000_000]  # between the readings of the first sample
     watch = SuspendWatch()
     for late_ns in ([], [30_000_000], [0, 30_000_000], [], [0, 0, 50_000_000]):
@@ -46,10 +46,10 @@ def test_a_suspension_is_found_and_an_interruption_is_not(monkeypatch: pytest.Mo
     assert not SuspendWatch().was_suspended()  # of the next agent
 
 
-class ToyAgent:
+class WakingAgent:
     """Wakes each millisecond; at the third time the host is suspended afterwards."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: HostTimes) -> None:
         self.wakes = 0
         self._host = host
         self._deadline = 0
@@ -74,14 +74,14 @@ class ToyAgent:
 
 
 def test_the_loop_ends_before_the_agent_gets_an_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    agent, lines = ToyAgent(Host(monkeypatch)), list[str]()
+    agent, lines = WakingAgent(HostTimes(monkeypatch)), list[str]()
     code = cpython.run(agent, lambda: agent.wakes > 9, out=lines.append, watches_host=True)
     assert (code, agent.wakes) == (RESTART, 3)
     assert lines == ["the host was suspended: the agent starts again"]
 
 
 def test_tools_of_a_technician_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = ToyAgent(Host(monkeypatch))
+    agent = WakingAgent(HostTimes(monkeypatch))
     assert cpython.run(agent, lambda: agent.wakes > 9) == 0
 
 
