@@ -196,7 +196,7 @@ def _run_once(
         return notifier is not None and notifier.update()
 
     try:
-        return cpython.run(controller, until, openers, console=CONSOLE)
+        return cpython.run(controller, until, openers, console=CONSOLE, watches_host=True)
     finally:
         if notifier is not None:
             notifier.close()

@@ -8,12 +8,13 @@ from agent.clock import clock_state as states
 from agent.clock.estimate.error_budget import ErrorBudget, StatedErrors
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit
-from agent.clock.estimate.time_source import TimeSource
-from agent.clock.leap_second import LeapSecondTracker
+from agent.clock.estimate.time_source import RECOVERY, TimeSource
+from agent.clock.leap_second import UNCERTAIN_BOUND, LeapSecondTracker
 from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from agent.clock.clock_state import KeptTime
     from agent.clock.dispute import StepDispute
     from agent.clock.estimate.error_budget import Range
     from agent.clock.estimate.pulse_source import PulseSource
@@ -59,6 +60,9 @@ class ClockOutput:
         self.whole_second_steps = self._step_count = self._good_count = 0
         self.receiver = 0
         """The index of the followed receiver; see `agent.gnss.group`."""
+        self.time_record: KeptTime | None = None
+        self.doubted_until = 0
+        """Until then fixes alone do not end a doubt: they are before the stored record."""
 
     def _pulse_source(self) -> "PulseSource":
         """Return the pulses; their code is loaded with the first one."""
@@ -87,8 +91,26 @@ class ClockOutput:
         low, high = offset - uncertainty_us, offset + uncertainty_us
         self.second_source.add(low * _NS, high * _NS, now)
 
+    def compare_record(self, now: int) -> int:
+        """Compare UTC with the stored record. Return by how much it is before it, µs; 0: it is not.
+
+        An earlier UTC is that of a receiver that repeats old epochs, or the record is false. The
+        record alone must not block a receiver: fixes are followed after `RECOVERY`.
+        """
+        record, utc = self.time_record, self.utc(now)
+        if record is None or utc is None:
+            return 0
+        if record.is_on_same_monotonic(utc, now):
+            self.leap.set_known()
+        early = record.utc_us - utc
+        if early <= UNCERTAIN_BOUND:
+            return 0
+        self.doubted_until = now + RECOVERY
+        return early
+
     def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
         """An independent source agrees; see `agent.clock.dispute`."""
+        self.doubted_until = 0
         if self.dispute is not None:
             self.dispute.track(self.offset or 0)
             self.dispute.exclude_former(difference_us, uncertainty_us, now)
@@ -98,6 +120,20 @@ class ClockOutput:
         limits = None if self.second_source is None else self.second_source.at(now)
         base = self._base * _NS
         return None if limits is None else (limits[0] - base, limits[1] - base)
+
+    def _pulses_hold(self) -> bool:
+        """Return whether UTC follows pulses that contradict nothing."""
+        return self._source is not self.nmea and not self._source.is_disputed()
+
+    def _agrees(self, residual: int, allowed: int, error_us: int) -> bool:
+        """Return whether a fix agrees with the sentences, or with good pulses.
+
+        `residual`, `error_us`: the fix minus the line of the sentences, and minus UTC. One that is
+        nearer to a time that contradicts UTC supports that time.
+        """
+        if -allowed <= residual <= allowed:
+            return self.dispute is None or not self.dispute.is_nearer(residual)
+        return -allowed <= error_us <= allowed and self._pulses_hold()
 
     def _step_dispute(self) -> "StepDispute":
         """Return the contradiction of whole fixes; its code is loaded with the first one."""

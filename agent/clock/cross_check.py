@@ -112,7 +112,7 @@ class CrossCheck:
             earliest = max(clock_utc - bound, utc_us - uncertainty_us)
             self.confirmed_us = max(self.confirmed_us, earliest)
             if limit < _HALF_SECOND_US and has_leap_s:
-                clock.leap.set_known()
+                clock.leap.agrees(clock_utc)
             return True
         self._disagreements += 1
         if self._disagreements >= 2:

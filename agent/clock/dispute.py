@@ -40,6 +40,14 @@ class StepDispute:
         self.step_us = None
         self._returned = 0
 
+    def is_nearer(self, step_us: int) -> bool:
+        """Return whether a fix is nearer to those that contradict the clock than to the clock.
+
+        Otherwise fixes at the limit of the tolerance, some of them inside, would contradict the
+        clock for ever without being followed.
+        """
+        return self.step_us is not None and abs(step_us - self.step_us) < abs(step_us)
+
     def track(self, offset_us: int) -> None:
         """The clock has slewed to an offset; the time that was held before has not."""
         if self.former_us is not None:

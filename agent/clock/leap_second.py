@@ -25,7 +25,8 @@ LEAP_S = 18
 BDT_BEHIND_GPST = 14
 _GAP_US = 10 * SECOND
 """A cold start without a fix is longer than this: the receiver needs a frame with the ephemeris."""
-_CONFIRM_FOR_US = 30 * SECOND
+_CONFIRM_FOR_US = UNCERTAIN_FOR
+"""A false page of leap seconds is corrected by one of the next two."""
 
 
 def whole_seconds(step_us: int, tolerance_us: int) -> int:
@@ -67,7 +68,8 @@ class LeapSecondTracker:
     A leap second is possible at the end of a month. From one second before it (a negative one) it
     is unknown whether UTC steps, until a later fix is accepted. Until then the error bound is one
     second wider. `second_60_seen`: 23:59:60 was received. `applied`: UTC has stepped. After either,
-    fixes must agree for `_CONFIRM_FOR_US`, because a receiver can send a false 23:59:60.
+    fixes must agree for `_CONFIRM_FOR_US`, because a receiver can send a false 23:59:60. An
+    independent source ends that wait (`agrees`).
     """
 
     def __init__(self, known: bool) -> None:
@@ -84,6 +86,12 @@ class LeapSecondTracker:
     def set_known(self) -> None:
         """The leap seconds are known."""
         self.uncertain = False
+
+    def agrees(self, utc_us: int) -> None:
+        """An independent source agrees with UTC, `utc_us`, to less than half a second."""
+        self.uncertain = False
+        if utc_us >= self.month_end_us + 2 * SECOND:
+            self.expect_month_end(utc_us)
 
     def on_second_60(self) -> None:
         """Handle 23:59:60: UTC must step when this second is over."""

@@ -140,7 +140,7 @@ class TimePersistence(Component):
         skew_ppb: int | None = None
         if record.skew_ppt is not None:
             skew_ppb = 5 * record.skew_ppt // 1000 + tempco * _RANGE_CENTI_C // 100 + _AGEING_PPB
-        clock.restore(record, skew_ppb)
+        clock.restore(record, skew_ppb, now)
         self._min_utc_us = max(self._min_utc_us, record.min_utc_us)
         clock.raise_min_utc(record.min_utc_us, now)
         if self.agent.receiver is not None:
@@ -148,9 +148,6 @@ class TimePersistence(Component):
         model = clock.holdover.tempco_model
         if model is not None and record.tempco_ppt is not None:
             model.restore(record.tempco_ppt)
-        clock_utc = clock.utc(now)
-        if clock_utc is not None and record.is_on_same_monotonic(clock_utc, now):
-            clock.leap.set_known()
 
     def tick(self, now: int) -> None:
         """Once a second read the temperature, and write the record if it is due."""

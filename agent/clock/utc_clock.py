@@ -87,12 +87,11 @@ class UtcClock(ClockOutput):
         holdover = Holdover(drift_ppb, tempco_ppb_per_c, stated.host_slew_ppb)
         ClockOutput.__init__(self, holdover, LeapSecondTracker(leap_known), stated)
         self.drift_ppb = drift_ppb
-        self.accepted = self.rejected = self.late = self.pulses = 0
-        self.associated_pulses = self.failed_signal_checks = 0
+        self.accepted = self.rejected = self.late = self.pulses = self.associated_pulses = 0
+        self.failed_signal_checks = 0
         self.evidence_log = EvidenceLog()
         self.position_check = PositionCheck(site_e7, radius_m)
         self.min_utc_us = min_utc_us
-        self.time_record: KeptTime | None = None
         self.rate_ppt = 0
         self.rate_skew_ppb = drift_ppb
         """The rate of the oscillator before it is measured, parts per 10^12; its uncertainty."""
@@ -136,9 +135,10 @@ class UtcClock(ClockOutput):
         """Widen the error bound to the difference from a cross-check; 0: it agrees."""
         self.disagreement_us = disagreement_us
 
-    def restore(self, record: "KeptTime", rate_skew_ppb: "int | None") -> None:
+    def restore(self, record: "KeptTime", rate_skew_ppb: "int | None", now: int = 0) -> None:
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
         self.time_record = record
+        self._check_record(now)
         self.leap.set_leap_s(record.leap_s)
         if rate_skew_ppb is not None and record.rate_ppt is not None:
             self.rate_ppt = record.rate_ppt
@@ -165,6 +165,7 @@ class UtcClock(ClockOutput):
         for source in self.sources():
             source.restart()
         self.dispute = None
+        self.doubted_until = 0
         self._event(states.RESET)
         self.failed_checks = []
         self._clear_disagreement()
@@ -228,7 +229,7 @@ class UtcClock(ClockOutput):
         if now - self._last_good > self.fix_timeout and self._state != states.UNTRUSTED:
             lo, hi = self.nmea.stated(now)
             allowed += (hi - lo) // (2 * _NS)
-        if -allowed <= residual <= allowed:
+        if self._agrees(residual, allowed, measured + now - (self.utc(now) or 0)):
             self._accept_fix(measured, now)
             return True
         return self._check_step(residual, now, allowed, utc_us)
@@ -283,9 +284,13 @@ class UtcClock(ClockOutput):
         for t, m in first_fixes:
             self.nmea.add(t, (m - base) * _NS)
         self._event(states.SET)
-        if self.time_record is not None and self.time_record.is_on_same_monotonic(base + now, now):
-            self.leap.set_known()
+        self._check_record(now)
         return True
+
+    def _check_record(self, now: int) -> None:
+        early = self.compare_record(now)
+        if early:
+            self.reject("floor", now, -early, 0)
 
     def _set_utc(self, base: int, level_ns: int, error_ns: int, now: int) -> None:
         """Set UTC to `base` (µs) and `level_ns`, with an error, and begin both sources again."""
@@ -350,7 +355,9 @@ class UtcClock(ClockOutput):
             if residual and self._pulses_hold():
                 self.late += 1  # the pulses and the oscillator outvote the sentences
             elif residual:
-                self.reject("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
+                # What ended long ago is recorded only: the source is followed.
+                fail = self.reject if self.nmea.source_rejected else self._record
+                fail("rate", now, residual // _NS, self.nmea.rejected_limit_ns // _NS)
             if not self.nmea.source_rejected:
                 self._contradicted_at = None
             elif self._contradicted_at is None:
@@ -360,16 +367,12 @@ class UtcClock(ClockOutput):
             self._select_source(now)
         self._event(states.GOOD)
         self._good_count += 1
-        pps = self.pps
-        rejected = self.disagreement_us or (pps is not None and pps.source_rejected)
+        pps, rejected = self.pps, self.disagreement_us or now < self.doubted_until
+        rejected = rejected or (pps is not None and pps.source_rejected)
         rejected = rejected or (self.nmea.source_rejected and not self._pulses_hold())
         if self._good_count >= CONSISTENT_COUNT and not rejected:
             self._event(states.AGREED)
             self.failed_checks = []
-
-    def _pulses_hold(self) -> bool:
-        """Return whether UTC follows pulses that contradict nothing."""
-        return self._source is not self.nmea and not self._source.is_disputed()
 
     def _check_step(self, residual: int, now: int, allowed: int, utc_us: int) -> bool:
         """Check a fix with an error above the tolerance of a sentence."""

@@ -164,7 +164,7 @@ class IntegrityComponent(Component):
         started = now - self._started > _STARTUP_US
         fix_lost = started and silence_us <= _SILENCE_LIMIT_US and no_fix_us > _SILENCE_LIMIT_US
         report("no_fix", fix_lost, now, no_fix_us // SECOND, _SILENCE_LIMIT_US // SECOND)
-        # After a cold start the leap seconds take 26 minutes, after a leap second half a minute.
+        # After a cold start the leap seconds take 26 minutes, after a leap second too.
         # During that time there is no alarm.
         awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_US
         awaiting_leap = awaiting_leap or clock.leap.second_60_seen or clock.leap.applied

@@ -26,10 +26,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from agent.runtime.cpython_port_check import check_addresses
-from agent.runtime.io_loop import IoLoop
+from agent.runtime.io_loop import RESTART, IoLoop
 from drivers.ports import datagram
 from drivers.ports.cpython import chrony, local, pps, serial, store, tcp, watchdog
-from drivers.ports.cpython.clock import monotonic
+from drivers.ports.cpython.clock import SuspendWatch, monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,11 +60,19 @@ OPENERS: "dict[str, Opener]" = {
 }
 
 
-class SelectPoller:
-    """Clock and wait of the platform; see `loop_interfaces.PollerInterface`."""
+class HostSuspendedError(Exception):
+    """The host was suspended: the monotonic clock stood still, so no time of the agent is true."""
 
-    def __init__(self) -> None:
+
+class SelectPoller:
+    """Clock and wait of the platform; see `loop_interfaces.PollerInterface`.
+
+    `suspend_watch`: after a suspension a wait raises `HostSuspendedError`; None: it does not.
+    """
+
+    def __init__(self, suspend_watch: SuspendWatch | None = None) -> None:
         """Create the set of watched ports and the pipe that ends a wait."""
+        self._suspend_watch = suspend_watch
         self._selector = selectors.SelectSelector()
         self._keys: dict[int, int] = {}
         self._wake_lock = threading.Lock()
@@ -100,6 +108,8 @@ class SelectPoller:
 
     def _numbers(self, ready: "list[tuple[selectors.SelectorKey, int]]") -> "list[int]":
         """Return the port numbers; empty the pipe if it is ready."""
+        if self._suspend_watch is not None and self._suspend_watch.was_suspended():
+            raise HostSuspendedError
         numbers = []
         for key, _ in ready:
             if key.data is None:
@@ -141,16 +151,18 @@ def run(
     openers: "dict[str, Opener] | None" = None,
     out: "Callable[[str], None]" = print_line,
     console: int = -1,
+    watches_host: bool = False,
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    Returns RESTART or LEAVE_BOOT_LOOP if the agent requests a restart.
+    Returns RESTART or LEAVE_BOOT_LOOP if the agent requests a restart. `watches_host`: returns
+    RESTART after the host was suspended, before the agent gets any input.
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces OPENERS.
     `out` prints one line for each change of a port's state, and the writes of the agent to its port
     number `console`. Signals are handled only in the main thread.
     """
-    poller = SelectPoller()
+    poller = SelectPoller(SuspendWatch() if watches_host else None)
     try:
         with _collect_signals(poller) as signals:
             io_loop = IoLoop(agent, OPENERS if openers is None else openers, poller, out, console)
@@ -158,6 +170,9 @@ def run(
             gc.freeze()
             try:
                 io_loop.run(lambda: bool(signals) or (until is not None and until()))
+            except HostSuspendedError:
+                out("the host was suspended: the agent starts again")
+                return RESTART
             finally:
                 gc.unfreeze()
         if signals:

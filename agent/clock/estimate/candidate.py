@@ -10,14 +10,18 @@ interval is contradicted minutes later, when its rate is known better. So anothe
 each `_BEGIN_EVERY`. One that is contradicted is dropped, and those that began later remain. From
 the end of a spoof on, the source is therefore followed after `RECOVERY` and `_BEGIN_EVERY`,
 whenever the older intervals are contradicted.
+
+`replay` begins them in the past. The temperatures of that time are not kept, so these intervals
+assume the largest change without a sensor.
 """
 
+from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.offset_interval import OffsetInterval
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.estimate.holdover import Holdover
+    from agent.clock.estimate.kept_blocks import KeptBlocks
 
 _BEGIN_EVERY = 300 * SECOND
 
@@ -30,6 +34,17 @@ class CandidateSet:
         self._spacing = spacing
         self._intervals: list[tuple[int, OffsetInterval]] = []
         """When each one began, µs."""
+
+    def replay(self, kept: "KeptBlocks") -> int:
+        """Add blocks of the past. Return as `add`; 0: there are none."""
+        holdover = self._holdover
+        past = Holdover(holdover.drift_ppb, holdover.tempco_ppb_per_c, holdover.host_ppt // 1_000)
+        self._holdover = past
+        consistent_for = 0
+        for t, lo, hi, _, _ in kept.straight():
+            consistent_for = self.add(t, lo, hi)
+        self._holdover = holdover
+        return consistent_for
 
     def add(self, t: int, lo: int, hi: int) -> int:
         """Add a measurement. Return for how long the oldest interval is consistent, µs."""

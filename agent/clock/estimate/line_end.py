@@ -49,6 +49,15 @@ def mean_of(blocks: "list[BlockMean]") -> "BlockMean":
     )
 
 
+def mean_curve(blocks: "list[BlockMean]", holdover: "Holdover") -> int:
+    """Return by how much a change of the rate can move the mean of blocks off the middle, ns."""
+    cold, warm = min([b.cold for b in blocks]), max([b.warm for b in blocks])
+    span: int = blocks[-1].t - blocks[0].t
+    # A change of the rate within the time curves the line: at most a quarter of its effect.
+    change: int = holdover.change_ppt(span, warm - cold if warm < NO_SENSOR else None)
+    return change * span // 4_000_000_000
+
+
 def mean_changes(blocks: "list[BlockMean]", holdover: "Holdover") -> "list[int]":
     """Return the largest mean change of the rate from each block to the last one, ppt."""
     end = blocks[-1]

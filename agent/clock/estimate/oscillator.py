@@ -82,6 +82,18 @@ def fit_line(points: "list[FitPoint]") -> FittedLine:
     return FittedLine(t, level, envelope, slope, noise, noise * 1_000_000 // max(1, isqrt(sxx)))
 
 
+def fit_recent(points: "list[FitPoint]", count: int, least: int, span: int) -> "FittedLine | None":
+    """Fit a line through the last `count` points (0: all) of the last `span` µs.
+
+    It has at least `least` points. None: there are fewer.
+    """
+    if len(points) < least:
+        return None
+    points = points[-count:]
+    recent = [point for point in points if point.t >= points[-1].t - span]
+    return fit_line(recent if len(recent) >= least else points[-least:])
+
+
 class OffsetFit:
     """Points of the offset over time, at most `capacity`.
 

@@ -13,13 +13,19 @@ candidate`). All of them are in the bound. The source is accepted again:
     later       if a candidate was consistent for `RECOVERY`. The distance of the held interval
                 stays in the bound for a day, because the source alone cannot prove which one is
                 right. A source that returns to it is not rejected
+
+A contradiction can also be the late effect of a false time that ended long ago: the interval was
+false since then. So the candidates begin in the past (`agent.clock.estimate.kept_blocks`). If one
+of them was consistent for `RECOVERY` already, it is followed immediately.
 """
 
 from agent.clock.estimate import line_end
+from agent.clock.estimate.holdover import TemperatureReference
+from agent.clock.estimate.kept_blocks import KeptBlocks
 from agent.clock.estimate.line_end import NO_SENSOR, BlockMean
 from agent.clock.estimate.mean_lines import BLOCKS, MeanLines
 from agent.clock.estimate.offset_interval import OffsetInterval
-from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_line, isqrt, mean_point
+from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_recent, isqrt, mean_point
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -35,7 +41,8 @@ RECOVERY = 1_200 * SECOND
 MAX_SUPPORT = 86_400 * SECOND
 """How long a time that was held before stays in the bound."""
 _LONGEST_DRAG_US = 7_200 * SECOND
-"""How long a rejected interval stays in the bound after the source has returned to it."""
+"""How long a rejected interval stays in the bound after the source has returned to it, and goes on
+by itself."""
 _SIGMAS = 8
 """Standard errors of the mean of a block. The distribution of a mean of 16 has long tails."""
 _MEAN_SIGMAS = 6
@@ -84,16 +91,18 @@ class TimeSource:
         """Distance of intervals that were held before: least and greatest, ns."""
         self._consistent = 0
         self._held_rates = (0, 0)
-        self._measured = self._distance = 0
+        self._measured = self._distance = self._rejected_at = 0
         self._former_until = 0
         self._former_since = self._former_ppt = 0  # it grows: the source can still move
+        self._held: list[tuple[int, OffsetInterval]] = []
+        """Until when, and an interval that was left without 20 minutes of evidence."""
+        self._kept = KeptBlocks()
         self._lines = MeanLines()
         self._cold: int | None = None
         self._warm: int | None = None
         """Range of the temperature since the last block."""
-        self._temp_at = self._temp_integral = self._temp_gaps = 0
-        self._temp_reference: int | None = None
-        self._spacing = spacing
+        self._temp_reference = TemperatureReference(holdover)
+        self._spacing, self._lag = spacing, lag
 
     def add(self, t: int, y_ns: int) -> int:
         """Add a sample. Return 0, or the contradiction of its block in ns if it is rejected."""
@@ -120,13 +129,15 @@ class TimeSource:
             self._drop_means()
             return contradiction
         if not is_mixed:
-            self._average(block, n)
-        if self.offset_fit.add_block(block) and len(self.offset_fit.points) >= self._min_points:
+            contradiction = self._average(block, n)
+        if contradiction:
+            return contradiction
+        if self.offset_fit.add_block(block):
             self._refit()
         return 0
 
-    def _average(self, block: "FitPoint", n: int) -> None:
-        """Measure with the mean of 16 blocks, and with the ends of lines."""
+    def _average(self, block: "FitPoint", n: int) -> int:
+        """Measure with the mean of 16 blocks, and with the ends of lines. Return as `add`."""
         lines = self._lines
         centi_c = self._holdover.current_temperature(block.t)
         cold, warm = self._cold, self._warm
@@ -136,54 +147,49 @@ class TimeSource:
             cold = warm = centi_c
         self._cold = self._warm = centi_c
         for level, means, size in lines.add(BlockMean(block.t, block.mean, cold, warm), n):
-            if level == 0:
-                self._measure_mean(means, n * BLOCKS)
-            self._measure_line(level, means, size)
-            if self._lines is not lines or self.source_rejected:
-                return
+            contradiction = self._measure_mean(means, n * BLOCKS) if level == 0 else 0
+            contradiction = contradiction or self._measure_line(level, means, size)
+            if contradiction or self._lines is not lines:
+                return contradiction
+        return 0
 
-    def _change_ppt(self, blocks: "list[BlockMean]") -> int:
-        """Return the largest change of the rate within the time of some means, ppt."""
-        cold, warm = min([b.cold for b in blocks]), max([b.warm for b in blocks])
-        span = blocks[-1].t - blocks[0].t
-        return self._holdover.change_ppt(span, warm - cold if warm < NO_SENSOR else None)
-
-    def _measure_mean(self, blocks: "list[BlockMean]", n: int) -> None:
-        """Measure with the mean of blocks of `n` samples in all."""
-        if self.interval.present is None or self.source_rejected:
-            return
+    def _measure_mean(self, blocks: "list[BlockMean]", n: int) -> int:
+        """Measure with the mean of blocks of `n` samples in all. Return as `add`."""
         mean = line_end.mean_of(blocks)
-        span = blocks[-1].t - blocks[0].t
-        # A change of the rate within the time curves the line: at most a quarter of its effect.
-        curve = self._change_ppt(blocks) * span // 4_000_000_000
-        error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n) + curve
-        self.measure(mean.t, mean.mean - error, mean.mean + error)
+        error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
+        error += line_end.mean_curve(blocks, self._holdover)
+        return self.measure(mean.t, mean.mean - error, mean.mean + error, True)
 
-    def _measure_line(self, level: int, blocks: "list[BlockMean]", n: int) -> None:
+    def _measure_line(self, level: int, blocks: "list[BlockMean]", n: int) -> int:
         """Measure with the end of a line through means of `n` samples each; and its slope."""
         holdover, interval = self._holdover, self.interval
-        if interval.present is None or self.source_rejected:
-            return
         error = _MEAN_SIGMAS * self.sigma_ns // isqrt(n)
         changes = line_end.mean_changes(blocks, holdover)
         found = line_end.line_end(blocks, error, changes)
         if found is None:
-            return
+            return 0
         lo, hi, end = found
-        if self.measure(end, lo, hi):
-            return
+        contradiction = self.measure(end, lo, hi, True)
+        if contradiction:
+            return contradiction
         if blocks[-1].warm >= NO_SENSOR:
             changes = line_end.calm_changes(blocks, interval.calm_change)
         slope = line_end.line_slope(blocks, error, changes)
         if slope is not None:
             interval.learn_slope(level, end, slope)
+        return 0
 
     def _drop_means(self) -> None:
         self._lines = MeanLines()
 
-    def measure(self, t: int, lo: int, hi: int) -> int:
-        """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`."""
+    def measure(self, t: int, lo: int, hi: int, is_line: bool = False) -> int:
+        """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`.
+
+        `is_line`: it has old samples too, which can be false; no candidate gets it.
+        """
         interval = self.interval
+        if not is_line:
+            self._kept.add(t, lo, hi)
         if interval.present is None:
             interval.begin(t, lo, hi)
             return 0
@@ -194,11 +200,10 @@ class TimeSource:
         if not self.source_rejected:
             contradiction = interval.add(t, lo, hi)
             if contradiction and not self._return_to_former(t, lo, hi):
-                self._reject(t, lo, hi)
+                self._reject(t, lo, hi, is_line)
                 return contradiction
             if self._former is not None and t >= self._former_until:
-                self._former = None
-                self._former_ppt = 0
+                self._drop_former()
             return 0
         held_lo, held_hi = interval.from_mark(interval.present, t)
         # The held interval grows. That it has reached the source does not confirm it.
@@ -223,15 +228,17 @@ class TimeSource:
         own_lo, own_hi = interval.from_mark(interval.present, t)
         if lo > own_hi + former[1] or hi < own_lo + former[0]:
             return False
-        self._move_to(t, lo, hi, None)
+        self._move_to(t, lo, hi, None, True)
         self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
         return True
 
-    def _move_to(self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None") -> None:
+    def _move_to(
+        self, t: int, lo: int, hi: int, rate: "tuple[int, int] | None", is_early: bool = False
+    ) -> None:
         """Begin at a measurement; keep the distance of the interval before.
 
         `rate`: its limits, None: those of the data sheet. Those that were learned before can be
-        those of a drag.
+        those of a drag. `is_early`: a drag can have begun a short time ago, so its rate is unknown.
         """
         interval, former = self.interval, self._former_range(t)
         if interval.present is not None:
@@ -241,38 +248,41 @@ class TimeSource:
                 max(own_hi + max(former[1], 0) - lo, 0),
             )
             self._former_since = t  # the growth until now is in the distance
+            if is_early:
+                held = [item for item in self._held if t < item[0]][-2:]
+                self._held = held + [(t + _LONGEST_DRAG_US, interval)]
+                self.interval = interval = OffsetInterval(self._holdover, self._spacing, self._lag)
             interval.begin(t, lo, hi, rate)
         self._drop_means()
         self.offset_fit.clear()
         self.fit = None
 
-    def _reject(self, t: int, lo: int, hi: int) -> None:
-        """Return to the interval from before, and follow the source with a candidate."""
+    def _reject(self, t: int, lo: int, hi: int, is_line: bool) -> None:
+        """Return to the interval from before, and follow the source with candidates."""
         present = self.interval.present
         if present is not None:
             self.rejected_limit_ns = (present.hi - present.lo) // 2
         begin = self.interval.rewind(self.interval.rate_is_false)
         self._held_rates = self.interval.stated_rates(t)
         self.offset_fit.drop_after(begin)
-        self.fit = (
-            fit_line(self._recent_points())
-            if len(self.offset_fit.points) >= self._min_points
-            else None
-        )
+        self.fit = self._fit_recent()
         self.source_rejected = True
+        self._rejected_at = t
         self._consistent = 0
-        self._candidates = None
         held = self.interval.present
         held_lo, held_hi = (lo, hi) if held is None else self.interval.from_mark(held, t)
         self._distance = abs(lo + hi - held_lo - held_hi) // 2
-        self._follow_candidates(t, lo, hi)
+        from agent.clock.estimate import candidate  # noqa: PLC0415 - rare, and memory is short
+
+        self._candidates = candidate.CandidateSet(self._holdover, self._spacing)
+        consistent_for = self._candidates.replay(self._kept)
+        if not is_line or not consistent_for:
+            self._follow_candidates(t, lo, hi)
+        elif consistent_for >= RECOVERY:
+            self._adopt_candidate(t)
 
     def _follow_candidates(self, t: int, lo: int, hi: int) -> None:
-        if self._candidates is None:
-            from agent.clock.estimate import candidate  # noqa: PLC0415 - rare, and memory is short
-
-            self._candidates = candidate.CandidateSet(self._holdover, self._spacing)
-        if self._candidates.add(t, lo, hi) >= RECOVERY:
+        if self._candidates is not None and self._candidates.add(t, lo, hi) >= RECOVERY:
             self._adopt_candidate(t)
 
     def _accept_held(self, t: int, lo: int, hi: int) -> None:
@@ -302,7 +312,7 @@ class TimeSource:
         rate = candidate.rates(candidate.present, t)
         self._grow_former(rate)
         lo, hi = candidate.from_mark(candidate.present, t)
-        self._move_to(t, lo, hi, rate)
+        self._move_to(t, lo, hi, rate, t - self._rejected_at < RECOVERY)
         self.source_rejected = False
         self._candidates = None
 
@@ -318,7 +328,10 @@ class TimeSource:
             self.restart()
             return
         self._adopt_candidate(candidate.present.t)
-        self._former = None
+        self._drop_former()
+
+    def _drop_former(self) -> None:
+        self._former, self._held = None, []
         self._former_ppt = 0
 
     def set_rate(self, rate_ppt: int) -> None:
@@ -348,10 +361,13 @@ class TimeSource:
         lo, hi = interval.stated(now, guarded)
         if self._candidates is not None:
             lo, hi = self._candidates.widen(lo, hi, now)
-        if self._former is None:
-            return lo, hi
         low, high = self._former_range(now)
-        return lo + low, hi + high
+        lo, hi = lo + low, hi + high
+        for until, held in self._held:
+            if now < until:
+                low, high = held.stated(now, guarded)
+                lo, hi = min(lo, low), max(hi, high)
+        return lo, hi
 
     def held(self, now: int) -> "tuple[int, int]":
         """Return the interval that is held at `now`, without what could be true beside it, ns."""
@@ -373,6 +389,8 @@ class TimeSource:
             self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
         if self._candidates is not None:
             self._candidates.advance(now)
+        for _, held in self._held:
+            held.advance(now)
 
     def estimate(self, now: int) -> "FittedLine | None":
         """Return the line, moved into the interval at `now` if it is outside. None: no interval."""
@@ -401,38 +419,22 @@ class TimeSource:
             level = max(middle - reach, min(middle + reach, level))
         return FittedLine(now, max(lo, min(hi, level)), 0, slope, fit.noise, fit.skew)
 
-    def _recent_points(self) -> "list[FitPoint]":
-        points = self.offset_fit.points[-self._fit_points :]
-        since = points[-1].t - _FIT_SPAN_US
-        if points[0].t >= since:
-            return points
-        recent = [point for point in points if point.t >= since]
-        return recent if len(recent) >= self._min_points else points[-self._min_points :]
+    def _fit_recent(self) -> "FittedLine | None":
+        points = self.offset_fit.points
+        return fit_recent(points, self._fit_points, self._min_points, _FIT_SPAN_US)
 
     def _refit(self) -> None:
         """Fit again after a new point. With pulses also train the temperature model."""
-        points = self._recent_points()
-        self.fit = fit = fit_line(points)
-        holdover, at = self._holdover, points[-1].t
-        centi_c = holdover.current_temperature(at)
-        self._temp_at, self._temp_reference = at, centi_c
-        self._temp_integral = holdover.temperature_integral(at)
-        self._temp_gaps = holdover.gaps
-        model = holdover.tempco_model
-        if model is not None and centi_c is not None and self._fit_points:
+        self.fit = fit = self._fit_recent()
+        at = self.offset_fit.points[-1].t
+        self._temp_reference.set(at)
+        model, centi_c = self._holdover.tempco_model, self._holdover.current_temperature(at)
+        if fit and model is not None and centi_c is not None and self._fit_points:
             model.add_pair(centi_c, fit.slope, at)
 
     def temp_drift_ns(self, now: int) -> int:
         """Return the known time error due to temperature since the fit, ns; 0 if it is unknown."""
-        holdover, reference = self._holdover, self._temp_reference
-        model = holdover.tempco_model
-        if model is None or model.slope is None or reference is None or now <= self._temp_at:
-            return 0
-        if holdover.current_temperature(now) is None or self._temp_gaps != holdover.gaps:
-            return 0
-        excess = holdover.temperature_integral(now) - self._temp_integral
-        excess -= reference * (now - self._temp_at)
-        return model.slope * excess // 100_000_000_000
+        return self._temp_reference.drift_ns(now)
 
     def restart(self) -> None:
         """Drop the line and the interval, and clear the rejection."""
@@ -441,7 +443,7 @@ class TimeSource:
         self.interval.clear()
         self.source_rejected = False
         self._candidates = None
-        self._former = None
-        self._former_ppt = 0
+        self._drop_former()
+        self._kept = KeptBlocks()
         self._drop_means()
         self.sigma_ns = 0

@@ -14,6 +14,7 @@ from hil.campaign.clock import world
 from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.cases import CASES
+from hil.campaign.clock.drags import generate_drag
 from hil.campaign.clock.model import ClockCase, Oscillator, Restart, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed, statistics_groups
 from hil.campaign.clock.world import ClockWorld, run_case
@@ -122,6 +123,16 @@ def test_a_drag_is_not_forgotten_when_it_is_seen() -> None:
     )
     oscillator = Oscillator(-14.2, -0.31, drift_limit=50.0, tempco_limit=0.37, sensor=True)
     assert run_case(ClockCase(28, 9000.0, oscillator, receiver)).excess_us == 0
+
+
+def test_a_second_drag_towards_the_former_time_stays_in_the_bound() -> None:
+    """The clock had left the first drag; its interval is still in the bound, so it is followed."""
+    case = generate_drag(9_900_020)
+    first = replace(case.receiver.time_drag_ppm[0], until_s=1196.0)
+    drags = (first, Span(2280.0, 4196.0, 8.5))
+    receiver = replace(case.receiver, time_drag_ppm=drags)
+    result = run_case(replace(case, seconds=3000.0, receiver=receiver))
+    assert result.excess_us == 0, result
 
 
 def test_what_a_drag_could_do_is_no_reason_to_leave_the_pulses() -> None:

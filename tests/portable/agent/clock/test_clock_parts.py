@@ -11,6 +11,7 @@ from agent.clock.estimate.line_end import BlockMean, line_end, mean_changes
 from agent.clock.estimate.temperature_model import TempcoModel
 from agent.clock.evidence import CHECKS, EvidenceLog, alarm_for, update_alarms
 from agent.clock.leap_second import (
+    UNCERTAIN_FOR,
     LeapSecondTracker,
     may_have_leap_second,
     next_month,
@@ -328,10 +329,10 @@ def test_fixes_after_the_month_confirm_utc():
     for mark in ("on_second_60", "on_applied"):
         made = tracker()
         getattr(made, mark)()
-        for at, now in ((-1, 0), (0, 1), (20 * SECOND, 30 * SECOND)):
+        for at, now in ((-1, 0), (0, 1), (20 * SECOND, UNCERTAIN_FOR)):
             made.confirm(JULY + at, START + now)
             eq(made.month_end_us, JULY)
-        made.confirm(JULY + 30 * SECOND, START + 30 * SECOND + 1)
+        made.confirm(JULY + 30 * SECOND, START + UNCERTAIN_FOR + 1)
         eq((made.month_end_us, made.applied), (utc_from_civil(2027, 8, 1), False))
         eq((made.second_60_seen, made.is_leap_possible(JULY)), (False, False))
 

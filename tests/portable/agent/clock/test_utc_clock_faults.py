@@ -86,6 +86,39 @@ def test_three_late_sentences_in_a_row_are_rejected():
     eq(clock.late, 3)
 
 
+def fixes_at_the_tolerance(clock, begin, count):
+    """Add fixes that are late by 0.2 s and some more; one a minute is late by a little less."""
+    for i in range(begin, begin + count):
+        late = (195 if i % 60 == 0 else 210) * MILLISECOND
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, (1000 + i) * SECOND + late))
+        clock.slew(SECOND, (1000 + i) * SECOND + 300 * MILLISECOND)
+
+
+def test_fixes_at_the_limit_of_the_tolerance_are_followed_too():
+    clock = synced_leap_clock()
+    for i in range(900):
+        clock.add_fix(ReferenceFix(UTC + i * SECOND, (1000 + i) * SECOND))
+        clock.slew(SECOND, (1000 + i) * SECOND)
+    fixes_at_the_tolerance(clock, 900, 1150)
+    eq(clock.state(3050 * SECOND), "untrusted")
+    fixes_at_the_tolerance(clock, 2050, 120)
+    now = 3170 * SECOND
+    eq(clock.state(now), "sync")
+    assert abs(clock.utc(now) - UTC - 2170 * SECOND + 210 * MILLISECOND) < 20 * MILLISECOND
+
+
+def test_fixes_that_agree_with_good_pulses_are_no_step():
+    # The line of the sentences is false: a spoofer moved it, and the pulses outvoted it.
+    bench = ClockRig(synced_leap_clock(), 5, ppm=1.0, pps_us=1.0)
+    bench.run(600, ticks=1)
+    eq(bench.clock.source(), "pulses")
+    clock = bench.clock
+    line = clock.nmea.fit
+    line.level += 230_000_000
+    bench.run(6)
+    eq((bench.state(), clock.failed_checks), ("sync", []))
+
+
 def test_bound_is_19_s_while_leap_seconds_unknown():
     bench = ClockRig(UtcClock(50_000), 4)
     bench.leap_s = 18
@@ -271,7 +304,36 @@ def test_leap_second_is_applied_within_bound():
                 assert not error or error <= clock.bound_us(now), (missing, second, tenth, error)
         eq((clock.whole_second_steps, clock.leap.leap_s, clock.failed_checks), (1, 19, []))
         eq((clock.evidence_log.counts, clock.state(142 * SECOND)), ({}, "sync"))
-        assert clock.bound_us(142 * SECOND) < SECOND // 2
+        for second in range(42, 1_700, 10):  # the second can be false until the next pages
+            clock.add_fix(leap_fix(second))
+            is_wide = clock.bound_us((second + 100) * SECOND) > SECOND
+            assert is_wide == (second < 1_560) or 1_560 <= second <= 1_590, second
+
+
+def false_leap_second(clock, until):
+    """The receiver states a false 23:59:60 and goes on with it."""
+    for second in range(-60, until):
+        clock.add_fix(leap_fix(second))
+        clock.slew(SECOND, (second + 100) * SECOND)
+        if 1 < second < 1_500:
+            now = (second + 100) * SECOND
+            error = abs(clock.utc(now) - (NEW_YEAR + second * SECOND))
+            assert error <= clock.bound_us(now), second
+
+
+def test_a_false_leap_second_at_the_new_year_stays_in_the_bound():
+    clock = synced_leap_clock()
+    false_leap_second(clock, 1_500)
+    eq(clock.whole_second_steps, 1)
+
+
+def test_another_source_confirms_or_denies_a_leap_second():
+    for error, is_wide in ((0, False), (SECOND, True)):
+        clock = synced_leap_clock()
+        false_leap_second(clock, 60)
+        now = 160 * SECOND
+        eq(clock.cross_check(clock.utc(now) + error, 2_000, now), not is_wide)
+        eq(clock.bound_us(now) > SECOND // 2, is_wide)
 
 
 def test_year_end_without_leap_second():

@@ -75,6 +75,35 @@ def test_the_rate_of_a_drag_is_not_that_of_the_source_which_is_followed_after_it
         eq(say(source, later, 3_000 * later), 0)
 
 
+def test_the_late_effect_of_a_drag_that_ended_long_ago_is_corrected_immediately():
+    # The source moves for some minutes, too little to be seen. Its interval stays false.
+    for late in (RECOVERY // SECOND + 320, 3600):
+        source = make_source(1600)
+        interval = source.interval
+        interval.begin(1600 * SECOND, 2_000_000 - WIDTH, 2_000_000 + WIDTH, (-1_000, 1_000))
+        for at in range(1616, 1600 + late, 16):  # as wide as the false interval needs
+            say(source, at, 0, 2 * WIDTH + 2_000_000)
+            assert not source.source_rejected
+        found = source.measure((1600 + late) * SECOND, -WIDTH, WIDTH, True)
+        assert found, late
+        assert not source.source_rejected, late
+        lo, hi = source.stated((1600 + late) * SECOND)
+        assert lo <= 0, (lo, hi)
+        assert hi >= 2_000_000, (lo, hi)
+
+
+def test_evidence_from_before_the_contradiction_counts():
+    source = make_source(1600)
+    for at in range(1600, 2500, 16):  # it agrees with the interval from before, too
+        say(source, at, 30_000_000, 40_000_000)
+    assert not source.source_rejected
+    for at in range(2500, 6000, 16):
+        say(source, at, 30_000_000)
+        if not source.source_rejected:
+            break
+    assert 1600 + RECOVERY // SECOND <= at <= 1900 + RECOVERY // SECOND + 32, at
+
+
 def test_the_bound_has_all_candidates():
     source = make_source(1600)
     for at in range(1600, 2400, 16):
