@@ -223,7 +223,7 @@ class CoolingComponent(Component):
         self._conditions += self._valve_check.step(self.cooling, self.readings, dt)
         self._check_drives()
         if self.valve_watch is not None:
-            self.valve_watch.step(dt)
+            self.valve_watch.step(dt, self.supply_sensor.uncertainty > 0.0)
         self.manual.step(now, dt)
         if self.tuning is not None:
             self.tuning.step(dt)

@@ -291,15 +291,20 @@ class RowPlausibility:
         ):
             supply_estimate, uncertainty = spare, 5 / 10
         # Coolant without flow does not change its temperature.
-        is_flowing = flow is not None and flow > self._design_lpm / 3.0
+        third = self._design_lpm / 3.0
+        is_flowing = flow is not None and flow > third
+        moved_dt = 2.0 * dt if flow is not None and flow > 2.0 * third else dt
         is_flowing = is_flowing and self.hydraulics.moving_left_s < _FILTER_S - _RECENT_MOVE_S
         is_young = self._learned_s < _YOUNG_MODEL_S
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):
                 self._learned_s = self._steady_s = 0.0
                 self._fine_residuals[:] = self._gross_residuals[:] = [0.0, 0.0]
-        self.return_signal.check_stuck(r.return_c, return_estimate if is_flowing else None, dt)
-        self.supply.check_stuck(r.supply_c, supply_estimate if is_flowing else None, dt)
+        for signal, raw, estimate in (
+            (self.return_signal, r.return_c, return_estimate),
+            (self.supply, r.supply_c, supply_estimate),
+        ):
+            signal.check_stuck(raw, estimate if is_flowing else None, dt, moved_dt)
         self.return_signal.settle(r.return_c, return_estimate, uncertainty, dt)
         self.supply.settle(r.supply_c, supply_estimate, uncertainty, dt)
         if not self.is_usual:

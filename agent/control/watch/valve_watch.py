@@ -81,8 +81,8 @@ class ValveWatch:
         self.stiction = StictionEstimate()
         self.travels = False
 
-    def step(self, dt: float) -> None:
-        """Add the readings of a cycle."""
+    def step(self, dt: float, is_estimate: bool = False) -> None:
+        """Add the readings of a cycle. `is_estimate`: of the supply; its swings are no proof."""
         loop, readings = self.loop, self.readings
         oscillation, stiction = self.oscillation, self.stiction
         position = loop.valve.position()
@@ -94,7 +94,7 @@ class ValveWatch:
             loop.set_care(False, 1.0, 0.0)
             return
         rise_k = None if readings.return_c is None else readings.return_c - readings.supply_c
-        if loop.in_wave:
+        if loop.in_wave or is_estimate:
             oscillation.reset()
         else:
             oscillation.step(readings.supply_c - loop.setpoint, rise_k, dt)

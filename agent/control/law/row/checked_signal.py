@@ -23,7 +23,9 @@ _FILTER_S = 30.0
 _ADOPT_S = 149.5
 _ADOPT_K = 45 / 100
 _STUCK_S, _STUCK_K, _TRANSIT_S = 19.5, 1.0, 59.5
-"""A reading follows its estimate after the transit of the loop: 60 s at a third of the flow."""
+"""A reading follows its estimate after the transit of the loop: 60 s at a third of the flow, and
+half of it at two thirds.
+"""
 
 RANGE, RATE, RELATION = "range", "rate", "relation"
 """Reasons of a suspicion."""
@@ -85,9 +87,12 @@ class CheckedSignal:
         self._is_new_estimate = is_young
         return was_adopted
 
-    def check_stuck(self, raw: "float | None", estimate: "float | None", dt: float) -> None:
+    def check_stuck(
+        self, raw: "float | None", estimate: "float | None", dt: float, moved_dt: float
+    ) -> None:
         """Mark a temperature suspect that has not changed by one count in `_STUCK_S`, although its
         estimate has been more than `_STUCK_K` from the value of that time for `_TRANSIT_S`.
+        `moved_dt`: the part of this time that `dt` counts; more at a larger flow.
         """
         if raw is None or estimate is None or raw != self._stuck_raw:
             self._stuck_raw, self._stuck_s = None if estimate is None else raw, 0.0
@@ -95,7 +100,7 @@ class CheckedSignal:
             return
         self._stuck_s += dt
         has_moved = not -_STUCK_K < estimate - self._stuck_estimate < _STUCK_K
-        self._moved_s = self._moved_s + dt if has_moved else 0.0
+        self._moved_s = self._moved_s + moved_dt if has_moved else 0.0
         if self._stuck_s >= _STUCK_S and self._moved_s >= _TRANSIT_S:
             self.mark_suspect(RELATION)
 

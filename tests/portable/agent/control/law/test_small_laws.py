@@ -38,9 +38,9 @@ def test_range_and_rate_of_a_signal():
 def test_a_still_reading_is_suspect_after_the_transit():
     def still(seconds, moved, estimate=32.0, dt=0.5):
         made, at = signal(), 0.0
-        made.check_stuck(32.0, estimate, dt)
+        made.check_stuck(32.0, estimate, dt, dt)
         while at < seconds:
-            made.check_stuck(32.0, estimate + moved, dt)
+            made.check_stuck(32.0, estimate + moved, dt, dt)
             at += dt
         return made.suspect
 
@@ -61,12 +61,12 @@ def test_a_still_reading_is_suspect_after_the_transit():
         (32.125, 36.0),
     ):
         for _ in range(59):
-            made.check_stuck(raw, estimate, 1.0)
+            made.check_stuck(raw, estimate, 1.0, 1.0)
     eq(made.suspect, "")
     made = signal()
-    made.check_stuck(32.0, 32.0, 1.0)
+    made.check_stuck(32.0, 32.0, 1.0, 1.0)
     for i in range(200):
-        made.check_stuck(32.0, 34.0 if i % 40 else 32.0, 1.0)  # the estimate returns
+        made.check_stuck(32.0, 34.0 if i % 40 else 32.0, 1.0, 1.0)  # the estimate returns
     eq(made.suspect, "")
 
 

@@ -8,7 +8,7 @@ from tests.portable.support.check import eq
 def watch(readings, estimates):
     signal = CheckedSignal(5.0, 75.0, 1.0, 0.12)
     for raw, estimate in zip(readings, estimates):
-        signal.check_stuck(raw, estimate, 1.0)
+        signal.check_stuck(raw, estimate, 1.0, 1.0)
     return signal.suspect
 
 

@@ -426,12 +426,12 @@ def still_supply(flow_lpm=150.0):
 
 
 def test_a_supply_that_stands_still_is_found_without_the_heat_of_the_facility_side():
-    row, r = still_supply()
-    run(row, r, 50)
-    eq(suspects(row), ("", "", "", ""))
-    run(row, r, 30)
-    eq(suspects(row), (RELATION, "", "", ""))
-    near(row.supply.value, 35.0, 0.1)
+    for flow_lpm, seconds in ((150.0, 25), (90.0, 50)):  # above two thirds, and below
+        row, r = still_supply(flow_lpm)
+        run(row, r, seconds)
+        eq((flow_lpm, suspects(row)), (flow_lpm, ("", "", "", "")))
+        run(row, r, seconds // 2 + 5)
+        eq((flow_lpm, suspects(row)), (flow_lpm, (RELATION, "", "", "")))
 
 
 def test_coolant_that_hardly_flows_may_stand_still():

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The watch of the supply loop: which swings of the supply count."""
+
+from agent.control.watch.valve_watch import ValveWatch
+from tests.portable.support.check import eq
+
+
+class FakeValve:
+    command_pct = 50.0
+
+    def position(self):
+        return self.command_pct
+
+
+class FakeDecision:
+    owner = "loop"
+
+
+class FakeArbiter:
+    decision = FakeDecision()
+
+
+class FakeLoop:
+    setpoint, at_fail_safe, in_wave = 21.0, False, False
+    arbiter = FakeArbiter()
+
+    def __init__(self):
+        self.valve = FakeValve()
+
+    def set_care(self, is_gentle, deadband_scale, stiction_pct):
+        pass
+
+
+class FakeReadings:
+    supply_c, return_c = 21.0, 30.0
+
+
+def test_an_estimate_of_the_supply_that_swings_is_no_limit_cycle():
+    for is_estimate in (True, False):
+        loop, readings = FakeLoop(), FakeReadings()
+        watch = ValveWatch(loop, readings)
+        for i in range(400):
+            sign = 1.0 if i % 40 < 20 else -1.0
+            loop.valve.command_pct = 50.0 + 5.0 * sign
+            readings.supply_c = 21.0 + sign
+            watch.step(1.0, is_estimate)
+        codes = [record.code for record, _, _ in watch.active_conditions()]
+        eq((is_estimate, "valve_cycling" in codes), (is_estimate, not is_estimate))
