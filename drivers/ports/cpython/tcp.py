@@ -43,6 +43,14 @@ _lookup_slots = threading.BoundedSemaphore(MAX_LOOKUPS)
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, openssl/x509_vfy.h
 _DATES = (("notBefore", -1, "not valid yet"), ("notAfter", 1, "has expired"))
 _IN_PROGRESS = (EINPROGRESS, EALREADY)
+_TLS_HINTS = (
+    ("WRONG_VERSION_NUMBER", "this port of the peer does not speak TLS"),
+    ("ALERT_UNKNOWN_CA", "the peer does not know the CA of cert"),
+    ("CERTIFICATE_REQUIRED", "the peer needs a certificate: give cert and key"),
+    ("ALERT_HANDSHAKE_FAILURE", "the peer can need a certificate: give cert and key"),
+    ("CERTIFICATE", "the peer refuses cert: check its dates and its use"),
+)
+"""Part of the reason that OpenSSL gives (also an alert of the peer, RFC 8446, 6.2), and a hint."""
 SocketTarget = tuple[int, tuple[object, ...]]  # family and socket address
 
 
@@ -240,7 +248,9 @@ class TcpPort(StreamPort):
                 self.address, "TLS: the peer closed the connection: does it support TLS?"
             )
         if isinstance(error, (ssl.SSLError, ValueError)):
-            return make_error(self.address, "TLS: %s" % (getattr(error, "reason", None) or error))
+            reason = getattr(error, "reason", None) or str(error)
+            hints = [hint for part, hint in _TLS_HINTS if part in reason]
+            return make_error(self.address, ": ".join(["TLS", reason, *hints[:1]]))
         return translate_error(self.address, error, SOCKET_REASONS)
 
     def close(self) -> None:

@@ -7,14 +7,17 @@ goes on. The devices are in this process, on TCP.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pty
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +74,7 @@ class FadingDevice:
         self.served, self.limit, self.value = 0, 1_000_000, 0
         self.counts: list[int] = []
         self.writes = 0
+        self.raw = b""  # the reply to anything
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"tcp:127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -81,12 +85,14 @@ class FadingDevice:
                 connection = self.listener.accept()[0]
             except OSError:
                 return
-            with connection:
+            with connection, contextlib.suppress(ConnectionError):  # the client can be gone
                 while frame := connection.recv(300):
                     connection.sendall(self.answer(frame))
 
     def answer(self, frame: bytes) -> bytes:
         """Return the reply; empty: none."""
+        if self.raw:
+            return self.raw
         if self.served >= self.limit:
             return b""
         self.served += 1
@@ -160,6 +166,7 @@ class RestartingDevice:
         with (
             socket.create_server(("127.0.0.1", self.port)) as listener,
             listener.accept()[0] as connection,
+            contextlib.suppress(ConnectionError),
         ):
             while request := connection.recv(300):
                 connection.sendall(self._answer(request))
@@ -239,3 +246,15 @@ def test_too_many_values_are_refused_before_the_first_request(
         assert run("write", address, "1", "0", values, "--function", str(function), "--yes") == 2
         assert f"1 to {most}" in capsys.readouterr().err
     assert device.served == 0
+
+
+def test_a_port_without_tls_is_named(
+    device: FadingDevice, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device.raw = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    words += ["-nodes", "-subj", "/CN=x", "-keyout", "key.pem", "-out", "ca.pem"]
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    address = device.address.replace("tcp:", "tls:")
+    assert run("read", f"{address}?ca={tmp_path}/ca.pem", "1", "0") == 2
+    assert "this port of the peer does not speak TLS" in capsys.readouterr().err
