@@ -52,7 +52,8 @@ def test_ranges_of_the_four_signals_of_a_row():
         eq((signal.low, signal.high), (low, high))
     signals = (row.supply, row.return_signal, row.flow, row.dp)
     eq([s.band for s in signals], [1.0, 1.0, 15.0, 10.0])
-    eq([s.fine_band for s in signals], [0.12, 0.12, 15.0, 10.0])
+    for signal, fine_band in zip(signals, (0.12, 0.12, 15.0, 10.0)):
+        near(signal.fine_band, fine_band, 1e-6)
 
 
 def test_a_signal_is_valid_exactly_when_the_minute_ends():
