@@ -4,11 +4,12 @@
 Does not send messages and does not store them. Rules, in this order:
 
     priority 1   immediately; of several loads (`siblings`) the first one. Another one, and one that
-                 an alarm of priority 1 explains, only if it lasts `SETTLE_MS` longer than that
+                 an alarm of priority 1 explains, only if it lasts `ROOT_END_MS` longer than that
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`), and for
-                 `ROOT_END_MS` after the end of the root: loads return in steps of 15 s
+                 `ROOT_END_MS` after the end of the root: loads return in steps of 15 s, and drives
+                 start and prove the flow in 10 to 15 s after the mains are back
     settling     others wait `SETTLE_MS`, so that a root can come later than its effects; an alarm
                  that ends in this time gives no message
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
@@ -156,7 +157,7 @@ class AlarmFilter:
         if self._root(code):
             alarm.explained_ms = now
         if priority == 1:
-            return not alarm.handled and now - alarm.explained_ms >= SETTLE_MS
+            return not alarm.handled and now - alarm.explained_ms >= ROOT_END_MS
         if is_shelved:
             alarm.handled = False
             return False

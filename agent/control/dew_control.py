@@ -18,6 +18,9 @@ A reading can show a lower supply than the value in use: that of a sensor that a
 or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
 for `_SUSPECT_S`, the alarm says so; nothing moves, because the reading is probably false.
 
+A supply that falls towards the dew point has the same limit, with the present heat: a valve that
+needs a minute for its stroke would pass the opening that the heat needs.
+
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
 below its least opening, and the supply is at most `_IDLE_K` above the set-point. While all loads
@@ -87,7 +90,9 @@ class DewControl:
             if guard.closing and self._unknown_s < _HOLD_S:
                 self._claim_bounds()
             else:
-                self._limit_opening(limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown")
+                self._limit_opening(
+                    self._heat_w, limit.guard_c + _SAFE_K, PROTECTION, "dew, supply unknown"
+                )
         else:
             self._unknown_s = 0.0
             self._update_heat(dt)
@@ -98,14 +103,12 @@ class DewControl:
             else:
                 self._is_boosted = False
                 if is_manual:
-                    self._limit_opening(limit.guard_c + _SAFE_K, INTERLOCK, "dew")
-                elif not is_proof:
-                    self._limit_idle(supply_c, limit.guard_c + _SAFE_K)
-        lowest_c = readings.lowest_supply_c
-        is_lower = limit.dew_c is not None and (
-            lowest_c is not None and lowest_c < limit.dew_c + _NEAR_K
-        )
-        self._suspect_s = self._suspect_s + dt if is_lower else 0.0
+                    self._limit_opening(self._heat_w, limit.guard_c + _SAFE_K, INTERLOCK, "dew")
+                else:
+                    self._limit_loop(supply_c, limit.guard_c + _SAFE_K, is_proof)
+        low, dew_c = readings.lowest_supply_c, limit.dew_c
+        is_low = low is not None and dew_c is not None and low < dew_c + _NEAR_K
+        self._suspect_s = self._suspect_s + dt if is_low else 0.0
         if guard.level == DRY:
             return [(DEW, "", _SUSPECT % limit.guard_c)] if self._suspect_s >= _SUSPECT_S else []
         state = SAFE if guard.level == WET else DEGRADED
@@ -132,13 +135,21 @@ class DewControl:
         last_w, self._present_w = self._heat_w, heat_w
         self._heat_w = heat_w if last_w is None else last_w + dt / _FILTER_S * (heat_w - last_w)
 
-    def _limit_opening(self, supply_c: float, rank: int, reason: str) -> None:
+    def _limit_opening(
+        self, heat_w: "float | None", supply_c: float, rank: int, reason: str
+    ) -> None:
         """Limit the opening to one that keeps the supply at `supply_c`."""
-        if self._heat_w is None or self._fws_supply_c is None:
+        if heat_w is None or self._fws_supply_c is None:
             return
-        largest = self._cooling.max_valve_pct(self._heat_w, self._fws_supply_c, supply_c)
+        largest = self._cooling.max_valve_pct(heat_w, self._fws_supply_c, supply_c)
         if largest is not None:
             self._agent.arbiters[VALVE].claim(rank, "dew", AT_MOST, largest, reason)
+
+    def _limit_loop(self, supply_c: float, safe_c: float, is_proof: bool) -> None:
+        if self.guard.approaching and self._heat_w is not None:
+            self._limit_opening(self._present_w, safe_c, PROTECTION, "dew, falls")
+        if not is_proof:
+            self._limit_idle(supply_c, safe_c)
 
     def _limit_idle(self, supply_c: float, safe_c: float) -> None:
         """Limit the opening of the loop if the heat needs less than its least opening."""

@@ -296,10 +296,15 @@ class Protection:
                 self._note_shed(now)
 
     def _note_shed(self, now: int) -> None:
-        """Note that the loads go off. A second time soon: what reports the flow may be wrong."""
+        """Note that the loads go off. A second time soon: what reports the flow may be wrong, but
+        not if the mains explain this time.
+        """
+        self._has_shed = True
+        if self._mains_low or self._had_power_loss:
+            return
         if self._shed_at is not None and now - self._shed_at < _SECOND_SHED_US:
             self._hold_until = now + _SECOND_SHED_US
-        self._has_shed, self._shed_at = True, now
+        self._shed_at = now
 
     def pump_floor(self, now: int) -> "float | None":
         """Return the least output of all pumps, percent; None: no claim."""

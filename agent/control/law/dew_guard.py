@@ -2,10 +2,11 @@
 """Guard against condensation: closes the valve near the dew point, and finds a wet supply.
 
 Does not set the set-point; see `agent.control.law.dew_point`. Does not move the valve: `closing`
-requests it from the caller.
+and `approaching` request it from the caller.
 
     closing   the supply is below dew point + `_CLOSE_K`; after a step of the dew point, and at the
               start, below dew point + `_OPEN_K`. It ends above dew point + `_OPEN_K`
+    approaching  the supply is, or will be in `_LEAD_S`, below dew point + `_OPEN_K`
     level     NEAR after `_ALARM_S` below dew point + `_CLOSE_K`, WET after `_ALARM_S` below a
               measured dew point; it ends after `_CLEAR_S` above dew point + `_OPEN_K`. For NEAR and
               for the end, a supply that falls counts as it will be in `_LEAD_S`: the lag of a
@@ -24,7 +25,7 @@ class DewGuard:
     """Call `step` once a cycle; temperatures in °C."""
 
     def __init__(self) -> None:
-        self.closing = self.below = False
+        self.closing = self.below = self.approaching = False
         self.level = DRY
         self._dew_c: float | None = None
         self._near_s = self._wet_s = self._clear_s = 0.0
@@ -35,15 +36,16 @@ class DewGuard:
         """Compare the supply with the dew point. `measured`: False for an assumed dew point."""
         stepped = self._dew_c is None or dew_c - self._dew_c > _STEP_K
         self._dew_c = dew_c
-        margin_k = supply_c - dew_c
+        margin_k, fall_k = supply_c - dew_c, self._fall(supply_c, dt)
         if self.closing:
             self.closing = margin_k <= _OPEN_K
         else:
             self.closing = margin_k < (_OPEN_K if stepped else _CLOSE_K)
         self.below = margin_k < 0.0
+        self.approaching = margin_k + fall_k < _OPEN_K
         if stepped and margin_k < _CLOSE_K:
             self._near_s = _ALARM_S
-        self._update_level(margin_k, self._fall(supply_c, dt), measured, dt)
+        self._update_level(margin_k, fall_k, measured, dt)
 
     def _fall(self, supply_c: float, dt: float) -> float:
         """Return the change of the supply in `_LEAD_S`, K, if it falls; 0 otherwise."""

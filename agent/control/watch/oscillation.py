@@ -7,7 +7,9 @@ monitor, Control Engineering Practice 3, 1995, counts zero crossings in the same
 
 - the valve moves with them: a supply that swings with a valve at rest is no limit cycle;
 - the heat of the row does not: the rise swings by less than `_HEAT_RATIO` times the supply plus
-  `_HEAT_K`. It is not 0, because the swing of the supply returns after the transit time.
+  `_HEAT_K`. It is not 0, because the swing of the supply returns after the transit time;
+- it does not decay: the swing is at least half of the largest one before it, which counts 3/4 after
+  each half wave.
 
 The oscillation ends after `_CALM_S` without a half wave.
 
@@ -21,6 +23,7 @@ _HALF_WAVES = 6
 _SHORTEST_S, _LONGEST_S = 5.5, 900.5  # between whole steps of 1 s
 _HEAT_RATIO, _HEAT_K = 15 / 10, 5 / 10
 _LEAST_TRAVEL_PCT = 3 / 10
+_FADE, _LEAST_SWING = 3 / 4, 1 / 2
 _CALM_S = 1200.0
 _TRAVEL_S = 1800.0
 _HOUR_S = 3600.0
@@ -37,12 +40,13 @@ class OscillationDetector:
         self._position: float | None = None
         self._half_travel_pct = 0.0
         self._rise = [1e9, -1e9]
+        self._largest_k = 0.0
         self._calm_s = 0.0
 
     def reset(self) -> None:
         """The loop does not control: forget the sequence of half waves."""
         self._turns.reset()
-        self._half_travel_pct = 0.0
+        self._half_travel_pct = self._largest_k = 0.0
         self._rise = [1e9, -1e9]
 
     def add_position(self, position: "float | None", is_own: bool, dt: float) -> None:
@@ -71,7 +75,10 @@ class OscillationDetector:
             if not is_own or self._half_travel_pct < _LEAST_TRAVEL_PCT:
                 turns.discard()
             self._half_travel_pct, self._rise = 0.0, [1e9, -1e9]
-            if turns.count >= _HALF_WAVES or (self.active and turns.count):
+            fading_k = self._largest_k * _FADE
+            self._largest_k = turns.swing if turns.swing > fading_k else fading_k
+            is_steady = turns.swing >= _LEAST_SWING * self._largest_k
+            if (turns.count >= _HALF_WAVES and is_steady) or (self.active and turns.count):
                 self.active, self._calm_s = True, 0.0
                 self.amplitude_k, self.period_s = 0.5 * turns.swing, last_s + turns.last_s
         if self._calm_s > _CALM_S:

@@ -5,6 +5,7 @@ Does not run anything; I4 needs two runs (see `hil.campaign.hazard.run`). Each i
 sample each 250 ms. Its first violation counts, with its time. `NAMES` describes all of them.
 """
 
+from math import inf
 from typing import Any
 
 from agent.alarms.alarm_filter import AlarmFilter
@@ -12,6 +13,7 @@ from agent.alarms.catalogue import catalogue
 from hil.campaign.hazard.case_generator import FAULT_FREE_S, HazardCase
 from hil.campaign.hazard.injected_faults import FALSE_VALUE, NEUTRAL
 from hil.campaign.hazard.truth import SECOND, STEP_US, Truth
+from hil.devices.power.capped_load import CappedLoad
 from hil.kernel.run_history import matches_code
 from hil.measure.hazard import OFF_FRACTION, reported_off
 
@@ -152,6 +154,7 @@ class ReportedInvariant(Invariant):
     def __init__(self, case: HazardCase) -> None:
         super().__init__(case)
         self._since_us: dict[str, int] = {}
+        self._reported: dict[str, list[tuple[int, float]]] = {}
 
     def step(self, truth: Truth) -> None:
         """Compare the power of each load with what the agent reports."""
@@ -167,21 +170,31 @@ class ReportedInvariant(Invariant):
             if load.name in off:
                 is_false = watts > OFF_FRACTION * load.rated_w
                 self._judge(truth, f"{load.name} is reported off and draws", watts, is_false, 8)
-            elif is_suspect:  # the alarm is true; the status that follows it is a second older
-                self._since_us.pop(f"{load.name} limited", None)
-            elif reported.get("on"):
-                is_false = watts > 1.05 * reported["limit_w"] and reported["limit_w"] < load.rated_w
-                text = f"{load.name} is reported limited to {reported['limit_w']} W and draws"
-                seconds = 5 + load.effect_us // SECOND
-                self._judge(truth, text, watts, is_false, seconds, f"{load.name} limited")
+            if load.name in off or is_suspect or not reported.get("on"):
+                # The alarm is true; the status that follows it is a second older.
+                self._note_limit(truth.now, load, inf)
+                continue
+            limit_w = reported["limit_w"] if reported["limit_w"] < load.rated_w else inf
+            highest_w = self._note_limit(truth.now, load, limit_w)
+            # A raised limit acts before the next status reports it.
+            text = f"{load.name} is reported limited and draws"
+            self._judge(truth, text, watts, watts > 1.05 * highest_w, 2)
 
-    def _judge(
-        self, truth: Truth, text: str, watts: float, is_false: bool, seconds: int, key: str = ""
-    ) -> None:
-        key = key or text
+    def _note_limit(self, now: int, load: CappedLoad, limit_w: float) -> float:
+        """Note the reported limit. Return the highest one of the time in which it must act: a limit
+        that falls in steps leaves the load this time for each step.
+        """
+        entries = self._reported.setdefault(load.name, [(0, inf)])
+        entries.append((now, limit_w))
+        since_us = now - 3 * SECOND - load.effect_us
+        while len(entries) > 1 and entries[1][0] <= since_us:
+            entries.pop(0)
+        return max(watts for _, watts in entries)
+
+    def _judge(self, truth: Truth, text: str, watts: float, is_false: bool, seconds: int) -> None:
         if not is_false:
-            self._since_us.pop(key, None)
-        elif truth.now - self._since_us.setdefault(key, truth.now) > seconds * SECOND:
+            self._since_us.pop(text, None)
+        elif truth.now - self._since_us.setdefault(text, truth.now) > seconds * SECOND:
             self.violate(truth.at_s, f"{text} {watts:.0f} W")
 
 

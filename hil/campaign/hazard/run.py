@@ -176,11 +176,15 @@ def shrink_case(case: HazardCase, names: set[str], make_dut: DutFactory) -> Scen
         return bool(names & {name for name, _, _ in violations})
 
     needed = quickxplain(case.scenario.events, fails)
-    return replace(case.scenario, events=needed, expectations=_expectations(names))
+    return replace(
+        case.scenario, events=needed, expectations=_expectations(names, case.scenario.seconds)
+    )
 
 
-def _expectations(names: set[str]) -> tuple[Expectation, ...]:
-    """Give what a kept scenario expects for these invariants, as far as a measure exists."""
+def _expectations(names: set[str], seconds: float) -> tuple[Expectation, ...]:
+    """Give what a kept scenario of `seconds` expects for these invariants, as far as a measure
+    exists. I8 is judged at its end.
+    """
     table = {
         "I1": Expectation("case_c", "Cel", max=85.0, requirement="HEAT-1"),
         "I2": Expectation("dew_margin_k", "K", min=0.0, requirement="COOL-2"),
@@ -193,6 +197,8 @@ def _expectations(names: set[str]) -> tuple[Expectation, ...]:
     }
     violations = tuple(table[name] for name in sorted(names) if name in table)
     return tuple(
-        replace(expectation, from_s=700.0) if expectation.measure == "state" else expectation
+        replace(expectation, from_s=seconds - 1.0)
+        if expectation.measure == "state"
+        else expectation
         for expectation in violations
     )

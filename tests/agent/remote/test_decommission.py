@@ -41,6 +41,14 @@ def reader(folder: Path) -> Callable[[str], bytes]:
     return lambda key: (folder / "store" / key).read_bytes()
 
 
+def reader_or_none(folder: Path) -> Callable[[str], bytes | None]:
+    def read(key: str) -> bytes | None:
+        path = folder / "store" / key
+        return path.read_bytes() if path.exists() else None
+
+    return read
+
+
 def files_in(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
@@ -59,6 +67,18 @@ def test_keys_of_the_file_and_of_a_stored_configuration_are_erased(
     assert files_in(tmp_path) == [f"store/{DECOMMISSIONED_KEY}"]
 
 
+def test_the_stored_configuration_is_found_by_the_records(tmp_path: Path) -> None:
+    """With the record of the unit as it is in its store, and without it."""
+    stored = canonical.encode_config(write_unit(tmp_path, "stored.key"))
+    slots = config_slots.ConfigSlots(b"hash of a file")
+    writes = [*slots.start_trial(1, 60, [], stored), slots.confirm()]
+    for name, data in dict(writes).items():
+        (tmp_path / "store" / name).write_bytes(data)
+    raw = write_unit(tmp_path, "file.key")
+    decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader_or_none(tmp_path))
+    assert files_in(tmp_path) == [f"store/{DECOMMISSIONED_KEY}"]
+
+
 def test_without_a_stored_configuration_the_file_names_what_is_erased(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +88,14 @@ def test_without_a_stored_configuration_the_file_names_what_is_erased(
     monkeypatch.setattr(config_slots, "load_slots", lambda **_: slots)
     decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader(tmp_path))
     assert files_in(tmp_path) == ["other.key", f"store/{DECOMMISSIONED_KEY}"]
+
+
+def test_what_cannot_be_erased_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = write_unit(tmp_path, "file.key")
+    monkeypatch.setattr(decommission, "erase_file", lambda path: [path])
+    text = decommission.erase_unit(str(tmp_path / "unit.json"), raw, reader_or_none(tmp_path))
+    names = f"{tmp_path}/file.key {tmp_path}/unit.json"
+    assert text.endswith(f"; CANNOT be erased, do it by hand: {names}")
 
 
 def test_another_file_is_left_alone(tmp_path: Path) -> None:

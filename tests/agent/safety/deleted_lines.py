@@ -28,8 +28,9 @@ from _pytest.runner import runtestprotocol
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = (
-    *("boot_loop_alarm", "drive_watch", "flow_watch", "interlock", "loop_watch", "protection"),
-    *("pump_curve", "raw_point", "row_resistance", "start_permit", "stop_order", "supervisor"),
+    *("boot_loop_alarm", "drive_watch", "flow_watch", "interlock", "interlock_input", "loop_watch"),
+    *("protection", "pump_curve", "raw_point", "row_resistance", "start_permit", "stop_order"),
+    "supervisor",
 )
 TESTS = (
     *("tests/portable/agent/safety", "tests/portable/agent/power/limit"),

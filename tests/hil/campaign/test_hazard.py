@@ -244,6 +244,22 @@ def test_untrue_report_violates_i5() -> None:
     assert invariant.violation[0] == 139.0
 
 
+def test_a_limit_that_falls_in_steps_is_no_untrue_report() -> None:
+    case = make_case(InjectedFault("loads_stay_on"))
+    for lag_s, violates in ((3, False), (9, True)):
+        invariant = make_invariant("I5", case)
+        for second in range(130, 160):
+            limit_w = 30_000 - 1_000 * (second - 130)
+            report = {"name": "gpu1", "on": True, "limit_w": limit_w}
+            truth = _truth(
+                case, now=second * SECOND, status={"alarms": [], "throttle": {"loads": [report]}}
+            )
+            watts = limit_w + 1_000 * lag_s
+            truth.loads[0].demand_fraction, truth.loads[0].lag_s = watts / 35_000, 0.001
+            invariant.step(truth)
+        assert (invariant.violation is not None) is violates
+
+
 def test_shed_on_one_lie_violates_i6() -> None:
     case = generate_case(1, 2, CaseOptions(90.0, "warm", ("supply_register", "sky_blocked")))
     invariant = make_invariant("I6", case)

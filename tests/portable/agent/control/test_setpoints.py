@@ -6,9 +6,10 @@ from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.config_records import Config, LoopConfig
 from agent.remote.update.live_change import with_changes
 from tests.portable.agent.control.test_component import make_rig
-from tests.portable.support.agent_rig import AgentRig
-from tests.portable.support.check import eq
+from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, FieldbusRig, config
+from tests.portable.support.check import eq, near
 
+SUPPLY_C, FACILITY_C = 0, 2  # registers of the CDU and of the valve
 SETPOINT, GAIN = 1, 3  # numbers of parameters of the supply loop
 
 
@@ -111,3 +112,47 @@ def test_copies_share_nothing_that_is_changed():
     eq((copy.supply.setpoint, copy.supply_max_c, copy.site), (30.0, 45.0, config.site))
     eq((config.supply.setpoint, config.supply_max_c), (32, 40))
     eq((copy.supply.gain, copy.pressure is config.pressure), (config.supply.gain, True))
+
+
+def tuned(loop, **values):
+    """Return the configuration of one of the loops of `config`, with changed values."""
+    raw = config()
+    raw["control"][loop].update(values)
+    made = FieldbusRig(raw).config
+    return made.supply if loop == "supply" else made.pressure
+
+
+def test_new_tuning_reaches_the_model_of_the_supply():
+    rig = make_rig()
+    loop = rig.agent.supply_loop
+    loop.set_tuning(tuned("supply", setpoint_c=33, min_pct=30, max_pct=45))
+    rig.run(120)
+    eq(loop.setpoint, 33.0)
+    for facility_c, supply_c, valve_pct in ((31, 34, 45), (15, 32, 30)):
+        rig.set(VALVE, FACILITY_C, 100 * facility_c)
+        rig.set(CDU, SUPPLY_C, 10 * supply_c)
+        rig.run(60)
+        eq((facility_c, rig.agent.valve.command_pct), (facility_c, valve_pct))
+
+
+def test_gentle_mode_halves_the_gain_of_the_model_of_the_supply():
+    """The error is then 1.5 K: half of it is 0.75 K, a quarter 0.375 K."""
+    for is_gentle, correction_k in ((False, 0.75), (True, 0.375)):
+        rig = make_rig()
+        loop, law = rig.agent.supply_loop, rig.agent.supply_loop.cooling.feedforward
+        rig.set(CDU, SUPPLY_C, 335)
+        rig.run(4)
+        loop.set_care(is_gentle, 1.0, 0.0)
+        loop.step(rig.now, 1.0)
+        near(law.correction - law._integral, correction_k, 0.1)
+
+
+def test_new_tuning_reaches_the_speed_law_of_the_pumps():
+    rig = make_rig()
+    loop = rig.agent.pressure_loop
+    loop.set_tuning(tuned("dp", setpoint_kpa=110, min_pct=30, max_pct=45))
+    rig.run(60)
+    eq((loop.setpoint, loop.controller.output), (110, 45))
+    loop.set_tuning(tuned("dp", setpoint_kpa=60, min_pct=35, max_pct=45))
+    rig.run(120)
+    eq((loop.setpoint, loop.controller.output), (60, 35))

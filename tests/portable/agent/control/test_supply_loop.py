@@ -6,8 +6,8 @@ from agent.control.actuator.valve import ValveActuator
 from agent.control.loop.supply_loop import SupplyLoop
 from agent.fieldbus.sensor import PointSensor
 from protocols.time_units import SECOND
-from tests.portable.support.agent_rig import FieldbusRig
-from tests.portable.support.check import eq
+from tests.portable.support.agent_rig import FieldbusRig, config
+from tests.portable.support.check import eq, near
 
 STALE = 5 * SECOND
 RATE = 5.0
@@ -103,3 +103,34 @@ def test_unknown_valve_position_is_assumed_fail_safe():
     made.temperature(320)
     eq(made.step(), 60.0)
     assert not made.loop.at_fail_safe
+
+
+def test_new_tuning_applies_without_a_step_of_the_output():
+    made = SupplyBench()
+    made.valve(4000)
+    made.temperature(320)
+    eq(made.step(), 40.0)
+    raw = config()
+    raw["control"]["supply"].update(
+        {"setpoint_c": 22, "gain_pct_per_k": 2, "integral_s": 10, "rate_pct_per_s": 50}
+    )
+    raw["control"]["supply"].update({"min_pct": 10, "max_pct": 70, "safe_pct": 65})
+    made.loop.set_tuning(FieldbusRig(raw).config.supply)
+    eq(made.loop.setpoint, 22)
+    near(made.step(), 42.0, 0.011)  # 10 K too warm: from 40, and 10 * 2 / 10 s of integral
+    made.temperature(340)
+    near(made.step(), 48.4, 0.011)  # 12 K: 4 more, and 2.4 of integral
+    made.loop.set_care(True, 1.0, 0.0)  # gentle: half of the gain, twice the time
+    near(made.step(), 49.0, 0.011)
+    made.temperature(400)
+    near(made.step(), 55.9, 0.011)
+    made.loop.set_care(True, 1.0, 0.0)
+    near(made.step(), 56.8, 0.011)
+    made.loop.set_care(False, 1.0, 0.0)
+    near(made.step(), 60.4, 0.011)
+    made.temperature(900)
+    eq(made.step(), 70.0)
+    made.temperature(60)
+    eq([made.step(), made.step()], [20.0, 10.0])
+    made.temperature(1001)
+    eq(made.step(), 65.0)

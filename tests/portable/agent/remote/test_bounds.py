@@ -148,6 +148,20 @@ def test_a_scheduled_change_is_verified_again_when_it_is_due():
     eq((rig.agent.supply_loop.setpoint, rig.manager.rejections.last[0]), (32, "expired"))
 
 
+def test_a_scheduled_change_without_utc_ends_when_its_expiry_has_passed():
+    for passed_s, waits in ((-1, True), (0, False)):
+        rig = start_rig()
+        set_utc(rig, START_S)
+        schedule(rig, hours=2)
+        waiting = rig.manager.schedule.counter()
+        expires_s = rig.manager.schedule._waiting.message.expires_s
+        rig.manager.trusted_utc_s = lambda _: 0
+        rig.manager.message_clock.passed_s = lambda _, s=expires_s + passed_s: s
+        rig.run(1)
+        eq((passed_s, rig.manager.schedule.counter()), (passed_s, waiting if waits else 0))
+        eq((rig.agent.supply_loop.setpoint, waiting), (32, COUNTER))
+
+
 def test_a_scheduled_change_does_not_follow_a_newer_one():
     for group in ("", "gulf"):
         rig = start_rig()

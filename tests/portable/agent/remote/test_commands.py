@@ -285,6 +285,15 @@ def test_erased_paths_come_from_the_configuration():
     eq((sorted(folders), files), (["/a", "/b", "/run/x"], ["/u.key"]))
 
 
+def test_paths_are_taken_down_to_a_depth_of_six():
+    for depth, found in ((6, ["/a"]), (7, [])):
+        for wrap in (lambda inner: {"x": inner}, lambda inner: [inner]):
+            raw = "store:/a"
+            for _ in range(depth):
+                raw = wrap(raw)
+            eq((depth, secret_paths(raw)), (depth, (found, [])))
+
+
 def test_a_capture_is_bounded():
     rig = start_rig()
     for arguments in ([], [("port", "console")], [("port", "bus"), ("seconds", 601)]):

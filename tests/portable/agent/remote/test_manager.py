@@ -12,6 +12,7 @@ from tests.portable.support.remote_rig import (
     PRESSURE,
     SAFE_VALVE,
     SETPOINT,
+    START_S,
     RemoteRig,
     make_command,
     make_patch,
@@ -109,6 +110,26 @@ def test_trial_continues_after_a_restart():
     again.run(100)
     eq(again.restarts, 1)  # only a restart brings the previous one back
     eq(RemoteRig(store=rig.store).agent.supply_loop.setpoint, 32)
+
+
+def test_a_start_on_trial_has_an_entry_with_its_time():
+    rig = start_rig()
+    rig.send(make_patch(rig, [(SETPOINT, 33)]))
+    rig.run(1)
+    again, entries = RemoteRig(store=rig.store), []
+    again.manager.audit_entry = lambda *fields: entries.append(fields)
+    again.manager.start(7)
+    eq(entries, [([], "start", 0, "on trial %d" % COUNTER, 7)])
+
+
+def test_two_keys_can_change_more_than_the_step_of_a_day():
+    rig = start_rig()
+    nano = 1_000_000_000
+    rig.manager.boot.day.add([(SETPOINT, 28 * nano, 32 * nano)], rig.now)
+    eq(reject_reason(rig, make_patch(rig, [(SETPOINT, 34)])), "too_big_step")
+    rig.send(make_patch(rig, [(SETPOINT, 34)], (OPERATOR, LIMITER), START_S + 60))
+    rig.run(2)
+    eq((rig.agent.supply_loop.setpoint, rig.slot_state()[1]), (34, COUNTER + 60))
 
 
 def test_crashing_change_is_rolled_back_after_its_starts():

@@ -183,6 +183,18 @@ def test_loads_that_went_off_twice_stay_off_for_ten_minutes():
     eq(made.limits.take(), [])
 
 
+def test_loads_that_went_off_without_mains_come_back_with_them():
+    mains = {"device": "meter", "point": "VoltageVolts", "nominal_v": 230.0}
+    made = row(pump_count=1, mains=mains)
+    for volts in (230.0, 0.0, 0.0):
+        made.volts, made.flow_share, made.pressure_share = volts, 0.0, 0.0
+        assert first_orders(made, 60)[1] < 60
+        made.volts, made.flow_share, made.pressure_share = 230.0, 1.0, 1.0
+        first_orders(made, 120)
+        made.step()
+        eq((volts, made.codes(), made.limits.take()), (volts, [], []))
+
+
 def lose_and_return(made, pause):
     """The flow ends for 4 s, returns, and is there for `pause` ticks more after the alarm."""
     made.flow_share = made.pressure_share = 0.0

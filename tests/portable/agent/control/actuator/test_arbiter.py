@@ -161,6 +161,21 @@ def test_the_start_delay_is_a_decision_of_the_loop():
     eq(arbiter.decision, (0.0, "loop", "start delay", True))
 
 
+def test_the_output_of_another_unit_replaces_that_of_the_loop_for_one_cycle():
+    """Any claim still wins, a bound limits it, and the loop goes on."""
+    arbiter = Arbiter()
+    arbiter.follow(55.0, "group", "lead")
+    eq(tuple(arbiter.decide(40.0)), (55.0, "group", "lead", True))
+    eq((arbiter.winner(), arbiter.holder_rank()), (None, LOOP))
+    arbiter.claim(PROTECTION, "safety", AT_LEAST, 70.0, "no flow")
+    eq(tuple(arbiter.decide(40.0)), (70.0, "safety", "no flow", True))
+    arbiter.claim(PROOF, "proof", EXACT, 30.0, "test")
+    arbiter.claim(MANUAL, "manual", EXACT, 20.0, "by command")
+    eq(tuple(arbiter.decide(40.0)), (20.0, "manual", "by command", False))
+    arbiter.begin_cycle()
+    eq(tuple(arbiter.decide(40.0)), (40.0, "loop", "", True))
+
+
 def test_supply_loop_follows_a_claim_and_returns_bumplessly():
     made = SupplyBench()
     made.valve(4000)

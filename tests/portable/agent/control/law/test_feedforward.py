@@ -3,7 +3,7 @@
 
 from agent.control.law.exchanger import Exchanger
 from agent.control.law.feedforward import FeedforwardControl
-from tests.portable.support.check import eq
+from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
 
@@ -143,3 +143,38 @@ def test_return_at_fws_temperature_raises_no_error():
     for _ in range(100):
         row.step()
     assert 5.0 <= row.outputs[-1] <= 100.0
+
+
+def test_the_correction_of_a_bumpless_transfer_is_at_most_10_k():
+    """The output then moves: more than 10 K is no error of the model."""
+    for valve_pct, return_c, facility, correction_k in (
+        (95.0, 40.0, 10.0, 10.0),
+        (5.0, 60.0, 24.0, -10.0),
+        (60.0, 42.0, 24.0, None),
+    ):
+        law = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
+        law.track(valve_pct)
+        output = law.step(32.0, 32.0, return_c, facility, 150.0, None, 1.0)
+        if correction_k is None:
+            near(output, valve_pct, 1e-6)
+            assert -10.0 < law.correction < 10.0, law.correction
+        else:
+            eq(law.correction, correction_k)
+
+
+def integrate(position):
+    """Return the output of a step at an error of 1 K, and the change of the integral in it, K."""
+    law = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 100.0, 4.0)
+    law.track(40.0)
+    law.step(32.0, 32.0, 40.0, 24.0, 150.0, None, 1.0)
+    before = law._integral
+    output = law.step(32.0, 33.0, 40.0, 24.0, 150.0, position, 1.0)
+    return output, law._integral - before
+
+
+def test_the_integral_waits_while_the_valve_is_3_percent_away():
+    output, step_k = integrate(None)
+    assert 40.0 < output < 60.0, output
+    assert step_k > 0.01, step_k
+    for distance, waits in ((2.75, False), (3.0, True), (-2.75, False), (-3.0, True)):
+        eq((distance, integrate(output - distance)), (distance, (output, 0.0 if waits else step_k)))

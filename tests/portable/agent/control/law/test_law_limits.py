@@ -4,6 +4,7 @@
 from agent.control.law.cooling import ControlReadings, CoolingControl
 from agent.control.law.dew_point import DewPointLimit
 from agent.control.law.exchanger import Exchanger
+from agent.control.law.fan import WetPads
 from agent.control.law.feedforward import FeedforwardControl
 from agent.control.law.optimum.facility_side import FacilitySide
 from agent.control.law.optimum.optimizer import OptimalPoint, SetpointOptimizer
@@ -13,7 +14,7 @@ from agent.control.law.row.checked_signal import RANGE, RELATION, CheckedSignal
 from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import SensorValidator
 from protocols.time_units import SECOND
-from tests.portable.agent.control.law.test_plausibility import run, steady_row, suspects
+from tests.portable.agent.control.law.row.test_plausibility import run, steady_row, suspects
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
 
@@ -49,7 +50,9 @@ def test_ranges_of_the_four_signals_of_a_row():
         (row.dp, -100.0, 1600.0),
     ):
         eq((signal.low, signal.high), (low, high))
-    eq([(s.band, s.fine_band) for s in (row.flow, row.dp)], [(15.0, 15.0), (10.0, 10.0)])
+    signals = (row.supply, row.return_signal, row.flow, row.dp)
+    eq([s.band for s in signals], [1.0, 1.0, 15.0, 10.0])
+    eq([s.fine_band for s in signals], [0.12, 0.12, 15.0, 10.0])
 
 
 def test_a_signal_is_valid_exactly_when_the_minute_ends():
@@ -305,6 +308,18 @@ def test_wet_pads_need_both_air_temperatures():
         readings.air_c, readings.adiabatic_air_c, readings.load_kw = air_c, 22.0, 50.0
         control.optimise(readings, SECOND)
         eq((air_c, control.optimizer.pads_k, control.target_c), (air_c, pads_k, 30.0))
+
+
+def test_pads_cool_the_air_by_what_the_heat_shows():
+    """By 0 to 25 K, and only while they are wet."""
+    for shown_k, cooling_k in ((-1.0, 0.0), (0.5, 0.5), (24.5, 24.5), (26.0, 25.0)):
+        pads = WetPads(28.0)
+        for _ in range(400):
+            pads.estimate(shown_k)
+        eq((pads.cooling_k, pads.inlet_c(30.0, None)), (0.0, 30.0))
+        pads.is_wet = True
+        near(pads.cooling_k, cooling_k, 1e-3)
+        near(pads.inlet_c(30.0, None), 30.0 - cooling_k, 1e-3)
 
 
 def test_fan_speed_at_both_ends_of_the_table():

@@ -55,6 +55,16 @@ def test_a_limit_cycle_is_found_and_forgotten():
     eq((detector.active, detector.amplitude_k), (False, 0.0))
 
 
+def test_a_loop_that_settles_has_no_limit_cycle():
+    """Swings that fall to less than two thirds; then one that stays."""
+    detector = OscillationDetector()
+    for i, swing in enumerate((9.0, 5.6, 3.5, 2.2, 1.4, 0.9, 0.6)):
+        oscillate(detector, 60, start=60 * i, swing=swing)
+        eq((swing, detector.active), (swing, False))
+    oscillate(detector, 600, start=420, swing=0.9)
+    eq(detector.active, True)
+
+
 def test_waves_of_the_load_or_of_a_valve_at_rest_are_no_limit_cycle():
     for heat, travel in ((6.0, 5.0), (0.0, 0.0)):
         detector = OscillationDetector()

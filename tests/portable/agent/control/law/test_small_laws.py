@@ -227,6 +227,19 @@ def test_the_valve_closes_near_the_dew_point():
     eq(guard_after((15.0, 15.0, True, 1.0)).below, False)
 
 
+def test_a_supply_that_falls_approaches_the_dew_point():
+    for last_c, supply_c, approaching in (
+        (17.0, 17.0, False),
+        (16.875, 16.875, True),
+        (18.0, 17.75, False),
+        (18.0, 17.5, True),  # 0.6 K less in six seconds
+        (18.5, 17.875, False),
+        (16.0, 17.125, False),
+    ):
+        guard = guard_after((last_c, 15.0, True, 1.0), (supply_c, 15.0, True, 1.0))
+        eq((last_c, supply_c, guard.approaching), (last_c, supply_c, approaching))
+
+
 def test_levels_of_a_wet_supply():
     for supply_c, measured, seconds, level in (
         (15.875, True, 5.5, NEAR),

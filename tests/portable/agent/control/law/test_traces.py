@@ -27,8 +27,8 @@ from agent.control.law.row.readings import RowReadings
 from agent.control.law.sensor_check import HeatBalanceCheck, SensorValidator
 from protocols.time_units import SECOND
 from tests.portable.agent.control.law.trace_records import RECORDS
-from tests.portable.agent.control.law.trace_tools import PARTS, Noise, Record
-from tests.portable.support.check import eq, near
+from tests.portable.agent.control.law.trace_tools import Noise, Record, near_record
+from tests.portable.support.check import eq
 from tests.portable.support.cooling_settings import EXCHANGER, OPTIMUM, settings
 
 FLOATS = 64  # the sums of many steps differ with 32 bits
@@ -360,9 +360,7 @@ def trace_proof_test():
 
 
 def check(name, trace):
-    got, want = trace(), RECORDS[name]
-    for i in range(PARTS):
-        near(got[i], want[i], 1e-6, 1000)
+    near_record(trace(), RECORDS[name])
 
 
 def test_pi():
@@ -425,14 +423,6 @@ def test_proof_test():
     check("trace_proof_test", trace_proof_test)
 
 
-if __name__ == "__main__":
-    for trace in sorted(name for name in globals() if name.startswith("trace_")):
-        print('    "%s": (' % trace)
-        for value in globals()[trace]():
-            print("        %.6f," % value)
-        print("    ),")
-
-
 def test_a_sensor_is_stuck_only_while_a_related_value_moves():
     for change, is_stuck in ((0.0, False), (9.0, True)):
         validator = SensorValidator(1.0)
@@ -442,3 +432,22 @@ def test_a_sensor_is_stuck_only_while_a_related_value_moves():
         eq((change, validator.stuck), (change, is_stuck))
     validator.validate(30.1, None, 49.0, None, 1.0)
     eq(validator.stuck, False)
+
+
+def write_records():
+    """Print the records of all traces."""
+    from tests.portable.agent.control.law import test_wave_traces  # noqa: PLC0415
+    from tests.portable.agent.control.law.row import test_row_traces  # noqa: PLC0415
+
+    traces = {}
+    for names in (globals(), vars(test_wave_traces), vars(test_row_traces)):
+        traces.update({name: names[name] for name in names if name.startswith("trace_")})
+    for name in sorted(traces):
+        print('    "%s": (' % name)
+        for value in traces[name]():
+            print("        %.6f," % value)
+        print("    ),")
+
+
+if __name__ == "__main__":
+    write_records()

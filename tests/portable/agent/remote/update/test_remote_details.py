@@ -150,6 +150,55 @@ def test_acknowledgement_passes_its_code():
     eq(codes, ["log", None])
 
 
+class AcknowledgedAlarms:
+    """The list of alarms of `agent.northbound`; `found`: it has such an alarm."""
+
+    def __init__(self, found):
+        self.found, self.codes = found, []
+
+    def acknowledge(self, code):
+        self.codes.append(code)
+        return self.found
+
+
+class CauseComponent:
+    """A component that can have the alarm as a cause."""
+
+    COMMANDS = ("acknowledge",)
+
+    def __init__(self, error):
+        self.error, self.handled = error, []
+
+    def handle_command(self, name, arguments, now):
+        self.handled.append((name, arguments, now))
+        if self.error is not None:
+            raise self.error
+
+
+def acknowledge_alarm(arguments, found, error=None):
+    """Return the result or the refusal, the codes that the list got, and those of the cause."""
+    rig, states, component = start_rig(), AcknowledgedAlarms(found), CauseComponent(error)
+    table, agent = CommandTable(rig.manager), rig.agent
+    agent.service = lambda name: {"alarm_states": states}[name]
+    agent.components = [component]
+    try:
+        result = table.execute(Acknowledgement(arguments), 7)
+    except Rejection as rejection:
+        result = rejection.reason
+    return result, states.codes, [given[2] for given in component.handled]
+
+
+def test_an_alarm_is_acknowledged_by_its_code_and_as_a_cause():
+    code = {"code": "supply_high"}
+    for error in (None, ConfigError("it is no cause")):
+        eq(
+            acknowledge_alarm(code, True, error),
+            ("acknowledged: supply_high", ["supply_high"], [7]),
+        )
+    eq(acknowledge_alarm(code, False), ("unsupported", ["supply_high"], [7]))
+    eq(acknowledge_alarm({}, True), ("unsupported", [None], [7]))
+
+
 class FailingComponent:
     """A component whose command raises."""
 
@@ -277,3 +326,33 @@ def test_a_software_that_is_rolled_back_has_an_entry_with_its_time():
     eq(manager.entries, [([], "rolled back", 0, "why", 7)])
     eq((manager.requests, manager.restarts), ([(["why"], 7)], [7]))
     eq(manager.trial_monitor, None)
+
+
+class VerifiedMessage:
+    """A verified command of a site key."""
+
+    kind, is_site, signers = COMMAND, True, [9]
+
+    def __init__(self, message):
+        self.message = message
+
+
+def test_an_accepted_message_of_a_site_key_is_counted_there():
+    rig, accepted = start_rig(), []
+    manager = rig.manager
+    manager.agent.service = lambda name: RecordedSite(name, accepted)
+    manager._execute = nothing
+    message = Acknowledgement({})
+    message.counter = 11
+    manager.act_on(VerifiedMessage(message), 7)
+    eq(accepted, [("site_writes", message, 7)])
+
+
+class RecordedSite:
+    """The service that limits what a site key changes."""
+
+    def __init__(self, name, accepted):
+        self.name, self.accepted = name, accepted
+
+    def on_accepted(self, message, now):
+        self.accepted.append((self.name, message, now))

@@ -401,3 +401,56 @@ def test_a_step_of_the_facility_flow_does_not_move_the_estimate_of_the_return():
     near(row.return_signal.value, return_c + 0.2 * rise_k / 31.0, 0.05)
     run(row, r, 120)
     near(row.return_signal.value, return_c + 0.2 * rise_k, 0.1)
+
+
+def warm_facility(row, r):
+    """Raise the facility water and the return by 3 K."""
+    for _ in range(3):
+        r.fws_supply_c += 1.0
+        r.return_c += 1.0
+        run(row, r, 1)
+
+
+def still_supply(flow_lpm=150.0):
+    """Return a row whose supply stands still while its facility water has become warmer by 3 K.
+
+    The facility return is not measured, so only the model knows that the supply must move.
+    """
+    row, r = steady_row()
+    r.fws_return_c = None
+    share = flow_lpm / 150.0
+    r.flow_lpm, r.dp_kpa, r.pump_pct = flow_lpm, 80.0 * share * share, 70.0 * share
+    run(row, r, 120)
+    warm_facility(row, r)
+    return row, r
+
+
+def test_a_supply_that_stands_still_is_found_without_the_heat_of_the_facility_side():
+    row, r = still_supply()
+    run(row, r, 50)
+    eq(suspects(row), ("", "", "", ""))
+    run(row, r, 30)
+    eq(suspects(row), (RELATION, "", "", ""))
+    near(row.supply.value, 35.0, 0.1)
+
+
+def test_coolant_that_hardly_flows_may_stand_still():
+    """Below a third of the design flow."""
+    for flow_lpm, reason in ((48.0, ""), (54.0, RELATION)):
+        row, r = still_supply(flow_lpm)
+        run(row, r, 300)
+        eq((flow_lpm, suspects(row)), (flow_lpm, (reason, "", "", "")))
+
+
+def test_a_reading_may_stand_still_while_the_flow_moves():
+    row, r = still_supply()
+    for i in range(40):
+        r.flow_lpm = 130.0 if i % 2 else 150.0
+        run(row, r, 4)
+    eq(suspects(row), ("", "", "", ""))
+    r.flow_lpm = 150.0
+    run(row, r, 90)
+    eq(suspects(row)[0], "")  # it has not moved since then
+    warm_facility(row, r)
+    run(row, r, 90)
+    eq(suspects(row)[0], RELATION)
