@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
-_SUSPECT = "supply may be below %.1f C, see sensor_lie"
+_SUSPECT = "supply may be below %.1f C"
 _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15

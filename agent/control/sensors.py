@@ -59,7 +59,7 @@ _AIR, _HUMIDITY, _POWER = "TemperatureCelsius", "HumidityPercent", "PowerWatts"
 REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
-_DRIFT = "supply and return are too high, or the exchanger fouls"
+_DRIFT = "supply and return may be too high"
 _NO_MODEL_LPM = 1e5
 
 
