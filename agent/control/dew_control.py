@@ -14,12 +14,12 @@ closed for `_HOLD_S`. An opening would make an estimate possible again, and the 
 While the supply is not known after that, and in each mode of manual operation, the opening of the
 valve is limited: with the last known heat, the supply stays above the dew point + `_SAFE_K`.
 
-A supply that falls towards the dew point has the same limit, with the present heat: a valve that
-needs a minute for its stroke would pass the opening that the heat needs.
-
 A reading can show a lower supply than the value in use: that of a sensor that a relation accuses,
 or an error of both temperatures (`ControlReadings.lowest_supply_c`). If it is near the dew point
 for `_SUSPECT_S`, the alarm says so; nothing moves, because the reading is probably false.
+
+A supply that falls towards the dew point has the same limit, with the present heat: a valve that
+needs a minute for its stroke would pass the opening that the heat needs.
 
 Little heat needs less than the least opening of the loop. Facility water below the dew point then
 wets the row, also if the valve does not answer any more. So the loop has the same limit if this is
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 DEW = AlarmRecord("dew", DEGRADED, "supply is near or below the dew point of", "", True)
 
-_SUSPECT = "supply may be below %.1f C, see sensor_lie"
+_SUSPECT = "supply may be below %.1f C"
 _SAFE_K = 2.0
 _IDLE_K, _IDLE_END_K = 1.0, 2.0
 _LEAST_FLOW = 0.15
@@ -106,11 +106,9 @@ class DewControl:
                     self._limit_opening(self._heat_w, limit.guard_c + _SAFE_K, INTERLOCK, "dew")
                 else:
                     self._limit_loop(supply_c, limit.guard_c + _SAFE_K, is_proof)
-        lowest_c = readings.lowest_supply_c
-        is_lower = limit.dew_c is not None and (
-            lowest_c is not None and lowest_c < limit.dew_c + _NEAR_K
-        )
-        self._suspect_s = self._suspect_s + dt if is_lower else 0.0
+        low, dew_c = readings.lowest_supply_c, limit.dew_c
+        is_low = low is not None and dew_c is not None and low < dew_c + _NEAR_K
+        self._suspect_s = self._suspect_s + dt if is_low else 0.0
         if guard.level == DRY:
             return [(DEW, "", _SUSPECT % limit.guard_c)] if self._suspect_s >= _SUSPECT_S else []
         state = SAFE if guard.level == WET else DEGRADED

@@ -59,7 +59,7 @@ _AIR, _HUMIDITY, _POWER = "TemperatureCelsius", "HumidityPercent", "PowerWatts"
 REASONS = (RANGE, RATE, RELATION)
 _MAX_DIFFERENCE_K = 15 / 10
 MISSING = "missing"
-_DRIFT = "supply and return are too high, or the exchanger fouls"
+_DRIFT = "supply and return may be too high"
 _NO_MODEL_LPM = 1e5
 
 
@@ -195,25 +195,17 @@ class ControlSensors:
                     is_steady = self.plausibility.is_steady
                     self.exchanger_trend.step(exchanger, inputs, inputs.flow_lpm, dt, is_steady)
         readings.supply_c = self.supply.update(now)
-        readings.lowest_supply_c = self._lowest_supply(readings.supply_c)
+        low_c = readings.supply_c
+        if low_c is not None:
+            low_c -= self.exchanger_trend.total_k
+            if self.supply.suspect == RELATION:  # which can itself be false, by the facility water
+                low_c = min(low_c, inputs.supply_c or low_c)
+        readings.lowest_supply_c = low_c
         readings.return_c = self.return_sensor.update(now)
         readings.flow_lpm = self.flow.update(now)
         readings.dp_kpa = self.dp.update(now)
         readings.valve_pct = agent.valve.position()
         return self._findings() + self._check_heat_balance(exchanger, dt)
-
-    def _lowest_supply(self, supply_c: "float | None") -> "float | None":
-        """Return the lowest supply that the readings permit, for the alarm of condensation.
-
-        A relation that accuses the supply sensor can itself be false, by the facility water.
-        """
-        read_c = self.inputs.supply_c
-        if supply_c is None:
-            return None
-        supply_c -= self.exchanger_trend.total_k
-        if self.supply.suspect != RELATION or read_c is None:
-            return supply_c
-        return min(read_c, supply_c)
 
     def _findings(self) -> "list[Condition]":
         validator, supply = self.validator, self.supply

@@ -41,20 +41,19 @@ class ExchangerTrend:
 
     def __init__(self) -> None:
         self.error_k = self.total_k = 0.0
-        self._slow_factor: float | None = None
+        self._slow_factor = 1.0
         self._steady_s = self._mean_k = 0.0
-        self._is_restored = False
+        self._is_known = False
         self._kept = [0, 0]
 
     def retain(self) -> "list[str]":
         """Return the line for the next start: slow UA and mean error, each in 1/1000."""
-        slow, kept = self._slow_factor, self._kept
-        if slow is None or (self._steady_s < _YOUNG_S and not self._is_restored):
+        if not self._is_known:
             return []
-        new = [int(slow * 1000), int(max(0.0, self._mean_k) * 1000)]
-        if abs(new[0] - kept[0]) >= _KEPT_SHARE or abs(new[1] - kept[1]) >= _KEPT_MK:
-            self._kept = kept = new
-        return ["exchanger %d %d" % (kept[0], kept[1])]
+        new, old = [int(self._slow_factor * 1000), int(max(0.0, self._mean_k) * 1000)], self._kept
+        if abs(new[0] - old[0]) >= _KEPT_SHARE or abs(new[1] - old[1]) >= _KEPT_MK:
+            self._kept = old = new
+        return ["exchanger %d %d" % tuple(old)]
 
     def restore(self, factor: str, error: str) -> bool:
         """Continue with the line of the last start."""
@@ -62,14 +61,13 @@ class ExchangerTrend:
             return False
         self._kept = [int(factor), int(error)]
         self._slow_factor, self._mean_k = int(factor) / 1000, int(error) / 1000
-        self._is_restored = True
+        self._is_known = True
         self._set_error()
         return True
 
     def _set_error(self) -> None:
         self.error_k = min(max(0.0, self._mean_k - _ALLOWED_K), _MOST_K)
-        is_known = self._is_restored or self._steady_s >= _YOUNG_S
-        self.total_k = self._mean_k if self.error_k > 0.0 and is_known else 0.0
+        self.total_k = self._mean_k if self.error_k > 0.0 and self._is_known else 0.0
 
     def step(
         self,
@@ -80,7 +78,7 @@ class ExchangerTrend:
         is_steady: bool = True,
     ) -> None:
         """Use the readings of a cycle in which nothing is suspect."""
-        if not is_steady and not (self._is_restored and self._steady_s < _YOUNG_S):
+        if not is_steady and not (self._is_known and self._steady_s < _YOUNG_S):
             return
         supply_c, return_c, fws_c, fws_lpm = r.supply_c, r.return_c, r.fws_supply_c, r.fws_flow_lpm
         if supply_c is None or return_c is None or fws_c is None or flow is None or fws_lpm is None:
@@ -100,13 +98,12 @@ class ExchangerTrend:
         """Return the slow UA factor after it has followed the learned one."""
         slow = self._slow_factor
         self._steady_s += dt
-        if self._steady_s < _YOUNG_S:
-            slow = slow if self._is_restored and slow is not None else factor
-        elif slow is None:
-            slow = factor
-        else:
+        if self._steady_s >= _YOUNG_S:
+            self._is_known = True
             low = slow * (1.0 - _HOURLY_FALL * dt / 3600.0)
             high = slow * (1.0 + _HOURLY_RISE * dt / 3600.0)
             slow = low if factor < low else high if factor > high else factor
+        elif not self._is_known:
+            slow = factor
         self._slow_factor = slow
         return slow
