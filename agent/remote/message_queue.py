@@ -5,9 +5,9 @@ Does not execute a verified message; see `agent.remote.manager`. The checks are 
 `agent.remote.message.verifier`.
 
 One message is verified at a time, few wait. Slow work is done in slices of less than a millisecond
-on a server, so that no tick is late. Ports are handled between two slices. On a board a slice takes
-up to 20 ms; it is done only if the next tick is later than its end, and never inside a tick. The
-code that only messages need is dropped when none is in progress (`agent.remote.module_unload`).
+on a server, so that no tick is late. Ports are handled between two slices. A board does smaller
+ones, only if the next tick is later than their end, and never inside a tick. The code that only
+messages need is dropped when none is in progress (`agent.remote.module_unload`).
 """
 
 from agent.remote import module_unload

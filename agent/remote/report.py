@@ -42,7 +42,7 @@ REPORTED, CONFIG = "cfg/reported", "cfg/config"
 SLICE_US = 4 * MILLISECOND
 """Time between two slices of a signature or a verification."""
 BOARD_SLICE_US = 25 * MILLISECOND
-"""Longest slice on an RP2040 (measured: see docs/engineer/firmware.md), with a reserve."""
+"""Longest slice on an RP2040: eight of them in one took 115 ms on the emulator. With a reserve."""
 
 
 def next_slice(host: "RemoteHost", now: int, need: int) -> int:

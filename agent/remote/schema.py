@@ -70,7 +70,7 @@ def check(raw: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list[st
 def _is_key(public: bytes) -> bool:
     """Return whether a signature can be valid under a key.
 
-    A board needs 0.2 s for a key, before its first write. The tools have checked its
+    The check is slow on a board, and comes before its first write. The tools have checked the
     configuration, and no signature is valid under another key.
     """
     from drivers.ports.micropython.board_data import is_board  # noqa: PLC0415 - dropped after loading
