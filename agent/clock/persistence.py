@@ -195,21 +195,13 @@ class TimePersistence(Component):
         return min(earliest, clock_utc)
 
     def _save(self, now: int) -> None:
-        clock = self.agent.clock
-        rate_ppt, skew_ppt = clock.rate() or (None, None)
-        model = clock.holdover.tempco_model
         record = JsonObject(
             [
                 ("version", VERSION),
-                ("utc_us", clock.utc(now)),
+                ("utc_us", self.agent.clock.utc(now)),
                 ("mono_us", now),
-                ("floor_us", self._current_min_utc(now)),
-                ("leap_s", clock.leap.leap_s),
-                ("rate_ppt", rate_ppt),
-                ("skew_ppt", skew_ppt),
-                ("tempco_ppt", None if model is None else model.slope),
-                ("centi_c", clock.holdover.current_temperature(now)),
             ]
+            + self._figures(self._current_min_utc(now), now)
         )
         self.saved += 1
         self._record.write(write(record).encode())
@@ -221,19 +213,24 @@ class TimePersistence(Component):
 
     def status(self, now: int) -> JsonObject:
         """Return the state of the record and the parameters of the oscillator."""
-        clock = self.agent.clock
-        model = clock.holdover.tempco_model
-        rate_ppt, skew_ppt = clock.rate() or (None, None)
         return JsonObject(
             [
                 ("found", self.record_found),
                 ("bad", self.read_error),
                 ("saved", self.saved),
-                ("floor_us", clock.min_utc_us),
-                ("leap_s", clock.leap.leap_s),
-                ("rate_ppt", rate_ppt),
-                ("skew_ppt", skew_ppt),
-                ("tempco_ppt", None if model is None else model.slope),
-                ("centi_c", clock.holdover.current_temperature(now)),
             ]
+            + self._figures(self.agent.clock.min_utc_us, now)
         )
+
+    def _figures(self, min_utc_us: int, now: int) -> "list[tuple[str, object]]":
+        clock = self.agent.clock
+        model = clock.holdover.tempco_model
+        rate_ppt, skew_ppt = clock.rate() or (None, None)
+        return [
+            ("floor_us", min_utc_us),
+            ("leap_s", clock.leap.leap_s),
+            ("rate_ppt", rate_ppt),
+            ("skew_ppt", skew_ppt),
+            ("tempco_ppt", None if model is None else model.slope),
+            ("centi_c", clock.holdover.current_temperature(now)),
+        ]

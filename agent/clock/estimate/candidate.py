@@ -21,7 +21,7 @@ from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from agent.clock.estimate.kept_blocks import KeptBlocks
+    from agent.clock.estimate.mean_lines import KeptBlocks
 
 _BEGIN_EVERY = 300 * SECOND
 

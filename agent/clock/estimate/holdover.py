@@ -144,30 +144,17 @@ class Holdover:
         change += elapsed // SECOND * _AGEING_PPT_PER_S + 2 * self.host_ppt
         return min(change, 2 * self.limit_ppt)
 
+    def temperature_mark(self, at: int) -> "tuple[int, int, int, int | None]":
+        """Return time, integral, interruptions and temperature of a fit; see `drift_since`."""
+        return at, self.temperature_integral(at), self.gaps, self.current_temperature(at)
 
-class TemperatureReference:
-    """Temperature and time of a fit, for the known change of the time since then."""
-
-    def __init__(self, holdover: Holdover) -> None:
-        self._holdover = holdover
-        self._at = self._integral = self._gaps = 0
-        self._centi_c: int | None = None
-
-    def set(self, at: int) -> None:
-        """A line was fitted that ends at `at`."""
-        holdover = self._holdover
-        self._at, self._centi_c = at, holdover.current_temperature(at)
-        self._integral = holdover.temperature_integral(at)
-        self._gaps = holdover.gaps
-
-    def drift_ns(self, now: int) -> int:
-        """Return the known time error due to temperature since the fit, ns; 0 if it is unknown."""
-        holdover, reference = self._holdover, self._centi_c
-        model = holdover.tempco_model
-        if model is None or model.slope is None or reference is None or now <= self._at:
+    def drift_since(self, mark: "tuple[int, int, int, int | None]", now: int) -> int:
+        """Return the known time error due to temperature since a mark, ns; 0 if it is unknown."""
+        at, integral, gaps, reference = mark
+        model = self.tempco_model
+        if model is None or model.slope is None or reference is None or now <= at:
             return 0
-        if holdover.current_temperature(now) is None or self._gaps != holdover.gaps:
+        if self.current_temperature(now) is None or gaps != self.gaps:
             return 0
-        excess = holdover.temperature_integral(now) - self._integral
-        excess -= reference * (now - self._at)
+        excess = self.temperature_integral(now) - integral - reference * (now - at)
         return model.slope * excess // 100_000_000_000

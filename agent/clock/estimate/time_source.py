@@ -15,15 +15,13 @@ candidate`). All of them are in the bound. The source is accepted again:
                 right. A source that returns to it is not rejected
 
 A contradiction can also be the late effect of a false time that ended long ago: the interval was
-false since then. So the candidates begin in the past (`agent.clock.estimate.kept_blocks`). If one
+false since then. So the candidates begin in the past (`KeptBlocks`). If one
 of them was consistent for `RECOVERY` already, it is followed immediately.
 """
 
 from agent.clock.estimate import line_end
-from agent.clock.estimate.holdover import TemperatureReference
-from agent.clock.estimate.kept_blocks import KeptBlocks
 from agent.clock.estimate.line_end import NO_SENSOR, BlockMean
-from agent.clock.estimate.mean_lines import BLOCKS, MeanLines
+from agent.clock.estimate.mean_lines import BLOCKS, KeptBlocks, MeanLines
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_recent, isqrt, mean_point
 from protocols.time_units import SECOND
@@ -101,7 +99,7 @@ class TimeSource:
         self._cold: int | None = None
         self._warm: int | None = None
         """Range of the temperature since the last block."""
-        self._temp_reference = TemperatureReference(holdover)
+        self._temp_mark = holdover.temperature_mark(0)
         self._spacing, self._lag = spacing, lag
 
     def add(self, t: int, y_ns: int) -> int:
@@ -427,14 +425,14 @@ class TimeSource:
         """Fit again after a new point. With pulses also train the temperature model."""
         self.fit = fit = self._fit_recent()
         at = self.offset_fit.points[-1].t
-        self._temp_reference.set(at)
-        model, centi_c = self._holdover.tempco_model, self._holdover.current_temperature(at)
+        self._temp_mark = self._holdover.temperature_mark(at)
+        model, centi_c = self._holdover.tempco_model, self._temp_mark[3]
         if fit and model is not None and centi_c is not None and self._fit_points:
             model.add_pair(centi_c, fit.slope, at)
 
     def temp_drift_ns(self, now: int) -> int:
         """Return the known time error due to temperature since the fit, ns; 0 if it is unknown."""
-        return self._temp_reference.drift_ns(now)
+        return self._holdover.drift_since(self._temp_mark, now)
 
     def restart(self) -> None:
         """Drop the line and the interval, and clear the rejection."""

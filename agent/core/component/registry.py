@@ -127,6 +127,9 @@ def build(agent: "Context", chosen: "list[tuple[str, dict[str, Any], int]]") -> 
     for section, settings, port in chosen:
         for spec in COMPONENTS:
             if spec.section == section:
-                module = __import__(spec.module, None, None, (spec.cls,))
+                try:
+                    module = __import__(spec.module, None, None, (spec.cls,))
+                except ImportError:
+                    raise ConfigError("%s: this machine has no code for it" % section)
                 built.append(getattr(module, spec.cls)(agent, settings, port))
     return built

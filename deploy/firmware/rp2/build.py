@@ -92,6 +92,7 @@ machine.freq(200_000_000)
 The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 2.1.1).
 """
 _NETWORK_MODULES = (
+    "agent/clock/ntp/",
     "agent/northbound/",
     "agent/control/group/",
     "drivers/redfish/",
@@ -194,8 +195,8 @@ def _check_sections(board: Rp2Board, config: bytes | None) -> None:
     """Check that the board has the code of each section. Raises FirmwareError."""
     raw = {} if config is None else json.loads(config)
     for spec in COMPONENTS:
-        path = spec.schema.replace(".", "/")
-        if spec.section in raw and path.startswith(board.left_out):
+        paths = [module.replace(".", "/") for module in (spec.schema, spec.module)]
+        if spec.section in raw and any(path.startswith(board.left_out) for path in paths):
             raise FirmwareError(f"{board.name}: no code for the section `{spec.section}`")
 
 

@@ -92,9 +92,12 @@ def test_no_module_of_a_board_imports_one_that_is_left_out(name: str) -> None:
         assert names & missing == set(), path
 
 
-def test_a_configuration_for_a_section_that_the_board_lacks_is_refused(tmp_path: Path) -> None:
-    config = json.dumps({"group": {}, "buses": {}}).encode()
-    with pytest.raises(FirmwareError, match="rp2040: no code for the section `group`"):
+@pytest.mark.parametrize("section", ["group", "ntp"])
+def test_a_configuration_for_a_section_that_the_board_lacks_is_refused(
+    tmp_path: Path, section: str
+) -> None:
+    config = json.dumps({section: {}, "buses": {}}).encode()
+    with pytest.raises(FirmwareError, match=f"rp2040: no code for the section `{section}`"):
         build_uf2(RP2_BOARDS["rp2040"], tmp_path, Rp2Options(config))
 
 

@@ -2,7 +2,7 @@
 """Blocks of the past are evidence only as far as they are one straight line."""
 
 from agent.clock.estimate.holdover import Holdover
-from agent.clock.estimate.kept_blocks import KeptBlocks
+from agent.clock.estimate.mean_lines import KeptBlocks
 from agent.clock.estimate.oscillator import OffsetFit
 from agent.clock.estimate.time_source import TimeSource
 from protocols.time_units import SECOND
