@@ -174,7 +174,7 @@ def test_a_power_that_does_not_begin_to_fall_is_an_early_alarm():
         eq((name, begins_to_fall(1000, **{name: value})), (name, False))
 
 
-def test_a_load_that_is_off_has_not_shown_that_it_obeys():
+def test_a_load_that_is_off_has_not_shown_that_it_follows_its_limit():
     proof, alarms, load = limited(900, 15)
     found = []
     for second, is_on, power_w in (
@@ -183,7 +183,7 @@ def test_a_load_that_is_off_has_not_shown_that_it_obeys():
         (29, False, 0),
         (30, True, 0),  # it starts
         (32, True, 500),
-        (33, True, 500),  # three seconds after the start: it obeys
+        (33, True, 500),  # three seconds after the start
         (40, False, 0),
         (41, True, 0),
     ):
