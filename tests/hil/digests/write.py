@@ -71,7 +71,7 @@ _REASONS = (
     ("", "rates of the clock by lines, and more of its earlier states"),
     ("cooling", "nothing learns while a branch is shut or a sensor is suspect"),
     ("cooling", "an equal error of both temperatures raises the dew-point limit"),
-    ("", "a leap second is in doubt for 26 minutes"),
+    ("", "a leap second is suspect for 26 minutes"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
