@@ -61,8 +61,8 @@ class ClockOutput:
         self.receiver = 0
         """The index of the followed receiver; see `agent.gnss.group`."""
         self.time_record: KeptTime | None = None
-        self.doubted_until = 0
-        """Until then fixes alone do not end a doubt: they are before the stored record."""
+        self.suspect_until = 0
+        """Until then fixes alone do not end a failed check: they are before the stored record."""
 
     def _pulse_source(self) -> "PulseSource":
         """Return the pulses; their code is loaded with the first one."""
@@ -105,12 +105,12 @@ class ClockOutput:
         early = record.utc_us - utc
         if early <= UNCERTAIN_BOUND:
             return 0
-        self.doubted_until = now + RECOVERY
+        self.suspect_until = now + RECOVERY
         return early
 
     def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
         """An independent source agrees; see `agent.clock.dispute`."""
-        self.doubted_until = 0
+        self.suspect_until = 0
         if self.dispute is not None:
             self.dispute.track(self.offset or 0)
             self.dispute.exclude_former(difference_us, uncertainty_us, now)

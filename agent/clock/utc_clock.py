@@ -165,7 +165,7 @@ class UtcClock(ClockOutput):
         for source in self.sources():
             source.restart()
         self.dispute = None
-        self.doubted_until = 0
+        self.suspect_until = 0
         self._event(states.RESET)
         self.failed_checks = []
         self._clear_disagreement()
@@ -367,7 +367,7 @@ class UtcClock(ClockOutput):
             self._select_source(now)
         self._event(states.GOOD)
         self._good_count += 1
-        pps, rejected = self.pps, self.disagreement_us or now < self.doubted_until
+        pps, rejected = self.pps, self.disagreement_us or now < self.suspect_until
         rejected = rejected or (pps is not None and pps.source_rejected)
         rejected = rejected or (self.nmea.source_rejected and not self._pulses_hold())
         if self._good_count >= CONSISTENT_COUNT and not rejected:

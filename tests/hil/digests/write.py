@@ -73,10 +73,10 @@ _REASONS = (
     ("cooling", "an equal error of both temperatures raises the dew-point limit"),
     ("cooling", "a suspect supply near the dew point has an alarm; a drift of both has one"),
     ("safety", "a meter of the mains that is false does not limit the loads for good"),
-    ("", "a leap second is in doubt for 26 minutes"),
+    ("", "a leap second is suspect for 26 minutes"),
     ("cooling", "a supply that falls towards the dew point limits the valve to the present heat"),
     ("safety", "a loss of flow does not end because its readings are lost"),
-    ("throttle", "a load that is off has not shown that it obeys its limit"),
+    ("throttle", "a load that is off has not shown that it follows its limit"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2

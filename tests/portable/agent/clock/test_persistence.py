@@ -166,7 +166,7 @@ def test_one_false_future_date_does_not_block_later_dates():
     start_unit(records, "010140")  # a false date: 2040
     eq((kept_days(records, "utc_us") > 4000, kept_days(records, "floor_us")), (True, 1))
     eq(start_unit(records, "011126", 30).agent.clock.state(0), "free")  # a recording
-    rig = start_unit(records, "031126")  # before the time that was stored last: in doubt
+    rig = start_unit(records, "031126")  # before the time that was stored last: suspect
     eq((rig.agent.clock.state(rig.now), rig.alarm_codes()), ("untrusted", ["time_floor"]))
     eq(kept_days(records, "utc_us") > 4000, True)
     rig.receive(1260, 3670, "031126")
@@ -174,7 +174,7 @@ def test_one_false_future_date_does_not_block_later_dates():
     eq((kept_days(records, "utc_us"), kept_days(records, "floor_us")), (2, 1))
 
 
-def test_old_epochs_after_a_restart_are_in_doubt_until_another_source_agrees():
+def test_old_epochs_after_a_restart_are_suspect_until_another_source_agrees():
     # A receiver repeats epochs of an hour before the stored time; the monotonic clock is another.
     for stored_late in (False, True):
         old = UtcClock(50_000)
@@ -193,7 +193,7 @@ def test_old_epochs_after_a_restart_are_in_doubt_until_another_source_agrees():
         eq((old.state(665 * SECOND), old.failed_checks), ("sync", []))
 
 
-def test_epochs_after_the_stored_time_are_not_in_doubt():
+def test_epochs_after_the_stored_time_are_not_suspect():
     clock = UtcClock(50_000)
     clock.restore(TimeRecord(record(utc_us=UTC, mono_us=9_000 * SECOND)), None)
     for i in range(5):
