@@ -9,8 +9,8 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
             of heat rejection is active, the load is switched off (`agent.power.limit.load_shed`).
             The alarm comes earlier, `_RESPONSE_US` after the limit must act, if the power has
             not begun to fall: by less than 1/`_RESPONSE_DIVISOR` of the way to the limit. This
-            switches nothing off: a load can begin late. The alarm ends when the load follows a limit
-            or has none. A load that is off has shown neither.
+            switches nothing off: a load can begin late. The alarm ends when the load follows a
+            limit or has none. A load that is off has shown neither.
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
             `_OFF_US`, or `_DECAY_US` after the effect time of its service, it is forced off
             again, by its service and by its outlets. A load without a measured power is never
@@ -142,7 +142,7 @@ def _ignores_limit(load: "Load") -> bool:
 
 
 def _follows_limit(load: "Load", last_off: int) -> bool:
-    """Return whether its power since `last_off` shows that a load follows it, or it has no limit."""
+    """Return whether the power since `last_off` shows that a load follows its limit, if any."""
     target = load.target
     if target is None or load.limit_w >= load.max_w or target.deferred:
         return True

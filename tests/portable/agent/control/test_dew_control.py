@@ -6,7 +6,7 @@ from agent.core.actuator import AT_MOST, PROTECTION, PUMPS, VALVE
 from tests.portable.support.check import eq
 
 
-class FakeArbiter:
+class DewArbiter:
     def __init__(self):
         self.claims = []
 
@@ -14,22 +14,22 @@ class FakeArbiter:
         self.claims.append(claim)
 
 
-class FakeContext:
+class DewContext:
     def __init__(self):
-        self.arbiters = {VALVE: FakeArbiter(), PUMPS: FakeArbiter()}
+        self.arbiters = {VALVE: DewArbiter(), PUMPS: DewArbiter()}
 
 
-class FakeExchanger:
+class DewExchanger:
     design_lpm = 150.0
 
     def tcs_capacity(self, flow_lpm):
         return 60.0 * flow_lpm
 
 
-class FakeCooling:
+class DewCooling:
     """`max_valve_pct`: 1 % for each kilowatt."""
 
-    exchanger = FakeExchanger()
+    exchanger = DewExchanger()
     settings = {"supply": {"high_c": 45.0, "min_pct": 5.0}}
     uncertainty_k = 0.0
     setpoint_c = 20.0
@@ -43,7 +43,7 @@ class FakeCooling:
         return heat_w / 1000.0
 
 
-class FakeReadings:
+class DewReadings:
     def __init__(self):
         self.supply_c, self.return_c, self.flow_lpm, self.fws_supply_c = 20.0, 30.0, 150.0, 10.0
         self.lowest_supply_c = None
@@ -51,8 +51,8 @@ class FakeReadings:
 
 def claims_at(supply_c, is_proof=False, flow_lpm=150.0):
     """Return the claims of the valve at `supply_c`, 1 s after 20 °C with 90 kW."""
-    context, readings = FakeContext(), FakeReadings()
-    control = DewControl(context, FakeCooling(), readings)
+    context, readings = DewContext(), DewReadings()
+    control = DewControl(context, DewCooling(), readings)
     readings.flow_lpm = flow_lpm
     control.step(0, 1.0)
     readings.supply_c, readings.return_c = supply_c, supply_c + 2.0

@@ -5,39 +5,39 @@ from agent.control.watch.valve_watch import ValveWatch
 from tests.portable.support.check import eq
 
 
-class FakeValve:
+class SwingingValve:
     command_pct = 50.0
 
     def position(self):
         return self.command_pct
 
 
-class FakeDecision:
+class SwingingDecision:
     owner = "loop"
 
 
-class FakeArbiter:
-    decision = FakeDecision()
+class SwingingArbiter:
+    decision = SwingingDecision()
 
 
-class FakeLoop:
+class SwingingLoop:
     setpoint, at_fail_safe, in_wave = 21.0, False, False
-    arbiter = FakeArbiter()
+    arbiter = SwingingArbiter()
 
     def __init__(self):
-        self.valve = FakeValve()
+        self.valve = SwingingValve()
 
     def set_care(self, is_gentle, deadband_scale, stiction_pct):
         pass
 
 
-class FakeReadings:
+class SwingingReadings:
     supply_c, return_c = 21.0, 30.0
 
 
 def test_an_estimate_of_the_supply_that_swings_is_no_limit_cycle():
     for is_estimate in (True, False):
-        loop, readings = FakeLoop(), FakeReadings()
+        loop, readings = SwingingLoop(), SwingingReadings()
         watch = ValveWatch(loop, readings)
         for i in range(400):
             sign = 1.0 if i % 40 < 20 else -1.0
