@@ -5,17 +5,16 @@ Does not execute a verified message; see `agent.remote.manager`. The checks are 
 `agent.remote.message.verifier`.
 
 One message is verified at a time, few wait. Slow work is done in slices of less than a millisecond
-on a server, so that no tick is late. Ports are handled between two slices. A board does smaller
-ones, only if the next tick is later than their end, and never inside a tick. The code that only
+on a server, so that no tick is late. Ports are handled between two slices. The code that only
 messages need is dropped when none is in progress (`agent.remote.module_unload`).
 """
 
 from agent.remote import module_unload
 from agent.remote.message.reject import Rejection
-from agent.remote.report import BOARD_SLICE_US, SLICE_US, next_slice
+from agent.remote.report import SLICE_US
 from agent.remote.schedule import verify_context
 from protocols.signed_message import MAX_BYTES
-from protocols.time_units import MILLISECOND, NEVER
+from protocols.time_units import NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 _MAX_WAITING = 4
-_BOARD_LONG_US = 60 * MILLISECOND
-"""Time between two ticks that a board needs to load code, and to act on a message."""
 
 
 class MessageQueue:
@@ -52,7 +49,6 @@ class MessageQueue:
         self._manager = manager
         self._waiting: list[bytes] = []
         self._verification: MessageVerification | None = None
-        self._is_verified = False
 
     def add(self, data: bytes, now: int) -> None:
         """Add a message of any carrier."""
@@ -71,22 +67,8 @@ class MessageQueue:
         """Drop the code that only messages need not before the next step."""
         self._is_unloaded = False
 
-    def tick(self, now: int) -> None:
-        """Do a step, on a board soon after the tick."""
-        has_work = self._verification is not None or bool(self._waiting)
-        if has_work and not self._manager.boot.has_full_checker:
-            self.due = now + SLICE_US
-        else:
-            self.step(now)
-
     def step(self, now: int) -> None:
         """Start the verification of the next message, or do its next slice."""
-        if self._verification is not None or self._waiting:
-            is_slice = self._verification is not None and not self._is_verified
-            need = BOARD_SLICE_US if is_slice else _BOARD_LONG_US
-            self.due = next_slice(self._manager, now, need)
-            if self.due > now:
-                return
         self.due = NEVER
         manager = self._manager
         if self._verification is not None:
@@ -131,19 +113,14 @@ class MessageQueue:
 
     def _check_slice(self, verification: "MessageVerification", now: int) -> None:
         manager = self._manager
-        is_board = not manager.boot.has_full_checker
         try:
-            if not self._is_verified and not verification.step(is_board):
+            if not verification.step():
                 return
         except Rejection as rejection:
             self._verification = None
             manager.reject(rejection)
             return
-        if is_board and not self._is_verified:
-            self._is_verified = True  # a board acts in a slice of its own
-            module_unload.unload_verifier()
-            return
-        self._verification, self._is_verified = None, False
+        self._verification = None
         module_unload.unload_verifier()
         if verification.message.not_before_s > manager.trusted_utc_s(now):
             manager.schedule.add(verification, now)

@@ -6,8 +6,7 @@ operators stay in a constant-time library. This module handles no secrets and is
 
     check = Verification(public_key, message, signature)
     while check.valid is None:
-        check.step()                        # a fraction of a millisecond each on a server
-        check.step(True)                    # the same work in smaller slices, for a board
+        check.step()                        # a fraction of a millisecond each
 
 The rules are stricter than the RFC, so that one message has one signature (Chalkias et al., "Taming
 the many EdDSAs", 2020). S must be below the group order (no malleability). The key must be the
@@ -23,9 +22,6 @@ from protocols.signing.sha512 import Sha512
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
-    from typing import Any
-
     Point = tuple[int, int, int, int]
 
 KEY_BYTES = 32
@@ -41,10 +37,8 @@ _SQRT_MINUS_1 = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0
 IDENTITY = (0, 1, 1, 0)
 _DIGITS = 127
 """Both numbers are below 2^253: digits of two bits, 126 to 0."""
-_DIGITS_A_STEP = 8
-_SQUARES_A_SLICE = 16
-PART, STEP = 0, 1
-"""What ends: a small slice for a board, or also a step of a server."""
+
+_HASH, _KEY, _TABLE, _MULTIPLY, _COMPARE, _DONE = 0, 1, 2, 3, 4, 5
 
 
 def add_points(a: "Point", b: "Point") -> "Point":
@@ -73,85 +67,32 @@ def double_point(a: "Point") -> "Point":
     return e * f % p, g * h % p, f * g % p, e * h % p
 
 
-def _square(x: int, count: int) -> "Generator[int, None, int]":
-    """Return x^(2^count), in slices."""
-    for i in range(count):
-        if i % _SQUARES_A_SLICE == _SQUARES_A_SLICE - 1:
-            yield PART
-        x = x * x % _P
-    return x
-
-
-def _power_250(x: int) -> "Generator[int, None, tuple[int, int]]":
-    """Return x^(2^250 - 1) and x^11: 249 squares and 11 products (the usual addition chain)."""
-    p = _P
-    x2 = x * x % p
-    x9 = (x2 * x2 % p) * (x2 * x2 % p) % p * x % p
-    x11 = x9 * x2 % p
-    a5 = x11 * x11 % p * x9 % p
-    a10 = (yield from _square(a5, 5)) * a5 % p
-    a20 = (yield from _square(a10, 10)) * a10 % p
-    a40 = (yield from _square(a20, 20)) * a20 % p
-    a50 = (yield from _square(a40, 10)) * a10 % p
-    a100 = (yield from _square(a50, 50)) * a50 % p
-    a200 = (yield from _square(a100, 100)) * a100 % p
-    a250 = (yield from _square(a200, 50)) * a50 % p
-    return a250, x11
-
-
-def _decode(data: bytes) -> "Generator[int, None, Point | None]":
+def _decode(data: bytes) -> "Point | None":
     """Decode a point (RFC 8032, 5.1.3); None if it is not canonical or not on the curve."""
-    p = _P
     number = from_little_endian(data)
     sign, y = number >> 255, number & ((1 << 255) - 1)
-    if y >= p:
+    if y >= _P:
         return None
-    u, v = (y * y - 1) % p, (_D * y * y + 1) % p
-    v3 = v * v * v % p
-    base = u * v3 * v3 * v % p
-    power, _ = yield from _power_250(base)
-    power = (yield from _square(power, 2)) * base % p  # base^((p - 5) / 8)
-    x = u * v3 * power % p
-    square = v * x * x % p
+    u, v = (y * y - 1) % _P, (_D * y * y + 1) % _P
+    x = u * pow(v, 3, _P) * pow(u * pow(v, 7, _P) % _P, (_P - 5) // 8, _P) % _P
+    square = v * x * x % _P
     if square != u:
-        if square != p - u:
+        if square != _P - u:
             return None
-        x = x * _SQRT_MINUS_1 % p
+        x = x * _SQRT_MINUS_1 % _P
     if x == 0 and sign:
         return None
     if x & 1 != sign:
-        x = p - x
-    return x, y, 1, x * y % p
-
-
-def encode_slices(point: "Point") -> "Generator[int, None, bytes]":
-    """Encode a point (RFC 8032, 5.1.2): 32 bytes, in slices."""
-    x, y, z, _ = point
-    power, z11 = yield from _power_250(z)
-    inverse = (yield from _square(power, 5)) * z11 % _P  # z^(p - 2)
-    x, y = x * inverse % _P, y * inverse % _P
-    return (y | (x & 1) << 255).to_bytes(KEY_BYTES, "little")
+        x = _P - x
+    return x, y, 1, x * y % _P
 
 
 def encode_point(point: "Point") -> bytes:
-    """Encode a point in one call: 32 bytes."""
-    encoded: bytes = complete(encode_slices(point))
-    return encoded
-
-
-def decode_point(data: bytes) -> "Point | None":
-    """Decode a point in one call; None if it is not canonical or not on the curve."""
-    point: Point | None = complete(_decode(data))
-    return point
-
-
-def complete(slices: "Generator[int, None, Any]") -> "Any":
-    """Do all slices; return the result."""
-    try:
-        while True:
-            next(slices)
-    except StopIteration as end:
-        return end.value
+    """Encode a point (RFC 8032, 5.1.2): 32 bytes."""
+    x, y, z, _ = point
+    inverse = pow(z, _P - 2, _P)
+    x, y = x * inverse % _P, y * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(KEY_BYTES, "little")
 
 
 def from_little_endian(data: bytes) -> int:
@@ -179,67 +120,72 @@ class Verification:
         self._public = public
         self._r = signature[:KEY_BYTES]
         self._s = from_little_endian(signature[KEY_BYTES:])
+        self._k = 0
+        self._point: Point = IDENTITY
+        self._minus_key: Point = IDENTITY
+        self._table: list[Point] = []
+        self._digit = _DIGITS
+        self._phase = _HASH
         if len(public) != KEY_BYTES or len(signature) != SIGNATURE_BYTES or self._s >= ORDER:
-            self.valid = False
-        self._work = self._verify(self._r + public + message)
+            self._finish(False)
+        else:
+            self._hash = Sha512(self._r + public + message)
 
-    def step(self, is_small: bool = False) -> None:
-        """Do the next slice of work: at most about 25 point sums.
+    def _finish(self, valid: bool) -> None:
+        self.valid = valid
+        self._phase = _DONE
+        self._table = []
 
-        `is_small`: at most three sums, 16 squares, or a part of a block of the hash.
-        """
-        if self.valid is not None:
-            return
-        try:
-            while next(self._work) == PART and not is_small:
-                pass
-        except StopIteration as end:
-            self.valid = end.value
+    def step(self) -> None:
+        """Do the next slice of work: at most about 25 point sums."""
+        if self._phase == _HASH:
+            if self._hash.step():
+                self._k = from_little_endian(self._hash.digest()) % ORDER
+                self._phase = _KEY
+        elif self._phase == _KEY:
+            self._decode_key()
+        elif self._phase == _TABLE:
+            self._fill_table()
+        elif self._phase == _MULTIPLY:
+            self._multiply(8)
+        elif self._phase == _COMPARE:
+            self._finish(encode_point(self._point) == self._r)
 
-    def _verify(self, hashed: bytes) -> "Generator[int, None, bool]":
-        """Return whether the signature is valid."""
-        sha = Sha512(hashed)
-        is_complete = False
-        while not is_complete:
-            for _ in sha.block_slices():
-                yield PART
-            is_complete = sha.is_complete()
-            yield STEP
-        k = from_little_endian(sha.digest()) % ORDER
-        key = yield from _decode(self._public)
+    def _decode_key(self) -> None:
+        key = _decode(self._public)
         if key is None or _has_small_order(key):
-            return False
-        yield STEP
+            self._finish(False)
+            return
         x, y, z, t = key
-        table: list[Point] = []
-        yield from _fill_table(table, (_P - x, y, z, _P - t))
-        yield STEP
-        point: Point = IDENTITY
-        for count in range(_DIGITS):
-            if count:
-                yield PART if count % _DIGITS_A_STEP else STEP
-            shift = 2 * (_DIGITS - 1 - count)
+        self._minus_key = (_P - x, y, z, _P - t)
+        self._phase = _TABLE
+
+    def _fill_table(self) -> None:
+        """Compute iB - jA at index 4 i + j."""
+        for i in range(4):
+            for j in range(4):
+                if j:
+                    point = add_points(self._table[-1], self._minus_key)
+                elif i:
+                    point = add_points(self._table[4 * i - 4], BASE)
+                else:
+                    point = IDENTITY
+                self._table.append(point)
+        self._phase = _MULTIPLY
+
+    def _multiply(self, digits: int) -> None:
+        point = self._point
+        for _ in range(digits):
+            if self._digit == 0:
+                self._phase = _COMPARE
+                break
+            self._digit -= 1
+            shift = 2 * self._digit
             point = double_point(double_point(point))
-            index = (self._s >> shift & 3) << 2 | k >> shift & 3
+            index = (self._s >> shift & 3) << 2 | self._k >> shift & 3
             if index:
-                point = add_points(point, table[index])
-        yield STEP
-        return (yield from encode_slices(point)) == self._r
-
-
-def _fill_table(table: "list[Point]", minus_key: "Point") -> "Generator[int, None, None]":
-    """Compute iB - jA at index 4 i + j."""
-    for i in range(4):
-        for j in range(4):
-            if j:
-                point = add_points(table[-1], minus_key)
-            elif i:
-                point = add_points(table[4 * i - 4], BASE)
-            else:
-                point = IDENTITY
-            table.append(point)
-            if j == 1:
-                yield PART
+                point = add_points(point, self._table[index])
+        self._point = point
 
 
 def _has_small_order(point: "Point") -> bool:
@@ -250,7 +196,7 @@ def _has_small_order(point: "Point") -> bool:
 
 def is_valid_key(public: bytes) -> bool:
     """Return whether a signature can be valid under `public`. Takes as long as two slices."""
-    point = decode_point(public) if len(public) == KEY_BYTES else None
+    point = _decode(public) if len(public) == KEY_BYTES else None
     return point is not None and not _has_small_order(point)
 
 

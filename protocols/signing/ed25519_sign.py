@@ -17,21 +17,15 @@ from protocols.signing.ed25519 import (
     BASE,
     IDENTITY,
     ORDER,
-    PART,
-    STEP,
     add_points,
-    complete,
     double_point,
     encode_point,
-    encode_slices,
     from_little_endian,
 )
 from protocols.signing.sha512 import Sha512, sha512
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from protocols.signing.ed25519 import Point
 
 SEED_BYTES = 32
@@ -39,7 +33,6 @@ _DIGITS = 64
 """A number below 2^256 has 64 digits of four bits."""
 _DIGITS_A_STEP = 4
 _TABLE_SIZE = 16
-_SUMS_A_SLICE = 4
 
 
 def secret_number(hashed: bytes) -> int:
@@ -47,33 +40,30 @@ def secret_number(hashed: bytes) -> int:
     return (from_little_endian(hashed[:32]) & ((1 << 254) - 8)) | 1 << 254
 
 
-def _multiply_base(number: int) -> "Generator[int, None, Point]":
-    """Return [number]B, in slices."""
-    table: list[Point] = [IDENTITY, BASE]
-    while len(table) < _TABLE_SIZE:
-        if len(table) % _SUMS_A_SLICE == 0:
-            yield PART
-        table.append(add_points(table[-1], BASE))
-    yield STEP
-    point: Point = IDENTITY
-    for count in range(_DIGITS):
-        if count:
-            yield PART if count % _DIGITS_A_STEP else STEP
-        point = double_point(double_point(double_point(double_point(point))))
-        digit = number >> 4 * (_DIGITS - 1 - count) & _TABLE_SIZE - 1
-        point = add_points(point, table[digit])
-    return point
+class BaseMultiple:
+    """[number]B in steps; `point` is the result when `step` returns True."""
 
+    def __init__(self, number: int) -> None:
+        self.point: Point = IDENTITY
+        self._number = number
+        self._table: list[Point] = [IDENTITY, BASE]
+        self._digit = _DIGITS
 
-def _hash_slices(message: bytes) -> "Generator[int, None, int]":
-    """Return the hash of a message as a number, in slices."""
-    sha = Sha512(message)
-    while True:
-        for _ in sha.block_slices():
-            yield PART
-        if sha.is_complete():
-            return from_little_endian(sha.digest())
-        yield STEP
+    def step(self) -> bool:
+        """Do the next slice: at most about 20 sums; return whether the multiple is complete."""
+        if len(self._table) < _TABLE_SIZE:
+            while len(self._table) < _TABLE_SIZE:
+                self._table.append(add_points(self._table[-1], BASE))
+            return False
+        point = self.point
+        for _ in range(_DIGITS_A_STEP):
+            self._digit -= 1
+            point = double_point(double_point(double_point(double_point(point))))
+            point = add_points(
+                point, self._table[self._number >> 4 * self._digit & _TABLE_SIZE - 1]
+            )
+        self.point = point
+        return self._digit == 0
 
 
 class Signature:
@@ -82,38 +72,36 @@ class Signature:
     def __init__(self, seed: bytes, public: bytes, message: bytes) -> None:
         self.value = b""
         hashed = sha512(seed)
-        self._work = self._sign(secret_number(hashed), hashed[32:], public, message)
+        self._secret = secret_number(hashed)
+        self._public, self._message = public, message
+        self._hash = Sha512(hashed[32:] + message)
+        self._multiple: BaseMultiple | None = None
+        self._r = 0
+        self._first = b""
 
-    def step(self, is_small: bool = False) -> bool:
-        """Do the next slice of work; return whether `value` is complete.
-
-        `is_small`: a slice of a board; see `protocols.signing.ed25519`.
-        """
-        try:
-            while not self.value and next(self._work) == PART and not is_small:
-                pass
-        except StopIteration as end:
-            self.value = end.value
+    def step(self) -> bool:
+        """Do the next slice of work; return whether `value` is complete."""
+        if self._first:
+            if self._hash.step():
+                k = from_little_endian(self._hash.digest())
+                s = (self._r + k * self._secret) % ORDER
+                self.value = self._first + s.to_bytes(32, "little")
+        elif self._multiple is not None:
+            if self._multiple.step():
+                self._first = encode_point(self._multiple.point)
+                self._hash = Sha512(self._first + self._public + self._message)
+        elif self._hash.step():
+            self._r = from_little_endian(self._hash.digest()) % ORDER
+            self._multiple = BaseMultiple(self._r)
         return bool(self.value)
-
-    def _sign(
-        self, secret: int, prefix: bytes, public: bytes, message: bytes
-    ) -> "Generator[int, None, bytes]":
-        """Return the signature."""
-        r = (yield from _hash_slices(prefix + message)) % ORDER
-        yield STEP
-        point = yield from _multiply_base(r)
-        first = yield from encode_slices(point)
-        yield STEP
-        k = yield from _hash_slices(first + public + message)
-        s = (r + k * secret) % ORDER
-        return first + s.to_bytes(32, "little")
 
 
 def public_key(seed: bytes) -> bytes:
     """Return the public key of a seed, in one call: once, when a unit gets its key."""
-    point: Point = complete(_multiply_base(secret_number(sha512(seed))))
-    return encode_point(point)
+    multiple = BaseMultiple(secret_number(sha512(seed)))
+    while not multiple.step():
+        pass
+    return encode_point(multiple.point)
 
 
 def sign(seed: bytes, public: bytes, message: bytes) -> bytes:

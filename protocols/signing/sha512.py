@@ -9,13 +9,8 @@ and square roots (`_INITIAL_STATE`) of the first primes (FIPS 180-4, 4.2.3 and 5
 literals, because a board needs too long to compute them. The tests compute them.
 """
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 BLOCK = 128
 _ROUNDS = 80
-_ROUNDS_A_SLICE = 32
 _MASK = (1 << 64) - 1
 
 
@@ -87,25 +82,17 @@ class Sha512:
     def step(self, blocks: int = 1) -> bool:
         """Hash at most `blocks` blocks of 128 bytes; return True if the hash is complete."""
         for _ in range(blocks):
-            for _ in self.block_slices():
-                pass
-        return self.is_complete()
-
-    def is_complete(self) -> bool:
-        """Return whether all blocks are hashed."""
-        return self._position >= len(self._padded)
-
-    def block_slices(self) -> "Iterator[None]":
-        """Hash one block, if any is left; stop after some rounds, so that a board does not wait."""
-        if not self.is_complete():
-            yield from self._compress(self._padded[self._position : self._position + BLOCK])
+            if self._position >= len(self._padded):
+                break
+            self._compress(self._padded[self._position : self._position + BLOCK])
             self._position += BLOCK
+        return self._position >= len(self._padded)
 
     def digest(self) -> bytes:
         """Return the 64 bytes of the hash, after `step` returned True."""
         return b"".join([word.to_bytes(8, "big") for word in self._state])
 
-    def _compress(self, block: bytes) -> "Iterator[None]":
+    def _compress(self, block: bytes) -> None:
         # Names as in FIPS 180-4, 6.4.
         # A rotation by n is a shift of the doubled word: (x << 64 | x) >> n.
         mask = _MASK
@@ -113,8 +100,6 @@ class Sha512:
         for i in range(16):
             words[i] = int.from_bytes(block[8 * i : 8 * i + 8], "big")
         for i in range(16, _ROUNDS):
-            if i % _ROUNDS_A_SLICE == 0:
-                yield
             x, y = words[i - 15], words[i - 2]
             x_doubled, y_doubled = x << 64 | x, y << 64 | y
             sigma0 = (x_doubled >> 1 ^ x_doubled >> 8 ^ x >> 7) & mask
@@ -122,8 +107,6 @@ class Sha512:
             words[i] = (words[i - 16] + sigma0 + words[i - 7] + sigma1) & mask
         a, b, c, d, e, f, g, h = self._state
         for i in range(_ROUNDS):
-            if i % _ROUNDS_A_SLICE == 0:
-                yield
             e_doubled = e << 64 | e
             big_sigma1 = (e_doubled >> 14 ^ e_doubled >> 18 ^ e_doubled >> 41) & mask
             k = int.from_bytes(_ROUND_CONSTANTS[8 * i : 8 * i + 8], "big")

@@ -2,7 +2,6 @@
 """Remote changes: accepted, on trial, confirmed, rolled back."""
 
 from agent.port_numbers import STATE
-from agent.remote.report import BOARD_SLICE_US
 from protocols import datagram
 from protocols.cbor import Decimal
 from tests.portable.support.check import eq
@@ -206,37 +205,3 @@ def test_a_one_parameter_patch_fits_in_96_bytes():
     ten = [(number, Decimal(12345, 2)) for number in range(1, 11)]
     both = make_patch(rig, ten, (OPERATOR, LIMITER))
     assert len(both) <= 270, len(both)
-
-
-def test_a_board_verifies_between_two_ticks():
-    """A slice takes up to 20 ms on a board: none is in a tick, and none ends after the next one."""
-    rig = start_rig()
-    rig.manager.boot.limit_to_board(None)
-    before = rig.manager.accepted_count
-    rig.send(make_patch(rig, [(SETPOINT, Decimal(325, 1))]))
-    slices, watched = [], None
-
-    def follow(verification):
-        step = verification.step
-
-        def record(is_small):
-            slices.append((is_small, rig.now, rig.agent.ticks.due))
-            return step(is_small)
-
-        verification.step = record
-
-    for _ in range(15_000):
-        rig.run(0.001)
-        verification = rig.manager.queue._verification
-        if verification is not None and verification is not watched:
-            watched = verification
-            follow(verification)
-        if rig.manager.accepted_count > before:
-            break
-    eq(rig.manager.accepted_count, before + 1)
-    assert len(slices) > 150, len(slices)
-    for is_small, now, due in slices:
-        eq(is_small, True)
-        assert now + BOARD_SLICE_US <= due, (now, due)
-        assert now > due - rig.agent.ticks.period, (now, due)  # not in the tick
-    eq(rig.agent.ticks.missed, 0)
