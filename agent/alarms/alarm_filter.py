@@ -15,7 +15,7 @@ Does not send messages and does not store them. Rules, in this order:
     chatter      with `CHATTER_CHANGES` changes in `CHATTER_MS` the alarm is held on until it is
                  quiet for `CHATTER_MS`
     flood        at most 10 messages in 10 min, the last one is a count of those that were held
-                 back. Priority 1 counts too, but is never held back
+                 back. Priority 1 counts too, but is never held back: three places are kept for it
 
 The end of an alarm is reported if its beginning was reported; it does not count. Times are
 ms of one clock.
@@ -33,6 +33,8 @@ ROOT_END_MS = 20_000
 CHATTER_CHANGES = 3
 CHATTER_MS = 60_000
 WINDOW_MS = 600_000
+URGENT_PLACES = 3
+"""Messages of priority 1 that one cause may bring in `WINDOW_MS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class AlarmFilter:
         self._buses = buses or {}
         self._alarms: dict[str, _Tracked] = {}
         self._sent: list[int] = []
+        self._urgent: list[int] = []
         self._held_back: dict[str, int] = {}
         self._active: list[str] = []
         self.an_alarm_ended = False
@@ -100,6 +103,7 @@ class AlarmFilter:
         return {
             "alarms": alarms,
             "sent": self._sent,
+            "urgent": self._urgent,
             "held_back": self._held_back,
             "active": self._active,
         }
@@ -108,6 +112,7 @@ class AlarmFilter:
         """Take a state from `dump`."""
         self._alarms = {code: _Tracked(**alarm) for code, alarm in state["alarms"].items()}
         self._sent = list(state["sent"])
+        self._urgent = list(state.get("urgent", ()))
         self._held_back = dict(state["held_back"])
         self._active = list(state["active"])
 
@@ -138,6 +143,7 @@ class AlarmFilter:
     def poll(self, now: int, shelved: Collection[str] = ()) -> list[Notice]:
         """Return the messages that are due."""
         self._sent = [at for at in self._sent if now - at < WINDOW_MS]
+        self._urgent = [at for at in self._urgent if now - at < WINDOW_MS]
         notices = []
         self.an_alarm_ended = False
         for code in self._active[:]:
@@ -170,10 +176,13 @@ class AlarmFilter:
         """Write the message of an alarm, or hold it back in a flood."""
         alarm.handled = True
         # The last place of the window is for the count of those that are held back.
-        if len(self._sent) >= MAX_SHOWN - 1 and catalogue().priority(code) != 1:
+        is_urgent = catalogue().priority(code) == 1
+        if not is_urgent and self._places() <= 1:
             self._held_back[code] = now
             return []
         self._sent.append(now)
+        if is_urgent:
+            self._urgent.append(now)
         alarm.named = True
         children = tuple(other for other in self._active if self._root(other) == code)
         is_first = alarm.first_out or any(self._alarms[child].first_out for child in children)
@@ -202,7 +211,7 @@ class AlarmFilter:
 
     def _flood(self, now: int) -> list[Notice]:
         """Write the count of the alarms that were held back, at most once in a window."""
-        if not self._held_back or len(self._sent) >= MAX_SHOWN:
+        if not self._held_back or self._places() <= 0:
             return []
         if now - min(self._held_back.values()) < SETTLE_MS:
             return []
@@ -210,6 +219,11 @@ class AlarmFilter:
         self._held_back.clear()
         self._sent.append(now)
         return [Notice("flood", "", f"{len(codes)} more alarms", now, children=codes)]
+
+    def _places(self) -> int:
+        """Return how many messages the window still has for others than priority 1."""
+        kept = max(0, URGENT_PLACES - len(self._urgent))
+        return MAX_SHOWN - kept - len(self._sent)
 
     def _root(self, code: str) -> str:
         return find_root(code, self._active, self._buses)

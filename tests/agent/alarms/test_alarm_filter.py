@@ -9,6 +9,7 @@ from agent.alarms.alarm_filter import (
     CHATTER_MS,
     ROOT_END_MS,
     SETTLE_MS,
+    URGENT_PLACES,
     WINDOW_MS,
     AlarmFilter,
     Notice,
@@ -100,13 +101,24 @@ def test_a_flood_is_a_count() -> None:
     codes = [f"contact:c{i:02}" for i in range(40)]
     raise_all(found, 0, *codes)
     notices = found.poll(SETTLE_MS)
-    assert len(notices) == MAX_SHOWN - 1
+    assert len(notices) == MAX_SHOWN - URGENT_PLACES - 1
     (flood,) = found.poll(2 * SETTLE_MS)
     assert flood.event == "flood"
-    assert flood.text == "31 more alarms"
+    assert flood.text == "34 more alarms"
     assert {n.code for n in notices} | set(flood.children) == set(codes)
     raise_all(found, 30_000, "emergency_stop:stop")
     assert named(found.poll(30_000)) == ["raised emergency_stop:stop"], "also in a flood"
+
+
+def test_a_flood_leaves_places_for_priority_1() -> None:
+    found, sent = AlarmFilter(), 0
+    raise_all(found, 0, *[f"contact:c{i:02}" for i in range(40)], "overheat")
+    for now in range(0, WINDOW_MS, 1000):
+        if now == 30_000:
+            raise_all(found, now, "flow_low", "emergency_stop:stop")
+        sent += len(found.poll(now))
+        found.load(found.dump())
+    assert sent == MAX_SHOWN
 
 
 def test_a_shelved_alarm_returns() -> None:
