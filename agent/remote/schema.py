@@ -5,6 +5,8 @@ A part of `agent.config.schema`; loaded only with a configuration. `check` refus
 could not sign: a duplicate, no point of the curve, or too few for the role `limits`.
 """
 
+import sys
+
 from agent.core.schema.rules import enum, hexadecimal, integer, list_of, name, object_of, text
 
 TYPE_CHECKING = False
@@ -73,9 +75,7 @@ def _is_key(public: bytes) -> bool:
     The check is slow on a board, and comes before its first write. The tools have checked the
     configuration, and no signature is valid under another key.
     """
-    from drivers.ports.micropython.board_data import is_board  # noqa: PLC0415 - dropped after loading
-
-    if is_board():
+    if "_board_data" in sys.modules:  # see `drivers.ports.micropython.board_data`
         return True
     from protocols.signing.ed25519 import is_valid_key  # noqa: PLC0415
 

@@ -24,15 +24,6 @@ def uart_data(number: str) -> "dict[str, Any]":
     return found
 
 
-def is_board() -> bool:
-    """Return whether this is a board with a description."""
-    try:
-        import _board_data  # noqa: F401, PLC0415 - boards only
-    except ImportError:
-        return False
-    return True
-
-
 def with_defaults(raw: "dict[str, Any]") -> "dict[str, Any]":
     """Return a configuration with the board's defaults of the section `log`.
 

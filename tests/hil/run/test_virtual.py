@@ -66,7 +66,7 @@ SOAK_S = 2000
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
 USUAL = [name for name in shipped_names() if name not in HAZARDS]
 BOARD_HEAP = {
-    "config-push": "272wK",
+    "config-push": "288wK",
     "disk-full": "304wK",
     "power-cuts": "304wK",
 }
