@@ -119,6 +119,7 @@ class RowHydraulics:
         for some time.
         """
         self._usual, self._usual_s = FlowFactors(dp_factor, pump_factor), _YOUNG_S * is_old
+        self._present = None  # it began without them
 
     def step(self, r: "RowReadings", dt: float) -> None:
         """Compare the flow, dP and the speed of the pumps: the third of three is suspect."""
@@ -200,7 +201,8 @@ class RowHydraulics:
                 self._other_s += dt
             if r.is_row_usual is None:
                 self._usual.learn(flow, r, _HOURS_S, dt)
-        is_longer = self._usual_s < min(self._other_s, _YOUNG_S) and r.is_row_usual is not False
+        is_longer = max(self._usual_s, _FITS_S) < min(self._other_s, _YOUNG_S)
+        is_longer = is_longer and r.is_row_usual is not False
         self._called_usual_s = self._called_usual_s + dt if r.is_row_usual else 0.0
         if self._called_usual_s >= _ADOPT_S or is_longer:
             self._usual, self._usual_s, self._present = present, self._other_s, None

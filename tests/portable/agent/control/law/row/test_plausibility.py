@@ -218,6 +218,25 @@ def test_a_row_that_the_protection_does_not_call_usual_is_not_adopted_for_its_du
     eq(suspects(row)[2:], ("", ""))
 
 
+def test_factors_of_before_a_restart_are_not_replaced_by_those_of_its_first_seconds():
+    """The pumps run up after a power cut: flow and pressure have not settled."""
+    for restored_at in (0, 1):
+        old, r = steady_row()
+        run(old, r, 120)
+        row, r = steady_row()
+        r.is_row_usual = False
+        for second, (flow, kpa, pump) in enumerate(
+            ((0.0, 0.3, 0.0), (6.0, 1.8, 15.0), (34.0, 15.0, 35.0), (72.0, 44.0, 55.0))
+        ):
+            if second == restored_at:
+                row.hydraulics.restore(*old.learned()[0][:2], False)
+            r.flow_lpm, r.dp_kpa, r.pump_pct = flow, kpa, pump
+            run(row, r, 1)
+        r.is_row_usual, r.pump_pct = True, 70.0
+        move_row(row, r, 150.0, 80.0, 30)
+        eq((restored_at, suspects(row)[2:]), (restored_at, ("", "")))
+
+
 def test_a_sensor_that_fits_the_usual_row_again_becomes_valid():
     """It was judged by the factors of a row that is gone."""
     for says, reason in ((True, ""), (None, RELATION)):
