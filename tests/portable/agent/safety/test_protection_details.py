@@ -148,6 +148,25 @@ def test_low_mains_without_a_reading_of_the_flow_stay_a_sign():
     assert "mains_low" in made.codes(), made.codes()
 
 
+def test_low_mains_with_one_sign_of_no_flow_stay_a_sign():
+    made = DryRow(Protection, mains=MAINS)
+    made.step(100)
+    made.volts, made.pressure_lie = 100.0, 0.0
+    made.step(400)
+    eq(made.protection.flow.flow_low, False)
+    assert "mains_low" in made.codes(), made.codes()
+
+
+def test_the_resistance_uses_a_flow_from_a_part_of_the_largest_one():
+    for flow, is_changed in ((22.5, True), (22.25, False)):
+        row = RowResistance()
+        for _ in range(60):
+            row.add(150.0, 80.0)
+        for _ in range(3):
+            row.add(flow, 80.0)
+        eq((flow, row.is_changed), (flow, is_changed))
+
+
 def test_a_lost_device_is_not_read_again():
     made = DryRow(Protection)
     made.step(400)
