@@ -20,6 +20,7 @@ not signed; a chunk with another hash is discarded.
 import hashlib
 
 from agent.core.tunable import LIMITS
+from agent.remote.message.chunk import CHUNK_HASH_BYTES, chunk_hash
 from agent.remote.message.header import (
     EPOCH_S,
     HOUR_S,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 512, 7168
 """Bytes. A board has no memory for larger chunks; smaller ones waste capacity of the link."""
-CHUNK_HASH_BYTES = 16
 MAX_CHUNKS = 220
 """Their hashes fit into one message: a bundle of 1.5 MB in the largest chunks."""
 _HASH = 32
@@ -116,8 +116,3 @@ def encode_manifest(
             b"".join([chunk_hash(data) for data in chunks]),
         ]
     )
-
-
-def chunk_hash(chunk: bytes) -> bytes:
-    """Return the hash of a chunk as in a manifest."""
-    return hashlib.sha256(chunk).digest()[:CHUNK_HASH_BYTES]

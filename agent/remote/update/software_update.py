@@ -11,8 +11,7 @@ hash, is discarded. The unit reports the number of its chunks, and the sender co
 module is loaded with a manifest, or if the store has an update.
 """
 
-import hashlib
-
+from agent.remote.message.chunk import CHUNK_HASH_BYTES, chunk_hash
 from agent.remote.message.counter import seconds_of
 from agent.remote.message.reject import Rejection
 from agent.remote.storage import software_slots
@@ -28,27 +27,18 @@ if TYPE_CHECKING:
     from agent.remote.storage.write_queue import RemoteHost
 
 _HEAD_BYTES = 6
-_CHUNK_HASH_BYTES = 16
 _GRACE_S = 30
 
 
 def _count_hashes(release: "software_slots.Release | None") -> int:
     """Return the number of chunks of a release."""
-    return 0 if release is None else len(release.chunk_hashes) // _CHUNK_HASH_BYTES
-
-
-def _hash(chunk: bytes) -> bytes:
-    """Return the hash of a chunk, as `agent.remote.message.manifest.chunk_hash`.
-
-    A board drops that module after each message, and would load it again for each chunk.
-    """
-    return hashlib.sha256(chunk).digest()[:_CHUNK_HASH_BYTES]
+    return 0 if release is None else len(release.chunk_hashes) // CHUNK_HASH_BYTES
 
 
 def _known_hash(release: "software_slots.Release", index: int) -> bytes:
     """Return the hash of a chunk by the manifest."""
-    at = index * _CHUNK_HASH_BYTES
-    return release.chunk_hashes[at : at + _CHUNK_HASH_BYTES]
+    at = index * CHUNK_HASH_BYTES
+    return release.chunk_hashes[at : at + CHUNK_HASH_BYTES]
 
 
 class SoftwareUpdate:
@@ -148,7 +138,7 @@ class SoftwareUpdate:
             return
         chunk = data[_HEAD_BYTES:]
         counter = int.from_bytes(data[:4], "big")
-        is_known = _hash(chunk) == _known_hash(fetching, index)
+        is_known = chunk_hash(chunk) == _known_hash(fetching, index)
         if counter != seconds_of(fetching.counter) or not is_known:
             self.discarded_chunks += 1
             return
@@ -172,7 +162,7 @@ class SoftwareUpdate:
             at = index * fetching.chunk_size
             size = min(fetching.chunk_size, fetching.size - at)
             chunk = self._read_slot(fetching.slot, at, size)
-            if _hash(chunk) == _known_hash(fetching, index):
+            if chunk_hash(chunk) == _known_hash(fetching, index):
                 self.received_chunks += 1
                 return
         self._is_counting = False

@@ -2,6 +2,7 @@
 """Application updates: fetched in chunks over windows, on trial, confirmed or rolled back."""
 
 from agent.remote.message import manifest
+from agent.remote.message.chunk import CHUNK_HASH_BYTES
 from agent.remote.storage import software_slots
 from protocols.signed_message import MANIFEST, MAX_BYTES
 from tests.portable.support.agent_rig import RigLcg
@@ -130,7 +131,7 @@ def test_a_manifest_needs_both_roles_and_a_plausible_form():
 
 def test_the_largest_bundle_fits_a_message():
     one = manifest.encode_manifest(START_S, START_S + HOUR, 9, bytes(CHUNK), CHUNK, 86_400)
-    more = (manifest.MAX_CHUNKS - 1) * manifest.CHUNK_HASH_BYTES
+    more = (manifest.MAX_CHUNKS - 1) * CHUNK_HASH_BYTES
     assert len(one) + more + 8 + 2 * 65 + 12 <= MAX_BYTES, len(one)
 
 

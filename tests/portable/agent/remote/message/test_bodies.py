@@ -5,13 +5,12 @@ import hashlib
 
 from agent.core.tunable import LIMITS, OPERATE
 from agent.remote.message.canonical import has_secret
+from agent.remote.message.chunk import CHUNK_HASH_BYTES, chunk_hash
 from agent.remote.message.command import decode_command, encode_command
 from agent.remote.message.header import EPOCH_S, LONGEST_CONFIRM, check_count
 from agent.remote.message.manifest import (
-    CHUNK_HASH_BYTES,
     MAX_CHUNK_BYTES,
     MAX_CHUNKS,
-    chunk_hash,
     decode_manifest,
     encode_manifest,
 )
