@@ -15,8 +15,8 @@ candidate`). All of them are in the bound. The source is accepted again:
                 right. A source that returns to it is not rejected
 
 A contradiction can also be the late effect of a false time that ended long ago: the interval was
-false since then. So the candidates begin in the past (`KeptBlocks`). If one
-of them was consistent for `RECOVERY` already, it is followed immediately.
+false since then. So the candidates begin in the past (`KeptBlocks`). If one of them was consistent
+for `RECOVERY` already, it is followed immediately.
 """
 
 from agent.clock.estimate import line_end

@@ -305,8 +305,7 @@ class RowPlausibility:
             (self.supply, r.supply_c, supply_estimate),
         ):
             signal.check_stuck(raw, estimate if is_flowing else None, dt, moved_dt)
-        self.return_signal.settle(r.return_c, return_estimate, uncertainty, dt)
-        self.supply.settle(r.supply_c, supply_estimate, uncertainty, dt)
+            signal.settle(raw, estimate, uncertainty, dt)
         if not self.is_usual:
             self.may_learn_ua = False
 

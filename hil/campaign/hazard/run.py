@@ -192,13 +192,7 @@ def _expectations(names: set[str], seconds: float) -> tuple[Expectation, ...]:
         "I5": Expectation("told_off_w", "W", max=5000.0, requirement="HEAT-2"),
         "I6": Expectation("loads_off", max=0.0, requirement="SAFE-1"),
         "I7": Expectation("alarms", max=10.0, requirement="SAFE-1"),
-        "I8": Expectation("state", max=0.0, requirement="SAFE-1"),
+        "I8": Expectation("state", max=0.0, from_s=seconds - 1.0, requirement="SAFE-1"),
         "I9": Expectation("setpoint_c", "Cel", min=15.0, requirement="COOL-4"),
     }
-    violations = tuple(table[name] for name in sorted(names) if name in table)
-    return tuple(
-        replace(expectation, from_s=seconds - 1.0)
-        if expectation.measure == "state"
-        else expectation
-        for expectation in violations
-    )
+    return tuple(table[name] for name in sorted(names) if name in table)
