@@ -12,8 +12,8 @@ connects the laws:
 
     readings.supply_c = …; cooling.step(readings, now, dt); … = cooling.valve_pct
 
-An unknown reading is None. A law without a necessary reading keeps its output. The valve law then
-sets `inputs_missing`: the caller must move the actuators to their fail-safe outputs.
+An unknown reading is None. A law without a necessary reading keeps its output; the caller then
+controls without it (`agent.control.loop.supply_feedforward`).
 """
 
 from agent.control.law.exchanger import Exchanger
@@ -114,7 +114,6 @@ class CoolingControl:
         self.uncertainty_k = 0.0
         self.is_cold_wanted = False
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
-        self.inputs_missing = False
         self.optimizer: SetpointOptimizer | None = None
         self.peak_load: PeakLoad | None = None
         self.fans: FanControl | None = None
@@ -285,9 +284,6 @@ class CoolingControl:
             readings.fws_supply_c,
         )
         flow_lpm = readings.flow_lpm
-        self.inputs_missing = (
-            supply_c is None or return_c is None or fws_supply_c is None or flow_lpm is None
-        )
         if supply_c is None or return_c is None or fws_supply_c is None or flow_lpm is None:
             self.feedforward.track(self.valve_pct)
             return

@@ -51,6 +51,10 @@ class PiController:
         self.rate = rate
 
     def track(self, output: float, error: float = 0.0) -> None:
-        """Continue from `output`, percent, with bumpless transfer."""
+        """Continue from `output`, percent, with bumpless transfer.
+
+        The integral stays within the limits: if `output - gain x error` is beyond them, the output
+        moves towards its demand, at most by `rate`.
+        """
         self.output = output
         self._integral = max(self.low, min(self.high, output - self.gain * error))

@@ -32,6 +32,8 @@ _DEW_RESERVE_K = 3.0
 """Least set-point above the dew-point limit at which a smaller opening may wait: the supply can
 fall by as much meanwhile, if half of the load ends.
 """
+_BELOW_FLOOR_K = 7 / 10
+"""A supply this far below the dew-point limit saves no travel: the cold side of the full band."""
 
 
 class SupplyLoopFf(SupplyLoop):
@@ -55,6 +57,7 @@ class SupplyLoopFf(SupplyLoop):
         self._unmet = self._stiction_pct = 0.0
         self._scale = 1.0
         self.travel_budget = TravelBudget()
+        self._may_save = True
         self._sticky: StickyMoves | None = None
 
     def set_tuning(self, config: "LoopConfig") -> None:
@@ -95,8 +98,11 @@ class SupplyLoopFf(SupplyLoop):
             self.at_fail_safe = self._pi_active = False
         budget = self.travel_budget
         budget.add(self.valve.position(), dt)
+        floor_c = cooling.min_setpoint_c
+        self._may_save = floor_c is None or readings.supply_c >= floor_c - _BELOW_FLOOR_K
         # a wave has its own means and bands
-        cooling.feedforward.set_integral_share(1.0 if self.in_wave else budget.integral_share)
+        is_full = self.in_wave or not self._may_save
+        cooling.feedforward.set_integral_share(1.0 if is_full else budget.integral_share)
         if self._stiction_pct > 0.0:
             cooling.feedforward.hold_integral()
         cooling.step_valve(readings, dt)
@@ -110,7 +116,7 @@ class SupplyLoopFf(SupplyLoop):
             if self._stiction_pct > 0.0 and self._sticky is not None and position is not None:
                 valve_pct = self._move_sticky(self._sticky, valve_pct, command_pct, position, dt)
             else:
-                if self.travel_budget.share > 0.0 and not self.in_wave:
+                if self.travel_budget.share > 0.0 and self._may_save and not self.in_wave:
                     valve_pct = self._save_travel(valve_pct, command_pct, dt)
                 if self._is_held(valve_pct - command_pct, dt):
                     valve_pct = command_pct

@@ -116,7 +116,6 @@ class WriteQueue:
 
     def __init__(self, port: int, audit: "AuditLog") -> None:
         self.audit = audit
-        self.lost_entries = 0
         self._port = port
         self._open = False
         self._failed = False
@@ -139,9 +138,11 @@ class WriteQueue:
         self._advance(now)
 
     def audit_entry(self, entry: "AuditEntry", now: int) -> None:
-        """Write an entry of the audit log: UTC in s (0: unknown), keys, action, counter, result."""
+        """Write an entry of the audit log: UTC in s (0: unknown), keys, action, counter, result.
+
+        With `_MAX_AUDIT_ENTRIES` waiting, it is dropped.
+        """
         if len([1 for kind, _ in self._queue if kind == _AUDIT]) >= _MAX_AUDIT_ENTRIES:
-            self.lost_entries += 1
             return
         self._queue.append((_AUDIT, entry))
         self._advance(now)

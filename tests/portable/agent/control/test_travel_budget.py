@@ -2,6 +2,7 @@
 """Budget of the travel of the valve: debt, band, and pauses of the load that wait."""
 
 from agent.control.watch.travel_budget import TravelBudget
+from tests.portable.agent.control.test_component import make_rig
 from tests.portable.support.check import eq, near
 
 
@@ -70,3 +71,19 @@ def test_near_the_dew_point_nothing_waits():
     for _ in range(100):
         budget.limit_effect(10.0, 10.0, True, 1.0)
     near(budget.limit_effect(5.0, 10.0, False, 1.0), 5.7, 1e-9)
+
+
+def test_below_the_dew_point_limit_no_travel_is_saved():
+    rig = make_rig(dew=True)
+    rig.run(20)
+    loop = rig.agent.supply_loop
+    floor_c = loop.cooling.min_setpoint_c
+    for below_k, share in ((-1.0, 0.05), (0.69, 0.05), (0.71, 1.0)):
+        loop.travel_budget = make_indebted()
+        loop.readings.supply_c = floor_c - below_k
+        loop.step(0, 0.001)
+        near(loop.cooling.feedforward._integral_share, share, 1e-6)
+        eq((below_k, loop.travel_budget.share), (below_k, 1.0))
+    loop.cooling.min_setpoint_c = None  # no dew point is known
+    loop.step(0, 0.001)
+    near(loop.cooling.feedforward._integral_share, 0.05, 1e-6)

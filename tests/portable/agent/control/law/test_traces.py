@@ -210,9 +210,13 @@ def trace_cooling():
             law.limit_valve(law.valve_pct - 1.0)
         law.step(r, i * SECOND, 1.0)
         out.add(law.valve_pct, law.pump_pct, law.fan_pct, law.setpoint_c, law.adiabatic_on)
-        out.add(law.inputs_missing, law.min_setpoint_c, law.optimal_pump_pct)
+        out.add(lacks_input(r), law.min_setpoint_c, law.optimal_pump_pct)
         out.add(law.max_valve_pct(noise.number(-1e4, 9e4), 24.0, noise.number(23.0, 33.0)))
     return out.sums
+
+
+def lacks_input(r):
+    return None in (r.supply_c, r.return_c, r.fws_supply_c, r.flow_lpm)
 
 
 def trace_pump_modes():
@@ -227,7 +231,7 @@ def trace_pump_modes():
             r.supply_c, r.return_c = 32.0, noise.sometimes(9, None, noise.number(37.0, 39.0))
             r.flow_lpm, r.fws_supply_c = noise.sometimes(9, None, noise.number(140.0, 160.0)), 24.0
             law.step(r, i * SECOND, 1.0)
-            out.add(law.valve_pct, law.pump_pct, law.inputs_missing)
+            out.add(law.valve_pct, law.pump_pct, lacks_input(r))
     return out.sums
 
 
