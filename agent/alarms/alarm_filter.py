@@ -4,7 +4,9 @@
 Does not send messages and does not store them. Rules, in this order:
 
     priority 1   immediately; of several loads (`siblings`) the first one. Another one, and one that
-                 an alarm of priority 1 explains, only if it lasts `ROOT_END_MS` longer than that
+                 an alarm of priority 1 explains, only if it lasts `ROOT_END_MS` longer than that.
+                 One that such an alarm can explain waits `ROOT_WAIT_MS` for it: hot devices show a
+                 loss of flow before the flow meter does
     priority 4   never; it stays in the records
     shelved      not while it is shelved; when that ends and the alarm is active, it counts as new
     explained    an alarm whose root is active is only counted (see `grouping`), and for
@@ -26,10 +28,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agent.alarms.catalogue import catalogue
-from agent.alarms.grouping import MAX_SHOWN, Buses, find_root
+from agent.alarms.grouping import MAX_SHOWN, Buses, find_root, has_root
 
 SETTLE_MS = 10_000
 ROOT_END_MS = 20_000
+ROOT_WAIT_MS = 2_000
 CHATTER_CHANGES = 3
 CHATTER_MS = 60_000
 WINDOW_MS = 600_000
@@ -163,7 +166,9 @@ class AlarmFilter:
         if self._root(code):
             alarm.explained_ms = now
         if priority == 1:
-            return not alarm.handled and now - alarm.explained_ms >= ROOT_END_MS
+            is_waiting = now - alarm.raised_ms < ROOT_WAIT_MS and has_root(code, 1)
+            is_explained = now - alarm.explained_ms < ROOT_END_MS
+            return not (alarm.handled or is_explained or is_waiting)
         if is_shelved:
             alarm.handled = False
             return False

@@ -54,6 +54,13 @@ def find_root(code: str, active: Sequence[str], buses: Buses) -> str:
     return ""
 
 
+def has_root(code: str, priority: int) -> bool:
+    """Return whether an alarm of another code and of this priority can explain `code`."""
+    entry = catalogue().find(code)
+    roots = () if entry is None else entry.suppressed_by
+    return priority in [catalogue().priority(root) for root in roots]
+
+
 def _same_scope(root: str, root_source: str, source: str, buses: Buses) -> bool:
     """Return whether an alarm of `source` can be an effect of the root alarm."""
     if root == "bus_lost":

@@ -260,15 +260,17 @@ class PowerLimitComponent(Component):
         read each second, and each one while the supply is unknown.
         """
         supply_c, is_worse = self.headroom.supply_c, False
-        is_shut, is_certain = self.load_limits.has_shut_branch, self.load_limits.is_branch_shut
+        limits = self.load_limits
+        is_shut, is_certain = limits.has_shut_branch, limits.is_branch_shut
+        is_lost = bool(limits.limit_reason)
         for device in self.devices:
             load = device.load
             was = load.is_hot, load.is_overheated
-            device.step(supply_c, now, is_shut, is_certain)
+            device.step(supply_c, now, is_shut, is_certain, is_lost)
             is_worse = is_worse or (load.is_hot, load.is_overheated) > was
             if device.is_warm or (device.is_warm is False and (supply_c is None or is_shut)):
                 load.watch(_WATCH_US, now)
-        self.load_limits.report_warm(all_warm(self.devices))
+        limits.report_warm(all_warm(self.devices))
         return is_worse
 
     def _execute(self, now: int) -> None:

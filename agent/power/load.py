@@ -26,7 +26,8 @@ class Load:
     that measure its power. `before_w`: its last measured power before the limit was lowered, or
     None. `ineffective`: it draws more than its limit. `is_proven_off`: it drew
     less than 5 % of its rating after it was commanded off. `outlets_off`: its outlets are off.
-    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`: see `agent.power.detector.device_heat`.
+    `is_hot`, `is_overheated`, `is_unseen`, `is_cool`, `is_heat_shown`: see
+    `agent.power.detector.device_heat`.
     `heat_trips`: how often it was switched off for that.
     """
 
@@ -51,6 +52,7 @@ class Load:
         self.watts: list[Outlet] = []
         self.ineffective = self.is_proven_off = self.outlets_off = False
         self.is_hot = self.is_overheated = self.is_unseen = self.is_cool = False
+        self.is_heat_shown = False
         self.heat_trips = 0
 
     def use_service(self, service: "RedfishClient", index: int) -> None:
@@ -171,6 +173,10 @@ class Load:
     def set_heat(self, is_hot: bool, is_overheated: bool, is_unseen: bool = False) -> None:
         """Record what its device temperature shows. `is_unseen`: hot, because it is unknown."""
         self.is_hot, self.is_overheated, self.is_unseen = is_hot, is_overheated, is_unseen
+
+    def set_heat_shown(self, is_shown: bool) -> None:
+        """Record whether the alarm `device_hot` shows it."""
+        self.is_heat_shown = is_shown
 
     def set_cool(self, is_cool: bool) -> None:
         """Record whether its device temperature shows that it needs no limit."""

@@ -82,10 +82,8 @@ def update_state(component: "PowerState", now: int) -> int:
     is_limited = new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
     alarms.update(CAPS_RESTORED, "", component.kept.update(is_limited), now)
     for load in component.loads:
-        is_measured_hot = load.is_hot and not load.is_unseen
-        alarms.update(
-            DEVICE_HOT, load.name, is_measured_hot, now, alarm_text(DEVICE_HOT, load.name)
-        )
+        text = alarm_text(DEVICE_HOT, load.name)
+        alarms.update(DEVICE_HOT, load.name, load.is_heat_shown, now, text)
         target = load.target
         if target is not None:
             rejected = target.write_unverified or target.rejected_status != 0

@@ -118,6 +118,7 @@ class Protection:
         self._dead_count = self._seen = 0
         self._cap_permille = 1000
         self._is_stopping = self._had_power_loss = self._is_no_pump = False
+        self._before_stop = self._findings()
 
     def use_limits(self, limits: "LoadLimitsView | None") -> None:
         """Command the loads by `limits`; None: the unit has no loads."""
@@ -131,6 +132,8 @@ class Protection:
         """Take the readings and command the loads; called in each tick. `is_stopping`: a cause
         stops the pumps, so no flow is no surprise.
         """
+        if is_stopping and not self._is_stopping:
+            self._before_stop = self._findings()
         self._is_stopping = is_stopping
         seen = sum([session.transactions for session in self._sessions])
         if seen != self._seen or now - self._stepped_at >= _LONGEST_STEP_US:
@@ -343,10 +346,31 @@ class Protection:
                 return True
         return False
 
+    def _findings(self) -> "tuple[bool, bool, bool, str]":
+        """Return whether the flow is lost, the resistance is changed and a branch is starved, and
+        the name of the false gauge.
+        """
+        is_lost = self._lost_since is not None
+        is_starved = self.limits is not None and self.limits.is_flow_needed
+        outlier = "" if is_lost else self.flow.outlier
+        return is_lost, self.resistance.is_changed, is_starved, outlier
+
+    def _shown_findings(self) -> "tuple[bool, bool, bool, str]":
+        """Return the findings for people. Pumps that are stopped show nothing: a stop begins no
+        finding, and ends none.
+        """
+        is_lost, is_changed, is_starved, outlier = self._findings()
+        if self._is_stopping:
+            was_lost, was_changed, was_starved, outlier = self._before_stop
+            is_lost, is_changed = is_lost and was_lost, is_changed and was_changed
+            is_starved = is_starved and was_starved
+        return is_lost, is_changed, is_starved, outlier
+
     def active_conditions(self) -> "list[Condition]":
         """Return the active conditions for the supervisor."""
         found: list[Condition] = []
-        if self._lost_since is not None and not self._is_stopping:
+        is_lost, is_changed, is_starved, outlier = self._shown_findings()
+        if is_lost:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
         for drive in self.drives:
             if drive.is_blocked:
@@ -359,12 +383,11 @@ class Protection:
             found.append((MAINS_LOW, "", MAINS_LOW.text))
         if self._mains_false:
             found.append((GAUGE_DISCREPANCY, "mains", alarm_text(GAUGE_DISCREPANCY, "mains")))
-        if self.flow.outlier and self._lost_since is None:
-            outlier = self.flow.outlier
+        if outlier:
             found.append((GAUGE_DISCREPANCY, outlier, alarm_text(GAUGE_DISCREPANCY, outlier)))
-        if self.resistance.is_changed and not self._is_stopping:
+        if is_changed:
             found.append((ROW_RESISTANCE, "", ROW_RESISTANCE.text))
-        if self.is_branch_starved():
+        if is_starved:
             found.append((BRANCH_SHUT, "", BRANCH_SHUT.text))
         if self.curve.is_weak:
             found.append((IMPELLER, "", IMPELLER.text))

@@ -27,6 +27,11 @@ overheated when its limit has no effect. A load that is hot stays hot without a 
 reading shows that it is not hot any more. Behind a kinked hose, no flow and no supply that the unit
 can give would carry its full power.
 
+The alarm `device_hot` shows a load that was measured as hot (`Load.is_heat_shown`). It ends with a
+reading of the running load. A load that is off gives no evidence: the alarm stays, and ends when
+the load has run again for `_PROOF_US` and is not warm. If the protection has found a loss of flow
+of the whole row meanwhile, its end shows that the cause is gone, unless a branch is still shut.
+
 A temperature that jumps faster than heat can is not used until it has come back. All devices warm:
 no flow. One device warm: its own branch is blocked.
 """
@@ -47,6 +52,8 @@ _END_K = 2.0
 _NEAR_LIMIT_K = 3.0
 _COOL_K, _COLD_C = 30.0, 25.0
 _LIMITED_US = 5 * SECOND
+_PROOF_US = 60 * SECOND
+"""Without flow, a load with a tenth of its rating is hot after this time."""
 _STALE_US = 6 * SECOND
 _SAFE_DIVISOR = 2
 _FOLLOW_S = 20.0
@@ -70,6 +77,8 @@ class DeviceHeat:
         self._resistance_ratio: float | None = None
         self._steady_s = self._steady_ratio = 0.0
         self._hot_since = 0
+        self._proven_from: int | None = 0
+        self._had_loss = False
         self._is_falling = False
         self._hot_k = _HOT_K
         self._may_learn = True
@@ -80,11 +89,16 @@ class DeviceHeat:
         now: int,
         is_branch_shut: bool = False,
         is_certain: bool = False,
+        is_flow_lost: bool = False,
     ) -> None:
         """Use the last reading of the service. `supply_c`: None if it is unknown.
         `is_branch_shut`: the hydraulics show it too, so a warm device counts as hot, and its factor
-        is not learned. `is_certain`: no false sensor explains it.
+        is not learned. `is_certain`: no false sensor explains it. `is_flow_lost`: the protection
+        limits all loads.
         """
+        if self._had_loss and not (is_flow_lost or is_branch_shut or self.load.is_on):
+            self.load.set_heat_shown(False)
+        self._had_loss = is_flow_lost
         self._hot_k = _WARM_K if is_branch_shut else _HOT_K
         self._may_learn = not is_branch_shut
         load, target = self.load, self.load.target
@@ -96,6 +110,7 @@ class DeviceHeat:
         ):
             self.is_warm, self._case_c = None, None
             self._hold_heat(is_certain, now)
+            self._show_heat(now)
             load.set_cool(False)
             return
         if target.read_at == self._read_at:
@@ -174,6 +189,26 @@ class DeviceHeat:
         is_hot = case_c >= limit_c or (is_above and (load.is_hot or not self._is_falling))
         is_near = is_hot and case_c >= limit_c - _NEAR_LIMIT_K
         load.set_heat(is_hot, is_near and now - self._hot_since >= _LIMITED_US)
+        self._show_heat(now)
+
+    def _show_heat(self, now: int) -> None:
+        """Decide whether the alarm shows the load. `_proven_from`: the end of the last evidence of
+        heat; None: the load has given no reading since it was off.
+        """
+        load, proven_from = self.load, self._proven_from
+        if load.is_unseen:
+            return
+        if load.is_hot:
+            self._proven_from = 0
+            load.set_heat_shown(True)
+        elif not load.is_on:
+            self._proven_from = None
+        elif self.is_warm is not None:
+            if proven_from is None or (proven_from and self.is_warm):
+                self._proven_from = now
+            elif now - proven_from >= _PROOF_US or not proven_from:
+                self._proven_from = 0
+                load.set_heat_shown(False)
 
 
 def _follow_down(value: "float | None", new: float, dt: float) -> float:

@@ -8,6 +8,7 @@ import pytest
 from agent.alarms.alarm_filter import (
     CHATTER_MS,
     ROOT_END_MS,
+    ROOT_WAIT_MS,
     SETTLE_MS,
     URGENT_PLACES,
     WINDOW_MS,
@@ -182,12 +183,29 @@ def test_a_hot_load_explains_the_shut_branch() -> None:
     """Its alarm asks for the same act. A branch without a hot load is a message of its own."""
     found = AlarmFilter()
     raise_all(found, 0, "device_hot:gpu1")
-    assert named(found.poll(0)) == ["raised device_hot:gpu1"]
-    raise_all(found, 1_000, "branch_shut")
-    assert named(found.poll(1_000)) == []
+    assert named(found.poll(ROOT_WAIT_MS)) == ["raised device_hot:gpu1"]
+    raise_all(found, 3_000, "branch_shut")
+    assert named(found.poll(3_000)) == []
     found.change(30_000, False, "device_hot:gpu1")
     assert named(found.poll(30_000)) == ["cleared device_hot:gpu1"]
     assert named(found.poll(50_000)) == ["raised branch_shut"], "the load is not read any more"
+
+
+def test_an_alarm_waits_for_the_alarm_that_can_explain_it() -> None:
+    """Air in the loop: the devices show it before the flow meter does."""
+    found = AlarmFilter()
+    raise_all(found, 0, "device_hot:gpu1")
+    assert found.poll(0) == []
+    raise_all(found, ROOT_WAIT_MS - 1, "flow_low")
+    assert found.poll(ROOT_WAIT_MS - 1) == []
+    assert found.poll(ROOT_WAIT_MS) == []
+    assert named(found.poll(2 * ROOT_WAIT_MS - 1)) == ["raised flow_low"]
+    assert found.poll(60_000) == []
+    found.change(60_000, False, "flow_low")
+    assert named(found.poll(60_000)) == ["cleared flow_low"]
+    assert named(found.poll(60_000 + ROOT_END_MS)) == ["raised device_hot:gpu1"]
+    raise_all(found, 90_000, "device_lost:rpu", "bus_lost:bus1")
+    assert named(found.poll(90_000)) == ["raised bus_lost:bus1"], "nothing explains it"
 
 
 def test_alarms_of_several_loads_are_one_message() -> None:

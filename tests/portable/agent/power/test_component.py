@@ -150,7 +150,7 @@ class CoolDevice:
         self.load = load
         load.set_cool(cool)
 
-    def step(self, supply_c, now, is_branch_shut=False, is_certain=False):
+    def step(self, supply_c, now, *findings):
         pass
 
 

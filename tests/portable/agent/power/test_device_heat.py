@@ -258,3 +258,81 @@ def test_a_hot_device_stays_hot_without_a_reading():
     bench.load.switch(False, 0)
     bench.heat.step(32.0, (bench.second + 7) * SECOND)
     eq((bench.load.is_hot, bench.load.is_overheated), (False, False))
+
+
+def test_the_alarm_of_a_hot_device_stays_while_its_load_is_off():
+    """A load that is off cannot show that its branch carries its heat again."""
+
+    def hot_then_off():
+        bench = HeatRig()
+        bench.settle()
+        for case_c in (66.0, 72.0, 73.0):
+            bench.step(case_c)
+        eq(bench.load.is_heat_shown, True)
+        bench.load.switch(False, 0)
+        for _ in range(100):
+            bench.step(30.0, 0)
+            eq((bench.load.is_hot, bench.load.is_heat_shown), (False, True))
+        bench.load.switch(True, 0)
+        return bench
+
+    bench = hot_then_off()
+    shown = []
+    for _ in range(62):
+        bench.step(40.0, 300)
+        shown.append(bench.load.is_heat_shown)
+    eq(shown.index(False), 60)
+    bench = hot_then_off()
+    for _ in range(30):
+        bench.step(40.0, 300)
+    for case_c in (44.0, 48.0, 52.0, 54.0):  # its branch is still blocked: one alarm, not two
+        bench.step(case_c, 300)
+        eq(bench.load.is_heat_shown, True)
+    eq(bench.load.is_hot, True)
+    bench.step(40.0, 300)  # the running load shows it: no further proof is needed
+    eq((bench.load.is_hot, bench.load.is_heat_shown), (False, False))
+
+
+def test_a_warm_device_starts_the_proof_again():
+    bench = HeatRig()
+    bench.settle()
+    for case_c in (66.0, 72.0, 73.0):
+        bench.step(case_c)
+    bench.load.switch(False, 0)
+    bench.step(30.0, 0)
+    bench.load.switch(True, 0)
+    shown = []
+    for second in range(130):
+        warm = bench.step(62.0 + (5.0 + second / 100 if 50 <= second < 55 else 0.0))[0]
+        eq((second, warm), (second, 50 <= second < 55))
+        shown.append(bench.load.is_heat_shown)
+    eq(shown.index(False), 54 + 60)
+
+
+def test_a_device_that_is_not_read_raises_no_alarm_and_ends_none():
+    bench = HeatRig()
+    bench.settle()
+    bench.heat.step(32.0, (bench.second + 7) * SECOND, True, True)
+    eq((bench.load.is_unseen, bench.load.is_heat_shown), (True, False))
+    for case_c in (66.0, 72.0, 73.0):
+        bench.step(case_c)
+    bench.load.switch(False, 0)
+    bench.step(30.0, 0)
+    bench.load.switch(True, 0)
+    bench.heat.step(32.0, (bench.second + 600) * SECOND)
+    eq(bench.load.is_heat_shown, True)
+
+
+def test_the_end_of_a_loss_of_flow_ends_the_alarm_of_a_load_that_is_off():
+    for is_branch_shut in (False, True):  # behind a shut branch the flow of the row says nothing
+        bench = HeatRig()
+        bench.settle()
+        for case_c in (66.0, 72.0, 73.0):
+            bench.step(case_c)
+        bench.load.switch(False, 0)
+        shown = []
+        for is_lost in (False, True, True, False):
+            now = (bench.second + 1) * SECOND
+            bench.heat.step(32.0, now, is_branch_shut, is_flow_lost=is_lost)
+            shown.append(bench.load.is_heat_shown)
+        eq((is_branch_shut, shown), (is_branch_shut, [True, True, True, is_branch_shut]))
