@@ -43,7 +43,7 @@ class DriveWatch:
         self.speed_pct: float | None = None
         self.is_dead = self.is_silent = self.is_away = False
         self.silent_at = 0
-        self.is_tripped = self.is_suspect = False
+        self.is_tripped = self.is_suspect = self.is_shown_blocked = False
         self._has_turned = self._has_failed = False
         self._still_since: int | None = None
         self._runs_since: int | None = None
@@ -71,11 +71,14 @@ class DriveWatch:
             self._runs_since = None
         elif self._runs_since is None:
             self._runs_since = now
-        tripped = self.is_tripped = not self.is_silent and pump.tripped()
+        self.is_tripped = pump.tripped()  # a drive that is silent stays tripped
+        tripped = self.is_tripped and not self.is_silent
         since = self._runs_since
         late = since is not None and self._speed.read_at - since > _STARTS_IN_US
         is_stalled = self._check_stall(tripped, now)
         self.is_away = tripped or self.is_silent
+        was_blocked = self.is_shown_blocked and self._turns_since is None
+        self.is_shown_blocked = self.is_blocked or was_blocked
         self.is_dead = self.is_away or self.is_blocked or (is_still and late)
         return is_stalled
 

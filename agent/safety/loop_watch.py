@@ -7,7 +7,9 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
     coolant_loss      both pressures fall by more than `_FAST_KPA_S`: the reserve lasts a minute.
                       The loads are limited, and in the next cycle switched off. The alarm stays
                       while the static pressure is low, because the coolant is missing
-    filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`
+    filter_high       the pressure drop of the filter is above `_FILTER_KPA` for `_FILTER_COUNT`.
+                      It ends at a low drop, but not only because less coolant flows: the drop
+                      over the square of the flow must have fallen by a fifth
     supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
 
 The mean of the static pressure is slow. A step of the sensor by more than `_STEP_KPA` is no leak:
@@ -41,6 +43,8 @@ _FAST_KPA_S, _FAST_SPAN = 15 / 10, 4
 _OFF_COUNT, _LOSS_COUNT = 2, 20
 _FILTER_KPA, _FILTER_END_KPA = 100.0, 80.0
 _FILTER_COUNT, _FAR_COUNT = 5, 20
+_CLEANED = 8 / 10
+_LEAST_LPM = 1.0
 _FILTER_STALE_US = 120 * SECOND
 _FAR_K, _FAR_END_K = 4.0, 2.0
 
@@ -54,6 +58,8 @@ class LoopWatch:
         pressure_device = agent.fieldbus.session(config.pressure.sensor)
         self._agent = agent
         self._filter = find_point(unit, "FilterPressurekPa", 0.0, 1000.0)
+        self._flow_lpm = find_point(unit, "FlowLitersPerMinute", 0.0, 20_000.0)
+        self._clog = 0.0
         self._static = find_point(pressure_device, "ReturnPressurekPa", -100.0, 1600.0)
         self._supply_kpa = find_point(pressure_device, "SupplyPressurekPa", -100.0, 1600.0)
         self.fast_count = self._loss_left = 0
@@ -71,15 +77,25 @@ class LoopWatch:
         self._add_pressures(read(self._supply_kpa, now), static_kpa, now)
         kpa = None if self._filter is None else self._filter.value(now, _FILTER_STALE_US)
         if kpa is not None:
-            limit = _FILTER_END_KPA if self.is_clogged else _FILTER_KPA
-            self._filter_count = self._filter_count + 1 if kpa > limit else 0
-            self.is_clogged = self._filter_count >= _FILTER_COUNT
+            self._add_filter(kpa, now)
         supply_c = read(self._supply_c, now)
         if supply_c is not None:
             away_k = abs(supply_c - self._agent.supply_loop.setpoint)
             limit = _FAR_END_K if self.is_far else _FAR_K
             self._far_count = self._far_count + 1 if away_k > limit else 0
             self.is_far = self._far_count >= _FAR_COUNT
+
+    def _add_filter(self, kpa: float, now: int) -> None:
+        flow = read(self._flow_lpm, now)
+        has_flow = flow is not None and flow >= _LEAST_LPM
+        clog = kpa / (flow * flow) if flow is not None and has_flow else 0.0
+        limit = _FILTER_END_KPA if self.is_clogged else _FILTER_KPA
+        if kpa > limit:
+            self._filter_count += 1
+            if self._filter_count == _FILTER_COUNT:
+                self._clog, self.is_clogged = clog, True
+        elif not (self.is_clogged and self._clog) or (has_flow and clog < _CLEANED * self._clog):
+            self._filter_count, self.is_clogged = 0, False
 
     @property
     def loss_order(self) -> int:

@@ -373,7 +373,7 @@ class Protection:
         if is_lost:
             found.append((FLOW_LOW, "", FLOW_LOW.text))
         for drive in self.drives:
-            if drive.is_blocked:
+            if drive.is_shown_blocked:
                 name = drive.pump.session.name
                 found.append((PUMP_BLOCKED, name, alarm_text(PUMP_BLOCKED, name)))
             if drive.is_suspect and self._lost_since is None:

@@ -98,6 +98,7 @@ class Supervisor:
         self._pressure = pressure
         self._alarms = alarms
         self._started: int | None = None
+        self._is_too_high = False
         self._conditions: list[tuple[AlarmRecord, list[str]]] = []
         self.providers: list[ConditionProvider] = providers
         self._guard = guard
@@ -149,7 +150,8 @@ class Supervisor:
         """Return each alarm with the names of its sources, in the order of raising; empty: none."""
         supply, pressure, sessions = self._supply, self._pressure, self._fieldbus.sessions
         measured = supply.sensor.value(now)
-        too_high = measured is not None and measured > self.supply_max_c
+        if measured is not None:
+            self._is_too_high = measured > self.supply_max_c
         is_dp_lost = pressure.sensor.value(now) is None and pressure.config.sensor != ""
         lost_sessions = [session for session in sessions if session.lost]
         return [
@@ -163,7 +165,7 @@ class Supervisor:
             (IDENTITY, [session.name for session in sessions if session.identity_mismatch]),
             (BUS_OVERLOAD, self._fieldbus.overloaded_buses()),
             (DEVICE_ALARM, _device_alarms(sessions)),
-            (SUPPLY_HIGH, _WHOLE_UNIT if too_high else []),
+            (SUPPLY_HIGH, _WHOLE_UNIT if self._is_too_high else []),
         ]
 
     def _update_alarms(self, record: AlarmRecord, names: "list[str]", now: int) -> None:
@@ -179,8 +181,5 @@ class Supervisor:
 def _device_alarms(sessions: "list[DeviceSession]") -> "list[str]":
     alarms = []
     for session in sessions:
-        if not session.lost:
-            alarms.extend(
-                [session.name + "." + name for name in session.device.active_alarm_bits()]
-            )
+        alarms.extend([session.name + "." + name for name in session.device.active_alarm_bits()])
     return alarms

@@ -86,8 +86,8 @@ class ValveStill:
     """Does the valve stand, although its command is more than `_AWAY_PCT` or `band` percent away?
 
     The smaller of both counts. A slow actuator moves; a blocked one, or one that ignores its
-    commands, does not. A valve with stiction is found by `agent.control.watch.stiction`: it moves
-    before its command is so far away.
+    commands, does not. Only a reading shows that it moves again. A valve with stiction is found by
+    `agent.control.watch.stiction`: it moves before its command is so far away.
     """
 
     def __init__(self) -> None:
@@ -100,8 +100,9 @@ class ValveStill:
         """Return whether the valve is blocked; called once a cycle."""
         last, self._still_pct = self._still_pct, position
         if position is None or command_pct is None or last is None:
-            self._still_s = 0.0
-            return False
+            if self._still_s < _STUCK_S:
+                self._still_s = 0.0
+            return self._still_s >= _STUCK_S
         if not -_STANDS_PCT < position - last < _STANDS_PCT:
             self._still_s = 0.0
             return False

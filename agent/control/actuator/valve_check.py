@@ -87,11 +87,14 @@ class ValveCheck:
         self, position: "float | None", is_stuck: bool, dt: float
     ) -> "list[Condition]":
         command_pct = self.valve.command_pct
-        is_apart = position is not None and command_pct is not None
-        is_apart = is_apart and not (
-            -self._apart_pct < (position or 0.0) - (command_pct or 0.0) < self._apart_pct
-        )
-        self._apart_s = self._apart_s + dt if is_apart else 0.0
+        is_known = position is not None and command_pct is not None
+        away_pct = (position or 0.0) - (command_pct or 0.0)
+        if is_known and -self._apart_pct < away_pct < self._apart_pct:
+            self._apart_s = 0.0
+        elif is_known:
+            self._apart_s += dt
+        elif self._apart_s < self._apart_limit_s:
+            self._apart_s = 0.0
         if self.valve.is_reversed:
             return [(VALVE_FEEDBACK, "", REVERSED_TEXT)]
         if is_stuck:

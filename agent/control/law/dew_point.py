@@ -194,7 +194,8 @@ class DewPointLimit:
             if valid_count == 1 or dew_c < lowest_c:
                 lowest_c = dew_c
         self.valid_count, self.dew_c = valid_count, highest_c
-        self.sensors_disagree = highest_c is not None and highest_c - lowest_c > _DISAGREE_K
+        if highest_c is not None and valid_count > 1:  # one sensor shows no agreement
+            self.sensors_disagree = highest_c - lowest_c > _DISAGREE_K
         if highest_c is None and self._min_setpoint_c is None and self._start_s < _START_S:
             self._start_s += dt
             return None

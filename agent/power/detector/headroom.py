@@ -57,17 +57,18 @@ class CoolingHeadroom:
         self._noise_k = self._slope_k = 0.0
         self._evidence_at = 0
         self._base = (0, 0.0)
-        self._shows_none = False
+        self._shows_none = self._shows_flow = False
 
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
-        self._shows_none = False
+        self._shows_none = self._shows_flow = False
         if lpm is None or valve_pct is None:
             self.no_flow_count = 0
             return
         self._max_fws_lpm = max(self._max_fws_lpm, lpm)
         is_none = lpm < _NO_FLOW_FRACTION * self._max_fws_lpm
         self._shows_none = is_none and self._max_fws_lpm > _MIN_LPM
+        self._shows_flow = not is_none and self._max_fws_lpm > _MIN_LPM
         self.is_flow_false = self.is_flow_false and self._shows_none
         is_odd = self._shows_none and valve_pct >= _OPEN_PCT
         self.no_flow_count = self.no_flow_count + 1 if is_odd else 0
@@ -91,7 +92,9 @@ class CoolingHeadroom:
         self.supply_c = None if supply is None else supply[1]
         if supply is None:
             self._history = []
-            self.heat_rejection_lost = self.no_flow_count >= 2
+            # An unknown supply ends no loss; a facility flow does.
+            is_lost = self.heat_rejection_lost and not self._shows_flow
+            self.heat_rejection_lost = is_lost or self.no_flow_count >= 2
             return
         self._update_rate(supply)
         if rise_k is not None and flow_lpm is not None:

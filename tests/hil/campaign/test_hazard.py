@@ -187,6 +187,21 @@ def test_exemption_ends_where_the_controller_had_time() -> None:
     assert set(exempt) == {True, False}
 
 
+def test_standing_coolant_is_exempt_only_if_the_room_changes_with_the_leak() -> None:
+    """The room 20 s before the leak: the supply is above the dew point in time."""
+    long = "below the dew point for 120 s, -1.6 K"
+    for words in (("leak_detector", "room_humidity"), ("room_humidity", "leak_detector")):
+        options = CaseOptions(60.0, "cold", words)
+        for case in (generate_case(seed, 2, options) for seed in range(30)):
+            start = {event.do: event.at_s for event in case.scenario.events}
+            is_late = start["leak_detector"] - start["room_humidity"] <= 5.0
+            assert (find_exemption("I2", case, ("dew",), long) is not None) == is_late
+            assert find_exemption("I2", case, (), long) is None
+            text = "below the dew point without an alarm, -1.6 K"
+            assert find_exemption("I2", case, ("dew",), text) is None
+            assert find_exemption("I2", replace(case, site="warm"), ("dew",), long) is None
+
+
 def _truth(case: HazardCase, **changes: Any) -> Any:
     testbed = Testbed(World(1, 0), case.scenario.settings)
     return replace(take_truth(testbed, None, True), **changes)

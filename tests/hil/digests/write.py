@@ -77,7 +77,7 @@ _REASONS = (
     ("cooling", "a supply that falls towards the dew point limits the valve to the present heat"),
     ("safety", "a loss of flow does not end because its readings are lost"),
     ("throttle", "a load that is off has not shown that it follows its limit"),
-    ("throttle", "an alarm does not end because a load is off or the pumps stand"),
+    ("", "an alarm does not end because a load is off, a pump stands or a device is silent"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2

@@ -316,3 +316,17 @@ def test_water_that_stands_is_no_false_flow_meter():
     for i in range(200):
         head.step(((400 + i) * SECOND, 42.0), 1.9, 60.0, 24.0, True, 9_000)
     eq((head.heat_rejection_lost, head.is_flow_false), (True, False))
+
+
+def test_a_loss_does_not_end_because_the_supply_is_not_read():
+    for lpm, is_lost in ((None, True), (0.0, True), (200.0, False)):
+        head = CoolingHeadroom(45.0)
+        head.add_fws_flow(200.0, 50.0)
+        run_steps(head, [32.0, 32.5, 33.1, 33.8, 34.5])
+        eq(head.heat_rejection_lost, True)
+        head.add_fws_flow(lpm, 50.0)
+        head.step(None, None, None, None, False, 90_000)
+        eq((lpm, head.heat_rejection_lost), (lpm, is_lost))
+    head = CoolingHeadroom(45.0)
+    head.step(None, None, None, None, False, 90_000)
+    eq(head.heat_rejection_lost, False)

@@ -124,10 +124,18 @@ class LoopUnit(UnitOfSessions):
         self.supply_loop, self.now = FakeLoop(32.0), 100 * SECOND
         self.watch = LoopWatch(self)
 
-    def step(self, count=1, supply_c=32.0, supply_kpa=280.0, return_kpa=200.0, filter_kpa=50.0):
+    def step(
+        self,
+        count=1,
+        supply_c=32.0,
+        supply_kpa=280.0,
+        return_kpa=200.0,
+        filter_kpa=50.0,
+        flow=150.0,
+    ):
         for _ in range(count):
             self.now += SECOND
-            self.unit.answer(self.now, supply_c, 150.0, supply_kpa, return_kpa, filter_kpa)
+            self.unit.answer(self.now, supply_c, flow, supply_kpa, return_kpa, filter_kpa)
             self.watch.step(self.now)
         return [record.code for record, _, _ in self.watch.active_conditions()]
 
@@ -239,3 +247,22 @@ def test_the_mean_of_the_static_pressure():
     before = watch._usual
     watch._add_static(99.0)
     near(before - watch._usual, 0.3 / 1800, 1e-4)
+
+
+def test_a_filter_is_not_clean_because_less_coolant_flows():
+    for flow, kpa, codes in (
+        (0.0, 0.0, ["filter_high"]),
+        (0.9, 0.0, ["filter_high"]),
+        (None, 0.0, ["filter_high"]),
+        (75.0, 30.0, ["filter_high"]),  # as clogged as before
+        (75.0, 24.0, ["filter_high"]),
+        (75.0, 23.9, []),
+        (150.0, 80.0, []),
+    ):
+        unit = LoopUnit()
+        unit.step(9, filter_kpa=120.0)
+        unit.step(1, filter_kpa=kpa, flow=flow)
+        eq((flow, kpa, unit.step(5, filter_kpa=kpa, flow=flow)), (flow, kpa, codes))
+    unit = LoopUnit()
+    unit.step(9, filter_kpa=120.0, flow=None)  # found without a flow: the drop alone ends it
+    eq(unit.step(1, filter_kpa=80.0, flow=None), [])

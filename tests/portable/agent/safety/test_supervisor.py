@@ -102,14 +102,19 @@ def test_device_names_do_not_affect_alarms():
     eq(sorted(rig.alarm_codes()), ["device_lost:sensor", "dp_sensor", "supply_sensor"])
 
 
-def test_alarm_bits_of_a_lost_device_are_cleared():
+def test_alarm_bits_of_a_lost_device_stay():
+    """A device that is not read has not shown that its alarm is over."""
     rig = start_rig()
     rig.set(CDU, 4, 1)
     rig.run(2)
     rig.devices.silent.add(CDU)
     rig.run(9)
-    assert "device_alarm:cdu.Leak" not in rig.alarm_codes()
+    assert "device_alarm:cdu.Leak" in rig.alarm_codes()
     assert "device_lost:cdu" in rig.alarm_codes()
+    rig.devices.silent.clear()
+    rig.set(CDU, 4, 0)
+    rig.run(40)
+    eq(rig.alarm_codes(), [])
 
 
 def test_two_pumps_tripped_are_two_alarms():

@@ -118,6 +118,10 @@ def test_each_condition_of_the_unit():
     unit.sensor.shown, unit.dp.shown = 40.01, 80.0
     high = {"supply_high": "supply temperature is above its limit"}
     eq(unit.step(), ("degraded", high))
+    unit.sensor.shown = None  # an unknown supply is not known to be lower
+    assert "supply_high" in unit.step()[1]
+    unit.sensor.shown = 40.01
+    unit.step()
     unit.supervisor.set_supply_max(41.0)
     eq((unit.step(), unit.supervisor.supply_max_c), (("normal", {}), 41.0))
     unit.pumps[1].has_tripped = True
@@ -127,11 +131,13 @@ def test_each_condition_of_the_unit():
     unit.overloaded = []
     unit.sessions[0].bits = ["X", "Y"]
     eq(unit.step(), ("degraded", {"device_alarm:a." + n: "reports a." + n for n in "XY"}))
-    unit.sessions[0].lost = True  # its bits are not known any more
-    eq(unit.step(), ("degraded", {"device_lost:a": "no answer from a"}))
+    bits = {"device_alarm:a." + n: "reports a." + n for n in "XY"}
+    lost = {"device_lost:a": "no answer from a"}
+    unit.sessions[0].lost = True  # its bits are as it reported them last
+    eq(unit.step(), ("degraded", dict(bits, **lost)))
     unit.buses_lost = ["main"]
-    lost = {"bus_lost:main": "no device answers on bus main", "device_lost:a": "no answer from a"}
-    eq(unit.step(), ("safe", lost))
+    lost["bus_lost:main"] = "no device answers on bus main"
+    eq(unit.step(), ("safe", dict(bits, **lost)))
     unit.sessions[0].lost = False  # a bus on which a device answers is not lost
     unit.sessions[0].bits = []
     eq(unit.step(), ("normal", {}))

@@ -149,3 +149,12 @@ def test_slow_near_or_silent_valve_does_not_stand():
     eq(stands([55.5] * 60, 60.0), 0)
     eq(stands([40.0] * 60, None), 0)
     eq(stands(([40.0] * 7 + [None]) * 6, 60.0), 0)
+
+
+def test_a_valve_that_stood_and_is_not_read_still_stands():
+    still = ValveStill()
+    for _ in range(10):
+        still.step(40.0, 60.0, 10.0, 1.0)
+    found = [still.step(position, 60.0, 10.0, 1.0) for position in (None, None, 40.0, 40.0, 45.0)]
+    eq(found, [True, True, True, True, False])
+    eq(still.step(None, 60.0, 10.0, 1.0), False)

@@ -123,3 +123,23 @@ def test_facility_water_that_falls_below_the_dew_point_is_an_alarm():
     eq(rig.run(1), ["facility_cold"])
     rig.fws_supply_c = 20.0
     eq(rig.run(1), [])
+
+
+def test_a_valve_away_from_its_command_stays_an_alarm_until_its_position_is_read():
+    rig = CheckRig()
+    rig.valve.command_pct, rig.valve.position_pct = 50.0, 40.0
+    for i in range(91):
+        rig.valve.position_pct = 30.0 + i % 2 * 5.0  # it moves, so it does not stand
+        codes = rig.run(1)
+    eq(codes, ["valve_feedback"])
+    shown = rig.valve.position
+    rig.valve.position = lambda: None
+    conditions = rig.check.step(None, rig, 1.0)
+    eq([record.code for record, _, _ in conditions], ["valve_feedback"])
+    rig.valve.position, rig.valve.position_pct = shown, 50.0
+    eq(rig.run(1), [])
+    rig.valve.position_pct = 30.0
+    rig.run(1)
+    rig.valve.position = lambda: None  # it was not an alarm yet: the time begins again
+    rig.check.step(None, rig, 100.0)
+    eq(rig.check._apart_s, 0.0)

@@ -155,3 +155,20 @@ def test_disagreement_is_flagged_and_min_setpoint_falls_slowly():
     assert dew.sensors_disagree
     dew.add_reading(0, 30.0, 60.0, 10 * SECOND)
     near(high - dew.min_setpoint_c(10 * SECOND, 10.0), 0.01, 1e-9 + 32 * EPSILON)
+
+
+def test_sensors_that_disagree_do_so_until_both_are_read():
+    dew = DewPointLimit(SETTINGS)
+    dew.add_reading(0, 25.0, 50.0, 0)
+    dew.add_reading(1, 25.0, 60.0, 0)
+    dew.min_setpoint_c(0, 1.0)
+    eq(dew.sensors_disagree, True)
+    dew.add_reading(0, 25.0, 50.0, 170 * SECOND)
+    dew.min_setpoint_c(200 * SECOND, 1.0)
+    eq((dew.valid_count, dew.sensors_disagree), (1, True))
+    dew.min_setpoint_c(400 * SECOND, 1.0)
+    eq((dew.valid_count, dew.sensors_disagree), (0, True))
+    for sensor in (0, 1):
+        dew.add_reading(sensor, 25.0, 50.0, 401 * SECOND)
+    dew.min_setpoint_c(402 * SECOND, 1.0)
+    eq((dew.valid_count, dew.sensors_disagree), (2, False))
