@@ -26,6 +26,8 @@ STEP_AT_S, STEP_KW = 20, 100.0
 SUPPLY_LIMIT_C = 40.0
 UTC_LIMIT_MS = 50.0
 MIN_ACKNOWLEDGED = 0.9
+_REPLY_TIMEOUT_MS = 100
+"""An agent waits at least so long for a reply on a serial line, ms."""
 _CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 
@@ -186,6 +188,7 @@ class Demo:
             "ticks": status["ticks"]["count"],
             "missed_ticks": status["ticks"]["missed"],
             "load": round(os.getloadavg()[0], 1),
+            "bench_late_ms": bench.shell.worst_delay_us // 1000,
             "utc_error_ms": None if self._worst_utc_ms is None else round(self._worst_utc_ms, 3),
             "supply_c": round(bench.testbed.plant.supply_true_c, 2),
             "worst_supply_c": round(self._worst_supply_c, 2),
@@ -211,7 +214,7 @@ class Demo:
             (record["ticks"] > 0 and record["missed_ticks"] == 0, describe_missed(record["load"])),
             (
                 record["modbus"]["transactions"] > 0 and record["modbus"]["errors"] == 0,
-                "the bus had an error",
+                describe_bus_error(record["bench_late_ms"], record["load"]),
             ),
             (
                 record["worst_supply_c"] <= SUPPLY_LIMIT_C,
@@ -253,4 +256,21 @@ def describe_missed(load: float) -> str:
     cpus = os.cpu_count() or 1
     if load <= cpus:
         return "a tick was missed"
-    return f"a tick was missed: other programs used this machine (load {load:.1f} on {cpus} CPUs)"
+    return f"a tick was missed: {_describe_load(load)}"
+
+
+def describe_bus_error(bench_late_ms: int, load: float) -> str:
+    """Return the failure for an error on the bus. `bench_late_ms`: the longest time that an
+    emulated device was late, which is longer than the agent waits when the machine is busy.
+    """
+    if bench_late_ms < _REPLY_TIMEOUT_MS:
+        return "the bus had an error"
+    late = f"the emulated devices were {bench_late_ms} ms late"
+    return f"the bus had an error: {late}; {_describe_load(load)}"
+
+
+def _describe_load(load: float) -> str:
+    cpus = os.cpu_count() or 1
+    if load <= cpus:
+        return f"load {load:.1f} on {cpus} CPUs"
+    return f"other programs used this machine (load {load:.1f} on {cpus} CPUs)"

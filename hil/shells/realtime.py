@@ -38,6 +38,8 @@ class RealTimeShell:
         self.world = world
         self.start_us = monotonic_us()
         self.stopped = False
+        self.worst_delay_us = 0
+        """The longest time between an event's due time and its run, from the start of `run`."""
         self._run_ended = False
         self._selector = selectors.DefaultSelector()
         self._wakeup_read, self._wakeup_write = os.pipe()
@@ -89,6 +91,8 @@ class RealTimeShell:
         All events up to `until` run, also when the machine wakes this thread too late.
         """
         self._run_ended = False
+        self._run_due_events(self.now())  # those of before this run
+        self.worst_delay_us = 0
         while not self.stopped and not self._run_ended:
             now = self.now()
             if until is not None and now >= until:
@@ -101,8 +105,11 @@ class RealTimeShell:
     def _run_due_events(self, now: int) -> None:
         heap, world = self.world.heap, self.world
         while heap and heap[0][0] <= now:
+            due = heap[0][0]
             call, args = world.pop_event()
-            world.advance_to(self.now())
+            started = self.now()
+            self.worst_delay_us = max(self.worst_delay_us, started - due)
+            world.advance_to(started)
             call(*args)
 
     def _sleep(self, until: int | None) -> None:

@@ -3,15 +3,14 @@
 
 Does not run the whole controller: no bus, no protection, no alarms. The control code gets its
 readings through the checks of the sensors (`agent.control.law.plausibility`) and has the guard of
-the dew point. Each hour can begin one or two faults of `WORDS`, with the values of
-`hil.campaign.hazard.injected_faults`. They end together after whole hours. Judged on the truth of
-the plant:
+the dew point. The limits of the loads come from the agent's detector of hot devices
+(`agent.power.detector.device_heat`) and from the power cap of `hil.annual`. Each hour can begin one
+or two faults of `WORDS`, with the values of `hil.campaign.hazard.injected_faults`. They end
+together after whole hours. Judged on the truth of the plant:
 
     I1       the hottest case is at most 95 °C, and not above 85 °C for more than `_HOT_S`
     I2       the supply is not below the dew point of the room for more than `_WET_S`
     balance  energy and mass of the plant close
-
-The power cap of `hil.annual` limits the load; it stands for the limits of the loads.
 """
 
 import random
@@ -20,6 +19,10 @@ from typing import Any
 
 from agent.control.law.cooling import ControlReadings
 from agent.control.law.dew_guard import DewGuard
+from agent.power.detector.device_heat import DeviceHeat
+from agent.power.limit.limit_ramp import LimitRamp
+from agent.power.load import Load
+from agent.power.load_class import LoadClass, find_class
 from hil.annual.energy_account import AnnualAccount
 from hil.annual.policy import ColdloopPolicy
 from hil.annual.run import AnnualRun
@@ -50,14 +53,60 @@ WORDS = (
 _CASE_C, _CASE_MAX_C = 85.0, 95.0
 _HOT_S, _WET_S = 60.0, 120.0
 _MAX_REST_H, _MAX_FAULT_H = 2, 2
+_RAMP = (60_000_000, 10, 15_000_000)
+"""The defaults of `throttle`: hold time, µs; step, %; period of steps, µs."""
+
+
+class HotRowLimit:
+    """Limits the row while its hottest case is hot, as the agent limits a load.
+
+    `step` returns the limit in kW, or None without one.
+    """
+
+    def __init__(self, it_kw: float) -> None:
+        watts = round(1000.0 * it_kw)
+        self._load = Load("row", _load_class(), 1, watts // 10, watts)
+        self._target = SimpleNamespace(
+            case_c=None, read_at=0, power_w=None, answered_at=0, deferred=False, is_in_force=True
+        )
+        service: Any = SimpleNamespace(targets=[self._target])
+        self._load.use_service(service, 0)
+        self._heat = DeviceHeat(self._load)
+        self._ramp = LimitRamp(*_RAMP)
+
+    def step(self, case_c: float, supply_c: float | None, load_kw: float, now: int) -> float | None:
+        """Step to `now` with the case, the supply and the power of the row."""
+        load, target = self._load, self._target
+        target.case_c, target.read_at, target.power_w = case_c, now, round(1000.0 * load_kw)
+        self._heat.step(supply_c, now)
+        self._ramp.step_limit(load, load.min_w if load.is_hot else load.max_w, True, now)
+        return None if load.limit_w >= load.max_w else load.limit_w / 1000.0
+
+
+def _load_class() -> LoadClass:
+    found = find_class("gpu", [])
+    if found is None:
+        raise BenchError("the load class gpu is missing")
+    return found
 
 
 class CheckedPolicy(ColdloopPolicy):
-    """The control code behind the checks of its sensors, with the guard of the dew point."""
+    """The control code behind the checks of its sensors, with the guard of the dew point and the
+    limit of a hot row.
+    """
 
     def __init__(self, site: AnnualSite) -> None:
         super().__init__(site)
         self._guard = DewGuard()
+        self._hot_row = HotRowLimit(site.it_kw)
+
+    def step(self, readings: ControlReadings, case_c: float, now: int, dt: float) -> None:
+        """Step the control code, and limit a hot row."""
+        super().step(readings, case_c, now, dt)
+        load_kw = self.site.it_kw if readings.load_kw is None else readings.load_kw
+        hot_kw = self._hot_row.step(case_c, readings.supply_c, load_kw, now)
+        if hot_kw is not None:
+            self.limit_kw = hot_kw if self.limit_kw is None else min(hot_kw, self.limit_kw)
 
     def update_outputs(self, readings: ControlReadings, now: int, dt: float) -> None:
         """Step the control code, and shut the valve near the dew point."""

@@ -7,11 +7,12 @@ from tests.support.repository import repo_files
 
 STAY = {
     "agent.remote.message.canonical",
+    "agent.remote.message.chunk",
     "agent.remote.message.counter",
     "agent.remote.message.reject",
 }
-"""The hash of the configuration, the stored counters and the reasons of a rejection: used between
-messages."""
+"""The hash of the configuration, that of a chunk of an update, the stored counters and the reasons
+of a rejection: used between messages."""
 
 
 def test_a_board_drops_each_module_of_a_message() -> None:

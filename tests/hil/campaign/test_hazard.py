@@ -365,6 +365,18 @@ def test_pairs_on_the_plant_only_run() -> None:
     assert plant_only.run_plant_pairs(3, 6) == []
 
 
+def test_a_hot_row_is_limited_and_released_in_steps() -> None:
+    limit = plant_only.HotRowLimit(100.0)
+    assert limit.step(60.0, 30.0, 100.0, 1_000_000) is None
+    for at_s in range(2, 90):
+        assert limit.step(60.0, 30.0, 100.0, at_s * 1_000_000) is None
+    assert limit.step(86.0, 30.0, 100.0, 95_000_000) == 10.0
+    cooled = [limit.step(33.0, 30.0, 10.0, at_s * 1_000_000) for at_s in range(100, 400)]
+    assert cooled[0] == 10.0
+    assert 20.0 in cooled
+    assert cooled[-1] is None
+
+
 def test_wet_and_hot_hours_are_found() -> None:
     account = plant_only.HazardAccount(AnnualSite(load_weather("dubai"), "dry", 100.0, 1))
     account.begin_hour("hour 1, no fault")
