@@ -65,8 +65,6 @@ SOAK_S = 2000
 """A longer scenario runs in `make soak` only."""
 _LAW, _CLOCK = "tests/portable/agent/control/law", "tests/portable/agent/clock"
 QUICKER = {
-    "autotune": "tests/portable/agent/control/operation/test_tuning.py"
-    "::test_a_relay_test_gives_the_gains_of_its_oscillation",
     "dew-frozen": f"{_LAW}/test_dew_point.py::test_frozen_humidity_is_found_and_two_changes_end_it",
     "fan-lost": "tests/portable/agent/control/test_fan_group.py"
     "::test_lost_fan_is_compensated_by_the_other",
