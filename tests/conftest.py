@@ -34,6 +34,8 @@ from tests.support.targets import close_all, max_batch, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_RUN = (MISSING, "data missing: ")
+_YOUNG_OBJECTS = 50_000
+"""Tests hold many objects, so a process looks for garbage less often."""
 _MARKS = {ROOT / name: "waiting" for name in WAITING}
 _MARKS.update((ROOT / name, "realtime") for name in REALTIME)
 
@@ -167,9 +169,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(_MARKS[item.path])
 
 
-def pytest_collection_finish() -> None:
-    """Spare the collector of garbage the modules and tests, which stay until the end."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests without a search for garbage: nearly all objects stay until the end.
+
+    The collector of garbage spares them later too.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook

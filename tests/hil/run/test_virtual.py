@@ -63,11 +63,49 @@ def test_other_event_gives_other_digest() -> None:
 
 SOAK_S = 2000
 """A longer scenario runs in `make soak` only."""
+_LAW, _CLOCK = "tests/portable/agent/control/law", "tests/portable/agent/clock"
+QUICKER = {
+    "dew-frozen": f"{_LAW}/test_dew_point.py::test_frozen_humidity_is_found_and_two_changes_end_it",
+    "fan-lost": "tests/portable/agent/control/test_fan_group.py"
+    "::test_lost_fan_is_compensated_by_the_other",
+    "group-sensors": "tests/agent/group/test_group_rules.py"
+    "::test_no_unit_stops_while_a_heat_is_not_known",
+    "group-stage": "tests/agent/group/test_group_rules.py"
+    "::test_a_changing_load_gives_at_most_one_change_in_300_s",
+    "heat-balance": "tests/portable/agent/control/test_component.py::test_heat_balance_check",
+    "heat-rejection-lost": "heat-rejection-back",
+    "humidity-sensors-dead": f"{_LAW}/test_dew_point.py"
+    "::test_one_lost_sensor_adds_margin_and_two_give_the_fallback",
+    "lie-drift": f"{_LAW}/row/test_plausibility.py::test_slow_drift_is_found_by_two_relations",
+    "lie-return": f"{_LAW}/row/test_plausibility.py::test_lies_of_the_return_are_replaced",
+    "lie-supply": f"{_LAW}/row/test_plausibility.py"
+    "::test_lies_of_the_supply_are_replaced_immediately",
+    "link-budget": "tests/portable/agent/satcom/test_component.py"
+    "::test_a_budget_survives_any_number_of_restarts",
+    "link-hostile": "tests/portable/agent/satcom/test_component.py"
+    "::test_downlink_message_is_accepted_once",
+    "link-outage": "link-half-open",
+    "load-swing": "load-swing-late",
+    "load-swing-worn": "load-swing-more-ua",
+    "receivers-drag": "tests/portable/agent/gnss/test_receiver_group.py"
+    "::test_slow_drag_of_the_main_receiver_is_outvoted",
+    "room-dry": f"{_LAW}/test_dew_point.py::test_sensors_that_fall_together_and_agree_are_valid",
+    "time-drag-fast": f"{_CLOCK}/test_utc_clock_pulses.py"
+    "::test_1_us_per_s_drag_is_detected_within_a_minute",
+    "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
+    "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
+    "time-leap-second": f"{_CLOCK}/test_utc_clock_faults.py"
+    "::test_leap_second_is_applied_within_bound",
+    "time-restart": f"{_CLOCK}/test_persistence.py::test_stored_min_utc_and_rate_are_used",
+    "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
+    "valve-oversize": f"{_LAW}/test_loop_laws.py::test_the_curve_of_another_valve_is_learned",
+}
+"""Long scenarios that run in `make soak` only, and what is quicker and has the same subject in each
+`make test`: a test, or another scenario. They took half the time of all scenarios on CPython."""
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
 USUAL = [name for name in shipped_names() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "288wK",
-    "disk-full": "304wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
@@ -91,7 +129,9 @@ def soak_if(condition: bool, name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.soak) if condition else name
 
 
-@pytest.mark.parametrize("name", [soak_if(find(n).seconds > SOAK_S, n) for n in USUAL])
+@pytest.mark.parametrize(
+    "name", [soak_if(find(n).seconds > SOAK_S or n in QUICKER, n) for n in USUAL]
+)
 def test_scenario_passes(name: str) -> None:
     """On CPython; those of ON_BOTH run in the next test."""
     if name not in ON_BOTH:
@@ -111,6 +151,17 @@ def test_both_interpreters_give_the_same_digest(name: str) -> None:
         on_cpython.digest,
         on_cpython.failures,
     )
+
+
+@pytest.mark.parametrize("name", QUICKER)
+def test_each_scenario_of_the_soak_tests_has_a_quicker_test(name: str) -> None:
+    file, separator, test = QUICKER[name].partition("::")
+    assert name in USUAL
+    if separator:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+    else:
+        assert find(file).seconds < find(name).seconds
+        assert file not in QUICKER
 
 
 def test_a_bus_of_ten_devices_fits_the_heap_of_the_sources() -> None:
