@@ -226,12 +226,12 @@ class Verification:
     # Each part returns whether it ends a slice of a server.
 
     def _hash_part(self) -> bool:
-        is_complete = self._work.step(HASH_ROUNDS)
+        is_complete: bool = self._work.step(HASH_ROUNDS)
         if is_complete:
             self._k = from_little_endian(self._work.digest()) % ORDER
             self._phase = _KEY
             self._work = None
-        return is_complete or self._work.round == 0
+        return is_complete or bool(self._work.round == 0)
 
     def _key_part(self) -> bool:
         if self._work is None:
