@@ -75,12 +75,14 @@ def test_an_idle_board_collects_in_its_waits():
 
 
 def test_less_memory_means_more_collections_not_late_ticks():
-    board = Memory(free=60_000)
-    while board.now < 3_000 * MS:
-        board.tick_if_due()
-        board.wait(board.due, True)
-        board.work(2)
-    assert board.late <= 2 * MS, board.late
+    for free in (70_000, 60_000, 50_000, 45_000):
+        for step in (1, 2, 3, 5):
+            board = Memory(free=free)
+            while board.now < 3_000 * MS:
+                board.tick_if_due()
+                board.wait(board.due, True)
+                board.work(step)
+            assert board.late <= step * MS, (free, step, board.late)
 
 
 def test_no_collection_without_work_or_room():
