@@ -47,7 +47,7 @@ class Memory:
     def wait(self, deadline, is_ready):
         """Wait as the poller does."""
         due = self.gap.due(self.now, deadline)
-        if due == NOW or due == IF_IDLE and not is_ready:
+        if due == NOW or (due == IF_IDLE and not is_ready):
             self.gap.collect(self.clock)
         if not is_ready and deadline > self.now:
             self.gap.waited(deadline - self.now)

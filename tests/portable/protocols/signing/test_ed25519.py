@@ -168,14 +168,14 @@ def test_constants_match_standards():
 def count_steps(work, is_small):
     """Return the number of steps until a verification or signature is complete."""
     steps = 0
-    while not steps or getattr(work, "valid", None) is None and not getattr(work, "value", b""):
+    while not steps or (getattr(work, "valid", None) is None and not getattr(work, "value", b"")):
         work.step(is_small)
         steps += 1
     return steps
 
 
 def test_small_slices_give_the_same_result():
-    public, message, signature = load_vector(2)
+    public, message, _signature = load_vector(2)
     message, expected = message + bytes(200), b""
     for is_small, verifies, signs in ((False, 22, 22), (True, 500, 400)):
         made = Signature(bytes.fromhex(SEEDS[2]), public, message)
