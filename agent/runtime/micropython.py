@@ -142,7 +142,7 @@ class MicroPoller:
         remaining = 0 if self._woken else min(deadline - now, MAX_SLEEP)
         self._woken = False
         ready = self._poll.poll(max(remaining, 0) // MILLISECOND)
-        if remaining >= MILLISECOND:
+        if remaining >= garbage_gap.SHORT_US:
             self._garbage.waited(self.clock() - now)
         if not ready:
             rest = deadline - self.clock()

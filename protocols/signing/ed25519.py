@@ -42,7 +42,7 @@ _DIGITS = 127
 """Both numbers are below 2^253: digits of two bits, 126 to 0."""
 
 _DIGITS_A_STEP = 8
-HASH_ROUNDS = 8
+HASH_ROUNDS = 2
 """Rounds of SHA-512 in a part."""
 _HASH, _KEY, _ORDER, _TABLE, _MULTIPLY, _COMPARE = 0, 1, 2, 3, 4, 5
 
@@ -217,7 +217,7 @@ class Verification:
     def step(self, is_small: bool = False) -> None:
         """Do the next slice of work: at most about 25 point sums.
 
-        `is_small`: at most two sums, or eight rounds of the hash.
+        `is_small`: at most two sums, or two rounds of the hash.
         """
         while self.valid is None:
             if self._parts[self._phase]() or is_small:
