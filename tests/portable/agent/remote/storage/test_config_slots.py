@@ -21,8 +21,7 @@ def make_records():
     slots = ConfigSlots(SITE_HASH)
     records = {}
     for counter in (7, 9):
-        for key, data in slots.start_trial(counter, 600, ["a:b"], CONFIG):
-            records[key] = data
+        records.update(slots.start_trial(counter, 600, ["a:b"], CONFIG))
         if counter == 7:
             slots.confirm()
     key, data = slots.record_write()
