@@ -170,7 +170,7 @@ class RemoteManager(Component):
 
     def tick(self, now: int) -> None:
         """Process messages, trials and reports."""
-        self.queue.step(now)
+        self.queue.tick(now)
         if self.trial_monitor is None:
             self.oscillation.tick(self.agent, now)
         self.schedule.tick(now)

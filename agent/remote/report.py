@@ -41,6 +41,16 @@ if TYPE_CHECKING:
 REPORTED, CONFIG = "cfg/reported", "cfg/config"
 SLICE_US = 4 * MILLISECOND
 """Time between two slices of a signature or a verification."""
+BOARD_SLICE_US = 16 * MILLISECOND
+"""Longest slice on an RP2040 (measured: see docs/engineer/firmware.md), with a reserve."""
+
+
+def next_slice(host: "RemoteHost", now: int, need: int) -> int:
+    """Return when a slice of `need` µs can begin: now, on a board perhaps after the next tick."""
+    due = host.agent.ticks.due
+    if host.boot.has_full_checker or due - now >= need:
+        return now
+    return due + SLICE_US
 
 
 class ReportPublisher:
@@ -105,8 +115,11 @@ class ReportPublisher:
         signer, uplink = self._signer, self._manager.agent.uplink
         if signer is None:
             return
+        self.due = next_slice(self._manager, now, BOARD_SLICE_US)
+        if self.due > now:
+            return
         self.due = now + SLICE_US
-        if signer.step():
+        if signer.step(not self._manager.boot.has_full_checker):
             self._signer = None
             self.due = NEVER
             module_unload.unload_verifier()
