@@ -17,13 +17,14 @@ import pytest
 from hil.bench.testbed_settings import several_setting
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.loader import find, parse
 from hil.shells.lockstep import LockStepDut
 from tests.hil.digests.shared_runs import (
     board_lock_step,
     quick_lock_step,
     run_scenario,
     shared_result,
+    shipped_models,
 )
 from tests.support.cli_tools import (
     SHORT,
@@ -103,14 +104,14 @@ QUICKER = {
 """Long scenarios that run in `make soak` only, and what is quicker and has the same subject in each
 `make test`: a test, or another scenario. They took half the time of all scenarios on CPython."""
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
-USUAL = [name for name in shipped_names() if name not in HAZARDS]
+USUAL = [name for name in shipped_models() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "288wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
 needed: the names lie in this heap; a board has them frozen in flash."""
-SEVERAL = [name for name in USUAL if several_setting(find(name).settings)]
+SEVERAL = [name for name in USUAL if several_setting(shipped_models()[name].settings)]
 """Scenarios of several controllers; these run on CPython."""
 ON_BOTH = (
     *BOARD_HEAP,
@@ -130,7 +131,8 @@ def soak_if(condition: bool, name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", [soak_if(find(n).seconds > SOAK_S or n in QUICKER, n) for n in USUAL]
+    "name",
+    [soak_if(shipped_models()[n].seconds > SOAK_S or n in QUICKER, n) for n in USUAL],
 )
 def test_scenario_passes(name: str) -> None:
     """On CPython; those of ON_BOTH run in the next test."""
