@@ -12,7 +12,6 @@
    -m tests` runs several of them side by side, and the other tests with a lower priority.
 """
 
-import ast
 import collections
 import faulthandler
 import gc
@@ -30,7 +29,7 @@ import pytest
 from tests.distribution import TEST_RUNS, TestSpread, rank
 from tests.support.programs import MISSING
 from tests.support.repository import REALTIME, ROOT, WAITING
-from tests.support.targets import close_all, max_batch, run_tests, targets
+from tests.support.targets import close_all, max_batch, read_tests, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_RUN = (MISSING, "data missing: ")
@@ -48,10 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker ignores SIGINT, and a shell ignores it for background processes. Compiled modules are
     kept, whatever the shell says: else each process of the session, and each program that a test
-    starts, compiles its modules again.
+    starts, compiles its modules again. numba, which psychrolib uses if it is installed, does not
+    compile: that takes 3 s for a few formulas.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    os.environ["NUMBA_DISABLE_JIT"] = "1"
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="coldloop-tests")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -82,16 +83,16 @@ class MicroPythonFile(pytest.File):
 
     def collect(self) -> Iterator["MicroPythonTest"]:
         has_soak = "not soak" not in self.config.option.markexpr  # thousands of items less
-        for node in ast.parse(self.path.read_bytes()).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for target, soak in targets(self.path, node.name).items():
-                    if soak and not has_soak:
-                        continue
-                    name = f"{node.name}[{target}]"
-                    item = MicroPythonTest.from_parent(self, name=name, node=node, target=target)
-                    if soak:
-                        item.add_marker("soak")
-                    yield item
+        for test, line in read_tests(self.path).lines.items():
+            for target, soak in targets(self.path, test).items():
+                if soak and not has_soak:
+                    continue
+                item = MicroPythonTest.from_parent(
+                    self, name=f"{test}[{target}]", test=test, line=line, target=target
+                )
+                if soak:
+                    item.add_marker("soak")
+                yield item
 
     def outcome(self, target: str, test: str) -> str:
         """Return the output of MicroPython for a failed test; empty if it passed."""
@@ -110,11 +111,11 @@ class MicroPythonFile(pytest.File):
 class MicroPythonTest(pytest.Item):
     """One test function on MicroPython."""
 
-    def __init__(self, *, node: ast.FunctionDef, target: str, **rest: Any) -> None:
+    def __init__(self, *, test: str, line: int, target: str, **rest: Any) -> None:
         super().__init__(**rest)
-        self.test = node.name
+        self.test = test
         self.target = target
-        self.line = node.lineno - 1
+        self.line = line - 1
 
     def runtest(self) -> None:
         failed = self.parent.outcome(self.target, self.test)

@@ -17,13 +17,14 @@ import pytest
 from hil.bench.testbed_settings import several_setting
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.loader import find, parse
 from hil.shells.lockstep import LockStepDut
 from tests.hil.digests.shared_runs import (
     board_lock_step,
     quick_lock_step,
     run_scenario,
     shared_result,
+    shipped_models,
 )
 from tests.support.cli_tools import (
     SHORT,
@@ -72,7 +73,6 @@ QUICKER = {
     "::test_no_unit_stops_while_a_heat_is_not_known",
     "group-stage": "tests/agent/group/test_group_rules.py"
     "::test_a_changing_load_gives_at_most_one_change_in_300_s",
-    "heat-balance": "tests/portable/agent/control/test_component.py::test_heat_balance_check",
     "heat-rejection-lost": "heat-rejection-back",
     "humidity-sensors-dead": f"{_LAW}/test_dew_point.py"
     "::test_one_lost_sensor_adds_margin_and_two_give_the_fallback",
@@ -82,35 +82,28 @@ QUICKER = {
     "::test_lies_of_the_supply_are_replaced_immediately",
     "link-budget": "tests/portable/agent/satcom/test_component.py"
     "::test_a_budget_survives_any_number_of_restarts",
-    "link-hostile": "tests/portable/agent/satcom/test_component.py"
-    "::test_downlink_message_is_accepted_once",
     "link-outage": "link-half-open",
     "load-swing": "load-swing-late",
     "load-swing-worn": "load-swing-more-ua",
-    "receivers-drag": "tests/portable/agent/gnss/test_receiver_group.py"
-    "::test_slow_drag_of_the_main_receiver_is_outvoted",
     "room-dry": f"{_LAW}/test_dew_point.py::test_sensors_that_fall_together_and_agree_are_valid",
-    "time-drag-fast": f"{_CLOCK}/test_utc_clock_pulses.py"
-    "::test_1_us_per_s_drag_is_detected_within_a_minute",
     "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
     "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
     "time-leap-second": f"{_CLOCK}/test_utc_clock_faults.py"
     "::test_leap_second_is_applied_within_bound",
-    "time-restart": f"{_CLOCK}/test_persistence.py::test_stored_min_utc_and_rate_are_used",
     "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
     "valve-oversize": f"{_LAW}/test_loop_laws.py::test_the_curve_of_another_valve_is_learned",
 }
 """Long scenarios that run in `make soak` only, and what is quicker and has the same subject in each
-`make test`: a test, or another scenario. They took half the time of all scenarios on CPython."""
+`make test`: a test, or another scenario. They took a third of the time of all on CPython."""
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
-USUAL = [name for name in shipped_names() if name not in HAZARDS]
+USUAL = [name for name in shipped_models() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "288wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
 needed: the names lie in this heap; a board has them frozen in flash."""
-SEVERAL = [name for name in USUAL if several_setting(find(name).settings)]
+SEVERAL = [name for name in USUAL if several_setting(shipped_models()[name].settings)]
 """Scenarios of several controllers; these run on CPython."""
 ON_BOTH = (
     *BOARD_HEAP,
@@ -130,7 +123,8 @@ def soak_if(condition: bool, name: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", [soak_if(find(n).seconds > SOAK_S or n in QUICKER, n) for n in USUAL]
+    "name",
+    [soak_if(shipped_models()[n].seconds > SOAK_S or n in QUICKER, n) for n in USUAL],
 )
 def test_scenario_passes(name: str) -> None:
     """On CPython; those of ON_BOTH run in the next test."""
