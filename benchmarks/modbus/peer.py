@@ -215,7 +215,8 @@ def coldloop(kind: str, port: str, silence_us: int = -1) -> ReadTuple:
                 for _, op, data in bus.outbox():
                     if op == "write":
                         os.write(fd, data)
-            for result in bus.take_results():
+            if bus.results:
+                result = bus.take_results()[0]
                 return result.values if result.status == "ok" else None
 
     return read
