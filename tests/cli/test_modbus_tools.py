@@ -376,7 +376,7 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (("scan", "nosuch"), "begins with none of"),
         (("scan", "store:/tmp"), "Modbus needs"),
         (("scan", "/dev/nosuch"), "no such port"),
-        (("scan", "/dev/null", "--units", "0-5"), "not within 1 to 247"),
+        (("scan", "/dev/null", "--units", "0-5"), "unit 0 is not 1 to 247"),
         (("scan", "/dev/null", "--baud", "9601"), "'9601' is not one of"),
         (("scan", "tcp:127.0.0.1:1", "--baud", "9600"), "need a serial line"),
         (("read", "tcp:127.0.0.1:1", "1", "0"), "refused: nothing listens there"),
