@@ -67,6 +67,7 @@ class ReportPublisher:
         self._published_config = b""
         self._public_hash = ""
         self._signer: ReportSigner | None = None
+        self._config_waits = False
 
     def make_due(self) -> None:
         """Publish at the next tick."""
@@ -79,6 +80,9 @@ class ReportPublisher:
             self._is_due = False
             rejections.on_reported(now)
             self._publish(now)
+        elif self._config_waits and self._manager.agent.uplink is not None:
+            self._config_waits = False
+            self._publish_config(self._manager.agent.uplink)
 
     def _publish(self, now: int) -> None:
         manager, uplink = self._manager, self._manager.agent.uplink
@@ -89,7 +93,10 @@ class ReportPublisher:
             self._start_signature(manager.boot.unit_key, now)
             return
         uplink.publish_latest(REPORTED, write(build_report(manager)).encode(), True)
-        self._publish_config(uplink)
+        if manager.boot.has_full_checker:
+            self._publish_config(uplink)
+        else:
+            self._config_waits = True  # a board publishes it in another tick
 
     def _publish_config(self, uplink: "UplinkView") -> None:
         manager = self._manager
@@ -129,6 +136,7 @@ class ReportPublisher:
     def end(self) -> None:
         """Publish the final report of a decommissioned unit, and delete its configuration."""
         self.is_last = self._is_due = True
+        self._config_waits = False
         self._signer = None
         self.due = NEVER
         self._published_config = self._manager.boot.config
@@ -140,7 +148,7 @@ class ReportPublisher:
         """Return whether a report or the configuration waits to be sent."""
         uplink = self._manager.agent.uplink
         topics = [] if uplink is None else [t for t in (REPORTED, CONFIG) if uplink.is_pending(t)]
-        return self._is_due or self._signer is not None or bool(topics)
+        return self._is_due or self._config_waits or self._signer is not None or bool(topics)
 
 
 def build_report(manager: "ReportHost") -> JsonObject:

@@ -205,6 +205,8 @@ def run(
     io_loop.opens_in_turn = True
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
+        from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick
+
         start(monotonic())
     try:
         interrupted = io_loop.run(lambda: poller.signal > 0 or (until is not None and until()))
