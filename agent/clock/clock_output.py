@@ -192,9 +192,18 @@ class ClockOutput:
             self.leap.expect_month_end(self._anchor + self.offset)
         else:
             self.leap.set_leap_s(self.leap.leap_s - seconds)
-            self.leap.on_applied()
+            self.leap.on_applied(seconds)
         self.whole_second_steps += 1
         self._step_count = 0
+
+    def correct_seconds(self, seconds: int, now: int) -> None:
+        """Correct UTC by whole seconds, as another source says.
+
+        It can be false too. So the second of the fixes stays in the bound until a fix agrees.
+        """
+        self.step_whole_seconds(seconds)
+        if self.nmea.offset_fit.points or self.nmea.offset_fit.open_sample_count():
+            self._step_dispute().add(-seconds * SECOND, SECOND // 5, now)
 
     def follow_receiver(
         self, index: int, interval: "Interval", stated: StatedErrors, now: int
@@ -203,7 +212,10 @@ class ClockOutput:
         if self.offset is not None:
             step = (interval.low + interval.high) // 2 - self.offset
             if abs(step) > _MAX_SLEW_US:
+                is_doubtful = self.leap.is_doubtful()
                 self.step_whole_seconds((step + SECOND // 2) // SECOND)
+                if not is_doubtful:  # the receivers decided; it is no leap second
+                    self.leap.expect_month_end(now + self.offset)
             self._begin_source(interval, stated, now)
         self.receiver = index
         self.dispute = None

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
         utc_us: int
         leap_s: int
+        leap_doubt: "int | None"
+        """1: the last second of a month was in doubt."""
         rate_ppt: "int | None"
         """Rate of the oscillator, parts per 10^12."""
 

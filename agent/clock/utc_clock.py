@@ -140,6 +140,8 @@ class UtcClock(ClockOutput):
         self.time_record = record
         self._check_record(now)
         self.leap.set_leap_s(record.leap_s)
+        if record.leap_doubt:
+            self.leap.keep_doubt()
         if rate_skew_ppb is not None and record.rate_ppt is not None:
             self.rate_ppt = record.rate_ppt
             self.rate_skew_ppb = min(rate_skew_ppb, self.drift_ppb)
