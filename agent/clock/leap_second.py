@@ -93,10 +93,15 @@ class LeapSecondTracker:
         """Return whether 23:59:60, a step by a second or its absence is not confirmed yet."""
         return self.second_60_seen or self.applied or self._agreed_since != 0
 
-    def keep_doubt(self) -> None:
-        """The second was not confirmed at the last start: the wait of a day begins again."""
-        self._is_doubt_kept = self.applied = True
-        self._low_s, self._high_s = -1, 1
+    def restore(self, leap_s: int, is_doubtful: bool) -> None:
+        """Set GPS time minus UTC, s, as stored.
+
+        `is_doubtful`: the last start had not confirmed the second; the wait of a day begins again.
+        """
+        self.leap_s = leap_s
+        if is_doubtful:
+            self._is_doubt_kept = self.applied = True
+            self._low_s, self._high_s = -1, 1
 
     def set_known(self) -> None:
         """The leap seconds are known."""

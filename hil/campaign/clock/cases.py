@@ -218,6 +218,28 @@ CASES: dict[str, ClockCase] = {
             pulses=_GPIO,
         ),
         _case(
+            "restart-drag",
+            3 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, time_drag_ppm=(Span(2000.0, 5000.0, 20.0),)),
+            restarts=(Restart(3000.0, 20.0, False),),
+        ),
+        _case(
+            "restart-drag-pulses",
+            3 * _HOUR,
+            _WITH_SENSOR,
+            replace(_SENTENCES, time_drag_ppm=(Span(2000.0, 5000.0, 2.0),)),
+            pulses=_GPIO,
+            restarts=(Restart(2300.0, 20.0, False),),
+        ),
+        _case(
+            "restart-latency",
+            2 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, latency=(Span(3000.0, 2 * _HOUR, 400.0),)),
+            restarts=(Restart(3000.0, 20.0, False),),
+        ),
+        _case(
             "date-before-release",
             3 * _HOUR,
             _CONSTANT_TEMP,

@@ -259,6 +259,7 @@ class ClockWorld:
             return
         record = {"version": 1, "utc_us": clock.utc(now), "mono_us": now, "floor_us": 0}
         record.update(leap_s=clock.leap.leap_s, leap_doubt=int(clock.leap.is_doubtful()))
+        record.update(bound_us=clock.record_bound_us(now))
         self._record = json.dumps(record).encode()
 
     def _compare(self, elapsed_s: float) -> None:

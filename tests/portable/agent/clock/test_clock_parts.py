@@ -368,7 +368,7 @@ def test_all_seconds_before_steps_are_in_the_bound():
 def test_a_doubt_of_the_last_start_is_kept_until_another_source_agrees_or_a_day_is_over():
     for is_asked in (True, False):
         made = LeapSecondTracker(True)
-        made.keep_doubt()
+        made.restore(19, True)
         eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (True, SECOND))
         made.expect_month_end(JULY - HOUR)  # UTC is set
         made.confirm(JULY - HOUR, START)

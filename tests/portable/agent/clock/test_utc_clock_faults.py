@@ -310,7 +310,7 @@ def test_leap_second_is_applied_within_bound():
         for second in range(42, 90_000, 600):  # the second can be false
             clock.add_fix(leap_fix(second))
             assert clock.bound_us((second + 100) * SECOND) > SECOND or second > 86_400, second
-            eq((second, clock.leap.is_doubtful()), (second, second < 86_460))
+            eq((second, clock.leap.is_doubtful()), (second, second < 86_440))
 
 
 def false_leap_second(clock, until):
@@ -416,3 +416,35 @@ def test_fixes_of_overloaded_line_are_late_not_rejected():
         fix.line_overloaded = True
         assert not clock.add_fix(fix)
     eq((clock.late, clock.state(130 * SECOND), clock.evidence_log.counts), (60, "holdover", {}))
+
+
+def test_a_restart_keeps_the_stored_interval_in_the_bound_for_two_hours():
+    record = {"version": 1, "utc_us": UTC, "mono_us": 0, "leap_s": 18, "bound_us": 30_000}
+    for uptime, is_kept in ((60, True), (7_300, False)):
+        clock = UtcClock(20_000, tempco_ppb_per_c=0)
+        clock.restore(TimeRecord(json.dumps(record).encode()), None)
+        clock.leap.set_known()
+        utc, mono = UTC + 400 * MILLISECOND, uptime * SECOND  # false by 0.4 s
+        for second in range(7_400):
+            if second % 10 == 0 or second < 60:
+                at = (uptime + second) * SECOND
+                clock.add_fix(ReferenceFix(utc + at, at))
+                clock.slew(SECOND, at)
+            if second in (5, 7_100, 7_300):
+                is_wide = clock.bound_us(mono + second * SECOND) >= 400 * MILLISECOND
+                eq((uptime, second, is_wide), (uptime, second, is_kept and second < 7_200))
+        clock.reset()
+        eq(clock.bound_us(mono), None)
+
+
+def test_another_source_limits_the_stored_interval():
+    record = {"version": 1, "utc_us": UTC, "mono_us": 0, "leap_s": 18, "bound_us": 300_000}
+    clock = UtcClock(20_000, tempco_ppb_per_c=0)
+    clock.restore(TimeRecord(json.dumps(record).encode()), None)
+    for second in range(60, 120):
+        clock.add_fix(ReferenceFix(UTC + second * SECOND, second * SECOND))
+        clock.slew(SECOND, second * SECOND)
+    now = 120 * SECOND
+    assert clock.bound_us(now) > 300_000
+    clock.limit_drag(UTC + now, 5_000, now, True)
+    assert clock.bound_us(now) < 120_000
