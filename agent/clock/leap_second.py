@@ -19,6 +19,8 @@ UNCERTAIN_FOR = 1_560 * SECOND
 can miss one page, so two are awaited."""
 UNCERTAIN_BOUND = 19 * SECOND
 """The largest error of an uncertain UTC: the largest known error plus one second."""
+_STATED_AFTER_US = 60 * SECOND
+"""Receivers repeat the count each second to each minute."""
 MAX_STEP_S = 18
 LEAP_S = 18
 """GPS time minus UTC since 1 January 2017, in s (IERS Bulletin C 52)."""
@@ -141,6 +143,16 @@ class LeapSecondTracker:
     def set_leap_s(self, leap_s: int) -> None:
         """Set GPS time minus UTC, s."""
         self.leap_s = leap_s
+
+    def state_leap_s(self, leap_s: int, utc_us: int) -> None:
+        """The receiver has a count from satellites, stated a minute after the end of a month.
+
+        If it is that of UTC, the receiver missed no message. It does not confirm a step: satellites
+        and count can be false together.
+        """
+        is_waiting = self.is_doubtful() and not self.second_60_seen and not self.applied
+        if is_waiting and leap_s == self.leap_s and utc_us >= self.month_end_us + _STATED_AFTER_US:
+            self.expect_month_end(utc_us)
 
     def max_step_s(self, utc_us: int) -> int:
         """Return the largest step of UTC at the time of a fix, in s."""

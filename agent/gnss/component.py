@@ -123,9 +123,12 @@ class IntegrityComponent(Component):
         self._leap_count = self._leap_count + 1 if is_same and leap_s is not None else 0
         if leap_s is None or leap_s < LEAP_S or self._leap_count < _LEAP_EPOCHS:
             return
-        if clock.leap.uncertain and clock.state(now) == "sync":
+        if clock.state(now) != "sync":
+            return
+        if clock.leap.uncertain:
             clock.leap.set_leap_s(leap_s)
             clock.leap.set_known()
+        clock.leap.state_leap_s(leap_s, clock.utc(now) or 0)
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:
         """Check the signal strengths, or measure the effect of a transmission on them."""

@@ -349,6 +349,21 @@ def test_fixes_after_the_month_confirm_utc():
         eq((made.second_60_seen, made.is_leap_possible(JULY)), (False, False))
 
 
+def test_a_stated_count_ends_the_wait_but_confirms_no_step():
+    for leap_s, at_s, stepped, is_ended in (
+        (18, 60, False, True),
+        (18, 59, False, False),
+        (19, 60, False, False),
+        (18, 60, True, False),
+    ):
+        made = tracker()
+        made.confirm(JULY + SECOND, START)
+        if stepped:
+            made.on_applied(-1)
+        made.state_leap_s(leap_s, JULY + at_s * SECOND)
+        eq((leap_s, at_s, made.is_leap_possible(JULY + HOUR)), (leap_s, at_s, not is_ended))
+
+
 def test_all_seconds_before_steps_are_in_the_bound():
     for steps, seconds in (
         ((-1,), 1),
