@@ -415,6 +415,30 @@ def test_limits_of_the_ramp_itself():
     eq((slow.step_limit(load, 1000, True, 200 * SECOND), load.limit_w), (True, 301))
 
 
+def test_the_order_of_the_components_does_not_change_whether_cold_is_needed():
+    """The loop asks before `throttle` in a tick, or after it."""
+    for first, then in ((False, True), (True, False)):
+        agent = AgentOfLoads()
+        limits = LoadLimits(agent, [])
+        limits.report_ignored(False, first)
+        agent.ticks.count += 1
+        before = limits.is_cold_needed
+        limits.expire()
+        limits.report_ignored(False, then)
+        eq((before, limits.is_cold_needed), (first, first))
+        agent.ticks.count += 1
+        eq(limits.is_cold_needed, then)
+    agent.ticks.count += 1
+    limits.expire()
+    limits.report_ignored(True, False)
+    limits.limit_all("a")
+    eq(limits.is_cold_needed, False)
+    agent.ticks.count += 100  # the order ends in this tick
+    before = limits.is_cold_needed
+    limits.expire()
+    eq((before, limits.is_cold_needed, limits.is_active), (True, True, False))
+
+
 def test_a_hot_load_behind_a_shut_branch_needs_flow_until_the_branch_is_open():
     load = make_load()
     limits = LoadLimits(AgentOfLoads(), [make_load("b"), load])
