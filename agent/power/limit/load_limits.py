@@ -28,7 +28,7 @@ class LoadLimits:
         self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
         self._ignores_limit = self._ignores_off = False
         self._valid_until = [0, 0, 0]
-        self._was_cold_needed, self._noted_at = False, -1
+        self._was_cold_needed, self._noted_at = False, -2
 
     def limit_all(self, reason: str) -> None:
         """Limit all loads to their least power."""
@@ -73,11 +73,11 @@ class LoadLimits:
     @property
     def is_cold_needed(self) -> bool:
         """True while a load draws more power than an order permits, or is hot behind a shut
-        branch: a colder supply helps. It is the state before the tick of `throttle`, so the order
-        of the components has no effect.
+        branch: a colder supply helps. It is the state of the last tick, so the order in which the
+        components give orders and ask has no effect.
         """
-        has_ticked = self._noted_at == self._agent.ticks.count
-        return self._was_cold_needed if has_ticked else self._needs_cold()
+        is_noted = self._agent.ticks.count - self._noted_at <= 1
+        return self._was_cold_needed if is_noted else self._needs_cold()
 
     def _needs_cold(self) -> bool:
         is_limited = self.is_active or self.cap_permille < 1000
