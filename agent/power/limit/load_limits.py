@@ -28,6 +28,7 @@ class LoadLimits:
         self.has_shut_branch = self.is_branch_shut = self.is_flow_needed = False
         self._ignores_limit = self._ignores_off = False
         self._valid_until = [0, 0, 0]
+        self._was_cold_needed, self._noted_at = False, -2
 
     def limit_all(self, reason: str) -> None:
         """Limit all loads to their least power."""
@@ -72,15 +73,21 @@ class LoadLimits:
     @property
     def is_cold_needed(self) -> bool:
         """True while a load draws more power than an order permits, or is hot behind a shut
-        branch: a colder supply helps.
+        branch: a colder supply helps. It is the state of the last tick, so the order in which the
+        components give orders and ask has no effect.
         """
+        is_noted = self._agent.ticks.count - self._noted_at <= 1
+        return self._was_cold_needed if is_noted else self._needs_cold()
+
+    def _needs_cold(self) -> bool:
         is_limited = self.is_active or self.cap_permille < 1000
         is_ignored = self._ignores_off or (self._ignores_limit and is_limited)
         return is_ignored or self.is_flow_needed
 
     def expire(self) -> None:
-        """End the orders that were not renewed. Called in each tick."""
+        """End the orders that were not renewed. Called first in each tick."""
         count = self._agent.ticks.count
+        self._was_cold_needed, self._noted_at = self._needs_cold(), count
         limit, shed, cap = self._valid_until
         if count > limit:
             self.limit_reason = ""

@@ -415,6 +415,27 @@ def test_limits_of_the_ramp_itself():
     eq((slow.step_limit(load, 1000, True, 200 * SECOND), load.limit_w), (True, 301))
 
 
+def test_the_order_of_the_components_does_not_change_whether_cold_is_needed():
+    """In a cycle the loop asks before the protection gives its order, or after it."""
+    agent = AgentOfLoads()
+    agent.ticks.count = 10
+    limits = LoadLimits(agent, [])
+    limits.report_ignored(True, False)
+    limits.expire()
+    agent.ticks.count += 1
+    before = limits.is_cold_needed
+    limits.limit_all("start")
+    eq((before, limits.is_cold_needed), (False, False))
+    limits.expire()
+    eq(limits.is_cold_needed, True)
+    agent.ticks.count += 1
+    eq(limits.is_cold_needed, True)
+    limits.report_ignored(False, False)
+    eq(limits.is_cold_needed, True)
+    agent.ticks.count += 1  # `throttle` is off: nothing is noted
+    eq(limits.is_cold_needed, False)
+
+
 def test_a_hot_load_behind_a_shut_branch_needs_flow_until_the_branch_is_open():
     load = make_load()
     limits = LoadLimits(AgentOfLoads(), [make_load("b"), load])
