@@ -47,12 +47,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A worker ignores SIGINT, and a shell ignores it for background processes. Compiled modules are
     kept, whatever the shell says: else each process of the session, and each program that a test
-    starts, compiles its modules again. numba, which psychrolib uses if it is installed, does not
-    compile: that takes 3 s for a few formulas.
+    starts, compiles its modules again.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
-    os.environ["NUMBA_DISABLE_JIT"] = "1"
     if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(prefix="coldloop-tests")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))

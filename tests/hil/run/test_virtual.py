@@ -88,8 +88,6 @@ QUICKER = {
     "room-dry": f"{_LAW}/test_dew_point.py::test_sensors_that_fall_together_and_agree_are_valid",
     "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
     "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
-    "time-leap-second": f"{_CLOCK}/test_utc_clock_faults.py"
-    "::test_leap_second_is_applied_within_bound",
     "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
     "valve-oversize": f"{_LAW}/test_loop_laws.py::test_the_curve_of_another_valve_is_learned",
 }
