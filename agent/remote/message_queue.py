@@ -74,7 +74,7 @@ class MessageQueue:
     def tick(self, now: int) -> None:
         """Do a step, on a board soon after the tick."""
         has_work = self._verification is not None or bool(self._waiting)
-        if has_work and not self._manager.boot.has_full_checker:
+        if has_work and self._manager.boot.small_slices:
             self.due = now + SLICE_US
         else:
             self.step(now)
@@ -131,7 +131,7 @@ class MessageQueue:
 
     def _check_slice(self, verification: "MessageVerification", now: int) -> None:
         manager = self._manager
-        is_board = not manager.boot.has_full_checker
+        is_board = manager.boot.small_slices
         try:
             if not self._is_verified and not verification.step(is_board):
                 return

@@ -48,7 +48,7 @@ BOARD_SLICE_US = 16 * MILLISECOND
 def next_slice(host: "RemoteHost", now: int, need: int) -> int:
     """Return when a slice of `need` µs can begin: now, on a board perhaps after the next tick."""
     due = host.agent.ticks.due
-    if host.boot.has_full_checker or due - now >= need:
+    if not host.boot.small_slices or due - now >= need:
         return now
     return due + SLICE_US
 
@@ -93,10 +93,10 @@ class ReportPublisher:
             self._start_signature(manager.boot.unit_key, now)
             return
         uplink.publish_latest(REPORTED, write(build_report(manager)).encode(), True)
-        if manager.boot.has_full_checker:
-            self._publish_config(uplink)
-        else:
+        if manager.boot.small_slices:
             self._config_waits = True  # a board publishes it in another tick
+        else:
+            self._publish_config(uplink)
 
     def _publish_config(self, uplink: "UplinkView") -> None:
         manager = self._manager
@@ -126,7 +126,7 @@ class ReportPublisher:
         if self.due > now:
             return
         self.due = now + SLICE_US
-        if signer.step(not self._manager.boot.has_full_checker):
+        if signer.step(self._manager.boot.small_slices):
             self._signer = None
             self.due = NEVER
             module_unload.unload_verifier()

@@ -340,6 +340,7 @@ def _choose_confirmed(
     print_line("%s: %s" % (path, fault))
     print_line("coldloop agent: running the confirmed configuration in " + flash.folder)
     boot.limit_to_board(_running_slot(flash))
+    boot.use_small_slices()
     return config, boot
 
 
@@ -395,6 +396,7 @@ def _choose(
         raise ConfigError(erase_unit(path, raw, store.read))
     has_slots = flash is not None and address.path == flash.folder
     boot.limit_to_board(_running_slot(flash) if has_slots else None)  # type: ignore[arg-type]
+    boot.use_small_slices()
     return config, boot
 
 
