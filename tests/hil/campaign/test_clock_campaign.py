@@ -225,6 +225,14 @@ def test_groups_of_the_median_bound() -> None:
         oscillator = Oscillator(tempco_limit=tempco, sensor=has_sensor)
         assert statistics_groups(ClockCase(1, 60.0, oscillator, receiver)) == groups
     assert statistics_groups(ClockCase(1, 60.0, Oscillator(), SentenceModel())) == []
+    clean = ClockCase(1, 60.0, Oscillator(), SentenceModel(spread_ms=3.0))
+    assert statistics_groups(clean) == ["sentences"]
+    for fault in (
+        {"restarts": (Restart(30.0, 5.0, False),)},
+        {"leap_s": -1},
+        {"false_60_s": 30.0},
+    ):
+        assert statistics_groups(replace(clean, **fault)) == []  # type: ignore[arg-type]
 
 
 def test_a_wrong_time_stamp_is_seen() -> None:
