@@ -15,7 +15,7 @@ from protocols.telemetry.schema import CLOCK, STATE, TIME, Schema
 
 try:
     from deploy.relay.decode import fast_block
-except ModuleNotFoundError:  # numba is part of the extra `relay`
+except ImportError:  # numba is part of the extra `relay`, and needs its own numpy
     fast_block = None  # type: ignore[assignment]
 
 META = (CLOCK, STATE)

@@ -32,6 +32,7 @@ from tests.deploy.relay.relay_rig import (
     PipelineRig,
     block_of,
     bulk,
+    merged_record,
     pack,
 )
 from tests.support.programs import require_program
@@ -98,16 +99,6 @@ def test_chunks_in_any_order() -> None:
     result = rig.receive(chunks[0])
     assert [entry.payload for entry in result.entries] == [record[2]]
     rig.close()
-
-
-def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
-    """Make a merged record of `count` blocks from `bulk(first)`."""
-    merge = merged_block.MergedBlockWriter(
-        [block_of(ident * 10) for ident in range(first, first + count)], 6
-    )
-    while not merge.step():
-        pass
-    return first * 4 + telemetry_message.BULK, telemetry_message.MERGED, merge.finish()
 
 
 def seconds(rig: PipelineRig) -> list[int]:
