@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
+from deploy.relay.intake.ranges import Range, join_ranges
 from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.records.quarantine import QuarantineTable
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message
-
-Range = tuple[int, int, int]
-"""Class, first id, last id."""
 
 
 @dataclass(slots=True)
@@ -179,20 +177,26 @@ class Ingest:
         if kind == telemetry_message.MERGED:
             self._ingest_merged(unit, generation, number, payload, received)
             return
-        if self._is_new(unit, generation, number, received):
+        if self._mark(unit, generation, number, 1, received):
             self._store(unit, generation, number, 1, kind, payload, received)
 
-    def _is_new(self, unit: str, generation: bytes, number: int, received: Received) -> bool:
-        if self._database.mark_received(unit, generation, number):
-            return True
-        self.counts["duplicates"] += 1
-        pending_id = self._database.pending_id(unit, generation, number)
-        if pending_id:
-            received.pending_ids.append(pending_id)
-        else:
-            span = (record_class(number), record_id(number), record_id(number))
-            received.duplicates.append((unit, generation, span))
-        return False
+    def _mark(
+        self, unit: str, generation: bytes, number: int, count: int, received: Received
+    ) -> list[int]:
+        """Mark `count` records; return the new numbers, add the others to `received`."""
+        new = self._database.mark_received(unit, generation, number, count)
+        if len(new) == count:
+            return new
+        self.counts["duplicates"] += count - len(new)
+        first = record_id(number)
+        known = set(range(first, first + count)).difference(map(record_id, new))
+        for entry, low, high in self._database.pending_spans(unit, generation, number, count):
+            if known.intersection(range(max(low, first), min(high, first + count - 1) + 1)):
+                received.pending_ids.append(entry)
+                known.difference_update(range(low, high + 1))
+        spans = [(record_class(number), ident, ident) for ident in known]
+        received.duplicates.extend((unit, generation, span) for span in join_ranges(spans))
+        return new
 
     def _ingest_merged(
         self, unit: str, generation: bytes, number: int, content: bytes, received: Received
@@ -203,14 +207,14 @@ class Ingest:
         except DecodeError as error:
             self._hold(unit, generation, number, telemetry_message.MERGED, content, str(error))
             return
-        numbers = [number + 4 * at for at in range(count)]
-        new = [n for n in numbers if self._is_new(unit, generation, n, received)]
-        if new == numbers:
+        new = self._mark(unit, generation, number, count, received)
+        if len(new) == count:
             self._store(
                 unit, generation, number, count, telemetry_message.MERGED, content, received
             )
         elif new:
             try:
+                numbers = range(number, number + 4 * count, 4)
                 blocks = dict(zip(numbers, merged_block.split_blocks(content), strict=True))
             except (DecodeError, ValueError) as error:
                 self._hold(unit, generation, number, telemetry_message.MERGED, content, str(error))

@@ -23,6 +23,8 @@ from deploy.relay.records.tables import is_empty, is_store, migrate
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
+MAX_COUNT = 4096
+"""Records that an entry can have; a merged block has at most as many rows."""
 _MAX_CHUNK_BYTES = 4 << 20
 """Bytes of fragments without the rest of their record that are stored for each unit."""
 
@@ -159,47 +161,57 @@ class RelayDatabase:
 
     # Received records.
 
-    def mark_received(self, unit: str, generation: bytes, number: int) -> bool:
-        """Store that a record was received; return False for a duplicate. Needs a transaction."""
-        ident = record_id(number)
+    def mark_received(self, unit: str, generation: bytes, number: int, count: int = 1) -> list[int]:
+        """Store that `count` consecutive records were received; return the numbers that are new.
+
+        The effort is that of the ranges that overlap, not of `count`. Needs a transaction.
+        """
+        first = record_id(number)
+        last = first + count - 1
         key = (unit, generation, record_class(number))
-        below = self.query(
+        known = self.query(
             "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
-            " AND first<=?"
-            " ORDER BY first DESC LIMIT 1",
-            *key,
-            ident,
+            " AND first BETWEEN COALESCE((SELECT MAX(first) FROM received WHERE unit=?"
+            " AND generation=? AND class=? AND first<=?), ?) AND ? ORDER BY first",
+            *(*key, *key, first, first, last + 1),
         )
-        if below and below[0][1] >= ident:
-            return False
-        above = self.query(
-            "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
-            " AND first=?",
-            *key,
-            ident + 1,
-        )
-        first, last = ident, ident
-        if below and below[0][1] == ident - 1:
-            first = below[0][0]
-        if above:
-            last = above[0][1]
+        known = [span for span in known if span[1] >= first - 1]
+        new: list[int] = []
+        at = first
+        for low, high in known:
+            new.extend(range(at, min(low, last + 1)))
+            at = max(at, high + 1)
+        new.extend(range(at, last + 1))
+        if not new:
+            return []
+        for low, _ in known:
             self.execute(
                 "DELETE FROM received WHERE unit=? AND generation=? AND class=? AND first=?",
-                *key,
-                above[0][0],
+                *(*key, low),
             )
-        self.execute("INSERT OR REPLACE INTO received VALUES (?,?,?,?,?)", *key, first, last)
-        return True
+        joined = (min([first, *[low for low, _ in known]]), max([last, *[h for _, h in known]]))
+        self.execute("INSERT INTO received VALUES (?,?,?,?,?)", *key, *joined)
+        return [4 * ident + record_class(number) for ident in new]
 
-    def pending_id(self, unit: str, generation: bytes, number: int) -> int:
-        """Return the id of a received record that waits for a required output; 0: none does."""
+    def pending_spans(
+        self, unit: str, generation: bytes, number: int, count: int = 1
+    ) -> list[tuple[int, int, int]]:
+        """Return received records that wait for a required output: entry, first and last id.
+
+        They are those with one of `count` consecutive numbers.
+        """
+        last = number + 4 * (count - 1)
         rows = self.query(
-            "SELECT id FROM outbox WHERE unit=? AND generation=? AND number<=? AND number>?-4*count"
-            " AND (number&3)=(?&3) AND output='' AND id>COALESCE((SELECT p.id FROM position p"
-            " WHERE p.relay=outbox.relay AND p.output=''),0) LIMIT 1",
-            *(unit, generation, number, number, number),
+            "SELECT id, number, count FROM outbox WHERE unit=? AND generation=? AND number<=?"
+            " AND number>? AND number+4*count>? AND (number&3)=(?&3) AND output=''"
+            " AND id>COALESCE((SELECT p.id FROM position p"
+            " WHERE p.relay=outbox.relay AND p.output=''),0)",
+            *(unit, generation, last, number - 4 * MAX_COUNT, number, number),
         )
-        return int(rows[0][0]) if rows else 0
+        return [
+            (int(entry), record_id(first), record_id(first) + int(n) - 1)
+            for entry, first, n in rows
+        ]
 
     def pending_notes(self, unit: str) -> list[int]:
         """Return the ids of the notes of datagrams of a unit that wait for a required output."""

@@ -119,7 +119,13 @@ class Campaign:
         limits = UnitLimits(messages_per_s=1e9, bytes_per_s=1e15, quarantine_bytes=1 << 20)
         self._rig = PipelineRig(limits=limits, undated_wait_s=0.5, required={"fleet"})
         context = OutputContext(
-            ":memory:", "r", "", None, lambda: 0, lambda: START_MS, dict  # type: ignore[arg-type]
+            ":memory:",
+            "r",
+            "",
+            None,
+            lambda: 0,
+            lambda: START_MS,
+            dict,  # type: ignore[arg-type]
         )
         self._store = FleetStoreOutput(context)
         self._rig.add_output("fleet", self._store)
