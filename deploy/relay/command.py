@@ -2,6 +2,7 @@
 """`coldloop relay`: options and process of a relay; `coldloop relay quarantine`."""
 
 import argparse
+import math
 import signal
 import sys
 import time
@@ -104,6 +105,13 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         help=f"limit of a unit, messages a second ({limits.messages_per_s:.0f})",
     )
     add(
+        "--unit-cpu",
+        type=_parse_share,
+        default=limits.cpu_share,
+        metavar="PERCENT",
+        help=f"limit of a unit, CPU time of a core in percent ({100 * limits.cpu_share:.0f})",
+    )
+    add(
         "--unit-values",
         type=int,
         default=limits.values,
@@ -117,6 +125,13 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"limit of a unit in the quarantine, bytes ({limits.quarantine_bytes})",
     )
+
+
+def _parse_share(text: str) -> float:
+    percent = float(text)
+    if not 0 < percent < math.inf:
+        raise argparse.ArgumentTypeError("not above 0")
+    return percent / 100
 
 
 def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
@@ -283,6 +298,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
             values=arguments.unit_values,
             bytes_per_s=arguments.unit_bytes,
             messages_per_s=arguments.unit_messages,
+            cpu_share=arguments.unit_cpu,
             quarantine_bytes=arguments.unit_quarantine,
         ),
         undated_wait_s=arguments.undated_wait,

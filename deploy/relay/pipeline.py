@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import Ingest, Received
-from deploy.relay.limits import UnitLimits
+from deploy.relay.limits import CpuBudget, UnitLimits
 from deploy.relay.outputs.base import Output
 from deploy.relay.receipts import DueReceipts, Receipts
 from deploy.relay.records.database import RelayDatabase
@@ -55,10 +55,12 @@ class Pipeline:
     def __init__(self, database: RelayDatabase, settings: PipelineSettings) -> None:
         self.database = database
         self.quarantine = QuarantineTable(database, settings.limits.quarantine_bytes)
+        limits = settings.limits
+        self.budget = CpuBudget(limits)
         self.preparer = Preparer(
-            database, self.quarantine, settings.limits, settings.undated_wait_s
+            database, self.quarantine, limits, self.budget, settings.undated_wait_s
         )
-        self.ingest = Ingest(database, self.quarantine, self.preparer, settings.limits)
+        self.ingest = Ingest(database, self.quarantine, self.preparer, limits, self.budget)
         self.receipts = Receipts(settings.keys)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings

@@ -7,6 +7,7 @@ quarantine is safe on the disk, so its unit gets the receipt. Reasons:
     message    not a telemetry message, or a limit of a message is exceeded; there is no receipt
     schema     the schema is unknown; released when it comes
     undated    no row has UTC; released when a later block of the run has it, or after a time
+    budget     the unit is over its CPU time; released when it is in turn
     block      the block cannot be decoded
     size       the block has more values than the limit
     note       the alarm or event is not a JSON object within the limits
@@ -26,7 +27,8 @@ from typing import Any, NamedTuple
 from deploy.relay.records.database import Entry, RelayDatabase
 
 REFUSED = "refused"
-RELEASED = ("schema", "undated")
+BUDGET = "budget"
+RELEASED = ("schema", "undated", BUDGET)
 """Reasons that end by themselves."""
 _COLUMNS = (
     "id, unit, generation, number, count, kind, payload, output, reason, detail, key, at_ms, relay"

@@ -22,15 +22,14 @@ from deploy.relay.intake.webhook_auth import WebhookAuth
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.sparkplug import payload as sparkplug_payload
-from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as telemetry_message
+from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import (
     ALARM,
     GENERATION,
     START_MS,
     UNIT,
     PipelineRig,
-    block_of,
     bulk,
     merged_record,
     pack,

@@ -116,7 +116,9 @@ class Campaign:
     """One relay's pipeline with its store; `send` gives it a batch."""
 
     def __init__(self) -> None:
-        limits = UnitLimits(messages_per_s=1e9, bytes_per_s=1e15, quarantine_bytes=1 << 20)
+        limits = UnitLimits(
+            messages_per_s=1e9, bytes_per_s=1e15, quarantine_bytes=1 << 20, cpu_share=1e9
+        )
         self._rig = PipelineRig(limits=limits, undated_wait_s=0.5, required={"fleet"})
         context = OutputContext(
             ":memory:",
