@@ -25,6 +25,9 @@ EXAMPLE = (
     "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 )
 
+_SWITCH_S = 0.001
+"""How long a thread that counts can keep the others waiting, s: a flood must not slow receipts."""
+
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = Parser(
@@ -333,6 +336,7 @@ def run(argv: list[str]) -> int:
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")
         return 2
+    sys.setswitchinterval(_SWITCH_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
     try:

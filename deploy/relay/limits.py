@@ -25,6 +25,7 @@ _MAX_SCALE = 1 << 53
 _MAX_SCHEMA_BYTES = 65536
 _MAX_NAME_CHARS = 120
 _BURST_S = 60
+_CPU_BURST_S = 20
 _MAX_UNITS = 100_000
 _UNIT_NAME = re.compile(f"{NAME_PATTERN[1:-1]}/{NAME_PATTERN[1:-1]}")
 
@@ -37,7 +38,7 @@ class UnitLimits:
     `note_depth`: of an alarm or event. `bytes_per_s`, `messages_per_s`: of the reception, on
     average of a minute. `quarantine_bytes`: in the quarantine. `records`: of a message. `numbers`:
     that the records of a message count as. `cpu_share`: CPU time of its messages and records, in s
-    a second, on average of a minute; see `CpuBudget`.
+    a second, on average of 20 s; see `CpuBudget`.
     """
 
     message_bytes: int = 1 << 18
@@ -83,7 +84,7 @@ class RateLimiter:
 class CpuBudget:
     """CPU time of the units; `clock`: monotonic time in s.
 
-    Each unit has `cpu_share` of a core and can use that of a minute in one burst. A unit over its
+    Each unit has `cpu_share` of a core and can use that of 20 s in one burst. A unit over its
     budget waits alone: its records are held and released at this rate (`defer`). From twice the
     burst on, its messages are discarded (`is_exhausted`). All others wait for it during at most
     `cpu_share` of the time.
@@ -105,11 +106,11 @@ class CpuBudget:
 
     def is_over(self, unit: str) -> bool:
         """Return whether a unit has used its burst."""
-        return self._ahead_s(unit) > _BURST_S
+        return self._ahead_s(unit) > _CPU_BURST_S
 
     def is_exhausted(self, unit: str) -> bool:
         """Return whether a unit has used twice its burst."""
-        return self._ahead_s(unit) > 2 * _BURST_S
+        return self._ahead_s(unit) > 2 * _CPU_BURST_S
 
     def _ahead_s(self, unit: str) -> float:
         return self._paid_at.get(unit, 0.0) - self._clock()
@@ -117,7 +118,7 @@ class CpuBudget:
     def defer(self, unit: str, cpu_s: float) -> float:
         """Return in how many s a record of this CPU time is in turn, after those before it."""
         now = self._clock()
-        start = max(self._free_at.get(unit, now), now + self._ahead_s(unit) - _BURST_S)
+        start = max(self._free_at.get(unit, now), now + self._ahead_s(unit) - _CPU_BURST_S)
         self._free_at[unit] = start + cpu_s / self._share
         return self._free_at[unit] - now
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 MOST_OF_A_UNIT = 500
 _MOST_BYTES_OF_A_UNIT = 8 << 20
-_OF_A_UNIT_IN_A_BATCH = 20
+_OF_A_UNIT_IN_A_BATCH = 4
 _BATCH = 200
 """Messages in one transaction."""
 _Item = TypeVar("_Item")
