@@ -50,7 +50,7 @@ class UnitLimits:
     quarantine_bytes: int = 64 << 20
     records: int = 4096
     numbers: int = 16384
-    cpu_share: float = 0.04
+    cpu_share: float = 0.02
 
 
 def is_unit_name(unit: str) -> bool:

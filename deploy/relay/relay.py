@@ -243,6 +243,8 @@ class Relay:
         if not is_unit_name(unit):
             self.pipeline.ingest.counts["bad_names"] += 1
             self._units_client.ack(message.mid, message.qos)
+        elif levels[-1] == "tele" and self.pipeline.ingest.discards(unit):
+            self._units_client.ack(message.mid, message.qos)
         elif levels[-1] == "state":
             self._outputs.on_unit_state(unit, bytes(message.payload))
             if b'"online":false' in message.payload.replace(b" ", b""):
@@ -251,7 +253,7 @@ class Relay:
         elif levels[-1] == "reported":
             self._outputs.on_unit_report(unit, bytes(message.payload))
             self._units_client.ack(message.mid, message.qos)
-        elif message.payload[:1] == b"{" or self.pipeline.ingest.discards(unit):
+        elif message.payload[:1] == b"{":
             self._units_client.ack(message.mid, message.qos)  # a row from a unit without a log
         else:
             payload, completion = bytes(message.payload), (message.mid, message.qos)

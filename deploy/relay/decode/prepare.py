@@ -30,7 +30,7 @@ _MAX_WAITS = 30
 """How many times longer rows wait whose own dates were rejected."""
 _DELIVERY_FACTOR = 3.0
 """A unit pays for the delivery too. With the embedded store it needs about twice the decoding."""
-_USUAL_CPU_S = 0.005
+_USUAL_CPU_S = 0.002
 """CPU time of a record that is not decoded yet, about; a unit with another one waits again."""
 _LEAST_WAIT_S = 1.0
 _CLOCK_STEP_MS = 1000
