@@ -58,7 +58,7 @@ def test_a_unit_over_its_cpu_time_waits_and_loses_nothing() -> None:
     budget._paid_at.clear()
     with rig.database.transaction():
         rig.database.execute("UPDATE quarantine SET due_ms=0")
-    assert rig.pipeline.preparer.release_due() == 1
+    rig.pipeline._tidy(force=True)
     rig.settle()
     assert [(rows.unit, rows.number >> 2) for rows in rig.rows()] == [(_BAD, 2)]
     assert rig.reasons() == []
@@ -75,8 +75,7 @@ def test_a_record_that_waited_for_a_date_in_vain_is_still_final_after_the_budget
         rig.pipeline.budget._paid_at.clear()
         if reasons:
             rig.pipeline.budget.charge(_BAD, 1.5)
-        rig.pipeline.preparer.release_due()
-        rig.pipeline._has_new = True
+        rig.pipeline._tidy(force=True)
         rig.settle()
         assert rig.reasons(_BAD) == reasons
     assert [rows.is_dated for rows in rig.rows()] == [False]
