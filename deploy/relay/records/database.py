@@ -19,13 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.relay.records.row_limits import RowLimits
 from deploy.relay.records.tables import is_empty, is_store, migrate
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
 MAX_COUNT = 4096
 """Records that an entry can have; a merged block has at most as many rows."""
-_MAX_CHUNK_BYTES = 4 << 20
+MAX_CHUNK_BYTES = 4 << 20
 """Bytes of fragments without the rest of their record that are stored for each unit."""
 
 
@@ -94,6 +95,7 @@ class RelayDatabase:
             self._db.close()
             raise
         self._schemas: dict[tuple[str, bytes], bytes] = {}
+        self._row_limits = RowLimits(self)
 
     def close(self) -> None:
         """Close the file."""
@@ -111,7 +113,7 @@ class RelayDatabase:
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                self._schemas = {}
+                self._forget()
                 raise
 
     @contextmanager
@@ -124,9 +126,14 @@ class RelayDatabase:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO part")
                 self._db.execute("RELEASE part")
-            self._schemas = {}
+            self._forget()
             raise
         self._db.execute("RELEASE part")
+
+    def _forget(self) -> None:
+        """Forget what a transaction that was undone can have changed."""
+        self._schemas = {}
+        self._row_limits.forget()
 
     def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
@@ -191,6 +198,7 @@ class RelayDatabase:
             )
         joined = (min([first, *[low for low, _ in known]]), max([last, *[h for _, h in known]]))
         self.execute("INSERT INTO received VALUES (?,?,?,?,?)", *key, *joined)
+        self._row_limits.added("received", unit, generation, 1 - len(known))
         return [4 * ident + record_class(number) for ident in new]
 
     def pending_spans(
@@ -320,6 +328,7 @@ class RelayDatabase:
             "INSERT OR REPLACE INTO run_clock VALUES (?,?,?,?,?)",
             *(unit, generation, run, offset_ms, period_ms),
         )
+        self._row_limits.added("run_clock", unit, generation)
 
     # Fragments and datagrams.
 
@@ -328,22 +337,35 @@ class RelayDatabase:
     ) -> bytes | None:
         """Store a chunk; return the whole record after the last chunk. Needs a transaction.
 
-        A unit with too many incomplete records loses the oldest; it has no receipt for them.
+        A unit with too many bytes of incomplete records loses the other ones, or this one if it has
+        too many alone; it has no receipt for them.
         """
         self.execute(
             "INSERT OR REPLACE INTO chunk VALUES (?,?,?,?,?,?)",
             *(unit, generation, number, index, total, data),
         )
+        key = (unit, generation, number, total)
+        parts, size = self.query(
+            "SELECT COUNT(*), SUM(LENGTH(data)) FROM chunk WHERE unit=? AND generation=?"
+            " AND number=? AND total=?",
+            *key,
+        )[0]
+        if parts < total:
+            stored = self.query("SELECT SUM(LENGTH(data)) FROM chunk WHERE unit=?", unit)[0][0]
+            if size > MAX_CHUNK_BYTES:
+                self.execute("DELETE FROM chunk WHERE unit=?", unit)
+            elif stored > MAX_CHUNK_BYTES:
+                self.execute(
+                    "DELETE FROM chunk WHERE unit=?"
+                    " AND (generation<>? OR number<>? OR total<>?)",
+                    *key,
+                )
+            return None
         rows = self.query(
             "SELECT data FROM chunk WHERE unit=? AND generation=? AND number=? AND total=?"
             " ORDER BY part",
-            *(unit, generation, number, total),
+            *key,
         )
-        if len(rows) < total:
-            stored = self.query("SELECT SUM(LENGTH(data)) FROM chunk WHERE unit=?", unit)[0][0]
-            if stored > _MAX_CHUNK_BYTES:
-                self.execute("DELETE FROM chunk WHERE unit=? AND number<>?", unit, number)
-            return None
         self.execute(
             "DELETE FROM chunk WHERE unit=? AND generation=? AND number=?", unit, generation, number
         )
@@ -359,6 +381,7 @@ class RelayDatabase:
         if rows and bytes(rows[0][0]) == digest:
             return False
         self.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", unit, number, digest)
+        self._row_limits.added("datagram", unit, number)
         oldest_kept = number - _MAX_DATAGRAMS
         self.execute(
             "DELETE FROM datagram WHERE unit=? AND number BETWEEN ? AND ?",
