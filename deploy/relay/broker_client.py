@@ -81,13 +81,16 @@ class SessionClient(BrokerClient):
         self._is_version_known = True
 
     def try_other_version(self) -> bool:
-        """Connect with the other version the next time; False: the broker has accepted this one."""
+        """Use the other version for the next connection; True: it is 3.1.1 after MQTT 5.
+
+        They take turns until the broker accepts one, since some brokers only end the connection.
+        """
         if self._is_version_known:
             return False
-        self._is_version_known = self._protocol == mqtt.MQTTv311
-        self._protocol = mqtt.MQTTv311
+        is_old = self._protocol == mqtt.MQTTv311
+        self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
         self._clean_session = False
-        return not self._is_version_known
+        return not is_old
 
 
 def make_session_client(settings: BrokerSettings, ident: str, window: int) -> SessionClient:

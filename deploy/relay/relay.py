@@ -43,6 +43,8 @@ from deploy.relay.records.name_lock import DiskError, NameLock, find_abandoned
 from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
+_OTHER_VERSION = (0x01, 0x84)
+"""Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
 _POLL_S = 0.05
 _BACKLOG = 5000
 _ABANDONED_S = 60.0
@@ -191,8 +193,8 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
     ) -> None:
         if reason.is_failure:
-            if self._units_client.try_other_version():
-                return
+            if reason.value in _OTHER_VERSION:
+                return  # the end of the connection follows
             self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
@@ -211,7 +213,8 @@ class Relay:
         self, _: object, __: object, ___: object, reason: ReasonCode, *____: object
     ) -> None:
         self._is_connected.clear()
-        if self._stopping.is_set() or self._is_rejected:
+        is_tried_again = self._units_client.try_other_version()
+        if self._stopping.is_set() or self._is_rejected or is_tried_again:
             return
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
         name = self.options.broker.name()

@@ -356,8 +356,7 @@ class RelayDatabase:
                 self.execute("DELETE FROM chunk WHERE unit=?", unit)
             elif stored > MAX_CHUNK_BYTES:
                 self.execute(
-                    "DELETE FROM chunk WHERE unit=?"
-                    " AND (generation<>? OR number<>? OR total<>?)",
+                    "DELETE FROM chunk WHERE unit=? AND (generation<>? OR number<>? OR total<>?)",
                     *key,
                 )
             return None

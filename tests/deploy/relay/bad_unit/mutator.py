@@ -124,10 +124,10 @@ class Campaign:
             ":memory:",
             "r",
             "",
-            None,
+            None,  # type: ignore[arg-type]
             lambda: 0,
             lambda: START_MS,
-            dict,  # type: ignore[arg-type]
+            dict,
         )
         self._store = FleetStoreOutput(context)
         self._rig.add_output("fleet", self._store)

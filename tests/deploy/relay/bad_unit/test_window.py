@@ -38,9 +38,13 @@ def test_messages_without_an_acknowledgement_do_not_block_others(broker: int) ->
     subscribed = threading.Event()
     client = make_session_client(client_settings(broker), "relay", 500)
     client.manual_ack_set(True)
-    client.on_connect = lambda *_: client.subscribe("coldloop/v1/+/+/tele", 1)
+
+    def subscribe(*_: object) -> None:
+        client.subscribe("coldloop/v1/+/+/tele", 1)
+
+    client.on_connect = subscribe
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _, __, message: received.put(message.payload)
+    client.on_message = lambda _, __, message: received.put(bytes(message.payload))
     connect(client, client_settings(broker))
     unit = mqtt.Client(CallbackAPIVersion.VERSION2, "unit")
     try:
@@ -94,7 +98,9 @@ class OldBroker:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00"], ids=["3.1.1", "5"]
+    "answer",
+    [b"\x20\x02\x00\x01", b"\x20\x03\x00\x84\x00", b""],
+    ids=["3.1.1", "5", "only ends the connection"],
 )
 def test_a_broker_without_mqtt_5_gets_3_1_1_with_a_session(answer: bytes) -> None:
     old = OldBroker(answer)
@@ -104,12 +110,12 @@ def test_a_broker_without_mqtt_5_gets_3_1_1_with_a_session(answer: bytes) -> Non
     def on_connect(
         each: SessionClient, _: object, __: object, reason: object, *___: object
     ) -> None:
-        if getattr(reason, "is_failure", True):
-            each.try_other_version()
-        else:
+        if not getattr(reason, "is_failure", True):
+            each.keep_version()
             connected.set()
 
     client.on_connect = on_connect  # type: ignore[assignment]
+    client.on_disconnect = lambda each, *_: each.try_other_version()
     connect(client, client_settings(old.port))
     try:
         assert connected.wait(_TIMEOUT_S)
