@@ -44,6 +44,11 @@ class FairQueue(Generic[_Item]):
             self._changed.notify_all()
             return True
 
+    def is_empty(self) -> bool:
+        """Return whether no message waits."""
+        with self._changed:
+            return self._count == 0
+
     def take(self, timeout_s: float) -> list[tuple[str, bytes, _Item]]:
         """Return the next batch, in turn by unit; [] if there is no message for `timeout_s`."""
         with self._changed:

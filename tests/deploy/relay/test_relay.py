@@ -378,7 +378,7 @@ def test_two_relays_share_load_and_database(broker: int, tmp_path: Path) -> None
             for _ in range(2):
                 listener.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
         wait_until(lambda: len(listener.payloads("out", "rows")) >= 40)
-        wait_until(lambda: all(item.relay._inbox.empty() for item in both))
+        wait_until(lambda: all(item.relay._inbox.is_empty() for item in both))
         numbers = sorted(
             json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
         )
