@@ -359,7 +359,7 @@ def test_restarts_lose_nothing_and_deliver_nothing_twice(broker: int, tmp_path: 
             running = RelayThread(broker, tmp_path)
     try:
         wait_until(lambda: len(listener.payloads("out", "rows")) >= 42)
-        wait_until(running.relay._inbox.empty)
+        wait_until(running.relay._inbox.is_empty)
         numbers = sorted(
             json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
         )
