@@ -26,6 +26,8 @@ _MAX_SCHEMA_BYTES = 65536
 _MAX_NAME_CHARS = 120
 _BURST_S = 60
 _CPU_BURST_S = 20
+_MOST_AHEAD_S = 120
+"""Longest time for which a unit waits, whatever one record has needed."""
 _MAX_UNITS = 100_000
 _UNIT_NAME = re.compile(f"{NAME_PATTERN[1:-1]}/{NAME_PATTERN[1:-1]}")
 
@@ -102,7 +104,8 @@ class CpuBudget:
         if len(self._paid_at) >= _MAX_UNITS:
             self._paid_at = {name: at for name, at in self._paid_at.items() if at > now}
             self._free_at = {name: at for name, at in self._free_at.items() if at > now}
-        self._paid_at[unit] = max(self._paid_at.get(unit, now), now) + cpu_s / self._share
+        paid_at = max(self._paid_at.get(unit, now), now) + cpu_s / self._share
+        self._paid_at[unit] = min(paid_at, now + _MOST_AHEAD_S)
 
     def is_over(self, unit: str) -> bool:
         """Return whether a unit has used its burst."""

@@ -16,6 +16,7 @@ import sqlite3
 import time
 from dataclasses import dataclass, field
 
+from deploy.relay.decode import row_format
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import Ingest, Received
@@ -85,6 +86,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads of the outputs. Records of the last run wait for their receipts."""
+        row_format.warm_up()
         with self.database.transaction():
             self.database.forget_outputs(set(self.workers))
             self.database.set_position("", self._receipted_to)  # the name is known from now on

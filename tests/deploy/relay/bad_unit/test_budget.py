@@ -20,6 +20,11 @@ _BAD, _GOOD = "bad/u", "good/u"
 _NOTE = b'{"t":1735689600000,"alarm":"raised","code":"leak","text":"x"}'
 
 
+def _set_ahead(budget: CpuBudget, unit: str, ahead_s: float) -> None:
+    """Let a unit have used its budget of this time, whatever its records have needed here."""
+    budget._paid_at[unit] = time.monotonic() + ahead_s
+
+
 def test_a_budget_is_used_in_a_burst_and_grows_again() -> None:
     time_s = [100.0]
     budget = CpuBudget(UnitLimits(cpu_share=0.1), lambda: time_s[0])
@@ -35,6 +40,14 @@ def test_a_budget_is_used_in_a_burst_and_grows_again() -> None:
     assert not budget.is_over(_BAD)
 
 
+def test_one_record_bars_a_unit_for_two_minutes_at_most() -> None:
+    time_s = [100.0]
+    budget = CpuBudget(UnitLimits(cpu_share=0.1), lambda: time_s[0])
+    budget.charge(_BAD, 1000.0)
+    time_s[0] += 121.0
+    assert not budget.is_over(_BAD)
+
+
 def test_records_that_wait_are_in_turn_at_the_rate_of_the_budget() -> None:
     budget = CpuBudget(UnitLimits(cpu_share=0.1), lambda: 100.0)
     budget.charge(_BAD, 3.0)
@@ -47,7 +60,7 @@ def test_a_unit_over_its_cpu_time_waits_and_loses_nothing() -> None:
     rig.send(pack(ALARM), unit=_GOOD)
     budget = rig.pipeline.budget
     rig.send(pack(ALARM, bulk(1)), unit=_BAD)
-    rig.pipeline.budget.charge(_BAD, 1.5)
+    _set_ahead(budget, _BAD, 30)
     due = rig.send(pack(bulk(2)), unit=_BAD)
     assert rig.ranges(due, _BAD) == [(3, 2, 2)], "it is durable, so it has its receipt"
     assert rig.reasons(_BAD) == ["budget"]
@@ -74,7 +87,7 @@ def test_a_record_that_waited_for_a_date_in_vain_is_still_final_after_the_budget
             rig.database.execute("UPDATE quarantine SET due_ms=0")
         rig.pipeline.budget._paid_at.clear()
         if reasons:
-            rig.pipeline.budget.charge(_BAD, 1.5)
+            _set_ahead(rig.pipeline.budget, _BAD, 30)
         rig.pipeline._tidy(force=True)
         rig.settle()
         assert rig.reasons(_BAD) == reasons
@@ -86,7 +99,7 @@ def test_an_exhausted_unit_is_discarded_before_it_takes_a_place() -> None:
     rig = PipelineRig(limits=UnitLimits(cpu_share=0.05))
     ingest = rig.pipeline.ingest
     assert not ingest.discards(_BAD)
-    rig.pipeline.budget.charge(_BAD, 2.5)
+    _set_ahead(rig.pipeline.budget, _BAD, 50)
     assert ingest.discards(_BAD)
     assert not ingest.discards(_GOOD)
     assert ingest.throttled_by_unit == {_BAD: 1}
