@@ -32,7 +32,7 @@ _DELIVERY_FACTOR = 3.0
 """A unit pays for the delivery too. With the embedded store it needs about twice the decoding."""
 _USUAL_CPU_S = 0.002
 """CPU time of a record that is not decoded yet, about; a unit with another one waits again."""
-_LEAST_WAIT_S = 1.0
+_LEAST_WAIT_S, _MOST_WAIT_S = 1.0, 3600.0
 _CLOCK_STEP_MS = 1000
 """A clock of a run that differs by less from the known one is no news."""
 
@@ -136,7 +136,8 @@ class Preparer:
         """
         is_decided = entry.id <= self._dates.decided_to  # an output can have it with these dates
         if entry.kind in BLOCKS and not is_decided and self._budget.is_over(entry.unit):
-            wait_s = max(_LEAST_WAIT_S, self._budget.defer(entry.unit, _USUAL_CPU_S))
+            wait_s = self._budget.defer(entry.unit, _USUAL_CPU_S)
+            wait_s = min(max(_LEAST_WAIT_S, wait_s), _MOST_WAIT_S)
             due_ms = now_ms() + round(wait_s * 1000)
             raise HeldError(BUDGET, "the unit is over its CPU time", str(int(entry.final)), due_ms)
         start = time.thread_time()
@@ -186,6 +187,10 @@ class Preparer:
         if self._quarantine.has_wait_beyond(horizon):
             with self._database.transaction():
                 self._quarantine.shorten_waits(horizon, now_ms() + self._undated_wait_ms)
+        horizon = now_ms() + round(1000 * _MOST_WAIT_S)
+        if self._quarantine.has_wait_beyond(horizon, BUDGET):
+            with self._database.transaction():
+                self._quarantine.shorten_waits(horizon, now_ms(), BUDGET)
         due = self._quarantine.due()
         if not due:
             return 0

@@ -159,3 +159,18 @@ def test_a_message_that_comes_ends_the_wait() -> None:
     start = time.monotonic()
     assert len(queue.take(30)) == 1
     assert time.monotonic() - start < 20
+
+
+def test_a_clock_that_was_set_back_does_not_hold_records_of_the_budget_for_a_day() -> None:
+    rig = PipelineRig(limits=UnitLimits(cpu_share=0.05))
+    rig.send(pack(ALARM), unit=_BAD)
+    _set_ahead(rig.pipeline.budget, _BAD, 30)
+    rig.send(pack(bulk(1)), unit=_BAD)
+    with rig.database.transaction():
+        rig.database.execute("UPDATE quarantine SET due_ms=due_ms+86400000")
+    rig.pipeline.budget._paid_at.clear()
+    rig.pipeline._tidy(force=True)
+    rig.pipeline._tidy(force=True)
+    rig.settle()
+    assert len(rig.rows()) == 1
+    rig.close()
