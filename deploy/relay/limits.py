@@ -79,6 +79,8 @@ class RateLimiter:
         is_admitted = data >= size and messages >= 1
         if is_admitted:
             data, messages = data - size, messages - 1
+        if len(self._buckets) >= _MAX_UNITS:
+            self._buckets.clear()
         self._buckets[unit] = (now, data, messages)
         return is_admitted
 
@@ -102,8 +104,12 @@ class CpuBudget:
         """A unit has used this CPU time, s."""
         now = self._clock()
         if len(self._paid_at) >= _MAX_UNITS:
-            self._paid_at = {name: at for name, at in self._paid_at.items() if at > now}
-            self._free_at = {name: at for name, at in self._free_at.items() if at > now}
+            over_at = now + _CPU_BURST_S
+            self._paid_at = {name: at for name, at in self._paid_at.items() if at > over_at}
+            self._free_at = {name: at for name, at in self._free_at.items() if at > over_at}
+            if len(self._paid_at) > _MAX_UNITS // 2:  # names without an end: none is that of a unit
+                self._paid_at.clear()
+                self._free_at.clear()
         paid_at = max(self._paid_at.get(unit, now), now) + cpu_s / self._share
         self._paid_at[unit] = min(paid_at, now + _MOST_AHEAD_S)
 

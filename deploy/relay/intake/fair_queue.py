@@ -13,6 +13,8 @@ from typing import Generic, TypeVar
 
 MOST_OF_A_UNIT = 500
 _MOST_BYTES_OF_A_UNIT = 8 << 20
+_MOST_BYTES = 64 << 20
+"""Of all units; then the reception waits, as with too many messages."""
 _OF_A_UNIT_IN_A_BATCH = 4
 _BATCH = 200
 """Messages in one transaction."""
@@ -24,7 +26,7 @@ class FairQueue(Generic[_Item]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._count = 0
+        self._count = self._size = 0
         self._by_unit: OrderedDict[str, deque[tuple[str, bytes, _Item]]] = OrderedDict()
         self._bytes: dict[str, int] = {}
         self._changed = threading.Condition()
@@ -36,13 +38,17 @@ class FairQueue(Generic[_Item]):
             size = self._bytes.get(unit, 0) + len(message)
             if len(waiting) >= MOST_OF_A_UNIT or size > _MOST_BYTES_OF_A_UNIT:
                 return False
-            if not self._changed.wait_for(lambda: self._count < self._limit, timeout_s):
+            if not self._changed.wait_for(self._has_room, timeout_s):
                 return False
             self._by_unit.setdefault(unit, deque()).append((unit, message, item))
             self._bytes[unit] = self._bytes.get(unit, 0) + len(message)
             self._count += 1
+            self._size += len(message)
             self._changed.notify_all()
             return True
+
+    def _has_room(self) -> bool:
+        return self._count < self._limit and self._size < _MOST_BYTES
 
     def is_empty(self) -> bool:
         """Return whether no message waits."""
@@ -65,6 +71,7 @@ class FairQueue(Generic[_Item]):
         waiting = self._by_unit[unit]
         first = waiting.popleft()
         self._count -= 1
+        self._size -= len(first[1])
         if waiting:
             self._by_unit.move_to_end(unit)
             self._bytes[unit] -= len(first[1])

@@ -4,8 +4,11 @@
 import threading
 import time
 
+import pytest
+
+from deploy.relay import limits
 from deploy.relay.intake.fair_queue import MOST_OF_A_UNIT, FairQueue
-from deploy.relay.limits import CpuBudget, UnitLimits
+from deploy.relay.limits import CpuBudget, RateLimiter, UnitLimits
 from tests.deploy.relay.relay_rig import (
     ALARM,
     PipelineRig,
@@ -174,3 +177,23 @@ def test_a_clock_that_was_set_back_does_not_hold_records_of_the_budget_for_a_day
     rig.settle()
     assert len(rig.rows()) == 1
     rig.close()
+
+
+def test_the_bytes_of_all_units_are_bounded() -> None:
+    queue: FairQueue[int] = FairQueue(5000)
+    for unit in range(16):
+        assert queue.put(f"s/u{unit}", bytes(4 << 20), unit)
+    assert not queue.put("s/other", b"x", 0, 0.01)
+    queue.take(0)
+    assert queue.put("s/other", b"x", 0, 0.01)
+
+
+def test_names_without_an_end_do_not_grow_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_MAX_UNITS", 100)
+    budget, rate = CpuBudget(UnitLimits()), RateLimiter(UnitLimits())
+    for number in range(1000):
+        budget.charge(f"s/u{number}", 0.001)
+        budget.defer(f"s/u{number}", 0.001)
+        budget.charge(f"s/w{number}", 10.0)
+        rate.admit(f"s/u{number}", 1)
+    assert max(len(budget._paid_at), len(budget._free_at), len(rate._buckets)) <= 110
