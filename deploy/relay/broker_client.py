@@ -23,6 +23,8 @@ from deploy.relay.retry_delays import FIRST_S, MOST_S
 
 _KEEPALIVE_S = 60
 _FOR_EVER = 0xFFFFFFFF
+_MOST_PACKET_BYTES = 1 << 20
+"""A broker with MQTT 5 drops larger ones; by default a message can have 256 MiB."""
 _FLUSH_STEP_S = 0.2
 _CHECK_S = 10.0
 
@@ -102,6 +104,7 @@ def make_session_client(settings: BrokerSettings, ident: str, window: int) -> Se
     client.session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     client.session.SessionExpiryInterval = _FOR_EVER
     client.session.ReceiveMaximum = window
+    client.session.MaximumPacketSize = _MOST_PACKET_BYTES
     _set_up(client, settings)
     return client
 

@@ -45,6 +45,8 @@ from deploy.relay.terminal_text import report
 _ROOT = "coldloop/v1"
 _OTHER_VERSION = (0x01, 0x84)
 """Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
+_MOST_STATE_BYTES = 1 << 16
+"""Of a state or a report of a unit; a larger one is ignored."""
 _POLL_S = 0.05
 _BACKLOG = 5000
 _ABANDONED_S = 60.0
@@ -247,6 +249,9 @@ class Relay:
             self.pipeline.ingest.counts["bad_names"] += 1
             self._units_client.ack(message.mid, message.qos)
         elif levels[-1] == "tele" and self.pipeline.ingest.discards(unit):
+            self._units_client.ack(message.mid, message.qos)
+        elif levels[-1] != "tele" and len(message.payload) > _MOST_STATE_BYTES:
+            self.pipeline.ingest.counts["bad_messages"] += 1
             self._units_client.ack(message.mid, message.qos)
         elif levels[-1] == "state":
             self._outputs.on_unit_state(unit, bytes(message.payload))

@@ -327,6 +327,12 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{base}/sbd", bad + b" ", timeout=10)
             refused.value.close()
+        for topic in ("state", "cfg/reported"):
+            large = b'{"online": false, "x": "' + bytes(80_000) + b'"}'
+            listener.publish(f"coldloop/v1/{UNIT}/{topic}", large)
+        counts = running.relay.pipeline.ingest.counts
+        wait_until(lambda: counts["bad_messages"] == 2)
+        assert not listener.payloads("DDEATH")
         listener.publish(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
         wait_until(lambda: bool(listener.payloads("DDEATH")))
         rebirth = sparkplug_payload.encode_payload(

@@ -53,6 +53,8 @@ def test_messages_without_an_acknowledgement_do_not_block_others(broker: int) ->
         unit.loop_start()
         for number in range(200):
             unit.publish("coldloop/v1/bad/u/tele", b"%d" % number, 1)
+            if number % 50 == 0:
+                unit.publish("coldloop/v1/bad/u/tele", bytes(2 << 20), 1)  # the broker drops it
         unit.publish("coldloop/v1/good/u/tele", b"good", 1)
         payloads = [received.get(timeout=_TIMEOUT_S) for _ in range(201)]
         assert payloads[-1] == b"good"
