@@ -89,10 +89,9 @@ QUICKER = {
     "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
     "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
     "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
-    "valve-oversize": f"{_LAW}/test_loop_laws.py::test_the_curve_of_another_valve_is_learned",
 }
 """Long scenarios that run in `make soak` only, and what is quicker and has the same subject in each
-`make test`: a test, or another scenario. They took a third of the time of all on CPython."""
+`make test`: a test, or another scenario. They took a quarter of the time of all on CPython."""
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
 USUAL = [name for name in shipped_models() if name not in HAZARDS]
 BOARD_HEAP = {
