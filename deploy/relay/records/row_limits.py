@@ -22,7 +22,7 @@ _PRUNE = {
 _MAX_COUNTED = 200_000
 
 
-class Statements(Protocol):
+class RowStatements(Protocol):
     """What this module needs of the database."""
 
     def query(self, statement: str, *arguments: object) -> list[tuple[int, ...]]:
@@ -35,7 +35,7 @@ class Statements(Protocol):
 class RowLimits:
     """Counts the rows of each unit in a process, and prunes; other processes have other counts."""
 
-    def __init__(self, database: Statements) -> None:
+    def __init__(self, database: RowStatements) -> None:
         self._database = database
         self._counts: dict[tuple[str, str], int] = {}
         self._pruned: set[tuple[str, str]] = set()

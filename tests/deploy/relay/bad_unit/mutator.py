@@ -112,7 +112,7 @@ class Mutator:
         return [message]
 
 
-class Campaign:
+class MutationRun:
     """One relay's pipeline with its store; `send` gives it a batch."""
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ class Campaign:
 def run(count: int, seed: int, progress: bool = False) -> tuple[float, int]:
     """Send `count` mutated messages; return CPU s of the worst batch, and how many were sent."""
     mutator = Mutator(seed)
-    campaign = Campaign()
+    campaign = MutationRun()
     sent = batch = 0
     worst = 0.0
     while sent < count:
@@ -181,7 +181,7 @@ def run(count: int, seed: int, progress: bool = False) -> tuple[float, int]:
         worst = max(worst, time.process_time() - start)
         if batch % _RIG_BATCHES == 0:
             campaign.close()
-            campaign = Campaign()
+            campaign = MutationRun()
             if progress:
                 print(sent, round(time.process_time()), round(worst, 2), flush=True)
     campaign.close()
