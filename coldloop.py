@@ -22,7 +22,7 @@ import importlib.util
 import io
 import os
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,11 +113,23 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         The exit code: 0 good, 1 judged bad, 2 wrong use, 130 interrupted, also by a closed output.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if sys.stdout is None:  # the caller has closed it: the exit code is the result
-        with open(os.devnull, "w", encoding="utf-8") as nothing, redirect_stdout(nothing):
-            return _run(arguments)
-    _accept_any_encoding()
-    return _run(arguments)
+    with ExitStack() as stack:
+        _open_closed_streams(stack)
+        _accept_any_encoding()
+        return _run(arguments)
+
+
+def _open_closed_streams(stack: ExitStack) -> None:
+    """Let a stream that the caller has closed lead nowhere: the exit code is the result.
+
+    The lowest free descriptor is that of the stream. So no port gets it, and then the messages.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nothing = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  the stack closes it
+            stack.enter_context(nothing)
+            setattr(sys, name, nothing)
+            stack.callback(setattr, sys, name, None)
 
 
 def _run(arguments: "list[str]") -> int:

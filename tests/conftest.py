@@ -12,7 +12,6 @@
    -m tests` runs several of them side by side, and the other tests with a lower priority.
 """
 
-import ast
 import collections
 import faulthandler
 import gc
@@ -30,10 +29,12 @@ import pytest
 from tests.distribution import TEST_RUNS, TestSpread, rank
 from tests.support.programs import MISSING
 from tests.support.repository import REALTIME, ROOT, WAITING
-from tests.support.targets import close_all, max_batch, run_tests, targets
+from tests.support.targets import close_all, max_batch, read_tests, run_tests, targets
 
 PORTABLE = ROOT / "tests" / "portable"
 NOT_RUN = (MISSING, "data missing: ")
+_YOUNG_OBJECTS = 50_000
+"""Tests hold many objects, so a process looks for garbage less often."""
 _MARKS = {ROOT / name: "waiting" for name in WAITING}
 _MARKS.update((ROOT / name, "realtime") for name in REALTIME)
 
@@ -80,16 +81,16 @@ class MicroPythonFile(pytest.File):
 
     def collect(self) -> Iterator["MicroPythonTest"]:
         has_soak = "not soak" not in self.config.option.markexpr  # thousands of items less
-        for node in ast.parse(self.path.read_bytes()).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for target, soak in targets(self.path, node.name).items():
-                    if soak and not has_soak:
-                        continue
-                    name = f"{node.name}[{target}]"
-                    item = MicroPythonTest.from_parent(self, name=name, node=node, target=target)
-                    if soak:
-                        item.add_marker("soak")
-                    yield item
+        for test, line in read_tests(self.path).lines.items():
+            for target, soak in targets(self.path, test).items():
+                if soak and not has_soak:
+                    continue
+                item = MicroPythonTest.from_parent(
+                    self, name=f"{test}[{target}]", test=test, line=line, target=target
+                )
+                if soak:
+                    item.add_marker("soak")
+                yield item
 
     def outcome(self, target: str, test: str) -> str:
         """Return the output of MicroPython for a failed test; empty if it passed."""
@@ -108,11 +109,11 @@ class MicroPythonFile(pytest.File):
 class MicroPythonTest(pytest.Item):
     """One test function on MicroPython."""
 
-    def __init__(self, *, node: ast.FunctionDef, target: str, **rest: Any) -> None:
+    def __init__(self, *, test: str, line: int, target: str, **rest: Any) -> None:
         super().__init__(**rest)
-        self.test = node.name
+        self.test = test
         self.target = target
-        self.line = node.lineno - 1
+        self.line = line - 1
 
     def runtest(self) -> None:
         failed = self.parent.outcome(self.target, self.test)
@@ -167,9 +168,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(_MARKS[item.path])
 
 
-def pytest_collection_finish() -> None:
-    """Spare the collector of garbage the modules and tests, which stay until the end."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests without a search for garbage: nearly all objects stay until the end.
+
+    The collector of garbage spares them later too.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist there is no such hook

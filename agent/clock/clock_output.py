@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent.clock.clock_state import KeptTime
     from agent.clock.dispute import StepDispute
     from agent.clock.estimate.error_budget import Range
+    from agent.clock.estimate.last_start import LastStart
     from agent.clock.estimate.pulse_source import PulseSource
     from agent.clock.estimate.second_source import SecondSource
     from agent.clock.estimate.selection import Interval
@@ -61,6 +62,8 @@ class ClockOutput:
         self.receiver = 0
         """The index of the followed receiver; see `agent.gnss.group`."""
         self.time_record: KeptTime | None = None
+        self._last_start: LastStart | None = None
+        """The time of the last start, if the monotonic clock ran on; None: it did not."""
         self.suspect_until = 0
         """Until then fixes alone do not end a failed check: they are before the stored record."""
 
@@ -100,6 +103,11 @@ class ClockOutput:
         record, utc = self.time_record, self.utc(now)
         if record is None or utc is None:
             return 0
+        if record.bound_us is not None:
+            from agent.clock.estimate import last_start  # noqa: PLC0415 - memory is short
+
+            limits = (self.holdover.limit_ppt, UNCERTAIN_BOUND)
+            self._last_start = last_start.find_last_start(record, utc, limits, now)
         if record.is_on_same_monotonic(utc, now):
             self.leap.set_known()
         early = record.utc_us - utc
@@ -154,11 +162,19 @@ class ClockOutput:
         self.leap.expect_month_end(now + (self.offset or 0))
 
     def _disputed_us(self, now: int) -> int:
-        dispute = self.dispute
-        if dispute is None or self.offset is None:
+        dispute, offset = self.dispute, self.offset
+        if offset is None:
             return 0
-        dispute.track(self.offset)
-        return dispute.bound_us(now)
+        bound = 0
+        if self._last_start is not None:
+            limits = None if self.second_source is None else self.second_source.at(now)
+            if limits is not None:
+                limits = (limits[0] // _NS, limits[1] // _NS)
+            bound = self._last_start.reach_us(offset, now, limits)
+        if dispute is None:
+            return bound
+        dispute.track(offset)
+        return max(bound, dispute.bound_us(now))
 
     def sources(self) -> "list[TimeSource]":
         """Return the sources that there are."""
@@ -192,9 +208,18 @@ class ClockOutput:
             self.leap.expect_month_end(self._anchor + self.offset)
         else:
             self.leap.set_leap_s(self.leap.leap_s - seconds)
-            self.leap.on_applied()
+            self.leap.on_applied(seconds)
         self.whole_second_steps += 1
         self._step_count = 0
+
+    def correct_seconds(self, seconds: int, now: int) -> None:
+        """Correct UTC by whole seconds, as another source says.
+
+        It can be false too. So the second of the fixes stays in the bound until a fix agrees.
+        """
+        self.step_whole_seconds(seconds)
+        if self.nmea.offset_fit.points or self.nmea.offset_fit.open_sample_count():
+            self._step_dispute().add(-seconds * SECOND, SECOND // 5, now)
 
     def follow_receiver(
         self, index: int, interval: "Interval", stated: StatedErrors, now: int
@@ -203,7 +228,10 @@ class ClockOutput:
         if self.offset is not None:
             step = (interval.low + interval.high) // 2 - self.offset
             if abs(step) > _MAX_SLEW_US:
+                is_doubtful = self.leap.is_doubtful()
                 self.step_whole_seconds((step + SECOND // 2) // SECOND)
+                if not is_doubtful:  # the receivers decided; it is no leap second
+                    self.leap.expect_month_end(now + self.offset)
             self._begin_source(interval, stated, now)
         self.receiver = index
         self.dispute = None
@@ -303,6 +331,10 @@ class ClockOutput:
         """Return the error bound without unknown leap seconds and other clocks, in µs."""
         own = self.subsecond_bound_us(now)
         return None if own is None else max(own, self._disputed_us(now))
+
+    def record_bound_us(self, now: int) -> int:
+        """Return the error bound for a record, µs: without whole seconds (`leap_doubt`)."""
+        return max(self.no_leap_bound_us(now) or 0, self.disagreement_us, self.cover_us)
 
     def subsecond_bound_us(self, now: int) -> "int | None":
         """Return the error bound without whole seconds and cross-checks, in µs."""

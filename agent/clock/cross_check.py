@@ -60,7 +60,7 @@ if TYPE_CHECKING:
             """Follow the fixes that contradict the clock, if they agree with the reference."""
             ...
 
-        def step_whole_seconds(self, seconds: int) -> None:
+        def correct_seconds(self, seconds: int, now: int) -> None:
             """Correct UTC by whole seconds."""
             ...
 
@@ -119,7 +119,7 @@ class CrossCheck:
             is_exact = limit < _HALF_SECOND_US and has_leap_s
             seconds = whole_seconds(difference, limit) if is_exact else 0
             if clock.leap.uncertain and 0 < abs(seconds) <= MAX_STEP_S:
-                clock.step_whole_seconds(seconds)
+                clock.correct_seconds(seconds, now)
                 clock.set_disagreement(0)
                 clock.leap.set_known()
                 return False

@@ -19,14 +19,17 @@ UNCERTAIN_FOR = 1_560 * SECOND
 can miss one page, so two are awaited."""
 UNCERTAIN_BOUND = 19 * SECOND
 """The largest error of an uncertain UTC: the largest known error plus one second."""
+_STATED_AFTER_US = 60 * SECOND
+"""Receivers repeat the count each second to each minute."""
 MAX_STEP_S = 18
 LEAP_S = 18
 """GPS time minus UTC since 1 January 2017, in s (IERS Bulletin C 52)."""
 BDT_BEHIND_GPST = 14
 _GAP_US = 10 * SECOND
 """A cold start without a fix is longer than this: the receiver needs a frame with the ephemeris."""
-_CONFIRM_FOR_US = UNCERTAIN_FOR
-"""A false page of leap seconds is corrected by one of the next two."""
+_CONFIRM_FOR_US = 86_400 * SECOND
+"""Nothing but an independent source tells a leap second from a false one. As in every other
+contradiction the former time stays in the bound for a day (`agent.clock.estimate.time_source`)."""
 
 
 def whole_seconds(step_us: int, tolerance_us: int) -> int:
@@ -67,9 +70,11 @@ class LeapSecondTracker:
 
     A leap second is possible at the end of a month. From one second before it (a negative one) it
     is unknown whether UTC steps, until a later fix is accepted. Until then the error bound is one
-    second wider. `second_60_seen`: 23:59:60 was received. `applied`: UTC has stepped. After either,
-    fixes must agree for `_CONFIRM_FOR_US`, because a receiver can send a false 23:59:60. An
-    independent source ends that wait (`agrees`).
+    second wider. At the end of June and December fixes must agree for `UNCERTAIN_FOR`, because a
+    receiver can have missed the message. `second_60_seen`: 23:59:60 was received. `applied`: UTC
+    has stepped. After either, fixes must agree for `_CONFIRM_FOR_US`, because a receiver can send a
+    false 23:59:60. The seconds before each step are in the bound. An independent source ends these
+    waits (`agrees`).
     """
 
     def __init__(self, known: bool) -> None:
@@ -80,8 +85,25 @@ class LeapSecondTracker:
         self.second_60_seen = self.applied = False
         self._last_second_seen = False
         self._agreed_since = 0
+        self._low_s = self._high_s = 0
+        """Seconds of UTC before steps that are not confirmed, relative to UTC."""
+        self._is_doubt_kept = False
         self._since = 0
         self._last: int | None = None
+
+    def is_doubtful(self) -> bool:
+        """Return whether 23:59:60, a step by a second or its absence is not confirmed yet."""
+        return self.second_60_seen or self.applied or self._agreed_since != 0
+
+    def restore(self, leap_s: int, is_doubtful: bool) -> None:
+        """Set GPS time minus UTC, s, as stored.
+
+        `is_doubtful`: the last start had not confirmed the second; the wait of a day begins again.
+        """
+        self.leap_s = leap_s
+        if is_doubtful:
+            self._is_doubt_kept = self.applied = True
+            self._low_s, self._high_s = -1, 1
 
     def set_known(self) -> None:
         """The leap seconds are known."""
@@ -90,7 +112,8 @@ class LeapSecondTracker:
     def agrees(self, utc_us: int) -> None:
         """An independent source agrees with UTC, `utc_us`, to less than half a second."""
         self.uncertain = False
-        if utc_us >= self.month_end_us + 2 * SECOND:
+        if self._is_doubt_kept or utc_us >= self.month_end_us + 2 * SECOND:
+            self._is_doubt_kept = False
             self.expect_month_end(utc_us)
 
     def on_second_60(self) -> None:
@@ -104,16 +127,32 @@ class LeapSecondTracker:
         """
         if not self.second_60_seen or self.applied or utc_us < self.month_end_us + SECOND:
             return False
+        return self._is_usual_month()
+
+    def _is_usual_month(self) -> bool:
+        """Return whether the month is June or December, which have had all leap seconds."""
         return civil_from_utc(self.month_end_us)[1] in (1, 7)
 
-    def on_applied(self) -> None:
-        """Handle a step of UTC by one second at the end of a month."""
+    def on_applied(self, seconds: int = -1) -> None:
+        """Handle a step of UTC by one second at the end of a month; `seconds`: -1 or 1."""
         self.second_60_seen, self.applied = False, True
         self._agreed_since = 0
+        self._low_s = min(self._low_s - seconds, 0)
+        self._high_s = max(self._high_s - seconds, 0)
 
     def set_leap_s(self, leap_s: int) -> None:
         """Set GPS time minus UTC, s."""
         self.leap_s = leap_s
+
+    def state_leap_s(self, leap_s: int, utc_us: int) -> None:
+        """The receiver has a count from satellites, stated a minute after the end of a month.
+
+        If it is that of UTC, the receiver missed no message. It does not confirm a step: satellites
+        and count can be false together.
+        """
+        is_waiting = self.is_doubtful() and not self.second_60_seen and not self.applied
+        if is_waiting and leap_s == self.leap_s and utc_us >= self.month_end_us + _STATED_AFTER_US:
+            self.expect_month_end(utc_us)
 
     def max_step_s(self, utc_us: int) -> int:
         """Return the largest step of UTC at the time of a fix, in s."""
@@ -124,7 +163,10 @@ class LeapSecondTracker:
     def expect_month_end(self, utc_us: int) -> None:
         """Set `month_end_us` to the end of the month of `utc_us`."""
         self.month_end_us = next_month(utc_us)
-        self.second_60_seen = self.applied = self._last_second_seen = False
+        self.second_60_seen = self._last_second_seen = False
+        self.applied = self._is_doubt_kept
+        self._low_s, self._high_s = (-1, 1) if self.applied else (0, 0)
+        self._agreed_since = 0
 
     def is_leap_possible(self, latest_us: int) -> bool:
         """Return whether a leap second may have passed unseen. `latest_us`: latest possible UTC."""
@@ -136,22 +178,32 @@ class LeapSecondTracker:
         """Return the possible error of UTC in whole seconds, µs."""
         if self.uncertain:
             return UNCERTAIN_BOUND
-        return SECOND if self.is_leap_possible(latest_us) else 0
+        if not self.is_leap_possible(latest_us):
+            return 0
+        return max(1, self._high_s, -self._low_s) * SECOND
 
     def confirm(self, utc_us: int, now: int) -> None:
         """Handle the time of a fix that agrees. After the end of a month it confirms UTC."""
         since_end = utc_us - self.month_end_us
-        if -SECOND <= since_end < 0:
+        if -SECOND <= since_end < 0 and not self._is_usual_month():
             self._last_second_seen = True
-        if self.second_60_seen or self.applied:
-            if since_end >= 0 and not self._agreed_since:
-                self._agreed_since = now
-            if since_end < 0 or now - self._agreed_since < _CONFIRM_FOR_US:
-                return
-        elif since_end < SECOND:
+        wait = self._confirm_wait(since_end)
+        if wait is None:
             return
-        self._agreed_since = 0
+        if not self._agreed_since:
+            self._agreed_since = now
+        if now - self._agreed_since < wait:
+            return
+        self._is_doubt_kept = False
         self.expect_month_end(utc_us)
+
+    def _confirm_wait(self, since_end: int) -> "int | None":
+        """Return how long fixes must agree, µs; None: a fix at this time confirms nothing."""
+        if self.applied or self.second_60_seen:
+            return _CONFIRM_FOR_US if since_end >= 0 or self._is_doubt_kept else None
+        if since_end < SECOND:
+            return None
+        return UNCERTAIN_FOR if self._is_usual_month() else 0
 
     def track(self, now: int, period: int = SECOND) -> None:
         """Handle the time of an accepted fix. `period`: usual time between fixes, µs."""

@@ -123,9 +123,12 @@ class IntegrityComponent(Component):
         self._leap_count = self._leap_count + 1 if is_same and leap_s is not None else 0
         if leap_s is None or leap_s < LEAP_S or self._leap_count < _LEAP_EPOCHS:
             return
-        if clock.leap.uncertain and clock.state(now) == "sync":
+        if clock.state(now) != "sync":
+            return
+        if clock.leap.uncertain:
             clock.leap.set_leap_s(leap_s)
             clock.leap.set_known()
+        clock.leap.state_leap_s(leap_s, clock.utc(now) or 0)
 
     def _decode_satellites(self, epoch: "Epoch", now: int) -> None:
         """Check the signal strengths, or measure the effect of a transmission on them."""
@@ -167,7 +170,7 @@ class IntegrityComponent(Component):
         # After a cold start the leap seconds take 26 minutes, after a leap second too.
         # During that time there is no alarm.
         awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_US
-        awaiting_leap = awaiting_leap or clock.leap.second_60_seen or clock.leap.applied
+        awaiting_leap = awaiting_leap or clock.leap.is_doubtful()
         bound = clock.subsecond_bound_us(now) if awaiting_leap else clock.bound_us(now)
         if started:
             bound_us = -1 if bound is None else bound

@@ -110,7 +110,7 @@ class RemoteManager(Component):
 
     def start(self, now: int) -> None:
         """Continue a trial that a restart interrupted."""
-        module_unload.unload_modules(True)
+        module_unload.unload_modules(True, collects=False)  # the first tick does not wait
         if self.update is not None:
             self.update.start(now)
         slots, trial = self.boot.slots, self.boot.slots.trial
@@ -170,7 +170,7 @@ class RemoteManager(Component):
 
     def tick(self, now: int) -> None:
         """Process messages, trials and reports."""
-        self.queue.step(now)
+        self.queue.tick(now)
         if self.trial_monitor is None:
             self.oscillation.tick(self.agent, now)
         self.schedule.tick(now)

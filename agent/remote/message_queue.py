@@ -5,16 +5,17 @@ Does not execute a verified message; see `agent.remote.manager`. The checks are 
 `agent.remote.message.verifier`.
 
 One message is verified at a time, few wait. Slow work is done in slices of less than a millisecond
-on a server, so that no tick is late. Ports are handled between two slices. The code that only
+on a server, so that no tick is late. Ports are handled between two slices. On a board a slice is
+smaller and takes up to 12 ms; it begins only if it ends before the next tick. The code that only
 messages need is dropped when none is in progress (`agent.remote.module_unload`).
 """
 
 from agent.remote import module_unload
 from agent.remote.message.reject import Rejection
-from agent.remote.report import SLICE_US
+from agent.remote.report import BOARD_SLICE_US, SLICE_US, next_slice
 from agent.remote.schedule import verify_context
 from protocols.signed_message import MAX_BYTES
-from protocols.time_units import NEVER
+from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 NO_BOOT_STATE = "no file and no store were looked at when this agent was started"
 _MAX_WAITING = 4
+_BOARD_LONG_US = 60 * MILLISECOND
+"""Time between two ticks that a board needs to load code, and to act on a message."""
 
 
 class MessageQueue:
@@ -49,6 +52,7 @@ class MessageQueue:
         self._manager = manager
         self._waiting: list[bytes] = []
         self._verification: MessageVerification | None = None
+        self._is_verified = False
 
     def add(self, data: bytes, now: int) -> None:
         """Add a message of any carrier."""
@@ -67,8 +71,22 @@ class MessageQueue:
         """Drop the code that only messages need not before the next step."""
         self._is_unloaded = False
 
+    def tick(self, now: int) -> None:
+        """Do a step, on a board soon after the tick."""
+        has_work = self._verification is not None or bool(self._waiting)
+        if has_work and self._manager.boot.small_slices:
+            self.due = now + SLICE_US
+        else:
+            self.step(now)
+
     def step(self, now: int) -> None:
         """Start the verification of the next message, or do its next slice."""
+        if self._verification is not None or self._waiting:
+            is_slice = self._verification is not None and not self._is_verified
+            need = BOARD_SLICE_US if is_slice else _BOARD_LONG_US
+            self.due = next_slice(self._manager, now, need)
+            if self.due > now:
+                return
         self.due = NEVER
         manager = self._manager
         if self._verification is not None:
@@ -113,14 +131,18 @@ class MessageQueue:
 
     def _check_slice(self, verification: "MessageVerification", now: int) -> None:
         manager = self._manager
+        is_board = manager.boot.small_slices
         try:
-            if not verification.step():
+            if not self._is_verified and not verification.step(is_board):
                 return
         except Rejection as rejection:
             self._verification = None
             manager.reject(rejection)
             return
-        self._verification = None
+        if is_board and not self._is_verified:
+            self._is_verified = True  # a board acts in a slice of its own
+            return
+        self._verification, self._is_verified = None, False
         module_unload.unload_verifier()
         if verification.message.not_before_s > manager.trusted_utc_s(now):
             manager.schedule.add(verification, now)

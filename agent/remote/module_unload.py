@@ -46,9 +46,12 @@ _SIGNATURE_MODULES = (
 _TRIAL_MODULES = ("agent.remote.update.trial", "agent.remote.update.plant_check")
 
 
-def unload_modules(on_trial: bool) -> None:
-    """Drop the modules; an import loads them again. `on_trial`: keep those of a trial."""
-    drop_modules(MESSAGE_MODULES if on_trial else MESSAGE_MODULES + _TRIAL_MODULES)
+def unload_modules(on_trial: bool, collects: bool = True) -> None:
+    """Drop the modules; an import loads them again.
+
+    `on_trial`: keep those of a trial. `collects`: see `drop_modules`.
+    """
+    drop_modules(MESSAGE_MODULES if on_trial else MESSAGE_MODULES + _TRIAL_MODULES, collects)
 
 
 def unload_verifier() -> None:

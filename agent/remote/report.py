@@ -41,6 +41,16 @@ if TYPE_CHECKING:
 REPORTED, CONFIG = "cfg/reported", "cfg/config"
 SLICE_US = 4 * MILLISECOND
 """Time between two slices of a signature or a verification."""
+BOARD_SLICE_US = 16 * MILLISECOND
+"""Longest slice on an RP2040 (measured: see docs/engineer/firmware.md), with a reserve."""
+
+
+def next_slice(host: "RemoteHost", now: int, need: int) -> int:
+    """Return when a slice of `need` µs can begin: now, on a board perhaps after the next tick."""
+    due = host.agent.ticks.due
+    if not host.boot.small_slices or due - now >= need:
+        return now
+    return due + SLICE_US
 
 
 class ReportPublisher:
@@ -57,6 +67,7 @@ class ReportPublisher:
         self._published_config = b""
         self._public_hash = ""
         self._signer: ReportSigner | None = None
+        self._config_waits = False
 
     def make_due(self) -> None:
         """Publish at the next tick."""
@@ -69,6 +80,9 @@ class ReportPublisher:
             self._is_due = False
             rejections.on_reported(now)
             self._publish(now)
+        elif self._config_waits and self._manager.agent.uplink is not None:
+            self._config_waits = False
+            self._publish_config(self._manager.agent.uplink)
 
     def _publish(self, now: int) -> None:
         manager, uplink = self._manager, self._manager.agent.uplink
@@ -79,7 +93,10 @@ class ReportPublisher:
             self._start_signature(manager.boot.unit_key, now)
             return
         uplink.publish_latest(REPORTED, write(build_report(manager)).encode(), True)
-        self._publish_config(uplink)
+        if manager.boot.small_slices:
+            self._config_waits = True  # a board publishes it in another tick
+        else:
+            self._publish_config(uplink)
 
     def _publish_config(self, uplink: "UplinkView") -> None:
         manager = self._manager
@@ -105,8 +122,11 @@ class ReportPublisher:
         signer, uplink = self._signer, self._manager.agent.uplink
         if signer is None:
             return
+        self.due = next_slice(self._manager, now, BOARD_SLICE_US)
+        if self.due > now:
+            return
         self.due = now + SLICE_US
-        if signer.step():
+        if signer.step(self._manager.boot.small_slices):
             self._signer = None
             self.due = NEVER
             module_unload.unload_verifier()
@@ -116,6 +136,7 @@ class ReportPublisher:
     def end(self) -> None:
         """Publish the final report of a decommissioned unit, and delete its configuration."""
         self.is_last = self._is_due = True
+        self._config_waits = False
         self._signer = None
         self.due = NEVER
         self._published_config = self._manager.boot.config
@@ -127,7 +148,7 @@ class ReportPublisher:
         """Return whether a report or the configuration waits to be sent."""
         uplink = self._manager.agent.uplink
         topics = [] if uplink is None else [t for t in (REPORTED, CONFIG) if uplink.is_pending(t)]
-        return self._is_due or self._signer is not None or bool(topics)
+        return self._is_due or self._config_waits or self._signer is not None or bool(topics)
 
 
 def build_report(manager: "ReportHost") -> JsonObject:

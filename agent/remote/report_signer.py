@@ -17,8 +17,8 @@ class ReportSigner:
         self._text = text
         self._signature = Signature(key[0], key[1], report.signing_input(unit, text))
 
-    def step(self) -> bool:
-        """Do the next slice; return whether `payload` is complete."""
-        if self._signature.step():
+    def step(self, is_small: bool = False) -> bool:
+        """Do the next slice, a small one on a board; return whether `payload` is complete."""
+        if self._signature.step(is_small):
             self.payload = report.join(self._text, self._signature.value)
         return bool(self.payload)

@@ -17,10 +17,11 @@ import time
 
 from agent.config.profile_files import ProfileFiles
 from agent.port_numbers import CONSOLE
-from agent.runtime.board_watch import BoardWatch
+from agent.runtime.board import garbage_gap
+from agent.runtime.board.board_watch import BoardWatch
+from agent.runtime.board.flash_gap import FlashGap
 from agent.runtime.boot_loop import BootLoop
 from agent.runtime.crash_limit import CrashLimit
-from agent.runtime.flash_gap import FlashGap
 from agent.runtime.io_loop import LEAVE_BOOT_LOOP, RESTART, IoLoop
 from agent.runtime.monotonic import MonotonicCounter
 from drivers import errors
@@ -52,11 +53,7 @@ _CHECKED = "checked"
 """A file beside the profiles of an application: the build has checked them."""
 _THRESHOLD = 32768
 """Allocated bytes that start a garbage collection, at least. It is a part of the free memory: half
-of it while code and configuration are loaded, a quarter while the agent runs."""
-_COLLECT_PERIOD_US = 100 * MILLISECOND
-_COLLECT_ROOM_US = 30 * MILLISECOND
-"""A garbage collection takes up to 30 ms on a small board. So the poller collects in a wait that is
-longer than this, once in a period, and no collection is left for a tick."""
+of it while code and configuration are loaded, seven eighths while the agent runs."""
 MAX_SLEEP = 60_000_000  # us: far less than half a period of the shortest counter
 
 # The only clock of the process. On the unix port it shows CLOCK_MONOTONIC.
@@ -104,14 +101,15 @@ def _openers() -> "dict[str, Opener]":
 class MicroPoller:
     """Clock and wait of the platform; see `loop_interfaces.PollerInterface`."""
 
-    def __init__(self) -> None:
-        """Create the set of watched ports."""
+    def __init__(self, ticks: "Any" = None) -> None:
+        """Create the set of watched ports. `ticks`: see `GarbageGap`."""
         self._poll = select.poll()
+        free = gc.mem_free  # type: ignore[attr-defined]
+        self._garbage = garbage_gap.GarbageGap(gc.collect, free, ticks)
         self._signals = open_signal_file((_SIGINT, _SIGTERM))
         self.signal = 0
         self._watched: list[tuple[int, object]] = []
         self._woken = False
-        self._collected_at = 0
         self.clock = monotonic
         if self._signals is not None:
             self.watch(_SIGNALS, self._signals.fileno(), False)
@@ -133,16 +131,19 @@ class MicroPoller:
     def wait(self, deadline: int) -> "list[int]":
         """Return the ready ports; none if the deadline (µs) passed or `wake` was called."""
         now = self.clock()
-        if deadline - now > _COLLECT_ROOM_US and now - self._collected_at >= _COLLECT_PERIOD_US:
-            ready = self._poll.poll(0)
+        due = self._garbage.due(now, deadline)
+        if due:
+            ready = [] if due == garbage_gap.NOW else self._poll.poll(0)
             if ready:
                 self._woken = False
                 return self._numbers([entry[0] for entry in ready])
-            gc.collect()
-            self._collected_at = now
-        remaining = 0 if self._woken else min(deadline - self.clock(), MAX_SLEEP)
+            self._garbage.collect(self.clock)
+            now = self.clock()
+        remaining = 0 if self._woken else min(deadline - now, MAX_SLEEP)
         self._woken = False
         ready = self._poll.poll(max(remaining, 0) // MILLISECOND)
+        if remaining >= garbage_gap.SHORT_US:
+            self._garbage.waited(self.clock() - now)
         if not ready:
             rest = deadline - self.clock()
             if 0 < rest < MILLISECOND and remaining > 0:
@@ -198,12 +199,14 @@ def run(
     this build. `out` prints one line for each change of a port's state, and the writes of the agent
     to its port number `console`. `start`: starts the agent.
     """
-    poller = MicroPoller()
+    gc.collect()
+    poller = MicroPoller(getattr(agent, "ticks", None))
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
     io_loop.opens_in_turn = True
-    gc.collect()
-    gc.threshold(max(_THRESHOLD, gc.mem_free() * 3 // 4))  # type: ignore[attr-defined]
+    gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
     if start is not None:
+        from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick
+
         start(monotonic())
     try:
         interrupted = io_loop.run(lambda: poller.signal > 0 or (until is not None and until()))
@@ -324,23 +327,20 @@ def _choose_confirmed(
     """
     if flash is None:
         raise fault
-    from agent.config.load import load  # noqa: PLC0415 - rare, as the others
-    from agent.core.errors import ConfigError  # noqa: PLC0415
+    from agent.core.errors import ConfigError  # noqa: PLC0415 - rare, as the other
     from agent.remote.update.boot import DECOMMISSIONED_KEY, start_confirmed  # noqa: PLC0415
 
     store = micropython_store.Store(parse_address("store:" + flash.folder))
-    profiles = _profiles()
     try:
         if store.read(DECOMMISSIONED_KEY) is not None:
             raise fault
-        config, boot = start_confirmed(
-            store.read, lambda changed: load(with_defaults(changed), profiles)
-        )
+        config, boot = start_confirmed(store.read, _compiler())
     except (ConfigError, errors.PortError):
         raise fault
     print_line("%s: %s" % (path, fault))
     print_line("coldloop agent: running the confirmed configuration in " + flash.folder)
     boot.limit_to_board(_running_slot(flash))
+    boot.use_small_slices()
     return config, boot
 
 
@@ -372,12 +372,11 @@ def _choose(
     raw: "Any", path: str, flash: "SlotFlash | None", level: int
 ) -> "tuple[Config, BootState | None]":
     """Select and compile the configuration. Raises `ConfigError`."""
-    from agent.config.load import load  # noqa: PLC0415
     from agent.core.errors import ConfigError, DecommissionedError  # noqa: PLC0415
 
-    profiles = _profiles()
+    compile_config = _compiler()
     if not isinstance(raw, dict) or not isinstance(raw.get("remote"), dict):
-        return load(with_defaults(raw) if isinstance(raw, dict) else raw, profiles), None
+        return compile_config(raw), None
     from agent.remote.update.boot import start_config  # noqa: PLC0415 - only a unit that takes changes has it
     from drivers.ports.micropython.store import Store  # noqa: PLC0415
 
@@ -387,7 +386,7 @@ def _choose(
         config, boot = start_config(
             raw,
             store.read,
-            lambda changed: load(with_defaults(changed), profiles),
+            compile_config,
             level > 0 or getattr(flash, "confirmed_only", False),
             store.write,
         )
@@ -397,7 +396,16 @@ def _choose(
         raise ConfigError(erase_unit(path, raw, store.read))
     has_slots = flash is not None and address.path == flash.folder
     boot.limit_to_board(_running_slot(flash) if has_slots else None)  # type: ignore[arg-type]
+    boot.use_small_slices()
     return config, boot
+
+
+def _compiler() -> "Callable[[Any], Config]":
+    """Return the function that checks and compiles a configuration of this board."""
+    from agent.config.load import load  # noqa: PLC0415 - so that it can be unloaded
+
+    profiles = _profiles()
+    return lambda raw: load(with_defaults(raw), profiles)
 
 
 def _profiles() -> ProfileFiles:

@@ -28,6 +28,7 @@ LIBMODBUS = "libmodbus"
 OURS = (
     "python_calls",
     "python_calls_t35",
+    "python_blocking_t35",
     "coldloop_matcher",
     "coldloop_matcher_t35",
     "coldloop",
@@ -36,10 +37,13 @@ OURS = (
     "coldloop_device_same",
     "coldloop_device_same_no_t35",
 )
+COMPILED = ROOT / "build" / "compiled"
+"""If `make compiled` was run, there are rows of the compiled modules."""
+OF_COMPILED = ("coldloop_device_compiled", "coldloop_device_no_t35_compiled")
 OTHERS = ("umodbus", "pymodbus", "pymodbus_async", "minimalmodbus")
 SLOW = {"pymodbus": 5, "pymodbus_async": 5, "minimalmodbus": 10}
 SERIAL_ONLY = (LIBMODBUS_T35, "minimalmodbus")
-WITH_T35 = ("coldloop", "coldloop_device", "coldloop_device_same")
+WITH_T35 = ("coldloop", "coldloop_device", "coldloop_device_same", "coldloop_device_compiled")
 """Compared with libmodbus with t3.5 on a serial line, because they keep it."""
 TRANSACTIONS = 200
 _AGENT_S = 20
@@ -48,13 +52,14 @@ _COUNTED = (100, 300)  # transactions of the two runs whose difference is counte
 
 def base_of(client: str, kind: str) -> str:
     """Return the client with which `client` is compared."""
-    has_t35 = client in WITH_T35 or client.endswith(("calls_t35", "matcher_t35"))
+    has_t35 = client in WITH_T35 or client.endswith(("calls_t35", "blocking_t35", "matcher_t35"))
     return LIBMODBUS_T35 if kind == "rtu" and has_t35 else LIBMODBUS
 
 
 def clients_of(kind: str, is_short: bool) -> list[str]:
     """Return the clients of a kind of port."""
-    known = [LIBMODBUS, LIBMODBUS_T35, *OURS, *(() if is_short else OTHERS)]
+    own = [*OURS, *(OF_COMPILED if COMPILED.exists() else ())]
+    known = [LIBMODBUS, LIBMODBUS_T35, *own, *(() if is_short else OTHERS)]
     if kind == "rtu":
         return known
     return [c for c in known if c not in SERIAL_ONLY and "t35" not in c]
@@ -63,8 +68,10 @@ def clients_of(kind: str, is_short: bool) -> list[str]:
 class Client:
     """A running client, its port and the server of it."""
 
-    def __init__(self, command: list[str], port: ServerPort, is_same: bool) -> None:
-        environment = dict(os.environ, PYTHONPATH=str(ROOT))
+    def __init__(
+        self, command: list[str], port: ServerPort, is_same: bool, code: Path = ROOT
+    ) -> None:
+        environment = dict(os.environ, PYTHONPATH=str(code))
         self.port = port
         self.is_same = is_same
         self.served = 0
@@ -127,9 +134,10 @@ class Client:
 def start(programs: PeerPrograms, name: str, kind: str, tool: list[str] | None = None) -> Client:
     """Start a client that is ready."""
     port = ServerPort(kind)
-    is_same = "same" in name
-    command = programs.command(name.replace("_same", ""), kind, port.path, ["cpu"])
-    client = Client([*(tool or []), *command], port, is_same)
+    library = name.replace("_same", "").replace("_compiled", "")
+    command = programs.command(library, kind, port.path, ["cpu"])
+    code = COMPILED if name.endswith("_compiled") else ROOT
+    client = Client([*(tool or []), *command], port, "same" in name, code)
     while client.answer() != "ready":
         pass
     return client

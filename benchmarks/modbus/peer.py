@@ -104,6 +104,25 @@ def python_calls_t35(kind: str, port: str) -> Read:
     return read
 
 
+def python_blocking_t35(kind: str, port: str) -> Read:
+    """The same with a read that waits: one call less. Only for a program with one port."""
+    from protocols.modbus import pdu, rtu
+
+    fd = open_port(kind, port)
+    os.set_blocking(fd, True)
+    frames: dict[tuple[int, int], bytes] = {}
+
+    def read(unit: int, address: int) -> "Sequence[int] | None":
+        frame = frames.get((unit, address))
+        if frame is None:
+            frame = frames[unit, address] = rtu.build_frame(unit, pdu.read_holding(address, COUNT))
+        time.sleep(T35_S)
+        os.write(fd, frame)
+        return os.read(fd, 512)[-COUNT:]
+
+    return read
+
+
 def python_calls(kind: str, port: str) -> Read:
     """The same without t3.5."""
     from protocols.modbus import pdu, rtu
@@ -215,7 +234,8 @@ def coldloop(kind: str, port: str, silence_us: int = -1) -> ReadTuple:
                 for _, op, data in bus.outbox():
                     if op == "write":
                         os.write(fd, data)
-            for result in bus.take_results():
+            if bus.results:
+                result = bus.take_results()[0]
                 return result.values if result.status == "ok" else None
 
     return read
@@ -326,6 +346,7 @@ LIBRARIES = {
     "coldloop_device_no_t35": coldloop_device_no_t35,
     "python_calls": python_calls,
     "python_calls_t35": python_calls_t35,
+    "python_blocking_t35": python_blocking_t35,
     "pymodbus": pymodbus,
     "pymodbus_async": pymodbus_async,
     "umodbus": umodbus,

@@ -2,6 +2,7 @@
 """`coldloop relay`: options and process of a relay; `coldloop relay quarantine`."""
 
 import argparse
+import math
 import signal
 import sys
 import time
@@ -23,6 +24,9 @@ from drivers.tools.lib.parser import Parser
 EXAMPLE = (
     "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 )
+
+_SWITCH_S = 0.001
+"""How long a thread that counts can keep the others waiting, s: a flood must not slow receipts."""
 
 
 def _make_parser() -> argparse.ArgumentParser:
@@ -104,6 +108,13 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         help=f"limit of a unit, messages a second ({limits.messages_per_s:.0f})",
     )
     add(
+        "--unit-cpu",
+        type=_parse_share,
+        default=limits.cpu_share,
+        metavar="PERCENT",
+        help=f"limit of a unit, CPU time of a core in percent ({100 * limits.cpu_share:.0f})",
+    )
+    add(
         "--unit-values",
         type=int,
         default=limits.values,
@@ -117,6 +128,13 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"limit of a unit in the quarantine, bytes ({limits.quarantine_bytes})",
     )
+
+
+def _parse_share(text: str) -> float:
+    percent = float(text)
+    if not 0 < percent < math.inf:
+        raise argparse.ArgumentTypeError("not above 0")
+    return percent / 100
 
 
 def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
@@ -283,6 +301,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
             values=arguments.unit_values,
             bytes_per_s=arguments.unit_bytes,
             messages_per_s=arguments.unit_messages,
+            cpu_share=arguments.unit_cpu,
             quarantine_bytes=arguments.unit_quarantine,
         ),
         undated_wait_s=arguments.undated_wait,
@@ -317,6 +336,7 @@ def run(argv: list[str]) -> int:
     except (DeployError, OSError) as error:
         sys.stderr.write(f"coldloop relay: {error}\n")
         return 2
+    sys.setswitchinterval(_SWITCH_S)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: relay.stop())
     try:

@@ -25,6 +25,10 @@ _MAX_SCALE = 1 << 53
 _MAX_SCHEMA_BYTES = 65536
 _MAX_NAME_CHARS = 120
 _BURST_S = 60
+_CPU_BURST_S = 20
+_MOST_AHEAD_S = 120
+"""Longest time for which a unit waits, whatever one record has needed."""
+_MAX_UNITS = 100_000
 _UNIT_NAME = re.compile(f"{NAME_PATTERN[1:-1]}/{NAME_PATTERN[1:-1]}")
 
 
@@ -34,7 +38,9 @@ class UnitLimits:
 
     `message_bytes`: of a message. `values`: rows times columns of a block. `note_bytes`,
     `note_depth`: of an alarm or event. `bytes_per_s`, `messages_per_s`: of the reception, on
-    average of a minute. `quarantine_bytes`: in the quarantine.
+    average of a minute. `quarantine_bytes`: in the quarantine. `records`: of a message. `numbers`:
+    that the records of a message count as. `cpu_share`: CPU time of its messages and records, in s
+    a second, on average of 20 s; see `CpuBudget`.
     """
 
     message_bytes: int = 1 << 18
@@ -44,6 +50,9 @@ class UnitLimits:
     bytes_per_s: float = 100_000
     messages_per_s: float = 200
     quarantine_bytes: int = 64 << 20
+    records: int = 4096
+    numbers: int = 16384
+    cpu_share: float = 0.02
 
 
 def is_unit_name(unit: str) -> bool:
@@ -70,8 +79,57 @@ class RateLimiter:
         is_admitted = data >= size and messages >= 1
         if is_admitted:
             data, messages = data - size, messages - 1
+        if len(self._buckets) >= _MAX_UNITS:
+            self._buckets.clear()
         self._buckets[unit] = (now, data, messages)
         return is_admitted
+
+
+class CpuBudget:
+    """CPU time of the units; `clock`: monotonic time in s.
+
+    Each unit has `cpu_share` of a core and can use that of 20 s in one burst. A unit over its
+    budget waits alone: its records are held and released at this rate (`defer`). From twice the
+    burst on, its messages are discarded (`is_exhausted`). All others wait for it during at most
+    `cpu_share` of the time.
+    """
+
+    def __init__(self, limits: UnitLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._share = limits.cpu_share
+        self._clock = clock
+        self._paid_at: dict[str, float] = {}
+        self._free_at: dict[str, float] = {}
+
+    def charge(self, unit: str, cpu_s: float) -> None:
+        """A unit has used this CPU time, s."""
+        now = self._clock()
+        if len(self._paid_at) >= _MAX_UNITS:
+            over_at = now + _CPU_BURST_S
+            self._paid_at = {name: at for name, at in self._paid_at.items() if at > over_at}
+            self._free_at = {name: at for name, at in self._free_at.items() if at > over_at}
+            if len(self._paid_at) > _MAX_UNITS // 2:  # names without an end: none is that of a unit
+                self._paid_at.clear()
+                self._free_at.clear()
+        paid_at = max(self._paid_at.get(unit, now), now) + cpu_s / self._share
+        self._paid_at[unit] = min(paid_at, now + _MOST_AHEAD_S)
+
+    def is_over(self, unit: str) -> bool:
+        """Return whether a unit has used its burst."""
+        return self._ahead_s(unit) > _CPU_BURST_S
+
+    def is_exhausted(self, unit: str) -> bool:
+        """Return whether a unit has used twice its burst."""
+        return self._ahead_s(unit) > 2 * _CPU_BURST_S
+
+    def _ahead_s(self, unit: str) -> float:
+        return self._paid_at.get(unit, 0.0) - self._clock()
+
+    def defer(self, unit: str, cpu_s: float) -> float:
+        """Return in how many s a record of this CPU time is in turn, after those before it."""
+        now = self._clock()
+        start = max(self._free_at.get(unit, now), now + self._ahead_s(unit) - _CPU_BURST_S)
+        self._free_at[unit] = start + cpu_s / self._share
+        return self._free_at[unit] - now
 
 
 def parse_note(payload: bytes, limits: UnitLimits) -> dict[str, Any]:

@@ -16,10 +16,11 @@ import sqlite3
 import time
 from dataclasses import dataclass, field
 
+from deploy.relay.decode import row_format
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
 from deploy.relay.intake.ingest import Ingest, Received
-from deploy.relay.limits import UnitLimits
+from deploy.relay.limits import CpuBudget, UnitLimits
 from deploy.relay.outputs.base import Output
 from deploy.relay.receipts import DueReceipts, Receipts
 from deploy.relay.records.database import RelayDatabase
@@ -55,10 +56,12 @@ class Pipeline:
     def __init__(self, database: RelayDatabase, settings: PipelineSettings) -> None:
         self.database = database
         self.quarantine = QuarantineTable(database, settings.limits.quarantine_bytes)
+        limits = settings.limits
+        self.budget = CpuBudget(limits)
         self.preparer = Preparer(
-            database, self.quarantine, settings.limits, settings.undated_wait_s
+            database, self.quarantine, limits, self.budget, settings.undated_wait_s
         )
-        self.ingest = Ingest(database, self.quarantine, self.preparer, settings.limits)
+        self.ingest = Ingest(database, self.quarantine, self.preparer, limits, self.budget)
         self.receipts = Receipts(settings.keys)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings
@@ -83,6 +86,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads of the outputs. Records of the last run wait for their receipts."""
+        row_format.warm_up()
         with self.database.transaction():
             self.database.forget_outputs(set(self.workers))
             self.database.set_position("", self._receipted_to)  # the name is known from now on

@@ -10,7 +10,8 @@ record again, and the relay knows it as a duplicate.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from deploy.relay.intake.ingest import Range, Received
+from deploy.relay.intake.ingest import Received
+from deploy.relay.intake.ranges import Range, join_ranges
 from deploy.relay.records.database import Entry
 from protocols.telemetry import receipt
 
@@ -107,14 +108,3 @@ class Receipts:
                 due.acks.append((unit, number))
         self._datagrams = waiting
         return due
-
-
-def join_ranges(ranges: list[Range]) -> list[Range]:
-    """Join consecutive ids to ranges."""
-    joined: list[Range] = []
-    for group, first, last in sorted(set(ranges)):
-        if joined and joined[-1][0] == group and first <= joined[-1][2] + 1:
-            joined[-1] = (group, joined[-1][1], max(last, joined[-1][2]))
-        elif first:
-            joined.append((group, first, last))
-    return joined

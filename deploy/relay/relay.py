@@ -14,7 +14,6 @@ one relay of the group, so relays share the load. The relay stores messages in b
 transaction and one fsync for up to 200 messages.
 """
 
-import queue
 import sqlite3
 import threading
 import time
@@ -26,8 +25,14 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
-from deploy.relay.broker_client import BrokerSettings, OutputConnection, connect, make_client
+from deploy.relay.broker_client import (
+    BrokerSettings,
+    OutputConnection,
+    connect,
+    make_session_client,
+)
 from deploy.relay.intake.downlink import Downlink
+from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.outputs.base import OutputContext
@@ -38,8 +43,10 @@ from deploy.relay.records.name_lock import DiskError, NameLock, find_abandoned
 from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
-_BATCH = 200
-"""Maximum number of messages in one transaction."""
+_OTHER_VERSION = (0x01, 0x84)
+"""Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
+_MOST_STATE_BYTES = 1 << 16
+"""Of a state or a report of a unit; a larger one is ignored."""
 _POLL_S = 0.05
 _BACKLOG = 5000
 _ABANDONED_S = 60.0
@@ -95,10 +102,10 @@ class Relay:
 
     def __init__(self, options: RelayOptions) -> None:
         self.options = options
-        self._inbox: queue.Queue[tuple[str, bytes, object]] = queue.Queue(_BACKLOG)
+        self._inbox: FairQueue[object] = FairQueue(_BACKLOG)
         self._stopping = threading.Event()
-        self._units_client = make_client(
-            options.broker, f"coldloop-relay-{options.name}", clean=False
+        self._units_client = make_session_client(
+            options.broker, f"coldloop-relay-{options.name}", _BACKLOG
         )
         self._units_client.manual_ack_set(True)
         self._output_connection = OutputConnection(options.broker, options.name)
@@ -188,10 +195,13 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
     ) -> None:
         if reason.is_failure:
+            if reason.value in _OTHER_VERSION:
+                return  # the end of the connection follows
             self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
         self._is_rejected = False
+        self._units_client.keep_version()
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
         client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one
@@ -205,7 +215,8 @@ class Relay:
         self, _: object, __: object, ___: object, reason: ReasonCode, *____: object
     ) -> None:
         self._is_connected.clear()
-        if self._stopping.is_set() or self._is_rejected:
+        is_tried_again = self._units_client.try_other_version()
+        if self._stopping.is_set() or self._is_rejected or is_tried_again:
             return
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
         name = self.options.broker.name()
@@ -237,6 +248,11 @@ class Relay:
         if not is_unit_name(unit):
             self.pipeline.ingest.counts["bad_names"] += 1
             self._units_client.ack(message.mid, message.qos)
+        elif levels[-1] == "tele" and self.pipeline.ingest.discards(unit):
+            self._units_client.ack(message.mid, message.qos)
+        elif levels[-1] != "tele" and len(message.payload) > _MOST_STATE_BYTES:
+            self.pipeline.ingest.counts["bad_messages"] += 1
+            self._units_client.ack(message.mid, message.qos)
         elif levels[-1] == "state":
             self._outputs.on_unit_state(unit, bytes(message.payload))
             if b'"online":false' in message.payload.replace(b" ", b""):
@@ -248,7 +264,10 @@ class Relay:
         elif message.payload[:1] == b"{":
             self._units_client.ack(message.mid, message.qos)  # a row from a unit without a log
         else:
-            self._inbox.put((unit, bytes(message.payload), (message.mid, message.qos)))
+            payload, completion = bytes(message.payload), (message.mid, message.qos)
+            if not self._inbox.put(unit, payload, completion):
+                self.pipeline.ingest.count_throttled(unit)
+                self._units_client.ack(*completion)
 
     def _on_gateway_message(self, imei: str, message: bytes) -> bool:
         """Queue a message of a gateway; return whether it is stored."""
@@ -257,9 +276,7 @@ class Relay:
             self.pipeline.ingest.counts["bad_messages"] += 1
             return True  # a repetition would fail too
         completion = _Completion()
-        try:
-            self._inbox.put((unit, message, completion), timeout=_GATEWAY_WAIT_S)
-        except queue.Full:
+        if not self._inbox.put(unit, message, completion, _GATEWAY_WAIT_S):
             return False
         completion.done.wait(_GATEWAY_WAIT_S)
         return completion.is_stored
@@ -321,16 +338,7 @@ class Relay:
         if self._retry_batch:
             retry_batch, self._retry_batch = self._retry_batch, []
             return retry_batch
-        try:
-            batch = [self._inbox.get(timeout=_POLL_S)]
-        except queue.Empty:
-            return []
-        while len(batch) < _BATCH:
-            try:
-                batch.append(self._inbox.get_nowait())
-            except queue.Empty:
-                break
-        return batch
+        return self._inbox.take(_POLL_S)
 
     def _receive(self, batch: list[tuple[str, bytes, object]]) -> None:
         try:

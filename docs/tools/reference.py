@@ -105,6 +105,11 @@ def _subcommands(call: Callable[[list[str]], int]) -> list[str]:
     return [line.split()[0] for line in block.splitlines()]
 
 
+def _nested(name: str) -> list[str]:
+    """The words that a command with options of its own passes to another parser."""
+    return {"relay": ["quarantine"]}.get(name, [])
+
+
 def _argument(action: argparse.Action) -> str:
     names = ", ".join(action.option_strings) or ""
     value = action.metavar if isinstance(action.metavar, str) else ""
@@ -148,6 +153,7 @@ def commands() -> str:
         words = _subcommands(call)
         if not words:
             text += "\n" + _command(_parser_of(call, []), "##")
+            text += "".join(_command(_parser_of(call, [w]), "###") for w in _nested(name))
             continue
         text += f"\n## coldloop {name}\n\n{about[0].upper()}{about[1:]}.\n\n"
         text += "".join(_command(_parser_of(call, [word]), "###") for word in words)
@@ -567,7 +573,7 @@ def command_spec() -> str:
         words = _subcommands(call)
         if words:
             spec[name] = {"overview": _overview(call)}
-        for word in words or [""]:
+        for word in words or ["", *_nested(name)]:
             parser = _parser_of(call, [word] if word else [])
             spec[f"{name} {word}".strip()] = _describe_parser(parser)
     return json.dumps(spec, indent=0, ensure_ascii=True) + "\n"

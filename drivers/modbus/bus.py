@@ -50,24 +50,19 @@ from drivers.modbus.transaction import (
     INVALID_REPLY,
     POLL,
     PORT_CLOSED,
-    SUPERSEDED,
     TIMEOUT,
     Transaction,
     TransactionResult,
     reply_prefix_of,
-    supersedes,
 )
 from drivers.modbus.unit_health import OFFLINE_AFTER
 from drivers.modbus.wire_time import WireTime
-from protocols.errors import EncodeError
 from protocols.modbus.expected_reply import OTHER_MASTER
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from protocols.modbus.pdu import ReplyResult
 
     Values = tuple[int, ...]
@@ -106,70 +101,8 @@ class Bus(RequestSender):
         wire_time = WireTime(
             baud, bits_per_char, serial=framing != "tcp", ascii_mode=framing == "ascii"
         )
-        RequestSender.__init__(self, port, wire_time, timeout_us, flush_us, stale_us)
-        self.queue_limit = queue_limit
+        RequestSender.__init__(self, port, wire_time, timeout_us, queue_limit, flush_us, stale_us)
         self._timeouts_in_row = 0
-        self.results: list[TransactionResult] = []
-
-    def submit(
-        self, unit: int, pdu: bytes, tag: "Any", priority: int = POLL, retries: int = 1
-    ) -> bool:
-        """Queue a request; return False if the bus rejects it.
-
-        The bus rejects a request if the port is closed or the queue is full, and a poll if its
-        unit is offline. `pdu` is a request of `protocols.modbus.pdu`. The result carries `tag`,
-        which the bus does not interpret. Writes with the same tag are one sequence and do not
-        supersede each other. `priority` is POLL, WRITE or STOP. `retries` are the attempts after
-        the first one; the bus does not repeat a request after an exception. Raises `EncodeError`
-        for a unit that the framing cannot address.
-        """
-        first_unit, last_unit = self._units
-        if not first_unit <= unit <= last_unit:
-            raise EncodeError("unit %r is not %d to %d" % (unit, first_unit, last_unit))
-        health = self._health.get(unit) or self.unit_health(unit)
-        if health.offline:
-            if not priority:
-                health.store_probe(pdu, tag)
-                self.skipped_polls += 1
-                return False
-            retries = 0
-        queue = self._urgent if priority else self._polls
-        if self.state == CLOSED or len(queue) >= self.queue_limit:
-            self.rejected += 1
-            return False
-        transaction = Transaction(unit, pdu, tag, priority, retries, health)
-        if priority:
-            self._add_urgent(transaction)
-        else:
-            queue.append(transaction)
-        if self.state < WAIT_REPLY:
-            line_free_at = self._line_timer.t35_at if priority else self._line_timer.drained_at
-            if line_free_at < self.wake_at:
-                self.wake_at = line_free_at
-        return True
-
-    def _add_urgent(self, transaction: Transaction) -> None:
-        for superseded in self._request_queue.add_urgent(transaction):
-            self._supersede(superseded)
-        if self._transaction is not None and supersedes(transaction, self._transaction):
-            self._transaction.retries = 0
-
-    def _supersede(self, transaction: Transaction) -> None:
-        self.superseded += 1
-        self.results.append(
-            TransactionResult(transaction.tag, transaction.unit, SUPERSEDED, 0, (), self._sent_at)
-        )
-
-    def raise_queue_limit(self, limit: int) -> None:
-        """Accept at least `limit` polls, and as many urgent requests, in the queue."""
-        self.queue_limit = max(self.queue_limit, limit)
-
-    def take_results(self) -> "list[TransactionResult]":
-        """Remove and return the results since the last call, in order."""
-        results = self.results
-        if results:
-            self.results = []
-        return results
 
     def event(self, kind: str, now: int) -> None:
         """Handle the port events "opened", "closed" and "failed"; ignore others."""
@@ -199,30 +132,62 @@ class Bus(RequestSender):
         client = self.client
         result = client.feed(data)
         transaction = self._transaction
-        if client.late_frames:
-            self._check_late_frames(now, now)
         self._timeouts_in_row = 0
+        if self.serial:
+            self._receive_on_line(transaction, result, len(data), now)
+        elif transaction is None:
+            self._on_unexpected(now)
+        elif result is None:
+            self._note_part(transaction, len(data), now)
+        elif (
+            result[0] == GOOD
+            and not (transaction.health.offline or transaction.is_probe)
+            and transaction.tag is not None
+        ):
+            self._finish_usual(transaction, result[2], now)
+        else:
+            self._on_reply(transaction, result, now)
+        if client.stream_error:
+            self._close(now, "stream broken: " + client.stream_error)
+        elif result is not None and self._transaction is None:
+            if not (self._polls or self._urgent or self._recovery_probe.offline):
+                self.wake_at = NEVER
+            elif self.serial:
+                self._send_on_line(now)
+            else:
+                self._send_on_stream(now)
+
+    def _receive_on_line(
+        self, transaction: "Transaction | None", result: "ReplyResult | None", size: int, now: int
+    ) -> None:
+        """Handle `size` bytes on a serial line; `result` is that of the reply in them."""
+        if self.client.late_frames:
+            self._check_late_frames(now, now)
         if self.state == DEFERRED:
             self.handle(DECIDED)
         if transaction is None:
             self._on_unexpected(now)
-        else:
-            if self.serial:
-                self._line_timer.bytes_received(now)
-            if result is None:
-                self._note_part(transaction, len(data), now)
-            else:
-                self._bytes_since = now if client.trailing_bytes else 0
-                if self._parts.chars:
-                    self._parts.add(len(data), now)
-                self._on_reply(transaction, result, now)
-        if client.stream_error:
-            self._close(now, "stream broken: " + client.stream_error)
-        elif result is not None and self._transaction is None:
-            if self._polls or self._urgent or self._recovery_probe.offline:
-                self._send(now)
-            else:
-                self.wake_at = NEVER
+            return
+        self._line_timer.bytes_received(now)
+        if result is None:
+            self._note_part(transaction, size, now)
+            return
+        self._bytes_since = now if self.client.trailing_bytes else 0
+        if self._parts.chars:
+            self._parts.add(size, now)
+        self._on_reply(transaction, result, now)
+
+    def _finish_usual(self, transaction: Transaction, values: "Values", now: int) -> None:
+        """The same as `_on_reply` and `_finish` for a good reply of a stream, in one call."""
+        self.state = AFTER_REPLY[self.state]
+        self._transaction = None
+        duration_us = now - self._sent_at
+        transaction.health.reply_received(duration_us, transaction.is_first_attempt)
+        self.busy_us += duration_us + self._line_timer.gap_us
+        self.transactions += 1
+        self.results.append(
+            TransactionResult(transaction.tag, transaction.unit, GOOD, 0, values, now)
+        )
 
     def _on_reply(self, transaction: Transaction, result: "ReplyResult", now: int) -> None:
         """Handle a complete reply, valid or not."""
@@ -299,7 +264,10 @@ class Bus(RequestSender):
                     return
             if self._transaction is not None:
                 self._time_out(transaction, now)
-        self._send(now)
+        if self.serial:
+            self._send_on_line(now)
+        else:
+            self._send_on_stream(now)
 
     def _finish(
         self, transaction: Transaction, status: str, code: int, values: "Values", now: int
@@ -347,12 +315,6 @@ class Bus(RequestSender):
         transaction.busy_count += 1
         transaction.is_first_attempt = True
         self._requeue(transaction, False)
-
-    def _requeue(self, transaction: Transaction, at_front: bool) -> None:
-        """Queue the transaction again, unless a newer write superseded it meanwhile."""
-        self._transaction = None
-        if not self._request_queue.requeue(transaction, at_front):
-            self._supersede(transaction)
 
     def _time_out(self, transaction: Transaction, now: int) -> None:
         """End the wait for a reply: flush the line and guard against a late reply."""

@@ -2,6 +2,7 @@
 """The sending half of a bus: chooses the next request and puts it on the wire.
 
 Does not queue requests and does not evaluate replies; see `bus`, which extends this class.
+`bus_parts` has the queue and the other parts.
 
 The line must be idle first (`line_timer`). If another master has just sent a request on the line,
 the bus leaves it the time of the reply. After that its reply counts as a late one. Urgent requests
@@ -9,15 +10,10 @@ go out first, then polls, then probes of offline units. A poll waits while a lat
 could match it.
 """
 
+from drivers.modbus.bus_parts import UART_FIFO_CHARS, BusParts
 from drivers.modbus.bus_state import AFTER_SENT, CLOSED, DEFER, WAIT_REPLY, next_state
-from drivers.modbus.counters import BusCounters
-from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER, DuplicateFilter, ReplyParts
-from drivers.modbus.line_timer import LineTimer
-from drivers.modbus.recovery_probe import RecoveryProbe
-from drivers.modbus.request_queue import RequestQueue
-from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER
 from drivers.modbus.transaction import POLL, Transaction
-from drivers.modbus.unit_health import UnitHealth
 from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -25,110 +21,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from drivers.modbus.wire_time import WireTime
-    from protocols.modbus import rtu, tcp
-    from protocols.modbus.ascii_mode import AsciiClient
+    from drivers.modbus.bus_parts import Action
     from protocols.modbus.pdu import ReplyResult
-
-    Action = tuple[int, str, bytes]
 
 _OTHER_MASTER_US = 100 * MILLISECOND  # for the reply to another master
 _OTHER_SEEN_US = 30 * SECOND  # so long another master can be the reason of an "unsure" reply
-_MIN_SERIAL_US = 40 * MILLISECOND  # USB adapters hold bytes back for up to 16 ms
-_MIN_STREAM_US = 250 * MILLISECOND  # TCP repeats a lost segment after 200 ms
-_LINE_UNITS, _STREAM_UNITS = (1, 247), (0, 255)
 INCREMENTAL_AFTER = TIMING_VALID_AFTER
-UART_FIFO_CHARS = 16  # a UART can hold back so many characters
 _CUT_US = 500 * MILLISECOND  # so long after its first bytes the rest of a frame can come
 
 
-def _make_client(wire_time: "WireTime") -> "rtu.RtuClient | AsciiClient | tcp.TcpClient":
-    """Import only the framing of this bus: a board has one."""
-    if wire_time.ascii_mode:
-        from protocols.modbus.ascii_mode import AsciiClient  # noqa: PLC0415
+class RequestSender(BusParts):
+    """The sending half of a bus; times are in microseconds.
 
-        return AsciiClient()
-    if wire_time.serial:
-        from protocols.modbus import rtu  # noqa: PLC0415
-
-        return rtu.RtuClient()
-    from protocols.modbus import tcp  # noqa: PLC0415
-
-    return tcp.TcpClient()
-
-
-class RequestSender(BusCounters):
-    """The queue and the wire of one port; times are in microseconds.
-
-    `state` is one of `drivers.modbus.bus_state`. `wake_at`: see `deadline`. `requests`: see
-    `outbox`.
+    `wake_at`: see `deadline`. `requests`: see `outbox`.
     """
-
-    def __init__(
-        self, port: int, wire_time: "WireTime", timeout_us: int, flush_us: int, stale_us: int
-    ) -> None:
-        self.serial = wire_time.serial
-        self._is_network = not self.serial
-        super().__init__(_make_client(wire_time))
-        self.port = port
-        self.wire_time = wire_time
-        self.state = CLOSED
-        self.next_cycle_at = NEVER
-        self._units = _LINE_UNITS if self.serial else _STREAM_UNITS
-        self._max_timeout_us = timeout_us
-        line_flush_us = max(flush_us, wire_time.gap_us) if self.serial else 0
-        self._line_timer = LineTimer(wire_time.gap_us, line_flush_us)
-        self._health: dict[int, UnitHealth] = {}
-        self._recovery_probe = RecoveryProbe(wire_time, line_flush_us)
-        self._stale_replies = StaleReplyGuard(stale_us)
-        self.client.watch_owed(self._stale_replies.is_owed)
-        self._duplicate_filter = DuplicateFilter(wire_time, line_flush_us)
-        self._request_queue = RequestQueue()
-        self._polls = self._request_queue.polls
-        self._urgent = self._request_queue.urgent
-        self._transaction: Transaction | None = None
-        self._sent_at = 0
-        self._request_chars = 0
-        self._earliest_end = 0
-        self._timeout_listener: Callable[[], None] | None = None
-        self._own_turn_until = 0
-        self.other_until = 0  # end of the time in which another master counts as present
-        self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
-        self._timeout_at = 0
-        self._parts = ReplyParts()
-        self._deferred_at = 0
-        self._fifo_us = wire_time.chars_us(UART_FIFO_CHARS)
-        self._incremental_count = 0
-        self.wake_at = NEVER
-        self.requests: list[Action] = []
-
-    @property
-    def open(self) -> bool:
-        """Whether the port is open."""
-        return self.state != CLOSED
-
-    @property
-    def pending_count(self) -> int:
-        """Number of transactions that are queued or on the wire."""
-        return len(self._polls) + len(self._urgent) + (self._transaction is not None)
-
-    @property
-    def offline_units(self) -> int:
-        """Number of offline units."""
-        return len(self._recovery_probe.offline)
-
-    def unit_health(self, unit: int) -> UnitHealth:
-        """Return the health of `unit`."""
-        if unit not in self._health:
-            min_us = _MIN_STREAM_US if self._is_network else _MIN_SERIAL_US
-            self._health[unit] = UnitHealth(min_us, self._max_timeout_us)
-        return self._health[unit]
-
-    def limit_timeout(self, unit: int, timeout_us: int) -> None:
-        """Wait at most `timeout_us` for the replies of `unit`, and forget that it is offline."""
-        if unit in self._recovery_probe.offline:
-            self._recovery_probe.unit_answered(unit)
-        self._health[unit] = UnitHealth(min(_MIN_SERIAL_US, timeout_us), timeout_us)
 
     def set_timeout_listener(self, listener: "Callable[[], None]") -> None:
         """Call `listener` after each timeout, before the next request; see `submit_first`."""
@@ -158,26 +64,6 @@ class RequestSender(BusCounters):
         """Change the state by an event of `drivers.modbus.bus_state`."""
         self.state = next_state(self.state, event)
 
-    def set_gateway(self, max_unit: int, is_network: bool) -> None:
-        """Set the highest unit address (247 or 255), and whether a network leads to the line.
-
-        Replies through a network can take as long as on TCP, and a silent connection is closed.
-        """
-        self._units = (self._units[0], max_unit)
-        self._is_network = is_network
-
-    def reset_health(self) -> None:
-        """Forget the response times and offline units; the guards against late replies stay.
-
-        For a program that asks an operator between its requests. Only without a pending request.
-        """
-        self._health = {}
-        self._recovery_probe.offline.clear()
-
-    def reset_timing(self) -> None:
-        """Measure again whether the line delivers in wire time; until then nothing is premature."""
-        self._duplicate_filter.line_opened()
-
     def expect_cycle(self, at: int) -> None:
         """Take the time of the next polls, so that no probe delays them."""
         self.next_cycle_at = at
@@ -199,37 +85,53 @@ class RequestSender(BusCounters):
         is_idle = self.state < WAIT_REPLY and now >= self._line_timer.t35_at
         return is_idle and not self._urgent
 
-    def _send(self, now: int) -> None:
+    def _send_on_line(self, now: int) -> None:
         """Send the next request if the line is free, else set the deadline."""
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
-        if self.serial:
-            if self._urgent:
-                if now < self._line_timer.t35_at:
-                    self.wake_at = self._line_timer.t35_at
-                    return
-            elif now < self._line_timer.drained_at:
-                has_pending = self._polls or self._recovery_probe.offline
-                self.wake_at = self._line_timer.drained_at if has_pending else NEVER
+        if self._urgent:
+            if now < self._line_timer.t35_at:
+                self.wake_at = self._line_timer.t35_at
                 return
-            elif (
-                (self.client.buffer or self.client.others or self.client.lost_units)
-                and self._polls
-                and self._yield_to_master(now)
-            ):
-                return
-        else:  # a stream is always free
-            queue = self._urgent or self._polls
-            if queue and not queue[0].not_before:  # the usual case, without a call
-                self._start_on_stream(queue.pop(0), now)
-                return
+        elif now < self._line_timer.drained_at:
+            has_pending = self._polls or self._recovery_probe.offline
+            self.wake_at = self._line_timer.drained_at if has_pending else NEVER
+            return
+        elif (
+            (self.client.buffer or self.client.others or self.client.lost_units)
+            and self._polls
+            and self._yield_to_master(now)
+        ):
+            return
         transaction = self._next_transaction(now)
         if transaction is not None:
-            if self.serial:
-                self._start_on_line(transaction, now)
-            else:
-                self._start_on_stream(transaction, now)
+            self._start_on_line(transaction, now)
+
+    def _send_on_stream(self, now: int) -> None:
+        """Send the next request on TCP: a stream is always free and needs no guard.
+
+        Few calls, because they are a large part of the time of a transaction.
+        """
+        if self.state == CLOSED:
+            self.wake_at = NEVER
+            return
+        queue = self._urgent or self._polls
+        if queue and not queue[0].not_before:  # the usual case
+            transaction = queue.pop(0)
+        else:
+            delayed = self._next_transaction(now)
+            if delayed is None:
+                return
+            transaction = delayed
+        frame = self.client.start(transaction.unit, transaction.pdu)
+        self.requests.append((self.port, "write", frame))
+        self._transaction = transaction
+        self.state = AFTER_SENT[self.state]
+        self._sent_at = now
+        health = transaction.health
+        timeout_us = health.start_probe() if transaction.is_probe else health.timeout_us
+        self.wake_at = self._timeout_at = now + timeout_us
 
     def _yield_to_master(self, now: int) -> bool:
         """If another master has sent a request, wait for the reply to it.
@@ -274,17 +176,6 @@ class RequestSender(BusCounters):
         """Open a request whose reply is not clear, if the unit owes older ones too."""
         if transaction.unit in self._stale_replies.units:
             self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
-
-    def _start_on_stream(self, transaction: "Transaction", now: int) -> None:
-        """Send a request on TCP: without a guard and without the time of its characters."""
-        frame = self.client.start(transaction.unit, transaction.pdu)
-        self.requests.append((self.port, "write", frame))
-        self._transaction = transaction
-        self.state = AFTER_SENT[self.state]
-        self._sent_at = now
-        health = transaction.health
-        timeout_us = health.start_probe() if transaction.is_probe else health.timeout_us
-        self.wake_at = self._timeout_at = now + timeout_us
 
     def _start_on_line(self, transaction: "Transaction", now: int) -> None:
         """Send a request on a serial line."""

@@ -26,6 +26,7 @@ from drivers.tools.lib.arguments import (
     add_json,
     describe_port,
     format_table,
+    plain,
     print_error,
     print_json,
     print_line,
@@ -152,6 +153,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_arguments(arguments: argparse.Namespace, output: Path) -> None:
     if len(arguments.ports) > _MAX_BUSES:
         raise UsageError("%d ports; the agent takes %d buses" % (len(arguments.ports), _MAX_BUSES))
+    if not arguments.units[0]:
+        raise UsageError("--units: unit 0: the agent needs 1 to 255")
     for text in arguments.ports:
         port_address(text)
     for key in _SETPOINTS:
@@ -166,7 +169,7 @@ def _check_setpoint(key: str, raw_value: "str | float") -> float:
     """Return a set-point if it is within the limits of the agent. Raises `UsageError`."""
     setpoint = _SETPOINTS[key]
     try:
-        value = float(raw_value)
+        value = float(plain(raw_value) if isinstance(raw_value, str) else raw_value)
     except ValueError:
         raise UsageError("%s: %r is not a number" % (setpoint.text, raw_value))
     if not setpoint.low <= value <= setpoint.high:

@@ -44,6 +44,7 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit, identify
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.lib.scan_records import FoundUnit, ScanAttempt, find_hints, format_units
+from drivers.tools.modbus_read import check_unit
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND
@@ -226,7 +227,7 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
         type=parse_units,
         default=list(range(1, 248)),
         metavar="A-B,C",
-        help="units to scan (1-247)",
+        help="units to scan (1-247); 0-255 on TCP",
     )
     parser.add_argument(
         "--baud", type=_parse_choices(BAUDS, int), metavar="B,…", help="baud rates to try, in order"
@@ -300,10 +301,12 @@ def scan_port(
     identify_models: bool,
     attempts: "list[ScanAttempt] | None" = None,
 ) -> "list[ScanAttempt]":
-    """Scan with each setting until one finds devices. Raises `PortError`.
+    """Scan with each setting until one finds devices. Raises `PortError` and `UsageError`.
 
     `attempts`: a list to fill, which a caller has also after Ctrl-C.
     """
+    check_unit(arguments.units[0], address)
+    check_unit(arguments.units[-1], address)
     attempts = [] if attempts is None else attempts
     progress = Progress()
     models = known_models() if identify_models else []

@@ -35,6 +35,7 @@ from drivers.tools.lib.arguments import (
     confirm,
     describe_device,
     describe_result,
+    plain,
     print_error,
     print_json,
     print_line,
@@ -232,7 +233,7 @@ def _find_point(profile: DeviceProfile, name: str) -> int:
 
 def _parse_number(text: str, point: "Point") -> float:
     try:
-        return float(text)
+        return float(plain(text))
     except ValueError:
         raise UsageError("value %r of %s is not a number" % (text, point.name))
 

@@ -37,6 +37,8 @@ from hil.plant.plant import Plant
 from hil.shells.realtime import RealTimeShell
 
 EXAMPLE = "coldloop modbus serve belimo_valve tcp:127.0.0.1:1502 --unit 20"
+CLIENTS = 32
+"""Simultaneous connections. For one more, the connection that is silent longest is closed."""
 _IDLE_US = 100_000
 _BIT_FUNCTIONS = (1, 2)
 _LINE_GAP_US = 50_000
@@ -98,7 +100,8 @@ def _serve_tcp(server: ProfileServer, address: Address, seconds: "int | None") -
     """Listen on the host and port of the address."""
     shell = RealTimeShell(World(0, 0))
     try:
-        listener = TcpListener(shell, ModbusTcpHost([server]), port=address.port, host=address.host)
+        host_of_server = ModbusTcpHost([server], CLIENTS, gives_way=True)
+        listener = TcpListener(shell, host_of_server, port=address.port, host=address.host)
     except OSError as error:
         shell.close()
         raise UsageError(f"{address.location()}: {error.strerror}; choose another port") from error

@@ -53,7 +53,8 @@ class TcpClient:
     `stream_error` is empty, or the reason why the stream is unreadable: "protocol id" or "length".
     """
 
-    others = lost_units = ()  # a stream has no other master
+    others = ()  # a stream has no other master
+    lost_units = ()
     cut = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
     exception_length = 9

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SHA-512 (FIPS 180-4), in slices: each `step` hashes a few blocks.
+"""SHA-512 (FIPS 180-4), in slices: each `step` hashes a block, or some of its rounds.
 
 MicroPython has no SHA-512. Not for secrets (it is not constant-time). It is slow: on CPython,
 `hashlib` is a thousand times faster. The caller bounds the length of the message.
@@ -12,6 +12,7 @@ literals, because a board needs too long to compute them. The tests compute them
 BLOCK = 128
 _ROUNDS = 80
 _MASK = (1 << 64) - 1
+_WORDS = range(0, BLOCK, 8)
 
 
 _ROUND_CONSTANTS = (
@@ -78,45 +79,55 @@ class Sha512:
         self._padded = message + b"\x80" + bytes(zeros) + length
         self._position = 0
         self._state = list(_INITIAL_STATE)
+        self._words: list[int] = []
+        self._working = self._state
+        self.round = 0
+        """Rounds that are done in the block in progress; 0 between two blocks."""
 
-    def step(self, blocks: int = 1) -> bool:
-        """Hash at most `blocks` blocks of 128 bytes; return True if the hash is complete."""
-        for _ in range(blocks):
-            if self._position >= len(self._padded):
-                break
-            self._compress(self._padded[self._position : self._position + BLOCK])
-            self._position += BLOCK
+    def step(self, rounds: int = _ROUNDS) -> bool:
+        """Hash the next block of 128 bytes, or do that many of its 80 rounds, a divisor of 80.
+
+        Return True if the hash is complete.
+        """
+        if self._position < len(self._padded):
+            if self.round == 0:
+                block = self._padded[self._position : self._position + BLOCK]
+                self._words = [int.from_bytes(block[at : at + 8], "big") for at in _WORDS]
+                self._working = self._state
+            self._compress(rounds)
+            self.round += rounds
+            if self.round >= _ROUNDS:
+                self._state = [(x + y) & _MASK for x, y in zip(self._state, self._working)]
+                self._position += BLOCK
+                self.round = 0
         return self._position >= len(self._padded)
 
     def digest(self) -> bytes:
         """Return the 64 bytes of the hash, after `step` returned True."""
         return b"".join([word.to_bytes(8, "big") for word in self._state])
 
-    def _compress(self, block: bytes) -> None:
-        # Names as in FIPS 180-4, 6.4.
+    def _compress(self, rounds: int) -> None:
+        # Names as in FIPS 180-4, 6.4. The last 16 words of the schedule are kept.
         # A rotation by n is a shift of the doubled word: (x << 64 | x) >> n.
-        mask = _MASK
-        words = [0] * _ROUNDS  # allocated in one piece: a growing list needs twice the memory
-        for i in range(16):
-            words[i] = int.from_bytes(block[8 * i : 8 * i + 8], "big")
-        for i in range(16, _ROUNDS):
-            x, y = words[i - 15], words[i - 2]
-            x_doubled, y_doubled = x << 64 | x, y << 64 | y
-            sigma0 = (x_doubled >> 1 ^ x_doubled >> 8 ^ x >> 7) & mask
-            sigma1 = (y_doubled >> 19 ^ y_doubled >> 61 ^ y >> 6) & mask
-            words[i] = (words[i - 16] + sigma0 + words[i - 7] + sigma1) & mask
-        a, b, c, d, e, f, g, h = self._state
-        for i in range(_ROUNDS):
+        mask, words = _MASK, self._words
+        a, b, c, d, e, f, g, h = self._working
+        for i in range(self.round, self.round + rounds):
+            word = words[i & 15]
+            if i > 15:
+                x, y = words[i + 1 & 15], words[i + 14 & 15]
+                x_doubled, y_doubled = x << 64 | x, y << 64 | y
+                sigma0 = (x_doubled >> 1 ^ x_doubled >> 8 ^ x >> 7) & mask
+                sigma1 = (y_doubled >> 19 ^ y_doubled >> 61 ^ y >> 6) & mask
+                word = words[i & 15] = (word + sigma0 + words[i + 9 & 15] + sigma1) & mask
             e_doubled = e << 64 | e
             big_sigma1 = (e_doubled >> 14 ^ e_doubled >> 18 ^ e_doubled >> 41) & mask
             k = int.from_bytes(_ROUND_CONSTANTS[8 * i : 8 * i + 8], "big")
-            t1 = h + big_sigma1 + (g ^ (e & (f ^ g))) + k + words[i]
+            t1 = h + big_sigma1 + (g ^ (e & (f ^ g))) + k + word
             a_doubled = a << 64 | a
             big_sigma0 = (a_doubled >> 28 ^ a_doubled >> 34 ^ a_doubled >> 39) & mask
             h, g, f, e = g, f, e, (d + t1) & mask
             d, c, b, a = c, b, a, (t1 + big_sigma0 + ((a & b) ^ (c & (a ^ b)))) & mask
-        result = (a, b, c, d, e, f, g, h)
-        self._state = [(x + y) & mask for x, y in zip(self._state, result)]
+        self._working = [a, b, c, d, e, f, g, h]
 
 
 def sha512(message: bytes) -> bytes:

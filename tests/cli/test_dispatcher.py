@@ -153,6 +153,20 @@ def test_without_any_output_the_exit_code_is_the_result(write: str, code: int) -
     assert (ended.returncode, ended.stderr) == (code, b"")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_leads_nowhere(closed: str) -> None:
+    """A command reads and writes all three, and no file of it gets their descriptors."""
+    body = (
+        "import os; a = sys.stdin.read(); print('x'); sys.stderr.write(''); sys.stdin.isatty(); "
+        "f = os.open('/', 0); return 0 if f > 2 and a == '' else 1"
+    )
+    words = shlex.join([sys.executable, "-c", probe(body)])
+    ended = subprocess.run(
+        f"{words} </dev/null {closed}", check=False, shell=True, cwd=ROOT, capture_output=True
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("is_flushed", [False, True])
 def test_an_output_that_takes_nothing_is_one_line(is_flushed: bool) -> None:
     """Also if the command itself flushes each line."""

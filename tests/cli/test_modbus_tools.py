@@ -84,6 +84,43 @@ def test_scan_of_host_ignores_gateway_exceptions(
     assert found["tried"][0]["gateway_refusals"] == 1
 
 
+def test_scan_of_units_that_only_some_ports_have(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TCP has the units 0 to 255; a serial line needs `units=255` for those above 247."""
+    words = ("--functions", "3", "--timeout-ms", "20", "--no-identify", "--one-pass", "--json")
+    assert run_command("scan", ports["modbus_tcp"], "--units", "0,248,255", *words) == 0
+    assert {device["unit"] for device in only_json(capsys)["devices"]} == {0, 255}
+    for units in ("0-1", "247-248"):
+        assert run_command("scan", ports["bus8"], "--units", units, *words) == 2
+        assert "is not 1 to 247 (serial line; units=255 in the" in error_line(capsys)
+    assert run_command("scan", ports["bus8"] + "&units=255", "--units", "248", *words) == 1
+    assert only_json(capsys)["devices"] == []
+    assert run_command("scan", ports["bus8"], "--units", "250-256", *words) == 2
+    assert "is not within 0 to 255" in error_line(capsys)
+    words = ("--units", "0-1", "--yes", "-o", "unit.json")
+    assert run_command("commission", ports["modbus_tcp"], *words) == 2
+    assert "unit 0: the agent needs 1 to 255" in error_line(capsys)
+
+
+@pytest.mark.parametrize("value", ["1_0", "\u0663"])
+def test_digits_that_are_no_usual_number_are_not_written(
+    ports: dict[str, str], capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    """Python reads 1_0 as 10; a person who types it can mean 1.0."""
+    port = ports["bus8"]
+    for words in (
+        (VALVE, SETPOINT, value, "--profile", "belimo_valve"),
+        (VALVE, 0, value),
+        (VALVE, 0, value, "--type", "f32"),
+        (VALVE, value, 1),
+    ):
+        assert run_command("write", port, *words, "--yes") == 2
+        assert value in error_line(capsys)
+    assert run_command("scan", port, "--units", value) == 2
+    assert value in error_line(capsys)
+
+
 def test_an_interrupted_scan_names_what_it_has_found(
     ports: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,7 +376,7 @@ def test_help_has_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> N
         (("scan", "nosuch"), "begins with none of"),
         (("scan", "store:/tmp"), "Modbus needs"),
         (("scan", "/dev/nosuch"), "no such port"),
-        (("scan", "/dev/null", "--units", "0-5"), "not within 1 to 247"),
+        (("scan", "/dev/null", "--units", "0-5"), "unit 0 is not 1 to 247"),
         (("scan", "/dev/null", "--baud", "9601"), "'9601' is not one of"),
         (("scan", "tcp:127.0.0.1:1", "--baud", "9600"), "need a serial line"),
         (("read", "tcp:127.0.0.1:1", "1", "0"), "refused: nothing listens there"),

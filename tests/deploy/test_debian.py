@@ -161,8 +161,11 @@ def test_no_bytecode_and_a_changelog_of_debian(unpacked: Path) -> None:
     assert f"Maintainer: {tree.MAINTAINER}\n" in parsed
 
 
+@pytest.mark.soak
 def test_lintian_finds_no_error(package: Path, tmp_path: Path) -> None:
-    """Without the two tags about the compression, which the package of a release has."""
+    """Long: 13 s. The other tests read the members, modes and fields of the package themselves.
+
+    Without the two tags about the compression, which the package of a release has."""
     lintian = require_program("lintian")
     path = tmp_path / f"coldloop_0.2.0_{package_facts().architecture}.deb"
     shutil.copyfile(package, path)

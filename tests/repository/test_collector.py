@@ -14,7 +14,7 @@ from tests.__main__ import count_processes, find_parts
 from tests.conftest import parse_output
 from tests.support.programs import require_program
 from tests.support.repository import REALTIME, REALTIME_PARTS, ROOT, WAITING, repo_files
-from tests.support.targets import UNIX, float_bits, run_tests, targets
+from tests.support.targets import UNIX, read_tests, run_tests, targets
 
 RUNNER_OUTPUT = """\
 stray
@@ -55,7 +55,7 @@ def test_a_module_for_64_bits_runs_on_targets_with_64_bits(tmp_path: Path) -> No
     assert targets(path, "test_a") == {"unix": False, "unix-f32": True, "mps2": True}
     other = tmp_path / "test_y.py"
     other.write_text("FLOATS = 64  # the reason\n")
-    assert float_bits(other) == 64
+    assert read_tests(other).float_bits == 64
     assert targets(other, "test_a") == {"unix": False}
 
 

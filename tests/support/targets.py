@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -58,30 +59,38 @@ _BOOT_S = 60
 _RECOVERY, _PROMPT = "recovery mode", "prompt follows"
 
 
+class PortableTests(NamedTuple):
+    """What a test module says without an import.
+
+    `lines`: the line of each test. `long`: the tests that are long on MicroPython, `LONG` in it.
+    `float_bits`: the bits of a float that it needs, 32, or `FLOATS` in it.
+    """
+
+    lines: dict[str, int]
+    long: tuple[str, ...]
+    float_bits: int
+
+
 @functools.cache
-def float_bits(path: Path) -> int:
-    """Return the bits of a float that a test module needs: 32, or `FLOATS` in it."""
+def read_tests(path: Path) -> PortableTests:
+    """Parse a test module."""
+    lines, long, float_bits = {}, (), 32
     for node in ast.parse(path.read_bytes()).body:
         match node:
+            case ast.FunctionDef(name=name) if name.startswith("test_"):
+                lines[name] = node.lineno
             case ast.Assign([ast.Name("FLOATS")], ast.Constant(int(bits))):
-                return bits
-    return 32
-
-
-@functools.cache
-def long_tests(path: Path) -> tuple[str, ...]:
-    """Return the tests of a module that are long on MicroPython: `LONG` in it, or none."""
-    for node in ast.parse(path.read_bytes()).body:
-        match node:
+                float_bits = bits
             case ast.Assign([ast.Name("LONG")], ast.Tuple() as names):
-                return tuple(ast.literal_eval(names))
-    return ()
+                long = tuple(ast.literal_eval(names))
+    return PortableTests(lines, long, float_bits)
 
 
 def targets(path: Path, test: str) -> dict[str, bool]:
     """Return the targets of a test of a file, and whether a target is only for `make soak`."""
-    result = {UNIX: test in long_tests(path)}
-    if float_bits(path) == 32:
+    module = read_tests(path)
+    result = {UNIX: test in module.long}
+    if module.float_bits == 32:
         result[UNIX_F32] = True
         result[MPS2] = path not in _SMALL_PATHS or result[UNIX]
     return result

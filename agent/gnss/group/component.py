@@ -182,8 +182,9 @@ class ReceiverGroup(Component):
             if selected is None or overlap(interval, selected):
                 utc = now + (interval.low + interval.high) // 2
                 half = (interval.high - interval.low + 1) // 2
-                # receivers learn the leap seconds from the same signals
-                has_leap_s = not member.clock.leap.uncertain
+                # Receivers learn the leap seconds from the same signals, which can be false.
+                leap = member.clock.leap
+                has_leap_s = not leap.uncertain and not leap.is_doubtful()
                 self.agent.clock.cross_check(utc, half, now, has_leap_s)
                 return
 

@@ -165,11 +165,14 @@ class MessageVerification:
         base_hash = context.base_hash if self.message.needs_base and not group else b""
         return build_signing_input(envelope.kind, target, base_hash, envelope.body)
 
-    def step(self) -> bool:
-        """Do one slice of the verification. Return True when all signatures are valid."""
+    def step(self, is_small: bool = False) -> bool:
+        """Do one slice of the verification. Return True when all signatures are valid.
+
+        `is_small`: a part of it, for a board.
+        """
         for check in self._checks:
             if check.valid is None:
-                check.step()
+                check.step(is_small)
                 if check.valid is None:
                     return False
             if not check.valid:

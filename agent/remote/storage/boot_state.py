@@ -28,7 +28,7 @@ class BootState:
     updates. `running_slot` is None if nothing here can start an update.
 
     `check` compiles changed JSON, or raises `ConfigError`. `has_full_checker`: there is memory and
-    time for it beside a running agent.
+    time for it beside a running agent. `small_slices`: a slice of a server would delay a tick.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class BootState:
         self.writes = writes or []
         self.audit = audit.AuditLog()
         self.has_full_checker = True
+        self.small_slices = False
         self.releases: ReleaseRecord | None = None
         self.received_chunks = 0
         self.day = DayValues()
@@ -73,6 +74,10 @@ class BootState:
     def limit_to_board(self, running_slot: "RunningSlot | None") -> None:
         """Skip the full check; `running_slot`: None if nothing here can start an update."""
         self.has_full_checker, self.running_slot = False, running_slot
+
+    def use_small_slices(self) -> None:
+        """Check and make signatures in slices for a board, between two ticks."""
+        self.small_slices = True
 
     def parsed_config(self) -> "dict[str, Any]":
         """Return the configuration as parsed JSON."""

@@ -18,6 +18,7 @@ Each line keeps its number.
 
 import ast
 import functools
+import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -62,8 +63,17 @@ def sources_on_boards() -> list[Path]:
 
 @functools.lru_cache(maxsize=1024)  # more than the modules that MicroPython runs
 def all_nodes(source: bytes) -> tuple[ast.AST, ...]:
-    """Return all nodes of a module, the module first. Several passes look at the same sources."""
-    return tuple(ast.walk(ast.parse(source)))
+    """Return all nodes of a module, the module first. Several passes look at the same sources.
+
+    All nodes stay, so a collection of garbage in between would be in vain.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return tuple(ast.walk(ast.parse(source)))
+    finally:
+        if collects:
+            gc.enable()
 
 
 def without_type_blocks(source: bytes) -> bytes:

@@ -18,6 +18,7 @@ from deploy.relay.outputs.fleet_store import open_store
 from deploy.relay.terminal_text import printable
 
 Record = dict[str, Any]
+_HEADS = {"t_ms": "time"}
 _MAX_DURATION_CHARS = 11
 
 
@@ -83,7 +84,7 @@ def print_rows(rows: list[Record], columns: tuple[str, ...], as_json: bool) -> i
             print(json.dumps(row))
         return 0 if rows else 1
     texts = [[format_cell(name, row.get(name)) for name in columns] for row in rows]
-    heads = [name.removesuffix("_s").replace("_", " ") for name in columns]
+    heads = [_HEADS.get(name) or name.removesuffix("_s").replace("_", " ") for name in columns]
     widths = [
         max([len(head), *map(len, cells)]) for head, *cells in zip(heads, *texts, strict=True)
     ]

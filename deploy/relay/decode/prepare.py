@@ -5,16 +5,17 @@ Does not deliver. A record that cannot be decoded or dated goes to the quarantin
 tells UTC and uptime of a run, or a schema comes, the records that wait for it are released.
 """
 
+import time
 from dataclasses import dataclass, field
 
 from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
 from deploy.relay.decode.row_period import RowPeriods
-from deploy.relay.limits import UnitLimits, parse_note, parse_schema
+from deploy.relay.limits import CpuBudget, UnitLimits, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.date_table import DateTable, RowDates
-from deploy.relay.records.quarantine import QuarantineTable, now_ms
+from deploy.relay.records.quarantine import BUDGET, Quarantined, QuarantineTable, now_ms
 from protocols.errors import DecodeError
 from protocols.telemetry import block
 from protocols.telemetry import message as telemetry_message
@@ -27,6 +28,11 @@ _MAX_CACHED = 256
 _MAX_CLOCKS = 50_000
 _MAX_WAITS = 30
 """How many times longer rows wait whose own dates were rejected."""
+_DELIVERY_FACTOR = 3.0
+"""A unit pays for the delivery too. With the embedded store it needs about twice the decoding."""
+_USUAL_CPU_S = 0.002
+"""CPU time of a record that is not decoded yet, about; a unit with another one waits again."""
+_LEAST_WAIT_S, _MOST_WAIT_S = 1.0, 3600.0
 _CLOCK_STEP_MS = 1000
 """A clock of a run that differs by less from the known one is no news."""
 
@@ -66,6 +72,7 @@ class Preparer:
         database: RelayDatabase,
         quarantine: QuarantineTable,
         limits: UnitLimits,
+        budget: CpuBudget,
         undated_wait_s: float = 3600.0,
     ) -> None:
         self.counts = {
@@ -79,6 +86,7 @@ class Preparer:
         self._database = database
         self._quarantine = quarantine
         self._limits = limits
+        self._budget = budget
         self._undated_wait_ms = round(undated_wait_s * 1000)
         self._schemas: dict[bytes, Schema] = {}
         self._clocks: dict[tuple[str, bytes, int], RunClock] = {}
@@ -95,7 +103,7 @@ class Preparer:
                 if entry.kind == MESSAGE:
                     prepared.messages.append(entry)
                 else:
-                    prepared.items[entry.id] = self.read(entry, prepared)
+                    prepared.items[entry.id] = self._read_within_budget(entry, prepared)
             except HeldError as error:
                 held.append((entry, error))
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
@@ -120,6 +128,24 @@ class Preparer:
             raise
         self._dates.advance(decided_to)
         return prepared
+
+    def _read_within_budget(self, entry: Entry, prepared: Prepared) -> Item:
+        """Decode a record; the unit pays for it. Raises HeldError if it must wait for its turn.
+
+        Alarms and events do not wait.
+        """
+        is_decided = entry.id <= self._dates.decided_to  # an output can have it with these dates
+        if entry.kind in BLOCKS and not is_decided and self._budget.is_over(entry.unit):
+            wait_s = self._budget.defer(entry.unit, _USUAL_CPU_S)
+            wait_s = min(max(_LEAST_WAIT_S, wait_s), _MOST_WAIT_S)
+            due_ms = now_ms() + round(wait_s * 1000)
+            raise HeldError(BUDGET, "the unit is over its CPU time", str(int(entry.final)), due_ms)
+        start = time.thread_time()
+        try:
+            return self.read(entry, prepared)
+        finally:
+            cpu_s = time.thread_time() - start
+            self._budget.charge(entry.unit, _DELIVERY_FACTOR * cpu_s)
 
     def _hold(self, entry: Entry, error: HeldError) -> bool:
         """Move an entry to the quarantine. Beyond the quota it is dropped without a receipt."""
@@ -161,11 +187,15 @@ class Preparer:
         if self._quarantine.has_wait_beyond(horizon):
             with self._database.transaction():
                 self._quarantine.shorten_waits(horizon, now_ms() + self._undated_wait_ms)
+        horizon = now_ms() + round(1000 * _MOST_WAIT_S)
+        if self._quarantine.has_wait_beyond(horizon, BUDGET):
+            with self._database.transaction():
+                self._quarantine.shorten_waits(horizon, now_ms(), BUDGET)
         due = self._quarantine.due()
         if not due:
             return 0
         with self._database.transaction():
-            return sum([self._quarantine.release(held, final=True) for held in due])
+            return sum([self._quarantine.release(held, _is_final(held)) for held in due])
 
     # One record.
 
@@ -275,6 +305,11 @@ class Preparer:
             )
         detail = f"{dates.times.count(None)} rows without UTC"
         raise HeldError("undated", detail, key, wait_ms)
+
+
+def _is_final(held: Quarantined) -> bool:
+    """Return whether a record waits no more for a date: its wait is over, or was before."""
+    return held.reason != BUDGET or held.key == "1"
 
 
 def _is_news(clock: RunClock, known: RunClock | None) -> bool:

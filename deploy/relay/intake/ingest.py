@@ -9,19 +9,18 @@ whose quarantine is overfull.
 """
 
 import sqlite3
+import time
 from dataclasses import dataclass, field
 
 from deploy.relay.decode.prepare import MESSAGE, Preparer
 from deploy.relay.intake import satcom_envelope
-from deploy.relay.limits import MAX_NUMBER, RateLimiter, UnitLimits, parse_schema
+from deploy.relay.intake.ranges import Range, join_ranges
+from deploy.relay.limits import MAX_NUMBER, CpuBudget, RateLimiter, UnitLimits, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase, record_class, record_id
 from deploy.relay.records.quarantine import QuarantineTable
 from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message
-
-Range = tuple[int, int, int]
-"""Class, first id, last id."""
 
 
 @dataclass(slots=True)
@@ -51,6 +50,7 @@ class Ingest:
         quarantine: QuarantineTable,
         preparer: Preparer,
         limits: UnitLimits,
+        budget: CpuBudget,
     ) -> None:
         self.counts = {
             "messages": 0,
@@ -69,6 +69,7 @@ class Ingest:
         self._preparer = preparer
         self._limits = limits
         self._rate = RateLimiter(limits)
+        self._budget = budget
 
     def ingest_batch(
         self, messages: list[tuple[str, bytes]], check_limits: bool = True
@@ -89,15 +90,34 @@ class Ingest:
             raise
         return received
 
-    def _admit(self, unit: str, message: bytes) -> bool:
-        if self._rate.admit(unit, len(message)) and not self._quarantine.is_overfull(unit):
-            return True
+    def discards(self, unit: str) -> bool:
+        """Return whether a message of a unit is discarded before it takes a place in a queue."""
+        if not self._budget.is_exhausted(unit):
+            return False
+        self.count_throttled(unit)
+        return True
+
+    def count_throttled(self, unit: str) -> None:
+        """Count a message that is discarded."""
         self.counts["throttled"] += 1
         self.throttled_by_unit[unit] = self.throttled_by_unit.get(unit, 0) + 1
+
+    def _admit(self, unit: str, message: bytes) -> bool:
+        is_within = self._rate.admit(unit, len(message)) and not self._budget.is_exhausted(unit)
+        if is_within and not self._quarantine.is_overfull(unit):
+            return True
+        self.count_throttled(unit)
         return False
 
     def _ingest_guarded(self, unit: str, message: bytes, received: Received) -> None:
-        """Store one message; after an error, the message in the quarantine."""
+        """Store one message, after an error in the quarantine. The unit pays for it."""
+        start = time.thread_time()
+        try:
+            self._ingest_or_hold(unit, message, received)
+        finally:
+            self._budget.charge(unit, time.thread_time() - start)
+
+    def _ingest_or_hold(self, unit: str, message: bytes, received: Received) -> None:
         part = Received(satellite_units=received.satellite_units)
         try:
             if len(message) > self._limits.message_bytes:
@@ -162,10 +182,17 @@ class Ingest:
             if not joined:
                 return
             records = [(chunk.number, joined[0], joined[1:])]
+        if len(records) > self._limits.records:
+            raise DecodeError(f"a message of {len(records)} records")
+        numbers = 0
         for number, kind, payload in records:
             if not number % MAX_NUMBER >= 4 or number >= 2 * MAX_NUMBER:
                 raise DecodeError(f"record number {number}")
-            self._ingest_record(unit, generation, number % MAX_NUMBER, kind, payload, received)
+            numbers += self._ingest_record(
+                unit, generation, number % MAX_NUMBER, kind, payload, received
+            )
+            if numbers > self._limits.numbers:
+                raise DecodeError(f"a message of more than {self._limits.numbers} records")
 
     def _ingest_record(
         self,
@@ -175,48 +202,56 @@ class Ingest:
         kind: int,
         payload: bytes,
         received: Received,
-    ) -> None:
+    ) -> int:
+        """Store a record; return how many numbers it counts as."""
         if kind == telemetry_message.MERGED:
-            self._ingest_merged(unit, generation, number, payload, received)
-            return
-        if self._is_new(unit, generation, number, received):
+            return self._ingest_merged(unit, generation, number, payload, received)
+        if self._mark(unit, generation, number, 1, received):
             self._store(unit, generation, number, 1, kind, payload, received)
+        return 1
 
-    def _is_new(self, unit: str, generation: bytes, number: int, received: Received) -> bool:
-        if self._database.mark_received(unit, generation, number):
-            return True
-        self.counts["duplicates"] += 1
-        pending_id = self._database.pending_id(unit, generation, number)
-        if pending_id:
-            received.pending_ids.append(pending_id)
-        else:
-            span = (record_class(number), record_id(number), record_id(number))
-            received.duplicates.append((unit, generation, span))
-        return False
+    def _mark(
+        self, unit: str, generation: bytes, number: int, count: int, received: Received
+    ) -> list[int]:
+        """Mark `count` records; return the new numbers, add the others to `received`."""
+        new = self._database.mark_received(unit, generation, number, count)
+        if len(new) == count:
+            return new
+        self.counts["duplicates"] += count - len(new)
+        first = record_id(number)
+        known = set(range(first, first + count)).difference(map(record_id, new))
+        for entry, low, high in self._database.pending_spans(unit, generation, number, count):
+            if known.intersection(range(max(low, first), min(high, first + count - 1) + 1)):
+                received.pending_ids.append(entry)
+                known.difference_update(range(low, high + 1))
+        spans = [(record_class(number), ident, ident) for ident in known]
+        received.duplicates.extend((unit, generation, span) for span in join_ranges(spans))
+        return new
 
     def _ingest_merged(
         self, unit: str, generation: bytes, number: int, content: bytes, received: Received
-    ) -> None:
+    ) -> int:
         """Store a merged block: whole if all its blocks are new, otherwise only the new blocks."""
         try:
             count = merged_block.parse_header(content)[0]
         except DecodeError as error:
             self._hold(unit, generation, number, telemetry_message.MERGED, content, str(error))
-            return
-        numbers = [number + 4 * at for at in range(count)]
-        new = [n for n in numbers if self._is_new(unit, generation, n, received)]
-        if new == numbers:
+            return 1
+        new = self._mark(unit, generation, number, count, received)
+        if len(new) == count:
             self._store(
                 unit, generation, number, count, telemetry_message.MERGED, content, received
             )
         elif new:
             try:
+                numbers = range(number, number + 4 * count, 4)
                 blocks = dict(zip(numbers, merged_block.split_blocks(content), strict=True))
             except (DecodeError, ValueError) as error:
                 self._hold(unit, generation, number, telemetry_message.MERGED, content, str(error))
-                return
+                return count
             for n in new:
                 self._store(unit, generation, n, 1, telemetry_message.ROWS, blocks[n], received)
+        return count
 
     def _hold(
         self, unit: str, generation: bytes, number: int, kind: int, payload: bytes, detail: str

@@ -19,6 +19,7 @@ _FORMS = (datagram.SINGLE, datagram.FRAGMENT)
 _GENERATION = b"datagram"
 """Key of the fragments in the database. A log generation has three bytes, so it cannot be equal."""
 _ALARM_HEADER, _ROW_HEADER = 5, 6
+_MAX_ALARMS, _MAX_SHIFT = 1000, 63
 
 
 @dataclass(slots=True)
@@ -82,8 +83,11 @@ def _decode_notes(kind: int, content: bytes) -> list[dict[str, object]]:
 def _decode_alarms(content: bytes) -> list[dict[str, object]]:
     """Decode records: 1 byte length, 1 byte raised/cleared, 4 bytes UTC in s, `code: text`."""
     alarms: list[dict[str, object]] = []
-    while content:
-        record, content = content[1 : 1 + content[0]], content[1 + content[0] :]
+    at = 0
+    while at < len(content):
+        record, at = content[at + 1 : at + 1 + content[at]], at + 1 + content[at]
+        if len(alarms) >= _MAX_ALARMS:
+            raise DecodeError(f"more than {_MAX_ALARMS} alarms")
         if len(record) < _ALARM_HEADER:
             raise DecodeError("an alarm record is truncated")
         code, _, text = record[_ALARM_HEADER:].decode("utf-8", "replace").partition(": ")
@@ -104,6 +108,8 @@ def _decode_row(content: bytes) -> dict[str, object]:
     values: list[int | None] = []
     value = shift = 0
     for byte in content[_ROW_HEADER:]:
+        if shift > _MAX_SHIFT:
+            raise DecodeError("a value of more than 70 bits")
         value |= (byte & 127) << shift
         shift += 7
         if byte < 128:

@@ -19,11 +19,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deploy.relay.records.row_limits import RowLimits
 from deploy.relay.records.tables import is_empty, is_store, migrate
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
-_MAX_CHUNK_BYTES = 4 << 20
+MAX_COUNT = 4096
+"""Records that an entry can have; a merged block has at most as many rows."""
+MAX_CHUNK_BYTES = 4 << 20
 """Bytes of fragments without the rest of their record that are stored for each unit."""
 
 
@@ -92,6 +95,7 @@ class RelayDatabase:
             self._db.close()
             raise
         self._schemas: dict[tuple[str, bytes], bytes] = {}
+        self._row_limits = RowLimits(self)
 
     def close(self) -> None:
         """Close the file."""
@@ -109,7 +113,7 @@ class RelayDatabase:
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
-                self._schemas = {}
+                self._forget()
                 raise
 
     @contextmanager
@@ -122,9 +126,14 @@ class RelayDatabase:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK TO part")
                 self._db.execute("RELEASE part")
-            self._schemas = {}
+            self._forget()
             raise
         self._db.execute("RELEASE part")
+
+    def _forget(self) -> None:
+        """Forget what a transaction that was undone can have changed."""
+        self._schemas = {}
+        self._row_limits.forget()
 
     def query(self, statement: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement."""
@@ -159,47 +168,58 @@ class RelayDatabase:
 
     # Received records.
 
-    def mark_received(self, unit: str, generation: bytes, number: int) -> bool:
-        """Store that a record was received; return False for a duplicate. Needs a transaction."""
-        ident = record_id(number)
+    def mark_received(self, unit: str, generation: bytes, number: int, count: int = 1) -> list[int]:
+        """Store that `count` consecutive records were received; return the numbers that are new.
+
+        The effort is that of the ranges that overlap, not of `count`. Needs a transaction.
+        """
+        first = record_id(number)
+        last = first + count - 1
         key = (unit, generation, record_class(number))
-        below = self.query(
+        known = self.query(
             "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
-            " AND first<=?"
-            " ORDER BY first DESC LIMIT 1",
-            *key,
-            ident,
+            " AND first BETWEEN COALESCE((SELECT MAX(first) FROM received WHERE unit=?"
+            " AND generation=? AND class=? AND first<=?), ?) AND ? ORDER BY first",
+            *(*key, *key, first, first, last + 1),
         )
-        if below and below[0][1] >= ident:
-            return False
-        above = self.query(
-            "SELECT first, last FROM received WHERE unit=? AND generation=? AND class=?"
-            " AND first=?",
-            *key,
-            ident + 1,
-        )
-        first, last = ident, ident
-        if below and below[0][1] == ident - 1:
-            first = below[0][0]
-        if above:
-            last = above[0][1]
+        known = [span for span in known if span[1] >= first - 1]
+        new: list[int] = []
+        at = first
+        for low, high in known:
+            new.extend(range(at, min(low, last + 1)))
+            at = max(at, high + 1)
+        new.extend(range(at, last + 1))
+        if not new:
+            return []
+        for low, _ in known:
             self.execute(
                 "DELETE FROM received WHERE unit=? AND generation=? AND class=? AND first=?",
-                *key,
-                above[0][0],
+                *(*key, low),
             )
-        self.execute("INSERT OR REPLACE INTO received VALUES (?,?,?,?,?)", *key, first, last)
-        return True
+        joined = (min([first, *[low for low, _ in known]]), max([last, *[h for _, h in known]]))
+        self.execute("INSERT INTO received VALUES (?,?,?,?,?)", *key, *joined)
+        self._row_limits.added("received", unit, generation, 1 - len(known))
+        return [4 * ident + record_class(number) for ident in new]
 
-    def pending_id(self, unit: str, generation: bytes, number: int) -> int:
-        """Return the id of a received record that waits for a required output; 0: none does."""
+    def pending_spans(
+        self, unit: str, generation: bytes, number: int, count: int = 1
+    ) -> list[tuple[int, int, int]]:
+        """Return received records that wait for a required output: entry, first and last id.
+
+        They are those with one of `count` consecutive numbers.
+        """
+        last = number + 4 * (count - 1)
         rows = self.query(
-            "SELECT id FROM outbox WHERE unit=? AND generation=? AND number<=? AND number>?-4*count"
-            " AND (number&3)=(?&3) AND output='' AND id>COALESCE((SELECT p.id FROM position p"
-            " WHERE p.relay=outbox.relay AND p.output=''),0) LIMIT 1",
-            *(unit, generation, number, number, number),
+            "SELECT id, number, count FROM outbox WHERE unit=? AND generation=? AND number<=?"
+            " AND number>? AND number+4*count>? AND (number&3)=(?&3) AND output=''"
+            " AND id>COALESCE((SELECT p.id FROM position p"
+            " WHERE p.relay=outbox.relay AND p.output=''),0)",
+            *(unit, generation, last, number - 4 * MAX_COUNT, number, number),
         )
-        return int(rows[0][0]) if rows else 0
+        return [
+            (int(entry), record_id(first), record_id(first) + int(n) - 1)
+            for entry, first, n in rows
+        ]
 
     def pending_notes(self, unit: str) -> list[int]:
         """Return the ids of the notes of datagrams of a unit that wait for a required output."""
@@ -308,6 +328,7 @@ class RelayDatabase:
             "INSERT OR REPLACE INTO run_clock VALUES (?,?,?,?,?)",
             *(unit, generation, run, offset_ms, period_ms),
         )
+        self._row_limits.added("run_clock", unit, generation)
 
     # Fragments and datagrams.
 
@@ -316,22 +337,34 @@ class RelayDatabase:
     ) -> bytes | None:
         """Store a chunk; return the whole record after the last chunk. Needs a transaction.
 
-        A unit with too many incomplete records loses the oldest; it has no receipt for them.
+        A unit with too many bytes of incomplete records loses the other ones, or this one if it has
+        too many alone; it has no receipt for them.
         """
         self.execute(
             "INSERT OR REPLACE INTO chunk VALUES (?,?,?,?,?,?)",
             *(unit, generation, number, index, total, data),
         )
+        key = (unit, generation, number, total)
+        parts, size = self.query(
+            "SELECT COUNT(*), SUM(LENGTH(data)) FROM chunk WHERE unit=? AND generation=?"
+            " AND number=? AND total=?",
+            *key,
+        )[0]
+        if parts < total:
+            stored = self.query("SELECT SUM(LENGTH(data)) FROM chunk WHERE unit=?", unit)[0][0]
+            if size > MAX_CHUNK_BYTES:
+                self.execute("DELETE FROM chunk WHERE unit=?", unit)
+            elif stored > MAX_CHUNK_BYTES:
+                self.execute(
+                    "DELETE FROM chunk WHERE unit=? AND (generation<>? OR number<>? OR total<>?)",
+                    *key,
+                )
+            return None
         rows = self.query(
             "SELECT data FROM chunk WHERE unit=? AND generation=? AND number=? AND total=?"
             " ORDER BY part",
-            *(unit, generation, number, total),
+            *key,
         )
-        if len(rows) < total:
-            stored = self.query("SELECT SUM(LENGTH(data)) FROM chunk WHERE unit=?", unit)[0][0]
-            if stored > _MAX_CHUNK_BYTES:
-                self.execute("DELETE FROM chunk WHERE unit=? AND number<>?", unit, number)
-            return None
         self.execute(
             "DELETE FROM chunk WHERE unit=? AND generation=? AND number=?", unit, generation, number
         )
@@ -347,6 +380,7 @@ class RelayDatabase:
         if rows and bytes(rows[0][0]) == digest:
             return False
         self.execute("INSERT OR REPLACE INTO datagram VALUES (?,?,?)", unit, number, digest)
+        self._row_limits.added("datagram", unit, number)
         oldest_kept = number - _MAX_DATAGRAMS
         self.execute(
             "DELETE FROM datagram WHERE unit=? AND number BETWEEN ? AND ?",

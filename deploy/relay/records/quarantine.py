@@ -7,6 +7,7 @@ quarantine is safe on the disk, so its unit gets the receipt. Reasons:
     message    not a telemetry message, or a limit of a message is exceeded; there is no receipt
     schema     the schema is unknown; released when it comes
     undated    no row has UTC; released when a later block of the run has it, or after a time
+    budget     the unit is over its CPU time; released when it is in turn
     block      the block cannot be decoded
     size       the block has more values than the limit
     note       the alarm or event is not a JSON object within the limits
@@ -26,7 +27,8 @@ from typing import Any, NamedTuple
 from deploy.relay.records.database import Entry, RelayDatabase
 
 REFUSED = "refused"
-RELEASED = ("schema", "undated")
+BUDGET = "budget"
+RELEASED = ("schema", "undated", BUDGET)
 """Reasons that end by themselves."""
 _COLUMNS = (
     "id, unit, generation, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
@@ -120,17 +122,20 @@ class QuarantineTable:
         )
         return [_quarantined(row) for row in rows]
 
-    def shorten_waits(self, horizon_ms: int, due_ms: int) -> None:
+    def shorten_waits(self, horizon_ms: int, due_ms: int, reason: str = "") -> None:
         """Set the end of each wait beyond `horizon_ms` to `due_ms`: the clock was set back.
 
-        Needs a transaction.
+        `reason`: only these; "": all. Needs a transaction.
         """
-        self._database.execute("UPDATE quarantine SET due_ms=? WHERE due_ms>?", due_ms, horizon_ms)
+        self._database.execute(
+            "UPDATE quarantine SET due_ms=? WHERE due_ms>? AND ? IN ('', reason)",
+            *(due_ms, horizon_ms, reason),
+        )
 
-    def has_wait_beyond(self, horizon_ms: int) -> bool:
-        """Return whether a wait ends after `horizon_ms`."""
-        statement = "SELECT 1 FROM quarantine WHERE due_ms>? LIMIT 1"
-        return bool(self._database.query(statement, horizon_ms))
+    def has_wait_beyond(self, horizon_ms: int, reason: str = "") -> bool:
+        """Return whether a wait for a reason ends after `horizon_ms`; "": for any."""
+        statement = "SELECT 1 FROM quarantine WHERE due_ms>? AND ? IN ('', reason) LIMIT 1"
+        return bool(self._database.query(statement, horizon_ms, reason))
 
     def release(self, held: Quarantined, final: bool = False) -> bool:
         """Move a record back to the outbox of its relay. Needs a transaction.

@@ -24,12 +24,13 @@ def uart_data(number: str) -> "dict[str, Any]":
     return found
 
 
-def with_defaults(raw: "dict[str, Any]") -> "dict[str, Any]":
+def with_defaults(raw: "Any") -> "Any":
     """Return a configuration with the board's defaults of the section `log`.
 
-    The flash of a board is smaller than that of a server. `raw` itself is not changed.
+    The flash of a board is smaller than that of a server. `raw` itself is not changed. Anything but
+    an object is returned as it is.
     """
-    section = raw.get("log")
+    section = raw.get("log") if isinstance(raw, dict) else None
     try:
         import _board_data  # noqa: PLC0415 - boards only
     except ImportError:

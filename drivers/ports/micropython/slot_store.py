@@ -5,7 +5,7 @@ Thus a chunk of an update is written directly to its final position, without a s
 file. All other records are files (see `drivers.ports.micropython.store`).
 
 A write is done in slices, one per loop step: the erase of a sector, the programming of a page, or
-one of the steps of a file. A slice waits for its gap (`agent.runtime.flash_gap`). A sector is
+one of the steps of a file. A slice waits for its gap (`agent.runtime.board.flash_gap`). A sector is
 erased before its first byte; therefore chunks must come in order from 0 on. After a power cut a
 chunk is written again: the same bytes over the same bytes. Does not read a slot back: each start
 checks the hash of the whole slot.

@@ -22,6 +22,7 @@ GOOD_EXIT = 0
 BAD_EXIT = 1
 INTERRUPTED_EXIT = 130
 UNITS = (1, 247)
+_LAST_UNIT = 255  # on TCP and behind some gateways
 PORT_HELP = (
     "serial:/dev/ttyUSB0?baud=19200&parity=E, tcp:HOST:502, rtu+tcp:HOST:PORT, rtu+udp:HOST:PORT, "
     "ascii:/dev/ttyUSB0, ascii+tcp:HOST:PORT, tls:HOST:802?ca=FILE, or a bare /dev/ttyUSB0"
@@ -94,24 +95,37 @@ class bounded:  # noqa: N801 - used like a function, as argparse's types are
         """Parse `text`. Raises `ArgumentTypeError`."""
         value: int | None = None
         with contextlib.suppress(ValueError):
-            value = int(text, 0)
+            value = int(plain(text), 0)
         if value is None or not self._low <= value <= self._high:
             limits = (self._name, text, self._low, self._high)
             raise argparse.ArgumentTypeError("%s %r is not %d to %d" % limits)
         return value
 
 
+def plain(text: str) -> str:
+    """Return a text that can be a number; raise ValueError for digits that Python alone reads.
+
+    These are 1_0, which is 10, and the digits of other scripts.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return text
+
+
 def parse_units(text: str) -> "list[int]":
-    """Parse units such as `1-10,15`, each 1 to 247; return them sorted, without duplicates."""
+    """Parse units such as `1-10,15`, each 0 to 255; return them sorted, without duplicates.
+
+    The port decides which of them it has: see `check_unit` in `modbus_read`.
+    """
     found: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.partition("-")
         try:
-            low, high = int(first), int(last if dash else first)
+            low, high = int(plain(first)), int(plain(last if dash else first))
         except ValueError:
             raise argparse.ArgumentTypeError("%r is not like 1-10,15" % text)
-        if not UNITS[0] <= low <= high <= UNITS[1]:
-            raise argparse.ArgumentTypeError("%r is not within 1 to 247" % part)
+        if not 0 <= low <= high <= _LAST_UNIT:
+            raise argparse.ArgumentTypeError("%r is not within 0 to %d" % (part, _LAST_UNIT))
         found.update(range(low, high + 1))
     return sorted(found)
 

@@ -17,7 +17,7 @@ from drivers.device.number_format import (
     to_bcd,
 )
 from drivers.device.number_types import ORDERS, TYPES, compile_order
-from drivers.tools.lib.arguments import UsageError
+from drivers.tools.lib.arguments import UsageError, plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def encode_value(kind: str, order: str, text_value: str) -> "list[int]":
     number_type = TYPES.get(kind, TYPES["u16"])
     low, high = (0, _BCD_MAX) if kind == BCD else (number_type.low, number_type.high)
     try:
-        number = int(text_value, 0)
+        number = int(plain(text_value), 0)
     except ValueError:
         raise UsageError(
             "value %r is not a whole number (%s, %d to %d)" % (text_value, kind, low, high)
@@ -100,7 +100,7 @@ def encode_value(kind: str, order: str, text_value: str) -> "list[int]":
 
 def _encode_float(kind: str, size: int, text_value: str) -> int:
     try:
-        packed = struct.pack(_FLOATS[kind], float(text_value))
+        packed = struct.pack(_FLOATS[kind], float(plain(text_value)))
         is_finite = math.isfinite(struct.unpack(_FLOATS[kind], packed)[0])
     except (ValueError, OverflowError):
         is_finite = False

@@ -190,7 +190,7 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
         hints.append(
             "no bytes: check power, polarity of A/B, unit range, baud rate and parity"
             if attempts[0].address.kind in ("serial", "ascii")
-            else "connected, but no unit replies: check --units and --timeout-ms; a serial server "
-            "needs rtu+tcp: or ascii+tcp: instead of tcp:"
+            else "connected, but no unit replies: check --units (some devices have 0 or 255 only) "
+            "and --timeout-ms; a serial server needs rtu+tcp: or ascii+tcp: instead of tcp:"
         )
     return hints

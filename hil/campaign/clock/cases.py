@@ -3,7 +3,15 @@
 
 from dataclasses import replace
 
-from hil.campaign.clock.model import ClockCase, Oscillator, Pulses, SentenceModel, Span
+from hil.campaign.clock.model import (
+    ClockCase,
+    Oscillator,
+    Pulses,
+    Restart,
+    SentenceModel,
+    SiteTimeServer,
+    Span,
+)
 from protocols.calendar import utc_from_civil
 
 _HOUR = 3600.0
@@ -109,6 +117,50 @@ CASES: dict[str, ClockCase] = {
             start_utc_us=_NOVEMBER_END - 3600_000_000,
         ),
         _case(
+            "leap-false-long",
+            4 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, utc_error_s=(Span(3604.0, 3 * _HOUR, -1.0),)),
+            false_60_s=3600.0,
+            start_utc_us=_NEW_YEAR - 3600_000_000,
+        ),
+        _case(
+            "leap-false-twice",
+            2 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(
+                _SENTENCES,
+                utc_error_s=(Span(3600.0, 5000.0, -1.0), Span(3660.0, 5000.0, -1.0)),
+            ),
+            start_utc_us=_NEW_YEAR - 3600_000_000,
+        ),
+        _case(
+            "leap-false-restart",
+            4 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, utc_error_s=(Span(3604.0, 3 * _HOUR, -1.0),)),
+            false_60_s=3600.0,
+            start_utc_us=_NEW_YEAR - 3600_000_000,
+            restarts=(Restart(5000.0, 20.0, False), Restart(6500.0, 20.0, True)),
+        ),
+        _case(
+            "leap-negative-missed",
+            2 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, utc_error_s=(Span(3599.0, 5000.0, -1.0),)),
+            leap_s=-1,
+            leap_at_s=3600.0,
+            start_utc_us=_NEW_YEAR - 3600_000_000,
+        ),
+        _case(
+            "leap-server-false",
+            2 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, silent=(Span(129.0, 900.0),)),
+            leap_known=False,
+            second=SiteTimeServer(5.0, 5_000.0),
+        ),
+        _case(
             "leap-negative",
             2 * _HOUR,
             _CONSTANT_TEMP,
@@ -164,6 +216,28 @@ CASES: dict[str, ClockCase] = {
             _CONSTANT_TEMP,
             SentenceModel(period_s=0.05, latency_ms=120.0, stated_ms=120.0),
             pulses=_GPIO,
+        ),
+        _case(
+            "restart-drag",
+            3 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, time_drag_ppm=(Span(2000.0, 5000.0, 20.0),)),
+            restarts=(Restart(3000.0, 20.0, False),),
+        ),
+        _case(
+            "restart-drag-pulses",
+            3 * _HOUR,
+            _WITH_SENSOR,
+            replace(_SENTENCES, time_drag_ppm=(Span(2000.0, 5000.0, 2.0),)),
+            pulses=_GPIO,
+            restarts=(Restart(2300.0, 20.0, False),),
+        ),
+        _case(
+            "restart-latency",
+            2 * _HOUR,
+            _CONSTANT_TEMP,
+            replace(_SENTENCES, latency=(Span(3000.0, 2 * _HOUR, 400.0),)),
+            restarts=(Restart(3000.0, 20.0, False),),
         ),
         _case(
             "date-before-release",

@@ -90,7 +90,8 @@ class Pulses:
 class SiteTimeServer:
     """An NTP server of the site. It states UTC each `every_s`, within `uncertainty_ms`.
 
-    `error_ms`: its steady error; the rest up to `uncertainty_ms` is drawn for each reply.
+    `error_ms`: its steady error; the rest up to `uncertainty_ms` is drawn for each reply. Above
+    `uncertainty_ms` the server is false.
     """
 
     uncertainty_ms: float

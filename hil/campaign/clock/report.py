@@ -41,9 +41,12 @@ def run_seed(
 def statistics_group(case: ClockCase) -> str:
     """Return the best source of a fault-free case; empty: a fault makes its bound incomparable.
 
-    Fault-free: a calibrated latency that stays within its stated error, no outage, no false pulse.
+    Fault-free: a calibrated latency that stays within its stated error, no outage, no false pulse,
+    no restart, and no second that changes at the end of a month.
     """
     receiver = case.receiver
+    if case.restarts or case.leap_s or case.false_60_s is not None:
+        return ""
     if receiver.stated_ms is None or not case.raw_clock:
         return ""
     if case.pulses is None:

@@ -162,7 +162,7 @@ class ClockWorld:
         if end_s - self._asked_s < second.every_s:
             return
         self._asked_s = end_s
-        slack_ms = second.uncertainty_ms - abs(second.error_ms)
+        slack_ms = max(0.0, second.uncertainty_ms - abs(second.error_ms))
         error_ms = second.error_ms + self._second_rng.uniform(-slack_ms, slack_ms)
         utc, within = self.true_utc(end_s) + round(error_ms * 1000), second.uncertainty_ms * 1000
         agrees = self.clock.cross_check(utc, round(within), now)
@@ -258,7 +258,8 @@ class ClockWorld:
         if clock.state(now) != "sync" or clock.leap.uncertain or clock.failed_checks:
             return
         record = {"version": 1, "utc_us": clock.utc(now), "mono_us": now, "floor_us": 0}
-        record.update(leap_s=clock.leap.leap_s)
+        record.update(leap_s=clock.leap.leap_s, leap_doubt=int(clock.leap.is_doubtful()))
+        record.update(bound_us=clock.record_bound_us(now))
         self._record = json.dumps(record).encode()
 
     def _compare(self, elapsed_s: float) -> None:

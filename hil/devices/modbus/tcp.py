@@ -36,7 +36,8 @@ class ModbusTcpHost(FaultTarget):
     silent             accepts bytes and does not reply
     unknown_unit_code  exception code for unknown units (of a gateway); 0: no reply
     Counters: `request_count`, `unknown_unit_count` (requests to unknown units), `protocol_errors`
-    (connections closed after an invalid header), `refused_connections` (more than `max_clients`).
+    (connections closed after an invalid header), `refused_connections` (more than `max_clients`),
+    `replaced_connections` (closed for a new one).
     """
 
     FAULTS = frozenset(("down", "silent", "unknown_unit_code"))
@@ -47,8 +48,14 @@ class ModbusTcpHost(FaultTarget):
         max_clients: int = 8,
         idle_us: int = 0,
         unknown_unit_code: int = NO_TARGET,
+        gives_way: bool = False,
     ) -> None:
-        """Units 0 and 255 mean the first server. A client without data for `idle_us` is closed."""
+        """Units 0 and 255 mean the first server. A client without data for `idle_us` is closed.
+
+        With `gives_way`, a client above `max_clients` takes the place of the one without data for
+        the longest time (Modbus Messaging on TCP/IP Implementation Guide V1.0b, 4.2.2), as many
+        devices do. Without it, the new client is refused.
+        """
         self.servers = {server.unit: server for server in servers}
         if len(self.servers) != len(servers) or not servers:
             raise ValueError("a host needs one server or more, each with its own unit id")
@@ -56,11 +63,11 @@ class ModbusTcpHost(FaultTarget):
         self.max_clients = max_clients
         self.idle_us = idle_us
         self.unknown_unit_code = unknown_unit_code
+        self.gives_way = gives_way
         self.down = False
         self.silent = False
-        self.request_count = self.unknown_unit_count = self.protocol_errors = (
-            self.refused_connections
-        ) = 0
+        self.request_count = self.unknown_unit_count = self.protocol_errors = 0
+        self.refused_connections = self.replaced_connections = 0
         self._framer = FramerSocket(DecodePDU(True))
         self._buffers: dict[int, bytes] = {}
         self._last_received: dict[int, int] = {}
@@ -89,12 +96,17 @@ class ModbusTcpHost(FaultTarget):
         """A client has connected."""
         if self.down:
             return [(conn, 0, None)]
+        out: TcpReplies = []
         if len(self._buffers) >= self.max_clients:
-            self.refused_connections += 1
-            return [(conn, 0, None)]
+            if not self.gives_way:
+                self.refused_connections += 1
+                return [(conn, 0, None)]
+            silent = min(self._last_received, key=self._last_received.__getitem__)
+            self.replaced_connections += 1
+            out = [*self.closed(silent, now), (silent, 0, None)]
         self._buffers[conn] = b""
         self._last_received[conn] = now
-        return []
+        return out
 
     def closed(self, conn: int, now: int) -> TcpReplies:
         """A client has disconnected."""

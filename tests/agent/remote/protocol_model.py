@@ -107,6 +107,7 @@ def is_on_trial(unit: ModelUnit) -> bool:
     return slots_of(unit).trial is not None or releases_of(unit).trial is not None
 
 
+@functools.cache
 def trial_counter(unit: ModelUnit) -> int:
     slots, releases = slots_of(unit), releases_of(unit)
     if slots.trial is not None:
@@ -114,15 +115,21 @@ def trial_counter(unit: ModelUnit) -> int:
     return releases.trial.counter if releases.trial is not None else 0
 
 
+@functools.cache
+def _known_to_check(unit: ModelUnit) -> tuple[VerifyContext, Keyring]:
+    """Return what the verification reads of a unit: it is the same for each message."""
+    slots = slots_of(unit)
+    context = VerifyContext("s/u", [GROUP], slots.version, b"", slots.counters)
+    return context, Keyring(suspended_of(unit).accepted(KEYS))
+
+
 def check(unit: ModelUnit, message: Message, utc_s: int) -> None:
     """Verify a message with the code of the product. Raises `Rejection`."""
-    slots = slots_of(unit)
+    context, keyring = _known_to_check(unit)
     checked: MessageVerification = object.__new__(MessageVerification)
     checked.kind, checked.signers = message.kind, list(message.signers)
     checked.message = _Body(message)  # type: ignore[assignment]
     checked._base_hash = b""
-    context = VerifyContext("s/u", [GROUP], slots.version, b"", slots.counters)
-    keyring = Keyring(suspended_of(unit).accepted(KEYS))
     checked.is_site = keyring.is_site(checked.signers)
     checked.check_age(keyring, context, utc_s or EPOCH_S, utc_s)
 

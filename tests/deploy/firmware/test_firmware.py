@@ -32,7 +32,7 @@ from hil.bench.testbed import Testbed
 from hil.bench.testbed_settings import TestbedSettings
 from hil.commands import hil
 from hil.kernel.world import World
-from hil.scenario.loader import find, shipped_names
+from tests.hil.digests.shared_runs import shipped_models
 from tests.support.programs import require_program
 from tests.support.repository import ROOT
 
@@ -340,7 +340,9 @@ def test_images_for_rp2_boards(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", [name for name in shipped_names() if find(name).realtime])
+@pytest.mark.parametrize(
+    "name", [name for name, model in shipped_models().items() if model.realtime]
+)
 def test_the_image_controls_a_row(name: str) -> None:
     require_program("arm-none-eabi-gcc")
     require_program("qemu-system-arm")

@@ -156,7 +156,7 @@ def test_a_bad_release_is_sent_tried_and_rolled_back_with_cuts(tmp_path: Path) -
         (tmp_path / "before").write_bytes(bench.dut.flash.read_bytes())
         bench.journal()
         bench.offer(bundle, 2, chunk_bytes)
-        bench.send_chunks(bundle, chunk_bytes, 60)
+        bench.send_chunks(bundle, chunk_bytes, 240)
         figures = bench.figures()
         bench.wait_for_starts(["b", "b", "b", "a"], 30)
         bench.advance(3 * SECOND)

@@ -10,7 +10,7 @@ from deploy.relay.outputs.base import Output
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.receipts import DueReceipts
 from deploy.relay.records.database import RelayDatabase
-from protocols.telemetry import block, receipt, varint
+from protocols.telemetry import block, merged_block, receipt, varint
 from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import Schema
 
@@ -63,6 +63,16 @@ def rows_record(ident: int, payload: bytes) -> tuple[int, int, bytes]:
 
 def bulk(ident: int) -> tuple[int, int, bytes]:
     return rows_record(ident, block_of(ident * 10))
+
+
+def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
+    """Make a merged record of `count` blocks from `bulk(first)`."""
+    merge = merged_block.MergedBlockWriter(
+        [block_of(ident * 10) for ident in range(first, first + count)], 6
+    )
+    while not merge.step():
+        pass
+    return first * 4 + telemetry_message.BULK, telemetry_message.MERGED, merge.finish()
 
 
 def note_record(ident: int, payload: bytes) -> tuple[int, int, bytes]:

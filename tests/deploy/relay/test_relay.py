@@ -22,16 +22,16 @@ from deploy.relay.intake.webhook_auth import WebhookAuth
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.sparkplug import payload as sparkplug_payload
-from protocols.telemetry import merged_block, receipt
 from protocols.telemetry import message as telemetry_message
+from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import (
     ALARM,
     GENERATION,
     START_MS,
     UNIT,
     PipelineRig,
-    block_of,
     bulk,
+    merged_record,
     pack,
 )
 from tests.support.programs import require_program
@@ -98,16 +98,6 @@ def test_chunks_in_any_order() -> None:
     result = rig.receive(chunks[0])
     assert [entry.payload for entry in result.entries] == [record[2]]
     rig.close()
-
-
-def merged_record(first: int, count: int) -> tuple[int, int, bytes]:
-    """Make a merged record of `count` blocks from `bulk(first)`."""
-    merge = merged_block.MergedBlockWriter(
-        [block_of(ident * 10) for ident in range(first, first + count)], 6
-    )
-    while not merge.step():
-        pass
-    return first * 4 + telemetry_message.BULK, telemetry_message.MERGED, merge.finish()
 
 
 def seconds(rig: PipelineRig) -> list[int]:
@@ -337,6 +327,12 @@ def test_a_block_through_a_real_broker(broker: int, tmp_path: Path) -> None:
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(f"{base}/sbd", bad + b" ", timeout=10)
             refused.value.close()
+        for topic in ("state", "cfg/reported"):
+            large = b'{"online": false, "x": "' + bytes(80_000) + b'"}'
+            listener.publish(f"coldloop/v1/{UNIT}/{topic}", large)
+        counts = running.relay.pipeline.ingest.counts
+        wait_until(lambda: counts["bad_messages"] == 2)
+        assert not listener.payloads("DDEATH")
         listener.publish(f"coldloop/v1/{UNIT}/state", b'{"online": false}')
         wait_until(lambda: bool(listener.payloads("DDEATH")))
         rebirth = sparkplug_payload.encode_payload(
@@ -369,7 +365,7 @@ def test_restarts_lose_nothing_and_deliver_nothing_twice(broker: int, tmp_path: 
             running = RelayThread(broker, tmp_path)
     try:
         wait_until(lambda: len(listener.payloads("out", "rows")) >= 42)
-        wait_until(running.relay._inbox.empty)
+        wait_until(running.relay._inbox.is_empty)
         numbers = sorted(
             json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
         )
@@ -388,7 +384,7 @@ def test_two_relays_share_load_and_database(broker: int, tmp_path: Path) -> None
             for _ in range(2):
                 listener.publish(f"coldloop/v1/{UNIT}/tele", pack(bulk(ident)))
         wait_until(lambda: len(listener.payloads("out", "rows")) >= 40)
-        wait_until(lambda: all(item.relay._inbox.empty() for item in both))
+        wait_until(lambda: all(item.relay._inbox.is_empty() for item in both))
         numbers = sorted(
             json.loads(data)["record"] >> 2 for data in listener.payloads("out", "rows")
         )

@@ -331,6 +331,24 @@ def test_tcp_serves_several_units_and_clients(host: ModbusTcpHost) -> None:
     assert one.read_exception(77, 0) == -1
 
 
+def test_the_connection_that_is_silent_longest_gives_way() -> None:
+    """As in section 4.2.2 of the Modbus messaging guide. One with a later request stays."""
+    bench = FunctionBench()
+    host = ModbusTcpHost([bench.plain], max_clients=2, gives_way=True)
+    ask = bytes.fromhex("0001 0000 0006 03 03 0000 0001")
+    answer = bytes.fromhex("0001 0000 0005 03 03 02 0064")
+    assert host.opened(1, 0) == []
+    assert host.opened(2, 10) == []
+    assert host.receive(1, ask, 20)[0][2] == answer
+    assert host.opened(3, 30) == [(2, 0, None)]
+    assert host.receive(3, ask, 40)[0][2] == answer
+    assert host.opened(4, 50) == [(1, 0, None)]
+    assert host.replaced_connections == 2
+    assert host.refused_connections == 0
+    host.down = True
+    assert host.opened(5, 60) == [(5, 0, None)]
+
+
 @pytest.mark.parametrize("size", [1, 5, 7, 100])
 def test_tcp_requests_in_any_fragments(host: ModbusTcpHost, size: int) -> None:
     host.opened(1, 0)

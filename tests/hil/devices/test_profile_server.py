@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`coldloop modbus serve`: every shipped profile, read by the agent's tools and by mbpoll."""
+"""`coldloop modbus serve`: every shipped profile, read by our tools and by other masters."""
 
 import contextlib
+import functools
 import json
+import re
+import socket
 import struct
 import subprocess
 import sys
@@ -10,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from pymodbus.client.base import ModbusBaseSyncClient
 
 from drivers.commands import modbus
 from drivers.device.device import ModbusDevice
@@ -17,6 +22,10 @@ from drivers.device.number_types import ORDERS
 from drivers.device.profile import DeviceProfile
 from drivers.tools.lib.arguments import profile_names, raw_profile
 from hil.devices.modbus.profile_server import ProfileServer
+from hil.tools.modbus_serve import CLIENTS
+from tests.oracle.modbus.test_modbus_command import connect_ptys
+from tests.support.cli_tools import TIMEOUT_S, running_command
+from tests.support.libmodbus import LibmodbusClient
 from tests.support.programs import free_port, require_program, wait_until_open
 from tests.support.repository import ROOT
 
@@ -126,3 +135,102 @@ def test_write_and_mbpoll(capsys: pytest.CaptureFixture[str]) -> None:
     assert modbus(["serve", "belimo_valve", address, "--value", "x=1"]) == 2
     for value in ("ValvePositionPercent=1,2,3", "ValvePositionPercent=65536"):
         assert modbus(["serve", "belimo_valve", address, "--value", value]) == 2
+
+
+def test_silent_connections_push_no_master_out() -> None:
+    """More connections than places: the master that asks again and again keeps its own."""
+    ask = bytes((0, 1, 0, 0, 0, 6, 20, 3, 0, 0, 0, 1))
+    with serve("belimo_valve", "--unit", "20") as address, contextlib.ExitStack() as stack:
+        port = int(address.rpartition(":")[2])
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), 30))
+
+        def exchange(master: socket.socket) -> bytes:
+            master.sendall(ask)
+            return master.recv(64)
+
+        master = connect()
+        for _ in range(8):
+            silent = [connect() for _ in range(CLIENTS // 2)]
+            assert exchange(master)[:2] == ask[:2]
+            assert exchange(silent[-1])[:2] == ask[:2]
+
+
+@contextlib.contextmanager
+def serve_on_a_line(profile: str, *words: str) -> Iterator[str]:
+    """Run the command on a serial line; yield the path of the other end."""
+    with connect_ptys() as (near, far):
+        port = f"serial:{near}?baud=19200&parity=E"
+        with running_command("modbus", "serve", profile, port, *words, stdout=-1) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("serves unit")
+            yield far
+
+
+def mbpoll_values(target: list[str], register: int, *written: int) -> list[int]:
+    """Write with mbpoll, or read one register."""
+    base = [require_program("mbpoll"), "-1", "-0", "-a", "20", "-t", "4", "-r", str(register)]
+    command = [*base, *(("-c", "1") if not written else ()), *target]
+    command += ["--", *map(str, written)] if written else []
+    text = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+    ).stdout
+    return [int(value) for value in re.findall(r"\[\d+\]: \t(\d+)", text)]
+
+
+def check_pymodbus(client: ModbusBaseSyncClient) -> None:
+    """Values, functions 3, 6, 16, 22 and 23, and exception 2."""
+    assert client.connect()
+    try:
+        ask = functools.partial(client.read_holding_registers, count=1, device_id=20)
+        assert ask(4).registers == [4321]
+        assert not client.write_register(0, 3000, device_id=20).isError()
+        assert ask(0).registers == [3000]
+        assert not client.write_registers(0, [3100], device_id=20).isError()
+        masked = client.mask_write_register(
+            address=0, and_mask=0xFFF0, or_mask=0x0003, device_id=20
+        )
+        assert not masked.isError()
+        assert ask(0).registers == [3100 & 0xFFF0 | 3]
+        both = client.readwrite_registers(
+            read_address=0, read_count=1, write_address=0, values=[3200], device_id=20
+        )
+        assert both.registers == [3200]
+        assert ask(60_000).exception_code == 2
+    finally:
+        client.close()  # type: ignore[no-untyped-call]
+
+
+def check_libmodbus(address: str) -> None:
+    """The client of libmodbus: values, functions 3, 6 and 16, and exception 2."""
+    client = LibmodbusClient(address)
+    try:
+        assert client.read(20, 4) == [4321]
+        client.write(20, 0, 2900)
+        assert client.read(20, 0) == [2900]
+        client.write(20, 0, 2800)
+        with pytest.raises(OSError, match="Illegal data address"):
+            client.read(20, 60_000)
+    finally:
+        client.close()
+
+
+def test_foreign_masters_on_tcp() -> None:
+    with serve("belimo_valve", "--unit", "20", "--value", "ValvePositionPercent=4321") as address:
+        port = address.rpartition(":")[2]
+        check_pymodbus(ModbusTcpClient("127.0.0.1", port=int(port), timeout=TIMEOUT_S))
+        check_libmodbus(address)
+        assert mbpoll_values(["-p", port, "127.0.0.1"], 0, 2700) == []
+        assert mbpoll_values(["-p", port, "127.0.0.1"], 0) == [2700]
+
+
+def test_foreign_masters_on_a_line() -> None:
+    words = ("--unit", "20", "--value", "ValvePositionPercent=4321")
+    with serve_on_a_line("belimo_valve", *words) as path:
+        client = ModbusSerialClient(path, baudrate=19_200, parity="N", timeout=TIMEOUT_S)
+        check_pymodbus(client)
+        check_libmodbus(f"serial:{path}")
+        line = ["-m", "rtu", "-b", "19200", "-P", "none", "-o", "10", path]
+        assert mbpoll_values(line, 0, 2600) == []
+        assert mbpoll_values(line, 0) == [2600]

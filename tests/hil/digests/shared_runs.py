@@ -8,6 +8,7 @@ lock of the file makes another process wait. Without that variable each call run
 """
 
 import fcntl
+import functools
 import json
 import os
 from pathlib import Path
@@ -16,11 +17,24 @@ from typing import Any, NamedTuple
 from hil.kernel.dut import DutFactory, InProcessDut
 from hil.run.several.open_run import open_run
 from hil.run.virtual import RunResult
-from hil.scenario.loader import find
-from hil.scenario.model import Scenario
+from hil.scenario.loader import find, shipped_files
+from hil.scenario.model import Scenario, parse_model
 from hil.shells.lockstep import LockStepDut
 from tests.distribution import TEST_RUNS
 from tests.support.repository import compiled_flash
+
+
+@functools.cache
+def shipped_models() -> dict[str, Scenario]:
+    """Return the shipped scenarios by name, for lists of tests.
+
+    Reads them without the check, which builds a bench for each: seconds in each process that
+    collects tests. `tests/hil/scenario/test_scenario.py` checks them all.
+    """
+    return {
+        name: parse_model(file.read_text(encoding="utf-8"), name)
+        for name, file in sorted(shipped_files().items())
+    }
 
 
 class SharedResult(NamedTuple):

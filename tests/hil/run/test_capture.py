@@ -14,7 +14,7 @@ from hil.io.register_trace import ReplayedRegisters, find_difference, register_w
 from hil.record.record import RECORD_FILE, read
 from hil.run.capture import CapturePlayer, compare_outputs, load, parse
 from hil.run.recorded import DUTS
-from hil.scenario.loader import find, shipped_names
+from tests.hil.digests.shared_runs import shipped_models
 from tests.support.cli_tools import SHORT, scenario_file
 from tests.support.modbus_master import with_crc
 from tests.support.programs import require_program
@@ -166,7 +166,8 @@ def test_multi_register_and_tcp_frames_are_decoded() -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "name", [name for name in shipped_names() if not several_setting(find(name).settings)]
+    "name",
+    [name for name, model in shipped_models().items() if not several_setting(model.settings)],
 )
 def test_float32_writes_equal_within_one_count(name: str, tmp_path: Path) -> None:
     require_program("gcc")

@@ -19,9 +19,9 @@ NAMES = ("link-outage", "link-half-open", "power-cuts", "disk-full")
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", ["link-half-open", "link-outage"])
+@pytest.mark.parametrize("name", ["link-half-open", "link-outage", "disk-full"])
 def test_digest_is_equal_with_board_heap(name: str) -> None:
-    """The other scenarios of the log run so in `test_virtual.py`."""
+    """`power-cuts` runs so in `test_virtual.py`."""
     require_program("micropython")
     on_board = run_scenario(name, make_dut=board_lock_step("304wK"))
     assert on_board.failures == ()

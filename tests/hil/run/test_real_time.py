@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from hil.errors import ScenarioError
-from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.loader import find, parse
+from tests.hil.digests.shared_runs import shipped_models
 from tests.support.cli_tools import (
     SHORT,
     TIMEOUT_S,
@@ -197,7 +198,7 @@ def test_agent_exit_ends_the_run(
 
 # Each scenario with `realtime` has the same verdict as in virtual time.
 
-REAL_TIME_NAMES = [name for name in shipped_names() if find(name).realtime]
+REAL_TIME_NAMES = [name for name, model in shipped_models().items() if model.realtime]
 PARALLEL_RUNS = 4
 
 

@@ -17,13 +17,14 @@ import pytest
 from hil.bench.testbed_settings import several_setting
 from hil.errors import BenchError
 from hil.run.virtual import VirtualRun
-from hil.scenario.loader import find, parse, shipped_names
+from hil.scenario.loader import find, parse
 from hil.shells.lockstep import LockStepDut
 from tests.hil.digests.shared_runs import (
     board_lock_step,
     quick_lock_step,
     run_scenario,
     shared_result,
+    shipped_models,
 )
 from tests.support.cli_tools import (
     SHORT,
@@ -63,16 +64,44 @@ def test_other_event_gives_other_digest() -> None:
 
 SOAK_S = 2000
 """A longer scenario runs in `make soak` only."""
+_LAW, _CLOCK = "tests/portable/agent/control/law", "tests/portable/agent/clock"
+QUICKER = {
+    "dew-frozen": f"{_LAW}/test_dew_point.py::test_frozen_humidity_is_found_and_two_changes_end_it",
+    "fan-lost": "tests/portable/agent/control/test_fan_group.py"
+    "::test_lost_fan_is_compensated_by_the_other",
+    "group-sensors": "tests/agent/group/test_group_rules.py"
+    "::test_no_unit_stops_while_a_heat_is_not_known",
+    "group-stage": "tests/agent/group/test_group_rules.py"
+    "::test_a_changing_load_gives_at_most_one_change_in_300_s",
+    "heat-rejection-lost": "heat-rejection-back",
+    "humidity-sensors-dead": f"{_LAW}/test_dew_point.py"
+    "::test_one_lost_sensor_adds_margin_and_two_give_the_fallback",
+    "lie-drift": f"{_LAW}/row/test_plausibility.py::test_slow_drift_is_found_by_two_relations",
+    "lie-return": f"{_LAW}/row/test_plausibility.py::test_lies_of_the_return_are_replaced",
+    "lie-supply": f"{_LAW}/row/test_plausibility.py"
+    "::test_lies_of_the_supply_are_replaced_immediately",
+    "link-budget": "tests/portable/agent/satcom/test_component.py"
+    "::test_a_budget_survives_any_number_of_restarts",
+    "link-outage": "link-half-open",
+    "load-swing": "load-swing-late",
+    "load-swing-worn": "load-swing-more-ua",
+    "room-dry": f"{_LAW}/test_dew_point.py::test_sensors_that_fall_together_and_agree_are_valid",
+    "time-drag-slow": f"{_CLOCK}/test_utc_clock_pulses.py"
+    "::test_100_ns_per_s_drag_is_detected_with_a_tcxo",
+    "time-wrong": f"{_CLOCK}/test_wrong_date.py::test_synced_clock_rejects_wrong_times",
+    "valve-oversize": f"{_LAW}/test_loop_laws.py::test_the_curve_of_another_valve_is_learned",
+}
+"""Long scenarios that run in `make soak` only, and what is quicker and has the same subject in each
+`make test`: a test, or another scenario. They took a third of the time of all on CPython."""
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
-USUAL = [name for name in shipped_names() if name not in HAZARDS]
+USUAL = [name for name in shipped_models() if name not in HAZARDS]
 BOARD_HEAP = {
     "config-push": "288wK",
-    "disk-full": "304wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
 needed: the names lie in this heap; a board has them frozen in flash."""
-SEVERAL = [name for name in USUAL if several_setting(find(name).settings)]
+SEVERAL = [name for name in USUAL if several_setting(shipped_models()[name].settings)]
 """Scenarios of several controllers; these run on CPython."""
 ON_BOTH = (
     *BOARD_HEAP,
@@ -91,7 +120,10 @@ def soak_if(condition: bool, name: str) -> Any:
     return pytest.param(name, marks=pytest.mark.soak) if condition else name
 
 
-@pytest.mark.parametrize("name", [soak_if(find(n).seconds > SOAK_S, n) for n in USUAL])
+@pytest.mark.parametrize(
+    "name",
+    [soak_if(shipped_models()[n].seconds > SOAK_S or n in QUICKER, n) for n in USUAL],
+)
 def test_scenario_passes(name: str) -> None:
     """On CPython; those of ON_BOTH run in the next test."""
     if name not in ON_BOTH:
@@ -111,6 +143,17 @@ def test_both_interpreters_give_the_same_digest(name: str) -> None:
         on_cpython.digest,
         on_cpython.failures,
     )
+
+
+@pytest.mark.parametrize("name", QUICKER)
+def test_each_scenario_of_the_soak_tests_has_a_quicker_test(name: str) -> None:
+    file, separator, test = QUICKER[name].partition("::")
+    assert name in USUAL
+    if separator:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+    else:
+        assert find(file).seconds < find(name).seconds
+        assert file not in QUICKER
 
 
 def test_a_bus_of_ten_devices_fits_the_heap_of_the_sources() -> None:

@@ -64,6 +64,9 @@ def test_alarms_late_versions(store: str, capsys: pytest.CaptureFixture[str]) ->
     assert fleet(["alarms", "--store", store, "--json"]) == 0
     assert [row["code"] for row in lines(capsys)] == ["leak_critical:l1"]
     assert fleet(["alarms", "s2/*", "--store", store]) == 1
+    capsys.readouterr()
+    assert fleet(["alarms", "--store", store]) == 0
+    assert capsys.readouterr().out.split()[:4] == ["unit", "priority", "number", "time"]
     assert fleet(["alarms", "--since", "1h", "--store", store]) == 0
     assert "raised" in capsys.readouterr().out
     assert fleet(["late", "--store", store, "--json"]) == 1

@@ -112,7 +112,8 @@ class RelayProcess:
     def check_alive(self) -> None:
         """A relay waits for what is away; only a kill ends it."""
         if self.process is not None and self.process.poll() is not None:
-            raise AssertionError(self._log.read_text().splitlines()[-3:])
+            last_lines = self._log.read_text().splitlines()[-3:]
+            raise AssertionError(f"exit code {self.process.returncode}: {last_lines}")
 
 
 class KilledAgent:

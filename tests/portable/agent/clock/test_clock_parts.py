@@ -25,7 +25,7 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq, raises
 from tests.portable.support.reference_time import ReferenceFix
 
-START, HOUR = 1000 * SECOND, 3600 * SECOND
+START, HOUR, DAY = 1000 * SECOND, 3600 * SECOND, 86_400 * SECOND
 JULY = utc_from_civil(2027, 7, 1)
 LIMIT = 200_000
 
@@ -296,12 +296,15 @@ def test_a_leap_second_is_possible_from_a_second_before_the_month_ends():
             (made.is_leap_possible(JULY + at), made.error_us(JULY + at)),
             (possible, SECOND * possible),
         )
-    made.confirm(JULY - SECOND, START)  # the last second was seen: no negative leap second
-    for at, possible in ((0, False), (SECOND - 1, False), (SECOND, True)):
-        eq(made.is_leap_possible(JULY + at), possible)
-    made = tracker()
-    made.confirm(JULY - SECOND - 1, START)
+    made.confirm(JULY - SECOND, START)  # a receiver that missed a negative one shows it too
     eq(made.is_leap_possible(JULY), True)
+    august = utc_from_civil(2027, 8, 1)
+    for seen, is_excluded in ((august - SECOND, True), (august - SECOND - 1, False)):
+        made = LeapSecondTracker(True)
+        made.expect_month_end(august - HOUR)
+        made.confirm(seen, START)  # the last second was seen: no negative leap second
+        for at, possible in ((0, False), (SECOND - 1, False), (SECOND, True)):
+            eq(made.is_leap_possible(august + at), possible or not is_excluded)
 
 
 def test_utc_steps_when_second_60_is_over_in_june_and_december():
@@ -322,19 +325,74 @@ def test_utc_steps_when_second_60_is_over_in_june_and_december():
 
 def test_fixes_after_the_month_confirm_utc():
     made = tracker()
-    made.confirm(JULY + SECOND - 1, START)
-    eq(made.month_end_us, JULY)
-    made.confirm(JULY + SECOND, START)
-    eq(made.month_end_us, utc_from_civil(2027, 8, 1))
+    august, september = utc_from_civil(2027, 8, 1), utc_from_civil(2027, 9, 1)
+    made.expect_month_end(august - HOUR)
+    made.confirm(august + SECOND - 1, START)
+    eq(made.month_end_us, august)
+    made.confirm(august + SECOND, START)
+    eq((made.month_end_us, made.is_doubtful()), (september, False))
+    made = tracker()  # in June and December the receiver can have missed the message
+    for at, now in ((SECOND - 1, 0), (SECOND, 1), (99 * SECOND, UNCERTAIN_FOR)):
+        made.confirm(JULY + at, START + now)
+        eq((made.month_end_us, made.is_leap_possible(JULY + at)), (JULY, True))
+    eq(made.is_doubtful(), True)
+    made.confirm(JULY + 100 * SECOND, START + UNCERTAIN_FOR + 1)
+    eq((made.month_end_us, made.is_doubtful()), (august, False))
     for mark in ("on_second_60", "on_applied"):
         made = tracker()
         getattr(made, mark)()
-        for at, now in ((-1, 0), (0, 1), (20 * SECOND, UNCERTAIN_FOR)):
+        for at, now in ((-1, 0), (0, 1), (20 * SECOND, DAY)):
             made.confirm(JULY + at, START + now)
-            eq(made.month_end_us, JULY)
-        made.confirm(JULY + 30 * SECOND, START + UNCERTAIN_FOR + 1)
+            eq((made.month_end_us, made.is_doubtful()), (JULY, True))
+        made.confirm(JULY + 30 * SECOND, START + DAY + 1)
         eq((made.month_end_us, made.applied), (utc_from_civil(2027, 8, 1), False))
         eq((made.second_60_seen, made.is_leap_possible(JULY)), (False, False))
+
+
+def test_a_stated_count_ends_the_wait_but_confirms_no_step():
+    for leap_s, at_s, stepped, is_ended in (
+        (18, 60, False, True),
+        (18, 59, False, False),
+        (19, 60, False, False),
+        (18, 60, True, False),
+    ):
+        made = tracker()
+        made.confirm(JULY + SECOND, START)
+        if stepped:
+            made.on_applied(-1)
+        made.state_leap_s(leap_s, JULY + at_s * SECOND)
+        eq((leap_s, at_s, made.is_leap_possible(JULY + HOUR)), (leap_s, at_s, not is_ended))
+
+
+def test_all_seconds_before_steps_are_in_the_bound():
+    for steps, seconds in (
+        ((-1,), 1),
+        ((-1, -1), 2),
+        ((1, 1, 1), 3),
+        ((-1, 1), 1),
+        ((1, -1, -1), 2),
+    ):
+        made = tracker()
+        for step in steps:
+            made.on_applied(step)
+        eq((steps, made.error_us(JULY)), (steps, seconds * SECOND))
+        made.expect_month_end(JULY + HOUR)
+        eq(made.error_us(JULY + HOUR), 0)
+
+
+def test_a_doubt_of_the_last_start_is_kept_until_another_source_agrees_or_a_day_is_over():
+    for is_asked in (True, False):
+        made = LeapSecondTracker(True)
+        made.restore(19, True)
+        eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (True, SECOND))
+        made.expect_month_end(JULY - HOUR)  # UTC is set
+        made.confirm(JULY - HOUR, START)
+        eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (True, SECOND))
+        if is_asked:
+            made.agrees(JULY - HOUR)
+        else:
+            made.confirm(JULY - HOUR + SECOND, START + DAY)
+        eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (False, 0))
 
 
 def test_leap_seconds_are_known_after_26_minutes_without_a_gap():

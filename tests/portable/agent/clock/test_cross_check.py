@@ -39,6 +39,18 @@ def test_two_references_correct_whole_seconds():
     eq((bench.state(), bench.max_excess_us <= 0), ("sync", True))
 
 
+def test_a_false_reference_leaves_the_second_of_the_fixes_in_the_bound():
+    for silent in (False, True):
+        bench = ClockRig(UtcClock(50_000), 2)
+        bench.run(60, ticks=1)
+        bench.outage = silent
+        for _ in range(4):
+            now, utc = reference_utc(bench)
+            bench.clock.cross_check(utc + 5 * SECOND, PRECISE_US, now)
+            bench.run(64, ticks=1)
+        eq((bench.clock.whole_second_steps, bench.max_excess_us <= 0), (1, True))
+
+
 def test_disagreement_is_alarmed_and_widens_bound():
     bench = ClockRig(synced_leap_clock(), 3)
     bench.run(600, ticks=1)

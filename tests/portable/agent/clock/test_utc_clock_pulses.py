@@ -9,6 +9,8 @@ from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 from tests.portable.support.reference_time import UTC, ClockRig, synced_leap_clock
 
+LONG = ("test_nmea_source_takes_over_without_pulses",)
+
 
 def seconds_to_detect_drag(bench, drag, limit_s):
     """Train for 15 minutes, drag the time, and return the seconds until detection."""

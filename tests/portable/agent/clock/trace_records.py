@@ -6,7 +6,7 @@ RECORDS = {
     "trace_cross_check": 202501903485059409,
     "trace_fit": 64032888380729789,
     "trace_interval": 86367760138652833,
-    "trace_leap_second": 244486393219055674,
+    "trace_leap_second": 264406894138406980,
     "trace_pulses": 144058435633796640,
     "trace_sentences": 66392552551511398,
     "trace_source": 230827974328888629,

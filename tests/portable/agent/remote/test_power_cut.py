@@ -12,7 +12,10 @@ from tests.portable.support.remote_rig import (
     start_rig,
 )
 
-LONG = ("test_power_cut_at_every_record_leaves_old_or_new",)
+LONG = (
+    "test_power_cut_at_every_record_leaves_old_or_new",
+    "test_power_cut_in_a_file_system_leaves_old_or_new",
+)
 
 
 def test_power_cut_in_a_file_system_leaves_old_or_new():

@@ -2,7 +2,7 @@
 """What the runtime does for a board: watchdog, calm run, the confirmed configuration."""
 
 from agent.core.alarm_record import STATES
-from agent.runtime.board_watch import BoardWatch
+from agent.runtime.board.board_watch import BoardWatch
 from agent.runtime.boot_loop import CALM_US, BootLoop
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq

@@ -2,7 +2,7 @@
 """When a board may write its flash, in virtual time: ticks, requests, bursts of a receiver."""
 
 from agent.port_numbers import FIRST_BUS, RECEIVER
-from agent.runtime.flash_gap import FlashGap
+from agent.runtime.board.flash_gap import FlashGap
 from protocols.time_units import MILLISECOND as MS
 from protocols.time_units import NEVER
 from tests.portable.drivers.modbus.bus_rig import GAP, READ, REPLY, make_bus, run_until_write

@@ -4,7 +4,7 @@
 from protocols.signing import ed25519
 from protocols.signing import sha512 as sha512_module
 from protocols.signing.ed25519 import Verification, verify
-from protocols.signing.ed25519_sign import public_key, sign
+from protocols.signing.ed25519_sign import Signature, public_key, sign
 from protocols.signing.sha512 import Sha512, sha512
 from tests.portable.support.check import eq
 
@@ -163,3 +163,30 @@ def test_constants_match_standards():
     cubes = [(mod_root(n << 192, 3) & low).to_bytes(8, "big") for n in primes[:80]]
     eq(sha512_module._ROUND_CONSTANTS, b"".join(cubes))
     eq(list(sha512_module._INITIAL_STATE), [mod_root(n << 128, 2) & low for n in primes[:8]])
+
+
+def count_steps(work, is_small):
+    """Return the number of steps until a verification or signature is complete."""
+    steps = 0
+    while not steps or (getattr(work, "valid", None) is None and not getattr(work, "value", b"")):
+        work.step(is_small)
+        steps += 1
+    return steps
+
+
+def test_small_slices_give_the_same_result():
+    public, message, _signature = load_vector(2)
+    message, expected = message + bytes(200), b""
+    for is_small, verifies, signs in ((False, 22, 22), (True, 500, 400)):
+        made = Signature(bytes.fromhex(SEEDS[2]), public, message)
+        steps = count_steps(made, is_small)
+        assert steps == signs if not is_small else steps > signs, (is_small, steps)
+        expected = expected or made.value
+        eq(made.value, expected)
+        check = Verification(public, message, made.value)
+        steps = count_steps(check, is_small)
+        eq(check.valid, True)
+        assert steps == verifies if not is_small else steps > verifies, (is_small, steps)
+    check = Verification(public, message, expected[:63] + bytes((expected[63] ^ 1,)))
+    count_steps(check, True)
+    eq(check.valid, False)

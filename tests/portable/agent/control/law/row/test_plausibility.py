@@ -8,6 +8,8 @@ from agent.control.law.row.readings import RowReadings
 from tests.portable.support.check import eq, near
 from tests.portable.support.cooling_settings import EXCHANGER
 
+LONG = ("test_without_protection_another_row_is_learned_in_hours",)
+
 
 def steady_row(fws_lpm=90.0, fws_supply_c=24.0, supply_c=32.0):
     """Return a row and readings that agree with its exchanger."""

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one unit can make the relay keep or compute is bounded, whatever it sends."""
+
+import random
+import time
+from contextlib import suppress
+
+import pytest
+
+from deploy.relay.intake import satcom_envelope
+from deploy.relay.intake.satcom_envelope import decode_datagram
+from deploy.relay.limits import UnitLimits
+from deploy.relay.records import database as relay_database
+from deploy.relay.records import row_limits
+from deploy.relay.records.database import RelayDatabase
+from protocols import datagram
+from protocols.errors import DecodeError
+from tests.deploy.relay.relay_rig import GENERATION, UNIT, PipelineRig, bulk, note_record, pack
+
+_OTHER = "s1/u2"
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> RelayDatabase:
+    for table in row_limits.MOST:
+        monkeypatch.setitem(row_limits.MOST, table, 100)
+    return RelayDatabase(":memory:", "a")
+
+
+def _count(database: RelayDatabase, table: str, unit: str = UNIT) -> int:
+    return int(database.query(f"SELECT COUNT(*) FROM {table} WHERE unit=?", unit)[0][0])
+
+
+def test_ranges_of_received_records_are_bounded(database: RelayDatabase) -> None:
+    with database.transaction():
+        assert database.mark_received(_OTHER, GENERATION, 4003)
+        for ident in range(1, 2000, 2):
+            assert database.mark_received(UNIT, GENERATION, 4 * ident + 3)
+        for other in range(500):
+            assert database.mark_received(UNIT, other.to_bytes(3, "big"), 4 * other + 7)
+    assert _count(database, "received") <= 100
+    assert _count(database, "received", _OTHER) == 1
+    with database.transaction():
+        assert database.mark_received(_OTHER, GENERATION, 4003) == []
+        newest = (499).to_bytes(3, "big")
+        assert database.mark_received(UNIT, newest, 4 * 499 + 7) == []
+    database.close()
+
+
+def test_clocks_of_runs_are_bounded(database: RelayDatabase) -> None:
+    with database.transaction():
+        for run in range(500):
+            database.store_run_clock(UNIT, GENERATION, run, 1000 * run, 1000.0)
+    assert _count(database, "run_clock") <= 100
+    assert database.run_clock(UNIT, GENERATION, 499) == (499_000, 1000.0)
+    database.close()
+
+
+def test_numbers_of_datagrams_are_bounded(database: RelayDatabase) -> None:
+    draw = random.Random(1)
+    with database.transaction():
+        for _ in range(500):
+            database.datagram_seen(UNIT, draw.randrange(1 << 24), b"x")
+        assert database.datagram_seen(UNIT, 7, b"x")
+        assert not database.datagram_seen(UNIT, 7, b"x")
+    assert _count(database, "datagram") <= 100
+    database.close()
+
+
+def test_an_undone_transaction_does_not_lift_the_limit(database: RelayDatabase) -> None:
+    def mark(first: int) -> None:
+        for ident in range(first, first + 200, 2):
+            database.mark_received(UNIT, GENERATION, 4 * ident + 3)
+
+    for start in range(1, 4000, 200):
+        with suppress(KeyError), database.transaction():
+            mark(start)
+            raise KeyError
+        with database.transaction():
+            mark(start)
+    assert _count(database, "received") <= 100
+    database.close()
+
+
+def test_fragments_of_one_record_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_database, "MAX_CHUNK_BYTES", 10_000)
+    database = RelayDatabase(":memory:", "a")
+    with database.transaction():
+        for index in range(100):
+            assert database.add_chunk(UNIT, GENERATION, 7, index, 200, bytes(1000)) is None
+            stored = database.query("SELECT SUM(LENGTH(data)) FROM chunk")[0][0] or 0
+            assert stored <= 11_000
+        assert database.add_chunk(_OTHER, GENERATION, 7, 0, 2, b"a") is None
+        assert database.add_chunk(_OTHER, GENERATION, 7, 1, 2, b"b") == b"ab"
+    database.close()
+
+
+def test_a_message_with_too_many_records_is_held_whole() -> None:
+    rig = PipelineRig(limits=UnitLimits(records=10))
+    due = rig.send(pack(*[note_record(ident, b"{}") for ident in range(1, 12)]))
+    assert rig.ranges(due) == []
+    assert rig.reasons() == ["message"]
+    assert rig.database.query("SELECT COUNT(*) FROM received") == [(0,)]
+    assert rig.ranges(rig.send(pack(*[bulk(ident) for ident in range(1, 11)]))) != []
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (datagram.LIVE, bytes(6) + b"\xff" * 200_000),
+        (datagram.ALARM, (b"\x06\x01\0\0\0\0x") * 28_000),
+    ],
+    ids=["a value without an end", "thousands of alarms"],
+)
+def test_a_large_datagram_is_cheap(kind: int, content: bytes) -> None:
+    database = RelayDatabase(":memory:", "a")
+    parts = datagram.split(kind, 3, content, 250_000)
+    start = time.thread_time()
+    with database.transaction():
+        assert [decode_datagram(database, UNIT, part).number for part in parts[:-1]] == []
+        with pytest.raises(DecodeError):
+            decode_datagram(database, UNIT, parts[-1])
+    assert time.thread_time() - start < 0.3
+    assert satcom_envelope.is_datagram(parts[0])
+    database.close()

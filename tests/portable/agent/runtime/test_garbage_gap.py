@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a board collects garbage, in virtual time: a model of the memory of an RP2040."""
+
+from agent.runtime.board.garbage_gap import IF_IDLE, NOT, NOW, GarbageGap
+from protocols.time_units import MILLISECOND as MS
+from tests.portable.support.check import eq
+
+TICK = 100 * MS
+TOOK = 17 * MS
+FREE = 90_000
+"""Free bytes after a collection (standard unit, RP2040)."""
+
+
+class Memory:
+    """The time and the heap of a board: work allocates, `collect` takes its time."""
+
+    def __init__(self, free=FREE, bytes_per_ms=830):
+        self.now, self.free, self._most = 0, free, free
+        self._bytes_per_ms = bytes_per_ms
+        self.due = TICK  # as the schedule of ticks
+        self.collections = []
+        self.late = 0
+        self.gap = GarbageGap(self.collect, lambda: self.free, self)
+
+    def clock(self):
+        return self.now
+
+    def collect(self):
+        self.collections.append(self.now)
+        self.now += TOOK
+        self.free = self._most
+
+    def work(self, milliseconds):
+        """Work; an allocation without memory collects, whenever that is."""
+        for _ in range(milliseconds):
+            self.free -= self._bytes_per_ms
+            self.now += MS
+            if self.free < 0:
+                self.collect()
+
+    def tick_if_due(self, milliseconds=10):
+        if self.now >= self.due:
+            self.late = max(self.late, self.now - self.due)
+            self.due += TICK
+            self.work(milliseconds)
+
+    def wait(self, deadline, is_ready):
+        """Wait as the poller does."""
+        due = self.gap.due(self.now, deadline)
+        if due == NOW or (due == IF_IDLE and not is_ready):
+            self.gap.collect(self.clock)
+        if not is_ready and deadline > self.now:
+            self.gap.waited(deadline - self.now)
+            self.now = deadline
+
+
+def test_no_collection_is_in_front_of_a_tick_while_bytes_always_wait():
+    for step in (1, 2, 3, 5, 7, 9):
+        board = Memory()
+        while board.now < 3_000 * MS:
+            board.tick_if_due()
+            board.wait(board.due, True)
+            board.work(step)
+        assert board.late <= step * MS, (step, board.late)
+        assert len(board.collections) >= 20, board.collections
+
+
+def test_an_idle_board_collects_in_its_waits():
+    board = Memory()
+    while board.now < 3_000 * MS:
+        board.tick_if_due()
+        board.wait(board.due, False)
+    eq(board.late, 0)
+    assert 10 <= len(board.collections) <= 30, board.collections
+
+
+def test_less_memory_means_more_collections_not_late_ticks():
+    for free in (70_000, 60_000, 50_000, 45_000):
+        for step in (1, 2, 3, 5):
+            board = Memory(free=free)
+            while board.now < 3_000 * MS:
+                board.tick_if_due()
+                board.wait(board.due, True)
+                board.work(step)
+            assert board.late <= step * MS, (free, step, board.late)
+
+
+def test_no_collection_without_work_or_room():
+    board = Memory()
+    gap = board.gap
+    gap.collect(board.clock)
+    begun = board.now
+    eq(gap.due(begun + 9 * MS, begun + 500 * MS), NOT)  # little work
+    board.due = begun + 220 * MS
+    eq(gap.due(begun + 110 * MS, begun + 111 * MS), NOW)  # long work, whatever waits
+    gap.waited(90 * MS)
+    eq(gap.due(begun + 110 * MS, begun + 111 * MS), NOT)  # a short wait
+    eq(gap.due(begun + 110 * MS, begun + 220 * MS), IF_IDLE)
+    board.due = begun + 130 * MS
+    eq(gap.due(begun + 110 * MS, begun + 220 * MS), NOT)  # the tick is near
+
+
+def test_without_a_schedule_each_deadline_is_a_tick():
+    board = Memory()
+    gap = GarbageGap(board.collect, lambda: FREE)
+    eq(gap.due(200 * MS, 210 * MS), NOT)
+    eq(gap.due(200 * MS, 240 * MS), NOW)
