@@ -306,3 +306,33 @@ def test_a_limit_of_the_wait_forgets_that_the_unit_is_offline():
     lose_unit(bus)
     bus.reset_health()
     eq((bus.offline_units, bus.submit(5, READ, "read"), bus.state != IDLE), (0, True, True))
+
+
+def test_a_unit_that_stays_busy_ends_with_its_code():
+    for code in (5, 6):
+        bus = make_bus()
+        bus.submit(5, READ, "read", retries=0)
+        for _ in range(20):
+            now = run_until_write(bus)[0]
+            bus.receive(with_crc(bytes((5, 0x83, code))), now + 5_000)
+            results = bus.take_results()
+            if results:
+                break
+        eq([(result.status, result.code) for result in results], [("busy", code)])
+        bus.submit_first(5, READ)  # a request of the bus itself is not repeated
+        now = run_until_write(bus)[0]
+        bus.receive(with_crc(bytes((5, 0x83, code))), now + 5_000)
+        eq((bus.take_results(), bus.pending_count), ([], 0))
+
+
+def test_a_silent_network_is_closed_with_its_reason():
+    bus = make_bus("tcp")
+    for unit in range(1, 13):
+        bus.submit(unit, READ, unit, retries=0)
+    for _ in range(20):
+        bus.wake(bus.deadline())
+        if "close" in [action for _, action, _ in bus.outbox()]:
+            break
+    eq(bus.state, CLOSED)
+    found = [(result.status, result.reason) for result in bus.take_results()]
+    eq((found[0], found[-1]), (("timeout", ""), ("lost", "stream silent")))
