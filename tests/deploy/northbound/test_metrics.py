@@ -34,9 +34,10 @@ def test_promtool_has_no_remark(number: int) -> None:
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_values_are_equal_in_random_states() -> None:
+@pytest.mark.parametrize("states", [300, pytest.param(1000, marks=pytest.mark.soak)])
+def test_values_are_equal_in_random_states(states: int) -> None:
     source, table, found = FakeSource(7), point_table(), columns("prometheus")
-    for number in range(300):
+    for number in range(states):
         source.step()
         parse = parse_open_metrics if number % 2 else parse_text
         text = metrics_text(source.snapshot, open_metrics=bool(number % 2))

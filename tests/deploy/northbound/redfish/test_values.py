@@ -75,11 +75,12 @@ def test_the_list_of_points_has_all_values_of_the_report(tmp_path: Path) -> None
         client.link.close()
 
 
-def test_values_are_equal_in_random_states(tmp_path: Path) -> None:
+@pytest.mark.parametrize("states", [300, pytest.param(1000, marks=pytest.mark.soak)])
+def test_values_are_equal_in_random_states(tmp_path: Path, states: int) -> None:
     table, found = point_table(), columns("redfish")
     with ServiceBench(tmp_path) as bench:
         client = ApiClient(bench, "reader")
-        for _number in range(300):
+        for _number in range(states):
             bench.source.step()
             report = client.get(f"{ROOT}/TelemetryService/MetricReports/All")
             shown = {value["MetricId"]: value["MetricValue"] for value in report["MetricValues"]}
