@@ -90,8 +90,7 @@ class CpuBudget:
 
     Each unit has `cpu_share` of a core and can use that of 20 s in one burst. A unit over its
     budget waits alone: its records are held and released at this rate (`defer`). From twice the
-    burst on, its messages are discarded (`is_exhausted`). All others wait for it during at most
-    `cpu_share` of the time.
+    burst on, its messages are discarded (`is_exhausted`).
     """
 
     def __init__(self, limits: UnitLimits, clock: Callable[[], float] = time.monotonic) -> None:

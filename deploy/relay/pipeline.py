@@ -57,6 +57,7 @@ class Pipeline:
         self.database = database
         self.quarantine = QuarantineTable(database, settings.limits.quarantine_bytes)
         limits = settings.limits
+        row_format.warm_up()
         self.budget = CpuBudget(limits)
         self.preparer = Preparer(
             database, self.quarantine, limits, self.budget, settings.undated_wait_s
@@ -86,7 +87,6 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads of the outputs. Records of the last run wait for their receipts."""
-        row_format.warm_up()
         with self.database.transaction():
             self.database.forget_outputs(set(self.workers))
             self.database.set_position("", self._receipted_to)  # the name is known from now on
