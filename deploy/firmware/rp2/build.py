@@ -92,6 +92,7 @@ machine.freq(200_000_000)
 The SDK names 200 MHz as supported (PICO_USE_FASTEST_SUPPORTED_CLOCK of version 2.1.1).
 """
 _NETWORK_MODULES = (
+    "agent/clock/chrony.py",
     "agent/clock/ntp/",
     "agent/northbound/",
     "agent/control/group/",
