@@ -228,9 +228,9 @@ class ClockOutput:
         if self.offset is not None:
             step = (interval.low + interval.high) // 2 - self.offset
             if abs(step) > _MAX_SLEW_US:
-                is_doubtful = self.leap.is_doubtful()
+                is_suspect = self.leap.is_suspect()
                 self.step_whole_seconds((step + SECOND // 2) // SECOND)
-                if not is_doubtful:  # the receivers decided; it is no leap second
+                if not is_suspect:  # the receivers decided; it is no leap second
                     self.leap.expect_month_end(now + self.offset)
             self._begin_source(interval, stated, now)
         self.receiver = index
@@ -333,7 +333,7 @@ class ClockOutput:
         return None if own is None else max(own, self._disputed_us(now))
 
     def record_bound_us(self, now: int) -> int:
-        """Return the error bound for a record, µs: without whole seconds (`leap_doubt`)."""
+        """Return the error bound for a record, µs: without whole seconds (`leap_suspect`)."""
         return max(self.no_leap_bound_us(now) or 0, self.disagreement_us, self.cover_us)
 
     def subsecond_bound_us(self, now: int) -> "int | None":

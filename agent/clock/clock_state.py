@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         mono_us: int
         bound_us: "int | None"
         """Error bound of `utc_us` at the monotonic time `mono_us`, µs."""
-        leap_doubt: "int | None"
-        """1: the last second of a month was in doubt."""
+        leap_suspect: "int | None"
+        """1: the last second of a month was suspect."""
         rate_ppt: "int | None"
         """Rate of the oscillator, parts per 10^12."""
 

@@ -87,22 +87,22 @@ class LeapSecondTracker:
         self._agreed_since = 0
         self._low_s = self._high_s = 0
         """Seconds of UTC before steps that are not confirmed, relative to UTC."""
-        self._is_doubt_kept = False
+        self._is_suspect_kept = False
         self._since = 0
         self._last: int | None = None
 
-    def is_doubtful(self) -> bool:
+    def is_suspect(self) -> bool:
         """Return whether 23:59:60, a step by a second or its absence is not confirmed yet."""
         return self.second_60_seen or self.applied or self._agreed_since != 0
 
-    def restore(self, leap_s: int, is_doubtful: bool) -> None:
+    def restore(self, leap_s: int, is_suspect: bool) -> None:
         """Set GPS time minus UTC, s, as stored.
 
-        `is_doubtful`: the last start had not confirmed the second; the wait of a day begins again.
+        `is_suspect`: the last start had not confirmed the second; the wait of a day begins again.
         """
         self.leap_s = leap_s
-        if is_doubtful:
-            self._is_doubt_kept = self.applied = True
+        if is_suspect:
+            self._is_suspect_kept = self.applied = True
             self._low_s, self._high_s = -1, 1
 
     def set_known(self) -> None:
@@ -112,8 +112,8 @@ class LeapSecondTracker:
     def agrees(self, utc_us: int) -> None:
         """An independent source agrees with UTC, `utc_us`, to less than half a second."""
         self.uncertain = False
-        if self._is_doubt_kept or utc_us >= self.month_end_us + 2 * SECOND:
-            self._is_doubt_kept = False
+        if self._is_suspect_kept or utc_us >= self.month_end_us + 2 * SECOND:
+            self._is_suspect_kept = False
             self.expect_month_end(utc_us)
 
     def on_second_60(self) -> None:
@@ -150,7 +150,7 @@ class LeapSecondTracker:
         If it is that of UTC, the receiver missed no message. It does not confirm a step: satellites
         and count can be false together.
         """
-        is_waiting = self.is_doubtful() and not self.second_60_seen and not self.applied
+        is_waiting = self.is_suspect() and not self.second_60_seen and not self.applied
         if is_waiting and leap_s == self.leap_s and utc_us >= self.month_end_us + _STATED_AFTER_US:
             self.expect_month_end(utc_us)
 
@@ -164,7 +164,7 @@ class LeapSecondTracker:
         """Set `month_end_us` to the end of the month of `utc_us`."""
         self.month_end_us = next_month(utc_us)
         self.second_60_seen = self._last_second_seen = False
-        self.applied = self._is_doubt_kept
+        self.applied = self._is_suspect_kept
         self._low_s, self._high_s = (-1, 1) if self.applied else (0, 0)
         self._agreed_since = 0
 
@@ -194,13 +194,13 @@ class LeapSecondTracker:
             self._agreed_since = now
         if now - self._agreed_since < wait:
             return
-        self._is_doubt_kept = False
+        self._is_suspect_kept = False
         self.expect_month_end(utc_us)
 
     def _confirm_wait(self, since_end: int) -> "int | None":
         """Return how long fixes must agree, µs; None: a fix at this time confirms nothing."""
         if self.applied or self.second_60_seen:
-            return _CONFIRM_FOR_US if since_end >= 0 or self._is_doubt_kept else None
+            return _CONFIRM_FOR_US if since_end >= 0 or self._is_suspect_kept else None
         if since_end < SECOND:
             return None
         return UNCERTAIN_FOR if self._is_usual_month() else 0

@@ -15,7 +15,7 @@ clock. A cross-check that agrees (`agent.clock.cross_check`) raises it immediate
 
 A receiver that starts with the controller can have wrong leap seconds for 12.5 minutes. The stored
 record does not help. They are known immediately only if the controller did not stop: its monotonic
-clock then leads from the stored UTC to the new one. `leap_doubt` is 1 if the clock could not
+clock then leads from the stored UTC to the new one. `leap_suspect` is 1 if the clock could not
 confirm the last end of a month: the wait of `agent.clock.leap_second` begins again. `bound_us` is
 the bound of the stored UTC; see `agent.clock.estimate.last_start`.
 """
@@ -50,7 +50,15 @@ seconds are those of the record."""
 _AGEING_PPB = 100
 _RANGE_CENTI_C = 5_500
 """The temperature can be any other one at the next start."""
-_OPTIONAL = ("floor_us", "rate_ppt", "skew_ppt", "tempco_ppt", "centi_c", "leap_doubt", "bound_us")
+_OPTIONAL = (
+    "floor_us",
+    "rate_ppt",
+    "skew_ppt",
+    "tempco_ppt",
+    "centi_c",
+    "leap_suspect",
+    "bound_us",
+)
 _REQUIRED = ("utc_us", "mono_us", "leap_s")
 _NUMBERS = _REQUIRED + _OPTIONAL
 
@@ -74,7 +82,7 @@ class TimeRecord:
         self.utc_us, self.mono_us, self.leap_s = (values[0] or 0, values[1] or 0, values[2] or 0)
         self.min_utc_us = values[3] or 0
         self.rate_ppt, self.skew_ppt, self.tempco_ppt, self.centi_c = values[4:8]
-        self.leap_doubt, self.bound_us = values[8:]
+        self.leap_suspect, self.bound_us = values[8:]
 
     def is_on_same_monotonic(self, utc_us: int, now: int) -> bool:
         """Return whether the monotonic clock leads from the stored UTC to `utc_us`."""
@@ -233,7 +241,7 @@ class TimePersistence(Component):
         return [
             ("floor_us", min_utc_us),
             ("leap_s", clock.leap.leap_s),
-            ("leap_doubt", int(clock.leap.is_doubtful())),
+            ("leap_suspect", int(clock.leap.is_suspect())),
             ("rate_ppt", rate_ppt),
             ("skew_ppt", skew_ppt),
             ("tempco_ppt", None if model is None else model.slope),

@@ -139,7 +139,7 @@ class UtcClock(ClockOutput):
         """Use a stored record; `rate_skew_ppb`: uncertainty of its rate, None: no rate."""
         self.time_record = record
         self._check_record(now)
-        self.leap.restore(record.leap_s, bool(record.leap_doubt))
+        self.leap.restore(record.leap_s, bool(record.leap_suspect))
         if rate_skew_ppb is not None and record.rate_ppt is not None:
             self.rate_ppt = record.rate_ppt
             self.rate_skew_ppb = min(rate_skew_ppb, self.drift_ppb)

@@ -170,7 +170,7 @@ class IntegrityComponent(Component):
         # After a cold start the leap seconds take 26 minutes, after a leap second too.
         # During that time there is no alarm.
         awaiting_leap = clock.leap.uncertain and now - self._started < _LEAP_SECOND_US
-        awaiting_leap = awaiting_leap or clock.leap.is_doubtful()
+        awaiting_leap = awaiting_leap or clock.leap.is_suspect()
         bound = clock.subsecond_bound_us(now) if awaiting_leap else clock.bound_us(now)
         if started:
             bound_us = -1 if bound is None else bound

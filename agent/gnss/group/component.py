@@ -184,7 +184,7 @@ class ReceiverGroup(Component):
                 half = (interval.high - interval.low + 1) // 2
                 # Receivers learn the leap seconds from the same signals, which can be false.
                 leap = member.clock.leap
-                has_leap_s = not leap.uncertain and not leap.is_doubtful()
+                has_leap_s = not leap.uncertain and not leap.is_suspect()
                 self.agent.clock.cross_check(utc, half, now, has_leap_s)
                 return
 

@@ -258,7 +258,7 @@ class ClockWorld:
         if clock.state(now) != "sync" or clock.leap.uncertain or clock.failed_checks:
             return
         record = {"version": 1, "utc_us": clock.utc(now), "mono_us": now, "floor_us": 0}
-        record.update(leap_s=clock.leap.leap_s, leap_doubt=int(clock.leap.is_doubtful()))
+        record.update(leap_s=clock.leap.leap_s, leap_suspect=int(clock.leap.is_suspect()))
         record.update(bound_us=clock.record_bound_us(now))
         self._record = json.dumps(record).encode()
 

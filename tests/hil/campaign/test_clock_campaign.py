@@ -232,7 +232,7 @@ def test_groups_of_the_median_bound() -> None:
         {"leap_s": -1},
         {"false_60_s": 30.0},
     ):
-        assert statistics_groups(replace(clean, **fault)) == []  # type: ignore[arg-type]
+        assert statistics_groups(replace(clean, **fault)) == []
 
 
 def test_a_wrong_time_stamp_is_seen() -> None:

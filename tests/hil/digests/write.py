@@ -76,7 +76,7 @@ _REASONS = (
     ("", "a leap second is suspect for 26 minutes"),
     ("cooling", "a supply that falls towards the dew point limits the valve to the present heat"),
     ("safety", "a loss of flow does not end because its readings are lost"),
-    ("", "a leap second is in doubt for a day, and the stored interval counts after a restart"),
+    ("", "a leap second is suspect for a day, and the stored interval counts after a restart"),
     ("throttle", "a load that is off has not shown that it follows its limit"),
     ("cooling", "a supply below the dew-point limit saves no travel"),
     ("", "an alarm does not end because a load is off, a pump stands or a device is silent"),

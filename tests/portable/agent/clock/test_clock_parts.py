@@ -330,20 +330,20 @@ def test_fixes_after_the_month_confirm_utc():
     made.confirm(august + SECOND - 1, START)
     eq(made.month_end_us, august)
     made.confirm(august + SECOND, START)
-    eq((made.month_end_us, made.is_doubtful()), (september, False))
+    eq((made.month_end_us, made.is_suspect()), (september, False))
     made = tracker()  # in June and December the receiver can have missed the message
     for at, now in ((SECOND - 1, 0), (SECOND, 1), (99 * SECOND, UNCERTAIN_FOR)):
         made.confirm(JULY + at, START + now)
         eq((made.month_end_us, made.is_leap_possible(JULY + at)), (JULY, True))
-    eq(made.is_doubtful(), True)
+    eq(made.is_suspect(), True)
     made.confirm(JULY + 100 * SECOND, START + UNCERTAIN_FOR + 1)
-    eq((made.month_end_us, made.is_doubtful()), (august, False))
+    eq((made.month_end_us, made.is_suspect()), (august, False))
     for mark in ("on_second_60", "on_applied"):
         made = tracker()
         getattr(made, mark)()
         for at, now in ((-1, 0), (0, 1), (20 * SECOND, DAY)):
             made.confirm(JULY + at, START + now)
-            eq((made.month_end_us, made.is_doubtful()), (JULY, True))
+            eq((made.month_end_us, made.is_suspect()), (JULY, True))
         made.confirm(JULY + 30 * SECOND, START + DAY + 1)
         eq((made.month_end_us, made.applied), (utc_from_civil(2027, 8, 1), False))
         eq((made.second_60_seen, made.is_leap_possible(JULY)), (False, False))
@@ -380,19 +380,19 @@ def test_all_seconds_before_steps_are_in_the_bound():
         eq(made.error_us(JULY + HOUR), 0)
 
 
-def test_a_doubt_of_the_last_start_is_kept_until_another_source_agrees_or_a_day_is_over():
+def test_a_suspect_second_is_kept_until_another_source_agrees_or_a_day_is_over():
     for is_asked in (True, False):
         made = LeapSecondTracker(True)
         made.restore(19, True)
-        eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (True, SECOND))
+        eq((made.is_suspect(), made.error_us(JULY - HOUR)), (True, SECOND))
         made.expect_month_end(JULY - HOUR)  # UTC is set
         made.confirm(JULY - HOUR, START)
-        eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (True, SECOND))
+        eq((made.is_suspect(), made.error_us(JULY - HOUR)), (True, SECOND))
         if is_asked:
             made.agrees(JULY - HOUR)
         else:
             made.confirm(JULY - HOUR + SECOND, START + DAY)
-        eq((made.is_doubtful(), made.error_us(JULY - HOUR)), (False, 0))
+        eq((made.is_suspect(), made.error_us(JULY - HOUR)), (False, 0))
 
 
 def test_leap_seconds_are_known_after_26_minutes_without_a_gap():

@@ -211,6 +211,7 @@ def test_min_utc_rises_with_monotonic_clock_and_cross_check():
     rig.receive(61, 3790, "251126")
     stored = json.loads(records[KEY.encode()])
     assert 0 <= stored["utc_us"] - stored["floor_us"] <= 70 * SECOND
+    eq((stored["leap_suspect"], stored["bound_us"] > 0), (0, True))
 
 
 def test_operator_can_clear_min_utc():

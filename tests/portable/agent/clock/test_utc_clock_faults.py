@@ -310,7 +310,7 @@ def test_leap_second_is_applied_within_bound():
         for second in range(42, 90_000, 600):  # the second can be false
             clock.add_fix(leap_fix(second))
             assert clock.bound_us((second + 100) * SECOND) > SECOND or second > 86_400, second
-            eq((second, clock.leap.is_doubtful()), (second, second < 86_440))
+            eq((second, clock.leap.is_suspect()), (second, second < 86_440))
 
 
 def false_leap_second(clock, until):
@@ -330,14 +330,14 @@ def test_a_false_leap_second_at_the_new_year_stays_in_the_bound():
     eq(clock.whole_second_steps, 1)
 
 
-def test_a_restart_keeps_the_doubt_of_a_leap_second():
-    for doubt in (0, 1):
+def test_a_restart_keeps_suspect_a_leap_second():
+    for is_suspect in (0, 1):
         record = {"version": 1, "utc_us": NEW_YEAR, "mono_us": 0, "leap_s": 19}
         clock = UtcClock(50_000)
-        clock.restore(TimeRecord(json.dumps(dict(record, leap_doubt=doubt)).encode()), None)
+        clock.restore(TimeRecord(json.dumps(dict(record, leap_suspect=is_suspect)).encode()), None)
         for second in range(5, 60):
             clock.add_fix(ReferenceFix(NEW_YEAR + second * SECOND, second * SECOND))
-        eq((clock.leap.uncertain, clock.bound_us(60 * SECOND) > SECOND), (False, doubt == 1))
+        eq((clock.leap.uncertain, clock.bound_us(60 * SECOND) > SECOND), (False, is_suspect == 1))
 
 
 def test_another_source_confirms_or_denies_a_leap_second():
