@@ -36,6 +36,7 @@ DROPPED = (
     "deploy/orchestrate/",
     "deploy/relay/",
     "deploy/release/",
+    "agent/runtime/board/",
     "agent/runtime/micropython.py",
     "drivers/ports/micropython/",
 )

@@ -105,6 +105,18 @@ _NETWORK_MODULES = (
     "protocols/http.py",
 )
 """Modules that need sockets, termios or a second process. These boards have none of them."""
+_COMMAND_MODULES = (
+    "agent/config/json_schema.py",
+    "agent/telemetry/status_text.py",
+    "drivers/device/sunspec_scan.py",
+)
+"""Portable modules that only commands of a computer import."""
+_PAIR_MODULES = (
+    "agent/redundancy/",
+    "protocols/modbus/sniffer.py",
+    "protocols/signing/peer_link.py",
+)
+"""A pair needs a fourth line: receiver, bus, broker and the link to the other controller."""
 RP2_BOARDS: dict[str, Rp2Board] = {
     "rp2350": Rp2Board(
         "rp2350",
@@ -113,7 +125,7 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         slot_kib=1016,
         files_kib=1408,
         watchdog=0x400D8000,
-        left_out=_NETWORK_MODULES,
+        left_out=(*_NETWORK_MODULES, *_COMMAND_MODULES),
     ),
     "rp2040": Rp2Board(
         "rp2040",
@@ -124,8 +136,7 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         watchdog=0x40058000,
         start=_CLOCK_SCRIPT,
         keeps_marks=True,
-        # A pair needs a fourth line: receiver, bus, broker and the link to the other controller.
-        left_out=(*_NETWORK_MODULES, "agent/redundancy/"),
+        left_out=(*_NETWORK_MODULES, *_COMMAND_MODULES, *_PAIR_MODULES),
     ),
 }
 _BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"
