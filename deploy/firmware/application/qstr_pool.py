@@ -71,10 +71,13 @@ def _write_varint(value: int) -> bytes:
     return bytes(reversed(groups))
 
 
-def qstr_module(cache: Path) -> bytes:
-    """Return a .mpy that contains all names and does nothing."""
+def qstr_module(cache: Path, left_out: tuple[str, ...] = ()) -> bytes:
+    """Return a .mpy that contains all names and does nothing.
+
+    `left_out`: the modules that the board does not have; see `portable_modules`.
+    """
     qstrs: set[str] = set()
-    for name in portable_modules():
+    for name in portable_modules(left_out=left_out):
         if not is_empty(name):
             qstrs |= read_qstrs(compile_module(name, cache))
             qstrs.add(f"{_FOLDER}/{name[:-3]}.mpy")

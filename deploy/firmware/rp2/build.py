@@ -276,7 +276,7 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
         "_board_data.py": board_module(board.name),
     }
     names = tuple(write_frozen(folder, files))
-    write_frozen(folder, {"_names.mpy": qstr_module(CACHE / "mpy")})
+    write_frozen(folder, {"_names.mpy": qstr_module(CACHE / "mpy", board.left_out)})
     lines = [
         f'freeze("{folder}", {names})',
         f'freeze_mpy("{folder}", "_names.mpy")',

@@ -18,7 +18,7 @@ from deploy.firmware import memory_layout
 from deploy.firmware.application import romfs
 from deploy.firmware.application.board_source import without_type_blocks
 from deploy.firmware.application.profile_trim import trim_profile
-from deploy.firmware.application.qstr_pool import add_qstrs, read_qstrs
+from deploy.firmware.application.qstr_pool import add_qstrs, qstr_module, read_qstrs
 from deploy.firmware.application.romfs import (
     build_application,
     compile_module,
@@ -27,7 +27,7 @@ from deploy.firmware.application.romfs import (
     pack_romfs,
     portable_modules,
 )
-from deploy.firmware.build_tools import find_mpy_cross
+from deploy.firmware.build_tools import CACHE, find_mpy_cross
 from deploy.firmware.rp2.build import RP2_BOARDS, Rp2Options, build_uf2
 from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
@@ -73,6 +73,12 @@ def test_the_application_fits_the_slots_of_the_board(name: str) -> None:
     board = RP2_BOARDS[name]
     image = build_application(left_out=board.left_out)
     assert len(image) + memory_layout.HEADER_BYTES + RESERVE <= board.slot_kib * 1024
+
+
+def test_the_names_fit_the_firmware_of_the_smallest_board() -> None:
+    """The firmware of an RP2040 met its slots with 79,442 bytes of names."""
+    names = qstr_module(CACHE / "mpy", RP2_BOARDS["rp2040"].left_out)
+    assert len(names) <= 79_442 - 4096
 
 
 @pytest.mark.parametrize("name", sorted(RP2_BOARDS))
