@@ -218,6 +218,14 @@ CASES: dict[str, ClockCase] = {
             pulses=_GPIO,
         ),
         _case(
+            "pulse-outage",
+            1.5 * _HOUR,
+            _CONSTANT_TEMP,
+            SentenceModel(10.0, 90.0, None, jitter_ms=5.0, silent=(Span(900.0, 4500.0),)),
+            pulses=replace(_GPIO, absent=(Span(0.0, 4500.0),)),
+            raw_clock=False,
+        ),
+        _case(
             "restart-drag",
             3 * _HOUR,
             _CONSTANT_TEMP,
