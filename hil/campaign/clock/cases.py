@@ -182,6 +182,14 @@ CASES: dict[str, ClockCase] = {
             replace(_SENTENCES, jitter_ms=5.0, latency=(Span(60.0, _HOUR, 130.0),)),
         ),
         _case(
+            "latency-within",
+            5 * _HOUR,
+            Oscillator(0.2, drift_limit=2.0, tempco_limit=0.003, sensor=True),
+            SentenceModel(
+                5.0, 100.0, 100.0, 3.0, "normal", 4.0, latency=(Span(7200.0, 5 * _HOUR, 2.9),)
+            ),
+        ),
+        _case(
             "pulse-both-edges",
             _HOUR,
             _CONSTANT_TEMP,
