@@ -45,7 +45,6 @@ class ErrorBudget:
         self.stated = stated
         self.early_ns = 0 if stated.latency_us is None else stated.latency_us * _NS
         self.late_ns = _MAX_LATENCY_NS if stated.latency_us is None else self.early_ns
-        nmea.varying.set_error(self.late_ns)
 
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.

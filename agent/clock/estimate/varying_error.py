@@ -53,7 +53,7 @@ class VaryingInterval(OffsetInterval):
 
     def widen(self, lo: int, hi: int, now: int) -> "tuple[int, int]":
         """Return an interval that also contains this one at `now`, ns."""
-        if self.present is None:
+        if self.present is None or not self._error_ns:
             return lo, hi
         low, high = self.from_mark(self.present, now)
         return min(lo, low), max(hi, high)
