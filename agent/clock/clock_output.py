@@ -51,6 +51,7 @@ class ClockOutput:
         self.dispute: StepDispute | None = None
         """The contradiction of whole fixes; None before the first one."""
         self.errors: ErrorBudget = ErrorBudget(self.nmea, stated)
+        self.nmea.varying.set_error(self.errors.late_ns)
         self.second_source: SecondSource | None = None
         """What a second source says of the offset; None before the first time."""
         self._state = states.FREE
@@ -251,6 +252,7 @@ class ClockOutput:
         self.errors = ErrorBudget(self.nmea, stated)
         self._source = self.nmea
         self.nmea.restart()
+        self.nmea.varying.set_error(self.errors.late_ns)
         low, high = (interval.low - self._base) * _NS, (interval.high - self._base) * _NS
         self.nmea.measure(now, low, high)
         self._select_source(now, True)

@@ -299,9 +299,9 @@ class UtcClock(ClockOutput):
             source.restart()
             source.set_rate(rate)
         limits = (rate - skew, rate + skew)
-        self.nmea.interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
-        self._base = base
-        self._anchor = now
+        for interval in (self.nmea.interval, self.nmea.varying):
+            interval.begin(now, level_ns - error_ns, level_ns + error_ns, limits)
+        self._base, self._anchor = base, now
         self._offset_ns = level_ns
         self._source = self.nmea
         self._window_at = now - _WINDOW_FOR_US - 1

@@ -49,17 +49,22 @@ class ErrorBudget:
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
 
-        It is at most a second wide. An unknown latency is above 0. A drag moves pulses too, so it
-        is not in this interval. In a dispute that allows for more than a second, it is around the
-        interval that is held: its lower end would be another second.
+        It is below a second wide, so that it contains one second. It is a whole second wide if the
+        sentences do not say which second it is: after a long outage. An unknown latency is above 0.
+        A drag moves pulses too, so it is not in this interval. In a dispute that allows for more
+        than a second, it is around the interval that is held: its lower end would be another
+        second.
         """
         lo, hi = self._nmea.stated(now, False)
         lo, hi = lo - self.early_ns, hi + self.late_ns
-        if hi - lo >= _MAX_LATENCY_NS and self._nmea.is_disputed():
+        width = hi - lo
+        if width >= _MAX_LATENCY_NS and self._nmea.is_disputed():
             low, high = self._nmea.held(now)
             low, high = low - self.early_ns, high + self.late_ns
-            lo = max(lo, low - max(0, _MAX_LATENCY_NS - 1 - high + low) // 2)
-        return lo, min(hi, lo + _MAX_LATENCY_NS - 1)
+            width = high - low
+            lo = max(lo, low - max(0, _MAX_LATENCY_NS - 1 - width) // 2)
+        is_one = width < _MAX_LATENCY_NS + self.late_ns - self.early_ns
+        return lo, min(hi, lo + _MAX_LATENCY_NS - (1 if is_one else 0))
 
     def _system_ns(self, _source: "TimeSource") -> int:
         """Return the error that all samples of a source have in common, ns."""

@@ -100,15 +100,19 @@ class Mark:
 
 class OffsetInterval:
     """The interval; None until `begin`. `spacing`: shortest time between marks, µs; `lag`: see the
-    module.
+    module. `marks`: how many are kept.
     """
 
-    def __init__(self, holdover: "Holdover", spacing: int, lag: int) -> None:
+    change_ns = 0
+    """How far measurements at two times can differ by a change of their common error."""
+
+    def __init__(self, holdover: "Holdover", spacing: int, lag: int, marks: int = _MARKS) -> None:
         self.present: Mark | None = None
         self.rate_is_false = False
         self._holdover = holdover
         self._spacing = spacing
         self._lag = lag
+        self._most_marks = marks
         self._marks: list[Mark] = []
         self._slopes: dict[int, tuple[int, int, int, int | None]] = {}
         """Time, limits of the rate and temperature of the last line of each level."""
@@ -377,8 +381,9 @@ class OffsetInterval:
             elapsed = now - mark.t
             cold, warm = min(cold, mark.cold), max(warm, mark.warm)
             change = self._mean_change(mark, now, cold, warm, centi_c)
-            least = (present.lo - mark.hi) * _PPT_PER_UNIT // elapsed - change
-            most = (present.hi - mark.lo) * _PPT_PER_UNIT // elapsed + change
+            reach = self.change_ns
+            least = (present.lo - mark.hi - reach) * _PPT_PER_UNIT // elapsed - change
+            most = (present.hi - mark.lo + reach) * _PPT_PER_UNIT // elapsed + change
             if least > high or most < low:
                 gap = least - high if least > high else most - low
                 span = gap * elapsed // _PPT_PER_UNIT
@@ -393,7 +398,7 @@ class OffsetInterval:
             self._learn_calm_rate(mark)
         self._learn_slopes(mark)
         self._marks.append(mark)
-        if len(self._marks) > _MARKS:
+        if len(self._marks) > self._most_marks:
             self._merge_mark(now)
         return 0
 

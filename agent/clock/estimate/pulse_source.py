@@ -6,7 +6,9 @@ Does not count or receive pulses; see `agent.clock.pps`.
 How it works. A pulse alone says only that a second begins. The sentences say which one: their
 interval, widened by the error of their latency, contains exactly one time at which a second can
 begin there. A pulse without such a time contradicts the sentences and is not used. Once there is an
-interval of the pulses, each pulse is compared with that. Edges of both directions give a spread of
+interval of the pulses, each pulse is compared with that. In a long outage both intervals can grow
+to more than a second, above all if the host slews its clock. Then the pulses wait for the
+sentences: their own interval contains several seconds. Edges of both directions give a spread of
 their distance, and the spread is part of the bound; so they are not used until the sentences
 exclude one of them. A single wrong edge agrees with sentences that are known to 100 ms. So pulses
 are not used before the sentences are known to `_VERIFIED_NS`.
@@ -95,7 +97,10 @@ class PulseSource(TimeSource):
                 self.restart()  # they began at a wrong edge
             half_ns = (nmea_hi_ns - nmea_lo_ns) // 2
             return self._second_ns(now, base, middle - _SECOND_NS // 2) - middle, half_ns
-        if present is None or self.source_rejected:
+        own_ns = pulse_hi_ns - pulse_lo_ns + 2 * margin
+        if present is None or self.source_rejected or own_ns >= _SECOND_NS:
+            if nmea_hi_ns - nmea_lo_ns >= _SECOND_NS:
+                return 0, 0  # neither says which second it is
             return self.add(now, self._correct(now, base, nmea_ns)), self.rejected_limit_ns
         if agrees:
             self._stray_count = 0

@@ -24,6 +24,7 @@ from agent.clock.estimate.line_end import NO_SENSOR, BlockMean
 from agent.clock.estimate.mean_lines import BLOCKS, KeptBlocks, MeanLines
 from agent.clock.estimate.offset_interval import OffsetInterval
 from agent.clock.estimate.oscillator import FittedLine, OffsetFit, fit_recent, isqrt, mean_point
+from agent.clock.estimate.varying_error import VaryingInterval
 from protocols.time_units import SECOND
 
 TYPE_CHECKING = False
@@ -73,6 +74,7 @@ class TimeSource:
         offset_fit.limit_slope(holdover.limit_ppt // 1_000)
         self.fit: FittedLine | None = None
         self.interval = OffsetInterval(holdover, spacing, lag)
+        self.varying = VaryingInterval(holdover, spacing)
         self.source_rejected = False
         self.rejected_limit_ns = 0
         """Half the width of the interval that the last rejected block contradicted, ns."""
@@ -87,9 +89,8 @@ class TimeSource:
         self._candidates: CandidateSet | None = None
         self._former: tuple[int, int] | None = None
         """Distance of intervals that were held before: least and greatest, ns."""
-        self._consistent = 0
         self._held_rates = (0, 0)
-        self._measured = self._distance = self._rejected_at = 0
+        self._consistent = self._measured = self._distance = self._rejected_at = 0
         self._former_until = 0
         self._former_since = self._former_ppt = 0  # it grows: the source can still move
         self._held: list[tuple[int, OffsetInterval]] = []
@@ -126,8 +127,7 @@ class TimeSource:
         if contradiction or self.source_rejected:
             self._drop_means()
             return contradiction
-        if not is_mixed:
-            contradiction = self._average(block, n)
+        contradiction = 0 if is_mixed else self._average(block, n)
         if contradiction:
             return contradiction
         if self.offset_fit.add_block(block):
@@ -167,7 +167,7 @@ class TimeSource:
         if found is None:
             return 0
         lo, hi, end = found
-        contradiction = self.measure(end, lo, hi, True)
+        contradiction = self.measure(end, lo, hi, True, True)
         if contradiction:
             return contradiction
         if blocks[-1].warm >= NO_SENSOR:
@@ -180,14 +180,15 @@ class TimeSource:
     def _drop_means(self) -> None:
         self._lines = MeanLines()
 
-    def measure(self, t: int, lo: int, hi: int, is_line: bool = False) -> int:
+    def measure(self, t: int, lo: int, hi: int, is_line: bool = False, is_end: bool = False) -> int:
         """Take a measurement: the offset was from `lo` to `hi` at `t`. Return as `add`.
 
-        `is_line`: it has old samples too, which can be false; no candidate gets it.
+        `is_line`: it has old samples, which can be false; no candidate gets it. `is_end`: its end.
         """
         interval = self.interval
         if not is_line:
             self._kept.add(t, lo, hi)
+        self.varying.take(t, lo, hi, is_end)
         if interval.present is None:
             interval.begin(t, lo, hi)
             return 0
@@ -355,8 +356,8 @@ class TimeSource:
 
         `guarded`: also after an unseen drag (`agent.clock.estimate.offset_interval`).
         """
-        interval = self.interval
-        lo, hi = interval.stated(now, guarded)
+        lo, hi = self.interval.stated(now, guarded)
+        lo, hi = self.varying.widen(lo, hi, now)
         if self._candidates is not None:
             lo, hi = self._candidates.widen(lo, hi, now)
         low, high = self._former_range(now)
@@ -382,6 +383,7 @@ class TimeSource:
     def advance(self, now: int) -> None:
         """Move the intervals to `now`; call it when the temperature changes."""
         self.interval.advance(now)
+        self.varying.advance(now)
         centi_c, cold, warm = self._holdover.centi_c, self._cold, self._warm
         if centi_c is not None and cold is not None and warm is not None:
             self._cold, self._warm = min(cold, centi_c), max(warm, centi_c)
@@ -439,6 +441,7 @@ class TimeSource:
         self.offset_fit.clear()
         self.fit = None
         self.interval.clear()
+        self.varying.clear()
         self.source_rejected = False
         self._candidates = None
         self._drop_former()

@@ -182,6 +182,14 @@ CASES: dict[str, ClockCase] = {
             replace(_SENTENCES, jitter_ms=5.0, latency=(Span(60.0, _HOUR, 130.0),)),
         ),
         _case(
+            "latency-within",
+            5 * _HOUR,
+            Oscillator(0.2, drift_limit=2.0, tempco_limit=0.003, sensor=True),
+            SentenceModel(
+                5.0, 100.0, 100.0, 3.0, "normal", 4.0, latency=(Span(7200.0, 5 * _HOUR, 2.9),)
+            ),
+        ),
+        _case(
             "pulse-both-edges",
             _HOUR,
             _CONSTANT_TEMP,
@@ -216,6 +224,14 @@ CASES: dict[str, ClockCase] = {
             _CONSTANT_TEMP,
             SentenceModel(period_s=0.05, latency_ms=120.0, stated_ms=120.0),
             pulses=_GPIO,
+        ),
+        _case(
+            "pulse-outage",
+            1.5 * _HOUR,
+            _CONSTANT_TEMP,
+            SentenceModel(10.0, 90.0, None, jitter_ms=5.0, silent=(Span(900.0, 4500.0),)),
+            pulses=replace(_GPIO, absent=(Span(0.0, 4500.0),)),
+            raw_clock=False,
         ),
         _case(
             "restart-drag",

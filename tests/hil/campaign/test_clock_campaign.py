@@ -21,7 +21,7 @@ from hil.campaign.clock.world import ClockWorld, run_case
 from hil.commands import hil
 from protocols.calendar import civil_from_utc
 
-SLOW = ("rate-runaway", "rate-limit", "pulse-20hz", "pulse-5hz")
+SLOW = ("rate-runaway", "rate-limit", "pulse-20hz", "pulse-5hz", "latency-within")
 """Cases that only the long test runs."""
 FOLLOWED = ("warm-15", "leap-false-60", "leap-page-missed", "date-before-release")
 
@@ -64,6 +64,15 @@ def test_one_step_of_the_latency_does_not_hide_itself() -> None:
             start, 1800.0, Oscillator(6.0, drift_limit=12.4), receiver, raw_clock=False
         )
         assert run_case(case).excess_us == 0, start
+
+
+@pytest.mark.parametrize("change_ms", [2.9, -2.9])
+def test_a_latency_that_changes_within_its_stated_error(change_ms: float) -> None:
+    """The change is too small to contradict the interval, and was taken for a rate."""
+    case = CASES["latency-within"]
+    change = (replace(case.receiver.latency[0], value=change_ms),)
+    result = run_case(replace(case, receiver=replace(case.receiver, latency=change)))
+    assert result.excess_us == 0
 
 
 @pytest.mark.parametrize("rate_ppm", [-73.3, 77.1, 166.3, -404.3])

@@ -4,6 +4,8 @@
 from math import sin
 
 from agent.clock.estimate.error_budget import StatedErrors
+from agent.clock.estimate.holdover import Holdover
+from agent.clock.estimate.pulse_source import PulseSource
 from agent.clock.utc_clock import UtcClock
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
@@ -130,3 +132,32 @@ def test_pulses_correct_an_unconfigured_latency():
     eq(bench.clock.rejected, 0)
     assert abs(bench.error_us) <= 5
     assert bench.bound_us > SECOND  # nothing says that the edge is the right one
+
+
+def test_pulses_wait_while_the_sentences_allow_two_seconds():
+    pps = PulseSource(Holdover(3_000, 1_000, 600_000), None, 0)
+    second_ns = 1_000_000_000
+    narrow, wide = (-300_000_000, 200_000_000), (-1_300_000_000, -300_000_000)
+    eq(pps.add_pulse(SECOND, 0, *wide), (0, 0))
+    eq(pps.interval.present, None)  # that of -1 s, if it was used
+    for i in range(8):
+        pps.add_pulse((1 + i) * SECOND, 0, *narrow)
+    assert abs(pps.interval.present.lo) < 100_000
+    at = pps.interval.present.t
+    # An hour later its own interval has several seconds too: it waits, then follows the sentences.
+    for i in range(8):
+        eq(pps.add_pulse((3600 + i) * SECOND, 0, *wide), (0, 0))
+    eq(pps.interval.present.t, at)
+    for i in range(8):
+        pps.add_pulse((3700 + i) * SECOND, 0, *[limit + second_ns for limit in narrow])
+    assert abs(pps.interval.present.lo - second_ns) < 100_000
+
+
+def test_sentences_say_whether_they_contain_one_second():
+    clock = synced_leap_clock()
+    bench = ClockRig(clock, 2)
+    bench.run(120)
+    now = bench.mono_ns // 1000
+    for later, is_one in ((0, True), (8_000 * SECOND, True), (20_000 * SECOND, False)):
+        lo, hi = clock.errors.sentences(now + later)
+        eq((later, hi - lo < 1_000_000_000), (later, is_one))

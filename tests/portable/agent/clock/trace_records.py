@@ -8,7 +8,7 @@ RECORDS = {
     "trace_interval": 86367760138652833,
     "trace_leap_second": 264406894138406980,
     "trace_pulses": 144058435633796640,
-    "trace_sentences": 66392552551511398,
+    "trace_sentences": 4278834131638877,
     "trace_source": 230827974328888629,
     "trace_temperature": 180497283777561850,
     "trace_unknown_leap_seconds": 45917357147329605,
