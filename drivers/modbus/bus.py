@@ -119,7 +119,7 @@ class Bus(RequestSender):
 
     def drop_input(self, now: int) -> None:
         """Recover after an exception in this object: discard the received bytes, wake soon."""
-        self._discard_input(now)
+        self._discard_input(now, True)
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
@@ -321,9 +321,11 @@ class Bus(RequestSender):
         self.handle(TIMED_OUT)
         self.client.stop()
         if self.serial:  # before those of another master that came after it
-            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+            unit, pdu = transaction.unit, transaction.pdu
+            self._stale_replies.expect_late(unit, pdu, now, transaction, self._sent_at)
         if self.client.late_frames:
             self._note_other_master(now)
+        self._date_cut(transaction)
         self._forget_arrival(now)
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)

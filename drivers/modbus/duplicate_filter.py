@@ -106,6 +106,11 @@ class DuplicateFilter:
         transaction.margin_us = margin_us
         return True
 
+    def is_too_early(self, transaction: "Transaction", margin_us: int) -> bool:
+        """Return the same for a frame that is not whole yet; it changes nothing."""
+        is_valid = self.timing_valid_count >= TIMING_VALID_AFTER
+        return is_valid and margin_us + self._rounding_us < transaction.health.min_response_us
+
     def accept_premature(self, transaction: "Transaction") -> None:
         """Accept a discarded reply as genuine after all, because no other reply came.
 

@@ -165,12 +165,23 @@ class RequestSender(BusParts):
         self.client.lost_units = ()
         return bool(others)
 
-    def _discard_input(self, now: int) -> None:
-        """Discard the received bytes. Beside another master, requests of it can be among them."""
-        if self.serial and (now < self.other_until or self.client.others):
+    def _discard_input(self, now: int, goes_on: bool = False) -> None:
+        """Discard the received bytes. Beside another master, requests of it can be among them.
+
+        `goes_on`: the port stays open.
+        """
+        if not self.serial:
+            self.client.reset()
+            return
+        guard = self._stale_replies
+        for body in self.client.unclassified():
+            if not guard.is_own_echo(body[0], body[1:]):
+                self.other_until = now + _OTHER_SEEN_US
+        if now < self.other_until or self.client.others:
             for unit in self._health:
-                self._stale_replies.expect_many(unit, now)
-        self.client.reset()
+                guard.expect_many(unit, now)
+        self.client.reset(goes_on)
+        self._forget_arrival(now)
 
     def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
         """Open a request whose reply is not clear, if the unit owes older ones too."""
@@ -219,6 +230,19 @@ class RequestSender(BusParts):
         """
         if not self.client.cut or now - self._bytes_since > _CUT_US:
             self._bytes_since = 0
+
+    def _date_cut(self, transaction: "Transaction") -> None:
+        """Let a cut frame count as older than a request, if it began too early for the reply to it.
+
+        Then it is the second copy of the reply before. The rest of it can come after the time-out.
+        """
+        size, parts = len(self.client.cut), self._parts
+        if not size or not parts.chars:
+            return
+        sent = self._sent_at + self.wire_time.chars_us(self._request_chars)
+        margin = parts.least_margin(parts.chars - size, size + 1, sent, self.wire_time)
+        if self._duplicate_filter.is_too_early(transaction, margin):
+            self._bytes_since = min(self._bytes_since, self._sent_at)
 
     def _note_part(self, transaction: "Transaction", size: int, now: int) -> None:
         """Record `size` bytes during a transaction that do not complete its reply."""

@@ -140,7 +140,7 @@ class AsciiClient(OtherRequests):
         has_bytes, self._has_bytes = self._has_bytes, False
         return self.report_others(has_bytes)
 
-    def reset(self) -> None:
+    def reset(self, goes_on: bool = False) -> None:  # noqa: ARG002  as in RTU
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
         self._is_older = False

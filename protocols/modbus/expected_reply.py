@@ -156,6 +156,13 @@ class OtherRequests:
         self.others = []
         self._known_count = 0
 
+    def unclassified(self) -> "list[bytes]":
+        """Return the requests (unit and PDU) of other masters among the bytes that `reset` drops.
+
+        In ASCII each line is classified when it ends.
+        """
+        return []
+
     def note_own_reply(self, unit: int) -> None:
         """Of the requests to this unit, only those after ours still have no reply."""
         for index in range(len(self.others) - self._others_after_start - 1, -1, -1):
