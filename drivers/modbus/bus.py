@@ -163,6 +163,8 @@ class Bus(RequestSender):
         """Handle `size` bytes on a serial line; `result` is that of the reply in them."""
         if self.client.late_frames:
             self._check_late_frames(now, now)
+            if not self.client.buffer:
+                self._forget_arrival(now)
         if self.state == DEFERRED:
             self.handle(DECIDED)
         if transaction is None:

@@ -226,19 +226,26 @@ class RequestSender(BusParts):
     def _forget_arrival(self, now: int) -> None:
         """Forget when the classified bytes came, unless the rest of a frame can follow them.
 
-        That frame then counts as seen when its first byte came.
+        That frame then counts as seen when its first byte came. After a longer pause it counts as
+        older than all requests.
         """
-        if not self.client.cut or now - self._bytes_since > _CUT_US:
+        self._is_cut_old = False
+        if not self.client.cut:
             self._bytes_since = 0
+        elif now - self._bytes_since > _CUT_US:
+            self._bytes_since = 0
+            self._is_cut_old = True
 
     def _date_cut(self, transaction: "Transaction") -> None:
-        """Let a cut frame count as older than a request, if it began too early for the reply to it.
+        """Take the arrival of the frame that the time-out cuts; its rest can come after it.
 
-        Then it is the second copy of the reply before. The rest of it can come after the time-out.
+        If it began too early for the reply to our request, it is the second copy of the reply
+        before. Then it counts as older than our request.
         """
         size, parts = len(self.client.cut), self._parts
-        if not size or not parts.chars:
+        if not size or parts.chars < size:
             return
+        self._bytes_since = parts.began_at(parts.chars - size, self._bytes_since)
         sent = self._sent_at + self.wire_time.chars_us(self._request_chars)
         margin = parts.least_margin(parts.chars - size, size + 1, sent, self.wire_time)
         if self._duplicate_filter.is_too_early(transaction, margin):
@@ -307,7 +314,9 @@ class RequestSender(BusParts):
             last_at = last_at or min(now, self._line_timer.last_byte_at)
             for frame in frames:
                 if not self._duplicate_filter.is_expected(frame, seen_at):
-                    shape = self._stale_replies.frame_seen(frame, now, seen_at)
+                    is_old = self._is_cut_old and frame is self.client.joined
+                    began_at = 0 if is_old else seen_at
+                    shape = self._stale_replies.frame_seen(frame, now, began_at)
                     if shape is not None:
                         size = len(frame)
                         until = self._duplicate_due(seen_at, 2 * size + 3)

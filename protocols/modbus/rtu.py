@@ -430,7 +430,8 @@ class RtuClient(OtherRequests):
         for begin in range(len(cut)):
             end = frame_end(joined, begin, len(joined)) if begin + 1 < len(joined) else 0
             if end > len(cut):
-                self._count_frame(joined[begin:end])
+                self.joined = joined[begin:end]
+                self._count_frame(self.joined)
                 return end - len(cut)
         return 0
 
