@@ -18,6 +18,8 @@ FOUND = (
     ("rtu", "copy in parts", 805, "two"),  # a copy that our request cut counted as a late reply
     ("rtu", "resets beside another master", 719, "many"),  # their first request was discarded
     ("rtu", "resets beside another master", 719, "two"),
+    ("ascii", "copy in slow parts", 31, "two"),  # the copy of a late reply counted as another one
+    ("ascii", "copy in slow parts", 31, "many"),
     ("ascii", "echo, copy in parts", 80, "mixed"),  # of a late reply, with a pause in the copy
 )
 """Cases that had a wrong, an old or a false result once."""
