@@ -245,6 +245,8 @@ class Bus(RequestSender):
         The poll is a new transaction, so that a reply to the probe itself is not its own.
         """
         self._book_time(transaction, now)
+        until = self._duplicate_due(now, self.client.reply_length)
+        self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
         unit, health = transaction.unit, transaction.health
         poll = Transaction(unit, transaction.pdu, transaction.tag, POLL, 0, health)
         self._requeue(poll, False)
@@ -288,6 +290,8 @@ class Bus(RequestSender):
                 if transaction.unit in self._stale_replies.units:
                     until = self._duplicate_due(now, length)
                     self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
+        elif status == EXCEPTION:
+            self._expect_exception(transaction, now)
         elif status in _REASON_STATUSES:
             reason = self.client.reason
         if transaction.tag is None:
@@ -309,6 +313,7 @@ class Bus(RequestSender):
     def _retry_busy(self, transaction: Transaction, code: int, now: int) -> None:
         """Repeat a request later, because the device is busy; others go on meanwhile."""
         self.busy_replies += 1
+        self._expect_exception(transaction, now)
         if transaction.busy_count >= _BUSY_TRIES or transaction.is_probe or transaction.tag is None:
             self._finish(transaction, BUSY, code, (), now)
             return

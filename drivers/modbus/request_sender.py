@@ -13,7 +13,7 @@ could match it.
 from drivers.modbus.bus_parts import UART_FIFO_CHARS, BusParts
 from drivers.modbus.bus_state import AFTER_SENT, CLOSED, DEFER, WAIT_REPLY, next_state
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER
-from drivers.modbus.transaction import POLL, Transaction
+from drivers.modbus.transaction import POLL, Transaction, exception_prefix_of
 from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -170,9 +170,6 @@ class RequestSender(BusParts):
 
         `goes_on`: the port stays open.
         """
-        if not self.serial:
-            self.client.reset()
-            return
         guard = self._stale_replies
         for body in self.client.unclassified():
             if not guard.is_own_echo(body[0], body[1:]):
@@ -324,6 +321,15 @@ class RequestSender(BusParts):
                         self._duplicate_filter.expect(shape, until, seen_at)
                         self._stale_replies.expect_copy(shape, until)
         frames.clear()
+
+    def _expect_exception(self, transaction: "Transaction", now: int) -> None:
+        """Expect a second copy of an exception, on a line."""
+        if not self.serial:
+            return
+        prefix, length = exception_prefix_of(transaction), self.client.exception_length
+        self._duplicate_filter.expect_duplicate(transaction, length, now, prefix)
+        if transaction.unit in self._stale_replies.units:
+            self._duplicate_filter.expect(prefix, self._duplicate_due(now, length), now)
 
     def _duplicate_due(self, now: int, length: int) -> int:
         """Return the time until which a duplicate of a frame of `length` characters can come."""

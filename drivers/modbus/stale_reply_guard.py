@@ -9,10 +9,10 @@ brings the reply to an earlier one, after any time.
 The guard is correct if one of two facts is true: a unit replies in the order of its requests, or a
 reply comes within `stale_us` of the time-out. It keeps the requests of each unit whose reply can
 still come (*open requests*), in their order. A reply that fits several of them is counted for the
-earliest. This one and those before it are closed. But a frame that began before a request was sent
-is no reply to it: it can be the second copy of a reply. A reply that fits only the present request closes
-all open requests. Within `stale_us` of its time-out no request is removed, because a second copy of
-its reply can come. If none is left, the unit is in step again.
+earliest. This one and those before it are closed. A frame that began before a request was sent is
+no reply to it: it can be the second copy of a reply. A reply that fits only the present request
+closes all open requests. Within `stale_us` of its time-out no request is removed, because a second
+copy of its reply can come. If none is left, the unit is in step again.
 
 `TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request of another
 transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*: a shorter
@@ -23,7 +23,7 @@ disambiguating request. If no reply fits an open request for `_FORGET_US`, the g
 never wait; an ambiguous echo is "unsure".
 """
 
-from drivers.modbus.transaction import reply_prefix_of
+from drivers.modbus.transaction import exception_prefix_of, reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     BIT_READS,
@@ -256,7 +256,7 @@ class StaleReplyGuard:
         guard.remove_closed(now)
         guard.forget_at = now + _FORGET_US
         self._check_in_step(frame[0], guard)
-        return fitting[0].reply_prefix
+        return frame[:2] if frame[1] & 0x80 else fitting[0].reply_prefix
 
     def expect_copy(self, shape: bytes, until: int) -> None:
         """Record that a second copy of a late reply can come until `until`."""
@@ -264,11 +264,11 @@ class StaleReplyGuard:
             self.copies = {}
         self.copies[shape] = until
 
-    def _can_be_copy(self, transaction: "Transaction", began_at: int) -> bool:
+    def _can_be_copy(self, shape: bytes, began_at: int) -> bool:
         """Return whether a reply that began to come at `began_at` can be the copy of a late one."""
         if self.copies and began_at >= max(self.copies.values()):
             self.copies = {}
-        return began_at < self.copies.get(reply_prefix_of(transaction), 0)
+        return began_at < self.copies.get(shape, 0)
 
     def reply_accepted(
         self, transaction: "Transaction", is_exception: bool, now: int, began_at: int = NEVER
@@ -278,15 +278,13 @@ class StaleReplyGuard:
         Replies to several attempts of one transaction are its own: none is older than its request.
         Its first part came at `began_at`.
         """
-        if not is_exception and self._can_be_copy(transaction, began_at):
+        reply = exception_prefix_of(transaction) if is_exception else reply_prefix_of(transaction)
+        if self._can_be_copy(reply, began_at):
             self.expect_late(transaction.unit, transaction.pdu, now, transaction)
             return False
         guard = self.units.get(transaction.unit)
         if guard is None:
             return True
-        reply = reply_prefix_of(transaction)
-        if is_exception:
-            reply = bytes((transaction.unit, transaction.pdu[0] | 0x80))
         fitting = [request for request in guard.requests if request.fits(reply)]
         if not fitting:
             guard.close_all(now)

@@ -141,7 +141,7 @@ class AsciiClient(OtherRequests):
         has_bytes, self._has_bytes = self._has_bytes, False
         return self.report_others(has_bytes)
 
-    def reset(self, goes_on: bool = False) -> None:  # noqa: ARG002  as in RTU
+    def reset(self, goes_on: bool = False) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
         self._is_older = False

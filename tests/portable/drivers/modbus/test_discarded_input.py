@@ -35,6 +35,10 @@ def shared_bus(request=READ, reply=REPLY):
     return bus, now + 40_000
 
 
+def in_turn(replies):
+    return lambda _frame: replies.pop(0) if replies else b""
+
+
 def bus_beside_new_master():
     """Return (bus, time): their first request is in the buffer while ours to unit 9 is pending."""
     bus = make_bus()
@@ -91,8 +95,7 @@ def test_their_first_request_of_which_the_first_part_is_discarded():
         drop(bus, now + 1_000)
         bus.receive(THEIR_REQUEST[count:], now + 2_000)
         bus.submit(5, READ, "read", retries=0)
-        replies = [THEIR_REPLY, REPLY]
-        results = answers(bus, now + 2_000, now + 3_000_000, lambda _frame: replies.pop(0) if replies else b"")
+        results = answers(bus, now + 2_000, now + 3_000_000, in_turn([THEIR_REPLY, REPLY]))
         values = [result.values for result in results if result.status == "ok"]
         assert (0x63, 0x64) not in values, count
 
