@@ -119,7 +119,7 @@ class Bus(RequestSender):
 
     def drop_input(self, now: int) -> None:
         """Recover after an exception in this object: discard the received bytes, wake soon."""
-        self._discard_input(now)
+        self._discard_input(now, True)
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
@@ -163,6 +163,8 @@ class Bus(RequestSender):
         """Handle `size` bytes on a serial line; `result` is that of the reply in them."""
         if self.client.late_frames:
             self._check_late_frames(now, now)
+            if not self.client.buffer:
+                self._forget_arrival(now)
         if self.state == DEFERRED:
             self.handle(DECIDED)
         if transaction is None:
@@ -243,6 +245,8 @@ class Bus(RequestSender):
         The poll is a new transaction, so that a reply to the probe itself is not its own.
         """
         self._book_time(transaction, now)
+        until = self._duplicate_due(now, self.client.reply_length)
+        self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
         unit, health = transaction.unit, transaction.health
         poll = Transaction(unit, transaction.pdu, transaction.tag, POLL, 0, health)
         self._requeue(poll, False)
@@ -286,6 +290,8 @@ class Bus(RequestSender):
                 if transaction.unit in self._stale_replies.units:
                     until = self._duplicate_due(now, length)
                     self._duplicate_filter.expect(reply_prefix_of(transaction), until, now)
+        elif status == EXCEPTION:
+            self._expect_exception(transaction, now)
         elif status in _REASON_STATUSES:
             reason = self.client.reason
         if transaction.tag is None:
@@ -307,6 +313,7 @@ class Bus(RequestSender):
     def _retry_busy(self, transaction: Transaction, code: int, now: int) -> None:
         """Repeat a request later, because the device is busy; others go on meanwhile."""
         self.busy_replies += 1
+        self._expect_exception(transaction, now)
         if transaction.busy_count >= _BUSY_TRIES or transaction.is_probe or transaction.tag is None:
             self._finish(transaction, BUSY, code, (), now)
             return
@@ -321,9 +328,11 @@ class Bus(RequestSender):
         self.handle(TIMED_OUT)
         self.client.stop()
         if self.serial:  # before those of another master that came after it
-            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+            unit, pdu = transaction.unit, transaction.pdu
+            self._stale_replies.expect_late(unit, pdu, now, transaction, self._sent_at)
         if self.client.late_frames:
             self._note_other_master(now)
+        self._date_cut(transaction)
         self._forget_arrival(now)
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)

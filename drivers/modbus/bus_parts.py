@@ -100,6 +100,7 @@ class BusParts(BusCounters):
         self._own_turn_until = 0
         self.other_until = 0  # end of the time in which another master counts as present
         self._bytes_since = 0  # arrival of the first byte that is not classified yet; 0: none
+        self._is_cut_old = False
         self._timeout_at = 0
         self._parts = ReplyParts()
         self._deferred_at = 0

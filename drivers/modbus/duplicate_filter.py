@@ -14,7 +14,7 @@ needs `TIMING_VALID_AFTER` replies in a row that took their wire time. Until the
 duplicate could match wait until the duplicate would have come.
 """
 
-from drivers.modbus.transaction import reply_prefix_of
+from drivers.modbus.transaction import exception_prefix_of, reply_prefix_of
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
@@ -106,6 +106,11 @@ class DuplicateFilter:
         transaction.margin_us = margin_us
         return True
 
+    def is_too_early(self, transaction: "Transaction", margin_us: int) -> bool:
+        """Return the same for a frame that is not whole yet; it changes nothing."""
+        is_valid = self.timing_valid_count >= TIMING_VALID_AFTER
+        return is_valid and margin_us + self._rounding_us < transaction.health.min_response_us
+
     def accept_premature(self, transaction: "Transaction") -> None:
         """Accept a discarded reply as genuine after all, because no other reply came.
 
@@ -115,8 +120,12 @@ class DuplicateFilter:
         if transaction.margin_us < 0:
             self.timing_valid_count = 0
 
-    def expect_duplicate(self, transaction: "Transaction", length: int, now: int) -> None:
+    def expect_duplicate(
+        self, transaction: "Transaction", length: int, now: int, prefix: bytes = b""
+    ) -> None:
         """Record a reply of `length` bytes that arrived at `now`; a duplicate can follow.
+
+        It begins with `prefix`, or as each good reply.
 
         If the timing of the line is valid, a duplicate usually is premature for a request that
         is sent after t3.5. No request has to wait then.
@@ -132,7 +141,7 @@ class DuplicateFilter:
                 return
         else:
             until = now + self._wire_time.chars_us(length) + self._flush_us
-        self.expect(reply_prefix_of(transaction), until, now)
+        self.expect(prefix or reply_prefix_of(transaction), until, now)
 
     def expect(self, prefix: bytes, until: int, now: int) -> None:
         """Record that a duplicate that begins with `prefix` can come until `until`."""
@@ -148,7 +157,9 @@ class DuplicateFilter:
         """Return the time until which `transaction` must wait; 0 if it can be sent."""
         if now >= self._expected_until:
             return 0
-        until = self._expected.get(reply_prefix_of(transaction), 0)
+        expected = self._expected
+        until = expected.get(reply_prefix_of(transaction), 0)
+        until = max(until, expected.get(exception_prefix_of(transaction), 0))
         return until if until > now else 0
 
     def is_expected(self, start: bytes, now: int) -> bool:

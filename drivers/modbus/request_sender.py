@@ -13,7 +13,7 @@ could match it.
 from drivers.modbus.bus_parts import UART_FIFO_CHARS, BusParts
 from drivers.modbus.bus_state import AFTER_SENT, CLOSED, DEFER, WAIT_REPLY, next_state
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER
-from drivers.modbus.transaction import POLL, Transaction
+from drivers.modbus.transaction import POLL, Transaction, exception_prefix_of
 from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -165,12 +165,20 @@ class RequestSender(BusParts):
         self.client.lost_units = ()
         return bool(others)
 
-    def _discard_input(self, now: int) -> None:
-        """Discard the received bytes. Beside another master, requests of it can be among them."""
-        if self.serial and (now < self.other_until or self.client.others):
+    def _discard_input(self, now: int, goes_on: bool = False) -> None:
+        """Discard the received bytes. Beside another master, requests of it can be among them.
+
+        `goes_on`: the port stays open.
+        """
+        guard = self._stale_replies
+        for body in self.client.unclassified():
+            if not guard.is_own_echo(body[0], body[1:]):
+                self.other_until = now + _OTHER_SEEN_US
+        if now < self.other_until or self.client.others:
             for unit in self._health:
-                self._stale_replies.expect_many(unit, now)
-        self.client.reset()
+                guard.expect_many(unit, now)
+        self.client.reset(goes_on)
+        self._forget_arrival(now)
 
     def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
         """Open a request whose reply is not clear, if the unit owes older ones too."""
@@ -215,10 +223,30 @@ class RequestSender(BusParts):
     def _forget_arrival(self, now: int) -> None:
         """Forget when the classified bytes came, unless the rest of a frame can follow them.
 
-        That frame then counts as seen when its first byte came.
+        That frame then counts as seen when its first byte came. After a longer pause it counts as
+        older than all requests.
         """
-        if not self.client.cut or now - self._bytes_since > _CUT_US:
+        self._is_cut_old = False
+        if not self.client.cut:
             self._bytes_since = 0
+        elif now - self._bytes_since > _CUT_US:
+            self._bytes_since = 0
+            self._is_cut_old = True
+
+    def _date_cut(self, transaction: "Transaction") -> None:
+        """Take the arrival of the frame that the time-out cuts; its rest can come after it.
+
+        If it began too early for the reply to our request, it is the second copy of the reply
+        before. Then it counts as older than our request.
+        """
+        size, parts = len(self.client.cut), self._parts
+        if not size or parts.chars < size:
+            return
+        self._bytes_since = parts.began_at(parts.chars - size, self._bytes_since)
+        sent = self._sent_at + self.wire_time.chars_us(self._request_chars)
+        margin = parts.least_margin(parts.chars - size, size + 1, sent, self.wire_time)
+        if self._duplicate_filter.is_too_early(transaction, margin):
+            self._bytes_since = min(self._bytes_since, self._sent_at)
 
     def _note_part(self, transaction: "Transaction", size: int, now: int) -> None:
         """Record `size` bytes during a transaction that do not complete its reply."""
@@ -283,7 +311,9 @@ class RequestSender(BusParts):
             last_at = last_at or min(now, self._line_timer.last_byte_at)
             for frame in frames:
                 if not self._duplicate_filter.is_expected(frame, seen_at):
-                    shape = self._stale_replies.frame_seen(frame, now, seen_at)
+                    is_old = self._is_cut_old and frame is self.client.joined
+                    began_at = 0 if is_old else seen_at
+                    shape = self._stale_replies.frame_seen(frame, now, began_at)
                     if shape is not None:
                         size = len(frame)
                         until = self._duplicate_due(seen_at, 2 * size + 3)
@@ -291,6 +321,15 @@ class RequestSender(BusParts):
                         self._duplicate_filter.expect(shape, until, seen_at)
                         self._stale_replies.expect_copy(shape, until)
         frames.clear()
+
+    def _expect_exception(self, transaction: "Transaction", now: int) -> None:
+        """Expect a second copy of an exception, on a line."""
+        if not self.serial:
+            return
+        prefix, length = exception_prefix_of(transaction), self.client.exception_length
+        self._duplicate_filter.expect_duplicate(transaction, length, now, prefix)
+        if transaction.unit in self._stale_replies.units:
+            self._duplicate_filter.expect(prefix, self._duplicate_due(now, length), now)
 
     def _duplicate_due(self, now: int, length: int) -> int:
         """Return the time until which a duplicate of a frame of `length` characters can come."""

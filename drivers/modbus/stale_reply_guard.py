@@ -9,9 +9,10 @@ brings the reply to an earlier one, after any time.
 The guard is correct if one of two facts is true: a unit replies in the order of its requests, or a
 reply comes within `stale_us` of the time-out. It keeps the requests of each unit whose reply can
 still come (*open requests*), in their order. A reply that fits several of them is counted for the
-earliest. This one and those before it are closed. A reply that fits only the present request closes
-all open requests. Within `stale_us` of its time-out no request is removed, because a second copy of
-its reply can come. If none is left, the unit is in step again.
+earliest. This one and those before it are closed. A frame that began before a request was sent is
+no reply to it: it can be the second copy of a reply. A reply that fits only the present request
+closes all open requests. Within `stale_us` of its time-out no request is removed, because a second
+copy of its reply can come. If none is left, the unit is in step again.
 
 `TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request of another
 transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*: a shorter
@@ -22,7 +23,7 @@ disambiguating request. If no reply fits an open request for `_FORGET_US`, the g
 never wait; an ambiguous echo is "unsure".
 """
 
-from drivers.modbus.transaction import reply_prefix_of
+from drivers.modbus.transaction import exception_prefix_of, reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     BIT_READS,
@@ -77,15 +78,15 @@ class OpenRequest:
     `first` and `last` are the numbers of its first and last attempt without a reply. `owner` is the
     transaction of all attempts, or None if there are several. `pdu` is empty for any request, and
     `_MANY` for an unknown number of any but function 8. The request is kept until `open_until` (us)
-    at least; it is closed if `first` is above `last`.
+    at least; it is closed if `first` is above `last`. The last attempt was sent at `sent_at`.
     """
 
-    __slots__ = ("first", "last", "length", "open_until", "owner", "pdu", "reply_prefix")
+    __slots__ = ("first", "last", "length", "open_until", "owner", "pdu", "reply_prefix", "sent_at")
 
     def __init__(self, unit: int, pdu: bytes, number: int, owner: "Transaction | None") -> None:
         self.set_pdu(unit, pdu)
         self.first = self.last = number
-        self.open_until = 0
+        self.open_until = self.sent_at = 0
         self.owner = owner
 
     def set_pdu(self, unit: int, pdu: bytes) -> None:
@@ -126,10 +127,13 @@ class UnitGuard:
         self.is_uncounted = False
 
     def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
-        """Close the earliest attempt of the `fitting` requests, and all attempts before it."""
-        attempts = [request.first for request in fitting if request.first <= request.last]
-        if attempts:
-            earliest = min(attempts)
+        """Close the earliest attempt of the `fitting` requests, and all attempts before it.
+
+        None is closed if the reply began to come at `now`, before this attempt was sent.
+        """
+        attempts = [(r.first, r.sent_at) for r in fitting if r.first <= r.last]
+        earliest, sent_at = min(attempts) if attempts else (0, NEVER)
+        if now > sent_at:
             for request in self.requests:
                 if now >= request.open_until or request.first == earliest:
                     request.first = max(request.first, earliest + 1)
@@ -176,9 +180,17 @@ class StaleReplyGuard:
         self._nonce = 0
 
     def expect_late(
-        self, unit: int, pdu: bytes, now: int, owner: "Transaction | None" = None
+        self,
+        unit: int,
+        pdu: bytes,
+        now: int,
+        owner: "Transaction | None" = None,
+        sent_at: int = 0,
     ) -> None:
-        """Open a request: it timed out or was cut off, or its reply can belong to an older one."""
+        """Open a request: it timed out or was cut off, or its reply can belong to an older one.
+
+        `sent_at` is 0 if no frame can have begun before the request and end after it.
+        """
         guard = self.units.get(unit)
         if guard is None:
             guard = self.units[unit] = UnitGuard()
@@ -193,6 +205,7 @@ class StaleReplyGuard:
                 request.set_pdu(unit, pdu)  # only the newest number of function 8 counts
                 request.last = self._number
                 request.open_until = now + self._stale_us
+                request.sent_at = sent_at or request.sent_at
                 if request.owner is not owner:
                     request.owner = None
                 return
@@ -202,6 +215,7 @@ class StaleReplyGuard:
         request = OpenRequest(unit, pdu, number, owner)
         request.last = self._number
         request.open_until = now + self._stale_us
+        request.sent_at = sent_at
         guard.requests.append(request)
 
     def expect_foreign(self, unit: int, pdu: bytes, now: int) -> None:
@@ -230,7 +244,7 @@ class StaleReplyGuard:
     def frame_seen(self, frame: bytes, now: int, seen_at: int) -> "bytes | None":
         """Record an intact frame that is not the reply; return its shape if it is a late reply.
 
-        The frame arrived at `seen_at`.
+        The frame began to arrive at `seen_at`.
         """
         guard = self.units.get(frame[0])
         if guard is None or is_clear_request(frame[:-2]):
@@ -242,7 +256,7 @@ class StaleReplyGuard:
         guard.remove_closed(now)
         guard.forget_at = now + _FORGET_US
         self._check_in_step(frame[0], guard)
-        return fitting[0].reply_prefix
+        return frame[:2] if frame[1] & 0x80 else fitting[0].reply_prefix
 
     def expect_copy(self, shape: bytes, until: int) -> None:
         """Record that a second copy of a late reply can come until `until`."""
@@ -250,11 +264,11 @@ class StaleReplyGuard:
             self.copies = {}
         self.copies[shape] = until
 
-    def _can_be_copy(self, transaction: "Transaction", began_at: int) -> bool:
+    def _can_be_copy(self, shape: bytes, began_at: int) -> bool:
         """Return whether a reply that began to come at `began_at` can be the copy of a late one."""
         if self.copies and began_at >= max(self.copies.values()):
             self.copies = {}
-        return began_at < self.copies.get(reply_prefix_of(transaction), 0)
+        return began_at < self.copies.get(shape, 0)
 
     def reply_accepted(
         self, transaction: "Transaction", is_exception: bool, now: int, began_at: int = NEVER
@@ -264,15 +278,13 @@ class StaleReplyGuard:
         Replies to several attempts of one transaction are its own: none is older than its request.
         Its first part came at `began_at`.
         """
-        if not is_exception and self._can_be_copy(transaction, began_at):
+        reply = exception_prefix_of(transaction) if is_exception else reply_prefix_of(transaction)
+        if self._can_be_copy(reply, began_at):
             self.expect_late(transaction.unit, transaction.pdu, now, transaction)
             return False
         guard = self.units.get(transaction.unit)
         if guard is None:
             return True
-        reply = reply_prefix_of(transaction)
-        if is_exception:
-            reply = bytes((transaction.unit, transaction.pdu[0] | 0x80))
         fitting = [request for request in guard.requests if request.fits(reply)]
         if not fitting:
             guard.close_all(now)

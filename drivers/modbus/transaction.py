@@ -110,6 +110,11 @@ def reply_prefix_of(transaction: Transaction) -> bytes:
     return transaction.reply_prefix
 
 
+def exception_prefix_of(transaction: Transaction) -> bytes:
+    """Return the bytes with which each exception begins."""
+    return bytes((transaction.unit, transaction.pdu[0] | 0x80))
+
+
 def same_reply_shape(first: Transaction, second: Transaction) -> bool:
     """Return whether good replies to two polls begin alike; such polls must keep their order."""
     return reply_prefix_of(first) == reply_prefix_of(second)

@@ -80,6 +80,7 @@ class AsciiClient(OtherRequests):
         self.reply_length = 0
         self.buffer = b""
         self._has_bytes = False
+        self._has_rest = False  # the line began in an earlier chunk
         self._is_older = False  # the line in the buffer began before our request
         self._other_reply_due = False
         self._last_reply = b""
@@ -140,7 +141,7 @@ class AsciiClient(OtherRequests):
         has_bytes, self._has_bytes = self._has_bytes, False
         return self.report_others(has_bytes)
 
-    def reset(self) -> None:
+    def reset(self, goes_on: bool = False) -> None:
         """Discard all received characters: the line was opened or closed."""
         self.buffer = b""
         self._is_older = False
@@ -151,6 +152,7 @@ class AsciiClient(OtherRequests):
     def feed(self, data: bytes) -> "ReplyResult | None":
         """Add characters; return (verdict, exception code, values) when the reply is complete."""
         buffer, result = self.buffer + data, None
+        self._has_rest = self.buffer != b""
         self._has_bytes = True
         while True:
             start = buffer.find(b":")
@@ -162,7 +164,7 @@ class AsciiClient(OtherRequests):
             if again >= 0 and (end < 0 or again < end):  # the first one is cut off
                 self.counters.discarded_bytes += again
                 buffer = buffer[again:]
-                self._is_older = False
+                self._is_older = self._has_rest = False
                 continue
             self.counters.discarded_bytes += start
             if end < 0:
@@ -170,7 +172,7 @@ class AsciiClient(OtherRequests):
                 break
             found = self._take_line(buffer[start + 1 : end])
             buffer = buffer[end + 1 :]
-            self._is_older = False
+            self._is_older = self._has_rest = False
             if found is not None:
                 result = found
                 self.trailing_bytes = len(buffer)
@@ -263,3 +265,5 @@ class AsciiClient(OtherRequests):
     def _keep(self, body: bytes) -> None:
         if len(self.late_frames) < _MAX_LATE:
             self.late_frames.append(with_crc(body))
+            if self._has_rest:
+                self.joined = self.late_frames[-1]

@@ -88,11 +88,13 @@ class OtherRequests:
     `others` holds the start of each (unit and PDU), the oldest first. The last
     `_others_after_start` of them came after our pending request; `_others_before_undo` is that
     count before our last reply. A unit answers in the order of its requests. `lost_units` had more
-    requests than are kept. `watch_owed` gives the guard, which knows still older requests.
+    requests than are kept. `watch_owed` gives the guard, which knows still older requests. `joined`
+    is the last frame that came in two parts with an event of the bus between them.
     """
 
     stream_error = ""  # a line finds the start of the next frame by itself
     has_partial_frame = False
+    joined = b""
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     _others_after_start = 0
@@ -155,6 +157,13 @@ class OtherRequests:
         """Forget all requests: the guard has them, or the line was opened."""
         self.others = []
         self._known_count = 0
+
+    def unclassified(self) -> "list[bytes]":
+        """Return the requests (unit and PDU) of other masters among the bytes that `reset` drops.
+
+        In ASCII each line is classified when it ends.
+        """
+        return []
 
     def note_own_reply(self, unit: int) -> None:
         """Of the requests to this unit, only those after ours still have no reply."""

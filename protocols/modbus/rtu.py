@@ -37,6 +37,7 @@ from protocols.modbus.expected_reply import (
     ExpectedReply,
     OtherRequests,
     frame_end,
+    is_other_request,
     longest_end,
 )
 from protocols.modbus.frame_counters import FrameCounters
@@ -187,10 +188,23 @@ class RtuClient(OtherRequests):
             self._clear()
         return self.report_others(has_bytes)
 
-    def reset(self) -> None:
-        """Discard all received bytes: the line was opened or closed."""
+    def unclassified(self) -> "list[bytes]":
+        """Return the requests of other masters in the buffer; see `OtherRequests`."""
+        data, found = self.cut + self.buffer, []
+        for at in range(len(data)):
+            end = frame_end(data, at, len(data))
+            frame = data[at:end]
+            if end and frame != self._expected.request and is_other_request(frame[:-2]):
+                found.append(frame[:-2])
+        return found
+
+    def reset(self, goes_on: bool = False) -> None:
+        """Discard all received bytes: the line was opened or closed, or it `goes_on`.
+
+        If it does, the rest of a frame can still come.
+        """
+        self.cut = (self.cut + self.buffer)[-_MAX_FRAME:] if goes_on else b""
         self._clear()
-        self.cut = b""
         self.forget_others()
         self._waiting = self.echo_known = False
         self._without_echo = 0
@@ -416,7 +430,8 @@ class RtuClient(OtherRequests):
         for begin in range(len(cut)):
             end = frame_end(joined, begin, len(joined)) if begin + 1 < len(joined) else 0
             if end > len(cut):
-                self._count_frame(joined[begin:end])
+                self.joined = joined[begin:end]
+                self._count_frame(self.joined)
                 return end - len(cut)
         return 0
 

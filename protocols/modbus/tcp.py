@@ -55,7 +55,7 @@ class TcpClient:
 
     others = ()  # a stream has no other master
     lost_units = ()
-    cut = b""
+    cut = joined = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
     exception_length = 9
 
@@ -140,7 +140,11 @@ class TcpClient:
         """As in RTU; a stream has no other master."""
         return []
 
-    def reset(self) -> None:
+    def unclassified(self) -> "list[bytes]":
+        """As in RTU; a stream has no other master."""
+        return []
+
+    def reset(self, goes_on: bool = False) -> None:
         """Start with an empty stream: the socket was opened or closed."""
         self.buffer = b""
         self._waiting = False

@@ -351,6 +351,36 @@ def _copy_in_parts(
     return sent
 
 
+def _copy_in_slow_parts(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    """The same with long pauses: the second part can come after several of our requests."""
+    frame, sent = _frame(case, device, request, now), []
+    at = 210_000 + case.rng.randrange(600_000) if case.rng.randrange(4) == 0 else 5000
+    for _ in range(2 if case.rng.randrange(2) == 0 else 1):
+        cut = case.rng.randrange(1, len(frame)) if case.rng.randrange(2) == 0 else len(frame)
+        pause = case.rng.randrange(1_500_000) if cut < len(frame) else 0
+        sent += [(at, frame[:cut]), (at + cut * CHAR_US + pause, frame[cut:])]
+        at += len(frame) * CHAR_US + pause + case.rng.randrange(4000)
+    return sent
+
+
+def _exception_copies(
+    case: HostileCase, device: HostileDevice, request: bytes, now: int
+) -> list[Chunk]:
+    """Exceptions and replies, in time or late, and second copies of both."""
+    frame, sent = _frame(case, device, request, now), []
+    if case.rng.randrange(3) == 0:
+        frame = case.wrap(device.unit, bytes((request[0] | 0x80, case.rng.choice((1, 2, 4, 6)))))
+    at = 210_000 + case.rng.randrange(400_000) if case.rng.randrange(3) == 0 else 5000
+    for _ in range(2 if case.rng.randrange(3) == 0 else 1):
+        cut = case.rng.randrange(1, len(frame)) if case.rng.randrange(4) == 0 else len(frame)
+        pause = case.rng.randrange(300_000) if cut < len(frame) else 0
+        sent += [(at, frame[:cut]), (at + cut * CHAR_US + pause, frame[cut:])]
+        at += len(frame) * CHAR_US + pause + case.rng.randrange(4000)
+    return sent
+
+
 def _echo_and_parts(
     case: HostileCase, device: HostileDevice, request: bytes, now: int
 ) -> list[Chunk]:
@@ -506,6 +536,8 @@ ASCII_BEHAVIOURS = {**BEHAVIOURS, "echo": _echo, "damaged echo": _damaged_echo}
 ASCII_BEHAVIOURS |= {"other master": _other_master, "queue": _queue}
 ASCII_BEHAVIOURS["resets beside another master"] = _reset_beside_master
 ASCII_BEHAVIOURS |= {"copy in parts": _copy_in_parts, "echo, copy in parts": _echo_and_parts}
+ASCII_BEHAVIOURS |= {"copy in slow parts": _copy_in_slow_parts}
+ASCII_BEHAVIOURS |= {"exceptions, copies": _exception_copies}
 RTU_BEHAVIOURS = {**ASCII_BEHAVIOURS, "forged": _forged}
 SIZES = ("one", "two", "many", "mixed")
 """Registers of each read: see `HostileCase`."""

@@ -8,6 +8,9 @@ echoes our request or not; the echo comes alone, or in one piece with the first 
 reaches the unit or is lost. Every combination is tried.
 
 In each, a good result has the values of its own registers. If the request was lost, there is none.
+
+The second part can also come after the time-out of our request. The unit is then one reply behind:
+it sends the reply to our request after the next one. The copy must not count as that reply.
 """
 
 from __future__ import annotations
@@ -134,6 +137,73 @@ def test_no_second_copy_in_two_parts_is_a_reply(framing: str, echo: str, body: b
             assert status != "ok" or (values == (1, 2) and not is_lost), case
         good += ("ok", (1, 2)) in results
     assert good > len(combinations) // 4  # the filter lets the own replies through
+
+
+class UnitBehind:
+    """A unit that is one reply behind; its registers show their own addresses."""
+
+    def __init__(self, framing: str) -> None:
+        self.framing = framing
+        self.owed: list[bytes] = []
+
+    def reply(self, frame: bytes) -> bytes:
+        """Take a request; return the reply to the one before it."""
+        body = frame[1:-2]
+        if self.framing == "ascii":
+            body = (ascii_mode.parse_frame(frame[1:-2]) or b"")[1:]
+        if body[0] == pdu.READ_HOLDING:
+            words = [bytes((0, body[2] + i)) for i in range(body[4])]
+            body = bytes((3, 2 * body[4])) + b"".join(words)
+        self.owed.append(build(self.framing, UNIT, body))
+        return self.owed.pop(0) if len(self.owed) > 1 else b""
+
+
+def run_behind(bus: Bus, framing: str, cut: int, delay: int, pause: int, echo: str) -> int:
+    """Check each good value of 5 s after a copy in two parts; return the number of requests."""
+    copied = build(framing, UNIT, THEIR_VALUES)
+    first_at = exchange(bus, framing, OTHER, copied, bool(echo)) + delay + cut * CHAR
+    now = first_at + pause
+    unit, sent = UnitBehind(framing), 0
+    chunks = [(first_at, copied[:cut]), (now, copied[cut:])]
+    end = now + 5_000_000
+    while now < end or sent == 0:
+        for address in (16, 50):
+            if address not in waiting_of(bus):
+                bus.submit(UNIT, pdu.read_holding(address, 2), address, retries=0)
+        now = min(bus.deadline(), min((at for at, _ in chunks), default=end))
+        if chunks and chunks[0][0] <= now:
+            bus.receive(chunks.pop(0)[1], now)
+        else:
+            bus.wake(now)
+        for _, _, frame in bus.outbox():
+            sent += 1
+            request_end, reply = now + len(frame) * CHAR, unit.reply(frame)
+            if echo:
+                chunks.append((request_end, frame))
+            if reply:
+                chunks.append((request_end + RESPONSE_US + len(reply) * CHAR, reply))
+            chunks.sort()
+        for result in bus.take_results():
+            if result.status == "ok":
+                values = (result.tag, result.tag + 1)
+                assert result.values == values, (cut, delay, pause, result.tag, result.values)
+    return sent
+
+
+def waiting_of(bus: Bus) -> list[object]:
+    """Return the tags of the polls that wait or are on the wire."""
+    pending = [] if bus._transaction is None else [bus._transaction]
+    return [transaction.tag for transaction in [*bus._polls, *pending]]
+
+
+@pytest.mark.parametrize("echo", ["", ALONE])
+@pytest.mark.parametrize("framing", ["rtu", "ascii"])
+def test_no_second_copy_closes_the_request_that_it_cuts(framing: str, echo: str) -> None:
+    warm = warm_bus(framing, bool(echo))
+    size = len(build(framing, UNIT, THEIR_VALUES))
+    pauses = (80_000, 120_000, 300_000, 700_000) if framing == "rtu" else (80_000, 120_000, 300_000)
+    for cut, delay, pause in product(range(1, size), _DELAYS_US, pauses):
+        assert run_behind(copy.deepcopy(warm), framing, cut, delay, pause, echo) > 4
 
 
 def test_a_unit_that_delivers_in_parts_loses_no_reply() -> None:

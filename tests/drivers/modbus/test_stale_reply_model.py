@@ -4,8 +4,10 @@
 The master of the model uses `StaleReplyGuard` and `RequestQueue` of the product, and their table of
 states. The device of the model answers in the order of its requests. It can keep any number of
 replies back, up to the bound, so that it is one or more replies behind. It can drop a request or a
-reply, send a reply after the time-out, and send a second copy of a late reply. Every order of these
-steps is tried, for every sequence of polls of a small alphabet.
+reply, send a reply after the time-out, and send a second copy of a late reply. In one case it also
+sends a second copy of each good reply in two parts: the first one before our next request, the
+second one after its time-out. Every order of these steps is tried, for every sequence of polls of a
+small alphabet.
 
 Two properties hold in every state:
 - a reply that is taken as good is the reply to an attempt of its own transaction;
@@ -59,6 +61,7 @@ class GuardState:
         self.guard = StaleReplyGuard(STALE_US)
         self.owed: tuple[Pending, ...] = ()
         self.late: Pending | None = None  # a late reply, of which a second copy can come
+        self.good: Pending | None = None  # a good reply, of which a copy in two parts can come
         self.results: list[tuple[str, bool]] = []
 
     def key(self) -> Any:
@@ -68,7 +71,7 @@ class GuardState:
         nonces = sorted(
             {request for _, request in self.owed if request[0] == pdu.DIAGNOSTICS}
             | {r.pdu for g in self.guard.units.values() for r in g.requests if r.pdu[0] == 8}
-            | ({self.late[1]} if self.late is not None and self.late[1][0] == 8 else set())
+            | {p[1] for p in (self.late, self.good) if p is not None and p[1][0] == 8}
         )
 
         def name_of(request: bytes) -> Any:
@@ -87,12 +90,13 @@ class GuardState:
                     numbers.index(r.last),
                     r.first > r.last,
                     max(0, r.open_until - self.now),
-                )
+                )  # a copy begins at the last poll: `sent_at` is that, or earlier, or 0
                 for r in guard.requests
             ]
             requests.append((guard.state, max(0, guard.hold_until - self.now), guard.tries))
         owed = tuple((names[number], name_of(request)) for number, request in self.owed)
-        return (tuple(requests), owed, name_of(self.late[1]) if self.late else None)
+        copies = [name_of(p[1]) if p else None for p in (self.late, self.good)]
+        return (tuple(requests), owed, *copies)
 
 
 def reply_frame(request: bytes) -> bytes:
@@ -105,8 +109,16 @@ def reply_frame(request: bytes) -> bytes:
 class Explorer:
     """Breadth-first search over all states that `requests` and the device can reach."""
 
-    def __init__(self, requests: tuple[bytes, ...], behind: int, diagnostics: bool = True) -> None:
+    def __init__(
+        self,
+        requests: tuple[bytes, ...],
+        behind: int,
+        diagnostics: bool = True,
+        *,
+        cuts_copies: bool = False,
+    ) -> None:
         self.requests = requests
+        self.cuts_copies = cuts_copies
         self.behind = behind
         self.diagnostics = diagnostics
         self.wire_time = WireTime()
@@ -147,7 +159,7 @@ class Explorer:
         base.number += 1
         sent = self.choose(base, request)
         if sent is None:
-            base.late = None
+            base.late = base.good = None
             return [base]
         if not is_lost:
             base.owed += ((base.number, sent.pdu),)
@@ -185,17 +197,28 @@ class Explorer:
                 if len(after.owed) > self.behind:
                     continue
                 frames = list(world.owed[dropped : dropped + count])
+                if world.good is not None and not frames:
+                    found.append(self.cut_copy(self.copy_of(after), sent, world.good))
                 if world.late is not None:  # the second copy comes first, or not at all
                     second = self.copy_of(after)
                     found.append(self.deliver(second, sent, [world.late, *frames], True))
                 found.append(self.deliver(after, sent, frames, False))
         return found
 
+    def cut_copy(self, world: GuardState, sent: Transaction, good: Pending) -> GuardState:
+        """Let a copy of the last reply begin before our request and end after its time-out."""
+        frame, began_at = reply_frame(good[1]), world.now
+        world.guard.expect_late(UNIT, sent.pdu, world.now, sent, world.now)
+        world.guard.frame_seen(frame, world.now, began_at)
+        world.late = world.good = None
+        return world
+
     def deliver(
         self, world: GuardState, sent: Transaction, frames: list[Pending], has_copy: bool
     ) -> GuardState:
         """Give the frames to the master, in order; the first that fits `sent` ends the poll."""
         guard, is_decided, late = world.guard, False, None
+        world.good = None
         for position, (number, request) in enumerate(frames):
             frame = reply_frame(request)
             fits = frame.startswith(reply_prefix_of(sent))
@@ -204,10 +227,12 @@ class Explorer:
                 self.suspects += not is_own
                 assert not is_own or number == world.number, (request, sent.pdu)
                 is_decided = True
+                if self.cuts_copies and not guard.units:  # else the duplicate filter expects it
+                    world.good = (number, request)
             elif not (has_copy and position == 0) and guard.frame_seen(frame, world.now, world.now):
                 late = (number, request)
         if not is_decided:
-            guard.expect_late(UNIT, sent.pdu, world.now, sent)
+            guard.expect_late(UNIT, sent.pdu, world.now, sent, world.now)
         world.late = late
         return world
 
@@ -238,6 +263,7 @@ CASES = {
     "no function 8": ((READ_A, READ_B), 2, False, 2423),
     "single registers": ((READ_A, READ_B), 1, True, 13753),
 }
+COPY_STATES = 13_758  # with copies in two parts
 LONG_CASES = {
     "mixed lengths": ((READ_A, WIDE_B), 1, True, 37_409),
     "two behind": ((READ_A, READ_B), 2, True, 55_518),
@@ -253,6 +279,13 @@ def test_no_reply_is_taken_for_another(name: str) -> None:
     assert explorer.states == states  # all states that can be reached
     if diagnostics:
         explorer.check_recovery(12)
+
+
+def test_no_copy_that_a_request_cuts_is_counted() -> None:
+    explorer = Explorer((READ_A, READ_B), 1, cuts_copies=True)
+    explorer.run(COPY_STATES)
+    assert explorer.states == COPY_STATES
+    explorer.check_recovery(12)
 
 
 @pytest.mark.soak

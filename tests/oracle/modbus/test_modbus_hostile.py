@@ -15,6 +15,14 @@ FOUND = (
     ("rtu", "sometimes behind", 818, "many"),  # the reply to a probe was that to a later poll
     ("rtu", "mix", 238, "one"),  # a copy on the idle line counted as the next reply
     ("rtu", "mix", 127, "many"),
+    ("rtu", "copy in parts", 805, "two"),  # a copy that our request cut counted as a late reply
+    ("rtu", "resets beside another master", 719, "many"),  # their first request was discarded
+    ("rtu", "resets beside another master", 719, "two"),
+    ("rtu", "exceptions, copies", 18, "one"),  # the copy of an exception answered the next read
+    ("rtu", "exceptions, copies", 37, "one"),
+    ("ascii", "exceptions, copies", 17, "two"),  # the copy of an ambiguous reply to a probe
+    ("ascii", "copy in slow parts", 31, "two"),  # the copy of a late reply counted as another one
+    ("ascii", "copy in slow parts", 31, "many"),
     ("ascii", "echo, copy in parts", 80, "mixed"),  # of a late reply, with a pause in the copy
 )
 """Cases that had a wrong, an old or a false result once."""

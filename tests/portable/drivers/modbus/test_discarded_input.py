@@ -35,6 +35,21 @@ def shared_bus(request=READ, reply=REPLY):
     return bus, now + 40_000
 
 
+def in_turn(replies):
+    return lambda _frame: replies.pop(0) if replies else b""
+
+
+def bus_beside_new_master():
+    """Return (bus, time): their first request is in the buffer while ours to unit 9 is pending."""
+    bus = make_bus()
+    bus.submit(5, READ, "first", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive(REPLY, now + 20_000)
+    eq([result.status for result in bus.take_results()], ["ok"])
+    bus.submit(9, READ, "nine", retries=0)
+    return bus, run_until_write(bus)[0] + 10_000
+
+
 def answers(bus, now, until, answer):
     """Let `answer` reply to each frame after 20 ms, up to a time; return the results."""
     results, due = [], []
@@ -59,6 +74,39 @@ def test_their_reply_is_not_ours_after_the_loss_of_their_request():
             bus.submit(5, READ, "read", retries=0)
             results = answers(bus, now + 1_000, now + 3_000_000, lambda _frame: THEIR_REPLY)
             assert "ok" not in [result.status for result in results], (lose, len(arrived))
+
+
+def test_their_first_request_is_noticed_among_the_discarded_bytes():
+    """The bus discards it before it has classified it."""
+    for lose in (drop, reopen):
+        for noise in (b"", b"\xf0\x05"):
+            bus, now = bus_beside_new_master()
+            bus.receive(noise + THEIR_REQUEST, now)
+            lose(bus, now + 1_000)
+            bus.submit(5, READ, "read", retries=0)
+            results = answers(bus, now + 1_000, now + 3_000_000, lambda _frame: THEIR_REPLY)
+            assert "ok" not in [result.status for result in results], (lose, noise)
+
+
+def test_their_first_request_of_which_the_first_part_is_discarded():
+    for count in range(1, len(THEIR_REQUEST)):
+        bus, now = bus_beside_new_master()
+        bus.receive(THEIR_REQUEST[:count], now)
+        drop(bus, now + 1_000)
+        bus.receive(THEIR_REQUEST[count:], now + 2_000)
+        bus.submit(5, READ, "read", retries=0)
+        results = answers(bus, now + 2_000, now + 3_000_000, in_turn([THEIR_REPLY, REPLY]))
+        values = [result.values for result in results if result.status == "ok"]
+        assert (0x63, 0x64) not in values, count
+
+
+def test_the_discarded_echo_of_our_request_is_no_other_master():
+    bus, now = bus_beside_new_master()
+    bus.receive(with_crc(b"\x09" + READ), now)
+    drop(bus, now + 1_000)
+    bus.submit(5, READ, "read", retries=0)
+    results = answers(bus, now + 1_000, now + 1_000_000, lambda _frame: REPLY)
+    assert ("read", "ok") in [(result.tag, result.status) for result in results]
 
 
 def test_their_request_that_our_own_cuts_in_two():
