@@ -80,6 +80,7 @@ _REASONS = (
     ("throttle", "a load that is off has not shown that it follows its limit"),
     ("cooling", "a supply below the dew-point limit saves no travel"),
     ("", "an alarm does not end because a load is off, a pump stands or a device is silent"),
+    ("", "the bound of the clock contains a latency that changes within its stated error"),
 )
 """(section of the row, reason)."""
 _PROCESSES = 2
