@@ -253,3 +253,26 @@ def frame_end(data: bytes, at: int, size: int) -> int:
         if max(at, found) < end <= size and is_intact(data[at:end]):
             found = end
     return found
+
+
+def join_frame(cut: bytes, data: bytes) -> "tuple[bytes, int]":
+    """Return the frame that begins in `cut` and ends in `data`, and where it ends; 0: none.
+
+    An adapter can deliver the first bytes of another master's request long before the rest.
+    """
+    joined = cut + data
+    for begin in range(len(cut)):
+        end = frame_end(joined, begin, len(joined)) if begin + 1 < len(joined) else 0
+        if end > len(cut):
+            return joined[begin:end], end - len(cut)
+    return b"", 0
+
+
+def requests_in(data: bytes, own: bytes) -> "list[bytes]":
+    """Return the requests (unit and PDU) of other masters in `data`; `own` is our request."""
+    found = []
+    for at in range(len(data)):
+        end = frame_end(data, at, len(data))
+        if end and data[at:end] != own and is_other_request(data[at : end - 2]):
+            found.append(data[at : end - 2])
+    return found

@@ -37,8 +37,9 @@ from protocols.modbus.expected_reply import (
     ExpectedReply,
     OtherRequests,
     frame_end,
-    is_other_request,
+    join_frame,
     longest_end,
+    requests_in,
 )
 from protocols.modbus.frame_counters import FrameCounters
 from protocols.modbus.pdu import (
@@ -190,19 +191,10 @@ class RtuClient(OtherRequests):
 
     def unclassified(self) -> "list[bytes]":
         """Return the requests of other masters in the buffer; see `OtherRequests`."""
-        data, found = self.cut + self.buffer, []
-        for at in range(len(data)):
-            end = frame_end(data, at, len(data))
-            frame = data[at:end]
-            if end and frame != self._expected.request and is_other_request(frame[:-2]):
-                found.append(frame[:-2])
-        return found
+        return requests_in(self.cut + self.buffer, self._expected.request)
 
     def reset(self, goes_on: bool = False) -> None:
-        """Discard all received bytes: the line was opened or closed, or it `goes_on`.
-
-        If it does, the rest of a frame can still come.
-        """
+        """Discard all received bytes. If the line `goes_on`, the rest of a frame can come."""
         self.cut = (self.cut + self.buffer)[-_MAX_FRAME:] if goes_on else b""
         self._clear()
         self.forget_others()
@@ -421,19 +413,12 @@ class RtuClient(OtherRequests):
         self.cut = data[last_end:][-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
-        """Count the frame that our request or time-out cut in two; return where `data` goes on.
-
-        An adapter can deliver the first bytes of another master's request long before the rest.
-        """
+        """Count the frame that our request or time-out cut in two; return where `data` goes on."""
         cut, self.cut = self.cut, b""
-        joined = cut + data
-        for begin in range(len(cut)):
-            end = frame_end(joined, begin, len(joined)) if begin + 1 < len(joined) else 0
-            if end > len(cut):
-                self.joined = joined[begin:end]
-                self._count_frame(self.joined)
-                return end - len(cut)
-        return 0
+        self.joined, at = join_frame(cut, data)
+        if at:
+            self._count_frame(self.joined)
+        return at
 
     def _count_frame(self, frame: bytes) -> None:
         """Count one intact frame that is not the reply."""
