@@ -95,7 +95,7 @@ QUICKER = {
 HAZARDS = sorted(path.stem for path in (ROOT / "hil/scenarios/hazard").glob("*.toml"))
 USUAL = [name for name in shipped_models() if name not in HAZARDS]
 BOARD_HEAP = {
-    "config-push": "288wK",
+    "config-push": "296wK",
     "power-cuts": "304wK",
 }
 """Scenarios that run on MicroPython with the heap of a board. 304 KiB of heap, of which 288 are
