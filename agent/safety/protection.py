@@ -321,8 +321,10 @@ class Protection:
 
     def is_branch_starved(self) -> bool:
         """Return whether a load behind a shut branch needs all flow: pumps at full speed."""
-        limits = self.limits
-        return limits is not None and limits.is_flow_needed and not self._is_stopping
+        return self._is_flow_needed() and not self._is_stopping
+
+    def _is_flow_needed(self) -> bool:
+        return self.limits is not None and self.limits.is_flow_needed
 
     @property
     def is_row_usual(self) -> bool:
@@ -351,9 +353,8 @@ class Protection:
         the name of the false gauge.
         """
         is_lost = self._lost_since is not None
-        is_starved = self.limits is not None and self.limits.is_flow_needed
         outlier = "" if is_lost else self.flow.outlier
-        return is_lost, self.resistance.is_changed, is_starved, outlier
+        return is_lost, self.resistance.is_changed, self._is_flow_needed(), outlier
 
     def _shown_findings(self) -> "tuple[bool, bool, bool, str]":
         """Return the findings for people. Pumps that are stopped show nothing: a stop begins no

@@ -40,6 +40,7 @@ _SENTENCES = SentenceModel(jitter_ms=20.0)
 _CONSTANT_TEMP = Oscillator(5.0)
 _NEW_YEAR = utc_from_civil(2027, 1, 1)
 _NOVEMBER_END = utc_from_civil(2026, 12, 1)
+_LATE_BY_A_SECOND = replace(_SENTENCES, utc_error_s=(Span(3604.0, 3 * _HOUR, -1.0),))
 _STEPS = tuple(Span(7200.0 * i, 12 * _HOUR, 15.0) for i in range(1, 6))
 
 CASES: dict[str, ClockCase] = {
@@ -120,7 +121,7 @@ CASES: dict[str, ClockCase] = {
             "leap-false-long",
             4 * _HOUR,
             _CONSTANT_TEMP,
-            replace(_SENTENCES, utc_error_s=(Span(3604.0, 3 * _HOUR, -1.0),)),
+            _LATE_BY_A_SECOND,
             false_60_s=3600.0,
             start_utc_us=_NEW_YEAR - 3600_000_000,
         ),
@@ -138,7 +139,7 @@ CASES: dict[str, ClockCase] = {
             "leap-false-restart",
             4 * _HOUR,
             _CONSTANT_TEMP,
-            replace(_SENTENCES, utc_error_s=(Span(3604.0, 3 * _HOUR, -1.0),)),
+            _LATE_BY_A_SECOND,
             false_60_s=3600.0,
             start_utc_us=_NEW_YEAR - 3600_000_000,
             restarts=(Restart(5000.0, 20.0, False), Restart(6500.0, 20.0, True)),

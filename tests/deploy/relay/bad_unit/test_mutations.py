@@ -50,13 +50,18 @@ def test_spans_of_received_records_are_those_of_single_records() -> None:
     database.close()
 
 
-def test_a_short_message_with_many_numbers_is_cheap() -> None:
-    """Each merged record has ten bytes and counts as 4,096 records; each is sent twice."""
-    rig = PipelineRig()
+def _wide_records(count: int) -> list[tuple[int, int, bytes]]:
+    """Return merged records; each has ten bytes and counts as 4,096 records."""
     content = bytearray()
     for number in (4096, 6):
         varint.put(number, content)
-    records = [(4 * (1 + 4096 * at) + 3, MERGED, bytes(content)) for at in range(30)]
+    return [(4 * (1 + 4096 * at) + 3, MERGED, bytes(content)) for at in range(count)]
+
+
+def test_a_short_message_with_many_numbers_is_cheap() -> None:
+    """Each record is sent twice."""
+    rig = PipelineRig()
+    records = _wide_records(30)
     start = time.process_time()
     for record in [*records, *records]:
         rig.send(pack(record))
@@ -66,10 +71,7 @@ def test_a_short_message_with_many_numbers_is_cheap() -> None:
 
 def test_a_message_that_counts_as_too_many_records_is_held() -> None:
     rig = PipelineRig()
-    content = bytearray()
-    for number in (4096, 6):
-        varint.put(number, content)
-    records = [(4 * (1 + 4096 * at) + 3, MERGED, bytes(content)) for at in range(5)]
+    records = _wide_records(5)
     rig.send(pack(*records))
     assert rig.reasons() == ["message"]
     rig.close()
