@@ -193,7 +193,9 @@ def test_a_transfer_onto_standing_coolant_leaves_no_correction():
 def test_standing_coolant_moves_no_integral():
     controller = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
     controller.track(20.0)
-    for flow_lpm in [150.0] * 60 + [2.0] * 120:
-        output = controller.step(25.0, 25.0 + (flow_lpm < 9.0), 31.0, 10.0, flow_lpm, 20.0, 1.0)
-        before = controller.correction if flow_lpm > 9.0 else before
-    assert controller.correction - before < 0.51, (controller.correction, before, output)
+    for _ in range(60):
+        controller.step(25.0, 25.0, 31.0, 10.0, 150.0, 20.0, 1.0)
+    before = controller.correction
+    for _ in range(120):
+        controller.step(25.0, 26.0, 31.0, 10.0, 2.0, 20.0, 1.0)
+    assert controller.correction - before < 0.51, (controller.correction, before)
