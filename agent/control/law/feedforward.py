@@ -130,18 +130,16 @@ class FeedforwardControl:
         if wave.share > 0.0:
             compensated_c += wave.share * (setpoint + wave.rise_k - compensated_c)
             error += wave.share * (wave.error_k - error)
-        span_k = compensated_c - fws_supply_c
-        if span_k < _MIN_RISE_K:
-            span_k = _MIN_RISE_K
+        span_k = max(compensated_c - fws_supply_c, _MIN_RISE_K)
         gain = _GENTLE_GAIN if self._is_gentle else _GAIN
         is_flowing = flow_lpm >= _LEAST_FLOW * exchanger.design_lpm
+        correction = gain * error
         if self._tracking:
             # Bumpless: the correction that gives the present output.
             self._tracking = False
             present_k = exchanger.effectiveness(self.output) * span_k - (compensated_c - setpoint)
-            left_k = _clip(present_k - gain * error, _MAX_CORRECTION_K)
-            self._integral = left_k if is_flowing else 0.0
-        correction = gain * error
+            present_k = present_k - correction if is_flowing else 0.0
+            self._integral = _clip(present_k, _MAX_CORRECTION_K)
         integral = self._last_integral = self._integral
         is_steady = -_STEADY_K < self._return_history[-1] - self._return_history[0] < _STEADY_K
         error = wave.error_k if wave.active else error  # of a slow one too
