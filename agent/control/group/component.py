@@ -18,6 +18,7 @@ several integrators on one pressure drift apart.
 """
 
 from agent.control.group import rules
+from agent.control.group.approach import HeaderApproach
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -57,6 +58,8 @@ _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
 """Droop: kPa for each percent of speed, and the speed without a change of the set-point."""
 _JOIN_S, _JOINED_PCT = 60, 2.0
 """A new lead takes the speed of the others until it is within this distance, or for this time."""
+_LOW = 0.95
+"""Part of the set-point below which the header needs more flow at once."""
 _OWNER = "group"
 
 
@@ -98,6 +101,7 @@ class GroupComponent(Component):
         self.runs = True
         self._is_whole = self._is_droop = False
         self._join_s = _JOIN_S
+        self._approach = HeaderApproach()
         self._reports: dict[int, GroupReport] = {}
         self._started = self._due = 0
         self._base_kpa = agent.config.pressure.setpoint
@@ -248,9 +252,17 @@ class GroupComponent(Component):
             return
         if self.staging.lead == self.own:
             if self._is_joining() and self._fastest_pct():
-                arbiters[PUMPS].follow(self._fastest_pct(), _OWNER, "join")
+                self._follow(self._fastest_pct(), "join", now, dt)
         elif lead.flags & RUNNING and lead.pump_milli:
-            arbiters[PUMPS].follow(lead.pump_milli / 1000, _OWNER, "lead")
+            self._follow(lead.pump_milli / 1000, "lead", now, dt)
+
+    def _follow(self, target: float, reason: str, now: int, dt: float) -> None:
+        """Take the speed `target` of others, slowly after a start."""
+        pressure_kpa = self.agent.dp_sensor.value(now)
+        is_low = pressure_kpa is None or pressure_kpa < _LOW * self._base_kpa
+        own = max([pump.speed() or 0.0 for pump in self.agent.pumps] + [0.0])
+        speed = self._approach.speed(target, own, is_low, dt)
+        self.agent.arbiters[PUMPS].follow(speed, _OWNER, reason)
 
     def outbox(self) -> "Actions":
         """Return the messages."""
