@@ -6,13 +6,12 @@ start. It sends a message with QoS 1 again on the new connection until the broke
 """
 
 import queue
-import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -20,11 +19,9 @@ from deploy.errors import DeployError
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.registry import Outputs
 from deploy.relay.retry_delays import FIRST_S, MOST_S
+from deploy.relay.terminal_text import report
 
 _KEEPALIVE_S = 60
-_FOR_EVER = 0xFFFFFFFF
-_MOST_PACKET_BYTES = 1 << 20
-"""A broker with MQTT 5 drops larger ones; by default a message can have 256 MiB."""
 _FLUSH_STEP_S = 0.2
 _CHECK_S = 10.0
 
@@ -56,9 +53,27 @@ class BrokerClient(mqtt.Client):
     failure = ""
     session: Properties | None = None
     """Properties of a session that the broker keeps; None: see `clean_session`."""
+    settings: BrokerSettings | None = None
+
+    def read_certificates(self) -> None:
+        """Read the files for TLS, if there are any. Raises OSError, ValueError."""
+        settings = self.settings
+        if settings is None or (settings.ca_file is None and settings.certificate is None):
+            return
+        before, self._ssl_context = self._ssl_context, None
+        try:
+            self.tls_set(settings.ca_file, settings.certificate, settings.key)
+        except (OSError, ValueError):
+            self._ssl_context = before
+            raise
 
     def reconnect(self) -> MQTTErrorCode:
-        """Connect. Raises OSError; any other error would end the thread of the client."""
+        """Connect, with the present files for TLS: they are renewed while the relay runs.
+
+        Raises OSError; any other error would end the thread of the client.
+        """
+        with suppress(OSError, ValueError):  # a file that is being written: those before
+            self.read_certificates()
         try:
             code = super().reconnect()
         except (OSError, ValueError) as error:
@@ -68,67 +83,27 @@ class BrokerClient(mqtt.Client):
         return code
 
 
-class SessionClient(BrokerClient):
-    """A client whose session the broker keeps. MQTT 5; 3.1.1 if the broker has no other.
-
-    MQTT 5, because the client then sets how many messages it can have without an acknowledgement.
-    With 3.1.1 the broker decides; it is 20 with mosquitto, and a few messages of one unit would
-    block those of all others.
-    """
-
-    _is_version_known = False
-
-    def keep_version(self) -> None:
-        """The broker has accepted the version."""
-        self._is_version_known = True
-
-    def try_other_version(self) -> bool:
-        """Use the other version for the next connection; True: it is 3.1.1 after MQTT 5.
-
-        They take turns until the broker accepts one, since some brokers only end the connection.
-        """
-        if self._is_version_known:
-            return False
-        is_old = self._protocol == mqtt.MQTTv311
-        self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
-        self._clean_session = False
-        return not is_old
-
-
-def make_session_client(settings: BrokerSettings, ident: str, window: int) -> SessionClient:
-    """Return a client that is not connected; `window`: messages without an acknowledgement.
-
-    Raises DeployError if a file for TLS cannot be read.
-    """
-    client = SessionClient(CallbackAPIVersion.VERSION2, ident, protocol=mqtt.MQTTv5)
-    client.session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    client.session.SessionExpiryInterval = _FOR_EVER
-    client.session.ReceiveMaximum = window
-    client.session.MaximumPacketSize = _MOST_PACKET_BYTES
-    _set_up(client, settings)
-    return client
-
-
 def make_client(settings: BrokerSettings, ident: str, clean: bool) -> BrokerClient:
     """Return a client that is not connected. `clean`: the broker keeps no session for it.
 
     Raises DeployError if a file for TLS cannot be read.
     """
     client = BrokerClient(CallbackAPIVersion.VERSION2, ident, clean_session=clean)
-    _set_up(client, settings)
+    set_up(client, settings)
     return client
 
 
-def _set_up(client: BrokerClient, settings: BrokerSettings) -> None:
+def set_up(client: BrokerClient, settings: BrokerSettings) -> None:
+    """Set login, TLS and limits. Raises DeployError if a file for TLS cannot be read."""
     if settings.username is not None:
         client.username_pw_set(settings.username, settings.password)
-    if settings.ca_file is not None or settings.certificate is not None:
-        try:
-            client.tls_set(settings.ca_file, settings.certificate, settings.key)
-        except (OSError, ValueError, ssl.SSLError) as error:
-            names = (settings.ca_file, settings.certificate, settings.key)
-            files = ", ".join(name for name in names if name)
-            raise DeployError(f"{files}: {error}") from None
+    client.settings = settings
+    try:
+        client.read_certificates()
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        names = (settings.ca_file, settings.certificate, settings.key)
+        files = ", ".join(name for name in names if name)
+        raise DeployError(f"{files}: {error}") from None
     client.reconnect_delay_set(int(FIRST_S), int(MOST_S))
     client.max_queued_messages_set(0)
     client.max_inflight_messages_set(100)
@@ -186,7 +161,10 @@ class OutputConnection:
             outputs.on_connected()
 
         def on_message(_: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
-            outputs.on_message(message.topic, bytes(message.payload))
+            try:
+                outputs.on_message(message.topic, bytes(message.payload))
+            except Exception as error:  # noqa: BLE001 - it would end the thread of the client
+                report(f"a message of another program: {error!r}")
 
         self._client.on_connect = on_connected
         self._client.on_message = on_message

@@ -29,11 +29,11 @@ from deploy.relay.broker_client import (
     BrokerSettings,
     OutputConnection,
     connect,
-    make_session_client,
 )
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.intake.session_client import Publication, make_session_client
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
@@ -45,6 +45,8 @@ from deploy.relay.terminal_text import report
 _ROOT = "coldloop/v1"
 _OTHER_VERSION = (0x01, 0x84)
 """Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
+_TAKEN_OVER = 0x8E
+"""Reason of a broker with MQTT 5: another client has this identifier."""
 _MOST_STATE_BYTES = 1 << 16
 """Of a state or a report of a unit; a larger one is ignored."""
 _POLL_S = 0.05
@@ -107,7 +109,6 @@ class Relay:
         self._units_client = make_session_client(
             options.broker, f"coldloop-relay-{options.name}", _BACKLOG
         )
-        self._units_client.manual_ack_set(True)
         self._output_connection = OutputConnection(options.broker, options.name)
         self._lock = NameLock(options.store, options.name)
         try:
@@ -145,6 +146,7 @@ class Relay:
         """The broker has granted the subscription of the units' topics once."""
         self._is_connected = threading.Event()
         self._is_rejected = False
+        self._last_error = ""
         self._abandoned: dict[str, int] = {}
         self._reported: set[str] = set()
         self._abandoned_due = 0.0
@@ -173,7 +175,7 @@ class Relay:
         """Connect, subscribe, serve."""
         units = self._units_client
         units.on_connect = self._on_units_connected
-        units.on_message = self._on_unit_message
+        units.on_publication = self._on_publication
         units.on_subscribe = self._on_subscribed
         units.on_disconnect = self._on_units_disconnected
         units.on_connect_fail = lambda *_: self._on_no_connection()
@@ -219,6 +221,8 @@ class Relay:
         if self._stopping.is_set() or self._is_rejected or is_tried_again:
             return
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
+        if reason.value == _TAKEN_OVER:
+            hint = f": another relay has --name {self.options.name}"
         name = self.options.broker.name()
         self._report(f"{name}: the broker ends the connection: {reason}{hint}")
 
@@ -241,33 +245,49 @@ class Relay:
             self.problem = text
             report(f"relay {self.options.name}: {text}")
 
-    def _on_unit_message(self, _: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
-        """Queue a message of a unit; the broker gets the acknowledgement after the commit."""
-        levels = message.topic.split("/")
+    def _on_publication(self, publication: Publication) -> None:
+        """Take a message of the broker; an error in it must not end the thread of the client."""
+        try:
+            is_queued = self._take(publication)
+        except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
+            is_queued = False
+            self.pipeline.ingest.counts["bad_messages"] += 1
+            if repr(error) != self._last_error:
+                self._last_error = repr(error)
+                report(f"relay {self.options.name}: {publication.topic[:200]!r}: {error!r}")
+        if not is_queued:
+            self._units_client.ack(publication.ident, publication.qos)
+
+    def _take(self, publication: Publication) -> bool:
+        """Queue a message of a unit; the broker gets the acknowledgement after the commit.
+
+        False: it is done, or discarded, so the acknowledgement is due.
+        """
+        payload, ingest = publication.payload, self.pipeline.ingest
+        levels = publication.topic.decode("utf-8", "replace").split("/")
         unit = "/".join(levels[2:4])
         if not is_unit_name(unit):
-            self.pipeline.ingest.counts["bad_names"] += 1
-            self._units_client.ack(message.mid, message.qos)
-        elif levels[-1] == "tele" and self.pipeline.ingest.discards(unit):
-            self._units_client.ack(message.mid, message.qos)
-        elif levels[-1] != "tele" and len(message.payload) > _MOST_STATE_BYTES:
-            self.pipeline.ingest.counts["bad_messages"] += 1
-            self._units_client.ack(message.mid, message.qos)
+            ingest.counts["bad_names"] += 1
+        elif levels[-1] == "tele":
+            return not ingest.discards(unit) and self._queue(unit, publication)
+        elif len(payload) > _MOST_STATE_BYTES:
+            ingest.counts["bad_messages"] += 1
         elif levels[-1] == "state":
-            self._outputs.on_unit_state(unit, bytes(message.payload))
-            if b'"online":false' in message.payload.replace(b" ", b""):
+            self._outputs.on_unit_state(unit, payload)
+            if b'"online":false' in payload.replace(b" ", b""):
                 self._outputs.on_unit_offline(unit)
-            self._units_client.ack(message.mid, message.qos)
-        elif levels[-1] == "reported":
-            self._outputs.on_unit_report(unit, bytes(message.payload))
-            self._units_client.ack(message.mid, message.qos)
-        elif message.payload[:1] == b"{":
-            self._units_client.ack(message.mid, message.qos)  # a row from a unit without a log
         else:
-            payload, completion = bytes(message.payload), (message.mid, message.qos)
-            if not self._inbox.put(unit, payload, completion):
-                self.pipeline.ingest.count_throttled(unit)
-                self._units_client.ack(*completion)
+            self._outputs.on_unit_report(unit, payload)
+        return False
+
+    def _queue(self, unit: str, publication: Publication) -> bool:
+        if publication.payload[:1] == b"{":
+            return False  # a row from a unit without a log
+        completion = (publication.ident, publication.qos)
+        if self._inbox.put(unit, publication.payload, completion):
+            return True
+        self.pipeline.ingest.count_throttled(unit)
+        return False
 
     def _on_gateway_message(self, imei: str, message: bytes) -> bool:
         """Queue a message of a gateway; return whether it is stored."""

@@ -5,6 +5,7 @@ The form is that of RockBLOCK: `imei`, `momsn`, `transmit_time` (YY-MM-DD HH:MM:
 hexadecimal. A separate thread posts with three tries for each datagram. Failures are counted.
 """
 
+import http.client
 import queue
 import threading
 import time
@@ -64,7 +65,7 @@ class Webhook:
                 request = urllib.request.Request(self._url, body)
                 with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
                     return bool(answer.status < 300)
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.2 * (attempt + 1))
         return False
 

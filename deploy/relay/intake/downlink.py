@@ -8,6 +8,7 @@ response starts with "OK". After a lost acknowledgement the unit sends the datag
 same number.
 """
 
+import http.client
 import threading
 import time
 import urllib.parse
@@ -130,7 +131,7 @@ class Downlink:
                     return True
                 reason = response
                 break  # rejected: a repetition would be rejected too
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 reason = str(error)
                 if self._closing:
                     break

@@ -1,23 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP client of the outputs: one POST with a token and TLS, errors as OutputError or RefusedError.
 
-Does not format bodies. The statuses 400, 413 and 422 are a refusal of the items. All others are
-faults of the server, of the configuration or of the load, so the items wait.
+Does not format bodies. An acknowledgement is a status of 2xx without a body. The statuses 400, 413
+and 422 are a refusal of the items. All else is a fault of the server, of the configuration or of
+the load, so the items wait: also a redirection, since the library would follow it without the body,
+and the page of a proxy with status 200.
 """
 
 import gzip
+import http.client
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from email.message import Message
+from typing import IO
 
 from deploy.relay.outputs.base import OutputContext, OutputError
 
 _TIMEOUT_S = 30
 _REFUSALS = (400, 413, 422)
+HTTP_ERRORS = (OSError, ValueError, http.client.HTTPException)
+"""What the library raises for a server that is away, or whose answer is not HTTP or is cut off."""
 
 
 class RefusedError(Exception):
     """The server refuses the items."""
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Makes each redirection an error."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Message,
+        newurl: str,
+    ) -> None:
+        """Return None: there is no other request."""
 
 
 class HttpClient:
@@ -29,12 +52,16 @@ class HttpClient:
         self._token = context.token
         if key_header == "Authorization" and self._token:
             self._token = f"Bearer {self._token}"
-        self._tls = (
-            ssl.create_default_context(cafile=context.ca_file) if url[:6] == "https:" else None
-        )
+        self._ca_file = context.ca_file
+        self._opener = self._make_opener()
+
+    def _make_opener(self) -> urllib.request.OpenerDirector:
+        is_tls = self._url[:6] == "https:"
+        tls = ssl.create_default_context(cafile=self._ca_file) if is_tls else None
+        return urllib.request.build_opener(_NoRedirection, urllib.request.HTTPSHandler(context=tls))
 
     def post(self, body: bytes, kind: str, query: str = "") -> None:
-        """Post a body; returns after a status of 2xx. Raises OutputError, RefusedError.
+        """Post a body; returns after an acknowledgement. Raises OutputError, RefusedError.
 
         `query`: the query of the URL, with its question mark.
         """
@@ -44,13 +71,29 @@ class HttpClient:
         if self._token:
             request.add_header(self._key_header, self._token)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=self._tls) as answer:
-                answer.read(1000)
+            with self._opener.open(request, timeout=_TIMEOUT_S) as answer:
+                text = answer.read(200)
         except urllib.error.HTTPError as error:
             with error:
-                text = error.read(200).decode("ascii", "replace").strip()
+                detail = _read_detail(error)
             if error.code in _REFUSALS:
-                raise RefusedError(f"{error.code} {text}") from None
-            raise OutputError(f"{self._url}: {error.code} {text}") from None
-        except (OSError, ValueError) as error:
+                raise RefusedError(detail) from None
+            raise OutputError(f"{self._url}: {detail}") from None
+        except HTTP_ERRORS as error:
+            with suppress(OSError):
+                self._opener = self._make_opener()  # the file of the authority can be a new one
             raise OutputError(f"{self._url}: {error}") from None
+        if text.strip():
+            raise OutputError(f"{self._url}: {answer.status} with a text: {_to_line(text)}")
+
+
+def _read_detail(error: urllib.error.HTTPError) -> str:
+    """Return the status and the start of the body, as far as it can be read."""
+    try:
+        return f"{error.code} {_to_line(error.read(200))}"
+    except HTTP_ERRORS:
+        return str(error.code)
+
+
+def _to_line(text: bytes) -> str:
+    return text.decode("ascii", "replace").strip()

@@ -21,7 +21,7 @@ from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, Settling
-from deploy.relay.outputs.http_client import HttpClient
+from deploy.relay.outputs.http_client import HTTP_ERRORS, HttpClient
 
 _SETTLE_S = 15.0
 _MAX_PAGE_BYTES = 1 << 20
@@ -97,7 +97,7 @@ class InfluxOutput(Output):
         except urllib.error.HTTPError as error:
             error.close()  # a server without this page, or without the right to read it
             return _ServerState("", None)
-        except OSError as error:
+        except HTTP_ERRORS as error:
             raise OutputError(f"{self._root}: {error}") from None
         lines = text.splitlines()
         start = " ".join(sorted(line for line in lines if line.startswith(_START_METRICS)))

@@ -83,6 +83,8 @@ class RelayDatabase:
     def __init__(self, path: Path | str, relay: str) -> None:
         self.relay = relay
         self._lock = threading.RLock()
+        self._schemas: dict[tuple[str, bytes], bytes] = {}
+        self._row_limits = RowLimits(self)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             if not (is_empty(self._db) or is_store(self._db)):
@@ -94,8 +96,6 @@ class RelayDatabase:
         except sqlite3.Error:
             self._db.close()
             raise
-        self._schemas: dict[tuple[str, bytes], bytes] = {}
-        self._row_limits = RowLimits(self)
 
     def close(self) -> None:
         """Close the file."""

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.intake.webhook_auth import WebhookAuth
-from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.tables import migrate
 from deploy.relay.relay import Relay, RelayOptions
 from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
@@ -232,15 +231,16 @@ def test_a_full_disk_at_the_start_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("deploy.relay.retry_delays.FIRST_S", 0.01)
-    path, tries = tmp_path / "relay.db", []
+    path = tmp_path / "relay.db"
+    tries: list[sqlite3.Connection] = []
 
-    def open_full(*arguments: Any) -> RelayDatabase:
-        tries.append(arguments)
+    def migrate_full(db: sqlite3.Connection) -> None:
+        tries.append(db)
         if len(tries) < 3:
             raise sqlite3.OperationalError("database or disk is full")
-        return RelayDatabase(*arguments)
+        migrate(db)
 
-    monkeypatch.setattr("deploy.relay.relay.RelayDatabase", open_full)
+    monkeypatch.setattr("deploy.relay.records.database.migrate", migrate_full)
     relay = command._make_relay(RelayOptions(BrokerSettings(("127.0.0.1", 1)), path))
     relay.close()
     assert len(tries) == 3

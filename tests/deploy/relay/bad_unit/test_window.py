@@ -12,7 +12,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from deploy.relay.broker_client import BrokerSettings, SessionClient, connect, make_session_client
+from deploy.relay.broker_client import BrokerSettings, connect
+from deploy.relay.intake.session_client import SessionClient, make_session_client
 from tests.support.programs import free_port, require_program, wait_until_open
 
 _TIMEOUT_S = 20.0
@@ -37,14 +38,13 @@ def test_messages_without_an_acknowledgement_do_not_block_others(broker: int) ->
     received: queue.Queue[bytes] = queue.Queue()
     subscribed = threading.Event()
     client = make_session_client(client_settings(broker), "relay", 500)
-    client.manual_ack_set(True)
 
     def subscribe(*_: object) -> None:
         client.subscribe("coldloop/v1/+/+/tele", 1)
 
     client.on_connect = subscribe
     client.on_subscribe = lambda *_: subscribed.set()
-    client.on_message = lambda _, __, message: received.put(bytes(message.payload))
+    client.on_publication = lambda publication: received.put(publication.payload)
     connect(client, client_settings(broker))
     unit = mqtt.Client(CallbackAPIVersion.VERSION2, "unit")
     try:

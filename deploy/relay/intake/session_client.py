@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MQTT client of the units' topics: a session that the broker keeps, and how it reads a PUBLISH.
+
+Does not decide what happens to a message; see `relay`. The library parses all properties of a
+PUBLISH and ends the connection if it cannot. The broker then sends the same message again, for
+ever: one unit would stop all others with one property that the broker accepts, such as a text with
+U+FEFF. So this client skips the properties; the relay uses none. It also makes no object of the
+library for a message, since most messages of a unit over its limits are only discarded. It reads
+the socket in large pieces; the library reads it several times for each message.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from deploy.relay.broker_client import BrokerClient, BrokerSettings, set_up
+
+_FOR_EVER = 0xFFFFFFFF
+_MOST_PACKET_BYTES = 1 << 20
+"""A broker with MQTT 5 drops larger ones; by default a message can have 256 MiB."""
+_PIECE_BYTES = 1 << 16
+_LENGTH_BYTES = 4
+"""Most bytes of a variable byte integer."""
+
+
+class Publication(NamedTuple):
+    """A PUBLISH of the broker; `ident`: its packet identifier, for the acknowledgement."""
+
+    topic: bytes
+    ident: int
+    qos: int
+    payload: bytes
+
+
+def read_publication(
+    head: int, packet: bytes | bytearray, has_properties: bool
+) -> Publication | None:
+    """Read what follows the fixed header `head`; None: the packet is cut off."""
+    qos = head >> 1 & 3
+    at = 2 + int.from_bytes(packet[:2], "big")
+    topic = bytes(packet[2:at])
+    ident = 0
+    if qos:
+        ident = int.from_bytes(packet[at : at + 2], "big")
+        at += 2
+    if has_properties:
+        size = shift = 0
+        for byte in packet[at : at + _LENGTH_BYTES]:
+            at += 1
+            size |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        else:
+            return None
+        at += size
+    if at > len(packet):
+        return None
+    return Publication(topic, ident, qos, bytes(packet[at:]))
+
+
+class SessionClient(BrokerClient):
+    """A client whose session the broker keeps. MQTT 5; 3.1.1 if the broker has no other.
+
+    MQTT 5, because the client then sets how many messages it can have without an acknowledgement.
+    With 3.1.1 the broker decides; it is 20 with mosquitto, and a few messages of one unit would
+    block those of all others.
+    """
+
+    on_publication: Callable[[Publication], None] | None = None
+    """Called for each message, in the thread of the client; it acknowledges it with `ack`."""
+    _is_version_known = False
+    _piece = b""
+    _piece_at = 0
+
+    def reconnect(self) -> MQTTErrorCode:
+        """Connect. Raises OSError. What was read of the last connection is dropped."""
+        self._piece, self._piece_at = b"", 0
+        return super().reconnect()
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
+        """Handle all packets of a piece; `select` does not see those that are read already."""
+        code = super().loop_read(max_packets)
+        while code == MQTTErrorCode.MQTT_ERR_SUCCESS and self._piece_at < len(self._piece):
+            code = super().loop_read(max_packets)
+        return code
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if self._piece_at >= len(self._piece):
+            self._piece, self._piece_at = super()._sock_recv(_PIECE_BYTES), 0
+        at = self._piece_at
+        self._piece_at = at + bufsize
+        return self._piece[at : at + bufsize]
+
+    def keep_version(self) -> None:
+        """The broker has accepted the version."""
+        self._is_version_known = True
+
+    def try_other_version(self) -> bool:
+        """Use the other version for the next connection; True: it is 3.1.1 after MQTT 5.
+
+        They take turns until the broker accepts one, since some brokers only end the connection.
+        """
+        if self._is_version_known:
+            return False
+        is_old = self._protocol == mqtt.MQTTv311
+        self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
+        self._clean_session = False
+        return not is_old
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        """Read a PUBLISH; the library calls this for each. A subscription has QoS 1 at most."""
+        head, packet = self._in_packet["command"], self._in_packet["packet"]
+        publication = read_publication(head, packet, self._protocol == mqtt.MQTTv5)
+        if publication is None or publication.qos > 1:
+            return MQTTErrorCode.MQTT_ERR_PROTOCOL
+        if self.on_publication is not None:
+            self.on_publication(publication)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+def make_session_client(settings: BrokerSettings, ident: str, window: int) -> SessionClient:
+    """Return a client that is not connected; `window`: messages without an acknowledgement.
+
+    Raises DeployError if a file for TLS cannot be read.
+    """
+    client = SessionClient(CallbackAPIVersion.VERSION2, ident, protocol=mqtt.MQTTv5)
+    client.session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    client.session.SessionExpiryInterval = _FOR_EVER
+    client.session.ReceiveMaximum = window
+    client.session.MaximumPacketSize = _MOST_PACKET_BYTES
+    client.manual_ack_set(True)
+    set_up(client, settings)
+    return client
