@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -236,6 +237,8 @@ def test_connections_that_send_nothing_are_few_and_keep_out_no_other(
                 stranger.sendall(b"GET /metrics HTTP/1.1\r\n")
             strangers.append(stranger)
         assert status(f"{base}/metrics", None, tls) == 200
+        http: Any = server._server._server
+        assert len(http._connections) <= 64  # all 200 are accepted: they come in their order
         wait_until(lambda: threading.active_count() <= threads + 64)
         assert status(f"{base}/metrics", None, tls) == 200
     finally:
