@@ -184,7 +184,7 @@ def _run_once(
     from agent.runtime.cpython_systemd import notifier_for
 
     controller = make_controller(
-        config, lambda: Agent(config, boot, restarts, boot_loop.fallback_level)
+        config, lambda: Agent(config, boot, restarts, boot_loop.fallback_level), boot
     )
     controller.start(cpython.monotonic())
     notifier = notifier_for(controller, config)

@@ -93,7 +93,8 @@ class PowerMeasurement:
         supply_c = self.supply_check.step(
             self._supply.value(now), return_c, value_or_none(self._flow, now), self.load_w(now), now
         )
-        self.inlet_trend.add(value_or_none(self._fws_supply, now), supply_c, now)
+        inlet_c = None if self.headroom.is_still else value_or_none(self._fws_supply, now)
+        self.inlet_trend.add(inlet_c, supply_c, now)
         rise_k = None if return_c is None or supply_c is None else return_c - supply_c
         self.headroom.step(
             None if supply_c is None else (self._supply_at, supply_c),

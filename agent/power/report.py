@@ -77,8 +77,7 @@ def update_state(component: "PowerState", now: int) -> int:
     alarms.update(HEAT_LOSS, "", headroom.heat_rejection_lost, now, text)
     text = THROTTLED.text % (limit_w, rated_w)
     alarms.update(THROTTLED, "", new_state != FREE, now, text)
-    rises = component.measurement.inlet_trend.predicted_c is not None
-    alarms.update(INLET_RISES, "", rises, now)
+    alarms.update(INLET_RISES, "", component.measurement.inlet_trend.is_rising, now)
     is_limited = new_state != FREE or component.cap_w > 0 or component.cap_pct < 100
     alarms.update(CAPS_RESTORED, "", component.kept.update(is_limited), now)
     for load in component.loads:

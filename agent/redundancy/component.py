@@ -30,6 +30,10 @@ if TYPE_CHECKING:
             """Return whether no message of the peer comes over the link."""
             ...
 
+        def is_stale(self) -> bool:
+            """Return whether the other controller misses remote changes."""
+            ...
+
         def is_flapping(self) -> bool:
             """Return whether this controller took over too often in the last hour."""
             ...
@@ -38,6 +42,9 @@ if TYPE_CHECKING:
 STANDBY_LOST = AlarmRecord("standby_lost", NORMAL, "no standby controller replies", "", False)
 PAIR_LINK_LOST = AlarmRecord(
     "pair_link_lost", NORMAL, "no message of the other controller", "", False
+)
+PAIR_STALE = AlarmRecord(
+    "pair_stale", NORMAL, "the other controller misses remote changes", "", False
 )
 PAIR_FLAPPING = AlarmRecord("pair_flapping", NORMAL, "too many takeovers in an hour", "", False)
 
@@ -65,6 +72,7 @@ class RedundancyComponent(Component):
         checks = (
             (STANDBY_LOST, source.standby_lost()),
             (PAIR_LINK_LOST, source.link_lost()),
+            (PAIR_STALE, source.is_stale()),
             (PAIR_FLAPPING, source.is_flapping()),
         )
         return [(record, "", record.text) for record, is_active in checks if is_active]

@@ -18,21 +18,30 @@ if TYPE_CHECKING:
     from agent.core.config_records import Config, DeviceConfig
     from agent.redundancy.pair_settings import PairSettings
     from agent.redundancy.paired_agent import PairedAgent
+    from agent.remote.storage.boot_state import BootState
 
 SECTION = "redundancy"
+_REMOTE = "remote"
 
 
-def make_controller(config: "Config", build: "Callable[[], Agent]") -> "Agent | PairedAgent":
-    """Return what to run; `build` makes an agent of `config`. Raises `ConfigError`."""
+def make_controller(
+    config: "Config", build: "Callable[[], Agent]", boot: "BootState | None" = None
+) -> "Agent | PairedAgent":
+    """Return what to run; `build` makes an agent of `config`, started from `boot`.
+
+    Raises `ConfigError`.
+    """
     for section, settings, _ in config.components:
         if section == SECTION:
             from agent.redundancy.paired_agent import PairedAgent  # noqa: PLC0415 - few units are pairs
 
-            return PairedAgent(_pair_settings(config, settings), build)
+            return PairedAgent(_pair_settings(config, settings, boot), build)
     return build()
 
 
-def _pair_settings(config: "Config", settings: "dict[str, Any]") -> "PairSettings":
+def _pair_settings(
+    config: "Config", settings: "dict[str, Any]", boot: "BootState | None"
+) -> "PairSettings":
     from agent.redundancy.beacon import PEER  # noqa: PLC0415 - few units are pairs
     from agent.redundancy.pair_settings import PairSettings  # noqa: PLC0415 - few units are pairs
 
@@ -42,10 +51,12 @@ def _pair_settings(config: "Config", settings: "dict[str, Any]") -> "PairSetting
     addresses = {
         name: address for section, name, address in config.component_ports if section == SECTION
     }
-    store = link = None
+    store = link = remote = None
     for section, _, address in config.components:
         if section == SECTION and address is not None:
             store = (names.index(SECTION), str(address))
+        elif section == _REMOTE and address is not None and boot is not None:
+            remote = (names.index(_REMOTE), str(address), boot)
     if "link" in addresses:
         link = (names.index(SECTION + ".link"), str(addresses["link"]))
     elif addresses:
@@ -62,6 +73,7 @@ def _pair_settings(config: "Config", settings: "dict[str, Any]") -> "PairSetting
         link,
         [names.index("%s.%s" % (SECTION, name)) for name in addresses],
         settings.get("rotate_h", 0) * 3600 * SECOND,
+        remote,
     )
 
 

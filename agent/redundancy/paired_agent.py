@@ -14,6 +14,8 @@ state of `agent.redundancy.handover` is replicated, and a planned swap is possib
 
 from agent.core.port_link import PortLink
 from agent.port_numbers import CONSOLE, FIRST_BUS
+from agent.redundancy.asked_devices import AskedDevices
+from agent.redundancy.beacon import PEER
 from agent.redundancy.beacon_exchange import TIMEOUT_US, BeaconExchange
 from agent.redundancy.handover import (
     SwapRule,
@@ -43,6 +45,7 @@ from agent.redundancy.pair_table import (
     word_of,
 )
 from agent.redundancy.peer_ports import PeerPorts
+from agent.redundancy.restart_rule import RestartRule
 from protocols.modbus.pdu import read_holding
 from protocols.modbus.rtu import build_frame
 from protocols.time_units import MILLISECOND, NEVER, SECOND
@@ -54,7 +57,6 @@ if TYPE_CHECKING:
 
     from agent.agent import Agent
     from agent.redundancy.pair_settings import PairSettings
-    from drivers.modbus.bus import Bus
 
     Actions = list[tuple[int, str, bytes]]
 
@@ -93,13 +95,17 @@ class PairedAgent:
         self._taken_state = b""
         self._timers = timers_of(node)
         self._build = build
-        self._units: list[int] = [unit for unit, _ in settings.reads]
-        self._reads = dict(settings.reads)
-        self._next_unit = 0
+        self._devices = AskedDevices(settings.reads)
         # Both probes differ in length, so that a reply to one is not a reply to the other.
         self._probe_pdu = read_holding(0, 1 if node == "a" else 2)
         self.beacons = BeaconExchange(node, settings.key)
         self.ports = PeerPorts(node, settings.key, settings.store, settings.link)
+        if settings.remote is not None:
+            from agent.redundancy.config_mirror import ConfigMirror  # noqa: PLC0415 - few pairs have it
+
+            mirror = ConfigMirror(settings.remote, node + PEER[node], settings.key)
+            self.ports.set_mirror(mirror)
+        self._restart = RestartRule()
         self._closed_ports = settings.link_ports
         self._swaps = SwapRule(settings.rotate_us)
         self._state_at = self._swap_until = 0
@@ -142,20 +148,7 @@ class PairedAgent:
             ("reason", self.reason),
             ("active_s", None if active_at is None else (self._now - active_at) // SECOND),
             ("fit", self.ports.is_fit()),
-        ] + self._link_fields()
-
-    def _link_fields(self) -> "list[tuple[str, Any]]":
-        ports = self.ports
-        if not ports.has_link:
-            return []
-        peer, is_up = ports.peer, ports.peer.is_up(self._now)
-        return [
-            ("link", is_up),
-            # The last report of a peer that is no longer received is not what it is now.
-            ("peer_fit", peer.peer_fit if is_up else None),
-            ("in_sync", peer.is_in_sync() if is_up else None),
-            ("link_rejected", ports.peer.rejected),
-        ]
+        ] + self.ports.link_fields(self._now)
 
     def is_flapping(self) -> bool:
         """Return whether this controller took over too often in the last hour."""
@@ -167,6 +160,11 @@ class PairedAgent:
         if since is None or now - since <= _LINK_GRACE_US:
             return False
         return ports.has_link and not ports.peer.is_up(now)
+
+    def is_stale(self) -> bool:
+        """Return whether the other controller misses remote changes for longer than it needs."""
+        mirror = self.ports.mirror
+        return mirror is not None and mirror.is_stale(self._now)
 
     def standby_lost(self) -> bool:
         """Return whether no standby replies to this active controller."""
@@ -186,7 +184,9 @@ class PairedAgent:
         if port == FIRST_BUS:
             self._watch.receive(data, now)
             self._step(now)
-        elif self.ports.owns(port):
+        elif self.ports.receive_shared(port, data):
+            return
+        elif self.ports.owns(port) and not self.ports.is_shared(port):
             beacons = self.beacons
             beacons.epoch = max(beacons.epoch, self.ports.receive(port, data, beacons.epoch, now))
             return
@@ -199,8 +199,8 @@ class PairedAgent:
         if port == FIRST_BUS:
             self._link.event(kind, now)
             self._restart_roles(now)
-        elif self.ports.owns(port):
-            self.ports.event(port, kind, now)
+        elif self.ports.owns(port) and not self.ports.event(port, kind, now):
+            return
         if self.agent is not None:
             self.agent.event(port, kind, now)
 
@@ -243,7 +243,11 @@ class PairedAgent:
                 self._out.append((port, operation, data))
             # The bus stays open; the agent got the event when it started.
             return
-        if self.ports.owns(port) or port in self._closed_ports:
+        if port == CONSOLE and operation == "set":
+            has_peer = self.ports.has_link and self.ports.peer.is_up(self._now)
+            if self._restart.take(data, has_peer, self._now):
+                return
+        if self.ports.forward(port, operation, data) or port in self._closed_ports:
             return
         if operation == "open":
             self._open_ports.add(port)
@@ -278,6 +282,7 @@ class PairedAgent:
             ports.epoch.store_role(self.role, self.beacons.epoch)
         word = word_of(self.state, self._timers)
         ports.send(word, self.beacons.epoch, ports.is_fit(), now)
+        self._restart_if_due(now)
         agent = self.agent
         if agent is not None:
             bus = agent.fieldbus.buses[0]
@@ -293,8 +298,19 @@ class PairedAgent:
                         bus.limit_timeout(unit, TIMEOUT_US)
                     bus.submit(unit, pdu, None, retries=0)
                 else:
-                    unit = self._replying_unit(bus)
-                    bus.submit(unit, self._reads[unit], None, retries=0)
+                    bus.submit(*self._replying(), None, retries=0)
+
+    def _restart_if_due(self, now: int) -> None:
+        """Follow the records of the peer; start again for another configuration, or as asked."""
+        mirror, role = self.ports.mirror, self.state.role
+        has_role = role in (READ, ACTIVE, OFFER)
+        request = self._restart.due(has_role, now)
+        if mirror is not None:
+            mirror.step(role in (STANDBY, OUT), now)
+            if mirror.needs_start() and not has_role and role != OUT:
+                request = b"restart"
+        if request:
+            self._out.append((CONSOLE, "set", request))
 
     def _take_command(self, now: int) -> int:
         """Return the command of a person, or the swap that is due; replicate the state."""
@@ -308,8 +324,11 @@ class PairedAgent:
         reason = "command"
         if command == NO_COMMAND:
             is_ready = ports.peer.peer_fit and self.state.word == WORD_READY
-            command = self._swaps.command(ports.is_fit(), is_ready, now)
-            reason = self._swaps.reason
+            if not self._restart.is_asked:
+                command = self._swaps.command(ports.is_fit(), is_ready, now)
+                reason = self._swaps.reason
+            elif is_ready:
+                command = SWAP
             if command == SWAP and now >= self._swap_until:
                 self._print("swap by %s" % reason)
         if command == SWAP:
@@ -372,40 +391,31 @@ class PairedAgent:
             self._probe(now)
 
     def _probe(self, now: int) -> None:
-        frame = build_frame(self._probed_unit(), self._probe_pdu)
+        frame = build_frame(self._devices.next_unit(), self._probe_pdu)
         self._watch.sent(frame, now)
         self._out.append((FIRST_BUS, "write", frame))
-
-    def _probed_unit(self) -> int:
-        """Return the next unit to ask: one that does not reply must not stop the takeover."""
-        self._next_unit = (self._next_unit + 1) % len(self._units)
-        return self._units[self._next_unit]
 
     def _ask_another(self) -> None:
         """Ask a device that replies, because one did not: it comes before the next try."""
         if self.agent is not None:
-            bus = self.agent.fieldbus.buses[0]
-            unit = self._replying_unit(bus)
-            bus.submit_first(unit, self._reads[unit])
+            self.agent.fieldbus.buses[0].submit_first(*self._replying())
 
-    def _replying_unit(self, bus: "Bus") -> int:
-        """Return a unit that replied to its last request; any if there is none.
-
-        An active controller asks them in turn, because the guard against late replies can hold the
-        reads of one unit. In READ the health of most units is not known yet.
-        """
-        if self.state.role == ACTIVE:
-            for _ in self._units:
-                unit = self._probed_unit()
-                health = bus.unit_health(unit)
-                if health.response_us >= 0 and not health.consecutive_timeouts:
-                    return unit
-        last = self._watch.replied_unit
-        return last if last in self._reads else self._probed_unit()
+    def _replying(self) -> "tuple[int, bytes]":
+        """Return unit and read of a device that replied. In READ most are not known yet."""
+        bus = None if self.agent is None else self.agent.fieldbus.buses[0]
+        return self._devices.replying(
+            bus if self.state.role == ACTIVE else None, self._watch.replied_unit
+        )
 
     def _start_agent(self, now: int) -> None:
         self._has_read = False
+        mirror = self.ports.mirror
+        if mirror is not None:
+            mirror.prepare()
         agent = self.agent = self._build()
+        queue = agent.service("write_queue")
+        if queue is not None:
+            queue.mirror = mirror
         component = agent.service("redundancy")
         if component is not None:
             component.set_source(self)
@@ -426,6 +436,8 @@ class PairedAgent:
 
     def _drop_agent(self) -> None:
         self.agent = None
+        if self.ports.mirror is not None:
+            self.ports.mirror.end_agent()
         self._out.extend([(port, "close", b"") for port in sorted(self._open_ports)])
         self._open_ports.clear()
 

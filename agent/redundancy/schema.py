@@ -46,14 +46,9 @@ _LONGEST_TIMEOUT_MS = 200
 `pair_table`."""
 _LEAST_BAUD = 57600
 _KINDS = ("serial:", "uart:")
-_NO_REMOTE = (
-    "the other controller would not have a confirmed change after a takeover. Remove remote, and "
-    "change the configuration file of both controllers"
-)
 _NO_MODEM = (
     "both controllers would use one subscription. Remove modem, and send telemetry by the broker"
 )
-_REFUSED = (("remote", _NO_REMOTE), ("modem", _NO_MODEM))
 
 
 def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list[str]") -> None:
@@ -78,9 +73,10 @@ def check(config: "dict[str, Any]", _: "dict[str, DeviceProfile]", errors: "list
             "redundancy: not together with safety.port %s: a standby does not run the protection, "
             "so the watchdog would restart it" % config["safety"]["port"]
         )
-    for section, reason in _REFUSED:
-        if section in config:
-            errors.append("redundancy: not together with %s: %s" % (section, reason))
+    if "modem" in config:
+        errors.append("redundancy: not together with modem: " + _NO_MODEM)
+    if "remote" in config:
+        _check_remote(config["redundancy"], errors)
 
 
 def _check_buses(buses: "dict[str, str]", errors: "list[str]") -> None:
@@ -98,6 +94,20 @@ def _check_buses(buses: "dict[str, str]", errors: "list[str]") -> None:
                 "or uart:, or remove redundancy and keep the other controller off as a spare"
                 % (name, buses[name])
             )
+
+
+def _check_remote(section: "dict[str, Any]", errors: "list[str]") -> None:
+    """Check what confirmed changes need: a link, and one file for both controllers."""
+    if not section.get("ports"):
+        errors.append(
+            "redundancy: remote needs redundancy.ports: without a link the other controller would "
+            "not have a confirmed change after a takeover"
+        )
+    if section["node"] != "file":
+        errors.append(
+            "redundancy.node: with remote it is file: a change is for one configuration file that "
+            "both controllers have"
+        )
 
 
 def _is_fast(text: str) -> bool:

@@ -251,6 +251,8 @@ class CommandTable:
         return "restarting"
 
     def _decommission(self, _: "Map", now: int) -> str:
+        if self._manager.write_queue.mirror is not None:
+            raise Rejection("unsupported", "a pair: take the section redundancy out before")
         from agent.remote.decommission import Decommission  # noqa: PLC0415 - once in a unit's life
 
         self._decommissioning = Decommission(self._manager, now)

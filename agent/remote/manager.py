@@ -73,7 +73,7 @@ class RemoteManager(Component):
     """The component; see the module. `settings` is the section `remote` of the configuration."""
 
     PORTS = ("store",)
-    PROVIDES = ("message",)
+    PROVIDES = ("message", "write_queue")
     agent: "RemoteContext"
 
     def __init__(self, agent: "RemoteContext", settings: "dict[str, Any]", port: int) -> None:
@@ -170,6 +170,7 @@ class RemoteManager(Component):
 
     def tick(self, now: int) -> None:
         """Process messages, trials and reports."""
+        self.write_queue.tick(now)
         self.queue.tick(now)
         if self.trial_monitor is None:
             self.oscillation.tick(self.agent, now)
@@ -237,6 +238,8 @@ class RemoteManager(Component):
             if slots.trial is not None or (self.update is not None and self.update.is_on_trial()):
                 raise Rejection("busy", "one trial at a time")
             if verification.kind == MANIFEST:
+                if self.write_queue.mirror is not None:
+                    raise Rejection("unsupported", "a pair is updated by hand, the standby first")
                 self._load_update().start_fetch(message, now)  # type: ignore[arg-type]
                 self.audit_entry(signers, message.describe(), message.counter, "taken", now)
                 self.write_queue.write_records([slots.mark_taken(MANIFEST, message.counter)], now)

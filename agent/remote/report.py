@@ -76,6 +76,8 @@ class ReportPublisher:
     def tick(self, now: int) -> None:
         """Publish if a report is due and none is being signed."""
         rejections = self._manager.rejections
+        if self._manager.write_queue.is_mirroring(now):
+            return  # a change is reported when both controllers of a pair have it
         if self._signer is None and (self._is_due or rejections.report_due(now)):
             self._is_due = False
             rejections.on_reported(now)
@@ -88,7 +90,8 @@ class ReportPublisher:
         manager, uplink = self._manager, self._manager.agent.uplink
         if uplink is None:
             return
-        if manager.boot.unit_key is not None:
+        # Both controllers of a pair have an audit log of their own, so no number that only rises.
+        if manager.boot.unit_key is not None and manager.write_queue.mirror is None:
             self._publish_config(uplink)
             self._start_signature(manager.boot.unit_key, now)
             return
@@ -171,6 +174,8 @@ def build_report(manager: "ReportHost") -> JsonObject:
         ("update", None if update is None else update.status()),
         ("audit", [audit.number, audit.head.hex()]),
     ]
+    if manager.write_queue.mirror is not None:
+        report.append(("pair", "alone" if manager.write_queue.mirror.is_alone else "both"))
     if manager.report.is_last:
         report.append(("decommissioned", True))
     return JsonObject(report)

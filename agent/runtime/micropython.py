@@ -315,7 +315,7 @@ def _make_controller(
         return Agent(config, boot, restarts, level, notes)
     from agent.redundancy.controller import make_controller  # noqa: PLC0415 - few units are pairs
 
-    return make_controller(config, lambda: Agent(config, boot, restarts, level, notes))
+    return make_controller(config, lambda: Agent(config, boot, restarts, level, notes), boot)
 
 
 def _choose_confirmed(

@@ -13,7 +13,8 @@ Stops nothing. A loss of flow is found by `agent.safety.flow_watch`.
     supply_deviation  the supply is `_FAR_K` from its set-point for `_FAR_COUNT`
 
 The mean of the static pressure is slow. A step of the sensor by more than `_STEP_KPA` is no leak:
-the sensor is false, or an operator fills up. The mean then starts again.
+the sensor is false, or an operator fills up. The mean then starts again. But a step ends no alarm:
+`level_low` ends when the pressure is as before the fall for `_FILLED_COUNT` readings.
 """
 
 from agent.core.alarm_record import DEGRADED, NORMAL, SAFE, AlarmRecord
@@ -36,6 +37,7 @@ SUPPLY_DEVIATION = AlarmRecord(
 )
 
 _FALL_KPA, _FALL_END_KPA, _STEP_KPA = 3.0, 1.0, 10.0
+_FILLED_COUNT = 5
 _SMOOTH = 0.3
 _FIRST_COUNT, _MEAN_COUNT, _RISE_COUNT = 10, 1800, 60
 _FAST_KPA_S, _FAST_SPAN = 15 / 10, 4
@@ -68,7 +70,7 @@ class LoopWatch:
         self._supply_c = find_point(unit, "SupplyTemperatureCelsius", 3.0, 84.0)
         self.is_low = self.is_clogged = self.is_far = False
         self._usual = self._kpa = 0.0
-        self._number = self._filter_count = self._far_count = 0
+        self._number = self._filter_count = self._far_count = self._filled_count = 0
 
     def step(self, now: int) -> None:
         """Take the readings of a cycle."""
@@ -141,16 +143,23 @@ class LoopWatch:
         if kpa is None:
             return
         is_step = not self._loss_left and not -_STEP_KPA < kpa - self._kpa < _STEP_KPA
-        if not self._number or is_step:
+        if not self._number or (is_step and not self.is_low):
             self._usual = self._kpa = kpa
-            self._number, self.is_low = 1, False
+            self._number = 1
             return
-        self._kpa += (kpa - self._kpa) * _SMOOTH
+        self._kpa = kpa if is_step else self._kpa + (kpa - self._kpa) * _SMOOTH
         fall = self._usual - self._kpa
-        self.is_low = fall > (_FALL_END_KPA if self.is_low else _FALL_KPA)
+        if self.is_low:
+            is_filled = -_STEP_KPA < fall <= _FALL_END_KPA
+            self._filled_count = self._filled_count + 1 if is_filled else 0
+            self.is_low = self._filled_count < _FILLED_COUNT
+        else:
+            self._filled_count, self.is_low = 0, fall > _FALL_KPA
+        if self.is_low:
+            return
         if fall < 0:
             self._usual -= fall / _RISE_COUNT
-        elif not self.is_low:
+        else:
             self._number += 1
             self._usual -= fall / (self._number if self._number < _FIRST_COUNT else _MEAN_COUNT)
 

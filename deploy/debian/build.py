@@ -12,10 +12,12 @@ that its cache does not hold.
 import argparse
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ LOCKS = tuple(
 )
 PLATFORMS = {
     "arm64": ("manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"),
+    "armhf": ("manylinux_2_31_armv7l", "manylinux_2_17_armv7l", "manylinux2014_armv7l"),
 }
-"""Tags of the wheels of an architecture. armhf has none of cffi, which `cryptography` needs."""
+"""Tags of the wheels of an architecture."""
 DEFAULT_EPOCH = 1767225600  # 2026-01-01: the date for a tree without a repository
 
 
@@ -54,13 +57,15 @@ def build(out: Path, architecture: str | None = None) -> Path:
     """
     project = tomllib.loads((tree.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     version, python_version, epoch = project["version"], debian_python(), source_date()
-    platforms = PLATFORMS.get(architecture or "", ())
-    architecture = architecture or program_output("dpkg", "--print-architecture")
+    other, architecture = (
+        architecture,
+        architecture or program_output("dpkg", "--print-architecture"),
+    )
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"coldloop_{version}_{architecture}.deb"
     with tempfile.TemporaryDirectory() as work_folder:
         work = Path(work_folder)
-        fetch(work / "site", work / "wheels", project, python_version, epoch, platforms)
+        fetch(work / "site", work / "wheels", project, python_version, epoch, other)
         pack(
             path,
             work / "site",
@@ -111,19 +116,32 @@ def fetch(
     project: dict[str, Any],
     python_version: str,
     epoch: int,
-    platforms: tuple[str, ...] = (),
+    architecture: str | None = None,
 ) -> None:
-    """Fill `site` with the locked packages and our wheel. `platforms`: tags of the wheels."""
+    """Fill `site` with the locked packages and our wheel. `architecture`: see `build`."""
+    platforms = PLATFORMS.get(architecture or "", ())
     _run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels), epoch=epoch)
     target = ("--target", str(site), "--python-version", python_version, "--only-binary", ":all:")
     tags = [option for tag in platforms for option in ("--platform", tag)]
     common = ("--no-deps", "--no-compile", "--quiet", "--disable-pip-version-check", *target, *tags)
     pip = (sys.executable, "-m", "pip", "install", *common)
-    locks = [option for lock in LOCKS for option in ("--requirement", str(lock))]
+    removed = tree.FROM_DEBIAN.get(architecture or "", {})
+    locks = []
+    for lock in LOCKS:
+        path = wheels / lock.name
+        path.write_text(without_packages(lock.read_text(encoding="utf-8"), removed))
+        locks += ["--requirement", str(path)]
     _run(*pip, "--require-hashes", *locks, epoch=epoch)
     # By name: pip records the path if it gets a file.
     own_wheel = ("--no-index", "--find-links", str(wheels), project["name"])
     _run(*pip, *own_wheel, epoch=epoch)
+
+
+def without_packages(lock: str, names: Iterable[str]) -> str:
+    """Return a lock without these packages: an entry is its line and the hashes below it."""
+    for name in names:
+        lock = re.sub(rf"^{name}==.*\n(?: .*\n)*", "", lock, flags=re.MULTILINE)
+    return lock
 
 
 def _run(*command: str, epoch: int) -> None:

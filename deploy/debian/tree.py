@@ -26,6 +26,7 @@ MAINTAINER = os.environ.get("COLDLOOP_MAINTAINER", "The coldloop project <coldlo
 _LAUNCHER = """#!/bin/sh
 exec "$(dirname -- "$(realpath -- "$0")")/python" -P -m coldloop "$@"
 """
+EXAMPLES = "usr/share/doc/coldloop/examples"
 # file here -> path in the package; files below etc/ belong to the site after the installation
 INSTALL_PATHS = {
     "coldloop.service": "usr/lib/systemd/system/coldloop.service",
@@ -34,8 +35,10 @@ INSTALL_PATHS = {
     "lintian-overrides": "usr/share/lintian/overrides/coldloop",
     "site.conf": "etc/systemd/system/coldloop.service.d/site.conf",
     "61-coldloop-ports.rules": "etc/udev/rules.d/61-coldloop-ports.rules",
+    "computers/raspberry-pi-cm4.dts": f"{EXAMPLES}/computers/raspberry-pi-cm4.dts",
+    "computers/beaglebone-black.dts": f"{EXAMPLES}/computers/beaglebone-black.dts",
     "northbound/site.conf": "etc/systemd/system/coldloop-northbound@.service.d/site.conf",
-    "northbound/agent.conf": "usr/share/doc/coldloop/examples/northbound-agent.conf",
+    "northbound/agent.conf": f"{EXAMPLES}/northbound-agent.conf",
     "northbound/sysusers.conf": "usr/lib/sysusers.d/coldloop.conf",
     "northbound/tmpfiles.conf": "usr/lib/tmpfiles.d/coldloop.conf",
     **{
@@ -49,6 +52,9 @@ INSTALL_PATHS = {
     },
 }
 SCRIPTS = ("postinst", "prerm", "postrm")
+FROM_DEBIAN = {"armhf": {"cffi": "_cffi_backend.cpython-{tag}-arm-linux-gnueabihf.so"}}
+"""Locked packages without a wheel for an architecture, and the module of Debian that stands for
+each: a link to it, and a dependency on its package (python3-cffi-backend)."""
 PRIVATE = ("etc/coldloop/tls", "etc/coldloop/northbound")  # folders that only root can read
 SITE_FOLDERS = ("etc/coldloop/profiles",)  # empty in the package: upgrades keep their files
 
@@ -68,7 +74,7 @@ class PackageFacts(NamedTuple):
 
 def lay_out(top: Path, site: Path, facts: PackageFacts) -> None:
     """Make the tree of the package below `top`; `site` is the folder with the Python packages."""
-    _make_environment(top / HOME, site, facts.python)
+    _make_environment(top / HOME, site, facts)
     for name, target in INSTALL_PATHS.items():
         _write(top / target, (FILES / name).read_bytes())
     day = time.strftime("%Y-%m-%d", time.gmtime(facts.epoch))
@@ -95,8 +101,9 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _make_environment(home: Path, site: Path, python: str) -> None:
+def _make_environment(home: Path, site: Path, facts: PackageFacts) -> None:
     """Make the environment around the Python packages."""
+    python = facts.python
     packages = home / f"lib/python{python}/site-packages"
     packages.parent.mkdir(parents=True)
     shutil.copytree(site, packages, ignore=shutil.ignore_patterns("__pycache__", "bin"))
@@ -104,6 +111,9 @@ def _make_environment(home: Path, site: Path, python: str) -> None:
         lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
         selected = sorted(line for line in lines if not line.startswith(("bin/", "../")))
         record.write_text("".join(selected), encoding="utf-8")
+    for module in FROM_DEBIAN.get(facts.architecture, {}).values():
+        name = module.format(tag=python.replace(".", ""))
+        (packages / name).symlink_to(f"/usr/lib/python3/dist-packages/{name}")
     (home / "bin").mkdir()
     (home / "bin/python").symlink_to(f"/usr/bin/python{python}")
     _write(home / "bin/coldloop", _LAUNCHER.encode())
@@ -180,5 +190,8 @@ def _control_text(facts: PackageFacts, kib: int) -> str:
         python=facts.python,
         next_python=f"{major}.{int(minor) + 1}",
         kib=kib,
+        others="".join(
+            f", python3-{name}-backend" for name in FROM_DEBIAN.get(facts.architecture, {})
+        ),
         maintainer=MAINTAINER,
     )

@@ -87,7 +87,8 @@ class BusParts(BusCounters):
         self._health: dict[int, UnitHealth] = {}
         self._recovery_probe = RecoveryProbe(wire_time, line_flush_us)
         self._stale_replies = StaleReplyGuard(stale_us)
-        self.client.watch_owed(self._stale_replies.is_owed)
+        guard = self._stale_replies
+        self.client.watch_owed(guard.is_owed, guard.is_own_echo)
         self._duplicate_filter = DuplicateFilter(wire_time, line_flush_us)
         self._request_queue = RequestQueue()
         self._polls = self._request_queue.polls

@@ -99,7 +99,12 @@ class RequestSender(BusParts):
             self.wake_at = self._line_timer.drained_at if has_pending else NEVER
             return
         elif (
-            (self.client.buffer or self.client.others or self.client.lost_units)
+            (
+                self.client.buffer
+                or self.client.others
+                or self.client.lost_units
+                or self.client.request_seen
+            )
             and self._polls
             and self._yield_to_master(now)
         ):
@@ -156,10 +161,19 @@ class RequestSender(BusParts):
             for body in self.client.unanswered_others()
             if not guard.is_own_echo(body[0], body[1:])
         ]
+        beside = self.client.beside
+        for body in others:
+            if body in beside:  # it came before the frames of the idle line
+                guard.expect_foreign(body[0], body[1:], now, self._sent_at)
+        seen_at = self._bytes_since or now
         self._check_late_frames(now)
         for body in others:
-            guard.expect_foreign(body[0], body[1:], now)
+            if body not in beside:
+                guard.expect_foreign(body[0], body[1:], now, seen_at)
+        self.client.beside = ()
+        if others or self.client.request_seen:  # also one that has its reply already
             self.other_until = now + _OTHER_SEEN_US
+            self.client.request_seen = False
         for unit in self.client.lost_units:
             guard.expect_many(unit, now)
         self.client.lost_units = ()
@@ -171,9 +185,12 @@ class RequestSender(BusParts):
         `goes_on`: the port stays open.
         """
         guard = self._stale_replies
-        for body in self.client.unclassified():
-            if not guard.is_own_echo(body[0], body[1:]):
-                self.other_until = now + _OTHER_SEEN_US
+        unclassified = [
+            body for body in self.client.unclassified() if not guard.is_own_echo(body[0], body[1:])
+        ]
+        if unclassified or self.client.request_seen:
+            self.other_until = now + _OTHER_SEEN_US
+            self.client.request_seen = False
         if now < self.other_until or self.client.others:
             for unit in self._health:
                 guard.expect_many(unit, now)
@@ -190,11 +207,14 @@ class RequestSender(BusParts):
         client = self.client
         exception_ambiguous = False
         is_urgent = transaction.priority or transaction.is_probe
-        if is_urgent and (client.buffer or client.others or client.lost_units):
+        if is_urgent and (
+            client.buffer or client.others or client.lost_units or client.request_seen
+        ):
             self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
+        client.beside = ()
         if client.late_frames:
             self._check_late_frames(now)
         if self._bytes_since:

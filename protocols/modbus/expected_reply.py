@@ -88,8 +88,11 @@ class OtherRequests:
     `others` holds the start of each (unit and PDU), the oldest first. The last
     `_others_after_start` of them came after our pending request; `_others_before_undo` is that
     count before our last reply. A unit answers in the order of its requests. `lost_units` had more
-    requests than are kept. `watch_owed` gives the guard, which knows still older requests. `joined`
-    is the last frame that came in two parts with an event of the bus between them.
+    requests than are kept. `request_seen`: another master sent a request, answered or not, since
+    the bus last cleared this. `beside` are those that came while our last request waited: an
+    adapter can be late, so the unit can have received them before ours. The bus clears it.
+    `watch_owed` gives the guard, which knows still older requests.
+    `joined` is the last frame that came in two parts with an event of the bus between them.
     """
 
     stream_error = ""  # a line finds the start of the next frame by itself
@@ -97,6 +100,8 @@ class OtherRequests:
     joined = b""
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
+    request_seen = False
+    beside: "tuple[bytes, ...]" = ()
     _others_after_start = 0
     _others_before_undo = 0
     _reported = False
@@ -104,10 +109,17 @@ class OtherRequests:
     _waiting = False
     _exception_ambiguous = False
     _is_owed: "Callable[[bytes], bool] | None" = None
+    _is_own_echo: "Callable[[int, bytes], bool] | None" = None
 
-    def watch_owed(self, is_owed: "Callable[[bytes], bool]") -> None:
-        """Ask `is_owed` whether a frame (without CRC) can be the reply to an older request."""
+    def watch_owed(
+        self, is_owed: "Callable[[bytes], bool]", is_own_echo: "Callable[[int, bytes], bool]"
+    ) -> None:
+        """Ask `is_owed` whether a frame (without CRC) can be the reply to an older request.
+
+        `is_own_echo` says the same of a frame that looks like a request.
+        """
         self._is_owed = is_owed
+        self._is_own_echo = is_own_echo
 
     def note_frame(self, body: bytes) -> bool:
         """Record a frame that is not ours; return whether it is a request.
@@ -125,8 +137,12 @@ class OtherRequests:
                 if lost not in self.lost_units:
                     self.lost_units = self.lost_units[-_MAX_DUE:] + (lost,)
             others.append(body[:_KEPT_SIZE])
+            is_own_echo = self._is_own_echo
+            if is_own_echo is None or not is_own_echo(body[0], body[1:]):
+                self.request_seen = True
             if self._waiting:
                 self._others_after_start += 1
+                self.beside += (body[:_KEPT_SIZE],)
             self._reported = False
             return True
         # The reply to a request after ours comes after the reply to ours.

@@ -55,6 +55,8 @@ class TcpClient:
 
     others = ()  # a stream has no other master
     lost_units = ()
+    request_seen = False
+    beside = ()
     cut = joined = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
     exception_length = 9
@@ -80,7 +82,9 @@ class TcpClient:
         self._format = ""  # of its registers, for `struct`
         self._known: dict[tuple[int, bytes], KnownRequest] = {}
 
-    def watch_owed(self, is_owed: "Callable[[bytes], bool]") -> None:
+    def watch_owed(
+        self, is_owed: "Callable[[bytes], bool]", is_own_echo: "Callable[[int, bytes], bool]"
+    ) -> None:
         """Ignore the guard: transaction numbers identify the replies."""
 
     def start(self, unit: int, pdu: bytes, exception_ambiguous: bool = False) -> bytes:

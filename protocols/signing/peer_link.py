@@ -34,6 +34,7 @@ class PeerLink:
 
     Times are monotonic µs, also `period_us` and `lost_us`; see `PERIOD_US`.
     `peer_epoch`, `peer_fit`: last report of the peer. `rejected` counts lines that were not taken.
+    `max_state`: longest replicated state in bytes. `other`: a second channel on the same link.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class PeerLink:
         self._peer = peer
         self._period_us, self._lost_us = period_us, lost_us
         self._key = key
+        self.max_state = _MAX_STATE
+        self.other: PeerLink | None = None
         self._boots = -1
         self._nonce = self._echo = self._peer_nonce = _NONE
         self._session = 0
@@ -90,10 +93,10 @@ class PeerLink:
         return NEVER if self._boots < 0 else self._due
 
     def set_state(self, state: bytes) -> None:
-        """Replicate `state`, at most 4 KiB. A longer one is not replicated: the peer then has an
-        old one, and is not in sync.
+        """Replicate `state`, at most `max_state`. A longer one is not replicated: the peer then has
+        an old one, and is not in sync.
         """
-        if len(state) > _MAX_STATE:
+        if len(state) > self.max_state:
             state = b""
         if state != self._state:
             self._state = state
@@ -131,12 +134,22 @@ class PeerLink:
             if not line:
                 continue
             message = parse_line(self._key, line) if len(line) <= MAX_LINE else None
-            if message is None or message.node != self._peer:
+            if message is None:
                 self.rejected += 1
+            elif self.other is not None and self.other.is_of(message.node):
+                self.other.take(message, now)
             else:
-                self._take(message, now)
+                self.take(message, now)
 
-    def _take(self, message: LinkMessage, now: int) -> None:
+    def is_of(self, node: str) -> bool:
+        """Return whether a message of `node` belongs to this channel."""
+        return node in (self._node, self._peer)
+
+    def take(self, message: LinkMessage, now: int) -> None:
+        """Take a message that belongs to this channel."""
+        if message.node != self._peer:
+            self.rejected += 1
+            return
         if message.echo != self._nonce:
             # It does not know this nonce yet: take its nonce for the echo, and nothing else.
             self._echo = message.nonce
@@ -165,7 +178,7 @@ class PeerLink:
 
     def _take_part(self, message: LinkMessage) -> None:
         if message.state != self._parts_number or message.parts != len(self._parts):
-            if message.parts * MAX_PART > _MAX_STATE + MAX_PART:
+            if message.parts * MAX_PART > self.max_state + MAX_PART:
                 return
             self._parts_number = message.state
             self._parts = [None] * message.parts

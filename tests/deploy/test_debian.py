@@ -141,6 +141,40 @@ def test_package_description(package: Path) -> None:
         program_output("sh", "-n", str(control / script))
 
 
+def test_a_package_without_a_wheel_uses_the_module_of_debian(tmp_path: Path) -> None:
+    """armhf has no wheel of cffi; the package links the module of Debian and depends on it."""
+    require_program("dpkg-deb")
+    (tmp_path / "site").mkdir()
+    facts = package_facts()._replace(architecture="armhf", python="3.13")
+    build.pack(tmp_path / "a.deb", tmp_path / "site", tmp_path / "tree", facts, PLAIN)
+    depends = program_output("dpkg-deb", "-f", str(tmp_path / "a.deb"), "Depends")
+    assert depends.endswith(", python3-cffi-backend\n")
+    name = "_cffi_backend.cpython-313-arm-linux-gnueabihf.so"
+    link = tmp_path / "tree" / tree.HOME / "lib/python3.13/site-packages" / name
+    assert link.readlink() == Path("/usr/lib/python3/dist-packages") / name
+
+
+def test_a_lock_without_a_package_keeps_the_others() -> None:
+    lock = "# a\nb==1 \\\n    --hash=x \\\n    --hash=y\ncffi==2 \\\n    --hash=z\nd==3\n"
+    expected = "# a\nb==1 \\\n    --hash=x \\\n    --hash=y\nd==3\n"
+    assert build.without_packages(lock, ("cffi",)) == expected
+    for path in build.LOCKS:
+        text = path.read_text()
+        assert build.without_packages(text, ()) == text
+        rest = build.without_packages(text, ("cffi",))
+        assert rest.count("==") == text.count("==") - text.count("\ncffi==")
+
+
+@pytest.mark.parametrize("path", sorted((tree.FILES / "computers").glob("*.dts")))
+def test_the_device_tree_overlays_compile(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "overlay.dtbo"
+    command = (require_program("dtc"), "-@", "-I", "dts", "-O", "dtb", "-o", str(target))
+    assert program_output(*command, str(path)) == ""
+    text = program_output("dtc", "-I", "dtb", "-O", "dts", str(target))
+    assert "pps-gpio" in text
+    assert "linux,rs485-enabled-at-boot-time" in text
+
+
 def test_checksums_are_right(package: Path, unpacked: Path) -> None:
     control = package.parent / "sums"
     program_output("dpkg-deb", "-e", str(package), str(control))
@@ -370,8 +404,11 @@ def test_the_locked_package_is_the_same_bytes_each_time(tmp_path: Path) -> None:
     assert first.read_bytes() == second.read_bytes()
 
 
-def make_bare_root(folder: Path, packages: str = "python3") -> Path:
-    """Make a Debian root with `packages` from the mirror of this machine."""
+def make_bare_root(folder: Path, packages: str = "python3", architecture: str = "") -> Path:
+    """Make a Debian root with `packages` from the mirror of this machine.
+
+    `architecture`: another one than this machine's; its packages are unpacked, not configured.
+    """
     require_program("debootstrap")
     suite = "trixie"
     sources = program_output(
@@ -383,9 +420,10 @@ def make_bare_root(folder: Path, packages: str = "python3") -> Path:
         pytest.skip(f"needs root, and a mirror of {suite}")
     root = folder / "root"
     folder.chmod(0o755)
-    program_output(
-        "debootstrap", "--variant=minbase", f"--include={packages}", suite, str(root), mirrors[0]
-    )
+    options = ["--variant=minbase", f"--include={packages}"]
+    if architecture:
+        options += ["--foreign", f"--arch={architecture}"]
+    program_output("debootstrap", *options, suite, str(root), mirrors[0])
     return root
 
 
@@ -421,3 +459,51 @@ def test_installed_into_a_bare_root_and_started_there(tmp_path: Path) -> None:
     assert (root / "var/lib/coldloop/log.1").exists()
     program_output(*inside, "dpkg", "-P", "coldloop")
     assert not (root / "etc/coldloop").exists()
+
+
+START = (
+    "import sys; sys.path[:0] = [sys.argv[1], sys.argv[1].partition('/usr/')[0] + "
+    "'/usr/lib/python3/dist-packages']; sys.argv[:2] = ['coldloop']; import coldloop; "
+    "sys.exit(coldloop.main())"
+)
+"""As `python -m coldloop` of the launcher; the root is a folder, not `/`."""
+EMULATORS = {"arm64": "qemu-aarch64", "armhf": "qemu-arm"}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("architecture", sorted(EMULATORS))
+def test_the_package_of_another_architecture_runs_under_qemu(
+    architecture: str, tmp_path: Path
+) -> None:
+    """Its own python with the libraries of its Debian; nothing is installed on this machine."""
+    emulator = require_program(EMULATORS[architecture])
+    root = make_bare_root(tmp_path, "python3,python3-cffi-backend", architecture)
+    for archive in sorted((root / "var/cache/apt/archives").glob("*.deb")):
+        program_output("dpkg-deb", "-x", str(archive), str(root))
+    command = (sys.executable, "-m", "deploy.debian.build", "--arch", architecture)
+    program_output(*command, "--out", str(tmp_path / "deb"))
+    (deb,) = (tmp_path / "deb").glob("*.deb")
+    program_output("dpkg-deb", "-x", str(deb), str(root))
+    packages = root / tree.HOME / f"lib/python{HERE}/site-packages"
+
+    def run(*arguments: str) -> str:
+        python = root / f"usr/bin/python{HERE}"
+        return program_output(
+            emulator,
+            "-L",
+            str(root),
+            str(python),
+            "-I",
+            "-S",
+            "-c",
+            START,
+            str(packages),
+            *arguments,
+        )
+
+    start = run("doctor", "--help")
+    assert "configuration" in start
+    sample = str(tree.FILES / "unit.json")
+    assert run("agent", "--config", sample, "--check") == f"{sample}: good\n"
+    run("config", "keygen", "--number", "1", str(tmp_path / "alice"))
+    assert (tmp_path / "alice.json").is_file()

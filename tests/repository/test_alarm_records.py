@@ -104,6 +104,7 @@ def test_a_trial_ends_by_the_alarms_that_a_changed_configuration_can_cause() -> 
         "standby_lost",
         "pair_link_lost",
         "pair_flapping",
+        "pair_stale",
         "group_link",
         "group_rules",
         "port",

@@ -18,6 +18,9 @@ Lag: the return temperature is extrapolated by the lag of its sensor from the sl
 readings. Anti-windup: the integral stops in two cases. The output is at a limit or at its rate and
 the error pushes further, or the valve still moves. It also stops within `_DEADBAND_K`, because
 sensors resolve 0.1 K and a hunting integral wears the valve. Only + - * / on floats.
+
+Coolant that stands: the readings belong to no flow, so they show no error of the model. Below
+`_LEAST_FLOW` the integral stands, and a transfer begins with 0: its output moves with `rate`.
 """
 
 from agent.control.watch.load_wave import LoadWave
@@ -33,6 +36,8 @@ _INTEGRAL_S = 12.0
 _TRANSIENT_SHARE = 4 / 10
 _WAVE_SHARE = 2 / 10
 _MAX_CORRECTION_K = 10.0
+_LEAST_FLOW = 3 / 10
+"""Part of the design flow."""
 _DEADBAND_K = 21 / 100
 _MIN_RISE_K = 5 / 10
 _HISTORY_LENGTH = 5
@@ -125,20 +130,20 @@ class FeedforwardControl:
         if wave.share > 0.0:
             compensated_c += wave.share * (setpoint + wave.rise_k - compensated_c)
             error += wave.share * (wave.error_k - error)
-        span_k = compensated_c - fws_supply_c
-        if span_k < _MIN_RISE_K:
-            span_k = _MIN_RISE_K
+        span_k = max(compensated_c - fws_supply_c, _MIN_RISE_K)
         gain = _GENTLE_GAIN if self._is_gentle else _GAIN
+        is_flowing = flow_lpm >= _LEAST_FLOW * exchanger.design_lpm
+        correction = gain * error
         if self._tracking:
             # Bumpless: the correction that gives the present output.
             self._tracking = False
             present_k = exchanger.effectiveness(self.output) * span_k - (compensated_c - setpoint)
-            self._integral = _clip(present_k - gain * error, _MAX_CORRECTION_K)
-        correction = gain * error
+            present_k = present_k - correction if is_flowing else 0.0
+            self._integral = _clip(present_k, _MAX_CORRECTION_K)
         integral = self._last_integral = self._integral
         is_steady = -_STEADY_K < self._return_history[-1] - self._return_history[0] < _STEADY_K
         error = wave.error_k if wave.active else error  # of a slow one too
-        if error > _DEADBAND_K or error < -_DEADBAND_K:
+        if is_flowing and not -_DEADBAND_K <= error <= _DEADBAND_K:
             # Towards 0, the integral that a bumpless transfer has left ends quickly.
             grows = (correction > 0.0) == (integral > 0.0)
             share = _TRANSIENT_SHARE if grows and not is_steady else 1.0

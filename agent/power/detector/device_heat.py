@@ -77,7 +77,7 @@ class DeviceHeat:
         self._resistance_ratio: float | None = None
         self._steady_s = self._steady_ratio = 0.0
         self._hot_since = 0
-        self._proven_from: int | None = 0
+        self._proven_from: int | None = None
         self._had_loss = False
         self._is_falling = False
         self._hot_k = _HOT_K

@@ -59,6 +59,11 @@ class CoolingHeadroom:
         self._base = (0, 0.0)
         self._shows_none = self._shows_flow = False
 
+    @property
+    def is_still(self) -> bool:
+        """Return whether the facility water stands, by a meter that is not false."""
+        return self._shows_none and not self.is_flow_false
+
     def add_fws_flow(self, lpm: "float | None", valve_pct: "float | None") -> None:
         """Add a new reading of the facility flow."""
         self._shows_none = self._shows_flow = False

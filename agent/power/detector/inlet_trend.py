@@ -5,6 +5,9 @@ Does not limit loads; see `agent.power.component`. The supply follows the facili
 If its inlet rises by more than 1 K/min over `_SPAN_US`, the supply `_AHEAD_MIN` later is predicted:
 the inlet then, and the present distance from the inlet to the supply. The trend ends when the inlet
 has not risen for `_SPAN_US`. A jump is no trend: the sensor is faulty, or the supply shows it soon.
+
+A missing reading, a jump and water that stands end the prediction, but not the alarm `inlet_rises`:
+they do not show that the water has stopped to warm. Only readings over `_SPAN_US` do.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -21,9 +24,10 @@ _JUMP_K = 15 / 10
 
 
 class InletTrend:
-    """The trend. `predicted_c`: supply to expect, None: no fast rise."""
+    """The trend. `predicted_c`: supply to expect, None: no fast rise. `is_rising`: the alarm."""
 
     def __init__(self) -> None:
+        self.is_rising = False
         self.predicted_c: float | None = None
         self._samples: list[tuple[int, float]] = []
 
@@ -48,7 +52,9 @@ class InletTrend:
         rate = (inlet_c - samples[0][1]) * 60_000_000 / elapsed
         middle_c = samples[len(samples) // 2][1]
         rises = samples[0][1] < middle_c < inlet_c
+        self.is_rising = self.is_rising and rises
         if rate < (_RISE_K_MIN if self.predicted_c is None else 0.0) or not rises:
             self.predicted_c = None
             return
+        self.is_rising = True
         self.predicted_c = inlet_c + rate * _AHEAD_MIN + max(_LEAST_DISTANCE_K, supply_c - inlet_c)

@@ -14,7 +14,8 @@ Does not trust a confirmation. Does not choose limits; see `agent.power.componen
     off     A load is off when it draws less than 5 % of its rating. If it draws more after
             `_OFF_US`, or `_DECAY_US` after the effect time of its service, it is forced off
             again, by its service and by its outlets. A load without a measured power is never
-            proven off.
+            proven off. A load that was switched on again has not shown that it can be switched
+            off: the alarm ends when it is off, or when it follows a limit of its service.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord, alarm_text
@@ -61,6 +62,8 @@ class EffectProof:
         is_worse = False
         for load in self._loads:
             if load.is_on:
+                if load in self._failed and _has_limit(load) and self._follows_limit(load):
+                    self._failed.remove(load)
                 was = load.ineffective
                 load.set_ineffective(self._exceeds_limit(load, now))
                 is_worse = is_worse or (load.ineffective and not was)
@@ -70,9 +73,8 @@ class EffectProof:
             self._judge_alarm(load, now)
             is_active = load in self._ignoring
             self._agent.alarms.update(LIMIT_INEFFECTIVE, load.name, is_active, now, text)
-            failed = not load.is_on and load in self._failed
             text = alarm_text(SHED_FAILED, load.name)
-            self._agent.alarms.update(SHED_FAILED, load.name, failed, now, text)
+            self._agent.alarms.update(SHED_FAILED, load.name, load in self._failed, now, text)
         return is_worse
 
     def _judge_alarm(self, load: "Load", now: int) -> None:
@@ -82,12 +84,15 @@ class EffectProof:
         elif load.ineffective or _ignores_limit(load):
             if load not in self._ignoring:
                 self._ignoring.append(load)
-        elif load in self._ignoring and _follows_limit(load, self._last_off.get(load.name, 0)):
+        elif load in self._ignoring and self._follows_limit(load):
             self._ignoring.remove(load)
+
+    def _follows_limit(self, load: "Load") -> bool:
+        return _follows_limit(load, self._last_off.get(load.name, 0))
 
     def _exceeds_limit(self, load: "Load", now: int) -> bool:
         target, lowered_at = load.target, load.lowered_at
-        if target is None or load.limit_w >= load.max_w or target.deferred:
+        if target is None or not _has_limit(load):
             return False
         requested_w = target.requested_w
         if requested_w is None:
@@ -141,10 +146,15 @@ def _ignores_limit(load: "Load") -> bool:
     )
 
 
+def _has_limit(load: "Load") -> bool:
+    target = load.target
+    return target is not None and load.limit_w < load.max_w and not target.deferred
+
+
 def _follows_limit(load: "Load", last_off: int) -> bool:
     """Return whether the power since `last_off` shows that a load follows its limit, if any."""
     target = load.target
-    if target is None or load.limit_w >= load.max_w or target.deferred:
+    if target is None or not _has_limit(load):
         return True
     drawn_w = load.drawn_w(max(load.lowered_at, last_off) + target.effect_us + _PROOF_US)
     return drawn_w is not None and not _exceeds(drawn_w, load, target)

@@ -6,7 +6,9 @@ read the limits back from the services; see `Load.adopt_limit`. The stricter of 
 
 The record is a text. Its first line has the caps: W (0: none) and percent. Each further line is a
 load: its name, its limit in W, and 1 (on), 2 (on and hot) or 0 (commanded off). A load that was hot
-stays hot until its temperature is read: behind a kinked hose, its service can be silent.
+stays hot until its temperature is read: behind a kinked hose, its service can be silent. The line
+`hot:` + name, 0, 0 says that `device_hot` shows a load that is off, or that runs again since less
+than a minute. Older releases know no load of this name.
 """
 
 from agent.core.alarm_record import NORMAL, AlarmRecord
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from agent.power.load import Load
 
 KEY = "throttle.limits"
+_SHOWN = "hot:"
 CAPS_RESTORED = AlarmRecord(
     "caps_restored", NORMAL, "limits from before the restart are in force", "", False
 )
@@ -37,6 +40,8 @@ class KeptLimits:
         for load in self._loads:
             state = load.is_on + (load.is_on and load.is_hot and not load.is_unseen)
             lines.append("%s %d %d" % (load.name, load.limit_w, state))
+            if load.is_heat_shown and state < 2:
+                lines.append("%s%s 0 0" % (_SHOWN, load.name))
         return "\n".join(lines).encode()
 
     def save(self, cap_w: int, cap_pct: int) -> None:
@@ -72,6 +77,8 @@ class KeptLimits:
                         self._restore_load(load, int(limit), on != "0", now)
                         if on == "2":
                             load.set_heat(True, False)
+                    elif name == _SHOWN + load.name:
+                        load.set_heat_shown(True)
         except (ValueError, IndexError):
             return caps
         self.restored = self.restored or caps[0] > 0 or caps[1] < 100

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Queue of store requests: one at a time and in order, with callbacks when they are durable.
 
-Does not decide what is written; see `agent.remote.manager`.
+Does not decide what is written; see `agent.remote.manager`. In a pair, callbacks wait until the
+other controller has the records, too (`agent.redundancy.config_mirror`).
 
     writes      replace a record (`agent.remote.storage.config_slots`)
     entries     of the audit log
@@ -28,6 +29,20 @@ if TYPE_CHECKING:
     from agent.remote.storage.boot_state import BootState
 
     Callback = Callable[[int], None]
+
+    class Mirror(Protocol):
+        """The copy of the records at the other controller of a pair."""
+
+        is_alone: bool
+
+        def stored(self, key: str, data: bytes, now: int) -> None:
+            """A record is durable here."""
+            ...
+
+        def is_done(self, now: int) -> bool:
+            """Return whether it is durable there, too, or this controller is alone."""
+            ...
+
     AuditEntry = tuple[int, list[int], str, int, str]
 
     class RemoteContext(Context, Protocol):
@@ -122,6 +137,8 @@ class WriteQueue:
         self._queue: list[tuple[int, Any]] = []
         self._writing = False
         self._out: Actions = []
+        self.mirror: Mirror | None = None
+        """The other controller of a pair has each record, too; None: there is none."""
 
     def is_busy(self) -> bool:
         """Return whether a request waits, or the first opening."""
@@ -157,13 +174,24 @@ class WriteQueue:
         self._queue.append((_CALLBACK, callback))
         self._advance(now)
 
+    def is_mirroring(self, now: int) -> bool:
+        """Return whether the other controller of a pair does not have all records yet."""
+        return self.mirror is not None and not self.mirror.is_done(now)
+
+    def tick(self, now: int) -> None:
+        """Continue when the other controller has the records."""
+        if self.mirror is not None:
+            self._advance(now)
+
     def event(self, kind: str, now: int) -> None:
         """Handle an event of the store."""
         if kind == "drained":
             if self._writing:
-                finished, _ = self._queue.pop(0)
+                finished, value = self._queue.pop(0)
                 if finished == _AUDIT:
                     self.audit.commit()
+                elif finished == _WRITE and self.mirror is not None:
+                    self.mirror.stored(value[0], value[1], now)
             self._writing = False
         else:
             self._open = kind == "opened"
@@ -176,6 +204,8 @@ class WriteQueue:
         while self._queue and not self._writing:
             kind, value = self._queue[0]
             if kind == _CALLBACK:
+                if self.is_mirroring(now):
+                    return
                 self._queue.pop(0)
                 value(now)
                 continue

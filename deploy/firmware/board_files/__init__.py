@@ -13,6 +13,8 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
 _UART_KEYS = ("tx", "rx", "direction", "tx_buffer", "rx_buffer", "capacity", "state_machine")
+_PORTS_WITH_FREE_PINS = ("rp2", "esp32")
+"""Ports whose `machine.UART` takes pins. Elsewhere they belong to the UART and are here to read."""
 
 
 def names() -> list[str]:
@@ -28,9 +30,10 @@ def load(name: str) -> dict[str, Any]:
 def board_module(name: str) -> bytes:
     """Return the module `_board_data` of a board."""
     data = load(name)
+    is_free = data["port"] in _PORTS_WITH_FREE_PINS
+    keys = [key for key in _UART_KEYS if is_free or key not in ("tx", "rx")]
     uarts = {
-        uart["number"]: {key: uart[key] for key in _UART_KEYS if key in uart}
-        for uart in data["uart"]
+        uart["number"]: {key: uart[key] for key in keys if key in uart} for uart in data["uart"]
     }
     lines = [f"UARTS = {uarts!r}", f"PINS = {data['pins']!r}", f"LOG = {log_defaults(name)!r}"]
     return ("\n".join(lines) + "\n").encode()

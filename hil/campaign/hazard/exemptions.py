@@ -15,10 +15,11 @@ from hil.campaign.hazard.injected_faults import load_table
 class Exemption:
     """One entry; an empty `site` or `values`, a load of 0, and no `lead_s` match every case.
 
-    `one_of`: at least one of these words is a fault of the case too. `lead_s`: the other words
-    start at most this time before the first word, s. A controller that had more time must have
-    acted. `alarm`: the code that must have been raised for a person. `text`: a part of what was
-    seen: a supply below the dew point that no controller can prevent still needs its alarm.
+    `values` are those of the last word. `one_of`: at least one of these words is a fault of the
+    case too. `lead_s`: the other words start at most this time before the first word, s. A
+    controller that had more time must have acted. `alarm`: the code that must have been raised for
+    a person. `text`: a part of what was seen: a supply below the dew point that no controller can
+    prevent still needs its alarm.
     """
 
     invariant: str
@@ -31,6 +32,7 @@ class Exemption:
     one_of: tuple[str, ...] = ()
     alarm: str = ""
     text: str = ""
+    max_load_kw: float = 0.0
 
     def matches(
         self, invariant: str, case: HazardCase, codes: tuple[str, ...], text: str = ""
@@ -47,8 +49,9 @@ class Exemption:
             and self.alarm in ("", *codes)
             and self.text in text
             and case.scenario.settings.it_kw >= self.min_load_kw
+            and (not self.max_load_kw or case.scenario.settings.it_kw <= self.max_load_kw)
             and self.site in ("", case.site)
-            and (not self.values or values[self.words[0]] in self.values)
+            and (not self.values or values[self.words[-1]] in self.values)
             and (self.lead_s is None or self._lead_s(case) <= self.lead_s)
         )
 
@@ -61,11 +64,11 @@ class Exemption:
 
 @functools.cache
 def load_exemptions() -> tuple[Exemption, ...]:
-    """Read the list."""
+    """Read the list. An entry with `each_of` is one entry for each of these first words."""
     return tuple(
         Exemption(
             entry["invariant"],
-            tuple(entry["words"]),
+            (*first, *entry["words"]),
             entry["reason"],
             float(entry.get("min_load_kw", 0.0)),
             entry.get("site", ""),
@@ -74,8 +77,10 @@ def load_exemptions() -> tuple[Exemption, ...]:
             tuple(entry.get("one_of", ())),
             entry.get("alarm", ""),
             entry.get("text", ""),
+            float(entry.get("max_load_kw", 0.0)),
         )
         for entry in load_table("exemptions")["exemption"]
+        for first in ([word] if word else [] for word in entry.get("each_of", [""]))
     )
 
 

@@ -22,6 +22,7 @@ from agent.redundancy.beacon import UNITS
 from agent.redundancy.controller import make_controller
 from agent.redundancy.paired_agent import PairedAgent
 from agent.redundancy.stored_epoch import COMMAND_KEY, command_text
+from agent.remote.update.boot import start_config
 from hil.bench.optional_sections import assign_ports
 from hil.bench.testbed import BUS_BAUD, RPU_UNIT, Testbed
 from hil.bench.testbed_settings import TestbedSettings
@@ -54,6 +55,8 @@ FAULTS = (
 """Faults of a controller, and commands of a person (`swap`, `out`). `clock` needs receivers."""
 _BABBLE_US = 30_000
 """Time from one frame of a babbling port to the next one; a frame of 8 bytes takes 4.6 ms."""
+_START_US = 500_000
+"""Time in which a process starts again."""
 _PORTS = 16
 """Ports of a controller from its bus on; those without an endpoint cannot be opened."""
 
@@ -119,6 +122,8 @@ class ControllerPair:
             self.config["redundancy"].update(
                 port="store:/virtual/pair", ports={"link": "serial:/virtual/link?baud=115200"}
             )
+        if "remote" in self.config:
+            self.config["redundancy"].update(node="file", node_file="/virtual/node")
         self.wire = PairWire()
         self.stores: list[StoreEndpoint] = []
         self.section_stores: list[dict[str, StoreEndpoint]] = []
@@ -128,7 +133,7 @@ class ControllerPair:
         self.writes: list[Write] = []
         self.console: list[str] = []
         self.agents: list[PairedAgent] = []
-        self.takeovers = 0
+        self.takeovers = self.restarts = 0
         self._babbling: set[int] = set()
         self._key = key
         self._keys = [key, key]
@@ -162,18 +167,44 @@ class ControllerPair:
             port = names.index("redundancy.link")
             shell.endpoints[port] = self.wire.add_end(shell, port)
         shell.endpoints[CONSOLE] = ConsoleEndpoint(
-            shell, CONSOLE, lambda data: self._print(number, data), lambda: None
+            shell,
+            CONSOLE,
+            lambda data: self._print(number, data),
+            lambda: self._restart(number),
         )
         self._row.connect(shell, names)
         return shell
 
     def _make_agent(self, number: int) -> PairedAgent:
-        section = {**self.config["redundancy"], "node": "ab"[number]}
-        section["key"] = self._keys[number].hex()
+        section = {**self.config["redundancy"], "key": self._keys[number].hex()}
         config, loaded = {**self.config, "redundancy": section}, self._row.profiles
+        if "remote" in config:
+            return self._start_from_store(number, config)
+        section["node"] = "ab"[number]
         controller = make_controller(load(config, loaded), lambda: Agent(load(config, loaded)))
         assert isinstance(controller, PairedAgent)
         return controller
+
+    def _start_from_store(self, number: int, raw: dict[str, Any]) -> PairedAgent:
+        """Make the agent from the records of its store. The letter stands in a file of its own."""
+        stores = self.section_stores[number] if number < len(self.section_stores) else {}
+        records = dict(stores["remote"].records) if stores else {}
+        config, boot = start_config(raw, records.get, lambda new: load(new, self._row.profiles))
+        for name, settings, _ in config.components:
+            if name == "redundancy":
+                settings["node"] = "ab"[number]
+        controller = make_controller(config, lambda: Agent(config, boot), boot)
+        assert isinstance(controller, PairedAgent)
+        return controller
+
+    def _restart(self, node: int) -> None:
+        """Start the process of a controller again, at its request."""
+        shell = self.shells[node]
+        shell.switch_off()
+        for endpoint in shell.endpoints.values():
+            endpoint.close()
+        self.restarts += 1
+        self.world.schedule(self.world.now + _START_US, self._start_power, node)
 
     def _print(self, number: int, data: bytes) -> None:
         line = data.decode().strip()

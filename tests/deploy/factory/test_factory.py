@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from deploy.factory.label import label_svg
 from deploy.factory.line import ProductionLine, produce
 from deploy.firmware.supervisor import _unit_key
 from deploy.ops.report.enrolled import EnrolledUnits
+from tests.support.programs import require_program
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
@@ -181,6 +183,19 @@ def test_label() -> None:
     assert "U&lt;1&gt;" in text
     assert text.count("<svg") == 2
     assert "key abababababababab" in text
+
+
+@pytest.mark.parametrize("dpi", [203, 300])
+def test_another_decoder_reads_the_label(dpi: int, tmp_path: Path) -> None:
+    """zbar reads the picture that librsvg draws, at the resolutions of label printers."""
+    draw, read = require_program("rsvg-convert"), require_program("zbarimg")
+    svg, png = tmp_path / "label.svg", tmp_path / "label.png"
+    svg.write_text(label_svg("CDU-0001", "rp2040", 1, "ab12" * 16))
+    resolution = [f"--dpi-x={dpi}", f"--dpi-y={dpi}"]
+    subprocess.run([draw, *resolution, str(svg), "-o", str(png)], check=True)
+    command = [read, "--quiet", "--raw", str(png)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert found == "CDU-0001 " + "ab12" * 4 + "\n"
 
 
 def test_the_key_of_a_unit_is_that_of_its_seed() -> None:

@@ -3,8 +3,10 @@
 
 import csv
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,8 +14,11 @@ from deploy.firmware import board_files
 from deploy.firmware.build_tools import CACHE
 from deploy.firmware.micropython_source import ensure_source
 from deploy.firmware.rp2.build import RP2_BOARDS
+from drivers.ports.address import parse_address
+from drivers.ports.micropython.uart import open_port as open_uart
 from tests.support.programs import require_program
 
+PIN_SOURCES = ("machine_pin.c", "pin.c")
 MAX_FRAME = 256  # bytes of a Modbus RTU frame
 
 
@@ -116,6 +121,62 @@ def test_a_direction_pin_needs_an_interrupt_of_the_port(name: str, source: Path)
         assert has_interrupt or "direction" not in uart
         if "state_machine" not in uart:
             assert ("MP_QSTR_txbuf" in text) == ("tx_buffer" in uart)
+
+
+class RecordingUart:
+    """`machine.UART` that keeps the names of its arguments."""
+
+    IRQ_TXIDLE = 1
+    names: ClassVar[set[str]]
+
+    def __init__(self, _number: int, **options: Any) -> None:
+        self.names.update(options)
+
+    def init(self, **options: Any) -> None:
+        self.names.update(options)
+
+    def irq(self, *_arguments: Any, **_options: Any) -> None:
+        pass
+
+
+class AnyPin:
+    OUT = 1
+
+    def __init__(self, *_arguments: Any, **_options: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("name", board_files.names())
+def test_the_port_takes_each_argument_of_a_uart(
+    name: str, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unknown argument is a TypeError, which would end the agent when it opens its field bus."""
+    board = board_files.load(name)
+    text = (source / "ports" / board["port"] / "machine_uart.c").read_text(encoding="utf-8")
+    table = re.search(r"init_helper\(.*?allowed_args\[\]\s*=\s*\{(.*?)\};", text, re.DOTALL)
+    assert table is not None
+    allowed = set(re.findall(r"MP_QSTR_(\w+),", table[1]))
+    module: dict[str, Any] = {}
+    exec(board_files.board_module(name), module)
+    RecordingUart.names = set()
+    machine = SimpleNamespace(UART=RecordingUart, Pin=AnyPin)
+    monkeypatch.setitem(sys.modules, "_board_data", SimpleNamespace(**module))
+    monkeypatch.setitem(sys.modules, "machine", machine)
+    for number, uart in module["UARTS"].items():
+        if "state_machine" not in uart:
+            rs485 = "&rs485=1" if "direction" in uart else ""
+            open_uart(parse_address(f"uart:{number}?baud=19200&parity=E{rs485}"), lambda: None)
+    assert RecordingUart.names - allowed == set()
+    assert {"baudrate", "parity", "rxbuf"} <= RecordingUart.names
+
+
+@pytest.mark.parametrize("name", board_files.names())
+def test_the_port_has_the_watchdog_and_the_edges(name: str, source: Path) -> None:
+    """Names of `machine` that the drivers use."""
+    port = source / "ports" / board_files.load(name)["port"]
+    assert (port / "machine_wdt.c").is_file()
+    pin = "\n".join((port / file).read_text() for file in PIN_SOURCES if (port / file).is_file())
+    assert {"IN", "OUT", "IRQ_RISING", "IRQ_FALLING"} <= set(re.findall(r"MP_QSTR_(\w+)", pin))
 
 
 def test_module_of_a_board() -> None:

@@ -53,6 +53,20 @@ def test_alarm_ends_after_the_refill():
     eq(watch.is_low, False)
 
 
+def test_a_step_of_the_pressure_is_no_refill():
+    for step in ([0.0] * 30, [150.0 + 40.0] * 30, [400.0] * 2, [149.8] * 4, [400.0, 120.0] * 9):
+        _, watch = make()
+        feed(watch, [150.0] * 60)
+        eq(feed(watch, [150.0 - i for i in range(15)]) > 0, True)
+        for kpa in step + [135.0] * 20:
+            watch._add_static(kpa)
+            eq((step[0], watch.is_low), (step[0], True))
+    for kpa in [150.0] * 5:
+        eq(watch.is_low, True)
+        watch._add_static(kpa)
+    eq(watch.is_low, False)
+
+
 def test_supply_far_from_its_setpoint_is_an_alarm():
     rig = make_rig()
     rig.set(CDU, 0, 430)

@@ -178,3 +178,24 @@ def test_the_integral_waits_while_the_valve_is_3_percent_away():
     assert step_k > 0.01, step_k
     for distance, waits in ((2.75, False), (3.0, True), (-2.75, False), (-3.0, True)):
         eq((distance, integrate(output - distance)), (distance, (output, 0.0 if waits else step_k)))
+
+
+def test_a_transfer_onto_standing_coolant_leaves_no_correction():
+    """The model has no answer without flow, so the present output says nothing about its error."""
+    controller = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
+    controller.track(10.0)
+    for flow_lpm in (0.0, 3.0, 30.0, 90.0, 150.0):
+        output = controller.step(24.0, 26.0, 31.0, 10.0, flow_lpm, 10.0, 1.0)
+        assert controller.correction < 1.5, (flow_lpm, controller.correction)
+    assert output <= 25.0, output
+
+
+def test_standing_coolant_moves_no_integral():
+    controller = FeedforwardControl(Exchanger(EXCHANGER), 5.0, 100.0, 5.0, 4.0)
+    controller.track(20.0)
+    for _ in range(60):
+        controller.step(25.0, 25.0, 31.0, 10.0, 150.0, 20.0, 1.0)
+    before = controller.correction
+    for _ in range(120):
+        controller.step(25.0, 26.0, 31.0, 10.0, 2.0, 20.0, 1.0)
+    assert controller.correction - before < 0.51, (controller.correction, before)

@@ -283,14 +283,35 @@ def test_without_a_measured_power_nothing_is_proven():
     eq((load.is_proven_off, shedding.calls, alarms.active), (False, [], {}))
 
 
-def test_a_load_that_runs_again_has_no_failed_shedding():
+def test_a_load_that_runs_again_has_not_shown_that_it_can_be_switched_off():
     proof, alarms, load, _ = switched_off(900)
     eq(proof.ignores_off, False)
     proof.step(30 * SECOND)
     eq(proof.ignores_off, True)
     load.switch(True, 31 * SECOND)
-    proof.step(31 * SECOND)
-    eq((alarms.active, proof.ignores_off), ({}, False))
+    for at_s in (31, 600):
+        load.target.read_at = at_s * SECOND
+        proof.step(at_s * SECOND)
+        eq((list(alarms.active), proof.ignores_off), ([("shed_failed", "a")], False))
+    load.switch(False, 601 * SECOND)
+    proof.step(602 * SECOND)
+    eq(list(alarms.active), [("shed_failed", "a")])
+    load.target.power_w, load.target.read_at = 0, 603 * SECOND
+    proof.step(603 * SECOND)
+    eq(alarms.active, {})
+
+
+def test_a_load_that_follows_a_limit_again_can_be_switched_off():
+    for power_w, codes in ((900, [("shed_failed", "a")]), (650, [])):
+        proof, alarms, load, _ = switched_off(900)
+        proof.step(30 * SECOND)
+        load.switch(True, 31 * SECOND)
+        load.limit_w, load.lowered_at = 700, 32 * SECOND
+        load.target.requested_w, load.target.answered_at = 700, 33 * SECOND
+        load.target.power_w, load.target.read_at = power_w, 60 * SECOND
+        load.target.target_w = None
+        proof.step(60 * SECOND)
+        eq((power_w, [key for key in alarms.active if key[0] == "shed_failed"]), (power_w, codes))
 
 
 def make_kept():
@@ -376,6 +397,20 @@ def test_a_hot_load_stays_hot_over_a_restart():
     eq((two.is_on, two.is_hot), (True, False))
     one.is_on = False
     eq(kept.encode(0, 100), b"0 100\na 1000 0\nb 1000 1")
+
+
+def test_a_load_that_is_off_stays_shown_as_hot_over_a_restart():
+    kept, loads = make_kept()
+    loads[0].keep_off(SECOND)
+    loads[0].set_heat_shown(True)
+    loads[1].set_heat_shown(True)  # it runs again, and is not hot
+    text = kept.encode(0, 100)
+    eq(text, b"0 100\na 1000 0\nhot:a 0 0\nb 1000 1\nhot:b 0 0")
+    kept, (one, two), caps = restored(text)
+    eq((caps, one.is_on, two.is_on), ((0, 100), False, True))
+    eq((one.is_heat_shown, one.limit_w, two.is_heat_shown), (True, 1000, True))
+    eq((one.is_hot, two.is_hot), (False, False))
+    eq(kept.encode(0, 100), text)
 
 
 def test_a_record_that_was_read_is_not_written_again():

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Remote changes in a pair: each record of the active controller is durable at the standby, too.
+
+Does not decide what runs; see `agent.remote.update.boot`. Each controller reports to the other one
+what it has stored (`agent.remote.storage.config_replica`), over a channel of its own on the link.
+The standby follows what is newer. If this is another configuration than the one it runs, its
+process starts again, as after a change of a single controller.
+
+The active controller acts on a message and reports it only when the standby has it, too. Without
+messages of the standby for `_ALONE_US`, or `_LIMIT_US` after the record, it goes on alone and says
+so. A standby with something newer makes the active controller unfit: it gives up the role.
+"""
+
+from agent.core.port_link import PortLink
+from agent.remote.message.canonical import hash_config
+from agent.remote.storage import config_replica
+from agent.remote.storage.audit import AuditLog
+from agent.remote.storage.config_slots import load_slots
+from agent.remote.storage.day_values import DayValues
+from agent.remote.storage.suspended_keys import SuspendedKeys
+from agent.remote.storage.write_queue import WriteQueue
+from protocols.signing.peer_link import NO_WORD, PeerLink
+from protocols.time_units import MILLISECOND, NEVER, SECOND
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from agent.core.component.base import Actions
+    from agent.remote.storage.boot_state import BootState
+
+_PERIOD_US = 250 * MILLISECOND
+_LOST_US = 3 * SECOND
+_ALONE_US = 10 * SECOND
+"""Time without a message of the standby: more than it needs to start again."""
+_LIMIT_US = 30 * SECOND
+"""Longest time that a message of operators waits for the standby."""
+_STALE_US = 60 * SECOND
+_MAX_STATE = 24 * 1024
+_CHANNEL = {"a": "A", "b": "B"}
+"""Name of a controller in the messages of this channel."""
+
+
+class ConfigMirror:
+    """The records of this controller, and what the other one has.
+
+    `settings`: number and address of the store of the section `remote`, which is open in all roles,
+    and what this process runs. `names`: the letters of this controller and of the other one.
+    """
+
+    def __init__(self, settings: "tuple[int, str, BootState]", names: str, key: bytes) -> None:
+        port, address, boot = settings
+        self.port = port
+        self.link = PortLink(port, "remote", address)
+        node, peer = _CHANNEL[names[0]], _CHANNEL[names[1]]
+        self.channel = PeerLink(node, peer, key, _PERIOD_US, _LOST_US)
+        self.channel.max_state = _MAX_STATE
+        self._boot = boot
+        self.file_hash = boot.slots.site_file_hash
+        self._running = self._found = hash_config(boot.config)
+        self._queue = WriteQueue(port, AuditLog())
+        self._records: dict[str, bytes] = {}
+        self._unread = list(config_replica.KEYS)
+        self._own = config_replica.head_of({}, self.file_hash)
+        self._peer: config_replica.Head | None = None
+        self._received = b""
+        self._is_changed = True
+        self._is_writing = self._has_agent = False
+        self._waiting: Actions = []
+        self._changed_at = self._up_at = -NEVER
+        self._synced_at = -NEVER
+        self.is_alone = False
+
+    # The store, while no agent runs.
+
+    def start(self, now: int) -> None:
+        """Open the store, write what the start has left, and read the records."""
+        self.link.connect(now)
+        writes, self._boot.writes = self._boot.writes, []
+        self._queue.write_records(writes, now)
+        for key in config_replica.KEYS:
+            self._queue.request("get", key.encode(), now)
+
+    def is_busy(self) -> bool:
+        """Return whether a request of this part waits for the store."""
+        return self._queue.is_busy()
+
+    def receive(self, data: bytes) -> bool:
+        """Take an answer of the store; return whether it is for this part."""
+        if not self._unread:
+            return False
+        name, nul, payload = bytes(data).partition(b"\0")
+        key = name.decode()
+        if key in self._unread:
+            self._unread.remove(key)
+            if nul and payload:
+                self._records[key] = payload
+            self._update()
+            self._found = self._own.to_run()
+        return True
+
+    def event(self, kind: str, now: int) -> bool:
+        """Handle an event of the store; return whether it is for the agent, too."""
+        is_own = kind == "drained" and self._is_writing
+        self.link.event(kind, now)
+        self._queue.event(kind, now)
+        self._is_writing = self._is_writing and not is_own
+        if kind in ("failed", "closed"):
+            self._is_writing = False
+            self._waiting.clear()
+        return not is_own
+
+    def forward(self, operation: str, data: bytes) -> None:
+        """Take a request of the agent. The port stays open, and own requests end before it."""
+        if operation not in ("open", "close"):
+            self._waiting.append((self.port, operation, data))
+
+    def end_agent(self) -> None:
+        """The agent has ended: what it has begun to write must not count as an own write."""
+        self._waiting.clear()
+        self._has_agent = False
+        self.link.reopen()
+
+    def outbox(self) -> "Actions":
+        """Return the requests for the store."""
+        own = self._queue.outbox()
+        self._is_writing = self._is_writing or bool(own)
+        out = self.link.outbox() + own
+        if self._waiting and not self._is_writing:
+            out += self._waiting
+            self._waiting = []
+        return out
+
+    # Both controllers.
+
+    def step(self, follows: bool, now: int) -> None:
+        """Take the report of the peer; follow it if it is newer and `follows`: no agent runs."""
+        channel = self.channel
+        if channel.is_up(now):
+            self._up_at = now
+        if follows or self.is_in_sync(now):
+            self._synced_at = now
+        replica = channel.replica(now)
+        if replica is not self._received:
+            self._received = replica
+            self._peer = config_replica.decode_head(replica)
+            self._is_changed = True
+        if self._unread or not self._is_changed or self._queue.is_busy():
+            return
+        self._is_changed = False
+        peer = self._peer
+        sent = [] if peer is None else config_replica.missing_slots(self._own, peer, self._records)
+        channel.set_state(self._own.encode(sent))
+        if peer is not None and follows and self.link.is_open:
+            self._follow(peer, now)
+
+    def _follow(self, peer: "config_replica.Head", now: int) -> None:
+        writes = config_replica.writes_to_follow(self._own, peer)
+        if not writes:
+            return
+
+        def durable(_: int) -> None:
+            for key, data in writes:
+                self._records[key] = data
+            self._update()
+
+        self._queue.write_records(writes, now)
+        self._queue.after_durable(durable, now)
+
+    def _update(self) -> None:
+        self._own = config_replica.head_of(self._records, self.file_hash)
+        self._is_changed = True
+
+    def next_line(self, now: int) -> bytes:
+        """Return the next message of the channel; empty: none is due."""
+        if now < self.channel.deadline():
+            return b""
+        return self.channel.next_line(NO_WORD, 0, False, now)
+
+    def needs_start(self) -> bool:
+        """Return whether the configuration of a start has changed since the start.
+
+        One that could not be run at the start is no reason: the next start could not run it either.
+        """
+        return not (self._unread or self.is_busy()) and self._own.to_run() != self._found
+
+    def is_fit(self) -> bool:
+        """Return whether the store is read and works, and the peer has nothing newer."""
+        if self._unread or self._queue.is_busy() or not self.link.is_open:
+            return False
+        if not self._has_agent and self._own.to_run() not in (self._found, self._running):
+            return False
+        peer = self._peer
+        return peer is None or peer.file_hash != self.file_hash or peer.rank <= self._own.rank
+
+    # While the agent runs.
+
+    def prepare(self) -> None:
+        """Give the present records to the agent that is built next, if its configuration runs."""
+        self._has_agent = True
+        if self._unread or self._own.to_run() != self._running:
+            return
+        boot, read = self._boot, self._records.get
+        boot.slots = load_slots(self.file_hash, read)
+        boot.writes = []
+        boot.day, boot.suspended = DayValues(), SuspendedKeys()
+        boot.day.load(read)
+        boot.suspended.load(read)
+
+    def stored(self, key: str, data: bytes, now: int) -> None:
+        """A record of the agent is durable here."""
+        if key in config_replica.KEYS and self._records.get(key) != data:
+            before, self._records[key] = self._own, data
+            self._update()
+            if not before.is_equal(self._own):
+                self._changed_at = now
+
+    def is_in_sync(self, now: int) -> bool:
+        """Return whether the peer has all records."""
+        peer = self._peer
+        return peer is not None and self.channel.is_up(now) and self._own.is_equal(peer)
+
+    def is_stale(self, now: int) -> bool:
+        """Return whether the standby has not had all records for `_STALE_US`."""
+        return now - self._synced_at > _STALE_US
+
+    def is_done(self, now: int) -> bool:
+        """Return whether the agent may act on its last record: both have it, or it is alone."""
+        peer = self._peer
+        if self.is_in_sync(now):
+            self.is_alone = False
+            return True
+        is_alone = (
+            now - self._up_at > _ALONE_US
+            or now - self._changed_at > _LIMIT_US
+            or (peer is not None and peer.file_hash != self.file_hash)
+        )
+        self.is_alone = self.is_alone or is_alone
+        return is_alone
