@@ -39,15 +39,22 @@ class Store:
         self._address = address
 
     def read(self, key: str) -> "bytes | None":
-        """Return the record of a key, or None. Raises PortError."""
+        """Return the record of a key, or None. Raises PortError.
+
+        The length is asked first: `read(N)` takes N bytes of the heap in one piece.
+        """
+        data = b""
         try:
             with open(self._path(key), "rb") as file:
-                data = file.read(MAX_READ + 1)
+                length = file.seek(0, 2)
+                if length <= MAX_READ:
+                    file.seek(0)
+                    data = file.read(length)
         except OSError as error:
             if error.errno == ENOENT:
                 return None
             raise translate_error(self._address, error, STORE_REASONS)
-        if len(data) > MAX_READ:
+        if length > MAX_READ:
             raise make_error(self._address, "%s is longer than %d bytes" % (key, MAX_READ))
         return data
 

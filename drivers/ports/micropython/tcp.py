@@ -232,7 +232,9 @@ def _load(address: "Address", name: str) -> "list[bytes]":
     path = address.options[name]
     try:
         with open(path, "rb") as file:
-            blocks = extract_der(file.read(MAX_FILE))
+            length = min(file.seek(0, 2), MAX_FILE)  # `read(N)` takes N bytes of the heap
+            file.seek(0)
+            blocks = extract_der(file.read(length))
     except (OSError, ValueError) as error:
         raise make_error(address, "%s %s: cannot be read (%s)" % (name, path, error))
     if not blocks:
