@@ -141,7 +141,7 @@ def test_a_false_meter_of_the_mains_does_not_limit_for_good():
 
 
 def test_a_meter_that_is_not_read_ends_no_finding_of_the_mains():
-    """The coolant that flows for half a minute ends it; the meter has said nothing false then."""
+    """The coolant that flows for half a minute ends it; the meter is not called false then."""
     made = DryRow(Protection, mains=MAINS)
     made.step(100)
     made.volts = 100.0
