@@ -15,7 +15,6 @@ that contains it (`EXTRAS`).
 """
 
 import argparse
-import difflib
 import errno
 import importlib
 import importlib.util
@@ -279,6 +278,8 @@ def _require_extra(name: str) -> None:
 
 
 def _suggest_command(name: str) -> str:
+    import difflib  # 1 ms of every start
+
     matches = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
     return f", did you mean {matches[0]!r}?" if matches else ""
 

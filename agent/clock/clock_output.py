@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 
 _FIX_TIMEOUT_US = 3 * SECOND
 _SELECT_EVERY_US = 4 * SECOND
+_PULSE_FOR_US = 4 * SECOND
+"""After a longer gap the pulses do not judge a fix."""
 _SLEW_DIVISOR = 100
 _MAX_SLEW_US = 900 * MILLISECOND
 """A larger difference of a receiver that is followed from now on is a step by whole seconds."""
 _NS = 1_000
+FIRST_ERROR_NS = 100_000_000
+"""Error of the mean of the first fixes: six standard deviations of 25 ms, of three fixes."""
 
 
 class ClockOutput:
@@ -59,6 +63,8 @@ class ClockOutput:
         self._target_fit = FittedLine(0, 0, 0, 0, 0, 0)
         self._source: TimeSource = self.nmea
         self._last_good = self._selected_at = self._set_at = 0
+        self._pulse_at = -_PULSE_FOR_US - 1
+        """When the last pulse agreed, µs."""
         self.whole_second_steps = self._step_count = self._good_count = 0
         self.receiver = 0
         """The index of the followed receiver; see `agent.gnss.group`."""
@@ -120,6 +126,11 @@ class ClockOutput:
     def exclude_former(self, difference_us: int, uncertainty_us: int, now: int) -> None:
         """An independent source agrees; see `agent.clock.dispute`."""
         self.suspect_until = 0
+        former = self.nmea.former
+        if former is not None:
+            low, high = self.nmea.held(now)
+            at = self._offset_at_ns(now) + difference_us * _NS
+            former.exclude(at - uncertainty_us * _NS - high, at + uncertainty_us * _NS - low)
         if self.dispute is not None:
             self.dispute.track(self.offset or 0)
             self.dispute.exclude_former(difference_us, uncertainty_us, now)
@@ -129,6 +140,22 @@ class ClockOutput:
         limits = None if self.second_source is None else self.second_source.at(now)
         base = self._base * _NS
         return None if limits is None else (limits[0] - base, limits[1] - base)
+
+    def _sentence_offset_ns(self, now: int) -> int:
+        """Return the offset of the sentences at `now`, from the base, ns."""
+        if self._source is self.nmea:
+            return self._target_fit.at(now)
+        fit = self.nmea.fit
+        if fit is not None:
+            return fit.at(now)
+        # Not the middle of the bound: what a spoofer could have done is not the same on both sides.
+        line = self.nmea.estimate(now)
+        return self._offset_at_ns(now) if line is None else line.level
+
+    def _is_latency(self, error_us: int, now: int) -> bool:
+        """Return whether good pulses show that a fix is away from UTC by its latency only."""
+        has_pulse = now - self._pulse_at <= _PULSE_FOR_US and self._pulses_hold()
+        return has_pulse and -_MAX_SLEW_US < error_us < _MAX_SLEW_US
 
     def _pulses_hold(self) -> bool:
         """Return whether UTC follows pulses that contradict nothing."""
@@ -161,6 +188,25 @@ class ClockOutput:
         dispute.follow(residual, self.subsecond_bound_us(now) or 0, now)
         self.step_whole_seconds(seconds)
         self.leap.expect_month_end(now + (self.offset or 0))
+
+    def _restart_at(self, level_ns: int, seconds: int, has_returned: bool, now: int) -> None:
+        """Begin the sources again at the fixes that UTC follows, after a step of `seconds`.
+
+        A latency can have changed for good: what was held stays possible, unless they returned.
+        """
+        low, high = self.nmea.stated(now)
+        held, former = self.nmea.held(now), self.nmea.former
+        low -= level_ns + seconds * SECOND * _NS
+        high -= level_ns + seconds * SECOND * _NS
+        for source in self.sources():
+            source.restart()
+        self.nmea.measure(now, level_ns - FIRST_ERROR_NS, level_ns + FIRST_ERROR_NS)
+        if not has_returned:
+            low, high = low - FIRST_ERROR_NS, high + FIRST_ERROR_NS
+            self.nmea.former_times().adopt(low, high, high - low)
+        elif former is not None:
+            former.come_back(level_ns + (seconds * SECOND * _NS) - sum(held) // 2)
+            self.nmea.former = former
 
     def _disputed_us(self, now: int) -> int:
         dispute, offset = self.dispute, self.offset

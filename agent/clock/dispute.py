@@ -78,7 +78,7 @@ class StepDispute:
             apart = abs(step_us - former)
             if apart <= limit_us + self._former_bound(now) and 2 * apart <= abs(former):
                 self._returned += 1
-                return self._returned >= CONSISTENT_COUNT
+                return self.has_returned()
         self._returned = 0
         before = self.step_us
         drift = self._drift_ppb * (now - self._since) // _PPB
@@ -97,7 +97,7 @@ class StepDispute:
 
         `contradicted_at`: when fixes began to contradict it by less than a step; None: not before.
         """
-        if self._returned >= CONSISTENT_COUNT:
+        if self.has_returned():
             self.former_us = None
         elif self.former_us is not None:
             self.former_us -= step_us
@@ -112,6 +112,10 @@ class StepDispute:
             self._former_at = now
         self._supported_since = self._since
         self.clear()
+
+    def has_returned(self) -> bool:
+        """Return whether the fixes that contradict the clock are at the former time."""
+        return self._returned >= CONSISTENT_COUNT
 
     def matches(self, difference_us: int, limit_us: int) -> bool:
         """Return whether the fixes that contradict the clock differ from it by `difference_us`."""

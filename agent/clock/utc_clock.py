@@ -20,7 +20,7 @@ States: see `agent.clock.clock_state`. The error bound is a sum of named terms: 
 """
 
 from agent.clock import clock_state as states
-from agent.clock.clock_output import ClockOutput
+from agent.clock.clock_output import FIRST_ERROR_NS, ClockOutput
 from agent.clock.estimate.error_budget import CALIBRATED, StatedErrors
 from agent.clock.estimate.holdover import Holdover
 from agent.clock.estimate.oscillator import FittedLine
@@ -46,8 +46,6 @@ _TOLERANCE_US = 200 * MILLISECOND
 _MAX_LATE_US = 900 * MILLISECOND
 """A sentence between `_TOLERANCE_US` and this was delayed. It is not used; alone it is not a false
 time."""
-_FIRST_ERROR_NS = 100_000_000
-"""Error of the mean of the first fixes: six standard deviations of 25 ms, of three fixes."""
 _WINDOW_FOR_US = 4 * SECOND
 _SAMPLE_SPACING_US = 450 * MILLISECOND
 """Quicker fixes are checked, but give no sample: their latencies are not independent."""
@@ -229,21 +227,16 @@ class UtcClock(ClockOutput):
         if now - self._last_good > self.fix_timeout and self._state != states.UNTRUSTED:
             lo, hi = self.nmea.stated(now)
             allowed += (hi - lo) // (2 * _NS)
-        if self._agrees(residual, allowed, measured + now - (self.utc(now) or 0)):
+        error = measured + now - (self.utc(now) or 0)
+        if self._agrees(residual, allowed, error):
             self._accept_fix(measured, now)
             return True
+        if self._is_latency(error, now):
+            self.late += 1
+            self._good_fix(now)
+            self._count_agreement(now)
+            return False
         return self._check_step(residual, now, allowed, utc_us)
-
-    def _sentence_offset_ns(self, now: int) -> int:
-        """Return the offset of the sentences at `now`, from the base, ns."""
-        if self._source is self.nmea:
-            return self._target_fit.at(now)
-        fit = self.nmea.fit
-        if fit is not None:
-            return fit.at(now)
-        # Not the middle of the bound: what a spoofer could have done is not the same on both sides.
-        line = self.nmea.estimate(now)
-        return self._offset_at_ns(now) if line is None else line.level
 
     def add_pulse(self, now: int) -> None:
         """Add a pulse with its edge at `now`. It is the start of a UTC second."""
@@ -261,6 +254,7 @@ class UtcClock(ClockOutput):
         residual, limit = pps.add_pulse(now, self._base, *self._window)
         if not residual:
             self.associated_pulses += 1
+            self._pulse_at = now
             self._select_source(now)
         elif pps.source_rejected:
             self.reject("rate", now, residual // _NS, limit // _NS)
@@ -280,7 +274,7 @@ class UtcClock(ClockOutput):
         self.failed_checks = []
         base = first_fixes[0][1]
         mean = sum([m - base for _, m in first_fixes]) * _NS // CONSISTENT_COUNT
-        self._set_utc(base, mean, _FIRST_ERROR_NS, now)
+        self._set_utc(base, mean, FIRST_ERROR_NS, now)
         for t, m in first_fixes:
             self.nmea.add(t, (m - base) * _NS)
         self._event(states.SET)
@@ -347,8 +341,6 @@ class UtcClock(ClockOutput):
         self._good_fix(now)
         self._step_count = self._late_count = 0
         self.leap.confirm(measured + now, now)
-        if self.dispute is not None:
-            self.dispute.clear()
         if now - self._last_sample >= _SAMPLE_SPACING_US:
             self._last_sample = now
             residual = self.nmea.add(now, (measured - self._base) * _NS)
@@ -365,6 +357,12 @@ class UtcClock(ClockOutput):
             elif self.dispute is not None:
                 self.dispute.contradicted(now)
             self._select_source(now)
+        self._count_agreement(now)
+
+    def _count_agreement(self, now: int) -> None:
+        """Count a fix that supports UTC: the clock is trusted again after some in a row."""
+        if self.dispute is not None:
+            self.dispute.clear()
         self._event(states.GOOD)
         self._good_count += 1
         pps, rejected = self.pps, self.disagreement_us or now < self.suspect_until
@@ -411,14 +409,13 @@ class UtcClock(ClockOutput):
         if abs(rest) > min(_TOLERANCE_US, bound):  # else it is slewed
             step_us += (level - self._offset_at_ns(now)) // _NS
         dispute.track(self.offset or 0)
+        has_returned = dispute.has_returned()
         dispute.follow(step_us, bound, now, self._contradicted_at)
         self._contradicted_at = None
         self.step_whole_seconds(seconds)
         dispute.offset_us += step_us - seconds * SECOND
         if abs(rest) > min(_TOLERANCE_US, bound):
-            for source in self.sources():
-                source.restart()
-            self.nmea.measure(now, level - _FIRST_ERROR_NS, level + _FIRST_ERROR_NS)
+            self._restart_at(level, seconds, has_returned, now)
             self._window_at = now - _WINDOW_FOR_US - 1
             self._select_source(now, True)
         self.leap.expect_month_end(now + (self.offset or 0))

@@ -117,7 +117,7 @@ class ConfigMirror:
         """The agent has ended: what it has begun to write must not count as an own write."""
         self._waiting.clear()
         self._has_agent = False
-        self.link.request_open()
+        self.link.reopen()
 
     def outbox(self) -> "Actions":
         """Return the requests for the store."""

@@ -303,10 +303,11 @@ class PairedAgent:
     def _restart_if_due(self, now: int) -> None:
         """Follow the records of the peer; start again for another configuration, or as asked."""
         mirror, role = self.ports.mirror, self.state.role
-        request = self._restart.due(role in _RUNNING, now)
+        has_role = role in (READ, ACTIVE, OFFER)
+        request = self._restart.due(has_role, now)
         if mirror is not None:
             mirror.step(role in (STANDBY, OUT), now)
-            if mirror.needs_start() and role not in (*_RUNNING, OFFER, OUT):
+            if mirror.needs_start() and not has_role and role != OUT:
                 request = b"restart"
         if request:
             self._out.append((CONSOLE, "set", request))

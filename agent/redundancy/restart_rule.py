@@ -30,9 +30,9 @@ class RestartRule:
             self._request, self._until = request, now + _WAIT_US
         return True
 
-    def due(self, runs_agent: bool, now: int) -> bytes:
+    def due(self, has_role: bool, now: int) -> bytes:
         """Return the request when the role is given up, or when that took too long."""
-        if runs_agent and now < self._until:
+        if has_role and now < self._until:
             return b""
         request, self._request = self._request, b""
         return request

@@ -90,7 +90,8 @@ class ReportPublisher:
         manager, uplink = self._manager, self._manager.agent.uplink
         if uplink is None:
             return
-        if manager.boot.unit_key is not None:
+        # Both controllers of a pair have an audit log of their own, so no number that only rises.
+        if manager.boot.unit_key is not None and manager.write_queue.mirror is None:
             self._publish_config(uplink)
             self._start_signature(manager.boot.unit_key, now)
             return

@@ -6,8 +6,8 @@ start. It sends a message with QoS 1 again on the new connection until the broke
 """
 
 import queue
-import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
@@ -53,9 +53,27 @@ class BrokerClient(mqtt.Client):
     failure = ""
     session: Properties | None = None
     """Properties of a session that the broker keeps; None: see `clean_session`."""
+    settings: BrokerSettings | None = None
+
+    def read_certificates(self) -> None:
+        """Read the files for TLS, if there are any. Raises OSError, ValueError."""
+        settings = self.settings
+        if settings is None or (settings.ca_file is None and settings.certificate is None):
+            return
+        before, self._ssl_context = self._ssl_context, None
+        try:
+            self.tls_set(settings.ca_file, settings.certificate, settings.key)
+        except (OSError, ValueError):
+            self._ssl_context = before
+            raise
 
     def reconnect(self) -> MQTTErrorCode:
-        """Connect. Raises OSError; any other error would end the thread of the client."""
+        """Connect, with the present files for TLS: they are renewed while the relay runs.
+
+        Raises OSError; any other error would end the thread of the client.
+        """
+        with suppress(OSError, ValueError):  # a file that is being written: those before
+            self.read_certificates()
         try:
             code = super().reconnect()
         except (OSError, ValueError) as error:
@@ -79,13 +97,13 @@ def set_up(client: BrokerClient, settings: BrokerSettings) -> None:
     """Set login, TLS and limits. Raises DeployError if a file for TLS cannot be read."""
     if settings.username is not None:
         client.username_pw_set(settings.username, settings.password)
-    if settings.ca_file is not None or settings.certificate is not None:
-        try:
-            client.tls_set(settings.ca_file, settings.certificate, settings.key)
-        except (OSError, ValueError, ssl.SSLError) as error:
-            names = (settings.ca_file, settings.certificate, settings.key)
-            files = ", ".join(name for name in names if name)
-            raise DeployError(f"{files}: {error}") from None
+    client.settings = settings
+    try:
+        client.read_certificates()
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        names = (settings.ca_file, settings.certificate, settings.key)
+        files = ", ".join(name for name in names if name)
+        raise DeployError(f"{files}: {error}") from None
     client.reconnect_delay_set(int(FIRST_S), int(MOST_S))
     client.max_queued_messages_set(0)
     client.max_inflight_messages_set(100)

@@ -85,6 +85,11 @@ class OutputWorker:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"output {name}", daemon=True)
 
+    @property
+    def given_to(self) -> int:
+        """Id of the last record that the output was given; it can be that it is not durable yet."""
+        return self._read_to
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

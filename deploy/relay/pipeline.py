@@ -24,13 +24,14 @@ from deploy.relay.limits import CpuBudget, UnitLimits
 from deploy.relay.outputs.base import Output
 from deploy.relay.receipts import DueReceipts, Receipts
 from deploy.relay.records.database import RelayDatabase
-from deploy.relay.records.quarantine import QuarantineTable
+from deploy.relay.records.quarantine import LOT, QuarantineTable
 from deploy.relay.terminal_text import report
 
 MAX_AHEAD = 5000
 _PREPARE_BATCH = 200
 _MAX_CACHED_ITEMS = 2000
 _TIDY_S = 1.0
+_LOT_S = 0.1
 _STOP_WAIT_S = 5.0
 """For the acknowledgements of batches in progress, at the end."""
 
@@ -180,12 +181,17 @@ class Pipeline:
         return more
 
     def _tidy(self, force: bool = False) -> None:
-        """Once a second: store the position of the receipts, delete what all outputs have."""
+        """Once a second: store the position of the receipts, delete what all outputs have.
+
+        Also release a lot of the quarantine; the next one comes sooner if the outputs have most of
+        the records, so that new ones of other units do not wait for many of them.
+        """
         if not force and time.monotonic() < self._next_tidy:
             return
         self._next_tidy = time.monotonic() + _TIDY_S
         self._has_new = True  # another process can release records of the quarantine
-        self.preparer.release_due()
+        if self.preparer.release_due() >= LOT and self._undelivered() < LOT:
+            self._next_tidy = time.monotonic() + _LOT_S
         position = self._required_position()
         delivered_by_all = min(
             [worker.position for worker in self.workers.values()] or [self._prepared_to]
@@ -197,6 +203,11 @@ class Pipeline:
             self._receipted_to = position
             self._cache.discard(delivered_by_all)
         self._skip_dead_outputs(position)
+
+    def _undelivered(self) -> int:
+        """Return how many prepared records a required output has not been given, at most."""
+        required = [self.workers[name] for name in self._settings.required & self.workers.keys()]
+        return max([self._prepared_to - worker.given_to for worker in required], default=0)
 
     def _skip_dead_outputs(self, position: int) -> None:
         for name, worker in self.workers.items():

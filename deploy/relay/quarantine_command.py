@@ -2,7 +2,7 @@
 """`coldloop relay quarantine list|show|retry|export`.
 
 Works on the file of a relay, also while the relay runs. `retry` gives records back to the relay
-that stored them; it prepares them within a second, or at its next start.
+that stored them; it prepares them in turn, the first within a second, or at its next start.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from drivers.tools.lib.parser import Parser
 from protocols.telemetry.message import CLASSES
 
 _KIND_NAMES = ("message", "schema", "rows", "note", "summary", "merged")
+_LOT = 500
 EXAMPLE = "coldloop relay quarantine list --store relay.db --unit s1/u1"
 
 
@@ -127,9 +128,10 @@ def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Na
     if arguments.action == "list":
         _print_list(selected, arguments.json)
     elif arguments.action == "retry":
-        with database.transaction():
-            for held in selected:
-                table.release(held)
+        ids = [held.entry.id for held in selected]
+        for at in range(0, len(ids), _LOT):  # a relay that runs stores its messages in between
+            with database.transaction():
+                table.give_back(ids[at : at + _LOT])
         print(f"{len(selected)} given back to the relay")
     else:
         indent = 2 if arguments.action == "show" and not arguments.json else None

@@ -45,6 +45,8 @@ from deploy.relay.terminal_text import report
 _ROOT = "coldloop/v1"
 _OTHER_VERSION = (0x01, 0x84)
 """Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
+_TAKEN_OVER = 0x8E
+"""Reason of a broker with MQTT 5: another client has this identifier."""
 _MOST_STATE_BYTES = 1 << 16
 """Of a state or a report of a unit; a larger one is ignored."""
 _POLL_S = 0.05
@@ -219,6 +221,8 @@ class Relay:
         if self._stopping.is_set() or self._is_rejected or is_tried_again:
             return
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
+        if reason.value == _TAKEN_OVER:
+            hint = f": another relay has --name {self.options.name}"
         name = self.options.broker.name()
         self._report(f"{name}: the broker ends the connection: {reason}{hint}")
 

@@ -330,7 +330,7 @@ class Bus(RequestSender):
         if self.serial:  # before those of another master that came after it
             unit, pdu = transaction.unit, transaction.pdu
             self._stale_replies.expect_late(unit, pdu, now, transaction, self._sent_at)
-        if self.client.late_frames:
+        if self.client.late_frames or self.client.others:
             self._note_other_master(now)
         self._date_cut(transaction)
         self._forget_arrival(now)

@@ -62,12 +62,15 @@ class ReplyParts:
         """Return by how much the earliest part came after the earliest possible time.
 
         The reply has `length` characters after the first `begin` ones; its first character cannot
-        begin before `earliest_us`. `NEVER`: the reply has no part before its last one.
+        begin before `earliest_us`. Chunks after its last character do not count: the bus can decide
+        on a reply after later bytes. `NEVER`: no part of the reply is recorded.
         """
         least = NEVER
         for chars, at in self._arrivals:
-            if 0 < chars - begin < length:
+            if chars > begin:
                 least = min(least, at - earliest_us - wire.chars_us(chars - begin))
+                if chars - begin >= length:
+                    break
         return least
 
 

@@ -161,9 +161,16 @@ class RequestSender(BusParts):
             for body in self.client.unanswered_others()
             if not guard.is_own_echo(body[0], body[1:])
         ]
+        beside = self.client.beside
+        for body in others:
+            if body in beside:  # it came before the frames of the idle line
+                guard.expect_foreign(body[0], body[1:], now, self._sent_at)
+        seen_at = self._bytes_since or now
         self._check_late_frames(now)
         for body in others:
-            guard.expect_foreign(body[0], body[1:], now)
+            if body not in beside:
+                guard.expect_foreign(body[0], body[1:], now, seen_at)
+        self.client.beside = ()
         if others or self.client.request_seen:  # also one that has its reply already
             self.other_until = now + _OTHER_SEEN_US
             self.client.request_seen = False
@@ -207,6 +214,7 @@ class RequestSender(BusParts):
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
         frame = client.start(transaction.unit, transaction.pdu, exception_ambiguous)
+        client.beside = ()
         if client.late_frames:
             self._check_late_frames(now)
         if self._bytes_since:

@@ -23,18 +23,16 @@ disambiguating request. If no reply fits an open request for `_FORGET_US`, the g
 never wait; an ambiguous echo is "unsure".
 """
 
+from drivers.modbus.open_request import DIAGNOSTICS_PDU, MANY, OpenRequest
 from drivers.modbus.transaction import exception_prefix_of, reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     BIT_READS,
-    DIAGNOSTICS,
     READS,
-    UNSIZED,
     diagnostics_echo,
-    reply_length,
     reply_prefix,
 )
-from protocols.time_units import NEVER, SECOND
+from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,10 +42,10 @@ if TYPE_CHECKING:
 HOLD_FACTOR = 4
 _FORGET_US = 30 * SECOND
 _NONCE_STEP_US = 64
-_DIAGNOSTICS = bytes((DIAGNOSTICS,))
-_MANY = b"\0"  # in place of the requests of another master that were not counted
 _MANY_COUNT = 1 << 30
 _MAX_OPEN = 32  # open requests of one unit
+_MAX_RECENT = 8
+_ADAPTER_US = 100 * MILLISECOND
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
 
 SYNCED, HELD, SUSPECT = 0, 1, 2
@@ -72,44 +70,6 @@ def next_state(state: int, event: int) -> int:
     raise ValueError("no transition from state %d by event %d" % (state, event))
 
 
-class OpenRequest:
-    """A request whose reply can still come, sent once or several times.
-
-    `first` and `last` are the numbers of its first and last attempt without a reply. `owner` is the
-    transaction of all attempts, or None if there are several. `pdu` is empty for any request, and
-    `_MANY` for an unknown number of any but function 8. The request is kept until `open_until` (us)
-    at least; it is closed if `first` is above `last`. The last attempt was sent at `sent_at`.
-    """
-
-    __slots__ = ("first", "last", "length", "open_until", "owner", "pdu", "reply_prefix", "sent_at")
-
-    def __init__(self, unit: int, pdu: bytes, number: int, owner: "Transaction | None") -> None:
-        self.set_pdu(unit, pdu)
-        self.first = self.last = number
-        self.open_until = self.sent_at = 0
-        self.owner = owner
-
-    def set_pdu(self, unit: int, pdu: bytes) -> None:
-        """Set the request and the shape of its reply."""
-        self.pdu = pdu
-        is_known = pdu not in (b"", _MANY)
-        self.reply_prefix = bytes((unit,)) + (reply_prefix(pdu) if is_known else b"")
-        self.length = reply_length(pdu) + 3 if is_known and pdu[0] not in UNSIZED else 0
-
-    def fits(self, reply: bytes) -> bool:
-        """Return whether `reply` (from the unit address on) can be the reply to this request."""
-        if self.pdu == _MANY:
-            return reply[1] & 0x7F != DIAGNOSTICS
-        if reply[1] & 0x80:
-            return not self.pdu or self.pdu[0] == reply[1] & 0x7F
-        return reply.startswith(self.reply_prefix)
-
-    def fits_frame(self, frame: bytes, missing: int = 0) -> bool:
-        """Return whether a whole frame, of which `missing` bytes are cut off, can be the reply."""
-        is_sized = self.length and not frame[1] & 0x80
-        return self.fits(frame) and (not is_sized or len(frame) + missing == self.length)
-
-
 class UnitGuard:
     """The open requests of one unit; times are in microseconds.
 
@@ -129,14 +89,29 @@ class UnitGuard:
     def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
         """Close the earliest attempt of the `fitting` requests, and all attempts before it.
 
-        None is closed if the reply began to come at `now`, before this attempt was sent.
+        None is closed if the reply began to come at `now`, before this attempt was sent. The reply
+        to a request of another master that came beside an attempt of ours does not close this one.
+        If a reply of no clear shape can be to either of both, none of both is closed.
         """
-        attempts = [(r.first, r.sent_at) for r in fitting if r.first <= r.last]
-        earliest, sent_at = min(attempts) if attempts else (0, NEVER)
-        if now > sent_at:
+        answered = None
+        for request in fitting:
+            if request.first <= request.last and (
+                answered is None or request.first < answered.first
+            ):
+                answered = request
+        if answered is not None and now > answered.sent_at:
+            earliest = answered.first
+            limit = earliest + 1
+            own_limit = min(limit, answered.beside or limit)
+            for request in fitting:
+                is_unclear = not answered.is_foreign and 0 < request.beside <= earliest
+                if is_unclear and not request.has_shape_of(answered):
+                    limit = own_limit = earliest
+                    self.is_uncounted = True
             for request in self.requests:
-                if now >= request.open_until or request.first == earliest:
-                    request.first = max(request.first, earliest + 1)
+                is_own = answered.is_foreign and not request.is_foreign
+                if now >= request.open_until or (request.first == earliest and not is_own):
+                    request.first = max(request.first, own_limit if is_own else limit)
         self.remove_closed(now)
 
     def close_all(self, now: int) -> None:
@@ -147,12 +122,12 @@ class UnitGuard:
         """Remove closed requests whose time has passed.
 
         If the number of open requests was unknown, no count closes all of them: each ends after
-        `_FORGET_US`, as `_MANY` does.
+        `_FORGET_US`, as `MANY` does.
         """
         kept = []
         for request in self.requests:
             is_open = request.first <= request.last
-            if request.pdu == _MANY or (is_open and self.is_uncounted):
+            if request.pdu == MANY or (is_open and self.is_uncounted):
                 is_open = now < request.open_until + _FORGET_US
             if is_open or now < request.open_until:
                 kept.append(request)
@@ -177,6 +152,7 @@ class StaleReplyGuard:
         self.copies: dict[bytes, int] = {}
         self._foreign_holds: dict[int, int] = {}  # by unit
         self._number = 0  # of the last attempt that became open
+        self._own: list[tuple[int, int]] = []  # our last attempts: when opened, number
         self._nonce = 0
 
     def expect_late(
@@ -191,6 +167,13 @@ class StaleReplyGuard:
 
         `sent_at` is 0 if no frame can have begun before the request and end after it.
         """
+        request = self._open(unit, pdu, now, owner)
+        request.sent_at = sent_at or request.sent_at
+        request.is_foreign = False
+        self._own = self._own[1 - _MAX_RECENT :] + [(now, self._number)]
+
+    def _open(self, unit: int, pdu: bytes, now: int, owner: "Transaction | None") -> OpenRequest:
+        """Add an attempt to the open requests of a unit; return its request."""
         guard = self.units.get(unit)
         if guard is None:
             guard = self.units[unit] = UnitGuard()
@@ -201,32 +184,36 @@ class StaleReplyGuard:
         self._number += 1
         number = self._number
         for request in guard.requests:
-            if request.pdu == pdu or request.pdu[:1] == pdu[:1] == _DIAGNOSTICS:
+            if request.pdu == pdu or request.pdu[:1] == pdu[:1] == DIAGNOSTICS_PDU:
                 request.set_pdu(unit, pdu)  # only the newest number of function 8 counts
                 request.last = self._number
                 request.open_until = now + self._stale_us
-                request.sent_at = sent_at or request.sent_at
                 if request.owner is not owner:
                     request.owner = None
-                return
+                return request
         if len(guard.requests) >= _MAX_OPEN:  # the last entry represents all further requests
             pdu = b""
             number = guard.requests.pop().first
         request = OpenRequest(unit, pdu, number, owner)
         request.last = self._number
         request.open_until = now + self._stale_us
-        request.sent_at = sent_at
         guard.requests.append(request)
+        return request
 
-    def expect_foreign(self, unit: int, pdu: bytes, now: int) -> None:
+    def expect_foreign(self, unit: int, pdu: bytes, now: int, seen_at: int = NEVER) -> None:
         """Open a request of another master, which can follow another without end.
 
-        All within a hold time end their hold together: our polls must go on.
+        It was seen at `seen_at`, but an adapter can be late by `_ADAPTER_US`: the unit can have
+        received it before our attempts of this time. All within a hold time end their hold
+        together: our polls must go on.
         """
         hold_until = self._foreign_holds.get(unit, -NEVER)
         if now - hold_until > self._hold_us:
             hold_until = self._foreign_holds[unit] = now + self._hold_us
-        self.expect_late(unit, pdu, now)
+        request = self._open(unit, pdu, now, None)
+        if not request.beside:
+            recent = [number for at, number in self._own if at > seen_at - _ADAPTER_US]
+            request.beside = recent[0] if recent else 0
         guard = self.units[unit]
         guard.hold_until = min(guard.hold_until, hold_until)
 
@@ -235,10 +222,10 @@ class StaleReplyGuard:
 
         Only function 8 tells their replies from ours, or a time without any.
         """
-        self.expect_foreign(unit, _MANY, now)
+        self.expect_foreign(unit, MANY, now)
         self.units[unit].is_uncounted = True
         for request in self.units[unit].requests:
-            if request.pdu == _MANY:
+            if request.pdu == MANY:
                 request.last = self._number + _MANY_COUNT
 
     def frame_seen(self, frame: bytes, now: int, seen_at: int) -> "bytes | None":
@@ -380,7 +367,7 @@ class StaleReplyGuard:
             return False
         for request in guard.requests:
             if request.pdu != transaction.pdu and (
-                request.pdu in (b"", _MANY) or request.pdu[0] == transaction.pdu[0]
+                request.pdu in (b"", MANY) or request.pdu[0] == transaction.pdu[0]
             ):
                 return True
         return False

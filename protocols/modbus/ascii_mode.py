@@ -125,6 +125,7 @@ class AsciiClient(OtherRequests):
         """Withdraw the last reply (it was premature); wait for another."""
         self.counters.unsolicited += 1
         self.undo_own_reply()
+        self.echo_known = self.line_echo  # the echo can follow
         self._waiting = True
         self.is_unproven = False
         return None

@@ -89,7 +89,9 @@ class OtherRequests:
     `_others_after_start` of them came after our pending request; `_others_before_undo` is that
     count before our last reply. A unit answers in the order of its requests. `lost_units` had more
     requests than are kept. `request_seen`: another master sent a request, answered or not, since
-    the bus last cleared this. `watch_owed` gives the guard, which knows still older requests.
+    the bus last cleared this. `beside` are those that came while our last request waited: an
+    adapter can be late, so the unit can have received them before ours. The bus clears it.
+    `watch_owed` gives the guard, which knows still older requests.
     `joined` is the last frame that came in two parts with an event of the bus between them.
     """
 
@@ -99,6 +101,7 @@ class OtherRequests:
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     request_seen = False
+    beside: "tuple[bytes, ...]" = ()
     _others_after_start = 0
     _others_before_undo = 0
     _reported = False
@@ -139,6 +142,7 @@ class OtherRequests:
                 self.request_seen = True
             if self._waiting:
                 self._others_after_start += 1
+                self.beside += (body[:_KEPT_SIZE],)
             self._reported = False
             return True
         # The reply to a request after ours comes after the reply to ours.

@@ -2,28 +2,27 @@
 """Modbus RTU, client side: builds request frames and finds the reply in the received bytes.
 
 Has no queue and no time; see `drivers.modbus.bus`. One request is pending at a time: `start` sets
-it, and `feed` takes bytes in any chunks until it returns the reply. Frames on a serial line have no
-start mark, and an operating system does not preserve the gaps between them. Therefore the client
-finds the reply by its known content.
+it, and `feed` takes bytes in any chunks until it returns the reply. Frames have no start mark, and
+an operating system does not keep the gaps. So the client finds the reply by its known content.
 
 A position in the buffer with the unit and the function (or its exception) is a candidate. The
 request determines the end of its frame. After the last byte, the fixed bytes and the CRC decide.
 Candidates can overlap, so that noise before the reply does not hide it. The reply is complete with
-its last byte. All other bytes are classified later and counted: frames for other units, late
-frames, echoes and noise.
+its last byte. All other bytes are classified later and counted.
 
-A read shows whether the line echoes the sent bytes (RS-485 with the receiver on). This matters for
-a request that begins like a good reply to itself: functions 5, 6, 8 and 22, and, for some units and
-addresses, reads of few values and writes of several. For them the client skips the first copy. If
-no read has shown whether the line echoes, such a reply is `is_unproven`.
+A read shows whether the line echoes the sent bytes (RS-485 with the receiver on), if no byte before
+the reply was withdrawn or classified. This matters for a request that begins like a good reply to
+itself: functions 5, 6, 8 and 22, and, for some units and addresses, reads of few values and writes
+of several. For them the client skips the first copy. If no read has shown whether the line echoes,
+such a reply is `is_unproven`.
 
 A frame can contain the bytes of another frame as its data. A candidate inside an intact frame is
 not a reply. If the bytes before it can be the start of such a frame, the client defers its decision
-to the end of that frame. If the line becomes silent before that, `settle` decides.
+to the end of that frame, or until the line is silent (`settle`).
 
-Another master can send our unit a request whose reply looks like ours. Both requests are pending,
-and nothing shows which one the device received first. Then the next matching reply is no reply: its
-verdict is `OTHER_MASTER`. `others` are the requests of other masters without a reply.
+Another master can send our unit a request whose reply looks like ours. Nothing shows which one the
+device received first. Then the next matching reply is no reply: its verdict is `OTHER_MASTER`.
+`others` are the requests of other masters without a reply.
 """
 
 import struct
@@ -84,11 +83,10 @@ class RtuClient(OtherRequests):
     """The reply matcher of one line. `reason` names the error of the last reply.
 
     `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
-    number of bytes after it in the last chunk. `discard` withdraws the reply. `duplicate_unit` is a
-    unit that sent its last reply twice, or 0. `late_frames` are intact frames that are not the
-    reply; the caller clears the list. `is_deferred`: a reply waits for `settle`. `echo_known`: a
-    read has shown whether the line echoes. `is_unproven`: the last reply can be the echo of the
-    request.
+    number of bytes after it in the last chunk. `duplicate_unit` is a unit that sent its last reply
+    twice, or 0. `late_frames` are intact frames that are not the reply; the caller clears the list.
+    `is_deferred`: a reply waits for `settle`. `echo_known`: a read has shown whether the line
+    echoes. `is_unproven`: the last reply can be the echo of the request.
     """
 
     exception_length = MIN_FRAME
@@ -100,11 +98,9 @@ class RtuClient(OtherRequests):
         self.others: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
-        self.trailing_bytes = 0
-        self.duplicate_unit = 0
-        self._other_reply_due = False
-        self._trailing_data = b""
-        self._last_reply = b""
+        self.trailing_bytes = self.duplicate_unit = 0
+        self._other_reply_due = self._is_continued = False
+        self._trailing_data = self._last_reply = b""
         self.cut = b""  # the last classified bytes that are no frame: its rest can follow
         self._waiting = self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
@@ -138,7 +134,7 @@ class RtuClient(OtherRequests):
         self.reply_length = expected.length
         self._bytes_needed = MIN_FRAME
         self.reason = ""
-        self._other_reply_due = self.is_unproven = False
+        self._other_reply_due = self.is_unproven = self._is_continued = False
         self._others_after_start = self._others_before_undo = 0
         self._skip_echo = self.line_echo and expected.echo != b""
         self._exception_ambiguous = exception_ambiguous
@@ -165,7 +161,8 @@ class RtuClient(OtherRequests):
         """Withdraw the last reply (it was premature); search the bytes after it for another."""
         self.counters.unsolicited += 1
         self.undo_own_reply()
-        self._waiting = True
+        self._waiting = self._is_continued = True
+        self.echo_known = self.line_echo  # the echo can come after such a reply
         self.is_unproven = False
         self.buffer = self._trailing_data
         self._bytes_needed = MIN_FRAME
@@ -234,8 +231,8 @@ class RtuClient(OtherRequests):
                 if self.others:
                     self.note_own_reply(expected.unit)
                 if expected.count:
-                    self.line_echo = False
-                    self.echo_known = True
+                    if not self._is_continued:
+                        self.line_echo, self.echo_known = False, True
                     if not is_same:
                         expected.values = struct.unpack_from(expected.format, buffer, 3)
                         expected.last_frame = buffer
@@ -358,6 +355,7 @@ class RtuClient(OtherRequests):
             self.counters.other_unit_frames += 1
             self.buffer = trailing
             self._bytes_needed = MIN_FRAME
+            self._is_continued = True
             return self._search(len(trailing))
         self._waiting = False
         if self._other_reply_due:
@@ -371,15 +369,16 @@ class RtuClient(OtherRequests):
         self._trailing_data = trailing
         self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
-        has_echo = self.counters.echoes != echoes_before
-        self._without_echo = 0 if has_echo else self._without_echo + 1
-        # More bytes before the reply can be a damaged echo, but not each time.
-        shows_no_echo = (
-            2 * at < len(self._expected.request) or self._without_echo >= MAX_DAMAGED_ECHOES
-        )
-        if shows_no_echo and not has_echo and buffer[at:end] != self._expected.echo:
-            self.line_echo = False
-            self.echo_known = True
+        if self.counters.echoes != echoes_before:
+            self._without_echo = 0
+        elif not self._is_continued:
+            self._without_echo += 1
+            # More bytes before the reply can be a damaged echo, but not each time.
+            shows_no_echo = (
+                2 * at < len(self._expected.request) or self._without_echo >= MAX_DAMAGED_ECHOES
+            )
+            if shows_no_echo and buffer[at:end] != self._expected.echo:
+                self.line_echo, self.echo_known = False, True
         if trailing:
             late_count = len(self.late_frames)
             self._classify(trailing)
@@ -390,6 +389,7 @@ class RtuClient(OtherRequests):
 
     def _trim_buffer(self, count: int) -> None:
         """Bound the buffer: classify its first `count` bytes."""
+        self._is_continued = True
         self._classify(self.buffer[:count])
         self.buffer = self.buffer[count:]
         self._scan_offset = max(0, self._scan_offset - count)

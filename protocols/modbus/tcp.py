@@ -56,6 +56,7 @@ class TcpClient:
     others = ()  # a stream has no other master
     lost_units = ()
     request_seen = False
+    beside = ()
     cut = joined = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
     exception_length = 9

@@ -49,11 +49,10 @@ class ErrorBudget:
     def sentences(self, now: int) -> "tuple[int, int]":
         """Return the interval of the true offset by the sentences, ns; for the phase of a pulse.
 
-        It is below a second wide, so that it contains one second. It is a whole second wide if the
-        sentences do not say which second it is: after a long outage. An unknown latency is above 0.
-        A drag moves pulses too, so it is not in this interval. In a dispute that allows for more
-        than a second, it is around the interval that is held: its lower end would be another
-        second.
+        It can contain two seconds if it is wider than one: after a long outage, or with an unknown
+        latency. A drag moves pulses too, so it is not in this interval. In a dispute that allows
+        for more than a second, it is around the interval that is held, and below a second wide:
+        its lower end would be another second.
         """
         lo, hi = self._nmea.stated(now, False)
         lo, hi = lo - self.early_ns, hi + self.late_ns
@@ -63,8 +62,9 @@ class ErrorBudget:
             low, high = low - self.early_ns, high + self.late_ns
             width = high - low
             lo = max(lo, low - max(0, _MAX_LATENCY_NS - 1 - width) // 2)
-        is_one = width < _MAX_LATENCY_NS + self.late_ns - self.early_ns
-        return lo, min(hi, lo + _MAX_LATENCY_NS - (1 if is_one else 0))
+            if width < _MAX_LATENCY_NS + self.late_ns - self.early_ns:
+                hi = min(hi, lo + _MAX_LATENCY_NS - 1)
+        return lo, hi
 
     def _system_ns(self, _source: "TimeSource") -> int:
         """Return the error that all samples of a source have in common, ns."""

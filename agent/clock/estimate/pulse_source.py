@@ -99,7 +99,7 @@ class PulseSource(TimeSource):
             return self._second_ns(now, base, middle - _SECOND_NS // 2) - middle, half_ns
         own_ns = pulse_hi_ns - pulse_lo_ns + 2 * margin
         if present is None or self.source_rejected or own_ns >= _SECOND_NS:
-            if nmea_hi_ns - nmea_lo_ns >= _SECOND_NS:
+            if nmea_ns + _SECOND_NS <= nmea_hi_ns:
                 return 0, 0  # neither says which second it is
             return self.add(now, self._correct(now, base, nmea_ns)), self.rejected_limit_ns
         if agrees:

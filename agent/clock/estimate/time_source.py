@@ -10,9 +10,8 @@ time before, and the oscillator holds. *Candidates* follow the source (`agent.cl
 candidate`). All of them are in the bound. The source is accepted again:
 
     immediately if `CONSISTENT_COUNT` blocks agree with the held interval
-    later       if a candidate was consistent for `RECOVERY`. The distance of the held interval
-                stays in the bound for a day, because the source alone cannot prove which one is
-                right. A source that returns to it is not rejected
+    later       if a candidate was consistent for `RECOVERY`. The held interval stays in the bound
+                (`agent.clock.estimate.former_times`). A source that returns to it is not rejected
 
 A contradiction can also be the late effect of a false time that ended long ago: the interval was
 false since then. So the candidates begin in the past (`KeptBlocks`). If one of them was consistent
@@ -30,6 +29,7 @@ from protocols.time_units import SECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from agent.clock.estimate.candidate import CandidateSet
+    from agent.clock.estimate.former_times import FormerTimes
     from agent.clock.estimate.holdover import Holdover
     from agent.clock.estimate.oscillator import FitPoint
 
@@ -87,12 +87,10 @@ class TimeSource:
         self._fit_points = fit_points
         self._min_points = min_points
         self._candidates: CandidateSet | None = None
-        self._former: tuple[int, int] | None = None
-        """Distance of intervals that were held before: least and greatest, ns."""
+        self.former: FormerTimes | None = None
+        """What was held before; None before the first contradiction."""
         self._held_rates = (0, 0)
         self._consistent = self._measured = self._distance = self._rejected_at = 0
-        self._former_until = 0
-        self._former_since = self._former_ppt = 0  # it grows: the source can still move
         self._held: list[tuple[int, OffsetInterval]] = []
         """Until when, and an interval that was left without 20 minutes of evidence."""
         self._kept = KeptBlocks()
@@ -201,8 +199,8 @@ class TimeSource:
             if contradiction and not self._return_to_former(t, lo, hi):
                 self._reject(t, lo, hi, is_line)
                 return contradiction
-            if self._former is not None and t >= self._former_until:
-                self._drop_former()
+            if self.former is not None:
+                self.former.expire(t)
             return 0
         held_lo, held_hi = interval.from_mark(interval.present, t)
         # The held interval grows. That it has reached the source does not confirm it.
@@ -221,14 +219,13 @@ class TimeSource:
 
     def _return_to_former(self, t: int, lo: int, hi: int) -> bool:
         """Follow a measurement that agrees with an interval held before. Return whether it does."""
-        interval, former = self.interval, self._former_range(t)
-        if self._former is None or interval.rate_is_false or interval.present is None:
+        interval, former = self.interval, self.former
+        if former is None or interval.rate_is_false or interval.present is None:
             return False
-        own_lo, own_hi = interval.from_mark(interval.present, t)
-        if lo > own_hi + former[1] or hi < own_lo + former[0]:
+        if not former.is_return(interval.from_mark(interval.present, t), lo, hi, t):
             return False
         self._move_to(t, lo, hi, None, True)
-        self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
+        former.until = max(former.until, t + _LONGEST_DRAG_US)
         return True
 
     def _move_to(
@@ -239,14 +236,11 @@ class TimeSource:
         `rate`: its limits, None: those of the data sheet. Those that were learned before can be
         those of a drag. `is_early`: a drag can have begun a short time ago, so its rate is unknown.
         """
-        interval, former = self.interval, self._former_range(t)
+        interval, former = self.interval, self.former_times()
         if interval.present is not None:
             own_lo, own_hi = interval.stated(t)
-            self._former = (
-                min(own_lo + min(former[0], 0) - hi, 0),
-                max(own_hi + max(former[1], 0) - lo, 0),
-            )
-            self._former_since = t  # the growth until now is in the distance
+            low, high = former.range_at(t)
+            former.open(own_lo + low - hi, own_hi + high - lo, t)
             if is_early:
                 held = [item for item in self._held if t < item[0]][-2:]
                 self._held = held + [(t + _LONGEST_DRAG_US, interval)]
@@ -298,27 +292,32 @@ class TimeSource:
             interval.begin(t, lo, hi)
         else:
             lo, hi = interval.present.lo, interval.present.hi
-        self._former = (min(low - lo, 0), max(high - hi, 0))
-        self._former_since = t
-        self._former_until = max(self._former_until, t + _LONGEST_DRAG_US)
+        former = self.former_times()
+        former.open(low - lo, high - hi, t)
+        former.until = max(former.until, t + _LONGEST_DRAG_US)
 
     def _adopt_candidate(self, t: int) -> None:
         """Follow the source after `RECOVERY`; the held interval stays in the bound for a time."""
         candidate = None if self._candidates is None else self._candidates.oldest()
         if candidate is None or candidate.present is None:
             return
-        self._former_until = t + MAX_SUPPORT
+        former = self.former_times()
+        former.until = t + MAX_SUPPORT
         rate = candidate.rates(candidate.present, t)
         self._grow_former(rate)
         lo, hi = candidate.from_mark(candidate.present, t)
+        low, high = self.interval.stated(t)
+        width = hi - lo + high - low
         self._move_to(t, lo, hi, rate, t - self._rejected_at < RECOVERY)
+        former.adopt(former.low, former.high, width)
         self.source_rejected = False
         self._candidates = None
 
     def _grow_former(self, rates: "tuple[int, int]") -> None:
         """The distance grows by the difference of the rates: a drag can go on."""
         low, high = self._held_rates
-        self._former_ppt = max(self._former_ppt, high - rates[0], rates[1] - low)
+        former = self.former_times()
+        former.ppt = max(former.ppt, high - rates[0], rates[1] - low)
 
     def accept_candidate(self) -> None:
         """Follow the source from now on, without the held interval."""
@@ -329,9 +328,16 @@ class TimeSource:
         self._adopt_candidate(candidate.present.t)
         self._drop_former()
 
+    def former_times(self) -> "FormerTimes":
+        """Return what was held before."""
+        if self.former is None:
+            from agent.clock.estimate import former_times  # noqa: PLC0415 - rare, and memory is short
+
+            self.former = former_times.FormerTimes()
+        return self.former
+
     def _drop_former(self) -> None:
-        self._former, self._held = None, []
-        self._former_ppt = 0
+        self.former, self._held = None, []
 
     def set_rate(self, rate_ppt: int) -> None:
         """Set the rate before a line is fitted, ppt."""
@@ -349,7 +355,7 @@ class TimeSource:
 
     def is_disputed(self) -> bool:
         """Return whether more than one interval could be true."""
-        return self.source_rejected or self._former is not None
+        return self.source_rejected or (self.former is not None and self.former.is_open)
 
     def stated(self, now: int, guarded: bool = True) -> "tuple[int, int]":
         """Return the interval at `now` with all that could be true, ns.
@@ -360,8 +366,9 @@ class TimeSource:
         lo, hi = self.varying.widen(lo, hi, now)
         if self._candidates is not None:
             lo, hi = self._candidates.widen(lo, hi, now)
-        low, high = self._former_range(now)
-        lo, hi = lo + low, hi + high
+        if self.former is not None:
+            low, high = self.former.range_at(now)
+            lo, hi = lo + low, hi + high
         for until, held in self._held:
             if now < until:
                 low, high = held.stated(now, guarded)
@@ -372,13 +379,6 @@ class TimeSource:
         """Return the interval that is held at `now`, without what could be true beside it, ns."""
         present = self.interval.present
         return (0, 0) if present is None else self.interval.from_mark(present, now)
-
-    def _former_range(self, now: int) -> "tuple[int, int]":
-        if self._former is None:
-            return 0, 0
-        low, high = self._former
-        growth = self._former_ppt * max(0, now - self._former_since) // 1_000_000_000
-        return low - growth, high + growth
 
     def advance(self, now: int) -> None:
         """Move the intervals to `now`; call it when the temperature changes."""

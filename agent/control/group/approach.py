@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The speed of a unit that starts while others feed the same header.
+"""The ceiling of a unit that starts while others feed the same header.
 
 Does not command anything; see `agent.control.group.component`. Below some speed its pumps push
 nothing, because the pressure of the header keeps its valves shut. Above it each percent adds flow.
 So it goes to the first part of the speed of the others at once, and through the rest slowly: they
-have the time to slow down. With its full rate the pressure rose by 40 %.
+have the time to slow down. A drive that keeps its last command reaches it within seconds, and the
+pressure rose by 34 %.
 """
 
-_STARTED, _NEAR = 0.5, 0.75
-"""Parts of the speed of the others: below the first a unit has just started; the fast part."""
+_NEAR = 0.75
+"""Part of the speed of the others below which a unit pushes nothing."""
 _RATE_PCT_S = 0.5
-_JOINED_PCT = 2.0
 
 
 class HeaderApproach:
-    """The approach of one unit; none while `_pct` is None."""
+    """The approach of one unit after a start: a new object for each."""
 
     def __init__(self) -> None:
-        self._pct: float | None = None
+        self._target = self._pct = 0.0
+        self._is_over = False
 
-    def speed(self, target: float, own: float, is_low: bool, dt: float) -> float:
-        """Return the speed to take, percent. `target`: of the others; `own`: the present one.
+    def ceiling(self, others: float, own: float, is_low: bool, dt: float) -> "float | None":
+        """Return the highest speed for now, percent; None: the approach is over.
 
-        `is_low`: the header needs more at once. `dt`: time since the last call, s.
+        `others`: their speed, or the last command of this unit; 0: neither is known yet. `own`: its present speed. `is_low`:
+        the header needs flow at once. `dt`: time since the last call, s.
         """
-        if own < _STARTED * target:
-            self._pct = _NEAR * target
-        if self._pct is None or is_low or self._pct >= target - _JOINED_PCT:
-            self._pct = None
-            return target
-        if own >= self._pct - _JOINED_PCT:
-            self._pct += _RATE_PCT_S * dt
-        return self._pct
+        if not others and not self._target:
+            return None
+        if not self._target:
+            self._target, self._pct = others, max(own, _NEAR * others)
+        self._pct += _RATE_PCT_S * dt
+        self._is_over = self._is_over or is_low or self._pct >= self._target
+        return None if self._is_over else self._pct

@@ -30,7 +30,7 @@ from agent.control.group.report import (
     parse_report,
 )
 from agent.control.group.staging import Staging
-from agent.core.actuator import EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
+from agent.core.actuator import AT_MOST, EXACT, GROUP, PUMPS, VALVE, ClaimSpec, SetpointRequest
 from agent.core.alarm_record import NORMAL, AlarmRecord
 from agent.core.component.base import Component
 from agent.core.json_writer import JsonObject
@@ -58,8 +58,8 @@ _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
 """Droop: kPa for each percent of speed, and the speed without a change of the set-point."""
 _JOIN_S, _JOINED_PCT = 60, 2.0
 """A new lead takes the speed of the others until it is within this distance, or for this time."""
-_LOW = 0.95
-"""Part of the set-point below which the header needs more flow at once."""
+_LOW = 0.75
+"""Part of the set-point below which the header needs more flow at once. Droop stays above it."""
 _OWNER = "group"
 
 
@@ -78,7 +78,11 @@ class GroupUnit:
 class GroupComponent(Component):
     """The component; see the module."""
 
-    CLAIMS = (ClaimSpec(VALVE, GROUP, EXACT), ClaimSpec(PUMPS, GROUP, EXACT))
+    CLAIMS = (
+        ClaimSpec(VALVE, GROUP, EXACT),
+        ClaimSpec(PUMPS, GROUP, EXACT),
+        ClaimSpec(PUMPS, GROUP, AT_MOST),
+    )
     PROVIDES = ("group",)
     agent: "ControlContext"
 
@@ -244,25 +248,31 @@ class GroupComponent(Component):
         """Stop a unit that is not selected. With a header, take the speed of the lead."""
         arbiters = self.agent.arbiters
         if not self.runs:
+            self._approach = HeaderApproach()
             for actuator in (VALVE, PUMPS):
                 arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
             return
         lead = self._reports.get(self.staging.lead or 0)
+        if self._has_header:
+            self._limit_start(now, dt)
         if not self._has_header or not self._is_whole or lead is None:
             return
         if self.staging.lead == self.own:
             if self._is_joining() and self._fastest_pct():
-                self._follow(self._fastest_pct(), "join", now, dt)
+                arbiters[PUMPS].follow(self._fastest_pct(), _OWNER, "join")
         elif lead.flags & RUNNING and lead.pump_milli:
-            self._follow(lead.pump_milli / 1000, "lead", now, dt)
+            arbiters[PUMPS].follow(lead.pump_milli / 1000, _OWNER, "lead")
 
-    def _follow(self, target: float, reason: str, now: int, dt: float) -> None:
-        """Take the speed `target` of others, slowly after a start."""
+    def _limit_start(self, now: int, dt: float) -> None:
+        """Keep a ceiling for the speed while this unit starts into a header that others feed."""
         pressure_kpa = self.agent.dp_sensor.value(now)
-        is_low = pressure_kpa is None or pressure_kpa < _LOW * self._base_kpa
+        if pressure_kpa is None:
+            return
         own = max([pump.speed() or 0.0 for pump in self.agent.pumps] + [0.0])
-        speed = self._approach.speed(target, own, is_low, dt)
-        self.agent.arbiters[PUMPS].follow(speed, _OWNER, reason)
+        others = self._fastest_pct() or self._speed_pct() or 0.0
+        ceiling = self._approach.ceiling(others, own, pressure_kpa < _LOW * self._base_kpa, dt)
+        if ceiling is not None:
+            self.agent.arbiters[PUMPS].claim(GROUP, _OWNER, AT_MOST, ceiling, "start")
 
     def outbox(self) -> "Actions":
         """Return the messages."""

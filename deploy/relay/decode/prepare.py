@@ -173,16 +173,14 @@ class Preparer:
         self._clocks.pop(key, None)
         self._database.store_run_clock(*key, clock.offset_ms, clock.period_ms)
         run_key = _run_key(entry.generation, clock.run)
-        for held in self._quarantine.find(entry.unit, "undated", run_key):
-            self._quarantine.release(held)
+        self._quarantine.release_all(entry.unit, "undated", run_key)
 
-    def release_schema(self, unit: str, number: bytes) -> int:
+    def release_schema(self, unit: str, number: bytes) -> None:
         """Release the blocks that wait for a schema of a unit. Needs a transaction."""
-        waiting = self._quarantine.find(unit, "schema", number.hex())
-        return sum([self._quarantine.release(held) for held in waiting])
+        self._quarantine.release_all(unit, "schema", number.hex())
 
     def release_due(self) -> int:
-        """Release the records whose wait is over; return how many."""
+        """Release a lot of the records whose wait is over; return how many."""
         horizon = now_ms() + (_MAX_WAITS + 1) * self._undated_wait_ms
         if self._quarantine.has_wait_beyond(horizon):
             with self._database.transaction():

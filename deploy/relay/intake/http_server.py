@@ -8,11 +8,14 @@ stored, so a gateway repeats a message that is not stored.
 """
 
 import json
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs
 
 from deploy.errors import DeployError
@@ -128,13 +131,9 @@ class RelayHttpServer:
         context = _make_tls(settings)
 
         def make() -> ThreadingHTTPServer:
-            server = ThreadingHTTPServer((settings.host, settings.port), handler)
-            if context is not None:
-                # The handshake is part of the first read, in the thread of the request.
-                server.socket = context.wrap_socket(
-                    server.socket, server_side=True, do_handshake_on_connect=False
-                )
-            return server
+            if context is None:
+                return ThreadingHTTPServer((settings.host, settings.port), handler)
+            return _TlsServer(settings, handler, context)
 
         self._server = LateServer(f"{settings.host}:{settings.port}", make, report)
 
@@ -148,12 +147,36 @@ class RelayHttpServer:
         self._server.close()
 
 
+class _TlsServer(ThreadingHTTPServer):
+    """Uses the present files of the certificate: they are renewed while the relay runs."""
+
+    def __init__(
+        self, settings: HttpSettings, handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext
+    ) -> None:
+        super().__init__((settings.host, settings.port), handler)
+        self._settings = settings
+        self._tls = tls
+        # The handshake is part of the first read, in the thread of the request.
+        self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection. A file that is being written changes nothing."""
+        with suppress(OSError, ValueError):
+            _make_tls_context(self._settings)  # it must be complete before it is used
+            self._tls.load_cert_chain(str(self._settings.certificate), self._settings.key)
+        return super().get_request()
+
+
+def _make_tls_context(settings: HttpSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(settings.certificate), settings.key)
+    return context
+
+
 def _make_tls(settings: HttpSettings) -> ssl.SSLContext | None:
     if settings.certificate is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.certificate, settings.key)
+        return _make_tls_context(settings)
     except (OSError, ValueError) as error:
         raise DeployError(f"{settings.certificate}: {error}") from None
-    return context

@@ -12,6 +12,7 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from email.message import Message
 from typing import IO
 
@@ -51,10 +52,13 @@ class HttpClient:
         self._token = context.token
         if key_header == "Authorization" and self._token:
             self._token = f"Bearer {self._token}"
-        tls = ssl.create_default_context(cafile=context.ca_file) if url[:6] == "https:" else None
-        self._opener = urllib.request.build_opener(
-            _NoRedirection, urllib.request.HTTPSHandler(context=tls)
-        )
+        self._ca_file = context.ca_file
+        self._opener = self._make_opener()
+
+    def _make_opener(self) -> urllib.request.OpenerDirector:
+        is_tls = self._url[:6] == "https:"
+        tls = ssl.create_default_context(cafile=self._ca_file) if is_tls else None
+        return urllib.request.build_opener(_NoRedirection, urllib.request.HTTPSHandler(context=tls))
 
     def post(self, body: bytes, kind: str, query: str = "") -> None:
         """Post a body; returns after an acknowledgement. Raises OutputError, RefusedError.
@@ -76,6 +80,8 @@ class HttpClient:
                 raise RefusedError(detail) from None
             raise OutputError(f"{self._url}: {detail}") from None
         except HTTP_ERRORS as error:
+            with suppress(OSError):
+                self._opener = self._make_opener()  # the file of the authority can be a new one
             raise OutputError(f"{self._url}: {error}") from None
         if text.strip():
             raise OutputError(f"{self._url}: {answer.status} with a text: {_to_line(text)}")

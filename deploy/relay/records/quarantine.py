@@ -7,7 +7,7 @@ quarantine is safe on the disk, so its unit gets the receipt. Reasons:
     message    not a telemetry message, or a limit of a message is exceeded; there is no receipt
     schema     the schema is unknown; released when it comes
     undated    no row has UTC; released when a later block of the run has it, or after a time
-    budget     the unit is over its CPU time; released when it is in turn
+    budget     the unit is over its CPU time, or many of its records are released; each in turn
     block      the block cannot be decoded
     size       the block has more values than the limit
     note       the alarm or event is not a JSON object within the limits
@@ -30,9 +30,12 @@ REFUSED = "refused"
 BUDGET = "budget"
 RELEASED = ("schema", "undated", BUDGET)
 """Reasons that end by themselves."""
+LOT = 100
+"""Records that are released at once; more would hold up the records of other units."""
 _COLUMNS = (
     "id, unit, generation, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
 )
+_IN_TURN = "reason=?, key='0', due_ms=?"
 _DETAIL_CHARS = 200
 _ENTRY_BYTES = 64
 """What a record needs besides its payload, about."""
@@ -113,8 +116,8 @@ class QuarantineTable:
         rows = self._database.query(f"SELECT {_COLUMNS} FROM quarantine WHERE id=?", quarantine_id)
         return _quarantined(rows[0]) if rows else None
 
-    def due(self, limit: int = 500) -> list[Quarantined]:
-        """Return the records whose time has come."""
+    def due(self, limit: int = LOT) -> list[Quarantined]:
+        """Return the first records whose time has come."""
         rows = self._database.query(
             f"SELECT {_COLUMNS} FROM quarantine WHERE due_ms<=? ORDER BY due_ms LIMIT ?",
             now_ms(),
@@ -147,6 +150,22 @@ class QuarantineTable:
         self._database.execute("DELETE FROM quarantine WHERE id=?", held.entry.id)
         self._database.enqueue_entry(held.entry._replace(final=final), held.relay)
         return True
+
+    def release_all(self, unit: str, reason: str, key: str) -> None:
+        """Release what waits for the same; beyond a lot, in turn. Needs a transaction."""
+        for held in self.find(unit, reason, key, LOT):
+            self.release(held)
+        self._database.execute(
+            f"UPDATE quarantine SET {_IN_TURN} WHERE unit=? AND reason=? AND key=?",
+            *(BUDGET, now_ms(), unit, reason, key),
+        )
+
+    def give_back(self, ids: list[int]) -> None:
+        """Release these records in turn. Needs a transaction."""
+        places = ",".join("?" * len(ids))
+        self._database.execute(
+            f"UPDATE quarantine SET {_IN_TURN} WHERE id IN ({places})", BUDGET, now_ms(), *ids
+        )
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the number of records by unit and reason."""

@@ -10,7 +10,6 @@ module, imported only when it runs, with three names:
                              has the words of the command line after the subcommand
 """
 
-import difflib
 import importlib
 import sys
 
@@ -53,6 +52,8 @@ class CommandGroup:
 
     def _unknown_text(self, argv: "list[str]") -> str:
         problem = "no subcommand %r" % argv[0] if argv else "no subcommand"
+        import difflib  # noqa: PLC0415 - 1 ms of every start
+
         suggestions = difflib.get_close_matches(argv[0], list(self.tools), 1) if argv else []
         hint = " (did you mean %s?)" % suggestions[0] if suggestions else ""
         return "%s%s; there are %s" % (problem, hint, ", ".join(self.tools))

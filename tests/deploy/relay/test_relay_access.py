@@ -4,6 +4,7 @@
 import base64
 import contextlib
 import json
+import shutil
 import ssl
 import threading
 import time
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from deploy.errors import DeployError
+from deploy.ops.pki import authority as pki
 from deploy.relay import command
 from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
@@ -173,6 +175,45 @@ def test_a_relay_with_a_certificate_works_at_the_shipped_broker(broker: SecureBr
         relay.close()
         unit.paho.disconnect()
         unit.paho.loop_stop()
+
+
+def replace_all_certificates(broker: SecureBroker) -> None:
+    """Another authority, as after a lost key: nothing of the first one is valid any more."""
+    other = broker.folder / "other"
+    other.mkdir()
+    pki.create(other, "test")
+    pki.issue(other, "broker", "broker", ["localhost", "127.0.0.1"])
+    pki.issue(other, "alice", "operator", [])
+    shutil.copytree(other, broker.pki, dirs_exist_ok=True)
+
+
+def test_a_relay_takes_renewed_certificates_without_a_restart(broker: SecureBroker) -> None:
+    relay = make_relay(broker, "alice")
+    certificate, key = (broker.pki / f"broker.{kind}" for kind in ("pem", "key"))
+    settings = HttpSettings("127.0.0.1", 0, str(certificate), str(key))
+    server = RelayHttpServer(settings, {"/metrics": lambda _: ("text/plain", "")}, no_message)
+    relay.start()
+    try:
+        wait_until(relay.ready.is_set)
+        replace_all_certificates(broker)
+        broker.stop()
+        wait_until(lambda: not relay._is_connected.is_set())
+        broker.start()
+        wait_until(relay._is_connected.is_set)
+        wait_until(relay._output_connection.is_connected)
+        assert server.address is not None
+        tls = ssl.create_default_context(cafile=str(broker.pki / "ca.pem"))
+        address = f"https://localhost:{server.address[1]}/metrics"
+        assert status(address, None, tls) == 200
+        certificate.write_text("a file that is being written")
+        assert status(address, None, tls) == 200
+    finally:
+        server.close()
+        relay.close()
+
+
+def no_message(*_: object) -> bool:
+    return False
 
 
 def test_a_relay_without_a_certificate_says_why(broker: SecureBroker) -> None:

@@ -219,3 +219,22 @@ def test_a_unit_that_delivers_in_parts_loses_no_reply() -> None:
         assert [result.status for result in bus.take_results()] == ["ok"]
     assert bus.premature == 0
     assert pdu.reply_length(READ) == len(OUR_VALUES)
+
+
+@pytest.mark.parametrize("framing", ["rtu", "ascii"])
+def test_no_second_copy_behind_noise_is_a_reply(framing: str) -> None:
+    """The noise can be the start of a longer frame: the bus decides after later bytes."""
+    warm = warm_bus(framing, False)
+    warm.unit_health(UNIT).set_fastest(0)  # as after a damaged reply: its copy came too early
+    copied, own = build(framing, UNIT, THEIR_VALUES), build(framing, UNIT, OUR_VALUES)
+    noises = (b"\x15\x17\xa6\xb8", b"\x05\x03\x14\x00", b"\x11\x10\x00\x01\x00\x10\x20")
+    for noise, delay, is_lost in product(noises, _DELAYS_US, (False, True)):
+        bus = copy.deepcopy(warm)
+        reply_end = exchange(bus, framing, OTHER, copied, False)
+        bus.submit(UNIT, READ, "read", retries=0)
+        sent_at, frame = run_until_write(bus)
+        copy_end = max(sent_at + 500, reply_end + delay + (len(noise) + len(copied)) * CHAR)
+        own_end = max(copy_end, sent_at + len(frame) * CHAR + RESPONSE_US) + len(own) * CHAR
+        chunks = [(copy_end, noise + copied)] + ([] if is_lost else [(own_end, own)])
+        for status, values in run_chunks(bus, chunks):
+            assert status != "ok" or (values == (1, 2) and not is_lost), (noise, delay, is_lost)

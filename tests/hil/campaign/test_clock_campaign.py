@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from agent.clock.estimate.error_budget import StatedErrors
 from agent.clock.utc_clock import UtcClock
 from hil.campaign.clock import world
 from hil.campaign.clock.bytes_world import BytesWorld, LineModel, bytes_seed, civil, draw_line
 from hil.campaign.clock.case_generator import generate_case
 from hil.campaign.clock.cases import CASES
 from hil.campaign.clock.drags import generate_drag
-from hil.campaign.clock.model import ClockCase, Oscillator, Restart, SentenceModel, Span
+from hil.campaign.clock.model import ClockCase, Oscillator, Pulses, Restart, SentenceModel, Span
 from hil.campaign.clock.report import ClockTally, run_seed, statistics_groups
 from hil.campaign.clock.world import ClockWorld, run_case
 from hil.commands import hil
@@ -73,6 +74,65 @@ def test_a_latency_that_changes_within_its_stated_error(change_ms: float) -> Non
     change = (replace(case.receiver.latency[0], value=change_ms),)
     result = run_case(replace(case, receiver=replace(case.receiver, latency=change)))
     assert result.excess_us == 0
+
+
+_TCXO = Oscillator(0.5, 0.05, drift_limit=2.0, tempco_limit=0.1, sensor=True)
+_STEADY = SentenceModel(
+    5.0, latency_ms=460.0, stated_ms=460.0, spread_ms=2.0, jitter="normal", jitter_ms=3.0
+)
+
+
+@pytest.mark.parametrize("change_ms", [437.0, -437.0])
+def test_a_latency_that_stays_changed(change_ms: float) -> None:
+    """UTC follows the sentences, and nothing contradicts them again: the former time stays."""
+    receiver = replace(_STEADY, latency=(Span(1500.0, 9_000.0, change_ms),))
+    result = run_case(ClockCase(1, 6_000.0, _TCXO, receiver))
+    assert (result.excess_us, result.state) == (0, "sync")
+    assert result.bound_us > 437_000
+    returns = replace(_STEADY, latency=(Span(1500.0, 3_500.0, change_ms),))
+    result = run_case(ClockCase(1, 6_000.0, _TCXO, returns))
+    assert (result.excess_us, result.state, result.bound_us < 50_000) == (0, "sync", True)
+
+
+@pytest.mark.parametrize("change_ms", [130.0, -50.0])
+def test_a_small_change_of_the_latency_stays_in_the_bound(change_ms: float) -> None:
+    """Also a day after the change."""
+    receiver = replace(
+        _STEADY, period_s=20.0, jitter_ms=1.0, latency=(Span(6_000.0, 100_000.0, change_ms),)
+    )
+    result = run_case(ClockCase(1, 99_000.0, _TCXO, receiver))
+    assert (result.excess_us, result.state) == (0, "sync")
+    assert result.bound_us > abs(change_ms) * 1_000
+
+
+@pytest.mark.parametrize("change_ms", [437.0, -437.0])
+def test_pulses_show_that_the_latency_has_changed(change_ms: float) -> None:
+    receiver = replace(_STEADY, period_s=1.0, latency=(Span(900.0, 9_000.0, change_ms),))
+    result = run_case(ClockCase(1, 2_700.0, _TCXO, receiver, Pulses()))
+    assert (result.excess_us, result.state, result.untrusted_s) == (0, "sync", 0.0)
+    assert (result.source, result.bound_us < 50) == ("pulses", True)
+
+
+def test_pulses_and_sentences_that_step_together_are_a_false_time() -> None:
+    receiver = replace(_STEADY, period_s=1.0, shift_ms=(Span(900.0, 1_200.0, 437.0),))
+    result = run_case(ClockCase(1, 1_190.0, _TCXO, receiver, Pulses()))
+    assert (result.excess_us, result.state, abs(result.error_us) < 1_000) == (0, "untrusted", True)
+
+
+@pytest.mark.parametrize("latency_ms", [5.0, 400.0, 950.0, 990.0])
+def test_an_unknown_latency_does_not_say_which_second_a_pulse_is(latency_ms: float) -> None:
+    """Pulses with a stated error, and a latency of almost nothing or almost a second."""
+    receiver = replace(_STEADY, period_s=1.0, latency_ms=latency_ms, stated_ms=None)
+
+    class StatedPulses(ClockWorld):
+        def _make_clock(self, leap_known: bool, record: bytes | None) -> UtcClock:
+            stated = StatedErrors(None, 50, 0, 0)
+            start_us = self.case.start_utc_us - 86_400_000_000
+            return UtcClock(2_000, 100, start_us, leap_known, stated=stated)
+
+    result = StatedPulses(ClockCase(1, 1_500.0, _TCXO, receiver, Pulses())).run()
+    assert (result.excess_us, result.source) == (0, "pulses")
+    assert abs(result.error_us) < 1_000
 
 
 @pytest.mark.parametrize("rate_ppm", [-73.3, 77.1, 166.3, -404.3])

@@ -3,19 +3,30 @@
 
 import random
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
 
 import pytest
 
+from deploy.relay import command
 from deploy.relay.intake import satcom_envelope
 from deploy.relay.intake.satcom_envelope import decode_datagram
 from deploy.relay.limits import UnitLimits
 from deploy.relay.records import database as relay_database
 from deploy.relay.records import row_limits
 from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.quarantine import LOT
 from protocols import datagram
 from protocols.errors import DecodeError
-from tests.deploy.relay.relay_rig import GENERATION, UNIT, PipelineRig, bulk, note_record, pack
+from tests.deploy.relay.relay_rig import (
+    ALARM,
+    GENERATION,
+    UNIT,
+    PipelineRig,
+    bulk,
+    note_record,
+    pack,
+)
 
 _OTHER = "s1/u2"
 
@@ -124,3 +135,53 @@ def test_a_large_datagram_is_cheap(kind: int, content: bytes) -> None:
     assert time.thread_time() - start < 0.3
     assert satcom_envelope.is_datagram(parts[0])
     database.close()
+
+
+def test_a_schema_that_many_blocks_wait_for_holds_up_no_other_unit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are released in lots; a record of another unit waits for one lot."""
+    monkeypatch.setattr("deploy.relay.pipeline._LOT_S", 0.0)
+    rig = PipelineRig(limits=UnitLimits(cpu_share=1e9))
+    rig.send(pack(ALARM), unit=_OTHER)
+    total = 1000
+    for first in range(1, total, 100):
+        rig.send(pack(*[bulk(ident) for ident in range(first, first + 100)]))
+    assert len(rig.reasons(UNIT)) == total
+    rig.receive(pack(ALARM))
+    released = len(rig.database.outbox())
+    assert 0 < released <= LOT
+    rig.receive(pack(bulk(1)), unit=_OTHER)
+    assert rig.ranges(rig.settle(), _OTHER) == [(3, 1, 1)]
+    assert total - 3 * LOT <= len(rig.reasons(UNIT)) < total
+    while rig.reasons(UNIT):
+        rig.pipeline.process()
+    rig.settle()
+    numbers = [rows.number >> 2 for rows in rig.rows() if rows.unit == UNIT]
+    assert sorted(numbers) == list(range(1, total + 1))
+    rig.close()
+
+
+def test_a_retry_of_many_records_gives_the_relay_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deploy.relay.quarantine_command._LOT", 10)
+    path = tmp_path / "relay.db"
+    rig = PipelineRig(path)
+    rig.send(pack(*[note_record(ident, b"no") for ident in range(1, 36)]))
+    transactions: list[int] = []
+    transaction = RelayDatabase.transaction
+
+    def counted(database: RelayDatabase) -> AbstractContextManager[None]:
+        transactions.append(1)
+        return transaction(database)
+
+    monkeypatch.setattr(RelayDatabase, "transaction", counted)
+    assert command.run(["quarantine", "retry", "--store", str(path)]) == 0
+    assert len(transactions) == 1 + 4, "one opens the file"
+    assert capsys.readouterr().out == "35 given back to the relay\n"
+    assert rig.reasons(UNIT) == ["budget"] * 35
+    rig.pipeline._tidy(force=True)
+    rig.settle()
+    assert rig.reasons(UNIT) == ["note"] * 35, "still bad, still here"
+    rig.close()

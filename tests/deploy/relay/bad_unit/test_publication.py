@@ -118,3 +118,24 @@ def test_an_error_in_a_message_does_not_end_the_thread_of_the_client(
         listener.close()
     lines = [line for line in capfd.readouterr().err.splitlines() if "of the test" in line]
     assert len([line for line in lines if "/state" in line]) == 1, lines
+
+
+def test_two_relays_with_one_name_say_so_and_lose_nothing(
+    broker: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    listener = TopicListener(broker, "coldloop/v1/+/+/ack")
+    running = []
+    try:
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            running.append(RelayThread(broker, tmp_path / folder))
+        wait_until(lambda: "another relay has --name r1" in running[0].relay.problem)
+        for ident in range(1, 4):
+            records = [ALARM, bulk(ident)]  # the other relay does not know the schema
+            listener.publish(f"coldloop/v1/{UNIT}/tele", pack(*records))
+        wait_until(lambda: len(listener.payloads("/ack")) >= 3)
+    finally:
+        for each in running:
+            each.close()
+        listener.close()
+    assert "taken over: another relay has --name r1" in capfd.readouterr().err

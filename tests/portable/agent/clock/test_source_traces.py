@@ -118,8 +118,10 @@ def record_source(out, source, now):
     if line is not None:
         out.add(line.t, line.level, line.lower_envelope, line.slope, line.noise, line.skew)
     out.add(source._distance, source._consistent, source._measured)
-    out.add(source._former_until, source._former_since, source._former_ppt, source._lines._count)
-    out.add(*(source._former or (None,)))
+    former = source.former
+    if former is not None:
+        out.add(former.until, former.low, former.high, former.ppt, former.is_open, *former.kept)
+    out.add(source._lines._count)
     out.add(*source._held_rates)
     out.add(len(source._lines._blocks), len(source._lines._levels[0]), source._cold, source._warm)
 

@@ -130,7 +130,7 @@ def test_pulses_keep_their_second_in_a_dispute_of_more_than_a_second():
     source = make_source(1600)
     for at in range(1600, 4000, 16):
         say(source, at, 30_000_000)
-    source._former = (-700_000_000, 600_000_000)
+    source.former_times().open(-700_000_000, 600_000_000, 4000 * SECOND)
     budget = ErrorBudget(source, StatedErrors(3_000, None, 0, 0))
     lo, hi = budget.sentences(4000 * SECOND)
     assert hi - lo == SECOND * 1000 - 1
