@@ -363,8 +363,8 @@ class IoLoop:
             self._open_now(slot)
 
     def _open_next(self) -> None:
-        """Open one requested port."""
-        for slot in self._slots:
+        """Open one requested port, the last first: a field bus before receiver and broker."""
+        for slot in reversed(self._slots):
             if slot.requested:
                 try:
                     self._open_now(slot)

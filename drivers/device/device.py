@@ -36,6 +36,8 @@ from protocols.rounding import divide_rounded, round_half_away
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from drivers.device.profile import Bit, DeviceProfile, Point
     from drivers.modbus.register_span import ReadBlock
 
@@ -117,31 +119,32 @@ class ModbusDevice:
         ]
         self._registers: list[Values] = [()] * len(blocks)
         self._alarms: list[str] = []
-        self._block_alarms: list[list[str]] = [[] for _ in blocks]
-        self._fast_plans: list[list[FastStep]] = [[] for _ in blocks]
-        self._pair_plans: list[list[PairStep]] = [[] for _ in blocks]
-        self._general_plans: list[list[GeneralStep]] = [[] for _ in blocks]
-        self._linked_plans: list[list[GeneralStep]] = [[] for _ in blocks]
-        self._alarm_plans: list[list[AlarmStep]] = [[] for _ in blocks]
+        self._block_alarms: list[Sequence[str]] = [()] * len(blocks)
+        fast: list[list[FastStep]] = [[] for _ in blocks]
+        pairs: list[list[PairStep]] = [[] for _ in blocks]
+        general: list[list[GeneralStep]] = [[] for _ in blocks]
+        linked: list[list[GeneralStep]] = [[] for _ in blocks]
         for point, reading in zip(self.profile.points, self.readings):
             number, at = self._find_block(point.function, point.address, point.registers)
             if number < 0:
                 continue
             if point.is_plain and point.registers == 1:
-                self._fast_plans[number].append(_fast_step(point, reading, at))
+                fast[number].append(_fast_step(point, reading, at))
             elif point.is_plain:
-                self._pair_plans[number].append(_pair_step(point, reading, at))
+                pairs[number].append(_pair_step(point, reading, at))
             else:
-                (self._linked_plans if point.is_linked else self._general_plans)[number].append(
-                    (reading, point, at)
-                )
-        self._plan_alarms()
-        others = zip(self._general_plans, self._linked_plans, self._alarm_plans)
-        unlinked = zip(self._fast_plans, self._pair_plans, self._general_plans)
+                (linked if point.is_linked else general)[number].append((reading, point, at))
+        # tuples: most are empty, and an empty list takes 32 bytes of a board
+        self._fast_plans = [tuple(plan) for plan in fast]
+        self._pair_plans = [tuple(plan) for plan in pairs]
+        self._general_plans = [tuple(plan) for plan in general]
+        self._linked_plans = [tuple(plan) for plan in linked]
+        self._alarm_plans = [tuple(plan) for plan in self._plan_alarms()]
         self._unlinked_readings = [
-            [step[0] for step in fast] + [step[0] for step in pair] + [step[0] for step in general]
-            for fast, pair, general in unlinked
+            tuple([step[0] for step in steps[0]] + [step[0] for step in steps[1] + steps[2]])
+            for steps in zip(self._fast_plans, self._pair_plans, self._general_plans)
         ]
+        others = zip(self._general_plans, self._linked_plans, self._alarm_plans)
         self._has_general = [bool(general or links or alarms) for general, links, alarms in others]
 
     def forget_values(self) -> None:
@@ -157,21 +160,26 @@ class ModbusDevice:
         For a program that shows bits without their age.
         """
         self._registers[tag] = ()
-        self._set_block_alarms(tag, [])
+        self._set_block_alarms(tag, ())
 
-    def _plan_alarms(self) -> None:
-        """For each register with alarm bits: (offset, mask, bits that are active at 0, address)."""
+    def _plan_alarms(self) -> "list[list[AlarmStep]]":
+        """Return steps for each block. A step is a register with alarm bits.
+
+        It is (offset, mask, bits that are active at 0, address).
+        """
+        plans: list[list[AlarmStep]] = [[] for _ in self.blocks]
         for bit in self.profile.bits:
             number, at = self._find_block(bit.function, bit.address, 1)
             if number < 0 or not bit.alarm:
                 continue
-            plan = self._alarm_plans[number]
+            plan = plans[number]
             inverted = bit.mask if bit.invert else 0
             if plan and plan[-1][0] == at:
                 inverted |= plan[-1][2]
                 plan[-1] = (at, plan[-1][1] | bit.mask, inverted, bit.address)
             else:
                 plan.append((at, bit.mask, inverted, bit.address))
+        return plans
 
     def _find_block(self, function: int, address: int, registers: int) -> "tuple[int, int]":
         """Return (block, offset) of registers; block -1 if no block reads them."""
@@ -214,7 +222,7 @@ class ModbusDevice:
             self._store_general(self._linked_plans[tag], values, now)
             self._update_alarms(tag, values)
 
-    def _store_pairs(self, plan: "list[PairStep]", values: "Values", now: int) -> None:
+    def _store_pairs(self, plan: "Sequence[PairStep]", values: "Values", now: int) -> None:
         for reading, first, second, limit, low, high in plan:
             raw = (values[first] << 16) | values[second]
             if raw > limit:
@@ -223,7 +231,7 @@ class ModbusDevice:
             reading.read_at = now
             reading.quality = GOOD if low <= raw <= high else BAD
 
-    def _store_general(self, plan: "list[GeneralStep]", values: "Values", now: int) -> None:
+    def _store_general(self, plan: "Sequence[GeneralStep]", values: "Values", now: int) -> None:
         for reading, point, at in plan:
             reading.read_at = now
             raw = _decode_count(point, values, at)
@@ -283,7 +291,7 @@ class ModbusDevice:
         return RangeLimits(low, high, bottom_den * top_den)
 
     def _update_alarms(self, tag: int, values: "Values") -> None:
-        names: list[str] = []
+        names: tuple[str, ...] = ()
         function = self.blocks[tag].function
         for at, mask, inverted, address in self._alarm_plans[tag]:
             active = (values[at] ^ inverted) & mask
@@ -291,11 +299,11 @@ class ModbusDevice:
                 for bit in self.profile.bits:
                     is_same = bit.alarm and bit.address == address and bit.function == function
                     if is_same and bit.mask & active:
-                        names.append(bit.name)
+                        names += (bit.name,)
         if names != self._block_alarms[tag]:
             self._set_block_alarms(tag, names)
 
-    def _set_block_alarms(self, tag: int, names: "list[str]") -> None:
+    def _set_block_alarms(self, tag: int, names: "Sequence[str]") -> None:
         self._block_alarms[tag] = names
         self._alarms = [name for block_names in self._block_alarms for name in block_names]
 

@@ -70,9 +70,9 @@ class GarbageGap:
         """Collect."""
         begun = clock()
         self._collect()
-        self._took = clock() - begun
-        self._lasts = self._free()
+        self._lasts = self._free()  # it walks through the heap too
         self._begun, self._idle = clock(), 0
+        self._took = self._begun - begun
 
     def waited(self, microseconds: int) -> None:
         """Count a wait, except a short one: no work was done in it."""

@@ -22,6 +22,7 @@ import { loadFlash, saveFlash } from './flash_chip.mjs';
 const [romPath, flashPath, flashBytes] = process.argv.slice(2);
 const size = Number(flashBytes);
 const HEAD = 14;
+const STACK_BOTTOM = 0x3e000; // 16 KiB at the end of the RAM (deploy/firmware/rp2/build.py)
 const KINDS = { uart: 'u', console: 'c', gpio: 'g', reset: 'r' };
 let outputs = [];
 
@@ -38,6 +39,14 @@ function emit(kind, number, bytes) {
   outputs.push([kind, number, board.nanos, bytes]);
 }
 
+/** Return the bytes of the C stack that were never used; the RAM is 0 at power on. */
+function unusedStack() {
+  const ram = board.mcu.sram;
+  let end = STACK_BOTTOM;
+  while (end < ram.length && ram[end] === 0) end++;
+  return end - STACK_BOTTOM;
+}
+
 function figures() {
   board.count();
   const chipUarts = board.uarts ? board.uarts.slice(0, 2) : [];
@@ -49,6 +58,7 @@ function figures() {
     flash_steps: board.chip.steps,
     erases: Array.from(board.chip.erases),
     longest_flash_nanos: board.chip.longest,
+    stack_unused: board.mcu ? unusedStack() : 0,
     wrong_programs: board.chip.wrongPrograms,
     overruns: chipUarts.map((uart) => uart.overruns),
     bauds: chipUarts.map((uart) => uart.baud),

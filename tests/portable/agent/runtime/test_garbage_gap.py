@@ -6,7 +6,8 @@ from protocols.time_units import MILLISECOND as MS
 from tests.portable.support.check import eq
 
 TICK = 100 * MS
-TOOK = 17 * MS
+TOOK, WALK = 17 * MS, 7 * MS
+"""Times of a collection, and of the count of the free bytes after it."""
 FREE = 90_000
 """Free bytes after a collection (standard unit, RP2040)."""
 
@@ -20,10 +21,14 @@ class Memory:
         self.due = TICK  # as the schedule of ticks
         self.collections = []
         self.late = 0
-        self.gap = GarbageGap(self.collect, lambda: self.free, self)
+        self.gap = GarbageGap(self.collect, self.count_free, self)
 
     def clock(self):
         return self.now
+
+    def count_free(self):
+        self.now += WALK
+        return self.free
 
     def collect(self):
         self.collections.append(self.now)
@@ -105,3 +110,13 @@ def test_without_a_schedule_each_deadline_is_a_tick():
     gap = GarbageGap(board.collect, lambda: FREE)
     eq(gap.due(200 * MS, 210 * MS), NOT)
     eq(gap.due(200 * MS, 240 * MS), NOW)
+
+
+def test_the_count_of_the_free_bytes_belongs_to_the_collection():
+    """A collection of 24 ms in the 23 ms before a tick would delay it."""
+    board = Memory()
+    board.gap.collect(board.clock)
+    board.now += 120 * MS
+    for rest, expected in ((TOOK + WALK - MS, NOT), (2 * (TOOK + WALK), NOW)):
+        board.due = board.now + rest
+        eq(board.gap.due(board.now, board.due), expected)

@@ -34,6 +34,7 @@ def test_ports_come_in_order_then_wake():
 
 
 def test_ports_open_in_turn_and_a_tick_comes_between():
+    """The last port first: a field bus is open before the receiver and the broker."""
     w = FakePlatform()
     w.io_loop.opens_in_turn = True
     w.requests = [(2, "open", b"tcp:h:3"), (0, "open", b"tcp:h:1"), (1, "open", b"nothing")]
@@ -41,17 +42,17 @@ def test_ports_open_in_turn_and_a_tick_comes_between():
     eq((list(w.ports), w.io_loop.deadline()), ([], 0))
     w.due = w.now
     w.io_loop.step([])
-    eq((list(w.ports), w.take_calls()), ([1], [(0, "opened"), "wake"]))
-    w.requests = [(2, "close", b"")]
+    eq((list(w.ports), w.take_calls()), ([3], [(2, "opened"), "wake"]))
+    w.requests = [(0, "close", b"")]
     for _ in range(3):
         w.io_loop.step([])
     eq(w.take_calls(), [(1, "failed")])
-    w.requests = [(0, "open", b"tcp:h:5")]
+    w.requests = [(2, "open", b"tcp:h:5")]
     w.io_loop.start()
-    assert w.ports[1].closed
+    assert w.ports[3].closed
     for _ in range(2):
         w.io_loop.step([])
-    eq(sorted(w.ports), [1, 5])
+    eq(sorted(w.ports), [3, 5])
 
 
 def test_flooded_port_does_not_block_others():
