@@ -24,7 +24,7 @@ from deploy.relay.outputs.base import Output, OutputContext, Page
 _POLL_MS = 1000
 _KEY_PREFIX = "alarms/"
 _MOST_CODES = 128
-"""Alarms of a unit at once, and new ones in a minute. A bad unit can have a code in each note."""
+"""Alarms of a unit at a time, and new ones in a minute. A bad unit can have a code in each note."""
 _MOST_URGENT_CODES = 32
 """More of priority 1."""
 _MOST_TEXT_CHARS = 500
