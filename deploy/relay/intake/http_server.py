@@ -182,7 +182,7 @@ class _LimitedServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report an error of the relay; a stranger that ends or sends no TLS is none."""
+        """Report an error of the relay; a client that ends or sends no TLS is none."""
         error = sys.exception()
         if not isinstance(error, OSError):
             report(f"HTTP server: {error!r}")

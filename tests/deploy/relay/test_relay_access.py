@@ -229,21 +229,21 @@ def test_connections_that_send_nothing_are_few_and_keep_out_no_other(
     base = f"http{'s' * is_tls}://localhost:{server.address[1]}"
     tls = ssl.create_default_context(cafile=str(tmp_path / "ca.pem")) if is_tls else None
     threads = threading.active_count()
-    strangers = []
+    idle_ones = []
     try:
         for number in range(200):
-            stranger = socket.create_connection(server.address)
+            idle = socket.create_connection(server.address)
             if number % 2:
-                stranger.sendall(b"GET /metrics HTTP/1.1\r\n")
-            strangers.append(stranger)
+                idle.sendall(b"GET /metrics HTTP/1.1\r\n")
+            idle_ones.append(idle)
         assert status(f"{base}/metrics", None, tls) == 200
         http: Any = server._server._server
         assert len(http._connections) <= 64  # all 200 are accepted: they come in their order
         wait_until(lambda: threading.active_count() <= threads + 64)
         assert status(f"{base}/metrics", None, tls) == 200
     finally:
-        for stranger in strangers:
-            stranger.close()
+        for idle in idle_ones:
+            idle.close()
         wait_until(lambda: threading.active_count() == threads)
         server.close()
     assert capfd.readouterr().err == ""
