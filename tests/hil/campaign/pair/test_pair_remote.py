@@ -99,7 +99,7 @@ def wait(run: PairRun, limit_s: float, is_true: Callable[[], bool]) -> None:
 
 def begin_trial(run: PairRun, value: float = 31.0, number: int = SUPPLY) -> None:
     push(run, value, number)
-    wait(run, 40, lambda: report(run).get("phase") == "health")
+    wait(run, 40, lambda: report(run).get("phase") == "health" and "active" in roles(run))
 
 
 def confirm(run: PairRun) -> None:
