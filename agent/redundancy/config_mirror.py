@@ -74,6 +74,7 @@ class ConfigMirror:
     def start(self, now: int) -> None:
         """Open the store, write what the start has left, and read the records."""
         self.link.connect(now)
+        self._synced_at = now
         writes, self._boot.writes = self._boot.writes, []
         self._queue.write_records(writes, now)
         for key in config_replica.KEYS:

@@ -176,18 +176,25 @@ class Protection:
         is_consistent = not self.resistance.is_changed
         self.flow.update(flow_lpm, kpa, self.drives, is_hot, unit_at, now, dt, is_consistent)
         self._update_cap(self.flow.least_flow(flow_lpm, kpa), now)
-        volts = read(self._mains, now)
-        is_low = volts is not None and volts < _LOW_MAINS * self._nominal_v
-        if not is_low or self.flow.suspect or self.flow.flow_low is not False:
-            self._mains_since = now
-        self._mains_false = is_low and now - self._mains_since >= _FALSE_MAINS_US
-        self._mains_low = is_low and not self._mains_false
+        self._judge_mains(read(self._mains, now), now)
         failing = sum([max(drive.pump.session.device.failures) > 0 for drive in self.drives])
         signs = (self.flow.suspect, self._mains_low, failing)
         is_deciding = self._lost_since is not None and not self._has_shed
         if signs > self._signs or is_deciding:  # switching off needs readings of this moment
             self._repoll_until = now + _REPOLL_US
         self._signs = signs
+
+    def _judge_mains(self, volts: "float | None", now: int) -> None:
+        """Decide whether the mains are low. A meter that is not read ends nothing; coolant that
+        flows does.
+        """
+        is_low = self._mains_low if volts is None else volts < _LOW_MAINS * self._nominal_v
+        if not is_low or self.flow.suspect or self.flow.flow_low is not False:
+            self._mains_since = now
+        is_refuted = is_low and now - self._mains_since >= _FALSE_MAINS_US
+        self._mains_low = is_low and not is_refuted
+        if volts is not None:
+            self._mains_false = is_refuted
 
     def _is_powerless(self) -> bool:
         return False not in [drive.is_away for drive in self.drives]

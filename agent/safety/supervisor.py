@@ -10,7 +10,8 @@ state is the worst state of all active conditions. It is for operators and the g
     stopped    a trip has stopped the cooling; see `agent.safety.interlock`
 
 The records below are the complete policy: code, state, text. `_find_conditions` has their order.
-Optional components in `providers` report more conditions in each step.
+Optional components in `providers` report more conditions in each step. A provider that raises, or
+whose component is off, shows nothing: its last conditions stay.
 """
 
 from agent.core.alarm_record import (
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     class ConditionProvider(Protocol):
         """A component that reports conditions."""
 
-        def active_conditions(self, now: int) -> "list[Condition]":
+        def active_conditions(self, now: int) -> "list[Condition] | None":
             """Return the active conditions: (record of the alarm, its source, its text)."""
             ...
 
@@ -103,6 +104,7 @@ class Supervisor:
         self.providers: list[ConditionProvider] = providers
         self._guard = guard
         self._provider_codes: list[str] = []
+        self._found: list[list[Condition]] = []
 
     def set_supply_max(self, supply_max_c: float) -> None:
         """Set another limit of the supply temperature, °C."""
@@ -130,13 +132,15 @@ class Supervisor:
         """Raise and clear the alarms of the providers. Return the worst of their states."""
         severity = NORMAL
         codes = []
-        for provider in self.providers:
+        for i in range(len(self.providers)):
+            if i == len(self._found):
+                self._found.append([])
             try:
-                found = provider.active_conditions(now)
+                found = self.providers[i].active_conditions(now)
+                self._found[i] = self._found[i] if found is None else found
             except Exception as error:
-                self._guard.handle(provider, error, now)
-                continue
-            for record, source, text in found:
+                self._guard.handle(self.providers[i], error, now)
+            for record, source, text in self._found[i]:
                 severity = max(severity, record.state)
                 codes.append(alarm_code(record, source))
                 self._alarms.update(record, source, True, now, text)

@@ -397,6 +397,7 @@ class Relay:
         self._output_connection.begin_close()
         self.pipeline.stop()
         self._outputs.close()
+        self._inbox.close()
         self._units_client.disconnect()
         self._units_client.loop_stop()
         self._output_connection.close()

@@ -23,8 +23,13 @@ disambiguating request. If no reply fits an open request for `_FORGET_US`, the g
 never wait; an ambiguous echo is "unsure".
 """
 
-from drivers.modbus.open_request import DIAGNOSTICS_PDU, MANY, OpenRequest
-from drivers.modbus.transaction import exception_prefix_of, reply_prefix_of
+from drivers.modbus.transaction import (
+    DIAGNOSTICS_PDU,
+    MANY,
+    OpenRequest,
+    exception_prefix_of,
+    reply_prefix_of,
+)
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     BIT_READS,

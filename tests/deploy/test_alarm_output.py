@@ -91,6 +91,7 @@ def test_a_message_has_the_texts_of_the_catalogue(bench: Bench) -> None:
 
 def test_children_are_counted_over_a_restart_of_the_relay(bench: Bench) -> None:
     bench.note("raised", "device_lost:rpu")
+    bench.output.flush()
     bench.restart()
     bench.note("raised", "bus_lost:bus1")
     bench.output.process()
@@ -190,3 +191,27 @@ def test_the_options() -> None:
     options = command.parse_options(words)
     assert options.outputs == {"alarms": "fleet", "fleet": "s.fleet"}
     assert options.shelved == Path("shelved.json")
+
+
+def test_a_unit_with_a_code_in_each_note_has_limits(bench: Bench) -> None:
+    """Its state is stored once for a batch and does not grow; an urgent alarm has room."""
+    saves: list[int] = []
+    store_state = RelayDatabase.store_state
+
+    def counted(database: RelayDatabase, key: str, text: str) -> None:
+        saves.append(len(text))
+        store_state(database, key, text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RelayDatabase, "store_state", counted)
+        for batch in range(3):
+            contents = [
+                {"alarm": "raised", "code": f"c{batch}-{number}", "text": "x" * 10_000}
+                for number in range(300)
+            ]
+            bench.output.deliver([Note(UNIT, 4, content) for content in contents])
+        assert len(saves) == 3
+        assert max(saves) < 200_000
+        bench.note("raised", "leak_critical:tray")
+        assert "raised leak_critical:tray" in bench.after(ROOT_END_MS)
+    assert len(bench.output._filter_of(UNIT).active()) == 129

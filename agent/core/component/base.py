@@ -135,8 +135,10 @@ class Component:
         """Return the requests for the ports, in order: (port, operation, data)."""
         return []
 
-    def active_conditions(self, now: int) -> "list[Condition]":
-        """Return the active conditions: (record of the alarm, its source, its text)."""
+    def active_conditions(self, now: int) -> "list[Condition] | None":
+        """Return the active conditions: (record of the alarm, its source, its text). None: the
+        last ones stay.
+        """
         return []
 
     def values(self, now: int) -> "list[int | None]":

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from agent.core.alarm_record import Condition
     from agent.core.component.base import Actions
 
 
@@ -69,6 +70,10 @@ class StandIn(Component):
         result = method(*arguments)
         self._serves = True
         return result
+
+    def active_conditions(self, now: int) -> "list[Condition] | None":
+        """Return None: a component that is off shows nothing."""
+        return None
 
     def retain(self, now: int) -> "list[str]":
         """Return the state of the component."""

@@ -175,8 +175,14 @@ class WriteQueue:
         self._advance(now)
 
     def is_mirroring(self, now: int) -> bool:
-        """Return whether the other controller of a pair does not have all records yet."""
-        return self.mirror is not None and not self.mirror.is_done(now)
+        """Return whether the other controller of a pair does not have all records yet.
+
+        A record that is not durable here is not there either. A failed store is not waited for.
+        """
+        if self.mirror is None:
+            return False
+        has_writes = self._open and [1 for kind, _ in self._queue if kind == _WRITE]
+        return bool(has_writes) or not self.mirror.is_done(now)
 
     def tick(self, now: int) -> None:
         """Continue when the other controller has the records."""
@@ -204,7 +210,7 @@ class WriteQueue:
         while self._queue and not self._writing:
             kind, value = self._queue[0]
             if kind == _CALLBACK:
-                if self.is_mirroring(now):
+                if self.mirror is not None and not self.mirror.is_done(now):
                     return
                 self._queue.pop(0)
                 value(now)

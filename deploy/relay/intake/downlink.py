@@ -131,7 +131,7 @@ class Downlink:
                     return True
                 reason = response
                 break  # rejected: a repetition would be rejected too
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 reason = str(error)
                 if self._closing:
                     break

@@ -30,6 +30,13 @@ class FairQueue(Generic[_Item]):
         self._by_unit: OrderedDict[str, deque[tuple[str, bytes, _Item]]] = OrderedDict()
         self._bytes: dict[str, int] = {}
         self._changed = threading.Condition()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """End all waits of `put`: the relay ends, and the broker keeps their messages."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
 
     def put(self, unit: str, message: bytes, item: _Item, timeout_s: float | None = None) -> bool:
         """Add a message; wait while the queue is full. False: the unit has too many, or no room."""
@@ -40,6 +47,8 @@ class FairQueue(Generic[_Item]):
                 return False
             if not self._changed.wait_for(self._has_room, timeout_s):
                 return False
+            if self._is_closed:
+                return True  # not stored, so it has no acknowledgement
             self._by_unit.setdefault(unit, deque()).append((unit, message, item))
             self._bytes[unit] = self._bytes.get(unit, 0) + len(message)
             self._count += 1
@@ -48,7 +57,7 @@ class FairQueue(Generic[_Item]):
             return True
 
     def _has_room(self) -> bool:
-        return self._count < self._limit and self._size < _MOST_BYTES
+        return self._is_closed or (self._count < self._limit and self._size < _MOST_BYTES)
 
     def is_empty(self) -> bool:
         """Return whether no message waits."""

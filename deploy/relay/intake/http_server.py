@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP server of the relay: the pages of the outputs, and the webhook `/sbd` of a message gateway.
 
-Not a general server: bodies of at most 256 KiB, one thread for each request. The webhook accepts
+Not a general server: bodies of at most 256 KiB, one thread for each of
+at most 64 connections. The webhook accepts
 the requests of the gateways of RockBLOCK and Cloudloop: a form or a JSON object with `imei` and
 `data` (hexadecimal). `webhook_auth` checks who sends them. It responds only after the message is
 stored, so a gateway repeats a message that is not stored.
@@ -10,6 +11,8 @@ stored, so a gateway repeats a message that is not stored.
 import json
 import socket
 import ssl
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +28,7 @@ from deploy.relay.outputs.base import Page
 from deploy.relay.terminal_text import report
 
 _MAX_BODY_BYTES = 1 << 18
+_MAX_CONNECTIONS = 64
 OnMessage = Callable[[str, bytes], bool]
 """(imei, message) -> whether the message is stored."""
 
@@ -132,7 +136,7 @@ class RelayHttpServer:
 
         def make() -> ThreadingHTTPServer:
             if context is None:
-                return ThreadingHTTPServer((settings.host, settings.port), handler)
+                return _LimitedServer((settings.host, settings.port), handler)
             return _TlsServer(settings, handler, context)
 
         self._server = LateServer(f"{settings.host}:{settings.port}", make, report)
@@ -147,7 +151,44 @@ class RelayHttpServer:
         self._server.close()
 
 
-class _TlsServer(ThreadingHTTPServer):
+class _LimitedServer(ThreadingHTTPServer):
+    """Has `_MAX_CONNECTIONS` at most: each needs a thread and a file of the relay's process.
+
+    Beyond that the oldest one ends, so that connections that send nothing keep out no other.
+    """
+
+    request_queue_size = _MAX_CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._connections: dict[Any, None] = {}
+        self._lock = threading.Lock()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start the thread of a connection."""
+        with self._lock:
+            self._connections[request] = None
+            if len(self._connections) > _MAX_CONNECTIONS:
+                oldest = next(iter(self._connections))
+                del self._connections[oldest]
+                with suppress(OSError):
+                    socket.socket.shutdown(oldest, socket.SHUT_RDWR)  # its thread sees the end
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._lock:
+            self._connections.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an error of the relay; a client that ends or sends no TLS is none."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            report(f"HTTP server: {error!r}")
+
+
+class _TlsServer(_LimitedServer):
     """Uses the present files of the certificate: they are renewed while the relay runs."""
 
     def __init__(

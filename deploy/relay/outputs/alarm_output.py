@@ -4,7 +4,8 @@
 Does not decide which ones; see `agent.alarms.alarm_filter`. A unit sends only code and text;
 number, priority and action come from the catalogue of the relay. The state of each unit is durable
 before the relay marks a note as delivered, so a restart repeats or loses no alarm. The filter must
-see all notes of a unit: a relay with this output has a group and a store of its own.
+see all notes of a unit: a relay with this output has a group and a store of its own. It follows a
+limited number of alarms of a unit.
 
     TOPIC/SITE/UNIT/alarms   a message for each notice, QoS 1
     /alarms                  page of the HTTP server: active alarms of all units
@@ -14,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from agent.alarms.alarm_filter import AlarmFilter, Notice
+from agent.alarms.alarm_filter import CHATTER_MS, AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
 from deploy.relay.decode.row_format import START, Note
@@ -22,6 +23,11 @@ from deploy.relay.outputs.base import Output, OutputContext, Page
 
 _POLL_MS = 1000
 _KEY_PREFIX = "alarms/"
+_MOST_CODES = 128
+"""Alarms of a unit at a time, and new ones in a minute. A bad unit can have a code in each note."""
+_MOST_URGENT_CODES = 32
+"""More of priority 1."""
+_MOST_TEXT_CHARS = 500
 
 
 def catalogue_fields(note: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +51,8 @@ class AlarmOutput(Output):
         self._filters: dict[str, AlarmFilter] = {}
         self._monotonic_ms: dict[str, int] = {}
         self._next_poll = 0
+        self._unsaved: set[str] = set()
+        self._new_codes: dict[str, tuple[int, int]] = {}
         self._shelving = None if context.shelved is None else Shelving(context.shelved)
         self._page_text = "{}"
         stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
@@ -62,7 +70,7 @@ class AlarmOutput(Output):
         if content.get("event") == START:
             self._filter_of(unit).restart(self.context.clock_ms())
             self._next_poll = 0
-            self._save(unit)
+            self._unsaved.add(unit)
         if "alarm" not in content or "code" not in content:
             return
         is_raised, code = content["alarm"] == "raised", str(content["code"])
@@ -72,16 +80,39 @@ class AlarmOutput(Output):
             if monotonic < self._monotonic_ms.get(unit, 0):
                 self._filter_of(unit).restart(now)
             self._monotonic_ms[unit] = monotonic
-        self._filter_of(unit).change(now, is_raised, code, str(content.get("text", "")))
+        if not is_raised or self._has_room(unit, code, now):
+            text = str(content.get("text", ""))[:_MOST_TEXT_CHARS]
+            self._filter_of(unit).change(now, is_raised, code, text)
         self._next_poll = 0
-        self._save(unit)
+        self._unsaved.add(unit)
+
+    def _has_room(self, unit: str, code: str, now: int) -> bool:
+        """Return whether a unit can have one more alarm; the others are in its records only."""
+        active = self._filter_of(unit).active()
+        if code in active:
+            return True
+        since, count = self._new_codes.get(unit, (now, 0))
+        if not 0 <= now - since < CHATTER_MS:
+            since, count = now, 0
+        is_urgent = catalogue().priority(code) == 1
+        most = _MOST_CODES + (_MOST_URGENT_CODES if is_urgent else 0)
+        if max(len(active), count) >= most or len(code) > _MOST_TEXT_CHARS:
+            return False
+        self._new_codes[unit] = (since, count + 1)
+        return True
 
     def flush(self) -> None:
         """Publish what is due; its state is durable before the notes leave the outbox."""
         self.process()
 
     def process(self) -> None:
-        """Publish due notices, once a second and after each change."""
+        """Publish due notices, once a second and after each change.
+
+        The changes are durable before: once for a batch, since a state has all alarms of a unit.
+        """
+        for unit in sorted(self._unsaved):
+            self._save(unit)
+            self._unsaved.discard(unit)
         now = self.context.clock_ms()
         if 0 <= self._next_poll - now <= _POLL_MS or not self.context.publisher.is_connected():
             return

@@ -31,7 +31,7 @@ BUDGET = "budget"
 RELEASED = ("schema", "undated", BUDGET)
 """Reasons that end by themselves."""
 LOT = 100
-"""Records that are released at once; more would hold up the records of other units."""
+"""Records that are released together; more would hold up the records of other units."""
 _COLUMNS = (
     "id, unit, generation, number, count, kind, payload, output, reason, detail, key, at_ms, relay"
 )

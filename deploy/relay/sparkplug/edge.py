@@ -206,7 +206,7 @@ class SparkplugHost:
         try:
             state = json.loads(data)
             online, time_ms = state["online"], int(state["timestamp"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return False
         if not isinstance(online, bool) or time_ms < self._newest_ms:
             return False

@@ -11,6 +11,7 @@ import time
 from drivers.ports.address import Address
 from drivers.ports.base import CONNECT_TIMEOUT, make_error
 from drivers.ports.cpython import serial, tcp
+from drivers.ports.cpython.clock import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ _MAX_WAIT_S = 0.25
 
 
 def monotonic_us() -> int:
-    """Return the monotonic time in microseconds."""
-    return time.monotonic_ns() // 1000
+    """Return the time of the ports and of the runtime, µs: a time service does not slew it."""
+    return monotonic()
 
 
 class OpenPort:

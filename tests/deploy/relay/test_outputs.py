@@ -117,7 +117,8 @@ def test_rebirth_commands_and_host_states() -> None:
     assert not host.online
     assert host.on_state(b'{"online":true,"timestamp":5}')
     assert not host.on_state(b'{"online":false,"timestamp":4}')
-    assert not host.on_state(b"nonsense")
+    for nonsense in (b"nonsense", b'{"online":true,"timestamp":1e400}', b"[" * 100_000):
+        assert not host.on_state(nonsense)
     assert host.on_state(b'{"online":false,"timestamp":6}')
     assert SparkplugHost("").online
 

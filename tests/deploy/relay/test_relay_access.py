@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import shutil
+import socket
 import ssl
 import threading
 import time
@@ -13,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -210,6 +212,41 @@ def test_a_relay_takes_renewed_certificates_without_a_restart(broker: SecureBrok
     finally:
         server.close()
         relay.close()
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_connections_that_send_nothing_are_few_and_keep_out_no_other(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], is_tls: bool
+) -> None:
+    settings = HttpSettings("127.0.0.1", 0)
+    if is_tls:
+        pki.create(tmp_path, "test")
+        pki.issue(tmp_path, "relay", "broker", ["localhost"])
+        certificate, key = (str(tmp_path / f"relay.{kind}") for kind in ("pem", "key"))
+        settings = HttpSettings("127.0.0.1", 0, certificate, key)
+    server = RelayHttpServer(settings, {"/metrics": lambda _: ("text/plain", "")}, no_message)
+    assert server.address is not None
+    base = f"http{'s' * is_tls}://localhost:{server.address[1]}"
+    tls = ssl.create_default_context(cafile=str(tmp_path / "ca.pem")) if is_tls else None
+    threads = threading.active_count()
+    idle_ones = []
+    try:
+        for number in range(200):
+            idle = socket.create_connection(server.address)
+            if number % 2:
+                idle.sendall(b"GET /metrics HTTP/1.1\r\n")
+            idle_ones.append(idle)
+        assert status(f"{base}/metrics", None, tls) == 200
+        http: Any = server._server._server
+        assert len(http._connections) <= 64  # all 200 are accepted: they come in their order
+        wait_until(lambda: threading.active_count() <= threads + 64)
+        assert status(f"{base}/metrics", None, tls) == 200
+    finally:
+        for idle in idle_ones:
+            idle.close()
+        wait_until(lambda: threading.active_count() == threads)
+        server.close()
+    assert capfd.readouterr().err == ""
 
 
 def no_message(*_: object) -> bool:

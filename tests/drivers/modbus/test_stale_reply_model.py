@@ -6,8 +6,9 @@ states. The device of the model answers in the order of its requests. It can kee
 replies back, up to the bound, so that it is one or more replies behind. It can drop a request or a
 reply, send a reply after the time-out, and send a second copy of a late reply. In one case it also
 sends a second copy of each good reply in two parts: the first one before our next request, the
-second one after its time-out. Every order of these steps is tried, for every sequence of polls of a
-small alphabet.
+second one after its time-out. In others another master asks the same device while our poll waits:
+the device can have received that request before ours or after it. Every order of these steps is
+tried, for every sequence of polls of a small alphabet.
 
 Two properties hold in every state:
 - a reply that is taken as good is the reply to an attempt of its own transaction;
@@ -17,7 +18,9 @@ Two properties hold in every state:
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections import deque
+from itertools import product
 from typing import Any
 
 import pytest
@@ -44,12 +47,15 @@ from protocols.modbus.rtu import build_frame
 
 UNIT = 5
 STALE_US = 1000
+HOLD_US = 5 * STALE_US
 STEP_US = STALE_US  # time of each poll of the model: the hold ends after four
 READ_A, READ_B = pdu.read_holding(10, 1), pdu.read_holding(20, 1)
 WIDE_A, WIDE_B = pdu.read_holding(10, 2), pdu.read_holding(20, 2)
-WRITE_A = pdu.write_multiple(30, (7,))
+THEIRS, WIDE_THEIRS = pdu.read_holding(40, 1), pdu.read_holding(40, 2)
 
-Pending = tuple[int, bytes]  # number of the transaction, PDU of the request
+Pending = tuple[int, bytes]  # number of the transaction (0: another master), PDU of the request
+EXCEPTION = b"\x83"
+"""In place of the PDU of a request: the reply to it is an exception."""
 
 
 class GuardState:
@@ -62,7 +68,7 @@ class GuardState:
         self.owed: tuple[Pending, ...] = ()
         self.late: Pending | None = None  # a late reply, of which a second copy can come
         self.good: Pending | None = None  # a good reply, of which a copy in two parts can come
-        self.results: list[tuple[str, bool]] = []
+        self.theirs = 0  # requests of another master so far
 
     def key(self) -> Any:
         """The state without absolute times and numbers."""
@@ -90,17 +96,24 @@ class GuardState:
                     numbers.index(r.last),
                     r.first > r.last,
                     max(0, r.open_until - self.now),
+                    r.is_foreign,
+                    bisect_left(numbers, r.beside) if r.beside else -1,
+                    r.beside in numbers,
                 )  # a copy begins at the last poll: `sent_at` is that, or earlier, or 0
                 for r in guard.requests
             ]
-            requests.append((guard.state, max(0, guard.hold_until - self.now), guard.tries))
+            hold_us = max(0, guard.hold_until - self.now)
+            requests.append((guard.state, hold_us, guard.tries, guard.is_uncounted))
         owed = tuple((names[number], name_of(request)) for number, request in self.owed)
         copies = [name_of(p[1]) if p else None for p in (self.late, self.good)]
-        return (tuple(requests), owed, *copies)
+        holds = [max(-HOLD_US, at - self.now) for at in self.guard._foreign_holds.values()]
+        return (tuple(requests), owed, self.theirs, *copies, *holds)
 
 
 def reply_frame(request: bytes) -> bytes:
     """Return the frame of the reply; its values do not matter."""
+    if request == EXCEPTION:
+        return build_frame(UNIT, EXCEPTION + b"\2")
     if request[0] == pdu.READ_HOLDING:
         return build_frame(UNIT, bytes((3, 2 * request[4])) + bytes(2 * request[4]))
     return build_frame(UNIT, request[:5])
@@ -116,9 +129,12 @@ class Explorer:
         diagnostics: bool = True,
         *,
         cuts_copies: bool = False,
+        theirs: tuple[bytes, ...] = (),
+        most_theirs: int = 1,
     ) -> None:
         self.requests = requests
         self.cuts_copies = cuts_copies
+        self.theirs, self.most_theirs = theirs, most_theirs
         self.behind = behind
         self.diagnostics = diagnostics
         self.wire_time = WireTime()
@@ -150,10 +166,25 @@ class Explorer:
         for request in self.requests:
             for lost in (False, True):
                 found.extend(self.poll(world, request, lost))
+                for theirs in self.theirs if world.theirs < self.most_theirs else ():
+                    for is_first, is_refused in product((False, True), repeat=2):
+                        found.extend(self.poll(world, request, lost, theirs, is_first, is_refused))
         return found
 
-    def poll(self, world: GuardState, request: bytes, is_lost: bool) -> list[GuardState]:
-        """Poll once with `request`, or with what the guard sends instead of it."""
+    def poll(
+        self,
+        world: GuardState,
+        request: bytes,
+        is_lost: bool,
+        theirs: bytes = b"",
+        is_first: bool = False,
+        is_refused: bool = False,
+    ) -> list[GuardState]:
+        """Poll once with `request`, or with what the guard sends instead of it.
+
+        `theirs` is the request of another master; `is_first`: the device has it before ours.
+        `is_refused`: its reply is an exception.
+        """
         base = self.copy_of(world)
         base.now += STEP_US
         base.number += 1
@@ -161,15 +192,19 @@ class Explorer:
         if sent is None:
             base.late = base.good = None
             return [base]
-        if not is_lost:
-            base.owed += ((base.number, sent.pdu),)
-        return self.outcomes(base, sent)
+        base.theirs += theirs != b""
+        foreign = ((0, EXCEPTION if is_refused else theirs),) if theirs else ()
+        own = () if is_lost else ((base.number, sent.pdu),)
+        base.owed += foreign + own if is_first else own + foreign
+        return self.outcomes(base, sent, theirs)
 
     def copy_of(self, world: GuardState) -> GuardState:
         """Copy a state."""
         other = copy.copy(world)
         other.guard = copy.copy(world.guard)
         other.guard.units = {}
+        other.guard._own = []  # the polls of the model are further apart
+        other.guard._foreign_holds = dict(world.guard._foreign_holds)
         for unit, guard in world.guard.units.items():
             new = other.guard.units[unit] = copy.copy(guard)
             new.requests = [copy.copy(request) for request in guard.requests]
@@ -187,7 +222,9 @@ class Explorer:
         sent, _ = queue.take_first_ready(world.now, world.guard, filter_, self.diagnostics)
         return sent
 
-    def outcomes(self, world: GuardState, sent: Transaction) -> list[GuardState]:
+    def outcomes(
+        self, world: GuardState, sent: Transaction, theirs: bytes = b""
+    ) -> list[GuardState]:
         """Return the states for every number of replies that the device sends now."""
         found = []
         for count in range(len(world.owed) + 1):
@@ -201,8 +238,8 @@ class Explorer:
                     found.append(self.cut_copy(self.copy_of(after), sent, world.good))
                 if world.late is not None:  # the second copy comes first, or not at all
                     second = self.copy_of(after)
-                    found.append(self.deliver(second, sent, [world.late, *frames], True))
-                found.append(self.deliver(after, sent, frames, False))
+                    found.append(self.deliver(second, sent, [world.late, *frames], True, theirs))
+                found.append(self.deliver(after, sent, frames, False, theirs))
         return found
 
     def cut_copy(self, world: GuardState, sent: Transaction, good: Pending) -> GuardState:
@@ -214,9 +251,17 @@ class Explorer:
         return world
 
     def deliver(
-        self, world: GuardState, sent: Transaction, frames: list[Pending], has_copy: bool
+        self,
+        world: GuardState,
+        sent: Transaction,
+        frames: list[Pending],
+        has_copy: bool,
+        theirs: bytes = b"",
     ) -> GuardState:
         """Give the frames to the master, in order; the first that fits `sent` ends the poll."""
+        if theirs or (0, EXCEPTION) in frames:
+            is_copy = has_copy and not reply_frame(frames[0][1]).startswith(reply_prefix_of(sent))
+            return self.deliver_beside(world, sent, frames[is_copy:], theirs)
         guard, is_decided, late = world.guard, False, None
         world.good = None
         for position, (number, request) in enumerate(frames):
@@ -234,6 +279,45 @@ class Explorer:
         if not is_decided:
             guard.expect_late(UNIT, sent.pdu, world.now, sent, world.now)
         world.late = late
+        return world
+
+    def deliver_beside(
+        self, world: GuardState, sent: Transaction, frames: list[Pending], theirs: bytes
+    ) -> GuardState:
+        """The same, with a request of another master during the poll, or an exception to one.
+
+        As in the bus, the replies of one shape to both are none. Without a reply our request is
+        opened first, then theirs. Then the frames are counted.
+        """
+        guard, waiting = world.guard, []
+        world.late = world.good = None
+        is_alike = theirs != b"" and pdu.reply_prefix(theirs) == pdu.reply_prefix(sent.pdu)
+        takes_exception = not theirs and not guard.exception_ambiguous(sent)
+        while frames:
+            (number, request), frames = frames[0], frames[1:]
+            is_exception = request == EXCEPTION
+            fits = reply_frame(request).startswith(reply_prefix_of(sent))
+            if not fits and not (
+                is_exception and takes_exception and sent.pdu[0] == pdu.READ_HOLDING
+            ):
+                waiting.append(request)
+                continue
+            for before in waiting:
+                guard.frame_seen(reply_frame(before), world.now, world.now)
+            waiting = []
+            if is_alike:
+                if UNIT in guard.units:
+                    guard.expect_late(UNIT, sent.pdu, world.now, sent)
+            else:
+                is_own = guard.reply_accepted(sent, is_exception, world.now)
+                assert is_exception or not is_own or number == world.number, (request, sent.pdu)
+            break
+        else:
+            guard.expect_late(UNIT, sent.pdu, world.now, sent, world.now - 1)
+        if theirs:
+            guard.expect_foreign(UNIT, theirs, world.now, world.now)
+        for request in waiting + [request for _, request in frames]:
+            guard.frame_seen(reply_frame(request), world.now, world.now)
         return world
 
     def check_recovery(self, polls: int) -> None:
@@ -264,6 +348,8 @@ CASES = {
     "single registers": ((READ_A, READ_B), 1, True, 13753),
 }
 COPY_STATES = 13_758  # with copies in two parts
+THEIR_STATES = 8_269  # with another master, without function 8
+THEIR_CASES = {"one register of theirs": (THEIRS, 16_202), "two of theirs": (WIDE_THEIRS, 36_026)}
 LONG_CASES = {
     "mixed lengths": ((READ_A, WIDE_B), 1, True, 37_409),
     "two behind": ((READ_A, READ_B), 2, True, 55_518),
@@ -285,6 +371,23 @@ def test_no_copy_that_a_request_cuts_is_counted() -> None:
     explorer = Explorer((READ_A, READ_B), 1, cuts_copies=True)
     explorer.run(COPY_STATES)
     assert explorer.states == COPY_STATES
+    explorer.check_recovery(12)
+
+
+def test_no_reply_to_another_master_ends_a_request_of_ours() -> None:
+    explorer = Explorer((READ_A,), 1, False, theirs=(WIDE_THEIRS,))
+    explorer.run(THEIR_STATES)
+    assert explorer.states == THEIR_STATES
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", THEIR_CASES)
+def test_no_reply_to_another_master_is_taken_as_ours(name: str) -> None:
+    theirs, states = THEIR_CASES[name]
+    explorer = Explorer((READ_A,), 1, theirs=(theirs,))
+    explorer.run(states)
+    print(name, explorer.states, explorer.transitions)
+    assert explorer.states == states
     explorer.check_recovery(12)
 
 

@@ -15,6 +15,7 @@ from paho.mqtt.properties import Properties
 from deploy.relay.broker_client import BrokerSettings, connect
 from deploy.relay.intake.session_client import Publication, make_session_client, read_publication
 from deploy.relay.outputs.registry import Outputs
+from deploy.relay.pipeline import Pipeline
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack
 from tests.deploy.relay.test_relay import RelayThread, TopicListener, broker, wait_until
 
@@ -139,3 +140,30 @@ def test_two_relays_with_one_name_say_so_and_lose_nothing(
             each.close()
         listener.close()
     assert "taken over: another relay has --name r1" in capfd.readouterr().err
+
+
+def test_a_relay_whose_queue_is_full_ends(
+    broker: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store is away and the messages are large: the thread of the client waits for room."""
+    monkeypatch.setattr("deploy.relay.intake.fair_queue._MOST_BYTES", 100)
+    monkeypatch.setattr(Pipeline, "is_behind", lambda _: True)
+    running = RelayThread(broker, tmp_path)
+    inbox = running.relay._inbox
+    listener = TopicListener(broker, "coldloop/v1/+/+/ack")
+    for number in range(8):
+        listener.publish(f"coldloop/v1/s/u{number}/tele", pack(ALARM, bulk(1)))
+    wait_until(lambda: len(inbox._changed._waiters) > 0)  # type: ignore[attr-defined]
+    closing = threading.Thread(target=running.close, daemon=True)
+    closing.start()
+    closing.join(_TIMEOUT_S)
+    listener.close()
+    assert not closing.is_alive()
+    monkeypatch.undo()
+    again = RelayThread(broker, tmp_path)  # the broker has kept what was not stored
+    listener = TopicListener(broker, "out/#")
+    try:
+        wait_until(lambda: again.relay.pipeline.ingest.counts["messages"] == 8)
+    finally:
+        again.close()
+        listener.close()

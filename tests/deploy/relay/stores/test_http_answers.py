@@ -92,12 +92,13 @@ def test_a_receiver_that_does_not_speak_http_refuses_no_record(
             output.deliver(ITEMS)
 
 
+@pytest.mark.parametrize("wrong", ["", "gateway"])
 def test_a_gateway_that_does_not_speak_http_ends_no_thread(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setattr("deploy.relay.intake.downlink._RETRY_DELAY_S", 0.0)
     with receiver(b"SSH-2.0-server\r\n") as url:
-        downlink = Downlink(url, {"3001": "s/u"}, {"s/u": bytes(32)}, 0.0)
+        downlink = Downlink(wrong or url, {"3001": "s/u"}, {"s/u": bytes(32)}, 0.0)
         for _ in range(2):
             downlink.send_receipt("s/u", b"x")
         downlink.close()

@@ -140,6 +140,28 @@ def test_a_false_meter_of_the_mains_does_not_limit_for_good():
     eq(made.codes(), ["pump_no_flow:p0"])
 
 
+def test_a_meter_that_is_not_read_ends_no_finding_of_the_mains():
+    """The coolant that flows for half a minute ends it; the meter is not called false then."""
+    made = DryRow(Protection, mains=MAINS)
+    made.step(100)
+    made.volts = 100.0
+    made.step(100)
+    made.volts = None
+    made.step(150)
+    eq(made.codes(), ["flow_low", "mains_low"])
+    made.step(150)
+    eq(made.codes(), [])
+    made.volts = 100.0
+    made.step(400)
+    eq(made.codes(), ["gauge_lie:mains"])
+    made.volts = None
+    made.step(400)
+    eq(made.codes(), ["gauge_lie:mains"])
+    made.volts = 230.0
+    made.step(50)
+    eq(made.codes(), [])
+
+
 def test_low_mains_without_a_reading_of_the_flow_stay_a_sign():
     made = DryRow(Protection, mains=MAINS)
     made.step(100)

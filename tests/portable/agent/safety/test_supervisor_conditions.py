@@ -182,6 +182,20 @@ def test_a_provider_that_raises_is_reported_and_the_others_count():
     eq(unit.handled, [(first, "broken", unit.now)])
 
 
+def test_a_provider_that_is_off_ends_no_alarm():
+    record = AlarmRecord("one", STOPPED, "t", "", True)
+    for error, found in ((ValueError("broken"), []), (None, None)):
+        provider = FixedProvider((record, "x", "its text"))
+        unit = WatchedUnit([provider])
+        unit.step(6)
+        provider.error, provider.found = error, found
+        for _ in range(3):
+            eq(unit.step(), ("stopped", {"one:x": "its text"}))
+        provider.error, provider.found = None, []
+        eq(unit.step(), ("normal", {}))
+        eq([kind for _, kind, _ in unit.alarms.history], ["raised", "cleared"])
+
+
 def test_the_worst_state_is_the_state_of_the_unit():
     for found_state, lost, expected in ((1, False, 1), (3, True, 3), (0, True, 1), (2, True, 2)):
         unit = WatchedUnit([FixedProvider((AlarmRecord("p", found_state, "t", "", True), "", "t"))])
