@@ -101,6 +101,7 @@ class AsciiClient(OtherRequests):
         self.reply_length = 2 * (reply_length(pdu) + 2) + 3
         self.reason = ""
         self._skip_echo = self.line_echo and pdu[0] in ECHO_FUNCTIONS
+        self._echo_before = self.line_echo if self.echo_known else None
         self._had_echo = self.is_unproven = False
         self._damage_before = self._damage()
         self._exception_ambiguous = exception_ambiguous
@@ -125,7 +126,6 @@ class AsciiClient(OtherRequests):
         """Withdraw the last reply (it was premature); wait for another."""
         self.counters.unsolicited += 1
         self.undo_own_reply()
-        self.echo_known = self.line_echo  # the echo can follow
         self._waiting = True
         self.is_unproven = False
         return None

@@ -101,6 +101,9 @@ class OtherRequests:
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     request_seen = False
+    line_echo = False
+    echo_known = False
+    _echo_before: "bool | None" = None  # the echo of the line as known before our request
     beside: "tuple[bytes, ...]" = ()
     _others_after_start = 0
     _others_before_undo = 0
@@ -190,9 +193,15 @@ class OtherRequests:
         self._others_after_start = 0
 
     def undo_own_reply(self) -> None:
-        """Take `note_own_reply` back: that reply is not ours, so ours is still due."""
+        """Take `note_own_reply` back: that reply is not ours, so ours is still due.
+
+        What it showed of the echo of the line is taken back, too: the echo can come after it.
+        """
         self._others_after_start = self._others_before_undo
         self._others_before_undo = 0
+        if not self.line_echo:
+            self.line_echo = bool(self._echo_before)
+            self.echo_known = self._echo_before is not None
 
 
 class ExpectedReply:

@@ -137,6 +137,7 @@ class RtuClient(OtherRequests):
         self._other_reply_due = self.is_unproven = self._is_continued = False
         self._others_after_start = self._others_before_undo = 0
         self._skip_echo = self.line_echo and expected.echo != b""
+        self._echo_before = self.line_echo if self.echo_known else None
         self._exception_ambiguous = exception_ambiguous
         self._waiting = True
         return request
@@ -162,7 +163,6 @@ class RtuClient(OtherRequests):
         self.counters.unsolicited += 1
         self.undo_own_reply()
         self._waiting = self._is_continued = True
-        self.echo_known = self.line_echo  # the echo can come after such a reply
         self.is_unproven = False
         self.buffer = self._trailing_data
         self._bytes_needed = MIN_FRAME
