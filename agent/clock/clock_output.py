@@ -252,6 +252,7 @@ class ClockOutput:
         if self.dispute is not None:
             self.dispute.offset_us += seconds * SECOND
         if self.leap.uncertain:
+            self.leap.wait_again()
             self.leap.expect_month_end(self._anchor + self.offset)
         else:
             self.leap.set_leap_s(self.leap.leap_s - seconds)

@@ -109,6 +109,10 @@ class LeapSecondTracker:
         """The leap seconds are known."""
         self.uncertain = False
 
+    def wait_again(self) -> None:
+        """The receiver has stepped by whole seconds: its count is as new as after a cold start."""
+        self._last = None
+
     def agrees(self, utc_us: int) -> None:
         """An independent source agrees with UTC, `utc_us`, to less than half a second."""
         self.uncertain = False

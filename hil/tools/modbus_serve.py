@@ -27,6 +27,7 @@ from drivers.tools.lib.arguments import (
 )
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
+from drivers.tools.modbus_profile import find_errors
 from hil.devices.modbus.line import ModbusLine
 from hil.devices.modbus.profile_server import ProfileServer
 from hil.devices.modbus.profile_twin import ProfileTwin, TwinRoles
@@ -139,6 +140,9 @@ def run(arguments: argparse.Namespace) -> int:
     address = parse_address(arguments.port) if is_tcp else port_address(arguments.port)
     if not is_tcp and address.kind != "serial":
         raise UsageError(f"{address.location()}: serve needs a serial line or tcp:HOST:PORT")
+    errors = find_errors(arguments.profile)
+    if errors:
+        raise UsageError(f"{errors[0]}; see `profile check`")
     raw = raw_profile(arguments.profile)
     try:
         server = _make_server(raw, arguments.unit, arguments.plant, 0 if is_tcp else monotonic_us())

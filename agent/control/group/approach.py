@@ -23,8 +23,9 @@ class HeaderApproach:
     def ceiling(self, others: float, own: float, is_low: bool, dt: float) -> "float | None":
         """Return the highest speed for now, percent; None: the approach is over.
 
-        `others`: their speed, or the last command of this unit; 0: neither is known yet. `own`: its present speed. `is_low`:
-        the header needs flow at once. `dt`: time since the last call, s.
+        `others`: their speed, or the last command of this unit; 0: neither is known yet. `own`:
+        its present speed. `is_low`: the header needs flow at once. `dt`: time since the last call,
+        s.
         """
         if not others and not self._target:
             return None

@@ -76,6 +76,13 @@ def test_a_latency_that_changes_within_its_stated_error(change_ms: float) -> Non
     assert result.excess_us == 0
 
 
+def test_a_step_of_seconds_begins_the_wait_for_leap_seconds_again() -> None:
+    """A false step while the count is unknown: 26 minutes of fixes from before confirm nothing."""
+    receiver = SentenceModel(utc_error_s=(Span(1500.0, 4_000.0, -2.0),))
+    case = ClockCase(1, 2_700.0, Oscillator(0.5), receiver, leap_known=False)
+    assert run_case(case).excess_us == 0
+
+
 _TCXO = Oscillator(0.5, 0.05, drift_limit=2.0, tempco_limit=0.1, sensor=True)
 _STEADY = SentenceModel(
     5.0, latency_ms=460.0, stated_ms=460.0, spread_ms=2.0, jitter="normal", jitter_ms=3.0

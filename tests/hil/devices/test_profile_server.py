@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,16 @@ def test_the_value_at_the_start_is_within_its_range(point: dict[str, Any]) -> No
         device.store_block(tag, tuple(words), 1)
     assert device.readings[0].quality == "good"
     assert point["min"] <= device.readings[0].raw <= point["max"]
+
+
+def test_a_profile_with_an_error_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text('{"model": 1}', encoding="utf-8")
+    words = ["serve", str(path), f"tcp:127.0.0.1:{free_port()}", "--seconds", "1"]
+    assert modbus(words) == 2
+    assert "model is not a text; see `profile check`" in capsys.readouterr().err
 
 
 def test_write_and_mbpoll(capsys: pytest.CaptureFixture[str]) -> None:

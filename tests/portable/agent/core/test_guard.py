@@ -120,6 +120,7 @@ def test_component_is_off_and_starts_again():
     rig.run(0.7)
     eq(rig.agent.components[0] is part, False)
     eq(rig.agent.components[0].values(rig.now), [None])
+    eq(rig.agent.components[0].active_conditions(rig.now), None)  # its last ones stay
     rig.run(3)
     eq(rig.agent.components[0] is part, True)
     eq((faults(rig)["part"], rig.agent.ticks.missed), (1, 0))

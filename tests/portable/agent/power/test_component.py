@@ -13,7 +13,7 @@ from tests.portable.support.check import eq, raises
 from tests.portable.support.power_rig import PDU, PowerRig, load_section
 
 SUPPLY, FLOW, HERTZ, MODULE = 0, 5, 6, 7
-PRIMARY = 2
+PRIMARY, INLET = 2, 3
 
 
 def make_rig(seconds=20, **more):
@@ -76,6 +76,20 @@ def test_flow_stop_limits_loads_within_two_seconds():
     assert at[0] - began <= 2.0, at
     eq(rig.component.state, 3)
     assert "heat_lost" in rig.alarm_codes()
+
+
+def test_standing_water_does_not_show_that_the_facility_warms_no_more():
+    rig = make_rig()
+    for i in range(60):
+        rig.set(VALVE, INLET, 200 + i)
+        rig.run(1)
+    assert "inlet_rises" in rig.alarm_codes()
+    rig.set(VALVE, PRIMARY, 0)
+    rig.run(60)
+    assert "inlet_rises" in rig.alarm_codes()
+    rig.set(VALVE, PRIMARY, 800)
+    rig.run(60)
+    assert "inlet_rises" not in rig.alarm_codes()
 
 
 def test_one_implausible_flow_reading_changes_nothing():

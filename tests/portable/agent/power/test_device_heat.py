@@ -293,6 +293,16 @@ def test_the_alarm_of_a_hot_device_stays_while_its_load_is_off():
     eq((bench.load.is_hot, bench.load.is_heat_shown), (False, False))
 
 
+def test_a_load_that_is_shown_after_a_restart_proves_that_it_is_not_hot():
+    bench = HeatRig()
+    bench.load.set_heat_shown(True)
+    shown = []
+    for _ in range(62):
+        bench.step(40.0, 300)
+        shown.append(bench.load.is_heat_shown)
+    eq(shown.index(False), 60)
+
+
 def test_a_warm_device_starts_the_proof_again():
     bench = HeatRig()
     bench.settle()

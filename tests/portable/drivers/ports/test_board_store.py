@@ -11,14 +11,16 @@ import os
 from drivers.errors import PortError
 from drivers.ports.address import parse_address
 from drivers.ports.micropython import store as board_store
-from tests.portable.support.power_cut import littlefs_board
 from tests.portable.support.check import eq, raises
+from tests.portable.support.power_cut import littlefs_board
 
 PIECE = 16384
 
 
 def open_store():
-    blocks = littlefs_board.LittlefsBlocks(bytearray(b"\xff" * (littlefs_board.BLOCK * littlefs_board.BLOCKS)))
+    blocks = littlefs_board.LittlefsBlocks(
+        bytearray(b"\xff" * (littlefs_board.BLOCK * littlefs_board.BLOCKS))
+    )
     littlefs_board.vfs.VfsLfs2.mkfs(blocks, progsize=256)
     littlefs_board.vfs.mount(littlefs_board.vfs.VfsLfs2(blocks, progsize=256), "/small")
     os.mkdir("/small/store")

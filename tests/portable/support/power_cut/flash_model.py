@@ -21,6 +21,7 @@ class File:
 
     def __init__(self, disk, node):
         self._disk, self._node = disk, node
+        self._at = 0
 
     def __enter__(self):
         return self
@@ -33,8 +34,13 @@ class File:
         self._node[0] = self._node[0] + bytes(data)
         return len(data)
 
+    def seek(self, offset, whence=0):
+        self._at = offset + (len(self._node[0]) if whence == 2 else 0)
+        return self._at
+
     def read(self, maximum=None):
-        return self._node[0][:maximum]
+        rest = self._node[0][self._at :]
+        return rest if maximum is None else rest[:maximum]
 
     def flush(self):
         self._disk.step()
