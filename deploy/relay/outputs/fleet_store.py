@@ -62,6 +62,8 @@ _OF_AN_ITEM = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.ProgrammingErr
 """All other errors are of the file: disk full, file locked or damaged. The items wait."""
 _MINUTE_MS = 60_000
 _MAX_REPORT_BYTES = 65536
+_MAX_SIGNALS = 100_000
+"""Names whose number is in memory."""
 _MAX_TEXT_CHARS = 500
 _MAX_VERSION_CHARS = 60
 _START_CODE = ""
@@ -170,6 +172,8 @@ class FleetStoreOutput(Output):
                 "INSERT INTO signal (name, unit) VALUES (?,?) ON CONFLICT DO NOTHING", (name, unit)
             )
             row = self._db.execute("SELECT id FROM signal WHERE name=?", (name,)).fetchone()
+            if len(self._signals) >= _MAX_SIGNALS:
+                self._signals.clear()
             self._signals[name] = row[0]
         return self._signals[name]
 

@@ -20,6 +20,7 @@ from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _STALE_MS = 900_000
 _MAX_UNITS = 100_000
+_MOST_VALUES = 4000
 
 
 @dataclass(slots=True)
@@ -71,6 +72,8 @@ class MetricsOutput(Output):
                 unit.late_blocks += 1
                 return
             unit.newest_ms = time_ms
+            if len(unit.values) > _MOST_VALUES:
+                unit.values.clear()  # a unit whose names always change
             # A summary has other names than the rows; only what this block has is replaced.
             for name, value in zip(block.names, values, strict=True):
                 if name == CLOCK:

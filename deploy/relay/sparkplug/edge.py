@@ -26,6 +26,11 @@ _MAX_METRICS = 4000
 """Metrics in one DDATA: about 100 kB."""
 _ALARMS = "Alarms/"
 _MAX_CODE_CHARS = 120
+_MOST_NAMES = 2000
+"""Metrics of a device, of all schemas and alarms that it has had; beyond that only the new ones."""
+_MOST_NEW_ALARMS = 64
+_NEW_ALARMS_MS = 60_000
+"""Alarms of a device that are new in this time; further ones are no metric."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class SparkplugEdge:
         self._seq = 0
         self._devices: dict[str, _EdgeDevice] = {}
         self._next_alias = 0
+        self._new_alarms: dict[str, tuple[int, int]] = {}
 
     def _topic(self, kind: str, device: str = "") -> str:
         tail = f"/{device}" if device else ""
@@ -117,6 +123,8 @@ class SparkplugEdge:
             return []
         name = note.unit.replace("/", ".")
         metric = _ALARMS + code[:_MAX_CODE_CHARS]
+        if not self._has_room(name, metric):
+            return []
         messages, device = self._born_device(name, (metric,))
         column = device.names.index(metric)
         now = note.time_ms or self._clock()
@@ -125,21 +133,33 @@ class SparkplugEdge:
         data = Metric(change == "raised", sparkplug_payload.BOOLEAN, now, alias=alias)
         return messages + self._data(name, [data])
 
+    def _has_room(self, name: str, metric: str) -> bool:
+        """Return whether a device can have this alarm: each new one needs a DBIRTH with all."""
+        device = self._devices.get(name)
+        if device is not None and metric in device.names:
+            return True
+        now = self._clock()
+        since, count = self._new_alarms.get(name, (now, 0))
+        if not 0 <= now - since < _NEW_ALARMS_MS:
+            since, count = now, 0
+        if count >= _MOST_NEW_ALARMS:
+            return False
+        self._new_alarms[name] = (since, count + 1)
+        return True
+
     def _born_device(
         self, name: str, names: tuple[str, ...]
     ) -> tuple[list[SparkplugMessage], _EdgeDevice]:
         """Return the device, and its DBIRTH if it needs one."""
         device = self._devices.get(name)
         if device is None or not set(names) <= set(device.names):
-            known = device.names if device is not None else ()
-            all_names = (*known, *(n for n in names if n not in known))
-            device = _EdgeDevice(
-                all_names,
-                self._next_alias,
-                True,
-                device.last_values if device else {},
-                device.newest_ms if device else 0,
-            )
+            known = dict.fromkeys(device.names if device is not None else ())
+            all_names = tuple(known | dict.fromkeys(names))
+            values = device.last_values if device else {}
+            if len(all_names) > max(_MOST_NAMES, len(names)):
+                all_names, values = names, {}  # the others come back with their next values
+            newest_ms = device.newest_ms if device else 0
+            device = _EdgeDevice(all_names, self._next_alias, True, values, newest_ms)
             self._next_alias += len(all_names)
             self._devices[name] = device
             return [self._device_birth(name)], device

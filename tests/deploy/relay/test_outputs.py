@@ -2,6 +2,7 @@
 """Outputs of the relay: text formats, Sparkplug, and a new output."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,13 @@ from deploy.relay import command
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.outputs import registry
 from deploy.relay.outputs.base import Output, OutputContext
-from deploy.relay.outputs.metrics_output import UnitMetrics, format_metrics, format_values
+from deploy.relay.outputs.fleet_store import FleetStoreOutput
+from deploy.relay.outputs.metrics_output import (
+    MetricsOutput,
+    UnitMetrics,
+    format_metrics,
+    format_values,
+)
 from deploy.relay.outputs.row_text import rows_to_json, rows_to_lines
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost
@@ -121,6 +128,51 @@ def test_rebirth_commands_and_host_states() -> None:
         assert not host.on_state(nonsense)
     assert host.on_state(b'{"online":false,"timestamp":6}')
     assert SparkplugHost("").online
+
+
+def test_new_names_of_a_device_have_limits() -> None:
+    """Each needs a DBIRTH with all names of the device."""
+    now = 1000
+    edge = SparkplugEdge("g", "n", 0, lambda: now)
+
+    def alarm(number: int) -> list[str]:
+        content = {"alarm": "raised", "code": f"c{number}"}
+        return [message[0] for message in edge.alarm_messages(Note(UNIT, 4, content))]
+
+    births = sum(topic.count("DBIRTH") for number in range(300) for topic in alarm(number))
+    assert births == 64
+    assert alarm(5) == ["spBv1.0/g/DDATA/n/s1.u1"], "a known one still has its value"
+    now += 60_000
+    assert len(alarm(299)) == 2
+    for block in range(30):
+        names = tuple(f"s{block}-{column}" for column in range(100))
+        edge.data_messages(Rows(UNIT, 7, 1, names, [(1000, [1.5] * 100)]))
+        assert set(names) <= set(edge._devices["s1.u1"].names)
+        assert len(edge._devices["s1.u1"].names) <= 2000
+    wide = tuple(f"w{column}" for column in range(3000))
+    edge.data_messages(Rows(UNIT, 7, 1, wide, [(1000, [1.5] * 3000)]))
+    assert edge._devices["s1.u1"].names == wide
+
+
+def test_a_unit_whose_names_always_change_fills_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.relay.outputs.metrics_output._MOST_VALUES", 100)
+    monkeypatch.setattr("deploy.relay.outputs.fleet_store._MAX_SIGNALS", 100)
+    context = OutputContext(
+        str(tmp_path / "fleet.db"), "r1", "", NoConnection(), lambda: 0, lambda: 5000, dict
+    )
+    metrics, store = MetricsOutput(context), FleetStoreOutput(context)
+    for number in range(30):
+        names = tuple(f"s{number}-{column}" for column in range(20))
+        rows = Rows(UNIT, 4 * number + 7, 1, names, [(1000 + number, [1.5] * 20)])
+        metrics.deliver([rows])
+        store.deliver([rows])
+        assert set(names) <= metrics._units[UNIT].values.keys()
+    assert len(metrics._units[UNIT].values) <= 120
+    assert len(store._signals) <= 100
+    assert store._db.execute("SELECT COUNT(*) FROM signal").fetchone() == (600,)
+    store.close()
 
 
 class NoConnection:
