@@ -74,6 +74,7 @@ def test_no_other_name_hides_an_actuator() -> None:
     assert {place.split(":")[0] for place in others} == {
         "agent/fieldbus/device_session.py",
         "agent/fieldbus/write_channel.py",  # a device with several actuators
+        "agent/redundancy/config_mirror.py",
         "agent/remote/capture.py",
         "agent/remote/export.py",
         "agent/runtime/io_loop.py",

@@ -165,7 +165,7 @@ def test_a_trial_goes_on_after_a_takeover_and_can_be_confirmed(number: int) -> N
 
 
 @pytest.mark.soak
-def test_a_trial_that_nobody_confirms_ends_after_takeovers(
+def test_a_trial_without_confirmation_ends_after_takeovers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(operator_messages, "CONFIRM_S", 150)
