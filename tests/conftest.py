@@ -189,6 +189,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TestSpread:
     return TestSpread(config, log)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_open_files_left() -> Generator[None]:
+    """Collect the garbage of each file of tests: a socket left open fails the file that left it.
+
+    Without this, a warning of a socket in a reference cycle fails any later test. Objects that stay
+    after a file are not searched again.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Remove the time limit of a soak test."""
     if item.get_closest_marker("soak"):

@@ -277,17 +277,17 @@ class ReceiverDriver:
     def _on_fix_sentence(self, body: bytes, start: int, size: int, now: int) -> None:
         sentence, reason = parse(body)
         if isinstance(sentence, (Rmc, Gga, Zda)):
-            self._on_timed(sentence, start, size, now)
-            mono_us = now if sentence.time_us is None else self._mono_us
-            self._grouper.add_timed(body, sentence.time_us, mono_us)
+            timed: TimedSentence = sentence  # mypyc does not narrow the type
+            self._on_timed(timed, start, size, now)
+            mono_us = now if timed.time_us is None else self._mono_us
+            self._grouper.add_timed(body, timed.time_us, mono_us)
             return
         self._grouper.add_other(body, now)
         kind = kind_of(body)
         if not kind:
             self.other_sentences += 1
             return
-        key = (kind, reason)
-        self.rejected_fields[key] = self.rejected_fields.get(key, 0) + 1
+        self.rejected_fields[kind, reason] = self.rejected_fields.get((kind, reason), 0) + 1
 
     def _record_chunk(self, size: int, now: int) -> None:
         pending = self.framer.pending_bytes

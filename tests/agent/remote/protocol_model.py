@@ -10,8 +10,9 @@ The product decides: `MessageVerification.check_age` (counters, epochs, signers,
 tools. Signatures themselves are not modelled; see tests/oracle/test_signing.py. The order of
 `RemoteManager.act_on` and of the commands is written here once more, in `_act`.
 
-A unit is a value: its records as bytes, the accepted messages, and its health. So `transition` is a
-function, and its results are kept.
+A unit is a value: its records as bytes, the accepted messages, and its health. So each step is a
+function, and its results are kept. No step reads the accepted messages, which differ most: they are
+left out of what a result is kept for.
 """
 
 import functools
@@ -54,6 +55,9 @@ class Message(NamedTuple):
     about: int = 0
 
 
+_NONE: frozenset[Message] = frozenset()
+
+
 class ModelUnit(NamedTuple):
     """A unit: its records, what it accepted, the health of its trial, and its crashes."""
 
@@ -62,7 +66,7 @@ class ModelUnit(NamedTuple):
     suspended: bytes = b""
     configs: tuple[tuple[int, str], ...] = ()
     """The name of the configuration in each used slot."""
-    accepted: frozenset[Message] = frozenset()
+    accepted: frozenset[Message] = _NONE
     is_healthy: bool = False
 
 
@@ -90,11 +94,25 @@ def new_unit() -> ModelUnit:
 
 
 def slots_of(unit: ModelUnit) -> ConfigSlots:
-    return load_slots(ORIGIN, {RECORD: unit.record}.get)
+    """Return the slots, to read only."""
+    return _read_slots(unit.record)
 
 
 def releases_of(unit: ModelUnit) -> ReleaseRecord:
-    return load_releases({RECORD_KEY: unit.releases}.get) or ReleaseRecord()
+    """Return the releases, to read only."""
+    return _read_releases(unit.releases)
+
+
+def _load_slots(record: bytes) -> ConfigSlots:
+    return load_slots(ORIGIN, {RECORD: record}.get)
+
+
+def _load_releases(record: bytes) -> ReleaseRecord:
+    return load_releases({RECORD_KEY: record}.get) or ReleaseRecord()
+
+
+_read_slots = functools.cache(_load_slots)
+_read_releases = functools.cache(_load_releases)
 
 
 def suspended_of(unit: ModelUnit) -> SuspendedKeys:
@@ -107,7 +125,6 @@ def is_on_trial(unit: ModelUnit) -> bool:
     return slots_of(unit).trial is not None or releases_of(unit).trial is not None
 
 
-@functools.cache
 def trial_counter(unit: ModelUnit) -> int:
     slots, releases = slots_of(unit), releases_of(unit)
     if slots.trial is not None:
@@ -116,16 +133,17 @@ def trial_counter(unit: ModelUnit) -> int:
 
 
 @functools.cache
-def _known_to_check(unit: ModelUnit) -> tuple[VerifyContext, Keyring]:
+def _known_to_check(record: bytes, suspended: bytes) -> tuple[VerifyContext, Keyring]:
     """Return what the verification reads of a unit: it is the same for each message."""
-    slots = slots_of(unit)
+    slots = _read_slots(record)
     context = VerifyContext("s/u", [GROUP], slots.version, b"", slots.counters)
+    unit = ModelUnit(record, suspended=suspended)
     return context, Keyring(suspended_of(unit).accepted(KEYS))
 
 
 def check(unit: ModelUnit, message: Message, utc_s: int) -> None:
     """Verify a message with the code of the product. Raises `Rejection`."""
-    context, keyring = _known_to_check(unit)
+    context, keyring = _known_to_check(unit.record, unit.suspended)
     checked: MessageVerification = object.__new__(MessageVerification)
     checked.kind, checked.signers = message.kind, list(message.signers)
     checked.message = _Body(message)  # type: ignore[assignment]
@@ -134,18 +152,23 @@ def check(unit: ModelUnit, message: Message, utc_s: int) -> None:
     checked.check_age(keyring, context, utc_s or EPOCH_S, utc_s)
 
 
-@functools.cache
 def deliver(unit: ModelUnit, message: Message, utc_s: int) -> ModelUnit:
     """Return the unit after a message; the same unit if it is rejected before it is accepted."""
+    after = _deliver(unit._replace(accepted=_NONE), message, utc_s)
+    return unit if after is None else after._replace(accepted=unit.accepted | {message})
+
+
+@functools.cache
+def _deliver(unit: ModelUnit, message: Message, utc_s: int) -> ModelUnit | None:
     try:
         check(unit, message, utc_s)
     except Rejection:
-        return unit
-    return _act(unit, message)._replace(accepted=unit.accepted | {message})
+        return None
+    return _act(unit, message)
 
 
 def _act(unit: ModelUnit, message: Message) -> ModelUnit:
-    slots = slots_of(unit)
+    slots = _load_slots(unit.record)
     if message.kind == COMMAND:
         unit = unit._replace(record=slots.mark_taken(COMMAND, message.counter)[1])
         return _command(unit, message)
@@ -159,7 +182,7 @@ def _act(unit: ModelUnit, message: Message) -> ModelUnit:
         configs = dict(unit.configs) | {slot: message.name}
         ordered = tuple(sorted(configs.items()))
         return unit._replace(record=writes[-1][1], configs=ordered, is_healthy=False)
-    releases = releases_of(unit)
+    releases = _load_releases(unit.releases)
     record = slots.mark_taken(MANIFEST, message.counter)[1]
     if releases.highest >= 1:
         return unit._replace(record=record)
@@ -170,7 +193,7 @@ def _act(unit: ModelUnit, message: Message) -> ModelUnit:
 
 
 def _command(unit: ModelUnit, message: Message) -> ModelUnit:
-    slots, releases = slots_of(unit), releases_of(unit)
+    slots, releases = _load_slots(unit.record), _load_releases(unit.releases)
     if message.name == "suspend":
         keys = suspended_of(unit)
         remaining = [key for key in keys.accepted(KEYS) if key["number"] != message.about]
@@ -189,10 +212,14 @@ def _command(unit: ModelUnit, message: Message) -> ModelUnit:
     return unit._replace(releases=writes[-1][1], is_healthy=False)
 
 
-@functools.cache
 def end_trial(unit: ModelUnit) -> ModelUnit:
     """Return the unit after a failed check or the end of the time of its trial."""
-    slots, releases = slots_of(unit), releases_of(unit)
+    return _end_trial(unit._replace(accepted=_NONE))._replace(accepted=unit.accepted)
+
+
+@functools.cache
+def _end_trial(unit: ModelUnit) -> ModelUnit:
+    slots, releases = _load_slots(unit.record), _load_releases(unit.releases)
     if slots.trial is not None:
         return unit._replace(record=slots.roll_back("unwell")[1], is_healthy=False)
     if releases.trial is not None:
@@ -200,10 +227,14 @@ def end_trial(unit: ModelUnit) -> ModelUnit:
     return unit
 
 
-@functools.cache
 def crash(unit: ModelUnit) -> ModelUnit:
     """Return the unit after a restart: its records count the start of a trial."""
-    slots, releases = slots_of(unit), releases_of(unit)
+    return _crash(unit._replace(accepted=_NONE))._replace(accepted=unit.accepted)
+
+
+@functools.cache
+def _crash(unit: ModelUnit) -> ModelUnit:
+    slots, releases = _load_slots(unit.record), _load_releases(unit.releases)
     unit = unit._replace(is_healthy=False)
     if slots.trial is not None:
         if slots.trial.starts >= MAX_STARTS:
@@ -215,3 +246,9 @@ def crash(unit: ModelUnit) -> ModelUnit:
         releases.trial.starts += 1
         return unit._replace(releases=releases.record_write()[1])
     return unit
+
+
+def forget() -> None:
+    """Forget all results: a test has broken or mended the product."""
+    for kept in (_read_slots, _read_releases, _known_to_check, _deliver, _end_trial, _crash):
+        kept.cache_clear()

@@ -22,14 +22,9 @@ FEW = (pair_search.ALWAYS[0], pair_search.ALWAYS[6])
 @pytest.fixture(name="broken")
 def _break(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Break a rule: results of the product with the rule must not be kept, nor those without."""
-    _forget()
+    model.forget()
     yield monkeypatch
-    _forget()
-
-
-def _forget() -> None:
-    for kept in (model.deliver, model.end_trial, model.crash):
-        kept.cache_clear()
+    model.forget()
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,19 @@ def test_no_pure_class_extends_a_compiled_one() -> None:
     assert extended == []
 
 
+def test_no_compiled_class_has_what_mypyc_refuses() -> None:
+    """Found in `make soak` too, by mypyc itself."""
+    refused = [
+        f"{name}:{statement.lineno}"
+        for name in compiled.compiled_modules()
+        for node in classes(name)
+        for statement in node.body
+        if isinstance(statement, ast.ClassDef)
+        or (isinstance(statement, ast.Assign) and len(statement.targets) > 1)
+    ]
+    assert refused == []
+
+
 @pytest.mark.soak
 def test_mypyc_translates_the_listed_modules(tmp_path: Path) -> None:
     """Without a C compiler; mypyc refuses some code that mypy accepts."""
