@@ -23,6 +23,7 @@ from deploy.northbound.access.types import (
     Refusal,
     Session,
 )
+from tests.deploy.northbound import REAL_COST
 
 GOOD = "horse-battery-9"
 
@@ -45,11 +46,6 @@ class AccessBench:
         found = self.login(user)
         assert isinstance(found, Session), found
         return found
-
-
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_N", 2)
 
 
 @pytest.fixture
@@ -413,3 +409,11 @@ def test_names_that_are_no_accounts_end_no_count_of_an_account() -> None:
 )  # fmt: skip
 def test_what_one_client_can_own(address: str, network: str) -> None:
     assert client_network(address) == network
+
+
+def test_a_real_hash_needs_16_mib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_N", REAL_COST)
+    text = passwords.make_hash(GOOD)
+    assert text.startswith("scrypt$16384$8$1$")  # 128 * N * r bytes
+    assert passwords.verify(GOOD, text)
+    assert not passwords.verify(GOOD + "9", text)

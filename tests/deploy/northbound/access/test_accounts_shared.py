@@ -22,11 +22,6 @@ _FORK = multiprocessing.get_context("fork")
 _PROCESSES, _ROUNDS, _ENTRIES = 6, 12, 40
 
 
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_N", 2)
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Accounts:
     store = Accounts(tmp_path, FakeAudit())

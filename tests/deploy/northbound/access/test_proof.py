@@ -10,18 +10,12 @@ from pathlib import Path
 import pytest
 
 from deploy.northbound.access import accounts as module
-from deploy.northbound.access import password as passwords
 from deploy.northbound.access.accounts import CHANGED_MEANWHILE, FIRST_USER, INITIAL, Accounts
 from deploy.northbound.access.sessions import Sessions
 from deploy.northbound.access.state_lock import state_lock
 from deploy.northbound.access.types import ADMINISTRATOR, FakeAudit, Refusal, Session
 
 GOOD = "correct horse battery"
-
-
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_N", 2)
 
 
 @pytest.fixture
