@@ -6,6 +6,7 @@ from protocols.modbus.crc import with_crc
 from protocols.modbus.expected_reply import OTHER_MASTER
 from tests.portable.support.check import eq
 
+LONG = ("test_buffer_stays_bounded_and_the_reply_is_still_found",)
 SEEDS = 200
 
 
