@@ -51,7 +51,7 @@ class SharedLine(DeviceLine):
         self._on_line: list[Transmission] = []
         self.masters: list[Master] = []
         self.collisions = 0
-        self._observe: Callable[[int, bytes, int], None] = lambda *_: None
+        self._observe: Callable[[int, bytes, int], None] = _observe_nothing
         self._schedule_wake()
 
     def add_master(self, to_agent: Callable[[bytes], None], rank: int) -> "MasterPort":
@@ -139,3 +139,7 @@ class MasterPort:
 
     def set_chunk(self, size: int) -> None:
         """Ignore the chunk: a frame arrives whole."""
+
+
+def _observe_nothing(start: int, data: bytes, end: int) -> None:
+    """Do nothing. mypyc cannot compile a lambda with `*_` here."""

@@ -73,6 +73,12 @@ def test_no_compiled_class_has_what_mypyc_refuses() -> None:
         if isinstance(statement, ast.ClassDef)
         or (isinstance(statement, ast.Assign) and len(statement.targets) > 1)
     ]
+    refused += [
+        f"{name}:{node.lineno}: lambda *"  # the C compiler rejects what mypyc makes of it
+        for name in compiled.compiled_modules()
+        for node in ast.walk(ast.parse((ROOT / name).read_bytes()))
+        if isinstance(node, ast.Lambda) and node.args.vararg
+    ]
     assert refused == []
 
 
