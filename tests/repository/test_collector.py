@@ -79,11 +79,24 @@ def pytest_on(folder: Path, **environment: str) -> str:
     (folder / "test_whole.py").write_text(
         "import pytest\npytest.skip('program missing: gpsd', allow_module_level=True)\n"
     )
+    return run_pytest(folder, **environment)
+
+
+def run_pytest(folder: Path, *arguments: str, **environment: str) -> str:
+    """Run pytest with our hooks on the files of a folder."""
     command = [sys.executable, "-m", "pytest", "--continue-on-collection-errors"]
     hooks = ["-p", "tests.conftest", "-c", os.devnull]
     inherited = {name: value for name, value in os.environ.items() if name != "CI"}
     completed = subprocess.run(
-        [*command, *hooks, f"--rootdir={folder}", "-p", "no:cacheprovider", str(folder)],
+        [
+            *command,
+            *hooks,
+            f"--rootdir={folder}",
+            "-p",
+            "no:cacheprovider",
+            *arguments,
+            str(folder),
+        ],
         cwd=folder,
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -97,6 +110,21 @@ def test_the_last_line_counts_tests_not_run(tmp_path: Path) -> None:
     *_, count_line, last_line = pytest_on(tmp_path).splitlines()
     assert count_line == "not run: 4 tests (gpsd 2, mosquitto 1, facts.csv 1)"
     assert "5 skipped" in last_line
+
+
+def test_a_socket_in_a_cycle_fails_the_file_that_left_it(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(
+        "import socket\n"
+        "def test_leaves():\n"
+        "    cycle = [socket.socket()]\n"
+        "    cycle.append(cycle)\n"
+        "def test_last(): pass\n"
+    )
+    (tmp_path / "test_b.py").write_text("def test_next(): pass\n")
+    output = run_pytest(tmp_path, "-W", "error")
+    assert "ERROR test_a.py::test_last" in output
+    assert "unclosed <socket.socket" in output
+    assert "3 passed, 1 error" in output
 
 
 @pytest.mark.parametrize(("ci", "failed"), [("true", True), ("false", False)])

@@ -4,8 +4,8 @@
 Does not command anything; see `agent.control.group.component`. Below some speed its pumps push
 nothing, because the pressure of the header keeps its valves shut. Above it each percent adds flow.
 So it goes to the first part of the speed of the others immediately, and through the rest slowly:
-they have the time to slow down. A drive that keeps its last command reaches it within seconds, and the
-pressure rose by 34 %.
+they have the time to slow down. A drive that keeps its last command reaches it within seconds, and
+the pressure rose by 34 %.
 """
 
 _NEAR = 0.75
@@ -24,8 +24,8 @@ class HeaderApproach:
         """Return the highest speed for now, percent; None: the approach is over.
 
         `others`: their speed, or the last command of this unit; 0: neither is known yet. `own`:
-        its present speed. `is_low`: the header needs flow immediately. `dt`: time since the last call,
-        s.
+        its present speed. `is_low`: the header needs flow immediately. `dt`: time since the last
+        call, s.
         """
         if not others and not self._target:
             return None

@@ -59,7 +59,7 @@ _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
 _JOIN_S, _JOINED_PCT = 60, 2.0
 """A new lead takes the speed of the others until it is within this distance, or for this time."""
 _LOW = 0.75
-"""Part of the set-point below which the header needs more flow immediately. Droop stays above it."""
+"""Part of the set-point below which the header needs flow immediately. Droop stays above it."""
 _OWNER = "group"
 
 

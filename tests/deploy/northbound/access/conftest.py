@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Temporary folders of the tests of the servers lie in memory, as the records of a unit do.
+"""Temporary folders of these tests lie in memory, as the records of a unit do.
 
 The agent replaces a record in each second, and the tests skip this second. On a disk, each
 replacement waits until the file is written: more than half of the time of some files of tests.
