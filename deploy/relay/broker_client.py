@@ -55,6 +55,12 @@ class BrokerClient(mqtt.Client):
     """Properties of a session that the broker keeps; None: see `clean_session`."""
     settings: BrokerSettings | None = None
 
+    def end(self) -> None:
+        """Disconnect and close all sockets; paho leaves the pair open that wakes its thread."""
+        self.disconnect()
+        self.loop_stop()
+        self._reset_sockets(sockpair_only=True)
+
     def read_certificates(self) -> None:
         """Read the files for TLS, if there are any. Raises OSError, ValueError."""
         settings = self.settings
@@ -132,8 +138,7 @@ def check_broker(settings: BrokerSettings, ident: str) -> None:
     except queue.Empty:
         text = f"no answer in {_CHECK_S:.0f} s"
     client.on_disconnect = None
-    client.disconnect()
-    client.loop_stop()
+    client.end()
     if text:
         raise DeployError(f"{settings.name()}: {text}")
 
@@ -215,5 +220,4 @@ class OutputConnection:
 
     def close(self) -> None:
         """Disconnect."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._client.end()
