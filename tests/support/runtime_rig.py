@@ -52,6 +52,12 @@ class ToyProcess:
             if received in lines:
                 return received
 
+    def expect_all(self, *lines: str) -> None:
+        """Read until the toy agent has printed all `lines`; their order does not count."""
+        missing = set(lines)
+        while missing:
+            missing.remove(self.expect_either(*missing))
+
     def _next_line(self, end: float) -> str:
         assert self.process.stdout is not None
         while b"\n" not in self._buffer:

@@ -113,7 +113,9 @@ _COMMAND_MODULES = (
 """Portable modules that only commands of a computer import."""
 _PAIR_MODULES = (
     "agent/redundancy/",
+    "agent/remote/storage/config_replica.py",
     "protocols/modbus/sniffer.py",
+    "protocols/signing/link_message.py",
     "protocols/signing/peer_link.py",
 )
 """A pair needs a fourth line: receiver, bus, broker and the link to the other controller."""

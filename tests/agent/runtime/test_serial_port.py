@@ -34,8 +34,7 @@ def test_two_ports_do_not_mix(interpreter: str, tmp_path: Path) -> None:
         open_pty() as two,
         run_toy(interpreter, tmp_path, f"serial:{one.path}", f"serial:{two.path}") as agent,
     ):
-        agent.expect("event 0 opened")
-        agent.expect("event 1 opened")
+        agent.expect_all("event 0 opened", "event 1 opened")
         one.write(b"first")
         two.write(b"second")
         assert two.read(6) == b"second"

@@ -18,7 +18,7 @@ def test_record_is_written_whole_and_drained(interpreter: str, tmp_path: Path) -
         open_pty() as line,
         run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
-        agent.expect("event 1 opened")
+        agent.expect_all("event 0 opened", "event 1 opened")
         for count in range(20):
             line.write(b"!store status.json new%d" % count)
             agent.expect("event 1 drained")
@@ -33,7 +33,7 @@ def test_last_record_is_written_before_the_end(interpreter: str, tmp_path: Path)
         open_pty() as line,
         run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
-        agent.expect("event 1 opened")
+        agent.expect_all("event 0 opened", "event 1 opened")
         line.write(b"!store last words")
         agent.expect("data 0 17")
         line.write(b"!quit")
@@ -64,8 +64,7 @@ def test_bad_key_fails_the_port(interpreter: str, tmp_path: Path, key: str) -> N
         open_pty() as line,
         run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
-        agent.expect("event 0 opened")
-        agent.expect("event 1 opened")
+        agent.expect_all("event 0 opened", "event 1 opened")
         line.write(b"!store %s value" % key.encode())
         agent.expect("event 1 failed")
         assert "is not a plain file name" in agent.errors()
@@ -82,7 +81,7 @@ def test_store_operations(interpreter: str, tmp_path: Path) -> None:
         open_pty() as line,
         run_toy(interpreter, tmp_path, f"serial:{line.path}", f"store:{folder}") as agent,
     ):
-        agent.expect("event 1 opened")
+        agent.expect_all("event 0 opened", "event 1 opened")
 
         def ask(order: str, answer: str) -> None:
             line.write(b"!ask " + order.encode())
@@ -111,8 +110,7 @@ def test_store_operation_fails_on_serial_port(interpreter: str, tmp_path: Path) 
         open_pty() as other,
         run_toy(interpreter, tmp_path, f"serial:{line.path}", f"serial:{other.path}") as agent,
     ):
-        agent.expect("event 0 opened")
-        agent.expect("event 1 opened")
+        agent.expect_all("event 0 opened", "event 1 opened")
         line.write(b"!ask list")
         agent.expect("event 1 failed")
         assert "is no store (list)" in agent.errors()
