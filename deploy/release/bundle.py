@@ -17,6 +17,7 @@ from pathlib import Path
 
 import coldloop
 from agent.remote.message.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS
+from deploy.firmware.application.board_source import without_type_blocks
 from drivers.tools.lib.command_spec import SPEC_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,7 +89,7 @@ def reduce_wheel(wheel: Path) -> bytes:
 
     Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash
     of the whole. The licence line of each module is an empty line (23 KB): the wheel has the file
-    LICENSE for all.
+    LICENSE for all. Blocks for type checkers are empty lines too, as on a board.
     """
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
@@ -103,7 +104,7 @@ def reduce_wheel(wheel: Path) -> bytes:
                 elif name == _SPEC_ENTRY:
                     data = _reduce_commands(data)
                 elif name.endswith(".py"):
-                    data = data.replace(_LICENCE_LINE, b"\n", 1)
+                    data = without_type_blocks(data.replace(_LICENCE_LINE, b"\n", 1))
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
