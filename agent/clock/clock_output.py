@@ -153,9 +153,12 @@ class ClockOutput:
         return self._offset_at_ns(now) if line is None else line.level
 
     def _is_latency(self, error_us: int, now: int) -> bool:
-        """Return whether good pulses show that a fix is away from UTC by its latency only."""
+        """Return whether good pulses show that a fix is away from UTC by its latency only.
+
+        A fix that is nearer to another second can be a step of a second with a changed latency.
+        """
         has_pulse = now - self._pulse_at <= _PULSE_FOR_US and self._pulses_hold()
-        return has_pulse and -_MAX_SLEW_US < error_us < _MAX_SLEW_US
+        return has_pulse and -SECOND // 2 < error_us < SECOND // 2
 
     def _pulses_hold(self) -> bool:
         """Return whether UTC follows pulses that contradict nothing."""

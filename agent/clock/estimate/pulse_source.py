@@ -167,20 +167,26 @@ class PulseBudget(ErrorBudget):
     ) -> int:
         """Return the distance to the end of the other source's interval, if both contradict, or if
         the pulses contradicted themselves: pulses resolve microseconds, so a time drag is visible
-        there first.
+        there first. What a drag could do hides no contradiction: it moves both sources.
         """
         nmea, pps = self._nmea, self._usable_pulses()
+        other: TimeSource = nmea
         if source is not nmea:
-            lo, hi = nmea.stated(now)
             early, late = self.early_ns, self.late_ns
         elif pps is None:
             return 0
         else:
-            lo, hi = pps.stated(now)
+            other = pps
             early = late = self._system_ns(pps)
             if pps.is_disputed():
+                lo, hi = pps.stated(now)
                 return max(hi - offset_ns, offset_ns - lo)
         system = self._system_ns(source)
-        if lo - early <= own[1] + system and hi + late >= own[0] - system:
+        own_lo, own_hi = source.stated(now, False)
+        lo, hi = other.stated(now, False)
+        if lo - early <= own_hi + system and hi + late >= own_lo - system:
             return 0
+        low, high = other.stated(now)
+        if low - early > own[1] + system or high + late < own[0] - system:
+            lo, hi = low, high
         return max(hi + late - offset_ns, offset_ns - lo + early)

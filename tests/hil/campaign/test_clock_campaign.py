@@ -37,6 +37,19 @@ def test_case_stays_inside_the_bound(name: str) -> None:
         assert abs(result.error_us) < 5_000
 
 
+def test_sources_that_contradict_are_both_in_the_bound() -> None:
+    """The latency changes between two blocks of sentences, and the host may slew.
+
+    What a drag of the pulses could do would hide the contradiction.
+    """
+    assert run_case(replace(generate_case(700_202_085), seconds=520.0)).excess_us == 0
+
+
+def test_a_second_with_a_changed_latency_is_not_taken_as_a_latency() -> None:
+    """A false second of the start ends. The latency is 130 ms longer, so the fix is 870 ms off."""
+    assert run_case(replace(generate_case(700_202_578), seconds=1_700.0)).excess_us == 0
+
+
 def test_a_seed_determines_the_day() -> None:
     assert generate_case(5) == generate_case(5)
     assert generate_case(5) != generate_case(6)

@@ -2,7 +2,7 @@
 """Records of the clock; `test_clock_traces` and `test_source_traces` write and compare them."""
 
 RECORDS = {
-    "trace_budget": 182311509962347667,
+    "trace_budget": 219571848589439823,
     "trace_cross_check": 202501903485059409,
     "trace_fit": 64032888380729789,
     "trace_interval": 86367760138652833,

@@ -127,13 +127,13 @@ def test_two_sources_contradict_each_other_beyond_their_errors():
     """Sentences within 1 us, early or late by 2 us; pulses within 100 ns and a path of 50 ns."""
     stated = StatedErrors(2, 1, 0, 0)
     for lo, other_ns in ((3_050, 0), (3_051, 3_051 + 1_000 + 2_000), (-4_050, 0), (-4_051, 6_051)):
-        nmea, pps = FixedInterval(lo, lo + 1_000), FixedInterval(0, 0, 50)
+        nmea, pps = FixedInterval(lo, lo + 1_000), FixedInterval(-1_000, 1_000, 50)
         budget = PulseBudget(nmea, stated, pps)
         got = budget._other_ns(pps, (-1_000, 1_000), 0, 0)
         eq((lo, got), (lo, other_ns))
     for lo, other_ns in ((3_050, 0), (3_051, 3_051 + 50 + 100), (-3_150, 0), (-3_151, 3_201)):
         pps = FixedInterval(lo, lo + 100, 50)
-        budget = PulseBudget(FixedInterval(0, 0), stated, pps)
+        budget = PulseBudget(FixedInterval(-1_000, 1_000), stated, pps)
         got = budget._other_ns(budget._nmea, (-1_000, 1_000), 0, 0)
         eq((lo, got), (lo, other_ns))
     pps.range, pps.disputed = (-20, 30), True
