@@ -60,6 +60,27 @@ def is_unit_name(unit: str) -> bool:
     return _UNIT_NAME.fullmatch(unit) is not None
 
 
+class NewNameCounter:
+    """Counts the new names of each unit, such as codes of alarms, in windows of `span_ms`."""
+
+    def __init__(self, span_ms: int) -> None:
+        self._span_ms = span_ms
+        self._windows: dict[str, tuple[int, int]] = {}
+
+    def count(self, unit: str, now_ms: int) -> int:
+        """Return how many names of the present window were added."""
+        return self._window(unit, now_ms)[1]
+
+    def add(self, unit: str, now_ms: int) -> None:
+        """Count a new name."""
+        since, count = self._window(unit, now_ms)
+        self._windows[unit] = (since, count + 1)
+
+    def _window(self, unit: str, now_ms: int) -> tuple[int, int]:
+        since, count = self._windows.get(unit, (now_ms, 0))
+        return (since, count) if 0 <= now_ms - since < self._span_ms else (now_ms, 0)
+
+
 class RateLimiter:
     """Token buckets of the units; `clock`: monotonic time in s."""
 

@@ -8,12 +8,12 @@ response starts with "OK". After a lost acknowledgement the unit sends the datag
 same number.
 """
 
-import http.client
 import threading
 import time
 import urllib.parse
 import urllib.request
 
+from deploy.relay.outputs.http_client import HTTP_ERRORS
 from deploy.relay.terminal_text import report
 from protocols import datagram
 
@@ -131,7 +131,7 @@ class Downlink:
                     return True
                 reason = response
                 break  # rejected: a repetition would be rejected too
-            except (OSError, ValueError, http.client.HTTPException) as error:
+            except HTTP_ERRORS as error:
                 reason = str(error)
                 if self._closing:
                     break

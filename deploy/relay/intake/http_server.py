@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP server of the relay: the pages of the outputs, and the webhook `/sbd` of a message gateway.
 
-Not a general server: bodies of at most 256 KiB, one thread for each of
-at most 64 connections. The webhook accepts
-the requests of the gateways of RockBLOCK and Cloudloop: a form or a JSON object with `imei` and
-`data` (hexadecimal). `webhook_auth` checks who sends them. It responds only after the message is
-stored, so a gateway repeats a message that is not stored.
+Not a general server: bodies of at most 256 KiB, one thread for each of at most 64 connections. The
+webhook accepts the requests of the gateways of RockBLOCK and Cloudloop: a form or a JSON object
+with `imei` and `data` (hexadecimal). `webhook_auth` checks who sends them. It responds only after
+the message is stored, so a gateway repeats a message that is not stored.
 """
 
 import json
@@ -197,15 +196,17 @@ class _TlsServer(_LimitedServer):
         super().__init__((settings.host, settings.port), handler)
         self._settings = settings
         self._tls = tls
-        # The handshake is part of the first read, in the thread of the request.
-        self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection. A file that is being written changes nothing."""
         with suppress(OSError, ValueError):
-            _make_tls_context(self._settings)  # it must be complete before it is used
-            self._tls.load_cert_chain(str(self._settings.certificate), self._settings.key)
-        return super().get_request()
+            self._tls = _make_tls_context(self._settings)
+        connection, address = super().get_request()
+        # The handshake is part of the first read, in the thread of the request.
+        return (
+            self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False),
+            address,
+        )
 
 
 def _make_tls_context(settings: HttpSettings) -> ssl.SSLContext:

@@ -19,6 +19,7 @@ from agent.alarms.alarm_filter import CHATTER_MS, AlarmFilter, Notice
 from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
 from deploy.relay.decode.row_format import START, Note
+from deploy.relay.limits import NewNameCounter
 from deploy.relay.outputs.base import Output, OutputContext, Page
 
 _POLL_MS = 1000
@@ -52,7 +53,7 @@ class AlarmOutput(Output):
         self._monotonic_ms: dict[str, int] = {}
         self._next_poll = 0
         self._unsaved: set[str] = set()
-        self._new_codes: dict[str, tuple[int, int]] = {}
+        self._new_codes = NewNameCounter(CHATTER_MS)
         self._shelving = None if context.shelved is None else Shelving(context.shelved)
         self._page_text = "{}"
         stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
@@ -91,14 +92,12 @@ class AlarmOutput(Output):
         active = self._filter_of(unit).active()
         if code in active:
             return True
-        since, count = self._new_codes.get(unit, (now, 0))
-        if not 0 <= now - since < CHATTER_MS:
-            since, count = now, 0
         is_urgent = catalogue().priority(code) == 1
         most = _MOST_CODES + (_MOST_URGENT_CODES if is_urgent else 0)
-        if max(len(active), count) >= most or len(code) > _MOST_TEXT_CHARS:
+        count = max(len(active), self._new_codes.count(unit, now))
+        if count >= most or len(code) > _MOST_TEXT_CHARS:
             return False
-        self._new_codes[unit] = (since, count + 1)
+        self._new_codes.add(unit, now)
         return True
 
     def flush(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.relay.decode.row_format import Note, Rows
+from deploy.relay.limits import NewNameCounter
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.payload import BD_SEQ, REBIRTH, Metric
 
@@ -53,7 +54,7 @@ class SparkplugEdge:
         self._seq = 0
         self._devices: dict[str, _EdgeDevice] = {}
         self._next_alias = 0
-        self._new_alarms: dict[str, tuple[int, int]] = {}
+        self._new_alarms = NewNameCounter(_NEW_ALARMS_MS)
 
     def _topic(self, kind: str, device: str = "") -> str:
         tail = f"/{device}" if device else ""
@@ -139,12 +140,9 @@ class SparkplugEdge:
         if device is not None and metric in device.names:
             return True
         now = self._clock()
-        since, count = self._new_alarms.get(name, (now, 0))
-        if not 0 <= now - since < _NEW_ALARMS_MS:
-            since, count = now, 0
-        if count >= _MOST_NEW_ALARMS:
+        if self._new_alarms.count(name, now) >= _MOST_NEW_ALARMS:
             return False
-        self._new_alarms[name] = (since, count + 1)
+        self._new_alarms.add(name, now)
         return True
 
     def _born_device(
