@@ -98,20 +98,16 @@ class RequestSender(BusParts):
             has_pending = self._polls or self._recovery_probe.offline
             self.wake_at = self._line_timer.drained_at if has_pending else NEVER
             return
-        elif (
-            (
-                self.client.buffer
-                or self.client.others
-                or self.client.lost_units
-                or self.client.request_seen
-            )
-            and self._polls
-            and self._yield_to_master(now)
-        ):
+        elif self._polls and self._has_received() and self._yield_to_master(now):
             return
         transaction = self._next_transaction(now)
         if transaction is not None:
             self._start_on_line(transaction, now)
+
+    def _has_received(self) -> bool:
+        """Return whether there are bytes to classify, or requests of another master to note."""
+        client = self.client
+        return bool(client.buffer or client.others or client.lost_units or client.request_seen)
 
     def _send_on_stream(self, now: int) -> None:
         """Send the next request on TCP: a stream is always free and needs no guard.
@@ -207,9 +203,7 @@ class RequestSender(BusParts):
         client = self.client
         exception_ambiguous = False
         is_urgent = transaction.priority or transaction.is_probe
-        if is_urgent and (
-            client.buffer or client.others or client.lost_units or client.request_seen
-        ):
+        if is_urgent and self._has_received():
             self._note_other_master(now)
         if self._stale_replies.units:
             exception_ambiguous = self._stale_replies.exception_ambiguous(transaction)
