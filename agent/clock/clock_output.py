@@ -197,10 +197,10 @@ class ClockOutput:
 
         A latency can have changed for good: what was held stays possible, unless they returned.
         """
+        before_ns = level_ns + seconds * SECOND * _NS  # where the fixes were before the step
         low, high = self.nmea.stated(now)
+        low, high = low - before_ns, high - before_ns
         held, former = self.nmea.held(now), self.nmea.former
-        low -= level_ns + seconds * SECOND * _NS
-        high -= level_ns + seconds * SECOND * _NS
         for source in self.sources():
             source.restart()
         self.nmea.measure(now, level_ns - FIRST_ERROR_NS, level_ns + FIRST_ERROR_NS)
@@ -208,7 +208,7 @@ class ClockOutput:
             low, high = low - FIRST_ERROR_NS, high + FIRST_ERROR_NS
             self.nmea.former_times().adopt(low, high, high - low)
         elif former is not None:
-            former.come_back(level_ns + (seconds * SECOND * _NS) - sum(held) // 2)
+            former.come_back(before_ns - sum(held) // 2)
             self.nmea.former = former
 
     def _disputed_us(self, now: int) -> int:

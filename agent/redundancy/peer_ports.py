@@ -68,12 +68,17 @@ class PeerPorts:
 
     def is_shared(self, port: int) -> bool:
         """Return whether `port` is the store that the agent uses, too."""
-        return self.mirror is not None and port == self.mirror.port
+        return self._mirror_of(port) is not None
+
+    def _mirror_of(self, port: int) -> "ConfigMirror | None":
+        mirror = self.mirror
+        return mirror if mirror is not None and port == mirror.port else None
 
     def forward(self, port: int, operation: str, data: bytes) -> bool:
         """Take a request of the agent; return whether `port` is one of these."""
-        if self.mirror is not None and port == self.mirror.port:
-            self.mirror.forward(operation, data)
+        mirror = self._mirror_of(port)
+        if mirror is not None:
+            mirror.forward(operation, data)
             return True
         return self.owns(port)
 
@@ -96,7 +101,8 @@ class PeerPorts:
 
     def receive_shared(self, port: int, data: bytes) -> bool:
         """Take an answer of the store of section `remote`; False: it is for the agent."""
-        return self.mirror is not None and port == self.mirror.port and self.mirror.receive(data)
+        mirror = self._mirror_of(port)
+        return mirror is not None and mirror.receive(data)
 
     def receive(self, port: int, data: bytes, epoch: int, now: int) -> int:
         """Handle bytes of a port; `epoch` is the present one. Return one stored or of the peer."""
@@ -114,8 +120,9 @@ class PeerPorts:
 
     def event(self, port: int, kind: str, now: int) -> bool:
         """Handle an event of a port; return whether the agent needs it, too."""
-        if self.mirror is not None and port == self.mirror.port:
-            return self.mirror.event(kind, now)
+        mirror = self._mirror_of(port)
+        if mirror is not None:
+            return mirror.event(kind, now)
         for link in self._links:
             if link.port == port:
                 link.event(kind, now)

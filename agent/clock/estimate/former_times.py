@@ -68,12 +68,11 @@ class FormerTimes:
     def come_back(self, shift: int) -> None:
         """The source has moved by `shift` to a time that was held before: it was false since."""
         low, high = self.kept
-        tolerance = self._width
         if low:
             low = min(0, low - shift)
         if high:
             high = max(0, high - shift)
-        self.kept = (low if low < -tolerance else 0, high if high > tolerance else 0)
+        self.kept = (low if low < -self._width else 0, high if high > self._width else 0)
 
     def exclude(self, low: int, high: int) -> None:
         """An independent source says that the truth is between these distances."""

@@ -27,9 +27,9 @@ class HeaderApproach:
         its present speed. `is_low`: the header needs flow immediately. `dt`: time since the last
         call, s.
         """
-        if not others and not self._target:
-            return None
         if not self._target:
+            if not others:
+                return None
             self._target, self._pct = others, max(own, _NEAR * others)
         self._pct += _RATE_PCT_S * dt
         self._is_over = self._is_over or is_low or self._pct >= self._target
