@@ -20,6 +20,7 @@ import pytest
 
 from hil.commands import demo
 from hil.demo import Demo
+from hil.run.real_bench import RealBench
 from tests.oracle.test_mqtt_broker import run_mosquitto
 from tests.support.cli_tools import (
     COLDLOOP,
@@ -316,6 +317,24 @@ def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
     was_late = any(cause in text for cause in causes) and late_ticks() > 0
     assert code == int(was_late), text
     assert was_late or text.endswith("\r\nPASS  all within limits\r\n")
+
+
+def test_seconds_count_from_first_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An agent that needs longer to start than the demo lasts, as on a busy machine."""
+    monkeypatch.setattr("hil.demo.stop_on_signals", lambda _bench: None)
+    status, asked = RealBench.status, [0]
+
+    def status_after_start(bench: RealBench) -> dict[str, Any] | None:
+        asked[0] += 1
+        return status(bench) if asked[0] > 6 else None
+
+    monkeypatch.setattr(RealBench, "status", status_after_start)
+    code = Demo(5, None, as_json=True).run()
+    record = check_record(capsys.readouterr().out)
+    assert (code, record["verdict"]) in {(0, "pass"), (1, "fail")}
+    assert record["ticks"] >= 90  # of 6 s before the start and 5 s after it, 10 a second
 
 
 def test_early_interrupt_ends_in_order() -> None:
