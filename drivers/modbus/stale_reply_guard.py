@@ -138,6 +138,27 @@ class UnitGuard:
                 kept.append(request)
         self.requests = kept
 
+    def join_earliest(self, unit: int) -> bool:
+        """Let one entry stand for the two requests of another master whose time ends first.
+
+        It fits every reply, so it must end early: with the later of both. Its fields are those that
+        close fewer requests of ours. Returns whether there are two.
+        """
+        foreign = [r for r in self.requests if r.is_foreign and r.pdu != MANY]
+        if len(foreign) <= 1:
+            return False
+        foreign.sort(key=lambda request: request.open_until)
+        kept, other = foreign[0], foreign[1]
+        self.requests.remove(other)
+        kept.set_pdu(unit, b"")
+        kept.owner = None
+        kept.first = min(kept.first, other.first)
+        kept.last = max(kept.last, other.last)
+        kept.open_until = other.open_until
+        kept.sent_at = max(kept.sent_at, other.sent_at)
+        kept.beside = min(kept.beside or other.beside, other.beside or kept.beside)
+        return True
+
     def handle(self, event: int) -> None:
         """Change the state by an event of the table."""
         self.state = next_state(self.state, event)
@@ -196,8 +217,8 @@ class StaleReplyGuard:
                 if request.owner is not owner:
                     request.owner = None
                 return request
-        if len(guard.requests) >= _MAX_OPEN:  # the last entry represents all further requests
-            pdu = b""
+        if len(guard.requests) >= _MAX_OPEN and not guard.join_earliest(unit):
+            pdu = b""  # the last entry represents all further requests
             number = guard.requests.pop().first
         request = OpenRequest(unit, pdu, number, owner)
         request.last = self._number
@@ -425,11 +446,14 @@ def _shorter_read(
 
 
 def _other_read(transaction: "Transaction", guard: UnitGuard) -> "bytes | None":
-    """Return a read of one value by a function that no open request has; None: there is none."""
+    """Return a read of one value by a function of no open request; None: there is none.
+
+    A request that can be any would make its reply ambiguous, and then this function is used up.
+    """
     if transaction.pdu[0] not in READS:
         return None
-    used = [request.pdu[:1] for request in guard.requests]
     for function in READS + BIT_READS:
-        if bytes((function,)) not in used:
+        exception = bytes((transaction.unit, function | 0x80))
+        if True not in [request.fits(exception) for request in guard.requests]:
             return bytes((function,)) + transaction.pdu[1:3] + b"\0\1"
     return None

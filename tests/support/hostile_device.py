@@ -24,7 +24,7 @@ from protocols.time_units import MILLISECOND, NEVER, SECOND
 
 CHAR_US = 573  # 8E1 at 19200 baud
 TIMEOUT_US = 200 * MILLISECOND
-HOSTILE_S, GOOD_S = 25, 70
+HOSTILE_S, GOOD_S = 25, 50
 """The device is hostile, then it is good, long enough for every guard to end."""
 SETTLED_S = 4
 """A case ends early after so many good seconds: nothing is open, and each block had good values."""

@@ -18,6 +18,8 @@ FOUND = (
     ("rtu", "copy in parts", 805, "two"),  # a copy that our request cut counted as a late reply
     ("rtu", "resets beside another master", 719, "many"),  # their first request was discarded
     ("rtu", "resets beside another master", 719, "two"),
+    ("rtu", "resets beside another master", 1302, "mixed"),  # no good value for 77 s
+    ("rtu", "resets beside another master", 3018, "one"),  # a probe in vain used its function up
     ("rtu", "exceptions, copies", 18, "one"),  # the copy of an exception answered the next read
     ("rtu", "exceptions, copies", 37, "one"),
     ("ascii", "exceptions, copies", 17, "two"),  # the copy of an ambiguous reply to a probe
@@ -25,7 +27,7 @@ FOUND = (
     ("ascii", "copy in slow parts", 31, "many"),
     ("ascii", "echo, copy in parts", 80, "mixed"),  # of a late reply, with a pause in the copy
 )
-"""Cases that had a wrong, an old or a false result once."""
+"""Cases that had a wrong, an old, a false or no result once."""
 
 
 def check_case(framing: str, name: str, seed: int, sizes: str) -> HostileCase:
