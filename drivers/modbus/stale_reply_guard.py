@@ -49,6 +49,7 @@ _FORGET_US = 30 * SECOND
 _NONCE_STEP_US = 64
 _MANY_COUNT = 1 << 30
 _MAX_OPEN = 32  # open requests of one unit
+_MAX_POLLS = 28  # of these; the rest is for writes and disambiguating requests
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
@@ -346,9 +347,13 @@ class StaleReplyGuard:
 
         In the state SUSPECT it waits once in a hold time until a proof is possible. A fast sequence
         of polls would otherwise keep its requests open and never be in step again. Another master
-        can open requests without end, so beside it each wait has a limit.
+        can open requests without end, so beside it each wait has a limit. If the number of its
+        requests was unknown, no more polls are sent than are kept apart.
         """
         guard = self.units.get(transaction.unit)
+        if guard is not None and guard.is_uncounted and len(guard.requests) >= _MAX_POLLS:
+            if True not in [request.pdu == transaction.pdu for request in guard.requests]:
+                return now + self._stale_us
         if guard is None or (guard.state == HELD) == (now >= guard.hold_until):
             return 0
         if not self._is_ambiguous(guard, transaction):

@@ -340,3 +340,21 @@ def test_the_same_request_is_open_once():
     for number in (1, 2):
         guard.expect_late(7, bytes((8, 0, 0, 0, number)), NOW + 7)
     eq([r.pdu for r in guard.units[7].requests], [READ4, bytes((8, 0, 0, 0, 2))])
+
+
+def test_requests_of_another_master_are_joined():
+    """The two that end first become one that can be any; ours stay apart from it."""
+    guard, _ = parts()
+    guard.expect_late(7, READ4, NOW)
+    for i in range(31):
+        guard.expect_foreign(7, bytes((3, 1, i, 0, 4)), NOW + 10 + i, NOW + 10 + i)
+    write = bytes((6, 0, 1, 0, 2))
+    guard.expect_late(7, write, NOW + 50)
+    requests = guard.units[7].requests
+    eq((len(requests), requests[0].pdu, requests[-1].pdu), (32, READ4, write))
+    joined = requests[1]
+    eq((joined.pdu, joined.first, joined.last, joined.beside), (b"", 2, 3, 1))
+    eq((joined.open_until, joined.owner, joined.is_foreign), (NOW + 100_011, None, True))
+    guard.expect_late(7, bytes((6, 0, 1, 0, 3)), NOW + 60)
+    eq([r.pdu for r in requests].count(b""), 1)
+    eq((joined.first, joined.last, joined.open_until), (2, 4, NOW + 100_012))
