@@ -139,6 +139,12 @@ class UnitGuard:
                 kept.append(request)
         self.requests = kept
 
+    def is_full_for(self, pdu: bytes) -> bool:
+        """Return whether a poll must wait: it would be one more open request than is kept apart."""
+        if not self.is_uncounted or len(self.requests) < _MAX_POLLS:
+            return False
+        return True not in [request.pdu == pdu for request in self.requests]
+
     def join_earliest(self, unit: int) -> bool:
         """Let one entry stand for the two requests of another master whose time ends first.
 
@@ -351,9 +357,8 @@ class StaleReplyGuard:
         requests was unknown, no more polls are sent than are kept apart.
         """
         guard = self.units.get(transaction.unit)
-        if guard is not None and guard.is_uncounted and len(guard.requests) >= _MAX_POLLS:
-            if True not in [request.pdu == transaction.pdu for request in guard.requests]:
-                return now + self._stale_us
+        if guard is not None and guard.is_full_for(transaction.pdu):
+            return now + self._stale_us
         if guard is None or (guard.state == HELD) == (now >= guard.hold_until):
             return 0
         if not self._is_ambiguous(guard, transaction):
