@@ -28,6 +28,7 @@ from deploy.relay.decode.row_format import START, Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.records.tables import first_row
 from deploy.relay.terminal_text import report
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 
@@ -89,7 +90,7 @@ def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
         if "unit" not in names and (names or read_only):
             raise sqlite3.DatabaseError("not a fleet store")
         if not read_only:
-            db.execute("PRAGMA journal_mode=WAL")
+            first_row(db, "PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.executescript(TABLES)
     except sqlite3.Error:
@@ -171,7 +172,7 @@ class FleetStoreOutput(Output):
             self._db.execute(
                 "INSERT INTO signal (name, unit) VALUES (?,?) ON CONFLICT DO NOTHING", (name, unit)
             )
-            row = self._db.execute("SELECT id FROM signal WHERE name=?", (name,)).fetchone()
+            row = first_row(self._db, "SELECT id FROM signal WHERE name=?", (name,))
             if len(self._signals) >= _MAX_SIGNALS:
                 self._signals.clear()
             self._signals[name] = row[0]
@@ -189,9 +190,8 @@ class FleetStoreOutput(Output):
         ).rowcount
         if not inserted:
             return
-        newest = self._db.execute(
-            "SELECT newest_ms FROM unit WHERE unit=?", (rows.unit,)
-        ).fetchone()[0]
+        query = "SELECT newest_ms FROM unit WHERE unit=?"
+        newest = first_row(self._db, query, (rows.unit,))[0]
         is_late = rows.is_dated and max(times) < newest
         self._db.execute(
             "UPDATE unit SET blocks=blocks+1, late=late+?, undated=undated+?,"
@@ -269,9 +269,8 @@ class FleetStoreOutput(Output):
 
     def _has_newer(self, note: Note, key: tuple[str, str]) -> bool:
         """Return whether a newer record of the same log is known for this unit and code."""
-        known = self._db.execute(
-            "SELECT log, record FROM alarm_order WHERE unit=? AND code=?", key
-        ).fetchone()
+        query = "SELECT log, record FROM alarm_order WHERE unit=? AND code=?"
+        known = first_row(self._db, query, key)
         return known is not None and known[0] == note.generation and known[1] > note.number > 0
 
     def _follow_alarm(self, note: Note, is_raised: bool, code: str) -> None:

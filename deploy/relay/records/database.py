@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from deploy.relay.records.row_limits import RowLimits
-from deploy.relay.records.tables import is_empty, is_store, migrate
+from deploy.relay.records.tables import first_row, is_empty, is_store, migrate
 
 _MAX_DATAGRAMS = 4096
 """Numbers of datagrams that are stored for each unit."""
@@ -89,7 +89,7 @@ class RelayDatabase:
         try:
             if not (is_empty(self._db) or is_store(self._db)):
                 raise sqlite3.DatabaseError("not the store of a relay")
-            self._db.execute("PRAGMA journal_mode=WAL")
+            first_row(self._db, "PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             with self.transaction():
                 migrate(self._db)

@@ -5,7 +5,9 @@ Does not read or write records; see `records.database`.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 _VERSION = 3
 _FIRST_WITH_GENERATIONS = 2
@@ -56,9 +58,18 @@ def is_relay_store(path: Path) -> bool:
         db.close()
 
 
+def first_row(db: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+    """Return the first row of a query, or None. It reads all rows, so that the query has ended.
+
+    PyPy's sqlite3 refuses a COMMIT while a query is open.
+    """
+    rows = db.execute(statement, values).fetchall()
+    return rows[0] if rows else None
+
+
 def is_empty(db: sqlite3.Connection) -> bool:
     """Return whether a file has no table."""
-    return db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+    return first_row(db, "SELECT 1 FROM sqlite_master LIMIT 1") is None
 
 
 def is_store(db: sqlite3.Connection) -> bool:
@@ -67,7 +78,7 @@ def is_store(db: sqlite3.Connection) -> bool:
         "SELECT COUNT(*) FROM sqlite_master WHERE type='table'"
         " AND name IN ('outbox','had','received')"
     )
-    return bool(db.execute(statement).fetchone()[0] == 2)
+    return bool(first_row(db, statement)[0] == 2)
 
 
 def _rename_tables(db: sqlite3.Connection) -> None:
@@ -87,7 +98,7 @@ def _rename_tables(db: sqlite3.Connection) -> None:
 
 def migrate(db: sqlite3.Connection) -> None:
     """Make the tables. A file of version 0.2 keeps its records and schemas."""
-    version = db.execute("PRAGMA user_version").fetchone()[0]
+    version = first_row(db, "PRAGMA user_version")[0]
     known = is_store(db)
     if known and version < _VERSION:
         _rename_tables(db)
