@@ -33,6 +33,7 @@ from drivers.modbus.transaction import (
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
 from protocols.modbus.pdu import (
     BIT_READS,
+    DIAGNOSTICS,
     READS,
     diagnostics_echo,
     reply_prefix,
@@ -79,10 +80,19 @@ def next_state(state: int, event: int) -> int:
 class UnitGuard:
     """The open requests of one unit; times are in microseconds.
 
-    `is_uncounted`: once the number of open requests was not known.
+    `is_uncounted`: once the number of open requests was not known. `refuses_diagnostics`: an
+    exception to function 8 came.
     """
 
-    __slots__ = ("forget_at", "hold_until", "is_uncounted", "requests", "state", "tries")
+    __slots__ = (
+        "forget_at",
+        "hold_until",
+        "is_uncounted",
+        "refuses_diagnostics",
+        "requests",
+        "state",
+        "tries",
+    )
 
     def __init__(self) -> None:
         self.state = SYNCED
@@ -90,7 +100,7 @@ class UnitGuard:
         self.hold_until = 0
         self.forget_at = 0
         self.tries = 0
-        self.is_uncounted = False
+        self.is_uncounted = self.refuses_diagnostics = False
 
     def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
         """Close the earliest attempt of the `fitting` requests, and all attempts before it.
@@ -269,6 +279,8 @@ class StaleReplyGuard:
         guard = self.units.get(frame[0])
         if guard is None or is_clear_request(frame[:-2]):
             return None
+        if frame[1] == 0x80 | DIAGNOSTICS:
+            guard.refuses_diagnostics = True
         fitting = [request for request in guard.requests if request.fits_frame(frame)]
         if not fitting:
             return None
@@ -305,6 +317,8 @@ class StaleReplyGuard:
         guard = self.units.get(transaction.unit)
         if guard is None:
             return True
+        if is_exception and transaction.pdu[:1] == DIAGNOSTICS_PDU:
+            guard.refuses_diagnostics = True
         fitting = [request for request in guard.requests if request.fits(reply)]
         if not fitting:
             guard.close_all(now)
@@ -418,8 +432,8 @@ class StaleReplyGuard:
         """Return a request whose reply fits no open request of the unit, or None.
 
         The first choice is a part of the registers of `transaction`. If there is none, or it had no
-        success, function 8 is next; `diagnostics` permits it. If the number of open requests was
-        unknown, an exception to function 8 can be an older one for ever. A read of another function
+        success, function 8 is next; `diagnostics` permits it. An exception to function 8 can be an
+        older one, for ever if the number of open requests was unknown. A read of another function
         then takes its turn with function 8.
         """
         guard = self.units.get(transaction.unit)
@@ -430,8 +444,8 @@ class StaleReplyGuard:
         guard.tries += 1
         if guard.tries & 1 or not diagnostics:
             pdu = _shorter_read(transaction, guard, now, duplicates)
-            if pdu is None and guard.is_uncounted:
-                pdu = _other_read(transaction, guard)
+            if pdu is None and (guard.is_uncounted or guard.refuses_diagnostics):
+                pdu = _other_read(transaction, guard, now, duplicates)
             if pdu is not None:
                 return pdu
         if not diagnostics:
@@ -455,7 +469,9 @@ def _shorter_read(
     return None
 
 
-def _other_read(transaction: "Transaction", guard: UnitGuard) -> "bytes | None":
+def _other_read(
+    transaction: "Transaction", guard: UnitGuard, now: int, duplicates: "DuplicateFilter"
+) -> "bytes | None":
     """Return a read of one value by a function of no open request; None: there is none.
 
     A request that can be any would make its reply ambiguous, and then this function is used up.
@@ -463,7 +479,12 @@ def _other_read(transaction: "Transaction", guard: UnitGuard) -> "bytes | None":
     if transaction.pdu[0] not in READS:
         return None
     for function in READS + BIT_READS:
+        pdu = bytes((function,)) + transaction.pdu[1:3] + b"\0\1"
+        prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
         exception = bytes((transaction.unit, function | 0x80))
-        if True not in [request.fits(exception) for request in guard.requests]:
-            return bytes((function,)) + transaction.pdu[1:3] + b"\0\1"
+        fitting = [1 for request in guard.requests if request.fits(exception)]
+        if not (
+            fitting or duplicates.is_expected(prefix, now) or duplicates.is_expected(exception, now)
+        ):
+            return pdu
     return None

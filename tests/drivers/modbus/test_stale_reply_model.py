@@ -114,8 +114,10 @@ def reply_frame(request: bytes) -> bytes:
     """Return the frame of the reply; its values do not matter."""
     if request == EXCEPTION:
         return build_frame(UNIT, EXCEPTION + b"\2")
-    if request[0] == pdu.READ_HOLDING:
-        return build_frame(UNIT, bytes((3, 2 * request[4])) + bytes(2 * request[4]))
+    if request[0] in pdu.READS:
+        return build_frame(UNIT, bytes((request[0], 2 * request[4])) + bytes(2 * request[4]))
+    if request[0] in pdu.BIT_READS:
+        return build_frame(UNIT, bytes((request[0], 1, 0)))
     return build_frame(UNIT, request[:5])
 
 
