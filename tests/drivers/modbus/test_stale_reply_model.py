@@ -121,6 +121,9 @@ def reply_frame(request: bytes) -> bytes:
     return build_frame(UNIT, request[:5])
 
 
+REFUSED = build_frame(UNIT, bytes((pdu.DIAGNOSTICS | 0x80, 1)))
+
+
 class Explorer:
     """Breadth-first search over all states that `requests` and the device can reach."""
 
@@ -133,8 +136,10 @@ class Explorer:
         cuts_copies: bool = False,
         theirs: tuple[bytes, ...] = (),
         most_theirs: int = 1,
+        refuses: bool = False,
     ) -> None:
         self.requests = requests
+        self.refuses = refuses  # the device has no function 8
         self.cuts_copies = cuts_copies
         self.theirs, self.most_theirs = theirs, most_theirs
         self.behind = behind
@@ -205,6 +210,7 @@ class Explorer:
         other = copy.copy(world)
         other.guard = copy.copy(world.guard)
         other.guard.units = {}
+        other.guard.copies = dict(world.guard.copies)
         other.guard._own = []  # the polls of the model are further apart
         other.guard._foreign_holds = dict(world.guard._foreign_holds)
         for unit, guard in world.guard.units.items():
@@ -267,8 +273,14 @@ class Explorer:
         guard, is_decided, late = world.guard, False, None
         world.good = None
         for position, (number, request) in enumerate(frames):
-            frame = reply_frame(request)
+            is_refused = self.refuses and request[0] == pdu.DIAGNOSTICS
+            frame = REFUSED if is_refused else reply_frame(request)
             fits = frame.startswith(reply_prefix_of(sent))
+            if is_refused and not is_decided and sent.pdu[0] == pdu.DIAGNOSTICS:
+                is_decided = not guard.exception_ambiguous(sent)
+                if is_decided:
+                    guard.reply_accepted(sent, True, world.now, world.now)
+                    continue
             if not is_decided and fits:
                 is_own = guard.reply_accepted(sent, False, world.now)
                 self.suspects += not is_own
@@ -278,6 +290,8 @@ class Explorer:
                     world.good = (number, request)
             elif not (has_copy and position == 0) and guard.frame_seen(frame, world.now, world.now):
                 late = (number, request)
+                if is_refused:  # as the bus does; the duplicate filter knows good replies only
+                    guard.expect_copy(frame[:2], world.now + STEP_US + 1)
         if not is_decided:
             guard.expect_late(UNIT, sent.pdu, world.now, sent, world.now)
         world.late = late
@@ -350,8 +364,9 @@ CASES = {
     "single registers": ((READ_A, READ_B), 1, True, 13753),
 }
 COPY_STATES = 13_758  # with copies in two parts
-THEIR_STATES = 8_269  # with another master, without function 8
-THEIR_CASES = {"one register of theirs": (THEIRS, 16_202), "two of theirs": (WIDE_THEIRS, 36_026)}
+REFUSED_STATES = 13_563  # a device without function 8
+THEIR_STATES = 10_446  # with another master, without function 8
+THEIR_CASES = {"one register of theirs": (THEIRS, 16_202), "two of theirs": (WIDE_THEIRS, 38_264)}
 LONG_CASES = {
     "mixed lengths": ((READ_A, WIDE_B), 1, True, 37_409),
     "two behind": ((READ_A, READ_B), 2, True, 55_518),
@@ -374,6 +389,14 @@ def test_no_copy_that_a_request_cuts_is_counted() -> None:
     explorer.run(COPY_STATES)
     assert explorer.states == COPY_STATES
     explorer.check_recovery(12)
+
+
+def test_a_device_without_function_8() -> None:
+    """An exception to function 8 can be an older one; a read of another function is the proof."""
+    explorer = Explorer((READ_A,), 1, refuses=True)
+    explorer.run(REFUSED_STATES)
+    assert explorer.states == REFUSED_STATES
+    explorer.check_recovery(16)
 
 
 def test_no_reply_to_another_master_ends_a_request_of_ours() -> None:

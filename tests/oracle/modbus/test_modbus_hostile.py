@@ -21,6 +21,8 @@ FOUND = (
     ("rtu", "resets beside another master", 719, "two"),
     ("rtu", "resets beside another master", 1302, "mixed"),  # no good value for 77 s
     ("rtu", "resets beside another master", 3018, "one"),  # a probe in vain used its function up
+    ("rtu", "echo", 5585, "one"),  # each reply closed one of 93 open requests: 64 s
+    ("rtu", "damaged echo", 5500, "one"),
     ("rtu", "exceptions, copies", 18, "one"),  # the copy of an exception answered the next read
     ("rtu", "exceptions, copies", 37, "one"),
     ("ascii", "exceptions, copies", 17, "two"),  # the copy of an ambiguous reply to a probe
