@@ -18,7 +18,7 @@ one transaction and t3.5 after its request. A newer write to the same registers 
 one that waits, and the retries of the one on the wire.
 
 Late and duplicate replies. A late reply to a timed-out request must not match a new request
-(`stale_reply_guard`). If a reply can be a late echo, the echo of the line or that to another
+(`stale_reply.guard`). If a reply can be a late echo, the echo of the line or that to another
 master, the result is "unsure". The bus discards duplicates (`duplicate_filter`). Exceptions 5 and 6
 mean "busy": the bus repeats the request after a pause, at most `_BUSY_TRIES` times.
 

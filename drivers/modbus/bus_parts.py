@@ -11,7 +11,7 @@ from drivers.modbus.duplicate_filter import DuplicateFilter, ReplyParts
 from drivers.modbus.line_timer import LineTimer
 from drivers.modbus.recovery_probe import RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
-from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.stale_reply.guard import StaleReplyGuard
 from drivers.modbus.transaction import (
     POLL,
     SUPERSEDED,

@@ -15,7 +15,7 @@ from protocols.time_units import NEVER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.modbus.duplicate_filter import DuplicateFilter
-    from drivers.modbus.stale_reply_guard import StaleReplyGuard
+    from drivers.modbus.stale_reply.guard import StaleReplyGuard
 
 
 class RequestQueue:

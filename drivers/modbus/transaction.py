@@ -2,11 +2,11 @@
 """One Modbus request on its way through a bus, and its result.
 
 Does not queue or send: `drivers.modbus.bus` does. Contains the priorities of requests and the
-status words of results, and a request without a reply (see `drivers.modbus.stale_reply_guard`).
+status words of results.
 """
 
 from drivers.modbus.register_span import overlaps, written_block
-from protocols.modbus.pdu import DIAGNOSTICS, GOOD, READS, UNSIZED, reply_length, reply_prefix
+from protocols.modbus.pdu import DIAGNOSTICS, GOOD, READS, reply_prefix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ POLL, WRITE, STOP = 0, 1, 2
 """Priorities; the higher number is sent first."""
 DIAGNOSTICS_PDU = bytes((DIAGNOSTICS,))
 """How each request of function 8 begins."""
-MANY = b"\0"
-"""In place of the requests of another master that were not counted."""
 
 
 class TransactionResult:
@@ -134,59 +132,3 @@ def supersedes(newer: Transaction, older: Transaction) -> bool:
         return False
     new_block, old_block = written_block(newer.pdu), written_block(older.pdu)
     return new_block is not None and old_block is not None and overlaps(new_block, old_block)
-
-
-class OpenRequest:
-    """A request whose reply can still come, sent once or several times.
-
-    `first` and `last` are the numbers of its first and last attempt without a reply. `owner` is the
-    transaction of all attempts, or None if there are several. `pdu` is empty for any request, and
-    `MANY` for an unknown number of any but function 8. The request is kept until `open_until` (us)
-    at least; it is closed if `first` is above `last`. The last attempt was sent at `sent_at`.
-    `is_foreign`: it is that of another master. If `beside` is not 0, the unit can have received it
-    before our attempt of that number and those after it, or later.
-    """
-
-    __slots__ = (
-        "beside",
-        "first",
-        "is_foreign",
-        "last",
-        "length",
-        "open_until",
-        "owner",
-        "pdu",
-        "reply_prefix",
-        "sent_at",
-    )
-
-    def __init__(self, unit: int, pdu: bytes, number: int, owner: "Transaction | None") -> None:
-        self.set_pdu(unit, pdu)
-        self.first = self.last = number
-        self.open_until = self.sent_at = self.beside = 0
-        self.owner = owner
-        self.is_foreign = True
-
-    def set_pdu(self, unit: int, pdu: bytes) -> None:
-        """Set the request and the shape of its reply."""
-        self.pdu = pdu
-        is_known = pdu not in (b"", MANY)
-        self.reply_prefix = bytes((unit,)) + (reply_prefix(pdu) if is_known else b"")
-        self.length = reply_length(pdu) + 3 if is_known and pdu[0] not in UNSIZED else 0
-
-    def fits(self, reply: bytes) -> bool:
-        """Return whether `reply` (from the unit address on) can be the reply to this request."""
-        if self.pdu == MANY:
-            return reply[1] & 0x7F != DIAGNOSTICS
-        if reply[1] & 0x80:
-            return not self.pdu or self.pdu[0] == reply[1] & 0x7F
-        return reply.startswith(self.reply_prefix)
-
-    def has_shape_of(self, other: "OpenRequest") -> bool:
-        """Return whether the good replies to both requests look alike."""
-        return self.reply_prefix == other.reply_prefix and self.length == other.length
-
-    def fits_frame(self, frame: bytes, missing: int = 0) -> bool:
-        """Return whether a whole frame, of which `missing` bytes are cut off, can be the reply."""
-        is_sized = self.length and not frame[1] & 0x80
-        return self.fits(frame) and (not is_sized or len(frame) + missing == self.length)

@@ -107,6 +107,8 @@ _NETWORK_MODULES = (
 """Modules that need sockets, termios or a second process. These boards have none of them."""
 _COMMAND_MODULES = (
     "agent/config/json_schema.py",
+    "agent/telemetry/bus_text.py",
+    "agent/telemetry/load_text.py",
     "agent/telemetry/status_text.py",
     "drivers/device/sunspec_scan.py",
 )

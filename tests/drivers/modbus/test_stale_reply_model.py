@@ -27,7 +27,8 @@ import pytest
 
 from drivers.modbus.duplicate_filter import DuplicateFilter
 from drivers.modbus.request_queue import RequestQueue
-from drivers.modbus.stale_reply_guard import (
+from drivers.modbus.stale_reply.guard import StaleReplyGuard
+from drivers.modbus.stale_reply.unit_guard import (
     FORGOTTEN,
     HELD,
     HOLD_ENDED,
@@ -36,7 +37,6 @@ from drivers.modbus.stale_reply_guard import (
     SYNCED,
     TABLE,
     TIMED_OUT,
-    StaleReplyGuard,
     next_state,
 )
 from drivers.modbus.transaction import POLL, Transaction, reply_prefix_of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another master on the line: its reply is never taken as the reply to our request."""
 
-from drivers.modbus.stale_reply_guard import StaleReplyGuard
+from drivers.modbus.stale_reply.guard import StaleReplyGuard
 from drivers.modbus.transaction import WRITE, Transaction
 from protocols.modbus import pdu
 from protocols.modbus.ascii_mode import build_frame as ascii_frame

@@ -6,13 +6,13 @@
 
 from drivers.modbus.duplicate_filter import DuplicateFilter
 from drivers.modbus.request_queue import RequestQueue
-from drivers.modbus.stale_reply_guard import (
+from drivers.modbus.stale_reply.guard import StaleReplyGuard
+from drivers.modbus.stale_reply.unit_guard import (
     FORGOTTEN,
     HELD,
     SUSPECT,
     SYNCED,
     TABLE,
-    StaleReplyGuard,
     next_state,
 )
 from drivers.modbus.transaction import Transaction, reply_prefix_of, same_reply_shape, supersedes

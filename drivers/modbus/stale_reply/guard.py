@@ -14,31 +14,37 @@ no reply to it: it can be the second copy of a reply. A reply that fits only the
 closes all open requests. Within `stale_us` of its time-out no request is removed, because a second
 copy of its reply can come. If none is left, the unit is in step again.
 
-`TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request of another
-transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*: a shorter
-read, or function 8 with a number that is not used twice. An exception to function 8 serves as well.
-After `HOLD_FACTOR` * `stale_us` without success the unit is SUSPECT. Polls are sent again, and a
-reply that fits an open request is "unsure". Once in a hold time such polls pause for another
-disambiguating request. If no reply fits an open request for `_FORGET_US`, the guard ends. Writes
-never wait; an ambiguous echo is "unsure".
+`unit_guard.TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request
+of another transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*:
+a shorter read, or function 8 with a number that is not used twice. An exception to function 8
+serves as well, if no older one can come; else it is a read of another function. After `HOLD_FACTOR`
+* `stale_us` without success the unit is SUSPECT. Polls are sent again, and a reply that fits an
+open request is "unsure". Once in a hold time such polls pause for another disambiguating request.
+If no reply fits an open request for `FORGET_US`, the guard ends. Writes never wait; an ambiguous
+echo is "unsure".
+
+A unit has at most `MAX_OPEN` open requests. Then the two of another master that end first become
+one that fits every reply.
 """
 
-from drivers.modbus.transaction import (
-    DIAGNOSTICS_PDU,
+from drivers.modbus.stale_reply.unit_guard import (
+    FORGET_US,
+    FORGOTTEN,
+    HELD,
+    HOLD_ENDED,
     MANY,
+    MAX_OPEN,
+    PROVEN,
+    SUSPECT,
+    SYNCED,
+    TIMED_OUT,
     OpenRequest,
-    exception_prefix_of,
-    reply_prefix_of,
+    UnitGuard,
 )
+from drivers.modbus.transaction import DIAGNOSTICS_PDU, exception_prefix_of, reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
-from protocols.modbus.pdu import (
-    BIT_READS,
-    DIAGNOSTICS,
-    READS,
-    diagnostics_echo,
-    reply_prefix,
-)
-from protocols.time_units import MILLISECOND, NEVER, SECOND
+from protocols.modbus.pdu import BIT_READS, DIAGNOSTICS, READS, diagnostics_echo, reply_prefix
+from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,139 +52,11 @@ if TYPE_CHECKING:
     from drivers.modbus.transaction import Transaction
 
 HOLD_FACTOR = 4
-_FORGET_US = 30 * SECOND
 _NONCE_STEP_US = 64
 _MANY_COUNT = 1 << 30
-_MAX_OPEN = 32  # open requests of one unit
-_MAX_POLLS = 28  # of these; the rest is for writes and disambiguating requests
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
-
-SYNCED, HELD, SUSPECT = 0, 1, 2
-TIMED_OUT, PROVEN, HOLD_ENDED, FORGOTTEN = 0, 1, 2, 3
-TABLE = (
-    (SYNCED, TIMED_OUT, HELD),
-    (HELD, TIMED_OUT, HELD),
-    (HELD, HOLD_ENDED, SUSPECT),
-    (HELD, PROVEN, SYNCED),
-    (SUSPECT, TIMED_OUT, SUSPECT),
-    (SUSPECT, PROVEN, SYNCED),
-    (SUSPECT, FORGOTTEN, SYNCED),
-)
-"""(state, event, next state) of the guard of one unit."""
-
-
-def next_state(state: int, event: int) -> int:
-    """Return the state after `event`. Raises `ValueError` if the table does not have the pair."""
-    for before, cause, after in TABLE:
-        if before == state and cause == event:
-            return after
-    raise ValueError("no transition from state %d by event %d" % (state, event))
-
-
-class UnitGuard:
-    """The open requests of one unit; times are in microseconds.
-
-    `is_uncounted`: once the number of open requests was not known. `refuses_diagnostics`: an
-    exception to function 8 came.
-    """
-
-    __slots__ = (
-        "forget_at",
-        "hold_until",
-        "is_uncounted",
-        "refuses_diagnostics",
-        "requests",
-        "state",
-        "tries",
-    )
-
-    def __init__(self) -> None:
-        self.state = SYNCED
-        self.requests: list[OpenRequest] = []
-        self.hold_until = 0
-        self.forget_at = 0
-        self.tries = 0
-        self.is_uncounted = self.refuses_diagnostics = False
-
-    def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
-        """Close the earliest attempt of the `fitting` requests, and all attempts before it.
-
-        None is closed if the reply began to come at `now`, before this attempt was sent. The reply
-        to a request of another master that came beside an attempt of ours does not close this one.
-        If a reply of no clear shape can be to either of both, none of both is closed.
-        """
-        answered = None
-        for request in fitting:
-            if request.first <= request.last and (
-                answered is None or request.first < answered.first
-            ):
-                answered = request
-        if answered is not None and now > answered.sent_at:
-            earliest = answered.first
-            limit = earliest + 1
-            own_limit = min(limit, answered.beside or limit)
-            for request in fitting:
-                is_unclear = not answered.is_foreign and 0 < request.beside <= earliest
-                if is_unclear and not request.has_shape_of(answered):
-                    limit = own_limit = earliest
-                    self.is_uncounted = True
-            for request in self.requests:
-                is_own = answered.is_foreign and not request.is_foreign
-                if now >= request.open_until or (request.first == earliest and not is_own):
-                    request.first = max(request.first, own_limit if is_own else limit)
-        self.remove_closed(now)
-
-    def close_all(self, now: int) -> None:
-        """Close and remove all requests whose reply cannot come out of order any more."""
-        self.requests = [request for request in self.requests if now < request.open_until]
-
-    def remove_closed(self, now: int) -> None:
-        """Remove closed requests whose time has passed.
-
-        If the number of open requests was unknown, no count closes all of them: each ends after
-        `_FORGET_US`, as `MANY` does.
-        """
-        kept = []
-        for request in self.requests:
-            is_open = request.first <= request.last
-            if request.pdu == MANY or (is_open and self.is_uncounted):
-                is_open = now < request.open_until + _FORGET_US
-            if is_open or now < request.open_until:
-                kept.append(request)
-        self.requests = kept
-
-    def is_full_for(self, pdu: bytes) -> bool:
-        """Return whether a poll must wait: it would be one more open request than is kept apart."""
-        if not self.is_uncounted or len(self.requests) < _MAX_POLLS:
-            return False
-        return True not in [request.pdu == pdu for request in self.requests]
-
-    def join_earliest(self, unit: int) -> bool:
-        """Let one entry stand for the two requests of another master whose time ends first.
-
-        It fits every reply, so it must end early: with the later of both. Its fields are those that
-        close fewer requests of ours. Returns whether there are two.
-        """
-        foreign = [r for r in self.requests if r.is_foreign and r.pdu != MANY]
-        if len(foreign) <= 1:
-            return False
-        foreign.sort(key=lambda request: request.open_until)
-        kept, other = foreign[0], foreign[1]
-        self.requests.remove(other)
-        kept.set_pdu(unit, b"")
-        kept.owner = None
-        kept.first = min(kept.first, other.first)
-        kept.last = max(kept.last, other.last)
-        kept.open_until = other.open_until
-        kept.sent_at = max(kept.sent_at, other.sent_at)
-        kept.beside = min(kept.beside or other.beside, other.beside or kept.beside)
-        return True
-
-    def handle(self, event: int) -> None:
-        """Change the state by an event of the table."""
-        self.state = next_state(self.state, event)
 
 
 class StaleReplyGuard:
@@ -223,7 +101,7 @@ class StaleReplyGuard:
         if guard.state == SYNCED:
             guard.hold_until = now + self._hold_us
         guard.handle(TIMED_OUT)
-        guard.forget_at = now + _FORGET_US
+        guard.forget_at = now + FORGET_US
         self._number += 1
         number = self._number
         for request in guard.requests:
@@ -234,7 +112,7 @@ class StaleReplyGuard:
                 if request.owner is not owner:
                     request.owner = None
                 return request
-        if len(guard.requests) >= _MAX_OPEN and not guard.join_earliest(unit):
+        if len(guard.requests) >= MAX_OPEN and not guard.join_earliest(unit):
             pdu = b""  # the last entry represents all further requests
             number = guard.requests.pop().first
         request = OpenRequest(unit, pdu, number, owner)
@@ -286,13 +164,13 @@ class StaleReplyGuard:
             return None
         guard.close_earliest(fitting, seen_at)
         guard.remove_closed(now)
-        guard.forget_at = now + _FORGET_US
+        guard.forget_at = now + FORGET_US
         self._check_in_step(frame[0], guard)
         return frame[:2] if frame[1] & 0x80 else fitting[0].reply_prefix
 
     def expect_copy(self, shape: bytes, until: int) -> None:
         """Record that a second copy of a late reply can come until `until`."""
-        if len(self.copies) >= _MAX_OPEN:
+        if len(self.copies) >= MAX_OPEN:
             self.copies = {}
         self.copies[shape] = until
 
@@ -378,7 +256,7 @@ class StaleReplyGuard:
         if not self._is_ambiguous(guard, transaction):
             return 0
         open_until = max([request.open_until for request in guard.requests])
-        if now - self._foreign_holds.get(transaction.unit, -NEVER) < _FORGET_US:
+        if now - self._foreign_holds.get(transaction.unit, -NEVER) < FORGET_US:
             limit = guard.hold_until
             if guard.state != HELD:
                 limit += 2 * self._stale_us
@@ -456,8 +334,9 @@ class StaleReplyGuard:
 
 
 def _shorter_read(
-    transaction: "Transaction", guard: UnitGuard, now: int, duplicates: "DuplicateFilter"
+    transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
 ) -> "bytes | None":
+    """Return a read of a part of the registers whose reply fits no open request, or None."""
     if transaction.pdu[0] not in READS:
         return None
     for count in range(1, transaction.pdu[4]):
@@ -470,7 +349,7 @@ def _shorter_read(
 
 
 def _other_read(
-    transaction: "Transaction", guard: UnitGuard, now: int, duplicates: "DuplicateFilter"
+    transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
 ) -> "bytes | None":
     """Return a read of one value by a function of no open request; None: there is none.
 
