@@ -47,3 +47,13 @@ def test_the_bound_has_the_load_of_each_minute() -> None:
     bound = sum_optimum(site, 3)
     work_j = bound.it_j - bound.leak_j
     assert work_j == pytest.approx(demand_j * 0.96, rel=0.004)
+
+
+def test_without_a_flow_sensor_the_fans_use_the_data_sheet_of_the_pumps() -> None:
+    """In winter the flow is 60 % of the design flow: at that of the table they ran at 100 %."""
+    site = make_site()
+    loops = []
+    for silent in ("none", "flow"):
+        annual_run = AnnualRun(site, make_policy("coldloop", site), silent=silent)
+        loops.append(annual_run.run(3, 24).loop_j)
+    assert loops[1] < 1.1 * loops[0]
