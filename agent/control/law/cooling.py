@@ -429,7 +429,9 @@ class CoolingControl:
         )
         heat_w = 1000.0 * heat_kw
         fws_return_c = fws_supply_c + heat_w / fws_capacity
-        air_c = readings.adiabatic_air_c if self.adiabatic_on else readings.air_c
+        air_c = readings.adiabatic_air_c
+        if air_c is None and not self.adiabatic_on:
+            air_c = readings.air_c
         if air_c is not None:
             optimizer.adapt_cooler(heat_w, fws_return_c, air_c, self.fan_pct, valve_pct)
             return
