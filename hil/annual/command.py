@@ -57,15 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.policy == "optimum":
         proof = prove_hours(site, hours, arguments.start)
         with progress.until_interrupted():
-            sum_optimum(
-                site,
-                hours,
-                arguments.start,
-                progress,
-                arguments.every,
-                arguments.window,
-                arguments.bound,
-            )
+            kinds = (arguments.every, arguments.window, arguments.bound)
+            sum_optimum(site, hours, arguments.start, progress, *kinds)
     else:
         year_unit = read_unit(arguments.unit, site) if uses_unit(arguments.policy) else None
         policy = make_policy(arguments.policy, site, year_unit)

@@ -95,7 +95,7 @@ def run_without_flow(rig, tenths_c):
     loop.readings.flow_lpm = None
     loop.cooling.setpoint_c = 32.0
     loop.readings.supply_c = tenths_c / 10.0
-    loop.sensor = Reading(loop.readings)
+    loop.sensor = SupplyOfReadings(loop.readings)
     loop.step(0, 1.0)
     before = loop._pi.output
     for _ in range(60):
@@ -103,7 +103,7 @@ def run_without_flow(rig, tenths_c):
     return loop._pi.output - before
 
 
-class Reading:
+class SupplyOfReadings:
     def __init__(self, readings):
         self.readings = readings
 
