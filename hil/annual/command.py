@@ -57,13 +57,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.policy == "optimum":
         proof = prove_hours(site, hours, arguments.start)
         with progress.until_interrupted():
-            sum_optimum(site, hours, arguments.start, progress, arguments.every, arguments.window)
+            kinds = (arguments.every, arguments.window, arguments.bound)
+            sum_optimum(site, hours, arguments.start, progress, *kinds)
     else:
         year_unit = read_unit(arguments.unit, site) if uses_unit(arguments.policy) else None
         policy = make_policy(arguments.policy, site, year_unit)
         unit = policy.record()
         annual_run = AnnualRun(
-            site, policy, arguments.humidity, arguments.coarse, dropout_pct=arguments.dropouts
+            site,
+            policy,
+            arguments.humidity,
+            arguments.coarse,
+            dropout_pct=arguments.dropouts,
+            silent=arguments.silent,
         )
         with progress.until_interrupted():
             annual_run.run(hours, arguments.start, progress, arguments.every)
@@ -79,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.plot is not None:
         _write(arguments.plot, render_page(record, account, weather.source), "--plot")
     if arguments.json:
-        print(json.dumps({key: record[key] for key in (*KEYS, "interrupted")}))
+        print(json.dumps({key: record[key] for key in (*KEYS, "cpu_s", "interrupted")}))
     else:
         print(format_record(record))
     return INTERRUPTED if progress.is_interrupted else 0
@@ -94,6 +100,10 @@ def _check(arguments: argparse.Namespace, hours: int) -> None:
         raise BenchError("--window: only the policy optimum is clairvoyant")
     if arguments.unit is not None and arguments.write_unit is not None:
         raise BenchError("--unit: --write-unit writes the default of the site and reads no unit")
+    if arguments.bound != "free" and (arguments.policy != "optimum" or arguments.window != 1):
+        raise BenchError("--bound: only for the policy optimum, and without --window")
+    if arguments.silent != "none" and arguments.policy == "optimum":
+        raise BenchError("--silent: the policy optimum has no sensors")
     for name, value, low, high in (
         ("--it-kw", arguments.it_kw, _MIN_KW, _MAX_KW),
         ("--hours", arguments.hours, _MIN_HOURS, 10 * hours),

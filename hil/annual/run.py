@@ -42,11 +42,12 @@ class AnnualRun:
         coarse_s: int = 5,
         account: AnnualAccount | None = None,
         dropout_pct: float = DROPOUT_PCT,
+        silent: str = "none",
     ) -> None:
         self.site, self.policy = site, policy
         self.plant: Plant = site.build_plant()
         policy.use_plant(self.plant)
-        self.sensors = SampledSensors(self.plant, policy, faults, site.seed, dropout_pct)
+        self.sensors = SampledSensors(self.plant, policy, faults, site.seed, dropout_pct, silent)
         self.account = account or AnnualAccount(site)
         self.coarse_s = coarse_s
         self._now_s = 0

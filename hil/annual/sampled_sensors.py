@@ -11,7 +11,8 @@ constant over a run and drawn from the seed, each uniform within its class:
     humidity           fixed: one sensor 2 % and 0.2 K too low, the other 1 % and 0.1 K too high
 
 Dropouts: once in a while a sensor gives nothing for 10 to 300 s, by default each sensor in 0.1 % of
-all minutes. `faults` adds a fault of the humidity sensors.
+all minutes. `faults` adds a fault of the humidity sensors, `silent` a sensor of the row that gives
+nothing at all: the checks of the unit never learn its value.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ _TEMPERATURE_K, _AIR_K = 0.15, 0.3
 _MIN_DROPOUT_S, _MAX_DROPOUT_S = 10, 300
 _SECOND = 1_000_000
 DROPOUT_PCT = 0.1
+_SILENT = {
+    "none": None,
+    "flow": "flow_lpm",
+    "dp": "dp_kpa",
+    "return": "return_c",
+    "facility": "fws_supply_c",
+}
 
 
 class SampledSensors:
@@ -43,6 +51,7 @@ class SampledSensors:
         faults: str = "none",
         seed: int = 1,
         dropout_pct: float = DROPOUT_PCT,
+        silent: str = "none",
     ) -> None:
         self.plant = plant
         self.readings = ControlReadings()
@@ -58,6 +67,7 @@ class SampledSensors:
         )
         self._air_k = _error(rng, _AIR_K)
         self._rng, self._dropout = Random(f"{seed}/dropouts"), dropout_pct / 100.0
+        self._silent = _SILENT[silent]
         self._lost: dict[str, int] = {}
         self._names = sorted(vars(self.readings))
 
@@ -86,6 +96,8 @@ class SampledSensors:
         for name, until in self._lost.items():
             if now < until:
                 setattr(readings, name, None)
+        if self._silent is not None:
+            setattr(readings, self._silent, None)
         return readings
 
     def begin_minute(self, now: int) -> None:

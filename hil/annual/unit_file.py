@@ -25,9 +25,9 @@ from hil.io.regular_file import SMALL_BYTES, read_regular
 from hil.io.strict_json import sha256
 from hil.plant.facility import facility_pump_w
 
-_SUPPLY_MARGIN_K = 0.6
+SUPPLY_MARGIN_K = 0.6
 """Distance of the highest set-point below its limit: load shedding starts at the limit."""
-_CASE_MARGIN_K = 0.6
+CASE_MARGIN_K = 0.6
 _FULL_FLOW = 1.16
 """Flow at full pump speed, as a fraction of the design flow."""
 _DESIGN_TOLERANCE = 0.05
@@ -240,13 +240,13 @@ def _cooling(site: AnnualSite) -> dict[str, Any]:
         "exchanger": _exchanger(site),
         "lag_s": site.row.temperature_lag_s,
         "low_c": 20,
-        "high_c": site.limits.supply_max_c - _SUPPLY_MARGIN_K,
+        "high_c": site.limits.supply_max_c - SUPPLY_MARGIN_K,
         "pumps": {},
         "dew": {
             "sensors": ["room1", "room2"],
             "margin_k": DEW_MARGIN_K,
             "allowance_k": 1,
-            "fallback_c": min(33, site.limits.supply_max_c - _SUPPLY_MARGIN_K),
+            "fallback_c": min(33, site.limits.supply_max_c - SUPPLY_MARGIN_K),
         },
         "fans": fans,
         "optimum": _optimum(site),
@@ -296,7 +296,7 @@ def _optimum(site: AnnualSite) -> dict[str, Any]:
         "plate_r0_k_kw": 1000.0 * p.plate_r0_k_w,
         "plate_r1_k_kw": 1000.0 * p.plate_r1_k_w,
         "leak_pct_k": 0.057,
-        "case_max_c": site.limits.case_max_c - _CASE_MARGIN_K,
+        "case_max_c": site.limits.case_max_c - CASE_MARGIN_K,
         "pump_min_pct": _rounded(site.min_pump_pct),
         "fan_min_pct": 0,
         "middle_min_pct": 52,

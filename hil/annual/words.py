@@ -15,6 +15,13 @@ CLIMATES = ("dubai", "abu-dhabi", "johannesburg", "cape-town")
 FAULTS = ("none", "dead", "both-dead")
 """Faults of the humidity sensors: none; one dead from the second month; both dead from then."""
 
+SILENT = ("none", "flow", "dp", "return", "facility")
+"""Sensors of the row that give nothing in the whole run: flow, dP, return, facility water."""
+
+BOUNDS = ("free", "margins", "thermostat")
+"""Conditions of the bound: none; the margins of the unit below the limits of case and supply; these
+and the thermostat of the pads."""
+
 PLATFORMS = ("W45", "W40", "W32")
 """Classes of limits of the platform."""
 

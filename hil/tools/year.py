@@ -4,7 +4,17 @@
 import argparse
 
 from hil.annual import command
-from hil.annual.words import CLIMATES, FAULTS, KINDS, LOADS, PLATFORMS, POLICIES, WINDOWS_H
+from hil.annual.words import (
+    BOUNDS,
+    CLIMATES,
+    FAULTS,
+    KINDS,
+    LOADS,
+    PLATFORMS,
+    POLICIES,
+    SILENT,
+    WINDOWS_H,
+)
 from hil.tools.arguments import path_argument
 
 EXAMPLE = "coldloop hil year --weather dubai --rejection adiabatic --plot year.html"
@@ -37,6 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--humidity", choices=FAULTS, default="none", help="fault of the two humidity sensors"
+    )
+    parser.add_argument(
+        "--silent",
+        choices=SILENT,
+        default="none",
+        help="sensor of the row that gives nothing, from the first second (none)",
     )
     parser.add_argument(
         "--coarse",
@@ -78,6 +94,12 @@ def _add_site_arguments(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="H",
         help="optimum: heat is stored and work is moved within blocks of 1, 6, 12 or 24 h (1)",
+    )
+    parser.add_argument(
+        "--bound",
+        choices=BOUNDS,
+        default="free",
+        help="optimum: with the margins of the unit, and with the thermostat of the pads (free)",
     )
     numbers = (
         ("--exchanger-ua", 1.0, "F", "real over design UA of the exchanger (1)"),

@@ -334,12 +334,21 @@ class CoolingControl:
         dt, self._fan_elapsed_s = self._fan_elapsed_s, 0.0
         return_c, fws_supply_c = readings.return_c, readings.fws_supply_c
         if return_c is not None and fws_supply_c is not None:
+            if readings.flow_lpm is None:
+                self._assume_flow(readings.pump_pct)
             effectiveness = self.exchanger.effectiveness(self._valve_target_pct)
             target_c = return_c - (return_c - self.setpoint_c) / (
                 effectiveness if effectiveness > 0.05 else 0.05
             )
             self.fan_pct = fans.step(fws_supply_c - target_c, dt)
         self._follow_pads(readings)
+
+    def _assume_flow(self, pump_pct: "float | None") -> None:
+        """Use the table of the exchanger at the flow of the data sheet: the valve law, which sets
+        its flow, stands still without a flow.
+        """
+        if self.optimizer is not None and pump_pct is not None:
+            self.exchanger.update_table(self.optimizer.flow_lpm(pump_pct))
 
     def _follow_pads(self, readings: ControlReadings) -> None:
         """Find out if the pads are wet. A change runs the optimiser immediately: the fans need
@@ -420,7 +429,9 @@ class CoolingControl:
         )
         heat_w = 1000.0 * heat_kw
         fws_return_c = fws_supply_c + heat_w / fws_capacity
-        air_c = readings.adiabatic_air_c if self.adiabatic_on else readings.air_c
+        air_c = readings.adiabatic_air_c
+        if air_c is None and not self.adiabatic_on:
+            air_c = readings.air_c
         if air_c is not None:
             optimizer.adapt_cooler(heat_w, fws_return_c, air_c, self.fan_pct, valve_pct)
             return

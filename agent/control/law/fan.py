@@ -97,17 +97,16 @@ class WetPads:
     def inlet_c(self, air_c: "float | None", inlet_c: "float | None") -> "float | None":
         """Return the inlet air of the cooler, °C; None: unknown.
 
-        Without its sensor the pads cool the outdoor air as before, or as much as the heat of the
-        cooler shows (`estimate`). The outdoor air itself would make the optimiser expect an inlet
-        that is 10 K too warm.
+        Its sensor counts with dry pads, too: exhaust air can come back into the cooler. Without it
+        wet pads cool the outdoor air as before, or as much as the heat of the cooler shows
+        (`estimate`). The outdoor air itself would make the optimiser expect an inlet that is 10 K
+        too warm.
         """
-        if not self.is_wet:
-            return air_c
         if inlet_c is not None:
-            if air_c is not None:
+            if air_c is not None and self.is_wet:
                 self._last_k = air_c - inlet_c
             return inlet_c
-        return None if air_c is None else air_c - self._last_k
+        return None if air_c is None else air_c - self.cooling_k
 
     def estimate(self, cooling_k: float) -> None:
         """Move the cooling by the pads towards what the heat of the cooler shows, K."""

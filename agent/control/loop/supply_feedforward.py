@@ -12,7 +12,7 @@ above its budget, the valve stays within a band: `agent.control.watch.travel_bud
 """
 
 from agent.control.loop.supply_loop import SupplyLoop
-from agent.control.watch.travel_budget import TravelBudget
+from agent.control.watch.travel_budget import OVER_K, UNDER_K, TravelBudget
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _RESOLUTION_PCT = 0.5
 _REVERSAL_PCT = 1.0
+_DEAD_ZONE_K = 21 / 100
+"""As that of the integral in `agent.control.law.feedforward`."""
 _WAVE_PCT = 4.0
 _ENERGY = 20.0
 _LEAST_SPAN_K = 5 / 10
@@ -82,24 +84,19 @@ class SupplyLoopFf(SupplyLoop):
         """Advance by `dt` seconds and request the valve position."""
         cooling, readings = self.cooling, self.readings
         self.setpoint = cooling.setpoint_c
-        inputs_valid = readings.supply_c is not None and readings.return_c is not None
-        inputs_valid = (
-            inputs_valid and readings.fws_supply_c is not None and readings.flow_lpm is not None
-        )
-        if self._is_claimed() or readings.supply_c is None or not inputs_valid:
-            super().step(now, dt)
-            self._pi_active, self.in_wave = True, False
-            self._command_pct = None
-            if self._sticky is not None:
-                self._sticky.reset()
+        supply_c = readings.supply_c
+        if supply_c is None or self._is_claimed():
+            self._step_without_model(now, dt)
+            return
+        budget, floor_c = self.travel_budget, cooling.min_setpoint_c
+        budget.add(self.valve.position(), dt)
+        self._may_save = floor_c is None or supply_c >= floor_c - _BELOW_FLOOR_K
+        if readings.return_c is None or readings.fws_supply_c is None or readings.flow_lpm is None:
+            self._step_without_model(now, dt)
             return
         if self.at_fail_safe or self._pi_active:
             cooling.track_valve(self._present_output())
             self.at_fail_safe = self._pi_active = False
-        budget = self.travel_budget
-        budget.add(self.valve.position(), dt)
-        floor_c = cooling.min_setpoint_c
-        self._may_save = floor_c is None or readings.supply_c >= floor_c - _BELOW_FLOOR_K
         # a wave has its own means and bands
         is_full = self.in_wave or not self._may_save
         cooling.feedforward.set_integral_share(1.0 if is_full else budget.integral_share)
@@ -107,8 +104,25 @@ class SupplyLoopFf(SupplyLoop):
             cooling.feedforward.hold_integral()
         cooling.step_valve(readings, dt)
         self.in_wave = cooling.feedforward.wave.share > 0.0
-        self._pi.track(cooling.valve_pct, readings.supply_c - self.setpoint)
+        self._pi.track(cooling.valve_pct, self._error_k(supply_c))
         self._request_valve(cooling.valve_pct, dt)
+
+    def _step_without_model(self, now: int, dt: float) -> None:
+        """Step the PI controller, or follow a claim, or request the fail-safe position."""
+        super().step(now, dt)
+        self._pi_active, self.in_wave = True, False
+        self._command_pct = None
+        if self._sticky is not None:
+            self._sticky.reset()
+
+    def _error_k(self, measured: float) -> float:
+        """Return the error of the PI controller, K. It has a dead zone: readings in steps of 0.1 K
+        are never at the set-point, and the integral would move the valve all day. The band of the
+        budget makes it wider.
+        """
+        error, share = measured - self.setpoint, self.travel_budget.share if self._may_save else 0.0
+        high_k, low_k = _DEAD_ZONE_K + OVER_K * share, -_DEAD_ZONE_K - UNDER_K * share
+        return error - high_k if error > high_k else error - low_k if error < low_k else 0.0
 
     def _request_valve(self, valve_pct: float, dt: float) -> None:
         command_pct, position = self._command_pct, self.valve.position()

@@ -81,7 +81,7 @@ class SupplyLoop:
             self.at_fail_safe = True
             self._move(self.config.safe_pct)
             return
-        error = measured - self.setpoint
+        error = self._error_k(measured)
         if self.at_fail_safe:
             self.at_fail_safe = False
             self._pi.track(self._present_output(), error)
@@ -92,6 +92,10 @@ class SupplyLoop:
         moved = self._move(output_pct)
         if moved is not None and moved != output_pct:
             self._pi.track(moved, error)
+
+    def _error_k(self, measured: float) -> float:
+        """Return the error of the supply, K."""
+        return measured - self.setpoint
 
     def request_safe(self) -> None:
         """Request the safe opening, within the claims: `step` has raised an exception."""

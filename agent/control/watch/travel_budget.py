@@ -12,7 +12,7 @@ debt change nothing, so single steps and short waves of the load are controlled 
 
 With a share, the valve stays while its effect is within a band around the wanted one, and moves
 only to the edge of the band: the least travel that keeps the supply within the band (the play of a
-backlash). The band is `_OVER_K` on the warm side and `_UNDER_K` on the cold side, times the share.
+backlash). The band is `OVER_K` on the warm side and `UNDER_K` on the cold side, times the share.
 The effect is the temperature difference by which the exchanger cools, K.
 
 A smaller effect waits, too, if the caller permits it: the valve closes only to the largest effect
@@ -23,7 +23,7 @@ never waits.
 
 _RATE_PCT_S = 1 / 252
 _FREE_PCT, _MOST_PCT = 200.0, 400.0
-_OVER_K, _UNDER_K = 3 / 10, 7 / 10
+OVER_K, UNDER_K = 3 / 10, 7 / 10
 _WAIT_S = 89.5  # between whole steps of 1 s
 _SLOW_INTEGRAL = 5 / 100
 _NEVER_K = -1e9
@@ -70,9 +70,9 @@ class TravelBudget:
             self._last_peak_k, self._peak_k, self._peak_s = self._peak_k, wanted_k, 0.0
         if wanted_k > self._peak_k:
             self._peak_k = wanted_k
-        low_k = wanted_k - _OVER_K * self.share
+        low_k = wanted_k - OVER_K * self.share
         high_k = wanted_k
         if may_wait:
             high_k = self._peak_k if self._peak_k > self._last_peak_k else self._last_peak_k
-        high_k += _UNDER_K * self.share
+        high_k += UNDER_K * self.share
         return low_k if present_k < low_k else high_k if present_k > high_k else present_k

@@ -3,7 +3,10 @@
 
 Has no controller and no dynamics: it knows the weather, the load and the plant exactly and moves
 immediately. The difference to a controller is the cost of control, sensors and delay. A load that
-changes within an hour counts at twelve levels of it.
+changes within an hour counts in each minute.
+
+Two conditions of a unit can be added (`SiteBound`): its margins below the limits of case and
+supply, and the thermostat of the pads. The rest of the difference is then the cost of control.
 
 With `window_h` above 1 it is also clairvoyant: in each block of so many hours it moves the work
 freely, and stores heat without loss. Each hour then has the mean load of its block and the cheapest
@@ -14,16 +17,18 @@ least. It says what a store and a scheduler could save at most, not how.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from hil.annual.bound.proof import SearchProof
 from hil.annual.bound.steady_search import SteadyPoint, SteadySearch
 from hil.annual.energy_account import AnnualAccount, StepPowers
 from hil.annual.site import DEW_MARGIN_K, AnnualSite
+from hil.annual.unit_file import CASE_MARGIN_K, SUPPLY_MARGIN_K
 from hil.plant.air.weather import Hour
 
 _HOUR_S = 3600.0
-_LEVELS_PER_HOUR = 12
+_LEVELS_PER_HOUR = 60
+"""The load changes once a minute."""
 _PROVEN_HOURS = 24
 _PROOF_TOLERANCE = 0.003  # of the cost
 _LOAD_ROUNDING = 0.0101  # of the load: the search has steps of 1 %
@@ -37,12 +42,14 @@ def sum_optimum(
     progress: Callable[[int, int, AnnualAccount], None] | None = None,
     every: int = 1,
     window_h: int = 1,
+    conditions: str = "free",
 ) -> AnnualAccount:
     """Sum the cheapest points of `hours` hours, or of one day in `every` days.
 
-    `window_h`: hours of a block, a divisor of 24; 1: no clairvoyance.
+    `window_h`: hours of a block, a divisor of 24; 1: no clairvoyance. `conditions`: one of
+    `hil.annual.words.BOUNDS`.
     """
-    account, search = AnnualAccount(site), SteadySearch(site)
+    account, search = AnnualAccount(site), SiteBound(site, conditions)
     for i in range(hours):
         if i // 24 % every == 0:
             first = i - i % window_h
@@ -51,6 +58,35 @@ def sum_optimum(
         if progress is not None:
             progress(i + 1, hours, account)
     return account
+
+
+@dataclass
+class SiteBound:
+    """The search with the conditions of a unit: `conditions` is one of `hil.annual.words.BOUNDS`.
+
+    Pads that follow the thermostat keep their state from hour to hour.
+    """
+
+    site: AnnualSite
+    conditions: str = "free"
+    _search: SteadySearch = field(init=False)
+    _is_wet: bool = False
+
+    def __post_init__(self) -> None:
+        limits = self.site.limits
+        if self.conditions != "free":
+            limits = limits._replace(
+                case_max_c=limits.case_max_c - CASE_MARGIN_K,
+                supply_max_c=limits.supply_max_c - SUPPLY_MARGIN_K,
+            )
+        self._search = SteadySearch(replace(self.site, limits=limits))
+
+    def find(self, air: Hour, load: float, room_dew_c: float) -> SteadyPoint:
+        """Return the cheapest point; see `SteadySearch.find_optimum`."""
+        if self.conditions != "thermostat" or self.site.kind != "adiabatic":
+            return self._search.find_optimum(air, load, room_dew_c)
+        self._is_wet = self.site.is_wet(air.dry_c, self._is_wet)
+        return self._search.find_optimum(air, load, room_dew_c, self._is_wet)
 
 
 def prove_hours(site: AnnualSite, hours: int, start_hour: int = 0) -> dict[str, float]:
@@ -75,7 +111,7 @@ def _levels(site: AnnualSite, block: list[int]) -> list[float]:
     return levels if len(block) == 1 else [sum(levels) / len(levels)]
 
 
-def _add_hour(account: AnnualAccount, search: SteadySearch, number: int, block: list[int]) -> None:
+def _add_hour(account: AnnualAccount, search: SiteBound, number: int, block: list[int]) -> None:
     """Add one hour of the year; its weather is the mean of both ends. `block`: its hours."""
     site, hour = account.site, account.site.weather.at(number + 0.5)
     levels = _levels(site, block)
@@ -83,7 +119,7 @@ def _add_hour(account: AnnualAccount, search: SteadySearch, number: int, block: 
     it = pump = facility = fan = 0.0
     point: SteadyPoint | None = None
     for load in levels:
-        point = min((search.find_optimum(air, load, hour.dew_c) for air in airs), key=_order)
+        point = min((search.find(air, load, hour.dew_c) for air in airs), key=_order)
         flows, dt = point.flows, _HOUR_S / len(levels)
         unserved_fraction = load - point.load_fraction
         shed_w = (

@@ -203,14 +203,21 @@ class SteadySearch:
     # The search.
 
     def find_optimum(
-        self, hour: Hour, load: float = 1.0, room_dew_c: float | None = None
+        self,
+        hour: Hour,
+        load: float = 1.0,
+        room_dew_c: float | None = None,
+        is_wet: bool | None = None,
     ) -> SteadyPoint:
         """Return the cheapest point in the weather of an hour at a fraction of the load.
 
-        `room_dew_c`: dew point of the room; None: that of the hour.
+        `room_dew_c`: dew point of the room; None: that of the hour. `is_wet`: state of the pads of
+        an adiabatic cooler; None: the cheaper one.
         """
         load = floor(100.0 * load + 1e-6) / 100.0
         kinds = {"dry": (False,), "tower": (True,)}.get(self.site.kind, (False, True))
+        if is_wet is not None:
+            kinds = (is_wet,)
         best: SteadyPoint | None = None
         for wet in kinds:
             conditions = self.conditions(hour, load, wet)

@@ -66,7 +66,7 @@ def test_command_prints_every_key(policy: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
-    assert tuple(record) == (*KEYS, "interrupted")
+    assert tuple(record) == (*KEYS, "cpu_s", "interrupted")
     assert record["policy"] == policy
     assert 2.0 < record["it_mwh"] <= 3.0
     assert record["pue"] == pytest.approx(1.0 + sum(record["pue_parts"].values()), abs=2e-4)
@@ -91,6 +91,8 @@ def test_command_prints_text() -> None:
         (("--weather", "dubai", "--it-kw", "3"), "--it-kw"),
         (("--weather", "dubai", "--hours", "0"), "--hours"),
         (("--weather", "dubai", "--window", "24"), "--window"),
+        (("--weather", "dubai", "--bound", "margins"), "--bound"),
+        (("--weather", "dubai", "--policy", "optimum", "--silent", "flow"), "--silent"),
         (("--weather", "dubai", "--plot", "/nowhere/x.html", "--hours", "1"), "--plot"),
     ],
 )

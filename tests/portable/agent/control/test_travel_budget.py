@@ -87,3 +87,51 @@ def test_below_the_dew_point_limit_no_travel_is_saved():
     loop.cooling.min_setpoint_c = None  # no dew point is known
     loop.step(0, 0.001)
     near(loop.cooling.feedforward._integral_share, 0.05, 1e-6)
+
+
+def run_without_flow(rig, tenths_c):
+    """Step the loop without a flow reading; return the change of the output of its PI."""
+    loop = rig.agent.supply_loop
+    loop.readings.flow_lpm = None
+    loop.cooling.setpoint_c = 32.0
+    loop.readings.supply_c = tenths_c / 10.0
+    loop.sensor = SupplyOfReadings(loop.readings)
+    loop.step(0, 1.0)
+    before = loop._pi.output
+    for _ in range(60):
+        loop.step(0, 1.0)
+    return loop._pi.output - before
+
+
+class SupplyOfReadings:
+    def __init__(self, readings):
+        self.readings = readings
+
+    def value(self, _now):
+        return self.readings.supply_c
+
+
+def test_without_a_model_the_valve_rests_while_the_supply_is_near_the_set_point():
+    for tenths_c, moves in ((320, 0), (322, 0), (318, 0), (323, 1), (317, -1)):
+        rig = make_rig()
+        rig.run(20)
+        change = run_without_flow(rig, tenths_c)
+        eq((tenths_c, (change > 0.0) - (change < 0.0)), (tenths_c, moves))
+
+
+def test_without_a_model_a_debt_of_travel_makes_the_dead_zone_wider():
+    for tenths_c, moves in ((325, 0), (312, 0), (326, 1), (310, -1)):
+        rig = make_rig()
+        rig.run(20)
+        rig.agent.supply_loop.travel_budget = make_indebted()
+        change = run_without_flow(rig, tenths_c)
+        eq((tenths_c, (change > 0.0) - (change < 0.0)), (tenths_c, moves))
+
+
+def test_without_a_model_a_supply_below_the_dew_point_limit_closes_the_valve():
+    rig = make_rig(dew=True)
+    rig.run(20)
+    loop = rig.agent.supply_loop
+    loop.travel_budget = make_indebted()
+    loop.cooling.min_setpoint_c = 32.0
+    assert run_without_flow(rig, 312) < -1.0

@@ -317,6 +317,7 @@ def test_pads_cool_the_air_by_what_the_heat_shows():
         pads = WetPads(28.0)
         for _ in range(400):
             pads.estimate(shown_k)
+        eq(pads.inlet_c(30.0, 33.0), 33.0)  # the exhaust comes back; the pads stay dry
         eq((pads.cooling_k, pads.inlet_c(30.0, None)), (0.0, 30.0))
         pads.is_wet = True
         near(pads.cooling_k, cooling_k, 1e-3)

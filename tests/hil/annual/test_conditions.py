@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`coldloop hil year`: sensors of the row that give nothing, and the conditions of the bound."""
+
+from __future__ import annotations
+
+import pytest
+
+from hil.annual.bound.optimum import sum_optimum
+from hil.annual.load_profile import YearLoad
+from hil.annual.policy import make_policy
+from hil.annual.run import AnnualRun
+from hil.annual.site import AnnualSite
+from hil.annual.words import BOUNDS, SILENT
+from hil.plant.air.weather import load_weather
+
+SUMMER = 4800
+
+
+def make_site(load: str = "constant") -> AnnualSite:
+    return AnnualSite(load_weather("dubai"), "adiabatic", load=YearLoad(load))
+
+
+@pytest.mark.parametrize("silent", SILENT)
+def test_the_valve_rests_and_cases_stay_cool_without_a_sensor_of_the_row(silent: str) -> None:
+    site = make_site()
+    annual_run = AnnualRun(site, make_policy("coldloop", site), silent=silent)
+    annual_run.run(2, SUMMER)  # the start of the plant
+    travel_pct = annual_run.plant.valve.travel_pct
+    record = annual_run.run(4, SUMMER + 2).record("coldloop", 0.0)
+    travel_pct = annual_run.plant.valve.travel_pct - travel_pct
+    assert travel_pct < 3000.0 * 5 / 168
+    assert record["worst_case_c"] <= 75.1
+
+
+def test_each_condition_of_the_unit_makes_the_bound_dearer() -> None:
+    site = make_site()
+    costs = [sum_optimum(site, 24, SUMMER, conditions=bound).cost_j for bound in BOUNDS]
+    assert costs[0] < costs[1] < costs[2]
+    account = AnnualRun(site, make_policy("coldloop", site)).run(24, SUMMER)
+    assert costs[2] < account.cost_j < 1.01 * costs[2]
+
+
+def test_the_bound_has_the_load_of_each_minute() -> None:
+    """A job of `training` pauses for one minute in 30."""
+    site = make_site("training")
+    demand_j = sum(60e6 * site.load.at(60.0 * minute) for minute in range(180))
+    bound = sum_optimum(site, 3)
+    work_j = bound.it_j - bound.leak_j
+    assert work_j == pytest.approx(demand_j * 0.96, rel=0.004)
+
+
+def test_without_a_flow_sensor_the_fans_use_the_data_sheet_of_the_pumps() -> None:
+    """In winter the flow is 60 % of the design flow: at that of the table they ran at 100 %."""
+    site = make_site()
+    loops = []
+    for silent in ("none", "flow"):
+        annual_run = AnnualRun(site, make_policy("coldloop", site), silent=silent)
+        loops.append(annual_run.run(3, 24).loop_j)
+    assert loops[1] < 1.1 * loops[0]
