@@ -120,9 +120,13 @@ class SupplyLoopFf(SupplyLoop):
         are never at the set-point, and the integral would move the valve all day. The band of the
         budget makes it wider.
         """
-        error, share = measured - self.setpoint, self.travel_budget.share if self._may_save else 0.0
-        high_k, low_k = _DEAD_ZONE_K + OVER_K * share, -_DEAD_ZONE_K - UNDER_K * share
-        return error - high_k if error > high_k else error - low_k if error < low_k else 0.0
+        error = measured - self.setpoint
+        share = self.travel_budget.share if self._may_save else 0.0
+        high_k = _DEAD_ZONE_K + OVER_K * share
+        low_k = -_DEAD_ZONE_K - UNDER_K * share
+        if error > high_k:
+            return error - high_k
+        return min(error - low_k, 0.0)
 
     def _request_valve(self, valve_pct: float, dt: float) -> None:
         command_pct, position = self._command_pct, self.valve.position()
