@@ -1,36 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ceiling of a unit that starts while others feed the same header.
+"""Bounds of the speed of a unit that starts into a header, or leaves it, while others feed it.
 
 Does not command anything; see `agent.control.group.component`. Below some speed its pumps push
 nothing, because the pressure of the header keeps its valves shut. Above it each percent adds flow.
-So it goes to the first part of the speed of the others immediately, and through the rest slowly:
-they have the time to slow down. A drive that keeps its last command reaches it within seconds, and
-the pressure rose by 34 %.
+So a unit goes through the first part of the speed of the others immediately, and through the rest
+slowly: the others have the time to change theirs. A drive that keeps its last command reaches it
+within seconds, and the pressure rose by 34 %. A unit that stopped immediately let it fall by 36 %.
 """
 
-_NEAR = 0.75
-"""Part of the speed of the others below which a unit pushes nothing."""
-_RATE_PCT_S = 0.5
+from collections import namedtuple
+
+HeaderView = namedtuple("HeaderView", ("others_pct", "others", "own_pct", "level", "pushes"))
+"""What a unit sees of the header. `others_pct`: speed of the fastest other unit, percent; 0: not
+known, or there is none. `others`: how many run. `own_pct`: own speed. `level`: pressure over the
+set-point. `pushes`: the own flow is not zero; also if it is not known."""
+
+_NEAR = 0.5
+"""Part of the speed of the others below which a unit pushes nothing. The pressure opens its valves
+at 0.75 with all units, and at 0.6 with two of three."""
+_SHARE_PCT_S, _MOST_PCT_S, _IDLE_PCT_S, _LOW_PCT_S = 0.2, 0.5, 1.0, 5.0
+"""Rates: for each other unit that must give way, and the most; of a unit that does not push yet;
+while the header is low. The flow rises with the root of the speed above the opening, so the first
+percents count most."""
+_LOW, _EMPTY = 0.75, 0.25
+"""Levels below which the header needs more flow, and below which no other unit feeds it. Droop
+stays above the first."""
+_UNKNOWN_PCT = 60.0
+"""Taken for the speed of the others while no report says it, and the header is not empty."""
+_BEHIND_PCT = 2.0
+"""The ceiling rises while the unit is at most so far below it."""
+_GONE_S = 4.0
+"""After this time without a push the others have changed their speed: a new approach begins."""
+_FULL_PCT = 100.0
 
 
 class HeaderApproach:
-    """The approach of one unit after a start: a new object for each."""
+    """The approach of one unit after a start. Begins again if its pumps push nothing."""
 
     def __init__(self) -> None:
-        self._target = self._pct = 0.0
-        self._is_over = False
+        self.restart()
 
-    def ceiling(self, others: float, own: float, is_low: bool, dt: float) -> "float | None":
+    def restart(self) -> None:
+        """Begin again at the next call: the unit is stopped."""
+        self._pct: float | None = None
+        self._is_over = False
+        self._gone_s = 0.0
+
+    def ceiling(self, view: HeaderView, dt: float) -> "float | None":
         """Return the highest speed for now, percent; None: the approach is over.
 
-        `others`: their speed, or the last command of this unit; 0: neither is known yet. `own`:
-        its present speed. `is_low`: the header needs flow immediately. `dt`: time since the last
+        It ends at the speed of the others, and while the header is empty. `dt`: time since the last
         call, s.
         """
-        if not self._target:
-            if not others:
-                return None
-            self._target, self._pct = others, max(own, _NEAR * others)
-        self._pct += _RATE_PCT_S * dt
-        self._is_over = self._is_over or is_low or self._pct >= self._target
+        # Its own last command is no speed of the others: at a start it is that of its first second.
+        near = _NEAR * (view.others_pct or _UNKNOWN_PCT)
+        own = view.own_pct
+        self._gone_s = self._gone_s + dt if own < near else 0.0
+        if self._pct is None or (self._is_over and self._gone_s >= _GONE_S):
+            self._pct, self._is_over = own, False
+        self._pct = max(self._pct, near)
+        if own >= self._pct - _BEHIND_PCT:
+            self._pct += _rate_pct_s(view) * dt
+        if self._pct >= (view.others_pct or _FULL_PCT) or view.level < _EMPTY:
+            self._is_over = True
         return None if self._is_over else self._pct
+
+
+def _push_pct_s(view: HeaderView) -> float:
+    """Return the rate that the others can follow, percent per second."""
+    rate: float = min(_MOST_PCT_S, _SHARE_PCT_S * max(1, view.others))
+    return rate
+
+
+def _rate_pct_s(view: HeaderView) -> float:
+    if view.level < _LOW:
+        return _LOW_PCT_S
+    return _push_pct_s(view) if view.pushes else _IDLE_PCT_S
+
+
+class HeaderLeave:
+    """The way of one unit from the header to its stop."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again at the next call: the unit runs."""
+        self._pct: float | None = None
+
+    def ceiling(self, view: HeaderView, dt: float) -> "float | None":
+        """Return the highest speed for now, percent; None: the unit can stop. It waits while the
+        header is low. `dt`: time since the last call, s.
+        """
+        if self._pct is None:
+            self._pct = view.own_pct
+        if view.level >= _LOW:
+            self._pct -= _push_pct_s(view) * dt
+        is_feeding = view.pushes and self._pct > _NEAR * view.others_pct > 0
+        return self._pct if is_feeding else None

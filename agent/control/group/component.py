@@ -12,13 +12,15 @@ receives no other unit.
 
 With `header`, the units pump into one header. Only the lead integrates its pressure. The others
 take its speed. A new lead first takes the speed of the fastest one, so that the pressure does not
-fall with its start. Until then it reports no speed, and the others run their own loops. If not all
+fall with its start. Until then it reports no speed, and the next unit of the ring integrates. Units
+that start, stop or get another lead change their speed slowly (`approach`, `follower`). If not all
 units report to each other, each unit lowers its own set-point with its speed (droop), because
 several integrators on one pressure drift apart.
 """
 
 from agent.control.group import rules
-from agent.control.group.approach import HeaderApproach
+from agent.control.group.approach import HeaderApproach, HeaderLeave, HeaderView
+from agent.control.group.follower import LeadFollower
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -56,10 +58,10 @@ _WATER_J_L_K = 4000
 """Heat capacity of a litre of coolant, J/K: water with 25 % glycol at 30 °C, within 5 %."""
 _DROOP_KPA_PCT, _BASE_PCT = 0.6, 60.0
 """Droop: kPa for each percent of speed, and the speed without a change of the set-point."""
-_JOIN_S, _JOINED_PCT = 60, 2.0
+_JOIN_S, _JOINED_PCT = 180, 2.0
 """A new lead takes the speed of the others until it is within this distance, or for this time."""
-_LOW = 0.75
-"""Part of the set-point below which the header needs flow immediately. Droop stays above it."""
+_PUSH_LPM_KW = 0.05
+"""Flow for each kilowatt of capacity above which a unit pushes into the header."""
 _OWNER = "group"
 
 
@@ -106,6 +108,8 @@ class GroupComponent(Component):
         self._is_whole = self._is_droop = False
         self._join_s = _JOIN_S
         self._approach = HeaderApproach()
+        self._leave = HeaderLeave()
+        self._follower = LeadFollower()
         self._reports: dict[int, GroupReport] = {}
         self._started = self._due = 0
         self._base_kpa = agent.config.pressure.setpoint
@@ -207,11 +211,25 @@ class GroupComponent(Component):
         if self._has_header:
             self._droop()
 
+    def _others_pct(self) -> "list[float]":
+        """Return the speed of each other running unit, percent; 0: it reports none."""
+        others = [r for unit, r in self._reports.items() if unit != self.own and r.flags & RUNNING]
+        return [report.pump_milli / 1000 for report in others]
+
     def _fastest_pct(self) -> float:
         """Return the largest speed that another running unit reports, percent; 0: none does."""
-        others = [r for unit, r in self._reports.items() if unit != self.own and r.flags & RUNNING]
-        fastest: int = max([report.pump_milli for report in others] + [0])
-        return fastest / 1000
+        return max(self._others_pct() + [0.0])
+
+    def _controller(self) -> int:
+        """Return the unit that controls the pressure; 0: none, or not all units report.
+
+        It is the lead. While that one has no speed, it is the next one of the ring: one integrates.
+        """
+        if self._is_whole and self.staging.lead:
+            for unit in rules.ring(self.staging.lead, len(self._names)):
+                if self._reports[unit].flags & RUNNING and self._reports[unit].pump_milli:
+                    return unit
+        return 0
 
     def _is_joining(self) -> bool:
         """Return whether this unit is the lead, or has just started, and has no speed to follow."""
@@ -246,33 +264,60 @@ class GroupComponent(Component):
 
     def before_control(self, now: int, dt: float) -> None:
         """Stop a unit that is not selected. With a header, take the speed of the lead."""
-        arbiters = self.agent.arbiters
         if not self.runs:
-            self._approach = HeaderApproach()
+            self._approach.restart()
+            self._follower.stop()
+            # Without its pressure a unit controls nothing: it does not stay longer.
+            is_blind = self.agent.dp_sensor.value(now) is None
+            if self._has_header and not is_blind and self._limit(self._leave, "leave", now, dt):
+                return
             for actuator in (VALVE, PUMPS):
-                arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
+                self.agent.arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
             return
-        lead = self._reports.get(self.staging.lead or 0)
         if self._has_header:
-            self._limit_start(now, dt)
-        if not self._has_header or not self._is_whole or lead is None:
-            return
-        if self.staging.lead == self.own:
-            if self._is_joining() and self._fastest_pct():
-                arbiters[PUMPS].follow(self._fastest_pct(), _OWNER, "join")
-        elif lead.flags & RUNNING and lead.pump_milli:
-            arbiters[PUMPS].follow(lead.pump_milli / 1000, _OWNER, "lead")
+            self._leave.restart()
+            is_starting = self._limit(self._approach, "start", now, dt)
+            self._follow(is_starting, dt)
 
-    def _limit_start(self, now: int, dt: float) -> None:
-        """Keep a ceiling for the speed while this unit starts into a header that others feed."""
+    def _limit(
+        self, bound: "HeaderApproach | HeaderLeave", reason: str, now: int, dt: float
+    ) -> bool:
+        """Claim the ceiling of `bound`; return whether it has one."""
+        others = self._others_pct()
+        fastest_pct = max(others + [0.0])
         pressure_kpa = self.agent.dp_sensor.value(now)
-        if pressure_kpa is None:
-            return
+        if pressure_kpa is None and not fastest_pct:
+            return False
         own = max([pump.speed() or 0.0 for pump in self.agent.pumps] + [0.0])
-        others = self._fastest_pct() or self._speed_pct() or 0.0
-        ceiling = self._approach.ceiling(others, own, pressure_kpa < _LOW * self._base_kpa, dt)
-        if ceiling is not None:
-            self.agent.arbiters[PUMPS].claim(GROUP, _OWNER, AT_MOST, ceiling, "start")
+        level = 1.0 if pressure_kpa is None else pressure_kpa / self._base_kpa
+        flow_lpm = self._flow.value(now)
+        pushes = flow_lpm is None or flow_lpm * 1000 > _PUSH_LPM_KW * self._capacity_w
+        view = HeaderView(fastest_pct, len(others), own, level, pushes)
+        ceiling = bound.ceiling(view, dt)
+        if ceiling is None:
+            return False
+        self.agent.arbiters[PUMPS].claim(GROUP, _OWNER, AT_MOST, ceiling, reason)
+        return True
+
+    def _follow(self, is_starting: bool, dt: float) -> None:
+        """Take the speed of the lead; as a lead that joins, that of the fastest unit.
+
+        The ceiling of a unit that starts limits it already.
+        """
+        unit = self._controller()
+        arbiter = self.agent.arbiters[PUMPS]
+        if self._is_whole and self.staging.lead == self.own and self._is_joining():
+            self._follower.stop()
+            if self._fastest_pct():
+                arbiter.follow(self._fastest_pct(), _OWNER, "join")
+        elif unit in (0, self.own):
+            self._follower.stop()
+        else:
+            last = arbiter.decision.output if arbiter.decision is not None else None
+            unit_pct = self._reports[unit].pump_milli / 1000
+            own_pct = unit_pct if last is None or is_starting else last
+            speed_pct = self._follower.speed(unit, unit_pct, own_pct, dt)
+            arbiter.follow(speed_pct, _OWNER, "lead")
 
     def outbox(self) -> "Actions":
         """Return the messages."""

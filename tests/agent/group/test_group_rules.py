@@ -7,7 +7,6 @@ import random
 import pytest
 
 from agent.control.group import rules, schema
-from agent.control.group.approach import HeaderApproach
 from agent.control.group.report import (
     HEALTHY,
     LOAD_KNOWN,
@@ -343,21 +342,3 @@ def test_a_group_needs_the_return_temperature_for_its_heat() -> None:
     profile.add("ReturnTemperatureCelsius")
     schema.check(config, {"rpu": FakeUnitProfile()}, errors)
     assert len(errors) == 1
-
-
-def test_a_unit_that_starts_into_a_header_rises_slowly_through_the_last_quarter() -> None:
-    approach = HeaderApproach()
-    assert approach.ceiling(0.0, 0.0, False, 1.0) is None  # nothing is known: not begun
-    first = approach.ceiling(80.0, 10.0, False, 1.0)
-    assert first == pytest.approx(60.5)
-    values = [approach.ceiling(70.0, 60.0, False, 1.0) for _ in range(38)]
-    assert values[-1] == pytest.approx(79.5)
-    assert approach.ceiling(70.0, 70.0, False, 1.0) is None
-    assert approach.ceiling(70.0, 0.0, False, 1.0) is None  # over until the next start
-
-
-def test_a_header_that_needs_flow_at_once_ends_the_slow_start() -> None:
-    approach = HeaderApproach()
-    assert approach.ceiling(80.0, 0.0, False, 1.0) is not None
-    assert approach.ceiling(80.0, 60.0, True, 1.0) is None
-    assert approach.ceiling(80.0, 60.0, False, 1.0) is None

@@ -139,9 +139,14 @@ def test_a_group_that_replaces_nothing_fails_a_scenario(monkeypatch: pytest.Monk
     [
         ("actuator.arbiter.Arbiter.follow", lambda *_: None, "speed_spread_pct: not <= 1;"),
         ("group.component._DROOP_KPA_PCT", 0.0, "speed_spread_pct: not <= 1.2;"),
-        ("group.component.GroupComponent._is_joining", lambda _: False, "header_kpa: not >= 62"),
+        ("group.component.GroupComponent._is_joining", lambda _: False, "speed_spread_pct: not <="),
+        (
+            "group.approach.HeaderApproach.ceiling",
+            lambda *_: None,
+            "header_kpa: not >= 62 and <= 88",
+        ),
     ],
-    ids=["all integrate", "no droop", "all follow the start of the lead"],
+    ids=["all integrate", "no droop", "all follow the start of the lead", "a start at full speed"],
 )
 def test_a_header_without_a_rule_fails_its_scenario(
     monkeypatch: pytest.MonkeyPatch, name: str, value: object, failure: str
