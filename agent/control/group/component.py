@@ -268,8 +268,8 @@ class GroupComponent(Component):
             self._approach.restart()
             self._follower.stop()
             # Without its pressure a unit controls nothing: it does not stay longer.
-            is_blind = self.agent.dp_sensor.value(now) is None
-            if self._has_header and not is_blind and self._limit(self._leave, "leave", now, dt):
+            can_control = self._has_header and self.agent.dp_sensor.value(now) is not None
+            if can_control and self._limit(self._leave, "leave", now, dt):
                 return
             for actuator in (VALVE, PUMPS):
                 self.agent.arbiters[actuator].claim(GROUP, _OWNER, EXACT, 0.0, "standby")
