@@ -87,6 +87,7 @@ class HeaderLeave:
     def restart(self) -> None:
         """Begin again at the next call: the unit runs."""
         self._pct: float | None = None
+        self._is_over = False
 
     def ceiling(self, view: HeaderView, dt: float) -> "float | None":
         """Return the highest speed for now, percent; None: the unit can stop. It waits while the
@@ -96,5 +97,7 @@ class HeaderLeave:
             self._pct = view.own_pct
         if view.level >= _LOW:
             self._pct -= _push_pct_s(view) * dt
-        is_feeding = view.pushes and self._pct > _NEAR * view.others_pct > 0
-        return self._pct if is_feeding else None
+        # A flow that is read later is that of a valve that leaks: the pumps must not start for it.
+        if not view.pushes or not self._pct > _NEAR * view.others_pct > 0:
+            self._is_over = True
+        return None if self._is_over else self._pct

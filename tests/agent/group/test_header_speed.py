@@ -82,9 +82,10 @@ def test_a_unit_that_leaves_falls_slowly_until_it_pushes_nothing() -> None:
     assert [leave.ceiling(view, 1.0) for _ in range(3)] == [69.5, 69.0, 68.5]
     assert leave.ceiling(view._replace(level=0.7), 1.0) == 68.5
     assert leave.ceiling(view._replace(pushes=False), 1.0) is None
-    assert leave.ceiling(view._replace(others_pct=0.0), 1.0) is None, "no other one feeds it"
+    assert leave.ceiling(view, 1.0) is None, "it has stopped: a flow starts no pump"
     leave.restart()
     assert leave.ceiling(view, 1.0) == 69.5
+    assert leave.ceiling(view._replace(others_pct=0.0), 1.0) is None, "no other one feeds it"
 
 
 def test_a_follower_moves_with_the_lead_and_closes_a_difference_slowly() -> None:
