@@ -18,13 +18,15 @@ set-point. `pushes`: the own flow is not zero; also if it is not known."""
 _NEAR = 0.5
 """Part of the speed of the others below which a unit pushes nothing. The pressure opens its valves
 at 0.75 with all units, and at 0.6 with two of three."""
-_SHARE_PCT_S, _MOST_PCT_S, _IDLE_PCT_S, _LOW_PCT_S = 0.2, 0.5, 1.0, 5.0
-"""Rates: for each other unit that must give way, and the most; of a unit that does not push yet;
-while the header is low. The flow rises with the root of the speed above the opening, so the first
-percents count most."""
-_LOW, _EMPTY = 0.75, 0.25
-"""Levels below which the header needs more flow, and below which no other unit feeds it. Droop
-stays above the first."""
+_SHARE_PCT_S, _MOST_PCT_S, _IDLE_PCT_S = 0.2, 0.5, 1.0
+"""Rates: for each other unit that must give way, and the most; of a unit that does not push yet.
+The flow rises with the root of the speed above the opening, so the first percents count most."""
+_LOW_PCT_S, _HIGH_PCT_S = 5.0, 0.05
+"""Rates while the header is low, and while it is high: another unit starts too. A false reading
+must not stop a start."""
+_HIGH, _LOW, _EMPTY = 1.08, 0.75, 0.25
+"""Levels above which the others have not given way yet, below which the header needs more flow, and
+below which no other unit feeds it. Droop stays above the second."""
 _UNKNOWN_PCT = 60.0
 """Taken for the speed of the others while no report says it, and the header is not empty."""
 _BEHIND_PCT = 2.0
@@ -75,6 +77,8 @@ def _push_pct_s(view: HeaderView) -> float:
 def _rate_pct_s(view: HeaderView) -> float:
     if view.level < _LOW:
         return _LOW_PCT_S
+    if view.pushes and view.level > _HIGH:
+        return _HIGH_PCT_S
     return _push_pct_s(view) if view.pushes else _IDLE_PCT_S
 
 

@@ -66,13 +66,15 @@ class Staging:
         """Select the running units of a part of the group that is received again.
 
         That part had lost this one, so it selected what it needed alone. A unit that has just
-        started selects all units: it is no such part.
+        started selects all units. It is no such part if no other unit selects it.
         """
         everyone = (1 << self._count) - 1
         for unit in order:
             report = reports[unit]
             is_new = self._received and unit not in self._received
-            is_part = report.selected >> unit - 1 & 1 and report.selected != everyone
+            is_part = report.selected >> unit - 1 & 1 and (
+                report.selected != everyone or _is_wanted(reports, unit)
+            )
             if is_new and is_part and report.flags & RUNNING and unit not in self.selected:
                 self.selected = sorted(self.selected + [unit])
                 self.reason = "received again: unit %d" % unit
@@ -153,3 +155,11 @@ class Staging:
                 self._since_s[unit] = now_s
             self.selected = rules.units_of(theirs, self._count)
             self.reason = "as lead %d" % (self.lead or 0)
+
+
+def _is_wanted(reports: "Reports", unit: int) -> bool:
+    """Return whether a third unit, that runs, selects `unit`."""
+    return any(
+        other != unit and report.flags & RUNNING and report.selected >> unit - 1 & 1
+        for other, report in reports.items()
+    )

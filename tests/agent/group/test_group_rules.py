@@ -276,6 +276,17 @@ def test_a_healed_network_stops_no_unit_before_its_time(load_w: int) -> None:
     assert [staging.changes for staging in group.units.values()] == [0] * 4
 
 
+def test_a_lead_that_received_nothing_takes_the_units_that_ran() -> None:
+    group = RuleGroup(5, 150_000)
+    group.step(20)
+    group.cuts = {(other, 1) for other in range(2, 6)}
+    group.step(75)
+    group.cuts = set()
+    for _ in range(200):
+        group.step()
+        assert group.running == {1, 2, 3, 4, 5}
+
+
 def test_a_unit_that_has_started_again_is_not_taken_for_a_part_that_ran() -> None:
     group = RuleGroup(4, 70_000)
     group.step(4000)

@@ -32,6 +32,11 @@ def test_few_others_get_more_time() -> None:
         assert ceiling == pytest.approx(60.0 + rate)
 
 
+def test_a_high_header_makes_a_start_slower() -> None:
+    ceiling = HeaderApproach().ceiling(HeaderView(80.0, 3, 60.0, 1.1, True), 1.0)
+    assert ceiling == pytest.approx(60.05)
+
+
 def test_the_end_of_a_start_is_the_present_speed_of_the_others() -> None:
     approach = HeaderApproach()
     assert climb(approach, HeaderView(80.0, 3, 60.0, 1.0, True), 10)[-1] == pytest.approx(65.0)

@@ -75,3 +75,28 @@ def test_units_that_hand_over_the_lead_keep_the_pressure() -> None:
     found += pressures(run, 80, 140)
     assert max(found) <= MOST_KPA
     assert min(found) >= 72.0, "droop"
+
+
+def test_two_units_that_start_together_keep_the_pressure() -> None:
+    run = GroupRun(3, 90.0, shared="header")
+    run.start()
+    run.run(40)
+    run.begin_fault("pumps", 3)
+    run.begin_fault("power", 1)
+    run.run(52)
+    run.end_fault("power", 1)
+    run.run(105)
+    run.end_fault("pumps", 3)
+    assert max(pressures(run, 106, 190)) <= MOST_KPA + 1.0
+
+
+def test_a_lead_that_received_nothing_stops_no_unit_after_the_heal() -> None:
+    run = GroupRun(5, 150.0, shared="header")
+    run.start()
+    run.run(40)
+    run.begin_fault("deaf", 1)
+    run.run(110)
+    run.end_fault("deaf", 1)
+    found = pressures(run, 111, 180)
+    assert min(found) >= 74.0
+    assert max(found) <= MOST_KPA
