@@ -90,7 +90,7 @@ def test_two_units_that_start_together_keep_the_pressure() -> None:
     assert max(pressures(run, 106, 190)) <= MOST_KPA + 1.0
 
 
-def test_a_lead_that_received_nothing_stops_no_unit_after_the_heal() -> None:
+def test_a_lead_that_received_nothing_stops_no_unit_after_its_return() -> None:
     run = GroupRun(5, 150.0, shared="header")
     run.start()
     run.run(40)
