@@ -257,7 +257,7 @@ class Bus(RequestSender):
         if transaction is not None:
             if now < self.wake_at:
                 return
-            if self.state == DEFERRED:
+            while self.state == DEFERRED:  # the next part of the bytes can wait again
                 self.handle(DECIDED)
                 result = self.client.settle()
                 self.wake_at = self._timeout_at

@@ -52,7 +52,11 @@ def main(argv: list[str]) -> int:
             if framing not in arguments.framing:
                 continue
             for sizes in SIZES:
-                case, bad = run_case(framing, name, seed, sizes)
+                try:
+                    case, bad = run_case(framing, name, seed, sizes)
+                except Exception:
+                    print(framing, name, seed, sizes, flush=True)
+                    raise
                 values = (1, case.calls, case.good, case.ambiguous, *bad.values())
                 for key, value in zip(names, values, strict=True):
                     counts[key] += value
