@@ -14,6 +14,7 @@ from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools import nmea_decode, nmea_json
+from drivers.tools.capture.json_line import format_utc
 from drivers.tools.lib import byte_source
 from drivers.tools.lib.open_port import monotonic_us
 from drivers.tools.nmea_integrity import EpochChecks
@@ -78,7 +79,7 @@ def _fix_line(epoch: Epoch) -> str:
 
 
 def _time_line(epoch: Epoch, error_us: "int | None") -> str:
-    text = f"time       {nmea_json.format_utc(epoch) or 'unknown'}"
+    text = f"time       {format_utc(epoch) or 'unknown'}"
     if error_us is None:
         return text
     return text + f"  system clock {error_us / SECOND:+.3f} s, with the latency of the receiver"

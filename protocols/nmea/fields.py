@@ -29,7 +29,8 @@ THREE_DIGITS = SHORT_NUMBERS
 """Numbers of up to three digits; on a board those of `SHORT_NUMBERS`."""
 if _IS_CPYTHON:
     SHORT_NUMBERS.update({b"%02d" % n: n for n in range(10)})
-    THREE_DIGITS = {**SHORT_NUMBERS, **{b"%03d" % n: n for n in range(1000)}}
+    THREE_DIGITS = {b"%03d" % n: n for n in range(1000)}
+    THREE_DIGITS.update(SHORT_NUMBERS)
 
 
 def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":
