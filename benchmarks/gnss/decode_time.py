@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.common import Record, describe_machine, show
 from benchmarks.gnss.gpsd import capture
+from hil.devices.gnss.dialects import DIALECTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
@@ -63,13 +64,13 @@ def measure(path: Path, runs: int) -> dict[str, float]:
 
 def make_captures(folder: Path) -> list[Path]:
     """Write captures of emulated receivers: one line, 1000 lines, more than 100,000 lines."""
-    paths = []
-    for dialect, seconds in (("casic", 6000), ("quectel", 3100), ("unicore", 2600)):
+    paths: list[Path] = []
+    for dialect, seconds in zip(DIALECTS, (6000, 2600, 3100), strict=False):
         stream = capture(dialect, seconds)
-        if dialect == "casic":
+        if not paths:
             lines = stream.splitlines(keepends=True)
             for count in (1, 1000):
-                paths.append(folder / f"casic, {count} lines")
+                paths.append(folder / f"{dialect}, {count} lines")
                 paths[-1].write_bytes(b"".join(lines[:count]))
         paths.append(folder / f"{dialect}, {stream.count(b'$')} lines")
         paths[-1].write_bytes(stream)
