@@ -218,13 +218,13 @@ def _options(arguments: "list[str]") -> int:
     """Handle `--help` and `--version`; any other call without a command is wrong use."""
     import argparse  # 8 ms of every start of a command
 
-    class Parser(argparse.ArgumentParser):
+    class OptionsParser(argparse.ArgumentParser):
         """With one-line errors. Imports no package: none is checked yet."""
 
         def error(self, message: str) -> "NoReturn":
             self.exit(WRONG_USE, f"{self.prog}: {message}\n")
 
-    parser = Parser(
+    parser = OptionsParser(
         prog="coldloop",
         usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help: options)",
         description="Agent for the controller of a coolant distribution unit, and its test bench.",

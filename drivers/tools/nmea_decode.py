@@ -15,8 +15,8 @@ from drivers.gnss.receiver import ReceiverDriver
 from drivers.tools.capture.command import PROG, print_capture
 from drivers.tools.capture.json_line import count_totals, format_utc
 from drivers.tools.capture.kept_sentences import KeptSentences
+from drivers.tools.capture.record import build_record
 from drivers.tools.lib import byte_source
-from drivers.tools.nmea_json import build_record
 from protocols.nmea.satellite_id import VENDORS
 from protocols.nmea.satellite_view import SatelliteInView
 

@@ -16,7 +16,7 @@ from drivers.tools import nmea_decode
 from drivers.tools.capture import command, kept_sentences, reader
 from protocols.nmea import framing
 from tests.support import nmea_captures
-from tests.support.nmea_general import general_json
+from tests.support.nmea_captures import general_json
 
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = (

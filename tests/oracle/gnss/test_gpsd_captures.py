@@ -23,7 +23,7 @@ import pytest
 
 from deploy.firmware.micropython_source import fetch_source
 from drivers.tools import nmea_decode
-from tests.support.nmea_general import general_json
+from tests.support.nmea_captures import general_json
 from tests.support.programs import require_program
 
 _SENTENCE = re.compile(rb"\$([\x20-\x23\x25-\x29\x2b-\x7e]{5,250})\*([0-9A-Fa-f]{2})")
