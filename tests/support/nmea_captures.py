@@ -87,7 +87,7 @@ _CHUNK = 65_536
 
 
 def general_json(stream: bytes, vendor: "str | None" = None) -> str:
-    """Return the lines of `nmea decode --json` for a file, by the driver of the agent and `json`."""
+    """Return what `nmea decode --json` prints: by the driver of the agent, and `json`."""
     receiver = nmea_decode.make_receiver("-", vendor)
     chunks = [(stream[at : at + _CHUNK], 0) for at in range(0, len(stream), _CHUNK)]
     epochs = nmea_decode.iter_epochs(receiver, iter(chunks))
