@@ -14,14 +14,12 @@ A controller installs only the agent. A command that needs more names the extra 
 that contains it (`EXTRAS`).
 """
 
-import argparse
 import errno
 import importlib
 import importlib.util
 import io
 import os
 import sys
-from contextlib import ExitStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +76,10 @@ COMMANDS = {
     "completion": ("coldloop:completion", "print completion scripts of shells, write man pages"),
 }
 
+# Words of a command -> function(further words) -> exit code, or None if these words need a parser.
+# For a small file, argparse and json take longer than the decoder.
+PLAIN_CALLS = {("nmea", "decode"): "drivers.tools.capture.command:run_plain"}
+
 # Extra of the distribution: the commands that need it, and the modules by which it is recognised.
 EXTRAS = {
     "bench": (
@@ -112,23 +114,29 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         The exit code: 0 good, 1 judged bad, 2 wrong use, 130 interrupted, also by a closed output.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with ExitStack() as stack:
-        _open_closed_streams(stack)
+    opened = _open_closed_streams()
+    try:
         _accept_any_encoding()
         return _run(arguments)
+    finally:
+        for name in opened:
+            getattr(sys, name).close()
+            setattr(sys, name, None)
 
 
-def _open_closed_streams(stack: ExitStack) -> None:
+def _open_closed_streams() -> "list[str]":
     """Let a stream that the caller has closed lead nowhere: the exit code is the result.
 
     The lowest free descriptor is that of the stream. So no port gets it, and then the messages.
+    Return the names of these streams; the caller closes them.
     """
+    opened = []
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            nothing = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  the stack closes it
-            stack.enter_context(nothing)
+            nothing = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115  the caller closes it
             setattr(sys, name, nothing)
-            stack.callback(setattr, sys, name, None)
+            opened.append(name)
+    return opened
 
 
 def _run(arguments: "list[str]") -> int:
@@ -165,7 +173,19 @@ def _call(arguments: "list[str]") -> int:
         return _options(arguments)
     if _print_help(arguments):
         return GOOD
-    return _load(arguments[0])(arguments[1:])
+    code = _call_plainly(arguments)
+    return _load(arguments[0])(arguments[1:]) if code is None else code
+
+
+def _call_plainly(arguments: "list[str]") -> "int | None":
+    """Run a command of `PLAIN_CALLS`; None if the words need its parser."""
+    place = PLAIN_CALLS.get((arguments[0], arguments[1] if len(arguments) > 1 else ""))
+    if place is None:
+        return None
+    _reject_foreign_packages(os.path.dirname(os.path.abspath(__file__)))
+    module, function = place.split(":")
+    code: int | None = getattr(importlib.import_module(module), function)(arguments[2:])
+    return code
 
 
 def _accept_any_encoding() -> None:
@@ -176,7 +196,8 @@ def _accept_any_encoding() -> None:
 
 def _print_help(arguments: "list[str]") -> bool:
     """Print the help of a command from its data, without an import of the command."""
-    if arguments[0] not in COMMANDS:
+    is_asked = "-h" in arguments or "--help" in arguments
+    if not is_asked or arguments[0] not in COMMANDS:
         return False
     _reject_foreign_packages(os.path.dirname(os.path.abspath(__file__)))
     from drivers.tools.lib.command_spec import find_help
@@ -195,7 +216,15 @@ def completion(argv: "list[str]") -> int:
 
 def _options(arguments: "list[str]") -> int:
     """Handle `--help` and `--version`; any other call without a command is wrong use."""
-    parser = _Parser(
+    import argparse  # 8 ms of every start of a command
+
+    class OptionsParser(argparse.ArgumentParser):
+        """With one-line errors. Imports no package: none is checked yet."""
+
+        def error(self, message: str) -> "NoReturn":
+            self.exit(WRONG_USE, f"{self.prog}: {message}\n")
+
+    parser = OptionsParser(
         prog="coldloop",
         usage="coldloop COMMAND [OPTION]...   (coldloop COMMAND --help: options)",
         description="Agent for the controller of a coolant distribution unit, and its test bench.",
@@ -207,13 +236,6 @@ def _options(arguments: "list[str]") -> int:
         parser.error("no command; `coldloop --help` lists them")
     sys.stdout.write(f"coldloop {_version()} ({_module_kind()})\n")
     return GOOD
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser with one-line errors. Imports no package: none is checked yet."""
-
-    def error(self, message: str) -> "NoReturn":
-        self.exit(WRONG_USE, f"{self.prog}: {message}\n")
 
 
 def _command_list() -> str:

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
+from drivers.tools.capture.command import PROG, print_capture
+from drivers.tools.capture.json_line import count_totals, format_utc
+from drivers.tools.capture.kept_sentences import KeptSentences
+from drivers.tools.capture.record import build_record
 from drivers.tools.lib import byte_source
-from drivers.tools.nmea_json import EpochWriter, KeptSentences, format_utc
 from protocols.nmea.satellite_id import VENDORS
 from protocols.nmea.satellite_view import SatelliteInView
 
@@ -79,25 +82,6 @@ def iter_epochs(receiver: ReceiverDriver, chunks: byte_source.Chunks) -> Iterato
     except KeyboardInterrupt:
         pass
     yield from receiver.finish_stream()
-
-
-def build_summary(receiver: ReceiverDriver, count: int) -> "dict[str, int]":
-    """Return the counters of the whole stream.
-
-    `bad_checksum` includes sentences with an invalid byte. `malformed`: sentences of a known type
-    with an invalid field, and GSA and GSV with unreadable satellites.
-    """
-    framer, decoder = receiver.framer, receiver.decoder
-    return {
-        "sentences": framer.sentences,
-        "typed": decoder.decoded,
-        "malformed": decoder.malformed,
-        "bad_checksum": framer.bad_checksum + framer.unprintable,
-        "no_checksum": framer.no_checksum,
-        "unknown": decoder.unknown,
-        "skipped_bytes": framer.skipped_bytes,
-        "epochs": count,
-    }
 
 
 def satellite_name(satellite: SatelliteInView) -> str:
@@ -171,30 +155,31 @@ def print_epochs(
     Return 1 without a sentence or with a verdict of `judge`, 2 if the file or port cannot be read.
     """
     count = 0
-    writer = EpochWriter()
     lines: list[str] = []
     try:
         receiver = make_receiver(text, vendor)
+        if as_json and judge is None and not receiver.timing_valid:
+            return print_capture(text, vendor)
         receiver.decoder.use_parser(KeptSentences().parse)
         batch = 1 if receiver.timing_valid else _BATCH
         for epoch in iter_epochs(receiver, byte_source.read_chunks(text, seconds)):
             count += 1
             verdicts = None if judge is None else judge.judge_epoch(epoch)
-            lines.append(_format_line(epoch, verdicts, writer if as_json else None))
+            lines.append((_format_record if as_json else _format_line)(epoch, verdicts))
             if len(lines) >= batch:
                 print("\n".join(lines), flush=receiver.timing_valid)
                 lines.clear()
         if lines:
             print("\n".join(lines))
     except DriverError as error:
-        print(f"coldloop nmea decode: {error}", file=sys.stderr)
+        print(f"{PROG}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         raise
     except OSError as error:
-        print(f"coldloop nmea decode: {text}: {error.strerror}", file=sys.stderr)
+        print(f"{PROG}: {text}: {error.strerror}", file=sys.stderr)
         return 2
-    totals = build_summary(receiver, count)
+    totals = count_totals(receiver.framer, receiver.decoder, count)
     if as_json:
         print(json.dumps({"summary": {**totals, **(judge.summary() if judge else {})}}))
     else:
@@ -203,12 +188,15 @@ def print_epochs(
             counts = ", ".join(f"{name} {value}" for name, value in judge.counts.items())
             print(f"verdicts: {counts or 'none'}; clock {judge.summary()['clock']}")
     if not totals["sentences"]:
-        print(f"coldloop nmea decode: {text}: no sentence with a checksum", file=sys.stderr)
+        print(f"{PROG}: {text}: no sentence with a checksum", file=sys.stderr)
         return 1
     return 1 if judge is not None and judge.counts else 0
 
 
-def _format_line(epoch: Epoch, verdicts: "list[str] | None", writer: "EpochWriter | None") -> str:
-    if writer is not None:
-        return writer.write(epoch, verdicts)
+def _format_line(epoch: Epoch, verdicts: "list[str] | None") -> str:
     return _format_epoch(epoch) + (f"  VERDICT {', '.join(verdicts)}" if verdicts else "")
+
+
+def _format_record(epoch: Epoch, verdicts: "list[str] | None") -> str:
+    record = build_record(epoch)
+    return json.dumps(record if verdicts is None else {**record, "verdicts": verdicts})

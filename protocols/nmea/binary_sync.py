@@ -24,8 +24,8 @@ def find_sync(data: bytes, at: int, end: int) -> int:
     first = -1
     for sync in _SYNC_BYTES:
         found = data.find(sync, at, end)
-        if found >= 0 and (first < 0 or found < first):
-            first = found
+        if found >= 0:
+            first = end = found  # only an earlier one counts
     return first
 
 

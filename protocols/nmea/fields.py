@@ -8,6 +8,7 @@ reason that is the key of a counter ("time", "latitude", ...). No value is a flo
 
 from protocols import calendar
 from protocols.errors import DecodeError
+from protocols.nmea.remember import remember
 from protocols.time_units import SECOND
 
 _POWERS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -18,6 +19,7 @@ _DEGREE = 1_000_000_000
 _SIXTY_MINUTES = 600_000_000
 _ZERO_FRACTIONS = (b"00", b"000", b"0")
 _MAX_DIGITS = 9
+_KEPT = 16  # the sentences of an epoch repeat its time, date and position
 _HEX_DIGITS = b"0123456789ABCDEF"
 _IS_CPYTHON = hasattr(b"", "isascii")
 SHORT_NUMBERS = {str(n).encode(): n for n in range(100 if _IS_CPYTHON else 10)}
@@ -27,7 +29,8 @@ THREE_DIGITS = SHORT_NUMBERS
 """Numbers of up to three digits; on a board those of `SHORT_NUMBERS`."""
 if _IS_CPYTHON:
     SHORT_NUMBERS.update({b"%02d" % n: n for n in range(10)})
-    THREE_DIGITS = {text % n: n for text in (b"%d", b"%02d", b"%03d") for n in range(1000)}
+    THREE_DIGITS = {b"%03d" % n: n for n in range(1000)}
+    THREE_DIGITS.update(SHORT_NUMBERS)
 
 
 def parse_unsigned(field: bytes, digits: int, reason: str) -> "int | None":
@@ -77,6 +80,7 @@ def parse_decimal(field: bytes, places: int, reason: str) -> "int | None":
     return scale_decimal(field, places, reason)
 
 
+@remember(_KEPT)
 def parse_time_of_day(field: bytes) -> "int | None":
     """Return `hhmmss[.f]` as microseconds since midnight; 23:59:60 is 86,400,000,000 or more."""
     if not field:
@@ -96,6 +100,7 @@ def parse_time_of_day(field: bytes) -> "int | None":
     return (hour * 3600 + minute * 60 + second) * SECOND + micros
 
 
+@remember(_KEPT)
 def parse_date(field: bytes) -> "tuple[int, int, int] | None":
     """Return `ddmmyy` as (year, month, day). Years 80 to 99 are 1980 to 1999 (GPS era)."""
     if not field:
@@ -110,6 +115,7 @@ def parse_date(field: bytes) -> "tuple[int, int, int] | None":
     return year, month, day
 
 
+@remember(_KEPT)
 def parse_angle(field: bytes, hemisphere: bytes, letters: bytes, limit: int) -> "int | None":
     """Return `dddmm.mmmm` and its hemisphere as 1e-7 degrees, rounded; None if both are empty.
 

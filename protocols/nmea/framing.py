@@ -94,52 +94,67 @@ def checksum_by_loop(body: bytes) -> int:
 _checksum = checksum_by_folding if _FOLDS else checksum_by_loop
 
 
-def _find_mark(buffer: bytes, at: int) -> int:
-    """Return the index of the first `$` or `!` from `at` on, or -1."""
+def _find_mark(buffer: bytes, at: int, has_exclamation: bool) -> int:
+    """Return the index of the first `$` or `!` from `at` on, or the length of the buffer."""
     dollar = buffer.find(b"$", at)
-    exclamation = buffer.find(b"!", at)
-    return exclamation if dollar < 0 or 0 <= exclamation < dollar else dollar
+    exclamation = buffer.find(b"!", at) if has_exclamation else -1
+    if dollar < 0 or 0 <= exclamation < dollar:
+        dollar = exclamation
+    return dollar if dollar >= 0 else len(buffer)
 
 
 _HEX_VALUES = {b"%02X" % n: n for n in range(256)} if _FOLDS else {}
 """Checksums in upper case, as receivers send them, by their text."""
-_LINE = b"$\r\n"
+_MAX_KNOWN = 4000
 
 
-def _take_lines(buffer: bytes, base: int, found: "list[tuple[int, bytes]]") -> int:
+def _take_lines(
+    buffer: bytes, base: int, found: "list[tuple[int, bytes]]", known: "dict[bytes, bytes] | None"
+) -> int:
     """Take the sentences at the begin of a buffer that are whole lines without any fault.
 
     Add them to `found` and return the index after the last one. What is left of the bytes that a
     body can have shows all faults of marks and line ends together. The buffer has no `!` and no
-    binary frame. The general way of `Framer.feed` does the rest, and gives the same.
+    binary frame. The general way of `Framer.feed` does the rest, and gives the same. `known` has
+    the bodies of earlier lines.
     """
     if not _FOLDS:
         return 0
     marks = buffer.translate(None, _PERMITTED)
-    count = len(marks) // 3
-    lines = buffer.split(b"\r\n", count)
-    if marks[: 3 * count] != _LINE * count or len(lines) <= count:
+    line_end = b"\r\n" if marks[1:2] == b"\r" else b"\n"
+    mark = b"$" + line_end
+    count = len(marks) // len(mark)
+    lines = buffer.split(line_end, count)
+    if marks[: count * len(mark)] != mark * count or len(lines) <= count:
         return 0
+    if known is None:
+        known = {}
+    elif len(known) > _MAX_KNOWN:
+        known.clear()
     at = 0
+    length = len(line_end)
     for line in lines[:count]:
-        star = len(line) - 3
-        if star >= _MAX_TO_STAR or line[0] != _DOLLAR or line.find(b"*") != star:
-            break
-        body = line[1:star]
-        bits = int.from_bytes(body, "big")
-        if star > 65:
-            if star > 129:
-                bits ^= bits >> 1024
-            bits ^= bits >> 512
-        bits ^= bits >> 256
-        bits ^= bits >> 128
-        bits ^= bits >> 64
-        bits ^= bits >> 32
-        bits ^= bits >> 16
-        if (bits ^ (bits >> 8)) & 0xFF != _HEX_VALUES.get(line[star + 1 :]):
-            break
+        body = known.get(line)
+        if body is None:
+            star = len(line) - 3
+            if star >= _MAX_TO_STAR or line[0] != _DOLLAR or line.find(b"*") != star:
+                break
+            body = line[1:star]
+            bits = int.from_bytes(body, "big")
+            if star > 65:
+                if star > 129:
+                    bits ^= bits >> 1024
+                bits ^= bits >> 512
+            bits ^= bits >> 256
+            bits ^= bits >> 128
+            bits ^= bits >> 64
+            bits ^= bits >> 32
+            bits ^= bits >> 16
+            if (bits ^ (bits >> 8)) & 0xFF != _HEX_VALUES.get(line[star + 1 :]):
+                break
+            known[line] = body
         found.append((base + at, body))
-        at += star + 5
+        at += len(line) + length
     return at
 
 
@@ -165,6 +180,7 @@ class Framer:
     """
 
     __slots__ = (
+        "_known",
         "_log",
         "_pending",
         "bad_checksum",
@@ -190,8 +206,13 @@ class Framer:
         self.failure_positions: list[int] = []
         self.binary = binary_sync.BinaryCounters()
         self.frames: list[bytes] | None = None
+        self._known: dict[bytes, bytes] | None = None
         self._pending = b""
         self._log = b""
+
+    def keep_lines(self) -> None:
+        """Check each text of a line once from now on. A file has the memory, a board has not."""
+        self._known = {}
 
     def keep_frames(self, frames: "list[bytes]") -> None:
         """Add the last short frames and logs to a list from now on; the caller clears it."""
@@ -218,11 +239,13 @@ class Framer:
         has_exclamation = b"!" in buffer
         has_sync = binary_sync.contains_sync(buffer)
         is_other = has_exclamation or has_sync or self._log
-        at = accounted = 0 if is_other else _take_lines(buffer, base, found)  # counted bytes
+        # the counted bytes
+        at = accounted = 0 if is_other else _take_lines(buffer, base, found, self._known)
         find = buffer.find
+        start = -1
         while True:
-            start = _find_mark(buffer, at) if has_exclamation else find(b"$", at)
-            start = start if start >= 0 else end
+            # after a binary frame, the mark that was found before can still be ahead
+            start = start if start >= at else _find_mark(buffer, at, has_exclamation)
             if has_sync:
                 sync = binary_sync.find_sync(buffer, at, start)
                 if sync >= 0:

@@ -14,23 +14,14 @@ u-blox F9, Quectel LC29H and Unicore UM980 manuals. gpsd's documentation of `sig
 (legacy ids 2xx and 8xx; own signal ids) and for the table before 4.11.
 """
 
+from protocols.nmea.remember import remember
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
     Ranges = tuple[tuple[int, int, str, int], ...]
-    Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def _remember(function: "Function") -> "Function":
-    """Return a function that remembers its results; on a board, where memory is short, itself."""
-    if not hasattr(b"", "isascii"):
-        return function
-    from functools import lru_cache  # noqa: PLC0415 - not on a board
-
-    return lru_cache(4096)(function)  # type: ignore[return-value]
-
+_KEPT = 4096
 
 SYSTEMS = (None, "GPS", "GLO", "GAL", "BDS", "QZS", "IRN")
 """System by NMEA 4.1 system id."""
@@ -148,7 +139,7 @@ def system_of(talker: bytes, system_id: "int | None") -> str:
     return "PQ" if talker == b"PQ" else TALKERS.get(talker, "")
 
 
-@_remember
+@remember(_KEPT)
 def identify(system: str, number: int) -> "tuple[str, int]":
     """Return (system, number in the system) of a satellite; `system` as `system_of` returns it.
 
@@ -160,7 +151,7 @@ def identify(system: str, number: int) -> "tuple[str, int]":
     return ("BDS" if system == "PQ" else system or "GPS"), number
 
 
-@_remember
+@remember(_KEPT)
 def signal_name(system: str, signal: "int | None", vendor: "str | None") -> "str | None":
     """Return the name of a signal id; None if it has no name or is unknown."""
     if signal is None:

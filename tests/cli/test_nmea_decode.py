@@ -10,8 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import reduce
-from operator import xor
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,9 @@ import pytest
 
 import coldloop
 from benchmarks.gnss.nmea_peers import micropython
-from drivers.tools import nmea_decode, nmea_json, nmea_monitor
+from drivers.tools import nmea_decode, nmea_monitor
 from drivers.tools.lib.open_port import monotonic_us
 from protocols.nmea.framing import Framer
-from protocols.nmea.sentences import parse
 from tests.support import nmea_captures
 from tests.support.data import data_file
 from tests.support.programs import require_program
@@ -265,69 +262,6 @@ def receiver_port() -> Any:
     thread.join()
     os.close(near)
     os.close(far)
-
-
-def test_text_is_that_of_the_json_encoder(tmp_path: Path, capsys: Any) -> None:
-    """The texts of satellites and signals are put together from kept parts."""
-    stream = nmea_captures.DIALECTS["unicore"]() if "unicore" in nmea_captures.DIALECTS else b""
-    stream += nmea_captures.capture() + b"$GLGSV,1,1,01,,65,190,31*4E\r\n"
-    log = tmp_path / "log.nmea"
-    log.write_bytes(stream)
-    assert nmea_decode.print_epochs(str(log), as_json=True) == 0
-    for text in capsys.readouterr().out.splitlines():
-        assert json.dumps(json.loads(text)) == text
-
-
-def test_kept_sentences_give_what_parsing_gives(
-    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Repeated, damaged and malformed sentences; also when few are kept."""
-    bad = b"GPGSV,1,1,01,05,99x,172,46"
-    stream = nmea_captures.capture(seconds=20) + nmea_captures.capture(seconds=20)
-    stream += b"$%s*%02X\r\n" % (bad, reduce(xor, bad)) * 3
-    damaged = bytearray(stream)
-    for at in range(97, len(damaged), 1009):
-        damaged[at] ^= 1
-    log = tmp_path / "log.nmea"
-    log.write_bytes(stream + bytes(damaged))
-
-    def printed() -> str:
-        nmea_decode.print_epochs(str(log), as_json=True)
-        return str(capsys.readouterr().out)
-
-    kept = printed()
-    monkeypatch.setattr(nmea_json, "_MAX_KEPT", 3)
-    assert printed() == kept
-    monkeypatch.setattr(nmea_json.KeptSentences, "parse", staticmethod(parse))
-    assert printed() == kept
-
-
-def test_a_long_capture_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nmea_json, "_MAX_KEPT", 2)
-    sentences = nmea_json.KeptSentences()
-    for number in range(5):
-        body = b"GPGSV,1,1,01,%02d,60,172,46" % (number + 1)
-        assert sentences.parse(body)[0] is sentences.parse(body)[0]
-        assert len(sentences._kept) <= 2
-    kept: dict[tuple[object, ...], str] = {}
-    for number in range(5):
-        assert nmea_json._keep(kept, (number,), str(number)) == str(number)
-        assert kept[(number,)] == str(number)
-        assert len(kept) <= 2
-
-
-def test_a_file_loads_no_port_and_no_clock(tmp_path: Path) -> None:
-    """They take as long to load as the decoder itself."""
-    log = tmp_path / "log.nmea"
-    log.write_bytes(nmea_captures.capture(seconds=2))
-    code = (
-        "import sys, coldloop\n"
-        f"coldloop.main(['nmea', 'decode', '--json', {str(log)!r}])\n"
-        "heads = ('agent.clock', 'drivers.ports.c')\n"
-        "print([name for name in sys.modules if name.startswith(heads)])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
-    assert done.stdout.splitlines()[-1] == b"[]"
 
 
 def test_live_port(receiver_port: str, capsys: Any) -> None:

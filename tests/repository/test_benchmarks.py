@@ -281,6 +281,15 @@ def test_usage_error_is_one_line(
     assert len(output.splitlines()) == 1
 
 
+def test_time_of_nmea_decode(tmp_path: Path) -> None:
+    require_program("gpsdecode")
+    log = tmp_path / "one.nmea"
+    log.write_bytes(b"$GPTXT,01,01,01,ANTENNA OK*35\r\n")
+    record = benchmark("gnss.decode_time", "--runs", "1", str(log))
+    assert record["ms"]["one.nmea"].keys() == {"gpsdecode", "coldloop", "python"}
+    assert record["ms"]["all in turn"] == record["ms"]["one.nmea"]
+
+
 @pytest.mark.soak
 def test_nmea_beside_gpsdecode() -> None:
     """A minute of each vendor dialect, undamaged and damaged: both decoders agree."""

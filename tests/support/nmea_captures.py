@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Captures of the emulated receiver of the bench, in the dialects of several vendors."""
 
+import json
 from collections.abc import Callable
 from functools import cache
 from random import Random
 
+from drivers.tools import nmea_decode
+from drivers.tools.capture.json_line import count_totals
+from drivers.tools.capture.record import build_record
 from hil.devices.gnss.basic_receiver import BasicReceiver, NmeaStyle
 from tests.portable.support.nmeatext import line
 
@@ -78,3 +82,15 @@ DIALECTS: "dict[str, Callable[[], bytes]]" = {
     "casic": casic,
     "view-first": gsv_first,
 }
+
+_CHUNK = 65_536
+
+
+def general_json(stream: bytes, vendor: "str | None" = None) -> str:
+    """Return what `nmea decode --json` prints: by the driver of the agent, and `json`."""
+    receiver = nmea_decode.make_receiver("-", vendor)
+    chunks = [(stream[at : at + _CHUNK], 0) for at in range(0, len(stream), _CHUNK)]
+    epochs = nmea_decode.iter_epochs(receiver, iter(chunks))
+    lines = [json.dumps(build_record(epoch)) for epoch in epochs]
+    totals = count_totals(receiver.framer, receiver.decoder, len(lines))
+    return "\n".join([*lines, json.dumps({"summary": totals})]) + "\n"

@@ -23,6 +23,7 @@ import pytest
 
 from deploy.firmware.micropython_source import fetch_source
 from drivers.tools import nmea_decode
+from tests.support.nmea_captures import general_json
 from tests.support.programs import require_program
 
 _SENTENCE = re.compile(rb"\$([\x20-\x23\x25-\x29\x2b-\x7e]{5,250})\*([0-9A-Fa-f]{2})")
@@ -180,6 +181,21 @@ def test_captures_of_gpsd(tmp_path: Path) -> None:
     with_nmea = [path for path in logs if sentences(path.read_bytes())]
     assert len(with_nmea) >= 100
     assert [text for path in with_nmea for text in contradictions(path)] == []
+
+
+@pytest.mark.soak
+def test_a_file_has_the_text_of_the_general_way(tmp_path: Path) -> None:
+    """Byte for byte, on all captures, also those without NMEA, and all in one file."""
+    require_program("dpkg-source")
+    folder = Path(os.environ.get("COLDLOOP_GPSD_SOURCE", tmp_path))
+    logs = sorted((fetch_source(folder, "gpsd") / "test" / "daemon").glob("*.log"))
+    all_in_one = tmp_path / "all.log"
+    all_in_one.write_bytes(b"".join(path.read_bytes() for path in logs))
+    for path in [*logs, all_in_one]:
+        out = io.StringIO()
+        with redirect_stdout(out):
+            nmea_decode.print_epochs(str(path), as_json=True)
+        assert out.getvalue() == general_json(path.read_bytes()), path.name
 
 
 def test_the_parser_sees_a_wrong_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

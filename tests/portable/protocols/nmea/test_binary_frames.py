@@ -155,3 +155,11 @@ def test_chunks_do_not_matter_for_damaged_streams() -> None:
         eq(feed_all(parts, bytes(stream), 1 + turn), found)
         for name in ("skipped_bytes", "bad_checksum", "spliced", "unprintable", "pending_bytes"):
             eq(getattr(parts, name), getattr(whole, name))
+
+
+def test_both_ways_of_the_ubx_checksum_agree() -> None:
+    if binary_frames.ubx_checksum is binary_frames.ubx_checksum_by_loop:
+        return  # a board has one way
+    for size in (0, 1, 5, 300, 4100):
+        content = bytes([(7 * n + size) & 255 for n in range(size)])
+        eq(binary_frames.ubx_checksum_by_sums(content), binary_frames.ubx_checksum_by_loop(content))
