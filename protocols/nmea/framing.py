@@ -239,9 +239,7 @@ class Framer:
         has_exclamation = b"!" in buffer
         has_sync = binary_sync.contains_sync(buffer)
         is_other = has_exclamation or has_sync or self._log
-        # the counted bytes
         at = accounted = 0 if is_other else _take_lines(buffer, base, found, self._known)
-        find = buffer.find
         start = -1
         while True:
             # after a binary frame, the mark that was found before can still be ahead
@@ -257,7 +255,7 @@ class Framer:
                         self._skip(buffer[accounted:sync])
                         accounted = at
                     continue
-            star = stop = find(b"*", start, start + _MAX_TO_STAR)
+            star = stop = buffer.find(b"*", start, start + _MAX_TO_STAR)
             if star < 0:
                 stop = start + _MAX_TO_STAR
                 if stop > end:
