@@ -4,9 +4,11 @@
     python -m tests.oracle.modbus.mutated_bytes [--million 100] [--cpu-seconds 600] [--seed 1]
 
 Needs only the standard library, so PyPy runs it too. Half of the frames have a valid checksum and
-random contents, so that they reach the parsers behind it. The sniffer also describes each frame,
-because a description reads every field. An exception or a buffer above its limit ends the run. The
-last line is a JSON object with the bytes that each machine got.
+random contents, so that they reach the parsers behind it. A bus on a serial line also gets the
+replies that it waits for: in time or too early, once or several times, behind the start of another
+frame. The sniffer also describes each frame, because a description reads every field. An exception
+or a buffer above its limit ends the run. The last line is a JSON object with the bytes that each
+machine got.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ REQUESTS = (
 )
 FUNCTIONS = (1, 2, 3, 4, 5, 6, 7, 8, 11, 15, 16, 17, 20, 22, 23, 24, 43, 0x41)
 FRAMINGS = ("rtu", "ascii", "tcp")
+_CHAR_US = 573
 
 
 class ByteSource:
@@ -91,6 +94,19 @@ class ByteSource:
             data[0:0] = rng.randbytes(rng.randrange(9))
         return bytes(data)
 
+    def replies(self, framing: str, asked: bytes) -> bytes:
+        """Return replies to the request `asked`, each as it is or behind the start of a frame."""
+        rng = self.rng
+        body = asked[:5]
+        if asked[0] in pdu.READS:
+            body = bytes((asked[0], 2 * asked[4])) + rng.randbytes(2 * asked[4])
+        frame = with_crc(bytes((UNIT,)) + body)
+        if framing == "ascii":
+            frame = ascii_mode.build_frame(UNIT, body)
+        start = bytes((rng.choice((UNIT, 77)), 3, rng.randrange(256))) if rng.randrange(2) else b""
+        data = (start + frame) * rng.choice((1, 1, 2, 3))
+        return data if rng.randrange(4) else data[: rng.randrange(len(data))]
+
 
 def feed_bus(bus: Bus, source: ByteSource, framing: str, now: int) -> tuple[int, int]:
     """Give one piece to a bus and let it act; return (time, bytes)."""
@@ -100,7 +116,11 @@ def feed_bus(bus: Bus, source: ByteSource, framing: str, now: int) -> tuple[int,
     if rng.randrange(3) == 0:
         priority = rng.choice((0, 0, 1, 2))
         bus.submit(rng.choice((UNIT, UNIT, 8)), rng.choice(REQUESTS), now, priority)
-    data = source.data(framing)
+    data, asked = source.data(framing), bus._transaction
+    if asked is not None and asked.unit == UNIT and framing != "tcp" and rng.randrange(2):
+        data = source.replies(framing, asked.pdu)
+        if rng.randrange(4):
+            now = max(now, bus._sent_at + (8 + len(data)) * _CHAR_US + 5_000)
     bus.receive(data, now)
     due = bus.deadline()
     if rng.randrange(4) == 0 and due < now + 10_000_000:

@@ -4,6 +4,7 @@
 from drivers.modbus.transaction import WRITE
 from protocols.modbus import pdu
 from protocols.modbus.crc import with_crc
+from protocols.time_units import NEVER
 from tests.portable.drivers.modbus.bus_rig import (
     CHAR,
     DRAIN,
@@ -307,3 +308,23 @@ def test_the_duplicate_of_a_late_reply_after_noise_is_no_second_reply():
     run_until_write(bus)
     (request,) = bus._stale_replies.units[5].requests
     eq(request.first <= request.last, True)  # the reply to the second attempt is still due
+
+
+def test_early_replies_behind_the_start_of_a_frame():
+    """Each of three waits for more bytes, the last of them until the time-out."""
+    bus = make_bus()
+    for i in range(14):  # then the bus knows that replies take their time on the wire
+        bus.submit(5, READ, i, retries=0)
+        now, _ = run_until_write(bus)
+        now += 8 * CHAR + 5_000
+        for byte in REPLY:
+            now += CHAR
+            bus.receive(bytes((byte,)), now)
+    bus.take_results()
+    bus.submit(5, READ, "early", retries=0)
+    now, _ = run_until_write(bus)
+    bus.receive((b"\x4d\x03\x28" + REPLY) * 3, now + 100)
+    for _ in range(3):
+        if bus.deadline() != NEVER:
+            bus.wake(bus.deadline())
+    eq([(result.tag, result.status) for result in bus.take_results()], [("early", "timeout")])
