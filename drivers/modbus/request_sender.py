@@ -14,6 +14,8 @@ from drivers.modbus.bus_parts import UART_FIFO_CHARS, BusParts
 from drivers.modbus.bus_state import AFTER_SENT, CLOSED, DEFER, WAIT_REPLY, next_state
 from drivers.modbus.duplicate_filter import TIMING_VALID_AFTER
 from drivers.modbus.transaction import POLL, Transaction, exception_prefix_of
+from protocols.modbus.crc import with_crc
+from protocols.modbus.expected_reply import ECHO_FUNCTIONS
 from protocols.modbus.pdu import EXCEPTION
 from protocols.time_units import MILLISECOND, NEVER, SECOND
 
@@ -90,12 +92,12 @@ class RequestSender(BusParts):
         if self.state == CLOSED:
             self.wake_at = NEVER
             return
-        if self._urgent:
+        if self._urgent and self._has_ready_write(now):
             if now < self._line_timer.t35_at:
                 self.wake_at = self._line_timer.t35_at
                 return
         elif now < self._line_timer.drained_at:
-            has_pending = self._polls or self._recovery_probe.offline
+            has_pending = self._urgent or self._polls or self._recovery_probe.offline
             self.wake_at = self._line_timer.drained_at if has_pending else NEVER
             return
         elif self._polls and self._has_received() and self._yield_to_master(now):
@@ -103,6 +105,13 @@ class RequestSender(BusParts):
         transaction = self._next_transaction(now)
         if transaction is not None:
             self._start_on_line(transaction, now)
+
+    def _has_ready_write(self, now: int) -> bool:
+        """Return whether a write or a stop can be sent.
+
+        One that its busy unit keeps back lets polls go first, and these wait for another master.
+        """
+        return True in [transaction.not_before <= now for transaction in self._urgent]
 
     def _has_received(self) -> bool:
         """Return whether there are bytes to classify, or requests of another master to note."""
@@ -157,8 +166,11 @@ class RequestSender(BusParts):
             for body in self.client.unanswered_others()
             if not guard.is_own_echo(body[0], body[1:])
         ]
-        beside = self.client.beside
+        beside, frames = self.client.beside, self.client.late_frames
         for body in others:
+            frame = with_crc(body)
+            if body[1] in ECHO_FUNCTIONS and frame in frames:
+                frames.remove(frame)  # it is the request, not the reply to it
             if body in beside:  # it came before the frames of the idle line
                 guard.expect_foreign(body[0], body[1:], now, self._sent_at)
         seen_at = self._bytes_since or now

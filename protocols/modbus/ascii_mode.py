@@ -72,6 +72,8 @@ class AsciiClient(OtherRequests):
         self.line_echo = False
         self.echo_known = False
         self.late_frames: list[bytes] = []
+        self._behind: list[bytes] = []  # late frames behind the reply, which counts before them
+        self._has_result = False
         self.others: list[bytes] = []
         self.reason = ""
         self.counters = FrameCounters()
@@ -95,6 +97,7 @@ class AsciiClient(OtherRequests):
         """Start a transaction; return the frame to send. Raises `EncodeError`."""
         frame = build_frame(unit, pdu)
         self._is_older = self.buffer != b""  # an adapter can deliver the rest of it later
+        self._release_behind()
         self._other_reply_due = False
         self._others_after_start = self._others_before_undo = 0
         self._request_body = bytes((unit,)) + pdu
@@ -155,6 +158,7 @@ class AsciiClient(OtherRequests):
         buffer, result = self.buffer + data, None
         self._has_rest = self.buffer != b""
         self._has_bytes = True
+        self._release_behind()
         while True:
             start = buffer.find(b":")
             if start < 0:
@@ -176,6 +180,7 @@ class AsciiClient(OtherRequests):
             self._is_older = self._has_rest = False
             if found is not None:
                 result = found
+                self._has_result = True
                 self.trailing_bytes = len(buffer)
         if len(buffer) >= MAX_BUFFER:  # the longest frame would have ended
             self.counters.discarded_bytes += len(buffer)
@@ -263,8 +268,16 @@ class AsciiClient(OtherRequests):
                 self.duplicate_unit = body[0]
         self._keep(body)
 
+    def _release_behind(self) -> None:
+        """Take the frames behind the last reply as late frames."""
+        self.late_frames += self._behind
+        self._behind, self._has_result = [], False
+
     def _keep(self, body: bytes) -> None:
-        if len(self.late_frames) < _MAX_LATE:
+        if self._has_result:
+            if len(self._behind) < _MAX_LATE:
+                self._behind.append(with_crc(body))
+        elif len(self.late_frames) < _MAX_LATE:
             self.late_frames.append(with_crc(body))
             if self._has_rest:
                 self.joined = self.late_frames[-1]

@@ -284,9 +284,10 @@ def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
     terminal = demos.terminal
 
     def has_time() -> list[str] | None:
-        """Return the pages: UTC comes late on a busy machine, and it is a part of the verdict."""
+        """Return the pages. On a busy machine UTC comes late, and a device can be lost."""
         pages = terminal.pages()
-        return pages if len(pages) >= 8 and "sync, within" in pages[-1] else None
+        is_good = "sync, within" in pages[-1] and "state NORMAL" in pages[-1] if pages else False
+        return pages if len(pages) >= 8 and is_good else None
 
     pages = wait_until("eight pages, and UTC", has_time)
     for text in (
@@ -304,7 +305,7 @@ def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
         "ticks      ",
         "modbus     ",
         "telemetry  ",
-        "alarms     none",
+        "alarms     " if late_ticks() else "alarms     none",
     ):
         assert text in pages[-1], (text, pages[-1])
     # UTC may come after the step: the page before it tells when the load steps.
@@ -314,7 +315,7 @@ def test_terminal_shows_page_until_ctrl_c(demos: DemoSet) -> None:
     assert seconds == list(range(seconds[0], seconds[0] + len(seconds)))
     terminal.process.send_signal(signal.SIGINT)
     code, text = terminal.process.wait(TIMEOUT_S), terminal.read()
-    causes = ("FAIL  a tick was missed", "FAIL  the bus had an error: the emulated devices were")
+    causes = ("FAIL  a tick was missed", "FAIL  the bus had an error", "above its limit")
     was_late = any(cause in text for cause in causes) and late_ticks() > 0
     assert code == int(was_late), text
     assert was_late or text.endswith("\r\nPASS  all within limits\r\n")

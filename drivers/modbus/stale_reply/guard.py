@@ -160,6 +160,8 @@ class StaleReplyGuard:
         if frame[1] == 0x80 | DIAGNOSTICS:
             guard.refuses_diagnostics = True
         fitting = [request for request in guard.requests if request.fits_frame(frame)]
+        if frame[1] in ECHO_FUNCTIONS:  # a request of another master looks like its reply
+            fitting = [request for request in fitting if not request.is_foreign]
         if not fitting:
             return None
         guard.close_earliest(fitting, seen_at)
@@ -215,11 +217,11 @@ class StaleReplyGuard:
         return True in [request.fits_frame(body, 2) for request in guard.requests]
 
     def is_own_echo(self, unit: int, pdu: bytes) -> bool:
-        """Return whether a frame equal to its reply can be the reply to an open request."""
+        """Return whether a frame equal to its reply can be the reply to an open request of ours."""
         guard = self.units.get(unit)
         if guard is None or pdu[0] not in ECHO_FUNCTIONS:
             return False
-        return True in [request.pdu == pdu for request in guard.requests]
+        return True in [r.pdu == pdu and not r.is_foreign for r in guard.requests]
 
     def _check_in_step(self, unit: int, guard: UnitGuard) -> None:
         if not guard.requests:

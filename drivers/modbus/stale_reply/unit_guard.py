@@ -171,7 +171,7 @@ class UnitGuard:
 
     def is_full_for(self, pdu: bytes) -> bool:
         """Return whether a poll must wait: it would be one more open request than is kept apart."""
-        if not self.is_uncounted or len(self.requests) < _MAX_POLLS:
+        if len(self.requests) < _MAX_POLLS:
             return False
         return True not in [request.pdu == pdu for request in self.requests]
 

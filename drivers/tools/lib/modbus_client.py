@@ -269,6 +269,7 @@ class BlockingModbusClient:
 
     def _transact(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
         self._tag += 1
+        self._follow_close()  # of the request before
         if request[0] in pdu.WRITES and not self.bus.serial:
             self._ensure_open().wait(monotonic_us() + _CLOSING_US)
         self._drain(self._ensure_open())
@@ -309,6 +310,15 @@ class BlockingModbusClient:
             if not data:
                 return
             self.bus.receive(data, monotonic_us())
+            if self._follow_close():
+                raise make_error(self.address, "sends no Modbus TCP: is it another program's port?")
+
+    def _follow_close(self) -> bool:
+        """Close the port if the bus has closed it, while no request waits; return whether."""
+        is_closed = "close" in [op for _, op, _ in self.bus.outbox()]
+        if is_closed:
+            self._close()
+        return is_closed
 
     def _show_progress(self, unit: int) -> None:
         elapsed_us = monotonic_us() - self._quiet_since
@@ -329,7 +339,7 @@ class BlockingModbusClient:
             elif op == "close":
                 self._close()
         results = bus.take_results()
-        if results:
+        if results or self._open_port is not open_port:  # the bus closed it: no Modbus on the port
             return results
         open_port.wait(bus.deadline())
         data = open_port.port.read()

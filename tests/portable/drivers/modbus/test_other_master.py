@@ -399,3 +399,60 @@ def _answer(frame):
         return frame
     size = 2 * frame[5]
     return with_crc(bytes((5, 3, size)) + (b"\x00\x01\x00\x02" * 5)[:size])
+
+
+def test_a_poll_yields_while_a_write_waits_for_a_busy_unit():
+    """Their request comes on the idle line; their reply is no reply to our poll."""
+    bus = make_bus()
+    bus.submit(5, pdu.write_single(600, 7), "write", WRITE)
+    now, _ = run_until_write(bus)
+    now += 20_000
+    bus.receive(with_crc(b"\x05\x86\x06"), now)
+    bus.receive(THEIR_REQUEST, now + 8_000)
+    bus.submit(5, READ, "poll", retries=0)
+    while bus.deadline() <= now + 25_000:
+        bus.wake(bus.deadline())
+    eq([op for _, op, _ in bus.outbox()], [])
+    bus.receive(THEIR_REPLY, now + 30_000)
+    eq([result.tag for result in bus.take_results()], [])
+
+
+def test_their_request_that_looks_like_its_reply_closes_nothing():
+    """It comes beside our disambiguating request; then the late reply to an older poll of ours."""
+    for body in (
+        b"\x05\x06\x01\x90\0\6",
+        b"\x05\x05\x01\x90\xff\0",
+        b"\x05\x08\0\0\x12\x34",
+        b"\x05\x16\x01\x90\0\1\0\2",
+    ):
+        bus = make_bus()
+        bus.submit(5, pdu.read_holding(16, 1), "first")
+        now, _ = run_until_write(bus)
+        bus.receive(with_crc(b"\x05\x03\x02\0\x01"), now + 20_000)
+        bus.submit(5, pdu.read_holding(99, 1), "late", retries=0)
+        run_until_write(bus)
+        bus.submit(5, pdu.read_holding(16, 1), "poll")
+        now, frame = run_until_write(bus)
+        eq(frame[1], 8)
+        bus.receive(with_crc(body), now + 30_000)
+        while frame[1] == 8 and now < 9_000_000:
+            now, frame = run_until_write(bus)
+        bus.receive(with_crc(b"\x05\x03\x02\x14\x77"), now + 15_000)
+        eq([r.tag for r in bus.take_results() if r.status == "ok"], ["first"])
+
+
+def test_frames_behind_a_reply_count_after_it():
+    """In ASCII one chunk can have the late reply to an older poll, and exceptions behind it."""
+    bus = make_bus("ascii")
+    bus.submit(5, pdu.read_holding(16, 1), "first")
+    now, _ = run_until_write(bus)
+    bus.receive(ascii_frame(5, b"\x03\x02\0\x01"), now + 40_000)
+    bus.submit(5, pdu.read_holding(99, 1), "late", retries=0)
+    run_until_write(bus)
+    bus.submit(5, pdu.read_holding(16, 1), "poll", retries=0)
+    frame = b""
+    while frame[3:5] != b"03":
+        now, frame = run_until_write(bus)
+    late, refused = ascii_frame(5, b"\x03\x02\x14\x77"), ascii_frame(5, b"\x88\x01")
+    bus.receive(late + 3 * refused, now + 40_000)
+    eq([r.tag for r in bus.take_results() if r.status == "ok"], ["first"])

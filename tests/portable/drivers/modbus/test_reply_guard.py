@@ -358,3 +358,11 @@ def test_requests_of_another_master_are_joined():
     guard.expect_late(7, bytes((6, 0, 1, 0, 3)), NOW + 60)
     eq([r.pdu for r in requests].count(b""), 1)
     eq((joined.first, joined.last, joined.open_until), (2, 4, NOW + 100_012))
+
+
+def test_no_more_polls_are_sent_than_are_kept_apart():
+    guard, _ = parts()
+    for i in range(28):
+        eq(guard.blocked_until(request(bytes((3, 2, i, 0, 9))), NOW), 0)
+        guard.expect_late(7, bytes((3, 0, i, 0, 4)), NOW)
+    eq(guard.blocked_until(request(bytes((3, 2, 99, 0, 9))), NOW), NOW + 100_000)
