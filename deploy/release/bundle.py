@@ -89,7 +89,8 @@ def reduce_wheel(wheel: Path) -> bytes:
 
     Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash
     of the whole. The licence line of each module is an empty line (23 KB): the wheel has the file
-    LICENSE for all. Blocks for type checkers are empty lines too, as on a board.
+    LICENSE for all. Blocks for type checkers are empty lines too, as on a board. METADATA has no
+    description, which is the README.
     """
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
@@ -101,6 +102,8 @@ def reduce_wheel(wheel: Path) -> bytes:
                     lines = data.decode().splitlines()
                     paths = (line.rsplit(",", 2)[0] for line in lines if not is_dropped(line))
                     data = "".join(f"{path},,\n" for path in paths).encode()
+                elif name.endswith(".dist-info/METADATA"):
+                    data = data.partition(b"\n\n")[0] + b"\n"
                 elif name == _SPEC_ENTRY:
                     data = _reduce_commands(data)
                 elif name.endswith(".py"):
