@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from protocols.nmea.nav_sentences import Gll, Gns
     from protocols.nmea.sentences import Sentence
 
+    ViewContext = tuple[
+        dict[bytes, list[Gsv]] | None, set[tuple[bytes, int | None]] | None, bool, dict[str, int]
+    ]
     Parser = Callable[[bytes], tuple[Sentence | None, str]]
     PositionSentence = Rmc | Gga | Gns | Gll
 
@@ -207,22 +210,29 @@ class EpochDecoder:
 
     def decode_satellites(self, epoch: Epoch) -> SatelliteView:
         """Decode the satellites of an epoch, continuing open sets of the epoch before."""
+        context = self._view_context(epoch)
+        view = SatelliteView(epoch.satellite_sentences, self.vendor, *context)
+        self._keep_view(epoch, view)
+        return view
+
+    def _view_context(self, epoch: Epoch) -> "ViewContext":
+        """Return the last four arguments of a `SatelliteView`: what is known before this epoch."""
         is_next = self._view_number == epoch.number - 1
-        view = SatelliteView(
-            epoch.satellite_sentences,
-            self.vendor,
+        return (
             self._open_sets if is_next else None,
             self._gsv_sets if is_next and epoch.group.error_count else None,
             epoch.group.overflow_count > 0,
             self._sent_numbers,
         )
+
+    def _keep_view(self, epoch: Epoch, view: SatelliteView) -> None:
+        """Count the sentences of a view; keep what the next one continues."""
         self.decoded -= view.malformed
         self.malformed += view.malformed
         self._sent_numbers = view.sent
         self._open_sets = view.open_sets
         self._gsv_sets = view.gsv_sets
         self._view_number = epoch.number
-        return view
 
     def _add_sentence(self, body: bytes, sentences: EpochSentences, epoch: Epoch) -> None:
         sentence, reason = self._parse(body)

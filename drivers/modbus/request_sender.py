@@ -168,9 +168,10 @@ class RequestSender(BusParts):
         ]
         beside, frames = self.client.beside, self.client.late_frames
         for body in others:
-            frame = with_crc(body)
-            if body[1] in ECHO_FUNCTIONS and frame in frames:
-                frames.remove(frame)  # it is the request, not the reply to it
+            if body[1] in ECHO_FUNCTIONS:  # its frame is the request, not the reply to it
+                frame = with_crc(body)
+                if frame in frames:
+                    frames.remove(frame)
             if body in beside:  # it came before the frames of the idle line
                 guard.expect_foreign(body[0], body[1:], now, self._sent_at)
         seen_at = self._bytes_since or now

@@ -71,14 +71,11 @@ def _print_epochs(reader: CaptureReader, text: str) -> int:
     """Print all epochs; return their number."""
     count = 0
     try:
-        if text == "-":
-            size = _CHUNK if stat.S_ISREG(os.fstat(0).st_mode) else _PIPE_CHUNK
-            while data := os.read(sys.stdin.fileno(), size):
+        source = 0 if text == "-" else text
+        with open(source, "rb", buffering=0, closefd=source != 0) as file:
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            while data := file.read(_CHUNK if is_file else _PIPE_CHUNK):
                 count += _print_lines(reader, reader.read(data))
-        else:
-            with open(text, "rb", buffering=0) as file:
-                while data := file.read(_CHUNK):
-                    count += _print_lines(reader, reader.read(data))
     except KeyboardInterrupt:
         pass
     return count + _print_lines(reader, reader.finish())

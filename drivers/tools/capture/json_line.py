@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An epoch of `coldloop nmea decode --json` as text, without `json`.
 
-The text is that of `json.dumps(build_record(epoch))`; the tests compare
-them.
+The text is that of `json.dumps(build_record(epoch))`; the tests compare them.
 """
 
 from drivers.gnss.epoch import Epoch, EpochDecoder

@@ -44,21 +44,9 @@ class CaptureDecoder(EpochDecoder):
         self._table.forget(MAX_KEPT)
         if self._table.vendor != self.vendor:
             self._table = SkyTable(self.vendor)
-        is_next = self._view_number == epoch.number - 1
-        view = SkyText(
-            epoch.satellite_sentences,
-            self._table,
-            self._open_sets if is_next else None,
-            self._gsv_sets if is_next and epoch.group.error_count else None,
-            epoch.group.overflow_count > 0,
-            self._sent_numbers,
-        )
-        self.decoded -= view.malformed
-        self.malformed += view.malformed
-        self._sent_numbers = view.sent
-        self._open_sets = view.open_sets
-        self._gsv_sets = view.gsv_sets
-        self._view_number = epoch.number
+        context = self._view_context(epoch)
+        view = SkyText(epoch.satellite_sentences, self._table, *context)
+        self._keep_view(epoch, view)
         return view
 
 
