@@ -263,13 +263,20 @@ class RtuClient(OtherRequests):
         incomplete = []
         bytes_needed = size + MIN_FRAME - 1
         for at, end in self._candidates:
+            if self.is_deferred:  # the frame that can contain the first can contain this one
+                incomplete.append((at, end))
+                continue
             reply_end = (
                 self._reply_end(at, end) if self._expected.length_unknown and end <= size else end
             )
             if reply_end > size:
                 incomplete.append((at, reply_end))
                 bytes_needed = min(bytes_needed, reply_end)
-            elif at and self._is_enclosed(at, reply_end, size, is_silent):
+            elif (
+                at
+                and is_intact(self.buffer[at:reply_end])  # else each byte would cost a whole search
+                and self._is_enclosed(at, reply_end, size, is_silent)
+            ):
                 if self.is_deferred:
                     incomplete.append((at, end))
                     bytes_needed = size + 1
@@ -303,9 +310,9 @@ class RtuClient(OtherRequests):
         return at + 3 + expected_length(self._expected.pdu, self.buffer[at + 1 :])
 
     def _is_enclosed(self, at: int, end: int, size: int, is_silent: bool) -> bool:
-        """Return whether another frame contains the candidate between `at` and `end`.
+        """Return whether another frame contains the intact candidate between `at` and `end`.
 
-        If an incomplete frame can contain an intact candidate, set `is_deferred`.
+        If an incomplete frame can contain it, set `is_deferred`.
         """
         buffer, request, can_enclose = self.buffer, self._expected.request, False
         begin = len(request) if buffer.startswith(request) else 0
@@ -318,7 +325,7 @@ class RtuClient(OtherRequests):
             if not can_enclose:
                 can_enclose = longest_end(buffer, begin) > size
             begin = outer_end or begin + 1
-        if can_enclose and not is_silent and is_intact(buffer[at:end]):
+        if can_enclose and not is_silent:
             self.is_deferred = True
             return True
         return False

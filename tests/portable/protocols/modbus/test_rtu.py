@@ -447,3 +447,24 @@ def test_objects_end_with_the_reply():
     reply = b"\x2b\x0e\x01\x01\x00\x00\xff\x00\x04ACME"
     values = pdu.reply_values(pdu.read_device_id(), reply)
     eq(pdu.parse_objects(values), ([(0, b"ACME")], 0))
+
+
+def test_each_byte_costs_little_whatever_is_received():
+    """A peer can send the start of our reply without end. The checks of frames are counted."""
+    good, exception = with_crc(b"\1\3\2\0\7"), with_crc(b"\1\x83\2")
+    can_contain_all = b"\2\x10\0\0\0\x7b\xf6"
+    checks = []
+    real = rtu.frame_end
+    rtu.frame_end = lambda *arguments: checks.append(1) or real(*arguments)
+    try:
+        for pattern in (b"\1\3", b"\1\3\2", b"\1\x83", can_contain_all + 30 * good, 40 * exception):
+            data = (pattern * 300)[:600]
+            client = rtu.RtuClient()
+            client.start(1, pdu.read_holding(7, 1))
+            for at in range(len(data)):
+                if client.feed(data[at : at + 1]) is not None:
+                    client.start(1, pdu.read_holding(7, 1))
+            assert len(checks) < 100 * len(data), pattern
+            checks.clear()
+    finally:
+        rtu.frame_end = real
