@@ -215,6 +215,9 @@ class Bus(RequestSender):
         self.state = AFTER_REPLY[self.state]
         verdict, code, values = result
         if verdict not in _REPLY_STATUSES:
+            if verdict == OTHER_MASTER:  # a second copy of it is not the reply that is still due
+                until = self._duplicate_due(now, self.client.reply_length)
+                self._duplicate_filter.expect(self.client.last_reply, until, now)
             self._retry(transaction, now)
             return
         if self.client.is_unproven:

@@ -251,12 +251,12 @@ class RequestSender(BusParts):
         """Forget when the classified bytes came, unless the rest of a frame can follow them.
 
         That frame then counts as seen when its first byte came. After a longer pause it counts as
-        older than all requests.
+        older than all requests, however many more parts it has.
         """
-        self._is_cut_old = False
+        was_old, self._is_cut_old = self._is_cut_old and self.client.cut_goes_on, False
         if not self.client.cut:
             self._bytes_since = 0
-        elif now - self._bytes_since > _CUT_US:
+        elif was_old or now - self._bytes_since > _CUT_US:
             self._bytes_since = 0
             self._is_cut_old = True
 

@@ -187,6 +187,7 @@ class AsciiClient(OtherRequests):
             buffer = b""
             self._is_older = False
         self.buffer = buffer
+        self.cut_goes_on = self._has_rest
         return result
 
     def _take_line(self, line: bytes) -> "ReplyResult | None":
@@ -217,12 +218,12 @@ class AsciiClient(OtherRequests):
             self._keep(body)
             return None
         self._waiting = False
+        self._last_reply = body
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
             self._others_after_start = 0  # one of both replies is still due
             return (OTHER_MASTER, 0, ())
         self.note_own_reply(body[0])
-        self._last_reply = body
         if request[1] not in ECHO_FUNCTIONS:
             # A damaged echo leaves discarded characters or a frame with a wrong LRC.
             self._without_echo = 0 if self._had_echo else self._without_echo + 1

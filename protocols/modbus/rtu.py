@@ -222,7 +222,7 @@ class RtuClient(OtherRequests):
             if is_exact_reply:
                 self._waiting = False
                 self.trailing_bytes = 0
-                self._trailing_data = b""
+                self._trailing_data = self.cut = b""
                 self._last_reply = buffer
                 if self._scan_offset:
                     self._clear()
@@ -365,6 +365,7 @@ class RtuClient(OtherRequests):
             self._is_continued = True
             return self._search(len(trailing))
         self._waiting = False
+        self._last_reply = buffer[at:end]
         if self._other_reply_due:
             self.counters.other_unit_frames += 1
             self._others_after_start = 0  # one of both replies is still due
@@ -374,7 +375,6 @@ class RtuClient(OtherRequests):
             return (OTHER_MASTER, 0, ())
         self.note_own_reply(self._expected.unit)
         self._trailing_data = trailing
-        self._last_reply = buffer[at:end]
         self.trailing_bytes = len(trailing)
         if self.counters.echoes != echoes_before:
             self._without_echo = 0
@@ -407,8 +407,8 @@ class RtuClient(OtherRequests):
 
     def _classify(self, data: bytes) -> None:
         """Count the frames in `data` by their type, and all other bytes as noise."""
-        size = len(data)
-        at = last_end = self._join_cut(data) if self.cut else 0
+        size, before = len(data), self.cut
+        at = last_end = self._join_cut(data) if before else 0
         while at < size:
             end = frame_end(data, at, size)
             if end:
@@ -417,10 +417,14 @@ class RtuClient(OtherRequests):
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
-        self.cut = data[last_end:][-_MAX_FRAME:]
+        self.cut_goes_on = before != b"" and not last_end
+        if self.cut_goes_on:  # a frame can come in more than two parts
+            self.cut = (before + data)[-_MAX_FRAME:]
+        else:
+            self.cut = data[last_end:][-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
-        """Count the frame that our request or time-out cut in two; return where `data` goes on."""
+        """Count the frame that our request or time-out cut; return where `data` goes on."""
         cut, self.cut = self.cut, b""
         self.joined, at = join_frame(cut, data)
         if at:

@@ -246,3 +246,66 @@ def test_a_second_copy_in_two_parts_closes_no_request():
             result = result_after(bus, framing, now + 150_000, False)
             case = (framing, at, result)
             assert result[0] not in ("", "ok") or result[1] == (1, 2), case
+
+
+def time_out(bus):
+    """Wake the bus until a request ends without a reply; return the time."""
+    while True:
+        now = bus.deadline()
+        bus.wake(now)
+        results = [result.status for result in bus.take_results()]
+        if results:
+            assert results[0] in ("timeout", "mismatch"), results
+            bus.outbox()
+            return now
+
+
+def ask_silent_units(bus, parts):
+    """Ask silent units; after each of them a part of the frame comes."""
+    for unit, part in zip((20, 21, 22, 23, 24), parts):
+        bus.submit(unit, READ, unit, retries=0)
+        run_until_write(bus)
+        now = time_out(bus) + 1_000
+        if part:
+            bus.receive(part, now)
+
+
+def test_a_request_in_more_than_two_parts():
+    """A time-out and the start of our requests are between them; the last one has its reply."""
+    for framing in ("rtu", "ascii"):
+        theirs = build(framing, 5, OTHER)
+        for at in range(1, len(theirs) - 1):
+            for end in range(at + 1, len(theirs)):
+                bus = make_bus(framing)
+                bus.receive(theirs[:1], 1_000)
+                ask_silent_units(bus, [theirs[1:at], theirs[at:end]])
+                bus.submit(8, READ, "eight", retries=0)
+                now = run_until_write(bus)[0] + 2 * WIRE_US
+                bus.receive(theirs[end:], now - WIRE_US)
+                bus.receive(build(framing, 8, OUR_VALUES), now)
+                while bus.deadline() <= now + WIRE_US:  # the reply can wait for silence
+                    bus.wake(bus.deadline())
+                eq([result.status for result in bus.take_results()], ["ok"])
+                bus.outbox()
+                result = result_after(bus, framing, now + WIRE_US, False)
+                case = (framing, at, end, result)
+                assert result[0] not in ("", "ok") or result[1] == (1, 2), case
+
+
+def test_a_copy_in_more_than_two_parts_closes_no_request():
+    """Its first part is older than our request, its last one comes after the time-out of this."""
+    for framing in ("rtu", "ascii"):
+        copy = build(framing, 5, OUR_VALUES)
+        for at in range(1, len(copy) - 1):
+            for end in range(at + 1, len(copy)):
+                bus = make_bus(framing)
+                now = exchange(bus, framing, READ, OUR_VALUES)
+                bus.receive(copy[:at], now + 5_000)
+                ask_silent_units(bus, [b""] * 5)  # longer than a late reply takes
+                bus.submit(5, OTHER, "other", retries=0)
+                bus.receive(copy[at:end], run_until_write(bus)[0] + 30_000)
+                now = time_out(bus)
+                bus.receive(copy[end:], now + 1_000)
+                result = result_after(bus, framing, now + 50_000, False)
+                case = (framing, at, end, result)
+                assert result[0] not in ("", "ok") or result[1] == (1, 2), case
