@@ -126,7 +126,8 @@ class UnitGuard:
         """Close the earliest attempt of the `fitting` requests, and all attempts before it.
 
         None is closed if the reply began to come at `now`, before this attempt was sent. The reply
-        to a request of another master that came beside an attempt of ours does not close this one.
+        to a request of another master that came beside an attempt of ours does not close this one,
+        also if we have sent an equal request.
         If a reply of no clear shape can be to either of both, none of both is closed.
         """
         answered = None
@@ -144,8 +145,9 @@ class UnitGuard:
                 if is_unclear and not request.has_shape_of(answered):
                     limit = own_limit = earliest
                     self.is_uncounted = True
+            can_be_foreign = answered.is_foreign or answered.beside
             for request in self.requests:
-                is_own = answered.is_foreign and not request.is_foreign
+                is_own = can_be_foreign and not (request.is_foreign or request is answered)
                 if now >= request.open_until or (request.first == earliest and not is_own):
                     request.first = max(request.first, own_limit if is_own else limit)
         self.remove_closed(now)

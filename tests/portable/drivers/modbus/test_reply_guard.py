@@ -366,3 +366,19 @@ def test_no_more_polls_are_sent_than_are_kept_apart():
         eq(guard.blocked_until(request(bytes((3, 2, i, 0, 9))), NOW), 0)
         guard.expect_late(7, bytes((3, 0, i, 0, 4)), NOW)
     eq(guard.blocked_until(request(bytes((3, 2, 99, 0, 9))), NOW), NOW + 100_000)
+
+
+def test_a_request_of_both_masters_keeps_older_ones_open():
+    """The unit can have received theirs before our poll, also if we send an equal request later."""
+    echo = pdu.diagnostics_echo
+    for theirs, ours, reply in (
+        (READ2, READ2, frame(b"\x03\x04\x00\x01\x00\x02")),
+        (echo(5), echo(6), frame(b"\x88\x01")),
+    ):
+        guard = StaleReplyGuard(500)
+        guard.expect_late(7, READ4, 1_000, None, 900)
+        guard.expect_foreign(7, theirs, 1_000, 1_000)
+        guard.expect_late(7, ours, 2_000, None, 1_900)
+        guard.frame_seen(reply, 9_000, 9_000)
+        guard.update(9_000)
+        eq([r.pdu for r in guard.units[7].requests if r.first <= r.last], [READ4, ours])
