@@ -16,23 +16,32 @@ import json
 import sys
 import time
 
-from tests.support.hostile_device import (
-    ASCII_BEHAVIOURS,
-    BEHAVIOURS,
-    RTU_BEHAVIOURS,
-    SIZES,
-    HostileCase,
-)
+from tests.support.hostile.behaviours import ASCII_BEHAVIOURS, BEHAVIOURS, RTU_BEHAVIOURS, SIZES
+from tests.support.hostile.case import HostileCase
+from tests.support.hostile.shared_line import ALONE_TRAITS, TRAITS, SharedLineCase
 
-BY_FRAMING = {"rtu": RTU_BEHAVIOURS, "tcp": BEHAVIOURS, "ascii": ASCII_BEHAVIOURS}
+SHARED_LINES = TRAITS | ALONE_TRAITS
+BY_FRAMING = {
+    "rtu": [*RTU_BEHAVIOURS, *SHARED_LINES],
+    "tcp": [*BEHAVIOURS, *ALONE_TRAITS],
+    "ascii": [*ASCII_BEHAVIOURS, *SHARED_LINES],
+}
 SCENARIOS = [(framing, name) for framing, known in BY_FRAMING.items() for name in known]
-BAD = ("wrong", "old", "false_success", "stuck")
+BAD = ("wrong", "old", "false_success", "false_refusal", "stuck")
+
+
+def make_case(framing: str, name: str, seed: int, sizes: str) -> HostileCase:
+    """Return the case of a scenario."""
+    if name in SHARED_LINES:
+        return SharedLineCase(framing, SHARED_LINES[name], seed, sizes)
+    has_resets = name.startswith("resets")
+    return HostileCase(framing, RTU_BEHAVIOURS[name], seed, sizes, has_resets=has_resets)
 
 
 def run_case(framing: str, name: str, seed: int, sizes: str) -> tuple[HostileCase, dict[str, int]]:
     """Return the case after its run, and the counts of its bad results."""
-    case = HostileCase(framing, RTU_BEHAVIOURS[name], seed, sizes).run()
-    bad = (case.wrong, case.old, case.false_success, len(case.stuck()))
+    case = make_case(framing, name, seed, sizes).run()
+    bad = (case.wrong, case.old, case.false_success, case.false_refusal, len(case.stuck()))
     return case, dict(zip(BAD, bad, strict=True))
 
 
@@ -42,6 +51,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seeds", default="0:1000", metavar="FROM:END")
     parser.add_argument("--cpu-seconds", type=float, default=1e9, metavar="N")
     parser.add_argument("--framing", nargs="*", default=list(BY_FRAMING), choices=BY_FRAMING)
+    parser.add_argument("--shared", action="store_true", help="only lines with another master")
     arguments = parser.parse_args(argv)
     first, end = map(int, arguments.seeds.split(":"))
     names = ("cases", "calls", "good", "unsure", *BAD)
@@ -49,7 +59,7 @@ def main(argv: list[str]) -> int:
     seeds = 0
     for seed in range(first, end):
         for framing, name in SCENARIOS:
-            if framing not in arguments.framing:
+            if framing not in arguments.framing or (arguments.shared and name not in SHARED_LINES):
                 continue
             for sizes in SIZES:
                 try:

@@ -8,8 +8,9 @@ import json
 import pytest
 
 from protocols.modbus.pdu import read_holding
-from tests.oracle.modbus.hostile_campaign import SCENARIOS, main, run_case
-from tests.support.hostile_device import RTU_BEHAVIOURS, SIZES, UNITS, HostileCase
+from tests.oracle.modbus.hostile_campaign import SCENARIOS, main, make_case, run_case
+from tests.support.hostile.behaviours import SIZES
+from tests.support.hostile.case import UNITS, HostileCase
 
 FOUND = (
     ("rtu", "echo", 6, "mixed"),  # a write is the first request, and the device is silent
@@ -54,7 +55,7 @@ def test_found_cases(framing: str, name: str, seed: int, sizes: str) -> None:
 
 @pytest.mark.parametrize("count", [30, 45])
 def test_more_blocks_than_are_kept_apart(count: int) -> None:
-    case = HostileCase("rtu", RTU_BEHAVIOURS["resets beside another master"], 1, "one")
+    case = make_case("rtu", "resets beside another master", 1, "one")
     case.blocks = [(UNITS[0], read_holding(5 * i + 3, 1 + i % 3)) for i in range(count)]
     case.run()
     assert (case.wrong, case.old, case.stuck()) == (0, 0, [])
