@@ -215,9 +215,6 @@ class Bus(RequestSender):
         self.state = AFTER_REPLY[self.state]
         verdict, code, values = result
         if verdict not in _REPLY_STATUSES:
-            if verdict == OTHER_MASTER:  # a second copy of it is not the reply that is still due
-                until = self._duplicate_due(now, self.client.reply_length)
-                self._duplicate_filter.expect(self.client.last_reply, until, now)
             self._retry(transaction, now)
             return
         if self.client.is_unproven:
@@ -239,7 +236,7 @@ class Bus(RequestSender):
     def _finish_unproven(self, transaction: Transaction, now: int) -> None:
         """The "reply" can be the echo of the line: it proves nothing, and the reply can follow."""
         transaction.is_ambiguous = True
-        self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+        self._open_attempt(transaction, now)
         self._finish(transaction, GOOD, 0, (), now)
 
     def _repeat_probe(self, transaction: Transaction, now: int) -> None:
@@ -374,6 +371,9 @@ class Bus(RequestSender):
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason == OTHER_MASTER:
             self._open_if_behind(transaction, now)
+            if self.serial:  # a second copy of its reply is not the reply that is still due
+                until = self._duplicate_due(now, self.client.reply_length)
+                self._duplicate_filter.expect(self.client.last_reply, until, now)
             self._note_other_master(now)
             status = AMBIGUOUS
         if self.client.reason:
@@ -403,7 +403,7 @@ class Bus(RequestSender):
         if self._transaction is not None:
             transactions.insert(0, self._transaction)
             if self.serial:
-                self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
+                self._open_attempt(self._transaction, now)
         transactions = [t for t in transactions if t.tag is not None and not t.is_probe]
         for transaction in transactions:
             self.results.append(

@@ -209,7 +209,12 @@ class RequestSender(BusParts):
     def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
         """Open a request whose reply is not clear, if the unit owes older ones too."""
         if transaction.unit in self._stale_replies.units:
-            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
+            self._open_attempt(transaction, now)
+
+    def _open_attempt(self, transaction: "Transaction", now: int) -> None:
+        """Open the attempt on the wire before its time-out: until then its reply is not late."""
+        unit, pdu = transaction.unit, transaction.pdu
+        self._stale_replies.expect_late(unit, pdu, now, transaction, 0, self._timeout_at)
 
     def _start_on_line(self, transaction: "Transaction", now: int) -> None:
         """Send a request on a serial line."""
@@ -395,7 +400,8 @@ class RequestSender(BusParts):
         if guard.copies and self._parts.chars:
             before = self._parts.chars - self.client.trailing_bytes - self._reply_chars(result)
             began_at = self._parts.began_at(before, now)
-        return guard.reply_accepted(transaction, result[0] == EXCEPTION, now, began_at)
+        is_exception = result[0] == EXCEPTION
+        return guard.reply_accepted(transaction, is_exception, now, began_at, self._timeout_at)
 
     def _on_unexpected(self, now: int) -> None:
         """Handle bytes without a transaction: wait for idle line, but not without end."""

@@ -10,10 +10,10 @@ request determines the end of its frame. After the last byte, the fixed bytes an
 Candidates can overlap, so that noise before the reply does not hide it. The reply is complete with
 its last byte. All other bytes are classified later and counted.
 
-A read shows whether the line echoes the sent bytes (RS-485 with the receiver on), if no byte before
-the reply was withdrawn or classified. This matters for a request that begins like a good reply to
+A reply shows whether the line echoes the sent bytes (RS-485 with the receiver on), if no byte
+before it was withdrawn or classified. This matters for a request that begins like a good reply to
 itself: functions 5, 6, 8 and 22, and, for some units and addresses, reads of few values and writes
-of several. For them the client skips the first copy. If no read has shown whether the line echoes,
+of several. For them the client skips the first copy. If no reply has shown whether the line echoes,
 such a reply is `is_unproven`.
 
 A frame can contain the bytes of another frame as its data. A candidate inside an intact frame is
@@ -85,7 +85,7 @@ class RtuClient(OtherRequests):
     `buffer` holds the bytes that are not classified yet. After a reply, `trailing_bytes` is the
     number of bytes after it in the last chunk. `duplicate_unit` is a unit that sent its last reply
     twice, or 0. `late_frames` are intact frames that are not the reply; the caller clears the list.
-    `is_deferred`: a reply waits for `settle`. `echo_known`: a read has shown whether the line
+    `is_deferred`: a reply waits for `settle`. `echo_known`: a reply has shown whether the line
     echoes. `is_unproven`: the last reply can be the echo of the request.
     """
 
@@ -230,9 +230,9 @@ class RtuClient(OtherRequests):
                     self.buffer = b""
                 if self.others:
                     self.note_own_reply(expected.unit)
+                if not self._is_continued:
+                    self.line_echo, self.echo_known = False, True
                 if expected.count:
-                    if not self._is_continued:
-                        self.line_echo, self.echo_known = False, True
                     if not is_same:
                         expected.values = struct.unpack_from(expected.format, buffer, 3)
                         expected.last_frame = buffer

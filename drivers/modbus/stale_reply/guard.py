@@ -17,7 +17,8 @@ copy of its reply can come. If none is left, the unit is in step again.
 `unit_guard.TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request
 of another transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*:
 a shorter read, or function 8 with a number that is not used twice. An exception to function 8
-serves as well, if no older one can come; else it is a read of another function. After `HOLD_FACTOR`
+serves as well, if no older one can come; else, or if function 8 is not answered, it is a read of
+another function, or a longer read. After `HOLD_FACTOR`
 * `stale_us` without success the unit is SUSPECT. Polls are sent again, and a reply that fits an
 open request is "unsure". Once in a hold time such polls pause for another disambiguating request.
 If no reply fits an open request for `FORGET_US`, the guard ends. Writes never wait; an ambiguous
@@ -27,6 +28,7 @@ A unit has at most `MAX_OPEN` open requests. Then the two of another master that
 one that fits every reply.
 """
 
+from drivers.modbus.stale_reply.proof_reads import longer_reads, other_reads, shorter_reads
 from drivers.modbus.stale_reply.unit_guard import (
     FORGET_US,
     FORGOTTEN,
@@ -43,7 +45,7 @@ from drivers.modbus.stale_reply.unit_guard import (
 )
 from drivers.modbus.transaction import DIAGNOSTICS_PDU, exception_prefix_of, reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
-from protocols.modbus.pdu import BIT_READS, DIAGNOSTICS, READS, diagnostics_echo, reply_prefix
+from protocols.modbus.pdu import DIAGNOSTICS, diagnostics_echo, reply_prefix
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
@@ -57,6 +59,7 @@ _MANY_COUNT = 1 << 30
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
+_TURNS = 6  # the most reads that take turns
 
 
 class StaleReplyGuard:
@@ -83,13 +86,16 @@ class StaleReplyGuard:
         now: int,
         owner: "Transaction | None" = None,
         sent_at: int = 0,
+        due_at: int = 0,
     ) -> None:
         """Open a request: it timed out or was cut off, or its reply can belong to an older one.
 
-        `sent_at` is 0 if no frame can have begun before the request and end after it.
+        `sent_at` is 0 if no frame can have begun before the request and end after it. Its time-out
+        is at `due_at`, or now: a reply until then is not late.
         """
         request = self._open(unit, pdu, now, owner)
         request.sent_at = sent_at or request.sent_at
+        request.open_until = max(request.open_until, due_at + self._stale_us)
         request.is_foreign = False
         self._own = self._own[1 - _MAX_RECENT :] + [(now, self._number)]
 
@@ -108,7 +114,7 @@ class StaleReplyGuard:
             if request.pdu == pdu or request.pdu[:1] == pdu[:1] == DIAGNOSTICS_PDU:
                 request.set_pdu(unit, pdu)  # only the newest number of function 8 counts
                 request.last = self._number
-                request.open_until = now + self._stale_us
+                request.open_until = max(request.open_until, now + self._stale_us)
                 if request.owner is not owner:
                     request.owner = None
                 return request
@@ -183,30 +189,36 @@ class StaleReplyGuard:
         return began_at < self.copies.get(shape, 0)
 
     def reply_accepted(
-        self, transaction: "Transaction", is_exception: bool, now: int, began_at: int = NEVER
+        self,
+        transaction: "Transaction",
+        is_exception: bool,
+        now: int,
+        began_at: int = NEVER,
+        due_at: int = 0,
     ) -> bool:
         """Record a reply to `transaction`; return whether it can only be its own.
 
         Replies to several attempts of one transaction are its own: none is older than its request.
-        Its first part came at `began_at`.
+        Its first part came at `began_at`. The attempt would time out at `due_at`.
         """
+        unit, pdu = transaction.unit, transaction.pdu
         reply = exception_prefix_of(transaction) if is_exception else reply_prefix_of(transaction)
         if self._can_be_copy(reply, began_at):
-            self.expect_late(transaction.unit, transaction.pdu, now, transaction)
+            self.expect_late(unit, pdu, now, transaction, 0, due_at)
             return False
-        guard = self.units.get(transaction.unit)
+        guard = self.units.get(unit)
         if guard is None:
             return True
-        if is_exception and transaction.pdu[:1] == DIAGNOSTICS_PDU:
+        if is_exception and pdu[:1] == DIAGNOSTICS_PDU:
             guard.refuses_diagnostics = True
         fitting = [request for request in guard.requests if request.fits(reply)]
         if not fitting:
             guard.close_all(now)
-            self._check_in_step(transaction.unit, guard)
+            self._check_in_step(unit, guard)
             return True
         guard.close_earliest(fitting, now)
         is_own = not [1 for request in fitting if request.owner is not transaction]
-        self.expect_late(transaction.unit, transaction.pdu, now, transaction)
+        self.expect_late(unit, pdu, now, transaction, 0, due_at)
         return is_own
 
     def is_owed(self, body: bytes) -> bool:
@@ -311,10 +323,10 @@ class StaleReplyGuard:
     ) -> "bytes | None":
         """Return a request whose reply fits no open request of the unit, or None.
 
-        The first choice is a part of the registers of `transaction`. If there is none, or it had no
+        The first choice is a part of the values of `transaction`. If there is none, or it had no
         success, function 8 is next; `diagnostics` permits it. An exception to function 8 can be an
-        older one, for ever if the number of open requests was unknown. A read of another function
-        then takes its turn with function 8.
+        older one, for ever if the number of open requests was unknown, and some units do not answer
+        it. A read of another function, then a longer read, takes its turn with function 8.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or guard.tries >= _MAX_TRIES:
@@ -323,49 +335,61 @@ class StaleReplyGuard:
             return None  # its reply would prove nothing yet
         guard.tries += 1
         if guard.tries & 1 or not diagnostics:
-            pdu = _shorter_read(transaction, guard, now, duplicates)
-            if pdu is None and (guard.is_uncounted or guard.refuses_diagnostics):
-                pdu = _other_read(transaction, guard, now, duplicates)
+            pdu = self._next_read(transaction, guard, now, duplicates, diagnostics)
             if pdu is not None:
                 return pdu
         if not diagnostics:
             return None
+        guard.has_sent_diagnostics = True
         # Another master of this kind also counts: both must not begin with the same number.
         self._nonce = (self._nonce + 1 if self._nonce else now // _NONCE_STEP_US + 1) & 0xFFFF
         return diagnostics_echo(self._nonce)
 
+    def _next_read(
+        self,
+        transaction: "Transaction",
+        guard: UnitGuard,
+        now: int,
+        duplicates: "DuplicateFilter",
+        diagnostics: bool,
+    ) -> "bytes | None":
+        """Return a shorter read. If function 8 proves nothing, all reads take turns."""
+        reads = [shorter_reads(transaction)]
+        if guard.lacks_diagnostics() or not diagnostics:
+            reads += [[pdu] for pdu in other_reads(transaction) + longer_reads(transaction)]
+        found = []
+        for group in reads:  # one of each
+            for pdu in group:
+                if not self._is_used(transaction, pdu, guard, now, duplicates):
+                    found.append(pdu)
+                    break
+        if not found:
+            return None
+        pdu = found[guard.turn % len(found)]
+        if len(found) > 1:
+            guard.turn = (guard.turn + 1) % _TURNS
+        return pdu
 
-def _shorter_read(
-    transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
-) -> "bytes | None":
-    """Return a read of a part of the registers whose reply fits no open request, or None."""
-    if transaction.pdu[0] not in READS:
-        return None
-    for count in range(1, transaction.pdu[4]):
-        pdu = transaction.pdu[:3] + bytes((0, count))
-        prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
-        fitting = [1 for request in guard.requests if request.fits(prefix)]
-        if not fitting and not duplicates.is_expected(prefix, now):
-            return pdu
-    return None
+    def _is_used(
+        self,
+        transaction: "Transaction",
+        pdu: bytes,
+        guard: UnitGuard,
+        now: int,
+        duplicates: "DuplicateFilter",
+    ) -> bool:
+        """Return whether the reply to a read can be that to an open request, or a duplicate.
 
-
-def _other_read(
-    transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
-) -> "bytes | None":
-    """Return a read of one value by a function of no open request; None: there is none.
-
-    A request that can be any would make its reply ambiguous, and then this function is used up.
-    """
-    if transaction.pdu[0] not in READS:
-        return None
-    for function in READS + BIT_READS:
-        pdu = bytes((function,)) + transaction.pdu[1:3] + b"\0\1"
-        prefix = bytes((transaction.unit,)) + reply_prefix(pdu)
-        exception = bytes((transaction.unit, function | 0x80))
-        fitting = [1 for request in guard.requests if request.fits(exception)]
-        if not (
-            fitting or duplicates.is_expected(prefix, now) or duplicates.is_expected(exception, now)
-        ):
-            return pdu
-    return None
+        For another function than that of `transaction`, an exception must prove as much. A request
+        that can be any would make its reply ambiguous, and then the function is used up.
+        """
+        unit = bytes((transaction.unit,))
+        starts = [unit + reply_prefix(pdu)]
+        if pdu[0] != transaction.pdu[0]:
+            starts.append(unit + bytes((pdu[0] | 0x80,)))
+        for start in starts:
+            if True in [request.fits(start) for request in guard.requests]:
+                return True
+            if duplicates.is_expected(start, now):
+                return True
+        return False

@@ -101,17 +101,20 @@ class UnitGuard:
     """The open requests of one unit; times are in microseconds.
 
     `is_uncounted`: once the number of open requests was not known. `refuses_diagnostics`: an
-    exception to function 8 came.
+    exception to function 8 came. `has_sent_diagnostics`: the bus sent one, which proved nothing
+    yet. `turn` counts the reads that are sent instead of it.
     """
 
     __slots__ = (
         "forget_at",
+        "has_sent_diagnostics",
         "hold_until",
         "is_uncounted",
         "refuses_diagnostics",
         "requests",
         "state",
         "tries",
+        "turn",
     )
 
     def __init__(self) -> None:
@@ -119,8 +122,8 @@ class UnitGuard:
         self.requests: list[OpenRequest] = []
         self.hold_until = 0
         self.forget_at = 0
-        self.tries = 0
-        self.is_uncounted = self.refuses_diagnostics = False
+        self.tries = self.turn = 0
+        self.is_uncounted = self.refuses_diagnostics = self.has_sent_diagnostics = False
 
     def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
         """Close the earliest attempt of the `fitting` requests, and all attempts before it.
@@ -170,6 +173,10 @@ class UnitGuard:
             if is_open or now < request.open_until:
                 kept.append(request)
         self.requests = kept
+
+    def lacks_diagnostics(self) -> bool:
+        """Return whether the reply to function 8 proves nothing, or did not come so far."""
+        return self.is_uncounted or self.refuses_diagnostics or self.has_sent_diagnostics
 
     def is_full_for(self, pdu: bytes) -> bool:
         """Return whether a poll must wait: it would be one more open request than is kept apart."""

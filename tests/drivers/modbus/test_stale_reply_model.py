@@ -103,7 +103,8 @@ class GuardState:
                 for r in guard.requests
             ]
             hold_us = max(0, guard.hold_until - self.now)
-            requests.append((guard.state, hold_us, guard.tries, guard.is_uncounted))
+            proofs = (guard.tries, guard.turn, guard.has_sent_diagnostics)
+            requests.append((guard.state, hold_us, *proofs, guard.is_uncounted))
         owed = tuple((names[number], name_of(request)) for number, request in self.owed)
         copies = [name_of(p[1]) if p else None for p in (self.late, self.good)]
         holds = [max(-HOLD_US, at - self.now) for at in self.guard._foreign_holds.values()]

@@ -30,9 +30,7 @@ def good_values(bus, framing, now, owed, after):
             for _, op, frame in bus.outbox():
                 if op == "write":
                     arriving.append((max(now, next_at) + FRAME_US, answer(framing, frame)))
-        for result in bus.take_results():
-            if result.status == "ok":
-                good.append(result.values)
+        good += [result.values for result in bus.take_results() if result.status == "ok"]
         if not bus.pending_count:
             bus.submit(5, READ, "again", retries=0)
     return good

@@ -3,6 +3,7 @@
 
 from drivers.modbus.transaction import WRITE
 from protocols.modbus import pdu
+from protocols.modbus.ascii_mode import parse_frame
 from protocols.modbus.crc import with_crc
 from protocols.time_units import NEVER
 from tests.portable.drivers.modbus.bus_rig import (
@@ -17,6 +18,7 @@ from tests.portable.drivers.modbus.bus_rig import (
     run_until_write,
     wake_once,
 )
+from tests.portable.drivers.modbus.test_cut_frames import build
 from tests.portable.support.check import eq
 
 OTHER_REPLY = with_crc(b"\x05\x03\x04\x00\x63\x00\x64")
@@ -66,31 +68,38 @@ def test_reply_is_ambiguous_without_disambiguation():
     """Without a reply to a disambiguating read the request is sent after four times LATE."""
     bus = make_bus()
     timed_out = run_timeout(bus)
-    for _ in range(4):
+    for _ in range(8):  # a shorter read, then other functions
         now, frame = run_until_write(bus)
         if frame == with_crc(b"\x05" + OTHER):
             break
+        bus.unit_health(5).reply_received(10_000, False, 0)  # it stays online
     assert timed_out + 4 * LATE <= now < timed_out + 6 * LATE
     bus.receive(OTHER_REPLY, now + 20_000)
     eq(only_result(bus).status, "unsure")
 
 
 def test_fast_polls_pause_for_a_disambiguating_request():
-    """Two polls of one reply shape in fast sequence: each reply would keep its request open."""
+    """Two polls of one reply shape in fast sequence: each reply would keep its request open.
+
+    The first one is lost, and for a time the unit answers polls only.
+    """
     bus = make_bus()
     polls = [pdu.read_holding(address, 1) for address in (16, 99)]
-    answer = with_crc(b"\x05\x03\x02\x00\x07")
     now, number, statuses = 0, 0, []
-    while now < 12 * LATE and "ok" not in statuses[-1:]:
+    while now < 20 * LATE and "ok" not in statuses[-1:]:
         if not bus.pending_count:
             number += 1
             bus.submit(5, polls[number % 2], number, retries=0)
         now, frames = wake_once(bus)
-        if frames and now > 5 * LATE:  # silent until the hold has ended
+        is_poll = frames != [] and frames[0][1:6] in polls and number > 1
+        if is_poll or (frames and now > 8 * LATE):
             now += 20_000
-            bus.receive(answer if frames[0][1] == 3 else with_crc(b"\x05\x88\x01"), now)
+            function, size = frames[0][1], 2 * frames[0][5]
+            is_read = function == 3
+            body = bytes((3, size)) + bytes(size) if is_read else bytes((function | 0x80, 1))
+            bus.receive(with_crc(b"\x05" + body), now)
         statuses += [result.status for result in bus.take_results()]
-    eq((statuses[-1], "unsure" in statuses), ("ok", True))
+    eq((statuses[0], statuses[-1], "unsure" in statuses), ("timeout", "ok", True))
 
 
 def test_function_8_ends_ambiguity_of_single_registers():
@@ -328,3 +337,49 @@ def test_early_replies_behind_the_start_of_a_frame():
         if bus.deadline() != NEVER:
             bus.wake(bus.deadline())
     eq([(result.tag, result.status) for result in bus.take_results()], [("early", "timeout")])
+
+
+def answer_of(request, known):
+    """Return the PDU of the reply of a unit that ignores the functions that it does not have."""
+    if request[0] not in known:
+        return b""
+    if request[0] == 8:
+        return request
+    size = (request[4] + 7) // 8 if request[0] < 3 else 2 * request[4]
+    return bytes((request[0], size)) + bytes(size)
+
+
+def good_seconds(framing, poll, known, lost_s):
+    """Poll once a second; the unit is silent from the third second on, for `lost_s` seconds.
+
+    Return the seconds in which the value was good.
+    """
+    bus, good, due = make_bus(framing), [], []
+    for second in range(60):
+        bus.submit(5, poll, second)
+        now = second * 1_000_000
+        while min(bus.deadline(), due[0][0] if due else NEVER) < (second + 1) * 1_000_000:
+            if due and due[0][0] <= bus.deadline():
+                now, data = due.pop(0)
+                bus.receive(data, now)
+            else:
+                now = max(now, bus.deadline())
+                bus.wake(now)
+            for _, _, frame in bus.outbox():
+                body = answer_of(
+                    frame[1:-2] if framing == "rtu" else parse_frame(frame[1:-2])[1:], known
+                )
+                if body and not 3 <= second < 3 + lost_s:
+                    due.append((now + 40_000, build(framing, 5, body)))
+            good += [second for result in bus.take_results() if result.status == "ok"]
+    return good
+
+
+def test_a_unit_that_ignores_function_8_is_in_step_again():
+    """Also if it has the function of its polls only, and if the polls read bits."""
+    for framing in ("rtu", "ascii"):
+        for poll in (pdu.read_holding(16, 1), pdu.read_input(16, 1), pdu.read_coils(16, 24)):
+            for known in ((poll[0],), (1, 2, 3, 4), (poll[0], 8)):
+                for lost_s in (1, 4):
+                    good = good_seconds(framing, poll, known, lost_s)
+                    assert good[-20:] == list(range(40, 60)), (framing, poll, known, lost_s, good)
