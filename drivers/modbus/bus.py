@@ -58,7 +58,7 @@ from drivers.modbus.transaction import (
 from drivers.modbus.unit_health import OFFLINE_AFTER
 from drivers.modbus.wire_time import WireTime
 from protocols.modbus.expected_reply import OTHER_MASTER
-from protocols.modbus.pdu import EXCEPTION, GOOD
+from protocols.modbus.pdu import DIAGNOSTICS, EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
@@ -236,7 +236,7 @@ class Bus(RequestSender):
     def _finish_unproven(self, transaction: Transaction, now: int) -> None:
         """The "reply" can be the echo of the line: it proves nothing, and the reply can follow."""
         transaction.is_ambiguous = True
-        self._open_attempt(transaction, now)
+        self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
         self._finish(transaction, GOOD, 0, (), now)
 
     def _repeat_probe(self, transaction: Transaction, now: int) -> None:
@@ -337,6 +337,8 @@ class Bus(RequestSender):
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health
+        if transaction.pdu[0] == DIAGNOSTICS and not health.consecutive_timeouts:
+            health.in_vain += 1
         if not self.client.reason:
             was_offline = health.offline
             health.timed_out(now)
@@ -371,9 +373,10 @@ class Bus(RequestSender):
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason == OTHER_MASTER:
             self._open_if_behind(transaction, now)
-            if self.serial:  # a second copy of its reply is not the reply that is still due
+            copied = self.client.last_reply
+            if copied:  # a second copy is not the reply that is still due
                 until = self._duplicate_due(now, self.client.reply_length)
-                self._duplicate_filter.expect(self.client.last_reply, until, now)
+                self._duplicate_filter.expect(copied, until, now)
             self._note_other_master(now)
             status = AMBIGUOUS
         if self.client.reason:
@@ -403,7 +406,7 @@ class Bus(RequestSender):
         if self._transaction is not None:
             transactions.insert(0, self._transaction)
             if self.serial:
-                self._open_attempt(self._transaction, now)
+                self._stale_replies.expect_late(self._transaction.unit, self._transaction.pdu, now)
         transactions = [t for t in transactions if t.tag is not None and not t.is_probe]
         for transaction in transactions:
             self.results.append(

@@ -209,12 +209,7 @@ class RequestSender(BusParts):
     def _open_if_behind(self, transaction: "Transaction", now: int) -> None:
         """Open a request whose reply is not clear, if the unit owes older ones too."""
         if transaction.unit in self._stale_replies.units:
-            self._open_attempt(transaction, now)
-
-    def _open_attempt(self, transaction: "Transaction", now: int) -> None:
-        """Open the attempt on the wire before its time-out: until then its reply is not late."""
-        unit, pdu = transaction.unit, transaction.pdu
-        self._stale_replies.expect_late(unit, pdu, now, transaction, 0, self._timeout_at)
+            self._stale_replies.expect_late(transaction.unit, transaction.pdu, now, transaction)
 
     def _start_on_line(self, transaction: "Transaction", now: int) -> None:
         """Send a request on a serial line."""
@@ -247,6 +242,7 @@ class RequestSender(BusParts):
         self._request_chars = request_chars
         self._earliest_end = now + self.wire_time.chars_us(request_chars + reply_chars)
         self.wake_at = self._timeout_at = self._earliest_end + timeout_us
+        self._stale_replies.due_at = self._timeout_at
         if self._incremental_count >= INCREMENTAL_AFTER and reply_chars > UART_FIFO_CHARS:
             self.wake_at = (
                 now + timeout_us + self.wire_time.chars_us(request_chars + UART_FIFO_CHARS)
@@ -258,12 +254,10 @@ class RequestSender(BusParts):
         That frame then counts as seen when its first byte came. After a longer pause it counts as
         older than all requests, however many more parts it has.
         """
-        was_old, self._is_cut_old = self._is_cut_old and self.client.cut_goes_on, False
-        if not self.client.cut:
+        is_old = self._is_cut_old or now - self._bytes_since > _CUT_US
+        self._is_cut_old = is_old and self.client.cut != b""
+        if is_old or not self.client.cut:
             self._bytes_since = 0
-        elif was_old or now - self._bytes_since > _CUT_US:
-            self._bytes_since = 0
-            self._is_cut_old = True
 
     def _date_cut(self, transaction: "Transaction") -> None:
         """Take the arrival of the frame that the time-out cuts; its rest can come after it.
@@ -400,8 +394,7 @@ class RequestSender(BusParts):
         if guard.copies and self._parts.chars:
             before = self._parts.chars - self.client.trailing_bytes - self._reply_chars(result)
             began_at = self._parts.began_at(before, now)
-        is_exception = result[0] == EXCEPTION
-        return guard.reply_accepted(transaction, is_exception, now, began_at, self._timeout_at)
+        return guard.reply_accepted(transaction, result[0] == EXCEPTION, now, began_at)
 
     def _on_unexpected(self, now: int) -> None:
         """Handle bytes without a transaction: wait for idle line, but not without end."""

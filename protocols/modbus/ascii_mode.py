@@ -85,7 +85,7 @@ class AsciiClient(OtherRequests):
         self._has_rest = False  # the line began in an earlier chunk
         self._is_older = False  # the line in the buffer began before our request
         self._other_reply_due = False
-        self._last_reply = b""
+        self.last_reply = b""
         self._request_body = b""
         self._skip_echo = False
         self._had_echo = False
@@ -187,7 +187,6 @@ class AsciiClient(OtherRequests):
             buffer = b""
             self._is_older = False
         self.buffer = buffer
-        self.cut_goes_on = self._has_rest
         return result
 
     def _take_line(self, line: bytes) -> "ReplyResult | None":
@@ -205,8 +204,8 @@ class AsciiClient(OtherRequests):
         if can_be_ours and body == request and self._is_echo(body):
             return None
         if not can_be_ours or body[0] != request[0]:
-            self._note_other(body)
             self._count_other(body)
+            self._note_other(body)
             return None
         verdict, code, values = check_reply(request[1:], body[1:])
         is_reply = verdict == GOOD or (verdict == EXCEPTION and not self._exception_ambiguous)
@@ -218,7 +217,7 @@ class AsciiClient(OtherRequests):
             self._keep(body)
             return None
         self._waiting = False
-        self._last_reply = body
+        self.last_reply = body
         if self._other_reply_due and verdict == GOOD:
             self.counters.other_unit_frames += 1
             self._others_after_start = 0  # one of both replies is still due
@@ -265,7 +264,7 @@ class AsciiClient(OtherRequests):
             self.counters.other_unit_frames += 1
         else:
             self.counters.unsolicited += 1
-            if body == self._last_reply:
+            if body == self.last_reply:
                 self.duplicate_unit = body[0]
         self._keep(body)
 

@@ -92,17 +92,15 @@ class OtherRequests:
     the bus last cleared this. `beside` are those that came while our last request waited: an
     adapter can be late, so the unit can have received them before ours. The bus clears it.
     `watch_owed` gives the guard, which knows still older requests.
-    `joined` is the last frame that came in parts with an event of the bus between them; while only
-    its start is known, `cut_goes_on` says that bytes of it came before the last ones.
-    `_last_reply` begins with our last reply, `_last_other` is the last one to another master. Both
-    are empty after a request of another master: an equal frame is then no second copy.
+    `joined` is the last frame that came in parts with an event of the bus between them.
+    `last_reply` begins with the last reply on the line, also to another master. It is empty after a
+    request of another master: an equal frame is then no second copy.
     """
 
     stream_error = ""  # a line finds the start of the next frame by itself
     has_partial_frame = False
     joined = b""
-    cut_goes_on = False
-    _last_reply = _last_other = b""
+    last_reply = b""
     others: "list[bytes]"
     lost_units: "tuple[int, ...]" = ()
     request_seen = False
@@ -135,11 +133,12 @@ class OtherRequests:
         If request and reply are equal, the second of two equal frames is the reply. It can also be
         the late reply to an own request. The second copy of a reply is no reply to a next request.
         """
-        others = self.others
+        others, is_own_echo = self.others, self._is_own_echo
         if is_other_request(body) and not (
-            body[1] in ECHO_FUNCTIONS and (body in others or self._can_be_own_echo(body))
+            body[1] in ECHO_FUNCTIONS
+            and (body in others or (is_own_echo and is_own_echo(body[0], body[1:])))
         ):
-            self._last_reply = self._last_other = b""
+            self.last_reply = b""
             if len(others) > _MAX_DUE:
                 lost = others[0][0]
                 self._drop(0)
@@ -152,9 +151,9 @@ class OtherRequests:
                 self.beside += (body[:_KEPT_SIZE],)
             self._reported = False
             return True
-        if body == self._last_other or self._last_reply.startswith(body):
+        if self.last_reply.startswith(body):
             return False
-        self._last_other = body
+        self.last_reply = body
         # The reply to a request after ours comes after the reply to ours.
         for index in range(len(others) - self._others_after_start):
             if can_answer(body, others[index]):
@@ -164,14 +163,6 @@ class OtherRequests:
                     self._drop(index)
                 break
         return False
-
-    def _can_be_own_echo(self, body: bytes) -> bool:
-        return self._is_own_echo is not None and self._is_own_echo(body[0], body[1:])
-
-    @property
-    def last_reply(self) -> bytes:
-        """The start of our last reply or of one that can be ours, from the unit on."""
-        return self._last_reply
 
     def _drop(self, index: int) -> None:
         """Remove a request from `others`."""

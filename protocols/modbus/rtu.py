@@ -100,7 +100,7 @@ class RtuClient(OtherRequests):
         self.counters = FrameCounters()
         self.trailing_bytes = self.duplicate_unit = 0
         self._other_reply_due = self._is_continued = False
-        self._trailing_data = self._last_reply = b""
+        self._trailing_data = self.last_reply = b""
         self.cut = b""  # the last classified bytes that are no frame: its rest can follow
         self._waiting = self._exception_ambiguous = False
         self._known: dict[tuple[int, bytes], ExpectedReply] = {}
@@ -223,7 +223,7 @@ class RtuClient(OtherRequests):
                 self._waiting = False
                 self.trailing_bytes = 0
                 self._trailing_data = self.cut = b""
-                self._last_reply = buffer
+                self.last_reply = buffer
                 if self._scan_offset:
                     self._clear()
                 else:
@@ -365,7 +365,7 @@ class RtuClient(OtherRequests):
             self._is_continued = True
             return self._search(len(trailing))
         self._waiting = False
-        self._last_reply = buffer[at:end]
+        self.last_reply = buffer[at:end]
         if self._other_reply_due:
             self.counters.other_unit_frames += 1
             self._others_after_start = 0  # one of both replies is still due
@@ -417,11 +417,9 @@ class RtuClient(OtherRequests):
             else:
                 self.counters.discarded_bytes += 1
                 at += 1
-        self.cut_goes_on = before != b"" and not last_end
-        if self.cut_goes_on:  # a frame can come in more than two parts
-            self.cut = (before + data)[-_MAX_FRAME:]
-        else:
-            self.cut = data[last_end:][-_MAX_FRAME:]
+        if last_end:  # else a frame can come in more than two parts
+            before = b""
+        self.cut = (before + data[last_end:])[-_MAX_FRAME:]
 
     def _join_cut(self, data: bytes) -> int:
         """Count the frame that our request or time-out cut; return where `data` goes on."""
@@ -443,7 +441,7 @@ class RtuClient(OtherRequests):
         is_request = self.note_frame(frame[:-2])
         if not self._waiting:
             self.counters.unsolicited += 1
-            if frame == self._last_reply:
+            if frame == self.last_reply:
                 self.duplicate_unit = frame[0]
         elif frame[0] != self._expected.unit:
             self.counters.other_unit_frames += 1

@@ -57,8 +57,7 @@ class TcpClient:
     lost_units = ()
     request_seen = False
     beside = ()
-    cut = b""
-    joined = b""
+    cut = joined = last_reply = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
     exception_length = 9
 

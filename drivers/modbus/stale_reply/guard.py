@@ -28,7 +28,6 @@ A unit has at most `MAX_OPEN` open requests. Then the two of another master that
 one that fits every reply.
 """
 
-from drivers.modbus.stale_reply.proof_reads import longer_reads, other_reads, shorter_reads
 from drivers.modbus.stale_reply.unit_guard import (
     FORGET_US,
     FORGOTTEN,
@@ -45,7 +44,14 @@ from drivers.modbus.stale_reply.unit_guard import (
 )
 from drivers.modbus.transaction import DIAGNOSTICS_PDU, exception_prefix_of, reply_prefix_of
 from protocols.modbus.expected_reply import ECHO_FUNCTIONS, is_clear_request
-from protocols.modbus.pdu import DIAGNOSTICS, diagnostics_echo, reply_prefix
+from protocols.modbus.pdu import (
+    BIT_READS,
+    DIAGNOSTICS,
+    MAX_READ,
+    READS,
+    diagnostics_echo,
+    reply_prefix,
+)
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
@@ -54,19 +60,21 @@ if TYPE_CHECKING:
     from drivers.modbus.transaction import Transaction
 
 HOLD_FACTOR = 4
+_READS = READS + BIT_READS
+_OTHER_READS = [(function, 1) for function in _READS]  # with the number of values
 _NONCE_STEP_US = 64
 _MANY_COUNT = 1 << 30
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
 _MAX_TRIES = 4  # disambiguating requests until the hold ends
-_TURNS = 6  # the most reads that take turns
 
 
 class StaleReplyGuard:
     """The guards of one line; `units` holds those that are not in step.
 
     `copies` maps the start of a late reply that has come to the time until which a second copy of
-    it can follow. A reply that begins so is ambiguous until then.
+    it can follow. A reply that begins so is ambiguous until then. The bus sets `due_at`, when the
+    attempt on the wire times out: a reply until then is not late.
     """
 
     def __init__(self, stale_us: int) -> None:
@@ -74,6 +82,7 @@ class StaleReplyGuard:
         self._hold_us = HOLD_FACTOR * stale_us
         self.units: dict[int, UnitGuard] = {}
         self.copies: dict[bytes, int] = {}
+        self.due_at = 0
         self._foreign_holds: dict[int, int] = {}  # by unit
         self._number = 0  # of the last attempt that became open
         self._own: list[tuple[int, int]] = []  # our last attempts: when opened, number
@@ -86,16 +95,14 @@ class StaleReplyGuard:
         now: int,
         owner: "Transaction | None" = None,
         sent_at: int = 0,
-        due_at: int = 0,
     ) -> None:
         """Open a request: it timed out or was cut off, or its reply can belong to an older one.
 
-        `sent_at` is 0 if no frame can have begun before the request and end after it. Its time-out
-        is at `due_at`, or now: a reply until then is not late.
+        `sent_at` is 0 if no frame can have begun before the request and end after it.
         """
         request = self._open(unit, pdu, now, owner)
         request.sent_at = sent_at or request.sent_at
-        request.open_until = max(request.open_until, due_at + self._stale_us)
+        request.open_until = max(request.open_until, self.due_at + self._stale_us)
         request.is_foreign = False
         self._own = self._own[1 - _MAX_RECENT :] + [(now, self._number)]
 
@@ -127,7 +134,7 @@ class StaleReplyGuard:
         guard.requests.append(request)
         return request
 
-    def expect_foreign(self, unit: int, pdu: bytes, now: int, seen_at: int = NEVER) -> None:
+    def expect_foreign(self, unit: int, pdu: bytes, now: int, seen_at: int = NEVER) -> OpenRequest:
         """Open a request of another master, which can follow another without end.
 
         It was seen at `seen_at`, but an adapter can be late by `_ADAPTER_US`: the unit can have
@@ -143,17 +150,17 @@ class StaleReplyGuard:
             request.beside = recent[0] if recent else 0
         guard = self.units[unit]
         guard.hold_until = min(guard.hold_until, hold_until)
+        return request
 
     def expect_many(self, unit: int, now: int) -> None:
         """Open an unknown number of requests of another master: it sent more than are kept.
 
         Only function 8 tells their replies from ours, or a time without any.
         """
-        self.expect_foreign(unit, MANY, now)
+        request = self.expect_foreign(unit, MANY, now)
         self.units[unit].is_uncounted = True
-        for request in self.units[unit].requests:
-            if request.pdu == MANY:
-                request.last = self._number + _MANY_COUNT
+        if request.pdu == MANY:
+            request.last = self._number + _MANY_COUNT
 
     def frame_seen(self, frame: bytes, now: int, seen_at: int) -> "bytes | None":
         """Record an intact frame that is not the reply; return its shape if it is a late reply.
@@ -189,36 +196,32 @@ class StaleReplyGuard:
         return began_at < self.copies.get(shape, 0)
 
     def reply_accepted(
-        self,
-        transaction: "Transaction",
-        is_exception: bool,
-        now: int,
-        began_at: int = NEVER,
-        due_at: int = 0,
+        self, transaction: "Transaction", is_exception: bool, now: int, began_at: int = NEVER
     ) -> bool:
         """Record a reply to `transaction`; return whether it can only be its own.
 
         Replies to several attempts of one transaction are its own: none is older than its request.
-        Its first part came at `began_at`. The attempt would time out at `due_at`.
+        Its first part came at `began_at`.
         """
         unit, pdu = transaction.unit, transaction.pdu
         reply = exception_prefix_of(transaction) if is_exception else reply_prefix_of(transaction)
         if self._can_be_copy(reply, began_at):
-            self.expect_late(unit, pdu, now, transaction, 0, due_at)
+            self.expect_late(unit, pdu, now, transaction)
             return False
         guard = self.units.get(unit)
         if guard is None:
             return True
-        if is_exception and pdu[:1] == DIAGNOSTICS_PDU:
-            guard.refuses_diagnostics = True
-        fitting = [request for request in guard.requests if request.fits(reply)]
+        if pdu[:1] == DIAGNOSTICS_PDU:
+            transaction.health.in_vain = 0
+            guard.refuses_diagnostics |= is_exception
+        fitting = guard.fitting(reply)
         if not fitting:
             guard.close_all(now)
             self._check_in_step(unit, guard)
             return True
         guard.close_earliest(fitting, now)
         is_own = not [1 for request in fitting if request.owner is not transaction]
-        self.expect_late(unit, pdu, now, transaction, 0, due_at)
+        self.expect_late(unit, pdu, now, transaction)
         return is_own
 
     def is_owed(self, body: bytes) -> bool:
@@ -283,10 +286,7 @@ class StaleReplyGuard:
 
     def _is_ambiguous(self, guard: UnitGuard, transaction: "Transaction") -> bool:
         reply = reply_prefix_of(transaction)
-        for request in guard.requests:
-            if request.owner is not transaction and request.fits(reply):
-                return True
-        return False
+        return [1 for r in guard.fitting(reply) if r.owner is not transaction] != []
 
     def is_retry_due(self, transaction: "Transaction", now: int) -> bool:
         """Return whether to try a disambiguating request, although `transaction` need not wait.
@@ -325,8 +325,8 @@ class StaleReplyGuard:
 
         The first choice is a part of the values of `transaction`. If there is none, or it had no
         success, function 8 is next; `diagnostics` permits it. An exception to function 8 can be an
-        older one, for ever if the number of open requests was unknown, and some units do not answer
-        it. A read of another function, then a longer read, takes its turn with function 8.
+        older one, for ever if the number of open requests was unknown. A read of another function
+        then takes its turn with function 8. Without function 8 it takes turns with a longer read.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or guard.tries >= _MAX_TRIES:
@@ -335,61 +335,47 @@ class StaleReplyGuard:
             return None  # its reply would prove nothing yet
         guard.tries += 1
         if guard.tries & 1 or not diagnostics:
-            pdu = self._next_read(transaction, guard, now, duplicates, diagnostics)
+            pdu = _proof_read(transaction, guard, now, duplicates, diagnostics)
             if pdu is not None:
                 return pdu
         if not diagnostics:
             return None
-        guard.has_sent_diagnostics = True
         # Another master of this kind also counts: both must not begin with the same number.
         self._nonce = (self._nonce + 1 if self._nonce else now // _NONCE_STEP_US + 1) & 0xFFFF
         return diagnostics_echo(self._nonce)
 
-    def _next_read(
-        self,
-        transaction: "Transaction",
-        guard: UnitGuard,
-        now: int,
-        duplicates: "DuplicateFilter",
-        diagnostics: bool,
-    ) -> "bytes | None":
-        """Return a shorter read. If function 8 proves nothing, all reads take turns."""
-        reads = [shorter_reads(transaction)]
-        if guard.lacks_diagnostics() or not diagnostics:
-            reads += [[pdu] for pdu in other_reads(transaction) + longer_reads(transaction)]
-        found = []
-        for group in reads:  # one of each
-            for pdu in group:
-                if not self._is_used(transaction, pdu, guard, now, duplicates):
-                    found.append(pdu)
-                    break
-        if not found:
-            return None
-        pdu = found[guard.turn % len(found)]
-        if len(found) > 1:
-            guard.turn = (guard.turn + 1) % _TURNS
-        return pdu
 
-    def _is_used(
-        self,
-        transaction: "Transaction",
-        pdu: bytes,
-        guard: UnitGuard,
-        now: int,
-        duplicates: "DuplicateFilter",
-    ) -> bool:
-        """Return whether the reply to a read can be that to an open request, or a duplicate.
+def _proof_read(
+    transaction: "Transaction",
+    guard: "UnitGuard",
+    now: int,
+    duplicates: "DuplicateFilter",
+    diagnostics: bool,
+) -> "bytes | None":
+    """Return a shorter read or, if function 8 is of no use, one of another function.
 
-        For another function than that of `transaction`, an exception must prove as much. A request
-        that can be any would make its reply ambiguous, and then the function is used up.
-        """
-        unit = bytes((transaction.unit,))
-        starts = [unit + reply_prefix(pdu)]
-        if pdu[0] != transaction.pdu[0]:
-            starts.append(unit + bytes((pdu[0] | 0x80,)))
-        for start in starts:
-            if True in [request.fits(start) for request in guard.requests]:
-                return True
-            if duplicates.is_expected(start, now):
-                return True
-        return False
+    Without function 8, a longer read has its turns, and one such read is open at a time. The reply
+    fits no open request; for another function, an exception proves as much.
+    """
+    pdu, unit = transaction.pdu, bytes((transaction.unit,))
+    function = pdu[0]
+    if function not in _READS:
+        return None
+    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
+    size = ((pdu[3] << 8 | pdu[4]) + step - 1) // step
+    reads = [(function, step * part) for part in range(1, size)]
+    if guard.is_uncounted or guard.refuses_diagnostics:
+        reads += _OTHER_READS
+    elif not diagnostics and guard.proof not in [request.pdu for request in guard.requests]:
+        reads += _OTHER_READS
+        reads.insert(len(reads) if guard.tries & 1 else 0, (function, step * (size + 1)))
+    for other, count in reads:
+        read = bytes((other, pdu[1], pdu[2], count >> 8, count & 0xFF))
+        is_used = count > MAX_READ
+        for start in (reply_prefix(read), bytes((other | 0x80,))):
+            if start[0] != function | 0x80 and not is_used:
+                is_used = duplicates.is_expected(unit + start, now) or guard.fitting(unit + start)
+        if not is_used:
+            guard.proof = read
+            return read
+    return None

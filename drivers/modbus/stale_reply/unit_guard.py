@@ -101,20 +101,18 @@ class UnitGuard:
     """The open requests of one unit; times are in microseconds.
 
     `is_uncounted`: once the number of open requests was not known. `refuses_diagnostics`: an
-    exception to function 8 came. `has_sent_diagnostics`: the bus sent one, which proved nothing
-    yet. `turn` counts the reads that are sent instead of it.
+    exception to function 8 came. `proof` is the last disambiguating read.
     """
 
     __slots__ = (
         "forget_at",
-        "has_sent_diagnostics",
         "hold_until",
         "is_uncounted",
+        "proof",
         "refuses_diagnostics",
         "requests",
         "state",
         "tries",
-        "turn",
     )
 
     def __init__(self) -> None:
@@ -122,8 +120,13 @@ class UnitGuard:
         self.requests: list[OpenRequest] = []
         self.hold_until = 0
         self.forget_at = 0
-        self.tries = self.turn = 0
-        self.is_uncounted = self.refuses_diagnostics = self.has_sent_diagnostics = False
+        self.tries = 0
+        self.proof = b""
+        self.is_uncounted = self.refuses_diagnostics = False
+
+    def fitting(self, reply: bytes) -> "list[OpenRequest]":
+        """Return the requests to which `reply` (from the unit address on) can be the reply."""
+        return [request for request in self.requests if request.fits(reply)]
 
     def close_earliest(self, fitting: "list[OpenRequest]", now: int) -> None:
         """Close the earliest attempt of the `fitting` requests, and all attempts before it.
@@ -173,10 +176,6 @@ class UnitGuard:
             if is_open or now < request.open_until:
                 kept.append(request)
         self.requests = kept
-
-    def lacks_diagnostics(self) -> bool:
-        """Return whether the reply to function 8 proves nothing, or did not come so far."""
-        return self.is_uncounted or self.refuses_diagnostics or self.has_sent_diagnostics
 
     def is_full_for(self, pdu: bytes) -> bool:
         """Return whether a poll must wait: it would be one more open request than is kept apart."""

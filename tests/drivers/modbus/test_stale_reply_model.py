@@ -103,8 +103,9 @@ class GuardState:
                 for r in guard.requests
             ]
             hold_us = max(0, guard.hold_until - self.now)
-            proofs = (guard.tries, guard.turn, guard.has_sent_diagnostics)
-            requests.append((guard.state, hold_us, *proofs, guard.is_uncounted))
+            is_proof_open = guard.proof in [r.pdu for r in guard.requests]
+            proof = guard.proof if is_proof_open else b""
+            requests.append((guard.state, hold_us, guard.tries, guard.is_uncounted, proof))
         owed = tuple((names[number], name_of(request)) for number, request in self.owed)
         copies = [name_of(p[1]) if p else None for p in (self.late, self.good)]
         holds = [max(-HOLD_US, at - self.now) for at in self.guard._foreign_holds.values()]
@@ -138,8 +139,10 @@ class Explorer:
         theirs: tuple[bytes, ...] = (),
         most_theirs: int = 1,
         refuses: bool = False,
+        learns: bool = False,
     ) -> None:
         self.requests = requests
+        self.modes = (True, False) if learns else (diagnostics,)
         self.refuses = refuses  # the device has no function 8
         self.cuts_copies = cuts_copies
         self.theirs, self.most_theirs = theirs, most_theirs
@@ -169,9 +172,10 @@ class Explorer:
                     queue.append(after)
 
     def successors(self, world: GuardState) -> list[GuardState]:
-        """Return all states after one poll."""
+        """Return all states after one poll; the bus can learn that function 8 is ignored."""
         found = []
-        for request in self.requests:
+        for mode, request in product(self.modes, self.requests):
+            self.diagnostics = mode
             for lost in (False, True):
                 found.extend(self.poll(world, request, lost))
                 for theirs in self.theirs if world.theirs < self.most_theirs else ():

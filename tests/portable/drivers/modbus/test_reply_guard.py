@@ -7,7 +7,6 @@
 from drivers.modbus.duplicate_filter import DuplicateFilter
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply.guard import StaleReplyGuard
-from drivers.modbus.stale_reply.proof_reads import longer_reads
 from drivers.modbus.stale_reply.unit_guard import (
     FORGOTTEN,
     HELD,
@@ -285,7 +284,7 @@ def test_requests_that_prove_the_order():
     guard.expect_late(7, READ1, NOW)
     duplicates.expect(b"\x07\x03\x04", later + 1, later)
     eq(guard.proof_request(poll, later, duplicates, False), bytes((3, 0, 0, 0, 3)))
-    eq(guard.proof_request(request(READ2), later, duplicates, False), bytes((1, 0, 0, 0, 1)))
+    eq(guard.proof_request(request(READ2), later, duplicates, False), bytes((3, 0, 0, 0, 3)))
     eq(guard.proof_request(write(1, "a"), later, duplicates, False), None)
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
@@ -293,37 +292,43 @@ def test_requests_that_prove_the_order():
     eq(found, pdu.diagnostics_echo(number_of(found)))
 
 
-def proofs_in_vain(poll, diagnostics):
-    """Return the reads that are sent to a unit which answers none of them, sorted."""
+def proofs_in_vain(poll):
+    """Return the reads that are sent to a unit which answers its polls, but none of these reads."""
     guard, duplicates = parts()
-    guard.expect_late(7, poll, NOW)
     now, found = NOW, []
-    for _ in range(16):
+    for i in range(8):
         now += SECOND
-        guard.units[7].tries &= 1  # as if the unit were SUSPECT
-        sent = guard.proof_request(request(poll), now, duplicates, diagnostics)
-        if sent is None:
-            break
-        if sent[0] != 8:
-            found.append(sent)
-        guard.expect_late(7, sent, now)
-    return sorted(found)
+        guard.expect_late(7, poll, now)
+        now += SECOND
+        guard.units[7].tries = i & 1  # as if the unit were SUSPECT
+        found.append(guard.proof_request(request(poll), now, duplicates, False))
+        guard.expect_late(7, found[-1], now)
+        if poll[4] < 9:  # without a shorter read: one is open at a time
+            eq(guard.proof_request(request(poll), now + SECOND, duplicates, False), None)
+        guard.units[7].requests.pop()  # as if enough replies to polls had come
+    return found
 
 
 def test_a_unit_that_answers_some_functions_only():
-    """A unit can ignore function 8 and others; a longer read is the last choice."""
-    for diagnostics in (True, False):
-        others = [bytes((function, 0, 0, 0, 1)) for function in (4, 1, 2)]
-        longer = [bytes((3, 0, 0, 0, count)) for count in (2, 3)]
-        eq(proofs_in_vain(READ1, diagnostics), sorted(others + longer))
-        bits = bytes((1, 0, 9, 0, 12))
-        others = [bytes((function, 0, 9, 0, 1)) for function in (3, 4, 2)]
-        longer = [bytes((1, 0, 9, 0, count)) for count in (24, 32)]
-        reads = others + longer + [bytes((1, 0, 9, 0, 8))]
-        eq(proofs_in_vain(bits, diagnostics), sorted(reads))
-    last = bytes((3, 255, 254, 0, 1))  # only one longer read is below the last address
-    eq(longer_reads(request(last)), [bytes((3, 255, 254, 0, 2))])
-    eq(longer_reads(request(bytes((3, 0, 0, 0, 125)))), [])
+    """A unit can ignore function 8 and others, or refuse a longer read: they take turns."""
+    for poll, first, second in (
+        (READ1, (4, 0, 0, 0, 1), (3, 0, 0, 0, 2)),
+        (bytes((1, 0, 9, 0, 8)), (3, 0, 9, 0, 1), (1, 0, 9, 0, 16)),
+        (bytes((1, 0, 9, 0, 12)), (1, 0, 9, 0, 8), (1, 0, 9, 0, 24)),
+        (bytes((3, 0, 0, 0, 125)), (3, 0, 0, 0, 1), (3, 0, 0, 0, 1)),  # there is no longer one
+    ):
+        eq((poll, proofs_in_vain(poll)), (poll, [bytes(first), bytes(second)] * 4))
+
+
+def test_function_8_is_given_up_if_the_unit_ignores_it():
+    for in_vain, function in ((2, 4), (1, 8)):
+        queue, health = RequestQueue(), UnitHealth(20_000, 200_000)
+        health.in_vain = in_vain
+        guard, duplicates = parts()
+        guard.expect_late(7, READ1, NOW)
+        queue.polls.append(request(READ1, health=health))
+        sent, _ = queue.take_first_ready(NOW + 100_000, guard, duplicates, True)
+        eq((in_vain, sent.pdu[0]), (in_vain, function))
 
 
 def test_an_attempt_is_open_until_it_would_be_late():
@@ -331,7 +336,8 @@ def test_an_attempt_is_open_until_it_would_be_late():
     guard, _ = parts()
     poll = request()
     guard.expect_late(7, READ4, NOW, poll)
-    eq(guard.reply_accepted(poll, False, NOW + 1, NOW, NOW + SECOND), True)
+    guard.due_at = NOW + SECOND
+    eq(guard.reply_accepted(poll, False, NOW + 1, NOW), True)
     eq(guard.reply_accepted(request(READ2), False, NOW + SECOND), True)
     eq([r.pdu for r in guard.units[7].requests], [READ4])
     eq(guard.reply_accepted(request(READ2), False, NOW + SECOND + 100_000), True)
