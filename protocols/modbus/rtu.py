@@ -259,11 +259,11 @@ class RtuClient(OtherRequests):
     def _search(self, size: int, is_silent: bool = False) -> "ReplyResult | None":
         """Add new candidates, then check those that are complete."""
         self._scan(size)
-        self.is_deferred = False
+        self.is_deferred = is_deferred = False
         incomplete = []
         bytes_needed = size + MIN_FRAME - 1
         for at, end in self._candidates:
-            if self.is_deferred:  # the frame that can contain the first can contain this one
+            if is_deferred:  # the frame that can contain the first can contain this one
                 incomplete.append((at, end))
                 continue
             reply_end = (
@@ -277,7 +277,8 @@ class RtuClient(OtherRequests):
                 and is_intact(self.buffer[at:reply_end])  # else each byte would cost a whole search
                 and self._is_enclosed(at, reply_end, size, is_silent)
             ):
-                if self.is_deferred:
+                is_deferred = self.is_deferred
+                if is_deferred:
                     incomplete.append((at, end))
                     bytes_needed = size + 1
             elif self._is_reply(at, reply_end):

@@ -374,7 +374,8 @@ def _proof_read(
         is_used = count > MAX_READ
         for start in (reply_prefix(read), bytes((other | 0x80,))):
             if start[0] != function | 0x80 and not is_used:
-                is_used = duplicates.is_expected(unit + start, now) or guard.fitting(unit + start)
+                fitting = guard.fitting(unit + start)
+                is_used = fitting != [] or duplicates.is_expected(unit + start, now)
         if not is_used:
             guard.proof = read
             return read
