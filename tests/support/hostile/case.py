@@ -173,7 +173,7 @@ class HostileCase:
             self._judge(result)
 
     def _is_settled(self) -> bool:
-        """Count good seconds: no guard, no offline unit, no late reply, and only good values."""
+        """Count good seconds: no guard, no offline unit, no late reply, all blocks have values."""
         first = max(HOSTILE_S * SECOND, self.now - SECOND)
         is_good = (
             not (self.arriving or self.bus._stale_replies.units or self.bus.offline_units)

@@ -65,7 +65,8 @@ class SharedLineCase(HostileCase):
     def __init__(self, framing: str, traits: set[str], seed: int, sizes: str = "mixed") -> None:
         super().__init__(framing, _unused, seed, sizes)
         self.traits = traits
-        baud = self.rng.choice((9600, 19200, 115200))
+        # 40 blocks take about a second at 19200 baud.
+        baud = self.rng.choice((38400, 115200) if "40 blocks" in traits else (9600, 19200, 115200))
         self.char_us = 11 * SECOND // baud
         self.chunk_size = self.rng.choice((1, 8, 14, 16, 256))
         if "copies" in traits:  # a device whose line keeps back whole frames has no timing
