@@ -373,10 +373,6 @@ class Bus(RequestSender):
         status = INVALID_REPLY if self.client.reason else TIMEOUT
         if self.client.reason == OTHER_MASTER:
             self._open_if_behind(transaction, now)
-            copied = self.client.last_reply
-            if copied:  # a second copy is not the reply that is still due
-                until = self._duplicate_due(now, self.client.reply_length)
-                self._duplicate_filter.expect(copied, until, now)
             self._note_other_master(now)
             status = AMBIGUOUS
         if self.client.reason:

@@ -57,7 +57,8 @@ class TcpClient:
     lost_units = ()
     request_seen = False
     beside = ()
-    cut = joined = last_reply = b""
+    cut = b""
+    joined = b""
     reply_prefix = b""  # not known here; see `drivers.modbus.transaction.reply_prefix_of`
     exception_length = 9
 

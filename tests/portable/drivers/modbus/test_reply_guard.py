@@ -329,6 +329,8 @@ def test_function_8_is_given_up_if_the_unit_ignores_it():
         queue.polls.append(request(READ1, health=health))
         sent, _ = queue.take_first_ready(NOW + 100_000, guard, duplicates, True)
         eq((in_vain, sent.pdu[0]), (in_vain, function))
+        echo = request(pdu.diagnostics_echo(5), health=health)
+        eq((guard.reply_accepted(echo, False, NOW + 200_000), health.in_vain), (True, 0))
 
 
 def test_an_attempt_is_open_until_it_would_be_late():
