@@ -3,8 +3,8 @@
 
 Does not decide which unit is offline; see `unit_health`. The probe is the shortest of the unit's
 polls. The bus sends a probe only if no other request waits and no control cycle is about to begin.
-Probes take at most one part in `_TIME_SHARE` of the time. A good probe is a poll result like any
-other.
+Probes take at most one part in `_TIME_SHARE` of the time, and one in `_TIME_SHARE_ALONE` while no
+unit of the bus is online. A good probe is a poll result like any other.
 """
 
 from drivers.modbus.transaction import POLL, Transaction
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drivers.modbus.wire_time import WireTime
 
 _TIME_SHARE = 25
+_TIME_SHARE_ALONE = 2  # nothing else waits for the bus, and the cooling needs its devices back
 _OVERDUE_US = 7 * SECOND
 
 
@@ -69,9 +70,13 @@ class RecoveryProbe:
         """Remove a unit that replied."""
         self.offline.remove(unit)
 
-    def probe_done(self, until: int, duration_us: int) -> None:
-        """Record a probe that ended at `until`; the next one waits for its share of the time."""
-        self.allowed_at = until + duration_us * (_TIME_SHARE - 1)
+    def probe_done(self, until: int, duration_us: int, unit_count: int) -> None:
+        """Record a probe that ended at `until`; the next one waits for its share of the time.
+
+        `unit_count`: the units of the bus, online or not.
+        """
+        share = _TIME_SHARE if len(self.offline) < unit_count else _TIME_SHARE_ALONE
+        self.allowed_at = until + duration_us * (share - 1)
 
     def next_at(self) -> int:
         """Return when the next probe can go out; NEVER if no unit is offline."""

@@ -412,4 +412,4 @@ class RequestSender(BusParts):
         self.busy_us += duration_us
         if transaction.is_probe:
             self.probe_us += duration_us
-            self._recovery_probe.probe_done(until, duration_us)
+            self._recovery_probe.probe_done(until, duration_us, len(self._health))

@@ -235,11 +235,13 @@ def test_probes_wait_for_their_time_and_for_the_cycle():
     eq(probes.next_probe(health, late, late)[0] is None, False)
     second.probe_at = NOW + 2
     eq(probes.next_probe(health, NOW + 9, 0)[0].unit, 7)  # the first that was lost
-    probes.probe_done(NOW + 10, 1000)
+    probes.probe_done(NOW + 10, 1000, 3)
     eq(
         (probes.next_at(), probes.next_probe(health, NOW + 11, 0)),
         (NOW + 24_010, (None, NOW + 24_010)),
     )
+    probes.probe_done(NOW + 10, 1000, 2)  # no unit of the bus is online
+    eq(probes.next_at(), NOW + 1010)
     probes.unit_answered(7), probes.unit_answered(8)
     eq((probes.offline, probes.next_at()), ([], NEVER))
 
