@@ -28,7 +28,7 @@ from drivers.ports.cpython.tls_role import describe_role
 from drivers.tools.lib.arguments import Progress
 from drivers.tools.lib.exchange.first_reply import FirstReplyCheck
 from drivers.tools.lib.exchange.other_reads import MAX_COUNT, is_read_only
-from drivers.tools.lib.exchange.wire_record import WireRecord
+from drivers.tools.lib.exchange.wire_record import NO_MODBUS, WireRecord
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
@@ -49,7 +49,6 @@ _MAX_DRAIN = 64
 _ILLEGAL_FUNCTION = 1  # also the answer to a role without this right
 _ACKNOWLEDGE = 5
 _BROKEN = "stream broken"
-NO_MODBUS = "this port answers with something that is not Modbus TCP"
 TIMEOUT_US = 300 * MILLISECOND
 
 
@@ -198,6 +197,9 @@ class BlockingModbusClient:
             result.reason = self.record.stream_evidence()
         elif result.status == PORT_CLOSED and result.reason.startswith(_BROKEN):
             result.reason = "%s (%s)" % (NO_MODBUS, result.reason)
+        elif result.status == PORT_CLOSED and not self.bus.serial:
+            came = self.record.stream_evidence() or "no reply came"
+            result.reason = "the connection ended (%s); %s" % (result.reason, came)
         elif self.address.kind == "tls" and result.code == _ILLEGAL_FUNCTION:
             result.reason = describe_role(self.address.options.get("cert", ""))
         return result

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NO_MODBUS = "this port answers with something that is not Modbus TCP"
 _MAX_BYTES = 8192  # of one request; a peer can send without end
 _MAX_FRAME = 256
 _MIN_FRAME = 4
