@@ -26,6 +26,7 @@ from drivers.tools.lib.arguments import (
     describe_device,
     describe_result,
     format_table,
+    interrupted_exit,
     print_error,
     print_json,
     print_line,
@@ -35,6 +36,7 @@ from drivers.tools.lib.identify import Model, ProbedUnit, probe_device
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.lib.open_port import monotonic_us
 from drivers.tools.modbus_read import check_unit
+from drivers.tools.terminal.printable import printable
 from protocols.modbus.pdu import GOOD
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -167,19 +169,29 @@ def run(arguments: argparse.Namespace) -> int:
     check_unit(arguments.unit, address)
     model = Model(raw_profile(arguments.profile), include_unpolled=arguments.every)
     device_text = describe_device(address, arguments.unit)
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
-        unit = ProbedUnit(client, arguments.unit)
-        device = probe_device(unit, model.profile_for(unit))
-        if device.identity == MISMATCH:
-            details = (device_text, model.name, device.mismatch_reason)
-            print_error("poll", "%s: is not model %s: %s" % details)
-        view = PollView(client, device)
-        try:
+    view = None
+    try:
+        with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+            view = _make_view(client, model, device_text, arguments)
             _poll_loop(view, device_text, arguments)
-        except KeyboardInterrupt:
-            print_line("")
-    is_bad = device.identity == MISMATCH or not view.answered_count
+    except KeyboardInterrupt as error:
+        print_line("")
+        if view is None or not view.answered_count:
+            return interrupted_exit(error)
+    is_bad = view.device.identity == MISMATCH or not view.answered_count
     return BAD_EXIT if is_bad else GOOD_EXIT
+
+
+def _make_view(
+    client: BlockingModbusClient, model: Model, device_text: str, arguments: argparse.Namespace
+) -> PollView:
+    """Probe the device and plan its polls; another model is an error line."""
+    unit = ProbedUnit(client, arguments.unit)
+    device = probe_device(unit, model.profile_for(unit))
+    if device.identity == MISMATCH:
+        details = (device_text, model.name, device.mismatch_reason)
+        print_error("poll", "%s: is not model %s: %s" % details)
+    return PollView(client, device)
 
 
 def _poll_loop(view: PollView, device_text: str, arguments: argparse.Namespace) -> None:
@@ -234,7 +246,7 @@ def _show(view: PollView, device_text: str, number: int, is_live: bool) -> None:
     lines.append("alarms: " + (", ".join(alarms) or "none"))
     lines += ["fault: " + fault for fault in view.faults]
     if is_live:
-        body = "".join(line + _REST_OF_LINE + "\n" for line in lines)
+        body = "".join(printable(line) + _REST_OF_LINE + "\n" for line in lines)
         sys.stdout.write(_HOME + body + _CLEAR_BELOW)
         sys.stdout.flush()
         return

@@ -2,13 +2,18 @@
 """`coldloop modbus raw`: send one request PDU as hexadecimal digits, and show the reply PDU.
 
 Frames the PDU for the wire (unit, CRC or LRC or header). Does not check its content. A function
-that can write asks for confirmation. For an unknown function on RTU, the CRC alone shows the end of
-the reply. On a line, a read of register 0 goes before a request whose reply can be equal to it: the
-reply to the read shows whether the line returns the sent bytes.
+that can write asks for confirmation, and goes out once: neither a closed connection nor "busy"
+repeats it. For an unknown function on RTU, the CRC alone shows the end of the reply. A read of
+register 0 goes before: it shows whether the line returns the sent bytes, and whether the device is
+a reply behind.
+
+The reply is shown as received, also one that does not fit the request. That of a sub-function of 8
+is good with any data: it can be a counter.
 """
 
 import argparse
 
+from drivers.errors import PortError
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
@@ -19,10 +24,12 @@ from drivers.tools.lib.arguments import (
     confirm,
     describe_device,
     describe_result,
+    interrupted_exit,
     print_error,
     print_json,
     print_line,
 )
+from drivers.tools.lib.exchange.other_reads import is_read_only
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address
 from drivers.tools.modbus_read import check_unit
 from protocols.modbus import pdu
@@ -32,10 +39,10 @@ from protocols.time_units import MILLISECOND
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from drivers.modbus.bus import TransactionResult
+    from drivers.tools.lib.exchange.wire_record import WireRecord
 
 EXAMPLE = "coldloop modbus raw /dev/ttyUSB0?baud=19200 12 '08 00 00 12 34'"
-_HARMLESS = (*pdu.BIT_READS, *pdu.READS, pdu.REPORT_ID, pdu.DEVICE_ID, 7, 11, 12, 20, 24)
-_RETURN_QUERY = b"\x08\x00\x00"
+_SUB_FUNCTION_SIZE = 3
 # function -> bytes of the request that give the shape of its reply
 _MIN_LENGTHS = {1: 5, 2: 5, 3: 5, 4: 5, 5: 5, 6: 5, 8: 5, 15: 5, 16: 5, 22: 7, 23: 10, 43: 4}
 
@@ -62,26 +69,29 @@ def _parse_pdu(text: str) -> bytes:
     return data
 
 
-def _reply_bytes(request: bytes, result: "TransactionResult") -> bytes:
-    """Return the reply PDU as received, as far as the values keep it."""
-    function, values = request[0], result.values
+def _received_reply(
+    record: "WireRecord", unit: int, request: bytes, result: "TransactionResult"
+) -> bytes:
+    """Return the reply PDU as received; empty if there is none.
+
+    A frame that is equal to the request can be the echo of the line: it counts only if the bus has
+    taken it for the reply.
+    """
+    replies = record.replies(unit, request[0])
+    if result.status == GOOD:
+        expected = (GOOD, 0, result.values)
+        known = [reply for reply in replies if pdu.check_reply(request, reply) == expected]
+        return (known or replies or [b""])[0]
     if result.status == EXCEPTION:
-        return bytes((function | 0x80, result.code))
-    if function in pdu.READS or function == pdu.READ_WRITE:
-        words = b"".join(bytes((value >> 8, value & 0xFF)) for value in values)
-        return bytes((function, len(words) & 0xFF)) + words
-    if function in pdu.BIT_READS:
-        packed = bytearray((len(values) + 7) // 8)
-        for index, value in enumerate(values):
-            packed[index >> 3] |= value << (index & 7)
-        return bytes((function, len(packed))) + bytes(packed)
-    if function == pdu.DEVICE_ID:
-        return request[:2] + request[2:3] + bytes(values)
-    if function == pdu.REPORT_ID:
-        return bytes((function, len(values))) + bytes(values)
-    if function in _MIN_LENGTHS:  # a confirmation: the start of the request
-        return pdu.reply_prefix(request)
-    return bytes((function, *values))
+        return bytes((request[0] | 0x80, result.code))
+    return ([reply for reply in replies if reply != request] or [b""])[0]
+
+
+def _is_counter(request: bytes, reply: bytes) -> bool:
+    """Return whether this is a good reply of function 8 with data of the device."""
+    sub_function = request[:_SUB_FUNCTION_SIZE]
+    is_other = request[0] == pdu.DIAGNOSTICS and not is_read_only(request)
+    return is_other and reply.startswith(sub_function) and len(reply) == len(request)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,26 +100,53 @@ def run(arguments: argparse.Namespace) -> int:
     check_unit(arguments.unit, address)
     request = _parse_pdu(arguments.pdu)
     device_text = describe_device(address, arguments.unit)
-    if request[0] not in _HARMLESS and not request.startswith(_RETURN_QUERY):
+    if not is_read_only(request):
         question = "%s: function %d can change the device. Send?" % (device_text, request[0])
         if not confirm(question, arguments.yes):
             print_line("nothing sent")
             return BAD_EXIT
     with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
-        if request[0] not in pdu.READS and not client.echo_is_known:
-            # Any reply to this read shows whether the line returns the sent bytes.
-            client.request(arguments.unit, pdu.read_holding(0, 1), retries=0)
-        result = client.request(arguments.unit, request, retries=0)
-    has_reply = result.status in (GOOD, EXCEPTION)
-    reply = _reply_bytes(request, result) if has_reply else b""
-    text = describe_result(result)
+        client.request(arguments.unit, pdu.read_holding(0, 1), retries=0)
+        try:
+            result = client.request_once(arguments.unit, request)
+        except (KeyboardInterrupt, PortError) as error:
+            if not client.record.frames_sent:
+                raise
+            return _report_unknown(arguments, device_text, error)
+        reply = _received_reply(client.record, arguments.unit, request, result)
+    return _report(arguments, device_text, request, result, reply)
+
+
+def _report_unknown(arguments: argparse.Namespace, device_text: str, error: BaseException) -> int:
+    """Report an end after the request was sent: no reply shows what the device did."""
+    cause = str(error) or "interrupted"
+    text = "unknown: %s after the request was sent; the device can have executed it" % cause
+    if arguments.json:
+        print_json({"unit": arguments.unit, "request": arguments.pdu, "error": text})
+    print_error("raw", "%s: %s" % (device_text, text))
+    return interrupted_exit(error) if isinstance(error, KeyboardInterrupt) else BAD_EXIT
+
+
+def _report(
+    arguments: argparse.Namespace,
+    device_text: str,
+    request: bytes,
+    result: "TransactionResult",
+    reply: bytes,
+) -> int:
+    """Print request and reply; return 1 without a good reply."""
+    is_good = result.status == GOOD or _is_counter(request, reply)
+    text = "ok" if is_good else describe_result(result)
+    if not reply and not is_read_only(request):
+        text += "; the device can have executed it"
     if arguments.json:
         record = {"unit": arguments.unit, "request": request.hex(), "reply": reply.hex()}
-        print_json({**record, "status": result.status, "text": text})
-    elif has_reply:
+        status = GOOD if is_good else result.status
+        print_json({**record, "status": status, "text": text})
+    elif reply:
         print_line("request  %s" % request.hex(" "))
         print_line("reply    %s  %s" % (reply.hex(" "), text))
-    if result.status == GOOD:
+    if is_good:
         return GOOD_EXIT
     print_error("raw", "%s: %s" % (device_text, text))
     return BAD_EXIT

@@ -30,6 +30,7 @@ from drivers.tools.lib.arguments import (
     bounded,
     describe_device,
     describe_result,
+    interrupted_exit,
     print_error,
     print_json,
     print_line,
@@ -38,6 +39,7 @@ from drivers.tools.lib.arguments import (
 from drivers.tools.lib.identify import Model, ProbedUnit
 from drivers.tools.lib.modbus_client import BlockingModbusClient, port_address, read_values
 from drivers.tools.lib.open_port import monotonic_us
+from drivers.tools.terminal.printable import printable
 from protocols.modbus import pdu
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, SECOND
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from drivers.ports.address import Address
 
 EXAMPLE = "coldloop modbus read '/dev/ttyUSB0?baud=19200' 1 0x34 --type f32 --function 4"
+
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -217,48 +221,68 @@ def _line(name: str, value: "Any", unit: str) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read and print the values; return 1 without a good reply."""
+    """Read and print the values; return 1 without a good reply.
+
+    A signal ends a repeated read with the code until then; before any value it is 130, after
+    SIGTERM 143.
+    """
     address = port_address(arguments.port)
     check_unit(arguments.unit, address)
+    if arguments.csv and arguments.json:
+        raise UsageError("--csv and --json: choose one of them")
     reader: AddressReader | NameReader | None = None
     if arguments.profile is None:
         reader = AddressReader(arguments)
     device_text = describe_device(address, arguments.unit)
-    with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
-        reader = reader or NameReader(arguments, client)
-        try:
-            return _read_rounds(reader, client, arguments, device_text)
-        except KeyboardInterrupt:
-            return GOOD_EXIT
+    rounds = ReadRounds(arguments, device_text)
+    try:
+        with BlockingModbusClient(address, arguments.timeout_ms * MILLISECOND) as client:
+            rounds.run(reader or NameReader(arguments, client), client)
+    except KeyboardInterrupt as error:
+        if not rounds.has_value:
+            return interrupted_exit(error)
+    return GOOD_EXIT if rounds.has_value else BAD_EXIT
 
 
-def _read_rounds(
-    reader: "AddressReader | NameReader",
-    client: BlockingModbusClient,
-    arguments: argparse.Namespace,
-    device_text: str,
-) -> int:
-    """Read once, or each --every milliseconds; return 1 if no round had a good reply."""
-    rounds = arguments.rounds or (1 if arguments.every is None else 0)
-    writer = csv.writer(sys.stdout, lineterminator="\n") if arguments.csv else None
-    if writer is not None:
-        writer.writerow(["time", *reader.columns, "error"])
-    number, code = 0, BAD_EXIT
-    due = monotonic_us()
-    while True:
-        reading = _read_round(reader, client, arguments)
-        number += 1
-        code = BAD_EXIT if reading.error and code else GOOD_EXIT
+class ReadRounds:
+    """Reads once, or each --every milliseconds; `has_value`: a round had a good reply."""
+
+    def __init__(self, arguments: argparse.Namespace, device_text: str) -> None:
+        self.has_value = False
+        self._arguments = arguments
+        self._device_text = device_text
+
+    def run(self, reader: "AddressReader | NameReader", client: BlockingModbusClient) -> None:
+        """Read and print all rounds."""
+        arguments = self._arguments
+        rounds = arguments.rounds or (1 if arguments.every is None else 0)
+        writer = csv.writer(sys.stdout, lineterminator="\n") if arguments.csv else None
         if writer is not None:
-            blanks = [""] * (len(reader.columns) - len(reading.values))
-            writer.writerow([_utc_text(), *reading.values, *blanks, reading.error])
-            sys.stdout.flush()
-        else:
-            _print_reading(reading, arguments, device_text)
-        if number == rounds:
-            return code
-        due = max(due + (arguments.every or 0) * MILLISECOND, monotonic_us())
-        time.sleep(max(due - monotonic_us(), 0) / SECOND)
+            writer.writerow([_cell(text) for text in ("time", *reader.columns, "error")])
+        number, due = 0, monotonic_us()
+        while True:
+            reading = _read_round(reader, client, arguments)
+            number += 1
+            if writer is not None:
+                blanks = [""] * (len(reader.columns) - len(reading.values))
+                cells = [_cell(value) for value in (*reading.values, *blanks, reading.error)]
+                writer.writerow([_utc_text(), *cells])
+                sys.stdout.flush()
+            else:
+                _print_reading(reading, arguments, self._device_text)
+            self.has_value = self.has_value or not reading.error
+            if number == rounds:
+                return
+            due = max(due + (arguments.every or 0) * MILLISECOND, monotonic_us())
+            time.sleep(max(due - monotonic_us(), 0) / SECOND)
+
+
+def _cell(value: "Any") -> "Any":
+    """Return a value for CSV. A spreadsheet must not take a text of a device for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
 
 
 def _read_round(

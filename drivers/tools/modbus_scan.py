@@ -26,7 +26,6 @@ from drivers.ports.address_text import BAUDS
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
-    INTERRUPTED_EXIT,
     Progress,
     UsageError,
     add_port,
@@ -34,6 +33,7 @@ from drivers.tools.lib.arguments import (
     describe_port,
     describe_result,
     format_table,
+    interrupted_exit,
     parse_units,
     print_error,
     print_json,
@@ -127,6 +127,8 @@ class UnitScan:
                 attempt.count_gateway_error()
             elif result.status != "timeout":
                 attempt.garbled(unit, result.reason)
+            elif not self._client.bus.serial:
+                attempt.note_stream(result.reason)
         self._note_line_state(attempt)
         return unanswered
 
@@ -336,14 +338,14 @@ def scan_port(
 def run(arguments: argparse.Namespace) -> int:
     """Scan and print settings and replies; return 1 without a reply.
 
-    Ctrl-C: print what was found until then; return 130.
+    Ctrl-C: print what was found until then; return 130, or 143 after SIGTERM.
     """
     attempts: list[ScanAttempt] = []
-    is_interrupted = False
+    interrupted_code = 0
     try:
         scan_port(arguments, port_address(arguments.port), not arguments.no_identify, attempts)
-    except KeyboardInterrupt:
-        is_interrupted = True
+    except KeyboardInterrupt as error:
+        interrupted_code = interrupted_exit(error)
     found = [unit for attempt in attempts for unit in attempt.found_units]
     hints = find_hints(attempts)
     if arguments.json:
@@ -355,15 +357,15 @@ def run(arguments: argparse.Namespace) -> int:
                 "units": format_units(arguments.units),
                 "timeout_ms": arguments.timeout_ms,
                 "hints": hints,
-                "interrupted": is_interrupted,
+                "interrupted": interrupted_code > 0,
             }
         )
     else:
-        if is_interrupted:
+        if interrupted_code:
             print_line("interrupted; found until then:")
         _show(found, attempts, hints, arguments)
-    if is_interrupted:
-        return INTERRUPTED_EXIT
+    if interrupted_code:
+        return interrupted_code
     return GOOD_EXIT if found else BAD_EXIT
 
 

@@ -25,9 +25,9 @@ from drivers.tools.lib.arguments import (
     print_json,
     print_line,
 )
+from drivers.tools.lib.exchange.pcapng import PcapngWriter
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
-from drivers.tools.lib.pcapng import PcapngWriter
 from protocols.modbus import pdu
 from protocols.modbus.sniffer import (
     CRC_ERROR,

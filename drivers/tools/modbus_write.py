@@ -11,8 +11,9 @@ A value outside its limits is not sent. Nothing is sent to a unit that does not 
 command reads the value back for about 1 s, because a device can need this time.
 
 The result is one of `STATES`. Only "done" has exit code 0: a reply to a write does not show that
-the device holds the value. Not all exceptions show that it does not: see `_PERHAPS_WRITTEN`. Ctrl-C
-or the loss of the port after the request gives "unknown".
+the device holds the value. Not all exceptions show that it does not: see `_PERHAPS_WRITTEN`. If the
+first attempt got no reply, the device can have executed it, and no exception to the repeat shows
+more. Ctrl-C or the loss of the port after the request gives "unknown".
 """
 
 import argparse
@@ -27,7 +28,6 @@ from drivers.tools.lib.address_write import AddressWrite, WritePlan, parse_switc
 from drivers.tools.lib.arguments import (
     BAD_EXIT,
     GOOD_EXIT,
-    INTERRUPTED_EXIT,
     UsageError,
     add_port,
     add_timeout,
@@ -35,6 +35,7 @@ from drivers.tools.lib.arguments import (
     confirm,
     describe_device,
     describe_result,
+    interrupted_exit,
     plain,
     print_error,
     print_json,
@@ -284,7 +285,7 @@ def run(arguments: argparse.Namespace) -> int:
             device_text,
             plan.target,
             plan.format_value(value_before),
-            plan.format_value(plan.requested),
+            plan.format_requested(),
         )
         if not confirm(question % texts, arguments.yes):
             print_line("nothing written")
@@ -303,7 +304,7 @@ def _write(
     device_text = describe_device(client.address, arguments.unit)
     try:
         result = _send(client, arguments.unit, requests)
-        if result.status not in (GOOD, *_UNCERTAIN) and result.code not in _PERHAPS_WRITTEN:
+        if _is_refusal(result) and not client.has_earlier_attempt:
             text = "%s: %s" % (plan.target, describe_result(result))
             return _report_fault(arguments, device_text, _REFUSED, text)
         reading, verified = _read_back(plan)
@@ -315,11 +316,16 @@ def _write(
             _EXPLANATIONS[_UNKNOWN],
         )
         _report_fault(arguments, device_text, _UNKNOWN, text)
-        return INTERRUPTED_EXIT if isinstance(error, KeyboardInterrupt) else BAD_EXIT
+        return interrupted_exit(error) if isinstance(error, KeyboardInterrupt) else BAD_EXIT
     is_confirmed = result.status == GOOD and client.echo_is_known
     state = _state_of(is_confirmed, verified)
     cause = "" if result.status == GOOD else describe_result(result)
     return _report(arguments, plan, value_before, reading, state, cause)
+
+
+def _is_refusal(result: "TransactionResult") -> bool:
+    """Return whether the device says that it has not written."""
+    return result.status not in (GOOD, *_UNCERTAIN) and result.code not in _PERHAPS_WRITTEN
 
 
 def _send(client: BlockingModbusClient, unit: int, requests: "list[bytes]") -> "TransactionResult":
@@ -403,7 +409,7 @@ def _report(
         print_json({**record, **shown, "state": state, "cause": cause})
     else:
         print_line("%s: was %s" % (plan.target, plan.format_value(value_before)))
-        print_line("written:    %s" % plan.format_value(plan.requested))
+        print_line("written:    %s" % plan.format_requested())
         verdict = {_DONE: "as written", _FAILED: "NOT as written"}.get(state, "not verified")
         print_line("reads back: %s, %s" % (plan.format_value(reading), verdict))
         text = _EXPLANATIONS[state] + (" (reply to the write: %s)" % cause if cause else "")

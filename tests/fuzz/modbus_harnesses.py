@@ -21,7 +21,7 @@ from deploy.northbound.modbus.server import ModbusClient, ModbusLimits, ModbusTc
 from deploy.northbound.modbus.set_points import ModbusWriteRules, UnitRegisters
 from drivers.modbus.bus import Bus
 from drivers.tools.lib.arguments import UsageError
-from drivers.tools.lib.pcapng import PcapngWriter
+from drivers.tools.lib.exchange.pcapng import PcapngWriter
 from drivers.tools.modbus_raw import _parse_pdu
 from drivers.tools.modbus_sniff import TrafficSummary, _capture_frame, build_record, format_line
 from hil.devices.modbus.line import ModbusLine

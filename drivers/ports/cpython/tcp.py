@@ -267,6 +267,11 @@ def open_port(address: Address, wake: "Wake") -> TcpPort:
     return TcpPort(address, wake)
 
 
+def waits_for_handshake(port: object) -> bool:
+    """Return whether the connection of a port is open, and its TLS handshake is not complete."""
+    return isinstance(port, TcpPort) and port._tls is not None  # noqa: SLF001 - of this module
+
+
 def is_ip(host: str) -> bool:
     """Return True if a host is an IP address, which needs no look-up."""
     try:

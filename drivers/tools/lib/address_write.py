@@ -42,6 +42,10 @@ class WritePlan:
         """Return whether `reading` is the requested value; None if this is unknown."""
         return None if reading is None else bool(reading == self.requested)
 
+    def format_requested(self) -> str:
+        """Return what is written as text."""
+        return self.format_value(self.requested)
+
     def format_value(self, value: "Any") -> str:
         """Return a value as text."""
         return "unreadable" if value is None else register_values.format_value(value)
@@ -51,7 +55,8 @@ class AddressWrite(WritePlan):
     """The write of registers or coils by address.
 
     A VALUE with commas is a list, for functions 15, 16 and 23. For function 22 it is
-    AND_MASK:OR_MASK. The requested value of a mask follows from the reading before.
+    AND_MASK:OR_MASK. Only the bits that the AND mask clears are written, so only these are
+    compared: the others can change meanwhile.
     """
 
     def __init__(self, arguments: argparse.Namespace, client: "BlockingModbusClient") -> None:
@@ -68,22 +73,24 @@ class AddressWrite(WritePlan):
         self._function: int = arguments.function or 0
         self._coil = self._function in _COIL_FUNCTIONS
         self._words = parse_words(arguments)
-        values = self._words if self._coil else self._decode(self._words)
+        self._is_mask = self._function == pdu.MASK_WRITE
+        is_plain = self._coil or self._is_mask
+        values = self._words if is_plain else self._decode(self._words)
         self.requested = values[0] if len(values) == 1 else list(values)
-        self._before: list[int] = []
+        if self._is_mask:
+            and_mask, or_mask = self._words
+            self._written_bits = ~and_mask & 0xFFFF
+            self.requested = or_mask & self._written_bits
 
     def build_requests(self) -> "list[bytes]":
-        """Return the request; a mask sets the requested value."""
+        """Return the request."""
         address, words, function = self._address, self._words, self._function
         if function == pdu.WRITE_COIL:
             return [pdu.write_coil(address, words[0])]
         if function == pdu.WRITE_COILS:
             return [pdu.write_coils(address, words)]
         if function == pdu.MASK_WRITE:
-            and_mask, or_mask = words
-            before = self._before[0] if self._before else 0
-            self.requested = (before & and_mask) | (or_mask & ~and_mask & 0xFFFF)
-            return [pdu.mask_write(address, and_mask, or_mask)]
+            return [pdu.mask_write(address, words[0], words[1])]
         if function == pdu.READ_WRITE:
             return [pdu.read_write(address, len(words), address, words)]
         if function != pdu.WRITE_MULTIPLE and len(words) == 1:
@@ -96,17 +103,30 @@ class AddressWrite(WritePlan):
     def read_current(self) -> "Any":
         """Read the same registers or the coil."""
         function = pdu.READ_COILS if self._coil else pdu.READ_HOLDING
-        size = 1 if self._function == pdu.MASK_WRITE else len(self._words)
+        size = 1 if self._is_mask else len(self._words)
         words, failed_result = read_values(self._client, self._unit, function, self._address, size)
         self.read_fault = failed_result
         if failed_result is not None:
             return None
-        self._before = words
-        values = words if self._coil else self._decode(words)
+        values = words if self._coil or self._is_mask else self._decode(words)
         return values[0] if len(values) == 1 else list(values)
+
+    def is_verified(self, reading: "Any") -> "bool | None":
+        """As in `WritePlan`; of a mask only the written bits."""
+        if self._is_mask and reading is not None:
+            return bool(reading & self._written_bits == self.requested)
+        return super().is_verified(reading)
+
+    def format_requested(self) -> str:
+        """As in `WritePlan`; of a mask the written bits and their values."""
+        if self._is_mask:
+            return "bits 0x%04X = 0x%04X" % (self._written_bits, self.requested)
+        return super().format_requested()
 
     def format_value(self, value: "Any") -> str:
         """Return a value or a list of values as text."""
+        if self._is_mask and value is not None:
+            return "0x%04X" % value
         if isinstance(value, list):
             return ", ".join(register_values.format_value(part) for part in value)
         return super().format_value(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drivers.errors import DriverError, ProfileError
 from drivers.tools.lib.profile_folders import profile_files
+from drivers.tools.terminal.printable import printable, printable_lines
 from protocols.modbus.pdu import EXCEPTION, GOOD
 
 TYPE_CHECKING = False
@@ -130,6 +131,11 @@ def parse_units(text: str) -> "list[int]":
     return sorted(found)
 
 
+def interrupted_exit(error: KeyboardInterrupt) -> int:
+    """Return the exit code that shells give a program that a signal ended: 128 and its number."""
+    return 128 + getattr(error, "number", INTERRUPTED_EXIT - 128)
+
+
 def describe_result(result: "TransactionResult") -> str:
     """Return the result of a request as text."""
     if result.status == GOOD:
@@ -168,11 +174,6 @@ def profile_names() -> "list[str]":
     return sorted(profile_files())
 
 
-def printable(text: str) -> str:
-    """Return a text of a device for a terminal: other characters are shown as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def read_json(path: "Any", name: str) -> "Any":
     """Parse a file. Raises `UsageError` if it cannot be read, `ProfileError` if it is not JSON."""
     try:
@@ -204,19 +205,19 @@ def raw_profile(name: str) -> "Any":
 
 
 def print_line(text: str) -> None:
-    """Print a line immediately, also to a pipe."""
-    sys.stdout.write(text + "\n")
+    """Print a line immediately, also to a pipe; see `printable`."""
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 
 def print_json(record: "Any") -> None:
     """Print one JSON object on a line."""
-    print_line(json.dumps(record))
+    print_line(json.dumps(record).replace("\x7f", "\\u007f"))
 
 
 def print_error(prog: str, text: str) -> None:
-    """Print one line on stderr."""
-    sys.stderr.write("coldloop modbus %s: %s\n" % (prog, text))
+    """Print one error on stderr; one of a profile can have several lines."""
+    sys.stderr.write("coldloop modbus %s: %s\n" % (prog, printable_lines(text)))
 
 
 class Progress:
@@ -229,7 +230,7 @@ class Progress:
     def update(self, text: str) -> None:
         """Replace the line."""
         if self._is_terminal:
-            text = text[:79]
+            text = printable(text)[:79]
             sys.stderr.write("\r" + text + " " * (self._shown_length - len(text)))
             sys.stderr.flush()
             self._shown_length = len(text)
@@ -253,7 +254,7 @@ def confirm(question: str, assume_yes: bool) -> bool:
         raise UsageError(
             "stdin: not a terminal, so it cannot ask; add --yes to continue without questions"
         )
-    sys.stderr.write(question + " [y/N] ")
+    sys.stderr.write(printable(question) + " [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -266,12 +267,13 @@ def prompt(question: str, default: str, assume_yes: bool) -> str:
         raise UsageError(
             "stdin: not a terminal, so it cannot ask; add --yes to accept the proposals"
         )
-    sys.stderr.write("%s [%s] " % (question, default))
+    sys.stderr.write(printable("%s [%s] " % (question, default)))
     sys.stderr.flush()
     return sys.stdin.readline().strip() or default
 
 
 def format_table(rows: "list[tuple[str, ...]]") -> "list[str]":
     """Return the lines of a table; the first row is the heading."""
+    rows = [tuple([printable(cell) for cell in row]) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]

@@ -15,6 +15,7 @@ import sys
 
 from drivers.tools.lib.parser import Parser
 from drivers.tools.terminal.end_signals import raise_on_end_signals
+from drivers.tools.terminal.printable import printable_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,5 +90,5 @@ class CommandGroup:
         try:
             return int(tool.run(arguments))
         except self._errors as error:
-            sys.stderr.write("%s: %s\n" % (prog, error))
+            sys.stderr.write("%s: %s\n" % (prog, printable_lines(str(error))))
             return WRONG_USE

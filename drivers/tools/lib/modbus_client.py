@@ -15,20 +15,22 @@ apart.
 
 The next request opens a connection again that the peer closed. Some devices close it after each
 reply, a moment later. So a write first waits for that moment, and a read whose connection is reset
-is repeated once on a new one. A write is not repeated: the device can have taken it. A serial line
-that hangs up raises `PortError`, because it does not recover.
+is repeated once on a new one. A request that can change the device is not repeated: the device can
+have taken it. A serial line that hangs up raises `PortError`, because it does not recover.
 """
 
 from drivers.errors import AddressError, PortError
-from drivers.modbus.transaction import AMBIGUOUS, PORT_CLOSED, TIMEOUT
-from drivers.ports.address import Address, parse_address
+from drivers.modbus.transaction import PORT_CLOSED, TIMEOUT, TransactionResult
+from drivers.ports.address import Address, modbus_framing, parse_address
 from drivers.ports.base import make_error
 from drivers.ports.bus_address import BUS_KINDS, make_bus
 from drivers.ports.cpython.tls_role import describe_role
 from drivers.tools.lib.arguments import Progress
+from drivers.tools.lib.exchange.first_reply import FirstReplyCheck
+from drivers.tools.lib.exchange.other_reads import MAX_COUNT, is_read_only
+from drivers.tools.lib.exchange.wire_record import NO_MODBUS, WireRecord
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
-from protocols.modbus.expected_reply import OTHER_MASTER
 from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, SECOND
 
@@ -36,7 +38,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-    from drivers.modbus.bus import Bus, TransactionResult
+    from drivers.modbus.bus import Bus
 
 _PORT = 0
 _QUIET_US = 2 * SECOND
@@ -44,10 +46,9 @@ _RESYNC_US = 600 * MILLISECOND
 _CLOSING_US = 20 * MILLISECOND
 _MAX_REPLIES = 7
 _MAX_DRAIN = 64
-_ADDRESSES = 65536
 _ILLEGAL_FUNCTION = 1  # also the answer to a role without this right
-_BYTE = 8  # bits of one byte of a reply
-_MAX_COUNT = {1: pdu.MAX_READ_BITS, 2: pdu.MAX_READ_BITS, 3: pdu.MAX_READ, 4: pdu.MAX_READ}
+_ACKNOWLEDGE = 5
+_BROKEN = "stream broken"
 TIMEOUT_US = 300 * MILLISECOND
 
 
@@ -67,30 +68,6 @@ def port_address(text: str) -> Address:
     return address
 
 
-def _longer_reads(request: bytes) -> "list[bytes]":
-    """Return the same read of one and of two more values; their replies differ in length.
-
-    Less than two if the request is no read, or near the longest one or the last address.
-    """
-    function, count = request[0], request[3] << 8 | request[4] if len(request) == 5 else 0
-    if not count or function not in _MAX_COUNT:
-        return []
-    address = request[1] << 8 | request[2]
-    step = _BYTE if function in pdu.BIT_READS else 1
-    limit = min(_MAX_COUNT[function], _ADDRESSES - address)
-    counts = (count + step, count + 2 * step)
-    return [pdu.read(function, address, size) for size in counts if size <= limit]
-
-
-def _shorter_read(request: bytes) -> "bytes | None":
-    """Return a read of one value, or None if the request is no longer read."""
-    is_read = len(request) == 5 and request[0] in _MAX_COUNT
-    count = request[3] << 8 | request[4] if is_read else 0
-    if count <= (_BYTE if is_read and request[0] in pdu.BIT_READS else 1):
-        return None
-    return pdu.read(request[0], request[1] << 8 | request[2], 1)
-
-
 def _evidence(noise: int, foreign: int, echoes: int) -> str:
     """Return what came instead of a reply, and its likely causes; empty if nothing came."""
     if noise:
@@ -101,12 +78,6 @@ def _evidence(noise: int, foreign: int, echoes: int) -> str:
     if echoes:
         return "only the sent bytes came back (the line echoes, and no device replies)"
     return ""
-
-
-def _cut(result: "TransactionResult", request: bytes) -> "TransactionResult":
-    """Keep the values of `request` in the result of a longer read."""
-    result.values = result.values[: request[3] << 8 | request[4]]
-    return result
 
 
 class BlockingModbusClient:
@@ -120,11 +91,19 @@ class BlockingModbusClient:
         self._reply_count = 0
         self._tag = 0
         self._discarded_before = 0
-        self._confirmed: set[int] = set()
-        self._refuses_longer: set[int] = set()
+        self.record = WireRecord(modbus_framing(address.kind))
+        """The bytes of the last request."""
+        self.has_earlier_attempt = False
+        """Whether the device can have taken an attempt of the last request before its reply."""
         self._progress = Progress()
         self._quiet_since = monotonic_us()
         self.bus = self._make_bus()
+        self._check = FirstReplyCheck(
+            self._request,
+            lambda: self.bus.client.counters.mismatches,
+            lambda: monotonic_us() < self.bus.other_until,
+            self.bus.serial,
+        )
 
     def _make_bus(self) -> "Bus":
         bus = make_bus(_PORT, self.address, self._timeout_us)
@@ -165,69 +144,26 @@ class BlockingModbusClient:
     def request(self, unit: int, request: bytes, retries: int = 1) -> "TransactionResult":
         """Send one request and return its result. The reason of a time-out names what came instead.
 
-        The first good read of a unit on a serial line is confirmed, because the device can still
-        owe a reply to an earlier program or to another master. A longer read follows, and its
-        values are the result. If its reply is not the next one, the first read is repeated; now the
-        guard against late replies knows.
+        The first reply of a unit is confirmed, because the device can still owe a reply to an
+        earlier program or to another master: see `first_reply`.
 
         If another master asks for as many values, its reply looks like ours. Then a longer read
         follows as well: its reply has another length.
 
         Raises `PortError` if the port fails, `EncodeError` for an invalid unit.
         """
-        result = self._request(unit, request, retries)
-        if result.status == GOOD and unit not in self._confirmed and self.bus.serial:
-            result = self._confirm(unit, request, retries, result)
-        if result.status == AMBIGUOUS and result.reason == OTHER_MASTER:
-            return self._read_longer(unit, request, retries) or result
-        return result
+        return self._check.request(unit, request, retries)
 
-    def _read_longer(self, unit: int, request: bytes, retries: int) -> "TransactionResult | None":
-        """Read more values than another master does, twice: the first can have an older reply.
+    def request_once(self, unit: int, request: bytes) -> "TransactionResult":
+        """Send one request, and never again: not after a reset, nor after exception 5 or 6.
 
-        None without two good replies.
+        Its reply is not confirmed. Raises as `request`.
         """
-        found = None
-        longer = [] if unit in self._refuses_longer else _longer_reads(request)
-        for read in longer:
-            found = self._request(unit, read, retries)
-            if found.status == EXCEPTION:
-                self._refuses_longer.add(unit)
-            if found.status != GOOD:
-                return None
-        return _cut(found, request) if found is not None and len(longer) > 1 else None
-
-    def _confirm(
-        self, unit: int, request: bytes, retries: int, result: "TransactionResult"
-    ) -> "TransactionResult":
-        """Return the result of a request that was sent when no older reply was due."""
-        longer = _longer_reads(request)
-        other = longer[0] if longer else _shorter_read(request)
-        if other is None:
-            return result
-        self._confirmed.add(unit)
-        counters = self.bus.client.counters
-        mismatches = counters.mismatches
-        confirmation = self._request(unit, other, 0)
-        has_other_master = monotonic_us() < self.bus.other_until
-        if confirmation.status == EXCEPTION:
-            self._refuses_longer.add(unit)
-        if counters.mismatches == mismatches:
-            if longer and confirmation.status == GOOD:
-                return _cut(confirmation, request)
-            if confirmation.status in (GOOD, EXCEPTION) and not has_other_master:
-                return result
-        found = None
-        if has_other_master:
-            found = self._read_longer(unit, request, retries)
-        found = found or self._request(unit, request, retries)
-        if found.status == EXCEPTION:  # a late one, to the longer read
-            found = self._request(unit, request, retries)
-        return found
+        return self._request_once(unit, request, 0, True)
 
     def _request(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
         """Send one request. A read that a reset has ended is repeated on a new connection."""
-        is_repeated = not self.bus.serial and request[0] not in pdu.WRITES
+        is_repeated = not self.bus.serial and is_read_only(request)
         try:
             result = self._request_once(unit, request, retries)
             if result.status != PORT_CLOSED or not is_repeated:
@@ -237,7 +173,9 @@ class BlockingModbusClient:
                 raise
         return self._request_once(unit, request, retries)
 
-    def _request_once(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
+    def _request_once(
+        self, unit: int, request: bytes, retries: int, is_single: bool = False
+    ) -> "TransactionResult":
         counters = self.bus.client.counters
         noise, foreign, echoes = (
             counters.discarded_bytes,
@@ -245,19 +183,26 @@ class BlockingModbusClient:
             counters.echoes,
         )
         try:
-            result = self._transact(unit, request, retries)
-            if result.status == TIMEOUT:
-                result.reason = _evidence(
-                    counters.discarded_bytes - noise,
-                    counters.other_unit_frames - foreign,
-                    counters.echoes - echoes,
-                )
-            elif self.address.kind == "tls" and result.code == _ILLEGAL_FUNCTION:
-                result.reason = describe_role(self.address.options.get("cert", ""))
-            return result
+            result = self._transact(unit, request, retries, is_single)
         except BaseException:  # also KeyboardInterrupt
             self._abandon()
             raise
+        if result.status == TIMEOUT and self.bus.serial:
+            result.reason = _evidence(
+                counters.discarded_bytes - noise,
+                counters.other_unit_frames - foreign,
+                counters.echoes - echoes,
+            )
+        elif result.status == TIMEOUT:
+            result.reason = self.record.stream_evidence()
+        elif result.status == PORT_CLOSED and result.reason.startswith(_BROKEN):
+            result.reason = "%s (%s)" % (NO_MODBUS, result.reason)
+        elif result.status == PORT_CLOSED and not self.bus.serial:
+            came = self.record.stream_evidence() or "no reply came"
+            result.reason = "the connection ended (%s); %s" % (result.reason, came)
+        elif self.address.kind == "tls" and result.code == _ILLEGAL_FUNCTION:
+            result.reason = describe_role(self.address.options.get("cert", ""))
+        return result
 
     def _abandon(self) -> None:
         """Make sure that no later request gets the reply to this one."""
@@ -267,32 +212,60 @@ class BlockingModbusClient:
             self._close()
             self.bus.event("closed", monotonic_us())
 
-    def _transact(self, unit: int, request: bytes, retries: int) -> "TransactionResult":
+    def _transact(
+        self, unit: int, request: bytes, retries: int, is_single: bool
+    ) -> "TransactionResult":
+        bus = self.bus
         self._tag += 1
+        self.record.begin()
         self._follow_close()  # of the request before
-        if request[0] in pdu.WRITES and not self.bus.serial:
+        if not is_read_only(request) and not bus.serial:
             self._ensure_open().wait(monotonic_us() + _CLOSING_US)
         self._drain(self._ensure_open())
         self._ensure_open()
         # This program sleeps between requests: it cannot tell that a reply is premature.
         if self._reply_count >= _MAX_REPLIES:
             self._reply_count = 0
-            self.bus.reset_timing()
-        if not self.bus.submit(unit, request, self._tag, retries=retries):
+            bus.reset_timing()
+        before = (bus.timeouts, bus.retries, bus.busy_replies)
+        if not bus.submit(unit, request, self._tag, retries=retries):
             # The bus probes an offline unit rarely, but the operator needs a result now. Some
             # devices find the start of a frame again only after a pause (libmodbus: 0.5 s).
             self.pause()
-            self.bus.reset_health()
-            self.bus.submit(unit, request, self._tag, retries=0)
-        while True:
-            results = self._step(self._ensure_open())
-            results = [result for result in results if result.tag == self._tag]
+            bus.reset_health()
+            bus.submit(unit, request, self._tag, retries=0)
+        result = None
+        while result is None:
+            results = [r for r in self._step(self._ensure_open()) if r.tag == self._tag]
             if results:
-                self._progress.clear()
-                has_reply = results[0].status in (GOOD, EXCEPTION)
-                self._reply_count = self._reply_count + 1 if has_reply else 0
-                return results[0]
-            self._show_progress(unit)
+                result = results[0]
+            elif is_single and bus.busy_replies > before[2]:
+                result = self._take_busy(unit, request)
+            else:
+                self._show_progress(unit)
+        self._progress.clear()
+        self._note_attempts(unit, request, before)
+        self._reply_count = self._reply_count + 1 if result.status in (GOOD, EXCEPTION) else 0
+        return result
+
+    def _note_attempts(self, unit: int, request: bytes, before: "tuple[int, int, int]") -> None:
+        """Note what the attempts before the last one show, see `has_earlier_attempt`."""
+        bus = self.bus
+        if bus.timeouts > before[0]:
+            self._check.timed_out()
+        replies = self.record.replies(unit, request[0]) if bus.busy_replies > before[2] else []
+        accepted = bytes((request[0] | 0x80, _ACKNOWLEDGE)) in replies
+        self.has_earlier_attempt = bus.retries > before[1] or accepted
+
+    def _take_busy(self, unit: int, request: bytes) -> "TransactionResult":
+        """Return exception 5 or 6 as the result, before the bus sends the request again."""
+        now = monotonic_us()
+        self.bus.event("closed", now)  # this ends the request; the port itself stays open
+        self.bus.take_results()
+        self.bus.event("opened", now)
+        codes = [reply[1] for reply in self.record.replies(unit, request[0]) if len(reply) == 2]
+        code = codes[-1] if codes else 0
+        return TransactionResult(self._tag, unit, EXCEPTION, code, (), now)
 
     def pause(self) -> None:
         """Send nothing for 0.6 s, so that all devices find the start of the next frame."""
@@ -309,9 +282,10 @@ class BlockingModbusClient:
                 self._on_closed()
             if not data:
                 return
+            self.record.received(data)
             self.bus.receive(data, monotonic_us())
             if self._follow_close():
-                raise make_error(self.address, "sends no Modbus TCP: is it another program's port?")
+                raise make_error(self.address, NO_MODBUS + ": is it another program's port?")
 
     def _follow_close(self) -> bool:
         """Close the port if the bus has closed it, while no request waits; return whether."""
@@ -335,6 +309,7 @@ class BlockingModbusClient:
             bus.wake(now)
         for _, op, frame in bus.outbox():
             if op == "write":
+                self.record.sent(frame)
                 open_port.write(frame)
             elif op == "close":
                 self._close()
@@ -346,6 +321,7 @@ class BlockingModbusClient:
         if data is None:
             self._on_closed()
         elif data:
+            self.record.received(data)
             bus.receive(data, monotonic_us())
         return bus.take_results()
 
@@ -380,7 +356,7 @@ def read_values(
     else its parts could be from different moments. Raises `EncodeError` if the last address is
     above 65535.
     """
-    most = _MAX_COUNT[function] // width * width
+    most = MAX_COUNT[function] // width * width
     found: list[int] = []
     while len(found) < count:
         size = min(count - len(found), most)

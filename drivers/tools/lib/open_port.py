@@ -51,11 +51,16 @@ class OpenPort:
         try:
             while not self.port.continue_open():
                 if monotonic_us() > due:
-                    raise make_error(address, "no connection within 10 s: check host and firewall")
+                    raise make_error(address, self._describe_timeout())
                 self._wait_opening()
         except BaseException:
             self.port.close()
             raise
+
+    def _describe_timeout(self) -> str:
+        if tcp.waits_for_handshake(self.port):
+            return "connected, but no TLS handshake within 10 s: does this port speak TLS?"
+        return "no connection within 10 s: check host and firewall"
 
     def _wait_opening(self) -> None:
         if self.port.pollable is None:

@@ -4,8 +4,11 @@
 Does not send requests; see `drivers.tools.modbus_scan`.
 """
 
-from drivers.tools.lib.arguments import describe_port, printable
+from drivers.ports.address import modbus_framing
+from drivers.tools.lib.arguments import describe_port
+from drivers.tools.lib.exchange.wire_record import NO_MODBUS
 from drivers.tools.lib.identify import PROBE, Match
+from drivers.tools.terminal.printable import printable
 from protocols.modbus.expected_reply import OTHER_MASTER
 
 TYPE_CHECKING = False
@@ -79,6 +82,7 @@ class ScanAttempt:
         self.garbled_units: dict[int, str] = {}  # unit: the error of its reply
         self.gateway_errors = 0
         self.noise_bytes = 0
+        self.stream_evidence = ""  # what came on a stream instead of replies
         self.echo_seen = False
         self.has_other_master = False
 
@@ -89,6 +93,10 @@ class ScanAttempt:
     def count_gateway_error(self) -> None:
         """Count an exception of a gateway: its unit does not reply."""
         self.gateway_errors += 1
+
+    def note_stream(self, evidence: str) -> None:
+        """Note what came on a stream instead of a reply; the first one counts."""
+        self.stream_evidence = self.stream_evidence or evidence
 
     def set_line_state(self, noise_bytes: int, echo_seen: bool, has_other_master: bool) -> None:
         """Set what was seen: bytes outside frames, an echo, requests of another master."""
@@ -144,37 +152,13 @@ def format_units(units: "list[int]") -> "str":
 
 def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
     """Return the likely causes of the results, each with its evidence."""
-    hints = []
-    noise = sum(attempt.noise_bytes for attempt in attempts)
-    garbled = sorted({unit for attempt in attempts for unit in attempt.garbled_units})
+    if not attempts:
+        return []
     found = any(attempt.found_units for attempt in attempts)
-    has_other_master = any(attempt.has_other_master for attempt in attempts)
-    if has_other_master:
-        hints.append(
-            "another master is on the line: requests of it were seen. Its replies hide those to "
-            "the scan; stop it, or repeat the scan"
-        )
-    if any(attempt.echo_seen for attempt in attempts):
-        hints.append("the line returns the sent bytes: the RS-485 receiver is on while sending")
-    if has_other_master and not noise:
-        garbled = []
-    if garbled and not found and len(garbled) <= _FEW_UNITS:
-        hints.append(
-            "damaged replies only to unit %s: the unit exists; check baud rate and parity, "
-            "termination, and for two devices with this number" % format_units(garbled)
-        )
-    elif (garbled or noise) and not found:
-        hints.append(
-            "%d bytes without a valid reply: check baud rate and parity; a line without bias "
-            "resistors also gives bytes" % noise
-        )
+    hints = _find_line_hints(attempts, found)
     for attempt in attempts:
-        is_clear = attempt.found_units and not has_other_master
-        for unit, reason in sorted(attempt.garbled_units.items()) if is_clear else []:
-            hints.append(
-                "unit %d: garbled reply (%s); check for two devices with this number"
-                % (unit, reason)
-            )
+        if attempt.stream_evidence:
+            hints.append("instead of a reply, %s" % attempt.stream_evidence)
         if attempt.address.kind == "tcp" and len(attempt.found_units) >= _ANY_UNIT_COUNT:
             hints.append(
                 "many units reply on one TCP port: it can be one device that ignores the number"
@@ -193,4 +177,45 @@ def find_hints(attempts: "list[ScanAttempt]") -> "list[str]":
             else "connected, but no unit replies: check --units (some devices have 0 or 255 only) "
             "and --timeout-ms; a serial server needs rtu+tcp: or ascii+tcp: instead of tcp:"
         )
+    return hints
+
+
+def _find_line_hints(attempts: "list[ScanAttempt]", found: bool) -> "list[str]":
+    """Return the likely causes of bytes that are no replies."""
+    hints = []
+    noise = sum(attempt.noise_bytes for attempt in attempts)
+    garbled = sorted({unit for attempt in attempts for unit in attempt.garbled_units})
+    has_other_master = any(attempt.has_other_master for attempt in attempts)
+    if has_other_master:
+        hints.append(
+            "another master is on the line: requests of it were seen. Its replies hide those to "
+            "the scan; stop it, or repeat the scan"
+        )
+    if any(attempt.echo_seen for attempt in attempts):
+        hints.append("the line returns the sent bytes: the RS-485 receiver is on while sending")
+    if has_other_master and not noise:
+        garbled = []
+    is_stream = modbus_framing(attempts[0].address.kind) == "tcp"
+    if garbled and not found and not is_stream and len(garbled) <= _FEW_UNITS:
+        hints.append(
+            "damaged replies only to unit %s: the unit exists; check baud rate and parity, "
+            "termination, and for two devices with this number" % format_units(garbled)
+        )
+    elif noise and not found and is_stream:
+        hints.append(NO_MODBUS + ": check the port number, and that it is not tls: or rtu+tcp:")
+    elif garbled and not found and is_stream:
+        text = "replies of unit %s do not fit their requests: is it a Modbus device or gateway?"
+        hints.append(text % format_units(garbled))
+    elif (garbled or noise) and not found:
+        hints.append(
+            "%d bytes without a valid reply: check baud rate and parity; a line without bias "
+            "resistors also gives bytes" % noise
+        )
+    for attempt in attempts:
+        is_clear = attempt.found_units and not has_other_master
+        for unit, reason in sorted(attempt.garbled_units.items()) if is_clear else []:
+            hints.append(
+                "unit %d: garbled reply (%s); check for two devices with this number"
+                % (unit, reason)
+            )
     return hints

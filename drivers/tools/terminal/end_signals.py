@@ -33,18 +33,26 @@ def raise_on_end_signals() -> None:
     handle_end_signals(_Interrupter())
 
 
+class EndSignal(KeyboardInterrupt):
+    """A signal that ends a command; `number` is its number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 class _Interrupter:
-    """Raises KeyboardInterrupt; not again for a signal that comes with the first one."""
+    """Raises EndSignal; not again for a signal that comes with the first one."""
 
     def __init__(self) -> None:
         self._last_s = float("-inf")
 
-    def __call__(self, _number: int, _frame: "FrameType | None") -> None:
+    def __call__(self, number: int, _frame: "FrameType | None") -> None:
         now_s = time.monotonic()
         if now_s - self._last_s < _SAME_S:
             return
         self._last_s = now_s
-        raise KeyboardInterrupt
+        raise EndSignal(number)
 
 
 @contextmanager

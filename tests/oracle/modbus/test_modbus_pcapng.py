@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pymodbus.framer import FramerRTU
 
-from drivers.tools.lib.pcapng import PcapngWriter
+from drivers.tools.lib.exchange.pcapng import PcapngWriter
 from tests.support.programs import require_program
 
 UTC_US = 1_795_500_000_123_456
