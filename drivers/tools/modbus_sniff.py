@@ -25,7 +25,7 @@ from drivers.tools.lib.arguments import (
     print_json,
     print_line,
 )
-from drivers.tools.lib.exchange.pcapng import PcapngWriter
+from drivers.tools.lib.exchange.pcapng import PcapngWriter, is_replaceable
 from drivers.tools.lib.modbus_client import port_address
 from drivers.tools.lib.open_port import OpenPort, monotonic_us
 from protocols.modbus import pdu
@@ -273,10 +273,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _open_capture(
     stack: contextlib.ExitStack, name: "str | None", port_text: str
 ) -> "PcapngWriter | None":
-    """Create the capture file. Raises `UsageError`."""
+    """Create the capture file. Raises `UsageError`, also for another file with this name."""
     if name is None:
         return None
     try:
+        if not is_replaceable(Path(name)):
+            raise UsageError("%s: exists and is no pcapng file; name a new one" % name)
         file = Path(name).open("wb")  # noqa: SIM115  the stack closes it
         stack.callback(_close, file)
         return PcapngWriter(file, port_text)

@@ -271,26 +271,32 @@ def run(arguments: argparse.Namespace) -> int:
             identity_fault = _identity_fault(plan.device)
             if identity_fault:
                 return _report_fault(arguments, device_text, _REFUSED, identity_fault)
-        value_before = plan.read_current()
-        fault = plan.read_fault
-        if fault is not None and fault.status != EXCEPTION:
-            text = "%s: the read before the write: %s; nothing written" % (
-                plan.target,
-                describe_result(fault),
-            )
-            return _report_fault(arguments, device_text, _FAILED, text)
+        value_before, fault_text = _read_before(plan)
+        if fault_text:
+            return _report_fault(arguments, device_text, _FAILED, fault_text)
         requests = plan.build_requests()
         question = "%s %s: present value %s, new value %s. Write?"
-        texts = (
-            device_text,
-            plan.target,
-            plan.format_value(value_before),
-            plan.format_requested(),
-        )
+        shown = plan.format_value(value_before)
+        texts = (device_text, plan.target, shown, plan.format_requested())
         if not confirm(question % texts, arguments.yes):
             print_line("nothing written")
             return BAD_EXIT
+        if not arguments.yes:  # the other bits of a register can have changed meanwhile
+            value_before, fault_text = _read_before(plan)
+            if fault_text:
+                return _report_fault(arguments, device_text, _FAILED, fault_text)
+            requests = plan.build_requests()
         return _write(arguments, client, plan, requests, value_before)
+
+
+def _read_before(plan: WritePlan) -> "tuple[Any, str]":
+    """Read the present value; return it and "", or why nothing can be written."""
+    value = plan.read_current()
+    fault = plan.read_fault
+    if fault is None or fault.status == EXCEPTION:
+        return value, ""
+    text = "%s: the read before the write: %s; nothing written"
+    return value, text % (plan.target, describe_result(fault))
 
 
 def _write(
@@ -303,10 +309,12 @@ def _write(
     """Send the requests, read back and report; after the first request no end is without a line."""
     device_text = describe_device(client.address, arguments.unit)
     try:
-        result = _send(client, arguments.unit, requests)
-        if _is_refusal(result) and not client.has_earlier_attempt:
-            text = "%s: %s" % (plan.target, describe_result(result))
-            return _report_fault(arguments, device_text, _REFUSED, text)
+        result, sent = _send(client, arguments.unit, requests)
+        is_refused = _is_refusal(result) and not client.has_earlier_attempt
+        if sent < len(requests) or is_refused:
+            text = _explain_fault(plan.target, requests, sent, result)
+            state = _REFUSED if is_refused else _UNKNOWN
+            return _report_fault(arguments, device_text, state, text)
         reading, verified = _read_back(plan)
     except (KeyboardInterrupt, PortError) as error:
         cause = str(error) or "interrupted"
@@ -328,14 +336,36 @@ def _is_refusal(result: "TransactionResult") -> bool:
     return result.status not in (GOOD, *_UNCERTAIN) and result.code not in _PERHAPS_WRITTEN
 
 
-def _send(client: BlockingModbusClient, unit: int, requests: "list[bytes]") -> "TransactionResult":
-    """Send the requests in order, up to the first without a good reply; return the last result."""
+def _send(
+    client: BlockingModbusClient, unit: int, requests: "list[bytes]"
+) -> "tuple[TransactionResult, int]":
+    """Send the requests in order, up to the first without a good reply.
+
+    Return the last result and the number of sent requests.
+    """
+    sent = 1
     result = client.request(unit, requests[0])
-    for request in requests[1:]:
-        if result.status != GOOD:
-            break
-        result = client.request(unit, request)
-    return result
+    while sent < len(requests) and result.status == GOOD:
+        result = client.request(unit, requests[sent])
+        sent += 1
+    return result, sent
+
+
+def _explain_fault(
+    target: str, requests: "list[bytes]", sent: int, result: "TransactionResult"
+) -> str:
+    """Say which of the requests failed, and which prerequisites the device has now."""
+    addresses = [request[1] << 8 | request[2] for request in requests[:sent]]
+    text = "%s: %s" % (target, describe_result(result))
+    if sent < len(requests):
+        text = "%s was not sent: its prerequisite at address %d: %s" % (
+            target,
+            addresses[-1],
+            describe_result(result),
+        )
+    if sent > 1:
+        text += "; written before: address %s" % ", ".join(map(str, addresses[:-1]))
+    return text
 
 
 def _state_of(is_confirmed: bool, verified: "bool | None") -> str:

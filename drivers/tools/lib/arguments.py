@@ -176,6 +176,8 @@ def profile_names() -> "list[str]":
 
 def read_json(path: "Any", name: str) -> "Any":
     """Parse a file. Raises `UsageError` if it cannot be read, `ProfileError` if it is not JSON."""
+    if path.exists() and not path.is_file():  # a FIFO can wait for ever, a device has no end
+        raise UsageError("%s: not a regular file" % name)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -196,8 +198,6 @@ def raw_profile(name: str) -> "Any":
     files = profile_files()
     if name not in files:
         raise UsageError("no profile is named %s; there are %s" % (name, ", ".join(sorted(files))))
-    if files[name].exists() and not files[name].is_file():
-        raise UsageError("%s: not a regular file" % files[name])
     return read_json(files[name], name)
 
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A capture of Modbus RTU frames as a pcapng file, which Wireshark opens and decodes.
 
-Does not read such files. Format: draft-ietf-opsawg-pcapng, little-endian blocks. The link type is
-252 (LINKTYPE_WIRESHARK_UPPER_PDU). Each packet begins with tags that name the dissector (mbrtu, or
-data for bytes that are no frame) and the port of the slave, so that Wireshark distinguishes
-requests from replies without any setting. Times are microseconds of UTC.
+Does not read such files, but knows them by their first bytes. Format: draft-ietf-opsawg-pcapng,
+little-endian blocks. The link type is 252 (LINKTYPE_WIRESHARK_UPPER_PDU). Each packet begins with
+tags that name the dissector (mbrtu, or data for bytes that are no frame) and the port of the slave,
+so that Wireshark distinguishes requests from replies without any setting. Times are microseconds of
+UTC.
 """
 
 import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import BinaryIO
 
 _SECTION_HEADER, _INTERFACE_DESCRIPTION, _ENHANCED_PACKET = 0x0A0D0D0A, 1, 6
@@ -33,6 +35,15 @@ def _pad_to_4_bytes(payload: bytes) -> bytes:
 def _encode_tag(type_code: int, payload: bytes) -> bytes:
     payload = _pad_to_4_bytes(payload)
     return struct.pack(">HH", type_code, len(payload)) + payload
+
+
+def is_replaceable(path: "Path") -> bool:
+    """Return whether a capture with this name replaces no file of another kind."""
+    if not path.is_file():
+        return True
+    with path.open("rb") as file:
+        head = file.read(4)
+    return head in (b"", struct.pack("<I", _SECTION_HEADER))
 
 
 class PcapngWriter:
