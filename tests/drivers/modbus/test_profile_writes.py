@@ -71,7 +71,7 @@ def test_a_bit_that_changes_while_the_command_asks_stays_as_it_is(
     """Another master stops the drive; the answer to the question must not start it."""
     peer = serve(peers, answers, {SWITCHES: ON})
 
-    class Terminal:
+    class AskedTechnician:
         def isatty(self) -> bool:
             return True
 
@@ -79,7 +79,7 @@ def test_a_bit_that_changes_while_the_command_asks_stays_as_it_is(
             peer.registers[SWITCHES] = 0
             return "y\n"
 
-    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stdin", AskedTechnician())
     assert modbus(["write", peer.address, "1", "Auto", "on", "--profile", str(profile)]) == 0
     assert peer.registers[SWITCHES] == AUTO
 
