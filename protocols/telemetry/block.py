@@ -266,9 +266,12 @@ def parse_header(data: bytes) -> "tuple[bytes, int, int, int, int]":
 
 
 class BlockReader:
-    """Reads one block of version 1 or 2, column by column. Raises DecodeError."""
+    """Reads one block of version 1 or 2, column by column. Raises DecodeError.
 
-    def __init__(self, data: bytes) -> None:
+    `new_table` makes the initial probabilities of version 2.
+    """
+
+    def __init__(self, data: bytes, new_table: "Callable[[], array[int]]" = initial_table) -> None:
         self.schema, self.rows, self.seq, at, extra = parse_header(data)
         self.extra = bytes(data[at:extra])
         body = data[extra : len(data) - _CRC_BYTES]
@@ -279,7 +282,7 @@ class BlockReader:
             self._old = column_v1.decode_column
             self._coder = RangeDecoder(column_v1.initial_table(), body, column_v1.RATE, 0)
         else:
-            self._coder = RangeDecoder(initial_table(), body)
+            self._coder = RangeDecoder(new_table(), body)
         self._previous_start = self._first_bits = self._columns = 0
         self._state = initial_state()
 

@@ -44,7 +44,8 @@ _njit: Any = njit
 _int64: Any = np.int64
 _MAX_VALUE = 1 << 44
 """Larger values are left to the reference: 64 bits are too few for their products."""
-_INITIAL_TABLE = np.array(initial_table(), np.int64)
+_INITIAL_CONTEXTS = initial_table()
+_INITIAL_TABLE = np.array(_INITIAL_CONTEXTS, np.int64)
 _KIND_CODES = {bits | 1 << count: kind for kind, bits, count in block._KIND_BITS}  # noqa: SLF001
 _KIND_OF_BITS = np.array([_KIND_CODES.get(code, -1) for code in range(1 << 9)], np.int64)
 
@@ -215,7 +216,7 @@ class _FastCoder(RangeDecoder):
     """The range decoder with its state in arrays."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(initial_table(), data)
+        super().__init__(_INITIAL_CONTEXTS, data)  # `decode_bit` here never changes them
         self.table: NDArray[np.int64] = _INITIAL_TABLE.copy()
         self.bytes: NDArray[np.uint8] = np.frombuffer(data, np.uint8)
         self.state: NDArray[np.int64] = np.array(
@@ -241,7 +242,7 @@ class FastBlockReader(block.BlockReader):
     """Reads a block of version 2. Raises DecodeError, or BeyondError: use the reference."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(data)
+        super().__init__(data, lambda: _INITIAL_CONTEXTS)
         if data[0] != block.VERSION:
             raise BeyondError
         _, _, _, _, end = block.parse_header(data)
