@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PostgreSQL output, with TimescaleDB if the server has it.
+"""PostgreSQL output, with TimescaleDB if the database has it.
 
 Does not aggregate; use views or continuous aggregates. It makes its tables:
 
@@ -23,6 +23,7 @@ import psycopg
 
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.terminal_text import report
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS coldloop_sample (
@@ -91,9 +92,7 @@ class PostgresOutput(Output):
             raise
         except psycopg.Error as error:  # the server: down, read-only, full, without a table
             self._disconnect()
-            raise OutputError(
-                f"PostgreSQL: {(str(error) or repr(error)).splitlines()[0]}"
-            ) from None
+            raise OutputError(f"PostgreSQL: {_first_line(error)}") from None
 
     def _write(self, tables: list[_Rows]) -> None:
         connection = self._connect()
@@ -158,14 +157,37 @@ def _make_durable(connection: psycopg.Connection) -> None:
 
 
 def _make_hypertable(connection: psycopg.Connection) -> None:
-    """Use TimescaleDB if the database has it."""
+    """Use TimescaleDB if the database has it, and if the table is still empty.
+
+    To move the rows of a large table takes hours, with a lock on it: a person must decide that.
+    Without a hypertable the rows are stored as in PostgreSQL.
+    """
     extension = connection.execute(
         "SELECT 1 FROM pg_extension WHERE extname='timescaledb'"
     ).fetchone()
-    if extension is not None:
+    if extension is None or _is_hypertable(connection):
+        return
+    try:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute(_HYPERTABLE)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        report(f"PostgreSQL: coldloop_sample stays a plain table: {_first_line(error)}")
+
+
+def _is_hypertable(connection: psycopg.Connection) -> bool:
+    return bool(
+        connection.execute(
+            "SELECT 1 FROM timescaledb_information.hypertables"
+            " WHERE hypertable_name='coldloop_sample' AND hypertable_schema=current_schema()"
+        ).fetchone()
+    )
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def _time(time_ms: int) -> datetime:

@@ -65,16 +65,27 @@ class PostgresServer:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-m", "immediate", "-w", "stop")
 
+    def preload(self, library: str) -> None:
+        """Load a library at the start; skip the calling test if it is not installed."""
+        libraries = self._bin.parent / "lib"
+        if not (libraries / f"{library}.so").exists():
+            pytest.skip(f"{MISSING}{libraries}/{library}.so")
+        with open(self._data / "postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(f"shared_preload_libraries = '{library}'\n")
+
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.uri, autocommit=True) as connection:
-            return connection.execute(statement.encode()).fetchall()
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
-def postgres() -> Iterator[PostgresServer]:
+def postgres(preload: str = "") -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="coldloop-pg-"))
     try:
         server = PostgresServer(folder)
+        if preload:
+            server.preload(preload)
         server.start()
         try:
             yield server
