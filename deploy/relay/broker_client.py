@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MQTT clients of the relay: settings, and the connection that the outputs publish on.
+"""MQTT clients of the relay: settings, connection, check of the broker.
 
 Does not reconnect; the paho library does that, after 1 s to 30 s, also if the broker is away at the
 start. It sends a message with QoS 1 again on the new connection until the broker acknowledges it.
 """
 
 import queue
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
-from deploy.relay.outputs.base import OutputError
-from deploy.relay.outputs.registry import Outputs
 from deploy.relay.retry_delays import FIRST_S, MOST_S
-from deploy.relay.terminal_text import report
 
 _KEEPALIVE_S = 60
-_FLUSH_STEP_S = 0.2
 _CHECK_S = 10.0
 
 
@@ -141,83 +135,3 @@ def check_broker(settings: BrokerSettings, ident: str) -> None:
     client.end()
     if text:
         raise DeployError(f"{settings.name()}: {text}")
-
-
-class OutputConnection:
-    """The connection of the outputs: a clean session with the will of an output."""
-
-    def __init__(self, settings: BrokerSettings, name: str) -> None:
-        self._settings = settings
-        self._client = make_client(settings, f"coldloop-node-{name}", clean=True)
-        self._threads = threading.local()
-        self._closing = threading.Event()
-
-    def start(self, outputs: Outputs) -> None:
-        """Set the will, connect, subscribe to the topics of the outputs."""
-
-        def on_connected(
-            client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
-        ) -> None:
-            if reason.is_failure:
-                return  # the connection of the units reports it
-            topics = outputs.topics()
-            if topics:
-                client.subscribe([(topic, 1) for topic in topics])
-            outputs.on_connected()
-
-        def on_message(_: mqtt.Client, __: object, message: mqtt.MQTTMessage) -> None:
-            try:
-                outputs.on_message(message.topic, bytes(message.payload))
-            except Exception as error:  # noqa: BLE001 - it would end the thread of the client
-                report(f"a message of another program: {error!r}")
-
-        self._client.on_connect = on_connected
-        self._client.on_message = on_message
-        will = outputs.will()
-        if will is not None:
-            self._client.will_set(*will)
-        connect(self._client, self._settings)
-
-    def is_connected(self) -> bool:
-        """Return whether the broker has accepted the connection."""
-        return self._client.is_connected()
-
-    def publish(
-        self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
-    ) -> None:
-        """Publish a message; wait up to `wait_s` seconds until the broker has it."""
-        result = self._client.publish(topic, payload, qos, retain)
-        if qos and result.rc == MQTTErrorCode.MQTT_ERR_NO_CONN:
-            result.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # it waits for the next connection
-        if wait_s:
-            result.wait_for_publish(wait_s)
-        elif qos:
-            self._sent().append(result)
-
-    def _sent(self) -> list[mqtt.MQTTMessageInfo]:
-        """Return the messages of this thread without an acknowledgement."""
-        if not hasattr(self._threads, "sent"):
-            self._threads.sent = []
-        sent: list[mqtt.MQTTMessageInfo] = self._threads.sent
-        return sent
-
-    def flush(self) -> None:
-        """Wait until the broker has acknowledged what this thread has published with QoS 1.
-
-        Raises OutputError if the relay ends before that.
-        """
-        sent = self._sent()
-        while sent:
-            if self._closing.is_set():
-                raise OutputError("the relay ends")
-            sent[0].wait_for_publish(_FLUSH_STEP_S)
-            while sent and sent[0].is_published():
-                sent.pop(0)
-
-    def begin_close(self) -> None:
-        """End the waits of `flush`."""
-        self._closing.set()
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._client.end()

@@ -6,6 +6,7 @@ import math
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from deploy.errors import DeployError
@@ -174,6 +175,13 @@ def _add_tls_options(parser: argparse.ArgumentParser) -> None:
     add("--ca", metavar="FILE", help="certificate of the authority of the broker, for TLS")
     add("--cert", metavar="FILE", help="certificate of this relay at the broker")
     add("--key", metavar="FILE", help="key of the certificate")
+    add(
+        "--output-cert",
+        metavar="FILE",
+        help="another certificate, for the connection of json, alarms and sparkplug: the shipped "
+        "broker takes each certificate for one connection",
+    )
+    add("--output-key", metavar="FILE", help="key of the certificate")
     add("--output-ca", metavar="FILE", help="authority of the servers of the outputs, for TLS")
     add(
         "--token",
@@ -257,6 +265,17 @@ def _required_outputs(arguments: argparse.Namespace, outputs: dict[str, str]) ->
     return set(arguments.required)
 
 
+def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
+    return BrokerSettings(
+        _parse_endpoint(arguments.broker),
+        arguments.username,
+        _read_secret(arguments.password_file) or None,
+        arguments.ca,
+        arguments.cert,
+        arguments.key,
+    )
+
+
 def parse_options(argv: list[str]) -> RelayOptions:
     """Parse the command line. Raises DeployError."""
     arguments = _make_parser().parse_args(argv)
@@ -268,20 +287,18 @@ def parse_options(argv: list[str]) -> RelayOptions:
         raise DeployError(f"--gateway {arguments.gateway}: not a URL")
     if arguments.key and not arguments.cert:
         raise DeployError("--key needs --cert")
+    if bool(arguments.output_cert) != bool(arguments.output_key):
+        raise DeployError("--output-cert and --output-key need each other")
     outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
     selected = {name: value for name, value in outputs.items() if value}
     if not has_store(set(selected)) and arguments.required is None:
         selected["fleet"] = arguments.store + ".fleet"
     tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")
+    broker = _broker_settings(arguments)
+    output_broker = replace(broker, certificate=arguments.output_cert, key=arguments.output_key)
     return RelayOptions(
-        broker=BrokerSettings(
-            _parse_endpoint(arguments.broker),
-            arguments.username,
-            _read_secret(arguments.password_file) or None,
-            arguments.ca,
-            arguments.cert,
-            arguments.key,
-        ),
+        broker=broker,
+        output_broker=output_broker if arguments.output_cert else None,
         store=Path(arguments.store),
         name=arguments.name,
         group=arguments.group,

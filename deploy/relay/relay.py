@@ -25,16 +25,13 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
-from deploy.relay.broker_client import (
-    BrokerSettings,
-    OutputConnection,
-    connect,
-)
+from deploy.relay.broker_client import BrokerSettings, connect
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.intake.session_client import Publication, make_session_client
 from deploy.relay.limits import UnitLimits, is_unit_name
+from deploy.relay.output_connection import OutputConnection, refusal_text
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
@@ -62,8 +59,9 @@ class RelayOptions:
 
     `outputs`: the value of the option of each selected output, by name. `required`: the outputs
     that a receipt waits for; None: those that store. `primary`: the Sparkplug host application to
-    wait for. `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token
-    for the HTTP receiver of an output, by name. `is_check`: only check, see `command`.
+    wait for. `output_broker`: the broker with the certificate of the outputs; None: `broker`.
+    `http`, `gateway`: None turns them off. `shelved`: shelved alarms. `tokens`: the token for the
+    HTTP receiver of an output, by name. `is_check`: only check, see `command`.
     """
 
     broker: BrokerSettings
@@ -75,6 +73,7 @@ class RelayOptions:
     outputs: dict[str, str] = field(default_factory=dict)
     required: set[str] | None = None
     primary: str = ""
+    output_broker: BrokerSettings | None = None
     http: HttpSettings | None = None
     gateway: str | None = None
     gateway_login: tuple[str, str] = ("", "")
@@ -109,7 +108,9 @@ class Relay:
         self._units_client = make_session_client(
             options.broker, f"coldloop-relay-{options.name}", _BACKLOG
         )
-        self._output_connection = OutputConnection(options.broker, options.name)
+        self._output_connection = OutputConnection(
+            options.output_broker or options.broker, options.name
+        )
         self._lock = NameLock(options.store, options.name)
         try:
             self._database = RelayDatabase(options.store, options.name)
@@ -147,6 +148,7 @@ class Relay:
         self._is_connected = threading.Event()
         self._is_rejected = False
         self._last_error = ""
+        self._refused_receipts = 0
         self._abandoned: dict[str, int] = {}
         self._reported: set[str] = set()
         self._abandoned_due = 0.0
@@ -178,8 +180,10 @@ class Relay:
         units.on_publication = self._on_publication
         units.on_subscribe = self._on_subscribed
         units.on_disconnect = self._on_units_disconnected
+        units.on_publish = self._on_receipt_published
         units.on_connect_fail = lambda *_: self._on_no_connection()
-        self._output_connection.start(self._outputs)
+        if self._outputs.uses_broker():
+            self._output_connection.start(self._outputs)
         connect(units, self.options.broker)
         options = self.options
         if options.gateway is not None:
@@ -223,8 +227,19 @@ class Relay:
         hint = "" if self.options.broker.certificate else "; it may need --cert and --key"
         if reason.value == _TAKEN_OVER:
             hint = f": another relay has --name {self.options.name}"
+            if self._shares_certificate():
+                hint += ", or the outputs need --output-cert"
         name = self.options.broker.name()
         self._report(f"{name}: the broker ends the connection: {reason}{hint}")
+
+    def _shares_certificate(self) -> bool:
+        """Return whether both connections have one name at a broker that takes the certificate's.
+
+        The shipped broker does that: then each connection would end the other one.
+        """
+        options = self.options
+        is_shared = options.output_broker is None and options.broker.certificate is not None
+        return is_shared and self._outputs.uses_broker()
 
     def _on_subscribed(
         self, _: object, __: object, ___: int, reasons: list[ReasonCode], *____: object
@@ -239,6 +254,15 @@ class Relay:
             report(f"relay {self.options.name}: connected again")
         self.problem = ""
         self.ready.set()
+
+    def _on_receipt_published(self, _: object, __: object, ident: int, *___: object) -> None:
+        """Report the first receipt of a row that the broker refuses: its unit sends all again."""
+        reason = self._units_client.refusals.pop(ident, 0)
+        is_new = reason and not self._refused_receipts
+        self._refused_receipts = self._refused_receipts + 1 if reason else 0
+        if is_new:
+            text = f"the broker refuses receipts ({_ROOT}/SITE/UNIT/ack): {refusal_text(reason)}"
+            report(f"relay {self.options.name}: {text}")
 
     def _report(self, text: str) -> None:
         if text != self.problem:
@@ -304,6 +328,7 @@ class Relay:
     def _counts(self) -> dict[str, int]:
         counts = self.pipeline.counts()
         counts["broker_connected_now"] = int(self._is_connected.is_set())
+        counts["refused_receipts_now"] = self._refused_receipts
         counts["abandoned_now"] = sum(self._abandoned[name] for name in self._reported)
         if self.downlink is not None:
             counts.update(sent_down=self.downlink.posted, lost_down=self.downlink.failed)

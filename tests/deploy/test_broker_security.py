@@ -38,6 +38,8 @@ class SecureBroker:
         pki.issue(self.pki, UNIT, "unit", [])
         pki.issue(self.pki, OTHER, "unit", [])
         pki.issue(self.pki, "alice", "operator", [])
+        for name in ("ground", "ground-outputs", "ground-reader"):
+            pki.issue(self.pki, name, "relay", [])
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 

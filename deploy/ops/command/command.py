@@ -3,7 +3,9 @@
 
 import argparse
 import json
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from agent.remote.message.reject import REJECT_REASONS
@@ -24,6 +26,7 @@ from deploy.ops.arguments import (
 )
 from deploy.ops.command.show import report_to_json, report_to_text
 from deploy.ops.mqtt_session import BrokerSession
+from deploy.ops.private_file import write_private
 from deploy.ops.report.unit_report import UnitReport
 from protocols.signed_message import COMMAND as COMMAND_KIND
 
@@ -55,6 +58,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_time(parser, "--expires", 3600, "time limit for its execution (1h)")
     add_time(parser, "--answer", 60, "wait so long (1m)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the message to FILE and do not send it (Sparkplug)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,6 +81,10 @@ def run(arguments: argparse.Namespace) -> int:
             times,
             ledger,
         )
+        if arguments.out is not None:
+            write_private(Path(arguments.out), message)
+            sys.stdout.write(f"{arguments.out}: {len(message)} bytes, counter {counter}\n")
+            return 0
         session.publish(f"{arguments.unit}/{COMMAND}", message)
         after = _wait_for_answer(session, arguments.unit, before, counter, arguments.answer)
     print(

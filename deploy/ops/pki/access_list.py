@@ -12,6 +12,10 @@ from deploy.ops.pki import store
 
 _UNIT_WRITE_TOPICS = ("tele", "state", "event", "cfg/reported", "cfg/config", "cfg/record/+", "ack")
 _UNIT_READ_TOPICS = ("cfg/desired", "cfg/chunk", "cmd", "ack")
+_RELAY_READ_TOPICS = ("tele", "state", "cfg/reported")
+_RELAY_WRITE_TOPICS = ("ack", "cmd")
+_RELAY_OUTPUTS = ("coldloop/v1/_relay/+/ack", "fleet/#", "spBv1.0/#")
+"""Topics of the outputs: the proof of a delivery, JSON and alarms, Sparkplug."""
 
 
 def head() -> str:
@@ -25,6 +29,10 @@ def set_entry(folder: Path, name: str, role: str, site: str) -> None:
         base = "coldloop/v1/" + name.replace(".", "/")
         lines = [f"topic write {base}/{topic}" for topic in _UNIT_WRITE_TOPICS]
         lines += [f"topic read {base}/{topic}" for topic in _UNIT_READ_TOPICS]
+    elif role == "relay":
+        lines = [f"topic read coldloop/v1/{site}/+/{topic}" for topic in _RELAY_READ_TOPICS]
+        lines += [f"topic write coldloop/v1/{site}/+/{topic}" for topic in _RELAY_WRITE_TOPICS]
+        lines += [f"topic readwrite {topic}" for topic in _RELAY_OUTPUTS]
     else:
         lines = [f"topic write coldloop/v1/{site}/+/{topic}" for topic in _UNIT_READ_TOPICS]
         lines = lines if role == "operator" else []

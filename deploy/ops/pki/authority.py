@@ -201,8 +201,8 @@ def _check_names(name: str, role: str, hosts: list[str], site: str) -> None:
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise OpsError(f"{host!r}: not a host name or an address")
-    if site and (role not in ("operator", "reader") or not is_valid_name(site)):
-        raise OpsError(f"{site!r}: a site limits an operator or a reader")
+    if site and (role not in ("operator", "reader", "relay") or not is_valid_name(site)):
+        raise OpsError(f"{site!r}: a site limits an operator, a reader or a relay")
 
 
 def is_name(name: str) -> bool:

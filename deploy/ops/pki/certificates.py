@@ -22,7 +22,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from deploy.errors import OpsError
 
-ROLES = ("broker", "unit", "operator", "reader")
+ROLES = ("broker", "unit", "operator", "reader", "relay")
 """A reader has no right to send. An operator and a reader can be limited to one site."""
 _CA_YEARS, _LEAF_YEARS = 30, 10
 _BACKDATING = dt.timedelta(days=1)
@@ -39,7 +39,7 @@ class SigningAuthority:
 
 @dataclass(frozen=True)
 class Rights:
-    """What a certificate is for. `site`: the only site of an operator or a reader, or empty."""
+    """What a certificate is for. `site`: the only site of another one than a unit, or empty."""
 
     role: str
     site: str = ""

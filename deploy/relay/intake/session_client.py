@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MQTT client of the units' topics: a session that the broker keeps, and how it reads a PUBLISH.
+"""MQTT client of the relay: the version, the session, and how it reads a PUBLISH.
 
 Does not decide what happens to a message; see `relay`. The library parses all properties of a
 PUBLISH and ends the connection if it cannot. The broker then sends the same message again, for
@@ -23,6 +23,7 @@ _FOR_EVER = 0xFFFFFFFF
 _MOST_PACKET_BYTES = 1 << 20
 """A broker with MQTT 5 drops larger ones; by default a message can have 256 MiB."""
 _PIECE_BYTES = 1 << 16
+_FIRST_FAILURE = 0x80
 _LENGTH_BYTES = 4
 """Most bytes of a variable byte integer."""
 
@@ -64,7 +65,7 @@ def read_publication(
 
 
 class SessionClient(BrokerClient):
-    """A client whose session the broker keeps. MQTT 5; 3.1.1 if the broker has no other.
+    """A client with MQTT 5; 3.1.1 if the broker has no other.
 
     MQTT 5, because the client then sets how many messages it can have without an acknowledgement.
     With 3.1.1 the broker decides; it is 20 with mosquitto, and a few messages of one unit would
@@ -73,9 +74,18 @@ class SessionClient(BrokerClient):
 
     on_publication: Callable[[Publication], None] | None = None
     """Called for each message, in the thread of the client; it acknowledges it with `ack`."""
+    keeps_session = True
+    """The broker keeps the session while the client is away."""
+    refusals: dict[int, int]
+    """Reasons of MQTT 5 by packet identifier; who publishes takes them out."""
     _is_version_known = False
     _piece = b""
     _piece_at = 0
+
+    def __init__(self, ident: str) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, ident, protocol=mqtt.MQTTv5)
+        self.refusals = {}
+        self.manual_ack_set(True)
 
     def reconnect(self) -> MQTTErrorCode:
         """Connect. Raises OSError. What was read of the last connection is dropped."""
@@ -109,8 +119,22 @@ class SessionClient(BrokerClient):
             return False
         is_old = self._protocol == mqtt.MQTTv311
         self._protocol = mqtt.MQTTv5 if is_old else mqtt.MQTTv311
-        self._clean_session = False
+        self._clean_session = not self.keeps_session
         return not is_old
+
+    def _handle_pubackcomp(self, cmd: str) -> MQTTErrorCode:
+        """Note why the broker refuses a message; the library gets the acknowledgement without it.
+
+        mosquitto has a reason that MQTT 5 does not have here (packet too large). The library would
+        end the connection, and send the same message again, for ever.
+        """
+        packet = self._in_packet["packet"]
+        if cmd == "PUBACK" and len(packet) > 2:
+            if packet[2] >= _FIRST_FAILURE:
+                self.refusals[int.from_bytes(packet[:2], "big")] = packet[2]
+            self._in_packet["packet"] = packet[:2]
+            self._in_packet["remaining_length"] = 2
+        return super()._handle_pubackcomp(cmd)
 
     def _handle_publish(self) -> MQTTErrorCode:
         """Read a PUBLISH; the library calls this for each. A subscription has QoS 1 at most."""
@@ -128,11 +152,21 @@ def make_session_client(settings: BrokerSettings, ident: str, window: int) -> Se
 
     Raises DeployError if a file for TLS cannot be read.
     """
-    client = SessionClient(CallbackAPIVersion.VERSION2, ident, protocol=mqtt.MQTTv5)
+    client = SessionClient(ident)
     client.session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     client.session.SessionExpiryInterval = _FOR_EVER
     client.session.ReceiveMaximum = window
     client.session.MaximumPacketSize = _MOST_PACKET_BYTES
-    client.manual_ack_set(True)
+    set_up(client, settings)
+    return client
+
+
+def make_output_client(settings: BrokerSettings, ident: str) -> SessionClient:
+    """Return a client that is not connected; the broker keeps no session for it.
+
+    Raises DeployError if a file for TLS cannot be read.
+    """
+    client = SessionClient(ident)
+    client.keeps_session = False
     set_up(client, settings)
     return client

@@ -47,6 +47,8 @@ def catalogue_fields(note: Mapping[str, Any]) -> dict[str, Any]:
 class AlarmOutput(Output):
     """Publishes `TOPIC/SITE/UNIT/alarms`."""
 
+    USES_BROKER = True
+
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
         self._filters: dict[str, AlarmFilter] = {}

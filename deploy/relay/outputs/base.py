@@ -93,10 +93,14 @@ class OutputContext:
 
 
 class Output:
-    """One output. `BATCH`: records in one call of `deliver`. `LINGER_S`: wait for a full batch."""
+    """One output. `BATCH`: records in one call of `deliver`. `LINGER_S`: wait for a full batch.
+
+    `USES_BROKER`: it publishes, so the relay has a second connection to the broker.
+    """
 
     BATCH = 200
     LINGER_S = 0.0
+    USES_BROKER = False
 
     def __init__(self, context: OutputContext) -> None:
         self.context = context

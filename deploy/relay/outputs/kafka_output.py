@@ -13,7 +13,6 @@ A message that the broker finds too large is a refusal. Each other error is one 
 SASL).
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,10 @@ class KafkaOutput(Output):
 
     def _messages(self, item: Item) -> list[dict[str, Any]]:
         is_rows = isinstance(item, Rows)
-        texts = _split_rows(item) if is_rows else [json.dumps(item.content).encode()]  # type: ignore[arg-type,union-attr]
+        if isinstance(item, Rows):
+            texts = row_text.rows_to_json_parts(item, _MAX_BYTES)
+        else:
+            texts = [json.dumps(item.content).encode()]
         headers = {"log": item.generation, "record": str(item.number)}
         return [
             {
@@ -109,19 +111,6 @@ class KafkaOutput(Output):
 
 def _is_too_large(error: object) -> bool:
     return isinstance(error, KafkaError) and error.code() in _TOO_LARGE
-
-
-def _split_rows(rows: Rows) -> list[bytes]:
-    """Return the JSON of a block, in parts of some rows if it is long."""
-    text = row_text.rows_to_json(rows)
-    count = len(rows.values)
-    if len(text) <= _MAX_BYTES or count < 2:
-        return [text]
-    step = max(1, count * _MAX_BYTES // len(text) // 2)
-    parts = [
-        dataclasses.replace(rows, values=rows.values[i : i + step]) for i in range(0, count, step)
-    ]
-    return [row_text.rows_to_json(part) for part in parts]
 
 
 def _read_properties(path: Path) -> dict[str, str]:

@@ -126,6 +126,10 @@ class Outputs:
         """Return the will of the connection; a connection has one at most."""
         return next((will for output in self._outputs if (will := output.will())), None)
 
+    def uses_broker(self) -> bool:
+        """Return whether an output needs a connection to the broker."""
+        return any(output.USES_BROKER for output in self._outputs)
+
     def topics(self) -> list[str]:
         """Return the topics to subscribe to."""
         return [topic for output in self._outputs for topic in output.topics()]

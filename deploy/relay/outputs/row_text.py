@@ -5,6 +5,7 @@ Does not send them. A time is UTC in ms. JSON has rows without a date too; then 
 and a time is the uptime in ms. Lines need a date.
 """
 
+import dataclasses
 import json
 
 from deploy.relay.decode.row_format import Rows
@@ -27,6 +28,19 @@ def rows_to_json(rows: Rows) -> bytes:
     elif rows.estimated:
         content["estimated"] = rows.estimated
     return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+
+
+def rows_to_json_parts(rows: Rows, most_bytes: int) -> list[bytes]:
+    """Format a block as JSON; above `most_bytes` as several objects of some rows each."""
+    text = rows_to_json(rows)
+    count = len(rows.values)
+    if len(text) <= most_bytes or count < 2:
+        return [text]
+    step = max(1, count * most_bytes // len(text) // 2)  # the rows differ in length
+    parts = [
+        dataclasses.replace(rows, values=rows.values[i : i + step]) for i in range(0, count, step)
+    ]
+    return [rows_to_json(part) for part in parts]
 
 
 def escape(text: str) -> str:

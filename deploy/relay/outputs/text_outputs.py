@@ -14,25 +14,31 @@ from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputError
 
 _MAX_FILE_BYTES = 64 << 20
+_MAX_MESSAGE_BYTES = 60_000
 
 
 class JsonOutput(Output):
     """Publishes `TOPIC/SITE/UNIT/rows` and `TOPIC/SITE/UNIT/notes`, QoS 1.
 
-    An item is delivered when the broker has acknowledged it (PUBACK).
+    An item is delivered when the broker has acknowledged it (PUBACK). A block above 60 kB becomes
+    several messages with some rows each: the broker that is shipped drops what is above 64 KiB.
     """
+
+    USES_BROKER = True
 
     def deliver(self, items: list[Item]) -> None:
         """Format all items, then publish them, then wait for the broker."""
-        messages = [self._message(item) for item in items]
+        messages = [message for item in items for message in self._messages(item)]
         for topic, payload in messages:
             self.context.publisher.publish(topic, payload, 1, False)
         self.context.publisher.flush()
 
-    def _message(self, item: Item) -> tuple[str, bytes]:
+    def _messages(self, item: Item) -> list[tuple[str, bytes]]:
+        topic = f"{self.context.argument}/{item.unit}"
         if isinstance(item, Rows):
-            return f"{self.context.argument}/{item.unit}/rows", row_text.rows_to_json(item)
-        return f"{self.context.argument}/{item.unit}/notes", _note_text(item)
+            texts = row_text.rows_to_json_parts(item, _MAX_MESSAGE_BYTES)
+            return [(f"{topic}/rows", text) for text in texts]
+        return [(f"{topic}/notes", _note_text(item))]
 
 
 def _note_text(note: Note) -> bytes:

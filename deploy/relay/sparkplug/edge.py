@@ -9,6 +9,7 @@ the node, each unit is a device. Rules of Sparkplug 3.0:
 - Data of a device follow its DBIRTH. An alias is unique in the node.
 - The metrics of a message are in the order of time; late values are historical.
 - After a rebirth command the node sends all birth messages again.
+- A device has a metric for signed messages to its unit, and one for the answers.
 """
 
 import json
@@ -18,18 +19,25 @@ from dataclasses import dataclass
 from deploy.relay.decode.row_format import Note, Rows
 from deploy.relay.limits import NewNameCounter
 from deploy.relay.sparkplug import payload as sparkplug_payload
-from deploy.relay.sparkplug.payload import BD_SEQ, REBIRTH, Metric
+from deploy.relay.sparkplug.payload import (
+    BD_SEQ,
+    COMMAND_ANSWER,
+    REBIRTH,
+    SIGNED_COMMAND,
+    Metric,
+)
 
 SparkplugMessage = tuple[str, bytes, int, bool]
 """Topic, payload, QoS, retain."""
 _NAMESPACE = "spBv1.0"
-_MAX_METRICS = 4000
-"""Metrics in one DDATA: about 100 kB."""
+_MAX_METRICS = 1500
+"""Metrics in one DDATA: at most 50 kB; the broker that is shipped drops what is above 64 KiB."""
 _ALARMS = "Alarms/"
 _MAX_CODE_CHARS = 120
 _MOST_NAMES = 2000
 """Metrics of a device, of all schemas and alarms that it has had; beyond that only the new ones."""
 _MOST_NEW_ALARMS = 64
+_MOST_ANSWERS = 20_000
 _NEW_ALARMS_MS = 60_000
 """Alarms of a device that are new in this time; further ones are no metric."""
 
@@ -55,6 +63,7 @@ class SparkplugEdge:
         self._devices: dict[str, _EdgeDevice] = {}
         self._next_alias = 0
         self._new_alarms = NewNameCounter(_NEW_ALARMS_MS)
+        self._answers: dict[str, str] = {}
 
     def _topic(self, kind: str, device: str = "") -> str:
         tail = f"/{device}" if device else ""
@@ -63,6 +72,17 @@ class SparkplugEdge:
     def command_topic(self) -> str:
         """Return the topic of the commands for this node."""
         return self._topic("NCMD")
+
+    def device_command_topic(self) -> str:
+        """Return the topic of the commands for all devices."""
+        return self._topic("DCMD", "+")
+
+    def commanded_unit(self, topic: str) -> str:
+        """Return the unit of a topic of device commands; "": of another one."""
+        head, _, name = topic.rpartition("/")
+        if head != self._topic("DCMD") or name not in self._devices:
+            return ""
+        return name.replace(".", "/")
 
     def will_message(self) -> SparkplugMessage:
         """Return the will of the next connection: NDEATH."""
@@ -104,6 +124,8 @@ class SparkplugEdge:
             if metric.startswith(_ALARMS):
                 kind = sparkplug_payload.BOOLEAN
             metrics.append(Metric(value, kind, when, metric, alias))
+        metrics.append(Metric(None, sparkplug_payload.BYTES, now, SIGNED_COMMAND))
+        metrics.append(self._answer_metric(name))
         return (
             self._topic("DBIRTH", name),
             sparkplug_payload.encode_payload(metrics, now, self._take_seq()),
@@ -133,6 +155,21 @@ class SparkplugEdge:
         alias = device.first_alias + column
         data = Metric(change == "raised", sparkplug_payload.BOOLEAN, now, alias=alias)
         return messages + self._data(name, [data])
+
+    def answer_messages(self, unit: str, text: str) -> list[SparkplugMessage]:
+        """Return the message of a new answer of a unit."""
+        name = unit.replace("/", ".")
+        is_full = name not in self._answers and len(self._answers) >= _MOST_ANSWERS
+        if self._answers.get(name) == text or is_full:
+            return []
+        self._answers[name] = text
+        device = self._devices.get(name)
+        is_born = device is not None and device.is_born
+        return self._data(name, [self._answer_metric(name)]) if is_born else []
+
+    def _answer_metric(self, name: str) -> Metric:
+        answer = self._answers.get(name)
+        return Metric(answer, sparkplug_payload.STRING, self._clock(), COMMAND_ANSWER)
 
     def _has_room(self, name: str, metric: str) -> bool:
         """Return whether a device can have this alarm: each new one needs a DBIRTH with all."""

@@ -3,21 +3,36 @@
 
 Does not build the messages; see `edge`. Sends the birth messages after each connection,
 after a rebirth command and after the primary host comes online. Takes rows only after that.
+
+Commands of a host are signed messages, made by `coldloop config command --out`. The relay passes
+them to the topic `cmd` of the unit and cannot make one. The answer is in the report of the unit.
 """
 
+import json
 import queue
 import threading
 
 from deploy.relay.decode.row_format import Item, Rows
+from deploy.relay.limits import UnitLimits, parse_note
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost, SparkplugMessage
-from deploy.relay.sparkplug.payload import is_rebirth_request
+from deploy.relay.sparkplug.payload import is_rebirth_request, read_signed_commands
+from deploy.relay.terminal_text import report
+from protocols.errors import DecodeError
 
 _DEATH_WAIT_S = 2.0
+_MOST_COMMANDS = 100
+"""Commands that wait for the thread of the output."""
+_MOST_COMMAND_BYTES = 4096
+_MOST_ANSWER_CHARS = 4000
+_OF_AN_ANSWER = ("results", "accepted", "refused", "refusal", "refused_message", "trial", "version")
 
 
 class SparkplugOutput(Output):
     """The edge node in the group of the option's value."""
+
+    USES_BROKER = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
@@ -27,6 +42,8 @@ class SparkplugOutput(Output):
         self._host = SparkplugHost(context.primary)
         self._births_due = threading.Event()
         self._offline_units: queue.Queue[str] = queue.Queue()
+        self._commands: queue.Queue[tuple[str, bytes]] = queue.Queue(_MOST_COMMANDS)
+        self._reports: dict[str, bytes] = {}
         self._epoch = 0
 
     def will(self) -> SparkplugMessage:
@@ -34,8 +51,9 @@ class SparkplugOutput(Output):
         return self._edge.will_message()
 
     def topics(self) -> list[str]:
-        """Return the topics of node commands and of the state of the primary host."""
-        return [self._edge.command_topic(), self._host.topic]
+        """Return the topics of the commands and of the state of the primary host."""
+        edge = self._edge
+        return [edge.command_topic(), edge.device_command_topic(), self._host.topic]
 
     def on_connected(self) -> None:
         """Mark the birth messages as due."""
@@ -43,19 +61,38 @@ class SparkplugOutput(Output):
         self._births_due.set()
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Handle a state of the primary host or a rebirth command."""
+        """Handle a state of the primary host, a rebirth command, a command for a unit."""
         if topic == self._host.topic:
             if self._host.on_state(payload) and self._host.online:
                 self._births_due.set()
         elif topic == self._edge.command_topic() and is_rebirth_request(payload):
             self._births_due.set()
+        else:
+            self._take_command(self._edge.commanded_unit(topic), payload)
+
+    def _take_command(self, unit: str, payload: bytes) -> None:
+        if not unit:
+            return
+        try:
+            for message in read_signed_commands(payload):
+                if len(message) > _MOST_COMMAND_BYTES:
+                    raise ValueError(f"{len(message)} bytes")
+                self._commands.put_nowait((unit, message))
+        except ValueError as error:
+            report(f"sparkplug: a command for {unit}: {error}")
+        except queue.Full:
+            report(f"sparkplug: too many commands; one for {unit} is dropped")
+
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Keep the report of a unit; `process` passes its answers on."""
+        self._reports[unit] = payload
 
     def on_unit_offline(self, unit: str) -> None:
         """Mark the DDEATH of the unit as due."""
         self._offline_units.put(unit)
 
     def process(self) -> None:
-        """Send the birth messages that are due, and the DDEATH of each offline unit."""
+        """Send births and deaths that are due, commands to units, and their answers."""
         if not self.context.publisher.is_connected():
             return
         if self._births_due.is_set() and self._host.online:
@@ -63,6 +100,21 @@ class SparkplugOutput(Output):
             self._publish(self._edge.birth_messages())
         while not self._offline_units.empty():
             self._publish(self._edge.death_messages(self._offline_units.get()))
+        while not self._commands.empty():
+            self._send_command(*self._commands.get())
+        if self.ready():
+            reports, self._reports = self._reports, {}
+            for unit, payload in reports.items():
+                self._publish(self._edge.answer_messages(unit, _answer_text(payload)))
+
+    def _send_command(self, unit: str, message: bytes) -> None:
+        publisher = self.context.publisher
+        publisher.publish(f"coldloop/v1/{unit}/cmd", message, 1, False)
+        try:
+            publisher.flush()
+        except (OutputError, RefusedError) as error:
+            text = json.dumps({"relay": str(error)})
+            self._publish(self._edge.answer_messages(unit, text))
 
     def ready(self) -> bool:
         """Return whether the primary host is online and the birth messages are sent."""
@@ -98,3 +150,14 @@ class SparkplugOutput(Output):
     def _publish(self, messages: list[SparkplugMessage]) -> None:
         for message in messages:
             self.context.publisher.publish(*message)
+
+
+def _answer_text(payload: bytes) -> str:
+    """Return the answers in the report of a unit as JSON."""
+    try:
+        content = parse_note(payload, UnitLimits())
+    except DecodeError as error:
+        return json.dumps({"relay": f"a report that cannot be read: {error}"[:200]})
+    answer = {name: content[name] for name in _OF_AN_ANSWER if name in content}
+    text = json.dumps(answer, separators=(",", ":"))
+    return text if len(text) <= _MOST_ANSWER_CHARS else '{"relay":"the report is too long"}'

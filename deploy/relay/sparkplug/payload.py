@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sparkplug B payloads: a Protocol Buffers encoder for the messages of an edge node.
 
-Does not decode payloads, except the rebirth command. Values are doubles, booleans, int64 or texts.
+Does not decode payloads, except commands. Values are doubles, booleans, int64, texts or bytes.
 UInt32 is not used: a common decoder returns no value for it. SOURCE: Eclipse Sparkplug 3.0, 6.4
 (payload and metric), and `sparkplug_b.proto` of Eclipse Tahu (field numbers).
 """
@@ -10,10 +10,16 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-INT64, DOUBLE, BOOLEAN, STRING = 4, 10, 11, 12
+INT64, DOUBLE, BOOLEAN, STRING, BYTES = 4, 10, 11, 12, 17
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_METRIC = 2  # field numbers
+_NAME, _BOOLEAN_VALUE, _STRING_VALUE, _BYTES_VALUE = 1, 14, 15, 16
 REBIRTH = "Node Control/Rebirth"
 BD_SEQ = "bdSeq"
+SIGNED_COMMAND = "Commands/Signed"
+"""Metric of a device: a signed message for the unit, as bytes or as a text of hex digits."""
+COMMAND_ANSWER = "Commands/Answer"
+"""Metric of a device: results and rejections of its last messages, a JSON object."""
 
 Value = float | bool | int | str | None
 
@@ -112,15 +118,34 @@ def _read_fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         at += length
 
 
+def _read_metrics(data: bytes) -> Iterator[dict[int, int | bytes]]:
+    """Return the fields of each metric of a payload. Raises ValueError."""
+    for number, metric in _read_fields(data):
+        if number == _METRIC and isinstance(metric, bytes):
+            yield dict(_read_fields(metric))
+
+
 def is_rebirth_request(data: bytes) -> bool:
     """Return whether the payload of an NCMD requests the birth messages."""
     try:
-        for number, metric in _read_fields(data):
-            if number != 2 or not isinstance(metric, bytes):
-                continue
-            fields = dict(_read_fields(metric))
-            if fields.get(1) == REBIRTH.encode() and fields.get(14) == 1:
-                return True
+        metrics = list(_read_metrics(data))
     except ValueError:
-        pass
-    return False
+        return False
+    return any(
+        fields.get(_NAME) == REBIRTH.encode() and fields.get(_BOOLEAN_VALUE) == 1
+        for fields in metrics
+    )
+
+
+def read_signed_commands(data: bytes) -> list[bytes]:
+    """Return the signed messages of the payload of a DCMD. Raises ValueError."""
+    messages = []
+    for fields in _read_metrics(data):
+        if fields.get(_NAME) != SIGNED_COMMAND.encode():
+            continue
+        content, text = fields.get(_BYTES_VALUE), fields.get(_STRING_VALUE)
+        if isinstance(content, bytes):
+            messages.append(content)
+        elif isinstance(text, bytes):
+            messages.append(bytes.fromhex(text.decode()))
+    return messages

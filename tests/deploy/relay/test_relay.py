@@ -168,6 +168,7 @@ def test_a_crash_between_store_and_delivery_loses_nothing(tmp_path: Path) -> Non
         ["--broker", "h:99999", "--store", "s"],
         ["--broker", "h:1", "--store", "s", "--modem", "1"],
         ["--broker", "h:1", "--store", "/nowhere/at/all"],
+        ["--broker", "h:1", "--store", "s", "--output-cert", "c.pem"],
     ],
 )
 def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,19 +148,35 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def make_relay(broker: SecureBroker, name: str | None) -> Relay:
-    certificate = (None, None) if name is None else (f"{name}.pem", f"{name}.key")
-    paths = [None if file is None else str(broker.pki / file) for file in certificate]
-    settings = BrokerSettings(
-        ("localhost", broker.port), None, None, str(broker.pki / "ca.pem"), *paths
+def make_relay(broker: SecureBroker, name: str | None, output_name: str | None = None) -> Relay:
+    """Make a relay with JSON; without `output_name` both of its connections have one name."""
+
+    def settings(of: str | None) -> BrokerSettings:
+        paths = [
+            None if of is None else str(broker.pki / f"{of}.{kind}") for kind in ("pem", "key")
+        ]
+        authority = str(broker.pki / "ca.pem")
+        return BrokerSettings(("localhost", broker.port), None, None, authority, *paths)
+
+    output_broker = None if output_name is None else settings(output_name)
+    return Relay(
+        RelayOptions(
+            settings(name),
+            broker.folder / "relay.db",
+            outputs={"json": "fleet"},
+            output_broker=output_broker,
+        )
     )
-    return Relay(RelayOptions(settings, broker.folder / "relay.db", outputs={"json": "fleet"}))
 
 
-def test_a_relay_with_a_certificate_works_at_the_shipped_broker(broker: SecureBroker) -> None:
-    relay = make_relay(broker, "alice")
-    unit = TlsClient(broker, UNIT.replace("/", "."))
+def test_a_relay_with_certificates_works_at_the_shipped_broker(
+    broker: SecureBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rights of the role relay are enough, and no connection ends the other one."""
+    relay = make_relay(broker, "ground", "ground-outputs")
+    unit, reader = (TlsClient(broker, name) for name in (UNIT.replace("/", "."), "ground-reader"))
     unit.subscribe(f"coldloop/v1/{UNIT}/ack")
+    reader.subscribe("fleet/#")
     relay.start()
     thread = threading.Thread(target=relay.run)
     thread.start()
@@ -171,12 +187,43 @@ def test_a_relay_with_a_certificate_works_at_the_shipped_broker(broker: SecureBr
         while (3, 1) not in found:
             _, data = unit.received.get(timeout=20)
             found |= {(g, last) for g, _, last in receipt.parse_receipt(data, UNIT, b"").ranges}
+        topic, data = reader.received.get(timeout=20)
+        assert (topic, json.loads(data)["record"]) == (f"fleet/{UNIT}/rows", 7)
     finally:
         relay.stop()
         thread.join()
         relay.close()
-        unit.paho.disconnect()
-        unit.paho.loop_stop()
+        for client in (unit, reader):
+            client.paho.disconnect()
+            client.paho.loop_stop()
+    assert capsys.readouterr().err == ""
+
+
+def test_one_certificate_is_enough_without_outputs_at_the_broker(
+    broker: SecureBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(broker.pki / f"ground.{kind}") for kind in ("pem", "key")]
+    authority = str(broker.pki / "ca.pem")
+    settings = BrokerSettings(("localhost", broker.port), None, None, authority, *names)
+    fleet = {"fleet": str(broker.folder / "fleet.db")}
+    relay = Relay(RelayOptions(settings, broker.folder / "relay.db", outputs=fleet))
+    relay.start()
+    try:
+        wait_until(relay.ready.is_set)
+        assert not relay._output_connection.is_connected()
+    finally:
+        relay.stop()
+        relay.close()
+    assert capsys.readouterr().err == ""
+
+
+def test_one_certificate_for_both_connections_says_why(broker: SecureBroker) -> None:
+    relay = make_relay(broker, "ground")
+    relay.start()
+    try:
+        wait_until(lambda: "--output-cert" in relay.problem)
+    finally:
+        relay.close()
 
 
 def replace_all_certificates(broker: SecureBroker) -> None:
@@ -185,12 +232,13 @@ def replace_all_certificates(broker: SecureBroker) -> None:
     other.mkdir()
     pki.create(other, "test")
     pki.issue(other, "broker", "broker", ["localhost", "127.0.0.1"])
-    pki.issue(other, "alice", "operator", [])
+    for name in ("ground", "ground-outputs"):
+        pki.issue(other, name, "relay", [])
     shutil.copytree(other, broker.pki, dirs_exist_ok=True)
 
 
 def test_a_relay_takes_renewed_certificates_without_a_restart(broker: SecureBroker) -> None:
-    relay = make_relay(broker, "alice")
+    relay = make_relay(broker, "ground", "ground-outputs")
     certificate, key = (broker.pki / f"broker.{kind}" for kind in ("pem", "key"))
     settings = HttpSettings("127.0.0.1", 0, str(certificate), str(key))
     server = RelayHttpServer(settings, {"/metrics": lambda _: ("text/plain", "")}, no_message)
