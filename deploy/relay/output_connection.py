@@ -74,6 +74,9 @@ class OutputConnection:
                 client.subscribe([(topic, 1) for topic in topics])
             outputs.on_connected()
 
+        def on_disconnected(*_: object) -> None:
+            client.try_other_version()
+
         def on_publication(publication: Publication) -> None:
             try:
                 outputs.on_message(publication.topic.decode(), publication.payload)
@@ -82,7 +85,7 @@ class OutputConnection:
             client.ack(publication.ident, publication.qos)
 
         client.on_connect = on_connected
-        client.on_disconnect = lambda *_: client.try_other_version()
+        client.on_disconnect = on_disconnected
         client.on_publication = on_publication
         will = outputs.will()
         if will is not None:

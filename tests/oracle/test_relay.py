@@ -10,6 +10,7 @@ import pytest
 
 from deploy.relay.decode.row_format import Rows
 from deploy.relay.sparkplug.edge import SparkplugEdge
+from deploy.relay.sparkplug.payload import SIGNED_COMMAND, read_signed_commands
 
 _PEER_PACKAGE = "pysparkplug==0.6.1"
 _READER = """
@@ -34,6 +35,13 @@ for line in sys.stdin:
                     [m for m in [getattr(got, "bd_seq_metric", None)] if m]],
     }))
 """
+_COMMANDER = """
+import sys
+import pysparkplug as sp
+metric = sp.Metric(timestamp=5, name=sys.argv[1], datatype=sp.DataType.DATATYPE, value=VALUE)
+print(sp.DCmd(timestamp=5, metrics=(metric,)).encode().hex())
+"""
+_MESSAGE = bytes(range(120))
 _UNIT = "s1/u1"
 _NAMES = ("supply", "return")
 
@@ -67,7 +75,7 @@ def test_pysparkplug_reads_births_data_and_deaths(tmp_path: Path) -> None:
     assert {(entry["group"], entry["edge"]) for entry in result} == {("g", "n")}
     assert {entry["device"] for entry in result} == {None, "s1.u1"}
     assert ["bdSeq", 7, 9000, False] in [[*m[:2], 9000, m[3]] for m in result[0]["metrics"]]
-    assert [m[0] for m in result[1]["metrics"]] == [*_NAMES]
+    assert [m[0] for m in result[1]["metrics"]] == [*_NAMES, "Commands/Signed", "Commands/Answer"]
     # a value older than the newest of its unit is historical, also in the first block
     assert result[2]["metrics"] == [
         ["supply", 20.5, 1000, True],
@@ -78,3 +86,13 @@ def test_pysparkplug_reads_births_data_and_deaths(tmp_path: Path) -> None:
     assert result[3]["metrics"] == [["supply", 19.0, 500, True], ["return", -3.5, 500, True]]
     assert result[4]["metrics"] == [["supply", 22.0, 3000, False], ["return", 31.0, 3000, False]]
     assert [m[:2] for m in result[6]["metrics"]] == [["bdSeq", 7]]
+    for datatype, value in (("BYTES", "bytes.fromhex(sys.argv[2])"), ("STRING", "sys.argv[2]")):
+        program = _COMMANDER.replace("DATATYPE", datatype).replace("VALUE", value)
+        sent = subprocess.run(
+            [python, "-c", program, SIGNED_COMMAND, _MESSAGE.hex()],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert read_signed_commands(bytes.fromhex(sent.stdout)) == [_MESSAGE]

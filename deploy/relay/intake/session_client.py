@@ -10,7 +10,7 @@ the socket in large pieces; the library reads it several times for each message.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -122,7 +122,7 @@ class SessionClient(BrokerClient):
         self._clean_session = not self.keeps_session
         return not is_old
 
-    def _handle_pubackcomp(self, cmd: str) -> MQTTErrorCode:
+    def _handle_pubackcomp(self, cmd: Literal["PUBACK", "PUBCOMP"]) -> MQTTErrorCode:
         """Note why the broker refuses a message; the library gets the acknowledgement without it.
 
         mosquitto has a reason that MQTT 5 does not have here (packet too large). The library would

@@ -1,26 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics output: OpenMetrics of the fleet, of each unit, and of the relay.
 
-Not a store. A unit has about twelve series: age of its data, online, backlog, quality of its clock,
-active alarms by priority, version. The value of each signal is a series only below `/metrics/unit`,
-one page for each unit, and only while it is not older than 15 minutes. `/metrics` thus stays small;
-`/metrics?site=NAME` is the part of one site, so that several scrape jobs share the units. SOURCE:
-OpenMetrics 1.0.
+Not a store; only the active alarms outlast a restart of the relay. A unit has about twelve series:
+age of its data, online, backlog, quality of its clock, active alarms by priority, versions. An
+alarm ends when it is cleared and at the next start of the unit. The backlog tells how old the rows
+are that a unit sends after an outage. The value of each signal is a series only below
+`/metrics/unit`, one page for each unit, and only while it is not older than 15 minutes. `/metrics`
+thus stays small; `/metrics?site=NAME` is the part of one site, so that several scrape jobs share
+the units. SOURCE: OpenMetrics 1.0.
 """
 
+import json
 import threading
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
 from agent.alarms.catalogue import catalogue
-from deploy.relay.decode.row_format import Note, Rows
+from deploy.relay.decode.row_format import START, Note, Rows
+from deploy.relay.limits import UnitLimits, parse_note
 from deploy.relay.outputs.base import Output, OutputContext, Page
+from protocols.errors import DecodeError
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 _STALE_MS = 900_000
 _MAX_UNITS = 100_000
 _MOST_VALUES = 4000
+_MOST_ALARMS = 160
+"""Active alarms of a unit; the store has further ones."""
+_BACKLOG_MS = 120_000
+_KEY_PREFIX = "metrics/"
+_MOST_CODE_CHARS = 120
+_MOST_LABEL_CHARS = 40
 
 
 @dataclass(slots=True)
@@ -32,11 +43,14 @@ class UnitMetrics:
     is_online: bool | None = None
     clock: int | None = None
     state: int | None = None
-    version: str = ""
     values: dict[str, float] = field(default_factory=dict)
     raised_ms_by_code: dict[str, int] = field(default_factory=dict)
     late_blocks: int = 0
     undated_blocks: int = 0
+    late_ms: int = 0
+    """Time of the newest row of the last late block."""
+    late_came_ms: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
 
 
 class MetricsOutput(Output):
@@ -49,6 +63,11 @@ class MetricsOutput(Output):
         self._blocks = 0
         self._units: dict[str, UnitMetrics] = {}
         self._lock = threading.Lock()
+        self._changed: set[str] = set()
+        """Units whose alarms are not stored yet."""
+        stored = {} if context.store is None else context.store.load_state(_KEY_PREFIX)
+        for key, text in stored.items():
+            self._unit(key.removeprefix(_KEY_PREFIX)).raised_ms_by_code = json.loads(text)
 
     def _unit(self, unit: str) -> UnitMetrics:
         unit_metrics = self._units.get(unit)
@@ -70,6 +89,7 @@ class MetricsOutput(Output):
             time_ms, values = max(block.values, key=lambda entry: entry[0])
             if time_ms < unit.newest_ms:
                 unit.late_blocks += 1
+                unit.late_ms, unit.late_came_ms = time_ms, unit.last_message_ms
                 return
             unit.newest_ms = time_ms
             if len(unit.values) > _MOST_VALUES:
@@ -91,10 +111,45 @@ class MetricsOutput(Output):
         with self._lock:
             unit = self._unit(note.unit)
             unit.last_message_ms = self.context.clock_ms()
-            if change == "raised" and isinstance(code, str) and len(unit.raised_ms_by_code) < 1000:
-                unit.raised_ms_by_code[code] = note.time_ms or unit.last_message_ms
-            elif change == "cleared":
-                unit.raised_ms_by_code.pop(str(code), None)
+            alarms = unit.raised_ms_by_code
+            before = dict(alarms)
+            if note.content.get("event") == START:
+                alarms.clear()
+            elif change == "raised" and isinstance(code, str) and len(alarms) < _MOST_ALARMS:
+                alarms[code[:_MOST_CODE_CHARS]] = note.time_ms or unit.last_message_ms
+            elif change == "cleared" and isinstance(code, str):
+                alarms.pop(code[:_MOST_CODE_CHARS], None)
+            if alarms.keys() != before.keys():
+                self._changed.add(note.unit)
+
+    def flush(self) -> None:
+        """Store the alarms of the units that have new ones."""
+        store = self.context.store
+        while self._changed and store is not None:
+            unit = next(iter(self._changed))
+            with self._lock:
+                text = json.dumps(self._unit(unit).raised_ms_by_code)
+            store.store_state(_KEY_PREFIX + unit, text)
+            self._changed.discard(unit)
+
+    def on_unit_report(self, unit: str, payload: bytes) -> None:
+        """Follow the configuration and the release that a unit reports."""
+        try:
+            content = parse_note(payload, UnitLimits())
+        except DecodeError:
+            return
+        update = content.get("update")
+        versions = {
+            "configuration": content.get("version"),
+            "hash": str(content.get("hash") or "")[:12],
+            "release": update[0] if isinstance(update, list) and update else None,
+        }
+        with self._lock:
+            self._unit(unit).versions = {
+                name: str(value)[:_MOST_LABEL_CHARS]
+                for name, value in versions.items()
+                if isinstance(value, str | int)
+            }
 
     def on_unit_state(self, unit: str, payload: bytes) -> None:
         """Follow whether the unit is online."""
@@ -157,6 +212,15 @@ def format_values(unit: str, values: dict[str, float]) -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
+def _backlog_s(unit: UnitMetrics, now_ms: int) -> float:
+    is_old = now_ms - unit.late_came_ms > _BACKLOG_MS
+    return 0.0 if is_old or not unit.late_ms else (unit.newest_ms - unit.late_ms) / 1000
+
+
+def _info_labels(versions: dict[str, str]) -> str:
+    return "".join([f',{name}="{_escape(text)}"' for name, text in versions.items()])
+
+
 def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms: int) -> str:
     """Format the page of all units, and the counters of the relay."""
     lines: list[str] = []
@@ -187,6 +251,16 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
         "unit_late_blocks",
         "Blocks older than the newest row.",
         [(n, "", u.late_blocks) for n, u in items],
+    )
+    add_family(
+        "unit_backlog_seconds",
+        "How much older than the newest row the late rows are that a unit sends; 0: none come.",
+        [(n, "", _backlog_s(u, now_ms)) for n, u in items if u.newest_ms],
+    )
+    add_family(
+        "unit_info",
+        "Configuration and release that a unit reports, as labels.",
+        [(n, _info_labels(u.versions), 1.0) for n, u in items if u.versions],
     )
     add_family(
         "unit_undated_blocks",

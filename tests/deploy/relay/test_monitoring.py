@@ -106,7 +106,7 @@ def used_metrics() -> set[str]:
 
 
 def test_the_relay_has_each_metric_that_is_used() -> None:
-    unit = UnitMetrics(1, 2, True, 1, 0, "", {}, {"leak_critical:l1": 1}, 1, 1)
+    unit = UnitMetrics(1, 2, True, 1, 0, {}, {"leak_critical:l1": 1}, 1, 1)
     names = ["records", "quarantined", "store_errors", "throttled", "datagrams", "duplicates"]
     names.append("broker_connected_now")
     page = format_metrics({"s1/u1": unit}, dict.fromkeys(names, 1), 1000)
@@ -115,7 +115,7 @@ def test_the_relay_has_each_metric_that_is_used() -> None:
 
 
 def test_prometheus_reads_the_page() -> None:
-    unit = UnitMetrics(1, 2, True, 1, 0, "", {}, {"leak_critical:l1": 1}, 1, 1)
+    unit = UnitMetrics(1, 2, True, 1, 0, {}, {"leak_critical:l1": 1}, 1, 1)
     page = format_metrics({'s"1/u1': unit}, {"records": 1}, 1000)
     found = subprocess.run(
         [require_program("promtool"), "check", "metrics"],

@@ -19,11 +19,11 @@ from deploy.relay.outputs.metrics_output import (
     format_values,
 )
 from deploy.relay.outputs.row_text import rows_to_json, rows_to_lines
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.sparkplug import payload as sparkplug_payload
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost
-from tests.deploy.relay.relay_rig import (
-    UNIT,
-)
+from tests.deploy.relay.relay_rig import START_MS, UNIT
+from tests.deploy.relay.stores.test_stores import context
 
 ROWS = Rows(UNIT, 7, 1, ("a b", "c"), [(1000, [1.5, None]), (2000, [2.5, 3.0])])
 
@@ -42,6 +42,53 @@ def test_output_formats() -> None:
     assert text.endswith("\n# EOF\n")
     text = format_values(UNIT, {'x"y': 1.5})
     assert 'coldloop_value{site="s1",unit="u1",signal="x\\"y"} 1.5\n' in text
+
+
+def test_alarms_of_the_metrics_end_at_a_start_and_outlast_the_relay(tmp_path: Path) -> None:
+    database = RelayDatabase(tmp_path / "relay.db", "r1")
+    output = MetricsOutput(context("", database))
+
+    def alarms_of(of: MetricsOutput) -> list[str]:
+        text = of.pages()["/metrics"]("")[1]
+        return [line for line in text.splitlines() if line.startswith("coldloop_unit_alarms{")]
+
+    raised = {"alarm": "raised", "code": "leak_critical"}
+    output.deliver([Note(UNIT, 4, raised), Note("s1/u2", 4, raised)])
+    assert len(alarms_of(output)) == 2
+    again = MetricsOutput(context("", database))
+    assert alarms_of(again) == alarms_of(output)
+    again.deliver([Note(UNIT, 8, {"event": "start"})])
+    assert [line.split('"')[3] for line in alarms_of(again)] == ["u2"]
+    again.deliver([Note("s1/u2", 8, {"alarm": "cleared", "code": "leak_critical"})])
+    many = [Note(UNIT, 12, {"alarm": "raised", "code": f"c{at}"}) for at in range(500)]
+    again.deliver([*many, Note(UNIT, 16, {"alarm": "cleared", "code": ["no", "text"]})])
+    last = MetricsOutput(context("", database))
+    assert alarms_of(last) == alarms_of(again)
+    assert len(last._units[UNIT].raised_ms_by_code) == 160
+    database.close()
+
+
+def test_metrics_of_backlog_and_versions() -> None:
+    output = MetricsOutput(context(""))
+
+    def value_of(name: str) -> list[str]:
+        text = output.pages()["/metrics"]("")[1]
+        return [line for line in text.splitlines() if line.startswith(f"coldloop_{name}{{")]
+
+    def block(at_ms: int) -> Rows:
+        return Rows(UNIT, 7, 1, ("a",), [(at_ms, [1.0])])
+
+    output.deliver([block(START_MS)])
+    assert value_of("unit_backlog_seconds")[0].endswith(" 0.0")
+    output.deliver([block(START_MS - 7200_000)])
+    assert value_of("unit_backlog_seconds")[0].endswith(" 7200.0")
+    output._units[UNIT].late_came_ms -= 200_000
+    assert value_of("unit_backlog_seconds")[0].endswith(" 0.0")
+    report = {"version": 3, "hash": "ab" * 32, "update": [7, 0, 0, 0, ""]}
+    for payload in (json.dumps(report).encode(), b"[" * 60_000, b"\xff", b'{"update":{}}x'):
+        output.on_unit_report(UNIT, payload)
+    labels = 'site="s1",unit="u1",configuration="3",hash="abababababab",release="7"'
+    assert value_of("unit_info") == [f"coldloop_unit_info{{{labels}}} 1.0"]
 
 
 def read_metrics(payload: bytes) -> tuple[int | None, list[dict[int, int | bytes]]]:
@@ -80,7 +127,7 @@ def test_the_edge_node_follows_sparkplug() -> None:
     ]
     assert [read_metrics(message[1])[0] for message in output] == [0, 1, 2, 3]
     births = read_metrics(output[1][1])[1]
-    assert [m[2] for m in births] == [0, 1]
+    assert [m.get(2) for m in births] == [0, 1, None, None], "commands have no alias"
     data = read_metrics(output[2][1])[1]
     assert [(m[3], 5 in m) for m in data] == [
         (1000, True),
