@@ -15,6 +15,8 @@ from deploy.relay.broker_client import BrokerSettings, check_broker
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits
+from deploy.relay.outputs.base import is_level
+from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.records.name_lock import DiskError
 from deploy.relay.relay import Relay, RelayOptions
@@ -26,6 +28,7 @@ EXAMPLE = (
     "coldloop relay --broker tcp:127.0.0.1:1883 --store relay.db --sparkplug fleet --json fleet"
 )
 
+_MOST_WAIT_S = 366 * 86400.0
 _SWITCH_S = 0.001
 """How long a thread that counts can keep the others waiting, s: a flood must not slow receipts."""
 
@@ -41,13 +44,18 @@ def _make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--broker", required=True, metavar="ADDRESS", help="MQTT broker, tcp:HOST:PORT")
     add("--store", required=True, metavar="FILE", help="SQLite file; relays on a machine share it")
-    add("--name", default="relay", help="name of the session and of the Sparkplug node")
+    add(
+        "--name",
+        type=_parse_name,
+        default="relay",
+        help="name of the session and of the Sparkplug node",
+    )
     add(
         "--check",
         action="store_true",
         help="check the options and connect to the broker once, then end; exit 2: not good",
     )
-    add("--group", default="relay", help="relays of one group share the load")
+    add("--group", type=_parse_name, default="relay", help="relays of one group share the load")
     add(
         "--keys",
         metavar="FILE",
@@ -74,7 +82,7 @@ def _add_delivery_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--undated-wait",
-        type=float,
+        type=_parse_seconds,
         default=3600.0,
         metavar="S",
         help="rows without UTC wait for a later block that dates them, s (3600)",
@@ -96,14 +104,14 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
     limits, add = UnitLimits(), parser.add_argument
     add(
         "--unit-bytes",
-        type=float,
+        type=_parse_rate,
         default=limits.bytes_per_s,
         metavar="N",
         help=f"limit of a unit, bytes a second ({limits.bytes_per_s:.0f})",
     )
     add(
         "--unit-messages",
-        type=float,
+        type=_parse_rate,
         default=limits.messages_per_s,
         metavar="N",
         help=f"limit of a unit, messages a second ({limits.messages_per_s:.0f})",
@@ -117,14 +125,14 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--unit-values",
-        type=int,
+        type=_parse_count,
         default=limits.values,
         metavar="N",
         help=f"limit of a block, rows times columns ({limits.values})",
     )
     add(
         "--unit-quarantine",
-        type=int,
+        type=_parse_count,
         default=limits.quarantine_bytes,
         metavar="N",
         help=f"limit of a unit in the quarantine, bytes ({limits.quarantine_bytes})",
@@ -132,10 +140,35 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _parse_share(text: str) -> float:
-    percent = float(text)
-    if not 0 < percent < math.inf:
+    return _parse_rate(text) / 100
+
+
+def _parse_rate(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError("not above 0")
-    return percent / 100
+    return number
+
+
+def _parse_count(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 1 << 62:
+        raise argparse.ArgumentTypeError("not above 0, or too large")
+    return number
+
+
+def _parse_seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= _MOST_WAIT_S:
+        raise argparse.ArgumentTypeError("not 0 to a year, in s")
+    return number
+
+
+def _parse_name(text: str) -> str:
+    """Return a name that can be one level of a topic."""
+    if not is_level(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: 1 to 64 characters, no / + # space")
+    return text
 
 
 def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +194,7 @@ def _add_gateway_options(parser: argparse.ArgumentParser) -> None:
     add("--gateway-login", metavar="FILE", help="user and password of the gateway, two lines")
     add(
         "--gather",
-        type=float,
+        type=_parse_seconds,
         default=20.0,
         metavar="S",
         help="time between MT messages to a modem, s (20)",
@@ -201,7 +234,11 @@ def _parse_endpoint(text: str) -> tuple[str, int]:
 
 def _read_keys(path: str | None) -> dict[str, bytes]:
     keys = {}
-    for number, line in enumerate(Path(path).read_text().splitlines() if path else [], 1):
+    try:
+        text = Path(path).read_text() if path else ""
+    except UnicodeDecodeError:
+        raise DeployError(f"{path}: not a text") from None
+    for number, line in enumerate(text.splitlines(), 1):
         fields = line.split()
         try:
             if fields:
@@ -216,7 +253,7 @@ def _read_login(path: str | None) -> tuple[str, str]:
     """Read user and password of the gateway."""
     if path is None:
         return "", ""
-    fields = Path(path).read_text().split()
+    fields = _read_secret(path).split()
     if len(fields) != 2:
         raise DeployError(f"{path}: not two lines, user and password")
     return fields[0], fields[1]
@@ -225,7 +262,10 @@ def _read_login(path: str | None) -> tuple[str, str]:
 def _read_secret(path: str | None) -> str:
     if path is None:
         return ""
-    text = Path(path).read_text().strip()
+    try:
+        text = Path(path).read_text().strip()
+    except UnicodeDecodeError:
+        raise DeployError(f"{path}: not a text") from None
     if not text:
         raise DeployError(f"{path}: empty")
     return text
@@ -283,14 +323,17 @@ def parse_options(argv: list[str]) -> RelayOptions:
     for imei, unit in modems.items():
         if unit.count("/") != 1:
             raise DeployError(f"--modem {imei}={unit}: not IMEI=SITE/UNIT")
-    if arguments.gateway is not None and not arguments.gateway.startswith(("http://", "https://")):
-        raise DeployError(f"--gateway {arguments.gateway}: not a URL")
+    if arguments.gateway is not None:
+        check_url(arguments.gateway)
     if arguments.key and not arguments.cert:
         raise DeployError("--key needs --cert")
     if bool(arguments.output_cert) != bool(arguments.output_key):
         raise DeployError("--output-cert and --output-key need each other")
     outputs = {spec.name: getattr(arguments, spec.name, None) for spec in OUTPUTS}
-    selected = {name: value for name, value in outputs.items() if value}
+    selected = {name: value for name, value in outputs.items() if value is not None}
+    for name, value in selected.items():
+        if not value:
+            raise DeployError(f"--{name}: empty")
     if not has_store(set(selected)) and arguments.required is None:
         selected["fleet"] = arguments.store + ".fleet"
     tokens = _parse_pairs(arguments.token, "--token", "OUTPUT=FILE")

@@ -20,7 +20,7 @@ from agent.alarms.catalogue import catalogue
 from agent.alarms.shelving import Shelving
 from deploy.relay.decode.row_format import START, Note
 from deploy.relay.limits import NewNameCounter
-from deploy.relay.outputs.base import Output, OutputContext, Page
+from deploy.relay.outputs.base import Output, OutputContext, Page, check_topic
 
 _POLL_MS = 1000
 _KEY_PREFIX = "alarms/"
@@ -51,6 +51,7 @@ class AlarmOutput(Output):
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
+        check_topic("alarms", context.argument)
         self._filters: dict[str, AlarmFilter] = {}
         self._monotonic_ms: dict[str, int] = {}
         self._next_poll = 0

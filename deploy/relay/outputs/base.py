@@ -15,15 +15,33 @@ into the quarantine. After a kill the same items can come again, so a receiver m
 by unit, generation and number, or by unit and time.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
 
 Page = Callable[[str], tuple[str, str]]
 """Returns the content type and the text of a page of the HTTP server, for the query of its URL."""
+
+
+_LEVEL = re.compile(r"[^\s/+#\x00-\x1f]{1,64}")
+
+
+def is_level(text: str) -> bool:
+    """Return whether a text can be a level of a topic."""
+    return _LEVEL.fullmatch(text) is not None
+
+
+def check_topic(option: str, text: str) -> None:
+    """Raise DeployError if a text is no topic that messages can be published below."""
+    if text.startswith("$") or not all(map(is_level, text.split("/"))):
+        raise DeployError(
+            f"--{option} {text}: no topic; levels of 1 to 64 characters, no + # space"
+        )
 
 
 class OutputError(Exception):

@@ -11,11 +11,13 @@ import gzip
 import http.client
 import ssl
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import suppress
 from email.message import Message
 from typing import IO
 
+from deploy.errors import DeployError
 from deploy.relay.outputs.base import OutputContext, OutputError
 
 _TIMEOUT_S = 30
@@ -43,10 +45,23 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
         """Return None: there is no other request."""
 
 
+def check_url(url: str) -> None:
+    """Raise DeployError if a URL has no host of HTTP."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_good = is_good and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_good = False
+    if not is_good or " " in url:
+        raise DeployError(f"{url}: not a URL")
+
+
 class HttpClient:
     """Posts to `url` for an output; `key_header`: the header with the token of the output."""
 
     def __init__(self, url: str, context: OutputContext, key_header: str = "Authorization") -> None:
+        check_url(url)
         self._url = url
         self._key_header = key_header
         self._token = context.token

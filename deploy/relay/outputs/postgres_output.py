@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.terminal_text import report
@@ -74,6 +75,10 @@ class PostgresOutput(Output):
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
+        try:
+            psycopg.conninfo.conninfo_to_dict(context.argument)
+        except psycopg.Error as error:
+            raise DeployError(f"--postgres: {_first_line(error)}") from None
         self._connection: psycopg.Connection | None = None
 
     def deliver(self, items: list[Item]) -> None:

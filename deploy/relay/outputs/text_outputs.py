@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
-from deploy.relay.outputs.base import Output, OutputError
+from deploy.relay.outputs.base import Output, OutputContext, OutputError, check_topic
 
 _MAX_FILE_BYTES = 64 << 20
 _MAX_MESSAGE_BYTES = 60_000
@@ -25,6 +25,10 @@ class JsonOutput(Output):
     """
 
     USES_BROKER = True
+
+    def __init__(self, context: OutputContext) -> None:
+        super().__init__(context)
+        check_topic("json", context.argument)
 
     def deliver(self, items: list[Item]) -> None:
         """Format all items, then publish them, then wait for the broker."""

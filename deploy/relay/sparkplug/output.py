@@ -12,9 +12,10 @@ import json
 import queue
 import threading
 
+from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import UnitLimits, parse_note
-from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.base import Output, OutputContext, OutputError, is_level
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.sparkplug.edge import SparkplugEdge, SparkplugHost, SparkplugMessage
 from deploy.relay.sparkplug.payload import is_rebirth_request, read_signed_commands
@@ -36,6 +37,9 @@ class SparkplugOutput(Output):
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
+        for name in filter(None, (context.argument, context.primary)):
+            if not is_level(name):
+                raise DeployError(f"{name!r}: no name of a Sparkplug group or host")
         self._edge = SparkplugEdge(
             context.argument, context.name, context.next_bd_seq(), context.clock_ms
         )

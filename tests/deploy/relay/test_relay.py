@@ -161,6 +161,48 @@ def test_a_crash_between_store_and_delivery_loses_nothing(tmp_path: Path) -> Non
     again.close()
 
 
+_GOOD = ["--broker", "127.0.0.1:1", "--store", "s.db"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(
+            "--name ",
+            "--name a/b",
+            "--group +",
+            "--json ",
+            "--json a/+/b",
+            "--json $x",
+            "--json /a",
+        ),
+        *("--alarms #", "--sparkplug a/b", "--sparkplug G --primary a/b", "--fleet "),
+        *("--postgres nonsense://", "--influx ftp://x", "--clickhouse http://"),
+        *("--influx http://", "--influx http://h:x/w", "--gateway http://", "--json /a"),
+        *("--unit-bytes -5", "--unit-messages 0", "--unit-values 0", "--unit-quarantine -1"),
+        *("--unit-cpu nan", "--undated-wait nan", "--undated-wait -1", "--gather -5"),
+        *("--keys binary", "--password-file binary", "--http-token binary --http 127.0.0.1:0"),
+        *("--gateway-login binary --gateway http://h", "--sbd-key binary --http 127.0.0.1:0"),
+    ],
+)
+def test_wrong_options_end_with_one_line(
+    arguments: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("binary").write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setattr(Relay, "run", lambda *_: None)
+    code: object = 0
+    try:
+        code = command.run([*_GOOD, *arguments.split(" ")])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
