@@ -11,10 +11,10 @@ from pathlib import Path
 
 from deploy.errors import DeployError
 from deploy.relay import quarantine_command
-from deploy.relay.broker_client import BrokerSettings, check_broker
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits
+from deploy.relay.mqtt.broker_client import BrokerSettings, check_broker
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store

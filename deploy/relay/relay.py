@@ -25,13 +25,13 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from deploy.errors import DeployError
-from deploy.relay.broker_client import BrokerSettings, connect
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
-from deploy.relay.intake.session_client import Publication, make_session_client
 from deploy.relay.limits import UnitLimits, is_unit_name
-from deploy.relay.output_connection import OutputConnection, refusal_text
+from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
+from deploy.relay.mqtt.session_client import Publication, make_session_client
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings

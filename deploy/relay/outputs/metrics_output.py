@@ -276,12 +276,18 @@ def format_metrics(units: dict[str, UnitMetrics], counts: dict[str, int], now_ms
         add_family(f"unit_{column}", f"The {column} of a unit, as a label.", samples)
     alarms = [sample for name, unit in items for sample in _alarm_samples(name, unit)]
     add_family("unit_alarms", "Active alarms by priority.", alarms)
-    for name, count in sorted(counts.items()):
-        if name.endswith(("_now", "_seconds")):
-            lines += [f"# TYPE coldloop_relay_{name} gauge", f"coldloop_relay_{name} {count}"]
-        else:
-            lines += [
-                f"# TYPE coldloop_relay_{name} counter",
-                f"coldloop_relay_{name}_total {count}",
-            ]
+    lines += _relay_lines(counts)
     return "\n".join([*lines, "# EOF", ""])
+
+
+def _relay_lines(counts: dict[str, int]) -> list[str]:
+    """Format the counters and the levels of the relay."""
+    lines: list[str] = []
+    for name, count in sorted(counts.items()):
+        is_level = name.endswith(("_now", "_seconds"))
+        kind, suffix = ("gauge", "") if is_level else ("counter", "_total")
+        lines += [
+            f"# TYPE coldloop_relay_{name} {kind}",
+            f"coldloop_relay_{name}{suffix} {count}",
+        ]
+    return lines

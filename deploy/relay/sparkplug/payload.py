@@ -13,7 +13,9 @@ from dataclasses import dataclass
 INT64, DOUBLE, BOOLEAN, STRING, BYTES = 4, 10, 11, 12, 17
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _METRIC = 2  # field numbers
-_NAME, _BOOLEAN_VALUE, _STRING_VALUE, _BYTES_VALUE = 1, 14, 15, 16
+_NAME, _BOOLEAN_VALUE = 1, 14
+_STRING_VALUE = 15
+_BYTES_VALUE = 16
 REBIRTH = "Node Control/Rebirth"
 BD_SEQ = "bdSeq"
 SIGNED_COMMAND = "Commands/Signed"

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.relay import Relay, RelayOptions
 from hil.run.virtual import VirtualRun
 from hil.scenario.loader import parse

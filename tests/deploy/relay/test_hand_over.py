@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from deploy.errors import DeployError
-from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.limits import is_unit_name
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.base import OutputError, Settling
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import NameLock, find_abandoned

@@ -16,9 +16,9 @@ import pytest
 from deploy.errors import DeployError
 from deploy.orchestrate.publish import PublishServer
 from deploy.relay import command
-from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.intake.webhook_auth import WebhookAuth
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.records.tables import migrate
 from deploy.relay.relay import Relay, RelayOptions
 from protocols.telemetry import receipt
@@ -140,7 +140,7 @@ def test_a_broker_that_rejects_the_relay_is_tried_again(
     broker = LateBroker(tmp_path, "right")
     broker.start()
     wrong = BrokerSettings(("127.0.0.1", broker.port), "relay", "wrong")
-    monkeypatch.setattr("deploy.relay.broker_client.MOST_S", 1.0)
+    monkeypatch.setattr("deploy.relay.mqtt.broker_client.MOST_S", 1.0)
     relay = Relay(RelayOptions(wrong, tmp_path / "relay.db"))
     try:
         relay.start()

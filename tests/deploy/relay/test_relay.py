@@ -16,9 +16,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.relay import command
-from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings
 from deploy.relay.intake.webhook_auth import WebhookAuth
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.relay import Relay, RelayOptions
 from deploy.relay.sparkplug import payload as sparkplug_payload

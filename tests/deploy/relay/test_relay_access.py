@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from deploy.errors import DeployError
 from deploy.ops.pki import authority as pki
 from deploy.relay import command
-from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.relay import Relay, RelayOptions
 from protocols.telemetry import receipt
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack

@@ -12,8 +12,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from deploy.relay.broker_client import BrokerSettings, connect
-from deploy.relay.intake.session_client import Publication, make_session_client, read_publication
+from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.mqtt.session_client import Publication, make_session_client, read_publication
 from deploy.relay.outputs.registry import Outputs
 from deploy.relay.pipeline import Pipeline
 from tests.deploy.relay.relay_rig import ALARM, UNIT, bulk, pack

@@ -12,8 +12,8 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from deploy.relay.broker_client import BrokerSettings, connect
-from deploy.relay.intake.session_client import SessionClient, make_session_client
+from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.mqtt.session_client import SessionClient, make_session_client
 from tests.support.programs import free_port, require_program, wait_until_open
 
 _TIMEOUT_S = 20.0

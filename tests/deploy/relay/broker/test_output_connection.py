@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.relay.broker_client import BrokerSettings
 from deploy.relay.decode.row_format import Rows
-from deploy.relay.output_connection import OutputConnection
+from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.mqtt.output_connection import OutputConnection
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs

@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from deploy.relay.broker_client import BrokerClient, BrokerSettings, set_up
+from deploy.relay.mqtt.broker_client import BrokerClient, BrokerSettings, set_up
 
 _FOR_EVER = 0xFFFFFFFF
 _MOST_PACKET_BYTES = 1 << 20

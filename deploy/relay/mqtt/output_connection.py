@@ -13,8 +13,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from deploy.relay.broker_client import BrokerSettings, connect
-from deploy.relay.intake.session_client import Publication, make_output_client
+from deploy.relay.mqtt.broker_client import BrokerSettings, connect
+from deploy.relay.mqtt.session_client import Publication, make_output_client
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
