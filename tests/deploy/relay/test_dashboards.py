@@ -156,6 +156,8 @@ def stack(tmp_path: Path) -> Iterator[MonitoringStack]:
         wait_until(relay.ready.is_set)
         client = TopicListener(broker.port, "none")
         client.publish(f"coldloop/v1/{UNIT}/state", b'{"online":true}')
+        report = b'{"version":3,"hash":"abab","update":[7,0,0,0,""]}'
+        client.publish(f"coldloop/v1/{UNIT}/cfg/reported", report)
         for message in messages_of_an_agent():
             client.publish(f"coldloop/v1/{UNIT}/tele", message)
         leak = b'{"t":null,"alarm":"raised","code":"leak_critical:l1","text":"wet"}'
