@@ -389,7 +389,8 @@ def run(argv: list[str]) -> int:
     try:
         options = parse_options(argv)
         if options.is_check:
-            check_broker(options.broker, f"coldloop-check-{options.name}")
+            for broker in filter(None, (options.broker, options.output_broker)):
+                check_broker(broker, f"coldloop-check-{options.name}")
             print(f"relay {options.name}: the options are good, and the broker responds")
             return 0
         relay = _make_relay(options)

@@ -198,7 +198,7 @@ class Relay:
         self.pipeline.start()
 
     def _on_units_connected(
-        self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, *___: object
+        self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
             if reason.value in _OTHER_VERSION:
@@ -207,7 +207,7 @@ class Relay:
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")
             return
         self._is_rejected = False
-        self._units_client.keep_version()
+        self._units_client.keep_version(properties)
         shared = f"$share/{self.options.group}/{_ROOT}/+/+/tele"
         client.subscribe([(shared, 1), (f"{_ROOT}/+/+/state", 1)])
         client.subscribe(f"{_ROOT}/+/+/cfg/reported", 1)  # a broker can refuse this one

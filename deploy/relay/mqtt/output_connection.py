@@ -21,9 +21,8 @@ from deploy.relay.outputs.registry import Outputs
 from deploy.relay.terminal_text import report
 
 _FLUSH_STEP_S = 0.2
-_MOST_BYTES = 1 << 28
-"""Of topic and payload, until the broker tells another limit."""
 _HEAD_BYTES = 20
+"""Of a packet besides topic and payload, at most."""
 _TOO_LARGE = 0x95
 _OF_THE_MESSAGE = (0x90, _TOO_LARGE, 0x99)
 """Reasons of a message itself: its topic, its length, its content. Others are of the broker."""
@@ -54,7 +53,6 @@ class OutputConnection:
         self._client = make_output_client(settings, f"coldloop-node-{name}")
         self._threads = threading.local()
         self._closing = threading.Event()
-        self._most_bytes = _MOST_BYTES
 
     def start(self, outputs: Outputs) -> None:
         """Set the will, connect, subscribe to the topics of the outputs."""
@@ -65,10 +63,7 @@ class OutputConnection:
         ) -> None:
             if reason.is_failure:
                 return  # the connection of the units reports it
-            client.keep_version()
-            limit = getattr(properties, "MaximumPacketSize", None)
-            if limit is not None:
-                self._most_bytes = min(self._most_bytes, limit - _HEAD_BYTES)
+            client.keep_version(properties)
             topics = outputs.topics()
             if topics:
                 client.subscribe([(topic, 1) for topic in topics])
@@ -100,8 +95,8 @@ class OutputConnection:
         self, topic: str, payload: bytes, qos: int, retain: bool, wait_s: float = 0.0
     ) -> None:
         """Publish a message; wait up to `wait_s` seconds until the broker has it."""
-        size = len(topic) + len(payload)
-        if size > self._most_bytes:
+        size = len(topic.encode()) + len(payload) + _HEAD_BYTES
+        if size > self._client.most_packet_bytes:
             if qos and not wait_s:
                 self._sent().append(_Sent(None, topic))
             return

@@ -76,6 +76,8 @@ class SessionClient(BrokerClient):
     """Called for each message, in the thread of the client; it acknowledges it with `ack`."""
     keeps_session = True
     """The broker keeps the session while the client is away."""
+    most_packet_bytes = 1 << 28
+    """Largest packet that the broker takes."""
     refusals: dict[int, int]
     """Reasons of MQTT 5 by packet identifier; who publishes takes them out."""
     _is_version_known = False
@@ -106,9 +108,16 @@ class SessionClient(BrokerClient):
         self._piece_at = at + bufsize
         return self._piece[at : at + bufsize]
 
-    def keep_version(self) -> None:
-        """The broker has accepted the version."""
+    def keep_version(self, properties: object = None) -> None:
+        """The broker has accepted the version; `properties`: the limits in its answer (MQTT 5).
+
+        The library has no use for them. A strict broker ends a connection that exceeds one.
+        """
         self._is_version_known = True
+        limit = getattr(properties, "ReceiveMaximum", None)
+        if limit:
+            self._max_inflight_messages = min(self._max_inflight_messages, limit)
+        self.most_packet_bytes = getattr(properties, "MaximumPacketSize", None) or 1 << 28
 
     def try_other_version(self) -> bool:
         """Use the other version for the next connection; True: it is 3.1.1 after MQTT 5.

@@ -84,6 +84,33 @@ def test_a_message_that_is_too_large_is_refused_alone(connection: OutputConnecti
     connection.flush()
 
 
+def test_the_limits_of_the_broker_are_kept(tmp_path: Path) -> None:
+    config, strict = tmp_path / "strict.conf", free_port()
+    config.write_text(
+        f"listener {strict} 127.0.0.1\nallow_anonymous true\nlog_dest none\n"
+        "max_inflight_messages 7\nmax_packet_size 5000\n"
+    )
+    command = [require_program("mosquitto"), "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        wait_until_open(strict)
+        connection = OutputConnection(BrokerSettings(("127.0.0.1", strict)), "r1")
+        connection.start(Outputs({}, lambda _, argument: context(argument)))
+        try:
+            wait_until(connection.is_connected)
+            wait_until(lambda: connection._client.max_inflight_messages == 7)
+            for _ in range(100):
+                connection.publish("fleet/a", b"x", 1, False)
+            connection.flush()
+            connection.publish("fleet/a", bytes(5000), 1, False)
+            connection.publish("fleet/a", bytes(5000), 0, False)
+            with pytest.raises(RefusedError, match="packet too large"):
+                connection.flush()
+            assert connection.is_connected()
+        finally:
+            connection.close()
+            process.kill()
+
+
 def test_a_broker_without_mqtt_5_gets_3_1_1_without_a_session() -> None:
     old = OldBroker(b"\x20\x02\x00\x01")
     connection = OutputConnection(BrokerSettings(("127.0.0.1", old.port)), "r1")
