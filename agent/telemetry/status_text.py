@@ -75,7 +75,10 @@ def render(snapshot: "Snapshot") -> str:
 
 
 def actuator_lines(snapshot: "Snapshot") -> "list[str]":
-    """Return one line for each actuator: its output, its holder and the claims without effect."""
+    """Return one line for each actuator: its output, its holder and the claims without effect.
+
+    One more line says which interlock ended the mode `hand`.
+    """
     lines = []
     for row in snapshot.get("actuators", []):
         line = "%s %s %% by %s" % (row["name"], number(row["output_milli_pct"]), row["owner"])
@@ -87,6 +90,9 @@ def actuator_lines(snapshot: "Snapshot") -> "list[str]":
         if row["locked"]:
             line += "; local: " + " ".join(row["locked"])
         lines.append(line)
+    ended_by = (snapshot.get("cooling") or {}).get("mode_ended_by")
+    if ended_by:
+        lines.append("hand was ended by " + ended_by)
     return lines
 
 

@@ -21,9 +21,11 @@ from agent.core.actuator import (
     AT_LEAST,
     EXACT,
     FANS,
+    INTERLOCK,
     KINDS,
     LOCKOUT,
     LOOP,
+    MANUAL,
     PUMPS,
     VALVE,
     Claim,
@@ -44,7 +46,9 @@ class Arbiter:
     """The claims on one actuator, from one `begin_cycle` to the next.
 
     `decision`: the last one; None before the first. `raised`: a lower bound applied in it.
-    `claims`: in the order of rank and kind.
+    `overrides`: the claim of an interlock that replaced the output of an operating mode in it, or
+    raised it; None: the mode was in force, or there was none. `claims`: in the order of rank and
+    kind.
     """
 
     def __init__(self) -> None:
@@ -52,6 +56,7 @@ class Arbiter:
         self.locked: list[str] = []
         self.decision: Decision | None = None
         self.raised = False
+        self.overrides: Claim | None = None
         self._applied: Claim | None = None
         self._followed: tuple[float, str, str] | None = None
 
@@ -91,6 +96,7 @@ class Arbiter:
         """Return the output of this cycle. `loop_output`: the output of the loop, percent."""
         winner = self._applied = self.winner()
         self.raised = False
+        self.overrides = self._find_override()
         output: float | None = loop_output
         rank, owner, reason = LOOP, _LOOP, ""
         if self._followed is not None:
@@ -108,6 +114,26 @@ class Arbiter:
                 output, owner, reason = claim.output, claim.owner, claim.reason
         self.decision = Decision(output, owner, reason, winner is None)
         return self.decision
+
+    def interlock(self) -> "Claim | None":
+        """Return the exact claim of an interlock; None: there is none."""
+        winner = self.winner()
+        return winner if winner is not None and winner.rank == INTERLOCK else None
+
+    def _find_override(self) -> "Claim | None":
+        """Return the claim of an interlock that replaces the output of an operating mode.
+
+        An upper bound only limits it: the dew point limits the valve during the whole mode.
+        """
+        mode = found = None
+        for claim in self.claims:
+            if claim.rank == MANUAL and claim.kind == EXACT:
+                mode = claim
+            elif mode is not None and claim.rank == INTERLOCK and claim.kind == AT_LEAST:
+                found = claim if found is None and claim.output > mode.output else found
+            elif mode is not None and claim.rank == INTERLOCK and claim.kind == EXACT:
+                found = claim
+        return found
 
     def holder_rank(self) -> int:
         """Return the rank of the claim that defines the last decision."""

@@ -12,10 +12,15 @@ see `agent.control.operation.manual_commands`.
     hand    command  command                  tests
     auto    loop     loop                     normal operation
 
-With the section `safety`, a mode first switches the loads off, then stops the pumps
-(`agent.safety.stop_order`). A mode ends after its time, 1 to 240 minutes; then the mode is `auto`.
-The interlocks (`agent.safety.interlock`) have priority over a mode. `hand` ends when `overheat`
-takes the valve: the same outputs would only make the row too hot again.
+With the section `safety`, a mode first switches the loads off, then moves the pumps
+(`agent.safety.stop_order`): with a closed valve or without flow, no heat leaves the row. `hand`
+does so only to stop the pumps. A mode ends after its time, 1 to 240 minutes; then the mode is
+`auto`.
+
+The interlocks (`agent.safety.interlock`) have priority over a mode. `hand` ends when one of them
+replaces its output of the valve or of the pumps, or raises that of the pumps: the same outputs
+would only cause the next trip. An operator must command them again. `ended_by` is the cause. The
+other modes stay: people may work at the unit.
 """
 
 from agent.control.actuator.valve_check import VALVE_FEEDBACK
@@ -37,14 +42,16 @@ if TYPE_CHECKING:
 
 MODE_HELD = AlarmRecord("mode", DEGRADED, "held by hand, %d s left", "mode", True)
 
-_ENDS_HAND = "overheat"
 _VENT_S = 20.0
 LONGEST_MIN = 240
 _MODES = ("hand", "off", "fill", "vent", "drain")
 
 
 class ManualControl:
-    """Operating modes and proof tests of one unit. `pump_group`: None without a group of pumps."""
+    """Operating modes and proof tests of one unit. `pump_group`: None without a group of pumps.
+
+    `ended_by`: cause of the interlock that ended `hand`, until the next mode; else "".
+    """
 
     def __init__(
         self,
@@ -56,6 +63,7 @@ class ManualControl:
         self.proofs = ProofTests()
         self.calibration = OffsetCalibration()
         self.mode = "auto"
+        self.ended_by = ""
         self.until = 0
         self._valve_pct = self._pump_pct = 0.0
         self._mode_s = 0.0
@@ -108,19 +116,21 @@ class ManualControl:
 
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""
-        taken = self.agent.arbiters[VALVE].decision
-        is_overridden = taken is not None and taken.reason == _ENDS_HAND and self.mode == "hand"
-        if now >= self.until or is_overridden:
+        arbiters, mode = self.agent.arbiters, self.mode
+        override = arbiters[VALVE].overrides or arbiters[PUMPS].overrides
+        if mode == "hand" and override is not None:
+            self.ended_by = override.reason
+        if now >= self.until or self.ended_by:
             self.mode = "auto"
             return
         self._mode_s += dt
         pump_pct = self._pump_pct
-        if self.mode == "vent" and int(self._mode_s / _VENT_S) % 2:
+        if mode == "vent" and int(self._mode_s / _VENT_S) % 2:
             pump_pct = 20.0
-        arbiters, mode = self.agent.arbiters, self.mode
         arbiters[VALVE].claim(MANUAL, "manual", EXACT, self._valve_pct, mode)
         order = self.agent.service("stop_order")
-        if pump_pct > 0 or order is None or order.may_stop(mode, now):
+        is_cooling = mode == "hand" and pump_pct > 0
+        if is_cooling or order is None or order.may_stop(mode, now):
             arbiters[PUMPS].claim(MANUAL, "manual", EXACT, pump_pct, mode)
 
     def _run_proof_test(self, now: int, dt: float) -> None:
@@ -140,6 +150,7 @@ class ManualControl:
     def begin_mode(self, mode: str, minutes: int, outputs: "tuple[float, float]", now: int) -> None:
         """Start `mode` for `minutes`. `outputs`: valve and pumps, percent."""
         self.mode, self.until, self._mode_s = mode, now + minutes * 60 * SECOND, 0.0
+        self.ended_by = ""
         self._valve_pct, self._pump_pct = outputs
 
     def end_mode(self) -> None:

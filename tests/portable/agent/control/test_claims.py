@@ -15,15 +15,15 @@ from agent.core.actuator import (
     PROTECTION,
     PUMPS,
     VALVE,
-    Decision,
 )
 from agent.core.component.base import Component
+from agent.core.errors import CommandError
 from agent.telemetry.status_text import actuator_lines
 from tests.portable.agent.control.test_component import REMOTE, make_models
 from tests.portable.agent.control.test_fan_group import FAN1, FAN2, FanRig, make_config
 from tests.portable.support.agent_rig import CDU, FLAGS, LAG, LEAD, RUN
 from tests.portable.support.agent_rig import VALVE as VALVE_UNIT
-from tests.portable.support.check import eq
+from tests.portable.support.check import eq, raises
 
 LONG = (
     "test_each_bound_against_each_exact_claim_on_each_actuator",
@@ -193,23 +193,71 @@ def test_leak_during_manual_mode_closes_the_valve_and_stops_the_pumps():
     eq(rig.agent.arbiters[VALVE].decision.reason, "leak_critical:pan")
 
 
-def test_overheat_ends_the_manual_mode_that_caused_it():
+OVERRIDES = (  # claims of another component, and whether they end `hand` with valve 20, pumps 50
+    (((VALVE, INTERLOCK, EXACT, 100),), True),
+    (((VALVE, INTERLOCK, EXACT, 100), (VALVE, INTERLOCK, AT_MOST, 2)), True),  # overheat, dew
+    (((VALVE, INTERLOCK, EXACT, 20),), True),
+    (((PUMPS, INTERLOCK, EXACT, 0),), True),
+    (((PUMPS, INTERLOCK, AT_LEAST, 51),), True),  # no flow
+    (((PUMPS, INTERLOCK, AT_LEAST, 50),), False),
+    (((VALVE, INTERLOCK, AT_MOST, 0),), False),
+    (((VALVE, PROTECTION, AT_LEAST, 90), (PUMPS, PROTECTION, AT_LEAST, 90)), False),
+    (((PUMPS, LOCKOUT, EXACT, 0),), False),
+    (((FANS, INTERLOCK, EXACT, 100),), False),
+)
+
+
+def test_an_interlock_that_takes_an_actuator_ends_hand_and_no_other_mode():
     rig = start_rig()
-    for mode, expected in (("hand", "loop"), ("fill", "manual")):
-        send_command(rig, "override", mode=mode, minutes=5, valve_pct=0, pump_pct=50)
-        rig.run(2)
-        arbiter = rig.agent.arbiters[VALVE]
-        eq(arbiter.decision.owner, "manual")
-        arbiter.decision = Decision(100.0, "safety", "overheat", False)  # the last cycle
-        rig.run(2)
-        eq((mode, arbiter.decision.owner), (mode, expected))
+    manual = [c for c in rig.agent.components if c.POINTS][0].manual  # noqa: RUF015
+    for mode in ("hand", "off", "fill", "vent", "drain"):
+        for claims, ends in OVERRIDES:
+            for claimant in (rig.first, rig.last):
+                send_command(rig, "override", mode=mode, valve_pct=20, pump_pct=50)
+                eq(manual.ended_by, "")
+                rig.run(2)
+                eq(manual.mode, mode)
+                claimant.claims = list(claims)
+                rig.run(3)
+                ended = ends and mode == "hand"
+                eq((mode, claims, manual.mode), (mode, claims, "auto" if ended else mode))
+                eq(manual.ended_by, "test" if ended else "")
+                release(rig)
+
+
+def test_the_end_of_hand_is_said_and_it_is_refused_during_a_trip():
+    rig = start_rig()
+    rig.agent.components.remove(rig.first)  # the status counts the configured components
+    send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
+    rig.run(2)
+    assert "mode_ended_by" not in json.loads(rig.state.split(b"\0", 1)[1])["cooling"]
+    rig.set(CDU, FLAGS, 1)
+    rig.run(4)
+    shown = json.loads(rig.state.split(b"\0", 1)[1])
+    eq((shown["cooling"]["mode"], shown["cooling"]["mode_ended_by"]), ("auto", "leak_critical:pan"))
+    eq(actuator_lines(shown)[-1], "hand was ended by leak_critical:pan")
+    error = raises(
+        CommandError, lambda: send_command(rig, "override", mode="hand", valve_pct=0, pump_pct=0)
+    )
+    eq(str(error), "leak_critical:pan has the valve")
+    eq(send_command(rig, "override", mode="off", minutes=5), "off for 5 min")
+    send_command(rig, "release")
+    rig.set(CDU, FLAGS, 0)
+    rig.run(2)
+    send_command(rig, "reset")
+    rig.run(2)
+    eq(
+        (rig.agent.arbiters[VALVE].decision.owner, rig.agent.arbiters[PUMPS].decision.owner),
+        ("loop", "loop"),
+    )
+    eq(send_command(rig, "override", mode="hand", valve_pct=20, pump_pct=50), "hand for 10 min")
 
 
 def test_holder_is_in_status_and_telemetry():
     rig = start_rig()
     cooling = [c for c in rig.agent.components if c.POINTS][0]  # noqa: RUF015
     eq(cooling.values(rig.now), [10, 10])
-    send_command(rig, "override", mode="hand", minutes=5, valve_pct=80, pump_pct=50)
+    send_command(rig, "override", mode="drain", minutes=5)
     rig.set(CDU, FLAGS, 1)
     rig.run(3)
     eq(cooling.values(rig.now), [INTERLOCK, INTERLOCK])

@@ -238,7 +238,7 @@ def test_interlock_outranks_an_operating_mode():
 
 def test_undefined_interlock_output_leaves_pumps_to_mode():
     rig = make_safety_rig("shut_valve")
-    send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
+    send_command(rig, "override", mode="vent", minutes=5)
     rig.set(CDU, FLAGS, 1)
     rig.run(3)
     eq(winners(rig), [(INTERLOCK, "safety"), (MANUAL, "manual")])
