@@ -213,14 +213,25 @@ def test_pumps_that_a_generator_stops_while_the_controller_has_no_power_are_exem
     assert find_exemption("I1", case) is not None
 
 
-def test_exemption_ends_where_the_controller_had_time() -> None:
-    options = CaseOptions(90.0, "warm", ("pumps_seized", "power_cut"))
+@pytest.mark.parametrize(
+    ("word", "load_kw", "most_s"),
+    [
+        ("pumps_seized", 90.0, 5.0),
+        ("rack_blocked", 60.0, 5.0),
+        ("rack_blocked", 30.0, -1.0),
+        ("facility_flow_lost", 90.0, 2.0),
+    ],
+)
+def test_exemption_ends_where_the_controller_had_time(
+    word: str, load_kw: float, most_s: float
+) -> None:
+    options = CaseOptions(load_kw, "warm", (word, "power_cut"))
     cases = [generate_case(seed, 2, options) for seed in range(30)]
-    starts = [{event.do: event.at_s for event in case.scenario.events} for case in cases]
-    leads = [start["power_cut"] - start["pumps_seized"] for start in starts]
+    starts = [{event.do: event.at_s for event in reversed(case.scenario.events)} for case in cases]
+    leads = [start["power_cut"] - start[word] for start in starts]
     exempt = [find_exemption("I1", case) is not None for case in cases]
-    assert exempt == [lead <= 5.0 for lead in leads]
-    assert set(exempt) == {True, False}
+    assert exempt == [lead <= most_s for lead in leads]
+    assert {0.0, 3.0, 20.0, 60.0} <= set(leads)
 
 
 def test_standing_coolant_is_exempt_only_if_the_room_changes_with_the_leak() -> None:
