@@ -225,7 +225,7 @@ def test_an_interlock_that_takes_an_actuator_ends_hand_and_no_other_mode():
                 release(rig)
 
 
-def test_the_end_of_hand_is_said_and_it_is_refused_during_a_trip():
+def test_status_names_the_end_of_hand_and_a_trip_refuses_it():
     rig = start_rig()
     rig.agent.components.remove(rig.first)  # the status counts the configured components
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
