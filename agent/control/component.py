@@ -396,7 +396,7 @@ class CoolingComponent(Component):
         cooling, pump_group = self.cooling, self.pressure_loop
         fields: list[tuple[str, object]] = [("mode", self.manual.mode)]
         if self.manual.ended_by:
-            fields.append(("mode_ended_by", self.manual.ended_by))
+            fields.append(("ended_by", self.manual.ended_by))
         if cooling is not None:
             fields += [
                 ("floor_milli_c", to_milli(cooling.min_setpoint_c)),

@@ -90,7 +90,7 @@ def actuator_lines(snapshot: "Snapshot") -> "list[str]":
         if row["locked"]:
             line += "; local: " + " ".join(row["locked"])
         lines.append(line)
-    ended_by = (snapshot.get("cooling") or {}).get("mode_ended_by")
+    ended_by = (snapshot.get("cooling") or {}).get("ended_by")
     if ended_by:
         lines.append("hand was ended by " + ended_by)
     return lines

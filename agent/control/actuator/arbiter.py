@@ -25,7 +25,6 @@ from agent.core.actuator import (
     KINDS,
     LOCKOUT,
     LOOP,
-    MANUAL,
     PUMPS,
     VALVE,
     Claim,
@@ -46,9 +45,9 @@ class Arbiter:
     """The claims on one actuator, from one `begin_cycle` to the next.
 
     `decision`: the last one; None before the first. `raised`: a lower bound applied in it.
-    `overrides`: the claim of an interlock that replaced the output of an operating mode in it, or
-    raised it; None: the mode was in force, or there was none. `claims`: in the order of rank and
-    kind.
+    `override`: the claim of an interlock that replaced or raised the output of a lower rank in it.
+    An upper bound does not count: the dew point limits the valve during a whole operating mode.
+    `claims`: in the order of rank and kind.
     """
 
     def __init__(self) -> None:
@@ -56,7 +55,7 @@ class Arbiter:
         self.locked: list[str] = []
         self.decision: Decision | None = None
         self.raised = False
-        self.overrides: Claim | None = None
+        self.override: Claim | None = None
         self._applied: Claim | None = None
         self._followed: tuple[float, str, str] | None = None
 
@@ -96,7 +95,6 @@ class Arbiter:
         """Return the output of this cycle. `loop_output`: the output of the loop, percent."""
         winner = self._applied = self.winner()
         self.raised = False
-        self.overrides = self._find_override()
         output: float | None = loop_output
         rank, owner, reason = LOOP, _LOOP, ""
         if self._followed is not None:
@@ -104,36 +102,19 @@ class Arbiter:
         if winner is not None:
             rank, owner, reason = winner.rank, winner.owner, winner.reason
             output = None if rank >= LOCKOUT else winner.output
+        self.override = winner if rank == INTERLOCK else None
         for claim in self.claims:
             if output is None or claim.kind == EXACT or claim.rank < rank:
                 continue
             is_floor = claim.kind == AT_LEAST
+            if is_floor and output < claim.output and claim.rank == INTERLOCK:
+                self.override = claim
             if output <= claim.output if is_floor else output > claim.output:
                 self._applied = claim
                 self.raised = self.raised or is_floor
                 output, owner, reason = claim.output, claim.owner, claim.reason
         self.decision = Decision(output, owner, reason, winner is None)
         return self.decision
-
-    def interlock(self) -> "Claim | None":
-        """Return the exact claim of an interlock; None: there is none."""
-        winner = self.winner()
-        return winner if winner is not None and winner.rank == INTERLOCK else None
-
-    def _find_override(self) -> "Claim | None":
-        """Return the claim of an interlock that replaces the output of an operating mode.
-
-        An upper bound only limits it: the dew point limits the valve during the whole mode.
-        """
-        mode = found = None
-        for claim in self.claims:
-            if claim.rank == MANUAL and claim.kind == EXACT:
-                mode = claim
-            elif mode is not None and claim.rank == INTERLOCK and claim.kind == AT_LEAST:
-                found = claim if found is None and claim.output > mode.output else found
-            elif mode is not None and claim.rank == INTERLOCK and claim.kind == EXACT:
-                found = claim
-        return found
 
     def holder_rank(self) -> int:
         """Return the rank of the claim that defines the last decision."""

@@ -117,8 +117,8 @@ class ManualControl:
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""
         arbiters, mode = self.agent.arbiters, self.mode
-        override = arbiters[VALVE].overrides or arbiters[PUMPS].overrides
-        if mode == "hand" and override is not None:
+        override = arbiters[VALVE].override or arbiters[PUMPS].override
+        if mode == "hand" and override is not None and self._mode_s > 0:
             self.ended_by = override.reason
         if now >= self.until or self.ended_by:
             self.mode = "auto"

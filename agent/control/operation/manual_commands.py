@@ -6,7 +6,7 @@ Does not act in a cycle; see `agent.control.operation.manual`. Loaded with the f
 
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW
 from agent.control.operation.manual import LONGEST_MIN
-from agent.core.actuator import PUMPS, VALVE
+from agent.core.actuator import INTERLOCK, VALVE
 from agent.core.errors import CommandError
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ def override(
 ) -> str:
     """Start an operating mode for 1 to 240 `minutes`. Raises `CommandError`.
 
-    `hand` is refused while an interlock has valve or pumps: it would end in the next cycle.
+    `hand` is refused while an interlock has the valve: it would end in the next cycle.
     """
     if type(minutes) is not int or not 1 <= minutes <= LONGEST_MIN:
         raise CommandError("minutes: 1 to %d" % LONGEST_MIN)
@@ -70,10 +70,9 @@ def override(
         for percent in (valve_pct, pump_pct):
             if type(percent) is not int or not 0 <= percent <= 100:
                 raise CommandError("hand needs valve_pct and pump_pct, 0 to 100")
-        for actuator in (VALVE, PUMPS):
-            holder = manual.agent.arbiters[actuator].interlock()
-            if holder is not None:
-                raise CommandError("%s has the %s" % (holder.reason, actuator))
+        holder = manual.agent.arbiters[VALVE].winner()
+        if holder is not None and holder.rank == INTERLOCK:
+            raise CommandError(holder.reason + " has the valve")
         outputs = [(float(valve_pct or 0), float(pump_pct or 0))]
     if not outputs:
         raise CommandError(

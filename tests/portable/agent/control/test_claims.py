@@ -225,16 +225,27 @@ def test_an_interlock_that_takes_an_actuator_ends_hand_and_no_other_mode():
                 release(rig)
 
 
+def test_hand_with_enough_flow_is_possible_while_an_interlock_raises_the_pumps():
+    rig = start_rig()
+    manual = [c for c in rig.agent.components if c.POINTS][0].manual  # noqa: RUF015
+    rig.first.claims = [(PUMPS, INTERLOCK, AT_LEAST, 90)]
+    rig.run(2)
+    for percent, mode in ((90, "hand"), (89, "auto")):
+        send_command(rig, "override", mode="hand", valve_pct=20, pump_pct=percent)
+        rig.run(3)
+        eq((percent, manual.mode), (percent, mode))
+
+
 def test_status_names_the_end_of_hand_and_a_trip_refuses_it():
     rig = start_rig()
     rig.agent.components.remove(rig.first)  # the status counts the configured components
     send_command(rig, "override", mode="hand", minutes=5, valve_pct=20, pump_pct=50)
     rig.run(2)
-    assert "mode_ended_by" not in json.loads(rig.state.split(b"\0", 1)[1])["cooling"]
+    assert "ended_by" not in json.loads(rig.state.split(b"\0", 1)[1])["cooling"]
     rig.set(CDU, FLAGS, 1)
     rig.run(4)
     shown = json.loads(rig.state.split(b"\0", 1)[1])
-    eq((shown["cooling"]["mode"], shown["cooling"]["mode_ended_by"]), ("auto", "leak_critical:pan"))
+    eq((shown["cooling"]["mode"], shown["cooling"]["ended_by"]), ("auto", "leak_critical:pan"))
     eq(actuator_lines(shown)[-1], "hand was ended by leak_critical:pan")
     error = raises(
         CommandError, lambda: send_command(rig, "override", mode="hand", valve_pct=0, pump_pct=0)
