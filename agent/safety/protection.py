@@ -58,6 +58,8 @@ _SHED_US = 2500 * MILLISECOND
 _FLOW_RETURN_US = 3 * SECOND
 _FULL_US = 8 * SECOND
 _TAKE_OVER_US = 2500 * MILLISECOND
+_CHANGE_OVER_US = 20 * SECOND
+"""While a spare pump runs up without flow, its pressure can look usual: the loss goes on."""
 _SECOND_SHED_US = 600 * SECOND
 _RELAPSE_US = 120 * SECOND
 """A loss that begins this time after the last one is the same one. The ramp down takes a minute."""
@@ -247,8 +249,11 @@ class Protection:
             if self._lost_since is None:
                 self._begin_loss(now)
             self._flow_since = now
-        elif self._lost_since is not None and now - self._flow_since >= _FLOW_RETURN_US:
-            self._lost_since = None
+        elif self._lost_since is not None:
+            if flow.stays_gone and now - self._lost_since < _CHANGE_OVER_US:
+                self._flow_since = now
+            elif now - self._flow_since >= _FLOW_RETURN_US:
+                self._lost_since = None
         if limits is not None:
             limits.report_shut_branch(self.resistance.is_higher, self.resistance.is_shut)
         if limits is not None and self._cap_permille < 1000:
