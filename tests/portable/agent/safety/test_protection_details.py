@@ -208,7 +208,7 @@ def test_a_loss_ends_after_three_seconds_without_a_break():
     made.step(60)
     eq(made.codes()[0], "flow_low")
     protection = made.protection
-    protection.flow.is_lost = False
+    protection.flow.is_lost = protection.flow.stays_gone = False
     protection._evaluate = lambda _: None
     steps = 0
     while "flow_low" in made.codes() and steps < 99:
