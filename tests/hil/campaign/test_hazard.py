@@ -193,6 +193,10 @@ def test_a_wet_supply_is_exempt_only_while_no_controller_had_the_time() -> None:
         (("leak_detector", "room_temperature"), 30.0, 36.0, 60, False),
         (("emergency_stop", "room_temperature"), 60.0, 36.0, 20, False),
         (("emergency_stop", "room_temperature"), 60.0, 36.0, 3, True),
+        (("isolating_valve", "room_temperature"), 60.0, 36.0, 20, True),
+        (("isolating_valve", "room_temperature"), 60.0, 36.0, 60, False),
+        (("grid_outage", "room_humidity"), 90.0, 85.0, 20, False),
+        (("pumps_seized", "room_humidity"), 90.0, 85.0, 3, True),
     ):
         case = find_case(lead_s, words, load_kw, value)
         found = find_exemption("I2", case, ("bus_lost", "dew"), long)
