@@ -220,7 +220,10 @@ class Protection:
 
     def _is_lost(self, now: int) -> bool:
         """Return whether there is no flow, and no other pump takes over now."""
-        return self._mains_low or (self.flow.is_lost and not self._is_taking_over(now))
+        since, flow = self._lost_since, self.flow
+        if since is not None and flow.stays_gone and now - since < _CHANGE_OVER_US:
+            return True
+        return self._mains_low or (flow.is_lost and not self._is_taking_over(now))
 
     def _is_taking_over(self, now: int) -> bool:
         return self._dead_count < len(self.drives) and now < self._take_over_until
@@ -249,11 +252,8 @@ class Protection:
             if self._lost_since is None:
                 self._begin_loss(now)
             self._flow_since = now
-        elif self._lost_since is not None:
-            if flow.stays_gone and now - self._lost_since < _CHANGE_OVER_US:
-                self._flow_since = now
-            elif now - self._flow_since >= _FLOW_RETURN_US:
-                self._lost_since = None
+        elif self._lost_since is not None and now - self._flow_since >= _FLOW_RETURN_US:
+            self._lost_since = None
         if limits is not None:
             limits.report_shut_branch(self.resistance.is_higher, self.resistance.is_shut)
         if limits is not None and self._cap_permille < 1000:
