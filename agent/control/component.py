@@ -393,10 +393,10 @@ class CoolingComponent(Component):
 
     def status(self, now: int) -> "object":
         """Return modes, set-points, learned factors and proof records."""
-        cooling, pump_group = self.cooling, self.pressure_loop
-        fields: list[tuple[str, object]] = [("mode", self.manual.mode)]
-        if self.manual.ended_by:
-            fields.append(("ended_by", self.manual.ended_by))
+        cooling, pump_group, manual = self.cooling, self.pressure_loop, self.manual
+        fields: list[tuple[str, object]] = [("mode", manual.mode)]
+        if manual.ended_by:
+            fields.append(("ended_by", manual.ended_by))
         if cooling is not None:
             fields += [
                 ("floor_milli_c", to_milli(cooling.min_setpoint_c)),
@@ -427,10 +427,10 @@ class CoolingComponent(Component):
                 ("fans_milli_pct", to_milli(cooling.fan_pct)),
                 ("fans_full", self.fan_group.at_full_speed),
             ]
-        fields += self.manual.proof_status()
+        fields += manual.proof_status()
         if self.proof_store.lines:
             fields.append(("kept", self.proof_store.lines))
-        fields += self.manual.calibration_status()
+        fields += manual.calibration_status()
         if self.tuning is not None:
             fields += self.tuning.status()
         return JsonObject(fields)

@@ -58,8 +58,6 @@ _SHED_US = 2500 * MILLISECOND
 _FLOW_RETURN_US = 3 * SECOND
 _FULL_US = 8 * SECOND
 _TAKE_OVER_US = 2500 * MILLISECOND
-_CHANGE_OVER_US = 20 * SECOND
-"""While a spare pump runs up without flow, its pressure can look usual: the loss goes on."""
 _SECOND_SHED_US = 600 * SECOND
 _RELAPSE_US = 120 * SECOND
 """A loss that begins this time after the last one is the same one. The ramp down takes a minute."""
@@ -219,11 +217,13 @@ class Protection:
         self._cap_permille = int(cap)
 
     def _is_lost(self, now: int) -> bool:
-        """Return whether there is no flow, and no other pump takes over now."""
-        since, flow = self._lost_since, self.flow
-        if since is not None and flow.stays_gone and now - since < _CHANGE_OVER_US:
-            return True
-        return self._mains_low or (flow.is_lost and not self._is_taking_over(now))
+        """Return whether there is no flow, and no other pump takes over now.
+
+        While a spare pump runs up without flow, its pressure can look usual: the loss goes on.
+        """
+        flow = self.flow
+        is_lost = self._mains_low or (self._has_shed and flow.stays_gone)
+        return is_lost or (flow.is_lost and not self._is_taking_over(now))
 
     def _is_taking_over(self, now: int) -> bool:
         return self._dead_count < len(self.drives) and now < self._take_over_until

@@ -77,10 +77,8 @@ class ManualControl:
 
     def calibrate(self, supply_c: "float | None", return_c: "float | None", dt: float) -> None:
         """Add readings without offsets, °C, to the calibration."""
-        running = [pump for pump in self.agent.pumps if (pump.speed() or 0.0) > 0]
-        self.calibration.add_reading(
-            supply_c, return_c, self.readings.valve_pct, len(running) > 0, dt
-        )
+        is_running = True in [(pump.speed() or 0.0) > 0 for pump in self.agent.pumps]
+        self.calibration.add_reading(supply_c, return_c, self.readings.valve_pct, is_running, dt)
 
     def active_conditions(self, now: int) -> "list[Condition]":
         """Return the operating mode as an active condition for the supervisor."""
@@ -101,24 +99,20 @@ class ManualControl:
         """Continue the mode `words`: people may work at the unit. Its time does not pass while the
         power is off, because the clock may be wrong.
         """
-        if (
-            len(words) != 4
-            or self.mode != "auto"
-            or [word for word in words[1:] if not word.isdigit()]
-        ):
+        numbers = [int(word[:9]) for word in words[1:] if word.isdigit()]
+        if len(words) != 4 or len(numbers) != 3 or self.mode != "auto":
             return False
-        minutes = int(words[1][:9])
-        if words[0] not in _MODES or not 1 <= minutes <= LONGEST_MIN:
+        if words[0] not in _MODES or not 1 <= numbers[0] <= LONGEST_MIN:
             return False
-        valve_pct = min(int(words[2][:9]) / 1000, 100.0)
-        self.begin_mode(words[0], minutes, (valve_pct, min(int(words[3][:9]) / 1000, 100.0)), now)
+        valve_pct, pump_pct = [min(number / 1000, 100.0) for number in numbers[1:]]
+        self.begin_mode(words[0], numbers[0], (valve_pct, pump_pct), now)
         return True
 
     def _apply_mode(self, now: int, dt: float) -> None:
         """Claim the outputs of the operating mode. End the mode after its time."""
         arbiters, mode = self.agent.arbiters, self.mode
         override = arbiters[VALVE].override or arbiters[PUMPS].override
-        if mode == "hand" and override is not None and self._mode_s > 0:
+        if override and mode == "hand" and self._mode_s:
             self.ended_by = override.reason
         if now >= self.until or self.ended_by:
             self.mode = "auto"
@@ -129,8 +123,7 @@ class ManualControl:
             pump_pct = 20.0
         arbiters[VALVE].claim(MANUAL, "manual", EXACT, self._valve_pct, mode)
         order = self.agent.service("stop_order")
-        is_cooling = mode == "hand" and pump_pct > 0
-        if is_cooling or order is None or order.may_stop(mode, now):
+        if (mode == "hand" and pump_pct > 0) or order is None or order.may_stop(mode, now):
             arbiters[PUMPS].claim(MANUAL, "manual", EXACT, pump_pct, mode)
 
     def _run_proof_test(self, now: int, dt: float) -> None:
@@ -153,17 +146,19 @@ class ManualControl:
         self.ended_by = ""
         self._valve_pct, self._pump_pct = outputs
 
-    def end_mode(self) -> None:
-        """Return to automatic control."""
-        self.mode = "auto"
-
     def proof_status(self) -> "list[tuple[str, object]]":
         """Return the records of proof tests."""
-        records = [
-            JsonObject([("at_us", at), ("what", actuator), ("result", result), ("s", seconds)])
-            for at, actuator, result, seconds in self.proofs.records
+        return [
+            (
+                "proofs",
+                [
+                    JsonObject(
+                        [("at_us", at), ("what", actuator), ("result", result), ("s", seconds)]
+                    )
+                    for at, actuator, result, seconds in self.proofs.records
+                ],
+            )
         ]
-        return [("proofs", records)]
 
     def calibration_status(self) -> "list[tuple[str, object]]":
         """Return state and offsets of the calibration; empty if none was started."""

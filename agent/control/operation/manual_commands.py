@@ -6,7 +6,6 @@ Does not act in a cycle; see `agent.control.operation.manual`. Loaded with the f
 
 from agent.control.law.pump_speed import DELTA_T, DP, FLOW
 from agent.control.operation.manual import LONGEST_MIN
-from agent.core.actuator import INTERLOCK, VALVE
 from agent.core.errors import CommandError
 
 TYPE_CHECKING = False
@@ -36,7 +35,7 @@ def execute(manual: "ManualControl", name: str, arguments: "Any", now: int) -> "
             now,
         )
     if name == "release":
-        manual.end_mode()
+        manual.mode = "auto"
         return "automatic"
     if name == "rotate":
         return rotate(manual)
@@ -59,10 +58,7 @@ def override(
     pump_pct: "int | None",
     now: int,
 ) -> str:
-    """Start an operating mode for 1 to 240 `minutes`. Raises `CommandError`.
-
-    `hand` is refused while an interlock has the valve: it would end in the next cycle.
-    """
+    """Start an operating mode for 1 to 240 `minutes`. Raises `CommandError`."""
     if type(minutes) is not int or not 1 <= minutes <= LONGEST_MIN:
         raise CommandError("minutes: 1 to %d" % LONGEST_MIN)
     outputs = [(valve, pumps) for name, valve, pumps in OPERATING_MODES if name == mode]
@@ -70,9 +66,6 @@ def override(
         for percent in (valve_pct, pump_pct):
             if type(percent) is not int or not 0 <= percent <= 100:
                 raise CommandError("hand needs valve_pct and pump_pct, 0 to 100")
-        holder = manual.agent.arbiters[VALVE].winner()
-        if holder is not None and holder.rank == INTERLOCK:
-            raise CommandError(holder.reason + " has the valve")
         outputs = [(float(valve_pct or 0), float(pump_pct or 0))]
     if not outputs:
         raise CommandError(
