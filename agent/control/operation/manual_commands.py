@@ -46,7 +46,7 @@ def execute(manual: "ManualControl", name: str, arguments: "Any", now: int) -> "
         return start_proof_test(manual, str(arguments.get("what", "valve")))
     if name == "calibrate":
         manual.calibration.begin()
-        return "averages over a steady minute; see the status"
+        return "see the status in a minute"
     return None
 
 
@@ -115,7 +115,7 @@ def start_proof_test(manual: "ManualControl", actuator: str) -> str:
     if actuator == "valve":
         position = manual.agent.valve.position()
         if position is None:
-            raise CommandError("the valve's position is not known")
+            raise CommandError("valve position unknown")
         manual.proofs.begin_valve(position)
     elif actuator == "pumps":
         rotate(manual)
