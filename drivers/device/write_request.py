@@ -38,6 +38,10 @@ class _RegisterRun:
         self.address = address
         self.words = words
 
+    def holds(self, address: int) -> bool:
+        """Return whether the run writes this register."""
+        return self.address <= address < self.address + len(self.words)
+
     def merge(self, other: "_RegisterRun") -> bool:
         """Take in a run that begins where this one ends, or ends where this one begins."""
         if self.address + len(self.words) == other.address:
@@ -59,14 +63,41 @@ def build_write(device: "WritableDevice", pairs: "Pairs") -> bytes:
 
 
 def build_writes(device: "WritableDevice", pairs: "Pairs") -> "list[bytes]":
-    """Return the requests that write the pairs, after their prerequisites."""
+    """Return the requests that write the pairs, after their prerequisites.
+
+    If the pairs write the register of a prerequisite, not later than its point, they decide it. A
+    stop that has the register of a remote bit would else begin with the old run command.
+    """
     found: list[bytes] = []
+    runs = _find_runs(device, pairs)
     for i, _ in pairs:
-        for name, raw in device.profile.points[i].needs:
+        point = device.profile.points[i]
+        for name, raw in point.needs:
+            if _is_decided(runs, point.address, _register_of(device, name)):
+                continue
             prerequisite = _prerequisite(device, name, raw)
             if prerequisite and prerequisite not in found:
                 found.append(prerequisite)
     return found + _build_requests(device, pairs)
+
+
+def _register_of(device: "WritableDevice", name: str) -> int:
+    """Return the address of the register of a prerequisite; -1 for a coil."""
+    profile = device.profile
+    if not profile.has_bit(name):
+        return profile.points[device.point_index(name)].address
+    bit = profile.bits[profile.bit_index(name)]
+    return -1 if bit.write == "coil" else bit.address
+
+
+def _is_decided(runs: "list[_RegisterRun]", point_address: int, address: int) -> bool:
+    """Return whether a run holds the register `address`, and none before it holds the point."""
+    for run in runs:
+        if run.holds(address):
+            return True
+        if run.holds(point_address):
+            return False
+    return False
 
 
 def _prerequisite(device: "WritableDevice", name: str, raw: int) -> bytes:
@@ -84,18 +115,25 @@ def _build_requests(device: "WritableDevice", pairs: "Pairs") -> "list[bytes]":
     if not pairs:
         raise EncodeError("%s: nothing to write" % device.name)
     _check_identity(device)
-    runs: list[_RegisterRun] = []
     found: list[bytes] = []
     for i, count in pairs:
         point = device.profile.points[i]
-        words = encode_words(device, point, count)
         if point.field:
             low, width = point.field
             mask = ((1 << width) - 1) << low
-            found.append(mask_write(point.address, 0xFFFF ^ mask, words[0] << low))
-            continue
-        runs.append(_RegisterRun(point.address, words))
-    return found + [_build_request(device, run) for run in _merge_runs(runs)]
+            word = encode_words(device, point, count)[0]
+            found.append(mask_write(point.address, 0xFFFF ^ mask, word << low))
+    return found + [_build_request(device, run) for run in _find_runs(device, pairs)]
+
+
+def _find_runs(device: "WritableDevice", pairs: "Pairs") -> "list[_RegisterRun]":
+    """Return the runs of whole registers, in the order of the pairs."""
+    runs = []
+    for i, count in pairs:
+        point = device.profile.points[i]
+        if not point.field:
+            runs.append(_RegisterRun(point.address, encode_words(device, point, count)))
+    return _merge_runs(runs)
 
 
 def _merge_runs(runs: "list[_RegisterRun]") -> "list[_RegisterRun]":

@@ -235,6 +235,27 @@ def test_prerequisite_writes_come_first():
     eq(made.ramp_limited(1, 50, 51, 500_000), 51)
 
 
+def test_a_write_of_the_register_of_a_prerequisite_decides_it():
+    """Else a stop would begin with the old run command, if the remote bit was taken away."""
+    needs = [["Remote", 1]]
+    near = [point("Word", 0, write=True, limits=[0, 3]), point("Set", 1, write=True, needs=needs)]
+    apart = [near[0], point("Set", 3, write=True, needs=needs)]
+    for points in (near, apart):
+        points[1]["limits"] = [0, 100]
+    bits = [{"name": "Remote", "address": 0, "bit": 0, "write": "register"}]
+    run = 2  # without the remote bit
+    made = device(near, bits=bits)
+    made.store_block(0, (run, 50), 1)
+    eq(made.build_writes([(0, 1), (1, 0)]), [pdu.write_multiple(0, [1, 0])])
+    eq(made.build_writes([(1, 50), (0, 3)]), [pdu.write_multiple(0, [3, 50])])
+    made = device(apart, bits=bits)
+    made.store_block(0, (run,), 1)
+    stop = [pdu.write_single(0, 1), pdu.write_single(3, 0)]
+    eq(made.build_writes([(0, 1), (1, 0)]), stop)
+    start = [pdu.write_single(0, run | 1), pdu.write_single(3, 50), pdu.write_single(0, 3)]
+    eq(made.build_writes([(1, 50), (0, 3)]), start)
+
+
 def test_write_only_points_and_gaps():
     points = [
         point("Word", 99, read=False, verify="none", write=True, limits=[0, 65535]),
