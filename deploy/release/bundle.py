@@ -8,10 +8,12 @@ source gives the same bytes. Does not send the bundle; see `coldloop config upda
 """
 
 import argparse
+import io
 import json
 import subprocess
 import sys
 import tempfile
+import tokenize
 import zipfile
 from pathlib import Path
 
@@ -58,7 +60,6 @@ KEPT = (
 """`coldloop` checks that each package comes from the same distribution. `coldloop config` prints
 texts of units by `terminal_text`, and reads the header of an image by `memory_layout`."""
 _SPEC_ENTRY = Path(SPEC_FILE).relative_to(ROOT).as_posix()
-_LICENCE_LINE = b"# SPDX-License-Identifier: Apache-2.0\n"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -88,9 +89,9 @@ def reduce_wheel(wheel: Path) -> bytes:
     """Return a wheel without the dropped folders; its RECORD lists what remains, without hashes.
 
     Hashes do not compress (32 KB of the bundle), and the signed manifest of an update has the hash
-    of the whole. The licence line of each module is an empty line (23 KB): the wheel has the file
-    LICENSE for all. Blocks for type checkers are empty lines too, as on a board. METADATA has no
-    description, which is the README.
+    of the whole. Comments are empty, the licence line too: the wheel has the file LICENSE for all.
+    Blocks for type checkers are empty lines, as on a board. So each line keeps its number. METADATA
+    has no description, which is the README.
     """
     with tempfile.TemporaryFile() as file:
         with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(file, "w") as target:
@@ -107,12 +108,22 @@ def reduce_wheel(wheel: Path) -> bytes:
                 elif name == _SPEC_ENTRY:
                     data = _reduce_commands(data)
                 elif name.endswith(".py"):
-                    data = without_type_blocks(data.replace(_LICENCE_LINE, b"\n", 1))
+                    data = without_type_blocks(_without_comments(data))
                 entry = zipfile.ZipInfo(name, _EPOCH)
                 entry.external_attr = 0o644 << 16
                 target.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
         file.seek(0)
         return file.read()
+
+
+def _without_comments(source: bytes) -> bytes:
+    """Return a module without its comments."""
+    lines = source.decode().splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source.decode()).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _reduce_commands(data: bytes) -> bytes:

@@ -100,7 +100,9 @@ def test_the_bundle_of_a_server_fits_an_update_and_runs(tmp_path: Path) -> None:
     assert len(lines) == len(original)
     assert lines[0] == b""  # the licence
     assert b"TYPE_CHECKING" not in source
-    assert set(lines) < set(original)
+    assert all(whole.startswith(line) for line, whole in zip(lines, original, strict=True))
+    assert not any(line.lstrip().startswith(b"#") for line in lines)
+    assert b'"""' in source
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert "hil run" not in helps
     assert {"agent", "modbus read", "config check"} <= set(helps)
