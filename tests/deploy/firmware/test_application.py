@@ -33,7 +33,7 @@ from drivers.device.profile import DeviceProfile
 from drivers.device.profile_check import check_profile
 from tests.support.repository import ROOT, portable_files
 
-RESERVE = 19 * 256
+RESERVE = 4 * 1024 + 256
 """Bytes of a slot that stay free: a configuration, profiles of the site, the next functions."""
 
 
