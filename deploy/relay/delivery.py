@@ -138,7 +138,7 @@ class OutputWorker:
             self.skipped += self._database.count_outbox(self.position)
             self.skipped -= self._database.count_outbox(self._skip_to)
             self._settling.clear()
-            self._move(self._skip_to)
+            self._move(self._skip_to, is_acknowledged=False)
             self._read_to = self._skip_to
         self._settle()
         prepared = self._prepared()
@@ -239,9 +239,11 @@ class OutputWorker:
         with self._database.transaction():
             self._quarantine.add(held, REFUSED, f"{self.name}: {detail}")
 
-    def _move(self, position: int) -> None:
+    def _move(self, position: int, is_acknowledged: bool = True) -> None:
         with self._database.transaction():
             self._database.set_position(self.name, position)
+            if is_acknowledged:
+                self.output.acknowledged()
         self.position = position
 
     def _recover(self) -> None:

@@ -68,6 +68,9 @@ class StateStore(Protocol):
     def store_state(self, key: str, text: str) -> None:
         """Store a text."""
 
+    def remove_state(self, key: str) -> None:
+        """Remove a text, in a transaction of the caller."""
+
 
 class Publisher(Protocol):
     """The connection of the outputs to the broker."""
@@ -169,6 +172,9 @@ class Output:
     def settling(self) -> Settling | None:
         """Return what the batch of the last `deliver` waits for; None: it is durable."""
         return None
+
+    def acknowledged(self) -> None:
+        """Follow that what was delivered comes no more, in the transaction of the position."""
 
     def rows(self, block: Rows) -> None:
         """Write a block of rows."""

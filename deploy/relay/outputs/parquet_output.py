@@ -8,12 +8,12 @@ Does not compact; a file has the rows of about 20 s. Layout below the folder of 
     notes/day=DATE/site=NAME/FILE.parquet     unit, log, record, t, content (JSON)
 
 A file is complete: it is written, synchronised and then renamed; a new folder is synchronised too.
-The list of the files of a batch
-is stored before. If the batch comes again, its files are deleted first. So a kill at any moment
-loses and doubles nothing.
+The list of the files of a batch is stored before. The transaction that moves the position of the
+output over the batch removes the list. If a list is there, its batch comes again: then its files
+are deleted first. So a kill at any moment loses and doubles nothing. The name of a file is random,
+so no file replaces another one.
 """
 
-import hashlib
 import json
 import os
 from datetime import UTC, datetime
@@ -26,7 +26,8 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 
-_KEY = "parquet/batch"
+_KEY = "parquet/files"
+"""Files of the batch that is not acknowledged yet."""
 _ROWS = pa.schema(
     [
         ("unit", pa.string()),
@@ -72,30 +73,28 @@ class ParquetOutput(Output):
                 )
             else:
                 _add_rows(parts, item)
-        first = items[0]
-        identity = f"{first.unit} {first.generation} {first.number} {type(first).__name__}"
-        name = hashlib.sha256(f"{self.context.name} {identity}".encode()).hexdigest()[:24]
+        name = os.urandom(12).hex()
         files = {self._root / folder / f"{name}.parquet": rows for folder, rows in parts.items()}
         try:
-            self._begin(identity, list(files))
+            self._begin(list(files))
             for path, rows in files.items():
                 _write_file(path, rows, _NOTES if "notes" in path.parts else _ROWS)
         except OSError as error:
             raise OutputError(f"{self._root}: {error}") from None
 
-    def _begin(self, identity: str, files: list[Path]) -> None:
-        """Delete the files of this batch, if it comes again; store the list of its files."""
+    def acknowledged(self) -> None:
+        """Remove the list of the files of the batch."""
+        if self.context.store is not None:
+            self.context.store.remove_state(_KEY)
+
+    def _begin(self, files: list[Path]) -> None:
+        """Delete the files of a batch that comes again; store the list of the new ones."""
         store = self.context.store
         if store is None:
             return
-        text = store.load_state(_KEY).get(_KEY)
-        if text:
-            last = json.loads(text)
-            if last["identity"] == identity:
-                for name in last["files"]:
-                    (self._root / name).unlink(missing_ok=True)
-        names = [str(path.relative_to(self._root)) for path in files]
-        store.store_state(_KEY, json.dumps({"identity": identity, "files": names}))
+        for name in json.loads(store.load_state(_KEY).get(_KEY, "[]")):
+            (self._root / name).unlink(missing_ok=True)
+        store.store_state(_KEY, json.dumps([str(path.relative_to(self._root)) for path in files]))
 
 
 def _folder(kind: str, unit: str, time_ms: int | None) -> Path:

@@ -400,6 +400,10 @@ class RelayDatabase:
         with self.transaction():
             self.execute("INSERT OR REPLACE INTO state VALUES (?,?,?)", self.relay, key, text)
 
+    def remove_state(self, key: str) -> None:
+        """Remove a text of this relay. Needs a transaction."""
+        self.execute("DELETE FROM state WHERE relay=? AND key=?", self.relay, key)
+
     def next_bd_seq(self) -> int:
         """Return the next bdSeq of this node, 0 to 255."""
         with self.transaction():

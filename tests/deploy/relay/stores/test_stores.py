@@ -25,6 +25,7 @@ from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.parquet_output import ParquetOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
 from deploy.relay.records.database import RelayDatabase
+from protocols import datagram
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, PipelineRig, bulk, pack
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
 from tests.support.cli_tools import wait_until
@@ -221,6 +222,8 @@ def test_a_parquet_batch_that_comes_again_doubles_nothing(
     output.deliver(items)
     again = ParquetOutput(context(str(tmp_path / "out"), database))
     again.deliver(items[:2])  # after a kill, the same position, fewer records are prepared
+    with database.transaction():
+        again.acknowledged()
     again.deliver(items[2:])
     found = read_parquet(tmp_path / "out")
     assert len(found) == len(set(found)) == 5 * 19
@@ -232,6 +235,20 @@ def test_a_parquet_batch_that_comes_again_doubles_nothing(
     with pytest.raises(OutputError, match="No space"):
         again.deliver([rows(9)])
     database.close()
+
+
+def test_parquet_keeps_each_batch_that_is_acknowledged(tmp_path: Path) -> None:
+    rig = PipelineRig(required={"parquet"})
+    output = ParquetOutput(context(str(tmp_path), rig.database))
+    output.LINGER_S = 0
+    rig.add_output("parquet", output)
+    for number in (1, 2, 3):  # each batch begins with an alarm that came by datagram
+        record = b"\x01" + (1_760_000_000 + number).to_bytes(4, "big") + b"leak: pan %d" % number
+        body = bytes([len(record)]) + record
+        assert rig.send(*datagram.split(datagram.ALARM, number, body, 340)).acks
+    notes = ds.dataset(tmp_path / "notes", partitioning="hive").to_table()["content"].to_pylist()
+    assert sorted(json.loads(note)["text"] for note in notes) == ["pan 1", "pan 2", "pan 3"]
+    rig.close()
 
 
 # --- Kafka ----------------------------------------------------------------------------------------
