@@ -42,6 +42,15 @@ class Rows:
     estimated: int = 0
     units: tuple[str, ...] = ()
 
+    def counted(self) -> list[tuple[int, int, list[float | None]]]:
+        """Return time, number of earlier rows here with this time, and values of each row."""
+        nth: dict[int, int] = {}
+        rows = []
+        for at, values in self.values:
+            nth[at] = nth.get(at, -1) + 1
+            rows.append((at, nth[at], values))
+        return rows
+
 
 START = "start"
 """The event that a unit logs at each start, before its alarms."""

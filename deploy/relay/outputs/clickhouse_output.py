@@ -3,10 +3,11 @@
 
 Does not aggregate; use materialized views. It makes its tables:
 
-    coldloop_sample   site, unit, signal, t (UTC), value, log, record
-    coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value
+    coldloop_sample   site, unit, signal, t (UTC), value, log, record, nth
+    coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value, nth
     coldloop_note     alarms and events: site, unit, log, record, t, content (JSON)
 
+nth: number of earlier rows of the record with this time. Tables of earlier versions get it.
 A table is a ReplacingMergeTree whose key has all columns but the values, so a repetition disappears
 when parts are merged. Read with `FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it at
 once. The engine writes to the disk before it acknowledges (`fsync_after_insert`,
@@ -34,15 +35,23 @@ _NAME = "LowCardinality(String)"
 _TABLES = (
     (
         f"CREATE TABLE IF NOT EXISTS coldloop_sample (site {_NAME}, unit {_NAME}, signal {_NAME},"
-        " t DateTime64(3, 'UTC'), value Float64, log String, record Int64)"
-        " ENGINE=ReplacingMergeTree PARTITION BY toYYYYMM(t)"
-        f" ORDER BY (site, unit, signal, t, log, record) {_DURABLE}"
+        " t DateTime64(3, 'UTC'), value Float64, log String, record Int64,"
+        " nth UInt32) ENGINE=ReplacingMergeTree PARTITION BY toYYYYMM(t)"
+        f" ORDER BY (site, unit, signal, t, log, record, nth) {_DURABLE}"
+    ),
+    (
+        "ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS nth UInt32,"
+        " MODIFY ORDER BY (site, unit, signal, t, log, record, nth)"
     ),
     (
         f"CREATE TABLE IF NOT EXISTS coldloop_uptime (site {_NAME}, unit {_NAME}, log String,"
-        f" run Int64, record Int64, uptime_ms Int64, signal {_NAME}, value Float64)"
-        " ENGINE=ReplacingMergeTree"
-        f" ORDER BY (site, unit, log, record, uptime_ms, signal) {_DURABLE}"
+        f" run Int64, record Int64, uptime_ms Int64, signal {_NAME}, value Float64,"
+        " nth UInt32) ENGINE=ReplacingMergeTree"
+        f" ORDER BY (site, unit, log, record, uptime_ms, signal, nth) {_DURABLE}"
+    ),
+    (
+        "ALTER TABLE coldloop_uptime ADD COLUMN IF NOT EXISTS nth UInt32,"
+        " MODIFY ORDER BY (site, unit, log, record, uptime_ms, signal, nth)"
     ),
     (
         f"CREATE TABLE IF NOT EXISTS coldloop_note (site {_NAME}, unit {_NAME}, log String,"
@@ -185,9 +194,13 @@ def _row_lines(rows: Rows, key: str) -> list[bytes]:
     head["record"] = rows.number
     if key == "uptime_ms":
         head["run"] = rows.run
+    timed = [
+        (at if key == "uptime_ms" else _seconds(at), nth, values)
+        for at, nth, values in rows.counted()
+    ]
     return [
-        _line({**head, key: at if key == "uptime_ms" else _seconds(at), "signal": name, "value": v})
-        for at, values in rows.values
+        _line({**head, key: at, "nth": nth, "signal": name, "value": v})
+        for at, nth, values in timed
         for name, v in zip(rows.names, values, strict=True)
         if v is not None
     ]

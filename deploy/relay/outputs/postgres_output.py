@@ -3,10 +3,11 @@
 
 Does not aggregate; use views or continuous aggregates. It makes its tables:
 
-    coldloop_sample   site, unit, signal, t (UTC), value, log, record; key: site, unit, signal, t
-    coldloop_repeat   the same, for a time that another record has already: the clock of the unit
+    coldloop_sample   site, unit, signal, t (UTC), value, log, record, nth; key: site, unit, signal,
+                      t; nth: number of earlier rows of the record with this time (NULL: 0)
+    coldloop_repeat   the same, for a time that another row has already: the clock of the unit
                       was set back; key: all but value
-    coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value
+    coldloop_uptime   rows without UTC: site, unit, log, run, record, uptime_ms, signal, value, nth
     coldloop_note     alarms and events: site, unit, log, record, t, content (jsonb)
 
 A batch is one transaction: COPY into a temporary table, then INSERT without the rows that exist. So
@@ -32,14 +33,21 @@ CREATE TABLE IF NOT EXISTS coldloop_sample (
   value double precision, log text, record bigint, PRIMARY KEY (site, unit, signal, t));
 ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS log text;
 ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS record bigint;
+ALTER TABLE coldloop_sample ADD COLUMN IF NOT EXISTS nth integer;
 CREATE TABLE IF NOT EXISTS coldloop_repeat (
   site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
-  value double precision, log text NOT NULL, record bigint NOT NULL,
-  PRIMARY KEY (site, unit, signal, t, log, record));
+  value double precision, log text NOT NULL, record bigint NOT NULL);
+ALTER TABLE coldloop_repeat ADD COLUMN IF NOT EXISTS nth integer NOT NULL DEFAULT 0;
+ALTER TABLE coldloop_repeat DROP CONSTRAINT IF EXISTS coldloop_repeat_pkey;
+CREATE UNIQUE INDEX IF NOT EXISTS coldloop_repeat_key
+  ON coldloop_repeat (site, unit, signal, t, log, record, nth);
 CREATE TABLE IF NOT EXISTS coldloop_uptime (
   site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL, run bigint,
-  uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision,
-  PRIMARY KEY (site, unit, log, record, uptime_ms, signal));
+  uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision);
+ALTER TABLE coldloop_uptime ADD COLUMN IF NOT EXISTS nth integer NOT NULL DEFAULT 0;
+ALTER TABLE coldloop_uptime DROP CONSTRAINT IF EXISTS coldloop_uptime_pkey;
+CREATE UNIQUE INDEX IF NOT EXISTS coldloop_uptime_key
+  ON coldloop_uptime (site, unit, log, record, uptime_ms, signal, nth);
 CREATE TABLE IF NOT EXISTS coldloop_note (
   site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL,
   t timestamptz, content jsonb NOT NULL, digest text NOT NULL,
@@ -49,14 +57,14 @@ _HYPERTABLE = "SELECT create_hypertable('coldloop_sample', 't', if_not_exists =>
 _LOCK = 0x636F6C64
 """Advisory lock of the set-up; relays start together."""
 _PARTS = (
-    ("coldloop_sample", "site, unit, signal, t, value, log, record"),
-    ("coldloop_uptime", "site, unit, log, record, run, uptime_ms, signal, value"),
+    ("coldloop_sample", "site, unit, signal, t, value, log, record, nth"),
+    ("coldloop_uptime", "site, unit, log, record, run, uptime_ms, signal, value, nth"),
     ("coldloop_note", "site, unit, log, record, t, content, digest"),
 )
 _REPEATS = """
-INSERT INTO coldloop_repeat SELECT n.site, n.unit, n.signal, n.t, n.value, n.log, n.record
+INSERT INTO coldloop_repeat SELECT n.site, n.unit, n.signal, n.t, n.value, n.log, n.record, n.nth
 FROM new_coldloop_sample AS n JOIN coldloop_sample AS s USING (site, unit, signal, t)
-WHERE (s.log, s.record) IS DISTINCT FROM (n.log, n.record) ON CONFLICT DO NOTHING
+WHERE (s.log, s.record, COALESCE(s.nth, 0)) IS DISTINCT FROM (n.log, n.record, n.nth) ON CONFLICT DO NOTHING
 """
 _OF_AN_ITEM = (
     psycopg.DataError,
@@ -202,8 +210,8 @@ def _time(time_ms: int) -> datetime:
 def _sample_rows(rows: Rows) -> _Rows:
     site, _, unit = rows.unit.partition("/")
     return [
-        (site, unit, name, at, value, rows.generation, rows.number)
-        for at, values in [(_time(at), values) for at, values in rows.values]
+        (site, unit, name, at, value, rows.generation, rows.number, nth)
+        for at, nth, values in [(_time(at), nth, values) for at, nth, values in rows.counted()]
         for name, value in zip(rows.names, values, strict=True)
         if value is not None
     ]
@@ -212,8 +220,8 @@ def _sample_rows(rows: Rows) -> _Rows:
 def _uptime_rows(rows: Rows) -> _Rows:
     site, _, unit = rows.unit.partition("/")
     return [
-        (site, unit, rows.generation, rows.number, rows.run, at, name, value)
-        for at, values in rows.values
+        (site, unit, rows.generation, rows.number, rows.run, at, name, value, nth)
+        for at, nth, values in rows.counted()
         for name, value in zip(rows.names, values, strict=True)
         if value is not None
     ]

@@ -22,17 +22,19 @@ from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.clickhouse_output import ClickhouseOutput
 from deploy.relay.outputs.http_client import RefusedError
 from tests.deploy.relay.relay_rig import START_MS
-from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
+from tests.deploy.relay.stores.test_stores import ITEMS, SAME_TIMES, context, rows
 from tests.support.repository import ROOT
 
 _PACKAGE = "chdb-core-lite==26.5.0"
 _WRITER = """
 import sys, time
 from deploy.relay.outputs.clickhouse_output import ClickhouseOutput
-from tests.deploy.relay.stores.test_stores import ITEMS, context, rows
+from tests.deploy.relay.stores.test_stores import ITEMS, context, rows, same_times
 output = ClickhouseOutput(context(sys.argv[1]))
 output.deliver(ITEMS)
 output.deliver(ITEMS[:2])
+for _ in range(2):
+    output.deliver([same_times(5), same_times(6, dated=False)])
 for number in range(10, 10_000):
     output.deliver([rows(number)])
     print(number, flush=True)
@@ -48,10 +50,12 @@ def ask(text):
 print(json.dumps([
     ask("SELECT intDiv(record, 4), COUNT(), toUnixTimestamp64Milli(min(t)) FROM coldloop_sample"
         " FINAL WHERE unit='u1' GROUP BY record ORDER BY record"),
-    ask("SELECT COUNT(), MIN(uptime_ms), MAX(run) FROM coldloop_uptime FINAL"),
+    ask("SELECT COUNT(), MIN(uptime_ms), MAX(run) FROM coldloop_uptime FINAL WHERE unit='u1'"),
     ask("SELECT content FROM coldloop_note FINAL"),
     ask("SELECT value FROM coldloop_sample FINAL WHERE unit='u9' AND signal='supply'"
         " ORDER BY t LIMIT 2"),
+    ask("SELECT record, value FROM coldloop_sample FINAL WHERE unit='u3' UNION ALL"
+        " SELECT record, value FROM coldloop_uptime FINAL WHERE unit='u3' ORDER BY record, value"),
 ]))
 """
 _SERVER = """
@@ -110,14 +114,14 @@ def test_statements_and_errors_of_a_server() -> None:
             output = ClickhouseOutput(context(f"http://ops@127.0.0.1:{http.server_port}/cdu"))
             output.deliver(ITEMS)
             queries = [query["query"].split(" (")[0] for query, _, _ in _EngineHandler.seen]
-            assert queries[3:] == [
+            assert queries[5:] == [
                 f"INSERT INTO coldloop_{name} FORMAT JSONEachRow"
                 for name in ("sample", "note", "uptime")
             ]
             assert {query["database"] + query["user"] for query, _, _ in _EngineHandler.seen} == {
                 "cduops"
             }
-            lines = [json.loads(line) for line in _EngineHandler.seen[3][1].splitlines()]
+            lines = [json.loads(line) for line in _EngineHandler.seen[5][1].splitlines()]
             assert (len(lines), lines[0]["t"]) == (38, f"{START_MS // 1000 + 10}.000")
             expected = [
                 (400, b"Code: 27. DB::Exception", RefusedError),
@@ -170,11 +174,12 @@ def test_the_engine_has_each_item_once_after_a_kill(tmp_path: Path, way: str) ->
     read = subprocess.run(
         [*python, _READER, folder], env=environment, capture_output=True, text=True, check=True
     )
-    records, uptime, notes, values = json.loads(read.stdout)
+    records, uptime, notes, values, same = json.loads(read.stdout)
     known = {int(number): (int(count), int(first)) for number, count, first in records}
     for number in (1, *range(10, last + 1)):
         assert known[number] == (19, START_MS + 10_000 * number)
     assert [[int(value) for value in row] for row in uptime] == [[19, 5000, 5]]
     assert [json.loads(row[0])["text"] for row in notes] == ["wet 💧"]
     assert values == [[2.0], [2.1]]
+    assert [(int(record), value) for record, value in same] == SAME_TIMES
     assert rows(1).number == 7

@@ -54,6 +54,32 @@ def rows(number: int, unit: str = UNIT, start: int | None = None, dated: bool = 
     return Rows(unit, number * 4 + 3, number * 10, NAMES, values, "010203", 5, is_dated=dated)
 
 
+def same_times(number: int, dated: bool = True) -> Rows:
+    """Make a block whose three rows have one time: the clock of the unit was set back."""
+    at = START_MS if dated else 7000
+    values: list[tuple[int, list[float | None]]] = [(at, [None]), (at, [1.0]), (at, [2.0])]
+    return Rows("s3/u3", number, 0, ("x",), values, "010203", 5, is_dated=dated)
+
+
+SAME_TIMES = [(5, 1.0), (5, 2.0), (6, 1.0), (6, 2.0)]
+"""Record and value of the rows of `same_times`."""
+_OLD_TABLES = """
+CREATE TABLE coldloop_sample (
+  site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
+  value double precision, log text, record bigint, PRIMARY KEY (site, unit, signal, t));
+CREATE TABLE coldloop_repeat (
+  site text NOT NULL, unit text NOT NULL, signal text NOT NULL, t timestamptz NOT NULL,
+  value double precision, log text NOT NULL, record bigint NOT NULL,
+  PRIMARY KEY (site, unit, signal, t, log, record));
+CREATE TABLE coldloop_uptime (
+  site text NOT NULL, unit text NOT NULL, log text NOT NULL, record bigint NOT NULL, run bigint,
+  uptime_ms bigint NOT NULL, signal text NOT NULL, value double precision,
+  PRIMARY KEY (site, unit, log, record, uptime_ms, signal));
+INSERT INTO coldloop_sample VALUES ('s3','u3','x','2025-01-01 00:00Z',1,'010203',5);
+INSERT INTO coldloop_uptime VALUES ('s3','u3','010203',6,5,7000,'x',1);
+"""
+
+
 def alarm(number: int, change: str, code: str = "leak_critical:l1") -> Note:
     content = {"t": START_MS, "alarm": change, "code": code, "text": "wet 💧"}
     return Note(UNIT, number * 4, content, "010203", START_MS)
@@ -93,6 +119,30 @@ def test_postgres_has_each_item_once(server: PostgresServer) -> None:
     assert not isinstance(error.value, OutputError)
     output.deliver([alarm(7, "raised")])
     output.close()
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_postgres_keeps_rows_of_one_record_with_one_time(
+    server: PostgresServer, is_old: bool
+) -> None:
+    server.query("DROP TABLE IF EXISTS coldloop_sample, coldloop_repeat, coldloop_uptime")
+    if is_old:  # a store of an earlier version has the first rows
+        server.query(_OLD_TABLES)
+    blocks = [same_times(5), same_times(6, dated=False), same_times(8)]
+    items: list[Item] = [*blocks] if not is_old else [shorter(block) for block in blocks]
+    for _ in range(3):
+        output = PostgresOutput(context(server.uri))
+        output.deliver(items)
+        output.close()
+    found = server.query(
+        "SELECT record, value FROM coldloop_sample UNION ALL SELECT record, value"
+        " FROM coldloop_repeat UNION ALL SELECT record, value FROM coldloop_uptime ORDER BY 1, 2"
+    )
+    assert found == [*SAME_TIMES, (8, 1.0), (8, 2.0)]
+
+
+def shorter(block: Rows) -> Rows:
+    return dataclasses.replace(block, values=block.values[1:])
 
 
 def test_postgres_that_is_killed_loses_nothing(server: PostgresServer) -> None:
