@@ -6,10 +6,14 @@ The rows of a run have one period. A block with UTC thus gives UTC minus uptime 
 block without UTC, received before or after it, gets its dates from that. The oscillator of the unit
 is free in that time, so such a date is an estimate.
 
-A time before 2024 or more than ten minutes ahead of the clock of the relay is not a date. The row
-is then treated as a row without UTC.
+A time before 2024 or more than ten minutes ahead of the clock of the relay is not a date, also if
+it is an estimate. The row is then treated as a row without UTC. A row between two rows with UTC
+gets a date between theirs. The rows before the first and after the last of them follow the period;
+a jump of the clock is no period.
 """
 
+import itertools
+import statistics
 from dataclasses import dataclass
 
 from deploy.relay.decode.row_format import RawBlock, RowSpan
@@ -17,6 +21,9 @@ from deploy.relay.decode.row_format import RawBlock, RowSpan
 EARLIEST_MS = 1_704_067_200_000
 """2024-01-01."""
 MAX_AHEAD_MS = 600_000
+_MOST_PERIOD_MS = 86_400_000
+_JUMP = 2.0
+"""A mean that is so many times the median of the steps has a jump of the clock."""
 
 
 @dataclass(slots=True)
@@ -61,9 +68,9 @@ def date_rows(raw: RawBlock, now_ms: int, known: dict[int, RunClock]) -> Dates:
         if clock is not None and span.run and span.run not in clocks:
             clocks[span.run] = clock
     for span in raw.spans:
-        _fill_span(span, times, clocks.get(span.run) or known.get(span.run))
+        _fill_span(span, times, clocks.get(span.run) or known.get(span.run), now_ms + MAX_AHEAD_MS)
     left = sum(time_ms is None for time_ms in times)
-    return Dates(times, missing - left, list(clocks.values()), rejected, latest)
+    return Dates(times, 0 if left else missing, list(clocks.values()), rejected, latest)
 
 
 def _known_rows(span: RowSpan, times: list[int | None]) -> list[tuple[int, int]]:
@@ -76,8 +83,14 @@ def _period(rows: list[tuple[int, int]], fallback: float) -> float:
     if len(rows) < 2:
         return fallback
     (first, first_ms), (last, last_ms) = rows[0], rows[-1]
-    period = (last_ms - first_ms) / (last - first)
-    return period if period > 0 else fallback
+    mean = (last_ms - first_ms) / (last - first)
+    usual = statistics.median([_step(*pair) for pair in itertools.pairwise(rows)])
+    period = mean if usual / _JUMP < mean < usual * _JUMP else usual
+    return period if 0 < period <= _MOST_PERIOD_MS else fallback
+
+
+def _step(row: tuple[int, int], later: tuple[int, int]) -> float:
+    return (later[1] - row[1]) / (later[0] - row[0])
 
 
 def _clock_of_span(
@@ -93,8 +106,10 @@ def _clock_of_span(
     return RunClock(span.run, round(time_ms - span.uptime_ms - at * period), period)
 
 
-def _fill_span(span: RowSpan, times: list[int | None], clock: RunClock | None) -> None:
-    """Date the rows of a span in place."""
+def _fill_span(
+    span: RowSpan, times: list[int | None], clock: RunClock | None, latest_ms: int
+) -> None:
+    """Date the rows of a span in place; no date is after `latest_ms`."""
     rows = _known_rows(span, times)
     if len(rows) == span.count:
         return
@@ -105,12 +120,13 @@ def _fill_span(span: RowSpan, times: list[int | None], clock: RunClock | None) -
         anchor, anchor_ms = 0, span.uptime_ms + clock.offset_ms
     else:
         return
-    if not period and span.count > 1:
-        return
+    between = {row[0]: _step(row, later) for row, later in itertools.pairwise(rows)}
     by_row = dict(rows)
+    step = period
     for at in range(span.count):
         if at in by_row:
             anchor, anchor_ms = at, by_row[at]
-        else:
-            date = round(anchor_ms + (at - anchor) * period)
-            times[span.first + at] = date if date >= EARLIEST_MS else None
+            step = between[at] if between.get(at, 0) > 0 else period
+        elif step or at == anchor:
+            date = round(anchor_ms + (at - anchor) * step)
+            times[span.first + at] = date if EARLIEST_MS <= date <= latest_ms else None

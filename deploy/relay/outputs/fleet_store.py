@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploy.errors import DeployError
+from deploy.relay.decode.dating import MAX_AHEAD_MS
 from deploy.relay.decode.row_format import START, Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
@@ -192,6 +193,11 @@ class FleetStoreOutput(Output):
             return
         query = "SELECT newest_ms FROM unit WHERE unit=?"
         newest = first_row(self._db, query, (rows.unit,))[0]
+        latest_ms = self.context.clock_ms() + MAX_AHEAD_MS
+        if newest > latest_ms:  # stored by an earlier version
+            newest = 0
+            query = "DELETE FROM latest WHERE unit=? AND t_ms>?"
+            self._db.execute(query, (rows.unit, latest_ms))
         is_late = rows.is_dated and max(times) < newest
         self._db.execute(
             "UPDATE unit SET blocks=blocks+1, late=late+?, undated=undated+?,"

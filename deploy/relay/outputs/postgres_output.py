@@ -64,7 +64,8 @@ _PARTS = (
 _REPEATS = """
 INSERT INTO coldloop_repeat SELECT n.site, n.unit, n.signal, n.t, n.value, n.log, n.record, n.nth
 FROM new_coldloop_sample AS n JOIN coldloop_sample AS s USING (site, unit, signal, t)
-WHERE (s.log, s.record, COALESCE(s.nth, 0)) IS DISTINCT FROM (n.log, n.record, n.nth) ON CONFLICT DO NOTHING
+WHERE (s.log, s.record, COALESCE(s.nth, 0)) IS DISTINCT FROM (n.log, n.record, n.nth)
+ON CONFLICT DO NOTHING
 """
 _OF_AN_ITEM = (
     psycopg.DataError,

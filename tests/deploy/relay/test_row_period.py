@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows that no clock dates have the uptime of the unit: by the period of its rows."""
+"""The period of rows: it gives rows without UTC their uptime, or a date within bounds."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.relay.relay_rig import ALARM, PipelineRig, block_of_run, pack, rows_record
+from deploy.relay.records.quarantine import now_ms
+from tests.deploy.relay.relay_rig import (
+    ALARM,
+    START_MS,
+    PipelineRig,
+    block_of_run,
+    pack,
+    rows_record,
+)
+from tests.deploy.relay.test_pipeline import times_of
 
 
 def undated(number: int, run: int, period_ms: int, first: int = 0) -> tuple[int, int, bytes]:
@@ -77,4 +86,28 @@ def test_senseless_numbers_change_no_period() -> None:
     assert uptimes(rig, 7) == [200 * place for place in range(10)]
     assert len(uptimes(rig, 8)) == 10
     assert rig.reasons() == ["block", "block"]
+    rig.close()
+
+
+def test_an_estimate_in_the_future_is_no_date() -> None:
+    rig = PipelineRig()
+    now = now_ms()
+    rig.send(pack(ALARM, rows_record(1, block_of_run(5, 1000, [now - 5000, now - 4000]))))
+    for number, uptime_ms in ((2, 400 * 86_400_000), (3, 1 << 52)):  # a wrong uptime
+        rig.send(pack(rows_record(number, block_of_run(5, uptime_ms, [None, None], number * 10))))
+    # a clock that is set from 2025 to now
+    jump: list[int | None] = [START_MS, now - 1000, *[None] * 5]
+    rig.send(pack(rows_record(4, block_of_run(6, 1000, jump, 40))))
+    assert (len(rig.rows()), rig.reasons()) == (1, ["undated"] * 3)
+    rig.close()
+
+
+def test_a_jump_of_the_clock_is_no_period() -> None:
+    rig = PipelineRig()
+    hour = 3_600_000
+    times: list[int | None] = [None, 1000, 2000, None, hour, hour + 1000, None, hour + 3000, None]
+    times = [None if at is None else START_MS + at for at in times]
+    rig.send(pack(ALARM, rows_record(1, block_of_run(7, 0, times))))
+    expected = [0, 1000, 2000, 1_801_000, hour, *[hour + 1000 * at for at in range(1, 5)]]
+    assert times_of(rig) == expected
     rig.close()

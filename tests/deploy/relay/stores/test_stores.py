@@ -330,14 +330,18 @@ def test_kafka_without_a_broker_keeps_the_items(tmp_path: Path) -> None:
 # --- The embedded store ---------------------------------------------------------------------------
 
 
+def unit_row(db: sqlite3.Connection) -> tuple[int, ...]:
+    query = "SELECT newest_ms, blocks, late, undated FROM unit WHERE unit=?"
+    return tuple(db.execute(query, (UNIT,)).fetchone())
+
+
 def test_the_fleet_store(tmp_path: Path) -> None:
     path = tmp_path / "fleet.db"
     output = FleetStoreOutput(context(str(path)))
     output.deliver(ITEMS)
     output.deliver([*ITEMS, rows(4), rows(0)])
     db = sqlite3.connect(path)
-    unit = db.execute("SELECT newest_ms, blocks, late, undated FROM unit WHERE unit=?", (UNIT,))
-    assert unit.fetchone() == (START_MS + 49_000, 4, 1, 1)
+    assert unit_row(db) == (START_MS + 49_000, 4, 1, 1)
     minute = db.execute(
         "SELECT t_ms, count, min, max, last, sum/count FROM minute JOIN signal AS s ON s.id=signal"
         " WHERE minute.unit=? AND name='supply'",
@@ -362,6 +366,14 @@ def test_the_fleet_store(tmp_path: Path) -> None:
     output.on_unit_state(UNIT, b'{"online": false, "version": "0.2.0"}')
     output.on_unit_state("s1/u3", b"[" * 100_000)
     output.process()
+    db.execute("UPDATE unit SET newest_ms=1 << 52")  # an earlier version took such a date
+    db.execute("UPDATE latest SET t_ms=1 << 52, value=7")
+    db.commit()
+    output.deliver([rows(5)])
+    assert unit_row(db)[:3] == (START_MS + 59_000, 5, 1)
+    assert db.execute("SELECT MAX(t_ms) FROM latest WHERE unit=?", (UNIT,)).fetchone() == (
+        START_MS + 59_000,
+    )
     state = db.execute("SELECT online, version FROM unit WHERE unit=?", (UNIT,)).fetchone()
     assert state == (0, "0.2.0")
     db.close()
