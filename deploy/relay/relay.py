@@ -33,7 +33,7 @@ from deploy.relay.mqtt.broker_client import BrokerSettings, connect
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
 from deploy.relay.mqtt.session_client import Publication, make_session_client
 from deploy.relay.outputs.base import OutputContext
-from deploy.relay.outputs.registry import Outputs, default_required
+from deploy.relay.outputs.registry import Outputs, check_required, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.name_lock import DiskError, NameLock, find_abandoned
@@ -85,6 +85,9 @@ class RelayOptions:
     undated_wait_s: float = 3600.0
     optional_backlog: int = 1_000_000
     is_check: bool = False
+
+    def __post_init__(self) -> None:
+        check_required(self.required or set())
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 
 Does not write the lines; see `row_text`. Schema: measurement `coldloop`, tags `site` and `unit`,
 one field for each signal. A point is known by tags, field and time, so a repetition changes nothing
-(VictoriaMetrics: with `-dedup.minScrapeInterval=1ms`). Alarms and events are not part of it.
+(VictoriaMetrics: with `-dedup.minScrapeInterval=1ms`). Alarms, events and rows without UTC are not
+part of it, so it is not the only store.
 
 Some servers acknowledge before the data are on their disk; VictoriaMetrics writes them some seconds
 later. Therefore a batch is acknowledged only 15 s after its status 2xx (`#settle=S` at the end of

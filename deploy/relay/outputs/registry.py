@@ -17,7 +17,8 @@ class OutputSpec(NamedTuple):
     """An output: its option `--NAME METAVAR`, `module:class`, the help text of the option.
 
     An output without `metavar` has no option and is always on. `stores`: it keeps the data, so it
-    is required by default: a unit gets its receipt only after it.
+    is required by default: a unit gets its receipt only after it. `holds_all`: it takes alarms,
+    events and rows without UTC too. Without such a store, the fleet store is added.
     """
 
     name: str
@@ -25,6 +26,7 @@ class OutputSpec(NamedTuple):
     metavar: str = ""
     help: str = ""
     stores: bool = False
+    holds_all: bool = True
 
 
 _PACKAGE = "deploy.relay.outputs."
@@ -50,6 +52,7 @@ OUTPUTS = (
         "URL",
         "post InfluxDB lines, for example to VictoriaMetrics: http://HOST:8428/write",
         stores=True,
+        holds_all=False,
     ),
     OutputSpec(
         "clickhouse",
@@ -90,12 +93,14 @@ OUTPUTS = (
         _PACKAGE + "alarm_output:AlarmOutput",
         "TOPIC",
         "publish alarms that a person must get below TOPIC",
+        holds_all=False,
     ),
     OutputSpec(
         "lines",
         _PACKAGE + "text_outputs:LinesOutput",
         "FILE",
         "append InfluxDB lines to a file of at most 64 MiB; the one before is FILE.1",
+        holds_all=False,
     ),
     OutputSpec("metrics", _PACKAGE + "metrics_output:MetricsOutput"),
 )
@@ -181,8 +186,17 @@ def _load(spec: OutputSpec) -> Callable[[OutputContext], Output]:
 
 
 def has_store(names: set[str]) -> bool:
-    """Return whether one of the outputs stores."""
-    return any(spec.stores for spec in OUTPUTS if spec.name in names)
+    """Return whether one of the outputs stores all records."""
+    return any(spec.stores and spec.holds_all for spec in OUTPUTS if spec.name in names)
+
+
+def check_required(names: set[str]) -> None:
+    """Raise DeployError if there are required outputs, and each drops a part of the records."""
+    if names and not any(spec.holds_all for spec in OUTPUTS if spec.name in names):
+        raise DeployError(
+            f"--required {' '.join(sorted(names))}: drops alarms or rows without UTC; "
+            "require another output too, for example fleet"
+        )
 
 
 def default_required(names: set[str]) -> set[str]:

@@ -304,3 +304,12 @@ def test_the_outputs_that_a_receipt_waits_for() -> None:
     assert command.parse_options([*words, "--required", "json"]).required == {"json"}
     with pytest.raises(DeployError):
         command.parse_options([*words, "--required", "lines"])
+    # an output that drops a part of the records is not the only one that a receipt waits for
+    partial = ["--broker", "h:1", "--store", "s", "--influx", "http://h/write", "--lines", "f"]
+    options = command.parse_options(partial)
+    assert (options.required, options.outputs["fleet"]) == ({"fleet", "influx"}, "s.fleet")
+    for names in (["influx"], ["lines"], ["influx", "lines"]):
+        with pytest.raises(DeployError, match="rows without UTC"):
+            command.parse_options([*partial, *[f"--required={name}" for name in names]])
+    both = ["--fleet", "f", "--required", "influx", "--required", "fleet"]
+    assert command.parse_options([*partial, *both]).required == {"fleet", "influx"}
