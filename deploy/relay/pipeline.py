@@ -223,6 +223,7 @@ class Pipeline:
             counts[f"output_{name}_delivered"] = worker.delivered
             counts[f"output_{name}_refused"] = worker.refused
             counts[f"output_{name}_skipped"] = worker.skipped
+            counts[f"output_{name}_ignored"] = worker.output.ignored
             counts[f"output_{name}_failing_now"] = int(worker.failing_since is not None)
             counts[f"output_{name}_backlog_now"] = max(0, self._prepared_to - worker.position)
         return counts

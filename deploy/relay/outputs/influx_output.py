@@ -11,8 +11,13 @@ later. Therefore a batch is acknowledged only 15 s after its status 2xx (`#settl
 the URL: other seconds), and only if the server was not started again in that time. Its page
 `/metrics` tells when it was started. Otherwise the server gets the batch again. Further batches go
 out in that time.
+
+VictoriaMetrics ignores rows older than its retention with status 204. The page `/metrics` states
+the retention. A block with an older row is refused, so it goes to the quarantine. Rows that the
+server ignores all the same, also those of other clients, are counted and reported.
 """
 
+import re
 import time
 import urllib.error
 import urllib.request
@@ -22,22 +27,32 @@ from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.base import Output, OutputContext, OutputError, Settling
-from deploy.relay.outputs.http_client import HTTP_ERRORS, HttpClient
+from deploy.relay.outputs.http_client import HTTP_ERRORS, HttpClient, RefusedError
+from deploy.relay.terminal_text import report
 
 _SETTLE_S = 15.0
 _MAX_PAGE_BYTES = 1 << 20
 _START_METRICS = ("vm_app_start_timestamp", "process_start_time_seconds")
 _INSERTED = 'vm_rows_inserted_total{type="influx"}'
 """Rows since the start of the server; a line has one row at least."""
+_IGNORED = "vm_rows_ignored_total{"
+_RETENTION = re.compile(r'flag\{name="retentionPeriod", value="([\d.]+)([hdwMy]?)"')
+_HOURS = {"h": 1, "d": 24, "w": 168, "y": 8760}
+"""SOURCE: VictoriaMetrics, -retentionPeriod: without a unit, months of 31 days."""
 _COUNT_DELAY_S = 2.0
 """VictoriaMetrics shows a new count after about 1 s."""
 
 
 class _ServerState(NamedTuple):
-    """Start of the server, and its count of inserted rows; None: it states none."""
+    """Start of the server, its counts of inserted and ignored rows, its retention in ms.
+
+    None: it states none.
+    """
 
     start: str
     inserted: int | None
+    ignored: int = 0
+    retention_ms: float | None = None
 
 
 class InfluxOutput(Output):
@@ -53,6 +68,7 @@ class InfluxOutput(Output):
             raise DeployError(f"--influx {context.argument}: not a URL")
         self._settle_s = float(settle) if settle else _SETTLE_S
         self._expected: _ServerState | None = None
+        self._last: _ServerState | None = None
         self._root = "/".join(url.split("/")[:3])
         try:
             self._client = HttpClient(url, context)
@@ -67,6 +83,9 @@ class InfluxOutput(Output):
         if not text:
             return
         state = self._server_state()
+        oldest_ms = min(at for item in dated for at, _ in item.values)
+        if oldest_ms < self.context.clock_ms() - (state.retention_ms or float("inf")):
+            raise RefusedError("rows older than the retention of the server")
         self._client.post(text.encode(), "text/plain; charset=utf-8")
         self._expected = state._replace(inserted=(state.inserted or 0) + text.count("\n"))
 
@@ -102,5 +121,28 @@ class InfluxOutput(Output):
             raise OutputError(f"{self._root}: {error}") from None
         lines = text.splitlines()
         start = " ".join(sorted(line for line in lines if line.startswith(_START_METRICS)))
-        counts = [line.rpartition(" ")[2] for line in lines if line.startswith(_INSERTED)]
-        return _ServerState(start, int(counts[0]) if counts and counts[0].isdigit() else None)
+        counts = _numbers(lines, _INSERTED)
+        inserted = counts[0] if counts else None
+        state = _ServerState(start, inserted, sum(_numbers(lines, _IGNORED)), _retention_ms(text))
+        self._count_ignored(state)
+        return state
+
+    def _count_ignored(self, state: _ServerState) -> None:
+        """Count the rows that the server has ignored since the last state of this start."""
+        last, self._last = self._last, state
+        if last is None or last.start != state.start or last.ignored >= state.ignored:
+            return
+        if not self.ignored:
+            report(f"output influx: {self._root} ignores rows; see vm_rows_ignored_total there")
+        self.ignored += state.ignored - last.ignored
+
+
+def _numbers(lines: list[str], metric: str) -> list[int]:
+    """Return the whole numbers of a metric."""
+    texts = [line.rpartition(" ")[2] for line in lines if line.startswith(metric)]
+    return [int(text) for text in texts if text.isdigit()]
+
+
+def _retention_ms(text: str) -> float | None:
+    found = _RETENTION.search(text)
+    return float(found[1]) * _HOURS.get(found[2], 744) * 3_600_000 if found else None

@@ -104,10 +104,11 @@ class VictoriaServer:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, retention: str = "10y") -> None:
         self.process = subprocess.Popen(
             [
-                *(self._program, f"-storageDataPath={self._folder}", "-retentionPeriod=10y"),
+                *(self._program, f"-storageDataPath={self._folder}"),
+                f"-retentionPeriod={retention}",
                 *(f"-httpListenAddr=127.0.0.1:{self.port}", "-dedup.minScrapeInterval=1ms"),
             ],
             stdout=subprocess.DEVNULL,

@@ -25,8 +25,19 @@ from deploy.relay.outputs.kafka_output import KafkaOutput
 from deploy.relay.outputs.parquet_output import ParquetOutput
 from deploy.relay.outputs.postgres_output import PostgresOutput
 from deploy.relay.records.database import RelayDatabase
+from deploy.relay.records.quarantine import now_ms
 from protocols import datagram
-from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, PipelineRig, bulk, pack
+from tests.deploy.relay.relay_rig import (
+    ALARM,
+    SCHEMA,
+    START_MS,
+    UNIT,
+    PipelineRig,
+    block_of_run,
+    bulk,
+    pack,
+    rows_record,
+)
 from tests.deploy.relay.stores.servers import PostgresServer, VictoriaServer, postgres
 from tests.support.cli_tools import wait_until
 
@@ -203,6 +214,36 @@ def test_victoria_metrics_that_is_killed_loses_and_doubles_nothing(tmp_path: Pat
     times = [at for at, _ in samples["coldloop_supply"]]
     assert times == [START_MS + 10_000 + 1000 * i for i in range(20)]
     assert samples["coldloop_supply"][0][1] == 1.0
+
+
+@pytest.mark.parametrize("retention", ["1", "31d", "744h"])
+def test_rows_older_than_the_retention_of_victoria_metrics(
+    tmp_path: Path, retention: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    victoria = VictoriaServer(tmp_path)
+    victoria.start(retention)
+    now = now_ms()
+    here = context(f"http://127.0.0.1:{victoria.port}/write#settle=0")
+    output = InfluxOutput(dataclasses.replace(here, clock_ms=now_ms))
+    output.LINGER_S = 0
+    rig = PipelineRig(required={"influx"})
+    rig.add_output("influx", output)
+    rig.send(pack(ALARM))
+    for number, days in ((1, 0), (2, 30), (3, 32)):
+        at = now - days * 86_400_000
+        due = rig.send(pack(rows_record(number, block_of_run(5, 1000, [at - 1000, at], number))))
+        assert rig.ranges(due) == [(3, number, number)]
+    assert rig.reasons() == ["refused"]
+    found = "coldloop_" + SCHEMA.entries[1][0]
+    wait_until("four rows", lambda: len(victoria.samples('{unit="u1"}').get(found, [])) == 4)
+    blind = InfluxOutput(here)  # by the clock of this relay, the rows are not old
+    for number in (1, 2):
+        blind.deliver([rows(number)])
+        wait_until("a count", lambda: blind._server_state() and blind.ignored >= 19)
+    wait_until("the other count", lambda: blind._server_state() and blind.ignored == 38)
+    assert capsys.readouterr().err.count("ignores rows") == 1
+    victoria.kill()
+    rig.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
