@@ -17,6 +17,7 @@ connection URI or string of libpq; it has the options for TLS (`sslmode=verify-f
 sslcert=… sslkey=…`).
 """
 
+import hashlib
 import json
 from datetime import UTC, datetime
 
@@ -74,6 +75,8 @@ _OF_AN_ITEM = (
     psycopg.errors.RaiseException,
 )
 """Errors of a value, a key or a trigger. All others are of the server: the items wait."""
+_MOST_KEY_CHARS = 2000
+"""A longer text is no key for PostgreSQL; its hash is."""
 _Rows = list[tuple[object, ...]]
 
 
@@ -233,4 +236,6 @@ def _note_row(note: Note) -> tuple[object, ...]:
     at = _time(note.time_ms) if note.time_ms else None
     # A note of a datagram has no record; then its content identifies it.
     digest = "" if note.number else json.dumps(note.content, sort_keys=True)
-    return (site, unit, note.generation, note.number, at, json.dumps(note.content), digest[:2000])
+    if len(digest) > _MOST_KEY_CHARS:
+        digest = hashlib.sha256(digest.encode()).hexdigest()
+    return (site, unit, note.generation, note.number, at, json.dumps(note.content), digest)

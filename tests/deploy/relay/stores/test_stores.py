@@ -152,6 +152,16 @@ def test_postgres_keeps_rows_of_one_record_with_one_time(
     assert found == [*SAME_TIMES, (8, 1.0), (8, 2.0)]
 
 
+def test_postgres_keeps_long_datagrams_that_begin_alike(server: PostgresServer) -> None:
+    output = PostgresOutput(context(server.uri))
+    long: list[Item] = [Note("s4/u4", 0, {"data": "1" * 3000 + end}) for end in "ABB"]
+    output.deliver(long)
+    output.deliver(long)
+    output.close()
+    found = "SELECT right(content->>'data', 1) FROM coldloop_note WHERE site='s4' ORDER BY 1"
+    assert server.query(found) == [("A",), ("B",)]
+
+
 def shorter(block: Rows) -> Rows:
     return dataclasses.replace(block, values=block.values[1:])
 
