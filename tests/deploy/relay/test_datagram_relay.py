@@ -24,7 +24,10 @@ from deploy.errors import DeployError
 from deploy.relay import command
 from deploy.relay.intake.downlink import Downlink, join_numbers
 from deploy.relay.intake.satcom_envelope import is_datagram
+from deploy.relay.limits import UnitLimits
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.base import Output, OutputContext
+from deploy.relay.relay import Relay, RelayOptions
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import SATCOM_KEY, UNIT
 from hil.bench.testbed_settings import TestbedSettings
@@ -147,6 +150,45 @@ def test_bad_datagrams_are_counted_and_quarantined(rig: PipelineRig) -> None:
     assert not is_datagram(one_record(1))
     sent = datagram.split(datagram.BULK, 3, bytes(400), 340)
     assert len(rig.send(*sent).acks) == 1
+
+
+def test_a_datagram_of_an_unknown_modem_is_kept_until_the_modem_has_a_unit(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sent = datagram.split(datagram.LIVE, 9, one_record(1), 340)[0]
+
+    def relay_with(modems: dict[str, str], **limits: int) -> Relay:
+        options = RelayOptions(BrokerSettings(("127.0.0.1", 1)), tmp_path / "relay.db")
+        options.modems, options.limits = modems, UnitLimits(**limits)
+        options.outputs = {"fleet": str(tmp_path / "fleet.db")}
+        return Relay(options)
+
+    def post(relay: Relay, imei: str) -> bool:
+        answers: list[bool] = []
+        post = threading.Thread(
+            target=lambda: answers.append(relay._on_gateway_message(imei, sent))
+        )
+        post.start()
+        wait_until(lambda: relay.process() or not post.is_alive())
+        return answers[0]
+
+    relay = relay_with({})
+    assert [post(relay, imei) for imei in ("888", "999", "999")] == [True] * 3
+    held = relay.pipeline.quarantine.find("modem", "modem")
+    assert [one.detail.split()[-1] for one in held] == ["888", "999", "999"]
+    assert relay.pipeline.counts()["unknown_modems"] == 3
+    relay.close()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "--modem" in line]
+    assert [line.split("IMEI ")[1].split(":")[0] for line in lines] == ["888", "999"]
+    relay = relay_with({}, quarantine_bytes=300)
+    assert not post(relay, "999"), "beyond the quota the gateway keeps it"
+    relay.close()
+    relay = relay_with({"999": "s1/late"})
+    relay.process()
+    assert [one.entry.payload[:3] for one in relay.pipeline.quarantine.find()] == [b"888"]
+    assert relay.pipeline.ingest.counts["datagrams"] == 2
+    assert [row[0] for row in relay._database.query("SELECT unit FROM outbox")] == ["s1/late"]
+    relay.close()
 
 
 def test_numbers_become_ranges() -> None:
