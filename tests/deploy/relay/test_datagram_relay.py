@@ -27,6 +27,7 @@ from deploy.relay.intake.satcom_envelope import is_datagram
 from deploy.relay.limits import UnitLimits
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.base import Output, OutputContext
+from deploy.relay.outputs.fleet_store import FleetStoreOutput
 from deploy.relay.relay import Relay, RelayOptions
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import SATCOM_KEY, UNIT
@@ -96,6 +97,40 @@ def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(rig: Pipeline
     other = datagram.split(datagram.ALARM, 7, bytes([len(text)]) + text, 340)  # a new store
     rig.send(other[0], unit="s/keyed")
     assert len(rig.notes()) == 3
+
+
+def test_a_late_datagram_changes_no_newer_alarm(tmp_path: Path) -> None:
+    rig = PipelineRig(tmp_path / "relay.db", required={"fleet"})
+    clock = [int, lambda: 1_760_001_000_000, dict]
+    context = OutputContext(str(tmp_path / "f"), "r", "", None, *clock)  # type: ignore[arg-type]
+    rig.add_output("fleet", store := FleetStoreOutput(context))
+
+    def send(number: int, change: int, second: int, code: str = "leak") -> list[str]:
+        utc_s = 1_760_000_000 + second if second else 0
+        record = bytes([change]) + utc_s.to_bytes(4, "big") + code.encode() + b": "
+        content = bytes([len(record)]) + record
+        rig.send(datagram.split(datagram.ALARM, number, content, 340)[0])
+        return [code for (code,) in store._db.execute("SELECT code FROM alarm")]
+
+    def log(number: int, change: str, t_ms: int) -> None:
+        content = {"alarm": change, "code": "hot", "t": 1_760_000_000_000 + t_ms}
+        rig.send(one_record(number, json.dumps(content).encode()))
+
+    assert send(2, 0, 100) == []
+    assert send(1, 1, 90) == [], "sent before"
+    assert send(3, 1, 100) == ["leak"], "in the same second the number counts"
+    assert send(4, 0, 0) == [], "without a time too"
+    assert send(2**24 - 1, 1, 0) == [], "numbers begin again"
+    log(1, "raised", 200_000)
+    log(2, "cleared", 300_500)
+    assert send(5, 1, 200, "hot") == []
+    assert send(6, 1, 300, "hot") == [], "in the same second the log counts"
+    assert send(7, 1, 301, "hot") == ["hot"]
+    start = json.dumps({"event": "start", "t": 1_760_000_400_000}).encode()
+    rig.send(one_record(3, start))
+    assert send(8, 1, 399, "new") == [], "before the start"
+    store.close()
+    rig.close()
 
 
 def test_a_row_of_all_readings(rig: PipelineRig) -> None:
