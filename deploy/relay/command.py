@@ -11,9 +11,9 @@ from pathlib import Path
 
 from deploy.errors import DeployError
 from deploy.relay import quarantine_command
-from deploy.relay.intake.http_server import HttpSettings
+from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
-from deploy.relay.limits import UnitLimits
+from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings, check_broker
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
@@ -225,9 +225,9 @@ def _add_tls_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _parse_endpoint(text: str) -> tuple[str, int]:
+def _parse_endpoint(text: str, least: int = 0) -> tuple[str, int]:
     host, _, port = text.removeprefix("tcp:").rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not port.isdecimal() or not least <= int(port) <= 65535:
         raise DeployError(f"{text}: not tcp:HOST:PORT")
     return host, int(port)
 
@@ -243,6 +243,8 @@ def _read_keys(path: str | None) -> dict[str, bytes]:
         try:
             if fields:
                 unit, key = fields
+                if not is_unit_name(unit):
+                    raise ValueError(unit)
                 keys[unit] = bytes.fromhex(key)
         except ValueError:
             raise DeployError(f"{path}:{number}: not SITE/UNIT and a hexadecimal key") from None
@@ -307,7 +309,7 @@ def _required_outputs(arguments: argparse.Namespace, outputs: dict[str, str]) ->
 
 def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
     return BrokerSettings(
-        _parse_endpoint(arguments.broker),
+        _parse_endpoint(arguments.broker, 1),
         arguments.username,
         _read_secret(arguments.password_file) or None,
         arguments.ca,
@@ -321,7 +323,7 @@ def parse_options(argv: list[str]) -> RelayOptions:
     arguments = _make_parser().parse_args(argv)
     modems = _parse_pairs(arguments.modem, "--modem", "IMEI=SITE/UNIT")
     for imei, unit in modems.items():
-        if unit.count("/") != 1:
+        if not is_imei(imei) or not is_unit_name(unit):
             raise DeployError(f"--modem {imei}={unit}: not IMEI=SITE/UNIT")
     if arguments.gateway is not None:
         check_url(arguments.gateway)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from deploy.relay.decode import row_format
 from deploy.relay.decode.prepare import Preparer
 from deploy.relay.delivery import ItemCache, OutputWorker
-from deploy.relay.intake.ingest import Ingest, Received
+from deploy.relay.intake.ingest import UNKNOWN_MODEM, Ingest, Received
 from deploy.relay.limits import CpuBudget, UnitLimits
 from deploy.relay.outputs.base import Output
 from deploy.relay.receipts import DueReceipts, Receipts
@@ -41,7 +41,7 @@ class PipelineSettings:
     """`keys`: secret of each unit. `required`: outputs that a receipt waits for.
 
     `optional_backlog`: records that another output can be behind. `undated_wait_s`: how long rows
-    wait for a date.
+    wait for a date. `modems`: unit of each IMEI.
     """
 
     keys: dict[str, bytes] = field(default_factory=dict)
@@ -49,6 +49,7 @@ class PipelineSettings:
     limits: UnitLimits = field(default_factory=UnitLimits)
     optional_backlog: int = 1_000_000
     undated_wait_s: float = 3600.0
+    modems: dict[str, str] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -75,7 +76,7 @@ class Pipeline:
         self._next_tidy = 0.0
 
     def add_output(self, name: str, output: Output) -> None:
-        """Add an output, before `start`."""
+        """Add an output, before `open`."""
         self.workers[name] = OutputWorker(
             name,
             output,
@@ -86,11 +87,16 @@ class Pipeline:
             lambda: self._prepared_to,
         )
 
-    def start(self) -> None:
-        """Start the threads of the outputs. Records of the last run wait for their receipts."""
+    def open(self) -> None:
+        """Store names and positions, after all outputs are added. Raises sqlite3.Error."""
         with self.database.transaction():
             self.database.forget_outputs(set(self.workers))
             self.database.set_position("", self._receipted_to)  # the name is known from now on
+            for imei in self._settings.modems:
+                self.quarantine.release_all(UNKNOWN_MODEM, "modem", imei)
+
+    def start(self) -> None:
+        """Start the threads of the outputs. Records of the last run wait for their receipts."""
         for worker in self.workers.values():
             worker.start()
 
@@ -151,6 +157,10 @@ class Pipeline:
 
     def _ingest_again(self, entry_id: int, unit: str, message: bytes) -> None:
         """Ingest a message that comes from the quarantine."""
+        if unit == UNKNOWN_MODEM:
+            imei, _, data = message.partition(b"\0")
+            if imei.decode() in self._settings.modems:
+                unit, message = self._settings.modems[imei.decode()], data
         self.receipts.add(self.ingest.ingest_batch([(unit, message)], check_limits=False))
         with self.database.transaction():
             self.database.remove(entry_id)

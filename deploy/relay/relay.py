@@ -28,6 +28,7 @@ from deploy.errors import DeployError
 from deploy.relay.intake.downlink import Downlink
 from deploy.relay.intake.fair_queue import FairQueue
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
+from deploy.relay.intake.ingest import UNKNOWN_MODEM
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
@@ -36,7 +37,7 @@ from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, check_required, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
 from deploy.relay.records.database import RelayDatabase
-from deploy.relay.records.name_lock import DiskError, NameLock, find_abandoned
+from deploy.relay.records.name_lock import NameLock, find_abandoned, start_error
 from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
@@ -49,6 +50,8 @@ _MOST_STATE_BYTES = 1 << 16
 _POLL_S = 0.05
 _BACKLOG = 5000
 _ABANDONED_S = 60.0
+_MOST_LINES = 1000
+"""About modems without a unit."""
 _GATEWAY_WAIT_S = 2.5
 """A message gateway waits three seconds for the answer."""
 
@@ -119,12 +122,9 @@ class Relay:
             self._database = RelayDatabase(options.store, options.name)
         except sqlite3.Error as error:
             self._lock.release()
-            # A file that is no store is a wrong option; a full disk, for example, can end.
-            kind = DiskError if isinstance(error, sqlite3.OperationalError) else DeployError
-            raise kind(f"{options.store}: {error}") from None
-        required = options.required
-        if required is None:
-            required = default_required(set(options.outputs))
+            raise start_error(options.store, error) from None
+        names = set(options.outputs)
+        required = default_required(names) if options.required is None else options.required
         self.pipeline = Pipeline(
             self._database,
             PipelineSettings(
@@ -133,16 +133,21 @@ class Relay:
                 options.limits,
                 options.optional_backlog,
                 options.undated_wait_s,
+                options.modems,
             ),
         )
+        outputs: Outputs | None = None
         try:
-            self._outputs = Outputs(options.outputs, self._make_output_context)
-        except DeployError:
+            self._outputs = outputs = Outputs(options.outputs, self._make_output_context)
+            for name, output in outputs.by_name.items():
+                self.pipeline.add_output(name, output)
+            self.pipeline.open()
+        except (DeployError, OSError, sqlite3.Error) as error:
+            if outputs is not None:
+                outputs.close()
             self._database.close()
             self._lock.release()
-            raise
-        for name, output in self._outputs.by_name.items():
-            self.pipeline.add_output(name, output)
+            raise start_error(options.store, error) from None
         self._retry_batch: list[tuple[str, bytes, object]] = []
         self.http_server: RelayHttpServer | None = None
         self.downlink: Downlink | None = None
@@ -154,6 +159,7 @@ class Relay:
         self._refused_receipts = 0
         self._abandoned: dict[str, int] = {}
         self._reported: set[str] = set()
+        self._unknown_modems: set[str] = set()
         self._abandoned_due = 0.0
         self.problem = ""
         """Why there is no connection or no subscription; "": there is one, or none was tried."""
@@ -278,12 +284,16 @@ class Relay:
             is_queued = self._take(publication)
         except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
             is_queued = False
-            self.pipeline.ingest.counts["bad_messages"] += 1
-            if repr(error) != self._last_error:
-                self._last_error = repr(error)
-                report(f"relay {self.options.name}: {publication.topic[:200]!r}: {error!r}")
+            self._report_error("bad_messages", publication.topic[:200], error)
         if not is_queued:
             self._units_client.ack(publication.ident, publication.qos)
+
+    def _report_error(self, count: str, topic: bytes | str, error: Exception) -> None:
+        """Count an error of one message; report it if it is not the same as the last one."""
+        self.pipeline.ingest.counts[count] += 1
+        if repr(error) != self._last_error:
+            self._last_error = repr(error)
+            report(f"relay {self.options.name}: {topic!r}: {error!r}")
 
     def _take(self, publication: Publication) -> bool:
         """Queue a message of a unit; the broker gets the acknowledgement after the commit.
@@ -320,8 +330,11 @@ class Relay:
         """Queue a message of a gateway; return whether it is stored."""
         unit = self.options.modems.get(imei)
         if unit is None:
-            self.pipeline.ingest.counts["bad_messages"] += 1
-            return True  # a repetition would fail too
+            if imei not in self._unknown_modems and len(self._unknown_modems) < _MOST_LINES:
+                self._unknown_modems.add(imei)
+                text = f"no --modem for IMEI {imei}: its messages go to the quarantine"
+                report(f"relay {self.options.name}: {text}")
+            unit, message = UNKNOWN_MODEM, imei.encode() + b"\0" + message
         completion = _Completion()
         if not self._inbox.put(unit, message, completion, _GATEWAY_WAIT_S):
             return False
@@ -408,7 +421,11 @@ class Relay:
     def _send_receipts(self) -> None:
         due = self.pipeline.take_receipts()
         for unit, receipt in due.receipts:
-            self._units_client.publish(f"{_ROOT}/{unit}/ack", receipt, 1)
+            topic = f"{_ROOT}/{unit}/ack"
+            try:
+                self._units_client.publish(topic, receipt, 1)
+            except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
+                self._report_error("failed_receipts", topic, error)
         if self.downlink is not None:
             for unit, number in due.acks:
                 self.downlink.acknowledge(unit, number)

@@ -47,6 +47,11 @@ class HttpSettings:
     webhook: WebhookAuth | None = None
 
 
+def is_imei(text: str) -> bool:
+    """Return whether a text can be the IMEI of a modem."""
+    return text.isascii() and text.isalnum() and len(text) <= 40
+
+
 def _parse_fields(content_type: str, body: bytes) -> dict[str, str]:
     """Return the fields of a form or of a JSON object. Raises ValueError."""
     if "json" in content_type:
@@ -73,7 +78,7 @@ def _receive(
         imei, data = parts[0], bytes.fromhex(parts[1])
     except (ValueError, RecursionError):
         return 400, "imei and data (hexadecimal) are needed\n"
-    if not imei or not data:
+    if not is_imei(imei) or not data:
         return 400, "imei and data (hexadecimal) are needed\n"
     return (200, "kept\n") if on_message(imei, data) else (503, "again\n")
 
@@ -99,12 +104,18 @@ def _make_handler(
                 self._answer(200, text, kind)
 
         def do_POST(self) -> None:
+            if "Transfer-Encoding" in self.headers:
+                self._answer(411, "", "text/plain")
+                return
             length = self.headers.get("Content-Length", "")
             is_number = length.isdecimal() and len(length) < 10
             if self.path != "/sbd" or not is_number or int(length) > _MAX_BODY_BYTES:
                 self._answer(413 if self.path == "/sbd" else 404, "", "text/plain")
                 return
             body = self.rfile.read(int(length))
+            if len(body) < int(length):  # the connection has ended
+                self._answer(400, "", "text/plain")
+                return
             self._answer(*_receive(settings, on_message, self.headers, body), "text/plain")
 
         def _answer(self, code: int, text: str, kind: str) -> None:

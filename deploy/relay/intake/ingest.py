@@ -22,6 +22,9 @@ from protocols.errors import DecodeError
 from protocols.telemetry import merged_block
 from protocols.telemetry import message as telemetry_message
 
+UNKNOWN_MODEM = "modem"
+"""In the place of a unit: of a modem that has none. Its messages: IMEI, a zero byte, datagram."""
+
 
 @dataclass(slots=True)
 class Received:
@@ -30,7 +33,8 @@ class Received:
     `entries`: new records in the outbox. `duplicates`: ranges of records that were received before.
     `pending_ids`: entries of such records that wait for an output; they have no receipt yet. For
     datagrams: `datagrams` has unit, number and the entries that the acknowledgement waits for.
-    `throttled`: the messages over the rate of their unit, by their place in the batch.
+    `throttled`: the messages that are not stored, by their place in the batch: over the rate of
+    their unit, or over its quota in the quarantine.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -57,11 +61,13 @@ class Ingest:
             "datagrams": 0,
             "bad_messages": 0,
             "bad_names": 0,
+            "unknown_modems": 0,
             "throttled": 0,
             "records": 0,
             "duplicates": 0,
             "bad_blocks": 0,
             "store_errors": 0,
+            "failed_receipts": 0,
         }
         self.throttled_by_unit: dict[str, int] = {}
         self._database = database
@@ -83,8 +89,10 @@ class Ingest:
         try:
             with self._database.transaction():
                 for place, (unit, message) in enumerate(messages):
-                    if place not in received.throttled:
-                        self._ingest_guarded(unit, message, received)
+                    if place in received.throttled:
+                        continue
+                    if not self._ingest_guarded(unit, message, received):
+                        received.throttled.add(place)
         except sqlite3.Error:
             self.counts = counts_before
             raise
@@ -109,15 +117,19 @@ class Ingest:
         self.count_throttled(unit)
         return False
 
-    def _ingest_guarded(self, unit: str, message: bytes, received: Received) -> None:
+    def _ingest_guarded(self, unit: str, message: bytes, received: Received) -> bool:
         """Store one message, after an error in the quarantine. The unit pays for it."""
         start = time.thread_time()
         try:
-            self._ingest_or_hold(unit, message, received)
+            return self._ingest_or_hold(unit, message, received)
         finally:
             self._budget.charge(unit, time.thread_time() - start)
 
-    def _ingest_or_hold(self, unit: str, message: bytes, received: Received) -> None:
+    def _ingest_or_hold(self, unit: str, message: bytes, received: Received) -> bool:
+        if unit == UNKNOWN_MODEM:
+            self.counts["unknown_modems"] += 1
+            imei = message.partition(b"\0")[0].decode()
+            return self._hold_message(unit, message, "modem", f"no --modem for IMEI {imei}", imei)
         part = Received(satellite_units=received.satellite_units)
         try:
             if len(message) > self._limits.message_bytes:
@@ -126,29 +138,22 @@ class Ingest:
                 self._ingest_any(unit, message, part)
         except DecodeError as error:
             self.counts["bad_messages"] += 1
-            self._hold_message(unit, message, "message", str(error))
+            return self._hold_message(unit, message, "message", str(error))
         except sqlite3.OperationalError:
             raise  # the disk, not the message
         except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
             self.counts["bad_messages"] += 1
-            self._hold_message(unit, message, "internal", repr(error))
-        else:
-            received.entries.extend(part.entries)
-            received.duplicates.extend(part.duplicates)
-            received.datagrams.extend(part.datagrams)
+            return self._hold_message(unit, message, "internal", repr(error))
+        received.entries.extend(part.entries)
+        received.duplicates.extend(part.duplicates)
+        received.datagrams.extend(part.datagrams)
+        return True
 
-    def _hold_message(self, unit: str, message: bytes, reason: str, detail: str) -> None:
+    def _hold_message(
+        self, unit: str, message: bytes, reason: str, detail: str, key: str = ""
+    ) -> bool:
         head = bytes(message[: self._limits.message_bytes])
-        entry = Entry(
-            id=0,
-            unit=unit,
-            generation=b"",
-            number=0,
-            record_count=1,
-            kind=MESSAGE,
-            payload=head,
-        )
-        self._quarantine.add(entry, reason, detail)
+        return self._quarantine.add(Entry(0, unit, b"", 0, 1, MESSAGE, head), reason, detail, key)
 
     def _ingest_any(self, unit: str, message: bytes, received: Received) -> None:
         if not satcom_envelope.is_datagram(message):

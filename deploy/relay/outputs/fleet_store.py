@@ -8,7 +8,8 @@ data source of Grafana read the file while the relay writes. Schema:
     latest     newest value of each signal of a unit
     minute     mean, minimum, maximum and last value of each signal in each minute
     block      all rows as they came, compressed (zlib of JSON, as the output `json` writes it)
-    alarm      one row for each active alarm; a start of the unit ends those before it
+    alarm      one row for each active alarm; a start of the unit ends those before it. The records
+               of a log are in order; a datagram that is older than the last change has no effect
     note       all alarms and events, as JSON
 
 A transaction has the items of a batch; a block or note that the file has is skipped. So nothing is
@@ -55,6 +56,8 @@ CREATE TABLE IF NOT EXISTS alarm (
   PRIMARY KEY (unit, code)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS alarm_order (
   unit TEXT, code TEXT, log TEXT, record INTEGER, PRIMARY KEY (unit, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS alarm_time (
+  unit TEXT, code TEXT, t_ms INTEGER, datagram INTEGER, PRIMARY KEY (unit, code)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (
   unit TEXT, log TEXT, record INTEGER, t_ms INTEGER, text TEXT,
   PRIMARY KEY (unit, log, record, text)) WITHOUT ROWID;
@@ -70,6 +73,10 @@ _MAX_TEXT_CHARS = 500
 _MAX_VERSION_CHARS = 60
 _START_CODE = ""
 """Key of the newest start of a unit in `alarm_order`; no alarm has this code."""
+_OF_A_LOG = -1
+"""In the place of the number of a datagram: a record of a log."""
+_NUMBERS = 1 << 24
+"""Numbers of datagrams; after the last one they begin again."""
 _MINUTE_UPSERT = """
 INSERT INTO minute VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (unit, signal, t_ms) DO UPDATE SET
   sum=sum+excluded.sum, min=MIN(min, excluded.min), max=MAX(max, excluded.max),
@@ -263,6 +270,7 @@ class FleetStoreOutput(Output):
         """End the alarms of earlier starts of a unit."""
         if self._has_newer(note, (note.unit, _START_CODE)):
             return
+        self._store_time(note, (note.unit, _START_CODE))
         self._db.execute(
             "DELETE FROM alarm WHERE unit=? AND code NOT IN"
             " (SELECT code FROM alarm_order WHERE unit=? AND log=? AND record>?)",
@@ -273,8 +281,33 @@ class FleetStoreOutput(Output):
             (note.unit, _START_CODE, note.generation, note.number),
         )
 
+    def _store_time(self, note: Note, key: tuple[str, str]) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO alarm_time VALUES (?,?,?,?)",
+            (*key, note.time_ms, _datagram_number(note)),
+        )
+
+    def _is_late(self, note: Note, key: tuple[str, str]) -> bool:
+        """Return whether a datagram is older than what is known for this unit and code.
+
+        Its time is in whole seconds; in the same one the log counts, or the number of the datagram.
+        """
+        query = "SELECT t_ms, datagram FROM alarm_time WHERE unit=? AND code=?"
+        known = first_row(self._db, query, key)
+        own_number = _datagram_number(note)
+        if own_number == _OF_A_LOG or known is None:
+            return False
+        time_ms, number = known
+        if note.time_ms // 1000 != time_ms // 1000 and note.time_ms and time_ms:
+            return bool(note.time_ms < time_ms)
+        if number == _OF_A_LOG:
+            return bool(note.time_ms and time_ms)
+        return bool((own_number - number) % _NUMBERS > _NUMBERS // 2)
+
     def _has_newer(self, note: Note, key: tuple[str, str]) -> bool:
-        """Return whether a newer record of the same log is known for this unit and code."""
+        """Return whether a newer record is known for this unit and code: of the log, or by time."""
+        if self._is_late(note, key):
+            return True
         query = "SELECT log, record FROM alarm_order WHERE unit=? AND code=?"
         known = first_row(self._db, query, key)
         return known is not None and known[0] == note.generation and known[1] > note.number > 0
@@ -284,6 +317,7 @@ class FleetStoreOutput(Output):
         key = (note.unit, _storable(code, _MAX_TEXT_CHARS))
         if self._has_newer(note, key) or self._has_newer(note, (note.unit, _START_CODE)):
             return
+        self._store_time(note, key)
         self._db.execute(
             "INSERT OR REPLACE INTO alarm_order VALUES (?,?,?,?)",
             (*key, note.generation, note.number),
@@ -349,6 +383,10 @@ class FleetStoreOutput(Output):
         with self._lock:
             if self._opened is not None:
                 self._opened.close()
+
+
+def _datagram_number(note: Note) -> int:
+    return _OF_A_LOG if note.number else int(note.content.get("datagram", _OF_A_LOG))
 
 
 def _write_each(write: Callable[[str, bytes], None], payloads: dict[str, bytes]) -> None:

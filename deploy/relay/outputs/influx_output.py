@@ -30,7 +30,7 @@ from deploy.relay.outputs.base import Output, OutputContext, OutputError, Settli
 from deploy.relay.outputs.http_client import HTTP_ERRORS, HttpClient, RefusedError
 from deploy.relay.terminal_text import report
 
-_SETTLE_S = 15.0
+_SETTLE_S, _MOST_SETTLE_S = 15.0, 3600.0
 _MAX_PAGE_BYTES = 1 << 20
 _START_METRICS = ("vm_app_start_timestamp", "process_start_time_seconds")
 _INSERTED = 'vm_rows_inserted_total{type="influx"}'
@@ -66,7 +66,12 @@ class InfluxOutput(Output):
         url, _, settle = context.argument.partition("#settle=")
         if not url.startswith(("http://", "https://")):
             raise DeployError(f"--influx {context.argument}: not a URL")
-        self._settle_s = float(settle) if settle else _SETTLE_S
+        try:
+            self._settle_s = float(settle or _SETTLE_S)
+        except ValueError:
+            self._settle_s = -1.0
+        if not 0 <= self._settle_s <= _MOST_SETTLE_S:
+            raise DeployError(f"--influx {context.argument}: settle is not 0 to 3600 seconds")
         self._expected: _ServerState | None = None
         self._last: _ServerState | None = None
         self._root = "/".join(url.split("/")[:3])

@@ -121,7 +121,7 @@ class Outputs:
                 if spec.name in arguments or not spec.metavar:
                     context = make_context(spec.name, arguments.get(spec.name, ""))
                     self.by_name[spec.name] = _load(spec)(context)
-        except DeployError:
+        except Exception:
             for output in self.by_name.values():
                 output.close()
             raise

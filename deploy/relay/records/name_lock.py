@@ -10,6 +10,7 @@ process.
 import errno
 import fcntl
 import os
+import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +22,14 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 class DiskError(DeployError):
     """The disk of the store is full or fails; that can end, so a start is tried again."""
+
+
+def start_error(path: Path, error: Exception) -> Exception:
+    """Return what to raise after an error at the start with the store at `path`."""
+    if isinstance(error, sqlite3.OperationalError) or getattr(error, "errno", 0) in _OF_THE_DISK:
+        return DiskError(f"{path}: {error}")
+    # Another error of SQLite: the file is no store.
+    return DeployError(f"{path}: {error}") if isinstance(error, sqlite3.Error) else error
 
 
 class NameLock:

@@ -5,6 +5,7 @@ Does not decide what goes there; see `intake.ingest`, `prepare` and `delivery`. 
 quarantine is safe on the disk, so its unit gets the receipt. Reasons:
 
     message    not a telemetry message, or a limit of a message is exceeded; there is no receipt
+    modem      a datagram of a modem without a unit; released at a start with `--modem IMEI=…`
     schema     the schema is unknown; released when it comes
     undated    no row has UTC; released when a later block of the run has it, or after a time
     budget     the unit is over its CPU time, or many of its records are released; each in turn
@@ -148,6 +149,10 @@ class QuarantineTable:
         if self.get(held.entry.id) is None:
             return False
         self._database.execute("DELETE FROM quarantine WHERE id=?", held.entry.id)
+        if held.entry.unit in self._used:
+            used, counted_at = self._used[held.entry.unit]
+            size = len(held.entry.payload) + _ENTRY_BYTES
+            self._used[held.entry.unit] = (used - size, counted_at)
         self._database.enqueue_entry(held.entry._replace(final=final), held.relay)
         return True
 

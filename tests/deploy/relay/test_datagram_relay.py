@@ -24,7 +24,11 @@ from deploy.errors import DeployError
 from deploy.relay import command
 from deploy.relay.intake.downlink import Downlink, join_numbers
 from deploy.relay.intake.satcom_envelope import is_datagram
+from deploy.relay.limits import UnitLimits
+from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.outputs.base import Output, OutputContext
+from deploy.relay.outputs.fleet_store import FleetStoreOutput
+from deploy.relay.relay import Relay, RelayOptions
 from hil.bench.testbed import SITE_E7
 from hil.bench.testbed_satcom import SATCOM_KEY, UNIT
 from hil.bench.testbed_settings import TestbedSettings
@@ -95,6 +99,40 @@ def test_a_repeated_alarm_is_published_once_and_acknowledged_twice(rig: Pipeline
     assert len(rig.notes()) == 3
 
 
+def test_a_late_datagram_changes_no_newer_alarm(tmp_path: Path) -> None:
+    rig = PipelineRig(tmp_path / "relay.db", required={"fleet"})
+    clock = [int, lambda: 1_760_001_000_000, dict]
+    context = OutputContext(str(tmp_path / "f"), "r", "", None, *clock)  # type: ignore[arg-type]
+    rig.add_output("fleet", store := FleetStoreOutput(context))
+
+    def send(number: int, change: int, second: int, code: str = "leak") -> list[str]:
+        utc_s = 1_760_000_000 + second if second else 0
+        record = bytes([change]) + utc_s.to_bytes(4, "big") + code.encode() + b": "
+        content = bytes([len(record)]) + record
+        rig.send(datagram.split(datagram.ALARM, number, content, 340)[0])
+        return [code for (code,) in store._db.execute("SELECT code FROM alarm")]
+
+    def log(number: int, change: str, t_ms: int) -> None:
+        content = {"alarm": change, "code": "hot", "t": 1_760_000_000_000 + t_ms}
+        rig.send(one_record(number, json.dumps(content).encode()))
+
+    assert send(2, 0, 100) == []
+    assert send(1, 1, 90) == [], "sent before"
+    assert send(3, 1, 100) == ["leak"], "in the same second the number counts"
+    assert send(4, 0, 0) == [], "without a time too"
+    assert send(2**24 - 1, 1, 0) == [], "numbers begin again"
+    log(1, "raised", 200_000)
+    log(2, "cleared", 300_500)
+    assert send(5, 1, 200, "hot") == []
+    assert send(6, 1, 300, "hot") == [], "in the same second the log counts"
+    assert send(7, 1, 301, "hot") == ["hot"]
+    start = json.dumps({"event": "start", "t": 1_760_000_400_000}).encode()
+    rig.send(one_record(3, start))
+    assert send(8, 1, 399, "new") == [], "before the start"
+    store.close()
+    rig.close()
+
+
 def test_a_row_of_all_readings(rig: PipelineRig) -> None:
     # 5, -3, unknown, 300 as zigzag + 1; the CRC of the names is 0xABCD
     content = (1_735_689_600).to_bytes(4, "big") + b"\xab\xcd\x0b\x06\x00\xd9\x04"
@@ -147,6 +185,45 @@ def test_bad_datagrams_are_counted_and_quarantined(rig: PipelineRig) -> None:
     assert not is_datagram(one_record(1))
     sent = datagram.split(datagram.BULK, 3, bytes(400), 340)
     assert len(rig.send(*sent).acks) == 1
+
+
+def test_a_datagram_of_an_unknown_modem_is_kept_until_the_modem_has_a_unit(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sent = datagram.split(datagram.LIVE, 9, one_record(1), 340)[0]
+
+    def relay_with(modems: dict[str, str], **limits: int) -> Relay:
+        options = RelayOptions(BrokerSettings(("127.0.0.1", 1)), tmp_path / "relay.db")
+        options.modems, options.limits = modems, UnitLimits(**limits)
+        options.outputs = {"fleet": str(tmp_path / "fleet.db")}
+        return Relay(options)
+
+    def post(relay: Relay, imei: str) -> bool:
+        answers: list[bool] = []
+        post = threading.Thread(
+            target=lambda: answers.append(relay._on_gateway_message(imei, sent))
+        )
+        post.start()
+        wait_until(lambda: relay.process() or not post.is_alive())
+        return answers[0]
+
+    relay = relay_with({})
+    assert [post(relay, imei) for imei in ("888", "999", "999")] == [True] * 3
+    held = relay.pipeline.quarantine.find("modem", "modem")
+    assert [one.detail.split()[-1] for one in held] == ["888", "999", "999"]
+    assert relay.pipeline.counts()["unknown_modems"] == 3
+    relay.close()
+    lines = [line for line in capfd.readouterr().err.splitlines() if "--modem" in line]
+    assert [line.split("IMEI ")[1].split(":")[0] for line in lines] == ["888", "999"]
+    relay = relay_with({}, quarantine_bytes=300)
+    assert not post(relay, "999"), "beyond the quota the gateway keeps it"
+    relay.close()
+    relay = relay_with({"999": "s1/late"})
+    relay.process()
+    assert [one.entry.payload[:3] for one in relay.pipeline.quarantine.find()] == [b"888"]
+    assert relay.pipeline.ingest.counts["datagrams"] == 2
+    assert [row[0] for row in relay._database.query("SELECT unit FROM outbox")] == ["s1/late"]
+    relay.close()
 
 
 def test_numbers_become_ranges() -> None:

@@ -185,6 +185,7 @@ def test_records_of_a_name_without_a_process_are_found(tmp_path: Path) -> None:
     rig.add_output("store", down := ScriptedOutput())
     down.fail = True
     rig.receive(pack(ALARM, bulk(1), bulk(2)))
+    rig.pipeline.open()
     rig.pipeline.start()
     rig.pipeline.begin_stop()
     rig.close()
@@ -287,3 +288,19 @@ def test_a_report_on_a_full_disk_ends_nothing(monkeypatch: pytest.MonkeyPatch) -
         report("database or disk is full")
         full.flush = lambda: None  # type: ignore[method-assign]
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+def test_a_receipt_that_the_client_cannot_publish_stops_no_other(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = RelayOptions(BrokerSettings(("127.0.0.1", 1)), tmp_path / "relay.db")
+    options.outputs, options.required = {"lines": str(tmp_path / "lines")}, set()
+    relay = Relay(options)
+    for unit in ("s/u#", "s/good"):
+        relay._inbox.put(unit, pack(ALARM), None)
+    relay.process()
+    topics = [message.topic for message in relay._units_client._out_messages.values()]
+    assert topics == ["coldloop/v1/s/good/ack"]
+    assert relay.pipeline.counts()["failed_receipts"] == 1
+    relay.close()
+    assert "s/u#/ack" in capfd.readouterr().err

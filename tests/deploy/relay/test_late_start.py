@@ -19,6 +19,8 @@ from deploy.relay import command
 from deploy.relay.intake.http_server import HttpSettings, RelayHttpServer
 from deploy.relay.intake.webhook_auth import WebhookAuth
 from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.pipeline import Pipeline
+from deploy.relay.records.database import RelayDatabase
 from deploy.relay.records.tables import migrate
 from deploy.relay.relay import Relay, RelayOptions
 from protocols.telemetry import receipt
@@ -249,3 +251,38 @@ def test_a_full_disk_at_the_start_is_tried_again(
     path.write_text("no store, but a text that is long enough to be none\n" * 9)
     with pytest.raises(DeployError, match=r"relay\.db"):
         command._make_relay(RelayOptions(BrokerSettings(("127.0.0.1", 1)), path))
+
+
+def test_a_disk_that_is_full_later_in_the_start_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deploy.relay.retry_delays.FIRST_S", 0.01)
+    path = tmp_path / "relay.db"
+    open_now, tries = Pipeline.open, []
+
+    def open_full(pipeline: Pipeline) -> None:
+        tries.append(pipeline)
+        if len(tries) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+        open_now(pipeline)
+
+    def next_bd_seq(_: RelayDatabase) -> int:
+        tries.append(_)
+        if len(tries) == 3:
+            raise sqlite3.OperationalError("disk I/O error")
+        return 0
+
+    monkeypatch.setattr(Pipeline, "open", open_full)
+    options = RelayOptions(BrokerSettings(("127.0.0.1", 1)), path, outputs={"lines": "/dev/null"})
+    command._make_relay(options).close()
+    assert len(tries) == 2
+    monkeypatch.setattr(Pipeline, "open", open_now)
+    monkeypatch.setattr(RelayDatabase, "next_bd_seq", next_bd_seq)
+    options.outputs = {"sparkplug": "g"}
+    command._make_relay(options).close()
+    assert len(tries) == 4
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split(": ", 2)[2] for line in lines] == [
+        "database or disk is full; tries again",
+        "disk I/O error; tries again",
+    ]

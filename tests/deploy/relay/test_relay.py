@@ -181,6 +181,10 @@ _GOOD = ["--broker", "127.0.0.1:1", "--store", "s.db"]
         *("--influx http://", "--influx http://h:x/w", "--gateway http://", "--json /a"),
         *("--unit-bytes -5", "--unit-messages 0", "--unit-values 0", "--unit-quarantine -1"),
         *("--unit-cpu nan", "--undated-wait nan", "--undated-wait -1", "--gather -5"),
+        *("--broker tcp:127.0.0.1:0", "--influx http://h/write#settle=x"),
+        *(f"--influx http://h/write#settle={s}" for s in ("nan", "inf", "-5")),
+        *("--modem 1=s1/u#", "--modem 1=s1/+", "--modem 1/2=s1/u1", "--modem =s1/u1"),
+        *("--keys names", "--check --modem 1=S/u"),
         *("--keys binary", "--password-file binary", "--http-token binary --http 127.0.0.1:0"),
         *("--gateway-login binary --gateway http://h", "--sbd-key binary --http 127.0.0.1:0"),
     ],
@@ -193,6 +197,7 @@ def test_wrong_options_end_with_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("binary").write_bytes(b"\xff\xfe\x00")
+    Path("names").write_text("s1/u# 0102")
     monkeypatch.setattr(Relay, "run", lambda *_: None)
     code: object = 0
     try:

@@ -141,6 +141,30 @@ def test_the_http_server_with_tls_and_tokens(broker: SecureBroker) -> None:
         server.close()
 
 
+def test_a_body_that_is_cut_off_is_no_message() -> None:
+    received: list[bytes] = []
+    server = RelayHttpServer(
+        HttpSettings("127.0.0.1", 0, webhook=WebhookAuth([])),
+        {},
+        lambda _, message: not received.append(message),
+    )
+    assert server.address is not None
+    try:
+        for head, answer in (
+            ("Content-Length: 22", b"400"),
+            ("Transfer-Encoding: chunked", b"411"),
+            ("Content-Length: 19", b"200"),
+        ):
+            with socket.create_connection(server.address, 10) as client:
+                client.sendall(f"POST /sbd HTTP/1.0\r\n{head}\r\n\r\n".encode())
+                client.sendall(b"imei=3001&data=0102")
+                client.shutdown(socket.SHUT_WR)
+                assert client.recv(100).split(b" ")[1] == answer
+    finally:
+        server.close()
+    assert received == [b"\x01\x02"]
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 20
     while not condition():
