@@ -246,11 +246,11 @@ def test_rows_older_than_the_retention_of_victoria_metrics(
     assert rig.reasons() == ["refused"]
     found = "coldloop_" + SCHEMA.entries[1][0]
     wait_until("four rows", lambda: len(victoria.samples('{unit="u1"}').get(found, [])) == 4)
-    blind = InfluxOutput(here)  # by the clock of this relay, the rows are not old
+    late_clock = InfluxOutput(here)  # by the clock of this relay, the rows are not old
     for number in (1, 2):
-        blind.deliver([rows(number)])
-        wait_until("a count", lambda: blind._server_state() and blind.ignored >= 19)
-    wait_until("the other count", lambda: blind._server_state() and blind.ignored == 38)
+        late_clock.deliver([rows(number)])
+        wait_until("a count", lambda: late_clock._server_state() and late_clock.ignored >= 19)
+    wait_until("the other count", lambda: late_clock._server_state() and late_clock.ignored == 38)
     assert capsys.readouterr().err.count("ignores rows") == 1
     victoria.kill()
     rig.close()
