@@ -29,7 +29,7 @@ from tests.drivers.modbus.scripted_peer import (
 from tests.support import cli_tools
 from tests.support.repository import ROOT
 
-HEARS_HUP = """
+WITH_HUP = """
 import runpy, signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 sys.argv[0] = "coldloop.py"
@@ -226,7 +226,7 @@ def test_an_interrupt_before_any_value_is_not_good(
 ) -> None:
     peer = serve(lambda _request, _number: [])
     rest = ["1", "7"] if command == "read" else ["--unit", "1", "--profile", "belimo_valve"]
-    words = [sys.executable, "-c", HEARS_HUP, "modbus", command, peer.address, *rest]
+    words = [sys.executable, "-c", WITH_HUP, "modbus", command, peer.address, *rest]
     process = subprocess.Popen([*words, "--timeout-ms", "8000"], cwd=ROOT)
     try:
         cli_tools.wait_until("it asks", lambda: bool(peer.requests))

@@ -165,7 +165,7 @@ def test_sniff_pairs_requests_and_replies() -> None:
     assert code == 0
     assert kinds == ["request", "reply", "request", "silent", "request", "crc", "noise", "summary"]
     assert events[1]["text"] == "10 20"
-    assert 5 < events[1]["wait_ms"] < 600
+    assert 0 < events[1]["wait_ms"] < 600  # less than 20 if the reader was late
     assert events[-1]["units"]["8"]["silent"] == 1
     assert events[-1]["units"]["1"]["crc"] == 1
     assert events[-1]["units"]["1"]["replies"] == 1
