@@ -118,12 +118,13 @@ def reduce_wheel(wheel: Path) -> bytes:
 
 def _without_comments(source: bytes) -> bytes:
     """Return a module without its comments."""
-    lines = source.decode().splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source.decode()).readline):
+    text = source.decode()
+    lines = text.split("\n")  # as tokenize; splitlines also splits inside texts
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column].rstrip()
-    return ("\n".join(lines) + "\n").encode()
+    return "\n".join(lines).encode()
 
 
 def _reduce_commands(data: bytes) -> bytes:

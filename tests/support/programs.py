@@ -10,7 +10,11 @@ import ctypes.util
 import os
 import shutil
 import socket
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +57,18 @@ def wait_until_open(port: int, timeout_s: float = 10.0) -> None:
         else:
             return
     pytest.fail(f"nothing listened on 127.0.0.1:{port} within {timeout_s:g} s")
+
+
+@contextmanager
+def running_mosquitto(config: Path, settings: str = "") -> Iterator[int]:
+    """Run a broker on a free port of the loopback; give its port. `config` is its new file."""
+    port = free_port()
+    head = f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n"
+    config.write_text(head + settings)
+    command = [require_program("mosquitto"), "-c", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until_open(port)
+            yield port
+        finally:
+            process.kill()

@@ -146,19 +146,17 @@ class ManualControl:
         self.ended_by = ""
         self._valve_pct, self._pump_pct = outputs
 
+    def end_mode(self) -> None:
+        """Return to automatic control."""
+        self.mode = "auto"
+
     def proof_status(self) -> "list[tuple[str, object]]":
         """Return the records of proof tests."""
-        return [
-            (
-                "proofs",
-                [
-                    JsonObject(
-                        [("at_us", at), ("what", actuator), ("result", result), ("s", seconds)]
-                    )
-                    for at, actuator, result, seconds in self.proofs.records
-                ],
-            )
+        records = [
+            JsonObject([("at_us", at), ("what", actuator), ("result", result), ("s", seconds)])
+            for at, actuator, result, seconds in self.proofs.records
         ]
+        return [("proofs", records)]
 
     def calibration_status(self) -> "list[tuple[str, object]]":
         """Return state and offsets of the calibration; empty if none was started."""

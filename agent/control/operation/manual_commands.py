@@ -35,7 +35,7 @@ def execute(manual: "ManualControl", name: str, arguments: "Any", now: int) -> "
             now,
         )
     if name == "release":
-        manual.mode = "auto"
+        manual.end_mode()
         return "automatic"
     if name == "rotate":
         return rotate(manual)

@@ -386,7 +386,11 @@ class FleetStoreOutput(Output):
 
 
 def _datagram_number(note: Note) -> int:
-    return _OF_A_LOG if note.number else int(note.content.get("datagram", _OF_A_LOG))
+    """Return the number of the datagram of a note; `_OF_A_LOG` without one. A unit can lie."""
+    number = note.content.get("datagram")
+    if type(number) is not int or not 0 <= number < _NUMBERS or note.number:
+        return _OF_A_LOG
+    return number
 
 
 def _write_each(write: Callable[[str, bytes], None], payloads: dict[str, bytes]) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from deploy.errors import DeployError
 from deploy.relay import command
+from deploy.relay.decode.row_format import Note
 from deploy.relay.intake.downlink import Downlink, join_numbers
 from deploy.relay.intake.satcom_envelope import is_datagram
 from deploy.relay.limits import UnitLimits
@@ -131,6 +132,18 @@ def test_a_late_datagram_changes_no_newer_alarm(tmp_path: Path) -> None:
     assert send(8, 1, 399, "new") == [], "before the start"
     store.close()
     rig.close()
+
+
+@pytest.mark.parametrize("number", ["x", [1], 1 << 70, -5, True, None])
+def test_a_unit_that_lies_about_a_datagram_stops_no_store(tmp_path: Path, number: object) -> None:
+    clock = [int, lambda: 1_760_001_000_000, dict]
+    context = OutputContext(str(tmp_path / "f"), "r", "", None, *clock)  # type: ignore[arg-type]
+    store = FleetStoreOutput(context)
+    content = {"alarm": "raised", "code": "leak", "datagram": number}
+    store.deliver([Note("s/u", 0, content)])
+    alarms = store._db.execute("SELECT code FROM alarm").fetchall()
+    store.close()
+    assert alarms == [("leak",)]
 
 
 def test_a_row_of_all_readings(rig: PipelineRig) -> None:

@@ -3,7 +3,6 @@
 
 import queue
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
 from deploy.relay.mqtt.session_client import SessionClient, make_session_client
-from tests.support.programs import free_port, require_program, wait_until_open
+from tests.support.programs import running_mosquitto
 
 _TIMEOUT_S = 20.0
 
@@ -22,16 +21,8 @@ _TIMEOUT_S = 20.0
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[int]:
     """A mosquitto with its default window of 20."""
-    port = free_port()
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\n")
-    command = [require_program("mosquitto"), "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until_open(port)
-            yield port
-        finally:
-            process.kill()
+    with running_mosquitto(tmp_path / "mosquitto.conf") as port:
+        yield port
 
 
 def test_messages_without_an_acknowledgement_do_not_block_others(broker: int) -> None:

@@ -2,7 +2,6 @@
 """Connection of the outputs: what the broker refuses is not delivered."""
 
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,9 @@ from tests.deploy.relay.bad_unit.test_window import OldBroker
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, bulk, pack
 from tests.deploy.relay.stores.test_stores import context
 from tests.deploy.relay.test_relay import TopicListener, wait_until
-from tests.support.programs import free_port, require_program, wait_until_open
+from tests.support.programs import (
+    running_mosquitto,
+)
 
 _RIGHTS = """
 topic readwrite coldloop/v1/+/+/tele
@@ -37,21 +38,12 @@ topic readwrite fleet/#
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     """A mosquitto with the limit of the one that is shipped, and without a right at `denied`."""
-    port = free_port()
-    rights, config = tmp_path / "acl", tmp_path / "mosquitto.conf"
+    rights = tmp_path / "acl"
     rights.write_text(_RIGHTS)
     rights.chmod(0o644)
-    config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_dest none\nuser root\n"
-        f"acl_file {rights}\nmessage_size_limit 65536\n"
-    )
-    command = [require_program("mosquitto"), "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until_open(port)
-            yield port
-        finally:
-            process.kill()
+    settings = f"user root\nacl_file {rights}\nmessage_size_limit 65536\n"
+    with running_mosquitto(tmp_path / "mosquitto.conf", settings) as port:
+        yield port
 
 
 @pytest.fixture
@@ -85,14 +77,8 @@ def test_a_message_that_is_too_large_is_refused_alone(connection: OutputConnecti
 
 
 def test_the_limits_of_the_broker_are_kept(tmp_path: Path) -> None:
-    config, strict = tmp_path / "strict.conf", free_port()
-    config.write_text(
-        f"listener {strict} 127.0.0.1\nallow_anonymous true\nlog_dest none\n"
-        "max_inflight_messages 7\nmax_packet_size 5000\n"
-    )
-    command = [require_program("mosquitto"), "-c", str(config)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        wait_until_open(strict)
+    settings = "max_inflight_messages 7\nmax_packet_size 5000\n"
+    with running_mosquitto(tmp_path / "strict.conf", settings) as strict:
         connection = OutputConnection(BrokerSettings(("127.0.0.1", strict)), "r1")
         connection.start(Outputs({}, lambda _, argument: context(argument)))
         try:
@@ -108,7 +94,6 @@ def test_the_limits_of_the_broker_are_kept(tmp_path: Path) -> None:
             assert connection.is_connected()
         finally:
             connection.close()
-            process.kill()
 
 
 def test_a_broker_without_mqtt_5_gets_3_1_1_without_a_session() -> None:
