@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The shaped TCP path: outages that hold data, half-open links, a cut at any byte."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -43,7 +44,7 @@ class EchoSink:
             thread.join()
 
     def _receive(self, client: socket.socket, at: int) -> None:
-        with client:
+        with client, contextlib.suppress(ConnectionError):  # the path may reset a connection
             while data := client.recv(4096):
                 self.received[at] += data
                 client.sendall(b"ok")

@@ -193,6 +193,11 @@ class ForeignCdu:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
 
+    @property
+    def pump_word(self) -> int:
+        """The command of the pump that it holds, whatever a read shows."""
+        return self._registers.words[4]
+
     def __enter__(self) -> Self:
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(60)

@@ -47,16 +47,21 @@ _GAUGES = ("SupplyTemperatureCelsius=36.2", "ReturnTemperatureCelsius=41.8",
            "PumpSpeedControlPercent=60", "ValvePositionControlPercent=40")  # fmt: skip
 
 
-@pytest.fixture
-def cdu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of the foreign CDU; the parameter of the test is its fault.
+def foreign_cdu(faults: str, monkeypatch: pytest.MonkeyPatch) -> ForeignCdu:
+    """Return a foreign CDU with these faults.
 
     The pauses of the commissioning in this process are skipped, and have passed for the CDU.
     """
     clock = SkippedTime()
     for module in _PAUSING:
         monkeypatch.setattr(f"hil.tools.commission.{module}.time", clock)
-    with ForeignCdu(getattr(request, "param", "").split(), clock.monotonic) as it:
+    return ForeignCdu(faults.split(), clock.monotonic)
+
+
+@pytest.fixture
+def cdu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the foreign CDU; the parameter of the test is its fault."""
+    with foreign_cdu(getattr(request, "param", ""), monkeypatch) as it:
         yield it.address
 
 
@@ -371,20 +376,27 @@ def test_another_argument_than_that_of_the_journal_is_refused(
     assert "table: its content has changed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("cdu", ["lag"], indirect=True)
+@pytest.fixture
+def slow_cdu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForeignCdu]:
+    """A foreign CDU that shows a written pump speed 1.5 s later."""
+    with foreign_cdu("lag", monkeypatch) as it:
+        yield it
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_an_interrupted_write_test_gives_the_old_words_back(
-    cdu: str, site: Path, number: int, capsys: pytest.CaptureFixture[str]
+    slow_cdu: ForeignCdu, site: Path, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    cdu = slow_cdu.address
     words = command(cdu, site, "--write-test", "--to", "write-test")
     code = "import signal, sys, coldloop; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     code += "sys.exit(coldloop.main(sys.argv[1:]))"  # also below nohup, which ignores SIGHUP
     journal = site / "commission.json"
     with subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.PIPE) as it:
-        while "pending-write" not in (journal.read_text() if journal.exists() else ""):
+        while slow_cdu.pump_word != 620:  # it shows this word 1.5 s later
             assert it.poll() is None
             time.sleep(0.01)
-        time.sleep(0.3)  # the write follows the journal; the CDU shows it 1.5 s later
+        assert "pending-write" in journal.read_text(), "the journal is before the write"
         it.send_signal(number)
         assert it.stderr is not None
         error = it.stderr.read().decode()
