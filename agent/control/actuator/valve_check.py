@@ -9,7 +9,7 @@ compares:
     its position is far from its command for a long time         valve_feedback
     it is mounted in reverse (`ValveSign`): it is turned         valve_feedback
     facility flow far below that of the position                 facility_flow
-    facility water too warm to reach the set-point               facility_warm
+    facility water too warm for the set-point and its target     facility_warm
     facility water has become colder than the dew point          facility_cold
 
 The flow of a position is the learned one (`agent.control.watch.valve_curve`). The curve follows a
@@ -147,7 +147,11 @@ class ValveCheck:
         command_pct = self.valve.command_pct
         has_reserve = command_pct is not None and command_pct < _RESERVE_PCT
         margin_k = _WARM_END_K if self.is_warm and not has_reserve else _WARM_K
-        self._warm_s = self._warm_s + dt if fws_supply_c > cooling.setpoint_c - margin_k else 0.0
+        # A set-point on its way from the coldest supply, which hot loads need, back to its target
+        # asks nothing of the facility: no plan of the site promises water for it.
+        target_c = min(cooling.target_c, cooling.settings["supply"]["high_c"])
+        warm_c = max(cooling.setpoint_c, target_c) - margin_k
+        self._warm_s = self._warm_s + dt if fws_supply_c > warm_c else 0.0
         self.is_warm = self._warm_s >= _WARM_S
         usual_c = self._usual_c
         if usual_c is None:

@@ -39,6 +39,7 @@ class CheckRig:
         self.exchanger = Exchanger(EXCHANGER)
         self.feedforward = CurveOwner(self.exchanger)
         self.setpoint_c, self.dew_limit = 32.0, DewAt()
+        self.target_c, self.settings = 0.0, {"supply": {"high_c": 45.0}}
         self.fws_supply_c = 24.0
         self.share = 1.0
         self.fws_flow_lpm = 0.0
@@ -98,6 +99,20 @@ def test_warm_facility_water_is_an_alarm_after_five_seconds():
         eq(rig.run(5), ["facility_warm"])
     rig.fws_supply_c = 29.5
     eq(rig.run(1), [])
+
+
+def test_the_coldest_supply_for_hot_loads_asks_nothing_of_the_facility():
+    """The set-point then rises by 0.02 K/s: from 20 °C to the water of 24 °C in 5 minutes."""
+    rig = CheckRig()
+    rig.target_c, rig.setpoint_c = 32.0, 20.0
+    rig.valve.position_pct = rig.valve.command_pct = 100.0
+    eq(rig.run(300), [])
+    rig.fws_supply_c = 31.5
+    eq(rig.run(5), ["facility_warm"])
+    rig.target_c, rig.setpoint_c = 60.0, 45.0  # the set-point is at its maximum
+    eq(rig.run(300), [])
+    rig.fws_supply_c = 44.5
+    eq(rig.run(5), ["facility_warm"])
 
 
 def test_water_near_the_set_point_is_no_alarm_while_the_valve_has_reserve():
