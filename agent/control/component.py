@@ -310,7 +310,8 @@ class CoolingComponent(Component):
         limits = self._limits
         cooling.want_cold(limits is not None and limits.is_cold_needed)
         cooling.set_uncertainty(
-            max(self.supply_sensor.uncertainty, self.sensors.exchanger_trend.error_k)
+            max(self.supply_sensor.uncertainty, self.sensors.exchanger_trend.error_k),
+            self.sensors.low_flow_k,
         )
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit

@@ -157,6 +157,12 @@ class ControlSensors:
                 return True
         return False
 
+    @property
+    def low_flow_k(self) -> float:
+        """Return `RowPlausibility.low_flow_k`, while the supply is an estimate."""
+        row = self.plausibility
+        return 0.0 if row is None or self.supply.uncertainty <= 1.0 else row.low_flow_k
+
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
         """Return supply and return temperature without offsets, °C."""
         return self.supply.raw_value(now), self.return_sensor.raw_value(now)
@@ -197,7 +203,7 @@ class ControlSensors:
         readings.supply_c = self.supply.update(now)
         low_c = readings.supply_c
         if low_c is not None:
-            low_c -= self.exchanger_trend.total_k
+            low_c -= self.exchanger_trend.total_k + self.low_flow_k
             if self.supply.suspect == RELATION:  # which can itself be false, by the facility water
                 low_c = min(low_c, inputs.supply_c or low_c)
         readings.lowest_supply_c = low_c

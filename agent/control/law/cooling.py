@@ -111,7 +111,7 @@ class CoolingControl:
         self.pump_setpoint: float = pumps["setpoint"]
         self.setpoint_c = self.target_c
         self.min_setpoint_c: float | None = None
-        self.uncertainty_k = 0.0
+        self.uncertainty_k = self._low_flow_k = 0.0
         self.is_cold_wanted = False
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
         self.optimizer: SetpointOptimizer | None = None
@@ -153,9 +153,11 @@ class CoolingControl:
         """Choose whether the set-point goes to the dew-point limit, but not below `low_c`."""
         self.is_cold_wanted = is_cold_wanted
 
-    def set_uncertainty(self, kelvin: float) -> None:
-        """Set the uncertainty of an estimated supply: it raises the dew-point limit."""
-        self.uncertainty_k = kelvin
+    def set_uncertainty(self, kelvin: float, low_flow_k: float = 0.0) -> None:
+        """Set the uncertainty of an estimated supply: it raises the dew-point limit. So does
+        `low_flow_k` (`agent.control.law.plausibility`), which is no reason to shut the valve.
+        """
+        self.uncertainty_k, self._low_flow_k = kelvin, low_flow_k
 
     def track_valve(self, valve_pct: float) -> None:
         """Continue from the present valve position, with bumpless transfer."""
@@ -222,7 +224,9 @@ class CoolingControl:
         supply = self.settings["supply"]
         if self.dew_limit is not None:
             min_c = self.dew_limit.min_setpoint_c(now, dt)
-            self.min_setpoint_c = None if min_c is None else min_c + self.uncertainty_k
+            if min_c is not None:
+                min_c += self.uncertainty_k + self._low_flow_k
+            self.min_setpoint_c = min_c
             if self.min_setpoint_c is not None:
                 if self.is_cold_wanted and target_c > supply["low_c"]:
                     target_c = supply["low_c"]

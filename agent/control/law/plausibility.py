@@ -50,6 +50,9 @@ _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
 _LEARN_RISE_K = 20 / 10
+_LEAST_EFFECT = 5 / 100
+_LOW_FLOW = 15 / 100
+"""A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
 _OF_REASON = {RANGE: 4, RATE: 8}
 """A restart must not ask for other evidence than the reason of the suspicion does."""
 
@@ -59,7 +62,9 @@ HeldRise = namedtuple("HeldRise", ("rise_k", "flow_lpm", "age_s"))
 
 
 class RowPlausibility:
-    """Checks the four signals once a cycle. `exchanger`: None without a model."""
+    """Checks the four signals once a cycle. `exchanger`: None without a model. `low_flow_k`: by how
+    much the supply is below its estimate if a filter is clogged that no reading can show, K.
+    """
 
     def __init__(self, exchanger: "Exchanger | None", design_lpm: float) -> None:
         self.supply = CheckedSignal(5.0, 75.0, 1.0, _RESTORE_K)
@@ -68,6 +73,7 @@ class RowPlausibility:
         self.flow, self.dp = self.hydraulics.flow, self.hydraulics.dp
         self.may_learn_ua = True
         self.heat_factor = self.model_factor = 1.0
+        self.low_flow_k = 0.0
         self.heat_rise_k: float | None = None
         self.effectiveness: float | None = None
         self._exchanger = exchanger
@@ -213,7 +219,7 @@ class RowPlausibility:
             and fws_supply_c is not None
             and self.hydraulics.moving_left_s <= 0.0
         )
-        if not known or e is None or e < 5 / 100:
+        if not known or e is None or e < _LEAST_EFFECT:
             self._apart_s = 0.0
             return
         apart = (supply or 0.0) - ((fws_supply_c or 0.0) + (q or 0.0) / e - (q or 0.0))
@@ -281,7 +287,7 @@ class RowPlausibility:
         if rise_k is not None:
             if supply is not None:
                 return_estimate = supply + rise_k
-            elif q is not None and e is not None and e > 5 / 100 and fws_supply_c is not None:
+            elif q is not None and e is not None and e > _LEAST_EFFECT and fws_supply_c is not None:
                 return_estimate = fws_supply_c + q / e
             supply_basis = return_estimate if return_c is None else return_c
             supply_estimate = None if supply_basis is None else supply_basis - rise_k
@@ -321,6 +327,7 @@ class RowPlausibility:
         held = self._held
         self._held = HeldRise(held.rise_k, held.flow_lpm, held.age_s + dt)
         q, e, fws_supply_c = self.heat_rise_k, self.effectiveness, r.fws_supply_c
+        self.low_flow_k = 0.0
         if e is not None and fws_supply_c is not None and return_c is not None:
             model_k = e * (return_c - fws_supply_c)
             lagged = model_k if self._lagged_k is None else self._lagged_k
@@ -338,10 +345,29 @@ class RowPlausibility:
             return self._smooth_k, 1.0
         self._smooth_k = None
         if q is not None:
+            self.low_flow_k = self._low_flow_error(r, q, flow)
             return q, 2.0
         if flow is None or flow <= 0.0 or held.age_s >= _HOLD_S:
             return None, 0.0
         return held.rise_k * held.flow_lpm / flow, 1.0 + held.age_s / 50.0
+
+    def _low_flow_error(self, r: "RowReadings", q: float, flow: "float | None") -> float:
+        """Return by how much the supply is below its estimate if the flow is only `_LOW_FLOW` of
+        what the speed of the pumps stands for, K; 0 if a reading shows the flow.
+
+        The same heat `q` then leaves at a larger rise. A clogged filter takes this much.
+        """
+        exchanger, e = self._exchanger, self.effectiveness
+        fws_lpm = r.fws_flow_lpm
+        if not self.hydraulics.may_be_low or exchanger is None or not flow:
+            return 0.0
+        if e is None or e <= _LEAST_EFFECT or fws_lpm is None or q <= 0.0 or fws_lpm <= 0.0:
+            return 0.0
+        low = self.model_factor * exchanger.effectiveness_at(_LOW_FLOW * flow, fws_lpm)
+        if low >= 1.0:
+            low = 1.0
+        error_k = q * ((1.0 - e) / e - (1.0 - low) / (low * _LOW_FLOW))
+        return error_k if error_k > 0.0 else 0.0
 
 
 def _clamp_factor(factor: float) -> float:

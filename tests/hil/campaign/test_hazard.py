@@ -279,6 +279,19 @@ def test_loads_that_no_order_reaches_get_a_cold_supply() -> None:
     assert judge(case, InProcessDut)[0] == []
 
 
+@pytest.mark.parametrize(
+    ("seed", "words"),
+    [
+        (824_864, {"filter_clog", "rpu_wrong_unit"}),  # 2.5 K below the dew point, no alarm
+        (824_797, {"rack_blocked", "valve_reversed"}),  # facility_warm for 312 s
+    ],
+)
+def test_seeds_that_once_failed(seed: int, words: set[str]) -> None:
+    case = generate_case(seed, 2, ANY)
+    assert {fault.word for fault in case.faults} == words
+    assert judge(case, InProcessDut)[0] == []
+
+
 def test_dew_without_an_alarm_violates_i2() -> None:
     case = make_case(InjectedFault("room_humidity", 85.0))
     silent, alarmed = make_invariant("I2", case), make_invariant("I2", case)

@@ -93,13 +93,17 @@ class FlowFactors:
 
 
 class RowHydraulics:
-    """Checks `flow` and `dp` once a cycle. `moving_left_s`: the flow has moved."""
+    """Checks `flow` and `dp` once a cycle. `moving_left_s`: the flow has moved. `may_be_low`: the
+    flow is an estimate from the speed of the pumps alone. No reading since the start has shown that
+    the row still takes it, or the protection does not call the row usual: a filter may be clogged.
+    """
 
     def __init__(self, design_lpm: float) -> None:
         self._tolerance = tolerance = design_lpm / 10.0
         self.flow = CheckedSignal(-0.5, 16 * tolerance, tolerance, tolerance)
         self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
         self.moving_left_s = 0.0
+        self.may_be_low = self._was_read = False
         self._usual = FlowFactors()
         self._present: FlowFactors | None = None
         self._flow_s = self._dp_s = 0.0
@@ -171,6 +175,9 @@ class RowHydraulics:
         """Set the value of both signals: the readings, or their estimates."""
         tolerance, factor = self._tolerance, used.dp_factor
         estimate = used.by_pump if used.by_dp is None else used.by_dp
+        is_by_speed = (flow is None or self.flow.suspect != "") and used.by_dp is None
+        self._was_read = self._was_read or not is_by_speed
+        self.may_be_low = is_by_speed and (not self._was_read or r.is_row_usual is False)
         flow_lpm = used.by_pump if flow is None or self.flow.suspect else flow
         sqrt_dp = None if flow_lpm is None or factor <= 0.0 else flow_lpm / factor
         self.dp.settle(r.dp_kpa, None if sqrt_dp is None else sqrt_dp * sqrt_dp, 10.0, dt)

@@ -374,6 +374,26 @@ def test_temperatures_that_may_read_too_high_raise_the_dew_point_limit():
     eq(rig.devices.registers[VALVE][0], 0)
 
 
+def test_a_row_whose_flow_nothing_shows_raises_the_dew_point_limit_only():
+    """The set-point rises by the error of a clogged filter. The guard does not shut the valve:
+    without a supply that warms in sight, the loads would be switched off for a lost device.
+    """
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 1, 7000)  # dew point 19.1 °C
+    rig.run(60)
+    component = cooling_component(rig)
+    cooling, row = component.cooling, component.sensors.plausibility
+    floor_c = cooling.min_setpoint_c
+    row.low_flow_k = 6.0
+    eq(component.sensors.low_flow_k, 0.0)  # the supply is a reading
+    component.supply_sensor.uncertainty = 2.0
+    eq(component.sensors.low_flow_k, 6.0)
+    cooling.set_uncertainty(2.0, component.sensors.low_flow_k)
+    cooling.ramp_setpoint(0, 1.0)
+    near(cooling.min_setpoint_c, floor_c + 8.0, 0.1)
+    eq(cooling.uncertainty_k, 2.0)
+
+
 def test_temperatures_that_may_read_too_high_have_an_alarm():
     """Beyond the largest rise of the limit, `dew` says that the supply may be below it."""
     rig = make_rig(dew=True)

@@ -475,3 +475,47 @@ def test_a_reading_may_stand_still_while_the_flow_moves():
     warm_facility(row, r)
     run(row, r, 90)
     eq(suspects(row)[0], RELATION)
+
+
+def lost_row(heat_share=1.0):
+    """Return a row after a restart, and its readings while the device of the row is silent."""
+    row, r = steady_row(fws_lpm=35.0, fws_supply_c=10.0, supply_c=24.0)
+    row.restore([150.0 / 80.0**0.5, 150.0 / 70.0, 1.0, 1.0], [])
+    r.supply_c = r.return_c = r.flow_lpm = r.dp_kpa = None
+    r.fws_return_c = 10.0 + heat_share * (r.fws_return_c - 10.0)
+    return row, r
+
+
+def test_after_a_restart_the_speed_alone_does_not_show_that_coolant_flows():
+    """A filter may have clogged meanwhile: with 15 % of the flow the same heat needs a supply that
+    is 8 K below the estimate, and never below the facility water.
+    """
+    row, r = lost_row()
+    run(row, r, 10)
+    near(row.supply.value, 24.0, 0.2)
+    eq(row.supply.uncertainty, 2.0)
+    clogged = Exchanger(EXCHANGER)
+    rise_k = row.heat_rise_k / 0.15
+    low_c = 10.0 + rise_k / clogged.effectiveness_at(22.5, 35.0) - rise_k
+    near(row.low_flow_k, row.supply.value - low_c, 1e-6)
+    assert 10.0 < low_c < 17.0, low_c
+    for heat_share in (0.0, -0.5):
+        row, r = lost_row(heat_share)
+        run(row, r, 10)
+        eq(row.low_flow_k, 0.0)
+
+
+def test_a_reading_of_the_flow_shows_it_until_the_protection_says_otherwise():
+    row, r = lost_row()
+    r.dp_kpa = 80.0
+    run(row, r, 10)
+    eq(row.low_flow_k, 0.0)
+    r.dp_kpa = None
+    run(row, r, 10)
+    eq(row.low_flow_k, 0.0)
+    r.is_row_usual = False
+    run(row, r, 1)
+    assert row.low_flow_k > 5.0, row.low_flow_k
+    r.is_row_usual, r.supply_c, r.return_c = True, 24.0, 30.0
+    run(row, r, 1)
+    eq(row.low_flow_k, 0.0)
