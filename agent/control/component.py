@@ -311,7 +311,7 @@ class CoolingComponent(Component):
         cooling.want_cold(limits is not None and limits.is_cold_needed)
         cooling.set_uncertainty(
             max(self.supply_sensor.uncertainty, self.sensors.exchanger_trend.error_k),
-            self.sensors.low_flow_k,
+            self.readings.low_flow_k,
         )
         cooling.ramp_setpoint(now, dt)
         dew_limit = cooling.dew_limit
@@ -332,7 +332,7 @@ class CoolingComponent(Component):
         loop = self.agent.pressure_loop
         config = loop.config
         difference = cooling.optimal_dp_kpa(config.setpoint) - loop.setpoint
-        step = 0.2 if difference > 0.2 else -0.2 if difference < -0.2 else difference
+        step = max(-0.2, min(difference, 0.2))
         loop.set_setpoint(loop.setpoint + step)
 
     def tick(self, now: int) -> None:

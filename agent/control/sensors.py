@@ -157,12 +157,6 @@ class ControlSensors:
                 return True
         return False
 
-    @property
-    def low_flow_k(self) -> float:
-        """Return `RowPlausibility.low_flow_k`, while the supply is an estimate."""
-        row = self.plausibility
-        return 0.0 if row is None or self.supply.uncertainty <= 1.0 else row.low_flow_k
-
     def read_raw(self, now: int) -> "tuple[float | None, float | None]":
         """Return supply and return temperature without offsets, °C."""
         return self.supply.raw_value(now), self.return_sensor.raw_value(now)
@@ -195,6 +189,7 @@ class ControlSensors:
             inputs.is_row_usual = None if protection is None else protection.is_row_usual
             self.plausibility.step(inputs, dt)
             readings.is_usual = self.plausibility.is_usual
+            readings.low_flow_k = self.plausibility.low_flow_k
             if exchanger is not None:
                 exchanger.permit_ua_learning(self.plausibility.may_learn_ua)
                 if readings.is_usual:
@@ -203,7 +198,7 @@ class ControlSensors:
         readings.supply_c = self.supply.update(now)
         low_c = readings.supply_c
         if low_c is not None:
-            low_c -= self.exchanger_trend.total_k + self.low_flow_k
+            low_c -= self.exchanger_trend.total_k + readings.low_flow_k
             if self.supply.suspect == RELATION:  # which can itself be false, by the facility water
                 low_c = min(low_c, inputs.supply_c or low_c)
         readings.lowest_supply_c = low_c

@@ -149,8 +149,7 @@ class ValveCheck:
         margin_k = _WARM_END_K if self.is_warm and not has_reserve else _WARM_K
         # A set-point on its way from the coldest supply, which hot loads need, back to its target
         # asks nothing of the facility: no plan of the site promises water for it.
-        target_c = min(cooling.target_c, cooling.settings["supply"]["high_c"])
-        warm_c = max(cooling.setpoint_c, target_c) - margin_k
+        warm_c = max(cooling.setpoint_c, cooling.target_c) - margin_k
         self._warm_s = self._warm_s + dt if fws_supply_c > warm_c else 0.0
         self.is_warm = self._warm_s >= _WARM_S
         usual_c = self._usual_c

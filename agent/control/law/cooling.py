@@ -54,6 +54,7 @@ class ControlReadings:
 
     `is_usual`: False if a reading is suspect, or an estimate, or the row is not the usual one. Then
     the models do not adapt. `lowest_supply_c`: the supply by the reading that shows the lowest.
+    `low_flow_k`: see `agent.control.law.plausibility`.
     """
 
     def __init__(self) -> None:
@@ -71,6 +72,7 @@ class ControlReadings:
         self.load_kw: float | None = None
         self.pump_w: float | None = None
         self.is_usual = True
+        self.low_flow_k = 0.0
 
 
 def clear_readings(readings: ControlReadings) -> None:
@@ -111,7 +113,7 @@ class CoolingControl:
         self.pump_setpoint: float = pumps["setpoint"]
         self.setpoint_c = self.target_c
         self.min_setpoint_c: float | None = None
-        self.uncertainty_k = self._low_flow_k = 0.0
+        self.uncertainty_k = self.low_flow_k = 0.0
         self.is_cold_wanted = False
         self.valve_pct = self.pump_pct = self.fan_pct = 0.0
         self.optimizer: SetpointOptimizer | None = None
@@ -157,7 +159,7 @@ class CoolingControl:
         """Set the uncertainty of an estimated supply: it raises the dew-point limit. So does
         `low_flow_k` (`agent.control.law.plausibility`), which is no reason to shut the valve.
         """
-        self.uncertainty_k, self._low_flow_k = kelvin, low_flow_k
+        self.uncertainty_k, self.low_flow_k = kelvin, low_flow_k
 
     def track_valve(self, valve_pct: float) -> None:
         """Continue from the present valve position, with bumpless transfer."""
@@ -213,8 +215,7 @@ class CoolingControl:
         target_kpa = design_kpa * fraction * fraction
         min_kpa: float = optimizer.model["dp_min_kpa"]
         max_kpa: float = optimizer.model.get("dp_max_kpa", design_kpa)
-        target_kpa = max_kpa if target_kpa > max_kpa else target_kpa
-        return min_kpa if target_kpa < min_kpa else target_kpa
+        return max(min(target_kpa, max_kpa), min_kpa)
 
     def ramp_setpoint(self, now: int, dt: float) -> None:
         """Move the set-point to the target. It is never below the dew-point limit or above
@@ -225,15 +226,13 @@ class CoolingControl:
         if self.dew_limit is not None:
             min_c = self.dew_limit.min_setpoint_c(now, dt)
             if min_c is not None:
-                min_c += self.uncertainty_k + self._low_flow_k
+                min_c += self.uncertainty_k + self.low_flow_k
+                if self.is_cold_wanted:
+                    target_c = min(target_c, supply["low_c"])
+                target_c = max(target_c, min_c)
             self.min_setpoint_c = min_c
-            if self.min_setpoint_c is not None:
-                if self.is_cold_wanted and target_c > supply["low_c"]:
-                    target_c = supply["low_c"]
-                if target_c < self.min_setpoint_c:
-                    target_c = self.min_setpoint_c
-        if target_c > supply["high_c"]:  # overheating has priority over condensation
-            target_c = supply["high_c"]
+        # overheating has priority over condensation
+        target_c = min(target_c, supply["high_c"])
         is_slow = self.optimal_pump_pct is not None and (
             target_c > self.setpoint_c or self._has_reserve()
         )
@@ -242,15 +241,9 @@ class CoolingControl:
             max_step = _COLD_K_S * dt
         min_c = self.min_setpoint_c
         if min_c is not None and self.setpoint_c < min_c:
-            self.setpoint_c = min_c if min_c < supply["high_c"] else supply["high_c"]
+            self.setpoint_c = min(min_c, supply["high_c"])
         difference = target_c - self.setpoint_c
-        self.setpoint_c += (
-            max_step
-            if difference > max_step
-            else -max_step
-            if difference < -max_step
-            else difference
-        )
+        self.setpoint_c += max(-max_step, min(difference, max_step))
 
     def _has_reserve(self) -> bool:
         """Return whether the optimiser expects cases below their limit at the present set-point."""
@@ -305,13 +298,7 @@ class CoolingControl:
         if target is not None:
             max_step = _SETPOINT_PCT_S * dt
             difference = target - controller.output
-            self.pump_pct = controller.output + (
-                max_step
-                if difference > max_step
-                else -max_step
-                if difference < -max_step
-                else difference
-            )
+            self.pump_pct = controller.output + max(-max_step, min(difference, max_step))
             controller.track(self.pump_pct)
             return
         measured = readings.dp_kpa if controller.mode == DP else readings.flow_lpm

@@ -106,7 +106,7 @@ class Exchanger:
     def _real_flow(self, i: int, last: float) -> float:
         """Return the flow at position `i`; `last`: the flow at the position before."""
         lpm = self.flows[i] * self.valve_flow_factor * self.shape_at(i)
-        return lpm if lpm > _LEAST_RISE * last else _LEAST_RISE * last
+        return max(lpm, _LEAST_RISE * last)
 
     def permit_ua_learning(self, is_permitted: bool) -> None:
         """Permit or stop the learning of `ua_factor`."""
@@ -118,8 +118,7 @@ class Exchanger:
 
     def update_table(self, tcs_lpm: float) -> None:
         """Update the table for a secondary flow, L/min, if an input has changed."""
-        if tcs_lpm < _MIN_LPM:
-            tcs_lpm = _MIN_LPM
+        tcs_lpm = max(tcs_lpm, _MIN_LPM)
         flow_change = tcs_lpm - self.table_lpm
         ua_change = self.ua_factor - self._table_ua_factor
         flow_unchanged = -_FLOW_TOLERANCE * tcs_lpm < flow_change < _FLOW_TOLERANCE * tcs_lpm
@@ -198,7 +197,7 @@ class Exchanger:
 
     def effectiveness(self, valve_pct: float) -> float:
         """Return the effectiveness at a valve position (0 to 100 %)."""
-        x = valve_pct / _STEP if valve_pct > 0.0 else 0.0
+        x = max(valve_pct / _STEP, 0.0)
         i = int(x)
         if i >= _POINTS - 1:
             return self.effectiveness_table[_POINTS - 1]

@@ -50,7 +50,6 @@ _FACILITY_APART_K = 10.0
 _SPARE_K = 30 / 10
 _RECENT_MOVE_S = 5.0
 _LEARN_RISE_K = 20 / 10
-_LEAST_EFFECT = 5 / 100
 _LOW_FLOW = 15 / 100
 """A filter of the bench that is 95 % clogged leaves this part of the flow at full speed."""
 _OF_REASON = {RANGE: 4, RATE: 8}
@@ -200,8 +199,8 @@ class RowPlausibility:
             if steady and self._find_suspect(self._fine_residuals, _FINE_K, e)
             else 0.0
         )
-        larger = rise_k if rise_k > q else q
-        gross = self._find_suspect(self._gross_residuals, _GROSS_K + 15 / 100 * larger, e)
+        limit = _GROSS_K + 15 / 100 * max(rise_k, q)
+        gross = self._find_suspect(self._gross_residuals, limit, e)
         self._gross_s = self._gross_s + dt if gross else 0.0
         if self._fine_s >= _FINE_PROOF_S or self._gross_s >= _GROSS_S:
             suspect = self._find_suspect(self._fine_residuals, _FINE_K, e) if steady else gross
@@ -219,7 +218,7 @@ class RowPlausibility:
             and fws_supply_c is not None
             and self.hydraulics.moving_left_s <= 0.0
         )
-        if not known or e is None or e < _LEAST_EFFECT:
+        if not known or e is None or e < 5 / 100:
             self._apart_s = 0.0
             return
         apart = (supply or 0.0) - ((fws_supply_c or 0.0) + (q or 0.0) / e - (q or 0.0))
@@ -265,15 +264,12 @@ class RowPlausibility:
     def _find_suspect(residuals: "list[float]", limit: float, e: float) -> str:
         """Return the signal that explains both residuals, `supply` or `return`; empty: none."""
         by_heat, by_model = residuals
-        size = by_heat if by_heat > 0.0 else -by_heat
+        size = abs(by_heat)
         if size < limit:
             return ""
-        supply_misfit, return_misfit = by_heat - by_model, by_heat - by_model - e * by_heat
-        supply_misfit = supply_misfit if supply_misfit > 0.0 else -supply_misfit
-        return_misfit = return_misfit if return_misfit > 0.0 else -return_misfit
-        if (
-            supply_misfit if supply_misfit < return_misfit else return_misfit
-        ) > 5 / 100 + 12 / 100 * size:
+        supply_misfit = abs(by_heat - by_model)
+        return_misfit = abs(by_heat - by_model - e * by_heat)
+        if min(supply_misfit, return_misfit) > 5 / 100 + 12 / 100 * size:
             return ""
         return "supply" if supply_misfit < return_misfit else "return"
 
@@ -287,7 +283,7 @@ class RowPlausibility:
         if rise_k is not None:
             if supply is not None:
                 return_estimate = supply + rise_k
-            elif q is not None and e is not None and e > _LEAST_EFFECT and fws_supply_c is not None:
+            elif q is not None and e is not None and e > 5 / 100 and fws_supply_c is not None:
                 return_estimate = fws_supply_c + q / e
             supply_basis = return_estimate if return_c is None else return_c
             supply_estimate = None if supply_basis is None else supply_basis - rise_k
@@ -295,7 +291,7 @@ class RowPlausibility:
         if spare is not None and (
             supply_estimate is None or -_SPARE_K < spare - supply_estimate < _SPARE_K
         ):
-            supply_estimate, uncertainty = spare, 5 / 10
+            supply_estimate, uncertainty, self.low_flow_k = spare, 5 / 10, 0.0
         # Coolant without flow does not change its temperature.
         third = self._design_lpm / 3.0
         is_flowing = flow is not None and flow > third
@@ -335,9 +331,7 @@ class RowPlausibility:
             if q is not None:
                 self._model_offset_k += dt / (dt + _FILTER_S) * (lagged - q - self._model_offset_k)
             self._smooth_k = None
-            return lagged, 5 / 10 + (
-                self._model_offset_k if self._model_offset_k > 0.0 else -self._model_offset_k
-            )
+            return lagged, 5 / 10 + abs(self._model_offset_k)
         self._lagged_k = None
         if q is not None and supply is not None:
             last = q if self._smooth_k is None else self._smooth_k
@@ -345,33 +339,22 @@ class RowPlausibility:
             return self._smooth_k, 1.0
         self._smooth_k = None
         if q is not None:
-            self.low_flow_k = self._low_flow_error(r, q, flow)
+            if self.hydraulics.may_be_low and (e or 0.0) > 5 / 100 and self._exchanger is not None:
+                # The same heat leaves at a larger rise, from a supply that is nearer to the water.
+                low = self._exchanger.effectiveness_at(
+                    _LOW_FLOW * (flow or 0.0), r.fws_flow_lpm or 0.0
+                )
+                self.low_flow_k = max(
+                    q * (1.0 / (e or 1.0) - 1.0 - (1.0 / low - 1.0) / _LOW_FLOW), 0.0
+                )
             return q, 2.0
         if flow is None or flow <= 0.0 or held.age_s >= _HOLD_S:
             return None, 0.0
         return held.rise_k * held.flow_lpm / flow, 1.0 + held.age_s / 50.0
 
-    def _low_flow_error(self, r: "RowReadings", q: float, flow: "float | None") -> float:
-        """Return by how much the supply is below its estimate if the flow is only `_LOW_FLOW` of
-        what the speed of the pumps stands for, K; 0 if a reading shows the flow.
-
-        The same heat `q` then leaves at a larger rise. A clogged filter takes this much.
-        """
-        exchanger, e = self._exchanger, self.effectiveness
-        fws_lpm = r.fws_flow_lpm
-        if not self.hydraulics.may_be_low or exchanger is None or not flow:
-            return 0.0
-        if e is None or e <= _LEAST_EFFECT or fws_lpm is None or q <= 0.0 or fws_lpm <= 0.0:
-            return 0.0
-        low = self.model_factor * exchanger.effectiveness_at(_LOW_FLOW * flow, fws_lpm)
-        if low >= 1.0:
-            low = 1.0
-        error_k = q * ((1.0 - e) / e - (1.0 - low) / (low * _LOW_FLOW))
-        return error_k if error_k > 0.0 else 0.0
-
 
 def _clamp_factor(factor: float) -> float:
-    return 85 / 100 if factor < 85 / 100 else 115 / 100 if factor > 115 / 100 else factor
+    return min(max(factor, 85 / 100), 115 / 100)
 
 
 def _follow(filtered: "list[float]", first: float, second: float, weight: float) -> None:

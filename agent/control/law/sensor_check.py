@@ -96,7 +96,7 @@ class HeatBalanceCheck:
         k = dt / (dt + _FILTER_S)
         self._heat_in_w += k * (heat_in_w - self._heat_in_w)
         self._heat_out_w += k * (heat_out_w - self._heat_out_w)
-        larger_w = self._heat_in_w if self._heat_in_w > self._heat_out_w else self._heat_out_w
+        larger_w = max(self._heat_in_w, self._heat_out_w)
         if larger_w < 1000.0 * _MIN_HEAT_KW:
             self._unbalanced_s = 0.0
             self.unbalanced = False

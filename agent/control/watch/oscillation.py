@@ -53,8 +53,7 @@ class OscillationDetector:
         """Add the position of the valve, percent, to the travel. `is_own`: the loop moves it."""
         move = 0.0
         if position is not None and self._position is not None:
-            move = position - self._position
-            move = move if move > 0.0 else -move
+            move = abs(position - self._position)
         if position is not None:
             self._position = position
         self.travel_pct += move
@@ -66,8 +65,8 @@ class OscillationDetector:
         """Add the error of the loop and return minus supply (None: unknown), K."""
         turns, rise = self._turns, self._rise
         if rise_k is not None:
-            rise[0] = rise_k if rise_k < rise[0] else rise[0]
-            rise[1] = rise_k if rise_k > rise[1] else rise[1]
+            rise[0] = min(rise_k, rise[0])
+            rise[1] = max(rise_k, rise[1])
         self._calm_s += dt
         last_s = turns.last_s
         if turns.step(error_k, dt):
@@ -76,7 +75,7 @@ class OscillationDetector:
                 turns.discard()
             self._half_travel_pct, self._rise = 0.0, [1e9, -1e9]
             fading_k = self._largest_k * _FADE
-            self._largest_k = turns.swing if turns.swing > fading_k else fading_k
+            self._largest_k = max(turns.swing, fading_k)
             is_steady = turns.swing >= _LEAST_SWING * self._largest_k
             if (turns.count >= _HALF_WAVES and is_steady) or (self.active and turns.count):
                 self.active, self._calm_s = True, 0.0

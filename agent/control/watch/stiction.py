@@ -37,7 +37,7 @@ class StictionEstimate:
         is_still = -_STILL_PCT < position - self._position < _STILL_PCT
         self._position = position
         gap = command - position
-        gap = gap if gap > 0.0 else -gap
+        gap = abs(gap)
         if is_still and gap > _MIN_STICTION_PCT:
             self._stuck_s += dt
             self._gap = gap if gap > self._gap else self._gap

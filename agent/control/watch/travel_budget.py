@@ -53,7 +53,7 @@ class TravelBudget:
             debt_pct += position - last if position > last else last - position
         if position is not None:
             self._position = position
-        debt_pct = 0.0 if debt_pct < 0.0 else _MOST_PCT if debt_pct > _MOST_PCT else debt_pct
+        debt_pct = min(max(debt_pct, 0.0), _MOST_PCT)
         self.debt_pct = debt_pct
         share = (debt_pct - _FREE_PCT) / (_MOST_PCT - _FREE_PCT)
         self.share = share if share > 0.0 else 0.0
@@ -73,6 +73,6 @@ class TravelBudget:
         low_k = wanted_k - OVER_K * self.share
         high_k = wanted_k
         if may_wait:
-            high_k = self._peak_k if self._peak_k > self._last_peak_k else self._last_peak_k
+            high_k = max(self._peak_k, self._last_peak_k)
         high_k += UNDER_K * self.share
         return low_k if present_k < low_k else high_k if present_k > high_k else present_k

@@ -53,7 +53,7 @@ class TurningPoints:
         is_wave = self._shortest_s < self.elapsed_s < self._longest_s
         self.count = self.count + 1 if is_wave else 0
         swing = peak - self._last_peak
-        self.swing = swing if swing > 0.0 else -swing
+        self.swing = abs(swing)
         self._last_peak, self._peak = peak, value
         self.last_s, self.elapsed_s = self.elapsed_s, 0.0
         self._is_rising = not self._is_rising

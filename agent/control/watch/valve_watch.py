@@ -101,8 +101,7 @@ class ValveWatch:
         stiction.step(loop.valve.command_pct, position, dt)
         rate = oscillation.travel_pct_h
         self.travels = rate > (_CALM_PCT_H if self.travels else _ALARM_PCT_H)
-        scale = rate / _BUDGET_PCT_H
-        scale = 1.0 if scale < 1.0 else _MOST_SCALE if scale > _MOST_SCALE else scale
+        scale = min(max(rate / _BUDGET_PCT_H, 1.0), _MOST_SCALE)
         pct = stiction.stiction_pct if stiction.active else 0.0
         loop.set_care(oscillation.active, scale, pct if pct > _MOVES_PCT else 0.0)
 

@@ -95,10 +95,10 @@ class PeakLoad:
         if load_kw is None:
             self._peak_kw = self._last_peak_kw = self._base_kw = 0.0
             return None
-        peak_kw = self._peak_kw if self._peak_kw > self._last_peak_kw else self._last_peak_kw
+        peak_kw = max(self._peak_kw, self._last_peak_kw)
         if now >= self._peak_until:
             self._last_peak_kw, self._peak_kw = self._peak_kw, load_kw
             self._peak_until = now + self._period_us
             self._reserve *= _RESERVE_SHARE
-        self._base_kw = peak_kw if peak_kw > load_kw else load_kw
+        self._base_kw = max(peak_kw, load_kw)
         return (1.0 + self._reserve) * self._base_kw

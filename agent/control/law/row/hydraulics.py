@@ -103,7 +103,7 @@ class RowHydraulics:
         self.flow = CheckedSignal(-0.5, 16 * tolerance, tolerance, tolerance)
         self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
         self.moving_left_s = 0.0
-        self.may_be_low = self._was_read = False
+        self.may_be_low = False
         self._usual = FlowFactors()
         self._present: FlowFactors | None = None
         self._flow_s = self._dp_s = 0.0
@@ -175,9 +175,9 @@ class RowHydraulics:
         """Set the value of both signals: the readings, or their estimates."""
         tolerance, factor = self._tolerance, used.dp_factor
         estimate = used.by_pump if used.by_dp is None else used.by_dp
-        is_by_speed = (flow is None or self.flow.suspect != "") and used.by_dp is None
-        self._was_read = self._was_read or not is_by_speed
-        self.may_be_low = is_by_speed and (not self._was_read or r.is_row_usual is False)
+        was_read = self.flow.raw is not None or self.dp.raw is not None
+        is_by_speed = flow is None and used.by_dp is None
+        self.may_be_low = is_by_speed and (not was_read or r.is_row_usual is False)
         flow_lpm = used.by_pump if flow is None or self.flow.suspect else flow
         sqrt_dp = None if flow_lpm is None or factor <= 0.0 else flow_lpm / factor
         self.dp.settle(r.dp_kpa, None if sqrt_dp is None else sqrt_dp * sqrt_dp, 10.0, dt)

@@ -381,14 +381,9 @@ def test_a_row_whose_flow_nothing_shows_raises_the_dew_point_limit_only():
     rig = make_rig(dew=True)
     rig.set(ROOM1, 1, 7000)  # dew point 19.1 °C
     rig.run(60)
-    component = cooling_component(rig)
-    cooling, row = component.cooling, component.sensors.plausibility
+    cooling = cooling_component(rig).cooling
     floor_c = cooling.min_setpoint_c
-    row.low_flow_k = 6.0
-    eq(component.sensors.low_flow_k, 0.0)  # the supply is a reading
-    component.supply_sensor.uncertainty = 2.0
-    eq(component.sensors.low_flow_k, 6.0)
-    cooling.set_uncertainty(2.0, component.sensors.low_flow_k)
+    cooling.set_uncertainty(2.0, 6.0)
     cooling.ramp_setpoint(0, 1.0)
     near(cooling.min_setpoint_c, floor_c + 8.0, 0.1)
     eq(cooling.uncertainty_k, 2.0)
