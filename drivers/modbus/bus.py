@@ -58,7 +58,7 @@ from drivers.modbus.transaction import (
 from drivers.modbus.unit_health import OFFLINE_AFTER
 from drivers.modbus.wire_time import WireTime
 from protocols.modbus.expected_reply import OTHER_MASTER
-from protocols.modbus.pdu import DIAGNOSTICS, EXCEPTION, GOOD
+from protocols.modbus.pdu import EXCEPTION, GOOD
 from protocols.time_units import MILLISECOND, NEVER
 
 TYPE_CHECKING = False
@@ -337,8 +337,6 @@ class Bus(RequestSender):
         if transaction.is_premature:  # the discarded reply was genuine
             self._duplicate_filter.accept_premature(transaction)
         health = transaction.health
-        if transaction.pdu[0] == DIAGNOSTICS and not health.consecutive_timeouts:
-            health.in_vain += 1
         if not self.client.reason:
             was_offline = health.offline
             health.timed_out(now)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from drivers.modbus.duplicate_filter import DuplicateFilter
     from drivers.modbus.stale_reply.guard import StaleReplyGuard
 
-_MAX_IN_VAIN = 2  # requests of function 8
-
 
 class RequestQueue:
     """The requests of one bus. Does not limit their number; see `Bus.submit`."""
@@ -135,7 +133,6 @@ class RequestQueue:
         diagnostics: bool,
     ) -> "Transaction | None":
         """Return a request of the bus itself whose reply ends the ambiguity, or None."""
-        diagnostics = diagnostics and transaction.health.in_vain < _MAX_IN_VAIN
         pdu = stale_replies.proof_request(transaction, now, duplicates, diagnostics)
         if pdu is None:
             return None

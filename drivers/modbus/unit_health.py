@@ -36,8 +36,7 @@ class UnitHealth:
     the smoothed response time, -1 before the first reply. `fastest_us` is the shortest response
     time. A reply below `min_response_us` is premature; this limit is 0 until there are enough
     samples (`has_min_response`). `sends_duplicates`: the unit sent a reply twice.
-    `in_vain` counts the requests of function 8 without a reply, each after a reply to
-    another request; `request_queue` sends no more after some. `offline`: the bus sends only
+    `offline`: the bus sends only
     probes, since `offline_since`. `probe_pdu` (empty: none) is the request that probes the unit,
     and `probe_tag` the tag of its result.
     """
@@ -51,7 +50,6 @@ class UnitHealth:
         "consecutive_timeouts",
         "fastest_us",
         "has_min_response",
-        "in_vain",
         "min_response_us",
         "offline",
         "offline_since",
@@ -79,7 +77,6 @@ class UnitHealth:
         self.offline = False
         self.offline_since = 0
         self.sends_duplicates = False
-        self.in_vain = 0
         self.probe_count = 0
         self.probe_at = 0
         self.probe_pdu = b""

@@ -15,12 +15,12 @@ closes all open requests. Within `stale_us` of its time-out no request is remove
 copy of its reply can come. If none is left, the unit is in step again.
 
 `unit_guard.TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request
-of another transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*:
-a shorter read, or function 8 with a number that is not used twice. An exception to function 8
-serves as well, if no older one can come; else, or if function 8 is not answered, it is a read of
-another function, or a longer read. After `HOLD_FACTOR`
-* `stale_us` without success the unit is SUSPECT. Polls are sent again, and a reply that fits an
-open request is "unsure". Once in a hold time such polls pause for another disambiguating request.
+of another transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*.
+The kinds take turns: a shorter read; function 8 with a number that is not used twice; a read of
+another function or a longer read. An exception to function 8 serves as well, if no older one can
+come. After `HOLD_FACTOR` * `stale_us` without success the unit is SUSPECT. Polls are sent again,
+and a reply that fits an open request is "unsure". Once in a hold time such polls pause for another
+disambiguating request.
 If no reply fits an open request for `FORGET_US`, the guard ends. Writes never wait; an ambiguous
 echo is "unsure".
 
@@ -61,12 +61,12 @@ if TYPE_CHECKING:
 
 HOLD_FACTOR = 4
 _READS = READS + BIT_READS
-_OTHER_READS = [(function, 1) for function in _READS]  # with the number of values
 _NONCE_STEP_US = 64
 _MANY_COUNT = 1 << 30
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
-_MAX_TRIES = 4  # disambiguating requests until the hold ends
+_DIAGNOSTICS_TURN, _TURNS = 1, 3
+_REFUSAL = bytes((0, 0x80 | DIAGNOSTICS))  # of any unit
 
 
 class StaleReplyGuard:
@@ -211,9 +211,6 @@ class StaleReplyGuard:
         guard = self.units.get(unit)
         if guard is None:
             return True
-        if pdu[:1] == DIAGNOSTICS_PDU:
-            transaction.health.in_vain = 0
-            guard.refuses_diagnostics |= is_exception
         fitting = guard.fitting(reply)
         if not fitting:
             guard.close_all(now)
@@ -299,7 +296,6 @@ class StaleReplyGuard:
         if not self._is_ambiguous(guard, transaction):
             return False
         guard.hold_until = now + self._hold_us
-        guard.tries &= 1  # one more try, of the other kind
         return True
 
     def exception_ambiguous(self, transaction: "Transaction") -> bool:
@@ -323,52 +319,47 @@ class StaleReplyGuard:
     ) -> "bytes | None":
         """Return a request whose reply fits no open request of the unit, or None.
 
-        The first choice is a part of the values of `transaction`. If there is none, or it had no
-        success, function 8 is next; `diagnostics` permits it. An exception to function 8 can be an
-        older one, for ever if the number of open requests was unknown. A read of another function
-        then takes its turn with function 8. Without function 8 it takes turns with a longer read.
+        The kinds take turns, because a unit can ignore or refuse some of them: a part of the values
+        of `transaction`, function 8 if `diagnostics` permits it, another read. If the unit refuses
+        function 8, none is sent while an older one is open: its exception would prove nothing.
         """
         guard = self.units.get(transaction.unit)
-        if guard is None or guard.tries >= _MAX_TRIES:
-            return None
-        if True in [now < request.open_until for request in guard.requests]:
+        if guard is None or True in [now < request.open_until for request in guard.requests]:
             return None  # its reply would prove nothing yet
-        guard.tries += 1
-        if guard.tries & 1 or not diagnostics:
-            pdu = _proof_read(transaction, guard, now, duplicates, diagnostics)
-            if pdu is not None:
-                return pdu
-        if not diagnostics:
-            return None
-        # Another master of this kind also counts: both must not begin with the same number.
-        self._nonce = (self._nonce + 1 if self._nonce else now // _NONCE_STEP_US + 1) & 0xFFFF
-        return diagnostics_echo(self._nonce)
+        for _ in range(_TURNS):
+            guard.turn = (guard.turn + 1) % _TURNS
+            if guard.turn != _DIAGNOSTICS_TURN:
+                pdu = _proof_read(transaction, guard, now, duplicates)
+                if pdu:
+                    return pdu
+            elif diagnostics and not (guard.refuses_diagnostics and guard.fitting(_REFUSAL)):
+                # Another master of this kind counts too: both must not begin with the same number.
+                self._nonce = (self._nonce or now // _NONCE_STEP_US) + 1 & 0xFFFF
+                return diagnostics_echo(self._nonce)
+        return None
 
 
 def _proof_read(
-    transaction: "Transaction",
-    guard: "UnitGuard",
-    now: int,
-    duplicates: "DuplicateFilter",
-    diagnostics: bool,
-) -> "bytes | None":
-    """Return a shorter read or, if function 8 is of no use, one of another function.
+    transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
+) -> bytes:
+    """Return the read whose turn it is; empty if each can be taken for another request.
 
-    Without function 8, a longer read has its turns, and one such read is open at a time. The reply
-    fits no open request; for another function, an exception proves as much.
+    Its good reply fits no open request and no expected copy. For another function the exception
+    does not fit either, so it proves as much.
     """
     pdu, unit = transaction.pdu, bytes((transaction.unit,))
     function = pdu[0]
     if function not in _READS:
-        return None
+        return b""
     step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
     size = ((pdu[3] << 8 | pdu[4]) + step - 1) // step
     reads = [(function, step * part) for part in range(1, size)]
-    if guard.is_uncounted or guard.refuses_diagnostics:
-        reads += _OTHER_READS
-    elif not diagnostics and guard.proof not in [request.pdu for request in guard.requests]:
-        reads += _OTHER_READS
-        reads.insert(len(reads) if guard.tries & 1 else 0, (function, step * (size + 1)))
+    if guard.turn:
+        if guard.proof in [request.pdu for request in guard.requests]:
+            return b""  # one at a time is enough
+        reads = [(other, 1) for other in _READS if other != function]
+        is_longer_next = guard.proof and guard.proof[0] != function
+        reads.insert(0 if is_longer_next else 3, (function, step * (size + 1)))
     for other, count in reads:
         read = bytes((other, pdu[1], pdu[2], count >> 8, count & 0xFF))
         is_used = count > MAX_READ
@@ -377,6 +368,7 @@ def _proof_read(
                 fitting = guard.fitting(unit + start)
                 is_used = fitting != [] or duplicates.is_expected(unit + start, now)
         if not is_used:
-            guard.proof = read
+            if guard.turn:
+                guard.proof = read
             return read
-    return None
+    return b""

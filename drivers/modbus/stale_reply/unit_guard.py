@@ -101,7 +101,8 @@ class UnitGuard:
     """The open requests of one unit; times are in microseconds.
 
     `is_uncounted`: once the number of open requests was not known. `refuses_diagnostics`: an
-    exception to function 8 came. `proof` is the last disambiguating read.
+    exception to function 8 came that can be an older one. `turn` is the kind of the last
+    disambiguating request. `proof` is the last such read of another function or more values.
     """
 
     __slots__ = (
@@ -112,7 +113,7 @@ class UnitGuard:
         "refuses_diagnostics",
         "requests",
         "state",
-        "tries",
+        "turn",
     )
 
     def __init__(self) -> None:
@@ -120,7 +121,7 @@ class UnitGuard:
         self.requests: list[OpenRequest] = []
         self.hold_until = 0
         self.forget_at = 0
-        self.tries = 0
+        self.turn = -1
         self.proof = b""
         self.is_uncounted = self.refuses_diagnostics = False
 

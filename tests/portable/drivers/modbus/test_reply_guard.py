@@ -276,15 +276,16 @@ def test_requests_that_prove_the_order():
     guard.expect_late(7, READ1, NOW)
     eq(guard.proof_request(poll, NOW + 99_999, duplicates, True), None)
     later = NOW + 100_000
-    found = [guard.proof_request(poll, later, duplicates, True) for _ in range(5)]
+    found = [guard.proof_request(poll, later, duplicates, True) for _ in range(6)]
     first = number_of(found[1])
-    second = pdu.diagnostics_echo(first + 1)
-    eq(found, [READ2, pdu.diagnostics_echo(first), READ2, second, None])
+    echoes = [pdu.diagnostics_echo(first + more) for more in (0, 1)]
+    other, longer = bytes((4, 0, 0, 0, 1)), bytes((3, 0, 0, 0, 5))
+    eq(found, [READ2, echoes[0], other, READ2, echoes[1], longer])
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
     duplicates.expect(b"\x07\x03\x04", later + 1, later)
     eq(guard.proof_request(poll, later, duplicates, False), bytes((3, 0, 0, 0, 3)))
-    eq(guard.proof_request(request(READ2), later, duplicates, False), bytes((3, 0, 0, 0, 3)))
+    eq(guard.proof_request(request(READ2), later, duplicates, False), other)
     eq(guard.proof_request(write(1, "a"), later, duplicates, False), None)
     guard, duplicates = parts()
     guard.expect_late(7, READ1, NOW)
@@ -292,45 +293,56 @@ def test_requests_that_prove_the_order():
     eq(found, pdu.diagnostics_echo(number_of(found)))
 
 
-def proofs_in_vain(poll):
-    """Return the reads that are sent to a unit which answers its polls, but none of these reads."""
+def proofs_in_vain(poll, diagnostics):
+    """Return the requests that are sent to a unit which answers its polls, but none of these."""
     guard, duplicates = parts()
     now, found = NOW, []
-    for i in range(8):
+    for _ in range(7):
         now += SECOND
         guard.expect_late(7, poll, now)
         now += SECOND
-        guard.units[7].tries = i & 1  # as if the unit were SUSPECT
-        found.append(guard.proof_request(request(poll), now, duplicates, False))
+        found.append(guard.proof_request(request(poll), now, duplicates, diagnostics))
         guard.expect_late(7, found[-1], now)
-        if poll[4] < 9:  # without a shorter read: one is open at a time
-            eq(guard.proof_request(request(poll), now + SECOND, duplicates, False), None)
         guard.units[7].requests.pop()  # as if enough replies to polls had come
-    return found
+    return [(pdu[0], pdu[3] << 8 | pdu[4] if pdu[0] < 5 else 0) for pdu in found]
 
 
-def test_a_unit_that_answers_some_functions_only():
-    """A unit can ignore function 8 and others, or refuse a longer read: they take turns."""
-    for poll, first, second in (
-        (READ1, (4, 0, 0, 0, 1), (3, 0, 0, 0, 2)),
-        (bytes((1, 0, 9, 0, 8)), (3, 0, 9, 0, 1), (1, 0, 9, 0, 16)),
-        (bytes((1, 0, 9, 0, 12)), (1, 0, 9, 0, 8), (1, 0, 9, 0, 24)),
-        (bytes((3, 0, 0, 0, 125)), (3, 0, 0, 0, 1), (3, 0, 0, 0, 1)),  # there is no longer one
+def test_the_kinds_take_turns():
+    """A unit can ignore or refuse some of them: each of the others comes within six requests."""
+    for poll, found in (
+        (READ1, [(8, 0), (4, 1), (8, 0), (3, 2), (8, 0), (4, 1), (8, 0)]),
+        (READ2, [(3, 1), (8, 0), (4, 1), (3, 1), (8, 0), (3, 3), (3, 1)]),
+        (bytes((1, 0, 9, 0, 8)), [(8, 0), (3, 1), (8, 0), (1, 16), (8, 0), (3, 1), (8, 0)]),
+        (bytes((1, 0, 9, 0, 12)), [(1, 8), (8, 0), (3, 1), (1, 8), (8, 0), (1, 24), (1, 8)]),
+        (  # there is no longer one
+            bytes((3, 0, 0, 0, 125)),
+            [(3, 1), (8, 0), (4, 1), (3, 1), (8, 0), (4, 1), (3, 1)],
+        ),
     ):
-        eq((poll, proofs_in_vain(poll)), (poll, [bytes(first), bytes(second)] * 4))
+        eq((poll, proofs_in_vain(poll, True)), (poll, found))
+        without = [kind for kind in found if kind[0] != 8]
+        eq((poll, proofs_in_vain(poll, False)[: len(without)]), (poll, without))
 
 
-def test_function_8_is_given_up_if_the_unit_ignores_it():
-    for in_vain, function in ((2, 4), (1, 8)):
-        queue, health = RequestQueue(), UnitHealth(20_000, 200_000)
-        health.in_vain = in_vain
-        guard, duplicates = parts()
-        guard.expect_late(7, READ1, NOW)
-        queue.polls.append(request(READ1, health=health))
-        sent, _ = queue.take_first_ready(NOW + 100_000, guard, duplicates, True)
-        eq((in_vain, sent.pdu[0]), (in_vain, function))
-        echo = request(pdu.diagnostics_echo(5), health=health)
-        eq((guard.reply_accepted(echo, False, NOW + 200_000), health.in_vain), (True, 0))
+def test_one_read_in_vain_is_open_at_a_time():
+    guard, duplicates = parts()
+    guard.expect_late(7, READ1, NOW)
+    found = guard.proof_request(request(READ1), NOW + SECOND, duplicates, False)
+    guard.expect_late(7, found, NOW + SECOND)
+    eq(guard.proof_request(request(READ1), NOW + 2 * SECOND, duplicates, False), None)
+
+
+def test_a_refused_function_8_is_sent_again_when_none_is_open():
+    """An exception to it can be the one to an older one, for ever if each follows the other."""
+    guard, duplicates = parts()
+    guard.expect_late(7, READ1, NOW)
+    guard.expect_late(7, pdu.diagnostics_echo(1), NOW)
+    guard.expect_late(7, pdu.diagnostics_echo(2), NOW)
+    guard.expect_late(7, READ1, NOW)
+    for functions in ([4, 3, 4], [8, 3, 8]):
+        guard.frame_seen(frame(b"\x88\x01"), NOW + SECOND, NOW + SECOND)
+        found = [guard.proof_request(request(READ1), NOW + SECOND, duplicates, True) for _ in "123"]
+        eq([sent[0] for sent in found], functions)
 
 
 def test_an_attempt_is_open_until_it_would_be_late():
@@ -365,9 +377,6 @@ def test_a_suspect_unit_is_tried_once_in_a_hold_time():
         [guard.is_retry_due(poll, NOW + at) for at in (400_001, 799_999, 800_000)],
         [False, False, True],
     )
-    guard.units[7].tries = 3
-    guard.is_retry_due(poll, NOW + 2 * SECOND)
-    eq(guard.units[7].tries, 1)
 
 
 def test_open_requests_are_limited():
