@@ -3,6 +3,7 @@
 
 Does not decide which unit is offline; see `unit_health`. The probe is the shortest of the unit's
 polls. The bus sends a probe only if no other request waits and no control cycle is about to begin.
+After `_OVERDUE_US` it goes out before polls: on a line that is never free, no unit would come back.
 Probes take at most one part in `_TIME_SHARE` of the time, and one in `_TIME_SHARE_ALONE` while no
 unit of the bus is online. A good probe is a poll result like any other.
 """

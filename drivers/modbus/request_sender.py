@@ -127,7 +127,7 @@ class RequestSender(BusParts):
             self.wake_at = NEVER
             return
         queue = self._urgent or self._polls
-        if queue and not queue[0].not_before:  # the usual case
+        if queue and not (queue[0].not_before or self._recovery_probe.offline):  # the usual case
             transaction = queue.pop(0)
         else:
             delayed = self._next_transaction(now)
@@ -291,9 +291,11 @@ class RequestSender(BusParts):
     def _next_transaction(self, now: int) -> "Transaction | None":
         """Remove the first request that can be sent; None (and a later deadline) without one."""
         queue = self._urgent or self._polls
+        if self._recovery_probe.offline and not self._urgent:
+            probe = self._next_probe(now)
+            if probe is not None or not queue:
+                return probe
         if not queue:
-            if self._recovery_probe.offline:
-                return self._next_probe(now)
             self.wake_at = NEVER
             return None
         first, has_stale = queue[0], self._stale_replies.units
@@ -309,9 +311,12 @@ class RequestSender(BusParts):
         return transaction
 
     def _next_probe(self, now: int) -> "Transaction | None":
-        """Return a probe of an offline unit if one is due, else None."""
+        """Return a probe of an offline unit if one is due, else None.
+
+        Polls that wait are a cycle that begins now.
+        """
         transaction, self.wake_at = self._recovery_probe.next_probe(
-            self._health, now, self.next_cycle_at
+            self._health, now, now if self._polls else self.next_cycle_at
         )
         if transaction is None:
             return None

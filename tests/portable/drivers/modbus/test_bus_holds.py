@@ -295,6 +295,27 @@ def test_a_probe_that_would_delay_the_next_cycle_waits():
         eq((offset, run_until_write(bus)[0]), (offset, want))
 
 
+def test_a_probe_goes_out_although_the_line_is_never_free():
+    """A poll of another unit always waits: the probe comes 7 s after it is due."""
+    body = b"\x06" + REPLY[1:-2]
+    for framing in ("rtu", "tcp"):
+        bus = make_bus(framing)
+        now = lost_at = lose_unit(bus)
+        bus.submit(6, READ, "first")
+        while not bus.probes and now < lost_at + 10 * SECOND:
+            sent = [data for _, _, data in bus.outbox()]
+            if not sent:
+                now, sent = wake_once(bus)
+            if sent and not bus.probes:
+                bus.submit(6, READ, "next")
+                now += 20_000
+                header = sent[0][:4] + bytes((0, len(body)))
+                bus.receive(header + body if framing == "tcp" else with_crc(body), now)
+                eq(only_result(bus).status, "ok")
+        eq((framing, bus.probes), (framing, 1))
+        assert 7 * SECOND < now - lost_at < 8 * SECOND, (framing, now - lost_at)
+
+
 def test_a_limit_of_the_wait_forgets_that_the_unit_is_offline():
     bus = make_bus()
     lose_unit(bus)
