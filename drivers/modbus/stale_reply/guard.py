@@ -17,7 +17,7 @@ copy of its reply can come. If none is left, the unit is in step again.
 `unit_guard.TABLE` has the states of a unit. While the unit is HELD, a poll waits if an open request
 of another transaction has the same reply shape. Meanwhile the bus sends a *disambiguating request*.
 The kinds take turns: a shorter read; function 8 with a number that is not used twice; a read of
-another function or a longer read. An exception to function 8 serves as well, if no older one can
+another function; a longer read. An exception to function 8 serves as well, if no older one can
 come. After `HOLD_FACTOR` * `stale_us` without success the unit is SUSPECT. Polls are sent again,
 and a reply that fits an open request is "unsure". Once in a hold time such polls pause for another
 disambiguating request.
@@ -65,7 +65,7 @@ _NONCE_STEP_US = 64
 _MANY_COUNT = 1 << 30
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
-_DIAGNOSTICS_TURN, _TURNS = 1, 3
+_SHORTER_TURN, _DIAGNOSTICS_TURN, _LONGER_TURN, _TURNS = 0, 1, 3, 4
 _REFUSAL = bytes((0, 0x80 | DIAGNOSTICS))  # of any unit
 
 
@@ -320,8 +320,9 @@ class StaleReplyGuard:
         """Return a request whose reply fits no open request of the unit, or None.
 
         The kinds take turns, because a unit can ignore or refuse some of them: a part of the values
-        of `transaction`, function 8 if `diagnostics` permits it, another read. If the unit refuses
-        function 8, none is sent while an older one is open: its exception would prove nothing.
+        of `transaction`, function 8 if `diagnostics` permits it, another function, more values. If
+        the unit refuses function 8, none is sent while an older one is open: its exception would
+        prove nothing.
         """
         guard = self.units.get(transaction.unit)
         if guard is None or True in [now < request.open_until for request in guard.requests]:
@@ -342,33 +343,45 @@ class StaleReplyGuard:
 def _proof_read(
     transaction: "Transaction", guard: "UnitGuard", now: int, duplicates: "DuplicateFilter"
 ) -> bytes:
-    """Return the read whose turn it is; empty if each can be taken for another request.
+    """Return the read whose turn it is; empty if there is none.
 
     Its good reply fits no open request and no expected copy. For another function the exception
     does not fit either, so it proves as much.
     """
     pdu, unit = transaction.pdu, bytes((transaction.unit,))
-    function = pdu[0]
-    if function not in _READS:
-        return b""
-    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
-    size = ((pdu[3] << 8 | pdu[4]) + step - 1) // step
-    reads = [(function, step * part) for part in range(1, size)]
-    if guard.turn:
-        if guard.proof in [request.pdu for request in guard.requests]:
-            return b""  # one at a time is enough
-        reads = [(other, 1) for other in _READS if other != function]
-        is_longer_next = guard.proof and guard.proof[0] != function
-        reads.insert(0 if is_longer_next else 3, (function, step * (size + 1)))
-    for other, count in reads:
-        read = bytes((other, pdu[1], pdu[2], count >> 8, count & 0xFF))
+    for function, count in _reads_of_turn(pdu, guard):
+        read = bytes((function, pdu[1], pdu[2], count >> 8, count & 0xFF))
         is_used = count > MAX_READ
-        for start in (reply_prefix(read), bytes((other | 0x80,))):
-            if start[0] != function | 0x80 and not is_used:
+        for start in (reply_prefix(read), bytes((function | 0x80,))):
+            if start[0] != pdu[0] | 0x80 and not is_used:
                 fitting = guard.fitting(unit + start)
                 is_used = fitting != [] or duplicates.is_expected(unit + start, now)
         if not is_used:
-            if guard.turn:
-                guard.proof = read
             return read
     return b""
+
+
+def _reads_of_turn(pdu: bytes, guard: "UnitGuard") -> "list[tuple[int, int]]":
+    """Return the possible reads as (function, number of values).
+
+    A longer read is longer than all open requests. Of each kind but the shorter reads one is open
+    at a time.
+    """
+    function, count = pdu[0], _count_of(pdu)
+    if function not in _READS:
+        return []
+    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
+    if guard.turn == _SHORTER_TURN:
+        return [(function, fewer) for fewer in range(step, count, step)]
+    proofs = [r.pdu for r in guard.requests if r.owner is not None and r.owner.tag is None]
+    if guard.turn == _LONGER_TURN:
+        alike = [_count_of(r.pdu) for r in guard.requests if r.pdu[:1] == pdu[:1]]
+        is_open = True in [proof[0] == function and _count_of(proof) > count for proof in proofs]
+        return [] if is_open else [(function, max(alike + [count]) + step)]
+    is_open = True in [proof[0] not in (function, DIAGNOSTICS) for proof in proofs]
+    return [] if is_open else [(other, 1) for other in _READS if other != function]
+
+
+def _count_of(pdu: bytes) -> int:
+    """Return the number of values of a read."""
+    return pdu[3] << 8 | pdu[4]

@@ -102,14 +102,13 @@ class UnitGuard:
 
     `is_uncounted`: once the number of open requests was not known. `refuses_diagnostics`: an
     exception to function 8 came that can be an older one. `turn` is the kind of the last
-    disambiguating request. `proof` is the last such read of another function or more values.
+    disambiguating request.
     """
 
     __slots__ = (
         "forget_at",
         "hold_until",
         "is_uncounted",
-        "proof",
         "refuses_diagnostics",
         "requests",
         "state",
@@ -122,7 +121,6 @@ class UnitGuard:
         self.hold_until = 0
         self.forget_at = 0
         self.turn = -1
-        self.proof = b""
         self.is_uncounted = self.refuses_diagnostics = False
 
     def fitting(self, reply: bytes) -> "list[OpenRequest]":
