@@ -168,7 +168,8 @@ class Explorer:
             world = queue.popleft()
             self.states += 1
             assert self.states <= limit, "more states than expected"
-            for request in self.requests:
+            for mode, request in product(self.modes, self.requests):
+                self.diagnostics = mode
                 self.check_recovery(world, request, polls)
             for after in self.successors(world):
                 self.transitions += 1

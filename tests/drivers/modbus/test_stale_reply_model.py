@@ -29,9 +29,9 @@ from tests.drivers.modbus.stale_reply_model import (
 # name -> (requests, replies the device can be behind, function 8 permitted, states, polls until
 # each state has a good value)
 CASES = {
-    "one request": ((READ_A,), 1, True, 5872, 5),
-    "no function 8": ((READ_A,), 2, False, 0, 0),
-    "two requests, no function 8": ((READ_A, READ_B), 1, False, 10791, 10),
+    "one request": ((READ_A,), 1, True, 5_872, 5),
+    "no function 8": ((READ_A,), 2, False, 2_353, 11),
+    "two requests, no function 8": ((READ_A, READ_B), 1, False, 10_791, 10),
 }
 THEIR_CASES = {
     "one register of theirs": (THEIRS, 0, 0),
@@ -39,7 +39,7 @@ THEIR_CASES = {
     "the register of ours": (READ_A, 0, 0),
 }
 LONG_CASES = {
-    "single registers": ((READ_A, READ_B), 1, 0, 0),
+    "single registers": ((READ_A, READ_B), 1, 147_995, 5),
     "mixed lengths": ((READ_A, WIDE_B), 1, 0, 0),
     "two behind": ((READ_A, READ_B), 2, 0, 0),
     "two registers": ((WIDE_A, WIDE_B), 1, 0, 0),
@@ -61,11 +61,11 @@ def test_no_reply_is_taken_for_another(name: str) -> None:
 
 def test_a_device_without_function_8() -> None:
     """An exception to function 8 can be an older one; a read of another function is the proof."""
-    explore(Explorer((READ_A,), 1, refuses=True), 9555, 16)
+    explore(Explorer((READ_A,), 1, refuses=True), 9_555, 16)
 
 
 def test_no_reply_to_another_master_ends_a_request_of_ours() -> None:
-    explore(Explorer((READ_A,), 1, False, theirs=(WIDE_THEIRS,)), 0, 0)
+    explore(Explorer((READ_A,), 1, False, theirs=(WIDE_THEIRS,)), 31_115, 17)
 
 
 @pytest.mark.soak
@@ -75,7 +75,7 @@ def test_no_copy_that_a_request_cuts_is_counted() -> None:
 
 @pytest.mark.soak
 def test_function_8_is_not_permitted_at_any_time() -> None:
-    explore(Explorer((READ_A,), 1, learns=True), 0, 0)
+    explore(Explorer((READ_A,), 1, learns=True), 11_439, 13)
 
 
 @pytest.mark.soak
