@@ -65,7 +65,7 @@ _NONCE_STEP_US = 64
 _MANY_COUNT = 1 << 30
 _MAX_RECENT = 8
 _ADAPTER_US = 100 * MILLISECOND
-_SHORTER_TURN, _DIAGNOSTICS_TURN, _LONGER_TURN, _TURNS = 0, 1, 3, 4
+_DIAGNOSTICS_TURN, _LONGER_TURN, _TURNS = 1, 3, 4
 _REFUSAL = bytes((0, 0x80 | DIAGNOSTICS))  # of any unit
 
 
@@ -346,42 +346,29 @@ def _proof_read(
     """Return the read whose turn it is; empty if there is none.
 
     Its good reply fits no open request and no expected copy. For another function the exception
-    does not fit either, so it proves as much.
+    does not fit either, so it proves as much. A longer read is longer than all open polls. Of each
+    kind but the shorter reads one is open at a time.
     """
     pdu, unit = transaction.pdu, bytes((transaction.unit,))
-    for function, count in _reads_of_turn(pdu, guard):
-        read = bytes((function, pdu[1], pdu[2], count >> 8, count & 0xFF))
+    function = pdu[0]
+    if function not in _READS:
+        return b""
+    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
+    polls = [r.pdu for r in guard.requests if r.owner is None or r.owner.tag is not None] + [pdu]
+    counts = [p[3] << 8 | p[4] for p in polls if p[:1] == pdu[:1]]
+    reads = [(function, fewer) for fewer in range(step, counts[-1], step)]
+    if guard.turn == _LONGER_TURN:
+        reads = [(function, max(counts) + step)]
+    elif guard.turn:
+        known = [p[:1] for p in polls]
+        reads = [(other, 1) for other in _READS if bytes((other,)) not in known][:1]
+    for other, count in reads:
+        read = bytes((other, pdu[1], pdu[2], count >> 8, count & 0xFF))
         is_used = count > MAX_READ
-        for start in (reply_prefix(read), bytes((function | 0x80,))):
-            if start[0] != pdu[0] | 0x80 and not is_used:
+        for start in (reply_prefix(read), bytes((other | 0x80,))):
+            if start[0] != function | 0x80 and not is_used:
                 fitting = guard.fitting(unit + start)
                 is_used = fitting != [] or duplicates.is_expected(unit + start, now)
         if not is_used:
             return read
     return b""
-
-
-def _reads_of_turn(pdu: bytes, guard: "UnitGuard") -> "list[tuple[int, int]]":
-    """Return the possible reads as (function, number of values).
-
-    A longer read is longer than all open requests. Of each kind but the shorter reads one is open
-    at a time.
-    """
-    function, count = pdu[0], _count_of(pdu)
-    if function not in _READS:
-        return []
-    step = 8 if function in BIT_READS else 1  # values by which the length of the reply changes
-    if guard.turn == _SHORTER_TURN:
-        return [(function, fewer) for fewer in range(step, count, step)]
-    proofs = [r.pdu for r in guard.requests if r.owner is not None and r.owner.tag is None]
-    if guard.turn == _LONGER_TURN:
-        alike = [_count_of(r.pdu) for r in guard.requests if r.pdu[:1] == pdu[:1]]
-        is_open = True in [proof[0] == function and _count_of(proof) > count for proof in proofs]
-        return [] if is_open else [(function, max(alike + [count]) + step)]
-    is_open = True in [proof[0] not in (function, DIAGNOSTICS) for proof in proofs]
-    return [] if is_open else [(other, 1) for other in _READS if other != function]
-
-
-def _count_of(pdu: bytes) -> int:
-    """Return the number of values of a read."""
-    return pdu[3] << 8 | pdu[4]

@@ -29,9 +29,9 @@ from tests.drivers.modbus.stale_reply_model import (
 # name -> (requests, replies the device can be behind, function 8 permitted, states, polls until
 # each state has a good value)
 CASES = {
-    "one request": ((READ_A,), 1, True, 5_872, 5),
-    "no function 8": ((READ_A,), 2, False, 2_353, 11),
-    "two requests, no function 8": ((READ_A, READ_B), 1, False, 10_791, 10),
+    "one request": ((READ_A,), 1, True, 4_412, 5),
+    "no function 8": ((READ_A,), 2, False, 1_491, 11),
+    "two requests, no function 8": ((READ_A, READ_B), 1, False, 6_915, 10),
 }
 THEIR_CASES = {
     "one register of theirs": (THEIRS, 0, 0),
@@ -61,7 +61,7 @@ def test_no_reply_is_taken_for_another(name: str) -> None:
 
 def test_a_device_without_function_8() -> None:
     """An exception to function 8 can be an older one; a read of another function is the proof."""
-    explore(Explorer((READ_A,), 1, refuses=True), 9_555, 16)
+    explore(Explorer((READ_A,), 1, refuses=True), 7_447, 13)
 
 
 def test_no_reply_to_another_master_ends_a_request_of_ours() -> None:
