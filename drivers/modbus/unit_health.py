@@ -35,10 +35,9 @@ class UnitHealth:
     `timeout_us` is the time in which the reply to the next request must begin. `response_us` is
     the smoothed response time, -1 before the first reply. `fastest_us` is the shortest response
     time. A reply below `min_response_us` is premature; this limit is 0 until there are enough
-    samples (`has_min_response`). `sends_duplicates`: the unit sent a reply twice.
-    `offline`: the bus sends only
-    probes, since `offline_since`. `probe_pdu` (empty: none) is the request that probes the unit,
-    and `probe_tag` the tag of its result.
+    samples (`has_min_response`). `sends_duplicates`: the unit sent a reply twice. `offline`: the
+    bus sends only probes, since `offline_since`. `probe_pdu` (empty: none) is the request that
+    probes the unit, and `probe_tag` the tag of its result.
     """
 
     __slots__ = (

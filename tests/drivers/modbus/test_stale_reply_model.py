@@ -39,7 +39,7 @@ THEIR_CASES = {
     "the register of ours": (READ_A, 0, 0),
 }
 LONG_CASES = {
-    "single registers": ((READ_A, READ_B), 1, 147_995, 5),
+    "single registers": ((READ_A, READ_B), 1, 99_523, 5),
     "mixed lengths": ((READ_A, WIDE_B), 1, 0, 0),
     "two behind": ((READ_A, READ_B), 2, 0, 0),
     "two registers": ((WIDE_A, WIDE_B), 1, 0, 0),
@@ -65,7 +65,7 @@ def test_a_device_without_function_8() -> None:
 
 
 def test_no_reply_to_another_master_ends_a_request_of_ours() -> None:
-    explore(Explorer((READ_A,), 1, False, theirs=(WIDE_THEIRS,)), 31_115, 17)
+    explore(Explorer((READ_A,), 1, False, theirs=(WIDE_THEIRS,)), 24_802, 13)
 
 
 @pytest.mark.soak
@@ -75,7 +75,7 @@ def test_no_copy_that_a_request_cuts_is_counted() -> None:
 
 @pytest.mark.soak
 def test_function_8_is_not_permitted_at_any_time() -> None:
-    explore(Explorer((READ_A,), 1, learns=True), 11_439, 13)
+    explore(Explorer((READ_A,), 1, learns=True), 8_198, 13)
 
 
 @pytest.mark.soak
