@@ -3,7 +3,7 @@
 
 Does not decide which unit is offline; see `unit_health`. The probe is the shortest of the unit's
 polls. The bus sends a probe only if no other request waits and no control cycle is about to begin.
-After `_OVERDUE_US` it goes out before polls: on a line that is never free, no unit would come back.
+After `OVERDUE_US` it goes out before polls: on a line that is never free, no unit would come back.
 Probes take at most one part in `_TIME_SHARE` of the time, and one in `_TIME_SHARE_ALONE` while no
 unit of the bus is online. A good probe is a poll result like any other.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TIME_SHARE = 25
 _TIME_SHARE_ALONE = 2  # nothing else waits for the bus, and the cooling needs its devices back
-_OVERDUE_US = 7 * SECOND
+OVERDUE_US = 7 * SECOND
 
 
 class RecoveryProbe:
@@ -41,7 +41,7 @@ class RecoveryProbe:
         """Return (probe, 0), or (None, time of the next call) if no probe is due.
 
         The next control cycle begins at `next_cycle_at`. A probe that would delay it waits, but
-        not longer than `_OVERDUE_US`.
+        not longer than `OVERDUE_US`.
         """
         selected: UnitHealth | None = None
         unit = 0
@@ -56,7 +56,7 @@ class RecoveryProbe:
         due = max(selected.probe_at, self.allowed_at)
         exchange_us = self._wire_time.exchange_us(8, 2 * reply_length(selected.probe_pdu))
         cost_us = exchange_us + selected.probe_timeout_us() + self._flush_us
-        delays_cycle = now <= next_cycle_at < now + cost_us and now < due + _OVERDUE_US
+        delays_cycle = now <= next_cycle_at < now + cost_us and now < due + OVERDUE_US
         if now < due or delays_cycle:
             return None, max(due, next_cycle_at + MILLISECOND) if delays_cycle else due
         transaction = Transaction(unit, selected.probe_pdu, selected.probe_tag, POLL, 0, selected)

@@ -39,6 +39,7 @@ from drivers.modbus.stale_reply.unit_guard import (
     SUSPECT,
     SYNCED,
     TIMED_OUT,
+    UNCOUNTED_US,
     OpenRequest,
     UnitGuard,
 )
@@ -270,7 +271,7 @@ class StaleReplyGuard:
         if not self._is_ambiguous(guard, transaction):
             return 0
         open_until = max([request.open_until for request in guard.requests])
-        if now - self._foreign_holds.get(transaction.unit, -NEVER) < FORGET_US:
+        if now - self._foreign_holds.get(transaction.unit, -NEVER) < UNCOUNTED_US:
             limit = guard.hold_until
             if guard.state != HELD:
                 limit += 2 * self._stale_us

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 MANY = b"\0"
 """In place of the requests of another master that were not counted."""
-FORGET_US = 30 * SECOND
+FORGET_US = 150 * SECOND  # longer than the time between two probes with the longest time-out
+UNCOUNTED_US = 30 * SECOND
 MAX_OPEN = 32
 """Open requests of one unit."""
 _MAX_POLLS = 28
@@ -165,13 +166,13 @@ class UnitGuard:
         """Remove closed requests whose time has passed.
 
         If the number of open requests was unknown, no count closes all of them: each ends after
-        `FORGET_US`, as `MANY` does.
+        `UNCOUNTED_US`, as `MANY` does.
         """
         kept = []
         for request in self.requests:
             is_open = request.first <= request.last
             if request.pdu == MANY or (is_open and self.is_uncounted):
-                is_open = now < request.open_until + FORGET_US
+                is_open = now < request.open_until + UNCOUNTED_US
             if is_open or now < request.open_until:
                 kept.append(request)
         self.requests = kept

@@ -5,9 +5,11 @@
 """
 
 from drivers.modbus.duplicate_filter import DuplicateFilter
+from drivers.modbus.recovery_probe import OVERDUE_US, RecoveryProbe
 from drivers.modbus.request_queue import RequestQueue
 from drivers.modbus.stale_reply.guard import StaleReplyGuard
 from drivers.modbus.stale_reply.unit_guard import (
+    FORGET_US,
     FORGOTTEN,
     HELD,
     SUSPECT,
@@ -205,10 +207,23 @@ def test_a_poll_waits_for_a_late_reply_of_its_shape():
     eq(guard.units[7].state, HELD)
     guard.update(NOW + 400_000)
     eq(guard.units[7].state, SUSPECT)
-    guard.update(NOW + 30 * SECOND - 1)
+    guard.update(NOW + FORGET_US - 1)
     eq(7 in guard.units, True)
-    guard.update(NOW + 30 * SECOND)
+    guard.update(NOW + FORGET_US)
     eq(guard.units, {})
+
+
+def test_a_guard_outlasts_the_pause_between_two_probes():
+    """A unit that is one reply behind answers a probe with the reply to the one before.
+
+    The longest time-out of the configuration is 5 s.
+    """
+    wire_time = WireTime(2400, 11)
+    probes = RecoveryProbe(wire_time, 0)
+    probes.unit_lost(7)
+    until = wire_time.exchange_us(8, 2 * 21) + 5 * SECOND
+    probes.probe_done(until, until, 2)
+    assert probes.allowed_at + OVERDUE_US < until + FORGET_US
 
 
 def frame(pdu_reply, unit=7):
@@ -229,7 +244,7 @@ def test_a_late_reply_closes_its_request_and_those_before_it():
     guard.expect_late(7, READ2, NOW + 1)
     eq(guard.frame_seen(frame(b"\x03\x08" + bytes(8)), later, later), b"\x07\x03\x08")
     eq([r.pdu for r in guard.units[7].requests], [READ2])
-    eq(guard.units[7].forget_at, later + 30 * SECOND)
+    eq(guard.units[7].forget_at, later + FORGET_US)
     eq(guard.frame_seen(frame(b"\x83\x02"), later, later), b"\x07\x83")
     eq(guard.units, {})
 
