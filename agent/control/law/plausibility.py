@@ -87,6 +87,7 @@ class RowPlausibility:
         self._lagged_k: float | None = None
         self._smooth_k: float | None = None
         self._model_offset_k = 0.0
+        self._related_s = _FILTER_S
         self._held = HeldRise(0.0, 0.0, _HOLD_S)
 
     @property
@@ -115,6 +116,7 @@ class RowPlausibility:
         if supply is not None and return_c is not None:
             self._compare(r, flow, supply, return_c, dt)
         else:
+            self._related_s = 0.0
             self._compare_facility(r, supply, dt)
         self._settle(r, flow, dt)
 
@@ -182,7 +184,9 @@ class RowPlausibility:
             return
         by_heat, by_model = rise_k - q, rise_k - e * (return_c - fws_supply_c)
         self._update_steady(return_c, r.fws_flow_lpm or 0.0, dt)
-        weight = dt / (dt + _FILTER_S)
+        # After a gap they begin anew: a fault that began in the gap shows no jump.
+        self._related_s += dt
+        weight = dt / min(dt + _FILTER_S, self._related_s)
         _follow(self._gross_residuals, by_heat, by_model, weight)
         if self._unsteady_left_s <= 0.0:
             self._steady_s += dt
@@ -193,7 +197,7 @@ class RowPlausibility:
         else:
             self._steady_s = 0.0
         steady = self._steady_s >= _STEADY_S and self._learned_s > _FIRST_S
-        self.may_learn_ua = steady and -_RESTORE_K < self._fine_residuals[0] < _RESTORE_K
+        self.may_learn_ua = steady and abs(self._fine_residuals[0]) < _RESTORE_K
         self._fine_s = (
             self._fine_s + dt
             if steady and self._find_suspect(self._fine_residuals, _FINE_K, e)
@@ -212,19 +216,17 @@ class RowPlausibility:
         one of both may have become valid. The band has the error of the model at a small flow.
         """
         q, e, fws_supply_c = self.heat_rise_k, self.effectiveness, r.fws_supply_c
-        known = (
-            supply is not None
-            and q is not None
-            and fws_supply_c is not None
-            and self.hydraulics.moving_left_s <= 0.0
-        )
-        if not known or e is None or e < 5 / 100:
+        if (
+            supply is None
+            or q is None
+            or fws_supply_c is None
+            or (e or 0.0) < 5 / 100
+            or self.hydraulics.moving_left_s > 0.0
+        ):
             self._apart_s = 0.0
             return
-        apart = (supply or 0.0) - ((fws_supply_c or 0.0) + (q or 0.0) / e - (q or 0.0))
-        self._apart_s = (
-            0.0 if -_FACILITY_APART_K < apart < _FACILITY_APART_K else self._apart_s + dt
-        )
+        apart = supply - (fws_supply_c + q / (e or 1.0) - q)
+        self._apart_s = 0.0 if abs(apart) < _FACILITY_APART_K else self._apart_s + dt
         if self._apart_s >= _GROSS_S:
             self.supply.mark_suspect(RELATION)
 
@@ -237,10 +239,7 @@ class RowPlausibility:
         self._mean_fws_lpm += weight * (fws_lpm - self._mean_fws_lpm)
         limit = 6 / 100 * self._mean_fws_lpm + 1.0
         flow_gap = fws_lpm - self._mean_fws_lpm
-        if (
-            not -_MOVED_K < return_c - self._mean_return_c < _MOVED_K
-            or not -limit < flow_gap < limit
-        ):
+        if abs(return_c - self._mean_return_c) >= _MOVED_K or abs(flow_gap) >= limit:
             self._unsteady_left_s = _UNSTEADY_S
         elif self._unsteady_left_s > 0.0:
             self._unsteady_left_s -= dt
@@ -251,7 +250,7 @@ class RowPlausibility:
             return
         time_s = self._learned_s = self._learned_s + dt
         if time_s > _FIRST_S:
-            if not self.hydraulics.is_usual or not -_LEARN_K < self._fine_residuals[0] < _LEARN_K:
+            if not self.hydraulics.is_usual or abs(self._fine_residuals[0]) >= _LEARN_K:
                 return
             time_s = time_s + _SLOW_EXTRA_S if time_s < _MAX_AVERAGE_S else _MAX_AVERAGE_S
         weight = dt / time_s
@@ -289,14 +288,13 @@ class RowPlausibility:
             supply_estimate = None if supply_basis is None else supply_basis - rise_k
         spare = r.redundant_supply_c
         if spare is not None and (
-            supply_estimate is None or -_SPARE_K < spare - supply_estimate < _SPARE_K
+            supply_estimate is None or abs(spare - supply_estimate) < _SPARE_K
         ):
             supply_estimate, uncertainty, self.low_flow_k = spare, 5 / 10, 0.0
         # Coolant without flow does not change its temperature.
-        third = self._design_lpm / 3.0
-        is_flowing = flow is not None and flow > third
-        moved_dt = 2.0 * dt if flow is not None and flow > 2.0 * third else dt
-        is_flowing = is_flowing and self.hydraulics.moving_left_s < _FILTER_S - _RECENT_MOVE_S
+        third, lpm = self._design_lpm / 3.0, flow or 0.0
+        moved_dt = 2.0 * dt if lpm > 2.0 * third else dt
+        is_flowing = lpm > third and self.hydraulics.moving_left_s < _FILTER_S - _RECENT_MOVE_S
         is_young = self._learned_s < _YOUNG_MODEL_S
         for signal in (self.supply, self.return_signal):
             if signal.note_age(is_young):

@@ -63,8 +63,9 @@ class SupplyLoopFf(SupplyLoop):
         self._sticky: StickyMoves | None = None
 
     def set_tuning(self, config: "LoopConfig") -> None:
-        """Set the set-point and the limits, with bumpless transfer."""
-        super().set_tuning(config)
+        """Set the target of the set-point and the limits, with bumpless transfer."""
+        self.config = config
+        self._set_pi_tuning()
         self.cooling.set_target(config.setpoint)
         self.cooling.feedforward.set_limits(config.min_pct, config.max_pct, config.rate_pct_per_s)
 
@@ -91,7 +92,7 @@ class SupplyLoopFf(SupplyLoop):
         budget, floor_c = self.travel_budget, cooling.min_setpoint_c
         budget.add(self.valve.position(), dt)
         self._may_save = floor_c is None or supply_c >= floor_c - _BELOW_FLOOR_K
-        if readings.return_c is None or readings.fws_supply_c is None or readings.flow_lpm is None:
+        if None in (readings.return_c, readings.fws_supply_c, readings.flow_lpm):
             self._step_without_model(now, dt)
             return
         if self.at_fail_safe or self._pi_active:

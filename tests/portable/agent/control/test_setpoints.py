@@ -5,7 +5,7 @@ from agent.config.config_copy import with_setpoint, with_tuning
 from agent.core.actuator import PRESSURE, SUPPLY, SetpointRequest
 from agent.core.config_records import Config, LoopConfig
 from agent.remote.update.live_change import with_changes
-from tests.portable.agent.control.test_component import make_rig
+from tests.portable.agent.control.test_component import ROOM1, make_rig
 from tests.portable.support.agent_rig import CDU, VALVE, AgentRig, FieldbusRig, config
 from tests.portable.support.check import eq, near
 
@@ -102,6 +102,24 @@ def test_model_based_loop_ramps_to_the_request():
     assert 32.0 < rig.agent.supply_loop.setpoint < 33.0, rig.agent.supply_loop.setpoint
     rig.run(120)
     eq(rig.agent.supply_loop.setpoint, 33.0)
+
+
+def test_a_change_between_two_cycles_leaves_the_setpoint_in_force():
+    """The dew-point limit holds it up. A status of this moment must not show the configured one."""
+    rig = make_rig(dew=True)
+    rig.set(ROOM1, 0, 3500)
+    rig.set(ROOM1, 1, 8500)  # dew point 32.1 °C
+    rig.run(20)
+    loop = rig.agent.supply_loop
+    in_force_c = loop.setpoint
+    assert in_force_c > 34.0, in_force_c
+    for setpoint_c in (20, 40):
+        change(rig, (SETPOINT, setpoint_c))
+        eq(loop.setpoint, in_force_c)
+    request(rig, SUPPLY, 20.0)
+    eq(loop.setpoint, in_force_c)
+    rig.run(2)
+    near(loop.setpoint, in_force_c, 0.1)
 
 
 def test_copies_share_nothing_that_is_changed():
