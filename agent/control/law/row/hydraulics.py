@@ -93,9 +93,10 @@ class FlowFactors:
 
 
 class RowHydraulics:
-    """Checks `flow` and `dp` once a cycle. `moving_left_s`: the flow has moved. `may_be_low`: the
-    flow is an estimate from the speed of the pumps alone. No reading since the start has shown that
-    the row still takes it, or the protection does not call the row usual: a filter may be clogged.
+    """Checks `flow` and `dp` once a cycle. `moving_left_s`: the flow has moved; a gap alone, after
+    which it is the same, is no move. `may_be_low`: the flow is an estimate from the speed of the
+    pumps alone. No reading since the start has shown that the row still takes it, or the protection
+    does not call the row usual: a filter may be clogged.
     """
 
     def __init__(self, design_lpm: float) -> None:
@@ -103,6 +104,7 @@ class RowHydraulics:
         self.flow = CheckedSignal(-0.5, 16 * tolerance, tolerance, tolerance)
         self.dp = CheckedSignal(-100.0, 1600.0, 10.0, 10.0)
         self.moving_left_s = 0.0
+        self._last_lpm: float | None = None
         self.may_be_low = False
         self._usual = FlowFactors()
         self._present: FlowFactors | None = None
@@ -181,10 +183,10 @@ class RowHydraulics:
         flow_lpm = used.by_pump if flow is None or self.flow.suspect else flow
         sqrt_dp = None if flow_lpm is None or factor <= 0.0 else flow_lpm / factor
         self.dp.settle(r.dp_kpa, None if sqrt_dp is None else sqrt_dp * sqrt_dp, 10.0, dt)
-        last = self.flow.value
         self.flow.settle(r.flow_lpm, estimate, tolerance, dt)
-        now = self.flow.value
-        moved = last is not None and (now is None or not -tolerance < now - last < tolerance)
+        last, now = self._last_lpm, self.flow.value
+        self._last_lpm = now = last if now is None else now
+        moved = last is not None and abs((now or 0.0) - last) >= tolerance
         self.moving_left_s = _FILTER_S if moved else self.moving_left_s - dt
 
     # The usual row and another one.

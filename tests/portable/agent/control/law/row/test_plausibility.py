@@ -65,31 +65,40 @@ def test_lies_of_the_supply_are_replaced_immediately():
         eq(row.supply.suspect, "")
 
 
-def gap_of_readings(valve_lpm):
+def gap_of_readings(valve_lpm, pump_pct):
     """Return a row whose device was silent for 15 s while the facility flow changed to `valve_lpm`,
-    and its readings after it.
+    and its readings after it. `pump_pct`: None if the whole bus was silent.
     """
     row, r = steady_row()
     run(row, r, 120)
     r.supply_c = r.return_c = r.flow_lpm = r.dp_kpa = None
+    r.pump_pct = pump_pct
     run(row, r, 15)
     return row, steady_row(fws_lpm=valve_lpm)[1]
 
 
 def test_a_fault_that_began_in_a_gap_of_the_readings_is_found_in_20_s():
     """It shows no jump, and the facility flow moves: the means of before would hide it for 40 s."""
-    for valve_lpm in (60.0, 105.0):
+    for valve_lpm, pump_pct in ((60.0, 70.0), (105.0, 70.0), (60.0, None)):
         for supply_k, return_k, expected in (
             (0.0, 0.0, ("", "")),
             (5.0, 0.0, (RELATION, "")),
             (-5.0, 0.0, (RELATION, "")),
             (0.0, 5.0, ("", RELATION)),
         ):
-            row, r = gap_of_readings(valve_lpm)
+            row, r = gap_of_readings(valve_lpm, pump_pct)
             r.supply_c += supply_k
             r.return_c += return_k
             run(row, r, 21)
             eq(suspects(row)[:2], expected)
+
+
+def test_a_flow_that_is_another_one_after_a_gap_has_moved():
+    row, r = gap_of_readings(90.0, None)
+    r.flow_lpm, r.dp_kpa = 110.0, 80.0 * (110.0 / 150.0) ** 2
+    r.pump_pct = 70.0 * 110.0 / 150.0
+    run(row, r, 1)
+    eq(row.hydraulics.moving_left_s, 60.0)
 
 
 def test_not_a_number_is_out_of_range():
