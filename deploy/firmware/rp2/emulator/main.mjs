@@ -23,7 +23,7 @@ import { loadFlash, saveFlash } from './flash_chip.mjs';
 const [romPath, flashPath, flashBytes] = process.argv.slice(2);
 const size = Number(flashBytes);
 const HEAD = 14;
-const STACK_BOTTOM = 0x3e000; // 16 KiB at the end of the RAM (deploy/firmware/rp2/build.py)
+const STACK_BOTTOM = 0x3e000; // 16 KiB at the end of the RAM (deploy/firmware/rp2/port_settings.py)
 const KINDS = { uart: 'u', console: 'c', gpio: 'g', reset: 'r' };
 let outputs = [];
 
