@@ -62,6 +62,23 @@ class WriteCycle:
     batch could not be made, else empty.
     """
 
+    # The values of a device without outputs: as class attributes they cost it no heap.
+    unverified = False
+    error = ""
+    state = NONE
+    _priority = WRITE
+    _batch_priority = WRITE
+    _write_only = False
+    _write_active = False
+    _batch_number = 0
+    _acknowledged = False
+    _verifying = False
+    _awaiting_decision = 0
+    _unverified_rounds = 0
+    _rounds_since_write = 0
+    _foreign_cycles = 0
+    _before: "int | None" = None
+
     def __init__(
         self,
         number: int,
@@ -70,28 +87,13 @@ class WriteCycle:
         identify: "Callable[[], None]",
         kind: int = WRITE_KIND,
     ) -> None:
-        self.unverified = False
-        self.error = ""
         self._number = number
         self._kind = kind
         self._device = device
         self._bus = bus
         self._identify = identify
-        self.state = NONE
         self._requested: Pairs = []
-        self._priority = WRITE
-        self._write_only = False
         self._batch_pdus: list[bytes] = []  # the rest of the batch, behind the active request
-        self._write_active = False
-        self._batch_number = 0
-        self._batch_priority = WRITE
-        self._acknowledged = False
-        self._verifying = False
-        self._awaiting_decision = 0
-        self._unverified_rounds = 0
-        self._rounds_since_write = 0
-        self._foreign_cycles = 0
-        self._before: int | None = None
 
     @property
     def changed_by_other(self) -> bool:

@@ -28,9 +28,8 @@ The agent can rely on these rules:
 - "set" with "restart" or "leave" on the console ends the loop: the runtime restarts the agent.
 """
 
-from agent.runtime.port_slot import PortSlot
+from agent.runtime.port_slot import PortSlot, read_text
 from drivers.errors import AddressError, FullError, PortError
-from drivers.ports.address import parse_address
 from drivers.ports.base import CHUNK, CONNECT_TIMEOUT, MAX_BACKLOG, make_error
 from drivers.ports.store_request import OPERATIONS
 from protocols.time_units import NEVER
@@ -131,7 +130,7 @@ class IoLoop:
         Pulses come first: the second that a sentence names began before the sentence.
         """
         if self.opens_in_turn:
-            self._open_next()
+            self.open_next()
         for slot in self._slots:
             if slot.is_pps:
                 self._read_pulse(slot)
@@ -362,7 +361,7 @@ class IoLoop:
         if not self.opens_in_turn:
             self._open_now(slot)
 
-    def _open_next(self) -> None:
+    def open_next(self) -> None:
         """Open one requested port, the last first: a field bus before receiver and broker."""
         for slot in reversed(self._slots):
             if slot.requested:
@@ -374,9 +373,7 @@ class IoLoop:
 
     def _open_now(self, slot: PortSlot) -> None:
         """Open the address, or begin to."""
-        text, slot.requested = slot.requested, b""
-        address = parse_address(_text(text))
-        slot.address = str(address)
+        address = slot.take_request()
         opener = self._openers.get(address.kind)
         if opener is None:
             raise make_error(address, "this platform has no ports of the kind %s" % address.kind)
@@ -424,7 +421,7 @@ class IoLoop:
     def _set(self, slot: PortSlot, data: bytes) -> None:
         """Change the options of a line."""
         if slot.port is not None and not slot.opening:
-            slot.port.set_options(_text(data))
+            slot.port.set_options(read_text(data))
 
 
 def _printable(data: bytes) -> str:
@@ -433,11 +430,3 @@ def _printable(data: bytes) -> str:
         return str(data, "utf-8")
     except ValueError:
         return repr(data)
-
-
-def _text(data: bytes) -> str:
-    """Return the text of an "open" or "set"."""
-    try:
-        return str(data, "utf-8")
-    except ValueError:  # UnicodeError is a ValueError on both interpreters
-        raise AddressError("an address is not UTF-8")

@@ -193,14 +193,16 @@ def run(
 ) -> int:
     """Run `agent` over real ports. Return 0 after `until()`, else the number of the signal.
 
-    Returns RESTART or LEAVE_BOOT_LOOP if the agent requests a restart.
+    Returns RESTART or LEAVE_BOOT_LOOP if the agent requests a restart. With `start`, the first tick
+    is due when the first port is open, a field bus: this takes a board 20 ms.
 
     `until` is called at least every 250 ms. `openers` (kind of address -> opener) replaces those of
     this build. `out` prints one line for each change of a port's state, and the writes of the agent
     to its port number `console`. `start`: starts the agent.
     """
     gc.collect()
-    poller = MicroPoller(getattr(agent, "ticks", None))
+    ticks = getattr(agent, "ticks", None)
+    poller = MicroPoller(ticks)
     io_loop = IoLoop(agent, _openers() if openers is None else openers, poller, out, console)
     io_loop.opens_in_turn = True
     gc.threshold(max(_THRESHOLD, gc.mem_free() * 7 // 8))  # type: ignore[attr-defined]
@@ -208,6 +210,10 @@ def run(
         from drivers.ports import address_text  # noqa: F401, PLC0415 - not in the first tick
 
         start(monotonic())
+        io_loop.start()
+        io_loop.open_next()
+        if ticks is not None:
+            ticks.start(monotonic())
     try:
         interrupted = io_loop.run(lambda: poller.signal > 0 or (until is not None and until()))
     finally:

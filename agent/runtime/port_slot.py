@@ -8,12 +8,15 @@ A port that fails repeatedly logs its reason once, and again every ten minutes. 
 its state often logs ten lines, then one line every ten seconds with the number of suppressed lines.
 """
 
+from drivers.errors import AddressError
+from drivers.ports.address import parse_address
 from protocols.time_units import NEVER, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from drivers.ports.address import Address
     from drivers.ports.base import Port
 
 REPEAT = 600 * SECOND  # an unchanged line is repeated after this time
@@ -82,6 +85,8 @@ class PortSlot:
         self.port: Port | None = None
         self.opening = False
         self.requested = b""
+        self._text = b""
+        self._parsed: Address | None = None
         self.open_deadline = NEVER
         self.backlog = bytearray()
         self.drain_event_due = False
@@ -93,3 +98,22 @@ class PortSlot:
     def is_open(self) -> bool:
         """Return whether data can be sent and received."""
         return self.port is not None and not self.opening
+
+    def take_request(self) -> "Address":
+        """Take the requested address. Raises AddressError.
+
+        A port that opens again has its old text, and a board has dropped the parser by then.
+        """
+        text, self.requested = self.requested, b""
+        if self._parsed is None or text != self._text:
+            self._text, self._parsed = text, parse_address(read_text(text))
+        self.address = str(self._parsed)
+        return self._parsed
+
+
+def read_text(data: bytes) -> str:
+    """Return the text of an "open" or "set". Raises AddressError."""
+    try:
+        return str(data, "utf-8")
+    except ValueError:  # UnicodeError is a ValueError on both interpreters
+        raise AddressError("an address is not UTF-8")

@@ -47,6 +47,16 @@ if TYPE_CHECKING:
     PairStep = tuple["Reading", int, int, int, int, int]
     GeneralStep = tuple["Reading", Point, int]
     AlarmStep = tuple[int, int, int, int]
+    DecodePlan = tuple[
+        tuple[FastStep, ...],
+        tuple[PairStep, ...],
+        tuple[GeneralStep, ...],
+        tuple[GeneralStep, ...],
+        tuple[AlarmStep, ...],
+        tuple["Reading", ...],
+    ]
+    """Steps of plain points of one and of two registers, of other points and linked points, of
+    alarm bits; and the readings without those of linked points."""
 
 NONE = "none"
 GOOD = "good"
@@ -84,6 +94,19 @@ def _pair_step(point: "Point", reading: Reading, at: int) -> "PairStep":
     first, second = at + point.order.positions[0], at + point.order.positions[1]
     limit = (1 << 32 - (point.kind[0] == "i")) - 1
     return (reading, first, second, limit, point.low, point.high)
+
+
+def _decode_plan(
+    fast: "list[FastStep]",
+    pairs: "list[PairStep]",
+    general: "list[GeneralStep]",
+    linked: "list[GeneralStep]",
+    alarms: "list[AlarmStep]",
+) -> "DecodePlan":
+    """Return the plan of one block. It has tuples: a list takes 32 bytes of a board."""
+    unlinked = [step[0] for step in fast] + [step[0] for step in pairs]
+    unlinked += [step[0] for step in general]
+    return tuple(fast), tuple(pairs), tuple(general), tuple(linked), tuple(alarms), tuple(unlinked)
 
 
 class ModbusDevice:
@@ -134,18 +157,9 @@ class ModbusDevice:
                 pairs[number].append(_pair_step(point, reading, at))
             else:
                 (linked if point.is_linked else general)[number].append((reading, point, at))
-        # tuples: most are empty, and an empty list takes 32 bytes of a board
-        self._fast_plans = [tuple(plan) for plan in fast]
-        self._pair_plans = [tuple(plan) for plan in pairs]
-        self._general_plans = [tuple(plan) for plan in general]
-        self._linked_plans = [tuple(plan) for plan in linked]
-        self._alarm_plans = [tuple(plan) for plan in self._plan_alarms()]
-        self._unlinked_readings = [
-            tuple([step[0] for step in steps[0]] + [step[0] for step in steps[1] + steps[2]])
-            for steps in zip(self._fast_plans, self._pair_plans, self._general_plans)
+        self._plans = [
+            _decode_plan(*steps) for steps in zip(fast, pairs, general, linked, self._plan_alarms())
         ]
-        others = zip(self._general_plans, self._linked_plans, self._alarm_plans)
-        self._has_general = [bool(general or links or alarms) for general, links, alarms in others]
 
     def forget_values(self) -> None:
         """Forget all readings and registers, for a program that shows only the values of now."""
@@ -200,27 +214,28 @@ class ModbusDevice:
     def store_block(self, tag: int, values: "Values", now: int) -> None:
         """Decode the registers of block `tag`, received at `now`. `values` is the whole block."""
         self.failures[tag] = 0
+        fast, pairs, general, linked, alarms, unlinked = self._plans[tag]
         if values == self._registers[tag]:
-            for unchanged in self._unlinked_readings[tag]:
+            for unchanged in unlinked:
                 unchanged.read_at = now
-            if self._linked_plans[tag]:
-                self._store_general(self._linked_plans[tag], values, now)
+            if linked:
+                self._store_general(linked, values, now)
             return
         self._registers[tag] = values
         good, bad = GOOD, BAD  # local names are faster
-        for reading, at, limit, low, high in self._fast_plans[tag]:
+        for reading, at, limit, low, high in fast:
             raw = values[at]
             if raw > limit:
                 raw -= 0x10000
             reading.raw = raw
             reading.read_at = now
             reading.quality = good if low <= raw <= high else bad
-        if self._pair_plans[tag]:
-            self._store_pairs(self._pair_plans[tag], values, now)
-        if self._has_general[tag]:
-            self._store_general(self._general_plans[tag], values, now)
-            self._store_general(self._linked_plans[tag], values, now)
-            self._update_alarms(tag, values)
+        if pairs:
+            self._store_pairs(pairs, values, now)
+        if general or linked or alarms:
+            self._store_general(general, values, now)
+            self._store_general(linked, values, now)
+            self._update_alarms(tag, alarms, values)
 
     def _store_pairs(self, plan: "Sequence[PairStep]", values: "Values", now: int) -> None:
         for reading, first, second, limit, low, high in plan:
@@ -290,10 +305,10 @@ class ModbusDevice:
         high = top.count * top.numerator * point.denominator * bottom_den
         return RangeLimits(low, high, bottom_den * top_den)
 
-    def _update_alarms(self, tag: int, values: "Values") -> None:
+    def _update_alarms(self, tag: int, plan: "Sequence[AlarmStep]", values: "Values") -> None:
         names: tuple[str, ...] = ()
         function = self.blocks[tag].function
-        for at, mask, inverted, address in self._alarm_plans[tag]:
+        for at, mask, inverted, address in plan:
             active = (values[at] ^ inverted) & mask
             if active:
                 for bit in self.profile.bits:

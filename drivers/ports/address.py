@@ -52,14 +52,36 @@ class Address:
         self.stop = int(self._value("stop"))
         self.rs485 = self._value("rs485") == "1"
         self.data_bits = int(self._value("bits") or (7 if kind[:5] == "ascii" else DATA_BITS))
-        chip, _, line = self._value("de").rpartition(":")
-        self.direction_line = (chip, int(line) if line else 0)
-        self.delays_ms = (int(self._value("before")), int(self._value("after")))
-        self.max_unit = 255 if kind in ("tcp", "tls") else int(self._value("units"))
-        self.edge = self._value("edge")
-        self.options = {name: value for name, value in values if name in _LISTED}
         self.bits_per_char = 1 + self.data_bits + (self.parity != "N") + self.stop
         self.char_us = -(-self.bits_per_char * 1_000_000 // self.baud)
+
+    # Properties, because few kinds need them, and an attribute takes heap of a board.
+
+    @property
+    def direction_line(self) -> "tuple[str, int]":
+        """GPIO line that switches the driver: chip, number."""
+        chip, _, line = self._value("de").rpartition(":")
+        return chip, int(line) if line else 0
+
+    @property
+    def delays_ms(self) -> "tuple[int, int]":
+        """Times of the RS-485 driver before and after the data."""
+        return int(self._value("before")), int(self._value("after"))
+
+    @property
+    def max_unit(self) -> int:
+        """Highest Modbus unit of the line."""
+        return 255 if self.kind in ("tcp", "tls") else int(self._value("units"))
+
+    @property
+    def edge(self) -> str:
+        """Active edge of a pulse, rise or fall."""
+        return self._value("edge")
+
+    @property
+    def options(self) -> "dict[str, str]":
+        """Options of files, TLS, groups and datagrams."""
+        return {name: value for name, value in self._values if name in _LISTED}
 
     def _value(self, name: str) -> str:
         """Return the text of an option, its default, or ""."""

@@ -52,9 +52,10 @@ _STORE = "store:/flash/store"
 _PULSE_PIN, LED_PIN = 15, 25
 """Pins of the pulse and of the LED (deploy/firmware/board_files/rp2040.toml)."""
 _POWER_ON, _RUN_UNTIL, _ADD_UART = b"1", b"R", b"L"
-_TYPE_TEXT, _UART_INPUT, _SET_PIN, _READ_FIGURES = b"T", b"U", b"G", b"S"
+_TYPE_TEXT, _UART_INPUT, _SET_PIN, _READ_FIGURES, _READ_RAM = b"T", b"U", b"G", b"S", b"M"
 """Kinds of requests to the emulator (deploy/firmware/rp2/emulator/main.mjs)."""
-_CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _FIGURES, _PIN_OUTPUT = b"c", b"u", b"r", b"s", b"g"
+_CONSOLE_OUTPUT, _UART_OUTPUT, _RESET, _PIN_OUTPUT = b"c", b"u", b"r", b"g"
+_FIGURES, _RAM = b"s", b"m"
 """Kinds of its outputs."""
 _UARTS = {RECEIVER: 0, FIRST_BUS: 1, BROKER: 2}
 _PORTS = {number: port for port, number in _UARTS.items()}
@@ -184,6 +185,10 @@ class Rp2040Dut:
             if kind == _FIGURES:
                 self.figures = json.loads(data)
         return self.figures
+
+    def read_ram(self) -> bytes:
+        """Return the RAM of the chip, from 0x20000000 on."""
+        return b"".join(data for kind, _, _, data in self._request(_READ_RAM) if kind == _RAM)
 
     def close(self) -> None:
         """Store the flash and end the emulator; repeated calls are harmless."""

@@ -6,10 +6,14 @@ Does not start the watchdog and does not light the LED before the agent runs; th
 
 The LED shows the unit state by short flashes and a pause: one is normal, two degraded, three safe,
 four stopped.
+
+The parser of addresses leaves the memory when all ports are open, 3 KiB. A port that opens again
+keeps its parsed address; another address loads the parser again.
 """
 
+from agent.core.module_unload import forget_modules
 from agent.runtime.boot_loop import CALM_US
-from protocols.time_units import MILLISECOND
+from protocols.time_units import MILLISECOND, SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
 _LED_STEP_US = 200 * MILLISECOND
 """Length of a flash, and of the dark time after it."""
 _LED_STEPS = 12
+_PORTS_OPEN_US = 5 * SECOND
+"""All ports have opened by then, one in each step of the loop."""
+_ADDRESS_PARSER = ("drivers.ports.address_text",)
 _FLASHES = {"normal": 1, "degraded": 2, "safe": 3, "stopped": 4}
 
 
@@ -37,6 +44,7 @@ class BoardWatch:
         self._boot_loop = boot_loop
         self._last_step: object = -1
         self._began: int | None = None
+        self._has_parser = True
 
     def check(self, now: int) -> bool:
         """Do what is due at `now`; called often while the agent runs. Returns False."""
@@ -48,6 +56,9 @@ class BoardWatch:
             self._show_state(now)
         if self._began is None:
             self._began = now
+        if self._has_parser and now - self._began >= _PORTS_OPEN_US:
+            forget_modules(_ADDRESS_PARSER)
+            self._has_parser = False
         if self._mark_calm is not None and now - self._began >= CALM_US:
             self._mark_calm()
             self._mark_calm = None

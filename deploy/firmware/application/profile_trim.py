@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Profile trim: removes notes and unused entries from a profile for a board.
+"""Profile trim: removes notes, origin and unused entries from a profile for a board.
 
 Does not compile the profile: the result is a valid profile and compiles to the same points. All
 rules check the complete profile first. The largest profile shrinks from 27 KB (243 registers) to
@@ -16,6 +16,8 @@ from drivers.device.profile import NEVER
 from drivers.device.profile_check import check_profile
 
 _DOCUMENTATION_KEYS = ("notes", "conflicts")
+_ORIGIN_KEYS = ("title", "source")
+"""Texts that only commands of a computer show. A profile must have them, so they are short."""
 _ENTRY_LISTS = {
     "points": profile_entries.POINT_DEFAULT_KEYS,
     "texts": profile_entries.ENTRY_DEFAULT_KEYS,
@@ -35,6 +37,7 @@ def trim_profile(path: Path) -> bytes:
         raise FirmwareError("\n".join(errors))
     referenced = profile_entries.referenced_names(raw)
     profile = {key: value for key, value in raw.items() if key not in _DOCUMENTATION_KEYS}
+    profile |= dict.fromkeys(_ORIGIN_KEYS, "-")
     for key, default_keys in _ENTRY_LISTS.items():
         if key in raw:
             profile[key] = [

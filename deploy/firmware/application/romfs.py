@@ -34,7 +34,7 @@ from drivers.tools.lib.profile_folders import profile_files
 
 _PACKAGES = ("agent", "drivers", "protocols")
 _KEPT_S = 86_400
-_SKIPPED = ("drivers/profiles/profile.schema.json",)
+_SKIPPED = "profile.schema.json"
 
 
 def portable_modules(root: Path = ROOT, left_out: tuple[str, ...] = ()) -> list[str]:
@@ -71,16 +71,20 @@ def build_application(
     for name in portable_modules(left_out=left_out):
         if not is_empty(name):
             files[name[:-3] + ".mpy"] = compile_module(name, cache)
-    for path in sorted((ROOT / "drivers" / "profiles").glob("*.json")):
-        name = path.relative_to(ROOT).as_posix()
-        if name not in _SKIPPED:
-            files[name] = trim_profile(path)
+    for path in package_profiles():
+        files[path.relative_to(ROOT).as_posix()] = trim_profile(path)
     for name, path in _site_profiles(config):
         files[f"drivers/profiles/{name}.json"] = trim_profile(path)
     files["drivers/profiles/checked"] = b""  # checked here, so the board does not check again
     if config is not None:
         files["unit.json"] = config
     return pack_romfs(files | (extra or {}))
+
+
+def package_profiles() -> list[Path]:
+    """Return the files of the profiles that each application has."""
+    paths = sorted((ROOT / "drivers" / "profiles").glob("*.json"))
+    return [path for path in paths if path.name != _SKIPPED]
 
 
 def _site_profiles(config: bytes | None) -> list[tuple[str, Path]]:

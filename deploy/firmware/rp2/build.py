@@ -28,7 +28,7 @@ from deploy.firmware.board_files import board_module
 from deploy.firmware.build_tools import CACHE, find_program, lock_cache
 from deploy.firmware.memory_layout import add_header, read_header
 from deploy.firmware.micropython_source import ensure_source, fetch_source, run
-from deploy.firmware.rp2 import uf2
+from deploy.firmware.rp2 import port_settings, uf2
 from deploy.firmware.supervisor.frozen import frozen_files, write_frozen
 from deploy.firmware.supervisor.release_keys import UNSIGNED, Signing
 
@@ -135,7 +135,7 @@ RP2_BOARDS: dict[str, Rp2Board] = {
         "rp2040",
         "RPI_PICO",
         flash_kib=2048,
-        slot_kib=696,
+        slot_kib=704,
         files_kib=192,
         watchdog=0x40058000,
         start=_CLOCK_SCRIPT,
@@ -145,13 +145,6 @@ RP2_BOARDS: dict[str, Rp2Board] = {
 }
 _BOOT_SCRIPT = b"import machine\nmachine.WDT(timeout=8000)\n"
 """The watchdog starts before anything else."""
-_CONSOLE_TIMEOUT = re.compile(r"(#define MICROPY_HW_USB_CDC_TX_TIMEOUT +).+")
-EXTRA_STACK_KIB = 8
-_HEAP_END = re.compile(r"(__GcHeapEnd = ORIGIN\(RAM\) \+ LENGTH\(RAM\)).*;")
-_STACK_BOTTOM = re.compile(r"(__StackBottom = ).+;")
-_ROMFS_DEFINITION = "\n#define MICROPY_HW_ROMFS_BYTES (4096)\n"
-"""An empty partition before the slots. It switches on the file system that runs in place."""
-_STORAGE_SIZE = re.compile(r"(#define MICROPY_HW_FLASH_STORAGE_BYTES +).+")
 
 
 @dataclass(frozen=True)
@@ -220,7 +213,7 @@ def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     """Build the firmware without an application; return the folder of the build."""
     tree = _link_packages(ensure_source(CACHE))
     manifest = _write_manifest(board, keys)
-    folder = CACHE / f"build-{board.name}-slots"
+    folder = CACHE / f"build-{board.name}-{port_settings.identity()}"
     digest = _hash_files(manifest.parent)
     stamp = folder / "built"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
@@ -228,12 +221,13 @@ def _build_firmware(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     stamp.unlink(missing_ok=True)
     _build_mpy_cross(tree)
     port = tree / "ports" / "rp2"
-    _shorten_console_timeout(port)
-    _enlarge_stack(port)
+    port_settings.change_port(port)
+    copies = CACHE / f"board-{board.name}"
+    copy = port_settings.copy_board(port, board.board, board.storage_kib, copies)
     settings = {
         "PICO_BUILD_DOCS": "0",
         "MICROPY_BOARD": board.board,
-        "MICROPY_BOARD_DIR": str(_copy_board(port, board)),
+        "MICROPY_BOARD_DIR": str(copy),
         "MICROPY_FROZEN_MANIFEST": str(manifest),
     }
     definitions = [f"-D{key}={value}" for key, value in settings.items()]
@@ -290,20 +284,6 @@ def _write_manifest(board: Rp2Board, keys: tuple[bytes, ...]) -> Path:
     return folder / "manifest.py"
 
 
-def _copy_board(port: Path, board: Rp2Board) -> Path:
-    """Copy the board of the port, with our size of the file system."""
-    folder = CACHE / f"board-{board.name}" / board.board
-    shutil.copytree(port / "boards" / board.board, folder, dirs_exist_ok=True)
-    header = folder / "mpconfigboard.h"
-    text = header.read_text(encoding="utf-8")
-    size = f"({board.storage_kib} * 1024)"
-    changed, count = _STORAGE_SIZE.subn(lambda match: match[1] + size, text)
-    if count != 1:
-        raise FirmwareError(f"{header}: no storage size in it")
-    header.write_text(changed + _ROMFS_DEFINITION, encoding="utf-8")
-    return folder
-
-
 def _link_packages(tree: Path) -> Path:
     """Link Debian's packages to the places of the removed submodules."""
     for name in ("pico-sdk", "tinyusb"):
@@ -317,31 +297,6 @@ def _link_packages(tree: Path) -> Path:
     readme.parent.mkdir(exist_ok=True)
     readme.touch()
     return tree
-
-
-def _shorten_console_timeout(port: Path) -> None:
-    """Let the console drop output that is not read within 2 ms; the port waits 500 ms."""
-    _replace_once(port / "mphalport.h", _CONSOLE_TIMEOUT, "(2)")
-
-
-def _enlarge_stack(port: Path) -> None:
-    """Give the C stack of an RP2040 16 KiB instead of 8; the heap pays for it.
-
-    A module that imports others, deep in the agent, needs 9 KiB. RP2350 has 8 KiB more in its port.
-    """
-    script = port / "memmap_mp_rp2040.ld"
-    _replace_once(script, _HEAP_END, f" - {EXTRA_STACK_KIB * 1024};")
-    _replace_once(script, _STACK_BOTTOM, "__GcHeapEnd;")
-
-
-def _replace_once(path: Path, pattern: re.Pattern[str], value: str) -> None:
-    """Replace what follows the first group; the file is written only if it changes."""
-    text = path.read_text(encoding="utf-8")
-    changed, count = pattern.subn(lambda match: match[1] + value, text)
-    if count != 1:
-        raise FirmwareError(f"{path}: no {pattern.pattern} in it")
-    if changed != text:
-        path.write_text(changed, encoding="utf-8")
 
 
 def _link(link: Path, target: Path) -> None:

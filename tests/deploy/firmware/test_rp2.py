@@ -31,6 +31,7 @@ from hil.run.virtual import VirtualRun
 from hil.scenario.loader import find
 from hil.shells.dut_rp2040 import Rp2040Dut, make_config
 from protocols.signing import ed25519
+from tests.deploy.firmware.board_heap import RAM, free_share
 from tests.support.programs import MISSING, require_program
 from tests.support.repository import ROOT
 
@@ -200,6 +201,47 @@ def assert_led_shows_normal(trace: list[tuple[int, int]]) -> None:
         assert abs(after - before - 2_400_000) <= 110_000, trace
     lengths = [end - at for (at, level), (end, _) in itertools.pairwise(trace[-5:]) if level]
     assert all(abs(length - 200_000) <= 110_000 for length in lengths), trace
+
+
+def test_free_share_of_a_heap() -> None:
+    """Blocks 0 and 1: the record points there; 2, 3: a root; 4, 5: garbage; 6: the stack."""
+    ram = bytearray(264 * 1024)
+    table, pool = RAM + 0x1000, 0x2003E000 - 128
+    struct.pack_into("<5I", ram, 0x100, table, 2, table + 3, pool, pool + 128)
+    ram[0x1000:0x1002] = bytes((0b01_01_10_01, 0b00_01_10_01))  # blocks: 0 and 1, 2, 3, 4 and 5, 6
+    struct.pack_into("<I", ram, 0x200, pool + 32)
+    struct.pack_into("<I", ram, pool - RAM + 32, pool + 48)
+    struct.pack_into("<I", ram, 0x41F00, pool + 96)
+    assert free_share(bytes(ram), RAM + 0x41F00) == 3 / 8
+    assert free_share(bytes(ram), RAM + 0x41F10) == 4 / 8
+    with pytest.raises(ValueError, match="no heap"):
+        free_share(bytes(264 * 1024), RAM)
+
+
+@pytest.mark.soak
+def test_ten_devices_leave_a_fifth_of_the_heap() -> None:
+    """The first 30 s of `full-bench`, with the load step; no tick is later than 20 ms."""
+    require_rp2_tools()
+    run = VirtualRun(find("full-bench"), 1, DUTS["rp2040"])
+    dut = run.dut
+    assert isinstance(dut, Rp2040Dut)
+    free = []
+    try:
+        run.shell.start()
+        run.await_first_status()
+        start = run.world.now
+        for second in range(1, 31):
+            run.shell.run(start + second * 1_000_000)
+            run.testbed.plant.advance(start + second * 1_000_000)
+            if second % 5 == 0:
+                pointer = dut.read_figures()["stack_pointer"]
+                free.append(free_share(dut.read_ram(), pointer))
+        run.status = json.loads(run.status_text)
+    finally:
+        run.dut.close()
+    assert min(free) >= 0.2, free
+    assert run.sample("missed_ticks") == 0
+    assert run.status["ticks"]["worst_late_us"] <= 20_000
 
 
 @pytest.mark.soak

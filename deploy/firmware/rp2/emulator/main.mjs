@@ -11,10 +11,11 @@
 //     G  level `value` at a pin       C  cut the power at flash step `value`
 //     W  write the flash to its file  S  figures as JSON
 //     J  the journal of the flash since the last J: offset (4), length (4), bytes of each step
+//     M  the RAM of the chip, 264 KiB
 //     N  the seed of the random bits of the chip (not 0)
 //     L  before power on: a line of `value` baud at two pins (data: output, input) as next UART
 //
-// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures, j journal.
+// Kinds of outputs: u UART, c console, g pin, r reset, x power failed, s figures, j journal, m RAM.
 import { readFileSync, writeSync, readSync } from 'node:fs';
 import { Board } from './board.mjs';
 import { loadFlash, saveFlash } from './flash_chip.mjs';
@@ -22,7 +23,7 @@ import { loadFlash, saveFlash } from './flash_chip.mjs';
 const [romPath, flashPath, flashBytes] = process.argv.slice(2);
 const size = Number(flashBytes);
 const HEAD = 14;
-const STACK_BOTTOM = 0x3e000; // 16 KiB at the end of the RAM (deploy/firmware/rp2/build.py)
+const STACK_BOTTOM = 0x3e000; // 16 KiB at the end of the RAM (deploy/firmware/rp2/port_settings.py)
 const KINDS = { uart: 'u', console: 'c', gpio: 'g', reset: 'r' };
 let outputs = [];
 
@@ -58,6 +59,7 @@ function figures() {
     flash_steps: board.chip.steps,
     erases: Array.from(board.chip.erases),
     longest_flash_nanos: board.chip.longest,
+    stack_pointer: board.mcu ? board.mcu.core.registers[13] : 0,
     stack_unused: board.mcu ? unusedStack() : 0,
     wrong_programs: board.chip.wrongPrograms,
     overruns: chipUarts.map((uart) => uart.overruns),
@@ -85,6 +87,7 @@ function execute(kind, number, value, data) {
       emit('j', 0, Buffer.concat(board.chip.journal ?? []));
       board.chip.journal = [];
       break;
+    case 'M': emit('m', 0, Buffer.from(board.mcu.sram)); break;
     case 'S': emit('s', 0, Buffer.from(JSON.stringify(figures()))); break;
     default: throw new Error(`unknown request ${kind}`);
   }

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the runtime does for a board: watchdog, calm run, the confirmed configuration."""
 
+import sys
+
 from agent.core.alarm_record import STATES
 from agent.runtime.board.board_watch import BoardWatch
 from agent.runtime.boot_loop import CALM_US, BootLoop
+from drivers.ports.address import parse_address
 from protocols.time_units import SECOND
 from tests.portable.support.check import eq
 
@@ -84,3 +87,15 @@ def test_the_led_shows_the_unit_state():
     for number, state in enumerate(STATES):
         eq((state, count_flashes(state)), (state, [number + 1, number + 1]))
     eq(count_flashes("unknown"), [0, 0])
+
+
+def test_the_parser_of_addresses_leaves_when_the_ports_are_open():
+    parse_address("tcp:h:1")
+    name = "drivers.ports.address_text"
+    watch = BoardWatch(SlotBoard(), SteppedAgent(), BootLoop(None))
+    for now, is_loaded in ((3, True), (4, True), (9, False)):
+        watch.check(now * SECOND)
+        eq(name in sys.modules, is_loaded)
+    parse_address("tcp:h:2")
+    watch.check(20 * SECOND)
+    assert name in sys.modules

@@ -2,7 +2,8 @@
 """The I/O loop, stepped manually, with fake ports and a clock that the test sets."""
 
 from agent.runtime.io_loop import IoLoop
-from drivers.errors import FullError, PortError
+from agent.runtime.port_slot import PortSlot
+from drivers.errors import AddressError, FullError, PortError
 from drivers.ports.base import CONNECT_TIMEOUT, MAX_BACKLOG
 from tests.portable.agent.runtime.loop_rig import NEVER, FakeAgent, FakePlatform
 from tests.portable.support.check import eq, raises
@@ -419,3 +420,17 @@ def test_store_requests_fail_on_other_ports():
     world.io_loop.start()
     world.io_loop.step([])
     eq((requests, world.take_calls()), ([("get", b"a"), ("list", b"")], [(0, "failed")]))
+
+
+def test_a_port_that_opens_again_keeps_its_parsed_address():
+    slot = PortSlot(1, print)
+
+    def take(text):
+        slot.requested = text
+        return slot.take_request()
+
+    first = take(b"tcp:h:1")
+    assert take(b"tcp:h:1") is first
+    for _ in range(2):
+        raises(AddressError, lambda: take(b"tcp:h"))
+    eq((take(b"tcp:h:2").port, slot.address, slot.requested), (2, "tcp:h:2", b""))
