@@ -123,16 +123,26 @@ def _check_store(path: Path) -> None:
         raise DeployError(f"{path}: not the store of a relay{hint}")
 
 
+def _retry(table: QuarantineTable, database: RelayDatabase, ids: list[int]) -> None:
+    """Give records back. Whatever fails, a line says how many of them the relay has."""
+    done = 0
+    try:
+        for at in range(0, len(ids), _LOT):  # a relay that runs stores its messages in between
+            with database.transaction():
+                table.give_back(ids[at : at + _LOT])
+            done += len(ids[at : at + _LOT])
+        print(f"{done} given back to the relay", flush=True)
+    except BaseException:
+        sys.stderr.write(f"coldloop relay quarantine: {done} of {len(ids)} given back\n")
+        raise
+
+
 def _run(table: QuarantineTable, database: RelayDatabase, arguments: argparse.Namespace) -> int:
     selected = _select(table, arguments)
     if arguments.action == "list":
         _print_list(selected, arguments.json)
     elif arguments.action == "retry":
-        ids = [held.entry.id for held in selected]
-        for at in range(0, len(ids), _LOT):  # a relay that runs stores its messages in between
-            with database.transaction():
-                table.give_back(ids[at : at + _LOT])
-        print(f"{len(selected)} given back to the relay")
+        _retry(table, database, [held.entry.id for held in selected])
     else:
         indent = 2 if arguments.action == "show" and not arguments.json else None
         for held in selected:
