@@ -32,7 +32,7 @@ from deploy.relay.intake.ingest import UNKNOWN_MODEM
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings, connect
 from deploy.relay.mqtt.output_connection import OutputConnection, refusal_text
-from deploy.relay.mqtt.session_client import Publication, make_session_client
+from deploy.relay.mqtt.session_client import OTHER_VERSION, Publication, make_session_client
 from deploy.relay.outputs.base import OutputContext
 from deploy.relay.outputs.registry import Outputs, check_required, default_required
 from deploy.relay.pipeline import Pipeline, PipelineSettings
@@ -41,8 +41,6 @@ from deploy.relay.records.name_lock import NameLock, find_abandoned, start_error
 from deploy.relay.terminal_text import report
 
 _ROOT = "coldloop/v1"
-_OTHER_VERSION = (0x01, 0x84)
-"""Reasons of a broker that has not the version of MQTT: of MQTT 3.1.1, of MQTT 5."""
 _TAKEN_OVER = 0x8E
 """Reason of a broker with MQTT 5: another client has this identifier."""
 _MOST_STATE_BYTES = 1 << 16
@@ -124,12 +122,14 @@ class Relay:
             self._lock.release()
             raise start_error(options.store, error) from None
         names = set(options.outputs)
-        required = default_required(names) if options.required is None else options.required
+        self._required = options.required
+        if self._required is None:
+            self._required = default_required(names)
         self.pipeline = Pipeline(
             self._database,
             PipelineSettings(
                 options.keys,
-                required,
+                self._required,
                 options.limits,
                 options.optional_backlog,
                 options.undated_wait_s,
@@ -178,6 +178,7 @@ class Relay:
             options.shelved,
             options.tokens.get(name, ""),
             options.output_ca,
+            is_required=name in self._required,
         )
 
     # Connections.
@@ -210,7 +211,7 @@ class Relay:
         self, client: mqtt.Client, _: object, __: object, reason: ReasonCode, properties: object
     ) -> None:
         if reason.is_failure:
-            if reason.value in _OTHER_VERSION:
+            if reason.value in OTHER_VERSION:
                 return  # the end of the connection follows
             self._is_rejected = True
             self._report(f"{self.options.broker.name()}: the broker rejects the relay: {reason}")

@@ -36,7 +36,7 @@ class PublishedMessages:
         assert (qos, retain) == (1, False)
         self.sent.append((topic, json.loads(payload)))
 
-    def flush(self) -> None:
+    def flush(self, needs_subscriber: bool = False) -> None:
         """The broker acknowledges immediately."""
 
 

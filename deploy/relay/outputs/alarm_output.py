@@ -65,6 +65,11 @@ class AlarmOutput(Output):
             self._filter_of(key.removeprefix(_KEY_PREFIX)).load(state["filter"])
             self._monotonic_ms[key.removeprefix(_KEY_PREFIX)] = state["monotonic_ms"]
 
+    def check(self) -> None:
+        """Publish an empty message: a broker with MQTT 5 refuses it without a right."""
+        self.context.publisher.publish(f"{self.context.argument}/_check", b"", 1, False)
+        self.context.publisher.flush()
+
     def _filter_of(self, unit: str) -> AlarmFilter:
         return self._filters.setdefault(unit, AlarmFilter())
 

@@ -28,6 +28,7 @@ from typing import Any, Protocol
 from deploy.errors import DeployError
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_folder
 from deploy.relay.outputs.http_client import HttpClient, RefusedError
 
 _DURABLE = "SETTINGS fsync_after_insert=1, fsync_part_directory=1"
@@ -69,6 +70,9 @@ class _Engine(Protocol):
     def execute(self, statement: str, data: bytes = b"") -> None:
         """Execute a statement. Raises OutputError, RefusedError."""
 
+    def check(self) -> None:
+        """Try whether it can be used. Raises OutputError, RefusedError."""
+
 
 class _Server:
     """A server by HTTP; `url`: http://USER@HOST:PORT/DATABASE."""
@@ -96,6 +100,11 @@ class _Server:
             _raise(str(error))
 
 
+    def check(self) -> None:
+        """Execute a statement without a result: address, login and database."""
+        self.execute("SELECT 1 FORMAT Null")
+
+
 class _Embedded:
     """The embedded engine in `folder`."""
 
@@ -116,6 +125,10 @@ class _Embedded:
             self._session.query(statement + " " + data.decode())
         except RuntimeError as error:
             _raise(str(error))
+
+    def check(self) -> None:
+        """Write a file without a name: one process can open the folder, perhaps a relay."""
+        check_folder(self._folder, may_be_made=True)
 
     def _open(self) -> None:
         if self._session is not None:
@@ -152,6 +165,10 @@ class ClickhouseOutput(Output):
         is_server = where.startswith(("http://", "https://"))
         self._engine: _Engine = _Server(where, context) if is_server else _Embedded(Path(where))
         self._has_tables = False
+
+    def check(self) -> None:
+        """Ask the server for nothing; of the embedded engine, the folder. Raises OutputError."""
+        self._engine.check()
 
     def deliver(self, items: list[Item]) -> None:
         """Insert the items, one statement for each table."""

@@ -22,6 +22,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from deploy.errors import DeployError
@@ -30,6 +31,7 @@ from deploy.relay.decode.row_format import START, Item, Note, Rows
 from deploy.relay.outputs import row_text
 from deploy.relay.outputs.alarm_output import catalogue_fields
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_sqlite
 from deploy.relay.records.tables import first_row
 from deploy.relay.terminal_text import report
 from protocols.telemetry.schema import CLOCK, CLOCKS, STATE, STATES
@@ -89,6 +91,11 @@ INSERT INTO latest VALUES (?,?,?,?) ON CONFLICT (unit, signal) DO UPDATE SET
 """
 
 
+def is_fleet_store(db: sqlite3.Connection) -> bool:
+    """Return whether a file has the tables of a fleet store."""
+    return first_row(db, "SELECT 1 FROM sqlite_master WHERE name='unit'") is not None
+
+
 def open_store(path: str, read_only: bool = False) -> sqlite3.Connection:
     """Open a fleet store. Raises sqlite3.Error, also if the file is no fleet store."""
     uri = f"file:{path}?mode=ro" if read_only else f"file:{path}"
@@ -119,12 +126,18 @@ class FleetStoreOutput(Output):
         self._reports: dict[str, bytes] = {}
         self._signals: dict[str, int] = {}
         self._opened: sqlite3.Connection | None = None
+        if context.is_check:
+            return
         try:
             self._opened = open_store(context.argument)
         except sqlite3.OperationalError as error:  # as a receiver that is away: tried again
             report(f"output fleet: {context.argument}: {error}; tries again")
         except sqlite3.Error as error:
             raise DeployError(f"{context.argument}: {error}") from None
+
+    def check(self) -> None:
+        """Begin a transaction in the file, if there is one. Raises OutputError."""
+        check_sqlite(Path(self.context.argument), is_fleet_store, "a fleet store")
 
     @property
     def _db(self) -> sqlite3.Connection:

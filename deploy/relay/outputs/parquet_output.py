@@ -25,6 +25,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from deploy.relay.decode.row_format import Item, Note, Rows
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
+from deploy.relay.outputs.file_check import check_folder
 
 _KEY = "parquet/files"
 """Files of the batch that is not acknowledged yet."""
@@ -62,6 +63,10 @@ class ParquetOutput(Output):
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
         self._root = Path(context.argument)
+
+    def check(self) -> None:
+        """Write a file without a name in the folder, or where it would be made."""
+        check_folder(self._root, may_be_made=True)
 
     def deliver(self, items: list[Item]) -> None:
         """Write the items as new files, one for each day and site."""

@@ -55,6 +55,7 @@ CREATE TABLE IF NOT EXISTS coldloop_note (
   PRIMARY KEY (site, unit, log, record, digest));
 """
 _HYPERTABLE = "SELECT create_hypertable('coldloop_sample', 't', if_not_exists => true)"
+_LOCK_WAIT_S = 10
 _LOCK = 0x636F6C64
 """Advisory lock of the set-up; relays start together."""
 _PARTS = (
@@ -92,6 +93,21 @@ class PostgresOutput(Output):
         except psycopg.Error as error:
             raise DeployError(f"--postgres: {_first_line(error)}") from None
         self._connection: psycopg.Connection | None = None
+
+    def check(self) -> None:
+        """Make the tables and insert no row, then undo it. Raises OutputError."""
+        try:
+            with psycopg.connect(self.context.argument, connect_timeout=10) as connection:
+                _make_durable(connection)
+                connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
+                connection.execute(_TABLES)
+                for table in (*[name for name, _ in _PARTS], "coldloop_repeat"):
+                    connection.execute(
+                        f"INSERT INTO {table} SELECT * FROM {table} WHERE false".encode()
+                    )
+                connection.rollback()
+        except psycopg.Error as error:
+            raise OutputError(f"PostgreSQL: {_first_line(error)}") from None
 
     def deliver(self, items: list[Item]) -> None:
         """Write the items in one transaction."""

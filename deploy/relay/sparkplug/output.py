@@ -120,6 +120,10 @@ class SparkplugOutput(Output):
             text = json.dumps({"relay": str(error)})
             self._publish(self._edge.answer_messages(unit, text))
 
+    def check(self) -> None:
+        """Publish the message that proves a delivery. No broker refuses one with QoS 0."""
+        self._prove()
+
     def ready(self) -> bool:
         """Return whether the primary host is online and the birth messages are sent."""
         return self._host.online and not self._births_due.is_set()
@@ -139,11 +143,15 @@ class SparkplugOutput(Output):
                     self._publish(self._edge.data_messages(item))
             else:
                 self._publish(self._edge.alarm_messages(item))
+        self._prove()
+        if epoch != self._epoch:
+            raise OutputError("the connection was lost")
+
+    def _prove(self) -> None:
+        """Publish a message with QoS 1 and wait for its acknowledgement."""
         publisher = self.context.publisher
         publisher.publish(f"coldloop/v1/_relay/{self.context.name}/ack", b"", 1, False)
         publisher.flush()
-        if epoch != self._epoch:
-            raise OutputError("the connection was lost")
 
     def close(self) -> None:
         """Publish NDEATH. A client that disconnects cleanly sends no will."""

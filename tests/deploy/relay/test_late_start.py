@@ -177,7 +177,7 @@ def test_check_ends_with_the_state_of_the_broker(
     assert f"tcp:127.0.0.1:{broker.port}: " in capsys.readouterr().err
     broker.start()
     assert command.run(words) == 0
-    assert "responds" in capsys.readouterr().out
+    assert "are good" in capsys.readouterr().out
     assert not (tmp_path / "r.db").exists()
 
 

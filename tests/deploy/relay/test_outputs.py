@@ -233,7 +233,7 @@ class NoConnection:
     ) -> None:
         raise AssertionError
 
-    def flush(self) -> None:
+    def flush(self, needs_subscriber: bool = False) -> None:
         raise AssertionError
 
 
@@ -308,8 +308,11 @@ def test_the_outputs_that_a_receipt_waits_for() -> None:
     partial = ["--broker", "h:1", "--store", "s", "--influx", "http://h/write", "--lines", "f"]
     options = command.parse_options(partial)
     assert (options.required, options.outputs["fleet"]) == ({"fleet", "influx"}, "s.fleet")
-    for names in (["influx"], ["lines"], ["influx", "lines"]):
-        with pytest.raises(DeployError, match="rows without UTC"):
+    partial += ["--sparkplug", "g", "--alarms", "a"]
+    for names in (["influx"], ["lines"], ["influx", "lines"], ["sparkplug"], ["alarms"]):
+        with pytest.raises(DeployError, match="without UTC"):
             command.parse_options([*partial, *[f"--required={name}" for name in names]])
+    with pytest.raises(DeployError, match="no --metrics"):
+        command.parse_options([*partial, "--required", "metrics"])
     both = ["--fleet", "f", "--required", "influx", "--required", "fleet"]
     assert command.parse_options([*partial, *both]).required == {"fleet", "influx"}
