@@ -32,9 +32,7 @@ def find_problems(options: RelayOptions) -> list[str]:
 
     Raises DeployError for an option that is wrong.
     """
-    connection = OutputConnection(
-        options.output_broker or options.broker, f"check-{options.name}"
-    )
+    connection = OutputConnection(options.output_broker or options.broker, f"check-{options.name}")
     outputs = Outputs(
         options.outputs,
         lambda name, argument: _make_context(options, connection, name, argument),

@@ -122,9 +122,8 @@ class Relay:
             self._lock.release()
             raise start_error(options.store, error) from None
         names = set(options.outputs)
-        self._required = options.required
-        if self._required is None:
-            self._required = default_required(names)
+        required = default_required(names) if options.required is None else options.required
+        self._required = required
         self.pipeline = Pipeline(
             self._database,
             PipelineSettings(

@@ -109,7 +109,11 @@ class OutputConnection:
             answers.put("")
 
         client.on_connect = on_connected
-        client.on_disconnect = lambda *_: client.try_other_version()
+
+        def on_disconnected(*_: object) -> None:
+            client.try_other_version()
+
+        client.on_disconnect = on_disconnected
         client.on_connect_fail = lambda *_: answers.put(client.failure)
         connect(client, self._settings)
         try:

@@ -99,7 +99,6 @@ class _Server:
         except RefusedError as error:
             _raise(str(error))
 
-
     def check(self) -> None:
         """Execute a statement without a result: address, login and database."""
         self.execute("SELECT 1 FORMAT Null")

@@ -22,8 +22,9 @@ class JsonOutput(Output):
     """Publishes `TOPIC/SITE/UNIT/rows` and `TOPIC/SITE/UNIT/notes`, QoS 1.
 
     An item is delivered when the broker has acknowledged it (PUBACK). The broker drops a message
-    without a subscriber. So if receipts wait for this output, a subscriber is needed too. A block above 60 kB becomes
-    several messages with some rows each: the broker that is shipped drops what is above 64 KiB.
+    without a subscriber. So if receipts wait for this output, a subscriber is needed too. A
+    block above 60 kB becomes several messages with some rows each: the broker that is shipped drops
+    what is above 64 KiB.
     """
 
     USES_BROKER = True
@@ -56,6 +57,7 @@ def _note_text(note: Note) -> bytes:
     content = {
         "unit": note.unit,
         "record": note.number,
+        **({"log": note.generation} if note.generation else {}),
         **note.content,
         **catalogue_fields(note.content),
     }
