@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from deploy.relay.decode.prepare import HeldError, Preparer
+from deploy.relay.decode.prepare import TIME_ONLY, HeldError, Preparer
 from deploy.relay.decode.row_format import Item
 from deploy.relay.outputs.base import Output, OutputError, Settling
 from deploy.relay.records.database import Entry, RelayDatabase
@@ -203,7 +203,8 @@ class OutputWorker:
         """Decode the records that are for this output."""
         read: list[tuple[Entry, Item]] = []
         for entry in entries:
-            if entry.output not in ("", self.name):
+            is_for_all = not entry.output or (entry.output == TIME_ONLY and self.output.TAKES_TIMES)
+            if not is_for_all and entry.output != self.name:
                 continue
             item = self._cache.get(entry.id)
             if item is None:

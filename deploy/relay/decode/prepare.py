@@ -22,6 +22,11 @@ from protocols.telemetry import message as telemetry_message
 from protocols.telemetry.schema import TIME, Schema
 
 BLOCKS = (telemetry_message.ROWS, telemetry_message.SUMMARY, telemetry_message.MERGED)
+TIME_ONLY = "#time"
+"""In the place of an output: a note again, for the stores that have it without its time."""
+_EARLY = "its time is from the future; stored without it"
+_LATEST_MS = 4_102_444_800_000
+"""2100-01-01."""
 MESSAGE = 0
 """Kind of an entry that is a whole message: it comes from the quarantine."""
 _MAX_CACHED = 256
@@ -52,7 +57,8 @@ class HeldError(Exception):
 class Prepared:
     """Result of one pass: items for the outputs, entries that left the outbox.
 
-    `quarantined`: with the reason. `dropped`: beyond the quota, without a receipt.
+    `quarantined`: with the reason. `dropped`: beyond the quota, without a receipt. `early_notes`:
+    their time is from the future; with the end of the wait for it, ms.
     """
 
     items: dict[int, Item] = field(default_factory=dict)
@@ -62,6 +68,7 @@ class Prepared:
     clocks: list[tuple[Entry, RunClock]] = field(default_factory=list)
     periods: dict[str, float] = field(default_factory=dict)
     decisions: dict[int, RowDates] = field(default_factory=dict)
+    early_notes: list[tuple[Entry, int]] = field(default_factory=list)
 
 
 class Preparer:
@@ -109,7 +116,7 @@ class Preparer:
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
                 held.append((entry, HeldError("internal", repr(error))))
         decided_to = entries[-1].id
-        has_news = held or prepared.clocks or prepared.periods
+        has_news = held or prepared.clocks or prepared.periods or prepared.early_notes
         if not has_news and decided_to <= self._dates.decided_to:
             return prepared
         try:
@@ -120,6 +127,9 @@ class Preparer:
                     place.append((entry, reason.reason))
                 for entry, clock in prepared.clocks:
                     self._store_clock(entry, clock)
+                for entry, due_ms in prepared.early_notes:
+                    copy = entry._replace(output=TIME_ONLY)
+                    self._quarantine.add(copy, "undated", _EARLY, due_ms=due_ms)
                 for unit, period_ms in prepared.periods.items():
                     self._periods.store(unit, period_ms)
                 self._dates.store(prepared.decisions, decided_to)
@@ -203,7 +213,7 @@ class Preparer:
             if entry.kind in BLOCKS:
                 return self._read_rows(entry, prepared)
             if entry.kind == telemetry_message.JSON_EVENT:
-                return self._read_note(entry)
+                return self._read_note(entry, prepared)
         except SizeError as error:
             raise HeldError("size", str(error)) from None
         except DecodeError as error:
@@ -211,13 +221,25 @@ class Preparer:
             raise HeldError(reason, str(error)) from None
         raise HeldError("kind", f"kind {entry.kind}")
 
-    def _read_note(self, entry: Entry) -> Note:
+    def _read_note(self, entry: Entry, prepared: Prepared | None) -> Note:
+        """Read an alarm or an event. One with a time from the future has none, and does not wait.
+
+        Perhaps the clock of the relay is slow: a copy waits, and brings the time later.
+        """
         content = parse_note(entry.payload, self._limits)
         time_ms = content.get("t")
         if not isinstance(time_ms, int):
             seconds = content.get("utc_s")
             time_ms = seconds * 1000 if isinstance(seconds, int) else 0
-        if not dating.EARLIEST_MS <= time_ms <= now_ms() + dating.MAX_AHEAD_MS:
+        is_early = now_ms() + dating.MAX_AHEAD_MS < time_ms < _LATEST_MS
+        if is_early and prepared is not None and entry.id > self._dates.decided_to:
+            due_ms = min(time_ms, now_ms() + (_MAX_WAITS + 1) * self._undated_wait_ms)
+            if not entry.output:
+                prepared.early_notes.append((entry, due_ms))
+                self.counts["rejected_dates"] += 1
+            elif entry.output == TIME_ONLY and not entry.final:  # of `quarantine retry`
+                raise HeldError("undated", _EARLY, due_ms=due_ms)
+        if is_early or not dating.EARLIEST_MS <= time_ms < _LATEST_MS:
             time_ms = 0
         generation = entry.generation.hex()
         return Note(entry.unit, entry.number, content, generation, time_ms, entry.payload)

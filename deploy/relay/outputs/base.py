@@ -120,13 +120,15 @@ class OutputContext:
 class Output:
     """One output. `BATCH`: records in one call of `deliver`. `LINGER_S`: wait for a full batch.
 
-    `USES_BROKER`: it publishes, so the relay has a second connection to the broker. `ignored`: rows
-    that the receiver says it has acknowledged and not kept.
+    `USES_BROKER`: it publishes, so the relay has a second connection to the broker. `TAKES_TIMES`:
+    it takes a note again that had no time, and stores only its time. `ignored`: rows that the
+    receiver says it has acknowledged and not kept.
     """
 
     BATCH = 200
     LINGER_S = 0.0
     USES_BROKER = False
+    TAKES_TIMES = False
     ignored = 0
 
     def __init__(self, context: OutputContext) -> None:

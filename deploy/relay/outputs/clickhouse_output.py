@@ -9,7 +9,8 @@ Does not aggregate; use materialized views. It makes its tables:
 
 nth: number of earlier rows of the record with this time. Tables of earlier versions get it.
 A table is a ReplacingMergeTree whose key has all columns but the values, so a repetition disappears
-when parts are merged. Read with `FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it at
+when parts are merged. Of a note that comes again with its time, the later one stays. Read with
+`FINAL` (`SELECT … FROM coldloop_sample FINAL`), which drops it at
 once. The engine writes to the disk before it acknowledges (`fsync_after_insert`,
 `fsync_part_directory`); its default does not.
 
@@ -157,6 +158,7 @@ class ClickhouseOutput(Output):
 
     BATCH = 1000
     LINGER_S = 2.0
+    TAKES_TIMES = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)

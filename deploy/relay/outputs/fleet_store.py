@@ -109,6 +109,7 @@ class FleetStoreOutput(Output):
     """Writes the file; the value of the option is its path."""
 
     BATCH = 500
+    TAKES_TIMES = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)

@@ -69,6 +69,11 @@ FROM new_coldloop_sample AS n JOIN coldloop_sample AS s USING (site, unit, signa
 WHERE (s.log, s.record, COALESCE(s.nth, 0)) IS DISTINCT FROM (n.log, n.record, n.nth)
 ON CONFLICT DO NOTHING
 """
+_TIMES = """
+UPDATE coldloop_note AS s SET t=n.t FROM new_coldloop_note AS n
+WHERE (s.site, s.unit, s.log, s.record, s.digest) = (n.site, n.unit, n.log, n.record, n.digest)
+AND s.t IS NULL AND n.t IS NOT NULL
+"""
 _OF_AN_ITEM = (
     psycopg.DataError,
     psycopg.IntegrityError,
@@ -85,6 +90,7 @@ class PostgresOutput(Output):
     """Writes to the database of the option."""
 
     BATCH = 500
+    TAKES_TIMES = True
 
     def __init__(self, context: OutputContext) -> None:
         super().__init__(context)
@@ -146,6 +152,8 @@ class PostgresOutput(Output):
                 )
                 if table == "coldloop_sample" and cursor.rowcount < len(rows):
                     cursor.execute(_REPEATS)
+                if table == "coldloop_note" and cursor.rowcount < len(rows):
+                    cursor.execute(_TIMES)
 
     def _connect(self) -> psycopg.Connection:
         if self._connection is None:
