@@ -228,6 +228,7 @@ class Pipeline:
     def counts(self) -> dict[str, int]:
         """Return the counters. A name that ends in `_now` is a level."""
         counts = {**self.ingest.counts, **self.preparer.counts}
+        counts["uptime_conflicts"] = self.preparer.run_clocks.conflicts
         counts["waiting_now"] = self.receipts.waiting_count()
         for name, worker in self.workers.items():
             counts[f"output_{name}_delivered"] = worker.delivered

@@ -12,6 +12,7 @@ from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
 from deploy.relay.decode.row_period import RowPeriods
+from deploy.relay.decode.run_clocks import RunClocks
 from deploy.relay.limits import CpuBudget, UnitLimits, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.date_table import DateTable, RowDates
@@ -38,8 +39,6 @@ _DELIVERY_FACTOR = 3.0
 _USUAL_CPU_S = 0.002
 """CPU time of a record that is not decoded yet, about; a unit with another one waits again."""
 _LEAST_WAIT_S, _MOST_WAIT_S = 1.0, 3600.0
-_CLOCK_STEP_MS = 1000
-"""A clock of a run that differs by less from the known one is no news."""
 
 
 class HeldError(Exception):
@@ -97,6 +96,7 @@ class Preparer:
         self._undated_wait_ms = round(undated_wait_s * 1000)
         self._schemas: dict[bytes, Schema] = {}
         self._clocks: dict[tuple[str, bytes, int], RunClock] = {}
+        self.run_clocks = RunClocks()
         self._dates = DateTable(database)
         self._periods = RowPeriods(database)
 
@@ -305,7 +305,7 @@ class Preparer:
             if period_ms is not None:
                 prepared.periods[entry.unit] = period_ms
             for clock in dates.clocks:
-                if _is_news(clock, known.get(clock.run)):
+                if self.run_clocks.is_news(entry, clock, known.get(clock.run)):
                     prepared.clocks.append((entry, clock))
             self.counts["estimated_rows"] += dates.estimated
             self.counts["rejected_dates"] += dates.rejected
@@ -330,12 +330,6 @@ class Preparer:
 def _is_final(held: Quarantined) -> bool:
     """Return whether a record waits no more for a date: its wait is over, or was before."""
     return held.reason != BUDGET or held.key == "1"
-
-
-def _is_news(clock: RunClock, known: RunClock | None) -> bool:
-    if known is None or (clock.period_ms and not known.period_ms):
-        return True
-    return abs(known.offset_ms - clock.offset_ms) >= _CLOCK_STEP_MS
 
 
 def _run_key(generation: bytes, run: int) -> str:
