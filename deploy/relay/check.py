@@ -17,12 +17,12 @@ from deploy.errors import DeployError
 from deploy.relay.intake.http_server import check_certificate
 from deploy.relay.mqtt.broker_client import check_broker
 from deploy.relay.mqtt.output_connection import OutputConnection
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import Output, OutputContext, OutputError
 from deploy.relay.outputs.file_check import check_sqlite
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
 from deploy.relay.records.tables import is_store
-from deploy.relay.relay import RelayOptions
 
 _WAIT_S = 10.0
 

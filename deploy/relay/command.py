@@ -16,11 +16,12 @@ from deploy.relay.intake.http_server import HttpSettings, is_imei
 from deploy.relay.intake.webhook_auth import WebhookAuth, read_public_key
 from deploy.relay.limits import UnitLimits, is_unit_name
 from deploy.relay.mqtt.broker_client import BrokerSettings
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import is_level
 from deploy.relay.outputs.http_client import check_url
 from deploy.relay.outputs.registry import OUTPUTS, default_required, has_store
 from deploy.relay.records.name_lock import DiskError
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from deploy.relay.retry_delays import retry_delays
 from deploy.relay.terminal_text import report
 from drivers.tools.lib.parser import Parser

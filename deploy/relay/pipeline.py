@@ -200,7 +200,7 @@ class Pipeline:
             return
         self._next_tidy = time.monotonic() + _TIDY_S
         self._has_new = True  # another process can release records of the quarantine
-        if self.preparer.release_due() >= LOT and self._undelivered() < LOT:
+        if self.preparer.release_due() >= LOT and self.undelivered() < LOT:
             self._next_tidy = time.monotonic() + _LOT_S
         position = self._required_position()
         delivered_by_all = min(
@@ -214,7 +214,7 @@ class Pipeline:
             self._cache.discard(delivered_by_all)
         self._skip_dead_outputs(position)
 
-    def _undelivered(self) -> int:
+    def undelivered(self) -> int:
         """Return how many prepared records a required output has not been given, at most."""
         required = [self.workers[name] for name in self._settings.required & self.workers.keys()]
         return max([self._prepared_to - worker.given_to for worker in required], default=0)

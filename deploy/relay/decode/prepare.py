@@ -13,7 +13,7 @@ from deploy.relay.decode.dating import RunClock
 from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
 from deploy.relay.decode.row_period import RowPeriods
 from deploy.relay.decode.run_clocks import RunClocks
-from deploy.relay.limits import CpuBudget, UnitLimits, parse_note, parse_schema
+from deploy.relay.limits import CpuBudget, UnitLimits, count_by_unit, parse_note, parse_schema
 from deploy.relay.records.database import Entry, RelayDatabase
 from deploy.relay.records.date_table import DateTable, RowDates
 from deploy.relay.records.quarantine import BUDGET, Quarantined, QuarantineTable, now_ms
@@ -162,7 +162,7 @@ class Preparer:
         stored = self._quarantine.add(entry, error.reason, error.detail, error.key, error.due_ms)
         self._database.remove(entry.id)
         self.counts["quarantined"] += 1
-        self.quarantined_by_unit[entry.unit] = self.quarantined_by_unit.get(entry.unit, 0) + 1
+        count_by_unit(self.quarantined_by_unit, entry.unit)
         if not stored and entry.kind != MESSAGE:
             self._database.forget_record(entry)
         return stored

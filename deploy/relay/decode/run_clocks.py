@@ -33,7 +33,7 @@ class RunClocks:
         key = (entry.unit, entry.generation, clock.run)
         for table in (self._certain, self._other):
             if len(table) > _MOST_RUNS:
-                table.clear()  # type: ignore[attr-defined]
+                table.clear()
         if known is None:
             return True
         difference = abs(known.offset_ms - clock.offset_ms)

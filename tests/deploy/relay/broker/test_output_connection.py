@@ -11,11 +11,12 @@ import pytest
 from deploy.relay.decode.row_format import Rows
 from deploy.relay.mqtt.broker_client import BrokerSettings
 from deploy.relay.mqtt.output_connection import OutputConnection
+from deploy.relay.options import RelayOptions
 from deploy.relay.outputs.base import OutputError
 from deploy.relay.outputs.http_client import RefusedError
 from deploy.relay.outputs.registry import Outputs
 from deploy.relay.outputs.row_text import rows_to_json_parts
-from deploy.relay.relay import Relay, RelayOptions
+from deploy.relay.relay import Relay
 from deploy.relay.sparkplug.edge import SparkplugEdge
 from tests.deploy.relay.bad_unit.test_window import OldBroker
 from tests.deploy.relay.relay_rig import ALARM, START_MS, UNIT, bulk, pack
