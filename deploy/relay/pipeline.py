@@ -29,7 +29,8 @@ from deploy.relay.terminal_text import report
 
 MAX_AHEAD = 5000
 _PREPARE_BATCH = 200
-_MAX_CACHED_ITEMS = 2000
+_MOST_CACHED_VALUES = 2_000_000
+"""About 80 MB."""
 _TIDY_S = 1.0
 _LOT_S = 0.1
 _STOP_WAIT_S = 5.0
@@ -68,7 +69,7 @@ class Pipeline:
         self.receipts = Receipts(settings.keys)
         self.workers: dict[str, OutputWorker] = {}
         self._settings = settings
-        self._cache = ItemCache(_MAX_CACHED_ITEMS)
+        self._cache = ItemCache(_MOST_CACHED_VALUES)
         positions = database.positions()
         self._receipted_to = positions.get("", 0)
         self._prepared_to = self._receipted_to
@@ -136,6 +137,7 @@ class Pipeline:
             self._has_new = False
             return False
         prepared = self.preparer.prepare(entries)
+        entries = entries[: prepared.count]
         for entry in entries:
             if entry.id in prepared.items:
                 self.receipts.wait_for(entry)

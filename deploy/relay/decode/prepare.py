@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from deploy.relay.decode import dating, row_format
 from deploy.relay.decode.dating import RunClock
-from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError
+from deploy.relay.decode.row_format import Item, Note, RawBlock, Rows, SizeError, count_values
 from deploy.relay.decode.row_period import RowPeriods
 from deploy.relay.decode.run_clocks import RunClocks
 from deploy.relay.limits import CpuBudget, UnitLimits, count_by_unit, parse_note, parse_schema
@@ -30,6 +30,8 @@ _LATEST_MS = 4_102_444_800_000
 """2100-01-01."""
 MESSAGE = 0
 """Kind of an entry that is a whole message: it comes from the quarantine."""
+_MOST_VALUES = 500_000
+"""Values that are decoded in one pass; one block can be more."""
 _MAX_CACHED = 256
 _MAX_CLOCKS = 50_000
 _MAX_WAITS = 30
@@ -57,8 +59,10 @@ class Prepared:
     """Result of one pass: items for the outputs, entries that left the outbox.
 
     `quarantined`: with the reason. `dropped`: beyond the quota, without a receipt. `early_notes`:
-    their time is from the future; with the end of the wait for it, ms.
+    their time is from the future; with the end of the wait for it, ms. `count`: how many entries.
     """
+
+    count: int = 0
 
     items: dict[int, Item] = field(default_factory=dict)
     quarantined: list[tuple[Entry, str]] = field(default_factory=list)
@@ -101,21 +105,30 @@ class Preparer:
         self._periods = RowPeriods(database)
 
     def prepare(self, entries: list[Entry]) -> Prepared:
-        """Prepare entries in one transaction. Raises sqlite3.Error if nothing is stored."""
+        """Prepare the first entries in one transaction. Raises sqlite3.Error: nothing is stored.
+
+        See `Prepared.count`: the others would need too much memory together with them.
+        """
         counts = dict(self.counts)
         prepared = Prepared()
         held: list[tuple[Entry, HeldError]] = []
+        values = 0
         for entry in entries:
+            if values > _MOST_VALUES:
+                break
+            prepared.count += 1
             try:
                 if entry.kind == MESSAGE:
                     prepared.messages.append(entry)
                 else:
-                    prepared.items[entry.id] = self._read_within_budget(entry, prepared)
+                    item = self._read_within_budget(entry, prepared)
+                    prepared.items[entry.id] = item
+                    values += count_values(item)
             except HeldError as error:
                 held.append((entry, error))
             except Exception as error:  # noqa: BLE001 - one bad unit must not stop the others
                 held.append((entry, HeldError("internal", repr(error))))
-        decided_to = entries[-1].id
+        decided_to = entries[prepared.count - 1].id
         has_news = held or prepared.clocks or prepared.periods or prepared.early_notes
         if not has_news and decided_to <= self._dates.decided_to:
             return prepared
